@@ -1,0 +1,1 @@
+//! The media server: streams and tracks; knows no rooms, users or tokens.

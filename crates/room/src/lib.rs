@@ -1,0 +1,1 @@
+//! Rules of rooms and chat: pure functions on values, with the time passed in.

@@ -1,0 +1,3 @@
+//! The RoomService server.
+
+fn main() {}

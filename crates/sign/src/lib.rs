@@ -1,0 +1,1 @@
+//! Signatures: bytes in, bytes out.
