@@ -1,0 +1,59 @@
+//! Setting, counting and the bounds of custom fields.
+
+use super::*;
+use crate::id::{RoomId, StreamId, UserId};
+use crate::pushers::{NewPusher, add_pusher};
+use crate::room::Kind;
+use crate::rules::Rules;
+
+fn active() -> Option<Room> {
+    let mut slot = None;
+    let (room, user) = (RoomId::parse("r").unwrap(), UserId::parse("alice").unwrap());
+    let stream = StreamId::parse("s").unwrap();
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &user, name: "", avatar: "", stream: &stream, info: None };
+    add_pusher(&mut slot, Millis(1), &new, &Rules::default()).unwrap();
+    slot
+}
+fn run(slot: &mut Option<Room>, name: &str, operation: Operation) -> Result<Vec<Event>, Refusal> {
+    set_custom_field(slot, Millis(2), name, operation)
+}
+
+#[test]
+fn counts_up_and_down_from_nothing() {
+    let mut slot = active();
+    run(&mut slot, "like", Operation::Add(1)).unwrap();
+    run(&mut slot, "like", Operation::Add(1)).unwrap();
+    let events = run(&mut slot, "like", Operation::Add(-1)).unwrap();
+    assert_eq!(events[0].what, What::Custom { name: "like".into() });
+    assert_eq!(slot.as_ref().unwrap().custom.get("like"), Some(&Value::Int(1)));
+    run(&mut slot, "max", Operation::Set(Value::Int(i64::MAX))).unwrap();
+    run(&mut slot, "max", Operation::Add(1)).unwrap();
+    assert_eq!(slot.unwrap().custom.get("max"), Some(&Value::Int(i64::MAX)));
+}
+
+#[test]
+fn text_cannot_be_counted() {
+    let mut slot = active();
+    run(&mut slot, "name", Operation::Set(Value::Text("x".into()))).unwrap();
+    assert_eq!(run(&mut slot, "name", Operation::Add(1)), Err(Refusal::NotANumber));
+    assert_eq!(slot.unwrap().custom.get("name"), Some(&Value::Text("x".into())));
+}
+
+#[test]
+fn bounds() {
+    let mut slot = active();
+    for n in 0..MAX_CUSTOM_FIELDS {
+        run(&mut slot, &format!("f{n}"), Operation::Add(1)).unwrap();
+    }
+    assert_eq!(run(&mut slot, "one_more", Operation::Add(1)), Err(Refusal::TooManyFields { max: 64 }));
+    assert!(run(&mut slot, "f0", Operation::Add(1)).is_ok());
+    let long = "x".repeat(1025);
+    assert_eq!(
+        run(&mut slot, "f0", Operation::Set(Value::Text(long.as_str().into()))),
+        Err(Refusal::TooLong { field: "value", max: 1024 })
+    );
+    assert_eq!(run(&mut slot, &long, Operation::Add(1)), Err(Refusal::TooLong { field: "fieldName", max: 64 }));
+    assert_eq!(run(&mut slot, "", Operation::Add(1)), Err(Refusal::Missing { field: "fieldName" }));
+    assert_eq!(run(&mut None, "f0", Operation::Add(1)), Err(Refusal::NoRoom));
+}

@@ -1,0 +1,93 @@
+//! What happened to a room: returned by the rules, carried by others after the commit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{RoomId, UserId};
+use crate::room::Kind;
+use crate::time::Millis;
+
+/// One change of one room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The room.
+    pub room: RoomId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Position in the room's life, from 1, without gaps.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Millis,
+    /// The change.
+    pub what: What,
+}
+
+/// The kinds of change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// The room was made, still empty.
+    Created {
+        /// Who made it.
+        by: UserId,
+    },
+    /// A pusher entered.
+    Joined {
+        /// Who.
+        user: UserId,
+    },
+    /// A pusher that was in the room changed its name, avatar or stream.
+    Updated {
+        /// Who.
+        user: UserId,
+    },
+    /// A pusher is no longer in the room. Exactly one for each `Joined`.
+    Left {
+        /// Who.
+        user: UserId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// The room's info text was changed.
+    Info,
+    /// A custom field was changed.
+    Custom {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// The room's status code was changed.
+    Status,
+    /// The room is gone; always its last event.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a pusher is no longer in its room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// It said so.
+    Quit,
+    /// No heartbeat, and the live service says that it does not push.
+    Timeout,
+    /// The room's creator or the operator put it out.
+    Kicked,
+    /// The room was closed while it was in.
+    RoomClosed,
+}
+
+/// Why a room is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseReason {
+    /// Its creator destroyed it.
+    Destroyed,
+    /// Its creator left, which closes a room of this kind.
+    CreatorLeft,
+    /// The last pusher left.
+    Empty,
+    /// Nobody ever entered.
+    Idle,
+    /// The operator closed it.
+    Operator,
+}

@@ -1,0 +1,120 @@
+//! The room as a value: what is true of it now. Changes are made by the rules beside this file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::custom::Custom;
+use crate::event::{CloseReason, Event, LeaveReason, What};
+use crate::id::{RoomId, StreamId, UserId};
+use crate::time::Millis;
+
+/// The kinds of rooms; each has rules of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Two people.
+    Double,
+    /// Several people.
+    Multi,
+    /// One anchor, co-anchors, and an audience.
+    Live,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Double, Self::Multi, Self::Live];
+}
+
+/// Somebody who pushes a stream into a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pusher {
+    /// Who.
+    pub user: UserId,
+    /// Display name.
+    pub name: Box<str>,
+    /// Address of a picture, or whatever the app puts there.
+    pub avatar: Box<str>,
+    /// The stream that it pushes.
+    pub stream: StreamId,
+    /// Since when it is in the room.
+    pub joined: Millis,
+    /// Last sign of life.
+    pub seen: Millis,
+    /// Not before then is the live service asked about it again.
+    pub ask_after: Millis,
+}
+
+/// A room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// Its kind.
+    pub kind: Kind,
+    /// What the app says about it: a name, or JSON.
+    pub info: Box<str>,
+    /// The first to push, and the stream that the mix replaces. Stays when the creator leaves a room of equals.
+    pub creator: Option<(UserId, StreamId)>,
+    /// Who pushes, in order of entering.
+    pub pushers: Vec<Pusher>,
+    /// Custom fields.
+    pub custom: Custom,
+    /// A number that the app gives with heartbeats.
+    pub status: i64,
+    /// When it was made; the room list is ordered by it.
+    pub created: Millis,
+    /// Sequence number of its last event.
+    pub seq: u64,
+}
+
+impl Room {
+    /// A room without anybody in it.
+    #[must_use]
+    pub fn empty(id: RoomId, kind: Kind, info: &str, now: Millis) -> Self {
+        Self {
+            id,
+            kind,
+            info: info.into(),
+            creator: None,
+            pushers: Vec::new(),
+            custom: Custom::default(),
+            status: 0,
+            created: now,
+            seq: 0,
+        }
+    }
+
+    /// Whether it is listed: somebody pushes.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        !self.pushers.is_empty()
+    }
+
+    /// The pusher with this id.
+    #[must_use]
+    pub fn pusher(&self, user: &UserId) -> Option<&Pusher> {
+        self.pushers.iter().find(|p| p.user == *user)
+    }
+
+    /// Whether this user is the room's creator.
+    #[must_use]
+    pub fn is_creator(&self, user: &UserId) -> bool {
+        self.creator.as_ref().is_some_and(|(c, _)| c == user)
+    }
+
+    /// Numbers the next event.
+    pub(crate) fn event(&mut self, now: Millis, what: What) -> Event {
+        self.seq += 1;
+        Event { room: self.id.clone(), kind: self.kind, seq: self.seq, at: now, what }
+    }
+
+    /// The events of closing this room: a leave for everybody in it, then the close.
+    pub(crate) fn close(mut self, now: Millis, reason: CloseReason) -> Vec<Event> {
+        let left: Vec<UserId> = self.pushers.drain(..).map(|p| p.user).collect();
+        let mut events: Vec<Event> = left
+            .into_iter()
+            .map(|user| self.event(now, What::Left { user, reason: LeaveReason::RoomClosed }))
+            .collect();
+        events.push(self.event(now, What::Closed { reason }));
+        events
+    }
+}

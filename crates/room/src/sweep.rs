@@ -1,0 +1,75 @@
+//! What time does to rooms: silent pushers and rooms that nobody entered.
+//! The live service is asked by others; its answer comes in as a value.
+
+use crate::event::{CloseReason, Event, LeaveReason};
+use crate::id::{StreamId, UserId};
+use crate::pushers::{close_room, delete_pusher};
+use crate::refusal::Refusal;
+use crate::room::Room;
+use crate::rules::Rules;
+use crate::time::Millis;
+
+/// What the live service says about a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushing {
+    /// It is being pushed: counts as a heartbeat.
+    Yes,
+    /// It is not.
+    No,
+    /// The service could not tell. Nobody is removed for that.
+    Unknown,
+}
+
+/// When this room needs looking at next, if nothing happens before.
+#[must_use]
+pub fn deadline(room: &Room, rules: &Rules) -> Millis {
+    if room.pushers.is_empty() {
+        return room.created.plus(rules.max_idle);
+    }
+    room.pushers.iter().map(|p| p.seen.plus(rules.heartbeat_timeout).max(p.ask_after)).min().unwrap_or(Millis::NEVER)
+}
+
+/// The pushers of whom the live service has to be asked now.
+pub fn silent<'a>(room: &'a Room, now: Millis, rules: &'a Rules) -> impl Iterator<Item = (&'a UserId, &'a StreamId)> {
+    room.pushers
+        .iter()
+        .filter(move |p| p.seen.plus(rules.heartbeat_timeout) <= now && p.ask_after <= now)
+        .map(|p| (&p.user, &p.stream))
+}
+
+/// Carries out what time asks for: reclaims a room that nobody entered; judges silent pushers by what
+/// the live service said of them. A pusher that was heard of in the meantime stays whatever was said.
+pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], rules: &Rules) -> Vec<Event> {
+    let mut events = Vec::new();
+    let Some(room) = slot.as_mut() else { return events };
+    if room.pushers.is_empty() {
+        if room.created.plus(rules.max_idle) <= now {
+            events.extend(close_room(slot, now, CloseReason::Idle).unwrap_or_default());
+        }
+        return events;
+    }
+    let mut gone = Vec::new();
+    for (user, pushing) in said {
+        let Some(pusher) = room.pushers.iter_mut().find(|p| p.user == *user) else { continue };
+        if pusher.seen.plus(rules.heartbeat_timeout) > now {
+            continue;
+        }
+        match pushing {
+            Pushing::Yes => pusher.seen = now,
+            Pushing::Unknown => pusher.ask_after = now.plus(rules.ask_again),
+            Pushing::No => gone.push(user),
+        }
+    }
+    for user in gone {
+        match delete_pusher(slot, now, user, LeaveReason::Timeout, rules) {
+            Ok(more) => events.extend(more),
+            // The room closed with a pusher before this one, and took it along.
+            Err(Refusal::NotMember) => break,
+            Err(_) => {}
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests;

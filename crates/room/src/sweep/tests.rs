@@ -1,0 +1,69 @@
+//! Time passing over rooms, by hand.
+
+use super::*;
+use crate::event::What;
+use crate::id::RoomId;
+use crate::pushers::{NewPusher, NewRoom, add_pusher, create_room, touch};
+use crate::room::Kind;
+
+fn user(text: &str) -> UserId {
+    UserId::parse(text).unwrap()
+}
+fn enter(slot: &mut Option<Room>, kind: Kind, name: &str, now: u64) {
+    let (room, who, stream) = (RoomId::parse("r").unwrap(), user(name), StreamId::parse(name).unwrap());
+    let new = NewPusher { room: &room, kind, user: &who, name, avatar: "", stream: &stream, info: None };
+    add_pusher(slot, Millis(now), &new, &Rules::default()).unwrap();
+}
+
+#[test]
+fn a_room_nobody_enters_is_reclaimed_after_its_idle_time() {
+    let (rules, mut slot) = (Rules::default(), None);
+    let (id, by) = (RoomId::parse("r").unwrap(), user("alice"));
+    create_room(&mut slot, Millis(0), &NewRoom { id: &id, kind: Kind::Multi, info: "", by: &by }).unwrap();
+    assert_eq!(deadline(slot.as_ref().unwrap(), &rules), Millis(30_000));
+    assert!(sweep(&mut slot, Millis(29_999), &[], &rules).is_empty());
+    assert_eq!(sweep(&mut slot, Millis(30_000), &[], &rules)[0].what, What::Closed { reason: CloseReason::Idle });
+    assert!(slot.is_none());
+}
+
+#[test]
+fn the_live_service_decides_about_the_silent() {
+    let (rules, mut slot) = (Rules::default(), None);
+    for name in ["yes", "no", "unknown", "heard"] {
+        enter(&mut slot, Kind::Multi, name, 0);
+    }
+    let now = Millis(20_000);
+    let room = slot.as_ref().unwrap();
+    assert_eq!(deadline(room, &rules), now);
+    assert_eq!(silent(room, Millis(19_999), &rules).count(), 0);
+    assert_eq!(silent(room, now, &rules).count(), 4);
+    // While the service was asked, one of them sent a heartbeat: what was said of it is old.
+    touch(slot.as_mut(), Millis(19_999), &user("heard")).unwrap();
+    let said = [
+        (user("yes"), Pushing::Yes),
+        (user("no"), Pushing::No),
+        (user("unknown"), Pushing::Unknown),
+        (user("heard"), Pushing::No),
+        (user("stranger"), Pushing::No),
+    ];
+    let events = sweep(&mut slot, now, &said, &rules);
+    assert_eq!(events.len(), 1);
+    assert_eq!(events[0].what, What::Left { user: user("no"), reason: LeaveReason::Timeout });
+    let room = slot.as_ref().unwrap();
+    assert_eq!(room.pusher(&user("yes")).unwrap().seen, now);
+    assert_eq!(deadline(room, &rules), Millis(25_000), "the unknown one is asked about again");
+    assert_eq!(silent(room, Millis(24_999), &rules).count(), 0);
+    assert_eq!(silent(room, Millis(25_000), &rules).count(), 1);
+}
+
+#[test]
+fn everybody_gone_closes_the_room_with_one_leave_each() {
+    let (rules, mut slot) = (Rules::default(), None);
+    enter(&mut slot, Kind::Live, "alice", 0);
+    enter(&mut slot, Kind::Live, "bob", 0);
+    let said = [(user("alice"), Pushing::No), (user("bob"), Pushing::No)];
+    let events = sweep(&mut slot, Millis(20_000), &said, &rules);
+    let leaves = events.iter().filter(|e| matches!(e.what, What::Left { .. })).count();
+    assert_eq!((leaves, events.len()), (2, 3));
+    assert!(slot.is_none());
+}
