@@ -5,6 +5,7 @@
 mod hex;
 mod pem;
 mod random;
+pub mod room_key;
 mod secret;
 pub mod usersig;
 
