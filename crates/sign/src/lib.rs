@@ -4,9 +4,12 @@
 
 mod hex;
 mod pem;
+pub mod push_url;
 mod random;
 pub mod room_key;
 mod secret;
+pub mod stream_name;
+pub mod stream_url;
 pub mod usersig;
 
 pub use random::{fresh_id, generate_secret};
