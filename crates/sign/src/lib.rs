@@ -2,6 +2,7 @@
 //! nodes exchange. Refuses to know a clock, a network, a runtime or the wire codes of any call: the
 //! time is an argument, and a refusal is an [`Invalid`].
 
+pub mod callback;
 mod hex;
 mod pem;
 pub mod push_url;
