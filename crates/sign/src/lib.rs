@@ -11,6 +11,7 @@ pub mod room_key;
 mod secret;
 pub mod stream_name;
 pub mod stream_url;
+pub mod tc3;
 pub mod usersig;
 
 pub use random::{fresh_id, generate_secret};
