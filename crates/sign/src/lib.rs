@@ -12,6 +12,7 @@ mod secret;
 pub mod stream_name;
 pub mod stream_url;
 pub mod tc3;
+pub mod token;
 pub mod usersig;
 
 pub use random::{fresh_id, generate_secret};
