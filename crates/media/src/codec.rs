@@ -93,8 +93,10 @@ fn avcc(config: &[u8]) -> Option<VideoInfo> {
         return None;
     };
     let mime = format!("avc1.{profile:02x}{compat:02x}{level:02x}");
-    let sets = config.get(5)? & 0x1f;
-    let sps = (sets > 0).then(|| sized(config.get(6..)?)).flatten();
+    let sps = config
+        .get(5)
+        .filter(|sets| *sets & 0x1f > 0)
+        .and_then(|_| sized(config.get(6..)?));
     let (width, height) = sps.and_then(h264_size).unwrap_or((0, 0));
     Some(VideoInfo {
         codec: Codec::H264,

@@ -119,7 +119,9 @@ impl Meter {
         let bytes = frame.payload.len() as u64;
         self.bytes_in = self.bytes_in.saturating_add(bytes);
         self.frames += 1;
-        self.last_frame = Some(now);
+        if !frame.kind.is_config() {
+            self.last_frame = Some(now);
+        }
         self.window.bytes_in += bytes;
         if frame.kind == Kind::Video {
             self.window.pictures += 1;

@@ -152,7 +152,10 @@ impl Stream {
         if state.publisher.id != id {
             return Err(Ended::TakenOver);
         }
-        frame.dts = state.timeline.place(frame.kind, frame.dts, now);
+        frame.dts = match frame.kind.is_config() || frame.is_metadata() {
+            true => state.timeline.now(),
+            false => state.timeline.place(frame.kind, frame.dts, now),
+        };
         state
             .meter
             .count(&frame, now, self.bytes_out.load(Ordering::Relaxed));

@@ -258,7 +258,7 @@ async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
     let mut r = read(&hub, "s", Pace::Audience);
     assert_eq!(now(&mut r), "");
     p.push(key(1000)).unwrap();
-    ms(100).await;
+    ms(101).await;
     assert_eq!(now(&mut r), "T | k1000");
 }
 

@@ -47,6 +47,12 @@ impl Timeline {
         at
     }
 
+    /// The stream's own time for a unit whose stamp means nothing: configurations, descriptions. Encoders stamp these 0 at
+    /// any point.
+    pub fn now(&self) -> i64 {
+        self.latest.map_or(0, |(latest, _)| latest)
+    }
+
     /// The next unit comes from another clock.
     pub fn interrupt(&mut self) {
         self.offset = None;
