@@ -2,13 +2,14 @@
 //! Two kinds of values that never touch each other, so that a server can lock each apart.
 //! Knows no sockets, no JSON, no wire codes; what is sent comes back as a shared [`Message`] for the caller to carry.
 //!
-//! How a caller puts them together (one lock at a time):
-//! - connect: [`Directory::connect`], hand over what waited.
-//! - join: [`Directory::enter`], then [`Group::join`]; if the group refuses, [`Directory::leave`]. Queue the catch-up
-//!   before the group's lock is released, and nothing is lost between it and what follows.
-//! - send: [`Group::send`], then walk [`Group::connections`] under the same lock, a bounded queue for each.
-//! - disconnect: [`Directory::disconnect`], then [`Group::quit`] for each group that it names.
-//! - put out, destroyed: the group says whom; [`Directory::leave`] for each.
+//! How a caller puts them together. Where both are needed, the group is locked first and stays locked while the
+//! directory is asked: so the two never disagree about who is in, whatever happens at the same time.
+//! - connect: [`Directory::connect`]; queue what waited before the directory is unlocked.
+//! - join: lock the group, [`Directory::enter`], [`Group::join`]; if the group refuses and `enter` said that the
+//!   connection is new there, [`Directory::leave`]. Queue the catch-up before the group is unlocked.
+//! - send: [`Group::send`], then walk [`Group::connections`] under the same lock, with a bounded queue for each.
+//! - quit, put out, destroyed: the group first, then [`Directory::leave`] for each connection that it names.
+//! - disconnect: [`Directory::disconnect`] and unlock, then [`Group::quit`] for each group that it names.
 
 mod counts;
 mod directory;

@@ -211,7 +211,7 @@ impl Directory {
         self.users.get(user)?.more.as_ref()?.nick.clone()
     }
 
-    /// Takes a message to a user. The same one again is recognised while the first is kept.
+    /// Takes a message to a user; queue it for each of [`Directory::connections`] under the same lock. The same one again is recognised while the first is kept.
     ///
     /// # Errors
     /// The receiver is away, and [`Refusal::MailboxFull`] or [`Refusal::Overloaded`].

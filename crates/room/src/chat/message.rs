@@ -13,6 +13,7 @@ use crate::time::Millis;
 
 /// The content of a message: the JSON text of a list of `{MsgType, MsgContent}`, as the old web client sends and
 /// expects it. The caller vouches that it is JSON; a text or custom message of ours is one with a single element.
+/// Deserialising, which is for messages between our own nodes, does not check the length.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Body(Box<str>);
@@ -44,6 +45,7 @@ impl fmt::Debug for Body {
 }
 
 /// A display name: 1 to [`MAX_NICK`] bytes of any text.
+/// Deserialising, which is for messages between our own nodes, does not check the length.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nick(Arc<str>);
