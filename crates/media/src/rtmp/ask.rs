@@ -59,8 +59,9 @@ mod tests {
 
     #[test]
     fn all_the_places() {
-        let got =
-            |app, url, name| ask(app, url, name).map(|a| (a.app, a.stream.to_string(), a.query.0));
+        fn got(app: &str, url: &str, name: &str) -> Result<(String, String, String), &'static str> {
+            ask(app, url, name).map(|a| (a.app, a.stream.to_string(), a.query.0))
+        }
         let want = || Ok(("live".to_string(), "s".to_string(), "a=1&b=?".to_string()));
         assert_eq!(got("live", "rtmp://h/live", "s?a=1&b=?"), want());
         assert_eq!(got("live?a=1&b=?", "rtmp://h/live", "s"), want());
