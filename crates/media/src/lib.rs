@@ -5,10 +5,12 @@
 
 pub mod codec;
 pub mod ended;
+pub mod flv;
 pub mod frame;
 pub mod hub;
 pub mod name;
 pub mod request;
+pub mod rtmp;
 
 pub use ended::Ended;
 pub use frame::{Codec, Frame, Kind};

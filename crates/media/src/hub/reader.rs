@@ -121,6 +121,11 @@ impl Reader {
         self.stream.state.lock().tracks.clone()
     }
 
+    /// Whether the stream has an audio track as far as is known, also one of a codec without configuration.
+    pub fn has_audio(&self) -> bool {
+        self.stream.state.lock().has_audio()
+    }
+
     /// Why the stream ended, once it has.
     pub fn ended(&self) -> Option<Ended> {
         self.stream.ended()

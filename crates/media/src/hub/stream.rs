@@ -353,6 +353,10 @@ impl State {
         self.ended.is_none() && self.meter.last_frame.is_some_and(recent)
     }
 
+    pub fn has_audio(&self) -> bool {
+        self.audio.is_some()
+    }
+
     pub fn wakers(&mut self, pace: Pace) -> &mut Wakers {
         match pace {
             Pace::Realtime => &mut self.realtime,
