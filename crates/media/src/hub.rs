@@ -12,6 +12,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod waiting;
 mod wakers;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ended::Ended;
 use crate::name::{Protocol, StreamName};
 use stream::{Again, Stream};
+use waiting::Place;
 
 pub use info::StreamInfo;
 pub use publisher::Publisher;
@@ -375,36 +377,4 @@ enum Gone {
     Paused,
     /// It must be ended: there is no resume window.
     Over,
-}
-
-/// A reader's place among those that wait for a publisher; the last to leave takes the entry away.
-struct Place<'a> {
-    inner: &'a Inner,
-    name: &'a StreamName,
-    notify: Arc<Notify>,
-}
-
-impl<'a> Place<'a> {
-    fn take(inner: &'a Inner, name: &'a StreamName) -> Self {
-        let notify = Arc::clone(inner.waiting.lock().entry(name.clone()).or_default());
-        Place {
-            inner,
-            name,
-            notify,
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.inner.waiting.lock();
-        // This place and the table's: nobody else is left. (The table may meanwhile hold another publisher's waiters.)
-        let last = waiting
-            .get(self.name)
-            .is_some_and(|n| Arc::ptr_eq(n, &self.notify))
-            && Arc::strong_count(&self.notify) == 2;
-        if last {
-            waiting.remove(self.name);
-        }
-    }
 }

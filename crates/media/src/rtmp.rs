@@ -14,6 +14,7 @@ pub mod mux;
 mod play;
 pub mod serve;
 pub mod session;
+mod target;
 
 pub use serve::{Limits, serve};
 pub use session::Session;
