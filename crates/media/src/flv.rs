@@ -39,7 +39,7 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     };
     let head = body::head(frame);
     let length = head.len() + frame.payload.len();
-    let [wide, time @ ..] = timestamp.to_be_bytes();
+    let [wide, time @ ..] = frame.stamp(timestamp).to_be_bytes();
     out.reserve(length + AROUND);
     out.put_u8(kind);
     out.put_uint(length as u64, 3);

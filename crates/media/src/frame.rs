@@ -157,6 +157,12 @@ impl Frame {
         (self.dts.max(0) / 1000) as u32
     }
 
+    /// The timestamp to write where the stream's clock says `timestamp`: descriptions are always stamped 0, because
+    /// ffmpeg takes one with a later time for a text track.
+    pub(crate) fn stamp(&self, timestamp: u32) -> u32 {
+        if self.is_metadata() { 0 } else { timestamp }
+    }
+
     /// Whether this is the stream's description (`onMetaData`), which the hub keeps for those who come later.
     pub fn is_metadata(&self) -> bool {
         self.kind == Kind::Data && self.payload.starts_with(b"\x02\x00\x0aonMetaData")

@@ -29,7 +29,7 @@ pub(super) fn write_to(out: &mut BytesMut, frame: &Frame, timestamp: u32, stream
     let header = Header {
         kind,
         stream,
-        timestamp,
+        timestamp: frame.stamp(timestamp),
     };
     chunk::write(
         out,
