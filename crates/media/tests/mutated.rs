@@ -1,5 +1,7 @@
 //! What a real ffmpeg says to an RTMP server, damaged in many ways: no damage may panic.
 
+#![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
+
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Instant;

@@ -1,6 +1,8 @@
 //! RTMP end to end: a server on real sockets, real ffmpeg and ffprobe, our own client, and peers that misbehave. No test
 //! waits by the clock: each waits for what it wants to see.
 
+#![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
