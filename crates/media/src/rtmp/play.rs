@@ -138,13 +138,20 @@ impl<'a> Playing<'a> {
 
     /// Writes what waits. Pending: the socket takes no more now.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Ended> {
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); PIECES];
-            let count = self.queue.len().min(PIECES);
-            for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(bytes);
-            }
-            match Pin::new(&mut self.link.socket).poll_write_vectored(cx, &slices[..count]) {
+        while let Some(first) = self.queue.front() {
+            let socket = Pin::new(&mut self.link.socket);
+            // One piece is the rule, and a plain write is the cheaper call.
+            let written = if self.queue.len() == 1 {
+                socket.poll_write(cx, first)
+            } else {
+                let mut slices = [IoSlice::new(&[]); PIECES];
+                let count = self.queue.len().min(PIECES);
+                for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                    *slice = IoSlice::new(bytes);
+                }
+                socket.poll_write_vectored(cx, &slices[..count])
+            };
+            match written {
                 Poll::Ready(Ok(0)) => return Err(Ended::Closed),
                 Poll::Ready(Ok(written)) => {
                     self.stalled = None;

@@ -104,7 +104,8 @@ pub async fn serve(
             tracing::debug!(%peer, "rtmp connection refused: too many");
             continue;
         };
-        connections.spawn(connection(socket, peer, place, shutdown.clone()));
+        // A token of its own: polling one that all share would be a lock that all share.
+        connections.spawn(connection(socket, peer, place, shutdown.child_token()));
     }
     connections.close();
     connections.wait().await;
