@@ -54,7 +54,7 @@ struct Channel {
     delta: u32,
     extended: bool,
     length: usize,
-    buffer: BytesMut,
+    buffer: Vec<u8>,
 }
 
 /// Takes chunks apart.
@@ -139,7 +139,7 @@ impl Reader {
             channel.begun = false;
             self.partial -= 1;
             self.partial_bytes -= channel.buffer.len();
-            channel.buffer = BytesMut::new();
+            channel.buffer = Vec::new();
         }
     }
 
@@ -171,6 +171,12 @@ impl Reader {
             return Err(Ended::Limit("bytes of unfinished messages"));
         }
         let channel = self.channels.entry(id).or_default();
+        let (have, room) = (channel.buffer.len(), channel.buffer.capacity());
+        if room < have + bytes.len() {
+            // Room doubles as bytes come, and never exceeds the message: the hub keeps this very allocation.
+            let more = bytes.len().max(have).min(channel.length - have);
+            channel.buffer.reserve_exact(more);
+        }
         channel.buffer.extend_from_slice(bytes);
         self.partial_bytes += bytes.len();
         if channel.buffer.len() < channel.length {
@@ -183,7 +189,7 @@ impl Reader {
             kind: channel.kind,
             stream: channel.stream,
             timestamp: channel.timestamp,
-            payload: std::mem::take(&mut channel.buffer).freeze(),
+            payload: std::mem::take(&mut channel.buffer).into(),
         }))
     }
 
@@ -282,7 +288,7 @@ impl Reader {
                 _ => channel.timestamp.wrapping_add(channel.delta),
             };
             channel.begun = true;
-            channel.buffer = BytesMut::with_capacity(channel.length.min(FIRST_ROOM));
+            channel.buffer = Vec::with_capacity(channel.length.min(FIRST_ROOM));
             self.partial += 1;
         }
         let chunk = (channel.length - channel.buffer.len()).min(self.chunk_size);

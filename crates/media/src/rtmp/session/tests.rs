@@ -4,6 +4,7 @@ use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{self, Header};
 use crate::rtmp::message::CHUNK;
 use bytes::BufMut;
+use proptest::prelude::*;
 
 /// A client played by hand against a session.
 struct Peer {
@@ -365,4 +366,26 @@ fn aggregates_come_apart() {
         })
         .collect();
     assert_eq!(frames, [(1000, "one".into()), (1020, "two".into())]);
+}
+
+proptest! {
+    #[test]
+    fn no_message_panics(
+        publish in any::<bool>(),
+        messages in prop::collection::vec((0u8..24, any::<u32>(), prop::collection::vec(any::<u8>(), 0..60)), 1..20),
+    ) {
+        let mut peer = if publish { Peer::publishing() } else { Peer::connected() };
+        for (kind, timestamp, payload) in messages {
+            if peer.message(kind, timestamp, &payload).is_err() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn no_opening_panics(bytes in prop::collection::vec(any::<u8>(), 0..8000), version in any::<bool>()) {
+        let mut peer = Peer::new();
+        let opening = if version { [&[3][..], &bytes].concat() } else { bytes };
+        let _ = peer.send(&opening);
+    }
 }
