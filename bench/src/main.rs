@@ -5,13 +5,16 @@
 mod api;
 mod bare;
 mod calls;
+mod chat;
 mod flv;
+mod frames;
 mod http;
 mod memory;
 mod players;
 mod rtmp;
 mod server;
 mod table;
+mod ws;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -41,6 +44,8 @@ enum Command {
     Memory(memory::Options),
     /// CPU and memory of the server with many RTMP or HTTP-FLV players of one stream.
     Players(players::Options),
+    /// Memory, delay and deliveries per CPU second of WebSocket chat.
+    Chat(chat::Options),
     /// The bare handler that `http` compares with; serves until it is ended.
     Bare(bare::Options),
 }
@@ -50,6 +55,7 @@ fn main() -> ExitCode {
         Command::Http(options) => calls::run(&options),
         Command::Memory(options) => memory::run(&options),
         Command::Players(options) => players::run(&options),
+        Command::Chat(options) => chat::run(&options),
         Command::Bare(options) => bare::run(&options),
     };
     match outcome {

@@ -47,6 +47,15 @@ pub struct Options {
     /// Fail when a target is missed.
     #[arg(long)]
     strict: bool,
+    /// Measure a media server of another make that already runs, for comparison: its process.
+    #[arg(long, requires_all = ["peer_push", "peer_play"])]
+    peer_pid: Option<u32>,
+    /// Where to push the stream to at that server.
+    #[arg(long, requires = "peer_pid")]
+    peer_push: Option<String>,
+    /// Where to play it there, by the protocol chosen.
+    #[arg(long, requires = "peer_pid")]
+    peer_play: Option<String>,
 }
 
 /// Measures and prints.
@@ -61,67 +70,133 @@ async fn measure(options: &Options) -> Outcome {
     let workspace = Workspace::new()?;
     let clip = make_clip(&workspace)?;
     let clip_rate = std::fs::metadata(&clip)?.len() as f64 / f64::from(CLIP_SECONDS);
-    let keys = Keys::generate()?;
-    let config = keys.write_config(&workspace)?;
-    let server = Server::roomservice(&options.setup, &workspace, Some(&config))?;
-    sleep(Duration::from_secs(1)).await;
-    let idle = server.process.usage()?;
-
-    let api = Api { address: server.http, kind: "live_room" };
-    let sessions = api.sessions(&keys, ["anchor".to_owned()])?;
-    let urls = api.enter_rooms(&sessions, |_| "bench".to_owned())?;
-    let (Some(anchor), Some(push_url)) = (sessions.first(), urls.first()) else { return Err("no push URL".into()) };
-    let play = Arc::new(PlayUrls::of(&api.ask(&api.get_pushers(anchor, "bench"))?)?);
-    let mut pushing = push(&workspace, &clip, push_url)?;
+    let venue = match (options.peer_pid, &options.peer_push, &options.peer_play) {
+        (Some(pid), Some(push), Some(play)) => Venue::of_peer(options.protocol, pid, push, play)?,
+        _ => Venue::open(options, &workspace).await?,
+    };
+    let play = Arc::new(venue.play.clone());
+    let mut pushing = push(&workspace, &clip, &venue.push_url)?;
     wait_for_stream(&play, &mut pushing, &workspace).await?;
 
-    let pushed = slice(&server, Duration::from_secs(5).min(Duration::from_secs(options.seconds)), &[]).await?;
+    let pushed = slice(venue.pid, Duration::from_secs(options.seconds.min(5)), &[]).await?;
     let crowd = Crowd::gather(options, &play).await?;
     // The bursts with which players begin are not what is measured.
     sleep(Duration::from_secs(2)).await;
-    let full = slice(&server, Duration::from_secs(options.seconds), &crowd.players).await?;
-    let late = late_players(&play.flv).await?;
+    let full = slice(venue.pid, Duration::from_secs(options.seconds), &crowd.players).await?;
+    let late = match &venue.late {
+        Some(address) => Some(late_players(address).await?),
+        None => None,
+    };
     if pushing.ended()?.is_some() {
         return Err("ffmpeg stopped pushing before the end".into());
     }
+    Ok(report(options, clip_rate, &venue, &pushed, &full, crowd.lost(), late))
+}
 
+/// Prints what was measured beside what is asked for.
+fn report(
+    options: &Options,
+    clip_rate: f64,
+    venue: &Venue,
+    pushed: &Stretch,
+    full: &Stretch,
+    lost: u64,
+    late: Option<f64>,
+) -> Verdict {
     let count = options.count;
     println!("{count} {:?} players of a stream of {:.2} Mbit/s", options.protocol, clip_rate * 8.0 / 1e6);
     note("server CPU, publisher only", format!("{:.1} %", pushed.cpu));
     note("generator CPU", format!("{:.1} %", full.generator_cpu));
-    let cpu_target = 9.0 * f64::from(count) / 1000.0;
-    let memory_target = 40.0 * (f64::from(count) / 1000.0).max(1.0);
-    let verdict = line(
-        "server CPU of a core",
-        format!("{:.1} %", full.cpu),
-        &format!("<= {cpu_target:.1} %"),
-        full.cpu <= cpu_target,
-    );
-    let above = full.usage.megabytes() - idle.megabytes();
-    let verdict = verdict.and(line(
-        "memory above rest",
-        format!("{above:.1} MB"),
-        &format!("<= {memory_target:.0} MB"),
-        above <= memory_target,
-    ));
-    note("memory at rest", format!("{:.1} MB", idle.megabytes()));
+    let most = 9.0 * f64::from(count) / 1000.0;
+    let mut verdict =
+        line("server CPU of a core", format!("{:.1} %", full.cpu), &format!("<= {most:.1} %"), full.cpu <= most);
+    note("memory at rest", format!("{:.1} MB", venue.idle.megabytes()));
+    let above = full.usage.megabytes() - venue.idle.megabytes();
+    let most = 40.0 * (f64::from(count) / 1000.0).max(1.0);
+    verdict =
+        verdict.and(line("memory above rest", format!("{above:.1} MB"), &format!("<= {most:.0} MB"), above <= most));
     let slowest = full.rates.iter().copied().fold(f64::INFINITY, f64::min);
     note("bit rate of the middle player", format!("{:.2} Mbit/s", median(full.rates.clone()) * 8.0 / 1e6));
-    let verdict = verdict.and(line(
+    verdict = verdict.and(line(
         "bit rate of the slowest player",
         format!("{:.2} Mbit/s", slowest * 8.0 / 1e6),
         ">= 0.9 of it",
         slowest >= 0.9 * clip_rate,
     ));
-    let lost = crowd.lost();
-    let verdict = verdict.and(line("players that lost the stream", lost.to_string(), "0", lost == 0));
-    let first = 1e3 * late;
-    Ok(verdict.and(line(
-        "first frame of a late HTTP-FLV player",
-        format!("{first:.0} ms"),
-        "<= 200 ms",
-        first <= 200.0,
-    )))
+    verdict = verdict.and(line("players that lost the stream", lost.to_string(), "0", lost == 0));
+    if let Some(seconds) = late {
+        let first = 1e3 * seconds;
+        let name = "first frame of a late HTTP-FLV player";
+        verdict = verdict.and(line(name, format!("{first:.0} ms"), "<= 200 ms", first <= 200.0));
+    }
+    verdict
+}
+
+/// Where the stream is pushed and played.
+struct Venue {
+    pid: u32,
+    /// Before the first request.
+    idle: Usage,
+    push_url: String,
+    play: Play,
+    /// Where late players are timed.
+    late: Option<flv::Address>,
+    /// Ends with the measurement; none for somebody else's process.
+    _server: Option<Server>,
+}
+
+/// What the players ask for.
+#[derive(Clone)]
+enum Play {
+    Rtmp(rtmp::Address),
+    Flv(flv::Address),
+}
+
+impl Play {
+    fn parse(protocol: Protocol, url: &str) -> Result<Self, Failure> {
+        Ok(match protocol {
+            Protocol::Rtmp => Play::Rtmp(rtmp::Address::parse(url)?),
+            Protocol::Flv => Play::Flv(flv::Address::parse(url)?),
+        })
+    }
+}
+
+impl Venue {
+    /// Starts a server and enters a room of its, as a client does.
+    async fn open(options: &Options, workspace: &Workspace) -> Result<Self, Failure> {
+        let keys = Keys::generate()?;
+        let config = keys.write_config(workspace)?;
+        let server = Server::roomservice(&options.setup, workspace, Some(&config))?;
+        sleep(Duration::from_secs(1)).await;
+        let idle = server.process.usage()?;
+        let api = Api { address: server.http, kind: "live_room" };
+        let sessions = api.sessions(&keys, ["anchor".to_owned()])?;
+        let urls = api.enter_rooms(&sessions, |_| "bench".to_owned())?;
+        let (Some(anchor), Some(push_url)) = (sessions.first(), urls.first()) else { return Err("no push URL".into()) };
+        let pushers = api.ask(&api.get_pushers(anchor, "bench"))?;
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let first = pushers.get("pushers").and_then(|all| all.get(0));
+        let rtmp_url = text(first.and_then(|pusher| pusher.get("accelerateURL")));
+        let flv_url = text(pushers.get("mixedPlayURL"));
+        let url = if options.protocol == Protocol::Rtmp { &rtmp_url } else { &flv_url };
+        Ok(Venue {
+            pid: server.process.id(),
+            idle,
+            push_url: push_url.clone(),
+            play: Play::parse(options.protocol, url)?,
+            late: Some(flv::Address::parse(&flv_url)?),
+            _server: Some(server),
+        })
+    }
+
+    fn of_peer(protocol: Protocol, pid: u32, push: &str, play: &str) -> Result<Self, Failure> {
+        let play = Play::parse(protocol, play)?;
+        let late = match &play {
+            Play::Flv(address) => Some(address.clone()),
+            Play::Rtmp(_) => None,
+        };
+        Ok(Venue { pid, idle: Usage::of(pid)?, push_url: push.to_owned(), play, late, _server: None })
+    }
 }
 
 /// What a stretch of time came to.
@@ -135,11 +210,11 @@ struct Stretch {
     rates: Vec<f64>,
 }
 
-async fn slice(server: &Server, time: Duration, players: &[Arc<AtomicU64>]) -> Result<Stretch, Failure> {
+async fn slice(pid: u32, time: Duration, players: &[Arc<AtomicU64>]) -> Result<Stretch, Failure> {
     let count = || players.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    let (began, before, own, counted) = (Instant::now(), server.process.usage()?, Usage::own()?, count());
+    let (began, before, own, counted) = (Instant::now(), Usage::of(pid)?, Usage::own()?, count());
     sleep(time).await;
-    let (usage, own_after, counted_after) = (server.process.usage()?, Usage::own()?, count());
+    let (usage, own_after, counted_after) = (Usage::of(pid)?, Usage::own()?, count());
     let seconds = began.elapsed().as_secs_f64();
     let rates = counted.iter().zip(&counted_after).map(|(a, b)| b.saturating_sub(*a) as f64 / seconds).collect();
     Ok(Stretch {
@@ -148,23 +223,6 @@ async fn slice(server: &Server, time: Duration, players: &[Arc<AtomicU64>]) -> R
         usage,
         rates,
     })
-}
-
-/// Where the stream is played.
-struct PlayUrls {
-    rtmp: rtmp::Address,
-    flv: flv::Address,
-}
-
-impl PlayUrls {
-    fn of(pushers: &Value) -> Result<Self, Failure> {
-        let field = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-        let first = pushers.get("pushers").and_then(|all| all.get(0));
-        Ok(PlayUrls {
-            rtmp: rtmp::Address::parse(&field(first.and_then(|pusher| pusher.get("accelerateURL"))))?,
-            flv: flv::Address::parse(&field(pushers.get("mixedPlayURL")))?,
-        })
-    }
 }
 
 /// The players: one task and one count of bytes each.
@@ -181,11 +239,11 @@ enum Player {
 }
 
 impl Player {
-    async fn play(play: Arc<PlayUrls>, protocol: Protocol) -> Result<Self, Failure> {
+    async fn play(play: Arc<Play>) -> Result<Self, Failure> {
         let playing = async {
-            Ok::<_, Failure>(match protocol {
-                Protocol::Rtmp => Player::Rtmp(rtmp::Player::play(&play.rtmp).await?),
-                Protocol::Flv => Player::Flv(flv::Player::play(&play.flv).await?),
+            Ok::<_, Failure>(match &*play {
+                Play::Rtmp(address) => Player::Rtmp(rtmp::Player::play(address).await?),
+                Play::Flv(address) => Player::Flv(flv::Player::play(address).await?),
             })
         };
         timeout(PATIENCE, playing).await.map_err(|_| "a player waited 10 s for the stream")?
@@ -202,13 +260,13 @@ impl Player {
 
 impl Crowd {
     /// Connects all players, some at once.
-    async fn gather(options: &Options, play: &Arc<PlayUrls>) -> Result<Self, Failure> {
+    async fn gather(options: &Options, play: &Arc<Play>) -> Result<Self, Failure> {
         let mut crowd =
             Crowd { players: Vec::new(), ended: Arc::default(), leaving: Arc::default(), tasks: JoinSet::new() };
         let count = options.count as usize;
         while crowd.players.len() < count {
             let some = AT_ONCE.min(count - crowd.players.len());
-            let joining: JoinSet<_> = (0..some).map(|_| Player::play(play.clone(), options.protocol)).collect();
+            let joining: JoinSet<_> = (0..some).map(|_| Player::play(play.clone())).collect();
             for player in joining.join_all().await {
                 crowd.add(player?);
             }
@@ -279,11 +337,18 @@ fn push(workspace: &Workspace, clip: &Path, url: &str) -> Result<Running, Failur
     Running::start(&mut command, &workspace.path().join("ffmpeg.out"))
 }
 
-async fn wait_for_stream(play: &PlayUrls, pushing: &mut Running, workspace: &Workspace) -> Result<(), Failure> {
+async fn wait_for_stream(play: &Arc<Play>, pushing: &mut Running, workspace: &Workspace) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
-        let tried = timeout(Duration::from_secs(2), flv::first_frame(&play.flv)).await;
-        if matches!(tried, Ok(Ok(_))) {
+        let tried = timeout(Duration::from_secs(2), async {
+            let mut player = Player::play(play.clone()).await?;
+            match player.discard(&mut [0; 4096]).await {
+                0 => Err("the stream ended at once".into()),
+                _ => Ok::<_, Failure>(()),
+            }
+        })
+        .await;
+        if matches!(tried, Ok(Ok(()))) {
             return Ok(());
         }
         if pushing.ended()?.is_some() || began.elapsed() > PATIENCE {

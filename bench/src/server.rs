@@ -90,6 +90,11 @@ impl Running {
         Ok(Running(child.map_err(|why| format!("cannot start {:?}: {why}", command.get_program()))?))
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Its numbers so far.
     pub fn usage(&self) -> Result<Usage, Failure> {
         Usage::of(self.0.id())
