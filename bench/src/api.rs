@@ -72,6 +72,11 @@ pub struct Session {
 }
 
 impl Session {
+    #[cfg(test)]
+    pub fn of(user: &str, token: &str) -> Self {
+        Session { user: user.to_owned(), token: token.to_owned() }
+    }
+
     /// `userID=…&token=…`, as every call carries it; neither needs escaping.
     pub fn query(&self) -> String {
         format!("userID={}&token={}", self.user, self.token)
@@ -189,7 +194,7 @@ mod tests {
     #[test]
     fn requests_are_what_clients_send() {
         let api = Api { address: "127.0.0.1:5757".parse().unwrap(), kind: "multi_room" };
-        let session = Session { user: "u1".into(), token: "t.k~n".into() };
+        let session = Session::of("u1", "t.k~n");
         let text = String::from_utf8(api.heartbeat(&session, "r1")).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /weapp/multi_room/pusher_heartbeat?userID=u1&token=t.k~n HTTP/1.1\r\n"));

@@ -205,3 +205,6 @@ impl Room<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,11 @@ impl Player {
         Ok(Player { stream, early, chunked })
     }
 
+    /// The bare socket, non-blocking, for a reader of another kind.
+    pub fn into_socket(self) -> Result<std::net::TcpStream, Failure> {
+        Ok(self.stream.into_std()?)
+    }
+
     /// Waits for more bytes, throws them away and gives their number; 0 when the server has ended the stream.
     pub async fn discard(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         if !self.early.is_empty() {

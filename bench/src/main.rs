@@ -13,6 +13,7 @@ mod memory;
 mod players;
 mod rtmp;
 mod server;
+mod sweep;
 mod table;
 mod ws;
 

@@ -3,6 +3,7 @@
 
 use crate::api::{Api, Keys};
 use crate::server::{Running, Server, Setup, Usage, Workspace};
+use crate::sweep::{Reader, Sweep};
 use crate::table::{Verdict, line, median, note};
 use crate::{Failure, Outcome, flv, rtmp};
 use serde_json::Value;
@@ -44,6 +45,9 @@ pub struct Options {
     /// Seconds that are measured, once all players play.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Milliseconds between two looks of a player at its socket; 0: it is woken for every packet.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    read_every: u64,
     /// Fail when a target is missed.
     #[arg(long)]
     strict: bool,
@@ -231,6 +235,7 @@ struct Crowd {
     ended: Arc<AtomicU64>,
     leaving: Arc<AtomicBool>,
     tasks: JoinSet<()>,
+    _sweep: Option<Sweep>,
 }
 
 enum Player {
@@ -249,6 +254,13 @@ impl Player {
         timeout(PATIENCE, playing).await.map_err(|_| "a player waited 10 s for the stream")?
     }
 
+    fn into_socket(self) -> Result<std::net::TcpStream, Failure> {
+        match self {
+            Player::Rtmp(player) => player.into_socket(),
+            Player::Flv(player) => player.into_socket(),
+        }
+    }
+
     async fn discard(&mut self, buffer: &mut [u8]) -> usize {
         let n = match self {
             Player::Rtmp(player) => player.discard(buffer).await,
@@ -261,22 +273,35 @@ impl Player {
 impl Crowd {
     /// Connects all players, some at once.
     async fn gather(options: &Options, play: &Arc<Play>) -> Result<Self, Failure> {
-        let mut crowd =
-            Crowd { players: Vec::new(), ended: Arc::default(), leaving: Arc::default(), tasks: JoinSet::new() };
+        let mut crowd = Crowd {
+            players: Vec::new(),
+            ended: Arc::default(),
+            leaving: Arc::default(),
+            tasks: JoinSet::new(),
+            _sweep: None,
+        };
+        let mut patient = Vec::new();
         let count = options.count as usize;
         while crowd.players.len() < count {
             let some = AT_ONCE.min(count - crowd.players.len());
             let joining: JoinSet<_> = (0..some).map(|_| Player::play(play.clone())).collect();
             for player in joining.join_all().await {
-                crowd.add(player?);
+                let bytes = Arc::new(AtomicU64::new(0));
+                crowd.players.push(bytes.clone());
+                match options.read_every {
+                    0 => crowd.add(player?, bytes),
+                    _ => patient.push(Reader { stream: player?.into_socket()?, bytes }),
+                }
             }
+        }
+        if !patient.is_empty() {
+            let pause = Duration::from_millis(options.read_every);
+            crowd._sweep = Some(Sweep::start(patient, pause, crowd.ended.clone()));
         }
         Ok(crowd)
     }
 
-    fn add(&mut self, mut player: Player) {
-        let bytes = Arc::new(AtomicU64::new(0));
-        self.players.push(bytes.clone());
+    fn add(&mut self, mut player: Player, bytes: Arc<AtomicU64>) {
         let (ended, leaving) = (self.ended.clone(), self.leaving.clone());
         self.tasks.spawn(async move {
             let mut buffer = vec![0; 16 << 10];

@@ -83,6 +83,11 @@ impl Player {
         Ok(Player { stream: chunks.stream, window: chunks.window, received: chunks.received, acknowledged: 0 })
     }
 
+    /// The bare socket, non-blocking, for a reader of another kind. Acknowledgements end here: no server waits for them.
+    pub fn into_socket(self) -> Result<std::net::TcpStream, Failure> {
+        Ok(self.stream.into_std()?)
+    }
+
     /// Waits for more bytes, throws them away and gives their number; 0 when the server has ended the stream.
     pub async fn discard(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         let n = self.stream.read(buffer).await?;
