@@ -2,7 +2,7 @@
 //! as a client gets them. Knows what is measured; what a player says is `rtmp`'s and `flv`'s.
 
 use crate::api::{Api, Keys};
-use crate::server::{Running, Server, Setup, Usage, Workspace};
+use crate::server::{Running, Server, Setup, Usage, Workspace, bound};
 use crate::sweep::{Reader, Sweep};
 use crate::table::{Verdict, line, median, note};
 use crate::{Failure, Outcome, flv, rtmp};
@@ -356,7 +356,7 @@ fn make_clip(workspace: &Workspace) -> Result<PathBuf, Failure> {
 
 /// Pushes the clip again and again. ffmpeg shares the generator's core: it inherits this process's.
 fn push(workspace: &Workspace, clip: &Path, url: &str) -> Result<Running, Failure> {
-    let mut command = Command::new("ffmpeg");
+    let mut command = bound("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i"]).arg(clip);
     command.args(["-c", "copy", "-f", "flv", url]);
     Running::start(&mut command, &workspace.path().join("ffmpeg.out"))

@@ -37,13 +37,20 @@ impl Setup {
         if done.success() { Ok(()) } else { Err(format!("taskset could not pin this process to core {core}").into()) }
     }
 
-    /// A command that runs `program` on the server's core. `taskset` replaces itself by the program, so the
-    /// child's process id is the program's.
+    /// A command that runs `program` on the server's core.
     fn pinned(&self, program: &Path) -> Command {
-        let mut command = Command::new("taskset");
+        let mut command = bound("taskset");
         command.arg("-c").arg(self.server_core.to_string()).arg(program);
         command
     }
+}
+
+/// A command whose process does not outlive this one, however this one ends. `setpriv` and `taskset` replace
+/// themselves by the program, so the child's process id is the program's.
+pub fn bound(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 /// A directory of our own under the system's temporary one, removed with everything in it at the end.
