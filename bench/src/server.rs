@@ -135,7 +135,7 @@ impl Server {
     /// Starts the program under measurement in `workspace` and waits until it answers.
     pub fn roomservice(setup: &Setup, workspace: &Workspace, config: Option<&Path>) -> Result<Self, Failure> {
         let bin = fs::canonicalize(&setup.bin)
-            .map_err(|why| format!("{}: {why} (cargo build --release -p server first)", setup.bin.display()))?;
+            .map_err(|why| format!("{}: {why} (cargo build --release -p roomservice first)", setup.bin.display()))?;
         let (http, rtmp) = (free_port()?, free_port()?);
         let mut command = setup.pinned(&bin);
         command
