@@ -44,11 +44,7 @@ async fn main() -> Result<(), Failure> {
                 let (address, path) = (address.clone(), path.clone());
                 async move {
                     let mut socket = TcpStream::connect(&address).await?;
-                    socket
-                        .write_all(
-                            format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes(),
-                        )
-                        .await?;
+                    socket.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
                     Ok::<_, Failure>(socket)
                 }
             })
@@ -69,41 +65,23 @@ async fn serve(rtmp_address: &str, http_address: &str) -> Result<(), Failure> {
             }
         }
     });
-    let http = axum::Router::new()
-        .route("/live/{file}", axum::routing::get(play))
-        .with_state(hub.clone());
+    let http = axum::Router::new().route("/live/{file}", axum::routing::get(play)).with_state(hub.clone());
     let http_listener = TcpListener::bind(http_address).await?;
     tokio::spawn(async move { axum::serve(http_listener, http).await });
     let listener = TcpListener::bind(rtmp_address).await?;
-    rtmp::serve(
-        listener,
-        hub,
-        requests,
-        rtmp::Limits::default(),
-        CancellationToken::new(),
-    )
-    .await;
+    rtmp::serve(listener, hub, requests, rtmp::Limits::default(), CancellationToken::new()).await;
     Ok(())
 }
 
 async fn play(State(hub): State<Hub>, Path(file): Path<String>) -> axum::response::Response {
-    let name = file
-        .strip_suffix(".flv")
-        .and_then(|n| StreamName::new(n).ok());
+    let name = file.strip_suffix(".flv").and_then(|n| StreamName::new(n).ok());
     let Some(name) = name else {
         return axum::http::StatusCode::NOT_FOUND.into_response();
     };
-    match hub
-        .wait(&name, Protocol::HttpFlv, Pace::Audience, Start::Group, None)
-        .await
-    {
+    match hub.wait(&name, Protocol::HttpFlv, Pace::Audience, Start::Group, None).await {
         Ok(reader) => {
             let body = axum::body::Body::new(Body(flv::Player::new(reader)));
-            (
-                [(axum::http::header::CONTENT_TYPE, flv::CONTENT_TYPE)],
-                body,
-            )
-                .into_response()
+            ([(axum::http::header::CONTENT_TYPE, flv::CONTENT_TYPE)], body).into_response()
         }
         Err(_) => axum::http::StatusCode::NOT_FOUND.into_response(),
     }
@@ -115,13 +93,8 @@ impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0
-            .poll_next(cx)
-            .map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_next(cx).map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

@@ -62,8 +62,7 @@ pub fn frame(frame: &Frame) -> Bytes {
 /// The burst's tags, in one piece.
 pub fn burst(burst: &Burst) -> Bytes {
     burst.flv(|frames: &[Arc<Frame>]| {
-        let mut out =
-            BytesMut::with_capacity(frames.iter().map(|f| f.payload.len() + 8 + AROUND).sum());
+        let mut out = BytesMut::with_capacity(frames.iter().map(|f| f.payload.len() + 8 + AROUND).sum());
         for f in frames {
             write(&mut out, f, f.dts_ms());
         }
@@ -85,11 +84,7 @@ pub struct Player {
 impl Player {
     /// Plays what `reader` reads.
     pub fn new(reader: Reader) -> Self {
-        Player {
-            reader,
-            started: false,
-            tracks: None,
-        }
+        Player { reader, started: false, tracks: None }
     }
 
     /// The next block: first the file header, configurations and the first frames; then a frame or a burst each time, as
@@ -106,11 +101,7 @@ impl Player {
                 Some(Item::Frame(f)) => (f.dts_ms(), frame(&f)),
                 Some(Item::Burst(b)) => (b.frames.first().map_or(0, |f| f.dts_ms()), burst(&b)),
             };
-            let block = if self.started && self.tracks.is_none() {
-                block
-            } else {
-                self.introduce(first, &block)
-            };
+            let block = if self.started && self.tracks.is_none() { block } else { self.introduce(first, &block) };
             self.reader.count_sent(block.len() as u64);
             return Poll::Ready(Some(block));
         }
@@ -133,15 +124,9 @@ impl Player {
         if !self.started {
             self.started = true;
             // What came meanwhile counts too: players take the flags for a promise.
-            out.put_slice(&header(
-                self.reader.has_audio(),
-                self.reader.tracks().video.is_some(),
-            ));
+            out.put_slice(&header(self.reader.has_audio(), self.reader.tracks().video.is_some()));
         }
-        for f in [&tracks.metadata, &tracks.video, &tracks.audio]
-            .into_iter()
-            .flatten()
-        {
+        for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten() {
             write(&mut out, f, timestamp);
         }
         out.put_slice(block);

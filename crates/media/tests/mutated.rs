@@ -29,10 +29,7 @@ fn answer(session: &mut Session, mut input: &[u8], now: Instant) -> Result<usize
 /// The bytes of one short publishing.
 async fn record() -> Vec<u8> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!(
-        "rtmp://{}/live/s?txSecret=1",
-        listener.local_addr().unwrap()
-    );
+    let url = format!("rtmp://{}/live/s?txSecret=1", listener.local_addr().unwrap());
     let args = [
         "-loglevel",
         "error",
@@ -56,16 +53,11 @@ async fn record() -> Vec<u8> {
         "flv",
         &url,
     ];
-    let mut ffmpeg = Command::new("ffmpeg")
-        .args(args)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("ffmpeg is installed");
+    let mut ffmpeg =
+        Command::new("ffmpeg").args(args).stdin(Stdio::null()).kill_on_drop(true).spawn().expect("ffmpeg is installed");
     let (mut socket, _) = listener.accept().await.unwrap();
     let now = Instant::now();
-    let (mut session, mut all, mut frames) =
-        (Session::new(Timeouts::default(), now), Vec::new(), 0);
+    let (mut session, mut all, mut frames) = (Session::new(Timeouts::default(), now), Vec::new(), 0);
     let mut buffer = vec![0; 4096];
     loop {
         let count = socket.read(&mut buffer).await.unwrap();

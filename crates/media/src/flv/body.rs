@@ -33,11 +33,7 @@ impl std::fmt::Display for NoFrame {
         match self {
             NoFrame::Nothing => f.write_str("nothing"),
             NoFrame::Codec(id) => write!(f, "codec id {id} is not supported"),
-            NoFrame::FourCc(id) => write!(
-                f,
-                "codec {:?} is not supported",
-                String::from_utf8_lossy(id)
-            ),
+            NoFrame::FourCc(id) => write!(f, "codec {:?} is not supported", String::from_utf8_lossy(id)),
             NoFrame::Multitrack => f.write_str("several tracks in one message are not supported"),
             NoFrame::Short => f.write_str("a media message is cut short"),
         }
@@ -129,9 +125,7 @@ pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
 }
 
 fn four_cc(body: &[u8]) -> Result<[u8; 4], NoFrame> {
-    body.get(1..5)
-        .and_then(|b| b.try_into().ok())
-        .ok_or(NoFrame::Short)
+    body.get(1..5).and_then(|b| b.try_into().ok()).ok_or(NoFrame::Short)
 }
 
 fn signed24(b: &[u8]) -> i32 {
@@ -139,38 +133,18 @@ fn signed24(b: &[u8]) -> i32 {
 }
 
 fn config(codec: Codec, dts: i64, payload: Bytes) -> Result<Frame, NoFrame> {
-    if payload.is_empty() {
-        Err(NoFrame::Nothing)
-    } else {
-        Ok(Frame::config(codec, dts, payload))
-    }
+    if payload.is_empty() { Err(NoFrame::Nothing) } else { Ok(Frame::config(codec, dts, payload)) }
 }
 
-fn access_unit(
-    codec: Codec,
-    dts: i64,
-    cts: i32,
-    key: bool,
-    payload: Bytes,
-) -> Result<Frame, NoFrame> {
+fn access_unit(codec: Codec, dts: i64, cts: i32, key: bool, payload: Bytes) -> Result<Frame, NoFrame> {
     if payload.is_empty() {
         return Err(NoFrame::Nothing);
     }
-    Ok(Frame::video(
-        codec,
-        dts,
-        cts.saturating_mul(1000),
-        key,
-        payload,
-    ))
+    Ok(Frame::video(codec, dts, cts.saturating_mul(1000), key, payload))
 }
 
 fn sound(codec: Codec, dts: i64, payload: Bytes) -> Result<Frame, NoFrame> {
-    if payload.is_empty() {
-        Err(NoFrame::Nothing)
-    } else {
-        Ok(Frame::audio(codec, dts, payload))
-    }
+    if payload.is_empty() { Err(NoFrame::Nothing) } else { Ok(Frame::audio(codec, dts, payload)) }
 }
 
 /// What stands before a frame's payload in its tag body: at most 8 bytes.
@@ -189,10 +163,7 @@ impl std::ops::Deref for Head {
 
 impl Head {
     fn of(parts: &[&[u8]]) -> Head {
-        let mut head = Head {
-            bytes: [0; 8],
-            len: 0,
-        };
+        let mut head = Head { bytes: [0; 8], len: 0 };
         for part in parts {
             head.bytes[head.len..head.len + part.len()].copy_from_slice(part);
             head.len += part.len();
@@ -205,9 +176,7 @@ impl Head {
 /// enhanced one. Data messages have none.
 pub fn head(frame: &Frame) -> Head {
     let config = frame.kind.is_config();
-    let cts = (frame.cts / 1000)
-        .clamp(-0x80_0000, 0x7f_ffff)
-        .to_be_bytes();
+    let cts = (frame.cts / 1000).clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
     let video = if frame.key || config { 0x10 } else { 0x20 };
     match (frame.codec, config) {
         (Codec::H264, true) => Head::of(&[&[video | AVC, 0, 0, 0, 0]]),
@@ -238,11 +207,7 @@ mod tests {
     fn every_codec_survives_the_way_out_and_in() {
         let payload = || Bytes::from_static(b"payload");
         for codec in [Codec::H264, Codec::H265, Codec::Av1] {
-            for cts in if codec == Codec::Av1 {
-                &[0][..]
-            } else {
-                &[0, 80_000, -40_000]
-            } {
+            for cts in if codec == Codec::Av1 { &[0][..] } else { &[0, 80_000, -40_000] } {
                 for key in [true, false] {
                     let frame = Frame::video(codec, 5000, *cts, key, payload());
                     let back = video(5000, whole(&frame)).unwrap();
@@ -250,17 +215,11 @@ mod tests {
                 }
             }
             let config = Frame::config(codec, 0, payload());
-            assert_eq!(
-                format!("{:?}", video(0, whole(&config)).unwrap()),
-                format!("{config:?}")
-            );
+            assert_eq!(format!("{:?}", video(0, whole(&config)).unwrap()), format!("{config:?}"));
         }
         for codec in [Codec::Aac, Codec::Opus] {
             let config = Frame::config(codec, 0, payload());
-            assert_eq!(
-                format!("{:?}", audio(0, whole(&config)).unwrap()),
-                format!("{config:?}")
-            );
+            assert_eq!(format!("{:?}", audio(0, whole(&config)).unwrap()), format!("{config:?}"));
         }
         for codec in [Codec::Aac, Codec::Opus, Codec::Mp3] {
             let frame = Frame::audio(codec, 7000, payload());
@@ -281,26 +240,11 @@ mod tests {
     #[test]
     fn what_is_no_frame_says_why() {
         assert_eq!(video(0, Bytes::new()).unwrap_err(), NoFrame::Nothing);
-        assert_eq!(
-            video(0, Bytes::from_static(b"\x17\x02\0\0\0")).unwrap_err(),
-            NoFrame::Nothing
-        );
-        assert_eq!(
-            video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(),
-            NoFrame::Short
-        );
-        assert_eq!(
-            video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(),
-            NoFrame::Codec(2)
-        );
-        assert_eq!(
-            video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(),
-            NoFrame::FourCc(*b"vp09")
-        );
-        assert_eq!(
-            audio(0, Bytes::from_static(b"\xb2x")).unwrap_err(),
-            NoFrame::Codec(11)
-        );
+        assert_eq!(video(0, Bytes::from_static(b"\x17\x02\0\0\0")).unwrap_err(), NoFrame::Nothing);
+        assert_eq!(video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(), NoFrame::Short);
+        assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Codec(2));
+        assert_eq!(video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(), NoFrame::FourCc(*b"vp09"));
+        assert_eq!(audio(0, Bytes::from_static(b"\xb2x")).unwrap_err(), NoFrame::Codec(11));
     }
 
     proptest! {

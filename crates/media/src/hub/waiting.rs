@@ -17,11 +17,7 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     pub fn take(inner: &'a Inner, name: &'a StreamName) -> Self {
         let notify = Arc::clone(inner.waiting.lock().entry(name.clone()).or_default());
-        Place {
-            inner,
-            name,
-            notify,
-        }
+        Place { inner, name, notify }
     }
 }
 
@@ -29,9 +25,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut waiting = self.inner.waiting.lock();
         // This place and the table's: nobody else is left. (The table may meanwhile hold another publisher's waiters.)
-        let last = waiting
-            .get(self.name)
-            .is_some_and(|n| Arc::ptr_eq(n, &self.notify))
+        let last = waiting.get(self.name).is_some_and(|n| Arc::ptr_eq(n, &self.notify))
             && Arc::strong_count(&self.notify) == 2;
         if last {
             waiting.remove(self.name);

@@ -123,12 +123,7 @@ impl From<bool> for Value {
 
 impl<const N: usize> From<[(&str, Value); N]> for Value {
     fn from(properties: [(&str, Value); N]) -> Value {
-        Value::Object(
-            properties
-                .into_iter()
-                .map(|(n, v)| (n.to_string(), v))
-                .collect(),
-        )
+        Value::Object(properties.into_iter().map(|(n, v)| (n.to_string(), v)).collect())
     }
 }
 
@@ -164,13 +159,11 @@ impl<'a> Reader<'a> {
     }
 
     fn u16(&mut self) -> Result<usize, Ended> {
-        self.take(2)
-            .map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])))
+        self.take(2).map(|b| usize::from(u16::from_be_bytes([b[0], b[1]])))
     }
 
     fn u32(&mut self) -> Result<usize, Ended> {
-        self.take(4)
-            .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
+        self.take(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]) as usize)
     }
 
     fn text(&mut self, len: usize) -> Result<String, Ended> {
@@ -230,9 +223,7 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Result<f64, Ended> {
         let b = self.take(8)?;
-        Ok(f64::from_be_bytes([
-            b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7],
-        ]))
+        Ok(f64::from_be_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
     }
 
     fn object(&mut self, depth: usize) -> Result<Value, Ended> {
@@ -264,39 +255,21 @@ mod tests {
     fn known_bytes() {
         assert_eq!(written(&"ab".into()), b"\x02\0\x02ab");
         assert_eq!(written(&1.0.into()), b"\0\x3f\xf0\0\0\0\0\0\0");
-        assert_eq!(
-            written(&[("a", true.into())].into()),
-            b"\x03\0\x01a\x01\x01\0\0\x09"
-        );
+        assert_eq!(written(&[("a", true.into())].into()), b"\x03\0\x01a\x01\x01\0\0\x09");
         let ecma = b"\x08\0\0\0\x63\0\x01a\x05\0\0\x09\x0b\x3f\xf0\0\0\0\0\0\0\0\0";
-        assert_eq!(
-            read_all(ecma).unwrap(),
-            [[("a", Value::Null)].into(), 1.0.into()]
-        );
+        assert_eq!(read_all(ecma).unwrap(), [[("a", Value::Null)].into(), 1.0.into()]);
         assert_eq!(leading_str(b"\x02\0\x01x\x05"), Some(("x", &b"\x05"[..])));
         assert_eq!(leading_str(b"\x02\0\x05x"), None);
     }
 
     #[test]
     fn bombs_are_refused() {
-        assert_eq!(
-            read_all(&b"\x03\0\x01a".repeat(20_000)),
-            Err(Ended::Limit("AMF0 nesting"))
-        );
-        assert_eq!(
-            read_all(&b"\x0a\0\0\0\x01".repeat(10_000)),
-            Err(Ended::Limit("AMF0 nesting"))
-        );
+        assert_eq!(read_all(&b"\x03\0\x01a".repeat(20_000)), Err(Ended::Limit("AMF0 nesting")));
+        assert_eq!(read_all(&b"\x0a\0\0\0\x01".repeat(10_000)), Err(Ended::Limit("AMF0 nesting")));
         assert_eq!(read_all(&[5; 60_000]), Err(Ended::Limit("AMF0 values")));
         // Four billion elements declared, none there.
-        assert!(matches!(
-            read_all(b"\x0a\xff\xff\xff\xff"),
-            Err(Ended::Protocol(_))
-        ));
-        assert!(matches!(
-            read_all(b"\x0c\xff\xff\xff\xffx"),
-            Err(Ended::Protocol(_))
-        ));
+        assert!(matches!(read_all(b"\x0a\xff\xff\xff\xff"), Err(Ended::Protocol(_))));
+        assert!(matches!(read_all(b"\x0c\xff\xff\xff\xffx"), Err(Ended::Protocol(_))));
     }
 
     fn values() -> impl Strategy<Value = Value> {

@@ -25,10 +25,7 @@ pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static s
     let (app, app_query) = cut(app);
     let (name, name_query) = cut(name);
     let (_, url_query) = cut(tc_url);
-    let query = [name_query, app_query, url_query]
-        .into_iter()
-        .find(|q| !q.is_empty())
-        .unwrap_or("");
+    let query = [name_query, app_query, url_query].into_iter().find(|q| !q.is_empty()).unwrap_or("");
     let app = app.trim_matches('/');
     let (app, stream) = match name.trim_matches('/') {
         "" => app.rsplit_once('/').ok_or("no stream name")?,
@@ -40,13 +37,9 @@ pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static s
     if query.len() > MAX_QUERY {
         return Err("the query is too long");
     }
-    let stream = StreamName::new(stream)
-        .map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
-    Ok(Ask {
-        stream,
-        app: app.into(),
-        query: Query(query.into()),
-    })
+    let stream =
+        StreamName::new(stream).map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
+    Ok(Ask { stream, app: app.into(), query: Query(query.into()) })
 }
 
 fn cut(text: &str) -> (&str, &str) {

@@ -88,17 +88,10 @@ impl Head {
         let first = *head.first()?;
         let (channel, len) = match first & 0x3f {
             0 => (64 + u32::from(*head.get(1)?), 2),
-            1 => (
-                64 + u32::from(*head.get(1)?) + 256 * u32::from(*head.get(2)?),
-                3,
-            ),
+            1 => (64 + u32::from(*head.get(1)?) + 256 * u32::from(*head.get(2)?), 3),
             id => (u32::from(id), 1),
         };
-        Some(Basic {
-            format: first >> 6,
-            channel,
-            len,
-        })
+        Some(Basic { format: first >> 6, channel, len })
     }
 }
 
@@ -216,10 +209,7 @@ impl Reader {
         let fields = [11, 7, 3, 0][usize::from(basic.format)];
         let plain = basic.len + fields;
         let extended = match basic.format {
-            3 => self
-                .channels
-                .get(&basic.channel)
-                .is_some_and(|c| c.extended),
+            3 => self.channels.get(&basic.channel).is_some_and(|c| c.extended),
             _ => self.head.len >= plain && self.head.bytes[basic.len..basic.len + 3] == [0xff; 3],
         };
         plain + if extended { 4 } else { 0 }
@@ -231,9 +221,7 @@ impl Reader {
         if !self.channels.contains_key(&basic.channel) {
             if basic.format > 1 {
                 // A first header without length and type: nothing to go by.
-                return Err(Ended::Protocol(
-                    "a chunk stream starts without a full header".into(),
-                ));
+                return Err(Ended::Protocol("a chunk stream starts without a full header".into()));
             }
             if self.channels.len() >= MAX_STREAMS {
                 return Err(Ended::Limit("chunk streams"));
@@ -241,15 +229,9 @@ impl Reader {
         }
         let channel = self.channels.entry(basic.channel).or_default();
         if basic.format < 3 && channel.begun {
-            return Err(Ended::Protocol(
-                "a message starts inside another of its chunk stream".into(),
-            ));
+            return Err(Ended::Protocol("a message starts inside another of its chunk stream".into()));
         }
-        let extended = |at: usize| {
-            fields
-                .get(at..at + 4)
-                .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
-        };
+        let extended = |at: usize| fields.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
         let u24 = |at: usize| u32::from_be_bytes([0, fields[at], fields[at + 1], fields[at + 2]]);
         let mut early: &[u8] = &[];
         if basic.format == 3 {
@@ -301,14 +283,7 @@ impl Reader {
 
 /// Writes one message as chunks with a full header: it stands for itself, whatever was sent before, so that the same
 /// bytes suit every receiver. `channel` is a chunk stream id of 2 to 63; the payload is `head` then `payload`.
-pub fn write(
-    out: &mut BytesMut,
-    channel: u8,
-    message: Header,
-    head: &[u8],
-    payload: &[u8],
-    chunk_size: usize,
-) {
+pub fn write(out: &mut BytesMut, channel: u8, message: Header, head: &[u8], payload: &[u8], chunk_size: usize) {
     let length = head.len() + payload.len();
     let chunks = length.div_ceil(chunk_size).max(1);
     out.reserve(16 + length + chunks * 5);

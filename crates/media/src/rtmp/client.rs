@@ -66,51 +66,22 @@ impl Client {
             ("app", Value::from(target.app.as_str())),
             ("type", "nonprivate".into()),
             ("flashVer", "FMLE/3.0 (compatible; RoomService)".into()),
-            (
-                "tcUrl",
-                format!("rtmp://{}/{}", target.address, target.app)
-                    .as_str()
-                    .into(),
-            ),
+            ("tcUrl", format!("rtmp://{}/{}", target.address, target.app).as_str().into()),
         ];
         client.call(0, &["connect".into(), 1.0.into(), app.into()]);
         client.answer(1.0).await?;
         if publish {
-            client.call(
-                0,
-                &["releaseStream".into(), 2.0.into(), Value::Null, name.into()],
-            );
-            client.call(
-                0,
-                &["FCPublish".into(), 3.0.into(), Value::Null, name.into()],
-            );
+            client.call(0, &["releaseStream".into(), 2.0.into(), Value::Null, name.into()]);
+            client.call(0, &["FCPublish".into(), 3.0.into(), Value::Null, name.into()]);
         }
         client.call(0, &["createStream".into(), 4.0.into(), Value::Null]);
-        let id = client
-            .answer(4.0)
-            .await?
-            .get(3)
-            .and_then(Value::as_f64)
-            .unwrap_or(1.0);
+        let id = client.answer(4.0).await?.get(3).and_then(Value::as_f64).unwrap_or(1.0);
         client.stream = id as u32;
         let stream = target.stream.as_str().into();
-        let last = if publish {
-            Value::from("live")
-        } else {
-            (-2000.0).into()
-        };
+        let last = if publish { Value::from("live") } else { (-2000.0).into() };
         let name = if publish { "publish" } else { "play" };
-        client.call(
-            client.stream,
-            &[name.into(), 5.0.into(), Value::Null, stream, last],
-        );
-        client
-            .started(if publish {
-                "NetStream.Publish.Start"
-            } else {
-                "NetStream.Play.Start"
-            })
-            .await?;
+        client.call(client.stream, &[name.into(), 5.0.into(), Value::Null, stream, last]);
+        client.started(if publish { "NetStream.Publish.Start" } else { "NetStream.Play.Start" }).await?;
         Ok(client)
     }
 
@@ -185,12 +156,8 @@ impl Client {
             let Some(message) = message else {
                 return Ok(None);
             };
-            let number = |at: usize| {
-                message
-                    .payload
-                    .get(at..at + 4)
-                    .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
-            };
+            let number =
+                |at: usize| message.payload.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
             match message.kind {
                 msg::SET_CHUNK_SIZE => self.reader.set_chunk_size(number(0).unwrap_or(0))?,
                 msg::ABORT => self.reader.abort(number(0).unwrap_or(0)),
@@ -245,9 +212,7 @@ pub struct Player {
 impl Player {
     /// Connects and asks to play. Errors: [`Ended::NotFound`], [`Ended::Refused`], and what sockets do.
     pub async fn connect(target: &Target) -> Result<Player, Ended> {
-        Ok(Player {
-            client: bounded(target, false).await?,
-        })
+        Ok(Player { client: bounded(target, false).await? })
     }
 
     /// The next frame, configurations and descriptions included; `None` when the stream has ended. Timestamps are the
@@ -266,9 +231,7 @@ impl Player {
                     }
                     _ => continue,
                 },
-                msg::USER_CONTROL
-                    if message.payload.starts_with(&msg::STREAM_EOF.to_be_bytes()) =>
-                {
+                msg::USER_CONTROL if message.payload.starts_with(&msg::STREAM_EOF.to_be_bytes()) => {
                     return Ok(None);
                 }
                 _ => continue,
@@ -293,9 +256,7 @@ pub struct Publisher {
 impl Publisher {
     /// Connects and asks to publish. Errors: [`Ended::Busy`], [`Ended::Refused`], and what sockets do.
     pub async fn connect(target: &Target) -> Result<Publisher, Ended> {
-        Ok(Publisher {
-            client: bounded(target, true).await?,
-        })
+        Ok(Publisher { client: bounded(target, true).await? })
     }
 
     /// Sends a frame (configurations first, before frames that need them). Waits for the server to take it.
@@ -307,11 +268,7 @@ impl Publisher {
                 if frame.is_metadata() {
                     Value::from("@setDataFrame").write(&mut name);
                 }
-                let header = Header {
-                    kind: msg::DATA,
-                    stream: client.stream,
-                    timestamp: frame.dts_ms(),
-                };
+                let header = Header { kind: msg::DATA, stream: client.stream, timestamp: frame.dts_ms() };
                 chunk::write(&mut client.out, 5, header, &name, &frame.payload, CHUNK);
             }
             _ => mux::write_to(&mut client.out, frame, frame.dts_ms(), client.stream),
@@ -351,15 +308,7 @@ impl Publisher {
     /// Ends the stream on purpose.
     pub async fn finish(mut self) -> Result<(), Ended> {
         let stream = f64::from(self.client.stream);
-        self.client.call(
-            0,
-            &[
-                "deleteStream".into(),
-                6.0.into(),
-                Value::Null,
-                stream.into(),
-            ],
-        );
+        self.client.call(0, &["deleteStream".into(), 6.0.into(), Value::Null, stream.into()]);
         self.client.flush().await?;
         Ok(self.client.socket.shutdown().await?)
     }

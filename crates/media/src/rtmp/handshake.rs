@@ -15,8 +15,8 @@ const PLAYER: &[u8] = b"Genuine Adobe Flash Player 001";
 const SERVER: &[u8] = b"Genuine Adobe Flash Media Server 001";
 /// What follows either name in the full keys.
 const CRUD: [u8; 32] = [
-    0xf0, 0xee, 0xc2, 0x4a, 0x80, 0x68, 0xbe, 0xe8, 0x2e, 0x00, 0xd0, 0xd1, 0x02, 0x9e, 0x7e, 0x57,
-    0x6e, 0xec, 0x5d, 0x2d, 0x29, 0x80, 0x6f, 0xab, 0x93, 0xb8, 0xe6, 0x36, 0xcf, 0xeb, 0x31, 0xae,
+    0xf0, 0xee, 0xc2, 0x4a, 0x80, 0x68, 0xbe, 0xe8, 0x2e, 0x00, 0xd0, 0xd1, 0x02, 0x9e, 0x7e, 0x57, 0x6e, 0xec, 0x5d,
+    0x2d, 0x29, 0x80, 0x6f, 0xab, 0x93, 0xb8, 0xe6, 0x36, 0xcf, 0xeb, 0x31, 0xae,
 ];
 
 /// Where a packet keeps its digest.
@@ -48,20 +48,11 @@ impl Scheme {
     }
 
     fn find(packet: &[u8; PACKET], key: &[u8]) -> Option<(Scheme, [u8; DIGEST])> {
-        [Scheme::Second, Scheme::First]
-            .into_iter()
-            .find_map(|scheme| {
-                let (at, digest) = scheme.digest(packet, key);
-                let found = &packet[at..at + DIGEST] == digest.as_ref();
-                found.then(|| {
-                    (
-                        scheme,
-                        packet[at..at + DIGEST]
-                            .try_into()
-                            .expect("the range has that length"),
-                    )
-                })
-            })
+        [Scheme::Second, Scheme::First].into_iter().find_map(|scheme| {
+            let (at, digest) = scheme.digest(packet, key);
+            let found = &packet[at..at + DIGEST] == digest.as_ref();
+            found.then(|| (scheme, packet[at..at + DIGEST].try_into().expect("the range has that length")))
+        })
     }
 }
 
@@ -80,15 +71,8 @@ impl Server {
         let (taken, rest) = input.split_at(input.len().min(want - self.buffer.len()));
         self.buffer.extend_from_slice(taken);
         *input = rest;
-        if !self.answered
-            && self
-                .buffer
-                .first()
-                .is_some_and(|&version| version != VERSION)
-        {
-            return Err(Ended::Protocol(
-                "not RTMP: the first byte is no version 3".into(),
-            ));
+        if !self.answered && self.buffer.first().is_some_and(|&version| version != VERSION) {
+            return Err(Ended::Protocol("not RTMP: the first byte is no version 3".into()));
         }
         if self.buffer.len() < want {
             return Ok(false);
@@ -98,27 +82,17 @@ impl Server {
             self.buffer = BytesMut::new();
             return Ok(true);
         }
-        let c1: [u8; PACKET] = self.buffer[1..]
-            .try_into()
-            .expect("the buffer holds C0 and C1");
+        let c1: [u8; PACKET] = self.buffer[1..].try_into().expect("the buffer holds C0 and C1");
         answer(&c1, out);
         self.buffer.clear();
         self.answered = true;
-        if input.is_empty() {
-            Ok(false)
-        } else {
-            self.handle(input, out)
-        }
+        if input.is_empty() { Ok(false) } else { self.handle(input, out) }
     }
 }
 
 fn answer(c1: &[u8; PACKET], out: &mut BytesMut) {
     out.put_u8(VERSION);
-    let digest = if c1[4..8] == [0; 4] {
-        None
-    } else {
-        Scheme::find(c1, PLAYER)
-    };
+    let digest = if c1[4..8] == [0; 4] { None } else { Scheme::find(c1, PLAYER) };
     let Some((scheme, digest)) = digest else {
         out.put_slice(&packet(0));
         out.put_slice(c1);
@@ -129,14 +103,8 @@ fn answer(c1: &[u8; PACKET], out: &mut BytesMut) {
     s1[at..at + DIGEST].copy_from_slice(tag.as_ref());
     out.put_slice(&s1);
     let mut s2 = packet(0x0405_0001);
-    let key = hmac::sign(
-        &hmac::Key::new(hmac::HMAC_SHA256, &[SERVER, &CRUD].concat()),
-        &digest,
-    );
-    let tag = hmac::sign(
-        &hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()),
-        &s2[..PACKET - DIGEST],
-    );
+    let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[SERVER, &CRUD].concat()), &digest);
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()), &s2[..PACKET - DIGEST]);
     s2[PACKET - DIGEST..].copy_from_slice(tag.as_ref());
     out.put_slice(&s2);
 }
@@ -170,14 +138,8 @@ impl Client {
         let (taken, rest) = input.split_at(input.len().min(want - self.buffer.len()));
         self.buffer.extend_from_slice(taken);
         *input = rest;
-        if self
-            .buffer
-            .first()
-            .is_some_and(|&version| version != VERSION)
-        {
-            return Err(Ended::Protocol(
-                "not RTMP: the first byte is no version 3".into(),
-            ));
+        if self.buffer.first().is_some_and(|&version| version != VERSION) {
+            return Err(Ended::Protocol("not RTMP: the first byte is no version 3".into()));
         }
         if self.buffer.len() < want {
             return Ok(false);
@@ -242,10 +204,7 @@ mod tests {
             // S2 is signed with the client's digest, under the server's full key.
             let at = scheme.digest_at(&c1);
             let full = [SERVER, &CRUD].concat();
-            let key = hmac::sign(
-                &hmac::Key::new(hmac::HMAC_SHA256, &full),
-                &c1[at..at + DIGEST],
-            );
+            let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &full), &c1[at..at + DIGEST]);
             let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_ref());
             hmac::verify(&key, &s2[..PACKET - DIGEST], &s2[PACKET - DIGEST..]).unwrap();
         }
@@ -275,10 +234,7 @@ mod tests {
     #[test]
     fn other_protocols_are_turned_away_at_the_first_byte() {
         for start in [&b"GET / HTTP/1.1"[..], b"\x16\x03\x01", b"\x06"] {
-            assert!(matches!(
-                run(&mut Server::default(), start, 99).1,
-                Err(Ended::Protocol(_))
-            ));
+            assert!(matches!(run(&mut Server::default(), start, 99).1, Err(Ended::Protocol(_))));
         }
     }
 
@@ -286,17 +242,8 @@ mod tests {
     fn client_and_server_agree() {
         let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
         let (mut client, mut server) = (Client::start(&mut to_server), Server::default());
-        assert_eq!(
-            server.handle(&mut &to_server.split()[..], &mut to_client),
-            Ok(false)
-        );
-        assert_eq!(
-            client.handle(&mut &to_client.split()[..], &mut to_server),
-            Ok(true)
-        );
-        assert_eq!(
-            server.handle(&mut &to_server.split()[..], &mut to_client),
-            Ok(true)
-        );
+        assert_eq!(server.handle(&mut &to_server.split()[..], &mut to_client), Ok(false));
+        assert_eq!(client.handle(&mut &to_client.split()[..], &mut to_server), Ok(true));
+        assert_eq!(server.handle(&mut &to_server.split()[..], &mut to_client), Ok(true));
     }
 }

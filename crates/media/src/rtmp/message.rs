@@ -51,18 +51,7 @@ pub(super) fn user_control(out: &mut BytesMut, event: u16, value: u32) {
 }
 
 fn control(out: &mut BytesMut, kind: u8, body: &[u8]) {
-    chunk::write(
-        out,
-        CONTROL_CHANNEL,
-        Header {
-            kind,
-            stream: 0,
-            timestamp: 0,
-        },
-        body,
-        &[],
-        CHUNK,
-    );
+    chunk::write(out, CONTROL_CHANNEL, Header { kind, stream: 0, timestamp: 0 }, body, &[], CHUNK);
 }
 
 /// A command: name, transaction, then its values. `chunk_size` is what the receiver was told so far.
@@ -71,28 +60,14 @@ pub(super) fn command(out: &mut BytesMut, stream: u32, chunk_size: usize, values
     for value in values {
         value.write(&mut body);
     }
-    let header = Header {
-        kind: COMMAND,
-        stream,
-        timestamp: 0,
-    };
+    let header = Header { kind: COMMAND, stream, timestamp: 0 };
     chunk::write(out, COMMAND_CHANNEL, header, &body, &[], chunk_size);
 }
 
 /// `onStatus` on the media stream.
 pub(super) fn status(out: &mut BytesMut, level: &str, code: &str, description: &str) {
-    let info = [
-        ("level", level.into()),
-        ("code", code.into()),
-        ("description", description.into()),
-    ]
-    .into();
-    command(
-        out,
-        STREAM,
-        CHUNK,
-        &["onStatus".into(), 0.0.into(), Value::Null, info],
-    );
+    let info = [("level", level.into()), ("code", code.into()), ("description", description.into())].into();
+    command(out, STREAM, CHUNK, &["onStatus".into(), 0.0.into(), Value::Null, info]);
 }
 
 /// Tells a player that timestamps and samples are its own to look at; some wait for it.
@@ -100,10 +75,6 @@ pub(super) fn sample_access(out: &mut BytesMut) {
     let mut body = BytesMut::new();
     Value::from("|RtmpSampleAccess").write(&mut body);
     body.put_slice(&[1, 1, 1, 1]);
-    let header = Header {
-        kind: DATA,
-        stream: STREAM,
-        timestamp: 0,
-    };
+    let header = Header { kind: DATA, stream: STREAM, timestamp: 0 };
     chunk::write(out, COMMAND_CHANNEL, header, &body, &[], CHUNK);
 }

@@ -26,19 +26,8 @@ pub(super) fn write_to(out: &mut BytesMut, frame: &Frame, timestamp: u32, stream
         Kind::Audio | Kind::AudioConfig => (AUDIO_CHANNEL, AUDIO),
         Kind::Data => (DATA_CHANNEL, DATA),
     };
-    let header = Header {
-        kind,
-        stream,
-        timestamp: frame.stamp(timestamp),
-    };
-    chunk::write(
-        out,
-        channel,
-        header,
-        &body::head(frame),
-        &frame.payload,
-        CHUNK,
-    );
+    let header = Header { kind, stream, timestamp: frame.stamp(timestamp) };
+    chunk::write(out, channel, header, &body::head(frame), &frame.payload, CHUNK);
 }
 
 fn room(frame: &Frame) -> usize {
@@ -68,10 +57,7 @@ pub fn burst(burst: &Burst) -> Bytes {
 /// Description and configurations, for whoever joins at `timestamp` milliseconds.
 pub fn tracks(tracks: &Tracks, timestamp: u32) -> Bytes {
     let mut out = BytesMut::new();
-    for f in [&tracks.metadata, &tracks.video, &tracks.audio]
-        .into_iter()
-        .flatten()
-    {
+    for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten() {
         write(&mut out, f, timestamp);
     }
     out.freeze()

@@ -107,10 +107,7 @@ impl<'a> Playing<'a> {
                 if self.audio && self.video {
                     self.queue.push_back(mux::burst(&burst));
                 } else {
-                    burst
-                        .frames
-                        .iter()
-                        .for_each(|frame| self.take_wanted(frame));
+                    burst.frames.iter().for_each(|frame| self.take_wanted(frame));
                 }
             }
         }
@@ -161,9 +158,7 @@ impl<'a> Playing<'a> {
                 Poll::Ready(Err(e)) => return Err(e.into()),
                 Poll::Pending => {
                     let until = Instant::now() + self.write_timeout;
-                    let stalled = self
-                        .stalled
-                        .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                    let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
                     return match stalled.as_mut().poll(cx) {
                         Poll::Ready(()) => Err(Ended::TooSlow),
                         Poll::Pending => Ok(Poll::Pending),
@@ -208,9 +203,7 @@ impl<'a> Playing<'a> {
             let mut buffer = ReadBuf::new(&mut self.link.buffer);
             match Pin::new(&mut self.link.socket).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Closed),
-                Poll::Ready(Ok(())) => {
-                    (self.link.start, self.link.end) = (0, buffer.filled().len())
-                }
+                Poll::Ready(Ok(())) => (self.link.start, self.link.end) = (0, buffer.filled().len()),
                 Poll::Ready(Err(e)) => return Err(e.into()),
                 Poll::Pending => return Ok(Poll::Pending),
             }

@@ -66,19 +66,8 @@ struct Shared {
 }
 
 /// Accepts connections until `shutdown`; returns when all of them have ended.
-pub async fn serve(
-    listener: TcpListener,
-    hub: Hub,
-    requests: Requests,
-    limits: Limits,
-    shutdown: CancellationToken,
-) {
-    let shared = Arc::new(Shared {
-        hub,
-        requests,
-        limits,
-        addresses: Mutex::default(),
-    });
+pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: Limits, shutdown: CancellationToken) {
+    let shared = Arc::new(Shared { hub, requests, limits, addresses: Mutex::default() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -95,11 +84,7 @@ pub async fn serve(
             }
         };
         let full = connections.len() >= shared.limits.connections;
-        let place = if full {
-            None
-        } else {
-            Place::take(&shared, peer.ip())
-        };
+        let place = if full { None } else { Place::take(&shared, peer.ip()) };
         let Some(place) = place else {
             tracing::debug!(%peer, "rtmp connection refused: too many");
             continue;
@@ -125,10 +110,7 @@ impl Place {
             return None;
         }
         *count += 1;
-        Some(Place {
-            shared: Arc::clone(shared),
-            address,
-        })
+        Some(Place { shared: Arc::clone(shared), address })
     }
 }
 
@@ -144,12 +126,7 @@ impl Drop for Place {
     }
 }
 
-async fn connection(
-    socket: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    shutdown: CancellationToken,
-) {
+async fn connection(socket: TcpStream, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
     // Bursts are written whole: nothing is gained by waiting for more.
     let _ = socket.set_nodelay(true);
     let _ = socket2::SockRef::from(&socket).set_send_buffer_size(place.shared.limits.send_buffer);
@@ -274,19 +251,9 @@ impl Link {
 
     async fn publish(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
-        let options = shared
-            .requests
-            .publish(what(ask, peer))
-            .await
-            .map_err(|e| self.refuse(e))?;
-        let origin = Origin {
-            protocol: Protocol::Rtmp,
-            peer,
-        };
-        let publisher = shared
-            .hub
-            .publish(&name, origin)
-            .map_err(|busy| self.refuse(busy.into()))?;
+        let options = shared.requests.publish(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
+        let origin = Origin { protocol: Protocol::Rtmp, peer };
+        let publisher = shared.hub.publish(&name, origin).map_err(|busy| self.refuse(busy.into()))?;
         self.session.accept_publish(Instant::now().into_std());
         self.resize(PUBLISHER_BUFFER);
         let mut rate = Rate::new(options.max_bitrate.unwrap_or(shared.limits.max_bitrate));
@@ -324,11 +291,7 @@ impl Link {
 
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
-        let options = shared
-            .requests
-            .play(what(ask, peer))
-            .await
-            .map_err(|e| self.refuse(e))?;
+        let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let reader = tokio::select! {
             reader = shared.hub.wait(&name, Protocol::Rtmp, options.pace, options.start, options.wait) => reader,
             stopped = self.until_stopped() => return stopped,
@@ -361,13 +324,7 @@ impl Link {
 
 fn what(ask: Ask, peer: SocketAddr) -> What {
     let Ask { stream, app, query } = ask;
-    What {
-        stream,
-        app,
-        query,
-        protocol: Protocol::Rtmp,
-        peer,
-    }
+    What { stream, app, query, protocol: Protocol::Rtmp, peer }
 }
 
 /// A publisher's rate against its bound.
@@ -379,11 +336,7 @@ struct Rate {
 
 impl Rate {
     fn new(most: u64) -> Self {
-        Rate {
-            most,
-            since: Instant::now(),
-            bytes: 0,
-        }
+        Rate { most, since: Instant::now(), bytes: 0 }
     }
 
     fn count(&mut self, frame: &Frame, now: Instant) -> Result<(), Ended> {
@@ -392,10 +345,6 @@ impl Rate {
         }
         self.bytes += frame.payload.len() as u64;
         let allowed = self.most.saturating_mul(RATE_WINDOW.as_secs()) / 8;
-        if self.bytes > allowed {
-            Err(Ended::Limit("bitrate"))
-        } else {
-            Ok(())
-        }
+        if self.bytes > allowed { Err(Ended::Limit("bitrate")) } else { Ok(()) }
     }
 }

@@ -40,11 +40,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Timeouts {
-            handshake: s(5),
-            command: s(10),
-            idle_publisher: s(15),
-        }
+        Timeouts { handshake: s(5), command: s(10), idle_publisher: s(15) }
     }
 }
 
@@ -203,12 +199,7 @@ impl Session {
         self.enter(Phase::Publishing, now);
         self.clock = Clock::default();
         msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
-        msg::status(
-            &mut self.out,
-            "status",
-            "NetStream.Publish.Start",
-            "publishing",
-        );
+        msg::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
         true
     }
 
@@ -219,12 +210,7 @@ impl Session {
         }
         self.enter(Phase::Playing, now);
         msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
-        msg::status(
-            &mut self.out,
-            "status",
-            "NetStream.Play.Reset",
-            "playing from the start",
-        );
+        msg::status(&mut self.out, "status", "NetStream.Play.Reset", "playing from the start");
         msg::status(&mut self.out, "status", "NetStream.Play.Start", "playing");
         msg::sample_access(&mut self.out);
         true
@@ -246,12 +232,7 @@ impl Session {
     /// Says that the stream played has ended.
     pub fn play_ended(&mut self, now: Instant) {
         if self.phase == Phase::Playing {
-            msg::status(
-                &mut self.out,
-                "status",
-                "NetStream.Play.UnpublishNotify",
-                "the stream ended",
-            );
+            msg::status(&mut self.out, "status", "NetStream.Play.UnpublishNotify", "the stream ended");
             msg::user_control(&mut self.out, msg::STREAM_EOF, STREAM);
             self.enter(Phase::Idle, now);
         }
@@ -263,19 +244,12 @@ impl Session {
     }
 
     fn message(&mut self, message: Message, now: Instant) -> Result<Option<Event>, Ended> {
-        let Message {
-            kind,
-            timestamp,
-            payload,
-            ..
-        } = message;
+        let Message { kind, timestamp, payload, .. } = message;
         let number = || payload.first_chunk::<4>().map(|b| u32::from_be_bytes(*b));
         match kind {
             msg::SET_CHUNK_SIZE => self.reader.set_chunk_size(number().unwrap_or(0))?,
             msg::ABORT => self.reader.abort(number().unwrap_or(0)),
-            msg::WINDOW_SIZE => {
-                self.window = number().unwrap_or(WINDOW).clamp(LEAST_WINDOW, WINDOW)
-            }
+            msg::WINDOW_SIZE => self.window = number().unwrap_or(WINDOW).clamp(LEAST_WINDOW, WINDOW),
             msg::USER_CONTROL => {
                 if let Some(&[0, event, a, b, c, d]) = payload.first_chunk::<6>()
                     && u16::from(event) == msg::PING
@@ -292,21 +266,12 @@ impl Session {
         Ok(None)
     }
 
-    fn media(
-        &mut self,
-        kind: u8,
-        timestamp: u32,
-        payload: Bytes,
-        now: Instant,
-    ) -> Result<(), Ended> {
+    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
         let frame = match kind {
             msg::VIDEO => body::video(self.clock.micros(timestamp), payload),
             msg::AUDIO => body::audio(self.clock.micros(timestamp), payload),
             msg::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
-            msg::DATA_AMF3 => data(
-                self.clock.last.unwrap_or(0) * 1000,
-                payload.slice(payload.len().min(1)..),
-            ),
+            msg::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
             msg::AGGREGATE => return self.aggregate(timestamp, payload, now),
             _ => return Ok(()),
         };
@@ -334,9 +299,7 @@ impl Session {
             }
             let time = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
             let first = *first.get_or_insert(time);
-            let dts = self
-                .clock
-                .micros(timestamp.wrapping_add(time.wrapping_sub(first)));
+            let dts = self.clock.micros(timestamp.wrapping_add(time.wrapping_sub(first)));
             let frame = demux::tag(&head, payload.split_to(length));
             let frame = frame.map(|f| f.at(dts));
             self.keep(frame, now)?;
@@ -353,9 +316,5 @@ fn data(dts: i64, payload: Bytes) -> Result<Frame, NoFrame> {
         Some(("@clearDataFrame", _)) | None => return Err(NoFrame::Nothing),
         Some(_) => payload,
     };
-    if payload.is_empty() {
-        Err(NoFrame::Nothing)
-    } else {
-        Ok(Frame::data(dts, payload))
-    }
+    if payload.is_empty() { Err(NoFrame::Nothing) } else { Ok(Frame::data(dts, payload)) }
 }

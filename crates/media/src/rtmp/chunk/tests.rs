@@ -2,11 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn header(kind: u8, timestamp: u32) -> Header {
-    Header {
-        kind,
-        stream: 1,
-        timestamp,
-    }
+    Header { kind, stream: 1, timestamp }
 }
 
 fn read(reader: &mut Reader, mut bytes: &[u8]) -> Result<Vec<Message>, Ended> {
@@ -32,14 +28,8 @@ fn interleaved_messages_come_out_whole() {
     bytes.extend(&video[128..]);
     let got = read(&mut Reader::default(), &bytes).unwrap();
     assert_eq!(got.len(), 2);
-    assert_eq!(
-        (got[0].kind, got[0].timestamp, &got[0].payload[..]),
-        (8, 10, &audio[..])
-    );
-    assert_eq!(
-        (got[1].kind, got[1].timestamp, &got[1].payload[..]),
-        (9, 20, &video[..])
-    );
+    assert_eq!((got[0].kind, got[0].timestamp, &got[0].payload[..]), (8, 10, &audio[..]));
+    assert_eq!((got[1].kind, got[1].timestamp, &got[1].payload[..]), (9, 20, &video[..]));
 }
 
 #[test]
@@ -50,14 +40,8 @@ fn short_headers_inherit_and_add() {
     bytes.extend([0xc4, 4]); // Type 3: delta 5 again.
     bytes.extend([0x44, 0, 0, 7, 0, 0, 2, 9, 5, 6]); // Type 1: delta, length and type.
     let got = read(&mut Reader::default(), &bytes).unwrap();
-    let times: Vec<_> = got
-        .iter()
-        .map(|m| (m.kind, m.timestamp, m.payload[0]))
-        .collect();
-    assert_eq!(
-        times,
-        [(8, 40, 1), (8, 80, 2), (8, 85, 3), (8, 90, 4), (9, 97, 5)]
-    );
+    let times: Vec<_> = got.iter().map(|m| (m.kind, m.timestamp, m.payload[0])).collect();
+    assert_eq!(times, [(8, 40, 1), (8, 80, 2), (8, 85, 3), (8, 90, 4), (9, 97, 5)]);
     assert!(got.iter().all(|m| m.stream == 1));
 }
 
@@ -73,11 +57,7 @@ fn extended_timestamps_repeated_or_not() {
         }
         bytes.extend(&payload[128..]);
         let got = read(&mut Reader::default(), &bytes).unwrap();
-        assert_eq!(
-            (got[0].timestamp, &got[0].payload[..]),
-            (0x0102_0304, &payload[..]),
-            "{repeated}"
-        );
+        assert_eq!((got[0].timestamp, &got[0].payload[..]), (0x0102_0304, &payload[..]), "{repeated}");
     }
 }
 
@@ -95,56 +75,35 @@ fn wide_chunk_stream_ids() {
 #[test]
 fn everything_a_peer_can_pile_up_is_bounded() {
     // Length beyond the bound of its kind.
-    let long = |kind| {
-        read(
-            &mut Reader::default(),
-            &[4, 0, 0, 0, 0xff, 0xff, 0xff, kind, 0, 0, 0, 0],
-        )
-    };
+    let long = |kind| read(&mut Reader::default(), &[4, 0, 0, 0, 0xff, 0xff, 0xff, kind, 0, 0, 0, 0]);
     for kind in [8, 9, 18, 20, 99] {
         assert_eq!(long(kind), Err(Ended::Limit("message length")), "{kind}");
     }
     // Many begun and none finished.
     let mut reader = Reader::default();
     let begun = |id: u8| [&[id, 0, 0, 0, 0, 0xff, 0, 9, 0, 0, 0, 0][..], &[0; 128]].concat();
-    let end = (2..63)
-        .map(|id| read(&mut reader, &begun(id)))
-        .find(Result::is_err)
-        .unwrap();
+    let end = (2..63).map(|id| read(&mut reader, &begun(id))).find(Result::is_err).unwrap();
     assert_eq!(end, Err(Ended::Limit("unfinished messages")));
     // Many chunk streams.
     let mut reader = Reader::default();
     let whole = |id: u8| [0, id, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0];
-    let end = (0..100)
-        .map(|id| read(&mut reader, &whole(id)))
-        .find(Result::is_err)
-        .unwrap();
+    let end = (0..100).map(|id| read(&mut reader, &whole(id))).find(Result::is_err).unwrap();
     assert_eq!(end, Err(Ended::Limit("chunk streams")));
     // Bytes in all.
     let mut reader = Reader::new(1000);
     reader.set_chunk_size(0xff_ffff).unwrap();
     let big = [&[4, 0, 0, 0, 0, 0x10, 0, 9, 0, 0, 0, 0][..], &[0; 2000]].concat();
-    assert_eq!(
-        read(&mut reader, &big),
-        Err(Ended::Limit("bytes of unfinished messages"))
-    );
+    assert_eq!(read(&mut reader, &big), Err(Ended::Limit("bytes of unfinished messages")));
     assert!(reader.set_chunk_size(0).is_err() && reader.set_chunk_size(0x100_0000).is_err());
     // A first header that says nothing.
-    assert!(matches!(
-        read(&mut Reader::default(), &[0xc4]),
-        Err(Ended::Protocol(_))
-    ));
+    assert!(matches!(read(&mut Reader::default(), &[0xc4]), Err(Ended::Protocol(_))));
 }
 
 #[test]
 fn an_aborted_message_frees_its_place() {
     let mut reader = Reader::default();
     for _ in 0..100 {
-        read(
-            &mut reader,
-            &[&[4, 0, 0, 0, 0, 1, 0, 9, 0, 0, 0, 0][..], &[0; 128]].concat(),
-        )
-        .unwrap();
+        read(&mut reader, &[&[4, 0, 0, 0, 0, 1, 0, 9, 0, 0, 0, 0][..], &[0; 128]].concat()).unwrap();
         reader.abort(4);
     }
     assert_eq!((reader.partial, reader.partial_bytes), (0, 0));

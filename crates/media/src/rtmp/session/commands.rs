@@ -21,13 +21,7 @@ impl Session {
         match name {
             "connect" if self.phase == Phase::Open => {
                 let object = values.get(2).unwrap_or(&Value::Null);
-                let property = |name| {
-                    object
-                        .get(name)
-                        .and_then(Value::as_str)
-                        .unwrap_or("")
-                        .to_string()
-                };
+                let property = |name| object.get(name).and_then(Value::as_str).unwrap_or("").to_string();
                 (self.app, self.tc_url) = (property("app"), property("tcUrl"));
                 self.connected(transaction);
                 self.enter(Phase::Idle, now);
@@ -54,17 +48,8 @@ impl Session {
                 return Ok(Some(Event::ReceiveVideo(flag(3))));
             }
             "FCSubscribe" => {
-                let info = [
-                    ("level", "status".into()),
-                    ("code", "NetStream.Play.Start".into()),
-                ]
-                .into();
-                msg::command(
-                    &mut self.out,
-                    0,
-                    CHUNK,
-                    &["onFCSubscribe".into(), 0.0.into(), Value::Null, info],
-                );
+                let info = [("level", "status".into()), ("code", "NetStream.Play.Start".into())].into();
+                msg::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);
             }
             "_result" | "_error" | "onStatus" => {}
             // releaseStream, FCPublish, _checkbw and whatever else clients call before they get to the point.
@@ -78,50 +63,24 @@ impl Session {
         msg::number(&mut self.out, msg::WINDOW_SIZE, WINDOW);
         msg::peer_bandwidth(&mut self.out, WINDOW);
         msg::number(&mut self.out, msg::SET_CHUNK_SIZE, CHUNK as u32);
-        let server = [
-            ("fmsVer", "FMS/3,5,7,7009".into()),
-            ("capabilities", 31.0.into()),
-            ("mode", 1.0.into()),
-        ]
-        .into();
+        let server = [("fmsVer", "FMS/3,5,7,7009".into()), ("capabilities", 31.0.into()), ("mode", 1.0.into())].into();
         let info = [
             ("level", "status".into()),
             ("code", "NetConnection.Connect.Success".into()),
             ("description", "connected".into()),
             ("objectEncoding", 0.0.into()),
         ];
-        msg::command(
-            &mut self.out,
-            0,
-            CHUNK,
-            &["_result".into(), transaction.into(), server, info.into()],
-        );
+        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), server, info.into()]);
     }
 
     fn result(&mut self, transaction: f64, value: Value) {
-        msg::command(
-            &mut self.out,
-            0,
-            CHUNK,
-            &["_result".into(), transaction.into(), Value::Null, value],
-        );
+        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), Value::Null, value]);
     }
 
     fn asked(&mut self, publish: bool, name: &str, now: Instant) -> Result<Option<Event>, Ended> {
-        self.enter(
-            if publish {
-                Phase::AskingPublish
-            } else {
-                Phase::AskingPlay
-            },
-            now,
-        );
+        self.enter(if publish { Phase::AskingPublish } else { Phase::AskingPlay }, now);
         match ask(&self.app, &self.tc_url, name) {
-            Ok(ask) => Ok(Some(if publish {
-                Event::Publish(ask)
-            } else {
-                Event::Play(ask)
-            })),
+            Ok(ask) => Ok(Some(if publish { Event::Publish(ask) } else { Event::Play(ask) })),
             Err(why) => {
                 let why = Ended::Refused(why.into());
                 self.reject(&why, now);
@@ -133,12 +92,7 @@ impl Session {
     fn stop(&mut self, now: Instant) -> Option<Event> {
         let busy = !matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Idle);
         if self.phase == Phase::Publishing {
-            msg::status(
-                &mut self.out,
-                "status",
-                "NetStream.Unpublish.Success",
-                "publishing ended",
-            );
+            msg::status(&mut self.out, "status", "NetStream.Unpublish.Success", "publishing ended");
         }
         busy.then(|| {
             self.enter(Phase::Idle, now);
