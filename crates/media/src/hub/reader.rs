@@ -77,6 +77,8 @@ impl Reader {
         };
         let slot = state.join(protocol, pace);
         drop(state);
+        // The keeper rests while there is no audience.
+        stream.changed.notify_one();
         Reader { stream: Arc::clone(stream), protocol, pace, cursor, slot }
     }
 

@@ -140,11 +140,11 @@ impl Stream {
         if !state.keep(&frame) {
             return Ok(());
         }
-        let opens = state.ring.open_since.is_none();
+        let opens = state.ring.due_since.is_none();
         let version = state.version;
         state.ring.push(frame, version, now, settings);
-        let due = state.ring.open_since.is_some_and(|since| now >= since + settings.merge);
-        let late = if due && state.ring.seal() { state.audience.take() } else { Vec::new() };
+        let due = state.ring.due_since.is_some_and(|since| now >= since + settings.merge);
+        let late = if due { state.announce() } else { Vec::new() };
         let keeper = opens && !due && state.audience.readers() > 0;
         let prompt = state.realtime.take();
         drop(state);
@@ -171,8 +171,7 @@ impl Stream {
             return Gone::Over;
         }
         state.publisher.gone_until = Some(Instant::now() + settings.resume_window);
-        state.ring.seal();
-        let late = state.audience.take();
+        let late = state.announce();
         drop(state);
         self.changed.notify_one();
         wake(late);
@@ -186,9 +185,8 @@ impl Stream {
             return false;
         }
         state.ended = Some(reason);
-        state.ring.seal();
         let stop = state.publisher.stop.clone();
-        let (late, prompt) = (state.audience.take(), state.realtime.take());
+        let (late, prompt) = (state.announce(), state.realtime.take());
         drop(state);
         stop.cancel();
         self.changed.notify_one();
@@ -231,9 +229,8 @@ impl Stream {
             }
             return;
         }
-        if state.ring.open_since.is_some_and(|since| now >= since + settings.merge) {
-            state.ring.seal();
-            let late = state.audience.take();
+        if state.ring.due_since.is_some_and(|since| now >= since + settings.merge) {
+            let late = state.announce();
             drop(state);
             wake(late);
         }
@@ -297,11 +294,17 @@ impl State {
         true
     }
 
+    /// Gives the audience what came since it was last woken: whom to wake, outside the lock.
+    fn announce(&mut self) -> Vec<Waker> {
+        self.ring.announce();
+        self.audience.take()
+    }
+
     fn deadline(&self, settings: &Settings) -> Option<Instant> {
         if self.publisher.gone_until.is_some() {
             return self.publisher.gone_until;
         }
-        let since = self.ring.open_since.filter(|_| self.audience.readers() > 0)?;
+        let since = self.ring.due_since.filter(|_| self.audience.readers() > 0)?;
         Some(since + settings.merge)
     }
 

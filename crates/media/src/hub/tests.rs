@@ -99,9 +99,35 @@ async fn audiences_wake_once_per_interval_and_share_their_bytes() {
         p.push(delta(i * 40)).unwrap();
         assert_eq!(now(&mut prompt), (i * 40).to_string(), "realtime readers do not wait");
     }
-    // Nothing follows: the burst ends by itself, one interval after its first frame.
+    // Nothing follows: the burst ends by itself, one interval after the first frame that nobody was woken for.
     let (after, frames) = wait.await.unwrap();
-    assert_eq!((after.as_millis() / 10, frames), (14, 2));
+    assert_eq!((after.as_millis() / 10, frames), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_frames_and_joiners_do_not_put_the_audience_off() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    ms(30).await;
+    let mut r = read(&hub, "s", Pace::Audience);
+    assert_eq!(now(&mut r), "T | k0");
+    p.push(delta(30)).unwrap();
+    ms(40).await;
+    p.push(key(70)).unwrap();
+    let _joins = read(&hub, "s", Pace::Audience);
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    // Both bursts, 100 ms after the first frame that nobody was woken for: the key frame at the start.
+    assert_eq!((began.elapsed().as_millis() / 10, now(&mut r)), (0, "| k70".to_string()));
+    p.push(delta(110)).unwrap();
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    assert_eq!(began.elapsed().as_millis() / 10, 3, "woken by the frame at 0 ms");
+    p.push(delta(150)).unwrap();
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    assert_eq!(began.elapsed().as_millis() / 10, 10);
 }
 
 #[tokio::test(start_paused = true)]
