@@ -1,5 +1,5 @@
 //! RTMP: publish and play. Handshake, chunks and AMF0 are machines over bytes; [`Session`] is the server's side of a
-//! connection as a machine; [`serve`] owns the sockets; [`client`] is the other side.
+//! connection as a machine; [`serve()`] owns the sockets; [`client`] is the other side.
 //!
 //! Sources: Adobe's RTMP specification 1.0, AMF0 specification, Enhanced RTMP (Veovera); the digest handshake by what
 //! players send.

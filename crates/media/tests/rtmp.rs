@@ -299,7 +299,7 @@ async fn a_player_that_does_not_read_is_dropped_and_the_others_see_nothing() {
 
 #[tokio::test]
 async fn peers_that_misbehave_are_let_go_and_nobody_else_is() {
-    let mut limits = Limits { per_address: 6, ..Limits::default() };
+    let mut limits = Limits::default();
     limits.timeouts.handshake = Duration::from_millis(200);
     limits.timeouts.command = Duration::from_millis(200);
     let server = Server::start(Settings::default(), limits).await;
@@ -321,14 +321,32 @@ async fn peers_that_misbehave_are_let_go_and_nobody_else_is() {
     }
     publisher.send(&picture(40, false, 100)).await.unwrap();
     assert_eq!(next_picture(&mut player).await.dts, 40_000);
+}
 
-    // The publisher and the player hold two places of six.
-    let mut kept = Vec::new();
-    for _ in 0..4 {
-        kept.push(TcpStream::connect(server.address).await.unwrap());
+#[tokio::test]
+async fn connections_are_bounded_by_address_and_in_all() {
+    for (per_address, connections) in [(2, 100), (100, 2)] {
+        let mut limits = Limits { per_address, connections, ..Limits::default() };
+        // So that a connection that is closed was not closed for its silence.
+        limits.timeouts.handshake = Duration::from_secs(3600);
+        let server = Server::start(Settings::default(), limits).await;
+        let mut first = TcpStream::connect(server.address).await.unwrap();
+        let _second = TcpStream::connect(server.address).await.unwrap();
+        let mut third = TcpStream::connect(server.address).await.unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(30), third.read(&mut [0; 1])).await.unwrap();
+        assert_eq!(closed.unwrap_or(0), 0);
+        first.write_all(&[&[3][..], &[0; 1536]].concat()).await.unwrap();
+        first.read_exact(&mut [0; 1 + 2 * 1536]).await.unwrap();
+        // A place that is left is free again.
+        drop(first);
+        loop {
+            let mut next = TcpStream::connect(server.address).await.unwrap();
+            let _ = next.write_all(&[&[3][..], &[0; 1536]].concat()).await;
+            if next.read_exact(&mut [0; 1 + 2 * 1536]).await.is_ok() {
+                break;
+            }
+        }
     }
-    let mut one_more = TcpStream::connect(server.address).await.unwrap();
-    assert_eq!(one_more.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]
