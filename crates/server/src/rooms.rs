@@ -164,8 +164,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotMember`].
-    pub async fn heartbeat(&self, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
+    pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
         let now = self.clock.now();
+        self.see(kind, id, &mut |_, _| {}).await.map_err(|error| match error {
+            Error::Refused(Refusal::NoRoom) => Refusal::NotMember.into(),
+            other => other,
+        })?;
         self.store.touch(id, now, user).await?;
         if let Some(status) = status {
             let mut same = false;

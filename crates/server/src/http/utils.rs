@@ -18,9 +18,9 @@ const MAX_REPORT: usize = 8 * 1024;
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
     match name {
-        Name::CheckConfig => check_config(call),
         Name::Report => report(call),
         _ if !call.is_operator() => Err(Fail::unauthorised("operators only: Authorization: Bearer KEY")),
+        Name::CheckConfig => check_config(call),
         Name::GetLoginInfo => get_login_info(call),
         Name::GetTestPushUrl => get_test_pushurl(call),
         Name::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
