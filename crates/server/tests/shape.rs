@@ -10,7 +10,7 @@ const MAX_LINES: usize = 400;
 /// Most lines of the paragraph that a source file opens with.
 const MAX_OPENING: usize = 5;
 /// Names that say nothing about what is inside. `http/utils.rs` answers the protocol's own `utils` calls.
-const EMPTY_NAMES: [&str; 6] = ["utils", "util", "common", "helpers", "manager", "misc"];
+const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
@@ -21,7 +21,8 @@ fn files() -> Vec<(String, String)> {
     fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(dir).expect("a directory can be listed").flatten() {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap_or_default());
-            let generated = ["target", "data", "logs", "node_modules"].contains(&name.as_str());
+            let generated =
+                name == "node_modules" || dir == root && ["target", "data", "logs"].contains(&name.as_str());
             let hidden = name.starts_with('.') && name != ".ci" && name != ".gitignore";
             if generated || hidden {
                 continue;
@@ -120,7 +121,9 @@ fn nothing_is_left_to_do_or_to_chance() {
     let tests = test_files(&sources);
     let calls = ["todo!(", "unimplemented!(", ".unwrap()", "dbg!("];
     let mut found = Vec::new();
-    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
+    // Examples measure, and may stop at what is unexpected.
+    let code = sources.iter().filter(|(path, _)| !tests.contains(path) && !path.contains("/examples/"));
+    for (path, text) in code {
         for (number, line) in without_tests(text).lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
             if let Some(call) = calls.iter().find(|call| code.contains(**call)) {
@@ -173,7 +176,7 @@ fn paths_in(text: &str) -> Vec<String> {
 #[test]
 fn named_paths_exist() {
     let mut missing = Vec::new();
-    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/README.md", "docs/protocol.md"] {
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/README.md"] {
         let named = paths_in(&read(document));
         assert!(!named.is_empty(), "{document} names no path: the search is broken");
         missing.extend(named.into_iter().filter(|p| !root().join(p).exists()).map(|p| format!("{document}: {p}")));
