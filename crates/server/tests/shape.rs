@@ -199,6 +199,24 @@ fn named_tests_exist() {
 }
 
 #[test]
+fn every_call_and_code_is_documented() {
+    let document = read("docs/protocol.md");
+    let table = read("crates/server/src/http/call.rs");
+    let arms = table.lines().filter(|l| l.contains("=> Name::"));
+    let calls: Vec<&str> = arms.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
+    assert!(calls.len() > 20, "the table of calls was not found");
+    let mut missing: Vec<String> =
+        calls.iter().filter(|call| !document.contains(&format!("`{call}`"))).map(ToString::to_string).collect();
+
+    let replies = read("crates/server/src/http/reply.rs");
+    let code = |line: &str| Some(line.split_once(": i32 = ")?.1.trim_end_matches(';').to_owned());
+    let codes: Vec<String> = replies.lines().filter(|l| l.contains("const ")).filter_map(code).collect();
+    assert!(codes.len() > 5, "the codes were not found");
+    missing.extend(codes.into_iter().filter(|code| !document.contains(&format!("| {code} |"))));
+    none("calls and codes that docs/protocol.md does not have", &missing);
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();
     for (path, text) in files().into_iter().filter(|(path, _)| path.ends_with(".md")) {
