@@ -1,3 +1,5 @@
+//! FLV blocks as players get them.
+
 use std::time::Duration;
 
 use super::demux::Demuxer;
