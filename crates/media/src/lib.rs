@@ -1,1 +1,3 @@
 //! The media server: streams and tracks; knows no rooms, users or tokens.
+
+pub mod audio;
