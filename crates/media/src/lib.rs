@@ -1,3 +1,17 @@
 //! The media server: streams and tracks; knows no rooms, users or tokens.
+//!
+//! Whatever publishes becomes [`frame::Frame`]s in the [`hub::Hub`]; whatever plays reads them from there. Who may
+//! publish or play is asked with a value ([`request::Request`]) and answered by whoever owns the other end.
 
 pub mod audio;
+pub mod codec;
+pub mod ended;
+pub mod frame;
+pub mod hub;
+pub mod name;
+pub mod request;
+
+pub use ended::Ended;
+pub use frame::{Codec, Frame, Kind};
+pub use hub::Hub;
+pub use name::{Protocol, StreamName};

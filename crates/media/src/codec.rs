@@ -1,0 +1,398 @@
+//! What codec configurations say: size, profile, sample rate. Bytes come from outside: whatever they hold, the answer is
+//! "unknown", never a panic.
+
+mod bits;
+#[cfg(test)]
+mod tests;
+
+use crate::frame::Codec;
+use bits::Bits;
+
+/// A video track, as far as its configuration tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoInfo {
+    /// The codec.
+    pub codec: Codec,
+    /// Width in pixels after cropping; 0 when unknown.
+    pub width: u32,
+    /// Height in pixels after cropping; 0 when unknown.
+    pub height: u32,
+    /// Profile number of the codec (H.264 `profile_idc`, H.265 `general_profile_idc`, AV1 `seq_profile`).
+    pub profile: u8,
+    /// Level number of the codec, in its own units (H.264 31 = 3.1, H.265 93 = 3.1).
+    pub level: u8,
+    /// The codec as in MIME types (RFC 6381): `avc1.64001f`. Empty when the configuration is cut short.
+    pub mime: String,
+}
+
+/// An audio track, as far as its configuration tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioInfo {
+    /// The codec.
+    pub codec: Codec,
+    /// Samples a second; 0 when unknown. 48,000 for Opus always.
+    pub sample_rate: u32,
+    /// Channels; 0 when unknown.
+    pub channels: u8,
+    /// The codec as in MIME types: `mp4a.40.2`. Empty when the configuration is cut short.
+    pub mime: String,
+}
+
+impl VideoInfo {
+    /// Reads avcC, hvcC or av1C.
+    pub fn of(codec: Codec, config: &[u8]) -> Self {
+        let unknown = VideoInfo {
+            codec,
+            width: 0,
+            height: 0,
+            profile: 0,
+            level: 0,
+            mime: String::new(),
+        };
+        let read = match codec {
+            Codec::H264 => avcc(config),
+            Codec::H265 => hvcc(config),
+            Codec::Av1 => av1c(config),
+            _ => None,
+        };
+        read.unwrap_or(unknown)
+    }
+}
+
+impl AudioInfo {
+    /// Reads an AudioSpecificConfig or OpusHead.
+    pub fn of(codec: Codec, config: &[u8]) -> Self {
+        let unknown = AudioInfo {
+            codec,
+            sample_rate: 0,
+            channels: 0,
+            mime: String::new(),
+        };
+        match codec {
+            Codec::Aac => asc(config).unwrap_or(unknown),
+            Codec::Opus => {
+                let channels = config.get(9).copied().unwrap_or(0);
+                AudioInfo {
+                    sample_rate: 48_000,
+                    channels,
+                    mime: "opus".into(),
+                    ..unknown
+                }
+            }
+            Codec::Mp3 => AudioInfo {
+                mime: "mp4a.6b".into(),
+                ..unknown
+            },
+            _ => unknown,
+        }
+    }
+}
+
+fn avcc(config: &[u8]) -> Option<VideoInfo> {
+    let &[_, profile, compat, level, ..] = config else {
+        return None;
+    };
+    let mime = format!("avc1.{profile:02x}{compat:02x}{level:02x}");
+    let sps = config
+        .get(5)
+        .filter(|sets| *sets & 0x1f > 0)
+        .and_then(|_| sized(config.get(6..)?));
+    let (width, height) = sps.and_then(h264_size).unwrap_or((0, 0));
+    Some(VideoInfo {
+        codec: Codec::H264,
+        width,
+        height,
+        profile,
+        level,
+        mime,
+    })
+}
+
+/// The bytes after a 16-bit length.
+fn sized(bytes: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*len)))
+}
+
+/// Picture size of a sequence parameter set, ITU-T H.264 §7.3.2.1.1.
+fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
+    let rbsp = bits::unescape(sps.get(1..)?);
+    let mut b = Bits::new(&rbsp);
+    let profile = b.u(8)?;
+    b.skip(16)?;
+    b.ue()?;
+    let mut chroma = 1;
+    let mut separate = 0;
+    if [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135].contains(&profile) {
+        chroma = b.ue()?;
+        if chroma == 3 {
+            separate = b.u(1)?;
+        }
+        b.ue()?;
+        b.ue()?;
+        b.skip(1)?;
+        if b.u(1)? == 1 {
+            for list in 0..if chroma == 3 { 12 } else { 8 } {
+                if b.u(1)? == 1 {
+                    skip_scaling_list(&mut b, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    b.ue()?;
+    match b.ue()? {
+        0 => drop(b.ue()?),
+        1 => {
+            b.skip(1)?;
+            b.se()?;
+            b.se()?;
+            for _ in 0..b.ue()?.min(255) {
+                b.se()?;
+            }
+        }
+        _ => {}
+    }
+    b.ue()?;
+    b.skip(1)?;
+    let width = b.ue()?.checked_add(1)?.checked_mul(16)?;
+    let map_units = b.ue()?.checked_add(1)?;
+    let frame_only = b.u(1)?;
+    if frame_only == 0 {
+        b.skip(1)?;
+    }
+    b.skip(1)?;
+    let height = map_units.checked_mul(16 * (2 - frame_only))?;
+    let (mut crop_x, mut crop_y) = (0u32, 0u32);
+    if b.u(1)? == 1 {
+        crop_x = b.ue()?.checked_add(b.ue()?)?;
+        crop_y = b.ue()?.checked_add(b.ue()?)?;
+    }
+    let (sub_x, sub_y) = match chroma {
+        1 => (2, 2),
+        2 => (2, 1),
+        _ => (1, 1),
+    };
+    let (sub_x, sub_y) = if separate == 1 {
+        (1, 1)
+    } else {
+        (sub_x, sub_y)
+    };
+    let width = width.checked_sub(crop_x.checked_mul(sub_x)?)?;
+    let height = height.checked_sub(crop_y.checked_mul(sub_y * (2 - frame_only))?)?;
+    plausible(width, height)
+}
+
+fn skip_scaling_list(b: &mut Bits<'_>, size: u32) -> Option<()> {
+    let (mut last, mut next) = (8i64, 8i64);
+    for _ in 0..size {
+        if next != 0 {
+            next = (last + i64::from(b.se()?)).rem_euclid(256);
+        }
+        if next != 0 {
+            last = next;
+        }
+    }
+    Some(())
+}
+
+fn plausible(width: u32, height: u32) -> Option<(u32, u32)> {
+    ((1..=32_768).contains(&width) && (1..=32_768).contains(&height)).then_some((width, height))
+}
+
+/// ISO/IEC 14496-15 §8.3.2.1.
+fn hvcc(config: &[u8]) -> Option<VideoInfo> {
+    let head = config.get(..23)?;
+    let profile = head[1] & 0x1f;
+    let level = head[12];
+    let tier = if head[1] & 0x20 == 0 { 'L' } else { 'H' };
+    let space = ["", "A", "B", "C"][usize::from(head[1] >> 6)];
+    let compat = u32::from_be_bytes([head[2], head[3], head[4], head[5]]).reverse_bits();
+    let mut mime = format!("hvc1.{space}{profile}.{compat:x}.{tier}{level}");
+    let constraints = &head[6..12];
+    let used = constraints
+        .iter()
+        .rposition(|&b| b != 0)
+        .map_or(0, |i| i + 1);
+    for b in &constraints[..used] {
+        mime.push_str(&format!(".{b:x}"));
+    }
+    let (width, height) = hvcc_sps(config).and_then(h265_size).unwrap_or((0, 0));
+    Some(VideoInfo {
+        codec: Codec::H265,
+        width,
+        height,
+        profile,
+        level,
+        mime,
+    })
+}
+
+fn hvcc_sps(config: &[u8]) -> Option<&[u8]> {
+    let mut rest = config.get(23..)?;
+    for _ in 0..*config.get(22)? {
+        let (head, after) = rest.split_first_chunk::<3>()?;
+        rest = after;
+        for _ in 0..u16::from_be_bytes([head[1], head[2]]) {
+            let unit = sized(rest)?;
+            if head[0] & 0x3f == 33 {
+                return Some(unit);
+            }
+            rest = rest.get(unit.len() + 2..)?;
+        }
+    }
+    None
+}
+
+/// Picture size of a sequence parameter set, ITU-T H.265 §7.3.2.2.1.
+fn h265_size(sps: &[u8]) -> Option<(u32, u32)> {
+    let rbsp = bits::unescape(sps.get(2..)?);
+    let mut b = Bits::new(&rbsp);
+    b.skip(4)?;
+    let sub_layers = b.u(3)?;
+    b.skip(1)?;
+    b.skip(88 + 8)?;
+    let mut present = [(0, 0); 8];
+    for p in present.iter_mut().take(sub_layers as usize) {
+        *p = (b.u(1)?, b.u(1)?);
+    }
+    if sub_layers > 0 {
+        b.skip(2 * (8 - sub_layers))?;
+    }
+    for (profile, level) in present.iter().take(sub_layers as usize) {
+        b.skip(88 * profile + 8 * level)?;
+    }
+    b.ue()?;
+    let chroma = b.ue()?;
+    let separate = if chroma == 3 { b.u(1)? } else { 0 };
+    let (mut width, mut height) = (b.ue()?, b.ue()?);
+    if b.u(1)? == 1 {
+        let (sub_x, sub_y) = match chroma {
+            1 => (2, 2),
+            2 => (2, 1),
+            _ => (1, 1),
+        };
+        let (sub_x, sub_y) = if separate == 1 {
+            (1, 1)
+        } else {
+            (sub_x, sub_y)
+        };
+        let crop_x = b.ue()?.checked_add(b.ue()?)?.checked_mul(sub_x)?;
+        let crop_y = b.ue()?.checked_add(b.ue()?)?.checked_mul(sub_y)?;
+        width = width.checked_sub(crop_x)?;
+        height = height.checked_sub(crop_y)?;
+    }
+    plausible(width, height)
+}
+
+/// AV1-ISOBMFF §2.3, with the size from the sequence header OBU it carries (AV1 §5.5.1).
+fn av1c(config: &[u8]) -> Option<VideoInfo> {
+    let &[_, second, third, _, ..] = config else {
+        return None;
+    };
+    let (profile, level) = (second >> 5, second & 0x1f);
+    let tier = if third & 0x80 == 0 { 'M' } else { 'H' };
+    let depth = match (third & 0x40 != 0, third & 0x20 != 0) {
+        (false, _) => 8,
+        (true, twelve) => 10 + 2 * u8::from(twelve && profile == 2),
+    };
+    let mime = format!("av01.{profile}.{level:02}{tier}.{depth:02}");
+    let (width, height) = config.get(4..).and_then(av1_size).unwrap_or((0, 0));
+    Some(VideoInfo {
+        codec: Codec::Av1,
+        width,
+        height,
+        profile,
+        level,
+        mime,
+    })
+}
+
+fn av1_size(obus: &[u8]) -> Option<(u32, u32)> {
+    let mut b = Bits::new(obus);
+    b.skip(1)?;
+    let kind = b.u(4)?;
+    let extension = b.u(1)?;
+    let has_size = b.u(1)?;
+    b.skip(1 + 8 * extension)?;
+    while has_size == 1 && b.u(1)? == 1 {
+        b.skip(7)?;
+    }
+    if has_size == 1 {
+        b.skip(7)?;
+    }
+    if kind != 1 {
+        return None;
+    }
+    b.skip(4)?;
+    if b.u(1)? == 1 {
+        b.skip(5)?;
+    } else {
+        let mut decoder_model = None;
+        if b.u(1)? == 1 {
+            b.skip(64)?;
+            if b.u(1)? == 1 {
+                b.uvlc()?;
+            }
+            if b.u(1)? == 1 {
+                decoder_model = Some(b.u(5)? + 1);
+                b.skip(42)?;
+            }
+        }
+        let initial_delay = b.u(1)?;
+        for _ in 0..=b.u(5)? {
+            b.skip(12)?;
+            if b.u(5)? > 7 {
+                b.skip(1)?;
+            }
+            if let Some(bits) = decoder_model
+                && b.u(1)? == 1
+            {
+                b.skip(2 * bits + 1)?;
+            }
+            if initial_delay == 1 && b.u(1)? == 1 {
+                b.skip(4)?;
+            }
+        }
+    }
+    let (width_bits, height_bits) = (b.u(4)? + 1, b.u(4)? + 1);
+    plausible(b.u(width_bits)? + 1, b.u(height_bits)? + 1)
+}
+
+/// ISO/IEC 14496-3 §1.6.2.1.
+fn asc(config: &[u8]) -> Option<AudioInfo> {
+    const RATES: [u32; 13] = [
+        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
+        8_000, 7_350,
+    ];
+    let mut b = Bits::new(config);
+    let mut object = b.u(5)?;
+    if object == 31 {
+        object = 32 + b.u(6)?;
+    }
+    let mut rate = || -> Option<u32> {
+        match b.u(4)? {
+            15 => b.u(24),
+            index => RATES.get(index as usize).copied(),
+        }
+    };
+    let mut sample_rate = rate()?;
+    let layout = b.u(4)?;
+    if object == 5 || object == 29 {
+        // Spectral band replication: the rate that comes out stands second.
+        sample_rate = match b.u(4)? {
+            15 => b.u(24)?,
+            index => RATES.get(index as usize).copied()?,
+        };
+    }
+    let channels = match layout {
+        1..=6 => layout as u8,
+        7 => 8,
+        _ => 0,
+    };
+    Some(AudioInfo {
+        codec: Codec::Aac,
+        sample_rate,
+        channels,
+        mime: format!("mp4a.40.{object}"),
+    })
+}

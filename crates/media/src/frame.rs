@@ -1,0 +1,304 @@
+//! The one internal media unit: what every publisher makes and every player reads. Knows no protocol; keeps a place for
+//! what a protocol made of a frame, so that it is made once for all viewers.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Codec configuration of the video track; see [`Codec`] for its form.
+    VideoConfig,
+    /// One video access unit.
+    Video,
+    /// Codec configuration of the audio track; see [`Codec`] for its form.
+    AudioConfig,
+    /// One audio frame.
+    Audio,
+    /// A timed AMF0 data message: its name (a string value, `onMetaData` for the stream's description), then its values.
+    Data,
+}
+
+impl Kind {
+    /// Whether the frame configures a track rather than being part of it.
+    pub fn is_config(self) -> bool {
+        matches!(self, Kind::VideoConfig | Kind::AudioConfig)
+    }
+}
+
+/// The codec of a frame, which fixes the form of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Configuration: `AVCDecoderConfigurationRecord` (avcC). Frame: NAL units, each after its length (as long as avcC
+    /// says, nearly always 4 bytes); no parameter sets needed in band.
+    H264,
+    /// Configuration: `HEVCDecoderConfigurationRecord` (hvcC). Frame: as H.264.
+    H265,
+    /// Configuration: `AV1CodecConfigurationRecord` (av1C). Frame: a temporal unit of OBUs with sizes, without the
+    /// temporal delimiter.
+    Av1,
+    /// Configuration: `AudioSpecificConfig`. Frame: one raw access unit, no ADTS.
+    Aac,
+    /// Configuration: `OpusHead` (RFC 7845 §5.1, with its magic). Frame: one Opus packet.
+    Opus,
+    /// No configuration. Frame: one MPEG audio frame with its header.
+    Mp3,
+    /// Data messages.
+    Amf0,
+}
+
+impl Codec {
+    /// The usual short name, for logs and operators.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Codec::H264 => "h264",
+            Codec::H265 => "h265",
+            Codec::Av1 => "av1",
+            Codec::Aac => "aac",
+            Codec::Opus => "opus",
+            Codec::Mp3 => "mp3",
+            Codec::Amf0 => "amf0",
+        }
+    }
+
+    /// Whether the codec is one of pictures.
+    pub fn is_video(self) -> bool {
+        matches!(self, Codec::H264 | Codec::H265 | Codec::Av1)
+    }
+}
+
+/// One unit of media, immutable and shared by all readers as `Arc<Frame>`.
+///
+/// Clocks: `dts` and `cts` are microseconds; RTMP and FLV take milliseconds (`/ 1000`), RTP 90 kHz or 48 kHz
+/// ([`Frame::ticks`]). The hub rebases `dts` so that a stream starts near 0 and never runs backwards within a track.
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// The codec, and with it the form of `payload`.
+    pub codec: Codec,
+    /// For video: a point where decoding may start. False for everything else.
+    pub key: bool,
+    /// Decoding time in microseconds from the start of the stream.
+    pub dts: i64,
+    /// Presentation time minus decoding time in microseconds; 0 without B-frames. Negative values come from the wire
+    /// and are kept.
+    pub cts: i32,
+    /// The bytes, in the form that [`Codec`] states.
+    pub payload: Bytes,
+    made: Made,
+}
+
+/// Renditions of one frame, each made by the first reader that needs it.
+#[derive(Default)]
+struct Made {
+    rtmp: OnceLock<Bytes>,
+    flv: OnceLock<Bytes>,
+    other: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Frame {
+    /// A video access unit.
+    pub fn video(codec: Codec, dts: i64, cts: i32, key: bool, payload: Bytes) -> Self {
+        Frame {
+            key,
+            cts,
+            ..Frame::plain(Kind::Video, codec, dts, payload)
+        }
+    }
+
+    /// An audio frame.
+    pub fn audio(codec: Codec, dts: i64, payload: Bytes) -> Self {
+        Frame::plain(Kind::Audio, codec, dts, payload)
+    }
+
+    /// A track's configuration; video or audio follows from the codec.
+    pub fn config(codec: Codec, dts: i64, payload: Bytes) -> Self {
+        let kind = if codec.is_video() {
+            Kind::VideoConfig
+        } else {
+            Kind::AudioConfig
+        };
+        Frame::plain(kind, codec, dts, payload)
+    }
+
+    /// A data message; `payload` is AMF0, name first.
+    pub fn data(dts: i64, payload: Bytes) -> Self {
+        Frame::plain(Kind::Data, Codec::Amf0, dts, payload)
+    }
+
+    fn plain(kind: Kind, codec: Codec, dts: i64, payload: Bytes) -> Self {
+        Frame {
+            kind,
+            codec,
+            key: false,
+            dts,
+            cts: 0,
+            payload,
+            made: Made::default(),
+        }
+    }
+
+    /// Presentation time in microseconds.
+    pub fn pts(&self) -> i64 {
+        self.dts.saturating_add(i64::from(self.cts))
+    }
+
+    /// Presentation time in ticks of a clock of `rate` Hz (90,000 for RTP video, 48,000 for Opus). The low 32 bits are
+    /// the RTP timestamp before its random offset.
+    pub fn ticks(&self, rate: u32) -> i64 {
+        let ticks = i128::from(self.pts()) * i128::from(rate) / 1_000_000;
+        ticks as i64
+    }
+
+    /// Decoding time in whole milliseconds, never negative: the RTMP and FLV timestamp is its low 32 bits.
+    pub fn dts_ms(&self) -> u32 {
+        (self.dts.max(0) / 1000) as u32
+    }
+
+    /// Whether this is the stream's description (`onMetaData`), which the hub keeps for those who come later.
+    pub fn is_metadata(&self) -> bool {
+        self.kind == Kind::Data && self.payload.starts_with(b"\x02\x00\x0aonMetaData")
+    }
+
+    /// The frame as a run of RTMP chunks, made once by `make`.
+    pub fn rtmp(&self, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
+        self.made.rtmp.get_or_init(|| make(self)).clone()
+    }
+
+    /// The frame as an FLV tag, made once by `make`.
+    pub fn flv(&self, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
+        self.made.flv.get_or_init(|| make(self)).clone()
+    }
+
+    /// The frame in a form of the caller's own (RTP payloads), made once. There is one place: a second type `T` for the
+    /// same frame is made anew at every call.
+    pub fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce(&Frame) -> T) -> Arc<T> {
+        let mut make = Some(make);
+        let kept = self.made.other.get_or_init(|| {
+            let make = make
+                .take()
+                .expect("called at most once, before the use below");
+            Arc::new(make(self))
+        });
+        match (Arc::clone(kept).downcast::<T>(), make) {
+            (Ok(value), _) => value,
+            (Err(_), Some(make)) => Arc::new(make(self)),
+            (Err(_), None) => unreachable!("what was made just now has the type T"),
+        }
+    }
+
+    /// The same unit at another time, with nothing made of it yet.
+    pub fn at(&self, dts: i64) -> Frame {
+        Frame {
+            kind: self.kind,
+            codec: self.codec,
+            key: self.key,
+            dts,
+            cts: self.cts,
+            payload: self.payload.clone(),
+            made: Made::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frame")
+            .field("kind", &self.kind)
+            .field("codec", &self.codec)
+            .field("key", &self.key)
+            .field("dts", &self.dts)
+            .field("cts", &self.cts)
+            .field("bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+/// Consecutive frames of one stream that the whole audience gets in one piece: the unit of write merging.
+///
+/// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and whoever joins reads the
+/// same shared bytes as everybody else.
+pub struct Burst {
+    /// The frames, in stream order; never empty.
+    pub frames: Box<[Arc<Frame>]>,
+    pub(crate) first: u64,
+    pub(crate) version: u32,
+    rtmp: OnceLock<Bytes>,
+    flv: OnceLock<Bytes>,
+}
+
+impl Burst {
+    pub(crate) fn new(first: u64, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
+        Burst {
+            frames,
+            first,
+            version,
+            rtmp: OnceLock::new(),
+            flv: OnceLock::new(),
+        }
+    }
+
+    /// Whether decoding may start at its first frame.
+    pub fn starts_with_key(&self) -> bool {
+        self.frames.first().is_some_and(|f| f.key)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    /// All frames as one contiguous run of RTMP chunks, made once by `make`.
+    pub fn rtmp(&self, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
+        self.rtmp.get_or_init(|| make(&self.frames)).clone()
+    }
+
+    /// All frames as one contiguous run of FLV tags, made once by `make`.
+    pub fn flv(&self, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
+        self.flv.get_or_init(|| make(&self.frames)).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_convert_exactly_and_wide() {
+        let f = Frame::video(Codec::H264, 40_000, 80_000, true, Bytes::new());
+        assert_eq!(
+            (f.pts(), f.ticks(90_000), f.ticks(48_000), f.dts_ms()),
+            (120_000, 10_800, 5_760, 40)
+        );
+        // Ten years in: no overflow on the way.
+        let late = Frame::audio(Codec::Opus, 315_360_000_000_000, Bytes::new());
+        assert_eq!(late.ticks(48_000), 315_360_000 * 48_000);
+        assert_eq!(Frame::audio(Codec::Aac, -5, Bytes::new()).dts_ms(), 0);
+    }
+
+    #[test]
+    fn renditions_are_made_once() {
+        let f = Frame::audio(Codec::Aac, 0, Bytes::from_static(b"x"));
+        let mut made = 0;
+        for _ in 0..3 {
+            let bytes = f.rtmp(|f| {
+                made += 1;
+                f.payload.clone()
+            });
+            assert_eq!(&bytes[..], b"x");
+        }
+        assert_eq!(made, 1);
+        let first = f.derived(|_| vec![1u8]);
+        let again = f.derived(|_| vec![2u8]);
+        assert!(Arc::ptr_eq(&first, &again));
+        // Another type does not find the place, and still gets its value.
+        assert_eq!(*f.derived(|_| "other".to_string()), "other");
+    }
+
+    #[test]
+    fn metadata_is_known_by_its_name() {
+        assert!(Frame::data(0, Bytes::from_static(b"\x02\x00\x0aonMetaData\x08")).is_metadata());
+        assert!(!Frame::data(0, Bytes::from_static(b"\x02\x00\x0aonTextData\x08")).is_metadata());
+    }
+}

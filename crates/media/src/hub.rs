@@ -1,0 +1,410 @@
+//! One publisher, many readers, by stream name. Knows no protocol and asks nobody for permission.
+//!
+//! A publisher pushes frames and never waits. Readers of [`Pace::Realtime`] are woken per frame; readers of
+//! [`Pace::Audience`] all together, once per merge interval, and share the bytes made of that burst. Needs a tokio
+//! runtime: each stream has one small task that keeps its deadlines, on tokio's clock.
+
+mod info;
+mod publisher;
+mod reader;
+mod ring;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod wakers;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::ended::Ended;
+use crate::name::{Protocol, StreamName};
+use stream::{Again, Stream};
+
+pub use info::StreamInfo;
+pub use publisher::Publisher;
+pub use reader::{Item, Reader, Tracks};
+
+/// Bounds and intervals of a hub.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long frames are gathered before the audience gets them in one piece.
+    pub merge: Duration,
+    /// Most payload bytes (with some overhead) kept of one stream; a longer group of pictures is not kept for joiners.
+    pub gop_bytes: usize,
+    /// Most frames kept of one stream; likewise.
+    pub gop_frames: usize,
+    /// How long a stream whose publisher vanished waits for it to come back. Zero: not at all.
+    pub resume_window: Duration,
+    /// A publisher silent for this long gives way to a new one of the same stream.
+    pub takeover_after: Duration,
+    /// A stream is live when a frame came within this time.
+    pub live_within: Duration,
+    /// How long [`Hub::wait`] waits for a publisher unless told otherwise.
+    pub wait: Duration,
+    /// Most streams at a time.
+    pub max_streams: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            merge: Duration::from_millis(100),
+            gop_bytes: 8 << 20,
+            gop_frames: 1024,
+            resume_window: Duration::from_secs(15),
+            takeover_after: Duration::from_secs(5),
+            live_within: Duration::from_secs(10),
+            wait: Duration::from_secs(10),
+            max_streams: 100_000,
+        }
+    }
+}
+
+/// How promptly a reader gets frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// Each frame as it comes: co-anchors, WebRTC.
+    Realtime,
+    /// In bursts of one merge interval: cheap for many.
+    #[default]
+    Audience,
+}
+
+/// Where a reader starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// With the current group of pictures: a picture at once, a little late.
+    #[default]
+    Group,
+    /// With the next key frame: no backlog.
+    Next,
+}
+
+/// How a publisher came.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its address.
+    pub peer: SocketAddr,
+}
+
+/// Why a stream cannot be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    /// It has an active publisher.
+    #[error("the stream already has a publisher")]
+    Taken,
+    /// There are [`Settings::max_streams`] streams.
+    #[error("too many streams")]
+    Full,
+}
+
+impl From<Busy> for Ended {
+    fn from(busy: Busy) -> Ended {
+        match busy {
+            Busy::Taken => Ended::Busy,
+            Busy::Full => Ended::Limit("streams"),
+        }
+    }
+}
+
+/// What happened to a stream, in order per stream.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Its first publisher came.
+    Started {
+        /// The stream.
+        name: StreamName,
+        /// How it is published.
+        protocol: Protocol,
+        /// From where.
+        peer: SocketAddr,
+    },
+    /// Its publisher vanished and may come back.
+    Paused {
+        /// The stream.
+        name: StreamName,
+    },
+    /// A publisher came back to it.
+    Resumed {
+        /// The stream.
+        name: StreamName,
+        /// How it is published now.
+        protocol: Protocol,
+        /// From where.
+        peer: SocketAddr,
+    },
+    /// It is over.
+    Ended {
+        /// The stream.
+        name: StreamName,
+        /// Why.
+        reason: Ended,
+    },
+}
+
+/// The hub; cheap to clone.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    streams: RwLock<HashMap<StreamName, Arc<Stream>>>,
+    /// Readers that came before their publisher.
+    waiting: Mutex<HashMap<StreamName, Arc<Notify>>>,
+    ids: AtomicU64,
+    events: broadcast::Sender<Event>,
+}
+
+impl Hub {
+    /// An empty hub.
+    pub fn new(settings: Settings) -> Self {
+        let (events, _) = broadcast::channel(4096);
+        let inner = Inner {
+            settings,
+            streams: RwLock::default(),
+            waiting: Mutex::default(),
+            ids: AtomicU64::new(1),
+            events,
+        };
+        Hub {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The bounds and intervals it works with.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Starts the stream, or continues one whose publisher vanished. At most one publisher at a time: whoever comes while
+    /// another is active is refused. Must be called within a tokio runtime.
+    pub fn publish(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
+        let inner = &self.inner;
+        let id = inner.ids.fetch_add(1, Ordering::Relaxed);
+        let stop = CancellationToken::new();
+        let mut streams = inner.streams.write();
+        if let Some(stream) = streams.get(name) {
+            match stream.republish(id, &stop, origin, &inner.settings) {
+                Again::Busy => return Err(Busy::Taken),
+                Again::Resumed => {
+                    let Origin { protocol, peer } = origin;
+                    inner.tell(Event::Resumed {
+                        name: name.clone(),
+                        protocol,
+                        peer,
+                    });
+                    return Ok(Publisher {
+                        hub: Arc::clone(inner),
+                        stream: Arc::clone(stream),
+                        id,
+                        stop,
+                    });
+                }
+                Again::Ended => {}
+            }
+        }
+        if streams.len() >= inner.settings.max_streams {
+            return Err(Busy::Full);
+        }
+        let stream = Stream::new(name.clone(), id, stop.clone(), origin);
+        streams.insert(name.clone(), Arc::clone(&stream));
+        inner.tell(Event::Started {
+            name: name.clone(),
+            protocol: origin.protocol,
+            peer: origin.peer,
+        });
+        drop(streams);
+        tokio::spawn(Arc::clone(&stream).keep(Arc::downgrade(inner), inner.settings.clone()));
+        if let Some(waiting) = inner.waiting.lock().remove(name) {
+            waiting.notify_waiters();
+        }
+        Ok(Publisher {
+            hub: Arc::clone(inner),
+            stream,
+            id,
+            stop,
+        })
+    }
+
+    /// Reads a stream that exists; [`Ended::NotFound`] otherwise.
+    pub fn subscribe(
+        &self,
+        name: &StreamName,
+        protocol: Protocol,
+        pace: Pace,
+        start: Start,
+    ) -> Result<Reader, Ended> {
+        let stream = self.get(name).ok_or(Ended::NotFound)?;
+        Ok(Reader::new(&stream, protocol, pace, start))
+    }
+
+    /// Reads a stream, waiting up to `wait` for its publisher (`None`: [`Settings::wait`]); then [`Ended::NotFound`].
+    /// Cancel safe.
+    pub async fn wait(
+        &self,
+        name: &StreamName,
+        protocol: Protocol,
+        pace: Pace,
+        start: Start,
+        wait: Option<Duration>,
+    ) -> Result<Reader, Ended> {
+        let deadline = Instant::now() + wait.unwrap_or(self.inner.settings.wait);
+        loop {
+            let place = Place::take(&self.inner, name);
+            let published = place.notify.notified();
+            tokio::pin!(published);
+            // Registered before the look, so that no publisher slips in between.
+            published.as_mut().enable();
+            if let Ok(reader) = self.subscribe(name, protocol, pace, start) {
+                return Ok(reader);
+            }
+            if tokio::time::timeout_at(deadline, published).await.is_err() {
+                return Err(Ended::NotFound);
+            }
+        }
+    }
+
+    /// Ends a stream at once: its publisher and all its readers. Returns false if there is none.
+    pub fn end(&self, name: &StreamName, reason: Ended) -> bool {
+        self.get(name)
+            .is_some_and(|stream| self.inner.finish(&stream, None, reason))
+    }
+
+    /// Whether frames of the stream flowed within [`Settings::live_within`].
+    pub fn is_live(&self, name: &StreamName) -> bool {
+        let now = Instant::now();
+        self.get(name)
+            .is_some_and(|stream| stream.state.lock().is_live(now, &self.inner.settings))
+    }
+
+    /// A snapshot of one stream.
+    pub fn info(&self, name: &StreamName) -> Option<StreamInfo> {
+        Some(self.get(name)?.info(&self.inner.settings))
+    }
+
+    /// A snapshot of all streams, by name.
+    pub fn list(&self) -> Vec<StreamInfo> {
+        let streams: Vec<_> = self.inner.streams.read().values().cloned().collect();
+        let mut list: Vec<_> = streams
+            .iter()
+            .map(|s| s.info(&self.inner.settings))
+            .collect();
+        list.sort_by(|a, b| a.name.cmp(&b.name));
+        list
+    }
+
+    /// How many streams there are.
+    pub fn len(&self) -> usize {
+        self.inner.streams.read().len()
+    }
+
+    /// Whether there are no streams.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Events from now on. A receiver that lags by more than 4096 loses the oldest, is told so, and can look at
+    /// [`Hub::list`].
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {
+        self.inner.streams.read().get(name).cloned()
+    }
+}
+
+// Lock order: `streams`, then a stream's `state`. Events are told under `streams`, so that they are in order.
+impl Inner {
+    fn tell(&self, event: Event) {
+        // Nobody listening is fine.
+        let _ = self.events.send(event);
+    }
+
+    fn finish(&self, stream: &Arc<Stream>, id: Option<u64>, reason: Ended) -> bool {
+        let mut streams = self.streams.write();
+        if !stream.end(id, reason.clone()) {
+            return false;
+        }
+        if streams
+            .get(&stream.name)
+            .is_some_and(|s| Arc::ptr_eq(s, stream))
+        {
+            streams.remove(&stream.name);
+        }
+        self.tell(Event::Ended {
+            name: stream.name.clone(),
+            reason,
+        });
+        true
+    }
+
+    fn vanish(&self, stream: &Arc<Stream>, id: u64) {
+        let streams = self.streams.write();
+        match stream.vanish(id, &self.settings) {
+            Gone::Stale => {}
+            Gone::Paused => self.tell(Event::Paused {
+                name: stream.name.clone(),
+            }),
+            Gone::Over => {
+                drop(streams);
+                self.finish(stream, Some(id), Ended::Deserted);
+            }
+        }
+    }
+}
+
+/// What a publisher's disappearance did to its stream.
+enum Gone {
+    /// Nothing: the stream is over or somebody else's.
+    Stale,
+    /// It waits for the publisher to come back.
+    Paused,
+    /// It must be ended: there is no resume window.
+    Over,
+}
+
+/// A reader's place among those that wait for a publisher; the last to leave takes the entry away.
+struct Place<'a> {
+    inner: &'a Inner,
+    name: &'a StreamName,
+    notify: Arc<Notify>,
+}
+
+impl<'a> Place<'a> {
+    fn take(inner: &'a Inner, name: &'a StreamName) -> Self {
+        let notify = Arc::clone(inner.waiting.lock().entry(name.clone()).or_default());
+        Place {
+            inner,
+            name,
+            notify,
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.inner.waiting.lock();
+        // This place and the table's: nobody else is left. (The table may meanwhile hold another publisher's waiters.)
+        let last = waiting
+            .get(self.name)
+            .is_some_and(|n| Arc::ptr_eq(n, &self.notify))
+            && Arc::strong_count(&self.notify) == 2;
+        if last {
+            waiting.remove(self.name);
+        }
+    }
+}

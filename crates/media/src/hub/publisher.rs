@@ -1,0 +1,64 @@
+//! The publishing end of a stream. Dropping it means the publisher vanished; ending it on purpose is [`Publisher::finish`].
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Inner;
+use super::stream::Stream;
+use crate::ended::Ended;
+use crate::frame::Frame;
+use crate::name::StreamName;
+
+/// The only publisher of a stream.
+pub struct Publisher {
+    pub(super) hub: Arc<Inner>,
+    pub(super) stream: Arc<Stream>,
+    pub(super) id: u64,
+    pub(super) stop: CancellationToken,
+}
+
+impl Publisher {
+    /// The stream.
+    pub fn name(&self) -> &StreamName {
+        &self.stream.name
+    }
+
+    /// Appends a frame: counts it, places its timestamp on the stream's own clock, keeps configurations, wakes readers
+    /// as their pace wants. Never waits. A configuration or description equal to the current one is not repeated.
+    ///
+    /// Errors: the stream was ended from elsewhere, or another publisher took it over.
+    pub fn push(&self, frame: Frame) -> Result<(), Ended> {
+        self.stream.push(self.id, frame, &self.hub.settings)
+    }
+
+    /// Waits until the stream is ended from elsewhere and says why.
+    pub async fn ended(&self) -> Ended {
+        self.stop.cancelled().await;
+        self.why().unwrap_or(Ended::TakenOver)
+    }
+
+    /// Why the stream was ended from elsewhere, if it was.
+    pub fn why(&self) -> Option<Ended> {
+        self.stop
+            .is_cancelled()
+            .then(|| self.stream.ended().unwrap_or(Ended::TakenOver))
+    }
+
+    /// Waits until a reader wants a key frame. Wishes of many readers while nobody waits are one. Publishers that cannot
+    /// ask for one (RTMP) never call this; rate limits are the caller's.
+    pub async fn key_wanted(&self) {
+        self.stream.key_wanted.notified().await;
+    }
+
+    /// Ends the stream now, without a resume window; its readers get what is left, then the end.
+    pub fn finish(self, reason: Ended) {
+        self.hub.finish(&self.stream, Some(self.id), reason);
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.hub.vanish(&self.stream, self.id);
+    }
+}

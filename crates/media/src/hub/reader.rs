@@ -1,0 +1,232 @@
+//! The reading end of a stream: a cursor of its own over what all readers share. A reader that lags is skipped forward,
+//! never waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::stream::{State, Stream};
+use super::{Pace, Start};
+use crate::ended::Ended;
+use crate::frame::{Burst, Frame, Kind};
+use crate::name::{Protocol, StreamName};
+
+/// A realtime reader further behind than this goes to the newest key frame, if there is one ahead of it.
+const REALTIME_LAG: Duration = Duration::from_secs(1);
+/// A video track that was silent for this long does not hold back the audio of a reader that waits for a key frame.
+const VIDEO_SILENT: Duration = Duration::from_secs(3);
+
+/// What a reader gets.
+#[derive(Clone)]
+pub enum Item {
+    /// The stream as it is now: before the first frame, and again after a skip over a change.
+    Tracks(Tracks),
+    /// One frame ([`Pace::Realtime`]). Changed configurations come as frames of their own, in order.
+    Frame(Arc<Frame>),
+    /// Frames of one merge interval ([`Pace::Audience`]), changed configurations among them.
+    Burst(Arc<Burst>),
+}
+
+/// Configuration and description of a stream's tracks.
+#[derive(Debug, Clone, Default)]
+pub struct Tracks {
+    /// Configuration of the video track.
+    pub video: Option<Arc<Frame>>,
+    /// Configuration of the audio track; `None` also for codecs that need none.
+    pub audio: Option<Arc<Frame>>,
+    /// The last `onMetaData`.
+    pub metadata: Option<Arc<Frame>>,
+}
+
+/// One reader of a stream.
+pub struct Reader {
+    stream: Arc<Stream>,
+    protocol: Protocol,
+    pace: Pace,
+    cursor: Cursor,
+    slot: usize,
+}
+
+pub(super) struct Cursor {
+    /// Number of the next frame.
+    at: u64,
+    /// Delta frames are of no use yet.
+    need_key: bool,
+    /// The tracks may have changed behind the reader's back.
+    resync: bool,
+    /// Version of the tracks that the reader knows.
+    version: Option<u32>,
+    skipped: u64,
+}
+
+impl Reader {
+    pub(super) fn new(stream: &Arc<Stream>, protocol: Protocol, pace: Pace, start: Start) -> Self {
+        let mut state = stream.state.lock();
+        // So that a joiner of the audience starts with all there is, not with what the last burst held.
+        state.ring.seal();
+        let gop = state.ring.gop.filter(|_| start == Start::Group);
+        let cursor = Cursor {
+            at: gop.unwrap_or_else(|| state.ring.end()),
+            need_key: gop.is_none(),
+            resync: true,
+            version: None,
+            skipped: 0,
+        };
+        let slot = state.join(protocol, pace);
+        drop(state);
+        Reader {
+            stream: Arc::clone(stream),
+            protocol,
+            pace,
+            cursor,
+            slot,
+        }
+    }
+
+    /// The stream.
+    pub fn name(&self) -> &StreamName {
+        &self.stream.name
+    }
+
+    /// The next item; `None` once the stream has ended and all of it was read. Registers the task for the wake that its
+    /// pace wants: per frame, or once per merge interval.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+        let mut state = self.stream.state.lock();
+        if let Some(item) = self.cursor.take(&state, self.pace) {
+            return Poll::Ready(Some(item));
+        }
+        if state.ended.is_some() {
+            return Poll::Ready(None);
+        }
+        state.wakers(self.pace).register(self.slot, cx.waker());
+        Poll::Pending
+    }
+
+    /// The next item, as [`Reader::poll_next`]. Cancel safe.
+    pub async fn next(&mut self) -> Option<Item> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next item if there is one now.
+    pub fn try_next(&mut self) -> Option<Item> {
+        let state = self.stream.state.lock();
+        self.cursor.take(&state, self.pace)
+    }
+
+    /// The tracks as they are now, whatever was read so far.
+    pub fn tracks(&self) -> Tracks {
+        self.stream.state.lock().tracks.clone()
+    }
+
+    /// Why the stream ended, once it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.stream.ended()
+    }
+
+    /// Asks the publisher for a key frame, where it can make one.
+    pub fn request_key(&self) {
+        self.stream.key_wanted.notify_one();
+    }
+
+    /// Reports bytes written to the peer, for the stream's figures.
+    pub fn count_sent(&self, bytes: u64) {
+        self.stream.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Frames that this reader was skipped over because it was too slow.
+    pub fn skipped(&self) -> u64 {
+        self.cursor.skipped
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stream
+            .state
+            .lock()
+            .leave(self.protocol, self.pace, self.slot);
+    }
+}
+
+impl Cursor {
+    fn take(&mut self, state: &State, pace: Pace) -> Option<Item> {
+        match pace {
+            Pace::Realtime => self.take_frame(state),
+            Pace::Audience => self.take_burst(state),
+        }
+    }
+
+    fn take_burst(&mut self, state: &State) -> Option<Item> {
+        self.catch_up(state);
+        loop {
+            let burst = state.ring.burst(self.at)?;
+            if self.need_key && !burst.starts_with_key() && video_flows(state) {
+                self.at = burst.end();
+                continue;
+            }
+            if let Some(tracks) = self.resynced(state) {
+                return Some(tracks);
+            }
+            self.at = burst.end();
+            self.need_key = false;
+            self.version = Some(burst.version);
+            return Some(Item::Burst(Arc::clone(burst)));
+        }
+    }
+
+    fn take_frame(&mut self, state: &State) -> Option<Item> {
+        self.catch_up(state);
+        if let (Some(slot), Some(gop)) = (state.ring.get(self.at), state.ring.gop)
+            && gop > self.at
+            && Instant::now().saturating_duration_since(slot.at) > REALTIME_LAG
+        {
+            self.skip_to(gop, state);
+        }
+        loop {
+            let slot = state.ring.get(self.at)?;
+            if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
+                self.at += 1;
+                continue;
+            }
+            if let Some(tracks) = self.resynced(state) {
+                return Some(tracks);
+            }
+            self.at += 1;
+            self.need_key &= !slot.frame.key;
+            self.version = Some(slot.version);
+            return Some(Item::Frame(Arc::clone(&slot.frame)));
+        }
+    }
+
+    /// A reader whose place is gone goes on at the newest group of pictures, or with the next one.
+    fn catch_up(&mut self, state: &State) {
+        if self.at < state.ring.first() {
+            self.skip_to(state.ring.gop.unwrap_or_else(|| state.ring.sealed()), state);
+        }
+    }
+
+    fn skip_to(&mut self, at: u64, state: &State) {
+        let frames = at.saturating_sub(self.at);
+        self.skipped += frames;
+        state.skipped.fetch_add(frames, Ordering::Relaxed);
+        self.at = at;
+        self.need_key = true;
+        self.resync = true;
+    }
+
+    fn resynced(&mut self, state: &State) -> Option<Item> {
+        let stale = std::mem::take(&mut self.resync) && self.version != Some(state.version);
+        stale.then(|| {
+            self.version = Some(state.version);
+            Item::Tracks(state.tracks.clone())
+        })
+    }
+}
+
+fn video_flows(state: &State) -> bool {
+    let recent = |at: Instant| Instant::now().saturating_duration_since(at) < VIDEO_SILENT;
+    state.tracks.video.is_some() && state.meter.last_video.is_none_or(recent)
+}

@@ -1,0 +1,210 @@
+//! The frames of one stream that are still to be had: the current group of pictures, a little history for readers that
+//! lag, and the bursts they were sealed into. Bounded; pure: the time is an argument.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Settings;
+use crate::frame::{Burst, Frame, Kind};
+
+/// What a frame costs beside its payload, counted against the bound.
+const OVERHEAD: usize = 256;
+
+pub(super) struct Slot {
+    pub frame: Arc<Frame>,
+    pub at: Instant,
+    /// Version of the tracks after this frame.
+    pub version: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Ring {
+    frames: VecDeque<Slot>,
+    first: u64,
+    bursts: VecDeque<Arc<Burst>>,
+    sealed: u64,
+    /// When the burst that is still open began.
+    pub open_since: Option<Instant>,
+    /// Where the current group of pictures starts, if all of it is here.
+    pub gop: Option<u64>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// Number of the oldest frame here.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Number of the next frame to come.
+    pub fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
+
+    /// Number of the first frame that is in no burst yet.
+    pub fn sealed(&self) -> u64 {
+        self.sealed
+    }
+
+    pub fn get(&self, at: u64) -> Option<&Slot> {
+        let index = at.checked_sub(self.first)?;
+        self.frames.get(usize::try_from(index).ok()?)
+    }
+
+    /// The burst that begins at frame `at`, which must be a boundary.
+    pub fn burst(&self, at: u64) -> Option<&Arc<Burst>> {
+        let index = self.bursts.partition_point(|b| b.first < at);
+        self.bursts.get(index)
+    }
+
+    /// Appends a frame; a key frame closes the open burst first, so that a group of pictures starts with a burst.
+    pub fn push(&mut self, frame: Arc<Frame>, version: u32, now: Instant, settings: &Settings) {
+        if frame.key {
+            self.seal();
+            self.gop = Some(self.end());
+        } else if frame.kind == Kind::VideoConfig {
+            self.gop = None;
+        }
+        self.bytes += frame.payload.len() + OVERHEAD;
+        self.open_since.get_or_insert(now);
+        self.frames.push_back(Slot {
+            frame,
+            at: now,
+            version,
+        });
+        self.trim(now, settings);
+    }
+
+    /// Closes the open burst. Returns whether there was one.
+    pub fn seal(&mut self) -> bool {
+        let end = self.end();
+        if self.sealed == end {
+            return false;
+        }
+        let start = usize::try_from(self.sealed - self.first).unwrap_or(usize::MAX);
+        let frames: Box<[Arc<Frame>]> = self
+            .frames
+            .iter()
+            .skip(start)
+            .map(|s| Arc::clone(&s.frame))
+            .collect();
+        let version = self.frames.back().map_or(0, |s| s.version);
+        self.bursts
+            .push_back(Arc::new(Burst::new(self.sealed, version, frames)));
+        self.sealed = end;
+        self.open_since = None;
+        true
+    }
+
+    fn trim(&mut self, now: Instant, settings: &Settings) {
+        while self.bytes > settings.gop_bytes || self.frames.len() > settings.gop_frames {
+            if self.bursts.is_empty() {
+                self.seal();
+            }
+            // More than the bound since the last key frame: there is no group of pictures to start with any more.
+            if !self.drop_burst() {
+                break;
+            }
+        }
+        loop {
+            let keep_from = self.gop.unwrap_or_else(|| self.end());
+            let Some(burst) = self.bursts.front() else {
+                break;
+            };
+            let end = burst.end();
+            let old = |s: &Slot| now.saturating_duration_since(s.at) > Duration::from_secs(1);
+            if end > keep_from || !self.get(end - 1).is_some_and(old) {
+                break;
+            }
+            self.drop_burst();
+        }
+    }
+
+    fn drop_burst(&mut self) -> bool {
+        let Some(burst) = self.bursts.pop_front() else {
+            return false;
+        };
+        for frame in &burst.frames {
+            self.bytes -= frame.payload.len() + OVERHEAD;
+            self.frames.pop_front();
+            self.first += 1;
+        }
+        if self.gop.is_some_and(|gop| gop < self.first) {
+            self.gop = None;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Codec;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    fn settings(bytes: usize, frames: usize) -> Settings {
+        Settings {
+            gop_bytes: bytes,
+            gop_frames: frames,
+            ..Settings::default()
+        }
+    }
+
+    proptest! {
+        /// Whatever comes: the bounds hold, bursts tile the frames, key frames start bursts, the group of pictures
+        /// starts with one.
+        #[test]
+        fn bounds_and_boundaries_hold(
+            ops in prop::collection::vec((0u8..10, 0usize..3000, 0u64..400), 1..400),
+            max_bytes in 4_000usize..40_000, max_frames in 4usize..60,
+        ) {
+            let settings = settings(max_bytes, max_frames);
+            let (mut ring, mut now) = (Ring::default(), Instant::now());
+            for (op, size, ms) in ops {
+                now += Duration::from_millis(ms);
+                let payload = Bytes::from(vec![0; size]);
+                match op {
+                    0 => { ring.seal(); }
+                    1 => ring.push(Arc::new(Frame::video(Codec::H264, 0, 0, true, payload)), 0, now, &settings),
+                    2 => ring.push(Arc::new(Frame::config(Codec::H264, 0, payload)), 0, now, &settings),
+                    3..=6 => ring.push(Arc::new(Frame::audio(Codec::Aac, 0, payload)), 0, now, &settings),
+                    _ => ring.push(Arc::new(Frame::video(Codec::H264, 0, 0, false, payload)), 0, now, &settings),
+                }
+                prop_assert!(ring.frames.len() <= max_frames && ring.bytes <= max_bytes);
+                let mut at = ring.first;
+                for burst in &ring.bursts {
+                    prop_assert_eq!(burst.first, at);
+                    prop_assert!(!burst.frames.is_empty());
+                    prop_assert!(burst.frames.iter().skip(1).all(|f| !f.key));
+                    at = burst.end();
+                }
+                prop_assert_eq!(at, ring.sealed);
+                prop_assert!(ring.sealed <= ring.end());
+                if let Some(gop) = ring.gop {
+                    prop_assert!(ring.get(gop).unwrap().frame.key);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_group_of_pictures_is_kept_whole_and_older_ones_go() {
+        let (settings, mut ring, mut now) = (Settings::default(), Ring::default(), Instant::now());
+        for i in 0..100u64 {
+            let frame = Frame::video(Codec::H264, 0, 0, i % 50 == 0, Bytes::from_static(b"1"));
+            ring.push(Arc::new(frame), 0, now, &settings);
+            if i % 3 == 0 {
+                ring.seal();
+            }
+            now += Duration::from_millis(40);
+        }
+        assert_eq!(ring.gop, Some(50));
+        // The last 49 frames are younger than two seconds, one second of which is history.
+        assert!(ring.first() > 40 && ring.first() <= 50, "{}", ring.first());
+        assert!(ring.burst(50).unwrap().starts_with_key());
+    }
+}

@@ -1,0 +1,380 @@
+//! One stream: its state under one lock, what a frame does to it, and the task that keeps its deadlines (end of a burst,
+//! end of the resume window).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::info::{Meter, StreamInfo};
+use super::reader::Tracks;
+use super::ring::Ring;
+use super::timeline::Timeline;
+use super::wakers::Wakers;
+use super::{Gone, Inner, Origin, Pace, Settings};
+use crate::codec::{AudioInfo, VideoInfo};
+use crate::ended::Ended;
+use crate::frame::{Frame, Kind};
+use crate::name::{Protocol, StreamName};
+
+pub(super) struct Stream {
+    pub name: StreamName,
+    pub state: Mutex<State>,
+    /// The keeper's deadlines changed.
+    pub changed: Notify,
+    pub key_wanted: Notify,
+    pub bytes_out: AtomicU64,
+}
+
+pub(super) struct State {
+    pub tracks: Tracks,
+    /// Counts changes of `tracks`.
+    pub version: u32,
+    pub ring: Ring,
+    pub meter: Meter,
+    pub ended: Option<Ended>,
+    pub skipped: AtomicU64,
+    publisher: Publishing,
+    timeline: Timeline,
+    started: Instant,
+    video: Option<VideoInfo>,
+    audio: Option<AudioInfo>,
+    audience: Wakers,
+    realtime: Wakers,
+    readers: [u32; Protocol::ALL.len()],
+    joined: u64,
+    left: u64,
+}
+
+struct Publishing {
+    id: u64,
+    stop: CancellationToken,
+    origin: Origin,
+    since: Instant,
+    /// Set while the publisher is gone and may come back.
+    gone_until: Option<Instant>,
+}
+
+/// Whether a stream can be published once more.
+pub(super) enum Again {
+    Resumed,
+    Busy,
+    Ended,
+}
+
+impl Stream {
+    pub fn new(name: StreamName, id: u64, stop: CancellationToken, origin: Origin) -> Arc<Self> {
+        let now = Instant::now();
+        let state = State {
+            tracks: Tracks::default(),
+            version: 0,
+            ring: Ring::default(),
+            meter: Meter::new(now),
+            ended: None,
+            skipped: AtomicU64::new(0),
+            publisher: Publishing {
+                id,
+                stop,
+                origin,
+                since: now,
+                gone_until: None,
+            },
+            timeline: Timeline::default(),
+            started: now,
+            video: None,
+            audio: None,
+            audience: Wakers::default(),
+            realtime: Wakers::default(),
+            readers: [0; Protocol::ALL.len()],
+            joined: 0,
+            left: 0,
+        };
+        Arc::new(Stream {
+            name,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            key_wanted: Notify::new(),
+            bytes_out: AtomicU64::new(0),
+        })
+    }
+
+    /// A publisher comes for a stream that exists: it continues one whose publisher is gone, takes over from a silent
+    /// one, and else is refused.
+    pub fn republish(
+        &self,
+        id: u64,
+        stop: &CancellationToken,
+        origin: Origin,
+        settings: &Settings,
+    ) -> Again {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if state.ended.is_some() {
+            return Again::Ended;
+        }
+        let heard = state
+            .meter
+            .last_frame
+            .map_or(state.publisher.since, |at| at.max(state.publisher.since));
+        let silent = now.saturating_duration_since(heard) >= settings.takeover_after;
+        if state.publisher.gone_until.is_none() && !silent {
+            return Again::Busy;
+        }
+        let old = std::mem::replace(
+            &mut state.publisher,
+            Publishing {
+                id,
+                stop: stop.clone(),
+                origin,
+                since: now,
+                gone_until: None,
+            },
+        );
+        state.timeline.interrupt();
+        // What was decoded up to the break does not go on with the new publisher's first delta frames.
+        state.ring.gop = None;
+        drop(state);
+        old.stop.cancel();
+        self.changed.notify_one();
+        Again::Resumed
+    }
+
+    pub fn push(&self, id: u64, mut frame: Frame, settings: &Settings) -> Result<(), Ended> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(ended) = &state.ended {
+            return Err(ended.clone());
+        }
+        if state.publisher.id != id {
+            return Err(Ended::TakenOver);
+        }
+        frame.dts = match frame.kind.is_config() || frame.is_metadata() {
+            true => state.timeline.now(),
+            false => state.timeline.place(frame.kind, frame.dts, now),
+        };
+        state
+            .meter
+            .count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
+        let frame = Arc::new(frame);
+        if !state.keep(&frame) {
+            return Ok(());
+        }
+        let opens = state.ring.open_since.is_none();
+        let version = state.version;
+        state.ring.push(frame, version, now, settings);
+        let due = state
+            .ring
+            .open_since
+            .is_some_and(|since| now >= since + settings.merge);
+        let late = if due && state.ring.seal() {
+            state.audience.take()
+        } else {
+            Vec::new()
+        };
+        let keeper = opens && !due && state.audience.readers() > 0;
+        let prompt = state.realtime.take();
+        drop(state);
+        if keeper {
+            self.changed.notify_one();
+        }
+        wake(late);
+        wake(prompt);
+        Ok(())
+    }
+
+    /// Why the stream ended, if it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.state.lock().ended.clone()
+    }
+
+    /// The publisher `id` is gone without a word.
+    pub fn vanish(&self, id: u64, settings: &Settings) -> Gone {
+        let mut state = self.state.lock();
+        if state.ended.is_some() || state.publisher.id != id || state.publisher.gone_until.is_some()
+        {
+            return Gone::Stale;
+        }
+        if settings.resume_window.is_zero() {
+            return Gone::Over;
+        }
+        state.publisher.gone_until = Some(Instant::now() + settings.resume_window);
+        state.ring.seal();
+        let late = state.audience.take();
+        drop(state);
+        self.changed.notify_one();
+        wake(late);
+        Gone::Paused
+    }
+
+    /// Ends the stream, if `id` names its publisher or is not given. Returns whether it did.
+    pub fn end(&self, id: Option<u64>, reason: Ended) -> bool {
+        let mut state = self.state.lock();
+        if state.ended.is_some() || id.is_some_and(|id| id != state.publisher.id) {
+            return false;
+        }
+        state.ended = Some(reason);
+        state.ring.seal();
+        let stop = state.publisher.stop.clone();
+        let (late, prompt) = (state.audience.take(), state.realtime.take());
+        drop(state);
+        stop.cancel();
+        self.changed.notify_one();
+        wake(late);
+        wake(prompt);
+        true
+    }
+
+    /// The keeper: seals bursts when they are due and ends the stream when nobody came back. Runs until the end.
+    pub async fn keep(self: Arc<Self>, hub: Weak<Inner>, settings: Settings) {
+        loop {
+            let deadline = {
+                let state = self.state.lock();
+                if state.ended.is_some() {
+                    return;
+                }
+                state.deadline(&settings)
+            };
+            match deadline {
+                None => self.changed.notified().await,
+                Some(at) => tokio::select! {
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep_until(at) => self.due(&hub, &settings),
+                },
+            }
+        }
+    }
+
+    fn due(self: &Arc<Self>, hub: &Weak<Inner>, settings: &Settings) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(gone) = state.publisher.gone_until {
+            let id = state.publisher.id;
+            drop(state);
+            if gone <= now {
+                let _ = match hub.upgrade() {
+                    Some(hub) => hub.finish(self, Some(id), Ended::Deserted),
+                    None => self.end(Some(id), Ended::Deserted),
+                };
+            }
+            return;
+        }
+        if state
+            .ring
+            .open_since
+            .is_some_and(|since| now >= since + settings.merge)
+        {
+            state.ring.seal();
+            let late = state.audience.take();
+            drop(state);
+            wake(late);
+        }
+    }
+
+    pub fn info(&self, settings: &Settings) -> StreamInfo {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let bytes_out = self.bytes_out.load(Ordering::Relaxed);
+        let rate = state.meter.rate(now, bytes_out);
+        let counts = Protocol::ALL
+            .into_iter()
+            .map(|p| (p, state.readers[p.index()]));
+        StreamInfo {
+            name: self.name.clone(),
+            protocol: state.publisher.origin.protocol,
+            peer: state.publisher.origin.peer,
+            paused: state.publisher.gone_until.is_some(),
+            live: state.is_live(now, settings),
+            age: now.saturating_duration_since(state.started),
+            silent: now.saturating_duration_since(state.meter.last_frame.unwrap_or(state.started)),
+            video: state.video.clone(),
+            audio: state.audio.clone(),
+            bitrate_in: rate.bits_in,
+            bitrate_out: rate.bits_out,
+            bytes_in: state.meter.bytes_in,
+            bytes_out,
+            frame_rate: rate.pictures,
+            gop: state.meter.gop,
+            frames: state.meter.frames,
+            skipped: state.skipped.load(Ordering::Relaxed),
+            readers: counts.filter(|(_, n)| *n > 0).collect(),
+            joined: state.joined,
+            left: state.left,
+        }
+    }
+}
+
+impl State {
+    /// Keeps what later readers need of a configuration or description. Returns false for one that changes nothing.
+    fn keep(&mut self, frame: &Arc<Frame>) -> bool {
+        let place = match frame.kind {
+            Kind::VideoConfig => &mut self.tracks.video,
+            Kind::AudioConfig => &mut self.tracks.audio,
+            Kind::Data if frame.is_metadata() => &mut self.tracks.metadata,
+            Kind::Audio if self.audio.is_none() => {
+                // MP3 has no configuration: its first frame tells that there is a track.
+                self.audio = Some(AudioInfo::of(frame.codec, &[]));
+                return true;
+            }
+            _ => return true,
+        };
+        if place
+            .as_ref()
+            .is_some_and(|old| old.codec == frame.codec && old.payload == frame.payload)
+        {
+            return false;
+        }
+        *place = Some(Arc::clone(frame));
+        self.version = self.version.wrapping_add(1);
+        match frame.kind {
+            Kind::VideoConfig => self.video = Some(VideoInfo::of(frame.codec, &frame.payload)),
+            Kind::AudioConfig => self.audio = Some(AudioInfo::of(frame.codec, &frame.payload)),
+            _ => {}
+        }
+        true
+    }
+
+    fn deadline(&self, settings: &Settings) -> Option<Instant> {
+        if self.publisher.gone_until.is_some() {
+            return self.publisher.gone_until;
+        }
+        let since = self
+            .ring
+            .open_since
+            .filter(|_| self.audience.readers() > 0)?;
+        Some(since + settings.merge)
+    }
+
+    pub fn is_live(&self, now: Instant, settings: &Settings) -> bool {
+        let recent = |at| now.saturating_duration_since(at) <= settings.live_within;
+        self.ended.is_none() && self.meter.last_frame.is_some_and(recent)
+    }
+
+    pub fn wakers(&mut self, pace: Pace) -> &mut Wakers {
+        match pace {
+            Pace::Realtime => &mut self.realtime,
+            Pace::Audience => &mut self.audience,
+        }
+    }
+
+    pub fn join(&mut self, protocol: Protocol, pace: Pace) -> usize {
+        self.readers[protocol.index()] += 1;
+        self.joined += u64::from(protocol != Protocol::Internal);
+        self.wakers(pace).join()
+    }
+
+    pub fn leave(&mut self, protocol: Protocol, pace: Pace, slot: usize) {
+        self.readers[protocol.index()] -= 1;
+        self.left += u64::from(protocol != Protocol::Internal);
+        self.wakers(pace).leave(slot);
+    }
+}
+
+fn wake(wakers: Vec<Waker>) {
+    for waker in wakers {
+        waker.wake();
+    }
+}

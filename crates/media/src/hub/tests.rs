@@ -1,0 +1,385 @@
+use super::*;
+use crate::frame::{Codec, Frame};
+use bytes::Bytes;
+
+const MS: i64 = 1000;
+
+fn origin() -> Origin {
+    Origin {
+        protocol: Protocol::Rtmp,
+        peer: "127.0.0.1:1".parse().unwrap(),
+    }
+}
+
+fn name(s: &str) -> StreamName {
+    StreamName::new(s).unwrap()
+}
+
+fn key(ms: i64) -> Frame {
+    Frame::video(Codec::H264, ms * MS, 0, true, Bytes::from_static(b"key"))
+}
+
+fn delta(ms: i64) -> Frame {
+    Frame::video(Codec::H264, ms * MS, 0, false, Bytes::from_static(b"delta"))
+}
+
+fn avcc(version: u8) -> Frame {
+    Frame::config(Codec::H264, 0, Bytes::from(vec![1, 100, 0, version]))
+}
+
+fn start(hub: &Hub, s: &str) -> Publisher {
+    let publisher = hub.publish(&name(s), origin()).unwrap();
+    publisher.push(avcc(30)).unwrap();
+    publisher
+}
+
+async fn ms(n: u64) {
+    tokio::time::sleep(Duration::from_millis(n)).await;
+}
+
+fn read(hub: &Hub, s: &str, pace: Pace) -> Reader {
+    hub.subscribe(&name(s), Protocol::Rtmp, pace, Start::Group)
+        .unwrap()
+}
+
+/// What is there now: `T` for tracks, then each frame's milliseconds; `|` before each burst.
+fn now(reader: &mut Reader) -> String {
+    let mut out = Vec::new();
+    let show = |f: &Arc<Frame>| match f.kind.is_config() {
+        true => "c".to_string(),
+        false => format!("{}{}", if f.key { "k" } else { "" }, f.dts / MS),
+    };
+    while let Some(item) = reader.try_next() {
+        match item {
+            Item::Tracks(_) => out.push("T".to_string()),
+            Item::Frame(f) => out.push(show(&f)),
+            Item::Burst(b) => {
+                out.push("|".to_string());
+                out.extend(b.frames.iter().map(show));
+            }
+        }
+    }
+    out.join(" ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    for f in [key(0), delta(40), key(80), delta(120)] {
+        p.push(f).unwrap();
+    }
+    assert_eq!(now(&mut read(&hub, "s", Pace::Audience)), "T | k80 120");
+    assert_eq!(now(&mut read(&hub, "s", Pace::Realtime)), "T k80 120");
+    let mut late = hub
+        .subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Next)
+        .unwrap();
+    p.push(delta(160)).unwrap();
+    assert_eq!(now(&mut late), "");
+    p.push(key(200)).unwrap();
+    p.push(delta(240)).unwrap();
+    assert_eq!(now(&mut late), "T k200 240");
+}
+
+#[tokio::test(start_paused = true)]
+async fn audiences_wake_once_per_interval_and_share_their_bytes() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    let (mut a, mut b) = (
+        read(&hub, "s", Pace::Audience),
+        read(&hub, "s", Pace::Audience),
+    );
+    let mut prompt = read(&hub, "s", Pace::Realtime);
+    now(&mut a);
+    now(&mut b);
+    now(&mut prompt);
+    let began = Instant::now();
+    let wait = tokio::spawn(async move {
+        let Some(Item::Burst(one)) = a.next().await else {
+            panic!("a burst")
+        };
+        let Some(Item::Burst(two)) = b.next().await else {
+            panic!("a burst")
+        };
+        assert!(Arc::ptr_eq(&one, &two), "one burst for all");
+        let made = one.rtmp(|_| Bytes::from_static(b"made"));
+        assert_eq!(
+            made.as_ptr(),
+            two.rtmp(|_| unreachable!("made twice")).as_ptr()
+        );
+        (began.elapsed(), one.frames.len())
+    });
+    for i in 1..=2 {
+        ms(40).await;
+        p.push(delta(i * 40)).unwrap();
+        assert_eq!(
+            now(&mut prompt),
+            (i * 40).to_string(),
+            "realtime readers do not wait"
+        );
+    }
+    // Nothing follows: the burst ends by itself, one interval after its first frame.
+    let (after, frames) = wait.await.unwrap();
+    assert_eq!((after.as_millis() / 10, frames), (14, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_publisher_is_refused_until_the_first_is_silent() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    assert_eq!(hub.publish(&name("s"), origin()).err(), Some(Busy::Taken));
+    ms(4_900).await;
+    p.push(key(0)).unwrap();
+    ms(4_900).await;
+    assert_eq!(hub.publish(&name("s"), origin()).err(), Some(Busy::Taken));
+    ms(200).await;
+    let q = hub.publish(&name("s"), origin()).unwrap();
+    assert_eq!(p.ended().await, Ended::TakenOver);
+    assert_eq!(p.push(delta(40)), Err(Ended::TakenOver));
+    drop(p);
+    q.push(key(0)).unwrap();
+    assert!(
+        !hub.info(&name("s")).unwrap().paused,
+        "the old one's end is not the stream's"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_comes_back_continues_the_stream() {
+    let hub = Hub::new(Settings::default());
+    let mut events = hub.events();
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    p.push(delta(40)).unwrap();
+    let mut r = read(&hub, "s", Pace::Audience);
+    assert_eq!(now(&mut r), "T | k0 40");
+    drop(p);
+    ms(14_000).await;
+    assert!(hub.info(&name("s")).unwrap().paused);
+    let p = start(&hub, "s");
+    p.push(key(700_000)).unwrap();
+    p.push(delta(700_040)).unwrap();
+    ms(200).await;
+    // Same configuration: not repeated. The clock went on by the time that passed.
+    assert_eq!(now(&mut r), "| k14040 14080");
+    p.finish(Ended::Finished);
+    assert!(r.next().await.is_none());
+    assert_eq!(r.ended(), Some(Ended::Finished));
+    let mut seen = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        seen.push(match event {
+            Event::Started { .. } => "started",
+            Event::Paused { .. } => "paused",
+            Event::Resumed { .. } => "resumed",
+            Event::Ended { .. } => "ended",
+        });
+    }
+    assert_eq!(seen, ["started", "paused", "resumed", "ended"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_stays_away_ends_the_stream() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    let mut r = read(&hub, "s", Pace::Audience);
+    now(&mut r);
+    drop(p);
+    let began = Instant::now();
+    assert!(r.next().await.is_none());
+    assert_eq!(
+        (began.elapsed().as_secs(), r.ended()),
+        (15, Some(Ended::Deserted))
+    );
+    assert!(hub.is_empty());
+
+    let hub = Hub::new(Settings {
+        resume_window: Duration::ZERO,
+        ..Settings::default()
+    });
+    drop(start(&hub, "s"));
+    assert!(hub.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    let (mut slow, mut prompt) = (
+        read(&hub, "s", Pace::Audience),
+        read(&hub, "s", Pace::Realtime),
+    );
+    now(&mut slow);
+    now(&mut prompt);
+    for i in 1..200 {
+        ms(40).await;
+        p.push(if i % 50 == 0 {
+            key(i * 40)
+        } else {
+            delta(i * 40)
+        })
+        .unwrap();
+    }
+    let got = now(&mut slow);
+    assert!(got.starts_with("| k6000 6040"), "{got}");
+    assert_eq!(slow.skipped(), 149);
+    assert!(now(&mut prompt).starts_with("k6000"));
+    assert_eq!(hub.info(&name("s")).unwrap().skipped, 298);
+    // A change of configuration that happened meanwhile is told again.
+    for i in 200..300 {
+        ms(40).await;
+        if i == 210 {
+            p.push(avcc(40)).unwrap();
+        }
+        p.push(if i % 50 == 0 {
+            key(i * 40)
+        } else {
+            delta(i * 40)
+        })
+        .unwrap();
+    }
+    assert!(now(&mut slow).starts_with("T | k"), "tracks first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
+    let hub = Hub::new(Settings {
+        gop_frames: 50,
+        ..Settings::default()
+    });
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    for i in 1..100 {
+        ms(10).await;
+        p.push(delta(i * 10)).unwrap();
+    }
+    let mut r = read(&hub, "s", Pace::Audience);
+    assert_eq!(now(&mut r), "");
+    p.push(key(1000)).unwrap();
+    ms(101).await;
+    assert_eq!(now(&mut r), "T | k1000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_video_stopped_still_lets_listeners_in() {
+    let hub = Hub::new(Settings {
+        gop_frames: 50,
+        ..Settings::default()
+    });
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    for i in 1..200 {
+        ms(20).await;
+        p.push(Frame::audio(
+            Codec::Aac,
+            i * 20 * MS,
+            Bytes::from_static(b"a"),
+        ))
+        .unwrap();
+    }
+    let mut r = read(&hub, "s", Pace::Audience);
+    ms(20).await;
+    p.push(Frame::audio(
+        Codec::Aac,
+        4000 * MS,
+        Bytes::from_static(b"a"),
+    ))
+    .unwrap();
+    ms(120).await;
+    assert_eq!(now(&mut r), "T | 4000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn players_wait_a_bounded_time_for_their_publisher() {
+    let hub = Hub::new(Settings::default());
+    let (early, name_) = (hub.clone(), name("s"));
+    let waits = tokio::spawn(async move {
+        early
+            .wait(&name_, Protocol::Rtmp, Pace::Audience, Start::Group, None)
+            .await
+            .map(|r| r.name().clone())
+    });
+    ms(9_000).await;
+    let _p = start(&hub, "s");
+    assert_eq!(waits.await.unwrap().unwrap(), name("s"));
+    let began = Instant::now();
+    let none = hub
+        .wait(
+            &name("none"),
+            Protocol::Rtmp,
+            Pace::Audience,
+            Start::Group,
+            None,
+        )
+        .await;
+    assert_eq!(
+        (none.err(), began.elapsed().as_secs()),
+        (Some(Ended::NotFound), 10)
+    );
+    assert!(
+        hub.inner.waiting.lock().is_empty(),
+        "waiting leaves nothing behind"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_see_and_end_streams() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    assert!(!hub.is_live(&name("s")));
+    let r = read(&hub, "s", Pace::Audience);
+    for i in 0..150 {
+        ms(40).await;
+        p.push(if i % 50 == 0 {
+            key(i * 40)
+        } else {
+            delta(i * 40)
+        })
+        .unwrap();
+        r.count_sent(100);
+    }
+    let info = hub.info(&name("s")).unwrap();
+    assert!((info.frame_rate - 25.0).abs() < 1.0, "{}", info.frame_rate);
+    assert_eq!(info.gop, Some(Duration::from_secs(2)));
+    assert_eq!(info.bitrate_out / 1000, 20);
+    assert_eq!(
+        (info.viewers(), info.joined, info.left, info.live),
+        (1, 1, 0, true)
+    );
+    assert_eq!(info.video.unwrap().mime, "avc1.64001e");
+    drop(r);
+    assert_eq!(hub.list()[0].left, 1);
+    ms(10_001).await;
+    assert!(!hub.is_live(&name("s")));
+    assert!(hub.end(&name("s"), Ended::Kicked("spam".into())));
+    assert_eq!(p.ended().await, Ended::Kicked("spam".into()));
+    assert_eq!(p.push(key(0)), Err(Ended::Kicked("spam".into())));
+    assert!(!hub.end(&name("s"), Ended::Shutdown) && hub.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_bounded() {
+    let hub = Hub::new(Settings {
+        max_streams: 1,
+        ..Settings::default()
+    });
+    let _p = start(&hub, "a");
+    assert_eq!(hub.publish(&name("b"), origin()).err(), Some(Busy::Full));
+}
+
+#[tokio::test(start_paused = true)]
+async fn wishes_for_key_frames_reach_the_publisher_once() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    let r = read(&hub, "s", Pace::Realtime);
+    r.request_key();
+    r.request_key();
+    p.key_wanted().await;
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), p.key_wanted())
+            .await
+            .is_err()
+    );
+}
