@@ -9,7 +9,9 @@ pub mod ended;
 pub mod frame;
 pub mod hub;
 pub mod name;
+pub mod rendition;
 pub mod request;
+pub mod rtc;
 
 pub use ended::Ended;
 pub use frame::{Codec, Frame, Kind};

@@ -77,13 +77,7 @@ impl Reader {
         };
         let slot = state.join(protocol, pace);
         drop(state);
-        Reader {
-            stream: Arc::clone(stream),
-            protocol,
-            pace,
-            cursor,
-            slot,
-        }
+        Reader { stream: Arc::clone(stream), protocol, pace, cursor, slot }
     }
 
     /// The stream.
@@ -144,10 +138,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stream
-            .state
-            .lock()
-            .leave(self.protocol, self.pace, self.slot);
+        self.stream.state.lock().leave(self.protocol, self.pace, self.slot);
     }
 }
 

@@ -1,0 +1,1 @@
+//! The real server on loopback, with clients that come over UDP.
