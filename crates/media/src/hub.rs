@@ -172,9 +172,16 @@ impl Hub {
     /// An empty hub.
     pub fn new(settings: Settings) -> Self {
         let (events, _) = broadcast::channel(4096);
-        let inner =
-            Inner { settings, streams: RwLock::default(), waiting: Mutex::default(), ids: AtomicU64::new(1), events };
-        Hub { inner: Arc::new(inner) }
+        let inner = Inner {
+            settings,
+            streams: RwLock::default(),
+            waiting: Mutex::default(),
+            ids: AtomicU64::new(1),
+            events,
+        };
+        Hub {
+            inner: Arc::new(inner),
+        }
     }
 
     /// The bounds and intervals it works with.
@@ -194,8 +201,17 @@ impl Hub {
                 Again::Busy => return Err(Busy::Taken),
                 Again::Resumed => {
                     let Origin { protocol, peer } = origin;
-                    inner.tell(Event::Resumed { name: name.clone(), protocol, peer });
-                    return Ok(Publisher { hub: Arc::clone(inner), stream: Arc::clone(stream), id, stop });
+                    inner.tell(Event::Resumed {
+                        name: name.clone(),
+                        protocol,
+                        peer,
+                    });
+                    return Ok(Publisher {
+                        hub: Arc::clone(inner),
+                        stream: Arc::clone(stream),
+                        id,
+                        stop,
+                    });
                 }
                 Again::Ended => {}
             }
@@ -205,17 +221,32 @@ impl Hub {
         }
         let stream = Stream::new(name.clone(), id, stop.clone(), origin);
         streams.insert(name.clone(), Arc::clone(&stream));
-        inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
+        inner.tell(Event::Started {
+            name: name.clone(),
+            protocol: origin.protocol,
+            peer: origin.peer,
+        });
         drop(streams);
         tokio::spawn(Arc::clone(&stream).keep(Arc::downgrade(inner), inner.settings.clone()));
         if let Some(waiting) = inner.waiting.lock().remove(name) {
             waiting.notify_waiters();
         }
-        Ok(Publisher { hub: Arc::clone(inner), stream, id, stop })
+        Ok(Publisher {
+            hub: Arc::clone(inner),
+            stream,
+            id,
+            stop,
+        })
     }
 
     /// Reads a stream that exists; [`Ended::NotFound`] otherwise.
-    pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
+    pub fn subscribe(
+        &self,
+        name: &StreamName,
+        protocol: Protocol,
+        pace: Pace,
+        start: Start,
+    ) -> Result<Reader, Ended> {
         let stream = self.get(name).ok_or(Ended::NotFound)?;
         Ok(Reader::new(&stream, protocol, pace, start))
     }
@@ -248,13 +279,15 @@ impl Hub {
 
     /// Ends a stream at once: its publisher and all its readers. Returns false if there is none.
     pub fn end(&self, name: &StreamName, reason: Ended) -> bool {
-        self.get(name).is_some_and(|stream| self.inner.finish(&stream, None, reason))
+        self.get(name)
+            .is_some_and(|stream| self.inner.finish(&stream, None, reason))
     }
 
     /// Whether frames of the stream flowed within [`Settings::live_within`].
     pub fn is_live(&self, name: &StreamName) -> bool {
         let now = Instant::now();
-        self.get(name).is_some_and(|stream| stream.state.lock().is_live(now, &self.inner.settings))
+        self.get(name)
+            .is_some_and(|stream| stream.state.lock().is_live(now, &self.inner.settings))
     }
 
     /// A snapshot of one stream.
@@ -265,7 +298,10 @@ impl Hub {
     /// A snapshot of all streams, by name.
     pub fn list(&self) -> Vec<StreamInfo> {
         let streams: Vec<_> = self.inner.streams.read().values().cloned().collect();
-        let mut list: Vec<_> = streams.iter().map(|s| s.info(&self.inner.settings)).collect();
+        let mut list: Vec<_> = streams
+            .iter()
+            .map(|s| s.info(&self.inner.settings))
+            .collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -303,10 +339,16 @@ impl Inner {
         if !stream.end(id, reason.clone()) {
             return false;
         }
-        if streams.get(&stream.name).is_some_and(|s| Arc::ptr_eq(s, stream)) {
+        if streams
+            .get(&stream.name)
+            .is_some_and(|s| Arc::ptr_eq(s, stream))
+        {
             streams.remove(&stream.name);
         }
-        self.tell(Event::Ended { name: stream.name.clone(), reason });
+        self.tell(Event::Ended {
+            name: stream.name.clone(),
+            reason,
+        });
         true
     }
 
@@ -314,7 +356,9 @@ impl Inner {
         let streams = self.streams.write();
         match stream.vanish(id, &self.settings) {
             Gone::Stale => {}
-            Gone::Paused => self.tell(Event::Paused { name: stream.name.clone() }),
+            Gone::Paused => self.tell(Event::Paused {
+                name: stream.name.clone(),
+            }),
             Gone::Over => {
                 drop(streams);
                 self.finish(stream, Some(id), Ended::Deserted);
@@ -343,7 +387,11 @@ struct Place<'a> {
 impl<'a> Place<'a> {
     fn take(inner: &'a Inner, name: &'a StreamName) -> Self {
         let notify = Arc::clone(inner.waiting.lock().entry(name.clone()).or_default());
-        Place { inner, name, notify }
+        Place {
+            inner,
+            name,
+            notify,
+        }
     }
 }
 
@@ -351,7 +399,9 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut waiting = self.inner.waiting.lock();
         // This place and the table's: nobody else is left. (The table may meanwhile hold another publisher's waiters.)
-        let last = waiting.get(self.name).is_some_and(|n| Arc::ptr_eq(n, &self.notify))
+        let last = waiting
+            .get(self.name)
+            .is_some_and(|n| Arc::ptr_eq(n, &self.notify))
             && Arc::strong_count(&self.notify) == 2;
         if last {
             waiting.remove(self.name);

@@ -77,7 +77,13 @@ impl Reader {
         };
         let slot = state.join(protocol, pace);
         drop(state);
-        Reader { stream: Arc::clone(stream), protocol, pace, cursor, slot }
+        Reader {
+            stream: Arc::clone(stream),
+            protocol,
+            pace,
+            cursor,
+            slot,
+        }
     }
 
     /// The stream.
@@ -138,7 +144,10 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stream.state.lock().leave(self.protocol, self.pace, self.slot);
+        self.stream
+            .state
+            .lock()
+            .leave(self.protocol, self.pace, self.slot);
     }
 }
 

@@ -70,7 +70,11 @@ impl Ring {
         }
         self.bytes += frame.payload.len() + OVERHEAD;
         self.open_since.get_or_insert(now);
-        self.frames.push_back(Slot { frame, at: now, version });
+        self.frames.push_back(Slot {
+            frame,
+            at: now,
+            version,
+        });
         self.trim(now, settings);
     }
 
@@ -81,9 +85,15 @@ impl Ring {
             return false;
         }
         let start = usize::try_from(self.sealed - self.first).unwrap_or(usize::MAX);
-        let frames: Box<[Arc<Frame>]> = self.frames.iter().skip(start).map(|s| Arc::clone(&s.frame)).collect();
+        let frames: Box<[Arc<Frame>]> = self
+            .frames
+            .iter()
+            .skip(start)
+            .map(|s| Arc::clone(&s.frame))
+            .collect();
         let version = self.frames.back().map_or(0, |s| s.version);
-        self.bursts.push_back(Arc::new(Burst::new(self.sealed, version, frames)));
+        self.bursts
+            .push_back(Arc::new(Burst::new(self.sealed, version, frames)));
         self.sealed = end;
         self.open_since = None;
         true
@@ -137,7 +147,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn settings(bytes: usize, frames: usize) -> Settings {
-        Settings { gop_bytes: bytes, gop_frames: frames, ..Settings::default() }
+        Settings {
+            gop_bytes: bytes,
+            gop_frames: frames,
+            ..Settings::default()
+        }
     }
 
     proptest! {

@@ -76,7 +76,13 @@ impl Stream {
             meter: Meter::new(now),
             ended: None,
             skipped: AtomicU64::new(0),
-            publisher: Publishing { id, stop, origin, since: now, gone_until: None },
+            publisher: Publishing {
+                id,
+                stop,
+                origin,
+                since: now,
+                gone_until: None,
+            },
             timeline: Timeline::default(),
             started: now,
             video: None,
@@ -98,20 +104,35 @@ impl Stream {
 
     /// A publisher comes for a stream that exists: it continues one whose publisher is gone, takes over from a silent
     /// one, and else is refused.
-    pub fn republish(&self, id: u64, stop: &CancellationToken, origin: Origin, settings: &Settings) -> Again {
+    pub fn republish(
+        &self,
+        id: u64,
+        stop: &CancellationToken,
+        origin: Origin,
+        settings: &Settings,
+    ) -> Again {
         let now = Instant::now();
         let mut state = self.state.lock();
         if state.ended.is_some() {
             return Again::Ended;
         }
-        let heard = state.meter.last_frame.map_or(state.publisher.since, |at| at.max(state.publisher.since));
+        let heard = state
+            .meter
+            .last_frame
+            .map_or(state.publisher.since, |at| at.max(state.publisher.since));
         let silent = now.saturating_duration_since(heard) >= settings.takeover_after;
         if state.publisher.gone_until.is_none() && !silent {
             return Again::Busy;
         }
         let old = std::mem::replace(
             &mut state.publisher,
-            Publishing { id, stop: stop.clone(), origin, since: now, gone_until: None },
+            Publishing {
+                id,
+                stop: stop.clone(),
+                origin,
+                since: now,
+                gone_until: None,
+            },
         );
         state.timeline.interrupt();
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
@@ -135,7 +156,9 @@ impl Stream {
             true => state.timeline.now(),
             false => state.timeline.place(frame.kind, frame.dts, now),
         };
-        state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
+        state
+            .meter
+            .count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
             return Ok(());
@@ -143,8 +166,15 @@ impl Stream {
         let opens = state.ring.open_since.is_none();
         let version = state.version;
         state.ring.push(frame, version, now, settings);
-        let due = state.ring.open_since.is_some_and(|since| now >= since + settings.merge);
-        let late = if due && state.ring.seal() { state.audience.take() } else { Vec::new() };
+        let due = state
+            .ring
+            .open_since
+            .is_some_and(|since| now >= since + settings.merge);
+        let late = if due && state.ring.seal() {
+            state.audience.take()
+        } else {
+            Vec::new()
+        };
         let keeper = opens && !due && state.audience.readers() > 0;
         let prompt = state.realtime.take();
         drop(state);
@@ -164,7 +194,8 @@ impl Stream {
     /// The publisher `id` is gone without a word.
     pub fn vanish(&self, id: u64, settings: &Settings) -> Gone {
         let mut state = self.state.lock();
-        if state.ended.is_some() || state.publisher.id != id || state.publisher.gone_until.is_some() {
+        if state.ended.is_some() || state.publisher.id != id || state.publisher.gone_until.is_some()
+        {
             return Gone::Stale;
         }
         if settings.resume_window.is_zero() {
@@ -231,7 +262,11 @@ impl Stream {
             }
             return;
         }
-        if state.ring.open_since.is_some_and(|since| now >= since + settings.merge) {
+        if state
+            .ring
+            .open_since
+            .is_some_and(|since| now >= since + settings.merge)
+        {
             state.ring.seal();
             let late = state.audience.take();
             drop(state);
@@ -244,7 +279,9 @@ impl Stream {
         let mut state = self.state.lock();
         let bytes_out = self.bytes_out.load(Ordering::Relaxed);
         let rate = state.meter.rate(now, bytes_out);
-        let counts = Protocol::ALL.into_iter().map(|p| (p, state.readers[p.index()]));
+        let counts = Protocol::ALL
+            .into_iter()
+            .map(|p| (p, state.readers[p.index()]));
         StreamInfo {
             name: self.name.clone(),
             protocol: state.publisher.origin.protocol,
@@ -284,7 +321,10 @@ impl State {
             }
             _ => return true,
         };
-        if place.as_ref().is_some_and(|old| old.codec == frame.codec && old.payload == frame.payload) {
+        if place
+            .as_ref()
+            .is_some_and(|old| old.codec == frame.codec && old.payload == frame.payload)
+        {
             return false;
         }
         *place = Some(Arc::clone(frame));
@@ -301,7 +341,10 @@ impl State {
         if self.publisher.gone_until.is_some() {
             return self.publisher.gone_until;
         }
-        let since = self.ring.open_since.filter(|_| self.audience.readers() > 0)?;
+        let since = self
+            .ring
+            .open_since
+            .filter(|_| self.audience.readers() > 0)?;
         Some(since + settings.merge)
     }
 
