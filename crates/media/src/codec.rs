@@ -41,14 +41,7 @@ pub struct AudioInfo {
 impl VideoInfo {
     /// Reads avcC, hvcC or av1C.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
-        let unknown = VideoInfo {
-            codec,
-            width: 0,
-            height: 0,
-            profile: 0,
-            level: 0,
-            mime: String::new(),
-        };
+        let unknown = VideoInfo { codec, width: 0, height: 0, profile: 0, level: 0, mime: String::new() };
         let read = match codec {
             Codec::H264 => avcc(config),
             Codec::H265 => hvcc(config),
@@ -62,27 +55,14 @@ impl VideoInfo {
 impl AudioInfo {
     /// Reads an AudioSpecificConfig or OpusHead.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
-        let unknown = AudioInfo {
-            codec,
-            sample_rate: 0,
-            channels: 0,
-            mime: String::new(),
-        };
+        let unknown = AudioInfo { codec, sample_rate: 0, channels: 0, mime: String::new() };
         match codec {
             Codec::Aac => asc(config).unwrap_or(unknown),
             Codec::Opus => {
                 let channels = config.get(9).copied().unwrap_or(0);
-                AudioInfo {
-                    sample_rate: 48_000,
-                    channels,
-                    mime: "opus".into(),
-                    ..unknown
-                }
+                AudioInfo { sample_rate: 48_000, channels, mime: "opus".into(), ..unknown }
             }
-            Codec::Mp3 => AudioInfo {
-                mime: "mp4a.6b".into(),
-                ..unknown
-            },
+            Codec::Mp3 => AudioInfo { mime: "mp4a.6b".into(), ..unknown },
             _ => unknown,
         }
     }
@@ -93,19 +73,9 @@ fn avcc(config: &[u8]) -> Option<VideoInfo> {
         return None;
     };
     let mime = format!("avc1.{profile:02x}{compat:02x}{level:02x}");
-    let sps = config
-        .get(5)
-        .filter(|sets| *sets & 0x1f > 0)
-        .and_then(|_| sized(config.get(6..)?));
+    let sps = config.get(5).filter(|sets| *sets & 0x1f > 0).and_then(|_| sized(config.get(6..)?));
     let (width, height) = sps.and_then(h264_size).unwrap_or((0, 0));
-    Some(VideoInfo {
-        codec: Codec::H264,
-        width,
-        height,
-        profile,
-        level,
-        mime,
-    })
+    Some(VideoInfo { codec: Codec::H264, width, height, profile, level, mime })
 }
 
 /// The bytes after a 16-bit length.
@@ -172,11 +142,7 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
         2 => (2, 1),
         _ => (1, 1),
     };
-    let (sub_x, sub_y) = if separate == 1 {
-        (1, 1)
-    } else {
-        (sub_x, sub_y)
-    };
+    let (sub_x, sub_y) = if separate == 1 { (1, 1) } else { (sub_x, sub_y) };
     let width = width.checked_sub(crop_x.checked_mul(sub_x)?)?;
     let height = height.checked_sub(crop_y.checked_mul(sub_y * (2 - frame_only))?)?;
     plausible(width, height)
@@ -209,22 +175,12 @@ fn hvcc(config: &[u8]) -> Option<VideoInfo> {
     let compat = u32::from_be_bytes([head[2], head[3], head[4], head[5]]).reverse_bits();
     let mut mime = format!("hvc1.{space}{profile}.{compat:x}.{tier}{level}");
     let constraints = &head[6..12];
-    let used = constraints
-        .iter()
-        .rposition(|&b| b != 0)
-        .map_or(0, |i| i + 1);
+    let used = constraints.iter().rposition(|&b| b != 0).map_or(0, |i| i + 1);
     for b in &constraints[..used] {
         mime.push_str(&format!(".{b:x}"));
     }
     let (width, height) = hvcc_sps(config).and_then(h265_size).unwrap_or((0, 0));
-    Some(VideoInfo {
-        codec: Codec::H265,
-        width,
-        height,
-        profile,
-        level,
-        mime,
-    })
+    Some(VideoInfo { codec: Codec::H265, width, height, profile, level, mime })
 }
 
 fn hvcc_sps(config: &[u8]) -> Option<&[u8]> {
@@ -271,11 +227,7 @@ fn h265_size(sps: &[u8]) -> Option<(u32, u32)> {
             2 => (2, 1),
             _ => (1, 1),
         };
-        let (sub_x, sub_y) = if separate == 1 {
-            (1, 1)
-        } else {
-            (sub_x, sub_y)
-        };
+        let (sub_x, sub_y) = if separate == 1 { (1, 1) } else { (sub_x, sub_y) };
         let crop_x = b.ue()?.checked_add(b.ue()?)?.checked_mul(sub_x)?;
         let crop_y = b.ue()?.checked_add(b.ue()?)?.checked_mul(sub_y)?;
         width = width.checked_sub(crop_x)?;
@@ -297,14 +249,7 @@ fn av1c(config: &[u8]) -> Option<VideoInfo> {
     };
     let mime = format!("av01.{profile}.{level:02}{tier}.{depth:02}");
     let (width, height) = config.get(4..).and_then(av1_size).unwrap_or((0, 0));
-    Some(VideoInfo {
-        codec: Codec::Av1,
-        width,
-        height,
-        profile,
-        level,
-        mime,
-    })
+    Some(VideoInfo { codec: Codec::Av1, width, height, profile, level, mime })
 }
 
 fn av1_size(obus: &[u8]) -> Option<(u32, u32)> {
@@ -360,10 +305,8 @@ fn av1_size(obus: &[u8]) -> Option<(u32, u32)> {
 
 /// ISO/IEC 14496-3 §1.6.2.1.
 fn asc(config: &[u8]) -> Option<AudioInfo> {
-    const RATES: [u32; 13] = [
-        96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025,
-        8_000, 7_350,
-    ];
+    const RATES: [u32; 13] =
+        [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
     let mut b = Bits::new(config);
     let mut object = b.u(5)?;
     if object == 31 {
@@ -389,10 +332,5 @@ fn asc(config: &[u8]) -> Option<AudioInfo> {
         7 => 8,
         _ => 0,
     };
-    Some(AudioInfo {
-        codec: Codec::Aac,
-        sample_rate,
-        channels,
-        mime: format!("mp4a.40.{object}"),
-    })
+    Some(AudioInfo { codec: Codec::Aac, sample_rate, channels, mime: format!("mp4a.40.{object}") })
 }

@@ -54,9 +54,7 @@ pub enum Ended {
 impl From<io::Error> for Ended {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe => Ended::Closed,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Ended::Closed,
             kind => Ended::Io(kind),
         }
     }

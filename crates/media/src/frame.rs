@@ -101,11 +101,7 @@ struct Made {
 impl Frame {
     /// A video access unit.
     pub fn video(codec: Codec, dts: i64, cts: i32, key: bool, payload: Bytes) -> Self {
-        Frame {
-            key,
-            cts,
-            ..Frame::plain(Kind::Video, codec, dts, payload)
-        }
+        Frame { key, cts, ..Frame::plain(Kind::Video, codec, dts, payload) }
     }
 
     /// An audio frame.
@@ -115,11 +111,7 @@ impl Frame {
 
     /// A track's configuration; video or audio follows from the codec.
     pub fn config(codec: Codec, dts: i64, payload: Bytes) -> Self {
-        let kind = if codec.is_video() {
-            Kind::VideoConfig
-        } else {
-            Kind::AudioConfig
-        };
+        let kind = if codec.is_video() { Kind::VideoConfig } else { Kind::AudioConfig };
         Frame::plain(kind, codec, dts, payload)
     }
 
@@ -129,15 +121,7 @@ impl Frame {
     }
 
     fn plain(kind: Kind, codec: Codec, dts: i64, payload: Bytes) -> Self {
-        Frame {
-            kind,
-            codec,
-            key: false,
-            dts,
-            cts: 0,
-            payload,
-            made: Made::default(),
-        }
+        Frame { kind, codec, key: false, dts, cts: 0, payload, made: Made::default() }
     }
 
     /// Presentation time in microseconds.
@@ -155,6 +139,12 @@ impl Frame {
     /// Decoding time in whole milliseconds, never negative: the RTMP and FLV timestamp is its low 32 bits.
     pub fn dts_ms(&self) -> u32 {
         (self.dts.max(0) / 1000) as u32
+    }
+
+    /// The timestamp to write where the stream's clock says `timestamp`: descriptions are always stamped 0, because
+    /// ffmpeg takes one with a later time for a text track.
+    pub(crate) fn stamp(&self, timestamp: u32) -> u32 {
+        if self.is_metadata() { 0 } else { timestamp }
     }
 
     /// Whether this is the stream's description (`onMetaData`), which the hub keeps for those who come later.
@@ -177,9 +167,7 @@ impl Frame {
     pub fn derived<T: Any + Send + Sync>(&self, make: impl FnOnce(&Frame) -> T) -> Arc<T> {
         let mut make = Some(make);
         let kept = self.made.other.get_or_init(|| {
-            let make = make
-                .take()
-                .expect("called at most once, before the use below");
+            let make = make.take().expect("called at most once, before the use below");
             Arc::new(make(self))
         });
         match (Arc::clone(kept).downcast::<T>(), make) {
@@ -231,13 +219,7 @@ pub struct Burst {
 
 impl Burst {
     pub(crate) fn new(first: u64, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
-        Burst {
-            frames,
-            first,
-            version,
-            rtmp: OnceLock::new(),
-            flv: OnceLock::new(),
-        }
+        Burst { frames, first, version, rtmp: OnceLock::new(), flv: OnceLock::new() }
     }
 
     /// Whether decoding may start at its first frame.
@@ -267,10 +249,7 @@ mod tests {
     #[test]
     fn clocks_convert_exactly_and_wide() {
         let f = Frame::video(Codec::H264, 40_000, 80_000, true, Bytes::new());
-        assert_eq!(
-            (f.pts(), f.ticks(90_000), f.ticks(48_000), f.dts_ms()),
-            (120_000, 10_800, 5_760, 40)
-        );
+        assert_eq!((f.pts(), f.ticks(90_000), f.ticks(48_000), f.dts_ms()), (120_000, 10_800, 5_760, 40));
         // Ten years in: no overflow on the way.
         let late = Frame::audio(Codec::Opus, 315_360_000_000_000, Bytes::new());
         assert_eq!(late.ticks(48_000), 315_360_000 * 48_000);

@@ -12,6 +12,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod waiting;
 mod wakers;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ended::Ended;
 use crate::name::{Protocol, StreamName};
 use stream::{Again, Stream};
+use waiting::Place;
 
 pub use info::StreamInfo;
 pub use publisher::Publisher;
@@ -172,16 +174,9 @@ impl Hub {
     /// An empty hub.
     pub fn new(settings: Settings) -> Self {
         let (events, _) = broadcast::channel(4096);
-        let inner = Inner {
-            settings,
-            streams: RwLock::default(),
-            waiting: Mutex::default(),
-            ids: AtomicU64::new(1),
-            events,
-        };
-        Hub {
-            inner: Arc::new(inner),
-        }
+        let inner =
+            Inner { settings, streams: RwLock::default(), waiting: Mutex::default(), ids: AtomicU64::new(1), events };
+        Hub { inner: Arc::new(inner) }
     }
 
     /// The bounds and intervals it works with.
@@ -201,17 +196,8 @@ impl Hub {
                 Again::Busy => return Err(Busy::Taken),
                 Again::Resumed => {
                     let Origin { protocol, peer } = origin;
-                    inner.tell(Event::Resumed {
-                        name: name.clone(),
-                        protocol,
-                        peer,
-                    });
-                    return Ok(Publisher {
-                        hub: Arc::clone(inner),
-                        stream: Arc::clone(stream),
-                        id,
-                        stop,
-                    });
+                    inner.tell(Event::Resumed { name: name.clone(), protocol, peer });
+                    return Ok(Publisher { hub: Arc::clone(inner), stream: Arc::clone(stream), id, stop });
                 }
                 Again::Ended => {}
             }
@@ -221,32 +207,17 @@ impl Hub {
         }
         let stream = Stream::new(name.clone(), id, stop.clone(), origin);
         streams.insert(name.clone(), Arc::clone(&stream));
-        inner.tell(Event::Started {
-            name: name.clone(),
-            protocol: origin.protocol,
-            peer: origin.peer,
-        });
+        inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
         drop(streams);
         tokio::spawn(Arc::clone(&stream).keep(Arc::downgrade(inner), inner.settings.clone()));
         if let Some(waiting) = inner.waiting.lock().remove(name) {
             waiting.notify_waiters();
         }
-        Ok(Publisher {
-            hub: Arc::clone(inner),
-            stream,
-            id,
-            stop,
-        })
+        Ok(Publisher { hub: Arc::clone(inner), stream, id, stop })
     }
 
     /// Reads a stream that exists; [`Ended::NotFound`] otherwise.
-    pub fn subscribe(
-        &self,
-        name: &StreamName,
-        protocol: Protocol,
-        pace: Pace,
-        start: Start,
-    ) -> Result<Reader, Ended> {
+    pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
         let stream = self.get(name).ok_or(Ended::NotFound)?;
         Ok(Reader::new(&stream, protocol, pace, start))
     }
@@ -279,15 +250,13 @@ impl Hub {
 
     /// Ends a stream at once: its publisher and all its readers. Returns false if there is none.
     pub fn end(&self, name: &StreamName, reason: Ended) -> bool {
-        self.get(name)
-            .is_some_and(|stream| self.inner.finish(&stream, None, reason))
+        self.get(name).is_some_and(|stream| self.inner.finish(&stream, None, reason))
     }
 
     /// Whether frames of the stream flowed within [`Settings::live_within`].
     pub fn is_live(&self, name: &StreamName) -> bool {
         let now = Instant::now();
-        self.get(name)
-            .is_some_and(|stream| stream.state.lock().is_live(now, &self.inner.settings))
+        self.get(name).is_some_and(|stream| stream.state.lock().is_live(now, &self.inner.settings))
     }
 
     /// A snapshot of one stream.
@@ -298,10 +267,7 @@ impl Hub {
     /// A snapshot of all streams, by name.
     pub fn list(&self) -> Vec<StreamInfo> {
         let streams: Vec<_> = self.inner.streams.read().values().cloned().collect();
-        let mut list: Vec<_> = streams
-            .iter()
-            .map(|s| s.info(&self.inner.settings))
-            .collect();
+        let mut list: Vec<_> = streams.iter().map(|s| s.info(&self.inner.settings)).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
     }
@@ -339,16 +305,10 @@ impl Inner {
         if !stream.end(id, reason.clone()) {
             return false;
         }
-        if streams
-            .get(&stream.name)
-            .is_some_and(|s| Arc::ptr_eq(s, stream))
-        {
+        if streams.get(&stream.name).is_some_and(|s| Arc::ptr_eq(s, stream)) {
             streams.remove(&stream.name);
         }
-        self.tell(Event::Ended {
-            name: stream.name.clone(),
-            reason,
-        });
+        self.tell(Event::Ended { name: stream.name.clone(), reason });
         true
     }
 
@@ -356,9 +316,7 @@ impl Inner {
         let streams = self.streams.write();
         match stream.vanish(id, &self.settings) {
             Gone::Stale => {}
-            Gone::Paused => self.tell(Event::Paused {
-                name: stream.name.clone(),
-            }),
+            Gone::Paused => self.tell(Event::Paused { name: stream.name.clone() }),
             Gone::Over => {
                 drop(streams);
                 self.finish(stream, Some(id), Ended::Deserted);
@@ -375,36 +333,4 @@ enum Gone {
     Paused,
     /// It must be ended: there is no resume window.
     Over,
-}
-
-/// A reader's place among those that wait for a publisher; the last to leave takes the entry away.
-struct Place<'a> {
-    inner: &'a Inner,
-    name: &'a StreamName,
-    notify: Arc<Notify>,
-}
-
-impl<'a> Place<'a> {
-    fn take(inner: &'a Inner, name: &'a StreamName) -> Self {
-        let notify = Arc::clone(inner.waiting.lock().entry(name.clone()).or_default());
-        Place {
-            inner,
-            name,
-            notify,
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.inner.waiting.lock();
-        // This place and the table's: nobody else is left. (The table may meanwhile hold another publisher's waiters.)
-        let last = waiting
-            .get(self.name)
-            .is_some_and(|n| Arc::ptr_eq(n, &self.notify))
-            && Arc::strong_count(&self.notify) == 2;
-        if last {
-            waiting.remove(self.name);
-        }
-    }
 }

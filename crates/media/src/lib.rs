@@ -6,12 +6,14 @@
 pub mod audio;
 pub mod codec;
 pub mod ended;
+pub mod flv;
 pub mod frame;
 pub mod hub;
 pub mod name;
 pub mod rendition;
 pub mod request;
 pub mod rtc;
+pub mod rtmp;
 
 pub use ended::Ended;
 pub use frame::{Codec, Frame, Kind};

@@ -167,18 +167,10 @@ impl Requests {
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             let dropped = || Ended::Refused("not permitted".into());
-            self.sender
-                .send(wrap(Ask { what, answer }))
-                .await
-                .map_err(|_| dropped())?;
-            answered
-                .await
-                .map_err(|_| dropped())?
-                .map_err(Ended::Refused)
+            self.sender.send(wrap(Ask { what, answer })).await.map_err(|_| dropped())?;
+            answered.await.map_err(|_| dropped())?.map_err(Ended::Refused)
         };
-        tokio::time::timeout(self.timeout, exchange)
-            .await
-            .unwrap_or(Err(Ended::Timeout("permission")))
+        tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Ended::Timeout("permission")))
     }
 }
 
@@ -200,39 +192,19 @@ mod tests {
     async fn accepted_rejected_dropped_and_unanswered() {
         let (requests, mut inbox) = channel(4, Duration::from_secs(5));
         let server = tokio::spawn(async move {
-            let Some(Request::Publish(first)) = inbox.recv().await else {
-                panic!("a publish request first")
-            };
-            first.accept(PublishOptions {
-                max_bitrate: Some(1000),
-                ..PublishOptions::default()
-            });
+            let Some(Request::Publish(first)) = inbox.recv().await else { panic!("a publish request first") };
+            first.accept(PublishOptions { max_bitrate: Some(1000), ..PublishOptions::default() });
             inbox.recv().await.unwrap().reject("expired");
             drop(inbox.recv().await);
             let kept = inbox.recv().await;
             (inbox, kept)
         });
-        assert_eq!(
-            requests.publish(what()).await.unwrap().max_bitrate,
-            Some(1000)
-        );
-        assert_eq!(
-            requests.play(what()).await.unwrap_err(),
-            Ended::Refused("expired".into())
-        );
-        assert_eq!(
-            requests.play(what()).await.unwrap_err(),
-            Ended::Refused("not permitted".into())
-        );
-        assert_eq!(
-            requests.publish(what()).await.unwrap_err(),
-            Ended::Timeout("permission")
-        );
+        assert_eq!(requests.publish(what()).await.unwrap().max_bitrate, Some(1000));
+        assert_eq!(requests.play(what()).await.unwrap_err(), Ended::Refused("expired".into()));
+        assert_eq!(requests.play(what()).await.unwrap_err(), Ended::Refused("not permitted".into()));
+        assert_eq!(requests.publish(what()).await.unwrap_err(), Ended::Timeout("permission"));
         drop(server.await.unwrap());
-        assert_eq!(
-            requests.publish(what()).await.unwrap_err(),
-            Ended::Refused("not permitted".into())
-        );
+        assert_eq!(requests.publish(what()).await.unwrap_err(), Ended::Refused("not permitted".into()));
     }
 
     #[tokio::test(start_paused = true)]

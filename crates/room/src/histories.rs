@@ -121,8 +121,8 @@ proptest! {
                 Step::Pass(ms) => { now = now.plus(*ms); Ok(vec![]) }
                 Step::Sweep(answers) => {
                     let asked: Vec<_> = slot.as_ref().map(|r| silent(r, now, &rules).map(|(u, _)| u.clone()).collect()).unwrap_or_default();
-                    let said: Vec<_> = asked.into_iter().zip(answers).map(|(u, a)| (u, match a % 3 {
-                        0 => Pushing::Yes, 1 => Pushing::No, _ => Pushing::Unknown,
+                    let said: Vec<_> = asked.into_iter().zip(answers).map(|(u, a)| (u, match a % 4 {
+                        0 => Pushing::Yes, 1 => Pushing::No, 2 => Pushing::Until(now), _ => Pushing::Unknown,
                     })).collect();
                     let events = sweep(&mut slot, now, &said, &rules);
                     // Every pusher was judged, so nothing is due at once: the sweeper cannot spin.

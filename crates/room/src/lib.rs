@@ -4,6 +4,7 @@
 //! returns the events that somebody else carries after the change is committed.
 
 pub mod audience;
+pub mod chat;
 pub mod custom;
 pub mod event;
 pub mod id;

@@ -14,6 +14,8 @@ use crate::time::Millis;
 pub enum Pushing {
     /// It is being pushed: counts as a heartbeat.
     Yes,
+    /// It was pushed until then: counts as a heartbeat of that time.
+    Until(Millis),
     /// It is not.
     No,
     /// The service could not tell. Nobody is removed for that.
@@ -56,8 +58,9 @@ pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], r
         }
         match pushing {
             Pushing::Yes => pusher.seen = now,
+            Pushing::Until(last) if last.plus(rules.heartbeat_timeout) > now => pusher.seen = *last,
             Pushing::Unknown => pusher.ask_after = now.plus(rules.ask_again),
-            Pushing::No => gone.push(user),
+            Pushing::No | Pushing::Until(_) => gone.push(user),
         }
     }
     for user in gone {

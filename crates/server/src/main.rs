@@ -1,3 +1,8 @@
-//! The RoomService server.
+//! The program. Everything is in the library, so that tests can start it too.
 
-fn main() {}
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    roomservice::cli::main()
+}

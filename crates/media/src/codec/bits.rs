@@ -41,11 +41,7 @@ impl<'a> Bits<'a> {
     /// Exp-Golomb, signed.
     pub fn se(&mut self) -> Option<i32> {
         let code = i64::from(self.ue()?);
-        let value = if code % 2 == 1 {
-            (code + 1) / 2
-        } else {
-            -code / 2
-        };
+        let value = if code % 2 == 1 { (code + 1) / 2 } else { -code / 2 };
         i32::try_from(value).ok()
     }
 

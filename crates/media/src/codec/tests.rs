@@ -2,26 +2,14 @@ use super::*;
 use proptest::prelude::*;
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len() / 2)
-        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-        .collect()
+    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
 #[test]
 fn aac_configurations() {
     let info = |h| AudioInfo::of(Codec::Aac, &hex(h));
-    assert_eq!(
-        (
-            info("1210").sample_rate,
-            info("1210").channels,
-            info("1210").mime
-        ),
-        (44_100, 2, "mp4a.40.2".into())
-    );
-    assert_eq!(
-        (info("1188").sample_rate, info("1188").channels),
-        (48_000, 1)
-    );
+    assert_eq!((info("1210").sample_rate, info("1210").channels, info("1210").mime), (44_100, 2, "mp4a.40.2".into()));
+    assert_eq!((info("1188").sample_rate, info("1188").channels), (48_000, 1));
     assert_eq!(info("").sample_rate, 0);
     let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
     assert_eq!(AudioInfo::of(Codec::Opus, head).channels, 2);

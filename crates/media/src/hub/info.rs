@@ -57,11 +57,7 @@ pub struct StreamInfo {
 impl StreamInfo {
     /// Viewers now.
     pub fn viewers(&self) -> u32 {
-        self.readers
-            .iter()
-            .filter(|(p, _)| *p != Protocol::Internal)
-            .map(|(_, n)| n)
-            .sum()
+        self.readers.iter().filter(|(p, _)| *p != Protocol::Internal).map(|(_, n)| n).sum()
     }
 }
 
@@ -103,12 +99,7 @@ impl Meter {
             last_video: None,
             gop: None,
             last_key: None,
-            window: Window {
-                since: now,
-                bytes_in: 0,
-                bytes_out_before: 0,
-                pictures: 0,
-            },
+            window: Window { since: now, bytes_in: 0, bytes_out_before: 0, pictures: 0 },
             rate: Rate::default(),
         }
     }
@@ -129,8 +120,7 @@ impl Meter {
         }
         if frame.key {
             let before = self.last_key.replace(frame.dts);
-            self.gop = before
-                .map(|b| Duration::from_micros(frame.dts.saturating_sub(b).max(0).unsigned_abs()));
+            self.gop = before.map(|b| Duration::from_micros(frame.dts.saturating_sub(b).max(0).unsigned_abs()));
         }
     }
 
@@ -149,18 +139,9 @@ impl Meter {
         let per_second = |n: u64| (n as f64 / seconds) as u64;
         self.rate = Rate {
             bits_in: per_second(self.window.bytes_in.saturating_mul(8)),
-            bits_out: per_second(
-                bytes_out
-                    .saturating_sub(self.window.bytes_out_before)
-                    .saturating_mul(8),
-            ),
+            bits_out: per_second(bytes_out.saturating_sub(self.window.bytes_out_before).saturating_mul(8)),
             pictures: (f64::from(self.window.pictures) / seconds) as f32,
         };
-        self.window = Window {
-            since: now,
-            bytes_in: 0,
-            bytes_out_before: bytes_out,
-            pictures: 0,
-        };
+        self.window = Window { since: now, bytes_in: 0, bytes_out_before: bytes_out, pictures: 0 };
     }
 }

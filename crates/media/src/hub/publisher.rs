@@ -40,9 +40,7 @@ impl Publisher {
 
     /// Why the stream was ended from elsewhere, if it was.
     pub fn why(&self) -> Option<Ended> {
-        self.stop
-            .is_cancelled()
-            .then(|| self.stream.ended().unwrap_or(Ended::TakenOver))
+        self.stop.is_cancelled().then(|| self.stream.ended().unwrap_or(Ended::TakenOver))
     }
 
     /// Waits until a reader wants a key frame. Wishes of many readers while nobody waits are one. Publishers that cannot

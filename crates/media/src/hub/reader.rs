@@ -77,13 +77,9 @@ impl Reader {
         };
         let slot = state.join(protocol, pace);
         drop(state);
-        Reader {
-            stream: Arc::clone(stream),
-            protocol,
-            pace,
-            cursor,
-            slot,
-        }
+        // The keeper rests while there is no audience.
+        stream.changed.notify_one();
+        Reader { stream: Arc::clone(stream), protocol, pace, cursor, slot }
     }
 
     /// The stream.
@@ -121,6 +117,11 @@ impl Reader {
         self.stream.state.lock().tracks.clone()
     }
 
+    /// Whether the stream has an audio track as far as is known, also one of a codec without configuration.
+    pub fn has_audio(&self) -> bool {
+        self.stream.state.lock().has_audio()
+    }
+
     /// Why the stream ended, once it has.
     pub fn ended(&self) -> Option<Ended> {
         self.stream.ended()
@@ -144,10 +145,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stream
-            .state
-            .lock()
-            .leave(self.protocol, self.pace, self.slot);
+        self.stream.state.lock().leave(self.protocol, self.pace, self.slot);
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) struct Ring {
     first: u64,
     bursts: VecDeque<Arc<Burst>>,
     sealed: u64,
-    /// When the burst that is still open began.
-    pub open_since: Option<Instant>,
+    /// When the first frame came that the audience was not woken for yet.
+    pub due_since: Option<Instant>,
     /// Where the current group of pictures starts, if all of it is here.
     pub gop: Option<u64>,
     bytes: usize,
@@ -69,34 +69,28 @@ impl Ring {
             self.gop = None;
         }
         self.bytes += frame.payload.len() + OVERHEAD;
-        self.open_since.get_or_insert(now);
-        self.frames.push_back(Slot {
-            frame,
-            at: now,
-            version,
-        });
+        self.due_since.get_or_insert(now);
+        self.frames.push_back(Slot { frame, at: now, version });
         self.trim(now, settings);
     }
 
-    /// Closes the open burst. Returns whether there was one.
-    pub fn seal(&mut self) -> bool {
+    /// Closes the open burst, because the audience is about to be woken.
+    pub fn announce(&mut self) {
+        self.seal();
+        self.due_since = None;
+    }
+
+    /// Closes the open burst, if there is one.
+    pub fn seal(&mut self) {
         let end = self.end();
         if self.sealed == end {
-            return false;
+            return;
         }
         let start = usize::try_from(self.sealed - self.first).unwrap_or(usize::MAX);
-        let frames: Box<[Arc<Frame>]> = self
-            .frames
-            .iter()
-            .skip(start)
-            .map(|s| Arc::clone(&s.frame))
-            .collect();
+        let frames: Box<[Arc<Frame>]> = self.frames.iter().skip(start).map(|s| Arc::clone(&s.frame)).collect();
         let version = self.frames.back().map_or(0, |s| s.version);
-        self.bursts
-            .push_back(Arc::new(Burst::new(self.sealed, version, frames)));
+        self.bursts.push_back(Arc::new(Burst::new(self.sealed, version, frames)));
         self.sealed = end;
-        self.open_since = None;
-        true
     }
 
     fn trim(&mut self, now: Instant, settings: &Settings) {
@@ -147,11 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn settings(bytes: usize, frames: usize) -> Settings {
-        Settings {
-            gop_bytes: bytes,
-            gop_frames: frames,
-            ..Settings::default()
-        }
+        Settings { gop_bytes: bytes, gop_frames: frames, ..Settings::default() }
     }
 
     proptest! {
@@ -168,7 +158,7 @@ mod tests {
                 now += Duration::from_millis(ms);
                 let payload = Bytes::from(vec![0; size]);
                 match op {
-                    0 => { ring.seal(); }
+                    0 => ring.seal(),
                     1 => ring.push(Arc::new(Frame::video(Codec::H264, 0, 0, true, payload)), 0, now, &settings),
                     2 => ring.push(Arc::new(Frame::config(Codec::H264, 0, payload)), 0, now, &settings),
                     3..=6 => ring.push(Arc::new(Frame::audio(Codec::Aac, 0, payload)), 0, now, &settings),

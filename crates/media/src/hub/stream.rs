@@ -76,13 +76,7 @@ impl Stream {
             meter: Meter::new(now),
             ended: None,
             skipped: AtomicU64::new(0),
-            publisher: Publishing {
-                id,
-                stop,
-                origin,
-                since: now,
-                gone_until: None,
-            },
+            publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline: Timeline::default(),
             started: now,
             video: None,
@@ -104,35 +98,20 @@ impl Stream {
 
     /// A publisher comes for a stream that exists: it continues one whose publisher is gone, takes over from a silent
     /// one, and else is refused.
-    pub fn republish(
-        &self,
-        id: u64,
-        stop: &CancellationToken,
-        origin: Origin,
-        settings: &Settings,
-    ) -> Again {
+    pub fn republish(&self, id: u64, stop: &CancellationToken, origin: Origin, settings: &Settings) -> Again {
         let now = Instant::now();
         let mut state = self.state.lock();
         if state.ended.is_some() {
             return Again::Ended;
         }
-        let heard = state
-            .meter
-            .last_frame
-            .map_or(state.publisher.since, |at| at.max(state.publisher.since));
+        let heard = state.meter.last_frame.map_or(state.publisher.since, |at| at.max(state.publisher.since));
         let silent = now.saturating_duration_since(heard) >= settings.takeover_after;
         if state.publisher.gone_until.is_none() && !silent {
             return Again::Busy;
         }
         let old = std::mem::replace(
             &mut state.publisher,
-            Publishing {
-                id,
-                stop: stop.clone(),
-                origin,
-                since: now,
-                gone_until: None,
-            },
+            Publishing { id, stop: stop.clone(), origin, since: now, gone_until: None },
         );
         state.timeline.interrupt();
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
@@ -156,25 +135,16 @@ impl Stream {
             true => state.timeline.now(),
             false => state.timeline.place(frame.kind, frame.dts, now),
         };
-        state
-            .meter
-            .count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
+        state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
             return Ok(());
         }
-        let opens = state.ring.open_since.is_none();
+        let opens = state.ring.due_since.is_none();
         let version = state.version;
         state.ring.push(frame, version, now, settings);
-        let due = state
-            .ring
-            .open_since
-            .is_some_and(|since| now >= since + settings.merge);
-        let late = if due && state.ring.seal() {
-            state.audience.take()
-        } else {
-            Vec::new()
-        };
+        let due = state.ring.due_since.is_some_and(|since| now >= since + settings.merge);
+        let late = if due { state.announce() } else { Vec::new() };
         let keeper = opens && !due && state.audience.readers() > 0;
         let prompt = state.realtime.take();
         drop(state);
@@ -194,16 +164,14 @@ impl Stream {
     /// The publisher `id` is gone without a word.
     pub fn vanish(&self, id: u64, settings: &Settings) -> Gone {
         let mut state = self.state.lock();
-        if state.ended.is_some() || state.publisher.id != id || state.publisher.gone_until.is_some()
-        {
+        if state.ended.is_some() || state.publisher.id != id || state.publisher.gone_until.is_some() {
             return Gone::Stale;
         }
         if settings.resume_window.is_zero() {
             return Gone::Over;
         }
         state.publisher.gone_until = Some(Instant::now() + settings.resume_window);
-        state.ring.seal();
-        let late = state.audience.take();
+        let late = state.announce();
         drop(state);
         self.changed.notify_one();
         wake(late);
@@ -217,9 +185,8 @@ impl Stream {
             return false;
         }
         state.ended = Some(reason);
-        state.ring.seal();
         let stop = state.publisher.stop.clone();
-        let (late, prompt) = (state.audience.take(), state.realtime.take());
+        let (late, prompt) = (state.announce(), state.realtime.take());
         drop(state);
         stop.cancel();
         self.changed.notify_one();
@@ -262,13 +229,8 @@ impl Stream {
             }
             return;
         }
-        if state
-            .ring
-            .open_since
-            .is_some_and(|since| now >= since + settings.merge)
-        {
-            state.ring.seal();
-            let late = state.audience.take();
+        if state.ring.due_since.is_some_and(|since| now >= since + settings.merge) {
+            let late = state.announce();
             drop(state);
             wake(late);
         }
@@ -279,9 +241,7 @@ impl Stream {
         let mut state = self.state.lock();
         let bytes_out = self.bytes_out.load(Ordering::Relaxed);
         let rate = state.meter.rate(now, bytes_out);
-        let counts = Protocol::ALL
-            .into_iter()
-            .map(|p| (p, state.readers[p.index()]));
+        let counts = Protocol::ALL.into_iter().map(|p| (p, state.readers[p.index()]));
         StreamInfo {
             name: self.name.clone(),
             protocol: state.publisher.origin.protocol,
@@ -321,10 +281,7 @@ impl State {
             }
             _ => return true,
         };
-        if place
-            .as_ref()
-            .is_some_and(|old| old.codec == frame.codec && old.payload == frame.payload)
-        {
+        if place.as_ref().is_some_and(|old| old.codec == frame.codec && old.payload == frame.payload) {
             return false;
         }
         *place = Some(Arc::clone(frame));
@@ -337,20 +294,27 @@ impl State {
         true
     }
 
+    /// Gives the audience what came since it was last woken: whom to wake, outside the lock.
+    fn announce(&mut self) -> Vec<Waker> {
+        self.ring.announce();
+        self.audience.take()
+    }
+
     fn deadline(&self, settings: &Settings) -> Option<Instant> {
         if self.publisher.gone_until.is_some() {
             return self.publisher.gone_until;
         }
-        let since = self
-            .ring
-            .open_since
-            .filter(|_| self.audience.readers() > 0)?;
+        let since = self.ring.due_since.filter(|_| self.audience.readers() > 0)?;
         Some(since + settings.merge)
     }
 
     pub fn is_live(&self, now: Instant, settings: &Settings) -> bool {
         let recent = |at| now.saturating_duration_since(at) <= settings.live_within;
         self.ended.is_none() && self.meter.last_frame.is_some_and(recent)
+    }
+
+    pub fn has_audio(&self) -> bool {
+        self.audio.is_some()
     }
 
     pub fn wakers(&mut self, pace: Pace) -> &mut Wakers {

@@ -5,10 +5,7 @@ use bytes::Bytes;
 const MS: i64 = 1000;
 
 fn origin() -> Origin {
-    Origin {
-        protocol: Protocol::Rtmp,
-        peer: "127.0.0.1:1".parse().unwrap(),
-    }
+    Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() }
 }
 
 fn name(s: &str) -> StreamName {
@@ -38,8 +35,7 @@ async fn ms(n: u64) {
 }
 
 fn read(hub: &Hub, s: &str, pace: Pace) -> Reader {
-    hub.subscribe(&name(s), Protocol::Rtmp, pace, Start::Group)
-        .unwrap()
+    hub.subscribe(&name(s), Protocol::Rtmp, pace, Start::Group).unwrap()
 }
 
 /// What is there now: `T` for tracks, then each frame's milliseconds; `|` before each burst.
@@ -71,9 +67,7 @@ async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
     }
     assert_eq!(now(&mut read(&hub, "s", Pace::Audience)), "T | k80 120");
     assert_eq!(now(&mut read(&hub, "s", Pace::Realtime)), "T k80 120");
-    let mut late = hub
-        .subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Next)
-        .unwrap();
+    let mut late = hub.subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Next).unwrap();
     p.push(delta(160)).unwrap();
     assert_eq!(now(&mut late), "");
     p.push(key(200)).unwrap();
@@ -86,42 +80,54 @@ async fn audiences_wake_once_per_interval_and_share_their_bytes() {
     let hub = Hub::new(Settings::default());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let (mut a, mut b) = (
-        read(&hub, "s", Pace::Audience),
-        read(&hub, "s", Pace::Audience),
-    );
+    let (mut a, mut b) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Audience));
     let mut prompt = read(&hub, "s", Pace::Realtime);
     now(&mut a);
     now(&mut b);
     now(&mut prompt);
     let began = Instant::now();
     let wait = tokio::spawn(async move {
-        let Some(Item::Burst(one)) = a.next().await else {
-            panic!("a burst")
-        };
-        let Some(Item::Burst(two)) = b.next().await else {
-            panic!("a burst")
-        };
+        let Some(Item::Burst(one)) = a.next().await else { panic!("a burst") };
+        let Some(Item::Burst(two)) = b.next().await else { panic!("a burst") };
         assert!(Arc::ptr_eq(&one, &two), "one burst for all");
         let made = one.rtmp(|_| Bytes::from_static(b"made"));
-        assert_eq!(
-            made.as_ptr(),
-            two.rtmp(|_| unreachable!("made twice")).as_ptr()
-        );
+        assert_eq!(made.as_ptr(), two.rtmp(|_| unreachable!("made twice")).as_ptr());
         (began.elapsed(), one.frames.len())
     });
     for i in 1..=2 {
         ms(40).await;
         p.push(delta(i * 40)).unwrap();
-        assert_eq!(
-            now(&mut prompt),
-            (i * 40).to_string(),
-            "realtime readers do not wait"
-        );
+        assert_eq!(now(&mut prompt), (i * 40).to_string(), "realtime readers do not wait");
     }
-    // Nothing follows: the burst ends by itself, one interval after its first frame.
+    // Nothing follows: the burst ends by itself, one interval after the first frame that nobody was woken for.
     let (after, frames) = wait.await.unwrap();
-    assert_eq!((after.as_millis() / 10, frames), (14, 2));
+    assert_eq!((after.as_millis() / 10, frames), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_frames_and_joiners_do_not_put_the_audience_off() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    ms(30).await;
+    let mut r = read(&hub, "s", Pace::Audience);
+    assert_eq!(now(&mut r), "T | k0");
+    p.push(delta(30)).unwrap();
+    ms(40).await;
+    p.push(key(70)).unwrap();
+    let _joins = read(&hub, "s", Pace::Audience);
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    // Both bursts, 100 ms after the first frame that nobody was woken for: the key frame at the start.
+    assert_eq!((began.elapsed().as_millis() / 10, now(&mut r)), (0, "| k70".to_string()));
+    p.push(delta(110)).unwrap();
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    assert_eq!(began.elapsed().as_millis() / 10, 3, "woken by the frame at 0 ms");
+    p.push(delta(150)).unwrap();
+    let began = Instant::now();
+    assert!(matches!(r.next().await, Some(Item::Burst(_))));
+    assert_eq!(began.elapsed().as_millis() / 10, 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,10 +145,7 @@ async fn a_second_publisher_is_refused_until_the_first_is_silent() {
     assert_eq!(p.push(delta(40)), Err(Ended::TakenOver));
     drop(p);
     q.push(key(0)).unwrap();
-    assert!(
-        !hub.info(&name("s")).unwrap().paused,
-        "the old one's end is not the stream's"
-    );
+    assert!(!hub.info(&name("s")).unwrap().paused, "the old one's end is not the stream's");
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,16 +191,10 @@ async fn a_publisher_that_stays_away_ends_the_stream() {
     drop(p);
     let began = Instant::now();
     assert!(r.next().await.is_none());
-    assert_eq!(
-        (began.elapsed().as_secs(), r.ended()),
-        (15, Some(Ended::Deserted))
-    );
+    assert_eq!((began.elapsed().as_secs(), r.ended()), (15, Some(Ended::Deserted)));
     assert!(hub.is_empty());
 
-    let hub = Hub::new(Settings {
-        resume_window: Duration::ZERO,
-        ..Settings::default()
-    });
+    let hub = Hub::new(Settings { resume_window: Duration::ZERO, ..Settings::default() });
     drop(start(&hub, "s"));
     assert!(hub.is_empty());
 }
@@ -207,20 +204,12 @@ async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
     let hub = Hub::new(Settings::default());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let (mut slow, mut prompt) = (
-        read(&hub, "s", Pace::Audience),
-        read(&hub, "s", Pace::Realtime),
-    );
+    let (mut slow, mut prompt) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Realtime));
     now(&mut slow);
     now(&mut prompt);
     for i in 1..200 {
         ms(40).await;
-        p.push(if i % 50 == 0 {
-            key(i * 40)
-        } else {
-            delta(i * 40)
-        })
-        .unwrap();
+        p.push(if i % 50 == 0 { key(i * 40) } else { delta(i * 40) }).unwrap();
     }
     let got = now(&mut slow);
     assert!(got.starts_with("| k6000 6040"), "{got}");
@@ -233,22 +222,14 @@ async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
         if i == 210 {
             p.push(avcc(40)).unwrap();
         }
-        p.push(if i % 50 == 0 {
-            key(i * 40)
-        } else {
-            delta(i * 40)
-        })
-        .unwrap();
+        p.push(if i % 50 == 0 { key(i * 40) } else { delta(i * 40) }).unwrap();
     }
     assert!(now(&mut slow).starts_with("T | k"), "tracks first");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
-    let hub = Hub::new(Settings {
-        gop_frames: 50,
-        ..Settings::default()
-    });
+    let hub = Hub::new(Settings { gop_frames: 50, ..Settings::default() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     for i in 1..100 {
@@ -264,29 +245,16 @@ async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_whose_video_stopped_still_lets_listeners_in() {
-    let hub = Hub::new(Settings {
-        gop_frames: 50,
-        ..Settings::default()
-    });
+    let hub = Hub::new(Settings { gop_frames: 50, ..Settings::default() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     for i in 1..200 {
         ms(20).await;
-        p.push(Frame::audio(
-            Codec::Aac,
-            i * 20 * MS,
-            Bytes::from_static(b"a"),
-        ))
-        .unwrap();
+        p.push(Frame::audio(Codec::Aac, i * 20 * MS, Bytes::from_static(b"a"))).unwrap();
     }
     let mut r = read(&hub, "s", Pace::Audience);
     ms(20).await;
-    p.push(Frame::audio(
-        Codec::Aac,
-        4000 * MS,
-        Bytes::from_static(b"a"),
-    ))
-    .unwrap();
+    p.push(Frame::audio(Codec::Aac, 4000 * MS, Bytes::from_static(b"a"))).unwrap();
     ms(120).await;
     assert_eq!(now(&mut r), "T | 4000");
 }
@@ -296,32 +264,15 @@ async fn players_wait_a_bounded_time_for_their_publisher() {
     let hub = Hub::new(Settings::default());
     let (early, name_) = (hub.clone(), name("s"));
     let waits = tokio::spawn(async move {
-        early
-            .wait(&name_, Protocol::Rtmp, Pace::Audience, Start::Group, None)
-            .await
-            .map(|r| r.name().clone())
+        early.wait(&name_, Protocol::Rtmp, Pace::Audience, Start::Group, None).await.map(|r| r.name().clone())
     });
     ms(9_000).await;
     let _p = start(&hub, "s");
     assert_eq!(waits.await.unwrap().unwrap(), name("s"));
     let began = Instant::now();
-    let none = hub
-        .wait(
-            &name("none"),
-            Protocol::Rtmp,
-            Pace::Audience,
-            Start::Group,
-            None,
-        )
-        .await;
-    assert_eq!(
-        (none.err(), began.elapsed().as_secs()),
-        (Some(Ended::NotFound), 10)
-    );
-    assert!(
-        hub.inner.waiting.lock().is_empty(),
-        "waiting leaves nothing behind"
-    );
+    let none = hub.wait(&name("none"), Protocol::Rtmp, Pace::Audience, Start::Group, None).await;
+    assert_eq!((none.err(), began.elapsed().as_secs()), (Some(Ended::NotFound), 10));
+    assert!(hub.inner.waiting.lock().is_empty(), "waiting leaves nothing behind");
 }
 
 #[tokio::test(start_paused = true)]
@@ -332,22 +283,14 @@ async fn operators_see_and_end_streams() {
     let r = read(&hub, "s", Pace::Audience);
     for i in 0..150 {
         ms(40).await;
-        p.push(if i % 50 == 0 {
-            key(i * 40)
-        } else {
-            delta(i * 40)
-        })
-        .unwrap();
+        p.push(if i % 50 == 0 { key(i * 40) } else { delta(i * 40) }).unwrap();
         r.count_sent(100);
     }
     let info = hub.info(&name("s")).unwrap();
     assert!((info.frame_rate - 25.0).abs() < 1.0, "{}", info.frame_rate);
     assert_eq!(info.gop, Some(Duration::from_secs(2)));
     assert_eq!(info.bitrate_out / 1000, 20);
-    assert_eq!(
-        (info.viewers(), info.joined, info.left, info.live),
-        (1, 1, 0, true)
-    );
+    assert_eq!((info.viewers(), info.joined, info.left, info.live), (1, 1, 0, true));
     assert_eq!(info.video.unwrap().mime, "avc1.64001e");
     drop(r);
     assert_eq!(hub.list()[0].left, 1);
@@ -361,10 +304,7 @@ async fn operators_see_and_end_streams() {
 
 #[tokio::test(start_paused = true)]
 async fn streams_are_bounded() {
-    let hub = Hub::new(Settings {
-        max_streams: 1,
-        ..Settings::default()
-    });
+    let hub = Hub::new(Settings { max_streams: 1, ..Settings::default() });
     let _p = start(&hub, "a");
     assert_eq!(hub.publish(&name("b"), origin()).err(), Some(Busy::Full));
 }
@@ -377,9 +317,5 @@ async fn wishes_for_key_frames_reach_the_publisher_once() {
     r.request_key();
     r.request_key();
     p.key_wanted().await;
-    assert!(
-        tokio::time::timeout(Duration::from_secs(1), p.key_wanted())
-            .await
-            .is_err()
-    );
+    assert!(tokio::time::timeout(Duration::from_secs(1), p.key_wanted()).await.is_err());
 }

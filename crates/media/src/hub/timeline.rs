@@ -61,9 +61,7 @@ impl Timeline {
     fn restart(&mut self, dts: i64, now: Instant) -> i64 {
         let start = match self.latest {
             None => 0,
-            Some((latest, then)) => {
-                latest.saturating_add(micros(now.saturating_duration_since(then)).max(GAP))
-            }
+            Some((latest, then)) => latest.saturating_add(micros(now.saturating_duration_since(then)).max(GAP)),
         };
         self.offset = Some(start.saturating_sub(dts));
         start
@@ -83,9 +81,7 @@ mod tests {
     #[test]
     fn starts_at_zero_and_keeps_steps() {
         let (mut t, now) = (Timeline::default(), Instant::now());
-        let at: Vec<i64> = [5_000_000, 5_040_000, 5_080_000]
-            .map(|d| t.place(Kind::Video, d, now))
-            .into();
+        let at: Vec<i64> = [5_000_000, 5_040_000, 5_080_000].map(|d| t.place(Kind::Video, d, now)).into();
         assert_eq!(at, [0, 40_000, 80_000]);
         // Audio that lies before the first picture is not negative.
         assert_eq!(t.place(Kind::Audio, 4_990_000, now), 0);
@@ -110,10 +106,7 @@ mod tests {
         assert_eq!(t.place(Kind::Video, 0, now), 50_000);
         assert_eq!(t.place(Kind::Video, 3_600_000_000, now), 60_000);
         // A silence that did pass is no jump.
-        assert_eq!(
-            t.place(Kind::Video, 3_660_000_000, now + Duration::from_secs(60)),
-            60_060_000
-        );
+        assert_eq!(t.place(Kind::Video, 3_660_000_000, now + Duration::from_secs(60)), 60_060_000);
     }
 
     proptest! {

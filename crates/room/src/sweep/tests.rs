@@ -67,3 +67,15 @@ fn everybody_gone_closes_the_room_with_one_leave_each() {
     assert_eq!((leaves, events.len()), (2, 3));
     assert!(slot.is_none());
 }
+
+#[test]
+fn media_counts_as_a_heartbeat_of_the_time_it_last_flowed() {
+    let (rules, mut slot) = (Rules::default(), None);
+    enter(&mut slot, Kind::Multi, "alice", 0);
+    let until = |last| [(user("alice"), Pushing::Until(Millis(last)))];
+    assert!(sweep(&mut slot, Millis(20_000), &until(15_000), &rules).is_empty());
+    assert_eq!(deadline(slot.as_ref().unwrap(), &rules), Millis(35_000));
+    let events = sweep(&mut slot, Millis(35_000), &until(15_000), &rules);
+    assert_eq!(events[0].what, What::Left { user: user("alice"), reason: LeaveReason::Timeout });
+    assert!(slot.is_none());
+}

@@ -1,0 +1,385 @@
+//! `bench players`: many RTMP or HTTP-FLV players of one stream that ffmpeg pushes. The URLs come from the API,
+//! as a client gets them. Knows what is measured; what a player says is `rtmp`'s and `flv`'s.
+
+use crate::api::{Api, Keys};
+use crate::server::{Running, Server, Setup, Usage, Workspace, bound};
+use crate::sweep::{Reader, Sweep};
+use crate::table::{Verdict, line, median, note};
+use crate::{Failure, Outcome, flv, rtmp};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const CLIP_SECONDS: u32 = 30;
+/// Players that connect at the same time.
+const AT_ONCE: usize = 32;
+const LATE_PLAYERS: u32 = 20;
+/// Apart by no whole part of the GOP, so that late players meet it at all its points.
+const LATE_EVERY: Duration = Duration::from_millis(170);
+
+/// What the players speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    /// RTMP play.
+    Rtmp,
+    /// FLV in an HTTP reply.
+    Flv,
+}
+
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(flatten)]
+    setup: Setup,
+    /// What the players speak.
+    #[arg(long, value_enum, default_value_t = Protocol::Rtmp)]
+    protocol: Protocol,
+    /// Players.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=15_000))]
+    count: u32,
+    /// Seconds that are measured, once all players play.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Milliseconds between two looks of a player at its socket; 0: it is woken for every packet.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    read_every: u64,
+    /// Fail when a target is missed.
+    #[arg(long)]
+    strict: bool,
+    /// Measure a media server of another make that already runs, for comparison: its process.
+    #[arg(long, requires_all = ["peer_push", "peer_play"])]
+    peer_pid: Option<u32>,
+    /// Where to push the stream to at that server.
+    #[arg(long, requires = "peer_pid")]
+    peer_push: Option<String>,
+    /// Where to play it there, by the protocol chosen.
+    #[arg(long, requires = "peer_pid")]
+    peer_play: Option<String>,
+}
+
+/// Measures and prints.
+pub fn run(options: &Options) -> Outcome {
+    options.setup.pin_generator()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let verdict = runtime.block_on(measure(options))?;
+    Ok(if options.strict { verdict } else { Verdict::Reached })
+}
+
+async fn measure(options: &Options) -> Outcome {
+    let workspace = Workspace::new()?;
+    let clip = make_clip(&workspace)?;
+    let clip_rate = std::fs::metadata(&clip)?.len() as f64 / f64::from(CLIP_SECONDS);
+    let venue = match (options.peer_pid, &options.peer_push, &options.peer_play) {
+        (Some(pid), Some(push), Some(play)) => Venue::of_peer(options.protocol, pid, push, play)?,
+        _ => Venue::open(options, &workspace).await?,
+    };
+    let play = Arc::new(venue.play.clone());
+    let mut pushing = push(&workspace, &clip, &venue.push_url)?;
+    wait_for_stream(&play, &mut pushing, &workspace).await?;
+
+    let pushed = slice(venue.pid, Duration::from_secs(options.seconds.min(5)), &[]).await?;
+    let crowd = Crowd::gather(options, &play).await?;
+    // The bursts with which players begin are not what is measured.
+    sleep(Duration::from_secs(2)).await;
+    let full = slice(venue.pid, Duration::from_secs(options.seconds), &crowd.players).await?;
+    let late = match &venue.late {
+        Some(address) => Some(late_players(address).await?),
+        None => None,
+    };
+    if pushing.ended()?.is_some() {
+        return Err("ffmpeg stopped pushing before the end".into());
+    }
+    Ok(report(options, clip_rate, &venue, &pushed, &full, crowd.lost(), late))
+}
+
+/// Prints what was measured beside what is asked for.
+fn report(
+    options: &Options,
+    clip_rate: f64,
+    venue: &Venue,
+    pushed: &Stretch,
+    full: &Stretch,
+    lost: u64,
+    late: Option<f64>,
+) -> Verdict {
+    let count = options.count;
+    println!("{count} {:?} players of a stream of {:.2} Mbit/s", options.protocol, clip_rate * 8.0 / 1e6);
+    note("server CPU, publisher only", format!("{:.1} %", pushed.cpu));
+    note("generator CPU", format!("{:.1} %", full.generator_cpu));
+    let most = 9.0 * f64::from(count) / 1000.0;
+    let mut verdict =
+        line("server CPU of a core", format!("{:.1} %", full.cpu), &format!("<= {most:.1} %"), full.cpu <= most);
+    note("memory at rest", format!("{:.1} MB", venue.idle.megabytes()));
+    let above = full.usage.megabytes() - venue.idle.megabytes();
+    let most = 40.0 * (f64::from(count) / 1000.0).max(1.0);
+    verdict =
+        verdict.and(line("memory above rest", format!("{above:.1} MB"), &format!("<= {most:.0} MB"), above <= most));
+    let slowest = full.rates.iter().copied().fold(f64::INFINITY, f64::min);
+    note("bit rate of the middle player", format!("{:.2} Mbit/s", median(full.rates.clone()) * 8.0 / 1e6));
+    verdict = verdict.and(line(
+        "bit rate of the slowest player",
+        format!("{:.2} Mbit/s", slowest * 8.0 / 1e6),
+        ">= 0.9 of it",
+        slowest >= 0.9 * clip_rate,
+    ));
+    verdict = verdict.and(line("players that lost the stream", lost.to_string(), "0", lost == 0));
+    if let Some(seconds) = late {
+        let first = 1e3 * seconds;
+        let name = "first frame of a late HTTP-FLV player";
+        verdict = verdict.and(line(name, format!("{first:.0} ms"), "<= 200 ms", first <= 200.0));
+    }
+    verdict
+}
+
+/// Where the stream is pushed and played.
+struct Venue {
+    pid: u32,
+    /// Before the first request.
+    idle: Usage,
+    push_url: String,
+    play: Play,
+    /// Where late players are timed.
+    late: Option<flv::Address>,
+    /// Ends with the measurement; none for somebody else's process.
+    _server: Option<Server>,
+}
+
+/// What the players ask for.
+#[derive(Clone)]
+enum Play {
+    Rtmp(rtmp::Address),
+    Flv(flv::Address),
+}
+
+impl Play {
+    fn parse(protocol: Protocol, url: &str) -> Result<Self, Failure> {
+        Ok(match protocol {
+            Protocol::Rtmp => Play::Rtmp(rtmp::Address::parse(url)?),
+            Protocol::Flv => Play::Flv(flv::Address::parse(url)?),
+        })
+    }
+}
+
+impl Venue {
+    /// Starts a server and enters a room of its, as a client does.
+    async fn open(options: &Options, workspace: &Workspace) -> Result<Self, Failure> {
+        let keys = Keys::generate()?;
+        let config = keys.write_config(workspace)?;
+        let server = Server::roomservice(&options.setup, workspace, Some(&config))?;
+        sleep(Duration::from_secs(1)).await;
+        let idle = server.process.usage()?;
+        let api = Api { address: server.http, kind: "live_room" };
+        let sessions = api.sessions(&keys, ["anchor".to_owned()])?;
+        let urls = api.enter_rooms(&sessions, |_| "bench".to_owned())?;
+        let (Some(anchor), Some(push_url)) = (sessions.first(), urls.first()) else { return Err("no push URL".into()) };
+        let pushers = api.ask(&api.get_pushers(anchor, "bench"))?;
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let first = pushers.get("pushers").and_then(|all| all.get(0));
+        let rtmp_url = text(first.and_then(|pusher| pusher.get("accelerateURL")));
+        let flv_url = text(pushers.get("mixedPlayURL"));
+        let url = if options.protocol == Protocol::Rtmp { &rtmp_url } else { &flv_url };
+        Ok(Venue {
+            pid: server.process.id(),
+            idle,
+            push_url: push_url.clone(),
+            play: Play::parse(options.protocol, url)?,
+            late: Some(flv::Address::parse(&flv_url)?),
+            _server: Some(server),
+        })
+    }
+
+    fn of_peer(protocol: Protocol, pid: u32, push: &str, play: &str) -> Result<Self, Failure> {
+        let play = Play::parse(protocol, play)?;
+        let late = match &play {
+            Play::Flv(address) => Some(address.clone()),
+            Play::Rtmp(_) => None,
+        };
+        Ok(Venue { pid, idle: Usage::of(pid)?, push_url: push.to_owned(), play, late, _server: None })
+    }
+}
+
+/// What a stretch of time came to.
+struct Stretch {
+    /// Percent of a core.
+    cpu: f64,
+    generator_cpu: f64,
+    /// The server's at the end.
+    usage: Usage,
+    /// Bytes a second of each player.
+    rates: Vec<f64>,
+}
+
+async fn slice(pid: u32, time: Duration, players: &[Arc<AtomicU64>]) -> Result<Stretch, Failure> {
+    let count = || players.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    let (began, before, own, counted) = (Instant::now(), Usage::of(pid)?, Usage::own()?, count());
+    sleep(time).await;
+    let (usage, own_after, counted_after) = (Usage::of(pid)?, Usage::own()?, count());
+    let seconds = began.elapsed().as_secs_f64();
+    let rates = counted.iter().zip(&counted_after).map(|(a, b)| b.saturating_sub(*a) as f64 / seconds).collect();
+    Ok(Stretch {
+        cpu: 100.0 * (usage.cpu - before.cpu) / seconds,
+        generator_cpu: 100.0 * (own_after.cpu - own.cpu) / seconds,
+        usage,
+        rates,
+    })
+}
+
+/// The players: one task and one count of bytes each.
+struct Crowd {
+    players: Vec<Arc<AtomicU64>>,
+    ended: Arc<AtomicU64>,
+    leaving: Arc<AtomicBool>,
+    tasks: JoinSet<()>,
+    _sweep: Option<Sweep>,
+}
+
+enum Player {
+    Rtmp(rtmp::Player),
+    Flv(flv::Player),
+}
+
+impl Player {
+    async fn play(play: Arc<Play>) -> Result<Self, Failure> {
+        let playing = async {
+            Ok::<_, Failure>(match &*play {
+                Play::Rtmp(address) => Player::Rtmp(rtmp::Player::play(address).await?),
+                Play::Flv(address) => Player::Flv(flv::Player::play(address).await?),
+            })
+        };
+        timeout(PATIENCE, playing).await.map_err(|_| "a player waited 10 s for the stream")?
+    }
+
+    fn into_socket(self) -> Result<std::net::TcpStream, Failure> {
+        match self {
+            Player::Rtmp(player) => player.into_socket(),
+            Player::Flv(player) => player.into_socket(),
+        }
+    }
+
+    async fn discard(&mut self, buffer: &mut [u8]) -> usize {
+        let n = match self {
+            Player::Rtmp(player) => player.discard(buffer).await,
+            Player::Flv(player) => player.discard(buffer).await,
+        };
+        n.unwrap_or(0)
+    }
+}
+
+impl Crowd {
+    /// Connects all players, some at once.
+    async fn gather(options: &Options, play: &Arc<Play>) -> Result<Self, Failure> {
+        let mut crowd = Crowd {
+            players: Vec::new(),
+            ended: Arc::default(),
+            leaving: Arc::default(),
+            tasks: JoinSet::new(),
+            _sweep: None,
+        };
+        let mut patient = Vec::new();
+        let count = options.count as usize;
+        while crowd.players.len() < count {
+            let some = AT_ONCE.min(count - crowd.players.len());
+            let joining: JoinSet<_> = (0..some).map(|_| Player::play(play.clone())).collect();
+            for player in joining.join_all().await {
+                let bytes = Arc::new(AtomicU64::new(0));
+                crowd.players.push(bytes.clone());
+                match options.read_every {
+                    0 => crowd.add(player?, bytes),
+                    _ => patient.push(Reader { stream: player?.into_socket()?, bytes }),
+                }
+            }
+        }
+        if !patient.is_empty() {
+            let pause = Duration::from_millis(options.read_every);
+            crowd._sweep = Some(Sweep::start(patient, pause, crowd.ended.clone()));
+        }
+        Ok(crowd)
+    }
+
+    fn add(&mut self, mut player: Player, bytes: Arc<AtomicU64>) {
+        let (ended, leaving) = (self.ended.clone(), self.leaving.clone());
+        self.tasks.spawn(async move {
+            let mut buffer = vec![0; 16 << 10];
+            loop {
+                match player.discard(&mut buffer).await {
+                    0 => break,
+                    n => bytes.fetch_add(n as u64, Ordering::Relaxed),
+                };
+            }
+            if !leaving.load(Ordering::Relaxed) {
+                ended.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Players whose stream has ended. The others leave with this.
+    fn lost(mut self) -> u64 {
+        self.leaving.store(true, Ordering::Relaxed);
+        self.tasks.abort_all();
+        self.ended.load(Ordering::Relaxed)
+    }
+}
+
+/// The middle one of some players' times to the first frame, in seconds.
+async fn late_players(address: &flv::Address) -> Result<f64, Failure> {
+    let mut times = Vec::new();
+    for _ in 0..LATE_PLAYERS {
+        let time = timeout(PATIENCE, flv::first_frame(address)).await.map_err(|_| "no first frame in 10 s")??;
+        times.push(time.as_secs_f64());
+        sleep(LATE_EVERY).await;
+    }
+    Ok(median(times))
+}
+
+/// Encodes the clip once: 640x360, 25 frames a second, about 0.6 Mbit/s with sound.
+fn make_clip(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let clip = workspace.path().join("clip.mp4");
+    let seconds = CLIP_SECONDS.to_string();
+    let picture = format!("testsrc2=size=640x360:rate=25:duration={seconds},noise=alls=12:allf=t");
+    let sound = format!("sine=frequency=440:sample_rate=44100:duration={seconds}");
+    let made = Command::new("ffmpeg")
+        .args(["-hide_banner", "-loglevel", "error", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound])
+        .args(["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-profile:v", "baseline"])
+        .args(["-pix_fmt", "yuv420p", "-g", "50", "-b:v", "550k", "-maxrate", "550k", "-bufsize", "550k"])
+        .args(["-c:a", "aac", "-b:a", "64k"])
+        .arg(&clip)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|why| format!("cannot run ffmpeg: {why}"))?;
+    if made.success() { Ok(clip) } else { Err("ffmpeg could not make the clip".into()) }
+}
+
+/// Pushes the clip again and again. ffmpeg shares the generator's core: it inherits this process's.
+fn push(workspace: &Workspace, clip: &Path, url: &str) -> Result<Running, Failure> {
+    let mut command = bound("ffmpeg");
+    command.args(["-hide_banner", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i"]).arg(clip);
+    command.args(["-c", "copy", "-f", "flv", url]);
+    Running::start(&mut command, &workspace.path().join("ffmpeg.out"))
+}
+
+async fn wait_for_stream(play: &Arc<Play>, pushing: &mut Running, workspace: &Workspace) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        let tried = timeout(Duration::from_secs(2), async {
+            let mut player = Player::play(play.clone()).await?;
+            match player.discard(&mut [0; 4096]).await {
+                0 => Err("the stream ended at once".into()),
+                _ => Ok::<_, Failure>(()),
+            }
+        })
+        .await;
+        if matches!(tried, Ok(Ok(()))) {
+            return Ok(());
+        }
+        if pushing.ended()?.is_some() || began.elapsed() > PATIENCE {
+            let said = std::fs::read_to_string(workspace.path().join("ffmpeg.out")).unwrap_or_default();
+            return Err(format!("the stream cannot be played: {tried:?}; ffmpeg said:\n{said}").into());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}

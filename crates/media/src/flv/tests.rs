@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use super::demux::Demuxer;
+use super::*;
+use crate::frame::Codec;
+use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start};
+use crate::name::{Protocol, StreamName};
+
+fn stream(hub: &Hub) -> Publisher {
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    hub.publish(&StreamName::new("s").unwrap(), origin).unwrap()
+}
+
+fn player(hub: &Hub, pace: Pace) -> Player {
+    let name = StreamName::new("s").unwrap();
+    Player::new(hub.subscribe(&name, Protocol::HttpFlv, pace, Start::Group).unwrap())
+}
+
+fn video(ms: i64, key: bool) -> Frame {
+    Frame::video(Codec::H264, ms * 1000, 40_000, key, Bytes::from_static(b"nal"))
+}
+
+fn frames(demuxer: &mut Demuxer, bytes: &[u8]) -> Vec<(Kind, i64)> {
+    demuxer.push(bytes);
+    std::iter::from_fn(|| demuxer.next_frame().unwrap()).map(|f| (f.kind, f.dts / 1000)).collect()
+}
+
+#[test]
+fn a_tag_byte_by_byte() {
+    // Later than 24 bits of milliseconds: the highest byte stands apart.
+    let ms = 0x0102_0304;
+    let tag = frame(&Frame::video(Codec::H264, ms * 1000, 40_000, true, Bytes::from_static(b"nal")));
+    let [wide, a, b, c] = (ms as u32).to_be_bytes();
+    let mut want = vec![9, 0, 0, 8, a, b, c, wide, 0, 0, 0, 0x17, 1, 0, 0, 40];
+    want.extend(b"nal");
+    want.extend([0, 0, 0, 19]);
+    assert_eq!(tag, want);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_block_holds_all_a_player_needs() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    publisher.push(Frame::data(0, Bytes::from_static(b"\x02\0\x0aonMetaData\x05"))).unwrap();
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+    publisher.push(video(0, true)).unwrap();
+    publisher.push(video(2000, true)).unwrap();
+    publisher.push(video(2040, false)).unwrap();
+    for pace in [Pace::Audience, Pace::Realtime] {
+        let mut player = player(&hub, pace);
+        let mut demuxer = Demuxer::default();
+        // At once: nothing winds the clock here.
+        let first = tokio::time::timeout(Duration::ZERO, player.next()).await.unwrap().unwrap();
+        let seen = frames(&mut demuxer, &first);
+        assert_eq!(seen[..3], [(Kind::Data, 0), (Kind::VideoConfig, 2000), (Kind::Video, 2000)]);
+        assert_eq!(demuxer.tracks(), Some((false, true)), "no sound is promised that does not come");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sound_without_configuration_is_promised_too_and_the_end_is_the_end() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    let mut player = player(&hub, Pace::Audience);
+    publisher.push(Frame::audio(Codec::Mp3, 0, Bytes::from_static(b"mp3"))).unwrap();
+    let mut demuxer = Demuxer::default();
+    let first = player.next().await.unwrap();
+    assert_eq!(frames(&mut demuxer, &first), [(Kind::Audio, 0)]);
+    assert_eq!(demuxer.tracks(), Some((true, false)));
+    publisher.push(Frame::audio(Codec::Mp3, 26_000, Bytes::from_static(b"mp3"))).unwrap();
+    publisher.finish(Ended::Finished);
+    assert_eq!(frames(&mut demuxer, &player.next().await.unwrap()), [(Kind::Audio, 26)]);
+    assert_eq!(player.next().await, None);
+    assert_eq!(player.ended(), Some(Ended::Finished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewers_share_one_block() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    publisher.push(video(0, true)).unwrap();
+    let (mut a, mut b) = (player(&hub, Pace::Audience), player(&hub, Pace::Audience));
+    a.next().await.unwrap();
+    b.next().await.unwrap();
+    publisher.push(video(40, false)).unwrap();
+    let (a, b) = (a.next().await.unwrap(), b.next().await.unwrap());
+    assert_eq!(a.as_ptr(), b.as_ptr());
+}
+
+#[test]
+fn what_is_no_flv_is_refused_and_long_tags_too() {
+    let mut demuxer = Demuxer::default();
+    demuxer.push(b"<html>, certainly not");
+    assert!(demuxer.next_frame().is_err());
+    let mut demuxer = Demuxer::default();
+    demuxer.push(&header(true, true));
+    demuxer.push(&[9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(demuxer.next_frame().unwrap_err(), Ended::Limit("FLV tag length"));
+}

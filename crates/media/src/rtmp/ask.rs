@@ -1,0 +1,69 @@
+//! Where the stream's name, the application and the query stand in what an RTMP client says. They arrive in several
+//! places, by client and by habit of its user.
+
+use crate::name::StreamName;
+use crate::request::Query;
+
+/// Longest application name and query taken, in bytes.
+const MAX_APP: usize = 256;
+const MAX_QUERY: usize = 4096;
+
+/// What a client wants to publish or play.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The stream.
+    pub stream: StreamName,
+    /// The application, without its query.
+    pub app: String,
+    /// The query: of the stream's name, or of the application, or of the tcUrl.
+    pub query: Query,
+}
+
+/// Finds them: `live` + `name?query`; `live?query` + `name`; `live/name?query` + nothing (everything typed into the
+/// server field). The error says what is wrong, without the query.
+pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static str> {
+    let (app, app_query) = cut(app);
+    let (name, name_query) = cut(name);
+    let (_, url_query) = cut(tc_url);
+    let query = [name_query, app_query, url_query].into_iter().find(|q| !q.is_empty()).unwrap_or("");
+    let app = app.trim_matches('/');
+    let (app, stream) = match name.trim_matches('/') {
+        "" => app.rsplit_once('/').ok_or("no stream name")?,
+        name => (app, name),
+    };
+    if app.len() > MAX_APP {
+        return Err("the application name is too long");
+    }
+    if query.len() > MAX_QUERY {
+        return Err("the query is too long");
+    }
+    let stream =
+        StreamName::new(stream).map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
+    Ok(Ask { stream, app: app.into(), query: Query(query.into()) })
+}
+
+fn cut(text: &str) -> (&str, &str) {
+    text.split_once('?').unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_the_places() {
+        fn got(app: &str, url: &str, name: &str) -> Result<(String, String, String), &'static str> {
+            ask(app, url, name).map(|a| (a.app, a.stream.to_string(), a.query.0))
+        }
+        let want = || Ok(("live".to_string(), "s".to_string(), "a=1&b=?".to_string()));
+        assert_eq!(got("live", "rtmp://h/live", "s?a=1&b=?"), want());
+        assert_eq!(got("live?a=1&b=?", "rtmp://h/live", "s"), want());
+        assert_eq!(got("live", "rtmp://h/live?a=1&b=?", "s"), want());
+        assert_eq!(got("live/s?a=1&b=?", "", ""), want());
+        assert_eq!(got("/live/", "", "/s?a=1&b=?"), want());
+        assert!(got("live", "", "").is_err());
+        assert!(got("live", "", "a/../b").is_err());
+        assert!(got("live", "", &format!("s?{}", "q".repeat(5000))).is_err());
+        assert!(got(&"a".repeat(300), "", "s").is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! The socket of an RTMP player: bursts out, the few commands of a player in. One poll function and no futures made per
+//! wake, because a server has thousands of these.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::mux;
+use super::serve::Link;
+use super::session::Event;
+use crate::ended::Ended;
+use crate::frame::{Frame, Kind};
+use crate::hub::{Item, Reader, Tracks};
+
+/// Most pieces taken from the hub, and written with one call, at a time.
+const PIECES: usize = 32;
+
+/// How playing came to its end, the connection being fine.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The stream ended.
+    Stream,
+    /// The player stopped it.
+    Player,
+}
+
+pub(super) struct Playing<'a> {
+    link: &'a mut Link,
+    reader: Reader,
+    queue: VecDeque<Bytes>,
+    tracks: Option<Tracks>,
+    paused: bool,
+    audio: bool,
+    video: bool,
+    write_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Playing<'a> {
+    pub fn new(link: &'a mut Link, reader: Reader, write_timeout: Duration) -> Self {
+        Playing {
+            link,
+            reader,
+            queue: VecDeque::new(),
+            tracks: None,
+            paused: false,
+            audio: true,
+            video: true,
+            write_timeout,
+            stalled: None,
+        }
+    }
+
+    /// Plays until the stream or the player ends it. Errors end the connection.
+    pub async fn run(mut self) -> Result<Over, Ended> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Over, Ended>> {
+        if let Poll::Ready(over) = self.poll_commands(cx)? {
+            return Poll::Ready(Ok(over));
+        }
+        loop {
+            if self.poll_write(cx)?.is_pending() {
+                return Poll::Pending;
+            }
+            match self.refill(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Ok(Over::Stream)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Takes what the hub has, when nothing waits to be written. False: the stream has ended.
+    fn refill(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if self.paused {
+            return Poll::Pending;
+        }
+        while self.queue.len() < PIECES {
+            match self.reader.poll_next(cx) {
+                Poll::Ready(Some(item)) => self.take(item),
+                Poll::Ready(None) if self.queue.is_empty() => return Poll::Ready(false),
+                Poll::Pending if self.queue.is_empty() => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(true)
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Tracks(tracks) => self.tracks = Some(tracks),
+            Item::Frame(frame) => {
+                self.introduce(frame.dts_ms());
+                self.take_wanted(&frame);
+            }
+            Item::Burst(burst) => {
+                self.introduce(burst.frames.first().map_or(0, |f| f.dts_ms()));
+                if self.audio && self.video {
+                    self.queue.push_back(mux::burst(&burst));
+                } else {
+                    burst.frames.iter().for_each(|frame| self.take_wanted(frame));
+                }
+            }
+        }
+    }
+
+    fn take_wanted(&mut self, frame: &Frame) {
+        let wanted = match frame.kind {
+            Kind::Video => self.video,
+            Kind::Audio => self.audio,
+            _ => true,
+        };
+        if wanted {
+            self.queue.push_back(mux::frame(frame));
+        }
+    }
+
+    fn introduce(&mut self, timestamp: u32) {
+        if let Some(tracks) = self.tracks.take() {
+            let bytes = mux::tracks(&tracks, timestamp);
+            if !bytes.is_empty() {
+                self.queue.push_back(bytes);
+            }
+        }
+    }
+
+    /// Writes what waits. Pending: the socket takes no more now.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Ended> {
+        while let Some(first) = self.queue.front() {
+            let socket = Pin::new(&mut self.link.socket);
+            // One piece is the rule, and a plain write is the cheaper call.
+            let written = if self.queue.len() == 1 {
+                socket.poll_write(cx, first)
+            } else {
+                let mut slices = [IoSlice::new(&[]); PIECES];
+                let count = self.queue.len().min(PIECES);
+                for (slice, bytes) in slices.iter_mut().zip(&self.queue) {
+                    *slice = IoSlice::new(bytes);
+                }
+                socket.poll_write_vectored(cx, &slices[..count])
+            };
+            match written {
+                Poll::Ready(Ok(0)) => return Err(Ended::Closed),
+                Poll::Ready(Ok(written)) => {
+                    self.stalled = None;
+                    self.reader.count_sent(written as u64);
+                    self.advance(written);
+                }
+                Poll::Ready(Err(e)) => return Err(e.into()),
+                Poll::Pending => {
+                    let until = Instant::now() + self.write_timeout;
+                    let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+                    return match stalled.as_mut().poll(cx) {
+                        Poll::Ready(()) => Err(Ended::TooSlow),
+                        Poll::Pending => Ok(Poll::Pending),
+                    };
+                }
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        while let Some(first) = self.queue.front_mut() {
+            if written < first.len() {
+                first.advance(written);
+                return;
+            }
+            written -= first.len();
+            self.queue.pop_front();
+        }
+    }
+
+    /// Reads what the player says. Ready: it stopped playing.
+    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Result<Poll<Over>, Ended> {
+        loop {
+            while let Some(event) = self.link.buffered_event()? {
+                match event {
+                    Event::Stopped => return Ok(Poll::Ready(Over::Player)),
+                    Event::Pause(paused) => self.paused = paused,
+                    Event::ReceiveAudio(wanted) => self.audio = wanted,
+                    Event::ReceiveVideo(wanted) => self.video = wanted,
+                    Event::Publish(_) | Event::Play(_) | Event::Frame(_) => {}
+                }
+            }
+            let answer = self.link.session.take_output();
+            if !answer.is_empty() {
+                // A player that asks and asks and does not read would pile up answers here.
+                if self.queue.len() >= 2 * PIECES {
+                    return Err(Ended::TooSlow);
+                }
+                self.queue.push_back(answer);
+            }
+            let mut buffer = ReadBuf::new(&mut self.link.buffer);
+            match Pin::new(&mut self.link.socket).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(Ended::Closed),
+                Poll::Ready(Ok(())) => (self.link.start, self.link.end) = (0, buffer.filled().len()),
+                Poll::Ready(Err(e)) => return Err(e.into()),
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+    }
+}

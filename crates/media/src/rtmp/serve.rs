@@ -1,0 +1,350 @@
+//! The sockets of the RTMP server: accepts connections within bounds, and lets each one's [`Session`] speak with the hub.
+//! Knows the protocol only through the session.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::play::{Over, Playing};
+use super::session::{Ask, Event, Session, Timeouts};
+use crate::ended::Ended;
+use crate::frame::Frame;
+use crate::hub::{Hub, Origin, Publisher};
+use crate::name::Protocol;
+use crate::request::{Requests, What};
+
+/// Read buffer of a connection whose purpose is not known yet, of a publisher, and of a player.
+const BUFFER: usize = 4 << 10;
+const PUBLISHER_BUFFER: usize = 64 << 10;
+const PLAYER_BUFFER: usize = 512;
+/// Window over which a publisher's rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// Bounds of the RTMP server.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most connections.
+    pub connections: usize,
+    /// Most connections of one address.
+    pub per_address: usize,
+    /// How long a peer may take for what.
+    pub timeouts: Timeouts,
+    /// A player that takes nothing for this long is dropped.
+    pub write_timeout: Duration,
+    /// The kernel's send buffer per connection, in bytes: bounds memory and how stale a slow player's backlog gets.
+    pub send_buffer: usize,
+    /// Most bits a second of a publisher, unless its permission says otherwise.
+    pub max_bitrate: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 20_000,
+            per_address: 5_000,
+            timeouts: Timeouts::default(),
+            write_timeout: Duration::from_secs(10),
+            send_buffer: 512 << 10,
+            max_bitrate: 100_000_000,
+        }
+    }
+}
+
+struct Shared {
+    hub: Hub,
+    requests: Requests,
+    limits: Limits,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// Accepts connections until `shutdown`; returns when all of them have ended.
+pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: Limits, shutdown: CancellationToken) {
+    let shared = Arc::new(Shared { hub, requests, limits, addresses: Mutex::default() });
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: let some connections end.
+                tracing::warn!(%error, "rtmp cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let full = connections.len() >= shared.limits.connections;
+        let place = if full { None } else { Place::take(&shared, peer.ip()) };
+        let Some(place) = place else {
+            tracing::debug!(%peer, "rtmp connection refused: too many");
+            continue;
+        };
+        // A token of its own: polling one that all share would be a lock that all share.
+        connections.spawn(connection(socket, peer, place, shutdown.child_token()));
+    }
+    connections.close();
+    connections.wait().await;
+}
+
+/// A connection's place among those of its address.
+struct Place {
+    shared: Arc<Shared>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(shared: &Arc<Shared>, address: IpAddr) -> Option<Place> {
+        let mut addresses = shared.addresses.lock();
+        let count = addresses.entry(address).or_default();
+        if *count >= shared.limits.per_address {
+            return None;
+        }
+        *count += 1;
+        Some(Place { shared: Arc::clone(shared), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut addresses = self.shared.addresses.lock();
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
+        }
+    }
+}
+
+async fn connection(socket: TcpStream, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
+    // Bursts are written whole: nothing is gained by waiting for more.
+    let _ = socket.set_nodelay(true);
+    let _ = socket2::SockRef::from(&socket).set_send_buffer_size(place.shared.limits.send_buffer);
+    let mut link = Link::new(socket, &place.shared.limits);
+    let mut did = Did::default();
+    let ended = tokio::select! {
+        ended = link.run(&place.shared, peer, &mut did) => ended,
+        () = shutdown.cancelled() => Ended::Shutdown,
+    };
+    tracing::info!(%peer, role = did.role, stream = did.stream, reason = %ended, "rtmp session ended");
+}
+
+/// What a connection was for, for its line in the log.
+#[derive(Default)]
+struct Did {
+    role: &'static str,
+    stream: String,
+}
+
+/// A socket with its session and the bytes read and not handled yet.
+pub(super) struct Link {
+    pub socket: TcpStream,
+    pub session: Session,
+    pub buffer: Box<[u8]>,
+    pub start: usize,
+    pub end: usize,
+    write_timeout: Duration,
+}
+
+impl Link {
+    fn new(socket: TcpStream, limits: &Limits) -> Self {
+        Link {
+            socket,
+            session: Session::new(limits.timeouts.clone(), Instant::now().into_std()),
+            buffer: vec![0; BUFFER].into(),
+            start: 0,
+            end: 0,
+            write_timeout: limits.write_timeout,
+        }
+    }
+
+    async fn run(&mut self, shared: &Shared, peer: SocketAddr, did: &mut Did) -> Ended {
+        loop {
+            let done = match self.next_event().await {
+                Ok(Event::Publish(ask)) => {
+                    (did.role, did.stream) = ("publish", ask.stream.to_string());
+                    self.publish(shared, peer, ask).await
+                }
+                Ok(Event::Play(ask)) => {
+                    (did.role, did.stream) = ("play", ask.stream.to_string());
+                    Box::pin(self.play(shared, peer, ask)).await
+                }
+                Ok(_) => Ok(()),
+                Err(ended) => Err(ended),
+            };
+            if let Err(ended) = done {
+                // What the session still had to say (a refusal, mostly) is said if the peer listens.
+                let _ = self.flush().await;
+                let _ = self.socket.shutdown().await;
+                return ended;
+            }
+        }
+    }
+
+    /// The next event out of what was read already.
+    pub fn buffered_event(&mut self) -> Result<Option<Event>, Ended> {
+        if self.start == self.end {
+            return Ok(None);
+        }
+        let mut input = &self.buffer[self.start..self.end];
+        let event = self.session.handle(&mut input, Instant::now().into_std());
+        self.start = self.end - input.len();
+        event
+    }
+
+    /// The next event, reading as needed, within the session's deadline.
+    async fn next_event(&mut self) -> Result<Event, Ended> {
+        loop {
+            if let Some(event) = self.buffered_event()? {
+                return Ok(event);
+            }
+            self.flush().await?;
+            let read = self.socket.read(&mut self.buffer);
+            let count = match self.session.deadline() {
+                None => read.await?,
+                Some(deadline) => match tokio::time::timeout_at(deadline.into(), read).await {
+                    Ok(count) => count?,
+                    Err(_) => return Err(self.session.timed_out()),
+                },
+            };
+            if count == 0 {
+                return Err(Ended::Closed);
+            }
+            (self.start, self.end) = (0, count);
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let out = self.session.take_output();
+        if out.is_empty() {
+            return Ok(());
+        }
+        match tokio::time::timeout(self.write_timeout, self.socket.write_all(&out)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(Ended::TooSlow),
+        }
+    }
+
+    /// Gives the read buffer another size, keeping what is in it.
+    fn resize(&mut self, size: usize) {
+        let kept = &self.buffer[self.start..self.end];
+        let mut buffer = vec![0; size.max(kept.len())];
+        buffer[..kept.len()].copy_from_slice(kept);
+        (self.start, self.end) = (0, kept.len());
+        self.buffer = buffer.into();
+    }
+
+    fn refuse(&mut self, why: Ended) -> Ended {
+        self.session.reject(&why, Instant::now().into_std());
+        why
+    }
+
+    async fn publish(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
+        let name = ask.stream.clone();
+        let options = shared.requests.publish(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
+        let origin = Origin { protocol: Protocol::Rtmp, peer };
+        let publisher = shared.hub.publish(&name, origin).map_err(|busy| self.refuse(busy.into()))?;
+        self.session.accept_publish(Instant::now().into_std());
+        self.resize(PUBLISHER_BUFFER);
+        let mut rate = Rate::new(options.max_bitrate.unwrap_or(shared.limits.max_bitrate));
+        let stopped = tokio::select! {
+            stopped = self.receive(&publisher, &mut rate) => stopped,
+            ended = publisher.ended() => return Err(ended),
+            kicked = options.kick.kicked() => Err(kicked),
+        };
+        match stopped {
+            Ok(()) => publisher.finish(Ended::Finished),
+            Err(ended @ (Ended::Kicked(_) | Ended::Limit(_))) => {
+                publisher.finish(ended.clone());
+                return Err(ended);
+            }
+            // Dropping the publisher leaves the stream waiting for it to come back.
+            Err(ended) => return Err(ended),
+        }
+        self.resize(BUFFER);
+        Ok(())
+    }
+
+    /// Passes frames on until the peer ends the stream.
+    async fn receive(&mut self, publisher: &Publisher, rate: &mut Rate) -> Result<(), Ended> {
+        loop {
+            match self.next_event().await? {
+                Event::Frame(frame) => {
+                    rate.count(&frame, Instant::now())?;
+                    publisher.push(frame)?;
+                }
+                Event::Stopped => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
+        let name = ask.stream.clone();
+        let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
+        let reader = tokio::select! {
+            reader = shared.hub.wait(&name, Protocol::Rtmp, options.pace, options.start, options.wait) => reader,
+            stopped = self.until_stopped() => return stopped,
+            kicked = options.kick.kicked() => Err(kicked),
+        };
+        let reader = reader.map_err(|e| self.refuse(e))?;
+        self.session.accept_play(Instant::now().into_std());
+        self.flush().await?;
+        self.resize(PLAYER_BUFFER);
+        let write_timeout = self.write_timeout;
+        let over = tokio::select! {
+            over = Playing::new(self, reader, write_timeout).run() => over?,
+            kicked = options.kick.kicked() => return Err(kicked),
+        };
+        if over == Over::Stream {
+            self.session.play_ended(Instant::now().into_std());
+        }
+        self.flush().await
+    }
+
+    /// Reads on while a player waits for its stream, to notice that it has gone.
+    async fn until_stopped(&mut self) -> Result<(), Ended> {
+        loop {
+            if let Event::Stopped = self.next_event().await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn what(ask: Ask, peer: SocketAddr) -> What {
+    let Ask { stream, app, query } = ask;
+    What { stream, app, query, protocol: Protocol::Rtmp, peer }
+}
+
+/// A publisher's rate against its bound.
+struct Rate {
+    most: u64,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new(most: u64) -> Self {
+        Rate { most, since: Instant::now(), bytes: 0 }
+    }
+
+    fn count(&mut self, frame: &Frame, now: Instant) -> Result<(), Ended> {
+        if now.saturating_duration_since(self.since) >= RATE_WINDOW {
+            (self.since, self.bytes) = (now, 0);
+        }
+        self.bytes += frame.payload.len() as u64;
+        let allowed = self.most.saturating_mul(RATE_WINDOW.as_secs()) / 8;
+        if self.bytes > allowed { Err(Ended::Limit("bitrate")) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,320 @@
+//! The server's side of an RTMP connection as a machine: bytes and the time in, bytes and events out. Knows no socket, no
+//! hub, and nobody's permission: it asks by event and is told.
+
+mod commands;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::amf0;
+use super::chunk::{Message, Reader};
+use super::handshake;
+use super::message::{self as msg, STREAM};
+use crate::ended::Ended;
+use crate::flv::body::{self, NoFrame};
+use crate::flv::demux;
+use crate::frame::Frame;
+
+pub use super::ask::Ask;
+
+/// The acknowledgement window we announce, in bytes.
+const WINDOW: u32 = 5_000_000;
+/// We acknowledge at least this often, whatever window the peer announces.
+const LEAST_WINDOW: u32 = 64 << 10;
+
+/// How long a connection may take for what.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// For the handshake.
+    pub handshake: Duration,
+    /// From there, and after each publishing or playing, to the next `publish` or `play`.
+    pub command: Duration,
+    /// Between media messages of a publisher.
+    pub idle_publisher: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Timeouts { handshake: s(5), command: s(10), idle_publisher: s(15) }
+    }
+}
+
+/// What the peer did.
+#[derive(Debug)]
+pub enum Event {
+    /// It wants to publish: answer with [`Session::accept_publish`] or [`Session::reject`].
+    Publish(Ask),
+    /// It wants to play: answer with [`Session::accept_play`] or [`Session::reject`].
+    Play(Ask),
+    /// A frame of the stream it publishes.
+    Frame(Frame),
+    /// It ended, on purpose, what it published, played or asked for.
+    Stopped,
+    /// A player paused (true) or went on.
+    Pause(bool),
+    /// A player wants audio, or not.
+    ReceiveAudio(bool),
+    /// A player wants video, or not.
+    ReceiveVideo(bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    /// Before `connect`.
+    Open,
+    /// Connected; neither publishing nor playing.
+    Idle,
+    AskingPublish,
+    AskingPlay,
+    Publishing,
+    Playing,
+}
+
+/// One connection.
+pub struct Session {
+    phase: Phase,
+    handshake: Option<Box<handshake::Server>>,
+    reader: Reader,
+    out: BytesMut,
+    app: String,
+    tc_url: String,
+    frames: VecDeque<Frame>,
+    clock: Clock,
+    timeouts: Timeouts,
+    since: Instant,
+    received: u32,
+    acknowledged: u32,
+    window: u32,
+}
+
+/// Timestamps of 32 bits unwrapped.
+#[derive(Default)]
+struct Clock {
+    last: Option<i64>,
+}
+
+impl Clock {
+    /// Microseconds of the wire's milliseconds.
+    fn micros(&mut self, timestamp: u32) -> i64 {
+        let ms = match self.last {
+            None => i64::from(timestamp),
+            Some(last) => last + i64::from(timestamp.wrapping_sub(last as u32) as i32),
+        };
+        self.last = Some(ms);
+        ms * 1000
+    }
+}
+
+impl Session {
+    /// A connection that was just accepted.
+    pub fn new(timeouts: Timeouts, now: Instant) -> Self {
+        Session {
+            phase: Phase::Handshake,
+            handshake: Some(Box::default()),
+            reader: Reader::default(),
+            out: BytesMut::new(),
+            app: String::new(),
+            tc_url: String::new(),
+            frames: VecDeque::new(),
+            clock: Clock::default(),
+            timeouts,
+            since: now,
+            received: 0,
+            acknowledged: 0,
+            window: WINDOW,
+        }
+    }
+
+    /// Takes bytes off `input` up to the next event. `None`: all of it is used up. After [`Event::Publish`] or
+    /// [`Event::Play`], answer before what is left of `input` is handed in.
+    pub fn handle(&mut self, input: &mut &[u8], now: Instant) -> Result<Option<Event>, Ended> {
+        let before = input.len();
+        let result = self.step(input, now);
+        let taken = before - input.len();
+        self.received = self.received.wrapping_add(taken as u32);
+        if self.received.wrapping_sub(self.acknowledged) >= self.window {
+            self.acknowledged = self.received;
+            msg::number(&mut self.out, msg::ACKNOWLEDGEMENT, self.received);
+        }
+        result
+    }
+
+    fn step(&mut self, input: &mut &[u8], now: Instant) -> Result<Option<Event>, Ended> {
+        if let Some(handshake) = &mut self.handshake {
+            if !handshake.handle(input, &mut self.out)? {
+                return Ok(None);
+            }
+            self.handshake = None;
+            self.enter(Phase::Open, now);
+        }
+        loop {
+            if let Some(frame) = self.frames.pop_front() {
+                return Ok(Some(Event::Frame(frame)));
+            }
+            let Some(message) = self.reader.read(input)? else {
+                return Ok(None);
+            };
+            if let Some(event) = self.message(message, now)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Bytes for the peer, gathered since they were last taken. Always whole messages.
+    pub fn take_output(&mut self) -> Bytes {
+        std::mem::take(&mut self.out).freeze()
+    }
+
+    /// When the peer must have done what it is waited for; see [`Session::timed_out`].
+    pub fn deadline(&self) -> Option<Instant> {
+        let allowed = match self.phase {
+            Phase::Handshake => self.timeouts.handshake,
+            Phase::Open | Phase::Idle => self.timeouts.command,
+            Phase::Publishing => self.timeouts.idle_publisher,
+            Phase::AskingPublish | Phase::AskingPlay | Phase::Playing => return None,
+        };
+        Some(self.since + allowed)
+    }
+
+    /// What the peer did not do in time.
+    pub fn timed_out(&self) -> Ended {
+        Ended::Timeout(match self.phase {
+            Phase::Handshake => "the handshake",
+            Phase::Publishing => "media",
+            _ => "publish or play",
+        })
+    }
+
+    /// Says that publishing has started. `false` if the peer has given up meanwhile.
+    pub fn accept_publish(&mut self, now: Instant) -> bool {
+        if self.phase != Phase::AskingPublish {
+            return false;
+        }
+        self.enter(Phase::Publishing, now);
+        self.clock = Clock::default();
+        msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
+        msg::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
+        true
+    }
+
+    /// Says that playing has started; whole media messages may follow. `false` if the peer has given up meanwhile.
+    pub fn accept_play(&mut self, now: Instant) -> bool {
+        if self.phase != Phase::AskingPlay {
+            return false;
+        }
+        self.enter(Phase::Playing, now);
+        msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
+        msg::status(&mut self.out, "status", "NetStream.Play.Reset", "playing from the start");
+        msg::status(&mut self.out, "status", "NetStream.Play.Start", "playing");
+        msg::sample_access(&mut self.out);
+        true
+    }
+
+    /// Says no to what the peer asked for, and why.
+    pub fn reject(&mut self, why: &Ended, now: Instant) {
+        let code = match (self.phase, why) {
+            (Phase::AskingPublish, Ended::Busy) => "NetStream.Publish.BadName",
+            (Phase::AskingPublish, _) => "NetStream.Publish.Denied",
+            (Phase::AskingPlay, Ended::NotFound) => "NetStream.Play.StreamNotFound",
+            (Phase::AskingPlay, _) => "NetStream.Play.Failed",
+            _ => return,
+        };
+        msg::status(&mut self.out, "error", code, &why.to_string());
+        self.enter(Phase::Idle, now);
+    }
+
+    /// Says that the stream played has ended.
+    pub fn play_ended(&mut self, now: Instant) {
+        if self.phase == Phase::Playing {
+            msg::status(&mut self.out, "status", "NetStream.Play.UnpublishNotify", "the stream ended");
+            msg::user_control(&mut self.out, msg::STREAM_EOF, STREAM);
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        self.since = now;
+    }
+
+    fn message(&mut self, message: Message, now: Instant) -> Result<Option<Event>, Ended> {
+        let Message { kind, timestamp, payload, .. } = message;
+        let number = || payload.first_chunk::<4>().map(|b| u32::from_be_bytes(*b));
+        match kind {
+            msg::SET_CHUNK_SIZE => self.reader.set_chunk_size(number().unwrap_or(0))?,
+            msg::ABORT => self.reader.abort(number().unwrap_or(0)),
+            msg::WINDOW_SIZE => self.window = number().unwrap_or(WINDOW).clamp(LEAST_WINDOW, WINDOW),
+            msg::USER_CONTROL => {
+                if let Some(&[0, event, a, b, c, d]) = payload.first_chunk::<6>()
+                    && u16::from(event) == msg::PING
+                {
+                    msg::user_control(&mut self.out, msg::PONG, u32::from_be_bytes([a, b, c, d]));
+                }
+            }
+            msg::COMMAND => return self.command(&payload, now),
+            msg::COMMAND_AMF3 => return self.command(payload.get(1..).unwrap_or_default(), now),
+            _ if self.phase == Phase::Publishing => self.media(kind, timestamp, payload, now)?,
+            // Media nobody asked for, acknowledgements, bandwidth: nothing to do.
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
+        let frame = match kind {
+            msg::VIDEO => body::video(self.clock.micros(timestamp), payload),
+            msg::AUDIO => body::audio(self.clock.micros(timestamp), payload),
+            msg::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
+            msg::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
+            msg::AGGREGATE => return self.aggregate(timestamp, payload, now),
+            _ => return Ok(()),
+        };
+        self.keep(frame, now)
+    }
+
+    fn keep(&mut self, frame: Result<Frame, NoFrame>, now: Instant) -> Result<(), Ended> {
+        match frame {
+            Ok(frame) => self.frames.push_back(frame),
+            Err(NoFrame::Nothing) => return Ok(()),
+            Err(why) => return Err(Ended::Protocol(why.to_string())),
+        }
+        self.since = now;
+        Ok(())
+    }
+
+    /// FLV tags in one message; their times count from the first one's.
+    fn aggregate(&mut self, timestamp: u32, mut payload: Bytes, now: Instant) -> Result<(), Ended> {
+        let mut first = None;
+        while payload.len() >= 11 {
+            let head = payload.split_to(11);
+            let length = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+            if payload.len() < length {
+                return Err(Ended::Protocol("an aggregate message is cut short".into()));
+            }
+            let time = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
+            let first = *first.get_or_insert(time);
+            let dts = self.clock.micros(timestamp.wrapping_add(time.wrapping_sub(first)));
+            let frame = demux::tag(&head, payload.split_to(length));
+            let frame = frame.map(|f| f.at(dts));
+            self.keep(frame, now)?;
+            payload = payload.slice(payload.len().min(4)..);
+        }
+        Ok(())
+    }
+}
+
+/// A data message without the `@setDataFrame` that encoders put before what they want kept.
+fn data(dts: i64, payload: Bytes) -> Result<Frame, NoFrame> {
+    let payload = match amf0::leading_str(&payload) {
+        Some(("@setDataFrame", rest)) => payload.slice_ref(rest),
+        Some(("@clearDataFrame", _)) | None => return Err(NoFrame::Nothing),
+        Some(_) => payload,
+    };
+    if payload.is_empty() { Err(NoFrame::Nothing) } else { Ok(Frame::data(dts, payload)) }
+}

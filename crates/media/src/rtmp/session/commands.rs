@@ -1,0 +1,102 @@
+//! The commands of an RTMP session: connect, publish, play and what clients say around them.
+
+use std::time::Instant;
+
+use super::super::amf0::{self, Value};
+use super::super::ask::ask;
+use super::super::message::{self as msg, CHUNK, STREAM};
+use super::{Event, Phase, Session, WINDOW};
+use crate::ended::Ended;
+
+impl Session {
+    pub(super) fn command(&mut self, payload: &[u8], now: Instant) -> Result<Option<Event>, Ended> {
+        let values = amf0::read_all(payload)?;
+        let text = |i: usize| values.get(i).and_then(Value::as_str).unwrap_or("");
+        let flag = |i: usize| values.get(i).and_then(Value::as_bool).unwrap_or(true);
+        let transaction = values.get(1).and_then(Value::as_f64).unwrap_or(0.0);
+        let name = text(0);
+        if self.phase == Phase::Open && name != "connect" {
+            return Err(Ended::Protocol("a command before connect".into()));
+        }
+        match name {
+            "connect" if self.phase == Phase::Open => {
+                let object = values.get(2).unwrap_or(&Value::Null);
+                let property = |name| object.get(name).and_then(Value::as_str).unwrap_or("").to_string();
+                (self.app, self.tc_url) = (property("app"), property("tcUrl"));
+                self.connected(transaction);
+                self.enter(Phase::Idle, now);
+            }
+            "createStream" => self.result(transaction, f64::from(STREAM).into()),
+            "getStreamLength" => self.result(transaction, 0.0.into()),
+            "publish" | "play" if self.phase == Phase::Idle => {
+                return self.asked(name == "publish", text(3), now);
+            }
+            "publish" | "play" => return Err(Ended::Protocol(format!("{name} at the wrong time"))),
+            "deleteStream" | "closeStream" | "FCUnpublish" => return Ok(self.stop(now)),
+            "pause" if self.phase == Phase::Playing => {
+                let (code, text) = match flag(3) {
+                    true => ("NetStream.Pause.Notify", "paused"),
+                    false => ("NetStream.Unpause.Notify", "going on"),
+                };
+                msg::status(&mut self.out, "status", code, text);
+                return Ok(Some(Event::Pause(flag(3))));
+            }
+            "receiveAudio" if self.phase == Phase::Playing => {
+                return Ok(Some(Event::ReceiveAudio(flag(3))));
+            }
+            "receiveVideo" if self.phase == Phase::Playing => {
+                return Ok(Some(Event::ReceiveVideo(flag(3))));
+            }
+            "FCSubscribe" => {
+                let info = [("level", "status".into()), ("code", "NetStream.Play.Start".into())].into();
+                msg::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);
+            }
+            "_result" | "_error" | "onStatus" => {}
+            // releaseStream, FCPublish, _checkbw and whatever else clients call before they get to the point.
+            _ if transaction > 0.0 => self.result(transaction, Value::Null),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn connected(&mut self, transaction: f64) {
+        msg::number(&mut self.out, msg::WINDOW_SIZE, WINDOW);
+        msg::peer_bandwidth(&mut self.out, WINDOW);
+        msg::number(&mut self.out, msg::SET_CHUNK_SIZE, CHUNK as u32);
+        let server = [("fmsVer", "FMS/3,5,7,7009".into()), ("capabilities", 31.0.into()), ("mode", 1.0.into())].into();
+        let info = [
+            ("level", "status".into()),
+            ("code", "NetConnection.Connect.Success".into()),
+            ("description", "connected".into()),
+            ("objectEncoding", 0.0.into()),
+        ];
+        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), server, info.into()]);
+    }
+
+    fn result(&mut self, transaction: f64, value: Value) {
+        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), Value::Null, value]);
+    }
+
+    fn asked(&mut self, publish: bool, name: &str, now: Instant) -> Result<Option<Event>, Ended> {
+        self.enter(if publish { Phase::AskingPublish } else { Phase::AskingPlay }, now);
+        match ask(&self.app, &self.tc_url, name) {
+            Ok(ask) => Ok(Some(if publish { Event::Publish(ask) } else { Event::Play(ask) })),
+            Err(why) => {
+                let why = Ended::Refused(why.into());
+                self.reject(&why, now);
+                Err(why)
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant) -> Option<Event> {
+        let busy = !matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Idle);
+        if self.phase == Phase::Publishing {
+            msg::status(&mut self.out, "status", "NetStream.Unpublish.Success", "publishing ended");
+        }
+        busy.then(|| {
+            self.enter(Phase::Idle, now);
+            Event::Stopped
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The parts of a running server, as calls see them.
+
+use std::sync::Arc;
+
+use media::hub::Hub;
+use media::request::Requests;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::http::Cors;
+use crate::identity::Identity;
+use crate::live::{Live, Urls};
+use crate::logs::Logs;
+use crate::operator::Operators;
+use crate::rooms::Rooms;
+use crate::sessions::Sessions;
+
+/// The whole server.
+pub struct App {
+    /// What was configured.
+    pub settings: Settings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// User signatures.
+    pub identity: Identity,
+    /// Session tokens.
+    pub sessions: Sessions,
+    /// Operators.
+    pub operators: Operators,
+    /// Push and play URLs.
+    pub urls: Arc<Urls>,
+    /// The live service.
+    pub live: Arc<dyn Live>,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// Streams of the media server in this process.
+    pub hub: Hub,
+    /// Asks the gate for permission to play.
+    pub requests: Requests,
+    /// Log files.
+    pub logs: Logs,
+    /// Cross-origin headers.
+    pub cors: Cors,
+}

@@ -1,0 +1,165 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use room::UserId;
+use sign::usersig::v1;
+
+use crate::clock::{Clock, System};
+use crate::config::{DEFAULT_FILE, Settings};
+use crate::identity::Identity;
+use crate::keys;
+use crate::live::{Base, Scheme, Urls};
+use crate::start::Server;
+
+/// The backend of live streams and video rooms: rooms, signatures, media and chat in one process.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Settings; without it, development mode on this machine.
+    #[arg(long, short, global = true, env = "ROOMSERVICE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve (what happens without a command).
+    Serve,
+    /// Say what is wrong with the settings, or print them without secrets.
+    CheckConfig,
+    /// Print every setting with its default, as a file to start from.
+    DefaultConfig,
+    /// Print fresh keys for a configuration file.
+    Keygen,
+    /// Print a user signature.
+    Usersig {
+        /// The user.
+        #[arg(long)]
+        user: String,
+    },
+    /// Print a signed push URL.
+    PushUrl {
+        /// The user who pushes.
+        #[arg(long)]
+        user: String,
+        /// The room, for the stable stream of a user in it.
+        #[arg(long)]
+        room: Option<String>,
+        /// The host that the URL leads to.
+        #[arg(long, default_value = "localhost")]
+        host: String,
+    },
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("roomservice: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    let command = arguments.command.unwrap_or(Command::Serve);
+    if let Command::DefaultConfig = command {
+        print!("{DEFAULT_FILE}");
+        return Ok(());
+    }
+    if let Command::Keygen = command {
+        return keygen();
+    }
+    let variables = std::env::vars().filter(|(name, _)| name != "ROOMSERVICE_CONFIG");
+    let mut settings = Settings::load(arguments.config.as_deref(), variables).map_err(|e| e.to_string())?;
+    match command {
+        Command::Serve => serve(settings),
+        Command::CheckConfig => check(&settings),
+        Command::Usersig { user } => {
+            keys::complete(&mut settings).map_err(|e| e.to_string())?;
+            let user = UserId::parse(&user).map_err(|e| format!("--user: {e:?}"))?;
+            let identity = Identity::new(settings.im)?;
+            println!("{}", identity.sign(&user, System.now()).map_err(|e| e.to_string())?);
+            Ok(())
+        }
+        Command::PushUrl { user, room, host } => {
+            keys::complete(&mut settings).map_err(|e| e.to_string())?;
+            push_url(&settings, &user, room.as_deref(), &host)
+        }
+        Command::DefaultConfig | Command::Keygen => Ok(()),
+    }
+}
+
+fn push_url(settings: &Settings, user: &str, room: Option<&str>, host: &str) -> Result<(), String> {
+    let user = UserId::parse(user).map_err(|e| format!("--user: {e:?}"))?;
+    let room = room.map(room::RoomId::parse).transpose().map_err(|e| format!("--room: {e:?}"))?;
+    let urls = Urls::new(&settings.live, settings.rtmp.listen.port());
+    let stream = urls
+        .stream(room.as_ref(), &user, (sign::fresh_id() & 0xffff) as u16)
+        .map_err(|e| format!("no stream name: {e:?}"))?;
+    println!("{}", urls.push(&Base { scheme: Scheme::Http, authority: host }, &stream, System.now()));
+    Ok(())
+}
+
+fn keygen() -> Result<(), String> {
+    let pair = v1::PrivateKey::generate_p256();
+    println!("# Version 2 user signatures, push URLs, session tokens, an operator's key:");
+    println!("im.secretKey = \"{}\"", sign::generate_secret().expose());
+    println!("live.pushSecretKey = \"{}\"", sign::generate_secret().expose());
+    println!("sessions.secret = \"{}\"", sign::generate_secret().expose());
+    println!("operator.keys = [\"{}\"]", sign::generate_secret().expose());
+    println!("# Version 1 user signatures, only for apps that sign them:");
+    println!("im.privateKey = \"\"\"\n{}\"\"\"", pair.private_pem.expose());
+    println!("im.publicKey = \"\"\"\n{}\"\"\"", pair.public_pem);
+    Ok(())
+}
+
+fn check(settings: &Settings) -> Result<(), String> {
+    let mut problems = settings.problems();
+    problems.extend(Identity::new(settings.im.clone()).err());
+    if !problems.is_empty() {
+        return Err(format!("the settings do not fit:\n{}", problems.join("\n")));
+    }
+    print!("{}", toml::to_string(settings).map_err(|e| e.to_string())?);
+    println!("# The settings fit.");
+    Ok(())
+}
+
+fn serve(settings: Settings) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let server = Server::start(settings).await.map_err(|e| e.to_string())?;
+        greet(&server);
+        wait_for_signal().await.map_err(|e| e.to_string())?;
+        tracing::info!("stopping");
+        server.stop().await;
+        Ok(())
+    })
+}
+
+fn greet(server: &Server) {
+    let settings = &server.app.settings;
+    let http = server.http;
+    println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
+    println!("  calls      http://{http}/weapp/");
+    println!("  logs       http://{http}/weapp/utils/logfilelist");
+    if let Some(rtmp) = server.rtmp {
+        println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
+    }
+    println!("  data       {}", settings.data_dir.display());
+}
+
+async fn wait_for_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! Settings: one TOML file, `ROOMSERVICE_SECTION__KEY` variables over it, defaults under it.
+//! Each section's struct stands beside its consumer; this file only puts them together and checks them.
+
+mod env;
+mod hidden;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use hidden::Hidden;
+
+/// How much a server trusts its surroundings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Loopback only, keys made on first start, demo pages and `get_login_info` open.
+    #[default]
+    Development,
+    /// Own secrets, TLS here or at a proxy, operator calls behind operator keys.
+    Production,
+}
+
+/// Everything that can be set. Unknown keys are errors that name the line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `development` or `production`.
+    pub mode: Mode,
+    /// Where generated keys, logs and (later) state are kept.
+    pub data_dir: PathBuf,
+    /// The HTTP server.
+    pub http: crate::http::Settings,
+    /// The RTMP server.
+    pub rtmp: crate::gate::Settings,
+    /// Push and play URLs.
+    pub live: crate::live::Settings,
+    /// User signatures.
+    pub im: crate::identity::Settings,
+    /// Chat.
+    pub chat: crate::chat::Settings,
+    /// Rules of rooms.
+    pub rooms: crate::rooms::Settings,
+    /// Session tokens.
+    pub sessions: crate::sessions::Settings,
+    /// Operators.
+    pub operator: crate::operator::Settings,
+    /// Log files.
+    pub logs: crate::logs::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Development,
+            data_dir: "./data".into(),
+            http: Default::default(),
+            rtmp: Default::default(),
+            live: Default::default(),
+            im: Default::default(),
+            chat: Default::default(),
+            rooms: Default::default(),
+            sessions: Default::default(),
+            operator: Default::default(),
+            logs: Default::default(),
+        }
+    }
+}
+
+/// The file that documents every setting with its default.
+pub const DEFAULT_FILE: &str = include_str!("../../../roomservice.toml");
+
+/// Why there are no settings to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML, or has unknown or mistyped settings. The text names line and key.
+    #[error("{path}: {text}")]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        text: String,
+    },
+    /// A variable names no setting or its value has the wrong type.
+    #[error("environment variable {name}: {text}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong.
+        text: String,
+    },
+    /// The settings contradict each other or the mode. One line each.
+    #[error("{}", .0.join("\n"))]
+    Unfit(Vec<String>),
+}
+
+impl Settings {
+    /// Reads the file (none: defaults) and the variables.
+    ///
+    /// # Errors
+    /// [`Error`], naming file and line or the variable.
+    pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => {
+                std::fs::read_to_string(path).map_err(|cause| Error::Unreadable { path: path.to_path_buf(), cause })?
+            }
+        };
+        let path = file.unwrap_or(Path::new("(defaults)"));
+        let wrong = |e: toml::de::Error| Error::Wrong { path: path.to_path_buf(), text: e.to_string() };
+        let settings: Self = toml::from_str(&text).map_err(wrong)?;
+        let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+        env::apply(settings, table, variables)
+    }
+
+    /// What keeps a server from starting with these settings, one line each; empty if nothing does.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut listens = vec![("http.listen", self.http.listen)];
+        listens.extend(self.rtmp.enabled.then_some(("rtmp.listen", self.rtmp.listen)));
+        match self.mode {
+            Mode::Development => {
+                for (name, address) in listens.into_iter().filter(|(_, a): &(_, SocketAddr)| !a.ip().is_loopback()) {
+                    found.push(format!(
+                        "{name} = \"{address}\": development mode serves this machine only; use a loopback address, or mode = \"production\""
+                    ));
+                }
+            }
+            Mode::Production => self.production(&mut found),
+        }
+        self.rooms.problems(&mut found);
+        self.live.problems(&mut found);
+        found
+    }
+
+    fn production(&self, found: &mut Vec<String>) {
+        if !self.http.tls_by_proxy && !self.http.listen.ip().is_loopback() {
+            found.push(
+                "http.listen is reachable from other machines without TLS: let a proxy do TLS and set http.tls_by_proxy = true"
+                    .into(),
+            );
+        }
+        let mut secret = |name: &str, value: &Hidden| {
+            if value.expose().len() < 16 {
+                found.push(format!(
+                    "{name} must be a secret of your own of at least 16 characters (`roomservice keygen` makes one)"
+                ));
+            }
+        };
+        secret("sessions.secret", &self.sessions.secret);
+        secret("live.pushSecretKey", &self.live.push_secret_key);
+        for key in &self.operator.keys {
+            secret("operator.keys", key);
+        }
+        if self.im.secret_key.is_empty() && self.im.private_key.is_empty() && self.im.public_key.is_empty() {
+            found.push("im.secretKey or im.privateKey/im.publicKey must be set: without one nobody can log in".into());
+        }
+        if self.im.sdk_app_id == 0 {
+            found.push("im.sdkAppID must be set".into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

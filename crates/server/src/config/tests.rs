@@ -1,0 +1,89 @@
+//! Files, variables, and what does not fit.
+
+use super::*;
+
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Error> {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let n = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("roomservice-config-{}-{n}.toml", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    let loaded = Settings::load(Some(&path), variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+    std::fs::remove_file(path).unwrap();
+    loaded
+}
+
+#[test]
+fn the_documented_file_is_the_default() {
+    let documented: toml::Table = toml::from_str(DEFAULT_FILE).unwrap();
+    let defaults = toml::Table::try_from(Settings::default()).unwrap();
+    assert_eq!(documented, defaults, "roomservice.toml names every setting with its default");
+    // Every setting has a comment above it.
+    let mut before = "";
+    for line in DEFAULT_FILE.lines() {
+        if line.contains(" = ") && !line.starts_with('#') {
+            assert!(before.starts_with('#'), "no comment above: {line}");
+        }
+        before = line;
+    }
+}
+
+#[test]
+fn mistakes_name_the_line_and_the_key() {
+    let text = load("[rooms]\nmaxMembers = 4\nmaxMember = 5\n", &[]).unwrap_err().to_string();
+    assert!(text.contains("line 3") && text.contains("maxMember"), "{text}");
+    let text = load("[rooms]\nmaxMembers = \"four\"\n", &[]).unwrap_err().to_string();
+    assert!(text.contains("line 2"), "{text}");
+    let text = Settings::load(Some(Path::new("/no/such/file")), []).unwrap_err().to_string();
+    assert!(text.contains("/no/such/file"), "{text}");
+}
+
+#[test]
+fn variables_lie_over_the_file() {
+    let variables = [
+        ("ROOMSERVICE_HTTP__LISTEN", "127.0.0.1:9"),
+        ("ROOMSERVICE_DATA_DIR", "/tmp/x"),
+        ("ROOMSERVICE_LIVE__PUSHSECRETKEY", "from variable"),
+        ("ROOMSERVICE_ROOMS__HEARTBEATTIMEOUT", "3"),
+        ("ROOMSERVICE_ROOMS__creatorCanDestroyRoom", "true"),
+        ("ROOMSERVICE_OPERATOR__KEYS", "a,b"),
+        ("PATH", "not ours"),
+    ];
+    let settings = load("[live]\npushSecretKey = \"from file\"\nbizid = 8525\n", &variables).unwrap();
+    assert_eq!(settings.http.listen.port(), 9);
+    assert_eq!(settings.data_dir, Path::new("/tmp/x"));
+    assert_eq!((settings.live.push_secret_key.expose(), settings.live.bizid), ("from variable", 8525));
+    assert_eq!(settings.rooms.rules().heartbeat_timeout, 3000);
+    assert!(settings.rooms.creator_can_destroy);
+    assert_eq!(settings.operator.keys.len(), 2);
+    for (name, value) in
+        [("ROOMSERVICE_HTTP__LISTENS", "x"), ("ROOMSERVICE_HTTP", "x"), ("ROOMSERVICE_ROOMS__MAXMEMBERS", "x")]
+    {
+        let text = load("", &[(name, value)]).unwrap_err().to_string();
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn development_stays_on_this_machine() {
+    let settings = load("[http]\nlisten = \"0.0.0.0:5757\"\n", &[]).unwrap();
+    assert!(settings.problems()[0].contains("http.listen"), "{:?}", settings.problems());
+    assert!(Settings::default().problems().is_empty());
+}
+
+#[test]
+fn production_wants_secrets_of_its_own() {
+    let problems = load("mode = \"production\"\nhttp.listen = \"0.0.0.0:80\"\n", &[]).unwrap().problems().join("\n");
+    for name in ["sessions.secret", "live.pushSecretKey", "im.secretKey", "im.sdkAppID", "tls_by_proxy"] {
+        assert!(problems.contains(name), "{name} in {problems}");
+    }
+    let good = "mode = \"production\"\nhttp = { listen = \"0.0.0.0:80\", tls_by_proxy = true }\nsessions.secret = \"0123456789abcdef\"\n\
+        live.pushSecretKey = \"0123456789abcdef\"\nim = { sdkAppID = 1, secretKey = \"0123456789abcdef\" }\n";
+    assert_eq!(load(good, &[]).unwrap().problems(), Vec::<String>::new());
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let settings = load("[im]\nsecretKey = \"hunter2\"\n[operator]\nkeys = [\"hunter2\"]\n", &[]).unwrap();
+    let shown = format!("{settings:?}{}", toml::to_string(&settings).unwrap());
+    assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
+}

@@ -1,0 +1,23 @@
+//! Why an operation did not happen. Text for the client never holds the cause; the log does.
+
+use room::Refusal;
+
+/// The three ways to fail.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The rules say no; asking again changes nothing.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// The chat service did not make the room's group in time.
+    #[error("the chat group could not be made: {0}")]
+    NoGroup(String),
+    /// A neighbour that is needed is away; asking again later may help.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,174 @@
+//! The HTTP server: which path is which call. Every call's own file says what it takes and gives.
+
+mod audience;
+mod body;
+mod call;
+mod connections;
+mod custom;
+mod flv;
+mod login;
+mod mix;
+mod pushers;
+mod reply;
+mod rooms;
+mod urls;
+mod utils;
+mod view;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use call::{Call, RequestId};
+use reply::Reply;
+
+pub use connections::serve;
+
+/// `[http]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who may call from a browser: `*` or one origin; empty: nobody from elsewhere.
+    pub cors: String,
+    /// Largest body of a call, in bytes.
+    pub body_limit: usize,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// Seconds within which a request's head and body must have come.
+    pub read_timeout: u64,
+    /// A proxy in front does TLS: `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.
+    pub tls_by_proxy: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5757)),
+            cors: "*".into(),
+            body_limit: 64 * 1024,
+            max_connections: 50_000,
+            read_timeout: 10,
+            tls_by_proxy: false,
+        }
+    }
+}
+
+/// Everything that is served.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(front))
+        .route("/weapp/{*call}", any(weapp))
+        .route("/live/{file}", get(flv::play))
+        .with_state(app)
+}
+
+async fn front(State(app): State<Arc<App>>) -> Response {
+    let text = format!(
+        "RoomService {} is running.\nPOST /weapp/{{double_room,multi_room,live_room}}/{{call}}, GET /weapp/utils/logfilelist\n{} rooms, {} streams\n",
+        env!("CARGO_PKG_VERSION"),
+        app.rooms.count(),
+        app.hub.len(),
+    );
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// Every call of the room protocol: finds it, reads its body, answers and notes the answer.
+async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
+    let begun = app.clock.now();
+    let id = RequestId::next();
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let found = match call::find(path) {
+        None => Err(StatusCode::NOT_FOUND),
+        Some(_) if parts.method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
+        Some((_, name)) if !name.allows(&parts.method) => Err(StatusCode::METHOD_NOT_ALLOWED),
+        Some(found) => Ok(found),
+    };
+    let reply = match found {
+        Err(status) => Reply::status(status),
+        Ok((kind, name)) => match call::read(&app, &parts, body).await {
+            Err(status) => Reply::status(status),
+            Ok(body) => {
+                let call = Call::new(&app, id, kind, name, &parts, body, begun);
+                // A panic is a defect of ours: it costs this one call and is told with its number.
+                AssertUnwindSafe(call.run()).catch_unwind().await.unwrap_or_else(|_| Reply::internal(id))
+            }
+        },
+    };
+    let took = app.clock.now().since(begun);
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    app.logs.response(
+        begun,
+        format_args!(
+            "{id} {} {} {} {} user={} peer={} {took}ms",
+            parts.method.as_str(),
+            call::loggable(path),
+            reply.status.as_u16(),
+            reply.code,
+            reply.user.as_ref().map_or("-", |u| u.as_str()),
+            peer.map_or_else(|| "-".to_owned(), |p| p.to_string()),
+        ),
+    );
+    if reply.code == reply::INTERNAL {
+        tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
+    }
+    respond(&app, reply)
+}
+
+fn respond(app: &App, reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    }
+    app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
+    response
+}
+
+/// The headers that let a browser call from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Cors(Option<HeaderValue>);
+
+impl Cors {
+    /// From the setting: `*`, an origin, or nothing.
+    ///
+    /// # Errors
+    /// The setting cannot be a header.
+    pub fn new(setting: &str) -> Result<Self, String> {
+        let value = (!setting.is_empty()).then(|| HeaderValue::from_str(setting)).transpose();
+        value.map(Self).map_err(|_| "http.cors holds characters that no origin has".into())
+    }
+
+    /// Adds them; more for an answer to a preflight.
+    pub fn apply(&self, headers: &mut HeaderMap, preflight: bool) {
+        const PREFLIGHT: [(HeaderName, &str); 3] = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, X-Requested-With, If-Match"),
+            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+        ];
+        let Some(origin) = &self.0 else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        if preflight {
+            for (name, value) in PREFLIGHT {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! What is common to all calls: finding them by path, reading query and body, and whose session it is.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode, header};
+use bytes::Bytes;
+use room::{Kind, Millis, RoomId, UserId};
+use serde::Deserialize;
+use sign::stream_url::Query;
+
+use super::body::{self, Text};
+use super::reply::{Fail, Reply, Sent};
+use super::{audience, custom, login, mix, pushers, rooms, urls, utils};
+use crate::app::App;
+use crate::live::{Base, Scheme};
+use crate::sessions::Session;
+
+/// The number under which a request stands in the logs.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(u16, u32);
+
+impl RequestId {
+    /// The next number; the first part differs between starts of the server.
+    pub fn next() -> Self {
+        static START: OnceLock<u16> = OnceLock::new();
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let start = *START.get_or_init(|| (sign::fresh_id() & 0xffff) as u16);
+        Self(start, NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}-{:06x}", self.0, self.1)
+    }
+}
+
+/// Which call a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    Login,
+    Logout,
+    GetPushUrl,
+    CreateRoom,
+    AddPusher,
+    GetPushers,
+    GetRoomList,
+    Heartbeat,
+    DeletePusher,
+    DestroyRoom,
+    AddAudience,
+    DeleteAudience,
+    GetAudiences,
+    SetCustomField,
+    GetCustomInfo,
+    MergeStream,
+    GetLoginInfo,
+    GetTestPushUrl,
+    GetTestRtmpAccUrl,
+    CheckConfig,
+    LogFileList,
+    GetLogFile,
+    Report,
+}
+
+impl Name {
+    /// Whether the call is made this way. Room calls are posted, `utils` are got; those may be posted too,
+    /// as some clients do.
+    pub fn allows(self, method: &Method) -> bool {
+        match self {
+            Self::GetLoginInfo
+            | Self::GetTestPushUrl
+            | Self::GetTestRtmpAccUrl
+            | Self::CheckConfig
+            | Self::LogFileList
+            | Self::GetLogFile => method == Method::GET || method == Method::POST || method == Method::HEAD,
+            _ => method == Method::POST,
+        }
+    }
+}
+
+/// The call that a path names, and the kind of room in it. The whole table of the protocol.
+pub fn find(path: &str) -> Option<(Option<Kind>, Name)> {
+    let (kind, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
+    let kind = match kind {
+        "double_room" => Kind::Double,
+        "multi_room" => Kind::Multi,
+        "live_room" => Kind::Live,
+        "utils" => return Some((None, find_util(call)?)),
+        _ => return None,
+    };
+    let live = kind == Kind::Live;
+    let name = match call {
+        "login" => Name::Login,
+        "logout" => Name::Logout,
+        "get_push_url" | "get_anchor_url" => Name::GetPushUrl,
+        "create_room" => Name::CreateRoom,
+        "add_pusher" | "add_anchor" => Name::AddPusher,
+        "get_pushers" | "get_anchors" => Name::GetPushers,
+        "get_room_list" => Name::GetRoomList,
+        "pusher_heartbeat" | "anchor_heartbeat" => Name::Heartbeat,
+        "delete_pusher" | "delete_anchor" => Name::DeletePusher,
+        "destroy_room" => Name::DestroyRoom,
+        "add_audience" if live => Name::AddAudience,
+        "delete_audience" if live => Name::DeleteAudience,
+        "get_audiences" if live => Name::GetAudiences,
+        "set_custom_field" if live => Name::SetCustomField,
+        "get_custom_info" if live => Name::GetCustomInfo,
+        "merge_stream" if live => Name::MergeStream,
+        _ => return None,
+    };
+    Some((Some(kind), name))
+}
+
+fn find_util(call: &str) -> Option<Name> {
+    Some(match call {
+        "get_login_info" => Name::GetLoginInfo,
+        "get_test_pushurl" => Name::GetTestPushUrl,
+        "get_test_rtmpaccurl" => Name::GetTestRtmpAccUrl,
+        "check_config" => Name::CheckConfig,
+        "logfilelist" => Name::LogFileList,
+        "getlogfile" => Name::GetLogFile,
+        "report" => Name::Report,
+        _ => return None,
+    })
+}
+
+/// A path as it may stand in a log: known ones as they are, others cut.
+pub fn loggable(path: &str) -> &str {
+    let end = path.char_indices().nth(128).map_or(path.len(), |(at, _)| at);
+    &path[..end]
+}
+
+/// Reads the body, bounded in size and time.
+pub async fn read(app: &App, parts: &Parts, body: Body) -> Result<Bytes, StatusCode> {
+    let limit = app.settings.http.body_limit;
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|n| n > limit) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
+        return Ok(Bytes::new());
+    }
+    let within = std::time::Duration::from_secs(app.settings.http.read_timeout);
+    match tokio::time::timeout(within, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// One call with everything it came with.
+pub struct Call<'a> {
+    /// The server.
+    pub app: &'a App,
+    /// Its number in the logs.
+    pub id: RequestId,
+    /// When it came.
+    pub now: Millis,
+    kind: Option<Kind>,
+    name: Name,
+    parts: &'a Parts,
+    body: Result<Bytes, Fail>,
+}
+
+/// What a call that needs a session works with.
+pub struct Member<'a> {
+    /// The call.
+    pub call: &'a Call<'a>,
+    /// The kind of room in its path.
+    pub kind: Kind,
+    /// Who calls.
+    pub session: Session,
+}
+
+/// The fields that nearly every body has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ids<'a> {
+    #[serde(rename = "userID", borrow, default)]
+    user: Option<Text<'a>>,
+}
+
+impl<'a> Call<'a> {
+    /// Takes it together.
+    pub fn new(
+        app: &'a App,
+        id: RequestId,
+        kind: Option<Kind>,
+        name: Name,
+        parts: &'a Parts,
+        body: Bytes,
+        now: Millis,
+    ) -> Self {
+        Self { app, id, now, kind, name, parts, body: body::to_json(&parts.headers, body) }
+    }
+
+    /// Answers it.
+    pub async fn run(&self) -> Reply {
+        match self.kind {
+            None => Reply::from_sent(utils::run(self, self.name).await, None),
+            Some(kind) if self.name == Name::Login => {
+                let _ = kind;
+                login::login(self)
+            }
+            Some(kind) => match self.session() {
+                Err(fail) => Reply::from_sent(Err(fail), None),
+                Ok(session) => {
+                    let user = session.user.clone();
+                    let member = Member { call: self, kind, session };
+                    Reply::from_sent(member.run(self.name).await, Some(user))
+                }
+            },
+        }
+    }
+
+    /// The query, each name once.
+    pub fn query(&self) -> Result<Query<'_>, Fail> {
+        Query::parse(self.parts.uri.query().unwrap_or_default()).map_err(|e| Fail::malformed(&e))
+    }
+
+    /// The body's fields, whichever way they are encoded.
+    pub fn body<'b, T: Deserialize<'b>>(&'b self) -> Result<T, Fail> {
+        body::parse(self.body.as_ref().map_err(Fail::clone)?)
+    }
+
+    /// The address that the client reached us by.
+    pub fn base(&self) -> Base<'_> {
+        base(self.app, self.parts)
+    }
+
+    fn session(&self) -> Result<Session, Fail> {
+        let query = self.query()?;
+        let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {
+            return Err(Fail::unauthorised("userID and token are needed in the query"));
+        };
+        self.app.sessions.check(user, token, self.now).map_err(|why| Fail::unauthorised(&why.to_string()))
+    }
+
+    /// Whether an operator calls, by `Authorization: Bearer KEY`.
+    pub fn is_operator(&self) -> bool {
+        let bearer = |h: &'a axum::http::HeaderValue| h.to_str().ok()?.strip_prefix("Bearer ");
+        self.app.operators.admit(self.parts.headers.get(header::AUTHORIZATION).and_then(bearer))
+    }
+}
+
+/// The address that a client reached us by.
+pub fn base<'a>(app: &App, parts: &'a Parts) -> Base<'a> {
+    let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
+    let proxied = app.settings.http.tls_by_proxy;
+    let forwarded = |name: &str| proxied.then(|| text(name)).flatten();
+    let authority =
+        forwarded("x-forwarded-host").or_else(|| text("host")).or_else(|| parts.uri.authority().map(|a| a.as_str()));
+    // What is put into URLs must be a host: anything else could break out of them.
+    let is_host = |h: &&str| h.len() <= 255 && h.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    let scheme = if forwarded("x-forwarded-proto") == Some("https") { Scheme::Https } else { Scheme::Http };
+    Base { scheme, authority: authority.filter(is_host).filter(|h| !h.is_empty()).unwrap_or("localhost") }
+}
+
+impl Member<'_> {
+    async fn run(&self, name: Name) -> Sent {
+        match name {
+            Name::Logout => login::logout(self),
+            Name::GetPushUrl => urls::get_push_url(self),
+            Name::CreateRoom => rooms::create_room(self).await,
+            Name::DestroyRoom => rooms::destroy_room(self).await,
+            Name::GetRoomList => rooms::get_room_list(self).await,
+            Name::AddPusher => pushers::add_pusher(self).await,
+            Name::GetPushers => pushers::get_pushers(self).await,
+            Name::DeletePusher => pushers::delete_pusher(self).await,
+            Name::Heartbeat => pushers::heartbeat(self).await,
+            Name::AddAudience => audience::add_audience(self).await,
+            Name::DeleteAudience => audience::delete_audience(self).await,
+            Name::GetAudiences => audience::get_audiences(self).await,
+            Name::SetCustomField => custom::set_custom_field(self).await,
+            Name::GetCustomInfo => custom::get_custom_info(self).await,
+            Name::MergeStream => mix::merge_stream(self).await,
+            _ => Err(Fail::malformed("not a room call")),
+        }
+    }
+
+    /// The caller, who must also be the `userID` that the body names.
+    pub fn actor(&self, named: Option<&Text<'_>>) -> Result<&UserId, Fail> {
+        let named = named.ok_or_else(|| Fail::missing("userID"))?;
+        if named.as_str() == self.session.user.as_str() {
+            return Ok(&self.session.user);
+        }
+        // Malformed before unauthorised: the message should name what is wrong.
+        UserId::parse(named.as_str())?;
+        Err(Fail::unauthorised("userID of the body is not the session's user"))
+    }
+
+    /// A room id of the body.
+    pub fn room(&self, named: Option<&Text<'_>>) -> Result<RoomId, Fail> {
+        Ok(RoomId::parse(named.map(Text::as_str).unwrap_or_default())?)
+    }
+
+    /// Refuses a body that names somebody else, where naming anybody is optional.
+    pub fn no_other(&self) -> Result<(), Fail> {
+        let ids: Ids<'_> = self.call.body()?;
+        ids.user.map_or(Ok(()), |user| self.actor(Some(&user)).map(drop))
+    }
+}

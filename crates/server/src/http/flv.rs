@@ -1,0 +1,91 @@
+//! `GET /live/{stream}.flv`, plain or over WebSocket: an HTTP-FLV player.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use media::flv::{self, Player};
+use media::hub::Reader;
+use media::request::{Query, What};
+use media::{Ended, Protocol, StreamName};
+
+use crate::app::App;
+
+/// Plays a stream, if the query permits it.
+pub async fn play(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(file): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let upgrade = match parts.headers.contains_key(header::UPGRADE) {
+        true => WebSocketUpgrade::from_request_parts(&mut parts, &app).await.ok(),
+        false => None,
+    };
+    let mut response = match open(&app, peer, &file, query, upgrade.is_some()).await {
+        Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
+        Ok(reader) => match upgrade {
+            Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader))),
+            None => stream(Player::new(reader)),
+        },
+    };
+    app.cors.apply(response.headers_mut(), false);
+    response
+}
+
+async fn open(app: &App, peer: SocketAddr, file: &str, query: Option<String>, ws: bool) -> Result<Reader, StatusCode> {
+    let stream = file.strip_suffix(".flv").ok_or(StatusCode::NOT_FOUND)?;
+    let stream = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
+    let protocol = if ws { Protocol::WsFlv } else { Protocol::HttpFlv };
+    let what =
+        What { stream: stream.clone(), app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
+    let options = app.requests.play(what).await.map_err(|why| match why {
+        Ended::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    })?;
+    app.hub.wait(&stream, protocol, options.pace, options.start, options.wait).await.map_err(|_| StatusCode::NOT_FOUND)
+}
+
+fn stream(player: Player) -> Response {
+    let mut response = Response::new(Body::new(FlvBody(player)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(flv::CONTENT_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx in front must hand it on at once.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+struct FlvBody(Player);
+
+impl hyper::body::Body for FlvBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_next(cx).map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+async fn over_websocket(mut socket: WebSocket, mut player: Player) {
+    loop {
+        tokio::select! {
+            block = player.next() => match block {
+                Some(bytes) => if socket.send(Message::Binary(bytes)).await.is_err() { return },
+                None => break,
+            },
+            said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },
+        }
+    }
+    let _ = socket.send(Message::Close(None)).await;
+}

@@ -1,0 +1,99 @@
+//! `add_pusher`, `get_pushers`, `delete_pusher`, `pusher_heartbeat`.
+
+use serde::{Deserialize, Serialize};
+
+use super::body::{Number, Text};
+use super::call::Member;
+use super::reply::{Fail, Sent, done, success};
+use super::view::RoomView;
+use crate::error::Error;
+use room::{LeaveReason, NewPusher, Refusal, RoomId};
+
+#[derive(Deserialize)]
+struct Add<'a> {
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "userName", borrow, default)]
+    user_name: Option<Text<'a>>,
+    #[serde(rename = "userAvatar", borrow, default)]
+    user_avatar: Option<Text<'a>>,
+    #[serde(rename = "pushURL", borrow, default)]
+    push_url: Option<Text<'a>>,
+    #[serde(rename = "roomInfo", borrow, default)]
+    room_info: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    #[serde(rename = "roomID")]
+    room_id: &'a RoomId,
+}
+
+/// Enters a room with a stream, making the room where it does not exist.
+pub async fn add_pusher(member: &Member<'_>) -> Sent {
+    let body: Add<'_> = member.call.body()?;
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
+    let push_url = body.push_url.ok_or_else(|| Fail::missing("pushURL"))?;
+    let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
+    let (name, avatar) = (text(&body.user_name), text(&body.user_avatar));
+    let app = member.call.app;
+    let stream = app
+        .urls
+        .check_push_url(push_url.as_str(), &room, user, member.call.now)
+        .map_err(|why| Fail::malformed(&format_args!("pushURL: {why}")))?;
+    let new = NewPusher {
+        room: &room,
+        kind: member.kind,
+        user,
+        name: &name,
+        avatar: &avatar,
+        stream: &stream,
+        info: body.room_info.as_ref().map(Text::as_str),
+    };
+    if app.rooms.add_pusher(&new).await? { success(&Made { room_id: &room }) } else { done() }
+}
+
+#[derive(Deserialize)]
+struct Ids<'a> {
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "roomStatusCode", default)]
+    status: Option<Number>,
+}
+
+/// A room and who pushes in it.
+pub async fn get_pushers(member: &Member<'_>) -> Sent {
+    let body: Ids<'_> = member.call.body()?;
+    let id = member.room(body.room_id.as_ref())?;
+    let lens = member.lens();
+    let mut sent = Err(Refusal::NoRoom.into());
+    let see = &mut |room: &room::Room, viewers| sent = success(&RoomView { room, viewers, lens, detailed: true });
+    member.call.app.rooms.see(member.kind, &id, see).await?;
+    sent
+}
+
+/// Leaves a room.
+pub async fn delete_pusher(member: &Member<'_>) -> Sent {
+    let body: Ids<'_> = member.call.body()?;
+    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    match member.call.app.rooms.delete_pusher(member.kind, &room, user, LeaveReason::Quit).await {
+        Ok(()) => done(),
+        Err(Error::Refused(Refusal::NotMember)) => {
+            Err(Fail::from(Refusal::NotMember).saying("退出房间失败，不是房间成员"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that a pusher is still there.
+pub async fn heartbeat(member: &Member<'_>) -> Sent {
+    let body: Ids<'_> = member.call.body()?;
+    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    member.call.app.rooms.heartbeat(&room, user, body.status.map(|Number(n)| n)).await?;
+    done()
+}

@@ -1,0 +1,222 @@
+//! Answers: the only file with wire codes and the texts that clients show.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use axum::http::StatusCode;
+use room::{Refusal, UserId};
+use serde::Serialize;
+use serde_json::json;
+
+use super::call::RequestId;
+use crate::error::Error;
+
+/// The code of a defect of ours.
+pub const INTERNAL: i32 = -1;
+const MALFORMED: i32 = 1;
+const NO_ROOM: i32 = 3;
+const LOGIN_INCOMPLETE: i32 = 4;
+const NOT_MEMBER: i32 = 5;
+const NO_GROUP: i32 = 6;
+const UNAUTHORISED: i32 = 7;
+const TOO_LONG: i32 = 10;
+const EXISTS: i32 = 11;
+const FULL: i32 = 5001;
+
+/// The message of every success.
+const OK: &str = "请求成功";
+
+/// A call's outcome: a whole JSON object, or why not.
+pub type Sent = Result<Vec<u8>, Fail>;
+
+/// Why a call failed, as the client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fail {
+    /// The wire code.
+    pub code: i32,
+    /// What is wrong; never holds a cause that is not the client's.
+    pub message: Cow<'static, str>,
+    /// A room id that the answer carries all the same.
+    pub room: Option<String>,
+    /// The HTTP status, if it is not 200.
+    pub status: StatusCode,
+}
+
+impl Fail {
+    fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), room: None, status: StatusCode::OK }
+    }
+
+    /// Parameters are malformed.
+    pub fn malformed(why: &(impl Display + ?Sized)) -> Self {
+        Self::new(MALFORMED, format!("参数错误: {why}"))
+    }
+
+    /// A parameter is missing.
+    pub fn missing(field: &str) -> Self {
+        Self::new(MALFORMED, format!("缺少参数: {field}"))
+    }
+
+    /// A text is not JSON that must be.
+    pub fn not_json(field: &str) -> Self {
+        Self::new(TOO_LONG, format!("{field} 不是 JSON"))
+    }
+
+    /// A login parameter is missing.
+    pub fn login_incomplete(field: &str) -> Self {
+        Self::new(LOGIN_INCOMPLETE, format!("缺少登录参数: {field}"))
+    }
+
+    /// Who calls is not who they say, or not allowed.
+    pub fn unauthorised(why: &str) -> Self {
+        Self::new(UNAUTHORISED, format!("鉴权失败: {why}"))
+    }
+
+    /// There is no such thing, or none that may be seen.
+    pub fn not_found() -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..Self::new(MALFORMED, "没有这样的文件") }
+    }
+
+    /// The answer names this room.
+    pub fn with_room(mut self, room: &str) -> Self {
+        self.room = Some(room.to_owned());
+        self
+    }
+
+    /// Another text for the same code.
+    pub fn saying(mut self, message: &'static str) -> Self {
+        self.message = message.into();
+        self
+    }
+}
+
+impl From<Refusal> for Fail {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Missing { field } => Self::missing(field),
+            Refusal::TooLong { field, max } => Self::new(
+                if matches!(field, "roomID" | "userID") { MALFORMED } else { TOO_LONG },
+                format!("{field} 超出长度限制: 最多 {max} 字节"),
+            ),
+            Refusal::BadCharacter { field } => {
+                Self::malformed(&format_args!("{field} 只能包含可打印的 ASCII 字符, 不含空格和引号"))
+            }
+            Refusal::NotANumber => Self::malformed("value: 不是数字的字段不能 inc 或 dec"),
+            Refusal::TooManyFields { max } => Self::new(TOO_LONG, format!("自定义字段超出数量限制: 最多 {max} 个")),
+            Refusal::NoRoom => Self::new(NO_ROOM, "请求的房间不存在"),
+            Refusal::RoomExists => Self::new(EXISTS, "房间已经存在"),
+            Refusal::NotCreator => Self::new(NO_ROOM, "不是房间主人，无法销毁房间"),
+            Refusal::NotMember => Self::new(NOT_MEMBER, "不是房间成员"),
+            Refusal::Full => Self::new(FULL, "超出房间人数上限"),
+            Refusal::AudienceListFull => Self::new(FULL, "观众列表已满"),
+        }
+    }
+}
+
+impl From<Error> for Fail {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            Error::NoGroup(cause) => {
+                tracing::warn!(cause, "a room's chat group could not be made");
+                Self::new(NO_GROUP, "聊天室创建失败")
+            }
+            Error::Unavailable(cause) => {
+                tracing::warn!(cause, "a neighbour is away");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE, ..Self::new(INTERNAL, "服务暂不可用，请稍后重试")
+                }
+            }
+        }
+    }
+}
+
+/// An answer, ready to be sent and noted.
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The wire code.
+    pub code: i32,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Its type.
+    pub content_type: &'static str,
+    /// Who called, if that is certain.
+    pub user: Option<UserId>,
+}
+
+const JSON: &str = "application/json; charset=utf-8";
+
+impl Reply {
+    /// The answer to a call.
+    pub fn from_sent(sent: Sent, user: Option<UserId>) -> Self {
+        match sent {
+            Ok(body) => {
+                let content_type = match body.first() {
+                    Some(b'{') => JSON,
+                    Some(b'<') => "text/html; charset=utf-8",
+                    _ => "text/plain; charset=utf-8",
+                };
+                Self { status: StatusCode::OK, code: 0, body, content_type, user }
+            }
+            Err(fail) => {
+                let mut body = json!({ "code": fail.code, "message": fail.message });
+                if let Some(room) = &fail.room {
+                    body["roomID"] = room.as_str().into();
+                }
+                Self {
+                    status: fail.status,
+                    code: fail.code,
+                    body: body.to_string().into_bytes(),
+                    content_type: JSON,
+                    user,
+                }
+            }
+        }
+    }
+
+    /// An answer to what is not of this protocol.
+    pub fn status(status: StatusCode) -> Self {
+        let message = status.canonical_reason().unwrap_or_default();
+        let body = if status == StatusCode::NO_CONTENT {
+            Vec::new()
+        } else {
+            json!({ "code": MALFORMED, "message": message }).to_string().into_bytes()
+        };
+        Self { status, code: i32::from(status.as_u16()), body, content_type: JSON, user: None }
+    }
+
+    /// The answer after a defect of ours.
+    pub fn internal(id: RequestId) -> Self {
+        let body = json!({ "code": INTERNAL, "message": format!("服务器内部错误 ({id})") }).to_string().into_bytes();
+        Self { status: StatusCode::OK, code: INTERNAL, body, content_type: JSON, user: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Success<'a, T> {
+    code: i32,
+    message: &'static str,
+    #[serde(flatten)]
+    fields: &'a T,
+}
+
+/// A success with fields at the top level.
+pub fn success<T: Serialize>(fields: &T) -> Sent {
+    serde_json::to_vec(&Success { code: 0, message: OK, fields })
+        .map_err(|e| Fail::new(INTERNAL, format!("服务器内部错误: {e}")))
+}
+
+/// A success that says nothing more.
+pub fn done() -> Sent {
+    Ok(format!("{{\"code\":0,\"message\":\"{OK}\"}}").into_bytes())
+}
+
+/// A success whose only field is a list that is JSON already: items joined by commas.
+pub fn list(field: &str, items: &[u8]) -> Sent {
+    let mut body = Vec::with_capacity(items.len() + 64);
+    body.extend_from_slice(format!("{{\"code\":0,\"message\":\"{OK}\",\"{field}\":[").as_bytes());
+    body.extend_from_slice(items);
+    body.extend_from_slice(b"]}");
+    Ok(body)
+}

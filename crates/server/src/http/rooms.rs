@@ -1,0 +1,111 @@
+//! `create_room`, `destroy_room`, `get_room_list`.
+
+use serde::{Deserialize, Serialize};
+
+use super::body::{Number, Text};
+use super::call::Member;
+use super::reply::{Fail, Sent, done, list, success};
+use super::view::{Lens, RoomView};
+use crate::error::Error;
+use room::{Refusal, RoomId};
+
+/// Most rooms of one answer.
+const MAX_COUNT: i64 = 200;
+
+#[derive(Deserialize)]
+struct Create<'a> {
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+    #[serde(rename = "roomInfo", borrow, default)]
+    room_info: Option<Text<'a>>,
+    #[serde(rename = "roomName", borrow, default)]
+    room_name: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Created<'a> {
+    #[serde(rename = "roomID")]
+    room_id: &'a RoomId,
+}
+
+/// Makes an empty room.
+pub async fn create_room(member: &Member<'_>) -> Sent {
+    let body: Create<'_> = member.call.body()?;
+    let user = member.actor(body.user_id.as_ref())?;
+    let info = body.room_info.or(body.room_name).ok_or_else(|| Fail::missing("roomInfo"))?;
+    let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
+    match member.call.app.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
+        Ok(id) => success(&Created { room_id: &id }),
+        Err(Error::Refused(Refusal::RoomExists)) => {
+            let named = id.as_ref().map_or("", RoomId::as_str);
+            Err(Fail::from(Refusal::RoomExists).with_room(named))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Ids<'a> {
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+}
+
+/// Closes a room at its creator's wish.
+pub async fn destroy_room(member: &Member<'_>) -> Sent {
+    let body: Ids<'_> = member.call.body()?;
+    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    match member.call.app.rooms.destroy(member.kind, &room, user).await {
+        Ok(()) => done(),
+        // The first servers do not tell the two apart.
+        Err(Error::Refused(Refusal::NoRoom)) => Err(Refusal::NotCreator.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    cnt: Option<Number>,
+    index: Option<Number>,
+}
+
+/// A page of the active rooms, oldest first.
+pub async fn get_room_list(member: &Member<'_>) -> Sent {
+    let Page { cnt, index } = member.call.body()?;
+    let number = |name, n: Option<Number>| match n {
+        None => Err(Fail::missing(name)),
+        Some(Number(n)) if n < 0 => Err(Fail::malformed(&format_args!("{name} 不能为负数"))),
+        Some(Number(n)) => Ok(n),
+    };
+    let (count, index) = (number("cnt", cnt)?.min(MAX_COUNT), number("index", index)?);
+    if count == 0 {
+        return Err(Fail::malformed("cnt 必须大于 0"));
+    }
+    let lens = member.lens();
+    let mut items = Vec::with_capacity(4096);
+    let see = &mut |room: &room::Room, viewers: usize| {
+        if !items.is_empty() {
+            items.push(b',');
+        }
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut items, &RoomView { room, viewers, lens, detailed: false });
+    };
+    let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
+    member.call.app.rooms.list(member.kind, index, count, see).await?;
+    list("rooms", &items)
+}
+
+impl Member<'_> {
+    /// How this member sees rooms.
+    pub fn lens(&self) -> Lens<'_> {
+        Lens {
+            urls: &self.call.app.urls,
+            base: self.call.base(),
+            generation: self.session.generation,
+            now: self.call.now,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `get_push_url`.
+
+use room::RoomId;
+use serde::{Deserialize, Serialize};
+
+use super::body::Text;
+use super::call::Member;
+use super::reply::{Sent, success};
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct PushUrl {
+    #[serde(rename = "pushURL")]
+    push_url: String,
+    #[serde(rename = "accelerateURL")]
+    accelerate_url: String,
+}
+
+/// A signed push URL: of the user's stable stream in a room, or of a fresh one.
+pub fn get_push_url(member: &Member<'_>) -> Sent {
+    let body: Body<'_> = member.call.body()?;
+    let user = member.actor(body.user_id.as_ref())?;
+    let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
+    let (urls, now, base) = (&member.call.app.urls, member.call.now, member.call.base());
+    let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
+    success(&PushUrl { push_url: urls.push(&base, &stream, now), accelerate_url: urls.accelerate(&base, &stream, now) })
+}

@@ -1,0 +1,150 @@
+//! `utils`: signatures and URLs for trying things out, the configuration check, and the log files.
+
+use std::fmt::Write as _;
+
+use room::UserId;
+use serde::Serialize;
+use serde_json::json;
+
+use super::body::Text;
+use super::call::{Call, Name};
+use super::reply::{Fail, Sent, done, success};
+
+/// Most of a log file that one answer holds: its end.
+const MAX_LOG: u64 = 8 * 1024 * 1024;
+/// Longest report that is logged.
+const MAX_REPORT: usize = 8 * 1024;
+
+/// Answers one of them.
+pub async fn run(call: &Call<'_>, name: Name) -> Sent {
+    match name {
+        Name::CheckConfig => check_config(call),
+        Name::Report => report(call),
+        _ if !call.is_operator() => Err(Fail::unauthorised("operators only: Authorization: Bearer KEY")),
+        Name::GetLoginInfo => get_login_info(call),
+        Name::GetTestPushUrl => get_test_pushurl(call),
+        Name::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
+        Name::LogFileList => log_file_list(call).await,
+        Name::GetLogFile => get_log_file(call).await,
+        _ => Err(Fail::malformed("not a call of utils")),
+    }
+}
+
+#[derive(Serialize)]
+struct LoginInfo<'a> {
+    #[serde(rename = "userID")]
+    user_id: &'a str,
+    #[serde(rename = "sdkAppID")]
+    sdk_app_id: u64,
+    #[serde(rename = "accType")]
+    acc_type: &'a str,
+    #[serde(rename = "accountType")]
+    account_type: &'a str,
+    #[serde(rename = "userSig")]
+    user_sig: String,
+}
+
+fn get_login_info(call: &Call<'_>) -> Sent {
+    let query = call.query()?;
+    let named = query.get("userID").filter(|id| !id.is_empty());
+    let user = match named {
+        Some(id) => UserId::parse(id)?,
+        None => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
+    };
+    let identity = &call.app.identity;
+    if identity.is_administrator(user.as_str()) {
+        return Err(Fail::unauthorised("nobody gets the administrator's userSig"));
+    }
+    let user_sig = identity.sign(&user, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
+    success(&LoginInfo {
+        user_id: user.as_str(),
+        sdk_app_id: identity.sdk_app_id(),
+        acc_type: identity.account_type(),
+        account_type: identity.account_type(),
+        user_sig,
+    })
+}
+
+fn get_test_pushurl(call: &Call<'_>) -> Sent {
+    let (urls, base, now) = (&call.app.urls, call.base(), call.now);
+    let user = UserId::parse("test")?;
+    let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
+    success(&json!({
+        "url_push": urls.push(&base, &stream, now),
+        "url_play_flv": urls.http(&base, &stream, "flv", now),
+        "url_play_rtmp": urls.accelerate(&base, &stream, now),
+        "url_play_hls": urls.http(&base, &stream, "m3u8", now),
+        "url_play_acc": urls.accelerate(&base, &stream, now),
+    }))
+}
+
+fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
+    let (urls, user) = (&call.app.urls, UserId::parse("test")?);
+    let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
+    success(&json!({ "url_rtmpacc": urls.accelerate(&call.base(), &stream, call.now) }))
+}
+
+fn check_config(call: &Call<'_>) -> Sent {
+    let problems = call.app.settings.problems();
+    if problems.is_empty() {
+        return success(&json!({ "result": "检查正确" }));
+    }
+    let (im, live): (Vec<_>, Vec<_>) = problems.iter().partition(|p| p.starts_with("im.") || p.starts_with("chat."));
+    success(&json!({ "result": "检查失败", "live": live, "im": im }))
+}
+
+async fn log_file_list(call: &Call<'_>) -> Sent {
+    let logs = call.app.logs.clone();
+    let entries = tokio::task::spawn_blocking(move || {
+        logs.flush();
+        logs.list()
+    })
+    .await
+    .unwrap_or_default();
+    let mut page =
+        String::from("<!DOCTYPE html><html><head><meta charset=\"utf-8\"><title>logs</title></head><body><ul>\n");
+    for entry in entries {
+        // Names are of our own making: letters, digits, `-`, `.` and one `/`.
+        let _ = writeln!(page, "<li><a href=\"getlogfile?file={0}\">{0}</a> {1} bytes</li>", entry.name, entry.size);
+    }
+    page.push_str("</ul></body></html>\n");
+    Ok(page.into_bytes())
+}
+
+async fn get_log_file(call: &Call<'_>) -> Sent {
+    let query = call.query()?;
+    let name = query.get("file").unwrap_or_default();
+    let logs = call.app.logs.clone();
+    let Some(path) = logs.path(name) else { return Err(Fail::not_found()) };
+    let read = move || {
+        use std::io::{Read, Seek, SeekFrom};
+        logs.flush();
+        let mut file = std::fs::File::open(path)?;
+        let size = file.metadata()?.len();
+        file.seek(SeekFrom::Start(size.saturating_sub(MAX_LOG)))?;
+        let mut text = Vec::new();
+        file.take(MAX_LOG).read_to_end(&mut text)?;
+        Ok::<_, std::io::Error>(text)
+    };
+    let text = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok);
+    text.ok_or_else(Fail::not_found)
+}
+
+#[derive(serde::Deserialize)]
+struct ReportBody<'a> {
+    #[serde(rename = "reportID", borrow, default)]
+    report_id: Option<Text<'a>>,
+    #[serde(default)]
+    data: Option<serde_json::Value>,
+}
+
+fn report(call: &Call<'_>) -> Sent {
+    let body: ReportBody<'_> = call.body()?;
+    let data = body.data.map(|d| d.to_string()).unwrap_or_default();
+    if data.len() > MAX_REPORT {
+        return Err(Fail::malformed(&format_args!("data: at most {MAX_REPORT} bytes")));
+    }
+    let report = body.report_id.as_ref().map(Text::as_str).unwrap_or_default();
+    tracing::info!(request = %call.id, report = ?report, data = ?data, "client report");
+    done()
+}

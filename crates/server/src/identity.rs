@@ -1,0 +1,121 @@
+//! Who a user is: checks and makes user signatures with the app's keys. Knows no sessions and no rooms.
+
+use room::{Millis, UserId};
+use serde::{Deserialize, Serialize};
+use sign::usersig::{self, Expected, Grant, Keys, v1, v2};
+
+use crate::config::Hidden;
+
+/// `[im]`: the app's account, under the names that the first servers' configuration has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The app's id at Tencent Cloud, or any number of your own.
+    #[serde(rename = "sdkAppID")]
+    pub sdk_app_id: u64,
+    /// The account type, as first-generation clients send it.
+    #[serde(rename = "accountType")]
+    pub account_type: String,
+    /// The chat service's administrator; nobody gets a signature for it.
+    pub administrator: String,
+    /// PEM of the key that signs version 1 signatures.
+    #[serde(rename = "privateKey")]
+    pub private_key: Hidden,
+    /// PEM of the key that checks them; derived from `privateKey` if empty.
+    #[serde(rename = "publicKey")]
+    pub public_key: Hidden,
+    /// The secret of version 2 signatures.
+    #[serde(rename = "secretKey")]
+    pub secret_key: Hidden,
+    /// Seconds for which a signature given by `get_login_info` is good.
+    #[serde(rename = "userSigLifetime")]
+    pub usersig_lifetime: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            sdk_app_id: 0,
+            account_type: "0".into(),
+            administrator: "administrator".into(),
+            private_key: Hidden::default(),
+            public_key: Hidden::default(),
+            secret_key: Hidden::default(),
+            usersig_lifetime: 30 * 24 * 3600,
+        }
+    }
+}
+
+/// The app's keys, ready for use.
+#[derive(Debug)]
+pub struct Identity {
+    keys: Keys,
+    settings: Settings,
+}
+
+impl Identity {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn new(settings: Settings) -> Result<Self, String> {
+        let pem = |name: &str, key: &Hidden| (name.to_owned(), key.expose().to_owned(), key.is_empty());
+        let (name, text, none) = pem("im.privateKey", &settings.private_key);
+        let private =
+            (!none).then(|| v1::PrivateKey::from_pem(&text)).transpose().map_err(|e| format!("{name}: {e}"))?;
+        let (name, text, none) = pem("im.publicKey", &settings.public_key);
+        let public = (!none).then(|| v1::PublicKey::from_pem(&text)).transpose().map_err(|e| format!("{name}: {e}"))?;
+        let secret = (!settings.secret_key.is_empty())
+            .then(|| v2::Key::new(&settings.secret_key.secret()))
+            .transpose()
+            .map_err(|e| format!("im.secretKey: {e}"))?;
+        let keys = Keys::new(private, public, secret).map_err(|e| format!("im.publicKey: {e}"))?;
+        Ok(Self { keys, settings })
+    }
+
+    /// The app's id.
+    #[must_use]
+    pub fn sdk_app_id(&self) -> u64 {
+        self.settings.sdk_app_id
+    }
+
+    /// The account type.
+    #[must_use]
+    pub fn account_type(&self) -> &str {
+        &self.settings.account_type
+    }
+
+    /// Whether this is the chat service's administrator.
+    #[must_use]
+    pub fn is_administrator(&self, user: &str) -> bool {
+        user == self.settings.administrator
+    }
+
+    /// Checks a user's signature.
+    ///
+    /// # Errors
+    /// Which of the four checks failed.
+    pub fn check(&self, sdk_app_id: &str, user: &str, user_sig: &str, now: Millis) -> Result<(), sign::Invalid> {
+        if sdk_app_id.parse() != Ok(self.settings.sdk_app_id) {
+            return Err(sign::Invalid::Mismatch("sdkAppID"));
+        }
+        let expected =
+            Expected { sdk_app_id: self.settings.sdk_app_id, user_id: user, account_type: None, now: now.secs() };
+        usersig::verify(user_sig, &self.keys, &expected).map(drop)
+    }
+
+    /// Signs for a user.
+    ///
+    /// # Errors
+    /// There is no key that signs.
+    pub fn sign(&self, user: &UserId, now: Millis) -> Result<String, sign::Invalid> {
+        let grant = Grant {
+            sdk_app_id: self.settings.sdk_app_id,
+            user_id: user.as_str(),
+            issued_at: now.secs(),
+            lifetime: self.settings.usersig_lifetime,
+            userbuf: None,
+        };
+        self.keys.sign(&grant, &self.settings.account_type)
+    }
+}

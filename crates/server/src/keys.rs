@@ -1,0 +1,76 @@
+//! Keys that development mode makes for itself on first start, in the data directory. Production never reads them.
+
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Hidden, Mode, Settings};
+
+const FILE: &str = "development-keys.toml";
+
+#[derive(Serialize, Deserialize)]
+struct Made {
+    usersig_secret: String,
+    push_secret: String,
+    session_secret: String,
+}
+
+/// Fills in the keys that are not configured, in development mode; makes them if there are none yet.
+///
+/// # Errors
+/// The data directory cannot be read or written.
+pub fn complete(settings: &mut Settings) -> std::io::Result<()> {
+    if settings.mode != Mode::Development {
+        return Ok(());
+    }
+    let im = &settings.im;
+    let signs = !im.secret_key.is_empty() || !im.private_key.is_empty() || !im.public_key.is_empty();
+    if signs && !settings.live.push_secret_key.is_empty() && !settings.sessions.secret.is_empty() {
+        return Ok(());
+    }
+    let made = load(&settings.data_dir)?;
+    let fill = |key: &mut Hidden, made: String| {
+        if key.is_empty() {
+            *key = Hidden::new(made);
+        }
+    };
+    if !signs {
+        settings.im.secret_key = Hidden::new(made.usersig_secret);
+    }
+    if settings.im.sdk_app_id == 0 {
+        settings.im.sdk_app_id = 1_400_000_000;
+    }
+    fill(&mut settings.live.push_secret_key, made.push_secret);
+    fill(&mut settings.sessions.secret, made.session_secret);
+    Ok(())
+}
+
+fn load(dir: &Path) -> std::io::Result<Made> {
+    let path = dir.join(FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text).map_err(|e| {
+            std::io::Error::other(format!("{}: {e}; remove the file to have new keys made", path.display()))
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(dir)?;
+            let secret = || sign::generate_secret().expose().to_owned();
+            let made = Made { usersig_secret: secret(), push_secret: secret(), session_secret: secret() };
+            let text = toml::to_string(&made).map_err(std::io::Error::other)?;
+            write_private(&path, &text)?;
+            Ok(made)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let new = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(b"# Made by roomservice for development mode on this machine. Not used in production mode.\n")?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
+}

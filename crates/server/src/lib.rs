@@ -1,0 +1,20 @@
+//! RoomService: the backend of live streams and video rooms, in one process.
+
+pub mod app;
+pub mod chat;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod gate;
+pub mod http;
+pub mod identity;
+pub mod keys;
+pub mod live;
+pub mod logs;
+pub mod operator;
+pub mod rooms;
+pub mod sessions;
+pub mod start;
+pub mod store;
+pub mod sweeper;

@@ -1,0 +1,115 @@
+//! The live service: where streams are pushed to and played from. One trait, one file per provider.
+
+mod embedded;
+mod stream_name;
+mod urls;
+
+use room::sweep::Pushing;
+use room::{Millis, StreamId};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Hidden;
+use crate::store::Answer;
+
+pub use embedded::Embedded;
+pub use stream_name::{Owner, owner};
+pub use urls::{Base, Scheme, Urls};
+
+/// Who serves streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The media server in this process.
+    #[default]
+    Embedded,
+}
+
+/// The hash in signed URLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// 32 hexadecimal digits.
+    #[default]
+    Md5,
+    /// 64 hexadecimal digits.
+    Sha256,
+}
+
+/// `[live]`, under the names that the first servers' configuration has.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who serves streams.
+    pub provider: Provider,
+    /// The business id: the first part of every stream's name.
+    pub bizid: u32,
+    /// Signs push URLs.
+    #[serde(rename = "pushSecretKey")]
+    pub push_secret_key: Hidden,
+    /// A second key that push URLs may be signed with, while keys are exchanged.
+    #[serde(rename = "backupPushSecretKey")]
+    pub backup_push_secret_key: Hidden,
+    /// Signs play URLs; derived from `pushSecretKey` if empty.
+    #[serde(rename = "playSecretKey")]
+    pub play_secret_key: Hidden,
+    /// Seconds for which a URL is good.
+    #[serde(rename = "validTime")]
+    pub valid_time: u64,
+    /// Host of push URLs, with a port if it is not 1935; empty: the one that the client reached us by.
+    #[serde(rename = "pushHost")]
+    pub push_host: String,
+    /// Host of play URLs; empty: the one that the client reached us by.
+    #[serde(rename = "playHost")]
+    pub play_host: String,
+    /// The hash in URLs: `md5` or `sha256`.
+    pub algorithm: Algorithm,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Embedded,
+            bizid: 1000,
+            push_secret_key: Hidden::default(),
+            backup_push_secret_key: Hidden::default(),
+            play_secret_key: Hidden::default(),
+            valid_time: 7 * 24 * 3600,
+            push_host: String::new(),
+            play_host: String::new(),
+            algorithm: Algorithm::Md5,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        for (name, host) in [("live.pushHost", &self.push_host), ("live.playHost", &self.play_host)] {
+            if host.contains("://") || host.contains('/') || host.contains(char::is_whitespace) {
+                found.push(format!("{name} = \"{host}\" must be a host, or host:port, without scheme and path"));
+            }
+        }
+        if self.valid_time == 0 {
+            found.push("live.validTime must be at least one second".into());
+        }
+    }
+}
+
+/// What rooms ask of the live service.
+pub trait Live: Send + Sync + 'static {
+    /// Which of these streams are being pushed, in their order. Bounded in time; what cannot be found
+    /// out is [`Pushing::Unknown`].
+    fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>>;
+
+    /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4). `streams` are the
+    /// ones of the room: no others may be mixed.
+    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome>;
+}
+
+/// What the live service said of a mix, in the numbers that clients know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MixOutcome {
+    /// 0, or what went wrong.
+    pub code: i32,
+    /// In words.
+    pub message: String,
+}

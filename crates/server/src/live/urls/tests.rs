@@ -1,0 +1,84 @@
+//! URLs as clients get them, and the ones that are refused.
+
+use super::*;
+use crate::config::Hidden;
+
+const NOW: Millis = Millis(1_700_000_000_000);
+
+fn urls(port: u16) -> Urls {
+    let settings = Settings { bizid: 8525, push_secret_key: Hidden::new("push key"), ..Settings::default() };
+    Urls::new(&settings, port)
+}
+fn room(id: &str) -> RoomId {
+    RoomId::parse(id).unwrap()
+}
+fn user(id: &str) -> UserId {
+    UserId::parse(id).unwrap()
+}
+fn base(authority: &str) -> Base<'_> {
+    Base { scheme: Scheme::Http, authority }
+}
+fn query(url: &str) -> &str {
+    url.split_once('?').unwrap().1
+}
+
+#[test]
+fn urls_lead_back_to_where_the_client_came_from() {
+    let stream = StreamId::parse("8525_r_alice").unwrap();
+    let push = urls(1935).push(&base("localhost:5757"), &stream, NOW);
+    assert!(push.starts_with("rtmp://localhost/live/8525_r_alice?bizid=8525&txSecret="), "{push}");
+    let push = urls(2935).push(&base("[::1]:5757"), &stream, NOW);
+    assert!(push.starts_with("rtmp://[::1]:2935/live/"), "{push}");
+    let flv = urls(1935).http(&base("localhost:5757"), &stream, "flv", NOW);
+    assert!(flv.starts_with("http://localhost:5757/live/8525_r_alice.flv?txSecret="), "{flv}");
+    let set = Settings {
+        push_host: "push.example.com:443".into(),
+        play_host: "play.example.com".into(),
+        ..Settings::default()
+    };
+    let set = Urls::new(&set, 1935);
+    assert!(set.push(&base("x"), &stream, NOW).starts_with("rtmp://push.example.com:443/live/"));
+    assert!(set.accelerate(&base("x"), &stream, NOW).starts_with("rtmp://play.example.com/live/"));
+}
+
+#[test]
+fn who_may_play_may_not_push() {
+    let (urls, stream) = (urls(1935), StreamId::parse("8525_r_alice").unwrap());
+    let push = urls.push(&base("h"), &stream, NOW);
+    let play = urls.accelerate(&base("h"), &stream, NOW);
+    assert!(urls.may_push(stream.as_str(), query(&push), NOW).is_ok());
+    assert!(urls.may_play(stream.as_str(), query(&play), NOW).is_ok());
+    assert!(urls.may_play(stream.as_str(), query(&push), NOW).is_ok(), "a pusher may see itself");
+    assert_eq!(urls.may_push(stream.as_str(), query(&play), NOW), Err(Invalid::Signature));
+    assert_eq!(urls.may_play("8525_r_bob", query(&play), NOW), Err(Invalid::Signature));
+    assert_eq!(urls.may_push(stream.as_str(), query(&push), NOW.plus(8 * 24 * 3600 * 1000)), Err(Invalid::Expired));
+}
+
+#[test]
+fn a_pusher_brings_its_own_url() {
+    let (urls, now) = (urls(1935), NOW);
+    let stream = urls.stream(Some(&room("r")), &user("alice"), 0).unwrap();
+    let url = urls.push(&base("h"), &stream, now);
+    assert_eq!(urls.check_push_url(&url, &room("r"), &user("alice"), now), Ok(stream));
+    assert_eq!(urls.check_push_url(&url, &room("r"), &user("bob"), now), Err(Invalid::Mismatch("stream name")));
+    assert_eq!(urls.check_push_url(&url, &room("q"), &user("alice"), now), Err(Invalid::Mismatch("stream name")));
+    let fresh = urls.stream(None, &user("alice"), 0xabcd).unwrap();
+    let url = urls.push(&base("h"), &fresh, now);
+    assert!(urls.check_push_url(&url, &room("any"), &user("alice"), now).is_ok());
+    assert!(urls.check_push_url(&url, &room("any"), &user("alice2"), now).is_err());
+    for bad in ["", "x", "rtmp://h/live/s", "rtmp://h/live/8525_r_alice?txSecret=00&txTime=zz", "http://p/a.png?v=1"] {
+        assert!(urls.check_push_url(bad, &room("r"), &user("alice"), now).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_apps_own_backend_may_sign_with_the_same_key() {
+    let urls = urls(1935);
+    let sign = |stream: &str| {
+        let query = push_url::sign(Algorithm::Md5, &Secret::new("push key"), stream, NOW.secs() + 60);
+        format!("rtmp://8525.livepush.example.com/live/{stream}?bizid=8525&{query}")
+    };
+    let made = urls.check_push_url(&sign("8525_my_room_al_ice"), &room("my_room"), &user("al_ice"), NOW);
+    assert_eq!(made.unwrap().as_str(), "8525_my_room_al_ice");
+    assert!(urls.check_push_url(&sign("own-name"), &room("r"), &user("alice"), NOW).is_ok());
+}

@@ -1,0 +1,150 @@
+//! Log files: what was answered in `response/`, what went wrong in `error/`, a file an hour, kept for
+//! some days; and the console. Knows no secrets: lines are made of fields that hold none.
+
+mod file;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use room::Millis;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
+
+pub use file::HourlyFile;
+
+/// `[logs]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The directory; empty: `logs` in the data directory.
+    pub dir: PathBuf,
+    /// Days for which files are kept.
+    pub days: u32,
+    /// What goes to console and error log, as `tracing` filters: `info`, `roomservice=debug`…
+    pub level: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dir: PathBuf::new(), days: 7, level: "info".into() }
+    }
+}
+
+/// The two kinds of log files.
+const KINDS: [&str; 2] = ["response", "error"];
+
+/// The log files of a running server.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    dir: PathBuf,
+    responses: Arc<HourlyFile>,
+    errors: Arc<HourlyFile>,
+}
+
+/// A log file as the list shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `response/response-2026-11-23-14.log`.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl Logs {
+    /// Opens this hour's files and starts writing.
+    ///
+    /// # Errors
+    /// The directory cannot be made or written.
+    pub fn open(settings: &Settings, data_dir: &Path) -> io::Result<Self> {
+        let dir = if settings.dir.as_os_str().is_empty() { data_dir.join("logs") } else { settings.dir.clone() };
+        let open = |kind: &str| HourlyFile::open(dir.join(kind), kind, settings.days).map(Arc::new);
+        Ok(Self { responses: open(KINDS[0])?, errors: open(KINDS[1])?, dir: dir.clone() })
+    }
+
+    /// Sends what the program says to the console, and warnings and errors also to the error log.
+    pub fn subscribe(&self, settings: &Settings) {
+        let level = || EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let console = tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .with_filter(level());
+        let errors = tracing_subscriber::fmt::layer()
+            .with_writer(ErrorLog(self.errors.clone()))
+            .with_ansi(false)
+            .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        // A second server in one process (tests) keeps the first one's console.
+        let _ = tracing_subscriber::registry().with(console).with(errors).try_init();
+    }
+
+    /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
+    pub fn response(&self, now: Millis, line: std::fmt::Arguments<'_>) {
+        self.responses.line(now, line);
+    }
+
+    /// Writes out everything noted so far.
+    pub fn flush(&self) {
+        self.responses.flush();
+        self.errors.flush();
+    }
+
+    /// The files there are, newest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<Entry> {
+        let mut found = Vec::new();
+        for kind in KINDS {
+            let Ok(dir) = std::fs::read_dir(self.dir.join(kind)) else { continue };
+            for file in dir.flatten() {
+                let (Ok(name), Ok(meta)) = (file.file_name().into_string(), file.metadata()) else { continue };
+                if meta.is_file() && is_log(kind, &name) {
+                    found.push(Entry { name: format!("{kind}/{name}"), size: meta.len() });
+                }
+            }
+        }
+        found.sort_by(|a, b| b.name.cmp(&a.name));
+        found
+    }
+
+    /// The path of a listed file; `None` for every other name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        let (kind, file) = name.split_once('/')?;
+        let kind = KINDS.into_iter().find(|k| *k == kind)?;
+        let path = self.dir.join(kind).join(file);
+        // A link with a log's name could lead anywhere.
+        let plain = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_file());
+        (is_log(kind, file) && plain).then_some(path)
+    }
+}
+
+/// Whether this is a name that we give: `{kind}-YYYY-MM-DD-HH.log`.
+fn is_log(kind: &str, name: &str) -> bool {
+    let time = name.strip_prefix(kind).and_then(|n| n.strip_prefix('-')).and_then(|n| n.strip_suffix(".log"));
+    time.is_some_and(|t| t.len() == 13 && t.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+}
+
+#[derive(Clone)]
+struct ErrorLog(Arc<HourlyFile>);
+
+impl<'a> MakeWriter<'a> for ErrorLog {
+    type Writer = Self;
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for ErrorLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.raw(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

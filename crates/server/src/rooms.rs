@@ -1,0 +1,269 @@
+//! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
+//! decided is carried to the neighbours. Knows no HTTP.
+
+use std::sync::Arc;
+
+use room::custom::Operation;
+use room::pushers::{self, NewPusher, NewRoom};
+use room::{Event, Kind, LeaveReason, Refusal, Room, RoomId, Rules, UserId, custom};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::chat::Chat;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::store::{See, Store, Viewers};
+
+/// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Most pushers of a multi or live room.
+    #[serde(rename = "maxMembers")]
+    pub max_members: usize,
+    /// Silence after which a pusher that does not push is removed.
+    #[serde(rename = "heartBeatTimeout")]
+    pub heartbeat_timeout: u64,
+    /// For how long a room that nobody entered is kept.
+    #[serde(rename = "maxIdleDuration")]
+    pub max_idle: u64,
+    /// Whether double and multi rooms close when their creator leaves.
+    #[serde(rename = "creatorCanDestroyRoom")]
+    pub creator_can_destroy: bool,
+    /// Most viewers that a room lists by name.
+    #[serde(rename = "maxAudiencesLen")]
+    pub max_audiences: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let rules = Rules::default();
+        Self {
+            max_members: rules.max_members,
+            heartbeat_timeout: rules.heartbeat_timeout / 1000,
+            max_idle: rules.max_idle / 1000,
+            creator_can_destroy: rules.creator_can_destroy,
+            max_audiences: rules.max_audiences,
+        }
+    }
+}
+
+impl Settings {
+    /// The rules that these settings make.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            max_members: self.max_members,
+            heartbeat_timeout: self.heartbeat_timeout.saturating_mul(1000),
+            max_idle: self.max_idle.saturating_mul(1000),
+            creator_can_destroy: self.creator_can_destroy,
+            max_audiences: self.max_audiences,
+            ..Rules::default()
+        }
+    }
+
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        let mut at_least_one = |name: &str, value: u64| {
+            if value == 0 {
+                found.push(format!("rooms.{name} must be at least 1"));
+            }
+        };
+        at_least_one("maxMembers", self.max_members as u64);
+        at_least_one("heartBeatTimeout", self.heartbeat_timeout);
+        at_least_one("maxIdleDuration", self.max_idle);
+        if self.max_members > 100 {
+            found.push("rooms.maxMembers can be 100 at most: more than that are an audience".into());
+        }
+    }
+}
+
+/// The rooms of this server.
+pub struct Rooms {
+    store: Arc<dyn Store>,
+    chat: Arc<dyn Chat>,
+    clock: Arc<dyn Clock>,
+    rules: Arc<Rules>,
+}
+
+impl Rooms {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, chat: Arc<dyn Chat>, clock: Arc<dyn Clock>, rules: Arc<Rules>) -> Self {
+        Self { store, chat, clock, rules }
+    }
+
+    /// Makes an empty room; without an id, with a fresh one.
+    ///
+    /// # Errors
+    /// See [`pushers::create_room`]; [`Error::NoGroup`].
+    pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
+        let id = id.cloned().map_or_else(fresh_id, Ok)?;
+        let now = self.clock.now();
+        let new = NewRoom { id: &id, kind, info, by };
+        // The rules first on an empty slot: what they refuse anyway needs no group.
+        pushers::create_room(&mut None, now, &new)?;
+        if self.store.see(&id, &mut |_, _| {}).await? {
+            return Err(Refusal::RoomExists.into());
+        }
+        self.chat.open(&id).await?;
+        self.store.update(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
+        Ok(id)
+    }
+
+    /// Enters a room, making it where it does not exist. Says whether it was made.
+    ///
+    /// # Errors
+    /// See [`pushers::add_pusher`]; [`Error::NoGroup`].
+    pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
+        if !self.store.see(new.room, &mut |_, _| {}).await? {
+            self.chat.open(new.room).await?;
+        }
+        let (now, mut made) = (self.clock.now(), false);
+        let decide = &mut |slot: &mut Option<Room>| {
+            let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
+            made = joined.made;
+            Ok(joined.events)
+        };
+        self.store.update(new.room, decide).await?;
+        Ok(made)
+    }
+
+    /// Takes a pusher out.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn delete_pusher(
+        &self,
+        kind: Kind,
+        id: &RoomId,
+        user: &UserId,
+        reason: LeaveReason,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NotMember)?;
+            pushers::delete_pusher(slot, now, user, reason, &self.rules)
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// Closes a room at its creator's wish.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`], [`Refusal::NotCreator`].
+    pub async fn destroy(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NoRoom)?;
+            pushers::destroy_room(slot, now, user)
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// A pusher's heartbeat, with the room's status if the client gives one.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn heartbeat(&self, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.store.touch(id, now, user).await?;
+        if let Some(status) = status {
+            let mut same = false;
+            self.store.see(id, &mut |room, _| same = room.status == status).await?;
+            if !same {
+                let decide = &mut |slot: &mut Option<Room>| pushers::set_status(slot, now, user, status, &self.rules);
+                self.store.update(id, decide).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets or counts a custom field.
+    ///
+    /// # Errors
+    /// See [`custom::set_custom_field`].
+    pub async fn set_custom(&self, kind: Kind, id: &RoomId, name: &str, operation: Operation) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NoRoom)?;
+            custom::set_custom_field(slot, now, name, operation.clone())
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// Shows an active room of this kind.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`], also if nobody ever entered.
+    pub async fn see(&self, kind: Kind, id: &RoomId, see: &mut See<'_>) -> Result<(), Error> {
+        let mut shown = false;
+        let filter = &mut |room: &Room, viewers: usize| {
+            if room.kind == kind && room.is_active() {
+                shown = true;
+                see(room, viewers);
+            }
+        };
+        self.store.see(id, filter).await?;
+        if shown { Ok(()) } else { Err(Refusal::NoRoom.into()) }
+    }
+
+    /// Shows a page of the active rooms of a kind, oldest first.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn list(&self, kind: Kind, index: usize, count: usize, see: &mut See<'_>) -> Result<(), Error> {
+        self.store.list(kind, index, count, see).await
+    }
+
+    /// How many rooms there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Counts a viewer of a live room.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`]; [`Refusal::AudienceListFull`], counted all the same.
+    pub async fn add_viewer(&self, id: &RoomId, user: &UserId, info: &str) -> Result<(), Error> {
+        self.see(Kind::Live, id, &mut |_, _| {}).await?;
+        self.store.add_viewer(id, user, info).await.map(drop)
+    }
+
+    /// Takes a viewer out; one that is not in is fine.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn delete_viewer(&self, id: &RoomId, user: &UserId) -> Result<(), Error> {
+        self.store.delete_viewer(id, user).await.map(drop)
+    }
+
+    /// The viewers of a room.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn viewers(&self, id: &RoomId) -> Result<Viewers, Error> {
+        self.store.viewers(id).await
+    }
+}
+
+/// Takes a committed change to the neighbours, for as long as there are changes: the one place that
+/// says who is told of what.
+pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc<dyn Chat>) {
+    while let Some(events) = committed.recv().await {
+        for event in &events {
+            tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
+            chat.carry(event);
+        }
+    }
+}
+
+/// A room of another kind is as good as none.
+fn of_kind(slot: &Option<Room>, kind: Kind, refusal: Refusal) -> Result<(), Refusal> {
+    if slot.as_ref().is_none_or(|room| room.kind == kind) { Ok(()) } else { Err(refusal) }
+}
+
+fn fresh_id() -> Result<RoomId, Refusal> {
+    let n = sign::fresh_id();
+    RoomId::parse(&format!("room_{:08x}_{:04x}", n >> 32, n & 0xffff))
+}

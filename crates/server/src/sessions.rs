@@ -1,0 +1,136 @@
+//! Sessions: a stateless token for each login, and the short list of those that logged out.
+
+use parking_lot::RwLock;
+use room::{Millis, UserId};
+use serde::{Deserialize, Serialize};
+use sign::Invalid;
+use sign::token::{self, Claims, Generation, Keyring, Purpose};
+
+use crate::config::Hidden;
+
+/// `[sessions]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Signs the tokens; every node of a cluster has the same.
+    pub secret: Hidden,
+    /// Keys that tokens issued earlier may still be signed with.
+    pub previous_secrets: Vec<Hidden>,
+    /// Seconds for which a token is good.
+    pub lifetime: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { secret: Hidden::default(), previous_secrets: Vec::new(), lifetime: 7 * 24 * 3600 }
+    }
+}
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Who.
+    pub user: UserId,
+    /// The client's generation: what shape `custom` has.
+    pub generation: Generation,
+    /// The number of this login.
+    pub id: u64,
+    /// Until when the token is good.
+    pub expires: Millis,
+}
+
+/// Issues, checks and revokes tokens.
+#[derive(Debug)]
+pub struct Sessions {
+    keyring: Keyring,
+    lifetime: u64,
+    /// Logged-out sessions until their tokens would have expired: (id, expiry), sorted by id.
+    revoked: RwLock<Vec<(u64, Millis)>>,
+}
+
+impl Sessions {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        let previous: Vec<_> = settings.previous_secrets.iter().map(Hidden::secret).collect();
+        let keyring =
+            Keyring::new(&settings.secret.secret(), &previous).map_err(|e| format!("sessions.secret: {e}"))?;
+        Ok(Self { keyring, lifetime: settings.lifetime.saturating_mul(1000), revoked: RwLock::default() })
+    }
+
+    /// A token for a new login.
+    ///
+    /// # Errors
+    /// The user id is longer than a token holds.
+    pub fn open(&self, user: &UserId, generation: Generation, now: Millis) -> Result<String, Invalid> {
+        self.issue(Purpose::Session, user, generation, sign::fresh_id(), now)
+    }
+
+    fn issue(
+        &self,
+        purpose: Purpose,
+        user: &UserId,
+        generation: Generation,
+        session: u64,
+        now: Millis,
+    ) -> Result<String, Invalid> {
+        let claims = Claims {
+            user_id: user.as_str().to_owned(),
+            session,
+            generation,
+            issued_at: now.0,
+            expires_at: now.plus(self.lifetime).0,
+        };
+        token::issue(&self.keyring, purpose, &claims)
+    }
+
+    /// The session that a token stands for, which must be this user's.
+    ///
+    /// # Errors
+    /// The token is not ours, expired, revoked, or somebody else's.
+    pub fn check(&self, user: &str, token: &str, now: Millis) -> Result<Session, Invalid> {
+        let claims = token::verify(&self.keyring, Purpose::Session, token, now.0)?;
+        if claims.user_id != user {
+            return Err(Invalid::Mismatch("userID"));
+        }
+        let revoked = self.revoked.read();
+        if revoked.binary_search_by_key(&claims.session, |(id, _)| *id).is_ok() {
+            return Err(Invalid::Expired);
+        }
+        drop(revoked);
+        let user = UserId::parse(&claims.user_id).map_err(|_| Invalid::Malformed("userID"))?;
+        Ok(Session { user, generation: claims.generation, id: claims.session, expires: Millis(claims.expires_at) })
+    }
+
+    /// Ends a session: its token is refused from now on.
+    pub fn close(&self, session: &Session, now: Millis) {
+        let mut revoked = self.revoked.write();
+        revoked.retain(|(_, expires)| *expires >= now);
+        if let Err(at) = revoked.binary_search_by_key(&session.id, |(id, _)| *id) {
+            revoked.insert(at, (session.id, session.expires));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_its_users_until_logout_or_expiry() {
+        let settings = Settings { secret: Hidden::new("0123456789abcdef"), ..Settings::default() };
+        let sessions = Sessions::new(&settings).unwrap();
+        let (alice, now) = (UserId::parse("alice").unwrap(), Millis(1_000));
+        let token = sessions.open(&alice, Generation::Second, now).unwrap();
+        let session = sessions.check("alice", &token, now).unwrap();
+        assert_eq!((session.user.as_str(), session.generation), ("alice", Generation::Second));
+        assert_eq!(sessions.check("bob", &token, now), Err(Invalid::Mismatch("userID")));
+        assert_eq!(sessions.check("alice", &token, session.expires.plus(1)), Err(Invalid::Expired));
+        let other = sessions.open(&alice, Generation::First, now).unwrap();
+        sessions.close(&session, now);
+        assert_eq!(sessions.check("alice", &token, now), Err(Invalid::Expired));
+        assert!(sessions.check("alice", &other, now).is_ok(), "another login of the same user goes on");
+    }
+}

@@ -1,0 +1,77 @@
+//! Where rooms are kept. A store runs a decision on a room atomically and hands the events it
+//! returned to the outbox in the order of the commits; it knows no rules and no clients.
+
+#[cfg(test)]
+mod contract;
+mod deadlines;
+mod listing;
+mod memory;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use room::audience::Viewer;
+use room::{Event, Kind, Millis, Refusal, Room, RoomId, UserId};
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+
+pub use memory::Memory;
+
+/// What a store answers, in time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A decision on a room's slot. It may run more than once, each time on the newest state, and must
+/// leave the slot as it was when it refuses.
+pub type Decide<'a> = dyn FnMut(&mut Option<Room>) -> Result<Vec<Event>, Refusal> + Send + 'a;
+
+/// Looks at a room and at the number of its viewers.
+pub type See<'a> = dyn FnMut(&Room, usize) + Send + 'a;
+
+/// Where committed events go, in commit order for each room.
+pub type Outbox = mpsc::UnboundedSender<Vec<Event>>;
+
+/// How many viewers a room has, and the ones it lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// All of them.
+    pub count: usize,
+    /// The listed ones, in order of entering.
+    pub listed: Vec<Viewer>,
+}
+
+/// A place for rooms. All calls are atomic for one room.
+pub trait Store: Send + Sync + 'static {
+    /// Runs a decision on a room's slot and commits what it did.
+    fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
+
+    /// Shows a room. Says whether there is one.
+    fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool>;
+
+    /// A pusher's sign of life.
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, user: &'a UserId) -> Answer<'a, ()>;
+
+    /// Shows the active rooms of a kind, oldest first, `count` of them from position `index`.
+    fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()>;
+
+    /// The rooms that need looking at by now, at most `limit`, each claimed for a moment: asked again
+    /// at once, others come. Costs only what is due.
+    fn due(&self, now: Millis, limit: usize) -> Answer<'_, Vec<RoomId>>;
+
+    /// Counts a viewer of a live room. Says whether the count changed.
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool>;
+
+    /// Takes a viewer out. Says whether it was in.
+    fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool>;
+
+    /// The viewers of a room; none if there is no room.
+    fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers>;
+
+    /// How many rooms there are, active or not.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,156 @@
+//! What every store promises, as one test that each store runs.
+
+use std::sync::Arc;
+
+use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
+use room::{Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, What};
+use tokio::sync::mpsc;
+
+use super::{Outbox, Store};
+use crate::error::Error;
+
+fn id(n: usize) -> RoomId {
+    RoomId::parse(&format!("room{n}")).unwrap()
+}
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+async fn enter(store: &dyn Store, room: &RoomId, kind: Kind, who: &str, now: Millis) -> Result<(), Error> {
+    let (user, stream) = (user(who), StreamId::parse(who).unwrap());
+    let new = NewPusher { room, kind, user: &user, name: who, avatar: "", stream: &stream, info: None };
+    store.update(room, &mut |slot| add_pusher(slot, now, &new, &Rules::default()).map(|j| j.events)).await
+}
+async fn leave(store: &dyn Store, room: &RoomId, who: &str) -> Result<(), Error> {
+    let user = user(who);
+    store.update(room, &mut |slot| delete_pusher(slot, Millis(1), &user, LeaveReason::Quit, &Rules::default())).await
+}
+async fn listed(store: &dyn Store, kind: Kind, index: usize, count: usize) -> Vec<RoomId> {
+    let mut found = Vec::new();
+    store.list(kind, index, count, &mut |room, _| found.push(room.id.clone())).await.unwrap();
+    found
+}
+
+/// Runs the whole contract on fresh stores made by `make`.
+pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
+    let fresh = || {
+        let (outbox, events) = mpsc::unbounded_channel();
+        (make(Arc::new(Rules::default()), outbox), events)
+    };
+    rooms_are_kept_and_listed_oldest_first(fresh().0).await;
+    refusals_change_nothing(fresh()).await;
+    deadlines_are_handed_out_once(fresh().0).await;
+    viewers_are_a_set(fresh().0).await;
+    events_leave_in_commit_order(fresh()).await;
+}
+
+async fn rooms_are_kept_and_listed_oldest_first(store: Arc<dyn Store>) {
+    for n in [3, 1, 2, 0] {
+        enter(&*store, &id(n), Kind::Multi, "alice", Millis(n as u64)).await.unwrap();
+    }
+    enter(&*store, &id(9), Kind::Live, "alice", Millis(9)).await.unwrap();
+    let by = user("alice");
+    let empty = id(8);
+    let new = NewRoom { id: &empty, kind: Kind::Multi, info: "", by: &by };
+    store.update(&empty, &mut |slot| create_room(slot, Millis(0), &new)).await.unwrap();
+    assert_eq!(listed(&*store, Kind::Multi, 0, 10).await, [id(0), id(1), id(2), id(3)], "an empty room is not listed");
+    assert_eq!(listed(&*store, Kind::Multi, 2, 1).await, [id(2)]);
+    assert_eq!(listed(&*store, Kind::Live, 0, 10).await, [id(9)]);
+    leave(&*store, &id(1), "alice").await.unwrap();
+    assert_eq!(listed(&*store, Kind::Multi, 0, 10).await, [id(0), id(2), id(3)]);
+    assert_eq!(store.len(), 5);
+    let mut seen = None::<Room>;
+    assert!(store.see(&id(2), &mut |room, _| seen = Some(room.clone())).await.unwrap());
+    assert_eq!(seen.unwrap().pushers[0].user, by);
+    assert!(!store.see(&id(1), &mut |_, _| panic!("there is no such room")).await.unwrap());
+}
+
+async fn refusals_change_nothing((store, mut events): (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>)) {
+    for who in ["a", "b"] {
+        enter(&*store, &id(0), Kind::Double, who, Millis(0)).await.unwrap();
+        events.recv().await.unwrap();
+    }
+    let refused = enter(&*store, &id(0), Kind::Double, "c", Millis(0)).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Full))));
+    assert!(matches!(store.touch(&id(0), Millis(5), &user("c")).await, Err(Error::Refused(Refusal::NotMember))));
+    assert!(matches!(store.touch(&id(7), Millis(5), &user("a")).await, Err(Error::Refused(Refusal::NotMember))));
+    assert!(events.try_recv().is_err());
+    let mut members = 0;
+    store.see(&id(0), &mut |room, _| members = room.pushers.len()).await.unwrap();
+    assert_eq!(members, 2);
+}
+
+async fn deadlines_are_handed_out_once(store: Arc<dyn Store>) {
+    for n in 0..5 {
+        enter(&*store, &id(n), Kind::Multi, "alice", Millis(0)).await.unwrap();
+    }
+    assert!(store.due(Millis(19_999), 100).await.unwrap().is_empty());
+    // A heartbeat moves a room's deadline without touching the index.
+    store.touch(&id(3), Millis(15_000), &user("alice")).await.unwrap();
+    let mut due = store.due(Millis(20_000), 100).await.unwrap();
+    due.sort();
+    assert_eq!(due, [id(0), id(1), id(2), id(4)]);
+    assert!(store.due(Millis(20_000), 100).await.unwrap().is_empty(), "each is handed out once");
+    assert_eq!(store.due(Millis(21_000), 2).await.unwrap().len(), 2, "and again when nobody dealt with it");
+    leave(&*store, &id(3), "alice").await.unwrap();
+    let left = store.due(Millis(60_000), 100).await.unwrap();
+    assert!(!left.contains(&id(3)), "a closed room is never due");
+}
+
+async fn viewers_are_a_set(store: Arc<dyn Store>) {
+    let room = id(0);
+    let nobody = store.add_viewer(&room, &user("v"), "").await;
+    assert!(matches!(nobody, Err(Error::Refused(Refusal::NoRoom))));
+    enter(&*store, &room, Kind::Live, "alice", Millis(0)).await.unwrap();
+    assert!(store.add_viewer(&room, &user("v"), "info").await.unwrap());
+    assert!(!store.add_viewer(&room, &user("v"), "info").await.unwrap());
+    for n in 1..30 {
+        store.add_viewer(&room, &user(&format!("v{n}")), "").await.unwrap();
+    }
+    let full = store.add_viewer(&room, &user("late"), "").await;
+    assert!(matches!(full, Err(Error::Refused(Refusal::AudienceListFull))));
+    let viewers = store.viewers(&room).await.unwrap();
+    assert_eq!((viewers.count, viewers.listed.len(), &*viewers.listed[0].info), (31, 30, "info"));
+    assert!(store.delete_viewer(&room, &user("v")).await.unwrap());
+    assert!(!store.delete_viewer(&room, &user("v")).await.unwrap());
+    let mut counted = 0;
+    store.list(Kind::Live, 0, 1, &mut |_, viewers| counted = viewers).await.unwrap();
+    assert_eq!(counted, 30);
+    leave(&*store, &room, "alice").await.unwrap();
+    enter(&*store, &room, Kind::Live, "alice", Millis(0)).await.unwrap();
+    assert_eq!(store.viewers(&room).await.unwrap().count, 0, "viewers are gone with the room");
+}
+
+async fn events_leave_in_commit_order(
+    (store, mut events): (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>),
+) {
+    let tasks: Vec<_> = (0..4)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    enter(&*store, &id(0), Kind::Multi, &format!("u{n}"), Millis(0)).await.unwrap();
+                    leave(&*store, &id(0), &format!("u{n}")).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    drop(store);
+    let (mut seq, mut joins, mut leaves) = (0, 0, 0);
+    while let Some(batch) = events.recv().await {
+        for event in batch {
+            seq += 1;
+            assert_eq!(event.seq, seq);
+            match event.what {
+                What::Joined { .. } => joins += 1,
+                What::Left { .. } => leaves += 1,
+                What::Closed { .. } => seq = 0,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((joins, leaves), (200, 200));
+}
