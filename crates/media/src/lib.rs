@@ -3,13 +3,16 @@
 //! Whatever publishes becomes [`frame::Frame`]s in the [`hub::Hub`]; whatever plays reads them from there. Who may
 //! publish or play is asked with a value ([`request::Request`]) and answered by whoever owns the other end.
 
+pub mod audio;
 pub mod codec;
 pub mod ended;
 pub mod flv;
 pub mod frame;
 pub mod hub;
 pub mod name;
+pub mod rendition;
 pub mod request;
+pub mod rtc;
 pub mod rtmp;
 
 pub use ended::Ended;

@@ -1,0 +1,114 @@
+//! Sample rate conversion by a ratio of whole numbers: a windowed-sinc low-pass, one short filter per phase. Knows no time.
+
+/// Taps of each phase's filter, in samples of the slower side.
+const TAPS: usize = 48;
+/// Shape of the Kaiser window: about 70 dB of stop band.
+const BETA: f64 = 7.0;
+/// Most phases that are tabulated; every pair of usual audio rates needs fewer.
+const MOST_PHASES: u32 = 1_000;
+
+/// Converts interleaved audio from one rate to another. Delays it by half its taps (0.5 ms at 48 kHz).
+pub struct Resampler {
+    from: u32,
+    channels: usize,
+    /// Output samples per `down` input samples.
+    up: u64,
+    down: u64,
+    taps: usize,
+    /// `up` filters of `taps` weights.
+    bank: Vec<f32>,
+    /// Input not yet used up, interleaved.
+    held: Vec<f32>,
+    /// Place of the next output, in `1 / up` input samples from the start of `held`.
+    next: u64,
+}
+
+impl Resampler {
+    /// `None` when the rates are 0, absurdly far apart or without a small common ratio, or there are no channels.
+    pub fn new(from: u32, to: u32, channels: usize) -> Option<Self> {
+        let common = gcd(from, to);
+        let (up, down) = (to.checked_div(common)?, from.checked_div(common)?);
+        if up == 0 || down == 0 || up > MOST_PHASES || down > up.saturating_mul(16) || !(1..=8).contains(&channels) {
+            return None;
+        }
+        // Going down, the filter has to be as much longer as it is narrower.
+        let stretch = (f64::from(from) / f64::from(to)).max(1.0);
+        let taps = ((TAPS as f64 * stretch).ceil() as usize).next_multiple_of(2);
+        let cutoff = 0.96 / stretch;
+        let bank = (0..up).flat_map(|phase| filter(phase, up, taps, cutoff)).collect();
+        Some(Resampler {
+            from,
+            channels,
+            up: u64::from(up),
+            down: u64::from(down),
+            taps,
+            bank,
+            // Silence before the start, so that the first output is not half a filter late.
+            held: vec![0.0; (taps / 2 - 1) * channels],
+            next: 0,
+        })
+    }
+
+    /// The rate it takes.
+    pub fn from(&self) -> u32 {
+        self.from
+    }
+
+    /// Channels it takes and gives.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Takes interleaved samples and appends all that can be made of them to `out`.
+    pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) {
+        self.held.extend_from_slice(samples);
+        let have = (self.held.len() / self.channels) as u64;
+        loop {
+            let (at, phase) = (self.next / self.up, (self.next % self.up) as usize);
+            if at + self.taps as u64 > have {
+                break;
+            }
+            let first = at as usize * self.channels;
+            let window = &self.held[first..first + self.taps * self.channels];
+            let weights = &self.bank[phase * self.taps..(phase + 1) * self.taps];
+            for channel in 0..self.channels {
+                let picked = window.iter().skip(channel).step_by(self.channels);
+                out.push(picked.zip(weights).map(|(s, w)| s * w).sum());
+            }
+            self.next += self.down;
+        }
+        let used = (self.next / self.up).min(have);
+        self.held.drain(..used as usize * self.channels);
+        self.next -= used * self.up;
+    }
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Weights that give the value `phase / up` of a sample after the middle one; they sum to 1.
+fn filter(phase: u32, up: u32, taps: usize, cutoff: f64) -> Vec<f32> {
+    let middle = (taps / 2 - 1) as f64 + f64::from(phase) / f64::from(up);
+    let weights: Vec<f64> = (0..taps)
+        .map(|i| {
+            let x = i as f64 - middle;
+            let angle = std::f64::consts::PI * cutoff * x;
+            let sinc = if angle.abs() < 1e-9 { 1.0 } else { angle.sin() / angle };
+            let edge = (x / (taps as f64 / 2.0)).clamp(-1.0, 1.0);
+            sinc * bessel(BETA * (1.0 - edge * edge).sqrt())
+        })
+        .collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter().map(|w| (w / sum) as f32).collect()
+}
+
+/// The modified Bessel function of the first kind and order 0, by its power series.
+fn bessel(x: f64) -> f64 {
+    let (mut term, mut sum) = (1.0, 1.0);
+    for k in 1..32 {
+        term *= (x / 2.0 / f64::from(k)).powi(2);
+        sum += term;
+    }
+    sum
+}

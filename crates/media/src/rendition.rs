@@ -1,0 +1,245 @@
+//! The same stream with its audio in another codec, made while somebody reads it: `name#aac`, `name#opus`. Owns the tasks
+//! that make them; the codecs are `audio`'s.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::audio::{Output, Source, Target, Transcoder};
+use crate::ended::Ended;
+use crate::frame::{Codec, Frame, Kind};
+use crate::hub::{Hub, Item, Origin, Pace, Publisher, Reader, Start};
+use crate::name::{Protocol, StreamName};
+
+/// How long a new stream may take to tell whether it has audio before a reader is let in without.
+const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
+/// How long nobody may read before the making stops.
+const IDLE: Duration = Duration::from_secs(5);
+/// Most frames handled at once.
+const BATCH: usize = 64;
+
+/// Opens streams in the form that a reader can take; cheap to clone.
+#[derive(Clone)]
+pub struct Renditions {
+    hub: Hub,
+    running: Arc<Mutex<HashSet<StreamName>>>,
+}
+
+impl Renditions {
+    /// Renditions of the hub's streams, published in the same hub under derived names.
+    pub fn new(hub: Hub) -> Self {
+        Renditions { hub, running: Arc::default() }
+    }
+
+    /// Reads `name` for a reader that `takes` these audio codecs: the stream itself if its audio is one of them (or it
+    /// has none), else its rendition in the first of them that can be made. Waits up to `wait` for the publisher, as
+    /// [`Hub::wait`]. Cancel safe.
+    pub async fn open(
+        &self,
+        name: &StreamName,
+        protocol: Protocol,
+        takes: &[Codec],
+        pace: Pace,
+        start: Start,
+        wait: Option<Duration>,
+    ) -> Result<Reader, Ended> {
+        let reader = self.hub.wait(name, protocol, pace, start, wait).await?;
+        let Some(has) = self.audio_of(name).await else { return Ok(reader) };
+        let target = takes.iter().find_map(|codec| target(*codec));
+        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader) };
+        if source(has).is_none() {
+            return Ok(reader);
+        }
+        drop(reader);
+        let derived = name.derived(tag(target));
+        for _ in 0..50 {
+            self.ensure(name, &derived, target)?;
+            if let Ok(reader) = self.hub.subscribe(&derived, protocol, pace, start) {
+                return Ok(reader);
+            }
+            // The one before was just ending: its place is free in a moment.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(Ended::NotFound)
+    }
+
+    /// The stream's audio codec, waiting a little while the stream is too young to tell.
+    async fn audio_of(&self, name: &StreamName) -> Option<Codec> {
+        let deadline = Instant::now() + AUDIO_SHOWS;
+        loop {
+            let info = self.hub.info(name)?;
+            match info.audio {
+                Some(audio) => return Some(audio.codec),
+                None if info.age >= AUDIO_SHOWS || Instant::now() >= deadline => return None,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Starts making `derived` unless that is done already.
+    fn ensure(&self, name: &StreamName, derived: &StreamName, target: Target) -> Result<(), Ended> {
+        if !self.running.lock().insert(derived.clone()) {
+            return Ok(());
+        }
+        let running = Running { set: Arc::clone(&self.running), name: derived.clone() };
+        let info = self.hub.info(name).ok_or(Ended::NotFound)?;
+        let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
+        let origin = Origin { protocol: info.protocol, peer: info.peer };
+        let publisher = self.hub.publish(derived, origin)?;
+        let (hub, derived) = (self.hub.clone(), derived.clone());
+        tokio::spawn(async move {
+            tracing::info!(stream = %derived, "transcoding starts");
+            let mut maker = Maker { target, source: None, transcoder: None };
+            let ended = maker.run(&hub, &derived, reader, &publisher).await;
+            tracing::info!(stream = %derived, reason = %ended, "transcoding ends");
+            // In this order: whoever comes now finds either the stream or a free place to start it anew.
+            publisher.finish(ended);
+            drop(running);
+        });
+        Ok(())
+    }
+}
+
+struct Running {
+    set: Arc<Mutex<HashSet<StreamName>>>,
+    name: StreamName,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.set.lock().remove(&self.name);
+    }
+}
+
+struct Maker {
+    target: Target,
+    source: Option<Source>,
+    transcoder: Option<Transcoder>,
+}
+
+impl Maker {
+    async fn run(&mut self, hub: &Hub, derived: &StreamName, mut reader: Reader, publisher: &Publisher) -> Ended {
+        let mut idle_since: Option<Instant> = None;
+        let mut check = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                item = reader.next() => {
+                    let Some(item) = item else { return reader.ended().unwrap_or(Ended::Finished) };
+                    let mut frames = Vec::new();
+                    flatten(item, &mut frames);
+                    while frames.len() < BATCH && let Some(item) = reader.try_next() {
+                        flatten(item, &mut frames);
+                    }
+                    if let Err(ended) = self.pass(frames, publisher).await {
+                        return ended;
+                    }
+                }
+                () = publisher.key_wanted() => reader.request_key(),
+                ended = publisher.ended() => return ended,
+                _ = check.tick() => {
+                    let read = hub.info(derived).is_some_and(|info| info.readers.iter().any(|(_, n)| *n > 0));
+                    match idle_since {
+                        _ if read => idle_since = None,
+                        None => idle_since = Some(Instant::now()),
+                        Some(since) if since.elapsed() >= IDLE => return Ended::Finished,
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Publishes frames, audio transcoded. Audio is worked on away from the runtime's own threads, one batch at a time,
+    /// so that at most one batch is in flight.
+    async fn pass(&mut self, frames: Vec<Arc<Frame>>, publisher: &Publisher) -> Result<(), Ended> {
+        let mut audio = Vec::new();
+        for frame in frames {
+            match frame.kind {
+                Kind::Audio | Kind::AudioConfig => audio.push(frame),
+                _ => publisher.push(frame.at(frame.dts))?,
+            }
+        }
+        if audio.is_empty() {
+            return Ok(());
+        }
+        let mut done = Vec::new();
+        for frame in audio {
+            let source = source(frame.codec);
+            if source.is_none() || target(frame.codec) == Some(self.target) {
+                // Another publisher took over whose audio needs nothing done, or nothing can be done with.
+                if source.is_some() {
+                    publisher.push(frame.at(frame.dts))?;
+                }
+                continue;
+            }
+            if self.source != source {
+                self.source = source;
+                self.transcoder = source.map(|s| Transcoder::new(s, self.target));
+            }
+            done.push(frame);
+        }
+        let Some(mut transcoder) = self.transcoder.take().filter(|_| !done.is_empty()) else { return Ok(()) };
+        let work = tokio::task::spawn_blocking(move || {
+            let mut out = Vec::new();
+            for frame in done {
+                let result = match frame.kind {
+                    Kind::AudioConfig => transcoder.configure(&frame.payload),
+                    _ => transcoder.push(frame.dts, &frame.payload, &mut out),
+                };
+                if let Err(error) = result {
+                    tracing::debug!(%error, "audio not transcoded");
+                }
+            }
+            (transcoder, out)
+        });
+        let Ok((transcoder, out)) = work.await else {
+            return Err(Ended::Protocol("the audio codec failed".into()));
+        };
+        self.transcoder = Some(transcoder);
+        let codec = match self.target {
+            Target::Aac => Codec::Aac,
+            Target::Opus => Codec::Opus,
+        };
+        for output in out {
+            publisher.push(match output {
+                Output::Config(bytes) => Frame::config(codec, 0, bytes),
+                Output::Unit(at, bytes) => Frame::audio(codec, at, bytes),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn flatten(item: Item, frames: &mut Vec<Arc<Frame>>) {
+    match item {
+        Item::Tracks(tracks) => frames.extend([tracks.video, tracks.audio, tracks.metadata].into_iter().flatten()),
+        Item::Frame(frame) => frames.push(frame),
+        Item::Burst(burst) => frames.extend(burst.frames.iter().cloned()),
+    }
+}
+
+fn source(codec: Codec) -> Option<Source> {
+    match codec {
+        Codec::Aac => Some(Source::Aac),
+        Codec::Opus => Some(Source::Opus),
+        _ => None,
+    }
+}
+
+fn target(codec: Codec) -> Option<Target> {
+    match codec {
+        Codec::Aac => Some(Target::Aac),
+        Codec::Opus => Some(Target::Opus),
+        _ => None,
+    }
+}
+
+fn tag(target: Target) -> &'static str {
+    match target {
+        Target::Aac => "aac",
+        Target::Opus => "opus",
+    }
+}

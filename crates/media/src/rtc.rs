@@ -1,0 +1,123 @@
+//! WebRTC: WHIP publishes, WHEP plays. Owns SDP, ICE, DTLS-SRTP (by `str0m`), the one UDP port and the threads that serve
+//! it. Knows no HTTP: routes hand it an offer and get an answer.
+
+mod clock;
+mod feed;
+mod h264;
+mod net;
+mod offer;
+mod outbox;
+mod packet;
+mod server;
+mod session;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod whep;
+mod whip;
+mod worker;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use offer::Fragment;
+pub use server::Server;
+
+use crate::ended::Ended;
+
+/// Where WebRTC listens and what bounds it. Build one by `Default` and set fields: more will come.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The one UDP port of all sessions.
+    pub udp: SocketAddr,
+    /// ICE over TCP, for those whose network lets no UDP through. `None`: not offered.
+    pub tcp: Option<SocketAddr>,
+    /// Addresses put into answers, where browsers find this server. Empty: the one of the default route.
+    pub public: Vec<IpAddr>,
+    /// Threads that serve sessions. 0: one per core, at most 8.
+    pub workers: usize,
+    /// Most sessions at a time.
+    pub max_sessions: usize,
+    /// Most sessions at a time of one peer address that are not connected yet.
+    pub max_unconnected_per_peer: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            udp: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 8000),
+            tcp: None,
+            public: Vec::new(),
+            workers: 0,
+            max_sessions: 20_000,
+            max_unconnected_per_peer: 64,
+        }
+    }
+}
+
+/// A session that was let in.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Names the session in [`Server::patch`] and [`Server::delete`]: 32 hexadecimal digits that nobody can guess.
+    pub session: String,
+    /// The SDP answer.
+    pub sdp: String,
+    /// The `ETag` of the ICE session (RFC 9725 §4.3.1), without quotes.
+    pub etag: String,
+}
+
+/// Why an offer, or a change to a session, was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The SDP or fragment cannot be understood (HTTP 400).
+    #[error("bad SDP: {0}")]
+    Bad(String),
+    /// It can, but there is nothing in it that can be served, or the stream is nothing that it can play (HTTP 406).
+    #[error("not acceptable: {0}")]
+    Unsupported(String),
+    /// Permission, publisher or stream; see [`Ended::Refused`] (403), [`Ended::NotFound`] (404), [`Ended::Busy`] (409).
+    #[error("{0}")]
+    Ended(#[from] Ended),
+    /// No such session (HTTP 404).
+    #[error("no such session")]
+    NoSession,
+    /// The fragment is for an ICE session that is no more (HTTP 412).
+    #[error("the ICE session has changed")]
+    Stale,
+    /// A bound was reached; the text names it (HTTP 503).
+    #[error("too many {0}")]
+    TooMany(&'static str),
+}
+
+/// What came and went since the start; all grow only, except the two that say "now".
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Sessions now.
+    pub sessions: AtomicU64,
+    /// Sessions now whose media can flow.
+    pub connected: AtomicU64,
+    /// Datagrams received.
+    pub received: AtomicU64,
+    /// Datagrams sent.
+    pub sent: AtomicU64,
+    /// Datagrams that are neither STUN nor DTLS nor RTP.
+    pub garbage: AtomicU64,
+    /// STUN requests for no session of ours, and everything else from addresses that no session vouches for.
+    pub strangers: AtomicU64,
+    /// Datagrams dropped because a worker could not keep up.
+    pub overrun: AtomicU64,
+    /// Datagrams that the system did not take.
+    pub unsent: AtomicU64,
+    /// Sessions that never saw an ICE check: most likely a wrong public address or a closed port.
+    pub unreached: AtomicU64,
+    /// Key frame requests of viewers.
+    pub key_requests: AtomicU64,
+}
+
+impl Counters {
+    fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}

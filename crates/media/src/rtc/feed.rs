@@ -1,0 +1,158 @@
+//! One stream as the viewers of one worker get it: frames made into RTP payloads once, in an order that WebRTC can carry.
+//! Knows no sessions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::h264::{Parameters, Picture, disposable};
+use crate::frame::{Codec, Frame, Kind};
+use crate::hub::{Item, Reader};
+
+/// Most pictures and payload bytes of a group that a joining viewer is sent at once.
+const BACKLOG: (usize, usize) = (300, 600_000);
+
+/// What is sent of one frame.
+#[derive(Clone)]
+pub(super) enum Media {
+    /// An H.264 picture.
+    Picture {
+        /// Its payloads.
+        picture: Arc<Picture>,
+        /// Whether decoding may start here.
+        key: bool,
+        /// The profile of its stream.
+        profile: [u8; 3],
+    },
+    /// An Opus packet.
+    Sound(Arc<[u8]>),
+}
+
+/// A frame ready to be sent, shared by all viewers.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// Presentation time in microseconds.
+    pub pts: i64,
+    /// What to send.
+    pub media: Media,
+}
+
+impl Shared {
+    /// Whether it is a picture rather than sound.
+    pub fn is_picture(&self) -> bool {
+        matches!(self.media, Media::Picture { .. })
+    }
+}
+
+/// Why a stream cannot be carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unfit {
+    /// Its pictures are not in presentation order and cannot be left out.
+    #[error(
+        "the stream has B-frames on which other pictures depend; WebRTC cannot carry them: publish with B-frames off"
+    )]
+    Reordered,
+    /// Its video is no H.264.
+    #[error("the stream's video is {0}; WebRTC viewers are served H.264 only")]
+    Codec(&'static str),
+}
+
+/// Makes frames into payloads.
+#[derive(Default)]
+pub(super) struct Maker {
+    avcc: Option<Bytes>,
+    parameters: Parameters,
+    /// Latest presentation time of a picture.
+    latest: Option<i64>,
+    /// Pictures left out because they were out of order.
+    pub skipped: u64,
+}
+
+impl Maker {
+    /// Makes what is to be sent of `frame`, if anything is.
+    pub fn make(&mut self, frame: &Frame) -> Result<Option<Shared>, Unfit> {
+        let media = match (frame.kind, frame.codec) {
+            (Kind::VideoConfig, Codec::H264) => {
+                self.configure(&frame.payload);
+                return Ok(None);
+            }
+            (Kind::VideoConfig | Kind::Video, codec) if codec != Codec::H264 => {
+                return Err(Unfit::Codec(codec.as_str()));
+            }
+            (Kind::Video, _) => {
+                if self.avcc.is_none() {
+                    return Ok(None);
+                }
+                // After a key picture everything is later than all before it.
+                if !frame.key && self.latest.is_some_and(|latest| frame.pts() < latest) {
+                    if !disposable(&frame.payload, self.parameters.length_size) {
+                        return Err(Unfit::Reordered);
+                    }
+                    self.skipped += 1;
+                    return Ok(None);
+                }
+                self.latest = Some(frame.pts());
+                let picture = frame.derived(|f| Picture::new(&f.payload, f.key, &self.parameters));
+                if picture.payloads.is_empty() {
+                    return Ok(None);
+                }
+                Media::Picture { picture, key: frame.key, profile: self.parameters.profile }
+            }
+            (Kind::Audio, Codec::Opus) => {
+                let sound = frame.derived(|f| -> Arc<[u8]> { Arc::from(f.payload.as_ref()) });
+                Media::Sound(Arc::clone(&sound))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Shared { pts: frame.pts(), media }))
+    }
+
+    fn configure(&mut self, avcc: &Bytes) {
+        if self.avcc.as_ref() != Some(avcc)
+            && let Some(parameters) = Parameters::read(avcc)
+        {
+            self.avcc = Some(avcc.clone());
+            self.parameters = parameters;
+        }
+    }
+
+    /// Takes one item of a reader and appends what is to be sent to `out`.
+    pub fn item(&mut self, item: &Item, out: &mut Vec<Shared>) -> Result<(), Unfit> {
+        match item {
+            Item::Tracks(tracks) => {
+                if let Some(config) = &tracks.video {
+                    self.make(config)?;
+                }
+            }
+            Item::Frame(frame) => out.extend(self.make(frame)?),
+            Item::Burst(burst) => {
+                for frame in &burst.frames {
+                    out.extend(self.make(frame)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a reader that started with the group of pictures finds there: from the key picture on, if it is not too much.
+/// Otherwise empty: the viewer starts with the next key picture.
+pub(super) fn backlog(reader: &mut Reader) -> Result<Vec<Shared>, Unfit> {
+    let (mut maker, mut found) = (Maker::default(), Vec::new());
+    while let Some(item) = reader.try_next() {
+        maker.item(&item, &mut found)?;
+    }
+    let pictures = found.iter().filter_map(|s| match &s.media {
+        Media::Picture { picture, .. } => Some(picture.bytes),
+        Media::Sound(_) => None,
+    });
+    let (count, bytes) = pictures.fold((0, 0), |(n, bytes), more| (n + 1, bytes + more));
+    let starts = found.iter().find_map(|s| match s.media {
+        Media::Picture { key, .. } => Some(key),
+        Media::Sound(_) => None,
+    });
+    if count > BACKLOG.0 || bytes > BACKLOG.1 || starts != Some(true) {
+        found.clear();
+    }
+    Ok(found)
+}

@@ -1,0 +1,234 @@
+//! Offers in, answers out: which codecs and extensions are agreed on, which addresses are advertised, and the fragments of
+//! trickle ICE. Knows SDP as far as str0m leaves it to us.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::change::SdpOffer;
+use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::format::{Codec, CodecConfig};
+use str0m::media::{MediaKind, Mid, Pt};
+use str0m::net::{Protocol, TcpType};
+use str0m::rtp::{Extension, ExtensionMap};
+use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
+
+use super::Refused;
+
+/// Longest offer, in bytes. A browser's is 4 to 10 kB.
+const MAX_OFFER: usize = 64 << 10;
+/// Most `m=` lines of an offer.
+const MAX_MEDIA: usize = 8;
+
+/// Which way media goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the peer to us (WHIP).
+    In,
+    /// From us to the peer (WHEP).
+    Out,
+}
+
+/// What all sessions of a server have in common.
+pub(super) struct Identity {
+    crypto: Arc<CryptoProvider>,
+    /// One certificate for all sessions: making one costs more than the rest of a session's start.
+    cert: Option<DtlsCert>,
+    /// Addresses put into answers.
+    pub udp: Vec<SocketAddr>,
+    /// The same for ICE over TCP.
+    pub tcp: Vec<SocketAddr>,
+}
+
+impl Identity {
+    /// Makes the certificate.
+    pub fn new(udp: Vec<SocketAddr>, tcp: Vec<SocketAddr>) -> Self {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let cert = crypto.dtls_provider.generate_certificate();
+        Identity { crypto, cert, udp, tcp }
+    }
+}
+
+/// One agreed track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Track {
+    /// Its `m=` line.
+    pub mid: Mid,
+    /// The payload type to send.
+    pub pt: Pt,
+}
+
+/// An offer that was accepted.
+pub(super) struct Accepted {
+    /// The machine, with its candidates and credentials.
+    pub rtc: Box<Rtc>,
+    /// The answer.
+    pub sdp: String,
+    /// Our ICE credentials.
+    pub creds: IceCreds,
+    /// The peer's ICE user name fragment.
+    pub remote_ufrag: String,
+    /// The H.264 track, if agreed on.
+    pub video: Option<Track>,
+    /// All H.264 payload types of it, with their profile, in the peer's order.
+    pub profiles: Vec<(Pt, u32)>,
+    /// The Opus track, if agreed on.
+    pub audio: Option<Track>,
+}
+
+/// Answers an offer.
+pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -> Result<Accepted, Refused> {
+    if offer.len() > MAX_OFFER {
+        return Err(Refused::Bad("longer than 64 kB".into()));
+    }
+    if offer.matches("\nm=").count() > MAX_MEDIA {
+        return Err(Refused::Bad("too many m= lines".into()));
+    }
+    let remote_ufrag =
+        offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
+    let offer = SdpOffer::from_sdp_string(&one_layer(offer)).map_err(|e| Refused::Bad(e.to_string()))?;
+    let mut rtc = Box::new(config(way, identity).build(now));
+    for addr in &identity.udp {
+        let candidate = Candidate::host(*addr, Protocol::Udp).map_err(|e| Refused::Bad(e.to_string()))?;
+        rtc.add_local_candidate(candidate);
+    }
+    for addr in &identity.tcp {
+        let made = Candidate::builder().tcp().host(*addr).tcptype(TcpType::Passive).build();
+        rtc.add_local_candidate(made.map_err(|e| Refused::Bad(e.to_string()))?);
+    }
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| Refused::Bad(e.to_string()))?;
+    let creds = rtc.direct_api().local_ice_credentials();
+    let sdp = answer.to_sdp_string();
+    let mids = sdp.lines().filter_map(|l| l.trim_end().strip_prefix("a=mid:")).map(Mid::from);
+    let mids: Vec<Mid> = mids.collect();
+    let (mut video, mut audio, mut profiles) = (None, None, Vec::new());
+    for mid in mids {
+        let Some(media) = rtc.media(mid) else { continue };
+        let agreed = |codec: Codec| {
+            let params = rtc.codec_config().params();
+            let of = move |pt: &Pt| params.iter().find(|p| p.pt() == *pt && p.spec().codec == codec);
+            media.remote_pts().iter().filter_map(of)
+        };
+        match media.kind() {
+            MediaKind::Video if video.is_none() => {
+                profiles = agreed(Codec::H264)
+                    .map(|p| (p.pt(), p.spec().format.profile_level_id.unwrap_or(0x42_00_0a)))
+                    .collect();
+                video = profiles.first().map(|(pt, _)| Track { mid, pt: *pt });
+            }
+            MediaKind::Audio if audio.is_none() => {
+                audio = agreed(Codec::Opus).next().map(|p| Track { mid, pt: p.pt() });
+            }
+            _ => {}
+        }
+    }
+    if video.is_none() && audio.is_none() {
+        let text = "neither H.264 (packetization mode 1) nor Opus is offered";
+        return Err(Refused::Unsupported(text.into()));
+    }
+    Ok(Accepted { rtc, sdp, creds, remote_ufrag, video, profiles, audio })
+}
+
+/// The payload type whose profile suits a stream best: the same profile, else the most that a baseline decoder is not
+/// asked for in vain, else the first.
+pub(super) fn best_profile(profiles: &[(Pt, u32)], stream: [u8; 3]) -> Option<Pt> {
+    let of = |wanted: u32| profiles.iter().find(|(_, p)| p >> 8 == wanted).map(|(pt, _)| *pt);
+    let same = u32::from(stream[0]) << 8 | u32::from(stream[1]);
+    of(same)
+        .or_else(|| profiles.iter().find(|(_, p)| p >> 16 == same >> 8).map(|(pt, _)| *pt))
+        .or_else(|| of(0x42e0))
+        .or_else(|| profiles.first().map(|(pt, _)| *pt))
+}
+
+fn config(way: Way, identity: &Identity) -> RtcConfig {
+    let mut config = RtcConfig::new()
+        .set_crypto_provider(Arc::clone(&identity.crypto))
+        .set_ice_lite(true)
+        .set_stats_interval(None)
+        .set_rtp_mode(way == Way::Out);
+    if let Some(cert) = &identity.cert {
+        config = config.set_dtls_cert(cert.clone());
+    }
+    let mut extensions = ExtensionMap::empty();
+    extensions.set(4, Extension::RtpMid);
+    if way == Way::In {
+        // Feedback for the publisher's rate control. Players send none: nothing here would heed it, and it costs
+        // more than the media does.
+        extensions.set(3, Extension::TransportSequenceNumber);
+    } else {
+        // 512 packets answer every NACK that is not too late anyway.
+        config = config.set_send_buffer_audio(16).set_send_buffer_video(512);
+    }
+    config = config.set_extension_map(extensions);
+    *config.codec_config() = codecs(way);
+    config
+}
+
+/// Every H.264 profile that browsers offer, packetization mode 1, and Opus. The numbers are only ours until the offer's
+/// take their place.
+fn codecs(way: Way) -> CodecConfig {
+    let mut codecs = CodecConfig::empty();
+    codecs.enable_opus(true, false);
+    let profiles = [0x42_e0_1f, 0x42_00_1f, 0x4d_00_1f, 0x64_00_1f, 0x64_0c_1f, 0xf4_00_1f];
+    for (pt, profile) in (96u8..).step_by(2).zip(profiles) {
+        codecs.add_h264(pt.into(), Some((pt + 1).into()), true, profile);
+    }
+    let adjust = |p: &str0m::format::PayloadParams| {
+        let mut p = *p;
+        p.set_fb_transport_cc(way == Way::In);
+        p.set_fb_remb(false);
+        p
+    };
+    CodecConfig::new_from_payload_params(codecs.params().iter().map(adjust).collect())
+}
+
+/// The offer without its simulcast layers: the publisher then sends one, the first.
+fn one_layer(offer: &str) -> String {
+    let layered = |line: &&str| line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
+    offer.lines().filter(|l| !layered(l)).flat_map(|l| [l, "\r\n"]).collect()
+}
+
+/// What a trickle ICE fragment (RFC 8840) says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fragment {
+    /// The peer's ICE user name fragment and password, if given.
+    pub creds: Option<(String, String)>,
+    /// Candidates in SDP form, without `a=`.
+    pub candidates: Vec<String>,
+}
+
+impl Fragment {
+    /// Reads `application/trickle-ice-sdpfrag`. Lines that mean nothing here are passed over.
+    pub fn read(body: &str) -> Result<Self, Refused> {
+        if body.len() > MAX_OFFER {
+            return Err(Refused::Bad("fragment longer than 64 kB".into()));
+        }
+        let (mut ufrag, mut password, mut candidates) = (None, None, Vec::new());
+        for line in body.lines().map(str::trim) {
+            let Some(line) = line.strip_prefix("a=") else { continue };
+            if let Some(value) = line.strip_prefix("ice-ufrag:") {
+                ufrag.get_or_insert_with(|| value.to_owned());
+            } else if let Some(value) = line.strip_prefix("ice-pwd:") {
+                password.get_or_insert_with(|| value.to_owned());
+            } else if line.starts_with("candidate:") && candidates.len() < 64 {
+                candidates.push(line.to_owned());
+            }
+        }
+        let creds = match (ufrag, password) {
+            (Some(u), Some(p)) if (4..=256).contains(&u.len()) && (22..=256).contains(&p.len()) => Some((u, p)),
+            (None, None) => None,
+            _ => return Err(Refused::Bad("ICE credentials are incomplete".into())),
+        };
+        Ok(Fragment { creds, candidates })
+    }
+
+    /// Writes the answer to an ICE restart.
+    pub fn write(creds: &IceCreds, candidates: impl Iterator<Item = String>) -> String {
+        let mut out = format!("a=ice-lite\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", creds.ufrag, creds.pass);
+        for candidate in candidates {
+            out.push_str(&format!("a={}\r\n", candidate.trim_start_matches("a=").trim_end()));
+        }
+        out.push_str("a=end-of-candidates\r\n");
+        out
+    }
+}

@@ -1,0 +1,135 @@
+//! Datagrams on their way out: gathered from many sessions, given to the kernel in as few calls as it allows (UDP GSO).
+//! Knows no sessions.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
+use str0m::net::Protocol;
+
+use super::Counters;
+use super::tcp::Connections;
+
+/// The UDP socket, shared by the thread that reads it and all that write to it.
+pub(super) struct Socket {
+    /// The socket, non-blocking.
+    pub udp: UdpSocket,
+    /// What the kernel can do with it.
+    pub state: UdpSocketState,
+}
+
+impl Socket {
+    /// Takes over a bound socket and makes its buffers large.
+    pub fn new(udp: UdpSocket) -> io::Result<Self> {
+        udp.set_nonblocking(true)?;
+        let state = UdpSocketState::new(UdpSockRef::from(&udp))?;
+        // As much as the system grants; it tells nobody how much that is.
+        let _ = state.set_send_buffer_size(UdpSockRef::from(&udp), 8 << 20);
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&udp), 8 << 20);
+        Ok(Socket { udp, state })
+    }
+}
+
+struct Packet {
+    to: SocketAddr,
+    from: Option<IpAddr>,
+    end: usize,
+}
+
+/// Bytes gathered before they are sent in any case.
+const FULL: usize = 512 << 10;
+/// How often a full socket is tried again, a millisecond apart, before its datagrams are dropped: RTX repairs that.
+const TRIES: u32 = 20;
+
+/// The datagrams of one round of one worker.
+pub(super) struct Outbox {
+    socket: Arc<Socket>,
+    tcp: Arc<Connections>,
+    counters: Arc<Counters>,
+    packets: Vec<Packet>,
+    bytes: Vec<u8>,
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new(socket: Arc<Socket>, tcp: Arc<Connections>, counters: Arc<Counters>) -> Self {
+        Outbox { socket, tcp, counters, packets: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Takes a datagram for `to`, from our address `from` if it matters.
+    pub fn push(&mut self, proto: Protocol, to: SocketAddr, from: Option<IpAddr>, contents: &[u8]) {
+        if proto != Protocol::Udp {
+            self.tcp.send(to, contents);
+            return;
+        }
+        self.bytes.extend_from_slice(contents);
+        self.packets.push(Packet { to, from, end: self.bytes.len() });
+    }
+
+    /// Whether it is time to [`Outbox::flush`].
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() >= FULL
+    }
+
+    /// Sends everything.
+    pub async fn flush(&mut self) {
+        let (mut at, mut start) = (0, 0);
+        Counters::add(&self.counters.sent, self.packets.len() as u64);
+        while let Some(first) = self.packets.get(at) {
+            let (count, segment) = self.run(at, start);
+            let end = self.packets[at + count - 1].end;
+            let transmit = Transmit {
+                destination: first.to,
+                ecn: None,
+                contents: &self.bytes[start..end],
+                segment_size: (count > 1).then_some(segment),
+                src_ip: first.from,
+            };
+            self.send(&transmit, count).await;
+            (at, start) = (at + count, end);
+        }
+        self.packets.clear();
+        self.bytes.clear();
+        if self.bytes.capacity() > 2 * FULL {
+            self.bytes.shrink_to(FULL);
+        }
+    }
+
+    /// How many packets from `at` on go in one call: same peer, same size but for a smaller last one.
+    fn run(&self, at: usize, start: usize) -> (usize, usize) {
+        let first = &self.packets[at];
+        let segment = first.end - start;
+        let most = self.socket.state.max_gso_segments().clamp(1, 64).min(60_000 / segment.max(1)).max(1);
+        let (mut count, mut end) = (1, first.end);
+        while count < most
+            && let Some(next) = self.packets.get(at + count)
+        {
+            let size = next.end - end;
+            if next.to != first.to || next.from != first.from || size > segment {
+                break;
+            }
+            (count, end) = (count + 1, next.end);
+            if size < segment {
+                break;
+            }
+        }
+        (count, segment)
+    }
+
+    async fn send(&self, transmit: &Transmit<'_>, count: usize) {
+        for _ in 0..TRIES {
+            match self.socket.state.try_send(UdpSockRef::from(&self.socket.udp), transmit) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(()) => return,
+                // A peer that is gone (ECONNREFUSED and the like) shows itself by its silence.
+                Err(_) => break,
+            }
+        }
+        Counters::add(&self.counters.unsent, count as u64);
+    }
+}

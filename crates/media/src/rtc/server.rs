@@ -1,0 +1,317 @@
+//! The door to WebRTC: takes offers, asks for permission, and places sessions on workers. Cheap to clone.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Unfit, backlog};
+use super::net::{self, Route, Table};
+use super::offer::{self, Accepted, Fragment, Identity, Way};
+use super::outbox::{Outbox, Socket};
+use super::session::{Role, Start};
+use super::tcp::{self, Connections};
+use super::whep::Whep;
+use super::whip::Whip;
+use super::worker::{Common, ToWorker, Worker};
+use super::{Answer, Config, Counters, Refused};
+use crate::ended::Ended;
+use crate::frame::Codec;
+use crate::hub::{self, Hub, Origin, Pace};
+use crate::name::Protocol;
+use crate::rendition::Renditions;
+use crate::request::{Kick, Requests, What};
+
+/// Messages that wait for a worker before datagrams are dropped.
+const INBOX: usize = 4_096;
+
+/// The sessions there are, by their public names.
+pub(super) struct Registry {
+    sessions: Mutex<HashMap<String, Entry>>,
+    workers: usize,
+    counters: Arc<Counters>,
+}
+
+struct Entry {
+    key: u64,
+    peer: IpAddr,
+    connected: bool,
+    etag: String,
+}
+
+impl Registry {
+    /// Sessions are dealt out to workers by their number.
+    pub fn worker_of(&self, key: u64) -> usize {
+        (key % self.workers as u64) as usize
+    }
+
+    /// Notes that a session no longer counts among the unconnected.
+    pub fn connected(&self, id: &str) {
+        if let Some(entry) = self.sessions.lock().get_mut(id) {
+            entry.connected = true;
+        }
+    }
+
+    /// Forgets a session.
+    pub fn remove(&self, id: &str) {
+        if self.sessions.lock().remove(id).is_some() {
+            self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn admit(&self, id: &str, entry: Entry, config: &Config) -> Result<(), Refused> {
+        let mut sessions = self.sessions.lock();
+        if sessions.len() >= config.max_sessions {
+            return Err(Refused::TooMany("sessions"));
+        }
+        let waiting = sessions.values().filter(|s| !s.connected && s.peer == entry.peer).count();
+        if waiting >= config.max_unconnected_per_peer {
+            return Err(Refused::TooMany("sessions of this address that are not connected"));
+        }
+        sessions.insert(id.to_owned(), entry);
+        Counters::add(&self.counters.sessions, 1);
+        Ok(())
+    }
+}
+
+/// A place among the sessions; given back unless the session started.
+struct Place {
+    registry: Arc<Registry>,
+    id: Option<String>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.registry.remove(&id);
+        }
+    }
+}
+
+/// The WebRTC server.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    common: Arc<Common>,
+    requests: Requests,
+    renditions: Renditions,
+    keys: AtomicU64,
+    udp: SocketAddr,
+    tcp: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Binds the ports and starts the threads, which stop when `stop` is cancelled. Errors: a port cannot be bound.
+    pub fn start(config: Config, hub: Hub, requests: Requests, stop: CancellationToken) -> io::Result<Self> {
+        let socket = Arc::new(Socket::new(UdpSocket::bind(config.udp)?)?);
+        let udp = socket.udp.local_addr()?;
+        let listener = config.tcp.map(std::net::TcpListener::bind).transpose()?;
+        let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
+        let addresses = advertised(&config, udp);
+        let with = |port: u16| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
+        let identity = Arc::new(Identity::new(with(udp.port()), tcp.map_or(Vec::new(), |t| with(t.port()))));
+        tracing::info!(%udp, ?tcp, advertised = ?identity.udp, "WebRTC listens");
+
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let workers = if config.workers > 0 { config.workers.min(64) } else { cores.min(8) };
+        let counters = Arc::new(Counters::default());
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
+        let registry = Registry { sessions: Mutex::default(), workers, counters: Arc::clone(&counters) };
+        let common = Arc::new(Common {
+            hub: hub.clone(),
+            table: Arc::new(Table::new(senders, Arc::clone(&counters))),
+            identity,
+            counters: Arc::clone(&counters),
+            registry: Arc::new(registry),
+        });
+        let connections = Arc::new(Connections::default());
+        for (i, inbox) in inboxes.into_iter().enumerate() {
+            let outbox = Outbox::new(Arc::clone(&socket), Arc::clone(&connections), Arc::clone(&counters));
+            let (common, stop) = (Arc::clone(&common), stop.clone());
+            thread(format!("rtc-{i}"), move || async move { Worker::new(common, inbox, outbox).run(stop).await })?;
+        }
+        let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
+        thread("rtc-net".into(), move || async move {
+            if let Some(listener) = listener
+                && listener.set_nonblocking(true).is_ok()
+                && let Ok(listener) = tokio::net::TcpListener::from_std(listener)
+            {
+                tokio::spawn(tcp::serve(listener, Arc::clone(&table), connections, stop.clone()));
+            }
+            net::read(socket, table, precise, stop).await;
+        })?;
+        let renditions = Renditions::new(hub);
+        let keys = AtomicU64::new(1);
+        Ok(Server { inner: Arc::new(Inner { config, common, requests, renditions, keys, udp, tcp }) })
+    }
+
+    /// Where the UDP port is; useful when port 0 was asked for.
+    pub fn udp_addr(&self) -> SocketAddr {
+        self.inner.udp
+    }
+
+    /// Where the TCP port is, if there is one.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.inner.tcp
+    }
+
+    /// What came and went.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.common.counters
+    }
+
+    /// WHIP: lets a peer publish `what.stream`, after asking for permission. Must be called within a tokio runtime.
+    pub async fn publish(&self, offer: &str, what: What) -> Result<Answer, Refused> {
+        let inner = &self.inner;
+        let (place, key, id) = self.place(&what)?;
+        let accepted = offer::accept(offer, Way::In, &inner.common.identity, Instant::now())?;
+        let options = inner.requests.publish(what.clone()).await?;
+        let origin = Origin { protocol: Protocol::Whip, peer: what.peer };
+        let publisher = inner.common.hub.publish(&what.stream, origin).map_err(Ended::from)?;
+        let role = Role::Publish {
+            whip: Box::new(Whip::new(Instant::now())),
+            publisher: Arc::new(publisher),
+            video: accepted.video.map(|t| t.mid),
+        };
+        self.begin(place, key, id, what, accepted, role, options.kick).await
+    }
+
+    /// WHEP: lets a peer play `what.stream`, after asking for permission; waits for its publisher as long as the
+    /// permission says. AAC is made into Opus for as long as somebody watches.
+    pub async fn play(&self, offer: &str, what: What) -> Result<Answer, Refused> {
+        let inner = &self.inner;
+        let (place, key, id) = self.place(&what)?;
+        let accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
+        let options = inner.requests.play(what.clone()).await?;
+        let takes: &[Codec] = if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
+        let open =
+            |start| inner.renditions.open(&what.stream, Protocol::Whep, takes, Pace::Realtime, start, options.wait);
+        let mut ticket = open(hub::Start::Group).await?;
+        backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
+        let mut seed = [0; 2];
+        let _ = getrandom::fill(&mut seed);
+        let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));
+        let role = Role::Play { whep, ticket: Box::new(ticket) };
+        self.begin(place, key, id, what, accepted, role, options.kick).await
+    }
+
+    /// Trickle ICE (RFC 8840 fragment in `body`). `if_match` is the `ETag` the client knows, without quotes. Returns the
+    /// fragment to answer with, if any.
+    pub async fn patch(&self, session: &str, body: &str, if_match: Option<&str>) -> Result<Option<String>, Refused> {
+        let fragment = Fragment::read(body)?;
+        let (key, etag) = self.find(session)?;
+        if if_match.is_some_and(|given| given != "*" && given != etag) {
+            return Err(Refused::Stale);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.tell(key, ToWorker::Patch(key, fragment, reply)).await?;
+        answer.await.unwrap_or(Err(Refused::NoSession))
+    }
+
+    /// Ends a session: of a publisher, also its stream.
+    pub async fn delete(&self, session: &str) -> Result<(), Refused> {
+        let (key, _) = self.find(session)?;
+        self.tell(key, ToWorker::End(key, Ended::Finished)).await
+    }
+
+    fn find(&self, session: &str) -> Result<(u64, String), Refused> {
+        let sessions = self.inner.common.registry.sessions.lock();
+        let entry = sessions.get(session).ok_or(Refused::NoSession)?;
+        Ok((entry.key, entry.etag.clone()))
+    }
+
+    async fn tell(&self, key: u64, message: ToWorker) -> Result<(), Refused> {
+        let common = &self.inner.common;
+        let worker = common.table.worker(common.registry.worker_of(key)).ok_or(Refused::NoSession)?;
+        worker.send(message).await.map_err(|_| Refused::Ended(Ended::Shutdown))
+    }
+
+    fn place(&self, what: &What) -> Result<(Place, u64, String), Refused> {
+        let inner = &self.inner;
+        let key = inner.keys.fetch_add(1, Ordering::Relaxed);
+        let mut random = [0u8; 24];
+        getrandom::fill(&mut random).map_err(|_| Refused::TooMany("requests for randomness"))?;
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let (id, etag) = (hex(&random[..16]), hex(&random[16..]));
+        let registry = Arc::clone(&inner.common.registry);
+        registry.admit(&id, Entry { key, peer: what.peer.ip(), connected: false, etag }, &inner.config)?;
+        Ok((Place { registry, id: Some(id.clone()) }, key, id))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn begin(
+        &self,
+        mut place: Place,
+        key: u64,
+        id: String,
+        what: What,
+        accepted: Accepted,
+        role: Role,
+        kick: Kick,
+    ) -> Result<Answer, Refused> {
+        let common = &self.inner.common;
+        let Accepted { rtc, sdp, creds, remote_ufrag, .. } = accepted;
+        let (_, etag) = self.find(&id)?;
+        let route = Route { worker: common.registry.worker_of(key), key };
+        common.table.expect(&creds.ufrag, route);
+        let start = Start {
+            id: id.clone(),
+            stream: what.stream,
+            rtc,
+            role,
+            peer: what.peer,
+            ufrag: creds.ufrag.clone(),
+            remote_ufrag,
+        };
+        if let Err(error) = self.tell(key, ToWorker::Start(key, start, kick)).await {
+            common.table.forget(route, &creds.ufrag, &[]);
+            return Err(error);
+        }
+        place.id = None;
+        Ok(Answer { session: id, sdp, etag })
+    }
+}
+
+/// Runs a future on a thread of its own, with its own clock and its own tasks.
+fn thread<F, M>(name: String, make: M) -> io::Result<()>
+where
+    M: FnOnce() -> F + Send + 'static,
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(name).spawn(move || {
+        LocalSet::new().block_on(&runtime, make());
+    })?;
+    Ok(())
+}
+
+/// The addresses to put into answers: those configured, else the one bound, else the one of the default route.
+fn advertised(config: &Config, bound: SocketAddr) -> Vec<IpAddr> {
+    if !config.public.is_empty() {
+        return config.public.clone();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound.ip()];
+    }
+    // Connecting a UDP socket sends nothing; it only asks the system for a route.
+    let by_route = |local: IpAddr, remote: IpAddr| {
+        let socket = UdpSocket::bind((local, 0)).ok()?;
+        socket.connect((remote, 53)).ok()?;
+        socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    let four = by_route(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
+    let six = by_route(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    let found: Vec<IpAddr> = four.into_iter().chain(six.filter(|_| bound.is_ipv6())).collect();
+    if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
+}

@@ -1,0 +1,249 @@
+//! One session: its `str0m` machine, its deadlines, and what role it plays. Moves datagrams in and out; decides nothing
+//! about other sessions.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::{Event, IceConnectionState, Input, Output, Rtc};
+
+use super::net::{Datagram, Route, Table};
+use super::offer::Identity;
+use super::outbox::Outbox;
+use super::whep::Whep;
+use super::whip::Whip;
+use crate::ended::Ended;
+use crate::frame::Frame;
+use crate::hub::{Publisher, Reader};
+use crate::name::StreamName;
+
+/// Nobody checked by then: the advertised address is told to the operator.
+const DIAGNOSE: Duration = Duration::from_secs(5);
+/// Media must be able to flow by then.
+const CONNECT: Duration = Duration::from_secs(15);
+/// How long a peer that fell silent may come back.
+const RETURN: Duration = Duration::from_secs(10);
+/// Most source addresses of one session.
+const MOST_SOURCES: usize = 16;
+
+/// What a session is for.
+pub(super) enum Role {
+    /// It publishes.
+    Publish {
+        /// Its tracks.
+        whip: Box<Whip>,
+        /// Its place in the hub.
+        publisher: Arc<Publisher>,
+        /// The video track.
+        video: Option<Mid>,
+    },
+    /// It plays.
+    Play {
+        /// Its tracks.
+        whep: Box<Whep>,
+        /// Counts it among the stream's readers, and asks for key pictures.
+        ticket: Box<Reader>,
+    },
+}
+
+/// What the worker has to do about a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Media can flow now.
+    Connected,
+    /// It is over.
+    Ended(Ended),
+}
+
+/// One session.
+pub(super) struct Session {
+    /// Its place.
+    pub route: Route,
+    /// Its public name.
+    pub id: String,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its machine.
+    pub rtc: Box<Rtc>,
+    /// What it is for.
+    pub role: Role,
+    /// Who asked for it.
+    pub peer: SocketAddr,
+    /// Our ICE fragment.
+    pub ufrag: String,
+    /// The peer's.
+    pub remote_ufrag: String,
+    /// Whether media can flow.
+    pub connected: bool,
+    /// When it wants [`Session::tick`].
+    pub deadline: Instant,
+    created: Instant,
+    diagnosed: bool,
+    lost: Option<Instant>,
+    /// Source addresses whose requests were answered.
+    pub sources: Vec<(Protocol, SocketAddr)>,
+    local: Option<IpAddr>,
+}
+
+/// What a new session starts with.
+pub(super) struct Start {
+    pub id: String,
+    pub stream: StreamName,
+    pub rtc: Box<Rtc>,
+    pub role: Role,
+    pub peer: SocketAddr,
+    pub ufrag: String,
+    pub remote_ufrag: String,
+}
+
+impl Session {
+    /// A session that nobody has connected to yet.
+    pub fn new(route: Route, start: Start, now: Instant) -> Self {
+        let Start { id, stream, rtc, role, peer, ufrag, remote_ufrag } = start;
+        Session {
+            route,
+            id,
+            stream,
+            rtc,
+            role,
+            peer,
+            ufrag,
+            remote_ufrag,
+            connected: false,
+            deadline: now,
+            created: now,
+            diagnosed: false,
+            lost: None,
+            sources: Vec::new(),
+            local: None,
+        }
+    }
+
+    /// Takes a datagram. What str0m cannot read is dropped; what it cannot stand ends the session.
+    pub fn receive(&mut self, datagram: &Datagram, identity: &Identity, now: Instant) -> Result<(), Ended> {
+        let Datagram { proto, source, local, bytes, .. } = datagram;
+        let advertised = if *proto == Protocol::Udp { &identity.udp } else { &identity.tcp };
+        // str0m knows our addresses as we advertised them, whatever the network between made of them.
+        let same = |a: &&SocketAddr| Some(a.ip()) == *local;
+        let family = |a: &&SocketAddr| a.is_ipv4() == source.is_ipv4();
+        let found = advertised.iter().find(same).or_else(|| advertised.iter().find(family)).or(advertised.first());
+        let Some(destination) = found else { return Ok(()) };
+        self.local = *local;
+        let Ok(receive) = Receive::new(*proto, *source, *destination, bytes) else { return Ok(()) };
+        let input = Input::Receive(now, receive);
+        if !self.rtc.accepts(&input) {
+            return Ok(());
+        }
+        self.rtc.handle_input(input).map_err(protocol)
+    }
+
+    /// Tells the machine the time.
+    pub fn tick(&mut self, now: Instant) -> Result<(), Ended> {
+        self.rtc.handle_input(Input::Timeout(now)).map_err(protocol)
+    }
+
+    /// Moves everything out of the machine: datagrams to `outbox`, frames to the hub. Sets the next deadline.
+    pub fn drain(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) -> Option<Signal> {
+        let mut signal = None;
+        let next = loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => break at,
+                Ok(Output::Transmit(transmit)) => {
+                    self.answered(transmit.proto, transmit.destination, table);
+                    outbox.push(transmit.proto, transmit.destination, self.local, &transmit.contents);
+                }
+                Ok(Output::Event(event)) => match self.event(event, now) {
+                    None => {}
+                    Some(Signal::Connected) => signal = Some(Signal::Connected),
+                    ended => return ended,
+                },
+                Err(error) => return Some(Signal::Ended(protocol(error))),
+            }
+        };
+        if !self.rtc.is_alive() {
+            return Some(Signal::Ended(Ended::Closed));
+        }
+        self.deadline = [Some(next), self.own_deadline()].into_iter().flatten().min().unwrap_or(next);
+        signal
+    }
+
+    /// The machine answered `peer`, so it sent a request with the right password: from now on its datagrams are ours.
+    fn answered(&mut self, proto: Protocol, peer: SocketAddr, table: &Table) {
+        if !self.sources.contains(&(proto, peer)) && self.sources.len() < MOST_SOURCES {
+            self.sources.push((proto, peer));
+            table.vouch(proto, peer, self.route);
+        }
+    }
+
+    fn own_deadline(&self) -> Option<Instant> {
+        match (self.connected, self.lost) {
+            (true, None) => None,
+            (true, Some(since)) => Some(since + RETURN),
+            (false, _) if self.sources.is_empty() && !self.diagnosed => Some(self.created + DIAGNOSE),
+            (false, _) => Some(self.created + CONNECT),
+        }
+    }
+
+    /// What its own deadlines say at `now`. `unreached` is called once if nobody has found us.
+    pub fn overdue(&mut self, now: Instant, unreached: impl FnOnce(&Self)) -> Option<Ended> {
+        if self.connected {
+            let lost = self.lost.is_some_and(|since| now >= since + RETURN);
+            return lost.then_some(Ended::Timeout("the peer, whose ICE checks stopped"));
+        }
+        if self.sources.is_empty() && !self.diagnosed && now >= self.created + DIAGNOSE {
+            self.diagnosed = true;
+            unreached(self);
+        }
+        (now >= self.created + CONNECT).then_some(Ended::Timeout("ICE and DTLS"))
+    }
+
+    fn event(&mut self, event: Event, now: Instant) -> Option<Signal> {
+        match event {
+            Event::Connected => {
+                self.connected = true;
+                Some(Signal::Connected)
+            }
+            Event::IceConnectionStateChange(state) => {
+                self.lost = (state == IceConnectionState::Disconnected).then_some(now);
+                None
+            }
+            Event::KeyframeRequest(_) => {
+                if let Role::Play { ticket, .. } = &self.role {
+                    ticket.request_key();
+                }
+                None
+            }
+            Event::MediaData(data) => {
+                let Role::Publish { whip, publisher, .. } = &mut self.role else { return None };
+                let mut frames: Vec<Frame> = Vec::new();
+                whip.take(&data, &mut frames);
+                for frame in frames {
+                    if let Err(ended) = publisher.push(frame) {
+                        return Some(Signal::Ended(ended));
+                    }
+                }
+                if whip.wants_key(now) {
+                    self.ask_key();
+                }
+                None
+            }
+            Event::Closed => Some(Signal::Ended(Ended::Closed)),
+            _ => None,
+        }
+    }
+
+    /// Asks the publisher for a key picture.
+    pub fn ask_key(&mut self) {
+        let Role::Publish { video: Some(mid), .. } = self.role else { return };
+        if let Some(mut writer) = self.rtc.writer(mid) {
+            // Not receiving yet is no error: the first picture is a key picture anyway.
+            let _ = writer.request_keyframe(None, KeyframeRequestKind::Pli);
+        }
+    }
+}
+
+fn protocol(error: str0m::RtcError) -> Ended {
+    Ended::Protocol(error.to_string())
+}

@@ -1,0 +1,326 @@
+//! Two machines in memory on simulated time, with a network between them that loses and shuffles.
+
+use std::collections::BinaryHeap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::media::KeyframeRequestKind;
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::*;
+use crate::frame::{Codec as FrameCodec, Frame, Kind};
+use crate::hub::{Item, Tracks};
+use crate::rtc::feed::Maker;
+use crate::rtc::h264;
+use crate::rtc::offer::{self, Accepted, Identity, Way};
+use crate::rtc::whep::Whep;
+use crate::rtc::whip::Whip;
+
+const SERVER: &str = "192.0.2.1:8000";
+const CLIENT: &str = "198.51.100.7:5000";
+
+#[derive(PartialEq, Eq)]
+struct Flight {
+    at: std::cmp::Reverse<(Instant, u64)>,
+    to_server: bool,
+    bytes: Vec<u8>,
+}
+
+impl Ord for Flight {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+impl PartialOrd for Flight {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The network: loses `loss` in a thousand datagrams, delays the others by 20 ms and up to `jitter` more.
+struct Network {
+    flights: BinaryHeap<Flight>,
+    seed: u64,
+    loss: u64,
+    jitter: u64,
+    sent: u64,
+}
+
+impl Network {
+    fn random(&mut self, below: u64) -> u64 {
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % below.max(1)
+    }
+
+    fn send(&mut self, now: Instant, to_server: bool, bytes: &[u8]) {
+        self.sent += 1;
+        if self.random(1000) >= self.loss {
+            let at = now + Duration::from_millis(20 + self.random(self.jitter + 1));
+            self.flights.push(Flight { at: std::cmp::Reverse((at, self.sent)), to_server, bytes: bytes.to_vec() });
+        }
+    }
+}
+
+struct World {
+    now: Instant,
+    client: Client,
+    server: Accepted,
+    network: Network,
+    events: Vec<Event>,
+}
+
+impl World {
+    fn new(way: Way, loss: u64, jitter: u64) -> Self {
+        let now = Instant::now();
+        let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
+        let mut server = None;
+        let connected = Client::connect(now, way == Way::In, |offer| {
+            let accepted = offer::accept(offer, way, &identity, now)?;
+            let sdp = accepted.sdp.clone();
+            server = Some(accepted);
+            Ok::<_, crate::rtc::Refused>(sdp)
+        });
+        let mut client = connected.unwrap();
+        client.rtc.add_local_candidate(Candidate::host(CLIENT.parse().unwrap(), "udp").unwrap());
+        let network = Network { flights: BinaryHeap::new(), seed: 0x9e37_79b9, loss, jitter, sent: 0 };
+        World { now, client, server: server.unwrap(), network, events: Vec::new() }
+    }
+
+    /// One millisecond passes.
+    fn step(&mut self) {
+        self.now += Duration::from_millis(1);
+        while self.network.flights.peek().is_some_and(|f| f.at.0.0 <= self.now) {
+            let Some(flight) = self.network.flights.pop() else { break };
+            let (client, server): (SocketAddr, SocketAddr) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+            let (rtc, from, to): (&mut Rtc, _, _) = match flight.to_server {
+                true => (&mut self.server.rtc, client, server),
+                false => (&mut self.client.rtc, server, client),
+            };
+            let receive = Receive::new(Protocol::Udp, from, to, &flight.bytes).unwrap();
+            rtc.handle_input(Input::Receive(self.now, receive)).unwrap();
+        }
+        self.server.rtc.handle_input(Input::Timeout(self.now)).unwrap();
+        self.client.rtc.handle_input(Input::Timeout(self.now)).unwrap();
+        loop {
+            match self.server.rtc.poll_output().unwrap() {
+                Output::Timeout(_) => break,
+                Output::Transmit(t) => self.network.send(self.now, false, &t.contents),
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+        loop {
+            match self.client.rtc.poll_output().unwrap() {
+                Output::Timeout(_) => break,
+                Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
+                Output::Event(event) => self.client.event(event),
+            }
+        }
+    }
+
+    fn connect(&mut self) {
+        for _ in 0..10_000 {
+            self.step();
+            if self.client.connected && self.events.iter().any(|e| matches!(e, Event::Connected)) {
+                return;
+            }
+        }
+        panic!("not connected within 10 s");
+    }
+}
+
+/// Publishes 10 s over a network and returns what the hub would get.
+fn publish(loss: u64, jitter: u64) -> (Vec<Frame>, u32) {
+    let mut world = World::new(Way::In, loss, jitter);
+    world.connect();
+    let mut whip = Whip::new(world.now);
+    let mut frames = Vec::new();
+    let (mut picture, mut sound, mut asked, mut answered) = (0, 0, 0, 0);
+    for ms in 0..10_000u32 {
+        if ms % 33 == 0 {
+            let key = picture == 0 || world.client.asked > answered;
+            answered = world.client.asked;
+            let size = if key { 9_000 } else { 2_000 };
+            let now = world.now;
+            world.client.send_picture(picture, key, size, now);
+            picture += 1;
+        }
+        if ms % 20 == 0 {
+            let now = world.now;
+            world.client.send_sound(sound, now);
+            sound += 1;
+        }
+        world.step();
+        for event in std::mem::take(&mut world.events) {
+            if let Event::MediaData(data) = event {
+                whip.take(&data, &mut frames);
+            }
+        }
+        if whip.wants_key(world.now) {
+            let mut writer = world.server.rtc.writer(world.server.video.unwrap().mid).unwrap();
+            writer.request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
+            asked += 1;
+        }
+    }
+    (frames, asked)
+}
+
+/// Every picture that came: whole, in order, at its time, and nothing that builds on a picture that did not come.
+fn check(frames: &[Frame]) -> (usize, usize) {
+    let pictures: Vec<&Frame> = frames.iter().filter(|f| f.kind == Kind::Video).collect();
+    let mut last = None;
+    for frame in &pictures {
+        let nal = h264::units(&frame.payload, 4).next().unwrap();
+        let n = number(nal).expect("the picture is whole");
+        match last {
+            None => assert!(frame.key, "starts with a key picture"),
+            Some(l) if n != l + 1 => assert!(n > l && frame.key, "{n} after {l}"),
+            Some(_) => {}
+        }
+        last = Some(n);
+    }
+    for track in [Kind::Video, Kind::Audio] {
+        let times: Vec<i64> = frames.iter().filter(|f| f.kind == track).map(|f| f.dts).collect();
+        assert!(times.windows(2).all(|w| w[0] < w[1]), "{track:?} runs forward");
+    }
+    (pictures.len(), frames.iter().filter(|f| f.kind == Kind::Audio).count())
+}
+
+#[test]
+fn a_publisher_over_a_good_network_loses_nothing() {
+    let (frames, _) = publish(0, 0);
+    assert_eq!((frames[0].kind, frames[0].codec), (Kind::AudioConfig, FrameCodec::Opus));
+    let config = frames.iter().find(|f| f.kind == Kind::VideoConfig).unwrap();
+    assert_eq!(config.payload, h264::Parameters::write(SPS, PPS).unwrap());
+    let (pictures, sounds) = check(&frames);
+    assert!(pictures >= 300 && sounds >= 495, "{pictures} pictures, {sounds} sounds");
+    // Picture 300 and sound 495 were both sent at 9.9 s.
+    let of = |kind, n: usize| frames.iter().filter(|f| f.kind == kind).nth(n).unwrap().dts;
+    let apart = of(Kind::Video, 299) - of(Kind::Audio, 493);
+    assert!(apart.abs() < 80_000, "lip sync: {apart} µs");
+}
+
+#[test]
+fn a_publisher_over_a_bad_network_is_repaired() {
+    let (frames, asked) = publish(100, 50);
+    let (pictures, sounds) = check(&frames);
+    assert!(pictures >= 150, "{pictures} of 303 pictures with 10 % loss and 50 ms jitter");
+    assert!(sounds >= 400, "{sounds} of 500 sounds");
+    assert!(asked <= 20, "key pictures asked for at most twice a second: {asked}");
+}
+
+/// Frames as a publisher makes them: 10 s, a key picture each 2 s.
+fn stream() -> Vec<Frame> {
+    let config = h264::Parameters::write(SPS, PPS).unwrap();
+    let mut frames = vec![Frame::config(FrameCodec::H264, 0, config)];
+    for n in 0..300u32 {
+        let key = n % 60 == 0;
+        let nal = slice(n, key, if key { 9_000 } else { 2_000 });
+        let payload = [&(nal.len() as u32).to_be_bytes()[..], &nal].concat();
+        frames.push(Frame::video(FrameCodec::H264, i64::from(n) * 33_333, 0, key, payload.into()));
+        for s in 0..2u32 {
+            let at = i64::from(n) * 33_333 + i64::from(s) * 16_000;
+            frames.push(Frame::audio(FrameCodec::Opus, at, vec![0xf8, n as u8, s as u8].into()));
+        }
+    }
+    frames
+}
+
+fn play(loss: u64, jitter: u64) -> World {
+    let mut world = World::new(Way::Out, loss, jitter);
+    world.connect();
+    let mut whep = Whep::new(&world.server, 7);
+    let mut maker = Maker::default();
+    let frames = stream();
+    let mut coming = frames.into_iter().peekable();
+    for ms in 0..12_000i64 {
+        while coming.peek().is_some_and(|f| f.dts <= ms * 1000) {
+            let item = Item::Frame(std::sync::Arc::new(coming.next().unwrap()));
+            let mut made = Vec::new();
+            maker.item(&item, &mut made).unwrap();
+            for shared in &made {
+                whep.take(&mut world.server.rtc, shared, world.now);
+            }
+        }
+        world.step();
+    }
+    world
+}
+
+#[test]
+fn a_viewer_gets_every_picture_with_parameter_sets_before_keys() {
+    let world = play(0, 0);
+    let pictures = &world.client.pictures;
+    assert_eq!(pictures.len(), 300);
+    for (n, (time, contiguous, data)) in pictures.iter().enumerate() {
+        assert!(contiguous);
+        let unit = h264::unit(data);
+        assert_eq!(unit.key, n % 60 == 0);
+        assert_eq!(unit.sps.is_some(), unit.key);
+        assert_eq!(number(&unit.payload[4..]), Some(n as u32));
+        let expected = (n as i64 * 33_333 * 90_000 / 1_000_000) as u64;
+        assert_eq!(time.numer(), pictures[0].0.numer() + expected);
+    }
+    assert_eq!(world.client.sounds.len(), 600);
+}
+
+#[test]
+fn a_viewer_over_a_bad_network_is_sent_again_what_was_lost() {
+    let world = play(100, 50);
+    let whole = world.client.pictures.iter().filter(|(_, _, data)| number(&h264::unit(data).payload[4..]).is_some());
+    let count = whole.count();
+    assert!(count >= 240, "{count} of 300 pictures whole with 10 % loss and 50 ms jitter");
+}
+
+#[test]
+fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
+    let mut world = World::new(Way::Out, 0, 0);
+    world.connect();
+    let mut whep = Whep::new(&world.server, 7);
+    let mut maker = Maker::default();
+    let frames = stream();
+    let (mut backlog, mut live) = (Vec::new(), Vec::new());
+    let tracks = Tracks { video: Some(std::sync::Arc::new(frames[0].at(0))), ..Tracks::default() };
+    maker.item(&Item::Tracks(tracks), &mut backlog).unwrap();
+    for frame in frames.into_iter().skip(1).filter(|f| f.dts < 1_500_000) {
+        let into = if frame.dts < 1_000_000 { &mut backlog } else { &mut live };
+        maker.item(&Item::Frame(std::sync::Arc::new(frame)), into).unwrap();
+    }
+    whep.catch_up(&mut world.server.rtc, &backlog, world.now);
+    // The feed repeats some of it: they are not sent twice.
+    for shared in backlog.iter().chain(&live) {
+        whep.take(&mut world.server.rtc, shared, world.now);
+    }
+    for _ in 0..200 {
+        world.step();
+    }
+    let pictures = &world.client.pictures;
+    assert_eq!(pictures.len(), 46, "31 that were, 15 that came: each once");
+    let ticks: Vec<u64> = pictures.iter().map(|p| p.0.numer()).collect();
+    assert!(ticks.windows(2).take(29).all(|w| w[1] - w[0] == 90), "the backlog is a millisecond apart");
+    assert!(ticks.windows(2).skip(31).all(|w| (2_999..=3_001).contains(&(w[1] - w[0]))), "what follows is in time");
+}
+
+#[test]
+fn pictures_out_of_order_are_left_out_or_refused() {
+    let config = h264::Parameters::write(SPS, PPS).unwrap();
+    let picture = |dts, cts, header: u8| {
+        let nal = [header, 1, 2, 3];
+        let payload = [&4u32.to_be_bytes()[..], &nal].concat();
+        Frame::video(FrameCodec::H264, dts, cts, header == 0x65, payload.into())
+    };
+    let mut maker = Maker::default();
+    let mut made = 0;
+    let config = Frame::config(FrameCodec::H264, 0, config);
+    for frame in [config, picture(0, 80, 0x65), picture(40, 160, 0x41), picture(80, 40, 0x01), picture(160, 80, 0x41)] {
+        made += usize::from(maker.make(&frame).unwrap().is_some());
+    }
+    assert_eq!((made, maker.skipped), (3, 1));
+    let refused = maker.make(&picture(200, 0, 0x41)).err().unwrap();
+    assert!(refused.to_string().contains("B-frames"));
+    let other = maker.make(&Frame::video(FrameCodec::H265, 0, 0, true, vec![1].into())).err().unwrap();
+    assert!(other.to_string().contains("h265"));
+}

@@ -1,0 +1,124 @@
+//! A WHEP viewer's end of a stream: numbers and stamps the payloads that all viewers share. Knows no hub and no sockets.
+
+use std::time::{Duration, Instant};
+
+use str0m::Rtc;
+use str0m::media::Pt;
+use str0m::rtp::{RtpWrite, SeqNo, Ssrc};
+
+use super::feed::{Media, Shared};
+use super::offer::{Accepted, Track, best_profile};
+
+/// Sender reports are made anew when the stream's clock and ours are further apart than this.
+const WANDER: Duration = Duration::from_secs(1);
+
+/// One outgoing track.
+struct Out {
+    track: Track,
+    ssrc: Option<Ssrc>,
+    next: u64,
+}
+
+/// The state of one viewer's tracks.
+pub(super) struct Whep {
+    video: Option<Out>,
+    audio: Option<Out>,
+    profiles: Vec<(Pt, u32)>,
+    profile: Option<[u8; 3]>,
+    /// Delta pictures are of no use until a key picture comes.
+    pub need_key: bool,
+    /// Pictures and sound up to these stream times came with the backlog, in microseconds.
+    sent: [i64; 2],
+    /// The moment of stream time 0.
+    epoch: Option<Instant>,
+}
+
+impl Whep {
+    /// A viewer with the tracks that were agreed on. `seed` makes sequence numbers start anywhere below 32768.
+    pub fn new(accepted: &Accepted, seed: u16) -> Self {
+        let out = |track: Option<Track>| track.map(|track| Out { track, ssrc: None, next: u64::from(seed & 0x7fff) });
+        Whep {
+            video: out(accepted.video),
+            audio: out(accepted.audio),
+            profiles: accepted.profiles.clone(),
+            profile: None,
+            need_key: true,
+            sent: [i64::MIN; 2],
+            epoch: None,
+        }
+    }
+
+    /// Sends what the current group of pictures holds so far, squeezed into the moments before now, so that the viewer
+    /// has a picture at once and is not late for the rest.
+    pub fn catch_up(&mut self, rtc: &mut Rtc, backlog: &[Shared], now: Instant) -> u64 {
+        let latest = |video: bool| backlog.iter().filter(|s| s.is_picture() == video).map(|s| s.pts).max();
+        self.sent = [true, false].map(|video| latest(video).unwrap_or(i64::MIN));
+        let pictures: Vec<&Shared> = backlog.iter().filter(|s| s.is_picture()).collect();
+        let mut bytes = 0;
+        for (before, shared) in (0..pictures.len() as i64).rev().zip(&pictures) {
+            // One millisecond each: a browser decodes them all and shows the last.
+            let at = self.sent[0].saturating_sub(before.saturating_mul(1_000));
+            bytes += self.send(rtc, shared, at, now);
+        }
+        bytes
+    }
+
+    /// Sends one frame of the stream. Returns its payload bytes; 0 when it was not for this viewer.
+    pub fn take(&mut self, rtc: &mut Rtc, shared: &Shared, now: Instant) -> u64 {
+        if shared.pts <= self.sent[usize::from(!shared.is_picture())] {
+            return 0;
+        }
+        self.send(rtc, shared, shared.pts, now)
+    }
+
+    fn send(&mut self, rtc: &mut Rtc, shared: &Shared, at: i64, now: Instant) -> u64 {
+        let Shared { media, .. } = shared;
+        let (out, rate) = match media {
+            Media::Picture { key, profile, .. } => {
+                self.need_key &= !key;
+                if self.need_key {
+                    return 0;
+                }
+                if *key && self.profile != Some(*profile) {
+                    self.profile = Some(*profile);
+                    if let (Some(out), Some(pt)) = (&mut self.video, best_profile(&self.profiles, *profile)) {
+                        out.track.pt = pt;
+                    }
+                }
+                (&mut self.video, 90_000)
+            }
+            Media::Sound(_) => (&mut self.audio, 48_000),
+        };
+        let Some(out) = out else { return 0 };
+        // Both tracks are stamped by the stream's clock, so sender reports tie them together exactly.
+        let micros = |at: i64| Duration::from_micros(at.max(0).unsigned_abs());
+        let mut wall = self.epoch.and_then(|e| e.checked_add(micros(at)));
+        if wall.is_none_or(|w| w > now + WANDER || w + WANDER < now) {
+            self.epoch = now.checked_sub(micros(at));
+            wall = Some(now);
+        }
+        let wall = wall.unwrap_or(now);
+        let time = (i128::from(at) * rate / 1_000_000) as u32;
+        let mut direct = rtc.direct_api();
+        let stream = match out.ssrc {
+            Some(ssrc) => direct.stream_tx(&ssrc),
+            None => direct.stream_tx_by_mid(out.track.mid, None),
+        };
+        let Some(stream) = stream else { return 0 };
+        out.ssrc = Some(stream.ssrc());
+        let (payloads, video) = match media {
+            Media::Picture { picture, .. } => (picture.payloads.as_slice(), true),
+            Media::Sound(sound) => (std::slice::from_ref(sound), false),
+        };
+        let last = payloads.len().saturating_sub(1);
+        for (i, payload) in payloads.iter().enumerate() {
+            let number: SeqNo = out.next.into();
+            out.next += 1;
+            let packet = RtpWrite::new(out.track.pt, number, time, wall, std::sync::Arc::clone(payload))
+                .marker(video && i == last)
+                .nackable(video);
+            stream.write_rtp(packet);
+        }
+        payloads.iter().map(|p| p.len() as u64).sum()
+    }
+}

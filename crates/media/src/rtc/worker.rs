@@ -1,0 +1,400 @@
+//! A thread that serves its share of the sessions: datagrams in, frames out, deadlines. All viewers of one stream on one
+//! worker are fed by one reader. Blocks on nothing but its own queue and clock.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_local};
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Maker, Shared, Unfit, backlog};
+use super::net::{Datagram, Table};
+use super::offer::{Fragment, Identity};
+use super::outbox::Outbox;
+use super::server::Registry;
+use super::session::{Role, Session, Signal, Start};
+use super::{Counters, Refused};
+use crate::ended::Ended;
+use crate::hub::{self, Hub, Item, Pace};
+use crate::name::{Protocol, StreamName};
+use crate::request::Kick;
+
+/// Items that wait between a stream and its viewers before the hub skips the reader forward.
+const FEED_QUEUE: usize = 64;
+/// Messages handled before frames and deadlines get their turn.
+const MESSAGES: usize = 256;
+/// Key pictures are asked of a publisher at most this often, for however many viewers.
+const KEY_EVERY: Duration = Duration::from_millis(500);
+/// Deadlines closer together than this are met together.
+const GRAIN: Duration = Duration::from_millis(1);
+
+/// What a worker is told.
+pub(super) enum ToWorker {
+    /// Serve a session.
+    Start(u64, Start, Kick),
+    /// A datagram for one.
+    Datagram(Datagram),
+    /// Trickle ICE for one.
+    Patch(u64, Fragment, tokio::sync::oneshot::Sender<Result<Option<String>, Refused>>),
+    /// End one.
+    End(u64, Ended),
+    /// Ask a session's publisher for a key picture.
+    Key(u64),
+    /// Something for the viewers of a stream; `None`: it is over. The number tells feeds of the same stream apart.
+    Fed(StreamName, u64, Option<Item>),
+}
+
+/// What all workers share.
+pub(super) struct Common {
+    pub hub: Hub,
+    pub table: Arc<Table>,
+    pub identity: Arc<Identity>,
+    pub counters: Arc<Counters>,
+    pub registry: Arc<Registry>,
+}
+
+struct Feed {
+    number: u64,
+    maker: Maker,
+    viewers: Vec<u64>,
+    task: AbortHandle,
+}
+
+pub(super) struct Worker {
+    common: Arc<Common>,
+    inbox: mpsc::Receiver<ToWorker>,
+    /// Where local tasks (feeds, watchers) send; has its own bound.
+    own: mpsc::Sender<ToWorker>,
+    fed: mpsc::Receiver<ToWorker>,
+    sessions: HashMap<u64, Session>,
+    watchers: HashMap<u64, AbortHandle>,
+    feeds: HashMap<StreamName, Feed>,
+    deadlines: BTreeSet<(Instant, u64)>,
+    outbox: Outbox,
+    feed_numbers: u64,
+    scratch: Vec<Shared>,
+}
+
+impl Worker {
+    pub fn new(common: Arc<Common>, inbox: mpsc::Receiver<ToWorker>, outbox: Outbox) -> Self {
+        let (own, fed) = mpsc::channel(FEED_QUEUE);
+        Worker {
+            common,
+            inbox,
+            own,
+            fed,
+            sessions: HashMap::new(),
+            watchers: HashMap::new(),
+            feeds: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            outbox,
+            feed_numbers: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Serves until `stop`, then says goodbye to all. Must run in a `LocalSet`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let next = self.deadlines.first().map(|(at, _)| *at + GRAIN);
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some(message) = self.inbox.recv() => self.handle(message, Instant::now()),
+                Some(message) = self.fed.recv() => self.handle(message, Instant::now()),
+                () = due => {}
+                () = stop.cancelled() => break,
+            }
+            let now = Instant::now();
+            for _ in 0..MESSAGES {
+                let Ok(message) = self.fed.try_recv().or_else(|_| self.inbox.try_recv()) else { break };
+                self.handle(message, now);
+                if self.outbox.is_full() {
+                    self.outbox.flush().await;
+                }
+            }
+            self.meet_deadlines(Instant::now());
+            self.outbox.flush().await;
+        }
+        let all: Vec<u64> = self.sessions.keys().copied().collect();
+        for key in all {
+            self.end(key, Ended::Shutdown, Instant::now());
+        }
+        self.outbox.flush().await;
+    }
+
+    fn handle(&mut self, message: ToWorker, now: Instant) {
+        match message {
+            ToWorker::Start(key, start, kick) => self.start(key, start, kick, now),
+            ToWorker::Datagram(datagram) => {
+                let Some(session) = self.sessions.get_mut(&datagram.key) else { return };
+                match session.receive(&datagram, &self.common.identity, now) {
+                    Ok(()) => self.drain(datagram.key, now),
+                    Err(ended) => self.end(datagram.key, ended, now),
+                }
+            }
+            ToWorker::Patch(key, fragment, reply) => {
+                let result = self.patch(key, fragment);
+                self.drain(key, now);
+                let _ = reply.send(result);
+            }
+            ToWorker::End(key, reason) => self.end(key, reason, now),
+            ToWorker::Key(key) => {
+                if let Some(session) = self.sessions.get_mut(&key) {
+                    session.ask_key();
+                    self.tick(key, now);
+                }
+            }
+            ToWorker::Fed(name, number, item) => self.feed(&name, number, item, now),
+        }
+    }
+
+    fn start(&mut self, key: u64, start: Start, kick: Kick, now: Instant) {
+        let worker = self.common.registry.worker_of(key);
+        let session = Session::new(super::net::Route { worker, key }, start, now);
+        let own = self.own.clone();
+        let publisher = match &session.role {
+            Role::Publish { publisher, .. } => Some(Arc::clone(publisher)),
+            Role::Play { .. } => None,
+        };
+        // Waits for whoever may end the session from elsewhere, and passes on wishes for key pictures, merged.
+        let watch = spawn_local(async move {
+            let Some(publisher) = publisher else {
+                let ended = kick.kicked().await;
+                let _ = own.send(ToWorker::End(key, ended)).await;
+                return;
+            };
+            loop {
+                let ended = tokio::select! {
+                    ended = kick.kicked() => ended,
+                    ended = publisher.ended() => ended,
+                    () = publisher.key_wanted() => {
+                        let _ = own.send(ToWorker::Key(key)).await;
+                        tokio::time::sleep(KEY_EVERY).await;
+                        continue;
+                    }
+                };
+                let _ = own.send(ToWorker::End(key, ended)).await;
+                return;
+            }
+        });
+        self.watchers.insert(key, watch.abort_handle());
+        self.deadlines.insert((session.deadline, key));
+        self.sessions.insert(key, session);
+        self.drain(key, now);
+    }
+
+    /// Tells a session the time and moves out what it has to say.
+    fn tick(&mut self, key: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        match session.tick(now) {
+            Ok(()) => self.drain(key, now),
+            Err(ended) => self.end(key, ended, now),
+        }
+    }
+
+    fn drain(&mut self, key: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let before = session.deadline;
+        let signal = session.drain(now, &self.common.table, &mut self.outbox);
+        if session.deadline != before {
+            self.deadlines.remove(&(before, key));
+            self.deadlines.insert((session.deadline, key));
+        }
+        match signal {
+            Some(Signal::Connected) => self.connected(key, now),
+            Some(Signal::Ended(reason)) => self.end(key, reason, now),
+            None => {}
+        }
+    }
+
+    fn connected(&mut self, key: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        Counters::add(&self.common.counters.connected, 1);
+        self.common.registry.connected(&session.id);
+        tracing::info!(session = %session.id, stream = %session.stream, peer = %session.peer, "WebRTC session connected");
+        let Role::Play { whep, ticket } = &mut session.role else { return };
+        let name = ticket.name().clone();
+        if !self.feeds.contains_key(&name) {
+            self.feed_numbers += 1;
+            match feed(&self.common.hub, &name, self.feed_numbers, self.own.clone()) {
+                Ok(feed) => drop(self.feeds.insert(name.clone(), feed)),
+                Err(ended) => return self.end(key, ended, now),
+            }
+        }
+        if let Some(feed) = self.feeds.get_mut(&name) {
+            feed.viewers.push(key);
+        }
+        // From the group of pictures as it is now, not as it was when the offer came.
+        let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
+        match fresh.map(|mut reader| backlog(&mut reader)) {
+            Ok(Ok(found)) => {
+                let bytes = whep.catch_up(&mut session.rtc, &found, now);
+                ticket.count_sent(bytes);
+                if whep.need_key {
+                    ticket.request_key();
+                }
+                self.tick(key, now);
+            }
+            Ok(Err(unfit)) => self.end(key, Ended::Refused(unfit.to_string()), now),
+            Err(ended) => self.end(key, ended, now),
+        }
+    }
+
+    /// Something for all viewers of a stream.
+    fn feed(&mut self, name: &StreamName, number: u64, item: Option<Item>, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(name).filter(|f| f.number == number) else { return };
+        let mut made = std::mem::take(&mut self.scratch);
+        let result = match &item {
+            Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
+            None => Err(self.common.hub.info(name).map_or(Ended::Finished, |_| Ended::TooSlow)),
+        };
+        let viewers = std::mem::take(&mut feed.viewers);
+        if let Err(reason) = result {
+            tracing::info!(stream = %name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
+            if let Some(feed) = self.feeds.remove(name) {
+                feed.task.abort();
+            }
+            viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
+            made.clear();
+            self.scratch = made;
+            return;
+        }
+        if !made.is_empty() {
+            let mut failed = Vec::new();
+            let mut total = 0;
+            for &key in &viewers {
+                let Some(session) = self.sessions.get_mut(&key) else { continue };
+                let Role::Play { whep, .. } = &mut session.role else { continue };
+                let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, shared, now)).sum();
+                total += sent;
+                if sent > 0 {
+                    if let Err(ended) = session.tick(now) {
+                        failed.push((key, ended));
+                        continue;
+                    }
+                    self.drain(key, now);
+                }
+            }
+            for (key, ended) in failed {
+                self.end(key, ended, now);
+            }
+            let ticket = viewers.iter().find_map(|key| match &self.sessions.get(key)?.role {
+                Role::Play { ticket, .. } => Some(ticket),
+                Role::Publish { .. } => None,
+            });
+            if let Some(ticket) = ticket {
+                ticket.count_sent(total);
+            }
+        }
+        made.clear();
+        self.scratch = made;
+        if let Some(feed) = self.feeds.get_mut(name) {
+            // Those that ended meanwhile are no longer among the sessions.
+            let sessions = &self.sessions;
+            feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
+        }
+        self.drop_idle_feed(name);
+    }
+
+    fn drop_idle_feed(&mut self, name: &StreamName) {
+        if self.feeds.get(name).is_some_and(|feed| feed.viewers.is_empty())
+            && let Some(feed) = self.feeds.remove(name)
+        {
+            feed.task.abort();
+        }
+    }
+
+    fn meet_deadlines(&mut self, now: Instant) {
+        while let Some(&(at, key)) = self.deadlines.first() {
+            if at > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            let Some(session) = self.sessions.get_mut(&key) else { continue };
+            let common = &self.common;
+            let overdue = session.overdue(now, |session| {
+                Counters::add(&common.counters.unreached, 1);
+                let (udp, tcp) = (&common.identity.udp, &common.identity.tcp);
+                tracing::warn!(
+                    session = %session.id, stream = %session.stream, peer = %session.peer, advertised = ?udp, tcp = ?tcp,
+                    "no ICE check has come in 5 s: the peer most likely cannot reach the advertised addresses; set \
+                     the public address under which browsers find this server, and open its UDP port"
+                );
+            });
+            if let Some(reason) = overdue {
+                self.end(key, reason, now);
+                continue;
+            }
+            // Popped above: drain must put it back even if it is the same.
+            session.deadline = now + Duration::from_secs(3600);
+            self.deadlines.insert((session.deadline, key));
+            self.tick(key, now);
+        }
+    }
+
+    fn patch(&mut self, key: u64, fragment: Fragment) -> Result<Option<String>, Refused> {
+        let session = self.sessions.get_mut(&key).ok_or(Refused::NoSession)?;
+        // An ICE-lite agent needs none of the peer's candidates: the peer finds us, and is answered where it asks from.
+        let Some((ufrag, _)) = fragment.creds else { return Ok(None) };
+        match session.remote_ufrag == ufrag {
+            true => Ok(None),
+            false => Err(Refused::Unsupported("ICE restarts are not supported: start a new session".into())),
+        }
+    }
+
+    fn end(&mut self, key: u64, reason: Ended, now: Instant) {
+        let Some(mut session) = self.sessions.remove(&key) else { return };
+        self.deadlines.remove(&(session.deadline, key));
+        if let Some(watch) = self.watchers.remove(&key) {
+            watch.abort();
+        }
+        // Goodbye, if there is anybody: RTCP BYE and DTLS close_notify.
+        if session.rtc.is_alive() && session.rtc.close().is_ok() {
+            let _ = session.drain(now, &self.common.table, &mut self.outbox);
+        }
+        self.common.table.forget(session.route, &session.ufrag, &session.sources);
+        self.common.registry.remove(&session.id);
+        if session.connected {
+            self.common.counters.connected.fetch_sub(1, Ordering::Relaxed);
+        }
+        tracing::info!(session = %session.id, stream = %session.stream, peer = %session.peer, %reason, "WebRTC session ended");
+        match session.role {
+            Role::Publish { publisher, .. } => {
+                // On purpose: the stream is over. Otherwise the publisher may come back within the resume window.
+                if matches!(reason, Ended::Finished | Ended::Kicked(_)) && publisher.why().is_none() {
+                    self.common.hub.end(&session.stream, reason);
+                }
+            }
+            Role::Play { ticket, .. } => {
+                let name = ticket.name().clone();
+                if let Some(feed) = self.feeds.get_mut(&name) {
+                    feed.viewers.retain(|viewer| *viewer != key);
+                }
+            }
+        }
+    }
+}
+
+/// Starts the task that brings a stream's frames to its viewers here.
+fn feed(hub: &Hub, name: &StreamName, number: u64, to: mpsc::Sender<ToWorker>) -> Result<Feed, Ended> {
+    let mut reader = hub.subscribe(name, Protocol::Internal, Pace::Realtime, hub::Start::Group)?;
+    let stream = name.clone();
+    let task = spawn_local(async move {
+        loop {
+            let item = reader.next().await;
+            let last = item.is_none();
+            if to.send(ToWorker::Fed(stream.clone(), number, item)).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    Ok(Feed { number, maker: Maker::default(), viewers: Vec::new(), task: task.abort_handle() })
+}
