@@ -35,6 +35,8 @@ pub struct App {
     pub rooms: Rooms,
     /// Streams of the media server in this process.
     pub hub: Hub,
+    /// WebRTC, if it is switched on.
+    pub webrtc: Option<media::rtc::Server>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
     /// Log files.

@@ -14,6 +14,7 @@ mod rooms;
 mod urls;
 mod utils;
 mod view;
+pub mod webrtc;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -21,10 +22,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(front))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(flv::play))
+        .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
+        .route("/whep/{stream}", post(webrtc::whep).options(webrtc::preflight))
+        .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
+        .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
+        .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
+        .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(app)
 }
 

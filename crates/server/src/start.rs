@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
@@ -100,6 +100,11 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let hub = Hub::new(hub::Settings::default());
         let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
+        let stop = CancellationToken::new();
+        let webrtc = match settings.webrtc.enabled {
+            true => Some(webrtc(&settings, &hub, &requests, &stop)?),
+            false => None,
+        };
         let urls = Arc::new(Urls::new(&settings.live, rtmp_address.map_or(1935, |a| a.port())));
         let live: Arc<dyn Live> = match settings.live.provider {
             live::Provider::Embedded => Arc::new(live::Embedded(hub.clone())),
@@ -123,6 +128,7 @@ impl Server {
             live,
             rooms,
             hub: hub.clone(),
+            webrtc,
             requests: requests.clone(),
             logs,
             cors,
@@ -131,7 +137,7 @@ impl Server {
         });
 
         // And everything runs. Background work is dropped at the end; servers are told and waited for.
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let tasks = TaskTracker::new();
         let background = |work| {
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(work).await });
@@ -156,6 +162,25 @@ impl Server {
         }
         self.app.logs.flush();
     }
+}
+
+/// Browsers are told the port in every answer, so in development a second server takes whatever is free.
+fn webrtc(
+    settings: &Settings,
+    hub: &Hub,
+    requests: &media::request::Requests,
+    stop: &CancellationToken,
+) -> Result<media::rtc::Server, Error> {
+    let start = |config| media::rtc::Server::start(config, hub.clone(), requests.clone(), stop.clone());
+    let mut config = settings.webrtc.config();
+    let started = match start(config.clone()) {
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && settings.mode == Mode::Development => {
+            config.udp.set_port(0);
+            start(config)
+        }
+        other => other,
+    };
+    started.map_err(|cause| Error::Listen { setting: "webrtc.listen", address: settings.webrtc.listen, cause })
 }
 
 fn boxed(work: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
