@@ -1,6 +1,6 @@
 //! The parts of a running server, as calls see them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use media::hub::Hub;
 use media::request::Requests;
@@ -35,8 +35,8 @@ pub struct App {
     pub rooms: Rooms,
     /// Streams of the media server in this process.
     pub hub: Hub,
-    /// WebRTC, if it is switched on.
-    pub webrtc: Option<media::rtc::Server>,
+    /// WebRTC, once it runs; never, if it is switched off.
+    pub webrtc: OnceLock<media::rtc::Server>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
     /// Log files.

@@ -70,6 +70,8 @@ impl Default for Settings {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(front))
+        .route("/weapp", any(weapp))
+        .route("/weapp/", any(weapp))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(flv::play))
         .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
@@ -131,16 +133,18 @@ async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }
-    respond(&app, reply)
+    respond(&app, path, reply)
 }
 
-fn respond(app: &App, reply: Reply) -> Response {
+fn respond(app: &App, path: &str, reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED
+        && let Some((_, name)) = call::find(path)
+    {
+        headers.insert(header::ALLOW, HeaderValue::from_static(name.methods()));
     }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response

@@ -126,7 +126,7 @@ async fn negotiate(
 }
 
 fn server(app: &App) -> Result<&Server, Refused> {
-    app.webrtc.as_ref().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
+    app.webrtc.get().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
 }
 
 /// `PATCH /rtc/session/{id}`: more ICE candidates.
