@@ -140,6 +140,7 @@ impl Settings {
         }
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
+        self.chat.problems(&mut found);
         found
     }
 

@@ -29,6 +29,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::chat;
 use call::{Call, RequestId};
 use reply::Reply;
 
@@ -71,6 +72,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(front))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(flv::play))
+        .route("/ws", get(chat::ws::connect))
+        .route("/ws/validate", get(chat::ws::validate))
+        .route("/v4/{service}/{command}", any(chat::webim::serve))
+        .route("/v1/{service}/{command}", any(chat::webim::serve))
         .with_state(app)
 }
 

@@ -109,8 +109,9 @@ impl Server {
         let rules = Arc::new(settings.rooms.rules());
         let (outbox, committed) = mpsc::unbounded_channel();
         let store: Arc<dyn Store> = Arc::new(store::Memory::new(rules.clone(), outbox));
+        let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
         let chat: Arc<dyn Chat> = match settings.chat.provider {
-            chat::Provider::Embedded => Arc::new(chat::Embedded::default()),
+            chat::Provider::Embedded => groups.clone(),
         };
         let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
         let sweeper = Sweeper::new(store, live.clone(), clock.clone(), rules);
@@ -121,6 +122,7 @@ impl Server {
             sessions,
             urls: urls.clone(),
             live,
+            chat: groups.clone(),
             rooms,
             hub: hub.clone(),
             requests: requests.clone(),
@@ -139,6 +141,7 @@ impl Server {
         background(boxed(gate::keep(asked, urls, clock)));
         background(boxed(rooms::carry(committed, chat)));
         background(boxed(sweeper.run()));
+        tasks.spawn(groups.run(stop.clone()));
         if let Some(listener) = rtmp_listener {
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
         }
