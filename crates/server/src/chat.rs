@@ -87,3 +87,6 @@ pub trait Chat: Send + Sync + 'static {
     /// Takes in a change, in order for each room. Never waits: what cannot be told at once is told later.
     fn carry(&self, event: &Event);
 }
+
+#[cfg(test)]
+mod tests;
