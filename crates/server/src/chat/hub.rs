@@ -182,9 +182,7 @@ impl Hub {
             }
         };
         welcome(&link, &connected);
-        for message in &connected.waiting {
-            link.direct(message, &render::direct_event(message));
-        }
+        link.waited(&connected.waiting);
         drop(directory);
         if let Some((old, gone)) = connected.replaced {
             if let Some(old) = self.link(old) {

@@ -122,6 +122,14 @@ impl Link {
         }
     }
 
+    /// Point-to-point messages that came while it was away.
+    pub(super) fn waited(&self, messages: &[Arc<Direct>]) {
+        match &self.sink {
+            Sink::Socket(queue) => queue.extend(messages.iter().map(|m| crate::chat::render::direct_event(m))),
+            Sink::Poller(inbox) => messages.iter().for_each(|m| inbox.direct(m)),
+        }
+    }
+
     /// It is in a group; `messages` are what it missed.
     pub(super) fn entered(&self, group: &Group, messages: Vec<Arc<Message>>) {
         match &self.sink {
@@ -200,6 +208,10 @@ impl Queue {
 
     /// All or none: what begins below the bound may go over it, so that a catch-up is never cut.
     fn extend(&self, frames: impl Iterator<Item = Utf8Bytes>) {
+        let mut frames = frames.peekable();
+        if frames.peek().is_none() {
+            return;
+        }
         let mut state = self.state.lock();
         if state.end.is_some() {
             return;

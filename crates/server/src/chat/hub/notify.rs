@@ -31,7 +31,11 @@ impl Chat for Hub {
     fn carry(&self, event: &Event) {
         let carried = match (&event.what, field(&event.what)) {
             (What::Created { .. }, _) => self.make(&event.room, None, "", true).map(drop),
-            (What::Closed { .. }, _) => self.destroy(&event.room, None, End::Destroyed),
+            (What::Closed { .. }, _) => match self.destroy(&event.room, None, End::Destroyed) {
+                // Older than this process, and nobody asked for its group.
+                Err(Refusal::NoGroup) => Ok(()),
+                carried => carried,
+            },
             (_, Some(text)) => match self.notify(&event.room, None, &text) {
                 // A room that is older than this process: its group is made with the first change.
                 Err(Refusal::NoGroup) => {

@@ -49,7 +49,15 @@ fn login(user: &UserId, session: u64, at: u64) -> Login<'_> {
 impl World {
     async fn enter(&mut self, room: &str, who: &str) {
         let (room, user, stream) = (group(room), user(who), StreamId::parse(who).unwrap());
-        let new = NewPusher { room: &room, kind: Kind::Multi, user: &user, name: "", avatar: "", stream: &stream, info: None };
+        let new = NewPusher {
+            room: &room,
+            kind: Kind::Multi,
+            user: &user,
+            name: "",
+            avatar: "",
+            stream: &stream,
+            info: None,
+        };
         self.rooms.add_pusher(&new).await.unwrap();
         self.carry();
     }

@@ -103,7 +103,9 @@ pub async fn request(at: SocketAddr, method: &str, target: &str, body: &str) -> 
     let exchange = async {
         let mut stream = TcpStream::connect(at).await.unwrap();
         let length = body.len();
-        let head = format!("{method} {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).await.unwrap();

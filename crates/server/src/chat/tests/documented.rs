@@ -29,7 +29,9 @@ fn shape(frame: &Value) -> BTreeSet<String> {
     let changing = ["time", "epoch", "message", "direct"];
     let entry = |(name, value): (&String, &Value)| match value {
         Value::Array(list) if name == "messages" => format!("{name}: {:?}", list.iter().map(shape).collect::<Vec<_>>()),
-        Value::Number(n) if changing.contains(&name.as_str()) || n.as_u64() > Some(1 << 33) => format!("{name}: number"),
+        Value::Number(n) if changing.contains(&name.as_str()) || n.as_u64() > Some(1 << 33) => {
+            format!("{name}: number")
+        }
         Value::String(_) if changing.contains(&name.as_str()) => format!("{name}: text"),
         value => format!("{name}: {value}"),
     };

@@ -45,7 +45,10 @@ async fn each_is_told_everything_exactly_once() {
     assert_eq!((&first["notice"], &first["data"], &first["seq"]), (&json!("custom"), &json!(CHANGED), &json!(1)));
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!((&heard[0]["Event"], &heard[0]["From_Account"]), (&json!(5), &json!("@TIM#SYSTEM")));
-    assert_eq!((&heard[0]["MsgBody"]["ReportType"], &heard[0]["MsgBody"]["UserDefinedField"]), (&json!(255), &json!(CHANGED)));
+    assert_eq!(
+        (&heard[0]["MsgBody"]["ReportType"], &heard[0]["MsgBody"]["UserDefinedField"]),
+        (&json!(255), &json!(CHANGED))
+    );
     push(&world, bob_is, &room).await;
     assert_eq!(bob.event().await["seq"], 2);
     assert_eq!(ann.poll().await[0]["MsgSeq"], 2);
@@ -77,7 +80,8 @@ async fn each_is_told_everything_exactly_once() {
     assert_eq!(ack["waits"], false, "{ack}");
     assert_eq!((heard.len(), &heard[0]["From_Account"]), (1, &json!("bob")));
     assert_eq!(heard[0]["MsgBody"][0]["MsgContent"]["Data"], linkmic("request"));
-    let content = json!([{"MsgType": "TIMCustomElem", "MsgContent": {"Data": linkmic("response"), "Desc": "", "Ext": ""}}]);
+    let content =
+        json!([{"MsgType": "TIMCustomElem", "MsgContent": {"Data": linkmic("response"), "Desc": "", "Ext": ""}}]);
     let answer = json!({"From_Account": "ann", "To_Account": "bob", "MsgTimeStamp": 1, "MsgSeq": 9, "MsgRandom": 8, "MsgBody": content});
     let sent = ann.call("openim/sendmsg", answer.clone()).await;
     assert!(sent["MsgTime"].is_u64(), "{sent}");
