@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use media::hub::Hub;
 use media::request::Requests;
 
+use crate::chat;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::Cors;
@@ -31,6 +32,8 @@ pub struct App {
     pub urls: Arc<Urls>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// Chat in this process.
+    pub chat: Arc<chat::Hub>,
     /// Rooms.
     pub rooms: Rooms,
     /// Streams of the media server in this process.

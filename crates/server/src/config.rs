@@ -146,6 +146,7 @@ impl Settings {
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
         self.webrtc.problems(&mut found);
+        self.chat.problems(&mut found);
         found
     }
 

@@ -30,6 +30,7 @@ use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::chat;
 use call::{Call, RequestId};
 use reply::Reply;
 
@@ -79,6 +80,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
         .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
         .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
+        .route("/ws", get(chat::ws::connect))
+        .route("/ws/validate", get(chat::ws::validate))
+        .route("/v4/{service}/{command}", any(chat::webim::serve))
+        .route("/v1/{service}/{command}", any(chat::webim::serve))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(app)
 }

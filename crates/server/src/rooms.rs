@@ -219,6 +219,21 @@ impl Rooms {
         self.store.list(kind, index, count, see).await
     }
 
+    /// Whether there is such a room, of any kind, entered or not. A store that is away knows of none.
+    pub async fn exists(&self, id: &RoomId) -> bool {
+        self.store.see(id, &mut |_, _| {}).await.unwrap_or(false)
+    }
+
+    /// Who a room's creator is; none before somebody entered.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn creator(&self, id: &RoomId) -> Result<Option<UserId>, Error> {
+        let mut creator = None;
+        let look = &mut |room: &Room, _| creator = room.creator.as_ref().map(|(user, _)| user.clone());
+        if self.store.see(id, look).await? { Ok(creator) } else { Err(Refusal::NoRoom.into()) }
+    }
+
     /// How many rooms there are.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -102,6 +102,7 @@ impl Server {
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(work).await });
         }
+        tasks.spawn(app.chat.clone().run(stop.clone()));
         if let Some(listener) = rtmp_listener {
             let (hub, requests) = (app.hub.clone(), app.requests.clone());
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
@@ -152,8 +153,9 @@ pub(crate) fn assemble(
     let rules = Arc::new(settings.rooms.rules());
     let (outbox, committed) = mpsc::unbounded_channel();
     let store: Arc<dyn Store> = Arc::new(store::Memory::new(rules.clone(), outbox));
+    let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
     let chat: Arc<dyn Chat> = match settings.chat.provider {
-        chat::Provider::Embedded => Arc::new(chat::Embedded::default()),
+        chat::Provider::Embedded => groups.clone(),
     };
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let sweeper = Sweeper::new(store, live.clone(), clock.clone(), rules);
@@ -164,6 +166,7 @@ pub(crate) fn assemble(
         sessions,
         urls: urls.clone(),
         live,
+        chat: groups,
         rooms,
         hub,
         webrtc: OnceLock::new(),
