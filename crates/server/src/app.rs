@@ -14,6 +14,7 @@ use crate::logs::Logs;
 use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
+use crate::store::Store;
 
 /// The whole server.
 pub struct App {
@@ -31,6 +32,8 @@ pub struct App {
     pub urls: Arc<Urls>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// Where rooms and ended sessions are kept.
+    pub store: Arc<dyn Store>,
     /// Rooms.
     pub rooms: Rooms,
     /// Streams of the media server in this process.

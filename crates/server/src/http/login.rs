@@ -72,7 +72,9 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
 }
 
 /// Ends the session: its token is refused from now on.
-pub fn logout(member: &Member<'_>) -> Sent {
-    member.call.app.sessions.close(&member.session, member.call.now);
+pub async fn logout(member: &Member<'_>) -> Sent {
+    let (app, session, now) = (member.call.app, &member.session, member.call.now);
+    app.sessions.close(session, now);
+    app.store.revoke(session.id, session.expires, now).await?;
     done()
 }
