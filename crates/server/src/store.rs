@@ -8,6 +8,7 @@ mod history;
 mod journal;
 mod listing;
 mod memory;
+mod redis;
 
 use std::future::Future;
 use std::io;
@@ -25,6 +26,7 @@ use crate::error::Error;
 pub use history::{Entry, History, News, Note};
 pub use journal::Journal;
 pub use memory::Memory;
+pub use redis::Redis;
 
 /// Where rooms are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
