@@ -113,7 +113,7 @@ impl Journal {
     ///
     /// # Errors
     /// The disk is full or away.
-    pub fn save(&self) -> io::Result<()> {
+    pub fn snapshot(&self) -> io::Result<()> {
         self.kept.save(self.log())
     }
 

@@ -118,7 +118,7 @@ async fn a_restart_finds_everything_and_gives_members_time_to_come_back() {
         assert!(again.due(now.plus(19_999), 10).await.unwrap().is_empty());
         assert_eq!(again.due(now.plus(30_000), 10).await.unwrap().len(), 2);
         assert_eq!(again.revoked(Millis(0)).await.unwrap(), [(77, Millis(1_000_000))]);
-        again.save().unwrap();
+        again.snapshot().unwrap();
     }
     // Numbers go on where they were: nothing new hides behind something old.
     let (again, mut events) = open_at(copy.path(), now);
@@ -197,7 +197,7 @@ proptest! {
             let (mut file, _) = recorded(dir.path()).await;
             if snapshot {
                 let (store, _events) = open(dir.path());
-                store.save().unwrap();
+                store.snapshot().unwrap();
                 file = store.kept.dir.snapshot();
             }
             let mut bytes = fs::read(&file).unwrap();
@@ -268,7 +268,7 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
         assert!(store.see(&id(1), &mut |_, _| {}).await.unwrap(), "reads go on");
         store.touch(&id(1), Millis(9), &user("alice")).await.unwrap();
         assert!(events.try_recv().is_err(), "nothing is told that is not durable");
-        let saved = std::thread::scope(|scope| scope.spawn(|| store.save()).join().unwrap());
+        let saved = std::thread::scope(|scope| scope.spawn(|| store.snapshot()).join().unwrap());
         assert!(saved.is_err(), "no snapshot of what is not durable");
         state.store(0, Ordering::SeqCst);
         // The next event comes when the disk has taken what it owed.
@@ -296,7 +296,7 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
         std::thread::spawn(move || {
             let mut saves = 0;
             while !stop.load(Ordering::SeqCst) {
-                store.save().unwrap();
+                store.snapshot().unwrap();
                 saves += 1;
             }
             saves
@@ -324,7 +324,7 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
     let copy = killed(dir.path());
     stop.store(true, Ordering::SeqCst);
     assert!(saver.join().unwrap() > 1);
-    store.save().unwrap();
+    store.snapshot().unwrap();
     assert!(store.kept.dir.segments().unwrap().len() <= 2, "what a snapshot holds is removed");
     let answered: Vec<_> = rooms(&store).values().map(timeless).collect();
     for path in [copy.path(), killed(dir.path()).path()] {
@@ -350,7 +350,7 @@ async fn a_hundred_thousand_rooms_are_back_soon() {
         room.creator = Some((user("alice"), StreamId::parse("1000_alice").unwrap()));
         store.kept.memory.restore(room);
     }
-    store.save().unwrap();
+    store.snapshot().unwrap();
     drop(store);
     let begun = std::time::Instant::now();
     assert_eq!(open(dir.path()).0.len(), 100_000);
