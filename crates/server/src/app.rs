@@ -15,6 +15,7 @@ use crate::logs::Logs;
 use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
+use crate::store::Store;
 
 /// The whole server.
 pub struct App {
@@ -34,6 +35,8 @@ pub struct App {
     pub live: Arc<dyn Live>,
     /// Chat in this process.
     pub chat: Arc<chat::Hub>,
+    /// Where rooms and ended sessions are kept.
+    pub store: Arc<dyn Store>,
     /// Rooms.
     pub rooms: Rooms,
     /// Streams of the media server in this process.

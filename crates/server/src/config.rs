@@ -28,7 +28,7 @@ pub enum Mode {
 pub struct Settings {
     /// `development` or `production`.
     pub mode: Mode,
-    /// Where generated keys, logs and (later) state are kept.
+    /// Where generated keys, logs and state are kept.
     pub data_dir: PathBuf,
     /// The HTTP server.
     pub http: crate::http::Settings,
@@ -44,6 +44,8 @@ pub struct Settings {
     pub chat: crate::chat::Settings,
     /// Rules of rooms.
     pub rooms: crate::rooms::Settings,
+    /// Where rooms are kept.
+    pub store: crate::store::Settings,
     /// Session tokens.
     pub sessions: crate::sessions::Settings,
     /// Operators.
@@ -64,6 +66,7 @@ impl Default for Settings {
             im: Default::default(),
             chat: Default::default(),
             rooms: Default::default(),
+            store: Default::default(),
             sessions: Default::default(),
             operator: Default::default(),
             logs: Default::default(),

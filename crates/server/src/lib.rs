@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod gate;
+pub mod hooks;
 pub mod http;
 pub mod identity;
 pub mod keys;

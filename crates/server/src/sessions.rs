@@ -178,6 +178,15 @@ impl Sessions {
         Ok(Session { user, generation: claims.generation, id: claims.session, expires: Millis(claims.expires_at) })
     }
 
+    /// Refuses the tokens of these sessions (number, expiry), which ended elsewhere or before a restart.
+    pub fn refuse(&self, ended: &[(u64, Millis)], now: Millis) {
+        let mut revoked = self.revoked.write();
+        revoked.extend(ended);
+        revoked.retain(|(_, expires)| *expires >= now);
+        revoked.sort_unstable();
+        revoked.dedup_by_key(|(id, _)| *id);
+    }
+
     /// Ends a session: its token is refused from now on.
     pub fn close(&self, session: &Session, now: Millis) {
         self.revoke(session.id, session.expires, now);
@@ -215,6 +224,12 @@ mod tests {
         sessions.close(&session, now);
         assert_eq!(sessions.check("alice", &token, now), Err(Invalid::Expired));
         assert!(sessions.check("alice", &other, now).is_ok(), "another login of the same user goes on");
+        let restarted = Sessions::new(&settings).unwrap();
+        assert!(restarted.check("alice", &token, now).is_ok());
+        restarted.refuse(&[(session.id, session.expires), (1, now.plus(1))], now);
+        restarted.refuse(&[(session.id, session.expires)], now);
+        assert_eq!(restarted.check("alice", &token, now), Err(Invalid::Expired));
+        assert!(restarted.check("alice", &other, now).is_ok());
     }
 
     #[test]

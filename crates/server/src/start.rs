@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use media::hub::{self, Hub};
+use room::Millis;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ use crate::logs::Logs;
 use crate::operator::Operators;
 use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
-use crate::store::{self, Store};
+use crate::store;
 use crate::sweeper::Sweeper;
 use crate::{gate, http, keys};
 
@@ -89,7 +90,7 @@ impl Server {
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
-        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port()))?;
+        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port())).await?;
         app.logs.subscribe(&app.settings.logs);
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -130,7 +131,7 @@ pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Sen
 ///
 /// # Errors
 /// [`Error`], naming the setting.
-pub(crate) fn assemble(
+pub(crate) async fn assemble(
     settings: Settings,
     clock: Arc<dyn Clock>,
     rtmp_port: u16,
@@ -152,13 +153,20 @@ pub(crate) fn assemble(
     // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
     let rules = Arc::new(settings.rooms.rules());
     let (outbox, committed) = mpsc::unbounded_channel();
-    let store: Arc<dyn Store> = Arc::new(store::Memory::new(rules.clone(), outbox));
+    let store = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now())
+        .map_err(|cause| Error::Files { what: "journal in data_dir", cause })?;
+    let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
+    sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
     let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
     let chat: Arc<dyn Chat> = match settings.chat.provider {
         chat::Provider::Embedded => groups.clone(),
     };
+    // Rooms that were there before have their groups again before anybody can ask for them.
+    for room in store.ids().await.map_err(known)? {
+        chat.open(&room).await.map_err(known)?;
+    }
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
-    let sweeper = Sweeper::new(store, live.clone(), clock.clone(), rules);
+    let sweeper = Sweeper::new(store.clone(), live.clone(), clock.clone(), rules);
 
     let app = Arc::new(App {
         operators: Operators::new(&settings.operator, settings.mode),
@@ -167,6 +175,7 @@ pub(crate) fn assemble(
         urls: urls.clone(),
         live,
         chat: groups,
+        store,
         rooms,
         hub,
         webrtc: OnceLock::new(),

@@ -4,19 +4,61 @@
 #[cfg(test)]
 mod contract;
 mod deadlines;
+mod history;
+mod journal;
 mod listing;
 mod memory;
+mod redis;
 
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use room::audience::Viewer;
-use room::{Event, Kind, Millis, Refusal, Room, RoomId, UserId};
+use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, UserId};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
 
+pub use history::{Entry, History, News, Note};
+pub use journal::Journal;
 pub use memory::Memory;
+pub use redis::Redis;
+
+/// Where rooms are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// In this process; gone with it.
+    Memory,
+    /// In this process and on its disk.
+    #[default]
+    Journal,
+}
+
+/// When a change is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// When it would survive a loss of power.
+    #[default]
+    Disk,
+    /// At once; the last moments before a crash may be lost.
+    None,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where rooms are kept.
+    pub kind: Place,
+    /// When a change is answered (`journal`).
+    pub durability: Durability,
+}
 
 /// What a store answers, in time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -30,6 +72,26 @@ pub type See<'a> = dyn FnMut(&Room, usize) + Send + 'a;
 
 /// Where committed events go, in commit order for each room.
 pub type Outbox = mpsc::UnboundedSender<Vec<Event>>;
+
+/// Opens the store that the settings ask for. Waits for the disk: at the start only.
+///
+/// # Errors
+/// The data directory cannot be read or written, or another server has it.
+pub fn open(
+    settings: &Settings,
+    data_dir: &Path,
+    rules: Arc<Rules>,
+    outbox: Outbox,
+    now: Millis,
+) -> io::Result<Arc<dyn Store>> {
+    Ok(match settings.kind {
+        Place::Memory => Arc::new(Memory::new(rules, outbox)),
+        Place::Journal => {
+            let durable = settings.durability == Durability::Disk;
+            Arc::new(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?)
+        }
+    })
+}
 
 /// How many viewers a room has, and the ones it lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +128,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// The viewers of a room; none if there is no room.
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers>;
+
+    /// The ids of all rooms, active or not, in no order: for those who must hear of what was there before them.
+    fn ids(&self) -> Answer<'_, Vec<RoomId>>;
+
+    /// Remembers that a session ended before its time `until`, for as long as that matters.
+    fn revoke(&self, session: u64, until: Millis, now: Millis) -> Answer<'_, ()>;
+
+    /// The sessions that ended early, at least those revoked `since` then, and until when each must be refused.
+    fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>>;
 
     /// How many rooms there are, active or not.
     fn len(&self) -> usize;

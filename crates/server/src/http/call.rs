@@ -271,7 +271,7 @@ pub fn base<'a>(app: &App, parts: &'a Parts) -> Base<'a> {
 impl Member<'_> {
     async fn run(&self, name: Name) -> Sent {
         match name {
-            Name::Logout => login::logout(self),
+            Name::Logout => login::logout(self).await,
             Name::GetPushUrl => urls::get_push_url(self),
             Name::CreateRoom => rooms::create_room(self).await,
             Name::DestroyRoom => rooms::destroy_room(self).await,

@@ -72,9 +72,10 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
 }
 
 /// Ends the session: its token is refused from now on.
-pub fn logout(member: &Member<'_>) -> Sent {
-    let (app, session) = (member.call.app, &member.session);
-    app.sessions.close(session, member.call.now);
+pub async fn logout(member: &Member<'_>) -> Sent {
+    let (app, session, now) = (member.call.app, &member.session, member.call.now);
+    app.sessions.close(session, now);
     app.chat.end_session(&session.user, session.id);
+    app.store.revoke(session.id, session.expires, now).await?;
     done()
 }

@@ -54,14 +54,15 @@ struct Kit {
 }
 
 impl Kit {
-    fn new() -> Self {
-        Self::with(|_| {}, |_| {})
+    async fn new() -> Self {
+        Self::with(|_| {}, |_| {}).await
     }
 
     /// With other settings, and with parts exchanged.
-    fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut App)) -> Self {
+    async fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut App)) -> Self {
         let directory = Directory::new();
         let mut settings = crate::config::Settings { data_dir: directory.0.clone(), ..Default::default() };
+        settings.store.kind = crate::store::Place::Memory;
         settings.live.bizid = 8525;
         settings.live.push_secret_key = Hidden::new("push key of the tests");
         settings.im.sdk_app_id = 1_400_037_025;
@@ -70,7 +71,7 @@ impl Kit {
         settings.sessions.secret = Hidden::new("session key of the tests");
         set(&mut settings);
         let clock = Arc::new(Manual::at(START));
-        let (mut app, background) = assemble(settings, clock.clone(), 1935).unwrap();
+        let (mut app, background) = assemble(settings, clock.clone(), 1935).await.unwrap();
         exchange(Arc::get_mut(&mut app).unwrap());
         run(background);
         Self { router: router(app.clone()), app, clock, directory }

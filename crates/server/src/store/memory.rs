@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
-use room::{Audience, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
+use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
 
 use super::deadlines::Deadlines;
 use super::listing::Listing;
@@ -35,13 +35,18 @@ pub struct Memory {
     deadlines: Deadlines,
     count: AtomicUsize,
     rules: Arc<Rules>,
-    outbox: Outbox,
+    outbox: Option<Outbox>,
 }
 
 impl Memory {
     /// An empty store. Events go to the outbox in commit order.
     #[must_use]
     pub fn new(rules: Arc<Rules>, outbox: Outbox) -> Self {
+        Self { outbox: Some(outbox), ..Self::silent(rules) }
+    }
+
+    /// An empty store whose owner takes the events of each commit itself ([`Memory::commit`]).
+    pub(super) fn silent(rules: Arc<Rules>) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -49,7 +54,34 @@ impl Memory {
             deadlines: Deadlines::default(),
             count: AtomicUsize::new(0),
             rules,
-            outbox,
+            outbox: None,
+        }
+    }
+
+    /// Puts a room in that was kept elsewhere; one of the same id gives way.
+    pub(super) fn restore(&self, room: Room) {
+        let id = room.id.clone();
+        let put = self.commit(
+            &id,
+            &mut |slot| {
+                *slot = Some(room.clone());
+                Ok(Vec::new())
+            },
+            |_, _| (),
+        );
+        debug_assert!(put.is_ok(), "nothing refuses here");
+    }
+
+    /// Shows every room, a few at a time under the lock. Rooms that come or go meanwhile may be missed or shown.
+    pub(super) fn each(&self, mut see: impl FnMut(&Room)) {
+        for shard in &self.shards {
+            let ids: Vec<RoomId> = shard.read().keys().cloned().collect();
+            for some in ids.chunks(128) {
+                let shard = shard.read();
+                for room in some.iter().filter_map(|id| shard.get(id)?.room.as_ref()) {
+                    see(room);
+                }
+            }
         }
     }
 
@@ -62,7 +94,14 @@ impl Memory {
         &self.listings[Kind::ALL.iter().position(|k| *k == kind).expect("ALL holds every kind")]
     }
 
-    fn commit(&self, id: &RoomId, decide: &mut Decide<'_>) -> Result<(), Error> {
+    /// Decides and commits. `take` gets what came of it under the room's lock: so what it does happens in the order
+    /// of the room's commits. It must not wait.
+    pub(super) fn commit<T>(
+        &self,
+        id: &RoomId,
+        decide: &mut Decide<'_>,
+        take: impl FnOnce(Option<&Room>, Vec<Event>) -> T,
+    ) -> Result<T, Error> {
         let mut shard = self.shard(id).write();
         let mut vacant = None;
         let (held, indexed) = match shard.get_mut(id) {
@@ -88,12 +127,14 @@ impl Memory {
             (None, None) => {}
         }
         let events = decided?;
-        if !events.is_empty() {
-            // Under the shard's lock, so that a room's events leave in the order of its commits. A closed
-            // outbox means that the server is going down.
-            let _ = self.outbox.send(events);
+        Ok(take(shard.get(id).and_then(|slot| slot.room.as_ref()), events))
+    }
+
+    fn send(&self, events: Vec<Event>) {
+        if let Some(outbox) = self.outbox.as_ref().filter(|_| !events.is_empty()) {
+            // A closed outbox means that the server is going down.
+            let _ = outbox.send(events);
         }
-        Ok(())
     }
 
     fn relist(&self, id: &RoomId, before: Option<Shape>, after: Option<Shape>) {
@@ -115,7 +156,16 @@ impl Memory {
 
     fn claim(&self, now: Millis, limit: usize) -> Vec<RoomId> {
         let mut due = Vec::new();
-        for (at, id) in self.deadlines.take(now, limit) {
+        // Where heartbeats moved all that was taken, the next ones are looked at: the index never falls behind.
+        while due.is_empty() && self.claim_some(now, limit, &mut due) {}
+        due
+    }
+
+    /// Looks at the first `limit` of the index. Says whether there were any.
+    fn claim_some(&self, now: Millis, limit: usize, due: &mut Vec<RoomId>) -> bool {
+        let taken = self.deadlines.take(now, limit);
+        let any = !taken.is_empty();
+        for (at, id) in taken {
             let mut shard = self.shard(&id).write();
             // Gone or moved while the index was not locked: whoever did it has set the index right.
             let Some(slot) = shard.get_mut(&id).filter(|slot| slot.indexed == at) else { continue };
@@ -129,7 +179,7 @@ impl Memory {
                 due.push(id);
             }
         }
-        due
+        any
     }
 
     fn with_audience<T>(&self, id: &RoomId, run: impl FnOnce(&mut Audience) -> T) -> Result<T, Error> {
@@ -160,7 +210,7 @@ macro_rules! at_once {
 
 impl Store for Memory {
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        at_once!(self.commit(id, decide))
+        at_once!(self.commit(id, decide, |_, events| self.send(events)))
     }
 
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
@@ -217,6 +267,19 @@ impl Store for Memory {
             let audience = shard.get(id).and_then(|slot| slot.audience.as_ref());
             Ok(audience.map_or_else(Viewers::default, |a| Viewers { count: a.count(), listed: a.listed().to_vec() }))
         })
+    }
+
+    fn ids(&self) -> Answer<'_, Vec<RoomId>> {
+        at_once!(Ok(self.shards.iter().flat_map(|shard| shard.read().keys().cloned().collect::<Vec<_>>()).collect()))
+    }
+
+    fn revoke(&self, _: u64, _: Millis, _: Millis) -> Answer<'_, ()> {
+        // The sessions of this process know it themselves, and it ends with them.
+        at_once!(Ok(()))
+    }
+
+    fn revoked(&self, _: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
+        at_once!(Ok(Vec::new()))
     }
 
     fn len(&self) -> usize {

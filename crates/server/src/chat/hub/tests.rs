@@ -108,7 +108,7 @@ async fn a_heartbeat_that_stops_is_told_once() {
     // Ann goes on; bob does not.
     for _ in 0..30 {
         world.clock.pass(1_000);
-        world.rooms.heartbeat(&group("r"), &user("ann"), None).await.unwrap();
+        world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), None).await.unwrap();
         world.sweeper.sweep().await.unwrap();
         world.carry();
     }
@@ -133,7 +133,7 @@ async fn every_kind_of_change_has_a_notification() {
     world.join(&watcher, "r").unwrap();
     waiting(&watcher);
     let set = room::custom::Operation::Set(room::custom::Value::Int(3));
-    world.rooms.heartbeat(&group("r"), &user("ann"), Some(7)).await.unwrap();
+    world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), Some(7)).await.unwrap();
     world.rooms.set_custom(Kind::Multi, &group("r"), "like", set).await.unwrap();
     world.carry();
     assert_eq!(kinds(&watcher), ["notifyRoomStatusChange", "notifyCustomChange"]);

@@ -28,7 +28,7 @@ fn code(reply: &Value, names: &str) -> i64 {
 
 #[tokio::test]
 async fn malformed_json() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     for body in ["{", "{\"userID\":", "nonsense", "[]", "\"text\"", "7", "null", "{}}", "{\"userID\":\"\\ud800\"}"] {
         for call in ["create_room", "add_pusher", "get_pushers", "get_room_list", "pusher_heartbeat", "get_push_url"] {
@@ -42,7 +42,7 @@ async fn malformed_json() {
 
 #[tokio::test]
 async fn huge_bodies_are_413_declared_or_not() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     let limit = kit.app.settings.http.body_limit;
     let of = |size: usize| format!("{{\"userID\":\"alice\",\"roomInfo\":\"\",\"more\":\"{}\"}}", "x".repeat(size));
@@ -59,7 +59,7 @@ async fn huge_bodies_are_413_declared_or_not() {
 
 #[tokio::test]
 async fn deep_nesting() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::Second).await;
     alice.enter("r").await;
     let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
@@ -82,7 +82,7 @@ async fn deep_nesting() {
 
 #[tokio::test]
 async fn mistyped_fields_are_named() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     for (call, field) in [
         ("get_push_url", "userID"),
@@ -116,7 +116,7 @@ async fn mistyped_fields_are_named() {
 
 #[tokio::test]
 async fn bounds_are_told_by_field() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     let url = alice.push_url().await;
     alice.enter("r").await;
@@ -157,7 +157,7 @@ fn user_sig(text: impl Iterator<Item = u8>) -> String {
 
 #[tokio::test]
 async fn zlib_bombs_in_user_sig() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let query = "/weapp/multi_room/login?sdkAppID=1400037025&accountType=0&userID=alice";
     let bomb = user_sig(std::iter::repeat_n(b' ', 2 << 20));
     assert!(bomb.len() < 4000);
@@ -177,10 +177,10 @@ async fn zlib_bombs_in_user_sig() {
 
 #[tokio::test]
 async fn the_four_checks_of_a_login_give_their_number() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let sig = kit.get("/weapp/utils/get_login_info?userID=alice").await.json()["userSig"].clone();
     let sig = sig.as_str().unwrap();
-    let stranger = Kit::with(|s| s.im.secret_key = Hidden::new("another key"), |_| {});
+    let stranger = Kit::with(|s| s.im.secret_key = Hidden::new("another key"), |_| {}).await;
     let foreign = stranger.get("/weapp/utils/get_login_info?userID=alice").await.json()["userSig"].clone();
     let login = |app: &str, user: &str, sig: &str| {
         format!("/weapp/multi_room/login?sdkAppID={app}&accountType=0&userID={user}&userSig={sig}")
@@ -201,7 +201,7 @@ async fn the_four_checks_of_a_login_give_their_number() {
 
 #[tokio::test]
 async fn repeated_query_parameters() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     let bob = kit.login("multi_room", "bob", Generation::First).await;
     for more in ["userID=alice", "userID=bob", &format!("token={}", bob.token), "user%49D=bob"] {
@@ -216,7 +216,7 @@ async fn repeated_query_parameters() {
 
 #[tokio::test]
 async fn names_that_mean_something_elsewhere_are_just_names() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     for name in ["__proto__", "constructor", "hasOwnProperty", "../../etc/passwd", "a&b=c#d?e/%2e", "*"] {
         let escaped = name.replace('%', "%25").replace('&', "%26").replace('#', "%23").replace('?', "%3f");
         let sig = kit.get(&format!("/weapp/utils/get_login_info?userID={escaped}")).await.json();
@@ -242,7 +242,7 @@ async fn names_that_mean_something_elsewhere_are_just_names() {
 
 #[tokio::test]
 async fn getlogfile_leads_nowhere_else() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let list = kit.get("/weapp/utils/logfilelist").await;
     let link = list.text().split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     assert_eq!(kit.get(&format!("/weapp/utils/{link}")).await.status, StatusCode::OK, "{link}");
@@ -291,7 +291,8 @@ async fn operators_calls_are_closed_in_production() {
             settings.operator.keys = vec![Hidden::new("an operator's key")];
         },
         |_| {},
-    );
+    )
+    .await;
     for call in ["get_login_info", "logfilelist", "getlogfile?file=x", "get_test_pushurl", "get_test_rtmpaccurl"] {
         let path = format!("/weapp/utils/{call}");
         assert_eq!(kit.get(&path).await.outcome(), (200, 7), "{call}");
@@ -311,7 +312,7 @@ async fn operators_calls_are_closed_in_production() {
 
 #[tokio::test]
 async fn push_urls_forged_expired_and_of_others() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     let mallory = kit.login("multi_room", "mallory", Generation::First).await;
     let with = |url: &str| json!({ "roomID": "r", "userName": "", "userAvatar": "", "pushURL": url });
@@ -345,7 +346,7 @@ async fn push_urls_forged_expired_and_of_others() {
 
 #[tokio::test]
 async fn nobody_acts_as_somebody_else() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     let mallory = kit.login("live_room", "mallory", Generation::First).await;
     alice.enter("r").await;
@@ -377,7 +378,7 @@ async fn nobody_acts_as_somebody_else() {
 
 #[tokio::test]
 async fn a_room_is_of_one_kind() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     alice.enter("r").await;
     let elsewhere = kit.login("multi_room", "alice", Generation::First).await;
@@ -398,7 +399,7 @@ async fn a_room_is_of_one_kind() {
 
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     for path in [
         "/weapp",
         "/weapp/",
@@ -434,7 +435,7 @@ async fn unknown_paths_and_wrong_methods() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_comes() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     let silent = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let slow = alice.raw("create_room", Body::from_stream(silent));
@@ -451,7 +452,7 @@ async fn a_body_that_never_comes() {
 
 #[tokio::test]
 async fn a_host_header_cannot_break_out_of_urls() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let alice = alice(&kit).await;
     for (host, expected) in [
         ("h.example.com", "rtmp://h.example.com/"),

@@ -45,7 +45,8 @@ async fn without_a_chat_group_there_is_no_room() {
             let store = Arc::new(Memory::new(rules.clone(), outbox));
             app.rooms = Rooms::new(store, Arc::new(NoGroups), app.clock.clone(), rules);
         },
-    );
+    )
+    .await;
     let alice = kit.login("multi_room", "alice", Generation::First).await;
     for reply in [alice.own("create_room", json!({ "roomInfo": "r", "roomID": "r" })).await, alice.enter("r").await] {
         assert_eq!(reply["code"], 6, "{reply}");
@@ -56,7 +57,7 @@ async fn without_a_chat_group_there_is_no_room() {
 
 #[tokio::test]
 async fn a_defect_costs_one_call_and_gives_its_number() {
-    let kit = Kit::with(|_| {}, |app| app.live = Arc::new(Broken));
+    let kit = Kit::with(|_| {}, |app| app.live = Arc::new(Broken)).await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     alice.enter("r").await;
     let reply = alice.own("merge_stream", json!({ "roomID": "r", "mergeParams": { "panic": true } })).await;
@@ -71,7 +72,7 @@ async fn a_defect_costs_one_call_and_gives_its_number() {
 
 #[tokio::test]
 async fn a_neighbour_that_is_away_is_told_apart_from_a_defect() {
-    let kit = Kit::with(|_| {}, |app| app.live = Arc::new(Broken));
+    let kit = Kit::with(|_| {}, |app| app.live = Arc::new(Broken)).await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
     alice.enter("r").await;
     let body = json!({ "userID": "alice", "roomID": "r", "mergeParams": {} }).to_string();

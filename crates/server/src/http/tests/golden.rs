@@ -397,7 +397,7 @@ async fn wire(s: &mut Scribe<'_>) {
 
 /// Everything, for one kind of room and one generation of clients.
 pub async fn transcript(kind: &str, generation: Generation) -> Vec<Value> {
-    let kit = Kit::with(|settings| settings.rooms.max_audiences = 1, |_| {});
+    let kit = Kit::with(|settings| settings.rooms.max_audiences = 1, |_| {}).await;
     let scribe = Scribe { kit: &kit, kind, generation, tokens: Vec::new(), names: Vec::new(), lines: Vec::new() };
     let mut scribe = scribe;
     sessions(&mut scribe).await;

@@ -148,7 +148,7 @@ fn escaped(text: &str) -> String {
 fn every_call_answers_in_the_protocol() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _inside = runtime.enter();
-    let kit = Kit::new();
+    let kit = runtime.block_on(Kit::new());
     let log_in = || {
         runtime.block_on(async {
             let first = kit.login("live_room", "alice", Generation::First).await;

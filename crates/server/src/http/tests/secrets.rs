@@ -11,7 +11,7 @@ pub fn logs(kit: &Kit) -> String {
 
 #[tokio::test]
 async fn logs_hold_every_call_and_no_secret() {
-    let kit = Kit::new();
+    let kit = Kit::new().await;
     let info = kit.get("/weapp/utils/get_login_info?userID=alice").await.json();
     let user_sig = info["userSig"].as_str().unwrap();
     let alice = kit.login("live_room", "alice", Generation::First).await;

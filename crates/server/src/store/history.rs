@@ -1,0 +1,89 @@
+//! The record of what was committed, read from any place in it: for those who must miss nothing, over restarts and
+//! while others were away. What stands in it besides events of rooms are notes of other parts of the server.
+
+use std::time::Duration;
+
+use room::{Event, Millis, RoomId};
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+
+/// How long a read waits for something to come.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum News {
+    /// A room changed.
+    Room(Event),
+    /// Something else happened.
+    Note(Note),
+}
+
+impl News {
+    /// The room's change, if it is one.
+    #[must_use]
+    pub fn into_event(self) -> Option<Event> {
+        match self {
+            Self::Room(event) => Some(event),
+            Self::Note(_) => None,
+        }
+    }
+
+    /// The room that it concerns. Order is kept for each.
+    #[must_use]
+    pub fn room(&self) -> Option<&RoomId> {
+        match self {
+            Self::Room(event) => Some(&event.room),
+            Self::Note(note) => note.room.as_ref(),
+        }
+    }
+}
+
+/// Something that happened outside of the rules of rooms: a stream, a mix, a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The event's name, as webhooks have it.
+    pub event: Box<str>,
+    /// The room that it concerns, if any.
+    pub room: Option<RoomId>,
+    /// When.
+    pub at: Millis,
+    /// What there is to say.
+    pub data: serde_json::Value,
+}
+
+/// One commit as it stands in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands: read on from here. The same for every reader, and after a restart.
+    pub place: String,
+    /// What happened, in order. May be empty.
+    pub news: Vec<News>,
+}
+
+/// A record of commits, in lanes: order is kept in each, and all of a room is in one.
+pub trait History: Send + Sync + 'static {
+    /// How many lanes there are.
+    fn lanes(&self) -> usize;
+
+    /// The place after which everything is new.
+    fn end(&self, lane: usize) -> Answer<'_, String>;
+
+    /// About `limit` entries after a place; waits up to [`PATIENCE`] if there are none. From a place that is no longer
+    /// kept it goes on with the oldest that is.
+    fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;
+
+    /// How far a reader has got, as it saved it.
+    fn place<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>>;
+
+    /// Saves how far a reader has got.
+    fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()>;
+
+    /// Takes hold of a lane for a reader for as long as `lease`, and says whether it is ours: of several nodes one reads.
+    fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool>;
+
+    /// Adds a note.
+    fn note<'a>(&'a self, note: &'a Note) -> Answer<'a, ()>;
+}

@@ -1,0 +1,102 @@
+//! The names of everything in Redis. All keys of a room, and the indexes that change with it, carry the hash tag of the
+//! room's bucket: so one script can change them together, also in a cluster. Without a cluster there is one bucket.
+
+use room::{Kind, RoomId};
+
+/// Buckets of a cluster. Changing it moves rooms to other keys: only with an empty Redis.
+pub const BUCKETS: usize = 16;
+
+/// The names of one installation's keys.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    buckets: usize,
+}
+
+impl Keys {
+    /// For a cluster, or for one server.
+    pub const fn new(cluster: bool) -> Self {
+        Self { buckets: if cluster { BUCKETS } else { 1 } }
+    }
+
+    /// How many buckets there are.
+    pub const fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    /// The bucket of a room: the same on every node and in every version.
+    pub fn bucket(&self, room: &RoomId) -> usize {
+        crc32fast::hash(room.as_str().as_bytes()) as usize % self.buckets
+    }
+
+    fn of_room(&self, what: &str, room: &RoomId) -> String {
+        format!("rs:{{{}}}:{what}:{room}", self.bucket(room))
+    }
+
+    /// Hash: version `v`, room `j`, whether it is active `a`, number of the last listed viewer `n`.
+    pub fn room(&self, room: &RoomId) -> String {
+        self.of_room("room", room)
+    }
+
+    /// Hash: each member's last sign of life.
+    pub fn seen(&self, room: &RoomId) -> String {
+        self.of_room("seen", room)
+    }
+
+    /// Sorted set: listed viewers in order of entering.
+    pub fn listed(&self, room: &RoomId) -> String {
+        self.of_room("listed", room)
+    }
+
+    /// Hash: what the app says about them.
+    pub fn infos(&self, room: &RoomId) -> String {
+        self.of_room("infos", room)
+    }
+
+    /// Set: viewers beyond the list.
+    pub fn others(&self, room: &RoomId) -> String {
+        self.of_room("others", room)
+    }
+
+    /// Sorted set: every room by when it needs looking at.
+    pub fn deadlines(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:deadlines")
+    }
+
+    /// Hash: when somebody last looked for what is due, and until when nobody is held to be silent.
+    pub fn times(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:times")
+    }
+
+    /// Sorted set: active rooms of a kind by age.
+    pub fn list(bucket: usize, kind: Kind) -> String {
+        let kind = match kind {
+            Kind::Double => "double",
+            Kind::Multi => "multi",
+            Kind::Live => "live",
+        };
+        format!("rs:{{{bucket}}}:list:{kind}")
+    }
+
+    /// Stream: committed events, in order for each room.
+    pub fn events(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:events")
+    }
+
+    /// Hash: how far each reader of the events has got.
+    pub fn readers(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:readers")
+    }
+
+    /// Which node reads for a reader, as long as it says so.
+    pub fn reading(bucket: usize, reader: &str) -> String {
+        format!("rs:{{{bucket}}}:reading:{reader}")
+    }
+
+    /// Counter: versions of rooms.
+    pub fn versions(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:versions")
+    }
+
+    /// Stream: sessions that ended early.
+    pub const REVOKED: &'static str = "rs:{0}:revoked";
+}

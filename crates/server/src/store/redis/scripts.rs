@@ -1,0 +1,141 @@
+//! What Redis does in one piece. Each script touches keys of one bucket only, which a cluster keeps together.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+macro_rules! script {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new($code));
+    };
+}
+
+script!(
+    /// Commits a decision if nobody else committed since it was loaded.
+    ///
+    /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
+    /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
+    /// deadline, events (empty: none), most events kept, then a number and that many pairs of member and last sign of
+    /// life, then a number and that many pairs of who left and the sign of life that this was decided on.
+    ///
+    /// Answers whether it was done, and how many rooms the bucket has.
+    COMMIT,
+    r"
+    local at = 9
+    local members = tonumber(ARGV[8])
+    local gone = tonumber(ARGV[at + 2 * members])
+    if (redis.call('HGET', KEYS[1], 'v') or '') ~= ARGV[1] then return {0, 0} end
+    for n = 0, gone - 1 do
+        local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
+        if heard and tonumber(heard) > tonumber(ARGV[at + 2 * members + 2 + 2 * n]) then return {0, 0} end
+    end
+    if ARGV[2] == '' then
+        redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+        redis.call('ZREM', KEYS[6], ARGV[4])
+        redis.call('ZREM', KEYS[7], ARGV[4])
+    else
+        local active = 0
+        if ARGV[3] == '' then
+            redis.call('ZREM', KEYS[7], ARGV[4])
+        else
+            active = 1
+            redis.call('ZADD', KEYS[7], ARGV[3], ARGV[4])
+        end
+        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'a', active)
+        redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
+        for n = 0, members - 1 do
+            local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * n])
+            if not heard or tonumber(heard) < tonumber(ARGV[at + 1 + 2 * n]) then
+                redis.call('HSET', KEYS[2], ARGV[at + 2 * n], ARGV[at + 1 + 2 * n])
+            end
+        end
+        for n = 0, gone - 1 do
+            redis.call('HDEL', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
+        end
+    end
+    if ARGV[6] ~= '' then redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6]) end
+    return {1, redis.call('ZCARD', KEYS[6])}
+"
+);
+
+script!(
+    /// A sign of life. Keys: seen. Arguments: user, time. Answers whether the user is a member.
+    TOUCH,
+    r"
+    local heard = redis.call('HGET', KEYS[1], ARGV[1])
+    if not heard then return 0 end
+    if tonumber(ARGV[2]) > tonumber(heard) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+    return 1
+"
+);
+
+script!(
+    /// Claims what is due. Keys: deadlines, times. Arguments: now, most rooms, when claimed ones are due again, the gap
+    /// that means that nobody could be heard, and how long members then have to come back.
+    ///
+    /// Answers how many rooms the bucket has, and the claimed ones.
+    DUE,
+    r"
+    local now = tonumber(ARGV[1])
+    local last = tonumber(redis.call('HGET', KEYS[2], 'last') or now)
+    if now - last > tonumber(ARGV[4]) then redis.call('HSET', KEYS[2], 'patient', now + tonumber(ARGV[5])) end
+    if now >= last then redis.call('HSET', KEYS[2], 'last', ARGV[1]) end
+    local rooms = redis.call('ZCARD', KEYS[1])
+    if now < tonumber(redis.call('HGET', KEYS[2], 'patient') or 0) then return {rooms, {}} end
+    local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[2])
+    for _, room in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], room) end
+    return {rooms, due}
+"
+);
+
+script!(
+    /// Moves the deadline of a claimed room that heartbeats have moved. Keys: deadlines. Arguments: id, claim, deadline.
+    LATER,
+    r"
+    if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) == tonumber(ARGV[2]) then
+        redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+    end
+"
+);
+
+script!(
+    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers. Arguments: user, info, most listed ones.
+    /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
+    ENTER,
+    r"
+    if redis.call('HGET', KEYS[1], 'a') ~= '1' then return -1 end
+    if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+        return 0
+    end
+    if redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[3]) then
+        local new = 1 - redis.call('SREM', KEYS[4], ARGV[1])
+        redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'n', 1), ARGV[1])
+        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+        return new
+    end
+    redis.call('SADD', KEYS[4], ARGV[1])
+    return 2
+"
+);
+
+script!(
+    /// Takes or keeps a lease. Keys: lease. Arguments: who, milliseconds. Answers whether it is theirs.
+    HOLD,
+    r"
+    local holder = redis.call('GET', KEYS[1])
+    if holder and holder ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 1
+"
+);
+
+script!(
+    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers. Arguments: user. Answers whether it was in.
+    EXIT,
+    r"
+    redis.call('HDEL', KEYS[2], ARGV[1])
+    return redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
+"
+);

@@ -1,0 +1,314 @@
+//! Against real redis-server processes, each started by the test that needs it on a port of its own.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+
+use room::custom::{Operation, set_custom_field};
+use room::pushers::{NewPusher, add_pusher, delete_pusher};
+use room::{LeaveReason, StreamId, What};
+use tokio::sync::mpsc;
+
+use super::*;
+
+/// A redis-server that ends with the test.
+pub(crate) struct Process {
+    child: Option<Child>,
+    pub(crate) port: u16,
+    dir: tempfile::TempDir,
+    arguments: Vec<String>,
+}
+
+impl Process {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let port = loop {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            // A cluster's bus takes the port 10,000 above.
+            if port < 55_000 {
+                break port;
+            }
+        };
+        let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
+        let mut process = Self { child: None, port, dir: tempfile::tempdir().unwrap(), arguments };
+        process.resume();
+        process
+    }
+
+    /// Starts it again, with what it had on disk.
+    pub(crate) fn resume(&mut self) {
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .arg(self.dir.path())
+            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed wherever these tests run");
+        self.child = Some(child);
+        let begun = Instant::now();
+        while self.cli(&["ping"]) != "PONG" {
+            assert!(begun.elapsed() < Duration::from_secs(20), "redis-server does not answer");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Ends it, as an operator does.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.child.take().unwrap();
+        signal(&child, libc::SIGTERM);
+        child.wait().unwrap();
+    }
+
+    /// Lets it stand still, or go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        signal(self.child.as_ref().unwrap(), if frozen { libc::SIGSTOP } else { libc::SIGCONT });
+    }
+
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            return String::new();
+        }
+        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn target(&self, db: i64) -> Target {
+        Target::parse(&format!("redis://127.0.0.1:{}/{db}", self.port)).unwrap()
+    }
+}
+
+fn signal(child: &Child, signal: i32) {
+    let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Already gone is as good.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+type Events = mpsc::UnboundedReceiver<Vec<Event>>;
+
+async fn open(target: Target) -> (Redis, Events) {
+    let (outbox, events) = mpsc::unbounded_channel();
+    (Redis::open(target, Arc::new(Rules::default()), outbox).await.unwrap(), events)
+}
+
+fn id(n: usize) -> RoomId {
+    RoomId::parse(&format!("room{n}")).unwrap()
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+async fn enter(store: &Redis, n: usize, who: &str, now: Millis) -> Result<(), Error> {
+    let (room, user, stream) = (id(n), user(who), StreamId::parse(who).unwrap());
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &user, name: "名", avatar: "", stream: &stream, info: None };
+    store.update(&room, &mut |slot| add_pusher(slot, now, &new, &Rules::default()).map(|j| j.events)).await
+}
+
+async fn leave(store: &Redis, n: usize, who: &str) -> Result<(), Error> {
+    let (user, rules) = (user(who), Rules::default());
+    store.update(&id(n), &mut |slot| delete_pusher(slot, Millis(1), &user, LeaveReason::Quit, &rules)).await
+}
+
+async fn like(store: &Redis, n: usize) -> Result<(), Error> {
+    store.update(&id(n), &mut |slot| set_custom_field(slot, Millis(1), "likes", Operation::Add(1))).await
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let (server, next) = (Process::start(&[]), AtomicI64::new(0));
+    crate::store::contract::contract(|rules, outbox| {
+        let target = server.target(next.fetch_add(1, Ordering::Relaxed));
+        Arc::new(wait(Redis::open(target, rules, outbox)).unwrap())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_in_a_cluster() {
+    let nodes: Vec<Process> = (0..3).map(|_| Process::start(&["--cluster-enabled", "yes"])).collect();
+    for (node, slots) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
+        assert_eq!(node.cli(&["cluster", "addslotsrange", slots[0], slots[1]]), "OK");
+        assert_eq!(node.cli(&["cluster", "meet", "127.0.0.1", &nodes[0].port.to_string()]), "OK");
+    }
+    let begun = Instant::now();
+    while !nodes.iter().all(|node| node.cli(&["cluster", "info"]).contains("cluster_state:ok")) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come together");
+        std::thread::yield_now();
+    }
+    let url = format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    crate::store::contract::contract(|rules, outbox| {
+        for node in &nodes {
+            assert_eq!(node.cli(&["flushall"]), "OK");
+        }
+        Arc::new(wait(Redis::open(Target::parse(&url).unwrap(), rules, outbox)).unwrap())
+    })
+    .await;
+    let (store, _events) = open(Target::parse(&url).unwrap()).await;
+    for n in 0..64 {
+        enter(&store, n, "alice", Millis(n as u64)).await.unwrap();
+    }
+    let mut page = Vec::new();
+    store.list(Kind::Live, 30, 20, &mut |room, _| page.push(room.id.clone())).await.unwrap();
+    assert_eq!(page, (30..50).map(id).collect::<Vec<_>>(), "one list over all buckets");
+    assert_eq!((store.len(), store.ids().await.unwrap().len()), (64, 64));
+    assert_eq!(store.due(Millis(100_000), 100).await.unwrap().len(), 64);
+    let spread: Vec<String> = nodes.iter().map(|node| node.cli(&["dbsize"])).collect();
+    assert!(spread.iter().all(|keys| keys != "0"), "every node has keys: {spread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_share_rooms_and_both_hear_everything_once() {
+    let server = Process::start(&[]);
+    let ((a, mut heard_a), (b, mut heard_b)) = (open(server.target(0)).await, open(server.target(0)).await);
+    enter(&a, 0, "alice", Millis(1_000)).await.unwrap();
+    let (a, b) = (Arc::new(a), Arc::new(b));
+    let tasks: Vec<_> = [a.clone(), b.clone(), a.clone(), b.clone()]
+        .into_iter()
+        .map(|node| {
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    like(&node, 0).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let mut likes = None;
+    b.see(&id(0), &mut |room, _| likes = room.custom.get("likes").cloned()).await.unwrap();
+    assert_eq!(likes, Some(room::custom::Value::Int(200)), "no count is lost between nodes");
+    // A heartbeat at one node holds at the other, and a leave decided before it came does not happen.
+    b.touch(&id(0), Millis(50_000), &user("alice")).await.unwrap();
+    assert!(a.due(Millis(50_000), 10).await.unwrap().is_empty());
+    leave(&b, 0, "alice").await.unwrap();
+    for heard in [&mut heard_a, &mut heard_b] {
+        let (mut seq, mut closed) = (0, false);
+        while !closed {
+            for event in heard.recv().await.unwrap() {
+                seq += 1;
+                assert_eq!(event.seq, seq);
+                closed = matches!(event.what, What::Closed { .. });
+            }
+        }
+        assert_eq!(seq, 2 + 200 + 2);
+        assert!(heard.try_recv().is_err());
+    }
+    a.revoke(7, Millis(u64::MAX >> 12), Millis(0)).await.unwrap();
+    assert_eq!(b.revoked(Millis(0)).await.unwrap(), [(7, Millis(u64::MAX >> 12))]);
+    drop((a, b));
+    assert!(server.cli(&["keys", "*room0*"]).is_empty(), "a closed room leaves no keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_of_life_beats_a_verdict_made_before_it() {
+    let server = Process::start(&[]);
+    let (store, _events) = open(server.target(0)).await;
+    enter(&store, 0, "alice", Millis(0)).await.unwrap();
+    let (store, mut tries) = (Arc::new(store), 0);
+    let said = [(user("alice"), sweep::Pushing::No)];
+    let node = store.clone();
+    store
+        .update(&id(0), &mut |slot| {
+            tries += 1;
+            let events = sweep::sweep(slot, Millis(30_000), &said, &Rules::default());
+            if tries == 1 {
+                assert_eq!(events.len(), 2, "on what was loaded, alice is silent");
+                wait(node.touch(&id(0), Millis(29_000), &user("alice"))).unwrap();
+            }
+            Ok(events)
+        })
+        .await
+        .unwrap();
+    assert_eq!(tries, 2, "decided again");
+    assert_eq!(store.len(), 1);
+    let mut seen = None;
+    store.see(&id(0), &mut |room, _| seen = Some(room.pushers[0].seen)).await.unwrap();
+    assert_eq!(seen, Some(Millis(29_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_is_claimed_by_one_node() {
+    let server = Process::start(&[]);
+    let ((a, _), (b, _)) = (open(server.target(0)).await, open(server.target(0)).await);
+    for n in 0..100 {
+        enter(&a, n, "alice", Millis(0)).await.unwrap();
+    }
+    let mut claimed = 0;
+    while claimed < 100 {
+        let (of_a, of_b) = tokio::join!(a.due(Millis(20_000), 7), b.due(Millis(20_000), 7));
+        let more = of_a.unwrap().len() + of_b.unwrap().len();
+        assert!(more > 0);
+        claimed += more;
+    }
+    assert_eq!(claimed, 100);
+    assert!(a.due(Millis(20_000), 100).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_going_away_is_told_at_once_and_nobody_is_expired_for_it() {
+    let mut server = Process::start(&[]);
+    let (store, mut events) = open(server.target(0)).await;
+    enter(&store, 0, "alice", Millis(100_000)).await.unwrap();
+    enter(&store, 2, "carol", Millis(100_000)).await.unwrap();
+    assert!(store.due(Millis(101_000), 10).await.unwrap().is_empty());
+    for frozen in [true, false] {
+        if frozen {
+            server.freeze(true);
+        } else {
+            server.stop();
+        }
+        for _ in 0..3 {
+            let begun = Instant::now();
+            assert!(matches!(enter(&store, 1, "bob", Millis(102_000)).await, Err(Error::Unavailable(_))));
+            assert!(matches!(store.due(Millis(102_000), 10).await, Err(Error::Unavailable(_))));
+            assert!(begun.elapsed() < Duration::from_secs(2), "a second for each");
+        }
+        if frozen {
+            server.freeze(false);
+        } else {
+            server.resume();
+        }
+        // Long after: everybody was silent, because nobody could be heard.
+        let back = if frozen { 200_000 } else { 300_000 };
+        let begun = Instant::now();
+        let due = loop {
+            assert!(begun.elapsed() < Duration::from_secs(5), "heals within a heartbeat");
+            if let Ok(due) = store.due(Millis(back), 10).await {
+                break due;
+            }
+        };
+        assert!(due.is_empty(), "everybody has a heartbeat timeout to come back");
+        store.touch(&id(0), Millis(back + 15_000), &user("alice")).await.unwrap();
+        let mut expired = Vec::new();
+        for pass in (back..back + 30_000).step_by(1_000) {
+            let due = store.due(Millis(pass), 10).await.unwrap();
+            assert!(pass >= back + 20_000 || due.is_empty(), "too early: {pass}");
+            expired.extend(due);
+        }
+        assert!(expired.contains(&id(2)) && !expired.contains(&id(0)), "who came back stays: {expired:?}");
+    }
+    // What was committed while the follower was away is heard once, in order.
+    like(&store, 0).await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.iter().any(|e: &Event| matches!(e.what, What::Custom { .. })) {
+        heard.extend(events.recv().await.unwrap());
+    }
+    let seqs: Vec<u64> = heard.iter().filter(|e| e.room == id(0)).map(|e| e.seq).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+}
