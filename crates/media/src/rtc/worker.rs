@@ -343,11 +343,12 @@ impl Worker {
     fn patch(&mut self, key: u64, fragment: Fragment) -> Result<Option<String>, Refused> {
         let session = self.sessions.get_mut(&key).ok_or(Refused::NoSession)?;
         // An ICE-lite agent needs none of the peer's candidates: the peer finds us, and is answered where it asks from.
-        let Some((ufrag, _)) = fragment.creds else { return Ok(None) };
-        match session.remote_ufrag == ufrag {
-            true => Ok(None),
-            false => Err(Refused::Unsupported("ICE restarts are not supported: start a new session".into())),
+        let Some((ufrag, password)) = fragment.creds else { return Ok(None) };
+        if session.remote_ufrag == ufrag {
+            return Ok(None);
         }
+        let ours = session.restart_ice(ufrag, &password, &self.common.table)?;
+        Ok(Some(Fragment::write(&ours, &self.common.identity.candidates())))
     }
 
     fn end(&mut self, key: u64, reason: Ended, now: Instant) {
@@ -356,10 +357,7 @@ impl Worker {
         if let Some(watch) = self.watchers.remove(&key) {
             watch.abort();
         }
-        // Goodbye, if there is anybody: RTCP BYE and DTLS close_notify.
-        if session.rtc.is_alive() && session.rtc.close().is_ok() {
-            let _ = session.drain(now, &self.common.table, &mut self.outbox);
-        }
+        session.close(now, &self.common.table, &mut self.outbox);
         self.common.table.forget(session.route, &session.ufrag, &session.sources);
         self.common.registry.remove(&session.id);
         if session.connected {
