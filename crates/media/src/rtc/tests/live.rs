@@ -42,9 +42,7 @@ fn world(adjust: impl FnOnce(&mut Config)) -> World {
                 request if request.what().query.0 == "forged" => request.reject("bad signature"),
                 Request::Publish(ask) => ask.accept(PublishOptions::default()),
                 Request::Play(ask) => {
-                    let mut options = PlayOptions::default();
-                    options.wait = Some(Duration::from_millis(100));
-                    ask.accept(options);
+                    ask.accept(PlayOptions { wait: Some(Duration::from_millis(100)), ..PlayOptions::default() });
                 }
             }
         }
