@@ -5,6 +5,7 @@ mod clock;
 mod feed;
 mod h264;
 mod net;
+mod numbers;
 mod offer;
 mod outbox;
 mod packet;

@@ -161,8 +161,9 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
         // more than the media does.
         extensions.set(3, Extension::TransportSequenceNumber);
     } else {
-        // 512 packets answer every NACK that is not too late anyway.
-        config = config.set_send_buffer_audio(16).set_send_buffer_video(512);
+        // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
+        // viewer's memory.
+        config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
     }
     config = config.set_extension_map(extensions);
     *config.codec_config() = codecs(way);

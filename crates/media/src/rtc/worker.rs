@@ -2,6 +2,7 @@
 //! worker are fed by one reader. Blocks on nothing but its own queue and clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Maker, Shared, Unfit, backlog};
 use super::net::{Datagram, Table};
+use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
 use super::server::Registry;
@@ -69,7 +71,7 @@ pub(super) struct Worker {
     /// Where local tasks (feeds, watchers) send; has its own bound.
     own: mpsc::Sender<ToWorker>,
     fed: mpsc::Receiver<ToWorker>,
-    sessions: HashMap<u64, Session>,
+    sessions: HashMap<u64, Session, BuildHasherDefault<OwnNumbers>>,
     watchers: HashMap<u64, AbortHandle>,
     feeds: HashMap<StreamName, Feed>,
     deadlines: BTreeSet<(Instant, u64)>,
@@ -86,7 +88,7 @@ impl Worker {
             inbox,
             own,
             fed,
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             watchers: HashMap::new(),
             feeds: HashMap::new(),
             deadlines: BTreeSet::new(),
