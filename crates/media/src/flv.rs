@@ -79,18 +79,22 @@ pub struct Player {
     started: bool,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
+    /// The block that they were put before.
+    next: Option<Bytes>,
 }
 
 impl Player {
     /// Plays what `reader` reads.
     pub fn new(reader: Reader) -> Self {
-        Player { reader, started: false, tracks: None }
+        Player { reader, started: false, tracks: None, next: None }
     }
 
-    /// The next block: first the file header, configurations and the first frames; then a frame or a burst each time, as
-    /// the reader's pace is. `None` when the stream has ended. Shaped for `http_body::Body::poll_frame`: no allocation, no
-    /// copy but for the first block.
+    /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
+    /// is. `None` when the stream has ended. Shaped for `http_body::Body::poll_frame`: what viewers share is not copied.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(block) = self.next.take() {
+            return Poll::Ready(Some(block));
+        }
         loop {
             let (first, block) = match std::task::ready!(self.reader.poll_next(cx)) {
                 None => return Poll::Ready(None),
@@ -101,9 +105,12 @@ impl Player {
                 Some(Item::Frame(f)) => (f.dts_ms(), frame(&f)),
                 Some(Item::Burst(b)) => (b.frames.first().map_or(0, |f| f.dts_ms()), burst(&b)),
             };
-            let block = if self.started && self.tracks.is_none() { block } else { self.introduce(first, &block) };
             self.reader.count_sent(block.len() as u64);
-            return Poll::Ready(Some(block));
+            if self.started && self.tracks.is_none() {
+                return Poll::Ready(Some(block));
+            }
+            self.next = Some(block);
+            return Poll::Ready(Some(self.introduce(first)));
         }
     }
 
@@ -117,10 +124,10 @@ impl Player {
         self.reader.ended()
     }
 
-    /// Puts the file header (once) and the configurations before a block that starts at `timestamp`.
-    fn introduce(&mut self, timestamp: u32, block: &Bytes) -> Bytes {
+    /// The file header (once) and the configurations that go before a block that starts at `timestamp`.
+    fn introduce(&mut self, timestamp: u32) -> Bytes {
         let tracks = self.tracks.take().unwrap_or_default();
-        let mut out = BytesMut::with_capacity(block.len() + 4096);
+        let mut out = BytesMut::with_capacity(1024);
         if !self.started {
             self.started = true;
             // What came meanwhile counts too: players take the flags for a promise.
@@ -129,7 +136,7 @@ impl Player {
         for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten() {
             write(&mut out, f, timestamp);
         }
-        out.put_slice(block);
+        self.reader.count_sent(out.len() as u64);
         out.freeze()
     }
 }

@@ -1,10 +1,11 @@
 //! The parts of a running server, as calls see them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use media::hub::Hub;
 use media::request::Requests;
 
+use crate::chat;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::http::Cors;
@@ -31,10 +32,14 @@ pub struct App {
     pub urls: Arc<Urls>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// Chat in this process.
+    pub chat: Arc<chat::Hub>,
     /// Rooms.
     pub rooms: Rooms,
     /// Streams of the media server in this process.
     pub hub: Hub,
+    /// WebRTC, once it runs; never, if it is switched off.
+    pub webrtc: OnceLock<media::rtc::Server>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
     /// Log files.

@@ -1,13 +1,20 @@
-//! The chat service: a group for each room, told of the room's changes. One trait, one file per provider.
+//! The chat service: a group for each room, told of the room's changes. One trait, one file per provider;
+//! the embedded one has two doors, WebSocket and the old web client's long polls.
 
-mod embedded;
+pub mod close;
+pub mod hub;
+mod render;
+mod repair;
+mod say;
+pub mod webim;
+pub mod ws;
 
 use room::{Event, RoomId};
 use serde::{Deserialize, Serialize};
 
 use crate::store::Answer;
 
-pub use embedded::Embedded;
+pub use hub::Hub;
 
 /// Who carries chat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +26,57 @@ pub enum Provider {
 }
 
 /// `[chat]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Who carries chat.
     pub provider: Provider,
+    /// Most chat connections at a time, WebSockets and long-polling clients together.
+    pub max_connections: usize,
+    /// Largest frame of a WebSocket client, in bytes.
+    pub max_frame: usize,
+    /// Requests a second that a connection may make in the long run.
+    pub rate: u32,
+    /// Requests that it may make at once.
+    pub burst: u32,
+    /// Frames that wait for a slow receiver before it is disconnected.
+    pub queue: usize,
+    /// Bytes of them.
+    pub queue_bytes: usize,
+    /// Seconds of silence after which a WebSocket is taken for dead; it is pinged after half of them.
+    pub idle_timeout: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Embedded,
+            max_connections: 50_000,
+            max_frame: 16 * 1024,
+            rate: 20,
+            burst: 100,
+            queue: 256,
+            queue_bytes: 256 * 1024,
+            idle_timeout: 60,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        let least: [(&str, u64, u64); 5] = [
+            ("rate", self.rate.into(), 1),
+            ("burst", self.burst.into(), 1),
+            ("queue", self.queue as u64, 8),
+            ("max_frame", self.max_frame as u64, 1024),
+            ("idle_timeout", self.idle_timeout, 2),
+        ];
+        for (name, value, least) in least {
+            if value < least {
+                found.push(format!("chat.{name} must be at least {least}"));
+            }
+        }
+    }
 }
 
 /// What rooms ask of the chat service.
@@ -34,3 +87,6 @@ pub trait Chat: Send + Sync + 'static {
     /// Takes in a change, in order for each room. Never waits: what cannot be told at once is told later.
     fn carry(&self, event: &Event);
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,6 +132,7 @@ fn check(settings: &Settings) -> Result<(), String> {
 }
 
 fn serve(settings: Settings) -> Result<(), String> {
+    allow_many_connections();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let server = Server::start(settings).await.map_err(|e| e.to_string())?;
@@ -143,6 +144,15 @@ fn serve(settings: Settings) -> Result<(), String> {
     })
 }
 
+/// Every connection is a file: as many as the system lets this process have.
+fn allow_many_connections() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, the limit stays as it is: it bounds connections and breaks nothing.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 fn greet(server: &Server) {
     let settings = &server.app.settings;
     let http = server.http;
@@ -151,6 +161,9 @@ fn greet(server: &Server) {
     println!("  logs       http://{http}/weapp/utils/logfilelist");
     if let Some(rtmp) = server.rtmp {
         println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
+    }
+    if let Some(webrtc) = server.app.webrtc.get() {
+        println!("  browsers   http://{http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
     }
     println!("  data       {}", settings.data_dir.display());
 }

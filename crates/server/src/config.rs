@@ -34,6 +34,8 @@ pub struct Settings {
     pub http: crate::http::Settings,
     /// The RTMP server.
     pub rtmp: crate::gate::Settings,
+    /// WebRTC.
+    pub webrtc: crate::http::webrtc::Settings,
     /// Push and play URLs.
     pub live: crate::live::Settings,
     /// User signatures.
@@ -57,6 +59,7 @@ impl Default for Settings {
             data_dir: "./data".into(),
             http: Default::default(),
             rtmp: Default::default(),
+            webrtc: Default::default(),
             live: Default::default(),
             im: Default::default(),
             chat: Default::default(),
@@ -128,6 +131,8 @@ impl Settings {
         let mut found = Vec::new();
         let mut listens = vec![("http.listen", self.http.listen)];
         listens.extend(self.rtmp.enabled.then_some(("rtmp.listen", self.rtmp.listen)));
+        listens.extend(self.webrtc.enabled.then_some(("webrtc.listen", self.webrtc.listen)));
+        listens.extend(self.webrtc.listen_tcp.parse().ok().map(|tcp| ("webrtc.listen_tcp", tcp)));
         match self.mode {
             Mode::Development => {
                 for (name, address) in listens.into_iter().filter(|(_, a): &(_, SocketAddr)| !a.ip().is_loopback()) {
@@ -140,6 +145,8 @@ impl Settings {
         }
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
+        self.webrtc.problems(&mut found);
+        self.chat.problems(&mut found);
         found
     }
 

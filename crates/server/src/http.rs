@@ -14,6 +14,7 @@ mod rooms;
 mod urls;
 mod utils;
 mod view;
+pub mod webrtc;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -21,14 +22,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::chat;
 use call::{Call, RequestId};
 use reply::Reply;
 
@@ -69,8 +71,20 @@ impl Default for Settings {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/", get(front))
+        .route("/weapp", any(weapp))
+        .route("/weapp/", any(weapp))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(flv::play))
+        .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
+        .route("/whep/{stream}", post(webrtc::whep).options(webrtc::preflight))
+        .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
+        .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
+        .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
+        .route("/ws", get(chat::ws::connect))
+        .route("/ws/validate", get(chat::ws::validate))
+        .route("/v4/{service}/{command}", any(chat::webim::serve))
+        .route("/v1/{service}/{command}", any(chat::webim::serve))
+        .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(app)
 }
 
@@ -124,16 +138,18 @@ async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }
-    respond(&app, reply)
+    respond(&app, path, reply)
 }
 
-fn respond(app: &App, reply: Reply) -> Response {
+fn respond(app: &App, path: &str, reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-    if reply.status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
+    if reply.status == StatusCode::METHOD_NOT_ALLOWED
+        && let Some((_, name)) = call::find(path)
+    {
+        headers.insert(header::ALLOW, HeaderValue::from_static(name.methods()));
     }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response

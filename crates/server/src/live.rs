@@ -13,7 +13,7 @@ use crate::store::Answer;
 
 pub use embedded::Embedded;
 pub use stream_name::{Owner, owner};
-pub use urls::{Base, Scheme, Urls};
+pub use urls::{Base, Play, Scheme, Urls};
 
 /// Who serves streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

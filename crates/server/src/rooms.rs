@@ -164,8 +164,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NotMember`].
-    pub async fn heartbeat(&self, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
+    pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
         let now = self.clock.now();
+        self.see(kind, id, &mut |_, _| {}).await.map_err(|error| match error {
+            Error::Refused(Refusal::NoRoom) => Refusal::NotMember.into(),
+            other => other,
+        })?;
         self.store.touch(id, now, user).await?;
         if let Some(status) = status {
             let mut same = false;
@@ -213,6 +217,21 @@ impl Rooms {
     /// The store is away.
     pub async fn list(&self, kind: Kind, index: usize, count: usize, see: &mut See<'_>) -> Result<(), Error> {
         self.store.list(kind, index, count, see).await
+    }
+
+    /// Whether there is such a room, of any kind, entered or not. A store that is away knows of none.
+    pub async fn exists(&self, id: &RoomId) -> bool {
+        self.store.see(id, &mut |_, _| {}).await.unwrap_or(false)
+    }
+
+    /// Who a room's creator is; none before somebody entered.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn creator(&self, id: &RoomId) -> Result<Option<UserId>, Error> {
+        let mut creator = None;
+        let look = &mut |room: &Room, _| creator = room.creator.as_ref().map(|(user, _)| user.clone());
+        if self.store.see(id, look).await? { Ok(creator) } else { Err(Refusal::NoRoom.into()) }
     }
 
     /// How many rooms there are.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use media::hub::{self, Hub};
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
@@ -73,20 +73,12 @@ impl Server {
     /// # Errors
     /// [`Error`], naming the setting.
     pub async fn start(mut settings: Settings) -> Result<Self, Error> {
-        // Settings, keys, logs: everything that can be wrong before a socket is opened.
+        // Settings and keys: what can be wrong before a socket is opened.
         keys::complete(&mut settings).map_err(|cause| Error::Files { what: "keys in data_dir", cause })?;
         let problems = settings.problems();
         if !problems.is_empty() {
             return Err(Error::Settings(problems));
         }
-        let one = |problem: String| Error::Settings(vec![problem]);
-        let identity = Identity::new(settings.im.clone()).map_err(one)?;
-        let sessions = Sessions::new(&settings.sessions).map_err(one)?;
-        let cors = Cors::new(&settings.http.cors).map_err(one)?;
-        let logs =
-            Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })?;
-        logs.subscribe(&settings.logs);
-
         // Sockets, so that what cannot be had is known before anything runs.
         let http_listener = listen("http.listen", settings.http.listen).await?;
         let http_address = http_listener.local_addr().unwrap_or(settings.http.listen);
@@ -96,50 +88,23 @@ impl Server {
         };
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
-        // The media server, and the gate that answers its questions.
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
-        let hub = Hub::new(hub::Settings::default());
-        let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
-        let urls = Arc::new(Urls::new(&settings.live, rtmp_address.map_or(1935, |a| a.port())));
-        let live: Arc<dyn Live> = match settings.live.provider {
-            live::Provider::Embedded => Arc::new(live::Embedded(hub.clone())),
-        };
+        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port()))?;
+        app.logs.subscribe(&app.settings.logs);
 
-        // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
-        let rules = Arc::new(settings.rooms.rules());
-        let (outbox, committed) = mpsc::unbounded_channel();
-        let store: Arc<dyn Store> = Arc::new(store::Memory::new(rules.clone(), outbox));
-        let chat: Arc<dyn Chat> = match settings.chat.provider {
-            chat::Provider::Embedded => Arc::new(chat::Embedded::default()),
-        };
-        let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
-        let sweeper = Sweeper::new(store, live.clone(), clock.clone(), rules);
-
-        let app = Arc::new(App {
-            operators: Operators::new(&settings.operator, settings.mode),
-            identity,
-            sessions,
-            urls: urls.clone(),
-            live,
-            rooms,
-            hub: hub.clone(),
-            requests: requests.clone(),
-            logs,
-            cors,
-            clock: clock.clone(),
-            settings,
-        });
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        if app.settings.webrtc.enabled {
+            let _ = app.webrtc.set(webrtc(&app, &stop)?);
+        }
 
         // And everything runs. Background work is dropped at the end; servers are told and waited for.
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let background = |work| {
+        for work in background {
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled(work).await });
-        };
-        background(boxed(gate::keep(asked, urls, clock)));
-        background(boxed(rooms::carry(committed, chat)));
-        background(boxed(sweeper.run()));
+        }
+        tasks.spawn(app.chat.clone().run(stop.clone()));
         if let Some(listener) = rtmp_listener {
+            let (hub, requests) = (app.hub.clone(), app.requests.clone());
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
         }
         let (router, http_settings, stopped) = (http::router(app.clone()), app.settings.http.clone(), stop.clone());
@@ -158,8 +123,80 @@ impl Server {
     }
 }
 
-fn boxed(work: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(work)
+/// Work that goes on behind the calls, until it is dropped.
+pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// Puts every part together, without a single socket: what tests of the whole router run on.
+///
+/// # Errors
+/// [`Error`], naming the setting.
+pub(crate) fn assemble(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    rtmp_port: u16,
+) -> Result<(Arc<App>, Background), Error> {
+    let one = |problem: String| Error::Settings(vec![problem]);
+    let identity = Identity::new(settings.im.clone()).map_err(one)?;
+    let sessions = Sessions::new(&settings.sessions).map_err(one)?;
+    let cors = Cors::new(&settings.http.cors).map_err(one)?;
+    let logs = Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })?;
+
+    // The media server, and the gate that answers its questions.
+    let hub = Hub::new(hub::Settings::default());
+    let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
+    let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
+    let live: Arc<dyn Live> = match settings.live.provider {
+        live::Provider::Embedded => Arc::new(live::Embedded(hub.clone())),
+    };
+
+    // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
+    let rules = Arc::new(settings.rooms.rules());
+    let (outbox, committed) = mpsc::unbounded_channel();
+    let store: Arc<dyn Store> = Arc::new(store::Memory::new(rules.clone(), outbox));
+    let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
+    let chat: Arc<dyn Chat> = match settings.chat.provider {
+        chat::Provider::Embedded => groups.clone(),
+    };
+    let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
+    let sweeper = Sweeper::new(store, live.clone(), clock.clone(), rules);
+
+    let app = Arc::new(App {
+        operators: Operators::new(&settings.operator, settings.mode),
+        identity,
+        sessions,
+        urls: urls.clone(),
+        live,
+        chat: groups,
+        rooms,
+        hub,
+        webrtc: OnceLock::new(),
+        requests,
+        logs,
+        cors,
+        clock: clock.clone(),
+        settings,
+    });
+    let background: Background = vec![
+        Box::pin(gate::keep(asked, urls, clock)),
+        Box::pin(rooms::carry(committed, chat)),
+        Box::pin(sweeper.run()),
+    ];
+    Ok((app, background))
+}
+
+/// Browsers are told the port in every answer, so in development a second server takes whatever is free.
+fn webrtc(app: &App, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
+    let start = |config| media::rtc::Server::start(config, app.hub.clone(), app.requests.clone(), stop.clone());
+    let settings = &app.settings;
+    let mut config = settings.webrtc.config();
+    let started = match start(config.clone()) {
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && settings.mode == Mode::Development => {
+            config.udp.set_port(0);
+            start(config)
+        }
+        other => other,
+    };
+    started.map_err(|cause| Error::Listen { setting: "webrtc.listen", address: settings.webrtc.listen, cause })
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {

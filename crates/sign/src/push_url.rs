@@ -30,9 +30,34 @@ pub fn tx_secret(algorithm: Algorithm, key: &Secret, stream: &str, tx_time: &str
 /// `txSecret=..&txTime=..` for a stream until `expires_at` (Unix seconds; for a player it is the
 /// moment from which the domain's valid time counts).
 pub fn sign(algorithm: Algorithm, key: &Secret, stream: &str, expires_at: u64) -> String {
-    let tx_time = format!("{expires_at:X}");
-    let tx_secret = tx_secret(algorithm, key, stream, &tx_time);
-    format!("txSecret={tx_secret}&txTime={tx_time}")
+    // Room lists hold hundreds of these: one allocation, no formatting machinery.
+    let mut digits = [0; 16];
+    let tx_time = upper_hex(expires_at, &mut digits);
+    let parts = [key.expose(), stream, tx_time];
+    let mut text = String::with_capacity(9 + 64 + 8 + 16);
+    text.push_str("txSecret=");
+    match algorithm {
+        Algorithm::Md5 => md5_of(&parts).iter().for_each(|byte| hex::push(&mut text, *byte)),
+        Algorithm::Sha256 => sha256_of(&parts).iter().for_each(|byte| hex::push(&mut text, *byte)),
+    }
+    text.push_str("&txTime=");
+    text.push_str(tx_time);
+    text
+}
+
+/// The number in upper-case hexadecimal, as official libraries write `txTime`.
+fn upper_hex(number: u64, digits: &mut [u8; 16]) -> &str {
+    let mut rest = number;
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789ABCDEF"[(rest & 15) as usize];
+        rest >>= 4;
+        if rest == 0 {
+            break;
+        }
+    }
+    std::str::from_utf8(&digits[at..]).expect("digits are ASCII")
 }
 
 /// Checks the signature in `query` against the main and the backup key and gives the expiry (Unix

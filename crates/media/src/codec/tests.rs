@@ -1,3 +1,5 @@
+//! What decoder configurations and payloads say, and that no bytes do harm.
+
 use super::*;
 use proptest::prelude::*;
 

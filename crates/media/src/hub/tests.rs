@@ -1,3 +1,5 @@
+//! Publishers and readers of a hub, on simulated time.
+
 use super::*;
 use crate::frame::{Codec, Frame};
 use bytes::Bytes;

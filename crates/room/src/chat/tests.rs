@@ -1,3 +1,5 @@
+//! Groups and the directory, rule by rule.
+
 use super::*;
 use crate::id::{RoomId, UserId};
 

@@ -68,18 +68,23 @@ pub enum Name {
 }
 
 impl Name {
-    /// Whether the call is made this way. Room calls are posted, `utils` are got; those may be posted too,
-    /// as some clients do.
-    pub fn allows(self, method: &Method) -> bool {
+    /// The methods by which the call is made. Room calls are posted, `utils` are got; those may be posted
+    /// too, as some clients do.
+    pub fn methods(self) -> &'static str {
         match self {
             Self::GetLoginInfo
             | Self::GetTestPushUrl
             | Self::GetTestRtmpAccUrl
             | Self::CheckConfig
             | Self::LogFileList
-            | Self::GetLogFile => method == Method::GET || method == Method::POST || method == Method::HEAD,
-            _ => method == Method::POST,
+            | Self::GetLogFile => "GET, HEAD, POST, OPTIONS",
+            _ => "POST, OPTIONS",
         }
+    }
+
+    /// Whether the call is made this way.
+    pub fn allows(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|name| name == method.as_str())
     }
 }
 
@@ -129,9 +134,11 @@ fn find_util(call: &str) -> Option<Name> {
     })
 }
 
-/// A path as it may stand in a log: known ones as they are, others cut.
+/// A path as it may stand in a log: up to what no path of ours has, where a client's mistake may have put
+/// a token.
 pub fn loggable(path: &str) -> &str {
-    let end = path.char_indices().nth(128).map_or(path.len(), |(at, _)| at);
+    let ours = |b: u8| b.is_ascii_alphanumeric() || b"/_-.".contains(&b);
+    let end = path.bytes().take(64).take_while(|b| ours(*b)).count();
     &path[..end]
 }
 

@@ -73,6 +73,8 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
 
 /// Ends the session: its token is refused from now on.
 pub fn logout(member: &Member<'_>) -> Sent {
-    member.call.app.sessions.close(&member.session, member.call.now);
+    let (app, session) = (member.call.app, &member.session);
+    app.sessions.close(session, member.call.now);
+    app.chat.end_session(&session.user, session.id);
     done()
 }

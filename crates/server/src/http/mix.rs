@@ -36,7 +36,7 @@ struct Outcome<'a> {
 /// Hands the mix to the live service; what it says stands in `result`.
 pub async fn merge_stream(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
-    let (room, _) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
     let params = match body.merge_params.ok_or_else(|| Fail::missing("mergeParams"))? {
         Value::String(text) => serde_json::from_str(&text).map_err(|_| Fail::not_json("mergeParams"))?,
         value => value,
@@ -45,11 +45,15 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
         return Err(Fail::not_json("mergeParams"));
     }
     let app = member.call.app;
-    let mut streams = Vec::new();
+    let (mut streams, mut pushes) = (Vec::new(), false);
     let see = &mut |room: &room::Room, _| {
         streams = room.pushers.iter().map(|p| p.stream.clone()).collect();
+        pushes = room.pusher(user).is_some();
     };
     app.rooms.see(member.kind, &room, see).await?;
+    if !pushes {
+        return Err(Fail::unauthorised("only who pushes in the room may mix it"));
+    }
     let MixOutcome { code, message } = app.live.mix(&params, &streams).await?;
     success(&Merged {
         result: Outcome { code, message: &message, timestamp: member.call.now.secs() },

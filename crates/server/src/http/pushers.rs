@@ -94,6 +94,6 @@ pub async fn delete_pusher(member: &Member<'_>) -> Sent {
 pub async fn heartbeat(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    member.call.app.rooms.heartbeat(&room, user, body.status.map(|Number(n)| n)).await?;
+    member.call.app.rooms.heartbeat(member.kind, &room, user, body.status.map(|Number(n)| n)).await?;
     done()
 }

@@ -30,5 +30,8 @@ pub fn get_push_url(member: &Member<'_>) -> Sent {
     let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
     let (urls, now, base) = (&member.call.app.urls, member.call.now, member.call.base());
     let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
-    success(&PushUrl { push_url: urls.push(&base, &stream, now), accelerate_url: urls.accelerate(&base, &stream, now) })
+    success(&PushUrl {
+        push_url: urls.push(&base, &stream, now),
+        accelerate_url: urls.play(base, &stream, now).accelerate().to_string(),
+    })
 }

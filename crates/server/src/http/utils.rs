@@ -18,9 +18,9 @@ const MAX_REPORT: usize = 8 * 1024;
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
     match name {
-        Name::CheckConfig => check_config(call),
         Name::Report => report(call),
         _ if !call.is_operator() => Err(Fail::unauthorised("operators only: Authorization: Bearer KEY")),
+        Name::CheckConfig => check_config(call),
         Name::GetLoginInfo => get_login_info(call),
         Name::GetTestPushUrl => get_test_pushurl(call),
         Name::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
@@ -69,19 +69,20 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
     let (urls, base, now) = (&call.app.urls, call.base(), call.now);
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
+    let play = urls.play(base, &stream, now);
     success(&json!({
         "url_push": urls.push(&base, &stream, now),
-        "url_play_flv": urls.http(&base, &stream, "flv", now),
-        "url_play_rtmp": urls.accelerate(&base, &stream, now),
-        "url_play_hls": urls.http(&base, &stream, "m3u8", now),
-        "url_play_acc": urls.accelerate(&base, &stream, now),
+        "url_play_flv": play.http("flv").to_string(),
+        "url_play_rtmp": play.accelerate().to_string(),
+        "url_play_hls": play.http("m3u8").to_string(),
+        "url_play_acc": play.accelerate().to_string(),
     }))
 }
 
 fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
     let (urls, user) = (&call.app.urls, UserId::parse("test")?);
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
-    success(&json!({ "url_rtmpacc": urls.accelerate(&call.base(), &stream, call.now) }))
+    success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, call.now).accelerate().to_string() }))
 }
 
 fn check_config(call: &Call<'_>) -> Sent {

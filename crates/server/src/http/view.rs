@@ -38,12 +38,15 @@ impl Serialize for RoomView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { room, lens, .. } = self;
         let creator = room.creator.as_ref();
-        let mixed = creator.map(|(_, stream)| lens.urls.http(&lens.base, stream, "flv", lens.now));
+        let mixed = creator.map(|(_, stream)| lens.urls.play(lens.base, stream, lens.now));
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("roomID", &room.id)?;
         map.serialize_entry("roomInfo", &room.info)?;
         map.serialize_entry("roomCreator", creator.map_or("", |(user, _)| user.as_str()))?;
-        map.serialize_entry("mixedPlayURL", mixed.as_deref().unwrap_or_default())?;
+        match &mixed {
+            Some(play) => map.serialize_entry("mixedPlayURL", &format_args!("{}", play.http("flv")))?,
+            None => map.serialize_entry("mixedPlayURL", "")?,
+        }
         match lens.generation {
             Generation::First => map.serialize_entry("custom", &custom_text(&room.custom))?,
             Generation::Second => map.serialize_entry("custom", &CustomView(&room.custom))?,
@@ -69,7 +72,7 @@ struct PusherView<'a> {
     user_name: &'a str,
     user_avatar: &'a str,
     #[serde(rename = "accelerateURL")]
-    accelerate_url: String,
+    accelerate_url: std::fmt::Arguments<'a>,
 }
 
 impl Serialize for PushersView<'_> {
@@ -77,11 +80,12 @@ impl Serialize for PushersView<'_> {
         let Self(pushers, lens) = self;
         let mut seq = serializer.serialize_seq(Some(pushers.len()))?;
         for pusher in *pushers {
+            let play = lens.urls.play(lens.base, &pusher.stream, lens.now);
             seq.serialize_element(&PusherView {
                 user_id: pusher.user.as_str(),
                 user_name: &pusher.name,
                 user_avatar: &pusher.avatar,
-                accelerate_url: lens.urls.accelerate(&lens.base, &pusher.stream, lens.now),
+                accelerate_url: format_args!("{}", play.accelerate()),
             })?;
         }
         seq.end()

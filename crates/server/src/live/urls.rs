@@ -1,5 +1,7 @@
 //! Push and play URLs: made for whoever reached us, and checked. Asks nobody.
 
+use std::fmt;
+
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
 use sign::push_url::{self, Algorithm};
 use sign::stream_url::{Query, StreamUrl};
@@ -91,41 +93,22 @@ impl Urls {
         }
     }
 
-    fn rtmp(&self, host: &str, base: &Base<'_>) -> String {
-        match (host, self.rtmp_port) {
-            ("", 1935) => base.host().to_owned(),
-            ("", port) => format!("{}:{port}", base.host()),
-            (host, _) => host.to_owned(),
-        }
-    }
-
-    fn signed(&self, key: &Secret, stream: &StreamId, now: Millis) -> String {
-        push_url::sign(self.algorithm, key, stream.as_str(), now.secs().saturating_add(self.valid))
-    }
-
     /// Where to push a stream.
     #[must_use]
     pub fn push(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
-        let (host, bizid) = (self.rtmp(&self.push_host, base), self.bizid);
-        format!("rtmp://{host}/{APP}/{stream}?bizid={bizid}&{}", self.signed(&self.push, stream, now))
+        let signature = self.sign(&self.push, stream, now);
+        let Self { push_host, bizid, .. } = self;
+        format!("rtmp://{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self.rtmp_port))
     }
 
-    /// Where co-anchors play a stream with little delay.
+    /// Permission to play a stream, from which all its play URLs are made.
     #[must_use]
-    pub fn accelerate(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
-        let (host, bizid) = (self.rtmp(&self.play_host, base), self.bizid);
-        format!("rtmp://{host}/{APP}/{stream}?bizid={bizid}&{}", self.signed(&self.play, stream, now))
+    pub fn play<'a>(&'a self, base: Base<'a>, stream: &'a StreamId, now: Millis) -> Play<'a> {
+        Play { urls: self, base, stream, signature: self.sign(&self.play, stream, now) }
     }
 
-    /// Where an audience plays a stream over HTTP; `extension` is `flv` or `m3u8`.
-    #[must_use]
-    pub fn http(&self, base: &Base<'_>, stream: &StreamId, extension: &str, now: Millis) -> String {
-        let scheme = match base.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        let host = if self.play_host.is_empty() { base.authority } else { &self.play_host };
-        format!("{scheme}://{host}/{APP}/{stream}.{extension}?{}", self.signed(&self.play, stream, now))
+    fn sign(&self, key: &Secret, stream: &StreamId, now: Millis) -> String {
+        push_url::sign(self.algorithm, key, stream.as_str(), now.secs().saturating_add(self.valid))
     }
 
     /// Whether this query permits pushing this stream.
@@ -164,6 +147,52 @@ impl Urls {
             return Err(Invalid::Mismatch("stream name"));
         }
         StreamId::parse(&url.stream).map_err(|_| Invalid::Malformed("stream name"))
+    }
+}
+
+/// The host of RTMP URLs: the configured one, or the one that the client reached us by.
+struct Rtmp<'a>(&'a str, &'a Base<'a>, u16);
+
+impl fmt::Display for Rtmp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self("", base, 1935) => f.write_str(base.host()),
+            Self("", base, port) => write!(f, "{}:{port}", base.host()),
+            Self(host, ..) => f.write_str(host),
+        }
+    }
+}
+
+/// A stream's play URLs. They share one signature, and are written straight to where they go.
+#[derive(Debug)]
+pub struct Play<'a> {
+    urls: &'a Urls,
+    base: Base<'a>,
+    stream: &'a StreamId,
+    signature: String,
+}
+
+impl Play<'_> {
+    /// Where co-anchors play it with little delay.
+    pub fn accelerate(&self) -> impl fmt::Display + '_ {
+        fmt::from_fn(|f| {
+            let Self { urls, base, stream, signature } = self;
+            let host = Rtmp(&urls.play_host, base, urls.rtmp_port);
+            write!(f, "rtmp://{host}/{APP}/{stream}?bizid={}&{signature}", urls.bizid)
+        })
+    }
+
+    /// Where an audience plays it over HTTP; `extension` is `flv` or `m3u8`.
+    pub fn http<'b>(&'b self, extension: &'b str) -> impl fmt::Display + 'b {
+        fmt::from_fn(move |f| {
+            let Self { urls, base, stream, signature } = self;
+            let scheme = match base.scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            };
+            let host = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
+            write!(f, "{scheme}://{host}/{APP}/{stream}.{extension}?{signature}")
+        })
     }
 }
 

@@ -109,3 +109,15 @@ proptest! {
         prop_assert!(verify_text(&name, &query, &[&"k".into()], 0).is_err());
     }
 }
+
+#[test]
+fn times_are_written_as_format_writes_them() {
+    for time in [0, 9, 10, 0x5C27_1099, u64::MAX] {
+        let text = sign(Algorithm::Md5, &Secret::from("k"), "s", time);
+        let tx_time = format!("{time:X}");
+        assert_eq!(
+            text,
+            format!("txSecret={}&txTime={tx_time}", tx_secret(Algorithm::Md5, &Secret::from("k"), "s", &tx_time))
+        );
+    }
+}

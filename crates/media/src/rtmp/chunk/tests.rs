@@ -1,3 +1,5 @@
+//! Messages through chunks and back, whole and in pieces, and the bounds on what is unfinished.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! The session against a client's bytes: what is said, asked, refused and timed out.
+
 use super::*;
 use crate::frame::{Codec, Kind};
 use crate::rtmp::amf0::Value;

@@ -29,7 +29,7 @@ fn urls_lead_back_to_where_the_client_came_from() {
     assert!(push.starts_with("rtmp://localhost/live/8525_r_alice?bizid=8525&txSecret="), "{push}");
     let push = urls(2935).push(&base("[::1]:5757"), &stream, NOW);
     assert!(push.starts_with("rtmp://[::1]:2935/live/"), "{push}");
-    let flv = urls(1935).http(&base("localhost:5757"), &stream, "flv", NOW);
+    let flv = urls(1935).play(base("localhost:5757"), &stream, NOW).http("flv").to_string();
     assert!(flv.starts_with("http://localhost:5757/live/8525_r_alice.flv?txSecret="), "{flv}");
     let set = Settings {
         push_host: "push.example.com:443".into(),
@@ -38,14 +38,15 @@ fn urls_lead_back_to_where_the_client_came_from() {
     };
     let set = Urls::new(&set, 1935);
     assert!(set.push(&base("x"), &stream, NOW).starts_with("rtmp://push.example.com:443/live/"));
-    assert!(set.accelerate(&base("x"), &stream, NOW).starts_with("rtmp://play.example.com/live/"));
+    let accelerate = set.play(base("x"), &stream, NOW).accelerate().to_string();
+    assert!(accelerate.starts_with("rtmp://play.example.com/live/"), "{accelerate}");
 }
 
 #[test]
 fn who_may_play_may_not_push() {
     let (urls, stream) = (urls(1935), StreamId::parse("8525_r_alice").unwrap());
     let push = urls.push(&base("h"), &stream, NOW);
-    let play = urls.accelerate(&base("h"), &stream, NOW);
+    let play = urls.play(base("h"), &stream, NOW).accelerate().to_string();
     assert!(urls.may_push(stream.as_str(), query(&push), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&play), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&push), NOW).is_ok(), "a pusher may see itself");

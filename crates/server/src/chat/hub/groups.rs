@@ -1,0 +1,71 @@
+//! Where groups are: a slot for each, found in a divided table. A slot that left the table is marked, so that
+//! whoever still holds it looks again.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use parking_lot::{Mutex, RwLock};
+use room::RoomId;
+use room::chat::{Group, Refusal};
+
+const PARTS: usize = 16;
+
+/// A place for a group.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub group: Option<Group>,
+    /// A room stands behind it: it ends with the room only.
+    pub room: bool,
+    /// Out of the table.
+    gone: bool,
+}
+
+type Shared = Arc<Mutex<Slot>>;
+
+#[derive(Default)]
+pub(super) struct Groups {
+    parts: [RwLock<HashMap<RoomId, Shared>>; PARTS],
+    hash: DefaultHashBuilder,
+}
+
+impl Groups {
+    fn part(&self, id: &RoomId) -> &RwLock<HashMap<RoomId, Shared>> {
+        &self.parts[(self.hash.hash_one(id) % PARTS as u64) as usize]
+    }
+
+    /// Works on a group that is there.
+    pub fn with<T>(&self, id: &RoomId, work: impl FnOnce(&mut Group) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        let slot = self.part(id).read().get(id).cloned().ok_or(Refusal::NoGroup)?;
+        let mut slot = slot.lock();
+        slot.group.as_mut().ok_or(Refusal::NoGroup).and_then(work)
+    }
+
+    /// Works on a slot, which is made if there is none and goes if it is empty afterwards.
+    pub fn with_slot<T>(&self, id: &RoomId, work: impl FnOnce(&mut Slot) -> T) -> T {
+        loop {
+            let known = self.part(id).read().get(id).cloned();
+            let slot = known.unwrap_or_else(|| self.part(id).write().entry(id.clone()).or_default().clone());
+            let mut slot = slot.lock();
+            if slot.gone {
+                continue;
+            }
+            let done = work(&mut slot);
+            if slot.group.is_none() {
+                slot.gone = true;
+                self.part(id).write().remove(id);
+            }
+            return done;
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.read().len()).sum()
+    }
+
+    /// All ids, in no order.
+    pub fn ids(&self) -> Vec<RoomId> {
+        self.parts.iter().flat_map(|part| part.read().keys().cloned().collect::<Vec<_>>()).collect()
+    }
+}

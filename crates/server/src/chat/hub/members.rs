@@ -1,0 +1,333 @@
+//! Groups: making and ending them, entering and leaving, what is said in them, and who may not.
+//! Whose wish a measure is, the caller has checked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use axum::extract::ws::Utf8Bytes;
+use room::chat::{
+    self, CatchUp, Created, End, Epoch, Group, Joined, Message, NewGroup, OutReason, PutOut, Refusal, Said, Sent, Since,
+};
+use room::{Millis, RoomId, UserId};
+
+use super::Hub;
+use super::link::Link;
+use crate::chat::render;
+
+/// Most groups that clients have made and no room stands behind.
+pub const MAX_ROOMLESS: usize = 10_000;
+
+/// A group for an operator to see.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Its id.
+    pub id: RoomId,
+    /// Users in it.
+    pub users: usize,
+    /// Number of its newest message.
+    pub last: u64,
+    /// Who may not send, and until when.
+    pub muted: Vec<(UserId, Millis)>,
+    /// Who may not be in, and until when.
+    pub banned: Vec<(UserId, Millis)>,
+}
+
+impl Hub {
+    /// Makes a group; one that is there already is fine. Without a room behind it, it goes when it is empty for a while.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLong`]; [`Refusal::Overloaded`]: there are too many groups without rooms.
+    pub fn create(&self, id: &RoomId, owner: Option<&UserId>, name: &str) -> Result<Created, Refusal> {
+        self.make(id, owner, name, false)
+    }
+
+    pub(super) fn make(&self, id: &RoomId, owner: Option<&UserId>, name: &str, room: bool) -> Result<Created, Refusal> {
+        static SALT: AtomicU16 = AtomicU16::new(0);
+        let now = self.now();
+        let epoch = Epoch::new(now, SALT.fetch_add(1, Ordering::Relaxed));
+        let full = owner.is_some() && self.pollers.lock().by_clients() >= MAX_ROOMLESS;
+        self.groups.with_slot(id, |slot| {
+            if full && slot.group.is_none() {
+                return Err(Refusal::Overloaded);
+            }
+            let created = chat::create(&mut slot.group, &NewGroup { id, epoch, owner, name })?;
+            slot.room |= room;
+            if !created.existed && !room {
+                self.pollers.lock().watch_group(id, owner.is_some(), now);
+            }
+            Ok(created)
+        })
+    }
+
+    /// Ends a group: the last message goes to all that are in.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn destroy(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
+        self.groups.with_slot(id, |slot| {
+            let closed = chat::destroy(&mut slot.group, self.now(), by.cloned(), end)?;
+            let frame = render::event(&closed.message);
+            for (user, ids) in closed.members {
+                let mut directory = self.part(&user).directory.lock();
+                for id in &ids {
+                    directory.leave(&user, *id, &closed.message.group);
+                }
+                drop(directory);
+                for id in ids {
+                    self.with_link(id, |link| match link.inbox() {
+                        Some(inbox) => inbox.close(&closed.message),
+                        None => link.message(&closed.message, &frame),
+                    });
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts a connection into a group. `acknowledge` makes the first frame; what was missed since `since` follows it,
+    /// and then all that comes. `before` more messages than that are for clients that count on a few older ones.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::Banned`], [`Refusal::GroupFull`], [`Refusal::TooManyGroups`].
+    pub fn join(
+        &self,
+        link: &Link,
+        id: &RoomId,
+        since: Option<Since>,
+        before: usize,
+        acknowledge: impl FnOnce(&Joined) -> Utf8Bytes,
+    ) -> Result<(), Refusal> {
+        self.groups.with(id, |group| {
+            let part = self.part(&link.user);
+            let new = part.directory.lock().enter(&link.user, link.id, group.id())?;
+            let mut joined = match group.join(self.now(), &link.user, link.id, since) {
+                Ok(joined) => joined,
+                Err(refusal) => {
+                    if new {
+                        part.directory.lock().leave(&link.user, link.id, id);
+                    }
+                    return Err(refusal);
+                }
+            };
+            link.frame(|| acknowledge(&joined));
+            let missed = match since {
+                Some(_) => std::mem::take(&mut joined.catch_up).messages,
+                None if before > 0 => group.history(u64::MAX, before),
+                None => Vec::new(),
+            };
+            link.entered(group, missed);
+            self.count(joined.count_due, id);
+            Ok(())
+        })
+    }
+
+    /// Takes a connection out of a group.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
+    pub fn quit(&self, link: &Link, id: &RoomId) -> Result<(), Refusal> {
+        self.groups.with(id, |group| {
+            let quit = group.quit(self.now(), &link.user, link.id).ok_or(Refusal::NotMember)?;
+            self.part(&link.user).directory.lock().leave(&link.user, link.id, id);
+            link.left(id);
+            self.count(quit.count_due, id);
+            Ok(())
+        })
+    }
+
+    /// The part of [`Hub::quit`] that is left after the directory has forgotten the connection.
+    pub(super) fn take_out(&self, id: &RoomId, link: &Link) {
+        // A group that is gone has put everybody out itself.
+        let _ = self.groups.with(id, |group| {
+            if let Some(quit) = group.quit(self.now(), &link.user, link.id) {
+                self.count(quit.count_due, id);
+            }
+            Ok(())
+        });
+    }
+
+    fn count(&self, due: Option<Millis>, id: &RoomId) {
+        if let Some(due) = due {
+            self.counts.lock().mark(due, id);
+        }
+    }
+
+    /// Sends a member's message to all that are in.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`], [`Refusal::Muted`], [`Refusal::Banned`].
+    pub fn send(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
+        self.groups.with(id, |group| {
+            let sent = group.send(self.now(), said)?;
+            if let Some(message) = &sent.message {
+                self.fan_out(group, message);
+            }
+            Ok(sent)
+        })
+    }
+
+    /// Sends a message of the operator's or the backend's, who need not be in.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn post(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
+        self.groups.with(id, |group| {
+            let sent = group.post(self.now(), said);
+            if let Some(message) = &sent.message {
+                self.fan_out(group, message);
+            }
+            Ok(sent)
+        })
+    }
+
+    /// Sends a system notification with a text of the application's.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::TooLong`].
+    pub fn notify(&self, id: &RoomId, by: Option<&UserId>, text: &str) -> Result<(), Refusal> {
+        self.groups.with(id, |group| {
+            let message = group.notify(self.now(), by.cloned(), text)?;
+            self.fan_out(group, &message);
+            Ok(())
+        })
+    }
+
+    /// Hands a message to everybody's queue, while the group is locked: all get the same order.
+    fn fan_out(&self, group: &Group, message: &Arc<Message>) {
+        let frame = render::event(message);
+        for id in group.connections() {
+            self.with_link(*id, |link| link.message(message, &frame));
+        }
+    }
+
+    /// Tells WebSocket members how many users are in, if that is due.
+    pub(super) fn tell_count(&self, id: &RoomId) {
+        let _ = self.groups.with(id, |group| {
+            if let Some(count) = group.poll_count(self.now()) {
+                let frame = render::count_event(&count);
+                for id in group.connections() {
+                    self.with_link(*id, |link| link.frame(|| frame.clone()));
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// The newest `count` kept messages before number `before`, oldest first, for somebody who is in.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
+    pub fn history(&self, user: &UserId, id: &RoomId, before: u64, count: usize) -> Result<Vec<Arc<Message>>, Refusal> {
+        self.groups.with(id, |group| {
+            if !group.has(user) {
+                return Err(Refusal::NotMember);
+            }
+            Ok(group.history(before, count))
+        })
+    }
+
+    /// What somebody misses who has everything up to `since`.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn catch_up(&self, id: &RoomId, since: Since) -> Result<CatchUp, Refusal> {
+        self.groups.with(id, |group| Ok(group.catch_up(Some(since))))
+    }
+
+    /// Who made a group, if a user did.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn owner(&self, id: &RoomId) -> Result<Option<UserId>, Refusal> {
+        self.groups.with(id, |group| Ok(group.owner().cloned()))
+    }
+
+    /// Lets a user send nothing for so long; 0 lifts it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    pub fn mute(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
+        let now = self.now();
+        self.groups.with(id, |group| group.mute(now, user, now.plus(ms)))
+    }
+
+    /// Keeps a user out for so long and puts it out if it is in; 0 lifts it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
+        let now = self.now();
+        self.groups.with(id, |group| {
+            let out = group.ban(now, user, now.plus(ms))?;
+            self.put_out(id, user, out);
+            Ok(())
+        })
+    }
+
+    /// Puts a user out; it may come back.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
+    pub fn kick(&self, id: &RoomId, user: &UserId) -> Result<(), Refusal> {
+        self.groups.with(id, |group| {
+            let out = group.kick(self.now(), user);
+            if out.connections.is_empty() {
+                return Err(Refusal::NotMember);
+            }
+            self.put_out(id, user, out);
+            Ok(())
+        })
+    }
+
+    fn put_out(&self, id: &RoomId, user: &UserId, out: PutOut) {
+        let reason: OutReason = out.reason;
+        let mut directory = self.part(user).directory.lock();
+        for connection in &out.connections {
+            directory.leave(user, *connection, id);
+        }
+        drop(directory);
+        for connection in out.connections {
+            self.with_link(connection, |link| {
+                link.frame(|| render::out_event(id, reason));
+                link.left(id);
+            });
+        }
+        self.count(out.count_due, id);
+    }
+
+    /// Shows a group to an operator.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn show(&self, id: &RoomId) -> Result<Shown, Refusal> {
+        let now = self.now();
+        let owned = |(user, until): (&UserId, Millis)| (user.clone(), until);
+        self.groups.with(id, |group| {
+            Ok(Shown {
+                id: id.clone(),
+                users: group.users(),
+                last: group.last(),
+                muted: group.muted(now).map(owned).collect(),
+                banned: group.banned(now).map(owned).collect(),
+            })
+        })
+    }
+
+    /// The ids of all groups, in no order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<RoomId> {
+        self.groups.ids()
+    }
+
+    /// How many groups there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,234 @@
+//! `POST /{v4|v1}/{service}/{command}`: the chat calls of the 2018 web and mini-program client, which polls over HTTP,
+//! on the same hub as the WebSockets. Who calls and how it is answered stands here; the calls stand in files below.
+
+mod calls;
+mod polls;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use room::chat::Refusal;
+use room::{Millis, RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use sign::stream_url::Query;
+
+use super::close::Close;
+use super::hub::link::{Link, Login};
+use super::say::{self, Unfit};
+use crate::app::App;
+use crate::sessions::ChatLogin;
+
+/// Why a call failed: the number and the text that the client gets.
+#[derive(Debug)]
+pub struct Fail(u32, Cow<'static, str>);
+
+type Answer = Result<Vec<u8>, Fail>;
+
+const UNAUTHORISED: u32 = 70_001;
+const BAD_JSON: u32 = 60_003;
+const NOBODY_ELSE: u32 = 60_010;
+const NOTHING_CAME: u32 = 60_008;
+const REPLACED: u32 = 91_101;
+const EXISTS: u32 = 10_021;
+const BAD_BODY: u32 = 10_004;
+const TOO_FAST: u32 = 10_023;
+
+fn fail(code: u32, text: impl Into<Cow<'static, str>>) -> Fail {
+    Fail(code, text.into())
+}
+
+impl From<Refusal> for Fail {
+    fn from(refusal: Refusal) -> Self {
+        let (code, text) = match refusal {
+            Refusal::NoGroup => (10_010, "no such group"),
+            Refusal::NotMember => (10_007, "not a member of the group"),
+            Refusal::Muted { .. } => (10_017, "muted in the group"),
+            Refusal::Banned { .. } => (10_016, "banned from the group"),
+            Refusal::Empty { .. } => (BAD_BODY, "empty"),
+            Refusal::TooLong { .. } => (80_002, "too long"),
+            Refusal::TooManyGroups { .. } => (10_038, "in too many groups"),
+            Refusal::GroupFull { .. } => (10_014, "the group is full"),
+            Refusal::TooManySanctions { .. } => (BAD_BODY, "too many muted or banned users"),
+            Refusal::MailboxFull => (20_005, "the receiver is away, and as much waits as may"),
+            Refusal::TooManyConnections { .. } | Refusal::Overloaded => (60_006, "too much load"),
+            Refusal::NoConnection => (REPLACED, "a newer login took this one's place"),
+        };
+        fail(code, text)
+    }
+}
+
+impl From<Unfit> for Fail {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Malformed => fail(BAD_BODY, "MsgBody is a list of {MsgType, MsgContent}"),
+            Unfit::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+/// One call with what it came with.
+struct Call<'a> {
+    app: &'a App,
+    now: Millis,
+    query: Query<'a>,
+    body: &'a str,
+    /// Its service answers callers without identity too.
+    open: bool,
+}
+
+/// What every reply begins with.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Head {
+    action_status: &'static str,
+    error_code: u32,
+    error_info: Cow<'static, str>,
+}
+
+/// A reply: its head, and fields of its own.
+#[derive(Serialize)]
+struct Reply<T> {
+    #[serde(flatten)]
+    head: Head,
+    #[serde(flatten)]
+    more: T,
+}
+
+const OK: Head = Head { action_status: "OK", error_code: 0, error_info: Cow::Borrowed("") };
+
+fn ok(more: impl Serialize) -> Answer {
+    serde_json::to_vec(&Reply { head: OK, more }).map_err(|_| fail(10_002, "internal error"))
+}
+
+/// Serves a call.
+pub async fn serve(
+    State(app): State<Arc<App>>,
+    Path((service, command)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Response {
+    let status = match *request.method() {
+        Method::OPTIONS => return respond(&app, StatusCode::NO_CONTENT, Vec::new()),
+        Method::POST => None,
+        _ => Some(StatusCode::METHOD_NOT_ALLOWED),
+    };
+    let Some(name) = status.is_none().then(|| calls::find(&service, &command)).flatten() else {
+        return respond(&app, status.unwrap_or(StatusCode::NOT_FOUND), Vec::new());
+    };
+    let body = match read(&app, request).await {
+        Ok(body) => body,
+        Err(status) => return respond(&app, status, Vec::new()),
+    };
+    let answer = answer(&app, &service, name, query.as_deref().unwrap_or_default(), &body).await;
+    let body = answer.unwrap_or_else(|Fail(error_code, error_info)| {
+        let head = Head { action_status: "FAIL", error_code, error_info };
+        // A number and a text: it cannot fail.
+        serde_json::to_vec(&head).unwrap_or_default()
+    });
+    respond(&app, StatusCode::OK, body)
+}
+
+async fn answer(app: &App, service: &str, name: calls::Name, query: &str, body: &[u8]) -> Answer {
+    let query = Query::parse(query).map_err(|why| fail(60_002, why.to_string()))?;
+    let body = std::str::from_utf8(body).map_err(|_| fail(BAD_JSON, "the body is not UTF-8"))?;
+    let open = service.ends_with("noauth_svc");
+    calls::run(&Call { app, now: app.clock.now(), query, body, open }, name).await
+}
+
+async fn read(app: &App, request: Request) -> Result<Bytes, StatusCode> {
+    let http = &app.settings.http;
+    let read = axum::body::to_bytes(request.into_body(), http.body_limit);
+    match tokio::time::timeout(Duration::from_secs(http.read_timeout), read).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+fn respond(app: &App, status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+    }
+    app.cors.apply(headers, status == StatusCode::NO_CONTENT);
+    response
+}
+
+impl<'a> Call<'a> {
+    /// The body's fields. An empty body has none.
+    fn body<T: Deserialize<'a>>(&self) -> Result<T, Fail> {
+        let body = if self.body.trim().is_empty() { "{}" } else { self.body };
+        serde_json::from_str(body).map_err(|why| fail(BAD_JSON, why.to_string()))
+    }
+
+    /// Who calls.
+    fn login(&self) -> Result<ChatLogin, Fail> {
+        let (Some(tiny_id), Some(a2)) = (self.query.get("tinyid"), self.query.get("a2")) else {
+            return Err(fail(UNAUTHORISED, "tinyid and a2 are needed: log in"));
+        };
+        self.app.sessions.check_chat(tiny_id, a2, self.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))
+    }
+
+    /// The caller's connection, made again if it was away for long.
+    fn link(&self) -> Result<Arc<Link>, Fail> {
+        let login = self.login()?;
+        Ok(self.app.chat.poller(&place(&login))?)
+    }
+
+    /// The caller's connection; without identity, where the service allows that, one of somebody who only listens.
+    fn listener(&self) -> Result<Arc<Link>, Fail> {
+        if !self.open || self.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
+            return self.link();
+        }
+        let session = sign::fresh_id();
+        let nobody = UserId::parse(&format!("@TIM#ANON-{session:016x}")).map_err(|_| fail(10_002, "internal error"))?;
+        let expires = Millis::NEVER;
+        Ok(self.app.chat.poller(&Login { user: &nobody, session, at: self.now, expires })?)
+    }
+}
+
+fn place(login: &ChatLogin) -> Login<'_> {
+    Login { user: &login.user, session: login.id, at: login.at, expires: login.expires }
+}
+
+/// A group's id in a body.
+fn group(text: &str) -> Result<RoomId, Fail> {
+    RoomId::parse(text).map_err(|_| fail(10_015, "GroupId is malformed"))
+}
+
+/// What the end of a connection is to a client that polls.
+fn ended(why: Close) -> Fail {
+    match why {
+        Close::Replaced => Refusal::NoConnection.into(),
+        Close::SessionEnded | Close::Operator => fail(UNAUTHORISED, why.reason()),
+        _ => fail(NOTHING_CAME, why.reason()),
+    }
+}
+
+/// Refuses an account in a body that is not the caller's.
+fn own(named: Option<&str>, me: &UserId) -> Result<(), Fail> {
+    match named {
+        Some(named) if !named.is_empty() && named != me.as_str() => {
+            Err(fail(NOBODY_ELSE, "From_Account is not the one that is logged in"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn checked_account(text: &str) -> Result<UserId, Fail> {
+    match UserId::parse(text) {
+        Ok(user) if !say::reserved(text) => Ok(user),
+        _ => Err(fail(20_003, "no such account")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! The calls that are answered at once: logging in, profiles, groups, and what is said.
+
+use room::chat::{Body, MAX_NICK, Nick};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Answer, Call, EXISTS, Fail, TOO_FAST, UNAUTHORISED, checked_account, fail, group, ok, own, place, polls};
+use crate::chat::hub::link::Link;
+use crate::chat::repair::with_group;
+use crate::chat::say;
+
+/// Older messages that somebody who joins gets.
+pub const RECENT: usize = 10;
+/// Seconds for which a long poll is held at most.
+pub const LONGEST_POLL: u64 = 60;
+
+/// Which call a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    Login,
+    Logout,
+    Done,
+    AuthKey,
+    LongPollingId,
+    LongPolling,
+    GetMsg,
+    SendMsg,
+    PortraitGet,
+    PortraitSet,
+    CreateGroup,
+    JoinedGroups,
+    Join,
+    Quit,
+    SendGroupMsg,
+    GetGroupMsg,
+}
+
+/// The whole table.
+pub fn find(service: &str, command: &str) -> Option<Name> {
+    Some(match (service, command) {
+        ("openim", "login") => Name::Login,
+        ("openim", "logout") => Name::Logout,
+        ("openim", "longpollinglogout" | "msgreaded") | ("sns", "pendency_get") | ("imopenstat", "web_report") => {
+            Name::Done
+        }
+        ("openim", "authkey") => Name::AuthKey,
+        ("openim", "getlongpollingid") => Name::LongPollingId,
+        ("openim", "longpolling") => Name::LongPolling,
+        ("openim", "getmsg") => Name::GetMsg,
+        ("openim", "sendmsg") => Name::SendMsg,
+        ("profile", "portrait_get") => Name::PortraitGet,
+        ("profile", "portrait_set") => Name::PortraitSet,
+        ("group_open_http_svc", "create_group") => Name::CreateGroup,
+        ("group_open_http_svc", "get_joined_group_list") => Name::JoinedGroups,
+        ("group_open_http_svc", "send_group_msg") => Name::SendGroupMsg,
+        ("group_open_http_svc" | "group_open_http_noauth_svc", "apply_join_group") => Name::Join,
+        ("group_open_http_svc" | "group_open_http_noauth_svc", "quit_group") => Name::Quit,
+        ("group_open_long_polling_http_noauth_svc" | "group_open_long_polling_http_svc", "get_msg") => {
+            Name::GetGroupMsg
+        }
+        _ => return None,
+    })
+}
+
+/// Answers a call.
+pub async fn run(call: &Call<'_>, name: Name) -> Answer {
+    match name {
+        Name::Login => login(call),
+        Name::Logout => logout(call),
+        // Reports come from clients that are not logged in yet, too; nothing is done with any of these.
+        Name::Done => ok(json!({})),
+        Name::AuthKey => {
+            call.login()?;
+            let key = format!("{:016x}", sign::fresh_id());
+            ok(json!({"IpList": [], "AuthKey": key, "ExpireTime": 3600}))
+        }
+        Name::LongPollingId => {
+            call.link()?;
+            ok(json!({"LongPollingId": sign::fresh_id().to_string(), "Timeout": LONGEST_POLL}))
+        }
+        Name::LongPolling => polls::direct(call).await,
+        Name::GetMsg => {
+            #[derive(Deserialize)]
+            struct Body<'a> {
+                #[serde(rename = "Cookie", borrow)]
+                cookie: Option<&'a RawValue>,
+            }
+            call.login()?;
+            let cookie = call.body::<Body<'_>>()?.cookie.and_then(|c| serde_json::from_str(c.get()).ok());
+            ok(json!({"MsgList": [], "SyncFlag": 2, "Cookie": cookie.unwrap_or_else(|| json!(""))}))
+        }
+        Name::SendMsg => send_msg(call),
+        Name::PortraitGet => {
+            call.login()?;
+            ok(json!({"UserProfileItem": []}))
+        }
+        Name::PortraitSet => portrait_set(call),
+        Name::CreateGroup => create_group(call),
+        Name::JoinedGroups => {
+            call.login()?;
+            ok(json!({"GroupIdList": []}))
+        }
+        Name::Join => join(call).await,
+        Name::Quit => quit(call),
+        Name::SendGroupMsg => send_group_msg(call),
+        Name::GetGroupMsg => polls::group(call).await,
+    }
+}
+
+fn login(call: &Call<'_>) -> Answer {
+    let app = call.app;
+    let given = |name: &'static str| {
+        let text = call.query.get(name).filter(|text| !text.is_empty());
+        text.ok_or_else(|| fail(UNAUTHORISED, format!("{name} is missing")))
+    };
+    let user = checked_account(given("identifier")?)?;
+    let app_id = call.query.get("sdkappid").unwrap_or_default();
+    app.identity
+        .check(app_id, user.as_str(), given("usersig")?, call.now)
+        .map_err(|why| fail(UNAUTHORISED, format!("usersig ({}): {why}", why.step())))?;
+    let (login, a2) = app.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    app.chat.poller(&place(&login))?;
+    ok(json!({"TinyId": login.id.to_string(), "A2Key": a2}))
+}
+
+fn logout(call: &Call<'_>) -> Answer {
+    let login = call.login()?;
+    call.app.sessions.close_chat(&login, call.now);
+    call.app.chat.end_session(&login.user, login.id);
+    ok(json!({}))
+}
+
+/// Bounds how fast a client may say things.
+fn pace(call: &Call<'_>, link: &Link) -> Result<(), Fail> {
+    link.ask(call.now).map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
+}
+
+fn body(list: Option<&RawValue>) -> Result<Body, Fail> {
+    Ok(say::list(list.unwrap_or(RawValue::NULL))?)
+}
+
+fn send_msg(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    struct Asked<'a> {
+        #[serde(rename = "From_Account")]
+        from: Option<String>,
+        #[serde(rename = "To_Account")]
+        to: String,
+        #[serde(rename = "MsgSeq")]
+        seq: Option<u64>,
+        #[serde(rename = "MsgRandom")]
+        random: Option<u64>,
+        #[serde(rename = "MsgBody", borrow)]
+        body: Option<&'a RawValue>,
+    }
+    let link = call.link()?;
+    let asked: Asked<'_> = call.body()?;
+    own(asked.from.as_deref(), &link.user)?;
+    let to = checked_account(&asked.to)?;
+    let body = body(asked.body)?;
+    pace(call, &link)?;
+    let said = call.app.chat.said(&link.user, asked.random, body);
+    let posted = call.app.chat.send_direct(&to, asked.seq, said)?;
+    ok(json!({"MsgTime": posted.message.at.secs()}))
+}
+
+fn portrait_set(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Asked {
+        #[serde(default)]
+        profile_item: Vec<Item>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Item {
+        tag: String,
+        value: serde_json::Value,
+    }
+    let link = call.link()?;
+    let asked: Asked = call.body()?;
+    pace(call, &link)?;
+    let items = asked.profile_item.iter().filter(|item| item.tag == "Tag_Profile_IM_Nick");
+    for nick in items.filter_map(|item| item.value.as_str()) {
+        // A client that logs in cannot do anything about a long name: it is cut.
+        let nick = &nick[..nick.floor_char_boundary(MAX_NICK)];
+        let nick = if nick.is_empty() { None } else { Some(Nick::parse(nick)?) };
+        call.app.chat.set_nick(&link.user, nick)?;
+    }
+    ok(json!({}))
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(rename = "GroupId", default)]
+    id: String,
+}
+
+fn create_group(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Asked {
+        group_id: Option<String>,
+        #[serde(default)]
+        name: String,
+    }
+    let link = call.link()?;
+    let asked: Asked = call.body()?;
+    pace(call, &link)?;
+    let id = asked.group_id.unwrap_or_else(|| format!("@TGS#{:016x}", sign::fresh_id()));
+    let id = group(&id)?;
+    let made = call.app.chat.create(&id, Some(&link.user), &asked.name)?;
+    if made.existed && made.owner.as_ref() != Some(&link.user) {
+        return Err(fail(EXISTS, "the group exists"));
+    }
+    ok(json!({"GroupId": id}))
+}
+
+async fn join(call: &Call<'_>) -> Answer {
+    let id = group(&call.body::<Group>()?.id)?;
+    let link = call.listener()?;
+    let chat = &call.app.chat;
+    pace(call, &link)?;
+    with_group(call.app, &id, || chat.join(&link, &id, None, RECENT, |_| Default::default())).await?;
+    let key = call.app.sessions.open_poll(&link.user, link.session, &id, call.now);
+    let key = key.map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    ok(json!({"JoinedStatus": "JoinedSuccess", "LongPollingKey": key}))
+}
+
+fn quit(call: &Call<'_>) -> Answer {
+    let id = group(&call.body::<Group>()?.id)?;
+    // Who only listens has no name to quit with: it is gone when it stops polling.
+    if !call.open || call.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
+        let link = call.link()?;
+        // Not being in is what was asked for.
+        let _ = call.app.chat.quit(&link, &id);
+    }
+    ok(json!({}))
+}
+
+fn send_group_msg(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    struct Asked<'a> {
+        #[serde(rename = "GroupId")]
+        group: String,
+        #[serde(rename = "From_Account")]
+        from: Option<String>,
+        #[serde(rename = "Random")]
+        random: Option<u64>,
+        #[serde(rename = "MsgBody", borrow)]
+        body: Option<&'a RawValue>,
+    }
+    let link = call.link()?;
+    let asked: Asked<'_> = call.body()?;
+    own(asked.from.as_deref(), &link.user)?;
+    let id = group(&asked.group)?;
+    let body = body(asked.body)?;
+    pace(call, &link)?;
+    let chat = &call.app.chat;
+    let sent = chat.send(&id, chat.said(&link.user, asked.random, body))?;
+    ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))
+}

@@ -1,0 +1,158 @@
+//! The calls that are held until there is something: a group's messages, and the user's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use room::chat::{Direct, MAX_KEPT, Refusal};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::calls::{LONGEST_POLL, RECENT};
+use super::{Answer, Call, NOTHING_CAME, UNAUTHORISED, ended, fail};
+use crate::chat::hub::inbox::Unanswered;
+use crate::chat::hub::link::{Link, Login};
+use crate::chat::render;
+
+/// Seconds for which a poll of a group is held at most.
+const LONGEST_GROUP_POLL: u64 = 90;
+
+/// The head is spelled out: raw JSON does not pass through a flattened one.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Messages<'a> {
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'static str,
+    next_seq: u64,
+    hold_time: u64,
+    key: &'a str,
+    rsp_msg_list: Vec<&'a RawValue>,
+}
+
+/// `get_msg`: a group's messages from `StartSeq` on.
+pub async fn group(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Asked {
+        #[serde(default)]
+        start_seq: u64,
+        #[serde(default = "longest")]
+        hold_time: u64,
+        key: String,
+    }
+    const fn longest() -> u64 {
+        LONGEST_GROUP_POLL
+    }
+    let asked: Asked = call.body()?;
+    let app = call.app;
+    let key = app.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
+    let link = app.chat.poller(&login)?;
+    let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
+    if !inbox.is_in(&key.group) {
+        if inbox.since <= key.at {
+            // It has left, or was put out, since it got the key.
+            return Err(Refusal::NotMember.into());
+        }
+        // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
+        let before = if asked.start_seq == 0 { RECENT } else { MAX_KEPT };
+        let again = || app.chat.join(&link, &key.group, None, before, |_| Default::default());
+        crate::chat::repair::with_group(app, &key.group, again).await?;
+    }
+    let hold = Duration::from_secs(asked.hold_time.min(LONGEST_GROUP_POLL));
+    let polled = inbox.poll(&key.group, asked.start_seq, hold).await;
+    inbox.seen(app.clock.now());
+    let polled = polled.map_err(unanswered)?;
+    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
+    let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
+    reply(&Messages {
+        action_status: "OK",
+        error_code: 0,
+        error_info: "",
+        next_seq: polled.next,
+        hold_time: LONGEST_GROUP_POLL,
+        key: &asked.key,
+        rsp_msg_list: elements.iter().map(|bytes| raw(bytes)).collect(),
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Events<'a> {
+    action_status: &'static str,
+    error_code: u32,
+    error_info: &'static str,
+    event_array: [Event<'a>; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Event<'a> {
+    event: u8,
+    #[serde(rename = "C2cMsgArray")]
+    messages: Vec<Private<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Private<'a> {
+    #[serde(rename = "From_Account")]
+    from: &'a str,
+    #[serde(rename = "To_Account")]
+    to: &'a str,
+    msg_seq: u64,
+    msg_random: u64,
+    msg_time_stamp: u64,
+    notice_seq: u64,
+    msg_body: &'a RawValue,
+}
+
+/// `longpolling`: the user's own messages after `NoticeSeq`.
+pub async fn direct(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Asked {
+        timeout: Option<u64>,
+        #[serde(default)]
+        cookie: Cookie,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Cookie {
+        notice_seq: Option<u64>,
+    }
+    let link: Arc<Link> = call.link()?;
+    let asked: Asked = call.body()?;
+    let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
+    let hold = Duration::from_secs(asked.timeout.unwrap_or(LONGEST_POLL).min(LONGEST_POLL));
+    let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold).await;
+    inbox.seen(call.app.clock.now());
+    let messages = polled.map_err(unanswered)?;
+    let messages = messages.iter().map(|m| private(m)).collect();
+    let event_array = [Event { event: 9, messages }];
+    reply(&Events { action_status: "OK", error_code: 0, error_info: "", event_array })
+}
+
+fn private(message: &Direct) -> Private<'_> {
+    Private {
+        from: message.said.from.as_str(),
+        to: message.to.as_str(),
+        msg_seq: message.client_seq.unwrap_or(0),
+        msg_random: message.said.random.unwrap_or(0),
+        msg_time_stamp: message.at.secs(),
+        notice_seq: message.seq,
+        msg_body: render::raw(&message.said.body),
+    }
+}
+
+fn unanswered(why: Unanswered) -> super::Fail {
+    match why {
+        Unanswered::Timeout => fail(NOTHING_CAME, "nothing came in time"),
+        Unanswered::Ended(why) => ended(why),
+        Unanswered::Refused(refusal) => refusal.into(),
+    }
+}
+
+fn reply(body: &impl Serialize) -> Answer {
+    serde_json::to_vec(body).map_err(|_| fail(10_002, "internal error"))
+}

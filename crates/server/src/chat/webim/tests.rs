@@ -1,0 +1,87 @@
+//! The old web client's calls: numbers of errors, and what needs no identity.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::chat::tests::client::{Old, post};
+use crate::chat::tests::{World, room};
+
+const GET: &str = "group_open_long_polling_http_noauth_svc/get_msg";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_have_the_numbers_that_clients_know() {
+    let world = World::start().await;
+    let at = world.at;
+    let code = |said: &Value| said["ErrorCode"].as_u64().unwrap();
+    let (status, said) = post(at, "/v4/openim/login?identifier=ann&usersig=x&sdkappid=1400000000", &json!({})).await;
+    assert_eq!((status, code(&said), &said["ActionStatus"]), (200, 70_001, &json!("FAIL")));
+    for path in ["openim/longpolling", "openim/sendmsg", "group_open_http_svc/create_group"] {
+        assert_eq!(code(&post(at, &format!("/v4/{path}?tinyid=1&a2=x"), &json!({})).await.1), 70_001, "{path}");
+    }
+    assert_eq!(post(at, "/v4/openim/nothing", &json!({})).await.0, 404);
+
+    let ann = Old::login(&world, "ann").await;
+    let nothing = ann.call("openim/longpolling", json!({"Timeout": 0, "Cookie": {}})).await;
+    assert_eq!(code(&nothing), 60_008);
+    let make = json!({"GroupId": "g", "Type": "AVChatRoom", "Owner_Account": "ann", "Name": "G"});
+    assert_eq!(ann.call("group_open_http_svc/create_group", make.clone()).await["GroupId"], "g");
+    assert_eq!(code(&ann.call("group_open_http_svc/create_group", make.clone()).await), 0, "twice is fine");
+    let bob = Old::login(&world, "bob").await;
+    assert_eq!(code(&bob.call("group_open_http_svc/create_group", make).await), 10_021);
+    assert_eq!(code(&bob.call("group_open_http_svc/apply_join_group", json!({"GroupId": "no"})).await), 10_010);
+    let body = json!([{"MsgType": "TIMTextElem", "MsgContent": {"Text": "x"}}]);
+    let say = |group: &str| json!({"GroupId": group, "Random": 1, "MsgBody": body});
+    assert_eq!(code(&bob.call("group_open_http_svc/send_group_msg", say("g")).await), 10_007);
+    assert_eq!(code(&bob.call("group_open_http_svc/send_group_msg", say("no")).await), 10_010);
+    let other = json!({"From_Account": "ann", "To_Account": "bob", "MsgBody": body});
+    assert_eq!(code(&bob.call("openim/sendmsg", other).await), 60_010, "nobody speaks for another");
+    let id = ann.call("openim/getlongpollingid", json!({})).await;
+    assert!(id["LongPollingId"].is_string() && id["Timeout"].as_u64() <= Some(60), "{id}");
+    assert_eq!(ann.call("profile/portrait_get", json!({})).await["UserProfileItem"], json!([]));
+    assert_eq!(ann.call("openim/getmsg", json!({"Cookie": "", "SyncFlag": 0})).await["SyncFlag"], 2);
+
+    assert_eq!(code(&ann.call("openim/logout", json!({})).await), 0);
+    assert_eq!(code(&ann.call("openim/getlongpollingid", json!({})).await), 70_001);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_login_ends_the_older_ones_poll() {
+    let world = World::start().await;
+    let mut old = Old::login(&world, "ann").await;
+    let held = async { old.call("openim/longpolling", json!({"Timeout": 60, "Cookie": {}})).await };
+    let newer = async {
+        // Until the poll is held, so that it is what ends.
+        let ann = crate::chat::tests::user("ann");
+        let first = world.server.app.chat.poller_of(&ann).unwrap();
+        while Arc::strong_count(&first) < 3 {
+            tokio::task::yield_now().await;
+        }
+        Old::login(&world, "ann").await
+    };
+    let (held, mut newer) = tokio::join!(held, newer);
+    assert_eq!(held["ErrorCode"], 91_101, "{held}");
+    assert_eq!(old.call("openim/longpolling", json!({"Timeout": 60, "Cookie": {}})).await["ErrorCode"], 91_101);
+    world.server.app.chat.create(&room("g"), None, "").unwrap();
+    newer.join("g").await;
+    old = newer;
+    old.call("group_open_http_svc/quit_group", json!({"GroupId": "g"})).await;
+    let gone = json!({"StartSeq": 0, "HoldTime": 60, "Key": old.key()});
+    assert_eq!(old.call(GET, gone).await["ErrorCode"], 10_007);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_name_may_listen() {
+    let world = World::start().await;
+    world.server.app.chat.create(&room("g"), None, "Group").unwrap();
+    let (_, said) = post(world.at, "/v1/group_open_http_noauth_svc/apply_join_group", &json!({"GroupId": "g"})).await;
+    let key = said["LongPollingKey"].as_str().unwrap();
+    world.server.app.chat.notify(&room("g"), None, "{}").unwrap();
+    let (_, said) = post(world.at, &format!("/v1/{GET}"), &json!({"StartSeq": 0, "HoldTime": 60, "Key": key})).await;
+    assert_eq!((&said["NextSeq"], &said["RspMsgList"][0]["GroupInfo"]["GroupName"]), (&json!(2), &json!("Group")));
+    let (_, said) = post(world.at, &format!("/v1/{GET}"), &json!({"StartSeq": 0, "Key": "forged"})).await;
+    assert_eq!(said["ErrorCode"], 70_001);
+    world.stop().await;
+}

@@ -1,0 +1,116 @@
+//! `GET /ws`: chat over WebSocket. Checks who comes before the upgrade; what is said then is in docs/chat.md.
+
+mod connection;
+mod requests;
+
+use std::sync::Arc;
+
+use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{FromRequestParts, RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use room::chat::Connected;
+use serde_json::json;
+use sign::stream_url::Query;
+
+use super::hub::link::Login;
+use super::{render, say};
+use crate::app::App;
+use crate::sessions::Session;
+
+/// What the socket's own buffers hold. Small: there are many sockets, and most are silent.
+const READ_BUFFER: usize = 1024;
+/// Frames that are due together go to the kernel together, up to about this many bytes.
+const WRITE_BUFFER: usize = 4096;
+
+/// Why somebody is not let in, as JSON and as status of a refused upgrade.
+struct Refused {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refused {
+    Refused { status, code, message: message.into() }
+}
+
+/// Lets a client with a good session in.
+pub async fn connect(State(app): State<Arc<App>>, RawQuery(query): RawQuery, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app).await;
+    match open(&app, query.as_deref()) {
+        Err(refused) => respond(&app, refused.status, &json!({"code": refused.code, "message": refused.message})),
+        Ok((session, since)) => match upgrade {
+            Err(_) => {
+                let message = "this is a WebSocket: ask for an upgrade";
+                respond(&app, StatusCode::UPGRADE_REQUIRED, &json!({"code": "not_websocket", "message": message}))
+            }
+            Ok(upgrade) => accept(app, upgrade, session, since),
+        },
+    }
+}
+
+/// Says whether `GET /ws` with the same query would be let in: browsers cannot read why an upgrade failed.
+pub async fn validate(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Response {
+    let answer = match open(&app, query.as_deref()) {
+        Ok((session, _)) => json!({"ok": true, "userID": session.user, "expires": session.expires}),
+        Err(refused) => json!({"ok": false, "code": refused.code, "message": refused.message}),
+    };
+    respond(&app, StatusCode::OK, &answer)
+}
+
+fn open(app: &App, query: Option<&str>) -> Result<(Session, Option<u64>), Refused> {
+    let bad = |message: String| refused(StatusCode::BAD_REQUEST, "bad_request", message);
+    let query = Query::parse(query.unwrap_or_default()).map_err(|why| bad(why.to_string()))?;
+    let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {
+        return Err(bad("userID and token are needed in the query".into()));
+    };
+    let since = query.get("since").map(str::parse).transpose();
+    let since = since.map_err(|_| bad("since is the number of a point-to-point message".into()))?;
+    let session = app
+        .sessions
+        .check(user, token, app.clock.now())
+        .map_err(|why| refused(StatusCode::FORBIDDEN, "session_ended", format!("{why}: log in again")))?;
+    if say::reserved(session.user.as_str()) {
+        return Err(refused(StatusCode::FORBIDDEN, "reserved", "the system's accounts do not chat"));
+    }
+    if app.chat.connections() >= app.chat.settings().max_connections {
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many connections"));
+    }
+    Ok((session, since))
+}
+
+fn respond(app: &App, status: StatusCode, body: &serde_json::Value) -> Response {
+    let mut response = (status, body.to_string()).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    app.cors.apply(response.headers_mut(), false);
+    response
+}
+
+fn accept(app: Arc<App>, upgrade: WebSocketUpgrade, session: Session, since: Option<u64>) -> Response {
+    let settings = app.chat.settings();
+    upgrade
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_frame_size(settings.max_frame)
+        .max_message_size(settings.max_frame)
+        .on_upgrade(move |socket| connection::serve(app, session, since, socket))
+}
+
+fn welcome(app: &App, session: &Session, connected: &Connected) -> axum::extract::ws::Utf8Bytes {
+    let settings = app.chat.settings();
+    render::frame(&json!({
+        "type": "welcome",
+        "user": session.user,
+        "time": app.clock.now(),
+        "direct": connected.mark,
+        "idle": settings.idle_timeout,
+        "maxFrame": settings.max_frame,
+        "rate": settings.rate,
+        "burst": settings.burst,
+    }))
+}
+
+fn login(session: &Session) -> Login<'_> {
+    Login { user: &session.user, session: session.id, at: room::Millis(0), expires: session.expires }
+}

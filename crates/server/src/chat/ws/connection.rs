@@ -1,0 +1,166 @@
+//! The loop that owns one WebSocket: what waits goes out, what comes in is answered, silence ends it.
+//! One task, and nothing of its own that is large.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio::time::{Instant, Sleep, timeout};
+use tokio_tungstenite::tungstenite;
+
+use super::requests;
+use crate::app::App;
+use crate::chat::close::Close;
+use crate::chat::hub::link::{Link, Queue};
+use crate::sessions::Session;
+
+/// How long the last frame may take, and the client's answer to it.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Requests in a row that may come too fast before the connection ends.
+const MAX_REFUSED: u32 = 200;
+
+/// Serves a client until either side ends it.
+pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, mut socket: WebSocket) {
+    let login = super::login(&session);
+    let why = match app.chat.connect(&login, since, |connected| super::welcome(&app, &session, connected)) {
+        Ok(link) => {
+            drop(session);
+            // Out of the hub before the farewell, and also if this task ends in a panic.
+            let present = Present { app: &app, link };
+            talk(&app, &present.link, &mut socket).await
+        }
+        Err(refusal) => {
+            let _ = timeout(FAREWELL, socket.send(Message::Text(requests::refusal(None, refusal)))).await;
+            Some(Close::Overloaded)
+        }
+    };
+    if let Some(why) = why {
+        let frame = CloseFrame { code: why.code(), reason: why.reason().into() };
+        let farewell = async {
+            if socket.send(Message::Close(Some(frame))).await.is_ok() {
+                // Until the client has closed too: closing earlier could throw away what it has not read.
+                while let Some(Ok(_)) = socket.recv().await {}
+            }
+        };
+        let _ = timeout(FAREWELL, farewell).await;
+    }
+}
+
+struct Present<'a> {
+    app: &'a App,
+    link: Arc<Link>,
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.app.chat.disconnect(&self.link);
+    }
+}
+
+enum Step {
+    Out(Result<VecDeque<Utf8Bytes>, Close>),
+    In(Option<Result<Message, axum::Error>>),
+    Silence,
+}
+
+/// Until the end; none if the client closed or the connection broke.
+async fn talk(app: &App, link: &Link, socket: &mut WebSocket) -> Option<Close> {
+    let queue = link.queue()?;
+    let idle = Duration::from_secs(app.chat.settings().idle_timeout);
+    let mut heard = Instant::now();
+    let mut refused = 0;
+    let mut silence = std::pin::pin!(tokio::time::sleep(idle / 2));
+    loop {
+        let step = tokio::select! {
+            out = poll_fn(|context| queue.poll_take(context)) => Step::Out(out),
+            come = socket.recv() => Step::In(come),
+            () = silence.as_mut() => Step::Silence,
+        };
+        match step {
+            Step::Out(Ok(frames)) => send(socket, queue, frames.into_iter().map(Message::Text), idle).await?,
+            Step::Out(Err(why)) => return Some(why),
+            Step::In(Some(Ok(message))) => {
+                heard = Instant::now();
+                match message {
+                    Message::Text(text) => {
+                        if let Err(wait) = link.ask(app.clock.now()) {
+                            refused += 1;
+                            if refused > MAX_REFUSED {
+                                return Some(Close::TooFast);
+                            }
+                            link.frame(|| requests::too_fast(&text, wait));
+                        } else {
+                            refused = 0;
+                            requests::answer(app, link, &text).await;
+                        }
+                    }
+                    Message::Binary(_) => return Some(Close::Protocol),
+                    Message::Close(_) => {
+                        // One more look lets the answer out.
+                        let _ = timeout(FAREWELL, socket.recv()).await;
+                        return None;
+                    }
+                    Message::Ping(_) | Message::Pong(_) => {}
+                }
+            }
+            Step::In(Some(Err(error))) => return broken(error),
+            Step::In(None) => return None,
+            Step::Silence => {
+                if link.expires < app.clock.now() {
+                    return Some(Close::SessionEnded);
+                }
+                let quiet = heard.elapsed();
+                if quiet >= idle {
+                    return Some(Close::Idle);
+                }
+                if quiet >= idle / 2 {
+                    send(socket, queue, std::iter::once(Message::Ping(Bytes::new())), idle).await?;
+                }
+                again(silence.as_mut(), heard, idle);
+            }
+        }
+    }
+}
+
+/// The next look at the silence: at half of the time, and at the whole.
+fn again(silence: std::pin::Pin<&mut Sleep>, heard: Instant, idle: Duration) {
+    let half = heard + idle / 2;
+    silence.reset(if half > Instant::now() { half } else { heard + idle });
+}
+
+/// Sends all, but does not wait longer than the connection lasts.
+async fn send(
+    socket: &mut WebSocket,
+    queue: &Queue,
+    messages: impl Iterator<Item = Message>,
+    idle: Duration,
+) -> Option<()> {
+    let all = async {
+        for message in messages {
+            socket.feed(message).await?;
+        }
+        socket.flush().await
+    };
+    tokio::select! {
+        biased;
+        // What cannot be sent for so long has nobody at the other end; then there is nobody to tell, either.
+        sent = timeout(idle, all) => sent.ok()?.ok(),
+        // The loop finds the reason at the queue's front, or after what was let go.
+        _ = poll_fn(|context| queue.poll_end(context)) => Some(()),
+    }
+}
+
+/// What a client did that ended its connection; none if the network did.
+fn broken(error: axum::Error) -> Option<Close> {
+    let error = error.into_inner();
+    match error.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Capacity(_) => Some(Close::TooLarge),
+        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_) => Some(Close::Protocol),
+        _ => None,
+    }
+}

@@ -1,0 +1,265 @@
+//! The frames that WebSocket clients send, and the answers to them (docs/chat.md). Every answer waits in the
+//! connection's queue like everything else, so that a client sees all in one order.
+
+use axum::extract::ws::Utf8Bytes;
+use room::chat::{Body, Epoch, Joined, Nick, Refusal, Since};
+use room::{RoomId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::chat::hub::link::Link;
+use crate::chat::render;
+use crate::chat::repair::with_group;
+use crate::chat::say::{self, Unfit};
+
+/// Most messages of an answer to `history`.
+const MAX_HISTORY: usize = 100;
+
+/// Any request: each kind uses some of the fields.
+#[derive(Deserialize)]
+struct Request<'a> {
+    r#type: Kind,
+    id: Option<u64>,
+    room: Option<String>,
+    since: Option<Position>,
+    text: Option<String>,
+    custom: Option<Custom>,
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+    random: Option<u64>,
+    to: Option<String>,
+    user: Option<String>,
+    before: Option<u64>,
+    count: Option<usize>,
+    nick: Option<String>,
+    seconds: Option<u64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Join,
+    Quit,
+    Send,
+    Direct,
+    History,
+    Nick,
+    Mute,
+    Ban,
+    Kick,
+    Ping,
+}
+
+#[derive(Deserialize)]
+struct Position {
+    epoch: u64,
+    seq: u64,
+}
+
+#[derive(Deserialize)]
+struct Custom {
+    data: String,
+    #[serde(default)]
+    desc: String,
+    #[serde(default)]
+    ext: String,
+}
+
+/// What is said against a request.
+struct Problem {
+    code: &'static str,
+    message: String,
+    more: Option<(&'static str, Value)>,
+}
+
+fn problem(code: &'static str, message: impl Into<String>) -> Problem {
+    Problem { code, message: message.into(), more: None }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let until = |code, message: &str, until| Self {
+            more: Some(("until", json!(render::until_text(until)))),
+            ..problem(code, message)
+        };
+        match refusal {
+            Refusal::NoGroup => problem("no_room", "there is no such room"),
+            Refusal::NotMember => problem("not_member", "not in this room"),
+            Refusal::Muted { until: end } => until("muted", "may not send in this room now", end),
+            Refusal::Banned { until: end } => until("banned", "may not be in this room now", end),
+            Refusal::Empty { field } => problem("empty", format!("{field} must not be empty")),
+            Refusal::TooLong { field, max } => problem("too_long", format!("{field} may have {max} bytes")),
+            Refusal::TooManyGroups { max } => problem("too_many_rooms", format!("{max} rooms a connection")),
+            Refusal::TooManyConnections { max } => problem("too_many_connections", format!("{max} connections a user")),
+            Refusal::GroupFull { max } => problem("room_full", format!("{max} connections a room")),
+            Refusal::TooManySanctions { max } => problem("too_many_sanctions", format!("{max} users a room")),
+            Refusal::MailboxFull => problem("mailbox_full", "the receiver is away, and as much waits as may"),
+            Refusal::Overloaded => problem("overloaded", "the server has too much to keep"),
+            Refusal::NoConnection => problem("no_connection", "the connection has ended"),
+        }
+    }
+}
+
+impl From<Unfit> for Problem {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Malformed => problem("bad_body", "body is a list of {MsgType, MsgContent}"),
+            Unfit::Refused(refusal) => refusal.into(),
+        }
+    }
+}
+
+fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
+    let mut frame = json!({"type": "error", "code": problem.code, "message": problem.message});
+    if let Some(id) = id {
+        frame["id"] = id.into();
+    }
+    if let Some((name, value)) = problem.more {
+        frame[name] = value;
+    }
+    render::frame(&frame)
+}
+
+/// A refusal as error frame.
+pub fn refusal(id: Option<u64>, refusal: Refusal) -> Utf8Bytes {
+    error(id, refusal.into())
+}
+
+/// The error frame for a request that came too soon; it may come again after `wait` milliseconds.
+pub fn too_fast(text: &str, wait: u64) -> Utf8Bytes {
+    #[derive(Deserialize)]
+    struct Id {
+        id: Option<u64>,
+    }
+    let id = serde_json::from_str(text).ok().and_then(|Id { id }| id);
+    error(id, Problem { more: Some(("retryAfter", wait.into())), ..problem("too_fast", "too many requests") })
+}
+
+/// Does what a frame asks for, and queues the answer.
+pub async fn answer(app: &App, link: &Link, text: &str) {
+    let request: Request<'_> = match serde_json::from_str(text) {
+        Ok(request) => request,
+        Err(why) => {
+            #[derive(Deserialize)]
+            struct Id {
+                id: Option<u64>,
+            }
+            let id = serde_json::from_str(text).ok().and_then(|Id { id }| id);
+            return link.frame(|| error(id, problem("bad_frame", why.to_string())));
+        }
+    };
+    let id = request.id;
+    match run(app, link, request).await {
+        Ok(None) => {}
+        Ok(Some(more)) => link.frame(|| acknowledge(id, more)),
+        Err(problem) => link.frame(|| error(id, problem)),
+    }
+}
+
+fn acknowledge(id: Option<u64>, mut more: Value) -> Utf8Bytes {
+    more["type"] = "ack".into();
+    if let Some(id) = id {
+        more["id"] = id.into();
+    }
+    render::frame(&more)
+}
+
+/// The fields of the acknowledgement; none if it is queued already.
+async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
+    let (chat, me) = (&app.chat, &link.user);
+    Ok(Some(match request.r#type {
+        Kind::Join => {
+            let room = request.room()?;
+            let since = request.since.as_ref().map(|at| Since { epoch: Epoch(at.epoch), seq: at.seq });
+            let id = request.id;
+            let ack = |joined: &Joined| acknowledge(id, joined_fields(&room, joined));
+            with_group(app, &room, || chat.join(link, &room, since, 0, ack)).await?;
+            return Ok(None);
+        }
+        Kind::Quit => {
+            chat.quit(link, &request.room()?)?;
+            json!({})
+        }
+        Kind::Send => {
+            let said = chat.said(me, request.random, request.said()?);
+            let sent = chat.send(&request.room()?, said)?;
+            json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
+        }
+        Kind::Direct => {
+            let to = named("to", request.to.as_deref())?;
+            let said = chat.said(me, request.random, request.said()?);
+            let posted = chat.send_direct(&to, None, said)?;
+            let message = &posted.message;
+            json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
+        }
+        Kind::History => {
+            let room = request.room()?;
+            let count = request.count.unwrap_or(20).min(MAX_HISTORY);
+            let messages = chat.history(me, &room, request.before.unwrap_or(u64::MAX), count)?;
+            json!({"room": room, "messages": messages.iter().map(|m| render::historic(m)).map(json_value).collect::<Vec<_>>()})
+        }
+        Kind::Nick => {
+            let nick = request.nick.as_deref().filter(|nick| !nick.is_empty());
+            chat.set_nick(me, nick.map(Nick::parse).transpose()?)?;
+            json!({})
+        }
+        Kind::Mute | Kind::Ban | Kind::Kick => {
+            let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
+            may_command(app, me, &room).await?;
+            let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
+            match request.r#type {
+                Kind::Mute => chat.mute(&room, &user, ms)?,
+                Kind::Ban => chat.ban(&room, &user, ms)?,
+                _ => chat.kick(&room, &user)?,
+            }
+            json!({})
+        }
+        Kind::Ping => json!({"time": app.clock.now()}),
+    }))
+}
+
+fn json_value(value: impl serde::Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn joined_fields(room: &RoomId, joined: &Joined) -> Value {
+    let missed = &joined.catch_up;
+    json!({
+        "room": room, "epoch": joined.epoch, "last": joined.last, "users": joined.users,
+        "missed": missed.messages.len(), "gap": missed.gap, "anew": missed.anew, "first": missed.first,
+    })
+}
+
+fn named(field: &'static str, text: Option<&str>) -> Result<UserId, Problem> {
+    UserId::parse(text.unwrap_or_default()).map_err(|why| problem("bad_frame", format!("{field}: {why:?}")))
+}
+
+/// The room's creator may; where no room stands behind the group yet, who made the group.
+async fn may_command(app: &App, me: &UserId, room: &RoomId) -> Result<(), Problem> {
+    let creator = match app.rooms.creator(room).await {
+        Ok(creator) => creator,
+        Err(_) => app.chat.owner(room)?,
+    };
+    if creator.as_ref() == Some(me) {
+        return Ok(());
+    }
+    Err(problem("not_creator", "only the room's creator may"))
+}
+
+impl Request<'_> {
+    fn room(&self) -> Result<RoomId, Problem> {
+        let room = self.room.as_deref().unwrap_or_default();
+        RoomId::parse(room).map_err(|why| problem("bad_frame", format!("room: {why:?}")))
+    }
+
+    fn said(&self) -> Result<Body, Problem> {
+        Ok(match (&self.text, &self.custom, self.body) {
+            (Some(text), None, None) => say::text(text)?,
+            (None, Some(custom), None) => say::custom(&custom.data, &custom.desc, &custom.ext)?,
+            (None, None, Some(list)) => say::list(list)?,
+            _ => return Err(problem("bad_frame", "one of text, custom and body is needed")),
+        })
+    }
+}

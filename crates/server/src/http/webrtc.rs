@@ -1,0 +1,239 @@
+//! WHIP and WHEP (RFC 9725 and its draft for players), and the JSON calls that players and load tools of
+//! another media server make. SDP goes through; what it says is the media server's affair.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use media::request::{Query, What};
+use media::rtc::{Answer, Refused, Server};
+use media::{Ended, Protocol, StreamName};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::app::App;
+
+/// `[webrtc]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether browsers can push and play by WebRTC.
+    pub enabled: bool,
+    /// The one UDP port of all sessions.
+    pub listen: SocketAddr,
+    /// ICE over TCP, for networks that let no UDP through: an address, or empty for none.
+    pub listen_tcp: String,
+    /// Addresses that browsers find this server at; empty: the one of the default route.
+    pub public: Vec<IpAddr>,
+    /// STUN and TURN servers that browsers are told of, as URLs.
+    pub ice_servers: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
+            listen_tcp: String::new(),
+            public: Vec::new(),
+            ice_servers: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        if !self.listen_tcp.is_empty() && self.listen_tcp.parse::<SocketAddr>().is_err() {
+            found.push(format!("webrtc.listen_tcp = \"{}\" must be address:port, or empty", self.listen_tcp));
+        }
+        for url in self.ice_servers.iter().filter(|u| !["stun:", "turn:", "turns:"].iter().any(|s| u.starts_with(s))) {
+            found.push(format!("webrtc.ice_servers: \"{url}\" must begin with stun:, turn: or turns:"));
+        }
+    }
+
+    /// What the media server is started with.
+    #[must_use]
+    pub fn config(&self) -> media::rtc::Config {
+        let mut config = media::rtc::Config::default();
+        config.udp = self.listen;
+        config.tcp = self.listen_tcp.parse().ok();
+        config.public.clone_from(&self.public);
+        if config.public.is_empty() && !self.listen.ip().is_unspecified() {
+            config.public.push(self.listen.ip());
+        }
+        config
+    }
+}
+
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+const SDP: HeaderValue = HeaderValue::from_static("application/sdp");
+const FRAGMENT: HeaderValue = HeaderValue::from_static("application/trickle-ice-sdpfrag");
+
+type Peer = ConnectInfo<SocketAddr>;
+
+/// `POST /whip/{stream}`: an offer to push.
+pub async fn whip(app: State<Arc<App>>, peer: Peer, stream: Path<String>, query: RawQuery, body: Bytes) -> Response {
+    offer(&app, peer, &stream, query, &body, Protocol::Whip).await
+}
+
+/// `POST /whep/{stream}`: an offer to play.
+pub async fn whep(app: State<Arc<App>>, peer: Peer, stream: Path<String>, query: RawQuery, body: Bytes) -> Response {
+    offer(&app, peer, &stream, query, &body, Protocol::Whep).await
+}
+
+async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8], protocol: Protocol) -> Response {
+    let mut response = match negotiate(app, peer.0, stream, query.0, body, protocol).await {
+        Err(refused) => refusal(&refused),
+        Ok(answer) => {
+            let mut response = (StatusCode::CREATED, answer.sdp).into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, SDP);
+            headers.insert(ACCEPT_PATCH, FRAGMENT);
+            set(headers, header::LOCATION, &format!("/rtc/session/{}", answer.session));
+            set(headers, header::ETAG, &format!("\"{}\"", answer.etag));
+            for url in &app.settings.webrtc.ice_servers {
+                if let Ok(link) = HeaderValue::from_str(&format!("<{url}>; rel=\"ice-server\"")) {
+                    headers.append(header::LINK, link);
+                }
+            }
+            response
+        }
+    };
+    expose(app, response.headers_mut());
+    response
+}
+
+async fn negotiate(
+    app: &App,
+    peer: SocketAddr,
+    stream: &str,
+    query: Option<String>,
+    body: &[u8],
+    protocol: Protocol,
+) -> Result<Answer, Refused> {
+    let server = server(app)?;
+    let stream = StreamName::new(stream).map_err(|_| Refused::Ended(Ended::NotFound))?;
+    let sdp = std::str::from_utf8(body).map_err(|_| Refused::Bad("not UTF-8".into()))?;
+    let what = What { stream, app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
+    match protocol {
+        Protocol::Whip => server.publish(sdp, what).await,
+        _ => server.play(sdp, what).await,
+    }
+}
+
+fn server(app: &App) -> Result<&Server, Refused> {
+    app.webrtc.get().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
+}
+
+/// `PATCH /rtc/session/{id}`: more ICE candidates.
+pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
+    let etag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|v| v.trim_matches('"'));
+    let done = match server(&app) {
+        Ok(server) => server.patch(&id, &body, etag).await,
+        Err(refused) => Err(refused),
+    };
+    let mut response = match done {
+        Ok(None) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Some(fragment)) => ([(header::CONTENT_TYPE, FRAGMENT)], fragment).into_response(),
+        Err(refused) => refusal(&refused),
+    };
+    expose(&app, response.headers_mut());
+    response
+}
+
+/// `DELETE /rtc/session/{id}`: the end of a session; nobody can guess its id.
+pub async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    let done = match server(&app) {
+        Ok(server) => server.delete(&id).await,
+        Err(refused) => Err(refused),
+    };
+    let mut response = match done {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(refused) => refusal(&refused),
+    };
+    expose(&app, response.headers_mut());
+    response
+}
+
+/// The answer to a browser's preflight.
+pub async fn preflight(State(app): State<Arc<App>>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    app.cors.apply(response.headers_mut(), true);
+    response
+}
+
+/// What `POST /rtc/v1/publish/` and `/rtc/v1/play/` take.
+#[derive(Deserialize)]
+pub struct JsonOffer {
+    streamurl: String,
+    sdp: String,
+}
+
+/// `POST /rtc/v1/publish/`.
+pub async fn json_publish(
+    app: State<Arc<App>>,
+    peer: Peer,
+    offer: Result<Json<JsonOffer>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    json_offer(&app, peer, offer.ok(), Protocol::Whip).await
+}
+
+/// `POST /rtc/v1/play/`.
+pub async fn json_play(
+    app: State<Arc<App>>,
+    peer: Peer,
+    offer: Result<Json<JsonOffer>, axum::extract::rejection::JsonRejection>,
+) -> Response {
+    json_offer(&app, peer, offer.ok(), Protocol::Whep).await
+}
+
+async fn json_offer(app: &App, peer: Peer, offer: Option<Json<JsonOffer>>, protocol: Protocol) -> Response {
+    let answer = match &offer {
+        None => Err(Refused::Bad("needs streamurl and sdp".into())),
+        Some(Json(JsonOffer { streamurl, sdp })) => {
+            let (path, query) = streamurl.split_once('?').unwrap_or((streamurl, ""));
+            let stream = path.rsplit('/').next().unwrap_or_default();
+            negotiate(app, peer.0, stream, Some(query.to_owned()), sdp.as_bytes(), protocol).await
+        }
+    };
+    let body = match answer {
+        Ok(answer) => json!({ "code": 0, "sdp": answer.sdp, "sessionid": answer.session, "server": "roomservice" }),
+        Err(refused) => json!({ "code": status(&refused).as_u16(), "message": refused.to_string() }),
+    };
+    let mut response = Json(body).into_response();
+    expose(app, response.headers_mut());
+    response
+}
+
+fn status(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::Bad(_) => StatusCode::BAD_REQUEST,
+        Refused::Unsupported(_) => StatusCode::NOT_ACCEPTABLE,
+        Refused::Ended(Ended::NotFound) | Refused::NoSession => StatusCode::NOT_FOUND,
+        Refused::Ended(Ended::Busy) => StatusCode::CONFLICT,
+        Refused::Ended(Ended::Refused(_)) => StatusCode::FORBIDDEN,
+        Refused::Stale => StatusCode::PRECONDITION_FAILED,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn refusal(refused: &Refused) -> Response {
+    (status(refused), refused.to_string()).into_response()
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// A page from elsewhere must be able to read where its session is.
+fn expose(app: &App, headers: &mut HeaderMap) {
+    app.cors.apply(headers, false);
+    headers
+        .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, ETag, Link, Accept-Patch"));
+}

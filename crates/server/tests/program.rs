@@ -1,0 +1,154 @@
+//! The program itself: its commands, and that what they print works on the running server.
+
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use kit::{Server, directory, probe, push, roomservice, until};
+use serde_json::json;
+
+/// What a command prints; it must succeed.
+fn run(dir: &Path, arguments: &[&str]) -> String {
+    let output = roomservice(dir).args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// What a command complains of; it must fail.
+fn fail(dir: &Path, arguments: &[&str]) -> String {
+    let output = roomservice(dir).args(arguments).output().unwrap();
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert!(output.stdout.is_empty(), "complaints go to stderr");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn printed_signatures_log_in_and_printed_urls_are_pushed_to() {
+    let server = Server::start(directory());
+    let sig = run(&server.dir, &["usersig", "--user", "alice"]);
+    let alice = server.login_with("live_room", "alice", sig.trim());
+    let port = server.rtmp.port().to_string();
+    let args = ["push-url", "--user", "alice", "--room", "r", "--host", "127.0.0.1"];
+    let mut command = roomservice(&server.dir);
+    let output = command.args(args).env("ROOMSERVICE_RTMP__LISTEN", format!("127.0.0.1:{port}")).output().unwrap();
+    let url = String::from_utf8(output.stdout).unwrap();
+    let _pushing = push(url.trim());
+    assert_eq!(alice.enter("r", url.trim())["code"], 0);
+    let room = alice.ok("get_pushers", json!({ "roomID": "r" }));
+    let play = room["pushers"][0]["accelerateURL"].as_str().unwrap();
+    until("the stream plays", || probe(play) == ["aac", "h264"]);
+}
+
+#[test]
+fn every_command_says_what_it_does() {
+    let dir = directory();
+    let help = run(&dir, &["--help"]);
+    for command in ["serve", "check-config", "default-config", "keygen", "usersig", "push-url"] {
+        assert!(help.contains(command), "{help}");
+        assert!(run(&dir, &[command, "--help"]).contains("Usage: roomservice"), "{command}");
+    }
+    assert!(run(&dir, &["--version"]).starts_with("roomservice "));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn printed_settings_and_keys_make_a_configuration() {
+    let dir = directory();
+    let file = dir.join("roomservice.toml");
+    std::fs::write(&file, run(&dir, &["default-config"])).unwrap();
+    let file = file.to_str().unwrap();
+    assert!(run(&dir, &["check-config", "--config", file]).contains("The settings fit."));
+
+    let keys = run(&dir, &["keygen"]);
+    assert_ne!(keys, run(&dir, &["keygen"]), "keys are fresh each time");
+    let production = format!("mode = \"production\"\nim.sdkAppID = 1400000001\n{keys}");
+    std::fs::write(file, &production).unwrap();
+    let printed = run(&dir, &["check-config", "--config", file]);
+    assert!(printed.contains("The settings fit."), "{printed}");
+    for secret in keys.lines().filter_map(|line| line.split('"').nth(1)).filter(|s| s.len() >= 16) {
+        assert!(!printed.contains(secret), "a secret is printed: {printed}");
+    }
+    assert!(!run(&dir, &["usersig", "--config", file, "--user", "alice"]).trim().is_empty());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let dir = directory();
+    let file = dir.join("wrong.toml");
+    let of = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        fail(&dir, &["check-config", "--config", file.to_str().unwrap()])
+    };
+    assert!(of("[rooms]\nmaxMember = 3\n").contains("maxMember"));
+    assert!(of("[rooms]\n\nmaxMembers = \"three\"\n").contains("line 3"));
+    assert!(of("[rooms]\nheartBeatTimeout = 0\n").contains("rooms.heartBeatTimeout"));
+    assert!(of("mode = \"production\"\n").contains("live.pushSecretKey"));
+    assert!(of("[http]\nlisten = \"0.0.0.0:5757\"\n").contains("development mode serves this machine only"));
+    assert!(fail(&dir, &["check-config", "--config", "nowhere.toml"]).contains("nowhere.toml"));
+    assert!(fail(&dir, &["usersig", "--user", "a b"]).contains("--user"));
+    assert!(fail(&dir, &["usersig"]).contains("--user"));
+    let output = roomservice(&dir).env("ROOMSERVICE_HTTP__LISTENN", "x").arg("check-config").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ROOMSERVICE_HTTP__LISTENN"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_taken_port_is_named_and_an_end_is_orderly() {
+    let server = Server::start(directory());
+    let taken = roomservice(&server.dir)
+        .env("ROOMSERVICE_HTTP__LISTEN", server.http.to_string())
+        .env("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:0")
+        .output()
+        .unwrap();
+    assert!(!taken.status.success());
+    let complaint = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(complaint.contains("http.listen") && complaint.contains(&server.http.to_string()), "{complaint}");
+    // The one that runs does not mind, and ends when asked to, with its lines on disk.
+    let (status, page) = server.request("GET", "/weapp/utils/logfilelist", "");
+    assert_eq!(status, 200);
+    assert!(String::from_utf8(page).unwrap().contains("getlogfile?file=response/response-"));
+    let begun = Instant::now();
+    let kill = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
+    assert!(kill.success());
+    until("the server ends", || TcpStream::connect(server.http).is_err());
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn half_requests_end_and_keep_nobody_waiting() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_HTTP__READ_TIMEOUT", "4")]);
+    let half = |text: &str| {
+        let mut socket = TcpStream::connect(server.http).unwrap();
+        socket.write_all(text.as_bytes()).unwrap();
+        socket.set_read_timeout(Some(kit::PATIENCE)).unwrap();
+        socket
+    };
+    let begun = Instant::now();
+    let head = "POST /weapp/multi_room/login HTTP/1.1\r\nHost: x\r\n";
+    let body = format!("{head}Content-Length: 100\r\n\r\n{{\"userID\":");
+    let sockets: Vec<_> = (0..300).map(|n| half(["", head, &body][n % 3])).collect();
+    // Garbage is answered or dropped at once.
+    for text in ["\0\x01\x02\r\n\r\n", "GET\r\n\r\n", &format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(200_000))] {
+        let mut socket = TcpStream::connect(server.http).unwrap();
+        let _ = socket.write_all(text.as_bytes());
+        socket.set_read_timeout(Some(kit::PATIENCE)).unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+    }
+    server.login("multi_room", "alice").ok("get_room_list", json!({ "cnt": 20, "index": 0 }));
+    assert!(begun.elapsed() < Duration::from_secs(4), "others waited for {:?}", begun.elapsed());
+    for mut socket in sockets {
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer);
+        assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(12), "half requests were kept for {:?}", begun.elapsed());
+}

@@ -1,0 +1,255 @@
+//! The shape of the repository: what CONTRIBUTING.md promises about files, names and documents, held
+//! by looking at the files. Runs no part of the server.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longest source file, in lines that are not tests.
+const MAX_LINES: usize = 400;
+/// Most lines of the paragraph that a source file opens with.
+const MAX_OPENING: usize = 5;
+/// Names that say nothing about what is inside. `http/utils.rs` answers the protocol's own `utils` calls.
+const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// Every text file of the repository: its path from the root, and what it holds.
+fn files() -> Vec<(String, String)> {
+    fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(dir).expect("a directory can be listed").flatten() {
+            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap_or_default());
+            let generated =
+                name == "node_modules" || dir == root && ["target", "data", "logs"].contains(&name.as_str());
+            let hidden = name.starts_with('.') && name != ".ci" && name != ".gitignore";
+            if generated || hidden {
+                continue;
+            }
+            if path.is_dir() {
+                walk(root, &path, found);
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                let path = path.strip_prefix(root).expect("walked from the root");
+                found.push((path.to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    let (root, mut found) = (root(), Vec::new());
+    walk(&root, &root, &mut found);
+    assert!(found.len() > 100, "only {} files were found: the walk is broken", found.len());
+    found
+}
+
+fn sources() -> Vec<(String, String)> {
+    files().into_iter().filter(|(path, _)| path.ends_with(".rs")).collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Files that hold nothing but tests: by place, by name, or because their module is declared for tests only.
+fn test_files(sources: &[(String, String)]) -> BTreeSet<String> {
+    let mut tests = BTreeSet::new();
+    for (path, text) in sources {
+        if path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests") {
+            tests.insert(path.clone());
+        }
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if line != "#[cfg(test)]" {
+                continue;
+            }
+            let Some(module) = lines.next().and_then(|l| l.strip_prefix("mod ")?.strip_suffix(';')) else { continue };
+            let parent = Path::new(path);
+            let dir = match parent.file_stem().and_then(|s| s.to_str()) {
+                Some("lib" | "main" | "mod") | None => parent.parent().unwrap_or(Path::new("")).to_path_buf(),
+                Some(_) => parent.with_extension(""),
+            };
+            tests.insert(dir.join(format!("{module}.rs")).to_string_lossy().into_owned());
+        }
+    }
+    tests
+}
+
+/// A source without its test module, which stands at the end.
+fn without_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod tests {").map_or(text, |at| &text[..at])
+}
+
+/// Says all of it at once: whoever has to mend things wants the whole list.
+fn none(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn source_files_are_short() {
+    let sources = sources();
+    let tests = test_files(&sources);
+    let long = sources.iter().filter(|(path, _)| !tests.contains(path)).filter_map(|(path, text)| {
+        let lines = without_tests(text).lines().count();
+        (lines > MAX_LINES).then(|| format!("{path}: {lines} lines without tests, {MAX_LINES} are allowed"))
+    });
+    none("files that are too long", &long.collect::<Vec<_>>());
+}
+
+#[test]
+fn source_files_open_with_what_they_own() {
+    let sources = sources();
+    let wrong = sources.iter().filter_map(|(path, text)| {
+        let opening = text.lines().take_while(|l| l.starts_with("//! ")).count();
+        (!(1..=MAX_OPENING).contains(&opening))
+            .then(|| format!("{path}: opens with a `//!` paragraph of {opening} lines, 1 to {MAX_OPENING} are wanted"))
+    });
+    none("files without an opening", &wrong.collect::<Vec<_>>());
+}
+
+#[test]
+fn names_say_something() {
+    let empty = files().into_iter().map(|(path, _)| path).filter(|path| {
+        let stem = |part: &str| part.split('.').next().unwrap_or_default().to_owned();
+        path.split('/').any(|part| EMPTY_NAMES.contains(&stem(part).as_str()))
+            && path != "crates/server/src/http/utils.rs"
+    });
+    none("names that say nothing", &empty.collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_left_to_do_or_to_chance() {
+    let sources = sources();
+    let tests = test_files(&sources);
+    let calls = ["todo!(", "unimplemented!(", ".unwrap()", "dbg!("];
+    let mut found = Vec::new();
+    // Examples measure, and may stop at what is unexpected.
+    let code = sources.iter().filter(|(path, _)| !tests.contains(path) && !path.contains("/examples/"));
+    for (path, text) in code {
+        for (number, line) in without_tests(text).lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if let Some(call) = calls.iter().find(|call| code.contains(**call)) {
+                found.push(format!("{path}:{}: {call}", number + 1));
+            }
+        }
+    }
+    none("calls that must not be in code", &found);
+}
+
+#[test]
+fn no_file_knows_whose_machine_it_was_written_on() {
+    // Put together here, so that this file does not name them.
+    let places = ["work", "home", "root", "Users"].map(|dir| format!("/{dir}/"));
+    let mut found = Vec::new();
+    for (path, text) in files() {
+        for (number, line) in text.lines().enumerate() {
+            for place in &places {
+                let begins = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || ".-_/}~$".contains(c));
+                if line.match_indices(place.as_str()).any(|(at, _)| begins(at)) {
+                    found.push(format!("{path}:{}: {place}", number + 1));
+                }
+            }
+        }
+    }
+    none("paths of somebody's machine", &found);
+}
+
+/// What stands between backticks and is a path: it has a slash or a file's ending, and nothing that a path has not.
+fn paths_in(text: &str) -> Vec<String> {
+    let endings = [".rs", ".md", ".toml", ".sh", ".js", ".html", ".conf", ".json"];
+    let mut prose = String::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.push_str(line);
+            prose.push('\n');
+        }
+    }
+    let spans = prose.split('`').skip(1).step_by(2);
+    let is_path = |s: &&str| {
+        let plain = s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)) && !s.starts_with('/');
+        plain && (endings.iter().any(|e| s.ends_with(e)) || s.contains('/') && !s.contains("//"))
+    };
+    spans.filter(is_path).map(str::to_owned).collect()
+}
+
+#[test]
+fn named_paths_exist() {
+    let mut missing = Vec::new();
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/README.md"] {
+        let named = paths_in(&read(document));
+        assert!(!named.is_empty(), "{document} names no path: the search is broken");
+        missing.extend(named.into_iter().filter(|p| !root().join(p).exists()).map(|p| format!("{document}: {p}")));
+    }
+    none("paths that do not exist", &missing);
+}
+
+#[test]
+fn named_tests_exist() {
+    let sources = sources();
+    let document = read("docs/protocol.md");
+    let named: Vec<&str> = document.split("`").filter(|s| s.contains("::")).collect();
+    assert!(!named.is_empty(), "docs/protocol.md names no test: the search is broken");
+    let missing = named.into_iter().filter_map(|name| {
+        let (file, test) = name.rsplit_once("::")?;
+        let text = sources.iter().find(|(path, _)| path == file).map(|(_, text)| text.as_str()).unwrap_or_default();
+        (!text.contains(&format!("fn {test}("))).then(|| name.to_owned())
+    });
+    none("tests that docs/protocol.md names and that do not exist", &missing.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_call_and_code_is_documented() {
+    let document = read("docs/protocol.md");
+    let table = read("crates/server/src/http/call.rs");
+    let arms = table.lines().filter(|l| l.contains("=> Name::"));
+    let calls: Vec<&str> = arms.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
+    assert!(calls.len() > 20, "the table of calls was not found");
+    let mut missing: Vec<String> =
+        calls.iter().filter(|call| !document.contains(&format!("`{call}`"))).map(ToString::to_string).collect();
+
+    let replies = read("crates/server/src/http/reply.rs");
+    let code = |line: &str| Some(line.split_once(": i32 = ")?.1.trim_end_matches(';').to_owned());
+    let codes: Vec<String> = replies.lines().filter(|l| l.contains("const ")).filter_map(code).collect();
+    assert!(codes.len() > 5, "the codes were not found");
+    missing.extend(codes.into_iter().filter(|code| !document.contains(&format!("| {code} |"))));
+    none("calls and codes that docs/protocol.md does not have", &missing);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for (path, text) in files().into_iter().filter(|(path, _)| path.ends_with(".md")) {
+        let dir = root().join(&path).parent().expect("a file is in a directory").to_path_buf();
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split([')', '#']).next().unwrap_or_default();
+            if !target.is_empty() && !target.contains("://") && !target.contains(' ') && !dir.join(target).exists() {
+                broken.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    none("links that lead nowhere", &broken);
+}
+
+fn headings(text: &str) -> Vec<usize> {
+    let mut fenced = false;
+    let level = |line: &str| {
+        fenced ^= line.starts_with("```");
+        (!fenced && line.starts_with('#')).then(|| line.bytes().take_while(|b| *b == b'#').count())
+    };
+    text.lines().filter_map(level).collect()
+}
+
+fn blocks(text: &str) -> Vec<&str> {
+    text.split("\n```").skip(1).step_by(2).collect()
+}
+
+#[test]
+fn both_readmes_say_the_same() {
+    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    assert_eq!(headings(&english), headings(&chinese), "the headings differ");
+    assert!(blocks(&english).len() > 3, "too few blocks: the search is broken");
+    assert_eq!(blocks(&english), blocks(&chinese), "the commands differ");
+    let rows = |text: &str| text.lines().filter(|l| l.starts_with('|')).count();
+    assert_eq!(rows(&english), rows(&chinese), "the tables differ");
+}
