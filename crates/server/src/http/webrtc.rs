@@ -129,7 +129,7 @@ fn server(app: &App) -> Result<&Server, Refused> {
     app.webrtc.get().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
 }
 
-/// `PATCH /rtc/session/{id}`: more ICE candidates.
+/// `PATCH /rtc/session/{id}`: more ICE candidates, or an ICE restart.
 pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let etag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|v| v.trim_matches('"'));
     let done = match server(&app) {
@@ -138,7 +138,11 @@ pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers:
     };
     let mut response = match done {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(fragment)) => ([(header::CONTENT_TYPE, FRAGMENT)], fragment).into_response(),
+        Ok(Some(restarted)) => {
+            let etag = format!("\"{}\"", restarted.etag);
+            let headers = [(header::CONTENT_TYPE, FRAGMENT.to_owned()), (header::ETAG, etag)];
+            (headers, restarted.fragment).into_response()
+        }
         Err(refused) => refusal(&refused),
     };
     expose(&app, response.headers_mut());
