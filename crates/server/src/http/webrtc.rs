@@ -139,9 +139,11 @@ pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers:
     let mut response = match done {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
         Ok(Some(restarted)) => {
-            let etag = format!("\"{}\"", restarted.etag);
-            let headers = [(header::CONTENT_TYPE, FRAGMENT.to_owned()), (header::ETAG, etag)];
-            (headers, restarted.fragment).into_response()
+            let mut response = ([(header::CONTENT_TYPE, FRAGMENT)], restarted.fragment).into_response();
+            if let Ok(etag) = format!("\"{}\"", restarted.etag).parse() {
+                response.headers_mut().insert(header::ETAG, etag);
+            }
+            response
         }
         Err(refused) => refusal(&refused),
     };
