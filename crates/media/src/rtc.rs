@@ -5,6 +5,7 @@ mod clock;
 mod feed;
 mod h264;
 mod net;
+mod numbers;
 mod offer;
 mod outbox;
 mod packet;
@@ -67,6 +68,15 @@ pub struct Answer {
     pub etag: String,
 }
 
+/// A restarted ICE session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restarted {
+    /// The fragment to answer with (`application/trickle-ice-sdpfrag`).
+    pub fragment: String,
+    /// The new `ETag`, without quotes.
+    pub etag: String,
+}
+
 /// Why an offer, or a change to a session, was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -112,8 +122,6 @@ pub struct Counters {
     pub unsent: AtomicU64,
     /// Sessions that never saw an ICE check: most likely a wrong public address or a closed port.
     pub unreached: AtomicU64,
-    /// Key frame requests of viewers.
-    pub key_requests: AtomicU64,
 }
 
 impl Counters {

@@ -141,7 +141,9 @@ pub(super) async fn read(socket: Arc<Socket>, table: Arc<Table>, precise: bool, 
         for (meta, slice) in metas.iter().zip(&slices).take(got) {
             let local = meta.dst_ip.filter(|_| precise);
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
-                table.route(Protocol::Udp, meta.addr, local, datagram);
+                // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
+                let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                table.route(Protocol::Udp, source, local.map(|ip| ip.to_canonical()), datagram);
             }
         }
         // One busy socket must not keep the thread from its other tasks.

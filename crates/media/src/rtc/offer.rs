@@ -47,6 +47,13 @@ impl Identity {
         let cert = crypto.dtls_provider.generate_certificate();
         Identity { crypto, cert, udp, tcp }
     }
+
+    /// The addresses as ICE candidates; those that cannot be any (unspecified, multicast) are left out.
+    pub fn candidates(&self) -> Vec<Candidate> {
+        let udp = self.udp.iter().map(|a| Candidate::host(*a, Protocol::Udp));
+        let tcp = self.tcp.iter().map(|a| Candidate::builder().tcp().host(*a).tcptype(TcpType::Passive).build());
+        udp.chain(tcp).filter_map(Result::ok).collect()
+    }
 }
 
 /// One agreed track.
@@ -68,6 +75,8 @@ pub(super) struct Accepted {
     pub creds: IceCreds,
     /// The peer's ICE user name fragment.
     pub remote_ufrag: String,
+    /// The offer as it was accepted.
+    pub offer: Box<str>,
     /// The H.264 track, if agreed on.
     pub video: Option<Track>,
     /// All H.264 payload types of it, with their profile, in the peer's order.
@@ -86,15 +95,11 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
     }
     let remote_ufrag =
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
-    let offer = SdpOffer::from_sdp_string(&one_layer(offer)).map_err(|e| Refused::Bad(e.to_string()))?;
+    let text = one_layer(offer);
+    let offer = SdpOffer::from_sdp_string(&text).map_err(|e| Refused::Bad(e.to_string()))?;
     let mut rtc = Box::new(config(way, identity).build(now));
-    for addr in &identity.udp {
-        let candidate = Candidate::host(*addr, Protocol::Udp).map_err(|e| Refused::Bad(e.to_string()))?;
+    for candidate in identity.candidates() {
         rtc.add_local_candidate(candidate);
-    }
-    for addr in &identity.tcp {
-        let made = Candidate::builder().tcp().host(*addr).tcptype(TcpType::Passive).build();
-        rtc.add_local_candidate(made.map_err(|e| Refused::Bad(e.to_string()))?);
     }
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| Refused::Bad(e.to_string()))?;
     let creds = rtc.direct_api().local_ice_credentials();
@@ -126,7 +131,7 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
         let text = "neither H.264 (packetization mode 1) nor Opus is offered";
         return Err(Refused::Unsupported(text.into()));
     }
-    Ok(Accepted { rtc, sdp, creds, remote_ufrag, video, profiles, audio })
+    Ok(Accepted { rtc, sdp, creds, remote_ufrag, offer: text.into(), video, profiles, audio })
 }
 
 /// The payload type whose profile suits a stream best: the same profile, else the most that a baseline decoder is not
@@ -156,8 +161,9 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
         // more than the media does.
         extensions.set(3, Extension::TransportSequenceNumber);
     } else {
-        // 512 packets answer every NACK that is not too late anyway.
-        config = config.set_send_buffer_audio(16).set_send_buffer_video(512);
+        // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
+        // viewer's memory.
+        config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
     }
     config = config.set_extension_map(extensions);
     *config.codec_config() = codecs(way);
@@ -186,6 +192,16 @@ fn codecs(way: Way) -> CodecConfig {
 fn one_layer(offer: &str) -> String {
     let layered = |line: &&str| line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
     offer.lines().filter(|l| !layered(l)).flat_map(|l| [l, "\r\n"]).collect()
+}
+
+/// An offer with other ICE credentials and no candidates.
+pub(super) fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
+    let replaced = offer.lines().filter(|l| !l.starts_with("a=candidate:")).map(|line| match line {
+        l if l.starts_with("a=ice-ufrag:") => format!("a=ice-ufrag:{ufrag}\r\n"),
+        l if l.starts_with("a=ice-pwd:") => format!("a=ice-pwd:{password}\r\n"),
+        l => format!("{l}\r\n"),
+    });
+    replaced.collect()
 }
 
 /// What a trickle ICE fragment (RFC 8840) says.
@@ -223,10 +239,11 @@ impl Fragment {
     }
 
     /// Writes the answer to an ICE restart.
-    pub fn write(creds: &IceCreds, candidates: impl Iterator<Item = String>) -> String {
+    pub(super) fn write(creds: &IceCreds, candidates: &[Candidate]) -> String {
         let mut out = format!("a=ice-lite\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", creds.ufrag, creds.pass);
         for candidate in candidates {
-            out.push_str(&format!("a={}\r\n", candidate.trim_start_matches("a=").trim_end()));
+            let line = candidate.to_sdp_string();
+            out.push_str(&format!("a={}\r\n", line.trim_start_matches("a=").trim_end()));
         }
         out.push_str("a=end-of-candidates\r\n");
         out

@@ -18,6 +18,8 @@ pub(super) struct Socket {
     pub udp: UdpSocket,
     /// What the kernel can do with it.
     pub state: UdpSocketState,
+    /// It serves IPv4 through IPv6 addresses.
+    dual: bool,
 }
 
 impl Socket {
@@ -28,7 +30,8 @@ impl Socket {
         // As much as the system grants; it tells nobody how much that is.
         let _ = state.set_send_buffer_size(UdpSockRef::from(&udp), 8 << 20);
         let _ = state.set_recv_buffer_size(UdpSockRef::from(&udp), 8 << 20);
-        Ok(Socket { udp, state })
+        let dual = udp.local_addr()?.is_ipv6();
+        Ok(Socket { udp, state, dual })
     }
 }
 
@@ -64,6 +67,10 @@ impl Outbox {
             self.tcp.send(to, contents);
             return;
         }
+        let (to, from) = match to {
+            SocketAddr::V4(v4) if self.socket.dual => ((v4.ip().to_ipv6_mapped(), v4.port()).into(), None),
+            to => (to, from),
+        };
         self.bytes.extend_from_slice(contents);
         self.packets.push(Packet { to, from, end: self.bytes.len() });
     }

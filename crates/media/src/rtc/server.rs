@@ -21,7 +21,7 @@ use super::tcp::{self, Connections};
 use super::whep::Whep;
 use super::whip::Whip;
 use super::worker::{Common, ToWorker, Worker};
-use super::{Answer, Config, Counters, Refused};
+use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{self, Hub, Origin, Pace};
@@ -184,7 +184,8 @@ impl Server {
             publisher: Arc::new(publisher),
             video: accepted.video.map(|t| t.mid),
         };
-        self.begin(place, key, id, what, accepted, role, options.kick).await
+        let terms = (options.kick, options.max_bitrate);
+        self.begin(place, key, id, what, accepted, role, terms).await
     }
 
     /// WHEP: lets a peer play `what.stream`, after asking for permission; waits for its publisher as long as the
@@ -203,12 +204,12 @@ impl Server {
         let _ = getrandom::fill(&mut seed);
         let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));
         let role = Role::Play { whep, ticket: Box::new(ticket) };
-        self.begin(place, key, id, what, accepted, role, options.kick).await
+        self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
     }
 
-    /// Trickle ICE (RFC 8840 fragment in `body`). `if_match` is the `ETag` the client knows, without quotes. Returns the
-    /// fragment to answer with, if any.
-    pub async fn patch(&self, session: &str, body: &str, if_match: Option<&str>) -> Result<Option<String>, Refused> {
+    /// Trickle ICE or an ICE restart (RFC 8840 fragment in `body`). `if_match` is the `ETag` the client knows, without
+    /// quotes. Returns nothing for a trickle (HTTP 204), the new ICE session for a restart (HTTP 200).
+    pub async fn patch(&self, session: &str, body: &str, if_match: Option<&str>) -> Result<Option<Restarted>, Refused> {
         let fragment = Fragment::read(body)?;
         let (key, etag) = self.find(session)?;
         if if_match.is_some_and(|given| given != "*" && given != etag) {
@@ -216,7 +217,12 @@ impl Server {
         }
         let (reply, answer) = oneshot::channel();
         self.tell(key, ToWorker::Patch(key, fragment, reply)).await?;
-        answer.await.unwrap_or(Err(Refused::NoSession))
+        let Some(fragment) = answer.await.unwrap_or(Err(Refused::NoSession))? else { return Ok(None) };
+        let etag = random_hex::<8>()?;
+        if let Some(entry) = self.inner.common.registry.sessions.lock().get_mut(session) {
+            entry.etag.clone_from(&etag);
+        }
+        Ok(Some(Restarted { fragment, etag }))
     }
 
     /// Ends a session: of a publisher, also its stream.
@@ -240,10 +246,7 @@ impl Server {
     fn place(&self, what: &What) -> Result<(Place, u64, String), Refused> {
         let inner = &self.inner;
         let key = inner.keys.fetch_add(1, Ordering::Relaxed);
-        let mut random = [0u8; 24];
-        getrandom::fill(&mut random).map_err(|_| Refused::TooMany("requests for randomness"))?;
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-        let (id, etag) = (hex(&random[..16]), hex(&random[16..]));
+        let (id, etag) = (random_hex::<16>()?, random_hex::<8>()?);
         let registry = Arc::clone(&inner.common.registry);
         registry.admit(&id, Entry { key, peer: what.peer.ip(), connected: false, etag }, &inner.config)?;
         Ok((Place { registry, id: Some(id.clone()) }, key, id))
@@ -258,10 +261,10 @@ impl Server {
         what: What,
         accepted: Accepted,
         role: Role,
-        kick: Kick,
+        (kick, max_bitrate): (Kick, Option<u64>),
     ) -> Result<Answer, Refused> {
         let common = &self.inner.common;
-        let Accepted { rtc, sdp, creds, remote_ufrag, .. } = accepted;
+        let Accepted { rtc, sdp, creds, remote_ufrag, offer, .. } = accepted;
         let (_, etag) = self.find(&id)?;
         let route = Route { worker: common.registry.worker_of(key), key };
         common.table.expect(&creds.ufrag, route);
@@ -273,6 +276,8 @@ impl Server {
             peer: what.peer,
             ufrag: creds.ufrag.clone(),
             remote_ufrag,
+            offer,
+            max_bitrate,
         };
         if let Err(error) = self.tell(key, ToWorker::Start(key, start, kick)).await {
             common.table.forget(route, &creds.ufrag, &[]);
@@ -281,6 +286,12 @@ impl Server {
         place.id = None;
         Ok(Answer { session: id, sdp, etag })
     }
+}
+
+fn random_hex<const N: usize>() -> Result<String, Refused> {
+    let mut random = [0u8; N];
+    getrandom::fill(&mut random).map_err(|_| Refused::TooMany("requests for randomness"))?;
+    Ok(random.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 /// Runs a future on a thread of its own, with its own clock and its own tasks.

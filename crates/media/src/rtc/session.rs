@@ -5,12 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::{Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
+use super::Refused;
 use super::net::{Datagram, Route, Table};
-use super::offer::Identity;
+use super::offer::{self, Identity};
 use super::outbox::Outbox;
 use super::whep::Whep;
 use super::whip::Whip;
@@ -75,6 +77,8 @@ pub(super) struct Session {
     pub ufrag: String,
     /// The peer's.
     pub remote_ufrag: String,
+    /// Its offer, for ICE restarts.
+    offer: Box<str>,
     /// Whether media can flow.
     pub connected: bool,
     /// When it wants [`Session::tick`].
@@ -85,6 +89,33 @@ pub(super) struct Session {
     /// Source addresses whose requests were answered.
     pub sources: Vec<(Protocol, SocketAddr)>,
     local: Option<IpAddr>,
+    /// The machine panicked.
+    broken: bool,
+    rate: Rate,
+}
+
+/// Most bits a second of a publisher unless its permission says otherwise.
+const MAX_BITRATE: u64 = 50_000_000;
+
+/// What a publisher sends, measured over windows of 4 s.
+struct Rate {
+    most: u64,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Rate {
+    /// Counts `bytes`. False when the window that just ended held too many.
+    fn count(&mut self, bytes: usize, now: Instant) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        let passed = now.saturating_duration_since(self.since);
+        if passed < Duration::from_secs(4) {
+            return true;
+        }
+        let bits = u128::from(self.bytes) * 8_000 / passed.as_millis().max(1);
+        (self.since, self.bytes) = (now, 0);
+        bits <= u128::from(self.most)
+    }
 }
 
 /// What a new session starts with.
@@ -96,12 +127,14 @@ pub(super) struct Start {
     pub peer: SocketAddr,
     pub ufrag: String,
     pub remote_ufrag: String,
+    pub offer: Box<str>,
+    pub max_bitrate: Option<u64>,
 }
 
 impl Session {
     /// A session that nobody has connected to yet.
     pub fn new(route: Route, start: Start, now: Instant) -> Self {
-        let Start { id, stream, rtc, role, peer, ufrag, remote_ufrag } = start;
+        let Start { id, stream, rtc, role, peer, ufrag, remote_ufrag, offer, max_bitrate } = start;
         Session {
             route,
             id,
@@ -111,6 +144,7 @@ impl Session {
             peer,
             ufrag,
             remote_ufrag,
+            offer,
             connected: false,
             deadline: now,
             created: now,
@@ -118,6 +152,8 @@ impl Session {
             lost: None,
             sources: Vec::new(),
             local: None,
+            broken: false,
+            rate: Rate { most: max_bitrate.unwrap_or(MAX_BITRATE), since: now, bytes: 0 },
         }
     }
 
@@ -132,20 +168,43 @@ impl Session {
         let Some(destination) = found else { return Ok(()) };
         self.local = *local;
         let Ok(receive) = Receive::new(*proto, *source, *destination, bytes) else { return Ok(()) };
-        let input = Input::Receive(now, receive);
-        if !self.rtc.accepts(&input) {
-            return Ok(());
-        }
-        self.rtc.handle_input(input).map_err(protocol)
+        self.guarded(|session| {
+            let input = Input::Receive(now, receive);
+            if !session.rtc.accepts(&input) {
+                return Ok(());
+            }
+            session.rtc.handle_input(input).map_err(protocol)
+        })
+    }
+
+    /// What peers send reaches code that is not ours and asserts much: should it panic, it takes this session with it and
+    /// no other. The machine is not touched again.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Ended>) -> Result<T, Ended> {
+        let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self)));
+        acted.unwrap_or_else(|_| {
+            self.broken = true;
+            Err(Ended::Protocol("the WebRTC machine failed on what the peer sent".into()))
+        })
     }
 
     /// Tells the machine the time.
     pub fn tick(&mut self, now: Instant) -> Result<(), Ended> {
-        self.rtc.handle_input(Input::Timeout(now)).map_err(protocol)
+        self.guarded(|session| session.rtc.handle_input(Input::Timeout(now)).map_err(protocol))
+    }
+
+    /// Says goodbye to the peer, if there is one: RTCP BYE and DTLS close_notify.
+    pub fn close(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) {
+        if !self.broken && self.rtc.is_alive() && self.rtc.close().is_ok() {
+            let _ = self.drain(now, table, outbox);
+        }
     }
 
     /// Moves everything out of the machine: datagrams to `outbox`, frames to the hub. Sets the next deadline.
     pub fn drain(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) -> Option<Signal> {
+        self.guarded(|session| Ok(session.pour(now, table, outbox))).unwrap_or_else(|ended| Some(Signal::Ended(ended)))
+    }
+
+    fn pour(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) -> Option<Signal> {
         let mut signal = None;
         let next = loop {
             match self.rtc.poll_output() {
@@ -165,7 +224,9 @@ impl Session {
         if !self.rtc.is_alive() {
             return Some(Signal::Ended(Ended::Closed));
         }
-        self.deadline = [Some(next), self.own_deadline()].into_iter().flatten().min().unwrap_or(next);
+        let next = self.own_deadline().map_or(next, |own| own.min(next));
+        // Never in the past: a machine that keeps saying "now" is asked again in a moment, not forever.
+        self.deadline = next.max(now + Duration::from_millis(1));
         signal
     }
 
@@ -217,6 +278,9 @@ impl Session {
             }
             Event::MediaData(data) => {
                 let Role::Publish { whip, publisher, .. } = &mut self.role else { return None };
+                if !self.rate.count(data.data.len(), now) {
+                    return Some(Signal::Ended(Ended::Limit("bits a second")));
+                }
                 let mut frames: Vec<Frame> = Vec::new();
                 whip.take(&data, &mut frames);
                 for frame in frames {
@@ -232,6 +296,19 @@ impl Session {
             Event::Closed => Some(Signal::Ended(Ended::Closed)),
             _ => None,
         }
+    }
+
+    /// Restarts ICE with the peer's new credentials (RFC 8445 §9): as if its offer came again with them. Media flows on
+    /// over the old path until a request comes over a new one. Returns our new credentials.
+    pub fn restart_ice(&mut self, ufrag: String, password: &str, table: &Table) -> Result<IceCreds, Refused> {
+        let offer = offer::with_credentials(&self.offer, &ufrag, password);
+        let parsed = SdpOffer::from_sdp_string(&offer).map_err(|e| Refused::Bad(e.to_string()))?;
+        self.rtc.sdp_api().accept_offer(parsed).map_err(|e| Refused::Bad(e.to_string()))?;
+        let ours = self.rtc.direct_api().local_ice_credentials();
+        table.forget(self.route, &self.ufrag, &[]);
+        table.expect(&ours.ufrag, self.route);
+        (self.ufrag, self.remote_ufrag) = (ours.ufrag.clone(), ufrag);
+        Ok(ours)
     }
 
     /// Asks the publisher for a key picture.

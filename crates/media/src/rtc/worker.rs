@@ -2,6 +2,7 @@
 //! worker are fed by one reader. Blocks on nothing but its own queue and clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{Maker, Shared, Unfit, backlog};
 use super::net::{Datagram, Table};
+use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
 use super::server::Registry;
@@ -69,7 +71,7 @@ pub(super) struct Worker {
     /// Where local tasks (feeds, watchers) send; has its own bound.
     own: mpsc::Sender<ToWorker>,
     fed: mpsc::Receiver<ToWorker>,
-    sessions: HashMap<u64, Session>,
+    sessions: HashMap<u64, Session, BuildHasherDefault<OwnNumbers>>,
     watchers: HashMap<u64, AbortHandle>,
     feeds: HashMap<StreamName, Feed>,
     deadlines: BTreeSet<(Instant, u64)>,
@@ -86,7 +88,7 @@ impl Worker {
             inbox,
             own,
             fed,
-            sessions: HashMap::new(),
+            sessions: HashMap::default(),
             watchers: HashMap::new(),
             feeds: HashMap::new(),
             deadlines: BTreeSet::new(),
@@ -343,11 +345,12 @@ impl Worker {
     fn patch(&mut self, key: u64, fragment: Fragment) -> Result<Option<String>, Refused> {
         let session = self.sessions.get_mut(&key).ok_or(Refused::NoSession)?;
         // An ICE-lite agent needs none of the peer's candidates: the peer finds us, and is answered where it asks from.
-        let Some((ufrag, _)) = fragment.creds else { return Ok(None) };
-        match session.remote_ufrag == ufrag {
-            true => Ok(None),
-            false => Err(Refused::Unsupported("ICE restarts are not supported: start a new session".into())),
+        let Some((ufrag, password)) = fragment.creds else { return Ok(None) };
+        if session.remote_ufrag == ufrag {
+            return Ok(None);
         }
+        let ours = session.restart_ice(ufrag, &password, &self.common.table)?;
+        Ok(Some(Fragment::write(&ours, &self.common.identity.candidates())))
     }
 
     fn end(&mut self, key: u64, reason: Ended, now: Instant) {
@@ -356,10 +359,7 @@ impl Worker {
         if let Some(watch) = self.watchers.remove(&key) {
             watch.abort();
         }
-        // Goodbye, if there is anybody: RTCP BYE and DTLS close_notify.
-        if session.rtc.is_alive() && session.rtc.close().is_ok() {
-            let _ = session.drain(now, &self.common.table, &mut self.outbox);
-        }
+        session.close(now, &self.common.table, &mut self.outbox);
         self.common.table.forget(session.route, &session.ufrag, &session.sources);
         self.common.registry.remove(&session.id);
         if session.connected {

@@ -129,7 +129,7 @@ fn server(app: &App) -> Result<&Server, Refused> {
     app.webrtc.get().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
 }
 
-/// `PATCH /rtc/session/{id}`: more ICE candidates.
+/// `PATCH /rtc/session/{id}`: more ICE candidates, or an ICE restart.
 pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let etag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|v| v.trim_matches('"'));
     let done = match server(&app) {
@@ -138,7 +138,13 @@ pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers:
     };
     let mut response = match done {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(fragment)) => ([(header::CONTENT_TYPE, FRAGMENT)], fragment).into_response(),
+        Ok(Some(restarted)) => {
+            let mut response = ([(header::CONTENT_TYPE, FRAGMENT)], restarted.fragment).into_response();
+            if let Ok(etag) = format!("\"{}\"", restarted.etag).parse() {
+                response.headers_mut().insert(header::ETAG, etag);
+            }
+            response
+        }
         Err(refused) => refusal(&refused),
     };
     expose(&app, response.headers_mut());

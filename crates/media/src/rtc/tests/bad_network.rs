@@ -122,13 +122,14 @@ impl World {
     }
 
     fn connect(&mut self) {
-        for _ in 0..10_000 {
+        // Lost handshake messages are repeated after 1, 2, 4 s.
+        for _ in 0..60_000 {
             self.step();
             if self.client.connected && self.events.iter().any(|e| matches!(e, Event::Connected)) {
                 return;
             }
         }
-        panic!("not connected within 10 s");
+        panic!("not connected within 60 s");
     }
 }
 
