@@ -143,6 +143,7 @@ impl Settings {
         }
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
+        self.store.problems(&mut found);
         found
     }
 

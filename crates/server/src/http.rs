@@ -135,6 +135,9 @@ fn respond(app: &App, reply: Reply) -> Response {
     if reply.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, OPTIONS"));
     }
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response
 }

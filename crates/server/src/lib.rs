@@ -1,6 +1,7 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
 pub mod app;
+pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod clock;

@@ -109,8 +109,8 @@ impl Server {
         // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
         let rules = Arc::new(settings.rooms.rules());
         let (outbox, committed) = mpsc::unbounded_channel();
-        let store = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now())
-            .map_err(|cause| Error::Files { what: "journal in data_dir", cause })?;
+        let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now());
+        let store = opened.await.map_err(|cause| Error::Files { what: "store", cause })?.store;
         let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
         sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
         let chat: Arc<dyn Chat> = match settings.chat.provider {
@@ -148,6 +148,11 @@ impl Server {
         background(boxed(gate::keep(asked, urls, clock)));
         background(boxed(rooms::carry(committed, chat)));
         background(boxed(sweeper.run()));
+        if app.settings.store.kind == store::Place::Redis {
+            // Who logged out at another node is logged out here too.
+            let app = app.clone();
+            background(boxed(async move { app.sessions.follow(&*app.store, &*app.clock).await }));
+        }
         if let Some(listener) = rtmp_listener {
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
         }

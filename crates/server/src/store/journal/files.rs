@@ -9,6 +9,15 @@ const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot";
 const SEGMENT: &str = "log";
 
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // Closing it would not do at once: a child process that is just being started has it open for a moment too.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the journal's directory stays held until the end of the process");
+        }
+    }
+}
+
 /// A file that is appended to. A trait so that tests can let the disk be full.
 pub trait Sheet: Send {
     /// Writes all of it, or fails at any point of it.
@@ -56,7 +65,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Dir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Dir {
@@ -68,7 +77,7 @@ impl Dir {
         fs::create_dir_all(path)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
             Err(TryLockError::WouldBlock) => Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
                 format!(
