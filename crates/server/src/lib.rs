@@ -5,6 +5,7 @@ pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod config;
 pub mod error;
 pub mod gate;
