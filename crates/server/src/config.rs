@@ -46,6 +46,8 @@ pub struct Settings {
     pub store: crate::store::Settings,
     /// Session tokens.
     pub sessions: crate::sessions::Settings,
+    /// What the app's backend is told.
+    pub webhooks: crate::hooks::Settings,
     /// Operators.
     pub operator: crate::operator::Settings,
     /// Log files.
@@ -65,6 +67,7 @@ impl Default for Settings {
             rooms: Default::default(),
             store: Default::default(),
             sessions: Default::default(),
+            webhooks: Default::default(),
             operator: Default::default(),
             logs: Default::default(),
         }
@@ -144,6 +147,10 @@ impl Settings {
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
         self.store.problems(&mut found);
+        self.webhooks.problems(&mut found);
+        if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
+            found.push("webhooks.urls needs store.kind = \"journal\" or \"redis\": events are kept there until they are accepted".into());
+        }
         found
     }
 

@@ -3,6 +3,7 @@
 //! costs nobody anything. Knows no HTTP client: who carries a request is passed in.
 
 mod body;
+mod post;
 mod streams;
 #[cfg(test)]
 mod tests;

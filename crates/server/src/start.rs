@@ -25,7 +25,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::{gate, http, keys};
+use crate::{cloud, gate, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -110,7 +110,7 @@ impl Server {
         let rules = Arc::new(settings.rooms.rules());
         let (outbox, committed) = mpsc::unbounded_channel();
         let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now());
-        let store = opened.await.map_err(|cause| Error::Files { what: "store", cause })?.store;
+        let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
         let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
         sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
         let chat: Arc<dyn Chat> = match settings.chat.provider {
@@ -148,6 +148,14 @@ impl Server {
         background(boxed(gate::keep(asked, urls, clock)));
         background(boxed(rooms::carry(committed, chat)));
         background(boxed(sweeper.run()));
+        if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
+            let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default());
+            let bizid = app.settings.live.bizid;
+            background(boxed(hooks::note(hub.events(), history.clone(), app.clock.clone(), bizid)));
+            for hook in hooks::Hook::all(&app.settings.webhooks, &post, &history, &app.clock) {
+                background(boxed(hook.run()));
+            }
+        }
         if app.settings.store.kind == store::Place::Redis {
             // Who logged out at another node is logged out here too.
             let app = app.clone();
