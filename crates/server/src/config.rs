@@ -48,6 +48,8 @@ pub struct Settings {
     pub store: crate::store::Settings,
     /// Session tokens.
     pub sessions: crate::sessions::Settings,
+    /// What the app's backend is told.
+    pub webhooks: crate::hooks::Settings,
     /// Operators.
     pub operator: crate::operator::Settings,
     /// Log files.
@@ -68,6 +70,7 @@ impl Default for Settings {
             rooms: Default::default(),
             store: Default::default(),
             sessions: Default::default(),
+            webhooks: Default::default(),
             operator: Default::default(),
             logs: Default::default(),
         }
@@ -150,6 +153,11 @@ impl Settings {
         self.live.problems(&mut found);
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
+        self.store.problems(&mut found);
+        self.webhooks.problems(&mut found);
+        if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
+            found.push("webhooks.urls needs store.kind = \"journal\" or \"redis\": events are kept there until they are accepted".into());
+        }
         found
     }
 

@@ -3,6 +3,8 @@
 //! costs nobody anything. Knows no HTTP client: who carries a request is passed in.
 
 mod body;
+mod post;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ use crate::error::Error;
 use crate::store::{Entry, History, News};
 
 pub use body::{EVENTS, signature};
+pub use streams::note;
 
 /// `[webhooks]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

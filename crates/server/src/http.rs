@@ -151,6 +151,9 @@ fn respond(app: &App, path: &str, reply: Reply) -> Response {
     {
         headers.insert(header::ALLOW, HeaderValue::from_static(name.methods()));
     }
+    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response
 }

@@ -1,9 +1,11 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
 pub mod app;
+pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod config;
 pub mod error;
 pub mod gate;

@@ -6,7 +6,12 @@ use serde::{Deserialize, Serialize};
 use sign::Invalid;
 use sign::token::{self, Claims, Generation, Keyring, Purpose};
 
+use crate::clock::Clock;
 use crate::config::Hidden;
+use crate::store::Store;
+
+/// How often other nodes' logouts are asked for.
+const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// `[sessions]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -185,6 +190,20 @@ impl Sessions {
         revoked.retain(|(_, expires)| *expires >= now);
         revoked.sort_unstable();
         revoked.dedup_by_key(|(id, _)| *id);
+    }
+
+    /// Refuses for ever what is revoked at other nodes, a second later at most.
+    pub async fn follow(&self, store: &dyn Store, clock: &dyn Clock) {
+        let mut since = clock.now();
+        loop {
+            tokio::time::sleep(FOLLOW).await;
+            let now = clock.now();
+            // While the store is away nobody can log out; then what was missed is asked for.
+            if let Ok(revoked) = store.revoked(since).await {
+                self.refuse(&revoked, now);
+                since = now;
+            }
+        }
     }
 
     /// Ends a session: its token is refused from now on.

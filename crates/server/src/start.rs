@@ -25,7 +25,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::{gate, http, keys};
+use crate::{cloud, gate, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -153,8 +153,8 @@ pub(crate) async fn assemble(
     // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
     let rules = Arc::new(settings.rooms.rules());
     let (outbox, committed) = mpsc::unbounded_channel();
-    let store = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now())
-        .map_err(|cause| Error::Files { what: "journal in data_dir", cause })?;
+    let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now());
+    let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
     let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
     let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
@@ -185,11 +185,24 @@ pub(crate) async fn assemble(
         clock: clock.clone(),
         settings,
     });
-    let background: Background = vec![
+    let mut background: Background = vec![
         Box::pin(gate::keep(asked, urls, clock)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
     ];
+    if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
+        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default());
+        let bizid = app.settings.live.bizid;
+        background.push(Box::pin(hooks::note(app.hub.events(), history.clone(), app.clock.clone(), bizid)));
+        for hook in hooks::Hook::all(&app.settings.webhooks, &post, &history, &app.clock) {
+            background.push(Box::pin(hook.run()));
+        }
+    }
+    if app.settings.store.kind == store::Place::Redis {
+        // Who logged out at another node is logged out here too.
+        let app = app.clone();
+        background.push(Box::pin(async move { app.sessions.follow(&*app.store, &*app.clock).await }));
+    }
     Ok((app, background))
 }
 

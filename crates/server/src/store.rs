@@ -8,7 +8,7 @@ mod history;
 mod journal;
 mod listing;
 mod memory;
-mod redis;
+pub(crate) mod redis;
 
 use std::future::Future;
 use std::io;
@@ -21,12 +21,13 @@ use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::config::Hidden;
 use crate::error::Error;
 
 pub use history::{Entry, History, News, Note};
 pub use journal::Journal;
 pub use memory::Memory;
-pub use redis::Redis;
+pub use redis::{Redis, Target};
 
 /// Where rooms are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,8 @@ pub enum Place {
     /// In this process and on its disk.
     #[default]
     Journal,
+    /// In Redis, for several nodes.
+    Redis,
 }
 
 /// When a change is answered.
@@ -58,6 +61,33 @@ pub struct Settings {
     pub kind: Place,
     /// When a change is answered (`journal`).
     pub durability: Durability,
+    /// Where Redis is (`redis`): [`Target::parse`]. May hold a password.
+    pub redis: Hidden,
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        if self.kind == Place::Redis
+            && let Err(why) = Target::parse(self.redis.expose())
+        {
+            found.push(format!("store.redis {why}"));
+        }
+    }
+}
+
+/// An opened store.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Its record of commits, where it keeps one.
+    pub history: Option<Arc<dyn History>>,
+}
+
+impl Opened {
+    fn of<T: Store + History>(store: T) -> Self {
+        let store = Arc::new(store);
+        Self { store: store.clone(), history: Some(store) }
+    }
 }
 
 /// What a store answers, in time.
@@ -76,19 +106,23 @@ pub type Outbox = mpsc::UnboundedSender<Vec<Event>>;
 /// Opens the store that the settings ask for. Waits for the disk: at the start only.
 ///
 /// # Errors
-/// The data directory cannot be read or written, or another server has it.
-pub fn open(
+/// The data directory cannot be read or written, or another server has it; Redis does not answer.
+pub async fn open(
     settings: &Settings,
     data_dir: &Path,
     rules: Arc<Rules>,
     outbox: Outbox,
     now: Millis,
-) -> io::Result<Arc<dyn Store>> {
+) -> io::Result<Opened> {
     Ok(match settings.kind {
-        Place::Memory => Arc::new(Memory::new(rules, outbox)),
+        Place::Memory => Opened { store: Arc::new(Memory::new(rules, outbox)), history: None },
         Place::Journal => {
             let durable = settings.durability == Durability::Disk;
-            Arc::new(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?)
+            Opened::of(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?)
+        }
+        Place::Redis => {
+            let target = Target::parse(settings.redis.expose()).map_err(io::Error::other)?;
+            Opened::of(Redis::open(target, rules, outbox).await.map_err(io::Error::other)?)
         }
     })
 }

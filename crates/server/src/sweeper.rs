@@ -36,10 +36,16 @@ impl Sweeper {
     pub async fn run(self) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
         loop {
             tick.tick().await;
-            if let Err(error) = self.sweep().await {
-                tracing::warn!(%error, "rooms could not be swept; trying again");
+            match self.sweep().await {
+                Ok(()) => failing = false,
+                // Said once, not four times a second for as long as it lasts.
+                Err(error) if !std::mem::replace(&mut failing, true) => {
+                    tracing::warn!(%error, "rooms cannot be swept; trying again");
+                }
+                Err(_) => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::config::Hidden;
 use crate::store::News;
 
 /// The names of all events.
-pub const EVENTS: [&str; 11] = [
+pub const EVENTS: [&str; 10] = [
     "room_created",
     "room_closed",
     "pusher_joined",
@@ -18,7 +18,6 @@ pub const EVENTS: [&str; 11] = [
     "room_info",
     "custom_field",
     "room_status",
-    "audience_count",
     "stream_started",
     "stream_ended",
 ];

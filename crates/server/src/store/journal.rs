@@ -171,6 +171,7 @@ fn keep(kept: &Weak<Kept>, log: &Shared) {
     let Some(kept) = kept.upgrade() else { return };
     if let Err(error) = kept.save(log) {
         tracing::warn!(%error, "the journal's snapshot could not be written; trying again later");
+        log.save_later(SAVE_AFTER);
     }
 }
 

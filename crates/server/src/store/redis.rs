@@ -9,7 +9,7 @@ mod history;
 mod keys;
 mod link;
 mod scripts;
-mod tail;
+pub(crate) mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, stream};
-use redis::AsyncCommands;
+use redis::streams::StreamId;
+use redis::{AsyncCommands, from_redis_value_ref};
 use room::audience::Viewer;
 use room::refusal::bounded;
 use room::rules::MAX_USER_INFO;
@@ -26,7 +27,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::keys::Keys;
 pub use self::link::{Link, Target};
-use super::{Answer, Decide, Outbox, See, Store, Viewers};
+use self::tail::Take;
+use super::{Answer, Decide, News, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
@@ -71,8 +73,9 @@ impl Redis {
         let (link, keys, stop) = (Link::new(target.clone()), Keys::new(target.is_cluster()), CancellationToken::new());
         let mut counts = Vec::new();
         for bucket in 0..keys.buckets() {
-            let last = tail::last(&link, bucket).await?;
-            tokio::spawn(tail::follow(target.clone(), bucket, last, outbox.clone(), stop.clone()));
+            let key = Keys::events(bucket);
+            let last = tail::last(&link, &key).await?;
+            tokio::spawn(tail::follow(target.clone(), key, last, stop.clone(), carry(outbox.clone())));
             let deadlines = Keys::deadlines(bucket);
             counts.push(AtomicUsize::new(link.run(async |mut redis| redis.zcard(deadlines).await).await?));
         }
@@ -238,6 +241,24 @@ impl Redis {
             grown => Ok(grown == 1),
         }
     }
+}
+
+/// Hands events that any node committed to this node's outbox.
+fn carry(outbox: Outbox) -> Take {
+    Box::new(move |batch| {
+        let events = batch.iter().map(|entry| news(entry).into_iter().filter_map(News::into_event).collect());
+        let open = events.filter(|events: &Vec<Event>| !events.is_empty()).all(|events| outbox.send(events).is_ok());
+        Box::pin(std::future::ready(open))
+    })
+}
+
+/// What an entry of the stream of events tells.
+fn news(entry: &StreamId) -> Vec<News> {
+    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok());
+    serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_else(|error| {
+        tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
+        Vec::new()
+    })
 }
 
 fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {

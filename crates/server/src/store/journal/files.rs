@@ -9,6 +9,15 @@ const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot";
 const SEGMENT: &str = "log";
 
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // Closing it would not do at once: a child process that is just being started has it open for a moment too.
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the journal's directory stays held until the end of the process");
+        }
+    }
+}
+
 /// A file that is appended to. A trait so that tests can let the disk be full.
 pub trait Sheet: Send {
     /// Writes all of it, or fails at any point of it.
@@ -47,17 +56,6 @@ pub fn on_disk() -> Make {
     })
 }
 
-/// A server that was just killed, or a child that it was just starting, lets go within a moment.
-fn patiently(mut attempt: impl FnMut() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
-    for _ in 0..20 {
-        match attempt() {
-            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(25)),
-            other => return other,
-        }
-    }
-    attempt()
-}
-
 /// Makes the names in a directory durable.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
@@ -67,7 +65,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub struct Dir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Dir {
@@ -78,8 +76,8 @@ impl Dir {
     pub fn hold(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK))?;
-        match patiently(|| lock.try_lock()) {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: lock }),
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
             Err(TryLockError::WouldBlock) => Err(io::Error::new(
                 io::ErrorKind::WouldBlock,
                 format!(

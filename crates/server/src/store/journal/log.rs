@@ -209,6 +209,12 @@ impl Shared {
         self.queue.lock().save_after = bytes;
     }
 
+    /// A snapshot failed: asks again only after so many bytes more, not with every batch.
+    pub fn save_later(&self, bytes: u64) {
+        let mut queue = self.queue.lock();
+        queue.save_after = queue.unsaved.saturating_add(bytes);
+    }
+
     /// The number of the last durable frame, as it grows.
     pub fn durable(&self) -> watch::Receiver<u64> {
         self.durable.subscribe()

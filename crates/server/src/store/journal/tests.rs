@@ -321,9 +321,9 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
     for task in tasks {
         task.await.unwrap();
     }
-    let copy = killed(dir.path());
     stop.store(true, Ordering::SeqCst);
     assert!(saver.join().unwrap() > 1);
+    let copy = killed(dir.path());
     store.snapshot().unwrap();
     assert!(store.kept.dir.segments().unwrap().len() <= 2, "what a snapshot holds is removed");
     let answered: Vec<_> = rooms(&store).values().map(timeless).collect();

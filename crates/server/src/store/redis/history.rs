@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::AsyncCommands;
 
 use super::keys::Keys;
-use super::{EVENTS, Redis, scripts, tail};
+use super::{EVENTS, Redis, news, scripts, tail};
 use crate::error::Error;
 use crate::store::Answer;
 use crate::store::history::{Entry, History, Note};
@@ -19,16 +19,16 @@ impl History for Redis {
     }
 
     fn end(&self, lane: usize) -> Answer<'_, String> {
-        Box::pin(tail::last(&self.link, lane))
+        Box::pin(async move { tail::last(&self.link, &Keys::events(lane)).await })
     }
 
     fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
         Box::pin(async move {
-            let entries = tail::read(&self.link, lane, place, limit, None).await?;
+            let entries = tail::read(&self.link, &Keys::events(lane), place, limit, None).await?;
             if entries.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             }
-            Ok(entries)
+            Ok(entries.into_iter().map(|entry| Entry { news: news(&entry), place: entry.id }).collect())
         })
     }
 

@@ -18,10 +18,22 @@ pub(crate) struct Process {
     pub(crate) port: u16,
     dir: tempfile::TempDir,
     arguments: Vec<String>,
+    sentinel: Option<String>,
 }
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::with(arguments, None)
+    }
+
+    /// A Sentinel over a master that it calls `main`.
+    fn sentinel(master: u16) -> Self {
+        let monitor = format!("sentinel monitor main 127.0.0.1 {master} 1\n");
+        let fast = "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n";
+        Self::with(&[], Some(monitor + fast))
+    }
+
+    fn with(arguments: &[&str], sentinel: Option<String>) -> Self {
         let port = loop {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             // A cluster's bus takes the port 10,000 above.
@@ -30,21 +42,26 @@ impl Process {
             }
         };
         let arguments = arguments.iter().map(|a| (*a).to_owned()).collect();
-        let mut process = Self { child: None, port, dir: tempfile::tempdir().unwrap(), arguments };
+        let mut process = Self { child: None, port, dir: tempfile::tempdir().unwrap(), arguments, sentinel };
         process.resume();
         process
     }
 
     /// Starts it again, with what it had on disk.
     pub(crate) fn resume(&mut self) {
-        let child = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"])
-            .arg(self.dir.path())
-            .args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"])
-            .args(&self.arguments)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed wherever these tests run");
+        let mut command = Command::new("redis-server");
+        match &self.sentinel {
+            None => {
+                command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.dir.path());
+                command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "everysec"]).args(&self.arguments);
+            }
+            Some(sentinel) => {
+                let file = self.dir.path().join("sentinel.conf");
+                std::fs::write(&file, format!("port {}\nbind 127.0.0.1\n{sentinel}", self.port)).unwrap();
+                command.arg(file).arg("--sentinel");
+            }
+        }
+        let child = command.stdout(Stdio::null()).spawn().expect("redis-server is installed wherever these tests run");
         self.child = Some(child);
         let begun = Instant::now();
         while self.cli(&["ping"]) != "PONG" {
@@ -311,4 +328,33 @@ async fn redis_going_away_is_told_at_once_and_nobody_is_expired_for_it() {
     }
     let seqs: Vec<u64> = heard.iter().filter(|e| e.room == id(0)).map(|e| e.seq).collect();
     assert_eq!(seqs, [1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_leads_to_the_new_master() {
+    let mut master = Process::start(&[]);
+    let replica = Process::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = Process::sentinel(master.port);
+    let begun = Instant::now();
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
+    };
+    until("the replica follows", &|| replica.cli(&["info", "replication"]).contains("master_link_status:up"));
+    until("the sentinel sees it", &|| sentinel.cli(&["sentinel", "replicas", "main"]).contains("slave"));
+    let target = Target::parse(&format!("redis-sentinel://127.0.0.1:{}/main", sentinel.port)).unwrap();
+    let (store, mut events) = open(target).await;
+    enter(&store, 0, "alice", Millis(1_000)).await.unwrap();
+    until("the room is at the replica", &|| replica.cli(&["exists", "rs:{0}:room:room0"]) == "1");
+    master.stop();
+    while like(&store, 0).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the replica takes over");
+    }
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.extend(events.recv().await.unwrap());
+    }
+    assert_eq!(heard.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3], "the follower moved over too");
 }
