@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use media::hls::Hls;
 use media::hub::Hub;
 use media::request::Requests;
 
@@ -40,6 +41,8 @@ pub struct App {
     pub hub: Hub,
     /// WebRTC, once it runs; never, if it is switched off.
     pub webrtc: OnceLock<media::rtc::Server>,
+    /// Streams of it that are played by HLS.
+    pub hls: Hls,
     /// Asks the gate for permission to play.
     pub requests: Requests,
     /// Log files.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use media::hls::{self, Hls};
 use media::hub::{self, Hub};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -168,6 +169,7 @@ pub(crate) fn assemble(
         live,
         chat: groups,
         rooms,
+        hls: Hls::new(hub.clone(), hls::Settings::default()),
         hub,
         webrtc: OnceLock::new(),
         requests,
