@@ -16,8 +16,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ended::Ended;
+use crate::frame::Codec;
 use crate::hub::{Hub, Item, Pace, Reader, Start};
 use crate::name::{Protocol, StreamName};
+use crate::rendition::Renditions;
 use segmenter::Segmenter;
 
 /// Media type of a playlist.
@@ -27,6 +29,9 @@ pub const SEGMENT_TYPE: &str = "video/mp4";
 /// Numbers of segments count half seconds from here (September 2024, Unix seconds), so that they never repeat while the
 /// server runs or after a restart: whatever a cache kept of an earlier run has another name.
 const NUMBERS_FROM: u64 = 1_725_000_000;
+
+/// The audio that every HLS player takes; what publishers send otherwise (browsers: Opus) is made into it.
+const AUDIO: [Codec; 1] = [Codec::Aac];
 
 /// Lengths and bounds.
 #[derive(Debug, Clone)]
@@ -117,6 +122,7 @@ pub struct Hls {
 
 struct Inner {
     hub: Hub,
+    renditions: Renditions,
     settings: Settings,
     streams: Mutex<HashMap<StreamName, Arc<Cutting>>>,
 }
@@ -130,8 +136,8 @@ struct Cutting {
 
 impl Hls {
     /// Nothing is cut yet.
-    pub fn new(hub: Hub, settings: Settings) -> Self {
-        Hls { inner: Arc::new(Inner { hub, settings, streams: Mutex::default() }) }
+    pub fn new(hub: Hub, renditions: Renditions, settings: Settings) -> Self {
+        Hls { inner: Arc::new(Inner { hub, renditions, settings, streams: Mutex::default() }) }
     }
 
     /// Whether somebody plays this stream already.
@@ -208,8 +214,8 @@ impl Hls {
             found.touch();
             return Ok(found);
         }
-        let source = audible(&self.inner.hub, name);
-        let reader = self.inner.hub.wait(&source, Protocol::Hls, Pace::Audience, Start::Group, wait).await;
+        let (pace, start) = (Pace::Audience, Start::Group);
+        let reader = self.inner.renditions.open(name, Protocol::Hls, &AUDIO, pace, start, wait).await;
         let reader = reader.map_err(|_: Ended| Missing::NotFound)?;
         let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64 / 500);
         let cutting = Arc::new(Cutting {
@@ -227,13 +233,6 @@ impl Hls {
         tokio::spawn(cut(Arc::clone(&self.inner), name.clone(), Arc::clone(&cutting), reader));
         Ok(cutting)
     }
-}
-
-/// The stream that HLS players are given for `name`. Few of them play Opus in MP4, so where the server makes a rendition
-/// with AAC, they get that.
-fn audible(hub: &Hub, name: &StreamName) -> StreamName {
-    let aac = name.derived("aac");
-    if hub.info(&aac).is_some() { aac } else { name.clone() }
 }
 
 /// Cuts until the stream ends or nobody asks any more; what it made stays for a while after the end.

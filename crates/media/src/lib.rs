@@ -11,6 +11,7 @@ pub mod fmp4;
 pub mod frame;
 pub mod hls;
 pub mod hub;
+pub mod mix;
 pub mod name;
 pub mod record;
 pub mod rendition;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use media::hls::{self, Hls};
 use media::hub::{self, Hub};
+use media::rendition::Renditions;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

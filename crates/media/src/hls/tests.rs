@@ -172,7 +172,7 @@ async fn stream(publisher: &Publisher, ms: std::ops::Range<i64>) {
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_cut_while_somebody_asks() {
     let hub = Hub::new(hub::Settings::default());
-    let hls = Hls::new(hub.clone(), Settings::default());
+    let hls = Hls::new(hub.clone(), Renditions::new(hub.clone()), Settings::default());
     let name = StreamName::new("s").unwrap();
     let none = hls.playlist(&name, Some(Duration::from_secs(1)), Reload::default(), "s", "").await;
     assert_eq!((none, hls.len()), (Err(Missing::NotFound), 0));
@@ -222,14 +222,4 @@ async fn a_stream_is_cut_while_somebody_asks() {
     assert!(!text.contains("ENDLIST") && over.ends_with("#EXT-X-ENDLIST\n"), "{over}");
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert!(hls.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn players_get_the_rendition_with_aac_where_there_is_one() {
-    let hub = Hub::new(hub::Settings::default());
-    let name = StreamName::new("s").unwrap();
-    let _plain = start(&hub, &name);
-    assert_eq!(audible(&hub, &name), name);
-    let _aac = start(&hub, &name.derived("aac"));
-    assert_eq!(audible(&hub, &name), name.derived("aac"));
 }

@@ -344,6 +344,12 @@ impl State {
         self.timeline.now()
     }
 
+    /// When the current group of pictures starts; without one, now.
+    pub fn group_starts(&self) -> i64 {
+        let first = self.ring.gop.and_then(|at| self.ring.get(at));
+        first.map_or_else(|| self.clock(), |slot| slot.frame.dts)
+    }
+
     /// Shows the audience another stream, or this one again: whom to wake, outside the lock.
     pub fn show(&mut self, overlay: Option<Arc<Stream>>) -> Vec<Waker> {
         self.overlay = overlay;
