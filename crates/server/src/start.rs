@@ -148,8 +148,11 @@ pub(crate) fn assemble(
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
     let live: Arc<dyn Live> = match settings.live.provider {
-        live::Provider::Embedded => Arc::new(live::Embedded(hub.clone())),
+        live::Provider::Embedded => Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))),
     };
+    let renditions = Renditions::new(hub.clone());
+    let recorder = settings.record.recorder(&hub, &settings.data_dir);
+    let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
 
     // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
     let rules = Arc::new(settings.rooms.rules());
@@ -170,7 +173,9 @@ pub(crate) fn assemble(
         live,
         chat: groups,
         rooms,
-        hls: Hls::new(hub.clone(), hls::Settings::default()),
+        hls: Hls::new(hub.clone(), renditions.clone(), hls::Settings::default()),
+        renditions,
+        recorder: recorder.clone(),
         hub,
         webrtc: OnceLock::new(),
         requests,
@@ -180,7 +185,7 @@ pub(crate) fn assemble(
         settings,
     });
     let background: Background = vec![
-        Box::pin(gate::keep(asked, urls, clock)),
+        Box::pin(gate::keep(asked, urls, clock, recorder)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
     ];

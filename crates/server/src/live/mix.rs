@@ -6,8 +6,12 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use media::StreamName;
-use media::mix::{Input, Layout, Output, Place};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use media::mix::{self, Input, Layout, Mixer, Output, Place};
+use media::{Hub, StreamName};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::MixOutcome;
@@ -19,6 +23,37 @@ const MOST: usize = 16;
 const FARTHEST: f64 = 3000.0;
 /// The canvases that clients lay their pixels out for, when they do not say how large the background is.
 const NOMINAL: [(f64, f64); 2] = [(360.0, 640.0), (480.0, 640.0)];
+
+/// `[mix]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The program.
+    pub ffmpeg: PathBuf,
+    /// Most mixes at a time.
+    pub most: usize,
+    /// How much they give way to others.
+    pub nice: u8,
+    /// Seconds that the program may take to its first picture.
+    pub start_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mix::Settings { ffmpeg, most, nice, start, .. } = mix::Settings::default();
+        Self { ffmpeg, most, nice, start_seconds: start.as_secs() }
+    }
+}
+
+impl Settings {
+    /// The mixer that these settings make.
+    #[must_use]
+    pub fn mixer(&self, hub: &Hub) -> Mixer {
+        let (start, ffmpeg) = (Duration::from_secs(self.start_seconds.max(1)), self.ffmpeg.clone());
+        let settings = mix::Settings { ffmpeg, most: self.most, nice: self.nice, start, ..mix::Settings::default() };
+        Mixer::new(hub.clone(), settings)
+    }
+}
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]

@@ -29,7 +29,10 @@ fn world() -> World {
     let (rules, clock) = (Arc::new(Rules::default()), Arc::new(Manual::at(Millis(1_000_000))));
     let store: Arc<dyn Store> = Arc::new(Memory::new(rules.clone(), outbox));
     let hub = Arc::new(Hub::new(&Settings::default(), clock.clone()));
-    let live = Arc::new(Embedded(media::hub::Hub::new(media::hub::Settings::default())));
+    let live = {
+        let hub = media::hub::Hub::new(media::hub::Settings::default());
+        Arc::new(Embedded::new(hub.clone(), crate::live::mix::Settings::default().mixer(&hub)))
+    };
     let rooms = Rooms::new(store.clone(), hub.clone(), clock.clone(), rules.clone());
     World { sweeper: Sweeper::new(store, live, clock.clone(), rules), clock, hub, rooms, events }
 }
@@ -108,7 +111,7 @@ async fn a_heartbeat_that_stops_is_told_once() {
     // Ann goes on; bob does not.
     for _ in 0..30 {
         world.clock.pass(1_000);
-        world.rooms.heartbeat(&group("r"), &user("ann"), None).await.unwrap();
+        world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), None).await.unwrap();
         world.sweeper.sweep().await.unwrap();
         world.carry();
     }
@@ -133,7 +136,7 @@ async fn every_kind_of_change_has_a_notification() {
     world.join(&watcher, "r").unwrap();
     waiting(&watcher);
     let set = room::custom::Operation::Set(room::custom::Value::Int(3));
-    world.rooms.heartbeat(&group("r"), &user("ann"), Some(7)).await.unwrap();
+    world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), Some(7)).await.unwrap();
     world.rooms.set_custom(Kind::Multi, &group("r"), "like", set).await.unwrap();
     world.carry();
     assert_eq!(kinds(&watcher), ["notifyRoomStatusChange", "notifyCustomChange"]);

@@ -77,9 +77,10 @@ pub(super) fn layout(number: i64, items: Vec<Item>) -> Read<Layout> {
         },
     };
     let (width, height) = (f64::from(size.0), f64::from(size.1));
-    let placed = seen.iter().zip(places).map(|(item, (x, y, w, h))| {
-        input(item, Some((x * width, y * height, w * width, h * height)))
-    });
+    let placed = seen
+        .iter()
+        .zip(places)
+        .map(|(item, (x, y, w, h))| input(item, Some((x * width, y * height, w * width, h * height))));
     let inputs = placed.chain(heard.iter().map(|item| input(item, None))).collect::<Read<_>>()?;
     Ok(Layout { size, color: canvas.first().map_or(0, |c| c.color), inputs, bitrate: None })
 }
