@@ -5,6 +5,7 @@
 //! runtime: each stream has one small task that keeps its deadlines, on tokio's clock.
 
 mod info;
+mod overlay;
 mod publisher;
 mod reader;
 mod ring;
@@ -187,6 +188,11 @@ impl Hub {
     /// Starts the stream, or continues one whose publisher vanished. At most one publisher at a time: whoever comes while
     /// another is active is refused. Must be called within a tokio runtime.
     pub fn publish(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
+        self.publish_from(name, origin, 0)
+    }
+
+    /// As [`Hub::publish`]; a stream that starts does so at `start` microseconds of its time.
+    fn publish_from(&self, name: &StreamName, origin: Origin, start: i64) -> Result<Publisher, Busy> {
         let inner = &self.inner;
         let id = inner.ids.fetch_add(1, Ordering::Relaxed);
         let stop = CancellationToken::new();
@@ -205,7 +211,8 @@ impl Hub {
         if streams.len() >= inner.settings.max_streams {
             return Err(Busy::Full);
         }
-        let stream = Stream::new(name.clone(), id, stop.clone(), origin);
+        let stream = Stream::new(name.clone(), id, stop.clone(), origin, start);
+        stream.state.lock().overlay = overlay::of(&streams, name);
         streams.insert(name.clone(), Arc::clone(&stream));
         inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
         drop(streams);
@@ -216,9 +223,11 @@ impl Hub {
         Ok(Publisher { hub: Arc::clone(inner), stream, id, stop })
     }
 
-    /// Reads a stream that exists; [`Ended::NotFound`] otherwise.
+    /// Reads a stream that exists; [`Ended::NotFound`] otherwise. Where there is an overlay ([`Hub::overlay`]), readers of
+    /// the audience's protocols get that.
     pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
-        let stream = self.get(name).ok_or(Ended::NotFound)?;
+        let instead = || overlay::follows(protocol).then(|| self.get(&overlay::name(name))).flatten();
+        let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
         Ok(Reader::new(&stream, protocol, pace, start))
     }
 
@@ -308,6 +317,7 @@ impl Inner {
         if streams.get(&stream.name).is_some_and(|s| Arc::ptr_eq(s, stream)) {
             streams.remove(&stream.name);
         }
+        overlay::lift(&streams, stream);
         self.tell(Event::Ended { name: stream.name.clone(), reason });
         true
     }

@@ -38,6 +38,11 @@ impl StreamName {
         StreamName(format!("{}#{tag}", self.0).into())
     }
 
+    /// The name that this one was derived from.
+    pub fn home(&self) -> Option<Self> {
+        self.0.rsplit_once('#').map(|(home, _)| StreamName(home.into()))
+    }
+
     /// Whether this is a [`StreamName::derived`] name.
     pub fn is_derived(&self) -> bool {
         self.0.contains('#')
@@ -143,6 +148,7 @@ mod tests {
     fn derived_names_cannot_be_asked_for() {
         let aac = StreamName::new("s").unwrap().derived("aac");
         assert!(aac.is_derived());
+        assert_eq!((aac.home(), aac.home().unwrap().home()), (StreamName::new("s").ok(), None));
         assert!(StreamName::new(aac.as_str()).is_err());
     }
 

@@ -88,7 +88,7 @@ impl Renditions {
         let info = self.hub.info(name).ok_or(Ended::NotFound)?;
         let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
         let origin = Origin { protocol: info.protocol, peer: info.peer };
-        let publisher = self.hub.publish(derived, origin)?;
+        let publisher = self.hub.publish_beside(name, derived, origin)?;
         let (hub, derived) = (self.hub.clone(), derived.clone());
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");

@@ -2,7 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use media::hls::Hls;
 use media::hub::Hub;
+use media::record::Recorder;
+use media::rendition::Renditions;
 use media::request::Requests;
 
 use crate::chat;
@@ -43,6 +46,12 @@ pub struct App {
     pub hub: Hub,
     /// WebRTC, once it runs; never, if it is switched off.
     pub webrtc: OnceLock<media::rtc::Server>,
+    /// Streams of it that are played by HLS.
+    pub hls: Hls,
+    /// Streams of it with their audio in another codec.
+    pub renditions: Renditions,
+    /// Recordings of them, if the operator allows any.
+    pub recorder: Option<Recorder>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
     /// Log files.

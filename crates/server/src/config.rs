@@ -38,6 +38,10 @@ pub struct Settings {
     pub webrtc: crate::http::webrtc::Settings,
     /// Push and play URLs.
     pub live: crate::live::Settings,
+    /// Mixes of streams.
+    pub mix: crate::live::mix::Settings,
+    /// Recordings of streams.
+    pub record: crate::recordings::Settings,
     /// User signatures.
     pub im: crate::identity::Settings,
     /// Chat.
@@ -65,6 +69,8 @@ impl Default for Settings {
             rtmp: Default::default(),
             webrtc: Default::default(),
             live: Default::default(),
+            mix: Default::default(),
+            record: Default::default(),
             im: Default::default(),
             chat: Default::default(),
             rooms: Default::default(),
@@ -151,6 +157,7 @@ impl Settings {
         }
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
+        self.record.problems(&mut found);
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
         self.store.problems(&mut found);

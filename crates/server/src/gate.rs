@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use media::record::Recorder;
 use media::request::{PlayOptions, PublishOptions, Request};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -27,13 +28,18 @@ impl Default for Settings {
 }
 
 /// Answers until the media server is gone.
-pub async fn keep(mut requests: mpsc::Receiver<Request>, urls: Arc<Urls>, clock: Arc<dyn Clock>) {
+pub async fn keep(
+    mut requests: mpsc::Receiver<Request>,
+    urls: Arc<Urls>,
+    clock: Arc<dyn Clock>,
+    recorder: Option<Recorder>,
+) {
     while let Some(request) = requests.recv().await {
-        answer(request, &urls, &*clock);
+        answer(request, &urls, &*clock, recorder.as_ref());
     }
 }
 
-fn answer(request: Request, urls: &Urls, clock: &dyn Clock) {
+fn answer(request: Request, urls: &Urls, clock: &dyn Clock, recorder: Option<&Recorder>) {
     let (stream, now) = (request.what().stream.clone(), clock.now());
     let query = &request.what().query.0;
     let allowed = match &request {
@@ -41,7 +47,15 @@ fn answer(request: Request, urls: &Urls, clock: &dyn Clock) {
         Request::Play(_) => urls.may_play(stream.as_str(), query, now),
     };
     match (allowed, request) {
-        (Ok(_), Request::Publish(ask)) => ask.accept(PublishOptions::default()),
+        (Ok(_), Request::Publish(ask)) => {
+            let mut options = PublishOptions::default();
+            // Who pushes may have it recorded, where the operator allows recordings at all.
+            if let Some(recorder) = recorder.filter(|_| ask.what.query.0.split('&').any(|pair| pair == "record=1")) {
+                options.record = true;
+                recorder.record(&stream);
+            }
+            ask.accept(options);
+        }
         (Ok(_), Request::Play(ask)) => ask.accept(PlayOptions::default()),
         (Err(why), request) => request.reject(why.to_string()),
     }

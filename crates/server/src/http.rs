@@ -6,6 +6,7 @@ mod call;
 mod connections;
 mod custom;
 mod flv;
+mod hls;
 mod login;
 mod mix;
 mod pushers;
@@ -74,7 +75,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/{*call}", any(weapp))
-        .route("/live/{file}", get(flv::play))
+        .route("/live/{file}", get(hls::or_flv))
+        .route("/live/{stream}/{file}", get(hls::file))
         .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
         .route("/whep/{stream}", post(webrtc::whep).options(webrtc::preflight))
         .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))

@@ -16,6 +16,7 @@ pub mod keys;
 pub mod live;
 pub mod logs;
 pub mod operator;
+pub mod recordings;
 pub mod rooms;
 pub mod sessions;
 pub mod start;

@@ -1,6 +1,7 @@
 //! The live service: where streams are pushed to and played from. One trait, one file per provider.
 
 mod embedded;
+pub mod mix;
 mod stream_name;
 mod urls;
 
@@ -103,6 +104,11 @@ pub trait Live: Send + Sync + 'static {
     /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4). `streams` are the
     /// ones of the room: no others may be mixed.
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome>;
+
+    /// What it cannot do as it is set up, one line each, for the configuration check.
+    fn lacks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// What the live service said of a mix, in the numbers that clients know.

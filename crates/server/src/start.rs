@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use media::hls::{self, Hls};
 use media::hub::{self, Hub};
+use media::rendition::Renditions;
 use room::Millis;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -147,8 +149,11 @@ pub(crate) async fn assemble(
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
     let live: Arc<dyn Live> = match settings.live.provider {
-        live::Provider::Embedded => Arc::new(live::Embedded(hub.clone())),
+        live::Provider::Embedded => Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))),
     };
+    let renditions = Renditions::new(hub.clone());
+    let recorder = settings.record.recorder(&hub, &settings.data_dir);
+    let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
 
     // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
     let rules = Arc::new(settings.rooms.rules());
@@ -177,6 +182,9 @@ pub(crate) async fn assemble(
         chat: groups,
         store,
         rooms,
+        hls: Hls::new(hub.clone(), renditions.clone(), hls::Settings::default()),
+        renditions,
+        recorder: recorder.clone(),
         hub,
         webrtc: OnceLock::new(),
         requests,
@@ -186,7 +194,7 @@ pub(crate) async fn assemble(
         settings,
     });
     let mut background: Background = vec![
-        Box::pin(gate::keep(asked, urls, clock)),
+        Box::pin(gate::keep(asked, urls, clock, recorder)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
     ];

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::overlay::follows;
 use super::stream::{State, Stream};
 use super::{Pace, Start};
 use crate::ended::Ended;
@@ -43,11 +44,16 @@ pub struct Tracks {
 
 /// One reader of a stream.
 pub struct Reader {
+    /// What was asked for; its figures count this reader.
+    home: Arc<Stream>,
+    /// What is read: that, or its overlay.
     stream: Arc<Stream>,
     protocol: Protocol,
     pace: Pace,
     cursor: Cursor,
     slot: usize,
+    /// Time of the newest frame handed out.
+    last: i64,
 }
 
 pub(super) struct Cursor {
@@ -59,46 +65,92 @@ pub(super) struct Cursor {
     resync: bool,
     /// Version of the tracks that the reader knows.
     version: Option<u32>,
+    /// A key frame that is not later than this is no start: it would be a step back in time.
+    floor: i64,
     skipped: u64,
 }
 
 impl Reader {
     pub(super) fn new(stream: &Arc<Stream>, protocol: Protocol, pace: Pace, start: Start) -> Self {
         let mut state = stream.state.lock();
-        // So that a joiner of the audience starts with all there is, not with what the last burst held.
-        state.ring.seal();
-        let gop = state.ring.gop.filter(|_| start == Start::Group);
-        let cursor = Cursor {
-            at: gop.unwrap_or_else(|| state.ring.end()),
-            need_key: gop.is_none(),
-            resync: true,
-            version: None,
-            skipped: 0,
-        };
-        let slot = state.join(protocol, pace);
+        state.join(protocol);
+        let (cursor, slot) = Cursor::enter(&mut state, pace, start, i64::MIN, 0);
         drop(state);
         // The keeper rests while there is no audience.
         stream.changed.notify_one();
-        Reader { stream: Arc::clone(stream), protocol, pace, cursor, slot }
+        let (home, stream) = (Arc::clone(stream), Arc::clone(stream));
+        Reader { home, stream, protocol, pace, cursor, slot, last: i64::MIN }
     }
 
-    /// The stream.
+    /// The stream that was asked for.
     pub fn name(&self) -> &StreamName {
-        &self.stream.name
+        &self.home.name
     }
 
     /// The next item; `None` once the stream has ended and all of it was read. Registers the task for the wake that its
     /// pace wants: per frame, or once per merge interval.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
-        let mut state = self.stream.state.lock();
-        if let Some(item) = self.cursor.take(&state, self.pace) {
-            return Poll::Ready(Some(item));
+        loop {
+            let mut state = self.stream.state.lock();
+            if let Some(over) = &state.overlay
+                && follows(self.protocol)
+            {
+                let over = Arc::clone(over);
+                drop(state);
+                if self.change_over(over) {
+                    continue;
+                }
+                state = self.stream.state.lock();
+            }
+            if let Some(item) = self.cursor.take(&state, self.pace) {
+                drop(state);
+                self.last = self.last.max(item.newest());
+                return Poll::Ready(Some(item));
+            }
+            if state.ended.is_some() {
+                drop(state);
+                if self.go_home() {
+                    continue;
+                }
+                return Poll::Ready(None);
+            }
+            state.wakers(self.pace).register(self.slot, cx.waker());
+            return Poll::Pending;
         }
-        if state.ended.is_some() {
-            return Poll::Ready(None);
+    }
+
+    /// Goes on with the overlay, if it has a key frame that is later than what was handed out.
+    fn change_over(&mut self, over: Arc<Stream>) -> bool {
+        let mut state = over.state.lock();
+        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
+        if state.ended.is_some() || !state.ring.gop.is_some_and(later) {
+            return false;
         }
-        state.wakers(self.pace).register(self.slot, cx.waker());
-        Poll::Pending
+        let (cursor, slot) = Cursor::enter(&mut state, self.pace, Start::Group, self.last, self.cursor.skipped);
+        drop(state);
+        self.settle(over, cursor, slot);
+        true
+    }
+
+    /// Goes back from an overlay that ended. False for a reader that is home.
+    fn go_home(&mut self) -> bool {
+        if Arc::ptr_eq(&self.home, &self.stream) {
+            return false;
+        }
+        let home = Arc::clone(&self.home);
+        let mut state = home.state.lock();
+        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
+        let start = if state.ring.gop.is_some_and(later) { Start::Group } else { Start::Next };
+        let (cursor, slot) = Cursor::enter(&mut state, self.pace, start, self.last, self.cursor.skipped);
+        drop(state);
+        self.settle(home, cursor, slot);
+        true
+    }
+
+    fn settle(&mut self, stream: Arc<Stream>, cursor: Cursor, slot: usize) {
+        self.stream.state.lock().wakers(self.pace).leave(self.slot);
+        (self.stream, self.cursor, self.slot) = (stream, cursor, slot);
+        self.stream.changed.notify_one();
     }
 
     /// The next item, as [`Reader::poll_next`]. Cancel safe.
@@ -108,8 +160,11 @@ impl Reader {
 
     /// The next item if there is one now.
     pub fn try_next(&mut self) -> Option<Item> {
-        let state = self.stream.state.lock();
-        self.cursor.take(&state, self.pace)
+        let mut nobody = Context::from_waker(std::task::Waker::noop());
+        match self.poll_next(&mut nobody) {
+            Poll::Ready(item) => item,
+            Poll::Pending => None,
+        }
     }
 
     /// The tracks as they are now, whatever was read so far.
@@ -134,7 +189,7 @@ impl Reader {
 
     /// Reports bytes written to the peer, for the stream's figures.
     pub fn count_sent(&self, bytes: u64) {
-        self.stream.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        self.home.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Frames that this reader was skipped over because it was too slow.
@@ -145,11 +200,39 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stream.state.lock().leave(self.protocol, self.pace, self.slot);
+        self.stream.state.lock().wakers(self.pace).leave(self.slot);
+        self.home.state.lock().leave(self.protocol);
+    }
+}
+
+impl Item {
+    /// Time of its newest frame.
+    fn newest(&self) -> i64 {
+        match self {
+            Item::Tracks(_) => i64::MIN,
+            Item::Frame(frame) => frame.dts,
+            Item::Burst(burst) => burst.frames.last().map_or(i64::MIN, |f| f.dts),
+        }
     }
 }
 
 impl Cursor {
+    /// A new place in a stream, and one among those who wait for it.
+    fn enter(state: &mut State, pace: Pace, start: Start, floor: i64, skipped: u64) -> (Self, usize) {
+        // So that a joiner of the audience starts with all there is, not with what the last burst held.
+        state.ring.seal();
+        let gop = state.ring.gop.filter(|_| start == Start::Group);
+        let cursor = Cursor {
+            at: gop.unwrap_or_else(|| state.ring.end()),
+            need_key: gop.is_none(),
+            resync: true,
+            version: None,
+            floor,
+            skipped,
+        };
+        (cursor, state.wakers(pace).join())
+    }
+
     fn take(&mut self, state: &State, pace: Pace) -> Option<Item> {
         match pace {
             Pace::Realtime => self.take_frame(state),
@@ -161,7 +244,7 @@ impl Cursor {
         self.catch_up(state);
         loop {
             let burst = state.ring.burst(self.at)?;
-            if self.need_key && !burst.starts_with_key() && video_flows(state) {
+            if self.need_key && !self.starts(&burst.frames[0]) && video_flows(state) {
                 self.at = burst.end();
                 continue;
             }
@@ -185,7 +268,7 @@ impl Cursor {
         }
         loop {
             let slot = state.ring.get(self.at)?;
-            if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
+            if self.need_key && slot.frame.kind == Kind::Video && !self.starts(&slot.frame) {
                 self.at += 1;
                 continue;
             }
@@ -197,6 +280,10 @@ impl Cursor {
             self.version = Some(slot.version);
             return Some(Item::Frame(Arc::clone(&slot.frame)));
         }
+    }
+
+    fn starts(&self, frame: &Frame) -> bool {
+        frame.key && frame.dts > self.floor
     }
 
     /// A reader whose place is gone goes on at the newest group of pictures, or with the next one.

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub meter: Meter,
     pub ended: Option<Ended>,
     pub skipped: AtomicU64,
+    /// What the audience gets instead of this stream.
+    pub overlay: Option<Arc<Stream>>,
     publisher: Publishing,
     timeline: Timeline,
     started: Instant,
@@ -67,7 +69,7 @@ pub(super) enum Again {
 }
 
 impl Stream {
-    pub fn new(name: StreamName, id: u64, stop: CancellationToken, origin: Origin) -> Arc<Self> {
+    pub fn new(name: StreamName, id: u64, stop: CancellationToken, origin: Origin, start: i64) -> Arc<Self> {
         let now = Instant::now();
         let state = State {
             tracks: Tracks::default(),
@@ -76,8 +78,9 @@ impl Stream {
             meter: Meter::new(now),
             ended: None,
             skipped: AtomicU64::new(0),
+            overlay: None,
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
-            timeline: Timeline::default(),
+            timeline: Timeline::starting(start),
             started: now,
             video: None,
             audio: None,
@@ -324,20 +327,37 @@ impl State {
         }
     }
 
-    pub fn join(&mut self, protocol: Protocol, pace: Pace) -> usize {
+    /// Counts a reader that comes.
+    pub fn join(&mut self, protocol: Protocol) {
         self.readers[protocol.index()] += 1;
         self.joined += u64::from(protocol != Protocol::Internal);
-        self.wakers(pace).join()
     }
 
-    pub fn leave(&mut self, protocol: Protocol, pace: Pace, slot: usize) {
+    /// Counts a reader that goes.
+    pub fn leave(&mut self, protocol: Protocol) {
         self.readers[protocol.index()] -= 1;
         self.left += u64::from(protocol != Protocol::Internal);
-        self.wakers(pace).leave(slot);
+    }
+
+    /// The stream's time now, in microseconds.
+    pub fn clock(&self) -> i64 {
+        self.timeline.now()
+    }
+
+    /// When the current group of pictures starts; without one, now.
+    pub fn group_starts(&self) -> i64 {
+        let first = self.ring.gop.and_then(|at| self.ring.get(at));
+        first.map_or_else(|| self.clock(), |slot| slot.frame.dts)
+    }
+
+    /// Shows the audience another stream, or this one again: whom to wake, outside the lock.
+    pub fn show(&mut self, overlay: Option<Arc<Stream>>) -> Vec<Waker> {
+        self.overlay = overlay;
+        self.audience.take()
     }
 }
 
-fn wake(wakers: Vec<Waker>) {
+pub(super) fn wake(wakers: Vec<Waker>) {
     for waker in wakers {
         waker.wake();
     }

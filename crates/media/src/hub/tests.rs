@@ -321,3 +321,59 @@ async fn wishes_for_key_frames_reach_the_publisher_once() {
     p.key_wanted().await;
     assert!(tokio::time::timeout(Duration::from_secs(1), p.key_wanted()).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_audience_changes_over_to_an_overlay_and_back() {
+    let hub = Hub::new(Settings::default());
+    let home = start(&hub, "s");
+    home.push(key(0)).unwrap();
+    home.push(delta(40)).unwrap();
+    let viewer = || hub.subscribe(&name("s"), Protocol::HttpFlv, Pace::Audience, Start::Group).unwrap();
+    let (mut viewer_before, mut anchor) = (viewer(), read(&hub, "s", Pace::Realtime));
+    assert_eq!((now(&mut viewer_before), now(&mut anchor)), ("T | k0 40".into(), "T k0 40".into()));
+
+    let mix = hub.overlay(&name("s"), origin()).unwrap();
+    assert!(hub.overlay(&name("s"), origin()).is_err(), "one at a time");
+    mix.push(avcc(31)).unwrap();
+    // It continues the time of what it lies over, a little ahead; nobody sees it before it is shown.
+    mix.push(key(70_000)).unwrap();
+    assert_eq!(now(&mut viewer_before), "");
+    mix.show();
+    let mut viewer_after = viewer();
+    ms(100).await;
+    mix.push(delta(70_100)).unwrap();
+    home.push(delta(140)).unwrap();
+    ms(200).await;
+    for viewer in [&mut viewer_before, &mut viewer_after] {
+        assert_eq!(now(viewer), "T | k290 390");
+        assert_eq!(viewer.tracks().video.unwrap().payload, avcc(31).payload);
+    }
+    assert_eq!(now(&mut anchor), "140", "co-anchors see the stream as it is");
+    assert_eq!(hub.info(&name("s")).unwrap().viewers(), 3);
+
+    // A creator that comes back anew is shown in the mix, too.
+    home.finish(Ended::Finished);
+    let mut alone = viewer();
+    assert_eq!(now(&mut alone), "T | k290 390");
+    let home = start(&hub, "s");
+    home.push(key(0)).unwrap();
+    assert!(hub.is_overlaid(&name("s")));
+    assert_eq!(now(&mut viewer()), "T | k290 390");
+    drop(alone);
+
+    // The mix ends: back to the stream, at a key frame that is no step back.
+    drop(viewer_before);
+    let mut viewer = viewer();
+    now(&mut viewer);
+    mix.finish(Ended::Finished);
+    home.push(key(360)).unwrap();
+    home.push(delta(380)).unwrap();
+    home.push(key(400)).unwrap();
+    ms(200).await;
+    assert_eq!(now(&mut viewer), "T | k400");
+    assert!(!hub.is_overlaid(&name("s")));
+    home.finish(Ended::Finished);
+    assert!(viewer.next().await.is_none());
+    assert_eq!(viewer.ended(), Some(Ended::Finished));
+    assert!(viewer_after.next().await.is_none(), "its stream ended long ago, and now the mix did");
+}

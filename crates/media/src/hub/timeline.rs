@@ -14,12 +14,19 @@ const GAP: i64 = 10_000;
 
 #[derive(Default)]
 pub(super) struct Timeline {
+    /// Where the stream starts, in microseconds.
+    start: i64,
     offset: Option<i64>,
     latest: Option<(i64, Instant)>,
     last: [Option<i64>; 3],
 }
 
 impl Timeline {
+    /// A timeline whose first unit lies at `start` microseconds.
+    pub fn starting(start: i64) -> Self {
+        Timeline { start, ..Timeline::default() }
+    }
+
     /// The stream's own time, in microseconds, of a unit that its publisher stamped `dts`.
     pub fn place(&mut self, kind: Kind, dts: i64, now: Instant) -> i64 {
         let track = match kind {
@@ -50,7 +57,7 @@ impl Timeline {
     /// The stream's own time for a unit whose stamp means nothing: configurations, descriptions. Encoders stamp these 0 at
     /// any point.
     pub fn now(&self) -> i64 {
-        self.latest.map_or(0, |(latest, _)| latest)
+        self.latest.map_or(self.start, |(latest, _)| latest)
     }
 
     /// The next unit comes from another clock.
@@ -60,7 +67,7 @@ impl Timeline {
 
     fn restart(&mut self, dts: i64, now: Instant) -> i64 {
         let start = match self.latest {
-            None => 0,
+            None => self.start,
             Some((latest, then)) => latest.saturating_add(micros(now.saturating_duration_since(then)).max(GAP)),
         };
         self.offset = Some(start.saturating_sub(dts));

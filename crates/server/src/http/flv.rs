@@ -15,7 +15,7 @@ use hyper::body::Frame;
 use media::flv::{self, Player};
 use media::hub::Reader;
 use media::request::{Query, What};
-use media::{Ended, Protocol, StreamName};
+use media::{Codec, Ended, Protocol, StreamName};
 
 use crate::app::App;
 
@@ -53,7 +53,10 @@ async fn open(app: &App, peer: SocketAddr, file: &str, query: Option<String>, ws
         Ended::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })?;
-    app.hub.wait(&stream, protocol, options.pace, options.start, options.wait).await.map_err(|_| StatusCode::NOT_FOUND)
+    // FLV players know no Opus, which browsers publish.
+    let takes = [Codec::Aac, Codec::Mp3];
+    let reader = app.renditions.open(&stream, protocol, &takes, options.pace, options.start, options.wait);
+    reader.await.map_err(|_| StatusCode::NOT_FOUND)
 }
 
 fn stream(player: Player) -> Response {

@@ -21,17 +21,30 @@ struct PushUrl {
     push_url: String,
     #[serde(rename = "accelerateURL")]
     accelerate_url: String,
+    #[serde(rename = "whipURL")]
+    whip_url: String,
+    #[serde(rename = "whepURL")]
+    whep_url: String,
+    #[serde(rename = "flvURL")]
+    flv_url: String,
+    #[serde(rename = "hlsURL")]
+    hls_url: String,
 }
 
-/// A signed push URL: of the user's stable stream in a room, or of a fresh one.
+/// A signed push URL, of the user's stable stream in a room or of a fresh one, and where that stream is then played.
 pub fn get_push_url(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let user = member.actor(body.user_id.as_ref())?;
     let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
     let (urls, now, base) = (&member.call.app.urls, member.call.now, member.call.base());
     let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
+    let play = urls.play(base, &stream, now);
     success(&PushUrl {
         push_url: urls.push(&base, &stream, now),
-        accelerate_url: urls.play(base, &stream, now).accelerate().to_string(),
+        accelerate_url: play.accelerate().to_string(),
+        whip_url: urls.whip(&base, &stream, now),
+        whep_url: play.whep().to_string(),
+        flv_url: play.http("flv").to_string(),
+        hls_url: play.http("m3u8").to_string(),
     })
 }

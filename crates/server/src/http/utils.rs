@@ -86,7 +86,8 @@ fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
 }
 
 fn check_config(call: &Call<'_>) -> Sent {
-    let problems = call.app.settings.problems();
+    let mut problems = call.app.settings.problems();
+    problems.extend(call.app.live.lacks());
     if problems.is_empty() {
         return success(&json!({ "result": "检查正确" }));
     }

@@ -44,8 +44,17 @@ impl Serialize for RoomView<'_> {
         map.serialize_entry("roomInfo", &room.info)?;
         map.serialize_entry("roomCreator", creator.map_or("", |(user, _)| user.as_str()))?;
         match &mixed {
-            Some(play) => map.serialize_entry("mixedPlayURL", &format_args!("{}", play.http("flv")))?,
-            None => map.serialize_entry("mixedPlayURL", "")?,
+            Some(play) => {
+                map.serialize_entry("mixedPlayURL", &format_args!("{}", play.http("flv")))?;
+                map.serialize_entry("flvURL", &format_args!("{}", play.http("flv")))?;
+                map.serialize_entry("hlsURL", &format_args!("{}", play.http("m3u8")))?;
+                map.serialize_entry("whepURL", &format_args!("{}", play.whep()))?;
+            }
+            None => {
+                for name in ["mixedPlayURL", "flvURL", "hlsURL", "whepURL"] {
+                    map.serialize_entry(name, "")?;
+                }
+            }
         }
         match lens.generation {
             Generation::First => map.serialize_entry("custom", &custom_text(&room.custom))?,
@@ -73,6 +82,12 @@ struct PusherView<'a> {
     user_avatar: &'a str,
     #[serde(rename = "accelerateURL")]
     accelerate_url: std::fmt::Arguments<'a>,
+    #[serde(rename = "flvURL")]
+    flv_url: std::fmt::Arguments<'a>,
+    #[serde(rename = "hlsURL")]
+    hls_url: std::fmt::Arguments<'a>,
+    #[serde(rename = "whepURL")]
+    whep_url: std::fmt::Arguments<'a>,
 }
 
 impl Serialize for PushersView<'_> {
@@ -86,6 +101,9 @@ impl Serialize for PushersView<'_> {
                 user_name: &pusher.name,
                 user_avatar: &pusher.avatar,
                 accelerate_url: format_args!("{}", play.accelerate()),
+                flv_url: format_args!("{}", play.http("flv")),
+                hls_url: format_args!("{}", play.http("m3u8")),
+                whep_url: format_args!("{}", play.whep()),
             })?;
         }
         seq.end()

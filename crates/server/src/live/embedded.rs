@@ -1,20 +1,31 @@
 //! The media server in this process as live service.
 
 use media::hub::Hub;
+use media::mix::{Mixer, Output, Refused};
 use media::name::StreamName;
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 
+use super::mix::{self, Asked, Pushed};
 use super::{Live, MixOutcome};
 use crate::store::Answer;
 
-/// Asks the hub.
+/// Asks the hub, and the mixer.
 #[derive(Clone)]
-pub struct Embedded(pub Hub);
+pub struct Embedded {
+    hub: Hub,
+    mixer: Mixer,
+}
 
 impl Embedded {
+    /// Puts them together.
+    #[must_use]
+    pub fn new(hub: Hub, mixer: Mixer) -> Self {
+        Self { hub, mixer }
+    }
+
     fn one(&self, stream: &StreamId, now: Millis) -> Pushing {
-        let info = StreamName::new(stream.as_str()).ok().and_then(|name| self.0.info(&name));
+        let info = StreamName::new(stream.as_str()).ok().and_then(|name| self.hub.info(&name));
         // A stream without a single frame so far says nothing for its pusher.
         info.filter(|info| info.frames > 0).map_or(Pushing::No, |info| {
             let silent = u64::try_from(info.silent.as_millis()).unwrap_or(u64::MAX);
@@ -28,15 +39,67 @@ impl Live for Embedded {
         Box::pin(async move { Ok(streams.iter().map(|stream| self.one(stream, now)).collect()) })
     }
 
-    fn mix<'a>(&'a self, params: &'a serde_json::Value, _streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
-        let para = &params["interface"]["para"];
-        let inputs = para["input_stream_list"].as_array().map_or(0, Vec::len);
-        let stops = inputs == 1 || para["interface"] == "mix_streamv2.cancel_mix_stream";
-        let outcome = if stops {
-            MixOutcome { code: 0, message: "Success!".into() }
-        } else {
-            MixOutcome { code: -10031, message: "this server does not mix yet".into() }
-        };
+    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+        let outcome = self.merge(params, streams).unwrap_or_else(|refused| refused);
         Box::pin(async move { Ok(outcome) })
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
+        self.mixer.program().is_none().then(text).into_iter().collect()
+    }
+}
+
+impl Embedded {
+    fn merge(&self, params: &serde_json::Value, streams: &[StreamId]) -> Result<MixOutcome, MixOutcome> {
+        let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
+        let pushed = |stream: &str| {
+            let info = self.hub.info(&StreamName::new(stream).ok()?).filter(|info| info.frames > 0)?;
+            let (width, height) = info.video.map_or((0, 0), |video| (video.width, video.height));
+            Some(Pushed { width, height })
+        };
+        let (session, output, layout) = match mix::read(params, &names, pushed)? {
+            Asked::Mix { session, output, layout } => (session, output, layout),
+            Asked::Stop { session, output } => return self.stop(&session, &output, &names),
+        };
+        // Sessions are named by clients: one room must not meet another's.
+        if self.mixer.output(&session).is_some_and(|of| !belongs(&of, &names)) {
+            return Err(mix::refuse(-508, "the session is another room's"));
+        }
+        match self.mixer.start(&session, output, layout) {
+            Ok(()) => Ok(done()),
+            Err(why @ (Refused::OtherOutput | Refused::Taken)) => Err(mix::refuse(-508, why.to_string())),
+            Err(why @ (Refused::NoProgram | Refused::TooMany)) => {
+                tracing::warn!(%why, "a mix cannot be started");
+                Err(mix::refuse(-10031, why.to_string()))
+            }
+        }
+    }
+
+    /// Stops a mix. Clients also say so when they never started one, which is fine.
+    fn stop(&self, session: &str, output: &StreamName, streams: &[&str]) -> Result<MixOutcome, MixOutcome> {
+        match self.mixer.output(session) {
+            Some(of) if !belongs(&of, streams) => Err(mix::refuse(-31001, "the session is another room's")),
+            Some(Output::Over(name) | Output::Own(name)) if name != *output => {
+                Err(mix::refuse(-31003, "the session has another output"))
+            }
+            Some(_) => {
+                self.mixer.stop(session);
+                Ok(done())
+            }
+            None => Ok(done()),
+        }
+    }
+}
+
+fn done() -> MixOutcome {
+    MixOutcome { code: 0, message: "Success!".into() }
+}
+
+/// Whether a mix is one of the room with these streams.
+fn belongs(output: &Output, streams: &[&str]) -> bool {
+    match output {
+        Output::Over(name) => streams.contains(&name.as_str()),
+        Output::Own(name) => streams.iter().any(|stream| name.as_str().starts_with(&format!("{stream}_"))),
     }
 }

@@ -19,6 +19,15 @@ pub enum Scheme {
     Https,
 }
 
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
 /// The address that a client reached us by.
 #[derive(Clone, Copy, Debug)]
 pub struct Base<'a> {
@@ -99,6 +108,12 @@ impl Urls {
         let signature = self.sign(&self.push, stream, now);
         let Self { push_host, bizid, .. } = self;
         format!("rtmp://{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self.rtmp_port))
+    }
+
+    /// Where a browser publishes a stream: WHIP, at the address that it reached us by.
+    #[must_use]
+    pub fn whip(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
+        format!("{}://{}/whip/{stream}?{}", base.scheme.as_str(), base.authority, self.sign(&self.push, stream, now))
     }
 
     /// Permission to play a stream, from which all its play URLs are made.
@@ -184,14 +199,19 @@ impl Play<'_> {
 
     /// Where an audience plays it over HTTP; `extension` is `flv` or `m3u8`.
     pub fn http<'b>(&'b self, extension: &'b str) -> impl fmt::Display + 'b {
+        self.over_http(APP, ".", extension)
+    }
+
+    /// Where a browser plays it with little delay: WHEP.
+    pub fn whep(&self) -> impl fmt::Display + '_ {
+        self.over_http("whep", "", "")
+    }
+
+    fn over_http<'b>(&'b self, path: &'b str, dot: &'b str, extension: &'b str) -> impl fmt::Display + 'b {
         fmt::from_fn(move |f| {
             let Self { urls, base, stream, signature } = self;
-            let scheme = match base.scheme {
-                Scheme::Http => "http",
-                Scheme::Https => "https",
-            };
             let host = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
-            write!(f, "{scheme}://{host}/{APP}/{stream}.{extension}?{signature}")
+            write!(f, "{}://{host}/{path}/{stream}{dot}{extension}?{signature}", base.scheme.as_str())
         })
     }
 }

@@ -29,7 +29,10 @@ fn world() -> World {
     let (rules, clock) = (Arc::new(Rules::default()), Arc::new(Manual::at(Millis(1_000_000))));
     let store: Arc<dyn Store> = Arc::new(Memory::new(rules.clone(), outbox));
     let hub = Arc::new(Hub::new(&Settings::default(), clock.clone()));
-    let live = Arc::new(Embedded(media::hub::Hub::new(media::hub::Settings::default())));
+    let live = {
+        let hub = media::hub::Hub::new(media::hub::Settings::default());
+        Arc::new(Embedded::new(hub.clone(), crate::live::mix::Settings::default().mixer(&hub)))
+    };
     let rooms = Rooms::new(store.clone(), hub.clone(), clock.clone(), rules.clone());
     World { sweeper: Sweeper::new(store, live, clock.clone(), rules), clock, hub, rooms, events }
 }

@@ -31,6 +31,13 @@ fn urls_lead_back_to_where_the_client_came_from() {
     assert!(push.starts_with("rtmp://[::1]:2935/live/"), "{push}");
     let flv = urls(1935).play(base("localhost:5757"), &stream, NOW).http("flv").to_string();
     assert!(flv.starts_with("http://localhost:5757/live/8525_r_alice.flv?txSecret="), "{flv}");
+    let at = base("localhost:5757");
+    let play = urls(1935).play(at, &stream, NOW).whep().to_string();
+    assert!(play.starts_with("http://localhost:5757/whep/8525_r_alice?txSecret="), "{play}");
+    assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
+    let whip = urls(1935).whip(&at, &stream, NOW);
+    assert!(whip.starts_with("http://localhost:5757/whip/8525_r_alice?txSecret="), "{whip}");
+    assert!(urls(1935).may_push(stream.as_str(), query(&whip), NOW).is_ok());
     let set = Settings {
         push_host: "push.example.com:443".into(),
         play_host: "play.example.com".into(),

@@ -1,0 +1,217 @@
+//! Frames into fragments. A picture's duration is known when the next one comes, so the last picture always waits; audio
+//! is laid end to end as long as its timestamps only jitter.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Run, Sample, Track, VIDEO_RATE, fragment, init};
+use crate::frame::{Codec, Frame, Kind};
+
+/// Timestamps of audio that are off by less than this are taken for jitter (many publishers stamp whole milliseconds), in
+/// microseconds.
+const JITTER: i64 = 60_000;
+/// The duration of a picture that nothing followed.
+const LAST_PICTURE: u32 = VIDEO_RATE / 25;
+
+/// A piece of a file that can be appended to what came before.
+pub struct Fragment {
+    /// `moof` and `mdat`.
+    pub bytes: Bytes,
+    /// Whether decoding may start with it.
+    pub independent: bool,
+}
+
+/// Makes one stream's fragments. Frames of codecs that the container is not written with are left out.
+pub struct Muxer {
+    video: Option<Video>,
+    audio: Option<Audio>,
+    /// The stream's time that is 0 in the file, in microseconds.
+    origin: i64,
+    sequence: u32,
+}
+
+struct Video {
+    track: Track,
+    codec: Codec,
+    /// The last picture and its time.
+    waiting: Option<(u64, Arc<Frame>)>,
+    start: u64,
+    samples: Vec<Sample>,
+}
+
+struct Audio {
+    track: Track,
+    codec: Codec,
+    /// Where the next sample belongs if audio goes on without a gap, in ticks.
+    next: Option<u64>,
+    start: u64,
+    samples: Vec<Sample>,
+    /// Samples of one AAC access unit.
+    unit: u32,
+}
+
+impl Muxer {
+    /// A muxer for the tracks that these configurations describe, whose time 0 is the stream's `origin` (microseconds).
+    /// `None` if there is nothing to write.
+    pub fn new(video: Option<&Frame>, audio: Option<&Frame>, origin: i64) -> Option<Self> {
+        let video = video.and_then(|config| {
+            let track = Track::new(1, config)?;
+            Some(Video { track, codec: config.codec, waiting: None, start: 0, samples: Vec::new() })
+        });
+        let audio = audio.and_then(|config| {
+            let track = Track::new(2, config)?;
+            // With spectral band replication a unit has twice the samples at the rate that comes out.
+            let unit = if matches!(track.mime.as_str(), "mp4a.40.5" | "mp4a.40.29") { 2048 } else { 1024 };
+            Some(Audio { track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
+        });
+        (video.is_some() || audio.is_some()).then_some(Muxer { video, audio, origin, sequence: 0 })
+    }
+
+    /// The init segment that all fragments need.
+    pub fn init(&self) -> Bytes {
+        let tracks: Vec<&Track> =
+            self.video.iter().map(|v| &v.track).chain(self.audio.iter().map(|a| &a.track)).collect();
+        init(&tracks)
+    }
+
+    /// Whether pictures are written.
+    pub fn has_video(&self) -> bool {
+        self.video.is_some()
+    }
+
+    /// Takes a frame. Configurations and data are none of its business.
+    pub fn push(&mut self, frame: &Arc<Frame>) {
+        let dts = frame.dts.saturating_sub(self.origin);
+        match (frame.kind, &mut self.video, &mut self.audio) {
+            (Kind::Video, Some(video), _) if video.codec == frame.codec => {
+                let at = ticks(dts, VIDEO_RATE);
+                video.settle(at);
+                video.waiting = Some((at, Arc::clone(frame)));
+            }
+            (Kind::Audio, _, Some(audio)) if audio.codec == frame.codec => audio.push(frame, dts),
+            _ => {}
+        }
+    }
+
+    /// What waited is complete: a picture follows at `dts`, or (`None`) nothing does.
+    pub fn settle(&mut self, dts: Option<i64>) {
+        if let Some(video) = &mut self.video {
+            match dts {
+                Some(dts) => video.settle(ticks(dts.saturating_sub(self.origin), VIDEO_RATE)),
+                None => video.last(),
+            }
+        }
+    }
+
+    /// Everything complete so far, as one fragment.
+    pub fn cut(&mut self) -> Option<Fragment> {
+        let mut runs = Vec::with_capacity(2);
+        let mut independent = true;
+        if let Some(v) = self.video.as_ref().filter(|v| !v.samples.is_empty()) {
+            independent = v.samples[0].key;
+            runs.push(Run { track: &v.track, start: v.start, samples: &v.samples });
+        } else if self.video.is_some() {
+            independent = false;
+        }
+        if let Some(a) = self.audio.as_ref().filter(|a| !a.samples.is_empty()) {
+            runs.push(Run { track: &a.track, start: a.start, samples: &a.samples });
+        }
+        if runs.is_empty() {
+            return None;
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        let bytes = fragment(self.sequence, &runs);
+        if let Some(video) = &mut self.video {
+            video.samples.clear();
+        }
+        if let Some(audio) = &mut self.audio {
+            audio.samples.clear();
+        }
+        Some(Fragment { bytes, independent })
+    }
+}
+
+impl Video {
+    fn settle(&mut self, next: u64) {
+        if let Some((at, frame)) = self.waiting.take() {
+            self.add(&frame, at, u32::try_from(next.saturating_sub(at)).unwrap_or(LAST_PICTURE));
+        }
+    }
+
+    fn last(&mut self) {
+        if let Some((at, frame)) = self.waiting.take() {
+            self.add(&frame, at, LAST_PICTURE);
+        }
+    }
+
+    fn add(&mut self, frame: &Frame, at: u64, duration: u32) {
+        if self.samples.is_empty() {
+            self.start = at;
+        }
+        let cts = i64::from(frame.cts) * i64::from(VIDEO_RATE) / 1_000_000;
+        let cts = i32::try_from(cts).unwrap_or(0);
+        self.samples.push(Sample { duration, cts, key: frame.key, payload: frame.payload.clone() });
+    }
+}
+
+impl Audio {
+    fn push(&mut self, frame: &Frame, dts: i64) {
+        let rate = self.track.rate;
+        let stamped = ticks(dts, rate);
+        let jitter = ticks(JITTER, rate);
+        let at = match self.next {
+            Some(next) if next.abs_diff(stamped) < jitter => next,
+            // A gap cannot stand within a run: the sample before it fills it.
+            Some(next) if stamped > next => {
+                if let Some(last) = self.samples.last_mut() {
+                    let gap = u32::try_from(stamped - next).unwrap_or(0);
+                    last.duration = last.duration.saturating_add(gap);
+                }
+                stamped
+            }
+            // Far behind what was written: it would be heard twice.
+            Some(_) => return,
+            None => stamped,
+        };
+        if self.samples.is_empty() {
+            self.start = at;
+        }
+        let duration = match self.codec {
+            Codec::Opus => opus_samples(&frame.payload),
+            _ => self.unit,
+        };
+        self.samples.push(Sample { duration, cts: 0, key: true, payload: frame.payload.clone() });
+        self.next = Some(at + u64::from(duration));
+    }
+}
+
+/// Microseconds as ticks of `rate`.
+fn ticks(micros: i64, rate: u32) -> u64 {
+    let ticks = i128::from(micros.max(0)) * i128::from(rate) / 1_000_000;
+    u64::try_from(ticks).unwrap_or(u64::MAX / 2)
+}
+
+/// Samples at 48 kHz of an Opus packet, by its first bytes (RFC 6716 §3.1).
+fn opus_samples(packet: &[u8]) -> u32 {
+    let Some(toc) = packet.first() else {
+        return 960;
+    };
+    let config = toc >> 3;
+    let frame = match (config, config & 3) {
+        (0..12, 0) => 480,
+        (0..12, 1) => 960,
+        (0..12, 2) => 1920,
+        (0..12, _) => 2880,
+        (12..16, n) if n & 1 == 0 => 480,
+        (12..16, _) => 960,
+        (_, n) => 120 << n,
+    };
+    let count = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(packet.get(1).map_or(1, |b| b & 0x3f)),
+    };
+    // At most 120 ms in a packet.
+    (frame * count).min(5760)
+}

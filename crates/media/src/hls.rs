@@ -1,0 +1,310 @@
+//! HLS on demand, from memory: a stream is cut while somebody asks for it, and no longer. Knows the files of a stream;
+//! HTTP, URLs and permission belong to the server.
+
+mod playlist;
+mod segmenter;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ended::Ended;
+use crate::frame::Codec;
+use crate::hub::{Hub, Item, Pace, Reader, Start};
+use crate::name::{Protocol, StreamName};
+use crate::rendition::Renditions;
+use segmenter::Segmenter;
+
+/// Media type of a playlist.
+pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+/// Media type of segments, parts and init segments.
+pub const SEGMENT_TYPE: &str = "video/mp4";
+/// Numbers of segments count half seconds from here (September 2024, Unix seconds), so that they never repeat while the
+/// server runs or after a restart: whatever a cache kept of an earlier run has another name.
+const NUMBERS_FROM: u64 = 1_725_000_000;
+
+/// The audio that every HLS player takes; what publishers send otherwise (browsers: Opus) is made into it.
+const AUDIO: [Codec; 1] = [Codec::Aac];
+
+/// Lengths and bounds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Shortest segment; each ends before the first key frame after that.
+    pub segment: Duration,
+    /// Longest part, unless frames come further apart.
+    pub part: Duration,
+    /// Segments in a playlist.
+    pub listed: usize,
+    /// Segments that can be fetched; more than are listed, for players that are late.
+    pub kept: usize,
+    /// Most bytes kept of a stream.
+    pub bytes: usize,
+    /// A stream that nobody asked for during this time is no longer cut.
+    pub idle: Duration,
+    /// How long a request for what is not there yet may wait.
+    pub patience: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            segment: Duration::from_secs(2),
+            part: Duration::from_millis(500),
+            listed: 7,
+            kept: 12,
+            bytes: 32 << 20,
+            idle: Duration::from_secs(30),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why there is nothing to hand out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// No such stream, or no such file of it (any more).
+    #[error("no such file")]
+    NotFound,
+    /// The request asks for something far ahead.
+    #[error("that is too far ahead")]
+    TooFar,
+    /// It did not come in time.
+    #[error("not there yet")]
+    NotYet,
+}
+
+/// What a low-latency player waits for: the playlist that has this segment, or this part of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// `_HLS_msn`.
+    pub segment: Option<u64>,
+    /// `_HLS_part`.
+    pub part: Option<usize>,
+}
+
+/// A file of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum File {
+    /// `{n}.init.mp4`.
+    Init(u64),
+    /// `{n}.m4s`.
+    Segment(u64),
+    /// `{n}.{part}.m4s`.
+    Part(u64, usize),
+}
+
+impl File {
+    /// Reads a file's name.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(number) = name.strip_suffix(".init.mp4") {
+            return number.parse().ok().map(File::Init);
+        }
+        let name = name.strip_suffix(".m4s")?;
+        match name.split_once('.') {
+            None => name.parse().ok().map(File::Segment),
+            Some((number, part)) => Some(File::Part(number.parse().ok()?, part.parse().ok()?)),
+        }
+    }
+}
+
+/// All streams that are played by HLS; cheap to clone.
+#[derive(Clone)]
+pub struct Hls {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    hub: Hub,
+    renditions: Renditions,
+    settings: Settings,
+    streams: Mutex<HashMap<StreamName, Arc<Cutting>>>,
+}
+
+/// One stream that is being cut.
+struct Cutting {
+    segmenter: Mutex<Segmenter>,
+    asked: Mutex<Instant>,
+    changed: watch::Sender<()>,
+}
+
+impl Hls {
+    /// Nothing is cut yet.
+    pub fn new(hub: Hub, renditions: Renditions, settings: Settings) -> Self {
+        Hls { inner: Arc::new(Inner { hub, renditions, settings, streams: Mutex::default() }) }
+    }
+
+    /// Whether somebody plays this stream already.
+    pub fn is_running(&self, name: &StreamName) -> bool {
+        self.inner.streams.lock().get(name).is_some_and(|c| !c.segmenter.lock().ended())
+    }
+
+    /// Streams that are being cut now.
+    pub fn len(&self) -> usize {
+        self.inner.streams.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The playlist of a stream, once it has what `reload` asks for; the first request starts the cutting and gets its
+    /// answer with the first segment. URIs in it are relative: `{stem}/{file}{query}`; `query` is empty or starts with
+    /// `?`. `wait` is how long to wait for a publisher (`None`: the hub's setting).
+    pub async fn playlist(
+        &self,
+        name: &StreamName,
+        wait: Option<Duration>,
+        reload: Reload,
+        stem: &str,
+        query: &str,
+    ) -> Result<String, Missing> {
+        let cutting = self.open(name, wait).await?;
+        if let Some(segment) = reload.segment {
+            // RFC 8216bis §6.2.5.2: no further ahead than the one after the next.
+            if segment > cutting.segmenter.lock().current().0.saturating_add(2) {
+                return Err(Missing::TooFar);
+            }
+        }
+        let there = |s: &Segmenter| match reload.segment {
+            Some(segment) => s.reached(segment, reload.part),
+            None => !s.segments().is_empty() || s.ended(),
+        };
+        let found = cutting.when(self.inner.settings.patience, |s| there(s).then_some(())).await;
+        let segmenter = cutting.segmenter.lock();
+        // A player that waited for a paused stream gets the playlist as it is.
+        if found.is_none() && segmenter.segments().is_empty() {
+            return Err(Missing::NotYet);
+        }
+        Ok(playlist::write(&segmenter, &self.inner.settings, stem, query))
+    }
+
+    /// A file of a stream that is being cut. One that comes next is waited for.
+    pub async fn file(&self, name: &StreamName, file: File) -> Result<Bytes, Missing> {
+        let cutting = self.inner.streams.lock().get(name).cloned().ok_or(Missing::NotFound)?;
+        cutting.touch();
+        let get = |s: &Segmenter| match file {
+            File::Init(number) => s.init(number).cloned(),
+            File::Segment(number) => s.segment(number).map(|s| s.bytes.clone()),
+            File::Part(number, part) => s.part(number, part).map(|p| p.bytes.clone()),
+        };
+        let look = |s: &Segmenter| match (get(s), file) {
+            (Some(bytes), _) => Some(Ok(bytes)),
+            (None, File::Part(number, part)) if !s.reached(number, Some(part)) && number <= s.current().0 + 1 => None,
+            _ => Some(Err(Missing::NotFound)),
+        };
+        cutting.when(self.inner.settings.patience, look).await.unwrap_or(Err(Missing::NotYet))
+    }
+
+    async fn open(&self, name: &StreamName, wait: Option<Duration>) -> Result<Arc<Cutting>, Missing> {
+        let existing = |hub: &Hub| {
+            let found = self.inner.streams.lock().get(name).cloned()?;
+            // An ended one is kept for those who still read it; a stream that began anew replaces it.
+            let over = found.segmenter.lock().ended() && hub.info(name).is_some();
+            (!over).then_some(found)
+        };
+        if let Some(found) = existing(&self.inner.hub) {
+            found.touch();
+            return Ok(found);
+        }
+        let (pace, start) = (Pace::Audience, Start::Group);
+        let reader = self.inner.renditions.open(name, Protocol::Hls, &AUDIO, pace, start, wait).await;
+        let reader = reader.map_err(|_: Ended| Missing::NotFound)?;
+        let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64 / 500);
+        let cutting = Arc::new(Cutting {
+            segmenter: Mutex::new(Segmenter::new(self.inner.settings.clone(), first.saturating_sub(2 * NUMBERS_FROM))),
+            asked: Mutex::new(Instant::now()),
+            changed: watch::Sender::new(()),
+        });
+        {
+            let mut streams = self.inner.streams.lock();
+            if let Some(other) = streams.get(name).filter(|c| !c.segmenter.lock().ended()) {
+                return Ok(Arc::clone(other));
+            }
+            streams.insert(name.clone(), Arc::clone(&cutting));
+        }
+        tokio::spawn(cut(Arc::clone(&self.inner), name.clone(), Arc::clone(&cutting), reader));
+        Ok(cutting)
+    }
+}
+
+/// Cuts until the stream ends or nobody asks any more; what it made stays for a while after the end.
+async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut reader: Reader) {
+    let idle = inner.settings.idle;
+    loop {
+        let deadline = *cutting.asked.lock() + idle;
+        tokio::select! {
+            item = reader.next() => {
+                let over = item.is_none();
+                if cutting.take(item) {
+                    cutting.changed.send_replace(());
+                }
+                if over {
+                    break;
+                }
+            }
+            () = tokio::time::sleep_until(deadline) => {
+                if Instant::now() >= *cutting.asked.lock() + idle {
+                    break;
+                }
+            }
+        }
+    }
+    drop(reader);
+    loop {
+        let deadline = *cutting.asked.lock() + idle;
+        if Instant::now() >= deadline || !cutting.segmenter.lock().ended() {
+            break;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+    let mut streams = inner.streams.lock();
+    if streams.get(&name).is_some_and(|c| Arc::ptr_eq(c, &cutting)) {
+        streams.remove(&name);
+    }
+}
+
+impl Cutting {
+    fn touch(&self) {
+        *self.asked.lock() = Instant::now();
+    }
+
+    /// Takes what the reader gave; says whether there is something new.
+    fn take(&self, item: Option<Item>) -> bool {
+        let mut segmenter = self.segmenter.lock();
+        match item {
+            None => {
+                segmenter.finish();
+                true
+            }
+            Some(Item::Tracks(tracks)) => {
+                segmenter.tracks(&tracks);
+                true
+            }
+            Some(Item::Frame(frame)) => segmenter.push(&frame),
+            Some(Item::Burst(burst)) => burst.frames.iter().fold(false, |new, frame| segmenter.push(frame) || new),
+        }
+    }
+
+    /// Waits, bounded, until `look` finds something.
+    async fn when<T>(&self, patience: Duration, look: impl Fn(&Segmenter) -> Option<T>) -> Option<T> {
+        let mut changes = self.changed.subscribe();
+        let wait = async {
+            loop {
+                changes.borrow_and_update();
+                if let Some(found) = look(&self.segmenter.lock()) {
+                    return Some(found);
+                }
+                changes.changed().await.ok()?;
+            }
+        };
+        tokio::time::timeout(patience, wait).await.ok().flatten()
+    }
+}

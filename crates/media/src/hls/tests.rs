@@ -1,0 +1,225 @@
+//! The window and its playlist on frames made up, and the registry on tokio's wound clock.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::frame::{Codec, Frame};
+use crate::hub::{self, Origin, Publisher, Tracks};
+
+fn avcc(level: u8) -> Frame {
+    let avcc = [1, 0x64, 0, level, 0xff, 0xe1, 0, 4, 0x67, 0x64, 0, level, 1, 0, 1, 0x68];
+    Frame::config(Codec::H264, 0, avcc.to_vec().into())
+}
+
+fn picture(ms: i64, key: bool) -> Frame {
+    Frame::video(Codec::H264, ms * 1000, 0, key, vec![7; 100].into())
+}
+
+fn tracks(level: u8) -> Tracks {
+    Tracks { video: Some(Arc::new(avcc(level))), ..Tracks::default() }
+}
+
+fn segmenter(settings: Settings) -> Segmenter {
+    let mut segmenter = Segmenter::new(settings, 100);
+    segmenter.tracks(&tracks(30));
+    segmenter
+}
+
+/// Pictures every 40 ms with a key frame every `gop` ms.
+fn feed(segmenter: &mut Segmenter, ms: std::ops::Range<i64>, gop: i64) {
+    for ms in ms.step_by(40) {
+        segmenter.push(&Arc::new(picture(ms, ms % gop == 0)));
+    }
+}
+
+fn lengths(segmenter: &Segmenter) -> Vec<(u64, i64)> {
+    segmenter.segments().iter().map(|s| (s.number, s.duration / 1000)).collect()
+}
+
+#[test]
+fn segments_end_before_key_frames_once_they_are_long_enough() {
+    let mut s = segmenter(Settings { kept: 100, ..Settings::default() });
+    feed(&mut s, 0..12_040, 1000);
+    // The first three are short, so that players start early.
+    assert_eq!(
+        lengths(&s),
+        [(100, 1000), (101, 1000), (102, 1000), (103, 2000), (104, 2000), (105, 2000), (106, 2000)]
+            .into_iter()
+            .take(s.segments().len())
+            .collect::<Vec<_>>()
+    );
+    assert!(s.segments().len() >= 6);
+    for segment in s.segments() {
+        assert!(segment.parts[0].independent);
+        assert!(segment.parts.iter().skip(1).all(|p| !p.independent || p.duration > 0));
+        assert_eq!(segment.parts.iter().map(|p| p.duration).sum::<i64>(), segment.duration);
+        assert!(segment.parts.iter().all(|p| p.duration <= 500_000));
+        let joined: Vec<u8> = segment.parts.iter().flat_map(|p| p.bytes.to_vec()).collect();
+        assert_eq!(joined, segment.bytes);
+    }
+    assert_eq!(s.target(), 2);
+}
+
+#[test]
+fn a_stream_without_key_frames_is_cut_all_the_same() {
+    let mut s = segmenter(Settings::default());
+    s.push(&Arc::new(picture(0, true)));
+    for ms in (40..25_000).step_by(40) {
+        s.push(&Arc::new(picture(ms, false)));
+    }
+    assert_eq!(lengths(&s), [(100, 10_000), (101, 10_000)]);
+    assert!(!s.segments()[1].parts[0].independent);
+    assert_eq!(s.target(), 10, "the target never is less than a segment");
+}
+
+#[test]
+fn audio_alone_is_cut_by_time_and_goes_on_when_pictures_stop() {
+    let asc = Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x12, 0x10]));
+    let sound = |i: i64| Arc::new(Frame::audio(Codec::Aac, i * 23_220, Bytes::from_static(b"aac")));
+    let mut s = Segmenter::new(Settings::default(), 0);
+    s.tracks(&Tracks { audio: Some(Arc::new(asc)), ..Tracks::default() });
+    (0..300).for_each(|i| _ = s.push(&sound(i)));
+    assert!(s.segments().len() >= 3 && s.segments().iter().all(|s| s.parts.iter().all(|p| p.independent)));
+
+    let mut s = segmenter(Settings::default());
+    s.push(&Arc::new(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x12, 0x10]))));
+    s.push(&Arc::new(picture(0, true)));
+    (0..1000).for_each(|i| _ = s.push(&sound(i)));
+    assert!(s.segments().len() >= 2, "pictures that stay away do not hold the sound back");
+}
+
+#[test]
+fn old_segments_go_by_number_and_by_bytes() {
+    let mut s = segmenter(Settings { kept: 4, ..Settings::default() });
+    feed(&mut s, 0..40_000, 2000);
+    assert_eq!(s.segments().len(), 4);
+    let oldest = s.segments()[0].number;
+    assert!(s.segment(oldest - 1).is_none() && s.segment(oldest).is_some());
+    assert!(s.part(oldest - 1, 0).is_none());
+    let size = s.segments()[0].bytes.len();
+    let mut s = segmenter(Settings { bytes: size * 2 + 10, ..Settings::default() });
+    feed(&mut s, 0..40_000, 2000);
+    assert!(s.segments().iter().map(|s| s.bytes.len()).sum::<usize>() <= size * 2 + 10);
+    assert!(!s.segments().is_empty());
+}
+
+#[test]
+fn a_change_of_codec_or_clock_is_a_discontinuity() {
+    let mut s = segmenter(Settings::default());
+    feed(&mut s, 0..4000, 1000);
+    s.push(&Arc::new(avcc(31)));
+    feed(&mut s, 4000..6040, 1000);
+    // Ten seconds later the publisher is back.
+    feed(&mut s, 16_000..19_040, 1000);
+    let text = playlist::write(&s, &Settings::default(), "s", "");
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 2, "{text}");
+    assert_eq!(text.matches("#EXT-X-MAP").count(), 3, "{text}");
+    assert!(s.segments().iter().all(|s| s.duration <= 2_100_000), "the pause is in no segment");
+    let init = s.segments().back().unwrap().init;
+    assert!(s.init(init).is_some());
+}
+
+#[test]
+fn the_playlist_names_segments_parts_and_what_comes() {
+    let mut s = segmenter(Settings::default());
+    feed(&mut s, 0..5000, 1000);
+    let text = playlist::write(&s, &Settings::default(), "room", "?txSecret=a");
+    for line in [
+        "#EXTM3U",
+        "#EXT-X-TARGETDURATION:2",
+        "#EXT-X-PART-INF:PART-TARGET=0.500",
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500,HOLD-BACK=6",
+        "#EXT-X-MEDIA-SEQUENCE:100",
+        "#EXT-X-MAP:URI=\"room/100.init.mp4?txSecret=a\"",
+        "room/100.m4s?txSecret=a",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in\n{text}");
+    }
+    let (current, parts, _) = s.current();
+    let hint = format!("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"room/{current}.{}.m4s?txSecret=a\"", parts.len());
+    assert!(text.ends_with(&format!("{hint}\n")), "{text}");
+    assert!(text.contains(&format!("room/{current}.0.m4s?txSecret=a\",INDEPENDENT=YES")), "{text}");
+    s.finish();
+    let text = playlist::write(&s, &Settings::default(), "room", "");
+    assert!(text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD"), "{text}");
+}
+
+#[test]
+fn files_are_known_by_their_names() {
+    assert_eq!(File::parse("7.init.mp4"), Some(File::Init(7)));
+    assert_eq!(File::parse("7.m4s"), Some(File::Segment(7)));
+    assert_eq!(File::parse("7.12.m4s"), Some(File::Part(7, 12)));
+    for bad in ["", ".m4s", "x.m4s", "7.x.m4s", "7.1.2.m4s", "-1.m4s", "99999999999999999999.m4s", "7.mp4", "7"] {
+        assert_eq!(File::parse(bad), None, "{bad}");
+    }
+}
+
+fn start(hub: &Hub, stream: &StreamName) -> Publisher {
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = hub.publish(stream, origin).unwrap();
+    publisher.push(avcc(30)).unwrap();
+    publisher
+}
+
+/// Pushes pictures in their own time.
+async fn stream(publisher: &Publisher, ms: std::ops::Range<i64>) {
+    for ms in ms.step_by(40) {
+        publisher.push(picture(ms, ms % 1000 == 0)).unwrap();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_cut_while_somebody_asks() {
+    let hub = Hub::new(hub::Settings::default());
+    let hls = Hls::new(hub.clone(), Renditions::new(hub.clone()), Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let none = hls.playlist(&name, Some(Duration::from_secs(1)), Reload::default(), "s", "").await;
+    assert_eq!((none, hls.len()), (Err(Missing::NotFound), 0));
+    assert_eq!(hls.file(&name, File::Segment(1)).await, Err(Missing::NotFound));
+
+    let publisher = start(&hub, &name);
+    let ask = |reload| {
+        let (hls, name) = (hls.clone(), name.clone());
+        tokio::spawn(async move { hls.playlist(&name, None, reload, "s", "").await })
+    };
+    let first = ask(Reload::default());
+    stream(&publisher, 0..3000).await;
+    let text = first.await.unwrap().unwrap();
+    let number: u64 = text.lines().find_map(|l| l.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")).unwrap().parse().unwrap();
+    assert!(!hls.file(&name, File::Segment(number)).await.unwrap().is_empty());
+    assert!(!hls.file(&name, File::Init(number)).await.unwrap().is_empty());
+    assert_eq!(hls.file(&name, File::Segment(number + 50)).await, Err(Missing::NotFound));
+
+    // A reload and a part that come later are waited for, and answered as soon as they are there.
+    let segment = number + 2;
+    let (reload, far) =
+        (ask(Reload { segment: Some(segment), part: Some(1) }), ask(Reload { segment: Some(number + 99), part: None }));
+    let part = {
+        let (hls, name) = (hls.clone(), name.clone());
+        tokio::spawn(async move { hls.file(&name, File::Part(segment, 0)).await })
+    };
+    assert_eq!(far.await.unwrap(), Err(Missing::TooFar));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(!reload.is_finished() && !part.is_finished());
+    stream(&publisher, 3000..4600).await;
+    let text = reload.await.unwrap().unwrap();
+    assert!(text.contains(&format!("s/{segment}.1.m4s")), "{text}");
+    assert!(!part.await.unwrap().unwrap().is_empty());
+
+    // Nobody asks: it stops by itself, and the hub has no reader more.
+    assert_eq!(hub.info(&name).unwrap().viewers(), 1);
+    stream(&publisher, 5000..37_000).await;
+    assert_eq!((hls.len(), hub.info(&name).unwrap().viewers()), (0, 0));
+
+    // Asked again, it starts again, under numbers of their own.
+    let again = ask(Reload::default());
+    stream(&publisher, 37_000..40_000).await;
+    let text = again.await.unwrap().unwrap();
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let over = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
+    assert!(!text.contains("ENDLIST") && over.ends_with("#EXT-X-ENDLIST\n"), "{over}");
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(hls.is_empty());
+}

@@ -1,0 +1,306 @@
+//! One input of a mix: a stream read from the hub and written to ffmpeg, in time with the others. ffmpeg waits for the
+//! slowest of its inputs, so a stream that stays away goes on as its last key frame and silence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::graph::Has;
+use super::{Input, silence};
+use crate::fmp4::Muxer;
+use crate::frame::{Frame, Kind};
+use crate::hub::{Hub, Item, Pace, Reader, Start};
+use crate::name::{Protocol, StreamName};
+
+/// How long an input may take to show its tracks before the mix starts without it.
+const SHOWS: Duration = Duration::from_secs(3);
+/// How often an input is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// A track that is late by this is filled in, in microseconds.
+const LATE: i64 = 700_000;
+/// What is filled in ends this far before now, in microseconds.
+const BEHIND: i64 = 200_000;
+/// Times further from now than this mean another clock, in microseconds.
+const ASTRAY: i64 = 3_000_000;
+
+/// The time that all inputs of all processes of a mix share.
+#[derive(Clone, Copy)]
+pub(super) struct Clock(Instant);
+
+impl Clock {
+    pub fn start() -> Self {
+        Clock(Instant::now())
+    }
+
+    /// Microseconds, far enough from 0 for what came before the start.
+    pub fn now(self) -> i64 {
+        60_000_000 + i64::try_from(self.0.elapsed().as_micros()).unwrap_or(i64::MAX / 2)
+    }
+}
+
+/// What is known of a stream, and kept for when it is away.
+#[derive(Clone, Default)]
+pub(super) struct Known {
+    video: Option<Arc<Frame>>,
+    audio: Option<Arc<Frame>>,
+    key: Option<Arc<Frame>>,
+}
+
+pub(super) type Memory = Arc<Mutex<HashMap<StreamName, Known>>>;
+
+/// An input about to be written.
+pub(super) struct Feed {
+    hub: Hub,
+    input: Input,
+    memory: Memory,
+    clock: Clock,
+    known: Known,
+    reader: Option<Reader>,
+    /// Frames read so far and not written.
+    waiting: Vec<Arc<Frame>>,
+    /// Stream time to mix time.
+    offset: Option<i64>,
+    video: Option<Video>,
+    audio: Option<Audio>,
+    /// The stream is no longer what the process was told: it must be started anew.
+    stale: CancellationToken,
+}
+
+struct Video {
+    last: i64,
+    /// Time between the last two pictures.
+    step: i64,
+    filled: bool,
+    /// Pictures come that were not announced to the process.
+    foreign: bool,
+}
+
+struct Audio {
+    end: i64,
+    silence: (Bytes, i64),
+    filled: bool,
+    foreign: bool,
+}
+
+impl Feed {
+    /// Looks at a stream until its tracks are known, bounded in time. One that is not there goes by what it was.
+    pub async fn prepare(hub: &Hub, input: &Input, memory: &Memory, clock: Clock, stale: CancellationToken) -> Self {
+        let known = memory.lock().get(&input.stream).cloned().unwrap_or_default();
+        let reader = hub.subscribe(&input.stream, Protocol::Internal, Pace::Realtime, Start::Group).ok();
+        let mut feed = Feed {
+            hub: hub.clone(),
+            input: input.clone(),
+            memory: Arc::clone(memory),
+            clock,
+            known: if reader.is_some() { Known::default() } else { known },
+            reader,
+            waiting: Vec::new(),
+            offset: None,
+            video: None,
+            audio: None,
+            stale,
+        };
+        let _ = tokio::time::timeout(SHOWS, feed.look()).await;
+        let newest = feed.waiting.iter().map(|f| f.dts).max();
+        feed.offset = newest.map(|newest| clock.now() - newest);
+        let now = clock.now();
+        let place = feed.input.place.filter(|_| feed.known.video.is_some() && feed.known.key.is_some());
+        feed.video = place.map(|_| Video { last: now - LATE, step: 0, filled: false, foreign: false });
+        let silence = feed.known.audio.as_ref().filter(|_| feed.input.heard).and_then(|config| silence::frame(config));
+        feed.audio = silence.map(|silence| Audio { end: now - LATE, silence, filled: false, foreign: false });
+        feed
+    }
+
+    /// What of it will be written.
+    pub fn has(&self) -> Has {
+        Has { video: self.video.is_some(), audio: self.audio.is_some() }
+    }
+
+    async fn look(&mut self) {
+        loop {
+            let picture = self.input.place.is_none() || self.known.key.is_some();
+            let sound = !self.input.heard || self.known.audio.is_some();
+            // A stream may have one track only; the other one's frames tell when enough was waited.
+            let patience = self.waiting.len() > 50;
+            if (picture && sound) || patience {
+                return;
+            }
+            let Some(item) = self.read().await else {
+                return;
+            };
+            flatten(item, &mut |frame| {
+                self.know(&frame);
+                if !frame.kind.is_config() {
+                    self.waiting.push(frame);
+                }
+            });
+        }
+    }
+
+    async fn read(&mut self) -> Option<Item> {
+        self.reader.as_mut()?.next().await
+    }
+
+    fn know(&mut self, frame: &Arc<Frame>) {
+        match frame.kind {
+            Kind::VideoConfig => self.known.video = Some(Arc::clone(frame)),
+            Kind::AudioConfig => self.known.audio = Some(Arc::clone(frame)),
+            Kind::Video if frame.key => self.known.key = Some(Arc::clone(frame)),
+            _ => return,
+        }
+        self.memory.lock().insert(self.input.stream.clone(), self.known.clone());
+    }
+
+    /// Writes the input to whoever connects, until that one goes.
+    pub async fn run(mut self, listener: UnixListener, start: Duration) {
+        let Ok(Ok((mut socket, _))) = tokio::time::timeout(start, listener.accept()).await else {
+            return;
+        };
+        let video = self.known.video.clone().filter(|_| self.video.is_some());
+        let audio = self.known.audio.clone().filter(|_| self.audio.is_some());
+        let Some(mut muxer) = Muxer::new(video.as_deref(), audio.as_deref(), 0) else {
+            return;
+        };
+        let mut out = BytesMut::from(&muxer.init()[..]);
+        for frame in std::mem::take(&mut self.waiting) {
+            self.take(&frame, &mut muxer);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            if let Some(fragment) = muxer.cut() {
+                out.extend_from_slice(&fragment.bytes);
+            }
+            if !out.is_empty() && socket.write_all(&out.split()).await.is_err() {
+                return;
+            }
+            let here = self.reader.is_some();
+            tokio::select! {
+                item = self.read(), if here => match item {
+                    Some(item) => {
+                        let mut frames = Vec::new();
+                        flatten(item, &mut |frame| frames.push(frame));
+                        frames.iter().for_each(|frame| self.take(frame, &mut muxer));
+                    }
+                    None => (self.reader, self.offset) = (None, None),
+                },
+                _ = tick.tick() => {
+                    if self.reader.is_none() {
+                        self.come_back(&mut muxer);
+                    }
+                    self.fill(&mut muxer);
+                }
+            }
+        }
+    }
+
+    /// Reads the stream again, if it is there again.
+    fn come_back(&mut self, muxer: &mut Muxer) {
+        let (name, pace) = (&self.input.stream, Pace::Realtime);
+        let Ok(mut reader) = self.hub.subscribe(name, Protocol::Internal, pace, Start::Group) else {
+            return;
+        };
+        let mut frames = Vec::new();
+        while let Some(item) = reader.try_next() {
+            flatten(item, &mut |frame| frames.push(frame));
+        }
+        self.reader = Some(reader);
+        let newest = frames.iter().filter(|f| !f.kind.is_config()).map(|f| f.dts).max();
+        self.offset = newest.map(|newest| self.clock.now() - newest);
+        frames.iter().for_each(|frame| self.take(frame, muxer));
+    }
+
+    fn take(&mut self, frame: &Arc<Frame>, muxer: &mut Muxer) {
+        if frame.kind.is_config() {
+            return self.configured(frame);
+        }
+        if frame.kind == Kind::Data {
+            return;
+        }
+        let now = self.clock.now();
+        let offset = *self.offset.get_or_insert(now - frame.dts);
+        let mut at = frame.dts.saturating_add(offset);
+        if (at - now).abs() > ASTRAY {
+            self.offset = Some(now - frame.dts);
+            at = now;
+        }
+        match (frame.kind, &mut self.video, &mut self.audio) {
+            (Kind::Video, Some(video), _) if !video.foreign => {
+                // What was filled in broke the chain of references.
+                if video.filled && !frame.key {
+                    return;
+                }
+                video.step = at.saturating_sub(video.last).clamp(0, 2_000_000);
+                at = at.max(video.last + 1000);
+                (video.last, video.filled) = (at, false);
+                muxer.push(&Arc::new(frame.at(at)));
+            }
+            (Kind::Audio, _, Some(audio)) if !audio.foreign && at + 60_000 > audio.end => {
+                (audio.end, audio.filled) = (at.saturating_add(audio.silence.1), false);
+                muxer.push(&Arc::new(frame.at(at)));
+            }
+            _ => {}
+        }
+        self.know(frame);
+    }
+
+    /// A configuration that the process does not know: it goes on with what it has, until another one is there.
+    fn configured(&mut self, frame: &Arc<Frame>) {
+        let (known, used) = match frame.kind {
+            Kind::VideoConfig => (&self.known.video, self.input.place.is_some()),
+            _ => (&self.known.audio, self.input.heard),
+        };
+        if known.as_ref().is_some_and(|k| k.codec == frame.codec && k.payload == frame.payload) {
+            return;
+        }
+        if frame.kind == Kind::VideoConfig {
+            self.video.iter_mut().for_each(|v| v.foreign = true);
+        } else {
+            self.audio.iter_mut().for_each(|a| a.foreign = true);
+        }
+        if used {
+            self.stale.cancel();
+        }
+    }
+
+    /// Goes on for tracks that are late.
+    fn fill(&mut self, muxer: &mut Muxer) {
+        let now = self.clock.now();
+        if let (Some(video), Some(key)) = (&mut self.video, &self.known.key) {
+            let late = if video.filled { 2 * BEHIND } else { LATE.max(3 * video.step) };
+            if now - video.last > late {
+                (video.last, video.filled) = (now - BEHIND, true);
+                muxer.push(&Arc::new(key.at(video.last)));
+            }
+        }
+        if let Some(audio) = &mut self.audio {
+            let late = if audio.filled { 2 * BEHIND } else { LATE };
+            if now - audio.end > late {
+                audio.filled = true;
+                let (silence, length) = &audio.silence;
+                let codec = self.known.audio.as_ref().map(|c| c.codec);
+                while let Some(codec) = codec
+                    && audio.end < now - BEHIND
+                {
+                    muxer.push(&Arc::new(Frame::audio(codec, audio.end, silence.clone())));
+                    audio.end += length.max(&1000);
+                }
+            }
+        }
+    }
+}
+
+fn flatten(item: Item, take: &mut dyn FnMut(Arc<Frame>)) {
+    match item {
+        Item::Tracks(tracks) => [tracks.video, tracks.audio].into_iter().flatten().for_each(take),
+        Item::Frame(frame) => take(frame),
+        Item::Burst(burst) => burst.frames.iter().cloned().for_each(take),
+    }
+}

@@ -1,0 +1,130 @@
+//! What ffmpeg is told: its inputs, the graph of filters, the encoders. Pure.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::Layout;
+
+/// Pictures a second.
+pub(super) const RATE: u32 = 25;
+/// Samples a second.
+const SOUND: u32 = 48_000;
+
+/// What of an input is used and there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Has {
+    pub video: bool,
+    pub audio: bool,
+}
+
+/// The arguments for a mix whose inputs are read from the sockets `dir/{n}`, and whose picture starts at `start`
+/// microseconds of the inputs' time.
+pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts"].map(Into::into).into();
+    let mut numbers = vec![None; has.len()];
+    let mut count = 0;
+    for (at, _) in has.iter().enumerate().filter(|(_, h)| h.video || h.audio) {
+        let source = format!("unix:{}", dir.join(at.to_string()).display());
+        let input = ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000"];
+        arguments.extend(input.map(Into::into));
+        arguments.extend(["-fflags", "nobuffer", "-f", "mp4", "-i"].map(Into::into));
+        arguments.push(source);
+        numbers[at] = Some(count);
+        count += 1;
+    }
+    let (graph, sound) = graph(layout, has, &numbers, start);
+    arguments.extend(["-filter_complex".into(), graph, "-map".into(), "[picture]".into()]);
+    let bitrate = layout.bitrate.unwrap_or_else(|| bitrate(layout.size));
+    let encoder = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-tune",
+        "zerolatency",
+        "-profile:v",
+        "main",
+        "-pix_fmt",
+        "yuv420p",
+        "-threads",
+        "2",
+        "-bf",
+        "0",
+        "-g",
+        "50",
+        "-keyint_min",
+        "1",
+        "-sc_threshold",
+        "0",
+        "-force_key_frames",
+        // Every half second at first, so that a new layout is seen soon; then every two seconds.
+        "expr:if(lt(n,250),not(mod(n,12)),not(mod(n,50)))",
+    ];
+    arguments.extend(encoder.map(Into::into));
+    arguments.extend(["-b:v".into(), bitrate.to_string(), "-maxrate".into(), bitrate.to_string()]);
+    arguments.extend(["-bufsize".into(), bitrate.to_string()]);
+    if sound {
+        let encoder = ["-map", "[sound]", "-c:a", "aac", "-b:a", "96k", "-ac", "2"];
+        arguments.extend(encoder.map(Into::into));
+    }
+    let muxer = [
+        "-max_interleave_delta",
+        "500000",
+        "-flush_packets",
+        "1",
+        "-flvflags",
+        "no_duration_filesize",
+        "-f",
+        "flv",
+        "pipe:1",
+    ];
+    arguments.extend(muxer.map(Into::into));
+    arguments
+}
+
+fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) -> (String, bool) {
+    let mut graph = String::new();
+    let (width, height) = layout.size;
+    let seconds = start as f64 / 1e6;
+    let _ = write!(
+        graph,
+        "color=c=0x{:06x}:s={width}x{height}:r={RATE},setpts=PTS+{seconds:.6}/TB,format=yuv420p[b0]",
+        layout.color
+    );
+    let (mut below, mut sounds) = (0, 0);
+    for ((input, has), number) in layout.inputs.iter().zip(has).zip(numbers) {
+        let Some(n) = number else { continue };
+        if let Some(p) = input.place.filter(|_| has.video) {
+            let _ = write!(graph, ";[{n}:v]");
+            if let Some((x, y, w, h)) = p.crop {
+                let _ = write!(graph, "crop={w}:{h}:{x}:{y},");
+            }
+            let (x, y, w, h, above) = (p.x, p.y, p.width, p.height, below + 1);
+            let _ = write!(
+                graph,
+                "scale={w}:{h}:force_original_aspect_ratio=increase,crop={w}:{h},setsar=1[v{n}];\
+                 [b{below}][v{n}]overlay={x}:{y}:eof_action=repeat[b{above}]"
+            );
+            below = above;
+        }
+        if has.audio {
+            // Each from the same moment on, with silence where it has gaps, or they would not stay together.
+            let first = i128::from(start) * i128::from(SOUND) / 1_000_000;
+            let _ = write!(graph, ";[{n}:a]aresample={SOUND}:async=1000:first_pts={first}[a{sounds}]");
+            sounds += 1;
+        }
+    }
+    let _ = write!(graph, ";[b{below}]null[picture]");
+    if sounds > 0 {
+        let inputs: String = (0..sounds).map(|n| format!("[a{n}]")).collect();
+        let _ = write!(graph, ";{inputs}amix=inputs={sounds}:normalize=0:dropout_transition=0[sound]");
+    }
+    (graph, sounds > 0)
+}
+
+/// Bits a second that a picture of this size deserves: 800 kbit/s for 360 by 640, and so on.
+fn bitrate((width, height): (u32, u32)) -> u32 {
+    let pixels = u64::from(width) * u64::from(height);
+    u32::try_from(pixels * 7 / 2).unwrap_or(u32::MAX).clamp(300_000, 6_000_000)
+}

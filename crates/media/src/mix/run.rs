@@ -1,0 +1,368 @@
+//! One mix: its processes, one after the other, and what is published of them. A new process takes over at a key frame, so
+//! that viewers see a change of layout and nothing else.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixListener;
+use tokio::process::Child;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::feed::{Clock, Feed, Memory};
+use super::{Layout, Output, Settings, graph, program};
+use crate::ended::Ended;
+use crate::flv::demux::Demuxer;
+use crate::frame::{Frame, Kind};
+use crate::hub::{Hub, Origin, Publisher};
+use crate::name::Protocol;
+
+/// Processes that end without a picture, one after the other, before a mix is given up.
+const TRIES: u32 = 6;
+/// A new process takes over when its pictures are this fresh, in microseconds,
+const FRESH: i64 = 1_000_000;
+/// or when it had this long to become so.
+const SETTLES: Duration = Duration::from_secs(3);
+
+pub(super) struct Run {
+    hub: Hub,
+    settings: Settings,
+    program: PathBuf,
+    output: Output,
+    clock: Clock,
+    memory: Memory,
+    publisher: Option<Publisher>,
+    /// Times of the newest picture and sound published.
+    last: (i64, i64),
+    current: Option<Process>,
+    next: Option<Process>,
+    starting: Option<JoinHandle<io::Result<Process>>>,
+    failures: u32,
+    retry: Option<Instant>,
+    alone: Option<Instant>,
+}
+
+impl Run {
+    pub fn new(hub: Hub, settings: Settings, program: PathBuf, output: Output) -> Self {
+        Run {
+            hub,
+            settings,
+            program,
+            output,
+            clock: Clock::start(),
+            memory: Memory::default(),
+            publisher: None,
+            last: (i64::MIN, i64::MIN),
+            current: None,
+            next: None,
+            starting: None,
+            failures: 0,
+            retry: None,
+            alone: None,
+        }
+    }
+
+    /// Mixes until told to stop, or it cannot go on; says why.
+    pub async fn run(mut self, mut layouts: watch::Receiver<Layout>, stop: &CancellationToken) -> &'static str {
+        self.launch(&layouts.borrow_and_update().clone());
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let why = loop {
+            let over = tokio::select! {
+                () = stop.cancelled() => Some("stopped"),
+                changed = layouts.changed() => match changed {
+                    Err(_) => Some("stopped"),
+                    Ok(()) => {
+                        self.launch(&layouts.borrow_and_update().clone());
+                        None
+                    }
+                },
+                started = settled(&mut self.starting) => self.started(started),
+                frame = next(&mut self.current) => self.current_gave(frame),
+                frame = next(&mut self.next) => self.next_gave(frame),
+                _ = tick.tick() => self.look(&layouts.borrow().clone()),
+            };
+            if let Some(why) = over {
+                break why;
+            }
+        };
+        if let Some(starting) = self.starting.take() {
+            starting.abort();
+        }
+        if let Some(publisher) = self.publisher.take() {
+            publisher.finish(Ended::Finished);
+        }
+        why
+    }
+
+    /// Starts a process for this layout; one that was starting for another is dropped.
+    fn launch(&mut self, layout: &Layout) {
+        (self.next, self.retry) = (None, None);
+        if let Some(starting) = self.starting.take() {
+            starting.abort();
+        }
+        let (hub, settings, program) = (self.hub.clone(), self.settings.clone(), self.program.clone());
+        let (layout, memory, clock) = (layout.clone(), self.memory.clone(), self.clock);
+        let start = async move { Process::start(&hub, &settings, &program, &layout, &memory, clock).await };
+        self.starting = Some(tokio::spawn(start));
+    }
+
+    fn started(&mut self, started: io::Result<Process>) -> Option<&'static str> {
+        match started {
+            Ok(process) => {
+                self.next = Some(process);
+                None
+            }
+            Err(why) => {
+                tracing::warn!(%why, "ffmpeg cannot be started");
+                self.failed()
+            }
+        }
+    }
+
+    fn failed(&mut self) -> Option<&'static str> {
+        self.failures += 1;
+        let wait = Duration::from_millis(250 << self.failures.min(5));
+        self.retry = Some(Instant::now() + wait);
+        (self.failures >= TRIES).then_some("ffmpeg keeps failing")
+    }
+
+    fn current_gave(&mut self, frame: Option<Frame>) -> Option<&'static str> {
+        let Some(frame) = frame else {
+            tracing::warn!("ffmpeg of a mix ended; starting another");
+            self.current = None;
+            return if self.next.is_some() || self.starting.is_some() { None } else { self.failed() };
+        };
+        self.publish(frame)
+    }
+
+    fn next_gave(&mut self, frame: Option<Frame>) -> Option<&'static str> {
+        let Some(process) = &mut self.next else {
+            return None;
+        };
+        let Some(frame) = frame else {
+            self.next = None;
+            return self.failed();
+        };
+        match frame.kind {
+            Kind::VideoConfig => process.video = Some(frame),
+            Kind::AudioConfig => process.audio = Some(frame),
+            Kind::Video if frame.key && frame.dts > self.last.0 => {
+                let first = *process.first.get_or_insert_with(Instant::now);
+                if self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES {
+                    return self.take_over(frame);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn take_over(&mut self, key: Frame) -> Option<&'static str> {
+        let mut process = self.next.take()?;
+        let configurations = [process.video.take(), process.audio.take()];
+        // The old one ends here.
+        self.current = Some(process);
+        self.failures = 0;
+        if self.publisher.is_none() {
+            let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+            let origin = Origin { protocol: Protocol::Internal, peer };
+            let published = match &self.output {
+                Output::Over(home) => self.hub.overlay(home, origin),
+                Output::Own(name) => self.hub.publish(name, origin),
+            };
+            match published {
+                Ok(publisher) => self.publisher = Some(publisher),
+                Err(_) => return Some("somebody else publishes its output"),
+            }
+        }
+        for frame in configurations.into_iter().flatten().chain([key]) {
+            let over = self.publish(frame);
+            if over.is_some() {
+                return over;
+            }
+        }
+        if let Some(publisher) = &self.publisher {
+            publisher.show();
+        }
+        None
+    }
+
+    fn publish(&mut self, frame: Frame) -> Option<&'static str> {
+        let last = match frame.kind {
+            Kind::Video => Some(&mut self.last.0),
+            Kind::Audio => Some(&mut self.last.1),
+            _ => None,
+        };
+        if let Some(last) = last {
+            if frame.dts <= *last {
+                return None;
+            }
+            *last = frame.dts;
+        }
+        // The description speaks of one process, not of the stream.
+        let pushed = match &self.publisher {
+            Some(publisher) if frame.kind != Kind::Data => publisher.push(frame),
+            _ => Ok(()),
+        };
+        pushed.is_err().then_some("its output was ended from elsewhere")
+    }
+
+    /// What time brings: processes that do not come up, inputs that changed or are all gone.
+    fn look(&mut self, layout: &Layout) -> Option<&'static str> {
+        let now = Instant::now();
+        if self.next.as_ref().is_some_and(|p| p.first.is_none() && p.began + self.settings.start < now) {
+            tracing::warn!("ffmpeg of a mix gave no picture in time");
+            self.next = None;
+            if let Some(why) = self.failed() {
+                return Some(why);
+            }
+        }
+        let newest = self.next.as_ref().or(self.current.as_ref());
+        let missing = |p: &Process| p.missing.iter().any(|s| self.hub.info(s).is_some_and(|i| i.frames > 0));
+        let stale = newest.is_some_and(|p| p.stale.is_cancelled() || missing(p));
+        let due = self.retry.is_some_and(|at| at <= now);
+        if self.starting.is_none() && (stale || due) {
+            self.launch(layout);
+        }
+        let gone = layout.inputs.iter().all(|input| self.hub.info(&input.stream).is_none())
+            || matches!(&self.output, Output::Over(home) if self.hub.info(home).is_none());
+        if !gone {
+            self.alone = None;
+            return None;
+        }
+        let since = *self.alone.get_or_insert(now);
+        (now.saturating_duration_since(since) >= self.settings.deserted).then_some("its streams are gone")
+    }
+}
+
+/// The next frame of a process; waits for ever where there is none.
+async fn next(process: &mut Option<Process>) -> Option<Frame> {
+    match process {
+        Some(process) => process.frames.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn settled(starting: &mut Option<JoinHandle<io::Result<Process>>>) -> io::Result<Process> {
+    let Some(handle) = starting else {
+        return std::future::pending().await;
+    };
+    let done = handle.await;
+    *starting = None;
+    done.unwrap_or_else(|why| Err(io::Error::other(why)))
+}
+
+/// One ffmpeg with its inputs. Dropping it kills it.
+struct Process {
+    frames: mpsc::Receiver<Frame>,
+    stale: CancellationToken,
+    /// Streams that it was started without.
+    missing: Vec<crate::name::StreamName>,
+    began: Instant,
+    first: Option<Instant>,
+    video: Option<Frame>,
+    audio: Option<Frame>,
+    // Dropped in this order: the process first.
+    _child: Child,
+    _tasks: JoinSet<()>,
+    _dir: Dir,
+}
+
+impl Process {
+    async fn start(
+        hub: &Hub,
+        settings: &Settings,
+        program: &Path,
+        layout: &Layout,
+        memory: &Memory,
+        clock: Clock,
+    ) -> io::Result<Self> {
+        let stale = CancellationToken::new();
+        let mut preparing = JoinSet::new();
+        for (n, input) in layout.inputs.iter().cloned().enumerate() {
+            let (hub, memory, stale) = (hub.clone(), memory.clone(), stale.clone());
+            preparing.spawn(async move { (n, Feed::prepare(&hub, &input, &memory, clock, stale).await) });
+        }
+        let mut feeds = preparing.join_all().await;
+        feeds.sort_by_key(|(n, _)| *n);
+        let feeds: Vec<Feed> = feeds.into_iter().map(|(_, feed)| feed).collect();
+        let has: Vec<_> = feeds.iter().map(Feed::has).collect();
+        let missing = layout.inputs.iter().zip(&has).filter(|(_, has)| !has.video && !has.audio);
+        let missing = missing.map(|(input, _)| input.stream.clone()).collect();
+        let dir = Dir::new()?;
+        let mut tasks = JoinSet::new();
+        for (n, feed) in feeds.into_iter().enumerate().filter(|(n, _)| has[*n].video || has[*n].audio) {
+            let listener = UnixListener::bind(dir.0.join(n.to_string()))?;
+            tasks.spawn(feed.run(listener, settings.start));
+        }
+        let arguments = graph::arguments(layout, &has, &dir.0, clock.now());
+        let mut child = program::command(program, settings.nice).args(&arguments).spawn()?;
+        let (sender, frames) = mpsc::channel(256);
+        let (Some(out), Some(errors)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the process has no pipes"));
+        };
+        tasks.spawn(read(out, sender));
+        tasks.spawn(async move {
+            let mut lines = BufReader::new(errors).lines();
+            let mut said = 0;
+            // A process that says too much is still read, or it would stand still.
+            while let Ok(Some(line)) = lines.next_line().await {
+                said += 1;
+                if said <= 10 {
+                    tracing::warn!(line = line.get(..200).unwrap_or(&line), "ffmpeg of a mix");
+                }
+            }
+        });
+        let began = Instant::now();
+        let (first, video, audio) = (None, None, None);
+        Ok(Process { frames, stale, missing, began, first, video, audio, _child: child, _tasks: tasks, _dir: dir })
+    }
+}
+
+async fn read(mut out: tokio::process::ChildStdout, frames: mpsc::Sender<Frame>) {
+    let mut demuxer = Demuxer::default();
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(n @ 1..) = out.read(&mut buffer).await {
+        demuxer.push(&buffer[..n]);
+        loop {
+            match demuxer.next_frame() {
+                Ok(Some(frame)) => {
+                    if frames.send(frame).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(why) => return tracing::warn!(%why, "ffmpeg of a mix wrote nonsense"),
+            }
+        }
+    }
+}
+
+/// A directory for sockets that nobody else can open, gone when it is dropped.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let name = format!("roomservice-mix-{}-{number}-{:016x}", std::process::id(), u64::from_ne_bytes(random));
+        let dir = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&dir)?;
+        Ok(Dir(dir))
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

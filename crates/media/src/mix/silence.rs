@@ -1,0 +1,25 @@
+//! Silent frames, for sound that stays away.
+
+use bytes::Bytes;
+
+use crate::codec::AudioInfo;
+use crate::frame::{Codec, Frame};
+
+/// A silent frame that fits a track, and how long it is in microseconds. `None` for tracks that are not mixed: no
+/// sample rate, more than two channels, or a codec that the container does not carry.
+pub(super) fn frame(config: &Frame) -> Option<(Bytes, i64)> {
+    let info = AudioInfo::of(config.codec, &config.payload);
+    match (config.codec, info.channels, info.sample_rate) {
+        // ISO/IEC 14496-3 §4.4.2.1: one channel element, gain and bands 0, then the end; and the same for a pair.
+        (Codec::Aac, 1, rate @ 1..) => Some((Bytes::from_static(&[0, 0, 0, 7]), aac(&info.mime, rate))),
+        (Codec::Aac, 2, rate @ 1..) => Some((Bytes::from_static(&[0x20, 0, 0, 0, 0, 0, 0x0e]), aac(&info.mime, rate))),
+        // RFC 6716: 20 ms of CELT.
+        (Codec::Opus, 1..=2, _) => Some((Bytes::from_static(&[0xf8, 0xff, 0xfe]), 20_000)),
+        _ => None,
+    }
+}
+
+fn aac(mime: &str, rate: u32) -> i64 {
+    let samples = if matches!(mime, "mp4a.40.5" | "mp4a.40.29") { 2048 } else { 1024 };
+    samples * 1_000_000 / i64::from(rate)
+}

@@ -1,0 +1,270 @@
+//! Recordings: streams written to disk as fragmented MP4, so that a file plays whenever its writing stopped. Off the hot
+//! path: a task that reads the hub, a bounded queue, a thread that writes. Knows streams, not rooms.
+
+mod file;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::fmp4::Muxer;
+use crate::frame::{Frame, Kind};
+use crate::hub::{Hub, Item, Pace, Reader, Start};
+use crate::name::{Protocol, StreamName};
+use file::Index;
+use queue::{Offer, Queue};
+
+/// A key frame ends a fragment that is longer than this, in microseconds.
+const SHORT: i64 = 1_000_000;
+/// Any frame ends a fragment that is longer than this, in microseconds: what a crash loses.
+const LONG: i64 = 2_000_000;
+
+/// Where and how much.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The directory; made if it is not there.
+    pub dir: PathBuf,
+    /// Most bytes of all recordings. Beyond it the oldest finished ones are deleted; when there are none, the recording that
+    /// needs more room ends.
+    pub quota: u64,
+    /// A recording ends after this long.
+    pub longest: Duration,
+}
+
+/// One recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recording {
+    /// The file's name within the directory: `{stream}.{start in Unix milliseconds}.mp4`.
+    pub file: String,
+    /// What was recorded.
+    pub stream: String,
+    /// When it began, in Unix milliseconds.
+    pub started: u64,
+    /// Bytes so far.
+    pub size: u64,
+    /// How long it plays so far.
+    pub duration: Duration,
+    /// Whether it is still being written.
+    pub running: bool,
+}
+
+/// Records streams; cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    hub: Hub,
+    settings: Settings,
+    index: Arc<Index>,
+    running: Mutex<HashMap<StreamName, CancellationToken>>,
+    skipped: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    /// Opens the directory and reads what is there; a file that was cut short gets its duration written. Blocks.
+    ///
+    /// # Errors
+    /// The directory cannot be made or read.
+    pub fn new(hub: Hub, settings: Settings) -> io::Result<Self> {
+        let index = Arc::new(Index::open(&settings.dir, settings.quota)?);
+        Ok(Recorder {
+            inner: Arc::new(Inner {
+                hub,
+                settings,
+                index,
+                running: Mutex::default(),
+                skipped: Arc::new(AtomicU64::new(0)),
+            }),
+        })
+    }
+
+    /// Records a stream from now (or from when it is published, within the hub's waiting time) until it ends, it is
+    /// stopped, or it is too long. Returns false if it is being recorded already.
+    pub fn record(&self, stream: &StreamName) -> bool {
+        let stop = CancellationToken::new();
+        match self.inner.running.lock().entry(stream.clone()) {
+            std::collections::hash_map::Entry::Occupied(_) => return false,
+            std::collections::hash_map::Entry::Vacant(place) => place.insert(stop.clone()),
+        };
+        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
+        tokio::spawn(async move {
+            let running = Running { inner: &inner, stream: &stream };
+            let wait = inner.hub.wait(&stream, Protocol::Internal, Pace::Audience, Start::Group, None);
+            if let Some(Ok(reader)) = stop.run_until_cancelled(wait).await {
+                Take::new(&inner, &stream).run(reader, &stop).await;
+            }
+            drop(running);
+        });
+        true
+    }
+
+    /// Ends a recording. Returns false if there is none.
+    pub fn stop(&self, stream: &StreamName) -> bool {
+        self.inner.running.lock().get(stream).map(CancellationToken::cancel).is_some()
+    }
+
+    /// All recordings, oldest first.
+    pub fn list(&self) -> Vec<Recording> {
+        self.inner.index.list()
+    }
+
+    /// The path of a recording; `None` for names that are none of [`Recorder::list`].
+    pub fn path(&self, file: &str) -> Option<PathBuf> {
+        self.list().iter().any(|r| r.file == file).then(|| self.inner.settings.dir.join(file))
+    }
+
+    /// Deletes a finished recording. Returns false if there is none of that name.
+    pub fn delete(&self, file: &str) -> bool {
+        self.inner.index.delete(file)
+    }
+
+    /// Fragments that were left out because the disk was too slow, in all.
+    pub fn skipped(&self) -> u64 {
+        self.inner.skipped.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes the stream out of the running ones, however its task ends.
+struct Running<'a> {
+    inner: &'a Inner,
+    stream: &'a StreamName,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.inner.running.lock().remove(self.stream);
+    }
+}
+
+/// One recording of one stream: several files if its codecs change.
+struct Take<'a> {
+    inner: &'a Inner,
+    stream: &'a StreamName,
+    video: Option<Arc<Frame>>,
+    audio: Option<Arc<Frame>>,
+    writing: Option<Writing>,
+    /// When the last file began: names are not used twice.
+    started: u64,
+}
+
+struct Writing {
+    muxer: Muxer,
+    queue: Queue,
+    origin: i64,
+    /// When the fragment being made began.
+    since: i64,
+    last: i64,
+}
+
+impl<'a> Take<'a> {
+    fn new(inner: &'a Inner, stream: &'a StreamName) -> Self {
+        Take { inner, stream, video: None, audio: None, writing: None, started: 0 }
+    }
+
+    async fn run(mut self, mut reader: Reader, stop: &CancellationToken) {
+        let deadline = Instant::now() + self.inner.settings.longest;
+        let why = loop {
+            let item = tokio::select! {
+                item = reader.next() => item,
+                () = stop.cancelled() => break "stopped",
+                () = tokio::time::sleep_until(deadline) => break "as long as a recording may be",
+            };
+            match item {
+                None => break "the stream ended",
+                Some(Item::Tracks(tracks)) => self.configure(tracks.video, tracks.audio),
+                Some(Item::Frame(frame)) => self.push(&frame),
+                Some(Item::Burst(burst)) => burst.frames.iter().for_each(|f| self.push(f)),
+            }
+            if self.writing.as_ref().is_some_and(|w| w.queue.failed()) {
+                break "it cannot be written";
+            }
+        };
+        self.close();
+        tracing::info!(stream = %self.stream, why, "recording ended");
+    }
+
+    fn configure(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
+        let same = |a: &Option<Arc<Frame>>, b: &Option<Arc<Frame>>| match (a, b) {
+            (Some(a), Some(b)) => a.codec == b.codec && a.payload == b.payload,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !(same(&self.video, &video) && same(&self.audio, &audio)) {
+            self.close();
+            (self.video, self.audio) = (video, audio);
+        }
+    }
+
+    fn push(&mut self, frame: &Arc<Frame>) {
+        match frame.kind {
+            Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),
+            Kind::AudioConfig => self.configure(self.video.clone(), Some(Arc::clone(frame))),
+            Kind::Video | Kind::Audio => self.media(frame),
+            Kind::Data => {}
+        }
+    }
+
+    fn media(&mut self, frame: &Arc<Frame>) {
+        if self.writing.is_none() {
+            self.open(frame);
+        }
+        let Some(w) = &mut self.writing else {
+            return;
+        };
+        let long = frame.dts.saturating_sub(w.since);
+        let leads = frame.kind == Kind::Video || !w.muxer.has_video();
+        if (leads && (long >= LONG || (frame.key && long >= SHORT))) || long >= 2 * LONG {
+            if frame.kind == Kind::Video {
+                w.muxer.settle(Some(frame.dts));
+            }
+            w.cut(frame.dts, &self.inner.skipped);
+        }
+        w.muxer.push(frame);
+        w.last = w.last.max(frame.dts);
+    }
+
+    fn open(&mut self, frame: &Frame) {
+        let Some(muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), frame.dts) else {
+            return;
+        };
+        if muxer.has_video() && !frame.key {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        self.started = now.max(self.started + 1);
+        let queue = Queue::start(Arc::clone(&self.inner.index), self.stream, self.started, muxer.init());
+        self.writing = Some(Writing { muxer, queue, origin: frame.dts, since: frame.dts, last: frame.dts });
+    }
+
+    fn close(&mut self) {
+        if let Some(mut w) = self.writing.take() {
+            w.muxer.settle(None);
+            let end = w.last;
+            w.cut(end, &self.inner.skipped);
+        }
+    }
+}
+
+impl Writing {
+    fn cut(&mut self, end: i64, skipped: &AtomicU64) {
+        let Some(fragment) = self.muxer.cut() else {
+            return;
+        };
+        self.since = end;
+        let until = u64::try_from(end.saturating_sub(self.origin) / 1000).unwrap_or(0);
+        if let Offer::Skipped = self.queue.offer(fragment, until) {
+            skipped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

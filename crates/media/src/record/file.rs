@@ -1,0 +1,185 @@
+//! Recordings on disk: one file being written, and the index of all of them with the quota. Blocking; never called from
+//! the hot path.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::Recording;
+use crate::fmp4::{duration_at, played};
+
+/// Fragments between two waits for the disk to have them.
+const SYNC_EVERY: u32 = 5;
+/// Init segments are much shorter than this.
+const HEAD: u64 = 16 * 1024;
+
+/// Everything in the directory, and how much of it there may be.
+pub(super) struct Index {
+    dir: PathBuf,
+    quota: u64,
+    files: Mutex<Vec<Recording>>,
+}
+
+impl Index {
+    pub fn open(dir: &Path, quota: u64) -> io::Result<Self> {
+        fs::create_dir_all(dir)?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                continue;
+            };
+            let Some((stream, started)) = parse(&name) else {
+                continue;
+            };
+            // One that cannot be read is somebody else's.
+            let Ok((size, duration)) = examine(&entry.path()) else {
+                continue;
+            };
+            files.push(Recording { stream: stream.into(), started, file: name, size, duration, running: false });
+        }
+        files.sort_by_key(|r| r.started);
+        Ok(Index { dir: dir.into(), quota, files: Mutex::new(files) })
+    }
+
+    pub fn list(&self) -> Vec<Recording> {
+        self.files.lock().clone()
+    }
+
+    pub fn delete(&self, file: &str) -> bool {
+        let mut files = self.files.lock();
+        let Some(at) = files.iter().position(|r| r.file == file && !r.running) else {
+            return false;
+        };
+        let gone = fs::remove_file(self.dir.join(file)).is_ok();
+        if gone {
+            files.remove(at);
+        }
+        gone
+    }
+
+    fn update(&self, file: &str, change: impl FnOnce(&mut Recording)) {
+        if let Some(recording) = self.files.lock().iter_mut().find(|r| r.file == file) {
+            change(recording);
+        }
+    }
+
+    /// Makes room for `bytes` more: deletes the oldest finished recordings. Fails when that is not enough.
+    fn make_room(&self, bytes: u64) -> io::Result<()> {
+        loop {
+            let oldest = {
+                let files = self.files.lock();
+                let used: u64 = files.iter().map(|r| r.size).sum();
+                if used.saturating_add(bytes) <= self.quota {
+                    return Ok(());
+                }
+                files.iter().find(|r| !r.running).map(|r| r.file.clone())
+            };
+            let Some(oldest) = oldest else {
+                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the quota of recordings is used up"));
+            };
+            tracing::warn!(file = oldest, "deleting the oldest recording to stay within the quota");
+            if !self.delete(&oldest) {
+                // Somebody else deleted it, or we may not: it is not counted any more either way.
+                self.files.lock().retain(|r| r.file != oldest);
+            }
+        }
+    }
+}
+
+/// A file that is being written.
+pub(super) struct Output<'a> {
+    index: &'a Index,
+    name: String,
+    file: File,
+    duration_at: Option<usize>,
+    until: u64,
+    unsynced: u32,
+}
+
+impl<'a> Output<'a> {
+    pub fn create(index: &'a Arc<Index>, stream: &str, started: u64, init: &[u8]) -> io::Result<Self> {
+        index.make_room(init.len() as u64)?;
+        let name = format!("{stream}.{started}.mp4");
+        let mut file = OpenOptions::new().write(true).create_new(true).open(index.dir.join(&name))?;
+        file.write_all(init)?;
+        index.files.lock().push(Recording {
+            file: name.clone(),
+            stream: stream.into(),
+            started,
+            size: init.len() as u64,
+            duration: Duration::ZERO,
+            running: true,
+        });
+        Ok(Output { index, name, file, duration_at: duration_at(init), until: 0, unsynced: 0 })
+    }
+
+    /// Appends a fragment, with which the file plays `until` (milliseconds).
+    pub fn append(&mut self, bytes: &[u8], until: u64) -> io::Result<()> {
+        self.index.make_room(bytes.len() as u64)?;
+        self.file.write_all(bytes)?;
+        self.until = until;
+        self.unsynced += 1;
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data()?;
+            self.unsynced = 0;
+        }
+        let length = bytes.len() as u64;
+        self.index.update(&self.name, |r| {
+            r.size += length;
+            r.duration = Duration::from_millis(until);
+        });
+        Ok(())
+    }
+
+    /// Writes the duration to the file's beginning.
+    pub fn finish(mut self) -> io::Result<()> {
+        write_duration(&mut self.file, self.duration_at, self.until)?;
+        self.file.sync_all()
+    }
+}
+
+impl Drop for Output<'_> {
+    fn drop(&mut self) {
+        self.index.update(&self.name, |r| r.running = false);
+    }
+}
+
+fn write_duration(file: &mut File, at: Option<usize>, ms: u64) -> io::Result<()> {
+    let Some(at) = at else {
+        return Ok(());
+    };
+    file.seek(SeekFrom::Start(at as u64))?;
+    file.write_all(&u32::try_from(ms).unwrap_or(u32::MAX).to_be_bytes())
+}
+
+fn parse(name: &str) -> Option<(&str, u64)> {
+    let (stream, started) = name.strip_suffix(".mp4")?.rsplit_once('.')?;
+    Some((stream, started.parse().ok()?))
+}
+
+/// Size and duration of a file. One that was cut short does not know its duration: it is counted and written, and the
+/// beginning of a fragment at its end is taken off.
+fn examine(path: &Path) -> io::Result<(u64, Duration)> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut size = file.metadata()?.len();
+    let mut head = Vec::new();
+    (&mut file).take(HEAD).read_to_end(&mut head)?;
+    let at = duration_at(&head);
+    let known = at.and_then(|at| head.get(at..at + 4)).map(|b| b.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
+    let ms = match known {
+        None | Some(0) => {
+            let (ms, whole) = played(&mut file, size)?;
+            file.set_len(whole)?;
+            size = whole;
+            write_duration(&mut file, at, ms)?;
+            ms
+        }
+        Some(ms) => ms,
+    };
+    Ok((size, Duration::from_millis(ms)))
+}

@@ -1,0 +1,76 @@
+//! The queue between a recording and its disk. It never makes the recording wait: what does not fit is left out, up to the
+//! next fragment that decoding may start with.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use bytes::Bytes;
+
+use super::file::{Index, Output};
+use crate::fmp4::Fragment;
+use crate::name::StreamName;
+
+/// Fragments that wait for the disk: some 16 seconds.
+const DEPTH: usize = 8;
+
+/// A fragment, and how long the file plays with it, in milliseconds.
+pub(super) type Piece = (Bytes, u64);
+
+/// What became of a fragment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    Taken,
+    Skipped,
+}
+
+pub(super) struct Queue {
+    sender: SyncSender<Piece>,
+    /// Something was left out: what follows is of no use before the next start.
+    broken: bool,
+    failed: Arc<AtomicBool>,
+}
+
+impl Queue {
+    /// A queue with a thread of its own that writes a new file; the thread ends with the queue.
+    pub fn start(index: Arc<Index>, stream: &StreamName, started: u64, init: Bytes) -> Self {
+        let (queue, pieces) = Self::bare();
+        let (stream, failed) = (stream.to_string(), Arc::clone(&queue.failed));
+        let write = move || {
+            let written = Output::create(&index, &stream, started, &init).and_then(|mut output| {
+                for (bytes, until) in &pieces {
+                    output.append(&bytes, until)?;
+                }
+                output.finish()
+            });
+            if let Err(why) = written {
+                tracing::error!(stream, %why, "recording failed");
+                failed.store(true, Ordering::Relaxed);
+            }
+        };
+        if let Err(why) = std::thread::Builder::new().name("record".into()).spawn(write) {
+            tracing::error!(%why, "no thread for a recording");
+            queue.failed.store(true, Ordering::Relaxed);
+        }
+        queue
+    }
+
+    pub(super) fn bare() -> (Self, Receiver<Piece>) {
+        let (sender, pieces) = sync_channel(DEPTH);
+        (Queue { sender, broken: false, failed: Arc::default() }, pieces)
+    }
+
+    /// Whether nothing can be written any more.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Hands a fragment on, if there is room and it is of use.
+    pub fn offer(&mut self, fragment: Fragment, until: u64) -> Offer {
+        if self.broken && !fragment.independent {
+            return Offer::Skipped;
+        }
+        self.broken = self.sender.try_send((fragment.bytes, until)).is_err();
+        if self.broken { Offer::Skipped } else { Offer::Taken }
+    }
+}

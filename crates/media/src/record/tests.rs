@@ -1,0 +1,182 @@
+//! Files that are finished, cut short, or too many; a disk that is too slow.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::ended::Ended;
+use crate::fmp4::Fragment;
+use crate::frame::Codec;
+use crate::hub::{self, Origin, Publisher};
+
+/// A directory of its own, gone at the end.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("media-record-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Dir(dir)
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { dir: self.0.clone(), quota: 1 << 30, longest: Duration::from_secs(3600) }
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn config(level: u8) -> Frame {
+    let avcc = [1, 0x64, 0, level, 0xff, 0xe1, 0, 4, 0x67, 0x64, 0, level, 1, 0, 1, 0x68];
+    Frame::config(Codec::H264, 0, avcc.to_vec().into())
+}
+
+fn picture(ms: i64) -> Frame {
+    Frame::video(Codec::H264, ms * 1000, 0, ms % 1000 == 0, vec![7; 1000].into())
+}
+
+fn publish(hub: &Hub, stream: &StreamName) -> Publisher {
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = hub.publish(stream, origin).unwrap();
+    publisher.push(config(30)).unwrap();
+    publisher
+}
+
+async fn stream(publisher: &Publisher, ms: std::ops::Range<i64>) {
+    for ms in ms.step_by(40) {
+        publisher.push(picture(ms)).unwrap();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// Until the writing thread has come as far as this.
+fn until(recorder: &Recorder, done: impl Fn(&[Recording]) -> bool) -> Vec<Recording> {
+    let began = std::time::Instant::now();
+    loop {
+        let list = recorder.list();
+        if done(&list) {
+            return list;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "never came to be: {list:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_recorded_until_it_ends() {
+    let dir = Dir::new("ends");
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("room.1").unwrap());
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
+    assert!(recorder.record(&name), "before it is published");
+    assert!(!recorder.record(&name), "once");
+    tokio::task::yield_now().await;
+    let publisher = publish(&hub, &name);
+    stream(&publisher, 0..5000).await;
+    let list = until(&recorder, |l| l.first().is_some_and(|r| r.running && r.size > 50_000));
+    assert_eq!((list[0].stream.as_str(), list.len()), ("room.1", 1));
+    assert!(!recorder.delete(&list[0].file), "not while it is written");
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let list = until(&recorder, |l| !l[0].running);
+    assert!(list[0].duration.as_millis().abs_diff(5000) < 100, "{list:?}");
+    // The same is found by whoever opens the directory next.
+    let again = Recorder::new(hub, dir.settings()).unwrap();
+    assert_eq!(again.list(), list);
+    assert_eq!(again.path(&list[0].file), Some(dir.0.join(&list[0].file)));
+    assert_eq!(again.path("../etc/passwd"), None);
+    assert!(again.delete(&list[0].file) && again.list().is_empty());
+    assert_eq!(recorder.skipped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec() {
+    let dir = Dir::new("stopped");
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(3), ..dir.settings() }).unwrap();
+    let publisher = publish(&hub, &name);
+    assert!(recorder.record(&name));
+    stream(&publisher, 0..1500).await;
+    assert!(recorder.stop(&name));
+    stream(&publisher, 1520..2000).await;
+    assert!(!recorder.stop(&name));
+    until(&recorder, |l| l.len() == 1 && !l[0].running);
+    assert!(recorder.record(&name));
+    stream(&publisher, 2000..3000).await;
+    publisher.push(config(31)).unwrap();
+    stream(&publisher, 3000..7000).await;
+    let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
+    let all: Duration = list[1..].iter().map(|r| r.duration).sum();
+    assert!(all <= Duration::from_secs(3), "{list:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_cut_short_is_whole_up_to_its_last_fragment() {
+    let dir = Dir::new("cut");
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
+    let publisher = publish(&hub, &name);
+    recorder.record(&name);
+    stream(&publisher, 0..5040).await;
+    let list = until(&recorder, |l| l.first().is_some_and(|r| r.duration >= Duration::from_millis(5000)));
+    let bytes = std::fs::read(dir.0.join(&list[0].file)).unwrap();
+    // As a killed process leaves it: no duration, and half a fragment at the end.
+    let cut = Dir::new("cut-copy");
+    std::fs::create_dir_all(&cut.0).unwrap();
+    std::fs::write(cut.0.join("s.5.mp4"), &bytes[..bytes.len() - 500]).unwrap();
+    std::fs::write(cut.0.join("garbage.1.mp4"), b"\0\0\0\x08moofxxxxxxxxxxxxxxxxxxxx").unwrap();
+    std::fs::write(cut.0.join("notes.txt"), b"somebody else's").unwrap();
+    for _ in 0..2 {
+        let found = Recorder::new(hub.clone(), cut.settings()).unwrap().list();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let Recording { duration, size, started, running, .. } = &found[0];
+        assert!(*duration >= Duration::from_millis(3900) && *duration < list[0].duration, "{found:?}");
+        assert!(*size < bytes.len() as u64 - 500 && (*started, *running) == (5, false));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
+    let dir = Dir::new("quota");
+    std::fs::create_dir_all(&dir.0).unwrap();
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let recorder = Recorder::new(hub.clone(), Settings { quota: 150_000, ..dir.settings() }).unwrap();
+    let publisher = publish(&hub, &name);
+    recorder.record(&name);
+    stream(&publisher, 0..3000).await;
+    recorder.stop(&name);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let first = until(&recorder, |l| l.len() == 1 && !l[0].running)[0].clone();
+    assert!(first.size > 70_000);
+    recorder.record(&name);
+    stream(&publisher, 3000..10_040).await;
+    // 25 kB a second: the first one had to go, then there was nothing left to delete.
+    let list = until(&recorder, |l| l.len() == 1 && l[0].file != first.file && !l[0].running);
+    assert!(list[0].size <= 150_000 && list[0].size > 100_000, "{list:?}");
+    assert!(!dir.0.join(&first.file).exists());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!recorder.stop(&name), "the recording has ended");
+}
+
+#[test]
+fn a_slow_disk_skips_to_the_next_start() {
+    let (mut queue, pieces) = Queue::bare();
+    let fragment = |independent| Fragment { bytes: Bytes::from_static(b"x"), independent };
+    let mut offers = String::new();
+    let mut offer = |queue: &mut Queue, independent| {
+        offers.push(match queue.offer(fragment(independent), 0) {
+            Offer::Taken => 't',
+            Offer::Skipped => 's',
+        });
+    };
+    (0..10).for_each(|_| offer(&mut queue, true));
+    // There is room again, but not for what cannot be decoded.
+    pieces.iter().take(2).count();
+    offer(&mut queue, false);
+    offer(&mut queue, true);
+    offer(&mut queue, false);
+    offer(&mut queue, false);
+    assert_eq!(offers, "ttttttttssstts");
+}

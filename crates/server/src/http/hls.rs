@@ -1,0 +1,140 @@
+//! `GET /live/{stream}.m3u8` and the files that it names: HLS. Each request is permitted by its own query, which the
+//! playlist hands on to its files; no cookies, so that a CDN can stand in front.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use media::hls::{File, Missing, PLAYLIST_TYPE, Reload, SEGMENT_TYPE};
+use media::request::{Query, What};
+use media::{Ended, Protocol, StreamName};
+
+use crate::app::App;
+
+/// What a name stands for never changes: names are not used again.
+const FOREVER: &str = "public, max-age=86400, immutable";
+/// A playlist is old after a part of a second; a CDN still merges the requests of a crowd.
+const BRIEFLY: &str = "public, max-age=1";
+
+/// Answers with the playlist of `{stream}.m3u8`.
+pub async fn playlist(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Response {
+    let answer = match write(app, peer, stream, query).await {
+        Ok(text) => found(Bytes::from(text), PLAYLIST_TYPE, BRIEFLY),
+        Err(status) => status.into_response(),
+    };
+    with_cors(app, answer)
+}
+
+/// `/live/{stream}/{file}`: a segment, a part, an init segment.
+pub async fn file(
+    State(app): State<Arc<App>>,
+    Path((stream, file)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let read = async {
+        let stream = StreamName::new(&stream).map_err(|_| StatusCode::NOT_FOUND)?;
+        let file = File::parse(&file).ok_or(StatusCode::NOT_FOUND)?;
+        let query = query.unwrap_or_default();
+        app.urls.may_play(stream.as_str(), &query, app.clock.now()).map_err(|_| StatusCode::FORBIDDEN)?;
+        app.hls.file(&stream, file).await.map_err(status)
+    };
+    let answer = match read.await {
+        Ok(bytes) => found(bytes, SEGMENT_TYPE, FOREVER),
+        Err(status) => status.into_response(),
+    };
+    with_cors(&app, answer)
+}
+
+/// Hands a request for `/live/{file}` to who serves files of that kind.
+pub async fn or_flv(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    request: axum::extract::Request,
+) -> Response {
+    match name.strip_suffix(".m3u8") {
+        Some(stream) => playlist(&app, peer, stream, query.as_deref().unwrap_or_default()).await,
+        None => super::flv::play(State(app), ConnectInfo(peer), Path(name), RawQuery(query), request).await,
+    }
+}
+
+async fn write(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Result<String, StatusCode> {
+    let name = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
+    let (reload, permission) = split(query).ok_or(StatusCode::BAD_REQUEST)?;
+    let mut wait: Option<Duration> = None;
+    if app.hls.is_running(&name) {
+        app.urls.may_play(stream, query, app.clock.now()).map_err(|_| StatusCode::FORBIDDEN)?;
+    } else {
+        let (app_name, protocol) = ("live".into(), Protocol::Hls);
+        let what = What { stream: name.clone(), app: app_name, query: Query(query.into()), protocol, peer };
+        let options = app.requests.play(what).await.map_err(|why| match why {
+            Ended::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        })?;
+        wait = options.wait;
+    }
+    app.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)
+}
+
+/// What a low-latency player asks for, and the rest of the query, which its files need too. `None` for nonsense.
+fn split(query: &str) -> Option<(Reload, String)> {
+    let (mut reload, mut permission) = (Reload::default(), String::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "_HLS_msn" => reload.segment = Some(value.parse().ok()?),
+            "_HLS_part" => reload.part = Some(value.parse().ok()?),
+            // Only what was checked is handed on: the playlist holds nothing that a caller wrote into its query.
+            "txSecret" | "txTime" if value.len() <= 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                permission.push(if permission.is_empty() { '?' } else { '&' });
+                permission.push_str(pair);
+            }
+            _ => {}
+        }
+    }
+    (reload.part.is_none() || reload.segment.is_some()).then_some((reload, permission))
+}
+
+fn status(missing: Missing) -> StatusCode {
+    match missing {
+        Missing::NotFound => StatusCode::NOT_FOUND,
+        Missing::TooFar => StatusCode::BAD_REQUEST,
+        Missing::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn found(bytes: Bytes, content_type: &'static str, cache: &'static str) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
+}
+
+fn with_cors(app: &App, mut response: Response) -> Response {
+    if !response.status().is_success() {
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    app.cors.apply(response.headers_mut(), false);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_split_and_only_signatures_are_handed_on() {
+        let (reload, rest) = split("txSecret=ab12&_HLS_msn=7&bizid=1&_HLS_part=2&txTime=5C&x=\"%0a").unwrap();
+        assert_eq!((reload.segment, reload.part, rest.as_str()), (Some(7), Some(2), "?txSecret=ab12&txTime=5C"));
+        assert_eq!(split("").unwrap(), (Reload::default(), String::new()));
+        assert_eq!(split("txSecret=%22&txTime=a\"b").unwrap().1, "");
+        assert!(split("_HLS_msn=x").is_none() && split("_HLS_part=1").is_none());
+    }
+}
