@@ -8,6 +8,7 @@ use media::request::Requests;
 use crate::chat;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::figures::Figures;
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{Live, Urls};
@@ -44,6 +45,8 @@ pub struct App {
     pub requests: Requests,
     /// Log files.
     pub logs: Logs,
+    /// What happened in the last hour.
+    pub figures: Figures,
     /// Cross-origin headers.
     pub cors: Cors,
 }

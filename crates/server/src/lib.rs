@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod figures;
 pub mod gate;
 pub mod http;
 pub mod identity;

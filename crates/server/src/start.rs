@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
+use crate::figures::{self, Figures};
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
@@ -172,6 +173,7 @@ pub(crate) fn assemble(
         webrtc: OnceLock::new(),
         requests,
         logs,
+        figures: Figures::default(),
         cors,
         clock: clock.clone(),
         settings,
@@ -180,6 +182,7 @@ pub(crate) fn assemble(
         Box::pin(gate::keep(asked, urls, clock)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
+        Box::pin(figures::keep(app.clone())),
     ];
     Ok((app, background))
 }

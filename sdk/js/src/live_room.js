@@ -46,7 +46,7 @@ export class LiveRoom extends Room {
     const { userID, userName, userAvatar } = this.user;
     const userInfo = JSON.stringify({ userName, userAvatar });
     try {
-      await this.session.call('add_audience', { roomID: this.roomID, userID, userInfo });
+      await this.call('add_audience', { roomID: this.roomID, userID, userInfo });
     } catch (error) {
       // The list is full; we are counted all the same.
       if (error.code !== Code.FULL) throw error;
@@ -55,7 +55,7 @@ export class LiveRoom extends Room {
 
   async depart(roomID, pushed) {
     if (pushed) return super.depart(roomID, pushed);
-    await this.session.call('delete_audience', { roomID, userID: this.user.userID }, { keepalive: true });
+    await this.call('delete_audience', { roomID, userID: this.user.userID }, { keepalive: true });
   }
 
   async missing() {
@@ -67,15 +67,20 @@ export class LiveRoom extends Room {
 
   /** Resolves with `{audienceCount, audiences: [{userID, userName, userAvatar}]}`. */
   async getAudienceList({ roomID = this.roomID } = {}) {
-    const { audienceCount, audiences } = await this.session.call('get_audiences', { roomID });
+    const { audienceCount, audiences } = await this.call('get_audiences', { roomID });
     return { audienceCount, audiences: audiences.map(({ userID, userInfo }) => ({ userID, ...readInfo(userID, userInfo) })) };
   }
 
   /** `operation`: `set` (with `value`), `inc` or `dec`. Resolves with all fields. */
   async setCustomField({ fieldName, operation, value }) {
-    const { custom } = await this.session.call('set_custom_field', { roomID: this.roomID, fieldName, operation, value });
+    const { custom } = await this.call('set_custom_field', { roomID: this.roomID, fieldName, operation, value });
     this.custom = typeof custom === 'string' ? JSON.parse(custom) : custom;
     return { custom: this.custom };
+  }
+
+  onCount(users) {
+    super.onCount(users);
+    this.refreshSoon();
   }
 
   // Co-anchoring: a viewer asks, the anchor answers, the viewer pushes
@@ -122,7 +127,7 @@ export class LiveRoom extends Room {
     if (!this.viewer) throw new RoomError(Code.STATE, 'only viewers become co-anchors');
     const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
     const { userID, userName, userAvatar } = this.user;
-    await this.session.call('add_pusher', { roomID, userID, userName, userAvatar, pushURL: url });
+    await this.call('add_pusher', { roomID, userID, userName, userAvatar, pushURL: url });
     this.mine = { pushURL: url };
     await this.refresh();
   }
@@ -133,7 +138,7 @@ export class LiveRoom extends Room {
     const { roomID } = this;
     this.mine = null;
     await this.unpublish();
-    await this.session.call('delete_pusher', { roomID, userID: this.user.userID });
+    await this.call('delete_pusher', { roomID, userID: this.user.userID });
     await this.refresh();
   }
 
@@ -174,7 +179,7 @@ export class LiveRoom extends Room {
     const params = mergeParams ?? mixParams({ session: roomID, creator, others: this.others });
     let mixed = params.interface.para.input_stream_list?.length > 1;
     try {
-      const { result } = await this.session.call('merge_stream', { roomID, userID, mergeParams: params });
+      const { result } = await this.call('merge_stream', { roomID, userID, mergeParams: params });
       if (result?.code) throw new RoomError(result.code, result.message ?? 'no mix');
     } catch (error) {
       // Without a mixer the audience plays every pusher by itself.

@@ -14,8 +14,10 @@ const HEARTBEAT_EVERY = 7_000;
 const LOST_AFTER = 20_000;
 
 export class Room {
-  constructor({ server = '', kind, platform, media = null, random }) {
-    this.session = new Session({ server, kind, platform });
+  /** `session`: one that other rooms use too; without it, this room has its own. */
+  constructor({ server = '', kind, platform, session, media = null, random }) {
+    this.session = session ?? new Session({ server, platform });
+    this.kind = kind;
     this.platform = platform;
     this.media = media;
     this.listener = {};
@@ -24,7 +26,7 @@ export class Room {
       message: (m) => this.onMessage(m),
       system: (m) => this.onSystem(m),
       direct: (m) => this.onDirect(m),
-      count: (m) => m.room === this.roomID && this.tell('onUserCount', { users: m.users }),
+      count: (m) => m.room === this.roomID && this.onCount(m.users),
       out: (m) => m.room === this.roomID && this.closed(m.reason),
       lost: () => { this.chatLost = true; this.refresh(); },
       missed: (room) => room === this.roomID && this.refresh(),
@@ -73,29 +75,39 @@ export class Room {
     }
   }
 
-  /** Resolves with `{userID, userName, userAvatar}`. */
+  /** One call of this kind of rooms. */
+  call(name, body, options) {
+    return this.session.call(this.kind, name, body, options);
+  }
+
+  /** Resolves with `{userID, userName, userAvatar}`. With a session that is open already, nothing need be given. */
   async login(login) {
-    const user = await this.session.open(login);
+    const user = login || !this.user ? await this.session.open(login) : this.user;
     this.chat.start();
-    this.chat.setNick(shorten(user.userName));
+    this.chat.nick = shorten(user.userName);
     return user;
   }
 
-  async logout() {
+  /** Leaves and ends the chat; the session stays open for other rooms. */
+  async close() {
     await this.exitRoom().catch(() => {});
     this.chat.stop();
+  }
+
+  async logout() {
+    await this.close();
     await this.session.close();
   }
 
   /** Resolves with `{rooms}`, oldest first. */
   async getRoomList({ index = 0, cnt = 20 } = {}) {
-    const { rooms } = await this.session.call('get_room_list', { index, cnt });
+    const { rooms } = await this.call('get_room_list', { index, cnt });
     return { rooms: rooms.map(readRoom) };
   }
 
   /** Resolves with `{pushURL, whipURL, …}`: of our stream in a room, or of a fresh stream. */
   async getPushURL({ roomID } = {}) {
-    const { code, message, ...found } = await this.session.call('get_push_url', { userID: this.user.userID, roomID });
+    const { code, message, ...found } = await this.call('get_push_url', { userID: this.user.userID, roomID });
     return { ...found, whipURL: urls.whip(this.session.server, found) };
   }
 
@@ -103,7 +115,7 @@ export class Room {
   async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
     this.#mustBeOut();
     const info = roomInfo ?? roomName ?? '';
-    const made = await this.session.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
+    const made = await this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
     return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
   }
 
@@ -124,7 +136,7 @@ export class Room {
   #addPusher() {
     const { userID, userName, userAvatar } = this.user;
     const { roomID, roomInfo } = this;
-    return this.session.call('add_pusher', { roomID, roomInfo, userID, userName, userAvatar, pushURL: this.mine.pushURL });
+    return this.call('add_pusher', { roomID, roomInfo, userID, userName, userAvatar, pushURL: this.mine.pushURL });
   }
 
   #mustBeOut() {
@@ -149,7 +161,7 @@ export class Room {
   async enterRoom({ roomID, pushURL } = {}) {
     this.#mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
-    await this.session.call('get_pushers', { roomID });
+    await this.call('get_pushers', { roomID });
     return this.push({ roomID, pushURL });
   }
 
@@ -162,12 +174,14 @@ export class Room {
   }
 
   async depart(roomID, pushed) {
-    if (pushed) await this.session.call('delete_pusher', { roomID, userID: this.user.userID }, { keepalive: true });
+    if (pushed) await this.call('delete_pusher', { roomID, userID: this.user.userID }, { keepalive: true });
   }
 
   /** Forgets the room on our side. */
   leave() {
     clearInterval(this.heart);
+    clearTimeout(this.soon);
+    this.soon = undefined;
     this.heart = undefined;
     if (this.roomID) this.chat.quit(this.roomID);
     this.unpublish();
@@ -189,7 +203,7 @@ export class Room {
   }
 
   async getPushers({ roomID = this.roomID } = {}) {
-    return readRoom(await this.session.call('get_pushers', { roomID }));
+    return readRoom(await this.call('get_pushers', { roomID }));
   }
 
   async #fetch() {
@@ -242,7 +256,7 @@ export class Room {
     if (!roomID || !this.entered || this.beating) return;
     this.beating = true;
     try {
-      if (this.isPusher) await this.session.call('pusher_heartbeat', { roomID, userID: this.user.userID });
+      if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
       if (this.chat.state !== 'open' || this.lostSince) await this.refresh();
       this.tell('onConnection', { online: true });
     } catch (error) {
@@ -310,7 +324,17 @@ export class Room {
     if (notice === 'destroyed' || notice === 'revoked') return this.closed(notice);
     const { cmd } = parseObject(data) ?? {};
     if (cmd === 'notice') this.tell('onNotice', { textMsg: text_(parseObject(data).data) });
-    else this.refresh();
+    else if (cmd === 'notifyPusherChange') this.refresh();
+    else this.refreshSoon();
+  }
+
+  onCount(users) {
+    this.tell('onUserCount', { users });
+  }
+
+  /** Looks at the room within about a second: many changes make one look, and a large audience does not look at once. */
+  refreshSoon() {
+    this.soon ??= setTimeout(() => { this.soon = undefined; this.refresh(); }, 200 + Math.random() * 1_000);
   }
 
   onDirect({ from, nick, time, body }) {

@@ -102,6 +102,12 @@ export declare class MediaLink {
 export declare class Publisher extends MediaLink { replaceTrack(track: MediaStreamTrack): Promise<void> }
 export declare class Player extends MediaLink {}
 
+export declare class AnySession {
+  readonly user: User | null;
+  open(login: LoginInfo): Promise<User>;
+  close(): Promise<void>;
+}
+
 declare class Room<Listener extends RoomListener> {
   readonly roomID: string | null;
   readonly roomInfo: string;
@@ -114,7 +120,10 @@ declare class Room<Listener extends RoomListener> {
   readonly isCreator: boolean;
   readonly isPusher: boolean;
   setListener(listener: Listener): void;
-  login(login: LoginInfo): Promise<User>;
+  /** With a shared session that is open, nothing need be given. */
+  login(login?: LoginInfo): Promise<User>;
+  /** Leaves and ends the chat; a shared session stays open. */
+  close(): Promise<void>;
   logout(): Promise<void>;
   getRoomList(page?: { index?: number; cnt?: number }): Promise<{ rooms: RoomView[] }>;
   getPushURL(of?: { roomID?: string }): Promise<PushURLs>;

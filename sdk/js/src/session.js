@@ -3,10 +3,9 @@
 import { Code, RoomError } from './errors.js';
 
 export class Session {
-  /** `server`: `https://host` (or '' for the page's own); `kind`: `live_room`, `multi_room`, `double_room`. */
-  constructor({ server, kind, platform }) {
+  /** `server`: `https://host` (or '' for the page's own). A session is good for all kinds of rooms. */
+  constructor({ server = '', platform }) {
     this.server = server.replace(/\/+$/, '');
-    this.kind = kind;
     this.platform = platform;
     this.user = null;
     this.token = null;
@@ -38,33 +37,33 @@ export class Session {
     const query = new Map([['sdkAppID', sdkAppID], ['userID', userID], ['userSig', sig], ['platform', 'web']]);
     if (accType) query.set('accountType', accType);
     const text = [...query].map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&');
-    const answer = await this.#post(`/weapp/${this.kind}/login?${text}`, {});
+    const answer = await this.#post(`/weapp/live_room/login?${text}`, {});
     this.token = answer.token;
   }
 
   async close() {
     if (!this.token) return;
-    const path = this.#path('logout');
+    const path = this.#path('live_room', 'logout');
     this.token = this.login = this.user = null;
     await this.#post(path, {}).catch(() => {});
   }
 
-  /** One call in the user's name. */
-  async call(name, body = {}, options) {
+  /** One call in the user's name; `kind`: `live_room`, `multi_room` or `double_room`. */
+  async call(kind, name, body = {}, options) {
     if (!this.token) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
     const used = this.token;
     try {
-      return await this.#post(this.#path(name), body, options);
+      return await this.#post(this.#path(kind, name), body, options);
     } catch (error) {
       if (error.code !== Code.UNAUTHORISED || !this.login) throw error;
       if (used === this.token) await this.renew();
-      return this.#post(this.#path(name), body, options);
+      return this.#post(this.#path(kind, name), body, options);
     }
   }
 
-  #path(name) {
+  #path(kind, name) {
     // The user's id needs escaping here; a token is made of characters that do not.
-    return `/weapp/${this.kind}/${name}?userID=${encodeURIComponent(this.user.userID)}&token=${this.token}`;
+    return `/weapp/${kind}/${name}?userID=${encodeURIComponent(this.user.userID)}&token=${this.token}`;
   }
 
   async #post(path, body, options) {
