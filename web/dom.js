@@ -65,7 +65,10 @@ export function relabel(button, name, label, pressed) {
 
 export function toast(text, kind = '') {
   const made = el(`p.toast${kind && `.${kind}`}`, {}, text);
-  document.getElementById('toasts').append(made);
+  const all = document.getElementById('toasts');
+  all.append(made);
+  // More than two hide the page.
+  while (all.children.length > 2) all.firstChild.remove();
   setTimeout(() => made.remove(), kind === 'bad' ? 8000 : 4000);
   return made;
 }

@@ -19,7 +19,7 @@ export async function chooseDevices(now, chosen) {
       pick('camera', t('camera'), found.videoinput, ['drawn', t('drawn')]),
       pick('microphone', t('microphone'), found.audioinput),
       canChooseSpeaker && pick('speaker', t('speaker'), found.audiooutput, found.audiooutput.length ? null : ['', t('noAudioOut')]),
-      el('button.button.primary', {}, t('save'))));
+      el('button.button.primary', {}, t('done'))));
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -2,7 +2,8 @@
 
 use media::hub::StreamInfo;
 use room::chat::Refusal;
-use room::{Kind, Room};
+use room::audience::Viewer;
+use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -11,6 +12,8 @@ use crate::http::view::CustomView;
 
 /// Most rooms of a kind that are shown.
 const ROOMS: usize = 100;
+/// Most live rooms whose audience is shown by name.
+const WATCHED: usize = 20;
 /// Most streams that are shown.
 const STREAMS: usize = 300;
 /// Most lines of the logs' ends that a console begins with.
@@ -39,6 +42,12 @@ pub async fn now(app: &App) -> Value {
         // A store that is away shows no rooms; the log says why.
         let _ = app.rooms.list(kind, 0, ROOMS, see).await;
     }
+    for room in rooms.iter_mut().filter(|room| room["kind"] == "live").take(WATCHED) {
+        let id = room["roomID"].as_str().and_then(|id| RoomId::parse(id).ok());
+        let Some(id) = id else { continue };
+        let listed = app.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
+        room["audiences"] = listed.iter().map(viewer).collect();
+    }
     let streams = app.hub.list();
     json!({
         "now": Sample::of(app),
@@ -65,6 +74,7 @@ fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
         "custom": CustomView(&room.custom),
         "audienceCount": viewers,
         "pushers": pushers,
+        "audiences": [],
     });
     match group {
         Ok(shown) => {
@@ -78,6 +88,12 @@ fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
         Err(Refusal::NoGroup | _) => view["chat"] = Value::Null,
     }
     view
+}
+
+/// A viewer; clients put a JSON text with a name into its information.
+fn viewer(viewer: &Viewer) -> Value {
+    let info = serde_json::from_str::<Value>(&viewer.info).unwrap_or_default();
+    json!({ "userID": viewer.user, "userName": info["userName"].as_str().unwrap_or_default() })
 }
 
 fn stream_view(info: &StreamInfo) -> Value {
