@@ -12,7 +12,9 @@ const SHOTS = need('SCREENSHOTS');
 
 /** The server, which can be killed and started again on the same ports and data. */
 export class Server {
-  constructor() {
+  /** `env`: more variables for it. */
+  constructor(env = {}) {
+    this.env = env;
     this.port = need('HTTP_PORT');
     this.base = `http://127.0.0.1:${this.port}`;
     process.on('exit', () => this.child?.kill('SIGKILL'));
@@ -20,8 +22,8 @@ export class Server {
 
   async start() {
     const env = {
-      ...process.env, ROOMSERVICE_DATA_DIR: need('DATA_DIR'), ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${this.port}`,
-      ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${need('RTMP_PORT')}`, ...(process.env.RTC_PORT && { ROOMSERVICE_RTC__LISTEN: `127.0.0.1:${process.env.RTC_PORT}` }),
+      ...process.env, ...this.env, ROOMSERVICE_DATA_DIR: need('DATA_DIR'), ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${this.port}`,
+      ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${need('RTMP_PORT')}`, ...(process.env.RTC_PORT && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${process.env.RTC_PORT}` }),
     };
     this.child = spawn(need('SERVER'), [], { env, stdio: ['ignore', 'ignore', 'inherit'] });
     await until('the server answers', () => fetch(this.base).then((r) => r.ok, () => false));
@@ -68,8 +70,9 @@ export async function browse() {
     page.quiet = false;
     page.on('pageerror', (error) => problems.push(`${url}: ${error.message}`));
     page.on('console', (message) => {
-      const mine = ['error', 'warning'].includes(message.type()) && !page.quiet && !page.expected?.test(message.text() + message.location().url);
-      if (mine) problems.push(`${url}: ${message.text()} ${message.location().url}`);
+      const said = `${message.text()} ${message.location().url}`;
+      const mine = ['error', 'warning'].includes(message.type()) && !page.quiet && !page.expected?.test(said);
+      if (mine) problems.push(`${url}: ${said}`);
     });
     await page.goto(url);
     return page;

@@ -84,6 +84,11 @@ fn the_console_in_chromium() {
 }
 
 #[test]
+fn production_in_chromium() {
+    run("production");
+}
+
+#[test]
 fn video_in_chromium() {
     run("video");
 }
