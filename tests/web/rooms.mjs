@@ -100,6 +100,12 @@ for (const page of [ada, bob]) {
   page.quiet = false;
 }
 
+// A page that is loaded anew is in the same room again, as the same person.
+await ada.reload();
+await ada.locator('.room[data-online=true]').waitFor();
+for (const page of [ada, bob]) await until('both after loading anew', async () => (await page.locator('.tile').count()) === 2, 30_000);
+assert.equal(await ada.locator('h1').innerText(), name);
+
 // Leaving closes the call for who leaves, and tells the other.
 await bob.getByRole('button', { name: 'Leave' }).click();
 await bob.locator('.lobby').waitFor();

@@ -108,10 +108,12 @@ export class Lobby {
     let free = THUMBNAILS;
     for (const card of this.cards.values()) {
       const pusher = card.room.pushers[0];
-      if (!pusher || free-- <= 0) {
-        card.player?.stop();
+      if (card.player && (!pusher || free <= 0 || card.shows !== pusher.userID)) {
+        card.player.stop();
         card.player = null;
-      } else if (!card.player) {
+      }
+      if (pusher && free-- > 0 && !card.player) {
+        card.shows = pusher.userID;
         card.play((video) => this.clients[card.room.kind].play(pusher, video, { audio: false }));
       }
     }

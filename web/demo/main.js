@@ -95,6 +95,8 @@ function go({ kind, roomID, create }) {
 }
 
 addEventListener('pagehide', () => shown?.close());
+// A page that the browser kept and shows again has left its room.
+addEventListener('pageshow', (event) => event.persisted && location.reload());
 
 for (;;) {
   try {

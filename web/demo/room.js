@@ -1,6 +1,6 @@
 // A room: the stage, the controls, and the side with chat. What the protocol does is the SDK's; this shows it.
 
-import { LiveRoom, RTCRoom } from '/sdk/index.js';
+import { Code, LiveRoom, RTCRoom } from '/sdk/index.js';
 import { el, icon, iconButton, relabel, toast } from '/web/dom.js';
 import { ChatPane } from './chat.js';
 import { chooseDevices } from './devices.js';
@@ -51,7 +51,7 @@ export class RoomView {
     this.askButton = el('button.button.primary', { type: 'button', hidden: true, onclick: () => this.#ask() }, icon('hand'), el('span', {}, t('ask')));
     this.likes = el('span', {}, '0');
     this.likeButton = el('button.button.likes', { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() }, icon('heart'), this.likes);
-    const leave = iconButton('leave', t('leave'), () => this.goAway(), 'hangup');
+    const leave = iconButton('leave', t('leave'), () => { sessionStorage.removeItem(`room ${this.roomID}`); this.goAway(); }, 'hangup');
     this.element = el('div.room', {},
       el('header', {}, this.title, el('span.badge.grow', {}, t(this.kind)), this.count, el('span.spring'), this.state, link),
       this.stage,
@@ -86,13 +86,12 @@ export class RoomView {
   async open() {
     try {
       await this.room.login();
-      if (this.live && !this.create) {
+      if (this.live && !this.create && !this.#made()) {
         await this.room.enterRoom({ roomID: this.roomID });
       } else {
         // Both take a moment: the camera is opened meanwhile.
         const local = this.#openLocal();
-        if (this.create) await this.room.createRoom({ roomID: this.roomID, roomInfo: this.create });
-        else await this.room.enterRoom({ roomID: this.roomID });
+        await this.#enter();
         await local;
         if (!this.gone) this.#publish();
       }
@@ -102,6 +101,27 @@ export class RoomView {
     } catch (error) {
       if (this.gone) return;
       this.#over('failed', error);
+    }
+  }
+
+  /** The name of this room, if this tab made it before it was loaded anew. */
+  #made() {
+    return sessionStorage.getItem(`room ${this.roomID}`);
+  }
+
+  /** Enters as pusher. A link to a room that is over begins it again: whoever has the link wants to meet there. */
+  async #enter() {
+    const { room, roomID, create } = this;
+    if (create) {
+      await room.createRoom({ roomID, roomInfo: create });
+      sessionStorage.setItem(`room ${roomID}`, create);
+    } else if (this.#made()) {
+      await room.push({ roomID, roomInfo: this.#made() });
+    } else {
+      await room.enterRoom({ roomID }).catch((error) => {
+        if (error.code !== Code.NO_ROOM) throw error;
+        return room.push({ roomID, roomInfo: t('someonesRoom', { name: room.user.userName }) });
+      });
     }
   }
 
@@ -331,6 +351,7 @@ export class RoomView {
   // The end
 
   #over(reason, error) {
+    sessionStorage.removeItem(`room ${this.roomID}`);
     this.#stopLocal();
     for (const tile of this.tiles.values()) tile.remove();
     this.tiles.clear();

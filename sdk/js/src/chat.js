@@ -140,7 +140,7 @@ export class Chat {
       if (!this.running) break;
       neverOpened = opened ? 0 : neverOpened + 1;
       // A refused upgrade looks like a lost network to a browser: now and then it is worth asking why.
-      if (code === 4501 || neverOpened % 3 === 2) await this.#renew(code);
+      if (code === 4501 || neverOpened % 3 === 2) await this.#renew();
       else if (code >= 4500 && code < 5000) return this.#over(code, reason);
       if (!this.running) break;
       this.#become('waiting');

@@ -129,6 +129,8 @@ declare class Room<Listener extends RoomListener> {
   getPushURL(of?: { roomID?: string }): Promise<PushURLs>;
   createRoom(room?: { roomID?: string; roomInfo?: string; roomName?: string; pushURL?: string }): Promise<RoomView>;
   enterRoom(room: { roomID: string; pushURL?: string }): Promise<RoomView>;
+  /** Enters as a pusher; where the room does not exist, it is made. */
+  push(room: { roomID: string; roomInfo?: string; pushURL?: string }): Promise<RoomView>;
   exitRoom(): Promise<void>;
   getPushers(of?: { roomID?: string }): Promise<RoomView>;
   refresh(): Promise<void>;
