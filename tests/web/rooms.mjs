@@ -114,6 +114,14 @@ await ada.getByRole('button', { name: 'Leave' }).click();
 await ada.locator('.empty').waitFor();
 await Promise.all([ada, bob].map((p) => p.context().close()));
 
+// Without camera and microphone something is drawn.
+const without = await visit('/', { name: 'Hedy', camera: false });
+await create(without, 'multi_room', 'No camera');
+await without.getByText('a drawn picture and a tone stand in').waitFor();
+await without.locator('.tile.mine.drawn.on').waitFor();
+await shot(without, 'no-camera');
+await without.context().close();
+
 // A live room: an anchor, a viewer who becomes a co-anchor and is taken off air again.
 const anchor = await visit('/', { name: 'Grace' });
 await create(anchor, 'live_room', 'Evening show');

@@ -60,12 +60,13 @@ export async function browse() {
   });
   const problems = [];
   /** A page of a person of its own. */
-  const open = async (url, { name, phone = false, dark = false, lang = 'en-US' } = {}) => {
+  const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true } = {}) => {
     const context = await browser.newContext({
       viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 }, deviceScaleFactor: 1, locale: lang,
       colorScheme: dark ? 'dark' : 'light', permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
     });
     if (name) await context.addInitScript((n) => localStorage.setItem('name', n), name);
+    if (!camera) await context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
     const page = await context.newPage();
     page.quiet = false;
     page.on('pageerror', (error) => problems.push(`${url}: ${error.message}`));

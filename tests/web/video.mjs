@@ -80,6 +80,14 @@ for (const page of [ada, bob]) {
 }
 await Promise.all([ada, bob].map((p) => p.context().close()));
 
+// Who has no camera is seen all the same, as a drawing.
+const host = await visit('/', { name: 'Noor' });
+await create(host, 'multi_room', 'Group');
+const without = await visit('/', { name: 'Hedy', camera: false });
+await enter(without, 'Group');
+await moves(host, '.tile:not(.mine) video');
+await Promise.all([host, without].map((p) => p.context().close()));
+
 // A live room: the audience sees the anchor, then both; the co-anchor is taken off air.
 const anchor = await visit('/', { name: 'Grace' });
 await create(anchor, 'live_room', 'Evening show');

@@ -98,7 +98,7 @@ export class Lobby {
         count.textContent = room.kind === 'live_room' ? `${names} · ${t('viewers', { n: room.audienceCount ?? 0 })}` : names;
       },
       play: (player) => { video.classList.toggle('on', false); this.cards.get(key).player = player(video); },
-      remove: () => { this.cards.get(key).player?.stop(); card.remove(); },
+      remove: () => { this.cards.get(key).player?.stop({ gone: true }); card.remove(); },
     });
   }
 
@@ -109,7 +109,7 @@ export class Lobby {
     for (const card of this.cards.values()) {
       const pusher = card.room.pushers[0];
       if (card.player && (!pusher || free <= 0 || card.shows !== pusher.userID)) {
-        card.player.stop();
+        card.player.stop({ gone: card.shows !== pusher?.userID });
         card.player = null;
       }
       if (pusher && free-- > 0 && !card.player) {
@@ -119,9 +119,10 @@ export class Lobby {
     }
   }
 
-  async close() {
+  /** `dying`: with the page, whose connections end at once. */
+  async close(dying = false) {
     this.over = true;
     clearInterval(this.timer);
-    for (const card of this.cards.values()) card.player?.stop();
+    for (const card of this.cards.values()) card.player?.stop({ gone: dying });
   }
 }

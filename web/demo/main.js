@@ -94,7 +94,7 @@ function go({ kind, roomID, create }) {
   route();
 }
 
-addEventListener('pagehide', () => shown?.close());
+addEventListener('pagehide', () => shown?.close(true));
 // A page that the browser kept and shows again has left its room.
 addEventListener('pageshow', (event) => event.persisted && location.reload());
 

@@ -220,7 +220,7 @@ export class RoomView {
       for (const pusher of room.others) wanted.set(pusher.userID, pusher);
     }
     for (const [id, tile] of this.tiles) {
-      if (!wanted.has(id)) { tile.remove(); this.tiles.delete(id); }
+      if (!wanted.has(id)) { tile.remove(!room.pushers.some((p) => p.userID === id)); this.tiles.delete(id); }
     }
     for (const [id, pusher] of wanted) if (!this.tiles.has(id)) this.#addTile(id, pusher);
     const mine = this.tiles.get(me);
@@ -353,7 +353,7 @@ export class RoomView {
   #over(reason, error) {
     sessionStorage.removeItem(`room ${this.roomID}`);
     this.#stopLocal();
-    for (const tile of this.tiles.values()) tile.remove();
+    for (const tile of this.tiles.values()) tile.remove(!error);
     this.tiles.clear();
     const text = error ? why(error) : t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed');
     this.element.replaceChildren(el('div.gate.card', { role: 'alert' }, el('h2', {}, text),
@@ -361,11 +361,12 @@ export class RoomView {
     this.element.className = '';
   }
 
-  async close() {
+  /** `dying`: with the page, whose connections end at once. */
+  async close(dying = false) {
     if (this.gone) return;
     this.gone = true;
     document.title = 'RoomService';
-    for (const tile of this.tiles.values()) tile.remove();
+    for (const tile of this.tiles.values()) tile.remove(dying);
     this.#stopLocal();
     await this.room.close();
   }

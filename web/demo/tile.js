@@ -56,9 +56,10 @@ export class Tile {
     if (cam === false) this.note.textContent = t('noPicture');
   }
 
-  remove() {
+  /** `gone`: because the person left, and the stream with it. */
+  remove(gone = false) {
     this.deaf?.();
-    this.player?.stop();
+    this.player?.stop({ gone });
     this.video.srcObject = null;
     this.element.remove();
   }

@@ -32,9 +32,11 @@ class Link {
     return this.ready;
   }
 
-  async stop() {
+  /** `gone`: the stream itself has ended, and the server's session with it. */
+  async stop({ gone = false } = {}) {
     if (!this.running) return;
     this.running = false;
+    this.farewell = !gone;
     this.stopWatching();
     this.pause?.cut();
     this.lost?.('stopped');
@@ -46,6 +48,7 @@ class Link {
   restart() {
     this.backoff.reset();
     this.pause?.cut();
+    this.farewell = true;
     this.lost?.('restarted');
   }
 
@@ -80,6 +83,7 @@ class Link {
   async #connection() {
     const pc = new this.RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     let resource;
+    this.farewell = this.mustEnd;
     try {
       this.pc = pc;
       this.prepare(pc);
@@ -96,14 +100,17 @@ class Link {
       }
       const location = answer.header('Location');
       resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
+      // Stopped while the answer was on its way.
+      if (!this.running) return;
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
       await this.#watch(pc);
     } finally {
       this.pc = null;
       this.lost = null;
+      // Before the connection is closed: that ends the session too, and there would be nothing to delete.
+      const deleted = resource && this.farewell && this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+      if (deleted) await Promise.race([deleted, wait(1_000).done]);
       pc.close();
-      this.dropped?.();
-      if (resource) this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
     }
   }
 
@@ -135,6 +142,11 @@ class Link {
 
 /** Publishes a MediaStream. */
 export class Publisher extends Link {
+  /** After a lost connection the old session must go, or it stands in the new one's way. */
+  get mustEnd() {
+    return true;
+  }
+
   constructor({ stream, maxBitrate = 1_200_000, ...rest }) {
     super(rest);
     this.stream = stream;
@@ -169,6 +181,10 @@ export class Player extends Link {
     this.element = element;
     this.onStream = onStream;
     this.kinds = [audio && 'audio', video && 'video'].filter(Boolean);
+  }
+
+  get mustEnd() {
+    return false;
   }
 
   prepare(pc) {

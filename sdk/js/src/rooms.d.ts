@@ -95,7 +95,8 @@ export interface PlayOptions { audio?: boolean; video?: boolean; onStream?(strea
 /** Lives until `stop`; comes back by itself in between. */
 export declare class MediaLink {
   readonly state: MediaState;
-  stop(): Promise<void>;
+  /** `gone`: the stream itself has ended. */
+  stop(options?: { gone?: boolean }): Promise<void>;
   restart(): void;
   stats(): Promise<RTCStatsReport | null>;
 }

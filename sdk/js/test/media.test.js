@@ -86,6 +86,26 @@ test('a refusal is told with its status and tried again', async () => {
   await player.stop();
 });
 
+test('stopped while the answer is on its way, the session is ended', async () => {
+  FakePeer.made = [];
+  const p = platform([created('/whep/1')]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start();
+  await player.stop();
+  assert.equal(p.calls[1][0], 'DELETE');
+  assert.equal(FakePeer.made[0].closed, true);
+});
+
+test('a stream that ended needs no farewell', async () => {
+  FakePeer.made = [];
+  const p = platform([created('/whep/1')]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start();
+  await settle();
+  await player.stop({ gone: true });
+  assert.equal(p.calls.length, 1);
+});
+
 test('another camera needs no new connection', async () => {
   FakePeer.made = [];
   const old = track('video');

@@ -20,7 +20,7 @@ use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
-use tokio::time::{Interval, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::app::App;
 use crate::config::Mode;
@@ -95,7 +95,10 @@ async fn events(
         return refuse(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many consoles are open");
     };
     let lines = app.logs.tail();
-    let watch = Watch { app, begun: false, beat: interval(EVERY), lines, _place: place };
+    let mut beat = interval(EVERY);
+    // A console that was asleep does not want the seconds that it slept through.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watch = Watch { app, begun: false, beat, lines, _place: place };
     let mut response = Sse::new(pushed(watch)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
@@ -120,7 +123,8 @@ fn pushed(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
     })
 }
 
-/// The next line and those that are there already.
+/// The next line and those that are there already. Waits for nothing after it took a line, so that none is lost when
+/// the snapshot's time comes first.
 async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
     let mut found = Vec::new();
     loop {
@@ -135,7 +139,6 @@ async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
         {
             found.push(line);
         }
-        // A moment for more of them: a busy server would send an event a line.
         return found;
     }
 }

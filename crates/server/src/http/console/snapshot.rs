@@ -1,7 +1,6 @@
 //! What the console shows. Bounded: of very many rooms or streams the first are shown and all are counted.
 
 use media::hub::StreamInfo;
-use room::chat::Refusal;
 use room::audience::Viewer;
 use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
@@ -85,7 +84,8 @@ fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
                 "banned": shown.banned.iter().map(|(user, _)| user).collect::<Vec<_>>(),
             });
         }
-        Err(Refusal::NoGroup | _) => view["chat"] = Value::Null,
+        // A room that is just being made, or whose chat is not ours.
+        Err(_) => view["chat"] = Value::Null,
     }
     view
 }
