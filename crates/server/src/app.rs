@@ -11,6 +11,7 @@ use media::request::Requests;
 use crate::chat;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::figures::Figures;
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{Live, Urls};
@@ -56,6 +57,8 @@ pub struct App {
     pub requests: Requests,
     /// Log files.
     pub logs: Logs,
+    /// What happened in the last hour.
+    pub figures: Figures,
     /// Cross-origin headers.
     pub cors: Cors,
 }

@@ -157,6 +157,7 @@ fn greet(server: &Server) {
     let settings = &server.app.settings;
     let http = server.http;
     println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
+    println!("  open       http://{http}/ (rooms to try), http://{http}/console (for operators)");
     println!("  calls      http://{http}/weapp/");
     println!("  logs       http://{http}/weapp/utils/logfilelist");
     if let Some(rtmp) = server.rtmp {

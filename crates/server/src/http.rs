@@ -4,11 +4,13 @@ mod audience;
 mod body;
 mod call;
 mod connections;
+mod console;
 mod custom;
 mod flv;
 mod hls;
 mod login;
 mod mix;
+mod pages;
 mod pushers;
 mod reply;
 mod rooms;
@@ -25,7 +27,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -71,7 +73,8 @@ impl Default for Settings {
 /// Everything that is served.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/", get(front))
+        .merge(pages::routes())
+        .merge(console::routes())
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/{*call}", any(weapp))
@@ -88,16 +91,6 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/{service}/{command}", any(chat::webim::serve))
         .layer(DefaultBodyLimit::max(64 * 1024))
         .with_state(app)
-}
-
-async fn front(State(app): State<Arc<App>>) -> Response {
-    let text = format!(
-        "RoomService {} is running.\nPOST /weapp/{{double_room,multi_room,live_room}}/{{call}}, GET /weapp/utils/logfilelist\n{} rooms, {} streams\n",
-        env!("CARGO_PKG_VERSION"),
-        app.rooms.count(),
-        app.hub.len(),
-    );
-    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
 /// Every call of the room protocol: finds it, reads its body, answers and notes the answer.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod error;
+pub mod figures;
 pub mod gate;
 pub mod hooks;
 pub mod http;

@@ -2,6 +2,7 @@
 //! some days; and the console. Knows no secrets: lines are made of fields that hold none.
 
 mod file;
+mod tail;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -9,12 +10,14 @@ use std::sync::Arc;
 
 use room::Millis;
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 pub use file::HourlyFile;
+pub use tail::Line;
 
 /// `[logs]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,6 +46,7 @@ pub struct Logs {
     dir: PathBuf,
     responses: Arc<HourlyFile>,
     errors: Arc<HourlyFile>,
+    tail: broadcast::Sender<Line>,
 }
 
 /// A log file as the list shows it.
@@ -62,7 +66,7 @@ impl Logs {
     pub fn open(settings: &Settings, data_dir: &Path) -> io::Result<Self> {
         let dir = if settings.dir.as_os_str().is_empty() { data_dir.join("logs") } else { settings.dir.clone() };
         let open = |kind: &str| HourlyFile::open(dir.join(kind), kind, settings.days).map(Arc::new);
-        Ok(Self { responses: open(KINDS[0])?, errors: open(KINDS[1])?, dir: dir.clone() })
+        Ok(Self { responses: open(KINDS[0])?, errors: open(KINDS[1])?, tail: tail::channel(), dir: dir.clone() })
     }
 
     /// Sends what the program says to the console, and warnings and errors also to the error log.
@@ -76,13 +80,20 @@ impl Logs {
             .with_writer(ErrorLog(self.errors.clone()))
             .with_ansi(false)
             .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        let tail = tracing_subscriber::fmt::layer()
+            .with_writer(tail::Writer(self.tail.clone()))
+            .with_ansi(false)
+            .with_filter(level());
         // A second server in one process (tests) keeps the first one's console.
-        let _ = tracing_subscriber::registry().with(console).with(errors).try_init();
+        let _ = tracing_subscriber::registry().with(console).with(errors).with(tail).try_init();
     }
 
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
     pub fn response(&self, now: Millis, line: std::fmt::Arguments<'_>) {
         self.responses.line(now, line);
+        if self.tail.receiver_count() > 0 {
+            let _ = self.tail.send(Line::response(now, line));
+        }
     }
 
     /// Writes out everything noted so far.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use room::custom::Operation;
 use room::pushers::{self, NewPusher, NewRoom};
-use room::{Event, Kind, LeaveReason, Refusal, Room, RoomId, Rules, UserId, custom};
+use room::{CloseReason, Event, Kind, LeaveReason, Refusal, Room, RoomId, Rules, StreamId, UserId, custom};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -158,6 +158,30 @@ impl Rooms {
             pushers::destroy_room(slot, now, user)
         };
         self.store.update(id, decide).await
+    }
+
+    /// Closes a room of any kind at the operator's wish.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn close(&self, id: &RoomId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| pushers::close_room(slot, now, CloseReason::Operator);
+        self.store.update(id, decide).await
+    }
+
+    /// Puts a pusher out of a room of any kind. Returns its stream; `None` if it just left by itself.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn kick(&self, id: &RoomId, user: &UserId, reason: LeaveReason) -> Result<Option<StreamId>, Error> {
+        let (now, mut stream) = (self.clock.now(), None);
+        let decide = &mut |slot: &mut Option<Room>| {
+            stream = slot.as_ref().and_then(|room| room.pusher(user)).map(|pusher| pusher.stream.clone());
+            pushers::delete_pusher(slot, now, user, reason, &self.rules)
+        };
+        self.store.update(id, decide).await?;
+        Ok(stream)
     }
 
     /// A pusher's heartbeat, with the room's status if the client gives one.

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
+use crate::figures::{self, Figures};
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
@@ -189,6 +190,7 @@ pub(crate) async fn assemble(
         webrtc: OnceLock::new(),
         requests,
         logs,
+        figures: Figures::default(),
         cors,
         clock: clock.clone(),
         settings,
@@ -197,6 +199,7 @@ pub(crate) async fn assemble(
         Box::pin(gate::keep(asked, urls, clock, recorder)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
+        Box::pin(figures::keep(app.clone())),
     ];
     if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
         let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default());

@@ -188,7 +188,7 @@ fn forget(dir: &Path, now: SystemTime, keep: Duration) {
     }
 }
 
-fn stamp(now: Millis) -> String {
+pub(super) fn stamp(now: Millis) -> String {
     let secs = i64::try_from(now.secs()).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(secs)
         .ok()

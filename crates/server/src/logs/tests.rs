@@ -34,3 +34,25 @@ fn only_logs_are_handed_out() {
     drop(logs);
     std::fs::remove_dir_all(data).unwrap();
 }
+
+#[test]
+fn the_newest_lines_are_shown_and_searched() {
+    let dir = std::env::temp_dir().join(format!("roomservice-tail-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    let logs = Logs::open(&Settings::default(), &dir).unwrap();
+    let mut tail = logs.tail();
+    for i in 0..5u64 {
+        logs.response(Millis(1_700_000_000_000 + i), format_args!("call {i} of Ada"));
+    }
+    let texts = |lines: Vec<Line>| lines.iter().map(|l| l.text.to_string()).collect::<Vec<_>>();
+    assert_eq!(tail.try_recv().unwrap().text.as_ref(), "2023-11-14T22:13:20.000Z call 0 of Ada");
+    assert_eq!(
+        texts(logs.last(2)),
+        ["2023-11-14T22:13:20.003Z call 3 of Ada", "2023-11-14T22:13:20.004Z call 4 of Ada"]
+    );
+    assert_eq!(texts(logs.search("CALL 3", 10)), ["2023-11-14T22:13:20.003Z call 3 of Ada"]);
+    assert_eq!(logs.search("ada", 3).len(), 3);
+    assert!(logs.search("nobody", 3).is_empty());
+    drop(logs);
+    std::fs::remove_dir_all(dir).unwrap();
+}

@@ -1,0 +1,188 @@
+//! The operators' console: `GET /console/events` pushes what the server does, `POST /console/act` changes it.
+//! Owns who is let in; what is shown and done stands in the files beside.
+
+mod act;
+mod snapshot;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::app::App;
+use crate::config::Mode;
+use crate::logs::Line;
+
+/// Time between two snapshots.
+const EVERY: Duration = Duration::from_secs(1);
+/// Most consoles open at a time: each costs a look at everything a second.
+const MOST: usize = 16;
+/// Most log lines that go out together.
+const LINES: usize = 200;
+/// Largest request to act, in bytes.
+const BODY: usize = 16 * 1024;
+
+/// The routes.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/console/events", get(events))
+        .route("/console/act", post(act).layer(DefaultBodyLimit::max(BODY)))
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = json!({ "code": code, "message": message }).to_string();
+    (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+/// Whether this request is an operator's, made from the console's own page.
+fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Response> {
+    let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
+    // Another site's page in the operator's browser must not act in the operator's name.
+    if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
+        return Err(refuse(StatusCode::FORBIDDEN, "cross_site", "only the console's own page may ask"));
+    }
+    let key = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
+    // Development mode knows no keys; who is on this machine is the operator. A name that is not this machine's in
+    // `Host` is a page that had its own name lead here.
+    let local = peer.ip().is_loopback() && text("host").is_some_and(is_this_machine);
+    let open = app.settings.mode == Mode::Development;
+    if (!open || local) && app.operators.admit(key) {
+        return Ok(());
+    }
+    Err(refuse(StatusCode::UNAUTHORIZED, "unauthorised", "operators only: Authorization: Bearer KEY"))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+/// One console that is open.
+struct Watch {
+    app: Arc<App>,
+    begun: bool,
+    beat: Interval,
+    lines: broadcast::Receiver<Line>,
+    _place: OwnedSemaphorePermit,
+}
+
+async fn events(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    static PLACES: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MOST)));
+    if let Err(refused) = admit(&app, peer, &headers) {
+        return refused;
+    }
+    let Ok(place) = PLACES.clone().try_acquire_owned() else {
+        return refuse(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many consoles are open");
+    };
+    let lines = app.logs.tail();
+    let mut beat = interval(EVERY);
+    // A console that was asleep does not want the seconds that it slept through.
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let watch = Watch { app, begun: false, beat, lines, _place: place };
+    let mut response = Sse::new(pushed(watch)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
+    // nginx in front must hand it on at once.
+    headers.insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response
+}
+
+/// First what does not change, then a snapshot a second, and log lines as they come.
+fn pushed(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(watch, |mut watch| async move {
+        let (name, value) = if std::mem::replace(&mut watch.begun, true) {
+            tokio::select! {
+                biased;
+                _ = watch.beat.tick() => ("snapshot", snapshot::now(&watch.app).await),
+                lines = gather(&mut watch.lines) => ("lines", json!(lines)),
+            }
+        } else {
+            ("hello", snapshot::hello(&watch.app).await)
+        };
+        Some((Ok(Event::default().event(name).data(value.to_string())), watch))
+    })
+}
+
+/// The next line and those that are there already. Waits for nothing after it took a line, so that none is lost when
+/// the snapshot's time comes first.
+async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
+    let mut found = Vec::new();
+    loop {
+        match lines.recv().await {
+            Ok(line) => found.push(line),
+            Err(RecvError::Lagged(missed)) => found.push(Line::missed(missed)),
+            // The logs live as long as the server.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+        while found.len() < LINES
+            && let Ok(line) = lines.try_recv()
+        {
+            found.push(line);
+        }
+        return found;
+    }
+}
+
+async fn act(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if let Err(refused) = admit(&app, peer, &headers) {
+        return refused;
+    }
+    // A form of another site cannot have this type without asking first, and it is not allowed when it asks.
+    let is_json = |h: &axum::http::HeaderValue| h.to_str().is_ok_and(|h| h.starts_with("application/json"));
+    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "Content-Type: application/json");
+    }
+    let action: act::Action = match serde_json::from_slice(&body) {
+        Ok(action) => action,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &why.to_string()),
+    };
+    tracing::info!(%peer, ?action, "an operator acts");
+    match act::run(&app, action).await {
+        Ok(mut answer) => {
+            answer["code"] = Value::from(0);
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (headers, answer.to_string()).into_response()
+        }
+        Err(why) => refuse(StatusCode::CONFLICT, why.code, &why.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for host in ["localhost", "localhost:5757", "127.0.0.1:80", "[::1]:5757", "[::1]"] {
+            assert!(is_this_machine(host), "{host}");
+        }
+        for host in ["", "evil.example", "evil.example:5757", "localhost.evil.example", "127.0.0.1.evil.example:1"] {
+            assert!(!is_this_machine(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What the console shows. Bounded: of very many rooms or streams the first are shown and all are counted.
+
+use media::hub::StreamInfo;
+use room::audience::Viewer;
+use room::{Kind, Room, RoomId};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::figures::Sample;
+use crate::http::view::CustomView;
+
+/// Most rooms of a kind that are shown.
+const ROOMS: usize = 100;
+/// Most live rooms whose audience is shown by name.
+const WATCHED: usize = 20;
+/// Most streams that are shown.
+const STREAMS: usize = 300;
+/// Most lines of the logs' ends that a console begins with.
+const LINES: usize = 300;
+
+/// What does not change while the server runs, and what happened before.
+pub async fn hello(app: &App) -> Value {
+    let logs = app.logs.clone();
+    let lines = tokio::task::spawn_blocking(move || logs.last(LINES)).await.unwrap_or_default();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "mode": app.settings.mode,
+        // Secrets serialise as ***.
+        "settings": app.settings,
+        "problems": app.settings.problems(),
+        "history": app.figures.all(),
+        "lines": lines,
+    })
+}
+
+/// The server now.
+pub async fn now(app: &App) -> Value {
+    let mut rooms = Vec::new();
+    for kind in Kind::ALL {
+        let see = &mut |room: &Room, viewers: usize| rooms.push(room_view(app, room, viewers));
+        // A store that is away shows no rooms; the log says why.
+        let _ = app.rooms.list(kind, 0, ROOMS, see).await;
+    }
+    for room in rooms.iter_mut().filter(|room| room["kind"] == "live").take(WATCHED) {
+        let id = room["roomID"].as_str().and_then(|id| RoomId::parse(id).ok());
+        let Some(id) = id else { continue };
+        let listed = app.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
+        room["audiences"] = listed.iter().map(viewer).collect();
+    }
+    let streams = app.hub.list();
+    json!({
+        "now": Sample::of(app),
+        "process": process(),
+        "rooms": rooms,
+        "streams": streams.iter().take(STREAMS).map(stream_view).collect::<Vec<_>>(),
+        "groups": app.chat.len(),
+    })
+}
+
+fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
+    let group = app.chat.show(&room.id);
+    let pushers: Vec<_> = room
+        .pushers
+        .iter()
+        .map(
+            |p| json!({ "userID": p.user, "userName": p.name, "stream": p.stream, "joined": p.joined, "seen": p.seen }),
+        )
+        .collect();
+    let mut view = json!({
+        "roomID": room.id,
+        "kind": room.kind,
+        "roomInfo": room.info,
+        "roomCreator": room.creator.as_ref().map(|(user, _)| user),
+        "created": room.created,
+        "custom": CustomView(&room.custom),
+        "audienceCount": viewers,
+        "pushers": pushers,
+        "audiences": [],
+    });
+    match group {
+        Ok(shown) => {
+            view["chat"] = json!({
+                "users": shown.users,
+                "last": shown.last,
+                "muted": shown.muted.iter().map(|(user, _)| user).collect::<Vec<_>>(),
+                "banned": shown.banned.iter().map(|(user, _)| user).collect::<Vec<_>>(),
+            });
+        }
+        // A room that is just being made, or whose chat is not ours.
+        Err(_) => view["chat"] = Value::Null,
+    }
+    view
+}
+
+/// A viewer; clients put a JSON text with a name into its information.
+fn viewer(viewer: &Viewer) -> Value {
+    let info = serde_json::from_str::<Value>(&viewer.info).unwrap_or_default();
+    json!({ "userID": viewer.user, "userName": info["userName"].as_str().unwrap_or_default() })
+}
+
+fn stream_view(info: &StreamInfo) -> Value {
+    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    let readers: serde_json::Map<_, _> =
+        info.readers.iter().map(|(protocol, n)| (protocol.to_string(), Value::from(*n))).collect();
+    json!({
+        "name": info.name.as_str(),
+        "protocol": info.protocol.to_string(),
+        "peer": info.peer.to_string(),
+        "paused": info.paused,
+        "live": info.live,
+        "age": millis(info.age),
+        "video": info.video.as_ref().map(|v| json!({
+            "codec": v.codec.as_str(), "mime": v.mime, "width": v.width, "height": v.height,
+        })),
+        "audio": info.audio.as_ref().map(|a| json!({
+            "codec": a.codec.as_str(), "mime": a.mime, "rate": a.sample_rate, "channels": a.channels,
+        })),
+        "bitsIn": info.bitrate_in,
+        "bitsOut": info.bitrate_out,
+        "frameRate": info.frame_rate,
+        "gop": info.gop.map(millis),
+        "skipped": info.skipped,
+        "viewers": info.viewers(),
+        "readers": readers,
+    })
+}
+
+/// What the system says of this process: resident bytes and processor seconds; nothing where it has no /proc.
+fn process() -> Value {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
+    let pages = read("statm").and_then(|s| s.split_whitespace().nth(1)?.parse::<u64>().ok());
+    // The name in the second field may hold spaces: fields are counted from its end. Ticks are hundredths.
+    let ticks = read("stat").and_then(|s| {
+        let mut fields = s.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let user: u64 = fields.next()?.parse().ok()?;
+        let system: u64 = fields.next()?.parse().ok()?;
+        user.checked_add(system)
+    });
+    json!({ "memory": pages.and_then(|p| p.checked_mul(4096)), "cpu": ticks.map(|t| t as f64 / 100.0) })
+}

@@ -1,0 +1,94 @@
+//! The pages and the SDK, tried by what runs them: real Chromium and node. Each script in tests/web starts the real
+//! server on free ports and may kill it. Screenshots are left in target/screenshots for people to look at.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+/// What drives the browser; a package without dependencies.
+const DRIVER: &str = "playwright-core@1.56.1";
+
+/// One browser at a time: several would make each other slow, and slow looks like broken.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port().to_string()
+}
+
+fn free_udp_port() -> String {
+    UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port().to_string()
+}
+
+fn told(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The directory with the driver in it; fetched once.
+fn driver() -> PathBuf {
+    let dir = root().join("target/web-tests");
+    let (_, version) = DRIVER.rsplit_once('@').expect("a version is given");
+    let package = std::fs::read_to_string(dir.join("node_modules/playwright-core/package.json")).unwrap_or_default();
+    if !package.contains(&format!("\"version\": \"{version}\"")) {
+        std::fs::create_dir_all(&dir).expect("target can be written");
+        let output = Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix"])
+            .arg(&dir)
+            .arg(DRIVER)
+            .output()
+            .expect("npm is there: apt-get install npm");
+        assert!(output.status.success(), "npm cannot install {DRIVER}:\n{}", told(&output));
+    }
+    dir
+}
+
+fn run(script: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let data = std::env::temp_dir().join(format!("roomservice-web-{script}-{}", std::process::id()));
+    let output = Command::new("node")
+        .arg(root().join("tests/web").join(script).with_extension("mjs"))
+        .env("NODE_MODULES", driver())
+        .env("SCREENSHOTS", root().join("target/screenshots"))
+        .env("SERVER", env!("CARGO_BIN_EXE_roomservice"))
+        .env("HTTP_PORT", free_port())
+        .env("RTMP_PORT", free_port())
+        .env("RTC_PORT", free_udp_port())
+        .env("DATA_DIR", &data)
+        .output()
+        .expect("node is there");
+    let _ = std::fs::remove_dir_all(&data);
+    assert!(output.status.success(), "{script}:\n{}", told(&output));
+}
+
+#[test]
+fn the_sdk_does_what_its_tests_say() {
+    let tests = root().join("sdk/js/test");
+    let output = Command::new("node").arg("--test").arg(&tests).output().expect("node is there");
+    let said = told(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(!said.contains("# tests 0"), "no test was run:\n{said}");
+}
+
+#[test]
+fn rooms_in_chromium() {
+    run("rooms");
+}
+
+#[test]
+fn the_console_in_chromium() {
+    run("console");
+}
+
+#[test]
+fn production_in_chromium() {
+    run("production");
+}
+
+#[test]
+fn video_in_chromium() {
+    run("video");
+}

@@ -1,0 +1,211 @@
+// Live rooms: an anchor, co-anchors by invitation, and an audience.
+
+import { wait } from './backoff.js';
+import { Code, RoomError } from './errors.js';
+import { linkBody } from './messages.js';
+import { mixParams } from './mix.js';
+import { Room } from './room.js';
+
+const MIX_AFTER = 700;
+
+export class LiveRoom extends Room {
+  /** `autoMix`: the anchor asks for a mixed picture whenever co-anchors come and go. */
+  constructor({ autoMix = true, ...options }) {
+    super({ ...options, kind: 'live_room' });
+    this.autoMix = autoMix;
+  }
+
+  reset() {
+    super.reset();
+    this.viewer = false;
+    this.asked = null;
+    this.mixed = false;
+  }
+
+  get mayRemake() {
+    return this.isCreator;
+  }
+
+  /** Enters as a viewer. Resolves with the room. */
+  async enterRoom({ roomID } = {}) {
+    if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
+    if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+    if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
+    this.roomID = roomID;
+    this.viewer = true;
+    try {
+      await this.#addAudience();
+      return await this.come();
+    } catch (error) {
+      this.leave();
+      throw error;
+    }
+  }
+
+  async #addAudience() {
+    const { userID, userName, userAvatar } = this.user;
+    const userInfo = JSON.stringify({ userName, userAvatar });
+    try {
+      await this.call('add_audience', { roomID: this.roomID, userID, userInfo });
+    } catch (error) {
+      // The list is full; we are counted all the same.
+      if (error.code !== Code.FULL) throw error;
+    }
+  }
+
+  async depart(roomID, pushed) {
+    if (pushed) return super.depart(roomID, pushed);
+    await this.call('delete_audience', { roomID, userID: this.user.userID }, { keepalive: true });
+  }
+
+  async missing() {
+    const before = this.lostSince;
+    await super.missing();
+    // Once the room is back, it must be told anew that we watch.
+    if (before && this.viewer && this.roomID) await this.#addAudience().catch(() => {});
+  }
+
+  /** Resolves with `{audienceCount, audiences: [{userID, userName, userAvatar}]}`. */
+  async getAudienceList({ roomID = this.roomID } = {}) {
+    const { audienceCount, audiences } = await this.call('get_audiences', { roomID });
+    return { audienceCount, audiences: audiences.map(({ userID, userInfo }) => ({ userID, ...readInfo(userID, userInfo) })) };
+  }
+
+  /** `operation`: `set` (with `value`), `inc` or `dec`. Resolves with all fields. */
+  async setCustomField({ fieldName, operation, value }) {
+    const { custom } = await this.call('set_custom_field', { roomID: this.roomID, fieldName, operation, value });
+    this.custom = typeof custom === 'string' ? JSON.parse(custom) : custom;
+    return { custom: this.custom };
+  }
+
+  onCount(users) {
+    super.onCount(users);
+    this.refreshSoon();
+  }
+
+  // Co-anchoring: a viewer asks, the anchor answers, the viewer pushes
+
+  /** Asks the anchor. Resolves when it accepts; rejects with `refused` (and the reason) or `timeout`. */
+  async requestJoinPusher({ timeout = 30_000 } = {}) {
+    if (!this.viewer || this.isPusher) throw new RoomError(Code.STATE, 'only viewers ask');
+    if (this.asked) throw new RoomError(Code.STATE, 'asked already');
+    const { roomID, roomCreator } = this;
+    const answer = new Promise((resolve, reject) => { this.asked = { resolve, reject }; });
+    const { asked } = this;
+    answer.catch(() => {});
+    const late = wait(timeout);
+    late.done.then(() => asked.reject(new RoomError(Code.TIMEOUT, 'the anchor did not answer')));
+    try {
+      await this.chat.sendDirect(roomCreator, { body: linkBody({ type: 'request', roomID, ...this.user }) });
+      await answer;
+    } finally {
+      late.cut();
+      if (this.asked === asked) this.asked = null;
+    }
+  }
+
+  async acceptJoinPusher({ userID }) {
+    await this.#respond(userID, { type: 'response', result: 'accept', message: '' });
+  }
+
+  async rejectJoinPusher({ userID, reason = '' }) {
+    await this.#respond(userID, { type: 'response', result: 'reject', message: reason });
+  }
+
+  /** Ends a co-anchor's pushing. */
+  async kickoutSubPusher({ userID }) {
+    await this.#respond(userID, { type: 'kickout' });
+  }
+
+  async #respond(userID, data) {
+    await this.chat.sendDirect(userID, { body: linkBody({ roomID: this.roomID, ...data }) });
+  }
+
+  /** Pushes as co-anchor, after the anchor accepted. */
+  async joinPusher({ pushURL } = {}) {
+    const { roomID } = this;
+    if (!this.viewer) throw new RoomError(Code.STATE, 'only viewers become co-anchors');
+    const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
+    const { userID, userName, userAvatar } = this.user;
+    await this.call('add_pusher', { roomID, userID, userName, userAvatar, pushURL: url });
+    this.mine = { pushURL: url };
+    await this.refresh();
+  }
+
+  /** Goes on watching. */
+  async quitJoinPusher() {
+    if (!this.viewer || !this.isPusher) return;
+    const { roomID } = this;
+    this.mine = null;
+    await this.unpublish();
+    await this.call('delete_pusher', { roomID, userID: this.user.userID });
+    await this.refresh();
+  }
+
+  onLink(who, { type, result, message = '', roomID }) {
+    if (roomID && roomID !== this.roomID) return;
+    if (type === 'request' && this.isCreator) this.tell('onRecvJoinPusherRequest', who);
+    // Answers count only from the anchor: anybody may send messages.
+    if (who.userID !== this.roomCreator) return;
+    if (type === 'response' && result === 'accept') {
+      this.asked?.resolve();
+      this.tell('onRecvAcceptJoinPusher', who);
+    } else if (type === 'response') {
+      this.asked?.reject(new RoomError(Code.REFUSED, String(message) || 'the anchor refused'));
+      this.tell('onRecvRejectJoinPusher', { ...who, reason: String(message) });
+    } else if (type === 'kickout' && this.viewer && this.isPusher) {
+      const { roomID: room } = this;
+      this.quitJoinPusher().catch(() => {});
+      this.tell('onKickoutJoinPusher', { ...who, roomID: room });
+    }
+  }
+
+  // The mixed picture
+
+  changed() {
+    if (!this.autoMix || !this.isCreator || !this.isPusher) return;
+    const inputs = this.pushers.map((p) => p.userID).sort().join('\n');
+    if (inputs === this.mixedFor || (this.mixedFor === undefined && this.others.length === 0)) return;
+    this.mixedFor = inputs;
+    clearTimeout(this.mixing);
+    // Several changes at once make one mix.
+    this.mixing = setTimeout(() => this.roomID && this.mergeStream().catch((error) => this.tell('onError', error)), MIX_AFTER);
+  }
+
+  /** Asks for a mix of all pushers, or for its end when we push alone. Others learn of it by the field `mixed`. */
+  async mergeStream(mergeParams) {
+    const { roomID, user: { userID } } = this;
+    const creator = { ...this.mine, ...this.pushers.find((p) => p.userID === userID) };
+    const params = mergeParams ?? mixParams({ session: roomID, creator, others: this.others });
+    let mixed = params.interface.para.input_stream_list?.length > 1;
+    try {
+      const { result } = await this.call('merge_stream', { roomID, userID, mergeParams: params });
+      if (result?.code) throw new RoomError(result.code, result.message ?? 'no mix');
+    } catch (error) {
+      // Without a mixer the audience plays every pusher by itself.
+      mixed = false;
+      throw error;
+    } finally {
+      if (this.roomID === roomID && this.mixed !== mixed) {
+        this.mixed = mixed;
+        await this.setCustomField({ fieldName: 'mixed', operation: 'set', value: mixed ? 1 : 0 }).catch(() => {});
+      }
+    }
+  }
+
+  leave() {
+    clearTimeout(this.mixing);
+    this.mixedFor = undefined;
+    this.asked?.reject(new RoomError(Code.ENDED, 'left the room'));
+    super.leave();
+  }
+}
+
+function readInfo(userID, text) {
+  try {
+    const { userName = userID, userAvatar = '' } = JSON.parse(text);
+    return { userName: String(userName), userAvatar: String(userAvatar) };
+  } catch {
+    return { userName: text || userID, userAvatar: '' };
+  }
+}

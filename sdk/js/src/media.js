@@ -1,0 +1,211 @@
+// WHIP and WHEP: one offer, one answer, and the same again when the connection is lost. For browsers only.
+
+import { Backoff, wait } from './backoff.js';
+import { Code, RoomError } from './errors.js';
+
+/** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
+const RECOVER_WITHIN = 3_000;
+const CONNECT_WITHIN = 12_000;
+
+/** What publishing and playing have in common: connect, watch, come back. */
+class Link {
+  /** `url`: text, or a function that gives one (signed URLs end); `onState(state, error)`. */
+  constructor({ url, onState, platform, RTCPeerConnection = globalThis.RTCPeerConnection }) {
+    this.url = url;
+    this.onState = onState;
+    this.platform = platform;
+    this.RTCPeerConnection = RTCPeerConnection;
+    this.state = 'new';
+    this.backoff = new Backoff({ first: 500, most: 8_000 });
+  }
+
+  /** Runs until `stop`; resolves when media flows for the first time. */
+  start() {
+    if (this.running) return this.ready;
+    if (!this.RTCPeerConnection) return Promise.reject(new RoomError(Code.MEDIA, 'no WebRTC here'));
+    this.running = true;
+    this.stopWatching = this.platform.onReturn(() => this.pause?.cut());
+    this.ready = new Promise((resolve, reject) => { this.first = { resolve, reject }; });
+    // Nobody has to wait for it.
+    this.ready.catch(() => {});
+    this.loop = this.#run();
+    return this.ready;
+  }
+
+  /** `gone`: the stream itself has ended, and the server's session with it. */
+  async stop({ gone = false } = {}) {
+    if (!this.running) return;
+    this.running = false;
+    this.farewell = !gone;
+    this.stopWatching();
+    this.pause?.cut();
+    this.lost?.('stopped');
+    this.first.reject(new RoomError(Code.ENDED, 'stopped'));
+    await this.loop;
+  }
+
+  /** Makes the connection anew, as with another camera. */
+  restart() {
+    this.backoff.reset();
+    this.pause?.cut();
+    this.farewell = true;
+    this.lost?.('restarted');
+  }
+
+  /** What WebRTC measured: `RTCStatsReport`, or null. */
+  async stats() {
+    return this.pc ? this.pc.getStats() : null;
+  }
+
+  become(state, error) {
+    this.state = state;
+    this.onState?.(state, error);
+  }
+
+  async #run() {
+    while (this.running) {
+      this.become('connecting');
+      let error;
+      try {
+        await this.#connection();
+      } catch (cause) {
+        error = cause instanceof RoomError ? cause : new RoomError(Code.MEDIA, cause?.message ?? String(cause));
+      }
+      if (!this.running) break;
+      this.become('waiting', error);
+      this.pause = wait(this.backoff.next());
+      await this.pause.done;
+      this.pause = null;
+    }
+    this.become('closed');
+  }
+
+  async #connection() {
+    const pc = new this.RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    let resource;
+    this.farewell = this.mustEnd;
+    try {
+      this.pc = pc;
+      this.prepare(pc);
+      const offer = await pc.createOffer();
+      await pc.setLocalDescription(offer);
+      const url = typeof this.url === 'function' ? await this.url() : this.url;
+      if (!url) throw new RoomError(Code.MEDIA, 'the stream has no such URL');
+      const answer = await this.platform.request(url, {
+        // Candidates need not be in it: the server has a public address and sees ours.
+        method: 'POST', body: pc.localDescription.sdp, headers: { 'Content-Type': 'application/sdp' }, timeout: 15_000,
+      });
+      if (answer.status !== 201 && answer.status !== 200) {
+        throw new RoomError(Code.MEDIA, `the media server answered ${answer.status}: ${answer.text.slice(0, 200)}`, { status: answer.status });
+      }
+      const location = answer.header('Location');
+      resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
+      // Stopped while the answer was on its way.
+      if (!this.running) return;
+      await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
+      await this.#watch(pc);
+    } finally {
+      this.pc = null;
+      this.lost = null;
+      // Before the connection is closed: that ends the session too, and there would be nothing to delete.
+      const deleted = resource && this.farewell && this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+      if (deleted) await Promise.race([deleted, wait(1_000).done]);
+      pc.close();
+    }
+  }
+
+  /** Resolves when the connection is over. */
+  #watch(pc) {
+    return new Promise((resolve, reject) => {
+      let timer = setTimeout(() => reject(new RoomError(Code.MEDIA, 'no media connection: is the UDP port open?')), CONNECT_WITHIN);
+      this.lost = () => { clearTimeout(timer); resolve(); };
+      const look = () => {
+        const state = pc.connectionState;
+        if (state === 'connected') {
+          clearTimeout(timer);
+          this.backoff.reset();
+          this.become('open');
+          this.first.resolve();
+        } else if (state === 'disconnected') {
+          clearTimeout(timer);
+          timer = setTimeout(resolve, RECOVER_WITHIN);
+        } else if (state === 'failed' || state === 'closed') {
+          clearTimeout(timer);
+          resolve();
+        }
+      };
+      pc.addEventListener('connectionstatechange', look);
+      look();
+    });
+  }
+}
+
+/** Publishes a MediaStream. */
+export class Publisher extends Link {
+  /** After a lost connection the old session must go, or it stands in the new one's way. */
+  get mustEnd() {
+    return true;
+  }
+
+  constructor({ stream, maxBitrate = 1_200_000, ...rest }) {
+    super(rest);
+    this.stream = stream;
+    this.maxBitrate = maxBitrate;
+  }
+
+  prepare(pc) {
+    for (const track of this.stream.getTracks()) {
+      const sendEncodings = track.kind === 'video' ? [{ maxBitrate: this.maxBitrate }] : [];
+      const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream], sendEncodings });
+      if (track.kind === 'video') preferH264(transceiver);
+    }
+  }
+
+  /** Another camera or microphone, without a break. */
+  async replaceTrack(track) {
+    for (const old of this.stream.getTracks().filter((t) => t.kind === track.kind && t !== track)) {
+      this.stream.removeTrack(old);
+      old.stop();
+    }
+    if (!this.stream.getTracks().includes(track)) this.stream.addTrack(track);
+    const sender = this.pc?.getTransceivers().find((t) => t.sender.track?.kind === track.kind)?.sender;
+    if (sender) await sender.replaceTrack(track);
+    else this.restart();
+  }
+}
+
+/** Plays a stream into a media element, or gives its tracks to `onStream`. */
+export class Player extends Link {
+  constructor({ element, onStream, video = true, audio = true, ...rest }) {
+    super(rest);
+    this.element = element;
+    this.onStream = onStream;
+    this.kinds = [audio && 'audio', video && 'video'].filter(Boolean);
+  }
+
+  get mustEnd() {
+    return false;
+  }
+
+  prepare(pc) {
+    const stream = new MediaStream();
+    for (const kind of this.kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
+    pc.addEventListener('track', ({ track }) => {
+      stream.addTrack(track);
+      this.onStream?.(stream);
+      if (!this.element) return;
+      // The last picture of a broken connection stands until the new one moves.
+      this.element.srcObject = stream;
+      // A page that was not touched yet may not make sound: muted it may play.
+      this.element.play().catch(() => { this.element.muted = true; this.element.play().catch(() => {}); });
+    });
+  }
+}
+
+/** RTMP, FLV and HLS viewers take H.264: it is offered first. */
+function preferH264(transceiver) {
+  const codecs = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs;
+  if (!codecs || !transceiver.setCodecPreferences) return;
+  const rank = ({ mimeType, sdpFmtpLine = '' }) => (mimeType !== 'video/H264' ? 2 : sdpFmtpLine.includes('packetization-mode=1') ? 0 : 1);
+  transceiver.setCodecPreferences([...codecs].sort((a, b) => rank(a) - rank(b)));
+}

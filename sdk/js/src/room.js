@@ -1,0 +1,422 @@
+// What all rooms have in common: entering and leaving, who is in, heartbeats, chat, and coming back after the network or
+// the server was away.
+
+import { wait } from './backoff.js';
+import { Chat } from './chat.js';
+import { Code, isPassing, RoomError } from './errors.js';
+import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
+import { Session } from './session.js';
+import * as urls from './urls.js';
+
+/** Milliseconds. A pusher is removed after 20 s of silence. */
+const HEARTBEAT_EVERY = 7_000;
+/** For how long a room that seems gone may come back: its anchor may be a moment behind us after a restart. */
+const LOST_AFTER = 20_000;
+
+export class Room {
+  /** `session`: one that other rooms use too; without it, this room has its own. */
+  constructor({ server = '', kind, platform, session, media = null, random }) {
+    this.session = session ?? new Session({ server, platform });
+    this.kind = kind;
+    this.platform = platform;
+    this.media = media;
+    this.listener = {};
+    this.chat = new Chat(this.session, {
+      state: (state, why) => this.onChatState(state, why),
+      message: (m) => this.onMessage(m),
+      system: (m) => this.onSystem(m),
+      direct: (m) => this.onDirect(m),
+      count: (m) => m.room === this.roomID && this.onCount(m.users),
+      out: (m) => m.room === this.roomID && this.closed(m.reason),
+      lost: () => { this.chatLost = true; this.refresh(); },
+      missed: (room) => room === this.roomID && this.refresh(),
+      joined: (room) => room === this.roomID && this.entered && this.beat(),
+    }, { random });
+    this.reset();
+  }
+
+  reset() {
+    this.roomID = null;
+    this.roomInfo = '';
+    this.roomCreator = '';
+    this.mixedPlayURL = '';
+    this.custom = {};
+    this.pushers = [];
+    this.mine = null;
+    this.entered = false;
+    this.lostSince = null;
+    this.chatLost = false;
+  }
+
+  get user() {
+    return this.session.user;
+  }
+
+  get isCreator() {
+    return Boolean(this.user) && this.roomCreator === this.user.userID;
+  }
+
+  /** Whether we push in the room. */
+  get isPusher() {
+    return this.mine !== null;
+  }
+
+  /** `on…` functions; see the type definitions. A second call replaces the first one's. */
+  setListener(listener) {
+    this.listener = listener ?? {};
+  }
+
+  tell(name, event) {
+    try {
+      this.listener[name]?.(event);
+    } catch (error) {
+      // A listener's mistake must not break the room.
+      console.error(error);
+    }
+  }
+
+  /** One call of this kind of rooms. */
+  call(name, body, options) {
+    return this.session.call(this.kind, name, body, options);
+  }
+
+  /** Resolves with `{userID, userName, userAvatar}`. With a session that is open already, nothing need be given. */
+  async login(login) {
+    const user = login || !this.user ? await this.session.open(login) : this.user;
+    this.chat.start();
+    this.chat.nick = shorten(user.userName);
+    return user;
+  }
+
+  /** Leaves and ends the chat; the session stays open for other rooms. */
+  async close() {
+    await this.exitRoom().catch(() => {});
+    this.chat.stop();
+  }
+
+  async logout() {
+    await this.close();
+    await this.session.close();
+  }
+
+  /** Resolves with `{rooms}`, oldest first. */
+  async getRoomList({ index = 0, cnt = 20 } = {}) {
+    const { rooms } = await this.call('get_room_list', { index, cnt });
+    return { rooms: rooms.map(readRoom) };
+  }
+
+  /** Resolves with `{pushURL, whipURL, …}`: of our stream in a room, or of a fresh stream. */
+  async getPushURL({ roomID } = {}) {
+    const { code, message, ...found } = await this.call('get_push_url', { userID: this.user.userID, roomID });
+    return { ...found, whipURL: urls.whip(this.session.server, found) };
+  }
+
+  /** Makes a room and enters it as its first pusher. Resolves with the room. */
+  async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
+    this.#mustBeOut();
+    const info = roomInfo ?? roomName ?? '';
+    const made = await this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
+    return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
+  }
+
+  /** Enters a room as a pusher; where it does not exist, it is made. */
+  async push({ roomID, roomInfo, pushURL }) {
+    this.roomID = roomID;
+    if (roomInfo !== undefined) this.roomInfo = roomInfo;
+    try {
+      this.mine = { pushURL: pushURL ?? (await this.getPushURL({ roomID })).pushURL };
+      await this.#addPusher();
+      return await this.come();
+    } catch (error) {
+      this.leave();
+      throw error;
+    }
+  }
+
+  #addPusher() {
+    const { userID, userName, userAvatar } = this.user;
+    const { roomID, roomInfo } = this;
+    return this.call('add_pusher', { roomID, roomInfo, userID, userName, userAvatar, pushURL: this.mine.pushURL });
+  }
+
+  #mustBeOut() {
+    if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
+    if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+  }
+
+  /** The part of entering that pushers and viewers have in common. */
+  async come() {
+    const { roomID } = this;
+    const room = await this.#fetch();
+    if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
+    this.entered = true;
+    this.heart ??= setInterval(() => this.beat(), HEARTBEAT_EVERY);
+    // Chat joins in its own time: pictures need not wait for it.
+    this.chat.join(roomID).catch((error) => this.roomID === roomID && this.tell('onError', error));
+    this.tell('onGetPusherList', { pushers: this.others });
+    return room;
+  }
+
+  /** Enters a room that exists. */
+  async enterRoom({ roomID, pushURL } = {}) {
+    this.#mustBeOut();
+    if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
+    await this.call('get_pushers', { roomID });
+    return this.push({ roomID, pushURL });
+  }
+
+  /** Leaves; a room whose rules say so closes. */
+  async exitRoom() {
+    const { roomID, mine } = this;
+    if (!roomID) return;
+    this.leave();
+    await this.depart(roomID, mine !== null);
+  }
+
+  async depart(roomID, pushed) {
+    if (pushed) await this.call('delete_pusher', { roomID, userID: this.user.userID }, { keepalive: true });
+  }
+
+  /** Forgets the room on our side. */
+  leave() {
+    clearInterval(this.heart);
+    clearTimeout(this.soon);
+    this.soon = undefined;
+    this.heart = undefined;
+    if (this.roomID) this.chat.quit(this.roomID);
+    this.unpublish();
+    this.reset();
+  }
+
+  closed(reason) {
+    const { roomID } = this;
+    if (!roomID) return;
+    this.leave();
+    this.tell('onRoomClose', { roomID, reason });
+  }
+
+  // Who is in
+
+  /** The pushers without ourselves: those to play. */
+  get others() {
+    return this.pushers.filter((p) => p.userID !== this.user?.userID);
+  }
+
+  async getPushers({ roomID = this.roomID } = {}) {
+    return readRoom(await this.call('get_pushers', { roomID }));
+  }
+
+  async #fetch() {
+    const { roomID } = this;
+    const room = await this.getPushers();
+    if (this.roomID !== roomID) return room;
+    const { roomInfo, roomCreator, mixedPlayURL, pushers, custom } = room;
+    const before = new Map(this.others.map((p) => [p.userID, p]));
+    Object.assign(this, { roomInfo, roomCreator, mixedPlayURL, pushers, custom, lostSince: null });
+    if (!this.entered) return room;
+    if (this.chatLost) {
+      // The group went with the room; now that the room is back, so is the group.
+      this.chatLost = false;
+      this.chat.join(roomID).catch(() => {});
+    }
+    const now = new Map(this.others.map((p) => [p.userID, p]));
+    const joined = [...now.values()].filter((p) => !before.has(p.userID));
+    const gone = [...before.values()].filter((p) => !now.has(p.userID));
+    if (gone.length) this.tell('onPusherQuit', { pushers: gone });
+    if (joined.length) this.tell('onPusherJoin', { pushers: joined });
+    this.tell('onRoomUpdate', { room });
+    this.changed();
+    return room;
+  }
+
+  /** For rooms that do something when the pushers change. */
+  changed() {}
+
+  /** Looks who is in; asked for again meanwhile, it looks once more afterwards. */
+  async refresh() {
+    if (!this.roomID || !this.entered) return;
+    if (this.refreshing) { this.again = true; return; }
+    this.refreshing = true;
+    try {
+      await this.#fetch();
+    } catch (error) {
+      if (error.code === Code.NO_ROOM) await this.missing();
+    } finally {
+      this.refreshing = false;
+    }
+    if (this.again) {
+      this.again = false;
+      await this.refresh();
+    }
+  }
+
+  /** A sign of life; without chat also a look at who is in. */
+  async beat() {
+    const { roomID } = this;
+    if (!roomID || !this.entered || this.beating) return;
+    this.beating = true;
+    try {
+      if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
+      if (this.chat.state !== 'open' || this.lostSince) await this.refresh();
+      this.tell('onConnection', { online: true });
+    } catch (error) {
+      if (this.roomID !== roomID) return;
+      if (error.code === Code.NOT_MEMBER) await this.#back();
+      else if (isPassing(error)) this.tell('onConnection', { online: false, error });
+      else if (error.code === Code.UNAUTHORISED) this.closed('session');
+    } finally {
+      this.beating = false;
+    }
+  }
+
+  /** We are in no longer: the server was started anew, or we were silent for too long. */
+  async #back() {
+    try {
+      await this.getPushers();
+    } catch (error) {
+      if (error.code !== Code.NO_ROOM) return;
+      // The room is gone: who may make it again does; the others wait for that.
+      if (!this.mayRemake) return this.missing();
+    }
+    try {
+      await this.#addPusher();
+      this.chatLost = true;
+      await this.refresh();
+    } catch (error) {
+      if (!isPassing(error)) this.closed('lost');
+    }
+  }
+
+  /** Whether this client may make a lost room again under its old id. */
+  get mayRemake() {
+    return this.isPusher;
+  }
+
+  /** The room is not there. After a restart of the server it may come back. */
+  async missing() {
+    const { roomID } = this;
+    this.lostSince ??= Date.now();
+    if (Date.now() - this.lostSince >= LOST_AFTER) return this.closed('lost');
+    await wait(1_000).done;
+    if (this.roomID === roomID) this.again = true;
+  }
+
+  // Chat
+
+  onChatState(state, why) {
+    this.tell('onChatState', { state });
+    // Whatever ended the connection may have ended our place in the room.
+    if (state === 'open') this.beat();
+    if (state === 'ended') this.tell('onError', new RoomError(Code.ENDED, why?.reason || 'chat ended'));
+  }
+
+  onMessage({ room, from, nick, time, body }) {
+    if (room !== this.roomID) return;
+    const { text, custom } = readBody(body);
+    const data = parseObject(custom?.data) ?? {};
+    const who = { roomID: room, userID: from, userName: text_(data.userName ?? data.nickName ?? nick ?? from), userAvatar: text_(data.userAvatar ?? data.headPic), time };
+    if (text !== undefined) this.tell('onRecvRoomTextMsg', { ...who, textMsg: text });
+    else if (custom?.cmd === 'CustomCmdMsg') this.tell('onRecvRoomCustomMsg', { ...who, cmd: text_(data.cmd), msg: data.msg });
+  }
+
+  onSystem({ room, notice, data }) {
+    if (room !== this.roomID) return;
+    if (notice === 'destroyed' || notice === 'revoked') return this.closed(notice);
+    const { cmd } = parseObject(data) ?? {};
+    if (cmd === 'notice') this.tell('onNotice', { textMsg: text_(parseObject(data).data) });
+    else if (cmd === 'notifyPusherChange') this.refresh();
+    else this.refreshSoon();
+  }
+
+  onCount(users) {
+    this.tell('onUserCount', { users });
+  }
+
+  /** Looks at the room within about a second: many changes make one look, and a large audience does not look at once. */
+  refreshSoon() {
+    this.soon ??= setTimeout(() => { this.soon = undefined; this.refresh(); }, 200 + Math.random() * 1_000);
+  }
+
+  onDirect({ from, nick, time, body }) {
+    const { custom } = readBody(body);
+    if (!custom) return;
+    const data = parseObject(custom.data) ?? {};
+    const who = { userID: from, userName: text_(data.userName ?? nick ?? from), userAvatar: text_(data.userAvatar), time };
+    if (custom.cmd === 'linkmic') this.onLink?.(who, data);
+    else this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: data.msg });
+  }
+
+  #inRoom() {
+    if (!this.roomID) throw new RoomError(Code.STATE, 'not in a room');
+    return this.roomID;
+  }
+
+  async sendRoomTextMsg({ msg }) {
+    await this.chat.send(this.#inRoom(), { body: textBody(msg, this.user) });
+  }
+
+  async sendRoomCustomMsg({ cmd, msg }) {
+    await this.chat.send(this.#inRoom(), { body: commandBody(cmd, msg, this.user) });
+  }
+
+  async sendC2CCustomMsg({ userID, cmd, msg }) {
+    await this.chat.sendDirect(userID, { body: directBody(cmd, msg, this.user) });
+  }
+
+  // Media, where the platform has it built in
+
+  #media() {
+    if (!this.media) throw new RoomError(Code.MEDIA, 'here media is played by <live-player> and pushed by <live-pusher>');
+    return this.media;
+  }
+
+  /** Publishes a MediaStream as ours in the room. Resolves with the publisher once media flows. */
+  async publish(stream, options = {}) {
+    const { Publisher } = this.#media();
+    if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
+    const { roomID } = this;
+    await this.publisher?.stop();
+    // Asked for at each connection: signatures end.
+    const url = async () => (await this.getPushURL({ roomID })).whipURL;
+    this.publisher = new Publisher({ platform: this.platform, url, stream, ...options });
+    await this.publisher.start();
+    return this.publisher;
+  }
+
+  async unpublish() {
+    const { publisher } = this;
+    this.publisher = null;
+    await publisher?.stop();
+  }
+
+  /** Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. */
+  play(source, element, options = {}) {
+    const { Player } = this.#media();
+    const url = () => {
+      const newest = this.pushers.find((p) => p.userID === source.userID) ?? source;
+      return urls.whep(this.session.server, newest);
+    };
+    const player = new Player({ platform: this.platform, url, element, ...options });
+    player.start();
+    return player;
+  }
+
+  /** All ways to play a pusher: `[[name, url]]`. */
+  playURLs(pusher) {
+    return urls.plays(this.session.server, pusher);
+  }
+}
+
+function text_(value) {
+  return value === undefined || value === null ? '' : String(value);
+}
+
+/** A nick name may have 64 bytes. */
+function shorten(name) {
+  return [...name].slice(0, 16).join('');
+}
+
+/** A room as the server tells of it; `custom` is an object in either generation. */
+function readRoom({ code, message, ...room }) {
+  return { ...room, custom: parseObject(room.custom) ?? {} };
+}

@@ -1,0 +1,163 @@
+// The types that browsers and mini-programs share.
+
+export interface LoginInfo {
+  userID: string;
+  /** The signature that your backend made for this user, or a function that fetches one (called again when it ended). */
+  userSig: string | ((userID: string) => string | Promise<string>);
+  sdkAppID: number | string;
+  accType?: string;
+  userName?: string;
+  userAvatar?: string;
+}
+
+export interface User { userID: string; userName: string; userAvatar: string }
+
+export interface Pusher extends User {
+  /** RTMP with little delay, for <live-player mode="RTC"> and co-anchors. */
+  accelerateURL: string;
+  whepURL?: string;
+  flvURL?: string;
+  hlsURL?: string;
+}
+
+/** A pusher, or anything else that says where it can be played. */
+export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string }
+
+export type Custom = Record<string, unknown>;
+
+export interface RoomView {
+  roomID: string;
+  roomInfo: string;
+  roomCreator: string;
+  /** HTTP-FLV of the creator's stream, or of the mix that replaces it. */
+  mixedPlayURL: string;
+  custom: Custom;
+  pushers: Pusher[];
+  audienceCount?: number;
+  roomStatusCode?: number;
+}
+
+export interface PushURLs { pushURL: string; accelerateURL?: string; whipURL?: string; whepURL?: string; flvURL?: string; hlsURL?: string }
+
+export declare const Code: {
+  readonly MALFORMED: 1; readonly NO_ROOM: 3; readonly LOGIN_INCOMPLETE: 4; readonly NOT_MEMBER: 5; readonly NO_CHAT: 6;
+  readonly UNAUTHORISED: 7; readonly TOO_LONG: 10; readonly EXISTS: 11; readonly FULL: 5001; readonly INTERNAL: -1;
+  readonly NETWORK: 'network'; readonly TIMEOUT: 'timeout'; readonly ENDED: 'ended'; readonly STATE: 'state';
+  readonly REFUSED: 'refused'; readonly MEDIA: 'media';
+};
+
+/** Every promise is rejected with one of these. Codes of the chat are texts: `muted`, `banned`, `too_fast`… */
+export declare class RoomError extends Error {
+  code: number | string;
+  /** The HTTP status, where there was one. */
+  status?: number;
+  /** The end of a measure (`muted`, `banned`) in Unix milliseconds; null: none. */
+  until?: number | null;
+  constructor(code: number | string, message: string, more?: object);
+}
+
+export interface RoomListener {
+  /** Who is in, on entering; without ourselves. */
+  onGetPusherList?(event: { pushers: Pusher[] }): void;
+  onPusherJoin?(event: { pushers: Pusher[] }): void;
+  onPusherQuit?(event: { pushers: Pusher[] }): void;
+  /** After every look at the room. */
+  onRoomUpdate?(event: { room: RoomView }): void;
+  /** We are out. `reason`: `destroyed`, `revoked`, `kicked`, `banned`, `lost` (not there any more) or `session`. */
+  onRoomClose?(event: { roomID: string; reason: string }): void;
+  onRecvRoomTextMsg?(event: User & { roomID: string; textMsg: string; time: number }): void;
+  onRecvRoomCustomMsg?(event: User & { roomID: string; cmd: string; msg: unknown; time: number }): void;
+  onRecvC2CCustomMsg?(event: User & { cmd: string; msg: unknown; time: number }): void;
+  /** The operator says something to the room. */
+  onNotice?(event: { textMsg: string }): void;
+  /** How many users are in the room's chat. */
+  onUserCount?(event: { users: number }): void;
+  /** Whether the server answers. What was lost comes back by itself. */
+  onConnection?(event: { online: boolean; error?: RoomError }): void;
+  onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
+  onError?(error: RoomError): void;
+}
+
+export interface LiveRoomListener extends RoomListener {
+  /** For the anchor: a viewer asks to push. */
+  onRecvJoinPusherRequest?(event: User & { time: number }): void;
+  onRecvAcceptJoinPusher?(event: User): void;
+  onRecvRejectJoinPusher?(event: User & { reason: string }): void;
+  /** The anchor ended our pushing; we watch on. */
+  onKickoutJoinPusher?(event: User & { roomID: string }): void;
+}
+
+export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
+
+export interface PublishOptions { maxBitrate?: number; onState?(state: MediaState, error?: RoomError): void }
+export interface PlayOptions { audio?: boolean; video?: boolean; onStream?(stream: MediaStream): void; onState?(state: MediaState, error?: RoomError): void }
+
+/** Lives until `stop`; comes back by itself in between. */
+export declare class MediaLink {
+  readonly state: MediaState;
+  /** `gone`: the stream itself has ended. */
+  stop(options?: { gone?: boolean }): Promise<void>;
+  restart(): void;
+  stats(): Promise<RTCStatsReport | null>;
+}
+export declare class Publisher extends MediaLink { replaceTrack(track: MediaStreamTrack): Promise<void> }
+export declare class Player extends MediaLink {}
+
+export declare class AnySession {
+  readonly user: User | null;
+  open(login: LoginInfo): Promise<User>;
+  close(): Promise<void>;
+}
+
+declare class Room<Listener extends RoomListener> {
+  readonly roomID: string | null;
+  readonly roomInfo: string;
+  readonly roomCreator: string;
+  readonly mixedPlayURL: string;
+  readonly custom: Custom;
+  readonly pushers: Pusher[];
+  readonly others: Pusher[];
+  readonly user: User | null;
+  readonly isCreator: boolean;
+  readonly isPusher: boolean;
+  setListener(listener: Listener): void;
+  /** With a shared session that is open, nothing need be given. */
+  login(login?: LoginInfo): Promise<User>;
+  /** Leaves and ends the chat; a shared session stays open. */
+  close(): Promise<void>;
+  logout(): Promise<void>;
+  getRoomList(page?: { index?: number; cnt?: number }): Promise<{ rooms: RoomView[] }>;
+  getPushURL(of?: { roomID?: string }): Promise<PushURLs>;
+  createRoom(room?: { roomID?: string; roomInfo?: string; roomName?: string; pushURL?: string }): Promise<RoomView>;
+  enterRoom(room: { roomID: string; pushURL?: string }): Promise<RoomView>;
+  /** Enters as a pusher; where the room does not exist, it is made. */
+  push(room: { roomID: string; roomInfo?: string; pushURL?: string }): Promise<RoomView>;
+  exitRoom(): Promise<void>;
+  getPushers(of?: { roomID?: string }): Promise<RoomView>;
+  refresh(): Promise<void>;
+  sendRoomTextMsg(message: { msg: string }): Promise<void>;
+  sendRoomCustomMsg(message: { cmd: string; msg: unknown }): Promise<void>;
+  sendC2CCustomMsg(message: { userID: string; cmd: string; msg: unknown }): Promise<void>;
+  publish(stream: MediaStream, options?: PublishOptions): Promise<Publisher>;
+  unpublish(): Promise<void>;
+  play(source: Source, element: HTMLMediaElement | null, options?: PlayOptions): Player;
+  playURLs(pusher: Pusher): [name: string, url: string][];
+}
+
+export declare class AnyRTCRoom extends Room<RoomListener> {}
+
+export declare class AnyLiveRoom extends Room<LiveRoomListener> {
+  readonly viewer: boolean;
+  /** Enters as a viewer. */
+  enterRoom(room: { roomID: string }): Promise<RoomView>;
+  getAudienceList(of?: { roomID?: string }): Promise<{ audienceCount: number; audiences: User[] }>;
+  setCustomField(field: { fieldName: string; operation: 'set' | 'inc' | 'dec'; value?: unknown }): Promise<{ custom: Custom }>;
+  /** Resolves when the anchor accepts; then call `joinPusher`. */
+  requestJoinPusher(options?: { timeout?: number }): Promise<void>;
+  joinPusher(options?: { pushURL?: string }): Promise<void>;
+  quitJoinPusher(): Promise<void>;
+  acceptJoinPusher(viewer: { userID: string }): Promise<void>;
+  rejectJoinPusher(viewer: { userID: string; reason?: string }): Promise<void>;
+  kickoutSubPusher(pusher: { userID: string }): Promise<void>;
+  mergeStream(mergeParams?: object): Promise<void>;
+}

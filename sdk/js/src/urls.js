@@ -1,0 +1,36 @@
+// From one URL of a stream to those of the other protocols, where a server did not list them all.
+
+/** Of a push or play URL: `{ app, stream, query }`; null if it is none. */
+export function parts(url) {
+  const found = /^[a-z]+:\/\/[^/]+\/([^/?]+)\/([^/?]+?)(?:\.flv|\.m3u8)?(?:\?(.*))?$/.exec(url ?? '');
+  return found && { app: found[1], stream: found[2], query: found[3] ?? '' };
+}
+
+/** Where a browser publishes: the server's own word, or the same stream and signature at `/whip/`. */
+export function whip(server, { whipURL, pushURL }) {
+  return whipURL || derive(server, 'whip', pushURL);
+}
+
+/** Where a browser plays a pusher (or a room's mixed stream). */
+export function whep(server, { whepURL, accelerateURL, mixedPlayURL }) {
+  return whepURL || derive(server, 'whep', accelerateURL || mixedPlayURL);
+}
+
+/** All ways to play a pusher, for people: `[[name, url]]`. */
+export function plays(server, pusher) {
+  const from = parts(pusher.accelerateURL);
+  const http = (extension) => from && `${origin(server)}/${from.app}/${from.stream}.${extension}?${from.query}`;
+  return [
+    ['RTMP', pusher.accelerateURL], ['HTTP-FLV', pusher.flvURL || http('flv')],
+    ['HLS', pusher.hlsURL || http('m3u8')], ['WHEP', whep(server, pusher)],
+  ].filter(([, url]) => url);
+}
+
+function derive(server, door, url) {
+  const from = parts(url);
+  return from && `${origin(server)}/${door}/${from.stream}?${from.query}`;
+}
+
+function origin(server) {
+  return server || globalThis.location?.origin || '';
+}

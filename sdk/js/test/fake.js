@@ -1,0 +1,92 @@
+// A server in memory, as a platform: answers calls by a table and holds the other end of sockets.
+
+import { RoomError } from '../src/errors.js';
+
+export class FakeServer {
+  constructor() {
+    this.calls = [];
+    this.sockets = [];
+    this.down = false;
+    this.answers = {
+      login: () => ({ token: `t${this.calls.filter((c) => c.name === 'login').length}` }),
+      logout: () => ({}),
+    };
+  }
+
+  platform() {
+    const returns = new Set();
+    this.networkBack = () => returns.forEach((call) => call());
+    return {
+      name: 'fake',
+      request: async (url, { method = 'GET', body } = {}) => {
+        if (this.down) throw new RoomError('network', 'down');
+        const { pathname, searchParams } = new URL(url, 'http://server');
+        const name = pathname.split('/').at(-1);
+        const call = { name, pathname, method, query: Object.fromEntries(searchParams), body: body && JSON.parse(body) };
+        this.calls.push(call);
+        const answer = this.answers[name]?.(call) ?? {};
+        const { status = 200, raw } = answer;
+        return { status, text: raw ?? JSON.stringify({ code: 0, message: 'ok', ...answer }), header: () => null };
+      },
+      connect: (url, on) => {
+        const socket = new FakeSocket(this, url, on);
+        this.sockets.push(socket);
+        queueMicrotask(() => (this.down ? socket.drop() : socket.open()));
+        return socket;
+      },
+      onReturn: (call) => { returns.add(call); return () => returns.delete(call); },
+    };
+  }
+
+  get socket() {
+    return this.sockets.at(-1);
+  }
+
+  named(name) {
+    return this.calls.filter((c) => c.name === name);
+  }
+}
+
+class FakeSocket {
+  constructor(server, url, on) {
+    Object.assign(this, { server, on, url: new URL(url, 'ws://server'), sent: [], closed: false });
+  }
+
+  open() {
+    this.on.open();
+    this.push({ type: 'welcome', direct: 100 });
+  }
+
+  send(text) {
+    if (this.closed) throw new Error('closed');
+    const frame = JSON.parse(text);
+    this.sent.push(frame);
+    const answer = this.server.chat?.(frame, this);
+    if (answer) queueMicrotask(() => this.push({ type: 'ack', id: frame.id, ...answer }));
+  }
+
+  push(frame) {
+    if (!this.closed) this.on.text(JSON.stringify(frame));
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  drop(code = 1006, reason = '') {
+    if (this.closed) return;
+    this.closed = true;
+    this.on.close(code, reason);
+  }
+
+  asked(type) {
+    return this.sent.filter((f) => f.type === type);
+  }
+}
+
+/** Lets everything that is ready run. */
+export async function settle(rounds = 30) {
+  for (let i = 0; i < rounds; i++) await Promise.resolve();
+}
+
+export const LOGIN = { userID: 'ada', userSig: 'sig', sdkAppID: 1, userName: 'Ada' };

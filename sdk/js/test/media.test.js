@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { afterEach, mock, test } from 'node:test';
+import { Player, Publisher } from '../src/media.js';
+import * as urls from '../src/urls.js';
+import { settle } from './fake.js';
+
+afterEach(() => mock.timers.reset());
+
+class FakePeer extends EventTarget {
+  static made = [];
+  constructor() { super(); FakePeer.made.push(this); this.connectionState = 'new'; this.transceivers = []; }
+  addTransceiver(what, how) { const t = { what, how, sender: { track: what, replaceTrack: async (n) => { t.sender.track = n; } } }; this.transceivers.push(t); return t; }
+  getTransceivers() { return this.transceivers; }
+  async createOffer() { return { type: 'offer', sdp: 'offer' }; }
+  async setLocalDescription(d) { this.localDescription = d; }
+  async setRemoteDescription(d) { this.remote = d; }
+  become(state) { this.connectionState = state; this.dispatchEvent(new Event('connectionstatechange')); }
+  close() { this.closed = true; }
+}
+
+function platform(answers) {
+  const calls = [];
+  return { calls, onReturn: () => () => {}, request: async (url, options) => { calls.push([options.method, url, options.body]); return answers.shift() ?? { status: 200, text: '' , header: () => null }; } };
+}
+
+const created = (location) => ({ status: 201, text: 'answer', header: () => location });
+const track = (kind) => ({ kind, stop() { this.stopped = true; } });
+const stream = (...tracks) => ({ getTracks: () => tracks, removeTrack: (t) => tracks.splice(tracks.indexOf(t), 1), addTrack: (t) => tracks.push(t) });
+
+test('publishes, comes back after a failure, and says goodbye', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  FakePeer.made = [];
+  const p = platform([created('/whip/session/1'), { status: 200, text: '', header: () => null }, created('/whip/session/2')]);
+  const states = [];
+  const publisher = new Publisher({ platform: p, url: 'http://h/whip/s?x=1', stream: stream(track('video'), track('audio')), RTCPeerConnection: FakePeer, onState: (s) => states.push(s) });
+  const ready = publisher.start();
+  await settle();
+  assert.deepEqual(p.calls[0], ['POST', 'http://h/whip/s?x=1', 'offer']);
+  FakePeer.made[0].become('connected');
+  await ready;
+  FakePeer.made[0].become('failed');
+  await settle();
+  assert.deepEqual(p.calls[1].slice(0, 2), ['DELETE', 'http://h/whip/session/1']);
+  mock.timers.tick(1000);
+  await settle();
+  FakePeer.made[1].become('connected');
+  await publisher.stop();
+  assert.deepEqual(p.calls.at(-1).slice(0, 2), ['DELETE', 'http://h/whip/session/2']);
+  assert.deepEqual(states, ['connecting', 'open', 'waiting', 'connecting', 'open', 'closed']);
+  assert.ok(FakePeer.made.every((pc) => pc.closed));
+});
+
+test('a short disconnection is waited out, a long one is not', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  FakePeer.made = [];
+  globalThis.MediaStream ??= class { addTrack() {} };
+  const p = platform([created('/1'), undefined, created('/2')]);
+  const player = new Player({ platform: p, url: () => 'http://h/whep/s', RTCPeerConnection: FakePeer, video: false });
+  player.start();
+  await settle();
+  const [pc] = FakePeer.made;
+  assert.deepEqual(pc.transceivers.map((t) => t.what), ['audio']);
+  pc.become('connected');
+  pc.become('disconnected');
+  mock.timers.tick(2_000);
+  pc.become('connected');
+  mock.timers.tick(5_000);
+  await settle();
+  assert.equal(player.state, 'open');
+  pc.become('disconnected');
+  mock.timers.tick(3_000);
+  await settle();
+  assert.equal(player.state, 'waiting');
+  await player.stop();
+});
+
+test('a refusal is told with its status and tried again', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  FakePeer.made = [];
+  const p = platform([{ status: 404, text: 'no such stream', header: () => null }]);
+  const errors = [];
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer, onState: (_, error) => error && errors.push(error) });
+  player.start();
+  await settle();
+  assert.deepEqual([errors[0].code, errors[0].status], ['media', 404]);
+  await player.stop();
+});
+
+test('stopped while the answer is on its way, the session is ended', async () => {
+  FakePeer.made = [];
+  const p = platform([created('/whep/1')]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start();
+  await player.stop();
+  assert.equal(p.calls[1][0], 'DELETE');
+  assert.equal(FakePeer.made[0].closed, true);
+});
+
+test('a stream that ended needs no farewell', async () => {
+  FakePeer.made = [];
+  const p = platform([created('/whep/1')]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start();
+  await settle();
+  await player.stop({ gone: true });
+  assert.equal(p.calls.length, 1);
+});
+
+test('another camera needs no new connection', async () => {
+  FakePeer.made = [];
+  const old = track('video');
+  const publisher = new Publisher({ platform: platform([created('/1')]), url: 'http://h/whip/s', stream: stream(old), RTCPeerConnection: FakePeer });
+  publisher.start();
+  await settle();
+  const fresh = track('video');
+  await publisher.replaceTrack(fresh);
+  assert.equal(FakePeer.made[0].transceivers[0].sender.track, fresh);
+  assert.ok(old.stopped);
+  await publisher.stop();
+});
+
+test('URLs of other protocols are found from one', () => {
+  const rtmp = 'rtmp://h:1935/live/8_r%2Fx_ada?bizid=8&txSecret=s&txTime=t';
+  assert.equal(urls.whip('https://h', { pushURL: rtmp }), 'https://h/whip/8_r%2Fx_ada?bizid=8&txSecret=s&txTime=t');
+  assert.equal(urls.whep('https://h', { mixedPlayURL: 'https://h/live/8_r_ada.flv?x=1' }), 'https://h/whep/8_r_ada?x=1');
+  assert.equal(urls.whep('', { whepURL: 'w', accelerateURL: rtmp }), 'w');
+  assert.equal(urls.whep('', {}), null);
+  assert.deepEqual(urls.plays('https://h', { accelerateURL: 'rtmp://h/live/s?q=1' }).map(([n]) => n), ['RTMP', 'HTTP-FLV', 'HLS', 'WHEP']);
+});

@@ -1,0 +1,91 @@
+// The console: figures pushed, and every action with its effect on a page that is in the room.
+
+import assert from 'node:assert/strict';
+import { browse, create, enter, say, Server, shot, until } from './stage.mjs';
+
+const server = new Server();
+await server.start();
+const media = await server.hasMedia();
+const { browser, open, problems } = await browse();
+const expected = media ? undefined : /\/(whip|whep)\//;
+const visit = async (path, options) => Object.assign(await open(server.base + path, options), { expected });
+
+// Another site's page, or a page under another name, is refused.
+const refused = await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'cross-site' }, body: '{}' });
+assert.equal(refused.status, 403);
+const form = await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"action":"notice","text":"x"}' });
+assert.equal(form.status, 415);
+
+const anchor = await visit('/', { name: 'Grace' });
+await create(anchor, 'live_room', 'Evening show');
+const viewer = await visit('/', { name: 'Linus' });
+await enter(viewer, 'Evening show');
+const desk = await visit('/console');
+await until('figures', async () => (await desk.locator('.figure b').first().innerText()) === '1');
+const tab = (name) => desk.locator('#tabs').getByRole('button', { name }).click();
+const yes = () => desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
+await until('a line is drawn', () => desk.locator('.figure canvas').first().evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b)));
+await shot(desk, 'console-overview-light');
+
+await tab('Rooms');
+await desk.getByText('1 watching').waitFor();
+await shot(desk, 'console-rooms-light');
+await desk.getByRole('button', { name: 'Send a notice' }).click();
+await desk.locator('dialog input').fill('We pause at <noon>');
+await desk.locator('dialog').getByRole('button', { name: 'Send' }).click();
+for (const page of [anchor, viewer]) await page.locator('.log .notice', { hasText: 'We pause at <noon>' }).waitFor();
+await desk.getByRole('button', { name: 'Mute', exact: true }).first().click();
+await desk.locator('.badge.bad', { hasText: 'muted' }).waitFor();
+await say(anchor, 'unheard');
+await anchor.locator('.toast.bad').waitFor();
+await desk.getByRole('button', { name: 'Unmute' }).click();
+await until('the measure is lifted', async () => (await desk.locator('.badge.bad', { hasText: 'muted' }).count()) === 0);
+
+await tab('Streams');
+await shot(desk, 'console-streams-light');
+await tab('Logs');
+await desk.locator('.lines li', { hasText: 'get_pushers' }).first().waitFor();
+await desk.locator('input[type=search]').fill('add_pusher');
+await desk.getByRole('button', { name: 'Search files' }).click();
+await until('found', async () => (await desk.locator('.lines li').allInnerTexts()).every((l) => l.includes('add_pusher')));
+await desk.emulateMedia({ colorScheme: 'dark' });
+await shot(desk, 'console-logs-dark');
+await tab('Settings');
+await desk.getByText('The settings fit.').waitFor();
+assert.ok(await desk.getByText('***').count());
+await shot(desk, 'console-settings-dark');
+await tab('Rooms');
+await shot(desk, 'console-rooms-dark');
+await desk.setViewportSize({ width: 390, height: 844 });
+await shot(desk, 'console-rooms-phone-dark');
+await tab('Overview');
+await shot(desk, 'console-overview-phone-dark');
+assert.ok(!await desk.evaluate(() => document.documentElement.scrollWidth > innerWidth), 'the console is wider than the screen');
+await desk.setViewportSize({ width: 1280, height: 800 });
+
+// Out, and the room closed: the pages are told.
+await tab('Rooms');
+const multi = await visit('/', { name: 'Ada' });
+await create(multi, 'multi_room', 'Standup');
+const second = await visit('/', { name: 'Bob' });
+await enter(second, 'Standup');
+const row = desk.locator('tr', { hasText: 'Bob' });
+await row.getByRole('button', { name: 'Put out' }).click();
+await yes();
+await second.getByText('You were put out of the room').waitFor();
+await until('one tile', async () => (await multi.locator('.tile').count()) === 1);
+const card = desk.locator('article', { hasText: 'Evening show' });
+await card.getByRole('button', { name: 'Close room' }).click();
+await yes();
+for (const page of [anchor, viewer]) await page.getByText('The room was closed').waitFor();
+
+// The console comes back with the server.
+for (const page of [desk, multi]) page.quiet = true;
+await server.kill();
+await desk.locator('#state', { hasText: 'Reconnecting' }).waitFor();
+await server.start();
+await desk.locator('#state', { hasText: 'Live' }).waitFor();
+
+assert.deepEqual(problems, []);
+await browser.close();
+await server.kill('SIGTERM');

@@ -1,0 +1,68 @@
+// Production: nobody gets a signature from the server, and the console wants a key.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { browse, create, Server, shot } from './stage.mjs';
+
+const KEY = 'an operator’s key of these tests'.replace('’', '-').replaceAll(' ', '-');
+const secret = (name) => `${name}-secret-of-these-tests`;
+const dir = process.env.DATA_DIR;
+mkdirSync(dir, { recursive: true });
+const config = path.join(dir, 'production.toml');
+writeFileSync(config, `mode = "production"
+[sessions]
+secret = "${secret('session')}"
+[live]
+pushSecretKey = "${secret('push')}"
+[im]
+sdkAppID = 1400000001
+secretKey = "${secret('signature')}"
+[operator]
+keys = ["${KEY}"]
+`, { mode: 0o600 });
+
+const server = new Server({ ROOMSERVICE_CONFIG: config });
+await server.start();
+const { browser, open, problems } = await browse();
+
+// The console is shut, and opened by the key alone.
+assert.equal((await fetch(`${server.base}/console/events`)).status, 401);
+assert.equal((await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: 'Bearer wrong' }, body: '{}' })).status, 401);
+const desk = await open(`${server.base}/console`);
+desk.expected = /\/console\/events/;
+await desk.locator('input[type=password]').waitFor();
+await shot(desk, 'console-locked');
+await desk.locator('input[type=password]').fill('wrong');
+await desk.getByRole('button', { name: 'Open' }).click();
+await desk.locator('input[type=password][value=""], input[type=password]').waitFor();
+await desk.locator('input[type=password]').fill(KEY);
+await desk.getByRole('button', { name: 'Open' }).click();
+await desk.locator('.figure b').first().waitFor();
+await desk.locator('#tabs').getByRole('button', { name: 'Settings' }).click();
+await desk.getByText('The settings fit.').waitFor();
+const shown = await desk.locator('#view').innerText();
+for (const name of ['session', 'push', 'signature']) assert.ok(!shown.includes(secret(name)), 'a secret is shown');
+assert.ok(!shown.includes(KEY), 'a key is shown');
+
+// The demo says how an app's own signature gets in, and takes one.
+const page = await open(server.base);
+await page.getByText('This server signs for nobody').waitFor();
+await shot(page, 'production-login');
+const args = ['usersig', '--user', 'carol', '--config', config];
+const userSig = execFileSync(process.env.SERVER, args, { env: { ...process.env, ROOMSERVICE_DATA_DIR: dir } }).toString().trim();
+await page.locator('input[name=userID]').fill('carol');
+await page.locator('input[name=userSig]').fill('not one');
+await page.locator('input[name=sdkAppID]').fill('1400000001');
+await page.getByRole('button', { name: 'Log in' }).click();
+await page.locator('.toast.bad').waitFor();
+await page.locator('input[name=userSig]').fill(userSig);
+await page.getByRole('button', { name: 'Log in' }).click();
+await page.locator('.lobby').waitFor();
+page.expected = /\/(whip|whep)\//;
+await create(page, 'multi_room', 'Ours');
+
+assert.deepEqual(problems, []);
+await browser.close();
+await server.kill('SIGTERM');

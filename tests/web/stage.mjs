@@ -1,0 +1,106 @@
+// What the scripts beside share: the real server as a child, a real browser, and pages whose errors are noted.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const need = (name) => process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser.rs`);
+const { chromium } = createRequire(`${need('NODE_MODULES')}/`)('playwright-core');
+const SHOTS = need('SCREENSHOTS');
+
+/** The server, which can be killed and started again on the same ports and data. */
+export class Server {
+  /** `env`: more variables for it. */
+  constructor(env = {}) {
+    this.env = env;
+    this.port = need('HTTP_PORT');
+    this.base = `http://127.0.0.1:${this.port}`;
+    process.on('exit', () => this.child?.kill('SIGKILL'));
+  }
+
+  async start() {
+    const env = {
+      ...process.env, ...this.env, ROOMSERVICE_DATA_DIR: need('DATA_DIR'), ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${this.port}`,
+      ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${need('RTMP_PORT')}`, ...(process.env.RTC_PORT && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${process.env.RTC_PORT}` }),
+    };
+    this.child = spawn(need('SERVER'), [], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    await until('the server answers', () => fetch(this.base).then((r) => r.ok, () => false));
+  }
+
+  async kill(signal = 'SIGKILL') {
+    const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.kill(signal);
+    await gone;
+  }
+
+  /** Whether WHIP is served: a wrong method is refused in another way than a wrong path. */
+  async hasMedia() {
+    return (await fetch(`${this.base}/whip/none`, { method: 'POST', body: '' })).status !== 404;
+  }
+}
+
+/** Asks until it is so; the deadline is for what never comes. */
+export async function until(what, ask, within = 20_000) {
+  const end = Date.now() + within;
+  for (;;) {
+    const found = await ask();
+    if (found) return found;
+    if (Date.now() > end) assert.fail(`never came: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+export async function browse() {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--headless', '--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--disable-background-networking', '--disable-gpu',
+      '--autoplay-policy=no-user-gesture-required', '--disable-features=WebRtcHideLocalIpsWithMdns'],
+  });
+  const problems = [];
+  /** A page of a person of its own. */
+  const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true } = {}) => {
+    const context = await browser.newContext({
+      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 }, deviceScaleFactor: 1, locale: lang,
+      colorScheme: dark ? 'dark' : 'light', permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
+    });
+    if (name) await context.addInitScript((n) => localStorage.setItem('name', n), name);
+    if (!camera) await context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
+    const page = await context.newPage();
+    page.quiet = false;
+    page.on('pageerror', (error) => problems.push(`${url}: ${error.message}`));
+    page.on('console', (message) => {
+      const said = `${message.text()} ${message.location().url}`;
+      const mine = ['error', 'warning'].includes(message.type()) && !page.quiet && !page.expected?.test(said);
+      if (mine) problems.push(`${url}: ${said}`);
+    });
+    await page.goto(url);
+    return page;
+  };
+  return { browser, open, problems };
+}
+
+export async function shot(page, name) {
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: path.join(SHOTS, `${name}.png`) });
+}
+
+/** Makes a room from the list's form. */
+export async function create(page, kind, name) {
+  await page.locator('input[name=name]').fill(name);
+  await page.locator(`input[value=${kind}]`).check({ force: true });
+  await page.locator('.start button[type=submit]').click();
+  await page.locator('.room[data-online=true]').waitFor();
+}
+
+/** Enters a room from the list. */
+export async function enter(page, name) {
+  await page.locator('.rooms .card', { hasText: name }).getByRole('button').click();
+  await page.locator('.room[data-online=true]').waitFor();
+}
+
+export async function say(page, text) {
+  await page.locator('.say input').fill(text);
+  await page.locator('.say button').click();
+}

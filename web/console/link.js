@@ -1,0 +1,68 @@
+// The connection to the server: events pushed over one answer that does not end, and actions.
+
+export class Link {
+  /** `on`: `hello`, `snapshot`, `lines`, `online(boolean)`, `locked()`. */
+  constructor(on) {
+    this.on = on;
+    this.key = sessionStorage.getItem('operatorKey') ?? '';
+    this.again = 500;
+  }
+
+  get #headers() {
+    return this.key ? { Authorization: `Bearer ${this.key}` } : {};
+  }
+
+  useKey(key) {
+    this.key = key;
+    sessionStorage.setItem('operatorKey', key);
+  }
+
+  /** Listens until a key is needed. */
+  async run() {
+    for (;;) {
+      try {
+        const answer = await fetch('/console/events', { headers: this.#headers });
+        if (answer.status === 401) return this.on.locked();
+        if (!answer.ok) throw new Error(`status ${answer.status}`);
+        this.again = 500;
+        this.on.online(true);
+        await this.#read(answer.body.getReader());
+      } catch { /* Tried again. */ }
+      this.on.online(false);
+      await new Promise((resolve) => setTimeout(resolve, this.again));
+      this.again = Math.min(this.again * 2, 5_000);
+    }
+  }
+
+  // EventSource cannot send a key.
+  async #read(reader) {
+    const decoder = new TextDecoder();
+    let text = '';
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += decoder.decode(value, { stream: true });
+      let end;
+      while ((end = text.indexOf('\n\n')) >= 0) {
+        this.#event(text.slice(0, end));
+        text = text.slice(end + 2);
+      }
+    }
+  }
+
+  #event(block) {
+    const fields = block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]);
+    const name = fields.find(([key]) => key === 'event')?.[1];
+    const data = fields.filter(([key]) => key === 'data').map(([, value]) => value).join('\n');
+    if (name && data) this.on[name]?.(JSON.parse(data));
+  }
+
+  async act(action, fields = {}) {
+    const answer = await fetch('/console/act', {
+      method: 'POST', headers: { 'Content-Type': 'application/json', ...this.#headers }, body: JSON.stringify({ action, ...fields }),
+    });
+    const reply = await answer.json().catch(() => ({ code: 'broken', message: `status ${answer.status}` }));
+    if (reply.code !== 0) throw new Error(reply.message);
+    return reply;
+  }
+}

@@ -1,0 +1,81 @@
+// Where the console begins: tabs, the connection, and who gets what came.
+
+import { el } from '/web/dom.js';
+import { Acts } from './acts.js';
+import { Link } from './link.js';
+import { Logs } from './logs.js';
+import { Overview } from './overview.js';
+import { Rooms } from './rooms.js';
+import { Settings } from './settings.js';
+import { Streams } from './streams.js';
+import { t } from './text.js';
+
+const KEPT = 3600;
+const view = document.getElementById('view');
+const nav = document.getElementById('tabs');
+const state = document.getElementById('state');
+
+const link = new Link({
+  hello(hello) {
+    data.history = hello.history;
+    pages.settings.show(hello);
+    pages.logs.reset(hello.lines);
+    // Stays when the server was started anew in between.
+    show(location.hash.slice(1) || 'overview');
+  },
+  snapshot(snapshot) {
+    const { now, process } = snapshot;
+    const before = data.process;
+    const cpu = before && process.cpu !== null ? ((process.cpu - before.cpu) / ((now.at - before.at) / 1000)) * 100 : null;
+    data.process = { cpu: process.cpu, at: now.at };
+    data.history.push({ ...now, memory: process.memory, cpu: cpu === null ? null : Math.max(0, cpu) });
+    if (data.history.length > KEPT) data.history.shift();
+    data.snapshot = snapshot;
+    update();
+  },
+  lines: (lines) => pages.logs.add(lines),
+  online(online) {
+    state.textContent = t(online ? 'online' : 'offline');
+    state.classList.toggle('bad', !online);
+  },
+  locked,
+});
+
+const acts = new Acts(link);
+const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), logs: new Logs(acts), settings: new Settings() };
+const data = { history: [], snapshot: null };
+let chosen = '';
+
+function update() {
+  if (!data.snapshot) return;
+  // Streams keep their lines also while another page is shown.
+  pages.streams.update(data);
+  if (chosen !== 'streams') pages[chosen]?.update?.(data);
+}
+
+function show(name) {
+  chosen = pages[name] ? name : 'overview';
+  view.replaceChildren(pages[chosen].element);
+  for (const button of nav.children) button.toggleAttribute('aria-current', button.dataset.page === chosen);
+  pages[chosen].shown?.();
+  update();
+}
+
+nav.append(...Object.keys(pages).map((name) => {
+  const button = el('button', { type: 'button', onclick: () => { location.hash = name; } }, t(name));
+  button.dataset.page = name;
+  return button;
+}));
+addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
+state.textContent = t('frozen');
+
+/** Production: a key is needed. */
+function locked() {
+  state.textContent = '';
+  const key = el('input', { type: 'password', required: true, autocomplete: 'current-password', 'aria-label': t('key') });
+  view.replaceChildren(el('form.gate.card', { onsubmit: (event) => { event.preventDefault(); link.useKey(key.value.trim()); link.run(); } },
+    el('h1', {}, t('keyTitle')), el('p.soft', {}, t('keyText')), key, el('button.button.primary', { type: 'submit' }, t('open'))));
+  key.focus();
+}
+
+link.run();

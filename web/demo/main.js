@@ -1,0 +1,111 @@
+// Where the demo begins: who we are, and which view the address shows.
+
+import { RoomError, Session } from '/sdk/index.js';
+import { avatar, el, toast } from '/web/dom.js';
+import { Lobby } from './lobby.js';
+import { RoomView } from './room.js';
+import { language, t, why } from './text.js';
+
+const session = new Session();
+const view = document.getElementById('view');
+let shown = null;
+let turn = 0;
+
+document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+
+/** A person for each tab, so that two tabs are two people; the name is for all of them. */
+function remembered() {
+  const names = ['Ada', 'Grace', 'Linus', 'Mei', 'Alan', 'Yuki', 'Hedy', 'Tim', 'Lin', 'Noor'];
+  const userName = localStorage.getItem('name') || names[Math.floor(Math.random() * names.length)];
+  return { userID: sessionStorage.getItem('userID') || '', userName };
+}
+
+/** In development mode the server signs for whoever asks; in production the app's own backend does. */
+async function signIn() {
+  const { userID, userName } = remembered();
+  const of = (id) => fetch(`/weapp/utils/get_login_info?userID=${encodeURIComponent(id)}`).then((r) => r.json());
+  const info = await of(userID);
+  if (info.code !== 0) throw new RoomError(info.code, info.message);
+  sessionStorage.setItem('userID', info.userID);
+  const userSig = async () => (await of(info.userID)).userSig ?? info.userSig;
+  await session.open({ ...info, userSig, userName });
+}
+
+/** What production shows instead: how an app plugs its own signature in. */
+function gate() {
+  const field = (name) => el('label', {}, el('span', {}, t(name)), el('input', { name, required: true, autocomplete: 'off' }));
+  const form = el('form.gate.card', {
+    onsubmit: async (event) => {
+      event.preventDefault();
+      const given = Object.fromEntries(new FormData(form));
+      try {
+        await session.open({ ...given, accType: '0', userName: given.userID });
+        start();
+      } catch (error) {
+        toast(why(error), 'bad');
+      }
+    },
+  }, el('h1', {}, t('productionTitle')), el('p.soft', {}, t('production')), field('userID'), field('userSig'), field('sdkAppID'),
+  el('button.button.primary', { type: 'submit' }, t('login')));
+  view.replaceChildren(form);
+}
+
+function showMe() {
+  const { userID, userName } = session.user;
+  const name = el('input', { value: userName, maxlength: 24, 'aria-label': t('yourName'), spellcheck: 'false' });
+  name.addEventListener('change', () => {
+    const chosen = name.value.trim() || userName;
+    name.value = chosen;
+    session.user.userName = session.login.userName = chosen;
+    localStorage.setItem('name', chosen);
+    showMe();
+  });
+  document.getElementById('me').replaceChildren(avatar(userName, userID), name);
+}
+
+function start() {
+  showMe();
+  addEventListener('hashchange', route);
+  route();
+}
+
+/** `#/` is the list, `#/live_room/ID` a room. */
+async function route() {
+  const mine = ++turn;
+  const [, kind, id] = location.hash.split('/');
+  const leaving = shown;
+  shown = null;
+  await leaving?.close();
+  // Another address was chosen while we left.
+  if (mine !== turn) return;
+  if (['double_room', 'multi_room', 'live_room'].includes(kind) && id) {
+    shown = new RoomView({ session, kind, roomID: decodeURIComponent(id), create: history.state?.create, leave: () => { location.hash = '#/'; } });
+    history.replaceState(null, '');
+  } else {
+    shown = new Lobby({ session, go });
+  }
+  view.replaceChildren(shown.element);
+  await shown.open();
+}
+
+/** Goes to a room; with `create`, makes it. */
+function go({ kind, roomID, create }) {
+  history.pushState(create ? { create } : null, '', `#/${kind}/${encodeURIComponent(roomID)}`);
+  route();
+}
+
+addEventListener('pagehide', () => shown?.close(true));
+// A page that the browser kept and shows again has left its room.
+addEventListener('pageshow', (event) => event.persisted && location.reload());
+
+for (;;) {
+  try {
+    await signIn();
+    start();
+    break;
+  } catch (error) {
+    if (error.code === 7) { gate(); break; }
+    view.replaceChildren(el('p.quiet.loading', { role: 'status' }, t('unreachable')));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  }
+}
