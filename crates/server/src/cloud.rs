@@ -1,0 +1,186 @@
+//! Calls to somebody else's HTTP service: connections that are kept, time limits, bounded answers,
+//! no redirects. Owns how we wait, try again and hold back; knows no service and never logs a URL or
+//! a header, which carry signatures.
+
+mod breaker;
+mod dial;
+mod limiter;
+mod retry;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use axum::http::{Method, Request, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::{self, connect::capture_connection};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::Value;
+
+pub use breaker::Breaker;
+pub use dial::{Connecting, Dial, Internet, Socket};
+pub use limiter::Limiter;
+pub use retry::Retry;
+
+/// Largest answer that is read, in bytes.
+pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
+/// Idle connections kept to each host.
+const IDLE: usize = 32;
+
+/// Why a call has no usable answer. Never holds any part of what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failed {
+    /// No answer within the time given.
+    #[error("no answer in time")]
+    Timeout,
+    /// The connection could not be made or broke; says how.
+    #[error("connection: {0}")]
+    Connection(String),
+    /// A status other than 200.
+    #[error("HTTP status {0}")]
+    Status(u16),
+    /// The answer is larger than [`MAX_ANSWER`].
+    #[error("the answer is too large")]
+    TooLarge,
+    /// The answer is not JSON, whatever it calls itself.
+    #[error("the answer is not JSON")]
+    NotJson,
+    /// What was to be sent cannot be: a setting holds characters that no URL or header has.
+    #[error("cannot be sent: {0}")]
+    Unsendable(&'static str),
+}
+
+impl Failed {
+    /// Whether the same call may go better later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Connection(_) | Self::NotJson => true,
+            Self::Status(status) => *status >= 500 || *status == 429,
+            Self::TooLarge | Self::Unsendable(_) => false,
+        }
+    }
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// `POST` or `GET`.
+    pub method: Method,
+    /// The whole URL, `http` or `https`.
+    pub url: String,
+    /// Headers, sent byte for byte. `Host` is made from the URL unless it is given.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// The longest that this call may take, connecting included.
+    pub within: Duration,
+}
+
+/// Makes calls. Clones share their connections.
+#[derive(Clone)]
+pub struct Client(legacy::Client<dial::Dialer, Full<Bytes>>);
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new(Internet::default())
+    }
+}
+
+impl Client {
+    /// A client that connects in this way.
+    #[must_use]
+    pub fn new(dial: impl Dial) -> Self {
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(IDLE)
+            .pool_timer(TokioTimer::new())
+            // A kept connection that the other side has closed meanwhile is not worth a failure.
+            .retry_canceled_requests(true)
+            .build(dial::Dialer::new(dial));
+        Self(client)
+    }
+
+    /// Makes a call and gives the bytes of its answer.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn send(&self, call: Call) -> Result<Bytes, Failed> {
+        let within = call.within;
+        let request = request(call)?;
+        let work = async {
+            let mut request = request;
+            let connection = capture_connection(&mut request);
+            let answer = self.0.request(request).await.map_err(|e| Failed::Connection(cause(&e)))?;
+            let status = answer.status();
+            let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+            let body = body.map_err(|e| match e.downcast::<http_body_util::LengthLimitError>() {
+                Ok(_) => Failed::TooLarge,
+                Err(e) => Failed::Connection(e.to_string()),
+            });
+            if body.is_err() {
+                // What is left of such an answer would be read as the next one's beginning.
+                if let Some(connected) = &*connection.connection_metadata() {
+                    connected.poison();
+                }
+            }
+            match status {
+                StatusCode::OK => Ok(body?.to_bytes()),
+                status => Err(Failed::Status(status.as_u16())),
+            }
+        };
+        tokio::time::timeout(within, work).await.unwrap_or(Err(Failed::Timeout))
+    }
+
+    /// Makes a call whose answer is a JSON object.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn json(&self, call: Call) -> Result<Value, Failed> {
+        let body = self.send(call).await?;
+        serde_json::from_slice(&body).ok().filter(Value::is_object).ok_or(Failed::NotJson)
+    }
+}
+
+fn request(call: Call) -> Result<Request<Full<Bytes>>, Failed> {
+    let uri: Uri = call.url.parse().map_err(|_| Failed::Unsendable("URL"))?;
+    let mut request = Request::new(Full::new(call.body.clone()));
+    *request.method_mut() = call.method;
+    *request.uri_mut() = uri;
+    for (name, value) in call.headers {
+        let value = HeaderValue::from_str(&value).map_err(|_| Failed::Unsendable("header"))?;
+        request.headers_mut().insert(name, value);
+    }
+    request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(call.body.len()));
+    Ok(request)
+}
+
+/// The innermost cause: the outer ones only say that something failed.
+fn cause(error: &legacy::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let _ = error.source();
+    cause.to_string()
+}
+
+/// Whether this is a host, perhaps with a port and with `http://` or `https://` before it.
+#[must_use]
+pub fn is_host(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
+    !host.is_empty() && host.len() <= 255 && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+}
+
+/// The beginning of URLs that lead to a configured host: with TLS unless it says otherwise.
+#[must_use]
+pub fn base_of(host: &str) -> String {
+    if host.contains("://") { host.to_owned() } else { format!("https://{host}") }
+}
+
+/// Whether this can be one part of a path without escaping.
+#[must_use]
+pub fn is_path_part(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
