@@ -7,6 +7,7 @@ use media::request::Requests;
 
 use crate::chat;
 use crate::clock::Clock;
+use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::http::Cors;
 use crate::identity::Identity;
@@ -33,6 +34,8 @@ pub struct App {
     pub urls: Arc<Urls>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// Services outside of this process, where they are configured.
+    pub clouds: Clouds,
     /// Chat in this process.
     pub chat: Arc<chat::Hub>,
     /// Where rooms and ended sessions are kept.

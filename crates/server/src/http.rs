@@ -3,6 +3,7 @@
 mod audience;
 mod body;
 mod call;
+mod callback;
 mod connections;
 mod custom;
 mod flv;
@@ -73,6 +74,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(front))
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
+        .route("/weapp/callback/{which}", post(callback::take))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(flv::play))
         .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))

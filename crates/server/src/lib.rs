@@ -4,6 +4,8 @@ pub mod app;
 pub mod chat;
 pub mod cli;
 pub mod clock;
+pub mod cloud;
+pub mod clouds;
 pub mod config;
 pub mod error;
 pub mod gate;
