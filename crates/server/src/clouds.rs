@@ -59,6 +59,27 @@ impl Clouds {
         }
     }
 
+    /// The services that the settings speak of, only to be asked whether they admit us.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn of(settings: &Settings) -> Result<Self, String> {
+        let (client, clock) = (Self::client(), Arc::new(crate::clock::System));
+        let live = (settings.live.provider == live::Provider::Tencent)
+            .then(|| Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone())));
+        let chat = match settings.chat.provider {
+            chat::Provider::Embedded => None,
+            chat::Provider::Tencent => {
+                let rest = chat::tencent::rest::Rest::of(settings, client, clock)?;
+                let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
+                let store = crate::store::Memory::new(Arc::new(settings.rooms.rules()), outbox);
+                // Nothing is carried: its background work is not run.
+                Some(chat::Tencent::new(rest, Arc::new(store)).0)
+            }
+        };
+        Ok(Self::new(settings, chat, live))
+    }
+
     /// The client that they share.
     #[must_use]
     pub fn client() -> Client {

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod hooks;
 pub mod http;
 pub mod identity;
+pub mod import;
 pub mod keys;
 pub mod live;
 pub mod logs;

@@ -138,7 +138,7 @@ impl Settings {
 
 enum Speaks {
     New(Box<Api>),
-    Old(Old),
+    Old(Box<Old>),
 }
 
 /// The live service for rooms.
@@ -167,7 +167,8 @@ impl Tencent {
             }
             Version::Old => {
                 let base = cloud::base_of(&own.old_host);
-                Speaks::Old(Old::new(client, base, own.app_id, own.api_key.secret(), own.rate, clock.clone()))
+                let key = own.api_key.secret();
+                Speaks::Old(Box::new(Old::new(client, base, own.app_id, key, own.rate, clock.clone())))
             }
         };
         let host = settings.tencent_push_host();
