@@ -123,12 +123,12 @@ impl Rooms {
     /// # Errors
     /// See [`pushers::add_pusher`]; [`Error::NoGroup`].
     pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
-        let (now, mut made) = (self.clock.now(), false);
         if !self.store.see(new.room, &mut |_, _| {}).await? {
             // As in `create`: what the rules refuse anyway needs no group.
-            pushers::add_pusher(&mut None, now, new, &self.rules)?;
+            pushers::add_pusher(&mut None, self.clock.now(), new, &self.rules)?;
             self.chat.open(new.room).await?;
         }
+        let (now, mut made) = (self.clock.now(), false);
         let decide = &mut |slot: &mut Option<Room>| {
             let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
             made = joined.made;

@@ -110,7 +110,10 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
         format!("rtmp://5000.liveplay.myqcloud.com/{path}?bizid=5000&{signed}"),
         "the play host, with the push key"
     );
-    assert_eq!(legacy.play(base, &stream, NOW).http("flv").to_string(), format!("http://5000.liveplay.myqcloud.com/{path}.flv"));
+    assert_eq!(
+        legacy.play(base, &stream, NOW).http("flv").to_string(),
+        format!("http://5000.liveplay.myqcloud.com/{path}.flv")
+    );
     let own = Urls::new(&settings("push.example.com", "play.example.com", "another key"), 1935);
     assert_eq!(own.push(&base, &stream, NOW), format!("rtmp://push.example.com/{path}?{signed}"));
     assert_eq!(own.push_webrtc(&base, &stream, NOW).unwrap(), format!("webrtc://push.example.com/{path}?{signed}"));
