@@ -16,6 +16,7 @@ mod urls;
 mod utils;
 mod view;
 pub mod webrtc;
+mod webrtc_room;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
