@@ -31,6 +31,7 @@ impl Site {
         let mut settings = Settings { data_dir: dir.clone(), ..Settings::default() };
         settings.http.listen = "127.0.0.1:0".parse().unwrap();
         settings.rtmp.enabled = false;
+        settings.webrtc.enabled = false;
         settings.im.sdk_app_id = APP;
         settings.im.secret_key = Hidden::new(SECRET);
         change(&mut settings);
