@@ -17,11 +17,13 @@ pub enum Kind {
     Multi,
     /// One anchor, co-anchors, and an audience.
     Live,
+    /// People in a call whose media goes elsewhere: nobody here sees their streams, so only heartbeats count.
+    Webrtc,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Double, Self::Multi, Self::Live];
+    pub const ALL: [Self; 4] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc];
 }
 
 /// Somebody who pushes a stream into a room.

@@ -16,6 +16,8 @@ pub const MAX_CUSTOM_FIELDS: usize = 64;
 pub const MAX_FIELD_NAME: usize = 64;
 /// Longest value of a custom field in bytes, as JSON.
 pub const MAX_FIELD_VALUE: usize = 1024;
+/// Most members of a `webrtc_room`.
+pub const MAX_WEBRTC_MEMBERS: usize = 4;
 
 /// Capacities, times and rights; one set for the whole server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ impl Rules {
         match kind {
             Kind::Double => 2,
             Kind::Multi | Kind::Live => self.max_members,
+            Kind::Webrtc => MAX_WEBRTC_MEMBERS,
         }
     }
 
@@ -63,6 +66,7 @@ impl Rules {
         match kind {
             Kind::Live => true,
             Kind::Double | Kind::Multi => self.creator_can_destroy,
+            Kind::Webrtc => false,
         }
     }
 }

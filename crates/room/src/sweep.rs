@@ -5,7 +5,7 @@ use crate::event::{CloseReason, Event, LeaveReason};
 use crate::id::{StreamId, UserId};
 use crate::pushers::{close_room, delete_pusher};
 use crate::refusal::Refusal;
-use crate::room::Room;
+use crate::room::{Kind, Room};
 use crate::rules::Rules;
 use crate::time::Millis;
 
@@ -33,10 +33,21 @@ pub fn deadline(room: &Room, rules: &Rules) -> Millis {
 
 /// The pushers of whom the live service has to be asked now.
 pub fn silent<'a>(room: &'a Room, now: Millis, rules: &'a Rules) -> impl Iterator<Item = (&'a UserId, &'a StreamId)> {
+    let asks = room.kind != Kind::Webrtc;
     room.pushers
         .iter()
-        .filter(move |p| p.seen.plus(rules.heartbeat_timeout) <= now && p.ask_after <= now)
+        .filter(move |p| asks && p.seen.plus(rules.heartbeat_timeout) <= now && p.ask_after <= now)
         .map(|p| (&p.user, &p.stream))
+}
+
+/// Somebody saw a pusher vanish at this time. Unless it was heard of since, its silence counts as over
+/// now, so that the live service is asked at once.
+pub fn suspect(room: Option<&mut Room>, now: Millis, user: &UserId, at: Millis, rules: &Rules) {
+    let Some(pusher) = room.and_then(|r| r.pushers.iter_mut().find(|p| p.user == *user)) else { return };
+    if pusher.seen <= at {
+        pusher.seen = pusher.seen.min(Millis(now.0.saturating_sub(rules.heartbeat_timeout)));
+        pusher.ask_after = pusher.ask_after.min(now);
+    }
 }
 
 /// Carries out what time asks for: reclaims a room that nobody entered; judges silent pushers by what
@@ -60,10 +71,15 @@ pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], r
             Pushing::Yes => pusher.seen = now,
             Pushing::Until(last) if last.plus(rules.heartbeat_timeout) > now => pusher.seen = *last,
             Pushing::Unknown => pusher.ask_after = now.plus(rules.ask_again),
-            Pushing::No | Pushing::Until(_) => gone.push(user),
+            Pushing::No | Pushing::Until(_) => gone.push(user.clone()),
         }
     }
-    for user in gone {
+    if room.kind == Kind::Webrtc {
+        // Nobody can be asked: silence is all there is.
+        let silent = room.pushers.iter().filter(|p| p.seen.plus(rules.heartbeat_timeout) <= now);
+        gone = silent.map(|p| p.user.clone()).collect();
+    }
+    for user in &gone {
         match delete_pusher(slot, now, user, LeaveReason::Timeout, rules) {
             Ok(more) => events.extend(more),
             // The room closed with a pusher before this one, and took it along.

@@ -10,6 +10,7 @@ use media::request::Requests;
 
 use crate::chat;
 use crate::clock::Clock;
+use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::figures::Figures;
 use crate::http::Cors;
@@ -37,6 +38,8 @@ pub struct App {
     pub urls: Arc<Urls>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// Services outside of this process, where they are configured.
+    pub clouds: Clouds,
     /// Chat in this process.
     pub chat: Arc<chat::Hub>,
     /// Where rooms and ended sessions are kept.

@@ -6,6 +6,7 @@ pub mod hub;
 mod render;
 mod repair;
 mod say;
+pub mod tencent;
 pub mod webim;
 pub mod ws;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::Answer;
 
 pub use hub::Hub;
+pub use tencent::Tencent;
 
 /// Who carries chat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub enum Provider {
     /// The hub in this process.
     #[default]
     Embedded,
+    /// Tencent's chat service, by its REST interface.
+    Tencent,
 }
 
 /// `[chat]`.
@@ -45,6 +49,8 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Seconds of silence after which a WebSocket is taken for dead; it is pinged after half of them.
     pub idle_timeout: u64,
+    /// Tencent's chat service; used if `provider` says so.
+    pub tencent: tencent::Settings,
 }
 
 impl Default for Settings {
@@ -58,6 +64,7 @@ impl Default for Settings {
             queue: 256,
             queue_bytes: 256 * 1024,
             idle_timeout: 60,
+            tencent: tencent::Settings::default(),
         }
     }
 }
@@ -75,6 +82,9 @@ impl Settings {
             if value < least {
                 found.push(format!("chat.{name} must be at least {least}"));
             }
+        }
+        if self.provider == Provider::Tencent {
+            self.tencent.problems(found);
         }
     }
 }

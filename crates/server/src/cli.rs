@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -8,11 +8,12 @@ use room::UserId;
 use sign::usersig::v1;
 
 use crate::clock::{Clock, System};
+use crate::clouds::Clouds;
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::identity::Identity;
-use crate::keys;
 use crate::live::{Base, Scheme, Urls};
 use crate::start::Server;
+use crate::{import, keys};
 
 /// The backend of live streams and video rooms: rooms, signatures, media and chat in one process.
 #[derive(Parser)]
@@ -30,7 +31,19 @@ enum Command {
     /// Serve (what happens without a command).
     Serve,
     /// Say what is wrong with the settings, or print them without secrets.
-    CheckConfig,
+    CheckConfig {
+        /// Ask every configured service as well, and print what each says.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Make a configuration file of the first servers' config.js.
+    ImportConfig {
+        /// The file to read.
+        file: PathBuf,
+        /// The file to write; it must not exist yet.
+        #[arg(long, default_value = "roomservice.toml")]
+        out: PathBuf,
+    },
     /// Print every setting with its default, as a file to start from.
     DefaultConfig,
     /// Print fresh keys for a configuration file.
@@ -76,11 +89,20 @@ fn run(arguments: Arguments) -> Result<(), String> {
     if let Command::Keygen = command {
         return keygen();
     }
+    if let Command::ImportConfig { file, out } = &command {
+        return import_config(file, out);
+    }
     let variables = std::env::vars().filter(|(name, _)| name != "ROOMSERVICE_CONFIG");
     let mut settings = Settings::load(arguments.config.as_deref(), variables).map_err(|e| e.to_string())?;
     match command {
         Command::Serve => serve(settings),
-        Command::CheckConfig => check(&settings),
+        Command::CheckConfig { online } => {
+            if online {
+                keys::complete(&mut settings).map_err(|e| e.to_string())?;
+            }
+            check(&settings)?;
+            if online { check_online(settings) } else { Ok(()) }
+        }
         Command::Usersig { user } => {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             let user = UserId::parse(&user).map_err(|e| format!("--user: {e:?}"))?;
@@ -92,7 +114,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             push_url(&settings, &user, room.as_deref(), &host)
         }
-        Command::DefaultConfig | Command::Keygen => Ok(()),
+        Command::DefaultConfig | Command::Keygen | Command::ImportConfig { .. } => Ok(()),
     }
 }
 
@@ -128,6 +150,44 @@ fn check(settings: &Settings) -> Result<(), String> {
     }
     print!("{}", toml::to_string(settings).map_err(|e| e.to_string())?);
     println!("# The settings fit.");
+    Ok(())
+}
+
+/// Asks each service; prints a line for each.
+fn check_online(settings: Settings) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let clouds = Clouds::of(&settings)?;
+    let found = runtime.block_on(clouds.check());
+    let mut wrong = false;
+    let services = [("live", clouds.live.is_some(), found.live), ("im", clouds.chat.is_some(), found.im)];
+    println!("# {:<8} {:<28} answer", "service", "setting");
+    for (service, configured, findings) in services {
+        if findings.is_empty() {
+            println!("# {service:<8} {:<28} {}", "", if configured { "admits us" } else { "embedded: nothing to ask" });
+        }
+        for finding in findings {
+            wrong = true;
+            println!("# {service:<8} {:<28} {}", finding.setting, finding.why);
+        }
+    }
+    if wrong { Err("a service does not admit us with these settings".into()) } else { Ok(()) }
+}
+
+fn import_config(file: &Path, out: &Path) -> Result<(), String> {
+    use std::io::{Read, Write};
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut text = String::new();
+    let read = std::fs::File::open(file).and_then(|f| f.take(import::MAX_FILE + 1).read_to_string(&mut text));
+    read.map_err(|e| format!("{}: {e}", file.display()))?;
+    let imported = import::import(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+    // It holds keys: for its owner only, and never over a file that is there.
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
+    made.and_then(|mut f| f.write_all(imported.toml.as_bytes())).map_err(|e| format!("{}: {e}", out.display()))?;
+    println!("{} is written, with {} settings.", out.display(), imported.taken);
+    for note in imported.notes {
+        println!("  {note}");
+    }
+    println!("Look it through, then: roomservice --config {} check-config", out.display());
     Ok(())
 }
 

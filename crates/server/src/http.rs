@@ -3,6 +3,7 @@
 mod audience;
 mod body;
 mod call;
+mod callback;
 mod connections;
 mod console;
 mod custom;
@@ -18,6 +19,7 @@ mod urls;
 mod utils;
 mod view;
 pub mod webrtc;
+mod webrtc_room;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -77,6 +79,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(console::routes())
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
+        .route("/weapp/callback/{which}", post(callback::take))
         .route("/weapp/{*call}", any(weapp))
         .route("/live/{file}", get(hls::or_flv))
         .route("/live/{stream}/{file}", get(hls::file))

@@ -2,6 +2,7 @@
 
 use room::{Millis, UserId};
 use serde::{Deserialize, Serialize};
+use sign::room_key::{self, RoomKey};
 use sign::usersig::{self, Expected, Grant, Keys, v1, v2};
 
 use crate::config::Hidden;
@@ -101,7 +102,37 @@ impl Identity {
         }
         let expected =
             Expected { sdk_app_id: self.settings.sdk_app_id, user_id: user, account_type: None, now: now.secs() };
-        usersig::verify(user_sig, &self.keys, &expected).map(drop)
+        let claims = usersig::verify(user_sig, &self.keys, &expected)?;
+        // A room key is signed like a login, and is given to whoever may enter a room.
+        match claims.userbuf.is_some_and(|userbuf| RoomKey::parse(&userbuf).is_ok()) {
+            true => Err(sign::Invalid::Mismatch("a privateMapKey is no userSig")),
+            false => Ok(()),
+        }
+    }
+
+    /// A privateMapKey: what a user may do in a room of calls, for as long as a userSig is good.
+    ///
+    /// # Errors
+    /// There is no key that signs, or the app's id or account type does not fit into one.
+    pub fn room_key(&self, user: &UserId, room: room_key::Room, now: Millis) -> Result<String, sign::Invalid> {
+        let until = now.secs().saturating_add(self.settings.usersig_lifetime);
+        let key = RoomKey {
+            user_id: user.as_str().to_owned(),
+            sdk_app_id: u32::try_from(self.settings.sdk_app_id).map_err(|_| sign::Invalid::Malformed("sdkAppID"))?,
+            room,
+            expires_at: u32::try_from(until).unwrap_or(u32::MAX),
+            privileges: room_key::EVERYTHING,
+            // Only the keys of version 1 know account types.
+            account_type: match self.keys.v2() {
+                Some(_) => 0,
+                None => self.settings.account_type.parse().unwrap_or(0),
+            },
+        };
+        match (self.keys.v2(), self.keys.v1_private()) {
+            (Some(secret), _) => key.sign_v2(secret, now.secs()),
+            (None, Some(private)) => key.sign_v1(private, now.secs()),
+            (None, None) => Err(sign::Invalid::NoKey("signing a privateMapKey")),
+        }
     }
 
     /// Signs for a user.
@@ -109,11 +140,19 @@ impl Identity {
     /// # Errors
     /// There is no key that signs.
     pub fn sign(&self, user: &UserId, now: Millis) -> Result<String, sign::Invalid> {
+        self.sign_for(user, self.settings.usersig_lifetime, now)
+    }
+
+    /// Signs for a user, for so many seconds.
+    ///
+    /// # Errors
+    /// There is no key that signs.
+    pub fn sign_for(&self, user: &UserId, lifetime: u64, now: Millis) -> Result<String, sign::Invalid> {
         let grant = Grant {
             sdk_app_id: self.settings.sdk_app_id,
             user_id: user.as_str(),
             issued_at: now.secs(),
-            lifetime: self.settings.usersig_lifetime,
+            lifetime,
             userbuf: None,
         };
         self.keys.sign(&grant, &self.settings.account_type)

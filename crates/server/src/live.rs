@@ -3,6 +3,7 @@
 mod embedded;
 pub mod mix;
 mod stream_name;
+pub mod tencent;
 mod urls;
 
 use room::sweep::Pushing;
@@ -14,6 +15,7 @@ use crate::store::Answer;
 
 pub use embedded::Embedded;
 pub use stream_name::{Owner, owner};
+pub use tencent::Tencent;
 pub use urls::{Base, Play, Scheme, Urls};
 
 /// Who serves streams.
@@ -23,6 +25,8 @@ pub enum Provider {
     /// The media server in this process.
     #[default]
     Embedded,
+    /// Tencent's live service.
+    Tencent,
 }
 
 /// The hash in signed URLs.
@@ -64,6 +68,8 @@ pub struct Settings {
     pub play_host: String,
     /// The hash in URLs: `md5` or `sha256`.
     pub algorithm: Algorithm,
+    /// Tencent's live service; used if `provider` says so.
+    pub tencent: tencent::Settings,
 }
 
 impl Default for Settings {
@@ -78,6 +84,7 @@ impl Default for Settings {
             push_host: String::new(),
             play_host: String::new(),
             algorithm: Algorithm::Md5,
+            tencent: tencent::Settings::default(),
         }
     }
 }
@@ -91,6 +98,25 @@ impl Settings {
         }
         if self.valid_time == 0 {
             found.push("live.validTime must be at least one second".into());
+        }
+        if self.provider == Provider::Tencent {
+            self.tencent.problems(found);
+        }
+    }
+
+    /// The push domain at Tencent: the account's own, or the one that every business id had.
+    pub(crate) fn tencent_push_host(&self) -> String {
+        match self.push_host.as_str() {
+            "" => format!("{}.livepush.myqcloud.com", self.bizid),
+            host => host.to_owned(),
+        }
+    }
+
+    /// The play domain at Tencent.
+    pub(crate) fn tencent_play_host(&self) -> String {
+        match self.play_host.as_str() {
+            "" => format!("{}.liveplay.myqcloud.com", self.bizid),
+            host => host.to_owned(),
         }
     }
 }

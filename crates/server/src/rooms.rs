@@ -1,11 +1,15 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
+mod webrtc;
+
 use std::sync::Arc;
 
 use room::custom::Operation;
 use room::pushers::{self, NewPusher, NewRoom};
-use room::{CloseReason, Event, Kind, LeaveReason, Refusal, Room, RoomId, Rules, StreamId, UserId, custom};
+use room::{
+    CloseReason, Event, Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, custom, sweep,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
@@ -13,6 +17,8 @@ use crate::chat::Chat;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::store::{See, Store, Viewers};
+
+pub use webrtc::room_type;
 
 /// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +39,9 @@ pub struct Settings {
     /// Most viewers that a room lists by name.
     #[serde(rename = "maxAudiencesLen")]
     pub max_audiences: usize,
+    /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
+    #[serde(rename = "openWebrtcRoom")]
+    pub open_webrtc: bool,
 }
 
 impl Default for Settings {
@@ -44,6 +53,7 @@ impl Default for Settings {
             max_idle: rules.max_idle / 1000,
             creator_can_destroy: rules.creator_can_destroy,
             max_audiences: rules.max_audiences,
+            open_webrtc: false,
         }
     }
 }
@@ -116,6 +126,8 @@ impl Rooms {
     /// See [`pushers::add_pusher`]; [`Error::NoGroup`].
     pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
         if !self.store.see(new.room, &mut |_, _| {}).await? {
+            // As in `create`: what the rules refuse anyway needs no group.
+            pushers::add_pusher(&mut None, self.clock.now(), new, &self.rules)?;
             self.chat.open(new.room).await?;
         }
         let (now, mut made) = (self.clock.now(), false);
@@ -281,6 +293,25 @@ impl Rooms {
         self.store.delete_viewer(id, user).await.map(drop)
     }
 
+    /// Somebody else saw a user vanish from a room at this time: a viewer is taken out, of a pusher the
+    /// live service is asked at once, unless it was heard of since.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn vanished(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut pushes = false;
+        self.store.see(id, &mut |room, _| pushes = room.pusher(user).is_some()).await?;
+        if pushes {
+            let decide = &mut |slot: &mut Option<Room>| {
+                sweep::suspect(slot.as_mut(), now, user, at, &self.rules);
+                Ok(Vec::new())
+            };
+            return self.store.update(id, decide).await;
+        }
+        self.store.delete_viewer(id, user).await.map(drop)
+    }
+
     /// The viewers of a room.
     ///
     /// # Errors
@@ -296,7 +327,10 @@ pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc
     while let Some(events) = committed.recv().await {
         for event in &events {
             tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
-            chat.carry(event);
+            // Calls have no group.
+            if event.kind != Kind::Webrtc {
+                chat.carry(event);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
+use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
 use crate::figures::{self, Figures};
 use crate::http::Cors;
@@ -149,8 +150,13 @@ pub(crate) async fn assemble(
     let hub = Hub::new(hub::Settings::default());
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
-    let live: Arc<dyn Live> = match settings.live.provider {
-        live::Provider::Embedded => Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))),
+    let client = Clouds::client();
+    let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
+        live::Provider::Embedded => (Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))), None),
+        live::Provider::Tencent => {
+            let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
+            (live.clone(), Some(live))
+        }
     };
     let renditions = Renditions::new(hub.clone());
     let recorder = settings.record.recorder(&hub, &settings.data_dir);
@@ -164,12 +170,23 @@ pub(crate) async fn assemble(
     let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
     let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
-    let chat: Arc<dyn Chat> = match settings.chat.provider {
-        chat::Provider::Embedded => groups.clone(),
+    let mut chat_work = None;
+    let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
+        chat::Provider::Embedded => (groups.clone(), None),
+        chat::Provider::Tencent => {
+            let rest = chat::tencent::rest::Rest::of(&settings, client, clock.clone()).map_err(one)?;
+            let (chat, work) = chat::Tencent::new(rest, store.clone());
+            chat_work = Some(work);
+            (chat.clone(), Some(chat))
+        }
     };
-    // Rooms that were there before have their groups again before anybody can ask for them.
-    for room in store.ids().await.map_err(known)? {
-        chat.open(&room).await.map_err(known)?;
+    let clouds = Clouds::new(&settings, chat_cloud, live_cloud);
+    // Rooms that were there before have their groups again before anybody can ask for them; groups
+    // elsewhere are still there, and a service that is away keeps nobody from starting.
+    if settings.chat.provider == chat::Provider::Embedded {
+        for room in store.ids().await.map_err(known)? {
+            chat.open(&room).await.map_err(known)?;
+        }
     }
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let sweeper = Sweeper::new(store.clone(), live.clone(), clock.clone(), rules);
@@ -180,6 +197,7 @@ pub(crate) async fn assemble(
         sessions,
         urls: urls.clone(),
         live,
+        clouds,
         chat: groups,
         store,
         rooms,
@@ -201,6 +219,9 @@ pub(crate) async fn assemble(
         Box::pin(sweeper.run()),
         Box::pin(figures::keep(app.clone())),
     ];
+    if let Some(work) = chat_work {
+        background.push(Box::pin(work.run()));
+    }
     if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
         let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default());
         let bizid = app.settings.live.bizid;

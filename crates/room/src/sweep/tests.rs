@@ -79,3 +79,33 @@ fn media_counts_as_a_heartbeat_of_the_time_it_last_flowed() {
     assert_eq!(events[0].what, What::Left { user: user("alice"), reason: LeaveReason::Timeout });
     assert!(slot.is_none());
 }
+
+#[test]
+fn who_was_seen_to_vanish_is_asked_about_at_once() {
+    let (rules, mut slot) = (Rules::default(), None);
+    enter(&mut slot, Kind::Multi, "alice", 30_000);
+    let now = Millis(31_000);
+    suspect(slot.as_mut(), now, &user("alice"), Millis(29_999), &rules);
+    assert_eq!(silent(slot.as_ref().unwrap(), now, &rules).count(), 0, "heard of since");
+    suspect(slot.as_mut(), now, &user("bob"), now, &rules);
+    suspect(slot.as_mut(), now, &user("alice"), now, &rules);
+    assert_eq!(silent(slot.as_ref().unwrap(), now, &rules).count(), 1);
+    assert_eq!(deadline(slot.as_ref().unwrap(), &rules), now);
+    let events = sweep(&mut slot, now, &[(user("alice"), Pushing::No)], &rules);
+    assert_eq!(events[0].what, What::Left { user: user("alice"), reason: LeaveReason::Timeout });
+}
+
+#[test]
+fn members_of_a_call_go_by_heartbeats_alone() {
+    let (rules, mut slot) = (Rules::default(), None);
+    for name in ["alice", "bob"] {
+        enter(&mut slot, Kind::Webrtc, name, 0);
+    }
+    touch(slot.as_mut(), Millis(10_000), &user("bob")).unwrap();
+    assert_eq!(silent(slot.as_ref().unwrap(), Millis(20_000), &rules).count(), 0, "nobody is asked");
+    let events = sweep(&mut slot, Millis(20_000), &[], &rules);
+    assert_eq!(events.len(), 1, "the creator left, and the room stays");
+    assert!(sweep(&mut slot, Millis(29_999), &[], &rules).is_empty());
+    assert_eq!(sweep(&mut slot, Millis(30_000), &[], &rules).len(), 2);
+    assert!(slot.is_none(), "an empty one does not");
+}

@@ -32,6 +32,7 @@ pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
                 Kind::Double => "double_room",
                 Kind::Multi => "multi_room",
                 Kind::Live => "live_room",
+                Kind::Webrtc => "webrtc_room",
             };
             let (name, more) = match &event.what {
                 What::Created { by } => ("room_created", json!({ "userID": by })),

@@ -14,7 +14,7 @@ use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
-use super::{audience, custom, login, mix, pushers, rooms, urls, utils};
+use super::{audience, custom, login, mix, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::live::{Base, Scheme};
 use crate::sessions::Session;
@@ -65,6 +65,7 @@ pub enum Name {
     LogFileList,
     GetLogFile,
     Report,
+    Webrtc(webrtc_room::Name),
 }
 
 impl Name {
@@ -96,6 +97,7 @@ pub fn find(path: &str) -> Option<(Option<Kind>, Name)> {
         "multi_room" => Kind::Multi,
         "live_room" => Kind::Live,
         "utils" => return Some((None, find_util(call)?)),
+        "webrtc_room" => return Some((None, Name::Webrtc(webrtc_room::find(call)?))),
         _ => return None,
     };
     let live = kind == Kind::Live;
@@ -209,7 +211,10 @@ impl<'a> Call<'a> {
     /// Answers it.
     pub async fn run(&self) -> Reply {
         match self.kind {
-            None => Reply::from_sent(utils::run(self, self.name).await, None),
+            None => match self.name {
+                Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, name).await, None),
+                name => Reply::from_sent(utils::run(self, name).await, None),
+            },
             Some(kind) if self.name == Name::Login => {
                 let _ = kind;
                 login::login(self)

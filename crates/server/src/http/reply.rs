@@ -83,6 +83,12 @@ impl Fail {
         self
     }
 
+    /// The same under another code.
+    pub fn with_code(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+
     /// Another text for the same code.
     pub fn saying(mut self, message: &'static str) -> Self {
         self.message = message.into();

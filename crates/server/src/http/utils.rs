@@ -20,7 +20,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Sent {
     match name {
         Name::Report => report(call),
         _ if !call.is_operator() => Err(Fail::unauthorised("operators only: Authorization: Bearer KEY")),
-        Name::CheckConfig => check_config(call),
+        Name::CheckConfig => check_config(call).await,
         Name::GetLoginInfo => get_login_info(call),
         Name::GetTestPushUrl => get_test_pushurl(call),
         Name::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
@@ -73,7 +73,7 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
     success(&json!({
         "url_push": urls.push(&base, &stream, now),
         "url_play_flv": play.http("flv").to_string(),
-        "url_play_rtmp": play.accelerate().to_string(),
+        "url_play_rtmp": play.plain("rtmp").to_string(),
         "url_play_hls": play.http("m3u8").to_string(),
         "url_play_acc": play.accelerate().to_string(),
     }))
@@ -85,13 +85,23 @@ fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
     success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, call.now).accelerate().to_string() }))
 }
 
-fn check_config(call: &Call<'_>) -> Sent {
-    let mut problems = call.app.settings.problems();
-    problems.extend(call.app.live.lacks());
-    if problems.is_empty() {
+/// Looks at the settings, and asks each configured service whether it admits us with them.
+async fn check_config(call: &Call<'_>) -> Sent {
+    let (mut live, mut im) = (serde_json::Map::new(), serde_json::Map::new());
+    for problem in call.app.settings.problems() {
+        let name = problem.split([' ', ':']).next().unwrap_or_default().to_owned();
+        let chat = name.starts_with("im.") || name.starts_with("chat.");
+        (if chat { &mut im } else { &mut live }).insert(name, problem.into());
+    }
+    for lack in call.app.live.lacks() {
+        live.insert("mix".into(), lack.into());
+    }
+    let found = call.app.clouds.check().await;
+    live.extend(found.live.into_iter().map(|f| (f.setting, f.why.into())));
+    im.extend(found.im.into_iter().map(|f| (f.setting, f.why.into())));
+    if live.is_empty() && im.is_empty() {
         return success(&json!({ "result": "检查正确" }));
     }
-    let (im, live): (Vec<_>, Vec<_>) = problems.iter().partition(|p| p.starts_with("im.") || p.starts_with("chat."));
     success(&json!({ "result": "检查失败", "live": live, "im": im }))
 }
 

@@ -8,7 +8,7 @@ use sign::stream_url::{Query, StreamUrl};
 use sign::{Invalid, Secret};
 
 use super::stream_name::{self, Owner, owner};
-use super::{Algorithm as Setting, Settings};
+use super::{Algorithm as Setting, Provider, Settings};
 
 /// Whether a client reached us over TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,21 @@ pub struct Urls {
     push_host: String,
     play_host: String,
     rtmp_port: u16,
+    /// Where URLs lead to Tencent's domains; hosts are never empty then.
+    tencent: Option<Domains>,
+}
+
+/// What URLs of Tencent's domains need more.
+#[derive(Debug)]
+struct Domains {
+    /// The path before the stream's name.
+    app: String,
+    /// The domain that every business id had: it wants the id as a parameter.
+    legacy: bool,
+    /// Of play URLs over HTTP.
+    scheme: &'static str,
+    /// Play URLs are signed only where the domain asks for it.
+    signs_play: bool,
 }
 
 const APP: &str = "live";
@@ -75,6 +90,12 @@ impl Urls {
         } else {
             settings.play_secret_key.secret()
         };
+        let tencent = (settings.provider == Provider::Tencent).then(|| Domains {
+            app: settings.tencent.app_name.clone(),
+            legacy: settings.push_host.is_empty() || settings.push_host.ends_with(".livepush.myqcloud.com"),
+            scheme: if settings.tencent.play_https { "https" } else { "http" },
+            signs_play: !settings.play_secret_key.is_empty(),
+        });
         Self {
             bizid: settings.bizid,
             push,
@@ -85,9 +106,10 @@ impl Urls {
                 Setting::Sha256 => Algorithm::Sha256,
             },
             valid: settings.valid_time,
-            push_host: settings.push_host.clone(),
-            play_host: settings.play_host.clone(),
+            push_host: if tencent.is_some() { settings.tencent_push_host() } else { settings.push_host.clone() },
+            play_host: if tencent.is_some() { settings.tencent_play_host() } else { settings.play_host.clone() },
             rtmp_port,
+            tencent,
         }
     }
 
@@ -107,6 +129,10 @@ impl Urls {
     pub fn push(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
         let signature = self.sign(&self.push, stream, now);
         let Self { push_host, bizid, .. } = self;
+        if let Some(Domains { app, legacy, .. }) = &self.tencent {
+            let bizid = if *legacy { format!("bizid={bizid}&") } else { String::new() };
+            return format!("rtmp://{push_host}/{app}/{stream}?{bizid}{signature}");
+        }
         format!("rtmp://{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self.rtmp_port))
     }
 
@@ -119,7 +145,31 @@ impl Urls {
     /// Permission to play a stream, from which all its play URLs are made.
     #[must_use]
     pub fn play<'a>(&'a self, base: Base<'a>, stream: &'a StreamId, now: Millis) -> Play<'a> {
-        Play { urls: self, base, stream, signature: self.sign(&self.play, stream, now) }
+        let (signature, accelerate) = match &self.tencent {
+            None => (self.sign(&self.play, stream, now), None),
+            // The service wants the push key in what co-anchors play (tencent.md, section 2.5).
+            Some(Domains { signs_play, .. }) => (
+                if *signs_play { self.sign(&self.play, stream, now) } else { String::new() },
+                Some(self.sign(&self.push, stream, now)),
+            ),
+        };
+        Play { urls: self, base, stream, signature, accelerate }
+    }
+
+    /// Where to push a stream by WebRTC, at services that take it under this scheme.
+    #[must_use]
+    pub fn push_webrtc(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> Option<String> {
+        self.tencent.as_ref()?;
+        Some(self.push(base, stream, now).replacen("rtmp", "webrtc", 1))
+    }
+
+    /// Where to push a stream by SRT, at services that take it under this scheme.
+    #[must_use]
+    pub fn push_srt(&self, stream: &StreamId, now: Millis) -> Option<String> {
+        let app = &self.tencent.as_ref()?.app;
+        let host = self.push_host.rsplit_once(':').map_or(self.push_host.as_str(), |(host, _)| host);
+        let signed = self.sign(&self.push, stream, now).replace('&', ",");
+        Some(format!("srt://{host}:9000?streamid=#!::h={host},r={app}/{stream},{signed}"))
     }
 
     fn sign(&self, key: &Secret, stream: &StreamId, now: Millis) -> String {
@@ -184,16 +234,36 @@ pub struct Play<'a> {
     urls: &'a Urls,
     base: Base<'a>,
     stream: &'a StreamId,
+    /// Empty where play URLs are not signed.
     signature: String,
+    /// Of what co-anchors play, where that has a signature of its own.
+    accelerate: Option<String>,
 }
 
 impl Play<'_> {
     /// Where co-anchors play it with little delay.
     pub fn accelerate(&self) -> impl fmt::Display + '_ {
         fmt::from_fn(|f| {
-            let Self { urls, base, stream, signature } = self;
+            let Self { urls, base, stream, signature, accelerate } = self;
+            if let (Some(Domains { app, .. }), Some(signature)) = (&urls.tencent, accelerate) {
+                return write!(f, "rtmp://{}/{app}/{stream}?bizid={}&{signature}", urls.play_host, urls.bizid);
+            }
             let host = Rtmp(&urls.play_host, base, urls.rtmp_port);
             write!(f, "rtmp://{host}/{APP}/{stream}?bizid={}&{signature}", urls.bizid)
+        })
+    }
+
+    /// Where an audience plays it by RTMP or WebRTC (`rtmp`, `webrtc`).
+    pub fn plain<'b>(&'b self, scheme: &'b str) -> impl fmt::Display + 'b {
+        fmt::from_fn(move |f| {
+            let Self { urls, stream, signature, .. } = self;
+            match &urls.tencent {
+                None => write!(f, "{}", self.accelerate()),
+                Some(Domains { app, .. }) => {
+                    let mark = if signature.is_empty() { "" } else { "?" };
+                    write!(f, "{scheme}://{}/{app}/{stream}{mark}{signature}", urls.play_host)
+                }
+            }
         })
     }
 
@@ -209,7 +279,11 @@ impl Play<'_> {
 
     fn over_http<'b>(&'b self, path: &'b str, dot: &'b str, extension: &'b str) -> impl fmt::Display + 'b {
         fmt::from_fn(move |f| {
-            let Self { urls, base, stream, signature } = self;
+            let Self { urls, base, stream, signature, .. } = self;
+            if let Some(Domains { app, scheme, .. }) = &urls.tencent {
+                let mark = if signature.is_empty() { "" } else { "?" };
+                return write!(f, "{scheme}://{}/{app}/{stream}{dot}{extension}{mark}{signature}", urls.play_host);
+            }
             let host = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
             write!(f, "{}://{host}/{path}/{stream}{dot}{extension}?{signature}", base.scheme.as_str())
         })

@@ -90,3 +90,61 @@ fn the_apps_own_backend_may_sign_with_the_same_key() {
     assert_eq!(made.unwrap().as_str(), "8525_my_room_al_ice");
     assert!(urls.check_push_url(&sign("own-name"), &room("r"), &user("alice"), NOW).is_ok());
 }
+
+#[test]
+fn tencent_urls_have_the_forms_that_its_domains_know() {
+    let settings = |push_host: &str, play_host: &str, play_key: &str| Settings {
+        provider: Provider::Tencent,
+        bizid: 5000,
+        push_secret_key: Hidden::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
+        play_secret_key: Hidden::new(play_key),
+        push_host: push_host.into(),
+        play_host: play_host.into(),
+        valid_time: 86_400,
+        ..Settings::default()
+    };
+    let (stream, base) = (StreamId::parse("5000_room1_user1").unwrap(), base("ignored:1"));
+    // The vector of 1700086400: tencent.md, section 2.1.
+    let signed = "txSecret=ba18eeba3fc9d304ab31b1cffc63888a&txTime=65554280";
+    let legacy = Urls::new(&settings("", "", ""), 1935);
+    let path = "live/5000_room1_user1";
+    assert_eq!(
+        legacy.push(&base, &stream, NOW),
+        format!("rtmp://5000.livepush.myqcloud.com/{path}?bizid=5000&{signed}")
+    );
+    assert_eq!(
+        legacy.play(base, &stream, NOW).accelerate().to_string(),
+        format!("rtmp://5000.liveplay.myqcloud.com/{path}?bizid=5000&{signed}"),
+        "the play host, with the push key"
+    );
+    assert_eq!(
+        legacy.play(base, &stream, NOW).http("flv").to_string(),
+        format!("http://5000.liveplay.myqcloud.com/{path}.flv")
+    );
+    let own = Urls::new(&settings("push.example.com", "play.example.com", "another key"), 1935);
+    assert_eq!(own.push(&base, &stream, NOW), format!("rtmp://push.example.com/{path}?{signed}"));
+    assert_eq!(own.push_webrtc(&base, &stream, NOW).unwrap(), format!("webrtc://push.example.com/{path}?{signed}"));
+    let srt =
+        format!("srt://push.example.com:9000?streamid=#!::h=push.example.com,r={path},{}", signed.replace('&', ","));
+    assert_eq!(own.push_srt(&stream, NOW).unwrap(), srt);
+    let hls = own.play(base, &stream, NOW).http("m3u8").to_string();
+    assert!(
+        hls.starts_with(&format!("http://play.example.com/{path}.m3u8?txSecret=")) && !hls.contains(signed),
+        "{hls}"
+    );
+    assert!(own.play(base, &stream, NOW).plain("webrtc").to_string().starts_with("webrtc://play.example.com/live/"));
+    // What we hand out, and what the app's backend made with the backup key, is taken.
+    for url in [own.push(&base, &stream, NOW), own.push_webrtc(&base, &stream, NOW).unwrap(), srt] {
+        assert_eq!(own.check_push_url(&url, &room("room1"), &user("user1"), NOW), Ok(stream.clone()), "{url}");
+    }
+    let backup = Settings {
+        backup_push_secret_key: Hidden::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
+        push_secret_key: Hidden::new("new"),
+        ..settings("", "", "")
+    };
+    let url = legacy.push(&base, &stream, NOW);
+    assert!(Urls::new(&backup, 1).check_push_url(&url, &room("room1"), &user("user1"), NOW).is_ok());
+    let long = Settings { algorithm: Setting::Sha256, ..settings("", "", "") };
+    let url = Urls::new(&long, 1).push(&base, &stream, NOW);
+    assert!(url.contains("txSecret=") && url.split("txSecret=").nth(1).unwrap().find('&') == Some(64), "{url}");
+}

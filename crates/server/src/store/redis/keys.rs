@@ -73,6 +73,7 @@ impl Keys {
             Kind::Double => "double",
             Kind::Multi => "multi",
             Kind::Live => "live",
+            Kind::Webrtc => "webrtc",
         };
         format!("rs:{{{bucket}}}:list:{kind}")
     }

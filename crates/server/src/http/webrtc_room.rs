@@ -1,0 +1,251 @@
+//! `webrtc_room`: rooms of calls whose media goes elsewhere (protocol.md, section 8). Its calls have no
+//! session and hand out signatures: in production they are answered to operators only, unless the
+//! setting says otherwise.
+
+use room::{Refusal, Room, RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use sign::room_key;
+
+use super::body::{Number, Text};
+use super::call::Call;
+use super::reply::{Fail, Sent, done, list, success};
+use crate::error::Error;
+use crate::rooms::room_type;
+
+/// Most rooms of one answer.
+const MAX_COUNT: i64 = 200;
+
+/// Its calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// A user's signature.
+    GetLoginInfo,
+    /// Makes a room and enters it.
+    Create,
+    /// Enters a room.
+    Enter,
+    /// Leaves a room.
+    Quit,
+    /// Says that a member is still there.
+    Heartbeat,
+    /// The rooms.
+    List,
+    /// Who is in a room.
+    Members,
+}
+
+/// The call that the last part of a path names.
+pub fn find(call: &str) -> Option<Name> {
+    Some(match call {
+        "get_login_info" => Name::GetLoginInfo,
+        "create_room" => Name::Create,
+        "enter_room" => Name::Enter,
+        "quit_room" => Name::Quit,
+        "heartbeat" => Name::Heartbeat,
+        "get_room_list" => Name::List,
+        "get_room_members" => Name::Members,
+        _ => return None,
+    })
+}
+
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(rename = "userID", borrow, default)]
+    user_id: Option<Text<'a>>,
+    #[serde(rename = "roomID", borrow, default)]
+    room_id: Option<Text<'a>>,
+    #[serde(rename = "roomInfo", borrow, default)]
+    room_info: Option<Text<'a>>,
+    #[serde(rename = "nickName", borrow, default)]
+    nick_name: Option<Text<'a>>,
+    #[serde(rename = "roomType", borrow, default)]
+    room_type: Option<Text<'a>>,
+    #[serde(default)]
+    index: Option<Number>,
+    #[serde(default)]
+    count: Option<Number>,
+}
+
+fn text<'b>(field: &'b Option<Text<'_>>) -> &'b str {
+    field.as_ref().map(Text::as_str).unwrap_or_default()
+}
+
+/// A missing parameter has a number of its own here.
+fn needed<'b>(name: &'static str, field: &'b Option<Text<'_>>) -> Result<&'b str, Fail> {
+    let text = text(field);
+    if text.is_empty() { Err(Fail::missing(name).with_code(2)) } else { Ok(text) }
+}
+
+impl Body<'_> {
+    fn user(&self, call: &Call<'_>) -> Result<UserId, Fail> {
+        let id = needed("userID", &self.user_id)?;
+        let good = (4..=24).contains(&id.len())
+            && id.starts_with(|c: char| c.is_ascii_alphabetic())
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !good || call.app.identity.is_administrator(id) {
+            return Err(Fail::unauthorised("userID: a letter, then 3 to 23 letters, digits or '_'"));
+        }
+        Ok(UserId::parse(id)?)
+    }
+
+    fn room(&self) -> Result<RoomId, Fail> {
+        RoomId::parse(needed("roomID", &self.room_id)?).map_err(|refusal| Fail::from(refusal).with_code(2))
+    }
+}
+
+/// Answers one of them.
+pub async fn run(call: &Call<'_>, name: Name) -> Sent {
+    if !call.app.settings.rooms.open_webrtc && !call.is_operator() {
+        return Err(Fail::unauthorised("operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom"));
+    }
+    let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;
+    match name {
+        Name::GetLoginInfo => get_login_info(call, &body),
+        Name::Create => create_room(call, &body).await,
+        Name::Enter => enter_room(call, &body).await,
+        Name::Quit => {
+            let (user, room) = (body.user(call)?, body.room()?);
+            call.app.rooms.quit_call(&room, &user).await.map_err(no_room)?;
+            done()
+        }
+        Name::Heartbeat => {
+            let (user, room) = (body.user(call)?, body.room()?);
+            call.app.rooms.call_heartbeat(&room, &user).await.map_err(no_room)?;
+            done()
+        }
+        Name::List => get_room_list(call, &body).await,
+        Name::Members => get_room_members(call, &body).await,
+    }
+}
+
+/// Who is not in a room hears that there is none.
+fn no_room(error: Error) -> Fail {
+    match error {
+        Error::Refused(Refusal::NotMember) => Refusal::NoRoom.into(),
+        error => error.into(),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoginInfo<'a> {
+    #[serde(rename = "userID")]
+    user_id: &'a str,
+    #[serde(rename = "sdkAppID")]
+    sdk_app_id: u64,
+    account_type: &'a str,
+    user_sig: String,
+}
+
+fn get_login_info(call: &Call<'_>, body: &Body<'_>) -> Sent {
+    let user = match text(&body.user_id) {
+        "" => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
+        _ => body.user(call)?,
+    };
+    let identity = &call.app.identity;
+    let user_sig = identity.sign(&user, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
+    let (sdk_app_id, account_type) = (identity.sdk_app_id(), identity.account_type());
+    success(&LoginInfo { user_id: user.as_str(), sdk_app_id, account_type, user_sig })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entered<'a> {
+    #[serde(rename = "roomID")]
+    room_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room_info: Option<&'a str>,
+    #[serde(rename = "userID")]
+    user_id: &'a str,
+    private_map_key: String,
+}
+
+fn entered(call: &Call<'_>, room: &RoomId, user: &UserId, room_info: Option<&str>) -> Sent {
+    // A number in its plain spelling is a number to the media service; everything else is text.
+    let number = room.as_str().parse::<u32>().ok().filter(|n| n.to_string() == room.as_str());
+    let which = number.map_or_else(|| room_key::Room::Text(room.to_string()), room_key::Room::Number);
+    let key = call.app.identity.room_key(user, which, call.now);
+    let private_map_key = key.map_err(|why| Fail::unauthorised(&why.to_string()))?;
+    success(&Entered { room_id: room.as_str(), room_info, user_id: user.as_str(), private_map_key })
+}
+
+async fn create_room(call: &Call<'_>, body: &Body<'_>) -> Sent {
+    let (user, info) = (body.user(call)?, needed("roomInfo", &body.room_info)?);
+    let id = body.room_id.as_ref().filter(|id| !id.as_str().is_empty()).map(|_| body.room()).transpose()?;
+    let (nick, kind) = (text(&body.nick_name), text(&body.room_type));
+    let made = call.app.rooms.create_call(id.as_ref(), &user, nick, info, kind).await;
+    let id = made.map_err(|error| match error {
+        Error::Refused(refusal @ Refusal::TooLong { .. }) => Fail::from(refusal).with_code(11),
+        error => error.into(),
+    })?;
+    entered(call, &id, &user, Some(info))
+}
+
+async fn enter_room(call: &Call<'_>, body: &Body<'_>) -> Sent {
+    let (user, room) = (body.user(call)?, body.room()?);
+    call.app.rooms.enter_call(&room, &user, text(&body.nick_name)).await?;
+    entered(call, &room, &user, None)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MemberView<'a> {
+    #[serde(rename = "userID")]
+    user_id: &'a str,
+    nick_name: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallView<'a> {
+    #[serde(rename = "roomID")]
+    room_id: &'a RoomId,
+    room_info: &'a str,
+    room_type: &'a str,
+    room_creator: &'a str,
+    members: Vec<MemberView<'a>>,
+}
+
+fn members(room: &Room) -> Vec<MemberView<'_>> {
+    room.pushers.iter().map(|p| MemberView { user_id: p.user.as_str(), nick_name: &p.name }).collect()
+}
+
+async fn get_room_list(call: &Call<'_>, body: &Body<'_>) -> Sent {
+    let number = |n: Option<Number>, default| match n {
+        None => Ok(default),
+        Some(Number(n)) if n < 0 => Err(Fail::malformed("index, count").with_code(2)),
+        Some(Number(n)) => Ok(n),
+    };
+    let (index, count) = (number(body.index, 0)?, number(body.count, MAX_COUNT)?.min(MAX_COUNT));
+    let mut items = Vec::with_capacity(4096);
+    let see = &mut |room: &Room, _: usize| {
+        if !items.is_empty() {
+            items.push(b',');
+        }
+        let view = CallView {
+            room_id: &room.id,
+            room_info: &room.info,
+            room_type: room_type(room),
+            room_creator: room.creator.as_ref().map_or("", |(user, _)| user.as_str()),
+            members: members(room),
+        };
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut items, &view);
+    };
+    let kind = Some(text(&body.room_type)).filter(|kind| !kind.is_empty());
+    let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
+    call.app.rooms.list_calls(index, count, kind, see).await?;
+    list("rooms", &items)
+}
+
+async fn get_room_members(call: &Call<'_>, body: &Body<'_>) -> Sent {
+    #[derive(Serialize)]
+    struct Members<'a> {
+        members: Vec<MemberView<'a>>,
+    }
+    let room = body.room()?;
+    let mut sent = Err(Refusal::NoRoom.into());
+    let see = &mut |room: &Room, _: usize| sent = success(&Members { members: members(room) });
+    call.app.rooms.see(room::Kind::Webrtc, &room, see).await?;
+    sent
+}

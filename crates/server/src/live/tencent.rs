@@ -1,0 +1,376 @@
+//! Tencent's live service: asked whether streams are pushed, never about one stream twice at a time,
+//! never about very many at a time, and believed only when it is clear; mixes; and who must stop.
+
+pub mod api;
+pub mod events;
+pub mod mix;
+mod old;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use hashbrown::HashSet;
+use parking_lot::Mutex;
+use room::sweep::Pushing;
+use room::{Millis, StreamId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::{Live, MixOutcome};
+use crate::clock::Clock;
+use crate::cloud::{self, Breaker, Client, Retry};
+use crate::config::Hidden;
+use crate::store::Answer;
+use api::{Api, Trouble};
+use events::Events;
+use mix::{NOT_PUSHED_YET, Order};
+use old::Old;
+
+/// Questions at a time.
+const PARALLEL: usize = 16;
+/// How long one question may take.
+const QUESTION_WITHIN: Duration = Duration::from_secs(3);
+/// How long all questions of one sweep may take.
+const SWEEP_WITHIN: Duration = Duration::from_secs(5);
+/// How long a mix may take, tries included.
+const MIX_WITHIN: Duration = Duration::from_secs(8);
+/// How long any other call may take.
+const CALL_WITHIN: Duration = Duration::from_secs(5);
+/// So long, in milliseconds, the service may not know yet of a stream that it told us of.
+const NEWS: u64 = 30_000;
+/// Waits between tries of a mix whose inputs are not there yet.
+const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_secs(2), most: Duration::from_secs(3) };
+/// Failures in a row after which the service counts as away, and how often it is tried then.
+const AWAY: (u32, Duration) = (16, Duration::from_secs(3));
+/// Longest ban that the service knows, in seconds.
+const MAX_BAN: u64 = 90 * 24 * 3600;
+
+/// Which API is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// API 3.0.
+    #[default]
+    #[serde(rename = "3.0")]
+    New,
+    /// The retired `common_access`.
+    #[serde(rename = "2.0")]
+    Old,
+}
+
+/// `[live.tencent]`. Domains and keys of URLs stand in `[live]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// Who calls API 3.0.
+    pub secret_id: String,
+    /// Signs calls to API 3.0.
+    pub secret_key: Hidden,
+    /// The host of API 3.0; `http://` before it means without TLS.
+    pub host: String,
+    /// Most calls in a second.
+    pub rate: u32,
+    /// The path before the stream's name in URLs.
+    pub app_name: String,
+    /// Whether play URLs are `https`.
+    pub play_https: bool,
+    /// The key that signs the service's event callbacks; empty: they are not accepted.
+    pub callback_key: Hidden,
+    /// The last part of the callbacks' path.
+    pub callback_path: String,
+    /// `3.0` or `2.0`.
+    pub api: Version,
+    /// The live account's number, for API 2.0.
+    #[serde(rename = "appID")]
+    pub app_id: u64,
+    /// Signs calls to API 2.0.
+    #[serde(rename = "APIKey")]
+    pub api_key: Hidden,
+    /// The host of API 2.0.
+    pub old_host: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secret_id: String::new(),
+            secret_key: Hidden::default(),
+            host: "live.tencentcloudapi.com".into(),
+            rate: 200,
+            app_name: "live".into(),
+            play_https: false,
+            callback_key: Hidden::default(),
+            callback_path: "live".into(),
+            api: Version::New,
+            app_id: 0,
+            api_key: Hidden::default(),
+            old_host: "http://fcgi.video.qcloud.com".into(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        let mut need = |good: bool, problem: &str| {
+            if !good {
+                found.push(format!("live.tencent.{problem}"));
+            }
+        };
+        match self.api {
+            Version::New => {
+                need(!self.secret_id.is_empty(), "secretId must be set");
+                need(!self.secret_key.is_empty(), "secretKey must be set");
+                need(cloud::is_host(&self.host), "host must be a host, without a path");
+            }
+            Version::Old => {
+                need(self.app_id != 0, "appID must be set");
+                need(!self.api_key.is_empty(), "APIKey must be set");
+                need(cloud::is_host(&self.old_host), "oldHost must be a host, without a path");
+            }
+        }
+        need(self.rate != 0, "rate must be at least 1");
+        need(cloud::is_path_part(&self.app_name), "appName must be letters, digits, '-' and '_'");
+        need(cloud::is_path_part(&self.callback_path), "callbackPath must be letters, digits, '-' and '_'");
+    }
+}
+
+enum Speaks {
+    New(Box<Api>),
+    Old(Box<Old>),
+}
+
+/// The live service for rooms.
+pub struct Tencent {
+    speaks: Speaks,
+    /// Push domain and app: with the stream's name they say which stream is meant.
+    domain: String,
+    app: String,
+    clock: Arc<dyn Clock>,
+    events: Events,
+    questions: Semaphore,
+    asking: Mutex<HashSet<StreamId>>,
+    breaker: Breaker,
+}
+
+impl Tencent {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(settings: &super::Settings, client: Client, clock: Arc<dyn Clock>) -> Self {
+        let own = &settings.tencent;
+        let speaks = match own.api {
+            Version::New => {
+                let base = cloud::base_of(&own.host);
+                let (id, key) = (&own.secret_id, own.secret_key.secret());
+                Speaks::New(Box::new(Api::new(client, base, id, key, own.rate, clock.clone())))
+            }
+            Version::Old => {
+                let base = cloud::base_of(&own.old_host);
+                let key = own.api_key.secret();
+                Speaks::Old(Box::new(Old::new(client, base, own.app_id, key, own.rate, clock.clone())))
+            }
+        };
+        let host = settings.tencent_push_host();
+        let domain = host.rsplit_once(':').map_or(host.as_str(), |(host, _)| host).to_owned();
+        Self {
+            speaks,
+            domain,
+            app: own.app_name.clone(),
+            clock,
+            events: Events::default(),
+            questions: Semaphore::new(PARALLEL),
+            asking: Mutex::default(),
+            breaker: Breaker::new(AWAY.0, AWAY.1),
+        }
+    }
+
+    /// What the service told us by itself.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn which(&self, stream: &str) -> Value {
+        json!({ "AppName": self.app, "DomainName": self.domain, "StreamName": stream })
+    }
+
+    async fn ask(&self, stream: &StreamId, now: Millis) -> Pushing {
+        let Some(_asking) = Asking::begin(self, stream) else { return Pushing::Unknown };
+        let Ok(_turn) = self.questions.acquire().await else { return Pushing::Unknown };
+        if !self.breaker.admits() {
+            return Pushing::Unknown;
+        }
+        let said = match &self.speaks {
+            Speaks::New(api) => {
+                let said = api.call("DescribeLiveStreamState", &self.which(stream.as_str()), QUESTION_WITHIN).await;
+                said.map(|answer| match answer["StreamState"].as_str() {
+                    Some("active") => Pushing::Yes,
+                    Some("inactive" | "forbid") => Pushing::No,
+                    _ => Pushing::Unknown,
+                })
+            }
+            Speaks::Old(old) => old.state(stream, QUESTION_WITHIN).await.map_err(Trouble::Away),
+        };
+        let said = match said {
+            Ok(said) => {
+                if self.breaker.succeeded() {
+                    tracing::info!("the live service answers again");
+                }
+                said
+            }
+            Err(trouble) => {
+                tracing::debug!(%stream, %trouble, "the live service could not tell");
+                if self.breaker.failed() {
+                    let setting = trouble.setting().map_or("", |(name, _)| name);
+                    tracing::error!(%trouble, setting, "the live service is away; nobody is removed for that");
+                }
+                Pushing::Unknown
+            }
+        };
+        // The service itself may not have noticed yet what it told us.
+        let fresh = || self.events.began(stream.as_str()).is_some_and(|at| now.since(at) < NEWS);
+        if said == Pushing::No && fresh() { Pushing::Unknown } else { said }
+    }
+
+    async fn order(&self, order: &Order, within: Duration) -> MixOutcome {
+        let Speaks::New(api) = &self.speaks else {
+            return MixOutcome { code: mix::TRIGGER_FAILED, message: "API 2.0".into() };
+        };
+        match order {
+            Order::Start(body) => mix::outcome(&api.call("CreateCommonMixStream", body, within).await, false),
+            Order::Cancel { body, implied } => {
+                mix::outcome(&api.call("CancelCommonMixStream", body, within).await, *implied)
+            }
+        }
+    }
+
+    async fn mix_as_asked(&self, params: &Value, streams: &[StreamId]) -> MixOutcome {
+        let order = match mix::translate(params, streams) {
+            Ok(order) => order,
+            Err(refused) => return refused,
+        };
+        let deadline = Instant::now() + MIX_WITHIN;
+        let mut failures = 0;
+        loop {
+            let within = deadline.saturating_duration_since(Instant::now()).min(CALL_WITHIN);
+            let outcome = match &self.speaks {
+                Speaks::New(_) => self.order(&order, within).await,
+                Speaks::Old(old) => old
+                    .mix(params, within)
+                    .await
+                    .unwrap_or_else(|failed| MixOutcome { code: mix::TRIGGER_FAILED, message: failed.to_string() }),
+            };
+            failures += 1;
+            let wait = PATIENCE.after(failures).filter(|_| outcome.code == NOT_PUSHED_YET);
+            match wait {
+                Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
+                _ => return outcome,
+            }
+        }
+    }
+
+    async fn tell(&self, action: &'static str, body: &Value) -> Result<(), Trouble> {
+        match &self.speaks {
+            Speaks::New(api) => api.call(action, body, CALL_WITHIN).await.map(drop),
+            Speaks::Old(_) => Err(Trouble::Said { code: "UnsupportedOperation".into(), message: String::new() }),
+        }
+    }
+
+    /// Breaks a stream off; its pusher may come back.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn drop_stream(&self, stream: &StreamId) -> Result<(), Trouble> {
+        self.tell("DropLiveStream", &self.which(stream.as_str())).await
+    }
+
+    /// Forbids a stream for so many seconds (90 days at most). By the service's rules this may hit every
+    /// stream of this name in the account.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn forbid_stream(&self, stream: &StreamId, seconds: u64, reason: &str) -> Result<(), Trouble> {
+        let until = self.clock.now().secs().saturating_add(seconds.min(MAX_BAN));
+        let time = i64::try_from(until).ok().and_then(|t| time::OffsetDateTime::from_unix_timestamp(t).ok());
+        let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+        let mut body = self.which(stream.as_str());
+        if let Some(until) = time.and_then(|time| time.format(format).ok()) {
+            body["ResumeTime"] = until.into();
+        }
+        body["Reason"] = reason.chars().take(500).collect::<String>().into();
+        self.tell("ForbidLiveStream", &body).await
+    }
+
+    /// Allows a forbidden stream again.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn resume_stream(&self, stream: &StreamId) -> Result<(), Trouble> {
+        self.tell("ResumeLiveStream", &self.which(stream.as_str())).await
+    }
+
+    /// Asks something that changes nothing: which setting is wrong, and why; `None` if none is.
+    pub async fn check(&self) -> Option<(&'static str, String)> {
+        match &self.speaks {
+            Speaks::New(api) => {
+                let said = api.call("DescribeLiveStreamState", &self.which("roomservice_check"), CALL_WITHIN).await;
+                let trouble = said.err()?;
+                let (name, why) = trouble.setting().unwrap_or(("live.tencent.host", "the service answers"));
+                Some((name, format!("{why} ({trouble})")))
+            }
+            Speaks::Old(old) => {
+                let stream = StreamId::parse("roomservice_check").ok()?;
+                match old.state(&stream, CALL_WITHIN).await {
+                    Ok(Pushing::Unknown) => Some(("live.tencent.appID", "the service does not know it".into())),
+                    Ok(_) => None,
+                    Err(cloud::Failed::Status(403 | 404)) => {
+                        Some(("live.tencent.APIKey", "the service refuses signatures made with this key".into()))
+                    }
+                    Err(cloud::Failed::NotJson) => {
+                        Some(("live.tencent.appID", "the service answers something that is not JSON".into()))
+                    }
+                    Err(failed) => Some(("live.tencent.oldHost", failed.to_string())),
+                }
+            }
+        }
+    }
+}
+
+/// While it lives, nobody else asks about this stream.
+struct Asking<'a>(&'a Tencent, &'a StreamId);
+
+impl<'a> Asking<'a> {
+    fn begin(live: &'a Tencent, stream: &'a StreamId) -> Option<Self> {
+        live.asking.lock().insert(stream.clone()).then_some(Self(live, stream))
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.asking.lock().remove(self.1);
+    }
+}
+
+impl Live for Tencent {
+    fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + SWEEP_WITHIN;
+            let mut said = vec![Pushing::Unknown; streams.len()];
+            let mut questions = Vec::with_capacity(streams.len());
+            for (at, stream) in streams.iter().enumerate() {
+                questions.push(async move { (at, self.ask(stream, now).await) });
+            }
+            let mut answers = std::pin::pin!(stream::iter(questions).buffer_unordered(PARALLEL));
+            // What is not known by the deadline stays unknown and is asked again later.
+            while let Ok(Some((at, pushing))) = tokio::time::timeout_at(deadline, answers.next()).await {
+                said[at] = pushing;
+            }
+            Ok(said)
+        })
+    }
+
+    fn mix<'a>(&'a self, params: &'a Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+        Box::pin(async move { Ok(self.mix_as_asked(params, streams).await) })
+    }
+}
