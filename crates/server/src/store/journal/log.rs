@@ -323,6 +323,8 @@ impl Writer {
 
     /// Lets the events out and answers, in order. Gives the buffer back.
     fn deliver(&self, batch: Batch) -> Vec<u8> {
+        // Before the answers: who has one finds its change in the record.
+        self.shared.durable.send_replace(batch.next.saturating_sub(1));
         for commit in batch.commits {
             if !commit.events.is_empty() {
                 // A closed outbox means that the server is going down.
@@ -333,7 +335,6 @@ impl Writer {
                 let _ = waiter.send(Ok(()));
             }
         }
-        self.shared.durable.send_replace(batch.next.saturating_sub(1));
         let mut queue = self.shared.queue.lock();
         if queue.failing.take().is_some() {
             tracing::info!("the journal can be written again");
