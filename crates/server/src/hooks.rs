@@ -148,10 +148,9 @@ impl Hook {
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
-                match history.hold(reader, lane, LEASE).await {
-                    Ok(false) => return Err(Error::Unavailable("another node has taken the lane over".into())),
-                    // A store that is away has given it to nobody else.
-                    Ok(true) | Err(_) => {}
+                // A store that is away has given it to nobody else.
+                if let Ok(false) = history.hold(reader, lane, LEASE).await {
+                    return Err(Error::Unavailable("another node has taken the lane over".into()));
                 }
             }
         };
@@ -181,19 +180,19 @@ impl Hook {
 
     async fn tell(&self, lane: usize, entries: &[Entry]) {
         // One after the other for each room, rooms beside each other.
-        let mut rooms: Vec<(Option<&str>, Vec<(String, &News)>)> = Vec::new();
+        let mut rooms: Vec<Vec<(String, &News)>> = Vec::new();
         let mut known = hashbrown::HashMap::new();
         for entry in entries {
             for (n, news) in entry.news.iter().enumerate() {
                 let room = news.room().map(room::RoomId::as_str);
                 let at = *known.entry(room).or_insert_with(|| {
-                    rooms.push((room, Vec::new()));
+                    rooms.push(Vec::new());
                     rooms.len() - 1
                 });
-                rooms[at].1.push((format!("{lane}-{}-{n}", entry.place), news));
+                rooms[at].push((format!("{lane}-{}-{n}", entry.place), news));
             }
         }
-        let told = stream::iter(rooms).for_each_concurrent(ABREAST, |(_, all)| async move {
+        let told = stream::iter(rooms).for_each_concurrent(ABREAST, |all| async move {
             for (id, news) in all {
                 self.tell_one(&id, news).await;
             }

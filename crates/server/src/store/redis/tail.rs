@@ -26,8 +26,8 @@ pub type Take = Box<dyn FnMut(Vec<StreamId>) -> Pin<Box<dyn Future<Output = bool
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn last(link: &Link, key: &str) -> Result<String, Error> {
-    let found: Vec<(String, Vec<(String, Vec<u8>)>)> =
-        link.run(async |mut redis| redis.xrevrange_count(key, "+", "-", 1).await).await?;
+    type Entry = (String, Vec<(String, Vec<u8>)>);
+    let found: Vec<Entry> = link.run(async |mut redis| redis.xrevrange_count(key, "+", "-", 1).await).await?;
     Ok(found.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
 }
 
