@@ -331,7 +331,19 @@ impl Process {
         let began = Instant::now();
         let (first, video, audio) = (None, None, None);
         let shift = 0;
-        Ok(Process { frames, stale, missing, began, first, video, audio, shift, _child: child, _tasks: tasks, _dir: dir })
+        Ok(Process {
+            frames,
+            stale,
+            missing,
+            began,
+            first,
+            video,
+            audio,
+            shift,
+            _child: child,
+            _tasks: tasks,
+            _dir: dir,
+        })
     }
 }
 
