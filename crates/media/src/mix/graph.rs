@@ -26,9 +26,11 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
     let mut count = 0;
     for (at, _) in has.iter().enumerate().filter(|(_, h)| h.video || h.audio) {
         let source = format!("unix:{}", dir.join(at.to_string()).display());
-        let input = ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000"];
+        let input =
+            ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000", "-fpsprobesize", "0"];
         arguments.extend(input.map(Into::into));
-        arguments.extend(["-fflags", "nobuffer", "-f", "mp4", "-i"].map(Into::into));
+        // ffmpeg takes such a socket for a file that can be wound, and would read it to its end for an index.
+        arguments.extend(["-fflags", "nobuffer+ignidx", "-f", "mp4", "-i"].map(Into::into));
         arguments.push(source);
         numbers[at] = Some(count);
         count += 1;

@@ -58,7 +58,7 @@ impl Run {
             clock: Clock::start(),
             memory: Memory::default(),
             publisher: None,
-            last: (i64::MIN, i64::MIN),
+            last: (0, 0),
             current: None,
             next: None,
             starting: None,
@@ -152,7 +152,7 @@ impl Run {
         match frame.kind {
             Kind::VideoConfig => process.video = Some(frame),
             Kind::AudioConfig => process.audio = Some(frame),
-            Kind::Video if frame.key && frame.dts > self.last.0 => {
+            Kind::Video if frame.key => {
                 let first = *process.first.get_or_insert_with(Instant::now);
                 if self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES {
                     return self.take_over(frame);
@@ -166,6 +166,11 @@ impl Run {
     fn take_over(&mut self, key: Frame) -> Option<&'static str> {
         let mut process = self.next.take()?;
         let configurations = [process.video.take(), process.audio.take()];
+        // One that lags more than the one before would never catch up: its time is moved instead.
+        let after = self.last.0.max(self.last.1).saturating_add(1_000_000 / i64::from(graph::RATE));
+        process.shift = after.saturating_sub(key.dts).max(0);
+        let (took, lag) = (process.began.elapsed(), self.clock.now() - key.dts);
+        tracing::info!(output = %self.output.name(), ?took, lag_ms = lag / 1000, "a mix is seen");
         // The old one ends here.
         self.current = Some(process);
         self.failures = 0;
@@ -194,6 +199,8 @@ impl Run {
     }
 
     fn publish(&mut self, frame: Frame) -> Option<&'static str> {
+        let shift = self.current.as_ref().map_or(0, |process| process.shift);
+        let frame = frame.at(frame.dts.saturating_add(shift));
         let last = match frame.kind {
             Kind::Video => Some(&mut self.last.0),
             Kind::Audio => Some(&mut self.last.1),
@@ -268,6 +275,8 @@ struct Process {
     first: Option<Instant>,
     video: Option<Frame>,
     audio: Option<Frame>,
+    /// What is added to its times, in microseconds.
+    shift: i64,
     // Dropped in this order: the process first.
     _child: Child,
     _tasks: JoinSet<()>,
@@ -321,7 +330,20 @@ impl Process {
         });
         let began = Instant::now();
         let (first, video, audio) = (None, None, None);
-        Ok(Process { frames, stale, missing, began, first, video, audio, _child: child, _tasks: tasks, _dir: dir })
+        let shift = 0;
+        Ok(Process {
+            frames,
+            stale,
+            missing,
+            began,
+            first,
+            video,
+            audio,
+            shift,
+            _child: child,
+            _tasks: tasks,
+            _dir: dir,
+        })
     }
 }
 
