@@ -368,6 +368,6 @@ export class RoomView {
     document.title = 'RoomService';
     for (const tile of this.tiles.values()) tile.remove(dying);
     this.#stopLocal();
-    await this.room.close();
+    await this.room.close({ unloading: dying });
   }
 }
