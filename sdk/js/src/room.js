@@ -45,6 +45,7 @@ export class Room {
     this.roomInfo = '';
     this.roomCreator = '';
     this.mixedPlayURL = '';
+    this.mix = {};
     this.custom = {};
     this.pushers = [];
     this.mine = null;
@@ -216,9 +217,10 @@ export class Room {
     const { roomID } = this;
     const room = await this.getPushers();
     if (this.roomID !== roomID) return room;
-    const { roomInfo, roomCreator, mixedPlayURL, pushers, custom } = room;
+    const { roomInfo, roomCreator, mixedPlayURL, flvURL, hlsURL, whepURL, pushers, custom } = room;
     const before = new Map(this.others.map((p) => [p.userID, p]));
     Object.assign(this, { roomInfo, roomCreator, mixedPlayURL, pushers, custom, lostSince: null });
+    this.mix = { mixedPlayURL, flvURL, hlsURL, whepURL };
     if (!this.entered) return room;
     if (this.chatLost) {
       // The group went with the room; now that the room is back, so is the group.

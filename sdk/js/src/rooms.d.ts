@@ -21,7 +21,7 @@ export interface Pusher extends User {
 }
 
 /** A pusher, or anything else that says where it can be played. */
-export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string }
+export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string; flvURL?: string; hlsURL?: string }
 
 export type Custom = Record<string, unknown>;
 
@@ -31,6 +31,9 @@ export interface RoomView {
   roomCreator: string;
   /** HTTP-FLV of the creator's stream, or of the mix that replaces it. */
   mixedPlayURL: string;
+  flvURL?: string;
+  hlsURL?: string;
+  whepURL?: string;
   custom: Custom;
   pushers: Pusher[];
   audienceCount?: number;
@@ -114,6 +117,8 @@ declare class Room<Listener extends RoomListener> {
   readonly roomInfo: string;
   readonly roomCreator: string;
   readonly mixedPlayURL: string;
+  /** The creator's stream, or the mix that replaces it: something to `play`. */
+  readonly mix: Source;
   readonly custom: Custom;
   readonly pushers: Pusher[];
   readonly others: Pusher[];
