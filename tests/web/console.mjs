@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { browse, create, enter, say, Server, shot, until } from './stage.mjs';
 
-const server = new Server();
+const server = new Server({ ROOMSERVICE_RECORD__ENABLED: 'true' });
 await server.start();
 const media = await server.hasMedia();
 const { browser, open, problems } = await browse();
@@ -42,7 +42,25 @@ await desk.getByRole('button', { name: 'Unmute' }).click();
 await until('the measure is lifted', async () => (await desk.locator('.badge.bad', { hasText: 'muted' }).count()) === 0);
 
 await tab('Streams');
+await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).first().waitFor();
 await shot(desk, 'console-streams-light');
+
+// A room is recorded, played and deleted.
+await tab('Rooms');
+await desk.getByRole('button', { name: 'Record', exact: true }).click();
+await tab('Recordings');
+const recorded = desk.locator('tbody tr', { hasText: '.mp4' });
+await until('bytes on the disk', async () => /\d (k|M)B/.test(await recorded.innerText()));
+await shot(desk, 'console-recordings-light');
+await tab('Rooms');
+await desk.getByRole('button', { name: 'Stop recording' }).click();
+await tab('Recordings');
+await recorded.getByRole('button', { name: 'Play' }).click();
+await until('the recording plays', () => desk.locator('dialog video').evaluate((v) => v.videoWidth > 0 && v.currentTime > 0));
+await desk.keyboard.press('Escape');
+await recorded.getByRole('button', { name: 'Delete' }).click();
+await yes();
+await desk.getByText('No recordings').waitFor();
 await tab('Logs');
 await desk.locator('.lines li', { hasText: 'get_pushers' }).first().waitFor();
 await desk.locator('input[type=search]').fill('add_pusher');

@@ -29,6 +29,9 @@ await chinese.context().close();
 
 // First paint, with everything fetched anew.
 const fresh = await visit('/');
+await fresh.locator('.lobby').waitFor();
+const weight = await fresh.evaluate(() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
+  .filter((e) => !e.name.includes('/weapp/')).reduce((sum, e) => sum + e.decodedBodySize, 0));
 const paints = [];
 for (let i = 0; i < 5; i++) {
   await fresh.reload();
@@ -38,10 +41,8 @@ for (let i = 0; i < 5; i++) {
 // The best of five: the machine may do other things.
 const paint = Math.min(...paints);
 assert.ok(paint <= 300, `first paint after ${paints.map(Math.round)} ms`);
-const weight = await fresh.evaluate(() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
-  .filter((e) => !e.name.includes('/weapp/')).reduce((sum, e) => sum + e.decodedBodySize, 0));
 console.log(`first paint ${Math.round(paint)} ms, ${weight} bytes`);
-assert.ok(weight <= 150_000, `${weight} bytes`);
+assert.ok(weight > 50_000 && weight <= 150_000, `${weight} bytes`);
 await fresh.context().close();
 
 // Two people in a call.

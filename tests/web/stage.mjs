@@ -73,7 +73,7 @@ export async function browse() {
     page.on('console', (message) => {
       const said = `${message.text()} ${message.location().url}`;
       const mine = ['error', 'warning'].includes(message.type()) && !page.quiet && !page.expected?.test(said);
-      if (mine) problems.push(`${url}: ${said}`);
+      if (mine) problems.push(`${new Date().toISOString()} ${name ?? ''} ${page.url()}: ${said}`);
     });
     await page.goto(url);
     return page;

@@ -57,6 +57,7 @@ const bob = await visit('/', { name: 'Bob' });
 await enter(bob, 'Tea');
 for (const page of [ada, bob]) await moves(page, '.tile:not(.mine) video');
 for (const page of [ada, bob]) await sounds(page);
+for (const page of [ada, bob]) assert.equal(await page.getByText('Tap to hear').isVisible(), false);
 await shot(ada, 'video-call');
 await bob.setViewportSize({ width: 390, height: 844 });
 await bob.emulateMedia({ colorScheme: 'dark' });

@@ -57,6 +57,13 @@ export class Link {
     if (name && data) this.on[name]?.(JSON.parse(data));
   }
 
+  /** A recording as something to play: its bytes, because a media element cannot send a key. */
+  async recording(file) {
+    const answer = await fetch(`/console/recordings/${encodeURIComponent(file)}`, { headers: this.#headers });
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return answer.blob();
+  }
+
   async act(action, fields = {}) {
     const answer = await fetch('/console/act', {
       method: 'POST', headers: { 'Content-Type': 'application/json', ...this.#headers }, body: JSON.stringify({ action, ...fields }),

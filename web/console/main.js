@@ -5,6 +5,7 @@ import { Acts } from './acts.js';
 import { Link } from './link.js';
 import { Logs } from './logs.js';
 import { Overview } from './overview.js';
+import { Recordings } from './recordings.js';
 import { Rooms } from './rooms.js';
 import { Settings } from './settings.js';
 import { Streams } from './streams.js';
@@ -42,7 +43,7 @@ const link = new Link({
 });
 
 const acts = new Acts(link);
-const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), logs: new Logs(acts), settings: new Settings() };
+const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), recordings: new Recordings(acts), logs: new Logs(acts), settings: new Settings() };
 const data = { history: [], snapshot: null };
 let chosen = '';
 

@@ -13,8 +13,9 @@ export class Rooms {
 
   update({ snapshot }) {
     // Redrawn only when something differs: a button under the pointer stays the same button.
-    const { rooms, now } = snapshot;
-    const shape = JSON.stringify(rooms.map(({ pushers, ...room }) => [room, pushers.map((p) => [p.userID, p.stream, p.userName])]));
+    const { rooms, now, recordings } = snapshot;
+    this.recording = recordings && new Set(recordings.filter((r) => r.running).map((r) => r.stream));
+    const shape = JSON.stringify(rooms.map(({ pushers, ...room }) => [room, pushers.map((p) => [p.userID, p.stream, p.userName, this.recording?.has(p.stream)])]));
     this.count.textContent = String(now.rooms);
     if (shape === this.shape) {
       for (const cell of this.body.querySelectorAll('td[data-user]')) {
@@ -34,10 +35,15 @@ export class Rooms {
     return el('article.room-card', {},
       el('div.room-head', {}, el('h3', {}, room.roomInfo || roomID), el('span.badge', {}, room.kind),
         room.kind === 'live' && el('span.badge', {}, t('audience', { n: room.audienceCount })), chat && el('span.badge', {}, t('inChat', { n: chat.users })), el('span.spring'),
-        this.#button('notice', () => this.acts.notice(roomID)), this.#button('close', () => this.acts.sure('close_room', roomID, { roomID }), '.bad')),
+        this.recording && this.#record(room), this.#button('notice', () => this.acts.notice(roomID)), this.#button('close', () => this.acts.sure('close_room', roomID, { roomID }), '.bad')),
       el('p.small.soft.mono', {}, `${roomID} ${Object.keys(room.custom).length ? JSON.stringify(room.custom) : ''}`),
       el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, ...['user', 'stream', 'since', 'seen'].map((name) => el('th', { scope: 'col' }, t(name))), el('th'))),
         el('tbody', {}, room.pushers.map((p) => this.#user(room, p, now)), room.audiences.map((a) => this.#user(room, { ...a, watches: true }, now)), away.map((userID) => this.#user(room, { userID }, now))))));
+  }
+
+  #record({ roomID, kind, pushers }) {
+    const on = !pushers.some((p) => this.recording.has(p.stream));
+    return this.#button(on ? 'record' : 'stopRecording', () => this.acts.do('record', { kind, roomID, on }));
   }
 
   #user(room, { userID, userName, stream, joined, seen, watches }, now) {

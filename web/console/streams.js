@@ -50,7 +50,7 @@ export class Streams {
       cells.audio.textContent = s.audio ? `${s.audio.codec} ${s.audio.rate / 1000} kHz` : '–';
       cells.fps.textContent = s.frameRate.toFixed(1);
       cells.bits.textContent = figure(s.bitsIn, 'bit/s');
-      cells.viewers.textContent = `${s.viewers}${Object.keys(s.readers).length ? ` (${Object.entries(s.readers).map(([p, n]) => `${p} ${n}`).join(', ')})` : ''}`;
+      cells.viewers.textContent = `${s.viewers}${s.viewers ? ` (${Object.entries(s.readers).filter(([p]) => p !== 'internal').map(([p, n]) => `${p} ${n}`).join(', ')})` : ''}`;
       cells.age.textContent = span(s.age);
       draw(canvas, points, WIDE);
     });

@@ -1,7 +1,7 @@
 // What the console says, in the browser's language; and figures for people.
 
 const EN = {
-  overview: 'Overview', rooms: 'Rooms', streams: 'Streams', logs: 'Logs', settings: 'Settings', online: 'Live', offline: 'Reconnecting…', frozen: 'Connecting…',
+  overview: 'Overview', recordings: 'Recordings', noRecordings: 'No recordings', recordingOff: 'Recording is off; set enabled = true in [record] to allow it.', record: 'Record', stopRecording: 'Stop recording', play: 'Play', remove: 'Delete', file: 'File', started: 'Begun', duration: 'Length', running: 'recording', sure_delete_recording: 'Delete {id}?', rooms: 'Rooms', streams: 'Streams', logs: 'Logs', settings: 'Settings', online: 'Live', offline: 'Reconnecting…', frozen: 'Connecting…',
   viewers: 'Viewers', chat: 'Chat connections', bitsIn: 'Received', bitsOut: 'Sent', memory: 'Memory', cpu: 'Processor', noRooms: 'No rooms', noStreams: 'No streams',
   name: 'Name', codec: 'Video', audio: 'Audio', size: 'Size', fps: 'Pictures/s', bitrate: 'Bitrate', source: 'Source', age: 'Age', user: 'User', stream: 'Stream', since: 'Since', seen: 'Heard',
   close: 'Close room', kick: 'Put out', mute: 'Mute', unmute: 'Unmute', ban: 'Ban', unban: 'Lift ban', end: 'End stream', notice: 'Send a notice', noticeAll: 'Notice to all rooms', cancel: 'Cancel', noticeText: 'Text', send: 'Send',
@@ -9,7 +9,7 @@ const EN = {
   done: 'Done', told: 'Told (rooms: {n})', follow: 'Follow', filter: 'Filter', search: 'Search files', noLines: 'No such lines', backLive: 'Back to live', paused: 'paused', audience: '{n} watching', watches: 'audience', inChat: '{n} in chat', creator: 'creator', muted: 'muted', banned: 'banned', fits: 'The settings fit.', keyTitle: 'Operator key', keyText: 'This server runs in production. Paste one of operator.keys.', key: 'Key', open: 'Open', lost: 'Dropped for slow viewers', hour: 'last hour', empty: '(empty)', actOn: 'User in this room',
 };
 const ZH = {
-  overview: '概览', rooms: '房间', streams: '流', logs: '日志', settings: '配置', online: '实时', offline: '正在重连…', frozen: '正在连接…',
+  overview: '概览', recordings: '录制', noRecordings: '没有录制', recordingOff: '录制未启用；在 [record] 中设置 enabled = true。', record: '录制', stopRecording: '停止录制', play: '播放', remove: '删除', file: '文件', started: '开始', duration: '时长', running: '录制中', sure_delete_recording: '删除 {id}？', rooms: '房间', streams: '流', logs: '日志', settings: '配置', online: '实时', offline: '正在重连…', frozen: '正在连接…',
   viewers: '观看人数', chat: '聊天连接', bitsIn: '接收', bitsOut: '发送', memory: '内存', cpu: '处理器', noRooms: '没有房间', noStreams: '没有流',
   name: '名称', codec: '视频', audio: '音频', size: '尺寸', fps: '帧率', bitrate: '码率', source: '来源', age: '时长', user: '用户', stream: '流', since: '进入', seen: '心跳',
   close: '关闭房间', kick: '移出', mute: '禁言', unmute: '解除禁言', ban: '封禁', unban: '解除封禁', end: '断流', notice: '发送公告', noticeAll: '向所有房间发公告', cancel: '取消', noticeText: '内容', send: '发送',

@@ -215,7 +215,7 @@ export class RoomView {
     const wanted = new Map();
     if (room.isPusher) wanted.set(me, { userID: me, userName: room.user.userName });
     if (this.live && !room.isPusher && room.custom.mixed) {
-      wanted.set(MIX, { userID: MIX, userName: room.roomInfo, mixedPlayURL: room.mixedPlayURL });
+      wanted.set(MIX, { userID: MIX, userName: room.roomInfo, ...room.mix });
     } else {
       for (const pusher of room.others) wanted.set(pusher.userID, pusher);
     }
@@ -368,6 +368,6 @@ export class RoomView {
     document.title = 'RoomService';
     for (const tile of this.tiles.values()) tile.remove(dying);
     this.#stopLocal();
-    await this.room.close();
+    await this.room.close({ unloading: dying });
   }
 }

@@ -11,7 +11,7 @@ const PONG_WITHIN = 8_000;
 const OPEN_WITHIN = 10_000;
 
 export class Chat {
-  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room)`; all are optional. */
+  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`; all are optional. */
   constructor(session, listener, { random = Math.random } = {}) {
     this.session = session;
     this.listener = listener;
@@ -266,7 +266,7 @@ export class Chat {
       if (at.epoch !== frame.epoch || !missedAny) at.seq = missedAny ? frame.last - frame.missed : frame.last;
       const lost = at.epoch !== undefined && (frame.gap || frame.anew || at.epoch !== frame.epoch);
       at.epoch = frame.epoch;
-      if (lost) this.#tell('missed', frame.room);
+      if (lost) this.#tell('missed', frame.room, { anew: frame.anew });
       this.#tell('count', frame);
       this.#tell('joined', frame.room);
     }

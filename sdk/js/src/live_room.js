@@ -193,11 +193,11 @@ export class LiveRoom extends Room {
     }
   }
 
-  leave() {
+  leave(gone) {
     clearTimeout(this.mixing);
     this.mixedFor = undefined;
     this.asked?.reject(new RoomError(Code.ENDED, 'left the room'));
-    super.leave();
+    super.leave(gone);
   }
 }
 

@@ -44,11 +44,11 @@ class Link {
     await this.loop;
   }
 
-  /** Makes the connection anew, as with another camera. */
-  restart() {
+  /** Makes the connection anew, as with another camera. `gone`: the old one has no server any more. */
+  restart({ gone = false } = {}) {
     this.backoff.reset();
     this.pause?.cut();
-    this.farewell = true;
+    this.farewell = !gone;
     this.lost?.('restarted');
   }
 
@@ -193,11 +193,15 @@ export class Player extends Link {
     pc.addEventListener('track', ({ track }) => {
       stream.addTrack(track);
       this.onStream?.(stream);
-      if (!this.element) return;
+      if (!this.element || this.element.srcObject === stream) return;
       // The last picture of a broken connection stands until the new one moves.
       this.element.srcObject = stream;
       // A page that was not touched yet may not make sound: muted it may play.
-      this.element.play().catch(() => { this.element.muted = true; this.element.play().catch(() => {}); });
+      this.element.play().catch((error) => {
+        if (error.name !== 'NotAllowedError') return;
+        this.element.muted = true;
+        this.element.play().catch(() => {});
+      });
     });
   }
 }

@@ -29,9 +29,14 @@ export class Room {
       count: (m) => m.room === this.roomID && this.onCount(m.users),
       out: (m) => m.room === this.roomID && this.closed(m.reason),
       lost: () => { this.chatLost = true; this.refresh(); },
-      missed: (room) => room === this.roomID && this.refresh(),
+      missed: (room, { anew }) => {
+        if (room !== this.roomID) return;
+        if (anew) this.restartMedia();
+        this.refresh();
+      },
       joined: (room) => room === this.roomID && this.entered && this.beat(),
     }, { random });
+    this.players = new Set();
     this.reset();
   }
 
@@ -40,6 +45,7 @@ export class Room {
     this.roomInfo = '';
     this.roomCreator = '';
     this.mixedPlayURL = '';
+    this.mix = {};
     this.custom = {};
     this.pushers = [];
     this.mine = null;
@@ -88,9 +94,9 @@ export class Room {
     return user;
   }
 
-  /** Leaves and ends the chat; the session stays open for other rooms. */
-  async close() {
-    await this.exitRoom().catch(() => {});
+  /** Leaves and ends the chat; the session stays open for other rooms. `unloading`: see `exitRoom`. */
+  async close(options) {
+    await this.exitRoom(options).catch(() => {});
     this.chat.stop();
   }
 
@@ -165,11 +171,11 @@ export class Room {
     return this.push({ roomID, pushURL });
   }
 
-  /** Leaves; a room whose rules say so closes. */
-  async exitRoom() {
+  /** Leaves; a room whose rules say so closes. `unloading`: the page goes, and its media connections end with it. */
+  async exitRoom({ unloading = false } = {}) {
     const { roomID, mine } = this;
     if (!roomID) return;
-    this.leave();
+    this.leave(unloading);
     await this.depart(roomID, mine !== null);
   }
 
@@ -177,21 +183,22 @@ export class Room {
     if (pushed) await this.call('delete_pusher', { roomID, userID: this.user.userID }, { keepalive: true });
   }
 
-  /** Forgets the room on our side. */
-  leave() {
+  /** Forgets the room on our side. `gone`: our stream has ended without us. */
+  leave(gone = false) {
     clearInterval(this.heart);
     clearTimeout(this.soon);
     this.soon = undefined;
     this.heart = undefined;
     if (this.roomID) this.chat.quit(this.roomID);
-    this.unpublish();
+    this.unpublish({ gone });
     this.reset();
   }
 
   closed(reason) {
     const { roomID } = this;
     if (!roomID) return;
-    this.leave();
+    // Who puts somebody out ends the stream as well.
+    this.leave(reason === 'kicked' || reason === 'banned');
     this.tell('onRoomClose', { roomID, reason });
   }
 
@@ -210,14 +217,16 @@ export class Room {
     const { roomID } = this;
     const room = await this.getPushers();
     if (this.roomID !== roomID) return room;
-    const { roomInfo, roomCreator, mixedPlayURL, pushers, custom } = room;
+    const { roomInfo, roomCreator, mixedPlayURL, flvURL, hlsURL, whepURL, pushers, custom } = room;
     const before = new Map(this.others.map((p) => [p.userID, p]));
     Object.assign(this, { roomInfo, roomCreator, mixedPlayURL, pushers, custom, lostSince: null });
+    this.mix = { mixedPlayURL, flvURL, hlsURL, whepURL };
     if (!this.entered) return room;
     if (this.chatLost) {
       // The group went with the room; now that the room is back, so is the group.
       this.chatLost = false;
       this.chat.join(roomID).catch(() => {});
+      this.restartMedia();
     }
     const now = new Map(this.others.map((p) => [p.userID, p]));
     const joined = [...now.values()].filter((p) => !before.has(p.userID));
@@ -383,10 +392,10 @@ export class Room {
     return this.publisher;
   }
 
-  async unpublish() {
+  async unpublish(options) {
     const { publisher } = this;
     this.publisher = null;
-    await publisher?.stop();
+    await publisher?.stop(options);
   }
 
   /** Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. */
@@ -396,9 +405,19 @@ export class Room {
       const newest = this.pushers.find((p) => p.userID === source.userID) ?? source;
       return urls.whep(this.session.server, newest);
     };
-    const player = new Player({ platform: this.platform, url, element, ...options });
+    const onState = (state, error) => {
+      if (state === 'closed') this.players.delete(player);
+      options.onState?.(state, error);
+    };
+    const player = new Player({ platform: this.platform, url, element, ...options, onState });
+    this.players.add(player);
     player.start();
     return player;
+  }
+
+  /** The server was started anew: its media sessions are gone, which WebRTC would notice many seconds later. */
+  restartMedia() {
+    for (const link of [this.publisher, ...this.players]) link?.restart({ gone: true });
   }
 
   /** All ways to play a pusher: `[[name, url]]`. */

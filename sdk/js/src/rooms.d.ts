@@ -21,7 +21,7 @@ export interface Pusher extends User {
 }
 
 /** A pusher, or anything else that says where it can be played. */
-export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string }
+export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string; flvURL?: string; hlsURL?: string }
 
 export type Custom = Record<string, unknown>;
 
@@ -31,6 +31,9 @@ export interface RoomView {
   roomCreator: string;
   /** HTTP-FLV of the creator's stream, or of the mix that replaces it. */
   mixedPlayURL: string;
+  flvURL?: string;
+  hlsURL?: string;
+  whepURL?: string;
   custom: Custom;
   pushers: Pusher[];
   audienceCount?: number;
@@ -97,7 +100,7 @@ export declare class MediaLink {
   readonly state: MediaState;
   /** `gone`: the stream itself has ended. */
   stop(options?: { gone?: boolean }): Promise<void>;
-  restart(): void;
+  restart(options?: { gone?: boolean }): void;
   stats(): Promise<RTCStatsReport | null>;
 }
 export declare class Publisher extends MediaLink { replaceTrack(track: MediaStreamTrack): Promise<void> }
@@ -114,6 +117,8 @@ declare class Room<Listener extends RoomListener> {
   readonly roomInfo: string;
   readonly roomCreator: string;
   readonly mixedPlayURL: string;
+  /** The creator's stream, or the mix that replaces it: something to `play`. */
+  readonly mix: Source;
   readonly custom: Custom;
   readonly pushers: Pusher[];
   readonly others: Pusher[];
@@ -124,7 +129,7 @@ declare class Room<Listener extends RoomListener> {
   /** With a shared session that is open, nothing need be given. */
   login(login?: LoginInfo): Promise<User>;
   /** Leaves and ends the chat; a shared session stays open. */
-  close(): Promise<void>;
+  close(options?: { unloading?: boolean }): Promise<void>;
   logout(): Promise<void>;
   getRoomList(page?: { index?: number; cnt?: number }): Promise<{ rooms: RoomView[] }>;
   getPushURL(of?: { roomID?: string }): Promise<PushURLs>;
@@ -132,7 +137,8 @@ declare class Room<Listener extends RoomListener> {
   enterRoom(room: { roomID: string; pushURL?: string }): Promise<RoomView>;
   /** Enters as a pusher; where the room does not exist, it is made. */
   push(room: { roomID: string; roomInfo?: string; pushURL?: string }): Promise<RoomView>;
-  exitRoom(): Promise<void>;
+  /** `unloading`: the page goes (`pagehide`), and its media connections end with it. */
+  exitRoom(options?: { unloading?: boolean }): Promise<void>;
   getPushers(of?: { roomID?: string }): Promise<RoomView>;
   refresh(): Promise<void>;
   sendRoomTextMsg(message: { msg: string }): Promise<void>;

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::BytesMut;
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -32,6 +34,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const MOST: usize = 16;
 /// Most log lines that go out together.
 const LINES: usize = 200;
+/// Bytes of a recording that are read at once.
+const PIECE: usize = 64 * 1024;
 /// Largest request to act, in bytes.
 const BODY: usize = 16 * 1024;
 
@@ -39,6 +43,7 @@ const BODY: usize = 16 * 1024;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/console/events", get(events))
+        .route("/console/recordings/{file}", get(recording))
         .route("/console/act", post(act).layer(DefaultBodyLimit::max(BODY)))
 }
 
@@ -141,6 +146,35 @@ async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
         }
         return found;
     }
+}
+
+/// The bytes of a recording, from its beginning.
+async fn recording(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = admit(&app, peer, &headers) {
+        return refused;
+    }
+    let recorder = app.recorder.clone();
+    let find = move || recorder.and_then(|recorder| recorder.path(&file));
+    let opened = match tokio::task::spawn_blocking(find).await {
+        Ok(Some(path)) => tokio::fs::File::open(path).await.ok(),
+        _ => None,
+    };
+    let Some(file) = opened else { return refuse(StatusCode::NOT_FOUND, "no_recording", "there is no such recording") };
+    let pieces = stream::unfold(file, |mut file| async move {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        match file.read_buf(&mut piece).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(piece.freeze()), file)),
+            Err(error) => Some((Err(error), file)),
+        }
+    });
+    let headers = [(header::CONTENT_TYPE, "video/mp4"), (header::CACHE_CONTROL, "no-store")];
+    (headers, Body::from_stream(pieces)).into_response()
 }
 
 async fn act(

@@ -1,12 +1,13 @@
 //! What operators may do from the console. Each action is one call of the part that it concerns.
 
 use media::{Ended, StreamName};
-use room::{LeaveReason, RoomId, UserId};
+use room::{Kind, LeaveReason, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::error::Error;
+use crate::recordings;
 
 /// Most lines that a search finds.
 const FOUND: usize = 500;
@@ -55,6 +56,15 @@ pub enum Action {
         room_id: Option<String>,
         text: String,
     },
+    /// Records what is pushed in a room, or stops that.
+    Record {
+        kind: Kind,
+        #[serde(rename = "roomID")]
+        room_id: String,
+        on: bool,
+    },
+    /// Deletes a finished recording.
+    DeleteRecording { file: String },
     /// Looks for a text in the log files, newest lines first.
     SearchLogs { text: String },
 }
@@ -131,6 +141,14 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             Err(refused("no_stream", "there is no such stream"))
         }
         Action::Notice { room_id, text } => notice(app, room_id.as_deref(), &text),
+        Action::Record { kind, room_id, on } => {
+            let streams = recordings::room(app, kind, &RoomId::parse(&room_id)?, on).await?;
+            Ok(json!({ "streams": streams.iter().map(StreamName::as_str).collect::<Vec<_>>() }))
+        }
+        Action::DeleteRecording { file } => {
+            let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
+            if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
+        }
         Action::SearchLogs { text } => {
             if !NEEDLE.contains(&text.len()) {
                 return Err(refused("bad_request", "2 to 200 bytes can be searched for"));

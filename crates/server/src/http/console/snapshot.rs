@@ -1,6 +1,7 @@
 //! What the console shows. Bounded: of very many rooms or streams the first are shown and all are counted.
 
 use media::hub::StreamInfo;
+use media::record::Recording;
 use room::audience::Viewer;
 use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ const ROOMS: usize = 100;
 const WATCHED: usize = 20;
 /// Most streams that are shown.
 const STREAMS: usize = 300;
+/// Most recordings that are shown, the newest.
+const RECORDINGS: usize = 200;
 /// Most lines of the logs' ends that a console begins with.
 const LINES: usize = 300;
 
@@ -54,6 +57,8 @@ pub async fn now(app: &App) -> Value {
         "rooms": rooms,
         "streams": streams.iter().take(STREAMS).map(stream_view).collect::<Vec<_>>(),
         "groups": app.chat.len(),
+        // None: recording is not allowed.
+        "recordings": app.recorder.as_ref().map(|r| r.list().iter().rev().take(RECORDINGS).map(recording).collect::<Vec<_>>()),
     })
 }
 
@@ -90,6 +95,14 @@ fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
         Err(_) => view["chat"] = Value::Null,
     }
     view
+}
+
+fn recording(recording: &Recording) -> Value {
+    let millis = u64::try_from(recording.duration.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "file": recording.file, "stream": recording.stream, "started": recording.started, "size": recording.size,
+        "duration": millis, "running": recording.running,
+    })
 }
 
 /// A viewer; clients put a JSON text with a name into its information.
