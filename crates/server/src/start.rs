@@ -94,7 +94,7 @@ impl Server {
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
-        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port())).await?;
+        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port()), |_| {}).await?;
         app.logs.subscribe(&app.settings.logs);
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -131,7 +131,8 @@ impl Server {
 /// Work that goes on behind the calls, until it is dropped.
 pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
 
-/// Puts every part together, without a single socket: what tests of the whole router run on.
+/// Puts every part together, without a single socket: what tests of the whole router run on. They may
+/// `exchange` parts before anything holds on to them.
 ///
 /// # Errors
 /// [`Error`], naming the setting.
@@ -139,6 +140,7 @@ pub(crate) async fn assemble(
     settings: Settings,
     clock: Arc<dyn Clock>,
     rtmp_port: u16,
+    exchange: impl FnOnce(&mut App),
 ) -> Result<(Arc<App>, Background), Error> {
     let one = |problem: String| Error::Settings(vec![problem]);
     let identity = Identity::new(settings.im.clone()).map_err(one)?;
@@ -191,7 +193,7 @@ pub(crate) async fn assemble(
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let sweeper = Sweeper::new(store.clone(), live.clone(), clock.clone(), rules);
 
-    let app = Arc::new(App {
+    let mut app = App {
         operators: Operators::new(&settings.operator, settings.mode),
         identity,
         sessions,
@@ -212,7 +214,9 @@ pub(crate) async fn assemble(
         cors,
         clock: clock.clone(),
         settings,
-    });
+    };
+    exchange(&mut app);
+    let app = Arc::new(app);
     let mut background: Background = vec![
         Box::pin(gate::keep(asked, urls, clock, recorder)),
         Box::pin(rooms::carry(committed, chat)),

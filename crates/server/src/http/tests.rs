@@ -71,8 +71,7 @@ impl Kit {
         settings.sessions.secret = Hidden::new("session key of the tests");
         set(&mut settings);
         let clock = Arc::new(Manual::at(START));
-        let (mut app, background) = assemble(settings, clock.clone(), 1935).await.unwrap();
-        exchange(Arc::get_mut(&mut app).unwrap());
+        let (app, background) = assemble(settings, clock.clone(), 1935, exchange).await.unwrap();
         run(background);
         Self { router: router(app.clone()), app, clock, directory }
     }
