@@ -53,11 +53,11 @@ fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// Whether this request is an operator's, made from the console's own page.
-fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Response> {
+fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
     // Another site's page in the operator's browser must not act in the operator's name.
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
-        return Err(refuse(StatusCode::FORBIDDEN, "cross_site", "only the console's own page may ask"));
+        return Err(refuse(StatusCode::FORBIDDEN, "cross_site", "only the console's own page may ask").into());
     }
     let key = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
     // Development mode knows no keys; who is on this machine is the operator. A name that is not this machine's in
@@ -67,7 +67,7 @@ fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Respons
     if (!open || local) && app.operators.admit(key) {
         return Ok(());
     }
-    Err(refuse(StatusCode::UNAUTHORIZED, "unauthorised", "operators only: Authorization: Bearer KEY"))
+    Err(refuse(StatusCode::UNAUTHORIZED, "unauthorised", "operators only: Authorization: Bearer KEY").into())
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -94,7 +94,7 @@ async fn events(
 ) -> Response {
     static PLACES: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MOST)));
     if let Err(refused) = admit(&app, peer, &headers) {
-        return refused;
+        return *refused;
     }
     let Ok(place) = PLACES.clone().try_acquire_owned() else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many consoles are open");
@@ -131,21 +131,18 @@ fn pushed(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
 /// The next line and those that are there already. Waits for nothing after it took a line, so that none is lost when
 /// the snapshot's time comes first.
 async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
-    let mut found = Vec::new();
-    loop {
-        match lines.recv().await {
-            Ok(line) => found.push(line),
-            Err(RecvError::Lagged(missed)) => found.push(Line::missed(missed)),
-            // The logs live as long as the server.
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-        while found.len() < LINES
-            && let Ok(line) = lines.try_recv()
-        {
-            found.push(line);
-        }
-        return found;
+    let mut found = vec![match lines.recv().await {
+        Ok(line) => line,
+        Err(RecvError::Lagged(missed)) => Line::missed(missed),
+        // The logs live as long as the server.
+        Err(RecvError::Closed) => std::future::pending().await,
+    }];
+    while found.len() < LINES
+        && let Ok(line) = lines.try_recv()
+    {
+        found.push(line);
     }
+    found
 }
 
 /// The bytes of a recording, from its beginning.
@@ -156,7 +153,7 @@ async fn recording(
     headers: HeaderMap,
 ) -> Response {
     if let Err(refused) = admit(&app, peer, &headers) {
-        return refused;
+        return *refused;
     }
     let recorder = app.recorder.clone();
     let find = move || recorder.and_then(|recorder| recorder.path(&file));
@@ -184,7 +181,7 @@ async fn act(
     body: Bytes,
 ) -> Response {
     if let Err(refused) = admit(&app, peer, &headers) {
-        return refused;
+        return *refused;
     }
     // A form of another site cannot have this type without asking first, and it is not allowed when it asks.
     let is_json = |h: &axum::http::HeaderValue| h.to_str().is_ok_and(|h| h.starts_with("application/json"));
