@@ -289,7 +289,7 @@ impl Cutting {
                 true
             }
             Some(Item::Frame(frame)) => segmenter.push(&frame),
-            Some(Item::Burst(burst)) => burst.frames.iter().fold(false, |new, frame| segmenter.push(frame) || new),
+            Some(Item::Burst(burst)) => burst.frames.iter().filter(|frame| segmenter.push(frame)).count() > 0,
         }
     }
 

@@ -235,10 +235,8 @@ impl Segmenter {
             let enough = if self.made < EARLY { SHORTEST } else { target - target / 20 };
             let (long, length) = (dts - open.start, dts - open.part_start);
             let may = frame.key || !has_video || long >= target.saturating_mul(LONGEST);
-            if long >= enough && may {
-                self.close_part(video.then_some(dts), dts);
-                self.close_segment(dts);
-            } else if self.bytes_open() > self.settings.bytes / 4 {
+            let large = self.bytes_open() > self.settings.bytes / 4;
+            if large || (long >= enough && may) {
                 self.close_part(video.then_some(dts), dts);
                 self.close_segment(dts);
             } else {

@@ -23,8 +23,8 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
     let mut arguments: Vec<String> =
         ["-hide_banner", "-nostdin", "-loglevel", "error", "-copyts"].map(Into::into).into();
     let mut numbers = vec![None; has.len()];
-    let mut count = 0;
-    for (at, _) in has.iter().enumerate().filter(|(_, h)| h.video || h.audio) {
+    let used = has.iter().enumerate().filter(|(_, h)| h.video || h.audio);
+    for (count, (at, _)) in used.enumerate() {
         let source = format!("unix:{}", dir.join(at.to_string()).display());
         let input =
             ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000", "-fpsprobesize", "0"];
@@ -33,7 +33,6 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
         arguments.extend(["-fflags", "nobuffer+ignidx", "-f", "mp4", "-i"].map(Into::into));
         arguments.push(source);
         numbers[at] = Some(count);
-        count += 1;
     }
     let (graph, sound) = graph(layout, has, &numbers, start);
     arguments.extend(["-filter_complex".into(), graph, "-map".into(), "[picture]".into()]);
