@@ -90,7 +90,7 @@ fn colours(url: &str, size: (usize, usize), points: &[(usize, usize)]) -> Option
     command.args(["-analyzeduration", "500000", "-i", url, "-map", "0:v", "-frames:v", "8"]);
     let output = command.args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]).output().unwrap();
     let length = size.0 * size.1 * 3;
-    if output.stdout.is_empty() || output.stdout.len() % length != 0 {
+    if output.stdout.is_empty() || !output.stdout.len().is_multiple_of(length) {
         return None;
     }
     let last = &output.stdout[output.stdout.len() - length..];
