@@ -68,7 +68,7 @@ pub trait Encode: Send {
     fn delay(&self) -> usize;
     /// Channels it takes, 1 or 2.
     fn channels(&self) -> usize;
-    /// The codec configuration, in the form of [`Output::config`].
+    /// The codec configuration, in the form of [`Output::Config`].
     fn config(&self) -> Bytes;
     /// Encodes exactly [`Encode::unit`] interleaved moments within ±1.0 into one access unit.
     fn encode(&mut self, samples: &[f32]) -> Result<Bytes, Unfit>;

@@ -88,7 +88,7 @@ pub struct Tencent {
 }
 
 impl Tencent {
-    /// Puts the parts together. What comes second is for [`Tencent::run`].
+    /// Puts the parts together. What comes second is for the background: `run` it.
     #[must_use]
     pub fn new(rest: Rest, store: Arc<dyn Store>) -> (Arc<Self>, Background) {
         let (delivery, woken) = Delivery::new();

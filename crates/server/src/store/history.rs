@@ -71,7 +71,7 @@ pub trait History: Send + Sync + 'static {
     /// The place after which everything is new.
     fn end(&self, lane: usize) -> Answer<'_, String>;
 
-    /// About `limit` entries after a place; waits up to [`PATIENCE`] if there are none. From a place that is no longer
+    /// About `limit` entries after a place; waits up to `PATIENCE` if there are none. From a place that is no longer
     /// kept it goes on with the oldest that is.
     fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;
 
