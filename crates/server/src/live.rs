@@ -92,7 +92,7 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         for (name, host) in [("live.pushHost", &self.push_host), ("live.playHost", &self.play_host)] {
-            if host.contains("://") || host.contains('/') || host.contains(char::is_whitespace) {
+            if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
                 found.push(format!("{name} = \"{host}\" must be a host, or host:port, without scheme and path"));
             }
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Number, Text};
 use super::call::Member;
-use super::reply::{Fail, Sent, done, success};
+use super::reply::{Fail, Sent, done, fields, success};
 use super::view::RoomView;
 use crate::error::Error;
 use room::{LeaveReason, NewPusher, Refusal, RoomId};
@@ -72,7 +72,9 @@ pub async fn get_pushers(member: &Member<'_>) -> Sent {
     let id = member.room(body.room_id.as_ref())?;
     let lens = member.lens();
     let mut sent = Err(Refusal::NoRoom.into());
-    let see = &mut |room: &room::Room, viewers| sent = success(&RoomView { room, viewers, lens, detailed: true });
+    let see = &mut |room: &room::Room, viewers| {
+        sent = fields(|out| RoomView { room, viewers, lens, detailed: true }.write(out))
+    };
     member.call.app.rooms.see(member.kind, &id, see).await?;
     sent
 }

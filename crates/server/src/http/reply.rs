@@ -218,6 +218,15 @@ pub fn done() -> Sent {
     Ok(format!("{{\"code\":0,\"message\":\"{OK}\"}}").into_bytes())
 }
 
+/// A success with fields that are written as JSON, without the braces.
+pub fn fields(write: impl FnOnce(&mut Vec<u8>)) -> Sent {
+    let mut body = Vec::with_capacity(2048);
+    body.extend_from_slice(format!("{{\"code\":0,\"message\":\"{OK}\",").as_bytes());
+    write(&mut body);
+    body.push(b'}');
+    Ok(body)
+}
+
 /// A success whose only field is a list that is JSON already: items joined by commas.
 pub fn list(field: &str, items: &[u8]) -> Sent {
     let mut body = Vec::with_capacity(items.len() + 64);

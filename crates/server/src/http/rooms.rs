@@ -85,13 +85,14 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
         return Err(Fail::malformed("cnt 必须大于 0"));
     }
     let lens = member.lens();
-    let mut items = Vec::with_capacity(4096);
+    let mut items = Vec::with_capacity(32 * 1024);
     let see = &mut |room: &room::Room, viewers: usize| {
         if !items.is_empty() {
             items.push(b',');
         }
-        // Writing to memory cannot fail.
-        let _ = serde_json::to_writer(&mut items, &RoomView { room, viewers, lens, detailed: false });
+        items.push(b'{');
+        RoomView { room, viewers, lens, detailed: false }.write(&mut items);
+        items.push(b'}');
     };
     let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
     member.call.app.rooms.list(member.kind, index, count, see).await?;

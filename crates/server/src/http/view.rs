@@ -1,13 +1,16 @@
 //! Rooms as clients see them.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use room::custom::Value;
 use room::{Custom, Kind, Millis, Pusher, Room};
 use serde::Serialize;
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use sign::token::Generation;
 
-use crate::live::{Base, Urls};
+use crate::live::{Base, Play, Urls};
 
 /// What the same room looks like differs by who asks, and how they reached us.
 #[derive(Clone, Copy)]
@@ -34,80 +37,90 @@ pub struct RoomView<'a> {
     pub detailed: bool,
 }
 
-impl Serialize for RoomView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl RoomView<'_> {
+    /// Appends the room's fields as JSON, without the braces. Written by hand because lists of rooms are mostly
+    /// URLs, and those hold nothing that JSON would escape.
+    pub fn write(&self, out: &mut Vec<u8>) {
         let Self { room, lens, .. } = self;
         let creator = room.creator.as_ref();
         let mixed = creator.map(|(_, stream)| lens.urls.play(lens.base, stream, lens.now));
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("roomID", &room.id)?;
-        map.serialize_entry("roomInfo", &room.info)?;
-        map.serialize_entry("roomCreator", creator.map_or("", |(user, _)| user.as_str()))?;
+        out.extend_from_slice(b"\"roomID\":");
+        json(out, room.id.as_str());
+        field(out, "roomInfo");
+        json(out, &*room.info);
+        field(out, "roomCreator");
+        json(out, creator.map_or("", |(user, _)| user.as_str()));
         match &mixed {
             Some(play) => {
-                map.serialize_entry("mixedPlayURL", &format_args!("{}", play.http("flv")))?;
-                map.serialize_entry("flvURL", &format_args!("{}", play.http("flv")))?;
-                map.serialize_entry("hlsURL", &format_args!("{}", play.http("m3u8")))?;
-                map.serialize_entry("whepURL", &format_args!("{}", play.whep()))?;
+                url(out, "mixedPlayURL", &play.http("flv"));
+                play_urls(out, play);
             }
-            None => {
-                for name in ["mixedPlayURL", "flvURL", "hlsURL", "whepURL"] {
-                    map.serialize_entry(name, "")?;
-                }
-            }
+            None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
         }
+        field(out, "custom");
         match lens.generation {
-            Generation::First => map.serialize_entry("custom", &custom_text(&room.custom))?,
-            Generation::Second => map.serialize_entry("custom", &CustomView(&room.custom))?,
+            Generation::First => json(out, &custom_text(&room.custom)),
+            Generation::Second => json(out, &CustomView(&room.custom)),
         }
         if self.detailed {
-            map.serialize_entry("roomStatusCode", &room.status)?;
+            field(out, "roomStatusCode");
+            json(out, &room.status);
         }
         if room.kind == Kind::Live {
-            map.serialize_entry("audienceCount", &self.viewers)?;
+            field(out, "audienceCount");
+            json(out, &self.viewers);
         }
-        map.serialize_entry("pushers", &PushersView(&room.pushers, *lens))?;
-        map.end()
+        out.extend_from_slice(b",\"pushers\":[");
+        for (n, pusher) in room.pushers.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            // The creator's stream is signed already.
+            let same = mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream));
+            match same {
+                Some(play) => self.pusher(out, pusher, play),
+                None => self.pusher(out, pusher, &lens.urls.play(lens.base, &pusher.stream, lens.now)),
+            }
+        }
+        out.push(b']');
+    }
+
+    fn pusher(&self, out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>) {
+        out.extend_from_slice(b"{\"userID\":");
+        json(out, pusher.user.as_str());
+        field(out, "userName");
+        json(out, &*pusher.name);
+        field(out, "userAvatar");
+        json(out, &*pusher.avatar);
+        url(out, "accelerateURL", &play.accelerate());
+        play_urls(out, play);
+        out.push(b'}');
     }
 }
 
-struct PushersView<'a>(&'a [Pusher], Lens<'a>);
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PusherView<'a> {
-    #[serde(rename = "userID")]
-    user_id: &'a str,
-    user_name: &'a str,
-    user_avatar: &'a str,
-    #[serde(rename = "accelerateURL")]
-    accelerate_url: std::fmt::Arguments<'a>,
-    #[serde(rename = "flvURL")]
-    flv_url: std::fmt::Arguments<'a>,
-    #[serde(rename = "hlsURL")]
-    hls_url: std::fmt::Arguments<'a>,
-    #[serde(rename = "whepURL")]
-    whep_url: std::fmt::Arguments<'a>,
+fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {
+    url(out, "flvURL", &play.http("flv"));
+    url(out, "hlsURL", &play.http("m3u8"));
+    url(out, "whepURL", &play.whep());
 }
 
-impl Serialize for PushersView<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(pushers, lens) = self;
-        let mut seq = serializer.serialize_seq(Some(pushers.len()))?;
-        for pusher in *pushers {
-            let play = lens.urls.play(lens.base, &pusher.stream, lens.now);
-            seq.serialize_element(&PusherView {
-                user_id: pusher.user.as_str(),
-                user_name: &pusher.name,
-                user_avatar: &pusher.avatar,
-                accelerate_url: format_args!("{}", play.accelerate()),
-                flv_url: format_args!("{}", play.http("flv")),
-                hls_url: format_args!("{}", play.http("m3u8")),
-                whep_url: format_args!("{}", play.whep()),
-            })?;
-        }
-        seq.end()
-    }
+fn field(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Writing to memory cannot fail, and these values are no maps with odd keys.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// A URL made here: its hosts, paths and names are checked to hold nothing that JSON escapes.
+fn url(out: &mut Vec<u8>, name: &str, url: &dyn Display) {
+    field(out, name);
+    out.push(b'"');
+    let _ = write!(out, "{url}");
+    out.push(b'"');
 }
 
 /// Custom fields as a JSON object.
