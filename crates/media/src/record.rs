@@ -70,6 +70,8 @@ struct Inner {
     index: Arc<Index>,
     running: Mutex<HashMap<StreamName, CancellationToken>>,
     skipped: Arc<AtomicU64>,
+    /// The time in the name of the newest file: two that start within a millisecond still differ.
+    newest: AtomicU64,
 }
 
 impl Recorder {
@@ -86,6 +88,7 @@ impl Recorder {
                 index,
                 running: Mutex::default(),
                 skipped: Arc::new(AtomicU64::new(0)),
+                newest: AtomicU64::new(0),
             }),
         })
     }
@@ -155,8 +158,6 @@ struct Take<'a> {
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
     writing: Option<Writing>,
-    /// When the last file began: names are not used twice.
-    started: u64,
 }
 
 struct Writing {
@@ -170,7 +171,7 @@ struct Writing {
 
 impl<'a> Take<'a> {
     fn new(inner: &'a Inner, stream: &'a StreamName) -> Self {
-        Take { inner, stream, video: None, audio: None, writing: None, started: 0 }
+        Take { inner, stream, video: None, audio: None, writing: None }
     }
 
     async fn run(mut self, mut reader: Reader, stop: &CancellationToken) {
@@ -242,8 +243,10 @@ impl<'a> Take<'a> {
             return;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
-        self.started = now.max(self.started + 1);
-        let queue = Queue::start(Arc::clone(&self.inner.index), self.stream, self.started, muxer.init());
+        let after = |newest: u64| now.max(newest.saturating_add(1));
+        let newest = &self.inner.newest;
+        let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(after(n))).unwrap_or_default();
+        let queue = Queue::start(Arc::clone(&self.inner.index), self.stream, after(before), muxer.init());
         self.writing = Some(Writing { muxer, queue, origin: frame.dts, since: frame.dts, last: frame.dts });
     }
 
