@@ -4,7 +4,7 @@
 pub mod close;
 pub mod hub;
 mod render;
-mod repair;
+pub mod repair;
 mod say;
 pub mod tencent;
 pub mod webim;

@@ -41,6 +41,14 @@ impl Groups {
         slot.group.as_mut().ok_or(Refusal::NoGroup).and_then(work)
     }
 
+    /// A room stands behind this group from now on, if it is there.
+    pub fn adopt(&self, id: &RoomId) {
+        let slot = self.part(id).read().get(id).cloned();
+        if let Some(slot) = slot {
+            slot.lock().room = true;
+        }
+    }
+
     /// Works on a slot, which is made if there is none and goes if it is empty afterwards.
     pub fn with_slot<T>(&self, id: &RoomId, work: impl FnOnce(&mut Slot) -> T) -> T {
         loop {

@@ -38,10 +38,6 @@ impl Hub {
     /// # Errors
     /// [`Refusal::TooLong`]; [`Refusal::Overloaded`]: there are too many groups without rooms.
     pub fn create(&self, id: &RoomId, owner: Option<&UserId>, name: &str) -> Result<Created, Refusal> {
-        self.make(id, owner, name, false)
-    }
-
-    pub(super) fn make(&self, id: &RoomId, owner: Option<&UserId>, name: &str, room: bool) -> Result<Created, Refusal> {
         static SALT: AtomicU16 = AtomicU16::new(0);
         let now = self.now();
         let epoch = Epoch::new(now, SALT.fetch_add(1, Ordering::Relaxed));
@@ -51,12 +47,16 @@ impl Hub {
                 return Err(Refusal::Overloaded);
             }
             let created = chat::create(&mut slot.group, &NewGroup { id, epoch, owner, name })?;
-            slot.room |= room;
-            if !created.existed && !room {
+            if !created.existed {
                 self.pollers.lock().watch_group(id, owner.is_some(), now);
             }
             Ok(created)
         })
+    }
+
+    /// A room stands behind this group, if it is still there: it lives as long as the room.
+    pub fn adopt(&self, id: &RoomId) {
+        self.groups.adopt(id);
     }
 
     /// Ends a group: the last message goes to all that are in.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::chat::Chat;
+use crate::chat::repair::with_group;
 use crate::clock::Manual;
 use crate::live::Embedded;
 use crate::rooms::Rooms;
@@ -75,6 +76,11 @@ impl World {
         self.hub.connect(&login(&user(who), 1, 0), None, |_| render::frame(&json!({"type": "welcome"}))).unwrap()
     }
 
+    /// As the doors do it: a room's group is made by the first who asks for it.
+    async fn come(&self, link: &Link, room: &str) -> Result<(), Refusal> {
+        with_group(&self.hub, &self.rooms, &group(room), || self.join(link, room)).await
+    }
+
     fn join(&self, link: &Link, room: &str) -> Result<(), Refusal> {
         self.hub.join(link, &group(room), None, 0, |_| render::frame(&json!({"type": "ack"})))
     }
@@ -105,8 +111,9 @@ async fn a_heartbeat_that_stops_is_told_once() {
     let mut world = world();
     world.enter("r", "ann").await;
     world.enter("r", "bob").await;
+    assert!(world.hub.is_empty(), "nobody asked for the room's group");
     let watcher = world.connect("watcher");
-    world.join(&watcher, "r").unwrap();
+    world.come(&watcher, "r").await.unwrap();
     waiting(&watcher);
     // Ann goes on; bob does not.
     for _ in 0..30 {
@@ -123,7 +130,7 @@ async fn a_heartbeat_that_stops_is_told_once() {
         world.carry();
     }
     assert_eq!(kinds(&watcher), ["notifyPusherChange", "destroyed"]);
-    assert_eq!(world.join(&watcher, "r"), Err(Refusal::NoGroup));
+    assert_eq!(world.come(&watcher, "r").await, Err(Refusal::NoGroup));
     assert!(world.hub.is_empty());
     assert!(world.hub.groups_of(&watcher).is_empty());
 }
@@ -133,7 +140,7 @@ async fn every_kind_of_change_has_a_notification() {
     let mut world = world();
     world.enter("r", "ann").await;
     let watcher = world.connect("watcher");
-    world.join(&watcher, "r").unwrap();
+    world.come(&watcher, "r").await.unwrap();
     waiting(&watcher);
     let set = room::custom::Operation::Set(room::custom::Value::Int(3));
     world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), Some(7)).await.unwrap();
@@ -177,6 +184,20 @@ fn a_group_without_room_and_members_goes() {
     world.clock.pass(tick::ROOMLESS);
     world.hub.tick();
     assert!(world.hub.is_empty());
+}
+
+#[tokio::test]
+async fn the_group_of_a_room_stays_when_nobody_is_in() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    let watcher = world.connect("watcher");
+    world.come(&watcher, "r").await.unwrap();
+    world.hub.quit(&watcher, &group("r")).unwrap();
+    for _ in 0..3 {
+        world.clock.pass(tick::ROOMLESS);
+        world.hub.tick();
+    }
+    assert_eq!(world.hub.ids(), [group("r")], "its messages can be caught up with");
 }
 
 #[test]

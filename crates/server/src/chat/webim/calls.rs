@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Call, EXISTS, Fail, TOO_FAST, UNAUTHORISED, checked_account, fail, group, ok, own, place, polls};
 use crate::chat::hub::link::Link;
-use crate::chat::repair::with_group;
+use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
 
 /// Older messages that somebody who joins gets.
@@ -96,14 +96,14 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
             ok(json!({"UserProfileItem": []}))
         }
         Name::PortraitSet => portrait_set(call),
-        Name::CreateGroup => create_group(call),
+        Name::CreateGroup => create_group(call).await,
         Name::JoinedGroups => {
             call.login()?;
             ok(json!({"GroupIdList": []}))
         }
         Name::Join => join(call).await,
         Name::Quit => quit(call),
-        Name::SendGroupMsg => send_group_msg(call),
+        Name::SendGroupMsg => send_group_msg(call).await,
         Name::GetGroupMsg => polls::group(call).await,
     }
 }
@@ -197,7 +197,7 @@ struct Group {
     id: String,
 }
 
-fn create_group(call: &Call<'_>) -> Answer {
+async fn create_group(call: &Call<'_>) -> Answer {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Asked {
@@ -210,6 +210,8 @@ fn create_group(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let id = asked.group_id.unwrap_or_else(|| format!("@TGS#{:016x}", sign::fresh_id()));
     let id = group(&id)?;
+    // A room's group is nobody's, also before somebody asked for it.
+    ensure(&call.app.chat, &call.app.rooms, &id).await?;
     let made = call.app.chat.create(&id, Some(&link.user), &asked.name)?;
     if made.existed && made.owner.as_ref() != Some(&link.user) {
         return Err(fail(EXISTS, "the group exists"));
@@ -222,7 +224,8 @@ async fn join(call: &Call<'_>) -> Answer {
     let link = call.listener()?;
     let chat = &call.app.chat;
     pace(call, &link)?;
-    with_group(call.app, &id, || chat.join(&link, &id, None, RECENT, |_| Default::default())).await?;
+    with_group(&call.app.chat, &call.app.rooms, &id, || chat.join(&link, &id, None, RECENT, |_| Default::default()))
+        .await?;
     let key = call.app.sessions.open_poll(&link.user, link.session, &id, call.now);
     let key = key.map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
     ok(json!({"JoinedStatus": "JoinedSuccess", "LongPollingKey": key}))
@@ -239,7 +242,7 @@ fn quit(call: &Call<'_>) -> Answer {
     ok(json!({}))
 }
 
-fn send_group_msg(call: &Call<'_>) -> Answer {
+async fn send_group_msg(call: &Call<'_>) -> Answer {
     #[derive(Deserialize)]
     struct Asked<'a> {
         #[serde(rename = "GroupId")]
@@ -258,6 +261,9 @@ fn send_group_msg(call: &Call<'_>) -> Answer {
     let body = body(asked.body)?;
     pace(call, &link)?;
     let chat = &call.app.chat;
-    let sent = chat.send(&id, chat.said(&link.user, asked.random, body))?;
+    let sent = match chat.send(&id, chat.said(&link.user, asked.random, body)) {
+        Ok(sent) => sent,
+        Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
+    };
     ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))
 }

@@ -34,6 +34,14 @@ async fn refusals_have_the_numbers_that_clients_know() {
     let say = |group: &str| json!({"GroupId": group, "Random": 1, "MsgBody": body});
     assert_eq!(code(&bob.call("group_open_http_svc/send_group_msg", say("g")).await), 10_007);
     assert_eq!(code(&bob.call("group_open_http_svc/send_group_msg", say("no")).await), 10_010);
+    world.enter(room::Kind::Multi, "r", "cat").await;
+    assert_eq!(
+        code(&bob.call("group_open_http_svc/send_group_msg", say("r")).await),
+        10_007,
+        "not in the room's group"
+    );
+    let take = json!({"GroupId": "r", "Type": "AVChatRoom", "Owner_Account": "bob"});
+    assert_eq!(code(&bob.call("group_open_http_svc/create_group", take).await), 10_021, "a room's group is nobody's");
     let other = json!({"From_Account": "ann", "To_Account": "bob", "MsgBody": body});
     assert_eq!(code(&bob.call("openim/sendmsg", other).await), 60_010, "nobody speaks for another");
     let id = ann.call("openim/getlongpollingid", json!({})).await;

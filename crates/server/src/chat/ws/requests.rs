@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::chat::hub::link::Link;
 use crate::chat::render;
-use crate::chat::repair::with_group;
+use crate::chat::repair::{outside, with_group};
 use crate::chat::say::{self, Unfit};
 
 /// Most messages of an answer to `history`.
@@ -175,7 +175,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let since = request.since.as_ref().map(|at| Since { epoch: Epoch(at.epoch), seq: at.seq });
             let id = request.id;
             let ack = |joined: &Joined| acknowledge(id, joined_fields(&room, joined));
-            with_group(app, &room, || chat.join(link, &room, since, 0, ack)).await?;
+            with_group(&app.chat, &app.rooms, &room, || chat.join(link, &room, since, 0, ack)).await?;
             return Ok(None);
         }
         Kind::Quit => {
@@ -183,8 +183,11 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             json!({})
         }
         Kind::Send => {
-            let said = chat.said(me, request.random, request.said()?);
-            let sent = chat.send(&request.room()?, said)?;
+            let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
+            let sent = match chat.send(&room, said) {
+                Ok(sent) => sent,
+                Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
+            };
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
         Kind::Direct => {
@@ -209,11 +212,12 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
             may_command(app, me, &room).await?;
             let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
-            match request.r#type {
-                Kind::Mute => chat.mute(&room, &user, ms)?,
-                Kind::Ban => chat.ban(&room, &user, ms)?,
-                _ => chat.kick(&room, &user)?,
-            }
+            let step = || match request.r#type {
+                Kind::Mute => chat.mute(&room, &user, ms),
+                Kind::Ban => chat.ban(&room, &user, ms),
+                _ => chat.kick(&room, &user),
+            };
+            with_group(&app.chat, &app.rooms, &room, step).await?;
             json!({})
         }
         Kind::Ping => json!({"time": app.clock.now()}),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::chat::repair::with_group;
 use crate::error::Error;
 use crate::recordings;
 
@@ -124,13 +125,14 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
         Action::Ban { room_id, user_id, seconds } => {
             let (room, user, ms) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?, millis(seconds));
             if ms == 0 {
-                app.chat.ban(&room, &user, 0)?;
+                with_group(&app.chat, &app.rooms, &room, || app.chat.ban(&room, &user, 0)).await?;
                 return Ok(json!({}));
             }
             put_out(app, &room_id, &user_id, ms).await
         }
         Action::Mute { room_id, user_id, seconds } => {
-            app.chat.mute(&RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, millis(seconds))?;
+            let (room, user, ms) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?, millis(seconds));
+            with_group(&app.chat, &app.rooms, &room, || app.chat.mute(&room, &user, ms)).await?;
             Ok(json!({}))
         }
         Action::EndStream { stream } => {
@@ -140,7 +142,7 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             }
             Err(refused("no_stream", "there is no such stream"))
         }
-        Action::Notice { room_id, text } => notice(app, room_id.as_deref(), &text),
+        Action::Notice { room_id, text } => notice(app, room_id.as_deref(), &text).await,
         Action::Record { kind, room_id, on } => {
             let streams = recordings::room(app, kind, &RoomId::parse(&room_id)?, on).await?;
             Ok(json!({ "streams": streams.iter().map(StreamName::as_str).collect::<Vec<_>>() }))
@@ -168,7 +170,7 @@ fn millis(seconds: Option<u64>) -> u64 {
 async fn put_out(app: &App, room: &str, user: &str, ms: u64) -> Result<Value, Refused> {
     let (room, user) = (RoomId::parse(room)?, UserId::parse(user)?);
     // The chat first: it tells the client why, before the room's news tells it that it is out.
-    app.chat.ban(&room, &user, ms)?;
+    with_group(&app.chat, &app.rooms, &room, || app.chat.ban(&room, &user, ms)).await?;
     app.rooms.delete_viewer(&room, &user).await?;
     match app.rooms.kick(&room, &user, LeaveReason::Kicked).await {
         Ok(Some(stream)) => {
@@ -183,7 +185,7 @@ async fn put_out(app: &App, room: &str, user: &str, ms: u64) -> Result<Value, Re
     Ok(json!({}))
 }
 
-fn notice(app: &App, room: Option<&str>, text: &str) -> Result<Value, Refused> {
+async fn notice(app: &App, room: Option<&str>, text: &str) -> Result<Value, Refused> {
     if text.trim().is_empty() {
         return Err(refused("bad_request", "a notice needs a text"));
     }
@@ -194,7 +196,7 @@ fn notice(app: &App, room: Option<&str>, text: &str) -> Result<Value, Refused> {
     };
     let mut told = 0;
     for room in &rooms {
-        match app.chat.notify(room, None, &field) {
+        match with_group(&app.chat, &app.rooms, room, || app.chat.notify(room, None, &field)).await {
             Ok(()) => told += 1,
             // One that closed meanwhile is no failure where all are told.
             Err(room::chat::Refusal::NoGroup) if rooms.len() > 1 => {}
