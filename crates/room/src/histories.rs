@@ -113,7 +113,7 @@ proptest! {
                 }
                 Step::Leave(u) => delete_pusher(&mut slot, now, &user(*u), LeaveReason::Quit, &rules),
                 Step::Destroy(u) => destroy_room(&mut slot, now, &user(*u)),
-                Step::Beat(u) => touch(slot.as_mut(), now, &user(*u)).map(|()| vec![]),
+                Step::Beat(u) => touch(slot.as_mut(), now, kind, &user(*u)).map(|_| vec![]),
                 Step::Custom(set) => {
                     let op = if *set { Operation::Set(Value::Text("x".into())) } else { Operation::Add(1) };
                     set_custom_field(&mut slot, now, "f", op)

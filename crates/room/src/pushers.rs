@@ -174,15 +174,16 @@ pub fn close_room(slot: &mut Option<Room>, now: Millis, reason: CloseReason) -> 
     slot.take().map(|room| room.close(now, reason)).ok_or(Refusal::NoRoom)
 }
 
-/// A heartbeat: the user is still there.
+/// A heartbeat of a pusher in a room of this kind. Gives the room's status.
 ///
 /// # Errors
 /// [`Refusal::NotMember`].
-pub fn touch(room: Option<&mut Room>, now: Millis, user: &UserId) -> Result<(), Refusal> {
-    let pusher = room.and_then(|r| r.pushers.iter_mut().find(|p| p.user == *user)).ok_or(Refusal::NotMember)?;
+pub fn touch(room: Option<&mut Room>, now: Millis, kind: Kind, user: &UserId) -> Result<i64, Refusal> {
+    let room = room.filter(|room| room.kind == kind).ok_or(Refusal::NotMember)?;
+    let pusher = room.pushers.iter_mut().find(|p| p.user == *user).ok_or(Refusal::NotMember)?;
     // Nodes' clocks differ: a sign of life never makes a pusher older.
     pusher.seen = pusher.seen.max(now);
-    Ok(())
+    Ok(room.status)
 }
 
 /// Sets the number that `get_pushers` shows as `roomStatusCode`. Counts for the creator where the room

@@ -21,12 +21,12 @@ mod view;
 pub mod webrtc;
 mod webrtc_room;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
@@ -96,13 +96,23 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Every call of the room protocol: finds it, reads its body, answers and notes the answer.
+/// A call of the room protocol that came through the router.
 async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    answer(&app, peer, call::find(request.uri().path()), request).await
+}
+
+/// Every call of the room protocol: reads its body, answers and notes the answer.
+async fn answer<B>(app: &App, peer: Option<IpAddr>, found: Option<call::Found>, request: Request<B>) -> Response
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
     let begun = app.clock.now();
     let id = RequestId::next();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let found = match call::find(path) {
+    let found = match found {
         None => Err(StatusCode::NOT_FOUND),
         Some(_) if parts.method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
         Some((_, name)) if !name.allows(&parts.method) => Err(StatusCode::METHOD_NOT_ALLOWED),
@@ -110,17 +120,16 @@ async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
     };
     let reply = match found {
         Err(status) => Reply::status(status),
-        Ok((kind, name)) => match call::read(&app, &parts, body).await {
+        Ok((kind, name)) => match call::read(app, &parts, body).await {
             Err(status) => Reply::status(status),
             Ok(body) => {
-                let call = Call::new(&app, id, kind, name, &parts, body, begun);
+                let call = Call::new(app, id, kind, name, &parts, body, begun);
                 // A panic is a defect of ours: it costs this one call and is told with its number.
                 AssertUnwindSafe(call.run()).catch_unwind().await.unwrap_or_else(|_| Reply::internal(id))
             }
         },
     };
     let took = app.clock.now().since(begun);
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     app.logs.response(
         begun,
         format_args!(
@@ -136,7 +145,7 @@ async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }
-    respond(&app, path, reply)
+    respond(app, path, reply)
 }
 
 fn respond(app: &App, path: &str, reply: Reply) -> Response {

@@ -202,13 +202,8 @@ impl Rooms {
     /// [`Refusal::NotMember`].
     pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
         let now = self.clock.now();
-        let mut known = None;
-        self.see(kind, id, &mut |room, _| known = Some(room.status)).await.map_err(|error| match error {
-            Error::Refused(Refusal::NoRoom) => Refusal::NotMember.into(),
-            other => other,
-        })?;
-        self.store.touch(id, now, user).await?;
-        if let Some(status) = status.filter(|status| known != Some(*status)) {
+        let known = self.store.touch(id, now, kind, user).await?;
+        if let Some(status) = status.filter(|status| known != *status) {
             let decide = &mut |slot: &mut Option<Room>| pushers::set_status(slot, now, user, status, &self.rules);
             self.store.update(id, decide).await?;
         }

@@ -112,8 +112,7 @@ impl Server {
             let (hub, requests) = (app.hub.clone(), app.requests.clone());
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
         }
-        let (router, http_settings, stopped) = (http::router(app.clone()), app.settings.http.clone(), stop.clone());
-        tasks.spawn(async move { http::serve(http_listener, router, &http_settings, stopped).await });
+        tasks.spawn(http::serve(http_listener, app.clone(), stop.clone()));
         tasks.close();
         Ok(Self { app, http: http_address, rtmp: rtmp_address, stop, tasks })
     }

@@ -144,8 +144,8 @@ pub trait Store: Send + Sync + 'static {
     /// Shows a room. Says whether there is one.
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool>;
 
-    /// A pusher's sign of life.
-    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, user: &'a UserId) -> Answer<'a, ()>;
+    /// The sign of life of a pusher in a room of this kind. Gives the room's status.
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64>;
 
     /// Shows the active rooms of a kind, oldest first, `count` of them from position `index`.
     fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()>;

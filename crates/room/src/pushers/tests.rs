@@ -157,10 +157,11 @@ fn only_the_creator_destroys() {
 fn a_heartbeat_never_makes_anybody_older() {
     let mut slot = None;
     enter(&mut slot, Kind::Double, "alice").unwrap();
-    touch(slot.as_mut(), Millis(500), &user("alice")).unwrap();
+    touch(slot.as_mut(), Millis(500), Kind::Double, &user("alice")).unwrap();
     assert_eq!(slot.as_ref().unwrap().pushers[0].seen, Millis(1000));
-    assert_eq!(touch(slot.as_mut(), Millis(500), &user("bob")), Err(Refusal::NotMember));
-    assert_eq!(touch(None, Millis(500), &user("bob")), Err(Refusal::NotMember));
+    assert_eq!(touch(slot.as_mut(), Millis(500), Kind::Double, &user("bob")), Err(Refusal::NotMember));
+    assert_eq!(touch(slot.as_mut(), Millis(500), Kind::Multi, &user("alice")), Err(Refusal::NotMember), "another kind");
+    assert_eq!(touch(None, Millis(500), Kind::Double, &user("bob")), Err(Refusal::NotMember));
 }
 
 #[test]

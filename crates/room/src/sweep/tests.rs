@@ -38,7 +38,7 @@ fn the_live_service_decides_about_the_silent() {
     assert_eq!(silent(room, Millis(19_999), &rules).count(), 0);
     assert_eq!(silent(room, now, &rules).count(), 4);
     // While the service was asked, one of them sent a heartbeat: what was said of it is old.
-    touch(slot.as_mut(), Millis(19_999), &user("heard")).unwrap();
+    touch(slot.as_mut(), Millis(19_999), Kind::Multi, &user("heard")).unwrap();
     let said = [
         (user("yes"), Pushing::Yes),
         (user("no"), Pushing::No),
@@ -101,7 +101,7 @@ fn members_of_a_call_go_by_heartbeats_alone() {
     for name in ["alice", "bob"] {
         enter(&mut slot, Kind::Webrtc, name, 0);
     }
-    touch(slot.as_mut(), Millis(10_000), &user("bob")).unwrap();
+    touch(slot.as_mut(), Millis(10_000), Kind::Webrtc, &user("bob")).unwrap();
     assert_eq!(silent(slot.as_ref().unwrap(), Millis(20_000), &rules).count(), 0, "nobody is asked");
     let events = sweep(&mut slot, Millis(20_000), &[], &rules);
     assert_eq!(events.len(), 1, "the creator left, and the room stays");

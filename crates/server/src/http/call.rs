@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
 use room::{Kind, Millis, RoomId, UserId};
 use serde::Deserialize;
 use sign::stream_url::Query;
@@ -89,8 +89,11 @@ impl Name {
     }
 }
 
+/// The kind of room that a call is for, if it is for one, and which call it is.
+pub type Found = (Option<Kind>, Name);
+
 /// The call that a path names, and the kind of room in it. The whole table of the protocol.
-pub fn find(path: &str) -> Option<(Option<Kind>, Name)> {
+pub fn find(path: &str) -> Option<Found> {
     let (kind, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
     let kind = match kind {
         "double_room" => Kind::Double,
@@ -145,7 +148,11 @@ pub fn loggable(path: &str) -> &str {
 }
 
 /// Reads the body, bounded in size and time.
-pub async fn read(app: &App, parts: &Parts, body: Body) -> Result<Bytes, StatusCode> {
+pub async fn read<B>(app: &App, parts: &Parts, body: B) -> Result<Bytes, StatusCode>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
     let limit = app.settings.http.body_limit;
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|n| n > limit) {
@@ -155,8 +162,8 @@ pub async fn read(app: &App, parts: &Parts, body: Body) -> Result<Bytes, StatusC
         return Ok(Bytes::new());
     }
     let within = std::time::Duration::from_secs(app.settings.http.read_timeout);
-    match tokio::time::timeout(within, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
+    match tokio::time::timeout(within, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,13 +17,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::Settings;
+use super::{call, router};
+use crate::app::App;
 
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, router: Router, settings: &Settings, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
+    let settings = &app.settings.http;
+    let doors = Doors { router: router(app.clone()), app: app.clone() };
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -40,9 +45,9 @@ pub async fn serve(listener: TcpListener, router: Router, settings: &Settings, s
         };
         match accepted {
             Ok((socket, peer)) => {
-                let (http, router, stop) = (http.clone(), router.clone(), stop.clone());
+                let (http, doors, stop) = (http.clone(), doors.clone(), stop.clone());
                 tokio::spawn(async move {
-                    connection(&http, socket, peer, router, stop).await;
+                    connection(&http, socket, peer, doors, stop).await;
                     drop(place);
                 });
             }
@@ -55,19 +60,30 @@ pub async fn serve(listener: TcpListener, router: Router, settings: &Settings, s
     }
 }
 
-async fn connection(
-    http: &http1::Builder,
-    socket: TcpStream,
-    peer: SocketAddr,
+/// Where requests go.
+#[derive(Clone)]
+struct Doors {
+    app: Arc<App>,
     router: Router,
-    stop: CancellationToken,
-) {
+}
+
+impl Doors {
+    async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+        // What is asked most goes the shortest way; boxed, because its future would else be a part of each connection.
+        if let Some(found) = call::find(request.uri().path()) {
+            return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await;
+        }
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
+    }
+}
+
+async fn connection(http: &http1::Builder, socket: TcpStream, peer: SocketAddr, doors: Doors, stop: CancellationToken) {
     let _ = socket.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        let doors = doors.clone();
+        async move { Ok::<_, Infallible>(doors.answer(peer, request).await) }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service).with_upgrades());
     // What goes wrong on one connection is that client's affair.

@@ -99,7 +99,7 @@ impl Rooms {
     pub async fn call_heartbeat(&self, id: &RoomId, user: &UserId) -> Result<(), Error> {
         // Whoever calls has no session: pushers of other kinds are none of their business.
         self.see(Kind::Webrtc, id, &mut |_, _| {}).await?;
-        self.store.touch(id, self.clock.now(), user).await
+        self.store.touch(id, self.clock.now(), Kind::Webrtc, user).await.map(drop)
     }
 
     /// Leaves a room.

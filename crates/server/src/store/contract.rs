@@ -72,8 +72,16 @@ async fn refusals_change_nothing((store, mut events): (Arc<dyn Store>, mpsc::Unb
     }
     let refused = enter(&*store, &id(0), Kind::Double, "c", Millis(0)).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Full))));
-    assert!(matches!(store.touch(&id(0), Millis(5), &user("c")).await, Err(Error::Refused(Refusal::NotMember))));
-    assert!(matches!(store.touch(&id(7), Millis(5), &user("a")).await, Err(Error::Refused(Refusal::NotMember))));
+    assert!(matches!(
+        store.touch(&id(0), Millis(5), Kind::Double, &user("c")).await,
+        Err(Error::Refused(Refusal::NotMember))
+    ));
+    assert!(matches!(
+        store.touch(&id(7), Millis(5), Kind::Double, &user("a")).await,
+        Err(Error::Refused(Refusal::NotMember))
+    ));
+    let other = store.touch(&id(0), Millis(5), Kind::Multi, &user("a")).await;
+    assert!(matches!(other, Err(Error::Refused(Refusal::NotMember))), "a room of another kind is as good as none");
     assert!(events.try_recv().is_err());
     let mut members = 0;
     store.see(&id(0), &mut |room, _| members = room.pushers.len()).await.unwrap();
@@ -86,7 +94,7 @@ async fn deadlines_are_handed_out_once(store: Arc<dyn Store>) {
     }
     assert!(store.due(Millis(19_999), 100).await.unwrap().is_empty());
     // A heartbeat moves a room's deadline without touching the index.
-    store.touch(&id(3), Millis(15_000), &user("alice")).await.unwrap();
+    store.touch(&id(3), Millis(15_000), Kind::Multi, &user("alice")).await.unwrap();
     let mut due = store.due(Millis(20_000), 100).await.unwrap();
     due.sort();
     assert_eq!(due, [id(0), id(1), id(2), id(4)]);

@@ -194,8 +194,8 @@ impl Store for Journal {
         self.kept.memory.see(id, see)
     }
 
-    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, user: &'a UserId) -> Answer<'a, ()> {
-        self.kept.memory.touch(id, now, user)
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
+        self.kept.memory.touch(id, now, kind, user)
     }
 
     fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()> {

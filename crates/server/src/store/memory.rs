@@ -224,10 +224,10 @@ impl Store for Memory {
         })
     }
 
-    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, user: &'a UserId) -> Answer<'a, ()> {
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
         at_once!({
             let mut shard = self.shard(id).write();
-            Ok(pushers::touch(shard.get_mut(id).and_then(|slot| slot.room.as_mut()), now, user)?)
+            Ok(pushers::touch(shard.get_mut(id).and_then(|slot| slot.room.as_mut()), now, kind, user)?)
         })
     }
 

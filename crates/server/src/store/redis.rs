@@ -146,6 +146,7 @@ impl Redis {
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
+        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status));
         let members = after.map_or(&[][..], |room| &room.pushers);
         script.arg(members.len());
         for pusher in members {
@@ -280,12 +281,13 @@ impl Store for Redis {
         })
     }
 
-    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, user: &'a UserId) -> Answer<'a, ()> {
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
         Box::pin(async move {
             let mut script = scripts::TOUCH.prepare_invoke();
-            script.key(self.keys.seen(id)).arg(user.as_str()).arg(now.0);
-            let member: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-            if member { Ok(()) } else { Err(Refusal::NotMember.into()) }
+            script.key(self.keys.room(id)).key(self.keys.seen(id));
+            script.arg(user.as_str()).arg(now.0).arg(Keys::kind(kind));
+            let status: Option<i64> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+            status.ok_or_else(|| Refusal::NotMember.into())
         })
     }
 

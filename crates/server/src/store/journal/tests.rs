@@ -266,7 +266,7 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
             assert!(!store.see(&id(n), &mut |_, _| {}).await.unwrap(), "refused before anything was changed");
         }
         assert!(store.see(&id(1), &mut |_, _| {}).await.unwrap(), "reads go on");
-        store.touch(&id(1), Millis(9), &user("alice")).await.unwrap();
+        store.touch(&id(1), Millis(9), Kind::Multi, &user("alice")).await.unwrap();
         assert!(events.try_recv().is_err(), "nothing is told that is not durable");
         let saved = std::thread::scope(|scope| scope.spawn(|| store.snapshot()).join().unwrap());
         assert!(saved.is_err(), "no snapshot of what is not durable");

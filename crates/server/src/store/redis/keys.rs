@@ -32,7 +32,7 @@ impl Keys {
         format!("rs:{{{}}}:{what}:{room}", self.bucket(room))
     }
 
-    /// Hash: version `v`, room `j`, whether it is active `a`, number of the last listed viewer `n`.
+    /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room("room", room)
     }
@@ -69,13 +69,17 @@ impl Keys {
 
     /// Sorted set: active rooms of a kind by age.
     pub fn list(bucket: usize, kind: Kind) -> String {
-        let kind = match kind {
+        format!("rs:{{{bucket}}}:list:{}", Self::kind(kind))
+    }
+
+    /// What a kind of room is called there.
+    pub const fn kind(kind: Kind) -> &'static str {
+        match kind {
             Kind::Double => "double",
             Kind::Multi => "multi",
             Kind::Live => "live",
             Kind::Webrtc => "webrtc",
-        };
-        format!("rs:{{{bucket}}}:list:{kind}")
+        }
     }
 
     /// Stream: committed events, in order for each room.

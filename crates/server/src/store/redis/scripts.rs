@@ -16,14 +16,14 @@ script!(
     ///
     /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
     /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
-    /// deadline, events (empty: none), most events kept, then a number and that many pairs of member and last sign of
+    /// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last sign of
     /// life, then a number and that many pairs of who left and the sign of life that this was decided on.
     ///
     /// Answers whether it was done, and how many rooms the bucket has.
     COMMIT,
     r"
-    local at = 9
-    local members = tonumber(ARGV[8])
+    local at = 11
+    local members = tonumber(ARGV[10])
     local gone = tonumber(ARGV[at + 2 * members])
     if (redis.call('HGET', KEYS[1], 'v') or '') ~= ARGV[1] then return {0, 0} end
     for n = 0, gone - 1 do
@@ -42,7 +42,7 @@ script!(
             active = 1
             redis.call('ZADD', KEYS[7], ARGV[3], ARGV[4])
         end
-        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'a', active)
+        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'k', ARGV[8], 's', ARGV[9], 'a', active)
         redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
         for n = 0, members - 1 do
             local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * n])
@@ -60,13 +60,15 @@ script!(
 );
 
 script!(
-    /// A sign of life. Keys: seen. Arguments: user, time. Answers whether the user is a member.
+    /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the room's status; nothing if the user is
+    /// not a member of a room of this kind.
     TOUCH,
     r"
-    local heard = redis.call('HGET', KEYS[1], ARGV[1])
-    if not heard then return 0 end
-    if tonumber(ARGV[2]) > tonumber(heard) then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-    return 1
+    local room = redis.call('HMGET', KEYS[1], 'k', 's')
+    local heard = redis.call('HGET', KEYS[2], ARGV[1])
+    if not heard or room[1] ~= ARGV[3] then return nil end
+    if tonumber(ARGV[2]) > tonumber(heard) then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+    return room[2]
 "
 );
 
