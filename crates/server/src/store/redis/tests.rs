@@ -211,7 +211,7 @@ async fn two_nodes_share_rooms_and_both_hear_everything_once() {
     b.see(&id(0), &mut |room, _| likes = room.custom.get("likes").cloned()).await.unwrap();
     assert_eq!(likes, Some(room::custom::Value::Int(200)), "no count is lost between nodes");
     // A heartbeat at one node holds at the other, and a leave decided before it came does not happen.
-    b.touch(&id(0), Millis(50_000), Kind::Multi, &user("alice")).await.unwrap();
+    b.touch(&id(0), Millis(50_000), Kind::Live, &user("alice")).await.unwrap();
     assert!(a.due(Millis(50_000), 10).await.unwrap().is_empty());
     leave(&b, 0, "alice").await.unwrap();
     for heard in [&mut heard_a, &mut heard_b] {
@@ -246,7 +246,7 @@ async fn a_sign_of_life_beats_a_verdict_made_before_it() {
             let events = sweep::sweep(slot, Millis(30_000), &said, &Rules::default());
             if tries == 1 {
                 assert_eq!(events.len(), 2, "on what was loaded, alice is silent");
-                wait(node.touch(&id(0), Millis(29_000), Kind::Multi, &user("alice"))).unwrap();
+                wait(node.touch(&id(0), Millis(29_000), Kind::Live, &user("alice"))).unwrap();
             }
             Ok(events)
         })
@@ -311,7 +311,7 @@ async fn redis_going_away_is_told_at_once_and_nobody_is_expired_for_it() {
             }
         };
         assert!(due.is_empty(), "everybody has a heartbeat timeout to come back");
-        store.touch(&id(0), Millis(back + 15_000), Kind::Multi, &user("alice")).await.unwrap();
+        store.touch(&id(0), Millis(back + 15_000), Kind::Live, &user("alice")).await.unwrap();
         let mut expired = Vec::new();
         for pass in (back..back + 30_000).step_by(1_000) {
             let due = store.due(Millis(pass), 10).await.unwrap();
