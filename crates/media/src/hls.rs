@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -132,6 +133,8 @@ struct Cutting {
     segmenter: Mutex<Segmenter>,
     asked: Mutex<Instant>,
     changed: watch::Sender<()>,
+    /// Bytes handed out that the stream's figures do not hold yet.
+    sent: AtomicU64,
 }
 
 impl Hls {
@@ -183,7 +186,9 @@ impl Hls {
         if found.is_none() && segmenter.segments().is_empty() {
             return Err(Missing::NotYet);
         }
-        Ok(playlist::write(&segmenter, &self.inner.settings, stem, query))
+        let text = playlist::write(&segmenter, &self.inner.settings, stem, query);
+        cutting.sent.fetch_add(text.len() as u64, Ordering::Relaxed);
+        Ok(text)
     }
 
     /// A file of a stream that is being cut. One that comes next is waited for.
@@ -200,7 +205,10 @@ impl Hls {
             (None, File::Part(number, part)) if !s.reached(number, Some(part)) && number <= s.current().0 + 1 => None,
             _ => Some(Err(Missing::NotFound)),
         };
-        cutting.when(self.inner.settings.patience, look).await.unwrap_or(Err(Missing::NotYet))
+        let found = cutting.when(self.inner.settings.patience, look).await.unwrap_or(Err(Missing::NotYet));
+        let sent = found.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        cutting.sent.fetch_add(sent, Ordering::Relaxed);
+        found
     }
 
     async fn open(&self, name: &StreamName, wait: Option<Duration>) -> Result<Arc<Cutting>, Missing> {
@@ -222,6 +230,7 @@ impl Hls {
             segmenter: Mutex::new(Segmenter::new(self.inner.settings.clone(), first.saturating_sub(2 * NUMBERS_FROM))),
             asked: Mutex::new(Instant::now()),
             changed: watch::Sender::new(()),
+            sent: AtomicU64::new(0),
         });
         {
             let mut streams = self.inner.streams.lock();
@@ -243,6 +252,7 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut rea
         tokio::select! {
             item = reader.next() => {
                 let over = item.is_none();
+                reader.count_sent(cutting.sent.swap(0, Ordering::Relaxed));
                 if cutting.take(item) {
                     cutting.changed.send_replace(());
                 }

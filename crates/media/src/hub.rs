@@ -1,9 +1,9 @@
 //! One publisher, many readers, by stream name. Knows no protocol and asks nobody for permission.
 //!
 //! A publisher pushes frames and never waits. Readers of [`Pace::Realtime`] are woken per frame; readers of
-//! [`Pace::Audience`] all together, once per merge interval, and share the bytes made of that burst. Needs a tokio
-//! runtime: each stream has one small task that keeps its deadlines, on tokio's clock.
+//! [`Pace::Audience`] all together, once per merge interval, and share the bytes of that burst. Needs a tokio runtime.
 
+mod figures;
 mod info;
 mod overlay;
 mod publisher;
@@ -32,6 +32,7 @@ use crate::name::{Protocol, StreamName};
 use stream::{Again, Stream};
 use waiting::Place;
 
+pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
 pub use publisher::Publisher;
 pub use reader::{Item, Reader, Tracks};
@@ -39,8 +40,11 @@ pub use reader::{Item, Reader, Tracks};
 /// Bounds and intervals of a hub.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long frames are gathered before the audience gets them in one piece.
+    /// How long frames are gathered before a large audience gets them in one piece.
     pub merge: Duration,
+    /// Readers of a stream who are served each frame as it comes, because it costs little for so few: this many RTMP
+    /// players (co-anchors play by RTMP) whatever the rest of the audience, and an audience that is no larger.
+    pub few: usize,
     /// Most payload bytes (with some overhead) kept of one stream; a longer group of pictures is not kept for joiners.
     pub gop_bytes: usize,
     /// Most frames kept of one stream; likewise.
@@ -61,6 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             merge: Duration::from_millis(100),
+            few: 8,
             gop_bytes: 8 << 20,
             gop_frames: 1024,
             resume_window: Duration::from_secs(15),
@@ -168,6 +173,7 @@ struct Inner {
     /// Readers that came before their publisher.
     waiting: Mutex<HashMap<StreamName, Arc<Notify>>>,
     ids: AtomicU64,
+    tally: Arc<figures::Tally>,
     events: broadcast::Sender<Event>,
 }
 
@@ -175,8 +181,14 @@ impl Hub {
     /// An empty hub.
     pub fn new(settings: Settings) -> Self {
         let (events, _) = broadcast::channel(4096);
-        let inner =
-            Inner { settings, streams: RwLock::default(), waiting: Mutex::default(), ids: AtomicU64::new(1), events };
+        let inner = Inner {
+            settings,
+            streams: RwLock::default(),
+            waiting: Mutex::default(),
+            ids: AtomicU64::new(1),
+            tally: Arc::default(),
+            events,
+        };
         Hub { inner: Arc::new(inner) }
     }
 
@@ -211,7 +223,7 @@ impl Hub {
         if streams.len() >= inner.settings.max_streams {
             return Err(Busy::Full);
         }
-        let stream = Stream::new(name.clone(), id, stop.clone(), origin, start);
+        let stream = Stream::new(name.clone(), id, stop.clone(), origin, start, Arc::clone(&inner.tally));
         stream.state.lock().overlay = overlay::of(&streams, name);
         streams.insert(name.clone(), Arc::clone(&stream));
         inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
@@ -228,7 +240,9 @@ impl Hub {
     pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
         let instead = || overlay::follows(protocol).then(|| self.get(&overlay::name(name))).flatten();
         let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
-        Ok(Reader::new(&stream, protocol, pace, start))
+        // Whoever watches a rendition watches the stream that it was made of.
+        let original = name.home().and_then(|home| self.get(&home));
+        Ok(Reader::new(&stream, original, protocol, (pace, self.inner.settings.few), start))
     }
 
     /// Reads a stream, waiting up to `wait` for its publisher (`None`: [`Settings::wait`]); then [`Ended::NotFound`].
@@ -273,12 +287,25 @@ impl Hub {
         Some(self.get(name)?.info(&self.inner.settings))
     }
 
-    /// A snapshot of all streams, by name.
+    /// A snapshot of all streams, by name; without those that this server makes of others, whose viewers count there.
     pub fn list(&self) -> Vec<StreamInfo> {
-        let streams: Vec<_> = self.inner.streams.read().values().cloned().collect();
+        let streams: Vec<_> = self.inner.streams.read().values().filter(|s| !s.name.is_derived()).cloned().collect();
         let mut list: Vec<_> = streams.iter().map(|s| s.info(&self.inner.settings)).collect();
         list.sort_by(|a, b| a.name.cmp(&b.name));
         list
+    }
+
+    /// What the hub did since its start, over all streams.
+    pub fn figures(&self) -> Figures {
+        let streams = self.inner.streams.read().keys().filter(|name| !name.is_derived()).count();
+        self.inner.tally.snapshot(streams as u64)
+    }
+
+    /// Asks a stream's publisher for a key frame, where it can make one.
+    pub fn request_key(&self, name: &StreamName) {
+        if let Some(stream) = self.get(name) {
+            stream.key_wanted.notify_one();
+        }
     }
 
     /// How many streams there are.

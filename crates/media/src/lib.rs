@@ -21,5 +21,5 @@ pub mod rtmp;
 
 pub use ended::Ended;
 pub use frame::{Codec, Frame, Kind};
-pub use hub::Hub;
+pub use hub::{Figures, Hub};
 pub use name::{Protocol, StreamName};

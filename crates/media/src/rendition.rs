@@ -53,7 +53,7 @@ impl Renditions {
         if source(has).is_none() {
             return Ok(reader);
         }
-        drop(reader);
+        reader.withdraw();
         let derived = name.derived(tag(target));
         for _ in 0..50 {
             self.ensure(name, &derived, target)?;

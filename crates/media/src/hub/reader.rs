@@ -44,8 +44,10 @@ pub struct Tracks {
 
 /// One reader of a stream.
 pub struct Reader {
-    /// What was asked for; its figures count this reader.
+    /// What was asked for; its figures count this reader, unless there is an original.
     home: Arc<Stream>,
+    /// What `home` is a rendition of: its figures count this reader instead.
+    original: Option<Arc<Stream>>,
     /// What is read: that, or its overlay.
     stream: Arc<Stream>,
     protocol: Protocol,
@@ -54,6 +56,8 @@ pub struct Reader {
     slot: usize,
     /// Time of the newest frame handed out.
     last: i64,
+    /// It only looked: its figures forget it.
+    withdrawn: bool,
 }
 
 pub(super) struct Cursor {
@@ -71,15 +75,26 @@ pub(super) struct Cursor {
 }
 
 impl Reader {
-    pub(super) fn new(stream: &Arc<Stream>, protocol: Protocol, pace: Pace, start: Start) -> Self {
+    pub(super) fn new(
+        stream: &Arc<Stream>,
+        original: Option<Arc<Stream>>,
+        protocol: Protocol,
+        (pace, few): (Pace, usize),
+        start: Start,
+    ) -> Self {
+        if let Some(original) = &original {
+            original.state.lock().join(protocol);
+        }
         let mut state = stream.state.lock();
-        state.join(protocol);
+        let prompt = protocol == Protocol::Rtmp && state.readers_by(protocol) < few;
+        let pace = if prompt { Pace::Realtime } else { pace };
+        state.join(if original.is_some() { Protocol::Internal } else { protocol });
         let (cursor, slot) = Cursor::enter(&mut state, pace, start, i64::MIN, 0);
         drop(state);
         // The keeper rests while there is no audience.
         stream.changed.notify_one();
         let (home, stream) = (Arc::clone(stream), Arc::clone(stream));
-        Reader { home, stream, protocol, pace, cursor, slot, last: i64::MIN }
+        Reader { home, original, stream, protocol, pace, cursor, slot, last: i64::MIN, withdrawn: false }
     }
 
     /// The stream that was asked for.
@@ -189,7 +204,13 @@ impl Reader {
 
     /// Reports bytes written to the peer, for the stream's figures.
     pub fn count_sent(&self, bytes: u64) {
-        self.home.bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        self.original.as_ref().unwrap_or(&self.home).bytes_out.fetch_add(bytes, Ordering::Relaxed);
+        self.home.tally.went(self.protocol, bytes);
+    }
+
+    /// This one only looked, and is forgotten by the stream's figures.
+    pub(crate) fn withdraw(mut self) {
+        self.withdrawn = true;
     }
 
     /// Frames that this reader was skipped over because it was too slow.
@@ -201,7 +222,15 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.stream.state.lock().wakers(self.pace).leave(self.slot);
-        self.home.state.lock().leave(self.protocol);
+        let leave = match self.withdrawn {
+            true => State::withdraw,
+            false => State::leave,
+        };
+        if let Some(original) = &self.original {
+            leave(&mut original.state.lock(), self.protocol);
+        }
+        let here = if self.original.is_some() { Protocol::Internal } else { self.protocol };
+        leave(&mut self.home.state.lock(), here);
     }
 }
 
@@ -222,6 +251,9 @@ impl Cursor {
         // So that a joiner of the audience starts with all there is, not with what the last burst held.
         state.ring.seal();
         let gop = state.ring.gop.filter(|_| start == Start::Group);
+        if start == Start::Group && gop.is_none() && state.tracks.video.is_some() {
+            state.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
+        }
         let cursor = Cursor {
             at: gop.unwrap_or_else(|| state.ring.end()),
             need_key: gop.is_none(),
@@ -297,6 +329,7 @@ impl Cursor {
         let frames = at.saturating_sub(self.at);
         self.skipped += frames;
         state.skipped.fetch_add(frames, Ordering::Relaxed);
+        state.tally.skipped(frames);
         self.at = at;
         self.need_key = true;
         self.resync = true;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::figures::Tally;
 use super::info::{Meter, StreamInfo};
 use super::reader::Tracks;
 use super::ring::Ring;
@@ -28,6 +29,7 @@ pub(super) struct Stream {
     pub changed: Notify,
     pub key_wanted: Notify,
     pub bytes_out: AtomicU64,
+    pub tally: Arc<Tally>,
 }
 
 pub(super) struct State {
@@ -38,6 +40,7 @@ pub(super) struct State {
     pub meter: Meter,
     pub ended: Option<Ended>,
     pub skipped: AtomicU64,
+    pub tally: Arc<Tally>,
     /// What the audience gets instead of this stream.
     pub overlay: Option<Arc<Stream>>,
     publisher: Publishing,
@@ -69,7 +72,14 @@ pub(super) enum Again {
 }
 
 impl Stream {
-    pub fn new(name: StreamName, id: u64, stop: CancellationToken, origin: Origin, start: i64) -> Arc<Self> {
+    pub fn new(
+        name: StreamName,
+        id: u64,
+        stop: CancellationToken,
+        origin: Origin,
+        start: i64,
+        tally: Arc<Tally>,
+    ) -> Arc<Self> {
         let now = Instant::now();
         let state = State {
             tracks: Tracks::default(),
@@ -78,6 +88,7 @@ impl Stream {
             meter: Meter::new(now),
             ended: None,
             skipped: AtomicU64::new(0),
+            tally: Arc::clone(&tally),
             overlay: None,
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline: Timeline::starting(start),
@@ -96,6 +107,7 @@ impl Stream {
             changed: Notify::new(),
             key_wanted: Notify::new(),
             bytes_out: AtomicU64::new(0),
+            tally,
         })
     }
 
@@ -139,6 +151,9 @@ impl Stream {
             false => state.timeline.place(frame.kind, frame.dts, now),
         };
         state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
+        if !self.name.is_derived() {
+            self.tally.came(state.publisher.origin.protocol, frame.payload.len());
+        }
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
             return Ok(());
@@ -146,7 +161,7 @@ impl Stream {
         let opens = state.ring.due_since.is_none();
         let version = state.version;
         state.ring.push(frame, version, now, settings);
-        let due = state.ring.due_since.is_some_and(|since| now >= since + settings.merge);
+        let due = state.burst_due(settings).is_some_and(|at| now >= at);
         let late = if due { state.announce() } else { Vec::new() };
         let keeper = opens && !due && state.audience.readers() > 0;
         let prompt = state.realtime.take();
@@ -232,7 +247,7 @@ impl Stream {
             }
             return;
         }
-        if state.ring.due_since.is_some_and(|since| now >= since + settings.merge) {
+        if state.burst_due(settings).is_some_and(|at| now >= at) {
             let late = state.announce();
             drop(state);
             wake(late);
@@ -307,8 +322,16 @@ impl State {
         if self.publisher.gone_until.is_some() {
             return self.publisher.gone_until;
         }
-        let since = self.ring.due_since.filter(|_| self.audience.readers() > 0)?;
-        Some(since + settings.merge)
+        self.burst_due(settings).filter(|_| self.audience.readers() > 0)
+    }
+
+    /// When the audience gets what is gathered: at once if its players are few. With none at all (recorders and HLS do not
+    /// mind) it is gathered as for many, because whoever comes then reads large pieces.
+    fn burst_due(&self, settings: &Settings) -> Option<Instant> {
+        let since = self.ring.due_since?;
+        let promptly = [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay];
+        let players = promptly.into_iter().map(|p| self.readers_by(p)).sum();
+        Some(if (1..=settings.few).contains(&players) { since } else { since + settings.merge })
     }
 
     pub fn is_live(&self, now: Instant, settings: &Settings) -> bool {
@@ -330,13 +353,33 @@ impl State {
     /// Counts a reader that comes.
     pub fn join(&mut self, protocol: Protocol) {
         self.readers[protocol.index()] += 1;
-        self.joined += u64::from(protocol != Protocol::Internal);
+        if protocol != Protocol::Internal {
+            self.joined += 1;
+            self.tally.joined(protocol);
+        }
     }
 
     /// Counts a reader that goes.
     pub fn leave(&mut self, protocol: Protocol) {
         self.readers[protocol.index()] -= 1;
-        self.left += u64::from(protocol != Protocol::Internal);
+        if protocol != Protocol::Internal {
+            self.left += 1;
+            self.tally.left(protocol);
+        }
+    }
+
+    /// A reader that came only to look goes, and was never here.
+    pub fn withdraw(&mut self, protocol: Protocol) {
+        self.readers[protocol.index()] -= 1;
+        if protocol != Protocol::Internal {
+            self.joined -= 1;
+            self.tally.withdrew(protocol);
+        }
+    }
+
+    /// Readers now that came by this protocol.
+    pub fn readers_by(&self, protocol: Protocol) -> usize {
+        self.readers[protocol.index()] as usize
     }
 
     /// The stream's time now, in microseconds.

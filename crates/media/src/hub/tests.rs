@@ -60,9 +60,14 @@ fn now(reader: &mut Reader) -> String {
     out.join(" ")
 }
 
+/// Bursts whoever reads: few readers are served each frame otherwise.
+fn merging() -> Settings {
+    Settings { few: 0, ..Settings::default() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
-    let hub = Hub::new(Settings::default());
+    let hub = Hub::new(merging());
     let p = start(&hub, "s");
     for f in [key(0), delta(40), key(80), delta(120)] {
         p.push(f).unwrap();
@@ -79,7 +84,7 @@ async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
 
 #[tokio::test(start_paused = true)]
 async fn audiences_wake_once_per_interval_and_share_their_bytes() {
-    let hub = Hub::new(Settings::default());
+    let hub = Hub::new(merging());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     let (mut a, mut b) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Audience));
@@ -107,8 +112,59 @@ async fn audiences_wake_once_per_interval_and_share_their_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn key_frames_and_joiners_do_not_put_the_audience_off() {
+async fn a_few_readers_are_served_at_once_and_co_anchors_always() {
+    let hub = Hub::new(Settings { few: 2, ..Settings::default() });
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    let play = |protocol| hub.subscribe(&name("s"), protocol, Pace::Audience, Start::Group).unwrap();
+    let mut crowd: Vec<Reader> = (0..2).map(|_| play(Protocol::HttpFlv)).collect();
+    crowd.iter_mut().for_each(|r| drop(now(r)));
+    p.push(delta(40)).unwrap();
+    assert_eq!(now(&mut crowd[0]), "| 40", "two are few");
+    crowd.push(play(Protocol::HttpFlv));
+    let mut anchors: Vec<Reader> = (0..3).map(|_| play(Protocol::Rtmp)).collect();
+    crowd.iter_mut().chain(&mut anchors).for_each(|r| drop(now(r)));
+    p.push(delta(80)).unwrap();
+    let seen: Vec<String> = anchors.iter_mut().chain(&mut crowd).map(now).collect();
+    assert_eq!(seen, ["80", "80", "", "", "", ""], "three are many, but two of the RTMP players are served at once");
+    ms(101).await;
+    assert_eq!(now(&mut anchors[2]), "| 80");
+    crowd.clear();
+    drop(anchors.pop());
+    p.push(delta(120)).unwrap();
+    assert_eq!(now(&mut anchors[0]), "120");
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewers_of_a_rendition_count_at_the_stream_it_was_made_of() {
     let hub = Hub::new(Settings::default());
+    let (p, made) = (start(&hub, "s"), name("s").derived("aac"));
+    let origin = Origin { protocol: Protocol::Internal, ..origin() };
+    let rendition = hub.publish_beside(&name("s"), &made, origin).unwrap();
+    p.push(key(0)).unwrap();
+    rendition.push(key(0)).unwrap();
+    let viewer = hub.subscribe(&made, Protocol::HttpFlv, Pace::Audience, Start::Group).unwrap();
+    viewer.count_sent(700);
+    let (info, figures) = (hub.info(&name("s")).unwrap(), hub.figures());
+    assert_eq!((info.viewers(), info.joined, info.bytes_out), (1, 1, 700));
+    assert_eq!(hub.info(&made).unwrap().viewers(), 0);
+    assert_eq!(hub.list().iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["s"]);
+    let flv = figures.of(Protocol::HttpFlv);
+    assert_eq!((flv.viewers, flv.joined, flv.bytes_out, figures.streams), (1, 1, 700, 1));
+    assert_eq!(
+        (figures.of(Protocol::Internal).bytes_in, figures.frames),
+        (0, 2),
+        "what we make ourselves is not counted"
+    );
+    drop(viewer);
+    assert_eq!((hub.info(&name("s")).unwrap().left, hub.figures().of(Protocol::HttpFlv).viewers), (1, 0));
+    hub.subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Group).unwrap().withdraw();
+    assert_eq!((hub.info(&name("s")).unwrap().joined, hub.figures().of(Protocol::Whep)), (1, Traffic::default()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_frames_and_joiners_do_not_put_the_audience_off() {
+    let hub = Hub::new(merging());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     ms(30).await;
@@ -152,7 +208,7 @@ async fn a_second_publisher_is_refused_until_the_first_is_silent() {
 
 #[tokio::test(start_paused = true)]
 async fn a_publisher_that_comes_back_continues_the_stream() {
-    let hub = Hub::new(Settings::default());
+    let hub = Hub::new(merging());
     let mut events = hub.events();
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
@@ -203,7 +259,7 @@ async fn a_publisher_that_stays_away_ends_the_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
-    let hub = Hub::new(Settings::default());
+    let hub = Hub::new(merging());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     let (mut slow, mut prompt) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Realtime));
@@ -231,7 +287,7 @@ async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
-    let hub = Hub::new(Settings { gop_frames: 50, ..Settings::default() });
+    let hub = Hub::new(Settings { gop_frames: 50, ..merging() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     for i in 1..100 {
@@ -247,7 +303,7 @@ async fn a_group_of_pictures_beyond_the_bound_is_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_whose_video_stopped_still_lets_listeners_in() {
-    let hub = Hub::new(Settings { gop_frames: 50, ..Settings::default() });
+    let hub = Hub::new(Settings { gop_frames: 50, ..merging() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     for i in 1..200 {
@@ -324,7 +380,7 @@ async fn wishes_for_key_frames_reach_the_publisher_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_audience_changes_over_to_an_overlay_and_back() {
-    let hub = Hub::new(Settings::default());
+    let hub = Hub::new(merging());
     let home = start(&hub, "s");
     home.push(key(0)).unwrap();
     home.push(delta(40)).unwrap();

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
@@ -17,6 +17,8 @@ use super::Refused;
 
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
+/// How often a session says how well it does.
+const FIGURES_EVERY: Duration = Duration::from_secs(5);
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 
@@ -149,7 +151,7 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&identity.crypto))
         .set_ice_lite(true)
-        .set_stats_interval(None)
+        .set_stats_interval(Some(FIGURES_EVERY))
         .set_rtp_mode(way == Way::Out);
     if let Some(cert) = &identity.cert {
         config = config.set_dtls_cert(cert.clone());

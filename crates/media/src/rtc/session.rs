@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
-use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
-use super::Refused;
 use super::net::{Datagram, Route, Table};
 use super::offer::{self, Identity};
 use super::outbox::Outbox;
 use super::whep::Whep;
 use super::whip::Whip;
+use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::frame::Frame;
 use crate::hub::{Publisher, Reader};
@@ -92,6 +92,9 @@ pub(super) struct Session {
     /// The machine panicked.
     broken: bool,
     rate: Rate,
+    counters: Arc<Counters>,
+    /// Requests to send again that are counted already, by track.
+    nacks: Vec<(Mid, Option<Rid>, u64)>,
 }
 
 /// Most bits a second of a publisher unless its permission says otherwise.
@@ -133,7 +136,7 @@ pub(super) struct Start {
 
 impl Session {
     /// A session that nobody has connected to yet.
-    pub fn new(route: Route, start: Start, now: Instant) -> Self {
+    pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
         let Start { id, stream, rtc, role, peer, ufrag, remote_ufrag, offer, max_bitrate } = start;
         Session {
             route,
@@ -154,6 +157,8 @@ impl Session {
             local: None,
             broken: false,
             rate: Rate { most: max_bitrate.unwrap_or(MAX_BITRATE), since: now, bytes: 0 },
+            counters,
+            nacks: Vec::new(),
         }
     }
 
@@ -270,7 +275,16 @@ impl Session {
                 self.lost = (state == IceConnectionState::Disconnected).then_some(now);
                 None
             }
+            Event::MediaEgressStats(s) => {
+                self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
+                None
+            }
+            Event::MediaIngressStats(s) => {
+                self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
+                None
+            }
             Event::KeyframeRequest(_) => {
+                Counters::add(&self.counters.key_requests, 1);
                 if let Role::Play { ticket, .. } = &self.role {
                     ticket.request_key();
                 }
@@ -296,6 +310,26 @@ impl Session {
             Event::Closed => Some(Signal::Ended(Ended::Closed)),
             _ => None,
         }
+    }
+
+    /// Adds a track's figures to those of all sessions. Values come from the peer: none is trusted to be sensible.
+    fn note(&mut self, track: (Mid, Option<Rid>), rtt: Option<Duration>, loss: Option<f32>, nacks: u64) {
+        let counters = &self.counters;
+        if let Some(rtt) = rtt {
+            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).min(60_000_000);
+            Counters::add(&counters.rtt_micros, micros);
+            Counters::add(&counters.rtts, 1);
+        }
+        if let Some(loss) = loss {
+            Counters::add(&counters.loss_ppm, (loss.clamp(0.0, 1.0) * 1e6) as u64);
+            Counters::add(&counters.losses, 1);
+        }
+        let known = self.nacks.iter_mut().find(|(mid, rid, _)| (*mid, *rid) == track);
+        let before = known.map_or(0, |known| std::mem::replace(&mut known.2, nacks));
+        if before == 0 && nacks > 0 {
+            self.nacks.push((track.0, track.1, nacks));
+        }
+        Counters::add(&counters.nacks, nacks.saturating_sub(before));
     }
 
     /// Restarts ICE with the peer's new credentials (RFC 8445 §9): as if its offer came again with them. Media flows on

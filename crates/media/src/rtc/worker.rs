@@ -160,7 +160,7 @@ impl Worker {
 
     fn start(&mut self, key: u64, start: Start, kick: Kick, now: Instant) {
         let worker = self.common.registry.worker_of(key);
-        let session = Session::new(super::net::Route { worker, key }, start, now);
+        let session = Session::new(super::net::Route { worker, key }, start, Arc::clone(&self.common.counters), now);
         let own = self.own.clone();
         let publisher = match &session.role {
             Role::Publish { publisher, .. } => Some(Arc::clone(publisher)),

@@ -256,8 +256,13 @@ async fn an_rtmp_publishers_aac_reaches_viewers_as_opus() {
     assert!(steps.iter().filter(|s| **s == 960).count() * 10 >= steps.len() * 9, "20 ms apart: {steps:?}");
     assert!(steps.iter().all(|s| s % 960 == 0 && *s > 0), "{steps:?}");
     assert!(sounds.iter().all(|(_, bytes)| crate::audio::packet_samples(bytes) == Some(960)));
-    let made = world.hub.list().into_iter().find(|info| info.name.is_derived()).unwrap();
-    assert_eq!(made.name.as_str(), "rtmp#opus");
+    let info = world.hub.info(&name).unwrap();
+    assert_eq!(
+        (info.viewers(), world.hub.list().len()),
+        (1, 1),
+        "the viewer counts at the stream, not at its rendition"
+    );
+    assert!(info.bytes_out > 10_000 && world.hub.info(&name.derived("opus")).is_some());
     done.cancel();
     publishing.await.unwrap();
 }
