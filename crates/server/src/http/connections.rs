@@ -31,7 +31,6 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(settings.read_timeout))
-        .pipeline_flush(true)
         .max_buf_size(64 * 1024);
     loop {
         // A place first: beyond the bound, connections wait in the kernel's queue instead of here.

@@ -67,6 +67,11 @@ impl Groups {
         }
     }
 
+    /// Whether there is this one.
+    pub fn has(&self, id: &RoomId) -> bool {
+        self.part(id).read().contains_key(id)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| part.read().len()).sum()

@@ -313,6 +313,12 @@ impl Hub {
         })
     }
 
+    /// Whether there is such a group.
+    #[must_use]
+    pub fn has(&self, id: &RoomId) -> bool {
+        self.groups.has(id)
+    }
+
     /// The ids of all groups, in no order.
     #[must_use]
     pub fn ids(&self) -> Vec<RoomId> {

@@ -26,18 +26,18 @@ impl Chat for Hub {
     }
 
     fn carry(&self, event: &Event) {
-        let carried = match (&event.what, field(&event.what)) {
-            (What::Closed { .. }, _) => self.destroy(&event.room, None, End::Destroyed),
+        let carried = match &event.what {
             // Somebody was there before it.
-            (What::Created { .. }, _) => {
+            What::Created { .. } => {
                 self.adopt(&event.room);
-                Ok(())
+                return;
             }
-            (_, Some(text)) => self.notify(&event.room, None, &text),
-            (_, None) => Ok(()),
+            // Nobody has asked for its group so far: nobody is to be told.
+            _ if !self.has(&event.room) => return,
+            What::Closed { .. } => self.destroy(&event.room, None, End::Destroyed),
+            what => field(what).map_or(Ok(()), |text| self.notify(&event.room, None, &text)),
         };
         match carried {
-            // Nobody has asked for its group so far: nobody is to be told.
             Ok(()) | Err(Refusal::NoGroup) => {}
             Err(refusal) => {
                 tracing::warn!(room = %event.room, ?refusal, "a change could not be told to the room's group")
