@@ -51,6 +51,8 @@ pub(super) struct Client {
     /// Pictures received, Annex B, with their times and whether nothing was missing before.
     pub pictures: Vec<(MediaTime, bool, Vec<u8>)>,
     pub sounds: Vec<(MediaTime, Vec<u8>)>,
+    /// Of audio and video, the last report: wall clock minus stream time, in microseconds.
+    pub reports: [Option<i128>; 2],
     /// Key pictures asked of us.
     pub asked: u32,
 }
@@ -74,11 +76,19 @@ impl Client {
             gone: false,
             pictures: Vec::new(),
             sounds: Vec::new(),
+            reports: [None; 2],
             asked: 0,
         })
     }
 
     pub fn event(&mut self, event: Event) {
+        if let Event::MediaData(data) = &event
+            && let Some(report) = &data.last_sender_info
+        {
+            let wall = report.ntp_time.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i128;
+            let stream = i128::from(report.rtp_time.numer()) * 1_000_000 / i128::from(report.rtp_time.denom());
+            self.reports[usize::from(data.mid == self.video)] = Some(wall - stream);
+        }
         match event {
             Event::Connected => self.connected = true,
             Event::Closed => self.gone = true,

@@ -11,6 +11,9 @@ use super::offer::{Accepted, Track, best_profile};
 
 /// Sender reports are made anew when the stream's clock and ours are further apart than this.
 const WANDER: Duration = Duration::from_secs(1);
+/// How far in the past of sender reports a frame lies that came when it was due. str0m sends a report of time 0 for one
+/// that lies in the future, and a browser takes that for lips and sound being hours apart.
+const MARGIN: Duration = Duration::from_millis(500);
 
 /// One outgoing track.
 struct Out {
@@ -54,6 +57,7 @@ impl Whep {
         let latest = |video: bool| backlog.iter().filter(|s| s.is_picture() == video).map(|s| s.pts).max();
         self.sent = [true, false].map(|video| latest(video).unwrap_or(i64::MIN));
         let pictures: Vec<&Shared> = backlog.iter().filter(|s| s.is_picture()).collect();
+        self.wall(self.sent[0], now);
         let mut bytes = 0;
         for (before, shared) in (0..pictures.len() as i64).rev().zip(&pictures) {
             // One millisecond each: a browser decodes them all and shows the last.
@@ -71,8 +75,22 @@ impl Whep {
         self.send(rtc, shared, shared.pts, now)
     }
 
+    /// The moment of stream time `at` in sender reports. Both tracks are stamped by the stream's clock, so reports tie them
+    /// together exactly.
+    fn wall(&mut self, at: i64, now: Instant) -> Instant {
+        let at = Duration::from_micros(at.max(0).unsigned_abs());
+        let known = self.epoch.and_then(|epoch| epoch.checked_add(at));
+        let wall = known.filter(|wall| *wall <= now && *wall + MARGIN + WANDER >= now);
+        wall.unwrap_or_else(|| {
+            let wall = now.checked_sub(MARGIN).unwrap_or(now);
+            self.epoch = wall.checked_sub(at);
+            wall
+        })
+    }
+
     fn send(&mut self, rtc: &mut Rtc, shared: &Shared, at: i64, now: Instant) -> u64 {
         let Shared { media, .. } = shared;
+        let wall = self.wall(at, now);
         let (out, rate) = match media {
             Media::Picture { key, profile, .. } => {
                 self.need_key &= !key;
@@ -90,14 +108,6 @@ impl Whep {
             Media::Sound(_) => (&mut self.audio, 48_000),
         };
         let Some(out) = out else { return 0 };
-        // Both tracks are stamped by the stream's clock, so sender reports tie them together exactly.
-        let micros = |at: i64| Duration::from_micros(at.max(0).unsigned_abs());
-        let mut wall = self.epoch.and_then(|e| e.checked_add(micros(at)));
-        if wall.is_none_or(|w| w > now + WANDER || w + WANDER < now) {
-            self.epoch = now.checked_sub(micros(at));
-            wall = Some(now);
-        }
-        let wall = wall.unwrap_or(now);
         let time = (i128::from(at) * rate / 1_000_000) as u32;
         let mut direct = rtc.direct_api();
         let stream = match out.ssrc {
