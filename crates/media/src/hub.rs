@@ -16,7 +16,7 @@ mod timeline;
 mod waiting;
 mod wakers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,6 +174,8 @@ struct Inner {
     waiting: Mutex<HashMap<StreamName, Arc<Notify>>>,
     ids: AtomicU64,
     tally: Arc<figures::Tally>,
+    /// Renditions that are being made, or about to be.
+    making: Mutex<HashSet<StreamName>>,
     events: broadcast::Sender<Event>,
 }
 
@@ -187,6 +189,7 @@ impl Hub {
             waiting: Mutex::default(),
             ids: AtomicU64::new(1),
             tally: Arc::default(),
+            making: Mutex::default(),
             events,
         };
         Hub { inner: Arc::new(inner) }
@@ -322,6 +325,11 @@ impl Hub {
     /// [`Hub::list`].
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
+    }
+
+    /// The names of renditions that somebody makes of this hub's streams, so that each is made once.
+    pub(crate) fn making(&self) -> &Mutex<HashSet<StreamName>> {
+        &self.inner.making
     }
 
     fn get(&self, name: &StreamName) -> Option<Arc<Stream>> {

@@ -1,11 +1,9 @@
 //! The same stream with its audio in another codec, made while somebody reads it: `name#aac`, `name#opus`. Owns the tasks
 //! that make them; the codecs are `audio`'s.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::audio::{Output, Source, Target, Transcoder};
@@ -25,13 +23,12 @@ const BATCH: usize = 64;
 #[derive(Clone)]
 pub struct Renditions {
     hub: Hub,
-    running: Arc<Mutex<HashSet<StreamName>>>,
 }
 
 impl Renditions {
     /// Renditions of the hub's streams, published in the same hub under derived names.
     pub fn new(hub: Hub) -> Self {
-        Renditions { hub, running: Arc::default() }
+        Renditions { hub }
     }
 
     /// Reads `name` for a reader that `takes` these audio codecs: the stream itself if its audio is one of them (or it
@@ -81,10 +78,10 @@ impl Renditions {
 
     /// Starts making `derived` unless that is done already.
     fn ensure(&self, name: &StreamName, derived: &StreamName, target: Target) -> Result<(), Ended> {
-        if !self.running.lock().insert(derived.clone()) {
+        if !self.hub.making().lock().insert(derived.clone()) {
             return Ok(());
         }
-        let running = Running { set: Arc::clone(&self.running), name: derived.clone() };
+        let running = Running { hub: self.hub.clone(), name: derived.clone() };
         let info = self.hub.info(name).ok_or(Ended::NotFound)?;
         let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
         let origin = Origin { protocol: info.protocol, peer: info.peer };
@@ -104,13 +101,13 @@ impl Renditions {
 }
 
 struct Running {
-    set: Arc<Mutex<HashSet<StreamName>>>,
+    hub: Hub,
     name: StreamName,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.set.lock().remove(&self.name);
+        self.hub.making().lock().remove(&self.name);
     }
 }
 

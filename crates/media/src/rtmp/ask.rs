@@ -17,6 +17,8 @@ pub struct Ask {
     pub app: String,
     /// The query: of the stream's name, or of the application, or of the tcUrl.
     pub query: Query,
+    /// The client says that it can decode Opus (enhanced RTMP); others are given AAC.
+    pub opus: bool,
 }
 
 /// Finds them: `live` + `name?query`; `live?query` + `name`; `live/name?query` + nothing (everything typed into the
@@ -39,7 +41,7 @@ pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static s
     }
     let stream =
         StreamName::new(stream).map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
-    Ok(Ask { stream, app: app.into(), query: Query(query.into()) })
+    Ok(Ask { stream, app: app.into(), query: Query(query.into()), opus: false })
 }
 
 fn cut(text: &str) -> (&str, &str) {

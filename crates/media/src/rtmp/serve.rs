@@ -16,9 +16,10 @@ use tokio_util::task::TaskTracker;
 use super::play::{Over, Playing};
 use super::session::{Ask, Event, Session, Timeouts};
 use crate::ended::Ended;
-use crate::frame::Frame;
+use crate::frame::{Codec, Frame};
 use crate::hub::{Hub, Origin, Publisher};
 use crate::name::Protocol;
+use crate::rendition::Renditions;
 use crate::request::{Requests, What};
 
 /// Read buffer of a connection whose purpose is not known yet, of a publisher, and of a player.
@@ -60,6 +61,7 @@ impl Default for Limits {
 
 struct Shared {
     hub: Hub,
+    renditions: Renditions,
     requests: Requests,
     limits: Limits,
     addresses: Mutex<HashMap<IpAddr, usize>>,
@@ -67,7 +69,8 @@ struct Shared {
 
 /// Accepts connections until `shutdown`; returns when all of them have ended.
 pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: Limits, shutdown: CancellationToken) {
-    let shared = Arc::new(Shared { hub, requests, limits, addresses: Mutex::default() });
+    let renditions = Renditions::new(hub.clone());
+    let shared = Arc::new(Shared { hub, renditions, requests, limits, addresses: Mutex::default() });
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -291,9 +294,11 @@ impl Link {
 
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
+        let takes: &[Codec] = if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
+        let (pace, start, wait) = (options.pace, options.start, options.wait);
         let reader = tokio::select! {
-            reader = shared.hub.wait(&name, Protocol::Rtmp, options.pace, options.start, options.wait) => reader,
+            reader = shared.renditions.open(&name, Protocol::Rtmp, takes, pace, start, wait) => reader,
             stopped = self.until_stopped() => return stopped,
             kicked = options.kick.kicked() => Err(kicked),
         };
@@ -323,7 +328,7 @@ impl Link {
 }
 
 fn what(ask: Ask, peer: SocketAddr) -> What {
-    let Ask { stream, app, query } = ask;
+    let Ask { stream, app, query, .. } = ask;
     What { stream, app, query, protocol: Protocol::Rtmp, peer }
 }
 

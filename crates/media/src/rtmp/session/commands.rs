@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::super::amf0::{self, Value};
-use super::super::ask::ask;
+use super::super::ask::{Ask, ask};
 use super::super::message::{self as msg, CHUNK, STREAM};
 use super::{Event, Phase, Session, WINDOW};
 use crate::ended::Ended;
@@ -23,6 +23,7 @@ impl Session {
                 let object = values.get(2).unwrap_or(&Value::Null);
                 let property = |name| object.get(name).and_then(Value::as_str).unwrap_or("").to_string();
                 (self.app, self.tc_url) = (property("app"), property("tcUrl"));
+                self.opus = decodes_opus(object);
                 self.connected(transaction);
                 self.enter(Phase::Idle, now);
             }
@@ -80,7 +81,10 @@ impl Session {
     fn asked(&mut self, publish: bool, name: &str, now: Instant) -> Result<Option<Event>, Ended> {
         self.enter(if publish { Phase::AskingPublish } else { Phase::AskingPlay }, now);
         match ask(&self.app, &self.tc_url, name) {
-            Ok(ask) => Ok(Some(if publish { Event::Publish(ask) } else { Event::Play(ask) })),
+            Ok(ask) => {
+                let ask = Ask { opus: self.opus, ..ask };
+                Ok(Some(if publish { Event::Publish(ask) } else { Event::Play(ask) }))
+            }
             Err(why) => {
                 let why = Ended::Refused(why.into());
                 self.reject(&why, now);
@@ -99,4 +103,23 @@ impl Session {
             Event::Stopped
         })
     }
+}
+
+/// Whether the object of `connect` says that the client can decode Opus (enhanced RTMP v2, "Enhancing NetConnection connect
+/// command"): by the list of version 1, or with a flag for each codec.
+fn decodes_opus(connect: &Value) -> bool {
+    const CAN_DECODE: u64 = 1;
+    let any = |name: &str| name == "Opus" || name == "*";
+    let listed = match connect.get("fourCcList") {
+        Some(Value::Array(codecs)) => codecs.iter().filter_map(Value::as_str).any(any),
+        _ => false,
+    };
+    let flagged = match connect.get("audioFourCcInfoMap") {
+        Some(Value::Object(codecs)) => {
+            let flags = codecs.iter().filter(|(name, _)| any(name)).filter_map(|(_, flags)| flags.as_f64());
+            flags.map(|flags| flags as u64).any(|flags| flags & CAN_DECODE != 0)
+        }
+        _ => false,
+    };
+    listed || flagged
 }

@@ -23,13 +23,19 @@ impl Peer {
 
     /// Through the handshake and `connect`.
     fn connected() -> Peer {
+        Peer::saying(Vec::new())
+    }
+
+    /// The same, with more properties in `connect`.
+    fn saying(more: Vec<(&str, Value)>) -> Peer {
         let mut peer = Peer::new();
         let mut hello = vec![3];
         hello.resize(1 + 2 * handshake::PACKET, 0);
         assert!(peer.send(&hello).unwrap().is_empty());
         let greeting = peer.session.take_output();
         assert_eq!(greeting.len(), 1 + 2 * handshake::PACKET);
-        let app = [("app", "live".into()), ("tcUrl", "rtmp://h/live".into())].into();
+        let properties = [("app", "live".into()), ("tcUrl", "rtmp://h/live".into())].into_iter().chain(more);
+        let app = Value::Object(properties.map(|(name, value)| (name.to_owned(), value)).collect());
         peer.call(&["connect".into(), 1.0.into(), app]).unwrap();
         assert_eq!(peer.codes(), ["NetConnection.Connect.Success"]);
         peer
@@ -92,6 +98,28 @@ impl Peer {
         let commands = self.heard().into_iter().filter(|m| m.kind == msg::COMMAND);
         let values = commands.map(|m| amf0::read_all(&m.payload).unwrap());
         values.filter_map(|v| v.get(3)?.get("code")?.as_str().map(String::from)).collect()
+    }
+}
+
+#[test]
+fn who_can_decode_opus_says_so_when_connecting() {
+    let array = |codecs: &[&str]| Value::Array(codecs.iter().map(|c| (*c).into()).collect());
+    let flags = |name: &str, flags: f64| Value::Object(vec![(name.to_owned(), flags.into())]);
+    let cases = [
+        (vec![], false),
+        (vec![("fourCcList", array(&["av01", "hvc1"]))], false),
+        (vec![("fourCcList", array(&["av01", "Opus"]))], true),
+        (vec![("fourCcList", array(&["*"]))], true),
+        (vec![("fourCcList", "Opus".into())], false),
+        (vec![("audioFourCcInfoMap", flags("Opus", 1.0))], true),
+        (vec![("audioFourCcInfoMap", flags("*", 5.0))], true),
+        (vec![("audioFourCcInfoMap", flags("Opus", 2.0))], false),
+        (vec![("audioFourCcInfoMap", flags("Opus", f64::NAN))], false),
+    ];
+    for (more, opus) in cases {
+        let mut peer = Peer::saying(more.clone());
+        let asked = peer.call(&["play".into(), 5.0.into(), Value::Null, "s".into()]).unwrap();
+        assert!(matches!(&asked[..], [Event::Play(ask)] if ask.opus == opus), "{more:?}");
     }
 }
 
