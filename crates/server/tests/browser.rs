@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
-/// What drives the browser; a package without dependencies.
-const DRIVER: &str = "playwright-core@1.56.1";
+/// What drives the browser, and the HLS player of most pages; packages without dependencies.
+const PACKAGES: [&str; 2] = ["playwright-core@1.56.1", "hls.js@1.7.4"];
 
 /// One browser at a time: several would make each other slow, and slow looks like broken.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -28,20 +28,23 @@ fn told(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The directory with the driver in it; fetched once.
-fn driver() -> PathBuf {
+/// The directory with the packages in it; fetched once.
+fn packages() -> PathBuf {
     let dir = root().join("target/web-tests");
-    let (_, version) = DRIVER.rsplit_once('@').expect("a version is given");
-    let package = std::fs::read_to_string(dir.join("node_modules/playwright-core/package.json")).unwrap_or_default();
-    if !package.contains(&format!("\"version\": \"{version}\"")) {
+    let there = |package: &&str| {
+        let (name, version) = package.rsplit_once('@').expect("a version is given");
+        let file = dir.join("node_modules").join(name).join("package.json");
+        std::fs::read_to_string(file).unwrap_or_default().contains(&format!("\"version\": \"{version}\""))
+    };
+    if !PACKAGES.iter().all(there) {
         std::fs::create_dir_all(&dir).expect("target can be written");
         let output = Command::new("npm")
             .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix"])
             .arg(&dir)
-            .arg(DRIVER)
+            .args(PACKAGES)
             .output()
             .expect("npm is there: apt-get install npm");
-        assert!(output.status.success(), "npm cannot install {DRIVER}:\n{}", told(&output));
+        assert!(output.status.success(), "npm cannot install {PACKAGES:?}:\n{}", told(&output));
     }
     dir
 }
@@ -51,7 +54,7 @@ fn run(script: &str) {
     let data = std::env::temp_dir().join(format!("roomservice-web-{script}-{}", std::process::id()));
     let output = Command::new("node")
         .arg(root().join("tests/web").join(script).with_extension("mjs"))
-        .env("NODE_MODULES", driver())
+        .env("NODE_MODULES", packages())
         .env("SCREENSHOTS", root().join("target/screenshots"))
         .env("SERVER", env!("CARGO_BIN_EXE_roomservice"))
         .env("HTTP_PORT", free_port())
@@ -62,6 +65,8 @@ fn run(script: &str) {
         .expect("node is there");
     let _ = std::fs::remove_dir_all(&data);
     assert!(output.status.success(), "{script}:\n{}", told(&output));
+    // Figures, for who asks to see them.
+    print!("{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
@@ -91,4 +96,14 @@ fn production_in_chromium() {
 #[test]
 fn video_in_chromium() {
     run("video");
+}
+
+#[test]
+fn the_age_of_pictures_in_chromium() {
+    run("clock");
+}
+
+#[test]
+fn lips_colours_and_tones_in_chromium() {
+    run("senses");
 }
