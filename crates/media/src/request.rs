@@ -131,6 +131,11 @@ impl Kick {
         self.why().unwrap_or(Ended::Kicked(String::new()))
     }
 
+    /// Whether nobody else holds a clone: the session is over.
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.reason) == 1
+    }
+
     /// The reason, once kicked.
     pub fn why(&self) -> Option<Ended> {
         let reason = || self.reason.get().cloned().unwrap_or_default();

@@ -8,11 +8,13 @@ use media::record::Recorder;
 use media::rendition::Renditions;
 use media::request::Requests;
 
+use crate::bans::Bans;
 use crate::chat;
 use crate::clock::Clock;
 use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::figures::Figures;
+use crate::gate::Gate;
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{Live, Urls};
@@ -34,6 +36,10 @@ pub struct App {
     pub sessions: Sessions,
     /// Operators.
     pub operators: Operators,
+    /// Who is kept out.
+    pub bans: Arc<Bans>,
+    /// Who may push and play.
+    pub gate: Arc<Gate>,
     /// Push and play URLs.
     pub urls: Arc<Urls>,
     /// The live service.

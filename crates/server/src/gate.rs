@@ -1,15 +1,21 @@
-//! Who may push and who may play: answers the media server's questions by the URL's signature.
+//! Who may push and who may play: answers the media server's questions by the URL's signature, and by who is kept out.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use media::Protocol;
 use media::record::Recorder;
-use media::request::{PlayOptions, PublishOptions, Request};
+use media::request::{Kick, PlayOptions, PublishOptions, Request};
+use room::Millis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::bans::Bans;
 use crate::clock::Clock;
-use crate::live::Urls;
+use crate::live::{Holder, Urls};
+
+/// What is told to who was put out.
+const OUT: &str = "kept out by an operator";
 
 /// `[rtmp]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,36 +33,92 @@ impl Default for Settings {
     }
 }
 
-/// Answers until the media server is gone.
-pub async fn keep(
-    mut requests: mpsc::Receiver<Request>,
+/// Decides who may push and who may play.
+pub struct Gate {
     urls: Arc<Urls>,
+    bans: Arc<Bans>,
     clock: Arc<dyn Clock>,
-    recorder: Option<Recorder>,
-) {
-    while let Some(request) = requests.recv().await {
-        answer(request, &urls, &*clock, recorder.as_ref());
-    }
 }
 
-fn answer(request: Request, urls: &Urls, clock: &dyn Clock, recorder: Option<&Recorder>) {
-    let (stream, now) = (request.what().stream.clone(), clock.now());
-    let query = &request.what().query.0;
-    let allowed = match &request {
-        Request::Publish(_) => urls.may_push(stream.as_str(), query, now),
-        Request::Play(_) => urls.may_play(stream.as_str(), query, now),
-    };
-    match (allowed, request) {
-        (Ok(_), Request::Publish(ask)) => {
-            let mut options = PublishOptions::default();
-            // Who pushes may have it recorded, where the operator allows recordings at all.
-            if let Some(recorder) = recorder.filter(|_| ask.what.query.0.split('&').any(|pair| pair == "record=1")) {
-                options.record = true;
-                recorder.record(&stream);
-            }
-            ask.accept(options);
+impl Gate {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, clock: Arc<dyn Clock>) -> Self {
+        Self { urls, bans, clock }
+    }
+
+    /// Whom this query lets push this stream.
+    ///
+    /// # Errors
+    /// Why nobody, as the peer may hear it.
+    pub fn may_push(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        let now = self.clock.now();
+        let holder = self.urls.may_push(stream, query, now).map_err(|why| why.to_string())?;
+        if self.bans.stream(stream, now).is_some() {
+            return Err(OUT.into());
         }
-        (Ok(_), Request::Play(ask)) => ask.accept(PlayOptions::default()),
-        (Err(why), request) => request.reject(why.to_string()),
+        self.admit(holder, now)
+    }
+
+    /// Whom this query lets play this stream.
+    ///
+    /// # Errors
+    /// Why nobody, as the peer may hear it.
+    pub fn may_play(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        let now = self.clock.now();
+        let holder = self.urls.may_play(stream, query, now).map_err(|why| why.to_string())?;
+        self.admit(holder, now)
+    }
+
+    fn admit(&self, holder: Holder, now: Millis) -> Result<Holder, String> {
+        let out = |user| self.bans.until(user, holder.room.as_ref(), now);
+        if holder.user.as_ref().and_then(out).is_some() { Err(OUT.into()) } else { Ok(holder) }
+    }
+
+    /// Answers until the media server is gone.
+    pub async fn keep(self: Arc<Self>, mut requests: mpsc::Receiver<Request>, recorder: Option<Recorder>) {
+        while let Some(request) = requests.recv().await {
+            self.answer(request, recorder.as_ref());
+        }
+    }
+
+    fn answer(&self, request: Request, recorder: Option<&Recorder>) {
+        let stream = request.what().stream.clone();
+        let query = &request.what().query.0;
+        let allowed = match &request {
+            Request::Publish(_) => self.may_push(stream.as_str(), query),
+            Request::Play(_) => self.may_play(stream.as_str(), query),
+        };
+        match (allowed, request) {
+            (Ok(holder), Request::Publish(ask)) => {
+                let mut options = PublishOptions::default();
+                // Who pushes may have it recorded, where the operator allows recordings at all.
+                if let Some(recorder) = recorder.filter(|_| ask.what.query.0.split('&').any(|pair| pair == "record=1"))
+                {
+                    options.record = true;
+                    recorder.record(&stream);
+                }
+                self.watch(&holder, &options.kick);
+                ask.accept(options);
+            }
+            (Ok(holder), Request::Play(ask)) => {
+                let options = PlayOptions::default();
+                // HLS has no session: every request of it comes here by itself.
+                if ask.what.protocol != Protocol::Hls {
+                    self.watch(&holder, &options.kick);
+                }
+                ask.accept(options);
+            }
+            (Err(why), request) => request.reject(why),
+        }
+    }
+
+    /// The session ends when its user is put out. Who was put out since it was let in, is out at once.
+    fn watch(&self, holder: &Holder, kick: &Kick) {
+        let Some(user) = &holder.user else { return };
+        self.bans.running.watch(user, holder.room.as_ref(), kick);
+        if self.bans.until(user, holder.room.as_ref(), self.clock.now()).is_some() {
+            kick.kick(OUT);
+        }
     }
 }

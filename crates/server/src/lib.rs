@@ -1,6 +1,8 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
+pub mod acts;
 pub mod app;
+pub mod bans;
 pub mod bus;
 pub mod chat;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! The live service: where streams are pushed to and played from. One trait, one file per provider.
 
 mod embedded;
+mod holder;
 pub mod mix;
 mod stream_name;
 pub mod tencent;
@@ -14,6 +15,7 @@ use crate::config::Hidden;
 use crate::store::Answer;
 
 pub use embedded::Embedded;
+pub use holder::{Holder, Viewer};
 pub use stream_name::{Owner, owner};
 pub use tencent::Tencent;
 pub use urls::{Base, Play, Scheme, Urls};
@@ -130,6 +132,14 @@ pub trait Live: Send + Sync + 'static {
     /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4). `streams` are the
     /// ones of the room: no others may be mixed.
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome>;
+
+    /// Ends a stream at an operator's wish, for whoever pushes and plays it. With `forbid` nobody may push it for so many
+    /// seconds; else its pusher may come back. One that nobody pushes is fine. Says whether there was one, as far as
+    /// that is known.
+    fn stop<'a>(&'a self, stream: &'a StreamId, forbid: Option<u64>) -> Answer<'a, bool>;
+
+    /// Takes back what [`Live::stop`] forbade.
+    fn allow<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, ()>;
 
     /// What it cannot do as it is set up, one line each, for the configuration check.
     fn lacks(&self) -> Vec<String> {

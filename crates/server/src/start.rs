@@ -15,11 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::bans::Bans;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
 use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
 use crate::figures::{self, Figures};
+use crate::gate::Gate;
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
@@ -29,7 +31,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::{cloud, gate, hooks, http, keys};
+use crate::{acts, cloud, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -159,6 +161,8 @@ pub(crate) async fn assemble(
             (live.clone(), Some(live))
         }
     };
+    let bans = Arc::new(Bans::default());
+    let gate = Arc::new(Gate::new(urls.clone(), bans.clone(), clock.clone()));
     let renditions = Renditions::new(hub.clone());
     let recorder = settings.record.recorder(&hub, &settings.data_dir);
     let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
@@ -170,6 +174,7 @@ pub(crate) async fn assemble(
     let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
     let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
+    bans.take(store.bans(Millis(0)).await.map_err(known)?, clock.now());
     let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
     let mut chat_work = None;
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
@@ -196,7 +201,9 @@ pub(crate) async fn assemble(
         operators: Operators::new(&settings.operator, settings.mode),
         identity,
         sessions,
-        urls: urls.clone(),
+        bans: bans.clone(),
+        gate: gate.clone(),
+        urls,
         live,
         clouds,
         chat: groups,
@@ -217,7 +224,7 @@ pub(crate) async fn assemble(
     exchange(&mut app);
     let app = Arc::new(app);
     let mut background: Background = vec![
-        Box::pin(gate::keep(asked, urls, clock, recorder)),
+        Box::pin(gate.keep(asked, recorder)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
         Box::pin(figures::keep(app.clone())),
@@ -234,9 +241,10 @@ pub(crate) async fn assemble(
         }
     }
     if app.settings.store.kind == store::Place::Redis {
-        // Who logged out at another node is logged out here too.
-        let app = app.clone();
-        background.push(Box::pin(async move { app.sessions.follow(&*app.store, &*app.clock).await }));
+        // Who logged out or was put out at another node is so here too.
+        let (first, second) = (app.clone(), app.clone());
+        background.push(Box::pin(async move { first.sessions.follow(&*first.store, &*first.clock).await }));
+        background.push(Box::pin(acts::follow(second)));
     }
     Ok((app, background))
 }

@@ -1,6 +1,7 @@
 //! Where rooms are kept. A store runs a decision on a room atomically and hands the events it
 //! returned to the outbox in the order of the commits; it knows no rules and no clients.
 
+mod ban;
 #[cfg(test)]
 mod contract;
 mod deadlines;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use crate::config::Hidden;
 use crate::error::Error;
 
+pub use ban::Ban;
 pub use history::{Entry, History, News, Note};
 pub use journal::Journal;
 pub use memory::Memory;
@@ -171,6 +173,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// The sessions that ended early, at least those revoked `since` then, and until when each must be refused.
     fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>>;
+
+    /// Keeps a ban, in place of an older one of the same user and room, until it ends or is lifted.
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()>;
+
+    /// The bans that are kept, at least those that came or were lifted `since` then, older ones first where a user and
+    /// a room come twice. Some may be over.
+    fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>>;
 
     /// How many rooms there are, active or not.
     fn len(&self) -> usize;

@@ -174,7 +174,18 @@ impl<'a> Call<'a> {
         let (Some(tiny_id), Some(a2)) = (self.query.get("tinyid"), self.query.get("a2")) else {
             return Err(fail(UNAUTHORISED, "tinyid and a2 are needed: log in"));
         };
-        self.app.sessions.check_chat(tiny_id, a2, self.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))
+        let login = self.app.sessions.check_chat(tiny_id, a2, self.now);
+        let login = login.map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+        self.admit(&login.user)?;
+        Ok(login)
+    }
+
+    /// Refuses who is kept out of everything by an operator.
+    fn admit(&self, user: &UserId) -> Result<(), Fail> {
+        match self.app.bans.until(user, None, self.now) {
+            None => Ok(()),
+            Some(_) => Err(fail(UNAUTHORISED, "kept out by an operator")),
+        }
     }
 
     /// The caller's connection, made again if it was away for long.

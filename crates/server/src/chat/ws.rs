@@ -71,6 +71,9 @@ fn open(app: &App, query: Option<&str>) -> Result<(Session, Option<u64>), Refuse
         .sessions
         .check(user, token, app.clock.now())
         .map_err(|why| refused(StatusCode::FORBIDDEN, "session_ended", format!("{why}: log in again")))?;
+    if app.bans.until(&session.user, None, app.clock.now()).is_some() {
+        return Err(refused(StatusCode::FORBIDDEN, "banned", "kept out by an operator"));
+    }
     if say::reserved(session.user.as_str()) {
         return Err(refused(StatusCode::FORBIDDEN, "reserved", "the system's accounts do not chat"));
     }

@@ -257,7 +257,18 @@ impl<'a> Call<'a> {
         let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {
             return Err(Fail::unauthorised("userID and token are needed in the query"));
         };
-        self.app.sessions.check(user, token, self.now).map_err(|why| Fail::unauthorised(&why.to_string()))
+        let session = self.app.sessions.check(user, token, self.now);
+        let session = session.map_err(|why| Fail::unauthorised(&why.to_string()))?;
+        self.admit(&session.user, None)?;
+        Ok(session)
+    }
+
+    /// Refuses who is kept out of everything, or of this room.
+    pub fn admit(&self, user: &UserId, room: Option<&RoomId>) -> Result<(), Fail> {
+        match self.app.bans.until(user, room, self.now) {
+            None => Ok(()),
+            Some(until) => Err(Fail::banned(until, self.now)),
+        }
     }
 
     /// Whether an operator calls, by `Authorization: Bearer KEY`.
@@ -313,9 +324,11 @@ impl Member<'_> {
         Err(Fail::unauthorised("userID of the body is not the session's user"))
     }
 
-    /// A room id of the body.
+    /// A room id of the body, of a room that the caller is not kept out of.
     pub fn room(&self, named: Option<&Text<'_>>) -> Result<RoomId, Fail> {
-        Ok(RoomId::parse(named.map(Text::as_str).unwrap_or_default())?)
+        let room = RoomId::parse(named.map(Text::as_str).unwrap_or_default())?;
+        self.call.admit(&self.session.user, Some(&room))?;
+        Ok(room)
     }
 
     /// Refuses a body that names somebody else, where naming anybody is optional.

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use media::flv::{self, Player};
 use media::hub::Reader;
-use media::request::{Query, What};
+use media::request::{Kick, Query, What};
 use media::{Codec, Ended, Protocol, StreamName};
 
 use crate::app::App;
@@ -34,16 +34,22 @@ pub async fn play(
     };
     let mut response = match open(&app, peer, &file, query, upgrade.is_some()).await {
         Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
-        Ok(reader) => match upgrade {
-            Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader))),
-            None => stream(Player::new(reader)),
+        Ok((reader, kick)) => match upgrade {
+            Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader), kick)),
+            None => stream(Player::new(reader), kick),
         },
     };
     app.cors.apply(response.headers_mut(), false);
     response
 }
 
-async fn open(app: &App, peer: SocketAddr, file: &str, query: Option<String>, ws: bool) -> Result<Reader, StatusCode> {
+async fn open(
+    app: &App,
+    peer: SocketAddr,
+    file: &str,
+    query: Option<String>,
+    ws: bool,
+) -> Result<(Reader, Kick), StatusCode> {
     let stream = file.strip_suffix(".flv").ok_or(StatusCode::NOT_FOUND)?;
     let stream = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
     let protocol = if ws { Protocol::WsFlv } else { Protocol::HttpFlv };
@@ -56,11 +62,16 @@ async fn open(app: &App, peer: SocketAddr, file: &str, query: Option<String>, ws
     // FLV players know no Opus, which browsers publish.
     let takes = [Codec::Aac, Codec::Mp3];
     let reader = app.renditions.open(&stream, protocol, &takes, options.pace, options.start, options.wait);
-    reader.await.map_err(|_| StatusCode::NOT_FOUND)
+    let reader = tokio::select! {
+        reader = reader => reader.map_err(|_| StatusCode::NOT_FOUND)?,
+        _ = options.kick.kicked() => return Err(StatusCode::FORBIDDEN),
+    };
+    Ok((reader, options.kick))
 }
 
-fn stream(player: Player) -> Response {
-    let mut response = Response::new(Body::new(FlvBody(player)));
+fn stream(player: Player, kick: Kick) -> Response {
+    let kicked = Box::pin(async move { drop(kick.kicked().await) });
+    let mut response = Response::new(Body::new(FlvBody { player, kicked }));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(flv::CONTENT_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -69,24 +80,32 @@ fn stream(player: Player) -> Response {
     response
 }
 
-struct FlvBody(Player);
+struct FlvBody {
+    player: Player,
+    /// Done when the viewer is put out. Asked as often as the player, which is a few times a second.
+    kicked: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
 
 impl hyper::body::Body for FlvBody {
     type Data = Bytes;
     type Error = Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_next(cx).map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
+        if self.kicked.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        self.player.poll_next(cx).map(|block| block.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
-async fn over_websocket(mut socket: WebSocket, mut player: Player) {
+async fn over_websocket(mut socket: WebSocket, mut player: Player, kick: Kick) {
     loop {
         tokio::select! {
             block = player.next() => match block {
                 Some(bytes) => if socket.send(Message::Binary(bytes)).await.is_err() { return },
                 None => break,
             },
+            _ = kick.kicked() => break,
             said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },
         }
     }

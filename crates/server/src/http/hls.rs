@@ -40,8 +40,11 @@ pub async fn file(
         let stream = StreamName::new(&stream).map_err(|_| StatusCode::NOT_FOUND)?;
         let file = File::parse(&file).ok_or(StatusCode::NOT_FOUND)?;
         let query = query.unwrap_or_default();
-        app.urls.may_play(stream.as_str(), &query, app.clock.now()).map_err(|_| StatusCode::FORBIDDEN)?;
-        app.hls.file(&stream, file).await.map_err(status)
+        app.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
+        let bytes = app.hls.file(&stream, file).await.map_err(status)?;
+        // It may have waited for the next part, and somebody may have been put out meanwhile.
+        app.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
+        Ok::<_, StatusCode>(bytes)
     };
     let answer = match read.await {
         Ok(bytes) => found(bytes, SEGMENT_TYPE, FOREVER),
@@ -69,7 +72,7 @@ async fn write(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Result
     let (reload, permission) = split(query).ok_or(StatusCode::BAD_REQUEST)?;
     let mut wait: Option<Duration> = None;
     if app.hls.is_running(&name) {
-        app.urls.may_play(stream, query, app.clock.now()).map_err(|_| StatusCode::FORBIDDEN)?;
+        app.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
     } else {
         let (app_name, protocol) = ("live".into(), Protocol::Hls);
         let what = What { stream: name.clone(), app: app_name, query: Query(query.into()), protocol, peer };
@@ -79,7 +82,9 @@ async fn write(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Result
         })?;
         wait = options.wait;
     }
-    app.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)
+    let playlist = app.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)?;
+    app.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
+    Ok(playlist)
 }
 
 /// What a low-latency player asks for, and the rest of the query, which its files need too. `None` for nonsense.
@@ -92,13 +97,23 @@ fn split(query: &str) -> Option<(Reload, String)> {
             "_HLS_part" => reload.part = Some(value.parse().ok()?),
             // Only what was checked is handed on: the playlist holds nothing that a caller wrote into its query.
             "txSecret" | "txTime" if value.len() <= 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                permission.push(if permission.is_empty() { '?' } else { '&' });
-                permission.push_str(pair);
+                hand_on(&mut permission, pair);
             }
+            "uid" | "rid" if value.len() <= 192 && value.bytes().all(in_part) => hand_on(&mut permission, pair),
             _ => {}
         }
     }
     (reload.part.is_none() || reload.segment.is_some()).then_some((reload, permission))
+}
+
+fn hand_on(permission: &mut String, pair: &str) {
+    permission.push(if permission.is_empty() { '?' } else { '&' });
+    permission.push_str(pair);
+}
+
+/// What ids hold in URLs.
+fn in_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-~".contains(&byte)
 }
 
 fn status(missing: Missing) -> StatusCode {
@@ -134,7 +149,8 @@ mod tests {
         let (reload, rest) = split("txSecret=ab12&_HLS_msn=7&bizid=1&_HLS_part=2&txTime=5C&x=\"%0a").unwrap();
         assert_eq!((reload.segment, reload.part, rest.as_str()), (Some(7), Some(2), "?txSecret=ab12&txTime=5C"));
         assert_eq!(split("").unwrap(), (Reload::default(), String::new()));
-        assert_eq!(split("txSecret=%22&txTime=a\"b").unwrap().1, "");
+        assert_eq!(split("txSecret=%22&txTime=a\"b&uid=a%22&rid=<").unwrap().1, "");
+        assert_eq!(split("txTime=5C&uid=a~20b&rid=r_1").unwrap().1, "?txTime=5C&uid=a~20b&rid=r_1");
         assert!(split("_HLS_msn=x").is_none() && split("_HLS_part=1").is_none());
     }
 }

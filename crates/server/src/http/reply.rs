@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use axum::http::StatusCode;
-use room::{Refusal, UserId};
+use room::{Millis, Refusal, UserId};
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,6 +21,7 @@ const NO_GROUP: i32 = 6;
 const UNAUTHORISED: i32 = 7;
 const TOO_LONG: i32 = 10;
 const EXISTS: i32 = 11;
+const BANNED: i32 = 12;
 const FULL: i32 = 5001;
 
 /// The message of every success.
@@ -70,6 +71,14 @@ impl Fail {
     /// Who calls is not who they say, or not allowed.
     pub fn unauthorised(why: &str) -> Self {
         Self::new(UNAUTHORISED, format!("鉴权失败: {why}"))
+    }
+
+    /// An operator keeps the caller out, and until when.
+    pub fn banned(until: Millis, now: Millis) -> Self {
+        match until {
+            Millis::NEVER => Self::new(BANNED, "已被禁止进入"),
+            until => Self::new(BANNED, format!("已被禁止进入: {} 秒后解除", until.since(now).div_ceil(1000))),
+        }
     }
 
     /// There is no such thing, or none that may be seen.

@@ -35,7 +35,7 @@ pub async fn create_room(member: &Member<'_>) -> Sent {
     let body: Create<'_> = member.call.body()?;
     let user = member.actor(body.user_id.as_ref())?;
     let info = body.room_info.or(body.room_name).ok_or_else(|| Fail::missing("roomInfo"))?;
-    let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
+    let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
     match member.call.app.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
         Ok(id) => success(&Created { room_id: &id }),
         Err(Error::Refused(Refusal::RoomExists)) => {
@@ -105,6 +105,7 @@ impl Member<'_> {
         Lens {
             urls: &self.call.app.urls,
             base: self.call.base(),
+            user: &self.session.user,
             generation: self.session.generation,
             now: self.call.now,
         }

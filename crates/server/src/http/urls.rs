@@ -1,11 +1,11 @@
 //! `get_push_url`.
 
-use room::RoomId;
 use serde::{Deserialize, Serialize};
 
 use super::body::Text;
 use super::call::Member;
 use super::reply::{Sent, success};
+use crate::live::Viewer;
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -35,10 +35,11 @@ struct PushUrl {
 pub fn get_push_url(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let user = member.actor(body.user_id.as_ref())?;
-    let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| RoomId::parse(id.as_str())).transpose()?;
+    let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
     let (urls, now, base) = (&member.call.app.urls, member.call.now, member.call.base());
     let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
-    let play = urls.play(base, &stream, now);
+    let viewer = Viewer::new(user, room.as_ref());
+    let play = urls.play(base, &stream, Some(&viewer), now);
     success(&PushUrl {
         push_url: urls.push(&base, &stream, now),
         accelerate_url: play.accelerate().to_string(),

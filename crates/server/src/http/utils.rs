@@ -69,7 +69,7 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
     let (urls, base, now) = (&call.app.urls, call.base(), call.now);
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
-    let play = urls.play(base, &stream, now);
+    let play = urls.play(base, &stream, None, now);
     success(&json!({
         "url_push": urls.push(&base, &stream, now),
         "url_play_flv": play.http("flv").to_string(),
@@ -82,7 +82,7 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
 fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
     let (urls, user) = (&call.app.urls, UserId::parse("test")?);
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
-    success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, call.now).accelerate().to_string() }))
+    success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, None, call.now).accelerate().to_string() }))
 }
 
 /// Looks at the settings, and asks each configured service whether it admits us with them.

@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::io::Write;
 
 use room::custom::Value;
-use room::{Custom, Kind, Millis, Pusher, Room};
+use room::{Custom, Kind, Millis, Pusher, Room, UserId};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use sign::token::Generation;
 
-use crate::live::{Base, Play, Urls};
+use crate::live::{Base, Play, Urls, Viewer};
 
 /// What the same room looks like differs by who asks, and how they reached us.
 #[derive(Clone, Copy)]
@@ -19,6 +19,8 @@ pub struct Lens<'a> {
     pub urls: &'a Urls,
     /// Where the client came from.
     pub base: Base<'a>,
+    /// Who asks: the URLs are theirs.
+    pub user: &'a UserId,
     /// What shape `custom` has.
     pub generation: Generation,
     /// Now.
@@ -43,7 +45,9 @@ impl RoomView<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         let Self { room, lens, .. } = self;
         let creator = room.creator.as_ref();
-        let mixed = creator.map(|(_, stream)| lens.urls.play(lens.base, stream, lens.now));
+        let viewer = Viewer::new(lens.user, Some(&room.id));
+        let play = |stream| lens.urls.play(lens.base, stream, Some(&viewer), lens.now);
+        let mixed = creator.map(|(_, stream)| play(stream));
         out.extend_from_slice(b"\"roomID\":");
         json(out, room.id.as_str());
         field(out, "roomInfo");
@@ -79,7 +83,7 @@ impl RoomView<'_> {
             let same = mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream));
             match same {
                 Some(play) => self.pusher(out, pusher, play),
-                None => self.pusher(out, pusher, &lens.urls.play(lens.base, &pusher.stream, lens.now)),
+                None => self.pusher(out, pusher, &play(&pusher.stream)),
             }
         }
         out.push(b']');

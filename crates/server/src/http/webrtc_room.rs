@@ -85,7 +85,10 @@ impl Body<'_> {
         if !good || call.app.identity.is_administrator(id) {
             return Err(Fail::unauthorised("userID: a letter, then 3 to 23 letters, digits or '_'"));
         }
-        Ok(UserId::parse(id)?)
+        let user = UserId::parse(id)?;
+        let room = self.room_id.as_ref().and_then(|room| RoomId::parse(room.as_str()).ok());
+        call.admit(&user, room.as_ref())?;
+        Ok(user)
     }
 
     fn room(&self) -> Result<RoomId, Fail> {

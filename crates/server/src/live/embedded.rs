@@ -1,5 +1,6 @@
 //! The media server in this process as live service.
 
+use media::Ended;
 use media::hub::Hub;
 use media::mix::{Mixer, Output, Refused};
 use media::name::StreamName;
@@ -42,6 +43,17 @@ impl Live for Embedded {
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
         let outcome = self.merge(params, streams).unwrap_or_else(|refused| refused);
         Box::pin(async move { Ok(outcome) })
+    }
+
+    fn stop<'a>(&'a self, stream: &'a StreamId, _forbid: Option<u64>) -> Answer<'a, bool> {
+        // Who may push at all is the gate's affair here.
+        let end = |name| self.hub.end(&name, Ended::Kicked("an operator".into()));
+        let ended = StreamName::new(stream.as_str()).is_ok_and(end);
+        Box::pin(async move { Ok(ended) })
+    }
+
+    fn allow<'a>(&'a self, _: &'a StreamId) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn lacks(&self) -> Vec<String> {

@@ -72,6 +72,20 @@ pub fn owner(bizid: u32, stream: &str) -> Option<Owner> {
     Some(Owner::Member { room, user })
 }
 
+/// Whether [`owner`] would read this room from a name. Quick, and rather says no.
+pub fn tells_room(bizid: u32, room: &RoomId, stream: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let room = room.as_str();
+    let digits = stream.bytes().take_while(u8::is_ascii_digit).count();
+    room.bytes().all(plain)
+        && stream[..digits].parse() == Ok(bizid)
+        && !stream.starts_with('0')
+        && stream[digits..].strip_prefix('_').and_then(|rest| rest.strip_prefix(room)).is_some_and(|rest| {
+            let last = rest.rsplit('_').next().unwrap_or_default();
+            rest.starts_with('_') && !is_suffix(last)
+        })
+}
+
 /// `~31873` is what a user's end `1873` was made into.
 fn unescape(last: &str) -> Option<String> {
     let (digits, rest) = last.strip_prefix('~')?.split_at_checked(2)?;
@@ -114,8 +128,11 @@ mod tests {
         #[test]
         fn names_can_be_read_back(room in "[!#-&(-_a-~]{1,20}", user in "([!#-&(-_a-~]{0,16}|[a_~34]{0,4})_?[0-9a-f]{1,5}", suffix: u16) {
             let stream = name(&room, &user);
+            let room_id = RoomId::parse(&room).unwrap();
+            prop_assert!(room.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') || tells_room(8525, &room_id, &stream));
             prop_assert_eq!(owner(8525, &stream), Some(Owner::Member { room, user: user.clone() }));
             let stream = fresh(8525, &UserId::parse(&user).unwrap(), suffix).unwrap();
+            prop_assert!(!tells_room(8525, &room_id, stream.as_str()));
             prop_assert_eq!(owner(8525, stream.as_str()), Some(Owner::User(user)));
         }
 

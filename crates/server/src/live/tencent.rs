@@ -23,6 +23,7 @@ use super::{Live, MixOutcome};
 use crate::clock::Clock;
 use crate::cloud::{self, Breaker, Client, Retry};
 use crate::config::Hidden;
+use crate::error::Error;
 use crate::store::Answer;
 use api::{Api, Trouble};
 use events::Events;
@@ -367,6 +368,24 @@ impl Live for Tencent {
                 said[at] = pushing;
             }
             Ok(said)
+        })
+    }
+
+    fn stop<'a>(&'a self, stream: &'a StreamId, forbid: Option<u64>) -> Answer<'a, bool> {
+        Box::pin(async move {
+            match forbid {
+                Some(seconds) => self.forbid_stream(stream, seconds, "an operator's ban").await,
+                None => self.drop_stream(stream).await,
+            }
+            .map(|()| true)
+            .map_err(|trouble| Error::Unavailable(format!("the live service: {trouble}")))
+        })
+    }
+
+    fn allow<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let resumed = self.resume_stream(stream).await;
+            resumed.map_err(|trouble| Error::Unavailable(format!("the live service: {trouble}")))
         })
     }
 

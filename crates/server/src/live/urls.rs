@@ -1,12 +1,15 @@
 //! Push and play URLs: made for whoever reached us, and checked. Asks nobody.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
 use sign::push_url::{self, Algorithm};
+use sign::stream_name::encode_part;
 use sign::stream_url::{Query, StreamUrl};
 use sign::{Invalid, Secret};
 
+use super::holder::{self, Holder, Viewer};
 use super::stream_name::{self, Owner, owner};
 use super::{Algorithm as Setting, Provider, Settings};
 
@@ -142,11 +145,21 @@ impl Urls {
         format!("{}://{}/whip/{stream}?{}", base.scheme.as_str(), base.authority, self.sign(&self.push, stream, now))
     }
 
-    /// Permission to play a stream, from which all its play URLs are made.
+    /// Permission to play a stream, from which all its play URLs are made. It names whom it is for, so that it ends
+    /// when they are put out; without a name it is anybody's.
     #[must_use]
-    pub fn play<'a>(&'a self, base: Base<'a>, stream: &'a StreamId, now: Millis) -> Play<'a> {
+    pub fn play<'a>(
+        &'a self,
+        base: Base<'a>,
+        stream: &'a StreamId,
+        viewer: Option<&Viewer<'_>>,
+        now: Millis,
+    ) -> Play<'a> {
         let (signature, accelerate) = match &self.tencent {
-            None => (self.sign(&self.play, stream, now), None),
+            None => match viewer {
+                None => (self.sign(&self.play, stream, now), None),
+                Some(viewer) => (self.sign_for(viewer, stream, now), None),
+            },
             // The service wants the push key in what co-anchors play (tencent.md, section 2.5).
             Some(Domains { signs_play, .. }) => (
                 if *signs_play { self.sign(&self.play, stream, now) } else { String::new() },
@@ -176,20 +189,65 @@ impl Urls {
         push_url::sign(self.algorithm, key, stream.as_str(), now.secs().saturating_add(self.valid))
     }
 
-    /// Whether this query permits pushing this stream.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn may_push(&self, stream: &str, query: &str, now: Millis) -> Result<u64, Invalid> {
-        push_url::verify(stream, &Query::parse(query)?, &[&self.push, &self.backup], now.secs())
+    fn sign_for(&self, viewer: &Viewer<'_>, stream: &StreamId, now: Millis) -> String {
+        let untold = viewer.room.filter(|room| !stream_name::tells_room(self.bizid, room, stream.as_str()));
+        let room = untold.map_or(Cow::Borrowed(""), |room| encode_part(room.as_str()));
+        let name = holder::signed_name(stream.as_str(), &viewer.user, &room);
+        let until = now.secs().saturating_add(self.valid);
+        let mut signature = push_url::sign(self.algorithm, &self.play, &name, until);
+        signature.push_str("&uid=");
+        signature.push_str(&viewer.user);
+        if untold.is_some() {
+            signature.push_str("&rid=");
+            signature.push_str(&room);
+        }
+        signature
     }
 
-    /// Whether this query permits playing this stream. Who may push it may see it.
+    /// Whom this query permits to push this stream.
     ///
     /// # Errors
     /// Why not.
-    pub fn may_play(&self, stream: &str, query: &str, now: Millis) -> Result<u64, Invalid> {
-        push_url::verify(stream, &Query::parse(query)?, &[&self.play, &self.push, &self.backup], now.secs())
+    pub fn may_push(&self, stream: &str, query: &str, now: Millis) -> Result<Holder, Invalid> {
+        self.push_holder(stream, &Query::parse(query)?, now)
+    }
+
+    /// Whom this query permits to play this stream. Who may push it may see it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_play(&self, stream: &str, query: &str, now: Millis) -> Result<Holder, Invalid> {
+        let query = Query::parse(query)?;
+        if let Some(user) = query.get("uid") {
+            let room = query.get("rid").unwrap_or_default();
+            let holder = Holder::named(self.bizid, stream, user, room)?;
+            let name = holder::signed_name(stream, user, room);
+            return push_url::verify(&name, &query, &[&self.play], now.secs()).map(|_| holder);
+        }
+        match push_url::verify(stream, &query, &[&self.play], now.secs()) {
+            Ok(_) => Ok(Holder::default()),
+            Err(_) => self.push_holder(stream, &query, now),
+        }
+    }
+
+    fn push_holder(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<Holder, Invalid> {
+        push_url::verify(stream, query, &[&self.push, &self.backup], now.secs())?;
+        Ok(Holder::of_stream(self.bizid, stream))
+    }
+
+    /// The names that a user's stream in a room may have without being told: ours, and the first servers'.
+    #[must_use]
+    pub fn names_in(&self, room: &RoomId, user: &UserId) -> Vec<StreamId> {
+        let ours = stream_name::member(self.bizid, room, user).ok();
+        let first_servers = StreamId::parse(&format!("{}_{room}_{user}", self.bizid)).ok();
+        let other = first_servers.filter(|name| Some(name) != ours.as_ref());
+        ours.into_iter().chain(other).collect()
+    }
+
+    /// Whose stream a name speaks of, if it was made here.
+    #[must_use]
+    pub fn holder(&self, stream: &str) -> Holder {
+        Holder::of_stream(self.bizid, stream)
     }
 
     /// The stream of a push URL that a user brings into a room: signed by us or with our key, in time,

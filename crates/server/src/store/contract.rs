@@ -6,7 +6,7 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, What};
 use tokio::sync::mpsc;
 
-use super::{Outbox, Store};
+use super::{Ban, Outbox, Store};
 use crate::error::Error;
 
 fn id(n: usize) -> RoomId {
@@ -42,6 +42,34 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     deadlines_are_handed_out_once(fresh().0).await;
     viewers_are_a_set(fresh().0).await;
     events_leave_in_commit_order(fresh()).await;
+    bans_are_kept_until_they_end_or_are_lifted(fresh().0).await;
+}
+
+async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {
+    // Stores elsewhere number what changes by their own clock.
+    let begun = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Millis(begun.as_millis() as u64);
+    let ban = |who: &str, room: Option<usize>, at: Millis, until: Millis| Ban {
+        user: user(who),
+        room: room.map(id),
+        until,
+        at,
+        streams: vec![StreamId::parse("s").unwrap()],
+        reason: "because".into(),
+    };
+    let first = ban("a", None, now, Millis::NEVER);
+    let (here, longer) = (ban("a", Some(1), now, now.plus(60_000)), ban("a", Some(1), now.plus(1), now.plus(90_000)));
+    for said in [&first, &here, &longer, &ban("b", Some(1), now, now.plus(60_000))] {
+        store.ban(said).await.unwrap();
+    }
+    store.ban(&ban("b", Some(1), now.plus(2), Millis(0))).await.unwrap();
+    let mut all = store.bans(Millis(0)).await.unwrap();
+    all.sort_by(|a, b| a.room.cmp(&b.room));
+    assert_eq!(all, [first.clone(), longer.clone()], "the newest of each, and what was lifted is gone");
+    let news = store.bans(now).await.unwrap();
+    let last = |who: &str, room| news.iter().rfind(|ban| ban.user == user(who) && ban.room == room).cloned();
+    assert_eq!((last("a", None), last("a", Some(id(1)))), (Some(first), Some(longer)));
+    assert!(last("b", Some(id(1))).is_none_or(|ban| ban.lifts()));
 }
 
 async fn rooms_are_kept_and_listed_oldest_first(store: Arc<dyn Store>) {

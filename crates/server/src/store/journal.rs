@@ -32,7 +32,7 @@ use self::files::Dir;
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
-use super::{Answer, Decide, Memory, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Decide, Memory, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 /// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
@@ -81,7 +81,7 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, next, snapshot, unsaved } = load::load(&dir)?;
+        let Loaded { rooms, mut revoked, bans, next, snapshot, unsaved } = load::load(&dir)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
@@ -89,6 +89,10 @@ impl Journal {
         for room in rooms {
             memory.restore(come_back(room, now));
         }
+        for ban in &bans {
+            memory.kept_bans().put(ban, || ());
+        }
+        memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
         let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers });
@@ -239,6 +243,22 @@ impl Store for Journal {
             };
             waiting.durable().await
         })
+    }
+
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let state = serde_json::to_vec(ban).unwrap_or_default();
+            let draft = Draft::new(record::Kind::Ban, "", &state, &[]);
+            let draft = draft.ok_or_else(|| Error::Unavailable("a ban is too large for the journal".into()))?;
+            let waiting = self.kept.memory.kept_bans().put(ban, || log.append(draft, Vec::new()));
+            waiting.durable().await
+        })
+    }
+
+    fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
+        self.kept.memory.bans(since)
     }
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {

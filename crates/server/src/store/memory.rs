@@ -8,9 +8,10 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
 use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
 
+use super::ban::Kept;
 use super::deadlines::Deadlines;
 use super::listing::Listing;
-use super::{Answer, Decide, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Decide, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 const SHARDS: usize = 64;
@@ -34,6 +35,7 @@ pub struct Memory {
     listings: [RwLock<Listing>; Kind::ALL.len()],
     deadlines: Deadlines,
     count: AtomicUsize,
+    bans: Kept,
     rules: Arc<Rules>,
     outbox: Option<Outbox>,
 }
@@ -53,6 +55,7 @@ impl Memory {
             listings: Default::default(),
             deadlines: Deadlines::default(),
             count: AtomicUsize::new(0),
+            bans: Kept::default(),
             rules,
             outbox: None,
         }
@@ -70,6 +73,11 @@ impl Memory {
             |_, _| (),
         );
         debug_assert!(put.is_ok(), "nothing refuses here");
+    }
+
+    /// The bans.
+    pub(super) fn kept_bans(&self) -> &Kept {
+        &self.bans
     }
 
     /// Shows every room, a few at a time under the lock. Rooms that come or go meanwhile may be missed or shown.
@@ -280,6 +288,17 @@ impl Store for Memory {
 
     fn revoked(&self, _: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
         at_once!(Ok(Vec::new()))
+    }
+
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+        at_once!({
+            self.bans.put(ban, || ());
+            Ok(())
+        })
+    }
+
+    fn bans(&self, _: Millis) -> Answer<'_, Vec<Ban>> {
+        at_once!(Ok(self.bans.all()))
     }
 
     fn len(&self) -> usize {

@@ -5,6 +5,7 @@
 //! While Redis is away every call is told so within a second and nothing is decided. Nobody can be heard in that time, so
 //! whoever looks for what is due first after a gap gives all members one heartbeat timeout to come back.
 
+mod bans;
 mod history;
 mod keys;
 mod link;
@@ -28,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::keys::Keys;
 pub use self::link::{Link, Target};
 use self::tail::Take;
-use super::{Answer, Decide, News, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Decide, News, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
@@ -369,6 +370,14 @@ impl Store for Redis {
             };
             Ok(read.into_iter().filter_map(|(_, fields)| entry(fields)).collect())
         })
+    }
+
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+        Box::pin(bans::put(&self.link, ban))
+    }
+
+    fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
+        Box::pin(bans::since(&self.link, since))
     }
 
     fn len(&self) -> usize {

@@ -29,6 +29,12 @@ impl Live for Says {
             Ok(streams.iter().map(|s| said.get(s.as_str()).copied().unwrap_or(Pushing::No)).collect())
         })
     }
+    fn stop<'a>(&'a self, _: &'a StreamId, _: Option<u64>) -> Answer<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+    fn allow<'a>(&'a self, _: &'a StreamId) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 struct World {

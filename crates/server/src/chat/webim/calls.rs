@@ -1,6 +1,6 @@
 //! The calls that are answered at once: logging in, profiles, groups, and what is said.
 
-use room::chat::{Body, MAX_NICK, Nick};
+use room::chat::{Body, MAX_NICK, Nick, Refusal};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -119,6 +119,7 @@ fn login(call: &Call<'_>) -> Answer {
     app.identity
         .check(app_id, user.as_str(), given("usersig")?, call.now)
         .map_err(|why| fail(UNAUTHORISED, format!("usersig ({}): {why}", why.step())))?;
+    call.admit(&user)?;
     let (login, a2) = app.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
     app.chat.poller(&place(&login))?;
     ok(json!({"TinyId": login.id.to_string(), "A2Key": a2}))
@@ -223,6 +224,9 @@ async fn join(call: &Call<'_>) -> Answer {
     let id = group(&call.body::<Group>()?.id)?;
     let link = call.listener()?;
     let chat = &call.app.chat;
+    if let Some(until) = call.app.bans.until(&link.user, Some(&id), call.now) {
+        return Err(Refusal::Banned { until }.into());
+    }
     pace(call, &link)?;
     with_group(&call.app.chat, &call.app.rooms, &id, || chat.join(&link, &id, None, RECENT, |_| Default::default()))
         .await?;

@@ -46,6 +46,9 @@ pub async fn group(call: &Call<'_>) -> Answer {
     let asked: Asked = call.body()?;
     let app = call.app;
     let key = app.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    if let Some(until) = app.bans.until(&key.user, Some(&key.group), call.now) {
+        return Err(Refusal::Banned { until }.into());
+    }
     let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
     let link = app.chat.poller(&login)?;
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;

@@ -173,6 +173,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Join => {
             let room = request.room()?;
             let since = request.since.as_ref().map(|at| Since { epoch: Epoch(at.epoch), seq: at.seq });
+            admit(app, me, &room)?;
             let id = request.id;
             let ack = |joined: &Joined| acknowledge(id, joined_fields(&room, joined));
             with_group(&app.chat, &app.rooms, &room, || chat.join(link, &room, since, 0, ack)).await?;
@@ -222,6 +223,11 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Ping => json!({"time": app.clock.now()}),
     }))
+}
+
+/// Refuses who is kept out of a room by an operator.
+fn admit(app: &App, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
+    app.bans.until(user, Some(room), app.clock.now()).map_or(Ok(()), |until| Err(Refusal::Banned { until }))
 }
 
 fn json_value(value: impl serde::Serialize) -> Value {

@@ -33,6 +33,12 @@ impl Live for Broken {
             Err(Error::Unavailable("connection refused".into()))
         })
     }
+    fn stop<'a>(&'a self, _: &'a StreamId, _: Option<u64>) -> Later<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+    fn allow<'a>(&'a self, _: &'a StreamId) -> Later<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 #[tokio::test]

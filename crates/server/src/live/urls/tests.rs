@@ -29,10 +29,10 @@ fn urls_lead_back_to_where_the_client_came_from() {
     assert!(push.starts_with("rtmp://localhost/live/8525_r_alice?bizid=8525&txSecret="), "{push}");
     let push = urls(2935).push(&base("[::1]:5757"), &stream, NOW);
     assert!(push.starts_with("rtmp://[::1]:2935/live/"), "{push}");
-    let flv = urls(1935).play(base("localhost:5757"), &stream, NOW).http("flv").to_string();
+    let flv = urls(1935).play(base("localhost:5757"), &stream, None, NOW).http("flv").to_string();
     assert!(flv.starts_with("http://localhost:5757/live/8525_r_alice.flv?txSecret="), "{flv}");
     let at = base("localhost:5757");
-    let play = urls(1935).play(at, &stream, NOW).whep().to_string();
+    let play = urls(1935).play(at, &stream, None, NOW).whep().to_string();
     assert!(play.starts_with("http://localhost:5757/whep/8525_r_alice?txSecret="), "{play}");
     assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
     let whip = urls(1935).whip(&at, &stream, NOW);
@@ -45,7 +45,7 @@ fn urls_lead_back_to_where_the_client_came_from() {
     };
     let set = Urls::new(&set, 1935);
     assert!(set.push(&base("x"), &stream, NOW).starts_with("rtmp://push.example.com:443/live/"));
-    let accelerate = set.play(base("x"), &stream, NOW).accelerate().to_string();
+    let accelerate = set.play(base("x"), &stream, None, NOW).accelerate().to_string();
     assert!(accelerate.starts_with("rtmp://play.example.com/live/"), "{accelerate}");
 }
 
@@ -53,13 +53,50 @@ fn urls_lead_back_to_where_the_client_came_from() {
 fn who_may_play_may_not_push() {
     let (urls, stream) = (urls(1935), StreamId::parse("8525_r_alice").unwrap());
     let push = urls.push(&base("h"), &stream, NOW);
-    let play = urls.play(base("h"), &stream, NOW).accelerate().to_string();
+    let play = urls.play(base("h"), &stream, None, NOW).accelerate().to_string();
     assert!(urls.may_push(stream.as_str(), query(&push), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&play), NOW).is_ok());
     assert!(urls.may_play(stream.as_str(), query(&push), NOW).is_ok(), "a pusher may see itself");
     assert_eq!(urls.may_push(stream.as_str(), query(&play), NOW), Err(Invalid::Signature));
     assert_eq!(urls.may_play("8525_r_bob", query(&play), NOW), Err(Invalid::Signature));
     assert_eq!(urls.may_push(stream.as_str(), query(&push), NOW.plus(8 * 24 * 3600 * 1000)), Err(Invalid::Expired));
+}
+
+#[test]
+fn a_play_url_says_whom_it_is_for_and_cannot_be_made_anybody_elses() {
+    let (urls, alice, r) = (urls(1935), user("alice b&c".replace(' ', "_").as_str()), room("r"));
+    let holder = |user: &UserId, room: Option<&RoomId>| Holder { user: Some(user.clone()), room: room.cloned() };
+    let stream = urls.stream(Some(&r), &user("bob"), 0).unwrap();
+    let play = |stream: &StreamId, viewer: &Viewer<'_>| {
+        let url = urls.play(base("h"), stream, Some(viewer), NOW).http("m3u8").to_string();
+        query(&url).to_owned()
+    };
+    let named = play(&stream, &Viewer::new(&alice, Some(&r)));
+    assert!(named.ends_with("&uid=alice_b~26c"), "the stream's name tells the room: {named}");
+    assert_eq!(urls.may_play(stream.as_str(), &named, NOW), Ok(holder(&alice, Some(&r))));
+    // Neither without the name, nor with another one, in another room, for another stream or at another time.
+    let bare = named.split("&uid").next().unwrap();
+    let other = named.replace("alice", "carol");
+    let elsewhere = format!("{named}&rid=q");
+    for bad in [bare, &other, &elsewhere, &named.replace("txTime=6", "txTime=7"), &named.replace("&uid=", "&uid=~zz")] {
+        assert!(urls.may_play(stream.as_str(), bad, NOW).is_err(), "{bad}");
+    }
+    assert!(urls.may_play("8525_r_eve", &named, NOW).is_err());
+    assert!(urls.may_push(stream.as_str(), &named, NOW).is_err());
+    // A name that tells no room, or might tell another one, is told the room.
+    let fresh = urls.stream(None, &user("r_x"), 0xabcd).unwrap();
+    assert_eq!(fresh.as_str(), "8525_r_x_abcd");
+    let told = play(&fresh, &Viewer::new(&alice, Some(&r)));
+    assert!(told.ends_with("&rid=r"), "{told}");
+    assert_eq!(urls.may_play(fresh.as_str(), &told, NOW), Ok(holder(&alice, Some(&r))));
+    assert!(urls.may_play(fresh.as_str(), told.strip_suffix("&rid=r").unwrap(), NOW).is_err());
+    assert_eq!(urls.may_play(fresh.as_str(), &play(&fresh, &Viewer::new(&alice, None)), NOW), Ok(holder(&alice, None)));
+    // What was signed by the app's backend is anybody's; what may push is its user's.
+    let anybodys = urls.play(base("h"), &stream, None, NOW).http("flv").to_string();
+    assert_eq!(urls.may_play(stream.as_str(), query(&anybodys), NOW), Ok(Holder::default()));
+    let push = urls.push(&base("h"), &stream, NOW);
+    assert_eq!(urls.may_play(stream.as_str(), query(&push), NOW), Ok(holder(&user("bob"), Some(&r))));
+    assert_eq!(urls.names_in(&room("a_b"), &user("c")).len(), 2);
 }
 
 #[test]
@@ -113,12 +150,12 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
         format!("rtmp://5000.livepush.myqcloud.com/{path}?bizid=5000&{signed}")
     );
     assert_eq!(
-        legacy.play(base, &stream, NOW).accelerate().to_string(),
+        legacy.play(base, &stream, None, NOW).accelerate().to_string(),
         format!("rtmp://5000.liveplay.myqcloud.com/{path}?bizid=5000&{signed}"),
         "the play host, with the push key"
     );
     assert_eq!(
-        legacy.play(base, &stream, NOW).http("flv").to_string(),
+        legacy.play(base, &stream, None, NOW).http("flv").to_string(),
         format!("http://5000.liveplay.myqcloud.com/{path}.flv")
     );
     let own = Urls::new(&settings("push.example.com", "play.example.com", "another key"), 1935);
@@ -127,12 +164,14 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     let srt =
         format!("srt://push.example.com:9000?streamid=#!::h=push.example.com,r={path},{}", signed.replace('&', ","));
     assert_eq!(own.push_srt(&stream, NOW).unwrap(), srt);
-    let hls = own.play(base, &stream, NOW).http("m3u8").to_string();
+    let hls = own.play(base, &stream, None, NOW).http("m3u8").to_string();
     assert!(
         hls.starts_with(&format!("http://play.example.com/{path}.m3u8?txSecret=")) && !hls.contains(signed),
         "{hls}"
     );
-    assert!(own.play(base, &stream, NOW).plain("webrtc").to_string().starts_with("webrtc://play.example.com/live/"));
+    assert!(
+        own.play(base, &stream, None, NOW).plain("webrtc").to_string().starts_with("webrtc://play.example.com/live/")
+    );
     // What we hand out, and what the app's backend made with the backup key, is taken.
     for url in [own.push(&base, &stream, NOW), own.push_webrtc(&base, &stream, NOW).unwrap(), srt] {
         assert_eq!(own.check_push_url(&url, &room("room1"), &user("user1"), NOW), Ok(stream.clone()), "{url}");

@@ -13,6 +13,7 @@ use room::{Millis, Room};
 use super::Field;
 use super::files::Dir;
 use super::record::{Kind, Record, frames};
+use crate::store::Ban;
 
 /// What a journal holds.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub rooms: Vec<Room>,
     /// The sessions that ended early, and when they would have ended.
     pub revoked: Vec<(u64, Millis)>,
+    /// Who was kept out, oldest first; later ones take the place of earlier ones.
+    pub bans: Vec<Ban>,
     /// The number after the last one.
     pub next: u64,
     /// Bytes that the snapshot has.
@@ -44,11 +47,11 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
     let snapshot = read_or_nothing(&dir.snapshot())?;
     let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut from, mut whole) = (0, snapshot.is_empty());
-    let (mut rooms, mut revoked) = (HashMap::new(), HashMap::new());
+    let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
     for (record, _) in frames(&snapshot) {
         match record.kind {
             Kind::End => (from, whole) = (record.number, true),
-            _ => apply(record, &mut rooms, &mut revoked),
+            _ => apply(record, &mut rooms, &mut revoked, &mut bans),
         }
     }
     if !whole {
@@ -73,7 +76,7 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
                 tracing::warn!(from = last + 1, to = record.number - 1, "changes are missing in the journal");
             }
             last = record.number;
-            apply(record, &mut rooms, &mut revoked);
+            apply(record, &mut rooms, &mut revoked, &mut bans);
         }
         unsaved += sound as u64;
         if sound < bytes.len() {
@@ -92,7 +95,7 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
         parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
     });
     let revoked = revoked.into_iter().collect();
-    Ok(Loaded { rooms, revoked, next: last + 1, snapshot: snapshot.len() as u64, unsaved })
+    Ok(Loaded { rooms, revoked, bans, next: last + 1, snapshot: snapshot.len() as u64, unsaved })
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
@@ -102,7 +105,12 @@ fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn apply<'a>(record: Record<'a>, rooms: &mut HashMap<&'a str, Last<'a>>, revoked: &mut HashMap<u64, Millis>) {
+fn apply<'a>(
+    record: Record<'a>,
+    rooms: &mut HashMap<&'a str, Last<'a>>,
+    revoked: &mut HashMap<u64, Millis>,
+    bans: &mut Vec<Ban>,
+) {
     match record.kind {
         Kind::Put => *rooms.entry(record.key).or_default() = Last { state: Some(record.state), fields: Vec::new() },
         Kind::Gone => _ = rooms.remove(record.key),
@@ -116,6 +124,10 @@ fn apply<'a>(record: Record<'a>, rooms: &mut HashMap<&'a str, Last<'a>>, revoked
                 revoked.insert(id, Millis(u64::from_le_bytes(until)));
             }
         }
+        Kind::Ban => match serde_json::from_slice(record.state) {
+            Ok(ban) => bans.push(ban),
+            Err(why) => tracing::warn!(%why, "a ban in the journal cannot be understood and is left out"),
+        },
         Kind::Note | Kind::End => {}
     }
 }

@@ -26,6 +26,8 @@ pub enum Kind {
     Note = 5,
     /// The last frame of a snapshot: it is whole.
     End = 6,
+    /// Somebody is kept out, or let in again (a [`Ban`](crate::store::Ban)).
+    Ban = 7,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             4 => Self::Revoked,
             5 => Self::Note,
             6 => Self::End,
+            7 => Self::Ban,
             _ => return None,
         })
     }

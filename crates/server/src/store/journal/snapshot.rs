@@ -67,6 +67,9 @@ fn write(
     for (id, until) in revoked() {
         put(Kind::Revoked, &id.to_string(), &until.0.to_le_bytes(), 0)?;
     }
+    for ban in memory.kept_bans().all() {
+        put(Kind::Ban, "", &serde_json::to_vec(&ban)?, 0)?;
+    }
     put(Kind::End, "", &[], from)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
     // Rooms may have been seen before their change was durable: it must be before the snapshot counts.

@@ -365,3 +365,38 @@ async fn a_refusal_is_not_written() {
     assert!(matches!(leave(&store, 1, "alice").await, Err(Error::Refused(Refusal::NotMember))));
     assert!(store.kept.dir.segments().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn bans_outlive_restarts_and_snapshots_and_end_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let ban = |who: &str, until: u64| Ban {
+        user: user(who),
+        room: Some(id(1)),
+        until: Millis(until),
+        at: Millis(5),
+        streams: vec![StreamId::parse("s").unwrap()],
+        reason: "".into(),
+    };
+    {
+        let (store, _events) = open(dir.path());
+        store.ban(&ban("a", 100)).await.unwrap();
+        store.snapshot().unwrap();
+        for said in [ban("b", 100), ban("c", 10), ban("d", 100), ban("d", 0)] {
+            store.ban(&said).await.unwrap();
+        }
+    }
+    let names = |store: &Journal| {
+        let mut names: Vec<_> =
+            store.kept.memory.kept_bans().all().into_iter().map(|ban| ban.user.to_string()).collect();
+        names.sort();
+        names
+    };
+    {
+        let (store, _events) = open_at(dir.path(), Millis(50));
+        assert_eq!(names(&store), ["a", "b"]);
+        assert_eq!(store.bans(Millis(0)).await.unwrap().iter().find(|b| b.user == user("b")), Some(&ban("b", 100)));
+        store.snapshot().unwrap();
+    }
+    let (store, _events) = open_at(dir.path(), Millis(60));
+    assert_eq!(names(&store), ["a", "b"], "from the snapshot alone");
+}

@@ -102,6 +102,12 @@ impl Keys {
         format!("rs:{{{bucket}}}:versions")
     }
 
+    /// Hash: bans, by user and room.
+    pub const BANS: &'static str = "rs:{0}:bans";
+
+    /// Stream: bans as they come and are lifted.
+    pub const BANNED: &'static str = "rs:{0}:banned";
+
     /// Stream: sessions that ended early.
     pub const REVOKED: &'static str = "rs:{0}:revoked";
 }

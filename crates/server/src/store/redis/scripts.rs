@@ -141,3 +141,31 @@ script!(
     return redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
 "
 );
+
+script!(
+    /// Keeps a ban, or lifts one. Keys: bans, their stream. Arguments: its field, the ban (JSON), whether it lifts, most
+    /// entries of the stream.
+    BAN,
+    r"
+    if ARGV[3] == '1' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[2])
+"
+);
+
+script!(
+    /// Drops the bans that were over a minute ago by Redis' clock. Keys: bans. Answers the others.
+    BANS,
+    r"
+    local kept = {}
+    local over = redis.call('TIME')[1] * 1000 - 60000
+    local all = redis.call('HGETALL', KEYS[1])
+    for n = 1, #all, 2 do
+        if cjson.decode(all[n + 1])['until'] <= over then
+            redis.call('HDEL', KEYS[1], all[n])
+        else
+            kept[#kept + 1] = all[n + 1]
+        end
+    end
+    return kept
+"
+);

@@ -1,0 +1,63 @@
+//! A ban as stores keep it, and the table that those keep that have a process' memory. Whom it keeps from what is
+//! decided elsewhere.
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use room::{Millis, RoomId, StreamId, UserId};
+use serde::{Deserialize, Serialize};
+
+/// Keeps a user out of a room, or of everything. Of one user and one room there is one: the newest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// Who.
+    pub user: UserId,
+    /// Out of where; none: out of everything.
+    pub room: Option<RoomId>,
+    /// Until when. Not after [`Ban::at`]: the user is let in again.
+    pub until: Millis,
+    /// When it was said.
+    pub at: Millis,
+    /// Streams that the user had, whatever their names say: they are refused too.
+    #[serde(default)]
+    pub streams: Vec<StreamId>,
+    /// What the operator noted.
+    #[serde(default)]
+    pub reason: Box<str>,
+}
+
+impl Ban {
+    /// Whether it says that the user is let in again.
+    #[must_use]
+    pub fn lifts(&self) -> bool {
+        self.until <= self.at
+    }
+}
+
+/// The bans of a store in memory.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Mutex<HashMap<(UserId, Option<RoomId>), Ban>>);
+
+impl Kept {
+    /// Puts one in place of an older one. What `then` does happens in the order of the bans; it must not wait.
+    pub fn put<T>(&self, ban: &Ban, then: impl FnOnce() -> T) -> T {
+        let mut kept = self.0.lock();
+        kept.retain(|_, old| old.until > ban.at);
+        let key = (ban.user.clone(), ban.room.clone());
+        if ban.lifts() {
+            kept.remove(&key);
+        } else {
+            kept.insert(key, ban.clone());
+        }
+        then()
+    }
+
+    /// Drops those that are over.
+    pub fn forget(&self, now: Millis) {
+        self.0.lock().retain(|_, ban| ban.until > now);
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<Ban> {
+        self.0.lock().values().cloned().collect()
+    }
+}
