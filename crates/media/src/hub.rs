@@ -8,6 +8,7 @@ mod info;
 mod overlay;
 mod publisher;
 mod reader;
+mod readers;
 mod ring;
 mod stream;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::overlay::follows;
+use super::readers::Readers;
 use super::stream::{State, Stream};
 use super::{Pace, Start};
 use crate::ended::Ended;
@@ -83,12 +84,12 @@ impl Reader {
         start: Start,
     ) -> Self {
         if let Some(original) = &original {
-            original.state.lock().join(protocol);
+            original.state.lock().readers.join(protocol);
         }
         let mut state = stream.state.lock();
-        let prompt = protocol == Protocol::Rtmp && state.readers_by(protocol) < few;
+        let prompt = protocol == Protocol::Rtmp && state.readers.by(protocol) < few;
         let pace = if prompt { Pace::Realtime } else { pace };
-        state.join(if original.is_some() { Protocol::Internal } else { protocol });
+        state.readers.join(if original.is_some() { Protocol::Internal } else { protocol });
         let (cursor, slot) = Cursor::enter(&mut state, pace, start, i64::MIN, 0);
         drop(state);
         // The keeper rests while there is no audience.
@@ -223,14 +224,14 @@ impl Drop for Reader {
     fn drop(&mut self) {
         self.stream.state.lock().wakers(self.pace).leave(self.slot);
         let leave = match self.withdrawn {
-            true => State::withdraw,
-            false => State::leave,
+            true => Readers::withdraw,
+            false => Readers::leave,
         };
         if let Some(original) = &self.original {
-            leave(&mut original.state.lock(), self.protocol);
+            leave(&mut original.state.lock().readers, self.protocol);
         }
         let here = if self.original.is_some() { Protocol::Internal } else { self.protocol };
-        leave(&mut self.home.state.lock(), here);
+        leave(&mut self.home.state.lock().readers, here);
     }
 }
 
@@ -252,7 +253,7 @@ impl Cursor {
         state.ring.seal();
         let gop = state.ring.gop.filter(|_| start == Start::Group);
         if start == Start::Group && gop.is_none() && state.tracks.video.is_some() {
-            state.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
+            state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
         }
         let cursor = Cursor {
             at: gop.unwrap_or_else(|| state.ring.end()),
@@ -329,7 +330,7 @@ impl Cursor {
         let frames = at.saturating_sub(self.at);
         self.skipped += frames;
         state.skipped.fetch_add(frames, Ordering::Relaxed);
-        state.tally.skipped(frames);
+        state.readers.tally.skipped(frames);
         self.at = at;
         self.need_key = true;
         self.resync = true;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::figures::Tally;
 use super::info::{Meter, StreamInfo};
 use super::reader::Tracks;
+use super::readers::Readers;
 use super::ring::Ring;
 use super::timeline::Timeline;
 use super::wakers::Wakers;
@@ -20,7 +21,7 @@ use super::{Gone, Inner, Origin, Pace, Settings};
 use crate::codec::{AudioInfo, VideoInfo};
 use crate::ended::Ended;
 use crate::frame::{Frame, Kind};
-use crate::name::{Protocol, StreamName};
+use crate::name::StreamName;
 
 pub(super) struct Stream {
     pub name: StreamName,
@@ -40,7 +41,7 @@ pub(super) struct State {
     pub meter: Meter,
     pub ended: Option<Ended>,
     pub skipped: AtomicU64,
-    pub tally: Arc<Tally>,
+    pub readers: Readers,
     /// What the audience gets instead of this stream.
     pub overlay: Option<Arc<Stream>>,
     publisher: Publishing,
@@ -50,9 +51,6 @@ pub(super) struct State {
     audio: Option<AudioInfo>,
     audience: Wakers,
     realtime: Wakers,
-    readers: [u32; Protocol::ALL.len()],
-    joined: u64,
-    left: u64,
 }
 
 struct Publishing {
@@ -88,7 +86,7 @@ impl Stream {
             meter: Meter::new(now),
             ended: None,
             skipped: AtomicU64::new(0),
-            tally: Arc::clone(&tally),
+            readers: Readers::new(Arc::clone(&tally)),
             overlay: None,
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline: Timeline::starting(start),
@@ -97,9 +95,6 @@ impl Stream {
             audio: None,
             audience: Wakers::default(),
             realtime: Wakers::default(),
-            readers: [0; Protocol::ALL.len()],
-            joined: 0,
-            left: 0,
         };
         Arc::new(Stream {
             name,
@@ -259,7 +254,6 @@ impl Stream {
         let mut state = self.state.lock();
         let bytes_out = self.bytes_out.load(Ordering::Relaxed);
         let rate = state.meter.rate(now, bytes_out);
-        let counts = Protocol::ALL.into_iter().map(|p| (p, state.readers[p.index()]));
         StreamInfo {
             name: self.name.clone(),
             protocol: state.publisher.origin.protocol,
@@ -278,9 +272,9 @@ impl Stream {
             gop: state.meter.gop,
             frames: state.meter.frames,
             skipped: state.skipped.load(Ordering::Relaxed),
-            readers: counts.filter(|(_, n)| *n > 0).collect(),
-            joined: state.joined,
-            left: state.left,
+            readers: state.readers.list(),
+            joined: state.readers.joined,
+            left: state.readers.left,
         }
     }
 }
@@ -329,9 +323,7 @@ impl State {
     /// mind) it is gathered as for many, because whoever comes then reads large pieces.
     fn burst_due(&self, settings: &Settings) -> Option<Instant> {
         let since = self.ring.due_since?;
-        let promptly = [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay];
-        let players = promptly.into_iter().map(|p| self.readers_by(p)).sum();
-        Some(if (1..=settings.few).contains(&players) { since } else { since + settings.merge })
+        Some(if (1..=settings.few).contains(&self.readers.players()) { since } else { since + settings.merge })
     }
 
     pub fn is_live(&self, now: Instant, settings: &Settings) -> bool {
@@ -348,38 +340,6 @@ impl State {
             Pace::Realtime => &mut self.realtime,
             Pace::Audience => &mut self.audience,
         }
-    }
-
-    /// Counts a reader that comes.
-    pub fn join(&mut self, protocol: Protocol) {
-        self.readers[protocol.index()] += 1;
-        if protocol != Protocol::Internal {
-            self.joined += 1;
-            self.tally.joined(protocol);
-        }
-    }
-
-    /// Counts a reader that goes.
-    pub fn leave(&mut self, protocol: Protocol) {
-        self.readers[protocol.index()] -= 1;
-        if protocol != Protocol::Internal {
-            self.left += 1;
-            self.tally.left(protocol);
-        }
-    }
-
-    /// A reader that came only to look goes, and was never here.
-    pub fn withdraw(&mut self, protocol: Protocol) {
-        self.readers[protocol.index()] -= 1;
-        if protocol != Protocol::Internal {
-            self.joined -= 1;
-            self.tally.withdrew(protocol);
-        }
-    }
-
-    /// Readers now that came by this protocol.
-    pub fn readers_by(&self, protocol: Protocol) -> usize {
-        self.readers[protocol.index()] as usize
     }
 
     /// The stream's time now, in microseconds.

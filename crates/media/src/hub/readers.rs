@@ -1,0 +1,61 @@
+//! Who reads a stream, counted by protocol, here and in the figures of the hub. Knows no frames.
+
+use std::sync::Arc;
+
+use super::figures::Tally;
+use crate::name::Protocol;
+
+pub(super) struct Readers {
+    pub joined: u64,
+    pub left: u64,
+    pub tally: Arc<Tally>,
+    counts: [u32; Protocol::ALL.len()],
+}
+
+impl Readers {
+    pub fn new(tally: Arc<Tally>) -> Self {
+        Readers { joined: 0, left: 0, tally, counts: [0; Protocol::ALL.len()] }
+    }
+
+    /// Counts one that comes.
+    pub fn join(&mut self, protocol: Protocol) {
+        self.counts[protocol.index()] += 1;
+        if protocol != Protocol::Internal {
+            self.joined += 1;
+            self.tally.joined(protocol);
+        }
+    }
+
+    /// Counts one that goes.
+    pub fn leave(&mut self, protocol: Protocol) {
+        self.counts[protocol.index()] -= 1;
+        if protocol != Protocol::Internal {
+            self.left += 1;
+            self.tally.left(protocol);
+        }
+    }
+
+    /// One that came only to look goes, and was never here.
+    pub fn withdraw(&mut self, protocol: Protocol) {
+        self.counts[protocol.index()] -= 1;
+        if protocol != Protocol::Internal {
+            self.joined -= 1;
+            self.tally.withdrew(protocol);
+        }
+    }
+
+    /// Readers now that came by this protocol.
+    pub fn by(&self, protocol: Protocol) -> usize {
+        self.counts[protocol.index()] as usize
+    }
+
+    /// Players now that want each frame as soon as it is worth a wake.
+    pub fn players(&self) -> usize {
+        [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay].into_iter().map(|p| self.by(p)).sum()
+    }
+
+    /// Counts of the protocols that have readers now.
+    pub fn list(&self) -> Vec<(Protocol, u32)> {
+        Protocol::ALL.into_iter().map(|p| (p, self.counts[p.index()])).filter(|(_, n)| *n > 0).collect()
+    }
+}
