@@ -19,6 +19,7 @@ use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{Live, Urls};
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
@@ -66,6 +67,8 @@ pub struct App {
     pub requests: Requests,
     /// Log files.
     pub logs: Logs,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// What happened in the last hour.
     pub figures: Figures,
     /// Cross-origin headers.

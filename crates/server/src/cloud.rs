@@ -8,7 +8,9 @@ mod limiter;
 mod retry;
 
 use std::error::Error as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use axum::http::{Method, Request, StatusCode, Uri};
@@ -17,6 +19,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
+
+use crate::metrics::Waits;
 
 pub use breaker::Breaker;
 pub use dial::{Connecting, Dial, Internet, Socket};
@@ -80,7 +84,37 @@ pub struct Call {
 
 /// Makes calls. Clones share their connections.
 #[derive(Clone)]
-pub struct Client(legacy::Client<dial::Dialer, Full<Bytes>>);
+pub struct Client {
+    http: legacy::Client<dial::Dialer, Full<Bytes>>,
+    counters: Arc<Counters>,
+}
+
+/// What came of a client's calls.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Calls by outcome: answered, and the ways to fail in the order of [`Counters::OUTCOMES`].
+    pub outcomes: [AtomicU64; Counters::OUTCOMES.len()],
+    /// How long they took, whatever came of them.
+    pub took: Waits,
+}
+
+impl Counters {
+    /// The names of outcomes.
+    pub const OUTCOMES: [&str; 6] = ["ok", "timeout", "connection", "status", "bad_answer", "unsendable"];
+
+    fn note<T>(&self, outcome: &Result<T, Failed>, took: Duration) {
+        let at = match outcome {
+            Ok(_) | Err(Failed::Status(200..300)) => 0,
+            Err(Failed::Timeout) => 1,
+            Err(Failed::Connection(_)) => 2,
+            Err(Failed::Status(_)) => 3,
+            Err(Failed::TooLarge | Failed::NotJson) => 4,
+            Err(Failed::Unsendable(_)) => 5,
+        };
+        self.outcomes[at].fetch_add(1, Ordering::Relaxed);
+        self.took.add(took);
+    }
+}
 
 impl Default for Client {
     fn default() -> Self {
@@ -99,7 +133,13 @@ impl Client {
             // A kept connection that the other side has closed meanwhile is not worth a failure.
             .retry_canceled_requests(true)
             .build(dial::Dialer::new(dial));
-        Self(client)
+        Self { http: client, counters: Arc::default() }
+    }
+
+    /// The same client, whose calls are counted there.
+    #[must_use]
+    pub fn counted(self, counters: &Arc<Counters>) -> Self {
+        Self { counters: counters.clone(), ..self }
     }
 
     /// Makes a call and gives the bytes of its answer.
@@ -107,12 +147,19 @@ impl Client {
     /// # Errors
     /// [`Failed`].
     pub async fn send(&self, call: Call) -> Result<Bytes, Failed> {
+        let begun = Instant::now();
+        let outcome = self.exchange(call).await;
+        self.counters.note(&outcome, begun.elapsed());
+        outcome
+    }
+
+    async fn exchange(&self, call: Call) -> Result<Bytes, Failed> {
         let within = call.within;
         let request = request(call)?;
         let work = async {
             let mut request = request;
             let connection = capture_connection(&mut request);
-            let answer = self.0.request(request).await.map_err(|e| Failed::Connection(cause(&e)))?;
+            let answer = self.http.request(request).await.map_err(|e| Failed::Connection(cause(&e)))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
             let body = body.map_err(|e| match e.downcast::<http_body_util::LengthLimitError>() {

@@ -58,6 +58,8 @@ pub struct Settings {
     pub operator: crate::operator::Settings,
     /// Log files.
     pub logs: crate::logs::Settings,
+    /// Figures for Prometheus.
+    pub metrics: crate::metrics::Settings,
 }
 
 impl Default for Settings {
@@ -79,6 +81,7 @@ impl Default for Settings {
             webhooks: Default::default(),
             operator: Default::default(),
             logs: Default::default(),
+            metrics: Default::default(),
         }
     }
 }
@@ -145,6 +148,7 @@ impl Settings {
         listens.extend(self.rtmp.enabled.then_some(("rtmp.listen", self.rtmp.listen)));
         listens.extend(self.webrtc.enabled.then_some(("webrtc.listen", self.webrtc.listen)));
         listens.extend(self.webrtc.listen_tcp.parse().ok().map(|tcp| ("webrtc.listen_tcp", tcp)));
+        listens.extend(self.metrics.listen.parse().ok().map(|address| ("metrics.listen", address)));
         match self.mode {
             Mode::Development => {
                 for (name, address) in listens.into_iter().filter(|(_, a): &(_, SocketAddr)| !a.ip().is_loopback()) {
@@ -161,6 +165,7 @@ impl Settings {
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
         self.store.problems(&mut found);
+        self.metrics.problems(&mut found);
         self.webhooks.problems(&mut found);
         if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
             found.push("webhooks.urls needs store.kind = \"journal\" or \"redis\": events are kept there until they are accepted".into());

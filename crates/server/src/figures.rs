@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use media::{Hub, Protocol};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ pub struct Sample {
     /// Rooms, active or not.
     pub rooms: usize,
     /// Streams.
-    pub streams: usize,
+    pub streams: u64,
     /// Viewers of all streams.
     pub viewers: u64,
     /// Chat connections.
@@ -39,22 +40,47 @@ impl Sample {
     /// Looks at the server.
     #[must_use]
     pub fn of(app: &App) -> Self {
-        let mut sample = Self {
+        let streams = Streams::of(&app.hub);
+        Self {
             at: app.clock.now().0,
             rooms: app.rooms.count(),
-            streams: 0,
-            viewers: 0,
+            streams: streams.by.iter().sum(),
+            viewers: streams.viewers,
             chat: app.chat.connections(),
-            bits_in: 0,
-            bits_out: 0,
-        };
-        for stream in app.hub.list() {
-            sample.streams += 1;
-            sample.viewers = sample.viewers.saturating_add(stream.viewers().into());
-            sample.bits_in = sample.bits_in.saturating_add(stream.bitrate_in);
-            sample.bits_out = sample.bits_out.saturating_add(stream.bitrate_out);
+            bits_in: streams.bits_in,
+            bits_out: streams.bits_out,
         }
-        sample
+    }
+}
+
+/// The streams at one moment, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streams {
+    /// By the protocol of their publisher, in the order of [`Protocol::ALL`].
+    pub by: [u64; Protocol::ALL.len()],
+    /// Those whose publisher vanished and may come back.
+    pub paused: u64,
+    /// Viewers of all of them.
+    pub viewers: u64,
+    /// Payload bits a second from publishers.
+    pub bits_in: u64,
+    /// Bits a second to viewers.
+    pub bits_out: u64,
+}
+
+impl Streams {
+    /// Looks at all of them.
+    #[must_use]
+    pub fn of(hub: &Hub) -> Self {
+        let mut all = Self::default();
+        for stream in hub.list() {
+            all.by[stream.protocol.index()] += 1;
+            all.paused += u64::from(stream.paused);
+            all.viewers = all.viewers.saturating_add(stream.viewers().into());
+            all.bits_in = all.bits_in.saturating_add(stream.bitrate_in);
+            all.bits_out = all.bits_out.saturating_add(stream.bitrate_out);
+        }
+        all
     }
 }
 

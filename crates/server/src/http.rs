@@ -8,6 +8,7 @@ mod connections;
 mod console;
 mod custom;
 mod flv;
+mod health;
 mod hls;
 mod login;
 mod mix;
@@ -24,6 +25,7 @@ mod webrtc_room;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -39,7 +41,8 @@ use crate::chat;
 use call::{Call, RequestId};
 use reply::Reply;
 
-pub use connections::serve;
+pub use call::LABELS;
+pub use connections::{Doors, serve};
 
 /// `[http]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -77,6 +80,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(pages::routes())
         .merge(console::routes())
+        .merge(health::routes())
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))
@@ -108,10 +112,11 @@ where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
 {
-    let begun = app.clock.now();
+    let (begun, since) = (app.clock.now(), Instant::now());
     let id = RequestId::next();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
+    let named = found.map_or(call::UNKNOWN, |(_, name)| name.index());
     let found = match found {
         None => Err(StatusCode::NOT_FOUND),
         Some(_) if parts.method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
@@ -129,17 +134,19 @@ where
             }
         },
     };
-    let took = app.clock.now().since(begun);
+    let took = since.elapsed();
+    app.metrics.call(named, reply.code, took);
     app.logs.response(
         begun,
         format_args!(
-            "{id} {} {} {} {} user={} peer={} {took}ms",
+            "{id} {} {} {} {} user={} peer={} {}ms",
             parts.method.as_str(),
             call::loggable(path),
             reply.status.as_u16(),
             reply.code,
             reply.user.as_ref().map_or("-", |u| u.as_str()),
             peer.map_or_else(|| "-".to_owned(), |p| p.to_string()),
+            took.as_millis(),
         ),
     );
     if reply.code == reply::INTERNAL {

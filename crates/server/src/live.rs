@@ -141,6 +141,16 @@ pub trait Live: Send + Sync + 'static {
     /// Takes back what [`Live::stop`] forbade.
     fn allow<'a>(&'a self, stream: &'a StreamId) -> Answer<'a, ()>;
 
+    /// Mixes that run in this process.
+    fn mixes(&self) -> usize {
+        0
+    }
+
+    /// Why it does not answer just now, if it does not.
+    fn away(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What it cannot do as it is set up, one line each, for the configuration check.
     fn lacks(&self) -> Vec<String> {
         Vec::new()

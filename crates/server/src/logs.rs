@@ -96,6 +96,12 @@ impl Logs {
         }
     }
 
+    /// Lines that were dropped since the start, because the disk was too slow for them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.responses.lost().saturating_add(self.errors.lost())
+    }
+
     /// Writes out everything noted so far.
     pub fn flush(&self) {
         self.responses.flush();

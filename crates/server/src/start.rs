@@ -26,6 +26,7 @@ use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
@@ -70,6 +71,8 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where it takes RTMP, if it does.
     pub rtmp: Option<SocketAddr>,
+    /// Where it tells its figures, if it has an address for them alone.
+    pub metrics: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -93,6 +96,11 @@ impl Server {
             true => Some(listen("rtmp.listen", settings.rtmp.listen).await?),
             false => None,
         };
+        let metrics_listener = match settings.metrics.listen.parse().ok() {
+            Some(address) => Some(listen("metrics.listen", address).await?),
+            None => None,
+        };
+        let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
@@ -114,9 +122,12 @@ impl Server {
             let (hub, requests) = (app.hub.clone(), app.requests.clone());
             tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
         }
-        tasks.spawn(http::serve(http_listener, app.clone(), stop.clone()));
+        tasks.spawn(http::serve(http_listener, http::Doors::all(&app), stop.clone()));
+        if let Some(listener) = metrics_listener {
+            tasks.spawn(http::serve(listener, http::Doors::watch(&app), stop.clone()));
+        }
         tasks.close();
-        Ok(Self { app, http: http_address, rtmp: rtmp_address, stop, tasks })
+        Ok(Self { app, http: http_address, rtmp: rtmp_address, metrics: metrics_address, stop, tasks })
     }
 
     /// Stops accepting, lets running answers end, and returns; bounded in time.
@@ -153,7 +164,8 @@ pub(crate) async fn assemble(
     let hub = Hub::new(hub::Settings::default());
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
-    let client = Clouds::client();
+    let metrics = Arc::new(Metrics::new(&http::LABELS));
+    let client = Clouds::client().counted(&metrics.cloud);
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
         live::Provider::Embedded => (Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))), None),
         live::Provider::Tencent => {
@@ -216,6 +228,7 @@ pub(crate) async fn assemble(
         webrtc: OnceLock::new(),
         requests,
         logs,
+        metrics,
         figures: Figures::default(),
         cors,
         clock: clock.clone(),
@@ -233,7 +246,7 @@ pub(crate) async fn assemble(
         background.push(Box::pin(work.run()));
     }
     if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
-        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default());
+        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&app.metrics.webhooks));
         let bizid = app.settings.live.bizid;
         background.push(Box::pin(hooks::note(app.hub.events(), history.clone(), app.clock.clone(), bizid)));
         for hook in hooks::Hook::all(&app.settings.webhooks, &post, &history, &app.clock) {

@@ -4,6 +4,7 @@
 mod ban;
 #[cfg(test)]
 mod contract;
+mod counts;
 mod deadlines;
 mod history;
 mod journal;
@@ -26,6 +27,7 @@ use crate::config::Hidden;
 use crate::error::Error;
 
 pub use ban::Ban;
+pub use counts::{Census, Counters};
 pub use history::{Entry, History, News, Note};
 pub use journal::Journal;
 pub use memory::Memory;
@@ -180,6 +182,21 @@ pub trait Store: Send + Sync + 'static {
     /// The bans that are kept, at least those that came or were lifted `since` then, older ones first where a user and
     /// a room come twice. Some may be over.
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>>;
+
+    /// Whether changes can be made now. Bounded in time.
+    fn ready(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What it did, where there is more to it than memory.
+    fn counters(&self) -> Option<&Counters> {
+        None
+    }
+
+    /// What is in it, where that is known without asking.
+    fn census(&self) -> Option<Census> {
+        None
+    }
 
     /// How many rooms there are, active or not.
     fn len(&self) -> usize;

@@ -3,6 +3,7 @@
 //!
 //! Order of locks: a poller's gate, a group, a part of the directory, a connection's queue. Never held across an await.
 
+mod counters;
 mod groups;
 pub mod inbox;
 pub mod link;
@@ -23,6 +24,7 @@ use room::{Millis, RoomId, UserId};
 use super::close::Close;
 use super::{Settings, render};
 use crate::clock::Clock;
+pub use counters::Counters;
 use groups::Groups;
 use link::{Link, Login};
 
@@ -33,6 +35,8 @@ const LINK_PARTS: usize = 64;
 
 /// The embedded chat.
 pub struct Hub {
+    /// What it did.
+    pub counters: Counters,
     settings: Settings,
     clock: Arc<dyn Clock>,
     groups: Groups,
@@ -59,6 +63,7 @@ impl Hub {
     #[must_use]
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         Self {
+            counters: Counters::default(),
             settings: settings.clone(),
             clock,
             groups: Groups::default(),
@@ -181,6 +186,7 @@ impl Hub {
                 return Err(refusal);
             }
         };
+        Counters::add(&self.counters.connected, 1);
         welcome(&link, &connected);
         link.waited(&connected.waiting);
         drop(directory);
@@ -269,7 +275,9 @@ impl Hub {
 
     fn carry_direct(&self, directory: &Directory, message: &Arc<Direct>) {
         let frame = render::direct_event(message);
+        Counters::add(&self.counters.direct, 1);
         for (id, _) in directory.connections(&message.to) {
+            Counters::add(&self.counters.deliveries, 1);
             self.with_link(id, |link| link.direct(message, &frame));
         }
     }

@@ -1,5 +1,7 @@
 //! What is common to all calls: finding them by path, reading query and body, and whose session it is.
 
+mod label;
+
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +20,8 @@ use super::{audience, custom, login, mix, pushers, rooms, urls, utils, webrtc_ro
 use crate::app::App;
 use crate::live::{Base, Scheme};
 use crate::sessions::Session;
+
+pub use label::{LABELS, UNKNOWN};
 
 /// The number under which a request stands in the logs.
 #[derive(Clone, Copy, Debug)]

@@ -17,16 +17,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{call, router};
+use super::{Settings, call, health, router};
 use crate::app::App;
+use crate::metrics::Metrics;
 
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken) {
-    let settings = &app.settings.http;
-    let doors = Doors { router: router(app.clone()), app: app.clone() };
+pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken) {
+    let settings: &Settings = &doors.app.settings.http;
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -61,15 +61,37 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: CancellationToken
 
 /// Where requests go.
 #[derive(Clone)]
-struct Doors {
+pub struct Doors {
     app: Arc<App>,
     router: Router,
+    calls: bool,
 }
 
 impl Doors {
+    /// To everything.
+    #[must_use]
+    pub fn all(app: &Arc<App>) -> Self {
+        Self { router: router(app.clone()), app: app.clone(), calls: true }
+    }
+
+    /// To what those who watch over the server ask, and nothing else.
+    #[must_use]
+    pub fn watch(app: &Arc<App>) -> Self {
+        Self { router: health::router(app.clone()), app: app.clone(), calls: false }
+    }
+
     async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+        let (app, route) = (self.app.clone(), Metrics::route(request.uri().path()));
+        let response = self.hand_on(peer, request).await;
+        app.metrics.answer(route, response.status().as_u16());
+        response
+    }
+
+    async fn hand_on(self, peer: SocketAddr, request: Request<Incoming>) -> Response {
         // What is asked most goes the shortest way; boxed, because its future would else be a part of each connection.
-        if let Some(found) = call::find(request.uri().path()) {
+        if self.calls
+            && let Some(found) = call::find(request.uri().path())
+        {
             return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await;
         }
         let mut request = request.map(Body::new);
@@ -79,6 +101,7 @@ impl Doors {
 }
 
 async fn connection(http: &http1::Builder, socket: TcpStream, peer: SocketAddr, doors: Doors, stop: CancellationToken) {
+    let _open = doors.app.metrics.connections.enter();
     let _ = socket.set_nodelay(true);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let doors = doors.clone();

@@ -53,7 +53,7 @@ fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// Whether this request is an operator's, made from the console's own page.
-fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
+pub(super) fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
     let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
     // Another site's page in the operator's browser must not act in the operator's name.
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {

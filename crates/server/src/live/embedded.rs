@@ -56,6 +56,10 @@ impl Live for Embedded {
         Box::pin(async { Ok(()) })
     }
 
+    fn mixes(&self) -> usize {
+        self.mixer.len()
+    }
+
     fn lacks(&self) -> Vec<String> {
         let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
         self.mixer.program().is_none().then(text).into_iter().collect()

@@ -354,6 +354,10 @@ impl Drop for Asking<'_> {
 }
 
 impl Live for Tencent {
+    fn away(&self) -> Option<&'static str> {
+        self.breaker.is_broken().then_some("the live service does not answer")
+    }
+
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {
         Box::pin(async move {
             let deadline = Instant::now() + SWEEP_WITHIN;

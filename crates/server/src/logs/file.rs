@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
@@ -32,6 +33,7 @@ struct Gathered {
 
 #[derive(Debug)]
 struct Shared {
+    lost: AtomicU64,
     gathered: Mutex<Gathered>,
     wake: Condvar,
     /// Held while writing, so that `flush` returns after the bytes are out.
@@ -63,7 +65,8 @@ impl HourlyFile {
         std::fs::create_dir_all(&dir)?;
         let mut out = Out { dir, prefix: prefix.into(), days, hour: String::new(), file: None, spare: Vec::new() };
         out.rotate(SystemTime::now())?;
-        let shared = Arc::new(Shared { gathered: Mutex::default(), wake: Condvar::new(), out: Mutex::new(out) });
+        let (lost, gathered) = (AtomicU64::new(0), Mutex::default());
+        let shared = Arc::new(Shared { lost, gathered, wake: Condvar::new(), out: Mutex::new(out) });
         let writer = shared.clone();
         std::thread::Builder::new().name(format!("log {prefix}")).spawn(move || writer.run())?;
         Ok(Self { shared })
@@ -97,6 +100,12 @@ impl HourlyFile {
         if gathered.bytes.len() >= ENOUGH {
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Lines that were dropped since the start, because the disk was too slow for them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
     }
 
     /// Writes out what was gathered.
@@ -145,6 +154,7 @@ impl Shared {
         }
         let mut bytes = std::mem::replace(&mut gathered.bytes, std::mem::take(&mut out.spare));
         drop(gathered);
+        self.lost.fetch_add(dropped, Ordering::Relaxed);
         if dropped > 0 {
             let _ = writeln!(bytes, "{dropped} lines were dropped: the disk is too slow for them");
         }

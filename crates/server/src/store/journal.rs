@@ -32,7 +32,7 @@ use self::files::Dir;
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
-use super::{Answer, Ban, Decide, Memory, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Census, Counters, Decide, Memory, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 /// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
@@ -220,6 +220,18 @@ impl Store for Journal {
 
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {
         self.kept.memory.viewers(id)
+    }
+
+    fn ready(&self) -> Answer<'_, ()> {
+        Box::pin(async { self.log().ready() })
+    }
+
+    fn counters(&self) -> Option<&Counters> {
+        Some(self.log().counters())
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.kept.memory.census()
     }
 
     fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
 
 use super::ban::Kept;
+use super::counts::{Census, Running, counted};
 use super::deadlines::Deadlines;
 use super::listing::Listing;
 use super::{Answer, Ban, Decide, Outbox, See, Store, Viewers};
@@ -36,6 +37,7 @@ pub struct Memory {
     deadlines: Deadlines,
     count: AtomicUsize,
     bans: Kept,
+    running: Running,
     rules: Arc<Rules>,
     outbox: Option<Outbox>,
 }
@@ -56,6 +58,7 @@ impl Memory {
             deadlines: Deadlines::default(),
             count: AtomicUsize::new(0),
             bans: Kept::default(),
+            running: Running::default(),
             rules,
             outbox: None,
         }
@@ -116,10 +119,11 @@ impl Memory {
             Some(slot) => (&mut slot.room, Some(&mut slot.indexed)),
             None => (&mut vacant, None),
         };
-        let before = held.as_ref().map(shape);
+        let (before, had) = (held.as_ref().map(shape), counted(held.as_ref()));
         let decided = decide(held);
         let after = held.as_ref().map(shape);
         self.relist(id, before, after);
+        self.running.change(had, counted(held.as_ref()));
 
         // A deadline that moved away is left where it stands in the index and corrected when it comes up.
         let deadline = held.as_ref().map(|room| sweep::deadline(room, &self.rules));
@@ -128,7 +132,7 @@ impl Memory {
         self.deadlines.set(id, old, at);
         match (indexed, at) {
             (Some(indexed), Some(at)) => *indexed = at,
-            (Some(_), None) => _ = shard.remove(id),
+            (Some(_), None) => self.running.viewers_gone(shard.remove(id).map_or(0, |slot| viewers_of(&slot))),
             (None, Some(indexed)) => {
                 _ = shard.insert(id.clone(), Box::new(Slot { room: vacant, audience: None, indexed }))
             }
@@ -259,11 +263,24 @@ impl Store for Memory {
     }
 
     fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
-        at_once!(Ok(self.with_audience(id, |a| a.add(user, info, self.rules.max_audiences))??))
+        at_once!({
+            self.with_audience(id, |audience| {
+                let grew = audience.add(user, info, self.rules.max_audiences)?;
+                if grew {
+                    self.running.viewer_came();
+                }
+                Ok::<_, Error>(grew)
+            })?
+        })
     }
 
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool> {
-        at_once!(match self.with_audience(id, |a| a.delete(user)) {
+        let delete = |audience: &mut Audience| {
+            let was = audience.delete(user);
+            self.running.viewers_gone(was.into());
+            was
+        };
+        at_once!(match self.with_audience(id, delete) {
             Err(Error::Refused(room::Refusal::NoRoom)) => Ok(false),
             other => other,
         })
@@ -299,6 +316,10 @@ impl Store for Memory {
 
     fn bans(&self, _: Millis) -> Answer<'_, Vec<Ban>> {
         at_once!(Ok(self.bans.all()))
+    }
+
+    fn census(&self) -> Option<Census> {
+        Some(self.running.read())
     }
 
     fn len(&self) -> usize {

@@ -29,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::keys::Keys;
 pub use self::link::{Link, Target};
 use self::tail::Take;
-use super::{Answer, Ban, Decide, News, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Counters, Decide, News, Outbox, See, Store, Viewers};
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
@@ -162,6 +162,7 @@ impl Redis {
         let (done, rooms): (bool, usize) =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         if done {
+            Counters::add(&self.link.counters.changes, 1);
             self.counts[bucket].store(rooms, Ordering::Relaxed);
         }
         Ok(done)
@@ -378,6 +379,10 @@ impl Store for Redis {
 
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
         Box::pin(bans::since(&self.link, since))
+    }
+
+    fn counters(&self) -> Option<&Counters> {
+        Some(&self.link.counters)
     }
 
     fn len(&self) -> usize {

@@ -10,8 +10,8 @@ use room::chat::{
 };
 use room::{Millis, RoomId, UserId};
 
-use super::Hub;
 use super::link::Link;
+use super::{Counters, Hub};
 use crate::chat::render;
 
 /// Most groups that clients have made and no room stands behind.
@@ -195,9 +195,13 @@ impl Hub {
     /// Hands a message to everybody's queue, while the group is locked: all get the same order.
     fn fan_out(&self, group: &Group, message: &Arc<Message>) {
         let frame = render::event(message);
+        let mut receivers = 0;
         for id in group.connections() {
+            receivers += 1;
             self.with_link(*id, |link| link.message(message, &frame));
         }
+        Counters::add(&self.counters.messages, 1);
+        Counters::add(&self.counters.deliveries, receivers);
     }
 
     /// Tells WebSocket members how many users are in, if that is due.

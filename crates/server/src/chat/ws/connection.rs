@@ -38,6 +38,7 @@ pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, mut sock
             Some(Close::Overloaded)
         }
     };
+    app.chat.counters.closed(why);
     if let Some(why) = why {
         let frame = CloseFrame { code: why.code(), reason: why.reason().into() };
         let farewell = async {
@@ -89,6 +90,7 @@ async fn talk(app: &App, link: &Link, socket: &mut WebSocket) -> Option<Close> {
                     Message::Text(text) => {
                         if let Err(wait) = link.ask(app.clock.now()) {
                             refused += 1;
+                            app.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             if refused > MAX_REFUSED {
                                 return Some(Close::TooFast);
                             }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::figures::Sample;
 use crate::http::view::CustomView;
+use crate::usage::Usage;
 
 /// Most rooms of a kind that are shown.
 const ROOMS: usize = 100;
@@ -50,10 +51,10 @@ pub async fn now(app: &App) -> Value {
         let listed = app.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
         room["audiences"] = listed.iter().map(viewer).collect();
     }
-    let streams = app.hub.list();
+    let (streams, process) = (app.hub.list(), Usage::now());
     json!({
         "now": Sample::of(app),
-        "process": process(),
+        "process": json!({ "memory": process.resident, "cpu": process.cpu }),
         "rooms": rooms,
         "streams": streams.iter().take(STREAMS).map(stream_view).collect::<Vec<_>>(),
         "groups": app.chat.len(),
@@ -136,18 +137,4 @@ fn stream_view(info: &StreamInfo) -> Value {
         "viewers": info.viewers(),
         "readers": readers,
     })
-}
-
-/// What the system says of this process: resident bytes and processor seconds; nothing where it has no /proc.
-fn process() -> Value {
-    let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
-    let pages = read("statm").and_then(|s| s.split_whitespace().nth(1)?.parse::<u64>().ok());
-    // The name in the second field may hold spaces: fields are counted from its end. Ticks are hundredths.
-    let ticks = read("stat").and_then(|s| {
-        let mut fields = s.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        user.checked_add(system)
-    });
-    json!({ "memory": pages.and_then(|p| p.checked_mul(4096)), "cpu": ticks.map(|t| t as f64 / 100.0) })
 }

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use room::Event;
@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use super::files::{Dir, Make, Sheet};
 use super::record::Draft;
 use crate::error::Error;
-use crate::store::Outbox;
+use crate::store::{Counters, Outbox};
 
 /// A new file is begun after this many bytes.
 const SEGMENT: u64 = 16 << 20;
@@ -47,6 +47,7 @@ pub struct Shared {
     work: Condvar,
     durable: watch::Sender<u64>,
     waits: bool,
+    counters: Counters,
 }
 
 #[derive(Default)]
@@ -113,6 +114,7 @@ impl Log {
             work: Condvar::new(),
             durable: watch::Sender::new(next.saturating_sub(1)),
             waits: durable,
+            counters: Counters::default(),
         });
         let writer = Writer { shared: shared.clone(), dir, make, sheet: None, outbox, full };
         let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(next))?;
@@ -153,6 +155,11 @@ impl Shared {
             None => Ok(()),
             Some(why) => Err(unavailable(why)),
         }
+    }
+
+    /// What was written.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Queues a change with its events. Called under the lock of what is changed: the order of calls is the order of all.
@@ -284,6 +291,7 @@ impl Writer {
         if batch.rotate || self.sheet.as_ref().is_some_and(|(_, length)| *length >= SEGMENT) {
             self.sheet = None;
         }
+        let begun = Instant::now();
         let (mut sheet, length) = match self.sheet.take() {
             Some(sheet) => sheet,
             None => ((self.make)(&self.dir.segment(batch.first))?, 0),
@@ -297,6 +305,8 @@ impl Writer {
             let _ = sheet.cut(length);
             return Err(error);
         }
+        self.shared.counters.trips.add(begun.elapsed());
+        Counters::add(&self.shared.counters.changes, batch.next - batch.first);
         self.sheet = Some((sheet, length + batch.bytes.len() as u64));
         Ok(())
     }
@@ -304,6 +314,7 @@ impl Writer {
     /// Tells everybody who waits, and waits a little itself. Says whether to give up.
     fn fail(&self, batch: &mut Batch, error: &std::io::Error) -> bool {
         let why: Arc<str> = error.to_string().into();
+        Counters::add(&self.shared.counters.failures, 1);
         let mut queue = self.shared.queue.lock();
         if queue.failing.is_none() {
             tracing::error!(%error, "the journal cannot be written: changes are refused until it can");

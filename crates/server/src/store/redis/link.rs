@@ -2,7 +2,7 @@
 //! time; a connection that failed is thrown away and the next use makes a new one. Knows no keys.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -13,6 +13,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipel
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::store::Counters;
 
 /// How long a use may take, with connecting: calls answer within a second.
 pub const PATIENCE: Duration = Duration::from_millis(800);
@@ -166,12 +167,19 @@ pub struct Link {
     /// The connection and its generation, so that only who saw it fail throws it away.
     held: Mutex<(u64, Option<Connection>)>,
     connecting: tokio::sync::Mutex<()>,
+    /// What was asked.
+    pub counters: Counters,
 }
 
 impl Link {
     /// Connects when it is first used.
     pub fn new(target: Target) -> Self {
-        Self { target, held: Mutex::default(), connecting: tokio::sync::Mutex::default() }
+        Self {
+            target,
+            held: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            counters: Counters::default(),
+        }
     }
 
     /// Runs commands on the connection, within [`PATIENCE`].
@@ -193,14 +201,17 @@ impl Link {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let mut used = None;
+        let (mut used, begun) = (None, Instant::now());
         let attempt = async {
             let (generation, connection) = self.connection().await?;
             used = Some(generation);
             work(connection).await
         };
         let why = match timeout(within, attempt).await {
-            Ok(Ok(done)) => return Ok(done),
+            Ok(Ok(done)) => {
+                self.counters.trips.add(begun.elapsed());
+                return Ok(done);
+            }
             Ok(Err(error)) => {
                 if !is_lasting(&error) {
                     used = None;
@@ -215,6 +226,7 @@ impl Link {
                 held.1 = None;
             }
         }
+        Counters::add(&self.counters.failures, 1);
         Err(Error::Unavailable(why))
     }
 

@@ -1,0 +1,136 @@
+//! What those who watch over the server ask: `/healthz` (does it answer), `/readyz` (may calls be sent here, and if not,
+//! why) and `/metrics`. Owns who may read the figures.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::console;
+use crate::app::App;
+use crate::{metrics, usage};
+
+/// How long the store may take to say whether it works.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Less free room than this is told.
+const LITTLE: u64 = 256 << 20;
+
+/// The routes beside all others.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(figures))
+}
+
+/// What is served at `metrics.listen`.
+pub fn router(app: Arc<App>) -> Router {
+    let routes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+    routes.route("/metrics", get(figures_apart)).with_state(app)
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// Whether calls should go elsewhere while it is not well. If not, it is as bad at every other node, or only a warning.
+    needed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+fn check(name: &'static str, needed: bool, reason: Option<&'static str>) -> Check {
+    Check { name, ok: reason.is_none(), needed, reason }
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+async fn healthz() -> Response {
+    answer(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into())
+}
+
+/// 200 if calls may be sent here, 503 if not. Whoever asks is told only which part is not well; the log says more.
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    let store = match tokio::time::timeout(PATIENCE, app.store.ready()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(_)) => Some("changes cannot be written"),
+        Err(_) => Some("no answer in time"),
+    };
+    let disk = usage::disk(&app.settings.data_dir).is_some_and(|(free, _)| free < LITTLE);
+    let checks = vec![
+        check("store", true, store),
+        check("disk", false, disk.then_some("little room is left for data_dir")),
+        check("live", false, app.live.away()),
+    ];
+    let ready = checks.iter().all(|check| check.ok || !check.needed);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::to_string(&Readiness { ready, checks }).unwrap_or_default();
+    answer(status, "application/json", body)
+}
+
+/// `/metrics` where everybody comes in: for this machine in development, behind an operator's key in production. A proxy
+/// on the same machine makes strangers look local, so being local is no permission there.
+async fn figures(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    asked: HeaderMap,
+) -> Response {
+    match console::admit(&app, peer, &asked) {
+        Ok(()) => told(&app),
+        Err(refused) => *refused,
+    }
+}
+
+/// `/metrics` at an address of its own: for the machines of the same network, and for operators.
+async fn figures_apart(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    asked: HeaderMap,
+) -> Response {
+    if is_near(peer.ip()) {
+        return told(&app);
+    }
+    match console::admit(&app, peer, &asked) {
+        Ok(()) => told(&app),
+        Err(refused) => *refused,
+    }
+}
+
+fn told(app: &App) -> Response {
+    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::page(app))
+}
+
+fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], body).into_response()
+}
+
+/// Whether an address is this machine's or of a private network.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_is_no_stranger() {
+        for near in ["127.0.0.1", "::1", "10.1.2.3", "192.168.7.7", "172.20.0.1", "fd00::1", "::ffff:10.0.0.1"] {
+            assert!(is_near(near.parse().unwrap()), "{near}");
+        }
+        for far in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8", "100.64.0.1", "0.0.0.0"] {
+            assert!(!is_near(far.parse().unwrap()), "{far}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What this process counts: calls, answers and connections here, everything else where it happens. Counting on the way of
+//! a call is an index and a few relaxed additions to a part of its own for each thread: nothing is formatted, hashed or
+//! locked until somebody asks. Bounded by the number of calls, codes and protocols; rooms, users and streams are no labels.
+
+mod gather;
+mod media;
+mod page;
+mod tally;
+mod waits;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cloud;
+use tally::Tally;
+
+pub use gather::page;
+pub use waits::Waits;
+
+/// The codes of calls that are told apart; the last column is for all others, such as those of mixes.
+const CODES: [i32; 21] = [0, -1, 1, 3, 4, 5, 6, 7, 8, 10, 11, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503];
+/// Columns of a call: its buckets, the sum of its times, and its codes.
+const WIDTH: usize = waits::BUCKETS + 1 + CODES.len() + 1;
+
+/// What an HTTP request was for, by the first part of its path.
+const ROUTES: [&str; 9] = ["weapp", "live", "webrtc", "ws", "webim", "api", "console", "pages", "ops"];
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route(usize);
+/// First digits of statuses.
+const CLASSES: usize = 5;
+
+/// `[metrics]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// An address that serves the figures alone, to private networks without a key; empty: none.
+    pub listen: String,
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        if !self.listen.is_empty() && self.listen.parse::<std::net::SocketAddr>().is_err() {
+            found.push(format!("metrics.listen = \"{}\" must be address:port, or empty", self.listen));
+        }
+    }
+}
+
+/// The counters of a server.
+pub struct Metrics {
+    /// When it started.
+    begun: Instant,
+    labels: &'static [&'static str],
+    calls: Tally,
+    answers: Tally,
+    /// HTTP connections.
+    pub connections: Arc<Gauge>,
+    /// Calls to cloud services.
+    pub cloud: Arc<cloud::Counters>,
+    /// Webhooks that were posted.
+    pub webhooks: Arc<cloud::Counters>,
+}
+
+/// Things that come and go.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    now: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Gauge {
+    /// Counts one for as long as what is returned is kept.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>) -> Entered {
+        self.now.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Entered(self.clone())
+    }
+
+    /// How many there are now, and how many came since the start.
+    #[must_use]
+    pub fn read(&self) -> (u64, u64) {
+        (self.now.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+}
+
+/// One that is counted.
+#[derive(Debug)]
+pub struct Entered(Arc<Gauge>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Metrics {
+    /// Nothing was counted yet. `labels` are the names of the calls, by their index.
+    #[must_use]
+    pub fn new(labels: &'static [&'static str]) -> Self {
+        Self {
+            begun: Instant::now(),
+            labels,
+            calls: Tally::new(labels.len() * WIDTH),
+            answers: Tally::new(ROUTES.len() * CLASSES),
+            connections: Arc::default(),
+            cloud: Arc::default(),
+            webhooks: Arc::default(),
+        }
+    }
+
+    /// Counts a call that was answered with a code.
+    pub fn call(&self, index: usize, code: i32, took: Duration) {
+        let micros = waits::micros(took);
+        let code = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len());
+        let columns = [(waits::bucket(micros), 1), (waits::BUCKETS, micros), (waits::BUCKETS + 1 + code, 1)];
+        self.calls.add(columns.map(|(column, n)| (index * WIDTH + column, n)));
+    }
+
+    /// Counts an answer to any HTTP request.
+    pub fn answer(&self, Route(route): Route, status: u16) {
+        let class = usize::from(status / 100).clamp(1, CLASSES) - 1;
+        self.answers.add([(route * CLASSES + class, 1)]);
+    }
+
+    /// What a path is for.
+    #[must_use]
+    pub fn route(path: &str) -> Route {
+        let first = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
+        Route(match first {
+            "weapp" => 0,
+            "live" => 1,
+            "whip" | "whep" | "rtc" => 2,
+            "ws" => 3,
+            "v1" | "v4" => 4,
+            "api" => 5,
+            "console" => 6,
+            "metrics" | "healthz" | "readyz" => 8,
+            _ => 7,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Writes the page that Prometheus reads: what was counted, and a look at what there is now. Asks no other service.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use room::Kind as RoomKind;
+
+use super::page::{Kind, Page};
+use super::waits::BUCKETS;
+use super::{CLASSES, CODES, Metrics, ROUTES, WIDTH, media as streams};
+use crate::app::App;
+use crate::cloud::Counters;
+use crate::usage::{self, Usage};
+
+/// The page.
+#[must_use]
+pub fn page(app: &App) -> String {
+    let mut page = Page::default();
+    program(&mut page, app);
+    app.metrics.calls(&mut page);
+    rooms(&mut page, app);
+    chat(&mut page, app);
+    streams::write(&mut page, app);
+    store(&mut page, app);
+    elsewhere(&mut page, app);
+    page.finish()
+}
+
+/// The time as Prometheus has it: seconds, with a fraction.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+fn program(page: &mut Page, app: &App) {
+    let mut info = page.family("roomservice_build_info", Kind::Gauge, "Always 1; its labels say what runs.");
+    let mode = match app.settings.mode {
+        crate::config::Mode::Development => "development",
+        crate::config::Mode::Production => "production",
+    };
+    info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mode", mode)], 1);
+    let begun = app.clock.now().0 as f64 / 1000.0 - seconds(app.metrics.begun.elapsed());
+    let process = Usage::now();
+    page.gauge("process_start_time_seconds", "When the process started, in Unix seconds.", begun);
+    if let Some(cpu) = process.cpu {
+        page.counter("process_cpu_seconds_total", "Processor time taken.", cpu);
+    }
+    if let Some(resident) = process.resident {
+        page.gauge("process_resident_memory_bytes", "Memory that the process holds.", resident);
+    }
+    if let Some((open, most)) = process.descriptors {
+        page.gauge("process_open_fds", "Open file descriptors.", open);
+        page.gauge("process_max_fds", "Most file descriptors that may be open.", most);
+    }
+    if let Some(threads) = process.threads {
+        page.gauge("process_threads", "Threads.", threads);
+    }
+    if let Some((free, all)) = usage::disk(&app.settings.data_dir) {
+        page.gauge("roomservice_data_free_bytes", "Free room on the disk of data_dir.", free);
+        page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
+    }
+    page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", app.logs.lost());
+}
+
+impl Metrics {
+    fn calls(&self, page: &mut Page) {
+        let called: Vec<(usize, &str)> = self.labels.iter().copied().enumerate().collect();
+        let row = |call: usize, column: usize| self.calls.sum(call * WIDTH + column);
+        let codes = CODES.iter().map(ToString::to_string).chain(["other".to_owned()]).collect::<Vec<_>>();
+        let mut family = page.family("roomservice_calls_total", Kind::Counter, "Calls of the room protocol answered.");
+        for (call, label) in &called {
+            for (n, code) in codes.iter().enumerate() {
+                let count = row(*call, BUCKETS + 1 + n);
+                if count > 0 {
+                    family.sample(&[("call", label), ("code", code)], count);
+                }
+            }
+        }
+        let mut family = page.family("roomservice_call_seconds", Kind::Histogram, "Time until a call was answered.");
+        for (call, label) in called {
+            let buckets: [u64; BUCKETS] = std::array::from_fn(|n| row(call, n));
+            if buckets.iter().any(|n| *n > 0) {
+                family.waits(&[("call", label)], (buckets, row(call, BUCKETS)));
+            }
+        }
+        let help = "HTTP answers of all kinds, by what was asked and the status's first digit.";
+        let mut family = page.family("roomservice_http_answers_total", Kind::Counter, help);
+        for (n, route) in ROUTES.iter().enumerate() {
+            for (class, label) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate() {
+                let count = self.answers.sum(n * CLASSES + class);
+                if count > 0 {
+                    family.sample(&[("route", route), ("status", label)], count);
+                }
+            }
+        }
+        let (now, total) = self.connections.read();
+        page.gauge("roomservice_http_connections", "HTTP connections open, WebSockets among them.", now);
+        page.counter("roomservice_http_connections_total", "HTTP connections accepted.", total);
+    }
+}
+
+fn rooms(page: &mut Page, app: &App) {
+    let name = |kind: &RoomKind| match kind {
+        RoomKind::Double => "double",
+        RoomKind::Multi => "multi",
+        RoomKind::Live => "live",
+        RoomKind::Webrtc => "webrtc",
+    };
+    let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
+    let Some(census) = app.store.census() else {
+        // Of all nodes together: Redis is not asked for more.
+        family.sample(&[("kind", "any")], app.store.len());
+        return;
+    };
+    for (kind, count) in RoomKind::ALL.iter().zip(census.rooms) {
+        family.sample(&[("kind", name(kind))], count);
+    }
+    let mut family = page.family("roomservice_members", Kind::Gauge, "Pushers in rooms.");
+    for (kind, count) in RoomKind::ALL.iter().zip(census.members) {
+        family.sample(&[("kind", name(kind))], count);
+    }
+    page.gauge("roomservice_audience", "Viewers that entered live rooms.", census.viewers);
+}
+
+fn chat(page: &mut Page, app: &App) {
+    let (chat, counters) = (&app.chat, &app.chat.counters);
+    page.gauge("roomservice_chat_connections", "Chat connections, WebSockets and long polls.", chat.connections());
+    page.gauge("roomservice_chat_groups", "Chat groups.", chat.len());
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter("roomservice_chat_connections_total", "Chat connections let in.", of(&counters.connected));
+    let mut family = page.family("roomservice_chat_messages_total", Kind::Counter, "Messages taken, by where they go.");
+    family.sample(&[("to", "group")], of(&counters.messages));
+    family.sample(&[("to", "user")], of(&counters.direct));
+    let help = "Messages put into receivers' queues.";
+    page.counter("roomservice_chat_deliveries_total", help, of(&counters.deliveries));
+    let help = "Requests of chat clients refused because they came too fast.";
+    page.counter("roomservice_chat_too_fast_total", help, of(&counters.hurried));
+    let help = "WebSockets ended, by close code (docs/chat.md); 0: by the client or the network.";
+    let mut family = page.family("roomservice_chat_closed_total", Kind::Counter, help);
+    for (code, count) in counters.ends() {
+        family.sample(&[("code", &code.to_string())], count);
+    }
+}
+
+fn store(page: &mut Page, app: &App) {
+    let Some(counters) = app.store.counters() else { return };
+    let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    page.counter("roomservice_store_changes_total", "Changes of rooms committed by this node.", of(&counters.changes));
+    let help = "Time of one durable write of the journal (of all that waited), or of one exchange with Redis.";
+    page.family("roomservice_store_seconds", Kind::Histogram, help).waits(&[], counters.trips.read());
+    page.counter("roomservice_store_failures_total", "Those that failed.", of(&counters.failures));
+}
+
+/// Calls to services outside of this process.
+fn elsewhere(page: &mut Page, app: &App) {
+    let all: [(&str, &Counters); 2] = [("cloud", &app.metrics.cloud), ("webhook", &app.metrics.webhooks)];
+    let help = "Calls to cloud services, and webhooks posted, by outcome; each try counts.";
+    let mut family = page.family("roomservice_outgoing_total", Kind::Counter, help);
+    for (to, counters) in all {
+        for (outcome, count) in Counters::OUTCOMES.iter().zip(&counters.outcomes) {
+            family.sample(&[("to", to), ("outcome", outcome)], count.load(Ordering::Relaxed));
+        }
+    }
+    let help = "How long they took, whatever came of them.";
+    let mut family = page.family("roomservice_outgoing_seconds", Kind::Histogram, help);
+    for (to, counters) in all {
+        family.waits(&[("to", to)], counters.took.read());
+    }
+}

@@ -1,0 +1,50 @@
+//! What is counted, and as what.
+
+use super::*;
+
+#[test]
+fn paths_are_few_routes() {
+    let route = |path: &str| ROUTES[Metrics::route(path).0];
+    for (path, expected) in [
+        ("/weapp/live_room/login", "weapp"),
+        ("/live/s.flv", "live"),
+        ("/whip/s", "webrtc"),
+        ("/rtc/session/1", "webrtc"),
+        ("/ws", "ws"),
+        ("/v4/openim/login", "webim"),
+        ("/console/events", "console"),
+        ("/api/v1/rooms", "api"),
+        ("/readyz", "ops"),
+        ("/", "pages"),
+        ("", "pages"),
+        ("/anything/else", "pages"),
+    ] {
+        assert_eq!(route(path), expected, "{path}");
+    }
+}
+
+#[test]
+fn calls_are_counted_by_code_and_time() {
+    let metrics = Metrics::new(&["a", "b"]);
+    metrics.call(1, 0, Duration::from_micros(60));
+    metrics.call(1, 5001, Duration::from_millis(2));
+    metrics.call(1, -508, Duration::from_secs(60));
+    metrics.call(7, 0, Duration::ZERO);
+    let row = |column: usize| metrics.calls.sum(WIDTH + column);
+    let codes = waits::BUCKETS + 1;
+    let at = |code: i32| CODES.iter().position(|known| *known == code).unwrap();
+    assert_eq!((row(1), row(5), row(waits::BUCKETS - 1)), (1, 1, 1));
+    assert_eq!((row(codes + at(0)), row(codes + at(5001)), row(codes + CODES.len())), (1, 1, 1));
+    assert_eq!(row(waits::BUCKETS), 60 + 2_000 + 60_000_000);
+    assert_eq!((0..WIDTH).map(|column| metrics.calls.sum(column)).sum::<u64>(), 0, "the other call had none");
+}
+
+#[test]
+fn what_comes_and_goes_is_counted() {
+    let gauge = Arc::new(Gauge::default());
+    let (one, two) = (gauge.enter(), gauge.enter());
+    drop(one);
+    assert_eq!(gauge.read(), (1, 2));
+    drop(two);
+    assert_eq!(gauge.read(), (0, 2));
+}
