@@ -5,6 +5,7 @@
 
 mod figures;
 mod info;
+mod layers;
 mod overlay;
 mod publisher;
 mod reader;
@@ -35,6 +36,7 @@ use waiting::Place;
 
 pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
+pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
 pub use reader::{Item, Reader, Tracks};
 

@@ -1,8 +1,11 @@
 //! WebRTC: WHIP publishes, WHEP plays. Owns SDP, ICE, DTLS-SRTP (by `str0m`), the one UDP port and the threads that serve
 //! it. Knows no HTTP: routes hand it an offer and get an answer.
 
+mod choice;
 mod clock;
 mod feed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod h264;
 mod net;
 mod numbers;
@@ -11,6 +14,7 @@ mod outbox;
 mod packet;
 mod server;
 mod session;
+mod simulcast;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -347,6 +347,11 @@ impl State {
         self.timeline.now()
     }
 
+    /// The stream's time minus its publisher's, in microseconds.
+    pub fn offset(&self) -> Option<i64> {
+        self.timeline.offset()
+    }
+
     /// When the current group of pictures starts; without one, now.
     pub fn group_starts(&self) -> i64 {
         let first = self.ring.gop.and_then(|at| self.ring.get(at));

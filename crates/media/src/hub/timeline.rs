@@ -60,6 +60,11 @@ impl Timeline {
         self.latest.map_or(self.start, |(latest, _)| latest)
     }
 
+    /// What is added to the publisher's stamps, in microseconds, once it is known.
+    pub fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+
     /// The next unit comes from another clock.
     pub fn interrupt(&mut self) {
         self.offset = None;

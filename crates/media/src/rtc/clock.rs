@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::hub::MOST_LAYERS;
+
 /// A sender report: its wall clock and the RTP time of the same moment, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Report {
@@ -17,11 +19,14 @@ const STEP: i64 = 5_000;
 /// Differences of less than this are left alone, in microseconds.
 const SLACK: i64 = 3_000;
 
-/// The clocks of both tracks.
+/// Number of the audio track; pictures have the others, a layer each.
+pub(super) const AUDIO: usize = 0;
+
+/// The clocks of all tracks.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
-    tracks: [Track; 2],
+    tracks: [Track; 1 + MOST_LAYERS],
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -38,20 +43,23 @@ impl Clock {
         Clock { start, tracks: Default::default() }
     }
 
-    /// The stream time in microseconds of a frame with RTP time `rtp` (microseconds) that arrived at `arrival`.
+    /// The stream time in microseconds of a frame of track `number` with RTP time `rtp` (microseconds) that arrived at `arrival`.
     ///
-    /// A track is placed by the arrival of its first frame. Once both tracks have sent reports, the video track is moved
-    /// step by step to where its reports put it beside the audio track.
-    pub fn place(&mut self, video: bool, rtp: i64, arrival: Instant, report: Option<Report>) -> i64 {
+    /// A track is placed by the arrival of its first frame. Once it and the audio track have sent reports, it is moved step
+    /// by step to where its reports put it beside the audio track.
+    pub fn place(&mut self, number: usize, rtp: i64, arrival: Instant, report: Option<Report>) -> i64 {
         let arrived = i64::try_from(arrival.saturating_duration_since(self.start).as_micros()).unwrap_or(i64::MAX);
-        let [audio, picture] = self.tracks;
-        let track = &mut self.tracks[usize::from(video)];
+        let audio = self.tracks[AUDIO];
+        let Some(track) = self.tracks.get_mut(number) else { return arrived };
+        let own = track.wall;
         if let Some(report) = report {
             let wall = report.wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_micros();
             track.wall = Some(i64::try_from(wall).unwrap_or(i64::MAX).saturating_sub(report.rtp));
         }
         let offset = *track.offset.get_or_insert(arrived.saturating_sub(rtp));
-        if video && let (Some(own), Some(other), Some(anchor)) = (picture.wall, audio.wall, audio.offset) {
+        if number != AUDIO
+            && let (Some(own), Some(other), Some(anchor)) = (own, audio.wall, audio.offset)
+        {
             // Stream time minus wall clock is the audio track's to say.
             let wanted = anchor.saturating_sub(other).saturating_add(own);
             let off = wanted.saturating_sub(offset);
@@ -80,9 +88,9 @@ mod tests {
             let report = (i >= 50).then(|| wall + moment);
             let micros = moment.as_micros() as i64;
             let at = |rtp: i64| report.map(|wall| Report { wall, rtp });
-            let a = clock.place(false, audio0 + micros, start + moment, at(audio0 + micros));
+            let a = clock.place(AUDIO, audio0 + micros, start + moment, at(audio0 + micros));
             let late = start + moment + Duration::from_millis(90);
-            let v = clock.place(true, video0 + micros, late, at(video0 + micros));
+            let v = clock.place(1, video0 + micros, late, at(video0 + micros));
             assert_eq!(a, micros);
             assert!(v >= last, "video never steps back");
             last = v;
@@ -100,11 +108,11 @@ mod tests {
         let start = Instant::now();
         let mut clock = Clock::new(start);
         for rtp in [i64::MIN, 0, i64::MAX] {
-            for video in [false, true] {
+            for number in 0..9 {
                 let report = Report { wall: UNIX_EPOCH - Duration::from_secs(9), rtp: i64::MIN };
-                clock.place(video, rtp, start, Some(report));
+                clock.place(number, rtp, start, Some(report));
                 let report = Report { wall: UNIX_EPOCH + Duration::from_secs(1 << 40), rtp: i64::MAX };
-                clock.place(video, rtp, start, Some(report));
+                clock.place(number, rtp, start, Some(report));
             }
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec, CodecConfig};
@@ -14,6 +15,7 @@ use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::Refused;
+use crate::hub::MOST_LAYERS;
 
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
@@ -29,7 +31,12 @@ pub(super) enum Way {
     In,
     /// From us to the peer (WHEP).
     Out,
+    /// The same, with an estimate of what the peer's network carries: for streams of which there are several layers.
+    Adapting,
 }
+
+/// What a viewer's network is believed to carry before anything is known, in bits a second.
+const ESTIMATE: u64 = 1_500_000;
 
 /// What all sessions of a server have in common.
 pub(super) struct Identity {
@@ -85,6 +92,10 @@ pub(super) struct Accepted {
     pub profiles: Vec<(Pt, u32)>,
     /// The Opus track, if agreed on.
     pub audio: Option<Track>,
+    /// The peer sends its pictures in several sizes.
+    pub simulcast: bool,
+    /// What the peer's network carries is estimated.
+    pub adapts: bool,
 }
 
 /// Answers an offer.
@@ -97,8 +108,13 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
     }
     let remote_ufrag =
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
-    let text = one_layer(offer);
-    let text = if way == Way::Out { one_stream(&text) } else { text };
+    let rids = offer.lines().filter(|l| l.starts_with("a=rid:")).count();
+    let simulcast = way == Way::In && (2..=MOST_LAYERS).contains(&rids);
+    let text = match way {
+        Way::In if simulcast => offer.to_owned(),
+        Way::In => one_layer(offer),
+        Way::Out | Way::Adapting => one_stream(&one_layer(offer)),
+    };
     let offer = SdpOffer::from_sdp_string(&text).map_err(|e| Refused::Bad(e.to_string()))?;
     let mut rtc = Box::new(config(way, identity).build(now));
     for candidate in identity.candidates() {
@@ -134,7 +150,18 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
         let text = "neither H.264 (packetization mode 1) nor Opus is offered";
         return Err(Refused::Unsupported(text.into()));
     }
-    Ok(Accepted { rtc, sdp, creds, remote_ufrag, offer: text.into(), video, profiles, audio })
+    Ok(Accepted {
+        rtc,
+        sdp,
+        creds,
+        remote_ufrag,
+        offer: text.into(),
+        video,
+        profiles,
+        audio,
+        simulcast,
+        adapts: way == Way::Adapting,
+    })
 }
 
 /// The payload type whose profile suits a stream best: the same profile, else the most that a baseline decoder is not
@@ -153,17 +180,23 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
         .set_crypto_provider(Arc::clone(&identity.crypto))
         .set_ice_lite(true)
         .set_stats_interval(Some(FIGURES_EVERY))
-        .set_rtp_mode(way == Way::Out);
+        .set_rtp_mode(way != Way::In);
     if let Some(cert) = &identity.cert {
         config = config.set_dtls_cert(cert.clone());
     }
     let mut extensions = ExtensionMap::empty();
     extensions.set(4, Extension::RtpMid);
     if way == Way::In {
-        // Feedback for the publisher's rate control. Players send none: nothing here would heed it, and it costs
-        // more than the media does.
+        // Feedback for the publisher's rate control. Players send none unless there is something to choose: it
+        // costs more than the media does.
         extensions.set(3, Extension::TransportSequenceNumber);
+        extensions.set(10, Extension::RtpStreamId);
+        extensions.set(11, Extension::RepairedRtpStreamId);
     } else {
+        if way == Way::Adapting {
+            extensions.set(3, Extension::TransportSequenceNumber);
+            config = config.enable_bwe(Some(Bitrate::bps(ESTIMATE)));
+        }
         // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
         // viewer's memory.
         config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
@@ -186,7 +219,7 @@ fn codecs(way: Way) -> CodecConfig {
     }
     let adjust = |p: &str0m::format::PayloadParams| {
         let mut p = *p;
-        p.set_fb_transport_cc(way == Way::In);
+        p.set_fb_transport_cc(way != Way::Out);
         p.set_fb_remb(false);
         p
     };

@@ -17,6 +17,7 @@ use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
 use super::session::{Role, Start};
+use super::simulcast::Simulcast;
 use super::tcp::{self, Connections};
 use super::whep::Whep;
 use super::whip::Whip;
@@ -183,6 +184,7 @@ impl Server {
             whip: Box::new(Whip::new(Instant::now())),
             publisher: Arc::new(publisher),
             video: accepted.video.map(|t| t.mid),
+            simulcast: accepted.simulcast.then(|| Box::new(Simulcast::new(inner.common.hub.clone(), origin))),
         };
         let terms = (options.kick, options.max_bitrate);
         self.begin(place, key, id, what, accepted, role, terms).await
@@ -193,13 +195,16 @@ impl Server {
     pub async fn play(&self, offer: &str, what: What) -> Result<Answer, Refused> {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
-        let accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
+        let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
         let options = inner.requests.play(what.clone()).await?;
         let takes: &[Codec] = if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let open =
             |start| inner.renditions.open(&what.stream, Protocol::Whep, takes, Pace::Realtime, start, options.wait);
         let mut ticket = open(hub::Start::Group).await?;
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
+        if inner.common.hub.layers(&what.stream).len() > 1 {
+            accepted = offer::accept(offer, Way::Adapting, &inner.common.identity, Instant::now())?;
+        }
         let mut seed = [0; 2];
         let _ = getrandom::fill(&mut seed);
         let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));

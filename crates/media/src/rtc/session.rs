@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
@@ -13,6 +14,7 @@ use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 use super::net::{Datagram, Route, Table};
 use super::offer::{self, Identity};
 use super::outbox::Outbox;
+use super::simulcast::Simulcast;
 use super::whep::Whep;
 use super::whip::Whip;
 use super::{Counters, Refused};
@@ -40,6 +42,8 @@ pub(super) enum Role {
         publisher: Arc<Publisher>,
         /// The video track.
         video: Option<Mid>,
+        /// Its layers, if it sends several.
+        simulcast: Option<Box<Simulcast>>,
     },
     /// It plays.
     Play {
@@ -291,19 +295,29 @@ impl Session {
                 None
             }
             Event::MediaData(data) => {
-                let Role::Publish { whip, publisher, .. } = &mut self.role else { return None };
+                let Role::Publish { whip, publisher, simulcast, .. } = &mut self.role else { return None };
                 if !self.rate.count(data.data.len(), now) {
                     return Some(Signal::Ended(Ended::Limit("bits a second")));
                 }
                 let mut frames: Vec<Frame> = Vec::new();
-                whip.take(&data, &mut frames);
+                let layer = whip.take(&data, &mut frames);
                 for frame in frames {
-                    if let Err(ended) = publisher.push(frame) {
+                    let pushed = match (simulcast.as_mut(), layer) {
+                        (Some(simulcast), Some(layer)) => simulcast.push(layer, frame, publisher, now),
+                        _ => publisher.push(frame),
+                    };
+                    if let Err(ended) = pushed {
                         return Some(Signal::Ended(ended));
                     }
                 }
-                if whip.wants_key(now) {
-                    self.ask_key();
+                let mut keys = simulcast.as_mut().map_or(Vec::new(), |s| s.wanted_keys(now));
+                keys.extend(layer.filter(|layer| whip.wants_key(*layer, now)));
+                keys.into_iter().for_each(|layer| self.ask_key_of(layer));
+                None
+            }
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                if let Role::Play { whep, .. } = &mut self.role {
+                    whep.choice.estimate = Some(estimate.as_u64());
                 }
                 None
             }
@@ -345,12 +359,20 @@ impl Session {
         Ok(ours)
     }
 
-    /// Asks the publisher for a key picture.
+    /// Asks the publisher for a key picture of what its stream carries.
     pub fn ask_key(&mut self) {
-        let Role::Publish { video: Some(mid), .. } = self.role else { return };
+        if let Role::Publish { simulcast, .. } = &self.role {
+            let shown = simulcast.as_ref().and_then(|s| s.shown()).unwrap_or(0);
+            self.ask_key_of(shown);
+        }
+    }
+
+    fn ask_key_of(&mut self, layer: usize) {
+        let Role::Publish { video: Some(mid), whip, .. } = &self.role else { return };
+        let (mid, rid) = (*mid, whip.rid(layer));
         if let Some(mut writer) = self.rtc.writer(mid) {
             // Not receiving yet is no error: the first picture is a key picture anyway.
-            let _ = writer.request_keyframe(None, KeyframeRequestKind::Pli);
+            let _ = writer.request_keyframe(rid, KeyframeRequestKind::Pli);
         }
     }
 }

@@ -3,12 +3,13 @@
 
 mod bad_network;
 mod live;
+mod simulcast;
 
 use std::time::Instant;
 
 use str0m::change::SdpAnswer;
 use str0m::format::Codec;
-use str0m::media::{Direction, MediaKind, MediaTime, Mid};
+use str0m::media::{Direction, MediaKind, MediaTime, Mid, Rid, Simulcast};
 use str0m::{Event, IceConnectionState, Rtc};
 
 /// SPS and PPS that look real enough for everything but a decoder.
@@ -55,16 +56,28 @@ pub(super) struct Client {
     pub reports: [Option<i128>; 2],
     /// Key pictures asked of us.
     pub asked: u32,
+    /// The same, by layer.
+    pub asked_of: Vec<Rid>,
 }
 
 impl Client {
     /// Makes an offer in a direction and takes the answer that `answer` gives to it.
     pub fn connect<E>(now: Instant, send: bool, answer: impl FnOnce(&str) -> Result<String, E>) -> Result<Self, E> {
+        Self::layered(now, send, None, answer)
+    }
+
+    /// As [`Client::connect`]; pictures are sent in several sizes.
+    pub fn layered<E>(
+        now: Instant,
+        send: bool,
+        layers: Option<Simulcast>,
+        answer: impl FnOnce(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
         let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(now);
         let direction = if send { Direction::SendOnly } else { Direction::RecvOnly };
         let mut api = rtc.sdp_api();
         let audio = api.add_media(MediaKind::Audio, direction, None, None, None);
-        let video = api.add_media(MediaKind::Video, direction, None, None, None);
+        let video = api.add_media(MediaKind::Video, direction, None, None, layers);
         let (offer, pending) = api.apply().unwrap();
         let answer = SdpAnswer::from_sdp_string(&answer(&offer.to_sdp_string())?).unwrap();
         rtc.sdp_api().accept_answer(pending, answer).unwrap();
@@ -78,6 +91,7 @@ impl Client {
             sounds: Vec::new(),
             reports: [None; 2],
             asked: 0,
+            asked_of: Vec::new(),
         })
     }
 
@@ -93,7 +107,10 @@ impl Client {
             Event::Connected => self.connected = true,
             Event::Closed => self.gone = true,
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => self.gone = true,
-            Event::KeyframeRequest(_) => self.asked += 1,
+            Event::KeyframeRequest(request) => {
+                self.asked += 1;
+                self.asked_of.extend(request.rid);
+            }
             Event::MediaData(data) if data.mid == self.video => {
                 self.pictures.push((data.time, data.contiguous, data.data.to_vec()));
             }

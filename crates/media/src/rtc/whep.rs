@@ -6,6 +6,7 @@ use str0m::Rtc;
 use str0m::media::Pt;
 use str0m::rtp::{RtpWrite, SeqNo, Ssrc};
 
+use super::choice::Choice;
 use super::feed::{Media, Shared};
 use super::offer::{Accepted, Track, best_profile};
 
@@ -14,6 +15,9 @@ const WANDER: Duration = Duration::from_secs(1);
 /// How far in the past of sender reports a frame lies that came when it was due. str0m sends a report of time 0 for one
 /// that lies in the future, and a browser takes that for lips and sound being hours apart.
 const MARGIN: Duration = Duration::from_millis(500);
+
+/// Packets that may wait for a slow network; pictures beyond are left out up to the next key picture.
+const MOST_PACED: usize = 500;
 
 /// One outgoing track.
 struct Out {
@@ -34,6 +38,17 @@ pub(super) struct Whep {
     sent: [i64; 2],
     /// The moment of stream time 0.
     epoch: Option<Instant>,
+    /// It has a choice among layers.
+    pub adapts: bool,
+    /// What its network carries.
+    pub choice: Choice,
+    /// The layer that it is sent, and the one that it is to be sent from that one's next key picture on. `None`: what the
+    /// stream itself carries.
+    showing: Option<usize>,
+    /// See `showing`.
+    pub target: Option<usize>,
+    /// Time of the newest picture sent.
+    newest: i64,
 }
 
 impl Whep {
@@ -48,6 +63,11 @@ impl Whep {
             need_key: true,
             sent: [i64::MIN; 2],
             epoch: None,
+            adapts: accepted.adapts,
+            choice: Choice::default(),
+            showing: None,
+            target: None,
+            newest: i64::MIN,
         }
     }
 
@@ -67,8 +87,32 @@ impl Whep {
         bytes
     }
 
-    /// Sends one frame of the stream. Returns its payload bytes; 0 when it was not for this viewer.
-    pub fn take(&mut self, rtc: &mut Rtc, shared: &Shared, now: Instant) -> u64 {
+    /// Whether it is sent this layer, or is going to be.
+    pub fn wants(&self, layer: Option<usize>) -> bool {
+        self.showing == layer || self.target == layer
+    }
+
+    /// A layer is gone: who was sent it goes on with the stream, from its next key picture on.
+    pub fn lose(&mut self, layer: usize) {
+        if self.wants(Some(layer)) {
+            self.need_key |= self.showing == Some(layer);
+            (self.showing, self.target) = (None, None);
+        }
+    }
+
+    /// Sends one frame of the stream, or of a layer of it. Returns its payload bytes; 0 when it was not for this viewer.
+    pub fn take(&mut self, rtc: &mut Rtc, layer: Option<usize>, shared: &Shared, now: Instant) -> u64 {
+        if let Media::Picture { key, .. } = shared.media {
+            if key && layer == self.target {
+                self.showing = layer;
+            }
+            if layer != self.showing {
+                return 0;
+            }
+            // The first picture of another layer may be a little older than the last of the one before.
+            let at = shared.pts.max(self.newest.saturating_add(1_000));
+            return if shared.pts <= self.sent[0] { 0 } else { self.send(rtc, shared, at, now) };
+        }
         if shared.pts <= self.sent[usize::from(!shared.is_picture())] {
             return 0;
         }
@@ -97,6 +141,7 @@ impl Whep {
                 if self.need_key {
                     return 0;
                 }
+                self.newest = self.newest.max(at);
                 if *key && self.profile != Some(*profile) {
                     self.profile = Some(*profile);
                     if let (Some(out), Some(pt)) = (&mut self.video, best_profile(&self.profiles, *profile)) {
@@ -116,6 +161,10 @@ impl Whep {
         };
         let Some(stream) = stream else { return 0 };
         out.ssrc = Some(stream.ssrc());
+        if stream.queue_info().is_some_and(|queue| queue.packet_count() > MOST_PACED) {
+            self.need_key |= matches!(media, Media::Picture { .. });
+            return 0;
+        }
         let (payloads, video) = match media {
             Media::Picture { picture, .. } => (picture.payloads.as_slice(), true),
             Media::Sound(sound) => (std::slice::from_ref(sound), false),

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use str0m::format::Codec as RtcCodec;
-use str0m::media::MediaData;
+use str0m::media::{MediaData, Rid};
 
-use super::clock::{Clock, Report};
+use super::clock::{AUDIO, Clock, Report};
 use super::h264::{self, Parameters};
 use crate::audio::opus_head;
 use crate::frame::{Codec, Frame};
+use crate::hub::MOST_LAYERS;
 
 /// A lost picture is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -18,47 +19,62 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// The state of one publisher's tracks.
 pub(super) struct Whip {
     clock: Clock,
+    layers: Vec<Layer>,
+    opus: bool,
+    /// Pictures not passed on for want of a key picture.
+    pub dropped: u64,
+}
+
+/// Pictures of one size; all there are, if there is no simulcast.
+struct Layer {
+    rid: Option<Rid>,
     sps: Option<Bytes>,
     pps: Option<Bytes>,
     /// The configuration that readers have.
     config: Option<Bytes>,
-    opus: bool,
     /// Delta pictures are of no use until a key picture comes.
     need_key: bool,
     asked: Option<Instant>,
-    /// Pictures not passed on for want of a key picture.
-    pub dropped: u64,
 }
 
 impl Whip {
     /// A publisher whose stream time starts now.
     pub fn new(now: Instant) -> Self {
-        Whip {
-            clock: Clock::new(now),
-            sps: None,
-            pps: None,
-            config: None,
-            opus: false,
-            need_key: true,
-            asked: None,
-            dropped: 0,
-        }
+        Whip { clock: Clock::new(now), layers: Vec::new(), opus: false, dropped: 0 }
     }
 
-    /// Takes a picture or an Opus packet and appends the frames it makes to `out`.
-    pub fn take(&mut self, data: &MediaData, out: &mut Vec<Frame>) {
-        let video = match data.params.spec().codec {
-            RtcCodec::H264 => true,
-            RtcCodec::Opus => false,
-            _ => return,
+    /// Takes a picture or an Opus packet and appends the frames it makes to `out`. Returns the number of the layer they are
+    /// of, 0 where there is no simulcast; none for sound.
+    pub fn take(&mut self, data: &MediaData, out: &mut Vec<Frame>) -> Option<usize> {
+        let layer = match data.params.spec().codec {
+            RtcCodec::H264 => Some(self.layer(data.rid)?),
+            RtcCodec::Opus => None,
+            _ => return None,
         };
         let report = data.last_sender_info.as_ref();
         let report = report.map(|r| Report { wall: r.ntp_time, rtp: micros(r.rtp_time) });
-        let at = self.clock.place(video, micros(data.time), data.network_time, report);
-        match video {
-            true => self.picture(data, at, out),
-            false => self.sound(data, at, out),
+        let track = layer.map_or(AUDIO, |layer| layer + 1);
+        let at = self.clock.place(track, micros(data.time), data.network_time, report);
+        match layer.and_then(|layer| self.layers.get_mut(layer)) {
+            Some(layer) => self.dropped += u64::from(!layer.picture(data, at, out)),
+            None => self.sound(data, at, out),
         }
+        layer
+    }
+
+    /// The number of a layer; a new one, if there are not too many.
+    fn layer(&mut self, rid: Option<Rid>) -> Option<usize> {
+        let known = self.layers.iter().position(|layer| layer.rid == rid);
+        if known.is_none() && self.layers.len() < MOST_LAYERS {
+            self.layers.push(Layer { rid, sps: None, pps: None, config: None, need_key: true, asked: None });
+            return Some(self.layers.len() - 1);
+        }
+        known
+    }
+
+    /// The RID of a layer.
+    pub fn rid(&self, layer: usize) -> Option<Rid> {
+        self.layers.get(layer)?.rid
     }
 
     fn sound(&mut self, data: &MediaData, at: i64, out: &mut Vec<Frame>) {
@@ -72,7 +88,21 @@ impl Whip {
         out.push(Frame::audio(Codec::Opus, at, Bytes::from_owner(std::sync::Arc::clone(&data.data))));
     }
 
-    fn picture(&mut self, data: &MediaData, at: i64, out: &mut Vec<Frame>) {
+    /// Whether a key picture of a layer is to be asked for now. Saying yes counts as having asked.
+    pub fn wants_key(&mut self, layer: usize, now: Instant) -> bool {
+        let Some(layer) = self.layers.get_mut(layer) else { return false };
+        let due = layer.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN);
+        let wants = layer.need_key && due;
+        if wants {
+            layer.asked = Some(now);
+        }
+        wants
+    }
+}
+
+impl Layer {
+    /// Takes a picture. False: it is not passed on for want of a key picture.
+    fn picture(&mut self, data: &MediaData, at: i64, out: &mut Vec<Frame>) -> bool {
         let unit = h264::unit(&data.data);
         let changed = unit.sps.is_some() || unit.pps.is_some();
         self.sps = unit.sps.or(self.sps.take());
@@ -90,20 +120,10 @@ impl Whip {
             self.need_key = false;
         }
         if self.need_key || unit.payload.is_empty() {
-            self.dropped += u64::from(self.need_key);
-            return;
+            return !self.need_key;
         }
         out.push(Frame::video(Codec::H264, at, 0, unit.key, unit.payload));
-    }
-
-    /// Whether a key picture is to be asked for now. Saying yes counts as having asked.
-    pub fn wants_key(&mut self, now: Instant) -> bool {
-        let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN);
-        let wants = self.need_key && due;
-        if wants {
-            self.asked = Some(now);
-        }
-        wants
+        true
     }
 }
 

@@ -1,6 +1,8 @@
 //! A thread that serves its share of the sessions: datagrams in, frames out, deadlines. All viewers of one stream on one
 //! worker are fed by one reader. Blocks on nothing but its own queue and clock.
 
+mod viewers;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Maker, Shared, Unfit, backlog};
+use super::feed::Shared;
 use super::net::{Datagram, Table};
 use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
@@ -20,9 +23,10 @@ use super::server::Registry;
 use super::session::{Role, Session, Signal, Start};
 use super::{Counters, Refused};
 use crate::ended::Ended;
-use crate::hub::{self, Hub, Item, Pace};
-use crate::name::{Protocol, StreamName};
+use crate::hub::{Hub, Item};
+use crate::name::StreamName;
 use crate::request::Kick;
+use viewers::{ADAPT_EVERY, Feed};
 
 /// Items that wait between a stream and its viewers before the hub skips the reader forward.
 const FEED_QUEUE: usize = 64;
@@ -58,13 +62,6 @@ pub(super) struct Common {
     pub registry: Arc<Registry>,
 }
 
-struct Feed {
-    number: u64,
-    maker: Maker,
-    viewers: Vec<u64>,
-    task: AbortHandle,
-}
-
 pub(super) struct Worker {
     common: Arc<Common>,
     inbox: mpsc::Receiver<ToWorker>,
@@ -74,6 +71,8 @@ pub(super) struct Worker {
     sessions: HashMap<u64, Session, BuildHasherDefault<OwnNumbers>>,
     watchers: HashMap<u64, AbortHandle>,
     feeds: HashMap<StreamName, Feed>,
+    /// Viewers of streams with layers.
+    adapting: Vec<u64>,
     deadlines: BTreeSet<(Instant, u64)>,
     outbox: Outbox,
     feed_numbers: u64,
@@ -91,6 +90,7 @@ impl Worker {
             sessions: HashMap::default(),
             watchers: HashMap::new(),
             feeds: HashMap::new(),
+            adapting: Vec::new(),
             deadlines: BTreeSet::new(),
             outbox,
             feed_numbers: 0,
@@ -100,6 +100,8 @@ impl Worker {
 
     /// Serves until `stop`, then says goodbye to all. Must run in a `LocalSet`.
     pub async fn run(mut self, stop: CancellationToken) {
+        let mut adapt = tokio::time::interval(ADAPT_EVERY);
+        adapt.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = self.deadlines.first().map(|(at, _)| *at + GRAIN);
             let due = async {
@@ -112,6 +114,7 @@ impl Worker {
                 Some(message) = self.inbox.recv() => self.handle(message, Instant::now()),
                 Some(message) = self.fed.recv() => self.handle(message, Instant::now()),
                 () = due => {}
+                _ = adapt.tick(), if !self.adapting.is_empty() => self.adapt(Instant::now()),
                 () = stop.cancelled() => break,
             }
             let now = Instant::now();
@@ -222,95 +225,8 @@ impl Worker {
         Counters::add(&self.common.counters.connected, 1);
         self.common.registry.connected(&session.id);
         tracing::info!(session = %session.id, stream = %session.stream, peer = %session.peer, "WebRTC session connected");
-        let Role::Play { whep, ticket } = &mut session.role else { return };
-        let name = ticket.name().clone();
-        if !self.feeds.contains_key(&name) {
-            self.feed_numbers += 1;
-            match feed(&self.common.hub, &name, self.feed_numbers, self.own.clone()) {
-                Ok(feed) => drop(self.feeds.insert(name.clone(), feed)),
-                Err(ended) => return self.end(key, ended, now),
-            }
-        }
-        if let Some(feed) = self.feeds.get_mut(&name) {
-            feed.viewers.push(key);
-        }
-        // From the group of pictures as it is now, not as it was when the offer came.
-        let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
-        match fresh.map(|mut reader| backlog(&mut reader)) {
-            Ok(Ok(found)) => {
-                let bytes = whep.catch_up(&mut session.rtc, &found, now);
-                ticket.count_sent(bytes);
-                if whep.need_key {
-                    ticket.request_key();
-                }
-                self.tick(key, now);
-            }
-            Ok(Err(unfit)) => self.end(key, Ended::Refused(unfit.to_string()), now),
-            Err(ended) => self.end(key, ended, now),
-        }
-    }
-
-    /// Something for all viewers of a stream.
-    fn feed(&mut self, name: &StreamName, number: u64, item: Option<Item>, now: Instant) {
-        let Some(feed) = self.feeds.get_mut(name).filter(|f| f.number == number) else { return };
-        let mut made = std::mem::take(&mut self.scratch);
-        let result = match &item {
-            Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
-            None => Err(self.common.hub.info(name).map_or(Ended::Finished, |_| Ended::TooSlow)),
-        };
-        let viewers = std::mem::take(&mut feed.viewers);
-        if let Err(reason) = result {
-            tracing::info!(stream = %name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
-            if let Some(feed) = self.feeds.remove(name) {
-                feed.task.abort();
-            }
-            viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
-            made.clear();
-            self.scratch = made;
-            return;
-        }
-        if !made.is_empty() {
-            let mut failed = Vec::new();
-            let mut total = 0;
-            for &key in &viewers {
-                let Some(session) = self.sessions.get_mut(&key) else { continue };
-                let Role::Play { whep, .. } = &mut session.role else { continue };
-                let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, shared, now)).sum();
-                total += sent;
-                if sent > 0 {
-                    if let Err(ended) = session.tick(now) {
-                        failed.push((key, ended));
-                        continue;
-                    }
-                    self.drain(key, now);
-                }
-            }
-            for (key, ended) in failed {
-                self.end(key, ended, now);
-            }
-            let ticket = viewers.iter().find_map(|key| match &self.sessions.get(key)?.role {
-                Role::Play { ticket, .. } => Some(ticket),
-                Role::Publish { .. } => None,
-            });
-            if let Some(ticket) = ticket {
-                ticket.count_sent(total);
-            }
-        }
-        made.clear();
-        self.scratch = made;
-        if let Some(feed) = self.feeds.get_mut(name) {
-            // Those that ended meanwhile are no longer among the sessions.
-            let sessions = &self.sessions;
-            feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
-        }
-        self.drop_idle_feed(name);
-    }
-
-    fn drop_idle_feed(&mut self, name: &StreamName) {
-        if self.feeds.get(name).is_some_and(|feed| feed.viewers.is_empty())
-            && let Some(feed) = self.feeds.remove(name)
-        {
-            feed.task.abort();
+        if matches!(session.role, Role::Play { .. }) {
+            self.joined(key, now);
         }
     }
 
@@ -367,34 +283,16 @@ impl Worker {
         }
         tracing::info!(session = %session.id, stream = %session.stream, peer = %session.peer, %reason, "WebRTC session ended");
         match session.role {
-            Role::Publish { publisher, .. } => {
+            Role::Publish { publisher, simulcast, .. } => {
+                if let Some(mut simulcast) = simulcast {
+                    simulcast.finish(&reason);
+                }
                 // On purpose: the stream is over. Otherwise the publisher may come back within the resume window.
                 if matches!(reason, Ended::Finished | Ended::Kicked(_)) && publisher.why().is_none() {
                     self.common.hub.end(&session.stream, reason);
                 }
             }
-            Role::Play { ticket, .. } => {
-                let name = ticket.name().clone();
-                if let Some(feed) = self.feeds.get_mut(&name) {
-                    feed.viewers.retain(|viewer| *viewer != key);
-                }
-            }
+            Role::Play { ticket, .. } => self.left(key, ticket.name()),
         }
     }
-}
-
-/// Starts the task that brings a stream's frames to its viewers here.
-fn feed(hub: &Hub, name: &StreamName, number: u64, to: mpsc::Sender<ToWorker>) -> Result<Feed, Ended> {
-    let mut reader = hub.subscribe(name, Protocol::Internal, Pace::Realtime, hub::Start::Group)?;
-    let stream = name.clone();
-    let task = spawn_local(async move {
-        loop {
-            let item = reader.next().await;
-            let last = item.is_none();
-            if to.send(ToWorker::Fed(stream.clone(), number, item)).await.is_err() || last {
-                return;
-            }
-        }
-    });
-    Ok(Feed { number, maker: Maker::default(), viewers: Vec::new(), task: task.abort_handle() })
 }

@@ -160,7 +160,7 @@ fn publish(loss: u64, jitter: u64) -> (Vec<Frame>, u32) {
                 whip.take(&data, &mut frames);
             }
         }
-        if whip.wants_key(world.now) {
+        if whip.wants_key(0, world.now) {
             let mut writer = world.server.rtc.writer(world.server.video.unwrap().mid).unwrap();
             writer.request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
             asked += 1;
@@ -243,7 +243,7 @@ fn play(loss: u64, jitter: u64) -> World {
             let mut made = Vec::new();
             maker.item(&item, &mut made).unwrap();
             for shared in &made {
-                whep.take(&mut world.server.rtc, shared, world.now);
+                whep.take(&mut world.server.rtc, None, shared, world.now);
             }
         }
         world.step();
@@ -293,7 +293,7 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
     whep.catch_up(&mut world.server.rtc, &backlog, world.now);
     // The feed repeats some of it: they are not sent twice.
     for shared in backlog.iter().chain(&live) {
-        whep.take(&mut world.server.rtc, shared, world.now);
+        whep.take(&mut world.server.rtc, None, shared, world.now);
     }
     for _ in 0..200 {
         world.step();

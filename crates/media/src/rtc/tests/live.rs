@@ -1,5 +1,6 @@
 //! The real server on loopback, with clients that come over UDP.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,9 +20,9 @@ use crate::request::{PlayOptions, PublishOptions, Query, Request, What};
 use crate::rtc::{Config, Refused, Server, h264};
 
 /// A server whose gate lets everybody in but those whose query says otherwise.
-struct World {
-    server: Server,
-    hub: Hub,
+pub(super) struct World {
+    pub server: Server,
+    pub hub: Hub,
     stop: CancellationToken,
 }
 
@@ -31,7 +32,7 @@ impl Drop for World {
     }
 }
 
-fn world(adjust: impl FnOnce(&mut Config)) -> World {
+pub(super) fn world(adjust: impl FnOnce(&mut Config)) -> World {
     let mut config = Config { udp: (Ipv4Addr::LOCALHOST, 0).into(), workers: 2, ..Config::default() };
     adjust(&mut config);
     let hub = Hub::new(Settings::default());
@@ -52,7 +53,7 @@ fn world(adjust: impl FnOnce(&mut Config)) -> World {
     World { server, hub, stop }
 }
 
-fn what(stream: &str, query: &str) -> What {
+pub(super) fn what(stream: &str, query: &str) -> What {
     What {
         stream: StreamName::new(stream).unwrap(),
         app: "live".into(),
@@ -63,19 +64,33 @@ fn what(stream: &str, query: &str) -> What {
 }
 
 /// A client with its socket.
-struct Wired {
-    client: Client,
+pub(super) struct Wired {
+    pub client: Client,
     socket: UdpSocket,
-    session: String,
+    pub session: String,
     answer: String,
+    /// Bits a second that its network carries; it keeps up to 300 ms and drops what is more.
+    pub narrow: Option<u64>,
+    free: Instant,
+    waiting: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
 }
 
 impl Wired {
-    async fn new(world: &World, send: bool, stream: &str, query: &str) -> Result<Wired, Refused> {
+    pub async fn new(world: &World, send: bool, stream: &str, query: &str) -> Result<Wired, Refused> {
+        Self::layered(world, send, stream, query, None).await
+    }
+
+    pub async fn layered(
+        world: &World,
+        send: bool,
+        stream: &str,
+        query: &str,
+        layers: Option<Simulcast>,
+    ) -> Result<Wired, Refused> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let (mut session, mut sdp, handle) = (String::new(), String::new(), tokio::runtime::Handle::current());
         let client = tokio::task::block_in_place(|| {
-            Client::connect(Instant::now(), send, |offer| {
+            Client::layered(Instant::now(), send, layers, |offer| {
                 let asked = handle.block_on(async {
                     match send {
                         true => world.server.publish(offer, what(stream, query)).await,
@@ -91,11 +106,12 @@ impl Wired {
         let mut client = client?;
         let candidate = Candidate::host(socket.local_addr().unwrap(), "udp").unwrap();
         client.rtc.add_local_candidate(candidate);
-        Ok(Wired { client, socket, session, answer: sdp })
+        let (free, waiting) = (Instant::now(), VecDeque::new());
+        Ok(Wired { client, socket, session, answer: sdp, narrow: None, free, waiting })
     }
 
     /// Sends what there is to send and waits for the next datagram or deadline, at most until `until`.
-    async fn turn(&mut self, until: Instant) {
+    pub async fn turn(&mut self, until: Instant) {
         let deadline = loop {
             match self.client.rtc.poll_output().unwrap() {
                 Output::Timeout(at) => break at.min(until),
@@ -103,20 +119,34 @@ impl Wired {
                 Output::Event(event) => self.client.event(event),
             }
         };
+        let deadline = self.waiting.front().map_or(deadline, |(at, ..)| deadline.min(*at));
         let mut buffer = [0; 2_000];
         tokio::select! {
-            Ok((n, from)) = self.socket.recv_from(&mut buffer) => {
-                let local = self.socket.local_addr().unwrap();
-                if let Ok(receive) = Receive::new(Transport::Udp, from, local, &buffer[..n]) {
-                    self.client.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
-                }
-            }
+            Ok((n, from)) = self.socket.recv_from(&mut buffer) => self.arrives(from, buffer[..n].to_vec()),
             () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+        while let Some((_, from, bytes)) = self.waiting.pop_front_if(|(at, ..)| *at <= Instant::now()) {
+            let local = self.socket.local_addr().unwrap();
+            if let Ok(receive) = Receive::new(Transport::Udp, from, local, &bytes) {
+                self.client.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+            }
         }
         self.client.rtc.handle_input(Input::Timeout(Instant::now())).unwrap();
     }
 
-    async fn until(&mut self, what: &str, done: impl Fn(&Client) -> bool) {
+    fn arrives(&mut self, from: SocketAddr, bytes: Vec<u8>) {
+        let now = Instant::now();
+        self.free = self.free.max(now);
+        if let Some(rate) = self.narrow {
+            if self.free > now + Duration::from_millis(300) {
+                return;
+            }
+            self.free += Duration::from_micros(bytes.len() as u64 * 8_000_000 / rate);
+        }
+        self.waiting.push_back((self.free, from, bytes));
+    }
+
+    pub async fn until(&mut self, what: &str, done: impl Fn(&Client) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !done(&self.client) {
             assert!(Instant::now() < end, "not within 20 s: {what}");

@@ -1,0 +1,61 @@
+//! The layers of a simulcast publisher: the same pictures in other sizes, each a stream beside the one that everybody reads,
+//! in the same time. Knows no RIDs and no viewers.
+
+use std::time::Duration;
+
+use super::{Busy, Hub, Origin, Publisher};
+use crate::name::StreamName;
+
+/// Most layers of a stream.
+pub const MOST_LAYERS: usize = 4;
+/// A layer that had no frame for this long does not flow: its publisher has no bandwidth for it now.
+const FLOWS: Duration = Duration::from_secs(1);
+
+/// A layer that flows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// Its number, below [`MOST_LAYERS`].
+    pub number: usize,
+    /// The stream to read.
+    pub name: StreamName,
+    /// Bits a second; 0 while that is not known yet.
+    pub bitrate: u64,
+}
+
+impl Hub {
+    /// Publishes layer `number` of `home`, whose first frame lies at `start` microseconds of the stream's time. Must be called
+    /// within a tokio runtime.
+    pub fn publish_layer(
+        &self,
+        home: &StreamName,
+        number: usize,
+        origin: Origin,
+        start: i64,
+    ) -> Result<Publisher, Busy> {
+        self.publish_from(&name(home, number), origin, start)
+    }
+
+    /// The layers of a stream that flow, the smallest first; none of a stream without simulcast.
+    pub fn layers(&self, home: &StreamName) -> Vec<Layer> {
+        let mut layers: Vec<Layer> = (0..MOST_LAYERS)
+            .filter_map(|number| {
+                let name = name(home, number);
+                let info = self.info(&name)?;
+                (info.silent < FLOWS).then_some(Layer { number, name, bitrate: info.bitrate_in })
+            })
+            .collect();
+        layers.sort_by_key(|layer| layer.bitrate);
+        layers
+    }
+}
+
+fn name(home: &StreamName, number: usize) -> StreamName {
+    home.derived(&format!("layer{number}"))
+}
+
+impl Publisher {
+    /// The stream's time minus the publisher's, in microseconds, once a frame came.
+    pub fn offset(&self) -> Option<i64> {
+        self.stream.state.lock().offset()
+    }
+}

@@ -1,0 +1,243 @@
+//! The viewers of one worker: one reader a stream feeds all of them, and where a stream has layers, each is sent the one
+//! that its network carries.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use str0m::bwe::Bitrate;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, spawn_local};
+
+use super::{ToWorker, Worker};
+use crate::ended::Ended;
+use crate::hub::{self, Hub, Item, Layer, Pace};
+use crate::name::{Protocol, StreamName};
+use crate::rtc::choice::Choice;
+use crate::rtc::feed::{Maker, Unfit, backlog};
+use crate::rtc::session::Role;
+
+/// How often it is looked whether viewers should be sent another layer.
+pub(super) const ADAPT_EVERY: Duration = Duration::from_millis(500);
+
+pub(super) struct Feed {
+    number: u64,
+    /// The layer that it brings; none: the stream itself.
+    layer: Option<usize>,
+    maker: Maker,
+    viewers: Vec<u64>,
+    task: AbortHandle,
+}
+
+impl Worker {
+    /// Brings a stream to one more viewer.
+    fn feed_viewer(&mut self, name: &StreamName, layer: Option<usize>, key: u64) -> Result<(), Ended> {
+        if !self.feeds.contains_key(name) {
+            self.feed_numbers += 1;
+            let feed = start(&self.common.hub, name, layer, self.feed_numbers, self.own.clone())?;
+            self.feeds.insert(name.clone(), feed);
+        }
+        if let Some(feed) = self.feeds.get_mut(name)
+            && !feed.viewers.contains(&key)
+        {
+            feed.viewers.push(key);
+        }
+        Ok(())
+    }
+
+    /// A viewer's media can flow now.
+    pub(super) fn joined(&mut self, key: u64, now: Instant) {
+        let Some(name) = self.viewer(key) else { return };
+        if let Err(ended) = self.feed_viewer(&name, None, key) {
+            return self.end(key, ended, now);
+        }
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Role::Play { whep, ticket } = &mut session.role else { return };
+        if whep.adapts {
+            self.adapting.push(key);
+        }
+        // From the group of pictures as it is now, not as it was when the offer came.
+        let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
+        match fresh.map(|mut reader| backlog(&mut reader)) {
+            Ok(Ok(found)) => {
+                let bytes = whep.catch_up(&mut session.rtc, &found, now);
+                ticket.count_sent(bytes);
+                if whep.need_key {
+                    ticket.request_key();
+                }
+                self.tick(key, now);
+            }
+            Ok(Err(unfit)) => self.end(key, Ended::Refused(unfit.to_string()), now),
+            Err(ended) => self.end(key, ended, now),
+        }
+    }
+
+    fn viewer(&self, key: u64) -> Option<StreamName> {
+        match &self.sessions.get(&key)?.role {
+            Role::Play { ticket, .. } => Some(ticket.name().clone()),
+            Role::Publish { .. } => None,
+        }
+    }
+
+    /// Something for all viewers of a stream, or of a layer.
+    pub(super) fn feed(&mut self, name: &StreamName, number: u64, item: Option<Item>, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(name).filter(|f| f.number == number) else { return };
+        let mut made = std::mem::take(&mut self.scratch);
+        let result = match &item {
+            Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
+            None => Err(self.common.hub.info(name).map_or(Ended::Finished, |_| Ended::TooSlow)),
+        };
+        let (layer, viewers) = (feed.layer, std::mem::take(&mut feed.viewers));
+        if let Err(reason) = result {
+            if let Some(feed) = self.feeds.remove(name) {
+                feed.task.abort();
+            }
+            match layer {
+                Some(layer) => self.lose_layer(layer, &viewers),
+                None => {
+                    tracing::info!(stream = %name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
+                    viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
+                }
+            }
+            made.clear();
+            self.scratch = made;
+            return;
+        }
+        if !made.is_empty() {
+            let mut failed = Vec::new();
+            let mut total = 0;
+            for &key in &viewers {
+                let Some(session) = self.sessions.get_mut(&key) else { continue };
+                let Role::Play { whep, .. } = &mut session.role else { continue };
+                let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
+                total += sent;
+                if sent > 0 {
+                    if let Err(ended) = session.tick(now) {
+                        failed.push((key, ended));
+                        continue;
+                    }
+                    self.drain(key, now);
+                }
+            }
+            for (key, ended) in failed {
+                self.end(key, ended, now);
+            }
+            let ticket = viewers.iter().find_map(|key| match &self.sessions.get(key)?.role {
+                Role::Play { ticket, .. } => Some(ticket),
+                Role::Publish { .. } => None,
+            });
+            if let Some(ticket) = ticket {
+                ticket.count_sent(total);
+            }
+        }
+        made.clear();
+        self.scratch = made;
+        if let Some(feed) = self.feeds.get_mut(name) {
+            // Those that ended meanwhile are no longer among the sessions.
+            let sessions = &self.sessions;
+            feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
+        }
+        self.drop_idle_feed(name);
+    }
+
+    /// A layer is over: its viewers go on with the stream.
+    fn lose_layer(&mut self, layer: usize, viewers: &[u64]) {
+        for key in viewers {
+            if let Some(session) = self.sessions.get_mut(key)
+                && let Role::Play { whep, ticket } = &mut session.role
+            {
+                whep.lose(layer);
+                if whep.need_key {
+                    ticket.request_key();
+                }
+            }
+        }
+    }
+
+    /// A viewer is gone.
+    pub(super) fn left(&mut self, key: u64, name: &StreamName) {
+        if let Some(feed) = self.feeds.get_mut(name) {
+            feed.viewers.retain(|viewer| *viewer != key);
+        }
+    }
+
+    fn drop_idle_feed(&mut self, name: &StreamName) {
+        if self.feeds.get(name).is_some_and(|feed| feed.viewers.is_empty())
+            && let Some(feed) = self.feeds.remove(name)
+        {
+            feed.task.abort();
+        }
+    }
+
+    /// Chooses among the layers of their streams for those viewers who have a choice.
+    pub(super) fn adapt(&mut self, now: Instant) {
+        let mut known: HashMap<StreamName, Vec<Layer>> = HashMap::new();
+        let sessions = &self.sessions;
+        self.adapting.retain(|key| sessions.contains_key(key));
+        for key in self.adapting.clone() {
+            let Some(name) = self.viewer(key) else { continue };
+            let layers = known.entry(name.clone()).or_insert_with(|| self.common.hub.layers(&name));
+            self.adapt_one(key, &name, layers, now);
+        }
+    }
+
+    /// `layers` are those that flow, the smallest first. The largest is what the stream itself carries.
+    fn adapt_one(&mut self, key: u64, name: &StreamName, layers: &[Layer], now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Role::Play { whep, .. } = &mut session.role else { return };
+        if layers.iter().any(|layer| layer.bitrate == 0) || layers.is_empty() {
+            return;
+        }
+        let last = layers.len() - 1;
+        let rates: Vec<u64> = layers.iter().map(|layer| layer.bitrate).collect();
+        let at = whep.target.and_then(|n| layers.iter().position(|layer| layer.number == n)).unwrap_or(last);
+        let wanted = whep.choice.of(&rates, at, now);
+        let (least, most) = Choice::goals(&rates, wanted);
+        let chosen = (wanted < last).then(|| &layers[wanted]);
+        let target = chosen.map(|layer| layer.number);
+        let changes = target != whep.target;
+        whep.target = target;
+        session.rtc.bwe().set_bitrate(Bitrate::bps(least), Bitrate::bps(most));
+        if changes {
+            tracing::debug!(stream = %name, key, layer = ?target, estimate = ?whep.choice.estimate, "another layer");
+            let from = chosen.map_or(name, |layer| &layer.name);
+            self.common.hub.request_key(from);
+            if let Some(layer) = chosen
+                && self.feed_viewer(&layer.name, target, key).is_err()
+                && let Some(session) = self.sessions.get_mut(&key)
+                && let Role::Play { whep, .. } = &mut session.role
+            {
+                whep.lose(layer.number);
+            }
+        }
+        // Layers that it was sent before it changed over.
+        let Some(Role::Play { whep, .. }) = self.sessions.get(&key).map(|session| &session.role) else { return };
+        for layer in layers.iter().filter(|layer| !whep.wants(Some(layer.number))) {
+            if let Some(feed) = self.feeds.get_mut(&layer.name) {
+                feed.viewers.retain(|viewer| *viewer != key);
+            }
+        }
+        self.tick(key, now);
+    }
+}
+
+/// Starts the task that brings a stream's frames to its viewers here.
+fn start(
+    hub: &Hub,
+    name: &StreamName,
+    layer: Option<usize>,
+    number: u64,
+    to: mpsc::Sender<ToWorker>,
+) -> Result<Feed, Ended> {
+    let mut reader = hub.subscribe(name, Protocol::Internal, Pace::Realtime, hub::Start::Group)?;
+    let stream = name.clone();
+    let task = spawn_local(async move {
+        loop {
+            let item = reader.next().await;
+            let last = item.is_none();
+            if to.send(ToWorker::Fed(stream.clone(), number, item)).await.is_err() || last {
+                return;
+            }
+        }
+    });
+    Ok(Feed { number, layer, maker: Maker::default(), viewers: Vec::new(), task: task.abort_handle() })
+}
