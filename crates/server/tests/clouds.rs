@@ -306,9 +306,14 @@ fn the_proxy_of_the_guide_to_moving_works() {
         }
         String::from_utf8(curl.arg(url).output().unwrap().stdout).unwrap()
     };
-    until("nginx serves", || get(&format!("https://rooms.example.com:{tls}/weapp/utils/check_config")).ends_with("200 "));
+    until("nginx serves", || {
+        get(&format!("https://rooms.example.com:{tls}/weapp/utils/check_config")).ends_with("200 ")
+    });
     let urls = get(&format!("https://rooms.example.com:{tls}/weapp/utils/get_test_pushurl"));
-    assert!(urls.contains(&format!("\"https://rooms.example.com:{tls}/live/")), "URLs have the name that clients know: {urls}");
+    assert!(
+        urls.contains(&format!("\"https://rooms.example.com:{tls}/live/")),
+        "URLs have the name that clients know: {urls}"
+    );
     let sent = get(&format!("http://rooms.example.com:{plain}/console"));
     assert!(sent.ends_with("301 https://rooms.example.com/console"), "{sent}");
     drop(nginx);
