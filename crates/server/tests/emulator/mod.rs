@@ -284,7 +284,10 @@ impl Emulator {
                 }
             }
             "group_open_http_svc/send_group_system_notification" => {
-                if body["Content"] != r#"{"cmd":"notifyPusherChange","data":""}"# {
+                let content: Value =
+                    serde_json::from_str(body["Content"].as_str().unwrap_or_default()).unwrap_or_default();
+                let change = body["Content"] == r#"{"cmd":"notifyPusherChange","data":""}"#;
+                if !change && (content["cmd"] != "notice" || !content["data"].is_string()) {
                     self.fault(format!("notification {body}"));
                 }
                 need_group()
@@ -300,6 +303,12 @@ impl Emulator {
                     self.fault(format!("sendmsg {body}"));
                 }
                 0
+            }
+            "group_open_http_svc/forbid_send_msg" => {
+                if body["Members_Account"][0].as_str().is_none() || body["MuteTime"].as_u64().is_none() {
+                    self.fault(format!("forbid_send_msg {body}"));
+                }
+                need_group()
             }
             "group_open_http_svc/get_online_member_num" => need_group(),
             "im_open_login_svc/account_check" => 0,

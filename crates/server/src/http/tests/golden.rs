@@ -447,6 +447,14 @@ fn without(names: &[&str], value: &mut Value) {
             fields.values_mut().for_each(|value| without(names, value));
         }
         Value::Array(items) => items.iter_mut().for_each(|value| without(names, value)),
+        // Here play URLs say who plays, so that who is put out sees nothing more; services elsewhere know no such thing.
+        Value::String(text) => {
+            for name in ["&uid=", "&rid="] {
+                let mut parts = text.split(name);
+                let plain = parts.next().unwrap_or_default().to_owned();
+                *text = parts.fold(plain, |text, part| text + part.find('&').map_or("", |end| &part[end..]));
+            }
+        }
         _ => {}
     }
 }
