@@ -12,11 +12,15 @@ use serde_json::json;
 use crate::app::App;
 use crate::bans::MOST;
 use crate::chat::repair::with_group;
+use crate::chat::tencent::code::Meaning;
+use crate::chat::tencent::rest::Trouble;
 use crate::error::Error;
 use crate::store::Ban;
 
 /// For how many seconds who is kicked may not come back, unless told otherwise.
 pub const KICKED: u64 = 60;
+/// How long a chat service elsewhere may take.
+const SERVICE_WITHIN: Duration = Duration::from_secs(4);
 /// How often the store is asked whom other nodes put out.
 const FOLLOW: Duration = Duration::from_millis(250);
 /// Rooms looked at at a time.
@@ -81,6 +85,15 @@ impl From<room::chat::Refusal> for Refused {
             Refusal::Muted { .. } => refused("muted", "the sender is muted in the room"),
             Refusal::Banned { .. } => refused("banned", "the sender is banned from the room"),
             other => refused("refused", format!("{other:?}")),
+        }
+    }
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.meaning() {
+            Meaning::Gone => refused("no_room", "the chat service knows no such room"),
+            _ => refused("unavailable", format!("the chat service: {trouble}")),
         }
     }
 }
@@ -244,6 +257,9 @@ async fn leave_audience(app: &App, user: &UserId, room: Option<&RoomId>) -> Resu
 /// # Errors
 /// No such room; too many are muted.
 pub async fn mute(app: &App, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
+    if let Some(chat) = &app.clouds.chat {
+        return chat.rest().mute(room.as_str(), user, seconds, SERVICE_WITHIN).await.map_err(Refused::from);
+    }
     let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
     Ok(with_group(&app.chat, &app.rooms, room, || app.chat.mute(room, user, ms)).await?)
 }
@@ -267,6 +283,22 @@ pub async fn notice(app: &App, room: Option<&RoomId>, text: &str) -> Result<usiz
         return Err(refused("bad_request", "a notice needs a text"));
     }
     let field = json!({ "cmd": "notice", "data": text }).to_string();
+    if let Some(chat) = &app.clouds.chat {
+        let rooms = match room {
+            Some(room) => vec![room.clone()],
+            None => app.store.ids().await?,
+        };
+        let tell = |id: RoomId| {
+            let (chat, field) = (chat.clone(), field.clone());
+            async move { chat.rest().notify(id.as_str(), &field, SERVICE_WITHIN).await }
+        };
+        let told: Vec<_> = stream::iter(rooms).map(tell).buffer_unordered(ABREAST).collect().await;
+        let well = told.iter().filter(|told| told.is_ok()).count();
+        return match told.into_iter().find_map(Result::err) {
+            Some(trouble) if well == 0 => Err(trouble.into()),
+            _ => Ok(well),
+        };
+    }
     let rooms = room.map_or_else(|| app.chat.ids(), |room| vec![room.clone()]);
     let mut told = 0;
     for id in &rooms {

@@ -70,6 +70,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What somebody is told who looks for chat in this process where it is carried elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self, sdk_app_id: u64) -> Option<String> {
+        let text = || format!("chat is Tencent's chat service: use its client, with sdkAppID {sdk_app_id} and userSig");
+        (self.provider == Provider::Tencent).then(text)
+    }
+
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         let least: [(&str, u64, u64); 5] = [
             ("rate", self.rate.into(), 1),

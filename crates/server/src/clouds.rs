@@ -74,7 +74,7 @@ impl Clouds {
                 let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
                 let store = crate::store::Memory::new(Arc::new(settings.rooms.rules()), outbox);
                 // Nothing is carried: its background work is not run.
-                Some(chat::Tencent::new(rest, Arc::new(store)).0)
+                Some(chat::Tencent::new(rest, Arc::new(store), false).0)
             }
         };
         Ok(Self::new(settings, chat, live))

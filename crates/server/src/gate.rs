@@ -52,6 +52,7 @@ impl Gate {
     /// # Errors
     /// Why nobody, as the peer may hear it.
     pub fn may_push(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        self.here()?;
         let now = self.clock.now();
         let holder = self.urls.may_push(stream, query, now).map_err(|why| why.to_string())?;
         if self.bans.stream(stream, now).is_some() {
@@ -65,9 +66,15 @@ impl Gate {
     /// # Errors
     /// Why nobody, as the peer may hear it.
     pub fn may_play(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        self.here()?;
         let now = self.clock.now();
         let holder = self.urls.may_play(stream, query, now).map_err(|why| why.to_string())?;
         self.admit(holder, now)
+    }
+
+    /// Where streams are elsewhere, nobody would ever look in this process for one.
+    fn here(&self) -> Result<(), String> {
+        self.urls.elsewhere().map_or(Ok(()), |host| Err(format!("streams are at {host}, not in this process")))
     }
 
     fn admit(&self, holder: Holder, now: Millis) -> Result<Holder, String> {

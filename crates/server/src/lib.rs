@@ -29,3 +29,10 @@ pub mod start;
 pub mod store;
 pub mod sweeper;
 pub mod usage;
+
+// Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.
+#[cfg(test)]
+extern crate self as roomservice;
+#[cfg(test)]
+#[path = "../tests/emulator/mod.rs"]
+mod emulator;

@@ -104,7 +104,8 @@ impl Server {
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
-        let (app, background) = assemble(settings, clock, rtmp_address.map_or(1935, |a| a.port()), |_| {}).await?;
+        let rtmp_port = rtmp_address.map_or(1935, |a| a.port());
+        let (app, background) = assemble(settings, clock, Clouds::client(), rtmp_port, |_| {}).await?;
         app.logs.subscribe(&app.settings.logs);
 
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -143,14 +144,15 @@ impl Server {
 /// Work that goes on behind the calls, until it is dropped.
 pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
 
-/// Puts every part together, without a single socket: what tests of the whole router run on. They may
-/// `exchange` parts before anything holds on to them.
+/// Puts every part together, without a single socket: what tests of the whole router run on. They say how
+/// services elsewhere are reached, and may `exchange` parts before anything holds on to them.
 ///
 /// # Errors
 /// [`Error`], naming the setting.
 pub(crate) async fn assemble(
     settings: Settings,
     clock: Arc<dyn Clock>,
+    client: cloud::Client,
     rtmp_port: u16,
     exchange: impl FnOnce(&mut App),
 ) -> Result<(Arc<App>, Background), Error> {
@@ -165,7 +167,7 @@ pub(crate) async fn assemble(
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
     let metrics = Arc::new(Metrics::new(&http::LABELS));
-    let client = Clouds::client().counted(&metrics.cloud);
+    let client = client.counted(&metrics.cloud);
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
         live::Provider::Embedded => (Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))), None),
         live::Provider::Tencent => {
@@ -188,13 +190,18 @@ pub(crate) async fn assemble(
     sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
     bans.take(store.bans(Millis(0)).await.map_err(known)?, clock.now());
     let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
-    let mut chat_work = None;
+    let mut chat_work: Background = Vec::new();
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
         chat::Provider::Tencent => {
             let rest = chat::tencent::rest::Rest::of(&settings, client, clock.clone()).map_err(one)?;
-            let (chat, work) = chat::Tencent::new(rest, store.clone());
-            chat_work = Some(work);
+            // What is to be told is read from the record of commits, where there is one.
+            let (chat, work) = chat::Tencent::new(rest, store.clone(), history.is_some());
+            chat_work.push(Box::pin(work.run()));
+            if let Some(history) = &history {
+                let follower = chat::tencent::Follower::new(chat.clone(), history.clone(), clock.clone());
+                chat_work.push(Box::pin(follower.run()));
+            }
             (chat.clone(), Some(chat))
         }
     };
@@ -242,9 +249,7 @@ pub(crate) async fn assemble(
         Box::pin(sweeper.run()),
         Box::pin(figures::keep(app.clone())),
     ];
-    if let Some(work) = chat_work {
-        background.push(Box::pin(work.run()));
-    }
+    background.append(&mut chat_work);
     if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
         let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&app.metrics.webhooks));
         let bizid = app.settings.live.bizid;

@@ -5,29 +5,32 @@
 
 mod emulator;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use emulator::{ADMINISTRATOR, APP, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent};
+use emulator::{ADMINISTRATOR, API_KEY, APP, APP_ID, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent};
 use room::pushers::NewPusher;
 use room::sweep::Pushing;
 use room::{Kind, LeaveReason, Millis, RoomId, StreamId, UserId};
 use roomservice::chat;
 use roomservice::chat::tencent::rest::{Rest, Trouble, Words};
-use roomservice::clock::Clock;
+use roomservice::clock::{Clock, Manual};
 use roomservice::cloud::{Client, Dial};
 use roomservice::clouds::Clouds;
 use roomservice::config::{Hidden, Settings};
 use roomservice::error::Error;
+use roomservice::live::tencent::Version;
 use roomservice::live::{self, Live};
 use roomservice::rooms::{self, Rooms};
-use roomservice::store::{Memory, Store};
+use roomservice::store::{History, Journal, Memory, Store};
 use roomservice::sweeper::Sweeper;
 use serde_json::json;
 use sign::stream_url::Query;
 use sign::{Secret, callback};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 const START: u64 = 1_700_000_000_000;
@@ -62,7 +65,9 @@ struct World {
     chat: Arc<chat::Tencent>,
     live: Arc<live::Tencent>,
     clouds: Clouds,
-    clock: Arc<Wound>,
+    clock: Arc<dyn Clock>,
+    /// Ends with the world.
+    _tasks: JoinSet<()>,
 }
 
 fn world() -> World {
@@ -72,18 +77,53 @@ fn world() -> World {
 }
 
 fn world_of(settings: &Settings, emulator: Arc<Emulator>, dial: impl Dial, begun: Instant) -> World {
-    let (clock, client) = (Arc::new(Wound(begun)), Client::new(dial));
     let rules = Arc::new(settings.rooms.rules());
     let (outbox, committed) = mpsc::unbounded_channel();
-    let store: Arc<dyn Store> = Arc::new(Memory::new(rules.clone(), outbox));
+    let store = Arc::new(Memory::new(rules, outbox));
+    put_together(settings, emulator, dial, Arc::new(Wound(begun)), store, None, committed)
+}
+
+fn speak_old(settings: &mut Settings) {
+    settings.live.tencent.api = Version::Old;
+    settings.live.tencent.app_id = APP_ID;
+    settings.live.tencent.api_key = Hidden::new(API_KEY);
+}
+
+/// With rooms on disk. A disk takes its time, and time that is wound by the runtime flies meanwhile: the wall clock is
+/// wound by hand.
+fn kept_in(dir: &Path, emulator: Arc<Emulator>, clock: &Arc<Manual>) -> World {
+    let settings = settings();
+    let (outbox, committed) = mpsc::unbounded_channel();
+    let journal = Journal::open(dir, true, Arc::new(settings.rooms.rules()), outbox, clock.now());
+    let journal = Arc::new(journal.unwrap());
+    let history: Arc<dyn History> = journal.clone();
+    put_together(&settings, emulator.clone(), Inside(emulator), clock.clone(), journal, Some(history), committed)
+}
+
+fn put_together(
+    settings: &Settings,
+    emulator: Arc<Emulator>,
+    dial: impl Dial,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn Store>,
+    history: Option<Arc<dyn History>>,
+    committed: mpsc::UnboundedReceiver<Vec<room::Event>>,
+) -> World {
+    let client = Client::new(dial);
+    let rules = Arc::new(settings.rooms.rules());
     let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
-    let (chat, work) = chat::Tencent::new(Rest::of(settings, client, clock.clone()).unwrap(), store.clone());
+    let rest = Rest::of(settings, client, clock.clone()).unwrap();
+    let (chat, work) = chat::Tencent::new(rest, store.clone(), history.is_some());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let clouds = Clouds::new(settings, Some(chat.clone()), Some(live.clone()));
-    tokio::spawn(rooms::carry(committed, chat.clone()));
-    tokio::spawn(work.run());
-    tokio::spawn(Sweeper::new(store, live.clone(), clock.clone(), rules).run());
-    World { emulator, rooms, chat, live, clouds, clock }
+    let mut tasks = JoinSet::new();
+    tasks.spawn(rooms::carry(committed, chat.clone()));
+    tasks.spawn(work.run());
+    if let Some(history) = history {
+        tasks.spawn(chat::tencent::Follower::new(chat.clone(), history, clock.clone()).run());
+    }
+    tasks.spawn(Sweeper::new(store, live.clone(), clock.clone(), rules).run());
+    World { emulator, rooms, chat, live, clouds, clock, _tasks: tasks }
 }
 
 fn room(id: &str) -> RoomId {
@@ -275,6 +315,10 @@ async fn a_thousand_silent_pushers_are_not_a_thousand_questions_at_once() {
     let most = world.emulator.most.load(Ordering::SeqCst);
     assert!(most <= 16 + 32, "{most} at a time: questions and notifications");
     assert_eq!(world.rooms.count(), 500, "who pushes stays, who does not goes");
+    // Whoever is silent together is asked about together: some by one, then all by a list every ten seconds.
+    let questions =
+        world.emulator.count("DescribeLiveStreamOnlineList") + world.emulator.count("DescribeLiveStreamState");
+    assert!((1..=6 * 33).contains(&questions), "{questions} questions in a minute");
     world.emulator.faultless();
 }
 
@@ -439,19 +483,41 @@ async fn a_stream_that_has_just_begun_is_not_thought_gone() {
 #[tokio::test(start_paused = true)]
 async fn wrong_settings_are_named() {
     let begun = Instant::now();
-    let check = |change: fn(&mut Settings)| async move {
+    async fn named(begun: Instant, change: impl FnOnce(&mut Settings)) -> Vec<String> {
         let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
+        emulator.domains.lock().push("8525.livepush.myqcloud.com".into());
         let mut settings = settings();
         change(&mut settings);
         let found = world_of(&settings, emulator.clone(), Inside(emulator), begun).clouds.check().await;
-        found.live.iter().chain(&found.im).map(|f| f.setting.clone()).collect::<Vec<_>>()
+        found.live.iter().chain(&found.im).map(|f| f.setting.clone()).collect()
+    }
+    macro_rules! check {
+        ($change:expr) => {
+            named(begun, $change)
+        };
+    }
+    assert_eq!(check!(|_| {}).await, Vec::<String>::new());
+    assert_eq!(check!(|s| s.im.sdk_app_id = 1).await, ["im.sdkAppID"]);
+    assert_eq!(check!(|s| s.im.administrator = "bob".into()).await, ["im.administrator"]);
+    assert_eq!(check!(|s| s.im.secret_key = Hidden::new("another secret of mine")).await, ["im.secretKey"]);
+    assert_eq!(check!(|s| s.live.tencent.secret_id = "AKID".into()).await, ["live.tencent.secretId"]);
+    assert_eq!(check!(|s| s.live.tencent.secret_key = Hidden::new("x")).await, ["live.tencent.secretKey"]);
+    assert_eq!(check!(|s| s.live.push_host = "push.elsewhere.example".into()).await, ["live.pushHost"]);
+    assert_eq!(check!(speak_old).await, Vec::<String>::new());
+    let old = |wrong: fn(&mut Settings)| {
+        move |s: &mut Settings| {
+            speak_old(s);
+            wrong(s);
+        }
     };
-    assert_eq!(check(|_| {}).await, Vec::<String>::new());
-    assert_eq!(check(|s| s.im.sdk_app_id = 1).await, ["im.sdkAppID"]);
-    assert_eq!(check(|s| s.im.administrator = "bob".into()).await, ["im.administrator"]);
-    assert_eq!(check(|s| s.im.secret_key = Hidden::new("another secret of mine")).await, ["im.secretKey"]);
-    assert_eq!(check(|s| s.live.tencent.secret_id = "AKID".into()).await, ["live.tencent.secretId"]);
-    assert_eq!(check(|s| s.live.tencent.secret_key = Hidden::new("x")).await, ["live.tencent.secretKey"]);
+    assert_eq!(check!(old(|s| s.live.tencent.app_id = 7)).await, ["live.tencent.appID"]);
+    assert_eq!(check!(old(|s| s.live.tencent.api_key = Hidden::new("x"))).await, ["live.tencent.APIKey"]);
+    // Several at once are all named.
+    let both = |s: &mut Settings| {
+        s.im.sdk_app_id = 1;
+        s.live.tencent.secret_id = "AKID".into();
+    };
+    assert_eq!(check!(both).await, ["live.tencent.secretId", "im.sdkAppID"]);
     let away = world_of(&settings(), Emulator::new(|| 0), Silent, begun).clouds.check().await;
     assert_eq!(away.live[0].setting, "live.tencent.host");
     assert_eq!(away.im[0].setting, "chat.tencent.host");
@@ -479,4 +545,230 @@ async fn over_real_sockets_too() {
     emulator.mood(Mood::Well);
     assert_eq!(rest.online("g", within).await, Ok(7), "a broken answer spoils only its own connection");
     emulator.faultless();
+}
+
+/// Every way in which a service can fail, and the clock of one of us being wrong.
+const FAULTS: [Mood; 10] = [
+    Mood::Slow(Duration::from_secs(60)),
+    Mood::Resets,
+    Mood::Fails,
+    Mood::WrongJson,
+    Mood::Html,
+    Mood::Partial,
+    Mood::Limited,
+    Mood::Disbelieves,
+    Mood::Down,
+    Mood::Well,
+];
+
+#[tokio::test(start_paused = true)]
+async fn every_chat_call_fails_in_time_and_says_how() {
+    let world = world();
+    let (rest, within) = (world.chat.rest(), Duration::from_secs(4));
+    rest.create_group("g", within).await.unwrap();
+    for mood in FAULTS {
+        world.emulator.mood(mood);
+        if mood == Mood::Well {
+            // The signature that is held is old by their clock, a fresh one is too.
+            world.emulator.skew.store(48 * 3600, Ordering::SeqCst);
+        }
+        for call in 0..7 {
+            let begun = Instant::now();
+            let bob = user("bob");
+            let said = match call {
+                0 => rest.create_group("new", within).await,
+                1 => rest.destroy_group("g", within).await,
+                2 => rest.notify("g", chat::tencent::rest::NOTICE, within).await,
+                3 => rest.say("g", None, Words::Text("hello"), 1, within).await,
+                4 => rest.say_to(&bob, None, Words::Custom("{}"), 1, within).await,
+                5 => rest.online("g", within).await.map(drop),
+                _ => rest.check(within).await,
+            };
+            assert!(begun.elapsed() <= within + Duration::from_millis(5), "{mood:?} {call}: {:?}", begun.elapsed());
+            let trouble = said.unwrap_err();
+            let expected = match mood {
+                Mood::Limited => Trouble::Said(60_007),
+                Mood::Disbelieves => Trouble::Said(70_009),
+                Mood::Well => Trouble::Said(70_001),
+                _ => {
+                    assert!(matches!(trouble, Trouble::Away(_)), "{mood:?} {call}: {trouble}");
+                    continue;
+                }
+            };
+            assert_eq!(trouble, expected, "{mood:?} {call}");
+        }
+    }
+    world.emulator.skew.store(0, Ordering::SeqCst);
+    rest.create_group("g", within).await.unwrap();
+    assert_eq!(rest.online("g", within).await, Ok(7), "and all is well again");
+    world.emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_live_call_fails_in_time_and_says_how() {
+    for old in [false, true] {
+        let begun = Instant::now();
+        let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
+        let mut settings = settings();
+        if old {
+            speak_old(&mut settings);
+        }
+        let world = world_of(&settings, emulator.clone(), Inside(emulator), begun);
+        let live = &world.live;
+        let streams = [stream_of("r", "a"), stream_of("r", "b")];
+        let inputs = streams
+            .each_ref()
+            .map(|stream| json!({ "input_stream_id": stream, "layout_params": { "image_layer": 1 } }));
+        let mix = |interface: &str| {
+            json!({ "interface": { "para": { "app_id": "1400000000", "interface": interface,
+            "mix_stream_session_id": streams[0], "output_stream_id": streams[0], "input_stream_list": inputs } } })
+        };
+        for mood in FAULTS {
+            world.emulator.mood(mood);
+            if mood == Mood::Well {
+                world.emulator.skew.store(3600, Ordering::SeqCst);
+            }
+            macro_rules! fails {
+                ($what:literal, $most:literal, $call:expr) => {{
+                    let begun = Instant::now();
+                    let said = $call.await;
+                    assert!(said, "{} went well: {mood:?}, old: {old}", $what);
+                    assert!(begun.elapsed() <= Duration::from_millis($most), "{}: {mood:?}", $what);
+                }};
+            }
+            let now = world.clock.now();
+            fails!("state", 5_050, async { live.pushing(&streams[..1], now).await.unwrap() == [Pushing::Unknown] });
+            fails!("drop", 5_050, async { live.drop_stream(&streams[0]).await.is_err() });
+            fails!("forbid", 5_050, async { live.forbid_stream(&streams[0], 60, "").await.is_err() });
+            fails!("resume", 5_050, async { live.resume_stream(&streams[0]).await.is_err() });
+            for interface in ["mix_streamv2.start_mix_stream_advanced", "mix_streamv2.cancel_mix_stream"] {
+                fails!("mix", 8_050, async { live.mix(&mix(interface), &streams).await.unwrap().code == -10_031 });
+            }
+            fails!("check", 5_050, async {
+                // Too many calls blame no setting of ours; everything else is named.
+                live.check().await.is_some() || mood == Mood::Limited
+            });
+            world.pass(5).await;
+        }
+        world.emulator.skew.store(0, Ordering::SeqCst);
+        assert_eq!(live.pushing(&streams[..1], world.clock.now()).await.unwrap(), [Pushing::No]);
+        world.emulator.faultless();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_retired_api_still_works_for_who_has_it() {
+    let begun = Instant::now();
+    let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
+    let mut settings = settings();
+    speak_old(&mut settings);
+    let world = world_of(&settings, emulator.clone(), Inside(emulator), begun);
+    for who in ["alice", "bob"] {
+        world.enter("r", who).await.unwrap();
+    }
+    let streams = [stream_of("r", "alice"), stream_of("r", "bob")];
+    world.emulator.streams.lock().insert(streams[0].to_string(), "active".into());
+    world.emulator.streams.lock().insert(streams[1].to_string(), "inactive".into());
+    world.pass(25).await;
+    assert_eq!(world.pushers("r").await, ["alice"], "who does not push goes");
+
+    let input =
+        |stream: &StreamId, layer| json!({ "input_stream_id": stream, "layout_params": { "image_layer": layer } });
+    let mut params = json!({ "timestamp": 1, "eventId": 1, "interface": { "interfaceName": "Mix_StreamV2", "para": {
+        "app_id": "1400000000", "interface": "mix_streamv2.start_mix_stream_advanced",
+        "mix_stream_session_id": streams[0], "output_stream_id": streams[0],
+        "input_stream_list": [input(&streams[0], 1), input(&streams[1], 2)] } } });
+    world.emulator.errors.lock().push(("-505", "not there yet"));
+    let said = world.live.mix(&params, &streams).await.unwrap();
+    assert_eq!((said.code, said.message.as_str()), (0, "Success!"), "tried again until the input was there");
+    let sent = world.emulator.bodies.lock().last().unwrap()["interface"]["para"].clone();
+    assert_eq!((&sent["app_id"], &sent["mix_stream_session_id"]), (&json!(APP_ID), &json!(streams[0])));
+    // Sessions belong to the whole account: nobody gets at one of another room.
+    params["interface"]["para"]["mix_stream_session_id"] = "8525_other_eve".into();
+    assert_eq!(world.live.mix(&params, &streams).await.unwrap().code, 0);
+    assert_eq!(
+        world.emulator.bodies.lock().last().unwrap()["interface"]["para"]["mix_stream_session_id"],
+        json!(streams[0])
+    );
+
+    world.live.forbid_stream(&streams[0], 3600, "because").await.unwrap();
+    assert_eq!(world.live.pushing(&streams[..1], world.clock.now()).await.unwrap(), [Pushing::No]);
+    world.live.resume_stream(&streams[0]).await.unwrap();
+    world.live.drop_stream(&streams[0]).await.unwrap();
+    assert_eq!(world.emulator.of(streams[0].as_str()).last().map(String::as_str), Some("Live_Channel_SetStatus"));
+    world.emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_left_untold_is_told_afterwards() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Manual::at(Millis(START)));
+    let time = clock.clone();
+    let emulator = Emulator::new(move || time.now().secs());
+    let notices = |room: &str| emulator.of(room).iter().filter(|what| *what == NOTICE).count();
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    for (room, who) in [("stays", "alice"), ("closes", "bob"), ("quiet", "carol")] {
+        world.enter(room, who).await.unwrap();
+    }
+    until("all hear", || notices("stays") == 1 && notices("closes") == 1 && notices("quiet") == 1).await;
+    // The service goes away, rooms go on, and the process is gone.
+    emulator.mood(Mood::Down);
+    for _ in 0..20 {
+        world.enter("stays", "dave").await.unwrap();
+        world.leave("stays", "dave").await;
+    }
+    world.leave("closes", "bob").await;
+    until("both wait", || world.chat.pending() == 2).await;
+    gone(world, dir.path()).await;
+
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    until("both wait again", || world.chat.pending() == 2).await;
+    emulator.mood(Mood::Well);
+    until("nothing waits", || world.chat.pending() == 0).await;
+    assert!((2..=17).contains(&notices("stays")), "many changes are few: {:?}", emulator.of("stays"));
+    assert_eq!(emulator.of("closes"), ["create_group", NOTICE, "destroy_group"]);
+    assert!(!emulator.groups.lock().contains("closes") && emulator.groups.lock().contains("stays"));
+    // It is noted that all of it was told: so the next life has nothing to say of it.
+    world.pass(30).await;
+    gone(world, dir.path()).await;
+    let before = emulator.done.lock().len();
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    world.enter("quiet", "dave").await.unwrap();
+    until("the next change is told", || notices("quiet") == 2).await;
+    assert_eq!(emulator.done.lock().len(), before + 1, "and nothing else");
+
+    // What is older than an hour tells nobody anything; groups are still removed.
+    emulator.mood(Mood::Down);
+    world.enter("stays", "erin").await.unwrap();
+    world.leave("quiet", "carol").await;
+    gone(world, dir.path()).await;
+    clock.pass(2 * 3600 * 1000);
+    emulator.mood(Mood::Well);
+    let heard = notices("stays");
+    let before = emulator.done.lock().len();
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    until("the group is removed", || emulator.of("quiet").last().is_some_and(|what| what == "destroy_group")).await;
+    assert_eq!(notices("stays"), heard);
+    assert_eq!(emulator.done.lock().len(), before + 1);
+    drop(world);
+    emulator.faultless();
+}
+
+/// Waits until something is so. The clock on the wall bounds it only if something hangs.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "still waiting: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Ends a world, as a crash does, and waits until it has let go of its journal.
+async fn gone(world: World, dir: &Path) {
+    drop(world);
+    let held = || {
+        let (outbox, _) = mpsc::unbounded_channel();
+        Journal::open(dir, true, Arc::default(), outbox, Millis(START)).is_err()
+    };
+    until("the journal is free", || !held()).await;
 }

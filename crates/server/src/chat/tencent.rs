@@ -3,6 +3,7 @@
 
 pub mod code;
 mod delivery;
+mod follow;
 pub mod rest;
 pub mod webhook;
 mod whereabouts;
@@ -23,6 +24,7 @@ use crate::error::Error;
 use crate::store::{Answer, Store};
 use code::Meaning;
 use delivery::{Delivery, Outcome, Task, Woken};
+pub use follow::Follower;
 use rest::{NOTICE, Rest, Trouble};
 use whereabouts::Whereabouts;
 
@@ -83,17 +85,20 @@ pub struct Tencent {
     rest: Rest,
     delivery: Delivery,
     store: Arc<dyn Store>,
+    /// A [`Follower`] reads what is to be told; nothing else adds to it.
+    followed: bool,
     whereabouts: Mutex<Whereabouts>,
     logged: Mutex<Option<Instant>>,
 }
 
 impl Tencent {
-    /// Puts the parts together. What comes second is for the background: `run` it.
+    /// Puts the parts together. What comes second is for the background: `run` it. Who has a record of commits
+    /// runs a [`Follower`] too and says so; without one, what waits to be told is gone with the process.
     #[must_use]
-    pub fn new(rest: Rest, store: Arc<dyn Store>) -> (Arc<Self>, Background) {
+    pub fn new(rest: Rest, store: Arc<dyn Store>, followed: bool) -> (Arc<Self>, Background) {
         let (delivery, woken) = Delivery::new();
         let (whereabouts, logged) = (Mutex::default(), Mutex::default());
-        let chat = Arc::new(Self { rest, delivery, store, whereabouts, logged });
+        let chat = Arc::new(Self { rest, delivery, store, followed, whereabouts, logged });
         (chat.clone(), Background(chat, woken))
     }
 
@@ -258,21 +263,26 @@ impl Chat for Tencent {
     fn carry(&self, event: &Event) {
         let room = &event.room;
         match &event.what {
-            What::Joined { user } => {
-                self.whereabouts.lock().entered(user, room);
-                self.delivery.add(room, Task::Notify);
-            }
-            What::Left { user, reason } => {
-                self.whereabouts.lock().left(user, room);
-                // Who is put out with the room hears of that.
-                if *reason != LeaveReason::RoomClosed {
-                    self.delivery.add(room, Task::Notify);
-                }
-            }
-            What::Updated { .. } => self.delivery.add(room, Task::Notify),
-            What::Closed { .. } => self.delivery.add(room, Task::Destroy),
-            // Clients of this service ask for these when they want them.
-            What::Created { .. } | What::Info | What::Custom { .. } | What::Status => {}
+            What::Joined { user } => self.whereabouts.lock().entered(user, room),
+            What::Left { user, .. } => self.whereabouts.lock().left(user, room),
+            _ => {}
         }
+        if !self.followed
+            && let Some(task) = task_of(event)
+        {
+            self.delivery.add(room, task);
+        }
+    }
+}
+
+/// What the service is to be told of a change.
+fn task_of(event: &Event) -> Option<Task> {
+    match &event.what {
+        What::Joined { .. } | What::Updated { .. } => Some(Task::Notify),
+        // Who is put out with the room hears of that.
+        What::Left { reason, .. } => (*reason != LeaveReason::RoomClosed).then_some(Task::Notify),
+        What::Closed { .. } => Some(Task::Destroy),
+        // Clients of this service ask for these when they want them.
+        What::Created { .. } | What::Info | What::Custom { .. } | What::Status => None,
     }
 }

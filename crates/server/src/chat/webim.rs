@@ -37,6 +37,7 @@ const REPLACED: u32 = 91_101;
 const EXISTS: u32 = 10_021;
 const BAD_BODY: u32 = 10_004;
 const TOO_FAST: u32 = 10_023;
+const ELSEWHERE: u32 = 60_009;
 
 fn fail(code: u32, text: impl Into<Cow<'static, str>>) -> Fail {
     Fail(code, text.into())
@@ -134,6 +135,9 @@ pub async fn serve(
 }
 
 async fn answer(app: &App, service: &str, name: calls::Name, query: &str, body: &[u8]) -> Answer {
+    if let Some(message) = app.settings.chat.elsewhere(app.identity.sdk_app_id()) {
+        return Err(fail(ELSEWHERE, message));
+    }
     let query = Query::parse(query).map_err(|why| fail(60_002, why.to_string()))?;
     let body = std::str::from_utf8(body).map_err(|_| fail(BAD_JSON, "the body is not UTF-8"))?;
     let open = service.ends_with("noauth_svc");

@@ -60,6 +60,9 @@ pub async fn validate(State(app): State<Arc<App>>, RawQuery(query): RawQuery) ->
 }
 
 fn open(app: &App, query: Option<&str>) -> Result<(Session, Option<u64>), Refused> {
+    if let Some(message) = app.settings.chat.elsewhere(app.identity.sdk_app_id()) {
+        return Err(refused(StatusCode::MISDIRECTED_REQUEST, "chat_elsewhere", message));
+    }
     let bad = |message: String| refused(StatusCode::BAD_REQUEST, "bad_request", message);
     let query = Query::parse(query.unwrap_or_default()).map_err(|why| bad(why.to_string()))?;
     let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {

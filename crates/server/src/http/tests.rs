@@ -1,6 +1,7 @@
 //! The whole router without sockets: a server on a clock that is wound by hand, and its clients.
 
 mod bad_input;
+mod clouds;
 mod faults;
 mod first_server;
 mod golden;
@@ -18,8 +19,10 @@ use sign::token::Generation;
 use tower::ServiceExt;
 
 use super::*;
-use crate::clock::Manual;
+use crate::clock::{Clock, Manual};
+use crate::cloud::Client as Caller;
 use crate::config::Hidden;
+use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
 use crate::start::{Background, assemble};
 
 /// 2026-11-23 15:00 UTC.
@@ -60,6 +63,35 @@ impl Kit {
 
     /// With other settings, and with parts exchanged.
     async fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut App)) -> Self {
+        Self::put_together(Arc::new(Manual::at(START)), Caller::default(), set, exchange).await
+    }
+
+    /// With streams and chat at Tencent, emulated.
+    async fn on_clouds(set: impl FnOnce(&mut crate::config::Settings)) -> (Self, Arc<Emulator>) {
+        let clock = Arc::new(Manual::at(START));
+        let time = clock.clone();
+        let emulator = Emulator::new(move || time.now().secs());
+        let caller = Caller::new(Inside(emulator.clone()));
+        let set = |settings: &mut crate::config::Settings| {
+            settings.chat.provider = crate::chat::Provider::Tencent;
+            settings.chat.tencent.callback_token = Hidden::new("chat callback token");
+            settings.live.provider = crate::live::Provider::Tencent;
+            settings.live.play_secret_key = Hidden::new("play key of the tests");
+            settings.live.tencent.secret_id = SECRET_ID.into();
+            settings.live.tencent.secret_key = Hidden::new(SECRET_KEY);
+            settings.live.tencent.callback_key = Hidden::new("live callback key");
+            *emulator.app.lock() = (settings.im.sdk_app_id, settings.im.secret_key.expose().to_owned());
+            set(settings);
+        };
+        (Self::put_together(clock, caller, set, |_| {}).await, emulator)
+    }
+
+    async fn put_together(
+        clock: Arc<Manual>,
+        caller: Caller,
+        set: impl FnOnce(&mut crate::config::Settings),
+        exchange: impl FnOnce(&mut App),
+    ) -> Self {
         let directory = Directory::new();
         let mut settings = crate::config::Settings { data_dir: directory.0.clone(), ..Default::default() };
         settings.store.kind = crate::store::Place::Memory;
@@ -70,8 +102,7 @@ impl Kit {
         settings.im.secret_key = Hidden::new("userSig key of the tests");
         settings.sessions.secret = Hidden::new("session key of the tests");
         set(&mut settings);
-        let clock = Arc::new(Manual::at(START));
-        let (app, background) = assemble(settings, clock.clone(), 1935, exchange).await.unwrap();
+        let (app, background) = assemble(settings, clock.clone(), caller, 1935, exchange).await.unwrap();
         run(background);
         Self { router: router(app.clone()), app, clock, directory }
     }

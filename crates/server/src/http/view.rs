@@ -106,6 +106,9 @@ fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {
     url(out, "flvURL", &play.http("flv"));
     url(out, "hlsURL", &play.http("m3u8"));
     url(out, "whepURL", &play.whep());
+    if let Some(webrtc) = play.webrtc() {
+        url(out, "webrtcURL", &webrtc);
+    }
 }
 
 fn field(out: &mut Vec<u8>, name: &str) {

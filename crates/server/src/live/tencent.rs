@@ -5,6 +5,8 @@ pub mod api;
 pub mod events;
 pub mod mix;
 mod old;
+mod online;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,6 @@ use hashbrown::HashSet;
 use parking_lot::Mutex;
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -22,13 +23,14 @@ use tokio::time::Instant;
 use super::{Live, MixOutcome};
 use crate::clock::Clock;
 use crate::cloud::{self, Breaker, Client, Retry};
-use crate::config::Hidden;
 use crate::error::Error;
 use crate::store::Answer;
 use api::{Api, Trouble};
 use events::Events;
 use mix::{NOT_PUSHED_YET, Order};
 use old::Old;
+use online::Online;
+pub use settings::{Settings, Version};
 
 /// Questions at a time.
 const PARALLEL: usize = 16;
@@ -49,94 +51,6 @@ const AWAY: (u32, Duration) = (16, Duration::from_secs(3));
 /// Longest ban that the service knows, in seconds.
 const MAX_BAN: u64 = 90 * 24 * 3600;
 
-/// Which API is spoken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Version {
-    /// API 3.0.
-    #[default]
-    #[serde(rename = "3.0")]
-    New,
-    /// The retired `common_access`.
-    #[serde(rename = "2.0")]
-    Old,
-}
-
-/// `[live.tencent]`. Domains and keys of URLs stand in `[live]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Settings {
-    /// Who calls API 3.0.
-    pub secret_id: String,
-    /// Signs calls to API 3.0.
-    pub secret_key: Hidden,
-    /// The host of API 3.0; `http://` before it means without TLS.
-    pub host: String,
-    /// Most calls in a second.
-    pub rate: u32,
-    /// The path before the stream's name in URLs.
-    pub app_name: String,
-    /// Whether play URLs are `https`.
-    pub play_https: bool,
-    /// The key that signs the service's event callbacks; empty: they are not accepted.
-    pub callback_key: Hidden,
-    /// The last part of the callbacks' path.
-    pub callback_path: String,
-    /// `3.0` or `2.0`.
-    pub api: Version,
-    /// The live account's number, for API 2.0.
-    #[serde(rename = "appID")]
-    pub app_id: u64,
-    /// Signs calls to API 2.0.
-    #[serde(rename = "APIKey")]
-    pub api_key: Hidden,
-    /// The host of API 2.0.
-    pub old_host: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            secret_id: String::new(),
-            secret_key: Hidden::default(),
-            host: "live.tencentcloudapi.com".into(),
-            rate: 200,
-            app_name: "live".into(),
-            play_https: false,
-            callback_key: Hidden::default(),
-            callback_path: "live".into(),
-            api: Version::New,
-            app_id: 0,
-            api_key: Hidden::default(),
-            old_host: "http://fcgi.video.qcloud.com".into(),
-        }
-    }
-}
-
-impl Settings {
-    pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        let mut need = |good: bool, problem: &str| {
-            if !good {
-                found.push(format!("live.tencent.{problem}"));
-            }
-        };
-        match self.api {
-            Version::New => {
-                need(!self.secret_id.is_empty(), "secretId must be set");
-                need(!self.secret_key.is_empty(), "secretKey must be set");
-                need(cloud::is_host(&self.host), "host must be a host, without a path");
-            }
-            Version::Old => {
-                need(self.app_id != 0, "appID must be set");
-                need(!self.api_key.is_empty(), "APIKey must be set");
-                need(cloud::is_host(&self.old_host), "oldHost must be a host, without a path");
-            }
-        }
-        need(self.rate != 0, "rate must be at least 1");
-        need(cloud::is_path_part(&self.app_name), "appName must be letters, digits, '-' and '_'");
-        need(cloud::is_path_part(&self.callback_path), "callbackPath must be letters, digits, '-' and '_'");
-    }
-}
-
 enum Speaks {
     New(Box<Api>),
     Old(Box<Old>),
@@ -152,6 +66,7 @@ pub struct Tencent {
     events: Events,
     questions: Semaphore,
     asking: Mutex<HashSet<StreamId>>,
+    online: Online,
     breaker: Breaker,
 }
 
@@ -182,6 +97,7 @@ impl Tencent {
             events: Events::default(),
             questions: Semaphore::new(PARALLEL),
             asking: Mutex::default(),
+            online: Online::default(),
             breaker: Breaker::new(AWAY.0, AWAY.1),
         }
     }
@@ -213,25 +129,51 @@ impl Tencent {
             }
             Speaks::Old(old) => old.state(stream, QUESTION_WITHIN).await.map_err(Trouble::Away),
         };
-        let said = match said {
+        let said = self.heard(said).unwrap_or(Pushing::Unknown);
+        self.unless_fresh(stream, said, now)
+    }
+
+    /// Notes how a question went.
+    fn heard<T>(&self, said: Result<T, Trouble>) -> Option<T> {
+        match said {
             Ok(said) => {
                 if self.breaker.succeeded() {
                     tracing::info!("the live service answers again");
                 }
-                said
+                Some(said)
             }
             Err(trouble) => {
-                tracing::debug!(%stream, %trouble, "the live service could not tell");
+                tracing::debug!(%trouble, "the live service could not tell");
                 if self.breaker.failed() {
                     let setting = trouble.setting().map_or("", |(name, _)| name);
                     tracing::error!(%trouble, setting, "the live service is away; nobody is removed for that");
                 }
-                Pushing::Unknown
+                None
             }
-        };
-        // The service itself may not have noticed yet what it told us.
+        }
+    }
+
+    /// The service itself may not have noticed yet what it told us.
+    fn unless_fresh(&self, stream: &StreamId, said: Pushing, now: Millis) -> Pushing {
         let fresh = || self.events.began(stream.as_str()).is_some_and(|at| now.since(at) < NEWS);
         if said == Pushing::No && fresh() { Pushing::Unknown } else { said }
+    }
+
+    /// What the list of all streams says of these; `None` if there is none to be had.
+    async fn listed(&self, streams: &[StreamId], now: Millis) -> Option<Vec<Pushing>> {
+        let Speaks::New(api) = &self.speaks else { return None };
+        let fetch = async {
+            if !self.breaker.admits() {
+                return None;
+            }
+            self.heard(online::list(api, &self.domain, &self.app, QUESTION_WITHIN).await).flatten()
+        };
+        let pushed = self.online.all(fetch).await?;
+        let say = |stream: &StreamId| {
+            let said = if pushed.contains(stream.as_str()) { Pushing::Yes } else { Pushing::No };
+            self.unless_fresh(stream, said, now)
+        };
+        Some(streams.iter().map(say).collect())
     }
 
     async fn order(&self, order: &Order, within: Duration) -> MixOutcome {
@@ -258,7 +200,7 @@ impl Tencent {
             let outcome = match &self.speaks {
                 Speaks::New(_) => self.order(&order, within).await,
                 Speaks::Old(old) => old
-                    .mix(params, within)
+                    .mix(params, order.session(), within)
                     .await
                     .unwrap_or_else(|failed| MixOutcome { code: mix::TRIGGER_FAILED, message: failed.to_string() }),
             };
@@ -271,19 +213,15 @@ impl Tencent {
         }
     }
 
-    async fn tell(&self, action: &'static str, body: &Value) -> Result<(), Trouble> {
-        match &self.speaks {
-            Speaks::New(api) => api.call(action, body, CALL_WITHIN).await.map(drop),
-            Speaks::Old(_) => Err(Trouble::Said { code: "UnsupportedOperation".into(), message: String::new() }),
-        }
-    }
-
     /// Breaks a stream off; its pusher may come back.
     ///
     /// # Errors
     /// [`Trouble`].
     pub async fn drop_stream(&self, stream: &StreamId) -> Result<(), Trouble> {
-        self.tell("DropLiveStream", &self.which(stream.as_str())).await
+        match &self.speaks {
+            Speaks::New(api) => self.tell(api, "DropLiveStream", &self.which(stream.as_str())).await,
+            Speaks::Old(old) => old.set(stream, old::DROP, CALL_WITHIN).await,
+        }
     }
 
     /// Forbids a stream for so many seconds (90 days at most). By the service's rules this may hit every
@@ -293,6 +231,10 @@ impl Tencent {
     /// [`Trouble`].
     pub async fn forbid_stream(&self, stream: &StreamId, seconds: u64, reason: &str) -> Result<(), Trouble> {
         let until = self.clock.now().secs().saturating_add(seconds.min(MAX_BAN));
+        let api = match &self.speaks {
+            Speaks::New(api) => api,
+            Speaks::Old(old) => return old.forbid(stream, until, CALL_WITHIN).await,
+        };
         let time = i64::try_from(until).ok().and_then(|t| time::OffsetDateTime::from_unix_timestamp(t).ok());
         let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
         let mut body = self.which(stream.as_str());
@@ -300,7 +242,7 @@ impl Tencent {
             body["ResumeTime"] = until.into();
         }
         body["Reason"] = reason.chars().take(500).collect::<String>().into();
-        self.tell("ForbidLiveStream", &body).await
+        self.tell(api, "ForbidLiveStream", &body).await
     }
 
     /// Allows a forbidden stream again.
@@ -308,7 +250,14 @@ impl Tencent {
     /// # Errors
     /// [`Trouble`].
     pub async fn resume_stream(&self, stream: &StreamId) -> Result<(), Trouble> {
-        self.tell("ResumeLiveStream", &self.which(stream.as_str())).await
+        match &self.speaks {
+            Speaks::New(api) => self.tell(api, "ResumeLiveStream", &self.which(stream.as_str())).await,
+            Speaks::Old(old) => old.set(stream, old::ALLOW, CALL_WITHIN).await,
+        }
+    }
+
+    async fn tell(&self, api: &Api, action: &'static str, body: &Value) -> Result<(), Trouble> {
+        api.call(action, body, CALL_WITHIN).await.map(drop)
     }
 
     /// Asks something that changes nothing: which setting is wrong, and why; `None` if none is.
@@ -320,20 +269,7 @@ impl Tencent {
                 let (name, why) = trouble.setting().unwrap_or(("live.tencent.host", "the service answers"));
                 Some((name, format!("{why} ({trouble})")))
             }
-            Speaks::Old(old) => {
-                let stream = StreamId::parse("roomservice_check").ok()?;
-                match old.state(&stream, CALL_WITHIN).await {
-                    Ok(Pushing::Unknown) => Some(("live.tencent.appID", "the service does not know it".into())),
-                    Ok(_) => None,
-                    Err(cloud::Failed::Status(403 | 404)) => {
-                        Some(("live.tencent.APIKey", "the service refuses signatures made with this key".into()))
-                    }
-                    Err(cloud::Failed::NotJson) => {
-                        Some(("live.tencent.appID", "the service answers something that is not JSON".into()))
-                    }
-                    Err(failed) => Some(("live.tencent.oldHost", failed.to_string())),
-                }
-            }
+            Speaks::Old(old) => old.check(CALL_WITHIN).await,
         }
     }
 }
@@ -361,6 +297,11 @@ impl Live for Tencent {
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {
         Box::pin(async move {
             let deadline = Instant::now() + SWEEP_WITHIN;
+            if self.online.too_many(streams.len())
+                && let Some(said) = self.listed(streams, now).await
+            {
+                return Ok(said);
+            }
             let mut said = vec![Pushing::Unknown; streams.len()];
             let mut questions = Vec::with_capacity(streams.len());
             for (at, stream) in streams.iter().enumerate() {

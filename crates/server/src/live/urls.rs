@@ -139,9 +139,18 @@ impl Urls {
         format!("rtmp://{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self.rtmp_port))
     }
 
-    /// Where a browser publishes a stream: WHIP, at the address that it reached us by.
+    /// Where streams are, if not in this process.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&str> {
+        self.tencent.as_ref().map(|_| self.push_host.as_str())
+    }
+
+    /// Where a browser publishes a stream: WHIP, at the address that it reached us by. Empty where streams are elsewhere.
     #[must_use]
     pub fn whip(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
+        if self.tencent.is_some() {
+            return String::new();
+        }
         format!("{}://{}/whip/{stream}?{}", base.scheme.as_str(), base.authority, self.sign(&self.push, stream, now))
     }
 
@@ -335,9 +344,18 @@ impl Play<'_> {
         self.over_http(APP, ".", extension)
     }
 
-    /// Where a browser plays it with little delay: WHEP.
+    /// Where a browser plays it with little delay: WHEP. Empty where streams are elsewhere.
     pub fn whep(&self) -> impl fmt::Display + '_ {
-        self.over_http("whep", "", "")
+        fmt::from_fn(|f| match self.urls.tencent {
+            Some(_) => Ok(()),
+            None => write!(f, "{}", self.over_http("whep", "", "")),
+        })
+    }
+
+    /// Where players of services that have a scheme of their own for it play it by WebRTC.
+    #[must_use]
+    pub fn webrtc(&self) -> Option<impl fmt::Display + '_> {
+        self.urls.tencent.as_ref().map(|_| self.plain("webrtc"))
     }
 
     fn over_http<'b>(&'b self, path: &'b str, dot: &'b str, extension: &'b str) -> impl fmt::Display + 'b {

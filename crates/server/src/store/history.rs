@@ -31,6 +31,15 @@ impl News {
         }
     }
 
+    /// The room's change, to look at.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Room(event) => Some(event),
+            Self::Note(_) => None,
+        }
+    }
+
     /// The room that it concerns. Order is kept for each.
     #[must_use]
     pub fn room(&self) -> Option<&RoomId> {

@@ -20,7 +20,7 @@ use roomservice::cloud::{Connecting, Dial};
 use serde_json::{Value, json};
 use sign::stream_url::Query;
 use sign::usersig::{self, Expected, Keys, v2};
-use sign::{Secret, tc3};
+use sign::{Secret, callback, tc3};
 use tokio::io::AsyncReadExt;
 
 pub const APP: u64 = 1_400_000_000;
@@ -28,6 +28,9 @@ pub const ADMINISTRATOR: &str = "administrator";
 pub const SECRET: &str = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e";
 pub const SECRET_ID: &str = "AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE";
 pub const SECRET_KEY: &str = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE";
+/// The live account's number and key, of the old API.
+pub const APP_ID: u64 = 1_252_463_788;
+pub const API_KEY: &str = "5d41402abc4b2a76b9719d911017c592";
 
 /// How a service misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,10 @@ pub struct Emulator {
     pub streams: Mutex<HashMap<String, String>>,
     /// Says this error, once for each, before anything else.
     pub errors: Mutex<Vec<(&'static str, &'static str)>>,
+    /// The chat app and the secret of its user signatures.
+    pub app: Mutex<(u64, String)>,
+    /// The push domains of the account; none: all are.
+    pub domains: Mutex<Vec<String>>,
     /// Deviations.
     pub faults: Mutex<Vec<String>>,
     /// Calls that came, whatever became of them.
@@ -96,6 +103,8 @@ impl Emulator {
             bodies: Mutex::default(),
             streams: Mutex::default(),
             errors: Mutex::default(),
+            app: Mutex::new((APP, SECRET.into())),
+            domains: Mutex::default(),
             faults: Mutex::default(),
             calls: AtomicUsize::new(0),
             now: AtomicUsize::new(0),
@@ -111,6 +120,11 @@ impl Emulator {
     /// What was done with this group or stream, in order.
     pub fn of(&self, id: &str) -> Vec<String> {
         self.done.lock().iter().filter(|(_, of)| of == id).map(|(what, _)| what.clone()).collect()
+    }
+
+    /// What was done, whatever it was about, as often as it was.
+    pub fn count(&self, what: &str) -> usize {
+        self.done.lock().iter().filter(|(done, _)| done == what).count()
     }
 
     pub fn calls(&self) -> usize {
@@ -183,16 +197,14 @@ impl Emulator {
         body: &Bytes,
     ) -> io::Result<hyper::Response<Cut>> {
         let mood = *self.mood.lock();
-        let live = uri.path() == "/";
+        let (live, old) = (uri.path() == "/", uri.path() == "/common_access");
         let text = match mood {
             Mood::Down | Mood::Resets => return Err(io::ErrorKind::ConnectionReset.into()),
-            Mood::Fails => {
-                let mut answer = hyper::Response::new(Cut::whole("oops"));
-                *answer.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
-                return Ok(answer);
-            }
+            Mood::Fails => return Ok(status(hyper::StatusCode::INTERNAL_SERVER_ERROR)),
             Mood::WrongJson => r#"{"hello":["world"]}"#.to_owned(),
             Mood::Html => "<html><body>Bad gateway, but politely</body></html>".to_owned(),
+            Mood::Limited if old => r#"{"ret":10007,"code":-10031,"message":"too many"}"#.to_owned(),
+            Mood::Disbelieves if old => return Ok(status(hyper::StatusCode::FORBIDDEN)),
             Mood::Limited if live => error("RequestLimitExceeded", "too many"),
             Mood::Limited => code(60007),
             Mood::Disbelieves if live => error("AuthFailure.SignatureFailure", "wrong"),
@@ -201,7 +213,14 @@ impl Emulator {
                 if let Mood::Slow(after) = mood {
                     tokio::time::sleep(after).await;
                 }
-                if live { self.live(method, headers, body) } else { self.chat(method, uri, headers, body) }
+                match uri.path() {
+                    "/" => self.live(method, headers, body),
+                    "/common_access" => match self.old(method, uri, body) {
+                        Ok(text) => text,
+                        Err(why) => return Ok(status(why)),
+                    },
+                    _ => self.chat(method, uri, headers, body),
+                }
             }
         };
         Ok(hyper::Response::new(if mood == Mood::Partial { Cut::half(&text) } else { Cut::whole(&text) }))
@@ -216,12 +235,13 @@ impl Emulator {
         if get("contenttype") != "json" || get("random").parse::<u32>().is_err() {
             self.fault("contenttype or random");
         }
-        if get("sdkappid") != APP.to_string() {
+        let (app, secret) = self.app.lock().clone();
+        if get("sdkappid") != app.to_string() {
             return code(60006);
         }
-        let key = v2::Key::new(&Secret::from(SECRET)).unwrap();
+        let key = v2::Key::new(&Secret::from(secret.as_str())).unwrap();
         let keys = Keys::new(None, None, Some(key)).unwrap();
-        let expected = Expected { sdk_app_id: APP, user_id: get("identifier"), account_type: None, now: self.now() };
+        let expected = Expected { sdk_app_id: app, user_id: get("identifier"), account_type: None, now: self.now() };
         match usersig::verify(get("usersig"), &keys, &expected) {
             Ok(_) => {}
             Err(sign::Invalid::Expired) => return code(70001),
@@ -264,7 +284,10 @@ impl Emulator {
                 }
             }
             "group_open_http_svc/send_group_system_notification" => {
-                if body["Content"] != r#"{"cmd":"notifyPusherChange","data":""}"# {
+                let content: Value =
+                    serde_json::from_str(body["Content"].as_str().unwrap_or_default()).unwrap_or_default();
+                let change = body["Content"] == r#"{"cmd":"notifyPusherChange","data":""}"#;
+                if !change && (content["cmd"] != "notice" || !content["data"].is_string()) {
                     self.fault(format!("notification {body}"));
                 }
                 need_group()
@@ -280,6 +303,12 @@ impl Emulator {
                     self.fault(format!("sendmsg {body}"));
                 }
                 0
+            }
+            "group_open_http_svc/forbid_send_msg" => {
+                if body["Members_Account"][0].as_str().is_none() || body["MuteTime"].as_u64().is_none() {
+                    self.fault(format!("forbid_send_msg {body}"));
+                }
+                need_group()
             }
             "group_open_http_svc/get_online_member_num" => need_group(),
             "im_open_login_svc/account_check" => 0,
@@ -299,6 +328,72 @@ impl Emulator {
             answer["OnlineMemberNum"] = 7.into();
         }
         answer.to_string()
+    }
+
+    /// API 2.0: what is wrong with who calls is a status there.
+    fn old(&self, method: &Method, uri: &Uri, body: &[u8]) -> Result<String, hyper::StatusCode> {
+        let query = Query::parse(uri.query().unwrap_or_default()).unwrap();
+        let get = |name: &str| query.get(name).unwrap_or_default();
+        let until: u64 = get("t").parse().map_err(|_| hyper::StatusCode::NOT_FOUND)?;
+        let signed = callback::sign_live(&Secret::from(API_KEY), until);
+        if get("sign") != signed || until < self.now() {
+            return Err(hyper::StatusCode::FORBIDDEN);
+        }
+        if get("appid") != APP_ID.to_string() {
+            return Ok("appid is invalid".into());
+        }
+        if let Some((code, message)) = self.errors.lock().pop() {
+            let code: i64 = code.parse().unwrap();
+            return Ok(json!({ "ret": code, "code": code, "message": message }).to_string());
+        }
+        let (interface, channel) = (get("interface"), get("Param.s.channel_id").to_owned());
+        let by = if interface == "Mix_StreamV2" { Method::POST } else { Method::GET };
+        if *method != by || (by == Method::GET && channel.is_empty()) {
+            self.fault(format!("{method} {interface}"));
+        }
+        let ok = json!({ "ret": 0, "retcode": 0, "message": "", "errmsg": "" });
+        let mut streams = self.streams.lock();
+        let answer = match interface {
+            "Live_Channel_GetStatus" => match streams.get(&channel).map(String::as_str) {
+                None => json!({ "ret": 20601, "message": "no such stream", "output": null }),
+                Some(state) => {
+                    let status = u8::from(state == "active") + 3 * u8::from(state == "forbid");
+                    let mut answer = ok;
+                    answer["output"] = json!([{ "rate_type": 0, "recv_type": 1, "status": status }]);
+                    answer
+                }
+            },
+            "Live_Channel_SetStatus" => {
+                match get("Param.n.status") {
+                    "1" | "2" => _ = streams.remove(&channel),
+                    other => self.fault(format!("{interface} {other}")),
+                }
+                ok
+            }
+            "channel_manager" => {
+                let until: u64 = get("Param.n.abstime_end").parse().unwrap_or_default();
+                if get("Param.s.action") != "forbid" || until < self.now() {
+                    self.fault(format!("{interface} {uri}"));
+                }
+                streams.insert(channel.clone(), "forbid".into());
+                ok
+            }
+            "Mix_StreamV2" => {
+                let body: Value = serde_json::from_slice(body).unwrap_or_default();
+                let para = &body["interface"]["para"];
+                if para["app_id"] != APP_ID || !para["mix_stream_session_id"].is_string() {
+                    self.fault(format!("{interface} {body}"));
+                }
+                self.bodies.lock().push(body);
+                json!({ "code": 0, "message": "Success!", "event_id": 1, "timestamp": 1 })
+            }
+            other => {
+                self.fault(format!("unknown interface {other}"));
+                ok
+            }
+        };
+        self.done.lock().push((interface.to_owned(), channel));
+        Ok(answer.to_string())
     }
 
     fn live(&self, method: &Method, headers: &HeaderMap, body: &[u8]) -> String {
@@ -341,11 +436,39 @@ impl Emulator {
         {
             self.fault(format!("{action} {body}"));
         }
+        let domain = body["DomainName"].as_str().unwrap_or_default();
+        let ours = self.domains.lock();
+        if !domain.is_empty() && !ours.is_empty() && !ours.iter().any(|of| of == domain) {
+            return error("ResourceNotFound.DomainNotExist", "no such domain");
+        }
+        drop(ours);
         let mut response = json!({ "RequestId": "3c140219-cfe9-470e-b241-907877d6fb03" });
         match action {
             "DescribeLiveStreamState" => {
                 let streams = self.streams.lock();
                 response["StreamState"] = streams.get(&stream).map_or("inactive", String::as_str).into();
+            }
+            "DescribeLiveStreamOnlineList" => {
+                if body["DomainName"].is_null() || body["AppName"] != "live" || body["PageNum"] != 1 {
+                    self.fault(format!("{action} {body}"));
+                }
+                let size = body["PageSize"].as_u64().unwrap_or(10);
+                if !(10..=300_000).contains(&size) {
+                    self.fault(format!("{action} {body}"));
+                }
+                let streams = self.streams.lock();
+                let active = streams.iter().filter(|(_, state)| *state == "active");
+                let all: Vec<Value> = active
+                    .map(|(name, _)| {
+                        json!({ "StreamName": name, "AppName": "live", "DomainName": body["DomainName"],
+                        "PublishTimeList": [{ "PublishTime": "2026-11-23T15:00:00Z" }], "PushToDelay": 0 })
+                    })
+                    .collect();
+                let size = usize::try_from(size).unwrap();
+                response["TotalNum"] = all.len().into();
+                response["TotalPage"] = all.len().div_ceil(size).into();
+                (response["PageNum"], response["PageSize"]) = (1.into(), size.into());
+                response["OnlineInfo"] = all.into_iter().take(size).collect();
             }
             "DropLiveStream" => _ = self.streams.lock().remove(&stream),
             "ForbidLiveStream" => _ = self.streams.lock().insert(stream.clone(), "forbid".into()),
@@ -356,6 +479,13 @@ impl Emulator {
         self.bodies.lock().push(body);
         json!({ "Response": response }).to_string()
     }
+}
+
+/// An answer that is only a status.
+fn status(status: hyper::StatusCode) -> hyper::Response<Cut> {
+    let mut answer = hyper::Response::new(Cut::whole("oops"));
+    *answer.status_mut() = status;
+    answer
 }
 
 fn code(code: i64) -> String {

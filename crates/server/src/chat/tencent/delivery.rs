@@ -46,15 +46,23 @@ pub enum Outcome {
     Again,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
     tasks: VecDeque<Task>,
+    /// Since when there has been something to do.
+    since: Instant,
     /// Somebody carries out the first task right now.
     held: bool,
     /// It stands among the ready or waiting ones.
     scheduled: bool,
     /// Of its first task, in a row.
     failures: u32,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { tasks: VecDeque::new(), since: Instant::now(), held: false, scheduled: false, failures: 0 }
+    }
 }
 
 impl Queue {
@@ -150,6 +158,18 @@ impl Delivery {
             queue.scheduled = true;
             let _ = self.wake.send(Wake::Ready(room.clone()));
         }
+    }
+
+    /// Since when the room that waits longest has something to do; `None` if there is none.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Instant> {
+        self.queues.lock().values().map(|queue| queue.since).min()
+    }
+
+    /// Whether it is time to wait with more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.queues.lock().len() >= MAX_ROOMS / 2
     }
 
     /// How many rooms have something to do.

@@ -40,6 +40,8 @@ pub enum Command {
     GroupMessage,
     /// Says something to one user.
     DirectMessage,
+    /// Lets a user say nothing in a group for a while.
+    Mute,
     /// Asks how many are in a group.
     OnlineCount,
     /// Asks about an account; changes nothing.
@@ -47,12 +49,13 @@ pub enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::CreateGroup,
         Self::DestroyGroup,
         Self::SystemNotification,
         Self::GroupMessage,
         Self::DirectMessage,
+        Self::Mute,
         Self::OnlineCount,
         Self::AccountCheck,
     ];
@@ -66,6 +69,7 @@ impl Command {
             Self::SystemNotification => "group_open_http_svc/send_group_system_notification",
             Self::GroupMessage => "group_open_http_svc/send_group_msg",
             Self::DirectMessage => "openim/sendmsg",
+            Self::Mute => "group_open_http_svc/forbid_send_msg",
             Self::OnlineCount => "group_open_http_svc/get_online_member_num",
             Self::AccountCheck => "im_open_login_svc/account_check",
         }
@@ -344,6 +348,22 @@ impl Rest {
             body["From_Account"] = from.as_str().into();
         }
         self.call(Command::DirectMessage, &body, within).await.map(drop)
+    }
+
+    /// Lets a user say nothing in a group for so many seconds (none: for ever); 0 takes it back.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn mute(
+        &self,
+        group: &str,
+        user: &UserId,
+        seconds: Option<u64>,
+        within: Duration,
+    ) -> Result<(), Trouble> {
+        let time = seconds.map_or(u32::MAX, |s| u32::try_from(s).unwrap_or(u32::MAX));
+        let body = json!({ "GroupId": group, "Members_Account": [user.as_str()], "MuteTime": time });
+        self.call(Command::Mute, &body, within).await.map(drop)
     }
 
     /// How many are in a group now; the service counts anew about every ten seconds.

@@ -35,8 +35,21 @@ pub enum Order {
     },
 }
 
+impl Order {
+    /// The session that it is about, which the room may use.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        let (Self::Start(body) | Self::Cancel { body, .. }) = self;
+        body["MixStreamSessionId"].as_str().unwrap_or_default()
+    }
+}
+
 fn refuse<T>(code: i32, message: &str) -> Result<T, MixOutcome> {
     Err(MixOutcome { code, message: message.into() })
+}
+
+fn done() -> MixOutcome {
+    MixOutcome { code: 0, message: "Success!".into() }
 }
 
 /// Clients write numbers as numbers or as text.
@@ -59,7 +72,7 @@ fn plain(n: f64) -> Value {
 /// have their mix ended, whatever ids the client gives.
 ///
 /// # Errors
-/// The old API's number for what is wrong.
+/// What to answer without asking the service: the old API's number for what is wrong.
 pub fn translate(params: &Value, streams: &[StreamId]) -> Result<Order, MixOutcome> {
     let para = &params["interface"]["para"];
     let Some(interface) = para["interface"].as_str() else { return refuse(-1, "para.interface is missing") };
@@ -68,6 +81,10 @@ pub fn translate(params: &Value, streams: &[StreamId]) -> Result<Order, MixOutco
     let fresh = number(&para["output_stream_type"]).unwrap_or_default() == 1.0;
     let named_after_ours = streams.iter().any(|s| output.starts_with(s.as_str()));
     if !(ours(output) || fresh && named_after_ours) {
+        if para["input_stream_list"].as_array().is_some_and(|inputs| inputs.len() == 1) {
+            // Clients say so whenever they are alone, mixed or not: of this room there is no such mix.
+            return Err(done());
+        }
         return refuse(-111, "output_stream_id is no stream of this room");
     }
     // Sessions belong to the whole account: one that is not named after a stream of the room is.
@@ -177,8 +194,8 @@ pub fn outcome(said: &Result<Value, Trouble>, implied_cancel: bool) -> MixOutcom
     };
     let gone = matches!(code, NO_SESSION | -31001 | -31002);
     match (code, said) {
-        (0, _) => MixOutcome { code: 0, message: "Success!".into() },
-        _ if gone && implied_cancel => MixOutcome { code: 0, message: "Success!".into() },
+        (0, _) => done(),
+        _ if gone && implied_cancel => done(),
         (code, Err(trouble)) => MixOutcome { code, message: trouble.to_string() },
         (code, Ok(_)) => MixOutcome { code, message: String::new() },
     }

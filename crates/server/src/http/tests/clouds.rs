@@ -1,0 +1,172 @@
+//! Streams and chat at Tencent, through the whole router: callbacks that are forged, late or repeated, and the doors of
+//! this process that are closed then.
+
+use sign::{Secret, callback};
+
+use super::*;
+
+const LIVE: &str = "live callback key";
+const CHAT: &str = "chat callback token";
+
+impl Kit {
+    /// The live service says that a push began (1) or ended (0).
+    async fn live_says(&self, stream: &str, event: u8, sequence: &str, key: &str, t: u64) -> Answer {
+        let body = json!({ "t": t, "sign": callback::sign_live(&Secret::from(key), t), "event_type": event,
+            "stream_id": stream, "channel_id": stream, "event_time": self.clock.now().secs(), "sequence": sequence,
+            "appid": 1, "app": "8525.livepush.myqcloud.com", "appname": "live", "stream_param": "txSecret=abc" });
+        self.post("/weapp/callback/live", "application/json", body.to_string()).await
+    }
+
+    /// The chat service says that somebody left a group.
+    async fn chat_says_gone(&self, room: &str, who: &str, token: &str, at: u64) -> Answer {
+        let body = json!({ "CallbackCommand": "Group.CallbackAfterMemberExit", "GroupId": room, "ExitType": "Quit",
+            "ExitMemberList": [{ "Member_Account": who }], "EventTime": self.clock.now().0.to_string() });
+        let sign = callback::sign_webhook(&Secret::from(token), at);
+        let query = format!(
+            "SdkAppid=1400037025&CallbackCommand=Group.CallbackAfterMemberExit&contenttype=json&ClientIP=127.0.0.1\
+             &OptPlatform=Web&RequestTime={at}&Sign={sign}"
+        );
+        self.post(&format!("/weapp/callback/im?{query}"), "application/json", body.to_string()).await
+    }
+
+    async fn pushers(&self, by: &Client<'_>, room: &str) -> usize {
+        let reply = by.call("get_pushers", json!({ "roomID": room })).await;
+        reply["pushers"].as_array().map_or(0, Vec::len)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_are_believed_only_if_signed_and_in_time() {
+    let (kit, emulator) = Kit::on_clouds(|_| {}).await;
+    let alice = kit.login("multi_room", "alice", Generation::First).await;
+    let bob = kit.login("multi_room", "bob", Generation::First).await;
+    let mut streams = Vec::new();
+    for client in [&alice, &bob] {
+        let url = client.own("get_push_url", json!({ "roomID": "r" })).await["pushURL"].as_str().unwrap().to_owned();
+        streams.push(url.split("/live/").nth(1).unwrap().split('?').next().unwrap().to_owned());
+        let body = json!({ "roomID": "r", "userName": "", "userAvatar": "", "pushURL": url });
+        assert_eq!(client.own("add_pusher", body).await["code"], 0);
+    }
+    emulator.streams.lock().insert(streams[0].clone(), "active".into());
+    let now = || kit.clock.now().secs();
+    let asked = || emulator.count("DescribeLiveStreamState");
+
+    // Forged, late, or not what it says: refused, and nobody is asked about.
+    kit.pass(2_000).await;
+    assert_eq!(kit.live_says(&streams[1], 0, "1", "another key", now() + 600).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.live_says(&streams[1], 0, "1", LIVE, now() - 1).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.chat_says_gone("r", "bob", "another token", now()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.chat_says_gone("r", "bob", CHAT, now() - 3_600).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.chat_says_gone("r", "bob", CHAT, now() + 3_600).await.status, StatusCode::FORBIDDEN);
+    for (path, body) in [("live", "<html>"), ("live", "[1]"), ("im?Sign=1&RequestTime=x", "{}"), ("im", "")] {
+        let answer = kit.post(&format!("/weapp/callback/{path}"), "application/json", body).await;
+        assert!(answer.status.is_client_error(), "{path} {body}: {}", answer.status);
+    }
+    kit.pass(1_000).await;
+    assert_eq!((asked(), kit.pushers(&alice, "r").await), (0, 2));
+
+    // Signed: the service is asked, and its answer decides.
+    let ended = kit.live_says(&streams[0], 0, "2", LIVE, now() + 600).await;
+    assert_eq!((ended.status, ended.text().as_str()), (StatusCode::OK, r#"{"code":0}"#));
+    kit.pass(1_000).await;
+    assert_eq!((asked(), kit.pushers(&alice, "r").await), (1, 2), "who still pushes stays");
+    // The same again, as the service sends it when it heard no answer, or as somebody who overheard it does.
+    for _ in 0..20 {
+        assert_eq!(kit.live_says(&streams[0], 0, "2", LIVE, now() + 600).await.status, StatusCode::OK);
+    }
+    kit.pass(1_000).await;
+    assert_eq!((asked(), kit.pushers(&alice, "r").await), (1, 2), "a repetition asks nobody");
+    let gone = kit.chat_says_gone("r", "bob", CHAT, now()).await;
+    assert_eq!((gone.status, gone.json()["ErrorCode"].as_i64()), (StatusCode::OK, Some(0)));
+    kit.pass(1_000).await;
+    assert_eq!(kit.pushers(&alice, "r").await, 1, "bob pushes nothing");
+    // Events that nobody here knows are thanked for, or they would be sent for ever.
+    assert_eq!(kit.live_says(&streams[0], 100, "3", LIVE, now() + 600).await.status, StatusCode::OK);
+    emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn callbacks_without_a_key_or_a_service_are_not_taken() {
+    let (kit, _) = Kit::on_clouds(|settings| {
+        settings.live.tencent.callback_key = Hidden::default();
+        settings.chat.tencent.callback_path = "a-secret-word".into();
+    })
+    .await;
+    let t = kit.clock.now().secs() + 600;
+    assert_eq!(kit.live_says("8525_r_alice", 0, "1", "", t).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(kit.chat_says_gone("r", "a", CHAT, t - 600).await.status, StatusCode::NOT_FOUND, "another path");
+    let embedded = Kit::new().await;
+    assert_eq!(embedded.live_says("8525_r_alice", 0, "1", "", t).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(embedded.chat_says_gone("r", "a", "", t).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_here_for_what_is_elsewhere_is_told_where_it_is() {
+    let (kit, _) = Kit::on_clouds(|_| {}).await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    let answer = kit.get(&format!("/ws?userID=alice&token={}", alice.token)).await;
+    assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+    assert_eq!(answer.json()["code"], "chat_elsewhere");
+    assert!(answer.text().contains("Tencent") && answer.text().contains("1400037025"), "{}", answer.text());
+    let asked = kit.get(&format!("/ws/validate?userID=alice&token={}", alice.token)).await.json();
+    assert_eq!((asked["ok"].as_bool(), asked["code"].as_str()), (Some(false), Some("chat_elsewhere")));
+    let polled = kit.post("/v4/openim/login?sdkappid=1400037025", "application/json", "{}").await.json();
+    assert_eq!((polled["ActionStatus"].as_str(), polled["ErrorCode"].as_i64()), (Some("FAIL"), Some(60_009)));
+    assert!(polled["ErrorInfo"].as_str().unwrap().contains("Tencent"), "{polled}");
+    // Streams: nobody here would look for them.
+    let url = alice.push_url().await;
+    let (stream, query) = url.split("/live/").nth(1).unwrap().split_once('?').unwrap();
+    let here = Kit::new().await;
+    let path = format!("/live/{stream}.flv?{query}");
+    assert_eq!(kit.get(&path).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(here.get(&path).await.status, StatusCode::NOT_FOUND, "permitted, but not pushed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_acts_reach_the_services() {
+    use crate::acts::{self, Out};
+    let (kit, emulator) = Kit::on_clouds(|_| {}).await;
+    let (room, alice_id) = (room::RoomId::parse("r").unwrap(), room::UserId::parse("alice").unwrap());
+    let alice = kit.login("multi_room", "alice", Generation::First).await;
+    let bob = kit.login("multi_room", "bob", Generation::First).await;
+    let url = alice.own("get_push_url", json!({ "roomID": "r" })).await["pushURL"].clone();
+    let body = json!({ "roomID": "r", "userName": "", "userAvatar": "", "pushURL": url });
+    assert_eq!(alice.own("add_pusher", body.clone()).await["code"], 0);
+    bob.enter("r").await;
+    emulator.streams.lock().insert("8525_r_alice".into(), "active".into());
+
+    // A kick breaks the stream off, a ban forbids it; taken back, it is allowed.
+    let out = Out { user: &alice_id, room: Some(&room), seconds: Some(60), reason: "", kick: true };
+    acts::put_out(&kit.app, out).await.unwrap();
+    assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("DropLiveStream"));
+    assert_eq!(kit.pushers(&bob, "r").await, 1);
+    assert_eq!(alice.own("add_pusher", body).await["code"], 12, "for a minute");
+    let out = Out { seconds: Some(3600), kick: false, ..out };
+    acts::put_out(&kit.app, out).await.unwrap();
+    assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ForbidLiveStream"));
+    assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2026-11-23T16:0"));
+    assert!(acts::let_in(&kit.app, &alice_id, Some(&room)).await.unwrap());
+    assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ResumeLiveStream"));
+    // For ever is as long as the service knows.
+    let out = Out { seconds: None, ..out };
+    acts::put_out(&kit.app, out).await.unwrap();
+    assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2027-02-21T"));
+
+    // Notices and mutes go to the chat that the users are in.
+    assert_eq!(acts::notice(&kit.app, None, "tea at five").await.unwrap(), 1);
+    let told = emulator.bodies.lock().last().unwrap()["Content"].as_str().unwrap().to_owned();
+    assert!(told.contains("tea at five"), "{told}");
+    let bob_id = room::UserId::parse("bob").unwrap();
+    acts::mute(&kit.app, &room, &bob_id, None).await.unwrap();
+    assert_eq!(emulator.bodies.lock().last().unwrap()["MuteTime"], u32::MAX);
+    let nowhere = room::RoomId::parse("nowhere").unwrap();
+    assert_eq!(acts::mute(&kit.app, &nowhere, &bob_id, Some(60)).await.unwrap_err().code, "no_room");
+    // A service that is away: the room is right all the same, and the operator hears of it.
+    emulator.mood(crate::emulator::Mood::Down);
+    let out = Out { user: &bob_id, ..out };
+    assert_eq!(acts::put_out(&kit.app, out).await.unwrap_err().code, "unavailable");
+    assert_eq!(acts::notice(&kit.app, Some(&room), "hello").await.unwrap_err().code, "unavailable");
+    emulator.mood(crate::emulator::Mood::Well);
+    assert_eq!(kit.app.rooms.count(), 0);
+    emulator.faultless();
+}
