@@ -10,6 +10,7 @@ mod custom;
 mod flv;
 mod health;
 mod hls;
+mod impatient;
 mod login;
 mod mix;
 mod pages;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Seconds within which a request's head and body must have come.
     pub read_timeout: u64,
+    /// Seconds within which a client must take something of what it is sent.
+    pub write_timeout: u64,
     /// A proxy in front does TLS: `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.
     pub tls_by_proxy: bool,
 }
@@ -70,6 +73,7 @@ impl Default for Settings {
             body_limit: 64 * 1024,
             max_connections: 50_000,
             read_timeout: 10,
+            write_timeout: 30,
             tls_by_proxy: false,
         }
     }

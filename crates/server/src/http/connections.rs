@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::impatient::Impatient;
 use super::{Settings, call, health, router};
 use crate::app::App;
 use crate::metrics::Metrics;
@@ -103,6 +104,7 @@ impl Doors {
 async fn connection(http: &http1::Builder, socket: TcpStream, peer: SocketAddr, doors: Doors, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
     let _ = socket.set_nodelay(true);
+    let socket = Impatient::new(socket, Duration::from_secs(doors.app.settings.http.write_timeout));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let doors = doors.clone();
         async move { Ok::<_, Infallible>(doors.answer(peer, request).await) }
