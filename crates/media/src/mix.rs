@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
@@ -99,7 +99,8 @@ pub enum Output {
 }
 
 impl Output {
-    fn name(&self) -> &StreamName {
+    /// The stream that it is seen as.
+    pub fn name(&self) -> &StreamName {
         match self {
             Output::Over(name) | Output::Own(name) => name,
         }
@@ -123,6 +124,27 @@ pub enum Refused {
     Taken,
 }
 
+/// What became of a mix, in order for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was begun; it is seen a little later.
+    Started {
+        /// Its session.
+        session: String,
+        /// Where it is seen.
+        output: Output,
+    },
+    /// It is over.
+    Ended {
+        /// Its session.
+        session: String,
+        /// Where it was seen.
+        output: Output,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
 /// All mixes; cheap to clone. Dropping the last clone ends them.
 #[derive(Clone)]
 pub struct Mixer {
@@ -134,6 +156,7 @@ struct Inner {
     settings: Settings,
     mixes: Arc<Mutex<HashMap<String, Mix>>>,
     stop: CancellationToken,
+    events: broadcast::Sender<Event>,
 }
 
 struct Mix {
@@ -152,7 +175,8 @@ impl Mixer {
     /// No mixes yet.
     pub fn new(hub: Hub, settings: Settings) -> Self {
         let (mixes, stop) = (Arc::default(), CancellationToken::new());
-        Mixer { inner: Arc::new(Inner { hub, settings, mixes, stop }) }
+        let (events, _) = broadcast::channel(256);
+        Mixer { inner: Arc::new(Inner { hub, settings, mixes, stop, events }) }
     }
 
     /// Starts the mix of a session, or changes its layout: viewers go on with the old one until the new one has its first
@@ -161,7 +185,7 @@ impl Mixer {
     /// # Errors
     /// [`Refused`].
     pub fn start(&self, session: &str, output: Output, layout: Layout) -> Result<(), Refused> {
-        let Inner { hub, settings, mixes, stop } = &*self.inner;
+        let Inner { hub, settings, mixes, stop, events } = &*self.inner;
         let program = find(&settings.ffmpeg).ok_or(Refused::NoProgram)?;
         let mut running = mixes.lock();
         if let Some(mix) = running.get(session) {
@@ -185,13 +209,18 @@ impl Mixer {
         let (layout, changes) = watch::channel(layout);
         let stop = stop.child_token();
         running.insert(session.into(), Mix { output: output.clone(), layout, stop: stop.clone() });
+        // Nobody listening is fine.
+        let _ = events.send(Event::Started { session: session.into(), output: output.clone() });
         drop(running);
         let place = Held { mixes: Arc::clone(mixes), session: session.into(), stop: stop.clone() };
-        let run = run::Run::new(hub.clone(), settings.clone(), program, output);
+        let events = events.clone();
+        let run = run::Run::new(hub.clone(), settings.clone(), program, output.clone());
         tokio::spawn(async move {
             let why = run.run(changes, &stop).await;
             tracing::info!(session = place.session, why, "mix ended");
+            let session = place.session.clone();
             drop(place);
+            let _ = events.send(Event::Ended { session, output, reason: why });
         });
         Ok(())
     }
@@ -212,6 +241,11 @@ impl Mixer {
     /// The output of a session's mix.
     pub fn output(&self, session: &str) -> Option<Output> {
         self.inner.mixes.lock().get(session).map(|mix| mix.output.clone())
+    }
+
+    /// What becomes of mixes from now on. A receiver that lags by more than 256 events loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
     }
 
     /// Mixes now.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,15 @@ pub struct Recording {
     pub duration: Duration,
     /// Whether it is still being written.
     pub running: bool,
+}
+
+/// What became of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The recording.
+    pub recording: Recording,
+    /// Whether it is complete; else it has just begun.
+    pub ready: bool,
 }
 
 /// Records streams; cheap to clone.
@@ -121,6 +131,11 @@ impl Recorder {
     /// All recordings, oldest first.
     pub fn list(&self) -> Vec<Recording> {
         self.inner.index.list()
+    }
+
+    /// What becomes of recordings from now on. A receiver that lags by more than 256 events loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.index.events()
     }
 
     /// The path of a recording; `None` for names that are none of [`Recorder::list`].

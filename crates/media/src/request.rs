@@ -38,6 +38,14 @@ impl Request {
             Request::Play(ask) => ask.reject(reason),
         }
     }
+
+    /// Refuses for now, whichever it is; see [`Ask::turn_away`].
+    pub fn turn_away(self) {
+        match self {
+            Request::Publish(ask) => ask.turn_away(),
+            Request::Play(ask) => ask.turn_away(),
+        }
+    }
 }
 
 /// What a peer asks for.
@@ -70,7 +78,7 @@ impl fmt::Debug for Query {
 pub struct Ask<Options> {
     /// What is asked.
     pub what: What,
-    answer: oneshot::Sender<Result<Options, String>>,
+    answer: oneshot::Sender<Result<Options, Ended>>,
 }
 
 impl<Options> Ask<Options> {
@@ -81,7 +89,12 @@ impl<Options> Ask<Options> {
 
     /// Refuses; `reason` is told to the peer, so it must hold no secret.
     pub fn reject(self, reason: impl Into<String>) {
-        let _ = self.answer.send(Err(reason.into()));
+        let _ = self.answer.send(Err(Ended::Refused(reason.into())));
+    }
+
+    /// Refuses because the server is about to end: asking again later, or elsewhere, may help.
+    pub fn turn_away(self) {
+        let _ = self.answer.send(Err(Ended::Shutdown));
     }
 }
 
@@ -95,6 +108,8 @@ pub struct PublishOptions {
     pub max_bitrate: Option<u64>,
     /// The operator allows this stream to be recorded, and it is to be.
     pub record: bool,
+    /// Once cancelled, the peer is asked to connect again, if its protocol has words for that.
+    pub leaving: CancellationToken,
 }
 
 /// Under what terms a player is let in. Build one by `Default` and set fields: more will come.
@@ -109,6 +124,8 @@ pub struct PlayOptions {
     pub start: Start,
     /// How long to wait for a publisher when there is none. `None`: the hub's setting.
     pub wait: Option<Duration>,
+    /// Once cancelled, the peer is asked to connect again, if its protocol has words for that.
+    pub leaving: CancellationToken,
 }
 
 /// Ends a session from outside; cheap to clone.
@@ -173,7 +190,7 @@ impl Requests {
         let exchange = async {
             let dropped = || Ended::Refused("not permitted".into());
             self.sender.send(wrap(Ask { what, answer })).await.map_err(|_| dropped())?;
-            answered.await.map_err(|_| dropped())?.map_err(Ended::Refused)
+            answered.await.map_err(|_| dropped())?
         };
         tokio::time::timeout(self.timeout, exchange).await.unwrap_or(Err(Ended::Timeout("permission")))
     }

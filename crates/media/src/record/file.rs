@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::broadcast;
 
-use super::Recording;
+use super::{Event, Recording};
 use crate::fmp4::{duration_at, played};
 
 /// Fragments between two waits for the disk to have them.
@@ -22,6 +23,7 @@ pub(super) struct Index {
     dir: PathBuf,
     quota: u64,
     files: Mutex<Vec<Recording>>,
+    events: broadcast::Sender<Event>,
 }
 
 impl Index {
@@ -43,7 +45,8 @@ impl Index {
             files.push(Recording { stream: stream.into(), started, file: name, size, duration, running: false });
         }
         files.sort_by_key(|r| r.started);
-        Ok(Index { dir: dir.into(), quota, files: Mutex::new(files) })
+        let (events, _) = broadcast::channel(256);
+        Ok(Index { dir: dir.into(), quota, files: Mutex::new(files), events })
     }
 
     pub fn list(&self) -> Vec<Recording> {
@@ -60,6 +63,16 @@ impl Index {
             files.remove(at);
         }
         gone
+    }
+
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    fn tell(&self, recording: Recording) {
+        let ready = !recording.running;
+        // Nobody listening is fine.
+        let _ = self.events.send(Event { recording, ready });
     }
 
     fn update(&self, file: &str, change: impl FnOnce(&mut Recording)) {
@@ -107,14 +120,16 @@ impl<'a> Output<'a> {
         let name = format!("{stream}.{started}.mp4");
         let mut file = OpenOptions::new().write(true).create_new(true).open(index.dir.join(&name))?;
         file.write_all(init)?;
-        index.files.lock().push(Recording {
+        let recording = Recording {
             file: name.clone(),
             stream: stream.into(),
             started,
             size: init.len() as u64,
             duration: Duration::ZERO,
             running: true,
-        });
+        };
+        index.files.lock().push(recording.clone());
+        index.tell(recording);
         Ok(Output { index, name, file, duration_at: duration_at(init), until: 0, unsynced: 0 })
     }
 
@@ -145,7 +160,14 @@ impl<'a> Output<'a> {
 
 impl Drop for Output<'_> {
     fn drop(&mut self) {
-        self.index.update(&self.name, |r| r.running = false);
+        let mut ready = None;
+        self.index.update(&self.name, |r| {
+            r.running = false;
+            ready = Some(r.clone());
+        });
+        if let Some(recording) = ready {
+            self.index.tell(recording);
+        }
     }
 }
 

@@ -70,6 +70,12 @@ pub(super) fn status(out: &mut BytesMut, level: &str, code: &str, description: &
     command(out, STREAM, CHUNK, &["onStatus".into(), 0.0.into(), Value::Null, info]);
 }
 
+/// `onStatus` of the connection.
+pub(super) fn connection_status(out: &mut BytesMut, level: &str, code: &str, description: &str) {
+    let info = [("level", level.into()), ("code", code.into()), ("description", description.into())].into();
+    command(out, 0, CHUNK, &["onStatus".into(), 0.0.into(), Value::Null, info]);
+}
+
 /// Tells a player that timestamps and samples are its own to look at; some wait for it.
 pub(super) fn sample_access(out: &mut BytesMut) {
     let mut body = BytesMut::new();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::mux;
 use super::serve::Link;
@@ -41,10 +42,13 @@ pub(super) struct Playing<'a> {
     video: bool,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Until a player that understands it is asked to connect again; others need no waker for that.
+    leaving: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl<'a> Playing<'a> {
-    pub fn new(link: &'a mut Link, reader: Reader, write_timeout: Duration) -> Self {
+    pub fn new(link: &'a mut Link, reader: Reader, write_timeout: Duration, leaving: CancellationToken) -> Self {
+        let leaving = link.session.reconnects().then(|| Box::pin(leaving.cancelled_owned()));
         Playing {
             link,
             reader,
@@ -55,6 +59,7 @@ impl<'a> Playing<'a> {
             video: true,
             write_timeout,
             stalled: None,
+            leaving,
         }
     }
 
@@ -191,6 +196,10 @@ impl<'a> Playing<'a> {
                     Event::ReceiveVideo(wanted) => self.video = wanted,
                     Event::Publish(_) | Event::Play(_) | Event::Frame(_) => {}
                 }
+            }
+            if self.leaving.as_mut().is_some_and(|leaving| leaving.as_mut().poll(cx).is_ready()) {
+                self.leaving = None;
+                self.link.session.ask_to_reconnect();
             }
             let answer = self.link.session.take_output();
             if !answer.is_empty() {

@@ -26,6 +26,8 @@ use crate::request::{Requests, What};
 const BUFFER: usize = 4 << 10;
 const PUBLISHER_BUFFER: usize = 64 << 10;
 const PLAYER_BUFFER: usize = 512;
+/// How long a connection may take to say goodbye when the server ends.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Window over which a publisher's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -135,9 +137,13 @@ async fn connection(socket: TcpStream, peer: SocketAddr, place: Place, shutdown:
     let _ = socket2::SockRef::from(&socket).set_send_buffer_size(place.shared.limits.send_buffer);
     let mut link = Link::new(socket, &place.shared.limits);
     let mut did = Did::default();
-    let ended = tokio::select! {
-        ended = link.run(&place.shared, peer, &mut did) => ended,
-        () = shutdown.cancelled() => Ended::Shutdown,
+    let ended = {
+        let mut run = std::pin::pin!(link.run(&place.shared, peer, &mut did));
+        tokio::select! {
+            ended = &mut run => ended,
+            // Streams are ended first, so that whoever plays or publishes one knows by now.
+            () = shutdown.cancelled() => tokio::time::timeout(FAREWELL, run).await.unwrap_or(Ended::Shutdown),
+        }
     };
     tracing::info!(%peer, role = did.role, stream = did.stream, reason = %ended, "rtmp session ended");
 }
@@ -186,6 +192,9 @@ impl Link {
                 Err(ended) => Err(ended),
             };
             if let Err(ended) = done {
+                if ended == Ended::Shutdown {
+                    self.session.stopping();
+                }
                 // What the session still had to say (a refusal, mostly) is said if the peer listens.
                 let _ = self.flush().await;
                 let _ = self.socket.shutdown().await;
@@ -260,10 +269,18 @@ impl Link {
         self.session.accept_publish(Instant::now().into_std());
         self.resize(PUBLISHER_BUFFER);
         let mut rate = Rate::new(options.max_bitrate.unwrap_or(shared.limits.max_bitrate));
-        let stopped = tokio::select! {
-            stopped = self.receive(&publisher, &mut rate) => stopped,
-            ended = publisher.ended() => return Err(ended),
-            kicked = options.kick.kicked() => Err(kicked),
+        let mut asked = !self.session.reconnects();
+        let stopped = loop {
+            break tokio::select! {
+                stopped = self.receive(&publisher, &mut rate) => stopped,
+                ended = publisher.ended() => return Err(ended),
+                kicked = options.kick.kicked() => Err(kicked),
+                () = options.leaving.cancelled(), if !asked => {
+                    asked = true;
+                    self.session.ask_to_reconnect();
+                    continue;
+                }
+            };
         };
         match stopped {
             Ok(()) => publisher.finish(Ended::Finished),
@@ -308,7 +325,7 @@ impl Link {
         self.resize(PLAYER_BUFFER);
         let write_timeout = self.write_timeout;
         let over = tokio::select! {
-            over = Playing::new(self, reader, write_timeout).run() => over?,
+            over = Playing::new(self, reader, write_timeout, options.leaving.clone()).run() => over?,
             kicked = options.kick.kicked() => return Err(kicked),
         };
         if over == Over::Stream {

@@ -92,6 +92,7 @@ pub struct Session {
     received: u32,
     acknowledged: u32,
     window: u32,
+    reconnects: bool,
 }
 
 /// Timestamps of 32 bits unwrapped.
@@ -130,6 +131,7 @@ impl Session {
             received: 0,
             acknowledged: 0,
             window: WINDOW,
+            reconnects: false,
         }
     }
 
@@ -229,6 +231,31 @@ impl Session {
         };
         msg::status(&mut self.out, "error", code, &why.to_string());
         self.enter(Phase::Idle, now);
+    }
+
+    /// Whether the peer said that it understands [`Session::ask_to_reconnect`].
+    pub fn reconnects(&self) -> bool {
+        self.reconnects
+    }
+
+    /// Asks the peer to connect again, elsewhere if there is an elsewhere, when it suits it; media goes on until then.
+    /// A peer that did not say that it understands is asked nothing.
+    pub fn ask_to_reconnect(&mut self) {
+        if self.reconnects {
+            msg::connection_status(
+                &mut self.out,
+                "status",
+                "NetConnection.Connect.ReconnectRequest",
+                "the server stops",
+            );
+        }
+    }
+
+    /// Says that the server ends; the connection will be closed. Not to players, whose bytes may stand half written.
+    pub fn stopping(&mut self) {
+        if self.phase == Phase::Publishing {
+            msg::connection_status(&mut self.out, "error", "NetConnection.Connect.AppShutdown", "the server stops");
+        }
     }
 
     /// Says that the stream played has ended.

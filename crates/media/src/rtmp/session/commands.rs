@@ -24,6 +24,9 @@ impl Session {
                 let property = |name| object.get(name).and_then(Value::as_str).unwrap_or("").to_string();
                 (self.app, self.tc_url) = (property("app"), property("tcUrl"));
                 self.opus = decodes_opus(object);
+                // Enhanced RTMP v2: the lowest bit of capsEx says that the client understands a request to reconnect.
+                let extended = object.get("capsEx").and_then(Value::as_f64).unwrap_or(0.0);
+                self.reconnects = extended as u64 & 1 == 1;
                 self.connected(transaction);
                 self.enter(Phase::Idle, now);
             }

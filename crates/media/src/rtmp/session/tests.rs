@@ -307,3 +307,20 @@ proptest! {
         let _ = peer.send(&opening);
     }
 }
+
+#[test]
+fn only_who_understands_it_is_asked_to_reconnect_and_publishers_hear_of_the_end() {
+    let mut plain = Peer::publishing();
+    plain.session.ask_to_reconnect();
+    assert!(plain.codes().is_empty(), "it did not say that it understands");
+    plain.session.stopping();
+    assert_eq!(plain.codes(), ["NetConnection.Connect.AppShutdown"]);
+    let mut player = Peer::playing();
+    player.session.stopping();
+    assert!(player.codes().is_empty(), "its bytes may stand half written");
+
+    let mut modern = Peer::saying(vec![("capsEx", 5.0.into())]);
+    assert!(modern.session.reconnects());
+    modern.session.ask_to_reconnect();
+    assert_eq!(modern.codes(), ["NetConnection.Connect.ReconnectRequest"]);
+}
