@@ -9,6 +9,7 @@ mod chat;
 mod flv;
 mod frames;
 mod http;
+mod leaks;
 mod memory;
 mod players;
 mod rtmp;
@@ -43,6 +44,8 @@ enum Command {
     Http(calls::Options),
     /// Start time, memory and size of the server, idle and per room.
     Memory(memory::Options),
+    /// What is left after many rooms were made, entered and left: memory and open files.
+    Leaks(leaks::Options),
     /// CPU and memory of the server with many RTMP or HTTP-FLV players of one stream.
     Players(players::Options),
     /// Memory, delay and deliveries per CPU second of WebSocket chat.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Http(options) => calls::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Leaks(options) => leaks::run(&options),
         Command::Players(options) => players::run(&options),
         Command::Chat(options) => chat::run(&options),
         Command::Bare(options) => bare::run(&options),
