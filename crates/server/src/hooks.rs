@@ -2,8 +2,12 @@
 //! store's record of commits from where it stopped, so that a restart, a dead backend or a slow one loses nothing and
 //! costs nobody anything. Knows no HTTP client: who carries a request is passed in.
 
+mod audience;
 mod body;
+mod hook;
+mod messages;
 mod post;
+mod replay;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -14,21 +18,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use room::Millis;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::Hidden;
-use crate::error::Error;
-use crate::store::{Entry, History, News};
+use crate::store::History;
 
+pub use audience::Audiences;
 pub use body::{EVENTS, signature};
-pub use streams::note;
+pub use hook::Hook;
+pub use messages::{Messages, Unanswered, Whom};
+pub use replay::From;
+pub use streams::Sources;
 
 /// `[webhooks]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where events are posted to; each URL gets all of them.
@@ -37,11 +42,33 @@ pub struct Settings {
     pub secret: Hidden,
     /// Names of the events that are sent; empty: all.
     pub events: Vec<String>,
+    /// Whether it hears what is said in chat, or is asked before.
+    pub messages: Messages,
+    /// Who is asked before; empty: the first of `urls`.
+    pub ask_url: String,
+    /// Milliseconds within which it must have answered.
+    pub ask_timeout_ms: u64,
+    /// What happens to a message when it has not.
+    pub ask_unanswered: Unanswered,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            secret: Hidden::default(),
+            events: Vec::new(),
+            messages: Messages::default(),
+            ask_url: String::new(),
+            ask_timeout_ms: 1000,
+            ask_unanswered: Unanswered::default(),
+        }
+    }
 }
 
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        for url in &self.urls {
+        for url in self.urls.iter().chain(Some(&self.ask_url).filter(|url| !url.is_empty())) {
             if !url.starts_with("http://") && !url.starts_with("https://") {
                 found.push(format!("webhooks.urls: \"{url}\" is neither http:// nor https://"));
             }
@@ -49,197 +76,98 @@ impl Settings {
         if !self.urls.is_empty() && self.secret.expose().len() < 16 {
             found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it".into());
         }
+        if !(10..=10_000).contains(&self.ask_timeout_ms) {
+            found.push("webhooks.ask_timeout_ms must be from 10 to 10000: somebody waits to send a message".into());
+        }
         for event in self.events.iter().filter(|event| !EVENTS.contains(&event.as_str())) {
             found.push(format!("webhooks.events: there is no \"{event}\"; there are {}", EVENTS.join(", ")));
         }
     }
 }
 
-/// What came of a request: the HTTP status, or why there is none.
-pub type Posted = Pin<Box<dyn Future<Output = Result<u16, String>> + Send>>;
+/// An answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body; empty unless the status is 200.
+    pub body: Bytes,
+}
+
+/// What came of a request: an answer, or why there is none.
+pub type Posted = Pin<Box<dyn Future<Output = Result<Answered, String>> + Send>>;
 
 /// Carries requests.
 pub trait Post: Send + Sync + 'static {
-    /// Posts a JSON body with these headers, within a bounded time.
-    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes) -> Posted;
+    /// Posts a JSON body with these headers; has an answer, or none, `within` that time.
+    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes, within: Duration) -> Posted;
 }
 
-/// Entries read at a time.
-const BATCH: usize = 256;
-/// Rooms whose events are on the way at the same time.
-const ABREAST: usize = 16;
-/// The first wait after a failure, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
-/// After this long, in milliseconds, an event that was never accepted is given up.
-const GIVE_UP: u64 = 24 * 3600 * 1000;
-/// An answer that says "this is wrong" is believed after so many of them.
-const WRONG: u32 = 8;
-/// For how long a node has a lane to itself.
-const LEASE: Duration = Duration::from_secs(30);
-
-/// One URL that is told.
-pub struct Hook {
-    url: String,
-    reader: String,
-    secret: Hidden,
-    events: Vec<String>,
+/// All that is told to the app's backend.
+pub struct Hooks {
+    settings: watch::Sender<Settings>,
     post: Arc<dyn Post>,
     history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
+    replaying: Arc<tokio::sync::Mutex<()>>,
+    messages: messages::State,
 }
 
-impl Hook {
-    /// Puts the parts together, one for each URL.
+impl Hooks {
+    /// Puts the parts together.
     #[must_use]
-    pub fn all(
+    pub fn new(
         settings: &Settings,
-        post: &Arc<dyn Post>,
-        history: &Arc<dyn History>,
-        clock: &Arc<dyn Clock>,
-    ) -> Vec<Arc<Self>> {
-        let hook = |url: &String| {
-            let reader = format!("webhook-{:08x}", crc32fast::hash(url.as_bytes()));
-            let (secret, events) = (settings.secret.clone(), settings.events.clone());
-            let (post, history, clock) = (post.clone(), history.clone(), clock.clone());
-            Arc::new(Self { url: url.clone(), reader, secret, events, post, history, clock })
-        };
-        settings.urls.iter().map(hook).collect()
+        post: Arc<dyn Post>,
+        history: Arc<dyn History>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        let settings = watch::channel(settings.clone()).0;
+        Arc::new(Self {
+            settings,
+            post,
+            history,
+            clock,
+            replaying: Arc::default(),
+            messages: messages::State::default(),
+        })
     }
 
-    /// Tells everything, for ever.
+    /// Other settings from now on. A URL that is new hears what happens from now on; one that was there before goes on
+    /// where it stopped.
+    pub fn set(&self, settings: &Settings) {
+        self.settings.send_if_modified(|old| {
+            let new = old != settings;
+            if new {
+                old.clone_from(settings);
+            }
+            new
+        });
+    }
+
+    /// Whether anybody is told.
+    fn is_on(&self) -> bool {
+        !self.settings.borrow().urls.is_empty()
+    }
+
+    /// Tells everything, for ever, as the settings say.
     pub async fn run(self: Arc<Self>) {
-        let lanes = (0..self.history.lanes()).map(|lane| {
-            let hook = self.clone();
-            async move {
-                loop {
-                    if let Err(error) = hook.pass(lane).await {
-                        tracing::warn!(%error, lane, "webhooks wait for the store");
-                        sleep(BACKOFF.0).await;
-                    }
-                }
-            }
-        });
-        futures_util::future::join_all(lanes).await;
-    }
-
-    /// Tells a lane's next events. Returns when they are accepted or given up.
-    ///
-    /// # Errors
-    /// The store is away; nothing is skipped.
-    pub async fn pass(&self, lane: usize) -> Result<(), Error> {
-        let (history, reader) = (&self.history, &*self.reader);
-        if !history.hold(reader, lane, LEASE).await? {
-            sleep(LEASE / 10).await;
-            return Ok(());
-        }
-        let place = match history.place(reader, lane).await? {
-            Some(place) => place,
-            // A new URL hears what happens from now on.
-            None => {
-                let end = history.end(lane).await?;
-                history.save(reader, lane, &end).await?;
-                end
-            }
-        };
-        let entries = history.after(lane, &place, BATCH).await?;
-        let Some(last) = entries.last() else { return Ok(()) };
-        let told = self.tell(lane, &entries);
-        // However long it takes, the lane stays ours.
-        let keep = async {
-            loop {
-                sleep(LEASE / 3).await;
-                // A store that is away has given it to nobody else.
-                if let Ok(false) = history.hold(reader, lane, LEASE).await {
-                    return Err(Error::Unavailable("another node has taken the lane over".into()));
-                }
-            }
-        };
-        tokio::select! {
-            () = told => {}
-            lost = keep => lost?,
-        }
-        history.save(reader, lane, &last.place).await
-    }
-
-    /// Tells again what happened after a place, to the end of what there is now. What is told meanwhile goes on beside it.
-    ///
-    /// # Errors
-    /// The store is away.
-    pub async fn replay(&self, lane: usize, from: &str) -> Result<usize, Error> {
-        let (end, mut place, mut told) = (self.history.end(lane).await?, from.to_owned(), 0);
-        while place != end {
-            let entries = self.history.after(lane, &place, BATCH).await?;
-            let upto = entries.iter().position(|e| e.place == end).map_or(entries.len(), |at| at + 1);
-            let Some(last) = entries[..upto].last() else { break };
-            self.tell(lane, &entries[..upto]).await;
-            told += entries[..upto].iter().map(|e| e.news.len()).sum::<usize>();
-            place.clone_from(&last.place);
-        }
-        Ok(told)
-    }
-
-    async fn tell(&self, lane: usize, entries: &[Entry]) {
-        // One after the other for each room, rooms beside each other.
-        let mut rooms: Vec<Vec<(String, &News)>> = Vec::new();
-        let mut known = hashbrown::HashMap::new();
-        for entry in entries {
-            for (n, news) in entry.news.iter().enumerate() {
-                let room = news.room().map(room::RoomId::as_str);
-                let at = *known.entry(room).or_insert_with(|| {
-                    rooms.push(Vec::new());
-                    rooms.len() - 1
-                });
-                rooms[at].push((format!("{lane}-{}-{n}", entry.place), news));
-            }
-        }
-        let told = stream::iter(rooms).for_each_concurrent(ABREAST, |all| async move {
-            for (id, news) in all {
-                self.tell_one(&id, news).await;
-            }
-        });
-        told.await;
-    }
-
-    /// Tells one event until it is accepted, or it is too old.
-    async fn tell_one(&self, id: &str, news: &News) {
-        let Some((event, at, body)) = body::body(id, news) else { return };
-        if !self.events.is_empty() && !self.events.iter().any(|wanted| wanted == event) {
-            return;
-        }
-        let (mut wait, mut wrong) = (BACKOFF.0, 0);
+        let mut changes = self.settings.subscribe();
         loop {
-            let now = self.clock.now();
-            if now.since(at) > GIVE_UP {
-                tracing::error!(id, event, "a webhook was never accepted and is given up");
-                return;
+            let settings = changes.borrow_and_update().clone();
+            let hooks = self.hooks(&settings);
+            let telling = futures_util::future::join_all(hooks.into_iter().map(|hook| async move {
+                hook.run().await;
+            }));
+            tokio::select! {
+                // What was being told is told again by the next ones: nothing was saved of it.
+                changed = changes.changed() => if changed.is_err() { return },
+                () = async { telling.await; std::future::pending().await } => {}
             }
-            let why = match self.post_one(id, event, now, &body).await {
-                Ok(200..300) => return,
-                Ok(status) => {
-                    if (400..500).contains(&status) && ![408, 425, 429].contains(&status) {
-                        wrong += 1;
-                        if wrong >= WRONG {
-                            tracing::error!(id, event, status, "a webhook is refused again and again and is given up");
-                            return;
-                        }
-                    }
-                    format!("HTTP status {status}")
-                }
-                Err(why) => why,
-            };
-            tracing::debug!(id, event, why, "a webhook was not accepted; trying again");
-            sleep(wait).await;
-            wait = (wait * 2).min(BACKOFF.1);
         }
     }
 
-    async fn post_one(&self, id: &str, event: &str, now: Millis, body: &Bytes) -> Result<u16, String> {
-        let headers = [
-            ("content-type", "application/json".to_owned()),
-            ("x-roomservice-event", event.to_owned()),
-            ("x-roomservice-id", id.to_owned()),
-            ("x-roomservice-signature", signature(&self.secret, now, body)),
-        ];
-        self.post.post(&self.url, &headers, body.clone()).await
+    fn hooks(&self, settings: &Settings) -> Vec<Arc<Hook>> {
+        Hook::all(settings, &self.post, &self.history, &self.clock)
     }
 }

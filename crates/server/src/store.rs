@@ -28,7 +28,7 @@ use crate::error::Error;
 
 pub use ban::Ban;
 pub use counts::{Census, Counters};
-pub use history::{Entry, History, News, Note};
+pub use history::{Entry, History, News, Note, Span};
 pub use journal::Journal;
 pub use memory::Memory;
 pub use redis::{Redis, Target};

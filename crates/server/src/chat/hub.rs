@@ -37,7 +37,7 @@ const LINK_PARTS: usize = 64;
 pub struct Hub {
     /// What it did.
     pub counters: Counters,
-    settings: Settings,
+    settings: RwLock<Arc<Settings>>,
     clock: Arc<dyn Clock>,
     groups: Groups,
     directory: [Part; PARTS],
@@ -64,7 +64,7 @@ impl Hub {
     pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         Self {
             counters: Counters::default(),
-            settings: settings.clone(),
+            settings: RwLock::new(Arc::new(settings.clone())),
             clock,
             groups: Groups::default(),
             directory: Default::default(),
@@ -80,14 +80,25 @@ impl Hub {
 
     /// The settings.
     #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.read().clone()
+    }
+
+    /// Other bounds from now on; connections that are there keep their queues and their pace.
+    pub fn set_settings(&self, settings: &Settings) {
+        *self.settings.write() = Arc::new(settings.clone());
     }
 
     /// Connections of both kinds.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody is let in any more.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> Millis {
@@ -124,7 +135,7 @@ impl Hub {
         since: Option<u64>,
         welcome: impl FnOnce(&Connected) -> Utf8Bytes,
     ) -> Result<Arc<Link>, Refusal> {
-        let link = Link::socket(self.fresh(), login, &self.settings);
+        let link = Link::socket(self.fresh(), login, &self.settings());
         self.put_in(link, since, |link, connected| link.frame(|| welcome(connected)))
     }
 
@@ -146,7 +157,7 @@ impl Hub {
                 return Err(Refusal::NoConnection);
             }
         }
-        let link = Link::poller(self.fresh(), login, &self.settings, self.now());
+        let link = Link::poller(self.fresh(), login, &self.settings(), self.now());
         let link = self.put_in(link, None, |_, _| ())?;
         self.pollers.lock().watch(link.id, self.now());
         Ok(link)
@@ -170,7 +181,7 @@ impl Hub {
         since: Option<u64>,
         welcome: impl FnOnce(&Link, &Connected),
     ) -> Result<Arc<Link>, Refusal> {
-        if self.connections() >= self.settings.max_connections || self.stopping.load(Ordering::Relaxed) {
+        if self.connections() >= self.settings().max_connections || self.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::Overloaded);
         }
         let (id, link) = (link.id, Arc::new(link));

@@ -4,6 +4,7 @@ pub mod client;
 mod documented;
 mod listeners;
 mod measures;
+mod moderated;
 mod reconnect;
 mod shared;
 

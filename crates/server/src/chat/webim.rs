@@ -38,6 +38,7 @@ const EXISTS: u32 = 10_021;
 const BAD_BODY: u32 = 10_004;
 const TOO_FAST: u32 = 10_023;
 const ELSEWHERE: u32 = 60_009;
+const FILTERED: u32 = 80_001;
 
 fn fail(code: u32, text: impl Into<Cow<'static, str>>) -> Fail {
     Fail(code, text.into())

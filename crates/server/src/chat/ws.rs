@@ -80,6 +80,13 @@ fn open(app: &App, query: Option<&str>) -> Result<(Session, Option<u64>), Refuse
     if say::reserved(session.user.as_str()) {
         return Err(refused(StatusCode::FORBIDDEN, "reserved", "the system's accounts do not chat"));
     }
+    if app.chat.is_stopping() {
+        return Err(refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "stopping",
+            "the server stops: connect again in a moment",
+        ));
+    }
     if app.chat.connections() >= app.chat.settings().max_connections {
         return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too many connections"));
     }
@@ -89,6 +96,9 @@ fn open(app: &App, query: Option<&str>) -> Result<(Session, Option<u64>), Refuse
 fn respond(app: &App, status: StatusCode, body: &serde_json::Value) -> Response {
     let mut response = (status, body.to_string()).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     app.cors.apply(response.headers_mut(), false);
     response
 }

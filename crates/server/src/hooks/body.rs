@@ -9,7 +9,7 @@ use crate::config::Hidden;
 use crate::store::News;
 
 /// The names of all events.
-pub const EVENTS: [&str; 10] = [
+pub const EVENTS: [&str; 16] = [
     "room_created",
     "room_closed",
     "pusher_joined",
@@ -18,9 +18,33 @@ pub const EVENTS: [&str; 10] = [
     "room_info",
     "custom_field",
     "room_status",
+    "audience_count",
+    "message",
     "stream_started",
     "stream_ended",
+    "mix_started",
+    "mix_ended",
+    "record_started",
+    "record_ready",
 ];
+
+/// The number of an event: the same each time that it is told, and as a text greater than those of earlier events of
+/// the same room.
+pub fn id(lane: usize, place: &str, n: usize) -> String {
+    // A place is one number, or several with dashes between them.
+    let padded: Vec<String> = place.split('-').map(|part| format!("{part:0>13}")).collect();
+    format!("{lane}-{}-{n:03}", padded.join("-"))
+}
+
+/// The headers of a request.
+pub fn headers(secret: &Hidden, id: &str, event: &str, now: Millis, body: &[u8]) -> [(&'static str, String); 4] {
+    [
+        ("content-type", "application/json".to_owned()),
+        ("x-roomservice-event", event.to_owned()),
+        ("x-roomservice-id", id.to_owned()),
+        ("x-roomservice-signature", signature(secret, now, body)),
+    ]
+}
 
 /// The event's name, when it happened, and the body; `None` if it cannot be written.
 pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {

@@ -5,21 +5,18 @@ use std::time::Duration;
 use axum::http::{Method, header::HeaderName};
 use bytes::Bytes;
 
-use super::{Post, Posted};
+use super::{Answered, Post, Posted};
 use crate::cloud::{Call, Client, Failed};
 
-/// How long a backend may take. The event is kept, so there is no reason to wait for longer.
-const WITHIN: Duration = Duration::from_secs(10);
-
 impl Post for Client {
-    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes) -> Posted {
+    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes, within: Duration) -> Posted {
         let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.clone())).collect();
-        let call = Call { method: Method::POST, url: url.to_owned(), headers, body, within: WITHIN };
+        let call = Call { method: Method::POST, url: url.to_owned(), headers, body, within };
         let client = self.clone();
         Box::pin(async move {
             match client.send(call).await {
-                Ok(_) => Ok(200),
-                Err(Failed::Status(status)) => Ok(status),
+                Ok(body) => Ok(Answered { status: 200, body }),
+                Err(Failed::Status(status)) => Ok(Answered { status, body: Bytes::new() }),
                 Err(other) => Err(other.to_string()),
             }
         })
@@ -53,9 +50,9 @@ mod tests {
         });
         let client = Client::default();
         let headers = [("x-roomservice-signature", "t=1,v1=00".to_owned())];
-        let post = || client.post(&url, &headers, Bytes::from_static(b"{\"id\":1}"));
-        assert_eq!(post().await, Ok(204));
-        assert_eq!(post().await, Ok(503));
+        let post = || client.post(&url, &headers, Bytes::from_static(b"{\"id\":1}"), Duration::from_secs(10));
+        let status = async || post().await.map(|answered| answered.status);
+        assert_eq!((status().await, status().await), (Ok(204), Ok(503)));
         let asked = backend.await.unwrap();
         assert!(asked[0].starts_with("POST /hook?a=b HTTP/1.1\r\n"), "{}", asked[0]);
         assert!(asked[0].contains("x-roomservice-signature: t=1,v1=00\r\n"), "{}", asked[0]);

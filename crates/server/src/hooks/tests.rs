@@ -5,13 +5,14 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 use room::pushers::{NewPusher, add_pusher, delete_pusher};
-use room::{Kind, LeaveReason, RoomId, Rules, StreamId, UserId};
+use room::{Kind, LeaveReason, Millis, RoomId, Rules, StreamId, UserId};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::hook::BELIEVED;
 use super::*;
 use crate::clock::Manual;
-use crate::store::{Journal, Note, Store};
+use crate::store::{Journal, News, Note, Span, Store};
 
 /// A backend: what it accepted, and what it answers next.
 #[derive(Default)]
@@ -22,7 +23,7 @@ struct Backend {
 }
 
 impl Post for Backend {
-    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes) -> Posted {
+    fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes, _: Duration) -> Posted {
         let value: Value = serde_json::from_slice(&body).unwrap();
         let of = |name: &str| headers.iter().find(|(n, _)| *n == name).unwrap().1.clone();
         assert_eq!(of("x-roomservice-event"), value["event"].as_str().unwrap());
@@ -35,7 +36,7 @@ impl Post for Backend {
         if answer == Ok(200) {
             self.heard.lock().push(value);
         }
-        Box::pin(async move { answer })
+        Box::pin(async move { answer.map(|status| Answered { status, body: Bytes::new() }) })
     }
 }
 
@@ -46,6 +47,7 @@ fn secret() -> Hidden {
 struct World {
     journal: Arc<Journal>,
     hook: Arc<Hook>,
+    hooks: Arc<Hooks>,
     backend: Arc<Backend>,
     clock: Arc<Manual>,
 }
@@ -58,11 +60,13 @@ fn world(dir: &Path, events: &[&str]) -> World {
         urls: vec!["http://backend/hook".into()],
         secret: secret(),
         events: events.iter().map(|e| (*e).to_owned()).collect(),
+        ..Settings::default()
     };
     let (post, history, time): (Arc<dyn Post>, Arc<dyn History>, Arc<dyn Clock>) =
         (backend.clone(), journal.clone(), clock.clone());
     let hook = Hook::all(&settings, &post, &history, &time).remove(0);
-    World { journal, hook, backend, clock }
+    let hooks = Hooks::new(&settings, post, history, time);
+    World { journal, hook, hooks, backend, clock }
 }
 
 impl World {
@@ -89,17 +93,27 @@ impl World {
     async fn tell(&self) {
         loop {
             let end = self.journal.end(0).await.unwrap();
-            if self.journal.place(&self.hook.reader, 0).await.unwrap().as_ref() == Some(&end) {
+            if self.journal.place(self.hook.reader(), 0).await.unwrap().as_ref() == Some(&end) {
                 return;
             }
             self.hook.pass(0).await.unwrap();
         }
     }
 
+    /// What is told again; as many events as were promised.
+    async fn replay(&self, from: From, room: Option<RoomId>) -> Vec<Value> {
+        let promised = self.hooks.replay(from, room).await.unwrap();
+        // It is over when the next one may begin.
+        drop(self.hooks.replaying.lock().await);
+        let heard = std::mem::take(&mut *self.backend.heard.lock());
+        assert_eq!(heard.len(), promised);
+        heard
+    }
+
     /// Begins to listen: what happened before is not told.
     async fn begin(&self) {
         let end = self.journal.end(0).await.unwrap();
-        self.journal.save(&self.hook.reader, 0, &end).await.unwrap();
+        self.journal.save(self.hook.reader(), 0, &end).await.unwrap();
     }
 }
 
@@ -167,9 +181,15 @@ async fn a_restart_goes_on_where_it_was_over_files_and_snapshots() {
     heard.extend(again.backend.heard.lock().drain(..));
     told(&heard, 3, 1);
     // What was accepted can be told again, with the ids that it had.
-    let all = again.hook.replay(0, "0").await.unwrap();
-    assert_eq!(all, 12);
-    assert_eq!(*again.backend.heard.lock(), heard);
+    let after = |text: &str| From::Id(text.to_owned());
+    assert_eq!(again.replay(From::Time(Millis(0)), None).await, heard);
+    // From some event on, of all rooms or of one.
+    let fifth = heard[4]["id"].as_str().unwrap();
+    assert_eq!(again.replay(after(fifth), None).await, heard[4..]);
+    let room = RoomId::parse("r2").ok();
+    assert_eq!(again.replay(after(fifth), room.clone()).await, heard[8..]);
+    assert_eq!(again.replay(From::Seq(3), room).await, heard[10..]);
+    assert_eq!(again.replay(From::Time(Millis(2_000_000)), None).await, [Value::Null; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,8 +200,14 @@ async fn only_the_events_that_are_wanted_and_notes_too() {
     world.visit(0, "alice").await;
     let (room, data) = (RoomId::parse("r0").ok(), serde_json::json!({ "streamID": "1000_r0_alice" }));
     for event in ["stream_ended", "stream_started"] {
-        let note = Note { event: event.into(), room: room.clone(), at: world.clock.now(), data: data.clone() };
-        world.journal.note(&note).await.unwrap();
+        let note = Note {
+            event: event.into(),
+            room: room.clone(),
+            at: world.clock.now(),
+            data: data.clone(),
+            span: Span::None,
+        };
+        world.journal.note(&[note]).await.unwrap();
     }
     world.tell().await;
     let heard = world.backend.heard.lock();
@@ -200,18 +226,238 @@ async fn what_is_too_old_or_always_refused_does_not_stop_the_rest() {
     world.visit(1, "bob").await;
     world.visit(1, "carol").await;
     // Bob's leave is refused by the app; carol's, of the same room, comes after it.
-    world.backend.answers.lock().extend((0..WRONG).map(|_| Ok(400)));
+    world.backend.answers.lock().extend((0..BELIEVED).map(|_| Ok(400)));
     world.tell().await;
     let heard = world.backend.heard.lock();
     assert_eq!(heard.len(), 1);
     assert_eq!(heard[0]["userID"], "carol");
-    assert_eq!(world.backend.posts.lock().len(), WRONG as usize + 1, "alice's is a day old and not sent");
+    assert_eq!(world.backend.posts.lock().len(), BELIEVED as usize + 1, "alice's is a day old and not sent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_began_before_a_kill_ends_once_if_nobody_goes_on_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = |event: &str, name: &str, begins: bool| {
+        let span = if begins { Span::Begins(name.into()) } else { Span::Ends(name.into()) };
+        let data = serde_json::json!({ "streamID": name });
+        Note { event: event.into(), room: RoomId::parse("r0").ok(), at: Millis(1_000_000), data, span }
+    };
+    let begin = |name: &str| [note("stream_started", name, true)];
+    let end = |name: &str| [note("stream_ended", name, false)];
+    let first = world(dir.path(), &[]);
+    first.begin().await;
+    for name in ["a", "b", "c"] {
+        first.journal.note(&begin(name)).await.unwrap();
+    }
+    first.journal.note(&end("c")).await.unwrap();
+    assert_eq!(first.journal.unfinished().await.unwrap(), [], "who began them is here");
+    tokio::task::spawn_blocking({
+        let journal = first.journal.clone();
+        move || journal.snapshot().unwrap()
+    })
+    .await
+    .unwrap();
+    drop(first);
+    // Killed, with the beginnings in a snapshot. One of the two streams comes back.
+    let again = world(dir.path(), &[]);
+    again.journal.note(&begin("a")).await.unwrap();
+    let lost = again.journal.unfinished().await.unwrap();
+    assert_eq!(lost.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
+    again.journal.note(&end("b")).await.unwrap();
+    again.journal.note(&end("b")).await.unwrap();
+    drop(again);
+    // Killed again: what went on can still end, and what ended has.
+    let last = world(dir.path(), &[]);
+    last.journal.note(&end("a")).await.unwrap();
+    last.journal.note(&end("b")).await.unwrap();
+    last.tell().await;
+    let heard = last.backend.heard.lock();
+    let told: Vec<_> = heard.iter().map(|e| format!("{} {}", e["event"].as_str().unwrap(), e["streamID"])).collect();
+    let expected = ["started \"a", "started \"b", "started \"c", "ended \"c", "ended \"b", "ended \"a"];
+    assert_eq!(told, expected.map(|text| format!("stream_{text}\"")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn settings_change_while_it_tells() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    let running = tokio::spawn(world.hooks.clone().run());
+    let ids =
+        || world.backend.heard.lock().iter().map(|e| e["id"].to_string()).collect::<std::collections::BTreeSet<_>>();
+    let heard = async |count: usize| {
+        while ids().len() < count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // The URL's place in the record is made; then what happens is told.
+    while world.journal.place(world.hook.reader(), 0).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    world.visit(0, "alice").await;
+    heard(4).await;
+    // A backend that hangs is given up for another URL; what it did not hear by then is not lost when it is back.
+    world.backend.answers.lock().extend((0..20).map(|_| Err("timeout".into())));
+    world.visit(1, "bob").await;
+    let one = Settings { urls: vec!["http://backend/hook".into()], secret: secret(), ..Settings::default() };
+    world.hooks.set(&Settings { urls: vec!["http://elsewhere".into()], ..one.clone() });
+    world.hooks.set(&one);
+    heard(8).await;
+    // What was accepted and not yet saved when the settings changed comes again, under its id.
+    let mut heard = world.backend.heard.lock().clone();
+    heard.sort_by_key(|event| event["id"].to_string());
+    heard.dedup();
+    told(&heard, 2, 1);
+    running.abort();
+}
+
+/// What the backend heard, as texts.
+fn names(heard: &[Value]) -> Vec<String> {
+    heard.iter().map(|e| format!("{} {}", e["event"].as_str().unwrap(), e["streamID"].as_str().unwrap_or(""))).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_told_from_its_beginning_to_its_end_over_a_crash() {
+    let dir = tempfile::tempdir().unwrap();
+    let media = |world: &World| {
+        let hub = media::hub::Hub::new(media::hub::Settings::default());
+        let sources = Sources { hub: hub.clone(), mixer: None, recorder: None, bizid: 1000 };
+        (hub, tokio::spawn(world.hooks.clone().note_media(sources)))
+    };
+    let publish = |hub: &media::hub::Hub, name: &str| {
+        let origin = media::hub::Origin { protocol: media::Protocol::Rtmp, peer: ([127, 0, 0, 1], 1).into() };
+        hub.publish(&media::StreamName::new(name).unwrap(), origin).unwrap()
+    };
+    let unfinished = async |world: &World, count: usize| {
+        while world.journal.kept_spans() != count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let first = world(dir.path(), &[]);
+    first.begin().await;
+    let (hub, noting) = media(&first);
+    tokio::task::yield_now().await;
+    let held: Vec<_> = ["1000_r_alice", "1000_r_bob", "1000_r_carol"].map(|name| publish(&hub, name)).into();
+    unfinished(&first, 3).await;
+    hub.end(&media::StreamName::new("1000_r_carol").unwrap(), media::Ended::Finished);
+    unfinished(&first, 2).await;
+    noting.abort();
+    drop((held, hub, first));
+    tokio::task::yield_now().await;
+
+    // Killed. Alice's encoder connects again within its time, bob's does not.
+    let again = world(dir.path(), &[]);
+    let (hub, noting) = media(&again);
+    tokio::task::yield_now().await;
+    let _alice = publish(&hub, "1000_r_alice");
+    unfinished(&again, 1).await;
+    again.tell().await;
+    let heard = again.backend.heard.lock().clone();
+    let expected = [
+        "started 1000_r_alice",
+        "started 1000_r_bob",
+        "started 1000_r_carol",
+        "ended 1000_r_carol",
+        "ended 1000_r_bob",
+    ];
+    assert_eq!(names(&heard), expected.map(|text| format!("stream_{text}")));
+    assert_eq!((&heard[4]["roomID"], &heard[4]["userID"]), (&"r".into(), &"bob".into()));
+    noting.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_is_counted_once_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &["audience_count"]);
+    world.begin().await;
+    let (audiences, store): (_, Arc<dyn Store>) = (Arc::new(Audiences::default()), world.journal.clone());
+    let counting = tokio::spawn(world.hooks.clone().note_audiences(audiences.clone(), store));
+    let (room, alice) = (RoomId::parse("r").unwrap(), UserId::parse("alice").unwrap());
+    let stream = StreamId::parse("s").unwrap();
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &alice, name: "", avatar: "", stream: &stream, info: None };
+    let (now, rules) = (world.clock.now(), Rules::default());
+    world.journal.update(&room, &mut |slot| add_pusher(slot, now, &new, &rules).map(|j| j.events)).await.unwrap();
+    let heard = async |count: usize| {
+        while world.backend.heard.lock().len() < count {
+            world.tell().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    for n in 0..50 {
+        world.journal.add_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap(), "").await.unwrap();
+        audiences.changed(&room);
+    }
+    heard(1).await;
+    for n in 0..50 {
+        world.journal.delete_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap()).await.unwrap();
+        audiences.changed(&room);
+    }
+    heard(2).await;
+    // What changed to and fro between two looks is no change.
+    audiences.changed(&room);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.tell().await;
+    let heard = world.backend.heard.lock();
+    let counts: Vec<_> = heard.iter().map(|e| (e["roomID"].as_str().unwrap(), e["count"].as_u64().unwrap())).collect();
+    assert_eq!(counts, [("r", 50), ("r", 0)]);
+    counting.abort();
+}
+
+#[test]
+fn the_documented_bodies_are_those_that_are_sent() {
+    let document = include_str!("../../../../docs/webhooks.md");
+    let lines = document.lines().filter(|line| line.starts_with("{\"id\""));
+    let shown: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    for event in EVENTS {
+        assert!(document.contains(&format!("`{event}`")), "{event} is not in the table");
+        let example = shown.iter().find(|e| e["event"] == event).unwrap_or_else(|| panic!("no example of {event}"));
+        let room = RoomId::parse("r1").ok();
+        let user = || UserId::parse("alice").unwrap();
+        let what = match event {
+            "room_created" => room::What::Created { by: user() },
+            "room_closed" => room::What::Closed { reason: room::CloseReason::Empty },
+            "pusher_joined" => room::What::Joined { user: user() },
+            "pusher_updated" => room::What::Updated { user: user() },
+            "pusher_left" => room::What::Left { user: user(), reason: LeaveReason::Quit },
+            "room_info" => room::What::Info,
+            "custom_field" => room::What::Custom { name: "likes".into() },
+            "room_status" => room::What::Status,
+            _ => {
+                // A note is sent as it was written, with what every event has.
+                let data = example.as_object().unwrap().iter();
+                let own = data.filter(|(key, _)| !["id", "event", "time", "roomID"].contains(&key.as_str()));
+                let data = own.map(|(key, value)| (key.clone(), value.clone())).collect::<serde_json::Map<_, _>>();
+                let note = Note { event: event.into(), room, at: Millis(1), data: data.into(), span: Span::None };
+                let (_, _, sent) = body::body("0-1-0", &News::Note(note)).unwrap();
+                assert_eq!(keys(&serde_json::from_slice(&sent).unwrap()), keys(example), "{event}");
+                continue;
+            }
+        };
+        let change = room::Event { room: room.unwrap(), kind: Kind::Live, seq: 1, at: Millis(1), what };
+        let (_, _, sent) = body::body("0-1-0", &News::Room(change)).unwrap();
+        assert_eq!(keys(&serde_json::from_slice(&sent).unwrap()), keys(example), "{event}");
+    }
+}
+
+#[test]
+fn ids_grow_as_texts() {
+    let ids =
+        [("9", 0), ("10", 0), ("10", 1), ("10", 12), ("1763913600000", 0)].map(|(place, n)| body::id(0, place, n));
+    assert!(ids.is_sorted(), "{ids:?}");
+    let redis =
+        ["1763913600000-0", "1763913600000-9", "1763913600000-10", "1763913600001-0"].map(|p| body::id(3, p, 0));
+    assert!(redis.is_sorted(), "{redis:?}");
 }
 
 #[test]
 fn settings_that_cannot_work_are_named() {
-    let settings =
-        Settings { urls: vec!["ftp://x".into()], secret: Hidden::new("short"), events: vec!["pusher_vanished".into()] };
+    let settings = Settings {
+        urls: vec!["ftp://x".into()],
+        secret: Hidden::new("short"),
+        events: vec!["pusher_vanished".into()],
+        ..Settings::default()
+    };
     let mut found = Vec::new();
     settings.problems(&mut found);
     assert_eq!(found.len(), 3, "{found:?}");

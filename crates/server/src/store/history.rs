@@ -40,6 +40,24 @@ impl News {
         }
     }
 
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> Millis {
+        match self {
+            Self::Room(event) => event.at,
+            Self::Note(note) => note.at,
+        }
+    }
+
+    /// The number of the change in its room; notes have none.
+    #[must_use]
+    pub const fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Room(event) => Some(event.seq),
+            Self::Note(_) => None,
+        }
+    }
+
     /// The room that it concerns. Order is kept for each.
     #[must_use]
     pub fn room(&self) -> Option<&RoomId> {
@@ -48,6 +66,18 @@ impl News {
             Self::Note(note) => note.room.as_ref(),
         }
     }
+}
+
+/// Whether a note stands for itself, or is one end of something that lasts. Names of what lasts are their writer's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Span {
+    /// For itself.
+    #[default]
+    None,
+    /// Something of this name begins. If it has begun already and not ended, it just goes on: nothing is noted.
+    Begins(String),
+    /// Something of this name ends. If it has not begun, or another node has gone on with it, nothing is noted.
+    Ends(String),
 }
 
 /// Something that happened outside of the rules of rooms: a stream, a mix, a record.
@@ -61,6 +91,9 @@ pub struct Note {
     pub at: Millis,
     /// What there is to say.
     pub data: serde_json::Value,
+    /// What it is one end of. Not a part of what is told.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// One commit as it stands in the record.
@@ -93,6 +126,9 @@ pub trait History: Send + Sync + 'static {
     /// Takes hold of a lane for a reader for as long as `lease`, and says whether it is ours: of several nodes one reads.
     fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool>;
 
-    /// Adds a note.
-    fn note<'a>(&'a self, note: &'a Note) -> Answer<'a, ()>;
+    /// Adds notes, in their order.
+    fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()>;
+
+    /// What began and has not ended, and whose process is gone: names, and the notes of the beginnings.
+    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>>;
 }

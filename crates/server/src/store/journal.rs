@@ -53,6 +53,8 @@ struct Kept {
     revoked: Mutex<HashMap<u64, Millis>>,
     /// How far those have read who must miss nothing.
     readers: Mutex<history::Readers>,
+    /// What has begun and not ended, as notes said.
+    spans: Mutex<history::Spans>,
 }
 
 /// A custom field as it stands in a frame: cheaper than the whole room, where likes are counted.
@@ -81,7 +83,7 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, bans, next, snapshot, unsaved } = load::load(&dir)?;
+        let Loaded { rooms, mut revoked, bans, spans, next, snapshot, unsaved } = load::load(&dir)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
@@ -95,7 +97,7 @@ impl Journal {
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
-        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers });
+        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans: Mutex::new(spans) });
         let (full, asked) = std::sync::mpsc::sync_channel(1);
         let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full })?;
         log.save_after(snapshot.max(SAVE_AFTER));
@@ -181,8 +183,11 @@ fn keep(kept: &Weak<Kept>, log: &Shared) {
 
 impl Kept {
     fn save(&self, log: &Shared) -> io::Result<()> {
-        let revoked = || self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
-        let (from, length) = snapshot::save(&self.dir, &self.memory, revoked, log)?;
+        let others = || {
+            let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
+            (revoked, self.spans.lock().clone())
+        };
+        let (from, length) = snapshot::save(&self.dir, &self.memory, others, log)?;
         log.saved(length.max(SAVE_AFTER));
         self.dir.forget_before(self.needed_from(from)?)?;
         Ok(())

@@ -68,7 +68,7 @@ impl Hub {
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             self.tick();
         }
-        self.stop();
+        self.end_all();
         let drained = async {
             while self.connections() > 0 {
                 tick.tick().await;
@@ -129,8 +129,8 @@ impl Hub {
         }
     }
 
-    /// Ends all connections, because the server stops.
-    fn stop(&self) {
+    /// Ends all connections, because the server stops, and lets nobody in any more.
+    pub fn end_all(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         let links: Vec<_> =
             self.links.iter().flat_map(|part| part.read().values().cloned().collect::<Vec<_>>()).collect();

@@ -1,14 +1,17 @@
 //! The calls that are answered at once: logging in, profiles, groups, and what is said.
 
-use room::chat::{Body, MAX_NICK, Nick, Refusal};
+use room::chat::{Body, MAX_NICK, Nick, Refusal, Said};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Answer, Call, EXISTS, Fail, TOO_FAST, UNAUTHORISED, checked_account, fail, group, ok, own, place, polls};
+use super::{
+    Answer, Call, EXISTS, FILTERED, Fail, TOO_FAST, UNAUTHORISED, checked_account, fail, group, ok, own, place, polls,
+};
 use crate::chat::hub::link::Link;
 use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
+use crate::hooks::Whom;
 
 /// Older messages that somebody who joins gets.
 pub const RECENT: usize = 10;
@@ -90,7 +93,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
             let cookie = call.body::<Body<'_>>()?.cookie.and_then(|c| serde_json::from_str(c.get()).ok());
             ok(json!({"MsgList": [], "SyncFlag": 2, "Cookie": cookie.unwrap_or_else(|| json!(""))}))
         }
-        Name::SendMsg => send_msg(call),
+        Name::SendMsg => send_msg(call).await,
         Name::PortraitGet => {
             call.login()?;
             ok(json!({"UserProfileItem": []}))
@@ -141,7 +144,7 @@ fn body(list: Option<&RawValue>) -> Result<Body, Fail> {
     Ok(say::list(list.unwrap_or(RawValue::NULL))?)
 }
 
-fn send_msg(call: &Call<'_>) -> Answer {
+async fn send_msg(call: &Call<'_>) -> Answer {
     #[derive(Deserialize)]
     struct Asked<'a> {
         #[serde(rename = "From_Account")]
@@ -162,7 +165,11 @@ fn send_msg(call: &Call<'_>) -> Answer {
     let body = body(asked.body)?;
     pace(call, &link)?;
     let said = call.app.chat.said(&link.user, asked.random, body);
+    may_say(call, Whom::User(&to), &said).await?;
     let posted = call.app.chat.send_direct(&to, asked.seq, said)?;
+    if let Some(hooks) = call.app.hooks.as_ref().filter(|_| !posted.again) {
+        hooks.said_directly(&posted.message);
+    }
     ok(json!({"MsgTime": posted.message.at.secs()}))
 }
 
@@ -246,6 +253,14 @@ fn quit(call: &Call<'_>) -> Answer {
     ok(json!({}))
 }
 
+/// Asks the app's backend, where it wants to be asked.
+async fn may_say(call: &Call<'_>, whom: Whom<'_>, said: &Said) -> Result<(), Fail> {
+    match &call.app.hooks {
+        Some(hooks) => hooks.may_say(whom, said).await.map_err(|why| fail(FILTERED, why)),
+        None => Ok(()),
+    }
+}
+
 async fn send_group_msg(call: &Call<'_>) -> Answer {
     #[derive(Deserialize)]
     struct Asked<'a> {
@@ -265,9 +280,14 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     let body = body(asked.body)?;
     pace(call, &link)?;
     let chat = &call.app.chat;
-    let sent = match chat.send(&id, chat.said(&link.user, asked.random, body)) {
+    let said = chat.said(&link.user, asked.random, body);
+    may_say(call, Whom::Room(&id), &said).await?;
+    let sent = match chat.send(&id, said) {
         Ok(sent) => sent,
         Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
     };
+    if let (Some(hooks), Some(message)) = (&call.app.hooks, &sent.message) {
+        hooks.said(message);
+    }
     ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))
 }

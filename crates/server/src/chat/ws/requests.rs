@@ -2,7 +2,7 @@
 //! connection's queue like everything else, so that a client sees all in one order.
 
 use axum::extract::ws::Utf8Bytes;
-use room::chat::{Body, Epoch, Joined, Nick, Refusal, Since};
+use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
 use room::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use crate::chat::hub::link::Link;
 use crate::chat::render;
 use crate::chat::repair::{outside, with_group};
 use crate::chat::say::{self, Unfit};
+use crate::hooks::Whom;
 
 /// Most messages of an answer to `history`.
 const MAX_HISTORY: usize = 100;
@@ -185,17 +186,25 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
+            may_say(app, Whom::Room(&room), &said).await?;
             let sent = match chat.send(&room, said) {
                 Ok(sent) => sent,
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
+            if let (Some(hooks), Some(message)) = (&app.hooks, &sent.message) {
+                hooks.said(message);
+            }
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
         Kind::Direct => {
             let to = named("to", request.to.as_deref())?;
             let said = chat.said(me, request.random, request.said()?);
+            may_say(app, Whom::User(&to), &said).await?;
             let posted = chat.send_direct(&to, None, said)?;
             let message = &posted.message;
+            if let Some(hooks) = app.hooks.as_ref().filter(|_| !posted.again) {
+                hooks.said_directly(message);
+            }
             json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
         }
         Kind::History => {
@@ -244,6 +253,14 @@ fn joined_fields(room: &RoomId, joined: &Joined) -> Value {
 
 fn named(field: &'static str, text: Option<&str>) -> Result<UserId, Problem> {
     UserId::parse(text.unwrap_or_default()).map_err(|why| problem("bad_frame", format!("{field}: {why:?}")))
+}
+
+/// Asks the app's backend, where it wants to be asked.
+async fn may_say(app: &App, whom: Whom<'_>, said: &Said) -> Result<(), Problem> {
+    match &app.hooks {
+        Some(hooks) => hooks.may_say(whom, said).await.map_err(|why| problem("not_permitted", why)),
+        None => Ok(()),
+    }
 }
 
 /// The room's creator may; where no room stands behind the group yet, who made the group.

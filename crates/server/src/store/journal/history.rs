@@ -9,11 +9,12 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::time::timeout;
 
+use super::log::{Log, Waiting};
 use super::record::{Draft, Kind, MAX_PAYLOAD, frames};
 use super::{Journal, Kept};
 use crate::error::Error;
 use crate::store::Answer;
-use crate::store::history::{Entry, History, News, Note, PATIENCE};
+use crate::store::history::{Entry, History, News, Note, PATIENCE, Span};
 
 /// Read from a file at a time; more only where a single frame is larger.
 const CHUNK: u64 = 1 << 20;
@@ -23,6 +24,61 @@ const KEEP: (usize, usize) = (64, 256);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Files that say how far a reader has got begin with this.
 const READER: &str = "reader-";
+
+/// Something that has begun and not ended.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The note of its beginning.
+    pub note: Note,
+    /// Whether it began, or went on, in this process.
+    pub ours: bool,
+}
+
+/// What has begun and not ended, by name.
+pub type Spans = HashMap<String, Begun>;
+
+/// Queues a note, unless what it says of something that lasts is known already.
+fn append(log: &Log, spans: &mut Spans, note: &Note) -> Option<Waiting> {
+    let news = serde_json::to_vec(&[note]).ok()?;
+    let state = span_state(&note.span);
+    match &note.span {
+        Span::None => {}
+        Span::Begins(name) => {
+            if let Some(span) = spans.get_mut(name) {
+                span.ours = true;
+                return None;
+            }
+            spans.insert(name.clone(), Begun { note: note.clone(), ours: true });
+        }
+        Span::Ends(name) => _ = spans.remove(name)?,
+    }
+    let draft = Draft::new(Kind::Note, note.room.as_ref().map_or("", |room| room.as_str()), &state, &news);
+    if draft.is_none() {
+        tracing::warn!(event = note.event, "a note is too large for the journal and is left out");
+    }
+    Some(log.append(draft?, Vec::new()))
+}
+
+/// What a frame says of something that lasts: a sign and its name, or nothing.
+pub fn span_state(span: &Span) -> Vec<u8> {
+    match span {
+        Span::None => Vec::new(),
+        Span::Begins(name) => format!("+{name}").into_bytes(),
+        Span::Ends(name) => format!("-{name}").into_bytes(),
+    }
+}
+
+/// Takes in what a frame says of something that lasts.
+pub fn apply_span(state: &[u8], events: &[u8], spans: &mut Spans) {
+    let Some((sign, name)) = std::str::from_utf8(state).ok().and_then(|state| state.split_at_checked(1)) else {
+        return;
+    };
+    if sign == "-" {
+        spans.remove(name);
+    } else if let Ok([note]) = serde_json::from_slice::<[Note; 1]>(events) {
+        spans.insert(name.to_owned(), Begun { note, ours: false });
+    }
+}
 
 /// Where readers are.
 #[derive(Debug, Default)]
@@ -54,6 +110,14 @@ impl Readers {
     /// The furthest place that any reader has got to.
     pub fn furthest(&self) -> u64 {
         self.places.values().copied().max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+impl Journal {
+    /// How much has begun and not ended.
+    pub fn kept_spans(&self) -> usize {
+        self.kept.spans.lock().len()
     }
 }
 
@@ -196,14 +260,25 @@ impl History for Journal {
         Box::pin(async move { Ok(true) })
     }
 
-    fn note<'a>(&'a self, note: &'a Note) -> Answer<'a, ()> {
+    fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()> {
         Box::pin(async move {
             let log = self.log();
             log.ready()?;
-            let news = serde_json::to_vec(&[note]).unwrap_or_default();
-            let draft = Draft::new(Kind::Note, note.room.as_ref().map_or("", |room| room.as_str()), &[], &news);
-            let draft = draft.ok_or_else(|| Error::Unavailable("a note is too large for the journal".into()))?;
-            log.append(draft, Vec::new()).durable().await
+            let waiting = {
+                // Held while they are queued: the order of ends and beginnings is that of the frames.
+                let mut spans = self.kept.spans.lock();
+                let queued: Vec<_> = notes.iter().filter_map(|note| append(log, &mut spans, note)).collect();
+                queued.into_iter().last().unwrap_or_else(|| log.barrier())
+            };
+            waiting.durable().await
+        })
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
+        Box::pin(async move {
+            let spans = self.kept.spans.lock();
+            let lost = spans.iter().filter(|(_, span)| !span.ours);
+            Ok(lost.map(|(name, span)| (name.clone(), span.note.clone())).collect())
         })
     }
 }

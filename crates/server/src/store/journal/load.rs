@@ -12,6 +12,7 @@ use room::{Millis, Room};
 
 use super::Field;
 use super::files::Dir;
+use super::history::{Spans, apply_span};
 use super::record::{Kind, Record, frames};
 use crate::store::Ban;
 
@@ -24,6 +25,8 @@ pub struct Loaded {
     pub revoked: Vec<(u64, Millis)>,
     /// Who was kept out, oldest first; later ones take the place of earlier ones.
     pub bans: Vec<Ban>,
+    /// What had begun and not ended.
+    pub spans: Spans,
     /// The number after the last one.
     pub next: u64,
     /// Bytes that the snapshot has.
@@ -48,9 +51,11 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
     let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut from, mut whole) = (0, snapshot.is_empty());
     let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
+    let mut spans = Spans::default();
     for (record, _) in frames(&snapshot) {
         match record.kind {
             Kind::End => (from, whole) = (record.number, true),
+            Kind::Note => apply_span(record.state, record.events, &mut spans),
             _ => apply(record, &mut rooms, &mut revoked, &mut bans),
         }
     }
@@ -76,7 +81,10 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
                 tracing::warn!(from = last + 1, to = record.number - 1, "changes are missing in the journal");
             }
             last = record.number;
-            apply(record, &mut rooms, &mut revoked, &mut bans);
+            match record.kind {
+                Kind::Note => apply_span(record.state, record.events, &mut spans),
+                _ => apply(record, &mut rooms, &mut revoked, &mut bans),
+            }
         }
         unsaved += sound as u64;
         if sound < bytes.len() {
@@ -95,7 +103,8 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
         parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
     });
     let revoked = revoked.into_iter().collect();
-    Ok(Loaded { rooms, revoked, bans, next: last + 1, snapshot: snapshot.len() as u64, unsaved })
+    let (next, snapshot) = (last + 1, snapshot.len() as u64);
+    Ok(Loaded { rooms, revoked, bans, spans, next, snapshot, unsaved })
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {

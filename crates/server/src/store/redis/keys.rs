@@ -97,6 +97,16 @@ impl Keys {
         format!("rs:{{{bucket}}}:reading:{reader}")
     }
 
+    /// Hash: what has begun and not ended; the node that has it, a space, the note of its beginning.
+    pub fn spans(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:spans")
+    }
+
+    /// There as long as a node is.
+    pub fn alive(node: &str) -> String {
+        format!("rs:{{0}}:alive:{node}")
+    }
+
     /// Counter: versions of rooms.
     pub fn versions(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:versions")

@@ -169,3 +169,37 @@ script!(
     return kept
 "
 );
+
+script!(
+    /// Adds a note. Keys: events, spans. Arguments: note, most events kept, `+` for a beginning, `-` for an end, or
+    /// nothing; the name of what begins or ends, the node.
+    ///
+    /// What has begun already just goes on, at this node; what this node does not have does not end.
+    NOTE,
+    r"
+    if ARGV[3] ~= '' then
+        local span = redis.call('HGET', KEYS[2], ARGV[4])
+        local at = span and string.find(span, ' ', 1, true)
+        if ARGV[3] == '+' then
+            redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. ' ' .. (at and string.sub(span, at + 1) or ARGV[1]))
+            if span then return 0 end
+        else
+            if not at or string.sub(span, 1, at - 1) ~= ARGV[5] then return 0 end
+            redis.call('HDEL', KEYS[2], ARGV[4])
+        end
+    end
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+    return 1
+"
+);
+
+script!(
+    /// Takes something over from a node that is gone. Keys: spans. Arguments: its name, what is known of it, what shall be.
+    /// Answers whether it was still so.
+    TAKE_OVER,
+    r"
+    if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    return 1
+"
+);

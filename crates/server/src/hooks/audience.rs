@@ -1,0 +1,71 @@
+//! Counts of audiences, told a little after they change: a crowd that comes is some events and not a crowd of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
+use room::RoomId;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::Hooks;
+use crate::store::{Note, Span, Store};
+
+/// A count is told at most this often, and at most this late.
+const COALESCE: Duration = Duration::from_secs(2);
+
+/// Rooms whose audience is not what it was.
+#[derive(Debug, Default)]
+pub struct Audiences {
+    changed: Mutex<HashSet<RoomId>>,
+    wake: Notify,
+}
+
+impl Audiences {
+    /// A room's audience changed. There are never more of them than rooms.
+    pub fn changed(&self, room: &RoomId) {
+        let mut changed = self.changed.lock();
+        if !changed.contains(room) {
+            changed.insert(room.clone());
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Hooks {
+    /// What is to be told of changes of audiences, for as long as there are any.
+    pub async fn note_audiences(self: Arc<Self>, audiences: Arc<Audiences>, store: Arc<dyn Store>) {
+        let mut told: HashMap<RoomId, usize> = HashMap::new();
+        loop {
+            audiences.wake.notified().await;
+            tokio::time::sleep(COALESCE).await;
+            let changed = std::mem::take(&mut *audiences.changed.lock());
+            if !self.is_on() {
+                told.clear();
+                continue;
+            }
+            let mut notes = Vec::new();
+            for room in changed {
+                let mut count = None;
+                if store.see(&room, &mut |_, viewers| count = Some(viewers)).await.is_err() {
+                    audiences.changed(&room);
+                    continue;
+                }
+                // A room that is gone has no audience, and its end is told as such.
+                let Some(count) = count else {
+                    told.remove(&room);
+                    continue;
+                };
+                let before = if count == 0 { told.remove(&room) } else { told.insert(room.clone(), count) };
+                if before.unwrap_or(0) != count {
+                    let (at, data) = (self.clock.now(), json!({ "count": count }));
+                    notes.push(Note { event: "audience_count".into(), room: Some(room), at, data, span: Span::None });
+                }
+            }
+            if !notes.is_empty() {
+                self.note(&notes).await;
+            }
+        }
+    }
+}

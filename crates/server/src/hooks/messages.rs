@@ -1,0 +1,234 @@
+//! What is said in chat: told to the app's backend afterwards, or shown to it before, bounded in time. A backend that does
+//! not answer decides nothing: the setting says what happens then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use room::chat::{Content, Direct, Message, Said};
+use room::{Millis, RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
+
+use super::{Answered, Hooks, Settings, body};
+use crate::cloud::Breaker;
+use crate::store::{Note, Span};
+
+/// Which messages the backend hears of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Messages {
+    /// None.
+    #[default]
+    None,
+    /// All that were sent, as events.
+    After,
+    /// It is asked about each before it is sent.
+    Before,
+    /// Both.
+    Both,
+}
+
+/// What happens to a message that the backend says nothing about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unanswered {
+    /// It is sent.
+    #[default]
+    Allow,
+    /// It is refused.
+    Deny,
+}
+
+/// Messages that wait to be written into the record. More come only while the store is away.
+const WAITING: usize = 10_000;
+/// Messages written at a time.
+const BATCH: usize = 256;
+/// Questions at a time; others wait, for as long as they may.
+const ABREAST: usize = 128;
+
+/// What the two directions keep.
+pub(super) struct State {
+    sender: mpsc::Sender<Note>,
+    receiver: Mutex<Option<mpsc::Receiver<Note>>>,
+    lost: AtomicU64,
+    asking: Semaphore,
+    breaker: Breaker,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        Self {
+            sender,
+            receiver: Mutex::new(Some(receiver)),
+            lost: AtomicU64::new(0),
+            asking: Semaphore::new(ABREAST),
+            breaker: Breaker::new(5, Duration::from_secs(3)),
+        }
+    }
+}
+
+/// Where something is said.
+#[derive(Clone, Copy, Debug)]
+pub enum Whom<'a> {
+    /// To a room's group.
+    Room(&'a RoomId),
+    /// To a user.
+    User(&'a UserId),
+}
+
+impl Hooks {
+    /// Asks whether something may be said, if the settings want that.
+    ///
+    /// # Errors
+    /// The backend's reason, or that there is none.
+    pub async fn may_say(&self, whom: Whom<'_>, said: &Said) -> Result<(), String> {
+        let settings = {
+            let settings = self.settings.borrow();
+            if settings.urls.is_empty() || !matches!(settings.messages, Messages::Before | Messages::Both) {
+                return Ok(());
+            }
+            settings.clone()
+        };
+        let state = &self.messages;
+        if !state.breaker.admits() {
+            return unanswered(&settings);
+        }
+        let within = Duration::from_millis(settings.ask_timeout_ms);
+        let answered = timeout(within, async {
+            let _one = state.asking.acquire().await.map_err(|e| e.to_string())?;
+            self.ask(&settings, whom, said, within).await
+        });
+        let verdict = match answered.await {
+            Ok(Ok(Answered { status: 200..300, body })) => verdict(&body),
+            Ok(Ok(Answered { status, .. })) => Err(format!("HTTP status {status}")),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err("no answer in time".into()),
+        };
+        match verdict {
+            Ok(verdict) => {
+                if state.breaker.succeeded() {
+                    tracing::info!("the backend answers about messages again");
+                }
+                verdict
+            }
+            Err(why) => {
+                if state.breaker.failed() {
+                    tracing::warn!(why, "the backend does not answer about messages; it is asked now and then");
+                }
+                unanswered(&settings)
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        settings: &Settings,
+        whom: Whom<'_>,
+        said: &Said,
+        within: Duration,
+    ) -> Result<Answered, String> {
+        const EVENT: &str = "message_before";
+        let (now, id) = (self.clock.now(), format!("ask-{:016x}", sign::fresh_id()));
+        let mut fields = Map::new();
+        fields.extend([
+            ("id".to_owned(), json!(id)),
+            ("event".to_owned(), EVENT.into()),
+            ("time".to_owned(), json!(now)),
+        ]);
+        if let Whom::Room(room) = whom {
+            fields.insert("roomID".into(), json!(room));
+        }
+        fields.extend(data(whom, said));
+        let body = serde_json::to_vec(&fields).map_err(|e| e.to_string())?;
+        let headers = body::headers(&settings.secret, &id, EVENT, now, &body);
+        let url = settings.urls.first().filter(|_| settings.ask_url.is_empty()).unwrap_or(&settings.ask_url);
+        self.post.post(url, &headers, body.into(), within).await
+    }
+
+    /// Tells what was said in a group, if the settings want that.
+    pub fn said(&self, message: &Message) {
+        if let Content::Said(said) = &message.content {
+            self.tell_said(Whom::Room(&message.group), message.seq, message.at, said);
+        }
+    }
+
+    /// Tells what was said to a user, if the settings want that.
+    pub fn said_directly(&self, message: &Direct) {
+        self.tell_said(Whom::User(&message.to), message.seq, message.at, &message.said);
+    }
+
+    fn tell_said(&self, whom: Whom<'_>, seq: u64, at: Millis, said: &Said) {
+        {
+            let settings = self.settings.borrow();
+            if settings.urls.is_empty() || !matches!(settings.messages, Messages::After | Messages::Both) {
+                return;
+            }
+        }
+        let mut data = data(whom, said);
+        data.insert("messageSeq".into(), seq.into());
+        let room = match whom {
+            Whom::Room(room) => Some(room.clone()),
+            Whom::User(_) => None,
+        };
+        let note = Note { event: "message".into(), room, at, data: data.into(), span: Span::None };
+        if self.messages.sender.try_send(note).is_err() {
+            self.messages.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes what was said into the record, for ever.
+    pub async fn note_messages(self: Arc<Self>) {
+        let Some(mut waiting) = self.messages.receiver.lock().take() else { return };
+        let mut notes = Vec::new();
+        while waiting.recv_many(&mut notes, BATCH).await > 0 {
+            self.note(&notes).await;
+            notes.clear();
+            let lost = self.messages.lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                tracing::error!(lost, "messages are not told: the store was away for too long");
+            }
+        }
+    }
+}
+
+fn data(whom: Whom<'_>, said: &Said) -> Map<String, Value> {
+    let mut data = Map::new();
+    data.insert("userID".into(), json!(said.from));
+    if let Some(nick) = &said.nick {
+        data.insert("nick".into(), nick.as_str().into());
+    }
+    if let Whom::User(user) = whom {
+        data.insert("toUserID".into(), json!(user));
+    }
+    data.insert("body".into(), serde_json::from_str(said.body.as_json()).unwrap_or_default());
+    data
+}
+
+/// What a backend's answer says: nothing is a yes. `Err`: it says nothing that can be understood.
+fn verdict(body: &[u8]) -> Result<Result<(), String>, String> {
+    #[derive(Deserialize)]
+    struct Verdict {
+        allow: bool,
+        #[serde(default)]
+        reason: String,
+    }
+    if body.is_empty() {
+        return Ok(Ok(()));
+    }
+    let said: Verdict = serde_json::from_slice(body).map_err(|e| format!("not a verdict: {e}"))?;
+    let reason = if said.reason.is_empty() { "not permitted" } else { said.reason.as_str() };
+    let reason = reason.get(..reason.floor_char_boundary(200)).unwrap_or_default();
+    Ok(if said.allow { Ok(()) } else { Err(reason.to_owned()) })
+}
+
+fn unanswered(settings: &Settings) -> Result<(), String> {
+    match settings.ask_unanswered {
+        Unanswered::Allow => Ok(()),
+        Unanswered::Deny => Err("messages cannot be checked now: try again later".into()),
+    }
+}

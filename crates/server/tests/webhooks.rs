@@ -1,0 +1,223 @@
+//! Webhooks of the real program: a backend that fails, hangs, is away and comes back, and a server that is killed. Every
+//! event arrives, in order for each room, signed.
+
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kit::{Server, directory, until};
+use room::Millis;
+use roomservice::config::Hidden;
+use roomservice::hooks;
+use serde_json::{Value, json};
+
+const SECRET: &str = "a secret of the test's";
+
+/// How a backend treats a request.
+#[derive(Clone, Copy, PartialEq)]
+enum Mood {
+    Accepts,
+    Fails,
+    Hangs,
+}
+
+#[derive(Default)]
+struct Heard {
+    accepted: Vec<Value>,
+    refused: usize,
+    /// A request as it came, for the documented check.
+    sample: Option<(String, String)>,
+}
+
+/// The app's backend.
+struct Backend {
+    at: SocketAddr,
+    heard: Arc<Mutex<Heard>>,
+    mood: Arc<Mutex<Mood>>,
+    stop: Arc<Mutex<bool>>,
+}
+
+impl Backend {
+    fn start(at: SocketAddr, heard: Arc<Mutex<Heard>>) -> Self {
+        let listener = TcpListener::bind(at).unwrap();
+        let at = listener.local_addr().unwrap();
+        let (mood, stop) = (Arc::new(Mutex::new(Mood::Accepts)), Arc::new(Mutex::new(false)));
+        let backend = Self { at, heard: heard.clone(), mood: mood.clone(), stop: stop.clone() };
+        std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                if *stop.lock().unwrap() {
+                    return;
+                }
+                let (heard, mood, stop) = (heard.clone(), mood.clone(), stop.clone());
+                std::thread::spawn(move || serve(socket.unwrap(), &heard, &mood, &stop));
+            }
+        });
+        backend
+    }
+
+    fn mood(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn accepted(&self) -> usize {
+        self.heard.lock().unwrap().accepted.len()
+    }
+
+    /// Nobody listens any more.
+    fn stop(&self) {
+        *self.stop.lock().unwrap() = true;
+        let _ = TcpStream::connect(self.at);
+        until("the port is free", || TcpListener::bind(self.at).is_ok());
+    }
+}
+
+fn serve(socket: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>, stop: &Mutex<bool>) {
+    let mut socket = BufReader::new(socket);
+    loop {
+        let (mut line, mut length, mut signature) = (String::new(), 0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            if socket.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            match line.trim().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse().unwrap(),
+                Some(("x-roomservice-signature", value)) => signature = value.to_owned(),
+                _ => {}
+            }
+        }
+        let mut body = vec![0; length];
+        socket.read_exact(&mut body).unwrap();
+        if *stop.lock().unwrap() {
+            return;
+        }
+        let seconds: u64 = signature[2..].split(',').next().unwrap().parse().unwrap();
+        assert_eq!(signature, hooks::signature(&Hidden::new(SECRET), Millis(seconds * 1000), &body));
+        let mood = *mood.lock().unwrap();
+        let status = {
+            let mut heard = heard.lock().unwrap();
+            if mood == Mood::Accepts {
+                heard.accepted.push(serde_json::from_slice(&body).unwrap());
+                heard.sample = Some((signature, String::from_utf8(body).unwrap()));
+                "200 OK"
+            } else {
+                heard.refused += 1;
+                "500 Internal Server Error"
+            }
+        };
+        if mood == Mood::Hangs {
+            // As long as the server waits.
+            let _ = socket.read(&mut [0]);
+            return;
+        }
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        if socket.get_mut().write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+/// The function that the documentation shows, run on a real request.
+fn documented_check(signature: &str, body: &str, secret: &str) -> String {
+    let document = include_str!("../../../docs/webhooks.md");
+    let code = document.split("```js\n").nth(1).unwrap().split("```").next().unwrap();
+    let seconds = signature[2..].split(',').next().unwrap();
+    let call =
+        format!("{code}\nconsole.log(isOurs({}, {}, {}, {seconds}));", json!(secret), json!(signature), json!(body));
+    let output = Command::new("node").args(["-e", &call]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn every_event_arrives_in_order_whatever_the_backend_and_the_server_go_through() {
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let mut backend = Backend::start("127.0.0.1:0".parse().unwrap(), heard.clone());
+    let at = backend.at;
+    let url = format!("http://{at}/hook");
+    let variables = [("ROOMSERVICE_WEBHOOKS__URLS", url.as_str()), ("ROOMSERVICE_WEBHOOKS__SECRET", SECRET)];
+    let mut server = Server::with(directory(), &variables);
+    let mut visits = 0;
+    let mut visit = |server: &Server, rooms: usize| {
+        let users: Vec<_> = (0..rooms).map(|n| server.login("live_room", &format!("user{n}"))).collect();
+        for (n, user) in users.iter().enumerate() {
+            let room = format!("r{n}");
+            assert_eq!(user.enter(&room, &user.push_url(&room))["code"], 0);
+            assert_eq!(user.call("delete_pusher", json!({ "roomID": room }))["code"], 0);
+        }
+        visits += 1;
+    };
+    const ROOMS: usize = 5;
+    const EVENTS: usize = 4 * ROOMS;
+    // A new URL hears what happens from when it is known.
+    until("the first events come", || {
+        server.login("live_room", "early").call("create_room", json!({ "roomInfo": "x" }));
+        backend.accepted() > 0
+    });
+    visit(&server, ROOMS);
+    until("all is well", || {
+        backend.heard.lock().unwrap().accepted.iter().filter(|e| e["event"] == "room_closed").count() >= ROOMS
+    });
+    backend.mood(Mood::Fails);
+    visit(&server, ROOMS);
+    until("it failed", || backend.heard.lock().unwrap().refused > 3);
+    // The server dies with what was refused, and with what nobody heard.
+    backend.stop();
+    visit(&server, ROOMS);
+    server.crash();
+    let mut server = server.again(&variables);
+    visit(&server, ROOMS);
+    backend = Backend::start(at, heard.clone());
+    backend.mood(Mood::Hangs);
+    let begun = std::time::Instant::now();
+    until("it hangs", || backend.heard.lock().unwrap().refused > 4);
+    visit(&server, ROOMS);
+    assert!(begun.elapsed() < Duration::from_secs(10), "a backend that hangs costs nobody anything");
+    backend.mood(Mood::Accepts);
+    // Killed while it tells.
+    let before = backend.accepted();
+    server.crash();
+    let server = server.again(&variables);
+    until("something more came", || backend.accepted() > before);
+    let of_visits = || {
+        let heard = backend.heard.lock().unwrap();
+        let mut events: Vec<Value> = heard.accepted.iter().filter(|e| e["userID"] != "early").cloned().collect();
+        events.retain(|e| e["roomID"].as_str().unwrap().len() == 2);
+        events
+    };
+    let unique =
+        |events: &[Value]| events.iter().map(|e| e["id"].to_string()).collect::<std::collections::BTreeSet<_>>().len();
+    until("every event came", || unique(&of_visits()) >= visits * EVENTS);
+
+    // In order for each room; what comes twice has the same id, and nothing is there twice under two.
+    let mut by_room: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut newest: BTreeMap<String, String> = BTreeMap::new();
+    for event in of_visits() {
+        let (room, id) = (event["roomID"].as_str().unwrap().to_owned(), event["id"].as_str().unwrap().to_owned());
+        let last = newest.entry(room.clone()).or_default();
+        if id > *last {
+            *last = id;
+            by_room.entry(room).or_default().push(event);
+        }
+    }
+    assert_eq!(by_room.len(), ROOMS);
+    for (room, events) in &by_room {
+        let names: Vec<_> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+        let once = ["room_created", "pusher_joined", "pusher_left", "room_closed"];
+        assert_eq!(names, once.repeat(visits), "{room}");
+        let seqs: Vec<_> = events.iter().map(|e| e["seq"].as_u64().unwrap()).collect();
+        assert_eq!(seqs, [1, 2, 3, 4].repeat(visits), "{room}");
+    }
+    let (signature, body) = backend.heard.lock().unwrap().sample.clone().unwrap();
+    assert_eq!(documented_check(&signature, &body, SECRET), "true");
+    assert_eq!(documented_check(&signature, &body, "another secret"), "false");
+    assert_eq!(documented_check(&signature, &body.replacen("time", "Time", 1), SECRET), "false");
+    drop(server);
+}
