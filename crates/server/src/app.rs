@@ -7,6 +7,7 @@ use media::hub::Hub;
 use media::record::Recorder;
 use media::rendition::Renditions;
 use media::request::Requests;
+use tokio_util::sync::CancellationToken;
 
 use crate::bans::Bans;
 use crate::chat;
@@ -15,6 +16,7 @@ use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::figures::Figures;
 use crate::gate::Gate;
+use crate::hooks::Hooks;
 use crate::http::Cors;
 use crate::identity::Identity;
 use crate::live::{Live, Urls};
@@ -65,6 +67,8 @@ pub struct App {
     pub recorder: Option<Recorder>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
+    /// Webhooks, where the store keeps a record; they tell nobody while no URL is set.
+    pub hooks: Option<Arc<Hooks>>,
     /// Log files.
     pub logs: Logs,
     /// What is counted.
@@ -73,4 +77,6 @@ pub struct App {
     pub figures: Figures,
     /// Cross-origin headers.
     pub cors: Cors,
+    /// Cancelled once the server is about to end: it is not ready, and begins nothing new.
+    pub leaving: CancellationToken,
 }

@@ -12,8 +12,8 @@ use crate::clouds::Clouds;
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::identity::Identity;
 use crate::live::{Base, Scheme, Urls};
-use crate::start::Server;
-use crate::{import, keys};
+use crate::reload::Reload;
+use crate::{import, keys, process};
 
 /// The backend of live streams and video rooms: rooms, signatures, media and chat in one process.
 #[derive(Parser)]
@@ -93,9 +93,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
         return import_config(file, out);
     }
     let variables = std::env::vars().filter(|(name, _)| name != "ROOMSERVICE_CONFIG");
-    let mut settings = Settings::load(arguments.config.as_deref(), variables).map_err(|e| e.to_string())?;
+    let (mut settings, reload) = Reload::load(arguments.config, variables.collect()).map_err(|e| e.to_string())?;
     match command {
-        Command::Serve => serve(settings),
+        Command::Serve => process::serve(settings, reload),
         Command::CheckConfig { online } => {
             if online {
                 keys::complete(&mut settings).map_err(|e| e.to_string())?;
@@ -189,51 +189,4 @@ fn import_config(file: &Path, out: &Path) -> Result<(), String> {
     }
     println!("Look it through, then: roomservice --config {} check-config", out.display());
     Ok(())
-}
-
-fn serve(settings: Settings) -> Result<(), String> {
-    allow_many_connections();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async {
-        let server = Server::start(settings).await.map_err(|e| e.to_string())?;
-        greet(&server);
-        wait_for_signal().await.map_err(|e| e.to_string())?;
-        tracing::info!("stopping");
-        server.stop().await;
-        Ok(())
-    })
-}
-
-/// Every connection is a file: as many as the system lets this process have.
-fn allow_many_connections() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Where that is refused, the limit stays as it is: it bounds connections and breaks nothing.
-    let _ = setrlimit(Resource::Nofile, limit);
-}
-
-fn greet(server: &Server) {
-    let settings = &server.app.settings;
-    let http = server.http;
-    println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
-    println!("  open       http://{http}/ (rooms to try), http://{http}/console (for operators)");
-    println!("  calls      http://{http}/weapp/");
-    println!("  logs       http://{http}/weapp/utils/logfilelist");
-    if let Some(rtmp) = server.rtmp {
-        println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
-    }
-    if let Some(webrtc) = server.app.webrtc.get() {
-        println!("  browsers   http://{http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
-    }
-    println!("  data       {}", settings.data_dir.display());
-}
-
-async fn wait_for_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-    }
 }

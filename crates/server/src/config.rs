@@ -30,6 +30,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Where generated keys, logs and state are kept.
     pub data_dir: PathBuf,
+    /// Seconds for which sessions may go on after SIGTERM.
+    pub drain_timeout: u64,
     /// The HTTP server.
     pub http: crate::http::Settings,
     /// The RTMP server.
@@ -67,6 +69,7 @@ impl Default for Settings {
         Self {
             mode: Mode::Development,
             data_dir: "./data".into(),
+            drain_timeout: 30,
             http: Default::default(),
             rtmp: Default::default(),
             webrtc: Default::default(),
@@ -127,6 +130,17 @@ impl Settings {
     /// # Errors
     /// [`Error`], naming file and line or the variable.
     pub fn load(file: Option<&Path>, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, Error> {
+        Self::read(file, variables).map(|(settings, _)| settings)
+    }
+
+    /// As [`Settings::load`], and what was set there, the variables laid over the file.
+    ///
+    /// # Errors
+    /// [`Error`], naming file and line or the variable.
+    pub fn read(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(Self, toml::Table), Error> {
         let text = match file {
             None => String::new(),
             Some(path) => {

@@ -2,7 +2,7 @@
 
 use room::Refusal;
 
-/// The three ways to fail.
+/// The ways to fail.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The rules say no; asking again changes nothing.
@@ -14,6 +14,9 @@ pub enum Error {
     /// A neighbour that is needed is away; asking again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// The server is about to end and begins nothing new; after its restart, or elsewhere, it will work.
+    #[error("the server is about to end")]
+    Leaving,
 }
 
 impl From<Refusal> for Error {

@@ -9,6 +9,7 @@ use media::request::{Kick, PlayOptions, PublishOptions, Request};
 use room::Millis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::bans::Bans;
 use crate::clock::Clock;
@@ -82,14 +83,23 @@ impl Gate {
         if holder.user.as_ref().and_then(out).is_some() { Err(OUT.into()) } else { Ok(holder) }
     }
 
-    /// Answers until the media server is gone.
-    pub async fn keep(self: Arc<Self>, mut requests: mpsc::Receiver<Request>, recorder: Option<Recorder>) {
+    /// Answers until the media server is gone. Once the server is `leaving`, everybody is turned away.
+    pub async fn keep(
+        self: Arc<Self>,
+        mut requests: mpsc::Receiver<Request>,
+        recorder: Option<Recorder>,
+        leaving: CancellationToken,
+    ) {
         while let Some(request) = requests.recv().await {
-            self.answer(request, recorder.as_ref());
+            if leaving.is_cancelled() {
+                request.turn_away();
+                continue;
+            }
+            self.answer(request, recorder.as_ref(), &leaving);
         }
     }
 
-    fn answer(&self, request: Request, recorder: Option<&Recorder>) {
+    fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
         let stream = request.what().stream.clone();
         let query = &request.what().query.0;
         let allowed = match &request {
@@ -99,6 +109,7 @@ impl Gate {
         match (allowed, request) {
             (Ok(holder), Request::Publish(ask)) => {
                 let mut options = PublishOptions::default();
+                options.leaving = leaving.clone();
                 // Who pushes may have it recorded, where the operator allows recordings at all.
                 if let Some(recorder) = recorder.filter(|_| ask.what.query.0.split('&').any(|pair| pair == "record=1"))
                 {
@@ -109,7 +120,8 @@ impl Gate {
                 ask.accept(options);
             }
             (Ok(holder), Request::Play(ask)) => {
-                let options = PlayOptions::default();
+                let mut options = PlayOptions::default();
+                options.leaving = leaving.clone();
                 // HLS has no session: every request of it comes here by itself.
                 if ask.what.protocol != Protocol::Hls {
                     self.watch(&holder, &options.kick);

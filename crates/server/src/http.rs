@@ -85,10 +85,21 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .merge(console::routes())
         .merge(health::routes())
+        .merge(media_routes())
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))
         .route("/weapp/{*call}", any(weapp))
+        .route("/ws", get(chat::ws::connect))
+        .route("/ws/validate", get(chat::ws::validate))
+        .route("/v4/{service}/{command}", any(chat::webim::serve))
+        .route("/v1/{service}/{command}", any(chat::webim::serve))
+        .layer(DefaultBodyLimit::max(64 * 1024))
+        .with_state(app)
+}
+
+fn media_routes() -> Router<Arc<App>> {
+    Router::new()
         .route("/live/{file}", get(hls::or_flv))
         .route("/live/{stream}/{file}", get(hls::file))
         .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
@@ -96,12 +107,15 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
         .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
         .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
-        .route("/ws", get(chat::ws::connect))
-        .route("/ws/validate", get(chat::ws::validate))
-        .route("/v4/{service}/{command}", any(chat::webim::serve))
-        .route("/v1/{service}/{command}", any(chat::webim::serve))
-        .layer(DefaultBodyLimit::max(64 * 1024))
-        .with_state(app)
+        .layer(axum::middleware::map_response(retry_after))
+}
+
+/// Whoever is told to come later is told when.
+async fn retry_after(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// A call of the room protocol that came through the router.

@@ -4,9 +4,10 @@
 mod file;
 mod tail;
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use room::Millis;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use tokio::sync::broadcast;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, reload};
 
 pub use file::HourlyFile;
 pub use tail::Line;
@@ -47,6 +48,17 @@ pub struct Logs {
     responses: Arc<HourlyFile>,
     errors: Arc<HourlyFile>,
     tail: broadcast::Sender<Line>,
+    /// Changes the level of what was subscribed.
+    level: Arc<OnceLock<SetLevel>>,
+}
+
+/// Gives console and tail another filter.
+struct SetLevel(Box<dyn Fn(&EnvFilter) + Send + Sync>);
+
+impl fmt::Debug for SetLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SetLevel")
+    }
 }
 
 /// A log file as the list shows it.
@@ -66,16 +78,24 @@ impl Logs {
     pub fn open(settings: &Settings, data_dir: &Path) -> io::Result<Self> {
         let dir = if settings.dir.as_os_str().is_empty() { data_dir.join("logs") } else { settings.dir.clone() };
         let open = |kind: &str| HourlyFile::open(dir.join(kind), kind, settings.days).map(Arc::new);
-        Ok(Self { responses: open(KINDS[0])?, errors: open(KINDS[1])?, tail: tail::channel(), dir: dir.clone() })
+        Ok(Self {
+            responses: open(KINDS[0])?,
+            errors: open(KINDS[1])?,
+            tail: tail::channel(),
+            level: Arc::default(),
+            dir,
+        })
     }
 
     /// Sends what the program says to the console, and warnings and errors also to the error log.
     pub fn subscribe(&self, settings: &Settings) {
         let level = || EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let (of_console, set_console) = reload::Layer::new(level());
+        let (of_tail, set_tail) = reload::Layer::new(level());
         let console = tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
-            .with_filter(level());
+            .with_filter(of_console);
         let errors = tracing_subscriber::fmt::layer()
             .with_writer(ErrorLog(self.errors.clone()))
             .with_ansi(false)
@@ -83,9 +103,28 @@ impl Logs {
         let tail = tracing_subscriber::fmt::layer()
             .with_writer(tail::Writer(self.tail.clone()))
             .with_ansi(false)
-            .with_filter(level());
+            .with_filter(of_tail);
         // A second server in one process (tests) keeps the first one's console.
-        let _ = tracing_subscriber::registry().with(console).with(errors).with(tail).try_init();
+        if tracing_subscriber::registry().with(console).with(errors).with(tail).try_init().is_ok() {
+            let set = move |filter: &EnvFilter| {
+                // They fail only when nothing is subscribed any more.
+                let _ = set_console.reload(filter.clone());
+                let _ = set_tail.reload(filter.clone());
+            };
+            let _ = self.level.set(SetLevel(Box::new(set)));
+        }
+    }
+
+    /// Another level from now on.
+    ///
+    /// # Errors
+    /// It is no filter; nothing was changed.
+    pub fn set_level(&self, level: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(level).map_err(|e| format!("logs.level = \"{level}\": {e}"))?;
+        if let Some(SetLevel(set)) = self.level.get() {
+            set(&filter);
+        }
+        Ok(())
     }
 
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.

@@ -1,6 +1,7 @@
 //! Operators: who may see logs and sign for users in production.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Hidden, Mode};
@@ -16,7 +17,7 @@ pub struct Settings {
 /// Decides who is an operator.
 #[derive(Debug)]
 pub struct Operators {
-    keys: Vec<Hidden>,
+    keys: RwLock<Vec<Hidden>>,
     open: bool,
 }
 
@@ -24,7 +25,12 @@ impl Operators {
     /// In development mode, which serves this machine only, everybody is one.
     #[must_use]
     pub fn new(settings: &Settings, mode: Mode) -> Self {
-        Self { keys: settings.keys.clone(), open: mode == Mode::Development }
+        Self { keys: RwLock::new(settings.keys.clone()), open: mode == Mode::Development }
+    }
+
+    /// Other keys from now on.
+    pub fn set(&self, settings: &Settings) {
+        self.keys.write().clone_from(&settings.keys);
     }
 
     /// Whether a call with this key is an operator's.
@@ -32,8 +38,8 @@ impl Operators {
     pub fn admit(&self, key: Option<&str>) -> bool {
         let matches = |key: &str| {
             // Every key is compared, each in constant time: the time taken tells nothing.
-            self.keys.iter().filter(|k| verify_slices_are_equal(k.expose().as_bytes(), key.as_bytes()).is_ok()).count()
-                > 0
+            let keys = self.keys.read();
+            keys.iter().filter(|k| verify_slices_are_equal(k.expose().as_bytes(), key.as_bytes()).is_ok()).count() > 0
         };
         self.open || key.is_some_and(matches)
     }

@@ -12,10 +12,12 @@ use room::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::chat::Chat;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::hooks::Audiences;
 use crate::store::{See, Store, Viewers};
 
 pub use webrtc::room_type;
@@ -93,20 +95,45 @@ pub struct Rooms {
     chat: Arc<dyn Chat>,
     clock: Arc<dyn Clock>,
     rules: Arc<Rules>,
+    leaving: CancellationToken,
+    audiences: Option<Arc<Audiences>>,
 }
 
 impl Rooms {
     /// Puts the parts together.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, chat: Arc<dyn Chat>, clock: Arc<dyn Clock>, rules: Arc<Rules>) -> Self {
-        Self { store, chat, clock, rules }
+        Self { store, chat, clock, rules, leaving: CancellationToken::new(), audiences: None }
+    }
+
+    /// Says which rooms' audiences change.
+    #[must_use]
+    pub fn telling(self, audiences: Arc<Audiences>) -> Self {
+        Self { audiences: Some(audiences), ..self }
+    }
+
+    fn audience_changed(&self, id: &RoomId) {
+        if let Some(audiences) = &self.audiences {
+            audiences.changed(id);
+        }
+    }
+
+    /// Makes no rooms once `leaving` is cancelled.
+    #[must_use]
+    pub fn until(self, leaving: CancellationToken) -> Self {
+        Self { leaving, ..self }
+    }
+
+    fn may_make(&self) -> Result<(), Error> {
+        if self.leaving.is_cancelled() { Err(Error::Leaving) } else { Ok(()) }
     }
 
     /// Makes an empty room; without an id, with a fresh one.
     ///
     /// # Errors
-    /// See [`pushers::create_room`]; [`Error::NoGroup`].
+    /// See [`pushers::create_room`]; [`Error::NoGroup`], [`Error::Leaving`].
     pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
+        self.may_make()?;
         let id = id.cloned().map_or_else(fresh_id, Ok)?;
         let now = self.clock.now();
         let new = NewRoom { id: &id, kind, info, by };
@@ -123,11 +150,12 @@ impl Rooms {
     /// Enters a room, making it where it does not exist. Says whether it was made.
     ///
     /// # Errors
-    /// See [`pushers::add_pusher`]; [`Error::NoGroup`].
+    /// See [`pushers::add_pusher`]; [`Error::NoGroup`], [`Error::Leaving`].
     pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
         if !self.store.see(new.room, &mut |_, _| {}).await? {
             // As in `create`: what the rules refuse anyway needs no group.
             pushers::add_pusher(&mut None, self.clock.now(), new, &self.rules)?;
+            self.may_make()?;
             self.chat.open(new.room).await?;
         }
         let (now, mut made) = (self.clock.now(), false);
@@ -274,7 +302,11 @@ impl Rooms {
     /// [`Refusal::NoRoom`]; [`Refusal::AudienceListFull`], counted all the same.
     pub async fn add_viewer(&self, id: &RoomId, user: &UserId, info: &str) -> Result<(), Error> {
         self.see(Kind::Live, id, &mut |_, _| {}).await?;
-        self.store.add_viewer(id, user, info).await.map(drop)
+        let added = self.store.add_viewer(id, user, info).await;
+        if !matches!(added, Ok(false)) {
+            self.audience_changed(id);
+        }
+        added.map(drop)
     }
 
     /// Takes a viewer out; one that is not in is fine.
@@ -282,7 +314,10 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn delete_viewer(&self, id: &RoomId, user: &UserId) -> Result<(), Error> {
-        self.store.delete_viewer(id, user).await.map(drop)
+        if self.store.delete_viewer(id, user).await? {
+            self.audience_changed(id);
+        }
+        Ok(())
     }
 
     /// Somebody else saw a user vanish from a room at this time: a viewer is taken out, of a pusher the
@@ -301,7 +336,7 @@ impl Rooms {
             };
             return self.store.update(id, decide).await;
         }
-        self.store.delete_viewer(id, user).await.map(drop)
+        self.delete_viewer(id, user).await
     }
 
     /// The viewers of a room.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use media::Ended;
 use media::hls::{self, Hls};
 use media::hub::{self, Hub};
 use media::rendition::Renditions;
@@ -32,7 +33,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::{acts, cloud, hooks, http, keys};
+use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -131,9 +132,20 @@ impl Server {
         Ok(Self { app, http: http_address, rtmp: rtmp_address, metrics: metrics_address, stop, tasks })
     }
 
-    /// Stops accepting, lets running answers end, and returns; bounded in time.
+    /// Lets nobody in any more, and returns when those who are here have gone or `patience` is over; see [`drain::leave`].
+    pub async fn drain(&self, patience: Duration) {
+        drain::leave(&self.app, patience).await;
+    }
+
+    /// Stops accepting, tells who is still here, lets running answers end, and returns; bounded in time.
     pub async fn stop(self) {
+        self.app.leaving.cancel();
         self.stop.cancel();
+        // Players and publishers are told that it is over; nobody notes that as the end of a stream, which may well be
+        // pushed on after a restart.
+        for stream in self.app.hub.list() {
+            self.app.hub.end(&stream.name, Ended::Shutdown);
+        }
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not end in time and is dropped");
         }
@@ -168,8 +180,12 @@ pub(crate) async fn assemble(
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
+    let mut mixer = None;
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
-        live::Provider::Embedded => (Arc::new(live::Embedded::new(hub.clone(), settings.mix.mixer(&hub))), None),
+        live::Provider::Embedded => {
+            let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
+            (Arc::new(live::Embedded::new(hub.clone(), mixer)), None)
+        }
         live::Provider::Tencent => {
             let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
             (live.clone(), Some(live))
@@ -213,10 +229,20 @@ pub(crate) async fn assemble(
             chat.open(&room).await.map_err(known)?;
         }
     }
+    let (leaving, audiences) = (CancellationToken::new(), Arc::new(hooks::Audiences::default()));
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
+    let rooms = rooms.until(leaving.clone()).telling(audiences.clone());
     let sweeper = Sweeper::new(store.clone(), live.clone(), clock.clone(), rules);
 
+    // What the app's backend is told of all this.
+    let hooks = history.map(|history| {
+        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks));
+        hooks::Hooks::new(&settings.webhooks, post, history, clock.clone())
+    });
+
     let mut app = App {
+        hooks: hooks.clone(),
+        leaving: leaving.clone(),
         operators: Operators::new(&settings.operator, settings.mode),
         identity,
         sessions,
@@ -244,19 +270,18 @@ pub(crate) async fn assemble(
     exchange(&mut app);
     let app = Arc::new(app);
     let mut background: Background = vec![
-        Box::pin(gate.keep(asked, recorder)),
+        Box::pin(gate.keep(asked, recorder, leaving)),
         Box::pin(rooms::carry(committed, chat)),
         Box::pin(sweeper.run()),
         Box::pin(figures::keep(app.clone())),
     ];
     background.append(&mut chat_work);
-    if let Some(history) = history.filter(|_| !app.settings.webhooks.urls.is_empty()) {
-        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&app.metrics.webhooks));
-        let bizid = app.settings.live.bizid;
-        background.push(Box::pin(hooks::note(app.hub.events(), history.clone(), app.clock.clone(), bizid)));
-        for hook in hooks::Hook::all(&app.settings.webhooks, &post, &history, &app.clock) {
-            background.push(Box::pin(hook.run()));
-        }
+    if let Some(hooks) = hooks {
+        let (hub, recorder, bizid) = (app.hub.clone(), app.recorder.clone(), app.settings.live.bizid);
+        background.push(Box::pin(hooks.clone().note_media(hooks::Sources { hub, mixer, recorder, bizid })));
+        background.push(Box::pin(hooks.clone().note_audiences(audiences, app.store.clone())));
+        background.push(Box::pin(hooks.clone().note_messages()));
+        background.push(Box::pin(hooks.run()));
     }
     if app.settings.store.kind == store::Place::Redis {
         // Who logged out or was put out at another node is so here too.

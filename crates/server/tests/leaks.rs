@@ -32,6 +32,7 @@ async fn start(change: impl FnOnce(&mut Settings)) -> (Server, tempfile::TempDir
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
     (settings.http.listen, settings.rtmp.listen) = (any, any);
+    settings.logs.level = "error".into();
     change(&mut settings);
     (Server::start(settings).await.unwrap(), dir)
 }
@@ -166,11 +167,11 @@ async fn settled(server: &Server) -> Held {
 async fn rooms_that_come_and_go_leave_nothing() {
     let (server, _dir) = start(|_| ()).await;
     // What is made once and kept comes first: buffers, threads, pools.
-    rooms(&server, 3_000).await;
+    rooms(&server, 10_000).await;
     clients(&server, 30).await;
     let before = settled(&server).await;
     let begun = Instant::now();
-    rooms(&server, 10_000).await;
+    rooms(&server, 100_000).await;
     clients(&server, 100).await;
     let mut now = settled(&server).await;
     while !left(before, now).is_empty() && begun.elapsed() < PATIENCE {

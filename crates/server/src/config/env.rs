@@ -8,12 +8,12 @@ use super::{Error, Settings};
 const PREFIX: &str = "ROOMSERVICE_";
 
 /// Lays the variables over the table. Names are matched without regard to case and underscores, so that
-/// `ROOMSERVICE_LIVE__PUSHSECRETKEY` and `ROOMSERVICE_LIVE__PUSH_SECRET_KEY` both set `live.pushSecretKey`.
+/// `ROOMSERVICE_LIVE__PUSHSECRETKEY` and `ROOMSERVICE_LIVE__PUSH_SECRET_KEY` both set `live.pushSecretKey`. Returns the table as it is then, too.
 pub(super) fn apply(
     plain: Settings,
     mut table: Table,
     variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<Settings, Error> {
+) -> Result<(Settings, Table), Error> {
     let known = Table::try_from(Settings::default()).unwrap_or_default();
     let mut any = false;
     for (name, text) in variables {
@@ -34,9 +34,10 @@ pub(super) fn apply(
         any = true;
     }
     if !any {
-        return Ok(plain);
+        return Ok((plain, table));
     }
-    Settings::deserialize(table).map_err(|e| Error::Variable { name: PREFIX.into(), text: e.to_string() })
+    let settings = Settings::deserialize(table.clone());
+    Ok((settings.map_err(|e| Error::Variable { name: PREFIX.into(), text: e.to_string() })?, table))
 }
 
 fn flat(name: &str) -> String {

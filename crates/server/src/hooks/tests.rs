@@ -350,7 +350,11 @@ async fn a_stream_is_told_from_its_beginning_to_its_end_over_a_crash() {
     tokio::task::yield_now().await;
     let _alice = publish(&hub, "1000_r_alice");
     unfinished(&again, 1).await;
-    again.tell().await;
+    // Written, and durable a moment later.
+    while again.backend.heard.lock().len() < 5 {
+        again.tell().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let heard = again.backend.heard.lock().clone();
     let expected = [
         "started 1000_r_alice",
@@ -383,12 +387,12 @@ async fn a_crowd_is_counted_once_for_a_while() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    for n in 0..50 {
+    for n in 0..20 {
         world.journal.add_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap(), "").await.unwrap();
         audiences.changed(&room);
     }
     heard(1).await;
-    for n in 0..50 {
+    for n in 0..20 {
         world.journal.delete_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap()).await.unwrap();
         audiences.changed(&room);
     }
@@ -399,7 +403,7 @@ async fn a_crowd_is_counted_once_for_a_while() {
     world.tell().await;
     let heard = world.backend.heard.lock();
     let counts: Vec<_> = heard.iter().map(|e| (e["roomID"].as_str().unwrap(), e["count"].as_u64().unwrap())).collect();
-    assert_eq!(counts, [("r", 50), ("r", 0)]);
+    assert_eq!(counts, [("r", 20), ("r", 0)]);
     counting.abort();
 }
 

@@ -56,7 +56,7 @@ async fn open(
     let what =
         What { stream: stream.clone(), app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
     let options = app.requests.play(what).await.map_err(|why| match why {
-        Ended::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })?;
     // FLV players know no Opus, which browsers publish.

@@ -66,6 +66,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
     };
     let disk = usage::disk(&app.settings.data_dir).is_some_and(|(free, _)| free < LITTLE);
     let checks = vec![
+        check("leaving", true, app.leaving.is_cancelled().then_some("the server is about to end")),
         check("store", true, store),
         check("disk", false, disk.then_some("little room is left for data_dir")),
         check("live", false, app.live.away()),

@@ -77,7 +77,7 @@ async fn write(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Result
         let (app_name, protocol) = ("live".into(), Protocol::Hls);
         let what = What { stream: name.clone(), app: app_name, query: Query(query.into()), protocol, peer };
         let options = app.requests.play(what).await.map_err(|why| match why {
-            Ended::Timeout(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         })?;
         wait = options.wait;

@@ -48,6 +48,10 @@ impl Fail {
         Self { code, message: message.into(), room: None, status: StatusCode::OK }
     }
 
+    fn later(message: &'static str) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::new(INTERNAL, message) }
+    }
+
     /// Parameters are malformed.
     pub fn malformed(why: &(impl Display + ?Sized)) -> Self {
         Self::new(MALFORMED, format!("参数错误: {why}"))
@@ -138,10 +142,9 @@ impl From<Error> for Fail {
             }
             Error::Unavailable(cause) => {
                 tracing::warn!(cause, "a neighbour is away");
-                Self {
-                    status: StatusCode::SERVICE_UNAVAILABLE, ..Self::new(INTERNAL, "服务暂不可用，请稍后重试")
-                }
+                Self::later("服务暂不可用，请稍后重试")
             }
+            Error::Leaving => Self::later("服务正在重启，请稍后重试"),
         }
     }
 }

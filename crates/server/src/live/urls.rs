@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use parking_lot::RwLock;
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
 use sign::push_url::{self, Algorithm};
 use sign::stream_name::encode_part;
@@ -55,7 +56,8 @@ impl<'a> Base<'a> {
 pub struct Urls {
     bizid: u32,
     push: Secret,
-    backup: Secret,
+    /// May be exchanged while the server runs.
+    backup: RwLock<Secret>,
     play: Secret,
     algorithm: Algorithm,
     /// Seconds.
@@ -102,7 +104,7 @@ impl Urls {
         Self {
             bizid: settings.bizid,
             push,
-            backup: settings.backup_push_secret_key.secret(),
+            backup: RwLock::new(settings.backup_push_secret_key.secret()),
             play,
             algorithm: match settings.algorithm {
                 Setting::Md5 => Algorithm::Md5,
@@ -114,6 +116,11 @@ impl Urls {
             rtmp_port,
             tencent,
         }
+    }
+
+    /// Accepts another backup key from now on, instead of the one before.
+    pub fn set_backup(&self, settings: &Settings) {
+        *self.backup.write() = settings.backup_push_secret_key.secret();
     }
 
     /// The name of a user's stream: the stable one of a room, or a fresh one.
@@ -240,7 +247,7 @@ impl Urls {
     }
 
     fn push_holder(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<Holder, Invalid> {
-        push_url::verify(stream, query, &[&self.push, &self.backup], now.secs())?;
+        push_url::verify(stream, query, &[&self.push, &self.backup.read()], now.secs())?;
         Ok(Holder::of_stream(self.bizid, stream))
     }
 
@@ -266,7 +273,7 @@ impl Urls {
     /// Why not.
     pub fn check_push_url(&self, url: &str, room: &RoomId, user: &UserId, now: Millis) -> Result<StreamId, Invalid> {
         let url = StreamUrl::parse(url)?;
-        push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup], now.secs())?;
+        push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup.read()], now.secs())?;
         // The app's own backend may have made the name, in the first servers' manner.
         let first_servers = format!("{}_{room}_{user}", self.bizid);
         let mine = url.stream == first_servers

@@ -52,6 +52,7 @@ impl Rooms {
     }
 
     async fn make_call(&self, id: &RoomId, user: &UserId, nick: &str, info: &str, kind: &str) -> Result<(), Error> {
+        self.may_make()?;
         let (now, stream) = (self.clock.now(), stream(id, user)?);
         let new =
             NewPusher { room: id, kind: Kind::Webrtc, user, name: nick, avatar: "", stream: &stream, info: Some(info) };

@@ -69,6 +69,34 @@ impl Server {
         Self { child, http, rtmp, dir }
     }
 
+    /// Waits until the process has ended, and says whether it ended well. Its directory stays.
+    #[track_caller]
+    pub fn ended_well(&mut self) -> bool {
+        let mut success = false;
+        until("the server ends", || match self.child.try_wait().unwrap() {
+            Some(status) => {
+                success = status.success();
+                true
+            }
+            None => false,
+        });
+        success
+    }
+
+    /// The next server on the same data, after this one has ended.
+    pub fn again(mut self, variables: &[(&str, &str)]) -> Self {
+        assert!(self.child.try_wait().unwrap().is_some(), "one server at a time");
+        let next = Self::with(std::mem::take(&mut self.dir), variables);
+        drop(self);
+        next
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -125,13 +153,15 @@ impl Drop for Server {
         let before = self.child.try_wait();
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if std::thread::panicking() {
+        if std::thread::panicking() && !self.dir.as_os_str().is_empty() {
             let said = std::fs::read_to_string(self.dir.join("stderr")).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(30).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
             eprintln!("the server ({before:?}) said last:\n{}", last.join("\n"));
         }
-        let _ = std::fs::remove_dir_all(&self.dir);
+        if !self.dir.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.dir);
+        }
     }
 }
 

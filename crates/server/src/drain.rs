@@ -1,0 +1,42 @@
+//! Leaving in good order: nobody new is let in, who is there is told or may go on for a while. Knows no signals; that rooms
+//! outlive the process is the store's affair.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval, timeout_at};
+
+use crate::app::App;
+use crate::store::Place;
+
+/// How often is looked whether everybody has gone.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Lets nobody in any more, and returns when nobody's media flows, after `patience` at the latest.
+///
+/// Where other nodes serve the same rooms, chat clients are sent there at once. A server that is alone keeps them to the
+/// end: they have nowhere to go, and a call in its last seconds still wants to talk.
+pub async fn leave(app: &App, patience: Duration) {
+    let deadline = Instant::now() + patience;
+    app.leaving.cancel();
+    let alone = app.settings.store.kind != Place::Redis;
+    if !alone {
+        app.chat.end_all();
+    }
+    let gone = async {
+        let mut look = interval(LOOK);
+        loop {
+            look.tick().await;
+            if !media_flows(app) && (alone || app.chat.connections() == 0) {
+                return;
+            }
+        }
+    };
+    if timeout_at(deadline, gone).await.is_err() && !patience.is_zero() {
+        let (streams, chat) = (app.hub.len(), app.chat.connections());
+        tracing::info!(streams, chat, "time is up: who is still here is disconnected, to come back after the restart");
+    }
+}
+
+fn media_flows(app: &App) -> bool {
+    app.hub.list().iter().any(|stream| !stream.paused && !stream.name.is_derived())
+}

@@ -1,0 +1,128 @@
+//! The process around a server: starts it, listens to signals, tells the service manager, and ends in good order. SIGTERM
+//! lets sessions end first; SIGINT does not wait for them; a second one of either ends at once; SIGHUP reads the
+//! settings again.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::Settings;
+use crate::reload::Reload;
+use crate::start::Server;
+use crate::supervisor::Supervisor;
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// It does not start, or was told a second time to end.
+pub fn serve(settings: Settings, reload: Reload) -> Result<(), String> {
+    allow_many_connections();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let ended = runtime.block_on(run(settings, reload));
+    // What still runs after its time is up is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended
+}
+
+async fn run(settings: Settings, mut reload: Reload) -> Result<(), String> {
+    // Before the start, so that a signal during it is not lost.
+    let mut signals = Signals::listen().map_err(|e| e.to_string())?;
+    let supervisor = Supervisor::of(|name| std::env::var(name).ok());
+    let drain_timeout = settings.drain_timeout;
+    reload.drain_timeout = drain_timeout;
+    let server = Server::start(settings).await.map_err(|e| e.to_string())?;
+    greet(&server);
+    supervisor.ready();
+    let patience = tokio::select! {
+        never = supervisor.watch() => match never {},
+        patience = serve_until_told(&server, &mut signals, &supervisor, &mut reload) => patience,
+    };
+    supervisor.stopping();
+    let logs = server.app.logs.clone();
+    let end = async {
+        server.drain(patience).await;
+        server.stop().await;
+    };
+    tokio::select! {
+        () = end => Ok(()),
+        () = signals.told_to_end() => {
+            logs.flush();
+            Err("told to end a second time: ending at once".into())
+        }
+        never = supervisor.watch() => match never {},
+    }
+}
+
+/// Returns for how long sessions may go on.
+async fn serve_until_told(
+    server: &Server,
+    signals: &mut Signals,
+    supervisor: &Supervisor,
+    reload: &mut Reload,
+) -> Duration {
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => {
+                supervisor.reloading();
+                reload.read_again(&server.app);
+                supervisor.ready();
+            }
+            _ = signals.terminate.recv() => {
+                tracing::info!(seconds = reload.drain_timeout, "ending: sessions may go on for so long");
+                return Duration::from_secs(reload.drain_timeout);
+            }
+            _ = signals.interrupt.recv() => {
+                tracing::info!("ending");
+                return Duration::ZERO;
+            }
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn told_to_end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Every connection is a file: as many as the system lets this process have.
+fn allow_many_connections() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, the limit stays as it is: it bounds connections and breaks nothing.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
+fn greet(server: &Server) {
+    let settings = &server.app.settings;
+    let http = server.http;
+    println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
+    println!("  open       http://{http}/ (rooms to try), http://{http}/console (for operators)");
+    println!("  calls      http://{http}/weapp/");
+    println!("  logs       http://{http}/weapp/utils/logfilelist");
+    if let Some(rtmp) = server.rtmp {
+        println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
+    }
+    if let Some(webrtc) = server.app.webrtc.get() {
+        println!("  browsers   http://{http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
+    }
+    println!("  data       {}", settings.data_dir.display());
+}
