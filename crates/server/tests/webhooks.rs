@@ -181,7 +181,9 @@ fn every_event_arrives_in_order_whatever_the_backend_and_the_server_go_through()
     visit(&server, ROOMS);
     assert!(begun.elapsed() < Duration::from_secs(10), "a backend that hangs costs nobody anything");
     backend.mood(Mood::Accepts);
-    // Killed while it tells.
+    // Killed while it tells, with somebody in a room who does not come back.
+    let member = server.login("live_room", "gone");
+    assert_eq!(member.enter("rx9", &member.push_url("rx9"))["code"], 0);
     let before = backend.accepted();
     server.crash();
     let server = server.again(&variables);
@@ -194,6 +196,24 @@ fn every_event_arrives_in_order_whatever_the_backend_and_the_server_go_through()
     };
     let unique =
         |events: &[Value]| events.iter().map(|e| e["id"].to_string()).collect::<std::collections::BTreeSet<_>>().len();
+    let of_member = || {
+        let heard = backend.heard.lock().unwrap();
+        let events = heard.accepted.iter().filter(|e| e["roomID"] == "rx9");
+        let mut events: Vec<_> =
+            events.map(|e| (e["id"].to_string(), e["event"].clone(), e["reason"].clone())).collect();
+        events.sort_by(|a, b| a.0.cmp(&b.0));
+        events.dedup();
+        events.into_iter().map(|(_, event, reason)| (event, reason)).collect::<Vec<_>>()
+    };
+    until("the lost member's room is closed", || of_member().len() >= 4);
+    let none = Value::Null;
+    let expected = [
+        (json!("room_created"), none.clone()),
+        (json!("pusher_joined"), none),
+        (json!("pusher_left"), json!("timeout")),
+        (json!("room_closed"), json!("creator_left")),
+    ];
+    assert_eq!(of_member(), expected, "one leave for one join, with its reason");
     until("every event came", || unique(&of_visits()) >= visits * EVENTS);
 
     // In order for each room; what comes twice has the same id, and nothing is there twice under two.

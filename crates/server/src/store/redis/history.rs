@@ -112,3 +112,62 @@ impl Redis {
         self.link.run(async |mut redis| redis.set_ex(&key, 1, ALIVE.as_secs()).await).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use room::{Millis, RoomId, Rules};
+    use tokio::sync::mpsc;
+
+    use super::super::tests::Process;
+    use super::*;
+
+    async fn node(server: &Process) -> Redis {
+        let (outbox, _) = mpsc::unbounded_channel();
+        Redis::open(server.target(0), std::sync::Arc::new(Rules::default()), outbox).await.unwrap()
+    }
+
+    fn note(event: &str, name: &str, span: fn(String) -> Span) -> [Note; 1] {
+        let (room, data) = (RoomId::parse("r").ok(), serde_json::json!({ "streamID": name }));
+        [Note { event: event.into(), room, at: Millis(7), data, span: span(name.into()) }]
+    }
+
+    async fn told(node: &Redis) -> Vec<String> {
+        let entries = node.after(0, "0", 100).await.unwrap();
+        let news = entries.iter().flat_map(|entry| &entry.news);
+        let text = |news: &crate::store::News| match news {
+            crate::store::News::Note(note) => format!("{} {}", note.event, note.data["streamID"].as_str().unwrap()),
+            crate::store::News::Room(event) => format!("{event:?}"),
+        };
+        news.map(text).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_lost_node_began_ends_once_unless_another_goes_on_with_it() {
+        let server = Process::start(&[]);
+        let (lost, second, third) = (node(&server).await, node(&server).await, node(&server).await);
+        for name in ["a", "b", "c"] {
+            lost.note(&note("started", name, Span::Begins)).await.unwrap();
+        }
+        assert_eq!(second.unfinished().await.unwrap(), [], "who began them is there");
+        // Its streams move while it still lives: it does not end what is another's now.
+        second.note(&note("started", "a", Span::Begins)).await.unwrap();
+        lost.note(&note("ended", "a", Span::Ends)).await.unwrap();
+        // It goes without a word, and says no more that it lives.
+        server.cli(&["DEL", &Keys::alive(&lost.node)]);
+        let (one, other) = tokio::join!(second.unfinished(), third.unfinished());
+        let mut found: Vec<_> = one.unwrap().into_iter().chain(other.unwrap()).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "c"], "each by one node");
+        assert_eq!(&*found[0].1.event, "started");
+        for node in [&second, &third] {
+            node.note(&note("ended", "b", Span::Ends)).await.unwrap();
+            node.note(&note("ended", "c", Span::Ends)).await.unwrap();
+        }
+        second.note(&note("ended", "a", Span::Ends)).await.unwrap();
+        let mut told = told(&second).await;
+        assert_eq!(told.len(), 6);
+        told.sort();
+        assert_eq!(told, ["ended a", "ended b", "ended c", "started a", "started b", "started c"]);
+        assert_eq!(server.cli(&["EXISTS", &Keys::spans(0)]).trim(), "0", "nothing is left");
+    }
+}
