@@ -109,6 +109,8 @@ pub struct PlayOptions {
     pub start: Start,
     /// How long to wait for a publisher when there is none. `None`: the hub's setting.
     pub wait: Option<Duration>,
+    /// The player is another node, which has viewers of its own: not counted as one.
+    pub relay: bool,
 }
 
 /// Ends a session from outside; cheap to clone.

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod live;
 pub mod logs;
 pub mod metrics;
+pub mod nodes;
 pub mod operator;
 pub mod recordings;
 pub mod rooms;

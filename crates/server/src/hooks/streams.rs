@@ -1,9 +1,11 @@
 //! Writes the beginning and end of streams into the record of commits, so that webhooks tell of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use media::hub;
+use media::name::{Protocol, StreamName};
 use room::{Millis, RoomId};
 use serde_json::json;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -22,6 +24,8 @@ pub async fn note(
     clock: Arc<dyn Clock>,
     bizid: u32,
 ) {
+    // What is pulled from another node begins and ends there.
+    let mut pulled = HashSet::new();
     loop {
         let event = match events.recv().await {
             Ok(event) => event,
@@ -31,11 +35,31 @@ pub async fn note(
                 continue;
             }
         };
+        if !is_own(&event, &mut pulled) {
+            continue;
+        }
         let Some(note) = note_of(&event, bizid, clock.now()) else { continue };
         while let Err(error) = history.note(&note).await {
             tracing::debug!(%error, "a stream's beginning or end waits for the store");
             tokio::time::sleep(RETRY).await;
         }
+    }
+}
+
+/// Whether an event is one of a stream that is published at this node.
+fn is_own(event: &hub::Event, pulled: &mut HashSet<StreamName>) -> bool {
+    match event {
+        hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. } => {
+            if *protocol == Protocol::Relay {
+                pulled.insert(name.clone());
+                return false;
+            }
+            // Its publisher came here, from the node that told of it.
+            pulled.remove(name);
+            true
+        }
+        hub::Event::Paused { .. } => true,
+        hub::Event::Ended { name, .. } => !pulled.remove(name),
     }
 }
 
@@ -68,9 +92,21 @@ fn note_of(event: &hub::Event, bizid: u32, at: Millis) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use media::Ended;
-    use media::name::{Protocol, StreamName};
 
     use super::*;
+
+    #[test]
+    fn what_is_pulled_is_told_by_the_node_that_has_it() {
+        let (name, peer) = (StreamName::new("8525_room1_alice").unwrap(), ([127, 0, 0, 1], 1).into());
+        let started = |protocol| hub::Event::Started { name: name.clone(), protocol, peer };
+        let resumed = |protocol| hub::Event::Resumed { name: name.clone(), protocol, peer };
+        let ended = hub::Event::Ended { name: name.clone(), reason: Ended::Finished };
+        let mut pulled = HashSet::new();
+        assert!(is_own(&started(Protocol::Rtmp), &mut pulled) && is_own(&ended, &mut pulled));
+        assert!(!is_own(&started(Protocol::Relay), &mut pulled) && !is_own(&ended, &mut pulled));
+        assert!(!is_own(&started(Protocol::Relay), &mut pulled) && is_own(&resumed(Protocol::Whip), &mut pulled));
+        assert!(is_own(&ended, &mut pulled));
+    }
 
     #[test]
     fn a_stream_is_its_rooms_and_users() {

@@ -90,7 +90,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
             let cookie = call.body::<Body<'_>>()?.cookie.and_then(|c| serde_json::from_str(c.get()).ok());
             ok(json!({"MsgList": [], "SyncFlag": 2, "Cookie": cookie.unwrap_or_else(|| json!(""))}))
         }
-        Name::SendMsg => send_msg(call),
+        Name::SendMsg => send_msg(call).await,
         Name::PortraitGet => {
             call.login()?;
             ok(json!({"UserProfileItem": []}))
@@ -141,7 +141,7 @@ fn body(list: Option<&RawValue>) -> Result<Body, Fail> {
     Ok(say::list(list.unwrap_or(RawValue::NULL))?)
 }
 
-fn send_msg(call: &Call<'_>) -> Answer {
+async fn send_msg(call: &Call<'_>) -> Answer {
     #[derive(Deserialize)]
     struct Asked<'a> {
         #[serde(rename = "From_Account")]
@@ -162,7 +162,7 @@ fn send_msg(call: &Call<'_>) -> Answer {
     let body = body(asked.body)?;
     pace(call, &link)?;
     let said = call.app.chat.said(&link.user, asked.random, body);
-    let posted = call.app.chat.send_direct(&to, asked.seq, said)?;
+    let posted = call.app.chat.send_direct(&to, asked.seq, said).await?;
     ok(json!({"MsgTime": posted.message.at.secs()}))
 }
 
@@ -213,7 +213,7 @@ async fn create_group(call: &Call<'_>) -> Answer {
     let id = group(&id)?;
     // A room's group is nobody's, also before somebody asked for it.
     ensure(&call.app.chat, &call.app.rooms, &id).await?;
-    let made = call.app.chat.create(&id, Some(&link.user), &asked.name)?;
+    let made = call.app.chat.found(&id, Some(&link.user), &asked.name).await?;
     if made.existed && made.owner.as_ref() != Some(&link.user) {
         return Err(fail(EXISTS, "the group exists"));
     }
@@ -265,7 +265,7 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     let body = body(asked.body)?;
     pace(call, &link)?;
     let chat = &call.app.chat;
-    let sent = match chat.send(&id, chat.said(&link.user, asked.random, body)) {
+    let sent = match chat.send(&id, chat.said(&link.user, asked.random, body)).await {
         Ok(sent) => sent,
         Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
     };

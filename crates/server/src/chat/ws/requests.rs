@@ -98,6 +98,7 @@ impl From<Refusal> for Problem {
             Refusal::MailboxFull => problem("mailbox_full", "the receiver is away, and as much waits as may"),
             Refusal::Overloaded => problem("overloaded", "the server has too much to keep"),
             Refusal::NoConnection => problem("no_connection", "the connection has ended"),
+            Refusal::Away => problem("unavailable", "what several servers share is away; try again"),
         }
     }
 }
@@ -185,7 +186,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
-            let sent = match chat.send(&room, said) {
+            let sent = match chat.send(&room, said).await {
                 Ok(sent) => sent,
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
@@ -194,7 +195,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Direct => {
             let to = named("to", request.to.as_deref())?;
             let said = chat.said(me, request.random, request.said()?);
-            let posted = chat.send_direct(&to, None, said)?;
+            let posted = chat.send_direct(&to, None, said).await?;
             let message = &posted.message;
             json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
         }
