@@ -126,6 +126,8 @@ pub struct PlayOptions {
     pub wait: Option<Duration>,
     /// Once cancelled, the peer is asked to connect again, if its protocol has words for that.
     pub leaving: CancellationToken,
+    /// The player is another node, which has viewers of its own: not counted as one.
+    pub relay: bool,
 }
 
 /// Ends a session from outside; cheap to clone.

@@ -299,10 +299,20 @@ pub async fn notice(app: &App, room: Option<&RoomId>, text: &str) -> Result<usiz
             _ => Ok(well),
         };
     }
-    let rooms = room.map_or_else(|| app.chat.ids(), |room| vec![room.clone()]);
+    let rooms = match room {
+        Some(room) => vec![room.clone()],
+        // Here are only the groups with members at this node.
+        None if app.chat.is_shared() => app.store.ids().await?,
+        None => app.chat.ids(),
+    };
     let mut told = 0;
     for id in &rooms {
-        match with_group(&app.chat, &app.rooms, id, || app.chat.notify(id, None, &field)).await {
+        let sent = match room.is_none() && app.chat.is_shared() {
+            // Who has no group has nobody to tell; none is fetched for it.
+            true => app.chat.notify(id, None, &field),
+            false => with_group(&app.chat, &app.rooms, id, || app.chat.notify(id, None, &field)).await,
+        };
+        match sent {
             Ok(()) => told += 1,
             // One that closed meanwhile is no failure where all are told.
             Err(room::chat::Refusal::NoGroup) if room.is_none() => {}
@@ -314,7 +324,8 @@ pub async fn notice(app: &App, room: Option<&RoomId>, text: &str) -> Result<usiz
 
 /// Puts out here whom other nodes put out, for ever.
 pub async fn follow(app: Arc<App>) {
-    let mut since = app.clock.now();
+    // All that is kept at first: the store may have been away when this node started.
+    let mut since = Millis(0);
     loop {
         tokio::time::sleep(FOLLOW).await;
         let now = app.clock.now();

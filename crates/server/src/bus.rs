@@ -1,49 +1,148 @@
-//! What nodes say to each other: each message reaches every node, the sender too, in one order for each topic. Chat
-//! goes this way. One trait, one file per carrier; knows nothing of what is said.
+//! What nodes say to each other about chat, in one order for each room: Redis numbers it, keeps it for those who come
+//! later, and takes each thing once. While Redis is away, what is to be said waits here and its sayer is told so.
+//! Knows no members and no sockets: who listens is passed in.
 
-mod memory;
-mod redis;
+mod groups;
+mod lane;
+mod op;
+mod run;
+pub(crate) mod scripts;
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
-use crate::store::Answer;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-pub use self::memory::Memory;
-pub use self::redis::Redis;
+use crate::store::redis::keys::Keys;
+use crate::store::redis::{Link, Target};
+use lane::Lane;
 
-/// Longest message in bytes.
-pub const MAX_MESSAGE: usize = 64 * 1024;
-/// Messages that wait for a listener; then the carrier waits with reading on.
-pub const WAITING: usize = 1024;
+pub use self::groups::{Loaded, Made};
+pub use self::op::Op;
 
-/// What a node hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// A message.
-    Said {
-        /// What it is about.
-        topic: Box<str>,
-        /// The node that sent it.
-        from: u64,
-        /// The message.
-        body: Bytes,
-    },
-    /// Messages may have been lost: this node was away for longer than they are kept.
-    Missed,
+/// What came of saying something: its number, 0 if there is no such group.
+pub type Number = u64;
+
+/// Something that a node said, as every node hears it, in the same order for each room.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its number, for what is numbered.
+    pub number: Number,
+    /// The node that said it; 0: a change of a room.
+    pub from: u64,
+    /// Its number among what that node said here.
+    pub nonce: u64,
+    /// What.
+    pub op: Op,
 }
 
-/// Where a node hears it.
-pub type Ear = mpsc::Receiver<Heard>;
+/// Something that could not be said so far: Redis is away. It waits, and is said later.
+#[derive(Debug)]
+pub struct Unsaid {
+    /// Its number among what this node says.
+    pub nonce: u64,
+    /// What.
+    pub op: Arc<Op>,
+    /// Who waits for its number.
+    pub answer: oneshot::Sender<Number>,
+}
 
-/// Carries messages between nodes.
-pub trait Bus: Send + Sync + 'static {
-    /// This node's number, as others see it in [`Heard::Said`].
-    fn node(&self) -> u64;
+/// Whether something can be said now.
+#[derive(Debug)]
+pub enum Sending {
+    /// Its number comes here.
+    Waits(oneshot::Receiver<Number>),
+    /// Redis is away: it is said later, under this number among what this node says.
+    Adrift(u64),
+    /// Too much waits already.
+    Full,
+}
 
-    /// Sends a message of at most [`MAX_MESSAGE`] bytes. Returns when it is certain to reach every node that listens, or
-    /// will again within some minutes.
-    fn send<'a>(&'a self, topic: &'a str, body: Bytes) -> Answer<'a, ()>;
+/// Who listens. Called in order for each lane; must not wait.
+pub trait Ear: Send + Sync + 'static {
+    /// A node said something; this one hears itself, too.
+    fn heard(&self, heard: Heard);
+
+    /// Redis is away: what was to be said and waits for an answer, in order.
+    fn adrift(&self, unsaid: Vec<Unsaid>);
+
+    /// Something on this lane was missed: this node was away for longer than it is kept.
+    fn missed(self: Arc<Self>, lane: usize);
+
+    /// The nodes that are there now, this one too.
+    fn nodes(&self, alive: &[u64]);
+}
+
+/// The way between the nodes.
+pub struct Bus {
+    node: u64,
+    target: Target,
+    link: Link,
+    keys: Keys,
+    lanes: Box<[Lane]>,
+    /// Cancelled when a lane is listened to.
+    listening: Box<[CancellationToken]>,
+}
+
+impl Bus {
+    /// A node on this Redis, which need not be there yet.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        let keys = Keys::new(target.is_cluster());
+        let lanes = (0..keys.buckets()).map(|_| Lane::default()).collect();
+        let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
+        Self { node: sign::fresh_id().max(1), link: Link::new(target.clone()), target, keys, lanes, listening }
+    }
+
+    /// A node on the Redis of these settings.
+    ///
+    /// # Errors
+    /// What is wrong with its address.
+    pub fn open(settings: &crate::store::Settings) -> Result<Arc<Self>, String> {
+        settings.target().map(|target| Arc::new(Self::new(target)))
+    }
+
+    /// This node's number.
+    #[must_use]
+    pub const fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// The lane of everything about a room, or a user.
+    #[must_use]
+    pub fn lane(&self, topic: &str) -> usize {
+        self.keys.bucket_of(topic)
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Says something. `known` is the number of the newest message of its group that this node knows: numbers never go
+    /// back behind it, whatever Redis has lost.
+    pub fn send(&self, op: Op, known: u64) -> Sending {
+        let (answer, answered) = oneshot::channel();
+        match self.lanes[self.lane(op.topic())].push(op, known, Some(answer)) {
+            None => Sending::Full,
+            Some((nonce, true)) => Sending::Adrift(nonce),
+            Some((_, false)) => Sending::Waits(answered),
+        }
+    }
+
+    /// Says something that nobody waits for. It is dropped where too much waits already.
+    pub fn tell(&self, op: Op) {
+        if self.lanes[self.lane(op.topic())].push(op, 0, None).is_none() {
+            tracing::warn!("redis is away for so long that something is not told to other nodes");
+        }
+    }
+
+    /// Whether Redis is away as far as this topic is concerned.
+    #[must_use]
+    pub fn is_adrift(&self, topic: &str) -> bool {
+        self.lanes[self.lane(topic)].is_adrift()
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ pub struct Settings {
     pub rooms: crate::rooms::Settings,
     /// Where rooms are kept.
     pub store: crate::store::Settings,
+    /// Several servers as one.
+    pub nodes: crate::nodes::Settings,
     /// Session tokens.
     pub sessions: crate::sessions::Settings,
     /// What the app's backend is told.
@@ -80,6 +82,7 @@ impl Default for Settings {
             chat: Default::default(),
             rooms: Default::default(),
             store: Default::default(),
+            nodes: Default::default(),
             sessions: Default::default(),
             webhooks: Default::default(),
             operator: Default::default(),
@@ -180,6 +183,9 @@ impl Settings {
         self.chat.problems(&mut found);
         self.store.problems(&mut found);
         self.metrics.problems(&mut found);
+        if self.store.kind == crate::store::Place::Redis {
+            self.nodes.problems(&self.rtmp, &mut found);
+        }
         self.webhooks.problems(&mut found);
         if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
             found.push("webhooks.urls needs store.kind = \"journal\" or \"redis\": events are kept there until they are accepted".into());

@@ -2,8 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use media::Protocol;
+use media::hub::Pace;
 use media::record::Recorder;
 use media::request::{Kick, PlayOptions, PublishOptions, Request};
 use room::Millis;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bans::Bans;
 use crate::clock::Clock;
 use crate::live::{Holder, Urls};
+use crate::nodes::{self, Nodes};
 
 /// What is told to who was put out.
 const OUT: &str = "kept out by an operator";
@@ -39,13 +42,20 @@ pub struct Gate {
     urls: Arc<Urls>,
     bans: Arc<Bans>,
     clock: Arc<dyn Clock>,
+    nodes: Option<Arc<Nodes>>,
 }
 
 impl Gate {
     /// Puts the parts together.
     #[must_use]
     pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, clock: Arc<dyn Clock>) -> Self {
-        Self { urls, bans, clock }
+        Self { urls, bans, clock, nodes: None }
+    }
+
+    /// The same as one of several nodes.
+    #[must_use]
+    pub fn among(self, nodes: Option<Arc<Nodes>>) -> Self {
+        Self { nodes, ..self }
     }
 
     /// Whom this query lets push this stream.
@@ -102,6 +112,9 @@ impl Gate {
     fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
         let stream = request.what().stream.clone();
         let query = &request.what().query.0;
+        if let (Request::Play(_), nodes::APP, Some(_)) = (&request, &*request.what().app, &self.nodes) {
+            return self.answer_node(request);
+        }
         let allowed = match &request {
             Request::Publish(_) => self.may_push(stream.as_str(), query),
             Request::Play(_) => self.may_play(stream.as_str(), query),
@@ -117,7 +130,16 @@ impl Gate {
                     recorder.record(&stream);
                 }
                 self.watch(&holder, &options.kick);
-                ask.accept(options);
+                match self.nodes.clone() {
+                    None => ask.accept(options),
+                    // Other nodes are asked, which takes a moment; who asks waits, nobody else.
+                    Some(nodes) => drop(tokio::spawn(async move {
+                        match nodes.claim(&stream).await {
+                            Ok(()) => ask.accept(options),
+                            Err(taken) => ask.reject(taken.to_string()),
+                        }
+                    })),
+                }
             }
             (Ok(holder), Request::Play(ask)) => {
                 let mut options = PlayOptions::default();
@@ -126,9 +148,28 @@ impl Gate {
                 if ask.what.protocol != Protocol::Hls {
                     self.watch(&holder, &options.kick);
                 }
+                if let Some(nodes) = &self.nodes {
+                    nodes.want(&stream);
+                }
                 ask.accept(options);
             }
             (Err(why), request) => request.reject(why),
+        }
+    }
+
+    /// Another node pulls a stream for its players, whom it asks for permission itself.
+    fn answer_node(&self, request: Request) {
+        let (stream, query) = (request.what().stream.clone(), &request.what().query.0);
+        match (self.urls.may_pull(stream.as_str(), query, self.clock.now()), request) {
+            (Ok(_), Request::Play(ask)) => {
+                let mut options = PlayOptions::default();
+                (options.relay, options.pace) = (true, Pace::Realtime);
+                // It is here, or it is asked for where it is by now.
+                options.wait = Some(Duration::from_secs(1));
+                ask.accept(options);
+            }
+            (Ok(_), request) => request.reject("nodes only play"),
+            (Err(why), request) => request.reject(why.to_string()),
         }
     }
 

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod live;
 pub mod logs;
 pub mod metrics;
+pub mod nodes;
 pub mod operator;
 pub mod process;
 pub mod recordings;

@@ -194,7 +194,8 @@ impl Sessions {
 
     /// Refuses for ever what is revoked at other nodes, a second later at most.
     pub async fn follow(&self, store: &dyn Store, clock: &dyn Clock) {
-        let mut since = clock.now();
+        // All that is kept at first: who logged out before this node was there, or while Redis was away, stays out.
+        let mut since = Millis(0);
         loop {
             tokio::time::sleep(FOLLOW).await;
             let now = clock.now();

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::bans::Bans;
+use crate::bus::Bus;
 use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
 use crate::clouds::Clouds;
@@ -28,6 +29,7 @@ use crate::identity::Identity;
 use crate::live::{self, Live, Urls};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::nodes::Nodes;
 use crate::operator::Operators;
 use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
@@ -180,11 +182,13 @@ pub(crate) async fn assemble(
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
+    let shared = settings.store.kind == store::Place::Redis;
+    let nodes = shared.then(|| Nodes::open(&settings, &hub, &urls, &clock, rtmp_port)).transpose().map_err(one)?;
     let mut mixer = None;
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
         live::Provider::Embedded => {
             let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
-            (Arc::new(live::Embedded::new(hub.clone(), mixer)), None)
+            (Arc::new(live::Embedded::new(hub.clone(), mixer).among(nodes.clone())), None)
         }
         live::Provider::Tencent => {
             let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
@@ -192,7 +196,7 @@ pub(crate) async fn assemble(
         }
     };
     let bans = Arc::new(Bans::default());
-    let gate = Arc::new(Gate::new(urls.clone(), bans.clone(), clock.clone()));
+    let gate = Arc::new(Gate::new(urls.clone(), bans.clone(), clock.clone()).among(nodes.clone()));
     let renditions = Renditions::new(hub.clone());
     let recorder = settings.record.recorder(&hub, &settings.data_dir);
     let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
@@ -200,12 +204,26 @@ pub(crate) async fn assemble(
     // Rooms: the store commits, the carrier tells the neighbours, the sweeper lets time pass.
     let rules = Arc::new(settings.rooms.rules());
     let (outbox, committed) = mpsc::unbounded_channel();
-    let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now());
+    // Where Redis keeps rooms, it also keeps their chat groups, which hear of changes in the commit.
+    let bus = (shared && settings.chat.provider == chat::Provider::Embedded).then(|| Bus::open(&settings.store));
+    let bus = bus.transpose().map_err(one)?;
+    let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
+    let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now(), tell);
     let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
     let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
-    sessions.refuse(&store.revoked(Millis(0)).await.map_err(known)?, clock.now());
-    bans.take(store.bans(Millis(0)).await.map_err(known)?, clock.now());
-    let groups = Arc::new(chat::Hub::new(&settings.chat, clock.clone()));
+    match store.revoked(Millis(0)).await {
+        Ok(revoked) => {
+            sessions.refuse(&revoked, clock.now());
+            bans.take(store.bans(Millis(0)).await.map_err(known)?, clock.now());
+        }
+        // What is shared may come later; then it is asked again.
+        Err(error) if shared => tracing::warn!(%error, "starting without redis: not ready until it is there"),
+        Err(error) => return Err(known(error)),
+    }
+    let groups = Arc::new(match &bus {
+        None => chat::Hub::new(&settings.chat, clock.clone()),
+        Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
+    });
     let mut chat_work: Background = Vec::new();
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
@@ -224,7 +242,7 @@ pub(crate) async fn assemble(
     let clouds = Clouds::new(&settings, chat_cloud, live_cloud);
     // Rooms that were there before have their groups again before anybody can ask for them; groups
     // elsewhere are still there, and a service that is away keeps nobody from starting.
-    if settings.chat.provider == chat::Provider::Embedded {
+    if settings.chat.provider == chat::Provider::Embedded && !shared {
         for room in store.ids().await.map_err(known)? {
             chat.open(&room).await.map_err(known)?;
         }
@@ -283,7 +301,13 @@ pub(crate) async fn assemble(
         background.push(Box::pin(hooks.clone().note_messages()));
         background.push(Box::pin(hooks.run()));
     }
-    if app.settings.store.kind == store::Place::Redis {
+    if let Some(bus) = bus {
+        background.push(Box::pin(bus.run(app.chat.clone())));
+    }
+    if let Some(nodes) = nodes {
+        background.push(Box::pin(nodes.run()));
+    }
+    if shared {
         // Who logged out or was put out at another node is so here too.
         let (first, second) = (app.clone(), app.clone());
         background.push(Box::pin(async move { first.sessions.follow(&*first.store, &*first.clock).await }));

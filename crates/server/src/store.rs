@@ -14,7 +14,7 @@ pub(crate) mod redis;
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -67,15 +67,27 @@ pub struct Settings {
     pub durability: Durability,
     /// Where Redis is (`redis`): [`Target::parse`]. May hold a password.
     pub redis: Hidden,
+    /// A file with the certificate of who signed Redis' own (PEM), for `rediss://`; empty: whom the system trusts.
+    pub redis_ca: PathBuf,
 }
 
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         if self.kind == Place::Redis
-            && let Err(why) = Target::parse(self.redis.expose())
+            && let Err(why) = self.target()
         {
             found.push(format!("store.redis {why}"));
         }
+    }
+
+    /// Where Redis is.
+    ///
+    /// # Errors
+    /// What is wrong with that.
+    pub fn target(&self) -> Result<Target, String> {
+        let read = || std::fs::read(&self.redis_ca).map_err(|e| format!("_ca = {:?}: {e}", self.redis_ca));
+        let authority = (!self.redis_ca.as_os_str().is_empty()).then(read).transpose()?;
+        Target::with_authority(self.redis.expose(), authority)
     }
 }
 
@@ -107,16 +119,18 @@ pub type See<'a> = dyn FnMut(&Room, usize) + Send + 'a;
 /// Where committed events go, in commit order for each room.
 pub type Outbox = mpsc::UnboundedSender<Vec<Event>>;
 
-/// Opens the store that the settings ask for. Waits for the disk: at the start only.
+/// Opens the store that the settings ask for. Waits for the disk: at the start only. Redis need not be there yet. `tell`
+/// makes what groups that Redis keeps hear of a room's changes.
 ///
 /// # Errors
-/// The data directory cannot be read or written, or another server has it; Redis does not answer.
+/// The data directory cannot be read or written, or another server has it.
 pub async fn open(
     settings: &Settings,
     data_dir: &Path,
     rules: Arc<Rules>,
     outbox: Outbox,
     now: Millis,
+    tell: Option<redis::Tell>,
 ) -> io::Result<Opened> {
     Ok(match settings.kind {
         Place::Memory => Opened { store: Arc::new(Memory::new(rules, outbox)), history: None },
@@ -125,8 +139,8 @@ pub async fn open(
             Opened::of(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?)
         }
         Place::Redis => {
-            let target = Target::parse(settings.redis.expose()).map_err(io::Error::other)?;
-            Opened::of(Redis::open(target, rules, outbox).await.map_err(io::Error::other)?)
+            let target = settings.target().map_err(io::Error::other)?;
+            Opened::of(Redis::open(target, rules, outbox, tell).await)
         }
     })
 }

@@ -57,7 +57,8 @@ pub struct StreamInfo {
 impl StreamInfo {
     /// Viewers now.
     pub fn viewers(&self) -> u32 {
-        self.readers.iter().filter(|(p, _)| *p != Protocol::Internal).map(|(_, n)| n).sum()
+        let views = |p: Protocol| !matches!(p, Protocol::Internal | Protocol::Relay);
+        self.readers.iter().filter(|(p, _)| views(*p)).map(|(_, n)| n).sum()
     }
 }
 

@@ -314,8 +314,9 @@ impl Link {
         let takes: &[Codec] = if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let (pace, start, wait) = (options.pace, options.start, options.wait);
+        let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let reader = tokio::select! {
-            reader = shared.renditions.open(&name, Protocol::Rtmp, takes, pace, start, wait) => reader,
+            reader = shared.renditions.open(&name, protocol, takes, pace, start, wait) => reader,
             stopped = self.until_stopped() => return stopped,
             kicked = options.kick.kicked() => Err(kicked),
         };

@@ -216,6 +216,41 @@ impl Directory {
     /// # Errors
     /// The receiver is away, and [`Refusal::MailboxFull`] or [`Refusal::Overloaded`].
     pub fn send(&mut self, now: Millis, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
+        self.take(now, to, client_seq, said, None, now)
+    }
+
+    /// Takes over a message that was numbered elsewhere, under the same rules; it keeps its number unless that would be
+    /// a step back here.
+    ///
+    /// # Errors
+    /// As [`Directory::send`].
+    pub fn accept(&mut self, now: Millis, direct: Direct) -> Result<Posted, Refusal> {
+        let Direct { to, seq, at, client_seq, said } = direct;
+        self.take(now, &to, client_seq, said, Some(seq), at)
+    }
+
+    /// A kept message that is the same send as this one.
+    #[must_use]
+    pub fn sent_before(&self, to: &UserId, client_seq: Option<u64>, said: &Said) -> Option<Arc<Direct>> {
+        self.users.get(to)?.more.as_ref()?.mailbox.sent_before(client_seq, said).cloned()
+    }
+
+    /// A user's messages up to this number were handed to a connection at another node.
+    pub fn handed(&mut self, user: &UserId, seq: u64) {
+        if let Some(more) = self.users.get_mut(user).and_then(|u| u.more.as_mut()) {
+            more.mailbox.handed(seq);
+        }
+    }
+
+    fn take(
+        &mut self,
+        now: Millis,
+        to: &UserId,
+        client_seq: Option<u64>,
+        said: Said,
+        seq: Option<u64>,
+        at: Millis,
+    ) -> Result<Posted, Refusal> {
         let entry = self.users.get_mut(to);
         let present = entry.as_ref().is_some_and(|u| !u.connections.is_empty());
         let mut fresh = Box::default();
@@ -229,8 +264,11 @@ impl Directory {
         if let Some(first) = more.mailbox.sent_before(client_seq, &said) {
             return Ok(Posted { message: first.clone(), again: true, waits: !present });
         }
-        let seq = more.mailbox.next(now);
-        let message = Arc::new(Direct { to: to.clone(), seq, at: now, client_seq, said });
+        let seq = match seq {
+            None => more.mailbox.next(now),
+            Some(seq) => more.mailbox.next(Millis(seq)),
+        };
+        let message = Arc::new(Direct { to: to.clone(), seq, at, client_seq, said });
         let room = self.mail + message.cost() <= MAX_ALL_MAIL_BYTES;
         if !room && !present {
             return Err(Refusal::Overloaded);

@@ -1,7 +1,11 @@
 //! One group: its members, its messages, its muted and banned users. Decides what is said and in which order.
 //! Knows no receivers' queues: it hands out the message and the connections, and the caller carries.
 
+mod shared;
+
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::counts::{Count, Tally};
 use super::log::{CatchUp, Log, Since};
@@ -52,7 +56,7 @@ pub struct Created {
 }
 
 /// How a group ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// With its room.
     Destroyed,
@@ -264,8 +268,17 @@ impl Group {
     /// # Errors
     /// [`Refusal::Banned`], [`Refusal::NotMember`], [`Refusal::Muted`].
     pub fn send(&mut self, now: Millis, said: Said) -> Result<Sent, Refusal> {
-        if let Some(sent) = self.sent_before(&said) {
-            return Ok(sent);
+        let before = self.admit(now, &said)?;
+        Ok(before.unwrap_or_else(|| self.post(now, said)))
+    }
+
+    /// Whether a member may say this; what it was given if the same was sent before.
+    ///
+    /// # Errors
+    /// [`Refusal::Banned`], [`Refusal::NotMember`], [`Refusal::Muted`].
+    pub fn admit(&self, now: Millis, said: &Said) -> Result<Option<Sent>, Refusal> {
+        if let Some(sent) = self.sent_before(said) {
+            return Ok(Some(sent));
         }
         if let Some(until) = self.banned.until(now, &said.from) {
             return Err(Refusal::Banned { until });
@@ -276,7 +289,12 @@ impl Group {
         if let Some(until) = self.muted.until(now, &said.from) {
             return Err(Refusal::Muted { until });
         }
-        Ok(self.post(now, said))
+        Ok(None)
+    }
+
+    /// Numbers a message, whoever it is from.
+    pub fn append(&mut self, now: Millis, content: Content) -> Arc<Message> {
+        self.log.append(&self.id, now, content)
     }
 
     /// Takes a message of somebody who need not be in the group: the operator's, or the backend's.
@@ -296,12 +314,6 @@ impl Group {
         bounded("notice", text, MAX_BODY)?;
         let system = System { by, notice: Notice::Custom(text.into()) };
         Ok(self.log.append(&self.id, now, Content::System(system)))
-    }
-
-    /// Takes over a message that another node numbered in this life of the group. True: it is new, deliver it.
-    /// Where messages are missing before it, what was kept is let go, so that catching up tells of the gap.
-    pub fn accept(&mut self, message: Arc<Message>) -> bool {
-        message.group == self.id && self.log.accept(message)
     }
 
     /// What a client misses that has everything up to `since`; nothing if it has named none.
@@ -356,9 +368,9 @@ impl Group {
         self.banned.iter(now)
     }
 
-    /// The count notice, if one is due.
-    pub fn poll_count(&mut self, now: Millis) -> Option<Count> {
-        let users = self.users();
+    /// The count notice, if one is due; `elsewhere` are the users at other nodes.
+    pub fn poll_count(&mut self, now: Millis, elsewhere: usize) -> Option<Count> {
+        let users = self.users().saturating_add(elsewhere);
         self.tally.poll(now, users).map(|users| Count { group: self.id.clone(), users })
     }
 

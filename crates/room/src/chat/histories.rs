@@ -290,7 +290,7 @@ impl Harness {
             polled += 1;
             let now = self.now;
             assert_eq!(id, *self.group().id());
-            if let Some(count) = self.group().poll_count(now) {
+            if let Some(count) = self.group().poll_count(now, 0) {
                 let (users, at) = std::mem::replace(&mut self.told, (count.users, Some(now)));
                 assert_ne!(users, count.users, "no news is not told");
                 assert!(at.is_none_or(|at| now.since(at) >= COUNT_EVERY), "at most once a second");

@@ -84,6 +84,24 @@ impl Log {
         true
     }
 
+    /// Goes on after this number, which is that of the newest message elsewhere.
+    pub(super) fn resume(&mut self, last: u64) {
+        if last > self.last {
+            self.kept.clear();
+            self.bytes = 0;
+            self.last = last;
+        }
+    }
+
+    /// Forgets the messages after this number: it was given to others.
+    pub(super) fn rewind(&mut self, last: u64) {
+        while let Some(message) = self.kept.pop_back_if(|m| m.seq > last) {
+            self.bytes -= message.size();
+        }
+        self.recent.retain(|r| r.seq <= last);
+        self.last = self.last.min(last);
+    }
+
     fn keep(&mut self, message: Arc<Message>) {
         self.last = message.seq;
         if let Content::Said(said) = &message.content

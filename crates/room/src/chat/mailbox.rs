@@ -78,6 +78,11 @@ impl Mailbox {
         waiting
     }
 
+    /// Messages up to this number were handed over elsewhere.
+    pub(super) fn handed(&mut self, seq: u64) {
+        self.handed = self.handed.max(seq.min(self.last));
+    }
+
     pub(super) fn after(&self, since: u64) -> impl Iterator<Item = &Arc<Direct>> {
         self.kept.range(self.kept.partition_point(|d| d.seq <= since)..)
     }

@@ -146,7 +146,9 @@ impl PartialEq for Message {
 impl Eq for Message {}
 
 impl Message {
-    pub(super) const fn new(group: RoomId, seq: u64, at: Millis, content: Content) -> Self {
+    /// A message with the number that it was given, here or by whoever numbers for several nodes.
+    #[must_use]
+    pub const fn new(group: RoomId, seq: u64, at: Millis, content: Content) -> Self {
         Self { group, seq, at, content, forms: [const { OnceLock::new() }; 2] }
     }
 

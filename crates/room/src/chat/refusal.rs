@@ -57,6 +57,8 @@ pub enum Refusal {
     Overloaded,
     /// The user has no such connection.
     NoConnection,
+    /// Whoever keeps the groups of several nodes is away; asking again later may help.
+    Away,
 }
 
 /// Checks a text's length in bytes.

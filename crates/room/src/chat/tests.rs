@@ -174,7 +174,7 @@ fn a_banned_user_is_put_out_and_stays_out() {
     g.join(T, &user("a"), C[0], None).unwrap();
     g.join(T, &user("a"), C[1], None).unwrap();
     g.join(T, &user("b"), C[2], None).unwrap();
-    assert!(g.poll_count(T).is_some());
+    assert!(g.poll_count(T, 0).is_some());
     let out = g.ban(T, &user("a"), T.plus(10)).unwrap();
     assert_eq!((out.reason, out.connections), (OutReason::Banned { until: T.plus(10) }, vec![C[0], C[1]]));
     assert_eq!(out.count_due, Some(T.plus(COUNT_EVERY)));
@@ -212,20 +212,20 @@ fn counts_are_told_once_a_second() {
     }
     assert_eq!(counts.poll(T), Some(g.id().clone()));
     assert_eq!(counts.poll(T), None);
-    assert_eq!(g.poll_count(T).unwrap().users, 1000);
+    assert_eq!(g.poll_count(T, 0).unwrap().users, 1000);
     let due = g.quit(T.plus(1), &user("u0"), ConnectionId(0)).unwrap().count_due.unwrap();
     assert_eq!(due, T.plus(COUNT_EVERY));
     assert_eq!(g.quit(T.plus(2), &user("u1"), ConnectionId(1)).unwrap().count_due, None, "marked already");
     counts.mark(due, g.id());
     assert_eq!((counts.deadline(), counts.poll(T.plus(COUNT_EVERY - 1))), (due, None));
-    assert_eq!(g.poll_count(T.plus(COUNT_EVERY - 1)), None);
+    assert_eq!(g.poll_count(T.plus(COUNT_EVERY - 1), 0), None);
     assert_eq!(counts.poll(due), Some(g.id().clone()));
-    assert_eq!(g.poll_count(due).unwrap().users, 998);
+    assert_eq!(g.poll_count(due, 0).unwrap().users, 998);
     // Another connection of a user who is in, or one who comes and goes, is no news.
     assert_eq!(g.join(due, &user("u2"), ConnectionId(1000), None).unwrap().count_due, None);
     assert!(g.join(due, &user("x"), ConnectionId(1001), None).unwrap().count_due.is_some());
     g.quit(due, &user("x"), ConnectionId(1001)).unwrap();
-    assert_eq!(g.poll_count(due.plus(COUNT_EVERY)), None);
+    assert_eq!(g.poll_count(due.plus(COUNT_EVERY), 0), None);
 }
 
 #[test]
@@ -378,4 +378,41 @@ fn a_full_room_forgets_its_size() {
     left.sort_unstable();
     assert_eq!(left, (0..10).map(|n| n * 1000 + 7).collect::<Vec<_>>());
     assert!((0..10u64).all(|n| g.has(&user(&format!("u{}", n * 1000 + 7)))));
+}
+
+/// Two copies of a group, numbered apart while they could not hear each other, come together again.
+#[test]
+fn a_copy_that_numbered_on_its_own_gives_way() {
+    let said = |text: &str| Content::Said(said("alice", None, text));
+    let mut here = group();
+    for text in ["one", "two"] {
+        here.append(T, said(text));
+    }
+    let mut there = group();
+    there.resume(2);
+    assert_eq!((there.last(), there.catch_up(Some(Since { epoch: there.epoch(), seq: 0 })).gap), (2, true));
+    let first = there.append(T, said("three there"));
+    here.append(T, said("three here"));
+    let before = here.epoch();
+    here.fork(2, Epoch(before.0 + 1));
+    assert_eq!((here.last(), here.history(u64::MAX, 9).len()), (2, 2));
+    assert!(here.accept(first));
+    let caught = here.catch_up(Some(Since { epoch: before, seq: 3 }));
+    assert!(caught.anew && caught.messages.len() == 3, "who has the forgotten ones begins anew");
+    here.renew(before);
+    assert_eq!(here.epoch(), Epoch(before.0 + 1), "the newest life counts");
+}
+
+#[test]
+fn direct_messages_that_were_numbered_elsewhere_never_step_back() {
+    let mut directory = Directory::default();
+    let direct =
+        |seq, random| Direct { to: user("bob"), seq, at: T, client_seq: None, said: said("alice", Some(random), "hi") };
+    let first = directory.accept(T, direct(T.0 + 50, 1)).unwrap();
+    assert_eq!((first.message.seq, first.waits), (T.0 + 50, true));
+    assert!(directory.accept(T, direct(T.0 + 50, 1)).unwrap().again);
+    assert_eq!(directory.accept(T, direct(T.0 + 50, 2)).unwrap().message.seq, T.0 + 51);
+    directory.handed(&user("bob"), T.0 + 50);
+    let waiting = directory.connect(T, &user("bob"), ConnectionId(1), Transport::Socket, None).unwrap().waiting;
+    assert_eq!(waiting.len(), 1, "what was handed over at another node is not handed over again");
 }

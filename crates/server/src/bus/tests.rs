@@ -1,71 +1,104 @@
-//! What is said is heard by every node, in one order, also by one that was cut off.
+//! What is said is heard by every node, in one order and once, also by one that was cut off.
+
+use parking_lot::Mutex;
+use room::{RoomId, UserId};
 
 use super::*;
 use crate::store::redis::tests::Process;
 
-async fn hear(ear: &mut Ear, count: usize) -> Vec<(String, u64, String)> {
-    let mut heard = Vec::new();
-    while heard.len() < count {
-        match ear.recv().await.unwrap() {
-            Heard::Said { topic, from, body } => {
-                heard.push((topic.into(), from, String::from_utf8(body.to_vec()).unwrap()));
-            }
-            Heard::Missed => panic!("nothing was lost"),
-        }
-    }
-    heard
+#[derive(Default)]
+struct Notes {
+    heard: Mutex<Vec<(u64, u64)>>,
+    missed: Mutex<Vec<usize>>,
 }
 
-#[tokio::test]
-async fn one_node_hears_itself() {
-    let (bus, mut ear) = Memory::new();
-    for n in 0..3 {
-        bus.send("room", n.to_string().into()).await.unwrap();
+impl Ear for Notes {
+    fn heard(&self, heard: Heard) {
+        self.heard.lock().push((heard.from, heard.nonce));
     }
-    let heard = hear(&mut ear, 3).await;
-    assert_eq!(heard[2], ("room".into(), bus.node(), "2".into()));
-    assert!(bus.send("room", vec![0; MAX_MESSAGE + 1].into()).await.is_err());
+
+    fn adrift(&self, unsaid: Vec<Unsaid>) {
+        for unsaid in unsaid {
+            let _ = unsaid.answer.send(7);
+        }
+    }
+
+    fn missed(self: Arc<Self>, lane: usize) {
+        self.missed.lock().push(lane);
+    }
+
+    fn nodes(&self, _: &[u64]) {}
+}
+
+fn kick(n: usize) -> Op {
+    Op::Kick { group: RoomId::parse("r").unwrap(), user: UserId::parse(&format!("user{n}")).unwrap() }
+}
+
+async fn node(redis: &Process) -> (Arc<Bus>, Arc<Notes>) {
+    let (bus, notes) = (Arc::new(Bus::new(redis.target(0))), Arc::new(Notes::default()));
+    tokio::spawn(bus.clone().run(notes.clone()));
+    bus.listening[0].cancelled().await;
+    (bus, notes)
+}
+
+async fn until(so: impl Fn() -> bool) {
+    let waited = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waited).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nodes_hear_the_same_in_the_same_order_over_an_outage() {
-    let mut server = Process::start(&[]);
-    let (a, mut ear_a) = Redis::open(server.target(0)).await.unwrap();
-    let (b, mut ear_b) = Redis::open(server.target(0)).await.unwrap();
+async fn all_hear_the_same_in_the_same_order_over_an_outage() {
+    let mut redis = Process::start(&[]);
+    let ((a, heard_a), (b, heard_b)) = (node(&redis).await, node(&redis).await);
     for n in 0..100 {
-        let (a, b) = tokio::join!(a.send("room", format!("a{n}").into()), b.send("room", format!("b{n}").into()));
-        a.unwrap();
-        b.unwrap();
+        a.tell(kick(n));
+        b.tell(kick(n));
     }
-    let of_a = hear(&mut ear_a, 200).await;
-    assert_eq!(of_a, hear(&mut ear_b, 200).await);
-    assert_eq!(of_a.iter().filter(|(_, from, _)| *from == a.node()).count(), 100);
-    server.stop();
-    assert!(matches!(a.send("room", "lost".into()).await, Err(crate::error::Error::Unavailable(_))));
-    server.resume();
-    // Heals by itself; what is said from then on is heard, what could not be said is not.
-    while a.send("room", "back".into()).await.is_err() {
-        tokio::task::yield_now().await;
+    until(|| heard_a.heard.lock().len() == 200 && heard_b.heard.lock().len() == 200).await;
+    redis.stop();
+    let Sending::Waits(answer) = a.send(kick(100), 0) else { panic!("nobody knows yet") };
+    assert_eq!(answer.await, Ok(7), "the listener is told, and answers");
+    assert!(a.is_adrift("r"));
+    assert!(matches!(a.send(kick(101), 0), Sending::Adrift(102)));
+    b.tell(kick(100));
+    redis.resume();
+    until(|| heard_a.heard.lock().len() >= 203 && heard_b.heard.lock().len() >= 203).await;
+    until(|| !a.is_adrift("r")).await;
+    let all = heard_a.heard.lock().clone();
+    assert_eq!(all, *heard_b.heard.lock());
+    for (bus, count) in [(&a, 102), (&b, 101)] {
+        let own: Vec<u64> = all.iter().filter(|(from, _)| *from == bus.node()).map(|(_, nonce)| *nonce).collect();
+        assert_eq!(own, (1..=count).collect::<Vec<_>>(), "each once, in order");
     }
-    // Its connection broke too, and who uses it first hears of it.
-    while b.send("room", "too".into()).await.is_err() {
-        tokio::task::yield_now().await;
+}
+
+/// Redis may have done what it never answered to: said again, it is not done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_twice() {
+    let redis = Process::start(&[]);
+    let (a, heard) = node(&redis).await;
+    for round in 1..=20 {
+        a.tell(kick(round));
+        // The connection breaks under it, before or after the answer.
+        redis.cli(&["client", "kill", "type", "normal", "skipme", "yes"]);
+        until(|| heard.heard.lock().len() == round).await;
     }
-    for ear in [&mut ear_a, &mut ear_b] {
-        let said: Vec<String> = hear(ear, 2).await.into_iter().map(|(_, _, said)| said).collect();
-        assert_eq!(said, ["back", "too"]);
-    }
+    let nonces: Vec<u64> = heard.heard.lock().iter().map(|(_, nonce)| *nonce).collect();
+    assert_eq!(nonces, (1..=20).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_for_too_long_is_told_so() {
-    let server = Process::start(&[]);
-    let (bus, mut ear) = Redis::open(server.target(0)).await.unwrap();
-    bus.send("room", "before".into()).await.unwrap();
-    hear(&mut ear, 1).await;
-    // Three messages that are no longer kept when this node comes to read them.
-    server.cli(&["incrby", "rs:{0}:bus:count", "3"]);
-    bus.send("room", "after".into()).await.unwrap();
-    assert_eq!(ear.recv().await.unwrap(), Heard::Missed);
-    assert_eq!(hear(&mut ear, 1).await[0].2, "after");
+    let redis = Process::start(&[]);
+    let (a, heard) = node(&redis).await;
+    a.tell(kick(1));
+    until(|| heard.heard.lock().len() == 1).await;
+    redis.cli(&["incrby", "rs:{0}:bus:count", "3"]);
+    a.tell(kick(2));
+    until(|| heard.heard.lock().len() == 2).await;
+    assert_eq!(*heard.missed.lock(), [0]);
 }

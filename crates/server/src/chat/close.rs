@@ -11,6 +11,8 @@ pub enum Close {
     Idle,
     /// There are as many connections as there may be, of this user or of all.
     Overloaded,
+    /// Messages of one of its rooms were numbered at several nodes, and others' numbers count.
+    Renumbered,
     /// The client sent what is not a frame of this protocol.
     Protocol,
     /// The session ended: logged out, expired or revoked.
@@ -34,6 +36,7 @@ impl Close {
             Self::TooSlow => 4001,
             Self::Idle => 4002,
             Self::Overloaded => 4003,
+            Self::Renumbered => 4004,
             Self::Protocol => 4500,
             Self::SessionEnded => 4501,
             Self::TooFast => 4502,
@@ -51,6 +54,7 @@ impl Close {
             Self::TooSlow => "too slow: reconnect and catch up",
             Self::Idle => "no sign of life: reconnect and catch up",
             Self::Overloaded => "too many connections: reconnect later",
+            Self::Renumbered => "numbered anew: reconnect and catch up",
             Self::Protocol => "not a frame of this protocol",
             Self::SessionEnded => "the session ended: log in again",
             Self::TooFast => "too many requests",
@@ -61,11 +65,12 @@ impl Close {
     }
 
     /// All of them, for the documentation's test.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stopping,
         Self::TooSlow,
         Self::Idle,
         Self::Overloaded,
+        Self::Renumbered,
         Self::Protocol,
         Self::SessionEnded,
         Self::TooFast,

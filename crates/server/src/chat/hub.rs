@@ -8,6 +8,7 @@ mod groups;
 pub mod inbox;
 pub mod link;
 mod members;
+mod nodes;
 mod notify;
 mod tick;
 
@@ -23,10 +24,14 @@ use room::{Millis, RoomId, UserId};
 
 use super::close::Close;
 use super::{Settings, render};
+use crate::bus::{Bus, Op};
 use crate::clock::Clock;
 pub use counters::Counters;
 use groups::Groups;
 use link::{Link, Login};
+use nodes::Nodes;
+
+pub use notify::told;
 
 /// Parts of the directory: few, because each may keep as much mail as its bound says.
 const PARTS: usize = 4;
@@ -48,6 +53,8 @@ pub struct Hub {
     next: AtomicU64,
     connected: AtomicUsize,
     stopping: AtomicBool,
+    /// The other nodes, where there are some.
+    nodes: Option<Nodes>,
 }
 
 /// A part of the users.
@@ -75,7 +82,14 @@ impl Hub {
             next: AtomicU64::new(1),
             connected: AtomicUsize::new(0),
             stopping: false.into(),
+            nodes: None,
         }
+    }
+
+    /// An empty hub of one of several nodes.
+    #[must_use]
+    pub fn shared(settings: &Settings, clock: Arc<dyn Clock>, bus: Arc<Bus>) -> Self {
+        Self { nodes: Some(Nodes::new(bus)), ..Self::new(settings, clock) }
     }
 
     /// The settings.
@@ -160,6 +174,7 @@ impl Hub {
         let link = Link::poller(self.fresh(), login, &self.settings(), self.now());
         let link = self.put_in(link, None, |_, _| ())?;
         self.pollers.lock().watch(link.id, self.now());
+        self.tell(|| Op::Login { user: login.user.clone(), session: login.session, at: login.at });
         Ok(link)
     }
 
@@ -201,6 +216,9 @@ impl Hub {
         welcome(&link, &connected);
         link.waited(&connected.waiting);
         drop(directory);
+        if let Some(newest) = connected.waiting.last() {
+            self.tell(|| Op::Handed { user: link.user.clone(), seq: newest.seq });
+        }
         if let Some((old, gone)) = connected.replaced {
             if let Some(old) = self.link(old) {
                 old.end(Close::Replaced);
@@ -239,11 +257,13 @@ impl Hub {
     /// Ends the connections of a session that logged out.
     pub fn end_session(&self, user: &UserId, session: u64) {
         self.end_where(user, Close::SessionEnded, |link| link.session == session);
+        self.tell(|| Op::Ended { user: user.clone(), session: Some(session) });
     }
 
     /// Ends all connections of a user, at an operator's wish.
     pub fn end_user(&self, user: &UserId) {
         self.end_where(user, Close::Operator, |_| true);
+        self.tell(|| Op::Ended { user: user.clone(), session: None });
     }
 
     fn end_where(&self, user: &UserId, why: Close, which: impl Fn(&Link) -> bool) {
@@ -271,11 +291,8 @@ impl Hub {
         self.part(user).directory.lock().nick(user)
     }
 
-    /// Takes a point-to-point message to all connections of a user; it waits for one who is briefly away.
-    ///
-    /// # Errors
-    /// [`Refusal::MailboxFull`], [`Refusal::Overloaded`].
-    pub fn send_direct(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
+    /// Takes a point-to-point message to all connections of a user at this node; it waits for one who is briefly away.
+    fn send_direct_here(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
         let mut directory = self.part(to).directory.lock();
         let posted = directory.send(self.now(), to, client_seq, said)?;
         if !posted.again && !posted.waits {

@@ -11,7 +11,11 @@ pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Re
     if !rooms.exists(group).await {
         return Ok(false);
     }
-    hub.create(group, None, "")?;
+    hub.found(group, None, "").await?;
+    if hub.is_shared() {
+        hub.fetch(group).await?;
+        return Ok(true);
+    }
     // Should the room have closed meanwhile, its group's end came too early: then it stays one without a room, which
     // goes by itself.
     if rooms.exists(group).await {
@@ -27,6 +31,7 @@ pub async fn with_group<T>(
     group: &RoomId,
     mut step: impl FnMut() -> Result<T, Refusal> + Send,
 ) -> Result<T, Refusal> {
+    hub.fetch(group).await?;
     match step() {
         Err(Refusal::NoGroup) if ensure(hub, rooms, group).await? => step(),
         done => done,

@@ -39,6 +39,8 @@ const BAD_BODY: u32 = 10_004;
 const TOO_FAST: u32 = 10_023;
 const ELSEWHERE: u32 = 60_009;
 const FILTERED: u32 = 80_001;
+/// What the service says when it cannot answer in time: ask again.
+const AWAY: u32 = 60_008;
 
 fn fail(code: u32, text: impl Into<Cow<'static, str>>) -> Fail {
     Fail(code, text.into())
@@ -58,6 +60,7 @@ impl From<Refusal> for Fail {
             Refusal::TooManySanctions { .. } => (BAD_BODY, "too many muted or banned users"),
             Refusal::MailboxFull => (20_005, "the receiver is away, and as much waits as may"),
             Refusal::TooManyConnections { .. } | Refusal::Overloaded => (60_006, "too much load"),
+            Refusal::Away => (AWAY, "try again"),
             Refusal::NoConnection => (REPLACED, "a newer login took this one's place"),
         };
         fail(code, text)

@@ -70,15 +70,12 @@ impl Hooks {
     }
 
     fn of_stream(&self, event: &hub::Event, here: &mut HashSet<StreamName>, bizid: u32) -> Option<Note> {
+        if !is_own(event, here) {
+            return None;
+        }
         match event {
-            hub::Event::Started { name, protocol, .. } => {
-                here.insert(name.clone());
-                self.started(name, *protocol, bizid)
-            }
-            hub::Event::Ended { name, reason } => {
-                here.remove(name);
-                self.ended(name, reason, bizid)
-            }
+            hub::Event::Started { name, protocol, .. } => self.started(name, *protocol, bizid),
+            hub::Event::Ended { name, reason } => self.ended(name, reason, bizid),
             hub::Event::Paused { .. } | hub::Event::Resumed { .. } => None,
         }
     }
@@ -95,7 +92,8 @@ impl Hooks {
 
     /// Too much happened at once to hear all of it: what is there now is compared with what was.
     fn compare(&self, hub: &Hub, here: &mut HashSet<StreamName>, bizid: u32) -> Vec<Note> {
-        let list = hub.list();
+        let mut list = hub.list();
+        list.retain(|stream| stream.protocol != Protocol::Relay);
         let now: HashSet<StreamName> = list.iter().map(|stream| stream.name.clone()).collect();
         let ended = here.difference(&now).filter_map(|name| self.ended(name, &Ended::Finished, bizid));
         let started = list.iter().filter(|stream| !here.contains(&stream.name));
@@ -155,6 +153,21 @@ impl Hooks {
     }
 }
 
+/// Whether an event is one of a stream that is published at this node; `here` holds those that are. What is pulled from
+/// another node begins and ends there.
+fn is_own(event: &hub::Event, here: &mut HashSet<StreamName>) -> bool {
+    match event {
+        hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. } => {
+            // A publisher that comes here takes the place of what was pulled.
+            let own = *protocol != Protocol::Relay;
+            own.then(|| here.insert(name.clone()));
+            own
+        }
+        hub::Event::Paused { name, .. } => here.contains(name),
+        hub::Event::Ended { name, .. } => here.remove(name),
+    }
+}
+
 async fn next<T: Clone>(events: &mut Option<broadcast::Receiver<T>>) -> Option<T> {
     let Some(events) = events else { return std::future::pending().await };
     loop {
@@ -204,6 +217,19 @@ fn note_of(event: &str, name: &StreamName, mut data: Value, span: Span, bizid: u
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_pulled_is_told_by_the_node_that_has_it() {
+        let (name, peer) = (StreamName::new("8525_room1_alice").unwrap(), ([127, 0, 0, 1], 1).into());
+        let started = |protocol| hub::Event::Started { name: name.clone(), protocol, peer };
+        let resumed = |protocol| hub::Event::Resumed { name: name.clone(), protocol, peer };
+        let ended = hub::Event::Ended { name: name.clone(), reason: Ended::Finished };
+        let here = &mut HashSet::new();
+        assert!(is_own(&started(Protocol::Rtmp), here) && is_own(&ended, here));
+        assert!(!is_own(&started(Protocol::Relay), here) && !is_own(&ended, here));
+        assert!(!is_own(&started(Protocol::Relay), here) && is_own(&resumed(Protocol::Whip), here));
+        assert!(is_own(&ended, here));
+    }
 
     #[test]
     fn a_stream_is_its_rooms_and_users() {

@@ -1,32 +1,51 @@
 //! The media server in this process as live service.
 
-use media::Ended;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
 use media::hub::Hub;
 use media::mix::{Mixer, Output, Refused};
 use media::name::StreamName;
+use media::{Ended, Protocol};
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 
 use super::mix::{self, Asked, Pushed};
 use super::{Live, MixOutcome};
+use crate::nodes::Nodes;
 use crate::store::Answer;
+
+/// Streams asked about at the same time.
+const ABREAST: usize = 32;
 
 /// Asks the hub, and the mixer.
 #[derive(Clone)]
 pub struct Embedded {
     hub: Hub,
     mixer: Mixer,
+    nodes: Option<Arc<Nodes>>,
 }
 
 impl Embedded {
     /// Puts them together.
     #[must_use]
     pub fn new(hub: Hub, mixer: Mixer) -> Self {
-        Self { hub, mixer }
+        Self { hub, mixer, nodes: None }
     }
 
-    fn one(&self, stream: &StreamId, now: Millis) -> Pushing {
+    /// The same as one of several nodes.
+    #[must_use]
+    pub fn among(self, nodes: Option<Arc<Nodes>>) -> Self {
+        Self { nodes, ..self }
+    }
+
+    async fn one(&self, stream: &StreamId, now: Millis) -> Pushing {
         let info = StreamName::new(stream.as_str()).ok().and_then(|name| self.hub.info(&name));
+        if let Some(nodes) = &self.nodes
+            && info.as_ref().is_none_or(|info| info.protocol == Protocol::Relay)
+        {
+            return nodes.pushing(stream, now).await;
+        }
         // A stream without a single frame so far says nothing for its pusher.
         info.filter(|info| info.frames > 0).map_or(Pushing::No, |info| {
             let silent = u64::try_from(info.silent.as_millis()).unwrap_or(u64::MAX);
@@ -37,10 +56,19 @@ impl Embedded {
 
 impl Live for Embedded {
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {
-        Box::pin(async move { Ok(streams.iter().map(|stream| self.one(stream, now)).collect()) })
+        Box::pin(async move {
+            let asked: Vec<_> = streams.iter().map(|stream| self.one(stream, now)).collect();
+            Ok(futures_util::stream::iter(asked).buffered(ABREAST).collect().await)
+        })
     }
 
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+        for name in streams.iter().filter_map(|stream| StreamName::new(stream.as_str()).ok()) {
+            // What is to be mixed comes here; until it flows, clients are told to ask again.
+            if let Some(nodes) = &self.nodes {
+                nodes.want(&name);
+            }
+        }
         let outcome = self.merge(params, streams).unwrap_or_else(|refused| refused);
         Box::pin(async move { Ok(outcome) })
     }

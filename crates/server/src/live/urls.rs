@@ -59,6 +59,8 @@ pub struct Urls {
     /// May be exchanged while the server runs.
     backup: RwLock<Secret>,
     play: Secret,
+    /// Signs what nodes of one installation ask of each other.
+    node: Secret,
     algorithm: Algorithm,
     /// Seconds.
     valid: u64,
@@ -95,6 +97,7 @@ impl Urls {
         } else {
             settings.play_secret_key.secret()
         };
+        let node = Secret::new(push_url::tx_secret(Algorithm::Sha256, &push, "roomservice node key", ""));
         let tencent = (settings.provider == Provider::Tencent).then(|| Domains {
             app: settings.tencent.app_name.clone(),
             legacy: settings.push_host.is_empty() || settings.push_host.ends_with(".livepush.myqcloud.com"),
@@ -106,6 +109,7 @@ impl Urls {
             push,
             backup: RwLock::new(settings.backup_push_secret_key.secret()),
             play,
+            node,
             algorithm: match settings.algorithm {
                 Setting::Md5 => Algorithm::Md5,
                 Setting::Sha256 => Algorithm::Sha256,
@@ -218,6 +222,20 @@ impl Urls {
             signature.push_str(&room);
         }
         signature
+    }
+
+    /// The query with which one node pulls a stream from another, for a minute.
+    #[must_use]
+    pub fn pull_query(&self, stream: &str, now: Millis) -> String {
+        push_url::sign(self.algorithm, &self.node, stream, now.secs().saturating_add(60))
+    }
+
+    /// Whether this query is a node's.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_pull(&self, stream: &str, query: &str, now: Millis) -> Result<u64, Invalid> {
+        push_url::verify(stream, &Query::parse(query)?, &[&self.node], now.secs())
     }
 
     /// Whom this query permits to push this stream.

@@ -7,8 +7,8 @@
 
 mod bans;
 mod history;
-mod keys;
-mod link;
+pub(crate) mod keys;
+pub(crate) mod link;
 mod scripts;
 pub(crate) mod tail;
 #[cfg(test)]
@@ -30,6 +30,7 @@ use self::keys::Keys;
 pub use self::link::{Link, Target};
 use self::tail::Take;
 use super::{Answer, Ban, Counters, Decide, News, Outbox, See, Store, Viewers};
+use crate::bus::{self, Op};
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
@@ -38,6 +39,8 @@ const TRIES: usize = 64;
 const CLAIM: u64 = 1_000;
 /// Nobody looked for what is due for this long, in milliseconds: so nobody could be heard either.
 const GAP: u64 = 3_000;
+/// So long, in milliseconds, may pass between two looks at what is due anyway.
+const TICKS: u64 = 1_000;
 /// Most commits that are kept in a bucket's stream of events, about.
 const EVENTS: u64 = 200_000;
 /// Most logouts that are kept, about.
@@ -50,6 +53,7 @@ pub struct Redis {
     link: Link,
     keys: Keys,
     rules: Arc<Rules>,
+    tell: Option<Tell>,
     /// How many rooms each bucket had when it was last asked.
     counts: Vec<AtomicUsize>,
     /// The bucket that is looked at first for what is due.
@@ -59,6 +63,9 @@ pub struct Redis {
     _tails: DropGuard,
 }
 
+/// What the group of a room is told of a change, in the commit itself: once, whatever happens to the node.
+pub type Tell = fn(&[Event]) -> Vec<Op>;
+
 struct Loaded {
     version: String,
     room: Option<Room>,
@@ -66,29 +73,23 @@ struct Loaded {
 }
 
 impl Redis {
-    /// Connects. Events that are committed from now on go to the outbox, whichever node committed them.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`]: Redis does not answer.
-    pub async fn open(target: Target, rules: Arc<Rules>, outbox: Outbox) -> Result<Self, Error> {
+    /// Connects, now or when Redis comes. Events that are committed from then on go to the outbox, whichever node
+    /// committed them; `tell` makes what a room's chat group hears of them, if groups are kept in Redis, too.
+    pub async fn open(target: Target, rules: Arc<Rules>, outbox: Outbox, tell: Option<Tell>) -> Self {
         let (link, keys, stop) = (Link::new(target.clone()), Keys::new(target.is_cluster()), CancellationToken::new());
-        let mut counts = Vec::new();
+        let (mut counts, mut there) = (Vec::new(), true);
         for bucket in 0..keys.buckets() {
-            let key = Keys::events(bucket);
-            let last = tail::last(&link, &key).await?;
-            tokio::spawn(tail::follow(target.clone(), key, last, stop.clone(), carry(outbox.clone())));
-            let deadlines = Keys::deadlines(bucket);
-            counts.push(AtomicUsize::new(link.run(async |mut redis| redis.zcard(deadlines).await).await?));
+            let (key, deadlines) = (Keys::events(bucket), Keys::deadlines(bucket));
+            // One that is away now is followed from when it comes, and asked no more before.
+            let last = if there { tail::last(&link, &key).await.ok() } else { None };
+            there &= last.is_some();
+            let rooms = if there { link.run(async |mut redis| redis.zcard(deadlines).await).await.ok() } else { None };
+            counts.push(AtomicUsize::new(rooms.unwrap_or_default()));
+            let from = tail::From { last, known: CancellationToken::new() };
+            tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone())));
         }
-        Ok(Self {
-            link,
-            keys,
-            rules,
-            counts,
-            turn: AtomicUsize::new(0),
-            node: format!("{:016x}", sign::fresh_id()),
-            _tails: stop.drop_guard(),
-        })
+        let node = format!("{:016x}", sign::fresh_id());
+        Self { link, keys, rules, tell, counts, turn: AtomicUsize::new(0), node, _tails: stop.drop_guard() }
     }
 
     async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
@@ -133,6 +134,7 @@ impl Redis {
     ) -> Result<bool, Error> {
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(true) };
         let (bucket, keys) = (self.keys.bucket(id), &self.keys);
+        let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
         let room = after.map(serde_json::to_string).transpose();
         let events = if events.is_empty() { Ok(String::new()) } else { text(events) };
@@ -143,7 +145,8 @@ impl Redis {
         let mut script = scripts::COMMIT.prepare_invoke();
         script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
         script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
-        script.key(Keys::versions(bucket));
+        script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
+        script.key(Keys::bus(bucket)).key(Keys::said(bucket));
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
@@ -159,6 +162,7 @@ impl Redis {
         for pusher in gone {
             script.arg(pusher.user.as_str()).arg(pusher.seen.0);
         }
+        bus::scripts::tell(&mut script, &told);
         let (done, rooms): (bool, usize) =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         if done {
@@ -190,7 +194,8 @@ impl Redis {
         let claim = now.plus(CLAIM);
         let mut script = scripts::DUE.prepare_invoke();
         script.key(Keys::deadlines(bucket)).key(Keys::times(bucket));
-        script.arg(now.0).arg(limit).arg(claim.0).arg(GAP).arg(self.rules.heartbeat_timeout);
+        let timeout = self.rules.heartbeat_timeout;
+        script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
         let (rooms, claimed): (usize, Vec<String>) =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         self.counts[bucket].store(rooms, Ordering::Relaxed);
@@ -379,6 +384,10 @@ impl Store for Redis {
 
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
         Box::pin(bans::since(&self.link, since))
+    }
+
+    fn ready(&self) -> Answer<'_, ()> {
+        Box::pin(self.link.run(async |mut redis| redis.ping().await))
     }
 
     fn counters(&self) -> Option<&Counters> {

@@ -9,6 +9,8 @@ use parking_lot::{Mutex, RwLock};
 use room::RoomId;
 use room::chat::{Group, Refusal};
 
+use super::nodes::Copy;
+
 const PARTS: usize = 16;
 
 /// A place for a group.
@@ -17,6 +19,8 @@ pub(super) struct Slot {
     pub group: Option<Group>,
     /// A room stands behind it: it ends with the room only.
     pub room: bool,
+    /// What is known of it as a copy, where several nodes have one.
+    pub copy: Option<Box<Copy>>,
     /// Out of the table.
     gone: bool,
 }
@@ -36,9 +40,14 @@ impl Groups {
 
     /// Works on a group that is there.
     pub fn with<T>(&self, id: &RoomId, work: impl FnOnce(&mut Group) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.within(id, |slot| slot.group.as_mut().ok_or(Refusal::NoGroup).and_then(work))
+    }
+
+    /// Works on the slot of a group that is there.
+    pub fn within<T>(&self, id: &RoomId, work: impl FnOnce(&mut Slot) -> Result<T, Refusal>) -> Result<T, Refusal> {
         let slot = self.part(id).read().get(id).cloned().ok_or(Refusal::NoGroup)?;
         let mut slot = slot.lock();
-        slot.group.as_mut().ok_or(Refusal::NoGroup).and_then(work)
+        if slot.group.is_some() { work(&mut slot) } else { Err(Refusal::NoGroup) }
     }
 
     /// A room stands behind this group from now on, if it is there.
@@ -59,7 +68,7 @@ impl Groups {
                 continue;
             }
             let done = work(&mut slot);
-            if slot.group.is_none() {
+            if slot.group.is_none() && slot.copy.is_none() {
                 slot.gone = true;
                 self.part(id).write().remove(id);
             }
@@ -70,6 +79,12 @@ impl Groups {
     /// Whether there is this one.
     pub fn has(&self, id: &RoomId) -> bool {
         self.part(id).read().contains_key(id)
+    }
+
+    /// Works on a slot if there is one.
+    pub fn look<T>(&self, id: &RoomId, work: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let known = self.part(id).read().contains_key(id);
+        known.then(|| self.with_slot(id, work))
     }
 
     /// How many there are.

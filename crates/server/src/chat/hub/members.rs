@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use axum::extract::ws::Utf8Bytes;
 use room::chat::{
-    self, CatchUp, Created, End, Epoch, Group, Joined, Message, NewGroup, OutReason, PutOut, Refusal, Said, Sent, Since,
+    self, CatchUp, Content, Created, End, Epoch, Group, Joined, MAX_BODY, Message, NewGroup, Notice, OutReason, PutOut,
+    Refusal, Said, Sent, Since, System,
 };
 use room::{Millis, RoomId, UserId};
 
 use super::link::Link;
+use super::nodes::Submitted;
 use super::{Counters, Hub};
+use crate::bus::Op;
 use crate::chat::render;
 
 /// Most groups that clients have made and no room stands behind.
@@ -64,7 +67,17 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoGroup`].
     pub fn destroy(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
+        if self.is_shared() {
+            self.submit_elsewhere(Op::End { group: id.clone(), at: self.now(), by: by.cloned(), end });
+            return Ok(());
+        }
+        self.destroy_here(id, by, end)
+    }
+
+    /// Ends a group at this node.
+    pub(super) fn destroy_here(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
         self.groups.with_slot(id, |slot| {
+            slot.copy = None;
             let closed = chat::destroy(&mut slot.group, self.now(), by.cloned(), end)?;
             let frame = render::event(&closed.message);
             for (user, ids) in closed.members {
@@ -97,7 +110,9 @@ impl Hub {
         before: usize,
         acknowledge: impl FnOnce(&Joined) -> Utf8Bytes,
     ) -> Result<(), Refusal> {
-        self.groups.with(id, |group| {
+        self.groups.within(id, |slot| {
+            let elsewhere = slot.elsewhere();
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             let part = self.part(&link.user);
             let new = part.directory.lock().enter(&link.user, link.id, group.id())?;
             let mut joined = match group.join(self.now(), &link.user, link.id, since) {
@@ -109,6 +124,7 @@ impl Hub {
                     return Err(refusal);
                 }
             };
+            joined.users = joined.users.saturating_add(elsewhere);
             link.frame(|| acknowledge(&joined));
             let missed = match since {
                 Some(_) => std::mem::take(&mut joined.catch_up).messages,
@@ -146,7 +162,7 @@ impl Hub {
         });
     }
 
-    fn count(&self, due: Option<Millis>, id: &RoomId) {
+    pub(super) fn count(&self, due: Option<Millis>, id: &RoomId) {
         if let Some(due) = due {
             self.counts.lock().mark(due, id);
         }
@@ -155,45 +171,48 @@ impl Hub {
     /// Sends a member's message to all that are in.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::NotMember`], [`Refusal::Muted`], [`Refusal::Banned`].
-    pub fn send(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
-        self.groups.with(id, |group| {
-            let sent = group.send(self.now(), said)?;
-            if let Some(message) = &sent.message {
-                self.fan_out(group, message);
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`], [`Refusal::Muted`], [`Refusal::Banned`], [`Refusal::Overloaded`].
+    pub async fn send(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
+        let sent = self.groups.within(id, |slot| {
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
+            match group.admit(self.now(), &said)? {
+                Some(sent) => Ok(Submitted::Done(sent)),
+                None => self.submit(slot, id, Content::Said(said)),
             }
-            Ok(sent)
-        })
+        });
+        sent?.number().await
     }
 
     /// Sends a message of the operator's or the backend's, who need not be in.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`].
-    pub fn post(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
-        self.groups.with(id, |group| {
-            let sent = group.post(self.now(), said);
-            if let Some(message) = &sent.message {
-                self.fan_out(group, message);
-            }
-            Ok(sent)
-        })
+    /// [`Refusal::NoGroup`], [`Refusal::Overloaded`].
+    pub async fn post(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
+        if self.is_shared() {
+            self.fetch(id).await?;
+        }
+        self.groups.within(id, |slot| self.submit(slot, id, Content::Said(said)))?.number().await
     }
 
     /// Sends a system notification with a text of the application's.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::TooLong`].
-    pub fn notify(&self, id: &RoomId, by: Option<&UserId>, text: &str) -> Result<(), Refusal> {
-        self.groups.with(id, |group| {
-            let message = group.notify(self.now(), by.cloned(), text)?;
-            self.fan_out(group, &message);
-            Ok(())
-        })
+    /// [`Refusal::NoGroup`], [`Refusal::TooLong`], [`Refusal::Overloaded`].
+    pub fn notify(&self, id: &RoomId, by: Option<UserId>, text: &str) -> Result<(), Refusal> {
+        if text.len() > MAX_BODY {
+            return Err(Refusal::TooLong { field: "notice", max: MAX_BODY });
+        }
+        let content = Content::System(System { by, notice: Notice::Custom(text.into()) });
+        if self.is_shared() && self.groups.with(id, |_| Ok(())).is_err() {
+            // Nobody is in it at this node.
+            self.submit_elsewhere(Op::Message { group: id.clone(), at: self.now(), content });
+            return Ok(());
+        }
+        self.groups.within(id, |slot| self.submit(slot, id, content)).map(drop)
     }
 
     /// Hands a message to everybody's queue, while the group is locked: all get the same order.
-    fn fan_out(&self, group: &Group, message: &Arc<Message>) {
+    pub(super) fn fan_out(&self, group: &Group, message: &Arc<Message>) {
         let frame = render::event(message);
         let mut receivers = 0;
         for id in group.connections() {
@@ -204,10 +223,13 @@ impl Hub {
         Counters::add(&self.counters.deliveries, receivers);
     }
 
-    /// Tells WebSocket members how many users are in, if that is due.
+    /// Tells WebSocket members how many users are in, if that is due; and other nodes.
     pub(super) fn tell_count(&self, id: &RoomId) {
-        let _ = self.groups.with(id, |group| {
-            if let Some(count) = group.poll_count(self.now()) {
+        self.tell_users(id);
+        let _ = self.groups.within(id, |slot| {
+            let elsewhere = slot.elsewhere();
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
+            if let Some(count) = group.poll_count(self.now(), elsewhere) {
                 let frame = render::count_event(&count);
                 for id in group.connections() {
                     self.with_link(*id, |link| link.frame(|| frame.clone()));
@@ -251,8 +273,9 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
     pub fn mute(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
-        let now = self.now();
-        self.groups.with(id, |group| group.mute(now, user, now.plus(ms)))
+        let until = self.until(ms);
+        let here = self.groups.with(id, |group| group.mute(self.now(), user, until));
+        self.and_elsewhere(here, || Op::Mute { group: id.clone(), user: user.clone(), until })
     }
 
     /// Keeps a user out for so long and puts it out if it is in; 0 lifts it.
@@ -260,9 +283,14 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
     pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
-        let now = self.now();
+        let until = self.until(ms);
+        let here = self.ban_here(id, user, until);
+        self.and_elsewhere(here, || Op::Ban { group: id.clone(), user: user.clone(), until })
+    }
+
+    pub(super) fn ban_here(&self, id: &RoomId, user: &UserId, until: Millis) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
-            let out = group.ban(now, user, now.plus(ms))?;
+            let out = group.ban(self.now(), user, until)?;
             self.put_out(id, user, out);
             Ok(())
         })
@@ -271,8 +299,13 @@ impl Hub {
     /// Puts a user out; it may come back.
     ///
     /// # Errors
-    /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`]; neither where it may be at another node.
     pub fn kick(&self, id: &RoomId, user: &UserId) -> Result<(), Refusal> {
+        let here = self.kick_here(id, user);
+        self.and_elsewhere(here, || Op::Kick { group: id.clone(), user: user.clone() })
+    }
+
+    pub(super) fn kick_here(&self, id: &RoomId, user: &UserId) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
             let out = group.kick(self.now(), user);
             if out.connections.is_empty() {
@@ -281,6 +314,11 @@ impl Hub {
             self.put_out(id, user, out);
             Ok(())
         })
+    }
+
+    /// The end of a measure that lasts so long from now; the beginning of time for none.
+    fn until(&self, ms: u64) -> Millis {
+        if ms == 0 { Millis(0) } else { self.now().plus(ms) }
     }
 
     fn put_out(&self, id: &RoomId, user: &UserId, out: PutOut) {

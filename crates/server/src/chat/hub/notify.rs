@@ -1,10 +1,11 @@
 //! The rooms' side: one system notification for every change, and the group's end with the room's.
 //! A room's group is made when somebody first asks for it (`chat/repair.rs`): most rooms' never is.
 
-use room::chat::{End, Refusal};
-use room::{Event, RoomId, What};
+use room::chat::{Content, End, Notice, Refusal, System};
+use room::{Event, Kind, RoomId, What};
 
 use super::Hub;
+use crate::bus::Op;
 use crate::chat::Chat;
 use crate::store::Answer;
 
@@ -20,12 +21,36 @@ fn field(what: &What) -> Option<String> {
     }
 }
 
+/// What the group of a room is told of its changes, where Redis keeps groups.
+#[must_use]
+pub fn told(events: &[Event]) -> Vec<Op> {
+    // Calls have no group.
+    let events = events.iter().filter(|event| event.kind != Kind::Webrtc);
+    let op = |event: &Event| {
+        let (group, at) = (event.room.clone(), event.at);
+        match &event.what {
+            // Somebody may have been there before it.
+            What::Created { .. } => Some(Op::Adopt { group }),
+            What::Closed { .. } => Some(Op::End { group, at, by: None, end: End::Destroyed }),
+            what => {
+                let notice = Notice::Custom(field(what)?.into());
+                Some(Op::Message { group, at, content: Content::System(System { by: None, notice }) })
+            }
+        }
+    };
+    events.filter_map(op).collect()
+}
+
 impl Chat for Hub {
     fn open<'a>(&'a self, _: &'a RoomId) -> Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
     fn carry(&self, event: &Event) {
+        // It was told in the commit, and comes by the bus.
+        if self.is_shared() {
+            return;
+        }
         let carried = match &event.what {
             // Somebody was there before it.
             What::Created { .. } => {

@@ -115,6 +115,13 @@ impl Hub {
     }
 
     fn look_at_group(&self, id: &RoomId, by_client: bool, now: Millis) {
+        if self.is_shared() {
+            // A client's wish was only counted.
+            if !by_client && self.look_at_copy(id) {
+                self.pollers.lock().watch_group(id, false, now);
+            }
+            return;
+        }
         let keep = self.groups.with_slot(id, |slot| match &slot.group {
             Some(group) if !slot.room && group.users() > 0 => true,
             Some(_) if !slot.room => {

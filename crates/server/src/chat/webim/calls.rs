@@ -166,7 +166,7 @@ async fn send_msg(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let said = call.app.chat.said(&link.user, asked.random, body);
     may_say(call, Whom::User(&to), &said).await?;
-    let posted = call.app.chat.send_direct(&to, asked.seq, said)?;
+    let posted = call.app.chat.send_direct(&to, asked.seq, said).await?;
     if let Some(hooks) = call.app.hooks.as_ref().filter(|_| !posted.again) {
         hooks.said_directly(&posted.message);
     }
@@ -220,7 +220,7 @@ async fn create_group(call: &Call<'_>) -> Answer {
     let id = group(&id)?;
     // A room's group is nobody's, also before somebody asked for it.
     ensure(&call.app.chat, &call.app.rooms, &id).await?;
-    let made = call.app.chat.create(&id, Some(&link.user), &asked.name)?;
+    let made = call.app.chat.found(&id, Some(&link.user), &asked.name).await?;
     if made.existed && made.owner.as_ref() != Some(&link.user) {
         return Err(fail(EXISTS, "the group exists"));
     }
@@ -282,7 +282,7 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     let chat = &call.app.chat;
     let said = chat.said(&link.user, asked.random, body);
     may_say(call, Whom::Room(&id), &said).await?;
-    let sent = match chat.send(&id, said) {
+    let sent = match chat.send(&id, said).await {
         Ok(sent) => sent,
         Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
     };

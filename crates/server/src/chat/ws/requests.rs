@@ -99,6 +99,7 @@ impl From<Refusal> for Problem {
             Refusal::MailboxFull => problem("mailbox_full", "the receiver is away, and as much waits as may"),
             Refusal::Overloaded => problem("overloaded", "the server has too much to keep"),
             Refusal::NoConnection => problem("no_connection", "the connection has ended"),
+            Refusal::Away => problem("unavailable", "what several servers share is away; try again"),
         }
     }
 }
@@ -187,7 +188,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
             may_say(app, Whom::Room(&room), &said).await?;
-            let sent = match chat.send(&room, said) {
+            let sent = match chat.send(&room, said).await {
                 Ok(sent) => sent,
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
@@ -200,7 +201,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let to = named("to", request.to.as_deref())?;
             let said = chat.said(me, request.random, request.said()?);
             may_say(app, Whom::User(&to), &said).await?;
-            let posted = chat.send_direct(&to, None, said)?;
+            let posted = chat.send_direct(&to, None, said).await?;
             let message = &posted.message;
             if let Some(hooks) = app.hooks.as_ref().filter(|_| !posted.again) {
                 hooks.said_directly(message);

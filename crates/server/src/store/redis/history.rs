@@ -123,7 +123,7 @@ mod tests {
 
     async fn node(server: &Process) -> Redis {
         let (outbox, _) = mpsc::unbounded_channel();
-        Redis::open(server.target(0), std::sync::Arc::new(Rules::default()), outbox).await.unwrap()
+        Redis::open(server.target(0), std::sync::Arc::new(Rules::default()), outbox, None).await
     }
 
     fn note(event: &str, name: &str, span: fn(String) -> Span) -> [Note; 1] {

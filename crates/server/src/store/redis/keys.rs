@@ -25,7 +25,12 @@ impl Keys {
 
     /// The bucket of a room: the same on every node and in every version.
     pub fn bucket(&self, room: &RoomId) -> usize {
-        crc32fast::hash(room.as_str().as_bytes()) as usize % self.buckets
+        self.bucket_of(room.as_str())
+    }
+
+    /// The bucket of anything that is told apart by a text.
+    pub fn bucket_of(&self, text: &str) -> usize {
+        crc32fast::hash(text.as_bytes()) as usize % self.buckets
     }
 
     fn of_room(&self, what: &str, room: &RoomId) -> String {
@@ -105,6 +110,45 @@ impl Keys {
     /// There as long as a node is.
     pub fn alive(node: &str) -> String {
         format!("rs:{{0}}:alive:{node}")
+    }
+
+    /// Hash: the chat group of a room: life `e`, number of the newest message `n`, bytes of the kept ones `b`, owner `o`,
+    /// name `m`, whether a room stands behind it `r`; who is `mute:` or `ban:` until when, users at each node `u:`.
+    pub fn group(&self, room: &RoomId) -> String {
+        self.of_room("group", room)
+    }
+
+    /// List: its newest messages, each after its number and a space.
+    pub fn log(&self, room: &RoomId) -> String {
+        self.of_room("log", room)
+    }
+
+    /// Stream: what nodes say to each other.
+    pub fn bus(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:bus")
+    }
+
+    /// Counter: entries of that stream.
+    pub fn said(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:bus:count")
+    }
+
+    /// Number of the last thing that a node said there.
+    pub fn said_by(bucket: usize, node: u64) -> String {
+        format!("rs:{{{bucket}}}:bus:of:{node:016x}")
+    }
+
+    /// Number of the last point-to-point message there.
+    pub fn direct(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:bus:direct")
+    }
+
+    /// Sorted set: nodes by the time until which they are taken to be there.
+    pub const NODES: &'static str = "rs:{0}:nodes";
+
+    /// Where a stream is published.
+    pub fn stream(name: &str) -> String {
+        format!("rs:stream:{name}")
     }
 
     /// Counter: versions of rooms.

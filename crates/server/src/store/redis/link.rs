@@ -9,7 +9,10 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, TlsCertificates,
+    Value,
+};
 use tokio::time::timeout;
 
 use crate::error::Error;
@@ -39,6 +42,20 @@ pub enum Target {
 }
 
 impl Target {
+    /// As [`Target::parse`], and `rediss://` with this authority (PEM) in place of those that the system trusts.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the password.
+    pub fn with_authority(url: &str, authority: Option<Vec<u8>>) -> Result<Self, String> {
+        if !url.starts_with("rediss://") {
+            return Self::parse(url);
+        }
+        // Whoever was first is as good: all of this program use the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let certificates = TlsCertificates { client_tls: None, root_cert: authority };
+        Client::build_with_tls(url, certificates).map(Self::One).map_err(|e| e.to_string())
+    }
+
     /// Reads `redis://[user:password@]host:port/db`, `redis-sentinel://[user:password@]host:port,host:port/master[/db]` or
     /// `redis-cluster://[user:password@]host:port,host:port`.
     ///
@@ -48,6 +65,9 @@ impl Target {
         let (scheme, rest) = url.split_once("://").ok_or("has no scheme, such as redis://")?;
         if scheme == "redis" || scheme == "unix" {
             return Client::open(url).map(Self::One).map_err(|e| e.to_string());
+        }
+        if scheme == "rediss" {
+            return Self::with_authority(url, None);
         }
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
@@ -91,7 +111,7 @@ impl Target {
                 }
                 builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(|e| e.to_string())
             }
-            other => Err(format!("{other}:// is none of redis://, redis-sentinel://, redis-cluster://")),
+            other => Err(format!("{other}:// is none of redis://, rediss://, redis-sentinel://, redis-cluster://")),
         }
     }
 
@@ -273,6 +293,8 @@ mod tests {
         assert_eq!((sentinels.len(), &*master, db), (2, "mymaster", 3));
         assert_eq!(sentinels[1], ConnectionAddr::Tcp("b".into(), 7));
         assert_eq!(login, (Some("me".into()), Some("p@ss".into())));
+        assert!(matches!(Target::parse("rediss://a/0"), Ok(Target::One(_))));
+        assert!(Target::with_authority("rediss://a", Some(b"-----BEGIN CERTIFICATE-----\nx".to_vec())).is_err());
         for bad in ["127.0.0.1", "http://a", "redis-sentinel://a:1", "redis-cluster://a:b", "redis://"] {
             assert!(Target::parse(bad).is_err(), "{bad}");
         }

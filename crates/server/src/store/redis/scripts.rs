@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
+use crate::bus::scripts::SEND;
+
 macro_rules! script {
     ($(#[$doc:meta])* $name:ident, $code:literal) => {
         $(#[$doc])*
@@ -11,17 +13,18 @@ macro_rules! script {
     };
 }
 
-script!(
-    /// Commits a decision if nobody else committed since it was loaded.
-    ///
-    /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
-    /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
-    /// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last sign of
-    /// life, then a number and that many pairs of who left and the sign of life that this was decided on.
-    ///
-    /// Answers whether it was done, and how many rooms the bucket has.
-    COMMIT,
-    r"
+/// Commits a decision if nobody else committed since it was loaded.
+///
+/// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
+/// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
+/// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last
+/// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
+/// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
+/// count.
+///
+/// Answers whether it was done, and how many rooms the bucket has.
+pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
+    let commit = r"
     local at = 11
     local members = tonumber(ARGV[10])
     local gone = tonumber(ARGV[at + 2 * members])
@@ -55,9 +58,14 @@ script!(
         end
     end
     if ARGV[6] ~= '' then redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6]) end
+    local told = at + 2 * members + 1 + 2 * gone
+    for n = told + 1, #ARGV, 3 do
+        send(KEYS[12], KEYS[13], '', KEYS[10], KEYS[11], ARGV[told], 0, 0, ARGV[n], ARGV[n + 1], ARGV[n + 2], '', 0)
+    end
     return {1, redis.call('ZCARD', KEYS[6])}
-"
-);
+    ";
+    Script::new(&[SEND, commit].concat())
+});
 
 script!(
     /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the room's status; nothing if the user is

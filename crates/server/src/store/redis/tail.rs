@@ -31,11 +31,37 @@ pub async fn last(link: &Link, key: &str) -> Result<String, Error> {
     Ok(found.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
 }
 
+/// Where to begin.
+pub struct From {
+    /// The entry after which everything is new; none: whatever is the last one when Redis is first reached.
+    pub last: Option<String>,
+    /// Cancelled when that is known: nothing is missed from then on.
+    pub known: CancellationToken,
+}
+
 /// Follows a stream until it is stopped, and then to the end of what there is.
-pub async fn follow(target: Target, key: String, mut last: String, stop: CancellationToken, mut take: Take) {
+pub async fn follow(target: Target, key: String, from: From, stop: CancellationToken, mut take: Take) {
     // Its own connection, because reads that wait hold up everything behind them.
     let link = Link::new(target);
     let mut away = false;
+    let mut last = loop {
+        let found = match &from.last {
+            Some(last) => Ok(last.clone()),
+            None => self::last(&link, &key).await,
+        };
+        match found {
+            Ok(last) => break last,
+            Err(error) => {
+                if !std::mem::replace(&mut away, true) {
+                    tracing::warn!(%error, key, "redis cannot be reached; trying again");
+                }
+                if stop.run_until_cancelled(tokio::time::sleep(RETRY)).await.is_none() {
+                    return;
+                }
+            }
+        }
+    };
+    from.known.cancel();
     loop {
         let wait = (!stop.is_cancelled()).then_some(BLOCK);
         let read = read(&link, &key, &last, BATCH, wait);

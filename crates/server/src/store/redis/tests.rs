@@ -114,7 +114,7 @@ type Events = mpsc::UnboundedReceiver<Vec<Event>>;
 
 async fn open(target: Target) -> (Redis, Events) {
     let (outbox, events) = mpsc::unbounded_channel();
-    (Redis::open(target, Arc::new(Rules::default()), outbox).await.unwrap(), events)
+    (Redis::open(target, Arc::new(Rules::default()), outbox, None).await, events)
 }
 
 fn id(n: usize) -> RoomId {
@@ -150,9 +150,35 @@ async fn keeps_the_contract() {
     let (server, next) = (Process::start(&[]), AtomicI64::new(0));
     crate::store::contract::contract(|rules, outbox| {
         let target = server.target(next.fetch_add(1, Ordering::Relaxed));
-        Arc::new(wait(Redis::open(target, rules, outbox)).unwrap())
+        Arc::new(wait(Redis::open(target, rules, outbox, None)))
     })
     .await;
+}
+
+/// A Redis that only speaks TLS, with a certificate of an authority of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (key, certificate) = (file("key.pem"), file("certificate.pem"));
+    let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+    let mut openssl = Command::new("openssl");
+    openssl.args(request).args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]);
+    let made = openssl.args(["-keyout", &key, "-out", &certificate]).stderr(Stdio::null()).status().unwrap();
+    assert!(made.success());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let tls =
+        ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let _redis = Process::start(&tls);
+    let url = format!("rediss://localhost:{port}/0");
+    let authority = std::fs::read(&certificate).unwrap();
+    let (store, _) = open(Target::with_authority(&url, Some(authority)).unwrap()).await;
+    enter(&store, 0, "alice", Millis(0)).await.unwrap();
+    assert_eq!(store.len(), 1);
+    store.ready().await.unwrap();
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(enter(&stranger, 0, "bob", Millis(0)).await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.ready().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +198,7 @@ async fn keeps_the_contract_in_a_cluster() {
         for node in &nodes {
             assert_eq!(node.cli(&["flushall"]), "OK");
         }
-        Arc::new(wait(Redis::open(Target::parse(&url).unwrap(), rules, outbox)).unwrap())
+        Arc::new(wait(Redis::open(Target::parse(&url).unwrap(), rules, outbox, None)))
     })
     .await;
     let (store, _events) = open(Target::parse(&url).unwrap()).await;

@@ -1,0 +1,38 @@
+//! A group that has members at several nodes: each node keeps its own copy, and somebody else numbers the messages.
+
+use std::sync::Arc;
+
+use super::Group;
+use crate::chat::Epoch;
+use crate::chat::message::Message;
+use crate::time::Millis;
+
+impl Group {
+    /// Takes over a message that another node numbered in this life of the group. True: it is new, deliver it.
+    /// Where messages are missing before it, what was kept is let go, so that catching up tells of the gap.
+    pub fn accept(&mut self, message: Arc<Message>) -> bool {
+        message.group == self.id && self.log.accept(message)
+    }
+
+    /// The newest message elsewhere has this number: what is accepted from now on comes after it.
+    pub fn resume(&mut self, last: u64) {
+        self.log.resume(last);
+    }
+
+    /// Forgets the messages after number `last`, which others were given meanwhile, and begins another life: who has
+    /// the forgotten ones must begin anew.
+    pub fn fork(&mut self, last: u64, epoch: Epoch) {
+        self.log.rewind(last);
+        self.renew(epoch);
+    }
+
+    /// Another node began another life of the group; the newest one counts.
+    pub fn renew(&mut self, epoch: Epoch) {
+        self.epoch = self.epoch.max(epoch);
+    }
+
+    /// Users of the group came or went at another node. For [`Counts::mark`](super::Counts::mark).
+    pub fn recount(&mut self, now: Millis) -> Option<Millis> {
+        self.tally.changed(now)
+    }
+}

@@ -1,0 +1,132 @@
+//! What one node has to say on one lane: waits in order until Redis has taken it, each thing once. Bounded.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::{Number, Op, Unsaid};
+
+/// Bytes that wait at most.
+const MOST: usize = 8 << 20;
+/// Things said at once.
+const BATCH: usize = 64;
+
+/// The queue of a lane.
+#[derive(Default)]
+pub(super) struct Lane {
+    state: Mutex<State>,
+    pub wake: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    waiting: VecDeque<Entry>,
+    bytes: usize,
+    /// Said, but what came of it is only known when it is heard.
+    unheard: VecDeque<(u64, oneshot::Sender<Number>)>,
+    adrift: bool,
+}
+
+struct Entry {
+    line: Line,
+    answer: Option<oneshot::Sender<Number>>,
+}
+
+/// One thing to say.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub nonce: u64,
+    pub op: Arc<Op>,
+    pub text: Arc<str>,
+    pub known: u64,
+}
+
+impl Lane {
+    /// Has something said: its number among what this node says, and whether Redis is away, so that nobody is answered
+    /// soon. `None`: too much waits.
+    pub fn push(&self, op: Op, known: u64, answer: Option<oneshot::Sender<Number>>) -> Option<(u64, bool)> {
+        let text: Arc<str> = serde_json::to_string(&op).ok()?.into();
+        let mut state = self.state.lock();
+        while state.bytes + text.len() > MOST {
+            // While Redis is away nobody waits for what is oldest: it was said at this node and stays here.
+            if !state.adrift || answer.is_none() {
+                return None;
+            }
+            let dropped = state.waiting.pop_front()?;
+            state.bytes -= dropped.line.text.len();
+        }
+        state.next += 1;
+        state.bytes += text.len();
+        let (nonce, adrift) = (state.next, state.adrift);
+        let answer = answer.filter(|_| !adrift);
+        state.waiting.push_back(Entry { line: Line { nonce, op: Arc::new(op), text, known }, answer });
+        drop(state);
+        self.wake.notify_one();
+        Some((nonce, adrift))
+    }
+
+    /// What is to be said next.
+    pub fn batch(&self) -> Vec<Line> {
+        self.state.lock().waiting.iter().take(BATCH).map(|entry| entry.line.clone()).collect()
+    }
+
+    /// A batch was taken: who waits is told the numbers; those that are not known (-1) when they are heard.
+    pub fn taken(&self, batch: &[Line], numbers: &[i64]) {
+        let mut state = self.state.lock();
+        for (line, number) in batch.iter().zip(numbers) {
+            // What was heard before this answer came is gone already.
+            if state.waiting.front().is_none_or(|entry| entry.line.nonce != line.nonce) {
+                continue;
+            }
+            let Some(entry) = state.waiting.pop_front() else { return };
+            state.bytes -= entry.line.text.len();
+            match (u64::try_from(*number), entry.answer) {
+                (Ok(number), Some(answer)) => drop(answer.send(number)),
+                (Err(_), Some(answer)) => state.unheard.push_back((line.nonce, answer)),
+                (_, None) => {}
+            }
+        }
+        state.adrift &= !state.waiting.is_empty();
+    }
+
+    /// This node heard what it said itself.
+    pub fn heard(&self, nonce: u64, number: Number) {
+        let mut state = self.state.lock();
+        while state.unheard.front().is_some_and(|(said, _)| *said <= nonce) {
+            if let Some((said, answer)) = state.unheard.pop_front()
+                && said == nonce
+            {
+                // Who does not wait any more needs no answer.
+                let _ = answer.send(number);
+            }
+        }
+        while state.waiting.front().is_some_and(|entry| entry.line.nonce <= nonce) {
+            let Some(entry) = state.waiting.pop_front() else { return };
+            state.bytes -= entry.line.text.len();
+            match entry.answer {
+                Some(answer) if entry.line.nonce == nonce => drop(answer.send(number)),
+                // Said in the same piece and not heard yet.
+                Some(answer) => state.unheard.push_back((entry.line.nonce, answer)),
+                None => {}
+            }
+        }
+    }
+
+    /// Redis is away: nobody waits for an answer any more.
+    pub fn set_adrift(&self) -> Vec<Unsaid> {
+        let mut state = self.state.lock();
+        state.adrift = true;
+        let unsaid = |entry: &mut Entry| {
+            let answer = entry.answer.take()?;
+            Some(Unsaid { nonce: entry.line.nonce, op: entry.line.op.clone(), answer })
+        };
+        state.waiting.iter_mut().filter_map(unsaid).collect()
+    }
+
+    pub fn is_adrift(&self) -> bool {
+        self.state.lock().adrift
+    }
+}

@@ -1,0 +1,134 @@
+//! What Redis does in one piece for chat. Each script touches keys of one bucket only, which a cluster keeps together.
+
+use std::sync::LazyLock;
+
+use redis::{Script, ScriptInvocation};
+
+use super::Op;
+
+/// Entries that are kept of each lane, about.
+pub const KEPT: u64 = 50_000;
+
+/// What the scripts below, and the commit of a room, have in common. `send` does one deed and answers its number: 0 if
+/// there is no such group.
+pub const SEND: &str = r"
+    local function pass(bus, count, kept, number, node, nonce, op)
+        local at = redis.call('INCR', count)
+        redis.call('XADD', bus, 'MAXLEN', '~', kept, '*', 'i', at, 's', number, 'n', node, 'k', nonce, 'o', op)
+    end
+    local function next_of(group, known)
+        local number = tonumber(redis.call('HGET', group, 'n') or 0)
+        if known > number then number = known end
+        redis.call('HSET', group, 'n', number + 1)
+        return number + 1
+    end
+    local function send(bus, count, direct, group, log, kept, node, nonce, deed, op, a, b, known)
+        local number = 0
+        if deed == 'adopt' then
+            if redis.call('PERSIST', group) == 1 then redis.call('HSET', group, 'r', 1) end
+            redis.call('PERSIST', log)
+            return 0
+        elseif deed == 'direct' then
+            number = tonumber(redis.call('GET', direct) or 0) + 1
+            if tonumber(a) > number then number = tonumber(a) end
+            redis.call('SET', direct, number)
+        elseif deed ~= 'tell' then
+            if redis.call('EXISTS', group) == 0 then return 0 end
+            if deed == 'say' then
+                number = next_of(group, known)
+                redis.call('RPUSH', log, number .. ' ' .. op)
+                local bytes = redis.call('HINCRBY', group, 'b', #op)
+                local length = redis.call('LLEN', log)
+                while length > 1 and (length > 200 or bytes > 262144) do
+                    local old = redis.call('LPOP', log)
+                    bytes = redis.call('HINCRBY', group, 'b', string.find(old, ' ', 1, true) - #old)
+                    length = length - 1
+                end
+            elseif deed == 'end' then
+                number = next_of(group, known)
+                redis.call('UNLINK', group, log)
+            elseif deed == 'set' then
+                if b == '' then redis.call('HDEL', group, a) else redis.call('HSET', group, a, b) end
+            elseif deed == 'life' then
+                if tonumber(redis.call('HGET', group, 'e') or 0) < tonumber(a) then redis.call('HSET', group, 'e', a) end
+            end
+            if deed ~= 'end' and redis.call('HEXISTS', group, 'r') == 0 then
+                redis.call('PEXPIRE', group, 300000)
+                redis.call('PEXPIRE', log, 300000)
+            end
+            if deed == 'keep' then return 0 end
+        end
+        pass(bus, count, kept, number, node, nonce, op)
+        return number
+    end
+";
+
+/// Says what a node has to say. Keys: bus, its count, number of the last direct message, of the last thing that this
+/// node said, then group and log for each. Arguments: most kept, node, then for each: its number among what the node says,
+/// deed, text, two values, and the newest number that the node knows.
+///
+/// Answers a number for each; -1 for what was said before.
+pub static SAY: LazyLock<Script> = LazyLock::new(|| {
+    let say = r"
+    local kept, node = ARGV[1], ARGV[2]
+    local last = tonumber(redis.call('GET', KEYS[4]) or 0)
+    local numbers = {}
+    for n = 0, (#ARGV - 2) / 6 - 1 do
+        local at = 3 + 6 * n
+        local nonce = tonumber(ARGV[at])
+        local number = -1
+        if nonce > last then
+            last = nonce
+            number = send(KEYS[1], KEYS[2], KEYS[3], KEYS[5 + 2 * n], KEYS[6 + 2 * n], kept, node, nonce,
+                ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]))
+        end
+        numbers[n + 1] = number
+    end
+    redis.call('SET', KEYS[4], last, 'PX', 86400000)
+    return numbers
+    ";
+    Script::new(&[SEND, say].concat())
+});
+
+/// Hands what a group is told to the script that commits a room: most kept, then deed, text and a value for each.
+pub(crate) fn tell(script: &mut ScriptInvocation<'_>, ops: &[Op]) {
+    script.arg(KEPT);
+    for op in ops {
+        let (deed, a, _) = op.deed();
+        // Ids, times and texts: it can be written.
+        script.arg(deed).arg(serde_json::to_string(op).unwrap_or_default()).arg(a);
+    }
+}
+
+/// Makes a group, which is kept for a while if there is no room behind it. Keys: group, room. Arguments: life, owner
+/// (empty: none), name. Answers whether it was there, its owner, its life.
+pub static MAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+    local there = redis.call('EXISTS', KEYS[1])
+    if there == 0 then
+        redis.call('HSET', KEYS[1], 'e', ARGV[1], 'm', ARGV[3])
+        if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'o', ARGV[2]) end
+        if redis.call('EXISTS', KEYS[2]) == 1 then
+            redis.call('HSET', KEYS[1], 'r', 1)
+        else
+            redis.call('PEXPIRE', KEYS[1], 300000)
+        end
+    end
+    return {there, redis.call('HGET', KEYS[1], 'o') or '', redis.call('HGET', KEYS[1], 'e') or '0'}
+",
+    )
+});
+
+/// A node's sign of life. Keys: nodes. Arguments: node, milliseconds for which it counts. Answers who is there.
+pub static ALIVE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+    redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+    redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 1)
+    return redis.call('ZRANGE', KEYS[1], 0, -1)
+",
+    )
+});

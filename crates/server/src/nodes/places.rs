@@ -1,0 +1,123 @@
+//! Where each stream is published, as Redis knows it: the node, its address, and when a frame last came. Whoever says
+//! nothing for a while is forgotten.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use media::StreamName;
+use media::hub::StreamInfo;
+use redis::Script;
+
+use crate::error::Error;
+use crate::store::redis::Link;
+use crate::store::redis::keys::Keys;
+
+/// For how long a place counts without being told again.
+const KEPT: Duration = Duration::from_secs(15);
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which.
+    pub node: String,
+    /// Where others reach it; empty: they do not.
+    pub address: String,
+}
+
+/// Where a stream was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The node that has it.
+    pub place: Place,
+    /// Milliseconds since its last frame.
+    pub silent: u64,
+}
+
+const NOW: &str = r"
+    local time = redis.call('TIME')
+    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+";
+
+fn script(code: &str) -> Script {
+    Script::new(&[NOW, code].concat())
+}
+
+/// Keys: stream. Arguments: node, address, milliseconds of silence after which others may take it, and for which it is
+/// kept. Fields: node `n`, address `a`, last frame `t`, whether its publisher is gone and may come back `p`.
+static CLAIM: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+    local held = redis.call('HMGET', KEYS[1], 'n', 't', 'p')
+    local theirs = held[1] and held[1] ~= ARGV[1]
+    if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(ARGV[3]) then return 0 end
+    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now, 'p', 0)
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    return 1
+",
+    )
+});
+
+/// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, and how long it is kept.
+static TELL: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+    local held = redis.call('HGET', KEYS[1], 'n')
+    if held and held ~= ARGV[1] then return 0 end
+    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'p', ARGV[4])
+    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    return 1
+",
+    )
+});
+
+/// Keys: stream. Arguments: node.
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    script("if redis.call('HGET', KEYS[1], 'n') == ARGV[1] then redis.call('UNLINK', KEYS[1]) end return now")
+});
+
+/// Keys: stream. Answers node, address and milliseconds since the last frame; nothing if nobody publishes it.
+static FIND: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+    local held = redis.call('HMGET', KEYS[1], 'n', 'a', 't')
+    if not held[1] then return {} end
+    return {held[1], held[2], tostring(math.max(0, now - tonumber(held[3])))}
+",
+    )
+});
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 12)
+}
+
+/// Claims a stream; false: it is published elsewhere.
+pub async fn claim(link: &Link, stream: &StreamName, me: &Place, takeover: Duration) -> Result<bool, Error> {
+    let mut script = CLAIM.prepare_invoke();
+    script.key(Keys::stream(stream.as_str())).arg(&me.node).arg(&me.address).arg(millis(takeover)).arg(millis(KEPT));
+    link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+}
+
+/// Says that a stream is published here; false: it is somebody else's by now.
+pub async fn tell(link: &Link, info: &StreamInfo, me: &Place) -> Result<bool, Error> {
+    let mut script = TELL.prepare_invoke();
+    script.key(Keys::stream(info.name.as_str())).arg(&me.node).arg(&me.address);
+    script.arg(millis(info.silent)).arg(u8::from(info.paused)).arg(millis(KEPT));
+    link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+}
+
+/// A stream has ended here.
+pub async fn release(link: &Link, stream: &StreamName, me: &Place) -> Result<(), Error> {
+    let mut script = RELEASE.prepare_invoke();
+    script.key(Keys::stream(stream.as_str())).arg(&me.node);
+    link.run(async |mut redis| script.invoke_async::<u64>(&mut redis).await).await.map(drop)
+}
+
+/// Where a stream is published.
+pub async fn find(link: &Link, stream: &StreamName) -> Result<Option<Found>, Error> {
+    let mut script = FIND.prepare_invoke();
+    script.key(Keys::stream(stream.as_str()));
+    let found: Vec<String> = link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+    let [node, address, silent] = &found[..] else { return Ok(None) };
+    let place = Place { node: node.clone(), address: address.clone() };
+    Ok(Some(Found { place, silent: silent.parse().unwrap_or_default() }))
+}

@@ -1,0 +1,127 @@
+//! One stream on its way from the node that has it to this one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::hub::{Origin, Publisher};
+use media::rtmp::client::{Player, Target};
+use media::{Ended, Protocol, StreamName};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Nodes;
+use super::places::{self, Place};
+
+/// The application that nodes name when they pull from each other.
+pub const APP: &str = "node";
+/// How often is looked where a stream is that is not there yet.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long nobody may play before the pull ends.
+const IDLE: Duration = Duration::from_secs(5);
+
+/// Why a pull stopped.
+enum Over {
+    /// The stream has ended, or nobody plays it any more.
+    Done,
+    /// The other node is gone, or does not give it: it may be found elsewhere.
+    Lost(Ended),
+}
+
+/// Pulls a stream for as long as it is played here.
+pub async fn pull(nodes: Arc<Nodes>, stream: StreamName, stop: CancellationToken) {
+    let _place = Pulled { nodes: &nodes, stream: &stream };
+    let _ = stop.run_until_cancelled(search(&nodes, &stream)).await;
+}
+
+async fn search(nodes: &Nodes, stream: &StreamName) {
+    let mut until = Instant::now() + nodes.hub.settings().wait;
+    let mut told = false;
+    loop {
+        // Published here meanwhile, or moved here.
+        if nodes.hub.info(stream).is_some_and(|info| !info.paused) {
+            return;
+        }
+        if let Ok(Some(found)) = places::find(&nodes.link, stream).await
+            && found.place.node != nodes.me.node
+            && !found.place.address.is_empty()
+        {
+            match relay(nodes, stream, &found.place).await {
+                Over::Done => return,
+                Over::Lost(reason) => {
+                    // The stream waits for a publisher here as long as it would for one of its own.
+                    if nodes.hub.info(stream).is_some() {
+                        until = until.max(Instant::now() + nodes.hub.settings().resume_window);
+                    }
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!(%stream, %reason, from = found.place.address, "a stream cannot be pulled now");
+                    }
+                }
+            }
+        }
+        if Instant::now() >= until {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn relay(nodes: &Nodes, stream: &StreamName, from: &Place) -> Over {
+    let query = nodes.urls.pull_query(stream.as_str(), nodes.clock.now());
+    let target = Target { address: from.address.clone(), app: APP.into(), stream: format!("{stream}?{query}") };
+    let mut player = match Player::connect(&target).await {
+        Ok(player) => player,
+        Err(reason) => return Over::Lost(reason),
+    };
+    let peer = from.address.parse().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let publisher = match nodes.hub.publish(stream, Origin { protocol: Protocol::Relay, peer }) {
+        Ok(publisher) => publisher,
+        // Somebody publishes it here.
+        Err(busy) => return Over::Lost(busy.into()),
+    };
+    tracing::info!(%stream, from = from.address, "a stream is pulled from another node");
+    let over = tokio::select! {
+        over = carry(&mut player, &publisher) => over,
+        () = unwanted(nodes, stream) => Ok(()),
+        reason = publisher.ended() => Err(reason),
+    };
+    tracing::info!(%stream, from = from.address, "a stream is no longer pulled");
+    match over {
+        Ok(()) => {
+            publisher.finish(Ended::Finished);
+            Over::Done
+        }
+        // Dropping the publisher leaves the stream waiting for it, or for another one.
+        Err(reason) => Over::Lost(reason),
+    }
+}
+
+async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> {
+    while let Some(frame) = player.next().await? {
+        publisher.push(frame)?;
+    }
+    Ok(())
+}
+
+/// Waits until nobody has played it for a while.
+async fn unwanted(nodes: &Nodes, stream: &StreamName) {
+    let mut wanted = Instant::now();
+    while wanted.elapsed() < IDLE {
+        tokio::time::sleep(IDLE / 5).await;
+        if nodes.hub.info(stream).is_some_and(|info| info.readers.iter().any(|(_, count)| *count > 0)) {
+            wanted = Instant::now();
+        }
+    }
+}
+
+/// Takes a pull out of the list, however it ends.
+struct Pulled<'a> {
+    nodes: &'a Nodes,
+    stream: &'a StreamName,
+}
+
+impl Drop for Pulled<'_> {
+    fn drop(&mut self) {
+        self.nodes.pulls.lock().remove(self.stream);
+    }
+}
