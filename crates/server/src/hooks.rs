@@ -133,8 +133,8 @@ impl Hooks {
         })
     }
 
-    /// Other settings from now on. A URL that is new hears what happens from now on; one that was there before goes on
-    /// where it stopped.
+    /// Other settings from now on. A URL that is new hears what happens from now on; one that stays goes on where it
+    /// stopped; one that is gone is forgotten.
     pub fn set(&self, settings: &Settings) {
         self.settings.send_if_modified(|old| {
             let new = old != settings;
@@ -156,6 +156,10 @@ impl Hooks {
         loop {
             let settings = changes.borrow_and_update().clone();
             let hooks = self.hooks(&settings);
+            let readers: Vec<String> = hooks.iter().map(|hook| hook.reader().to_owned()).collect();
+            if let Err(error) = self.history.keep_readers(hook::READERS, &readers).await {
+                tracing::warn!(%error, "what webhooks of old URLs have not heard is kept a while longer");
+            }
             let telling = futures_util::future::join_all(hooks.into_iter().map(|hook| async move {
                 hook.run().await;
             }));

@@ -249,7 +249,10 @@ pub(crate) async fn assemble(
     }
     let (leaving, audiences) = (CancellationToken::new(), Arc::new(hooks::Audiences::default()));
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
-    let rooms = rooms.until(leaving.clone()).telling(audiences.clone());
+    let mut rooms = rooms.until(leaving.clone());
+    if history.is_some() {
+        rooms = rooms.telling(audiences.clone());
+    }
     let sweeper = Sweeper::new(store.clone(), live.clone(), clock.clone(), rules);
 
     // What the app's backend is told of all this.

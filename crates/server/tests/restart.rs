@@ -163,6 +163,39 @@ fn a_call_goes_on_over_a_restart() {
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn where_other_nodes_are_chat_goes_there_at_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut redis = Command::new("redis-server");
+    redis.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]).stdout(Stdio::null());
+    let _redis = Running(redis.spawn().unwrap());
+    until("redis answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let url = format!("redis://127.0.0.1:{port}/0");
+    let variables = [
+        ("ROOMSERVICE_DRAIN_TIMEOUT", "60"),
+        ("ROOMSERVICE_STORE__KIND", "redis"),
+        ("ROOMSERVICE_STORE__REDIS", url.as_str()),
+    ];
+    let mut server = Server::with(directory(), &variables);
+    let alice = server.login("live_room", "alice");
+    let push_url = alice.push_url("call");
+    assert_eq!(alice.enter("call", &push_url)["code"], 0);
+    let _pushing = push(&push_url);
+    let room = || alice.ok("get_pushers", json!({ "roomID": "call" }))["pushers"][0]["accelerateURL"].clone();
+    let play = room().as_str().unwrap().to_owned();
+    until("the stream flows", || !kit::probe(&play).is_empty());
+    let (mut socket, _) = runtime.block_on(chat(&server.http.to_string(), "alice", &alice.token, None));
+    signal(server.pid(), "-TERM");
+    assert_eq!(runtime.block_on(closed_with(&mut socket)), 4000);
+    // Long before its time: the stream goes on here, and chat elsewhere.
+    assert_eq!(alice.heartbeat("call")["code"], 0);
+    let again = format!("/ws?userID=alice&token={}", alice.token);
+    assert_eq!(server.request("GET", &again, "").0, 503);
+    signal(server.pid(), "-INT");
+    assert!(!server.ended_well());
+}
+
 /// A process whose manager listens at a socket.
 fn managed(dir: &std::path::Path, file: &str) -> (Child, UnixDatagram) {
     let path = dir.join("notify");

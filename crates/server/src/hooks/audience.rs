@@ -15,6 +15,9 @@ use crate::store::{Note, Span, Store};
 /// A count is told at most this often, and at most this late.
 const COALESCE: Duration = Duration::from_secs(2);
 
+/// So many counts are remembered before those of closed rooms are looked for.
+const MANY: usize = 1024;
+
 /// Rooms whose audience is not what it was.
 #[derive(Debug, Default)]
 pub struct Audiences {
@@ -37,6 +40,7 @@ impl Hooks {
     /// What is to be told of changes of audiences, for as long as there are any.
     pub async fn note_audiences(self: Arc<Self>, audiences: Arc<Audiences>, store: Arc<dyn Store>) {
         let mut told: HashMap<RoomId, usize> = HashMap::new();
+        let mut most = MANY;
         loop {
             audiences.wake.notified().await;
             tokio::time::sleep(COALESCE).await;
@@ -66,6 +70,24 @@ impl Hooks {
             if !notes.is_empty() {
                 self.note(&notes).await;
             }
+            // Rooms that closed with an audience in them change no more.
+            if told.len() >= most {
+                forget_closed(&mut told, &*store).await;
+                most = MANY.max(told.len().saturating_mul(2));
+            }
         }
+    }
+}
+
+async fn forget_closed(told: &mut HashMap<RoomId, usize>, store: &dyn Store) {
+    let mut closed = Vec::new();
+    for room in told.keys() {
+        // A store that is away says nothing about a room.
+        if let Ok(false) = store.see(room, &mut |_, _| {}).await {
+            closed.push(room.clone());
+        }
+    }
+    for room in closed {
+        told.remove(&room);
     }
 }

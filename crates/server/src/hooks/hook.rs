@@ -16,6 +16,8 @@ use crate::store::{Entry, History, News};
 
 /// Entries read at a time.
 pub(super) const BATCH: usize = 256;
+/// Names of places in the record begin with this.
+pub(super) const READERS: &str = "webhook-";
 /// Rooms whose events are on the way at the same time.
 const ABREAST: usize = 16;
 /// The first wait after a failure, and the longest.
@@ -52,7 +54,7 @@ impl Hook {
         clock: &Arc<dyn Clock>,
     ) -> Vec<Arc<Self>> {
         let hook = |url: &String| {
-            let reader = format!("webhook-{:08x}", crc32fast::hash(url.as_bytes()));
+            let reader = format!("{READERS}{:08x}", crc32fast::hash(url.as_bytes()));
             let (secret, events) = (settings.secret.clone(), settings.events.clone());
             let (post, history, clock) = (post.clone(), history.clone(), clock.clone());
             Arc::new(Self { url: url.clone(), reader, secret, events, post, history, clock })
@@ -61,7 +63,6 @@ impl Hook {
     }
 
     /// Under which name its place in the record is kept.
-    #[cfg(test)]
     pub(super) fn reader(&self) -> &str {
         &self.reader
     }

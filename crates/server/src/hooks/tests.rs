@@ -299,9 +299,13 @@ async fn settings_change_while_it_tells() {
     world.backend.answers.lock().extend((0..20).map(|_| Err("timeout".into())));
     world.visit(1, "bob").await;
     let one = Settings { urls: vec!["http://backend/hook".into()], secret: secret(), ..Settings::default() };
-    world.hooks.set(&Settings { urls: vec!["http://elsewhere".into()], ..one.clone() });
-    world.hooks.set(&one);
+    world.hooks.set(&Settings { urls: vec![one.urls[0].clone(), "http://elsewhere".into()], ..one.clone() });
     heard(8).await;
+    // A URL that is gone keeps nothing from being thrown away.
+    world.hooks.set(&Settings { urls: vec!["http://elsewhere".into()], ..one.clone() });
+    while world.journal.place(world.hook.reader(), 0).await.unwrap().is_some() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     // What was accepted and not yet saved when the settings changed comes again, under its id.
     let mut heard = world.backend.heard.lock().clone();
     heard.sort_by_key(|event| event["id"].to_string());

@@ -123,6 +123,10 @@ pub trait History: Send + Sync + 'static {
     /// Saves how far a reader has got.
     fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()>;
 
+    /// Forgets the places of readers whose names begin with `prefix`, but for these: nobody reads for them any more. Where
+    /// places keep nothing else from being thrown away, they may stay.
+    fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()>;
+
     /// Takes hold of a lane for a reader for as long as `lease`, and says whether it is ours: of several nodes one reads.
     fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool>;
 

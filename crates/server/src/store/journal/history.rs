@@ -188,6 +188,19 @@ impl Kept {
         Ok(entries)
     }
 
+    fn keep_readers(&self, prefix: &str, readers: &[String]) -> io::Result<()> {
+        let gone: Vec<String> = {
+            let known = self.readers.lock();
+            let gone = known.places.keys().filter(|name| name.starts_with(prefix) && !readers.contains(name));
+            gone.cloned().collect()
+        };
+        for name in gone {
+            fs::remove_file(self.dir.path().join(format!("{READER}{name}")))?;
+            self.readers.lock().places.remove(&name);
+        }
+        Ok(())
+    }
+
     fn save_place(&self, reader: &str, place: u64) -> io::Result<()> {
         self.dir.replace(&format!("{READER}{reader}"), place.to_string().as_bytes())?;
         self.readers.lock().places.insert(reader.to_owned(), place);
@@ -252,6 +265,13 @@ impl History for Journal {
         Box::pin(async move {
             let (reader, place) = (reader.to_owned(), place.parse().unwrap_or(0));
             on_files(&self.kept, move |kept| kept.save_place(&reader, place)).await
+        })
+    }
+
+    fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (prefix, readers) = (prefix.to_owned(), readers.to_vec());
+            on_files(&self.kept, move |kept| kept.keep_readers(&prefix, &readers)).await
         })
     }
 

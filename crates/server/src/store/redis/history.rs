@@ -43,6 +43,11 @@ impl History for Redis {
         Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::readers(lane), reader, place).await))
     }
 
+    fn keep_readers<'a>(&'a self, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
+        // Streams are cut by their length, and another node may have another configuration for a while.
+        Box::pin(async { Ok(()) })
+    }
+
     fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool> {
         Box::pin(async move {
             let mut script = scripts::HOLD.prepare_invoke();
