@@ -82,10 +82,11 @@ function probes() {
     return checksum(value) === (bits >> 20 & 15) ? value : undefined;
   };
 
-  const offer = async (pc, url) => {
+  const offer = async (pc, url, { tcp = false } = {}) => {
     await pc.setLocalDescription();
     const reply = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: pc.localDescription.sdp });
-    const sdp = await reply.text();
+    // Without the addresses of UDP there is one way left.
+    const sdp = (await reply.text()).replace(tcp ? /a=candidate:\S+ \d+ udp .*\r\n/gi : /$^/, '');
     if (!reply.ok) throw new Error(`${reply.status} ${sdp}`);
     await pc.setRemoteDescription({ type: 'answer', sdp });
     return new URL(reply.headers.get('Location'), url).href;
@@ -128,12 +129,12 @@ function probes() {
       tracks.forEach((track) => pc.addTransceiver(track, { direction: 'sendonly' }));
       return { pc, session: await offer(pc, url) };
     },
-    async play(url) {
+    async play(url, options) {
       const pc = new RTCPeerConnection();
       const stream = new MediaStream();
       pc.ontrack = ({ track }) => stream.addTrack(track);
       for (const kind of ['video', 'audio']) pc.addTransceiver(kind, { direction: 'recvonly' });
-      const session = await offer(pc, url);
+      const session = await offer(pc, url, options);
       const video = element();
       video.srcObject = stream;
       return { pc, session, video };

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { bare, output, push, stream } from './probes.mjs';
 import { browse, Server, until } from './stage.mjs';
 
-const server = new Server();
+const server = new Server({ ROOMSERVICE_WEBRTC__LISTEN_TCP: `127.0.0.1:${process.env.RTC_TCP_PORT}` });
 await server.start();
 const { browser } = await browse();
 
@@ -49,6 +49,18 @@ console.log(`a browser's stream by RTMP for 4 s: ${video.nb_read_frames} picture
 // 4 s of 30 pictures and of 46.9 frames of AAC, with room for a machine that draws fewer pictures.
 assert.ok(video.nb_read_frames >= 40 && video.nb_read_frames <= 160, `${video.nb_read_frames} pictures in 4 s`);
 assert.ok(audio.nb_read_frames >= 150 && audio.nb_read_frames <= 230, `${audio.nb_read_frames} frames of AAC in 4 s`);
+
+// The same by WebRTC over TCP, as from a network that lets no UDP through.
+const tunnelled = await page.evaluateHandle((url) => window.probe.play(url, { tcp: true }), own.whep);
+const pitch = await page.evaluate((v) => window.probe.pitch(v.video), tunnelled);
+assert.ok(Math.abs(pitch.hz - 550) < 9 && pitch.above > 30, `over TCP a tone of 550 Hz came as ${JSON.stringify(pitch)}`);
+const way = await page.evaluate(async ({ pc }) => {
+  const stats = await pc.getStats();
+  const { selectedCandidatePairId } = [...stats.values()].find((s) => s.type === 'transport');
+  const pictures = [...stats.values()].find((s) => s.type === 'inbound-rtp' && s.kind === 'video').framesDecoded;
+  return { protocol: stats.get(stats.get(selectedCandidatePairId).remoteCandidateId).protocol, pictures };
+}, tunnelled);
+assert.ok(way.protocol === 'tcp' && way.pictures > 10, JSON.stringify(way));
 
 const pull = (...args) => output('ffmpeg', ['-hide_banner', '-loglevel', 'error', '-rw_timeout', '20000000', '-i', own.rtmpOut, ...args, 'pipe:1']);
 const pictures = await pull('-map', '0:v', '-frames:v', '10', '-s', '624x352', '-f', 'rawvideo', '-pix_fmt', 'rgb24');

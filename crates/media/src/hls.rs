@@ -32,7 +32,7 @@ pub const SEGMENT_TYPE: &str = "video/mp4";
 const NUMBERS_FROM: u64 = 1_725_000_000;
 
 /// The audio that every HLS player takes; what publishers send otherwise (browsers: Opus) is made into it.
-const AUDIO: [Codec; 1] = [Codec::Aac];
+const AUDIO: &[Codec] = &[Codec::Aac];
 
 /// Lengths and bounds.
 #[derive(Debug, Clone)]
@@ -223,7 +223,7 @@ impl Hls {
             return Ok(found);
         }
         let (pace, start) = (Pace::Audience, Start::Group);
-        let reader = self.inner.renditions.open(name, Protocol::Hls, &AUDIO, pace, start, wait).await;
+        let reader = self.inner.renditions.open(name, Protocol::Hls, AUDIO, pace, start, wait).await;
         let reader = reader.map_err(|_: Ended| Missing::NotFound)?;
         let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64 / 500);
         let cutting = Arc::new(Cutting {

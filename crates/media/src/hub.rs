@@ -38,6 +38,7 @@ pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
 pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
+pub(crate) use reader::Form;
 pub use reader::{Item, Reader, Tracks};
 
 /// Bounds and intervals of a hub.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::audio::{Output, Source, Target, Transcoder};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
-use crate::hub::{Hub, Item, Origin, Pace, Publisher, Reader, Start};
+use crate::hub::{Form, Hub, Item, Origin, Pace, Publisher, Reader, Start};
 use crate::name::{Protocol, StreamName};
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
@@ -34,19 +34,23 @@ impl Renditions {
     /// Reads `name` for a reader that `takes` these audio codecs: the stream itself if its audio is one of them (or it
     /// has none), else its rendition in the first of them that can be made. Waits up to `wait` for the publisher, as
     /// [`Hub::wait`]. Cancel safe.
+    ///
+    /// Should the stream's audio change to a codec that the reader does not take, as when another publisher goes on with it,
+    /// the reader goes over to the rendition by itself, at the next key frame.
     pub async fn open(
         &self,
         name: &StreamName,
         protocol: Protocol,
-        takes: &[Codec],
+        takes: &'static [Codec],
         pace: Pace,
         start: Start,
         wait: Option<Duration>,
     ) -> Result<Reader, Ended> {
         let reader = self.hub.wait(name, protocol, pace, start, wait).await?;
-        let Some(has) = self.audio_of(name).await else { return Ok(reader) };
+        let form = || Box::new(Takes { renditions: self.clone(), name: name.clone(), takes });
+        let Some(has) = self.audio_of(name).await else { return Ok(reader.with_form(form())) };
         let target = takes.iter().find_map(|codec| target(*codec));
-        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader) };
+        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader.with_form(form())) };
         if source(has).is_none() {
             return Ok(reader);
         }
@@ -61,6 +65,12 @@ impl Renditions {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Err(Ended::NotFound)
+    }
+
+    /// Reads a stream that exists, as a part of this server that takes these audio codecs; otherwise as [`Renditions::open`].
+    pub(crate) fn read(&self, name: &StreamName, takes: &'static [Codec]) -> Result<Reader, Ended> {
+        let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
+        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), name: name.clone(), takes })))
     }
 
     /// The stream's audio codec, waiting a little while the stream is too young to tell.
@@ -97,6 +107,25 @@ impl Renditions {
             drop(running);
         });
         Ok(())
+    }
+}
+
+/// A reader of a stream that takes these audio codecs.
+struct Takes {
+    renditions: Renditions,
+    name: StreamName,
+    takes: &'static [Codec],
+}
+
+impl Form for Takes {
+    fn instead(&self, audio: Codec) -> Option<Reader> {
+        if self.takes.contains(&audio) || source(audio).is_none() {
+            return None;
+        }
+        let target = self.takes.iter().find_map(|codec| target(*codec))?;
+        let derived = self.name.derived(tag(target));
+        self.renditions.ensure(&self.name, &derived, target).ok()?;
+        self.renditions.hub.subscribe(&derived, Protocol::Internal, Pace::Realtime, Start::Next).ok()
     }
 }
 
@@ -240,3 +269,6 @@ fn tag(target: Target) -> &'static str {
         Target::Opus => "opus",
     }
 }
+
+#[cfg(test)]
+mod tests;

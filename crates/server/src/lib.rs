@@ -13,6 +13,8 @@ pub mod config;
 pub mod drain;
 pub mod error;
 pub mod figures;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod gate;
 pub mod hooks;
 pub mod http;

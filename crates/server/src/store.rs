@@ -30,6 +30,8 @@ pub use ban::Ban;
 pub use counts::{Census, Counters};
 pub use history::{Entry, History, News, Note, Span};
 pub use journal::Journal;
+#[cfg(fuzzing)]
+pub(crate) use journal::read_records;
 pub use memory::Memory;
 pub use redis::{Redis, Target};
 

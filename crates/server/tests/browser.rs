@@ -60,6 +60,7 @@ fn run(script: &str) {
         .env("HTTP_PORT", free_port())
         .env("RTMP_PORT", free_port())
         .env("RTC_PORT", free_udp_port())
+        .env("RTC_TCP_PORT", free_port())
         .env("DATA_DIR", &data)
         .output()
         .expect("node is there");

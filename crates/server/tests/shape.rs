@@ -23,6 +23,8 @@ fn files() -> Vec<(String, String)> {
             let (path, name) = (entry.path(), entry.file_name().into_string().unwrap_or_default());
             let generated =
                 name == "node_modules" || dir == root && ["target", "data", "logs"].contains(&name.as_str());
+            let generated =
+                generated || dir == root.join("fuzz") && ["target", "corpus", "crashes"].contains(&name.as_str());
             let hidden = name.starts_with('.') && name != ".ci" && name != ".gitignore";
             if generated || hidden {
                 continue;

@@ -87,11 +87,14 @@ impl RoomKey {
         Ok(bytes)
     }
 
-    /// Reads a userbuf; every byte must be accounted for.
+    /// Reads a userbuf; every byte must be accounted for, and the bounds are those of [`RoomKey::encode`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
         let mut rest = Reader(bytes);
         let kind = rest.take::<1>()?[0];
         let user_id = rest.text()?;
+        if user_id.len() > usersig::MAX_USER_ID {
+            return Err(Invalid::Malformed("userID"));
+        }
         let sdk_app_id = rest.number()?;
         let number = rest.number()?;
         let expires_at = rest.number()?;
@@ -99,7 +102,10 @@ impl RoomKey {
         let account_type = rest.number()?;
         let room = match kind {
             0 => Room::Number(number),
-            1 => Room::Text(rest.text()?),
+            1 => match rest.text()? {
+                text if text.is_empty() || text.len() > MAX_ROOM => return Err(Invalid::Malformed("roomID")),
+                text => Room::Text(text),
+            },
             _ => return Err(Invalid::Malformed("userbuf has an unknown version")),
         };
         if !rest.0.is_empty() {

@@ -13,7 +13,7 @@ use super::readers::Readers;
 use super::stream::{State, Stream};
 use super::{Pace, Start};
 use crate::ended::Ended;
-use crate::frame::{Burst, Frame, Kind};
+use crate::frame::{Burst, Codec, Frame, Kind};
 use crate::name::{Protocol, StreamName};
 
 /// A realtime reader further behind than this goes to the newest key frame, if there is one ahead of it.
@@ -59,6 +59,14 @@ pub struct Reader {
     last: i64,
     /// It only looked: its figures forget it.
     withdrawn: bool,
+    /// Who knows better what this reader can use.
+    form: Option<Box<dyn Form>>,
+}
+
+/// Knows which form of a stream a reader can use, should the stream's audio change under it.
+pub(crate) trait Form: Send + Sync {
+    /// A reader of the form to go over to from a stream whose audio is of this codec now; none to stay.
+    fn instead(&self, audio: Codec) -> Option<Reader>;
 }
 
 pub(super) struct Cursor {
@@ -95,7 +103,7 @@ impl Reader {
         // The keeper rests while there is no audience.
         stream.changed.notify_one();
         let (home, stream) = (Arc::clone(stream), Arc::clone(stream));
-        Reader { home, original, stream, protocol, pace, cursor, slot, last: i64::MIN, withdrawn: false }
+        Reader { home, original, stream, protocol, pace, cursor, slot, last: i64::MIN, withdrawn: false, form: None }
     }
 
     /// The stream that was asked for.
@@ -114,6 +122,16 @@ impl Reader {
                 let over = Arc::clone(over);
                 drop(state);
                 if self.change_over(over) {
+                    continue;
+                }
+                state = self.stream.state.lock();
+            }
+            if let Some(form) = &self.form
+                && let Some(audio) = state.audio_codec()
+            {
+                drop(state);
+                if let Some(other) = form.instead(audio) {
+                    self.follow(&other);
                     continue;
                 }
                 state = self.stream.state.lock();
@@ -146,6 +164,28 @@ impl Reader {
         drop(state);
         self.settle(over, cursor, slot);
         true
+    }
+
+    /// From now on `form` is asked what to read.
+    pub(crate) fn with_form(mut self, form: Box<dyn Form>) -> Self {
+        self.form = Some(form);
+        self
+    }
+
+    /// Goes on with what another reader reads, a rendition of what this one does, at its next key frame. It still counts
+    /// where it did.
+    fn follow(&mut self, other: &Reader) {
+        self.form = None;
+        let rendition = Arc::clone(&other.home);
+        let mut state = rendition.state.lock();
+        state.readers.join(Protocol::Internal);
+        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
+        let start = if state.ring.gop.is_some_and(later) { Start::Group } else { Start::Next };
+        let (cursor, slot) = Cursor::enter(&mut state, self.pace, start, self.last, self.cursor.skipped);
+        drop(state);
+        let home = std::mem::replace(&mut self.home, Arc::clone(&rendition));
+        self.original.get_or_insert(home);
+        self.settle(rendition, cursor, slot);
     }
 
     /// Goes back from an overlay that ended. False for a reader that is home.

@@ -20,7 +20,7 @@ use super::wakers::Wakers;
 use super::{Gone, Inner, Origin, Pace, Settings};
 use crate::codec::{AudioInfo, VideoInfo};
 use crate::ended::Ended;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Codec, Frame, Kind};
 use crate::name::StreamName;
 
 pub(super) struct Stream {
@@ -333,6 +333,10 @@ impl State {
 
     pub fn has_audio(&self) -> bool {
         self.audio.is_some()
+    }
+
+    pub fn audio_codec(&self) -> Option<Codec> {
+        self.audio.as_ref().map(|audio| audio.codec)
     }
 
     pub fn wakers(&mut self, pace: Pace) -> &mut Wakers {

@@ -156,3 +156,46 @@ pub(super) fn backlog(reader: &mut Reader) -> Result<Vec<Shared>, Unfit> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AVCC: &[u8] = b"\x01\x4d\x40\x1f\xff\xe1\x00\x04\x67\x4d\x40\x1f\x01\x00\x03\x68\xce\x3c";
+
+    /// A picture: decoded at, shown later by, key, and the first byte of its slice.
+    fn picture(dts: i64, cts: i32, key: bool, head: u8) -> Frame {
+        Frame::video(Codec::H264, dts, cts, key, vec![0, 0, 0, 3, head, 1, 2].into())
+    }
+
+    fn made(frames: impl IntoIterator<Item = Frame>) -> Result<Vec<i64>, Unfit> {
+        let mut maker = Maker::default();
+        maker.make(&Frame::config(Codec::H264, 0, Bytes::from_static(AVCC)))?;
+        let mut times = Vec::new();
+        for frame in frames {
+            times.extend(maker.make(&frame)?.map(|shared| shared.pts));
+        }
+        Ok(times)
+    }
+
+    #[test]
+    fn pictures_between_others_are_left_out_where_nothing_depends_on_them() {
+        // I P b P b: in the order of decoding, the Bs shown before the P that came first.
+        let stream = [
+            picture(0, 40, true, 0x65),
+            picture(40, 80, false, 0x41),
+            picture(80, 0, false, 0x01),
+            picture(120, 80, false, 0x41),
+            picture(160, 0, false, 0x01),
+        ];
+        assert_eq!(made(stream), Ok(vec![40, 120, 200]));
+    }
+
+    #[test]
+    fn pictures_between_others_that_others_depend_on_are_refused_with_a_reason() {
+        let stream = [picture(0, 80, true, 0x65), picture(40, 160, false, 0x61), picture(80, 40, false, 0x41)];
+        let unfit = made(stream).unwrap_err();
+        assert_eq!(unfit, Unfit::Reordered);
+        assert!(unfit.to_string().contains("publish with B-frames off"), "{unfit}");
+    }
+}

@@ -74,11 +74,11 @@ impl Parameters {
     }
 }
 
-/// The NAL units of a length-prefixed access unit, up to the first length that lies.
+/// The NAL units of a length-prefixed access unit, up to the first length that lies; none where lengths have no bytes.
 pub(super) fn units(mut bytes: &[u8], length_size: usize) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         loop {
-            let (prefix, rest) = bytes.split_at_checked(length_size)?;
+            let (prefix, rest) = bytes.split_at_checked(length_size).filter(|_| length_size > 0)?;
             let length = prefix.iter().fold(0usize, |n, b| n << 8 | usize::from(*b));
             let (nal, rest) = rest.split_at_checked(length)?;
             bytes = rest;
@@ -293,6 +293,14 @@ mod tests {
         let own = Picture::new(&avcc(&[SPS_BYTES, PPS_BYTES, &[0x65, 1]]), true, &parameters);
         assert_eq!(reassemble(&own).len(), 3);
         assert_eq!(reassemble(&Picture::new(&avcc(&[&[0x41, 1]]), false, &parameters)), [vec![0x41, 1]]);
+    }
+
+    #[test]
+    fn lengths_of_no_bytes_have_an_end() {
+        // Found by fuzzing: a picture before any configuration.
+        let parameters = Parameters::default();
+        assert_eq!(units(&avcc(&[&[0x65, 1, 2, 3]]), parameters.length_size).count(), 0);
+        assert!(Picture::new(&[0, 0, 0, 4, 0x65, 1, 2, 3], true, &parameters).payloads.is_empty());
     }
 
     #[test]

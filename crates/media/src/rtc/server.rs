@@ -197,7 +197,8 @@ impl Server {
         let (place, key, id) = self.place(&what)?;
         let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
         let options = inner.requests.play(what.clone()).await?;
-        let takes: &[Codec] = if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
+        let takes: &'static [Codec] =
+            if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let open =
             |start| inner.renditions.open(&what.stream, Protocol::Whep, takes, Pace::Realtime, start, options.wait);
         let mut ticket = open(hub::Start::Group).await?;

@@ -4,6 +4,7 @@
 mod bad_network;
 mod live;
 mod simulcast;
+mod tcp;
 
 use std::time::Instant;
 

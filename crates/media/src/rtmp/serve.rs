@@ -311,7 +311,8 @@ impl Link {
 
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
-        let takes: &[Codec] = if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
+        let takes: &'static [Codec] =
+            if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let (pace, start, wait) = (options.pace, options.start, options.wait);
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };

@@ -2,6 +2,8 @@
 
 mod connection;
 mod requests;
+#[cfg(fuzzing)]
+pub(crate) use requests::read;
 
 use std::sync::Arc;
 

@@ -60,8 +60,8 @@ async fn open(
         _ => StatusCode::FORBIDDEN,
     })?;
     // FLV players know no Opus, which browsers publish.
-    let takes = [Codec::Aac, Codec::Mp3];
-    let reader = app.renditions.open(&stream, protocol, &takes, options.pace, options.start, options.wait);
+    let reader =
+        app.renditions.open(&stream, protocol, &[Codec::Aac, Codec::Mp3], options.pace, options.start, options.wait);
     let reader = tokio::select! {
         reader = reader => reader.map_err(|_| StatusCode::NOT_FOUND)?,
         _ = options.kick.kicked() => return Err(StatusCode::FORBIDDEN),

@@ -140,3 +140,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_read_can_be_written() {
+    // Found by fuzzing: a text for a room's id, of no length.
+    let mut empty = vec![1, 0, 4, 0, 0, 0, 0];
+    empty.extend([0; 20]);
+    empty.extend([0, 0]);
+    assert_eq!(RoomKey::parse(&empty), Err(Invalid::Malformed("roomID")));
+    let text = |bytes: &mut Vec<u8>, length: usize| {
+        bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+        bytes.resize(bytes.len() + length, b'a');
+    };
+    let userbuf = |user: usize, room: usize| {
+        let mut bytes = vec![1];
+        text(&mut bytes, user);
+        bytes.extend([0; 20]);
+        text(&mut bytes, room);
+        bytes
+    };
+    for (user, room) in [(1, 1), (usersig::MAX_USER_ID, MAX_ROOM)] {
+        let key = RoomKey::parse(&userbuf(user, room)).unwrap();
+        assert_eq!(key.encode().unwrap(), userbuf(user, room));
+    }
+    assert!(RoomKey::parse(&userbuf(usersig::MAX_USER_ID + 1, 1)).is_err());
+    assert!(RoomKey::parse(&userbuf(1, MAX_ROOM + 1)).is_err());
+}

@@ -155,7 +155,7 @@ impl Wired {
     }
 
     /// Publishes as many pictures as it takes until `done`, one each 33 ms.
-    async fn publish_until(mut self, done: CancellationToken) -> Wired {
+    pub async fn publish_until(mut self, done: CancellationToken) -> Wired {
         self.until("connected", |c| c.connected).await;
         let (start, mut answered) = (Instant::now(), 0);
         for n in 0.. {

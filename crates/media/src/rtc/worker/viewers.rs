@@ -10,8 +10,10 @@ use tokio::task::{AbortHandle, spawn_local};
 
 use super::{ToWorker, Worker};
 use crate::ended::Ended;
+use crate::frame::Codec;
 use crate::hub::{self, Hub, Item, Layer, Pace};
 use crate::name::{Protocol, StreamName};
+use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
 use crate::rtc::feed::{Maker, Unfit, backlog};
 use crate::rtc::session::Role;
@@ -228,7 +230,7 @@ fn start(
     number: u64,
     to: mpsc::Sender<ToWorker>,
 ) -> Result<Feed, Ended> {
-    let mut reader = hub.subscribe(name, Protocol::Internal, Pace::Realtime, hub::Start::Group)?;
+    let mut reader = Renditions::new(hub.clone()).read(name, &[Codec::Opus])?;
     let stream = name.clone();
     let task = spawn_local(async move {
         loop {

@@ -139,6 +139,13 @@ pub fn too_fast(text: &str, wait: u64) -> Utf8Bytes {
     error(id, Problem { more: Some(("retryAfter", wait.into())), ..problem("too_fast", "too many requests") })
 }
 
+/// Reads a frame as [`answer`] does.
+#[cfg(fuzzing)]
+pub(crate) fn read(text: &str) {
+    let _ = serde_json::from_str::<Request<'_>>(text);
+    too_fast(text, 1);
+}
+
 /// Does what a frame asks for, and queues the answer.
 pub async fn answer(app: &App, link: &Link, text: &str) {
     let request: Request<'_> = match serde_json::from_str(text) {

@@ -1,0 +1,100 @@
+//! Streams whose audio changes under those who read them.
+
+use std::net::Ipv4Addr;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::audio::{AacEncoder, Encode, OpusEncoder, opus_head};
+use crate::hub::Settings;
+
+const PICTURE: &[u8] = &[0, 0, 0, 2, 0x65, 1];
+const AVCC: &[u8] = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
+
+/// Publishes `seconds` with a key picture each half second, in audio of a codec.
+fn publish(hub: &Hub, name: &StreamName, codec: Codec, seconds: i64) -> Publisher {
+    let origin = Origin { protocol: Protocol::Rtmp, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let publisher = hub.publish(name, origin).unwrap();
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+    let (mut aac, mut opus) = (AacEncoder::new(1).unwrap(), OpusEncoder::new(1).unwrap());
+    let (encoder, config, length): (&mut dyn Encode, _, _) = match codec {
+        Codec::Aac => {
+            let config = aac.config();
+            (&mut aac, config, 1024)
+        }
+        _ => (&mut opus, opus_head(1), 960),
+    };
+    publisher.push(Frame::config(codec, 0, config)).unwrap();
+    let mut next_picture = 0;
+    for n in 0..seconds * 48_000 / length {
+        let at = n * length * 1_000_000 / 48_000;
+        if at >= next_picture {
+            publisher.push(Frame::video(Codec::H264, at, 0, true, Bytes::from_static(PICTURE))).unwrap();
+            next_picture += 500_000;
+        }
+        let unit = encoder.encode(&vec![0.1; length as usize]).unwrap();
+        publisher.push(Frame::audio(codec, at, unit)).unwrap();
+    }
+    publisher
+}
+
+/// Reads until `enough`: codec and time of everything that came.
+async fn read(reader: &mut Reader, enough: impl Fn(&[(Kind, Codec, i64)]) -> bool) -> Vec<(Kind, Codec, i64)> {
+    let mut seen = Vec::new();
+    let reading = async {
+        while !enough(&seen) {
+            let mut frames = Vec::new();
+            flatten(reader.next().await.expect("the stream goes on"), &mut frames);
+            seen.extend(frames.iter().map(|f| (f.kind, f.codec, f.dts)));
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(20), reading).await;
+    assert!(in_time.is_ok(), "not within 20 s; the last of what came: {:?}", &seen[seen.len().saturating_sub(10)..]);
+    seen
+}
+
+fn sounds(seen: &[(Kind, Codec, i64)]) -> usize {
+    seen.iter().filter(|(kind, ..)| *kind == Kind::Audio).count()
+}
+
+/// A reader that takes `takes` of a stream published first with one codec, then, by somebody else, with the other.
+async fn changes(first: Codec, second: Codec, takes: &'static [Codec], pace: Pace) {
+    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let renditions = Renditions::new(hub.clone());
+    let publisher = publish(&hub, &name, first, 1);
+    let open = renditions.open(&name, Protocol::HttpFlv, takes, pace, Start::Group, None);
+    let mut reader = open.await.unwrap();
+    let before = read(&mut reader, |seen| sounds(seen) > 10).await;
+    drop(publisher);
+    let _other = publish(&hub, &name, second, 4);
+    // All of it is there at once, so a rendition begins with its last half second.
+    let after = read(&mut reader, |seen| sounds(seen) > 12).await;
+    let all: Vec<_> = before.iter().chain(&after).collect();
+    let audio = |(kind, codec, _): &&&(Kind, Codec, i64)| {
+        matches!(kind, Kind::Audio | Kind::AudioConfig) && !takes.contains(codec)
+    };
+    assert_eq!(all.iter().filter(audio).count(), 0, "nothing that the reader cannot take: {after:?}");
+    for kind in [Kind::Audio, Kind::Video] {
+        let times: Vec<i64> = all.iter().filter(|f| f.0 == kind).map(|f| f.2).collect();
+        assert!(times.is_sorted(), "{kind:?} goes back in time: {times:?}");
+    }
+    let info = hub.info(&name).unwrap();
+    assert_eq!((info.viewers(), info.joined), (1, 1), "still one viewer of the stream");
+    drop(reader);
+    assert_eq!(hub.info(&name).unwrap().viewers(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_aac_goes_on_when_a_browser_takes_the_stream_over() {
+    changes(Codec::Aac, Codec::Opus, &[Codec::Aac, Codec::Mp3], Pace::Audience).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_opus_goes_on_when_an_encoder_takes_the_stream_over() {
+    changes(Codec::Opus, Codec::Aac, &[Codec::Opus], Pace::Realtime).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_given_a_rendition_goes_on_when_it_is_needed_no_more() {
+    changes(Codec::Opus, Codec::Aac, &[Codec::Aac], Pace::Audience).await;
+}

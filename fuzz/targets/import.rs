@@ -1,0 +1,5 @@
+//! The configuration of the first servers, which is JavaScript.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| drop(roomservice::import::import(text)));
