@@ -15,6 +15,8 @@ const faults = (page) => page.evaluate(() => {
   const name = (e) => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')} “${(e.innerText ?? '').trim().slice(0, 24)}”`;
   const shown = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getClientRects().length > 0;
   if (document.documentElement.scrollWidth > innerWidth) found.push(`wider than the screen by ${document.documentElement.scrollWidth - innerWidth}`);
+  // Tables may be moved sideways on a phone only.
+  for (const e of document.querySelectorAll('.scroll')) if (innerWidth > 700 && shown(e) && e.scrollWidth > e.clientWidth + 1) found.push(`a table is wider than its place by ${e.scrollWidth - e.clientWidth}`);
   // What can be used has a name for who cannot see it.
   for (const e of document.querySelectorAll('button, a[href], input, select, canvas, video')) {
     if (!shown(e) || e.closest('[aria-hidden=true]')) continue;
@@ -57,6 +59,26 @@ const faults = (page) => page.evaluate(() => {
   }
   return [...new Set(found)];
 });
+
+/** That the look at a page would find something, if there were anything. */
+async function seesFaults(page) {
+  await page.evaluate(() => {
+    // Markup from text is not to be had on these pages.
+    const bad = document.createElement('div');
+    bad.id = 'bad';
+    for (const [tag, style, text] of [['p', 'color:#999;background:#bbb', 'faint'], ['button', '', ''], ['h2', 'width:20px;overflow:hidden;white-space:nowrap', 'cut off here'], ['div', 'width:200vw', 'wide']]) {
+      const e = document.createElement(tag);
+      e.style.cssText = style;
+      e.textContent = text;
+      bad.append(e);
+    }
+    bad.lastChild.previousSibling.style.textOverflow = 'clip';
+    document.body.append(bad);
+  });
+  const found = (await faults(page)).join('\n');
+  for (const fault of ['contrast', 'has no name', 'is cut off', 'wider than the screen']) assert.ok(found.includes(fault), `${fault} is not seen: ${found}`);
+  await page.evaluate(() => document.getElementById('bad').remove());
+}
 
 const wrong = [];
 /** Shows a page in every look that its language has, and notes what is wrong. */
@@ -109,6 +131,7 @@ for (const lang of ['en', 'zh']) {
 
   const first = await visit('/', ada);
   await first.locator('.empty').waitFor();
+  if (lang === 'en') await seesFaults(first);
   await look(first, 'lobby-empty', lang);
   if (lang === 'en') await keyboard(first, 'lobby');
 

@@ -41,7 +41,7 @@ export class Streams {
   }
 
   #add(name) {
-    const cells = Object.fromEntries(['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [key, el(`td${['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`)]));
+    const cells = Object.fromEntries(['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [key, el(`td${key === 'source' ? '.wrap' : ['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`)]));
     const canvas = el('canvas', { role: 'img', 'aria-label': `${t('bitrate')}: ${name}` });
     const end = el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_stream', name, { stream: name }) }, t('end'));
     const row = el('tr', {}, el('td.mono', {}, name), cells.source, cells.video, cells.audio, cells.fps, cells.bits, el('td', {}, canvas), cells.viewers, cells.age, el('td.acts', {}, end));
