@@ -44,6 +44,20 @@ await until('the measure is lifted', async () => (await desk.locator('.badge.bad
 await tab('Streams');
 await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).first().waitFor();
 await shot(desk, 'console-streams-light');
+const counter = (name) => desk.locator('.counters div', { hasText: name }).locator('dd').innerText();
+await until('WebRTC is counted', async () => Number(await counter('Connected')) >= 2 && Number((await counter('Datagrams received')).replace(/\D/g, '')) > 10);
+// A stream is ended: its publisher comes back by itself, since nobody put it out.
+const stream = await desk.locator('tbody tr td.mono').first().innerText();
+const age = async () => Number((await desk.locator('tbody tr', { hasText: stream }).locator('td').nth(8).innerText().catch(() => '')).split(' ')[0] || NaN);
+await until('the stream is not young', async () => (await age()) > 5);
+await desk.locator('tbody tr', { hasText: stream }).getByRole('button', { name: 'End stream' }).click();
+await desk.locator('dialog').getByText(stream).waitFor();
+await yes();
+await desk.locator('.toast', { hasText: 'Done' }).last().waitFor();
+anchor.quiet = viewer.quiet = true;
+await until('the stream is young again', async () => (await age()) < 5, 40_000);
+await viewer.locator('.tile.on').first().waitFor();
+anchor.quiet = viewer.quiet = false;
 
 // A room is recorded, played and deleted.
 await tab('Rooms');
@@ -71,6 +85,11 @@ await shot(desk, 'console-logs-dark');
 await tab('Settings');
 await desk.getByText('The settings fit.').waitFor();
 assert.ok(await desk.getByText('***').count());
+const shown = await desk.locator('.settings').innerText();
+assert.ok(shown.includes('tencent.callbackPath') && !shown.includes('{'), 'sections of sections are named as in the file');
+await desk.getByRole('button', { name: 'Ask the services' }).click();
+await desk.locator('.toast', { hasText: 'Done' }).last().waitFor();
+await desk.getByText('The settings fit.').waitFor();
 await shot(desk, 'console-settings-dark');
 await tab('Rooms');
 await shot(desk, 'console-rooms-dark');
@@ -92,6 +111,22 @@ await row.getByRole('button', { name: 'Put out' }).click();
 await yes();
 await second.getByText('You were put out of the room').waitFor();
 await until('one tile', async () => (await multi.locator('.tile').count()) === 1);
+// Banned is out and stays out, until that is lifted.
+const eve = await visit('/', { name: 'Eve' });
+await enter(eve, 'Standup');
+const hers = desk.locator('tr', { hasText: await eve.evaluate(() => sessionStorage.getItem('userID')) });
+await hers.getByRole('button', { name: 'Ban' }).click();
+await yes();
+await eve.getByText('You were put out of the room').waitFor();
+eve.quiet = true;
+await eve.getByRole('button', { name: 'Back to all rooms' }).click();
+await eve.locator('.rooms .card', { hasText: 'Standup' }).getByRole('button').click();
+await eve.getByRole('alert').waitFor();
+await hers.getByRole('button', { name: 'Lift ban' }).click();
+await until('the ban is lifted', async () => (await hers.getByRole('button', { name: 'Lift ban' }).count()) === 0);
+await eve.getByRole('button', { name: 'Back to all rooms' }).click();
+await enter(eve, 'Standup');
+await eve.context().close();
 const card = desk.locator('article', { hasText: 'Evening show' });
 await card.getByRole('button', { name: 'Close room' }).click();
 await yes();

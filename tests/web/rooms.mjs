@@ -70,6 +70,27 @@ await shot(bob, 'call-phone-dark');
 await bob.setViewportSize({ width: 1280, height: 800 });
 await bob.getByRole('tab', { name: 'Streams' }).click();
 await shot(bob, 'call-streams');
+// Every URL has a button that copies it, whole.
+for (const copy of await bob.locator('.copy').all()) {
+  await copy.getByRole('button').click();
+  assert.equal(await bob.evaluate(() => navigator.clipboard.readText()), await copy.locator('input').inputValue());
+}
+assert.ok((await bob.locator('.copy').count()) >= 10, 'push and play URLs of both');
+await bob.locator('header').getByRole('button', { name: 'Link to this room' }).click();
+assert.equal(await bob.evaluate(() => navigator.clipboard.readText()), bob.url());
+// By keyboard alone: along the tabs, into the chat, and out of the room's controls.
+await bob.getByRole('tab', { name: 'Streams' }).focus();
+await bob.keyboard.press('ArrowRight');
+assert.equal(await bob.getByRole('tab', { name: 'Chat' }).getAttribute('aria-selected'), 'true');
+await bob.keyboard.press('Tab');
+await bob.locator('.say input').focus();
+await bob.keyboard.type('typed');
+await bob.keyboard.press('Enter');
+await ada.locator('.log li', { hasText: 'typed' }).waitFor();
+await ada.getByRole('button', { name: 'Mute microphone' }).focus();
+await ada.keyboard.press('Space');
+await ada.getByRole('button', { name: 'Unmute microphone' }).waitFor();
+await ada.keyboard.press('Space');
 await bob.getByRole('tab', { name: 'People' }).click();
 await bob.getByRole('tab', { name: 'Chat' }).click();
 await bob.getByRole('button', { name: 'Devices' }).click();

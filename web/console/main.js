@@ -18,18 +18,14 @@ const state = document.getElementById('state');
 
 const link = new Link({
   hello(hello) {
-    data.history = hello.history;
+    data.history = hello.history.map((sample, i, all) => withLoad(sample, all[i - 1]));
     pages.settings.show(hello);
     pages.logs.reset(hello.lines);
     // Stays when the server was started anew in between.
     show(location.hash.slice(1) || 'overview');
   },
   snapshot(snapshot) {
-    const { now, process } = snapshot;
-    const before = data.process;
-    const cpu = before && process.cpu !== null ? ((process.cpu - before.cpu) / ((now.at - before.at) / 1000)) * 100 : null;
-    data.process = { cpu: process.cpu, at: now.at };
-    data.history.push({ ...now, memory: process.memory, cpu: cpu === null ? null : Math.max(0, cpu) });
+    data.history.push(withLoad(snapshot.now, data.history.at(-1)));
     if (data.history.length > KEPT) data.history.shift();
     data.snapshot = snapshot;
     update();
@@ -43,9 +39,15 @@ const link = new Link({
 });
 
 const acts = new Acts(link);
-const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), recordings: new Recordings(acts), logs: new Logs(acts), settings: new Settings() };
+const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), recordings: new Recordings(acts), logs: new Logs(acts), settings: new Settings(acts) };
 const data = { history: [], snapshot: null };
 let chosen = '';
+
+/** A sample with the share of a processor that was used since the one before it. */
+function withLoad(sample, before) {
+  const known = before && sample.cpuSeconds !== null && before.cpuSeconds !== null && sample.at > before.at;
+  return { ...sample, cpu: known ? Math.max(0, ((sample.cpuSeconds - before.cpuSeconds) * 100_000) / (sample.at - before.at)) : null };
+}
 
 function update() {
   if (!data.snapshot) return;

@@ -33,12 +33,12 @@ export class Rooms {
     const who = new Set([...room.pushers.map((p) => p.userID), ...(chat?.muted ?? []), ...(chat?.banned ?? [])]);
     const away = [...who].filter((id) => !room.pushers.some((p) => p.userID === id) && !room.audiences.some((a) => a.userID === id));
     return el('article.room-card', {},
-      el('div.room-head', {}, el('h3', {}, room.roomInfo || roomID), el('span.badge', {}, room.kind),
+      el('div.room-head', {}, el('h3', {}, room.roomInfo || roomID), el('span.badge', {}, t(`kind_${room.kind}`)),
         room.kind === 'live' && el('span.badge', {}, t('audience', { n: room.audienceCount })), chat && el('span.badge', {}, t('inChat', { n: chat.users })), el('span.spring'),
         this.recording && this.#record(room), this.#button('notice', () => this.acts.notice(roomID)), this.#button('close', () => this.acts.sure('close_room', roomID, { roomID }), '.bad')),
       el('p.small.soft.mono', {}, `${roomID} ${Object.keys(room.custom).length ? JSON.stringify(room.custom) : ''}`),
       el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, ...['user', 'stream', 'since', 'seen'].map((name) => el('th', { scope: 'col' }, t(name))), el('th'))),
-        el('tbody', {}, room.pushers.map((p) => this.#user(room, p, now)), room.audiences.map((a) => this.#user(room, { ...a, watches: true }, now)), away.map((userID) => this.#user(room, { userID }, now))))));
+        el('tbody', {}, room.pushers.map((p) => this.#user(room, p, now)), room.audiences.filter((a) => !room.pushers.some((p) => p.userID === a.userID)).map((a) => this.#user(room, { ...a, watches: true }, now)), away.map((userID) => this.#user(room, { userID }, now))))));
   }
 
   #record({ roomID, kind, pushers }) {

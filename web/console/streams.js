@@ -2,6 +2,7 @@
 
 import { el } from '/web/dom.js';
 import { draw } from './graph.js';
+import { Mixes, Network } from './media.js';
 import { figure, span, t } from './text.js';
 
 const WIDE = 300_000;
@@ -15,10 +16,15 @@ export class Streams {
     this.none = el('p.nothing', {}, t('noStreams'));
     const head = [['name'], ['source'], ['codec'], ['audio'], ['fps', 1], ['bitrate', 1], [''], ['viewers', 1], ['age', 1], ['']];
     this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head.map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, name && t(name))))), this.body));
-    this.element = el('section.section.card', {}, el('header', {}, el('h2', {}, t('streams')), this.count), this.none, this.table);
+    this.mixes = new Mixes(acts);
+    this.network = new Network();
+    this.element = el('div.stack', {}, el('section.section.card', {}, el('header', {}, el('h2', {}, t('streams')), this.count), this.none, this.table),
+      this.mixes.element, this.network.element);
   }
 
-  update({ snapshot: { streams, now } }) {
+  update({ snapshot: { streams, now, mixes, webrtc } }) {
+    this.mixes.update(mixes);
+    this.network.update(webrtc);
     this.count.textContent = String(now.streams);
     this.none.hidden = streams.length > 0;
     this.table.hidden = streams.length === 0;
@@ -35,7 +41,7 @@ export class Streams {
   }
 
   #add(name) {
-    const cells = Object.fromEntries(['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [key, el(`td${['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`)]));
+    const cells = Object.fromEntries(['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [key, el(`td${key === 'source' ? '.wrap' : ['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`)]));
     const canvas = el('canvas', { role: 'img', 'aria-label': `${t('bitrate')}: ${name}` });
     const end = el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_stream', name, { stream: name }) }, t('end'));
     const row = el('tr', {}, el('td.mono', {}, name), cells.source, cells.video, cells.audio, cells.fps, cells.bits, el('td', {}, canvas), cells.viewers, cells.age, el('td.acts', {}, end));

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::usage::Usage;
 
 /// Time between two samples.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,14 +35,20 @@ pub struct Sample {
     pub bits_in: u64,
     /// Bits a second to viewers.
     pub bits_out: u64,
+    /// Resident bytes of this process.
+    pub memory: Option<u64>,
+    /// Seconds of processor time that it has used.
+    pub cpu_seconds: Option<f64>,
 }
 
 impl Sample {
     /// Looks at the server.
     #[must_use]
     pub fn of(app: &App) -> Self {
-        let streams = Streams::of(&app.hub);
+        let (streams, process) = (Streams::of(&app.hub), Usage::now());
         Self {
+            memory: process.resident,
+            cpu_seconds: process.cpu,
             at: app.clock.now().0,
             rooms: app.rooms.count(),
             streams: streams.by.iter().sum(),
@@ -123,7 +130,17 @@ mod tests {
     #[test]
     fn an_hour_is_kept_and_no_more() {
         let figures = Figures::default();
-        let sample = |at| Sample { at, rooms: 0, streams: 0, viewers: 0, chat: 0, bits_in: 0, bits_out: 0 };
+        let sample = |at| Sample {
+            at,
+            rooms: 0,
+            streams: 0,
+            viewers: 0,
+            chat: 0,
+            bits_in: 0,
+            bits_out: 0,
+            memory: None,
+            cpu_seconds: None,
+        };
         for at in 0..KEPT as u64 + 3 {
             figures.add(sample(at));
         }

@@ -90,6 +90,11 @@ fn the_console_in_chromium() {
 }
 
 #[test]
+fn every_page_in_every_look_in_chromium() {
+    run("looks");
+}
+
+#[test]
 fn production_in_chromium() {
     run("production");
 }

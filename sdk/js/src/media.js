@@ -88,12 +88,12 @@ class Link {
       this.pc = pc;
       this.prepare(pc);
       const offer = await pc.createOffer();
-      await pc.setLocalDescription(offer);
       const url = typeof this.url === 'function' ? await this.url() : this.url;
       if (!url) throw new RoomError(Code.MEDIA, 'the stream has no such URL');
       const answer = await this.platform.request(url, {
-        // Candidates need not be in it: the server has a public address and sees ours.
-        method: 'POST', body: pc.localDescription.sdp, headers: { 'Content-Type': 'application/sdp' }, timeout: 15_000,
+        // No candidates are in it: the server has a public address and sees ours. They are gathered when it is known by
+        // which servers.
+        method: 'POST', body: offer.sdp, headers: { 'Content-Type': 'application/sdp' }, timeout: 15_000,
       });
       if (answer.status !== 201 && answer.status !== 200) {
         throw new RoomError(Code.MEDIA, `the media server answered ${answer.status}: ${answer.text.slice(0, 200)}`, { status: answer.status });
@@ -102,12 +102,16 @@ class Link {
       resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
       // Stopped while the answer was on its way.
       if (!this.running) return;
+      const iceServers = iceServersOf(answer.header('Link'));
+      if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
+      await pc.setLocalDescription(offer);
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
       await this.#watch(pc);
     } finally {
       this.pc = null;
       this.lost = null;
       // Before the connection is closed: that ends the session too, and there would be nothing to delete.
+      // One that the server has ended by itself answers 404 or 410, which is as good.
       const deleted = resource && this.farewell && this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
       if (deleted) await Promise.race([deleted, wait(1_000).done]);
       pc.close();
@@ -204,6 +208,25 @@ export class Player extends Link {
       });
     });
   }
+}
+
+/**
+ * STUN and TURN servers that a `Link` header names (RFC 9725, section 4.6), as RTCPeerConnection takes them:
+ * `<turn:t.example?transport=udp>; rel="ice-server"; username="u"; credential="c"; credential-type="password"`.
+ */
+export function iceServersOf(header) {
+  const servers = [];
+  // Commas and semicolons may stand inside of <…> and of quotes.
+  for (const [, urls, rest] of (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]+))*)/g)) {
+    const values = {};
+    for (const [, name, quoted, plain] of rest.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]+))/g)) {
+      values[name.toLowerCase()] ??= quoted === undefined ? plain : quoted.replace(/\\(.)/g, '$1');
+    }
+    if (values.rel !== 'ice-server' || !/^(stun|turn)s?:/i.test(urls)) continue;
+    const { username, credential } = values;
+    servers.push(username === undefined ? { urls } : { urls, username, credential });
+  }
+  return servers;
 }
 
 /** RTMP, FLV and HLS viewers take H.264: it is offered first. */

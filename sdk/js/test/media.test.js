@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, mock, test } from 'node:test';
-import { Player, Publisher } from '../src/media.js';
+import { iceServersOf, Player, Publisher } from '../src/media.js';
 import * as urls from '../src/urls.js';
 import { settle } from './fake.js';
 
@@ -14,6 +14,8 @@ class FakePeer extends EventTarget {
   async createOffer() { return { type: 'offer', sdp: 'offer' }; }
   async setLocalDescription(d) { this.localDescription = d; }
   async setRemoteDescription(d) { this.remote = d; }
+  getConfiguration() { return { bundlePolicy: 'max-bundle' }; }
+  setConfiguration(c) { this.configured = c; this.before = this.localDescription; }
   become(state) { this.connectionState = state; this.dispatchEvent(new Event('connectionstatechange')); }
   close() { this.closed = true; }
 }
@@ -104,6 +106,41 @@ test('a stream that ended needs no farewell', async () => {
   await settle();
   await player.stop({ gone: true });
   assert.equal(p.calls.length, 1);
+});
+
+test('a session that is over already is left without a complaint', async () => {
+  for (const over of [{ status: 404, text: 'no such session', header: () => null }, { status: 410, text: '', header: () => null }, null]) {
+    FakePeer.made = [];
+    const p = platform([created('/whip/1')]);
+    if (over) p.request = ((first) => async (url, options) => (options.method === 'DELETE' ? (p.calls.push([options.method, url]), over) : first(url, options)))(p.request);
+    else p.request = ((first) => async (url, options) => { if (options.method === 'DELETE') { p.calls.push([options.method, url]); throw new Error('the server is gone'); } return first(url, options); })(p.request);
+    const states = [];
+    const publisher = new Publisher({ platform: p, url: 'http://h/whip/s', stream: stream(track('video')), RTCPeerConnection: FakePeer, onState: (state, error) => states.push([state, error]) });
+    publisher.start();
+    await settle();
+    FakePeer.made[0].become('connected');
+    await publisher.stop();
+    assert.deepEqual(p.calls.map(([method]) => method), ['POST', 'DELETE']);
+    assert.deepEqual(states.at(-1), ['closed', undefined]);
+    assert.ok(states.every(([, error]) => !error), 'nobody is bothered with it');
+  }
+});
+
+test('candidates are gathered by the servers that the answer names', async () => {
+  FakePeer.made = [];
+  const link = '<stun:stun.example.net>; rel="ice-server", <turn:turn.example.net?transport=udp>; rel="ice-server"; username="user"; credential="a, \\"b\\"; c"; credential-type="password", <https://h/x>; rel="other", <http://h>; rel="ice-server"';
+  const servers = [{ urls: 'stun:stun.example.net' }, { urls: 'turn:turn.example.net?transport=udp', username: 'user', credential: 'a, "b"; c' }];
+  assert.deepEqual(iceServersOf(link), servers);
+  for (const nothing of [null, undefined, '', 'x', '<', '<stun:x>', '<stun:x>; rel=next']) assert.deepEqual(iceServersOf(nothing), []);
+  assert.deepEqual(iceServersOf('<stun:x>;rel=ice-server'), [{ urls: 'stun:x' }]);
+  const p = platform([{ ...created('/1'), header: (name) => ({ Location: '/1', Link: link })[name] ?? null }]);
+  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
+  player.start();
+  await settle();
+  assert.deepEqual(FakePeer.made[0].configured, { bundlePolicy: 'max-bundle', iceServers: servers });
+  assert.equal(FakePeer.made[0].before, undefined, 'before anything is gathered');
+  assert.deepEqual(FakePeer.made[0].localDescription, { type: 'offer', sdp: 'offer' });
+  await player.stop();
 });
 
 test('another camera needs no new connection', async () => {

@@ -2,6 +2,7 @@
 //! Owns who is let in; what is shown and done stands in the files beside.
 
 mod act;
+mod beside;
 mod snapshot;
 
 use std::convert::Infallible;

@@ -63,6 +63,8 @@ pub enum Action {
     },
     /// Deletes a finished recording.
     DeleteRecording { file: String },
+    /// Asks every configured service whether it admits us with these settings.
+    CheckConfig {},
     /// Looks for a text in the log files, newest lines first.
     SearchLogs { text: String },
 }
@@ -105,6 +107,7 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
             if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
         }
+        Action::CheckConfig {} => Ok(json!({ "problems": super::beside::check(app).await })),
         Action::SearchLogs { text } => {
             if !NEEDLE.contains(&text.len()) {
                 return Err(refused("bad_request", "2 to 200 bytes can be searched for"));

@@ -6,10 +6,10 @@ use room::audience::Viewer;
 use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
 
+use super::beside;
 use crate::app::App;
 use crate::figures::Sample;
 use crate::http::view::CustomView;
-use crate::usage::Usage;
 
 /// Most rooms of a kind that are shown.
 const ROOMS: usize = 100;
@@ -31,7 +31,7 @@ pub async fn hello(app: &App) -> Value {
         "mode": app.settings.mode,
         // Secrets serialise as ***.
         "settings": app.settings,
-        "problems": app.settings.problems(),
+        "problems": beside::problems(app),
         "history": app.figures.all(),
         "lines": lines,
     })
@@ -51,13 +51,13 @@ pub async fn now(app: &App) -> Value {
         let listed = app.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
         room["audiences"] = listed.iter().map(viewer).collect();
     }
-    let (streams, process) = (app.hub.list(), Usage::now());
+    let streams = app.hub.list();
     json!({
         "now": Sample::of(app),
-        "process": json!({ "memory": process.resident, "cpu": process.cpu }),
         "rooms": rooms,
         "streams": streams.iter().take(STREAMS).map(stream_view).collect::<Vec<_>>(),
         "groups": app.chat.len(),
+        "webrtc": beside::webrtc(app),
         // None: recording is not allowed.
         "recordings": app.recorder.as_ref().map(|r| r.list().iter().rev().take(RECORDINGS).map(recording).collect::<Vec<_>>()),
     })

@@ -1,0 +1,49 @@
+//! What the console shows beside rooms and streams: WebRTC's network, and what is wrong with the settings.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+/// The counters that `/metrics` has too; null where WebRTC is off. Round trips in milliseconds.
+pub fn webrtc(app: &App) -> Value {
+    let Some(server) = app.webrtc.get() else { return Value::Null };
+    let all = server.counters();
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    // As JavaScript has numbers; sums of a server's life do not get so large that it matters.
+    let mean = |sum: &AtomicU64, count: &AtomicU64, unit: f64| {
+        let n = of(count);
+        if n == 0 { Value::Null } else { json!(of(sum) as f64 / n as f64 / unit) }
+    };
+    json!({
+        "sessions": of(&all.sessions),
+        "connected": of(&all.connected),
+        "unreached": of(&all.unreached),
+        "received": of(&all.received),
+        "sent": of(&all.sent),
+        "garbage": of(&all.garbage),
+        "strangers": of(&all.strangers),
+        "overrun": of(&all.overrun),
+        "unsent": of(&all.unsent),
+        "nacks": of(&all.nacks),
+        "keyRequests": of(&all.key_requests),
+        "rtt": mean(&all.rtt_micros, &all.rtts, 1_000.0),
+        "loss": mean(&all.loss_ppm, &all.losses, 1_000_000.0),
+    })
+}
+
+/// What can be seen to be wrong with the settings without asking anybody.
+pub fn problems(app: &App) -> Vec<String> {
+    let mut found = app.settings.problems();
+    found.extend(app.live.lacks());
+    found
+}
+
+/// The same, and what every configured service says of them.
+pub async fn check(app: &App) -> Vec<String> {
+    let mut found = problems(app);
+    let said = app.clouds.check().await;
+    found.extend(said.live.into_iter().chain(said.im).map(|finding| format!("{}: {}", finding.setting, finding.why)));
+    found
+}

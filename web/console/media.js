@@ -1,0 +1,56 @@
+// What goes on beside the streams: mixes that are made, and how WebRTC's network does.
+
+import { el } from '/web/dom.js';
+import { figure, span, t } from './text.js';
+
+/** Pictures that are put together here; nothing is shown where another service mixes. */
+export class Mixes {
+  constructor(acts) {
+    this.acts = acts;
+    this.count = el('span.badge', {}, '0');
+    this.body = el('div.scroll');
+    this.element = el('section.section.card', { hidden: true }, el('header', {}, el('h2', {}, t('mixes')), this.count), this.body);
+  }
+
+  update(mixes) {
+    this.element.hidden = !mixes;
+    const shape = JSON.stringify(mixes?.map(({ age, ...mix }) => mix));
+    this.count.textContent = String(mixes?.length ?? 0);
+    for (const cell of this.body.querySelectorAll('td[data-mix]')) cell.textContent = span(mixes?.find((m) => m.session === cell.dataset.mix)?.age ?? 0);
+    if (shape === this.shape) return;
+    this.shape = shape;
+    if (!mixes?.length) {
+      this.body.replaceChildren(el('p.nothing', {}, t('noMixes')));
+      return;
+    }
+    const head = ['output', 'inputs', 'size', 'bitrate', 'age'].map((name) => el('th', { scope: 'col' }, t(name)));
+    this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, mixes.map((mix) => this.#row(mix)))));
+  }
+
+  #row({ session, output, inputs, width, height, bitrate, age }) {
+    const time = el('td', {}, span(age));
+    time.dataset.mix = session;
+    return el('tr', {}, el('td.mono', {}, output), el('td.mono', {}, inputs.map((name) => el('div', {}, name))), el('td', {}, width ? `${width}×${height}` : '–'),
+      el('td', {}, bitrate ? figure(bitrate, 'bit/s') : '–'), time,
+      el('td.acts', {}, el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_mix', output, { session }) }, t('endMix'))));
+  }
+}
+
+const COUNTERS = [
+  ['sessions'], ['connected'], ['unreached'], ['received'], ['sent'], ['nacks'], ['keyRequests'], ['garbage'], ['strangers'], ['overrun'], ['unsent'],
+  ['rtt', (n) => (n === null ? '–' : `${n.toFixed(1)} ms`)], ['loss', (n) => (n === null ? '–' : `${(n * 100).toFixed(2)} %`)],
+];
+
+/** The counters of WebRTC; nothing is shown where it is off. */
+export class Network {
+  constructor() {
+    this.values = new Map(COUNTERS.map(([name]) => [name, el('dd')]));
+    this.element = el('section.section.card', { hidden: true }, el('header', {}, el('h2', {}, 'WebRTC')),
+      el('dl.counters', {}, COUNTERS.map(([name]) => el('div', {}, el('dt', {}, t(`rtc_${name}`)), this.values.get(name)))));
+  }
+
+  update(webrtc) {
+    this.element.hidden = !webrtc;
+    if (webrtc) for (const [name, say = figure] of COUNTERS) this.values.get(name).textContent = say(webrtc[name]);
+  }
+}
