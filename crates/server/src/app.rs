@@ -28,6 +28,7 @@ use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::store::Store;
+use crate::traces::Traces;
 
 /// The whole server.
 pub struct App {
@@ -77,6 +78,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Proxies in front.
     pub proxies: Arc<Proxies>,
+    /// Traces, if they go anywhere.
+    pub traces: Option<Traces>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What happened in the last hour.

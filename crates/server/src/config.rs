@@ -64,6 +64,8 @@ pub struct Settings {
     pub limits: crate::limits::Settings,
     /// TLS.
     pub tls: crate::door::tls::Settings,
+    /// Traces.
+    pub traces: crate::traces::Settings,
     /// Figures for Prometheus.
     pub metrics: crate::metrics::Settings,
 }
@@ -90,6 +92,7 @@ impl Default for Settings {
             logs: Default::default(),
             limits: Default::default(),
             tls: Default::default(),
+            traces: Default::default(),
             metrics: Default::default(),
         }
     }
@@ -187,6 +190,7 @@ impl Settings {
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
         self.store.problems(&mut found);
+        self.traces.problems(&mut found);
         self.metrics.problems(&mut found);
         self.limits.problems(&mut found);
         self.tls.problems(&mut found);

@@ -37,10 +37,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
+use room::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::chat;
+use crate::logs::Answered;
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
 
@@ -167,19 +169,22 @@ where
     };
     let took = since.elapsed();
     app.metrics.call(named, reply.code, took);
-    app.logs.response(
-        begun,
-        format_args!(
-            "{id} {} {} {} {} user={} peer={} {}ms",
-            parts.method.as_str(),
-            call::loggable(path),
-            reply.status.as_u16(),
-            reply.code,
-            reply.user.as_ref().map_or("-", |u| u.as_str()),
-            peer.map_or_else(|| "-".to_owned(), |p| p.to_string()),
-            took.as_millis(),
-        ),
-    );
+    if let Some(traces) = &app.traces
+        && let Some(traced) = traces.decide(&parts.headers)
+    {
+        traces.answered(traced, LABELS[named], since, &id, (reply.status.as_u16(), reply.code));
+    }
+    let answered = Answered {
+        request: &id,
+        method: parts.method.as_str(),
+        path: call::loggable(path),
+        status: reply.status.as_u16(),
+        code: reply.code,
+        user: reply.user.as_ref().map(UserId::as_str),
+        peer,
+        ms: took.as_millis(),
+    };
+    app.logs.answered(begun, &answered);
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }

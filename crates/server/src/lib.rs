@@ -34,6 +34,7 @@ pub mod start;
 pub mod store;
 pub mod supervisor;
 pub mod sweeper;
+pub mod traces;
 pub mod usage;
 
 // Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.

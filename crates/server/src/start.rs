@@ -37,6 +37,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
+use crate::traces::Traces;
 use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
@@ -214,6 +215,7 @@ pub(crate) async fn assemble(
     let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
     let limits = Arc::new(Limits::new(&settings.limits));
+    let (traces, sender) = Traces::new(&settings.traces).unzip();
     let proxies = Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?);
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
@@ -300,6 +302,7 @@ pub(crate) async fn assemble(
         logs,
         limits,
         proxies,
+        traces,
         metrics,
         figures: Figures::default(),
         cors,
@@ -315,6 +318,9 @@ pub(crate) async fn assemble(
         Box::pin(figures::keep(app.clone())),
     ];
     background.append(&mut chat_work);
+    if let Some(sender) = sender {
+        background.push(Box::pin(sender.run()));
+    }
     if let Some(hooks) = hooks {
         let (hub, recorder, bizid) = (app.hub.clone(), app.recorder.clone(), app.settings.live.bizid);
         background.push(Box::pin(hooks.clone().note_media(hooks::Sources { hub, mixer, recorder, bizid })));

@@ -61,6 +61,9 @@ fn program(page: &mut Page, app: &App) {
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }
     page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", app.logs.lost());
+    if let Some(traces) = &app.traces {
+        page.counter("roomservice_spans_lost_total", "Spans that the collector did not take in time.", traces.lost());
+    }
 }
 
 impl Metrics {
