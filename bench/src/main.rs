@@ -6,6 +6,7 @@ mod api;
 mod bare;
 mod calls;
 mod chat;
+mod floods;
 mod flv;
 mod frames;
 mod http;
@@ -50,6 +51,8 @@ enum Command {
     Players(players::Options),
     /// Memory, delay and deliveries per CPU second of WebSocket chat.
     Chat(chat::Options),
+    /// The time of an ordinary call beside idle and half connections and unwanted datagrams.
+    Floods(floods::Options),
     /// The bare handler that `http` compares with; serves until it is ended.
     Bare(bare::Options),
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Leaks(options) => leaks::run(&options),
         Command::Players(options) => players::run(&options),
         Command::Chat(options) => chat::run(&options),
+        Command::Floods(options) => floods::run(&options),
         Command::Bare(options) => bare::run(&options),
     };
     match outcome {

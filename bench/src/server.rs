@@ -127,6 +127,9 @@ pub struct Server {
     pub process: Running,
     /// Where its HTTP answers.
     pub http: SocketAddr,
+    /// Where it takes RTMP.
+    pub rtmp: SocketAddr,
+    log: PathBuf,
     /// From before the process was made until HTTP answered.
     pub started_in: Duration,
 }
@@ -146,7 +149,7 @@ impl Server {
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }
-        Self::start(&mut command, &workspace.path().join("server.out"), http)
+        Self::start(&mut command, &workspace.path().join("server.out"), http, rtmp)
     }
 
     /// Starts the bare handler of this same program on the server's core.
@@ -154,10 +157,17 @@ impl Server {
         let http = free_port()?;
         let mut command = setup.pinned(&std::env::current_exe()?);
         command.args(["bare", "--listen", &http.to_string()]);
-        Self::start(&mut command, &workspace.path().join("bare.out"), http)
+        Self::start(&mut command, &workspace.path().join("bare.out"), http, http)
     }
 
-    fn start(command: &mut Command, log: &Path, http: SocketAddr) -> Result<Self, Failure> {
+    /// Where it takes the media of WebRTC, as it says itself.
+    pub fn udp(&self) -> Result<SocketAddr, Failure> {
+        let said = fs::read_to_string(&self.log)?;
+        let udp = said.split("media over UDP ").nth(1).and_then(|rest| rest.lines().next());
+        Ok(udp.ok_or("the server does not say where its UDP port is")?.trim().parse()?)
+    }
+
+    fn start(command: &mut Command, log: &Path, http: SocketAddr, rtmp: SocketAddr) -> Result<Self, Failure> {
         let began = Instant::now();
         let mut process = Running::start(command, log)?;
         while !answers(http) {
@@ -169,7 +179,7 @@ impl Server {
             }
             thread::sleep(Duration::from_micros(200));
         }
-        Ok(Server { process, http, started_in: began.elapsed() })
+        Ok(Server { process, http, rtmp, log: log.to_owned(), started_in: began.elapsed() })
     }
 }
 
@@ -264,7 +274,8 @@ mod tests {
         let workspace = Workspace::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such key; exit 3"]);
-        let failed = Server::start(&mut command, &workspace.path().join("out"), free_port().unwrap());
+        let failed =
+            Server::start(&mut command, &workspace.path().join("out"), free_port().unwrap(), free_port().unwrap());
         let why = failed.err().unwrap().to_string();
         assert!(why.contains("no such key") && why.contains('3'), "{why}");
         let path = workspace.path().to_owned();

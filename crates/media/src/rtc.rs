@@ -15,6 +15,7 @@ mod packet;
 mod server;
 mod session;
 mod simulcast;
+mod stun;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,9 @@ pub mod mux;
 mod play;
 pub mod serve;
 pub mod session;
+mod socket;
 mod target;
 
-pub use serve::{Limits, serve};
+pub use serve::{Limits, serve, serve_each};
 pub use session::Session;
+pub use socket::{Accepted, Duplex, Socket};

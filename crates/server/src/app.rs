@@ -14,11 +14,13 @@ use crate::chat;
 use crate::clock::Clock;
 use crate::clouds::Clouds;
 use crate::config::Settings;
+use crate::door::proxies::Proxies;
 use crate::figures::Figures;
 use crate::gate::Gate;
 use crate::hooks::Hooks;
 use crate::http::Cors;
 use crate::identity::Identity;
+use crate::limits::Limits;
 use crate::live::{Live, Urls};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -26,6 +28,7 @@ use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::store::Store;
+use crate::traces::Traces;
 
 /// The whole server.
 pub struct App {
@@ -71,6 +74,12 @@ pub struct App {
     pub hooks: Option<Arc<Hooks>>,
     /// Log files.
     pub logs: Logs,
+    /// Bounds of addresses and users.
+    pub limits: Arc<Limits>,
+    /// Proxies in front.
+    pub proxies: Arc<Proxies>,
+    /// Traces, if they go anywhere.
+    pub traces: Option<Traces>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What happened in the last hour.

@@ -62,6 +62,12 @@ pub struct Settings {
     pub operator: crate::operator::Settings,
     /// Log files.
     pub logs: crate::logs::Settings,
+    /// Bounds of addresses and users.
+    pub limits: crate::limits::Settings,
+    /// TLS.
+    pub tls: crate::door::tls::Settings,
+    /// Traces.
+    pub traces: crate::traces::Settings,
     /// Figures for Prometheus.
     pub metrics: crate::metrics::Settings,
 }
@@ -87,6 +93,9 @@ impl Default for Settings {
             webhooks: Default::default(),
             operator: Default::default(),
             logs: Default::default(),
+            limits: Default::default(),
+            tls: Default::default(),
+            traces: Default::default(),
             metrics: Default::default(),
         }
     }
@@ -166,6 +175,8 @@ impl Settings {
         listens.extend(self.webrtc.enabled.then_some(("webrtc.listen", self.webrtc.listen)));
         listens.extend(self.webrtc.listen_tcp.parse().ok().map(|tcp| ("webrtc.listen_tcp", tcp)));
         listens.extend(self.metrics.listen.parse().ok().map(|address| ("metrics.listen", address)));
+        let more = [("tls.rtmps_listen", &self.tls.rtmps_listen), ("tls.redirect_listen", &self.tls.redirect_listen)];
+        listens.extend(more.into_iter().filter_map(|(name, listen)| Some((name, listen.parse().ok()?))));
         match self.mode {
             Mode::Development => {
                 for (name, address) in listens.into_iter().filter(|(_, a): &(_, SocketAddr)| !a.ip().is_loopback()) {
@@ -182,9 +193,15 @@ impl Settings {
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
         self.store.problems(&mut found);
+        self.traces.problems(&mut found);
         self.metrics.problems(&mut found);
         if self.store.kind == crate::store::Place::Redis {
             self.nodes.problems(&self.rtmp, &mut found);
+        }
+        self.limits.problems(&mut found);
+        self.tls.problems(&mut found);
+        if let Err(why) = crate::door::proxies::Proxies::new(&self.http.trusted_proxies) {
+            found.push(format!("http.trusted_proxies: {why}"));
         }
         self.webhooks.problems(&mut found);
         if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
@@ -194,9 +211,9 @@ impl Settings {
     }
 
     fn production(&self, found: &mut Vec<String>) {
-        if !self.http.tls_by_proxy && !self.http.listen.ip().is_loopback() {
+        if !self.http.tls_by_proxy && !self.tls.is_on() && !self.http.listen.ip().is_loopback() {
             found.push(
-                "http.listen is reachable from other machines without TLS: let a proxy do TLS and set http.tls_by_proxy = true"
+                "http.listen is reachable from other machines without TLS: set tls.certificate and tls.key, or let a proxy do TLS and set http.tls_by_proxy = true"
                     .into(),
             );
         }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bans::Bans;
 use crate::clock::Clock;
+use crate::limits::{Limits, What, Whose};
 use crate::live::{Holder, Urls};
 use crate::nodes::{self, Nodes};
 
@@ -29,11 +30,13 @@ pub struct Settings {
     pub enabled: bool,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// Connections begin with a header of the PROXY protocol, and come from `http.trusted_proxies` only.
+    pub proxy_protocol: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1935)) }
+        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1935)), proxy_protocol: false }
     }
 }
 
@@ -41,6 +44,7 @@ impl Default for Settings {
 pub struct Gate {
     urls: Arc<Urls>,
     bans: Arc<Bans>,
+    limits: Arc<Limits>,
     clock: Arc<dyn Clock>,
     nodes: Option<Arc<Nodes>>,
 }
@@ -48,8 +52,8 @@ pub struct Gate {
 impl Gate {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, clock: Arc<dyn Clock>) -> Self {
-        Self { urls, bans, clock, nodes: None }
+    pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, limits: Arc<Limits>, clock: Arc<dyn Clock>) -> Self {
+        Self { urls, bans, limits, clock, nodes: None }
     }
 
     /// The same as one of several nodes.
@@ -93,6 +97,16 @@ impl Gate {
         if holder.user.as_ref().and_then(out).is_some() { Err(OUT.into()) } else { Ok(holder) }
     }
 
+    /// Refuses a user who pushes and plays as much as may be.
+    fn within(&self, holder: Holder) -> Result<Holder, String> {
+        let most = self.limits.settings().user_streams;
+        if holder.user.as_ref().is_some_and(|user| self.bans.running.count(user) >= most) {
+            self.limits.note(Whose::User, What::Stream);
+            return Err("too many streams of this user: end one, or come back later".into());
+        }
+        Ok(holder)
+    }
+
     /// Answers until the media server is gone. Once the server is `leaving`, everybody is turned away.
     pub async fn keep(
         self: Arc<Self>,
@@ -119,6 +133,7 @@ impl Gate {
             Request::Publish(_) => self.may_push(stream.as_str(), query),
             Request::Play(_) => self.may_play(stream.as_str(), query),
         };
+        let allowed = allowed.and_then(|holder| self.within(holder));
         match (allowed, request) {
             (Ok(holder), Request::Publish(ask)) => {
                 let mut options = PublishOptions::default();

@@ -11,10 +11,12 @@ mod flv;
 mod health;
 mod hls;
 mod impatient;
+mod limited;
 mod login;
 mod mix;
 mod pages;
 mod pushers;
+mod redirect;
 mod reply;
 mod rooms;
 mod urls;
@@ -35,12 +37,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
+use room::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::chat;
+use crate::logs::Answered;
 use call::{Call, RequestId};
-use reply::Reply;
+use reply::{Fail, Reply};
 
 pub use call::LABELS;
 pub use connections::{Doors, serve};
@@ -63,6 +67,10 @@ pub struct Settings {
     pub write_timeout: u64,
     /// A proxy in front does TLS: `X-Forwarded-Proto` and `X-Forwarded-Host` are believed.
     pub tls_by_proxy: bool,
+    /// Addresses and networks of proxies, whose `X-Forwarded-For` and PROXY protocol are believed.
+    pub trusted_proxies: Vec<String>,
+    /// Connections begin with a header of the PROXY protocol (version 1 or 2), and come from trusted proxies only.
+    pub proxy_protocol: bool,
 }
 
 impl Default for Settings {
@@ -75,6 +83,8 @@ impl Default for Settings {
             read_timeout: 10,
             write_timeout: 30,
             tls_by_proxy: false,
+            trusted_proxies: vec!["127.0.0.1".into(), "::1".into()],
+            proxy_protocol: false,
         }
     }
 }
@@ -141,12 +151,17 @@ where
         Some((_, name)) if !name.allows(&parts.method) => Err(StatusCode::METHOD_NOT_ALLOWED),
         Some(found) => Ok(found),
     };
+    let within = match (found, peer) {
+        (Ok((_, name)), Some(peer)) => app.limits.address(peer, limited::what(name)),
+        _ => Ok(()),
+    };
     let reply = match found {
         Err(status) => Reply::status(status),
+        Ok(_) if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
         Ok((kind, name)) => match call::read(app, &parts, body).await {
             Err(status) => Reply::status(status),
             Ok(body) => {
-                let call = Call::new(app, id, kind, name, &parts, body, begun);
+                let call = Call::new(app, id, kind, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call and is told with its number.
                 AssertUnwindSafe(call.run()).catch_unwind().await.unwrap_or_else(|_| Reply::internal(id))
             }
@@ -154,19 +169,22 @@ where
     };
     let took = since.elapsed();
     app.metrics.call(named, reply.code, took);
-    app.logs.response(
-        begun,
-        format_args!(
-            "{id} {} {} {} {} user={} peer={} {}ms",
-            parts.method.as_str(),
-            call::loggable(path),
-            reply.status.as_u16(),
-            reply.code,
-            reply.user.as_ref().map_or("-", |u| u.as_str()),
-            peer.map_or_else(|| "-".to_owned(), |p| p.to_string()),
-            took.as_millis(),
-        ),
-    );
+    if let Some(traces) = &app.traces
+        && let Some(traced) = traces.decide(&parts.headers)
+    {
+        traces.answered(traced, LABELS[named], since, &id, (reply.status.as_u16(), reply.code));
+    }
+    let answered = Answered {
+        request: &id,
+        method: parts.method.as_str(),
+        path: call::loggable(path),
+        status: reply.status.as_u16(),
+        code: reply.code,
+        user: reply.user.as_ref().map(UserId::as_str),
+        peer,
+        ms: took.as_millis(),
+    };
+    app.logs.answered(begun, &answered);
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }
@@ -183,8 +201,12 @@ fn respond(app: &App, path: &str, reply: Reply) -> Response {
     {
         headers.insert(header::ALLOW, HeaderValue::from_static(name.methods()));
     }
-    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    match reply.wait {
+        Some(wait) => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from(wait)),
+        None if reply.status == StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        None => {}
     }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod cloud;
 pub mod clouds;
 pub mod config;
+pub mod door;
 pub mod drain;
 pub mod error;
 pub mod figures;
@@ -21,6 +22,7 @@ pub mod http;
 pub mod identity;
 pub mod import;
 pub mod keys;
+pub mod limits;
 pub mod live;
 pub mod logs;
 pub mod metrics;
@@ -35,6 +37,7 @@ pub mod start;
 pub mod store;
 pub mod supervisor;
 pub mod sweeper;
+pub mod traces;
 pub mod usage;
 
 // Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.

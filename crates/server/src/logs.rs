@@ -1,6 +1,7 @@
 //! Log files: what was answered in `response/`, what went wrong in `error/`, a file an hour, kept for
 //! some days; and the console. Knows no secrets: lines are made of fields that hold none.
 
+mod answered;
 mod file;
 mod tail;
 
@@ -17,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
+pub use answered::Answered;
 pub use file::HourlyFile;
 pub use tail::Line;
 
@@ -30,11 +32,24 @@ pub struct Settings {
     pub days: u32,
     /// What goes to console and error log, as `tracing` filters: `info`, `roomservice=debug`…
     pub level: String,
+    /// How lines look.
+    pub format: Format,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object each, for programs.
+    Json,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dir: PathBuf::new(), days: 7, level: "info".into() }
+        Self { dir: PathBuf::new(), days: 7, level: "info".into(), format: Format::Text }
     }
 }
 
@@ -45,6 +60,7 @@ const KINDS: [&str; 2] = ["response", "error"];
 #[derive(Clone, Debug)]
 pub struct Logs {
     dir: PathBuf,
+    format: Format,
     responses: Arc<HourlyFile>,
     errors: Arc<HourlyFile>,
     tail: broadcast::Sender<Line>,
@@ -82,6 +98,7 @@ impl Logs {
             responses: open(KINDS[0])?,
             errors: open(KINDS[1])?,
             tail: tail::channel(),
+            format: settings.format,
             level: Arc::default(),
             dir,
         })
@@ -92,14 +109,14 @@ impl Logs {
         let level = || EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
         let (of_console, set_console) = reload::Layer::new(level());
         let (of_tail, set_tail) = reload::Layer::new(level());
-        let console = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .with_filter(of_console);
-        let errors = tracing_subscriber::fmt::layer()
-            .with_writer(ErrorLog(self.errors.clone()))
-            .with_ansi(false)
-            .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        let console = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+        let errors = tracing_subscriber::fmt::layer().with_writer(ErrorLog(self.errors.clone()));
+        let (console, errors) = match settings.format {
+            Format::Text => (console.with_ansi(io::stderr().is_terminal()).boxed(), errors.with_ansi(false).boxed()),
+            Format::Json => (console.json().flatten_event(true).boxed(), errors.json().flatten_event(true).boxed()),
+        };
+        let console = console.with_filter(of_console);
+        let errors = errors.with_filter(tracing_subscriber::filter::LevelFilter::WARN);
         let tail = tracing_subscriber::fmt::layer()
             .with_writer(tail::Writer(self.tail.clone()))
             .with_ansi(false)
@@ -128,8 +145,32 @@ impl Logs {
     }
 
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
-    pub fn response(&self, now: Millis, line: std::fmt::Arguments<'_>) {
+    pub fn answered(&self, now: Millis, answered: &Answered<'_>) {
+        match self.format {
+            Format::Text => self.response(now, format_args!("{answered}")),
+            Format::Json => {
+                #[derive(Serialize)]
+                struct Timed<'a> {
+                    /// Unix milliseconds.
+                    time: u64,
+                    #[serde(flatten)]
+                    answered: &'a Answered<'a>,
+                }
+                let mut line = serde_json::to_vec(&Timed { time: now.0, answered }).unwrap_or_default();
+                line.push(b'\n');
+                self.responses.raw(&line);
+                self.tell(now, format_args!("{answered}"));
+            }
+        }
+    }
+
+    fn response(&self, now: Millis, line: std::fmt::Arguments<'_>) {
         self.responses.line(now, line);
+        self.tell(now, line);
+    }
+
+    /// Shows a line to consoles that are open.
+    fn tell(&self, now: Millis, line: std::fmt::Arguments<'_>) {
         if self.tail.receiver_count() > 0 {
             let _ = self.tail.send(Line::response(now, line));
         }

@@ -113,16 +113,17 @@ fn allow_many_connections() {
 
 fn greet(server: &Server) {
     let settings = &server.app.settings;
-    let http = server.http;
+    let scheme = if settings.tls.is_on() { "https" } else { "http" };
+    let http = format!("{scheme}://{}", server.http);
     println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
-    println!("  open       http://{http}/ (rooms to try), http://{http}/console (for operators)");
-    println!("  calls      http://{http}/weapp/");
-    println!("  logs       http://{http}/weapp/utils/logfilelist");
+    println!("  open       {http}/ (rooms to try), {http}/console (for operators)");
+    println!("  calls      {http}/weapp/");
+    println!("  logs       {http}/weapp/utils/logfilelist");
     if let Some(rtmp) = server.rtmp {
         println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
     }
     if let Some(webrtc) = server.app.webrtc.get() {
-        println!("  browsers   http://{http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
+        println!("  browsers   {http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
     }
     println!("  data       {}", settings.data_dir.display());
 }

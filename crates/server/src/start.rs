@@ -22,10 +22,14 @@ use crate::chat::{self, Chat};
 use crate::clock::{self, Clock};
 use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
+use crate::door::Door;
+use crate::door::proxies::Proxies;
+use crate::door::tls::{Certificate, Tls};
 use crate::figures::{self, Figures};
 use crate::gate::Gate;
 use crate::http::Cors;
 use crate::identity::Identity;
+use crate::limits::Limits;
 use crate::live::{self, Live, Urls};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -35,6 +39,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
+use crate::traces::Traces;
 use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
@@ -104,6 +109,18 @@ impl Server {
             None => None,
         };
         let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
+        let (mut rtmps_listener, mut redirect_listener) = (None, None);
+        if let Ok(address) = settings.tls.rtmps_listen.parse() {
+            rtmps_listener = Some(listen("tls.rtmps_listen", address).await?);
+        }
+        if let Ok(address) = settings.tls.redirect_listen.parse() {
+            redirect_listener = Some(listen("tls.redirect_listen", address).await?);
+        }
+        let unread = |cause| Error::Files { what: "tls.certificate and tls.key", cause };
+        let certificate = settings.tls.is_on().then(|| Certificate::open(&settings.tls)).transpose().map_err(unread)?;
+        let tls =
+            |protocols: &[&[u8]]| certificate.as_ref().map(|c| Tls::new(c, protocols)).transpose().map_err(unread);
+        let (https, rtmps) = (tls(&[b"h2", b"http/1.1"])?, tls(&[])?);
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
@@ -122,13 +139,31 @@ impl Server {
             tasks.spawn(async move { stop.run_until_cancelled(work).await });
         }
         tasks.spawn(app.chat.clone().run(stop.clone()));
-        if let Some(listener) = rtmp_listener {
-            let (hub, requests) = (app.hub.clone(), app.requests.clone());
-            tasks.spawn(media::rtmp::serve(listener, hub, requests, media::rtmp::Limits::default(), stop.clone()));
+        let door = |proxy_protocol, tls| {
+            let (limits, proxies) = (app.limits.clone(), app.proxies.clone());
+            Door { limits, proxies, proxy_protocol, tls }
+        };
+        let (guests, come) = mpsc::channel(64);
+        for (listener, tls) in [(rtmp_listener, None), (rtmps_listener, rtmps)] {
+            let Some(listener) = listener else { continue };
+            let door = door(app.settings.rtmp.proxy_protocol, tls);
+            tasks.spawn(door.hand_on(listener, guests.clone(), stop.clone()));
         }
-        tasks.spawn(http::serve(http_listener, http::Doors::all(&app), stop.clone()));
+        // How many an address may have is the door's affair.
+        let limits = media::rtmp::Limits { per_address: usize::MAX, ..Default::default() };
+        tasks.spawn(media::rtmp::serve_each(come, app.hub.clone(), app.requests.clone(), limits, stop.clone()));
+        if let Some(certificate) = certificate {
+            let stop = stop.clone();
+            tasks.spawn(async move { stop.run_until_cancelled(certificate.keep()).await.map_or((), drop) });
+        }
+        let https = door(app.settings.http.proxy_protocol, https);
+        tasks.spawn(http::serve(http_listener, https, http::Doors::all(&app), stop.clone()));
         if let Some(listener) = metrics_listener {
-            tasks.spawn(http::serve(listener, http::Doors::watch(&app), stop.clone()));
+            tasks.spawn(http::serve(listener, door(false, None), http::Doors::watch(&app), stop.clone()));
+        }
+        if let Some(listener) = redirect_listener {
+            let doors = http::Doors::redirect(&app, http_address.port());
+            tasks.spawn(http::serve(listener, door(app.settings.http.proxy_protocol, None), doors, stop.clone()));
         }
         tasks.close();
         Ok(Self { app, http: http_address, rtmp: rtmp_address, metrics: metrics_address, stop, tasks })
@@ -179,7 +214,11 @@ pub(crate) async fn assemble(
     // The media server, and the gate that answers its questions.
     let hub = Hub::new(hub::Settings::default());
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
-    let urls = Arc::new(Urls::new(&settings.live, rtmp_port));
+    let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
+    let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
+    let limits = Arc::new(Limits::new(&settings.limits));
+    let (traces, sender) = Traces::new(&settings.traces).unzip();
+    let proxies = Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?);
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
     let shared = settings.store.kind == store::Place::Redis;
@@ -196,7 +235,8 @@ pub(crate) async fn assemble(
         }
     };
     let bans = Arc::new(Bans::default());
-    let gate = Arc::new(Gate::new(urls.clone(), bans.clone(), clock.clone()).among(nodes.clone()));
+    let gate = Gate::new(urls.clone(), bans.clone(), limits.clone(), clock.clone());
+    let gate = Arc::new(gate.among(nodes.clone()));
     let renditions = Renditions::new(hub.clone());
     let recorder = settings.record.recorder(&hub, &settings.data_dir);
     let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
@@ -282,6 +322,9 @@ pub(crate) async fn assemble(
         webrtc: OnceLock::new(),
         requests,
         logs,
+        limits,
+        proxies,
+        traces,
         metrics,
         figures: Figures::default(),
         cors,
@@ -297,6 +340,9 @@ pub(crate) async fn assemble(
         Box::pin(figures::keep(app.clone())),
     ];
     background.append(&mut chat_work);
+    if let Some(sender) = sender {
+        background.push(Box::pin(sender.run()));
+    }
     if let Some(hooks) = hooks {
         let (hub, recorder, bizid) = (app.hub.clone(), app.recorder.clone(), app.settings.live.bizid);
         background.push(Box::pin(hooks.clone().note_media(hooks::Sources { hub, mixer, recorder, bizid })));

@@ -137,6 +137,7 @@ fn in_production_strangers_see_no_figures() {
         let (status, body) = get(address, "/readyz", "");
         let ready: Value = serde_json::from_str(&body).unwrap();
         assert_eq!((status, &ready["ready"]), (200, &json!(true)), "{body}");
-        assert_eq!(ready["checks"][0], json!({ "name": "store", "ok": true, "needed": true }), "{body}");
+        let store = json!({ "name": "store", "ok": true, "needed": true });
+        assert!(ready["checks"].as_array().unwrap().contains(&store), "{body}");
     }
 }

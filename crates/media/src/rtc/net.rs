@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Counters;
 use super::outbox::Socket;
 use super::packet::{Class, classify};
+use super::stun;
 use super::worker::ToWorker;
 
 /// A session's place.
@@ -122,6 +124,7 @@ pub(super) async fn read(socket: Arc<Socket>, table: Arc<Table>, precise: bool, 
     let size = socket.state.gro_segments() * 2_048;
     let mut memory = vec![0u8; size * BATCH_SIZE];
     let mut metas = [RecvMeta::default(); BATCH_SIZE];
+    let mut budget = stun::Budget::new(Instant::now());
     loop {
         let mut guard = tokio::select! {
             guard = ready.readable() => match guard {
@@ -143,7 +146,13 @@ pub(super) async fn read(socket: Arc<Socket>, table: Arc<Table>, precise: bool, 
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
                 // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-                table.route(Protocol::Udp, source, local.map(|ip| ip.to_canonical()), datagram);
+                if !table.route(Protocol::Udp, source, local.map(|ip| ip.to_canonical()), datagram)
+                    && let Some(answer) = stun::answer(datagram, source)
+                    && budget.take(Instant::now())
+                {
+                    // Whoever asks asks again if this is lost.
+                    let _ = socket.udp.send_to(&answer, meta.addr);
+                }
             }
         }
         // One busy socket must not keep the thread from its other tasks.

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::play::{Over, Playing};
 use super::session::{Ask, Event, Session, Timeouts};
+use super::socket::{Accepted, Socket};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame};
 use crate::hub::{Hub, Origin, Publisher};
@@ -71,23 +73,41 @@ struct Shared {
 
 /// Accepts connections until `shutdown`; returns when all of them have ended.
 pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: Limits, shutdown: CancellationToken) {
+    let (to, come) = mpsc::channel(1);
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => {
+                    let accepted = Accepted { socket: Socket::Tcp(socket), peer, held: Box::new(()) };
+                    if to.send(accepted).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    // Out of descriptors, most likely: let some connections end.
+                    tracing::warn!(%error, "rtmp cannot accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    };
+    let served = serve_each(come, hub, requests, limits, shutdown.clone());
+    tokio::join!(shutdown.run_until_cancelled(accept), served);
+}
+
+/// Serves connections that somebody else accepts, until `shutdown`; returns when all of them have ended.
+pub async fn serve_each(
+    mut come: mpsc::Receiver<Accepted>,
+    hub: Hub,
+    requests: Requests,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let renditions = Renditions::new(hub.clone());
     let shared = Arc::new(Shared { hub, renditions, requests, limits, addresses: Mutex::default() });
     let connections = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => break,
-        };
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, most likely: let some connections end.
-                tracing::warn!(%error, "rtmp cannot accept");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
+    while let Some(Some(accepted)) = shutdown.run_until_cancelled(come.recv()).await {
+        let Accepted { socket, peer, held } = accepted;
         let full = connections.len() >= shared.limits.connections;
         let place = if full { None } else { Place::take(&shared, peer.ip()) };
         let Some(place) = place else {
@@ -95,7 +115,11 @@ pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: 
             continue;
         };
         // A token of its own: polling one that all share would be a lock that all share.
-        connections.spawn(connection(socket, peer, place, shutdown.child_token()));
+        let stop = shutdown.child_token();
+        connections.spawn(async move {
+            connection(socket, peer, place, stop).await;
+            drop(held);
+        });
     }
     connections.close();
     connections.wait().await;
@@ -131,10 +155,8 @@ impl Drop for Place {
     }
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
-    // Bursts are written whole: nothing is gained by waiting for more.
-    let _ = socket.set_nodelay(true);
-    let _ = socket2::SockRef::from(&socket).set_send_buffer_size(place.shared.limits.send_buffer);
+async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
+    socket.prepare(place.shared.limits.send_buffer);
     let mut link = Link::new(socket, &place.shared.limits);
     let mut did = Did::default();
     let ended = {
@@ -157,7 +179,7 @@ struct Did {
 
 /// A socket with its session and the bytes read and not handled yet.
 pub(super) struct Link {
-    pub socket: TcpStream,
+    pub socket: Socket,
     pub session: Session,
     pub buffer: Box<[u8]>,
     pub start: usize,
@@ -166,7 +188,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    fn new(socket: TcpStream, limits: &Limits) -> Self {
+    fn new(socket: Socket, limits: &Limits) -> Self {
         Link {
             socket,
             session: Session::new(limits.timeouts.clone(), Instant::now().into_std()),

@@ -39,6 +39,13 @@ impl Running {
         table.kept += 1;
     }
 
+    /// How many sessions of a user run.
+    #[must_use]
+    pub fn count(&self, user: &UserId) -> usize {
+        let table = self.0.lock();
+        table.by_user.get(user).map_or(0, |sessions| sessions.iter().filter(|(_, kick)| !kick.is_alone()).count())
+    }
+
     /// Ends the sessions of a user in a room, or all. Says how many still ran.
     pub fn end(&self, user: &UserId, room: Option<&RoomId>, why: &str) -> usize {
         let mut table = self.0.lock();
@@ -64,7 +71,9 @@ mod tests {
         running.watch(&bob, Some(&here), &first);
         running.watch(&bob, None, &second);
         running.watch(&bob, Some(&here), &third);
+        assert_eq!(running.count(&bob), 3);
         drop(third);
+        assert_eq!(running.count(&bob), 2);
         assert_eq!(running.end(&bob, Some(&here), "out"), 1);
         assert!(first.why().is_some() && second.why().is_none());
         assert_eq!(running.end(&bob, None, "out"), 1);

@@ -5,10 +5,11 @@ mod requests;
 #[cfg(fuzzing)]
 pub(crate) use requests::read;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts, RawQuery, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use room::chat::Connected;
@@ -39,6 +40,7 @@ fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -
 /// Lets a client with a good session in.
 pub async fn connect(State(app): State<Arc<App>>, RawQuery(query): RawQuery, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &app).await;
     match open(&app, query.as_deref()) {
         Err(refused) => respond(&app, refused.status, &json!({"code": refused.code, "message": refused.message})),
@@ -47,7 +49,7 @@ pub async fn connect(State(app): State<Arc<App>>, RawQuery(query): RawQuery, req
                 let message = "this is a WebSocket: ask for an upgrade";
                 respond(&app, StatusCode::UPGRADE_REQUIRED, &json!({"code": "not_websocket", "message": message}))
             }
-            Ok(upgrade) => accept(app, upgrade, session, since),
+            Ok(upgrade) => accept(app, upgrade, session, since, peer),
         },
     }
 }
@@ -105,14 +107,20 @@ fn respond(app: &App, status: StatusCode, body: &serde_json::Value) -> Response 
     response
 }
 
-fn accept(app: Arc<App>, upgrade: WebSocketUpgrade, session: Session, since: Option<u64>) -> Response {
+fn accept(
+    app: Arc<App>,
+    upgrade: WebSocketUpgrade,
+    session: Session,
+    since: Option<u64>,
+    peer: Option<IpAddr>,
+) -> Response {
     let settings = app.chat.settings();
     upgrade
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
         .max_frame_size(settings.max_frame)
         .max_message_size(settings.max_frame)
-        .on_upgrade(move |socket| connection::serve(app, session, since, socket))
+        .on_upgrade(move |socket| connection::serve(app, session, since, peer, socket))
 }
 
 fn welcome(app: &App, session: &Session, connected: &Connected) -> axum::extract::ws::Utf8Bytes {

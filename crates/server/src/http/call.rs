@@ -3,6 +3,7 @@
 mod label;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -16,7 +17,7 @@ use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
-use super::{audience, custom, login, mix, pushers, rooms, urls, utils, webrtc_room};
+use super::{audience, custom, limited, login, mix, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::live::{Base, Scheme};
 use crate::sessions::Session;
@@ -173,6 +174,10 @@ where
     }
 }
 
+/// A request that came over TLS that ends here.
+#[derive(Clone, Copy, Debug)]
+pub struct Secure;
+
 /// One call with everything it came with.
 pub struct Call<'a> {
     /// The server.
@@ -183,6 +188,7 @@ pub struct Call<'a> {
     pub now: Millis,
     kind: Option<Kind>,
     name: Name,
+    peer: Option<IpAddr>,
     parts: &'a Parts,
     body: Result<Bytes, Fail>,
 }
@@ -216,7 +222,12 @@ impl<'a> Call<'a> {
         body: Bytes,
         now: Millis,
     ) -> Self {
-        Self { app, id, now, kind, name, parts, body: body::to_json(&parts.headers, body) }
+        Self { app, id, now, kind, name, peer: None, parts, body: body::to_json(&parts.headers, body) }
+    }
+
+    /// The same from this address.
+    pub fn from(self, peer: Option<IpAddr>) -> Self {
+        Self { peer, ..self }
     }
 
     /// Answers it.
@@ -264,6 +275,7 @@ impl<'a> Call<'a> {
         let session = self.app.sessions.check(user, token, self.now);
         let session = session.map_err(|why| Fail::unauthorised(&why.to_string()))?;
         self.admit(&session.user, None)?;
+        self.app.limits.user(&session.user, self.peer, limited::what(self.name)).map_err(Fail::too_much)?;
         Ok(session)
     }
 
@@ -291,7 +303,8 @@ pub fn base<'a>(app: &App, parts: &'a Parts) -> Base<'a> {
         forwarded("x-forwarded-host").or_else(|| text("host")).or_else(|| parts.uri.authority().map(|a| a.as_str()));
     // What is put into URLs must be a host: anything else could break out of them.
     let is_host = |h: &&str| h.len() <= 255 && h.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
-    let scheme = if forwarded("x-forwarded-proto") == Some("https") { Scheme::Https } else { Scheme::Http };
+    let secure = forwarded("x-forwarded-proto") == Some("https") || parts.extensions.get::<Secure>().is_some();
+    let scheme = if secure { Scheme::Https } else { Scheme::Http };
     Base { scheme, authority: authority.filter(is_host).filter(|h| !h.is_empty()).unwrap_or("localhost") }
 }
 

@@ -8,31 +8,41 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::call::Secure;
 use super::impatient::Impatient;
-use super::{Settings, call, health, router};
+use super::{Settings, call, health, limited, router};
 use crate::app::App;
+use crate::door::{Door, Guest};
 use crate::metrics::Metrics;
 
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: CancellationToken) {
     let settings: &Settings = &doors.app.settings.http;
     let places = Arc::new(Semaphore::new(settings.max_connections));
+    let patience = Duration::from_secs(settings.read_timeout);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(settings.read_timeout))
-        .max_buf_size(64 * 1024);
+    http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
+    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128)
+        .max_header_list_size(64 * 1024)
+        .max_send_buf_size(256 * 1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(patience);
     loop {
         // A place first: beyond the bound, connections wait in the kernel's queue instead of here.
         let place = tokio::select! {
@@ -45,9 +55,17 @@ pub async fn serve(listener: TcpListener, doors: Doors, stop: CancellationToken)
         };
         match accepted {
             Ok((socket, peer)) => {
-                let (http, doors, stop) = (http.clone(), doors.clone(), stop.clone());
+                let (http, http2, door) = (http.clone(), http2.clone(), door.clone());
+                let (doors, stop) = (doors.clone(), stop.clone());
                 tokio::spawn(async move {
-                    connection(&http, socket, peer, doors, stop).await;
+                    // Boxed: what the door needs is not a part of each connection for as long as that lasts.
+                    let guest = Box::pin(door.enter(socket, peer)).await;
+                    drop(door);
+                    match guest {
+                        Some(guest) if guest.wire.is_http2() => Box::pin(over_http2(http2, guest, doors, stop)).await,
+                        Some(guest) => connection(&http, guest, doors, stop).await,
+                        None => {}
+                    }
                     drop(place);
                 });
             }
@@ -75,16 +93,31 @@ impl Doors {
         Self { router: router(app.clone()), app: app.clone(), calls: true }
     }
 
+    /// Nowhere but to HTTPS at this port.
+    #[must_use]
+    pub fn redirect(app: &Arc<App>, port: u16) -> Self {
+        Self { router: super::redirect::router(port), app: app.clone(), calls: false }
+    }
+
     /// To what those who watch over the server ask, and nothing else.
     #[must_use]
     pub fn watch(app: &Arc<App>) -> Self {
         Self { router: health::router(app.clone()), app: app.clone(), calls: false }
     }
 
-    async fn answer(self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+    async fn answer(self, peer: SocketAddr, secure: bool, mut request: Request<Incoming>) -> Response {
         let (app, route) = (self.app.clone(), Metrics::route(request.uri().path()));
-        let response = self.hand_on(peer, request).await;
+        let peer = app.proxies.client(peer, request.headers());
+        if secure {
+            request.extensions_mut().insert(Secure);
+        }
+        let mut response = self.hand_on(peer, request).await;
         app.metrics.answer(route, response.status().as_u16());
+        let headers = response.headers_mut();
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if secure {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+        }
         response
     }
 
@@ -95,22 +128,42 @@ impl Doors {
         {
             return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await;
         }
+        if let Some(refused) = limited::refuse(&self.app, peer.ip(), request.uri().path()) {
+            return refused;
+        }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
     }
 }
 
-async fn connection(http: &http1::Builder, socket: TcpStream, peer: SocketAddr, doors: Doors, stop: CancellationToken) {
+async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
-    let _ = socket.set_nodelay(true);
-    let socket = Impatient::new(socket, Duration::from_secs(doors.app.settings.http.write_timeout));
+    let secure = guest.wire.is_secure();
+    let Guest { wire, peer, place: _place } = guest;
+    let socket = Impatient::new(wire, Duration::from_secs(doors.app.settings.http.write_timeout));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let doors = doors.clone();
-        async move { Ok::<_, Infallible>(doors.answer(peer, request).await) }
+        async move { Ok::<_, Infallible>(doors.answer(peer, secure, request).await) }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service).with_upgrades());
     // What goes wrong on one connection is that client's affair.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = tokio::time::timeout(GRACE, connection).await;
+}
+
+async fn over_http2(http: http2::Builder<TokioExecutor>, guest: Guest, doors: Doors, stop: CancellationToken) {
+    let _open = doors.app.metrics.connections.enter();
+    let Guest { wire, peer, place: _place } = guest;
+    let socket = Impatient::new(wire, Duration::from_secs(doors.app.settings.http.write_timeout));
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let doors = doors.clone();
+        async move { Ok::<_, Infallible>(doors.answer(peer, true, request).await) }
+    });
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
     tokio::select! {
         _ = connection.as_mut() => return,
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::call::RequestId;
 use crate::error::Error;
+use crate::limits::TooMuch;
 
 /// The code of a defect of ours.
 pub const INTERNAL: i32 = -1;
@@ -22,6 +23,7 @@ const UNAUTHORISED: i32 = 7;
 const TOO_LONG: i32 = 10;
 const EXISTS: i32 = 11;
 const BANNED: i32 = 12;
+const TOO_MUCH: i32 = 429;
 const FULL: i32 = 5001;
 
 /// The message of every success.
@@ -41,11 +43,13 @@ pub struct Fail {
     pub room: Option<String>,
     /// The HTTP status, if it is not 200.
     pub status: StatusCode,
+    /// Seconds after which the same may go better, where that is known.
+    pub wait: Option<u32>,
 }
 
 impl Fail {
     fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), room: None, status: StatusCode::OK }
+        Self { code, message: message.into(), room: None, status: StatusCode::OK, wait: None }
     }
 
     fn later(message: &'static str) -> Self {
@@ -83,6 +87,12 @@ impl Fail {
             Millis::NEVER => Self::new(BANNED, "已被禁止进入"),
             until => Self::new(BANNED, format!("已被禁止进入: {} 秒后解除", until.since(now).div_ceil(1000))),
         }
+    }
+
+    /// More was asked for than may be.
+    pub fn too_much(TooMuch(wait): TooMuch) -> Self {
+        let fail = Self::new(TOO_MUCH, "请求过于频繁，请稍后重试");
+        Self { status: StatusCode::TOO_MANY_REQUESTS, wait: Some(wait), ..fail }
     }
 
     /// There is no such thing, or none that may be seen.
@@ -161,6 +171,8 @@ pub struct Reply {
     pub content_type: &'static str,
     /// Who called, if that is certain.
     pub user: Option<UserId>,
+    /// Seconds after which to come back, if that is known.
+    pub wait: Option<u32>,
 }
 
 const JSON: &str = "application/json; charset=utf-8";
@@ -175,7 +187,7 @@ impl Reply {
                     Some(b'<') => "text/html; charset=utf-8",
                     _ => "text/plain; charset=utf-8",
                 };
-                Self { status: StatusCode::OK, code: 0, body, content_type, user }
+                Self { status: StatusCode::OK, code: 0, body, content_type, user, wait: None }
             }
             Err(fail) => {
                 let mut body = json!({ "code": fail.code, "message": fail.message });
@@ -188,6 +200,7 @@ impl Reply {
                     body: body.to_string().into_bytes(),
                     content_type: JSON,
                     user,
+                    wait: fail.wait,
                 }
             }
         }
@@ -201,13 +214,13 @@ impl Reply {
         } else {
             json!({ "code": MALFORMED, "message": message }).to_string().into_bytes()
         };
-        Self { status, code: i32::from(status.as_u16()), body, content_type: JSON, user: None }
+        Self { status, code: i32::from(status.as_u16()), body, content_type: JSON, user: None, wait: None }
     }
 
     /// The answer after a defect of ours.
     pub fn internal(id: RequestId) -> Self {
         let body = json!({ "code": INTERNAL, "message": format!("服务器内部错误 ({id})") }).to_string().into_bytes();
-        Self { status: StatusCode::OK, code: INTERNAL, body, content_type: JSON, user: None }
+        Self { status: StatusCode::OK, code: INTERNAL, body, content_type: JSON, user: None, wait: None }
     }
 }
 

@@ -7,6 +7,7 @@ mod first_server;
 mod golden;
 mod random;
 mod secrets;
+mod traced;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

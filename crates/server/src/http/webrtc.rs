@@ -4,18 +4,23 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use media::request::{Query, What};
 use media::rtc::{Answer, Refused, Server};
 use media::{Ended, Protocol, StreamName};
+use room::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
+use crate::config::Hidden;
 
 /// `[webrtc]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +36,8 @@ pub struct Settings {
     pub public: Vec<IpAddr>,
     /// STUN and TURN servers that browsers are told of, as URLs.
     pub ice_servers: Vec<String>,
+    /// The secret that the TURN servers share (`static-auth-secret` of coturn): clients are given credentials for a day.
+    pub turn_secret: Hidden,
 }
 
 impl Default for Settings {
@@ -41,6 +48,7 @@ impl Default for Settings {
             listen_tcp: String::new(),
             public: Vec::new(),
             ice_servers: Vec::new(),
+            turn_secret: Hidden::default(),
         }
     }
 }
@@ -73,6 +81,9 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const SDP: HeaderValue = HeaderValue::from_static("application/sdp");
 const FRAGMENT: HeaderValue = HeaderValue::from_static("application/trickle-ice-sdpfrag");
 
+/// Seconds for which credentials for TURN are good: longer than a session, which renews its allocation with them.
+const TURN_LIFETIME: u64 = 24 * 3600;
+
 type Peer = ConnectInfo<SocketAddr>;
 
 /// `POST /whip/{stream}`: an offer to push.
@@ -96,7 +107,8 @@ async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8]
             set(headers, header::LOCATION, &format!("/rtc/session/{}", answer.session));
             set(headers, header::ETAG, &format!("\"{}\"", answer.etag));
             for url in &app.settings.webrtc.ice_servers {
-                if let Ok(link) = HeaderValue::from_str(&format!("<{url}>; rel=\"ice-server\"")) {
+                let link = ice_server(url, &app.settings.webrtc.turn_secret, stream, app.clock.now());
+                if let Ok(link) = HeaderValue::from_str(&link) {
                     headers.append(header::LINK, link);
                 }
             }
@@ -105,6 +117,21 @@ async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8]
     };
     expose(app, response.headers_mut());
     response
+}
+
+/// A STUN or TURN server as RFC 9725 §4.6 tells of it. Credentials for TURN are those of its REST interface, as coturn
+/// checks them: a user name that begins with the time of its end, and the HMAC-SHA1 of it as password.
+fn ice_server(url: &str, secret: &Hidden, stream: &str, now: Millis) -> String {
+    let link = format!("<{url}>; rel=\"ice-server\"");
+    // What stands within the quotes must not end them.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~@".contains(&b);
+    if secret.is_empty() || url.starts_with("stun") || !stream.bytes().all(plain) {
+        return link;
+    }
+    let user = format!("{}:{stream}", now.secs().saturating_add(TURN_LIFETIME));
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.expose().as_bytes());
+    let password = STANDARD.encode(hmac::sign(&key, user.as_bytes()));
+    format!("{link}; username=\"{user}\"; credential=\"{password}\"; credential-type=\"password\"")
 }
 
 async fn negotiate(
@@ -245,4 +272,21 @@ fn expose(app: &App, headers: &mut HeaderMap) {
     app.cors.apply(headers, false);
     headers
         .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, ETag, Link, Accept-Patch"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turn_credentials_are_what_coturn_checks() {
+        let (secret, now) = (Hidden::new("north"), Millis(1_795_446_000_000));
+        let link = ice_server("turn:turn.example:3478?transport=udp", &secret, "1000_r_alice", now);
+        // printf 1795532400:1000_r_alice | openssl dgst -sha1 -hmac north -binary | base64
+        let credentials = "username=\"1795532400:1000_r_alice\"; credential=\"/u8CiY+zIrgFDTKYmOlfpw5ShwE=\"; credential-type=\"password\"";
+        assert_eq!(link, format!("<turn:turn.example:3478?transport=udp>; rel=\"ice-server\"; {credentials}"));
+        for (url, secret) in [("stun:stun.example:3478", secret), ("turn:turn.example", Hidden::default())] {
+            assert_eq!(ice_server(url, &secret, "s", now), format!("<{url}>; rel=\"ice-server\""));
+        }
+    }
 }

@@ -67,6 +67,8 @@ pub struct Urls {
     push_host: String,
     play_host: String,
     rtmp_port: u16,
+    /// Where RTMP is taken over TLS: then URLs lead there.
+    rtmps_port: Option<u16>,
     /// Where URLs lead to Tencent's domains; hosts are never empty then.
     tencent: Option<Domains>,
 }
@@ -118,6 +120,7 @@ impl Urls {
             push_host: if tencent.is_some() { settings.tencent_push_host() } else { settings.push_host.clone() },
             play_host: if tencent.is_some() { settings.tencent_play_host() } else { settings.play_host.clone() },
             rtmp_port,
+            rtmps_port: None,
             tencent,
         }
     }
@@ -125,6 +128,12 @@ impl Urls {
     /// Accepts another backup key from now on, instead of the one before.
     pub fn set_backup(&self, settings: &Settings) {
         *self.backup.write() = settings.backup_push_secret_key.secret();
+    }
+
+    /// The same where RTMP is taken over TLS at this port.
+    #[must_use]
+    pub fn over_tls(self, port: Option<u16>) -> Self {
+        Self { rtmps_port: port, ..self }
     }
 
     /// The name of a user's stream: the stable one of a room, or a fresh one.
@@ -147,7 +156,7 @@ impl Urls {
             let bizid = if *legacy { format!("bizid={bizid}&") } else { String::new() };
             return format!("rtmp://{push_host}/{app}/{stream}?{bizid}{signature}");
         }
-        format!("rtmp://{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self.rtmp_port))
+        format!("{}/{APP}/{stream}?bizid={bizid}&{signature}", Rtmp(push_host, base, self))
     }
 
     /// Where streams are, if not in this process.
@@ -307,15 +316,21 @@ impl Urls {
     }
 }
 
-/// The host of RTMP URLs: the configured one, or the one that the client reached us by.
-struct Rtmp<'a>(&'a str, &'a Base<'a>, u16);
+/// The beginning of RTMP URLs: with the host that is configured, or the one that the client reached us by.
+struct Rtmp<'a>(&'a str, &'a Base<'a>, &'a Urls);
 
 impl fmt::Display for Rtmp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self("", base, 1935) => f.write_str(base.host()),
-            Self("", base, port) => write!(f, "{}:{port}", base.host()),
-            Self(host, ..) => f.write_str(host),
+        let Self(host, base, urls) = self;
+        let (scheme, usual, port) = match urls.rtmps_port {
+            Some(port) => ("rtmps://", 443, port),
+            None => ("rtmp://", 1935, urls.rtmp_port),
+        };
+        f.write_str(scheme)?;
+        match *host {
+            "" if port == usual => f.write_str(base.host()),
+            "" => write!(f, "{}:{port}", base.host()),
+            host => f.write_str(host),
         }
     }
 }
@@ -340,8 +355,7 @@ impl Play<'_> {
             if let (Some(Domains { app, .. }), Some(signature)) = (&urls.tencent, accelerate) {
                 return write!(f, "rtmp://{}/{app}/{stream}?bizid={}&{signature}", urls.play_host, urls.bizid);
             }
-            let host = Rtmp(&urls.play_host, base, urls.rtmp_port);
-            write!(f, "rtmp://{host}")?;
+            write!(f, "{}", Rtmp(&urls.play_host, base, urls))?;
             let pieces = ["/", APP, "/", stream.as_str(), "?bizid="];
             pieces.into_iter().try_for_each(|piece| f.write_str(piece))?;
             write!(f, "{}", urls.bizid)?;

@@ -56,3 +56,30 @@ fn the_newest_lines_are_shown_and_searched() {
     drop(logs);
     std::fs::remove_dir_all(dir).unwrap();
 }
+
+#[test]
+fn answers_can_be_json() {
+    let data = tempfile::tempdir().unwrap();
+    let logs = Logs::open(&Settings { format: Format::Json, ..Settings::default() }, data.path()).unwrap();
+    let answered = Answered {
+        request: &"0001-000002",
+        method: "POST",
+        path: "/weapp/live_room/login",
+        status: 200,
+        code: 7,
+        user: Some("a\\b"),
+        peer: Some([203, 0, 113, 9].into()),
+        ms: 3,
+    };
+    logs.answered(Millis(1_700_000_000_000), &answered);
+    logs.flush();
+    let entry = logs.list().into_iter().find(|entry| entry.name.starts_with("response/")).unwrap();
+    let text = std::fs::read_to_string(logs.path(&entry.name).unwrap()).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(line["time"], 1_700_000_000_000_u64);
+    assert_eq!(
+        (&line["user"], &line["peer"], &line["request"]),
+        (&"a\\b".into(), &"203.0.113.9".into(), &"0001-000002".into())
+    );
+    assert_eq!(answered.to_string(), "0001-000002 POST /weapp/live_room/login 200 7 user=a\\b peer=203.0.113.9 3ms");
+}

@@ -10,6 +10,7 @@ use super::waits::BUCKETS;
 use super::{CLASSES, CODES, Metrics, ROUTES, WIDTH, media as streams};
 use crate::app::App;
 use crate::cloud::Counters;
+use crate::limits::{What, Whose};
 use crate::usage::{self, Usage};
 
 /// The page.
@@ -18,6 +19,7 @@ pub fn page(app: &App) -> String {
     let mut page = Page::default();
     program(&mut page, app);
     app.metrics.calls(&mut page);
+    limits(&mut page, app);
     rooms(&mut page, app);
     chat(&mut page, app);
     streams::write(&mut page, app);
@@ -59,6 +61,9 @@ fn program(page: &mut Page, app: &App) {
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }
     page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", app.logs.lost());
+    if let Some(traces) = &app.traces {
+        page.counter("roomservice_spans_lost_total", "Spans that the collector did not take in time.", traces.lost());
+    }
 }
 
 impl Metrics {
@@ -95,6 +100,16 @@ impl Metrics {
         let (now, total) = self.connections.read();
         page.gauge("roomservice_http_connections", "HTTP connections open, WebSockets among them.", now);
         page.counter("roomservice_http_connections_total", "HTTP connections accepted.", total);
+    }
+}
+
+fn limits(page: &mut Page, app: &App) {
+    let help = "Refused because more was asked for than [limits] allows, by who was held back.";
+    let mut family = page.family("roomservice_limited_total", Kind::Counter, help);
+    for (whose, who) in Whose::ALL {
+        for (what, label) in What::ALL {
+            family.sample(&[("who", who), ("what", label)], app.limits.refused(whose, what));
+        }
     }
 }
 

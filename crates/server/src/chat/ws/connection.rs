@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::requests;
 use crate::app::App;
 use crate::chat::close::Close;
 use crate::chat::hub::link::{Link, Queue};
+use crate::limits::{TooMuch, What};
 use crate::sessions::Session;
 
 /// How long the last frame may take, and the client's answer to it.
@@ -24,14 +26,14 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const MAX_REFUSED: u32 = 200;
 
 /// Serves a client until either side ends it.
-pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, mut socket: WebSocket) {
+pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, peer: Option<IpAddr>, mut socket: WebSocket) {
     let login = super::login(&session);
     let why = match app.chat.connect(&login, since, |connected| super::welcome(&app, &session, connected)) {
         Ok(link) => {
             drop(session);
             // Out of the hub before the farewell, and also if this task ends in a panic.
             let present = Present { app: &app, link };
-            talk(&app, &present.link, &mut socket).await
+            talk(&app, &present.link, peer, &mut socket).await
         }
         Err(refusal) => {
             let _ = timeout(FAREWELL, socket.send(Message::Text(requests::refusal(None, refusal)))).await;
@@ -62,6 +64,12 @@ impl Drop for Present<'_> {
     }
 }
 
+/// Whether it may make one more request: the connection by itself, and its user with all connections.
+fn may_ask(app: &App, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
+    link.ask(app.clock.now())?;
+    app.limits.user(&link.user, peer, What::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
+}
+
 enum Step {
     Out(Result<VecDeque<Utf8Bytes>, Close>),
     In(Option<Result<Message, axum::Error>>),
@@ -69,7 +77,7 @@ enum Step {
 }
 
 /// Until the end; none if the client closed or the connection broke.
-async fn talk(app: &App, link: &Link, socket: &mut WebSocket) -> Option<Close> {
+async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSocket) -> Option<Close> {
     let queue = link.queue()?;
     let idle = Duration::from_secs(app.chat.settings().idle_timeout);
     let mut heard = Instant::now();
@@ -88,7 +96,7 @@ async fn talk(app: &App, link: &Link, socket: &mut WebSocket) -> Option<Close> {
                 heard = Instant::now();
                 match message {
                     Message::Text(text) => {
-                        if let Err(wait) = link.ask(app.clock.now()) {
+                        if let Err(wait) = may_ask(app, link, peer) {
                             refused += 1;
                             app.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             if refused > MAX_REFUSED {

@@ -1,0 +1,65 @@
+//! What of the limits a request falls under, and the answer to whoever asks for more: 429 in the shape of the protocol's
+//! answers, with `Retry-After`.
+
+use std::net::IpAddr;
+
+use axum::response::Response;
+
+use super::call::Name;
+use super::reply::{Fail, Reply};
+use super::{respond, webrtc_room};
+use crate::app::App;
+use crate::limits::What;
+
+/// What a call asks for.
+pub const fn what(name: Name) -> What {
+    match name {
+        Name::Login | Name::GetLoginInfo | Name::Webrtc(webrtc_room::Name::GetLoginInfo) => What::Login,
+        Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) => What::Create,
+        Name::AddPusher | Name::AddAudience | Name::Webrtc(webrtc_room::Name::Enter) => What::Join,
+        _ => What::Call,
+    }
+}
+
+/// What a request that is no call of the protocol asks for; none for pages and for those who watch over the server.
+fn of_path(path: &str) -> Option<What> {
+    let mut parts = path.strip_prefix('/')?.split('/');
+    Some(match (parts.next()?, parts.next(), parts.next()) {
+        ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => What::Join,
+        // Segments of a stream are many; its playlist and an FLV player's request are one.
+        ("live", Some(_), None) => What::Join,
+        ("weapp" | "live" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
+        _ => return None,
+    })
+}
+
+/// Refuses a request of an address that asks for too much.
+pub fn refuse(app: &App, from: IpAddr, path: &str) -> Option<Response> {
+    let much = app.limits.address(from, of_path(path)?).err()?;
+    Some(respond(app, path, Reply::from_sent(Err(Fail::too_much(much)), None)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_fall_under_their_limits() {
+        for (path, what) in [
+            ("/whip/s", Some(What::Join)),
+            ("/rtc/v1/play/", Some(What::Join)),
+            ("/rtc/session/1", Some(What::Call)),
+            ("/live/s.flv", Some(What::Join)),
+            ("/live/s/1.m4s", Some(What::Call)),
+            ("/ws", Some(What::Join)),
+            ("/ws/validate", Some(What::Call)),
+            ("/v4/openim/login", Some(What::Call)),
+            ("/", None),
+            ("/web/demo.js", None),
+            ("/metrics", None),
+            ("*", None),
+        ] {
+            assert_eq!(of_path(path), what, "{path}");
+        }
+    }
+}

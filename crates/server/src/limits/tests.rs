@@ -1,0 +1,65 @@
+//! Every bound by itself, on a time of the test.
+
+use super::*;
+
+fn at(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn limits(set: impl FnOnce(&mut Settings)) -> Limits {
+    let mut settings = Settings::default();
+    set(&mut settings);
+    Limits::new(&settings)
+}
+
+#[test]
+fn every_bound_holds_by_itself() {
+    let limits = limits(|s| {
+        s.address_logins = Rate::per_second(1, 2);
+        s.user_creates = Rate::per_second(1, 1);
+        s.all_calls = Rate::per_second(1, 6);
+    });
+    let (one, two, now) = (at("203.0.113.1"), at("203.0.113.2"), 1_000_000_000);
+    let alice = UserId::parse("alice").unwrap();
+    assert_eq!([(); 3].map(|()| limits.address_at(one, What::Login, now).is_ok()), [true, true, false]);
+    assert_eq!(limits.address_at(one, What::Login, now), Err(TooMuch(1)));
+    assert_eq!(limits.address_at(two, What::Login, now), Ok(()), "another address");
+    assert_eq!(limits.address_at(one, What::Call, now), Ok(()), "another kind");
+    assert_eq!([(); 2].map(|()| limits.user_at(&alice, What::Create, now).is_ok()), [true, false]);
+    assert_eq!(limits.user_at(&alice, What::Join, now), Ok(()));
+    assert_eq!([(); 3].map(|()| limits.address_at(two, What::Call, now).is_ok()), [true, true, false]);
+    assert_eq!(limits.refused(Whose::Address, What::Login), 2);
+    assert_eq!(limits.refused(Whose::User, What::Create), 1);
+    assert_eq!(limits.refused(Whose::All, What::Call), 1);
+}
+
+#[test]
+fn connections_are_counted_while_they_last() {
+    let limits = limits(|s| s.address_connections = 2);
+    let (one, neighbour) = (at("2001:db8::1"), at("2001:db8::2"));
+    let first = limits.connect(one).unwrap();
+    let _second = limits.connect(neighbour).unwrap();
+    assert!(limits.connect(one).is_err(), "the network has two already");
+    assert!(limits.connect(at("2001:db8:0:1::1")).is_ok(), "another network");
+    drop(first);
+    assert!(limits.connect(one).is_ok());
+    assert!(limits.held.iter().map(|held| held.lock().values().sum::<usize>()).sum::<usize>() == 1);
+}
+
+#[test]
+fn this_machine_is_not_limited() {
+    let limits = limits(|s| {
+        s.address_calls = Rate::per_second(1, 1);
+        s.user_calls = Rate::per_second(1, 1);
+        s.address_connections = 1;
+    });
+    let alice = UserId::parse("alice").unwrap();
+    for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(at) {
+        let places: Vec<_> = (0..3).map(|_| limits.connect(local).unwrap()).collect();
+        assert!((0..3).all(|_| limits.address(local, What::Login).is_ok()));
+        assert!((0..3).all(|_| limits.user(&alice, Some(local), What::Call).is_ok()));
+        drop(places);
+    }
+    let far = at("198.51.100.1");
+    assert_eq!([(); 2].map(|()| limits.user(&alice, Some(far), What::Call).is_ok()), [true, false]);
+}

@@ -1,0 +1,285 @@
+//! Traces for OpenTelemetry: a span for each call of the room protocol, in the trace that `traceparent` names (W3C Trace
+//! Context), sent as OTLP in JSON over HTTP. Written by hand: the usual crates bring a runtime of their own for what is one
+//! request every other second. Nothing runs unless it is configured; a collector that is away costs spans, never calls.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, Method, header};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::cloud::{Call, Client};
+
+/// Spans that wait; beyond it they are dropped and counted.
+const WAITING: usize = 8_192;
+/// Spans sent at once.
+const BATCH: usize = 512;
+/// How long a span waits for others.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long the collector may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `[traces]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where spans are posted to, such as `http://127.0.0.1:4318/v1/traces`; empty: nowhere.
+    pub endpoint: String,
+    /// Of so many calls that no trace comes with, one is traced.
+    pub one_of: u32,
+    /// The service's name in traces.
+    pub service: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { endpoint: String::new(), one_of: 100, service: "roomservice".into() }
+    }
+}
+
+impl Settings {
+    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+        if !self.endpoint.is_empty() && !["http://", "https://"].iter().any(|scheme| self.endpoint.starts_with(scheme))
+        {
+            found.push(format!("traces.endpoint = \"{}\" is neither http:// nor https://", self.endpoint));
+        }
+        if self.one_of == 0 {
+            found.push("traces.one_of must be at least 1".into());
+        }
+    }
+}
+
+/// Where spans are put.
+pub struct Traces {
+    one_of: u32,
+    calls: AtomicU32,
+    to: mpsc::Sender<Span>,
+    lost: AtomicU64,
+}
+
+/// A call, as a trace shows it.
+#[derive(Debug)]
+pub struct Span {
+    trace: u128,
+    parent: Option<u64>,
+    begun: SystemTime,
+    took: Duration,
+    name: &'static str,
+    request: String,
+    status: u16,
+    code: i32,
+}
+
+/// A call that is traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traced {
+    trace: u128,
+    parent: Option<u64>,
+}
+
+impl Traces {
+    /// Traces, and what sends them; none where they go nowhere.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Option<(Self, Sender)> {
+        if settings.endpoint.is_empty() {
+            return None;
+        }
+        let (to, spans) = mpsc::channel(WAITING);
+        let traces = Self { one_of: settings.one_of, calls: AtomicU32::new(0), to, lost: AtomicU64::new(0) };
+        Some((traces, Sender { settings: settings.clone(), client: Client::default(), spans }))
+    }
+
+    /// Whether a call with these headers is traced: as its caller decided, and else one of some.
+    pub fn decide(&self, headers: &HeaderMap) -> Option<Traced> {
+        if let Some(parent) = headers.get("traceparent") {
+            return parent.to_str().ok().and_then(parse).and_then(|(traced, sampled)| sampled.then_some(traced));
+        }
+        let turn = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.one_of);
+        turn.then(|| Traced { trace: u128::from(fresh()) << 64 | u128::from(fresh()), parent: None })
+    }
+
+    /// Tells of a call that was answered.
+    pub fn answered(
+        &self,
+        traced: Traced,
+        name: &'static str,
+        begun: Instant,
+        request: &dyn ToString,
+        outcome: (u16, i32),
+    ) {
+        let took = begun.elapsed();
+        let Traced { trace, parent } = traced;
+        let (status, code) = outcome;
+        let begun = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
+        let span = Span { trace, parent, begun, took, name, request: request.to_string(), status, code };
+        if self.to.try_send(span).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Spans that were dropped, because the collector is slow or away.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// An id that is no zero, which would be none.
+fn fresh() -> u64 {
+    sign::fresh_id().max(1)
+}
+
+/// `00-TRACE-PARENT-FLAGS`; later versions may have more behind it.
+fn parse(text: &str) -> Option<(Traced, bool)> {
+    let mut parts = text.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !hex(version, 2) || version == "ff" || !hex(trace, 32) || !hex(parent, 16) || !hex(flags, 2) {
+        return None;
+    }
+    let (trace, parent) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(parent, 16).ok()?);
+    let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
+    (trace != 0 && parent != 0).then_some((Traced { trace, parent: Some(parent) }, sampled))
+}
+
+/// Sends spans on.
+pub struct Sender {
+    settings: Settings,
+    client: Client,
+    spans: mpsc::Receiver<Span>,
+}
+
+impl Sender {
+    /// Sends for ever.
+    pub async fn run(mut self) {
+        let mut batch = Vec::new();
+        let mut well = true;
+        while self.spans.recv_many(&mut batch, BATCH).await > 0 {
+            let more = async { while batch.len() < BATCH && self.spans.recv_many(&mut batch, BATCH).await > 0 {} };
+            // The time is up, or the batch is full.
+            let _ = tokio::time::timeout(LINGER, more).await;
+            let body = Bytes::from(otlp(&self.settings.service, &batch).to_string());
+            let headers = vec![(header::CONTENT_TYPE, "application/json".to_owned())];
+            let url = self.settings.endpoint.clone();
+            let call = Call { method: Method::POST, url, headers, body, within: PATIENCE };
+            let sent = self.client.send(call).await;
+            if let Err(error) = &sent
+                && well
+            {
+                tracing::warn!(%error, spans = batch.len(), "traces cannot be sent; they are dropped until they can");
+            }
+            well = sent.is_ok();
+            batch.clear();
+        }
+    }
+}
+
+/// Spans as an `ExportTraceServiceRequest` in JSON (opentelemetry-proto): ids in hexadecimal, times as text.
+fn otlp(service: &str, spans: &[Span]) -> Value {
+    let text = |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let number = |key: &str, value: i64| json!({ "key": key, "value": { "intValue": value.to_string() } });
+    let nanos = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();
+    let span = |span: &Span| {
+        let mut parent = String::new();
+        if let Some(id) = span.parent {
+            // Writing to a string does not fail.
+            let _ = write!(parent, "{id:016x}");
+        }
+        let failed = span.code == -1 || span.status >= 500;
+        json!({
+            "traceId": format!("{:032x}", span.trace),
+            "spanId": format!("{:016x}", fresh()),
+            "parentSpanId": parent,
+            "name": span.name,
+            // A server's.
+            "kind": 2,
+            "startTimeUnixNano": nanos(span.begun),
+            "endTimeUnixNano": nanos(span.begun + span.took),
+            "attributes": [
+                number("http.response.status_code", span.status.into()),
+                number("roomservice.code", span.code.into()),
+                text("roomservice.request", &span.request),
+            ],
+            "status": { "code": if failed { 2 } else { 0 } },
+        })
+    };
+    json!({ "resourceSpans": [{
+        "resource": { "attributes": [text("service.name", service)] },
+        "scopeSpans": [{
+            "scope": { "name": "roomservice", "version": env!("CARGO_PKG_VERSION") },
+            "spans": spans.iter().map(span).collect::<Vec<_>>(),
+        }],
+    }] })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn asking(parent: &str) -> HeaderMap {
+        HeaderMap::from_iter([("traceparent".parse().unwrap(), parent.parse().unwrap())])
+    }
+
+    #[test]
+    fn callers_decide_for_their_traces() {
+        let settings = Settings { endpoint: "http://127.0.0.1:1/v1/traces".into(), one_of: 3, ..Settings::default() };
+        let (traces, _sender) = Traces::new(&settings).unwrap();
+        let traced = traces.decide(&asking(&format!("00-{TRACE}-00f067aa0ba902b7-01"))).unwrap();
+        assert_eq!(
+            (traced.trace, traced.parent),
+            (u128::from_str_radix(TRACE, 16).unwrap(), Some(0x00f0_67aa_0ba9_02b7))
+        );
+        assert!(traces.decide(&asking(&format!("01-{TRACE}-00f067aa0ba902b7-03-more"))).is_some());
+        for other in
+            ["00-0-0-01", &format!("00-{TRACE}-00f067aa0ba902b7-00"), &format!("00-{TRACE}-0000000000000000-01")]
+        {
+            assert_eq!(traces.decide(&asking(other)), None, "{other}");
+        }
+        let some = (0..9).filter(|_| traces.decide(&HeaderMap::new()).is_some()).count();
+        assert_eq!(some, 3, "of those that nobody decided for, one of three");
+        assert!(Traces::new(&Settings::default()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_collector_gets_what_happened() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let (traces, sender) = Traces::new(&Settings { endpoint, one_of: 1, ..Settings::default() }).unwrap();
+        let traced = traces.decide(&asking(&format!("00-{TRACE}-00f067aa0ba902b7-01"))).unwrap();
+        traces.answered(traced, "login", Instant::now(), &"0001-000002", (200, 7));
+        // All that were told are sent, also when nobody will tell more.
+        drop(traces);
+        let collector = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            let body = loop {
+                assert!(socket.read_buf(&mut request).await.unwrap() > 0);
+                let text = String::from_utf8(request.clone()).unwrap();
+                let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
+                if let Ok(body) = serde_json::from_str::<Value>(body) {
+                    assert!(text.starts_with("POST /v1/traces ") && text.contains("application/json"), "{text}");
+                    break body;
+                }
+            };
+            socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
+            body
+        };
+        let (body, ()) = tokio::join!(collector, sender.run());
+        let spans = &body["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        assert_eq!(spans[0]["traceId"], TRACE);
+        assert_eq!((&spans[0]["parentSpanId"], &spans[0]["name"]), (&json!("00f067aa0ba902b7"), &json!("login")));
+        assert_eq!(spans[0]["attributes"][1]["value"]["intValue"], "7");
+        let nanos = |field: &str| spans[0][field].as_str().unwrap().parse::<u128>().unwrap();
+        assert!(nanos("startTimeUnixNano") > 1_700_000_000_000_000_000);
+        assert!(nanos("endTimeUnixNano") >= nanos("startTimeUnixNano"));
+    }
+}
