@@ -99,11 +99,23 @@ pub enum Output {
 }
 
 impl Output {
-    fn name(&self) -> &StreamName {
+    /// The stream that it is published as, or in the place of.
+    pub fn name(&self) -> &StreamName {
         match self {
             Output::Over(name) | Output::Own(name) => name,
         }
     }
+}
+
+/// A mix that is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its session.
+    pub session: String,
+    /// Where it goes.
+    pub output: Output,
+    /// Streams in it.
+    pub inputs: usize,
 }
 
 /// Why a mix does not start.
@@ -212,6 +224,17 @@ impl Mixer {
     /// The output of a session's mix.
     pub fn output(&self, session: &str) -> Option<Output> {
         self.inner.mixes.lock().get(session).map(|mix| mix.output.clone())
+    }
+
+    /// All mixes, in no order.
+    pub fn list(&self) -> Vec<Running> {
+        let mixes = self.inner.mixes.lock();
+        let running = |(session, mix): (&String, &Mix)| Running {
+            session: session.clone(),
+            output: mix.output.clone(),
+            inputs: mix.layout.borrow().inputs.len(),
+        };
+        mixes.iter().map(running).collect()
     }
 
     /// Mixes now.

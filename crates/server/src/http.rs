@@ -1,5 +1,6 @@
 //! The HTTP server: which path is which call. Every call's own file says what it takes and gives.
 
+mod api;
 mod audience;
 mod body;
 mod call;
@@ -12,6 +13,7 @@ mod health;
 mod hls;
 mod login;
 mod mix;
+mod operators;
 mod pages;
 mod pushers;
 mod reply;
@@ -81,6 +83,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(pages::routes())
         .merge(console::routes())
         .merge(health::routes())
+        .nest("/api/v1", api::router(&app))
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))
