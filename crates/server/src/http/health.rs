@@ -13,6 +13,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::console;
+use crate::operator::Need;
 use crate::app::App;
 use crate::{metrics, usage};
 
@@ -83,7 +84,7 @@ async fn figures(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     asked: HeaderMap,
 ) -> Response {
-    match console::admit(&app, peer, &asked) {
+    match console::admit(&app, peer, &asked, Need::Look) {
         Ok(()) => told(&app),
         Err(refused) => *refused,
     }
@@ -98,7 +99,7 @@ async fn figures_apart(
     if is_near(peer.ip()) {
         return told(&app);
     }
-    match console::admit(&app, peer, &asked) {
+    match console::admit(&app, peer, &asked, Need::Look) {
         Ok(()) => told(&app),
         Err(refused) => *refused,
     }
