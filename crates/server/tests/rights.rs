@@ -476,13 +476,13 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
     let close = async {
         loop {
             match socket.next().await {
-                Some(Ok(Message::Close(frame))) => return frame.unwrap().code.into(),
+                Some(Ok(Message::Close(frame))) => return u16::from(frame.unwrap().code),
                 Some(Ok(_)) => {}
                 other => panic!("{other:?}"),
             }
         }
     };
-    assert_eq!(timeout(PATIENCE, close).await.unwrap(), 4505u16);
+    assert_eq!(timeout(PATIENCE, close).await.unwrap(), 4505);
     let refused = world.call(&bob, "get_room_list", json!({ "cnt": 1, "index": 0 })).await;
     assert_eq!(refused["code"], 12, "{refused}");
 

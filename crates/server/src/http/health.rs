@@ -13,8 +13,8 @@ use axum::routing::get;
 use serde::Serialize;
 
 use super::console;
-use crate::operator::Need;
 use crate::app::App;
+use crate::operator::Need;
 use crate::{metrics, usage};
 
 /// How long the store may take to say whether it works.

@@ -22,7 +22,7 @@ pub struct Stats {
     /// Rooms, entered or not.
     rooms: usize,
     /// Streams of this node.
-    streams: usize,
+    streams: u64,
     /// Players of them.
     viewers: u64,
     /// Chat connections of this node.
