@@ -128,14 +128,11 @@ async fn once(app: &App, repeats: Arc<Repeats>, key: usize, name: &str, request:
         Ok(content) => content,
         Err(problem) => return problem.into_response(),
     };
-    let mut asked = digest::Context::new(&digest::SHA256);
+    let asked = digest::digest(&digest::SHA256, &content).as_ref().try_into().unwrap_or([0; 32]);
+    // A name is one of its call: what another call makes of it is another matter.
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    for part in [parts.method.as_str(), " ", path, "\n"] {
-        asked.update(part.as_bytes());
-    }
-    asked.update(&content);
-    let asked = asked.finish().as_ref().try_into().unwrap_or([0; 32]);
-    match repeats.begin(key, name, asked, app.clock.now()) {
+    let name = format!("{name} {} {path}", parts.method);
+    match repeats.begin(key, &name, asked, app.clock.now()) {
         Seen::New => {}
         Seen::Running => {
             let detail = "the first request of this Idempotency-Key is still being done";
@@ -152,7 +149,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, key: usize, name: &str, request:
             return response;
         }
     }
-    let (name, limit) = (name.to_owned(), app.settings.http.body_limit);
+    let limit = app.settings.http.body_limit;
     // What has begun is brought to its end, also when the client goes away: it will ask what came of it.
     let work = tokio::spawn(async move {
         let response = next.run(Request::from_parts(parts, Body::from(content))).await;
@@ -246,7 +243,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// A body of JSON. Nothing at all is an object without fields.
+/// A body of JSON.
 struct Json<T>(T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
@@ -256,12 +253,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
         let content = read(app, request.into_body()).await?;
-        if !content.is_empty() && !is_json {
+        if content.is_empty() {
+            return Err(Problem::malformed("a body of JSON is needed; {} has no fields"));
+        }
+        if !is_json {
             let detail = "Content-Type: application/json";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail));
         }
-        let content: &[u8] = if content.is_empty() { b"{}" } else { &content };
-        let json = &mut serde_json::Deserializer::from_slice(content);
+        let json = &mut serde_json::Deserializer::from_slice(&content);
         let parsed = serde_path_to_error::deserialize(&mut *json).map_err(|why| Problem::malformed(why.to_string()))?;
         json.end().map_err(|why| Problem::malformed(why.to_string()))?;
         Ok(Self(parsed))

@@ -105,7 +105,7 @@ pub(super) fn whole() -> Value {
         if method != "get" {
             parameters.push(json!({
                 "name": "Idempotency-Key", "in": "header", "required": false,
-                "description": "A name of the caller's for this request: sent again within a day it is answered as the first time, and done once. The same name for another request: 409.",
+                "description": "A name of the caller's for this request: sent again within a day it is answered as the first time, and done once. The same name for another body of this call: 409.",
                 "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$" },
             }));
         }

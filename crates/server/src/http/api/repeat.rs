@@ -31,12 +31,12 @@ pub struct Given {
     pub body: Bytes,
 }
 
-/// Which request: the operator's key, and the name that it gave to the request.
+/// Which request: the operator's key, and the name that it gave to the request of a call.
 type Name = (usize, Box<str>);
 
 #[derive(Debug)]
 struct Entry {
-    /// What was asked: method, path and body.
+    /// What was sent.
     asked: [u8; 32],
     at: Millis,
     given: Option<Given>,
