@@ -99,12 +99,23 @@ pub enum Output {
 }
 
 impl Output {
-    /// The stream that it is seen as.
+    /// The stream that it is published as, or in the place of.
     pub fn name(&self) -> &StreamName {
         match self {
             Output::Over(name) | Output::Own(name) => name,
         }
     }
+}
+
+/// A mix that is being made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its session.
+    pub session: String,
+    /// Where it goes.
+    pub output: Output,
+    /// Streams in it.
+    pub inputs: usize,
 }
 
 /// Why a mix does not start.
@@ -246,6 +257,17 @@ impl Mixer {
     /// What becomes of mixes from now on. A receiver that lags by more than 256 events loses the oldest.
     pub fn events(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
+    }
+
+    /// All mixes, in no order.
+    pub fn list(&self) -> Vec<Running> {
+        let mixes = self.inner.mixes.lock();
+        let running = |(session, mix): (&String, &Mix)| Running {
+            session: session.clone(),
+            output: mix.output.clone(),
+            inputs: mix.layout.borrow().inputs.len(),
+        };
+        mixes.iter().map(running).collect()
     }
 
     /// Mixes now.

@@ -3,9 +3,9 @@
 
 pub mod close;
 pub mod hub;
-mod render;
+pub(crate) mod render;
 pub mod repair;
-mod say;
+pub(crate) mod say;
 pub mod tencent;
 pub mod webim;
 pub mod ws;

@@ -229,6 +229,9 @@ impl Settings {
         for key in &self.operator.keys {
             secret("operator.keys", key);
         }
+        for key in &self.operator.read_keys {
+            secret("operator.read_keys", key);
+        }
         if self.im.secret_key.is_empty() && self.im.private_key.is_empty() && self.im.public_key.is_empty() {
             found.push("im.secretKey or im.privateKey/im.publicKey must be set: without one nobody can log in".into());
         }

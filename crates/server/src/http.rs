@@ -1,5 +1,6 @@
 //! The HTTP server: which path is which call. Every call's own file says what it takes and gives.
 
+mod api;
 mod audience;
 mod body;
 mod call;
@@ -14,6 +15,7 @@ mod impatient;
 mod limited;
 mod login;
 mod mix;
+mod operators;
 mod pages;
 mod pushers;
 mod redirect;
@@ -96,6 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(console::routes())
         .merge(health::routes())
         .merge(media_routes())
+        .nest("/api/v1", api::router(&app))
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))

@@ -151,6 +151,16 @@ pub trait Live: Send + Sync + 'static {
         None
     }
 
+    /// The mixes that are made in this process.
+    fn list_mixes(&self) -> Vec<media::mix::Running> {
+        Vec::new()
+    }
+
+    /// Ends a mix that is made in this process. Says whether there was one.
+    fn end_mix(&self, _session: &str) -> bool {
+        false
+    }
+
     /// What it cannot do as it is set up, one line each, for the configuration check.
     fn lacks(&self) -> Vec<String> {
         Vec::new()

@@ -4,6 +4,7 @@
 
 pub mod callback;
 mod hex;
+pub mod jwt;
 mod pem;
 pub mod push_url;
 mod random;

@@ -20,6 +20,7 @@ use super::reply::{Fail, Reply, Sent};
 use super::{audience, custom, limited, login, mix, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::live::{Base, Scheme};
+use crate::operator::Need;
 use crate::sessions::Session;
 
 pub use label::{LABELS, UNKNOWN};
@@ -287,10 +288,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether an operator calls, by `Authorization: Bearer KEY`.
-    pub fn is_operator(&self) -> bool {
+    /// Whether an operator calls who may do this, by `Authorization: Bearer KEY`.
+    pub fn is_operator(&self, need: Need<'_>) -> bool {
         let bearer = |h: &'a axum::http::HeaderValue| h.to_str().ok()?.strip_prefix("Bearer ");
-        self.app.operators.admit(self.parts.headers.get(header::AUTHORIZATION).and_then(bearer))
+        let bearer = self.parts.headers.get(header::AUTHORIZATION).and_then(bearer);
+        self.app.operators.admit(bearer, self.now).is_some_and(|operator| operator.may(need))
     }
 }
 

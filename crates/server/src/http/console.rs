@@ -25,9 +25,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::operators;
 use crate::app::App;
-use crate::config::Mode;
 use crate::logs::Line;
+use crate::operator::Need;
 
 /// Time between two snapshots.
 const EVERY: Duration = Duration::from_secs(1);
@@ -53,30 +54,13 @@ fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
 }
 
-/// Whether this request is an operator's, made from the console's own page.
-pub(super) fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Box<Response>> {
-    let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
-    // Another site's page in the operator's browser must not act in the operator's name.
-    if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
-        return Err(refuse(StatusCode::FORBIDDEN, "cross_site", "only the console's own page may ask").into());
-    }
-    let key = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
-    // Development mode knows no keys; who is on this machine is the operator. A name that is not this machine's in
-    // `Host` is a page that had its own name lead here.
-    let local = peer.ip().is_loopback() && text("host").is_some_and(is_this_machine);
-    let open = app.settings.mode == Mode::Development;
-    if (!open || local) && app.operators.admit(key) {
+/// Whether this request is an operator's who may do this, made from a page of ours.
+pub(super) fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap, need: Need<'_>) -> Result<(), Box<Response>> {
+    let operator = operators::admit(app, Some(peer), headers).map_err(|r| refuse(r.status, r.code, r.message))?;
+    if operator.may(need) {
         return Ok(());
     }
-    Err(refuse(StatusCode::UNAUTHORIZED, "unauthorised", "operators only: Authorization: Bearer KEY").into())
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    Err(refuse(StatusCode::FORBIDDEN, "forbidden", "this key may not do that").into())
 }
 
 /// One console that is open.
@@ -94,7 +78,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Response {
     static PLACES: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MOST)));
-    if let Err(refused) = admit(&app, peer, &headers) {
+    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
         return *refused;
     }
     let Ok(place) = PLACES.clone().try_acquire_owned() else {
@@ -146,23 +130,25 @@ async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
     found
 }
 
-/// The bytes of a recording, from its beginning.
 async fn recording(
     State(app): State<Arc<App>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = admit(&app, peer, &headers) {
+    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
         return *refused;
     }
+    let none = || refuse(StatusCode::NOT_FOUND, "no_recording", "there is no such recording");
+    bytes_of(&app, file).await.unwrap_or_else(none)
+}
+
+/// The bytes of a recording, from its beginning; `None` if there is none of that name.
+pub async fn bytes_of(app: &App, file: String) -> Option<Response> {
     let recorder = app.recorder.clone();
     let find = move || recorder.and_then(|recorder| recorder.path(&file));
-    let opened = match tokio::task::spawn_blocking(find).await {
-        Ok(Some(path)) => tokio::fs::File::open(path).await.ok(),
-        _ => None,
-    };
-    let Some(file) = opened else { return refuse(StatusCode::NOT_FOUND, "no_recording", "there is no such recording") };
+    let path = tokio::task::spawn_blocking(find).await.ok().flatten()?;
+    let file = tokio::fs::File::open(path).await.ok()?;
     let pieces = stream::unfold(file, |mut file| async move {
         let mut piece = BytesMut::with_capacity(PIECE);
         match file.read_buf(&mut piece).await {
@@ -172,7 +158,7 @@ async fn recording(
         }
     });
     let headers = [(header::CONTENT_TYPE, "video/mp4"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::from_stream(pieces)).into_response()
+    Some((headers, Body::from_stream(pieces)).into_response())
 }
 
 async fn act(
@@ -181,7 +167,7 @@ async fn act(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refused) = admit(&app, peer, &headers) {
+    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
         return *refused;
     }
     // A form of another site cannot have this type without asking first, and it is not allowed when it asks.
@@ -193,6 +179,11 @@ async fn act(
         Ok(action) => action,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &why.to_string()),
     };
+    // Looking through logs changes nothing.
+    let need = if matches!(action, act::Action::SearchLogs { .. }) { Need::Listen } else { Need::Server };
+    if let Err(refused) = admit(&app, peer, &headers, need) {
+        return *refused;
+    }
     tracing::info!(%peer, ?action, "an operator acts");
     match act::run(&app, action).await {
         Ok(mut answer) => {
@@ -201,20 +192,5 @@ async fn act(
             (headers, answer.to_string()).into_response()
         }
         Err(why) => refuse(StatusCode::CONFLICT, why.code, &why.message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_local() {
-        for host in ["localhost", "localhost:5757", "127.0.0.1:80", "[::1]:5757", "[::1]"] {
-            assert!(is_this_machine(host), "{host}");
-        }
-        for host in ["", "evil.example", "evil.example:5757", "localhost.evil.example", "127.0.0.1.evil.example:1"] {
-            assert!(!is_this_machine(host), "{host}");
-        }
     }
 }

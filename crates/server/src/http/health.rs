@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::console;
 use crate::app::App;
+use crate::operator::Need;
 use crate::{metrics, usage};
 
 /// How long the store may take to say whether it works.
@@ -84,7 +85,7 @@ async fn figures(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     asked: HeaderMap,
 ) -> Response {
-    match console::admit(&app, peer, &asked) {
+    match console::admit(&app, peer, &asked, Need::Look) {
         Ok(()) => told(&app),
         Err(refused) => *refused,
     }
@@ -99,7 +100,7 @@ async fn figures_apart(
     if is_near(peer.ip()) {
         return told(&app);
     }
-    match console::admit(&app, peer, &asked) {
+    match console::admit(&app, peer, &asked, Need::Look) {
         Ok(()) => told(&app),
         Err(refused) => *refused,
     }

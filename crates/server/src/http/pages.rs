@@ -61,6 +61,11 @@ pub fn routes() -> Router<Arc<App>> {
         )
 }
 
+/// A page by its name.
+pub fn page(name: &str, asked: &HeaderMap) -> Response {
+    file::<Web>(name, asked)
+}
+
 fn file<Files: Embed>(path: &str, asked: &HeaderMap) -> Response {
     let (Some(found), Some(kind)) = (Files::get(path), kind(path)) else {
         return (StatusCode::NOT_FOUND, "there is no such page").into_response();
@@ -169,7 +174,7 @@ mod tests {
             .sum();
         let demo = weight("demo") + weight("style.css") + weight("index.html") + weight("icons.svg") + sdk;
         assert!(demo <= 150_000, "{demo} bytes");
-        for page in ["index.html", "console.html"] {
+        for page in ["index.html", "console.html", "api.html"] {
             let data = Web::get(page).unwrap().data;
             let text = std::str::from_utf8(&data).unwrap();
             assert!(!text.contains("style=") && !text.contains(" on") || !text.contains("=\"javascript"), "{page}");

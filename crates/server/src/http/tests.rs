@@ -1,5 +1,6 @@
 //! The whole router without sockets: a server on a clock that is wound by hand, and its clients.
 
+mod api;
 mod bad_input;
 mod clouds;
 mod faults;

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::body::Text;
 use super::call::{Call, Name};
 use super::reply::{Fail, Sent, done, success};
+use crate::operator::Need;
 
 /// Most of a log file that one answer holds: its end.
 const MAX_LOG: u64 = 8 * 1024 * 1024;
@@ -19,7 +20,14 @@ const MAX_REPORT: usize = 8 * 1024;
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
     match name {
         Name::Report => report(call),
-        _ if !call.is_operator() => Err(Fail::unauthorised("operators only: Authorization: Bearer KEY")),
+        // Who may look may not sign for others.
+        _ if !call.is_operator(match name {
+            Name::CheckConfig | Name::LogFileList | Name::GetLogFile => Need::Listen,
+            _ => Need::Tokens,
+        }) =>
+        {
+            Err(Fail::unauthorised("operators only: Authorization: Bearer KEY"))
+        }
         Name::CheckConfig => check_config(call).await,
         Name::GetLoginInfo => get_login_info(call),
         Name::GetTestPushUrl => get_test_pushurl(call),

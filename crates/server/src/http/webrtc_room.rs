@@ -10,6 +10,7 @@ use super::body::{Number, Text};
 use super::call::Call;
 use super::reply::{Fail, Sent, done, list, success};
 use crate::error::Error;
+use crate::operator::Need;
 use crate::rooms::room_type;
 
 /// Most rooms of one answer.
@@ -98,7 +99,7 @@ impl Body<'_> {
 
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
-    if !call.app.settings.rooms.open_webrtc && !call.is_operator() {
+    if !call.app.settings.rooms.open_webrtc && !call.is_operator(Need::Tokens) {
         return Err(Fail::unauthorised("operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom"));
     }
     let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;

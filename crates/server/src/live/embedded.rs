@@ -88,6 +88,14 @@ impl Live for Embedded {
         self.mixer.len()
     }
 
+    fn list_mixes(&self) -> Vec<media::mix::Running> {
+        self.mixer.list()
+    }
+
+    fn end_mix(&self, session: &str) -> bool {
+        self.mixer.stop(session)
+    }
+
     fn lacks(&self) -> Vec<String> {
         let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
         self.mixer.program().is_none().then(text).into_iter().collect()

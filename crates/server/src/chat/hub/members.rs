@@ -252,6 +252,14 @@ impl Hub {
         })
     }
 
+    /// The newest `count` kept messages before number `before`, oldest first, for an operator.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn kept(&self, id: &RoomId, before: u64, count: usize) -> Result<Vec<Arc<Message>>, Refusal> {
+        self.groups.with(id, |group| Ok(group.history(before, count)))
+    }
+
     /// What somebody misses who has everything up to `since`.
     ///
     /// # Errors

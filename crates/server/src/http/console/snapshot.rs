@@ -1,7 +1,5 @@
 //! What the console shows. Bounded: of very many rooms or streams the first are shown and all are counted.
 
-use media::hub::StreamInfo;
-use media::record::Recording;
 use room::audience::Viewer;
 use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
@@ -9,6 +7,7 @@ use serde_json::{Value, json};
 use super::beside;
 use crate::app::App;
 use crate::figures::Sample;
+use crate::http::api::{RecordingView, StreamView};
 use crate::http::view::CustomView;
 
 /// Most rooms of a kind that are shown.
@@ -55,11 +54,11 @@ pub async fn now(app: &App) -> Value {
     json!({
         "now": Sample::of(app),
         "rooms": rooms,
-        "streams": streams.iter().take(STREAMS).map(stream_view).collect::<Vec<_>>(),
+        "streams": streams.iter().take(STREAMS).map(StreamView::from).collect::<Vec<_>>(),
         "groups": app.chat.len(),
         "webrtc": beside::webrtc(app),
         // None: recording is not allowed.
-        "recordings": app.recorder.as_ref().map(|r| r.list().iter().rev().take(RECORDINGS).map(recording).collect::<Vec<_>>()),
+        "recordings": app.recorder.as_ref().map(|r| r.list().into_iter().rev().take(RECORDINGS).map(RecordingView::from).collect::<Vec<_>>()),
     })
 }
 
@@ -98,43 +97,8 @@ fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
     view
 }
 
-fn recording(recording: &Recording) -> Value {
-    let millis = u64::try_from(recording.duration.as_millis()).unwrap_or(u64::MAX);
-    json!({
-        "file": recording.file, "stream": recording.stream, "started": recording.started, "size": recording.size,
-        "duration": millis, "running": recording.running,
-    })
-}
-
 /// A viewer; clients put a JSON text with a name into its information.
 fn viewer(viewer: &Viewer) -> Value {
     let info = serde_json::from_str::<Value>(&viewer.info).unwrap_or_default();
     json!({ "userID": viewer.user, "userName": info["userName"].as_str().unwrap_or_default() })
-}
-
-fn stream_view(info: &StreamInfo) -> Value {
-    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    let readers: serde_json::Map<_, _> =
-        info.readers.iter().map(|(protocol, n)| (protocol.to_string(), Value::from(*n))).collect();
-    json!({
-        "name": info.name.as_str(),
-        "protocol": info.protocol.to_string(),
-        "peer": info.peer.to_string(),
-        "paused": info.paused,
-        "live": info.live,
-        "age": millis(info.age),
-        "video": info.video.as_ref().map(|v| json!({
-            "codec": v.codec.as_str(), "mime": v.mime, "width": v.width, "height": v.height,
-        })),
-        "audio": info.audio.as_ref().map(|a| json!({
-            "codec": a.codec.as_str(), "mime": a.mime, "rate": a.sample_rate, "channels": a.channels,
-        })),
-        "bitsIn": info.bitrate_in,
-        "bitsOut": info.bitrate_out,
-        "frameRate": info.frame_rate,
-        "gop": info.gop.map(millis),
-        "skipped": info.skipped,
-        "viewers": info.viewers(),
-        "readers": readers,
-    })
 }

@@ -1,0 +1,122 @@
+//! The OpenAPI document: made of the calls themselves, with what is common to all of them, and the page to try them on.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::problem::Problem;
+use crate::app::App;
+use crate::http::pages;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "RoomService", description = "What operators and the app's backend do to a running server."),
+    servers((url = "/api/v1")),
+    security(("operator" = [])),
+    components(schemas(Problem)),
+    tags(
+        (name = "rooms", description = "Rooms and who is in them"),
+        (name = "bans", description = "Who is kept out: of a room, or of everything"),
+        (name = "chat", description = "What is said in rooms"),
+        (name = "streams", description = "Streams and mixes of this node"),
+        (name = "recordings", description = "Recordings on this node"),
+        (name = "tokens", description = "Logging users in"),
+        (name = "server", description = "The server as a whole"),
+    )
+)]
+struct Head;
+
+/// What stands in the document before any call.
+pub fn head() -> utoipa::openapi::OpenApi {
+    let mut head = Head::openapi();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A key of operator.keys or operator.read_keys, or a token signed with one."))
+        .build();
+    head.info.version = env!("CARGO_PKG_VERSION").into();
+    head.components.get_or_insert_default().add_security_scheme("operator", SecurityScheme::Http(bearer));
+    head
+}
+
+/// The page and the document. Everybody may read them: they hold nothing of this server.
+pub fn routes() -> Router<Arc<App>> {
+    let document = || async { ([(header::CONTENT_TYPE, "application/json")], text()).into_response() };
+    let page = |headers: HeaderMap| async move { pages::page("api.html", &headers) };
+    Router::new().route("/openapi.json", get(document)).route("/", get(page))
+}
+
+fn text() -> Bytes {
+    static TEXT: OnceLock<Bytes> = OnceLock::new();
+    TEXT.get_or_init(|| Bytes::from(whole().to_string())).clone()
+}
+
+/// What may be wrong with any call.
+const PROBLEMS: [(&str, &str); 9] = [
+    ("400", "The request is malformed"),
+    ("401", "Nobody's key, or a token whose time is over"),
+    ("403", "The key or token does not allow this"),
+    ("404", "There is no such thing"),
+    ("408", "The body did not come in time"),
+    ("409", "It cannot be done as things are"),
+    ("413", "The body is too large"),
+    ("415", "The body is not JSON"),
+    ("503", "A neighbour is away; try again"),
+];
+
+/// What ids look like, by the name of the path's parameter.
+fn shape(parameter: &str) -> Option<Value> {
+    Some(match parameter {
+        "room" | "user" => json!({ "type": "string", "pattern": "^[!#-&(-_a-~]{1,64}$" }),
+        "stream" => json!({ "type": "string", "pattern": "^[A-Za-z0-9_~@:+=,-][A-Za-z0-9_.~@:+=,-]{0,254}$" }),
+        "file" => json!({ "type": "string", "pattern": "^[A-Za-z0-9_.~@:+=,-]{1,300}$" }),
+        "session" => json!({ "type": "string", "minLength": 1, "maxLength": 80 }),
+        _ => return None,
+    })
+}
+
+/// The document with what is common to all calls.
+pub(super) fn whole() -> Value {
+    let (_, document) = super::described();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    let problem = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (method, call) in paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten()) {
+        let Some(call) = call.as_object_mut() else { continue };
+        if let Some(responses) = call.get_mut("responses").and_then(Value::as_object_mut) {
+            for (status, text) in PROBLEMS {
+                let common = || json!({ "description": text, "content": problem });
+                responses.entry(status).or_insert_with(common);
+            }
+        }
+        let parameters = call.entry("parameters").or_insert_with(|| json!([]));
+        let Some(parameters) = parameters.as_array_mut() else { continue };
+        for parameter in parameters.iter_mut().filter(|p| p["in"] == "path") {
+            if let Some(schema) = parameter["name"].as_str().and_then(shape) {
+                parameter["schema"] = schema;
+            }
+        }
+        if method != "get" {
+            parameters.push(json!({
+                "name": "Idempotency-Key", "in": "header", "required": false,
+                "description": "A name of the caller's for this request: sent again within a day it is answered as the first time, and done once. The same name for another body of this call: 409.",
+                "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,255}$" },
+            }));
+        }
+    }
+    let bytes = json!({ "video/mp4": { "schema": { "type": "string", "format": "binary" } } });
+    document["paths"]["/recordings/{file}"]["get"]["responses"]["200"]["content"] = bytes;
+    // Names and values are bounded; any JSON is a value.
+    let custom = &mut document["components"]["schemas"]["Change"]["properties"]["custom"];
+    custom["maxProperties"] = 16.into();
+    custom["propertyNames"] = json!({ "minLength": 1, "maxLength": 16 });
+    custom["additionalProperties"] = json!({ "type": ["integer", "string", "boolean"], "maxLength": 200,
+        "minimum": -9007199254740991i64, "maximum": 9007199254740991i64 });
+    document
+}

@@ -1,0 +1,126 @@
+//! Recordings of streams: list, fetch, delete; start and stop those of a room.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use media::StreamName;
+use media::record::Recording;
+use room::Room;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::page::Asked;
+use super::problem::Problem;
+use super::{Answer, Caller, Done, Path, Query, room_of};
+use crate::app::App;
+use crate::http::console;
+use crate::operator::Need;
+use crate::recordings;
+
+/// A recording.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Recording)]
+pub struct RecordingView {
+    /// Its file.
+    file: String,
+    /// What was recorded.
+    stream: String,
+    /// When it began, in Unix milliseconds.
+    started: u64,
+    /// Bytes so far.
+    size: u64,
+    /// Milliseconds that it plays so far.
+    duration: u64,
+    /// Whether it is still being written.
+    running: bool,
+}
+
+impl From<Recording> for RecordingView {
+    fn from(recording: Recording) -> Self {
+        Self {
+            duration: u64::try_from(recording.duration.as_millis()).unwrap_or(u64::MAX),
+            file: recording.file,
+            stream: recording.stream,
+            started: recording.started,
+            size: recording.size,
+            running: recording.running,
+        }
+    }
+}
+
+/// A page of recordings.
+#[derive(Serialize, ToSchema)]
+pub struct RecordingPage {
+    /// The recordings, by file.
+    recordings: Vec<RecordingView>,
+    /// The cursor of the next page; none: this was the last.
+    next: Option<String>,
+}
+
+fn none() -> Problem {
+    Problem::missing("no_recording", "there is no such recording")
+}
+
+/// The recordings on this machine.
+#[utoipa::path(get, path = "/recordings", tag = "recordings", params(Asked),
+    responses((status = 200, body = RecordingPage)))]
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<RecordingPage> {
+    caller.may(Need::Listen)?;
+    let recordings = app.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
+    let (recordings, next) = asked.page(recordings, |recording| recording.file.clone())?;
+    Ok(axum::Json(RecordingPage { recordings: recordings.into_iter().map(RecordingView::from).collect(), next }))
+}
+
+/// A recording's bytes, from its beginning.
+#[utoipa::path(get, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
+    responses((status = 200, content_type = "video/mp4", body = [u8])))]
+pub async fn fetch(State(app): State<Arc<App>>, caller: Caller, Path(file): Path<String>) -> Result<Response, Problem> {
+    caller.may(Need::Listen)?;
+    console::bytes_of(&app, file).await.ok_or_else(none)
+}
+
+/// Deletes a finished recording.
+#[utoipa::path(delete, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
+    responses((status = 204)))]
+pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(file): Path<String>) -> Done {
+    caller.may(Need::Record)?;
+    let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(none()) }
+}
+
+/// The streams for which something changed.
+#[derive(Serialize, ToSchema)]
+pub struct Streams {
+    /// Their names.
+    streams: Vec<String>,
+}
+
+async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Streams> {
+    let room = room_of(room)?;
+    caller.may(Need::Record)?;
+    if app.recorder.is_none() {
+        return Err(Problem::new(StatusCode::CONFLICT, "not_allowed", "record.enabled is off"));
+    }
+    let mut kind = None;
+    app.store.see(&room, &mut |room: &Room, _| kind = Some(room.kind)).await?;
+    let streams = recordings::room(app, kind.ok_or(room::Refusal::NoRoom)?, &room, on).await?;
+    let names = streams.iter().map(StreamName::as_str).map(str::to_owned).collect();
+    Ok(axum::Json(Streams { streams: names }))
+}
+
+/// Records every stream of a room that is pushed now.
+#[utoipa::path(put, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
+    responses((status = 200, body = Streams)))]
+pub async fn start(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
+    turn(&app, &caller, &room, true).await
+}
+
+/// Stops recording a room's streams.
+#[utoipa::path(delete, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
+    responses((status = 200, body = Streams)))]
+pub async fn stop(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
+    turn(&app, &caller, &room, false).await
+}

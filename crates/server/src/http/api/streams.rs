@@ -1,0 +1,250 @@
+//! Streams of the media server in this process, and mixes of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use media::StreamName;
+use media::hub::StreamInfo;
+use room::{Room, StreamId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::page::Asked;
+use super::problem::Problem;
+use super::{Answer, Caller, Done, Json, Path, Query};
+use crate::acts;
+use crate::app::App;
+use crate::live::MixOutcome;
+use crate::operator::Need;
+
+/// A stream.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Stream)]
+pub struct StreamView {
+    /// Its name.
+    name: String,
+    /// How it is pushed.
+    protocol: String,
+    /// From where.
+    peer: String,
+    /// Whether its publisher has vanished and may still come back.
+    paused: bool,
+    /// Whether frames flow.
+    live: bool,
+    /// Milliseconds since it began.
+    age: u64,
+    /// The picture.
+    video: Option<Video>,
+    /// The sound.
+    audio: Option<Audio>,
+    /// Payload bits a second from the publisher.
+    bits_in: u64,
+    /// Bits a second to players.
+    bits_out: u64,
+    /// Pictures a second.
+    frame_rate: f32,
+    /// Milliseconds between the last two key frames.
+    gop: Option<u64>,
+    /// Frames that slow players were skipped over.
+    skipped: u64,
+    /// Players now.
+    viewers: u32,
+    /// The same by protocol, with those of the server itself.
+    readers: BTreeMap<String, u32>,
+}
+
+/// A picture.
+#[derive(Serialize, ToSchema)]
+pub struct Video {
+    /// Its codec.
+    codec: String,
+    /// The codec as browsers name it.
+    mime: String,
+    /// In pixels.
+    width: u32,
+    /// In pixels.
+    height: u32,
+}
+
+/// A sound.
+#[derive(Serialize, ToSchema)]
+pub struct Audio {
+    /// Its codec.
+    codec: String,
+    /// The codec as browsers name it.
+    mime: String,
+    /// Samples a second.
+    rate: u32,
+    /// Channels.
+    channels: u8,
+}
+
+impl From<&StreamInfo> for StreamView {
+    fn from(info: &StreamInfo) -> Self {
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            name: info.name.as_str().to_owned(),
+            protocol: info.protocol.to_string(),
+            peer: info.peer.to_string(),
+            paused: info.paused,
+            live: info.live,
+            age: millis(info.age),
+            video: info.video.as_ref().map(|v| Video {
+                codec: v.codec.as_str().to_owned(),
+                mime: v.mime.clone(),
+                width: v.width,
+                height: v.height,
+            }),
+            audio: info.audio.as_ref().map(|a| Audio {
+                codec: a.codec.as_str().to_owned(),
+                mime: a.mime.clone(),
+                rate: a.sample_rate,
+                channels: a.channels,
+            }),
+            bits_in: info.bitrate_in,
+            bits_out: info.bitrate_out,
+            frame_rate: info.frame_rate,
+            gop: info.gop.map(millis),
+            skipped: info.skipped,
+            viewers: info.viewers(),
+            readers: info.readers.iter().map(|(protocol, n)| (protocol.to_string(), *n)).collect(),
+        }
+    }
+}
+
+/// A page of streams.
+#[derive(Serialize, ToSchema)]
+pub struct StreamPage {
+    /// The streams, by name.
+    streams: Vec<StreamView>,
+    /// The cursor of the next page; none: this was the last.
+    next: Option<String>,
+}
+
+/// The streams that are pushed here.
+#[utoipa::path(get, path = "/streams", tag = "streams", params(Asked), responses((status = 200, body = StreamPage)))]
+pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<StreamPage> {
+    caller.may(Need::Look)?;
+    let (streams, next) = asked.page(app.hub.list(), |info: &StreamInfo| info.name.as_str().to_owned())?;
+    Ok(axum::Json(StreamPage { streams: streams.iter().map(StreamView::from).collect(), next }))
+}
+
+/// A stream: how it is pushed, its codecs, who plays it.
+#[utoipa::path(get, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
+    responses((status = 200, body = StreamView)))]
+pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(stream): Path<String>) -> Answer<StreamView> {
+    caller.may_stream(&app, &stream, true)?;
+    let info = StreamName::new(&stream).ok().and_then(|name| app.hub.info(&name));
+    let info = info.ok_or_else(|| Problem::missing("no_stream", "there is no such stream here"))?;
+    Ok(axum::Json(StreamView::from(&info)))
+}
+
+/// Ends a stream: its publisher and all viewers. The publisher may come back; a ban keeps it out.
+#[utoipa::path(delete, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
+    responses((status = 204)))]
+pub async fn end(State(app): State<Arc<App>>, caller: Caller, Path(stream): Path<String>) -> Done {
+    caller.may_stream(&app, &stream, false)?;
+    acts::end_stream(&app, &stream).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Caller {
+    /// Whoever administers the room that a stream's name tells may act on the stream.
+    fn may_stream(&self, app: &App, stream: &str, look: bool) -> Result<(), Problem> {
+        match app.urls.holder(stream).room {
+            Some(room) if look => self.may(Need::LookAt(&room)),
+            Some(room) => self.may(Need::Room(&room)),
+            None if look => self.may(Need::Look),
+            None => self.may(Need::Server),
+        }
+    }
+}
+
+/// A mix.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Mix)]
+pub struct MixView {
+    /// What the room calls it.
+    session: String,
+    /// The stream that it is played as.
+    stream: String,
+    /// Whether it is seen in place of that stream, which is also its main input.
+    over: bool,
+    /// Pictures in it.
+    inputs: usize,
+}
+
+/// A page of mixes.
+#[derive(Serialize, ToSchema)]
+pub struct MixPage {
+    /// The mixes, by session.
+    mixes: Vec<MixView>,
+    /// The cursor of the next page; none: this was the last.
+    next: Option<String>,
+}
+
+/// The mixes that are made here. Those of a cloud service are not known.
+#[utoipa::path(get, path = "/mixes", tag = "streams", params(Asked), responses((status = 200, body = MixPage)))]
+pub async fn mixes(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<MixPage> {
+    caller.may(Need::Look)?;
+    let mixes = app.live.list_mixes().into_iter();
+    let view = |m: media::mix::Running| MixView {
+        over: matches!(m.output, media::mix::Output::Over(_)),
+        stream: m.output.name().as_str().to_owned(),
+        session: m.session,
+        inputs: m.inputs,
+    };
+    let (mixes, next) = asked.page(mixes.map(view).collect(), |mix| mix.session.clone())?;
+    Ok(axum::Json(MixPage { mixes, next }))
+}
+
+/// Ends a mix: the audience goes back to the stream itself.
+#[utoipa::path(delete, path = "/mixes/{session}", tag = "streams", params(("session" = String, Path)),
+    responses((status = 204)))]
+pub async fn end_mix(State(app): State<Arc<App>>, caller: Caller, Path(session): Path<String>) -> Done {
+    caller.may(Need::Server)?;
+    if app.live.end_mix(&session) {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Problem::missing("no_mix", "there is no such mix here"))
+}
+
+/// A mix to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewMix {
+    /// As clients give it to `merge_stream`.
+    #[schema(value_type = Object)]
+    merge_params: Map<String, Value>,
+}
+
+/// What the live service said.
+#[derive(Serialize, ToSchema)]
+pub struct Mixed {
+    /// 0, or the number that clients of `merge_stream` know.
+    code: i32,
+    /// In words.
+    message: String,
+}
+
+/// Starts, changes or stops a mix of a room's streams, as `merge_stream` does for clients.
+#[utoipa::path(post, path = "/rooms/{room}/mixes", tag = "streams", params(("room" = String, Path)),
+    request_body = NewMix, responses((status = 200, body = Mixed)))]
+pub async fn mix(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(room): Path<String>,
+    Json(new): Json<NewMix>,
+) -> Answer<Mixed> {
+    let room = caller.room(&room)?;
+    let mut streams: Option<Vec<StreamId>> = None;
+    let see = &mut |room: &Room, _: usize| streams = Some(room.pushers.iter().map(|p| p.stream.clone()).collect());
+    app.store.see(&room, see).await?;
+    let streams = streams.ok_or(room::Refusal::NoRoom)?;
+    let MixOutcome { code, message } = app.live.mix(&Value::Object(new.merge_params), &streams).await?;
+    Ok(axum::Json(Mixed { code, message }))
+}
