@@ -46,6 +46,30 @@ const shown = await desk.locator('#view').innerText();
 for (const name of ['session', 'push', 'signature']) assert.ok(!shown.includes(secret(name)), 'a secret is shown');
 assert.ok(!shown.includes(KEY), 'a key is shown');
 
+// The operator API's page is made of its document; a call answers those with the key.
+const tries = await open(`${server.base}/api/v1`);
+tries.expected = /\/api\/v1\/(stats|rooms)/;
+await tries.locator('details.call').first().waitFor();
+assert.ok(await tries.locator('details.call').count() >= 30, 'a call is missing');
+const stats = tries.locator('details.call', { has: tries.locator('code', { hasText: /^\/stats$/ }) });
+await stats.locator('summary').click();
+await stats.getByRole('button', { name: 'Send' }).click();
+await stats.getByText('"unauthorised"').waitFor();
+await tries.locator('#key').fill(KEY);
+await stats.getByRole('button', { name: 'Send' }).click();
+await stats.getByText('"bitsIn": 0').waitFor();
+const made = tries.locator('details.call', { hasText: 'Makes an empty room' });
+await made.locator('summary').click();
+await made.locator('textarea').fill('{"kind":"live","roomID":"a/b"}');
+await made.getByRole('button', { name: 'Send' }).click();
+await made.getByText('201').waitFor();
+const room = tries.locator('details.call', { hasText: 'A room, whether or not' });
+await room.locator('summary').click();
+await room.locator('input').first().fill('a/b');
+await room.getByRole('button', { name: 'Send' }).click();
+await room.getByText('"roomID": "a/b"').waitFor();
+await shot(tries, 'api');
+
 // The demo says how an app's own signature gets in, and takes one.
 const page = await open(server.base);
 await page.getByText('This server signs for nobody').waitFor();

@@ -97,8 +97,8 @@ pub enum Need<'a> {
 /// An operator who was let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// Which key stands behind it: different numbers for different keys. Of no use but to tell them apart.
-    pub key: usize,
+    /// Which key stands behind it: different numbers for different keys.
+    key: usize,
     /// May look only.
     reads: bool,
     /// All that may be done; none: everything.
@@ -106,6 +106,12 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// The same for operators who come with the same key and may do the same: what one is answered the other may hear.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        format!("{} {:?}", self.key, self.grants)
+    }
+
     /// Whether it may do this.
     #[must_use]
     pub fn may(&self, need: Need<'_>) -> bool {
@@ -281,7 +287,10 @@ mod tests {
         assert!(!admit(format!(r#"{{"exp":"{}"}}"#, now + 60)), "not a number");
         let grants = Grants { room_list: true, ..Grants::default() };
         let made = all.issue(&grants, 60, NOW).unwrap();
-        assert!(all.admit(Some(&made), NOW).unwrap().may(Need::Look));
+        let (first, other) = (all.admit(Some(&made), NOW).unwrap(), all.issue(&Grants::default(), 60, NOW).unwrap());
+        assert!(first.may(Need::Look));
+        assert_ne!(first.mark(), all.admit(Some(&other), NOW).unwrap().mark());
+        assert_eq!(first.mark(), all.admit(Some(&all.issue(&grants, 90, NOW).unwrap()), NOW).unwrap().mark());
         assert_eq!(all.admit(Some(&made), NOW.plus(60_000)), None);
         assert!(all.issue(&grants, LONGEST + 1, NOW).is_none() && all.issue(&grants, 0, NOW).is_none());
     }

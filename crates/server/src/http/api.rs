@@ -103,7 +103,7 @@ async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> 
         Ok(operator) => operator,
         Err(refused) => return Problem::new(refused.status, refused.code, refused.message).into_response(),
     };
-    let key = operator.key;
+    let mark = operator.mark();
     request.extensions_mut().insert(operator);
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
     if changes {
@@ -113,7 +113,7 @@ async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> 
     let mut response = match name {
         None => next.run(request).await,
         Some(name) => match name.to_str() {
-            Ok(name) if repeat::is_name(name) => once(&app, repeats, key, name, request, next).await,
+            Ok(name) if repeat::is_name(name) => once(&app, repeats, &mark, name, request, next).await,
             _ => Problem::malformed("Idempotency-Key: 1 to 255 letters, digits, '-' and '_'").into_response(),
         },
     };
@@ -122,17 +122,17 @@ async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> 
 }
 
 /// Does a request that has a name, unless it was done.
-async fn once(app: &App, repeats: Arc<Repeats>, key: usize, name: &str, request: Request, next: Next) -> Response {
+async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request: Request, next: Next) -> Response {
     let (parts, content) = request.into_parts();
     let content = match read(app, content).await {
         Ok(content) => content,
         Err(problem) => return problem.into_response(),
     };
     let asked = digest::digest(&digest::SHA256, &content).as_ref().try_into().unwrap_or([0; 32]);
-    // A name is one of its call: what another call makes of it is another matter.
+    // A name is its operator's and its call's: nobody hears what somebody was answered who may do something else.
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
-    let name = format!("{name} {} {path}", parts.method);
-    match repeats.begin(key, &name, asked, app.clock.now()) {
+    let name = format!("{name} {} {path} {mark}", parts.method);
+    match repeats.begin(&name, asked, app.clock.now()) {
         Seen::New => {}
         Seen::Running => {
             let detail = "the first request of this Idempotency-Key is still being done";
@@ -156,7 +156,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, key: usize, name: &str, request:
         let (parts, content) = response.into_parts();
         let kept = body::to_bytes(content, limit.max(1 << 20)).await.unwrap_or_default();
         let given = Given { status: parts.status, headers: parts.headers.clone(), body: kept.clone() };
-        repeats.end(key, &name, Some(given).filter(|given| !given.status.is_server_error()));
+        repeats.end(&name, Some(given).filter(|given| !given.status.is_server_error()));
         Response::from_parts(parts, Body::from(kept))
     });
     work.await.unwrap_or_else(|_| {

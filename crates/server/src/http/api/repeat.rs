@@ -31,9 +31,6 @@ pub struct Given {
     pub body: Bytes,
 }
 
-/// Which request: the operator's key, and the name that it gave to the request of a call.
-type Name = (usize, Box<str>);
-
 #[derive(Debug)]
 struct Entry {
     /// What was sent.
@@ -67,37 +64,38 @@ pub struct Repeats(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    entries: HashMap<Name, Entry>,
+    entries: HashMap<Box<str>, Entry>,
     /// Oldest first, with the time by which an entry is told from a later one of the same name.
-    order: VecDeque<(Name, Millis)>,
+    order: VecDeque<(Box<str>, Millis)>,
     bytes: usize,
 }
 
 impl Repeats {
-    /// Looks whether this was asked before; if not, it is remembered as being done.
-    pub fn begin(&self, key: usize, name: &str, asked: [u8; 32], now: Millis) -> Seen {
-        let (mut table, name) = (self.0.lock(), (key, Box::from(name)));
+    /// Looks whether this was asked before; if not, it is remembered as being done. The name holds all that tells two
+    /// requests apart but what was sent.
+    pub fn begin(&self, name: &str, asked: [u8; 32], now: Millis) -> Seen {
+        let mut table = self.0.lock();
         table.forget(now);
-        match table.entries.get(&name) {
+        match table.entries.get(name) {
             Some(entry) if entry.asked != asked => Seen::Other,
             Some(Entry { given: Some(given), .. }) => Seen::Done(given.clone()),
             Some(_) => Seen::Running,
             None => {
-                table.order.push_back((name.clone(), now));
-                table.entries.insert(name, Entry { asked, at: now, given: None });
+                table.order.push_back((name.into(), now));
+                table.entries.insert(name.into(), Entry { asked, at: now, given: None });
                 Seen::New
             }
         }
     }
 
     /// Says what came of a request; nothing: it was not done, and may be tried again.
-    pub fn end(&self, key: usize, name: &str, given: Option<Given>) {
-        let (mut table, name) = (self.0.lock(), (key, Box::from(name)));
+    pub fn end(&self, name: &str, given: Option<Given>) {
+        let mut table = self.0.lock();
         let table = &mut *table;
         match given {
-            None => _ = table.entries.remove(&name),
+            None => _ = table.entries.remove(name),
             Some(given) => {
-                if let Some(entry) = table.entries.get_mut(&name) {
+                if let Some(entry) = table.entries.get_mut(name) {
                     table.bytes += given.body.len();
                     entry.given = Some(given);
                 }
@@ -135,15 +133,15 @@ mod tests {
     #[test]
     fn the_same_is_answered_the_same_and_another_is_refused() {
         let (repeats, now) = (Repeats::default(), Millis(1));
-        assert_eq!(repeats.begin(0, "a", [1; 32], now), Seen::New);
-        assert_eq!(repeats.begin(0, "a", [1; 32], now), Seen::Running);
-        assert_eq!(repeats.begin(1, "a", [1; 32], now), Seen::New, "another operator's");
-        repeats.end(0, "a", Some(given("done")));
-        assert_eq!(repeats.begin(0, "a", [1; 32], now), Seen::Done(given("done")));
-        assert_eq!(repeats.begin(0, "a", [2; 32], now), Seen::Other);
-        repeats.end(1, "a", None);
-        assert_eq!(repeats.begin(1, "a", [2; 32], now), Seen::New, "what failed may be tried again");
-        assert_eq!(repeats.begin(0, "a", [2; 32], now.plus(KEPT)), Seen::New, "a day later");
+        assert_eq!(repeats.begin("a", [1; 32], now), Seen::New);
+        assert_eq!(repeats.begin("a", [1; 32], now), Seen::Running);
+        assert_eq!(repeats.begin("b", [1; 32], now), Seen::New, "another name");
+        repeats.end("a", Some(given("done")));
+        assert_eq!(repeats.begin("a", [1; 32], now), Seen::Done(given("done")));
+        assert_eq!(repeats.begin("a", [2; 32], now), Seen::Other);
+        repeats.end("b", None);
+        assert_eq!(repeats.begin("b", [2; 32], now), Seen::New, "what failed may be tried again");
+        assert_eq!(repeats.begin("a", [2; 32], now.plus(KEPT)), Seen::New, "a day later");
     }
 
     #[test]
@@ -151,12 +149,12 @@ mod tests {
         let repeats = Repeats::default();
         let big = "x".repeat(1 << 20);
         for n in 0..100u64 {
-            assert_eq!(repeats.begin(0, &n.to_string(), [0; 32], Millis(n)), Seen::New);
-            repeats.end(0, &n.to_string(), Some(given(&big)));
+            assert_eq!(repeats.begin(&n.to_string(), [0; 32], Millis(n)), Seen::New);
+            repeats.end(&n.to_string(), Some(given(&big)));
         }
         assert!(repeats.0.lock().bytes <= MOST_BYTES + (2 << 20));
         for n in 0..2 * MOST as u64 {
-            repeats.begin(0, &format!("small{n}"), [0; 32], Millis(n));
+            repeats.begin(&format!("small{n}"), [0; 32], Millis(n));
         }
         let table = repeats.0.lock();
         assert!(table.entries.len() <= MOST && table.order.len() <= MOST + 1);

@@ -206,6 +206,14 @@ async fn what_comes_again_is_done_once() {
     assert_eq!(again.header("idempotency-replayed"), "true");
     let other = kit.api_named(KEY, "POST", "/rooms/hall/messages", &say("bye"), Some("one")).await;
     assert_eq!((other.status, other.json()["code"].as_str()), (StatusCode::CONFLICT, Some("key_reused")));
+    // Nobody else hears what was answered, whose key is the same and may do less.
+    let who = json!({ "userID": "bob" });
+    let first = kit.api_named(KEY, "POST", "/tokens/session", &who, Some("login")).await;
+    assert_eq!(first.status, StatusCode::CREATED);
+    let grants = json!({ "seconds": 60, "grants": { "roomAdmin": true, "room": "hall" } });
+    let token = kit.api(KEY, "POST", "/tokens/operator", &grants).await.json()["token"].as_str().unwrap().to_owned();
+    let other = kit.api_named(&token, "POST", "/tokens/session", &who, Some("login")).await;
+    assert_eq!(other.status, StatusCode::FORBIDDEN, "{}", other.text());
     let heard = kit.api(READ, "GET", "/rooms/hall/messages", &Value::Null).await.json();
     assert_eq!(heard["messages"].as_array().unwrap().len(), 1, "{heard}");
     let bad = kit.api_named(KEY, "POST", "/rooms/hall/messages", &say("x"), Some("no spaces")).await;
