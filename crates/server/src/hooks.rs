@@ -146,7 +146,8 @@ impl Hooks {
     }
 
     /// Whether anybody is told.
-    fn is_on(&self) -> bool {
+    #[must_use]
+    pub fn is_on(&self) -> bool {
         !self.settings.borrow().urls.is_empty()
     }
 

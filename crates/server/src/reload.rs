@@ -10,11 +10,12 @@ use crate::config::{self, Settings};
 use crate::keys;
 
 /// What can change: settings, or whole sections that end with a dot. `roomservice.toml` says the same of each.
-pub const RELOADABLE: [&str; 12] = [
+pub const RELOADABLE: [&str; 13] = [
     "drain_timeout",
     "logs.level",
     "webhooks.",
     "operator.keys",
+    "operator.read_keys",
     "live.backupPushSecretKey",
     "chat.max_connections",
     "chat.max_frame",

@@ -12,6 +12,7 @@ mod rooms;
 mod server;
 mod streams;
 mod tokens;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -86,6 +87,7 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tokens::user_sig))
         .routes(routes!(tokens::operator))
         .routes(routes!(server::stats))
+        .routes(routes!(webhooks::replay))
         .split_for_parts()
 }
 

@@ -112,6 +112,12 @@ pub(super) fn whole() -> Value {
     }
     let bytes = json!({ "video/mp4": { "schema": { "type": "string", "format": "binary" } } });
     document["paths"]["/recordings/{file}"]["get"]["responses"]["200"]["content"] = bytes;
+    let number = |least: u64| json!({ "type": "integer", "minimum": least, "maximum": 9007199254740991i64 });
+    document["components"]["schemas"]["Begin"] = json!({
+        "description": "The first event that is told again: one of its id, the seq of a room's change (with roomID), and a time in Unix milliseconds.",
+        "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": false,
+        "properties": { "id": { "type": "string", "maxLength": 200 }, "seq": number(1), "time": number(0) },
+    });
     // Names and values are bounded; any JSON is a value.
     let custom = &mut document["components"]["schemas"]["Change"]["properties"]["custom"];
     custom["maxProperties"] = 16.into();

@@ -297,3 +297,66 @@ async fn until(so: impl AsyncFn() -> bool) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+/// A backend that takes what it is told, and the bodies of it.
+async fn backend() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (told, heard) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+                while let Ok(n @ 1..) = socket.read(&mut buffer).await {
+                    all.extend_from_slice(&buffer[..n]);
+                    let text = String::from_utf8_lossy(&all).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let length = head.to_lowercase().split("content-length: ").nth(1).map(|rest| rest.to_owned());
+                    let length = length.and_then(|rest| rest.lines().next()?.parse::<usize>().ok()).unwrap();
+                    if body.len() >= length {
+                        let _ = told.send(serde_json::from_str(body).unwrap());
+                        let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                        all.clear();
+                    }
+                }
+            });
+        }
+    });
+    (url, heard)
+}
+
+#[tokio::test]
+async fn webhooks_are_told_again_on_demand() {
+    let (url, mut heard) = backend().await;
+    let kit = Kit::with(
+        |settings| {
+            keys(settings);
+            settings.store.kind = Place::Journal;
+            settings.webhooks.urls = vec![url];
+            settings.webhooks.secret = Hidden::new("a secret of the tests");
+        },
+        |app| {
+            app.operators = Operators::new(&app.settings.operator, Mode::Production);
+            app.settings.mode = Mode::Production;
+        },
+    )
+    .await;
+    let new = json!({ "kind": "live", "roomID": "hall" });
+    assert_eq!(kit.api(KEY, "POST", "/rooms", &new).await.status, StatusCode::CREATED);
+    let patience = std::time::Duration::from_secs(20);
+    let first = tokio::time::timeout(patience, heard.recv()).await.unwrap().unwrap();
+    assert_eq!(first["event"], "room_created", "{first}");
+    let ask = json!({ "from": { "seq": 1 }, "roomID": "hall" });
+    let told = kit.api(KEY, "POST", "/webhooks/replay", &ask).await;
+    assert_eq!((told.status, told.json()), (StatusCode::ACCEPTED, json!({ "events": 1 })));
+    let again = tokio::time::timeout(patience, heard.recv()).await.unwrap().unwrap();
+    assert_eq!(again["id"], first["id"]);
+    for bad in [json!({ "from": {} }), json!({ "from": { "seq": 1 } }), json!({ "from": { "id": "a", "time": 1 } })] {
+        assert_eq!(kit.api(KEY, "POST", "/webhooks/replay", &bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+    let closed = closed().await;
+    let none = closed.api(KEY, "POST", "/webhooks/replay", &ask).await;
+    assert_eq!((none.status, none.json()["code"].as_str()), (StatusCode::CONFLICT, Some("no_webhooks")));
+}

@@ -1,0 +1,72 @@
+//! Webhooks: telling again.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use room::Millis;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use super::{Caller, Json, room_of};
+use crate::app::App;
+use crate::hooks;
+use crate::operator::Need;
+
+/// What to tell again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The first event.
+    from: Begin,
+    /// Of this room only.
+    #[serde(rename = "roomID", default)]
+    #[schema(pattern = "^[!#-&(-_a-~]{1,64}$")]
+    room: Option<String>,
+}
+
+/// The first event that is told again: one of the three.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// The event of this `id`.
+    #[serde(default)]
+    id: Option<String>,
+    /// The room's change of this `seq`; with `roomID`.
+    #[serde(default, deserialize_with = "super::whole")]
+    seq: Option<u64>,
+    /// The first event of this time or later, in Unix milliseconds.
+    #[serde(default, deserialize_with = "super::whole")]
+    time: Option<u64>,
+}
+
+/// How much is told again.
+#[derive(Serialize, ToSchema)]
+pub struct Replayed {
+    /// Events.
+    events: usize,
+}
+
+/// Tells every webhook again what happened from some point on, as far as it is kept: under the ids that the events had,
+/// in the background.
+#[utoipa::path(post, path = "/webhooks/replay", tag = "server", request_body = Replay,
+    responses((status = 202, body = Replayed)))]
+pub async fn replay(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(replay): Json<Replay>,
+) -> Result<(StatusCode, axum::Json<Replayed>), Problem> {
+    caller.may(Need::Server)?;
+    let off = || Problem::new(StatusCode::CONFLICT, "no_webhooks", "webhooks.urls is empty");
+    let hooks = app.hooks.as_ref().filter(|hooks| hooks.is_on()).ok_or_else(off)?;
+    let room = replay.room.as_deref().map(room_of).transpose()?;
+    let from = match (replay.from.id, replay.from.seq, replay.from.time) {
+        (Some(id), None, None) => hooks::From::Id(id),
+        (None, Some(seq), None) if room.is_some() => hooks::From::Seq(seq),
+        (None, None, Some(time)) => hooks::From::Time(Millis(time)),
+        _ => return Err(Problem::malformed("from: one of id, seq (with roomID) and time")),
+    };
+    let events = hooks.replay(from, room).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(Replayed { events })))
+}
