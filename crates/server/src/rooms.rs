@@ -1,6 +1,7 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
+mod change;
 mod webrtc;
 
 use std::sync::Arc;
@@ -247,37 +248,6 @@ impl Rooms {
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;
             custom::set_custom_field(slot, now, name, operation.clone())
-        };
-        self.store.update(id, decide).await
-    }
-
-    /// Sets a room's info text and custom fields at the operator's wish: all of it, or nothing.
-    ///
-    /// # Errors
-    /// [`Refusal::NoRoom`], also for fields of a room that nobody entered; [`Refusal::TooLong`],
-    /// [`Refusal::TooManyFields`].
-    pub async fn change(&self, id: &RoomId, info: Option<&str>, fields: &[(String, Operation)]) -> Result<(), Error> {
-        let now = self.clock.now();
-        let decide = &mut |slot: &mut Option<Room>| {
-            let before = slot.clone();
-            let mut change = || {
-                let mut events = Vec::new();
-                if slot.is_none() {
-                    return Err(Refusal::NoRoom);
-                }
-                if let Some(info) = info {
-                    events.extend(pushers::set_info(slot, now, info)?);
-                }
-                for (name, operation) in fields {
-                    events.extend(custom::set_custom_field(slot, now, name, operation.clone())?);
-                }
-                Ok(events)
-            };
-            let changed = change();
-            if changed.is_err() {
-                *slot = before;
-            }
-            changed
         };
         self.store.update(id, decide).await
     }
