@@ -1,5 +1,6 @@
 //! The live service: where streams are pushed to and played from. One trait, one file per provider.
 
+mod base;
 mod embedded;
 mod holder;
 pub mod mix;
@@ -14,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::config::Hidden;
 use crate::store::Answer;
 
+pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
 pub use stream_name::{Owner, owner};
 pub use tencent::Tencent;
-pub use urls::{Base, Play, Scheme, Urls};
+pub use urls::{Play, Urls};
 
 /// Who serves streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,46 +10,10 @@ use sign::stream_name::encode_part;
 use sign::stream_url::{Query, StreamUrl};
 use sign::{Invalid, Secret};
 
+use super::base::Base;
 use super::holder::{self, Holder, Viewer};
 use super::stream_name::{self, Owner, owner};
 use super::{Algorithm as Setting, Provider, Settings};
-
-/// Whether a client reached us over TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// Plain.
-    Http,
-    /// TLS, here or at a proxy.
-    Https,
-}
-
-impl Scheme {
-    fn as_str(self) -> &'static str {
-        match self {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        }
-    }
-}
-
-/// The address that a client reached us by.
-#[derive(Clone, Copy, Debug)]
-pub struct Base<'a> {
-    /// Plain or TLS.
-    pub scheme: Scheme,
-    /// `host` or `host:port`, as the client wrote it.
-    pub authority: &'a str,
-}
-
-impl<'a> Base<'a> {
-    fn host(&self) -> &'a str {
-        // An IPv6 address has colons of its own, inside brackets.
-        match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !host.is_empty() => host,
-            _ => self.authority,
-        }
-    }
-}
 
 /// Makes and checks URLs.
 #[derive(Debug)]
@@ -281,10 +245,8 @@ impl Urls {
     /// The names that a user's stream in a room may have without being told: ours, and the first servers'.
     #[must_use]
     pub fn names_in(&self, room: &RoomId, user: &UserId) -> Vec<StreamId> {
-        let ours = stream_name::member(self.bizid, room, user).ok();
-        let first_servers = StreamId::parse(&format!("{}_{room}_{user}", self.bizid)).ok();
-        let other = first_servers.filter(|name| Some(name) != ours.as_ref());
-        ours.into_iter().chain(other).collect()
+        let first_servers = StreamId::parse(&format!("{}_{room}_{user}", self.bizid));
+        [stream_name::member(self.bizid, room, user), first_servers].into_iter().flatten().collect()
     }
 
     /// Whose stream a name speaks of, if it was made here.

@@ -23,6 +23,12 @@ const MOST: usize = 100;
 /// The largest number that every JSON library takes.
 const LAST: u64 = (1 << 53) - 1;
 
+/// What is said elsewhere is not known here.
+fn here(app: &App) -> Result<(), Problem> {
+    let elsewhere = || Problem::new(StatusCode::CONFLICT, "elsewhere", "chat.provider: chat is at another service");
+    if app.clouds.chat.is_some() { Err(elsewhere()) } else { Ok(()) }
+}
+
 /// Which messages.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +74,7 @@ pub async fn messages(
     if which.before.is_some_and(|before| before > LAST) {
         return Err(Problem::malformed(format!("before: at most {LAST}")));
     }
+    here(&app)?;
     let before = which.before.unwrap_or(u64::MAX);
     let look = || Ok((app.chat.show(&room)?, app.chat.kept(&room, before, count)?));
     let (shown, kept) = with_group(&app.chat, &app.rooms, &room, look).await?;
@@ -119,10 +126,9 @@ pub async fn send(
         Unfit::Malformed => Problem::malformed("text"),
         Unfit::Refused(refusal) => refusal.into(),
     })?;
-    let said = app.chat.said(&from, None, body);
-    // The room's group first, if it has none so far.
-    with_group(&app.chat, &app.rooms, &room, || app.chat.show(&room).map(drop)).await?;
-    let sent = app.chat.post(&room, said).await?;
+    here(&app)?;
+    with_group(&app.chat, &app.rooms, &room, || app.chat.show(&room)).await?;
+    let sent = app.chat.post(&room, app.chat.said(&from, None, body)).await?;
     Ok((StatusCode::CREATED, axum::Json(SentMessage { seq: sent.seq, time: sent.at.0 })))
 }
 

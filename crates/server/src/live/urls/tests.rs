@@ -1,5 +1,6 @@
 //! URLs as clients get them, and the ones that are refused.
 
+use super::super::base::Scheme;
 use super::*;
 use crate::config::Hidden;
 
