@@ -18,9 +18,10 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::live::Urls;
 use crate::store::redis::{Link, Target};
-use places::Place;
+use places::{Place, Told};
 
 pub use pull::APP;
 
@@ -138,6 +139,14 @@ impl Nodes {
         }
     }
 
+    /// Has a stream ended at the node that publishes it, within about a second. Says whether somebody does.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn end(&self, stream: &StreamName) -> Result<bool, Error> {
+        places::end(&self.link, stream).await
+    }
+
     /// Says what is published here until it is dropped.
     pub async fn run(self: Arc<Self>) {
         let mut events = self.hub.events();
@@ -167,13 +176,14 @@ impl Nodes {
 
     async fn tell(self: &Arc<Self>, info: StreamInfo) {
         match places::tell(&self.link, &info, &self.me).await {
-            Ok(false) if info.paused => self.want(&info.name),
-            Ok(false) => {
+            Ok(Told::Theirs) if info.paused => self.want(&info.name),
+            Ok(Told::Theirs) => {
                 tracing::warn!(stream = %info.name, "the stream is published at another node: it ends here");
                 self.hub.end(&info.name, Ended::Kicked(Taken.to_string()));
             }
-            // Next time, then.
-            Ok(true) | Err(_) => {}
+            Ok(Told::ToEnd) => drop(self.hub.end(&info.name, Ended::Kicked("an operator".into()))),
+            // What could not be told is told next time.
+            Ok(Told::Ours) | Err(_) => {}
         }
     }
 
@@ -186,3 +196,6 @@ impl Nodes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

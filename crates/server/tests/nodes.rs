@@ -110,6 +110,7 @@ impl Chat {
     #[track_caller]
     fn say(&mut self, text: &str) -> u64 {
         let answer = self.ask(json!({"type": "send", "room": "r", "text": text, "random": self.asked}));
+        assert_eq!(answer["again"], false, "{answer}");
         answer["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))
     }
 

@@ -70,13 +70,9 @@ impl Hooks {
     }
 
     fn of_stream(&self, event: &hub::Event, here: &mut HashSet<StreamName>, bizid: u32) -> Option<Note> {
-        if !is_own(event, here) {
-            return None;
-        }
-        match event {
-            hub::Event::Started { name, protocol, .. } => self.started(name, *protocol, bizid),
-            hub::Event::Ended { name, reason } => self.ended(name, reason, bizid),
-            hub::Event::Paused { .. } | hub::Event::Resumed { .. } => None,
+        match change(event, here)? {
+            Change::Begins(name, protocol) => self.started(name, protocol, bizid),
+            Change::Ends(name, reason) => self.ended(name, reason, bizid),
         }
     }
 
@@ -153,18 +149,27 @@ impl Hooks {
     }
 }
 
-/// Whether an event is one of a stream that is published at this node; `here` holds those that are. What is pulled from
-/// another node begins and ends there.
-fn is_own(event: &hub::Event, here: &mut HashSet<StreamName>) -> bool {
+/// What this node has to tell of a stream.
+#[derive(Debug, PartialEq)]
+enum Change<'a> {
+    /// It is published here from now on.
+    Begins(&'a StreamName, Protocol),
+    /// No more.
+    Ends(&'a StreamName, &'a Ended),
+}
+
+/// What an event changes about the streams that are published here. What is pulled from another node begins and ends there.
+fn change<'a>(event: &'a hub::Event, here: &mut HashSet<StreamName>) -> Option<Change<'a>> {
     match event {
         hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. } => {
-            // A publisher that comes here takes the place of what was pulled.
-            let own = *protocol != Protocol::Relay;
-            own.then(|| here.insert(name.clone()));
-            own
+            if *protocol == Protocol::Relay {
+                here.remove(name);
+                return None;
+            }
+            here.insert(name.clone()).then_some(Change::Begins(name, *protocol))
         }
-        hub::Event::Paused { name, .. } => here.contains(name),
-        hub::Event::Ended { name, .. } => here.remove(name),
+        hub::Event::Paused { .. } => None,
+        hub::Event::Ended { name, reason } => here.remove(name).then_some(Change::Ends(name, reason)),
     }
 }
 
@@ -224,11 +229,18 @@ mod tests {
         let started = |protocol| hub::Event::Started { name: name.clone(), protocol, peer };
         let resumed = |protocol| hub::Event::Resumed { name: name.clone(), protocol, peer };
         let ended = hub::Event::Ended { name: name.clone(), reason: Ended::Finished };
-        let here = &mut HashSet::new();
-        assert!(is_own(&started(Protocol::Rtmp), here) && is_own(&ended, here));
-        assert!(!is_own(&started(Protocol::Relay), here) && !is_own(&ended, here));
-        assert!(!is_own(&started(Protocol::Relay), here) && is_own(&resumed(Protocol::Whip), here));
-        assert!(is_own(&ended, here));
+        let mut here = HashSet::new();
+        assert_eq!(change(&started(Protocol::Rtmp), &mut here), Some(Change::Begins(&name, Protocol::Rtmp)));
+        assert_eq!(change(&resumed(Protocol::Rtmp), &mut here), None, "it only came back");
+        assert_eq!(change(&ended, &mut here), Some(Change::Ends(&name, &Ended::Finished)));
+        for event in [started(Protocol::Relay), ended.clone()] {
+            assert_eq!(change(&event, &mut here), None);
+        }
+        // Its publisher comes here from another node, and goes there again.
+        change(&started(Protocol::Relay), &mut here);
+        assert_eq!(change(&resumed(Protocol::Whip), &mut here), Some(Change::Begins(&name, Protocol::Whip)));
+        assert_eq!(change(&resumed(Protocol::Relay), &mut here), None);
+        assert_eq!(change(&ended, &mut here), None);
     }
 
     #[test]

@@ -75,9 +75,15 @@ impl Live for Embedded {
 
     fn stop<'a>(&'a self, stream: &'a StreamId, _forbid: Option<u64>) -> Answer<'a, bool> {
         // Who may push at all is the gate's affair here.
-        let end = |name| self.hub.end(&name, Ended::Kicked("an operator".into()));
-        let ended = StreamName::new(stream.as_str()).is_ok_and(end);
-        Box::pin(async move { Ok(ended) })
+        Box::pin(async move {
+            let Ok(name) = StreamName::new(stream.as_str()) else { return Ok(false) };
+            if let Some(nodes) = &self.nodes
+                && self.hub.info(&name).is_none_or(|info| info.protocol == Protocol::Relay)
+            {
+                return nodes.end(&name).await;
+            }
+            Ok(self.hub.end(&name, Ended::Kicked("an operator".into())))
+        })
     }
 
     fn allow<'a>(&'a self, _: &'a StreamId) -> Answer<'a, ()> {

@@ -1,5 +1,7 @@
 //! Push and play URLs: made for whoever reached us, and checked. Asks nobody.
 
+mod node;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -195,20 +197,6 @@ impl Urls {
             signature.push_str(&room);
         }
         signature
-    }
-
-    /// The query with which one node pulls a stream from another, for a minute.
-    #[must_use]
-    pub fn pull_query(&self, stream: &str, now: Millis) -> String {
-        push_url::sign(self.algorithm, &self.node, stream, now.secs().saturating_add(60))
-    }
-
-    /// Whether this query is a node's.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn may_pull(&self, stream: &str, query: &str, now: Millis) -> Result<u64, Invalid> {
-        push_url::verify(stream, &Query::parse(query)?, &[&self.node], now.secs())
     }
 
     /// Whom this query permits to push this stream.

@@ -43,7 +43,8 @@ fn script(code: &str) -> Script {
 }
 
 /// Keys: stream. Arguments: node, address, milliseconds of silence after which others may take it, and for which it is
-/// kept. Fields: node `n`, address `a`, last frame `t`, whether its publisher is gone and may come back `p`.
+/// kept. Fields: node `n`, address `a`, last frame `t`, whether its publisher is gone and may come back `p`, whether it is
+/// to end `x`.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -51,23 +52,31 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     local theirs = held[1] and held[1] ~= ARGV[1]
     if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(ARGV[3]) then return 0 end
     redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now, 'p', 0)
+    redis.call('HDEL', KEYS[1], 'x')
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
     return 1
 ",
     )
 });
 
-/// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, and how long it is kept.
+/// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, and how long it is
+/// kept. Answers 0 if it is somebody else's, 2 if it is to end.
 static TELL: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HGET', KEYS[1], 'n')
-    if held and held ~= ARGV[1] then return 0 end
+    local held = redis.call('HMGET', KEYS[1], 'n', 'x')
+    if held[1] and held[1] ~= ARGV[1] then return 0 end
+    if held[2] then redis.call('UNLINK', KEYS[1]) return 2 end
     redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'p', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
     return 1
 ",
     )
+});
+
+/// Keys: stream. Answers whether somebody publishes it, who is told to end it.
+static END: LazyLock<Script> = LazyLock::new(|| {
+    script("if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end redis.call('HSET', KEYS[1], 'x', now) return 1")
 });
 
 /// Keys: stream. Arguments: node.
@@ -97,11 +106,33 @@ pub async fn claim(link: &Link, stream: &StreamName, me: &Place, takeover: Durat
     link.run(async |mut redis| script.invoke_async(&mut redis).await).await
 }
 
-/// Says that a stream is published here; false: it is somebody else's by now.
-pub async fn tell(link: &Link, info: &StreamInfo, me: &Place) -> Result<bool, Error> {
+/// What is known of a stream that is published here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It goes on.
+    Ours,
+    /// It is published at another node by now.
+    Theirs,
+    /// An operator ended it, at another node.
+    ToEnd,
+}
+
+/// Says that a stream is published here.
+pub async fn tell(link: &Link, info: &StreamInfo, me: &Place) -> Result<Told, Error> {
     let mut script = TELL.prepare_invoke();
     script.key(Keys::stream(info.name.as_str())).arg(&me.node).arg(&me.address);
     script.arg(millis(info.silent)).arg(u8::from(info.paused)).arg(millis(KEPT));
+    Ok(match link.run(async |mut redis| script.invoke_async::<u8>(&mut redis).await).await? {
+        0 => Told::Theirs,
+        2 => Told::ToEnd,
+        _ => Told::Ours,
+    })
+}
+
+/// Has the node that publishes a stream end it; false: nobody does.
+pub async fn end(link: &Link, stream: &StreamName) -> Result<bool, Error> {
+    let mut script = END.prepare_invoke();
+    script.key(Keys::stream(stream.as_str()));
     link.run(async |mut redis| script.invoke_async(&mut redis).await).await
 }
 

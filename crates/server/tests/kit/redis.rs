@@ -31,7 +31,7 @@ impl Redis {
     }
 
     pub fn resume(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned()));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(&self.dir);
         command.args(["--save", "", "--appendonly", "yes"]);
         self.child = Some(command.stdout(Stdio::null()).spawn().unwrap());

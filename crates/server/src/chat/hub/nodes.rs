@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
-use room::chat::{self, Content, Created, Direct, Epoch, NewGroup, Posted, Refusal, Said, Sent};
+use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
 use room::{Millis, RoomId, UserId};
 use tokio::sync::oneshot;
 
@@ -45,19 +45,19 @@ impl Nodes {
 pub(super) enum Submitted {
     /// It has one.
     Done(Sent),
-    /// It gets one.
-    Waits(Millis, oneshot::Receiver<Number>),
+    /// It gets one, in this group, at that time.
+    Waits(RoomId, Millis, Content, oneshot::Receiver<Number>),
 }
 
 impl Submitted {
     pub async fn number(self) -> Result<Sent, Refusal> {
-        let (at, answer) = match self {
+        let (group, at, content, answer) = match self {
             Self::Done(sent) => return Ok(sent),
-            Self::Waits(at, answer) => (at, answer),
+            Self::Waits(group, at, content, answer) => (group, at, content, answer),
         };
         match answer.await {
             Ok(0) => Err(Refusal::NoGroup),
-            Ok(seq) => Ok(Sent { seq, at, message: None }),
+            Ok(seq) => Ok(Sent { seq, at, message: Some(Arc::new(Message::new(group, seq, at, content))) }),
             // Only when the server ends.
             Err(_) => Err(Refusal::Away),
         }
@@ -104,7 +104,7 @@ impl Hub {
         if let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) {
             let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
             match nodes.bus.send(op, copy.confirmed(group)) {
-                Sending::Waits(answer) => return Ok(Submitted::Waits(now, answer)),
+                Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
                 Sending::Full => return Err(Refusal::Overloaded),
                 Sending::Adrift(nonce) => copy.adrift.push_back(nonce),
             }

@@ -49,7 +49,7 @@ impl Process {
 
     /// Starts it again, with what it had on disk.
     pub(crate) fn resume(&mut self) {
-        let mut command = Command::new("redis-server");
+        let mut command = Command::new(program());
         match &self.sentinel {
             None => {
                 command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.dir.path());
@@ -61,7 +61,10 @@ impl Process {
                 command.arg(file).arg("--sentinel");
             }
         }
-        let child = command.stdout(Stdio::null()).spawn().expect("redis-server is installed wherever these tests run");
+        let child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server, or what REDIS_SERVER names, is installed wherever these tests run");
         self.child = Some(child);
         let begun = Instant::now();
         while self.cli(&["ping"]) != "PONG" {
@@ -95,6 +98,11 @@ impl Process {
     }
 }
 
+/// Another server of the same protocol can be tested with.
+fn program() -> String {
+    std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
 fn signal(child: &Child, signal: i32) {
     let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
     assert!(done.success());
@@ -108,6 +116,22 @@ impl Drop for Process {
             let _ = child.wait();
         }
     }
+}
+
+/// A cluster of three, and its address.
+pub(crate) fn cluster() -> (Vec<Process>, String) {
+    let nodes: Vec<Process> = (0..3).map(|_| Process::start(&["--cluster-enabled", "yes"])).collect();
+    for (node, slots) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
+        assert_eq!(node.cli(&["cluster", "addslotsrange", slots[0], slots[1]]), "OK");
+        assert_eq!(node.cli(&["cluster", "meet", "127.0.0.1", &nodes[0].port.to_string()]), "OK");
+    }
+    let begun = Instant::now();
+    while !nodes.iter().all(|node| node.cli(&["cluster", "info"]).contains("cluster_state:ok")) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come together");
+        std::thread::yield_now();
+    }
+    let url = format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    (nodes, url)
 }
 
 type Events = mpsc::UnboundedReceiver<Vec<Event>>;
@@ -183,17 +207,7 @@ async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_in_a_cluster() {
-    let nodes: Vec<Process> = (0..3).map(|_| Process::start(&["--cluster-enabled", "yes"])).collect();
-    for (node, slots) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
-        assert_eq!(node.cli(&["cluster", "addslotsrange", slots[0], slots[1]]), "OK");
-        assert_eq!(node.cli(&["cluster", "meet", "127.0.0.1", &nodes[0].port.to_string()]), "OK");
-    }
-    let begun = Instant::now();
-    while !nodes.iter().all(|node| node.cli(&["cluster", "info"]).contains("cluster_state:ok")) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come together");
-        std::thread::yield_now();
-    }
-    let url = format!("redis-cluster://127.0.0.1:{},127.0.0.1:{}", nodes[0].port, nodes[1].port);
+    let (nodes, url) = cluster();
     crate::store::contract::contract(|rules, outbox| {
         for node in &nodes {
             assert_eq!(node.cli(&["flushall"]), "OK");

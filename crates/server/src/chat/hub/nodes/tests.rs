@@ -19,7 +19,8 @@ use crate::chat::repair::with_group;
 use crate::clock::System;
 use crate::rooms::Rooms;
 use crate::store;
-use crate::store::redis::tests::Process;
+use crate::store::Target;
+use crate::store::redis::tests::{Process, cluster};
 
 struct Node {
     hub: Arc<Hub>,
@@ -47,11 +48,15 @@ fn say(from: &str, text: &str, random: u64) -> Said {
 }
 
 async fn node(redis: &Process) -> Node {
+    node_at(redis.target(0)).await
+}
+
+async fn node_at(target: Target) -> Node {
     let (clock, rules) = (Arc::new(System), Arc::new(Rules::default()));
-    let bus = Arc::new(Bus::new(redis.target(0)));
+    let bus = Arc::new(Bus::new(target.clone()));
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
-    let store = store::Redis::open(redis.target(0), rules.clone(), outbox, Some(crate::chat::hub::told)).await;
+    let store = store::Redis::open(target, rules.clone(), outbox, Some(crate::chat::hub::told)).await;
     let rooms = Rooms::new(Arc::new(store), hub.clone(), clock, rules);
     let time = hub.clone().run(tokio_util::sync::CancellationToken::new());
     let bus = tokio::spawn(futures_util::future::join(bus.run(hub.clone()), time));
@@ -163,6 +168,7 @@ async fn a_room_is_one_room_at_all_nodes() {
     // The room's news, whichever node made it, and what is said, in one order.
     b.enter("r", "bob").await;
     let first = a.send("ann", "r", "hello", 1).await;
+    assert_eq!(first.message.as_ref().map(|m| m.seq), Some(first.seq));
     let second = b.send("bob", "r", "hello yourself", 1).await;
     assert_eq!((first.seq, second.seq), (2, 3));
     let wanted = [(1, "notifyPusherChange"), (2, "hello"), (3, "hello yourself")];
@@ -338,4 +344,26 @@ async fn who_missed_too_much_loads_it_anew() {
 fn missed_line() -> String {
     let content = room::chat::Content::Said(say("ann", "two", 2));
     format!("2 {}", serde_json::to_string(&Op::Message { group: group("r"), at: Millis(1), content }).unwrap())
+}
+
+/// Rooms of all buckets, whose keys are at different servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_carries_chat_too() {
+    let (_redis, url) = cluster();
+    let target = || Target::parse(&url).unwrap();
+    let (a, b) = (node_at(target()).await, node_at(target()).await);
+    for n in 0..24 {
+        let room = format!("room{n}");
+        a.enter(&room, "ann").await;
+        let (mut ann, mut bob) = (a.join("ann", &room, None).await, b.join("bob", &room, None).await);
+        a.send("ann", &room, "hello", n).await;
+        b.enter(&room, "bob").await;
+        for listener in [&mut ann, &mut bob] {
+            listener.hears(&[(1, "hello"), (2, "notifyPusherChange")]).await;
+        }
+        b.hub.send_direct(&user("ann"), None, say("bob", &room, n)).await.unwrap();
+        until("privately", || ann.direct() == [room.clone()]).await;
+        a.hub.disconnect(&ann.link);
+        b.hub.disconnect(&bob.link);
+    }
 }

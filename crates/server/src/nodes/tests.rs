@@ -1,0 +1,128 @@
+//! Two servers in this process on one real Redis: a stream is one stream, wherever its publisher is.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use media::rtmp::client::{Player, Publisher, Target as Url};
+use media::{Codec, Frame, Kind};
+
+use super::*;
+use crate::config::Hidden;
+use crate::live::{Base, Scheme};
+use crate::start::Server;
+use crate::store::redis::tests::Process;
+
+const NAME: &str = "1000_r_alice";
+
+async fn server(redis: &Process) -> Server {
+    let mut settings = crate::config::Settings::default();
+    let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    (settings.http.listen, settings.rtmp.listen, settings.webrtc.enabled) = (any, any, false);
+    settings.store.kind = crate::store::Place::Redis;
+    settings.store.redis = Hidden::new(format!("redis://127.0.0.1:{}/0", redis.port));
+    for secret in [&mut settings.sessions.secret, &mut settings.live.push_secret_key, &mut settings.im.secret_key] {
+        *secret = Hidden::new("the same at all nodes");
+    }
+    settings.im.sdk_app_id = 1_400_000_000;
+    settings.logs.level = "error".into();
+    settings.data_dir = std::env::temp_dir().join(format!("roomservice-nodes-{:016x}", sign::fresh_id()));
+    Server::start(settings).await.unwrap()
+}
+
+/// The push URL at this server; who may push may also play.
+fn url(server: &Server) -> Url {
+    let base = Base { scheme: Scheme::Http, authority: "127.0.0.1" };
+    let app = &server.app;
+    Url::parse(&app.urls.push(&base, &StreamId::parse(NAME).unwrap(), app.clock.now())).unwrap()
+}
+
+async fn publish(to: &Server) -> Result<Publisher, Ended> {
+    let mut publisher = Publisher::connect(&url(to)).await?;
+    let avcc = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
+    publisher.send(&Frame::config(Codec::H264, 0, Bytes::from_static(avcc))).await?;
+    publisher.send(&Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x12, 0x10]))).await?;
+    Ok(publisher)
+}
+
+async fn picture(publisher: &mut Publisher, n: i64) {
+    let payload = Bytes::from_static(&[0, 0, 0, 2, 0x65, 0x88]);
+    publisher.send(&Frame::video(Codec::H264, n * 40_000, 0, true, payload)).await.unwrap();
+}
+
+/// Pushes until every player has got so many more pictures.
+async fn push(publisher: &mut Publisher, players: &mut [&mut Player], pictures: usize) {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let pushed = async {
+        for n in 0.. {
+            tick.tick().await;
+            picture(publisher, n).await;
+        }
+    };
+    let played = futures_util::future::join_all(players.iter_mut().map(|player| async move {
+        let mut seen = 0;
+        while seen < pictures {
+            let frame = player.next().await.unwrap().expect("the stream goes on");
+            seen += usize::from(frame.kind == Kind::Video);
+        }
+    }));
+    let within = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::select! {
+            () = pushed => {}
+            _ = played => {}
+        }
+    });
+    within.await.expect("pictures");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
+    let redis = Process::start(&[]);
+    let (a, b) = (server(&redis).await, server(&redis).await);
+    let mut first = publish(&a).await.unwrap();
+    let mut at_a = Player::connect(&url(&a)).await.unwrap();
+    let begun = Instant::now();
+    let (mut at_b, ()) = tokio::join!(async { Player::connect(&url(&b)).await.unwrap() }, async {
+        for n in 0..20 {
+            picture(&mut first, n).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    push(&mut first, &mut [&mut at_a, &mut at_b], 10).await;
+    let name = StreamName::new(NAME).unwrap();
+    let info = |server: &Server| server.app.hub.info(&name).unwrap();
+    assert_eq!((info(&a).protocol, info(&b).protocol), (Protocol::Rtmp, Protocol::Relay));
+    assert_eq!((info(&a).viewers(), info(&b).viewers()), (1, 1), "a node is no viewer");
+    assert!(publish(&b).await.is_err(), "there is one publisher, wherever");
+
+    // It is cut off, and comes back to the other node. Encoders try again and again.
+    drop(first);
+    let mut second = loop {
+        assert!(begun.elapsed() < Duration::from_secs(20), "let in elsewhere");
+        match publish(&b).await {
+            Ok(publisher) => break publisher,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    push(&mut second, &mut [&mut at_b], 10).await;
+    assert_eq!(info(&b).protocol, Protocol::Rtmp);
+    while info(&a).protocol != Protocol::Relay {
+        assert!(begun.elapsed() < Duration::from_secs(40), "now the first one pulls");
+        push(&mut second, &mut [&mut at_b], 5).await;
+    }
+    // More than waited unread since before.
+    push(&mut second, &mut [&mut at_a, &mut at_b], 80).await;
+
+    // An operator ends it at the node that only pulls it: that is the end everywhere.
+    assert!(a.app.live.stop(&StreamId::parse(NAME).unwrap(), None).await.unwrap());
+    for player in [&mut at_a, &mut at_b] {
+        let end = async { while let Ok(Some(_)) = player.next().await {} };
+        tokio::time::timeout(Duration::from_secs(20), end).await.expect("the end");
+    }
+    assert!(!a.app.live.stop(&StreamId::parse(NAME).unwrap(), None).await.unwrap());
+    for server in [a, b] {
+        let dir = server.app.settings.data_dir.clone();
+        server.stop().await;
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
