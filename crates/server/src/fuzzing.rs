@@ -8,6 +8,7 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 use crate::clock;
+use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
 
 struct World {
@@ -23,7 +24,7 @@ fn world() -> &'static World {
         settings.data_dir = std::env::temp_dir().join(format!("roomservice-fuzz-{}", std::process::id()));
         settings.store.kind = crate::store::Place::Memory;
         crate::keys::complete(&mut settings).expect("keys are made");
-        let assembled = crate::start::assemble(settings, Arc::new(clock::System), 1935, |_| {});
+        let assembled = crate::start::assemble(settings, Arc::new(clock::System), Clouds::client(), 1935, |_| {});
         let (app, _) = runtime.block_on(assembled).expect("the settings fit");
         World { router: crate::http::router(app), runtime }
     })
@@ -66,6 +67,6 @@ pub fn journal(bytes: &[u8]) {
 /// A settings file.
 pub fn settings(text: &str) {
     if let Ok(settings) = toml::from_str::<Settings>(text) {
-        settings.problems();
+        drop(settings.problems());
     }
 }
