@@ -115,6 +115,12 @@ const desk = await visit('/console');
 await desk.locator('#tabs').getByRole('button', { name: 'Streams' }).click();
 await until('two streams with size', async () => (await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).count()) >= 2);
 await shot(desk, 'console-streams-live');
+// The picture that the audience sees is a mix: it is listed, ended here, and ended twice is told.
+const mix = desk.locator('section', { hasText: 'Mixes' }).locator('tbody tr');
+await until('the mix is listed', async () => (await mix.count()) === 1 && /2/.test(await mix.locator('td').nth(2).innerText()));
+await mix.getByRole('button', { name: 'End mix' }).click();
+await desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
+await desk.getByText('No mixes').waitFor();
 await anchor.getByRole('button', { name: 'Take off air' }).click();
 await viewer.locator('.tile.mine').waitFor({ state: 'detached' });
 await moves(viewer, '.tile:not(.mine) video');

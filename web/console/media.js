@@ -1,7 +1,7 @@
 // What goes on beside the streams: mixes that are made, and how WebRTC's network does.
 
 import { el } from '/web/dom.js';
-import { figure, span, t } from './text.js';
+import { figure, t } from './text.js';
 
 /** Pictures that are put together here; nothing is shown where another service mixes. */
 export class Mixes {
@@ -14,24 +14,20 @@ export class Mixes {
 
   update(mixes) {
     this.element.hidden = !mixes;
-    const shape = JSON.stringify(mixes?.map(({ age, ...mix }) => mix));
-    this.count.textContent = String(mixes?.length ?? 0);
-    for (const cell of this.body.querySelectorAll('td[data-mix]')) cell.textContent = span(mixes?.find((m) => m.session === cell.dataset.mix)?.age ?? 0);
+    const shape = JSON.stringify(mixes);
     if (shape === this.shape) return;
     this.shape = shape;
+    this.count.textContent = String(mixes?.length ?? 0);
     if (!mixes?.length) {
       this.body.replaceChildren(el('p.nothing', {}, t('noMixes')));
       return;
     }
-    const head = ['output', 'inputs', 'size', 'bitrate', 'age'].map((name) => el('th', { scope: 'col' }, t(name)));
+    const head = ['output', 'place', 'inputs'].map((name) => el('th', { scope: 'col' }, t(name)));
     this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, mixes.map((mix) => this.#row(mix)))));
   }
 
-  #row({ session, output, inputs, width, height, bitrate, age }) {
-    const time = el('td', {}, span(age));
-    time.dataset.mix = session;
-    return el('tr', {}, el('td.mono', {}, output), el('td.mono', {}, inputs.map((name) => el('div', {}, name))), el('td', {}, width ? `${width}×${height}` : '–'),
-      el('td', {}, bitrate ? figure(bitrate, 'bit/s') : '–'), time,
+  #row({ session, output, own, inputs }) {
+    return el('tr', {}, el('td.mono', {}, output), el('td', {}, t(own ? 'placeOwn' : 'placeOver')), el('td', {}, String(inputs)),
       el('td.acts', {}, el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_mix', output, { session }) }, t('endMix'))));
   }
 }

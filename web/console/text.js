@@ -1,7 +1,7 @@
 // What the console says, in the browser's language; and figures for people.
 
 const EN = {
-  kind_double: 'call for two', kind_multi: 'group', kind_live: 'live', kind_webrtc: 'webrtc', mixes: 'Mixes', noMixes: 'No mixes', output: 'Shown as', inputs: 'Made of', endMix: 'End mix', sure_end_mix: 'End the mix of {id}?', askServices: 'Ask the services',
+  kind_double: 'call for two', kind_multi: 'group', kind_live: 'live', kind_webrtc: 'webrtc', mixes: 'Mixes', noMixes: 'No mixes', output: 'Shown as', inputs: 'Pictures in it', place: 'Seen', placeOver: 'in place of the stream', placeOwn: 'as a stream of its own', endMix: 'End mix', sure_end_mix: 'End the mix of {id}?', askServices: 'Ask the services',
   rtc_sessions: 'Sessions', rtc_connected: 'Connected', rtc_unreached: 'Never reached', rtc_received: 'Datagrams received', rtc_sent: 'Datagrams sent', rtc_nacks: 'Asked for again', rtc_keyRequests: 'Key frames asked for', rtc_garbage: 'Garbage', rtc_strangers: 'From strangers', rtc_overrun: 'Overrun', rtc_unsent: 'Not sent', rtc_rtt: 'Round trip', rtc_loss: 'Lost',
   overview: 'Overview', recordings: 'Recordings', noRecordings: 'No recordings', recordingOff: 'Recording is off; set enabled = true in [record] to allow it.', record: 'Record', stopRecording: 'Stop recording', play: 'Play', remove: 'Delete', file: 'File', started: 'Begun', duration: 'Length', running: 'recording', sure_delete_recording: 'Delete {id}?', rooms: 'Rooms', streams: 'Streams', logs: 'Logs', settings: 'Settings', online: 'Live', offline: 'Reconnecting…', frozen: 'Connecting…',
   viewers: 'Viewers', chat: 'Chat connections', bitsIn: 'Received', bitsOut: 'Sent', memory: 'Memory', cpu: 'Processor', noRooms: 'No rooms', noStreams: 'No streams',
@@ -11,7 +11,7 @@ const EN = {
   done: 'Done', told: 'Told (rooms: {n})', follow: 'Follow', filter: 'Filter', search: 'Search files', noLines: 'No such lines', backLive: 'Back to live', paused: 'paused', audience: '{n} watching', watches: 'audience', inChat: '{n} in chat', creator: 'creator', muted: 'muted', banned: 'banned', fits: 'The settings fit.', keyTitle: 'Operator key', keyText: 'This server runs in production. Paste one of operator.keys.', key: 'Key', open: 'Open', lost: 'Dropped for slow viewers', hour: 'last hour', empty: '(empty)', actOn: 'User in this room',
 };
 const ZH = {
-  kind_double: '双人', kind_multi: '多人', kind_live: '直播', kind_webrtc: 'webrtc', mixes: '混流', noMixes: '没有混流', output: '输出', inputs: '输入', endMix: '结束混流', sure_end_mix: '结束混流 {id}？', askServices: '检查各服务',
+  kind_double: '双人', kind_multi: '多人', kind_live: '直播', kind_webrtc: 'webrtc', mixes: '混流', noMixes: '没有混流', output: '输出', inputs: '输入路数', place: '呈现方式', placeOver: '替代该流', placeOwn: '独立的流', endMix: '结束混流', sure_end_mix: '结束混流 {id}？', askServices: '检查各服务',
   rtc_sessions: '会话', rtc_connected: '已连接', rtc_unreached: '从未连通', rtc_received: '收到的数据报', rtc_sent: '发出的数据报', rtc_nacks: '重传请求', rtc_keyRequests: '关键帧请求', rtc_garbage: '无效', rtc_strangers: '来自陌生地址', rtc_overrun: '溢出', rtc_unsent: '未发出', rtc_rtt: '往返时延', rtc_loss: '丢包',
   overview: '概览', recordings: '录制', noRecordings: '没有录制', recordingOff: '录制未启用；在 [record] 中设置 enabled = true。', record: '录制', stopRecording: '停止录制', play: '播放', remove: '删除', file: '文件', started: '开始', duration: '时长', running: '录制中', sure_delete_recording: '删除 {id}？', rooms: '房间', streams: '流', logs: '日志', settings: '配置', online: '实时', offline: '正在重连…', frozen: '正在连接…',
   viewers: '观看人数', chat: '聊天连接', bitsIn: '接收', bitsOut: '发送', memory: '内存', cpu: '处理器', noRooms: '没有房间', noStreams: '没有流',

@@ -63,6 +63,8 @@ pub enum Action {
     },
     /// Deletes a finished recording.
     DeleteRecording { file: String },
+    /// Ends a mix; its inputs go on.
+    EndMix { session: String },
     /// Asks every configured service whether it admits us with these settings.
     CheckConfig {},
     /// Looks for a text in the log files, newest lines first.
@@ -107,6 +109,10 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
             if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
         }
+        Action::EndMix { session } => match app.live.end_mix(&session) {
+            true => Ok(json!({})),
+            false => Err(refused("no_mix", "there is no such mix")),
+        },
         Action::CheckConfig {} => Ok(json!({ "problems": super::beside::check(app).await })),
         Action::SearchLogs { text } => {
             if !NEEDLE.contains(&text.len()) {

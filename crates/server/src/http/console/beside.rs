@@ -1,10 +1,24 @@
-//! What the console shows beside rooms and streams: WebRTC's network, and what is wrong with the settings.
+//! What the console shows beside rooms and streams: mixes, WebRTC's network, and what is wrong with the settings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::app::App;
+
+/// The mixes that are made here, by the stream that each is seen as; null where another service makes them.
+pub fn mixes(app: &App) -> Value {
+    if app.urls.elsewhere().is_some() {
+        return Value::Null;
+    }
+    let mut all = app.live.list_mixes();
+    all.sort_unstable_by(|a, b| a.output.name().as_str().cmp(b.output.name().as_str()));
+    let view = |mix: &media::mix::Running| {
+        let own = matches!(mix.output, media::mix::Output::Own(_));
+        json!({ "session": mix.session, "output": mix.output.name().as_str(), "own": own, "inputs": mix.inputs })
+    };
+    all.iter().map(view).collect()
+}
 
 /// The counters that `/metrics` has too; null where WebRTC is off. Round trips in milliseconds.
 pub fn webrtc(app: &App) -> Value {

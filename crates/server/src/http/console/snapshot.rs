@@ -57,6 +57,7 @@ pub async fn now(app: &App) -> Value {
         "streams": streams.iter().take(STREAMS).map(StreamView::from).collect::<Vec<_>>(),
         "groups": app.chat.len(),
         "webrtc": beside::webrtc(app),
+        "mixes": beside::mixes(app),
         // None: recording is not allowed.
         "recordings": app.recorder.as_ref().map(|r| r.list().into_iter().rev().take(RECORDINGS).map(RecordingView::from).collect::<Vec<_>>()),
     })
