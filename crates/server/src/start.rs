@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long WebRTC may take to say goodbye, from its own threads.
+const GOODBYES: Duration = Duration::from_secs(1);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -183,11 +187,25 @@ impl Server {
         for stream in self.app.hub.list() {
             self.app.hub.end(&stream.name, Ended::Shutdown);
         }
+        let _ = tokio::time::timeout(GOODBYES, goodbyes(&self.app)).await;
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not end in time and is dropped");
         }
         self.app.logs.flush();
     }
+}
+
+/// Waits until WebRTC has told its peers that the server ends: its threads would end with the process, wherever they are.
+async fn goodbyes(app: &App) {
+    let Some(counters) = app.webrtc.get().map(media::rtc::Server::counters) else { return };
+    if counters.sessions.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    while counters.sessions.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The last datagrams leave right after their sessions are no longer counted.
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// Work that goes on behind the calls, until it is dropped.
