@@ -298,13 +298,6 @@ pub(crate) async fn assemble(
         }
     };
     let clouds = Clouds::new(&settings, chat_cloud, live_cloud);
-    // Rooms that were there before have their groups again before anybody can ask for them; groups
-    // elsewhere are still there, and a service that is away keeps nobody from starting.
-    if settings.chat.provider == chat::Provider::Embedded && !shared {
-        for room in store.ids().await.map_err(known)? {
-            chat.open(&room).await.map_err(known)?;
-        }
-    }
     let (leaving, audiences) = (CancellationToken::new(), Arc::new(hooks::Audiences::default()));
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let mut rooms = rooms.until(leaving.clone());
