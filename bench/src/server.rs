@@ -145,7 +145,9 @@ impl Server {
             .current_dir(workspace.path())
             .env("ROOMSERVICE_HTTP__LISTEN", http.to_string())
             .env("ROOMSERVICE_RTMP__LISTEN", rtmp.to_string())
-            .env("ROOMSERVICE_DATA_DIR", workspace.path().join("data"));
+            .env("ROOMSERVICE_DATA_DIR", workspace.path().join("data"))
+            // All players of a measurement share one URL, and so one user.
+            .env("ROOMSERVICE_LIMITS__USER_STREAMS", "1000000");
         if let Some(config) = config {
             command.arg("--config").arg(config);
         }
