@@ -57,9 +57,11 @@ const bob = await visit('/', { name: 'Bob' });
 await enter(bob, 'Tea');
 for (const page of [ada, bob]) await moves(page, '.tile:not(.mine) video');
 for (const page of [ada, bob]) await sounds(page);
-// The fake microphone beeps once a second: who speaks is marked, and the mark goes again.
+// The fake microphone beeps: who speaks is marked, and the mark goes with the sound.
 await until('who speaks is marked', () => bob.locator('.tile:not(.mine).speaking').count());
+await ada.getByRole('button', { name: 'Mute microphone' }).click();
 await until('and only while speaking', async () => !(await bob.locator('.tile:not(.mine).speaking').count()));
+await ada.getByRole('button', { name: 'Unmute microphone' }).click();
 for (const page of [ada, bob]) assert.equal(await page.getByText('Tap to hear').isVisible(), false);
 await shot(ada, 'video-call');
 await bob.setViewportSize({ width: 390, height: 844 });
