@@ -31,7 +31,7 @@ impl Group {
         self.epoch = self.epoch.max(epoch);
     }
 
-    /// Users of the group came or went at another node. For [`Counts::mark`](super::Counts::mark).
+    /// Users of the group came or went at another node. For `Counts::mark`.
     pub fn recount(&mut self, now: Millis) -> Option<Millis> {
         self.tally.changed(now)
     }

@@ -3,7 +3,7 @@
 use super::Name;
 use crate::http::webrtc_room;
 
-/// The labels, by [`Name::index`]; the last one is for paths that name no call.
+/// The labels, by `Name::index`; the last one is for paths that name no call.
 pub const LABELS: [&str; 31] = [
     "login",
     "logout",
