@@ -147,9 +147,9 @@ impl Wired {
     }
 
     pub async fn until(&mut self, what: &str, done: impl Fn(&Client) -> bool) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(90);
         while !done(&self.client) {
-            assert!(Instant::now() < end, "not within 20 s: {what}");
+            assert!(Instant::now() < end, "not within 90 s: {what}");
             self.turn(end).await;
         }
     }
