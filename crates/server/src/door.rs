@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::limits::{Limits, Place};
 use proxies::Proxies;
 use tls::Tls;
-pub use wire::Wire;
+pub use wire::{Wire, is_http2, is_secure};
 
 /// How long a proxy may take to say who comes: it says so with the first packet.
 const INTRODUCTION: Duration = Duration::from_secs(5);
@@ -79,8 +79,8 @@ impl Door {
                 let Some(Guest { wire, peer, place: held }) = door.enter(socket, peer).await else { return };
                 drop(place);
                 let socket = match wire {
-                    Wire::Plain(socket) => media::rtmp::Socket::Tcp(socket),
-                    wire @ Wire::Tls(_) => media::rtmp::Socket::Other(Box::new(wire)),
+                    Wire::Left(socket) => media::rtmp::Socket::Left(socket),
+                    Wire::Right(stream) => media::rtmp::Socket::Right(stream),
                 };
                 // A server that is gone takes no more.
                 let _ = to.send(Accepted { socket, peer, held: Box::new(held) }).await;
@@ -114,9 +114,9 @@ impl Door {
             false => self.limits.connect(peer.ip()).ok()?,
         };
         let wire = match &self.tls {
-            None => Wire::Plain(socket),
+            None => Wire::Left(socket),
             Some(tls) => match timeout(HANDSHAKE, tls.accept(socket)).await {
-                Ok(Ok(stream)) => Wire::Tls(Box::new(stream)),
+                Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "TLS");
                     return None;

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::play::{Over, Playing};
 use super::session::{Ask, Event, Session, Timeouts};
-use super::socket::{Accepted, Socket};
+use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame};
 use crate::hub::{Hub, Origin, Publisher};
@@ -78,7 +78,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: 
         loop {
             match listener.accept().await {
                 Ok((socket, peer)) => {
-                    let accepted = Accepted { socket: Socket::Tcp(socket), peer, held: Box::new(()) };
+                    let accepted = Accepted { socket: Socket::Left(socket), peer, held: Box::new(()) };
                     if to.send(accepted).await.is_err() {
                         return;
                     }
@@ -156,7 +156,7 @@ impl Drop for Place {
 }
 
 async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
-    socket.prepare(place.shared.limits.send_buffer);
+    socket::prepare(&socket, place.shared.limits.send_buffer);
     let mut link = Link::new(socket, &place.shared.limits);
     let mut did = Did::default();
     let ended = {

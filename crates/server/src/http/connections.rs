@@ -22,7 +22,7 @@ use super::call::Secure;
 use super::impatient::Impatient;
 use super::{Settings, call, health, limited, router};
 use crate::app::App;
-use crate::door::{Door, Guest};
+use crate::door::{self, Door, Guest};
 use crate::metrics::Metrics;
 
 /// How long running answers may take after the server was told to stop.
@@ -62,7 +62,9 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
                     let guest = Box::pin(door.enter(socket, peer)).await;
                     drop(door);
                     match guest {
-                        Some(guest) if guest.wire.is_http2() => Box::pin(over_http2(http2, guest, doors, stop)).await,
+                        Some(guest) if door::is_http2(&guest.wire) => {
+                            Box::pin(over_http2(http2, guest, doors, stop)).await
+                        }
                         Some(guest) => connection(&http, guest, doors, stop).await,
                         None => {}
                     }
@@ -139,7 +141,7 @@ impl Doors {
 
 async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
-    let secure = guest.wire.is_secure();
+    let secure = door::is_secure(&guest.wire);
     let Guest { wire, peer, place: _place } = guest;
     let socket = Impatient::new(wire, Duration::from_secs(doors.app.settings.http.write_timeout));
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
