@@ -98,7 +98,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(console::routes())
         .merge(health::routes())
         .merge(media_routes())
-        .nest("/api/v1", api::router(&app))
+        .nest_service("/api/v1", api::service(&app))
         .route("/weapp", any(weapp))
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))

@@ -14,8 +14,9 @@ mod streams;
 mod tokens;
 mod webhooks;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::digest;
 use axum::body::Body;
@@ -29,6 +30,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use room::{RoomId, UserId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use tower::{Service, ServiceExt};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -47,8 +49,19 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub use recordings::RecordingView;
 pub use streams::StreamView;
 
-/// The API's routes, below its prefix.
-pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
+/// The API, below its prefix. It is put together when it is first asked for: describing the calls takes more memory than
+/// all else that a server at rest has.
+pub fn service(
+    app: &Arc<App>,
+) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
+    let (app, made) = (app.clone(), Arc::new(OnceLock::new()));
+    tower::service_fn(move |request| {
+        let router: &Router = made.get_or_init(|| router(&app).with_state(app.clone()));
+        router.clone().oneshot(request)
+    })
+}
+
+fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let (router, _) = described();
     let entry = Entry { app: app.clone(), repeats: Arc::default() };
     router

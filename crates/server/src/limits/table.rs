@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::DefaultHashBuilder;
+use zerocopy::FromZeros;
 
 use super::rate::Rate;
 
@@ -21,7 +22,9 @@ pub(super) struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| AtomicU64::new(0)).collect(), hash: DefaultHashBuilder::default() }
+        // Zeroed by the kernel when it is touched: filling it would make all of it real memory at once.
+        let places = FromZeros::new_box_zeroed_with_elems(PLACES).expect("a megabyte at the start");
+        Self { places, hash: DefaultHashBuilder::default() }
     }
 }
 
