@@ -15,29 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kit::{PATIENCE, Running, Server, User, directory, ended, probe, push, until};
+use kit::{PATIENCE, Running, Server, User, ended, probe, push, until};
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
-use redis::Redis;
+use redis::{Redis, node};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 /// Three times what a member may be silent, as 60 s are of the usual 20 s.
 const OUTAGE: Duration = Duration::from_secs(9);
-
-fn node(redis: &Redis) -> Server {
-    let url = redis.url();
-    let variables = [
-        ("ROOMSERVICE_STORE__KIND", "redis"),
-        ("ROOMSERVICE_STORE__REDIS", url.as_str()),
-        ("ROOMSERVICE_SESSIONS__SECRET", "shared by all nodes"),
-        ("ROOMSERVICE_LIVE__PUSHSECRETKEY", "shared by all nodes"),
-        ("ROOMSERVICE_IM__SDKAPPID", "1400000000"),
-        ("ROOMSERVICE_IM__SECRETKEY", "shared by all nodes"),
-        ("ROOMSERVICE_WEBRTC__LISTEN", "127.0.0.1:0"),
-    ];
-    Server::with(directory(), &variables)
-}
 
 /// A viewer of HTTP-FLV that goes on.
 struct Viewer {

@@ -151,6 +151,25 @@ impl Keys {
         format!("rs:stream:{name}")
     }
 
+    /// Which node is at an address where nodes give streams to each other.
+    pub fn at(address: &str) -> String {
+        format!("rs:at:{address}")
+    }
+
+    /// Hash: the mixes of all nodes by session: when its node last said so, the node, `over` or `own`, the stream that it
+    /// is seen as, how many are in it, the node's address.
+    pub const MIXES: &'static str = "rs:mixes";
+
+    /// Stream: what other nodes ask a node to do.
+    pub fn asks(node: &str) -> String {
+        format!("rs:asks:{node}")
+    }
+
+    /// What a node answered.
+    pub fn answer(id: &str) -> String {
+        format!("rs:answer:{id}")
+    }
+
     /// Counter: versions of rooms.
     pub fn versions(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:versions")
