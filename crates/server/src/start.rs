@@ -246,9 +246,7 @@ pub(crate) async fn assemble(
         live::Provider::Embedded => {
             let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
             let live = live::Embedded::new(hub.clone(), mixer).among(nodes.clone());
-            if shared {
-                work.push(Box::pin(live.clone().share()));
-            }
+            work.push(Box::pin(live.clone().share()));
             (Arc::new(live), None)
         }
         live::Provider::Tencent => {
@@ -312,7 +310,9 @@ pub(crate) async fn assemble(
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
         let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks));
-        hooks::Hooks::new(&settings.webhooks, post, history, clock.clone())
+        let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
+        bus.iter().for_each(|bus| hooks.note_by(bus));
+        hooks
     });
 
     let mut app = App {

@@ -74,7 +74,8 @@ impl Hub {
 
     /// Whether somebody watches `home` who is shown its overlay, where there is one.
     pub fn has_audience(&self, home: &StreamName) -> bool {
-        let watched = |name| self.info(name).is_some_and(|info| info.readers.iter().any(|(p, n)| follows(*p) && *n > 0));
+        let watched =
+            |name| self.info(name).is_some_and(|info| info.readers.iter().any(|(p, n)| follows(*p) && *n > 0));
         watched(home) || watched(&name(home))
     }
 

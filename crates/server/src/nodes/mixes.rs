@@ -280,7 +280,8 @@ impl Nodes {
         for mix in here {
             script.arg(&mix.session).arg(kind(&mix.output)).arg(mix.output.name().as_str()).arg(mix.inputs);
         }
-        let told: Vec<(String, String)> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+        let told: Vec<(String, String)> =
+            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         let all = told.iter().filter_map(|(session, text)| entry(session, text));
         let others: Vec<Mixed> = all.filter(|mixed| mixed.place.node != self.me.node).collect();
         for Mixed { place, mix } in &others {

@@ -1,19 +1,19 @@
 //! A redis-server of a test's own, which can be ended and started again with what it had.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use super::kit::{Server, directory, until};
 
-// Not every test program has several nodes.
-#[allow(dead_code)]
 /// One of several servers on this Redis.
 pub fn node(redis: &Redis) -> Server {
     node_with(redis, &[])
 }
 
-#[allow(dead_code)]
 /// The same with variables of its own.
 pub fn node_with(redis: &Redis, more: &[(&str, &str)]) -> Server {
     let url = redis.url();

@@ -37,7 +37,8 @@ impl Keys {
         format!("rs:{{{}}}:{what}:{room}", self.bucket(room))
     }
 
-    /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`.
+    /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`,
+    /// the audience that webhooks were told last `c`.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room("room", room)
     }
