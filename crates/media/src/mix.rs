@@ -270,6 +270,13 @@ impl Mixer {
         mixes.iter().map(running).collect()
     }
 
+    /// The streams that are mixed, in no order; some may come twice.
+    pub fn inputs(&self) -> Vec<StreamName> {
+        let mixes = self.inner.mixes.lock();
+        let inputs = |mix: &Mix| mix.layout.borrow().inputs.iter().map(|i| i.stream.clone()).collect::<Vec<_>>();
+        mixes.values().flat_map(inputs).collect()
+    }
+
     /// Mixes now.
     pub fn len(&self) -> usize {
         self.inner.mixes.lock().len()

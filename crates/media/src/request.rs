@@ -128,6 +128,8 @@ pub struct PlayOptions {
     pub leaving: CancellationToken,
     /// The player is another node, which has viewers of its own: not counted as one.
     pub relay: bool,
+    /// What the audience sees in the stream's place is played, and nothing else ([`crate::Hub::overlay`]).
+    pub overlay: bool,
 }
 
 /// Ends a session from outside; cheap to clone.

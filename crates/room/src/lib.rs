@@ -8,6 +8,7 @@ pub mod chat;
 pub mod custom;
 pub mod event;
 pub mod id;
+pub mod measures;
 pub mod pushers;
 pub mod refusal;
 pub mod room;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::custom::Custom;
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};
+use crate::measures::Measures;
 use crate::time::Millis;
 
 /// The kinds of rooms; each has rules of its own.
@@ -60,6 +61,9 @@ pub struct Room {
     pub pushers: Vec<Pusher>,
     /// Custom fields.
     pub custom: Custom,
+    /// Who is muted or kept out of the chat.
+    #[serde(default, skip_serializing_if = "Measures::is_empty")]
+    pub measures: Measures,
     /// A number that the app gives with heartbeats.
     pub status: i64,
     /// When it was made; the room list is ordered by it.
@@ -79,6 +83,7 @@ impl Room {
             creator: None,
             pushers: Vec::new(),
             custom: Custom::default(),
+            measures: Measures::default(),
             status: 0,
             created: now,
             seq: 0,

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use media::StreamName;
+use room::measures::Measure;
 use room::{Kind, LeaveReason, Millis, Room, RoomId, StreamId, UserId};
 use serde_json::json;
 
 use crate::app::App;
 use crate::bans::MOST;
-use crate::chat::repair::with_group;
+use crate::chat::repair::{self, with_group};
 use crate::chat::tencent::code::Meaning;
 use crate::chat::tencent::rest::Trouble;
 use crate::error::Error;
@@ -261,7 +262,7 @@ pub async fn mute(app: &App, room: &RoomId, user: &UserId, seconds: Option<u64>)
         return chat.rest().mute(room.as_str(), user, seconds, SERVICE_WITHIN).await.map_err(Refused::from);
     }
     let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-    Ok(with_group(&app.chat, &app.rooms, room, || app.chat.mute(room, user, ms)).await?)
+    Ok(repair::measure(&app.chat, &app.rooms, room, (Measure::Mute, user, ms)).await?)
 }
 
 /// Ends a stream: its publisher and all viewers. The publisher may come back.

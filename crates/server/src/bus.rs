@@ -2,13 +2,14 @@
 //! later, and takes each thing once. While Redis is away, what is to be said waits here and its sayer is told so.
 //! Knows no members and no sockets: who listens is passed in.
 
+mod crowd;
 mod groups;
 mod lane;
 mod op;
 mod run;
 pub(crate) mod scripts;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,7 @@ use crate::store::redis::keys::Keys;
 use crate::store::redis::{Link, Target};
 use lane::Lane;
 
+pub use self::crowd::Crowd;
 pub use self::groups::{Loaded, Made};
 pub use self::op::Op;
 
@@ -82,7 +84,12 @@ pub struct Bus {
     lanes: Box<[Lane]>,
     /// Cancelled when a lane is listened to.
     listening: Box<[CancellationToken]>,
+    /// What is noted of what is said.
+    noting: OnceLock<Noting>,
 }
+
+/// Makes the note of something that is said, which is kept in the same step: its text before the number and after.
+pub type Noting = Box<dyn Fn(&Op) -> Option<(String, &'static str)> + Send + Sync>;
 
 impl Bus {
     /// A node on this Redis, which need not be there yet.
@@ -91,7 +98,8 @@ impl Bus {
         let keys = Keys::new(target.is_cluster());
         let lanes = (0..keys.buckets()).map(|_| Lane::default()).collect();
         let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
-        Self { node: sign::fresh_id().max(1), link: Link::new(target.clone()), target, keys, lanes, listening }
+        let (node, link, noting) = (sign::fresh_id().max(1), Link::new(target.clone()), OnceLock::new());
+        Self { node, link, target, keys, lanes, listening, noting }
     }
 
     /// A node on the Redis of these settings.
@@ -123,8 +131,18 @@ impl Bus {
     /// Says something. `known` is the number of the newest message of its group that this node knows: numbers never go
     /// back behind it, whatever Redis has lost.
     pub fn send(&self, op: Op, known: u64) -> Sending {
+        self.send_noted(op, known, None)
+    }
+
+    /// The same for what a client says, which the app's backend may want to hear.
+    pub fn say_for(&self, op: Op, known: u64) -> Sending {
+        let note = self.noting.get().and_then(|noting| noting(&op));
+        self.send_noted(op, known, note)
+    }
+
+    fn send_noted(&self, op: Op, known: u64, note: Option<(String, &'static str)>) -> Sending {
         let (answer, answered) = oneshot::channel();
-        match self.lanes[self.lane(op.topic())].push(op, known, Some(answer)) {
+        match self.lanes[self.lane(op.topic())].push(op, known, note, Some(answer)) {
             None => Sending::Full,
             Some((nonce, true)) => Sending::Adrift(nonce),
             Some((_, false)) => Sending::Waits(answered),
@@ -133,9 +151,15 @@ impl Bus {
 
     /// Says something that nobody waits for. It is dropped where too much waits already.
     pub fn tell(&self, op: Op) {
-        if self.lanes[self.lane(op.topic())].push(op, 0, None).is_none() {
+        if self.lanes[self.lane(op.topic())].push(op, 0, None, None).is_none() {
             tracing::warn!("redis is away for so long that something is not told to other nodes");
         }
+    }
+
+    /// From now on what clients say is noted like this.
+    pub fn note(&self, noting: Noting) {
+        // Said once, when everything is put together.
+        let _ = self.noting.set(noting);
     }
 
     /// Whether Redis is away as far as this topic is concerned.

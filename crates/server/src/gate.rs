@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::Protocol;
-use media::hub::Pace;
+use media::hub::{Pace, Start};
 use media::record::Recorder;
 use media::request::{Kick, PlayOptions, PublishOptions, Request};
 use room::Millis;
@@ -126,7 +126,7 @@ impl Gate {
     fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
         let stream = request.what().stream.clone();
         let query = &request.what().query.0;
-        if let (Request::Play(_), nodes::APP, Some(_)) = (&request, &*request.what().app, &self.nodes) {
+        if let (Request::Play(_), nodes::APP | nodes::MIXED, Some(_)) = (&request, &*request.what().app, &self.nodes) {
             return self.answer_node(request);
         }
         let allowed = match &request {
@@ -179,6 +179,10 @@ impl Gate {
             (Ok(_), Request::Play(ask)) => {
                 let mut options = PlayOptions::default();
                 (options.relay, options.pace) = (true, Pace::Realtime);
+                if ask.what.app == nodes::MIXED {
+                    // Its time goes on from where it is seen, so that nothing of before may come.
+                    (options.overlay, options.start) = (true, Start::Next);
+                }
                 // It is here, or it is asked for where it is by now.
                 options.wait = Some(Duration::from_secs(1));
                 ask.accept(options);

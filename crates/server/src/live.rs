@@ -4,6 +4,7 @@ mod base;
 mod embedded;
 mod holder;
 pub mod mix;
+mod mixing;
 mod stream_name;
 pub mod tencent;
 mod urls;

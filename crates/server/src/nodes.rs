@@ -1,6 +1,8 @@
 //! Streams of several nodes: says in Redis what is published here, refuses what is published elsewhere, and pulls what is
 //! played here from the node that has it, once for all its players and only while there are some. Knows no URLs of clients.
 
+mod gone;
+pub mod mixes;
 mod places;
 mod pull;
 
@@ -23,7 +25,7 @@ use crate::live::Urls;
 use crate::store::redis::{Link, Target};
 use places::{Place, Told};
 
-pub use pull::APP;
+pub use pull::{APP, MIXED};
 
 /// `[nodes]`: several servers as one (`store.kind = "redis"`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,7 @@ const ABREAST: usize = 32;
 
 /// The streams of this node among those of the others.
 pub struct Nodes {
+    target: Target,
     link: Link,
     hub: Hub,
     urls: Arc<Urls>,
@@ -62,6 +65,8 @@ pub struct Nodes {
     me: Place,
     /// What is pulled, and how to end that.
     pulls: Mutex<HashMap<StreamName, CancellationToken>>,
+    /// What other nodes mix.
+    mixes: Mutex<Vec<mixes::Mixed>>,
 }
 
 /// Somebody publishes the stream at another node.
@@ -74,7 +79,8 @@ impl Nodes {
     #[must_use]
     pub fn new(target: Target, hub: Hub, urls: Arc<Urls>, clock: Arc<dyn Clock>, address: String) -> Arc<Self> {
         let me = Place { node: format!("{:016x}", sign::fresh_id()), address };
-        Arc::new(Self { link: Link::new(target), hub, urls, clock, me, pulls: Mutex::default() })
+        let (link, pulls, mixes) = (Link::new(target.clone()), Mutex::default(), Mutex::default());
+        Arc::new(Self { target, link, hub, urls, clock, me, pulls, mixes })
     }
 
     /// This node as its settings say; it listens for RTMP on this port.
@@ -97,17 +103,24 @@ impl Nodes {
         Ok(Self::new(target, hub.clone(), urls.clone(), clock.clone(), address))
     }
 
-    /// Claims a stream for a publisher that is about to begin here. While Redis is away everybody is let in; should the
-    /// stream be somebody else's, that is found out when it is back.
+    /// Claims a stream for a publisher that is about to begin here. What a node has that is gone is free at once. While
+    /// Redis is away everybody is let in; should the stream be somebody else's, that is found out when it is back.
     ///
     /// # Errors
     /// [`Taken`].
     pub async fn claim(&self, stream: &StreamName) -> Result<(), Taken> {
         let takeover = self.hub.settings().takeover_after;
-        match places::claim(&self.link, stream, &self.me, takeover).await {
-            Ok(false) => return Err(Taken),
-            Ok(true) => {}
-            Err(error) => tracing::debug!(%stream, %error, "published without asking other nodes"),
+        let mut gone = String::new();
+        loop {
+            match places::claim(&self.link, stream, &self.me, takeover, &gone).await {
+                Ok(None) => break,
+                Ok(Some((place, told))) if gone.is_empty() && self.is_lost(&place, told).await => gone = place.node,
+                Ok(Some(_)) => return Err(Taken),
+                Err(error) => {
+                    tracing::debug!(%stream, %error, "published without asking other nodes");
+                    break;
+                }
+            }
         }
         self.yield_to_publisher(stream).await;
         Ok(())
@@ -152,13 +165,24 @@ impl Nodes {
         let mut events = self.hub.events();
         let mut tick = tokio::time::interval(TELL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut settled = false;
         loop {
             tokio::select! {
-                _ = tick.tick() => self.tell_all().await,
+                _ = tick.tick() => {
+                    self.settle(&mut settled).await;
+                    self.tell_all().await;
+                }
                 event = events.recv() => match event {
                     Ok(hub::Event::Ended { name, .. }) if !name.is_derived() => {
                         // Where Redis is away, the place runs out by itself.
                         let _ = places::release(&self.link, &name, &self.me).await;
+                    }
+                    // Where its publisher goes now, it need not wait.
+                    Ok(hub::Event::Paused { name }) if !name.is_derived() => {
+                        let own = self.hub.info(&name).filter(|info| info.protocol != Protocol::Relay);
+                        if let Some(info) = own {
+                            self.tell(info).await;
+                        }
                     }
                     Err(RecvError::Closed) => return,
                     Ok(_) | Err(RecvError::Lagged(_)) => {}

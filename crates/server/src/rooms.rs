@@ -7,6 +7,7 @@ mod webrtc;
 use std::sync::Arc;
 
 use room::custom::Operation;
+use room::measures::{self, Measure, Measures};
 use room::pushers::{self, NewPusher, NewRoom};
 use room::{
     CloseReason, Event, Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, custom, sweep,
@@ -279,6 +280,27 @@ impl Rooms {
     /// Whether there is such a room, of any kind, entered or not. A store that is away knows of none.
     pub async fn exists(&self, id: &RoomId) -> bool {
         self.store.see(id, &mut |_, _| {}).await.unwrap_or(false)
+    }
+
+    /// Remembers who is muted or kept out of a room's chat, until then.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn measure(&self, id: &RoomId, what: Measure, user: &UserId, until: Millis) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            measures::measure(slot, now, what, user, until)?;
+            Ok(Vec::new())
+        };
+        self.store.keep(id, decide).await
+    }
+
+    /// Who is muted or kept out of a room's chat; none if there is no such room, as far as that is known.
+    pub async fn measures(&self, id: &RoomId) -> Option<Measures> {
+        let mut found = None;
+        let see = &mut |room: &Room, _| found = Some(room.measures.clone());
+        self.store.see(id, see).await.ok()?;
+        found
     }
 
     /// Who a room's creator is; none before somebody entered.

@@ -241,11 +241,13 @@ pub(crate) async fn assemble(
     let client = client.counted(&metrics.cloud);
     let shared = settings.store.kind == store::Place::Redis;
     let nodes = shared.then(|| Nodes::open(&settings, &hub, &urls, &clock, rtmp_port)).transpose().map_err(one)?;
-    let mut mixer = None;
+    let (mut mixer, mut work): (_, Background) = (None, Vec::new());
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
         live::Provider::Embedded => {
             let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
-            (Arc::new(live::Embedded::new(hub.clone(), mixer).among(nodes.clone())), None)
+            let live = live::Embedded::new(hub.clone(), mixer).among(nodes.clone());
+            work.push(Box::pin(live.clone().share()));
+            (Arc::new(live), None)
         }
         live::Provider::Tencent => {
             let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
@@ -282,17 +284,16 @@ pub(crate) async fn assemble(
         None => chat::Hub::new(&settings.chat, clock.clone()),
         Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
     });
-    let mut chat_work: Background = Vec::new();
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
         chat::Provider::Tencent => {
             let rest = chat::tencent::rest::Rest::of(&settings, client, clock.clone()).map_err(one)?;
             // What is to be told is read from the record of commits, where there is one.
-            let (chat, work) = chat::Tencent::new(rest, store.clone(), history.is_some());
-            chat_work.push(Box::pin(work.run()));
+            let (chat, telling) = chat::Tencent::new(rest, store.clone(), history.is_some());
+            work.push(Box::pin(telling.run()));
             if let Some(history) = &history {
                 let follower = chat::tencent::Follower::new(chat.clone(), history.clone(), clock.clone());
-                chat_work.push(Box::pin(follower.run()));
+                work.push(Box::pin(follower.run()));
             }
             (chat.clone(), Some(chat))
         }
@@ -309,7 +310,9 @@ pub(crate) async fn assemble(
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
         let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks));
-        hooks::Hooks::new(&settings.webhooks, post, history, clock.clone())
+        let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
+        bus.iter().for_each(|bus| hooks.note_by(bus));
+        hooks
     });
 
     let mut app = App {
@@ -350,7 +353,7 @@ pub(crate) async fn assemble(
         Box::pin(sweeper.run()),
         Box::pin(figures::keep(app.clone())),
     ];
-    background.append(&mut chat_work);
+    background.append(&mut work);
     if let Some(sender) = sender {
         background.push(Box::pin(sender.run()));
     }

@@ -161,6 +161,11 @@ pub trait Store: Send + Sync + 'static {
     /// Runs a decision on a room's slot and commits what it did.
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
 
+    /// The same for a change that makes no event, and is to outlive this process all the same.
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     /// Shows a room. Says whether there is one.
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool>;
 

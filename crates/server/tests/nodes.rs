@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: whatever goes wrong fails it")]
 
+#[path = "kit/chat.rs"]
+mod chat;
 mod kit;
 #[path = "kit/redis.rs"]
 mod redis;
@@ -15,29 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use kit::{PATIENCE, Running, Server, User, directory, ended, probe, push, until};
+use chat::Chat;
+use kit::{PATIENCE, Running, Server, ended, probe, push, until};
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
-use redis::Redis;
+use redis::{Redis, node, node_with};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 /// Three times what a member may be silent, as 60 s are of the usual 20 s.
 const OUTAGE: Duration = Duration::from_secs(9);
-
-fn node(redis: &Redis) -> Server {
-    let url = redis.url();
-    let variables = [
-        ("ROOMSERVICE_STORE__KIND", "redis"),
-        ("ROOMSERVICE_STORE__REDIS", url.as_str()),
-        ("ROOMSERVICE_SESSIONS__SECRET", "shared by all nodes"),
-        ("ROOMSERVICE_LIVE__PUSHSECRETKEY", "shared by all nodes"),
-        ("ROOMSERVICE_IM__SDKAPPID", "1400000000"),
-        ("ROOMSERVICE_IM__SECRETKEY", "shared by all nodes"),
-        ("ROOMSERVICE_WEBRTC__LISTEN", "127.0.0.1:0"),
-    ];
-    Server::with(directory(), &variables)
-}
 
 /// A viewer of HTTP-FLV that goes on.
 struct Viewer {
@@ -65,74 +53,6 @@ impl Viewer {
 
     fn pictures(&self) -> usize {
         self.pictures.load(Ordering::Relaxed)
-    }
-}
-
-/// A chat client.
-struct Chat {
-    socket: WebSocket<TcpStream>,
-    frames: Vec<Value>,
-    asked: u64,
-}
-
-impl Chat {
-    fn connect(server: &Server, user: &User<'_>) -> Self {
-        let socket = TcpStream::connect(server.http).unwrap();
-        let url = format!("ws://{}/ws?userID={}&token={}", server.http, user.id, user.token);
-        let (socket, _) = tokio_tungstenite::tungstenite::client(url, socket).unwrap();
-        socket.get_ref().set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        Self { socket, frames: Vec::new(), asked: 0 }
-    }
-
-    fn read(&mut self) {
-        while let Ok(message) = self.socket.read() {
-            if let Message::Text(text) = message {
-                self.frames.push(serde_json::from_str(&text).unwrap());
-            }
-        }
-    }
-
-    #[track_caller]
-    fn ask(&mut self, mut frame: Value) -> Value {
-        self.asked += 1;
-        let id = self.asked;
-        frame["id"] = id.into();
-        self.socket.send(Message::text(frame.to_string())).unwrap();
-        let mut answer = Value::Null;
-        until(&format!("an answer to {frame}"), || {
-            self.read();
-            answer = self.frames.iter().find(|f| f["id"] == id).cloned().unwrap_or_default();
-            !answer.is_null()
-        });
-        answer
-    }
-
-    #[track_caller]
-    fn say(&mut self, text: &str) -> u64 {
-        let answer = self.ask(json!({"type": "send", "room": "r", "text": text, "random": self.asked}));
-        assert_eq!(answer["again"], false, "{answer}");
-        answer["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))
-    }
-
-    /// Number and text of what was said, and the command of what the system said.
-    fn heard(&mut self) -> Vec<(u64, String)> {
-        self.read();
-        let text = |frame: &Value| {
-            let data = frame["data"].as_str().map(|data| serde_json::from_str::<Value>(data).unwrap()["cmd"].clone());
-            let text = data.unwrap_or_else(|| frame["body"][0]["MsgContent"]["Text"].clone());
-            text.as_str().unwrap_or_default().to_owned()
-        };
-        let frames = self.frames.iter().filter(|f| f["type"] == "message" || f["type"] == "system");
-        frames.map(|frame| (frame["seq"].as_u64().unwrap(), text(frame))).collect()
-    }
-
-    /// How often the pushers changed.
-    fn changes(&mut self) -> usize {
-        self.heard().iter().filter(|(_, text)| text == "notifyPusherChange").count()
-    }
-
-    fn has(&mut self, seq: u64, text: &str) -> bool {
-        self.heard().iter().any(|heard| *heard == (seq, text.to_owned()))
     }
 }
 
@@ -332,4 +252,44 @@ fn a_node_starts_without_redis_and_waits_for_it() {
     let mut chat = Chat::connect(&server, &alice);
     until("and talked in", || chat.ask(json!({"type": "join", "room": "r"}))["type"] == "ack");
     assert_eq!(chat.say("hello"), 1);
+}
+
+/// The first attempt is let in where the node that had the stream is gone: killed, or begun anew at the same address.
+#[test]
+fn a_publisher_of_a_node_that_is_gone_is_let_in_at_once() {
+    let redis = Redis::start();
+    let (a, b) = (node(&redis), node(&redis));
+    let (alice, elsewhere) = (a.login("multi_room", "alice"), b.login("multi_room", "alice"));
+    let (url, other) = (alice.push_url("r"), elsewhere.push_url("r"));
+    let first = push(&url);
+    assert_eq!(alice.enter("r", &url)["code"], 0);
+    let flv =
+        elsewhere.ok("get_pushers", json!({ "roomID": "r" }))["pushers"][0]["flvURL"].as_str().unwrap().to_owned();
+    let viewer = Viewer::watch(&flv);
+    until("pictures of the first node", || viewer.pictures() > 5);
+    // While that node lives, nobody is let in for it.
+    assert!(!ended("a second publisher", &mut push(&other)));
+    // Killed with everything that it had.
+    let (rtmp, mut before) = (a.rtmp.to_string(), viewer.pictures());
+    drop(a);
+    drop(first);
+    let mut second = push(&other);
+    until("its viewer sees the publisher at the other node", || viewer.pictures() > before + 10);
+    assert!(second.0.try_wait().unwrap().is_none(), "let in at the first attempt");
+
+    // The node is back under its address and takes the stream; then it is killed once more, and begins at once.
+    second.kill();
+    let variables = [("ROOMSERVICE_RTMP__LISTEN", rtmp.as_str())];
+    let a = node_with(&redis, &variables);
+    let mut third = push(&url);
+    before = viewer.pictures();
+    until("pictures of the first node again", || viewer.pictures() > before + 10);
+    assert!(third.0.try_wait().unwrap().is_none(), "an old connection that is closed holds nobody up");
+    drop(a);
+    let a = node_with(&redis, &variables);
+    let mut fourth = push(&url);
+    before = viewer.pictures();
+    until("pictures of its successor", || viewer.pictures() > before + 10);
+    assert!(fourth.0.try_wait().unwrap().is_none(), "let in at the first attempt");
+    drop(a);
 }

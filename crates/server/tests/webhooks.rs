@@ -3,126 +3,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "kit/backend.rs"]
+mod backend;
 mod kit;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use backend::{Backend, Heard, Mood, SECRET};
 use kit::{Server, directory, until};
-use room::Millis;
-use roomservice::config::Hidden;
-use roomservice::hooks;
 use serde_json::{Value, json};
-
-const SECRET: &str = "a secret of the test's";
-
-/// How a backend treats a request.
-#[derive(Clone, Copy, PartialEq)]
-enum Mood {
-    Accepts,
-    Fails,
-    Hangs,
-}
-
-#[derive(Default)]
-struct Heard {
-    accepted: Vec<Value>,
-    refused: usize,
-    /// A request as it came, for the documented check.
-    sample: Option<(String, String)>,
-}
-
-/// The app's backend.
-struct Backend {
-    at: SocketAddr,
-    heard: Arc<Mutex<Heard>>,
-    mood: Arc<Mutex<Mood>>,
-    stop: Arc<Mutex<bool>>,
-}
-
-impl Backend {
-    fn start(at: SocketAddr, heard: Arc<Mutex<Heard>>) -> Self {
-        let listener = TcpListener::bind(at).unwrap();
-        let at = listener.local_addr().unwrap();
-        let (mood, stop) = (Arc::new(Mutex::new(Mood::Accepts)), Arc::new(Mutex::new(false)));
-        let backend = Self { at, heard: heard.clone(), mood: mood.clone(), stop: stop.clone() };
-        std::thread::spawn(move || {
-            for socket in listener.incoming() {
-                if *stop.lock().unwrap() {
-                    return;
-                }
-                let (heard, mood, stop) = (heard.clone(), mood.clone(), stop.clone());
-                std::thread::spawn(move || serve(socket.unwrap(), &heard, &mood, &stop));
-            }
-        });
-        backend
-    }
-
-    fn mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap() = mood;
-    }
-
-    fn accepted(&self) -> usize {
-        self.heard.lock().unwrap().accepted.len()
-    }
-
-    /// Nobody listens any more.
-    fn stop(&self) {
-        *self.stop.lock().unwrap() = true;
-        let _ = TcpStream::connect(self.at);
-        until("the port is free", || TcpListener::bind(self.at).is_ok());
-    }
-}
-
-fn serve(socket: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>, stop: &Mutex<bool>) {
-    let mut socket = BufReader::new(socket);
-    loop {
-        let (mut line, mut length, mut signature) = (String::new(), 0, String::new());
-        while line != "\r\n" {
-            line.clear();
-            if socket.read_line(&mut line).unwrap_or(0) == 0 {
-                return;
-            }
-            match line.trim().split_once(": ") {
-                Some(("content-length", value)) => length = value.parse().unwrap(),
-                Some(("x-roomservice-signature", value)) => signature = value.to_owned(),
-                _ => {}
-            }
-        }
-        let mut body = vec![0; length];
-        socket.read_exact(&mut body).unwrap();
-        if *stop.lock().unwrap() {
-            return;
-        }
-        let seconds: u64 = signature[2..].split(',').next().unwrap().parse().unwrap();
-        assert_eq!(signature, hooks::signature(&Hidden::new(SECRET), Millis(seconds * 1000), &body));
-        let mood = *mood.lock().unwrap();
-        let status = {
-            let mut heard = heard.lock().unwrap();
-            if mood == Mood::Accepts {
-                heard.accepted.push(serde_json::from_slice(&body).unwrap());
-                heard.sample = Some((signature, String::from_utf8(body).unwrap()));
-                "200 OK"
-            } else {
-                heard.refused += 1;
-                "500 Internal Server Error"
-            }
-        };
-        if mood == Mood::Hangs {
-            // As long as the server waits.
-            let _ = socket.read(&mut [0]);
-            return;
-        }
-        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-        if socket.get_mut().write_all(answer.as_bytes()).is_err() {
-            return;
-        }
-    }
-}
 
 /// The function that the documentation shows, run on a real request.
 fn documented_check(signature: &str, body: &str, secret: &str) -> String {

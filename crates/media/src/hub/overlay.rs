@@ -67,6 +67,18 @@ impl Hub {
         self.publish_from(name, origin, start)
     }
 
+    /// The name of the stream that [`Hub::overlay`] publishes.
+    pub fn overlay_name(home: &StreamName) -> StreamName {
+        name(home)
+    }
+
+    /// Whether somebody watches `home` who is shown its overlay, where there is one.
+    pub fn has_audience(&self, home: &StreamName) -> bool {
+        let watched =
+            |name| self.info(name).is_some_and(|info| info.readers.iter().any(|(p, n)| follows(*p) && *n > 0));
+        watched(home) || watched(&name(home))
+    }
+
     /// Whether the audience of `home` sees an overlay.
     pub fn is_overlaid(&self, home: &StreamName) -> bool {
         self.get(home).is_some_and(|s| s.state.lock().overlay.is_some())

@@ -338,6 +338,7 @@ impl Link {
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let (pace, start, wait) = (options.pace, options.start, options.wait);
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
+        let name = if options.overlay { Hub::overlay_name(&name) } else { name };
         let reader = tokio::select! {
             reader = shared.renditions.open(&name, protocol, takes, pace, start, wait) => reader,
             stopped = self.until_stopped() => return stopped,

@@ -44,6 +44,11 @@ impl Roster {
         self.members.len()
     }
 
+    /// Who is in, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &UserId> {
+        self.members.keys()
+    }
+
     pub(super) fn has_user(&self, user: &UserId) -> bool {
         self.members.contains_key(user)
     }

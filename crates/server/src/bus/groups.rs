@@ -6,7 +6,7 @@ use std::sync::Arc;
 use room::chat::{Epoch, Message};
 use room::{Millis, RoomId, UserId};
 
-use super::{Bus, Op, scripts};
+use super::{Bus, Crowd, Op, scripts};
 use crate::error::Error;
 use crate::store::redis::link::PATIENCE;
 
@@ -41,7 +41,7 @@ pub struct Loaded {
     /// Who may not be in, and until when.
     pub banned: Vec<(UserId, Millis)>,
     /// Users at each node.
-    pub users: Vec<(u64, usize)>,
+    pub users: Vec<(u64, Crowd)>,
 }
 
 impl Bus {
@@ -86,8 +86,7 @@ impl Bus {
                 Some(("mute", user)) => loaded.muted.extend(UserId::parse(user).map(|user| (user, Millis(number())))),
                 Some(("ban", user)) => loaded.banned.extend(UserId::parse(user).map(|user| (user, Millis(number())))),
                 Some(("u", node)) => {
-                    let users = usize::try_from(number()).unwrap_or_default();
-                    loaded.users.extend(node.parse().map(|node| (node, users)));
+                    loaded.users.extend(node.parse().map(|node| (node, Crowd::parse(&value))));
                 }
                 _ => match name.as_str() {
                     "e" => loaded.epoch = number(),

@@ -42,27 +42,43 @@ pub(super) struct Line {
     pub op: Arc<Op>,
     pub text: Arc<str>,
     pub known: u64,
+    /// What is noted of it: the text before its number and after.
+    pub note: Option<(Arc<str>, &'static str)>,
+}
+
+impl Line {
+    fn bytes(&self) -> usize {
+        self.text.len() + self.note.as_ref().map_or(0, |(before, _)| before.len())
+    }
 }
 
 impl Lane {
     /// Has something said: its number among what this node says, and whether Redis is away, so that nobody is answered
     /// soon. `None`: too much waits.
-    pub fn push(&self, op: Op, known: u64, answer: Option<oneshot::Sender<Number>>) -> Option<(u64, bool)> {
+    pub fn push(
+        &self,
+        op: Op,
+        known: u64,
+        note: Option<(String, &'static str)>,
+        answer: Option<oneshot::Sender<Number>>,
+    ) -> Option<(u64, bool)> {
         let text: Arc<str> = serde_json::to_string(&op).ok()?.into();
+        let note = note.map(|(before, after)| (Arc::from(before), after));
         let mut state = self.state.lock();
-        while state.bytes + text.len() > MOST {
+        let line = Line { nonce: 0, op: Arc::new(op), text, known, note };
+        while state.bytes + line.bytes() > MOST {
             // While Redis is away nobody waits for what is oldest: it was said at this node and stays here.
             if !state.adrift || answer.is_none() {
                 return None;
             }
             let dropped = state.waiting.pop_front()?;
-            state.bytes -= dropped.line.text.len();
+            state.bytes -= dropped.line.bytes();
         }
         state.next += 1;
-        state.bytes += text.len();
+        state.bytes += line.bytes();
         let (nonce, adrift) = (state.next, state.adrift);
         let answer = answer.filter(|_| !adrift);
-        state.waiting.push_back(Entry { line: Line { nonce, op: Arc::new(op), text, known }, answer });
+        state.waiting.push_back(Entry { line: Line { nonce, ..line }, answer });
         drop(state);
         self.wake.notify_one();
         Some((nonce, adrift))
@@ -82,7 +98,7 @@ impl Lane {
                 continue;
             }
             let Some(entry) = state.waiting.pop_front() else { return };
-            state.bytes -= entry.line.text.len();
+            state.bytes -= entry.line.bytes();
             match (u64::try_from(*number), entry.answer) {
                 (Ok(number), Some(answer)) => drop(answer.send(number)),
                 (Err(_), Some(answer)) => state.unheard.push_back((line.nonce, answer)),
@@ -105,7 +121,7 @@ impl Lane {
         }
         while state.waiting.front().is_some_and(|entry| entry.line.nonce <= nonce) {
             let Some(entry) = state.waiting.pop_front() else { return };
-            state.bytes -= entry.line.text.len();
+            state.bytes -= entry.line.bytes();
             match entry.answer {
                 Some(answer) if entry.line.nonce == nonce => drop(answer.send(number)),
                 // Said in the same piece and not heard yet.

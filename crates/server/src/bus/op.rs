@@ -1,5 +1,6 @@
 //! The things that nodes say, and what each of them does in Redis.
 
+use super::Crowd;
 use room::chat::{Content, End, Epoch, Said};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -45,14 +46,14 @@ pub enum Op {
         /// The life.
         epoch: Epoch,
     },
-    /// How many users of a group are at the node.
+    /// Which users of a group are at the node.
     Count {
         /// The group.
         group: RoomId,
         /// The node.
         node: u64,
-        /// So many.
-        users: usize,
+        /// They.
+        users: Crowd,
     },
     /// Who may send nothing until then.
     Mute {
@@ -154,10 +155,7 @@ impl Op {
             Self::End { .. } => ("end", String::new(), String::new()),
             Self::Keep { .. } => ("keep", String::new(), String::new()),
             Self::Epoch { epoch, .. } => ("life", epoch.0.to_string(), String::new()),
-            Self::Count { node, users, .. } => {
-                let users = if *users == 0 { String::new() } else { users.to_string() };
-                ("set", format!("u:{node}"), users)
-            }
+            Self::Count { node, users, .. } => ("set", format!("u:{node}"), users.text()),
             Self::Mute { user, until: end, .. } => ("set", format!("mute:{user}"), until(end)),
             Self::Ban { user, until: end, .. } => ("set", format!("ban:{user}"), until(end)),
             Self::Direct { at, .. } => ("direct", at.0.to_string(), String::new()),

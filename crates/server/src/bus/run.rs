@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::Line;
 use super::{Bus, Ear, Heard, Op, scripts};
 use crate::error::Error;
+use crate::store::redis::EVENTS;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::tail::{self, From, Take};
 
@@ -91,7 +92,8 @@ impl Bus {
     async fn say(&self, lane: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
         let mut script = scripts::SAY.prepare_invoke();
         script.key(Keys::bus(lane)).key(Keys::said(lane)).key(Keys::direct(lane)).key(Keys::said_by(lane, self.node));
-        script.arg(scripts::KEPT).arg(self.node);
+        script.key(Keys::events(lane));
+        script.arg(scripts::KEPT).arg(self.node).arg(EVENTS);
         for line in batch {
             match line.op.group() {
                 Some(group) => script.key(self.keys.group(group)).key(self.keys.log(group)),
@@ -100,6 +102,8 @@ impl Bus {
             };
             let (deed, a, b) = line.op.deed();
             script.arg(line.nonce).arg(deed).arg(&*line.text).arg(a).arg(b).arg(line.known);
+            let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
+            script.arg(before).arg(after);
         }
         self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
     }

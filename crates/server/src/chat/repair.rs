@@ -1,19 +1,20 @@
 //! Groups that ought to be there: a room has none until somebody asks for it, for the first time or after a restart.
 
-use room::RoomId;
 use room::chat::Refusal;
+use room::measures::Measure;
+use room::{RoomId, UserId};
 
 use super::Hub;
+use crate::error::Error;
 use crate::rooms::Rooms;
 
 /// Makes a room's group if it has none. Says whether there is such a room.
 pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Refusal> {
-    if !rooms.exists(group).await {
-        return Ok(false);
-    }
+    let Some(measures) = rooms.measures(group).await else { return Ok(false) };
     hub.found(group, None, "").await?;
+    hub.fetch(group).await?;
+    hub.hold(group, &measures);
     if hub.is_shared() {
-        hub.fetch(group).await?;
         return Ok(true);
     }
     // Should the room have closed meanwhile, its group's end came too early: then it stays one without a room, which
@@ -36,6 +37,33 @@ pub async fn with_group<T>(
         Err(Refusal::NoGroup) if ensure(hub, rooms, group).await? => step(),
         done => done,
     }
+}
+
+/// Mutes a user in a room's group, or keeps it out, for so many milliseconds; 0 lifts it. Holds for as long as the room is
+/// there, over restarts and at every node; without a room, for as long as the group is.
+///
+/// # Errors
+/// As [`Hub::mute`] and [`Hub::ban`]; [`Refusal::Away`]: it holds now, and may be forgotten.
+pub async fn measure(
+    hub: &Hub,
+    rooms: &Rooms,
+    group: &RoomId,
+    (what, user, ms): (Measure, &UserId, u64),
+) -> Result<(), Refusal> {
+    let step = || match what {
+        Measure::Mute => hub.mute(group, user, ms),
+        Measure::Ban => hub.ban(group, user, ms),
+    };
+    let passed = with_group(hub, rooms, group, step).await?;
+    match rooms.measure(group, what, user, passed.until).await {
+        Ok(()) | Err(Error::Refused(_)) => {}
+        Err(error) => {
+            tracing::warn!(%error, room = %group, "a measure is not kept");
+            return Err(Refusal::Away);
+        }
+    }
+    passed.everywhere().await;
+    Ok(())
 }
 
 /// What to say to somebody whom a group refused: where there is a room, it is not in it, whether or not the room has

@@ -51,6 +51,16 @@ impl Hooks {
             }
             let mut notes = Vec::new();
             for room in changed {
+                let (at, data, span) = (self.clock.now(), json!({ "count": 0 }), Span::None);
+                let mut note = Note { event: "audience_count".into(), room: Some(room.clone()), at, data, span };
+                match self.history.note_audience(&note).await {
+                    Ok(false) => {}
+                    Ok(true) => continue,
+                    Err(_) => {
+                        audiences.changed(&room);
+                        continue;
+                    }
+                }
                 let mut count = None;
                 if store.see(&room, &mut |_, viewers| count = Some(viewers)).await.is_err() {
                     audiences.changed(&room);
@@ -63,8 +73,8 @@ impl Hooks {
                 };
                 let before = if count == 0 { told.remove(&room) } else { told.insert(room.clone(), count) };
                 if before.unwrap_or(0) != count {
-                    let (at, data) = (self.clock.now(), json!({ "count": count }));
-                    notes.push(Note { event: "audience_count".into(), room: Some(room), at, data, span: Span::None });
+                    note.data = json!({ "count": count });
+                    notes.push(note);
                 }
             }
             if !notes.is_empty() {

@@ -2,7 +2,7 @@
 //! not answer decides nothing: the setting says what happens then.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,10 +10,11 @@ use room::chat::{Content, Direct, Message, Said};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Answered, Hooks, Settings, body};
+use crate::bus::{Bus, Op};
 use crate::cloud::Breaker;
 use crate::store::{Note, Span};
 
@@ -43,18 +44,22 @@ pub enum Unanswered {
     Deny,
 }
 
-/// Messages that wait to be written into the record. More come only while the store is away.
+/// Messages that wait to be written into the record; who says more waits, too.
 const WAITING: usize = 10_000;
 /// Messages written at a time.
 const BATCH: usize = 256;
 /// Questions at a time; others wait, for as long as they may.
 const ABREAST: usize = 128;
 
+/// A message to be written, and who waits for that.
+type Waiting = (Note, oneshot::Sender<()>);
+
 /// What the two directions keep.
 pub(super) struct State {
-    sender: mpsc::Sender<Note>,
-    receiver: Mutex<Option<mpsc::Receiver<Note>>>,
-    lost: AtomicU64,
+    sender: mpsc::Sender<Waiting>,
+    receiver: Mutex<Option<mpsc::Receiver<Waiting>>>,
+    /// What is said is noted where it is numbered.
+    elsewhere: AtomicBool,
     asking: Semaphore,
     breaker: Breaker,
 }
@@ -65,7 +70,7 @@ impl Default for State {
         Self {
             sender,
             receiver: Mutex::new(Some(receiver)),
-            lost: AtomicU64::new(0),
+            elsewhere: AtomicBool::new(false),
             asking: Semaphore::new(ABREAST),
             breaker: Breaker::new(5, Duration::from_secs(3)),
         }
@@ -150,47 +155,80 @@ impl Hooks {
         self.post.post(url, &headers, body.into(), within).await
     }
 
-    /// Tells what was said in a group, if the settings want that.
-    pub fn said(&self, message: &Message) {
+    /// Tells what was said in a group, if the settings want that. Returns when that would survive a crash: who is told
+    /// that it was said may rely on it.
+    pub async fn said(&self, message: &Message) {
         if let Content::Said(said) = &message.content {
-            self.tell_said(Whom::Room(&message.group), message.seq, message.at, said);
+            self.tell_said(Whom::Room(&message.group), message.seq, message.at, said).await;
         }
     }
 
-    /// Tells what was said to a user, if the settings want that.
-    pub fn said_directly(&self, message: &Direct) {
-        self.tell_said(Whom::User(&message.to), message.seq, message.at, &message.said);
+    /// The same for what was said to a user.
+    pub async fn said_directly(&self, message: &Direct) {
+        self.tell_said(Whom::User(&message.to), message.seq, message.at, &message.said).await;
     }
 
-    fn tell_said(&self, whom: Whom<'_>, seq: u64, at: Millis, said: &Said) {
+    /// From now on messages are noted where they are numbered, in one step with that.
+    pub fn note_by(self: &Arc<Self>, bus: &Bus) {
+        self.messages.elsewhere.store(true, Ordering::Relaxed);
+        let hooks = self.clone();
+        bus.note(Box::new(move |op| hooks.to_note(op)));
+    }
+
+    /// The note of what a node is about to say, if the settings want one: as text, before the message's number and after.
+    fn to_note(&self, op: &Op) -> Option<(String, &'static str)> {
+        const END: &str = "}}]";
+        let (whom, at, said) = match op {
+            Op::Message { group, at, content: Content::Said(said) } => (Whom::Room(group), *at, said),
+            Op::Direct { to, at, said, .. } => (Whom::User(to), *at, said),
+            _ => return None,
+        };
+        let note = self.note_of(whom, at, said, None)?;
+        // The data stands last and is never empty.
+        let text = serde_json::to_string(&[note]).ok()?;
+        Some((format!("{},\"messageSeq\":", text.strip_suffix(END)?), END))
+    }
+
+    fn note_of(&self, whom: Whom<'_>, at: Millis, said: &Said, seq: Option<u64>) -> Option<Note> {
         {
             let settings = self.settings.borrow();
             if settings.urls.is_empty() || !matches!(settings.messages, Messages::After | Messages::Both) {
-                return;
+                return None;
             }
         }
         let mut data = data(whom, said);
-        data.insert("messageSeq".into(), seq.into());
+        if let Some(seq) = seq {
+            data.insert("messageSeq".into(), seq.into());
+        }
         let room = match whom {
             Whom::Room(room) => Some(room.clone()),
             Whom::User(_) => None,
         };
-        let note = Note { event: "message".into(), room, at, data: data.into(), span: Span::None };
-        if self.messages.sender.try_send(note).is_err() {
-            self.messages.lost.fetch_add(1, Ordering::Relaxed);
+        Some(Note { event: "message".into(), room, at, data: data.into(), span: Span::None })
+    }
+
+    async fn tell_said(&self, whom: Whom<'_>, seq: u64, at: Millis, said: &Said) {
+        if self.messages.elsewhere.load(Ordering::Relaxed) {
+            return;
+        }
+        let Some(note) = self.note_of(whom, at, said, Some(seq)) else { return };
+        let (written, wait) = oneshot::channel();
+        // Both fail only when the server ends.
+        if self.messages.sender.send((note, written)).await.is_ok() {
+            let _ = wait.await;
         }
     }
 
     /// Writes what was said into the record, for ever.
     pub async fn note_messages(self: Arc<Self>) {
         let Some(mut waiting) = self.messages.receiver.lock().take() else { return };
-        let mut notes = Vec::new();
-        while waiting.recv_many(&mut notes, BATCH).await > 0 {
+        let mut batch = Vec::new();
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            let (notes, written): (Vec<Note>, Vec<_>) = batch.drain(..).unzip();
             self.note(&notes).await;
-            notes.clear();
-            let lost = self.messages.lost.swap(0, Ordering::Relaxed);
-            if lost > 0 {
-                tracing::error!(lost, "messages are not told: the store was away for too long");
+            for written in written {
+                // Who does not wait any more need not know.
+                let _ = written.send(());
             }
         }
     }

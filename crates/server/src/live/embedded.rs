@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use media::hub::Hub;
-use media::mix::{Mixer, Output, Refused};
+use media::mix::Mixer;
 use media::name::StreamName;
 use media::{Ended, Protocol};
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 
-use super::mix::{self, Asked, Pushed};
 use super::{Live, MixOutcome};
 use crate::nodes::Nodes;
 use crate::store::Answer;
@@ -21,9 +20,9 @@ const ABREAST: usize = 32;
 /// Asks the hub, and the mixer.
 #[derive(Clone)]
 pub struct Embedded {
-    hub: Hub,
-    mixer: Mixer,
-    nodes: Option<Arc<Nodes>>,
+    pub(super) hub: Hub,
+    pub(super) mixer: Mixer,
+    pub(super) nodes: Option<Arc<Nodes>>,
 }
 
 impl Embedded {
@@ -63,14 +62,7 @@ impl Live for Embedded {
     }
 
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
-        for name in streams.iter().filter_map(|stream| StreamName::new(stream.as_str()).ok()) {
-            // What is to be mixed comes here; until it flows, clients are told to ask again.
-            if let Some(nodes) = &self.nodes {
-                nodes.want(&name);
-            }
-        }
-        let outcome = self.merge(params, streams).unwrap_or_else(|refused| refused);
-        Box::pin(async move { Ok(outcome) })
+        Box::pin(async move { Ok(self.merge(params, streams).await.unwrap_or_else(|refused| refused)) })
     }
 
     fn stop<'a>(&'a self, stream: &'a StreamId, _forbid: Option<u64>) -> Answer<'a, bool> {
@@ -95,69 +87,16 @@ impl Live for Embedded {
     }
 
     fn list_mixes(&self) -> Vec<media::mix::Running> {
-        self.mixer.list()
+        let others = self.nodes.iter().flat_map(|nodes| nodes.mixes()).map(|other| other.mix);
+        self.mixer.list().into_iter().chain(others).collect()
     }
 
     fn end_mix(&self, session: &str) -> bool {
-        self.mixer.stop(session)
+        self.mixer.stop(session) || self.end_elsewhere(session)
     }
 
     fn lacks(&self) -> Vec<String> {
         let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
         self.mixer.program().is_none().then(text).into_iter().collect()
-    }
-}
-
-impl Embedded {
-    fn merge(&self, params: &serde_json::Value, streams: &[StreamId]) -> Result<MixOutcome, MixOutcome> {
-        let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
-        let pushed = |stream: &str| {
-            let info = self.hub.info(&StreamName::new(stream).ok()?).filter(|info| info.frames > 0)?;
-            let (width, height) = info.video.map_or((0, 0), |video| (video.width, video.height));
-            Some(Pushed { width, height })
-        };
-        let (session, output, layout) = match mix::read(params, &names, pushed)? {
-            Asked::Mix { session, output, layout } => (session, output, layout),
-            Asked::Stop { session, output } => return self.stop(&session, &output, &names),
-        };
-        // Sessions are named by clients: one room must not meet another's.
-        if self.mixer.output(&session).is_some_and(|of| !belongs(&of, &names)) {
-            return Err(mix::refuse(-508, "the session is another room's"));
-        }
-        match self.mixer.start(&session, output, layout) {
-            Ok(()) => Ok(done()),
-            Err(why @ (Refused::OtherOutput | Refused::Taken)) => Err(mix::refuse(-508, why.to_string())),
-            Err(why @ (Refused::NoProgram | Refused::TooMany)) => {
-                tracing::warn!(%why, "a mix cannot be started");
-                Err(mix::refuse(-10031, why.to_string()))
-            }
-        }
-    }
-
-    /// Stops a mix. Clients also say so when they never started one, which is fine.
-    fn stop(&self, session: &str, output: &StreamName, streams: &[&str]) -> Result<MixOutcome, MixOutcome> {
-        match self.mixer.output(session) {
-            Some(of) if !belongs(&of, streams) => Err(mix::refuse(-31001, "the session is another room's")),
-            Some(Output::Over(name) | Output::Own(name)) if name != *output => {
-                Err(mix::refuse(-31003, "the session has another output"))
-            }
-            Some(_) => {
-                self.mixer.stop(session);
-                Ok(done())
-            }
-            None => Ok(done()),
-        }
-    }
-}
-
-fn done() -> MixOutcome {
-    MixOutcome { code: 0, message: "Success!".into() }
-}
-
-/// Whether a mix is one of the room with these streams.
-fn belongs(output: &Output, streams: &[&str]) -> bool {
-    match output {
-        Output::Over(name) => streams.contains(&name.as_str()),
-        Output::Own(name) => streams.iter().any(|stream| name.as_str().starts_with(&format!("{stream}_"))),
     }
 }

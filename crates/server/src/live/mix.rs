@@ -114,6 +114,20 @@ enum Kind {
     Picture,
 }
 
+/// The session that parameters speak of.
+#[must_use]
+pub fn session(params: &Value) -> Option<String> {
+    Fields(params.pointer("/interface/para")?.as_object()?).text("mix_stream_session_id")
+}
+
+/// The names of the inputs in parameters, whatever else is wrong with them; as many as may be mixed.
+#[must_use]
+pub fn inputs(params: &Value) -> Vec<String> {
+    let list = params.pointer("/interface/para/input_stream_list").and_then(Value::as_array);
+    let list = list.into_iter().flatten().take(MOST).filter_map(Value::as_object);
+    list.filter_map(|input| Fields(input).text("input_stream_id")).collect()
+}
+
 /// Reads the parameters. `streams` are those of the room, the only ones that may be mixed; `pushed` tells of each whether
 /// it is there.
 ///

@@ -33,7 +33,8 @@ pub struct Found {
     pub silent: u64,
 }
 
-const NOW: &str = r"
+/// The time by Redis' clock, in milliseconds.
+pub(super) const NOW: &str = r"
     local time = redis.call('TIME')
     local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ";
@@ -43,18 +44,23 @@ fn script(code: &str) -> Script {
 }
 
 /// Keys: stream. Arguments: node, address, milliseconds of silence after which others may take it, and for which it is
-/// kept. Fields: node `n`, address `a`, last frame `t`, whether its publisher is gone and may come back `p`, whether it is
-/// to end `x`.
+/// kept, and a node that is gone. Fields: node `n`, address `a`, last frame `t`, when that was said `w`, whether its
+/// publisher is gone and may come back `p`, whether it is to end `x`.
+///
+/// What a node has that was at the same address is taken over: two cannot be there. Answers nothing if it is ours now,
+/// or else whose it is: node, address, milliseconds since it said so.
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'n', 't', 'p')
-    local theirs = held[1] and held[1] ~= ARGV[1]
-    if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(ARGV[3]) then return 0 end
-    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now, 'p', 0)
+    local held = redis.call('HMGET', KEYS[1], 'n', 't', 'p', 'a', 'w')
+    local theirs = held[1] and held[1] ~= ARGV[1] and held[1] ~= ARGV[5] and (held[4] ~= ARGV[2] or ARGV[2] == '')
+    if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(ARGV[3]) then
+        return {held[1], held[4], tostring(math.max(0, now - tonumber(held[5] or held[2])))}
+    end
+    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now, 'w', now, 'p', 0)
     redis.call('HDEL', KEYS[1], 'x')
     redis.call('PEXPIRE', KEYS[1], ARGV[4])
-    return 1
+    return {}
 ",
     )
 });
@@ -67,7 +73,7 @@ static TELL: LazyLock<Script> = LazyLock::new(|| {
     local held = redis.call('HMGET', KEYS[1], 'n', 'x')
     if held[1] and held[1] ~= ARGV[1] then return 0 end
     if held[2] then redis.call('UNLINK', KEYS[1]) return 2 end
-    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'p', ARGV[4])
+    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'w', now, 'p', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
     return 1
 ",
@@ -99,11 +105,34 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX >> 12)
 }
 
-/// Claims a stream; false: it is published elsewhere.
-pub async fn claim(link: &Link, stream: &StreamName, me: &Place, takeover: Duration) -> Result<bool, Error> {
+/// Claims a stream, also from a node that is gone. Otherwise whose it is, and how long ago that node said so.
+pub async fn claim(
+    link: &Link,
+    stream: &StreamName,
+    me: &Place,
+    takeover: Duration,
+    gone: &str,
+) -> Result<Option<(Place, Duration)>, Error> {
     let mut script = CLAIM.prepare_invoke();
-    script.key(Keys::stream(stream.as_str())).arg(&me.node).arg(&me.address).arg(millis(takeover)).arg(millis(KEPT));
-    link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+    script.key(Keys::stream(stream.as_str())).arg(&me.node).arg(&me.address);
+    script.arg(millis(takeover)).arg(millis(KEPT)).arg(gone);
+    let held: Vec<String> = link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+    let [node, address, told] = &held[..] else { return Ok(None) };
+    let place = Place { node: node.clone(), address: address.clone() };
+    Ok(Some((place, Duration::from_millis(told.parse().unwrap_or_default()))))
+}
+
+/// Says who is at an address, and gives who was before.
+pub async fn settle(link: &Link, me: &Place) -> Result<Option<String>, Error> {
+    let mut set = redis::cmd("SET");
+    set.arg(Keys::at(&me.address)).arg(&me.node).arg("GET").arg("EX").arg(60);
+    link.run(async |mut redis| set.query_async(&mut redis).await).await
+}
+
+/// Who is at an address, as far as is known.
+pub async fn resident(link: &Link, address: &str) -> Result<Option<String>, Error> {
+    let key = Keys::at(address);
+    link.run(async |mut redis| redis::AsyncCommands::get(&mut redis, key).await).await
 }
 
 /// What is known of a stream that is published here.

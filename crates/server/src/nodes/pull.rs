@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use media::hub::{Origin, Publisher};
+use media::hub::{Hub, Origin, Publisher};
 use media::rtmp::client::{Player, Target};
-use media::{Ended, Protocol, StreamName};
+use media::{Ended, Frame, Kind, Protocol, StreamName};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,8 @@ use super::places::{self, Place};
 
 /// The application that nodes name when they pull from each other.
 pub const APP: &str = "node";
+/// The same for what another node mixes in place of a stream.
+pub const MIXED: &str = "node/mixed";
 /// How often is looked where a stream is that is not there yet.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long nobody may play before the pull ends.
@@ -96,6 +98,46 @@ async fn relay(nodes: &Nodes, stream: &StreamName, from: &Place) -> Over {
     }
 }
 
+/// Shows the audience here what another node mixes in place of a stream, until either is over.
+pub async fn overlay(nodes: Arc<Nodes>, home: StreamName, from: Place, stop: CancellationToken) {
+    let over = Hub::overlay_name(&home);
+    let _place = Pulled { nodes: &nodes, stream: &over };
+    if let Some(Err(reason)) = stop.run_until_cancelled(show(&nodes, &home, &from)).await {
+        tracing::info!(stream = %home, %reason, from = from.address, "a mix cannot be pulled now");
+    }
+}
+
+async fn show(nodes: &Nodes, home: &StreamName, from: &Place) -> Result<(), Ended> {
+    let query = nodes.urls.pull_query(home.as_str(), nodes.clock.now());
+    let target = Target { address: from.address.clone(), app: MIXED.into(), stream: format!("{home}?{query}") };
+    let mut player = Player::connect(&target).await?;
+    // Only with a picture there is something to see: it begins in the time of the stream as it is then.
+    let mut first = Vec::new();
+    while !first.last().is_some_and(|frame: &Frame| frame.kind == Kind::Video && frame.key) {
+        match player.next().await? {
+            Some(frame) if frame.kind.is_config() || frame.key => first.push(frame),
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    }
+    let peer = from.address.parse().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    let publisher = nodes.hub.overlay(home, Origin { protocol: Protocol::Relay, peer })?;
+    for frame in first {
+        publisher.push(frame)?;
+    }
+    publisher.show();
+    tracing::info!(stream = %home, from = from.address, "a mix is seen that another node makes");
+    let over = tokio::select! {
+        over = carry(&mut player, &publisher) => over,
+        () = deserted(|| nodes.hub.has_audience(home)) => Ok(()),
+        reason = publisher.ended() => Err(reason),
+    };
+    // Whatever happened, the audience sees the stream itself again rather than a picture that stands still.
+    publisher.finish(Ended::Finished);
+    tracing::info!(stream = %home, from = from.address, "a mix of another node is no longer seen");
+    over
+}
+
 async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> {
     while let Some(frame) = player.next().await? {
         publisher.push(frame)?;
@@ -105,10 +147,16 @@ async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> 
 
 /// Waits until nobody has played it for a while.
 async fn unwanted(nodes: &Nodes, stream: &StreamName) {
+    let played = || nodes.hub.info(stream).is_some_and(|info| info.readers.iter().any(|(_, count)| *count > 0));
+    deserted(played).await;
+}
+
+/// Waits until something was not so for a while.
+async fn deserted(played: impl Fn() -> bool) {
     let mut wanted = Instant::now();
     while wanted.elapsed() < IDLE {
         tokio::time::sleep(IDLE / 5).await;
-        if nodes.hub.info(stream).is_some_and(|info| info.readers.iter().any(|(_, count)| *count > 0)) {
+        if played() {
             wanted = Instant::now();
         }
     }

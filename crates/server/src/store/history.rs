@@ -133,6 +133,12 @@ pub trait History: Send + Sync + 'static {
     /// Adds notes, in their order.
     fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()>;
 
+    /// Adds a note of how large the audience of its room is now, as `count` in its data, unless that was noted last.
+    /// `false`: the store compares nothing, because nobody else notes; then the caller does.
+    fn note_audience<'a>(&'a self, _note: &'a Note) -> Answer<'a, bool> {
+        Box::pin(async { Ok(false) })
+    }
+
     /// What began and has not ended, and whose process is gone: names, and the notes of the beginnings.
     fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>>;
 }

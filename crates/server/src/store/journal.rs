@@ -199,6 +199,19 @@ impl Store for Journal {
         Box::pin(async move { self.commit(id, decide)?.durable().await })
     }
 
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let put = |room: Option<&Room>, _| {
+                let draft = Draft::new(record::Kind::Put, id.as_str(), &serde_json::to_vec(room?).ok()?, &[]);
+                Some(log.append(draft?, Vec::new()))
+            };
+            let queued = self.kept.memory.commit(id, decide, put)?;
+            queued.ok_or_else(|| Error::Unavailable("a room is too large for the journal".into()))?.durable().await
+        })
+    }
+
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
         self.kept.memory.see(id, see)
     }

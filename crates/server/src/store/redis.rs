@@ -42,7 +42,7 @@ const GAP: u64 = 3_000;
 /// So long, in milliseconds, may pass between two looks at what is due anyway.
 const TICKS: u64 = 1_000;
 /// Most commits that are kept in a bucket's stream of events, about.
-const EVENTS: u64 = 200_000;
+pub(crate) const EVENTS: u64 = 200_000;
 /// Most logouts that are kept, about.
 const LOGOUTS: u64 = 200_000;
 /// Rooms loaded at the same time for a list.

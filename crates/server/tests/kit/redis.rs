@@ -1,10 +1,34 @@
 //! A redis-server of a test's own, which can be ended and started again with what it had.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::{directory, until};
+use super::kit::{Server, directory, until};
+
+/// One of several servers on this Redis.
+pub fn node(redis: &Redis) -> Server {
+    node_with(redis, &[])
+}
+
+/// The same with variables of its own.
+pub fn node_with(redis: &Redis, more: &[(&str, &str)]) -> Server {
+    let url = redis.url();
+    let mut variables = vec![
+        ("ROOMSERVICE_STORE__KIND", "redis"),
+        ("ROOMSERVICE_STORE__REDIS", url.as_str()),
+        ("ROOMSERVICE_SESSIONS__SECRET", "shared by all nodes"),
+        ("ROOMSERVICE_LIVE__PUSHSECRETKEY", "shared by all nodes"),
+        ("ROOMSERVICE_IM__SDKAPPID", "1400000000"),
+        ("ROOMSERVICE_IM__SECRETKEY", "shared by all nodes"),
+        ("ROOMSERVICE_WEBRTC__LISTEN", "127.0.0.1:0"),
+    ];
+    variables.extend(more);
+    Server::with(directory(), &variables)
+}
 
 pub struct Redis {
     child: Option<Child>,

@@ -5,9 +5,15 @@ use std::sync::Arc;
 use super::Group;
 use crate::chat::Epoch;
 use crate::chat::message::Message;
+use crate::id::UserId;
 use crate::time::Millis;
 
 impl Group {
+    /// Who is in it, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &UserId> {
+        self.roster.names()
+    }
+
     /// Takes over a message that another node numbered in this life of the group. True: it is new, deliver it.
     /// Where messages are missing before it, what was kept is let go, so that catching up tells of the gap.
     pub fn accept(&mut self, message: Arc<Message>) -> bool {

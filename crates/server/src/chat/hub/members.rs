@@ -12,7 +12,7 @@ use room::chat::{
 use room::{Millis, RoomId, UserId};
 
 use super::link::Link;
-use super::nodes::Submitted;
+use super::nodes::{Passed, Submitted};
 use super::{Counters, Hub};
 use crate::bus::Op;
 use crate::chat::render;
@@ -111,7 +111,6 @@ impl Hub {
         acknowledge: impl FnOnce(&Joined) -> Utf8Bytes,
     ) -> Result<(), Refusal> {
         self.groups.within(id, |slot| {
-            let elsewhere = slot.elsewhere();
             let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             let part = self.part(&link.user);
             let new = part.directory.lock().enter(&link.user, link.id, group.id())?;
@@ -124,14 +123,18 @@ impl Hub {
                     return Err(refusal);
                 }
             };
-            joined.users = joined.users.saturating_add(elsewhere);
+            joined.users = joined.users.saturating_add(slot.elsewhere());
             link.frame(|| acknowledge(&joined));
             let missed = match since {
                 Some(_) => std::mem::take(&mut joined.catch_up).messages,
-                None if before > 0 => group.history(u64::MAX, before),
+                None if before > 0 => {
+                    slot.group.as_ref().map_or_else(Vec::new, |group| group.history(u64::MAX, before))
+                }
                 None => Vec::new(),
             };
-            link.entered(group, missed);
+            if let Some(group) = &slot.group {
+                link.entered(group, missed);
+            }
             self.count(joined.count_due, id);
             Ok(())
         })
@@ -177,7 +180,7 @@ impl Hub {
             let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             match group.admit(self.now(), &said)? {
                 Some(sent) => Ok(Submitted::Done(sent)),
-                None => self.submit(slot, id, Content::Said(said)),
+                None => self.submit(slot, id, Content::Said(said), true),
             }
         });
         sent?.number().await
@@ -191,7 +194,7 @@ impl Hub {
         if self.is_shared() {
             self.fetch(id).await?;
         }
-        self.groups.within(id, |slot| self.submit(slot, id, Content::Said(said)))?.number().await
+        self.groups.within(id, |slot| self.submit(slot, id, Content::Said(said), false))?.number().await
     }
 
     /// Sends a system notification with a text of the application's.
@@ -208,7 +211,7 @@ impl Hub {
             self.submit_elsewhere(Op::Message { group: id.clone(), at: self.now(), content });
             return Ok(());
         }
-        self.groups.within(id, |slot| self.submit(slot, id, content)).map(drop)
+        self.groups.within(id, |slot| self.submit(slot, id, content, false)).map(drop)
     }
 
     /// Hands a message to everybody's queue, while the group is locked: all get the same order.
@@ -280,20 +283,20 @@ impl Hub {
     ///
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
-    pub fn mute(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
+    pub fn mute(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
         let here = self.groups.with(id, |group| group.mute(self.now(), user, until));
-        self.and_elsewhere(here, || Op::Mute { group: id.clone(), user: user.clone(), until })
+        self.and_everywhere(here, until, || Op::Mute { group: id.clone(), user: user.clone(), until })
     }
 
     /// Keeps a user out for so long and puts it out if it is in; 0 lifts it.
     ///
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
-    pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<(), Refusal> {
+    pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
         let here = self.ban_here(id, user, until);
-        self.and_elsewhere(here, || Op::Ban { group: id.clone(), user: user.clone(), until })
+        self.and_everywhere(here, until, || Op::Ban { group: id.clone(), user: user.clone(), until })
     }
 
     pub(super) fn ban_here(&self, id: &RoomId, user: &UserId, until: Millis) -> Result<(), Refusal> {

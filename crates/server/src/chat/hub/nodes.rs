@@ -12,12 +12,13 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
+use room::measures::{Measure, Measures};
 use room::{Millis, RoomId, UserId};
 use tokio::sync::oneshot;
 
 use super::Hub;
 use super::groups::Slot;
-use crate::bus::{Bus, Loaded, Number, Op, Sending};
+use crate::bus::{Bus, Crowd, Loaded, Number, Op, Sending};
 
 pub(super) use copy::Copy;
 
@@ -64,6 +65,24 @@ impl Submitted {
     }
 }
 
+/// A measure that was taken here and is on its way to other nodes.
+#[derive(Debug)]
+pub struct Passed {
+    /// Until when it holds.
+    pub until: Millis,
+    taken: Option<oneshot::Receiver<Number>>,
+}
+
+impl Passed {
+    /// Waits until no node can miss it; not where Redis is away: then it is told later.
+    pub async fn everywhere(self) {
+        if let Some(taken) = self.taken {
+            // Only when the server ends nobody answers.
+            let _ = taken.await;
+        }
+    }
+}
+
 impl Hub {
     /// Whether there may be other nodes.
     #[must_use]
@@ -97,13 +116,56 @@ impl Hub {
         Ok(())
     }
 
-    /// Has a message numbered: here, or by Redis.
-    pub(super) fn submit(&self, slot: &mut Slot, id: &RoomId, content: Content) -> Result<Submitted, Refusal> {
+    /// The same for a measure until then, which others must not miss.
+    pub(super) fn and_everywhere(
+        &self,
+        here: Result<(), Refusal>,
+        until: Millis,
+        op: impl FnOnce() -> Op,
+    ) -> Result<Passed, Refusal> {
+        let Some(nodes) = &self.nodes else { return here.map(|()| Passed { until, taken: None }) };
+        if let Err(refusal) = here
+            && !matches!(refusal, Refusal::NoGroup | Refusal::NotMember)
+        {
+            return Err(refusal);
+        }
+        match nodes.bus.send(op(), 0) {
+            Sending::Waits(taken) => Ok(Passed { until, taken: Some(taken) }),
+            // It waits, and is said when Redis is back.
+            Sending::Adrift(_) => Ok(Passed { until, taken: None }),
+            Sending::Full => Err(Refusal::Overloaded),
+        }
+    }
+
+    /// Takes the measures of a room into its group, where it does not know them: the group is new, or it was told of them
+    /// when Redis was away.
+    pub fn hold(&self, id: &RoomId, measures: &Measures) {
+        let now = self.now();
+        let _ = self.groups.with(id, |group| {
+            for (what, user, until) in measures.iter(now) {
+                match what {
+                    Measure::Mute => group.mute(now, user, until)?,
+                    Measure::Ban => drop(group.ban(now, user, until)?),
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Has a message numbered: here, or by Redis. The app's backend may want to hear what `clients` say.
+    pub(super) fn submit(
+        &self,
+        slot: &mut Slot,
+        id: &RoomId,
+        content: Content,
+        clients: bool,
+    ) -> Result<Submitted, Refusal> {
         let now = self.now();
         let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
         if let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) {
             let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
-            match nodes.bus.send(op, copy.confirmed(group)) {
+            let known = copy.confirmed(group);
+            match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
                 Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
                 Sending::Full => return Err(Refusal::Overloaded),
                 Sending::Adrift(nonce) => copy.adrift.push_back(nonce),
@@ -130,7 +192,7 @@ impl Hub {
         }
         let at = self.now();
         let op = Op::Direct { to: to.clone(), at, client_seq, said: said.clone() };
-        match nodes.bus.send(op, 0) {
+        match nodes.bus.say_for(op, 0) {
             Sending::Full => Err(Refusal::Overloaded),
             Sending::Adrift(nonce) => {
                 nodes.carry_once(to, nonce);
@@ -222,7 +284,7 @@ impl Hub {
     pub(super) fn look_at_copy(&self, id: &RoomId) -> bool {
         let keep = self.groups.look(id, |slot| {
             let (Some(group), Some(copy)) = (&slot.group, &slot.copy) else { return None };
-            if group.users() > 0 || copy.told > 0 || !copy.adrift.is_empty() {
+            if group.users() > 0 || copy.told.users > 0 || !copy.adrift.is_empty() {
                 return Some(slot.room);
             }
             (slot.group, slot.copy) = (None, None);
@@ -238,11 +300,11 @@ impl Hub {
     pub(super) fn tell_users(&self, id: &RoomId) {
         let Some(nodes) = &self.nodes else { return };
         let _ = self.groups.within(id, |slot| {
-            let users = slot.group.as_ref().map_or(0, chat::Group::users);
+            let users = slot.group.as_ref().map(Crowd::of).unwrap_or_default();
             if let Some(copy) = &mut slot.copy
                 && copy.told != users
             {
-                copy.told = users;
+                copy.told.clone_from(&users);
                 nodes.bus.tell(Op::Count { group: id.clone(), node: nodes.bus.node(), users });
             }
             Ok(())

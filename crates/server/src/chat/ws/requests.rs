@@ -3,6 +3,7 @@
 
 use axum::extract::ws::Utf8Bytes;
 use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
+use room::measures::Measure;
 use room::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::chat::hub::link::Link;
 use crate::chat::render;
-use crate::chat::repair::{outside, with_group};
+use crate::chat::repair::{measure, outside, with_group};
 use crate::chat::say::{self, Unfit};
 use crate::hooks::Whom;
 
@@ -200,7 +201,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
             if let (Some(hooks), Some(message)) = (&app.hooks, &sent.message) {
-                hooks.said(message);
+                hooks.said(message).await;
             }
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
@@ -211,7 +212,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let posted = chat.send_direct(&to, None, said).await?;
             let message = &posted.message;
             if let Some(hooks) = app.hooks.as_ref().filter(|_| !posted.again) {
-                hooks.said_directly(message);
+                hooks.said_directly(message).await;
             }
             json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
         }
@@ -230,12 +231,11 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
             may_command(app, me, &room).await?;
             let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
-            let step = || match request.r#type {
-                Kind::Mute => chat.mute(&room, &user, ms),
-                Kind::Ban => chat.ban(&room, &user, ms),
-                _ => chat.kick(&room, &user),
-            };
-            with_group(&app.chat, &app.rooms, &room, step).await?;
+            match request.r#type {
+                Kind::Mute => measure(chat, &app.rooms, &room, (Measure::Mute, &user, ms)).await?,
+                Kind::Ban => measure(chat, &app.rooms, &room, (Measure::Ban, &user, ms)).await?,
+                _ => with_group(chat, &app.rooms, &room, || chat.kick(&room, &user)).await?,
+            }
             json!({})
         }
         Kind::Ping => json!({"time": app.clock.now()}),

@@ -79,6 +79,24 @@ impl History for Redis {
         })
     }
 
+    fn note_audience<'a>(&'a self, note: &'a Note) -> Answer<'a, bool> {
+        const COUNT: &str = "\"count\":";
+        Box::pin(async move {
+            let Some(room) = &note.room else { return Ok(false) };
+            let mut note = note.clone();
+            note.data = serde_json::json!({ "count": 0 });
+            let text = serde_json::to_string(&[note]).map_err(|e| Error::Unavailable(format!("a note: {e}")))?;
+            // Quotes within ids are escaped: there is one.
+            let Some((before, after)) = text.split_once(COUNT) else { return Ok(false) };
+            let mut script = scripts::AUDIENCE.prepare_invoke();
+            script.key(self.keys.room(room)).key(self.keys.listed(room)).key(self.keys.others(room));
+            script.key(Keys::events(self.keys.bucket(room)));
+            script.arg(format!("{before}{COUNT}")).arg(after.strip_prefix('0').unwrap_or(after)).arg(EVENTS);
+            self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
+            Ok(true)
+        })
+    }
+
     fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
         Box::pin(async move {
             self.show_life().await?;

@@ -37,7 +37,8 @@ impl Keys {
         format!("rs:{{{}}}:{what}:{room}", self.bucket(room))
     }
 
-    /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`.
+    /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`,
+    /// the audience that webhooks were told last `c`.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room("room", room)
     }
@@ -149,6 +150,25 @@ impl Keys {
     /// Where a stream is published.
     pub fn stream(name: &str) -> String {
         format!("rs:stream:{name}")
+    }
+
+    /// Which node is at an address where nodes give streams to each other.
+    pub fn at(address: &str) -> String {
+        format!("rs:at:{address}")
+    }
+
+    /// Hash: the mixes of all nodes by session: when its node last said so, the node, `over` or `own`, the stream that it
+    /// is seen as, how many are in it, the node's address.
+    pub const MIXES: &'static str = "rs:mixes";
+
+    /// Stream: what other nodes ask a node to do.
+    pub fn asks(node: &str) -> String {
+        format!("rs:asks:{node}")
+    }
+
+    /// What a node answered.
+    pub fn answer(id: &str) -> String {
+        format!("rs:answer:{id}")
     }
 
     /// Counter: versions of rooms.

@@ -202,6 +202,20 @@ script!(
 );
 
 script!(
+    /// Notes the audience of a room, if it is not what was noted last. Keys: room, listed viewers, others, events.
+    /// Arguments: the note before the count, after it, most events kept.
+    AUDIENCE,
+    r"
+    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    local count = redis.call('ZCARD', KEYS[2]) + redis.call('SCARD', KEYS[3])
+    if tonumber(redis.call('HGET', KEYS[1], 'c') or 0) == count then return 0 end
+    redis.call('HSET', KEYS[1], 'c', count)
+    redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[1] .. count .. ARGV[2])
+    return 1
+"
+);
+
+script!(
     /// Takes something over from a node that is gone. Keys: spans. Arguments: its name, what is known of it, what shall be.
     /// Answers whether it was still so.
     TAKE_OVER,

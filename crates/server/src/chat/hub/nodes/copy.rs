@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use room::chat::{Epoch, Group, Message};
 
-use crate::bus::Heard;
+use crate::bus::{Crowd, Heard};
 use crate::chat::hub::groups::Slot;
 
 /// A group as a copy.
@@ -16,9 +16,9 @@ pub struct Copy {
     /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
     pub adrift: VecDeque<u64>,
     /// Users at other nodes.
-    pub users: Vec<(u64, usize)>,
-    /// Users here, as the others know it.
-    pub told: usize,
+    pub users: Vec<(u64, Crowd)>,
+    /// Users here, as the others know them.
+    pub told: Crowd,
 }
 
 /// What a message is to a copy.
@@ -63,8 +63,14 @@ impl Copy {
 }
 
 impl Slot {
-    /// Users at other nodes.
+    /// Users who are at other nodes and not at this one.
     pub fn elsewhere(&self) -> usize {
-        self.copy.as_ref().map_or(0, |copy| copy.users.iter().map(|(_, users)| users).sum())
+        let Some(copy) = self.copy.as_ref().filter(|copy| !copy.users.is_empty()) else { return 0 };
+        let others = copy.users.iter().map(|(_, crowd)| crowd);
+        match &self.group {
+            // A large crowd is not looked through for each who comes.
+            Some(group) if Crowd::is_small(group.users()) => Crowd::of(group).beyond(others),
+            _ => copy.told.beyond(others),
+        }
     }
 }

@@ -159,7 +159,7 @@ impl Hub {
             Op::Ban { user, until, .. } => drop(group.ban(now, &user, until)),
             Op::Count { group: id, node, users } => {
                 copy.users.retain(|(known, _)| *known != node);
-                if users > 0 {
+                if users.users > 0 {
                     copy.users.push((node, users));
                 }
                 let due = group.recount(now);

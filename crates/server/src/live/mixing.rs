@@ -1,0 +1,166 @@
+//! `merge_stream` with the mixer of this process, or of another node: a session is mixed at one of them, whichever is asked.
+
+use std::time::Duration;
+
+use media::mix::{Output, Refused, Running};
+use media::name::StreamName;
+use room::StreamId;
+use serde_json::Value;
+
+use super::mix::{self, Asked, Pushed};
+use super::{Embedded, MixOutcome};
+use crate::nodes::mixes::{Ask, Claim};
+
+/// How often other nodes hear what is mixed here.
+const TELL: Duration = Duration::from_secs(1);
+
+type Outcome = Result<MixOutcome, MixOutcome>;
+
+impl Embedded {
+    /// Does what a client asks for, here or at the node that mixes the session already.
+    pub(super) async fn merge(&self, params: &Value, streams: &[StreamId]) -> Outcome {
+        let Some(nodes) = &self.nodes else { return self.merge_here(params, streams).await };
+        let session = mix::session(params).unwrap_or_default();
+        let elsewhere = async || match self.mixer.output(&session) {
+            Some(_) => None,
+            None => nodes.who_mixes(&session).await,
+        };
+        // Between the look and the claim another node may be faster: then it is asked.
+        for _ in 0..2 {
+            if let Some(place) = elsewhere().await {
+                let ask = Ask::Mix { params: params.clone(), streams: streams.to_vec() };
+                let outcome = nodes.ask(&place, &ask).await;
+                return outcome.ok_or_else(|| mix::refuse(-10031, "the node that mixes does not answer"));
+            }
+            match self.merge_here(params, streams).await {
+                Err(MixOutcome { code: MOVED, .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        Err(mix::refuse(-10031, "the session is begun at several nodes at once"))
+    }
+
+    async fn merge_here(&self, params: &Value, streams: &[StreamId]) -> Outcome {
+        let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
+        if let Some(nodes) = &self.nodes {
+            let wanted = mix::inputs(params);
+            let wanted = wanted.iter().filter(|input| names.contains(&input.as_str()));
+            nodes.bring(&wanted.filter_map(|input| StreamName::new(input).ok()).collect::<Vec<_>>()).await;
+        }
+        let pushed = |stream: &str| {
+            let info = self.hub.info(&StreamName::new(stream).ok()?).filter(|info| info.frames > 0)?;
+            let (width, height) = info.video.map_or((0, 0), |video| (video.width, video.height));
+            Some(Pushed { width, height })
+        };
+        let (session, output, layout) = match mix::read(params, &names, pushed)? {
+            Asked::Mix { session, output, layout } => (session, output, layout),
+            Asked::Stop { session, output } => return self.stop(&session, &output, &names),
+        };
+        // Sessions are named by clients: one room must not meet another's.
+        if self.mixer.output(&session).is_some_and(|of| !belongs(&of, &names)) {
+            return Err(mix::refuse(-508, "the session is another room's"));
+        }
+        if let (Some(nodes), None) = (&self.nodes, self.mixer.output(&session)) {
+            if let Output::Own(name) = &output
+                && nodes.is_elsewhere(name).await
+            {
+                return Err(mix::refuse(-300, "output_stream_id is in use"));
+            }
+            let mix = Running { session: session.clone(), output: output.clone(), inputs: layout.inputs.len() };
+            match nodes.claim_mix(&mix).await {
+                Ok(Claim::Ours) => {}
+                Ok(Claim::Theirs) => return Err(mix::refuse(MOVED, "")),
+                Ok(Claim::Taken) => return Err(mix::refuse(-508, Refused::Taken.to_string())),
+                Err(error) => tracing::debug!(%session, %error, "mixed without asking other nodes"),
+            }
+        }
+        match self.mixer.start(&session, output, layout) {
+            Ok(()) => Ok(done()),
+            Err(why @ (Refused::OtherOutput | Refused::Taken)) => Err(mix::refuse(-508, why.to_string())),
+            Err(why @ (Refused::NoProgram | Refused::TooMany)) => {
+                tracing::warn!(%why, "a mix cannot be started");
+                Err(mix::refuse(-10031, why.to_string()))
+            }
+        }
+    }
+
+    /// Stops a mix. Clients also say so when they never started one, which is fine.
+    fn stop(&self, session: &str, output: &StreamName, streams: &[&str]) -> Outcome {
+        match self.mixer.output(session) {
+            Some(of) if !belongs(&of, streams) => Err(mix::refuse(-31001, "the session is another room's")),
+            Some(Output::Over(name) | Output::Own(name)) if name != *output => {
+                Err(mix::refuse(-31003, "the session has another output"))
+            }
+            Some(_) => {
+                self.mixer.stop(session);
+                Ok(done())
+            }
+            None => Ok(done()),
+        }
+    }
+
+    /// Ends a mix of another node. Says whether there is one.
+    pub(super) fn end_elsewhere(&self, session: &str) -> bool {
+        let Some(nodes) = self.nodes.clone() else { return false };
+        let Some(other) = nodes.mixes().into_iter().find(|other| other.mix.session == session) else { return false };
+        let ask = Ask::End { session: session.into() };
+        tokio::spawn(async move {
+            if nodes.ask(&other.place, &ask).await.is_none() {
+                tracing::warn!(address = other.place.address, "a node did not say that it ended a mix");
+            }
+        });
+        true
+    }
+
+    /// Shares mixes with other nodes for ever: what is mixed here is told, what is asked of this node is done, and what is
+    /// mixed here comes here, wherever it is pushed to.
+    pub async fn share(self) {
+        let Some(nodes) = self.nodes.clone() else { return };
+        let here = self.clone();
+        let answers = nodes.clone().answer(move |ask| {
+            let here = here.clone();
+            async move {
+                match ask {
+                    Ask::Mix { params, streams } => here.merge_here(&params, &streams).await.unwrap_or_else(|no| no),
+                    Ask::End { session } => {
+                        here.mixer.stop(&session);
+                        done()
+                    }
+                }
+            }
+        });
+        let tells = async {
+            let mut tick = tokio::time::interval(TELL);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tick.tick().await;
+                for input in self.mixer.inputs() {
+                    if self.hub.info(&input).is_none() && nodes.is_elsewhere(&input).await {
+                        nodes.want(&input);
+                    }
+                }
+                // While Redis is away, everybody sees what can be seen.
+                for session in nodes.tell_mixes(&self.mixer.list()).await.unwrap_or_default() {
+                    tracing::warn!(session, "the session is mixed at another node: it ends here");
+                    self.mixer.stop(&session);
+                }
+            }
+        };
+        tokio::join!(answers, tells);
+    }
+}
+
+/// Says among these functions that another node has begun the session: no client is told this number.
+const MOVED: i32 = i32::MIN;
+
+fn done() -> MixOutcome {
+    MixOutcome { code: 0, message: "Success!".into() }
+}
+
+/// Whether a mix is one of the room with these streams.
+fn belongs(output: &Output, streams: &[&str]) -> bool {
+    match output {
+        Output::Over(name) => streams.contains(&name.as_str()),
+        Output::Own(name) => streams.iter().any(|stream| name.as_str().starts_with(&format!("{stream}_"))),
+    }
+}
