@@ -12,6 +12,7 @@ mod numbers;
 mod offer;
 mod outbox;
 mod packet;
+mod rate;
 mod server;
 mod session;
 mod simulcast;

@@ -44,6 +44,8 @@ pub(super) struct State {
     pub readers: Readers,
     /// What the audience gets instead of this stream.
     pub overlay: Option<Arc<Stream>>,
+    /// Its publisher sends several sizes.
+    pub layered: bool,
     publisher: Publishing,
     timeline: Timeline,
     started: Instant,
@@ -88,6 +90,7 @@ impl Stream {
             skipped: AtomicU64::new(0),
             readers: Readers::new(Arc::clone(&tally)),
             overlay: None,
+            layered: false,
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline: Timeline::starting(start),
             started: now,
@@ -124,6 +127,7 @@ impl Stream {
             Publishing { id, stop: stop.clone(), origin, since: now, gone_until: None },
         );
         state.timeline.interrupt();
+        state.layered = false;
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
         state.ring.gop = None;
         drop(state);
