@@ -6,7 +6,7 @@ mod clock;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod h264;
+pub(crate) mod h264;
 mod net;
 mod numbers;
 mod offer;

@@ -290,9 +290,12 @@ impl State {
             Kind::VideoConfig => &mut self.tracks.video,
             Kind::AudioConfig => &mut self.tracks.audio,
             Kind::Data if frame.is_metadata() => &mut self.tracks.metadata,
-            Kind::Audio if self.audio.is_none() => {
-                // MP3 has no configuration: its first frame tells that there is a track.
-                self.audio = Some(AudioInfo::of(frame.codec, &[]));
+            // MP3 has no configuration: its first frame tells that there is a track, and that another is gone.
+            Kind::Audio if self.audio.is_none() || frame.codec == Codec::Mp3 => {
+                if self.audio_codec() != Some(frame.codec) {
+                    self.audio = Some(AudioInfo::of(frame.codec, &[]));
+                    self.version = self.version.wrapping_add(u32::from(self.tracks.audio.take().is_some()));
+                }
                 return true;
             }
             _ => return true,
