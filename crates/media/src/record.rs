@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::fmp4::Muxer;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Item, Pace, Reader, Start};
 use crate::name::{Protocol, StreamName};
 use file::Index;
@@ -226,7 +226,12 @@ impl<'a> Take<'a> {
         match frame.kind {
             Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),
             Kind::AudioConfig => self.configure(self.video.clone(), Some(Arc::clone(frame))),
-            Kind::Video | Kind::Audio => self.media(frame),
+            Kind::Video | Kind::Audio => {
+                if frame.codec == Codec::Mp3 && self.audio.is_some() {
+                    self.configure(self.video.clone(), None);
+                }
+                self.media(frame);
+            }
             Kind::Data => {}
         }
     }

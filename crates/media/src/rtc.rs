@@ -6,12 +6,13 @@ mod clock;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod h264;
+pub(crate) mod h264;
 mod net;
 mod numbers;
 mod offer;
 mod outbox;
 mod packet;
+mod rate;
 mod server;
 mod session;
 mod simulcast;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Settings;
 use crate::fmp4::Muxer;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Codec, Frame, Kind};
 use crate::hub::Tracks;
 
 /// A step in the timestamps beyond this is a break: the publisher was away. Microseconds.
@@ -73,6 +73,8 @@ pub struct Segmenter {
     next_init: u64,
     /// The next segment continues nothing.
     broken: bool,
+    /// The pictures were of another kind before.
+    changed: bool,
     last: Option<i64>,
     last_video: Option<i64>,
     bytes: usize,
@@ -97,6 +99,7 @@ impl Segmenter {
             next: first,
             next_init: first,
             broken: false,
+            changed: false,
             last: None,
             last_video: None,
             bytes: 0,
@@ -116,6 +119,7 @@ impl Segmenter {
         };
         if changed(&self.video, &tracks.video) || changed(&self.audio, &tracks.audio) {
             self.interrupt();
+            self.changed |= self.made > 0 && changed(&self.video, &tracks.video);
             self.video.clone_from(&tracks.video);
             self.audio.clone_from(&tracks.audio);
         }
@@ -133,7 +137,12 @@ impl Segmenter {
                 let now = Tracks { video: self.video.clone(), audio: Some(frame.clone()), metadata: None };
                 self.tracks(&now);
             }
-            Kind::Video | Kind::Audio => self.media(frame),
+            Kind::Video | Kind::Audio => {
+                if frame.codec == Codec::Mp3 && self.audio.is_some() {
+                    self.tracks(&Tracks { video: self.video.clone(), audio: None, metadata: None });
+                }
+                self.media(frame);
+            }
             Kind::Data => {}
         }
         before != (self.next, self.parts())
@@ -265,9 +274,12 @@ impl Segmenter {
         if self.muxer.is_some() {
             return true;
         }
-        let Some(muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), 0) else {
+        let Some(mut muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), 0) else {
             return false;
         };
+        if let Some(video) = self.video.as_deref().filter(|_| self.changed) {
+            muxer.repeat_parameters(video);
+        }
         if muxer.has_video() && !frame.key {
             return false;
         }

@@ -63,6 +63,8 @@ impl StreamInfo {
 }
 
 const WINDOW: Duration = Duration::from_secs(2);
+/// The first window is shorter, so that there is a figure soon.
+const FIRST_WINDOW: Duration = Duration::from_secs(1);
 
 /// Counts what flows and makes rates of it, window by window.
 pub(super) struct Meter {
@@ -89,6 +91,7 @@ pub(super) struct Rate {
     pub bits_in: u64,
     pub bits_out: u64,
     pub pictures: f32,
+    measured: bool,
 }
 
 impl Meter {
@@ -133,7 +136,7 @@ impl Meter {
 
     fn roll(&mut self, now: Instant, bytes_out: u64) {
         let passed = now.saturating_duration_since(self.window.since);
-        if passed < WINDOW {
+        if passed < if self.rate.measured { WINDOW } else { FIRST_WINDOW } {
             return;
         }
         let seconds = passed.as_secs_f64();
@@ -142,6 +145,7 @@ impl Meter {
             bits_in: per_second(self.window.bytes_in.saturating_mul(8)),
             bits_out: per_second(bytes_out.saturating_sub(self.window.bytes_out_before).saturating_mul(8)),
             pictures: (f64::from(self.window.pictures) / seconds) as f32,
+            measured: true,
         };
         self.window = Window { since: now, bytes_in: 0, bytes_out_before: bytes_out, pictures: 0 };
     }

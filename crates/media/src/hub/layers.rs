@@ -35,6 +35,11 @@ impl Hub {
         self.publish_from(&name(home, number), origin, start)
     }
 
+    /// Whether the stream's publisher sends, or is about to send, several sizes.
+    pub fn is_layered(&self, home: &StreamName) -> bool {
+        self.get(home).is_some_and(|stream| stream.state.lock().layered)
+    }
+
     /// The layers of a stream that flow, the smallest first; none of a stream without simulcast.
     pub fn layers(&self, home: &StreamName) -> Vec<Layer> {
         let mut layers: Vec<Layer> = (0..MOST_LAYERS)
@@ -54,6 +59,11 @@ fn name(home: &StreamName, number: usize) -> StreamName {
 }
 
 impl Publisher {
+    /// Says that there are going to be layers of the stream, for viewers who come before they flow.
+    pub fn will_have_layers(&self) {
+        self.stream.state.lock().layered = true;
+    }
+
     /// The stream's time minus the publisher's, in microseconds, once a frame came.
     pub fn offset(&self) -> Option<i64> {
         self.stream.state.lock().offset()

@@ -44,6 +44,8 @@ pub(super) struct State {
     pub readers: Readers,
     /// What the audience gets instead of this stream.
     pub overlay: Option<Arc<Stream>>,
+    /// Its publisher sends several sizes.
+    pub layered: bool,
     publisher: Publishing,
     timeline: Timeline,
     started: Instant,
@@ -88,6 +90,7 @@ impl Stream {
             skipped: AtomicU64::new(0),
             readers: Readers::new(Arc::clone(&tally)),
             overlay: None,
+            layered: false,
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline: Timeline::starting(start),
             started: now,
@@ -124,6 +127,7 @@ impl Stream {
             Publishing { id, stop: stop.clone(), origin, since: now, gone_until: None },
         );
         state.timeline.interrupt();
+        state.layered = false;
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
         state.ring.gop = None;
         drop(state);
@@ -286,9 +290,12 @@ impl State {
             Kind::VideoConfig => &mut self.tracks.video,
             Kind::AudioConfig => &mut self.tracks.audio,
             Kind::Data if frame.is_metadata() => &mut self.tracks.metadata,
-            Kind::Audio if self.audio.is_none() => {
-                // MP3 has no configuration: its first frame tells that there is a track.
-                self.audio = Some(AudioInfo::of(frame.codec, &[]));
+            // MP3 has no configuration: its first frame tells that there is a track, and that another is gone.
+            Kind::Audio if self.audio.is_none() || frame.codec == Codec::Mp3 => {
+                if self.audio_codec() != Some(frame.codec) {
+                    self.audio = Some(AudioInfo::of(frame.codec, &[]));
+                    self.version = self.version.wrapping_add(u32::from(self.tracks.audio.take().is_some()));
+                }
                 return true;
             }
             _ => return true,

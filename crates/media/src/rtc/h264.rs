@@ -25,7 +25,7 @@ fn kind(nal: &[u8]) -> u8 {
 
 /// What avcC says: the parameter sets, and how long the lengths in access units are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     /// Bytes of each NAL unit's length, 1 to 4.
     pub length_size: usize,
     /// Sequence, then picture parameter sets, without start codes.

@@ -15,12 +15,13 @@ use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::Refused;
+use super::choice::{FIRST, LOOK_EVERY};
 use crate::hub::MOST_LAYERS;
 
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
-/// How often a session says how well it does.
-const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// How often a session says how well it does: a publisher's for operators, a viewer's to see whether its layer fits.
+const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)];
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 
@@ -34,9 +35,6 @@ pub(super) enum Way {
     /// The same, with an estimate of what the peer's network carries: for streams of which there are several layers.
     Adapting,
 }
-
-/// What a viewer's network is believed to carry before anything is known, in bits a second.
-const ESTIMATE: u64 = 1_500_000;
 
 /// What all sessions of a server have in common.
 pub(super) struct Identity {
@@ -179,7 +177,7 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&identity.crypto))
         .set_ice_lite(true)
-        .set_stats_interval(Some(FIGURES_EVERY))
+        .set_stats_interval(Some(FIGURES_EVERY[usize::from(way != Way::In)]))
         .set_rtp_mode(way != Way::In);
     if let Some(cert) = &identity.cert {
         config = config.set_dtls_cert(cert.clone());
@@ -195,7 +193,7 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
     } else {
         if way == Way::Adapting {
             extensions.set(3, Extension::TransportSequenceNumber);
-            config = config.enable_bwe(Some(Bitrate::bps(ESTIMATE)));
+            config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));
         }
         // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
         // viewer's memory.

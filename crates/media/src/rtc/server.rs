@@ -180,6 +180,9 @@ impl Server {
         let options = inner.requests.publish(what.clone()).await?;
         let origin = Origin { protocol: Protocol::Whip, peer: what.peer };
         let publisher = inner.common.hub.publish(&what.stream, origin).map_err(Ended::from)?;
+        if accepted.simulcast {
+            publisher.will_have_layers();
+        }
         let role = Role::Publish {
             whip: Box::new(Whip::new(Instant::now())),
             publisher: Arc::new(publisher),
@@ -203,7 +206,7 @@ impl Server {
             |start| inner.renditions.open(&what.stream, Protocol::Whep, takes, Pace::Realtime, start, options.wait);
         let mut ticket = open(hub::Start::Group).await?;
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
-        if inner.common.hub.layers(&what.stream).len() > 1 {
+        if inner.common.hub.is_layered(&what.stream) {
             accepted = offer::accept(offer, Way::Adapting, &inner.common.identity, Instant::now())?;
         }
         let mut seed = [0; 2];

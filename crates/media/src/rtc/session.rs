@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::bwe::BweKind;
 use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
@@ -14,6 +13,7 @@ use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 use super::net::{Datagram, Route, Table};
 use super::offer::{self, Identity};
 use super::outbox::Outbox;
+use super::rate::Rate;
 use super::simulcast::Simulcast;
 use super::whep::Whep;
 use super::whip::Whip;
@@ -31,6 +31,12 @@ const CONNECT: Duration = Duration::from_secs(15);
 const RETURN: Duration = Duration::from_secs(10);
 /// Most source addresses of one session.
 const MOST_SOURCES: usize = 16;
+
+/// What is to be sent this soon is sent now: probes of a network are packets a fraction of a millisecond apart, and timers
+/// are coarser than that. They would measure the timer.
+pub(super) const AHEAD: Duration = Duration::from_millis(1);
+/// Most packets sent so in one go.
+const MOST_AHEAD: u32 = 64;
 
 /// What a session is for.
 pub(super) enum Role {
@@ -101,30 +107,6 @@ pub(super) struct Session {
     nacks: Vec<(Mid, Option<Rid>, u64)>,
 }
 
-/// Most bits a second of a publisher unless its permission says otherwise.
-const MAX_BITRATE: u64 = 50_000_000;
-
-/// What a publisher sends, measured over windows of 4 s.
-struct Rate {
-    most: u64,
-    since: Instant,
-    bytes: u64,
-}
-
-impl Rate {
-    /// Counts `bytes`. False when the window that just ended held too many.
-    fn count(&mut self, bytes: usize, now: Instant) -> bool {
-        self.bytes = self.bytes.saturating_add(bytes as u64);
-        let passed = now.saturating_duration_since(self.since);
-        if passed < Duration::from_secs(4) {
-            return true;
-        }
-        let bits = u128::from(self.bytes) * 8_000 / passed.as_millis().max(1);
-        (self.since, self.bytes) = (now, 0);
-        bits <= u128::from(self.most)
-    }
-}
-
 /// What a new session starts with.
 pub(super) struct Start {
     pub id: String,
@@ -160,7 +142,7 @@ impl Session {
             sources: Vec::new(),
             local: None,
             broken: false,
-            rate: Rate { most: max_bitrate.unwrap_or(MAX_BITRATE), since: now, bytes: 0 },
+            rate: Rate::new(max_bitrate, now),
             counters,
             nacks: Vec::new(),
         }
@@ -215,8 +197,15 @@ impl Session {
 
     fn pour(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) -> Option<Signal> {
         let mut signal = None;
+        let mut ahead = if self.is_paced() { MOST_AHEAD } else { 0 };
         let next = loop {
             match self.rtc.poll_output() {
+                Ok(Output::Timeout(at)) if ahead > 0 && at <= now + AHEAD => {
+                    ahead -= 1;
+                    if let Err(error) = self.rtc.handle_input(Input::Timeout(at.max(now))) {
+                        return Some(Signal::Ended(protocol(error)));
+                    }
+                }
                 Ok(Output::Timeout(at)) => break at,
                 Ok(Output::Transmit(transmit)) => {
                     self.answered(transmit.proto, transmit.destination, table);
@@ -237,6 +226,10 @@ impl Session {
         // Never in the past: a machine that keeps saying "now" is asked again in a moment, not forever.
         self.deadline = next.max(now + Duration::from_millis(1));
         signal
+    }
+
+    fn is_paced(&self) -> bool {
+        matches!(&self.role, Role::Play { whep, .. } if whep.adapts)
     }
 
     /// The machine answered `peer`, so it sent a request with the right password: from now on its datagrams are ours.
@@ -280,6 +273,11 @@ impl Session {
                 None
             }
             Event::MediaEgressStats(s) => {
+                if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, s.loss)
+                    && whep.is_video(s.mid)
+                {
+                    whep.choice.lost(loss);
+                }
                 self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
                 None
             }
@@ -315,9 +313,10 @@ impl Session {
                 keys.into_iter().for_each(|layer| self.ask_key_of(layer));
                 None
             }
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                if let Role::Play { whep, .. } = &mut self.role {
-                    whep.choice.estimate = Some(estimate.as_u64());
+            // Its newest figure; what str0m tells of by itself is the mean of three seconds.
+            Event::PeerStats(stats) => {
+                if let (Role::Play { whep, .. }, Some(estimate)) = (&mut self.role, stats.bwe_tx) {
+                    whep.choice.estimated(estimate.as_u64());
                 }
                 None
             }

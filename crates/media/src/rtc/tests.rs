@@ -1,6 +1,7 @@
 //! Publishers and viewers made of str0m itself: first in memory, on simulated time, over a bad network; then against the
 //! real server on loopback.
 
+mod adapting;
 mod bad_network;
 mod live;
 mod simulcast;

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use str0m::Rtc;
-use str0m::media::Pt;
-use str0m::rtp::{RtpWrite, SeqNo, Ssrc};
+use str0m::bwe::Bitrate;
+use str0m::media::{Mid, Pt};
+use str0m::rtp::{RtpWrite, SeqNo, Ssrc, StreamTx};
 
 use super::choice::Choice;
 use super::feed::{Media, Shared};
@@ -16,8 +17,11 @@ const WANDER: Duration = Duration::from_secs(1);
 /// that lies in the future, and a browser takes that for lips and sound being hours apart.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// Packets that may wait for a slow network; pictures beyond are left out up to the next key picture.
-const MOST_PACED: usize = 500;
+/// How long packets may wait for a slow network; pictures beyond are left out up to the next key picture.
+const MOST_PACED: Duration = Duration::from_millis(700);
+
+/// Most bytes of a group of pictures that a viewer whose network is not known yet begins with.
+const MOST_PACED_BACKLOG: usize = 100_000;
 
 /// One outgoing track.
 struct Out {
@@ -38,7 +42,7 @@ pub(super) struct Whep {
     sent: [i64; 2],
     /// The moment of stream time 0.
     epoch: Option<Instant>,
-    /// It has a choice among layers.
+    /// What its network carries is estimated.
     pub adapts: bool,
     /// What its network carries.
     pub choice: Choice,
@@ -71,9 +75,22 @@ impl Whep {
         }
     }
 
+    /// Begins with a layer of the stream.
+    pub fn begin_with(&mut self, layer: usize) {
+        (self.showing, self.target) = (Some(layer), Some(layer));
+    }
+
     /// Sends what the current group of pictures holds so far, squeezed into the moments before now, so that the viewer
     /// has a picture at once and is not late for the rest.
     pub fn catch_up(&mut self, rtc: &mut Rtc, backlog: &[Shared], now: Instant) -> u64 {
+        let picture = |s: &Shared| match &s.media {
+            Media::Picture { picture, .. } => picture.bytes,
+            Media::Sound(_) => 0,
+        };
+        // What is paced comes late if there is much of it: a key picture is there sooner.
+        if self.adapts && backlog.iter().map(picture).sum::<usize>() > MOST_PACED_BACKLOG {
+            return 0;
+        }
         let latest = |video: bool| backlog.iter().filter(|s| s.is_picture() == video).map(|s| s.pts).max();
         self.sent = [true, false].map(|video| latest(video).unwrap_or(i64::MIN));
         let pictures: Vec<&Shared> = backlog.iter().filter(|s| s.is_picture()).collect();
@@ -85,6 +102,11 @@ impl Whep {
             bytes += self.send(rtc, shared, at, now);
         }
         bytes
+    }
+
+    /// Whether this is its track of pictures.
+    pub fn is_video(&self, mid: Mid) -> bool {
+        self.video.as_ref().is_some_and(|out| out.track.mid == mid)
     }
 
     /// Whether it is sent this layer, or is going to be.
@@ -117,6 +139,23 @@ impl Whep {
             return 0;
         }
         self.send(rtc, shared, shared.pts, now)
+    }
+
+    /// Which of the layers (bits a second, growing) it is to be sent, now that it is sent `current`; tells the estimator what
+    /// to look for.
+    pub fn choose(&mut self, rtc: &mut Rtc, rates: &[u64], current: usize, now: Instant) -> usize {
+        let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
+        let waits = ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))).unwrap_or_default();
+        let wanted = self.choice.of(rates, current, waits, now);
+        // Nothing more goes into a queue that is too long.
+        self.need_key |= wanted < current;
+        if self.adapts {
+            rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::bps(Choice::goal(rates)));
+            if let Some(estimate) = self.choice.anew(rates, wanted, now) {
+                rtc.bwe().reset(Bitrate::bps(estimate));
+            }
+        }
+        wanted
     }
 
     /// The moment of stream time `at` in sender reports. Both tracks are stamped by the stream's clock, so reports tie them
@@ -161,8 +200,10 @@ impl Whep {
         };
         let Some(stream) = stream else { return 0 };
         out.ssrc = Some(stream.ssrc());
-        if stream.queue_info().is_some_and(|queue| queue.packet_count() > MOST_PACED) {
-            self.need_key |= matches!(media, Media::Picture { .. });
+        if let Media::Picture { .. } = media
+            && waits(stream, now) > MOST_PACED
+        {
+            self.need_key = true;
             return 0;
         }
         let (payloads, video) = match media {
@@ -180,4 +221,10 @@ impl Whep {
         }
         payloads.iter().map(|p| p.len() as u64).sum()
     }
+}
+
+/// How long the oldest packet waits to be sent.
+fn waits(stream: &StreamTx, now: Instant) -> Duration {
+    let first = stream.queue_info().and_then(|queue| queue.first_unsent());
+    first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
 }

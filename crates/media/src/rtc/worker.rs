@@ -14,6 +14,7 @@ use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::choice::LOOK_EVERY;
 use super::feed::Shared;
 use super::net::{Datagram, Table};
 use super::numbers::OwnNumbers;
@@ -26,7 +27,7 @@ use crate::ended::Ended;
 use crate::hub::{Hub, Item};
 use crate::name::StreamName;
 use crate::request::Kick;
-use viewers::{ADAPT_EVERY, Feed};
+use viewers::Feed;
 
 /// Items that wait between a stream and its viewers before the hub skips the reader forward.
 const FEED_QUEUE: usize = 64;
@@ -71,8 +72,6 @@ pub(super) struct Worker {
     sessions: HashMap<u64, Session, BuildHasherDefault<OwnNumbers>>,
     watchers: HashMap<u64, AbortHandle>,
     feeds: HashMap<StreamName, Feed>,
-    /// Viewers of streams with layers.
-    adapting: Vec<u64>,
     deadlines: BTreeSet<(Instant, u64)>,
     outbox: Outbox,
     feed_numbers: u64,
@@ -90,7 +89,6 @@ impl Worker {
             sessions: HashMap::default(),
             watchers: HashMap::new(),
             feeds: HashMap::new(),
-            adapting: Vec::new(),
             deadlines: BTreeSet::new(),
             outbox,
             feed_numbers: 0,
@@ -100,7 +98,7 @@ impl Worker {
 
     /// Serves until `stop`, then says goodbye to all. Must run in a `LocalSet`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut adapt = tokio::time::interval(ADAPT_EVERY);
+        let mut adapt = tokio::time::interval(LOOK_EVERY);
         adapt.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let next = self.deadlines.first().map(|(at, _)| *at + GRAIN);
@@ -114,7 +112,7 @@ impl Worker {
                 Some(message) = self.inbox.recv() => self.handle(message, Instant::now()),
                 Some(message) = self.fed.recv() => self.handle(message, Instant::now()),
                 () = due => {}
-                _ = adapt.tick(), if !self.adapting.is_empty() => self.adapt(Instant::now()),
+                _ = adapt.tick(), if !self.feeds.is_empty() => self.adapt(Instant::now()),
                 () = stop.cancelled() => break,
             }
             let now = Instant::now();

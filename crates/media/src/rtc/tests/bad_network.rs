@@ -14,6 +14,7 @@ use crate::hub::{Item, Tracks};
 use crate::rtc::feed::Maker;
 use crate::rtc::h264;
 use crate::rtc::offer::{self, Accepted, Identity, Way};
+use crate::rtc::session::AHEAD;
 use crate::rtc::whep::Whep;
 use crate::rtc::whip::Whip;
 
@@ -21,7 +22,7 @@ const SERVER: &str = "192.0.2.1:8000";
 const CLIENT: &str = "198.51.100.7:5000";
 
 #[derive(PartialEq, Eq)]
-struct Flight {
+pub(super) struct Flight {
     at: std::cmp::Reverse<(Instant, u64)>,
     to_server: bool,
     bytes: Vec<u8>,
@@ -39,13 +40,21 @@ impl PartialOrd for Flight {
     }
 }
 
+/// How long datagrams to the client may wait where the network is narrow; the rest is dropped.
+const BUFFER: Duration = Duration::from_millis(300);
+
 /// The network: loses `loss` in a thousand datagrams, delays the others by 20 ms and up to `jitter` more.
-struct Network {
+pub(super) struct Network {
     flights: BinaryHeap<Flight>,
-    seed: u64,
-    loss: u64,
+    pub seed: u64,
+    pub loss: u64,
     jitter: u64,
     sent: u64,
+    /// Bits a second that it carries to the client.
+    pub narrow: Option<u64>,
+    free: Instant,
+    /// Datagrams do not overtake each other: when the newest arrives, each way.
+    pub ordered: Option<[Instant; 2]>,
 }
 
 impl Network {
@@ -59,22 +68,36 @@ impl Network {
     fn send(&mut self, now: Instant, to_server: bool, bytes: &[u8]) {
         self.sent += 1;
         if self.random(1000) >= self.loss {
+            let mut now = now;
+            if let Some(rate) = self.narrow.filter(|_| !to_server) {
+                self.free = self.free.max(now);
+                if self.free > now + BUFFER {
+                    return;
+                }
+                self.free += Duration::from_micros((bytes.len() as u64 + 28) * 8_000_000 / rate);
+                now = self.free;
+            }
             let at = now + Duration::from_millis(20 + self.random(self.jitter + 1));
+            let at = self.ordered.as_mut().map_or(at, |newest| {
+                let newest = &mut newest[usize::from(to_server)];
+                *newest = at.max(*newest);
+                *newest
+            });
             self.flights.push(Flight { at: std::cmp::Reverse((at, self.sent)), to_server, bytes: bytes.to_vec() });
         }
     }
 }
 
-struct World {
-    now: Instant,
-    client: Client,
-    server: Accepted,
-    network: Network,
-    events: Vec<Event>,
+pub(super) struct World {
+    pub now: Instant,
+    pub client: Client,
+    pub server: Accepted,
+    pub network: Network,
+    pub events: Vec<Event>,
 }
 
 impl World {
-    fn new(way: Way, loss: u64, jitter: u64) -> Self {
+    pub fn new(way: Way, loss: u64, jitter: u64) -> Self {
         let now = Instant::now();
         let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
         let mut server = None;
@@ -86,12 +109,14 @@ impl World {
         });
         let mut client = connected.unwrap();
         client.rtc.add_local_candidate(Candidate::host(CLIENT.parse().unwrap(), "udp").unwrap());
-        let network = Network { flights: BinaryHeap::new(), seed: 0x9e37_79b9, loss, jitter, sent: 0 };
+        let flights = BinaryHeap::new();
+        let network =
+            Network { flights, seed: 0x9e37_79b9, loss, jitter, sent: 0, narrow: None, free: now, ordered: None };
         World { now, client, server: server.unwrap(), network, events: Vec::new() }
     }
 
     /// One millisecond passes.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         self.now += Duration::from_millis(1);
         while self.network.flights.peek().is_some_and(|f| f.at.0.0 <= self.now) {
             let Some(flight) = self.network.flights.pop() else { break };
@@ -107,6 +132,9 @@ impl World {
         self.client.rtc.handle_input(Input::Timeout(self.now)).unwrap();
         loop {
             match self.server.rtc.poll_output().unwrap() {
+                Output::Timeout(at) if self.server.adapts && at <= self.now + AHEAD => {
+                    self.server.rtc.handle_input(Input::Timeout(at.max(self.now))).unwrap();
+                }
                 Output::Timeout(_) => break,
                 Output::Transmit(t) => self.network.send(self.now, false, &t.contents),
                 Output::Event(event) => self.events.push(event),
@@ -121,7 +149,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self) {
+    pub fn connect(&mut self) {
         // A handshake of random bytes that loses one datagram in ten runs out of time now and then: it loses one in fifty,
         // which are repeated after 1, 2, 4 s.
         let loss = self.network.loss;

@@ -1,10 +1,8 @@
 //! The viewers of one worker: one reader a stream feeds all of them, and where a stream has layers, each is sent the one
 //! that its network carries.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use str0m::bwe::Bitrate;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 
@@ -17,9 +15,6 @@ use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
 use crate::rtc::feed::{Maker, Unfit, backlog};
 use crate::rtc::session::Role;
-
-/// How often it is looked whether viewers should be sent another layer.
-pub(super) const ADAPT_EVERY: Duration = Duration::from_millis(500);
 
 pub(super) struct Feed {
     number: u64,
@@ -52,11 +47,15 @@ impl Worker {
         if let Err(ended) = self.feed_viewer(&name, None, key) {
             return self.end(key, ended, now);
         }
+        let first = self.first_layer(&name);
+        let first = first.filter(|layer| self.feed_viewer(&layer.name, Some(layer.number), key).is_ok());
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Role::Play { whep, ticket } = &mut session.role else { return };
-        if whep.adapts {
-            self.adapting.push(key);
+        let from = first.as_ref().filter(|_| whep.adapts);
+        if let Some(layer) = from {
+            whep.begin_with(layer.number);
         }
+        let name = from.map_or(name, |layer| layer.name.clone());
         // From the group of pictures as it is now, not as it was when the offer came.
         let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
         match fresh.map(|mut reader| backlog(&mut reader)) {
@@ -71,6 +70,15 @@ impl Worker {
             Ok(Err(unfit)) => self.end(key, Ended::Refused(unfit.to_string()), now),
             Err(ended) => self.end(key, ended, now),
         }
+    }
+
+    /// The layer for viewers of whose networks nothing is known, if it is not what the stream itself carries.
+    fn first_layer(&self, name: &StreamName) -> Option<Layer> {
+        let hub = &self.common.hub;
+        let mut layers = if hub.is_layered(name) { hub.layers(name) } else { Vec::new() };
+        let rates: Vec<u64> = layers.iter().map(|layer| layer.bitrate).collect();
+        let first = Choice::first(&rates);
+        (first + 1 < layers.len() && rates.iter().all(|rate| *rate > 0)).then(|| layers.swap_remove(first))
     }
 
     fn viewer(&self, key: u64) -> Option<StreamName> {
@@ -170,15 +178,22 @@ impl Worker {
         }
     }
 
-    /// Chooses among the layers of their streams for those viewers who have a choice.
+    /// Chooses among the layers of streams that have some, for each of their viewers.
     pub(super) fn adapt(&mut self, now: Instant) {
-        let mut known: HashMap<StreamName, Vec<Layer>> = HashMap::new();
-        let sessions = &self.sessions;
-        self.adapting.retain(|key| sessions.contains_key(key));
-        for key in self.adapting.clone() {
-            let Some(name) = self.viewer(key) else { continue };
-            let layers = known.entry(name.clone()).or_insert_with(|| self.common.hub.layers(&name));
-            self.adapt_one(key, &name, layers, now);
+        let hub = &self.common.hub;
+        let layered = |(name, feed): (&StreamName, &Feed)| {
+            (feed.layer.is_none() && hub.is_layered(name)).then(|| (name.clone(), feed.viewers.clone()))
+        };
+        let layered: Vec<_> = self.feeds.iter().filter_map(layered).collect();
+        for (name, viewers) in layered {
+            let layers = self.common.hub.layers(&name);
+            // Until all are known; with one there is nothing to choose.
+            if layers.iter().any(|layer| layer.bitrate == 0) || layers.is_empty() {
+                continue;
+            }
+            for key in viewers {
+                self.adapt_one(key, &name, &layers, now);
+            }
         }
     }
 
@@ -186,23 +201,19 @@ impl Worker {
     fn adapt_one(&mut self, key: u64, name: &StreamName, layers: &[Layer], now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Role::Play { whep, .. } = &mut session.role else { return };
-        if layers.iter().any(|layer| layer.bitrate == 0) || layers.is_empty() {
-            return;
-        }
         let last = layers.len() - 1;
         let rates: Vec<u64> = layers.iter().map(|layer| layer.bitrate).collect();
         let at = whep.target.and_then(|n| layers.iter().position(|layer| layer.number == n)).unwrap_or(last);
-        let wanted = whep.choice.of(&rates, at, now);
-        let (least, most) = Choice::goals(&rates, wanted);
+        let wanted = whep.choose(&mut session.rtc, &rates, at, now);
         let chosen = (wanted < last).then(|| &layers[wanted]);
         let target = chosen.map(|layer| layer.number);
         let changes = target != whep.target;
         whep.target = target;
-        session.rtc.bwe().set_bitrate(Bitrate::bps(least), Bitrate::bps(most));
+        if changes || whep.need_key {
+            self.common.hub.request_key(chosen.map_or(name, |layer| &layer.name));
+        }
         if changes {
-            tracing::debug!(stream = %name, key, layer = ?target, estimate = ?whep.choice.estimate, "another layer");
-            let from = chosen.map_or(name, |layer| &layer.name);
-            self.common.hub.request_key(from);
+            tracing::debug!(stream = %name, key, layer = ?target, estimate = ?whep.choice.estimate(), "another layer");
             if let Some(layer) = chosen
                 && self.feed_viewer(&layer.name, target, key).is_err()
                 && let Some(session) = self.sessions.get_mut(&key)
