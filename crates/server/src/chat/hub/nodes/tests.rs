@@ -194,7 +194,9 @@ async fn a_room_is_one_room_at_all_nodes() {
     for who in ["ann", "bob"] {
         a.rooms.delete_pusher(Kind::Multi, &group("r"), &user(who), LeaveReason::Quit).await.unwrap();
     }
-    until("the end", || bob.messages().last().unwrap().1 == "destroyed").await;
+    for listener in [&mut ann, &mut bob] {
+        until("the end", || listener.messages().last().unwrap().1 == "destroyed").await;
+    }
     assert_eq!(ann.messages().len(), 6, "{:?}", ann.messages());
     assert!(a.hub.is_empty() && b.hub.is_empty());
     assert_eq!(a.hub.send(&group("r"), say("ann", "x", 9)).await, Err(Refusal::NoGroup));
