@@ -73,6 +73,9 @@ pub enum Missing {
     /// No such stream, or no such file of it (any more).
     #[error("no such file")]
     NotFound,
+    /// The stream has as many viewers as it may.
+    #[error("too many viewers")]
+    Full,
     /// The request asks for something far ahead.
     #[error("that is too far ahead")]
     TooFar,
@@ -224,7 +227,10 @@ impl Hls {
         }
         let (pace, start) = (Pace::Audience, Start::Group);
         let reader = self.inner.renditions.open(name, Protocol::Hls, AUDIO, pace, start, wait).await;
-        let reader = reader.map_err(|_: Ended| Missing::NotFound)?;
+        let reader = reader.map_err(|why| match why {
+            Ended::Limit(_) => Missing::Full,
+            _ => Missing::NotFound,
+        })?;
         let first = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64 / 500);
         let cutting = Arc::new(Cutting {
             segmenter: Mutex::new(Segmenter::new(self.inner.settings.clone(), first.saturating_sub(2 * NUMBERS_FROM))),

@@ -63,6 +63,8 @@ pub struct Settings {
     pub wait: Duration,
     /// Most streams at a time.
     pub max_streams: usize,
+    /// Most viewers of a stream at a time, over all protocols; all that HLS serves are one.
+    pub max_viewers: usize,
 }
 
 impl Default for Settings {
@@ -77,6 +79,7 @@ impl Default for Settings {
             live_within: Duration::from_secs(10),
             wait: Duration::from_secs(10),
             max_streams: 100_000,
+            max_viewers: usize::MAX,
         }
     }
 }
@@ -242,14 +245,14 @@ impl Hub {
         Ok(Publisher { hub: Arc::clone(inner), stream, id, stop })
     }
 
-    /// Reads a stream that exists; [`Ended::NotFound`] otherwise. Where there is an overlay ([`Hub::overlay`]), readers of
+    /// Reads a stream that exists; [`Ended::NotFound`] otherwise, and [`Ended::Limit`] if too many do. Where there is an overlay ([`Hub::overlay`]), readers of
     /// the audience's protocols get that.
     pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
         let instead = || overlay::follows(protocol).then(|| self.get(&overlay::name(name))).flatten();
         let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
         // Whoever watches a rendition watches the stream that it was made of.
         let original = name.home().and_then(|home| self.get(&home));
-        Ok(Reader::new(&stream, original, protocol, (pace, self.inner.settings.few), start))
+        Reader::new(&stream, original, protocol, (pace, &self.inner.settings), start)
     }
 
     /// Reads a stream, waiting up to `wait` for its publisher (`None`: [`Settings::wait`]); then [`Ended::NotFound`].
@@ -269,8 +272,9 @@ impl Hub {
             tokio::pin!(published);
             // Registered before the look, so that no publisher slips in between.
             published.as_mut().enable();
-            if let Ok(reader) = self.subscribe(name, protocol, pace, start) {
-                return Ok(reader);
+            match self.subscribe(name, protocol, pace, start) {
+                Err(Ended::NotFound) => {}
+                found => return found,
             }
             if tokio::time::timeout_at(deadline, published).await.is_err() {
                 return Err(Ended::NotFound);

@@ -58,8 +58,9 @@ impl Renditions {
         let derived = name.derived(tag(target));
         for _ in 0..50 {
             self.ensure(name, &derived, target)?;
-            if let Ok(reader) = self.hub.subscribe(&derived, protocol, pace, start) {
-                return Ok(reader);
+            match self.hub.subscribe(&derived, protocol, pace, start) {
+                Err(Ended::NotFound) => {}
+                found => return found,
             }
             // The one before was just ending: its place is free in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -16,6 +16,7 @@ mod rate;
 mod server;
 mod session;
 mod simulcast;
+mod strangers;
 mod stun;
 mod tcp;
 #[cfg(test)]
@@ -48,6 +49,9 @@ pub struct Config {
     pub max_sessions: usize,
     /// Most sessions at a time of one peer address that are not connected yet.
     pub max_unconnected_per_peer: usize,
+    /// What an address may send by UDP before a session answers it: a datagram each so many microseconds, and how many
+    /// microseconds it may be ahead of that. `None`: any number.
+    pub strangers: Option<(u64, u64)>,
 }
 
 impl Default for Config {
@@ -59,6 +63,7 @@ impl Default for Config {
             workers: 0,
             max_sessions: 20_000,
             max_unconnected_per_peer: 64,
+            strangers: Some((1_000, 4_999_000)),
         }
     }
 }
@@ -122,6 +127,8 @@ pub struct Counters {
     pub garbage: AtomicU64,
     /// STUN requests for no session of ours, and everything else from addresses that no session vouches for.
     pub strangers: AtomicU64,
+    /// Datagrams that nobody looked at, because their address sent too many that no session answered.
+    pub limited: AtomicU64,
     /// Datagrams dropped because a worker could not keep up.
     pub overrun: AtomicU64,
     /// Datagrams that the system did not take.

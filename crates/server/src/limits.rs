@@ -33,6 +33,8 @@ pub struct Settings {
     pub address_connects: Rate,
     /// Most connections of an address at a time, of HTTP and RTMP each.
     pub address_connections: usize,
+    /// UDP datagrams of an address that no WebRTC session has answered yet.
+    pub address_datagrams: Rate,
     /// Calls of a user, of all kinds.
     pub user_calls: Rate,
     /// Rooms that a user creates.
@@ -43,6 +45,8 @@ pub struct Settings {
     pub user_messages: Rate,
     /// Streams that a user pushes and plays at a time, as far as it is known who does.
     pub user_streams: usize,
+    /// Viewers of a stream at a time, over all protocols.
+    pub stream_viewers: usize,
     /// Calls of everybody together.
     pub all_calls: Rate,
     /// Logins of everybody together.
@@ -60,11 +64,13 @@ impl Default for Settings {
             address_joins: Rate::per_second(50, 1000),
             address_connects: Rate::per_second(100, 2000),
             address_connections: 5000,
+            address_datagrams: Rate::per_second(1000, 5000),
             user_calls: Rate::per_second(20, 200),
             user_creates: Rate::per_second(1, 20),
             user_joins: Rate::per_second(5, 50),
             user_messages: Rate::per_second(40, 200),
             user_streams: 100,
+            stream_viewers: 100_000,
             all_calls: Rate::default(),
             all_logins: Rate::default(),
             all_connects: Rate::default(),
@@ -74,7 +80,11 @@ impl Default for Settings {
 
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        for (name, least) in [("address_connections", self.address_connections), ("user_streams", self.user_streams)] {
+        for (name, least) in [
+            ("address_connections", self.address_connections),
+            ("user_streams", self.user_streams),
+            ("stream_viewers", self.stream_viewers),
+        ] {
             if least == 0 {
                 found.push(format!("limits.{name} must be at least 1"));
             }

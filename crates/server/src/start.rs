@@ -230,7 +230,7 @@ pub(crate) async fn assemble(
     let logs = Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })?;
 
     // The media server, and the gate that answers its questions.
-    let hub = Hub::new(hub::Settings::default());
+    let hub = Hub::new(hub::Settings { max_viewers: settings.limits.stream_viewers, ..Default::default() });
     let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
     let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
@@ -384,6 +384,7 @@ fn webrtc(app: &App, stop: &CancellationToken) -> Result<media::rtc::Server, Err
     let start = |config| media::rtc::Server::start(config, app.hub.clone(), app.requests.clone(), stop.clone());
     let settings = &app.settings;
     let mut config = settings.webrtc.config();
+    config.strangers = settings.limits.address_datagrams.pace();
     let started = match start(config.clone()) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && settings.mode == Mode::Development => {
             config.udp.set_port(0);

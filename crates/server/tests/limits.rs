@@ -196,3 +196,37 @@ fn calls_stay_quick_beside_idle_and_half_connections() {
     });
     drop(held);
 }
+
+#[test]
+fn a_stream_has_so_many_viewers_over_all_protocols_and_the_next_is_told() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__STREAM_VIEWERS", "1")]);
+    let alice = server.login("live_room", "alice");
+    let urls = alice.ok("get_push_url", json!({ "roomID": "r" }));
+    let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+    let _push = kit::push(&url("pushURL"));
+    assert_eq!(alice.enter("r", &url("pushURL"))["code"], 0);
+    let pushers = alice.ok("get_pushers", json!({ "roomID": "r" }));
+    let rtmp = pushers["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
+    let path = |url: &str| url[url.find("/live/").or(url.find("/whep/")).unwrap()..].to_owned();
+
+    let ask = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", path(&url("flvURL")));
+    let mut viewer = TcpStream::connect(server.http).unwrap();
+    viewer.set_read_timeout(Some(PATIENCE)).unwrap();
+    viewer.write_all(ask.as_bytes()).unwrap();
+    let mut head = [0; 12];
+    viewer.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+
+    assert_eq!(server.request("GET", &path(&url("flvURL")), "").0, 503);
+    assert_eq!(server.request("GET", &path(&url("hlsURL")), "").0, 503);
+    assert_eq!(kit::probe(&rtmp), [""; 0], "RTMP plays nothing");
+    let refused = || {
+        let (_, page) = server.request("GET", "/metrics", "");
+        let page = String::from_utf8(page).unwrap();
+        let line = page.lines().find_map(|l| l.strip_prefix("roomservice_viewers_refused_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(refused(), 3);
+    drop(viewer);
+    kit::until("there is a place again", || server.request("GET", &path(&url("hlsURL")), "").0 == 200);
+}

@@ -21,6 +21,8 @@ pub struct Figures {
     pub skips: u64,
     /// Readers since the start that wanted a group of pictures and had to wait for the next key frame.
     pub gop_waits: u64,
+    /// Viewers since the start that were refused, because their stream had as many as it may.
+    pub refused: u64,
     /// Streams now, without those that this server makes of others.
     pub streams: u64,
 }
@@ -52,6 +54,7 @@ pub(super) struct Tally {
     pub dropped: AtomicU64,
     pub skips: AtomicU64,
     pub gop_waits: AtomicU64,
+    refused: AtomicU64,
     bytes_in: [AtomicU64; PROTOCOLS],
     bytes_out: [AtomicU64; PROTOCOLS],
     joined: [AtomicU64; PROTOCOLS],
@@ -70,6 +73,10 @@ impl Tally {
 
     pub fn joined(&self, protocol: Protocol) {
         self.joined[protocol.index()].fetch_add(1, Relaxed);
+    }
+
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
     }
 
     pub fn left(&self, protocol: Protocol) {
@@ -104,6 +111,7 @@ impl Tally {
             dropped: self.dropped.load(Relaxed),
             skips: self.skips.load(Relaxed),
             gop_waits: self.gop_waits.load(Relaxed),
+            refused: self.refused.load(Relaxed),
             streams,
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::overlay::follows;
 use super::readers::Readers;
 use super::stream::{State, Stream};
-use super::{Pace, Start};
+use super::{Pace, Settings, Start};
 use crate::ended::Ended;
 use crate::frame::{Burst, Codec, Frame, Kind};
 use crate::name::{Protocol, StreamName};
@@ -88,22 +88,24 @@ impl Reader {
         stream: &Arc<Stream>,
         original: Option<Arc<Stream>>,
         protocol: Protocol,
-        (pace, few): (Pace, usize),
+        (pace, settings): (Pace, &Settings),
         start: Start,
-    ) -> Self {
+    ) -> Result<Self, Ended> {
+        let most = settings.max_viewers;
         if let Some(original) = &original {
-            original.state.lock().readers.join(protocol);
+            original.state.lock().readers.admit(protocol, most)?;
         }
         let mut state = stream.state.lock();
-        let prompt = protocol == Protocol::Rtmp && state.readers.by(protocol) < few;
+        let prompt = protocol == Protocol::Rtmp && state.readers.by(protocol) < settings.few;
         let pace = if prompt { Pace::Realtime } else { pace };
-        state.readers.join(if original.is_some() { Protocol::Internal } else { protocol });
+        state.readers.admit(if original.is_some() { Protocol::Internal } else { protocol }, most)?;
         let (cursor, slot) = Cursor::enter(&mut state, pace, start, i64::MIN, 0);
         drop(state);
         // The keeper rests while there is no audience.
         stream.changed.notify_one();
         let (home, stream) = (Arc::clone(stream), Arc::clone(stream));
-        Reader { home, original, stream, protocol, pace, cursor, slot, last: i64::MIN, withdrawn: false, form: None }
+        let (last, withdrawn) = (i64::MIN, false);
+        Ok(Reader { home, original, stream, protocol, pace, cursor, slot, last, withdrawn, form: None })
     }
 
     /// The stream that was asked for.

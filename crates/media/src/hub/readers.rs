@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::figures::Tally;
+use crate::ended::Ended;
 use crate::name::Protocol;
 
 pub(super) struct Readers {
@@ -15,6 +16,18 @@ pub(super) struct Readers {
 impl Readers {
     pub fn new(tally: Arc<Tally>) -> Self {
         Readers { joined: 0, left: 0, tally, counts: [0; Protocol::ALL.len()] }
+    }
+
+    /// Counts one that comes, unless it is a viewer and there are `most` of them. [`Ended::Limit`] says so.
+    pub fn admit(&mut self, protocol: Protocol, most: usize) -> Result<(), Ended> {
+        let views = |p: Protocol| !matches!(p, Protocol::Internal | Protocol::Relay);
+        if views(protocol) && Protocol::ALL.into_iter().filter(|p| views(*p)).map(|p| self.by(p)).sum::<usize>() >= most
+        {
+            self.tally.refused();
+            return Err(Ended::Limit("viewers of this stream"));
+        }
+        self.join(protocol);
+        Ok(())
     }
 
     /// Counts one that comes.

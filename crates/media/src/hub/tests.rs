@@ -433,3 +433,31 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     assert_eq!(viewer.ended(), Some(Ended::Finished));
     assert!(viewer_after.next().await.is_none(), "its stream ended long ago, and now the mix did");
 }
+
+#[tokio::test(start_paused = true)]
+async fn viewers_beyond_the_most_are_refused_and_their_places_are_free_again() {
+    let hub = Hub::new(Settings { max_viewers: 2, ..Settings::default() });
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    let view = |name: &StreamName, protocol| hub.subscribe(name, protocol, Pace::Audience, Start::Group);
+    let home = name("s");
+    let first = view(&home, Protocol::HttpFlv).unwrap();
+    let _second = view(&home, Protocol::Whep).unwrap();
+    for protocol in [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Whep, Protocol::Hls] {
+        assert_eq!(view(&home, protocol).err(), Some(Ended::Limit("viewers of this stream")), "{protocol:?}");
+    }
+    // Who waits for a publisher is told at once, not after the wait.
+    let waited = hub.wait(&home, Protocol::Rtmp, Pace::Audience, Start::Group, None).await;
+    assert_eq!(waited.err(), Some(Ended::Limit("viewers of this stream")));
+    // Neither a part of this server nor another server is a viewer; a rendition's viewers are the stream's.
+    let _inside = [Protocol::Internal, Protocol::Relay].map(|protocol| view(&home, protocol).unwrap());
+    let _rendition = hub.publish_beside(&home, &home.derived("opus"), origin()).unwrap();
+    assert!(view(&home.derived("opus"), Protocol::Whep).is_err());
+    assert_eq!(hub.figures().refused, 7);
+    drop(first);
+    let third = view(&home.derived("opus"), Protocol::Whep).unwrap();
+    assert!(view(&home, Protocol::Rtmp).is_err());
+    drop(third);
+    assert!(view(&home, Protocol::Rtmp).is_ok());
+    assert_eq!(hub.info(&home).unwrap().viewers(), 1);
+}

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::Counters;
 use super::outbox::Socket;
 use super::packet::{Class, classify};
+use super::strangers::Strangers;
 use super::stun;
 use super::worker::ToWorker;
 
@@ -89,17 +90,27 @@ impl Table {
         }
     }
 
-    /// Sends a datagram where it belongs. False when it belongs nowhere.
-    pub fn route(&self, proto: Protocol, source: SocketAddr, local: Option<IpAddr>, bytes: &[u8]) -> bool {
+    /// The session that answered this source, if one did.
+    pub fn known(&self, proto: Protocol, source: SocketAddr) -> Option<Route> {
+        self.sources.read().get(&(proto, source)).copied()
+    }
+
+    /// Sends a datagram, of a source that is [`Table::known`] so, where it belongs. False when it belongs nowhere.
+    pub fn route(
+        &self,
+        known: Option<Route>,
+        (proto, source): (Protocol, SocketAddr),
+        local: Option<IpAddr>,
+        bytes: &[u8],
+    ) -> bool {
         Counters::add(&self.counters.received, 1);
-        let known = || self.sources.read().get(&(proto, source)).copied();
         let route = match classify(bytes) {
             Class::Garbage => {
                 Counters::add(&self.counters.garbage, 1);
                 return false;
             }
             Class::Stun(Some(ufrag)) => self.ufrags.read().get(ufrag).copied(),
-            Class::Stun(None) | Class::Media => known(),
+            Class::Stun(None) | Class::Media => known,
         };
         let Some(Route { worker, key }) = route else {
             Counters::add(&self.counters.strangers, 1);
@@ -115,7 +126,13 @@ impl Table {
 }
 
 /// Reads the socket until `stop`. `precise`: tell sessions which of our addresses a datagram came to.
-pub(super) async fn read(socket: Arc<Socket>, table: Arc<Table>, precise: bool, stop: CancellationToken) {
+pub(super) async fn read(
+    socket: Arc<Socket>,
+    table: Arc<Table>,
+    precise: bool,
+    mut strangers: Strangers,
+    stop: CancellationToken,
+) {
     // Readable only: asking for writable would wake the thread for every datagram that leaves.
     let Ok(clone) = socket.udp.try_clone() else { return };
     // The successor of this call is unsafe for the sake of descriptors that change under it; a socket's does not.
@@ -141,14 +158,18 @@ pub(super) async fn read(socket: Arc<Socket>, table: Arc<Table>, precise: bool, 
             guard.clear_ready();
             continue;
         };
+        let now = Instant::now();
         for (meta, slice) in metas.iter().zip(&slices).take(got) {
             let local = meta.dst_ip.filter(|_| precise);
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
                 // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-                if !table.route(Protocol::Udp, source, local.map(|ip| ip.to_canonical()), datagram)
+                let known = table.known(Protocol::Udp, source);
+                if known.is_none() && !strangers.take(source.ip(), now) {
+                    Counters::add(&table.counters.limited, 1);
+                } else if !table.route(known, (Protocol::Udp, source), local.map(|ip| ip.to_canonical()), datagram)
                     && let Some(answer) = stun::answer(datagram, source)
-                    && budget.take(Instant::now())
+                    && budget.take(now)
                 {
                     // Whoever asks asks again if this is lost.
                     let _ = socket.udp.send_to(&answer, meta.addr);

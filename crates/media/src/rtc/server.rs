@@ -18,6 +18,7 @@ use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
+use super::strangers::Strangers;
 use super::tcp::{self, Connections};
 use super::whep::Whep;
 use super::whip::Whip;
@@ -142,6 +143,7 @@ impl Server {
             let (common, stop) = (Arc::clone(&common), stop.clone());
             thread(format!("rtc-{i}"), move || async move { Worker::new(common, inbox, outbox).run(stop).await })?;
         }
+        let strangers = Strangers::new(config.strangers, Instant::now());
         let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
         thread("rtc-net".into(), move || async move {
             if let Some(listener) = listener
@@ -150,7 +152,7 @@ impl Server {
             {
                 tokio::spawn(tcp::serve(listener, Arc::clone(&table), connections, stop.clone()));
             }
-            net::read(socket, table, precise, stop).await;
+            net::read(socket, table, precise, strangers, stop).await;
         })?;
         let renditions = Renditions::new(hub);
         let keys = AtomicU64::new(1);

@@ -63,7 +63,10 @@ async fn open(
     let reader =
         app.renditions.open(&stream, protocol, &[Codec::Aac, Codec::Mp3], options.pace, options.start, options.wait);
     let reader = tokio::select! {
-        reader = reader => reader.map_err(|_| StatusCode::NOT_FOUND)?,
+        reader = reader => reader.map_err(|why| match why {
+            Ended::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::NOT_FOUND,
+        })?,
         _ = options.kick.kicked() => return Err(StatusCode::FORBIDDEN),
     };
     Ok((reader, options.kick))

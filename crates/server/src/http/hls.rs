@@ -120,7 +120,7 @@ fn status(missing: Missing) -> StatusCode {
     match missing {
         Missing::NotFound => StatusCode::NOT_FOUND,
         Missing::TooFar => StatusCode::BAD_REQUEST,
-        Missing::NotYet => StatusCode::SERVICE_UNAVAILABLE,
+        Missing::NotYet | Missing::Full => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -32,7 +32,8 @@ impl Rate {
     }
 
     /// Microseconds that one costs, and how far ahead of an even pace one may run; nothing if there is no limit.
-    pub(super) fn pace(self) -> Option<(u64, u64)> {
+    #[must_use]
+    pub fn pace(self) -> Option<(u64, u64)> {
         let Known { count, unit, burst } = self.0?;
         let second = 1_000_000;
         let unit = match unit {

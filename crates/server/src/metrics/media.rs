@@ -52,6 +52,8 @@ fn flows(page: &mut Page, app: &App) {
     page.counter("roomservice_frames_in_total", "Frames from publishers.", figures.frames);
     page.counter("roomservice_skips_total", "Times that a viewer was too slow and was skipped forward.", figures.skips);
     page.counter("roomservice_frames_skipped_total", "Frames that slow viewers did not get.", figures.dropped);
+    let help = "Viewers refused, because their stream had as many as it may (limits.stream_viewers).";
+    page.counter("roomservice_viewers_refused_total", help, figures.refused);
     let help = "Viewers that had to wait for the next key frame.";
     page.counter("roomservice_gop_waits_total", help, figures.gop_waits);
 }
@@ -70,6 +72,7 @@ fn webrtc(page: &mut Page, app: &App) {
         ("sent", &counters.sent),
         ("garbage", &counters.garbage),
         ("stranger", &counters.strangers),
+        ("limited", &counters.limited),
         ("overrun", &counters.overrun),
         ("unsent", &counters.unsent),
     ] {

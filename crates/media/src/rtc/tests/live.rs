@@ -230,6 +230,41 @@ async fn what_one_publishes_others_see_through_floods_of_garbage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_floods_is_dropped_unseen_and_nobody_else_is() {
+    let world = world(|config| config.strangers = Some((10_000, 990_000)));
+    let done = CancellationToken::new();
+    let publisher = Wired::new(&world, true, "s", "").await.unwrap();
+    let publishing = tokio::spawn(publisher.publish_until(done.clone()));
+    while !world.hub.is_live(&StreamName::new("s").unwrap()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Each would be answered, if there were not so many.
+    let flood = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
+    let mut request = [0; 20];
+    request[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
+    let (begun, counters) = (Instant::now(), world.server.counters());
+    for n in 0..3_000 {
+        flood.send_to(&request, world.server.udp_addr()).await.unwrap();
+        if n % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let mut viewer = Wired::new(&world, false, "s", "").await.unwrap();
+    viewer.until("30 pictures beside the flood", |c| whole(c).len() >= 30).await;
+    let numbers = whole(&viewer.client);
+    assert!(numbers.windows(2).all(|w| w[1] == w[0] + 1), "none is lost: {numbers:?}");
+    let mut answers = 0;
+    while flood.try_recv(&mut [0; 100]).is_ok() {
+        answers += 1;
+    }
+    let allowed = 100 + begun.elapsed().as_millis() as u64 / 10 + 1;
+    assert!((90..=allowed).contains(&answers), "{answers} answers, {allowed} allowed");
+    assert!(counters.limited.load(Ordering::Relaxed) >= 3_000 - allowed, "the rest was counted");
+    done.cancel();
+    drop(publishing.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_rtmp_publishers_aac_reaches_viewers_as_opus() {
     let world = world(|_| {});
     let name = StreamName::new("rtmp").unwrap();
