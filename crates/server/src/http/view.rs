@@ -1,8 +1,5 @@
 //! Rooms as clients see them.
 
-use std::fmt::Display;
-use std::io::Write;
-
 use room::custom::Value;
 use room::{Custom, Kind, Millis, Pusher, Room, UserId};
 use serde::Serialize;
@@ -10,7 +7,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use sign::token::Generation;
 
-use crate::live::{Base, Play, Urls, Viewer};
+use crate::live::{Base, Play, Url, Urls, Viewer};
 
 /// What the same room looks like differs by who asks, and how they reached us.
 #[derive(Clone, Copy)]
@@ -56,7 +53,7 @@ impl RoomView<'_> {
         json(out, creator.map_or("", |(user, _)| user.as_str()));
         match &mixed {
             Some(play) => {
-                url(out, "mixedPlayURL", &play.http("flv"));
+                url(out, "mixedPlayURL", play.http("flv"));
                 play_urls(out, play);
             }
             None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
@@ -96,18 +93,18 @@ impl RoomView<'_> {
         json(out, &*pusher.name);
         field(out, "userAvatar");
         json(out, &*pusher.avatar);
-        url(out, "accelerateURL", &play.accelerate());
+        url(out, "accelerateURL", play.accelerate());
         play_urls(out, play);
         out.push(b'}');
     }
 }
 
 fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {
-    url(out, "flvURL", &play.http("flv"));
-    url(out, "hlsURL", &play.http("m3u8"));
-    url(out, "whepURL", &play.whep());
+    url(out, "flvURL", play.http("flv"));
+    url(out, "hlsURL", play.http("m3u8"));
+    url(out, "whepURL", play.whep());
     if let Some(webrtc) = play.webrtc() {
-        url(out, "webrtcURL", &webrtc);
+        url(out, "webrtcURL", webrtc);
     }
 }
 
@@ -123,10 +120,10 @@ fn json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 }
 
 /// A URL made here: its hosts, paths and names are checked to hold nothing that JSON escapes.
-fn url(out: &mut Vec<u8>, name: &str, url: &dyn Display) {
+fn url(out: &mut Vec<u8>, name: &str, url: Url<'_>) {
     field(out, name);
     out.push(b'"');
-    let _ = write!(out, "{url}");
+    url.append_to(out);
     out.push(b'"');
 }
 
