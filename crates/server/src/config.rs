@@ -175,7 +175,11 @@ impl Settings {
         listens.extend(self.webrtc.enabled.then_some(("webrtc.listen", self.webrtc.listen)));
         listens.extend(self.webrtc.listen_tcp.parse().ok().map(|tcp| ("webrtc.listen_tcp", tcp)));
         listens.extend(self.metrics.listen.parse().ok().map(|address| ("metrics.listen", address)));
-        let more = [("tls.rtmps_listen", &self.tls.rtmps_listen), ("tls.redirect_listen", &self.tls.redirect_listen)];
+        let more = [
+            ("tls.rtmps_listen", &self.tls.rtmps_listen),
+            ("tls.redirect_listen", &self.tls.redirect_listen),
+            ("nodes.listen", &self.nodes.listen),
+        ];
         listens.extend(more.into_iter().filter_map(|(name, listen)| Some((name, listen.parse().ok()?))));
         match self.mode {
             Mode::Development => {

@@ -53,6 +53,12 @@ pub struct Guest {
 const AT_THE_DOOR: usize = 1024;
 
 impl Door {
+    /// The door that other nodes of an installation come through, as many as they are.
+    #[must_use]
+    pub fn of_nodes(limits: &Arc<Limits>) -> Self {
+        Self { limits: limits.clone(), proxies: Arc::new(Proxies::all()), proxy_protocol: false, tls: None }
+    }
+
     /// Accepts connections and hands those that were let in to the RTMP server, until `stop`.
     pub async fn hand_on(self, listener: TcpListener, to: mpsc::Sender<Accepted>, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(AT_THE_DOOR));

@@ -33,11 +33,23 @@ pub use pull::{APP, MIXED};
 pub struct Settings {
     /// `host:port` at which the other nodes reach this one's RTMP; empty: where it listens.
     pub address: String,
+    /// `host:port` where other nodes are taken, and no clients; empty: where RTMP listens.
+    pub listen: String,
 }
 
 impl Settings {
     pub(crate) fn problems(&self, rtmp: &crate::gate::Settings, found: &mut Vec<String>) {
-        if self.address.is_empty() && rtmp.enabled && rtmp.listen.ip().is_unspecified() {
+        let listen: Option<std::net::SocketAddr> = self.listen.parse().ok();
+        if !self.listen.is_empty() && listen.is_none() {
+            found.push(format!("nodes.listen = \"{}\" must be an address and a port", self.listen));
+        }
+        if self.listen.is_empty() && rtmp.enabled && rtmp.proxy_protocol {
+            let why = "other nodes cannot come in where rtmp.proxy_protocol wants a proxy";
+            found.push(format!("nodes.listen must say where this node takes the others: {why}"));
+        }
+        let unspecified =
+            listen.map_or(rtmp.enabled && rtmp.listen.ip().is_unspecified(), |at| at.ip().is_unspecified());
+        if self.address.is_empty() && unspecified {
             found.push("nodes.address must say at which host:port other nodes reach this one's RTMP".into());
         }
         let port = |text: &str| {
@@ -96,7 +108,8 @@ impl Nodes {
     ) -> Result<Arc<Self>, String> {
         let target = settings.store.target()?;
         let address = match settings.nodes.address.as_str() {
-            _ if !settings.rtmp.enabled => String::new(),
+            "" if !settings.nodes.listen.is_empty() => settings.nodes.listen.clone(),
+            _ if !settings.rtmp.enabled && settings.nodes.listen.is_empty() => String::new(),
             "" => std::net::SocketAddr::new(settings.rtmp.listen.ip(), rtmp_port).to_string(),
             given => given.to_owned(),
         };

@@ -108,18 +108,15 @@ impl Server {
             true => Some(listen("rtmp.listen", settings.rtmp.listen).await?),
             false => None,
         };
-        let metrics_listener = match settings.metrics.listen.parse().ok() {
-            Some(address) => Some(listen("metrics.listen", address).await?),
-            None => None,
+        let optional = async |setting, text: &str| match text.parse() {
+            Ok(address) => listen(setting, address).await.map(Some),
+            Err(_) => Ok(None),
         };
+        let metrics_listener = optional("metrics.listen", &settings.metrics.listen).await?;
+        let rtmps_listener = optional("tls.rtmps_listen", &settings.tls.rtmps_listen).await?;
+        let redirect_listener = optional("tls.redirect_listen", &settings.tls.redirect_listen).await?;
+        let nodes_listener = optional("nodes.listen", &settings.nodes.listen).await?;
         let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
-        let (mut rtmps_listener, mut redirect_listener) = (None, None);
-        if let Ok(address) = settings.tls.rtmps_listen.parse() {
-            rtmps_listener = Some(listen("tls.rtmps_listen", address).await?);
-        }
-        if let Ok(address) = settings.tls.redirect_listen.parse() {
-            redirect_listener = Some(listen("tls.redirect_listen", address).await?);
-        }
         let unread = |cause| Error::Files { what: "tls.certificate and tls.key", cause };
         let certificate = settings.tls.is_on().then(|| Certificate::open(&settings.tls)).transpose().map_err(unread)?;
         let tls =
@@ -152,6 +149,9 @@ impl Server {
             let Some(listener) = listener else { continue };
             let door = door(app.settings.rtmp.proxy_protocol, tls);
             tasks.spawn(door.hand_on(listener, guests.clone(), stop.clone()));
+        }
+        if let Some(listener) = nodes_listener {
+            tasks.spawn(Door::of_nodes(&app.limits).hand_on(listener, guests.clone(), stop.clone()));
         }
         // How many an address may have is the door's affair.
         let limits = media::rtmp::Limits { per_address: usize::MAX, ..Default::default() };

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
+#[path = "kit/webrtc.rs"]
+mod webrtc;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -161,6 +164,50 @@ fn a_call_goes_on_over_a_restart() {
     let mut last = last;
     assert!(last.ended_well());
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+/// Browsers are told when the server ends, come back to the next one, and the room was there all along.
+#[test]
+fn browsers_are_told_of_a_restart_and_come_back_to_their_room() {
+    use webrtc::Peer;
+    let variables = [
+        ("ROOMSERVICE_DRAIN_TIMEOUT", "1"),
+        ("ROOMSERVICE_ROOMS__HEARTBEATTIMEOUT", "15"),
+        ("ROOMSERVICE_WEBRTC__LISTEN", "127.0.0.1:0"),
+    ];
+    let mut server = Server::with(directory(), &variables);
+    let alice = server.login("multi_room", "alice");
+    let urls = alice.ok("get_push_url", json!({ "roomID": "call" }));
+    let (push_url, whip) = (urls["pushURL"].as_str().unwrap().to_owned(), urls["whipURL"].as_str().unwrap().to_owned());
+    assert_eq!(alice.enter("call", &push_url)["code"], 0);
+    let whep =
+        alice.ok("get_pushers", json!({ "roomID": "call" }))["pushers"][0]["whepURL"].as_str().unwrap().to_owned();
+    let publisher = Peer::publish(&server, &whip).unwrap();
+    let player = Peer::play(&server, &whep).unwrap();
+    let hears = |player: &Peer| {
+        let before = player.heard.load(Ordering::Relaxed);
+        until("sound flows", || player.heard.load(Ordering::Relaxed) > before + 20);
+    };
+    hears(&player);
+
+    signal(server.pid(), "-TERM");
+    until("it drains", || server.request("GET", "/readyz", "").0 == 503);
+    // Nobody new; who is there hears on until the time is over, and then a goodbye each.
+    assert_eq!(Peer::publish(&server, &whip.replace("call", "other")).err(), Some(503));
+    assert_eq!(Peer::play(&server, &whep).err(), Some(503));
+    let closed = |peer: &Peer| peer.closed.load(Ordering::Relaxed);
+    until("both are told", || closed(&publisher) && closed(&player));
+    drop(alice);
+    assert!(server.ended_well(), "status 0");
+
+    let server = server.again(&variables);
+    let alice = server.login("multi_room", "alice");
+    assert_eq!(alice.pushers("call"), ["alice"], "the room did not vanish, nor did she leave it");
+    // Their URLs are good for the server that they come back to.
+    let _publisher = Peer::publish(&server, &whip).unwrap();
+    let player = Peer::play(&server, &whep).unwrap();
+    hears(&player);
+    assert_eq!(alice.heartbeat("call")["code"], 0);
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub fn service(
 
 fn router(app: &Arc<App>) -> Router<Arc<App>> {
     let (router, _) = described();
-    let entry = Entry { app: app.clone(), repeats: Arc::default() };
+    let entry = Entry { app: app.clone(), repeats: Arc::new(Repeats::of(&app.settings.store)) };
     router
         .fallback(|| async { Problem::missing("no_such_path", "the document at /api/v1/openapi.json has the paths") })
         .method_not_allowed_fallback(|| async {
@@ -147,7 +147,11 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
     // A name is its operator's and its call's: nobody hears what somebody was answered who may do something else.
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let name = format!("{name} {} {path} {mark}", parts.method);
-    match repeats.begin(&name, asked, app.clock.now()) {
+    let seen = match repeats.begin(&name, asked, app.clock.now()).await {
+        Ok(seen) => seen,
+        Err(error) => return Problem::from(error).into_response(),
+    };
+    match seen {
         Seen::New => {}
         Seen::Running => {
             let detail = "the first request of this Idempotency-Key is still being done";
@@ -171,7 +175,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
         let (parts, content) = response.into_parts();
         let kept = body::to_bytes(content, limit.max(1 << 20)).await.unwrap_or_default();
         let given = Given { status: parts.status, headers: parts.headers.clone(), body: kept.clone() };
-        repeats.end(&name, Some(given).filter(|given| !given.status.is_server_error()));
+        repeats.end(&name, Some(given).filter(|given| !given.status.is_server_error())).await;
         Response::from_parts(parts, Body::from(kept))
     });
     work.await.unwrap_or_else(|_| {

@@ -122,7 +122,7 @@ fn rooms(page: &mut Page, app: &App) {
     };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
     let Some(census) = app.store.census() else {
-        // Of all nodes together: Redis is not asked for more.
+        // Redis was not reached so far.
         family.sample(&[("kind", "any")], app.store.len());
         return;
     };

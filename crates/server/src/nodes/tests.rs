@@ -15,6 +15,10 @@ use crate::store::redis::tests::Process;
 const NAME: &str = "1000_r_alice";
 
 async fn server(redis: &Process) -> Server {
+    server_with(redis, |_| {}).await
+}
+
+async fn server_with(redis: &Process, change: impl FnOnce(&mut crate::config::Settings)) -> Server {
     let mut settings = crate::config::Settings::default();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     (settings.http.listen, settings.rtmp.listen, settings.webrtc.enabled) = (any, any, false);
@@ -26,6 +30,7 @@ async fn server(redis: &Process) -> Server {
     settings.im.sdk_app_id = 1_400_000_000;
     settings.logs.level = "error".into();
     settings.data_dir = std::env::temp_dir().join(format!("roomservice-nodes-{:016x}", sign::fresh_id()));
+    change(&mut settings);
     Server::start(settings).await.unwrap()
 }
 
@@ -120,6 +125,58 @@ async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
         tokio::time::timeout(Duration::from_secs(20), end).await.expect("the end");
     }
     assert!(!a.app.live.stop(&StreamId::parse(NAME).unwrap(), None).await.unwrap());
+    for server in [a, b] {
+        let dir = server.app.settings.data_dir.clone();
+        server.stop().await;
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// A proxy in front of a node, which says whom it brings. Its address.
+async fn proxy(to: std::net::SocketAddr) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                use tokio::io::AsyncWriteExt;
+                let mut server = tokio::net::TcpStream::connect(to).await.unwrap();
+                server.write_all(b"PROXY TCP4 203.0.113.9 10.0.0.1 4711 1935\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_reach_each_other_where_clients_come_by_a_proxy() {
+    let redis = Process::start(&[]);
+    let behind = |settings: &mut crate::config::Settings| {
+        settings.rtmp.proxy_protocol = true;
+        assert!(settings.problems().iter().any(|problem| problem.contains("nodes.listen")), "it says what is missing");
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        settings.nodes.listen = free.to_string();
+        assert!(settings.problems().is_empty(), "{:?}", settings.problems());
+    };
+    let (a, b) = (server_with(&redis, behind).await, server_with(&redis, behind).await);
+    let by_proxy = async |server: &Server| Url { address: proxy(server.rtmp.unwrap()).await, ..url(server) };
+    let mut publisher = Publisher::connect(&by_proxy(&a).await).await.unwrap();
+    let avcc = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
+    publisher.send(&Frame::config(Codec::H264, 0, Bytes::from_static(avcc))).await.unwrap();
+    let at_b = by_proxy(&b).await;
+    let (player, ()) = tokio::join!(Player::connect(&at_b), async {
+        for n in 0..20 {
+            picture(&mut publisher, n).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    push(&mut publisher, &mut [&mut player.unwrap()], 10).await;
+    // Where clients come in, nobody does without a proxy; where nodes do, URLs are looked at all the same.
+    assert!(Player::connect(&url(&b)).await.is_err());
+    let nodes_door = Url { address: b.app.settings.nodes.listen.clone(), ..url(&b) };
+    let unsigned = Url { stream: NAME.into(), ..nodes_door };
+    assert!(matches!(Player::connect(&unsigned).await, Err(Ended::Refused(_))));
     for server in [a, b] {
         let dir = server.app.settings.data_dir.clone();
         server.stop().await;

@@ -43,6 +43,74 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     viewers_are_a_set(fresh().0).await;
     events_leave_in_commit_order(fresh()).await;
     bans_are_kept_until_they_end_or_are_lifted(fresh().0).await;
+    what_is_there_is_counted(fresh().0).await;
+    what_makes_no_event_is_kept_all_the_same(fresh().0).await;
+}
+
+async fn what_is_there_is_counted(store: Arc<dyn Store>) {
+    let counted = async || {
+        // Where others change what is there, it is counted when somebody looks for what is due.
+        store.due(Millis(0), 1).await.unwrap();
+        let census = store.census().unwrap();
+        (census.rooms, census.members, census.viewers)
+    };
+    for (n, kind, who) in [
+        (0, Kind::Multi, "a"),
+        (0, Kind::Multi, "b"),
+        (1, Kind::Live, "a"),
+        (2, Kind::Live, "a"),
+        (2, Kind::Live, "b"),
+        (3, Kind::Double, "a"),
+    ] {
+        enter(&*store, &id(n), kind, who, Millis(1_000)).await.unwrap();
+    }
+    for (n, who) in [(1, "v"), (1, "w"), (1, "v"), (2, "v")] {
+        store.add_viewer(&id(n), &user(who), "").await.unwrap();
+    }
+    // In the order of `Kind::ALL`.
+    assert_eq!(counted().await, ([1, 1, 2, 0], [1, 2, 3, 0], 3));
+    store.delete_viewer(&id(1), &user("v")).await.unwrap();
+    store.delete_viewer(&id(1), &user("v")).await.unwrap();
+    leave(&*store, &id(0), "b").await.unwrap();
+    enter(&*store, &id(3), Kind::Double, "a", Millis(1_000)).await.unwrap();
+    assert_eq!(counted().await, ([1, 1, 2, 0], [1, 1, 3, 0], 2), "who enters again is one");
+    // Rooms that close take everybody along.
+    leave(&*store, &id(1), "a").await.unwrap();
+    store
+        .update(&id(2), &mut |slot| room::pushers::close_room(slot, Millis(1_000), room::CloseReason::Operator))
+        .await
+        .unwrap();
+    leave(&*store, &id(3), "a").await.unwrap();
+    leave(&*store, &id(0), "a").await.unwrap();
+    assert_eq!(counted().await, ([0; 4], [0; 4], 0));
+}
+
+async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
+    use room::measures::{Measure, measure};
+    let (now, until, bob) = (Millis(1_000), Millis(9_000), user("bob"));
+    let set = async || {
+        let decide = &mut |slot: &mut Option<Room>| {
+            measure(slot, now, Measure::Mute, &bob, until)?;
+            Ok(Vec::new())
+        };
+        store.keep(&id(0), decide).await
+    };
+    assert!(matches!(set().await, Err(Error::Refused(Refusal::NoRoom))));
+    enter(&*store, &id(0), Kind::Live, "alice", now).await.unwrap();
+    set().await.unwrap();
+    // Other changes leave it.
+    enter(&*store, &id(0), Kind::Live, "carol", now).await.unwrap();
+    let mut kept = 0;
+    let see = &mut |room: &Room, _| {
+        let measures = room.measures.iter(now);
+        assert!(measures.eq([(Measure::Mute, &bob, until)]));
+        kept += room.pushers.len();
+    };
+    assert!(store.see(&id(0), see).await.unwrap());
+    assert_eq!(kept, 2);
+    // The creator's leave is the end of a live room.
+    leave(&*store, &id(0), "alice").await.unwrap();
+    assert!(!store.see(&id(0), &mut |_, _| panic!("gone with all that it kept")).await.unwrap());
 }
 
 async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {

@@ -6,6 +6,7 @@
 //! whoever looks for what is due first after a gap gives all members one heartbeat timeout to come back.
 
 mod bans;
+mod census;
 mod history;
 pub(crate) mod keys;
 pub(crate) mod link;
@@ -18,18 +19,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::{StreamExt, stream};
-use redis::streams::StreamId;
-use redis::{AsyncCommands, from_redis_value_ref};
+use redis::AsyncCommands;
 use room::audience::Viewer;
 use room::refusal::bounded;
 use room::rules::MAX_USER_INFO;
 use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, UserId, sweep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::history::carry;
 use self::keys::Keys;
 pub use self::link::{Link, Target};
-use self::tail::Take;
-use super::{Answer, Ban, Counters, Decide, News, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Census, Counters, Decide, Outbox, See, Store, Viewers};
 use crate::bus::{self, Op};
 use crate::error::Error;
 
@@ -56,6 +56,7 @@ pub struct Redis {
     tell: Option<Tell>,
     /// How many rooms each bucket had when it was last asked.
     counts: Vec<AtomicUsize>,
+    known: census::Known,
     /// The bucket that is looked at first for what is due.
     turn: AtomicUsize,
     /// This process among all that use this Redis.
@@ -89,7 +90,8 @@ impl Redis {
             tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone())));
         }
         let node = format!("{:016x}", sign::fresh_id());
-        Self { link, keys, rules, tell, counts, turn: AtomicUsize::new(0), node, _tails: stop.drop_guard() }
+        let (turn, known) = (AtomicUsize::new(0), census::Known::default());
+        Self { link, keys, rules, tell, counts, known, turn, node, _tails: stop.drop_guard() }
     }
 
     async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
@@ -146,7 +148,7 @@ impl Redis {
         script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
         script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
         script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket));
+        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::census(bucket));
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
@@ -193,12 +195,14 @@ impl Redis {
     async fn claim_some(&self, bucket: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
         let claim = now.plus(CLAIM);
         let mut script = scripts::DUE.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket));
+        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::census(bucket));
         let timeout = self.rules.heartbeat_timeout;
         script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
-        let (rooms, claimed): (usize, Vec<String>) =
+        type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
+        let (rooms, claimed, census): Due =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         self.counts[bucket].store(rooms, Ordering::Relaxed);
+        self.known.take(bucket, &census);
         let any = !claimed.is_empty();
         let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
         let looked = stream::iter(ids).map(async |id| self.is_due(id, bucket, now, claim).await).buffered(ABREAST);
@@ -242,6 +246,7 @@ impl Redis {
         bounded("userInfo", info, MAX_USER_INFO)?;
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
+        script.key(Keys::census(self.keys.bucket(id)));
         script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
         match self.link.run(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
@@ -249,24 +254,6 @@ impl Redis {
             grown => Ok(grown == 1),
         }
     }
-}
-
-/// Hands events that any node committed to this node's outbox.
-fn carry(outbox: Outbox) -> Take {
-    Box::new(move |batch| {
-        let events = batch.iter().map(|entry| news(entry).into_iter().filter_map(News::into_event).collect());
-        let open = events.filter(|events: &Vec<Event>| !events.is_empty()).all(|events| outbox.send(events).is_ok());
-        Box::pin(std::future::ready(open))
-    })
-}
-
-/// What an entry of the stream of events tells.
-fn news(entry: &StreamId) -> Vec<News> {
-    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok());
-    serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_else(|error| {
-        tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
-        Vec::new()
-    })
 }
 
 fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
@@ -323,7 +310,8 @@ impl Store for Redis {
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool> {
         Box::pin(async move {
             let mut script = scripts::EXIT.prepare_invoke();
-            script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id)).arg(user.as_str());
+            script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
+            script.key(Keys::census(self.keys.bucket(id))).arg(user.as_str());
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
         })
     }
@@ -392,6 +380,10 @@ impl Store for Redis {
 
     fn counters(&self) -> Option<&Counters> {
         Some(&self.link.counters)
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.known.read(self.keys.buckets())
     }
 
     fn len(&self) -> usize {

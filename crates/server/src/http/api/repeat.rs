@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: a request that is sent again after a broken connection is answered as the first time, and done once.
-//! Kept in this process for a day, bounded in number and bytes; the oldest go first.
+//! Kept for a day: in Redis where nodes share one, or else in this process, bounded in number and bytes; the oldest go first.
+
+mod shared;
 
 use std::collections::VecDeque;
 
@@ -8,6 +10,9 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use room::Millis;
+
+use crate::error::Error;
+pub use shared::Shared;
 
 /// The header.
 pub const HEADER: &str = "idempotency-key";
@@ -59,8 +64,45 @@ pub enum Seen {
 }
 
 /// The answers of a day.
+pub enum Repeats {
+    /// This process'.
+    Here(Here),
+    /// Those of all nodes.
+    Shared(Box<Shared>),
+}
+
+impl Repeats {
+    /// Where these settings of the store want them.
+    #[must_use]
+    pub fn of(store: &crate::store::Settings) -> Self {
+        let target = (store.kind == crate::store::Place::Redis).then(|| store.target().ok()).flatten();
+        target.map_or_else(|| Self::Here(Here::default()), |target| Self::Shared(Box::new(Shared::new(target))))
+    }
+
+    /// Looks whether this was asked before; if not, it is remembered as being done. The name holds all that tells two
+    /// requests apart but what was sent.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn begin(&self, name: &str, asked: [u8; 32], now: Millis) -> Result<Seen, Error> {
+        match self {
+            Self::Here(here) => Ok(here.begin(name, asked, now)),
+            Self::Shared(shared) => shared.begin(name, asked).await,
+        }
+    }
+
+    /// Says what came of a request; nothing: it was not done, and may be tried again.
+    pub async fn end(&self, name: &str, given: Option<Given>) {
+        match self {
+            Self::Here(here) => here.end(name, given),
+            Self::Shared(shared) => shared.end(name, given).await,
+        }
+    }
+}
+
+/// The answers of this process.
 #[derive(Debug, Default)]
-pub struct Repeats(Mutex<Table>);
+pub struct Here(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
@@ -70,10 +112,8 @@ struct Table {
     bytes: usize,
 }
 
-impl Repeats {
-    /// Looks whether this was asked before; if not, it is remembered as being done. The name holds all that tells two
-    /// requests apart but what was sent.
-    pub fn begin(&self, name: &str, asked: [u8; 32], now: Millis) -> Seen {
+impl Here {
+    fn begin(&self, name: &str, asked: [u8; 32], now: Millis) -> Seen {
         let mut table = self.0.lock();
         table.forget(now);
         match table.entries.get(name) {
@@ -88,8 +128,7 @@ impl Repeats {
         }
     }
 
-    /// Says what came of a request; nothing: it was not done, and may be tried again.
-    pub fn end(&self, name: &str, given: Option<Given>) {
+    fn end(&self, name: &str, given: Option<Given>) {
         let mut table = self.0.lock();
         let table = &mut *table;
         match given {
@@ -132,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_same_is_answered_the_same_and_another_is_refused() {
-        let (repeats, now) = (Repeats::default(), Millis(1));
+        let (repeats, now) = (Here::default(), Millis(1));
         assert_eq!(repeats.begin("a", [1; 32], now), Seen::New);
         assert_eq!(repeats.begin("a", [1; 32], now), Seen::Running);
         assert_eq!(repeats.begin("b", [1; 32], now), Seen::New, "another name");
@@ -146,7 +185,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let repeats = Repeats::default();
+        let repeats = Here::default();
         let big = "x".repeat(1 << 20);
         for n in 0..100u64 {
             assert_eq!(repeats.begin(&n.to_string(), [0; 32], Millis(n)), Seen::New);

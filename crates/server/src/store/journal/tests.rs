@@ -352,10 +352,20 @@ async fn a_hundred_thousand_rooms_are_back_soon() {
     }
     store.snapshot().unwrap();
     drop(store);
-    let begun = std::time::Instant::now();
+    let begun = processor_time();
     assert_eq!(open(dir.path()).0.len(), 100_000);
-    // A second is the aim of a release build on an idle machine (see the bench); this is neither.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{:?}", begun.elapsed());
+    // A second is the aim of a release build; this one takes half of it, and what else runs on the machine is not counted.
+    let took = processor_time() - begun;
+    println!("{took} hundredths of a second");
+    assert!(took < 100, "{took} hundredths of a second");
+}
+
+/// What this thread took so far, in hundredths of a second (proc(5): `utime` and `stime`).
+fn processor_time() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    // The name of the thread may hold anything but a closing bracket after this one.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
 }
 
 #[tokio::test]

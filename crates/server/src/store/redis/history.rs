@@ -3,18 +3,39 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::AsyncCommands;
+use redis::streams::StreamId;
+use redis::{AsyncCommands, from_redis_value_ref};
+use room::Event;
 
 use super::keys::Keys;
-use super::{EVENTS, Redis, news, scripts, tail};
+use super::tail::Take;
+use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
-use crate::store::Answer;
 use crate::store::history::{Entry, History, Note, Span};
+use crate::store::{Answer, News, Outbox};
 
 /// A node that says nothing for this long is gone, with all that it had begun.
 const ALIVE: Duration = Duration::from_secs(60);
 /// How long after an empty read there may be something.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Hands events that any node committed to this node's outbox.
+pub(super) fn carry(outbox: Outbox) -> Take {
+    Box::new(move |batch| {
+        let events = batch.iter().map(|entry| news(entry).into_iter().filter_map(News::into_event).collect());
+        let open = events.filter(|events: &Vec<Event>| !events.is_empty()).all(|events| outbox.send(events).is_ok());
+        Box::pin(std::future::ready(open))
+    })
+}
+
+/// What an entry of the stream of events tells.
+pub(super) fn news(entry: &StreamId) -> Vec<News> {
+    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok());
+    serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_else(|error| {
+        tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
+        Vec::new()
+    })
+}
 
 impl History for Redis {
     fn lanes(&self) -> usize {

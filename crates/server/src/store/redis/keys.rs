@@ -171,6 +171,16 @@ impl Keys {
         format!("rs:answer:{id}")
     }
 
+    /// Hash: a request of an operator that may come again.
+    pub fn request(name: &str) -> String {
+        format!("rs:request:{name}")
+    }
+
+    /// Hash: how many rooms of each kind there are (`r:`), pushers in them (`m:`), viewers `v`.
+    pub fn census(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:census")
+    }
+
     /// Counter: versions of rooms.
     pub fn versions(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:versions")

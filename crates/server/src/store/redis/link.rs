@@ -11,7 +11,7 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, TlsCertificates,
-    Value,
+    TlsMode, Value,
 };
 use tokio::time::timeout;
 
@@ -36,38 +36,41 @@ pub enum Target {
         login: (Option<String>, Option<String>),
         /// The database.
         db: i64,
+        /// Whom to trust, where both speak TLS.
+        tls: Option<TlsCertificates>,
     },
     /// A cluster, found through some of its nodes.
     Cluster(Box<ClusterClient>),
 }
 
 impl Target {
-    /// As [`Target::parse`], and `rediss://` with this authority (PEM) in place of those that the system trusts.
-    ///
-    /// # Errors
-    /// What is wrong with it, without the password.
-    pub fn with_authority(url: &str, authority: Option<Vec<u8>>) -> Result<Self, String> {
-        if !url.starts_with("rediss://") {
-            return Self::parse(url);
-        }
-        // Whoever was first is as good: all of this program use the same one.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let certificates = TlsCertificates { client_tls: None, root_cert: authority };
-        Client::build_with_tls(url, certificates).map(Self::One).map_err(|e| e.to_string())
-    }
-
     /// Reads `redis://[user:password@]host:port/db`, `redis-sentinel://[user:password@]host:port,host:port/master[/db]` or
-    /// `redis-cluster://[user:password@]host:port,host:port`.
+    /// `redis-cluster://[user:password@]host:port,host:port`; and the same over TLS with `rediss`, `rediss-sentinel` and
+    /// `rediss-cluster`.
     ///
     /// # Errors
     /// What is wrong with it, without the password.
     pub fn parse(url: &str) -> Result<Self, String> {
+        Self::with_authority(url, None)
+    }
+
+    /// The same, and over TLS with this authority (PEM) in place of those that the system trusts.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the password.
+    pub fn with_authority(url: &str, authority: Option<Vec<u8>>) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("has no scheme, such as redis://")?;
-        if scheme == "redis" || scheme == "unix" {
-            return Client::open(url).map(Self::One).map_err(|e| e.to_string());
-        }
-        if scheme == "rediss" {
-            return Self::with_authority(url, None);
+        let tls = scheme.starts_with("rediss").then(|| {
+            // Whoever was first is as good: all of this program use the same one.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            TlsCertificates { client_tls: None, root_cert: authority }
+        });
+        match (scheme, &tls) {
+            ("redis" | "unix", _) => return Client::open(url).map(Self::One).map_err(|e| e.to_string()),
+            ("rediss", Some(tls)) => {
+                return Client::build_with_tls(url, tls.clone()).map(Self::One).map_err(|e| e.to_string());
+            }
+            _ => {}
         }
         let (login, rest) = rest.rsplit_once('@').map_or(("", rest), |(login, rest)| (login, rest));
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
@@ -77,7 +80,7 @@ impl Target {
         };
         let login = (some(user), some(password));
         let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let default = if scheme == "redis-sentinel" { 26379 } else { 6379 };
+        let default = if scheme.ends_with("-sentinel") { 26379 } else { 6379 };
         let hosts: Vec<(String, u16)> = hosts
             .split(',')
             .map(|host| match host.rsplit_once(':') {
@@ -88,21 +91,31 @@ impl Target {
             })
             .collect::<Result<_, String>>()?;
         match scheme {
-            "redis-sentinel" => {
+            "redis-sentinel" | "rediss-sentinel" => {
                 let (master, db) = path.split_once('/').unwrap_or((path, "0"));
                 if master.is_empty() {
                     return Err("names no master: redis-sentinel://host:port,host:port/master".into());
                 }
                 let db = db.parse().map_err(|_| format!("{db} is not a database"))?;
-                let sentinels = hosts.into_iter().map(|(host, port)| ConnectionAddr::Tcp(host, port)).collect();
-                Ok(Self::Sentinel { sentinels, master: master.into(), login, db })
+                let address = |(host, port)| match tls {
+                    None => ConnectionAddr::Tcp(host, port),
+                    Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+                };
+                let sentinels = hosts.into_iter().map(address).collect();
+                Ok(Self::Sentinel { sentinels, master: master.into(), login, db, tls })
             }
-            "redis-cluster" => {
+            "redis-cluster" | "rediss-cluster" => {
+                let hosts: Vec<String> = hosts.iter().map(|(host, port)| format!("{scheme}://{host}:{port}")).collect();
+                let hosts = hosts.iter().map(|host| host.replacen("-cluster", "", 1));
                 let mut builder = ClusterClientBuilder::new(hosts)
                     .connection_timeout(PATIENCE)
                     .response_timeout(Duration::from_secs(5))
                     .retries(3)
                     .max_retry_wait(100);
+                if let Some(tls) = tls {
+                    // What authority there is: it says TLS, too.
+                    builder = builder.certs(tls);
+                }
                 if let Some(user) = login.0 {
                     builder = builder.username(user);
                 }
@@ -111,7 +124,9 @@ impl Target {
                 }
                 builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(|e| e.to_string())
             }
-            other => Err(format!("{other}:// is none of redis://, rediss://, redis-sentinel://, redis-cluster://")),
+            other => Err(format!(
+                "{other}:// is none of redis://, redis-sentinel://, redis-cluster://, nor these with rediss for TLS"
+            )),
         }
     }
 
@@ -127,10 +142,17 @@ impl Target {
             Self::One(client) => {
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
             }
-            Self::Sentinel { sentinels, master, login, db } => {
+            Self::Sentinel { sentinels, master, login, db, tls } => {
                 let mut builder =
                     SentinelClientBuilder::new(sentinels.iter().cloned(), master, SentinelServerType::Master)?
                         .set_client_to_redis_db(*db);
+                if let Some(tls) = tls {
+                    builder = builder
+                        .set_client_to_redis_tls_mode(TlsMode::Secure)
+                        .set_client_to_redis_certificates(tls.clone())
+                        .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+                        .set_client_to_sentinel_certificates(tls.clone());
+                }
                 if let Some(user) = &login.0 {
                     builder = builder.set_client_to_redis_username(user);
                 }
@@ -285,7 +307,7 @@ mod tests {
     fn three_kinds_of_addresses() {
         assert!(matches!(Target::parse("redis://:secret@127.0.0.1:7000/1"), Ok(Target::One(_))));
         assert!(Target::parse("redis-cluster://a:1,b:2").unwrap().is_cluster());
-        let Ok(Target::Sentinel { sentinels, master, login, db }) =
+        let Ok(Target::Sentinel { sentinels, master, login, db, tls: None }) =
             Target::parse("redis-sentinel://me:p%40ss@a,b:7/mymaster/3")
         else {
             panic!()
@@ -294,8 +316,17 @@ mod tests {
         assert_eq!(sentinels[1], ConnectionAddr::Tcp("b".into(), 7));
         assert_eq!(login, (Some("me".into()), Some("p@ss".into())));
         assert!(matches!(Target::parse("rediss://a/0"), Ok(Target::One(_))));
+        assert!(Target::parse("rediss-cluster://me:p%40ss@a:1,b").unwrap().is_cluster());
+        let Ok(Target::Sentinel { sentinels, tls: Some(_), .. }) = Target::parse("rediss-sentinel://a,b:7/mymaster")
+        else {
+            panic!()
+        };
+        assert!(matches!(&sentinels[0], ConnectionAddr::TcpTls { port: 26379, insecure: false, .. }));
         assert!(Target::with_authority("rediss://a", Some(b"-----BEGIN CERTIFICATE-----\nx".to_vec())).is_err());
         for bad in ["127.0.0.1", "http://a", "redis-sentinel://a:1", "redis-cluster://a:b", "redis://"] {
+            assert!(Target::parse(bad).is_err(), "{bad}");
+        }
+        for bad in ["redissx://a", "rediss-cluster://a:b", "rediss-sentinel://a:1"] {
             assert!(Target::parse(bad).is_err(), "{bad}");
         }
     }

@@ -20,7 +20,7 @@ macro_rules! script {
 /// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last
 /// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
 /// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
-/// count.
+/// count. The last key is the census.
 ///
 /// Answers whether it was done, and how many rooms the bucket has.
 pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
@@ -33,7 +33,12 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
         local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
         if heard and tonumber(heard) > tonumber(ARGV[at + 2 * members + 2 + 2 * n]) then return {0, 0} end
     end
+    local rooms, had = ARGV[1] == '' and 0 or 1, redis.call('HLEN', KEYS[2])
+    local function count(field, change)
+        if change ~= 0 then redis.call('HINCRBY', KEYS[14], field, change) end
+    end
     if ARGV[2] == '' then
+        count('v', -redis.call('ZCARD', KEYS[3]) - redis.call('SCARD', KEYS[5]))
         redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
         redis.call('ZREM', KEYS[6], ARGV[4])
         redis.call('ZREM', KEYS[7], ARGV[4])
@@ -57,6 +62,8 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
             redis.call('HDEL', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
         end
     end
+    count('r:' .. ARGV[8], (ARGV[2] == '' and 0 or 1) - rooms)
+    count('m:' .. ARGV[8], redis.call('HLEN', KEYS[2]) - had)
     if ARGV[6] ~= '' then redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6]) end
     local told = at + 2 * members + 1 + 2 * gone
     for n = told + 1, #ARGV, 3 do
@@ -81,10 +88,10 @@ script!(
 );
 
 script!(
-    /// Claims what is due. Keys: deadlines, times. Arguments: now, most rooms, when claimed ones are due again, the gap
+    /// Claims what is due. Keys: deadlines, times, census. Arguments: now, most rooms, when claimed ones are due again, the gap
     /// that means that nobody could be heard, and how long members then have to come back.
     ///
-    /// Answers how many rooms the bucket has, and the claimed ones.
+    /// Answers how many rooms the bucket has, the claimed ones, and the census.
     DUE,
     r"
     local now = tonumber(ARGV[1])
@@ -92,10 +99,10 @@ script!(
     if now - last > tonumber(ARGV[4]) then redis.call('HSET', KEYS[2], 'patient', now + tonumber(ARGV[5])) end
     if now >= last then redis.call('HSET', KEYS[2], 'last', ARGV[1]) end
     local rooms = redis.call('ZCARD', KEYS[1])
-    if now < tonumber(redis.call('HGET', KEYS[2], 'patient') or 0) then return {rooms, {}} end
+    if now < tonumber(redis.call('HGET', KEYS[2], 'patient') or 0) then return {rooms, {}, redis.call('HGETALL', KEYS[3])} end
     local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[2])
     for _, room in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], room) end
-    return {rooms, due}
+    return {rooms, due, redis.call('HGETALL', KEYS[3])}
 "
 );
 
@@ -110,7 +117,7 @@ script!(
 );
 
 script!(
-    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers. Arguments: user, info, most listed ones.
+    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, census. Arguments: user, info, most listed ones.
     /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
     ENTER,
     r"
@@ -123,9 +130,10 @@ script!(
         local new = 1 - redis.call('SREM', KEYS[4], ARGV[1])
         redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'n', 1), ARGV[1])
         redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+        redis.call('HINCRBY', KEYS[5], 'v', new)
         return new
     end
-    redis.call('SADD', KEYS[4], ARGV[1])
+    redis.call('HINCRBY', KEYS[5], 'v', redis.call('SADD', KEYS[4], ARGV[1]))
     return 2
 "
 );
@@ -142,11 +150,13 @@ script!(
 );
 
 script!(
-    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers. Arguments: user. Answers whether it was in.
+    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, census. Arguments: user. Answers whether it was in.
     EXIT,
     r"
     redis.call('HDEL', KEYS[2], ARGV[1])
-    return redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
+    local was = redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
+    if was > 0 then redis.call('HINCRBY', KEYS[4], 'v', -was) end
+    return was
 "
 );
 

@@ -179,24 +179,95 @@ async fn keeps_the_contract() {
     .await;
 }
 
+/// A certificate that its own authority signed.
+struct Tls {
+    dir: tempfile::TempDir,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let tls = Self { dir: tempfile::tempdir().unwrap() };
+        let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+        let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
+        let (key, certificate) = (tls.file("key.pem"), tls.file("certificate.pem"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(request).args(names).args(["-keyout", &key, "-out", &certificate]);
+        assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
+        tls
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn authority(&self) -> Vec<u8> {
+        std::fs::read(self.file("certificate.pem")).unwrap()
+    }
+
+    /// A free port, and what makes Redis speak TLS there.
+    fn options(&self, more: &[&str]) -> (u16, Vec<String>) {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (key, certificate, text) = (self.file("key.pem"), self.file("certificate.pem"), port.to_string());
+        let mut options = vec!["--tls-port", &text, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+        options.extend(["--tls-ca-cert-file", &certificate, "--tls-auth-clients", "no"]);
+        options.extend(more);
+        (port, options.into_iter().map(str::to_owned).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_a_cluster() {
+    let tls = Tls::new();
+    let more = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1"];
+    let (port, options) = tls.options(&more);
+    let redis = Process::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(redis.cli(&["cluster", "addslotsrange", "0", "16383"]), "OK");
+    let begun = Instant::now();
+    while !redis.cli(&["cluster", "info"]).contains("cluster_state:ok") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come together");
+        std::thread::yield_now();
+    }
+    let url = format!("rediss-cluster://127.0.0.1:{port}");
+    let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
+    for n in 0..8 {
+        enter(&store, n, "alice", Millis(0)).await.unwrap();
+    }
+    assert_eq!((store.len(), store.ids().await.unwrap().len()), (8, 8));
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+    let plain = Target::parse(&format!("redis-cluster://127.0.0.1:{port}")).unwrap();
+    assert!(open(plain).await.0.ready().await.is_err(), "there is no other way in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_a_sentinel_and_its_master() {
+    let tls = Tls::new();
+    let (port, options) = tls.options(&[]);
+    let master = Process::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    let (watch, options) = tls.options(&["--tls-replication", "yes"]);
+    let lines: Vec<String> = options.chunks(2).map(|pair| format!("{} {}\n", &pair[0][2..], pair[1])).collect();
+    let monitor = format!("{}sentinel monitor main 127.0.0.1 {port} 1\n", lines.concat());
+    let _sentinel = Process::with(&[], Some(monitor));
+    let url = format!("rediss-sentinel://127.0.0.1:{watch}/main");
+    let target = || Target::with_authority(&url, Some(tls.authority())).unwrap();
+    let (store, _) = open(target()).await;
+    let begun = Instant::now();
+    while enter(&store, 0, "alice", Millis(0)).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the sentinel knows its master");
+    }
+    assert_eq!(master.cli(&["exists", "rs:{0}:room:room0"]), "1");
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+}
+
 /// A Redis that only speaks TLS, with a certificate of an authority of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (key, certificate) = (file("key.pem"), file("certificate.pem"));
-    let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
-    let mut openssl = Command::new("openssl");
-    openssl.args(request).args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]);
-    let made = openssl.args(["-keyout", &key, "-out", &certificate]).stderr(Stdio::null()).status().unwrap();
-    assert!(made.success());
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let tls =
-        ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
-    let _redis = Process::start(&tls);
+    let tls = Tls::new();
+    let (port, options) = tls.options(&[]);
+    let _redis = Process::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
     let url = format!("rediss://localhost:{port}/0");
-    let authority = std::fs::read(&certificate).unwrap();
-    let (store, _) = open(Target::with_authority(&url, Some(authority)).unwrap()).await;
+    let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
     enter(&store, 0, "alice", Millis(0)).await.unwrap();
     assert_eq!(store.len(), 1);
     store.ready().await.unwrap();
