@@ -98,9 +98,13 @@ fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     until_seen(&raw, size, &[((280, 430), "red")]);
 
     // Another layout: the guest moves.
+    let before = viewer.pictures();
     merge(&alice, "r", &a, vec![background(&a), guest(&b, 0, 0)]);
     until_seen(&mixed, size, &[((80, 120), "blue"), ((280, 430), "red")]);
     until("the old process is gone", || children(&server).len() == 1);
+    let times = viewer.seen.lock().unwrap().times[before - 1..].to_vec();
+    let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+    assert!(gap < 1_000, "the change is seamless, not {gap} ms: {times:?}");
 
     // The process is killed: another one goes on.
     let killed = children(&server)[0];
@@ -115,6 +119,10 @@ fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     let before = viewer.pictures();
     until("the mix does not wait for the guest", || viewer.pictures() > before + 40);
     until_seen(&mixed, size, &[((80, 120), "blue"), ((280, 430), "red")]);
+
+    // He is back, and in the mix again.
+    let _back = push_color(&his, "black", "320x480");
+    until_seen(&mixed, size, &[((80, 120), "black"), ((280, 430), "red")]);
 
     // One input alone: no more mixing, and the creator is seen again.
     merge(&alice, "r", &a, vec![background(&a)]);
