@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use room::chat::{Content, Direct, Message, Said};
+use room::chat::{Content, Direct, Message, Refusal, Said};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -48,6 +48,8 @@ pub enum Unanswered {
 const WAITING: usize = 10_000;
 /// Messages written at a time.
 const BATCH: usize = 256;
+/// How long a sender waits until its message is kept for the backend.
+const KEPT_WITHIN: Duration = Duration::from_secs(5);
 /// Questions at a time; others wait, for as long as they may.
 const ABREAST: usize = 128;
 
@@ -157,15 +159,22 @@ impl Hooks {
 
     /// Tells what was said in a group, if the settings want that. Returns when that would survive a crash: who is told
     /// that it was said may rely on it.
-    pub async fn said(&self, message: &Message) {
-        if let Content::Said(said) = &message.content {
-            self.tell_said(Whom::Room(&message.group), message.seq, message.at, said).await;
+    ///
+    /// # Errors
+    /// [`Refusal::Away`]: the store takes nothing now. It is told later, unless the server is killed before.
+    pub async fn said(&self, message: &Message) -> Result<(), Refusal> {
+        match &message.content {
+            Content::Said(said) => self.tell_said(Whom::Room(&message.group), message.seq, message.at, said).await,
+            Content::System(_) => Ok(()),
         }
     }
 
     /// The same for what was said to a user.
-    pub async fn said_directly(&self, message: &Direct) {
-        self.tell_said(Whom::User(&message.to), message.seq, message.at, &message.said).await;
+    ///
+    /// # Errors
+    /// As [`Hooks::said`].
+    pub async fn said_directly(&self, message: &Direct) -> Result<(), Refusal> {
+        self.tell_said(Whom::User(&message.to), message.seq, message.at, &message.said).await
     }
 
     /// From now on messages are noted where they are numbered, in one step with that.
@@ -207,16 +216,17 @@ impl Hooks {
         Some(Note { event: "message".into(), room, at, data: data.into(), span: Span::None })
     }
 
-    async fn tell_said(&self, whom: Whom<'_>, seq: u64, at: Millis, said: &Said) {
+    async fn tell_said(&self, whom: Whom<'_>, seq: u64, at: Millis, said: &Said) -> Result<(), Refusal> {
         if self.messages.elsewhere.load(Ordering::Relaxed) {
-            return;
+            return Ok(());
         }
-        let Some(note) = self.note_of(whom, at, said, Some(seq)) else { return };
+        let Some(note) = self.note_of(whom, at, said, Some(seq)) else { return Ok(()) };
         let (written, wait) = oneshot::channel();
-        // Both fail only when the server ends.
-        if self.messages.sender.send((note, written)).await.is_ok() {
-            let _ = wait.await;
-        }
+        let kept = async {
+            self.messages.sender.send((note, written)).await.map_err(drop)?;
+            wait.await.map_err(drop)
+        };
+        timeout(KEPT_WITHIN, kept).await.ok().and_then(Result::ok).ok_or(Refusal::Away)
     }
 
     /// Writes what was said into the record, for ever.

@@ -470,3 +470,34 @@ fn settings_that_cannot_work_are_named() {
     settings.problems(&mut found);
     assert_eq!(found.len(), 3, "{found:?}");
 }
+
+/// Nobody is told that a message was said before its webhook is safe; one that could not be kept in time is kept later.
+#[tokio::test(start_paused = true)]
+async fn who_says_something_is_answered_when_it_is_kept() {
+    use room::chat::{Body, Content, Message, Refusal, Said};
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    let settings = world.hooks.settings.borrow().clone();
+    world.hooks.set(&Settings { messages: Messages::After, ..settings });
+    let message = |seq: u64| {
+        let body = Body::new(r#"[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hello"}}]"#).unwrap();
+        let said = Said { from: UserId::parse("alice").unwrap(), nick: None, random: None, body };
+        Message::new(RoomId::parse("r").unwrap(), seq, Millis(7), Content::Said(said))
+    };
+    // Nobody writes: the store is away.
+    assert_eq!(world.hooks.said(&message(1)).await, Err(Refusal::Away));
+    tokio::time::resume();
+    let writing = tokio::spawn(world.hooks.clone().note_messages());
+    assert_eq!(world.hooks.said(&message(2)).await, Ok(()));
+    let entries = world.journal.after(0, "0", 10).await.unwrap();
+    let numbers: Vec<u64> = entries
+        .iter()
+        .flat_map(|entry| &entry.news)
+        .map(|news| match news {
+            News::Note(note) => note.data["messageSeq"].as_u64().unwrap(),
+            News::Room(event) => panic!("{event:?}"),
+        })
+        .collect();
+    assert_eq!(numbers, [1, 2]);
+    writing.abort();
+}

@@ -168,7 +168,7 @@ async fn send_msg(call: &Call<'_>) -> Answer {
     may_say(call, Whom::User(&to), &said).await?;
     let posted = call.app.chat.send_direct(&to, asked.seq, said).await?;
     if let Some(hooks) = call.app.hooks.as_ref().filter(|_| !posted.again) {
-        hooks.said_directly(&posted.message).await;
+        hooks.said_directly(&posted.message).await?;
     }
     ok(json!({"MsgTime": posted.message.at.secs()}))
 }
@@ -287,7 +287,7 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
         Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
     };
     if let (Some(hooks), Some(message)) = (&call.app.hooks, &sent.message) {
-        hooks.said(message).await;
+        hooks.said(message).await?;
     }
     ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))
 }

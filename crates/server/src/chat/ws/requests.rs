@@ -201,7 +201,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
             if let (Some(hooks), Some(message)) = (&app.hooks, &sent.message) {
-                hooks.said(message).await;
+                hooks.said(message).await?;
             }
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
@@ -212,7 +212,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
             let posted = chat.send_direct(&to, None, said).await?;
             let message = &posted.message;
             if let Some(hooks) = app.hooks.as_ref().filter(|_| !posted.again) {
-                hooks.said_directly(message).await;
+                hooks.said_directly(message).await?;
             }
             json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
         }
