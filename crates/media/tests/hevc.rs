@@ -68,7 +68,7 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
 
     let mut publisher = Publisher::connect(&target).await.unwrap();
     publisher.send(&Frame::config(Codec::H265, 0, config.clone())).await.unwrap();
-    let frame = |n: usize| Frame::video(Codec::H265, n as i64 * 100_000, 0, n % 10 == 0, pictures[n].clone());
+    let frame = |n: usize| Frame::video(Codec::H265, n as i64 * 100_000, 0, n.is_multiple_of(10), pictures[n].clone());
     publisher.send(&frame(0)).await.unwrap();
     let mut player = Player::connect(&target).await.unwrap();
     let playlist = tokio::spawn({
@@ -91,7 +91,7 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
         }
     }
     for (n, seen) in seen.iter().enumerate() {
-        assert_eq!((seen.codec, seen.key, seen.dts), (Codec::H265, n % 10 == 0, n as i64 * 100_000));
+        assert_eq!((seen.codec, seen.key, seen.dts), (Codec::H265, n.is_multiple_of(10), n as i64 * 100_000));
         assert_eq!(seen.payload, pictures[n], "picture {n}");
     }
     let video = hub.info(&name).unwrap().video.unwrap();
