@@ -137,11 +137,11 @@ pub struct Counters {
     pub unreached: AtomicU64,
     /// Round trip times that were measured, in microseconds, summed; [`Counters::rtts`] says how many.
     pub rtt_micros: AtomicU64,
-    /// How many round trip times were measured: one of each connected session every 5 s.
+    /// How many round trip times were measured: one of each connected session every few seconds.
     pub rtts: AtomicU64,
     /// Fractions of packets that were lost on the way, in millionths, summed; [`Counters::losses`] says how many.
     pub loss_ppm: AtomicU64,
-    /// How many fractions were measured: one of each track of a connected session every 5 s.
+    /// How many fractions were measured: one of each track of a connected session every few seconds.
     pub losses: AtomicU64,
     /// Requests to send packets again, from and to peers.
     pub nacks: AtomicU64,

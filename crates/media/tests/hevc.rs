@@ -91,7 +91,7 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
         }
     }
     for (n, seen) in seen.iter().enumerate() {
-        assert_eq!((seen.codec, seen.key, seen.dts), (Codec::H265, n % 10 == 0, n as i64 * 100_000));
+        assert_eq!((seen.codec, seen.key, seen.dts), (Codec::H265, n.is_multiple_of(10), n as i64 * 100_000));
         assert_eq!(seen.payload, pictures[n], "picture {n}");
     }
     let video = hub.info(&name).unwrap().video.unwrap();

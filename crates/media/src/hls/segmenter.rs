@@ -75,6 +75,8 @@ pub struct Segmenter {
     broken: bool,
     /// The pictures were of another kind before.
     changed: bool,
+    /// Time of the last picture, else of the first frame, that could not begin a segment for want of a key picture.
+    waits: Option<i64>,
     last: Option<i64>,
     last_video: Option<i64>,
     bytes: usize,
@@ -100,6 +102,7 @@ impl Segmenter {
             next_init: first,
             broken: false,
             changed: false,
+            waits: None,
             last: None,
             last_video: None,
             bytes: 0,
@@ -230,6 +233,9 @@ impl Segmenter {
         if self.last.is_some_and(|last| (dts - last).abs() > BREAK) {
             self.interrupt();
         }
+        if frame.key && self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video()) {
+            self.interrupt();
+        }
         if !self.ready(frame) {
             return;
         }
@@ -274,7 +280,14 @@ impl Segmenter {
         if self.muxer.is_some() {
             return true;
         }
-        let Some(mut muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), 0) else {
+        // A publisher that came back without pictures is heard all the same.
+        if frame.kind == Kind::Video {
+            self.waits = Some(frame.dts);
+        }
+        let since = *self.waits.get_or_insert(frame.dts);
+        let heard = frame.kind == Kind::Audio && frame.dts - since > VIDEO_SILENT;
+        let video = self.video.as_deref().filter(|_| !heard);
+        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), 0) else {
             return false;
         };
         if let Some(video) = self.video.as_deref().filter(|_| self.changed) {
@@ -283,6 +296,7 @@ impl Segmenter {
         if muxer.has_video() && !frame.key {
             return false;
         }
+        self.waits = None;
         self.inits.push_back((self.next_init, muxer.init()));
         self.next_init += 1;
         self.muxer = Some(muxer);
@@ -301,6 +315,7 @@ impl Segmenter {
         }
         self.broken |= self.made > 0;
         self.muxer = None;
+        self.waits = None;
         self.last = None;
         self.last_video = None;
     }

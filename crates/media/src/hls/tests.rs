@@ -237,3 +237,33 @@ fn after_a_change_key_pictures_bring_their_parameters() {
     assert!(after.len() >= 2 && after[0].discontinuity);
     assert!(after.iter().all(|segment| holds(&segment.bytes, &sets(31)) >= 1));
 }
+
+#[test]
+fn a_publisher_that_comes_back_without_pictures_is_heard_and_seen_again_when_it_shows_some() {
+    let mut s = Segmenter::new(Settings::default(), 100);
+    let asc = Arc::new(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into()));
+    s.tracks(&Tracks { audio: Some(asc), ..tracks(30) });
+    let sound = |s: &mut Segmenter, ms: std::ops::Range<i64>| {
+        for ms in ms.step_by(20) {
+            s.push(&Arc::new(Frame::audio(Codec::Aac, ms * 1000, vec![1; 50].into())));
+        }
+    };
+    feed(&mut s, 0..3_040, 1000);
+    let before = s.segments().len();
+    // Pictures that do flow, without a key picture so far, are waited for.
+    for ms in (6_000..9_000).step_by(40) {
+        s.push(&Arc::new(picture(ms, false)));
+        sound(&mut s, ms..ms + 40);
+    }
+    assert_eq!(s.current_init(), Some(100));
+    sound(&mut s, 9_000..17_000);
+    let heard: Vec<_> =
+        s.segments().iter().skip(before + 1).map(|segment| (segment.init, segment.discontinuity)).collect();
+    assert!(heard.len() >= 2 && heard.iter().all(|(init, _)| *init == 101), "{heard:?}");
+    assert!(s.segments().iter().any(|segment| segment.init == 101 && segment.discontinuity));
+    assert!(!s.init(101).unwrap().windows(4).any(|w| w == b"avc1"));
+    feed(&mut s, 17_000..22_040, 1000);
+    let last = s.segments().back().unwrap();
+    assert_eq!(last.init, 102);
+    assert!(s.init(102).unwrap().windows(4).any(|w| w == b"avc1"));
+}

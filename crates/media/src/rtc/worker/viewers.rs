@@ -47,15 +47,15 @@ impl Worker {
         if let Err(ended) = self.feed_viewer(&name, None, key) {
             return self.end(key, ended, now);
         }
-        let first = self.first_layer(&name);
+        let adapts = matches!(self.sessions.get(&key).map(|s| &s.role), Some(Role::Play { whep, .. }) if whep.adapts);
+        let first = if adapts { self.first_layer(&name) } else { None };
         let first = first.filter(|layer| self.feed_viewer(&layer.name, Some(layer.number), key).is_ok());
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Role::Play { whep, ticket } = &mut session.role else { return };
-        let from = first.as_ref().filter(|_| whep.adapts);
-        if let Some(layer) = from {
+        if let Some(layer) = &first {
             whep.begin_with(layer.number);
         }
-        let name = from.map_or(name, |layer| layer.name.clone());
+        let name = first.as_ref().map_or(name, |layer| layer.name.clone());
         // From the group of pictures as it is now, not as it was when the offer came.
         let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
         match fresh.map(|mut reader| backlog(&mut reader)) {
