@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::door::proxies::Proxies;
+use crate::door::secure::Secure;
 use crate::figures::Figures;
 use crate::gate::Gate;
 use crate::hooks::Hooks;
@@ -62,6 +63,8 @@ pub struct App {
     pub hub: Hub,
     /// WebRTC, once it runs; never, if it is switched off.
     pub webrtc: OnceLock<media::rtc::Server>,
+    /// The certificate, where this process does TLS.
+    pub secure: OnceLock<Secure>,
     /// Streams of it that are played by HLS.
     pub hls: Hls,
     /// Streams of it with their audio in another codec.

@@ -98,7 +98,8 @@ impl Doors {
     /// Nowhere but to HTTPS at this port.
     #[must_use]
     pub fn redirect(app: &Arc<App>, port: u16) -> Self {
-        Self { router: super::redirect::router(port), app: app.clone(), calls: false }
+        let answers = app.secure.get().and_then(door::secure::Secure::answers);
+        Self { router: super::redirect::router(port, answers), app: app.clone(), calls: false }
     }
 
     /// To what those who watch over the server ask, and nothing else.
