@@ -19,7 +19,7 @@ use crate::door::secure::Secure;
 use crate::figures::Figures;
 use crate::gate::Gate;
 use crate::hooks::Hooks;
-use crate::http::Cors;
+use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{Live, Urls};
@@ -89,6 +89,8 @@ pub struct App {
     pub figures: Figures,
     /// Cross-origin headers.
     pub cors: Cors,
+    /// Bounds of requests, as they are now.
+    pub http: Current,
     /// Cancelled once the server is about to end: it is not ready, and begins nothing new.
     pub leaving: CancellationToken,
 }

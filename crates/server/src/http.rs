@@ -7,6 +7,7 @@ mod call;
 mod callback;
 mod connections;
 mod console;
+mod current;
 mod custom;
 mod flv;
 mod health;
@@ -35,7 +36,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
@@ -51,6 +52,7 @@ use reply::{Fail, Reply};
 pub use call::LABELS;
 pub use connections::{Doors, serve};
 
+pub use current::{Cors, Current};
 /// `[http]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -213,37 +215,6 @@ fn respond(app: &App, path: &str, reply: Reply) -> Response {
     }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response
-}
-
-/// The headers that let a browser call from elsewhere.
-#[derive(Clone, Debug)]
-pub struct Cors(Option<HeaderValue>);
-
-impl Cors {
-    /// From the setting: `*`, an origin, or nothing.
-    ///
-    /// # Errors
-    /// The setting cannot be a header.
-    pub fn new(setting: &str) -> Result<Self, String> {
-        let value = (!setting.is_empty()).then(|| HeaderValue::from_str(setting)).transpose();
-        value.map(Self).map_err(|_| "http.cors holds characters that no origin has".into())
-    }
-
-    /// Adds them; more for an answer to a preflight.
-    pub fn apply(&self, headers: &mut HeaderMap, preflight: bool) {
-        const PREFLIGHT: [(HeaderName, &str); 3] = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, X-Requested-With, If-Match"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ];
-        let Some(origin) = &self.0 else { return };
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if preflight {
-            for (name, value) in PREFLIGHT {
-                headers.insert(name, HeaderValue::from_static(value));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::door::proxies::Proxies;
 use crate::door::secure::Secure;
 use crate::figures::{self, Figures};
 use crate::gate::Gate;
-use crate::http::Cors;
+use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{self, Live, Urls};
@@ -342,6 +342,7 @@ pub(crate) async fn assemble(
         metrics,
         figures: Figures::default(),
         cors,
+        http: Current::new(&settings.http),
         clock: clock.clone(),
         settings,
     };

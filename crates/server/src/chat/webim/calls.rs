@@ -12,6 +12,8 @@ use crate::chat::hub::link::Link;
 use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
 use crate::hooks::Whom;
+use crate::limits::{TooMuch, What};
+use crate::traces::{Kind, part};
 
 /// Older messages that somebody who joins gets.
 pub const RECENT: usize = 10;
@@ -137,7 +139,9 @@ fn logout(call: &Call<'_>) -> Answer {
 
 /// Bounds how fast a client may say things.
 fn pace(call: &Call<'_>, link: &Link) -> Result<(), Fail> {
-    link.ask(call.now).map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
+    let user = || call.app.limits.user(&link.user, call.peer, What::Message);
+    let asked = link.ask(call.now).and_then(|()| user().map_err(|TooMuch(seconds)| u64::from(seconds) * 1000));
+    asked.map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
 }
 
 fn body(list: Option<&RawValue>) -> Result<Body, Fail> {
