@@ -82,7 +82,7 @@ pub struct App {
     /// Proxies in front.
     pub proxies: Arc<Proxies>,
     /// Traces, if they go anywhere.
-    pub traces: Option<Traces>,
+    pub traces: Option<Arc<Traces>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What happened in the last hour.

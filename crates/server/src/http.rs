@@ -46,13 +46,14 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::chat;
 use crate::logs::Answered;
+use crate::traces::Said;
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
 
 pub use call::LABELS;
 pub use connections::{Doors, serve};
-
 pub use current::{Cors, Current};
+
 /// `[http]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -160,6 +161,7 @@ where
         (Ok((_, name)), Some(peer)) => app.limits.address(peer, limited::what(name)),
         _ => Ok(()),
     };
+    let traced = app.traces.as_ref().and_then(|traces| traces.call(&parts.headers));
     let reply = match found {
         Err(status) => Reply::status(status),
         Ok(_) if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
@@ -168,16 +170,24 @@ where
             Ok(body) => {
                 let call = Call::new(app, id, kind, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call and is told with its number.
-                AssertUnwindSafe(call.run()).catch_unwind().await.unwrap_or_else(|_| Reply::internal(id))
+                let run = AssertUnwindSafe(call.run()).catch_unwind();
+                let done = match &traced {
+                    None => run.await,
+                    Some(traced) => Box::pin(traced.within(run)).await,
+                };
+                done.unwrap_or_else(|_| Reply::internal(id))
             }
         },
     };
     let took = since.elapsed();
     app.metrics.call(named, reply.code, took);
-    if let Some(traces) = &app.traces
-        && let Some(traced) = traces.decide(&parts.headers)
-    {
-        traces.answered(traced, LABELS[named], since, &id, (reply.status.as_u16(), reply.code));
+    if let Some(traced) = traced {
+        let said = vec![
+            Said::Number("http.response.status_code", reply.status.as_u16().into()),
+            Said::Number("roomservice.code", reply.code.into()),
+            Said::Text("roomservice.request", id.to_string()),
+        ];
+        traced.end(LABELS[named], reply.code == reply::INTERNAL || reply.status.is_server_error(), said);
     }
     let answered = Answered {
         request: &id,

@@ -308,7 +308,7 @@ pub(crate) async fn assemble(
 
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
-        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks));
+        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks).for_webhooks());
         let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
         bus.iter().for_each(|bus| hooks.note_by(bus));
         hooks

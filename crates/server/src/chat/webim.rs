@@ -22,6 +22,7 @@ use super::hub::link::{Link, Login};
 use super::say::{self, Unfit};
 use crate::app::App;
 use crate::sessions::ChatLogin;
+use crate::traces::Said;
 
 /// Why a call failed: the number and the text that the client gets.
 #[derive(Debug)]
@@ -82,9 +83,9 @@ struct Call<'a> {
     now: Millis,
     query: Query<'a>,
     body: &'a str,
-    /// Its service answers callers without identity too.
     /// From where.
     peer: Option<IpAddr>,
+    /// Its service answers callers without identity too.
     open: bool,
 }
 
@@ -127,9 +128,9 @@ pub async fn serve(
     let Some(name) = status.is_none().then(|| calls::find(&service, &command)).flatten() else {
         return respond(&app, status.unwrap_or(StatusCode::NOT_FOUND), Vec::new());
     };
-    let body = match read(&app, request).await {
     let traced = app.traces.as_ref().and_then(|traces| traces.call(request.headers()));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let body = match read(&app, request).await {
         Ok(body) => body,
         Err(status) => return respond(&app, status, Vec::new()),
     };

@@ -16,6 +16,7 @@ use crate::chat::render;
 use crate::chat::repair::{measure, outside, with_group};
 use crate::chat::say::{self, Unfit};
 use crate::hooks::Whom;
+use crate::traces::{Kind as Step, part};
 
 /// Most messages of an answer to `history`.
 const MAX_HISTORY: usize = 100;
@@ -115,7 +116,6 @@ impl From<Unfit> for Problem {
     }
 }
 
-fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused.code {
@@ -125,6 +125,7 @@ impl From<Refused> for Problem {
     }
 }
 
+fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
     let mut frame = json!({"type": "error", "code": problem.code, "message": problem.message});
     if let Some(id) = id {
         frame["id"] = id.into();
@@ -206,7 +207,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
             may_say(app, Whom::Room(&room), &said).await?;
-            let sent = match chat.send(&room, said).await {
+            let sent = match part("chat.send", Step::Internal, || None, chat.send(&room, said)).await {
                 Ok(sent) => sent,
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
