@@ -128,7 +128,6 @@ impl Server {
         let (app, background) = assemble(settings, clock, Clouds::client(), rtmp_port, |_| {}).await?;
         app.logs.subscribe(&app.settings.logs);
         secure.iter().for_each(|secure| _ = app.secure.set(secure.clone()));
-
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         if app.settings.webrtc.enabled {
             let _ = app.webrtc.set(webrtc(&app, &stop)?);

@@ -41,7 +41,7 @@ impl Proxies {
     /// Everybody.
     #[must_use]
     pub fn all() -> Self {
-        Self(vec![(0, 0)])
+        Self(RwLock::new(vec![(0, 0)]))
     }
 
     /// Whether this is one of them.
