@@ -1,6 +1,8 @@
 //! What operators may do to rooms and users: the console and the operator API both come here. Owns the order in which
 //! somebody is put out; who the operator is, the caller has checked.
 
+pub mod creator;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,7 +190,7 @@ fn said_at(app: &App, user: &UserId, room: Option<&RoomId>) -> Millis {
 /// What a ban, or its end, means for what runs in this process.
 fn end_here(app: &App, ban: &Ban) {
     let (user, room) = (&ban.user, ban.room.as_ref());
-    if let Some(room) = room {
+    if let Some(room) = room.filter(|_| &*ban.reason != creator::REASON) {
         // The chat first: it tells the client why, before the room's news tells it that it is out. A room whose chat is
         // elsewhere, or that is not there yet, has no group here.
         let ms = if ban.lifts() { 0 } else { ban.until.since(app.clock.now()).max(1) };

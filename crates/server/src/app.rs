@@ -15,10 +15,11 @@ use crate::clock::Clock;
 use crate::clouds::Clouds;
 use crate::config::Settings;
 use crate::door::proxies::Proxies;
+use crate::door::secure::Secure;
 use crate::figures::Figures;
 use crate::gate::Gate;
 use crate::hooks::Hooks;
-use crate::http::Cors;
+use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{Live, Urls};
@@ -62,6 +63,8 @@ pub struct App {
     pub hub: Hub,
     /// WebRTC, once it runs; never, if it is switched off.
     pub webrtc: OnceLock<media::rtc::Server>,
+    /// The certificate, where this process does TLS.
+    pub secure: OnceLock<Secure>,
     /// Streams of it that are played by HLS.
     pub hls: Hls,
     /// Streams of it with their audio in another codec.
@@ -79,13 +82,15 @@ pub struct App {
     /// Proxies in front.
     pub proxies: Arc<Proxies>,
     /// Traces, if they go anywhere.
-    pub traces: Option<Traces>,
+    pub traces: Option<Arc<Traces>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What happened in the last hour.
     pub figures: Figures,
     /// Cross-origin headers.
     pub cors: Cors,
+    /// Bounds of requests, as they are now.
+    pub http: Current,
     /// Cancelled once the server is about to end: it is not ready, and begins nothing new.
     pub leaving: CancellationToken,
 }

@@ -12,6 +12,7 @@ use crate::clouds::Clouds;
 use crate::config::{DEFAULT_FILE, Settings};
 use crate::identity::Identity;
 use crate::live::{Base, Scheme, Urls};
+use crate::operator::{self, Grants, Operators};
 use crate::reload::Reload;
 use crate::{import, keys, process};
 
@@ -53,6 +54,16 @@ enum Command {
         /// The user.
         #[arg(long)]
         user: String,
+    },
+    /// Print a short token for the operator API, signed with the first of operator.keys.
+    OperatorToken {
+        /// What it allows: roomList, roomCreate, roomRecord, userAdmin, tokenCreate, serverAdmin, or roomAdmin=ROOM (* for every
+        /// room). May be given several times, or with commas.
+        #[arg(long = "grant", required = true, value_delimiter = ',')]
+        grants: Vec<String>,
+        /// For how long: seconds, or 90s, 15m, 24h; a day at most.
+        #[arg(long, default_value = "1h")]
+        ttl: String,
     },
     /// Print a signed push URL.
     PushUrl {
@@ -110,12 +121,35 @@ fn run(arguments: Arguments) -> Result<(), String> {
             println!("{}", identity.sign(&user, System.now()).map_err(|e| e.to_string())?);
             Ok(())
         }
+        Command::OperatorToken { grants, ttl } => {
+            println!("{}", operator_token(&settings, &grants, &ttl)?);
+            Ok(())
+        }
         Command::PushUrl { user, room, host } => {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             push_url(&settings, &user, room.as_deref(), &host)
         }
         Command::DefaultConfig | Command::Keygen | Command::ImportConfig { .. } => Ok(()),
     }
+}
+
+fn operator_token(settings: &Settings, grants: &[String], ttl: &str) -> Result<String, String> {
+    let grants = Grants::parse(grants).map_err(|e| format!("--grant {e}"))?;
+    let seconds = seconds(ttl).filter(|seconds| (1..=operator::LONGEST).contains(seconds));
+    let seconds = seconds.ok_or_else(|| format!("--ttl {ttl}: from 1s to {}h", operator::LONGEST / 3600))?;
+    let operators = Operators::new(&settings.operator, settings.mode);
+    operators.issue(&grants, seconds, System.now()).ok_or_else(|| "operator.keys is empty: nothing to sign with".into())
+}
+
+/// `90`, `90s`, `15m`, `24h`.
+fn seconds(text: &str) -> Option<u64> {
+    let (number, unit) = match text.char_indices().last()? {
+        (at, 's') => (&text[..at], 1),
+        (at, 'm') => (&text[..at], 60),
+        (at, 'h') => (&text[..at], 3600),
+        _ => (text, 1),
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 fn push_url(settings: &Settings, user: &str, room: Option<&str>, host: &str) -> Result<(), String> {
@@ -189,4 +223,42 @@ fn import_config(file: &Path, out: &Path) -> Result<(), String> {
     }
     println!("Look it through, then: roomservice --config {} check-config", out.display());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        for (text, expected) in [("90", Some(90)), ("90s", Some(90)), ("15m", Some(900)), ("24h", Some(86_400))] {
+            assert_eq!(seconds(text), expected, "{text}");
+        }
+        for wrong in ["", "h", "-1s", "1d", "1.5h", "99999999999999999999", "9999999999999999999h", "1é"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_printed_token_allows_what_was_granted() {
+        let mut settings = Settings::default();
+        let grants = ["roomList".to_owned(), "roomAdmin=hall".to_owned()];
+        assert!(operator_token(&settings, &grants, "1h").unwrap_err().contains("operator.keys"));
+        settings.operator.keys = vec![crate::config::Hidden::new("a key that may do everything")];
+        settings.mode = crate::config::Mode::Production;
+        let token = operator_token(&settings, &grants, "15m").unwrap();
+        let operators = Operators::new(&settings.operator, settings.mode);
+        let operator = operators.admit(Some(&token), System.now()).unwrap();
+        let room = room::RoomId::parse("hall").unwrap();
+        assert!(operator.may(operator::Need::Look) && operator.may(operator::Need::Room(&room)));
+        assert!(!operator.may(operator::Need::Users) && !operator.may(operator::Need::Create));
+        assert!(operators.admit(Some(&token), System.now().plus(901_000)).is_none());
+        for (grant, ttl) in
+            [("everything", "1h"), ("roomAdmin", "1h"), ("roomList=a", "1h"), ("roomList", "25h"), ("roomList", "0")]
+        {
+            assert!(operator_token(&settings, &[grant.to_owned()], ttl).is_err(), "{grant} {ttl}");
+        }
+        let twice = ["roomAdmin=a".to_owned(), "roomAdmin=b".to_owned()];
+        assert!(operator_token(&settings, &twice, "1h").is_err(), "one room a token");
+    }
 }

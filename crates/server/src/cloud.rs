@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 
 use crate::metrics::Waits;
+use crate::traces;
 
 pub use breaker::Breaker;
 pub use dial::{Connecting, Dial, Internet, Socket};
@@ -87,6 +88,8 @@ pub struct Call {
 pub struct Client {
     http: legacy::Client<dial::Dialer, Full<Bytes>>,
     counters: Arc<Counters>,
+    /// What its calls are in traces, and whether they take the trace along.
+    traced: (&'static str, bool),
 }
 
 /// What came of a client's calls.
@@ -133,7 +136,7 @@ impl Client {
             // A kept connection that the other side has closed meanwhile is not worth a failure.
             .retry_canceled_requests(true)
             .build(dial::Dialer::new(dial));
-        Self { http: client, counters: Arc::default() }
+        Self { http: client, counters: Arc::default(), traced: ("cloud", false) }
     }
 
     /// The same client, whose calls are counted there.
@@ -142,13 +145,33 @@ impl Client {
         Self { counters: counters.clone(), ..self }
     }
 
+    /// The same client for webhooks: whoever gets them may go on with the trace.
+    #[must_use]
+    pub fn for_webhooks(self) -> Self {
+        Self { traced: ("webhook", true), ..self }
+    }
+
     /// Makes a call and gives the bytes of its answer.
     ///
     /// # Errors
     /// [`Failed`].
     pub async fn send(&self, call: Call) -> Result<Bytes, Failed> {
         let begun = Instant::now();
-        let outcome = self.exchange(call).await;
+        let (name, takes_along) = self.traced;
+        let host = call.url.clone();
+        let host = || host.parse::<Uri>().ok()?.host().map(str::to_owned);
+        let exchange = async {
+            let mut call = call;
+            if let Some(parent) = traces::header_of_now().filter(|_| takes_along) {
+                call.headers.push((HeaderName::from_static("traceparent"), parent));
+            }
+            match self.exchange(call).await {
+                // Any 2xx is a yes.
+                Err(Failed::Status(status @ 200..300)) => Ok(Err(Failed::Status(status))),
+                outcome => outcome.map(Ok),
+            }
+        };
+        let outcome = traces::part(name, traces::Kind::Client, host, exchange).await.flatten();
         self.counters.note(&outcome, begun.elapsed());
         outcome
     }

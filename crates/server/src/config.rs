@@ -217,7 +217,7 @@ impl Settings {
     fn production(&self, found: &mut Vec<String>) {
         if !self.http.tls_by_proxy && !self.tls.is_on() && !self.http.listen.ip().is_loopback() {
             found.push(
-                "http.listen is reachable from other machines without TLS: set tls.certificate and tls.key, or let a proxy do TLS and set http.tls_by_proxy = true"
+                "http.listen is reachable from other machines without TLS: set tls.certificate and tls.key, or tls.acme.domains, or let a proxy do TLS and set http.tls_by_proxy = true"
                     .into(),
             );
         }

@@ -1,8 +1,10 @@
 //! What every TCP connection passes before its protocol begins: the word of a proxy in front about who comes, the bounds of
 //! addresses, and TLS. Each step is bounded in time; who fails one is let go without a word.
 
+pub mod acme;
 pub mod proxies;
 mod proxy_protocol;
+pub mod secure;
 pub mod tls;
 mod wire;
 
@@ -122,6 +124,8 @@ impl Door {
         let wire = match &self.tls {
             None => Wire::Left(socket),
             Some(tls) => match timeout(HANDSHAKE, tls.accept(socket)).await {
+                // The handshake was all that an authority wanted to see.
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::PROOF) => return None,
                 Ok(Ok(stream)) => Wire::Right(Box::new(stream)),
                 Ok(Err(error)) => {
                     tracing::debug!(%peer, %error, "TLS");

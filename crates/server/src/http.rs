@@ -7,6 +7,7 @@ mod call;
 mod callback;
 mod connections;
 mod console;
+mod current;
 mod custom;
 mod flv;
 mod health;
@@ -35,7 +36,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
@@ -45,11 +46,13 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::chat;
 use crate::logs::Answered;
+use crate::traces::Said;
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
 
 pub use call::LABELS;
 pub use connections::{Doors, serve};
+pub use current::{Cors, Current};
 
 /// `[http]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,6 +161,7 @@ where
         (Ok((_, name)), Some(peer)) => app.limits.address(peer, limited::what(name)),
         _ => Ok(()),
     };
+    let traced = app.traces.as_ref().and_then(|traces| traces.call(&parts.headers));
     let reply = match found {
         Err(status) => Reply::status(status),
         Ok(_) if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
@@ -166,16 +170,24 @@ where
             Ok(body) => {
                 let call = Call::new(app, id, kind, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call and is told with its number.
-                AssertUnwindSafe(call.run()).catch_unwind().await.unwrap_or_else(|_| Reply::internal(id))
+                let run = AssertUnwindSafe(call.run()).catch_unwind();
+                let done = match &traced {
+                    None => run.await,
+                    Some(traced) => Box::pin(traced.within(run)).await,
+                };
+                done.unwrap_or_else(|_| Reply::internal(id))
             }
         },
     };
     let took = since.elapsed();
     app.metrics.call(named, reply.code, took);
-    if let Some(traces) = &app.traces
-        && let Some(traced) = traces.decide(&parts.headers)
-    {
-        traces.answered(traced, LABELS[named], since, &id, (reply.status.as_u16(), reply.code));
+    if let Some(traced) = traced {
+        let said = vec![
+            Said::Number("http.response.status_code", reply.status.as_u16().into()),
+            Said::Number("roomservice.code", reply.code.into()),
+            Said::Text("roomservice.request", id.to_string()),
+        ];
+        traced.end(LABELS[named], reply.code == reply::INTERNAL || reply.status.is_server_error(), said);
     }
     let answered = Answered {
         request: &id,
@@ -213,37 +225,6 @@ fn respond(app: &App, path: &str, reply: Reply) -> Response {
     }
     app.cors.apply(headers, reply.status == StatusCode::NO_CONTENT);
     response
-}
-
-/// The headers that let a browser call from elsewhere.
-#[derive(Clone, Debug)]
-pub struct Cors(Option<HeaderValue>);
-
-impl Cors {
-    /// From the setting: `*`, an origin, or nothing.
-    ///
-    /// # Errors
-    /// The setting cannot be a header.
-    pub fn new(setting: &str) -> Result<Self, String> {
-        let value = (!setting.is_empty()).then(|| HeaderValue::from_str(setting)).transpose();
-        value.map(Self).map_err(|_| "http.cors holds characters that no origin has".into())
-    }
-
-    /// Adds them; more for an answer to a preflight.
-    pub fn apply(&self, headers: &mut HeaderMap, preflight: bool) {
-        const PREFLIGHT: [(HeaderName, &str); 3] = [
-            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, X-Requested-With, If-Match"),
-            (header::ACCESS_CONTROL_MAX_AGE, "86400"),
-        ];
-        let Some(origin) = &self.0 else { return };
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-        if preflight {
-            for (name, value) in PREFLIGHT {
-                headers.insert(name, HeaderValue::from_static(value));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Hidden, Mode, Settings};
 
 const FILE: &str = "development-keys.toml";
+const HEAD: &str = "# Made by roomservice for development mode on this machine. Not used in production mode.\n";
 
 #[derive(Serialize, Deserialize)]
 struct Made {
@@ -57,7 +58,7 @@ fn load(dir: &Path) -> std::io::Result<Made> {
             let secret = || sign::generate_secret().expose().to_owned();
             let made = Made { usersig_secret: secret(), push_secret: secret(), session_secret: secret() };
             let text = toml::to_string(&made).map_err(std::io::Error::other)?;
-            write_private(&path, &text)?;
+            write_private(&path, format!("{HEAD}{text}").as_bytes())?;
             Ok(made)
         }
         Err(e) => Err(e),
@@ -65,12 +66,18 @@ fn load(dir: &Path) -> std::io::Result<Made> {
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(b"# Made by roomservice for development mode on this machine. Not used in production mode.\n")?;
-    file.write_all(text.as_bytes())?;
+    // One that a crash has left may have another mode.
+    match std::fs::remove_file(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(new, path)
+    std::fs::rename(new, path)?;
+    // The name is on the disk when its directory is.
+    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use hashbrown::HashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use room::UserId;
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub use rate::{Party, Rate};
 use table::{Common, Table};
 
 /// `[limits]`. Rates are `20/s 100`: 20 a second (or `/min`, `/h`) in the long run, 100 at once; empty: no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Calls of an address, of all kinds.
@@ -41,7 +41,7 @@ pub struct Settings {
     pub user_creates: Rate,
     /// Rooms that a user enters.
     pub user_joins: Rate,
-    /// Chat requests of a user over all of its connections.
+    /// Chat requests of a user over all of its connections, WebSockets and long polls.
     pub user_messages: Rate,
     /// Streams that a user pushes and plays at a time, as far as it is known who does.
     pub user_streams: usize,
@@ -149,7 +149,7 @@ type Held = [Mutex<HashMap<Party, usize>>; 16];
 
 /// The limits of a running server.
 pub struct Limits {
-    settings: Settings,
+    settings: RwLock<Settings>,
     begun: Instant,
     table: Table,
     calls: Common,
@@ -192,7 +192,7 @@ impl Limits {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self {
-            settings: settings.clone(),
+            settings: RwLock::new(*settings),
             begun: Instant::now(),
             table: Table::default(),
             calls: Common::default(),
@@ -203,10 +203,19 @@ impl Limits {
         }
     }
 
-    /// The settings.
+    /// The settings of now.
     #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Settings {
+        *self.settings.read()
+    }
+
+    /// Other bounds from now on, by which everybody begins anew: what was spent was counted in the time of the old ones.
+    /// Connections that are open stay.
+    pub fn set(&self, settings: &Settings) {
+        if std::mem::replace(&mut *self.settings.write(), *settings) != *settings {
+            self.table.forget();
+            [&self.calls, &self.logins, &self.connects].into_iter().for_each(Common::forget);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -242,7 +251,7 @@ impl Limits {
 
     fn address_at(&self, address: IpAddr, what: What, now: u64) -> Result<(), TooMuch> {
         let party = Party::from(address);
-        let (settings, call) = (&self.settings, What::Call);
+        let (settings, call) = (self.settings(), What::Call);
         let take =
             |what: What, rate| self.table.take(&(party, what), rate, now).map_err(|wait| (Whose::Address, what, wait));
         let all = |common: &Common, what, rate| common.take(rate, now).map_err(|wait| (Whose::All, what, wait));
@@ -275,7 +284,7 @@ impl Limits {
     }
 
     fn user_at(&self, user: &UserId, what: What, now: u64) -> Result<(), TooMuch> {
-        let settings = &self.settings;
+        let settings = self.settings();
         let take = |what: What, rate| self.table.take(&(user.as_str(), what), rate, now).map_err(|wait| (what, wait));
         let decided = match what {
             What::Message => take(what, settings.user_messages),
@@ -300,7 +309,7 @@ impl Limits {
         {
             let mut held = part(&self.held, party).lock();
             let count = held.entry(party).or_default();
-            if *count >= self.settings.address_connections {
+            if *count >= self.settings().address_connections {
                 drop(held);
                 return Err(self.refuse(Whose::Address, What::Connect, 0));
             }

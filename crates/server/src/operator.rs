@@ -57,6 +57,39 @@ pub struct Grants {
     pub server_admin: bool,
 }
 
+impl Grants {
+    /// From their names, as on a command line: `roomAdmin=ROOM`, and the others without a value.
+    ///
+    /// # Errors
+    /// Which is none.
+    pub fn parse(names: &[String]) -> Result<Self, String> {
+        let mut grants = Self::default();
+        for name in names {
+            let grant = match name.as_str() {
+                "roomList" => &mut grants.room_list,
+                "roomCreate" => &mut grants.room_create,
+                "roomRecord" => &mut grants.room_record,
+                "userAdmin" => &mut grants.user_admin,
+                "tokenCreate" => &mut grants.token_create,
+                "serverAdmin" => &mut grants.server_admin,
+                other => {
+                    let room =
+                        other.strip_prefix("roomAdmin=").filter(|room| *room == "*" || RoomId::parse(room).is_ok());
+                    let room =
+                        room.ok_or_else(|| format!("{other}: there is no such grant (roomAdmin needs =ROOM)"))?;
+                    if grants.room_admin && grants.room != room {
+                        return Err(format!("{other}: a token is for one room, or for every one (*)"));
+                    }
+                    grants.room = room.to_owned();
+                    &mut grants.room_admin
+                }
+            };
+            *grant = true;
+        }
+        Ok(grants)
+    }
+}
+
 /// The claims of a token that matter here. Others are left unread.
 #[derive(Debug, Deserialize)]
 struct Claims {

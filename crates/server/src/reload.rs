@@ -7,11 +7,19 @@ use toml::{Table, Value};
 
 use crate::app::App;
 use crate::config::{self, Settings};
+use crate::door::proxies::Proxies;
+use crate::http::Cors;
 use crate::keys;
 
 /// What can change: settings, or whole sections that end with a dot. `roomservice.toml` says the same of each.
-pub const RELOADABLE: [&str; 13] = [
+pub const RELOADABLE: [&str; 19] = [
     "drain_timeout",
+    "http.cors",
+    "http.body_limit",
+    "http.read_timeout",
+    "http.write_timeout",
+    "http.trusted_proxies",
+    "limits.",
     "logs.level",
     "webhooks.",
     "operator.keys",
@@ -68,7 +76,14 @@ impl Reload {
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
+        let cors = Cors::new(&settings.http.cors)?;
+        let proxies = Proxies::new(&settings.http.trusted_proxies)?;
         app.logs.set_level(&settings.logs.level)?;
+        // Nothing below fails.
+        app.cors.set(cors);
+        app.proxies.set(proxies);
+        app.http.set(&settings.http);
+        app.limits.set(&settings.limits);
         let mut names = Vec::new();
         differing("", &self.table, &table, &mut names);
         let (applied, later) = names.into_iter().partition(|name| can_change(name));
@@ -195,7 +210,12 @@ mod tests {
                 marked.push(format!("{section}{name}"));
             }
         }
-        let mut documented = RELOADABLE.map(|name| if name == "webhooks." { "webhooks.urls" } else { name });
+        let mut documented = RELOADABLE.map(|name| match name {
+            // The mark stands once, at the first of a whole section.
+            "webhooks." => "webhooks.urls",
+            "limits." => "limits.address_calls",
+            name => name,
+        });
         documented.sort_unstable();
         marked.sort_unstable();
         assert_eq!(marked, documented);

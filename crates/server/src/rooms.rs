@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::hooks::Audiences;
 use crate::store::{See, Store, Viewers};
+use crate::traces;
 
 pub use webrtc::room_type;
 
@@ -379,7 +380,10 @@ pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc
             tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
             // Calls have no group.
             if event.kind != Kind::Webrtc {
-                chat.carry(event);
+                match traces::of(event) {
+                    None => chat.carry(event),
+                    Some(context) => context.note("chat.notify", || chat.carry(event)),
+                }
             }
         }
     }

@@ -25,10 +25,10 @@ use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
 use crate::door::Door;
 use crate::door::proxies::Proxies;
-use crate::door::tls::{Certificate, Tls};
+use crate::door::secure::Secure;
 use crate::figures::{self, Figures};
 use crate::gate::Gate;
-use crate::http::Cors;
+use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{self, Live, Urls};
@@ -117,18 +117,17 @@ impl Server {
         let redirect_listener = optional("tls.redirect_listen", &settings.tls.redirect_listen).await?;
         let nodes_listener = optional("nodes.listen", &settings.nodes.listen).await?;
         let metrics_address = metrics_listener.as_ref().and_then(|l| l.local_addr().ok());
-        let unread = |cause| Error::Files { what: "tls.certificate and tls.key", cause };
-        let certificate = settings.tls.is_on().then(|| Certificate::open(&settings.tls)).transpose().map_err(unread)?;
-        let tls =
-            |protocols: &[&[u8]]| certificate.as_ref().map(|c| Tls::new(c, protocols)).transpose().map_err(unread);
-        let (https, rtmps) = (tls(&[b"h2", b"http/1.1"])?, tls(&[])?);
+        let unread = |cause| Error::Files { what: "TLS certificate", cause };
+        let secure = Secure::open(&settings.tls, &settings.data_dir).map_err(unread)?;
+        let tls = |of: fn(&Secure) -> _| secure.as_ref().map(of).transpose().map_err(unread);
+        let (https, rtmps) = (tls(Secure::https)?, tls(Secure::rtmps)?);
         let rtmp_address = rtmp_listener.as_ref().and_then(|l| l.local_addr().ok());
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let rtmp_port = rtmp_address.map_or(1935, |a| a.port());
         let (app, background) = assemble(settings, clock, Clouds::client(), rtmp_port, |_| {}).await?;
         app.logs.subscribe(&app.settings.logs);
-
+        secure.iter().for_each(|secure| _ = app.secure.set(secure.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         if app.settings.webrtc.enabled {
             let _ = app.webrtc.set(webrtc(&app, &stop)?);
@@ -156,10 +155,6 @@ impl Server {
         // How many an address may have is the door's affair.
         let limits = media::rtmp::Limits { per_address: usize::MAX, ..Default::default() };
         tasks.spawn(media::rtmp::serve_each(come, app.hub.clone(), app.requests.clone(), limits, stop.clone()));
-        if let Some(certificate) = certificate {
-            let stop = stop.clone();
-            tasks.spawn(async move { stop.run_until_cancelled(certificate.keep()).await.map_or((), drop) });
-        }
         let https = door(app.settings.http.proxy_protocol, https);
         tasks.spawn(http::serve(http_listener, https, http::Doors::all(&app), stop.clone()));
         if let Some(listener) = metrics_listener {
@@ -168,6 +163,9 @@ impl Server {
         if let Some(listener) = redirect_listener {
             let doors = http::Doors::redirect(&app, http_address.port());
             tasks.spawn(http::serve(listener, door(app.settings.http.proxy_protocol, None), doors, stop.clone()));
+        }
+        if let Some(secure) = secure {
+            tasks.spawn(stop.clone().run_until_cancelled_owned(secure.keep()));
         }
         tasks.close();
         Ok(Self { app, http: http_address, rtmp: rtmp_address, metrics: metrics_address, stop, tasks })
@@ -309,7 +307,7 @@ pub(crate) async fn assemble(
 
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
-        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks));
+        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks).for_webhooks());
         let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
         bus.iter().for_each(|bus| hooks.note_by(bus));
         hooks
@@ -334,6 +332,7 @@ pub(crate) async fn assemble(
         recorder: recorder.clone(),
         hub,
         webrtc: OnceLock::new(),
+        secure: OnceLock::new(),
         requests,
         logs,
         limits,
@@ -342,6 +341,7 @@ pub(crate) async fn assemble(
         metrics,
         figures: Figures::default(),
         cors,
+        http: Current::new(&settings.http),
         clock: clock.clone(),
         settings,
     };

@@ -1,10 +1,13 @@
-//! Traces for OpenTelemetry: a span for each call of the room protocol, in the trace that `traceparent` names (W3C Trace
-//! Context), sent as OTLP in JSON over HTTP. Written by hand: the usual crates bring a runtime of their own for what is one
+//! Traces for OpenTelemetry: a span for each call and chat request, in the trace that `traceparent` names (W3C Trace
+//! Context), with its parts below it, sent as OTLP in JSON over HTTP. Written by hand: the usual crates bring a runtime of their own for what is one
 //! request every other second. Nothing runs unless it is configured; a collector that is away costs spans, never calls.
 
+mod spans;
+
 use std::fmt::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::cloud::{Call, Client};
+pub use spans::{Context, Kind, Root, Said, Span, committed, header as header_of_now, of, part};
 
 /// Spans that wait; beyond it they are dropped and counted.
 const WAITING: usize = 8_192;
@@ -61,19 +65,6 @@ pub struct Traces {
     lost: AtomicU64,
 }
 
-/// A call, as a trace shows it.
-#[derive(Debug)]
-pub struct Span {
-    trace: u128,
-    parent: Option<u64>,
-    begun: SystemTime,
-    took: Duration,
-    name: &'static str,
-    request: String,
-    status: u16,
-    code: i32,
-}
-
 /// A call that is traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traced {
@@ -84,38 +75,38 @@ pub struct Traced {
 impl Traces {
     /// Traces, and what sends them; none where they go nowhere.
     #[must_use]
-    pub fn new(settings: &Settings) -> Option<(Self, Sender)> {
+    pub fn new(settings: &Settings) -> Option<(Arc<Self>, Sender)> {
         if settings.endpoint.is_empty() {
             return None;
         }
         let (to, spans) = mpsc::channel(WAITING);
         let traces = Self { one_of: settings.one_of, calls: AtomicU32::new(0), to, lost: AtomicU64::new(0) };
-        Some((traces, Sender { settings: settings.clone(), client: Client::default(), spans }))
+        Some((Arc::new(traces), Sender { settings: settings.clone(), client: Client::default(), spans }))
     }
 
     /// Whether a call with these headers is traced: as its caller decided, and else one of some.
-    pub fn decide(&self, headers: &HeaderMap) -> Option<Traced> {
+    pub fn call(self: &Arc<Self>, headers: &HeaderMap) -> Option<Root> {
+        Some(Root::new(self, self.decide(headers)?))
+    }
+
+    /// Whether what comes without headers is traced: one of some.
+    pub fn request(self: &Arc<Self>) -> Option<Root> {
+        Some(Root::new(self, self.turn()?))
+    }
+
+    fn decide(&self, headers: &HeaderMap) -> Option<Traced> {
         if let Some(parent) = headers.get("traceparent") {
             return parent.to_str().ok().and_then(parse).and_then(|(traced, sampled)| sampled.then_some(traced));
         }
+        self.turn()
+    }
+
+    fn turn(&self) -> Option<Traced> {
         let turn = self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.one_of);
         turn.then(|| Traced { trace: u128::from(fresh()) << 64 | u128::from(fresh()), parent: None })
     }
 
-    /// Tells of a call that was answered.
-    pub fn answered(
-        &self,
-        traced: Traced,
-        name: &'static str,
-        begun: Instant,
-        request: &dyn ToString,
-        outcome: (u16, i32),
-    ) {
-        let took = begun.elapsed();
-        let Traced { trace, parent } = traced;
-        let (status, code) = outcome;
-        let begun = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
-        let span = Span { trace, parent, begun, took, name, request: request.to_string(), status, code };
+    fn put(&self, span: Span) {
         if self.to.try_send(span).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,22 +180,20 @@ fn otlp(service: &str, spans: &[Span]) -> Value {
             // Writing to a string does not fail.
             let _ = write!(parent, "{id:016x}");
         }
-        let failed = span.code == -1 || span.status >= 500;
+        let said = span.said.iter().map(|said| match said {
+            Said::Text(key, value) => text(key, value),
+            Said::Number(key, value) => number(key, *value),
+        });
         json!({
             "traceId": format!("{:032x}", span.trace),
-            "spanId": format!("{:016x}", fresh()),
+            "spanId": format!("{:016x}", span.id),
             "parentSpanId": parent,
             "name": span.name,
-            // A server's.
-            "kind": 2,
+            "kind": span.kind as u8,
             "startTimeUnixNano": nanos(span.begun),
             "endTimeUnixNano": nanos(span.begun + span.took),
-            "attributes": [
-                number("http.response.status_code", span.status.into()),
-                number("roomservice.code", span.code.into()),
-                text("roomservice.request", &span.request),
-            ],
-            "status": { "code": if failed { 2 } else { 0 } },
+            "attributes": said.collect::<Vec<_>>(),
+            "status": { "code": if span.failed { 2 } else { 0 } },
         })
     };
     json!({ "resourceSpans": [{
@@ -255,7 +244,18 @@ mod tests {
         let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
         let (traces, sender) = Traces::new(&Settings { endpoint, one_of: 1, ..Settings::default() }).unwrap();
         let traced = traces.decide(&asking(&format!("00-{TRACE}-00f067aa0ba902b7-01"))).unwrap();
-        traces.answered(traced, "login", Instant::now(), &"0001-000002", (200, 7));
+        let root = Root::new(&traces, traced);
+        root.within(async {
+            let asked = part("cloud", Kind::Client, || Some("cloud.example".into()), async {
+                let header = header_of_now().unwrap();
+                assert!(header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-01"), "{header}");
+                Err::<(), _>(header[36..52].to_owned())
+            });
+            asked.await.unwrap_err()
+        })
+        .await;
+        assert!(header_of_now().is_none(), "nothing is traced here");
+        root.end("login", false, vec![Said::Number("roomservice.code", 7)]);
         // All that were told are sent, also when nobody will tell more.
         drop(traces);
         let collector = async {
@@ -275,10 +275,21 @@ mod tests {
         };
         let (body, ()) = tokio::join!(collector, sender.run());
         let spans = &body["resourceSpans"][0]["scopeSpans"][0]["spans"];
-        assert_eq!(spans[0]["traceId"], TRACE);
-        assert_eq!((&spans[0]["parentSpanId"], &spans[0]["name"]), (&json!("00f067aa0ba902b7"), &json!("login")));
-        assert_eq!(spans[0]["attributes"][1]["value"]["intValue"], "7");
-        let nanos = |field: &str| spans[0][field].as_str().unwrap().parse::<u128>().unwrap();
+        // Parts are over before the whole.
+        let (asked, call) = (&spans[0], &spans[1]);
+        assert_eq!((&asked["traceId"], &call["traceId"]), (&json!(TRACE), &json!(TRACE)));
+        assert_eq!(
+            (&call["parentSpanId"], &call["name"], &call["kind"]),
+            (&json!("00f067aa0ba902b7"), &json!("login"), &json!(2))
+        );
+        assert_eq!(
+            (&asked["parentSpanId"], &asked["name"], &asked["kind"]),
+            (&call["spanId"], &json!("cloud"), &json!(3))
+        );
+        assert_eq!((&asked["status"]["code"], &call["status"]["code"]), (&json!(2), &json!(0)));
+        assert_eq!(asked["attributes"][0]["value"]["stringValue"], "cloud.example");
+        assert_eq!(call["attributes"][0]["value"]["intValue"], "7");
+        let nanos = |field: &str| call[field].as_str().unwrap().parse::<u128>().unwrap();
         assert!(nanos("startTimeUnixNano") > 1_700_000_000_000_000_000);
         assert!(nanos("endTimeUnixNano") >= nanos("startTimeUnixNano"));
     }

@@ -82,6 +82,52 @@ fn who_asks_for_too_much_is_told_when_to_come_back() {
 }
 
 #[test]
+fn a_users_chat_requests_are_bound_over_long_polls_too() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__USER_MESSAGES", "1/h 2")]);
+    let info = server.get("/weapp/utils/get_login_info?userID=alice");
+    let login = || {
+        let (sig, app) = (info["userSig"].as_str().unwrap(), &info["sdkAppID"]);
+        let path = format!("/v4/openim/login?identifier=alice&usersig={sig}&sdkappid={app}");
+        let said: Value = serde_json::from_str(&from(server.http, "203.0.113.1", "POST", &path).body).unwrap();
+        format!("tinyid={}&a2={}", said["TinyId"].as_str().unwrap(), said["A2Key"].as_str().unwrap())
+    };
+    let ask = |address: &str, session: &str| -> u64 {
+        let path = format!("/v4/profile/portrait_set?{session}");
+        let said: Value = serde_json::from_str(&from(server.http, address, "POST", &path).body).unwrap();
+        said["ErrorCode"].as_u64().unwrap()
+    };
+    let session = login();
+    assert_eq!([ask("203.0.113.1", &session), ask("203.0.113.2", &session)], [0, 0]);
+    assert_eq!(ask("203.0.113.3", &session), 10_023, "from wherever");
+    assert_eq!(ask("203.0.113.3", &login()), 10_023, "and with another connection");
+    let (_, page) = server.request("GET", "/metrics", "");
+    assert!(String::from_utf8(page).unwrap().contains("roomservice_limited_total{who=\"user\",what=\"message\"} 2\n"));
+}
+
+#[test]
+fn bounds_change_while_it_runs() {
+    let dir = directory();
+    let file = dir.join("roomservice.toml");
+    std::fs::write(&file, "[limits]\naddress_logins = \"1/h 1\"\n").unwrap();
+    let server = Server::with(dir, &[("ROOMSERVICE_CONFIG", file.to_str().unwrap())]);
+    let login = "/weapp/live_room/login?sdkAppID=1&accountType=0&userID=a&userSig=x";
+    let ask = |address: &str| from(server.http, address, "POST", login);
+    assert_eq!([ask("203.0.113.1").status, ask("203.0.113.1").status], [200, 429]);
+    let new = "[limits]\naddress_logins = \"1000/s 1000\"\n[http]\ncors = \"https://app.example\"\nbody_limit = 2048\n\
+               trusted_proxies = [\"127.0.0.1\", \"203.0.113.0/24\"]\n";
+    std::fs::write(&file, new).unwrap();
+    let hup = std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap();
+    assert!(hup.success());
+    kit::until("the new limit holds", || ask("203.0.113.1").status == 200);
+    assert!(ask("203.0.113.1").head.contains("access-control-allow-origin: https://app.example"));
+    let post = |length: usize| {
+        let head = format!("POST {login} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        send(server.http, &(head + &" ".repeat(length))).status
+    };
+    assert_eq!([post(2048), post(2049)], [200, 413]);
+}
+
+#[test]
 fn a_proxy_says_who_comes_and_addresses_hold_few_connections() {
     let settings = [
         ("ROOMSERVICE_HTTP__PROXY_PROTOCOL", "true"),

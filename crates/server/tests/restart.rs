@@ -299,14 +299,19 @@ fn settings_are_read_again_and_the_manager_is_told() {
         log()[before..].to_owned()
     };
     // What can change does: the level first, or this would not be told.
-    let said = reload("drain_timeout = 5\n[logs]\nlevel = \"info\"\n[rooms]\nmaxMembers = 3\n[http]\ncors = \"\"\n");
-    assert!(said.contains("drain_timeout, logs.level"), "{said}");
-    assert!(said.contains("only a restart applies") && said.contains("http.cors, rooms.maxMembers"), "{said}");
+    let said = reload(
+        "drain_timeout = 5\n[logs]\nlevel = \"info\"\n[rooms]\nmaxMembers = 3\n[http]\ncors = \"\"\nmax_connections = 9\n",
+    );
+    assert!(said.contains("drain_timeout, http.cors, logs.level"), "{said}");
+    assert!(
+        said.contains("only a restart applies") && said.contains("http.max_connections, rooms.maxMembers"),
+        "{said}"
+    );
     // A file with a mistake changes nothing, whatever else stands in it.
     let said = reload("drain_timeout = 1\n[logs]\nlevel = \"error\"\n[rooms]\nmaxMember = 3\n");
     assert!(said.contains("nothing was changed") && said.contains("maxMember"), "{said}");
     let said = reload("[logs]\nlevel = \"info\"\n[operator]\nkeys = [\"a key of an operator\"]\n");
-    assert!(said.contains("changed=\"drain_timeout, operator.keys\""), "{said}");
+    assert!(said.contains("changed=\"drain_timeout, http.cors, operator.keys\""), "{said}");
     assert!(!said.contains("a key of"), "secrets are not told: {said}");
     signal(running.0.id(), "-TERM");
     assert!(state(&manager).starts_with("STOPPING=1"));

@@ -289,6 +289,13 @@ async fn may(world: &World, action: &str, over: &str, actor: &Actor<'_>) -> bool
                 ask(&mut socket, mute).await.unwrap()["type"] == "ack"
             }
         },
+        ("WebSocket", "put somebody out of the room") => match connect_async(ws).await {
+            Err(_) => false,
+            Ok((mut socket, _)) => {
+                let ban = json!({ "type": "ban", "id": 1, "room": "hall", "user": "frank", "seconds": 1 });
+                ask(&mut socket, ban).await.unwrap()["type"] == "ack"
+            }
+        },
         ("webim", "log in") => in_webim().await["ErrorCode"] == 0,
         ("webim", "join the room's chat") => {
             let login = in_webim().await;
@@ -511,5 +518,68 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
     assert_eq!(world.call(&bob, "get_room_list", json!({ "cnt": 1, "index": 0 })).await["code"], 0);
     let still = world.call(&bob, "get_pushers", json!({ "roomID": "hall" })).await;
     assert_eq!(still["code"], 12, "out of the room he stays: {still}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_creators_kick_ends_streams_too_and_is_no_operators_word() {
+    let mut world = World::start().await;
+    for (name, room) in [("alice", "hall"), ("bob", "hall")] {
+        world.user(name, room).await;
+    }
+    let (hers, his) = (world.users["alice"].push["RTMP"].clone(), world.users["bob"].push["RTMP"].clone());
+    let (_her_push, mut his_push) = (kit::push(&hers), kit::push(&his));
+    for (name, url) in [("alice", &hers), ("bob", &his)] {
+        let body = json!({ "roomID": "hall", "userID": name, "userName": "", "pushURL": url });
+        assert_eq!(world.call(&world.users[name], "add_pusher", body).await["code"], 0);
+    }
+    world.look().await;
+    let hub = world.server.app.hub.clone();
+    world.until("both push", async || hub.list().iter().filter(|s| s.frames > 0).count() == 2).await;
+    let (alice, bob) = (world.users["alice"].clone(), world.users["bob"].clone());
+    let (mut hers, _) = world.join("alice", &alice.token).await.unwrap();
+    let (mut his_socket, _) = world.join("bob", &bob.token).await.unwrap();
+    let mut player = Player::connect(&Target::parse(&bob.play["RTMP"]).unwrap()).await.unwrap();
+    assert!(player.next().await.unwrap().is_some());
+
+    // Who is nowhere in the room cannot be kicked, and nobody but the creator kicks.
+    let kick = |user: &str| json!({ "type": "kick", "id": 7, "room": "hall", "user": user });
+    assert_eq!(ask(&mut hers, kick("frank")).await.unwrap()["code"], "not_member");
+    assert_eq!(ask(&mut his_socket, kick("alice")).await.unwrap()["code"], "not_creator");
+    assert_eq!(ask(&mut hers, kick("bob")).await.unwrap()["type"], "ack");
+    let out = async {
+        loop {
+            let Some(Ok(Message::Text(text))) = his_socket.next().await else { panic!("the socket stays") };
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if frame["type"] == "out" {
+                return frame;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, out).await.unwrap()["reason"], "kicked");
+    let played = async { while matches!(player.next().await, Ok(Some(_))) {} };
+    timeout(PATIENCE, played).await.expect("playing ends");
+    let his_process = tokio::task::spawn_blocking(move || kit::ended("his publisher", &mut his_push));
+    assert!(!his_process.await.unwrap(), "ffmpeg is told that it is over");
+    let seen = world.call(&alice, "get_pushers", json!({ "roomID": "hall" })).await;
+    assert_eq!(seen["pushers"].as_array().unwrap().len(), 1, "{seen}");
+    assert!(Publisher::connect(&Target::parse(&his).unwrap()).await.is_err());
+    let join = json!({ "type": "join", "id": 8, "room": "hall" });
+    assert_eq!(ask(&mut his_socket, join.clone()).await.unwrap()["code"], "banned");
+    let (_, bans) = world.api("GET", "/bans", Value::Null).await;
+    assert_eq!(bans["bans"][0]["reason"], "the room's creator", "{bans}");
+
+    // The creator takes its own word back, and no operator's.
+    let again = json!({ "type": "ban", "id": 9, "room": "hall", "user": "bob", "seconds": 0 });
+    assert_eq!(ask(&mut hers, again.clone()).await.unwrap()["type"], "ack");
+    assert_eq!(ask(&mut his_socket, join.clone()).await.unwrap()["type"], "ack");
+    assert_eq!(world.api("DELETE", "/rooms/hall/members/bob?seconds=3600", Value::Null).await.0, 204);
+    assert_eq!(
+        ask(&mut hers, json!({ "type": "ban", "id": 10, "room": "hall", "user": "bob" })).await.unwrap()["type"],
+        "ack"
+    );
+    assert_eq!(ask(&mut hers, again).await.unwrap()["type"], "ack");
+    assert_eq!(ask(&mut his_socket, join).await.unwrap()["code"], "banned");
+    drop((hub, hers, his_socket, player));
     world.stop().await;
 }

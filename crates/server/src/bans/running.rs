@@ -46,6 +46,14 @@ impl Running {
         table.by_user.get(user).map_or(0, |sessions| sessions.iter().filter(|(_, kick)| !kick.is_alone()).count())
     }
 
+    /// Whether a user has a session in this room.
+    #[must_use]
+    pub fn runs(&self, user: &UserId, room: &RoomId) -> bool {
+        let table = self.0.lock();
+        let here = |(of, kick): &(Option<RoomId>, Kick)| of.as_ref() == Some(room) && !kick.is_alone();
+        table.by_user.get(user).is_some_and(|sessions| sessions.iter().any(here))
+    }
+
     /// Ends the sessions of a user in a room, or all. Says how many still ran.
     pub fn end(&self, user: &UserId, room: Option<&RoomId>, why: &str) -> usize {
         let mut table = self.0.lock();
@@ -74,6 +82,7 @@ mod tests {
         assert_eq!(running.count(&bob), 3);
         drop(third);
         assert_eq!(running.count(&bob), 2);
+        assert!(running.runs(&bob, &here) && !running.runs(&bob, &RoomId::parse("there").unwrap()));
         assert_eq!(running.end(&bob, Some(&here), "out"), 1);
         assert!(first.why().is_some() && second.why().is_none());
         assert_eq!(running.end(&bob, None, "out"), 1);

@@ -5,11 +5,11 @@ mod calls;
 mod polls;
 
 use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{ConnectInfo, Path, RawQuery, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use room::chat::Refusal;
@@ -22,6 +22,7 @@ use super::hub::link::{Link, Login};
 use super::say::{self, Unfit};
 use crate::app::App;
 use crate::sessions::ChatLogin;
+use crate::traces::Said;
 
 /// Why a call failed: the number and the text that the client gets.
 #[derive(Debug)]
@@ -82,6 +83,8 @@ struct Call<'a> {
     now: Millis,
     query: Query<'a>,
     body: &'a str,
+    /// From where.
+    peer: Option<IpAddr>,
     /// Its service answers callers without identity too.
     open: bool,
 }
@@ -125,11 +128,22 @@ pub async fn serve(
     let Some(name) = status.is_none().then(|| calls::find(&service, &command)).flatten() else {
         return respond(&app, status.unwrap_or(StatusCode::NOT_FOUND), Vec::new());
     };
+    let traced = app.traces.as_ref().and_then(|traces| traces.call(request.headers()));
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let body = match read(&app, request).await {
         Ok(body) => body,
         Err(status) => return respond(&app, status, Vec::new()),
     };
-    let answer = answer(&app, &service, name, query.as_deref().unwrap_or_default(), &body).await;
+    let answering = answer(&app, peer, (&service, name), query.as_deref().unwrap_or_default(), &body);
+    let answer = match traced {
+        None => answering.await,
+        Some(traced) => {
+            let answer = Box::pin(traced.within(answering)).await;
+            let code = answer.as_ref().map_or_else(|Fail(code, _)| i64::from(*code), |_| 0);
+            traced.end("webim", false, vec![Said::Number("roomservice.code", code)]);
+            answer
+        }
+    };
     let body = answer.unwrap_or_else(|Fail(error_code, error_info)| {
         let head = Head { action_status: "FAIL", error_code, error_info };
         // A number and a text: it cannot fail.
@@ -138,20 +152,25 @@ pub async fn serve(
     respond(&app, StatusCode::OK, body)
 }
 
-async fn answer(app: &App, service: &str, name: calls::Name, query: &str, body: &[u8]) -> Answer {
+async fn answer(
+    app: &App,
+    peer: Option<IpAddr>,
+    (service, name): (&str, calls::Name),
+    query: &str,
+    body: &[u8],
+) -> Answer {
     if let Some(message) = app.settings.chat.elsewhere(app.identity.sdk_app_id()) {
         return Err(fail(ELSEWHERE, message));
     }
     let query = Query::parse(query).map_err(|why| fail(60_002, why.to_string()))?;
     let body = std::str::from_utf8(body).map_err(|_| fail(BAD_JSON, "the body is not UTF-8"))?;
     let open = service.ends_with("noauth_svc");
-    calls::run(&Call { app, now: app.clock.now(), query, body, open }, name).await
+    calls::run(&Call { app, now: app.clock.now(), query, body, peer, open }, name).await
 }
 
 async fn read(app: &App, request: Request) -> Result<Bytes, StatusCode> {
-    let http = &app.settings.http;
-    let read = axum::body::to_bytes(request.into_body(), http.body_limit);
-    match tokio::time::timeout(Duration::from_secs(http.read_timeout), read).await {
+    let read = axum::body::to_bytes(request.into_body(), app.http.body_limit());
+    match tokio::time::timeout(app.http.read_timeout(), read).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
+use parking_lot::RwLock;
 
 /// Most names of a chain of proxies that are looked at.
 const CHAIN: usize = 16;
 
 /// Addresses and networks of proxies.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<(u128, u32)>);
+#[derive(Debug, Default)]
+pub struct Proxies(RwLock<Vec<(u128, u32)>>);
 
 /// IPv4 as it stands within IPv6, so that one number compares both.
 fn number(address: IpAddr) -> u128 {
@@ -34,20 +35,25 @@ impl Proxies {
             Some((number(address) & mask(length), length))
         };
         let one = |text| parse(text).ok_or_else(|| format!("\"{text}\" is neither an address nor a network"));
-        list.iter().map(one).collect::<Result<_, _>>().map(Self)
+        list.iter().map(one).collect::<Result<_, _>>().map(|list| Self(RwLock::new(list)))
     }
 
     /// Everybody.
     #[must_use]
     pub fn all() -> Self {
-        Self(vec![(0, 0)])
+        Self(RwLock::new(vec![(0, 0)]))
     }
 
     /// Whether this is one of them.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = number(address);
-        self.0.iter().any(|(network, length)| address & mask(*length) == *network)
+        self.0.read().iter().any(|(network, length)| address & mask(*length) == *network)
+    }
+
+    /// Others from now on.
+    pub fn set(&self, others: Self) {
+        *self.0.write() = others.0.into_inner();
     }
 
     /// Who really asks: the last of `X-Forwarded-For` that is no proxy itself, if a proxy brings it.

@@ -1,5 +1,6 @@
 //! TLS in this process: the certificate's files, read again when they change, and handshakes. Knows no protocol inside.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,8 +18,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::acme;
+
 /// How often it is looked whether the certificate was renewed.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// The protocol by which an authority asks for proof (RFC 8737).
+pub const PROOF: &[u8] = b"acme-tls/1";
 
 /// `[tls]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,25 +38,32 @@ pub struct Settings {
     pub rtmps_listen: String,
     /// Where plain HTTP is told to come by HTTPS; empty: nowhere.
     pub redirect_listen: String,
+    /// A certificate that the server fetches itself.
+    pub acme: acme::Settings,
 }
 
 impl Settings {
     /// Whether HTTP is served over TLS.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        !self.certificate.as_os_str().is_empty()
+        !self.certificate.as_os_str().is_empty() || self.acme.is_on()
     }
 
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        if self.is_on() == self.key.as_os_str().is_empty() {
+        let files = [&self.certificate, &self.key].map(|file| !file.as_os_str().is_empty());
+        if files[0] != files[1] {
             found.push("tls.certificate and tls.key must be set together".into());
         }
+        if files[0] && self.acme.is_on() {
+            found.push("tls.certificate and tls.acme.domains are two ways to one certificate: set one of them".into());
+        }
+        self.acme.problems(!self.redirect_listen.is_empty(), found);
         for (name, listen) in [("rtmps_listen", &self.rtmps_listen), ("redirect_listen", &self.redirect_listen)] {
             if !listen.is_empty() && listen.parse::<std::net::SocketAddr>().is_err() {
                 found.push(format!("tls.{name} = \"{listen}\" must be address:port, or empty"));
             }
             if !listen.is_empty() && !self.is_on() {
-                found.push(format!("tls.{name} needs tls.certificate and tls.key"));
+                found.push(format!("tls.{name} needs tls.certificate and tls.key, or tls.acme.domains"));
             }
         }
     }
@@ -59,12 +72,19 @@ impl Settings {
 /// The certificate of now.
 #[derive(Debug)]
 pub struct Certificate {
-    files: [PathBuf; 2],
+    /// Where it is read from; none: it is handed over (`acme.rs`).
+    files: Option<[PathBuf; 2]>,
     current: RwLock<Arc<CertifiedKey>>,
+    /// Proof for an authority that asks whether a name leads here (RFC 8737), by name.
+    proofs: RwLock<HashMap<String, Arc<CertifiedKey>>>,
 }
 
 impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // Such a proof says nothing about who we are, so nobody else gets it, and who asks for one gets nothing else.
+        if hello.alpn().is_some_and(|mut offered| offered.next() == Some(PROOF) && offered.next().is_none()) {
+            return self.proofs.read().get(&hello.server_name()?.to_ascii_lowercase()).cloned();
+        }
         Some(self.current.read().clone())
     }
 }
@@ -76,29 +96,54 @@ impl Certificate {
     /// They cannot be read, or do not belong together. The text names the file.
     pub fn open(settings: &Settings) -> io::Result<Arc<Self>> {
         let files = [settings.certificate.clone(), settings.key.clone()];
-        let current = RwLock::new(load(&files)?);
-        Ok(Arc::new(Self { files, current }))
+        let current = load(&files)?;
+        Ok(Arc::new(Self { files: Some(files), ..Self::held(current) }))
+    }
+
+    /// One that others renew with [`Certificate::set`].
+    pub(super) fn held(current: Arc<CertifiedKey>) -> Self {
+        Self { files: None, current: RwLock::new(current), proofs: RwLock::default() }
+    }
+
+    /// Another one from the next handshake on.
+    pub(super) fn set(&self, new: Arc<CertifiedKey>) {
+        *self.current.write() = new;
+    }
+
+    /// When its time begins and ends, and the names that it is for; `None` where it cannot be read.
+    #[must_use]
+    pub fn term(&self) -> Option<Term> {
+        Term::of(self.current.read().cert.first()?)
+    }
+
+    /// Proves from now on that this name leads here; nothing: no more.
+    pub(super) fn prove(&self, name: &str, proof: Option<Arc<CertifiedKey>>) {
+        let mut proofs = self.proofs.write();
+        match proof {
+            Some(proof) => _ = proofs.insert(name.to_ascii_lowercase(), proof),
+            None => _ = proofs.remove(&name.to_ascii_lowercase()),
+        }
     }
 
     /// Reads the files again.
     ///
     /// # Errors
     /// As [`Certificate::open`]; the one before stays.
-    pub fn reload(&self) -> io::Result<()> {
-        let new = load(&self.files)?;
-        *self.current.write() = new;
+    fn reload(&self, files: &[PathBuf; 2]) -> io::Result<()> {
+        self.set(load(files)?);
         Ok(())
     }
 
     /// Reads the files again whenever they change, for ever.
     pub async fn keep(self: Arc<Self>) {
-        let mut known = stamps(&self.files);
+        let Some(files) = self.files.clone() else { return };
+        let mut known = stamps(&files);
         loop {
             tokio::time::sleep(LOOK).await;
-            let (certificate, seen) = (self.clone(), known);
+            let (certificate, files, seen) = (self.clone(), files.clone(), known);
             let looked = tokio::task::spawn_blocking(move || {
-                let now = stamps(&certificate.files);
-                (now != seen).then(|| (now, certificate.reload()))
+                let now = stamps(&files);
+                (now != seen).then(|| (now, certificate.reload(&files)))
             });
             match looked.await {
                 Ok(Some((now, Ok(())))) => {
@@ -110,6 +155,33 @@ impl Certificate {
                 Ok(None) | Err(_) => {}
             }
         }
+    }
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// From when it is good, in Unix seconds.
+    pub from: u64,
+    /// Until when.
+    pub until: u64,
+    /// The DNS names that it is for, in order.
+    pub names: Vec<String>,
+}
+
+impl Term {
+    pub(super) fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        use x509_cert::der::Decode;
+        use x509_cert::ext::pkix::{SubjectAltName, name::GeneralName};
+        let read = x509_cert::Certificate::from_der(certificate).ok()?;
+        let read = read.tbs_certificate();
+        let names = read.get_extension::<SubjectAltName>().ok()?.map_or_else(Vec::new, |(_, names)| names.0);
+        let dns = |name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None };
+        let mut names: Vec<String> = names.into_iter().filter_map(dns).collect();
+        names.sort();
+        let unix = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+        let validity = read.validity();
+        Some(Self { from: unix(validity.not_before), until: unix(validity.not_after), names })
     }
 }
 
@@ -130,11 +202,28 @@ fn load([certificate, key]: &[PathBuf; 2]) -> io::Result<Arc<CertifiedKey>> {
         return Err(named(certificate, "holds no certificate".into()));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|e| named(key, e.to_string()))?;
-    let found = CertifiedKey::from_der(chain, private, &provider());
-    found.map(Arc::new).map_err(|e| named(key, e.to_string()))
+    certified(chain, private).map_err(|e| named(key, e.to_string()))
 }
 
-fn provider() -> CryptoProvider {
+/// A chain with its key, if they belong together.
+pub(super) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, rustls::Error> {
+    CertifiedKey::from_der(chain, key, &provider()).map(Arc::new)
+}
+
+/// The same where nobody looks into the certificate: the mark of a proof (RFC 8737) must be one that whoever does not know it
+/// refuses, and rustls refuses it, here too.
+pub(super) fn unchecked(
+    certificate: CertificateDer<'static>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<CertifiedKey>, rustls::Error> {
+    let key = provider().key_provider.load_private_key(key)?;
+    Ok(Arc::new(CertifiedKey::new(vec![certificate], key)))
+}
+
+pub(super) fn provider() -> CryptoProvider {
     aws_lc_rs::default_provider()
 }
 

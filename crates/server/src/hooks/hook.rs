@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Hidden;
 use crate::error::Error;
 use crate::store::{Entry, History, News};
+use crate::traces;
 
 /// Entries read at a time.
 pub(super) const BATCH: usize = 256;
@@ -162,7 +163,12 @@ impl Hook {
                 tracing::error!(id, event, "a webhook was never accepted and is given up");
                 return;
             }
-            let why = match self.post_one(id, event, now, &body).await {
+            let post = self.post_one(id, event, now, &body);
+            let posted = match news.event().and_then(traces::of) {
+                None => post.await,
+                Some(context) => context.within(post).await,
+            };
+            let why = match posted {
                 Ok(Answered { status: 200..300, .. }) => return,
                 Ok(Answered { status, .. }) => {
                     wrong += u32::from(WRONG.contains(&status));

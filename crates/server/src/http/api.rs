@@ -168,7 +168,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
             return response;
         }
     }
-    let limit = app.settings.http.body_limit;
+    let limit = app.http.body_limit();
     // What has begun is brought to its end, also when the client goes away: it will ask what came of it.
     let work = tokio::spawn(async move {
         let response = next.run(Request::from_parts(parts, Body::from(content))).await;
@@ -185,8 +185,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
 }
 
 async fn read(app: &App, content: Body) -> Result<bytes::Bytes, Problem> {
-    let within = std::time::Duration::from_secs(app.settings.http.read_timeout);
-    match tokio::time::timeout(within, body::to_bytes(content, app.settings.http.body_limit)).await {
+    match tokio::time::timeout(app.http.read_timeout(), body::to_bytes(content, app.http.body_limit())).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time")),

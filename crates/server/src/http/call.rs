@@ -159,7 +159,7 @@ where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
 {
-    let limit = app.settings.http.body_limit;
+    let limit = app.http.body_limit();
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|n| n > limit) {
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
@@ -167,7 +167,7 @@ where
     if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
         return Ok(Bytes::new());
     }
-    let within = std::time::Duration::from_secs(app.settings.http.read_timeout);
+    let within = app.http.read_timeout();
     match tokio::time::timeout(within, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),

@@ -32,17 +32,15 @@ const GRACE: Duration = Duration::from_secs(5);
 pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: CancellationToken) {
     let settings: &Settings = &doors.app.settings.http;
     let places = Arc::new(Semaphore::new(settings.max_connections));
-    let patience = Duration::from_secs(settings.read_timeout);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(64 * 1024);
+    http.timer(TokioTimer::new()).max_buf_size(64 * 1024);
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(128)
         .max_header_list_size(64 * 1024)
         .max_send_buf_size(256 * 1024)
-        .keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(patience);
+        .keep_alive_interval(Duration::from_secs(30));
     loop {
         // A place first: beyond the bound, connections wait in the kernel's queue instead of here.
         let place = tokio::select! {
@@ -55,7 +53,10 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
         };
         match accepted {
             Ok((socket, peer)) => {
-                let (http, http2, door) = (http.clone(), http2.clone(), door.clone());
+                let (mut http, mut http2, door) = (http.clone(), http2.clone(), door.clone());
+                let patience = doors.app.http.read_timeout();
+                http.header_read_timeout(patience);
+                http2.keep_alive_timeout(patience);
                 let (doors, stop) = (doors.clone(), stop.clone());
                 tokio::spawn(async move {
                     // Boxed: what the door needs is not a part of each connection for as long as that lasts.
@@ -95,10 +96,11 @@ impl Doors {
         Self { router: router(app.clone()), app: app.clone(), calls: true }
     }
 
-    /// Nowhere but to HTTPS at this port.
+    /// Nowhere but to HTTPS at this port, unless an authority asks for what it was promised.
     #[must_use]
     pub fn redirect(app: &Arc<App>, port: u16) -> Self {
-        Self { router: super::redirect::router(port), app: app.clone(), calls: false }
+        let answers = app.secure.get().and_then(door::secure::Secure::answers);
+        Self { router: super::redirect::router(port, answers), app: app.clone(), calls: false }
     }
 
     /// To what those who watch over the server ask, and nothing else.
@@ -143,7 +145,7 @@ async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: Can
     let _open = doors.app.metrics.connections.enter();
     let secure = door::is_secure(&guest.wire);
     let Guest { wire, peer, place: _place } = guest;
-    let socket = Impatient::new(wire, Duration::from_secs(doors.app.settings.http.write_timeout));
+    let socket = Impatient::new(wire, doors.app.http.write_timeout());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let doors = doors.clone();
         async move { Ok::<_, Infallible>(doors.answer(peer, secure, request).await) }
@@ -160,7 +162,7 @@ async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: Can
 async fn over_http2(http: http2::Builder<TokioExecutor>, guest: Guest, doors: Doors, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
     let Guest { wire, peer, place: _place } = guest;
-    let socket = Impatient::new(wire, Duration::from_secs(doors.app.settings.http.write_timeout));
+    let socket = Impatient::new(wire, doors.app.http.write_timeout());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let doors = doors.clone();
         async move { Ok::<_, Infallible>(doors.answer(peer, true, request).await) }

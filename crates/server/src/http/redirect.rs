@@ -1,12 +1,27 @@
-//! Plain HTTP beside HTTPS: everybody is told to come by the other way. Knows nothing of what is asked.
+//! Plain HTTP beside HTTPS: everybody is told to come by the other way, but for authorities that look whether a name leads
+//! here before they sign for it. Knows nothing of what else is asked.
+
+use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 
-/// Sends everything to HTTPS at this port.
-pub fn router(port: u16) -> Router {
-    Router::new().fallback(move |request: Request<axum::body::Body>| async move { elsewhere(&request, port) })
+use crate::door::acme::Answers;
+
+/// Sends everything to HTTPS at this port; answers authorities (RFC 8555, section 8.3).
+pub fn router(port: u16, answers: Option<Arc<Answers>>) -> Router {
+    let mut router = Router::new();
+    if let Some(answers) = answers {
+        let answer = async move |Path(token): Path<String>| {
+            let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+            answers.get(&token).map(|answer| (kind, answer)).ok_or(StatusCode::NOT_FOUND)
+        };
+        router = router.route("/.well-known/acme-challenge/{token}", get(answer));
+    }
+    router.fallback(move |request: Request<axum::body::Body>| async move { elsewhere(&request, port) })
 }
 
 fn elsewhere<B>(request: &Request<B>, port: u16) -> Response {

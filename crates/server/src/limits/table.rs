@@ -50,6 +50,11 @@ impl Table {
         }
         Ok(())
     }
+
+    /// Nobody has asked for anything.
+    pub fn forget(&self) {
+        self.places.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+    }
 }
 
 /// One pace for all.
@@ -57,6 +62,11 @@ impl Table {
 pub(super) struct Common(AtomicU64);
 
 impl Common {
+    /// Nobody has asked for anything.
+    pub fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// Takes one.
     ///
     /// # Errors

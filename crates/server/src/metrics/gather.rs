@@ -61,6 +61,17 @@ fn program(page: &mut Page, app: &App) {
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }
     page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", app.logs.lost());
+    if let Some(secure) = app.secure.get() {
+        let help = "When the TLS certificate ends, in Unix seconds; 0: it is one that nobody trusts.";
+        page.gauge("roomservice_tls_certificate_end_time_seconds", help, secure.ends());
+    }
+    if let Some(acme) = app.secure.get().and_then(|secure| secure.acme.as_ref()) {
+        let help = "Orders at tls.acme.directory, by what came of them.";
+        let mut family = page.family("roomservice_acme_orders_total", Kind::Counter, help);
+        for (outcome, count) in ["issued", "failed"].iter().zip(&acme.orders) {
+            family.sample(&[("outcome", outcome)], count.load(Ordering::Relaxed));
+        }
+    }
     if let Some(traces) = &app.traces {
         page.counter("roomservice_spans_lost_total", "Spans that the collector did not take in time.", traces.lost());
     }

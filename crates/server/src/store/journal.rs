@@ -34,6 +34,7 @@ use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
 use super::{Answer, Ban, Census, Counters, Decide, Memory, Outbox, See, Store, Viewers};
 use crate::error::Error;
+use crate::traces::{Kind as Step, part};
 
 /// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
 const SAVE_AFTER: u64 = 16 << 20;
@@ -196,7 +197,7 @@ impl Kept {
 
 impl Store for Journal {
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        Box::pin(async move { self.commit(id, decide)?.durable().await })
+        Box::pin(part("store.commit", Step::Internal, || None, async move { self.commit(id, decide)?.durable().await }))
     }
 
     fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {

@@ -15,8 +15,7 @@ pub(crate) mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 
 use futures_util::{StreamExt, stream};
 use redis::AsyncCommands;
@@ -119,6 +118,7 @@ impl Redis {
                 return Ok(());
             }
             if self.commit(id, &version, before.as_ref(), after.as_ref(), &events).await? {
+                crate::traces::committed(&events);
                 return Ok(());
             }
         }
@@ -262,7 +262,7 @@ fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
 
 impl Store for Redis {
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        Box::pin(self.decide(id, decide))
+        Box::pin(crate::traces::part("store.commit", crate::traces::Kind::Internal, || None, self.decide(id, decide)))
     }
 
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {

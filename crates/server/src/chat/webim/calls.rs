@@ -12,6 +12,8 @@ use crate::chat::hub::link::Link;
 use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
 use crate::hooks::Whom;
+use crate::limits::{TooMuch, What};
+use crate::traces::{Kind, part};
 
 /// Older messages that somebody who joins gets.
 pub const RECENT: usize = 10;
@@ -135,9 +137,11 @@ fn logout(call: &Call<'_>) -> Answer {
     ok(json!({}))
 }
 
-/// Bounds how fast a client may say things.
+/// Bounds how fast a client may say things: the connection by itself, and its user with all connections.
 fn pace(call: &Call<'_>, link: &Link) -> Result<(), Fail> {
-    link.ask(call.now).map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
+    let user = || call.app.limits.user(&link.user, call.peer, What::Message);
+    let asked = link.ask(call.now).and_then(|()| user().map_err(|TooMuch(seconds)| u64::from(seconds) * 1000));
+    asked.map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
 }
 
 fn body(list: Option<&RawValue>) -> Result<Body, Fail> {
@@ -282,7 +286,7 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     let chat = &call.app.chat;
     let said = chat.said(&link.user, asked.random, body);
     may_say(call, Whom::Room(&id), &said).await?;
-    let sent = match chat.send(&id, said).await {
+    let sent = match part("chat.send", Kind::Internal, || None, chat.send(&id, said)).await {
         Ok(sent) => sent,
         Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
     };

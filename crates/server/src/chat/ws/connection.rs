@@ -105,7 +105,13 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
                             link.frame(|| requests::too_fast(&text, wait));
                         } else {
                             refused = 0;
-                            requests::answer(app, link, &text).await;
+                            match app.traces.as_ref().and_then(|traces| traces.request()) {
+                                None => requests::answer(app, link, &text).await,
+                                Some(traced) => {
+                                    Box::pin(traced.within(requests::answer(app, link, &text))).await;
+                                    traced.end("chat.request", false, Vec::new());
+                                }
+                            }
                         }
                     }
                     Message::Binary(_) => return Some(Close::Protocol),

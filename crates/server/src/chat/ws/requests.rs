@@ -9,12 +9,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::acts::{Refused, creator};
 use crate::app::App;
 use crate::chat::hub::link::Link;
 use crate::chat::render;
 use crate::chat::repair::{measure, outside, with_group};
 use crate::chat::say::{self, Unfit};
 use crate::hooks::Whom;
+use crate::traces::{Kind as Step, part};
 
 /// Most messages of an answer to `history`.
 const MAX_HISTORY: usize = 100;
@@ -114,6 +116,15 @@ impl From<Unfit> for Problem {
     }
 }
 
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused.code {
+            "too_many" => problem("too_many_sanctions", refused.message),
+            _ => problem("unavailable", refused.message),
+        }
+    }
+}
+
 fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
     let mut frame = json!({"type": "error", "code": problem.code, "message": problem.message});
     if let Some(id) = id {
@@ -196,7 +207,7 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
             may_say(app, Whom::Room(&room), &said).await?;
-            let sent = match chat.send(&room, said).await {
+            let sent = match part("chat.send", Step::Internal, || None, chat.send(&room, said)).await {
                 Ok(sent) => sent,
                 Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
             };
@@ -229,12 +240,30 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Mute | Kind::Ban | Kind::Kick => {
             let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
-            may_command(app, me, &room).await?;
+            let creates = may_command(app, me, &room).await?;
             let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
+            let stepped = match request.r#type {
+                Kind::Mute => measure(chat, &app.rooms, &room, (Measure::Mute, &user, ms)).await,
+                Kind::Ban => measure(chat, &app.rooms, &room, (Measure::Ban, &user, ms)).await,
+                _ => with_group(chat, &app.rooms, &room, || chat.kick(&room, &user)).await,
+            };
             match request.r#type {
-                Kind::Mute => measure(chat, &app.rooms, &room, (Measure::Mute, &user, ms)).await?,
-                Kind::Ban => measure(chat, &app.rooms, &room, (Measure::Ban, &user, ms)).await?,
-                _ => with_group(chat, &app.rooms, &room, || chat.kick(&room, &user)).await?,
+                _ if !creates => stepped?,
+                Kind::Mute => stepped?,
+                Kind::Ban if ms == 0 => {
+                    stepped?;
+                    creator::let_in(app, &room, &user).await?;
+                }
+                // Who only pushes or plays is put out too.
+                _ => match stepped {
+                    Err(Refusal::NotMember) if creator::is_in(app, &room, &user).await => {
+                        creator::remove(app, &room, &user, request.seconds).await?;
+                    }
+                    stepped => {
+                        stepped?;
+                        creator::remove(app, &room, &user, request.seconds).await?;
+                    }
+                },
             }
             json!({})
         }
@@ -271,14 +300,14 @@ async fn may_say(app: &App, whom: Whom<'_>, said: &Said) -> Result<(), Problem> 
     }
 }
 
-/// The room's creator may; where no room stands behind the group yet, who made the group.
-async fn may_command(app: &App, me: &UserId, room: &RoomId) -> Result<(), Problem> {
-    let creator = match app.rooms.creator(room).await {
-        Ok(creator) => creator,
-        Err(_) => app.chat.owner(room)?,
+/// The room's creator may; where no room stands behind the group yet, who made the group. Says whether it is a room's.
+async fn may_command(app: &App, me: &UserId, room: &RoomId) -> Result<bool, Problem> {
+    let (creator, stands) = match app.rooms.creator(room).await {
+        Ok(creator) => (creator, true),
+        Err(_) => (app.chat.owner(room)?, false),
     };
     if creator.as_ref() == Some(me) {
-        return Ok(());
+        return Ok(stands);
     }
     Err(problem("not_creator", "only the room's creator may"))
 }

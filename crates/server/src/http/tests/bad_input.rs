@@ -44,7 +44,7 @@ async fn malformed_json() {
 async fn huge_bodies_are_413_declared_or_not() {
     let kit = Kit::new().await;
     let alice = alice(&kit).await;
-    let limit = kit.app.settings.http.body_limit;
+    let limit = kit.app.http.body_limit();
     let of = |size: usize| format!("{{\"userID\":\"alice\",\"roomInfo\":\"\",\"more\":\"{}\"}}", "x".repeat(size));
     assert_eq!(alice.raw("create_room", of(limit)).await.outcome(), (413, 1));
     assert_eq!(alice.raw("create_room", of(limit / 2)).await.outcome(), (200, 0));

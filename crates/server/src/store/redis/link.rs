@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::store::Counters;
+use crate::traces;
 
 /// How long a use may take, with connecting: calls answer within a second.
 pub const PATIENCE: Duration = Duration::from_millis(800);
@@ -240,6 +241,13 @@ impl Link {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn run_within<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        traces::part("redis", traces::Kind::Client, || None, self.exchange(within, work)).await
+    }
+
+    async fn exchange<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
