@@ -151,6 +151,18 @@ impl Hooks {
         !self.settings.borrow().urls.is_empty()
     }
 
+    /// Notes from where on new URLs are told, before anything can happen. A store that is away is asked again later.
+    pub async fn begin(&self) {
+        for hook in self.hooks(&self.settings.borrow().clone()) {
+            for lane in 0..self.history.lanes() {
+                if let Err(error) = hook.begin(lane).await {
+                    tracing::warn!(%error, "webhooks begin when the store is back");
+                    return;
+                }
+            }
+        }
+    }
+
     /// Tells everything, for ever, as the settings say.
     pub async fn run(self: Arc<Self>) {
         let mut changes = self.settings.subscribe();

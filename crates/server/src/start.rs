@@ -312,7 +312,7 @@ pub(crate) async fn assemble(
         bus.iter().for_each(|bus| hooks.note_by(bus));
         hooks
     });
-
+    futures_util::future::OptionFuture::from(hooks.as_ref().map(|hooks| hooks.begin())).await;
     let mut app = App {
         hooks: hooks.clone(),
         leaving: leaving.clone(),

@@ -84,6 +84,20 @@ impl Hook {
         futures_util::future::join_all(lanes).await;
     }
 
+    /// From where on a lane is told. A new URL hears what happens from now on.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub(super) async fn begin(&self, lane: usize) -> Result<String, Error> {
+        let (history, reader) = (&self.history, &*self.reader);
+        if let Some(place) = history.place(reader, lane).await? {
+            return Ok(place);
+        }
+        let end = history.end(lane).await?;
+        history.save(reader, lane, &end).await?;
+        Ok(end)
+    }
+
     /// Tells a lane's next events. Returns when they are accepted or given up.
     ///
     /// # Errors
@@ -94,15 +108,7 @@ impl Hook {
             sleep(LEASE / 10).await;
             return Ok(());
         }
-        let place = match history.place(reader, lane).await? {
-            Some(place) => place,
-            // A new URL hears what happens from now on.
-            None => {
-                let end = history.end(lane).await?;
-                history.save(reader, lane, &end).await?;
-                end
-            }
-        };
+        let place = self.begin(lane).await?;
         let entries = history.after(lane, &place, BATCH).await?;
         let Some(last) = entries.last() else { return Ok(()) };
         let told = self.tell(lane, &entries);
