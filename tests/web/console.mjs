@@ -115,10 +115,11 @@ await until('one tile', async () => (await multi.locator('.tile').count()) === 1
 const eve = await visit('/', { name: 'Eve' });
 await enter(eve, 'Standup');
 const hers = desk.locator('tr', { hasText: await eve.evaluate(() => sessionStorage.getItem('userID')) });
+// From here on her page may be refused what it was just about to ask for.
+eve.quiet = true;
 await hers.getByRole('button', { name: 'Ban' }).click();
 await yes();
 await eve.getByText('You were put out of the room').waitFor();
-eve.quiet = true;
 await eve.getByRole('button', { name: 'Back to all rooms' }).click();
 await eve.locator('.rooms .card', { hasText: 'Standup' }).getByRole('button').click();
 await eve.getByRole('alert').waitFor();

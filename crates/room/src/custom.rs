@@ -37,6 +37,12 @@ pub enum Operation {
 pub struct Custom(Vec<(Box<str>, Value)>);
 
 impl Custom {
+    /// Whether none was ever set.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))

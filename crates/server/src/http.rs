@@ -10,6 +10,7 @@ mod console;
 mod current;
 mod custom;
 mod flv;
+mod heads;
 mod health;
 mod hls;
 mod impatient;
@@ -40,6 +41,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{any, get, patch, post};
 use futures_util::FutureExt;
+use http_body_util::{Either, Full};
 use room::UserId;
 use serde::{Deserialize, Serialize};
 
@@ -137,11 +139,15 @@ async fn retry_after(mut response: Response) -> Response {
 /// A call of the room protocol that came through the router.
 async fn weapp(State(app): State<Arc<App>>, request: Request) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    answer(&app, peer, call::find(request.uri().path()), request).await
+    answer(&app, peer, call::find(request.uri().path()), request).await.map(Body::new)
 }
 
+/// An answer that is whole, and one of any kind.
+type Whole = axum::http::Response<Full<Bytes>>;
+type Answer = axum::http::Response<Either<Full<Bytes>, Body>>;
+
 /// Every call of the room protocol: reads its body, answers and notes the answer.
-async fn answer<B>(app: &App, peer: Option<IpAddr>, found: Option<call::Found>, request: Request<B>) -> Response
+async fn answer<B>(app: &App, peer: Option<IpAddr>, found: Option<call::Found>, request: Request<B>) -> Whole
 where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
@@ -206,8 +212,8 @@ where
     respond(app, path, reply)
 }
 
-fn respond(app: &App, path: &str, reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
+fn respond(app: &App, path: &str, reply: Reply) -> Whole {
+    let mut response = Whole::new(Full::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));

@@ -147,7 +147,7 @@ impl Logs {
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
     pub fn answered(&self, now: Millis, answered: &Answered<'_>) {
         match self.format {
-            Format::Text => self.response(now, format_args!("{answered}")),
+            Format::Text => self.responses.line(now, |line| answered.append_to(line)),
             Format::Json => {
                 #[derive(Serialize)]
                 struct Timed<'a> {
@@ -159,20 +159,13 @@ impl Logs {
                 let mut line = serde_json::to_vec(&Timed { time: now.0, answered }).unwrap_or_default();
                 line.push(b'\n');
                 self.responses.raw(&line);
-                self.tell(now, format_args!("{answered}"));
             }
         }
-    }
-
-    fn response(&self, now: Millis, line: std::fmt::Arguments<'_>) {
-        self.responses.line(now, line);
-        self.tell(now, line);
-    }
-
-    /// Shows a line to consoles that are open.
-    fn tell(&self, now: Millis, line: std::fmt::Arguments<'_>) {
+        // For consoles that are open.
         if self.tail.receiver_count() > 0 {
-            let _ = self.tail.send(Line::response(now, line));
+            let mut line = Vec::new();
+            answered.append_to(&mut line);
+            let _ = self.tail.send(Line::response(now, &String::from_utf8_lossy(&line)));
         }
     }
 

@@ -711,6 +711,8 @@ async fn what_a_crash_left_untold_is_told_afterwards() {
         world.enter(room, who).await.unwrap();
     }
     until("all hear", || notices("stays") == 1 && notices("closes") == 1 && notices("quiet") == 1).await;
+    // Time for it to be noted: what was told in the last second before a crash is told once more.
+    world.pass(30).await;
     // The service goes away, rooms go on, and the process is gone.
     emulator.mood(Mood::Down);
     for _ in 0..20 {

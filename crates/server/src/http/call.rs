@@ -4,12 +4,14 @@ mod label;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::{BodyExt, Limited};
 use room::{Kind, Millis, RoomId, UserId};
 use serde::Deserialize;
@@ -167,8 +169,13 @@ where
     if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
         return Ok(Bytes::new());
     }
-    let within = app.http.read_timeout();
-    match tokio::time::timeout(within, Limited::new(body, limit).collect()).await {
+    let mut whole = pin!(Limited::new(body, limit).collect());
+    // Nearly always the body came with the head: no timer then.
+    let read = match whole.as_mut().now_or_never() {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(app.http.read_timeout(), whole).await,
+    };
+    match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),

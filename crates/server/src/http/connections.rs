@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::call::Secure;
+use super::heads::Heads;
 use super::impatient::Impatient;
-use super::{Settings, call, health, limited, router};
+use super::{Answer, Settings, call, health, limited, router};
 use crate::app::App;
 use crate::door::{self, Door, Guest};
 use crate::metrics::Metrics;
@@ -30,10 +31,11 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: CancellationToken) {
+    let doors = Arc::new(doors);
     let settings: &Settings = &doors.app.settings.http;
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).max_buf_size(64 * 1024);
+    http.max_buf_size(64 * 1024);
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
         .timer(TokioTimer::new())
@@ -55,7 +57,7 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
             Ok((socket, peer)) => {
                 let (mut http, mut http2, door) = (http.clone(), http2.clone(), door.clone());
                 let patience = doors.app.http.read_timeout();
-                http.header_read_timeout(patience);
+                http.timer(Heads::default()).header_read_timeout(patience);
                 http2.keep_alive_timeout(patience);
                 let (doors, stop) = (doors.clone(), stop.clone());
                 tokio::spawn(async move {
@@ -109,8 +111,8 @@ impl Doors {
         Self { router: health::router(app.clone()), app: app.clone(), calls: false }
     }
 
-    async fn answer(self, peer: SocketAddr, secure: bool, mut request: Request<Incoming>) -> Response {
-        let (app, route) = (self.app.clone(), Metrics::route(request.uri().path()));
+    async fn answer(&self, peer: SocketAddr, secure: bool, mut request: Request<Incoming>) -> Answer {
+        let (app, route) = (&self.app, Metrics::route(request.uri().path()));
         let peer = app.proxies.client(peer, request.headers());
         if secure {
             request.extensions_mut().insert(Secure);
@@ -125,23 +127,24 @@ impl Doors {
         response
     }
 
-    async fn hand_on(self, peer: SocketAddr, request: Request<Incoming>) -> Response {
+    async fn hand_on(&self, peer: SocketAddr, request: Request<Incoming>) -> Answer {
         // What is asked most goes the shortest way; boxed, because its future would else be a part of each connection.
         if self.calls
             && let Some(found) = call::find(request.uri().path())
         {
-            return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await;
+            return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await.map(Either::Left);
         }
         if let Some(refused) = limited::refuse(&self.app, peer.ip(), request.uri().path()) {
-            return refused;
+            return refused.map(Either::Left);
         }
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        self.router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        let response = self.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        response.map(Either::Right)
     }
 }
 
-async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: CancellationToken) {
+async fn connection(http: &http1::Builder, guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
     let secure = door::is_secure(&guest.wire);
     let Guest { wire, peer, place: _place } = guest;
@@ -159,7 +162,7 @@ async fn connection(http: &http1::Builder, guest: Guest, doors: Doors, stop: Can
     let _ = tokio::time::timeout(GRACE, connection).await;
 }
 
-async fn over_http2(http: http2::Builder<TokioExecutor>, guest: Guest, doors: Doors, stop: CancellationToken) {
+async fn over_http2(http: http2::Builder<TokioExecutor>, guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
     let Guest { wire, peer, place: _place } = guest;
     let socket = Impatient::new(wire, doors.app.http.write_timeout());

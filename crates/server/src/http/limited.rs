@@ -3,11 +3,9 @@
 
 use std::net::IpAddr;
 
-use axum::response::Response;
-
 use super::call::Name;
 use super::reply::{Fail, Reply};
-use super::{respond, webrtc_room};
+use super::{Whole, respond, webrtc_room};
 use crate::app::App;
 use crate::limits::What;
 
@@ -34,7 +32,7 @@ fn of_path(path: &str) -> Option<What> {
 }
 
 /// Refuses a request of an address that asks for too much.
-pub fn refuse(app: &App, from: IpAddr, path: &str) -> Option<Response> {
+pub fn refuse(app: &App, from: IpAddr, path: &str) -> Option<Whole> {
     let much = app.limits.address(from, of_path(path)?).err()?;
     Some(respond(app, path, Reply::from_sent(Err(Fail::too_much(much)), None)))
 }

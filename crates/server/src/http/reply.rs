@@ -28,6 +28,8 @@ const FULL: i32 = 5001;
 
 /// The message of every success.
 const OK: &str = "请求成功";
+/// A success up to where its own fields begin.
+const BEGUN: &str = "{\"code\":0,\"message\":\"请求成功\"";
 
 /// A call's outcome: a whole JSON object, or why not.
 pub type Sent = Result<Vec<u8>, Fail>;
@@ -240,13 +242,14 @@ pub fn success<T: Serialize>(fields: &T) -> Sent {
 
 /// A success that says nothing more.
 pub fn done() -> Sent {
-    Ok(format!("{{\"code\":0,\"message\":\"{OK}\"}}").into_bytes())
+    Ok([BEGUN, "}"].concat().into_bytes())
 }
 
 /// A success with fields that are written as JSON, without the braces.
 pub fn fields(write: impl FnOnce(&mut Vec<u8>)) -> Sent {
     let mut body = Vec::with_capacity(2048);
-    body.extend_from_slice(format!("{{\"code\":0,\"message\":\"{OK}\",").as_bytes());
+    body.extend_from_slice(BEGUN.as_bytes());
+    body.push(b',');
     write(&mut body);
     body.push(b'}');
     Ok(body)
@@ -254,8 +257,10 @@ pub fn fields(write: impl FnOnce(&mut Vec<u8>)) -> Sent {
 
 /// A success whose only field is a list that is JSON already: items joined by commas.
 pub fn list(field: &str, items: &[u8]) -> Sent {
-    let mut body = Vec::with_capacity(items.len() + 64);
-    body.extend_from_slice(format!("{{\"code\":0,\"message\":\"{OK}\",\"{field}\":[").as_bytes());
+    let mut body = Vec::with_capacity(items.len() + 96);
+    for piece in [BEGUN, ",\"", field, "\":["] {
+        body.extend_from_slice(piece.as_bytes());
+    }
     body.extend_from_slice(items);
     body.extend_from_slice(b"]}");
     Ok(body)

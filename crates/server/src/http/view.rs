@@ -51,15 +51,20 @@ impl RoomView<'_> {
         json(out, &*room.info);
         field(out, "roomCreator");
         json(out, creator.map_or("", |(user, _)| user.as_str()));
+        // The creator's stream is signed and written once; where it stands again, it is copied.
+        let mut written = 0..0;
         match &mixed {
             Some(play) => {
                 url(out, "mixedPlayURL", play.http("flv"));
+                let from = out.len();
                 play_urls(out, play);
+                written = from..out.len();
             }
             None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
         }
         field(out, "custom");
         match lens.generation {
+            Generation::First if room.custom.is_empty() => out.extend_from_slice(b"\"{}\""),
             Generation::First => json(out, &custom_text(&room.custom)),
             Generation::Second => json(out, &CustomView(&room.custom)),
         }
@@ -76,27 +81,33 @@ impl RoomView<'_> {
             if n > 0 {
                 out.push(b',');
             }
-            // The creator's stream is signed already.
             let same = mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream));
             match same {
-                Some(play) => self.pusher(out, pusher, play),
-                None => self.pusher(out, pusher, &play(&pusher.stream)),
+                Some(play) => {
+                    pusher_fields(out, pusher, play);
+                    out.extend_from_within(written.clone());
+                }
+                None => {
+                    let play = play(&pusher.stream);
+                    pusher_fields(out, pusher, &play);
+                    play_urls(out, &play);
+                }
             }
+            out.push(b'}');
         }
         out.push(b']');
     }
+}
 
-    fn pusher(&self, out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>) {
-        out.extend_from_slice(b"{\"userID\":");
-        json(out, pusher.user.as_str());
-        field(out, "userName");
-        json(out, &*pusher.name);
-        field(out, "userAvatar");
-        json(out, &*pusher.avatar);
-        url(out, "accelerateURL", play.accelerate());
-        play_urls(out, play);
-        out.push(b'}');
-    }
+/// A pusher up to what the audience plays.
+fn pusher_fields(out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>) {
+    out.extend_from_slice(b"{\"userID\":");
+    json(out, pusher.user.as_str());
+    field(out, "userName");
+    json(out, &*pusher.name);
+    field(out, "userAvatar");
+    json(out, &*pusher.avatar);
+    url(out, "accelerateURL", play.accelerate());
 }
 
 fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {

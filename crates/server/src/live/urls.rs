@@ -210,6 +210,7 @@ impl Urls {
         let name = holder::signed_name(stream.as_str(), &viewer.user, &room);
         let until = now.secs().saturating_add(self.valid);
         let mut signature = push_url::sign(self.algorithm, &self.play, &name, until);
+        signature.reserve_exact(10 + viewer.user.len() + room.len());
         signature.push_str("&uid=");
         signature.push_str(&viewer.user);
         if untold.is_some() {

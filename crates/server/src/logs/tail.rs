@@ -37,7 +37,7 @@ impl Line {
         Self { kind, text: text[..end].into() }
     }
 
-    pub(super) fn response(now: Millis, line: std::fmt::Arguments<'_>) -> Self {
+    pub(super) fn response(now: Millis, line: &str) -> Self {
         Self::new(KINDS[0], &format!("{}.{:03}Z {line}", file::stamp(now), now.0 % 1000))
     }
 

@@ -42,15 +42,23 @@ fn the_newest_lines_are_shown_and_searched() {
     let logs = Logs::open(&Settings::default(), &dir).unwrap();
     let mut tail = logs.tail();
     for i in 0..5u64 {
-        logs.response(Millis(1_700_000_000_000 + i), format_args!("call {i} of Ada"));
+        let answered = Answered {
+            request: &i,
+            method: "POST",
+            path: "/weapp/live_room/login",
+            status: 200,
+            code: 0,
+            user: Some("Ada"),
+            peer: None,
+            ms: u128::from(i),
+        };
+        logs.answered(Millis(1_700_000_000_000 + i), &answered);
     }
+    let line = |i| format!("2023-11-14T22:13:20.00{i}Z {i} POST /weapp/live_room/login 200 0 user=Ada peer=- {i}ms");
     let texts = |lines: Vec<Line>| lines.iter().map(|l| l.text.to_string()).collect::<Vec<_>>();
-    assert_eq!(tail.try_recv().unwrap().text.as_ref(), "2023-11-14T22:13:20.000Z call 0 of Ada");
-    assert_eq!(
-        texts(logs.last(2)),
-        ["2023-11-14T22:13:20.003Z call 3 of Ada", "2023-11-14T22:13:20.004Z call 4 of Ada"]
-    );
-    assert_eq!(texts(logs.search("CALL 3", 10)), ["2023-11-14T22:13:20.003Z call 3 of Ada"]);
+    assert_eq!(tail.try_recv().unwrap().text.as_ref(), line(0));
+    assert_eq!(texts(logs.last(2)), [line(3), line(4)]);
+    assert_eq!(texts(logs.search("PEER=- 3", 10)), [line(3)]);
     assert_eq!(logs.search("ada", 3).len(), 3);
     assert!(logs.search("nobody", 3).is_empty());
     drop(logs);
@@ -81,5 +89,10 @@ fn answers_can_be_json() {
         (&line["user"], &line["peer"], &line["request"]),
         (&"a\\b".into(), &"203.0.113.9".into(), &"0001-000002".into())
     );
-    assert_eq!(answered.to_string(), "0001-000002 POST /weapp/live_room/login 200 7 user=a\\b peer=203.0.113.9 3ms");
+    let mut line = Vec::new();
+    answered.append_to(&mut line);
+    assert_eq!(
+        String::from_utf8(line).unwrap(),
+        "0001-000002 POST /weapp/live_room/login 200 7 user=a\\b peer=203.0.113.9 3ms"
+    );
 }

@@ -341,6 +341,76 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
     assert_eq!(joined, left + answered.len());
 }
 
+/// A copy in the order that docs/operate.md tells: changes first, the snapshot last. Files may go meanwhile.
+fn backup(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.retain(|name| name.to_str().unwrap().ends_with(".log"));
+    names.sort();
+    for name in names.into_iter().chain(["snapshot".into()]) {
+        // As on a slow disk: time for files to go.
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        if let Err(error) = fs::copy(dir.join(&name), copy.path().join(&name)) {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        }
+    }
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_running_servers_files_has_all_that_was_answered_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    let store = Arc::new(store);
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let saver = {
+        let (store, stop) = (store.clone(), stop.clone());
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                store.snapshot().unwrap();
+            }
+        })
+    };
+    for n in 0..4 {
+        enter(&store, n, "alice", Millis(0)).await.unwrap();
+    }
+    // Of each room, what was answered.
+    let answered: Arc<[std::sync::atomic::AtomicI64; 4]> = Arc::default();
+    let setters: Vec<_> = (0..4)
+        .map(|n| {
+            let (store, answered, stop) = (store.clone(), answered.clone(), stop.clone());
+            tokio::spawn(async move {
+                for turn in 1.. {
+                    set(&store, n, "turn", Operation::Set(Value::Int(turn))).await.unwrap();
+                    answered[n].store(turn, Ordering::SeqCst);
+                    if stop.load(Ordering::SeqCst) {
+                        break;
+                    }
+                }
+            })
+        })
+        .collect();
+    for _ in 0..60 {
+        let before: Vec<_> = answered.iter().map(|turn| turn.load(Ordering::SeqCst)).collect();
+        let path = dir.path().to_owned();
+        let copy = tokio::task::spawn_blocking(move || backup(&path)).await.unwrap();
+        let (again, _events) = open(copy.path());
+        let found = rooms(&again);
+        for (n, before) in before.into_iter().enumerate() {
+            let turn = found[&id(n)].custom.get("turn");
+            assert!(
+                before == 0 || matches!(turn, Some(Value::Int(turn)) if *turn >= before),
+                "{turn:?} after {before}"
+            );
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for setter in setters {
+        setter.await.unwrap();
+    }
+    saver.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_hundred_thousand_rooms_are_back_soon() {
     let dir = tempfile::tempdir().unwrap();
