@@ -13,21 +13,37 @@ export async function bare(browser, base) {
   return page;
 }
 
-/** A user's stream: where to push it and where to play it. */
-export async function stream(server, user) {
+/** A user's stream: where to push it and where to play it. `kind` and `roomID`: of which room; `call` makes calls as the user. */
+export async function stream(server, user, kind = 'live_room', roomID = undefined) {
   const call = async (path, body) => (await fetch(`${server.base}/weapp/${path}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) })).json();
   const { userSig, sdkAppID, accountType } = await (await fetch(`${server.base}/weapp/utils/get_login_info?userID=${user}`)).json();
   const query = new URLSearchParams({ sdkAppID, accountType, userID: user, userSig });
-  const { token, message } = await call(`live_room/login?${query}`, {});
+  const { token, message } = await call(`${kind}/login?${query}`, {});
   assert.ok(token, message);
-  const reply = await call(`live_room/get_push_url?userID=${user}&token=${token}`, { userID: user });
+  const own = (name, body = {}) => call(`${kind}/${name}?userID=${user}&token=${token}`, { userID: user, roomID, ...body });
+  const reply = await own('get_push_url');
   const { pushURL, accelerateURL, whipURL } = reply;
   assert.equal(reply.code, 0, JSON.stringify(reply));
-  const [, name, signature] = accelerateURL.match(/\/live\/([^?]+)\?(.*)$/);
-  return {
-    rtmpIn: pushURL, whip: whipURL, rtmpOut: accelerateURL,
-    whep: `${server.base}/whep/${name}?${signature}`, hls: `${server.base}/live/${name}.m3u8?${signature}`,
-  };
+  const { name, urls } = plays(server, accelerateURL);
+  return { rtmpIn: pushURL, whip: whipURL, rtmpOut: accelerateURL, name, call: own, ...urls };
+}
+
+/** A pusher's stream: its name, and where the audience plays it at this server. */
+export function plays(server, accelerateURL) {
+  const [, address, name, query] = accelerateURL.match(/^(.*)\/live\/([^?]+)\?(.*)$/);
+  const signature = query.replace('raw=1&', '');
+  const http = (form) => `${server.base}/live/${name}.${form}?${signature}`;
+  const urls = { rtmp: `${address}/live/${name}?${signature}`, whep: `${server.base}/whep/${name}?${signature}`, hls: http('m3u8'), flv: http('flv') };
+  return { name, urls };
+}
+
+/** How strong frequencies are in samples of 48 kHz (Goertzel). */
+export function strengths(wave, frequencies) {
+  return frequencies.map((hz) => {
+    let [re, im] = [0, 0];
+    wave.forEach((s, i) => { re += s * Math.cos(2 * Math.PI * hz * i / 48_000); im += s * Math.sin(2 * Math.PI * hz * i / 48_000); });
+    return Math.hypot(re, im) / wave.length;
+  });
 }
 
 const running = new Set();
@@ -147,6 +163,40 @@ function probes() {
       player.loadSource(url);
       player.attachMedia(video);
       return { player, video, failures };
+    },
+    /** Plays FLV by mpegts.js, over HTTP or WebSocket. */
+    flv(url) {
+      const video = element();
+      const player = mpegts.createPlayer({ type: 'flv', isLive: true, url }, { enableStashBuffer: false });
+      const failures = [];
+      player.on(mpegts.Events.ERROR, (type, detail, info) => failures.push(JSON.stringify([type, detail, info])));
+      player.attachMediaElement(video);
+      player.load();
+      video.play().catch(() => {});
+      return { player, video, failures };
+    },
+    /** Milliseconds until the first picture is shown, from when this is called right after the player was made. */
+    async first({ video }) {
+      const at = performance.now();
+      const shown = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+      return await Promise.race([shown, sleep(20_000).then(() => { throw new Error('no picture within 20 s'); })]).then(() => Math.round(performance.now() - at));
+    },
+    /** The colours of a video at places given in parts of its width and height. */
+    colours(video, places) {
+      const pen = Object.assign(document.createElement('canvas'), { width: 100, height: 100 }).getContext('2d', { willReadFrequently: true });
+      pen.drawImage(video, 0, 0, 100, 100);
+      return places.map(([x, y]) => [...pen.getImageData(x * 100, y * 100, 1, 1).data].slice(0, 3));
+    },
+    /** How strong frequencies are in an element's sound, in dB. */
+    async tones(video, frequencies) {
+      const context = new AudioContext({ sampleRate: 48_000 });
+      const analyser = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
+      context.createMediaStreamSource(video.srcObject).connect(analyser);
+      const bins = new Float32Array(analyser.frequencyBinCount);
+      await sleep(700);
+      analyser.getFloatFrequencyData(bins);
+      await context.close();
+      return frequencies.map((hz) => Math.max(...[-1, 0, 1].map((n) => bins[Math.round(hz * 8192 / 48_000) + n])));
     },
     /** How old the clock is that each of the next `count` pictures shows, in milliseconds. */
     async ages(video, count) {

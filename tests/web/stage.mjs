@@ -12,19 +12,19 @@ const SHOTS = need('SCREENSHOTS');
 
 /** The server, which can be killed and started again on the same ports and data. */
 export class Server {
-  /** `env`: more variables for it. */
-  constructor(env = {}) {
-    this.env = env;
-    this.port = need('HTTP_PORT');
+  /** `env`: more variables for it; `ports` and `data`: its own, where there are several servers. */
+  constructor(env = {}, { http = need('HTTP_PORT'), rtmp = need('RTMP_PORT'), rtc = process.env.RTC_PORT, data = need('DATA_DIR') } = {}) {
+    this.env = {
+      ...env, ROOMSERVICE_DATA_DIR: data, ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`, ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
+      ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }),
+    };
+    this.port = http;
     this.base = `http://127.0.0.1:${this.port}`;
     process.on('exit', () => this.child?.kill('SIGKILL'));
   }
 
   async start() {
-    const env = {
-      ...process.env, ...this.env, ROOMSERVICE_DATA_DIR: need('DATA_DIR'), ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${this.port}`,
-      ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${need('RTMP_PORT')}`, ...(process.env.RTC_PORT && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${process.env.RTC_PORT}` }),
-    };
+    const env = { ...process.env, ...this.env };
     this.child = spawn(need('SERVER'), [], { env, stdio: ['ignore', 'ignore', 'inherit'] });
     await until('the server answers', () => fetch(this.base).then((r) => r.ok, () => false));
   }
@@ -56,7 +56,7 @@ export async function browse() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--headless', '--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--disable-background-networking', '--disable-gpu',
-      '--autoplay-policy=no-user-gesture-required', '--disable-features=WebRtcHideLocalIpsWithMdns'],
+      '--autoplay-policy=no-user-gesture-required', '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks'],
   });
   const problems = [];
   /** A page of a person of its own. */

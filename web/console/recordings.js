@@ -11,17 +11,24 @@ export class Recordings {
     this.element = el('section.section.card', {}, el('header', {}, el('h2', {}, t('recordings')), this.count), this.body);
   }
 
-  update({ snapshot: { recordings } }) {
-    const shape = JSON.stringify(recordings);
+  update({ snapshot: { recordings, emptyRecordings } }) {
+    const empty = emptyRecordings ?? [];
+    const shape = JSON.stringify([recordings, empty]);
     if (shape === this.shape) return;
     this.shape = shape;
     this.count.textContent = String(recordings?.length ?? 0);
-    if (!recordings?.length) {
+    if (!recordings?.length && !empty.length) {
       this.body.replaceChildren(el('p.nothing', {}, t(recordings ? 'noRecordings' : 'recordingOff')));
       return;
     }
     const head = [['file'], ['started'], ['duration', 1], ['size', 1]].map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)));
-    this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, recordings.map((r) => this.#row(r)))));
+    this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, empty.map((r) => this.#emptyRow(r)), recordings.map((r) => this.#row(r)))));
+  }
+
+  /** One without a file: no keyframe has come, or none ever came. */
+  #emptyRow({ stream, asked, waited, running }) {
+    return el('tr', {}, el('td.mono', {}, stream, ' ', el(`span.badge${running ? '' : '.bad'}`, {}, t(running ? 'waitsForKeyframe' : 'nothingRecorded'))),
+      el('td', {}, new Date(asked).toLocaleString()), el('td.number', {}, span(waited)), el('td.number', {}, '–'), el('td.acts'));
   }
 
   #row({ file, started, duration, size, running }) {

@@ -13,8 +13,8 @@ export class Rooms {
 
   update({ snapshot }) {
     // Redrawn only when something differs: a button under the pointer stays the same button.
-    const { rooms, now, recordings } = snapshot;
-    this.recording = recordings && new Set(recordings.filter((r) => r.running).map((r) => r.stream));
+    const { rooms, now, recordings, emptyRecordings = [] } = snapshot;
+    this.recording = recordings && new Set([...recordings, ...emptyRecordings].filter((r) => r.running).map((r) => r.stream));
     const shape = JSON.stringify(rooms.map(({ pushers, ...room }) => [room, pushers.map((p) => [p.userID, p.stream, p.userName, this.recording?.has(p.stream)])]));
     this.count.textContent = String(now.rooms);
     if (shape === this.shape) {

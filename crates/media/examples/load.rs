@@ -13,7 +13,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use hyper::body::Frame;
-use media::hub::{Pace, Settings, Start};
+use media::hub::{Pace, Settings, Start, Want};
 use media::request::{PlayOptions, PublishOptions, Request};
 use media::rtmp::client::{Player, Target};
 use media::{Hub, Protocol, StreamName, flv, request, rtmp};
@@ -78,7 +78,7 @@ async fn play(State(hub): State<Hub>, Path(file): Path<String>) -> axum::respons
     let Some(name) = name else {
         return axum::http::StatusCode::NOT_FOUND.into_response();
     };
-    match hub.wait(&name, Protocol::HttpFlv, Pace::Audience, Start::Group, None).await {
+    match hub.wait(&name, Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group), None).await {
         Ok(reader) => {
             let body = axum::body::Body::new(Body(flv::Player::new(reader)));
             ([(axum::http::header::CONTENT_TYPE, flv::CONTENT_TYPE)], body).into_response()

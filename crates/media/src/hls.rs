@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{Hub, Item, Pace, Reader, Start};
+use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use segmenter::Segmenter;
@@ -225,8 +225,8 @@ impl Hls {
             found.touch();
             return Ok(found);
         }
-        let (pace, start) = (Pace::Audience, Start::Group);
-        let reader = self.inner.renditions.open(name, Protocol::Hls, AUDIO, pace, start, wait).await;
+        let want = Want::new(Protocol::Hls, Pace::Audience, Start::Fresh);
+        let reader = self.inner.renditions.open(name, want, AUDIO, wait).await;
         let reader = reader.map_err(|why| match why {
             Ended::Limit(_) => Missing::Full,
             _ => Missing::NotFound,
@@ -259,7 +259,11 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut rea
             item = reader.next() => {
                 let over = item.is_none();
                 reader.count_sent(cutting.sent.swap(0, Ordering::Relaxed));
-                if cutting.take(item) {
+                let is_new = cutting.take(item);
+                if cutting.segmenter.lock().wants_key() {
+                    reader.request_key();
+                }
+                if is_new {
                     cutting.changed.send_replace(());
                 }
                 if over {

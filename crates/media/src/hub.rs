@@ -3,20 +3,24 @@
 //! A publisher pushes frames and never waits. Readers of [`Pace::Realtime`] are woken per frame; readers of
 //! [`Pace::Audience`] all together, once per merge interval, and share the bytes of that burst. Needs a tokio runtime.
 
+mod cursor;
 mod figures;
 mod info;
+mod keys;
 mod layers;
 mod overlay;
 mod publisher;
 mod reader;
 mod readers;
 mod ring;
+mod squeeze;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod waiting;
 mod wakers;
+mod want;
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -32,14 +36,16 @@ use tokio_util::sync::CancellationToken;
 use crate::ended::Ended;
 use crate::name::{Protocol, StreamName};
 use stream::{Again, Stream};
+use timeline::Timeline;
 use waiting::Place;
 
 pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
 pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
-pub(crate) use reader::Form;
+pub(crate) use reader::{Fit, Form};
 pub use reader::{Item, Reader, Tracks};
+pub use want::{Pace, Start, View, Want};
 
 /// Bounds and intervals of a hub.
 #[derive(Debug, Clone)]
@@ -82,26 +88,6 @@ impl Default for Settings {
             max_viewers: usize::MAX,
         }
     }
-}
-
-/// How promptly a reader gets frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pace {
-    /// Each frame as it comes: co-anchors, WebRTC.
-    Realtime,
-    /// In bursts of one merge interval: cheap for many.
-    #[default]
-    Audience,
-}
-
-/// Where a reader starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Start {
-    /// With the current group of pictures: a picture at once, a little late.
-    #[default]
-    Group,
-    /// With the next key frame: no backlog.
-    Next,
 }
 
 /// How a publisher came.
@@ -210,11 +196,11 @@ impl Hub {
     /// Starts the stream, or continues one whose publisher vanished. At most one publisher at a time: whoever comes while
     /// another is active is refused. Must be called within a tokio runtime.
     pub fn publish(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
-        self.publish_from(name, origin, 0)
+        self.publish_from(name, origin, Timeline::default())
     }
 
-    /// As [`Hub::publish`]; a stream that starts does so at `start` microseconds of its time.
-    fn publish_from(&self, name: &StreamName, origin: Origin, start: i64) -> Result<Publisher, Busy> {
+    /// As [`Hub::publish`]; a stream that starts has this timeline.
+    fn publish_from(&self, name: &StreamName, origin: Origin, timeline: Timeline) -> Result<Publisher, Busy> {
         let inner = &self.inner;
         let id = inner.ids.fetch_add(1, Ordering::Relaxed);
         let stop = CancellationToken::new();
@@ -233,7 +219,7 @@ impl Hub {
         if streams.len() >= inner.settings.max_streams {
             return Err(Busy::Full);
         }
-        let stream = Stream::new(name.clone(), id, stop.clone(), origin, start, Arc::clone(&inner.tally));
+        let stream = Stream::new(name.clone(), id, stop.clone(), origin, timeline, Arc::clone(&inner.tally));
         stream.state.lock().overlay = overlay::of(&streams, name);
         streams.insert(name.clone(), Arc::clone(&stream));
         inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
@@ -245,26 +231,19 @@ impl Hub {
         Ok(Publisher { hub: Arc::clone(inner), stream, id, stop })
     }
 
-    /// Reads a stream that exists; [`Ended::NotFound`] otherwise, and [`Ended::Limit`] if too many do. Where there is an overlay ([`Hub::overlay`]), readers of
-    /// the audience's protocols get that.
-    pub fn subscribe(&self, name: &StreamName, protocol: Protocol, pace: Pace, start: Start) -> Result<Reader, Ended> {
-        let instead = || overlay::follows(protocol).then(|| self.get(&overlay::name(name))).flatten();
+    /// Reads a stream that exists; [`Ended::NotFound`] otherwise, and [`Ended::Limit`] if too many do. Where there is an
+    /// overlay ([`Hub::overlay`]), the audience gets that.
+    pub fn subscribe(&self, name: &StreamName, want: Want) -> Result<Reader, Ended> {
+        let instead = || (want.view == View::Shown).then(|| self.get(&overlay::name(name))).flatten();
         let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
         // Whoever watches a rendition watches the stream that it was made of.
         let original = name.home().and_then(|home| self.get(&home));
-        Reader::new(&stream, original, protocol, (pace, &self.inner.settings), start)
+        Reader::new(&stream, original, want, &self.inner.settings)
     }
 
     /// Reads a stream, waiting up to `wait` for its publisher (`None`: [`Settings::wait`]); then [`Ended::NotFound`].
     /// Cancel safe.
-    pub async fn wait(
-        &self,
-        name: &StreamName,
-        protocol: Protocol,
-        pace: Pace,
-        start: Start,
-        wait: Option<Duration>,
-    ) -> Result<Reader, Ended> {
+    pub async fn wait(&self, name: &StreamName, want: Want, wait: Option<Duration>) -> Result<Reader, Ended> {
         let deadline = Instant::now() + wait.unwrap_or(self.inner.settings.wait);
         loop {
             let place = Place::take(&self.inner, name);
@@ -272,7 +251,7 @@ impl Hub {
             tokio::pin!(published);
             // Registered before the look, so that no publisher slips in between.
             published.as_mut().enable();
-            match self.subscribe(name, protocol, pace, start) {
+            match self.subscribe(name, want) {
                 Err(Ended::NotFound) => {}
                 found => return found,
             }
@@ -315,8 +294,18 @@ impl Hub {
     /// Asks a stream's publisher for a key frame, where it can make one.
     pub fn request_key(&self, name: &StreamName) {
         if let Some(stream) = self.get(name) {
-            stream.key_wanted.notify_one();
+            stream.keys.ask();
         }
+    }
+
+    /// Whether a stream has a group of pictures that began at this moment or later.
+    pub(crate) fn has_group_since(&self, name: &StreamName, moment: Instant) -> bool {
+        self.get(name).is_some_and(|stream| stream.state.lock().ring.group_began().is_some_and(|at| at >= moment))
+    }
+
+    /// Whether a stream's publisher makes a keyframe as soon as it is asked.
+    pub fn answers_wishes(&self, name: &StreamName) -> bool {
+        self.get(name).is_some_and(|stream| stream.state.lock().answers())
     }
 
     /// How many streams there are.

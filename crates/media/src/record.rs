@@ -1,34 +1,38 @@
 //! Recordings: streams written to disk as fragmented MP4, so that a file plays whenever its writing stopped. Off the hot
 //! path: a task that reads the hub, a bounded queue, a thread that writes. Knows streams, not rooms.
 
+mod attempt;
 mod file;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
-use crate::hub::{Hub, Item, Pace, Reader, Start};
-use crate::name::{Protocol, StreamName};
+use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
+use crate::name::StreamName;
+use attempt::{Attempt, Attempts};
 use file::Index;
 use queue::{Offer, Queue};
+
+pub use attempt::{Empty, Stopped};
 
 /// A key frame ends a fragment that is longer than this, in microseconds.
 const SHORT: i64 = 1_000_000;
 /// Any frame ends a fragment that is longer than this, in microseconds: what a crash loses.
 const LONG: i64 = 2_000_000;
+
+/// Without a keyframe for this long one is asked for, in microseconds: it is where players can jump to.
+const KEY_EVERY: i64 = 5_000_000;
 
 /// Where and how much.
 #[derive(Debug, Clone)]
@@ -61,11 +65,13 @@ pub struct Recording {
 
 /// What became of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The recording.
-    pub recording: Recording,
-    /// Whether it is complete; else it has just begun.
-    pub ready: bool,
+pub enum Event {
+    /// A file was begun.
+    Started(Recording),
+    /// A file is complete.
+    Ready(Recording),
+    /// It ended without a file.
+    Empty(Empty),
 }
 
 /// Records streams; cheap to clone.
@@ -78,7 +84,7 @@ struct Inner {
     hub: Hub,
     settings: Settings,
     index: Arc<Index>,
-    running: Mutex<HashMap<StreamName, CancellationToken>>,
+    attempts: Attempts,
     skipped: Arc<AtomicU64>,
     /// The time in the name of the newest file: two that start within a millisecond still differ.
     newest: AtomicU64,
@@ -96,36 +102,39 @@ impl Recorder {
                 hub,
                 settings,
                 index,
-                running: Mutex::default(),
+                attempts: Attempts::default(),
                 skipped: Arc::new(AtomicU64::new(0)),
                 newest: AtomicU64::new(0),
             }),
         })
     }
 
-    /// Records a stream from now (or from when it is published, within the hub's waiting time) until it ends, it is
-    /// stopped, or it is too long. Returns false if it is being recorded already.
+    /// Records a stream until it ends, it is stopped, or it is too long. The recording begins now, or with the first keyframe
+    /// after now, for which the publisher is asked; nothing of before is in it. A stream that is not published yet is
+    /// waited for as long as the hub does. Returns false if it is being recorded already.
     pub fn record(&self, stream: &StreamName) -> bool {
-        let stop = CancellationToken::new();
-        match self.inner.running.lock().entry(stream.clone()) {
-            std::collections::hash_map::Entry::Occupied(_) => return false,
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(stop.clone()),
-        };
+        let Some(attempt) = self.inner.attempts.begin(stream) else { return false };
         let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
         tokio::spawn(async move {
-            let running = Running { inner: &inner, stream: &stream };
-            let wait = inner.hub.wait(&stream, Protocol::Internal, Pace::Audience, Start::Group, None);
-            if let Some(Ok(reader)) = stop.run_until_cancelled(wait).await {
-                Take::new(&inner, &stream).run(reader, &stop).await;
+            let running = Running { inner: &inner, attempt: &attempt };
+            let want = Want::internal(Pace::Audience, Start::Since(attempt.since));
+            let wait = inner.hub.wait(&stream, want, None);
+            if let Some(Ok(reader)) = attempt.stop.run_until_cancelled(wait).await {
+                Take::new(&inner, &stream, &attempt).run(reader).await;
             }
             drop(running);
         });
         true
     }
 
-    /// Ends a recording. Returns false if there is none.
-    pub fn stop(&self, stream: &StreamName) -> bool {
-        self.inner.running.lock().get(stream).map(CancellationToken::cancel).is_some()
+    /// Ends a recording, and says whether anything was recorded. `None`: the stream is not being recorded.
+    pub fn stop(&self, stream: &StreamName) -> Option<Stopped> {
+        self.inner.attempts.stop(stream)
+    }
+
+    /// Recordings without a file: the last of those that ended so, and those that still wait for a keyframe.
+    pub fn empty(&self) -> Vec<Empty> {
+        self.inner.attempts.empty()
     }
 
     /// All recordings, oldest first.
@@ -154,15 +163,19 @@ impl Recorder {
     }
 }
 
-/// Takes the stream out of the running ones, however its task ends.
+/// Takes the recording out of the running ones, however its task ends, and says if it came to nothing.
 struct Running<'a> {
     inner: &'a Inner,
-    stream: &'a StreamName,
+    attempt: &'a Attempt,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.inner.running.lock().remove(self.stream);
+        if let Some(empty) = self.inner.attempts.end(self.attempt) {
+            let seconds = empty.waited.as_secs_f32();
+            tracing::warn!(stream = empty.stream, seconds, "a recording has no file: no keyframe came");
+            self.inner.index.tell(Event::Empty(empty));
+        }
     }
 }
 
@@ -170,6 +183,7 @@ impl Drop for Running<'_> {
 struct Take<'a> {
     inner: &'a Inner,
     stream: &'a StreamName,
+    attempt: &'a Attempt,
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
     writing: Option<Writing>,
@@ -182,19 +196,21 @@ struct Writing {
     /// When the fragment being made began.
     since: i64,
     last: i64,
+    /// When the newest keyframe came.
+    key: i64,
 }
 
 impl<'a> Take<'a> {
-    fn new(inner: &'a Inner, stream: &'a StreamName) -> Self {
-        Take { inner, stream, video: None, audio: None, writing: None }
+    fn new(inner: &'a Inner, stream: &'a StreamName, attempt: &'a Attempt) -> Self {
+        Take { inner, stream, attempt, video: None, audio: None, writing: None }
     }
 
-    async fn run(mut self, mut reader: Reader, stop: &CancellationToken) {
+    async fn run(mut self, mut reader: Reader) {
         let deadline = Instant::now() + self.inner.settings.longest;
         let why = loop {
             let item = tokio::select! {
                 item = reader.next() => item,
-                () = stop.cancelled() => break "stopped",
+                () = self.attempt.stop.cancelled() => break "stopped",
                 () = tokio::time::sleep_until(deadline) => break "as long as a recording may be",
             };
             match item {
@@ -205,6 +221,9 @@ impl<'a> Take<'a> {
             }
             if self.writing.as_ref().is_some_and(|w| w.queue.failed()) {
                 break "it cannot be written";
+            }
+            if self.writing.as_ref().is_some_and(Writing::wants_key) {
+                reader.request_key();
             }
         };
         self.close();
@@ -253,6 +272,9 @@ impl<'a> Take<'a> {
         }
         w.muxer.push(frame);
         w.last = w.last.max(frame.dts);
+        if frame.key {
+            w.key = frame.dts;
+        }
     }
 
     fn open(&mut self, frame: &Frame) {
@@ -267,7 +289,9 @@ impl<'a> Take<'a> {
         let newest = &self.inner.newest;
         let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(after(n))).unwrap_or_default();
         let queue = Queue::start(Arc::clone(&self.inner.index), self.stream, after(before), muxer.init());
-        self.writing = Some(Writing { muxer, queue, origin: frame.dts, since: frame.dts, last: frame.dts });
+        self.attempt.wrote();
+        self.writing =
+            Some(Writing { muxer, queue, origin: frame.dts, since: frame.dts, last: frame.dts, key: frame.dts });
     }
 
     fn close(&mut self) {
@@ -280,6 +304,11 @@ impl<'a> Take<'a> {
 }
 
 impl Writing {
+    /// Whether players would find no place to jump to: publishers that make no keyframes by themselves are asked.
+    fn wants_key(&self) -> bool {
+        self.muxer.has_video() && self.last - self.key >= KEY_EVERY
+    }
+
     fn cut(&mut self, end: i64, skipped: &AtomicU64) {
         let Some(fragment) = self.muxer.cut() else {
             return;

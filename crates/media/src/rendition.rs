@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::audio::{Output, Source, Target, Transcoder};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
-use crate::hub::{Form, Hub, Item, Origin, Pace, Publisher, Reader, Start};
-use crate::name::{Protocol, StreamName};
+use crate::hub::{Fit, Form, Hub, Item, Origin, Pace, Publisher, Reader, Start, View, Want};
+use crate::name::StreamName;
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
 const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
@@ -40,14 +40,12 @@ impl Renditions {
     pub async fn open(
         &self,
         name: &StreamName,
-        protocol: Protocol,
+        want: Want,
         takes: &'static [Codec],
-        pace: Pace,
-        start: Start,
         wait: Option<Duration>,
     ) -> Result<Reader, Ended> {
-        let reader = self.hub.wait(name, protocol, pace, start, wait).await?;
-        let form = || Box::new(Takes { renditions: self.clone(), name: name.clone(), takes });
+        let reader = self.hub.wait(name, want, wait).await?;
+        let form = || Box::new(Takes { renditions: self.clone(), takes });
         let Some(has) = self.audio_of(name).await else { return Ok(reader.with_form(form())) };
         let target = takes.iter().find_map(|codec| target(*codec));
         let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader.with_form(form())) };
@@ -58,9 +56,9 @@ impl Renditions {
         let derived = name.derived(tag(target));
         for _ in 0..50 {
             self.ensure(name, &derived, target)?;
-            match self.hub.subscribe(&derived, protocol, pace, start) {
+            match self.hub.subscribe(&derived, want) {
                 Err(Ended::NotFound) => {}
-                found => return found,
+                found => return Ok(found?.with_form(form())),
             }
             // The one before was just ending: its place is free in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -69,9 +67,10 @@ impl Renditions {
     }
 
     /// Reads a stream that exists, as a part of this server that takes these audio codecs; otherwise as [`Renditions::open`].
-    pub(crate) fn read(&self, name: &StreamName, takes: &'static [Codec]) -> Result<Reader, Ended> {
-        let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
-        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), name: name.clone(), takes })))
+    pub(crate) fn read(&self, name: &StreamName, view: View, takes: &'static [Codec]) -> Result<Reader, Ended> {
+        let want = Want::internal(Pace::Realtime, Start::Group).with_view(view);
+        let reader = self.hub.subscribe(name, want)?;
+        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
     }
 
     /// The stream's audio codec, waiting a little while the stream is too young to tell.
@@ -94,9 +93,12 @@ impl Renditions {
         }
         let running = Running { hub: self.hub.clone(), name: derived.clone() };
         let info = self.hub.info(name).ok_or(Ended::NotFound)?;
-        let reader = self.hub.subscribe(name, Protocol::Internal, Pace::Realtime, Start::Group)?;
+        let reader = self.hub.subscribe(name, Want::internal(Pace::Realtime, Start::Fresh))?;
         let origin = Origin { protocol: info.protocol, peer: info.peer };
-        let publisher = self.hub.publish_beside(name, derived, origin)?;
+        let publisher = self.hub.publish_beside(derived, origin)?;
+        if self.hub.answers_wishes(name) {
+            publisher.answers_wishes();
+        }
         let (hub, derived) = (self.hub.clone(), derived.clone());
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");
@@ -114,19 +116,21 @@ impl Renditions {
 /// A reader of a stream that takes these audio codecs.
 struct Takes {
     renditions: Renditions,
-    name: StreamName,
     takes: &'static [Codec],
 }
 
 impl Form for Takes {
-    fn instead(&self, audio: Codec) -> Option<Reader> {
+    fn of(&self, name: &StreamName, audio: Codec) -> Fit {
         if self.takes.contains(&audio) || source(audio).is_none() {
-            return None;
+            return Fit::AsItIs;
         }
-        let target = self.takes.iter().find_map(|codec| target(*codec))?;
-        let derived = self.name.derived(tag(target));
-        self.renditions.ensure(&self.name, &derived, target).ok()?;
-        self.renditions.hub.subscribe(&derived, Protocol::Internal, Pace::Realtime, Start::Next).ok()
+        let Some(target) = self.takes.iter().find_map(|codec| target(*codec)) else { return Fit::AsItIs };
+        let derived = name.derived(tag(target));
+        if self.renditions.ensure(name, &derived, target).is_err() {
+            return Fit::NotYet;
+        }
+        let want = Want::internal(Pace::Realtime, Start::Next);
+        self.renditions.hub.subscribe(&derived, want).map_or(Fit::NotYet, Fit::Instead)
     }
 }
 

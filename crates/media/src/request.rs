@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ended::Ended;
-use crate::hub::{Pace, Start};
+use crate::hub::{Pace, Start, View, Want};
 use crate::name::{Protocol, StreamName};
 
 /// A session asks to publish or to play. Dropping it refuses.
@@ -128,8 +128,18 @@ pub struct PlayOptions {
     pub leaving: CancellationToken,
     /// The player is another node, which has viewers of its own: not counted as one.
     pub relay: bool,
+    /// The stream itself is played, whatever the audience sees in its place: co-anchors ask for that.
+    pub raw: bool,
     /// What the audience sees in the stream's place is played, and nothing else ([`crate::Hub::overlay`]).
     pub overlay: bool,
+}
+
+impl PlayOptions {
+    /// How the hub is asked for the stream, for a player that came by this protocol.
+    pub fn want(&self, protocol: Protocol) -> Want {
+        let want = Want::new(protocol, self.pace, self.start);
+        if self.raw { want.with_view(View::Raw) } else { want }
+    }
 }
 
 /// Ends a session from outside; cheap to clone.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use media::frame::{Codec, Frame, Kind};
-use media::hub::{Event, Origin, Pace, Settings, Start};
+use media::hub::{Event, Origin, Pace, Settings, Start, Want};
 use media::request::{Kick, PlayOptions, PublishOptions, Request};
 use media::rtmp::client::{Player, Publisher, Target};
 use media::rtmp::{Limits, serve};
@@ -187,7 +187,8 @@ async fn ffmpeg_pushes_two_streams_and_ffprobe_plays_them() {
 async fn http_flv_is_what_ffprobe_takes_for_flv() {
     let server = Server::plain().await;
     let _ffmpeg = push(&server.url("s"), "320x240", 20);
-    let reader = server.hub.wait(&name("s"), Protocol::HttpFlv, Pace::Audience, Start::Group, None).await.unwrap();
+    let reader =
+        server.hub.wait(&name("s"), Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group), None).await.unwrap();
     let mut player = flv::Player::new(reader);
     let file = std::env::temp_dir().join(format!("media-flv-{}.flv", std::process::id()));
     let mut demuxer = flv::demux::Demuxer::default();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use media::Protocol;
 use media::hub::{Pace, Start};
 use media::record::Recorder;
-use media::request::{Kick, PlayOptions, PublishOptions, Request};
+use media::request::{Kick, PlayOptions, PublishOptions, Query, Request};
 use room::Millis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -21,6 +21,9 @@ use crate::nodes::{self, Nodes};
 
 /// What is told to who was put out.
 const OUT: &str = "kept out by an operator";
+
+/// What a play URL's query holds for who wants the stream itself rather than the mix that is shown in its place.
+const RAW: &str = "raw=1";
 
 /// `[rtmp]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +41,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1935)), proxy_protocol: false }
     }
+}
+
+fn has_mark(query: &Query, mark: &str) -> bool {
+    query.0.split('&').any(|pair| pair == mark)
 }
 
 /// Decides who may push and who may play.
@@ -139,8 +146,7 @@ impl Gate {
                 let mut options = PublishOptions::default();
                 options.leaving = leaving.clone();
                 // Who pushes may have it recorded, where the operator allows recordings at all.
-                if let Some(recorder) = recorder.filter(|_| ask.what.query.0.split('&').any(|pair| pair == "record=1"))
-                {
+                if let Some(recorder) = recorder.filter(|_| has_mark(&ask.what.query, "record=1")) {
                     options.record = true;
                     recorder.record(&stream);
                 }
@@ -159,6 +165,8 @@ impl Gate {
             (Ok(holder), Request::Play(ask)) => {
                 let mut options = PlayOptions::default();
                 options.leaving = leaving.clone();
+                // Co-anchors see each other, not the mix that the audience sees in their place.
+                options.raw = has_mark(&ask.what.query, RAW);
                 // HLS has no session: every request of it comes here by itself.
                 if ask.what.protocol != Protocol::Hls {
                     self.watch(&holder, &options.kick);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use media::record::{self, Recorder};
+use media::record::{self, Empty, Recorder, Stopped};
 use media::{Hub, StreamName};
 use room::{Kind, RoomId};
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,21 @@ impl Settings {
     }
 }
 
+/// A stream whose recording was begun or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its recording was ended before anything was recorded.
+    pub empty: Option<Empty>,
+}
+
 /// Records (or stops recording) every stream of a room that is pushed now. Gives the streams for which that changed
 /// something; none where recordings are not allowed.
 ///
 /// # Errors
 /// No such room; the store is away.
-pub async fn room(app: &App, kind: Kind, id: &RoomId, on: bool) -> Result<Vec<StreamName>, Error> {
+pub async fn room(app: &App, kind: Kind, id: &RoomId, on: bool) -> Result<Vec<Changed>, Error> {
     let mut streams = Vec::new();
     let see = &mut |room: &room::Room, _| {
         streams = room.pushers.iter().filter_map(|p| StreamName::new(p.stream.as_str()).ok()).collect();
@@ -70,9 +79,14 @@ pub async fn room(app: &App, kind: Kind, id: &RoomId, on: bool) -> Result<Vec<St
     let Some(recorder) = &app.recorder else {
         return Ok(Vec::new());
     };
-    streams.retain(|stream| match on {
-        true => app.hub.info(stream).is_some() && recorder.record(stream),
-        false => recorder.stop(stream),
-    });
-    Ok(streams)
+    let begin = |stream: StreamName| {
+        let begun = app.hub.info(&stream).is_some() && recorder.record(&stream);
+        begun.then_some(Changed { stream, empty: None })
+    };
+    let end = |stream: StreamName| match recorder.stop(&stream)? {
+        Stopped::Recorded => Some(Changed { stream, empty: None }),
+        Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
+    };
+    let streams = streams.into_iter();
+    Ok(if on { streams.filter_map(begin).collect() } else { streams.filter_map(end).collect() })
 }

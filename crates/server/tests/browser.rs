@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
-/// What drives the browser, and the HLS player of most pages; packages without dependencies.
-const PACKAGES: [&str; 2] = ["playwright-core@1.56.1", "hls.js@1.7.4"];
+/// What drives the browser, and the HLS and FLV players of most pages.
+const PACKAGES: [&str; 3] = ["playwright-core@1.56.1", "hls.js@1.7.4", "mpegts.js@1.8.2"];
 
 /// One browser at a time: several would make each other slow, and slow looks like broken.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -61,6 +61,10 @@ fn run(script: &str) {
         .env("RTMP_PORT", free_port())
         .env("RTC_PORT", free_udp_port())
         .env("RTC_TCP_PORT", free_port())
+        .env("REDIS_PORT", free_port())
+        .env("HTTP_PORT_B", free_port())
+        .env("RTMP_PORT_B", free_port())
+        .env("RTC_PORT_B", free_udp_port())
         .env("DATA_DIR", &data)
         .output()
         .expect("node is there");
@@ -107,6 +111,11 @@ fn video_in_chromium() {
 #[test]
 fn the_age_of_pictures_in_chromium() {
     run("clock");
+}
+
+#[test]
+fn latecomers_and_mixes_in_chromium() {
+    run("late");
 }
 
 #[test]

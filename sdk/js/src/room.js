@@ -398,12 +398,16 @@ export class Room {
     await publisher?.stop(options);
   }
 
-  /** Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. */
-  play(source, element, options = {}) {
+  /**
+   * Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. While the anchor
+   * mixes, the audience is shown the mix in place of the anchor's stream; pushers are shown each other's own streams.
+   * `raw` says otherwise for either.
+   */
+  play(source, element, { raw, ...options } = {}) {
     const { Player } = this.#media();
     const url = () => {
-      const newest = this.pushers.find((p) => p.userID === source.userID) ?? source;
-      return urls.whep(this.session.server, newest);
+      const newest = this.pushers.find((p) => p.userID === source.userID);
+      return urls.whep(this.session.server, newest ?? source, raw ?? Boolean(this.isPusher && newest));
     };
     const onState = (state, error) => {
       if (state === 'closed') this.players.delete(player);

@@ -93,7 +93,12 @@ export interface LiveRoomListener extends RoomListener {
 export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface PublishOptions { maxBitrate?: number; onState?(state: MediaState, error?: RoomError): void }
-export interface PlayOptions { audio?: boolean; video?: boolean; onStream?(stream: MediaStream): void; onState?(state: MediaState, error?: RoomError): void }
+export interface PlayOptions {
+  audio?: boolean; video?: boolean;
+  /** The pusher's own stream even while the audience is shown a mix in its place. Default: true where a pusher plays another. */
+  raw?: boolean;
+  onStream?(stream: MediaStream): void; onState?(state: MediaState, error?: RoomError): void;
+}
 
 /** Lives until `stop`; comes back by itself in between. */
 export declare class MediaLink {

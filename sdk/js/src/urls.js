@@ -1,5 +1,7 @@
 // From one URL of a stream to those of the other protocols, where a server did not list them all.
 
+const RAW = 'raw=1';
+
 /** Of a push or play URL: `{ app, stream, query }`; null if it is none. */
 export function parts(url) {
   const found = /^[a-z]+:\/\/[^/]+\/([^/?]+)\/([^/?]+?)(?:\.flv|\.m3u8)?(?:\?(.*))?$/.exec(url ?? '');
@@ -11,15 +13,26 @@ export function whip(server, { whipURL, pushURL }) {
   return whipURL || derive(server, 'whip', pushURL);
 }
 
-/** Where a browser plays a pusher (or a room's mixed stream). */
-export function whep(server, { whepURL, accelerateURL, mixedPlayURL }) {
-  return whepURL || derive(server, 'whep', accelerateURL || mixedPlayURL);
+/**
+ * Where a browser plays a pusher, or a room's mixed stream. `raw`: the pusher's own stream even while the audience is shown
+ * a mix in its place, which is what co-anchors want.
+ */
+export function whep(server, { whepURL, accelerateURL, mixedPlayURL }, raw = false) {
+  const url = whepURL || derive(server, 'whep', accelerateURL || mixedPlayURL);
+  return url && marked(url, raw);
+}
+
+function marked(url, raw) {
+  const [address, query = ''] = url.split('?');
+  const pairs = query.split('&').filter((pair) => pair && pair !== RAW);
+  if (raw) pairs.push(RAW);
+  return pairs.length ? `${address}?${pairs.join('&')}` : address;
 }
 
 /** All ways to play a pusher, for people: `[[name, url]]`. */
 export function plays(server, pusher) {
   const from = parts(pusher.accelerateURL);
-  const http = (extension) => from && `${origin(server)}/${from.app}/${from.stream}.${extension}?${from.query}`;
+  const http = (extension) => from && marked(`${origin(server)}/${from.app}/${from.stream}.${extension}?${from.query}`, false);
   return [
     ['RTMP', pusher.accelerateURL], ['HTTP-FLV', pusher.flvURL || http('flv')],
     ['HLS', pusher.hlsURL || http('m3u8')], ['WHEP', whep(server, pusher)],

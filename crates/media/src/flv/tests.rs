@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::demux::Demuxer;
 use super::*;
 use crate::frame::Codec;
-use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start};
+use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start, Want};
 use crate::name::{Protocol, StreamName};
 
 fn stream(hub: &Hub) -> Publisher {
@@ -15,7 +15,7 @@ fn stream(hub: &Hub) -> Publisher {
 
 fn player(hub: &Hub, pace: Pace) -> Player {
     let name = StreamName::new("s").unwrap();
-    Player::new(hub.subscribe(&name, Protocol::HttpFlv, pace, Start::Group).unwrap())
+    Player::new(hub.subscribe(&name, Want::new(Protocol::HttpFlv, pace, Start::Group)).unwrap())
 }
 
 fn video(ms: i64, key: bool) -> Frame {

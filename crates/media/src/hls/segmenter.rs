@@ -21,6 +21,8 @@ const SHORTEST: i64 = 500_000;
 const EARLY: usize = 3;
 /// Segments longer than this many targets are cut even without a key frame.
 const LONGEST: i64 = 5;
+/// How long before a segment is long enough a keyframe is asked for, in microseconds.
+const ASKS_BEFORE: i64 = 100_000;
 
 /// A piece of a segment, fetched ahead of the rest.
 #[derive(Clone)]
@@ -228,6 +230,20 @@ impl Segmenter {
         self.open.as_ref().map_or(0, |o| o.parts.len())
     }
 
+    /// Whether a keyframe would be of use by now: the segment being made is long enough. Publishers that make none by
+    /// themselves, such as browsers, are asked.
+    pub fn wants_key(&self) -> bool {
+        let (Some(open), Some(last)) = (&self.open, self.last_video) else { return false };
+        self.muxer.as_ref().is_some_and(Muxer::has_video) && last - open.start >= self.enough() - ASKS_BEFORE
+    }
+
+    /// How long a segment is at least, in microseconds.
+    fn enough(&self) -> i64 {
+        let target = self.settings.segment.as_micros() as i64;
+        // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
+        if self.made < EARLY { SHORTEST } else { target - target / 20 }
+    }
+
     fn media(&mut self, frame: &Arc<Frame>) {
         let dts = frame.dts;
         if self.last.is_some_and(|last| (dts - last).abs() > BREAK) {
@@ -246,8 +262,7 @@ impl Segmenter {
             && (video || !has_video || silent)
         {
             let target = self.settings.segment.as_micros() as i64;
-            // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
-            let enough = if self.made < EARLY { SHORTEST } else { target - target / 20 };
+            let enough = self.enough();
             let (long, length) = (dts - open.start, dts - open.part_start);
             let may = frame.key || !has_video || long >= target.saturating_mul(LONGEST);
             let large = self.bytes_open() > self.settings.bytes / 4;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::timeline::Timeline;
 use super::{Busy, Hub, Origin, Publisher};
 use crate::name::StreamName;
 
@@ -32,7 +33,7 @@ impl Hub {
         origin: Origin,
         start: i64,
     ) -> Result<Publisher, Busy> {
-        self.publish_from(&name(home, number), origin, start)
+        self.publish_from(&name(home, number), origin, Timeline::starting(start))
     }
 
     /// Whether the stream's publisher sends, or is about to send, several sizes.

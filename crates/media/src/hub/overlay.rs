@@ -1,17 +1,15 @@
-//! A stream shown to the audience in place of another: a mix in place of its creator's picture. Viewers change over at a key
-//! frame, without a new connection and without a step back in time; co-anchors and the mixer itself go on reading the
+//! A stream shown to the audience in place of another: a mix in place of its creator's picture. Viewers change over at a
+//! keyframe, without a new connection and without a step or a gap in time; co-anchors and the mixer itself go on reading the
 //! stream as it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::stream::{Stream, wake};
+use super::timeline::Timeline;
 use super::{Busy, Hub, Origin, Publisher};
-use crate::name::{Protocol, StreamName};
+use crate::name::StreamName;
 
-/// What is put between the time of a stream and that of its overlay, so that viewers who change over do not step back, in
-/// microseconds.
-const LEAD: i64 = 250_000;
 const TAG: &str = "mix";
 
 /// The name of a stream's overlay, which is also that of its renditions (`name#aac`).
@@ -27,11 +25,6 @@ fn under<'a>(
     let home = over.name.home().filter(|home| name(home) == over.name);
     let names = home.into_iter().flat_map(|home| [home.derived("aac"), home.derived("opus"), home]);
     names.filter_map(|name| streams.get(&name))
-}
-
-/// Whether readers of this protocol are an audience, which overlays are made for.
-pub(super) fn follows(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::HttpFlv | Protocol::WsFlv | Protocol::Hls)
 }
 
 /// The overlay of a stream that is about to start.
@@ -56,15 +49,14 @@ impl Hub {
     /// Publishes a stream that the audience of `home` will see in its place, from [`Publisher::show`] until it ends. Its
     /// time continues that of `home`. Must be called within a tokio runtime.
     pub fn overlay(&self, home: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
-        let start = self.get(home).map_or(0, |s| s.state.lock().clock().saturating_add(LEAD));
-        self.publish_from(&name(home), origin, start)
+        let start = self.get(home).map_or(0, |s| s.state.lock().clock());
+        self.publish_from(&name(home), origin, Timeline::starting(start))
     }
 
-    /// Publishes a rendition of `source`, in the same time: its first frame is taken for that of the source's current group
-    /// of pictures. Must be called within a tokio runtime.
-    pub fn publish_beside(&self, source: &StreamName, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
-        let start = self.get(source).map_or(0, |s| s.state.lock().group_starts());
-        self.publish_from(name, origin, start)
+    /// Publishes a rendition of another stream, with frames that are stamped in that stream's time. Must be called within a
+    /// tokio runtime.
+    pub fn publish_beside(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
+        self.publish_from(name, origin, Timeline::keeping())
     }
 
     /// The name of the stream that [`Hub::overlay`] publishes.
@@ -72,10 +64,9 @@ impl Hub {
         name(home)
     }
 
-    /// Whether somebody watches `home` who is shown its overlay, where there is one.
+    /// Whether `home` is watched by readers that are shown its overlay, where there is one.
     pub fn has_audience(&self, home: &StreamName) -> bool {
-        let watched =
-            |name| self.info(name).is_some_and(|info| info.readers.iter().any(|(p, n)| follows(*p) && *n > 0));
+        let watched = |name| self.get(name).is_some_and(|stream| stream.state.lock().readers.shown > 0);
         watched(home) || watched(&name(home))
     }
 

@@ -43,10 +43,16 @@ impl Publisher {
         self.stop.is_cancelled().then(|| self.stream.ended().unwrap_or(Ended::TakenOver))
     }
 
-    /// Waits until a reader wants a key frame. Wishes of many readers while nobody waits are one. Publishers that cannot
-    /// ask for one (RTMP) never call this; rate limits are the caller's.
+    /// Waits until a reader wants a keyframe that has not come meanwhile. Wishes of many readers are one. Publishers that
+    /// cannot make one when asked (RTMP) never call this; limits of the rate are the caller's.
     pub async fn key_wanted(&self) {
-        self.stream.key_wanted.notified().await;
+        self.stream.keys.wanted().await;
+    }
+
+    /// Says that this publisher makes a keyframe as soon as it is asked: readers that come in the middle of a long group
+    /// of pictures begin with a new one ([`super::Start::Fresh`]).
+    pub fn answers_wishes(&self) {
+        self.stream.state.lock().set_answers(true);
     }
 
     /// Ends the stream now, without a resume window; its readers get what is left, then the end.

@@ -8,18 +8,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::overlay::follows;
+use super::cursor::Cursor;
 use super::readers::Readers;
+use super::squeeze::Squeeze;
 use super::stream::{State, Stream};
-use super::{Pace, Settings, Start};
+use super::{Pace, Settings, Start, View, Want};
 use crate::ended::Ended;
-use crate::frame::{Burst, Codec, Frame, Kind};
+use crate::frame::{Burst, Codec, Frame};
 use crate::name::{Protocol, StreamName};
 
-/// A realtime reader further behind than this goes to the newest key frame, if there is one ahead of it.
-const REALTIME_LAG: Duration = Duration::from_secs(1);
-/// A video track that was silent for this long does not hold back the audio of a reader that waits for a key frame.
-const VIDEO_SILENT: Duration = Duration::from_secs(3);
+/// A wait for a keyframe that is worth a line in the log.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// A group of pictures that began this long before what was handed out is squeezed in at a change, in microseconds.
+const SQUEEZED: i64 = 2_500_000;
 
 /// What a reader gets.
 #[derive(Clone)]
@@ -49,63 +50,76 @@ pub struct Reader {
     home: Arc<Stream>,
     /// What `home` is a rendition of: its figures count this reader instead.
     original: Option<Arc<Stream>>,
-    /// What is read: that, or its overlay.
+    /// What is read: that, or its overlay, or a rendition of the overlay.
     stream: Arc<Stream>,
-    protocol: Protocol,
-    pace: Pace,
+    /// `stream` was made for readers such as this one, and counts it while it is read.
+    borrowed: bool,
+    want: Want,
     cursor: Cursor,
     slot: usize,
-    /// Time of the newest frame handed out.
-    last: i64,
+    /// What was handed out, and what of another stream fits behind it.
+    handed: Squeeze,
+    /// Since when it waits for a keyframe.
+    waits: Option<Instant>,
     /// It only looked: its figures forget it.
     withdrawn: bool,
     /// Who knows better what this reader can use.
     form: Option<Box<dyn Form>>,
 }
 
-/// Knows which form of a stream a reader can use, should the stream's audio change under it.
+/// Knows which form of a stream a reader can use.
 pub(crate) trait Form: Send + Sync {
-    /// A reader of the form to go over to from a stream whose audio is of this codec now; none to stay.
-    fn instead(&self, audio: Codec) -> Option<Reader>;
+    /// What to read of the stream `name`, whose audio is of this codec.
+    fn of(&self, name: &StreamName, audio: Codec) -> Fit;
 }
 
-pub(super) struct Cursor {
-    /// Number of the next frame.
-    at: u64,
-    /// Delta frames are of no use yet.
-    need_key: bool,
-    /// The tracks may have changed behind the reader's back.
-    resync: bool,
-    /// Version of the tracks that the reader knows.
-    version: Option<u32>,
-    /// A key frame that is not later than this is no start: it would be a step back in time.
-    floor: i64,
-    skipped: u64,
+/// How a stream fits a reader.
+pub(crate) enum Fit {
+    /// It can be read as it is.
+    AsItIs,
+    /// This reads the rendition that is to be read instead.
+    Instead(Reader),
+    /// There is no rendition yet.
+    NotYet,
 }
 
 impl Reader {
     pub(super) fn new(
         stream: &Arc<Stream>,
         original: Option<Arc<Stream>>,
-        protocol: Protocol,
-        (pace, settings): (Pace, &Settings),
-        start: Start,
+        mut want: Want,
+        settings: &Settings,
     ) -> Result<Self, Ended> {
         let most = settings.max_viewers;
+        let shown = u32::from(want.view == View::Shown);
         if let Some(original) = &original {
-            original.state.lock().readers.admit(protocol, most)?;
+            let readers = &mut original.state.lock().readers;
+            readers.admit(want.protocol, most)?;
+            readers.shown += shown;
         }
         let mut state = stream.state.lock();
-        let prompt = protocol == Protocol::Rtmp && state.readers.by(protocol) < settings.few;
-        let pace = if prompt { Pace::Realtime } else { pace };
-        state.readers.admit(if original.is_some() { Protocol::Internal } else { protocol }, most)?;
-        let (cursor, slot) = Cursor::enter(&mut state, pace, start, i64::MIN, 0);
+        let prompt = want.protocol == Protocol::Rtmp && state.readers.by(want.protocol) < settings.few;
+        want.pace = if prompt { Pace::Realtime } else { want.pace };
+        let here = if original.is_some() { Protocol::Internal } else { want.protocol };
+        state.readers.admit(here, most)?;
+        state.readers.shown += if original.is_some() { 0 } else { shown };
+        let (cursor, slot) = Cursor::enter(&mut state, want.pace, want.start, 0);
         drop(state);
-        // The keeper rests while there is no audience.
-        stream.changed.notify_one();
-        let (home, stream) = (Arc::clone(stream), Arc::clone(stream));
-        let (last, withdrawn) = (i64::MIN, false);
-        Ok(Reader { home, original, stream, protocol, pace, cursor, slot, last, withdrawn, form: None })
+        let mut reader = Reader {
+            home: Arc::clone(stream),
+            original,
+            stream: Arc::clone(stream),
+            borrowed: false,
+            want,
+            cursor,
+            slot,
+            handed: Squeeze::new(),
+            waits: None,
+            withdrawn: false,
+            form: None,
+        };
+        reader.arrive();
+        Ok(reader)
     }
 
     /// The stream that was asked for.
@@ -114,33 +128,24 @@ impl Reader {
     }
 
     /// The next item; `None` once the stream has ended and all of it was read. Registers the task for the wake that its
-    /// pace wants: per frame, or once per merge interval.
+    /// pace wants: per frame, or once per merge interval. While nothing can be shown, the publisher is asked for a
+    /// keyframe.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         loop {
             let mut state = self.stream.state.lock();
-            if let Some(over) = &state.overlay
-                && follows(self.protocol)
-            {
-                let over = Arc::clone(over);
+            if state.overlay.is_some() || self.form.is_some() {
                 drop(state);
-                if self.change_over(over) {
+                if self.change() {
                     continue;
                 }
                 state = self.stream.state.lock();
             }
-            if let Some(form) = &self.form
-                && let Some(audio) = state.audio_codec()
-            {
+            if let Some(item) = self.cursor.take(&state, self.want.pace) {
                 drop(state);
-                if let Some(other) = form.instead(audio) {
-                    self.follow(&other);
-                    continue;
+                let Some(item) = self.handed.pass(item) else { continue };
+                if self.waits.is_some() && self.cursor.has_begun() {
+                    self.waited("a reader began with the keyframe that it waited for");
                 }
-                state = self.stream.state.lock();
-            }
-            if let Some(item) = self.cursor.take(&state, self.pace) {
-                drop(state);
-                self.last = self.last.max(item.newest());
                 return Poll::Ready(Some(item));
             }
             if state.ended.is_some() {
@@ -150,65 +155,149 @@ impl Reader {
                 }
                 return Poll::Ready(None);
             }
-            state.wakers(self.pace).register(self.slot, cx.waker());
+            if self.cursor.wants_key(&state) {
+                self.waits.get_or_insert_with(Instant::now);
+                self.stream.keys.ask();
+            }
+            state.wakers(self.want.pace).register(self.slot, cx.waker());
             return Poll::Pending;
         }
     }
 
-    /// Goes on with the overlay, if it has a key frame that is later than what was handed out.
+    /// Goes over to what this reader is to be shown by now, or can use. True: something changed.
+    fn change(&mut self) -> bool {
+        let at_home = Arc::ptr_eq(&self.home, &self.stream);
+        let state = self.stream.state.lock();
+        let over = state.overlay.clone().filter(|_| at_home && self.want.view == View::Shown);
+        let audio = state.audio_codec().filter(|_| self.form.is_some());
+        drop(state);
+        if let Some(over) = over
+            && self.change_over(over)
+        {
+            return true;
+        }
+        let Some(audio) = audio else { return false };
+        match self.form.as_ref().map(|form| form.of(&self.stream.name, audio)) {
+            Some(Fit::Instead(other)) if at_home => {
+                self.follow(&other);
+                true
+            }
+            Some(Fit::Instead(other)) => self.change_to(&other.home, true),
+            _ => false,
+        }
+    }
+
+    /// Goes on with the overlay, in the form that this reader can use.
     fn change_over(&mut self, over: Arc<Stream>) -> bool {
-        let mut state = over.state.lock();
-        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
-        if state.ended.is_some() || !state.ring.gop.is_some_and(later) {
+        let audio = over.state.lock().audio_codec();
+        match self.form.as_ref().zip(audio).map(|(form, audio)| form.of(&over.name, audio)) {
+            Some(Fit::NotYet) => false,
+            Some(Fit::Instead(other)) => self.change_to(&other.home, true),
+            Some(Fit::AsItIs) | None => self.change_to(&over, false),
+        }
+    }
+
+    /// Goes on with another stream in the same time, if it has a group of pictures of now.
+    fn change_to(&mut self, to: &Arc<Stream>, borrowed: bool) -> bool {
+        let mut state = to.state.lock();
+        if state.ended.is_some() || !self.has_current_group(&state) {
             return false;
         }
-        let (cursor, slot) = Cursor::enter(&mut state, self.pace, Start::Group, self.last, self.cursor.skipped);
+        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, Start::Group, self.cursor.skipped());
         drop(state);
-        self.settle(over, cursor, slot);
+        self.settle(Arc::clone(to), borrowed, cursor, slot);
         true
     }
 
-    /// From now on `form` is asked what to read.
+    fn has_current_group(&self, state: &State) -> bool {
+        let from = self.handed.newest().saturating_sub(SQUEEZED);
+        let current = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > from);
+        state.ring.gop.is_some_and(current)
+    }
+
+    /// Asks `form` from now on what to read.
     pub(crate) fn with_form(mut self, form: Box<dyn Form>) -> Self {
         self.form = Some(form);
         self
     }
 
-    /// Goes on with what another reader reads, a rendition of what this one does, at its next key frame. It still counts
+    /// Goes on with what another reader reads, a rendition of what this one does, at its next keyframe. It still counts
     /// where it did.
     fn follow(&mut self, other: &Reader) {
-        self.form = None;
         let rendition = Arc::clone(&other.home);
         let mut state = rendition.state.lock();
         state.readers.join(Protocol::Internal);
-        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
-        let start = if state.ring.gop.is_some_and(later) { Start::Group } else { Start::Next };
-        let (cursor, slot) = Cursor::enter(&mut state, self.pace, start, self.last, self.cursor.skipped);
+        let start = if self.has_current_group(&state) { Start::Group } else { Start::Next };
+        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, start, self.cursor.skipped());
         drop(state);
         let home = std::mem::replace(&mut self.home, Arc::clone(&rendition));
-        self.original.get_or_insert(home);
-        self.settle(rendition, cursor, slot);
+        match self.original {
+            None => self.original = Some(home),
+            Some(_) => home.state.lock().readers.leave(Protocol::Internal),
+        }
+        self.settle(rendition, false, cursor, slot);
     }
 
-    /// Goes back from an overlay that ended. False for a reader that is home.
+    /// Goes back from an overlay that ended. False for a reader that is home, or whose home ended before.
     fn go_home(&mut self) -> bool {
         if Arc::ptr_eq(&self.home, &self.stream) {
             return false;
         }
         let home = Arc::clone(&self.home);
         let mut state = home.state.lock();
-        let later = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > self.last);
-        let start = if state.ring.gop.is_some_and(later) { Start::Group } else { Start::Next };
-        let (cursor, slot) = Cursor::enter(&mut state, self.pace, start, self.last, self.cursor.skipped);
+        if state.ended.is_some() {
+            return false;
+        }
+        let start = if self.has_current_group(&state) { Start::Group } else { Start::Next };
+        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, start, self.cursor.skipped());
         drop(state);
-        self.settle(home, cursor, slot);
+        self.settle(home, false, cursor, slot);
         true
     }
 
-    fn settle(&mut self, stream: Arc<Stream>, cursor: Cursor, slot: usize) {
-        self.stream.state.lock().wakers(self.pace).leave(self.slot);
-        (self.stream, self.cursor, self.slot) = (stream, cursor, slot);
+    fn settle(&mut self, stream: Arc<Stream>, borrowed: bool, cursor: Cursor, slot: usize) {
+        self.depart();
+        if borrowed {
+            stream.state.lock().readers.join(Protocol::Internal);
+        }
+        self.stream = stream;
+        self.borrowed = borrowed;
+        self.cursor = cursor;
+        self.slot = slot;
+        self.handed.begin();
+        self.arrive();
+    }
+
+    fn arrive(&mut self) {
+        if !self.cursor.has_begun() && self.stream.state.lock().tracks.video.is_some() {
+            self.waits.get_or_insert_with(Instant::now);
+            self.stream.keys.ask();
+        }
+        // The keeper rests while there is no audience.
         self.stream.changed.notify_one();
+    }
+
+    /// Leaves the stream that is read, though not the one that was asked for.
+    fn depart(&mut self) {
+        let mut state = self.stream.state.lock();
+        state.wakers(self.want.pace).leave(self.slot);
+        if self.borrowed {
+            state.readers.leave(Protocol::Internal);
+        }
+    }
+
+    /// Says how long this reader had nothing to show, if that was long.
+    fn waited(&mut self, outcome: &'static str) {
+        let Some(waited) = self.waits.take().map(|since| since.elapsed()) else { return };
+        if waited > LONG_WAIT {
+            let seconds = waited.as_secs_f32();
+            tracing::info!(stream = %self.home.name, protocol = %self.want.protocol, seconds, "{outcome}");
+        }
+    }
+
+    /// How long this reader has been waiting for a keyframe to begin with, if it is.
+    pub fn waiting(&self) -> Option<Duration> {
+        self.waits.map(|since| since.elapsed())
     }
 
     /// The next item, as [`Reader::poll_next`]. Cancel safe.
@@ -240,15 +329,22 @@ impl Reader {
         self.stream.ended()
     }
 
-    /// Asks the publisher for a key frame, where it can make one.
+    /// What it sees of a stream that has an overlay.
+    pub fn view(&self) -> View {
+        self.want.view
+    }
+
+    /// Asks the publisher of what this reader is shown for a keyframe, where it can make one.
     pub fn request_key(&self) {
-        self.stream.key_wanted.notify_one();
+        let stream = if self.stream.ended().is_some() { &self.home } else { &self.stream };
+        let over = stream.state.lock().overlay.clone().filter(|_| self.want.view == View::Shown);
+        over.as_ref().unwrap_or(stream).keys.ask();
     }
 
     /// Reports bytes written to the peer, for the stream's figures.
     pub fn count_sent(&self, bytes: u64) {
         self.original.as_ref().unwrap_or(&self.home).bytes_out.fetch_add(bytes, Ordering::Relaxed);
-        self.home.tally.went(self.protocol, bytes);
+        self.home.tally.went(self.want.protocol, bytes);
     }
 
     /// This one only looked, and is forgotten by the stream's figures.
@@ -258,136 +354,32 @@ impl Reader {
 
     /// Frames that this reader was skipped over because it was too slow.
     pub fn skipped(&self) -> u64 {
-        self.cursor.skipped
+        self.cursor.skipped()
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.stream.state.lock().wakers(self.pace).leave(self.slot);
+        self.depart();
+        if !self.withdrawn {
+            self.waited("a reader left before a keyframe came");
+        }
         let leave = match self.withdrawn {
             true => Readers::withdraw,
             false => Readers::leave,
         };
-        if let Some(original) = &self.original {
-            leave(&mut original.state.lock().readers, self.protocol);
-        }
-        let here = if self.original.is_some() { Protocol::Internal } else { self.protocol };
-        leave(&mut self.home.state.lock().readers, here);
-    }
-}
-
-impl Item {
-    /// Time of its newest frame.
-    fn newest(&self) -> i64 {
-        match self {
-            Item::Tracks(_) => i64::MIN,
-            Item::Frame(frame) => frame.dts,
-            Item::Burst(burst) => burst.frames.last().map_or(i64::MIN, |f| f.dts),
-        }
-    }
-}
-
-impl Cursor {
-    /// A new place in a stream, and one among those who wait for it.
-    fn enter(state: &mut State, pace: Pace, start: Start, floor: i64, skipped: u64) -> (Self, usize) {
-        // So that a joiner of the audience starts with all there is, not with what the last burst held.
-        state.ring.seal();
-        let gop = state.ring.gop.filter(|_| start == Start::Group);
-        if start == Start::Group && gop.is_none() && state.tracks.video.is_some() {
-            state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
-        }
-        let cursor = Cursor {
-            at: gop.unwrap_or_else(|| state.ring.end()),
-            need_key: gop.is_none(),
-            resync: true,
-            version: None,
-            floor,
-            skipped,
+        let shown = u32::from(self.want.view == View::Shown);
+        let here = match &self.original {
+            None => self.want.protocol,
+            Some(original) => {
+                let readers = &mut original.state.lock().readers;
+                leave(readers, self.want.protocol);
+                readers.shown -= shown;
+                Protocol::Internal
+            }
         };
-        (cursor, state.wakers(pace).join())
+        let readers = &mut self.home.state.lock().readers;
+        leave(readers, here);
+        readers.shown -= if self.original.is_some() { 0 } else { shown };
     }
-
-    fn take(&mut self, state: &State, pace: Pace) -> Option<Item> {
-        match pace {
-            Pace::Realtime => self.take_frame(state),
-            Pace::Audience => self.take_burst(state),
-        }
-    }
-
-    fn take_burst(&mut self, state: &State) -> Option<Item> {
-        self.catch_up(state);
-        loop {
-            let burst = state.ring.burst(self.at)?;
-            if self.need_key && !self.starts(&burst.frames[0]) && video_flows(state) {
-                self.at = burst.end();
-                continue;
-            }
-            if let Some(tracks) = self.resynced(state) {
-                return Some(tracks);
-            }
-            self.at = burst.end();
-            self.need_key = false;
-            self.version = Some(burst.version);
-            return Some(Item::Burst(Arc::clone(burst)));
-        }
-    }
-
-    fn take_frame(&mut self, state: &State) -> Option<Item> {
-        self.catch_up(state);
-        if let (Some(slot), Some(gop)) = (state.ring.get(self.at), state.ring.gop)
-            && gop > self.at
-            && Instant::now().saturating_duration_since(slot.at) > REALTIME_LAG
-        {
-            self.skip_to(gop, state);
-        }
-        loop {
-            let slot = state.ring.get(self.at)?;
-            if self.need_key && slot.frame.kind == Kind::Video && !self.starts(&slot.frame) {
-                self.at += 1;
-                continue;
-            }
-            if let Some(tracks) = self.resynced(state) {
-                return Some(tracks);
-            }
-            self.at += 1;
-            self.need_key &= !slot.frame.key;
-            self.version = Some(slot.version);
-            return Some(Item::Frame(Arc::clone(&slot.frame)));
-        }
-    }
-
-    fn starts(&self, frame: &Frame) -> bool {
-        frame.key && frame.dts > self.floor
-    }
-
-    /// A reader whose place is gone goes on at the newest group of pictures, or with the next one.
-    fn catch_up(&mut self, state: &State) {
-        if self.at < state.ring.first() {
-            self.skip_to(state.ring.gop.unwrap_or_else(|| state.ring.sealed()), state);
-        }
-    }
-
-    fn skip_to(&mut self, at: u64, state: &State) {
-        let frames = at.saturating_sub(self.at);
-        self.skipped += frames;
-        state.skipped.fetch_add(frames, Ordering::Relaxed);
-        state.readers.tally.skipped(frames);
-        self.at = at;
-        self.need_key = true;
-        self.resync = true;
-    }
-
-    fn resynced(&mut self, state: &State) -> Option<Item> {
-        let stale = std::mem::take(&mut self.resync) && self.version != Some(state.version);
-        stale.then(|| {
-            self.version = Some(state.version);
-            Item::Tracks(state.tracks.clone())
-        })
-    }
-}
-
-fn video_flows(state: &State) -> bool {
-    let recent = |at: Instant| Instant::now().saturating_duration_since(at) < VIDEO_SILENT;
-    state.tracks.video.is_some() && state.meter.last_video.is_none_or(recent)
 }

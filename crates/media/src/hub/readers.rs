@@ -10,12 +10,14 @@ pub(super) struct Readers {
     pub joined: u64,
     pub left: u64,
     pub tally: Arc<Tally>,
+    /// Readers that are shown an overlay where there is one.
+    pub shown: u32,
     counts: [u32; Protocol::ALL.len()],
 }
 
 impl Readers {
     pub fn new(tally: Arc<Tally>) -> Self {
-        Readers { joined: 0, left: 0, tally, counts: [0; Protocol::ALL.len()] }
+        Readers { joined: 0, left: 0, tally, shown: 0, counts: [0; Protocol::ALL.len()] }
     }
 
     /// Counts one that comes, unless it is a viewer and there are `most` of them. [`Ended::Limit`] says so.

@@ -54,6 +54,11 @@ impl Ring {
         self.frames.get(usize::try_from(index).ok()?)
     }
 
+    /// When the current group of pictures began.
+    pub fn group_began(&self) -> Option<Instant> {
+        Some(self.get(self.gop?)?.at)
+    }
+
     /// The burst that begins at frame `at`, which must be a boundary.
     pub fn burst(&self, at: u64) -> Option<&Arc<Burst>> {
         let index = self.bursts.partition_point(|b| b.first < at);

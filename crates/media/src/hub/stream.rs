@@ -1,7 +1,7 @@
 //! One stream: its state under one lock, what a frame does to it, and the task that keeps its deadlines (end of a burst,
 //! end of the resume window).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::figures::Tally;
 use super::info::{Meter, StreamInfo};
+use super::keys::Keys;
 use super::reader::Tracks;
 use super::readers::Readers;
 use super::ring::Ring;
@@ -28,7 +29,7 @@ pub(super) struct Stream {
     pub state: Mutex<State>,
     /// The keeper's deadlines changed.
     pub changed: Notify,
-    pub key_wanted: Notify,
+    pub keys: Keys,
     pub bytes_out: AtomicU64,
     pub tally: Arc<Tally>,
 }
@@ -46,6 +47,8 @@ pub(super) struct State {
     pub overlay: Option<Arc<Stream>>,
     /// Its publisher sends several sizes.
     pub layered: bool,
+    /// Its publisher answers wishes for keyframes at once.
+    answers: AtomicBool,
     publisher: Publishing,
     timeline: Timeline,
     started: Instant,
@@ -77,7 +80,7 @@ impl Stream {
         id: u64,
         stop: CancellationToken,
         origin: Origin,
-        start: i64,
+        timeline: Timeline,
         tally: Arc<Tally>,
     ) -> Arc<Self> {
         let now = Instant::now();
@@ -91,8 +94,9 @@ impl Stream {
             readers: Readers::new(Arc::clone(&tally)),
             overlay: None,
             layered: false,
+            answers: AtomicBool::new(false),
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
-            timeline: Timeline::starting(start),
+            timeline,
             started: now,
             video: None,
             audio: None,
@@ -103,7 +107,7 @@ impl Stream {
             name,
             state: Mutex::new(state),
             changed: Notify::new(),
-            key_wanted: Notify::new(),
+            keys: Keys::default(),
             bytes_out: AtomicU64::new(0),
             tally,
         })
@@ -128,6 +132,7 @@ impl Stream {
         );
         state.timeline.interrupt();
         state.layered = false;
+        state.set_answers(false);
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
         state.ring.gop = None;
         drop(state);
@@ -152,6 +157,9 @@ impl Stream {
         state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         if !self.name.is_derived() {
             self.tally.came(state.publisher.origin.protocol, frame.payload.len());
+        }
+        if frame.key {
+            self.keys.met();
         }
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
@@ -338,6 +346,25 @@ impl State {
         self.ended.is_none() && self.meter.last_frame.is_some_and(recent)
     }
 
+    /// Whether its publisher is gone and may come back.
+    pub fn is_paused(&self) -> bool {
+        self.publisher.gone_until.is_some()
+    }
+
+    /// Whether its publisher answers wishes for keyframes at once.
+    pub fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    pub fn set_answers(&self, answers: bool) {
+        self.answers.store(answers, Ordering::Relaxed);
+    }
+
+    /// Its publisher was said to answer wishes for keyframes, and did not.
+    pub fn does_not_answer(&self) {
+        self.set_answers(false);
+    }
+
     pub fn has_audio(&self) -> bool {
         self.audio.is_some()
     }
@@ -361,12 +388,6 @@ impl State {
     /// The stream's time minus its publisher's, in microseconds.
     pub fn offset(&self) -> Option<i64> {
         self.timeline.offset()
-    }
-
-    /// When the current group of pictures starts; without one, now.
-    pub fn group_starts(&self) -> i64 {
-        let first = self.ring.gop.and_then(|at| self.ring.get(at));
-        first.map_or_else(|| self.clock(), |slot| slot.frame.dts)
     }
 
     /// Shows the audience another stream, or this one again: whom to wake, outside the lock.

@@ -37,7 +37,7 @@ async fn ms(n: u64) {
 }
 
 fn read(hub: &Hub, s: &str, pace: Pace) -> Reader {
-    hub.subscribe(&name(s), Protocol::Rtmp, pace, Start::Group).unwrap()
+    hub.subscribe(&name(s), Want::new(Protocol::Rtmp, pace, Start::Group)).unwrap()
 }
 
 /// What is there now: `T` for tracks, then each frame's milliseconds; `|` before each burst.
@@ -74,7 +74,7 @@ async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
     }
     assert_eq!(now(&mut read(&hub, "s", Pace::Audience)), "T | k80 120");
     assert_eq!(now(&mut read(&hub, "s", Pace::Realtime)), "T k80 120");
-    let mut late = hub.subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Next).unwrap();
+    let mut late = hub.subscribe(&name("s"), Want::new(Protocol::Whep, Pace::Realtime, Start::Next)).unwrap();
     p.push(delta(160)).unwrap();
     assert_eq!(now(&mut late), "");
     p.push(key(200)).unwrap();
@@ -116,7 +116,7 @@ async fn a_few_readers_are_served_at_once_and_co_anchors_always() {
     let hub = Hub::new(Settings { few: 2, ..Settings::default() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let play = |protocol| hub.subscribe(&name("s"), protocol, Pace::Audience, Start::Group).unwrap();
+    let play = |protocol| hub.subscribe(&name("s"), Want::new(protocol, Pace::Audience, Start::Group)).unwrap();
     let mut crowd: Vec<Reader> = (0..2).map(|_| play(Protocol::HttpFlv)).collect();
     crowd.iter_mut().for_each(|r| drop(now(r)));
     p.push(delta(40)).unwrap();
@@ -140,10 +140,10 @@ async fn viewers_of_a_rendition_count_at_the_stream_it_was_made_of() {
     let hub = Hub::new(Settings::default());
     let (p, made) = (start(&hub, "s"), name("s").derived("aac"));
     let origin = Origin { protocol: Protocol::Internal, ..origin() };
-    let rendition = hub.publish_beside(&name("s"), &made, origin).unwrap();
+    let rendition = hub.publish_beside(&made, origin).unwrap();
     p.push(key(0)).unwrap();
     rendition.push(key(0)).unwrap();
-    let viewer = hub.subscribe(&made, Protocol::HttpFlv, Pace::Audience, Start::Group).unwrap();
+    let viewer = hub.subscribe(&made, Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
     viewer.count_sent(700);
     let (info, figures) = (hub.info(&name("s")).unwrap(), hub.figures());
     assert_eq!((info.viewers(), info.joined, info.bytes_out), (1, 1, 700));
@@ -158,7 +158,7 @@ async fn viewers_of_a_rendition_count_at_the_stream_it_was_made_of() {
     );
     drop(viewer);
     assert_eq!((hub.info(&name("s")).unwrap().left, hub.figures().of(Protocol::HttpFlv).viewers), (1, 0));
-    hub.subscribe(&name("s"), Protocol::Whep, Pace::Realtime, Start::Group).unwrap().withdraw();
+    hub.subscribe(&name("s"), Want::new(Protocol::Whep, Pace::Realtime, Start::Group)).unwrap().withdraw();
     assert_eq!((hub.info(&name("s")).unwrap().joined, hub.figures().of(Protocol::Whep)), (1, Traffic::default()));
 }
 
@@ -322,13 +322,16 @@ async fn players_wait_a_bounded_time_for_their_publisher() {
     let hub = Hub::new(Settings::default());
     let (early, name_) = (hub.clone(), name("s"));
     let waits = tokio::spawn(async move {
-        early.wait(&name_, Protocol::Rtmp, Pace::Audience, Start::Group, None).await.map(|r| r.name().clone())
+        early
+            .wait(&name_, Want::new(Protocol::Rtmp, Pace::Audience, Start::Group), None)
+            .await
+            .map(|r| r.name().clone())
     });
     ms(9_000).await;
     let _p = start(&hub, "s");
     assert_eq!(waits.await.unwrap().unwrap(), name("s"));
     let began = Instant::now();
-    let none = hub.wait(&name("none"), Protocol::Rtmp, Pace::Audience, Start::Group, None).await;
+    let none = hub.wait(&name("none"), Want::new(Protocol::Rtmp, Pace::Audience, Start::Group), None).await;
     assert_eq!((none.err(), began.elapsed().as_secs()), (Some(Ended::NotFound), 10));
     assert!(hub.inner.waiting.lock().is_empty(), "waiting leaves nothing behind");
 }
@@ -379,19 +382,107 @@ async fn wishes_for_key_frames_reach_the_publisher_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readers_that_cannot_begin_ask_until_a_keyframe_comes() {
+    let hub = Hub::new(Settings { gop_frames: 10, ..Settings::default() });
+    let p = start(&hub, "s");
+    let asked = async |within: u64| tokio::time::timeout(Duration::from_millis(within), p.key_wanted()).await.is_ok();
+    p.push(key(0)).unwrap();
+    let mut early = read(&hub, "s", Pace::Realtime);
+    assert_eq!(now(&mut early), "T k0");
+    for n in 1..20 {
+        p.push(delta(n * 40)).unwrap();
+        now(&mut early);
+    }
+    assert!(!asked(10).await, "a reader that keeps up needs none, even if the group is too long to be kept");
+    // Each kind of reader that comes now has nothing to begin with.
+    let kinds =
+        [(Protocol::Rtmp, Pace::Realtime), (Protocol::HttpFlv, Pace::Audience), (Protocol::Internal, Pace::Realtime)];
+    for (at, (protocol, pace)) in (1000..).step_by(1000).zip(kinds) {
+        let mut late = hub.subscribe(&name("s"), Want::new(protocol, pace, Start::Group)).unwrap();
+        assert!(asked(10).await, "{protocol}");
+        assert!(!asked(10).await, "{protocol}: once");
+        p.push(delta(at - 100)).unwrap();
+        assert_eq!(now(&mut late), "", "{protocol}");
+        assert!(asked(10).await, "{protocol}: again, for as long as others come");
+        assert!(late.waiting().is_some());
+        now(&mut late);
+        p.push(key(at)).unwrap();
+        ms(200).await;
+        assert!(!asked(10).await, "{protocol}: the wish was met before it was heard");
+        assert!(now(&mut late).ends_with(&format!("k{at}")), "{protocol}");
+        assert!(late.waiting().is_none());
+        p.push(avcc(protocol.index() as u8)).unwrap();
+        (0..20).for_each(|n| p.push(delta(at + 40 + n)).unwrap());
+    }
+    // One that was skipped forward asks, too.
+    now(&mut early);
+    (0..20).for_each(|n| p.push(delta(4000 + n)).unwrap());
+    assert_eq!(now(&mut early), "");
+    assert!(asked(10).await && early.skipped() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_keyframes_are_made_on_demand_nobody_begins_with_an_old_one() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    let fresh = || hub.subscribe(&name("s"), Want::new(Protocol::Rtmp, Pace::Realtime, Start::Fresh)).unwrap();
+    p.push(key(0)).unwrap();
+    ms(5000).await;
+    p.push(delta(5000)).unwrap();
+    assert_eq!(now(&mut fresh()), "T k0 5000", "its publisher cannot be asked");
+    p.answers_wishes();
+    let mut late = fresh();
+    p.key_wanted().await;
+    p.push(delta(5040)).unwrap();
+    assert_eq!(now(&mut late), "");
+    p.push(key(5080)).unwrap();
+    assert_eq!(now(&mut late), "T k5080");
+    ms(900).await;
+    assert_eq!(now(&mut fresh()), "T k5080", "young enough");
+    // One that was said to answer, and does not: the old group has to do, and nobody waits for it a second time.
+    ms(5000).await;
+    let mut patient = fresh();
+    p.push(delta(11_000)).unwrap();
+    assert_eq!(now(&mut patient), "");
+    ms(501).await;
+    p.push(delta(11_500)).unwrap();
+    assert_eq!(now(&mut patient), "T k5080 11000 11500");
+    assert_eq!(now(&mut fresh()), "T k5080 11000 11500");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_before_a_moment_is_read_by_who_asks_so() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    ms(10).await;
+    let since = |moment| hub.subscribe(&name("s"), Want::internal(Pace::Audience, Start::Since(moment))).unwrap();
+    let moment = Instant::now();
+    let mut reader = since(moment);
+    ms(10).await;
+    p.push(delta(20)).unwrap();
+    p.push(key(40)).unwrap();
+    ms(200).await;
+    assert_eq!(now(&mut reader), "T | k40");
+    assert_eq!(now(&mut since(moment)), "T | k40", "the group that began meanwhile");
+    assert_eq!(now(&mut since(Instant::now())), "");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_audience_changes_over_to_an_overlay_and_back() {
     let hub = Hub::new(merging());
     let home = start(&hub, "s");
     home.push(key(0)).unwrap();
     home.push(delta(40)).unwrap();
-    let viewer = || hub.subscribe(&name("s"), Protocol::HttpFlv, Pace::Audience, Start::Group).unwrap();
-    let (mut viewer_before, mut anchor) = (viewer(), read(&hub, "s", Pace::Realtime));
+    let viewer = || hub.subscribe(&name("s"), Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
+    let raw = Want::new(Protocol::Rtmp, Pace::Realtime, Start::Group).with_view(View::Raw);
+    let (mut viewer_before, mut anchor) = (viewer(), hub.subscribe(&name("s"), raw).unwrap());
     assert_eq!((now(&mut viewer_before), now(&mut anchor)), ("T | k0 40".into(), "T k0 40".into()));
 
     let mix = hub.overlay(&name("s"), origin()).unwrap();
     assert!(hub.overlay(&name("s"), origin()).is_err(), "one at a time");
     mix.push(avcc(31)).unwrap();
-    // It continues the time of what it lies over, a little ahead; nobody sees it before it is shown.
+    // It continues the time of what it lies over; nobody sees it before it is shown.
     mix.push(key(70_000)).unwrap();
     assert_eq!(now(&mut viewer_before), "");
     mix.show();
@@ -400,24 +491,31 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     mix.push(delta(70_100)).unwrap();
     home.push(delta(140)).unwrap();
     ms(200).await;
-    for viewer in [&mut viewer_before, &mut viewer_after] {
-        assert_eq!(now(viewer), "T | k290 390");
+    // Where both are at the same time, the mix's first picture comes right behind the last of the stream.
+    for (viewer, seen) in [(&mut viewer_before, "T | k41 140"), (&mut viewer_after, "T | k40 140")] {
+        assert_eq!(now(viewer), seen);
         assert_eq!(viewer.tracks().video.unwrap().payload, avcc(31).payload);
     }
     assert_eq!(now(&mut anchor), "140", "co-anchors see the stream as it is");
     assert_eq!(hub.info(&name("s")).unwrap().viewers(), 3);
+    // So does everybody who does not ask for the stream itself, however they come.
+    for protocol in [Protocol::Rtmp, Protocol::Whep, Protocol::WsFlv, Protocol::Hls] {
+        let want = Want::new(protocol, Pace::Audience, Start::Group);
+        assert_eq!(now(&mut hub.subscribe(&name("s"), want).unwrap()), "T | k40 140", "{protocol}");
+    }
+    assert!(hub.has_audience(&name("s")));
 
     // A creator that comes back anew is shown in the mix, too.
     home.finish(Ended::Finished);
     let mut alone = viewer();
-    assert_eq!(now(&mut alone), "T | k290 390");
+    assert_eq!(now(&mut alone), "T | k40 140");
     let home = start(&hub, "s");
     home.push(key(0)).unwrap();
     assert!(hub.is_overlaid(&name("s")));
-    assert_eq!(now(&mut viewer()), "T | k290 390");
+    assert_eq!(now(&mut viewer()), "T | k40 140");
     drop(alone);
 
-    // The mix ends: back to the stream, at a key frame that is no step back.
+    // The mix ends: back to the stream, whose group of pictures is squeezed behind what was seen.
     drop(viewer_before);
     let mut viewer = viewer();
     now(&mut viewer);
@@ -439,7 +537,7 @@ async fn viewers_beyond_the_most_are_refused_and_their_places_are_free_again() {
     let hub = Hub::new(Settings { max_viewers: 2, ..Settings::default() });
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let view = |name: &StreamName, protocol| hub.subscribe(name, protocol, Pace::Audience, Start::Group);
+    let view = |name: &StreamName, protocol| hub.subscribe(name, Want::new(protocol, Pace::Audience, Start::Group));
     let home = name("s");
     let first = view(&home, Protocol::HttpFlv).unwrap();
     let _second = view(&home, Protocol::Whep).unwrap();
@@ -447,11 +545,11 @@ async fn viewers_beyond_the_most_are_refused_and_their_places_are_free_again() {
         assert_eq!(view(&home, protocol).err(), Some(Ended::Limit("viewers of this stream")), "{protocol:?}");
     }
     // Who waits for a publisher is told at once, not after the wait.
-    let waited = hub.wait(&home, Protocol::Rtmp, Pace::Audience, Start::Group, None).await;
+    let waited = hub.wait(&home, Want::new(Protocol::Rtmp, Pace::Audience, Start::Group), None).await;
     assert_eq!(waited.err(), Some(Ended::Limit("viewers of this stream")));
     // Neither a part of this server nor another server is a viewer; a rendition's viewers are the stream's.
     let _inside = [Protocol::Internal, Protocol::Relay].map(|protocol| view(&home, protocol).unwrap());
-    let _rendition = hub.publish_beside(&home, &home.derived("opus"), origin()).unwrap();
+    let _rendition = hub.publish_beside(&home.derived("opus"), origin()).unwrap();
     assert!(view(&home.derived("opus"), Protocol::Whep).is_err());
     assert_eq!(hub.figures().refused, 7);
     drop(first);

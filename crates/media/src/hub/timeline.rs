@@ -27,6 +27,11 @@ impl Timeline {
         Timeline { start, ..Timeline::default() }
     }
 
+    /// A timeline that keeps the stamps of a publisher whose time is that of another stream already.
+    pub fn keeping() -> Self {
+        Timeline { offset: Some(0), ..Timeline::default() }
+    }
+
     /// The stream's own time, in microseconds, of a unit that its publisher stamped `dts`.
     pub fn place(&mut self, kind: Kind, dts: i64, now: Instant) -> i64 {
         let track = match kind {

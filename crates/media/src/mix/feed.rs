@@ -16,8 +16,8 @@ use super::graph::Has;
 use super::{Input, silence};
 use crate::fmp4::Muxer;
 use crate::frame::{Frame, Kind};
-use crate::hub::{Hub, Item, Pace, Reader, Start};
-use crate::name::{Protocol, StreamName};
+use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
+use crate::name::StreamName;
 
 /// How long an input may take to show its tracks before the mix starts without it.
 const SHOWS: Duration = Duration::from_secs(3);
@@ -93,7 +93,7 @@ impl Feed {
     /// Looks at a stream until its tracks are known, bounded in time. One that is not there goes by what it was.
     pub async fn prepare(hub: &Hub, input: &Input, memory: &Memory, clock: Clock, stale: CancellationToken) -> Self {
         let known = memory.lock().get(&input.stream).cloned().unwrap_or_default();
-        let reader = hub.subscribe(&input.stream, Protocol::Internal, Pace::Realtime, Start::Group).ok();
+        let reader = hub.subscribe(&input.stream, Want::internal(Pace::Realtime, Start::Fresh)).ok();
         let mut feed = Feed {
             hub: hub.clone(),
             input: input.clone(),
@@ -203,8 +203,8 @@ impl Feed {
 
     /// Reads the stream again, if it is there again.
     fn come_back(&mut self, muxer: &mut Muxer) {
-        let (name, pace) = (&self.input.stream, Pace::Realtime);
-        let Ok(mut reader) = self.hub.subscribe(name, Protocol::Internal, pace, Start::Group) else {
+        let want = Want::internal(Pace::Realtime, Start::Fresh);
+        let Ok(mut reader) = self.hub.subscribe(&self.input.stream, want) else {
             return;
         };
         let mut frames = Vec::new();

@@ -29,8 +29,9 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
         let input =
             ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000", "-fpsprobesize", "0"];
         arguments.extend(input.map(Into::into));
-        // ffmpeg takes such a socket for a file that can be wound, and would read it to its end for an index.
-        arguments.extend(["-fflags", "nobuffer+ignidx", "-f", "mp4", "-i"].map(Into::into));
+        // ffmpeg takes such a socket for a file that can be wound, and would read it to its end for an index. With `nobuffer` it
+        // would drop what it looks at before it begins: the only keyframe that a browser may send for minutes.
+        arguments.extend(["-fflags", "+ignidx", "-f", "mp4", "-i"].map(Into::into));
         arguments.push(source);
         numbers[at] = Some(count);
     }
@@ -110,9 +111,11 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
             below = above;
         }
         if has.audio {
-            // Each from the same moment on, with silence where it has gaps, or they would not stay together.
+            // Each from the same moment on, with silence where it has gaps, or they would not stay together. The rate is
+            // changed before: `first_pts` counts in the rate of what comes in (ffmpeg 5.1 and 9.0).
             let first = i128::from(start) * i128::from(SOUND) / 1_000_000;
-            let _ = write!(graph, ";[{n}:a]aresample={SOUND}:async=1000:first_pts={first}[a{sounds}]");
+            let _ =
+                write!(graph, ";[{n}:a]aresample={SOUND},aresample={SOUND}:async=1000:first_pts={first}[a{sounds}]");
             sounds += 1;
         }
     }

@@ -25,6 +25,8 @@ use crate::name::Protocol;
 
 /// Processes that end without a picture, one after the other, before a mix is given up.
 const TRIES: u32 = 6;
+/// How long a mix that is told to end waits for a keyframe of what it lies over, so that the audience goes back without a gap.
+const HANDS_BACK: Duration = Duration::from_millis(400);
 /// A new process takes over when its pictures are this fresh, in microseconds,
 const FRESH: i64 = 1_000_000;
 /// or when it had this long to become so.
@@ -72,9 +74,16 @@ impl Run {
     pub async fn run(mut self, mut layouts: watch::Receiver<Layout>, stop: &CancellationToken) -> &'static str {
         self.launch(&layouts.borrow_and_update().clone());
         let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut ending: Option<Instant> = None;
         let why = loop {
             let over = tokio::select! {
-                () = stop.cancelled() => Some("stopped"),
+                () = stop.cancelled(), if ending.is_none() => {
+                    ending = Some(Instant::now());
+                    if let Output::Over(home) = &self.output {
+                        self.hub.request_key(home);
+                    }
+                    None
+                }
                 changed = layouts.changed() => match changed {
                     Err(_) => Some("stopped"),
                     Ok(()) => {
@@ -90,6 +99,9 @@ impl Run {
             if let Some(why) = over {
                 break why;
             }
+            if ending.is_some_and(|since| self.is_handed_back(since)) {
+                break "stopped";
+            }
         };
         if let Some(starting) = self.starting.take() {
             starting.abort();
@@ -98,6 +110,17 @@ impl Run {
             publisher.finish(Ended::Finished);
         }
         why
+    }
+
+    /// Whether the audience can go back to what the mix lies over: it has a keyframe of after the end, none can be had, or
+    /// it was waited for long enough.
+    fn is_handed_back(&self, since: Instant) -> bool {
+        match &self.output {
+            Output::Over(home) if self.publisher.is_some() && self.hub.answers_wishes(home) => {
+                self.hub.has_group_since(home, since) || since.elapsed() >= HANDS_BACK
+            }
+            _ => true,
+        }
     }
 
     /// Starts a process for this layout; one that was starting for another is dropped.

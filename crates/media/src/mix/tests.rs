@@ -40,7 +40,7 @@ fn ffmpeg_is_told_of_each_input_its_place_and_its_sound() {
         "[1:v]scale=160:240:force_original_aspect_ratio=increase,crop=160:240,setsar=1[v1]",
         "[b1][v1]overlay=200:310:eof_action=repeat[b2]",
         "[b2]null[picture]",
-        "[2:a]aresample=48000:async=1000:first_pts=2904000[a2]",
+        "[2:a]aresample=48000,aresample=48000:async=1000:first_pts=2904000[a2]",
         "amix=inputs=3",
     ] {
         assert!(graph.contains(part), "{part} in {graph}");

@@ -69,10 +69,9 @@ impl Index {
         self.events.subscribe()
     }
 
-    fn tell(&self, recording: Recording) {
-        let ready = !recording.running;
+    pub fn tell(&self, event: Event) {
         // Nobody listening is fine.
-        let _ = self.events.send(Event { recording, ready });
+        let _ = self.events.send(event);
     }
 
     fn update(&self, file: &str, change: impl FnOnce(&mut Recording)) {
@@ -129,7 +128,7 @@ impl<'a> Output<'a> {
             running: true,
         };
         index.files.lock().push(recording.clone());
-        index.tell(recording);
+        index.tell(Event::Started(recording));
         Ok(Output { index, name, file, duration_at: duration_at(init), until: 0, unsynced: 0 })
     }
 
@@ -166,7 +165,7 @@ impl Drop for Output<'_> {
             ready = Some(r.clone());
         });
         if let Some(recording) = ready {
-            self.index.tell(recording);
+            self.index.tell(Event::Ready(recording));
         }
     }
 }

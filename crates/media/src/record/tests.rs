@@ -7,6 +7,7 @@ use crate::ended::Ended;
 use crate::fmp4::Fragment;
 use crate::frame::Codec;
 use crate::hub::{self, Origin, Publisher};
+use crate::name::Protocol;
 
 /// A directory of its own, gone at the end.
 struct Dir(PathBuf);
@@ -99,9 +100,9 @@ async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec(
     let publisher = publish(&hub, &name);
     assert!(recorder.record(&name));
     stream(&publisher, 0..1500).await;
-    assert!(recorder.stop(&name));
+    assert_eq!(recorder.stop(&name), Some(Stopped::Recorded));
     stream(&publisher, 1520..2000).await;
-    assert!(!recorder.stop(&name));
+    assert_eq!(recorder.stop(&name), None);
     until(&recorder, |l| l.len() == 1 && !l[0].running);
     assert!(recorder.record(&name));
     stream(&publisher, 2000..3000).await;
@@ -157,7 +158,48 @@ async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
     assert!(list[0].size <= 150_000 && list[0].size > 100_000, "{list:?}");
     assert!(!dir.0.join(&first.file).exists());
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(!recorder.stop(&name), "the recording has ended");
+    assert_eq!(recorder.stop(&name), None, "the recording has ended");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_holds_nothing_of_before_and_asks_for_its_keyframe() {
+    let dir = Dir::new("since");
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
+    let publisher = publish(&hub, &name);
+    publisher.push(picture(0)).unwrap();
+    stream(&publisher, 40..800).await;
+    assert!(recorder.record(&name));
+    publisher.key_wanted().await;
+    stream(&publisher, 800..3000).await;
+    assert_eq!(recorder.stop(&name), Some(Stopped::Recorded));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let list = until(&recorder, |l| l.len() == 1 && !l[0].running);
+    let length = list[0].duration;
+    assert!(length <= Duration::from_millis(2000) && length >= Duration::from_millis(1800), "{list:?}");
+    assert_eq!(recorder.empty(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_never_got_a_keyframe_says_so() {
+    let dir = Dir::new("empty");
+    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
+    let mut events = recorder.events();
+    let publisher = publish(&hub, &name);
+    publisher.push(picture(0)).unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(recorder.record(&name));
+    stream(&publisher, 40..960).await;
+    stream(&publisher, 1040..1960).await;
+    let waiting = recorder.empty();
+    assert!(waiting.len() == 1 && waiting[0].running && waiting[0].stream == "s", "{waiting:?}");
+    let Some(Stopped::Empty(empty)) = recorder.stop(&name) else { panic!("there is no file") };
+    assert!(!empty.running && empty.waited >= Duration::from_millis(1800), "{empty:?}");
+    let Event::Empty(told) = events.recv().await.unwrap() else { panic!("nothing began") };
+    assert_eq!((told.stream.as_str(), told.asked), ("s", empty.asked));
+    assert_eq!(recorder.empty(), [told]);
+    assert_eq!(recorder.list(), []);
 }
 
 #[test]

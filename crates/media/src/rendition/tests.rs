@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::audio::{AacEncoder, Encode, OpusEncoder, opus_head};
 use crate::hub::Settings;
+use crate::name::Protocol;
 
 const PICTURE: &[u8] = &[0, 0, 0, 2, 0x65, 1];
 const AVCC: &[u8] = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
@@ -62,7 +63,7 @@ async fn changes(first: Codec, second: Codec, takes: &'static [Codec], pace: Pac
     let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
     let renditions = Renditions::new(hub.clone());
     let publisher = publish(&hub, &name, first, 1);
-    let open = renditions.open(&name, Protocol::HttpFlv, takes, pace, Start::Group, None);
+    let open = renditions.open(&name, Want::new(Protocol::HttpFlv, pace, Start::Group), takes, None);
     let mut reader = open.await.unwrap();
     let before = read(&mut reader, |seen| sounds(seen) > 10).await;
     drop(publisher);
@@ -97,4 +98,57 @@ async fn who_takes_opus_goes_on_when_an_encoder_takes_the_stream_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_given_a_rendition_goes_on_when_it_is_needed_no_more() {
     changes(Codec::Opus, Codec::Aac, &[Codec::Aac], Pace::Audience).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_takes_opus_is_shown_a_mix_in_aac_and_then_the_stream_again() {
+    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let home = publish(&hub, &name, Codec::Opus, 2);
+    let want = Want::new(Protocol::Whep, Pace::Realtime, Start::Group);
+    let mut reader = Renditions::new(hub.clone()).open(&name, want, &[Codec::Opus], None).await.unwrap();
+    read(&mut reader, |seen| sounds(seen) > 10).await;
+    // The mixer's: AAC, told of by its configuration, a keyframe each half second.
+    let origin = Origin { protocol: Protocol::Internal, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let mix = hub.overlay(&name, origin).unwrap();
+    let mut aac = AacEncoder::new(1).unwrap();
+    let avcc = [AVCC, &[1]].concat();
+    mix.push(Frame::config(Codec::H264, 0, avcc.into())).unwrap();
+    mix.push(Frame::config(Codec::Aac, 0, aac.config())).unwrap();
+    let mut at = 0;
+    let mut mixes = |seconds: i64| {
+        let end = at + seconds * 48_000 / 1024;
+        while at < end {
+            let us = at * 1024 * 1_000_000 / 48_000;
+            if at % 24 == 0 {
+                mix.push(Frame::video(Codec::H264, us, 0, true, Bytes::from_static(PICTURE))).unwrap();
+                mix.show();
+            }
+            mix.push(Frame::audio(Codec::Aac, us, aac.encode(&[0.1; 1024]).unwrap())).unwrap();
+            at += 1;
+        }
+    };
+    mixes(2);
+    let configured = |seen: &[(Kind, Codec, i64)]| seen.iter().any(|f| f.0 == Kind::VideoConfig);
+    let mut seen = Vec::new();
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while !configured(&seen) && std::time::Instant::now() < until {
+        mixes(1);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        while let Some(item) = reader.try_next() {
+            let mut frames = Vec::new();
+            flatten(item, &mut frames);
+            seen.extend(frames.iter().map(|f| (f.kind, f.codec, f.dts)));
+        }
+    }
+    assert!(configured(&seen), "the mix was never shown: {seen:?}");
+    mixes(1);
+    let shown = read(&mut reader, |seen| sounds(seen) > 20).await;
+    let foreign = |f: &&(Kind, Codec, i64)| matches!(f.0, Kind::Audio | Kind::AudioConfig) && f.1 != Codec::Opus;
+    assert_eq!(seen.iter().chain(&shown).filter(foreign).count(), 0, "{seen:?} {shown:?}");
+    // Back to the stream, whose time went on meanwhile.
+    mix.finish(Ended::Finished);
+    let since = seen.iter().chain(&shown).map(|f| f.2).max().unwrap();
+    home.push(Frame::video(Codec::H264, since + 900_000, 0, true, Bytes::from_static(PICTURE))).unwrap();
+    let back = read(&mut reader, |seen| seen.iter().any(|f| f.0 == Kind::Video && f.2 > since)).await;
+    assert!(back.iter().any(|f| f.0 == Kind::VideoConfig), "{back:?}");
 }

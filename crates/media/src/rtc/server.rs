@@ -26,7 +26,7 @@ use super::worker::{Common, ToWorker, Worker};
 use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{self, Hub, Origin, Pace};
+use crate::hub::{self, Hub, Origin, Pace, Want};
 use crate::name::Protocol;
 use crate::rendition::Renditions;
 use crate::request::{Kick, Requests, What};
@@ -185,6 +185,9 @@ impl Server {
         if accepted.simulcast {
             publisher.will_have_layers();
         }
+        if accepted.video.is_some() {
+            publisher.answers_wishes();
+        }
         let role = Role::Publish {
             whip: Box::new(Whip::new(Instant::now())),
             publisher: Arc::new(publisher),
@@ -204,9 +207,9 @@ impl Server {
         let options = inner.requests.play(what.clone()).await?;
         let takes: &'static [Codec] =
             if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
-        let open =
-            |start| inner.renditions.open(&what.stream, Protocol::Whep, takes, Pace::Realtime, start, options.wait);
-        let mut ticket = open(hub::Start::Group).await?;
+        let (pace, start) = (Pace::Realtime, hub::Start::Group);
+        let want = Want { pace, start, ..options.want(Protocol::Whep) };
+        let mut ticket = inner.renditions.open(&what.stream, want, takes, options.wait).await?;
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
         if inner.common.hub.is_layered(&what.stream) {
             accepted = offer::accept(offer, Way::Adapting, &inner.common.identity, Instant::now())?;

@@ -25,9 +25,8 @@ use super::session::{Role, Session, Signal, Start};
 use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::hub::{Hub, Item};
-use crate::name::StreamName;
 use crate::request::Kick;
-use viewers::Feed;
+use viewers::{Feed, Source};
 
 /// Items that wait between a stream and its viewers before the hub skips the reader forward.
 const FEED_QUEUE: usize = 64;
@@ -51,7 +50,7 @@ pub(super) enum ToWorker {
     /// Ask a session's publisher for a key picture.
     Key(u64),
     /// Something for the viewers of a stream; `None`: it is over. The number tells feeds of the same stream apart.
-    Fed(StreamName, u64, Option<Item>),
+    Fed(Source, u64, Option<Item>),
 }
 
 /// What all workers share.
@@ -71,7 +70,7 @@ pub(super) struct Worker {
     fed: mpsc::Receiver<ToWorker>,
     sessions: HashMap<u64, Session, BuildHasherDefault<OwnNumbers>>,
     watchers: HashMap<u64, AbortHandle>,
-    feeds: HashMap<StreamName, Feed>,
+    feeds: HashMap<Source, Feed>,
     deadlines: BTreeSet<(Instant, u64)>,
     outbox: Outbox,
     feed_numbers: u64,
@@ -155,7 +154,7 @@ impl Worker {
                     self.tick(key, now);
                 }
             }
-            ToWorker::Fed(name, number, item) => self.feed(&name, number, item, now),
+            ToWorker::Fed(source, number, item) => self.feed(&source, number, item, now),
         }
     }
 

@@ -182,12 +182,14 @@ impl Client {
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
-        if self.out.is_empty() {
-            return Ok(());
+        // In a way that can be given up in the middle and taken up again.
+        while !self.out.is_empty() {
+            let written = tokio::time::timeout(MEDIA, self.socket.write_buf(&mut self.out)).await;
+            if written.map_err(|_| Ended::Timeout("the server to read"))?? == 0 {
+                return Err(Ended::Closed);
+            }
         }
-        let written = tokio::time::timeout(MEDIA, self.socket.write_all(&self.out)).await;
-        self.out.clear();
-        Ok(written.map_err(|_| Ended::Timeout("the server to read"))??)
+        Ok(())
     }
 }
 
@@ -217,8 +219,15 @@ impl Player {
         Ok(Player { client: bounded(target, false).await? })
     }
 
+    /// Asks a server of this kind for a keyframe, which it asks the publisher for. Others do not mind.
+    pub async fn request_key(&mut self) -> Result<(), Ended> {
+        let stream = self.client.stream;
+        self.client.call(stream, &[msg::REQUEST_KEY.into(), 0.0.into(), Value::Null]);
+        self.client.flush().await
+    }
+
     /// The next frame, configurations and descriptions included; `None` when the stream has ended. Timestamps are the
-    /// server's, 32 bits of milliseconds wide.
+    /// server's, 32 bits of milliseconds wide. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Frame>, Ended> {
         loop {
             let message = self.client.next_message().await?;

@@ -5,6 +5,10 @@ use bytes::{BufMut, BytesMut};
 use super::amf0::Value;
 use super::chunk::{self, Header};
 
+/// The command by which nodes ask each other for a keyframe. Not in any specification; servers that do not know it pass it
+/// over, as they must with unknown commands.
+pub(super) const REQUEST_KEY: &str = "requestKeyframe";
+
 pub(super) const SET_CHUNK_SIZE: u8 = 1;
 pub(super) const ABORT: u8 = 2;
 pub(super) const ACKNOWLEDGEMENT: u8 = 3;

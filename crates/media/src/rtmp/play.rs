@@ -194,6 +194,7 @@ impl<'a> Playing<'a> {
                     Event::Pause(paused) => self.paused = paused,
                     Event::ReceiveAudio(wanted) => self.audio = wanted,
                     Event::ReceiveVideo(wanted) => self.video = wanted,
+                    Event::KeyWanted => self.reader.request_key(),
                     Event::Publish(_) | Event::Play(_) | Event::Frame(_) => {}
                 }
             }

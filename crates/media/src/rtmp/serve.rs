@@ -336,11 +336,10 @@ impl Link {
         let takes: &'static [Codec] =
             if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
-        let (pace, start, wait) = (options.pace, options.start, options.wait);
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let name = if options.overlay { Hub::overlay_name(&name) } else { name };
         let reader = tokio::select! {
-            reader = shared.renditions.open(&name, protocol, takes, pace, start, wait) => reader,
+            reader = shared.renditions.open(&name, options.want(protocol), takes, options.wait) => reader,
             stopped = self.until_stopped() => return stopped,
             kicked = options.kick.kicked() => Err(kicked),
         };

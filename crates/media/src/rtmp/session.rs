@@ -61,6 +61,8 @@ pub enum Event {
     ReceiveAudio(bool),
     /// A player wants video, or not.
     ReceiveVideo(bool),
+    /// A player, such as another node, cannot begin before a keyframe.
+    KeyWanted,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

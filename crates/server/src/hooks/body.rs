@@ -9,7 +9,7 @@ use crate::config::Hidden;
 use crate::store::News;
 
 /// The names of all events.
-pub const EVENTS: [&str; 16] = [
+pub const EVENTS: [&str; 17] = [
     "room_created",
     "room_closed",
     "pusher_joined",
@@ -26,6 +26,7 @@ pub const EVENTS: [&str; 16] = [
     "mix_ended",
     "record_started",
     "record_ready",
+    "record_empty",
 ];
 
 /// The number of an event: the same each time that it is told, and as a text greater than those of earlier events of

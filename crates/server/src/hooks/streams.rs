@@ -115,14 +115,23 @@ impl Hooks {
     }
 
     fn of_record(&self, event: &record::Event, bizid: u32) -> Option<Note> {
-        let record::Event { recording, ready } = event;
-        let name = StreamName::new(&recording.stream).ok()?;
-        let span = format!("record:{}", recording.file);
-        let (event, span) = match ready {
-            false => ("record_started", Span::Begins(span)),
-            true => ("record_ready", Span::Ends(span)),
-        };
-        note_of(event, &name, recorded(recording, *ready), span, bizid, self.clock.now())
+        let now = self.clock.now();
+        let span = |recording: &record::Recording| format!("record:{}", recording.file);
+        match event {
+            record::Event::Started(recording) => {
+                let name = StreamName::new(&recording.stream).ok()?;
+                note_of("record_started", &name, recorded(recording, false), Span::Begins(span(recording)), bizid, now)
+            }
+            record::Event::Ready(recording) => {
+                let name = StreamName::new(&recording.stream).ok()?;
+                note_of("record_ready", &name, recorded(recording, true), Span::Ends(span(recording)), bizid, now)
+            }
+            record::Event::Empty(empty) => {
+                let name = StreamName::new(&empty.stream).ok()?;
+                let data = json!({ "asked": empty.asked, "waited": empty.waited.as_secs_f64() });
+                note_of("record_empty", &name, data, Span::None, bizid, now)
+            }
+        }
     }
 
     /// What began in a process that is gone, and what nobody has gone on with since.

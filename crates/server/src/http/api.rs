@@ -46,7 +46,7 @@ const LONGEST: u64 = 315_360_000;
 /// What ids keep of themselves in a path.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-pub use recordings::RecordingView;
+pub use recordings::{EmptyView, RecordingView};
 pub use streams::StreamView;
 
 /// The API, below its prefix. It is put together when it is first asked for: describing the calls takes more memory than

@@ -60,8 +60,7 @@ async fn open(
         _ => StatusCode::FORBIDDEN,
     })?;
     // FLV players know no Opus, which browsers publish.
-    let reader =
-        app.renditions.open(&stream, protocol, &[Codec::Aac, Codec::Mp3], options.pace, options.start, options.wait);
+    let reader = app.renditions.open(&stream, options.want(protocol), &[Codec::Aac, Codec::Mp3], options.wait);
     let reader = tokio::select! {
         reader = reader => reader.map_err(|why| match why {
             Ended::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,

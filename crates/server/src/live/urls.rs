@@ -300,7 +300,7 @@ pub struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// Where co-anchors play it with little delay.
+    /// Where co-anchors play it with little delay, and never see the mix in its place.
     #[must_use]
     pub fn accelerate(&self) -> Url<'_> {
         let Self { urls, base, stream, signature, accelerate } = self;
@@ -309,7 +309,7 @@ impl<'a> Play<'a> {
             return Url(["rtmp://", &urls.play_host, "", "", "/", app, "/", stream, "?bizid=", bizid, "&", signature]);
         }
         let [scheme, host, colon, port] = urls.rtmp(&urls.play_host, base);
-        Url([scheme, host, colon, port, "/", APP, "/", stream, "?bizid=", bizid, "&", signature])
+        Url([scheme, host, colon, port, "/", APP, "/", stream, "?bizid=", bizid, "&raw=1&", signature])
     }
 
     /// Where an audience plays it by RTMP or WebRTC (`rtmp`, `webrtc`).
@@ -317,7 +317,11 @@ impl<'a> Play<'a> {
     pub fn plain<'b>(&'b self, scheme: &'b str) -> Url<'b> {
         let Self { urls, stream, signature, .. } = self;
         match &urls.tencent {
-            None => self.accelerate(),
+            None => {
+                let [scheme, host, colon, port] = urls.rtmp(&urls.play_host, &self.base);
+                let bizid = urls.bizid_text.as_str();
+                Url([scheme, host, colon, port, "/", APP, "/", stream.as_str(), "?bizid=", bizid, "&", signature])
+            }
             Some(Domains { app, .. }) => {
                 let mark = if signature.is_empty() { "" } else { "?" };
                 Url([scheme, "://", &urls.play_host, "/", app, "/", stream.as_str(), "", "", mark, signature, ""])

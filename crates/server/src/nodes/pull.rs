@@ -22,6 +22,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long nobody may play before the pull ends.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How often a node is asked for a keyframe at most.
+const KEY_EVERY: Duration = Duration::from_millis(250);
+
 /// Why a pull stopped.
 enum Over {
     /// The stream has ended, or nobody plays it any more.
@@ -138,11 +141,25 @@ async fn show(nodes: &Nodes, home: &StreamName, from: &Place) -> Result<(), Ende
     over
 }
 
+/// Passes frames on, and wishes for keyframes back.
 async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> {
-    while let Some(frame) = player.next().await? {
-        publisher.push(frame)?;
+    let mut rested = Instant::now();
+    loop {
+        let wanted = async {
+            tokio::time::sleep_until(rested).await;
+            publisher.key_wanted().await;
+        };
+        tokio::select! {
+            frame = player.next() => match frame? {
+                Some(frame) => publisher.push(frame)?,
+                None => return Ok(()),
+            },
+            () = wanted => {
+                rested = Instant::now() + KEY_EVERY;
+                player.request_key().await?;
+            }
+        }
     }
-    Ok(())
 }
 
 /// Waits until nobody has played it for a while.

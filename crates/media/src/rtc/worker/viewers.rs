@@ -9,12 +9,28 @@ use tokio::task::{AbortHandle, spawn_local};
 use super::{ToWorker, Worker};
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{self, Hub, Item, Layer, Pace};
-use crate::name::{Protocol, StreamName};
+use crate::hub::{Hub, Item, Layer, View};
+use crate::name::StreamName;
 use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
 use crate::rtc::feed::{Maker, Unfit, backlog};
 use crate::rtc::session::Role;
+
+/// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::rtc) struct Source {
+    name: StreamName,
+    view: View,
+}
+
+impl Source {
+    fn layer(layer: &Layer) -> Self {
+        Source { name: layer.name.clone(), view: View::Raw }
+    }
+}
+
+/// The audio that viewers are sent.
+const AUDIO: &[Codec] = &[Codec::Opus];
 
 pub(super) struct Feed {
     number: u64,
@@ -27,13 +43,13 @@ pub(super) struct Feed {
 
 impl Worker {
     /// Brings a stream to one more viewer.
-    fn feed_viewer(&mut self, name: &StreamName, layer: Option<usize>, key: u64) -> Result<(), Ended> {
-        if !self.feeds.contains_key(name) {
+    fn feed_viewer(&mut self, source: &Source, layer: Option<usize>, key: u64) -> Result<(), Ended> {
+        if !self.feeds.contains_key(source) {
             self.feed_numbers += 1;
-            let feed = start(&self.common.hub, name, layer, self.feed_numbers, self.own.clone())?;
-            self.feeds.insert(name.clone(), feed);
+            let feed = start(&self.common.hub, source, layer, self.feed_numbers, self.own.clone())?;
+            self.feeds.insert(source.clone(), feed);
         }
-        if let Some(feed) = self.feeds.get_mut(name)
+        if let Some(feed) = self.feeds.get_mut(source)
             && !feed.viewers.contains(&key)
         {
             feed.viewers.push(key);
@@ -43,21 +59,21 @@ impl Worker {
 
     /// A viewer's media can flow now.
     pub(super) fn joined(&mut self, key: u64, now: Instant) {
-        let Some(name) = self.viewer(key) else { return };
-        if let Err(ended) = self.feed_viewer(&name, None, key) {
+        let Some(source) = self.viewer(key) else { return };
+        if let Err(ended) = self.feed_viewer(&source, None, key) {
             return self.end(key, ended, now);
         }
         let adapts = matches!(self.sessions.get(&key).map(|s| &s.role), Some(Role::Play { whep, .. }) if whep.adapts);
-        let first = if adapts { self.first_layer(&name) } else { None };
-        let first = first.filter(|layer| self.feed_viewer(&layer.name, Some(layer.number), key).is_ok());
+        let first = if adapts { self.first_layer(&source) } else { None };
+        let first = first.filter(|layer| self.feed_viewer(&Source::layer(layer), Some(layer.number), key).is_ok());
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Role::Play { whep, ticket } = &mut session.role else { return };
         if let Some(layer) = &first {
             whep.begin_with(layer.number);
         }
-        let name = first.as_ref().map_or(name, |layer| layer.name.clone());
+        let source = first.as_ref().map_or(source, Source::layer);
         // From the group of pictures as it is now, not as it was when the offer came.
-        let fresh = self.common.hub.subscribe(&name, Protocol::Internal, Pace::Realtime, hub::Start::Group);
+        let fresh = Renditions::new(self.common.hub.clone()).read(&source.name, source.view, AUDIO);
         match fresh.map(|mut reader| backlog(&mut reader)) {
             Ok(Ok(found)) => {
                 let bytes = whep.catch_up(&mut session.rtc, &found, now);
@@ -73,38 +89,44 @@ impl Worker {
     }
 
     /// The layer for viewers of whose networks nothing is known, if it is not what the stream itself carries.
-    fn first_layer(&self, name: &StreamName) -> Option<Layer> {
+    fn first_layer(&self, source: &Source) -> Option<Layer> {
         let hub = &self.common.hub;
-        let mut layers = if hub.is_layered(name) { hub.layers(name) } else { Vec::new() };
+        let layered = hub.is_layered(&source.name) && !self.is_overlaid(source);
+        let mut layers = if layered { hub.layers(&source.name) } else { Vec::new() };
         let rates: Vec<u64> = layers.iter().map(|layer| layer.bitrate).collect();
         let first = Choice::first(&rates);
         (first + 1 < layers.len() && rates.iter().all(|rate| *rate > 0)).then(|| layers.swap_remove(first))
     }
 
-    fn viewer(&self, key: u64) -> Option<StreamName> {
+    /// Whether viewers of this are shown something else at the moment, which has no layers.
+    fn is_overlaid(&self, source: &Source) -> bool {
+        source.view == View::Shown && self.common.hub.is_overlaid(&source.name)
+    }
+
+    fn viewer(&self, key: u64) -> Option<Source> {
         match &self.sessions.get(&key)?.role {
-            Role::Play { ticket, .. } => Some(ticket.name().clone()),
+            Role::Play { ticket, .. } => Some(Source { name: ticket.name().clone(), view: ticket.view() }),
             Role::Publish { .. } => None,
         }
     }
 
     /// Something for all viewers of a stream, or of a layer.
-    pub(super) fn feed(&mut self, name: &StreamName, number: u64, item: Option<Item>, now: Instant) {
-        let Some(feed) = self.feeds.get_mut(name).filter(|f| f.number == number) else { return };
+    pub(super) fn feed(&mut self, source: &Source, number: u64, item: Option<Item>, now: Instant) {
+        let Some(feed) = self.feeds.get_mut(source).filter(|f| f.number == number) else { return };
         let mut made = std::mem::take(&mut self.scratch);
         let result = match &item {
             Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
-            None => Err(self.common.hub.info(name).map_or(Ended::Finished, |_| Ended::TooSlow)),
+            None => Err(self.common.hub.info(&source.name).map_or(Ended::Finished, |_| Ended::TooSlow)),
         };
         let (layer, viewers) = (feed.layer, std::mem::take(&mut feed.viewers));
         if let Err(reason) = result {
-            if let Some(feed) = self.feeds.remove(name) {
+            if let Some(feed) = self.feeds.remove(source) {
                 feed.task.abort();
             }
             match layer {
                 Some(layer) => self.lose_layer(layer, &viewers),
                 None => {
-                    tracing::info!(stream = %name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
+                    tracing::info!(stream = %source.name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
                     viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
                 }
             }
@@ -141,12 +163,12 @@ impl Worker {
         }
         made.clear();
         self.scratch = made;
-        if let Some(feed) = self.feeds.get_mut(name) {
+        if let Some(feed) = self.feeds.get_mut(source) {
             // Those that ended meanwhile are no longer among the sessions.
             let sessions = &self.sessions;
             feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
         }
-        self.drop_idle_feed(name);
+        self.drop_idle_feed(source);
     }
 
     /// A layer is over: its viewers go on with the stream.
@@ -165,14 +187,16 @@ impl Worker {
 
     /// A viewer is gone.
     pub(super) fn left(&mut self, key: u64, name: &StreamName) {
-        if let Some(feed) = self.feeds.get_mut(name) {
-            feed.viewers.retain(|viewer| *viewer != key);
+        for view in [View::Shown, View::Raw] {
+            if let Some(feed) = self.feeds.get_mut(&Source { name: name.clone(), view }) {
+                feed.viewers.retain(|viewer| *viewer != key);
+            }
         }
     }
 
-    fn drop_idle_feed(&mut self, name: &StreamName) {
-        if self.feeds.get(name).is_some_and(|feed| feed.viewers.is_empty())
-            && let Some(feed) = self.feeds.remove(name)
+    fn drop_idle_feed(&mut self, source: &Source) {
+        if self.feeds.get(source).is_some_and(|feed| feed.viewers.is_empty())
+            && let Some(feed) = self.feeds.remove(source)
         {
             feed.task.abort();
         }
@@ -181,18 +205,42 @@ impl Worker {
     /// Chooses among the layers of streams that have some, for each of their viewers.
     pub(super) fn adapt(&mut self, now: Instant) {
         let hub = &self.common.hub;
-        let layered = |(name, feed): (&StreamName, &Feed)| {
-            (feed.layer.is_none() && hub.is_layered(name)).then(|| (name.clone(), feed.viewers.clone()))
+        let layered = |(source, feed): (&Source, &Feed)| {
+            (feed.layer.is_none() && hub.is_layered(&source.name)).then(|| (source.clone(), feed.viewers.clone()))
         };
         let layered: Vec<_> = self.feeds.iter().filter_map(layered).collect();
-        for (name, viewers) in layered {
-            let layers = self.common.hub.layers(&name);
+        for (source, viewers) in layered {
+            let layers = self.common.hub.layers(&source.name);
+            if self.is_overlaid(&source) {
+                viewers.into_iter().for_each(|key| self.leave_layers(key, &layers));
+                continue;
+            }
             // Until all are known; with one there is nothing to choose.
             if layers.iter().any(|layer| layer.bitrate == 0) || layers.is_empty() {
                 continue;
             }
             for key in viewers {
-                self.adapt_one(key, &name, &layers, now);
+                self.adapt_one(key, &source.name, &layers, now);
+            }
+        }
+    }
+
+    /// The viewer goes on with what the stream itself brings, from its next keyframe on.
+    fn leave_layers(&mut self, key: u64, layers: &[Layer]) {
+        if let Some(session) = self.sessions.get_mut(&key)
+            && let Role::Play { whep, .. } = &mut session.role
+        {
+            whep.target = None;
+        }
+        self.drop_unwanted_layers(key, layers);
+    }
+
+    /// Layers that a viewer was sent before it changed over are not sent to it any more.
+    fn drop_unwanted_layers(&mut self, key: u64, layers: &[Layer]) {
+        let Some(Role::Play { whep, .. }) = self.sessions.get(&key).map(|session| &session.role) else { return };
+        for layer in layers.iter().filter(|layer| !whep.wants(Some(layer.number))) {
+            if let Some(feed) = self.feeds.get_mut(&Source::layer(layer)) {
+                feed.viewers.retain(|viewer| *viewer != key);
             }
         }
     }
@@ -215,20 +263,14 @@ impl Worker {
         if changes {
             tracing::debug!(stream = %name, key, layer = ?target, estimate = ?whep.choice.estimate(), "another layer");
             if let Some(layer) = chosen
-                && self.feed_viewer(&layer.name, target, key).is_err()
+                && self.feed_viewer(&Source::layer(layer), target, key).is_err()
                 && let Some(session) = self.sessions.get_mut(&key)
                 && let Role::Play { whep, .. } = &mut session.role
             {
                 whep.lose(layer.number);
             }
         }
-        // Layers that it was sent before it changed over.
-        let Some(Role::Play { whep, .. }) = self.sessions.get(&key).map(|session| &session.role) else { return };
-        for layer in layers.iter().filter(|layer| !whep.wants(Some(layer.number))) {
-            if let Some(feed) = self.feeds.get_mut(&layer.name) {
-                feed.viewers.retain(|viewer| *viewer != key);
-            }
-        }
+        self.drop_unwanted_layers(key, layers);
         self.tick(key, now);
     }
 }
@@ -236,18 +278,18 @@ impl Worker {
 /// Starts the task that brings a stream's frames to its viewers here.
 fn start(
     hub: &Hub,
-    name: &StreamName,
+    source: &Source,
     layer: Option<usize>,
     number: u64,
     to: mpsc::Sender<ToWorker>,
 ) -> Result<Feed, Ended> {
-    let mut reader = Renditions::new(hub.clone()).read(name, &[Codec::Opus])?;
-    let stream = name.clone();
+    let mut reader = Renditions::new(hub.clone()).read(&source.name, source.view, AUDIO)?;
+    let source = source.clone();
     let task = spawn_local(async move {
         loop {
             let item = reader.next().await;
             let last = item.is_none();
-            if to.send(ToWorker::Fed(stream.clone(), number, item)).await.is_err() || last {
+            if to.send(ToWorker::Fed(source.clone(), number, item)).await.is_err() || last {
                 return;
             }
         }

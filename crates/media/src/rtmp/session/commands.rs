@@ -51,6 +51,7 @@ impl Session {
             "receiveVideo" if self.phase == Phase::Playing => {
                 return Ok(Some(Event::ReceiveVideo(flag(3))));
             }
+            msg::REQUEST_KEY if self.phase == Phase::Playing => return Ok(Some(Event::KeyWanted)),
             "FCSubscribe" => {
                 let info = [("level", "status".into()), ("code", "NetStream.Play.Start".into())].into();
                 msg::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);

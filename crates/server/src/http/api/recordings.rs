@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use media::StreamName;
-use media::record::Recording;
+use media::record::{Empty, Recording};
 use room::Room;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,6 +50,28 @@ impl From<Recording> for RecordingView {
     }
 }
 
+/// A recording without a file: no keyframe has come since it was asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = EmptyRecording)]
+pub struct EmptyView {
+    /// What was to be recorded.
+    stream: String,
+    /// When that was asked for, in Unix milliseconds.
+    asked: u64,
+    /// Milliseconds that a keyframe was waited for.
+    waited: u64,
+    /// Whether it still waits.
+    running: bool,
+}
+
+impl From<Empty> for EmptyView {
+    fn from(empty: Empty) -> Self {
+        let waited = u64::try_from(empty.waited.as_millis()).unwrap_or(u64::MAX);
+        Self { stream: empty.stream, asked: empty.asked, waited, running: empty.running }
+    }
+}
+
 /// A page of recordings.
 #[derive(Serialize, ToSchema)]
 pub struct RecordingPage {
@@ -58,6 +79,8 @@ pub struct RecordingPage {
     recordings: Vec<RecordingView>,
     /// The cursor of the next page; none: this was the last.
     next: Option<String>,
+    /// Recordings without a file: the last that ended so, and those that wait for a keyframe. The same on every page.
+    empty: Vec<EmptyView>,
 }
 
 fn none() -> Problem {
@@ -71,7 +94,12 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Que
     caller.may(Need::Listen)?;
     let recordings = app.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
     let (recordings, next) = asked.page(recordings, |recording| recording.file.clone())?;
-    Ok(axum::Json(RecordingPage { recordings: recordings.into_iter().map(RecordingView::from).collect(), next }))
+    let empty = app.recorder.as_ref().map(|recorder| recorder.empty()).unwrap_or_default();
+    Ok(axum::Json(RecordingPage {
+        recordings: recordings.into_iter().map(RecordingView::from).collect(),
+        next,
+        empty: empty.into_iter().map(EmptyView::from).collect(),
+    }))
 }
 
 /// A recording's bytes, from its beginning.
@@ -96,6 +124,8 @@ pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(file): Pat
 pub struct Streams {
     /// Their names.
     streams: Vec<String>,
+    /// Those of them whose recording was stopped before anything was recorded.
+    empty: Vec<EmptyView>,
 }
 
 async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Streams> {
@@ -107,8 +137,9 @@ async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Stream
     let mut kind = None;
     app.store.see(&room, &mut |room: &Room, _| kind = Some(room.kind)).await?;
     let streams = recordings::room(app, kind.ok_or(room::Refusal::NoRoom)?, &room, on).await?;
-    let names = streams.iter().map(StreamName::as_str).map(str::to_owned).collect();
-    Ok(axum::Json(Streams { streams: names }))
+    let names = streams.iter().map(|changed| changed.stream.to_string()).collect();
+    let empty = streams.into_iter().filter_map(|changed| changed.empty).map(EmptyView::from).collect();
+    Ok(axum::Json(Streams { streams: names, empty }))
 }
 
 /// Records every stream of a room that is pushed now.

@@ -1,12 +1,12 @@
 //! What operators may do from the console. Each action is one call of the part that it concerns.
 
-use media::StreamName;
 use room::{Kind, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::acts::{self, Out, Refused, refused};
 use crate::app::App;
+use crate::http::api::EmptyView;
 use crate::recordings;
 
 /// Most lines that a search finds.
@@ -103,7 +103,9 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
         }
         Action::Record { kind, room_id, on } => {
             let streams = recordings::room(app, kind, &RoomId::parse(&room_id)?, on).await?;
-            Ok(json!({ "streams": streams.iter().map(StreamName::as_str).collect::<Vec<_>>() }))
+            let empty: Vec<EmptyView> = streams.iter().filter_map(|c| c.empty.clone()).map(EmptyView::from).collect();
+            let names: Vec<&str> = streams.iter().map(|changed| changed.stream.as_str()).collect();
+            Ok(json!({ "streams": names, "empty": empty }))
         }
         Action::DeleteRecording { file } => {
             let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));

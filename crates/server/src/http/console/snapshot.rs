@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::beside;
 use crate::app::App;
 use crate::figures::Sample;
-use crate::http::api::{RecordingView, StreamView};
+use crate::http::api::{EmptyView, RecordingView, StreamView};
 use crate::http::view::CustomView;
 
 /// Most rooms of a kind that are shown.
@@ -59,6 +59,7 @@ pub async fn now(app: &App) -> Value {
         "webrtc": beside::webrtc(app),
         "mixes": beside::mixes(app),
         // None: recording is not allowed.
+        "emptyRecordings": app.recorder.as_ref().map(|r| r.empty().into_iter().map(EmptyView::from).collect::<Vec<_>>()),
         "recordings": app.recorder.as_ref().map(|r| r.list().into_iter().rev().take(RECORDINGS).map(RecordingView::from).collect::<Vec<_>>()),
     })
 }

@@ -452,6 +452,8 @@ fn without(names: &[&str], value: &mut Value) {
             for name in ["&uid=", "&rid="] {
                 let mut parts = text.split(name);
                 let plain = parts.next().unwrap_or_default().to_owned();
+                // And services elsewhere lay no mix over a stream.
+                let plain = plain.replace("&raw=1", "");
                 *text = parts.fold(plain, |text, part| text + part.find('&').map_or("", |end| &part[end..]));
             }
         }

@@ -1,0 +1,185 @@
+//! A reader's place in a stream: where it begins, what it is given next, and over what it is skipped. Knows no streams but
+//! their state, and asks nobody.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::reader::Item;
+use super::stream::State;
+use super::{Pace, Start};
+use crate::frame::Kind;
+
+/// A realtime reader further behind than this goes to the newest keyframe, if there is one ahead of it.
+const REALTIME_LAG: Duration = Duration::from_secs(1);
+/// A video track that was silent for this long does not hold back the audio of a reader that waits for a keyframe.
+const VIDEO_SILENT: Duration = Duration::from_secs(3);
+/// A group of pictures that began this long ago is worth a new keyframe, where one can be had.
+const STALE: Duration = Duration::from_secs(1);
+/// How long a publisher that answers wishes for keyframes may take before the group of pictures has to do.
+const ANSWER: Duration = Duration::from_millis(500);
+
+pub(super) struct Cursor {
+    /// Number of the next frame.
+    at: u64,
+    /// Delta frames are of no use yet.
+    need_key: bool,
+    /// Until when a new keyframe is waited for although there is a group of pictures.
+    fresh_until: Option<Instant>,
+    /// The tracks may have changed behind the reader's back.
+    resync: bool,
+    /// Version of the tracks that the reader knows.
+    version: Option<u32>,
+    skipped: u64,
+}
+
+impl Cursor {
+    /// A new place in a stream, and one among those who wait for it.
+    pub fn enter(state: &mut State, pace: Pace, start: Start, skipped: u64) -> (Self, usize) {
+        // So that a joiner of the audience starts with all there is, not with what the last burst held.
+        state.ring.seal();
+        let now = Instant::now();
+        let began = state.ring.group_began();
+        let better = start == Start::Fresh
+            && state.answers()
+            && began.is_some_and(|began| now.saturating_duration_since(began) > STALE);
+        let takes_group = match start {
+            Start::Group => true,
+            Start::Next => false,
+            Start::Fresh => !better,
+            Start::Since(moment) => began.is_some_and(|began| began >= moment),
+        };
+        let gop = state.ring.gop.filter(|_| takes_group);
+        if start != Start::Next && gop.is_none() && state.tracks.video.is_some() {
+            state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
+        }
+        let cursor = Cursor {
+            at: gop.unwrap_or_else(|| state.ring.end()),
+            need_key: gop.is_none(),
+            fresh_until: better.then(|| now + ANSWER),
+            resync: true,
+            version: None,
+            skipped,
+        };
+        (cursor, state.wakers(pace).join())
+    }
+
+    /// Frames that were skipped over because their reader was too slow.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Whether nothing can be shown before a keyframe comes, and frames that are none do come.
+    pub fn wants_key(&self, state: &State) -> bool {
+        self.need_key && video_flows(state)
+    }
+
+    /// Whether it has begun: what follows can be decoded.
+    pub fn has_begun(&self) -> bool {
+        !self.need_key
+    }
+
+    /// What comes next, if it is there.
+    pub fn take(&mut self, state: &State, pace: Pace) -> Option<Item> {
+        if self.fresh_until.is_some() {
+            self.settle_for_group(state);
+        }
+        match pace {
+            Pace::Realtime => self.take_frame(state),
+            Pace::Audience => self.take_burst(state),
+        }
+    }
+
+    fn take_burst(&mut self, state: &State) -> Option<Item> {
+        self.catch_up(state);
+        loop {
+            let burst = state.ring.burst(self.at)?;
+            if self.need_key && !burst.frames[0].key && video_flows(state) {
+                self.at = burst.end();
+                continue;
+            }
+            if let Some(tracks) = self.resynced(state) {
+                return Some(tracks);
+            }
+            self.at = burst.end();
+            self.need_key = false;
+            self.version = Some(burst.version);
+            return Some(Item::Burst(Arc::clone(burst)));
+        }
+    }
+
+    fn take_frame(&mut self, state: &State) -> Option<Item> {
+        self.catch_up(state);
+        if let (Some(slot), Some(gop)) = (state.ring.get(self.at), state.ring.gop)
+            && gop > self.at
+            && Instant::now().saturating_duration_since(slot.at) > REALTIME_LAG
+        {
+            self.skip_to(gop, state);
+        }
+        loop {
+            let slot = state.ring.get(self.at)?;
+            if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
+                self.at += 1;
+                continue;
+            }
+            if let Some(tracks) = self.resynced(state) {
+                return Some(tracks);
+            }
+            self.at += 1;
+            self.need_key &= !slot.frame.key;
+            self.version = Some(slot.version);
+            return Some(Item::Frame(Arc::clone(&slot.frame)));
+        }
+    }
+
+    /// The group of pictures has to do if no new keyframe came in time.
+    fn settle_for_group(&mut self, state: &State) {
+        if !self.need_key {
+            self.fresh_until = None;
+        }
+        if self.fresh_until.is_some_and(|until| Instant::now() < until && !state.is_paused()) {
+            return;
+        }
+        let passed_over = |gop: &u64| *gop < self.at && state.ring.get(*gop).is_some();
+        let gop = state.ring.gop.filter(passed_over);
+        if self.fresh_until.take().is_some()
+            && let Some(gop) = gop
+        {
+            state.does_not_answer();
+            self.at = gop;
+            self.resync = true;
+        }
+    }
+
+    /// A reader whose place is gone goes on at the newest group of pictures, or with the next one.
+    fn catch_up(&mut self, state: &State) {
+        if self.at < state.ring.first() {
+            self.skip_to(state.ring.gop.unwrap_or_else(|| state.ring.sealed()), state);
+        }
+    }
+
+    fn skip_to(&mut self, at: u64, state: &State) {
+        let frames = at.saturating_sub(self.at);
+        self.skipped += frames;
+        state.skipped.fetch_add(frames, Ordering::Relaxed);
+        state.readers.tally.skipped(frames);
+        self.at = at;
+        self.need_key = true;
+        self.resync = true;
+    }
+
+    fn resynced(&mut self, state: &State) -> Option<Item> {
+        let stale = std::mem::take(&mut self.resync) && self.version != Some(state.version);
+        stale.then(|| {
+            self.version = Some(state.version);
+            Item::Tracks(state.tracks.clone())
+        })
+    }
+}
+
+fn video_flows(state: &State) -> bool {
+    let recent = |at: Instant| Instant::now().saturating_duration_since(at) < VIDEO_SILENT;
+    state.tracks.video.is_some() && state.meter.last_video.is_none_or(recent)
+}

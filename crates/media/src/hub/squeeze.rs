@@ -1,0 +1,154 @@
+//! What a reader gets that goes over from one stream to another in the same time: both are a little apart, and the new one
+//! begins with a keyframe that may be older than what was handed out. Its first frames are squeezed into the moment of the
+//! change, so that time neither steps back nor has a gap. Knows no streams.
+
+use std::sync::Arc;
+
+use super::reader::Item;
+use crate::frame::{Burst, Frame, Kind};
+
+/// What lies between squeezed frames, in microseconds.
+const STEP: i64 = 1_000;
+/// Audio that has not come by this much of video is not waited for, in microseconds.
+const LONG: i64 = 1_000_000;
+
+/// Times of the newest frames handed out, and whether what comes has to be fitted behind them.
+pub(super) struct Squeeze {
+    video: i64,
+    audio: i64,
+    /// Until when there may be audio of before.
+    until: i64,
+    active: bool,
+}
+
+impl Squeeze {
+    /// Nothing was handed out.
+    pub fn new() -> Self {
+        Squeeze { video: i64::MIN, audio: i64::MIN, until: i64::MIN, active: false }
+    }
+
+    /// The time of the newest frame handed out.
+    pub fn newest(&self) -> i64 {
+        self.video.max(self.audio)
+    }
+
+    /// What comes from now on is of another stream.
+    pub fn begin(&mut self) {
+        self.active = self.newest() > i64::MIN;
+        self.until = self.newest().saturating_add(LONG);
+    }
+
+    /// What is to be handed out of an item; nothing, if all of it is of before.
+    pub fn pass(&mut self, item: Item) -> Option<Item> {
+        if !self.active {
+            self.note(&item);
+            return Some(item);
+        }
+        match item {
+            Item::Tracks(_) => Some(item),
+            Item::Frame(frame) => self.fit(&frame).map(Item::Frame),
+            Item::Burst(burst) => {
+                let frames: Box<[Arc<Frame>]> = burst.frames.iter().filter_map(|frame| self.fit(frame)).collect();
+                if frames.is_empty() {
+                    return None;
+                }
+                Some(Item::Burst(Arc::new(Burst::new(burst.first, burst.version, frames))))
+            }
+        }
+    }
+
+    fn note(&mut self, item: &Item) {
+        match item {
+            Item::Tracks(_) => {}
+            Item::Frame(frame) => self.count(frame),
+            Item::Burst(burst) => burst.frames.iter().for_each(|frame| self.count(frame)),
+        }
+    }
+
+    fn count(&mut self, frame: &Frame) {
+        match frame.kind {
+            Kind::Video => self.video = frame.dts,
+            Kind::Audio => self.audio = frame.dts,
+            _ => {}
+        }
+    }
+
+    fn fit(&mut self, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
+        match frame.kind {
+            Kind::Video if frame.dts > self.video => {
+                self.video = frame.dts;
+                self.active = frame.dts <= self.until && self.audio > i64::MIN && self.active;
+                Some(Arc::clone(frame))
+            }
+            Kind::Video => {
+                self.video = self.video.saturating_add(STEP);
+                Some(Arc::new(frame.at(self.video)))
+            }
+            Kind::Audio if frame.dts > self.audio => {
+                self.audio = frame.dts;
+                Some(Arc::clone(frame))
+            }
+            Kind::Audio => None,
+            _ => Some(Arc::new(frame.at(frame.dts.max(self.newest())))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Codec;
+    use bytes::Bytes;
+
+    fn video(ms: i64, key: bool) -> Arc<Frame> {
+        Arc::new(Frame::video(Codec::H264, ms * 1000, 0, key, Bytes::new()))
+    }
+
+    fn audio(ms: i64) -> Arc<Frame> {
+        Arc::new(Frame::audio(Codec::Aac, ms * 1000, Bytes::new()))
+    }
+
+    fn burst(frames: &[Arc<Frame>]) -> Item {
+        Item::Burst(Arc::new(Burst::new(0, 0, frames.into())))
+    }
+
+    fn times(item: Option<Item>) -> Vec<i64> {
+        match item {
+            Some(Item::Burst(burst)) => burst.frames.iter().map(|f| f.dts / 1000).collect(),
+            Some(Item::Frame(frame)) => vec![frame.dts / 1000],
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_group_of_before_is_squeezed_and_what_follows_is_as_it_was() {
+        let mut squeeze = Squeeze::new();
+        let shared = burst(&[video(0, true), audio(5), video(900, false), audio(990), video(1000, false)]);
+        assert_eq!(times(squeeze.pass(shared)), [0, 5, 900, 990, 1000]);
+        squeeze.begin();
+        let of_before = burst(&[video(800, true), audio(810), video(840, false), audio(985)]);
+        assert_eq!(times(squeeze.pass(of_before)), [1001, 1002]);
+        assert_eq!(times(squeeze.pass(burst(&[audio(990)]))), [], "heard already");
+        assert_eq!(
+            times(squeeze.pass(burst(&[video(1000, false), audio(1010), video(1040, false)]))),
+            [1003, 1010, 1040]
+        );
+        let later = burst(&[video(2080, false), audio(2090)]);
+        squeeze.pass(later).unwrap();
+        let same = burst(&[video(2120, false)]);
+        let (Item::Burst(before), Some(Item::Burst(after))) = (same.clone(), squeeze.pass(same)) else {
+            panic!("a burst")
+        };
+        assert!(Arc::ptr_eq(&before, &after), "shared with the other readers again");
+    }
+
+    #[test]
+    fn a_stream_without_sound_is_shared_again_at_once() {
+        let mut squeeze = Squeeze::new();
+        squeeze.pass(Item::Frame(video(1000, true))).unwrap();
+        squeeze.begin();
+        assert_eq!(times(squeeze.pass(Item::Frame(video(990, true)))), [1001]);
+        assert_eq!(times(squeeze.pass(Item::Frame(video(1040, false)))), [1040]);
+        assert!(!squeeze.active);
+    }
+}

@@ -1,0 +1,114 @@
+//! Recordings that have no file yet, or never got one: nothing is written before a keyframe, and a stream may have none.
+//! Knows no files.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::name::StreamName;
+
+/// How many recordings without a file are remembered after their end.
+const REMEMBERED: usize = 64;
+
+/// A recording without a file: no keyframe has come since it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Empty {
+    /// What was to be recorded.
+    pub stream: String,
+    /// When that was asked for, in Unix milliseconds.
+    pub asked: u64,
+    /// How long a keyframe was waited for, until now or until the end.
+    pub waited: Duration,
+    /// Whether it still waits.
+    pub running: bool,
+}
+
+/// What stopping a recording found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// There is a file, ready in a moment.
+    Recorded,
+    /// Nothing was recorded.
+    Empty(Empty),
+}
+
+/// A recording from when it is asked for until its end.
+pub(super) struct Attempt {
+    stream: StreamName,
+    asked: u64,
+    pub since: Instant,
+    pub stop: CancellationToken,
+    has_file: AtomicBool,
+}
+
+impl Attempt {
+    pub fn begin(stream: &StreamName) -> Arc<Self> {
+        Arc::new(Attempt {
+            stream: stream.clone(),
+            asked: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+            since: Instant::now(),
+            stop: CancellationToken::new(),
+            has_file: AtomicBool::new(false),
+        })
+    }
+
+    /// A file was begun.
+    pub fn wrote(&self) {
+        self.has_file.store(true, Ordering::Relaxed);
+    }
+
+    /// What it is as long as no file was begun.
+    pub fn empty(&self, running: bool) -> Option<Empty> {
+        let empty =
+            || Empty { stream: self.stream.to_string(), asked: self.asked, waited: self.since.elapsed(), running };
+        (!self.has_file.load(Ordering::Relaxed)).then(empty)
+    }
+}
+
+/// The attempts that run, and the last that ended without a file.
+#[derive(Default)]
+pub(super) struct Attempts {
+    running: Mutex<HashMap<StreamName, Arc<Attempt>>>,
+    over: Mutex<VecDeque<Empty>>,
+}
+
+impl Attempts {
+    /// Begins one, unless the stream has one.
+    pub fn begin(&self, stream: &StreamName) -> Option<Arc<Attempt>> {
+        match self.running.lock().entry(stream.clone()) {
+            std::collections::hash_map::Entry::Occupied(_) => None,
+            std::collections::hash_map::Entry::Vacant(place) => Some(Arc::clone(place.insert(Attempt::begin(stream)))),
+        }
+    }
+
+    /// Asks one to end.
+    pub fn stop(&self, stream: &StreamName) -> Option<Stopped> {
+        let attempt = Arc::clone(self.running.lock().get(stream)?);
+        attempt.stop.cancel();
+        Some(attempt.empty(false).map_or(Stopped::Recorded, Stopped::Empty))
+    }
+
+    /// One has ended. Gives it back if it has no file.
+    pub fn end(&self, attempt: &Attempt) -> Option<Empty> {
+        self.running.lock().remove(&attempt.stream);
+        let empty = attempt.empty(false)?;
+        let mut over = self.over.lock();
+        if over.len() == REMEMBERED {
+            over.pop_front();
+        }
+        over.push_back(empty.clone());
+        Some(empty)
+    }
+
+    /// Those without a file: the last that ended, then those that wait.
+    pub fn empty(&self) -> Vec<Empty> {
+        let mut list: Vec<Empty> = self.over.lock().iter().cloned().collect();
+        list.extend(self.running.lock().values().filter_map(|attempt| attempt.empty(true)));
+        list
+    }
+}

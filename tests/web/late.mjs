@@ -1,0 +1,190 @@
+// Browsers make no keyframe unasked. Whoever comes late still sees and hears them at once, by whatever protocol and at
+// whatever node: players, a recording, the mixer, and the audience of the mix, which gets it by every protocol.
+// LATE says how many seconds after the start others come (3,40,90 by hand), SLACK what the machine may take.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { bare, output, plays, stream, strengths } from './probes.mjs';
+import { browse, Server, until } from './stage.mjs';
+
+const LATE = (process.env.LATE ?? '3,18').split(',').map(Number);
+/** What the machine may take beside the server: a program's start and its look at the stream, on busy cores. */
+const SLACK = Number(process.env.SLACK ?? 2_000);
+const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-late-'));
+process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+
+// Two nodes with one Redis.
+const { REDIS_PORT, HTTP_PORT_B, RTMP_PORT_B, RTC_PORT_B } = process.env;
+const redis = spawn('redis-server', ['--port', REDIS_PORT, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { stdio: 'ignore' });
+process.on('exit', () => redis.kill('SIGKILL'));
+await until('redis', () => new Promise((resolve) => {
+  const socket = connect(Number(REDIS_PORT), '127.0.0.1', () => { socket.destroy(); resolve(true); }).on('error', () => resolve(false));
+}));
+const SECRET = 'shared by all nodes';
+const shared = {
+  ROOMSERVICE_STORE__KIND: 'redis', ROOMSERVICE_STORE__REDIS: `redis://127.0.0.1:${REDIS_PORT}/0`, ROOMSERVICE_RECORD__ENABLED: 'true',
+  ROOMSERVICE_SESSIONS__SECRET: SECRET, ROOMSERVICE_LIVE__PUSHSECRETKEY: SECRET, ROOMSERVICE_IM__SDKAPPID: '1400000000', ROOMSERVICE_IM__SECRETKEY: SECRET,
+};
+const a = new Server(shared);
+const b = new Server(shared, { http: HTTP_PORT_B, rtmp: RTMP_PORT_B, rtc: RTC_PORT_B, data: path.join(dir, 'b') });
+await Promise.all([a.start(), b.start()]);
+const { browser } = await browse();
+
+/** An empty page with the players. */
+async function visit(server) {
+  const page = await bare(browser, server.base);
+  for (const player of ['hls.js/dist/hls.js', 'mpegts.js/dist/mpegts.js']) await page.addScriptTag({ path: path.join(process.env.NODE_MODULES, 'node_modules', player) });
+  return page;
+}
+
+/** A pusher of the room, in a browser: one colour, one tone. */
+async function pusher(name, colour, hz) {
+  const own = await stream(a, name, 'live_room', 'late');
+  const page = await visit(a);
+  await page.evaluate(async ([url, colour, hz]) => {
+    const { canvas, tone, publish } = window.probe;
+    let n = 0;
+    const picture = canvas((pen) => {
+      pen.fillStyle = colour;
+      pen.fillRect(0, 0, 624, 352);
+      pen.fillStyle = n++ % 2 ? '#000' : '#fff';
+      pen.fillRect(0, 346, 624, 6);
+    });
+    window.published = await publish(url, [picture, tone(hz)]);
+  }, [own.whip, colour, hz]);
+  const { code, message } = await own.call('add_pusher', { userName: name, userAvatar: '', pushURL: own.rtmpIn });
+  assert.equal(code, 0, message);
+  return own;
+}
+
+const isRed = ([r, g, b]) => r > 140 && g < 100 && b < 100;
+const isBlue = ([r, g, b]) => b > 140 && r < 100 && g < 100;
+const ada = await pusher('ada', '#d02020', 440);
+const bob = await pusher('bob', '#2020d0', 880);
+await until('the streams are there', async () => (await fetch(ada.flv, { method: 'HEAD' })).ok && (await fetch(bob.flv, { method: 'HEAD' })).ok);
+const began = Date.now();
+const watcher = await visit(a);
+const watcherB = await visit(b);
+const eve = await stream(b, 'eve', 'live_room', 'late');
+const found = await eve.call('get_pushers');
+const atB = plays(b, found.pushers.find((p) => p.userID === 'ada').accelerateURL).urls;
+
+/** Two places of the picture that ffmpeg decodes first, and what tones its sound has. */
+async function decoded(url) {
+  const at = Date.now();
+  const pixels = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-analyzeduration', '500000', '-i', url, '-an', '-frames:v', '1', '-vf', 'scale=100:100', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);
+  const took = Date.now() - at;
+  const pixel = ([x, y]) => [...pixels.subarray((y * 100 + x) * 3, (y * 100 + x) * 3 + 3)];
+  return { took, colours: [pixel([10, 10]), pixel(INSET.map((part) => Math.round(part * 100)))] };
+}
+async function heard(url) {
+  const samples = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-i', url, '-vn', '-t', '1.5', '-ac', '1', '-ar', '48000', '-f', 'f32le', '-']);
+  const wave = new Float32Array(samples.buffer, samples.byteOffset, samples.length >> 2).subarray(-24_000);
+  return strengths(wave, [440, 880]).map((strength) => strength > 0.02);
+}
+/** Where the guest's picture stands in the mix, in parts of width and height. */
+const INSET = [280 / 360, 430 / 640];
+
+for (const late of LATE) {
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, began + late * 1000 - Date.now())));
+  const figures = {};
+  for (const [way, url] of [['RTMP', ada.rtmp], ['FLV', ada.flv], ['RTMP at another node', atB.rtmp], ['FLV at another node', atB.flv]]) {
+    const seen = await decoded(url);
+    figures[way] = seen.took;
+    assert.ok(isRed(seen.colours[0]), `${way} after ${late} s: ${seen.colours[0]}`);
+  }
+  assert.deepEqual(await heard(ada.rtmp), [true, false]);
+  for (const [way, page, make, url] of [
+    ['mpegts.js', watcher, 'flv', ada.flv], ['WS-FLV', watcher, 'flv', ada.flv.replace('http', 'ws')], ['hls.js', watcher, 'hls', ada.hls], ['WHEP', watcher, 'play', ada.whep],
+    ['mpegts.js at another node', watcherB, 'flv', atB.flv], ['hls.js at another node', watcherB, 'hls', atB.hls], ['WHEP at another node', watcherB, 'play', atB.whep],
+  ]) {
+    const playing = await page.evaluateHandle(([make, url]) => window.probe[make](url), [make, url]);
+    figures[way] = await page.evaluate((p) => window.probe.first(p), playing).catch((error) => assert.fail(`${way} after ${late} s: ${error.message}`));
+    const [colour] = await page.evaluate((p) => window.probe.colours(p.video, [[0.1, 0.1]]), playing);
+    assert.ok(isRed(colour), `${way} after ${late} s: ${colour}`);
+    await page.evaluate((p) => { p.pc?.close(); p.player?.destroy(); p.video.remove(); }, playing);
+  }
+  console.log(`first picture ${late} s after a browser began, in ms: ${Object.entries(figures).map((f) => f.join(' ')).join(', ')}`);
+  for (const [way, took] of Object.entries(figures)) assert.ok(took <= (way.includes('hls') ? 2_000 : 1_000) + SLACK, `${way} after ${late} s: ${took} ms`);
+
+  // A recording holds what was there while it ran.
+  const turn = async (method) => {
+    const reply = await fetch(`${a.base}/api/v1/rooms/late/recording`, { method });
+    assert.ok(reply.ok, await reply.clone().text());
+    return reply.json();
+  };
+  assert.equal((await turn('PUT')).streams.length, 2);
+  await new Promise((resolve) => setTimeout(resolve, 6_000));
+  assert.deepEqual((await turn('DELETE')).empty, []);
+  const { recordings } = await until('both files are ready', async () => {
+    const list = await (await fetch(`${a.base}/api/v1/recordings`)).json();
+    return list.recordings.length === 2 && list.recordings.every((r) => !r.running) && list;
+  });
+  for (const { file, stream: of } of recordings) {
+    const local = path.join(dir, file);
+    writeFileSync(local, Buffer.from(await (await fetch(`${a.base}/api/v1/recordings/${file}`)).arrayBuffer()));
+    const about = JSON.parse(await output('ffprobe', ['-loglevel', 'error', '-count_frames', '-show_streams', '-show_format', '-of', 'json', local]));
+    const pictures = Number(about.streams.find((s) => s.codec_type === 'video').nb_read_frames);
+    console.log(`a recording of 6 s, ${late} s after the start: ${about.format.duration} s, ${pictures} pictures`);
+    assert.ok(Math.abs(about.format.duration - 6) <= 1 && pictures > 60, JSON.stringify(about.format));
+    assert.ok([isRed, isBlue][of === ada.name ? 0 : 1]((await decoded(local)).colours[0]));
+    await fetch(`${a.base}/api/v1/recordings/${file}`, { method: 'DELETE' });
+  }
+}
+
+// The audience of the mix: by WebRTC and RTMP and FLV and HLS, at both nodes; before, while and after it is there.
+const viewers = [];
+for (const [way, page, make, url] of [['WHEP', watcher, 'play', ada.whep], ['WHEP at another node', watcherB, 'play', atB.whep], ['mpegts.js', watcher, 'flv', ada.flv], ['hls.js at another node', watcherB, 'hls', atB.hls]]) {
+  viewers.push({ way, page, playing: await page.evaluateHandle(([make, url]) => window.probe[make](url), [make, url]) });
+}
+const co = await watcher.evaluateHandle((url) => window.probe.play(url), `${ada.whep}&raw=1`);
+const shows = (page, playing) => page.evaluate(([p, places]) => window.probe.colours(p.video, places), [playing, [[0.1, 0.1], INSET]]);
+const everyone = async (what, test) => {
+  const at = Date.now();
+  for (const { way, page, playing } of viewers) await until(`${way} shows ${what}`, async () => test(await shows(page, playing)));
+  console.log(`${what}: seen by all who were there after ${Date.now() - at} ms`);
+};
+const hears = async (page, playing) => (await page.evaluate((p) => window.probe.tones(p.video, [440, 880]), playing)).map((level) => level > -60);
+const alone = ([left, inset]) => isRed(left) && isRed(inset);
+const mixed = ([left, inset]) => isRed(left) && isBlue(inset);
+const merge = async (inputs) => {
+  const interfaceOf = { interfaceName: 'Mix_StreamV2', para: { app_id: '1400000000', interface: 'mix_streamv2.start_mix_stream_advanced', mix_stream_session_id: 'late', output_stream_id: ada.name, input_stream_list: inputs } };
+  const reply = await ada.call('merge_stream', { mergeParams: { timestamp: 1, eventId: 1, interface: interfaceOf } });
+  assert.equal(reply.merge_code, 0, JSON.stringify(reply));
+};
+const background = { input_stream_id: ada.name, layout_params: { image_layer: 1 } };
+const guest = { input_stream_id: bob.name, layout_params: { image_layer: 2, image_width: 160, image_height: 240, location_x: 200, location_y: 310 } };
+
+await everyone('the anchor alone', alone);
+await merge([{ ...background, layout_params: { image_layer: 1, image_width: 360, image_height: 640 } }, guest]);
+const asked = Date.now();
+await everyone('the mix', mixed);
+assert.ok(Date.now() - asked <= 6_000 + SLACK, `the mix was seen by all only after ${Date.now() - asked} ms`);
+for (const { way, page, playing } of viewers.slice(0, 2)) assert.deepEqual(await hears(page, playing), [true, true], way);
+// Late joiners of the mix, by everything; co-anchors see the anchor itself.
+for (const url of [ada.rtmp, ada.flv, atB.rtmp, atB.flv]) {
+  const { colours } = await until(`the mix by ${url}`, async () => { const seen = await decoded(url); return mixed(seen.colours) && seen; });
+  assert.ok(mixed(colours), `${url}: ${colours}`);
+  assert.deepEqual(await heard(url), [true, true], url);
+}
+const joiner = await watcherB.evaluateHandle((url) => window.probe.play(url), atB.whep);
+await watcherB.evaluate((p) => window.probe.first(p), joiner);
+await until('a late viewer by WHEP sees the mix', async () => mixed(await shows(watcherB, joiner)), 3_000 + SLACK);
+assert.deepEqual(await hears(watcherB, joiner), [true, true]);
+assert.ok(alone(await shows(watcher, co)), 'a co-anchor sees the anchor itself');
+assert.deepEqual(await hears(watcher, co), [true, false]);
+assert.ok(alone((await decoded(ada.rtmpOut)).colours), 'and so by RTMP');
+
+await merge([background]);
+await everyone('the anchor again', alone);
+for (const { way, page, playing } of viewers.slice(0, 2)) assert.deepEqual(await hears(page, playing), [true, false], way);
+assert.ok(alone((await decoded(atB.rtmp)).colours));
+assert.deepEqual(await heard(ada.rtmp), [true, false]);
+
+await browser.close();
+await Promise.all([a.kill('SIGTERM'), b.kill('SIGTERM')]);
+redis.kill();
