@@ -10,13 +10,13 @@ mod redis;
 #[path = "kit/whep.rs"]
 mod whep;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use kit::{PATIENCE, Server, probe, until};
 use pictures::{Viewer, background, children, guest, merge, push_color, stream_of, until_seen};
 use redis::{Redis, node};
 use serde_json::{Value, json};
 use sign::Secret;
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use sign::push_url::{Algorithm, sign};
 
 const SIZE: (usize, usize) = (360, 640);

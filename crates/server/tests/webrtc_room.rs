@@ -225,7 +225,7 @@ async fn the_second_generation_finds_what_it_looks_for() {
     call("set_custom_field", json!({ "roomID": room, "fieldName": "like", "operation": "inc" })).await;
     call("anchor_heartbeat", json!({ "roomID": room, "userID": "alice", "roomStatusCode": 3 })).await;
     let anchors = call("get_anchors", json!({ "roomID": room })).await;
-    assert_eq!(anchors["custom"], json!({ "like": 1 }), "an object, not a text");
+    assert_eq!(anchors["custom"], json!("{\"like\":1}"), "a text, whichever the client");
     assert_eq!((&anchors["roomStatusCode"], &anchors["roomInfo"]), (&json!(3), &json!("hello")));
     assert!(anchors["pushers"][0]["accelerateURL"].is_string());
     let name = push.rsplit('/').next().unwrap().split('?').next().unwrap();

@@ -5,7 +5,6 @@ use room::{Custom, Kind, Millis, Pusher, Room, UserId};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use sign::token::Generation;
 
 use crate::live::{Base, Play, Url, Urls, Viewer};
 
@@ -18,8 +17,6 @@ pub struct Lens<'a> {
     pub base: Base<'a>,
     /// Who asks: the URLs are theirs.
     pub user: &'a UserId,
-    /// What shape `custom` has.
-    pub generation: Generation,
     /// Now.
     pub now: Millis,
 }
@@ -63,10 +60,12 @@ impl RoomView<'_> {
             None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
         }
         field(out, "custom");
-        match lens.generation {
-            Generation::First if room.custom.is_empty() => out.extend_from_slice(b"\"{}\""),
-            Generation::First => json(out, &custom_text(&room.custom)),
-            Generation::Second => json(out, &CustomView(&room.custom)),
+        // A text for every generation: the second one's room classes hold a text too, and one field of another type fails
+        // the whole list.
+        if room.custom.is_empty() {
+            out.extend_from_slice(b"\"{}\"");
+        } else {
+            json(out, &custom_text(&room.custom));
         }
         if self.detailed {
             field(out, "roomStatusCode");
