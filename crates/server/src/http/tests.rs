@@ -2,6 +2,7 @@
 
 mod api;
 mod bad_input;
+mod bounded;
 mod clouds;
 mod development;
 mod faults;
