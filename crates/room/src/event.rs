@@ -46,15 +46,15 @@ pub enum What {
         /// Why.
         reason: LeaveReason,
     },
-    /// The room's info text was changed.
+    /// The room's info text was changed. `Status`, a number that clients could set in versions before the first release,
+    /// may stand in a journal still.
+    #[serde(alias = "Status")]
     Info,
     /// A custom field was changed.
     Custom {
         /// Its name.
         name: Box<str>,
     },
-    /// The room's status code was changed.
-    Status,
     /// The room is gone; always its last event.
     Closed {
         /// Why.
