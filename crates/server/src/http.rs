@@ -14,6 +14,7 @@ mod flv;
 mod heads;
 mod health;
 mod hls;
+mod http2;
 mod impatient;
 mod limited;
 mod login;
