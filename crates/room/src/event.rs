@@ -91,3 +91,15 @@ pub enum CloseReason {
     /// The operator closed it.
     Operator,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_set_before_the_first_release_is_still_read() {
+        let kept = r#"{"room":"r","kind":"live","seq":6,"at":5,"what":"Status"}"#;
+        let event: Event = serde_json::from_str(kept).unwrap();
+        assert_eq!((event.seq, event.what), (6, What::Info));
+    }
+}
