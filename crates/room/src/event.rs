@@ -46,15 +46,15 @@ pub enum What {
         /// Why.
         reason: LeaveReason,
     },
-    /// The room's info text was changed.
+    /// The room's info text was changed. `Status`, a number that clients could set in versions before the first release,
+    /// may stand in a journal still.
+    #[serde(alias = "Status")]
     Info,
     /// A custom field was changed.
     Custom {
         /// Its name.
         name: Box<str>,
     },
-    /// The room's status code was changed.
-    Status,
     /// The room is gone; always its last event.
     Closed {
         /// Why.
@@ -90,4 +90,16 @@ pub enum CloseReason {
     Idle,
     /// The operator closed it.
     Operator,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_set_before_the_first_release_is_still_read() {
+        let kept = r#"{"room":"r","kind":"live","seq":6,"at":5,"what":"Status"}"#;
+        let event: Event = serde_json::from_str(kept).unwrap();
+        assert_eq!((event.seq, event.what), (6, What::Info));
+    }
 }

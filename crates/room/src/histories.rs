@@ -69,10 +69,15 @@ impl Listener {
                     assert!(self.inside.is_empty(), "everybody left before the close");
                     self.open = false;
                 }
-                What::Info | What::Custom { .. } | What::Status => {}
+                What::Info | What::Custom { .. } => {}
             }
         }
     }
+}
+
+/// What clients see of the pushers.
+fn list(room: &Room) -> Vec<(&UserId, &str, &str, &StreamId)> {
+    room.pushers.iter().map(|p| (&p.user, &*p.name, &*p.avatar, &p.stream)).collect()
 }
 
 fn check(slot: Option<&Room>, listener: &Listener, rules: &Rules, entered: bool) {
@@ -136,6 +141,9 @@ proptest! {
             }
             if slot.is_none() { entered = false; }
             check(slot.as_ref(), &listener, &rules, entered);
+            if let (Some(before), Some(after)) = (&before, &slot) {
+                prop_assert_eq!(before.status == after.status, list(before) == list(after), "a version is one list");
+            }
         }
     }
 

@@ -174,7 +174,7 @@ pub fn close_room(slot: &mut Option<Room>, now: Millis, reason: CloseReason) -> 
     slot.take().map(|room| room.close(now, reason)).ok_or(Refusal::NoRoom)
 }
 
-/// A heartbeat of a pusher in a room of this kind. Gives the room's status.
+/// A heartbeat of a pusher in a room of this kind. Gives the version of the list of pushers.
 ///
 /// # Errors
 /// [`Refusal::NotMember`].
@@ -184,26 +184,6 @@ pub fn touch(room: Option<&mut Room>, now: Millis, kind: Kind, user: &UserId) ->
     // Nodes' clocks differ: a sign of life never makes a pusher older.
     pusher.seen = pusher.seen.max(now);
     Ok(room.status)
-}
-
-/// Sets the number that `get_pushers` shows as `roomStatusCode`. Counts for the creator where the room
-/// closes with its creator, and for every pusher where all are equal; others' numbers are left unread.
-///
-/// # Errors
-/// [`Refusal::NotMember`].
-pub fn set_status(
-    slot: &mut Option<Room>,
-    now: Millis,
-    user: &UserId,
-    status: i64,
-    rules: &Rules,
-) -> Result<Vec<Event>, Refusal> {
-    let room = slot.as_mut().filter(|r| r.pusher(user).is_some()).ok_or(Refusal::NotMember)?;
-    if rules.closes_with_creator(room.kind) && !room.is_creator(user) || room.status == status {
-        return Ok(Vec::new());
-    }
-    room.status = status;
-    Ok(vec![room.event(now, What::Status)])
 }
 
 /// Changes the room's info text.

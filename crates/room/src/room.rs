@@ -64,7 +64,7 @@ pub struct Room {
     /// Who is muted or kept out of the chat.
     #[serde(default, skip_serializing_if = "Measures::is_empty")]
     pub measures: Measures,
-    /// A number that the app gives with heartbeats.
+    /// Version of the list of pushers, `roomStatusCode` to clients: another one after each change of the list.
     pub status: i64,
     /// When it was made; the room list is ordered by it.
     pub created: Millis,
@@ -108,9 +108,13 @@ impl Room {
         self.creator.as_ref().is_some_and(|(c, _)| c == user)
     }
 
-    /// Numbers the next event.
+    /// Numbers the next event, and the list of pushers where the event changes it.
     pub(crate) fn event(&mut self, now: Millis, what: What) -> Event {
         self.seq += 1;
+        if matches!(what, What::Joined { .. } | What::Updated { .. } | What::Left { .. }) {
+            // Clients keep it in 32 bits. Anything else is as good as a greater one: they compare for equality.
+            self.status = if (0..i64::from(i32::MAX)).contains(&self.status) { self.status + 1 } else { 1 };
+        }
         Event { room: self.id.clone(), kind: self.kind, seq: self.seq, at: now, what }
     }
 

@@ -3,6 +3,7 @@
 mod api;
 mod audience;
 mod body;
+mod bounded;
 mod call;
 mod callback;
 mod connections;
@@ -13,6 +14,7 @@ mod flv;
 mod heads;
 mod health;
 mod hls;
+mod http2;
 mod impatient;
 mod limited;
 mod login;
@@ -96,6 +98,9 @@ impl Default for Settings {
     }
 }
 
+/// Largest body of what is no call of the room protocol, in bytes.
+const BODY_LIMIT: usize = 64 * 1024;
+
 /// Everything that is served.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
@@ -112,7 +117,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/ws/validate", get(chat::ws::validate))
         .route("/v4/{service}/{command}", any(chat::webim::serve))
         .route("/v1/{service}/{command}", any(chat::webim::serve))
-        .layer(DefaultBodyLimit::max(64 * 1024))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), bounded::read))
         .with_state(app)
 }
 

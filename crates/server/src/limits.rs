@@ -1,6 +1,7 @@
 //! How much an address, a user and everybody together may ask, and how many connections an address may hold. Owns the
 //! bounds and the memory of who asked; knows no protocol: who asks is told how long to wait, and says so in its own words.
 
+mod chatter;
 mod rate;
 mod table;
 
@@ -14,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use room::UserId;
 use serde::{Deserialize, Serialize};
 
+pub use chatter::Chatter;
 pub use rate::{Party, Rate};
 use table::{Common, Table};
 

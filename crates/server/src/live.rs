@@ -65,6 +65,9 @@ pub struct Settings {
     /// Seconds for which a URL is good.
     #[serde(rename = "validTime")]
     pub valid_time: u64,
+    /// Seconds by which a URL that the app's backend signed may be good for longer than `validTime`.
+    #[serde(rename = "validTimeMargin")]
+    pub valid_time_margin: u64,
     /// Host of push URLs, with a port if it is not 1935; empty: the one that the client reached us by.
     #[serde(rename = "pushHost")]
     pub push_host: String,
@@ -86,6 +89,7 @@ impl Default for Settings {
             backup_push_secret_key: Hidden::default(),
             play_secret_key: Hidden::default(),
             valid_time: 7 * 24 * 3600,
+            valid_time_margin: 24 * 3600,
             push_host: String::new(),
             play_host: String::new(),
             algorithm: Algorithm::Md5,
@@ -104,8 +108,28 @@ impl Settings {
         if self.valid_time == 0 {
             found.push("live.validTime must be at least one second".into());
         }
+        self.key_problems(found);
         if self.provider == Provider::Tencent {
             self.tencent.problems(found);
+        }
+    }
+
+    /// A signature is a hash of key and name without a mark between them: where one key begins with another, what is
+    /// signed with the one for one stream is signed with the other for another stream.
+    fn key_problems(&self, found: &mut Vec<String>) {
+        let push = ("live.pushSecretKey", self.push_secret_key.secret());
+        let backup = ("live.backupPushSecretKey", self.backup_push_secret_key.secret());
+        let play = ("live.playSecretKey", self.play_secret_key.secret());
+        for [(one, a), (other, b)] in [[&push, &backup], [&push, &play], [&backup, &play]] {
+            let (a, b) = (a.expose(), b.expose());
+            if a.is_empty() || b.is_empty() {
+                continue;
+            }
+            // A backup that is the same says nothing new; a play key that is the same lets all who see a stream push it.
+            let same = a == b && (*other == "live.backupPushSecretKey" || self.provider == Provider::Tencent);
+            if !same && (a.starts_with(b) || b.starts_with(a)) {
+                found.push(format!("{other} must be another key than {one}, and neither may begin with the other"));
+            }
         }
     }
 

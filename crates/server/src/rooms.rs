@@ -227,18 +227,12 @@ impl Rooms {
         Ok(stream)
     }
 
-    /// A pusher's heartbeat, with the room's status if the client gives one.
+    /// A pusher's heartbeat. Gives the version of the list of pushers.
     ///
     /// # Errors
     /// [`Refusal::NotMember`].
-    pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId, status: Option<i64>) -> Result<(), Error> {
-        let now = self.clock.now();
-        let known = self.store.touch(id, now, kind, user).await?;
-        if let Some(status) = status.filter(|status| known != *status) {
-            let decide = &mut |slot: &mut Option<Room>| pushers::set_status(slot, now, user, status, &self.rules);
-            self.store.update(id, decide).await?;
-        }
-        Ok(())
+    pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<i64, Error> {
+        self.store.touch(id, self.clock.now(), kind, user).await
     }
 
     /// Sets or counts a custom field.

@@ -169,7 +169,7 @@ pub trait Store: Send + Sync + 'static {
     /// Shows a room. Says whether there is one.
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool>;
 
-    /// The sign of life of a pusher in a room of this kind. Gives the room's status.
+    /// The sign of life of a pusher in a room of this kind. Gives the version of the list of pushers.
     fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64>;
 
     /// Shows the active rooms of a kind, oldest first, `count` of them from position `index`.

@@ -50,7 +50,7 @@ async fn rooms(server: &Server, count: usize) {
                 let new = NewPusher { room: &room, kind: Kind::Live, user: &user, name, avatar, stream: &stream, info };
                 app.rooms.add_pusher(&new).await.unwrap();
                 app.rooms.add_viewer(&room, &user, "").await.unwrap();
-                app.rooms.heartbeat(Kind::Live, &room, &user, None).await.unwrap();
+                app.rooms.heartbeat(Kind::Live, &room, &user).await.unwrap();
                 app.rooms.delete_viewer(&room, &user).await.unwrap();
                 app.rooms.delete_pusher(Kind::Live, &room, &user, LeaveReason::Quit).await.unwrap();
             }

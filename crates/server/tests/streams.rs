@@ -6,9 +6,11 @@ mod kit;
 #[path = "kit/pictures.rs"]
 mod pictures;
 
+use std::io::{Read, Write};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use kit::{Server, directory, ended, push, until};
+use kit::{PATIENCE, Server, directory, ended, open_websocket, push, until};
 use pictures::{Viewer, background, children, guest, merge, path, push_color, stream_of, until_seen};
 use serde_json::json;
 
@@ -218,4 +220,30 @@ fn a_running_player_outlives_its_publisher() {
     assert!(viewer.running());
     let times = viewer.seen.lock().unwrap().times.clone();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "time never steps back: {times:?}");
+}
+
+#[test]
+fn a_player_that_floods_with_pings_is_let_go_and_one_that_pings_is_not() {
+    let server = Server::start(directory());
+    let alice = server.login("live_room", "alice");
+    let urls = alice.ok("get_push_url", json!({ "roomID": "r" }));
+    let _push = push(urls["pushURL"].as_str().unwrap());
+    // Whether the server ends it within this time, although the stream goes on.
+    let ends = |pings: usize, within: Duration| {
+        let mut player = open_websocket(&server, urls["flvURL"].as_str().unwrap());
+        for _ in 0..pings {
+            // Near the end the server has closed, and writing fails.
+            let _ = player.get_mut().write_all(&[0x89, 0x80, 0, 0, 0, 0]);
+        }
+        let begun = Instant::now();
+        let mut bytes = [0; 4096];
+        while begun.elapsed() < within {
+            if player.read(&mut bytes).unwrap_or(0) == 0 {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(ends(500, PATIENCE));
+    assert!(!ends(20, Duration::from_secs(2)));
 }

@@ -209,7 +209,7 @@ async fn whatever_the_chat_service_does_rooms_are_right_and_quick() {
         for _ in 0..8 {
             let begun = Instant::now();
             world.enter("r", "bob").await.unwrap();
-            world.rooms.heartbeat(Kind::Live, &room("r"), &user("alice"), None).await.unwrap();
+            world.rooms.heartbeat(Kind::Live, &room("r"), &user("alice")).await.unwrap();
             assert_eq!(world.pushers("r").await, ["alice", "bob"], "{mood:?}");
             world.leave("r", "bob").await;
             assert!(begun.elapsed() < Duration::from_secs(1), "{mood:?}: {:?}", begun.elapsed());
@@ -226,7 +226,7 @@ async fn whatever_the_chat_service_does_rooms_are_right_and_quick() {
         // And when it is back, everybody hears of it, in order.
         let before = world.emulator.of("r").len();
         world.emulator.mood(Mood::Well);
-        world.rooms.heartbeat(Kind::Live, &room("r"), &user("alice"), None).await.unwrap();
+        world.rooms.heartbeat(Kind::Live, &room("r"), &user("alice")).await.unwrap();
         world.pass(15).await;
         let told = world.emulator.of("r")[before..].to_vec();
         assert!((1..=3).contains(&told.len()) && told.iter().all(|t| t == NOTICE), "{mood:?}: {told:?}");

@@ -84,7 +84,7 @@ fn main() {
         let query = push_url::sign(algorithm, &secret, "5000_room1_user1", NOW);
         time(&format!("txSecret {algorithm:?}: read query and verify"), || {
             let query = Query::parse(&query).unwrap();
-            push_url::verify("5000_room1_user1", &query, &[&secret], NOW).unwrap()
+            push_url::verify("5000_room1_user1", &query, &[&secret], NOW..=NOW).unwrap()
         });
     }
     let url = "rtmp://5000.livepush.myqcloud.com/live/5000_room1_user1?bizid=5000&txSecret=ab&txTime=5C27";

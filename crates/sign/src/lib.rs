@@ -30,6 +30,8 @@ pub enum Invalid {
     Mismatch(&'static str),
     /// Its time is over (or, for calls that must be fresh, too far away).
     Expired,
+    /// It would be good for longer than is allowed.
+    TooLong,
     /// There is no key to check this kind with; names the kind.
     NoKey(&'static str),
     /// Not made with our key, or changed afterwards.
@@ -43,7 +45,7 @@ impl Invalid {
         match self {
             Invalid::Malformed(_) => 1,
             Invalid::Mismatch(_) => 2,
-            Invalid::Expired => 3,
+            Invalid::Expired | Invalid::TooLong => 3,
             Invalid::NoKey(_) | Invalid::Signature => 4,
         }
     }
@@ -55,6 +57,7 @@ impl fmt::Display for Invalid {
             Invalid::Malformed(what) => write!(f, "malformed: {what}"),
             Invalid::Mismatch(what) => write!(f, "does not match: {what}"),
             Invalid::Expired => f.write_str("expired"),
+            Invalid::TooLong => f.write_str("its end lies further ahead than is allowed"),
             Invalid::NoKey(kind) => write!(f, "no key configured for {kind}"),
             Invalid::Signature => f.write_str("signature is wrong"),
         }

@@ -1,11 +1,16 @@
 //! txSecret: the signature in push and play URLs. Signs and checks one stream's name until one moment;
-//! neither host nor app is covered. Source: tencent.md §2.1.
+//! neither host nor app is covered. The hash has no mark between name and time, so the time has one length only:
+//! the last eight digits are it, and what precedes them is the name. Source: tencent.md §2.1.
 
 use crate::stream_url::Query;
 use crate::{Invalid, Secret, hex};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use md5::{Digest, Md5};
+use std::ops::RangeInclusive;
+
+/// How many digits a txTime has. Fewer or more would let one signature stand for two names.
+const TIME_DIGITS: usize = 8;
 
 /// The hash in a txSecret. MD5 unless the domain is configured otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -28,13 +33,14 @@ pub fn tx_secret(algorithm: Algorithm, key: &Secret, stream: &str, tx_time: &str
 }
 
 /// `txSecret=..&txTime=..` for a stream until `expires_at` (Unix seconds; for a player it is the
-/// moment from which the domain's valid time counts).
+/// moment from which the domain's valid time counts). Times beyond what eight digits hold, in 2106, become the last
+/// that they hold.
 pub fn sign(algorithm: Algorithm, key: &Secret, stream: &str, expires_at: u64) -> String {
     // Room lists hold hundreds of these: one allocation, no formatting machinery.
-    let mut digits = [0; 16];
-    let tx_time = upper_hex(expires_at, &mut digits);
+    let mut digits = [0; TIME_DIGITS];
+    let tx_time = upper_hex(u32::try_from(expires_at).unwrap_or(u32::MAX), &mut digits);
     let parts = [key.expose(), stream, tx_time];
-    let mut text = String::with_capacity(9 + 64 + 8 + 16);
+    let mut text = String::with_capacity(9 + 64 + 8 + TIME_DIGITS);
     text.push_str("txSecret=");
     match algorithm {
         Algorithm::Md5 => md5_of(&parts).iter().for_each(|byte| hex::push(&mut text, *byte)),
@@ -45,31 +51,27 @@ pub fn sign(algorithm: Algorithm, key: &Secret, stream: &str, expires_at: u64) -
     text
 }
 
-/// The number in upper-case hexadecimal, as official libraries write `txTime`.
-fn upper_hex(number: u64, digits: &mut [u8; 16]) -> &str {
+/// The number in upper-case hexadecimal, as official libraries write `txTime`, with the zeros before it.
+fn upper_hex(number: u32, digits: &mut [u8; TIME_DIGITS]) -> &str {
     let mut rest = number;
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b"0123456789ABCDEF"[(rest & 15) as usize];
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789ABCDEF"[(rest & 15) as usize];
         rest >>= 4;
-        if rest == 0 {
-            break;
-        }
     }
-    std::str::from_utf8(&digits[at..]).expect("digits are ASCII")
+    std::str::from_utf8(digits).expect("digits are ASCII")
 }
 
 /// Checks the signature in `query` against the main and the backup key and gives the expiry (Unix
 /// seconds). The hash is known by its length. An empty key never matches. Other parameters, such as
 /// the legacy `bizid`, are not looked at.
 ///
-/// For play URLs with a valid time, pass `now` less that time.
-pub fn verify(stream: &str, query: &Query<'_>, keys: &[&Secret], now: u64) -> Result<u64, Invalid> {
+/// `ends` are the expiries that are taken, from now until the last that a signer may give: a URL that never ends would
+/// outlive every change of mind. For play URLs with a valid time, let it begin that time before now.
+pub fn verify(stream: &str, query: &Query<'_>, keys: &[&Secret], ends: RangeInclusive<u64>) -> Result<u64, Invalid> {
     let given = query.get("txSecret").ok_or(Invalid::Malformed("URL has no txSecret"))?;
     let tx_time = query.get("txTime").ok_or(Invalid::Malformed("URL has no txTime"))?;
-    if tx_time.is_empty() || !tx_time.bytes().all(|c| hex::digit(c).is_some()) {
-        return Err(Invalid::Malformed("txTime"));
+    if tx_time.len() != TIME_DIGITS || !tx_time.bytes().all(|c| hex::digit(c).is_some()) {
+        return Err(Invalid::Malformed("txTime is not eight hexadecimal digits"));
     }
     let expires_at = u64::from_str_radix(tx_time, 16).map_err(|_| Invalid::Malformed("txTime"))?;
     let given = if let Some(md5) = hex::decode::<16>(given) {
@@ -79,8 +81,11 @@ pub fn verify(stream: &str, query: &Query<'_>, keys: &[&Secret], now: u64) -> Re
     } else {
         return Err(Invalid::Malformed("txSecret"));
     };
-    if now > expires_at {
+    if expires_at < *ends.start() {
         return Err(Invalid::Expired);
+    }
+    if expires_at > *ends.end() {
+        return Err(Invalid::TooLong);
     }
     let mut keys = keys.iter().filter(|key| !key.is_empty()).peekable();
     if keys.peek().is_none() {

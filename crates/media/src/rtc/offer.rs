@@ -96,6 +96,23 @@ pub(super) struct Accepted {
     pub adapts: bool,
 }
 
+/// What a peer hears whose offer can be read but not answered.
+pub(super) const UNANSWERABLE: &str =
+    "no session can be made of this SDP: it needs m= lines with ICE credentials and a DTLS fingerprint";
+
+/// Why an SDP cannot be read, in our words: the parser's own hold addresses of our memory.
+pub(super) fn unreadable(sdp: &str) -> String {
+    let mut lines = sdp.lines().zip(1..);
+    if lines.next().is_none_or(|(first, _)| first.trim_end() != "v=0") {
+        return "malformed SDP: it does not begin with v=0".into();
+    }
+    let named = |line: &str| matches!(line.as_bytes(), [b'a'..=b'z', b'=', ..]);
+    match lines.find(|(line, _)| !named(line)) {
+        Some((_, n)) => format!("malformed SDP: line {n} is not of the form letter=value"),
+        None => "malformed SDP: a line is missing, out of order, or has a value that it may not have".into(),
+    }
+}
+
 /// Answers an offer.
 pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -> Result<Accepted, Refused> {
     if offer.len() > MAX_OFFER {
@@ -113,12 +130,12 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
         Way::In => one_layer(offer),
         Way::Out | Way::Adapting => one_stream(&one_layer(offer)),
     };
-    let offer = SdpOffer::from_sdp_string(&text).map_err(|e| Refused::Bad(e.to_string()))?;
+    let offer = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(&text)))?;
     let mut rtc = Box::new(config(way, identity).build(now));
     for candidate in identity.candidates() {
         rtc.add_local_candidate(candidate);
     }
-    let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| Refused::Bad(e.to_string()))?;
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|_| Refused::Bad(UNANSWERABLE.into()))?;
     let creds = rtc.direct_api().local_ice_credentials();
     let sdp = answer.to_sdp_string();
     let mids = sdp.lines().filter_map(|l| l.trim_end().strip_prefix("a=mid:")).map(Mid::from);

@@ -178,8 +178,9 @@ impl Server {
     pub async fn publish(&self, offer: &str, what: What) -> Result<Answer, Refused> {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
-        let accepted = offer::accept(offer, Way::In, &inner.common.identity, Instant::now())?;
+        // Who may not publish costs no answer.
         let options = inner.requests.publish(what.clone()).await?;
+        let accepted = offer::accept(offer, Way::In, &inner.common.identity, Instant::now())?;
         let origin = Origin { protocol: Protocol::Whip, peer: what.peer };
         let publisher = inner.common.hub.publish(&what.stream, origin).map_err(Ended::from)?;
         if accepted.simulcast {
@@ -203,13 +204,19 @@ impl Server {
     pub async fn play(&self, offer: &str, what: What) -> Result<Answer, Refused> {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
-        let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
         let options = inner.requests.play(what.clone()).await?;
+        let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
         let takes: &'static [Codec] =
             if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let (pace, start) = (Pace::Realtime, hub::Start::Group);
         let want = Want { pace, start, ..options.want(Protocol::Whep) };
         let mut ticket = inner.renditions.open(&what.stream, want, takes, options.wait).await?;
+        // What is made of the stream for the first viewer holds nothing yet; the stream itself tells.
+        if let Some(codec) = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec)
+            && codec != Codec::H264
+        {
+            return Err(Refused::Unsupported(Unfit::Codec(codec.as_str()).to_string()));
+        }
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
         if inner.common.hub.is_layered(&what.stream) {
             accepted = offer::accept(offer, Way::Adapting, &inner.common.identity, Instant::now())?;

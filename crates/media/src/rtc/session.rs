@@ -348,9 +348,9 @@ impl Session {
     /// Restarts ICE with the peer's new credentials (RFC 8445 §9): as if its offer came again with them. Media flows on
     /// over the old path until a request comes over a new one. Returns our new credentials.
     pub fn restart_ice(&mut self, ufrag: String, password: &str, table: &Table) -> Result<IceCreds, Refused> {
-        let offer = offer::with_credentials(&self.offer, &ufrag, password);
-        let parsed = SdpOffer::from_sdp_string(&offer).map_err(|e| Refused::Bad(e.to_string()))?;
-        self.rtc.sdp_api().accept_offer(parsed).map_err(|e| Refused::Bad(e.to_string()))?;
+        let again = offer::with_credentials(&self.offer, &ufrag, password);
+        let parsed = SdpOffer::from_sdp_string(&again).map_err(|_| Refused::Bad(offer::unreadable(&again)))?;
+        self.rtc.sdp_api().accept_offer(parsed).map_err(|_| Refused::Bad(offer::UNANSWERABLE.into()))?;
         let ours = self.rtc.direct_api().local_ice_credentials();
         table.forget(self.route, &self.ufrag, &[]);
         table.expect(&ours.ufrag, self.route);

@@ -165,14 +165,22 @@ fn a_heartbeat_never_makes_anybody_older() {
 }
 
 #[test]
-fn the_status_of_a_live_room_is_its_creators() {
+fn each_change_of_the_list_has_a_version_of_its_own() {
     let rules = Rules::default();
     let mut slot = None;
-    enter(&mut slot, Kind::Live, "alice").unwrap();
-    enter(&mut slot, Kind::Live, "bob").unwrap();
-    assert_eq!(set_status(&mut slot, Millis(1), &user("bob"), 7, &rules), Ok(vec![]));
-    assert_eq!(set_status(&mut slot, Millis(1), &user("alice"), 7, &rules).unwrap().len(), 1);
-    assert_eq!(set_status(&mut slot, Millis(1), &user("alice"), 7, &rules), Ok(vec![]));
-    assert_eq!(slot.as_ref().unwrap().status, 7);
-    assert_eq!(set_status(&mut slot, Millis(1), &user("carol"), 7, &rules), Err(Refusal::NotMember));
+    let version = |slot: &Option<Room>| slot.as_ref().unwrap().status;
+    enter(&mut slot, Kind::Multi, "alice").unwrap();
+    let alone = version(&slot);
+    enter(&mut slot, Kind::Multi, "bob").unwrap();
+    let both = version(&slot);
+    enter(&mut slot, Kind::Multi, "bob").unwrap();
+    set_info(&mut slot, Millis(1), "new").unwrap();
+    assert_eq!(version(&slot), both, "the list is the same");
+    assert_eq!(touch(slot.as_mut(), Millis(2), Kind::Multi, &user("bob")), Ok(both));
+    delete_pusher(&mut slot, Millis(3), &user("bob"), LeaveReason::Quit, &rules).unwrap();
+    assert!(alone < both && both < version(&slot), "another list than the first, though the same people");
+
+    slot.as_mut().unwrap().status = i64::from(i32::MAX);
+    enter(&mut slot, Kind::Multi, "bob").unwrap();
+    assert_eq!(version(&slot), 1, "clients' numbers have 32 bits");
 }

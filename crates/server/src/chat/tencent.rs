@@ -283,6 +283,6 @@ fn task_of(event: &Event) -> Option<Task> {
         What::Left { reason, .. } => (*reason != LeaveReason::RoomClosed).then_some(Task::Notify),
         What::Closed { .. } => Some(Task::Destroy),
         // Clients of this service ask for these when they want them.
-        What::Created { .. } | What::Info | What::Custom { .. } | What::Status => None,
+        What::Created { .. } | What::Info | What::Custom { .. } => None,
     }
 }

@@ -36,7 +36,9 @@ const NOBODY_ELSE: u32 = 60_010;
 const NOTHING_CAME: u32 = 60_008;
 const REPLACED: u32 = 91_101;
 const EXISTS: u32 = 10_021;
+const NO_SUCH_COMMAND: u32 = 10_003;
 const BAD_BODY: u32 = 10_004;
+const NOT_ALLOWED: u32 = 10_007;
 const TOO_FAST: u32 = 10_023;
 const ELSEWHERE: u32 = 60_009;
 const FILTERED: u32 = 80_001;
@@ -125,14 +127,15 @@ pub async fn serve(
         Method::POST => None,
         _ => Some(StatusCode::METHOD_NOT_ALLOWED),
     };
-    let Some(name) = status.is_none().then(|| calls::find(&service, &command)).flatten() else {
-        return respond(&app, status.unwrap_or(StatusCode::NOT_FOUND), Vec::new());
-    };
+    if let Some(status) = status {
+        return respond(&app, status, refused(60_002, "calls are posted"));
+    }
+    let name = calls::find(&service, &command);
     let traced = app.traces.as_ref().and_then(|traces| traces.call(request.headers()));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let body = match read(&app, request).await {
         Ok(body) => body,
-        Err(status) => return respond(&app, status, Vec::new()),
+        Err(status) => return respond(&app, status, refused(60_002, "the body is too large, or came too slowly")),
     };
     let answering = answer(&app, peer, (&service, name), query.as_deref().unwrap_or_default(), &body);
     let answer = match traced {
@@ -144,12 +147,15 @@ pub async fn serve(
             answer
         }
     };
-    let body = answer.unwrap_or_else(|Fail(error_code, error_info)| {
-        let head = Head { action_status: "FAIL", error_code, error_info };
-        // A number and a text: it cannot fail.
-        serde_json::to_vec(&head).unwrap_or_default()
-    });
+    let body = answer.unwrap_or_else(|Fail(code, text)| refused(code, text));
     respond(&app, StatusCode::OK, body)
+}
+
+/// The body of a refusal. Clients read `ActionStatus` of every answer, and stop with an exception where there is none.
+fn refused(code: u32, text: impl Into<Cow<'static, str>>) -> Vec<u8> {
+    let head = Head { action_status: "FAIL", error_code: code, error_info: text.into() };
+    // A number and a text: it cannot fail.
+    serde_json::to_vec(&head).unwrap_or_default()
 }
 
 async fn answer(

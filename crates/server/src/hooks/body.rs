@@ -9,7 +9,7 @@ use crate::config::Hidden;
 use crate::store::News;
 
 /// The names of all events.
-pub const EVENTS: [&str; 17] = [
+pub const EVENTS: [&str; 16] = [
     "room_created",
     "room_closed",
     "pusher_joined",
@@ -17,7 +17,6 @@ pub const EVENTS: [&str; 17] = [
     "pusher_left",
     "room_info",
     "custom_field",
-    "room_status",
     "audience_count",
     "message",
     "stream_started",
@@ -66,7 +65,6 @@ pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
                 What::Left { user, reason } => ("pusher_left", json!({ "userID": user, "reason": reason })),
                 What::Info => ("room_info", json!({})),
                 What::Custom { name } => ("custom_field", json!({ "fieldName": name })),
-                What::Status => ("room_status", json!({})),
                 What::Closed { reason } => ("room_closed", json!({ "reason": reason })),
             };
             fields.extend([("roomID".into(), json!(event.room)), ("roomType".into(), kind.into())]);

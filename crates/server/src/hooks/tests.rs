@@ -430,7 +430,6 @@ fn the_documented_bodies_are_those_that_are_sent() {
             "pusher_left" => room::What::Left { user: user(), reason: LeaveReason::Quit },
             "room_info" => room::What::Info,
             "custom_field" => room::What::Custom { name: "likes".into() },
-            "room_status" => room::What::Status,
             _ => {
                 // A note is sent as it was written, with what every event has.
                 let data = example.as_object().unwrap().iter();

@@ -19,8 +19,9 @@ use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
-use super::{audience, custom, limited, login, mix, pushers, rooms, urls, utils, webrtc_room};
+use super::{audience, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
+use crate::config::Mode;
 use crate::live::{Base, Scheme};
 use crate::operator::Need;
 use crate::sessions::Session;
@@ -102,6 +103,10 @@ pub type Found = (Option<Kind>, Name);
 
 /// The call that a path names, and the kind of room in it. The whole table of the protocol.
 pub fn find(path: &str) -> Option<Found> {
+    // The first servers did not mind how a path is written, and a client of theirs asks for `get_custom_Info`.
+    if path.bytes().any(|b| b.is_ascii_uppercase()) {
+        return find(&path.to_ascii_lowercase());
+    }
     let (kind, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
     let kind = match kind {
         "double_room" => Kind::Double,
@@ -295,11 +300,21 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether an operator calls who may do this, by `Authorization: Bearer KEY`.
-    pub fn is_operator(&self, need: Need<'_>) -> bool {
+    /// Lets an operator in who may do this, by `Authorization: Bearer KEY`; in development mode what names this machine
+    /// and is no other site's page.
+    ///
+    /// # Errors
+    /// It is no operator's; `hint` is said to that.
+    pub fn operator(&self, need: Need<'_>, hint: &str) -> Result<(), Fail> {
+        if self.app.settings.mode == Mode::Development {
+            let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            let host = host.or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()));
+            operators::at_this_machine(host, &self.parts.headers).map_err(|r| Fail::unauthorised(r.message))?;
+        }
         let bearer = |h: &'a axum::http::HeaderValue| h.to_str().ok()?.strip_prefix("Bearer ");
         let bearer = self.parts.headers.get(header::AUTHORIZATION).and_then(bearer);
-        self.app.operators.admit(bearer, self.now).is_some_and(|operator| operator.may(need))
+        let operator = self.app.operators.admit(bearer, self.now);
+        if operator.is_some_and(|operator| operator.may(need)) { Ok(()) } else { Err(Fail::unauthorised(hint)) }
     }
 }
 

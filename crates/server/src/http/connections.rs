@@ -11,8 +11,8 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use super::call::Secure;
 use super::heads::Heads;
+use super::http2::{self, Bounds};
 use super::impatient::Impatient;
 use super::{Answer, Settings, call, health, limited, router};
 use crate::app::App;
@@ -36,13 +37,6 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
     let places = Arc::new(Semaphore::new(settings.max_connections));
     let mut http = http1::Builder::new();
     http.max_buf_size(64 * 1024);
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
-    http2
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(128)
-        .max_header_list_size(64 * 1024)
-        .max_send_buf_size(256 * 1024)
-        .keep_alive_interval(Duration::from_secs(30));
     loop {
         // A place first: beyond the bound, connections wait in the kernel's queue instead of here.
         let place = tokio::select! {
@@ -55,19 +49,17 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
         };
         match accepted {
             Ok((socket, peer)) => {
-                let (mut http, mut http2, door) = (http.clone(), http2.clone(), door.clone());
+                let mut http = http.clone();
+                let door = door.clone();
                 let patience = doors.app.http.read_timeout();
                 http.timer(Heads::default()).header_read_timeout(patience);
-                http2.keep_alive_timeout(patience);
                 let (doors, stop) = (doors.clone(), stop.clone());
                 tokio::spawn(async move {
                     // Boxed: what the door needs is not a part of each connection for as long as that lasts.
                     let guest = Box::pin(door.enter(socket, peer)).await;
                     drop(door);
                     match guest {
-                        Some(guest) if door::is_http2(&guest.wire) => {
-                            Box::pin(over_http2(http2, guest, doors, stop)).await
-                        }
+                        Some(guest) if door::is_http2(&guest.wire) => Box::pin(over_http2(guest, doors, stop)).await,
                         Some(guest) => connection(&http, guest, doors, stop).await,
                         None => {}
                     }
@@ -162,18 +154,15 @@ async fn connection(http: &http1::Builder, guest: Guest, doors: Arc<Doors>, stop
     let _ = tokio::time::timeout(GRACE, connection).await;
 }
 
-async fn over_http2(http: http2::Builder<TokioExecutor>, guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
+async fn over_http2(guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
     let Guest { wire, peer, place: _place } = guest;
-    let socket = Impatient::new(wire, doors.app.http.write_timeout());
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let limits = &doors.app.http;
+    let bounds = Bounds { read: limits.read_timeout(), write: limits.write_timeout(), grace: GRACE };
+    let socket = Impatient::new(wire, bounds.write);
+    let answer = move |request: Request<Incoming>| {
         let doors = doors.clone();
-        async move { Ok::<_, Infallible>(doors.answer(peer, true, request).await) }
-    });
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service));
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = tokio::time::timeout(GRACE, connection).await;
+        async move { doors.answer(peer, true, request).await }
+    };
+    http2::serve(socket, bounds, answer, stop).await;
 }

@@ -36,6 +36,17 @@ fn value(given: serde_json::Value) -> Value {
     }
 }
 
+/// By how much a field is counted: one, unless `value` says so. Some clients write numbers as text.
+fn step(given: Option<serde_json::Value>) -> Result<i64, Fail> {
+    let number = match &given {
+        None => Some(1),
+        Some(serde_json::Value::String(text)) if text.is_empty() => Some(1),
+        Some(serde_json::Value::String(text)) => text.parse().ok(),
+        Some(other) => other.as_i64(),
+    };
+    number.ok_or_else(|| Fail::malformed("value: a whole number"))
+}
+
 /// Sets or counts a field; answers with all of them.
 pub async fn set_custom_field(member: &Member<'_>) -> Sent {
     member.no_other()?;
@@ -46,8 +57,8 @@ pub async fn set_custom_field(member: &Member<'_>) -> Sent {
     let operation = match (operation.as_str(), body.value) {
         ("set", Some(given)) => Operation::Set(value(given)),
         ("set", None) => return Err(Fail::missing("value")),
-        ("inc", _) => Operation::Add(1),
-        ("dec", _) => Operation::Add(-1),
+        ("inc", given) => Operation::Add(step(given)?),
+        ("dec", given) => Operation::Add(step(given)?.saturating_neg()),
         _ => return Err(Fail::malformed("operation 只能是 set, inc 或 dec")),
     };
     member.call.app.rooms.set_custom(member.kind, &room, name.as_str(), operation).await?;

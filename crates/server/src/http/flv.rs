@@ -18,6 +18,7 @@ use media::request::{Kick, Query, What};
 use media::{Codec, Ended, Protocol, StreamName};
 
 use crate::app::App;
+use crate::limits::Chatter;
 
 /// Plays a stream, if the query permits it.
 pub async fn play(
@@ -101,6 +102,7 @@ impl hyper::body::Body for FlvBody {
 }
 
 async fn over_websocket(mut socket: WebSocket, mut player: Player, kick: Kick) {
+    let mut chatter = Chatter::default();
     loop {
         tokio::select! {
             block = player.next() => match block {
@@ -108,7 +110,8 @@ async fn over_websocket(mut socket: WebSocket, mut player: Player, kick: Kick) {
                 None => break,
             },
             _ = kick.kicked() => break,
-            said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },
+            // A player has nothing to say but that it is there.
+            said = socket.recv() => if !matches!(said, Some(Ok(_))) || !chatter.hear() { return },
         }
     }
     let _ = socket.send(Message::Close(None)).await;

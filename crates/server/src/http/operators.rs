@@ -1,6 +1,6 @@
 //! Who is let in where operators act over HTTP: the operator's key, and that no other site's page speaks in its name.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, StatusCode};
 
@@ -30,35 +30,86 @@ pub fn admit(app: &App, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result
         let (status, message) = (StatusCode::FORBIDDEN, "only pages of this server may ask");
         return Err(Refused { status, code: "cross_site", message });
     }
-    let bearer = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
-    // Development mode knows no keys; who is on this machine is the operator. A name that is not this machine's in
-    // `Host` is a page that had its own name lead here.
-    let local = peer.is_some_and(|peer| peer.ip().is_loopback()) && text("host").is_some_and(is_this_machine);
     let open = app.settings.mode == Mode::Development;
+    if open {
+        at_this_machine(text("host"), headers)?;
+    }
+    let bearer = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
+    // Development mode knows no keys; who is on this machine is the operator.
+    let local = peer.is_some_and(|peer| peer.ip().is_loopback());
     let operator = if !open || local { app.operators.admit(bearer, app.clock.now()) } else { None };
     let message = "operators only: Authorization: Bearer KEY";
     operator.ok_or(Refused { status: StatusCode::UNAUTHORIZED, code: "unauthorised", message })
 }
 
-fn is_this_machine(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
+/// Whether a request of development mode, which knows no keys, is made by this machine's own name or address, and by no
+/// page of another site. Programs that are no browsers send nothing of what is looked at but `Host`.
+///
+/// # Errors
+/// It is not.
+pub fn at_this_machine(host: Option<&str>, headers: &HeaderMap) -> Result<(), Refused> {
+    let refused = |code, message| Err(Refused { status: StatusCode::FORBIDDEN, code, message });
+    // Another name in `Host` is a page that had its own name lead here.
+    if host.is_some_and(|host| !is_this_machine(name_of(host))) {
+        return refused("foreign_host", "in development mode this is asked by the server's address, or as localhost");
+    }
+    let text = |name: &str| headers.get(name).map(|header| header.to_str().unwrap_or_default());
+    let cross_site = text("sec-fetch-site").is_some_and(|site| site == "cross-site");
+    // A page at another port of the same name is of this machine, too.
+    let foreign = text("origin")
+        .is_some_and(|origin| origin.split_once("://").map(|(_, origin)| name_of(origin)) != host.map(name_of));
+    if cross_site || foreign {
+        return refused("cross_site", "in development mode no page of another site may ask this");
+    }
+    Ok(())
+}
+
+/// What precedes the port.
+fn name_of(host: &str) -> &str {
+    match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
-    };
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+    }
+}
+
+/// An address, or a name that leads to no machine elsewhere.
+fn is_this_machine(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked(host: &str, more: &[(&'static str, &str)]) -> bool {
+        let headers = more.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
+        at_this_machine(Some(host), &headers).is_ok()
+    }
+
     #[test]
-    fn only_names_of_this_machine_are_local() {
-        for host in ["localhost", "localhost:5757", "127.0.0.1:80", "[::1]:5757", "[::1]"] {
-            assert!(is_this_machine(host), "{host}");
+    fn only_names_of_this_machine_are_answered() {
+        for host in ["localhost", "localhost:5757", "127.0.0.1:80", "[::1]:5757", "[::1]", "192.168.1.7:5757"] {
+            assert!(asked(host, &[]), "{host}");
         }
         for host in ["", "evil.example", "evil.example:5757", "localhost.evil.example", "127.0.0.1.evil.example:1"] {
-            assert!(!is_this_machine(host), "{host}");
+            assert!(!asked(host, &[]), "{host}");
         }
+        assert!(at_this_machine(None, &HeaderMap::new()).is_ok(), "no browser leaves Host out");
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        for (origin, site) in [
+            ("http://localhost:5757", "same-origin"),
+            ("http://localhost:5173", "same-site"),
+            ("http://localhost", "none"),
+        ] {
+            assert!(asked("localhost:5757", &[("origin", origin), ("sec-fetch-site", site)]), "{origin} {site}");
+        }
+        for origin in ["https://evil.example", "null", "", "http://localhost.evil.example", "http://127.0.0.1:5757"] {
+            assert!(!asked("localhost:5757", &[("origin", origin)]), "{origin}");
+        }
+        assert!(!asked("localhost:5757", &[("sec-fetch-site", "cross-site")]));
     }
 }

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::body::{Number, Text};
 use super::call::Member;
 use super::reply::{Fail, Sent, done, fields, success};
-use super::view::RoomView;
+use super::view::{Members, RoomView};
 use crate::error::Error;
 use room::{LeaveReason, NewPusher, Refusal, RoomId};
+use sign::token::Generation;
 
 #[derive(Deserialize)]
 struct Add<'a> {
@@ -92,10 +93,27 @@ pub async fn delete_pusher(member: &Member<'_>) -> Sent {
     }
 }
 
-/// Says that a pusher is still there.
+/// Says that a pusher is still there. A client that names an older version of the list of pushers gets the list.
 pub async fn heartbeat(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    member.call.app.rooms.heartbeat(member.kind, &room, user, body.status.map(|Number(n)| n)).await?;
-    done()
+    let version = member.call.app.rooms.heartbeat(member.kind, &room, user).await?;
+    match body.status {
+        // The first generation's numbers are its apps' own: none of them is a version.
+        Some(Number(known)) if known != version && member.session.generation == Generation::Second => {
+            members(member, &room).await
+        }
+        _ => done(),
+    }
+}
+
+async fn members(member: &Member<'_>, id: &RoomId) -> Sent {
+    let lens = member.lens();
+    // The room may have closed since the heartbeat.
+    let mut sent = Err(Refusal::NotMember.into());
+    let see = &mut |room: &room::Room, _| sent = fields(|out| Members { room, lens }.write(out));
+    match member.call.app.rooms.see(member.kind, id, see).await {
+        Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => sent,
+        Err(error) => Err(error.into()),
+    }
 }

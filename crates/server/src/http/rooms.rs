@@ -102,12 +102,6 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
 impl Member<'_> {
     /// How this member sees rooms.
     pub fn lens(&self) -> Lens<'_> {
-        Lens {
-            urls: &self.call.app.urls,
-            base: self.call.base(),
-            user: &self.session.user,
-            generation: self.session.generation,
-            now: self.call.now,
-        }
+        Lens { urls: &self.call.app.urls, base: self.call.base(), user: &self.session.user, now: self.call.now }
     }
 }

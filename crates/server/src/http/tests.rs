@@ -2,7 +2,9 @@
 
 mod api;
 mod bad_input;
+mod bounded;
 mod clouds;
+mod development;
 mod faults;
 mod first_server;
 mod golden;
@@ -113,7 +115,11 @@ impl Kit {
     async fn send(&self, mut request: axum::http::Request<Body>) -> Answer {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static(HOST));
+        // What operators ask is asked by the machine's own name.
+        let path = request.uri().path();
+        let operators = path.starts_with("/weapp/utils/") || path.starts_with("/weapp/webrtc_room/");
+        let host = if operators { "127.0.0.1:5757" } else { HOST };
+        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static(host));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap().to_vec();

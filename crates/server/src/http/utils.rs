@@ -18,16 +18,16 @@ const MAX_REPORT: usize = 8 * 1024;
 
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
+    if name == Name::Report {
+        return report(call);
+    }
+    // Who may look may not sign for others.
+    let need = match name {
+        Name::CheckConfig | Name::LogFileList | Name::GetLogFile => Need::Listen,
+        _ => Need::Tokens,
+    };
+    call.operator(need, "operators only: Authorization: Bearer KEY")?;
     match name {
-        Name::Report => report(call),
-        // Who may look may not sign for others.
-        _ if !call.is_operator(match name {
-            Name::CheckConfig | Name::LogFileList | Name::GetLogFile => Need::Listen,
-            _ => Need::Tokens,
-        }) =>
-        {
-            Err(Fail::unauthorised("operators only: Authorization: Bearer KEY"))
-        }
         Name::CheckConfig => check_config(call).await,
         Name::GetLoginInfo => get_login_info(call),
         Name::GetTestPushUrl => get_test_pushurl(call),

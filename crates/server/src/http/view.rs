@@ -5,7 +5,6 @@ use room::{Custom, Kind, Millis, Pusher, Room, UserId};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
-use sign::token::Generation;
 
 use crate::live::{Base, Play, Url, Urls, Viewer};
 
@@ -18,8 +17,6 @@ pub struct Lens<'a> {
     pub base: Base<'a>,
     /// Who asks: the URLs are theirs.
     pub user: &'a UserId,
-    /// What shape `custom` has.
-    pub generation: Generation,
     /// Now.
     pub now: Millis,
 }
@@ -63,10 +60,12 @@ impl RoomView<'_> {
             None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
         }
         field(out, "custom");
-        match lens.generation {
-            Generation::First if room.custom.is_empty() => out.extend_from_slice(b"\"{}\""),
-            Generation::First => json(out, &custom_text(&room.custom)),
-            Generation::Second => json(out, &CustomView(&room.custom)),
+        // A text for every generation: the second one's room classes hold a text too, and one field of another type fails
+        // the whole list.
+        if room.custom.is_empty() {
+            out.extend_from_slice(b"\"{}\"");
+        } else {
+            json(out, &custom_text(&room.custom));
         }
         if self.detailed {
             field(out, "roomStatusCode");
@@ -76,13 +75,9 @@ impl RoomView<'_> {
             field(out, "audienceCount");
             json(out, &self.viewers);
         }
-        out.extend_from_slice(b",\"pushers\":[");
-        for (n, pusher) in room.pushers.iter().enumerate() {
-            if n > 0 {
-                out.push(b',');
-            }
-            let same = mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream));
-            match same {
+        field(out, "pushers");
+        list(out, &room.pushers, |out, pusher| {
+            match mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream)) {
                 Some(play) => {
                     pusher_fields(out, pusher, play);
                     out.extend_from_within(written.clone());
@@ -93,10 +88,45 @@ impl RoomView<'_> {
                     play_urls(out, &play);
                 }
             }
-            out.push(b'}');
-        }
-        out.push(b']');
+        });
     }
+}
+
+/// The list of pushers and its version, as a heartbeat answers them.
+pub struct Members<'a> {
+    /// The room.
+    pub room: &'a Room,
+    /// How to look at it.
+    pub lens: Lens<'a>,
+}
+
+impl Members<'_> {
+    /// Appends the fields as JSON, without the braces.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let Self { room, lens } = self;
+        let viewer = Viewer::new(lens.user, Some(&room.id));
+        out.extend_from_slice(b"\"roomStatusCode\":");
+        json(out, &room.status);
+        field(out, "pushers");
+        list(out, &room.pushers, |out, pusher| {
+            let play = lens.urls.play(lens.base, &pusher.stream, Some(&viewer), lens.now);
+            pusher_fields(out, pusher, &play);
+            play_urls(out, &play);
+        });
+    }
+}
+
+/// Pushers as a JSON list of objects, each opened by [`pusher_fields`].
+fn list<'a>(out: &mut Vec<u8>, pushers: &'a [Pusher], mut each: impl FnMut(&mut Vec<u8>, &'a Pusher)) {
+    out.push(b'[');
+    for (n, pusher) in pushers.iter().enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        each(out, pusher);
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 /// A pusher up to what the audience plays.

@@ -210,28 +210,21 @@ pub struct JsonOffer {
 }
 
 /// `POST /rtc/v1/publish/`.
-pub async fn json_publish(
-    app: State<Arc<App>>,
-    peer: Peer,
-    offer: Result<Json<JsonOffer>, axum::extract::rejection::JsonRejection>,
-) -> Response {
-    json_offer(&app, peer, offer.ok(), Protocol::Whip).await
+pub async fn json_publish(app: State<Arc<App>>, peer: Peer, body: Bytes) -> Response {
+    json_offer(&app, peer, &body, Protocol::Whip).await
 }
 
 /// `POST /rtc/v1/play/`.
-pub async fn json_play(
-    app: State<Arc<App>>,
-    peer: Peer,
-    offer: Result<Json<JsonOffer>, axum::extract::rejection::JsonRejection>,
-) -> Response {
-    json_offer(&app, peer, offer.ok(), Protocol::Whep).await
+pub async fn json_play(app: State<Arc<App>>, peer: Peer, body: Bytes) -> Response {
+    json_offer(&app, peer, &body, Protocol::Whep).await
 }
 
-async fn json_offer(app: &App, peer: Peer, offer: Option<Json<JsonOffer>>, protocol: Protocol) -> Response {
-    let answer = match &offer {
-        None => Err(Refused::Bad("needs streamurl and sdp".into())),
-        Some(Json(JsonOffer { streamurl, sdp })) => {
-            let (path, query) = streamurl.split_once('?').unwrap_or((streamurl, ""));
+/// The body is JSON whatever its content type says: load tools send none.
+async fn json_offer(app: &App, peer: Peer, body: &[u8], protocol: Protocol) -> Response {
+    let answer = match serde_json::from_slice(body) {
+        Err(why) => Err(Refused::Bad(format!("the body must be JSON with streamurl and sdp: {why}"))),
+        Ok(JsonOffer { streamurl, sdp }) => {
+            let (path, query) = streamurl.split_once('?').unwrap_or((&streamurl, ""));
             let stream = path.rsplit('/').next().unwrap_or_default();
             negotiate(app, peer.0, stream, Some(query.to_owned()), sdp.as_bytes(), protocol).await
         }

@@ -99,8 +99,8 @@ impl Body<'_> {
 
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: Name) -> Sent {
-    if !call.app.settings.rooms.open_webrtc && !call.is_operator(Need::Tokens) {
-        return Err(Fail::unauthorised("operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom"));
+    if !call.app.settings.rooms.open_webrtc {
+        call.operator(Need::Tokens, "operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom")?;
     }
     let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;
     match name {

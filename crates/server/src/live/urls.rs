@@ -4,6 +4,7 @@ mod node;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use parking_lot::RwLock;
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
@@ -32,6 +33,8 @@ pub struct Urls {
     algorithm: Algorithm,
     /// Seconds.
     valid: u64,
+    /// Seconds from now beyond which no URL's end may lie.
+    longest: u64,
     push_host: String,
     play_host: String,
     /// Scheme and port of RTMP URLs; no port where it is the scheme's own.
@@ -90,6 +93,7 @@ impl Urls {
                 Setting::Sha256 => Algorithm::Sha256,
             },
             valid: settings.valid_time,
+            longest: settings.valid_time.saturating_add(settings.valid_time_margin),
             push_host: if tencent.is_some() { settings.tencent_push_host() } else { settings.push_host.clone() },
             play_host: if tencent.is_some() { settings.tencent_play_host() } else { settings.play_host.clone() },
             rtmp: ("rtmp://", own_port(rtmp_port, 1935)),
@@ -204,6 +208,11 @@ impl Urls {
         push_url::sign(self.algorithm, key, stream.as_str(), now.secs().saturating_add(self.valid))
     }
 
+    /// The ends that a URL may have which is good now.
+    fn ends(&self, now: Millis) -> RangeInclusive<u64> {
+        now.secs()..=now.secs().saturating_add(self.longest)
+    }
+
     fn sign_for(&self, viewer: &Viewer<'_>, stream: &StreamId, now: Millis) -> String {
         let untold = viewer.room.filter(|room| !stream_name::tells_room(self.bizid, room, stream.as_str()));
         let room = untold.map_or(Cow::Borrowed(""), |room| encode_part(room.as_str()));
@@ -238,16 +247,16 @@ impl Urls {
             let room = query.get("rid").unwrap_or_default();
             let holder = Holder::named(self.bizid, stream, user, room)?;
             let name = holder::signed_name(stream, user, room);
-            return push_url::verify(&name, &query, &[&self.play], now.secs()).map(|_| holder);
+            return push_url::verify(&name, &query, &[&self.play], self.ends(now)).map(|_| holder);
         }
-        match push_url::verify(stream, &query, &[&self.play], now.secs()) {
+        match push_url::verify(stream, &query, &[&self.play], self.ends(now)) {
             Ok(_) => Ok(Holder::default()),
             Err(_) => self.push_holder(stream, &query, now),
         }
     }
 
     fn push_holder(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<Holder, Invalid> {
-        push_url::verify(stream, query, &[&self.push, &self.backup.read()], now.secs())?;
+        push_url::verify(stream, query, &[&self.push, &self.backup.read()], self.ends(now))?;
         Ok(Holder::of_stream(self.bizid, stream))
     }
 
@@ -271,7 +280,7 @@ impl Urls {
     /// Why not.
     pub fn check_push_url(&self, url: &str, room: &RoomId, user: &UserId, now: Millis) -> Result<StreamId, Invalid> {
         let url = StreamUrl::parse(url)?;
-        push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup.read()], now.secs())?;
+        push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup.read()], self.ends(now))?;
         // The app's own backend may have made the name, in the first servers' manner.
         let first_servers = format!("{}_{room}_{user}", self.bizid);
         let mine = url.stream == first_servers

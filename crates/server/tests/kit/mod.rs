@@ -291,21 +291,7 @@ pub fn probe_bytes(flv: &[u8]) -> Vec<String> {
 
 /// The first bytes of a stream over WebSocket, without its framing.
 pub fn over_websocket(server: &Server, url: &str, bytes: usize) -> Vec<u8> {
-    let path = url.split_once(&server.http.to_string()).unwrap().1;
-    let mut socket = TcpStream::connect(server.http).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        socket,
-        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        server.http
-    )
-    .unwrap();
-    let mut reader = BufReader::new(socket);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
-    }
-    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let mut reader = open_websocket(server, url);
     let mut flv = Vec::new();
     while flv.len() < bytes {
         let mut first = [0; 2];
@@ -329,4 +315,24 @@ pub fn over_websocket(server: &Server, url: &str, bytes: usize) -> Vec<u8> {
         flv.extend(payload);
     }
     flv
+}
+
+/// A WebSocket to this URL, which plays from now on.
+pub fn open_websocket(server: &Server, url: &str) -> BufReader<TcpStream> {
+    let path = url.split_once(&server.http.to_string()).unwrap().1;
+    let mut socket = TcpStream::connect(server.http).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        server.http
+    )
+    .unwrap();
+    let mut reader = BufReader::new(socket);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(reader.read_line(&mut head).unwrap(), 0, "{head}");
+    }
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    reader
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 fn verify_text(stream: &str, query: &str, keys: &[&Secret], now: u64) -> Result<u64, Invalid> {
-    verify(stream, &Query::parse(query)?, keys, now)
+    verify(stream, &Query::parse(query)?, keys, now..=u64::MAX)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn main_and_backup_key_and_never_an_empty_one() {
 #[test]
 fn the_time_is_hashed_as_written() {
     let key = Secret::from("k");
-    for tx_time in ["64", "064", "00000064", "5c2710ab", "5C2710aB"] {
+    for tx_time in ["00000064", "5c2710ab", "5C2710aB"] {
         let query = format!("txSecret={}&txTime={tx_time}", tx_secret(Algorithm::Md5, &key, "s", tx_time));
         assert!(verify_text("s", &query, &[&key], 100).is_ok(), "{tx_time}");
     }
@@ -66,26 +66,55 @@ fn the_time_is_hashed_as_written() {
 }
 
 #[test]
+fn one_end_of_a_name_is_never_time() {
+    let key = Secret::from("k");
+    for tx_time in ["64", "064", "000000064", "05C2710AB", "15C2710AB", "0000000000000064"] {
+        let query = format!("txSecret={}&txTime={tx_time}", tx_secret(Algorithm::Md5, &key, "s", tx_time));
+        assert_eq!(verify_text("s", &query, &[&key], 0).unwrap_err().step(), 1, "{tx_time}");
+    }
+    // What ann's push URL says of ann's stream, it does not say of the stream of an1 or of "a".
+    let signed = sign(Algorithm::Md5, &key, "1000_ann_1a2b", 0x5C27_10AB);
+    let secret = &signed[..signed.find("&txTime=").unwrap()];
+    for (stream, tx_time) in
+        [("1000_ann_", "1a2b5C2710AB"), ("1000_ann_1a2b5C27", "10AB"), ("1000_ann_1a2b5", "C2710AB")]
+    {
+        let query = format!("{secret}&txTime={tx_time}");
+        assert_eq!(verify_text(stream, &query, &[&key], 0).unwrap_err().step(), 1, "{stream} {tx_time}");
+    }
+}
+
+#[test]
+fn an_end_too_far_ahead_is_refused() {
+    let key = Secret::from("k");
+    let query = sign(Algorithm::Md5, &key, "s", 1000);
+    let within = |ends| verify("s", &Query::parse(&query).unwrap(), &[&key], ends);
+    assert_eq!(within(1000..=1000), Ok(1000));
+    assert_eq!(within(0..=999), Err(Invalid::TooLong));
+    assert_eq!(within(1001..=2000), Err(Invalid::Expired));
+}
+
+#[test]
 fn malformed() {
     let key = Secret::from("k");
     let good = sign(Algorithm::Md5, &key, "s", 100);
-    let secret = tx_secret(Algorithm::Md5, &key, "s", "64");
+    let secret = tx_secret(Algorithm::Md5, &key, "s", "00000064");
     for query in [
         String::new(),
-        "txTime=64".to_owned(),
+        "txTime=00000064".to_owned(),
         format!("txSecret={secret}"),
-        format!("txsecret={secret}&txTime=64"),
+        format!("txsecret={secret}&txTime=00000064"),
         format!("{good}&txTime=FFFFFFFF"),
         format!("{good}&txSecret={secret}"),
         format!("{good}&a=1&a=1"),
         format!("txSecret={secret}&txTime="),
-        format!("txSecret={secret}&txTime=+64"),
-        format!("txSecret={secret}&txTime=-1"),
+        format!("txSecret={secret}&txTime=+0000064"),
+        format!("txSecret={secret}&txTime=-0000001"),
         format!("txSecret={secret}&txTime=11111111111111111"),
-        format!("txSecret={}&txTime=64", &secret[1..]),
-        format!("txSecret={}&txTime=64", "z".repeat(32)),
-        "txSecret=&txTime=64".to_owned(),
-        "txSecret=%zz&txTime=64".to_owned(),
+        format!("txSecret={secret}&txTime=64"),
+        format!("txSecret={}&txTime=00000064", &secret[1..]),
+        format!("txSecret={}&txTime=00000064", "z".repeat(32)),
+        "txSecret=&txTime=00000064".to_owned(),
+        "txSecret=%zz&txTime=00000064".to_owned(),
     ] {
         assert_eq!(verify_text("s", &query, &[&key], 50).unwrap_err().step(), 1, "{query}");
     }
@@ -94,14 +123,30 @@ fn malformed() {
 proptest! {
     #[test]
     fn what_is_signed_verifies_and_nothing_else(
-        stream in "[A-Za-z0-9_.~-]{1,40}", other in "[A-Za-z0-9_.~-]{1,40}", expires_at: u64, sha256: bool,
+        stream in "[A-Za-z0-9_.~-]{1,40}", other in "[A-Za-z0-9_.~-]{1,40}", expires_at: u32, sha256: bool,
     ) {
         let key = Secret::from("some key");
         let algorithm = if sha256 { Algorithm::Sha256 } else { Algorithm::Md5 };
+        let expires_at = u64::from(expires_at);
         let query = sign(algorithm, &key, &stream, expires_at);
         prop_assert_eq!(verify_text(&stream, &query, &[&key], expires_at), Ok(expires_at));
         prop_assume!(stream != other);
         prop_assert_eq!(verify_text(&other, &query, &[&key], expires_at), Err(Invalid::Signature));
+    }
+
+    /// Of all names and times that give the same text when put together, only the signed pair verifies.
+    #[test]
+    fn no_other_cut_of_what_is_signed_verifies(
+        stream in "[A-Za-z0-9_]{0,8}[A-Fa-f0-9]{0,16}", expires_at: u32, cut in 0_usize..40, sha256: bool,
+    ) {
+        let key = Secret::from("some key");
+        let algorithm = if sha256 { Algorithm::Sha256 } else { Algorithm::Md5 };
+        let tx_time = format!("{expires_at:08X}");
+        let secret = tx_secret(algorithm, &key, &stream, &tx_time);
+        let whole = format!("{stream}{tx_time}");
+        let (name, time) = whole.split_at(cut.min(whole.len()));
+        let verified = verify_text(name, &format!("txSecret={secret}&txTime={time}"), &[&key], 0);
+        prop_assert_eq!(verified.is_ok(), name == stream, "{} {}", name, time);
     }
 
     #[test]
@@ -112,12 +157,16 @@ proptest! {
 
 #[test]
 fn times_are_written_as_format_writes_them() {
-    for time in [0, 9, 10, 0x5C27_1099, u64::MAX] {
+    for (time, tx_time) in [
+        (0, "00000000"),
+        (9, "00000009"),
+        (10, "0000000A"),
+        (0x5C27_1099, "5C271099"),
+        (u64::from(u32::MAX), "FFFFFFFF"),
+        (u64::MAX, "FFFFFFFF"),
+    ] {
         let text = sign(Algorithm::Md5, &Secret::from("k"), "s", time);
-        let tx_time = format!("{time:X}");
-        assert_eq!(
-            text,
-            format!("txSecret={}&txTime={tx_time}", tx_secret(Algorithm::Md5, &Secret::from("k"), "s", &tx_time))
-        );
+        let secret = tx_secret(Algorithm::Md5, &Secret::from("k"), "s", tx_time);
+        assert_eq!(text, format!("txSecret={secret}&txTime={tx_time}"));
     }
 }

@@ -328,8 +328,20 @@ async fn what_cannot_be_served_is_refused_with_its_reason() {
     assert_eq!(refused(Wired::new(&world, false, "none", "").await), Refused::Ended(Ended::NotFound));
     let forged = refused(Wired::new(&world, true, "s", "forged").await);
     assert_eq!(forged, Refused::Ended(Ended::Refused("bad signature".into())));
-    for garbage in ["", "v=0", "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\n", "\0\0\0", &"a=".repeat(40_000)] {
+    for garbage in [
+        "",
+        "v=0",
+        "v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\n",
+        "v=0\r\nm=video x\r\n",
+        "\0\0\0",
+        &"a=".repeat(40_000),
+    ] {
         assert!(matches!(world.server.publish(garbage, what("s", "")).await, Err(Refused::Bad(_))), "{garbage:.20}");
+        let told = world.server.publish(garbage, what("s", "")).await.unwrap_err().to_string();
+        assert!(!told.contains("0x") && !told.contains("PointerOffset"), "{told}");
+        let forged = world.server.publish(garbage, what("s", "forged")).await;
+        let refused = Refused::Ended(Ended::Refused("bad signature".into()));
+        assert_eq!(forged.unwrap_err(), refused, "permission comes first");
     }
     let first = Wired::new(&world, true, "s", "").await.unwrap();
     assert_eq!(refused(Wired::new(&world, true, "s", "").await), Refused::Ended(Ended::Busy));

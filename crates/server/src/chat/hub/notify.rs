@@ -16,7 +16,6 @@ fn field(what: &What) -> Option<String> {
         What::Joined { .. } | What::Updated { .. } | What::Left { .. } => cmd("notifyPusherChange", ""),
         What::Info => cmd("notifyRoomInfoChange", ""),
         What::Custom { name } => cmd("notifyCustomChange", name),
-        What::Status => cmd("notifyRoomStatusChange", ""),
         What::Created { .. } | What::Closed { .. } => None,
     }
 }

@@ -118,7 +118,7 @@ async fn a_heartbeat_that_stops_is_told_once() {
     // Ann goes on; bob does not.
     for _ in 0..30 {
         world.clock.pass(1_000);
-        world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), None).await.unwrap();
+        world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann")).await.unwrap();
         world.sweeper.sweep().await.unwrap();
         world.carry();
     }
@@ -143,10 +143,9 @@ async fn every_kind_of_change_has_a_notification() {
     world.come(&watcher, "r").await.unwrap();
     waiting(&watcher);
     let set = room::custom::Operation::Set(room::custom::Value::Int(3));
-    world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann"), Some(7)).await.unwrap();
     world.rooms.set_custom(Kind::Multi, &group("r"), "like", set).await.unwrap();
     world.carry();
-    assert_eq!(kinds(&watcher), ["notifyRoomStatusChange", "notifyCustomChange"]);
+    assert_eq!(kinds(&watcher), ["notifyCustomChange"]);
 }
 
 #[test]

@@ -64,6 +64,12 @@ async fn who_breaks_the_protocol_is_stopped() {
     }
     assert_eq!(one.end().await, Some(4502));
 
+    let mut pinging = Socket::enter(&world, "pinging").await;
+    for _ in 0..250 {
+        let _ = pinging.socket.send(Message::Ping(Vec::new().into())).await;
+    }
+    assert_eq!(pinging.end().await, Some(4502), "each ping is work, too");
+
     let mut two = Socket::enter(&world, "two").await;
     two.socket.send(Message::binary(vec![1])).await.unwrap();
     assert_eq!(two.end().await, Some(4500));

@@ -1,16 +1,21 @@
 //! The calls that are answered at once: logging in, profiles, groups, and what is said.
 
-use room::chat::{Body, MAX_NICK, Nick, Refusal, Said};
+use std::sync::Arc;
+
+use room::RoomId;
+use room::chat::{Body, End, MAX_NICK, Nick, Refusal, Said};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{
-    Answer, Call, EXISTS, FILTERED, Fail, TOO_FAST, UNAUTHORISED, checked_account, fail, group, ok, own, place, polls,
+    Answer, Call, EXISTS, FILTERED, Fail, NO_SUCH_COMMAND, NOT_ALLOWED, TOO_FAST, UNAUTHORISED, checked_account, fail,
+    group, ok, own, place, polls,
 };
 use crate::chat::hub::link::Link;
 use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
+use crate::error::Error;
 use crate::hooks::Whom;
 use crate::limits::{TooMuch, What};
 use crate::traces::{Kind, part};
@@ -34,16 +39,21 @@ pub enum Name {
     PortraitGet,
     PortraitSet,
     CreateGroup,
+    DestroyGroup,
     JoinedGroups,
     Join,
     Quit,
     SendGroupMsg,
     GetGroupMsg,
+    Recent,
+    Roamed,
+    /// Commands of the client's that mean nothing here, and those that no client has.
+    Unknown,
 }
 
 /// The whole table.
-pub fn find(service: &str, command: &str) -> Option<Name> {
-    Some(match (service, command) {
+pub fn find(service: &str, command: &str) -> Name {
+    match (service, command) {
         ("openim", "login") => Name::Login,
         ("openim", "logout") => Name::Logout,
         ("openim", "longpollinglogout" | "msgreaded") | ("sns", "pendency_get") | ("imopenstat", "web_report") => {
@@ -54,9 +64,12 @@ pub fn find(service: &str, command: &str) -> Option<Name> {
         ("openim", "longpolling") => Name::LongPolling,
         ("openim", "getmsg") => Name::GetMsg,
         ("openim", "sendmsg") => Name::SendMsg,
+        ("openim", "getroammsg") => Name::Roamed,
+        ("recentcontact", "get") => Name::Recent,
         ("profile", "portrait_get") => Name::PortraitGet,
         ("profile", "portrait_set") => Name::PortraitSet,
         ("group_open_http_svc", "create_group") => Name::CreateGroup,
+        ("group_open_http_svc", "destroy_group") => Name::DestroyGroup,
         ("group_open_http_svc", "get_joined_group_list") => Name::JoinedGroups,
         ("group_open_http_svc", "send_group_msg") => Name::SendGroupMsg,
         ("group_open_http_svc" | "group_open_http_noauth_svc", "apply_join_group") => Name::Join,
@@ -64,8 +77,8 @@ pub fn find(service: &str, command: &str) -> Option<Name> {
         ("group_open_long_polling_http_noauth_svc" | "group_open_long_polling_http_svc", "get_msg") => {
             Name::GetGroupMsg
         }
-        _ => return None,
-    })
+        _ => Name::Unknown,
+    }
 }
 
 /// Answers a call.
@@ -102,6 +115,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
         }
         Name::PortraitSet => portrait_set(call),
         Name::CreateGroup => create_group(call).await,
+        Name::DestroyGroup => destroy_group(call).await,
         Name::JoinedGroups => {
             call.login()?;
             ok(json!({"GroupIdList": []}))
@@ -110,6 +124,16 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
         Name::Quit => quit(call),
         Name::SendGroupMsg => send_group_msg(call).await,
         Name::GetGroupMsg => polls::group(call).await,
+        Name::Recent => {
+            call.login()?;
+            ok(json!({"SessionItem": []}))
+        }
+        // What waited for a user comes by `longpolling`; more of what was said to it is not kept.
+        Name::Roamed => {
+            call.login()?;
+            ok(json!({"Complete": 1, "MsgCnt": 0, "MsgList": []}))
+        }
+        Name::Unknown => Err(fail(NO_SUCH_COMMAND, "no such command here")),
     }
 }
 
@@ -216,34 +240,75 @@ async fn create_group(call: &Call<'_>) -> Answer {
         group_id: Option<String>,
         #[serde(default)]
         name: String,
+        #[serde(default, rename = "Type")]
+        kind: String,
     }
     let link = call.link()?;
     let asked: Asked = call.body()?;
     pace(call, &link)?;
     let id = asked.group_id.unwrap_or_else(|| format!("@TGS#{:016x}", sign::fresh_id()));
     let id = group(&id)?;
-    // A room's group is nobody's, also before somebody asked for it.
-    ensure(&call.app.chat, &call.app.rooms, &id).await?;
-    let made = call.app.chat.found(&id, Some(&link.user), &asked.name).await?;
-    if made.existed && made.owner.as_ref() != Some(&link.user) {
+    // A room's group is nobody's, also before it was asked for. Clients that have just made the room make its group, too, and
+    // stop where that is refused.
+    let own = if ensure(&call.app.chat, &call.app.rooms, &id).await? {
+        leads(call, &link, &id).await?
+    } else {
+        let made = call.app.chat.found(&id, Some(&link.user), &asked.name).await?;
+        !made.existed || made.owner.as_ref() == Some(&link.user)
+    };
+    if !own {
         return Err(fail(EXISTS, "the group exists"));
     }
-    ok(json!({"GroupId": id}))
+    if asked.kind != "AVChatRoom" {
+        return ok(json!({"GroupId": id}));
+    }
+    let key = enter(call, &link, &id).await?;
+    ok(json!({"GroupId": id, "LongPollingKey": key}))
+}
+
+/// Whether a caller may take a room's group for its own: as the room's creator, or before the room has one.
+async fn leads(call: &Call<'_>, link: &Link, room: &RoomId) -> Result<bool, Fail> {
+    match call.app.rooms.creator(room).await {
+        Ok(creator) => Ok(creator.is_none_or(|creator| creator == link.user)),
+        Err(Error::Refused(_)) => Err(Refusal::NoGroup.into()),
+        Err(_) => Err(Refusal::Away.into()),
+    }
+}
+
+async fn destroy_group(call: &Call<'_>) -> Answer {
+    let id = group(&call.body::<Group>()?.id)?;
+    let link = call.link()?;
+    pace(call, &link)?;
+    let chat = &call.app.chat;
+    if call.app.rooms.exists(&id).await {
+        // It goes with the room, and not before.
+        return if leads(call, &link, &id).await? { ok(json!({})) } else { Err(fail(NOT_ALLOWED, "not the owner")) };
+    }
+    chat.fetch(&id).await?;
+    if chat.owner(&id)?.as_ref() != Some(&link.user) {
+        return Err(fail(NOT_ALLOWED, "not the owner"));
+    }
+    chat.destroy(&id, Some(&link.user), End::Destroyed)?;
+    ok(json!({}))
 }
 
 async fn join(call: &Call<'_>) -> Answer {
     let id = group(&call.body::<Group>()?.id)?;
     let link = call.listener()?;
+    pace(call, &link)?;
+    let key = enter(call, &link, &id).await?;
+    ok(json!({"JoinedStatus": "JoinedSuccess", "LongPollingKey": key}))
+}
+
+/// Puts a caller into a group. Gives the key by which it polls.
+async fn enter(call: &Call<'_>, link: &Arc<Link>, id: &RoomId) -> Result<String, Fail> {
     let chat = &call.app.chat;
-    if let Some(until) = call.app.bans.until(&link.user, Some(&id), call.now) {
+    if let Some(until) = call.app.bans.until(&link.user, Some(id), call.now) {
         return Err(Refusal::Banned { until }.into());
     }
-    pace(call, &link)?;
-    with_group(&call.app.chat, &call.app.rooms, &id, || chat.join(&link, &id, None, RECENT, |_| Default::default()))
-        .await?;
-    let key = call.app.sessions.open_poll(&link.user, link.session, &id, call.now);
-    let key = key.map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    ok(json!({"JoinedStatus": "JoinedSuccess", "LongPollingKey": key}))
+    with_group(chat, &call.app.rooms, id, || chat.join(link, id, None, RECENT, |_| Default::default())).await?;
+    let key = call.app.sessions.open_poll(&link.user, link.session, id, call.now);
+    key.map_err(|why| fail(UNAUTHORISED, why.to_string()))
 }
 
 fn quit(call: &Call<'_>) -> Answer {

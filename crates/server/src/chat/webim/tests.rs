@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::chat::tests::client::{Old, post};
+use crate::chat::tests::client::{Old, post, request};
 use crate::chat::tests::{World, room};
 
 const GET: &str = "group_open_long_polling_http_noauth_svc/get_msg";
@@ -13,13 +13,13 @@ const GET: &str = "group_open_long_polling_http_noauth_svc/get_msg";
 async fn refusals_have_the_numbers_that_clients_know() {
     let world = World::start().await;
     let at = world.at;
-    let code = |said: &Value| said["ErrorCode"].as_u64().unwrap();
     let (status, said) = post(at, "/v4/openim/login?identifier=ann&usersig=x&sdkappid=1400000000", &json!({})).await;
     assert_eq!((status, code(&said), &said["ActionStatus"]), (200, 70_001, &json!("FAIL")));
     for path in ["openim/longpolling", "openim/sendmsg", "group_open_http_svc/create_group"] {
         assert_eq!(code(&post(at, &format!("/v4/{path}?tinyid=1&a2=x"), &json!({})).await.1), 70_001, "{path}");
     }
-    assert_eq!(post(at, "/v4/openim/nothing", &json!({})).await.0, 404);
+    let (status, said) = post(at, "/v4/openim/nothing", &json!({})).await;
+    assert_eq!((status, code(&said), &said["ActionStatus"]), (200, 10_003, &json!("FAIL")), "never without a body");
 
     let ann = Old::login(&world, "ann").await;
     let nothing = ann.call("openim/longpolling", json!({"Timeout": 0, "Cookie": {}})).await;
@@ -51,6 +51,74 @@ async fn refusals_have_the_numbers_that_clients_know() {
 
     assert_eq!(code(&ann.call("openim/logout", json!({})).await), 0);
     assert_eq!(code(&ann.call("openim/getlongpollingid", json!({})).await), 70_001);
+    world.stop().await;
+}
+
+const CREATE: &str = "group_open_http_svc/create_group";
+const DESTROY: &str = "group_open_http_svc/destroy_group";
+
+fn code(said: &Value) -> u64 {
+    said["ErrorCode"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_makes_a_room_makes_its_group_too() {
+    let world = World::start().await;
+    let rooms = &world.server.app.rooms;
+    let made = rooms.create(room::Kind::Live, Some(&room("r")), "", &crate::chat::tests::user("ann")).await.unwrap();
+    let make = json!({"GroupId": made, "Type": "AVChatRoom", "Owner_Account": "ann", "Name": "r"});
+    let ann = Old::login(&world, "ann").await;
+    let said = ann.call(CREATE, make.clone()).await;
+    assert_eq!((code(&said), &said["GroupId"]), (0, &json!("r")), "before the room has a creator: {said}");
+    let key = said["LongPollingKey"].as_str().unwrap().to_owned();
+    world.enter(room::Kind::Live, "r", "ann").await;
+    assert_eq!(code(&ann.call(CREATE, make.clone()).await), 0, "as its creator");
+    let bob = Old::login(&world, "bob").await;
+    assert_eq!(code(&bob.call(CREATE, make).await), 10_021);
+    assert_eq!(code(&bob.call(DESTROY, json!({"GroupId": "r"})).await), 10_007);
+    assert_eq!(code(&ann.call(DESTROY, json!({"GroupId": "r"})).await), 0);
+    world.server.app.chat.notify(&room("r"), None, "still there").unwrap();
+    let polled = ann.call(GET, json!({"StartSeq": 0, "HoldTime": 0, "Key": key})).await;
+    let told = polled["RspMsgList"].as_array().unwrap().iter().any(|m| m.to_string().contains("still there"));
+    assert!(told, "the key is good, and the group goes with its room alone: {polled}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_without_a_room_is_ended_by_who_made_it() {
+    let world = World::start().await;
+    let ann = Old::login(&world, "ann").await;
+    let bob = Old::login(&world, "bob").await;
+    let made = ann.call(CREATE, json!({"GroupId": "g", "Type": "ChatRoom"})).await;
+    assert_eq!((code(&made), made.get("LongPollingKey")), (0, None));
+    assert_eq!(code(&bob.call(DESTROY, json!({"GroupId": "g"})).await), 10_007);
+    assert_eq!(code(&ann.call(DESTROY, json!({"GroupId": "g"})).await), 0);
+    assert_eq!(code(&ann.call(DESTROY, json!({"GroupId": "g"})).await), 10_010);
+    world.stop().await;
+}
+
+/// Those of version 1.7 of the client that mean nothing here, and those that find nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_has_an_answer() {
+    let world = World::start().await;
+    let ann = Old::login(&world, "ann").await;
+    let commands = [
+        ("group_open_http_svc/get_group_info", 10_003),
+        ("group_open_http_svc/get_group_member_info", 10_003),
+        ("group_open_http_svc/group_msg_get", 10_003),
+        ("group_open_http_svc/modify_group_base_info", 10_003),
+        ("group_open_http_svc/forbid_send_msg", 10_003),
+        ("sns/black_list_add", 10_003),
+        ("recentcontact/get", 0),
+        ("openim/getroammsg", 0),
+    ];
+    for (command, expected) in commands {
+        let said = ann.call(command, json!({"GroupId": "g"})).await;
+        let status = if expected == 0 { "OK" } else { "FAIL" };
+        assert_eq!((code(&said), said["ActionStatus"].as_str()), (expected, Some(status)), "{command}: {said}");
+    }
+    let (status, said) = request(world.at, "GET", "/v4/openim/login", "").await;
+    assert_eq!((status, &said["ActionStatus"]), (405, &json!("FAIL")));
     world.stop().await;
 }
 

@@ -17,7 +17,7 @@ use super::requests;
 use crate::app::App;
 use crate::chat::close::Close;
 use crate::chat::hub::link::{Link, Queue};
-use crate::limits::{TooMuch, What};
+use crate::limits::{Chatter, TooMuch, What};
 use crate::sessions::Session;
 
 /// How long the last frame may take, and the client's answer to it.
@@ -82,6 +82,7 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
     let idle = Duration::from_secs(app.chat.settings().idle_timeout);
     let mut heard = Instant::now();
     let mut refused = 0;
+    let mut chatter = Chatter::default();
     let mut silence = std::pin::pin!(tokio::time::sleep(idle / 2));
     loop {
         let step = tokio::select! {
@@ -95,32 +96,29 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
             Step::In(Some(Ok(message))) => {
                 heard = Instant::now();
                 match message {
-                    Message::Text(text) => {
-                        if let Err(wait) = may_ask(app, link, peer) {
+                    Message::Text(text) => match may_ask(app, link, peer) {
+                        Ok(()) => {
+                            refused = 0;
+                            answer(app, link, &text).await;
+                        }
+                        Err(wait) => {
                             refused += 1;
                             app.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             if refused > MAX_REFUSED {
                                 return Some(Close::TooFast);
                             }
                             link.frame(|| requests::too_fast(&text, wait));
-                        } else {
-                            refused = 0;
-                            match app.traces.as_ref().and_then(|traces| traces.request()) {
-                                None => requests::answer(app, link, &text).await,
-                                Some(traced) => {
-                                    Box::pin(traced.within(requests::answer(app, link, &text))).await;
-                                    traced.end("chat.request", false, Vec::new());
-                                }
-                            }
                         }
-                    }
+                    },
                     Message::Binary(_) => return Some(Close::Protocol),
                     Message::Close(_) => {
                         // One more look lets the answer out.
                         let _ = timeout(FAREWELL, socket.recv()).await;
                         return None;
                     }
-                    Message::Ping(_) | Message::Pong(_) => {}
+                    // Each ping has been answered, and asks for nothing else.
+                    Message::Ping(_) | Message::Pong(_) if chatter.hear() => {}
+                    Message::Ping(_) | Message::Pong(_) => return Some(Close::TooFast),
                 }
             }
             Step::In(Some(Err(error))) => return broken(error),
@@ -138,6 +136,17 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
                 }
                 again(silence.as_mut(), heard, idle);
             }
+        }
+    }
+}
+
+/// Answers a request, as a part of a trace where there is one.
+async fn answer(app: &App, link: &Link, text: &Utf8Bytes) {
+    match app.traces.as_ref().and_then(|traces| traces.request()) {
+        None => requests::answer(app, link, text).await,
+        Some(traced) => {
+            Box::pin(traced.within(requests::answer(app, link, text))).await;
+            traced.end("chat.request", false, Vec::new());
         }
     }
 }

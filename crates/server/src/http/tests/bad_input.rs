@@ -409,7 +409,6 @@ async fn unknown_paths_and_wrong_methods() {
         "/weapp/multi_room/login/x",
         "/weapp//multi_room/login",
         "/weapp/x/multi_room/login",
-        "/weapp/multi_room/Login",
         "/weapp/multi_room/add_audience",
         "/weapp/triple_room/login",
         "/weapp/multi_room/..%2flive_room/add_audience",
@@ -467,4 +466,59 @@ async fn a_host_header_cannot_break_out_of_urls() {
         let reply = kit.send(asked.body(body.into()).unwrap()).await.json();
         assert!(reply["pushURL"].as_str().unwrap().starts_with(expected), "{host}: {reply}");
     }
+}
+
+#[tokio::test]
+async fn json_offers_are_read_whatever_their_type_is_said_to_be() {
+    let kit = Kit::new().await;
+    let offer = json!({ "streamurl": "webrtc://h/live/s?a=b", "sdp": "v=0" }).to_string();
+    for path in ["/rtc/v1/play/", "/rtc/v1/publish/"] {
+        let plain = axum::http::Request::post(path).body(offer.clone().into()).unwrap();
+        let typed = axum::http::Request::post(path).header(header::CONTENT_TYPE, "text/plain");
+        for request in [plain, typed.body(offer.clone().into()).unwrap()] {
+            let reply = kit.send(request).await.json();
+            assert_eq!(reply["message"], "not acceptable: WebRTC is switched off here", "it was understood");
+        }
+        for (body, named) in
+            [("{}", "missing field `streamurl`"), ("{\"streamurl\":\"s\"}", "missing field `sdp`"), ("a=b", "line 1")]
+        {
+            let reply = kit.post(path, "application/json", body).await.json();
+            assert!(reply["code"] == 400 && reply["message"].as_str().unwrap().contains(named), "{reply}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fields_are_counted_by_the_step_that_is_given() {
+    let kit = Kit::new().await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    assert_eq!(alice.enter("r").await["code"], 0);
+    let count = async |operation: &str, value: Value| {
+        let body = json!({ "roomID": "r", "fieldName": "like", "operation": operation, "value": value });
+        alice.own("set_custom_field", body).await
+    };
+    for (operation, value, expected) in [
+        ("set", json!(10), 10),
+        ("inc", json!(5), 15),
+        ("dec", json!("3"), 12),
+        ("inc", json!(""), 13),
+        ("inc", Value::Null, 14),
+        ("dec", json!(i64::MIN), i64::MAX),
+    ] {
+        let reply = count(operation, value.clone()).await;
+        assert_eq!(reply["customInfo"], format!("{{\"like\":{expected}}}"), "{operation} {value}");
+    }
+    for value in [json!(1.5), json!("many"), json!([1]), json!({})] {
+        assert_eq!(code(&count("inc", value).await, "value"), 1);
+    }
+}
+
+#[tokio::test]
+async fn paths_are_found_however_they_are_written() {
+    let kit = Kit::new().await;
+    let alice = alice(&kit).await;
+    for call in ["get_room_list", "Get_Room_List", "GET_ROOM_LIST"] {
+        assert_eq!(alice.own(call, json!({ "cnt": 1, "index": 0 })).await["code"], 0, "{call}");
+    }
+    assert_eq!(kit.get("/weapp/utils/Get_Login_Info").await.json()["code"], 0);
 }

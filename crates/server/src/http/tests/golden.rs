@@ -239,9 +239,13 @@ async fn rooms(s: &mut Scribe<'_>) -> Value {
     s.call("get_room_list without index", "carol", "get_room_list", json!({ "cnt": 20 })).await;
 
     s.own("pusher_heartbeat", "alice", "pusher_heartbeat", json!({ "roomID": room })).await;
-    let status = json!({ "roomID": room, "roomStatusCode": 7 });
-    s.own("pusher_heartbeat with roomStatusCode", "alice", "pusher_heartbeat", status).await;
-    s.pushers("get_pushers with roomStatusCode", &room).await;
+    let seen = s.pushers("get_pushers with roomStatusCode", &room).await["roomStatusCode"].clone();
+    let known = json!({ "roomID": room, "roomStatusCode": seen });
+    s.own("pusher_heartbeat with the newest roomStatusCode", "alice", "pusher_heartbeat", known).await;
+    let older = json!({ "roomID": room, "roomStatusCode": seen.as_i64().unwrap() - 1 });
+    s.own("pusher_heartbeat with an older roomStatusCode", "alice", "pusher_heartbeat", older).await;
+    let again = s.pushers("get_pushers after heartbeats", &room).await["roomStatusCode"].clone();
+    assert_eq!(again, seen, "clients read it, and do not set it");
     s.own("pusher_heartbeat in no room", "alice", "pusher_heartbeat", json!({ "roomID": "nowhere" })).await;
     room
 }

@@ -130,6 +130,60 @@ fn the_apps_own_backend_may_sign_with_the_same_key() {
 }
 
 #[test]
+fn a_url_is_no_permission_for_a_stream_whose_name_is_shorter_or_longer() {
+    let urls = urls(1935);
+    // The id of one user is the other's with hexadecimal digits after it.
+    let stream = urls.stream(Some(&room("r")), &user("alice00"), 0).unwrap();
+    let push = urls.push(&base("h"), &stream, NOW);
+    let viewer = user("alice00");
+    let viewer = Viewer::new(&viewer, None);
+    let play = urls.play(base("h"), &stream, Some(&viewer), NOW).accelerate().to_string();
+    for url in [&push, &play] {
+        let (before, time) = query(url).split_once("txTime=").unwrap();
+        let (time, after) = time.split_at(8);
+        let whole = format!("{stream}{time}");
+        for cut in 1..whole.len() {
+            let (name, time) = whole.split_at(cut);
+            let moved = format!("{before}txTime={time}{after}");
+            let allowed = urls.may_push(name, &moved, NOW).is_ok() || urls.may_play(name, &moved, NOW).is_ok();
+            assert_eq!(allowed, name == stream.as_str(), "{name}?{moved}");
+        }
+    }
+}
+
+#[test]
+fn no_url_is_good_for_longer_than_the_settings_say() {
+    let settings = Settings { push_secret_key: Hidden::new("push key"), ..Settings::default() };
+    let urls = Urls::new(&settings, 1935);
+    let last = NOW.secs() + 8 * 24 * 3600;
+    let query = |until| push_url::sign(Algorithm::Md5, &Secret::new("push key"), "s", until);
+    assert!(urls.may_push("s", &query(last), NOW).is_ok());
+    assert_eq!(urls.may_push("s", &query(last + 1), NOW), Err(Invalid::TooLong));
+    assert_eq!(urls.may_play("s", &query(last + 1), NOW), Err(Invalid::TooLong));
+    assert!(urls.may_push("s", &query(last + 1), NOW.plus(1000)).is_ok());
+}
+
+#[test]
+fn keys_that_begin_with_each_other_are_no_two_keys() {
+    let problems = |push: &str, backup: &str, play: &str| {
+        let mut found = Vec::new();
+        let [push_secret_key, backup_push_secret_key, play_secret_key] = [push, backup, play].map(Hidden::new);
+        Settings { push_secret_key, backup_push_secret_key, play_secret_key, ..Settings::default() }
+            .problems(&mut found);
+        found
+    };
+    for (push, backup, play) in [("push", "", ""), ("push", "old", "play"), ("push", "push", "")] {
+        assert!(problems(push, backup, play).is_empty(), "{push} {backup} {play}");
+    }
+    for (push, backup, play) in
+        [("push", "push2", ""), ("push", "", "push"), ("pushed", "", "push"), ("a", "old", "older")]
+    {
+        let found = problems(push, backup, play);
+        assert!(matches!(&found[..], [one] if one.contains("another key than")), "{found:?}");
+    }
+}
+
+#[test]
 fn tencent_urls_have_the_forms_that_its_domains_know() {
     let settings = |push_host: &str, play_host: &str, play_key: &str| Settings {
         provider: Provider::Tencent,

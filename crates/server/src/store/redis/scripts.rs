@@ -75,7 +75,7 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 script!(
-    /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the room's status; nothing if the user is
+    /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the list's version; nothing if the user is
     /// not a member of a room of this kind.
     TOUCH,
     r"
