@@ -4,12 +4,14 @@
 
 mod kit;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kit::{Server, directory, probe, push, roomservice, until};
+use kit::bounded::{program, program_within};
+use kit::{Running, Server, directory, probe, push, roomservice, until};
 use serde_json::json;
 
 /// What a command prints; it must succeed.
@@ -115,7 +117,7 @@ fn a_taken_port_is_named_and_an_end_is_orderly() {
     assert_eq!(status, 200);
     assert!(String::from_utf8(page).unwrap().contains("getlogfile?file=response/response-"));
     let begun = Instant::now();
-    let kill = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
+    let kill = program("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
     assert!(kill.success());
     until("the server ends", || TcpStream::connect(server.http).is_err());
     assert!(begun.elapsed() < Duration::from_secs(5));
@@ -151,4 +153,43 @@ fn half_requests_end_and_keep_nobody_waiting() {
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     }
     assert!(begun.elapsed() < Duration::from_secs(12), "half requests were kept for {:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_test_starts_ends_with_its_bound_or_with_its_test() {
+    let script = "sleep 1000 & echo $!; exec sleep 1000";
+    let grandchild = |child: &mut std::process::Child| {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line.trim().parse::<u32>().unwrap()
+    };
+    let runs = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains("(sleep)") && !stat.contains(") Z")
+    };
+    let start = |bound| {
+        let mut command = program_within("sh", bound);
+        command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
+    };
+
+    let mut bounded = start(Duration::from_millis(500));
+    let below = grandchild(&mut bounded);
+    assert_eq!(bounded.wait().unwrap().code(), Some(124), "timeout's own result");
+    until("what it started is gone", || !runs(below));
+
+    let mut dropped = Running(start(Duration::from_secs(600)));
+    let below = grandchild(&mut dropped.0);
+    until("both run", || runs(below) && runs(dropped.pid()));
+    let itself = dropped.pid();
+    drop(dropped);
+    assert!(!runs(itself));
+    until("what it started is gone", || !runs(below));
+
+    // The thread that started it is a test's.
+    let below = std::thread::spawn(move || {
+        let mut forgotten = start(Duration::from_secs(600));
+        grandchild(&mut forgotten)
+    });
+    let below = below.join().unwrap();
+    until("what a test forgot is gone", || !runs(below));
 }

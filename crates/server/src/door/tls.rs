@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     fn write(dir: &Path) {
-        let made = std::process::Command::new("openssl")
+        let made = crate::bounded::program("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost".split(' '))
             .arg("-keyout")
             .arg(dir.join("key.pem"))

@@ -1,7 +1,7 @@
 //! Against real redis-server processes, each started by the test that needs it on a port of its own.
 
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use room::{LeaveReason, StreamId, What};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::bounded;
 
 /// A redis-server that ends with the test.
 pub(crate) struct Process {
@@ -49,7 +50,7 @@ impl Process {
 
     /// Starts it again, with what it had on disk.
     pub(crate) fn resume(&mut self) {
-        let mut command = Command::new(program());
+        let mut command = bounded::program(program());
         match &self.sentinel {
             None => {
                 command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.dir.path());
@@ -89,7 +90,8 @@ impl Process {
         if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             return String::new();
         }
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
+        let output =
+            bounded::program("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -104,16 +106,15 @@ fn program() -> String {
 }
 
 fn signal(child: &Child, signal: i32) {
-    let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+    let program = bounded::pid_of(child).unwrap().to_string();
+    let done = bounded::program("kill").args([format!("-{signal}"), program]).status().unwrap();
     assert!(done.success());
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Already gone is as good.
-            let _ = child.kill();
-            let _ = child.wait();
+            bounded::end(&mut child);
         }
     }
 }
@@ -190,7 +191,7 @@ impl Tls {
         let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
         let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
         let (key, certificate) = (tls.file("key.pem"), tls.file("certificate.pem"));
-        let mut openssl = Command::new("openssl");
+        let mut openssl = bounded::program("openssl");
         openssl.args(request).args(names).args(["-keyout", &key, "-out", &certificate]);
         assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
         tls
