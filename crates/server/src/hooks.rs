@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::Hidden;
+use crate::config::{Hidden, shown};
 use crate::store::History;
 
 pub use audience::Audiences;
@@ -37,6 +37,7 @@ pub use streams::Sources;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where events are posted to; each URL gets all of them.
+    #[serde(serialize_with = "shown::all")]
     pub urls: Vec<String>,
     /// Signs the requests.
     pub secret: Hidden,
@@ -45,6 +46,7 @@ pub struct Settings {
     /// Whether it hears what is said in chat, or is asked before.
     pub messages: Messages,
     /// Who is asked before; empty: the first of `urls`.
+    #[serde(serialize_with = "shown::one")]
     pub ask_url: String,
     /// Milliseconds within which it must have answered.
     pub ask_timeout_ms: u64,
@@ -70,11 +72,14 @@ impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         for url in self.urls.iter().chain(Some(&self.ask_url).filter(|url| !url.is_empty())) {
             if !url.starts_with("http://") && !url.starts_with("https://") {
-                found.push(format!("webhooks.urls: \"{url}\" is neither http:// nor https://"));
+                found.push(format!(
+                    "webhooks.urls: \"{}\" is no URL such as https://app.example.com/hook",
+                    shown::url(url)
+                ));
             }
         }
         if !self.urls.is_empty() && self.secret.expose().len() < 16 {
-            found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it".into());
+            found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it (`openssl rand -hex 32` makes one)".into());
         }
         if !(10..=10_000).contains(&self.ask_timeout_ms) {
             found.push("webhooks.ask_timeout_ms must be from 10 to 10000: somebody waits to send a message".into());

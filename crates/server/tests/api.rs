@@ -54,7 +54,16 @@ fn said(mut command: Command, dir: &Path) -> (String, bool) {
 
 #[test]
 fn the_documents_commands_work_as_printed() {
-    let server = production();
+    as_printed(&production());
+}
+
+/// Where no key is configured and none is asked for.
+#[test]
+fn the_documents_commands_work_on_a_development_server() {
+    as_printed(&Server::start(kit::directory()));
+}
+
+fn as_printed(server: &Server) {
     let blocks = DOCUMENT.split("<!-- run -->\n```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let blocks: Vec<&str> = blocks.collect();
     assert_eq!(blocks.len(), 8, "docs/api.md has another number of marked blocks");

@@ -50,6 +50,7 @@ pub fn webrtc(app: &App) -> Value {
 /// What can be seen to be wrong with the settings without asking anybody.
 pub fn problems(app: &App) -> Vec<String> {
     let mut found = app.settings.problems();
+    found.extend(app.settings.warnings());
     found.extend(app.live.lacks());
     found
 }
