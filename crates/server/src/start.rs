@@ -44,7 +44,6 @@ use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-
 /// How long WebRTC may take to say goodbye, from its own threads.
 const GOODBYES: Duration = Duration::from_secs(1);
 
@@ -89,6 +88,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// How long [`Server::stop`] takes at most, where disks answer.
+    pub const LONGEST_STOP: Duration = Duration::from_secs(DRAIN.as_secs() + GOODBYES.as_secs());
+
     /// Starts a server. It runs until [`Server::stop`].
     ///
     /// # Errors
@@ -322,6 +324,7 @@ pub(crate) async fn assemble(
         live,
         clouds,
         chat: groups,
+        probe: store::Probe::new(store.clone()),
         store,
         rooms,
         hls: Hls::new(hub.clone(), renditions.clone(), hls::Settings::default()),

@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
@@ -17,8 +16,6 @@ use crate::app::App;
 use crate::operator::Need;
 use crate::{metrics, usage};
 
-/// How long the store may take to say whether it works.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Less free room than this is told.
 const LITTLE: u64 = 256 << 20;
 
@@ -41,10 +38,11 @@ struct Check {
     /// Whether calls should go elsewhere while it is not well. If not, it is as bad at every other node, or only a warning.
     needed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
 }
 
-fn check(name: &'static str, needed: bool, reason: Option<&'static str>) -> Check {
+fn check(name: &'static str, needed: bool, reason: Option<impl ToString>) -> Check {
+    let reason = reason.map(|reason| reason.to_string());
     Check { name, ok: reason.is_none(), needed, reason }
 }
 
@@ -58,17 +56,13 @@ async fn healthz() -> Response {
     answer(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into())
 }
 
-/// 200 if calls may be sent here, 503 if not. Whoever asks is told only which part is not well; the log says more.
+/// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
+/// only what sort of trouble there is; the log says more.
 async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let store = match tokio::time::timeout(PATIENCE, app.store.ready()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(_)) => Some("changes cannot be written"),
-        Err(_) => Some("no answer in time"),
-    };
     let disk = usage::disk(&app.settings.data_dir).is_some_and(|(free, _)| free < LITTLE);
     let checks = vec![
         check("leaving", true, app.leaving.is_cancelled().then_some("the server is about to end")),
-        check("store", true, store),
+        check("store", true, app.probe.ask().await.err()),
         check("disk", false, disk.then_some("little room is left for data_dir")),
         check("live", false, app.live.away()),
     ];

@@ -181,6 +181,11 @@ impl Keys {
         format!("rs:{{{bucket}}}:census")
     }
 
+    /// Written only to see whether it can be.
+    pub fn probe(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:probe")
+    }
+
     /// Counter: versions of rooms.
     pub fn versions(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:versions")

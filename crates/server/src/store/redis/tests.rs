@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::bounded;
+use crate::store::Trouble;
 
 /// A redis-server that ends with the test.
 pub(crate) struct Process {
@@ -235,9 +236,9 @@ async fn speaks_tls_with_a_cluster() {
     }
     assert_eq!((store.len(), store.ids().await.unwrap().len()), (8, 8));
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
-    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
     let plain = Target::parse(&format!("redis-cluster://127.0.0.1:{port}")).unwrap();
-    assert!(open(plain).await.0.ready().await.is_err(), "there is no other way in");
+    assert!(open(plain).await.0.probe().await.is_err(), "there is no other way in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +259,7 @@ async fn speaks_tls_with_a_sentinel_and_its_master() {
     }
     assert_eq!(master.cli(&["exists", "rs:{0}:room:room0"]), "1");
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
-    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
 }
 
 /// A Redis that only speaks TLS, with a certificate of an authority of its own.
@@ -271,10 +272,10 @@ async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
     let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
     enter(&store, 0, "alice", Millis(0)).await.unwrap();
     assert_eq!(store.len(), 1);
-    store.ready().await.unwrap();
+    store.probe().await.unwrap();
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
     assert!(enter(&stranger, 0, "bob", Millis(0)).await.is_err(), "signed by nobody whom the system trusts");
-    assert!(stranger.ready().await.is_err());
+    assert!(stranger.probe().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -469,4 +470,37 @@ async fn a_sentinel_leads_to_the_new_master() {
         heard.extend(events.recv().await.unwrap());
     }
     assert_eq!(heard.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3], "the follower moved over too");
+}
+
+/// What Redis refuses to write, readiness names, and only as long as it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_answers_and_takes_no_changes_is_named() {
+    let server = Process::start(&[]);
+    let (store, _events) = open(server.target(0)).await;
+    let mut rooms = 0..;
+    let mut now = async |expected: Result<(), Trouble>| {
+        assert_eq!(store.probe().await, expected);
+        // What the probe says is what changes meet.
+        let entered = enter(&store, rooms.next().unwrap(), "alice", Millis(1)).await;
+        assert_eq!(entered.is_ok(), expected.is_ok(), "{entered:?}");
+    };
+    now(Ok(())).await;
+    let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
+    set("maxmemory-policy", "noeviction");
+    for (name, bad, good, trouble) in
+        [("maxmemory", "1", "0", Trouble::RedisFull), ("min-replicas-to-write", "1", "0", Trouble::RedisReplicas)]
+    {
+        set(name, bad);
+        now(Err(trouble)).await;
+        set(name, good);
+        now(Ok(())).await;
+    }
+    let other = Process::start(&[]);
+    server.cli(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    now(Err(Trouble::RedisReplica)).await;
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    now(Ok(())).await;
+    server.freeze(true);
+    assert_eq!(store.probe().await, Err(Trouble::RedisAway));
+    server.freeze(false);
 }
