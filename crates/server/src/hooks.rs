@@ -5,8 +5,10 @@
 mod audience;
 mod body;
 mod hook;
+mod lane;
 mod messages;
 mod post;
+mod progress;
 mod replay;
 mod streams;
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub use audience::Audiences;
 pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
+pub use progress::{Behind, Progress};
 pub use replay::From;
 pub use streams::Sources;
 
@@ -115,6 +118,7 @@ pub struct Hooks {
     history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
     replaying: Arc<tokio::sync::Mutex<()>>,
+    progress: Arc<Progress>,
     messages: messages::State,
 }
 
@@ -134,6 +138,7 @@ impl Hooks {
             history,
             clock,
             replaying: Arc::default(),
+            progress: Arc::default(),
             messages: messages::State::default(),
         })
     }
@@ -156,6 +161,12 @@ impl Hooks {
         !self.settings.borrow().urls.is_empty()
     }
 
+    /// How far behind each URL is.
+    #[must_use]
+    pub fn behind(&self) -> Vec<Behind> {
+        self.progress.all()
+    }
+
     /// Notes from where on new URLs are told, before anything can happen. A store that is away is asked again later.
     pub async fn begin(&self) {
         for hook in self.hooks(&self.settings.borrow().clone()) {
@@ -175,6 +186,7 @@ impl Hooks {
             let settings = changes.borrow_and_update().clone();
             let hooks = self.hooks(&settings);
             let readers: Vec<String> = hooks.iter().map(|hook| hook.reader().to_owned()).collect();
+            self.progress.keep(&readers);
             if let Err(error) = self.history.keep_readers(hook::READERS, &readers).await {
                 tracing::warn!(%error, "what webhooks of old URLs have not heard is kept a while longer");
             }
@@ -190,6 +202,6 @@ impl Hooks {
     }
 
     fn hooks(&self, settings: &Settings) -> Vec<Arc<Hook>> {
-        Hook::all(settings, &self.post, &self.history, &self.clock)
+        Hook::all(settings, &self.post, &self.history, &self.clock, &self.progress)
     }
 }

@@ -9,15 +9,19 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use room::Millis;
 use serde::Serialize;
 
 use super::console;
 use crate::app::App;
+use crate::hooks::Hooks;
 use crate::operator::Need;
 use crate::{metrics, usage};
 
 /// Less free room than this is told.
 const LITTLE: u64 = 256 << 20;
+/// Webhooks that have waited for so many seconds are told.
+const LATE: u64 = 60;
 
 /// The routes beside all others.
 pub fn routes() -> Router<Arc<App>> {
@@ -65,11 +69,20 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
         check("store", true, app.probe.ask().await.err()),
         check("disk", false, disk.then_some("little room is left for data_dir")),
         check("live", false, app.live.away()),
+        check("webhooks", false, late(app.hooks.as_deref(), app.clock.now())),
     ];
     let ready = checks.iter().all(|check| check.ok || !check.needed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&Readiness { ready, checks }).unwrap_or_default();
     answer(status, "application/json", body)
+}
+
+/// How far behind the webhooks are, if that is worth a word.
+fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
+    let behind = hooks?.behind();
+    let oldest = behind.iter().filter_map(|url| url.oldest).min()?;
+    let (seconds, events) = (now.since(oldest) / 1000, behind.iter().map(|url| url.events).sum::<u64>());
+    (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
 }
 
 /// `/metrics` where everybody comes in: for this machine in development, behind an operator's key in production. A proxy

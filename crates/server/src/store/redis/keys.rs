@@ -98,6 +98,11 @@ impl Keys {
         format!("rs:{{{bucket}}}:readers")
     }
 
+    /// Hash: what each has read beyond that.
+    pub fn ahead(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:ahead")
+    }
+
     /// Which node reads for a reader, as long as it says so.
     pub fn reading(bucket: usize, reader: &str) -> String {
         format!("rs:{{{bucket}}}:reading:{reader}")
