@@ -20,10 +20,14 @@ export class Overview {
     });
     this.element = el('div', {}, el('div.figures', {}, this.cards.map((c) => c.element)));
     this.element.append(el('p.tools', {}, el('button.button', { type: 'button', onclick: () => acts.notice() }, t('noticeAll'))));
+    this.webhooks = el('p.small.soft', {});
+    this.element.append(this.webhooks);
     this.element.className = 'stack';
   }
 
-  update({ history }) {
+  update({ history, snapshot }) {
+    const late = (snapshot?.webhooks ?? []).filter((url) => url.events > 0);
+    this.webhooks.textContent = late.map((url) => `${t('webhook')} ${url.url}: ${t('waiting')} ${figure(url.events)}, ${t('oldest')} ${url.oldest} s`).join(' · ');
     const last = history.at(-1);
     if (!last) return;
     for (const { of, say, value, canvas } of this.cards) {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
 
+#[path = "../../server/tests/kit/bounded.rs"]
+mod bounded;
+
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -53,8 +56,12 @@ async fn record() -> Vec<u8> {
         "flv",
         &url,
     ];
-    let mut ffmpeg =
-        Command::new("ffmpeg").args(args).stdin(Stdio::null()).kill_on_drop(true).spawn().expect("ffmpeg is installed");
+    let mut ffmpeg = Command::from(bounded::program("ffmpeg"))
+        .args(args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("ffmpeg is installed");
     let (mut socket, _) = listener.accept().await.unwrap();
     let now = Instant::now();
     let (mut session, mut all, mut frames) = (Session::new(Timeouts::default(), now), Vec::new(), 0);

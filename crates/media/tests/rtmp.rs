@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
 
+#[path = "../../server/tests/kit/bounded.rs"]
+mod bounded;
+
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -103,7 +106,12 @@ fn push(url: &str, size: &str, seconds: u32) -> Child {
         "flv",
         url,
     ];
-    Command::new("ffmpeg").args(args).stdin(Stdio::null()).kill_on_drop(true).spawn().expect("ffmpeg is installed")
+    Command::from(bounded::program("ffmpeg"))
+        .args(args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("ffmpeg is installed")
 }
 
 /// What ffprobe sees: `codec,width,height` and so on, a line each.
@@ -121,7 +129,12 @@ async fn probe(input: &str) -> String {
         "csv=p=0",
         input,
     ];
-    let out = Command::new("ffprobe").args(args).kill_on_drop(true).output().await.expect("ffprobe is installed");
+    let out = Command::from(bounded::program("ffprobe"))
+        .args(args)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("ffprobe is installed");
     assert!(out.status.success(), "ffprobe: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
 }

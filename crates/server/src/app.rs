@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
-use crate::store::Store;
+use crate::store::{Probe, Store};
 use crate::traces::Traces;
 
 /// The whole server.
@@ -57,6 +57,8 @@ pub struct App {
     pub chat: Arc<chat::Hub>,
     /// Where rooms and ended sessions are kept.
     pub store: Arc<dyn Store>,
+    /// Whether the store takes changes.
+    pub probe: Probe,
     /// Rooms.
     pub rooms: Rooms,
     /// Streams of the media server in this process.

@@ -122,6 +122,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             Ok(())
         }
         Command::OperatorToken { grants, ttl } => {
+            keys::complete(&mut settings).map_err(|e| e.to_string())?;
             println!("{}", operator_token(&settings, &grants, &ttl)?);
             Ok(())
         }
@@ -183,7 +184,11 @@ fn check(settings: &Settings) -> Result<(), String> {
         return Err(format!("the settings do not fit:\n{}", problems.join("\n")));
     }
     print!("{}", toml::to_string(settings).map_err(|e| e.to_string())?);
-    println!("# The settings fit.");
+    let warnings = settings.warnings();
+    for warning in &warnings {
+        println!("# Take care: {warning}");
+    }
+    println!("# The settings fit{}", if warnings.is_empty() { "." } else { ", and see what is said above." });
     Ok(())
 }
 

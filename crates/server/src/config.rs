@@ -3,13 +3,15 @@
 
 mod env;
 mod hidden;
+mod reach;
+pub mod shown;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use hidden::Hidden;
+pub(crate) use reach::leads_nowhere;
 
 /// How much a server trusts its surroundings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,7 +162,7 @@ impl Settings {
             }
         };
         let path = file.unwrap_or(Path::new("(defaults)"));
-        let wrong = |e: toml::de::Error| Error::Wrong { path: path.to_path_buf(), text: e.to_string() };
+        let wrong = |e: toml::de::Error| Error::Wrong { path: path.to_path_buf(), text: such_as(&e.to_string()) };
         let settings: Self = toml::from_str(&text).map_err(wrong)?;
         let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
         env::apply(settings, table, variables)
@@ -170,20 +172,11 @@ impl Settings {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let mut listens = vec![("http.listen", self.http.listen)];
-        listens.extend(self.rtmp.enabled.then_some(("rtmp.listen", self.rtmp.listen)));
-        listens.extend(self.webrtc.enabled.then_some(("webrtc.listen", self.webrtc.listen)));
-        listens.extend(self.webrtc.listen_tcp.parse().ok().map(|tcp| ("webrtc.listen_tcp", tcp)));
-        listens.extend(self.metrics.listen.parse().ok().map(|address| ("metrics.listen", address)));
-        let more = [
-            ("tls.rtmps_listen", &self.tls.rtmps_listen),
-            ("tls.redirect_listen", &self.tls.redirect_listen),
-            ("nodes.listen", &self.nodes.listen),
-        ];
-        listens.extend(more.into_iter().filter_map(|(name, listen)| Some((name, listen.parse().ok()?))));
+        let listeners = reach::listeners(self);
+        reach::collisions(&listeners, &mut found);
         match self.mode {
             Mode::Development => {
-                for (name, address) in listens.into_iter().filter(|(_, a): &(_, SocketAddr)| !a.ip().is_loopback()) {
+                for reach::Listens { name, address, .. } in listeners.iter().filter(|l| !l.address.ip().is_loopback()) {
                     found.push(format!(
                         "{name} = \"{address}\": development mode serves this machine only; use a loopback address, or mode = \"production\""
                     ));
@@ -214,6 +207,12 @@ impl Settings {
         found
     }
 
+    /// What lets a server start with these settings and is hardly meant, one line each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        reach::warnings(self)
+    }
+
     fn production(&self, found: &mut Vec<String>) {
         if !self.http.tls_by_proxy && !self.tls.is_on() && !self.http.listen.ip().is_loopback() {
             found.push(
@@ -237,12 +236,28 @@ impl Settings {
             secret("operator.read_keys", key);
         }
         if self.im.secret_key.is_empty() && self.im.private_key.is_empty() && self.im.public_key.is_empty() {
-            found.push("im.secretKey or im.privateKey/im.publicKey must be set: without one nobody can log in".into());
+            found.push("im.secretKey or im.privateKey/im.publicKey must be set: without one nobody can log in (`roomservice keygen` makes them)".into());
         }
         if self.im.sdk_app_id == 0 {
-            found.push("im.sdkAppID must be set".into());
+            found.push(
+                "im.sdkAppID must be set: the number that clients name when they log in, such as 1400000001".into(),
+            );
         }
     }
+}
+
+/// A complaint about a value, with one that would do where the complaint does not say it.
+fn such_as(complaint: &str) -> String {
+    let examples = [
+        ("invalid socket address syntax", "an address and a port, such as \"0.0.0.0:5757\""),
+        ("invalid IP address syntax", "an address in numbers, such as \"203.0.113.7\""),
+        ("expected a boolean", "true or false, without quotes"),
+        ("expected u", "a whole number, such as 10, without quotes"),
+        ("expected a sequence", "a list, such as [\"one\", \"two\"]"),
+    ];
+    let example = examples.iter().find(|(says, _)| complaint.contains(says));
+    let complaint = complaint.trim_end();
+    example.map_or_else(|| complaint.to_owned(), |(_, example)| format!("{complaint}: wanted is {example}"))
 }
 
 #[cfg(test)]

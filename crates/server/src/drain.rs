@@ -1,6 +1,7 @@
 //! Leaving in good order: nobody new is let in, who is there is told or may go on for a while. Knows no signals; that rooms
 //! outlive the process is the store's affair.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, interval, timeout_at};
@@ -39,4 +40,17 @@ pub async fn leave(app: &App, patience: Duration) {
 
 fn media_flows(app: &App) -> bool {
     app.hub.list().iter().any(|stream| !stream.paused && !stream.name.is_derived())
+}
+
+/// Waits until WebRTC has told its peers that the server ends: its threads would end with the process, wherever they are.
+pub(crate) async fn goodbyes(app: &App) {
+    let Some(counters) = app.webrtc.get().map(media::rtc::Server::counters) else { return };
+    if counters.sessions.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    while counters.sessions.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The last datagrams leave right after their sessions are no longer counted.
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }

@@ -24,7 +24,8 @@ fn world() -> &'static World {
         settings.data_dir = std::env::temp_dir().join(format!("roomservice-fuzz-{}", std::process::id()));
         settings.store.kind = crate::store::Place::Memory;
         crate::keys::complete(&mut settings).expect("keys are made");
-        let assembled = crate::start::assemble(settings, Arc::new(clock::System), Clouds::client(), 1935, |_| {});
+        let logs = crate::start::open_logs(&settings).expect("logs can be opened");
+        let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Clouds::client(), 1935, |_| {});
         let (app, _) = runtime.block_on(assembled).expect("the settings fit");
         World { router: crate::http::router(app), runtime }
     })

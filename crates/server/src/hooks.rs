@@ -5,8 +5,10 @@
 mod audience;
 mod body;
 mod hook;
+mod lane;
 mod messages;
 mod post;
+mod progress;
 mod replay;
 mod streams;
 #[cfg(test)]
@@ -22,13 +24,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::Hidden;
+use crate::config::{Hidden, shown};
 use crate::store::History;
 
 pub use audience::Audiences;
 pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
+pub use progress::{Behind, Progress};
 pub use replay::From;
 pub use streams::Sources;
 
@@ -37,6 +40,7 @@ pub use streams::Sources;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where events are posted to; each URL gets all of them.
+    #[serde(serialize_with = "shown::all")]
     pub urls: Vec<String>,
     /// Signs the requests.
     pub secret: Hidden,
@@ -45,6 +49,7 @@ pub struct Settings {
     /// Whether it hears what is said in chat, or is asked before.
     pub messages: Messages,
     /// Who is asked before; empty: the first of `urls`.
+    #[serde(serialize_with = "shown::one")]
     pub ask_url: String,
     /// Milliseconds within which it must have answered.
     pub ask_timeout_ms: u64,
@@ -70,11 +75,14 @@ impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         for url in self.urls.iter().chain(Some(&self.ask_url).filter(|url| !url.is_empty())) {
             if !url.starts_with("http://") && !url.starts_with("https://") {
-                found.push(format!("webhooks.urls: \"{url}\" is neither http:// nor https://"));
+                found.push(format!(
+                    "webhooks.urls: \"{}\" is no URL such as https://app.example.com/hook",
+                    shown::url(url)
+                ));
             }
         }
         if !self.urls.is_empty() && self.secret.expose().len() < 16 {
-            found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it".into());
+            found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it (`openssl rand -hex 32` makes one)".into());
         }
         if !(10..=10_000).contains(&self.ask_timeout_ms) {
             found.push("webhooks.ask_timeout_ms must be from 10 to 10000: somebody waits to send a message".into());
@@ -110,6 +118,7 @@ pub struct Hooks {
     history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
     replaying: Arc<tokio::sync::Mutex<()>>,
+    progress: Arc<Progress>,
     messages: messages::State,
 }
 
@@ -129,6 +138,7 @@ impl Hooks {
             history,
             clock,
             replaying: Arc::default(),
+            progress: Arc::default(),
             messages: messages::State::default(),
         })
     }
@@ -151,6 +161,12 @@ impl Hooks {
         !self.settings.borrow().urls.is_empty()
     }
 
+    /// How far behind each URL is.
+    #[must_use]
+    pub fn behind(&self) -> Vec<Behind> {
+        self.progress.all()
+    }
+
     /// Notes from where on new URLs are told, before anything can happen. A store that is away is asked again later.
     pub async fn begin(&self) {
         for hook in self.hooks(&self.settings.borrow().clone()) {
@@ -170,6 +186,7 @@ impl Hooks {
             let settings = changes.borrow_and_update().clone();
             let hooks = self.hooks(&settings);
             let readers: Vec<String> = hooks.iter().map(|hook| hook.reader().to_owned()).collect();
+            self.progress.keep(&readers);
             if let Err(error) = self.history.keep_readers(hook::READERS, &readers).await {
                 tracing::warn!(%error, "what webhooks of old URLs have not heard is kept a while longer");
             }
@@ -185,6 +202,6 @@ impl Hooks {
     }
 
     fn hooks(&self, settings: &Settings) -> Vec<Arc<Hook>> {
-        Hook::all(settings, &self.post, &self.history, &self.clock)
+        Hook::all(settings, &self.post, &self.history, &self.clock, &self.progress)
     }
 }

@@ -15,6 +15,8 @@ struct Made {
     usersig_secret: String,
     push_secret: String,
     session_secret: String,
+    /// Signs operators' tokens. Files of earlier versions have none.
+    operator_key: Option<String>,
 }
 
 /// Fills in the keys that are not configured, in development mode; makes them if there are none yet.
@@ -27,7 +29,8 @@ pub fn complete(settings: &mut Settings) -> std::io::Result<()> {
     }
     let im = &settings.im;
     let signs = !im.secret_key.is_empty() || !im.private_key.is_empty() || !im.public_key.is_empty();
-    if signs && !settings.live.push_secret_key.is_empty() && !settings.sessions.secret.is_empty() {
+    let operators = !settings.operator.keys.is_empty();
+    if signs && operators && !settings.live.push_secret_key.is_empty() && !settings.sessions.secret.is_empty() {
         return Ok(());
     }
     let made = load(&settings.data_dir)?;
@@ -44,25 +47,32 @@ pub fn complete(settings: &mut Settings) -> std::io::Result<()> {
     }
     fill(&mut settings.live.push_secret_key, made.push_secret);
     fill(&mut settings.sessions.secret, made.session_secret);
+    if !operators {
+        settings.operator.keys.extend(made.operator_key.map(Hidden::new));
+    }
     Ok(())
 }
 
 fn load(dir: &Path) -> std::io::Result<Made> {
     let path = dir.join(FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|e| {
+    let secret = || sign::generate_secret().expose().to_owned();
+    let made = match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str::<Made>(&text).map_err(|e| {
             std::io::Error::other(format!("{}: {e}; remove the file to have new keys made", path.display()))
-        }),
+        })?,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             std::fs::create_dir_all(dir)?;
-            let secret = || sign::generate_secret().expose().to_owned();
-            let made = Made { usersig_secret: secret(), push_secret: secret(), session_secret: secret() };
-            let text = toml::to_string(&made).map_err(std::io::Error::other)?;
-            write_private(&path, format!("{HEAD}{text}").as_bytes())?;
-            Ok(made)
+            Made { usersig_secret: secret(), push_secret: secret(), session_secret: secret(), operator_key: None }
         }
-        Err(e) => Err(e),
+        Err(e) => return Err(e),
+    };
+    if made.operator_key.is_some() {
+        return Ok(made);
     }
+    let made = Made { operator_key: Some(secret()), ..made };
+    let text = toml::to_string(&made).map_err(std::io::Error::other)?;
+    write_private(&path, format!("{HEAD}{text}").as_bytes())?;
+    Ok(made)
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

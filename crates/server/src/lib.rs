@@ -44,5 +44,8 @@ pub mod usage;
 #[cfg(test)]
 extern crate self as roomservice;
 #[cfg(test)]
+#[path = "../tests/kit/bounded.rs"]
+mod bounded;
+#[cfg(test)]
 #[path = "../tests/emulator/mod.rs"]
 mod emulator;

@@ -102,7 +102,7 @@ impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         for (name, host) in [("live.pushHost", &self.push_host), ("live.playHost", &self.play_host)] {
             if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) {
-                found.push(format!("{name} = \"{host}\" must be a host, or host:port, without scheme and path"));
+                found.push(format!("{name} = \"{host}\" must be a host, or host:port, without scheme and path, such as \"live.example.com\""));
             }
         }
         if self.valid_time == 0 {

@@ -169,7 +169,7 @@ impl Logs {
         }
     }
 
-    /// Lines that were dropped since the start, because the disk was too slow for them.
+    /// Lines that were dropped since the start, because the disk was full or too slow for them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.responses.lost().saturating_add(self.errors.lost())

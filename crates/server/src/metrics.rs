@@ -44,7 +44,10 @@ pub struct Settings {
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         if !self.listen.is_empty() && self.listen.parse::<std::net::SocketAddr>().is_err() {
-            found.push(format!("metrics.listen = \"{}\" must be address:port, or empty", self.listen));
+            found.push(format!(
+                "metrics.listen = \"{}\" must be address:port, such as \"127.0.0.1:9090\", or empty",
+                self.listen
+            ));
         }
     }
 }

@@ -41,7 +41,7 @@ impl Settings {
     pub(crate) fn problems(&self, rtmp: &crate::gate::Settings, found: &mut Vec<String>) {
         let listen: Option<std::net::SocketAddr> = self.listen.parse().ok();
         if !self.listen.is_empty() && listen.is_none() {
-            found.push(format!("nodes.listen = \"{}\" must be an address and a port", self.listen));
+            found.push(format!("nodes.listen = \"{}\" must be address:port, such as \"0.0.0.0:1936\"", self.listen));
         }
         if self.listen.is_empty() && rtmp.enabled && rtmp.proxy_protocol {
             let why = "other nodes cannot come in where rtmp.proxy_protocol wants a proxy";
@@ -50,13 +50,13 @@ impl Settings {
         let unspecified =
             listen.map_or(rtmp.enabled && rtmp.listen.ip().is_unspecified(), |at| at.ip().is_unspecified());
         if self.address.is_empty() && unspecified {
-            found.push("nodes.address must say at which host:port other nodes reach this one's RTMP".into());
+            found.push("nodes.address must say at which host:port other nodes reach this one's RTMP, such as \"10.0.0.11:1935\"".into());
         }
         let port = |text: &str| {
             text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
         };
         if !self.address.is_empty() && !port(&self.address) {
-            found.push(format!("nodes.address = \"{}\" must be host:port", self.address));
+            found.push(format!("nodes.address = \"{}\" must be host:port, such as \"10.0.0.11:1935\"", self.address));
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::reload::Reload;
 use crate::start::Server;
 use crate::supervisor::Supervisor;
 
+/// What may take long at the end and has no bound of its own: the disk.
+const SLACK: Duration = Duration::from_secs(3);
+
 /// Serves until a signal ends it.
 ///
 /// # Errors
@@ -41,16 +44,32 @@ async fn run(settings: Settings, mut reload: Reload) -> Result<(), String> {
     let logs = server.app.logs.clone();
     let end = async {
         server.drain(patience).await;
+        end_within(Server::LONGEST_STOP + SLACK);
+        let app = server.app.clone();
         server.stop().await;
+        // The store is closed with it, which waits for the disk: beside this thread, which hears signals.
+        let _ = tokio::task::spawn_blocking(move || drop(app)).await;
     };
     tokio::select! {
         () = end => Ok(()),
         () = signals.told_to_end() => {
+            end_within(SLACK);
             logs.flush();
             Err("told to end a second time: ending at once".into())
         }
         never = supervisor.watch() => match never {},
     }
+}
+
+/// Ends the process after this time in any case. A thread that waits for a disk which does not answer cannot be told to
+/// leave, and neither can what waits for that thread. Nothing that was answered is lost by it.
+fn end_within(time: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(time);
+        // The log may be what does not answer.
+        eprintln!("the end took too long: a disk does not answer; ending all the same");
+        std::process::exit(1);
+    });
 }
 
 /// Returns for how long sessions may go on.

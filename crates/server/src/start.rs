@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -45,7 +44,6 @@ use crate::{acts, cloud, drain, hooks, http, keys};
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-
 /// How long WebRTC may take to say goodbye, from its own threads.
 const GOODBYES: Duration = Duration::from_secs(1);
 
@@ -90,6 +88,9 @@ pub struct Server {
 }
 
 impl Server {
+    /// How long [`Server::stop`] takes at most, where disks answer.
+    pub const LONGEST_STOP: Duration = Duration::from_secs(DRAIN.as_secs() + GOODBYES.as_secs());
+
     /// Starts a server. It runs until [`Server::stop`].
     ///
     /// # Errors
@@ -101,6 +102,10 @@ impl Server {
         if !problems.is_empty() {
             return Err(Error::Settings(problems));
         }
+        // The log, so that what every other part has to say of its start is read.
+        let logs = open_logs(&settings)?;
+        logs.subscribe(&settings.logs);
+        settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         // Sockets, so that what cannot be had is known before anything runs.
         let http_listener = listen("http.listen", settings.http.listen).await?;
         let http_address = http_listener.local_addr().unwrap_or(settings.http.listen);
@@ -125,8 +130,7 @@ impl Server {
 
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let rtmp_port = rtmp_address.map_or(1935, |a| a.port());
-        let (app, background) = assemble(settings, clock, Clouds::client(), rtmp_port, |_| {}).await?;
-        app.logs.subscribe(&app.settings.logs);
+        let (app, background) = assemble(settings, logs, clock, Clouds::client(), rtmp_port, |_| {}).await?;
         secure.iter().for_each(|secure| _ = app.secure.set(secure.clone()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         if app.settings.webrtc.enabled {
@@ -185,7 +189,7 @@ impl Server {
         for stream in self.app.hub.list() {
             self.app.hub.end(&stream.name, Ended::Shutdown);
         }
-        let _ = tokio::time::timeout(GOODBYES, goodbyes(&self.app)).await;
+        let _ = tokio::time::timeout(GOODBYES, drain::goodbyes(&self.app)).await;
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not end in time and is dropped");
         }
@@ -193,21 +197,16 @@ impl Server {
     }
 }
 
-/// Waits until WebRTC has told its peers that the server ends: its threads would end with the process, wherever they are.
-async fn goodbyes(app: &App) {
-    let Some(counters) = app.webrtc.get().map(media::rtc::Server::counters) else { return };
-    if counters.sessions.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    while counters.sessions.load(Ordering::Relaxed) > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    // The last datagrams leave right after their sessions are no longer counted.
-    tokio::time::sleep(Duration::from_millis(20)).await;
-}
-
 /// Work that goes on behind the calls, until it is dropped.
 pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// Opens the log files.
+///
+/// # Errors
+/// [`Error`], naming the directory's setting.
+pub(crate) fn open_logs(settings: &Settings) -> Result<Logs, Error> {
+    Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })
+}
 
 /// Puts every part together, without a single socket: what tests of the whole router run on. They say how
 /// services elsewhere are reached, and may `exchange` parts before anything holds on to them.
@@ -216,6 +215,7 @@ pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Sen
 /// [`Error`], naming the setting.
 pub(crate) async fn assemble(
     settings: Settings,
+    logs: Logs,
     clock: Arc<dyn Clock>,
     client: cloud::Client,
     rtmp_port: u16,
@@ -225,7 +225,6 @@ pub(crate) async fn assemble(
     let identity = Identity::new(settings.im.clone()).map_err(one)?;
     let sessions = Sessions::new(&settings.sessions).map_err(one)?;
     let cors = Cors::new(&settings.http.cors).map_err(one)?;
-    let logs = Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })?;
 
     // The media server, and the gate that answers its questions.
     let hub = Hub::new(hub::Settings { max_viewers: settings.limits.stream_viewers, ..Default::default() });
@@ -325,6 +324,7 @@ pub(crate) async fn assemble(
         live,
         clouds,
         chat: groups,
+        probe: store::Probe::new(store.clone()),
         store,
         rooms,
         hls: Hls::new(hub.clone(), renditions.clone(), hls::Settings::default()),

@@ -10,6 +10,7 @@ mod history;
 mod journal;
 mod listing;
 mod memory;
+mod probe;
 pub(crate) mod redis;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ pub use journal::Journal;
 #[cfg(fuzzing)]
 pub(crate) use journal::read_records;
 pub use memory::Memory;
+pub use probe::{Probe, Probed, Trouble};
 pub use redis::{Redis, Target};
 
 /// Where rooms are kept.
@@ -204,8 +206,8 @@ pub trait Store: Send + Sync + 'static {
     /// a room come twice. Some may be over.
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>>;
 
-    /// Whether changes can be made now. Bounded in time.
-    fn ready(&self) -> Answer<'_, ()> {
+    /// Makes a change that means nothing, to know whether changes can be made. Bounded in time.
+    fn probe(&self) -> Probed<'_> {
         Box::pin(async { Ok(()) })
     }
 

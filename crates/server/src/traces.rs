@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::cloud::{Call, Client};
+use crate::config::shown;
 pub use spans::{Context, Kind, Root, Said, Span, committed, header as header_of_now, of, part};
 
 /// Spans that wait; beyond it they are dropped and counted.
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where spans are posted to, such as `http://127.0.0.1:4318/v1/traces`; empty: nowhere.
+    #[serde(serialize_with = "shown::one")]
     pub endpoint: String,
     /// Of so many calls that no trace comes with, one is traced.
     pub one_of: u32,
@@ -49,7 +51,10 @@ impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         if !self.endpoint.is_empty() && !["http://", "https://"].iter().any(|scheme| self.endpoint.starts_with(scheme))
         {
-            found.push(format!("traces.endpoint = \"{}\" is neither http:// nor https://", self.endpoint));
+            found.push(format!(
+                "traces.endpoint = \"{}\" is no URL such as http://127.0.0.1:4318/v1/traces",
+                shown::url(&self.endpoint)
+            ));
         }
         if self.one_of == 0 {
             found.push("traces.one_of must be at least 1".into());

@@ -7,9 +7,10 @@ mod kit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use kit::bounded::program;
 use kit::{Running, directory, roomservice, until};
 use serde_json::json;
 
@@ -29,7 +30,7 @@ impl Authority {
     /// Looks for proof at these ports, and gives certificates for so many seconds.
     fn configure(dir: &Path, [https, http]: [u16; 2], seconds: u32) -> Self {
         let (directory, management) = (free(), free());
-        let made = Command::new("openssl")
+        let made = program("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority".split(' '))
             .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
             .args([Path::new("-keyout"), &dir.join("directory.key"), Path::new("-out"), &dir.join("directory.pem")])
@@ -51,13 +52,13 @@ impl Authority {
 
     fn start(&self) -> [Running; 2] {
         let dns = format!("127.0.0.1:{}", self.dns);
-        let names = Command::new("pebble-challtestsrv")
+        let names = program("pebble-challtestsrv")
             .args(["-dns01", &dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""])
             .args(["-management", &free().to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let authority = Command::new("pebble")
+        let authority = program("pebble")
             .args(["-strict", "-dnsserver", &dns, "-config"])
             .arg(self.dir.join("pebble.json"))
             .envs([("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_WFE_NONCEREJECT", "0"), ("PEBBLE_AUTHZREUSE", "0")])
@@ -66,7 +67,7 @@ impl Authority {
             .spawn();
         let running = [Running(names.unwrap()), Running(authority.unwrap())];
         until("the authority listens", || TcpStream::connect(self.management).is_ok());
-        let root = Command::new("curl").args(["-sSk", &format!("https://{}/roots/0", self.management)]).output();
+        let root = program("curl").args(["-sSk", &format!("https://{}/roots/0", self.management)]).output();
         std::fs::write(self.dir.join("root.pem"), root.unwrap().stdout).unwrap();
         running
     }
@@ -112,7 +113,7 @@ impl Ports {
     /// Whether somebody who trusts the authority (or `trusting` nobody in particular) is served by this name.
     fn serves(&self, dir: &Path, name: &str, trusting: bool) -> bool {
         let port = self.https.port();
-        let mut curl = Command::new("curl");
+        let mut curl = program("curl");
         curl.args(["-s", "--max-time", "10", "--resolve", &format!("{name}:{port}:127.0.0.1")]);
         match trusting {
             true => curl.arg("--cacert").arg(dir.join("root.pem")),
@@ -123,7 +124,7 @@ impl Ports {
     }
 
     fn metric(&self, name: &str) -> u64 {
-        let page = Command::new("curl").args(["-s", &format!("http://{}/metrics", self.metrics)]).output().unwrap();
+        let page = program("curl").args(["-s", &format!("http://{}/metrics", self.metrics)]).output().unwrap();
         let page = String::from_utf8(page.stdout).unwrap();
         let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.unwrap_or_else(|| panic!("{name}: {page}")).parse().unwrap()
@@ -156,7 +157,7 @@ fn a_certificate_comes_when_the_authority_does_and_is_renewed() {
 
     // Who asks for a proof when none is due gets no handshake, and who asks for none gets no proof.
     let asks = |alpn: &str| {
-        Command::new("openssl")
+        program("openssl")
             .args(["s_client", "-connect", &ports.https.to_string(), "-servername", "live.example.org", "-alpn", alpn])
             .stdin(Stdio::null())
             .output()

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kit::bounded::{program, program_within};
 use kit::{Running, Server};
 
 const DOCUMENT: &str = include_str!("../../../docs/api.md");
@@ -53,12 +54,21 @@ fn said(mut command: Command, dir: &Path) -> (String, bool) {
 
 #[test]
 fn the_documents_commands_work_as_printed() {
-    let server = production();
+    as_printed(&production());
+}
+
+/// Where no key is configured and none is asked for.
+#[test]
+fn the_documents_commands_work_on_a_development_server() {
+    as_printed(&Server::start(kit::directory()));
+}
+
+fn as_printed(server: &Server) {
     let blocks = DOCUMENT.split("<!-- run -->\n```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let blocks: Vec<&str> = blocks.collect();
     assert_eq!(blocks.len(), 8, "docs/api.md has another number of marked blocks");
     let script = format!("set -euo pipefail\n{}", blocks.join("echo\n"));
-    let mut bash = Command::new("bash");
+    let mut bash = program("bash");
     bash.args(["-c", &script.replace("localhost:5757", &server.http.to_string())]).env("KEY", KEY);
     let (said, well) = said(bash, &server.dir);
     assert!(well, "{said}");
@@ -83,10 +93,10 @@ fn the_documents_commands_work_as_printed() {
 fn it_keeps_what_its_document_says_whatever_is_sent() {
     // Beside the programs: ./check puts it there.
     let target = Path::new(env!("CARGO_BIN_EXE_roomservice")).parent().unwrap().parent().unwrap();
-    let program = target.join("schemathesis/bin/schemathesis");
-    assert!(program.exists(), "{} is missing: ./check fetches it", program.display());
+    let schemathesis = target.join("schemathesis/bin/schemathesis");
+    assert!(schemathesis.exists(), "{} is missing: ./check fetches it", schemathesis.display());
     let server = production();
-    let mut command = Command::new(program);
+    let mut command = program_within(schemathesis, Duration::from_secs(600));
     command.current_dir(&server.dir);
     command.args(["run", &format!("http://{}/api/v1/openapi.json", server.http)]);
     command.args(["-H", &format!("Authorization: Bearer {KEY}")]);

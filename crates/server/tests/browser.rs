@@ -1,13 +1,22 @@
 //! The pages and the SDK, tried by what runs them: real Chromium and node. Each script in tests/web starts the real
 //! server on free ports and may kill it. Screenshots are left in target/screenshots for people to look at.
 
+#[path = "kit/bounded.rs"]
+mod bounded;
+
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::Mutex;
+use std::time::Duration;
+
+use bounded::program_within;
 
 /// What drives the browser, and the HLS and FLV players of most pages.
 const PACKAGES: [&str; 3] = ["playwright-core@1.56.1", "hls.js@1.7.4", "mpegts.js@1.8.2"];
+
+/// What a script, and fetching the packages, may take.
+const BOUND: Duration = Duration::from_secs(600);
 
 /// One browser at a time: several would make each other slow, and slow looks like broken.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -38,7 +47,7 @@ fn packages() -> PathBuf {
     };
     if !PACKAGES.iter().all(there) {
         std::fs::create_dir_all(&dir).expect("target can be written");
-        let output = Command::new("npm")
+        let output = program_within("npm", BOUND)
             .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-save", "--prefix"])
             .arg(&dir)
             .args(PACKAGES)
@@ -52,7 +61,7 @@ fn packages() -> PathBuf {
 fn run(script: &str) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let data = std::env::temp_dir().join(format!("roomservice-web-{script}-{}", std::process::id()));
-    let output = Command::new("node")
+    let output = program_within("node", BOUND)
         .arg(root().join("tests/web").join(script).with_extension("mjs"))
         .env("NODE_MODULES", packages())
         .env("SCREENSHOTS", root().join("target/screenshots"))
@@ -77,7 +86,7 @@ fn run(script: &str) {
 #[test]
 fn the_sdk_does_what_its_tests_say() {
     let tests = root().join("sdk/js/test");
-    let output = Command::new("node").arg("--test").arg(&tests).output().expect("node is there");
+    let output = program_within("node", BOUND).arg("--test").arg(&tests).output().expect("node is there");
     let said = told(&output);
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("# tests 0"), "no test was run:\n{said}");

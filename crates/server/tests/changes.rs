@@ -6,9 +6,10 @@ mod kit;
 
 use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use kit::bounded::program;
 use kit::{Running, Server, directory, until};
 
 /// Path and query of one of the server's own URLs.
@@ -19,7 +20,7 @@ fn path(url: &str) -> &str {
 
 /// Pushes one colour and a tone: `size` of the picture, `tone` of so many hertz in so many `channels` at `rate`.
 fn push(url: &str, (color, size): (&str, &str), (tone, rate, channels): (u32, u32, u32), codec: &[&str]) -> Running {
-    let mut command = Command::new("ffmpeg");
+    let mut command = program("ffmpeg");
     let picture = format!("color=c={color}:size={size}:rate=10");
     let sound = format!("sine=frequency={tone}:sample_rate={rate}");
     command.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", &picture]);
@@ -45,7 +46,7 @@ struct Player {
 impl Player {
     fn watch(url: &str, name: &str, dir: &Path) -> Self {
         let sound = dir.join(format!("{name}.s16"));
-        let mut command = Command::new("ffmpeg");
+        let mut command = program("ffmpeg");
         command.args([
             "-hide_banner",
             "-loglevel",
@@ -144,14 +145,14 @@ fn players_go_on_decoding_when_the_publisher_comes_back_with_other_sizes() {
     assert_eq!(files.len(), 2, "{files:?}");
     assert_eq!(tracks(&files[0]), ["320,240", "44100,1"]);
     until("the second file has pictures", || tracks(&files[1]) == new);
-    let mut decode = Command::new("ffmpeg");
+    let mut decode = program("ffmpeg");
     let decoded = decode.args(["-v", "error", "-i"]).arg(&files[0]).args(["-f", "null", "-"]).output().unwrap();
     assert_eq!(String::from_utf8(decoded.stderr).unwrap(), "");
 }
 
 /// Size of a file's pictures; rate and channels of its sound.
 fn tracks(file: &Path) -> Vec<String> {
-    let mut probe = Command::new("ffprobe");
+    let mut probe = program("ffprobe");
     let what = "stream=width,height,sample_rate,channels";
     let output = probe.args(["-v", "error", "-show_entries", what, "-of", "csv=p=0"]).arg(file).output().unwrap();
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()

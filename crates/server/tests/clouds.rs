@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emulator::{APP, Emulator, Mood, SECRET, SECRET_ID, SECRET_KEY};
+use kit::bounded::{self, program};
 use kit::{Server, directory, roomservice, until};
 use roomservice::clock::{Clock, System};
 use serde_json::{Value, json};
@@ -261,9 +262,7 @@ struct Nginx(std::process::Child);
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its workers end with it only if it is asked to.
-        let _ = std::process::Command::new("kill").arg(self.0.id().to_string()).status();
-        let _ = self.0.wait();
+        bounded::end(&mut self.0);
     }
 }
 
@@ -295,11 +294,11 @@ fn the_proxy_of_the_guide_to_moving_works() {
         "daemon off; pid {here}/pid; error_log {here}/error; events {{}}\nhttp {{ access_log off;\n{temporary}{file}}}"
     );
     std::fs::write(dir.join("nginx.conf"), whole).unwrap();
-    let mut nginx = std::process::Command::new("nginx");
+    let mut nginx = program("nginx");
     nginx.arg("-c").arg(dir.join("nginx.conf")).arg("-e").arg(dir.join("error"));
     let nginx = Nginx(nginx.spawn().unwrap());
     let get = |url: &str| {
-        let mut curl = std::process::Command::new("curl");
+        let mut curl = program("curl");
         curl.args(["-sk", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}", "--noproxy", "*"]);
         for port in [plain, tls] {
             curl.arg("--resolve").arg(format!("rooms.example.com:{port}:127.0.0.1"));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use kit::bounded::program;
 use kit::{Running, Server, directory, probe, push, until};
 use serde_json::Value;
 
@@ -42,7 +43,7 @@ impl Nginx {
         let (dir, plain, tls) = (server.dir.join("nginx"), free_port(), free_port());
         std::fs::create_dir_all(&dir).unwrap();
         let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
-        let mut openssl = Command::new("openssl");
+        let mut openssl = program("openssl");
         openssl.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1".split(' '));
         openssl.args(["-subj", "/CN=rooms.example.com", "-addext", "subjectAltName=DNS:rooms.example.com"]);
         output(openssl.arg("-keyout").arg(&key).arg("-out").arg(&cert));
@@ -71,7 +72,7 @@ impl Nginx {
         let file = dir.join("nginx.conf");
         std::fs::write(&file, main).unwrap();
         let command = || {
-            let mut command = Command::new("nginx");
+            let mut command = program("nginx");
             command.arg("-e").arg(dir.join("error.log")).arg("-p").arg(&dir).arg("-c").arg(&file);
             command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
             command
@@ -84,7 +85,7 @@ impl Nginx {
 
     /// curl as a client that knows the name only.
     fn curl(&self, arguments: &[&str], path: &str) -> Command {
-        let mut curl = Command::new("curl");
+        let mut curl = program("curl");
         curl.args(["-sS", "--max-time", "20", "--cacert"]).arg(self.dir.join("cert.pem"));
         curl.args(["--resolve", &format!("rooms.example.com:{}:127.0.0.1", self.tls)]).args(arguments);
         curl.arg(format!("https://rooms.example.com:{}{path}", self.tls));
@@ -145,7 +146,7 @@ fn nginx_in_front_serves_calls_streams_and_chat_under_its_own_name() {
     assert!(!old.status.success(), "TLS 1.1 is accepted");
     assert_eq!(output(&mut nginx.curl(&["-o", "/dev/null", "-w", "%{http_code}"], "/metrics")), "404");
     let plain = format!("http://127.0.0.1:{}/x?y=1", nginx.plain);
-    let moved = output(Command::new("curl").args(["-sS", "-o", "/dev/null", "-w", "%{redirect_url}", &plain]));
+    let moved = output(program("curl").args(["-sS", "-o", "/dev/null", "-w", "%{redirect_url}", &plain]));
     assert!(moved.starts_with("https://") && moved.ends_with("/x?y=1"), "{moved}");
 }
 
@@ -156,25 +157,25 @@ fn the_unit_is_what_systemd_expects_and_hardened() {
     let unit = dir.join("roomservice.service");
     assert!(shipped.contains("ExecStart=/usr/bin/roomservice --config"));
     std::fs::write(&unit, shipped.replace("/usr/bin/roomservice", env!("CARGO_BIN_EXE_roomservice"))).unwrap();
-    let said = output(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
+    let said = output(program("systemd-analyze").args(["verify", "--man=no"]).arg(&unit));
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("roomservice")).collect();
     assert!(ours.is_empty(), "{ours:?}");
     // 0 is a locked box, 10 an open door; most units of a distribution are beyond 9.
-    output(Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=30"]).arg(&unit));
+    output(program("systemd-analyze").args(["security", "--offline=true", "--threshold=30"]).arg(&unit));
     std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
 fn the_package_holds_a_program_that_runs() {
     let dir = directory();
-    let made = output(Command::new(deploy("package")).args(["--binary", env!("CARGO_BIN_EXE_roomservice")]).arg(&dir));
+    let made = output(program(deploy("package")).args(["--binary", env!("CARGO_BIN_EXE_roomservice")]).arg(&dir));
     let files: Vec<&str> = made.lines().collect();
     let [package, tarball] = files[..] else { panic!("{made}") };
-    let control = output(Command::new("dpkg-deb").args(["-f", package]));
+    let control = output(program("dpkg-deb").args(["-f", package]));
     assert!(control.contains(&format!("Version: {}", env!("CARGO_PKG_VERSION"))), "{control}");
     let tree = dir.join("tree");
-    output(Command::new("dpkg-deb").args(["-x", package]).arg(&tree));
-    assert!(output(Command::new(tree.join("usr/bin/roomservice")).arg("--version")).starts_with("roomservice "));
+    output(program("dpkg-deb").args(["-x", package]).arg(&tree));
+    assert!(output(program(tree.join("usr/bin/roomservice")).arg("--version")).starts_with("roomservice "));
     for file in [
         "lib/systemd/system/roomservice.service",
         "lib/sysusers.d/roomservice.conf",
@@ -182,7 +183,7 @@ fn the_package_holds_a_program_that_runs() {
     ] {
         assert!(tree.join("usr").join(file).is_file(), "{file}");
     }
-    let listed = output(Command::new("tar").args(["-tzf", tarball]));
+    let listed = output(program("tar").args(["-tzf", tarball]));
     assert!(listed.lines().any(|line| line == "usr/bin/roomservice"), "{listed}");
     std::fs::remove_dir_all(dir).unwrap();
 }

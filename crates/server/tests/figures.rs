@@ -7,9 +7,10 @@ mod kit;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
+use kit::bounded::program;
 use kit::{Running, Server, directory, push, until};
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ fn prometheus_reads_the_figures_and_the_board_finds_all_of_its_own() {
     assert!(!page.contains("alice"), "{page}");
     assert!(page.contains("roomservice_calls_total{call=\"get_pushers\",code=\"3\"} 1\n"), "{page}");
     assert!(page.contains("roomservice_members{kind=\"live\"} 1\n"), "{page}");
-    let mut promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut promtool = program("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
     promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     assert!(promtool.wait().unwrap().success(), "{page}");
 
@@ -82,7 +83,7 @@ fn prometheus_reads_the_figures_and_the_board_finds_all_of_its_own() {
     std::fs::write(dir.join("config.yml"), scrape.to_string()).unwrap();
     let prometheus = free();
     let _prometheus = Running(
-        Command::new("prometheus")
+        program("prometheus")
             .arg(format!("--config.file={}", dir.join("config.yml").display()))
             .arg(format!("--storage.tsdb.path={}", dir.join("data").display()))
             .arg(format!("--web.listen-address={prometheus}"))

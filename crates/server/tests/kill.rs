@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: whatever goes wrong fails it")]
 
+#[path = "kit/bounded.rs"]
+mod bounded;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,8 @@ use roomservice::sessions::Sessions;
 use serde_json::{Value, json};
 use sign::token::Generation;
 
+/// How long one of the fifty lives at most.
+const LIFE: Duration = Duration::from_secs(240);
 const CYCLES: u64 = 50;
 const CLIENTS: usize = 8;
 const ROOMS: usize = 3;
@@ -30,7 +35,7 @@ struct Server {
 impl Server {
     fn start(data: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = Command::new(env!("CARGO_BIN_EXE_roomservice"))
+        let process = bounded::program_within(env!("CARGO_BIN_EXE_roomservice"), LIFE)
             .env("ROOMSERVICE_DATA_DIR", data)
             .env("ROOMSERVICE_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:0")
@@ -51,8 +56,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        bounded::end(&mut self.process);
     }
 }
 

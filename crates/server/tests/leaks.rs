@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "kit/bounded.rs"]
+mod bounded;
+
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -187,15 +190,14 @@ struct RedisServer(Child);
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        bounded::end(&mut self.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_leave_no_keys_in_redis() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = Command::new("redis-server");
+    let mut command = bounded::program("redis-server");
     command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     let _redis = RedisServer(command.stdout(Stdio::null()).spawn().unwrap());
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {

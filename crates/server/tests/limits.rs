@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use kit::bounded::program;
 use kit::{PATIENCE, Server, directory};
 use serde_json::{Value, json};
 
@@ -116,7 +117,7 @@ fn bounds_change_while_it_runs() {
     let new = "[limits]\naddress_logins = \"1000/s 1000\"\n[http]\ncors = \"https://app.example\"\nbody_limit = 2048\n\
                trusted_proxies = [\"127.0.0.1\", \"203.0.113.0/24\"]\n";
     std::fs::write(&file, new).unwrap();
-    let hup = std::process::Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap();
+    let hup = program("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap();
     assert!(hup.success());
     kit::until("the new limit holds", || ask("203.0.113.1").status == 200);
     assert!(ask("203.0.113.1").head.contains("access-control-allow-origin: https://app.example"));

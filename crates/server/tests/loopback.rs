@@ -5,9 +5,10 @@
 
 mod kit;
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use kit::{directory, roomservice};
+use kit::bounded::program;
+use kit::directory;
 
 /// Runs in a fresh network: the program on its default ports, then a look at what it listens on, then knocking at the
 /// other address. Prints `listens PROTOCOL ADDRESS` and `reached ADDRESS`.
@@ -36,12 +37,12 @@ true
 fn default_settings_serve_this_machine_only() {
     let dir = directory();
     // The program's own directory and nothing else: as somebody types it who has read nothing.
-    let program = roomservice(&dir).get_program().to_owned();
-    let mut command = Command::new("unshare");
+    let roomservice = env!("CARGO_BIN_EXE_roomservice");
+    let mut command = program("unshare");
     // Root may; others need a user namespace for it.
-    let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let root = program("id").arg("-u").output().unwrap().stdout == b"0\n";
     command.arg("--net").args((!root).then_some("--map-root-user")).args(["bash", "-c", SCRIPT]);
-    command.current_dir(&dir).env("ROOMSERVICE", program);
+    command.current_dir(&dir).env("ROOMSERVICE", roomservice);
     let output = command.stdin(Stdio::null()).output().unwrap();
     let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("answers 200"), "{said}{complaints}");

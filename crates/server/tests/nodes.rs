@@ -12,12 +12,13 @@ mod whep;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::Chat;
+use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, ended, probe, push, until};
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
@@ -35,7 +36,7 @@ struct Viewer {
 
 impl Viewer {
     fn watch(url: &str) -> Self {
-        let mut command = Command::new("curl");
+        let mut command = program("curl");
         let mut child = command.args(["-sN", url]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (mut out, pictures) = (child.stdout.take().unwrap(), Arc::new(AtomicUsize::new(0)));
         let seen = pictures.clone();

@@ -4,12 +4,14 @@
 
 mod kit;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kit::{Server, directory, probe, push, roomservice, until};
+use kit::bounded::{program, program_within};
+use kit::{Running, Server, directory, probe, push, roomservice, until};
 use serde_json::json;
 
 /// What a command prints; it must succeed.
@@ -115,7 +117,7 @@ fn a_taken_port_is_named_and_an_end_is_orderly() {
     assert_eq!(status, 200);
     assert!(String::from_utf8(page).unwrap().contains("getlogfile?file=response/response-"));
     let begun = Instant::now();
-    let kill = std::process::Command::new("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
+    let kill = program("kill").args(["-TERM", &server.pid().to_string()]).status().unwrap();
     assert!(kill.success());
     until("the server ends", || TcpStream::connect(server.http).is_err());
     assert!(begun.elapsed() < Duration::from_secs(5));
@@ -151,4 +153,108 @@ fn half_requests_end_and_keep_nobody_waiting() {
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     }
     assert!(begun.elapsed() < Duration::from_secs(12), "half requests were kept for {:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_test_starts_ends_with_its_bound_or_with_its_test() {
+    let script = "sleep 1000 & echo $!; exec sleep 1000";
+    let grandchild = |child: &mut std::process::Child| {
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        line.trim().parse::<u32>().unwrap()
+    };
+    let runs = |pid: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains("(sleep)") && !stat.contains(") Z")
+    };
+    let start = |bound| {
+        let mut command = program_within("sh", bound);
+        command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
+    };
+
+    let mut bounded = start(Duration::from_millis(500));
+    let below = grandchild(&mut bounded);
+    assert_eq!(bounded.wait().unwrap().code(), Some(124), "timeout's own result");
+    until("what it started is gone", || !runs(below));
+
+    let mut dropped = Running(start(Duration::from_secs(600)));
+    let below = grandchild(&mut dropped.0);
+    until("both run", || runs(below) && runs(dropped.pid()));
+    let itself = dropped.pid();
+    drop(dropped);
+    assert!(!runs(itself));
+    until("what it started is gone", || !runs(below));
+
+    // The thread that started it is a test's.
+    let below = std::thread::spawn(move || {
+        let mut forgotten = start(Duration::from_secs(600));
+        grandchild(&mut forgotten)
+    });
+    let below = below.join().unwrap();
+    until("what a test forgot is gone", || !runs(below));
+}
+
+/// The checks of `/readyz` that are not well, each with its reason.
+fn troubles(server: &Server) -> (u16, Vec<(String, String)>) {
+    let (status, body) = server.request("GET", "/readyz", "");
+    let ready: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    let text = |check: &serde_json::Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
+    let bad = ready["checks"].as_array().unwrap().iter().filter(|check| check["ok"] == false);
+    (status, bad.map(|check| (text(check, "name"), text(check, "reason"))).collect())
+}
+
+/// A journal whose next file is a pipe that nobody reads: opening it does not come back, as on a disk that hangs.
+#[test]
+fn a_disk_that_hangs_keeps_no_call_waiting_and_the_process_no_longer_than_it_is_told() {
+    let mut server = Server::start(directory());
+    let alice = server.login("multi_room", "alice");
+    let file = server.dir.join("data/journal/00000000000000000001.log");
+    assert!(program("mkfifo").arg(&file).status().unwrap().success());
+    let begun = Instant::now();
+    let path = format!("/weapp/multi_room/create_room?userID=alice&token={}", alice.token);
+    let (status, _) = server.request("POST", &path, r#"{"userID":"alice","roomID":"r","roomInfo":"x"}"#);
+    assert_eq!(status, 503);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert_eq!(troubles(&server), (503, vec![("store".into(), "the journal's disk does not answer".into())]));
+    let (_, figures) = server.request("GET", "/metrics", "");
+    assert!(String::from_utf8(figures).unwrap().contains("roomservice_store_failures_total 1\n"));
+    let pid = server.pid().to_string();
+    let told = Instant::now();
+    let tell = || assert!(program("kill").args(["-TERM", &pid]).status().unwrap().success());
+    tell();
+    until("it lets nobody in any more", || TcpStream::connect(server.http).is_err());
+    tell();
+    assert!(!server.ended_well(), "a second signal ends it with status 1");
+    assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+}
+
+/// What the start finds is to be seen wherever an operator looks: in the file of errors and on the console.
+#[test]
+fn damage_that_the_start_finds_is_in_the_log_and_on_the_console() {
+    let mut server = Server::start(directory());
+    for name in ["r1", "r2", "r3", "r4"] {
+        let alice = server.login("multi_room", "alice");
+        let path = format!("/weapp/multi_room/create_room?userID=alice&token={}", alice.token);
+        let room = json!({ "userID": "alice", "roomID": name, "roomInfo": "x" }).to_string();
+        assert_eq!(server.request("POST", &path, &room).0, 200);
+    }
+    server.crash();
+    let file = server.dir.join("data/journal/00000000000000000001.log");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 16].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+    let server = server.again(&[]);
+    let said = "a damaged tail of the journal is cut off";
+    let errors = server.dir.join("data/logs/error");
+    let in_file = || {
+        let files = std::fs::read_dir(&errors).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_to_string(file.path()).ok()).any(|text| text.contains(said))
+    };
+    until("the file of errors has it", in_file);
+    let mut console = TcpStream::connect(server.http).unwrap();
+    console.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(console, "GET /console/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.http).unwrap();
+    let hello = BufReader::new(console).lines().map_while(Result::ok).find(|line| line.starts_with("data: "));
+    assert!(hello.unwrap().contains(said));
 }

@@ -9,17 +9,18 @@ mod webrtc;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, directory, push, roomservice, until};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 fn signal(pid: u32, name: &str) {
-    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+    assert!(program("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
 /// A chat client that reconnects: joins a room from where it was, and says what it was told by then.
@@ -83,7 +84,7 @@ fn a_call_goes_on_over_a_restart() {
     assert_eq!(alice.enter("call", &url)["code"], 0);
     let mut pushing = push(&url);
     let flv = alice.ok("get_pushers", json!({ "roomID": "call" }))["pushers"][0]["flvURL"].as_str().unwrap().to_owned();
-    let mut playing = Command::new("curl");
+    let mut playing = program("curl");
     playing.args(["-sN", "-o", "/dev/null", "-w", "%{http_code}", &flv]).stdout(Stdio::piped());
     let mut playing = Running(playing.spawn().unwrap());
     let (mut socket, joined) = runtime.block_on(chat(&at, "alice", &alice.token, None));
@@ -214,7 +215,7 @@ fn browsers_are_told_of_a_restart_and_come_back_to_their_room() {
 fn where_other_nodes_are_chat_goes_there_at_once() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut redis = Command::new("redis-server");
+    let mut redis = program("redis-server");
     redis.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]).stdout(Stdio::null());
     let _redis = Running(redis.spawn().unwrap());
     until("redis answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -293,7 +294,7 @@ fn settings_are_read_again_and_the_manager_is_told() {
     let reload = |text: &str| {
         write(text);
         let before = log().len();
-        signal(running.0.id(), "-HUP");
+        signal(running.pid(), "-HUP");
         assert!(state(&manager).starts_with("RELOADING=1\nMONOTONIC_USEC="));
         assert!(state(&manager).starts_with("READY=1"));
         log()[before..].to_owned()
@@ -313,7 +314,7 @@ fn settings_are_read_again_and_the_manager_is_told() {
     let said = reload("[logs]\nlevel = \"info\"\n[operator]\nkeys = [\"a key of an operator\"]\n");
     assert!(said.contains("changed=\"drain_timeout, http.cors, operator.keys\""), "{said}");
     assert!(!said.contains("a key of"), "secrets are not told: {said}");
-    signal(running.0.id(), "-TERM");
+    signal(running.pid(), "-TERM");
     assert!(state(&manager).starts_with("STOPPING=1"));
     assert!(kit::ended("nothing flows, so it ends before its time", &mut running));
     std::fs::remove_dir_all(dir).unwrap();

@@ -137,6 +137,38 @@ fn nothing_is_left_to_do_or_to_chance() {
 }
 
 #[test]
+fn no_merge_is_left_half_done() {
+    // Put together here, so that this file has none. A line of seven `=` alone is a heading in some documents.
+    let markers = ["<", "|", ">"].map(|sign| sign.repeat(7));
+    let mut found = Vec::new();
+    for (path, text) in files() {
+        for (number, line) in text.lines().enumerate() {
+            let rest = markers.iter().find_map(|marker| line.strip_prefix(marker.as_str()));
+            if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) || line == "=".repeat(7) {
+                found.push(format!("{path}:{}: {line}", number + 1));
+            }
+        }
+    }
+    none("marks of a merge that was not finished", &found);
+}
+
+#[test]
+fn tests_bound_what_they_start() {
+    let sources = sources();
+    let tests = test_files(&sources);
+    let mut found = Vec::new();
+    for (path, text) in &sources {
+        let text = if tests.contains(path) { text.as_str() } else { &text[without_tests(text).len()..] };
+        let unbounded = |line: &&str| line.contains("Command::new(") && !line.contains("\"Command");
+        // The bench ends what it starts by itself, and is no test.
+        if path != "crates/server/tests/kit/bounded.rs" && !path.starts_with("bench/") {
+            found.extend(text.lines().filter(unbounded).map(|line| format!("{path}: {}", line.trim())));
+        }
+    }
+    none("programs that a test starts without `program` of kit/bounded.rs, which bounds and ends them", &found);
+}
+
+#[test]
 fn no_file_knows_whose_machine_it_was_written_on() {
     // Put together here, so that this file does not name them.
     let places = ["work", "home", "root", "Users"].map(|dir| format!("/{dir}/"));

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use kit::bounded::program;
 use kit::{PATIENCE, Server, directory, ended, open_websocket, push, until};
 use pictures::{Viewer, background, children, guest, merge, path, push_color, stream_of, until_seen};
 use serde_json::json;
@@ -27,7 +28,7 @@ fn hls_is_played_by_others_and_permitted_by_the_query() {
     // Listed once as streams and once as those of the programme.
     codecs.dedup();
     assert_eq!(codecs, ["aac", "h264"]);
-    let mut play = Command::new("ffmpeg");
+    let mut play = program("ffmpeg");
     let play = play.args(["-hide_banner", "-loglevel", "error", "-i", hls, "-frames:v", "20", "-f", "framemd5", "-"]);
     let played = play.output().unwrap();
     let frames = String::from_utf8(played.stdout).unwrap().lines().filter(|l| l.starts_with("0,")).count();
@@ -110,7 +111,7 @@ fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
 
     // The process is killed: another one goes on.
     let killed = children(&server)[0];
-    assert!(Command::new("kill").args(["-9", &killed.to_string()]).status().unwrap().success());
+    assert!(program("kill").args(["-9", &killed.to_string()]).status().unwrap().success());
     until("another process", || children(&server).iter().any(|pid| *pid != killed));
     let before = viewer.pictures();
     until("the viewer goes on", || viewer.pictures() > before + 20);
@@ -187,15 +188,15 @@ fn recordings_are_made_when_allowed_and_play_when_cut() {
     let cut = server.dir.join("cut.mp4");
     std::fs::write(&cut, &bytes[..bytes.len() - 1000]).unwrap();
     assert_eq!(kit::probe(cut.to_str().unwrap()), ["aac", "h264"]);
-    let mut decode = Command::new("ffmpeg");
+    let mut decode = program("ffmpeg");
     let decoded = decode.args(["-v", "error", "-i", cut.to_str().unwrap(), "-f", "framemd5", "-"]).output().unwrap();
     assert!(String::from_utf8(decoded.stdout).unwrap().lines().filter(|l| l.starts_with("0,")).count() > 10);
 
     // One that ends by itself knows how long it is.
-    let _ = Command::new("kill").args(["-INT", &push_wanted.0.id().to_string()]).status();
+    let _ = program("kill").args(["-INT", &push_wanted.pid().to_string()]).status();
     ended("the pusher", &mut push_wanted);
     let duration = || {
-        let mut probe = Command::new("ffprobe");
+        let mut probe = program("ffprobe");
         let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
         let output = probe.args(args).arg(&files()[0]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().parse::<f64>().unwrap_or(0.0)

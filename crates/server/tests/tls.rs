@@ -6,9 +6,10 @@ mod kit;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use kit::bounded::program;
 use kit::{Running, directory, probe, push, roomservice, until};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ fn free() -> SocketAddr {
 
 /// A certificate for this machine that nobody else has signed.
 fn certificate(dir: &Path, name: &str) {
-    let made = Command::new("openssl")
+    let made = program("openssl")
         .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost".split(' '))
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
         .arg("-keyout")
@@ -33,7 +34,7 @@ fn certificate(dir: &Path, name: &str) {
 
 /// What curl gets: what `-w` says, and the body.
 fn curl(dir: &Path, arguments: &[&str]) -> (String, String) {
-    let output = Command::new("curl")
+    let output = program("curl")
         .args(["-sS", "--max-time", "15", "--cacert"])
         .arg(dir.join("a.pem"))
         .args(["-w", "\n%{http_version} %{response_code} %header{strict-transport-security} %header{location}"])
@@ -80,7 +81,7 @@ fn everything_is_served_over_tls() {
     let (said, _) = curl(&dir, &["-o", "/dev/null", &format!("http://localhost:{}/console?x=1", redirect.port())]);
     assert_eq!(said, format!("1.1 308  {base}/console?x=1"));
     // Who speaks no TLS is let go.
-    let plain = Command::new("curl").args(["-s", "--max-time", "5", &format!("http://{http}/")]).output().unwrap();
+    let plain = program("curl").args(["-s", "--max-time", "5", &format!("http://{http}/")]).output().unwrap();
     assert!(!plain.status.success());
 
     // A call over HTTP/2, and the URLs that it gives: all of them over TLS.

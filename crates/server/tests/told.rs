@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use backend::{Backend, Heard, SECRET};
 use chat::Chat;
+use kit::bounded::program;
 use kit::{Server, directory, until};
 use pictures::{background, guest, merge, push_color, stream_of};
 use redis::{Redis, node_with};
@@ -173,8 +174,8 @@ fn mixes_and_recordings_are_told_when_they_begin_and_when_they_are_ready() {
     // Enough of it, then the encoder ends the stream as it should.
     let recorded = || std::fs::read_dir(&kept).unwrap().map(|file| file.unwrap().path()).next();
     until("some seconds are written", || recorded().is_some_and(|file| file.metadata().unwrap().len() > 30_000));
-    let pid = her_push.0.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let pid = her_push.pid().to_string();
+    assert!(program("kill").args(["-INT", &pid]).status().unwrap().success());
     kit::ended("the encoder", &mut her_push);
     until("the recording is ready", || !backend.events("record_ready").is_empty());
     let ready = backend.events("record_ready")[0].clone();

@@ -8,11 +8,11 @@ mod backend;
 mod kit;
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backend::{Backend, Heard, Mood, SECRET};
+use kit::bounded::program;
 use kit::{Server, directory, until};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ fn documented_check(signature: &str, body: &str, secret: &str) -> String {
     let seconds = signature[2..].split(',').next().unwrap();
     let call =
         format!("{code}\nconsole.log(isOurs({}, {}, {}, {seconds}));", json!(secret), json!(signature), json!(body));
-    let output = Command::new("node").args(["-e", &call]).output().unwrap();
+    let output = program("node").args(["-e", &call]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

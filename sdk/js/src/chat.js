@@ -9,6 +9,8 @@ const ANSWER_WITHIN = 15_000;
 const PING_EVERY = 20_000;
 const PONG_WITHIN = 8_000;
 const OPEN_WITHIN = 10_000;
+/** How a connection ends that can never be made. */
+const NEVER = 4599;
 
 export class Chat {
   /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`; all are optional. */
@@ -203,8 +205,9 @@ export class Chat {
       };
       try {
         this.socket = this.session.platform.connect(this.session.chatURL(this.direct), on);
-      } catch {
-        end(1006, 'cannot connect');
+      } catch (error) {
+        // What can never work is the end, and says why; anything else is tried again.
+        end(error.code === Code.STATE ? NEVER : 1006, error.message);
       }
     });
   }

@@ -2,10 +2,15 @@ import { AnyLiveRoom, AnyRTCRoom, AnySession } from './rooms.js';
 
 export * from './rooms.js';
 
-export interface BrowserOptions { server?: string; session?: Session }
+/** What the SDK needs of its surroundings. */
+export interface Platform { readonly name: string }
+/** A browser's, or that of Node: before Node 22 with a `WebSocket` of your own, such as that of the package `ws`. */
+export declare function browser(options?: { fetch?: unknown; WebSocket?: unknown }): Platform;
+
+export interface BrowserOptions { server?: string; session?: Session; platform?: Platform }
 
 /** One login for several rooms. */
-export declare class Session extends AnySession { constructor(options?: { server?: string }) }
+export declare class Session extends AnySession { constructor(options?: { server?: string; platform?: Platform }) }
 
 /** Two (`double`) or several equals. `server`: `https://host`; without it, the page's own. */
 export declare class RTCRoom extends AnyRTCRoom { constructor(options?: BrowserOptions & { double?: boolean }) }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { afterEach, mock, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { Chat } from '../src/chat.js';
+import { browser } from '../src/platform/browser.js';
 import { Session } from '../src/session.js';
-import { FakeServer, LOGIN, settle } from './fake.js';
+import { FakeServer, LOGIN, clock, settle } from './fake.js';
 
-afterEach(() => mock.timers.reset());
+afterEach(() => clock.reset());
 
 async function start(server = new FakeServer()) {
   const session = new Session({ platform: server.platform() });
@@ -36,7 +37,7 @@ test('joins, sends, and is answered', async () => {
 });
 
 test('after an interruption it resumes where it was: nothing lost, nothing twice', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   const { server, chat, got } = await start();
   await chat.join('r');
   server.socket.push(message(4, 'four'));
@@ -45,7 +46,7 @@ test('after an interruption it resumes where it was: nothing lost, nothing twice
   const { random } = server.socket.asked('send')[0];
   server.socket.drop();
   await settle();
-  mock.timers.tick(1000);
+  clock.tick(1000);
   await settle();
   assert.equal(server.sockets.length, 2);
   const rejoin = server.socket.asked('join')[0];
@@ -61,13 +62,13 @@ test('after an interruption it resumes where it was: nothing lost, nothing twice
 });
 
 test('a group that began anew is told, and its numbers count from its own beginning', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   const { server, chat, got } = await start();
   await chat.join('r');
   server.chat = (frame) => (frame.type === 'join' ? { room: 'r', epoch: 8, last: 2, missed: 2, users: 1, gap: false, anew: true } : {});
   server.socket.drop();
   await settle();
-  mock.timers.tick(1000);
+  clock.tick(1000);
   await settle();
   server.socket.push(message(1, 'one'));
   server.socket.push(message(2, 'two'));
@@ -77,14 +78,14 @@ test('a group that began anew is told, and its numbers count from its own beginn
 });
 
 test('a silent connection is asked, and given up', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   const { server, chat } = await start();
   server.chat = () => null;
-  mock.timers.tick(20_000);
+  clock.tick(20_000);
   assert.equal(server.socket.asked('ping').length, 1);
-  mock.timers.tick(8_000);
+  clock.tick(8_000);
   await settle();
-  mock.timers.tick(1_000);
+  clock.tick(1_000);
   await settle();
   assert.equal(server.sockets.length, 2);
   assert.equal(chat.state, 'open');
@@ -92,18 +93,18 @@ test('a silent connection is asked, and given up', async () => {
 });
 
 test('an ended session is opened again; an operator’s end is the end', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   const { server, chat, got } = await start();
   server.socket.drop(4501);
   await settle();
-  mock.timers.tick(1000);
+  clock.tick(1000);
   await settle();
   assert.equal(server.socket.url.searchParams.get('token'), 't2');
   const sending = chat.send('r', { text: 'x' });
   server.socket.drop(4505, 'ended by an operator');
   await assert.rejects(sending, { code: 'ended', message: 'ended by an operator' });
   assert.equal(got('state').at(-1), 'ended');
-  mock.timers.tick(60_000);
+  clock.tick(60_000);
   await settle();
   assert.equal(server.sockets.length, 2);
 });
@@ -135,4 +136,16 @@ test('direct messages are asked for from the last one, and refusals have codes',
   await settle();
   assert.equal(server.socket.url.searchParams.get('since'), '150');
   chat.stop();
+});
+
+test('without a WebSocket chat ends at once and says what is missing', async () => {
+  const server = new FakeServer();
+  const { request } = server.platform();
+  const session = new Session({ server: 'http://h', platform: { ...browser({ WebSocket: null }), request } });
+  await session.open(LOGIN);
+  const ended = [];
+  const chat = new Chat(session, { state: (state, why) => state === 'ended' && ended.push(why.reason) });
+  chat.start();
+  await settle();
+  assert.match(ended[0], /WebSocket.*browser\(\{ WebSocket \}\)/);
 });

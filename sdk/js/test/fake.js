@@ -90,3 +90,43 @@ export async function settle(rounds = 30) {
 }
 
 export const LOGIN = { userID: 'ada', userSig: 'sig', sdkAppID: 1, userName: 'Ada' };
+
+const REAL = Object.fromEntries(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'].map((name) => [name, globalThis[name]]));
+
+/** Time that passes only when told to, in place of the timers and `Date`. (Node's own differs from version to version.) */
+export const clock = {
+  enable() {
+    let [now, last] = [REAL.Date.now(), 0];
+    const waiting = new Map();
+    const start = (call, delay, every, args) => {
+      const timer = { id: (last += 1), at: now + Math.max(1, delay || 0), every, call: () => call(...args), unref: () => timer, ref: () => timer, [Symbol.toPrimitive]: () => timer.id };
+      waiting.set(timer.id, timer);
+      return timer;
+    };
+    const stop = (timer) => timer != null && waiting.delete(Number(timer));
+    globalThis.setTimeout = (call, delay, ...args) => start(call, delay, null, args);
+    globalThis.setInterval = (call, delay, ...args) => start(call, delay, Math.max(1, delay || 0), args);
+    globalThis.clearTimeout = globalThis.clearInterval = stop;
+    globalThis.Date = class extends REAL.Date {
+      constructor(...args) { super(...(args.length ? args : [now])); }
+      static now() { return now; }
+    };
+    this.tick = (ms) => {
+      const end = now + ms;
+      for (;;) {
+        const next = [...waiting.values()].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at || a.id - b.id)[0];
+        if (!next) break;
+        now = next.at;
+        if (next.every) next.at += next.every;
+        else waiting.delete(next.id);
+        next.call();
+      }
+      now = end;
+    };
+  },
+
+  reset() {
+    Object.assign(globalThis, REAL);
+    this.tick = undefined;
+  },
+};

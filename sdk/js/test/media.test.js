@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { afterEach, mock, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { iceServersOf, Player, Publisher } from '../src/media.js';
 import * as urls from '../src/urls.js';
-import { settle } from './fake.js';
+import { clock, settle } from './fake.js';
 
-afterEach(() => mock.timers.reset());
+afterEach(() => clock.reset());
 
 class FakePeer extends EventTarget {
   static made = [];
@@ -30,7 +30,7 @@ const track = (kind) => ({ kind, stop() { this.stopped = true; } });
 const stream = (...tracks) => ({ getTracks: () => tracks, removeTrack: (t) => tracks.splice(tracks.indexOf(t), 1), addTrack: (t) => tracks.push(t) });
 
 test('publishes, comes back after a failure, and says goodbye', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   FakePeer.made = [];
   const p = platform([created('/whip/session/1'), { status: 200, text: '', header: () => null }, created('/whip/session/2')]);
   const states = [];
@@ -43,7 +43,7 @@ test('publishes, comes back after a failure, and says goodbye', async () => {
   FakePeer.made[0].become('failed');
   await settle();
   assert.deepEqual(p.calls[1].slice(0, 2), ['DELETE', 'http://h/whip/session/1']);
-  mock.timers.tick(1000);
+  clock.tick(1000);
   await settle();
   FakePeer.made[1].become('connected');
   await publisher.stop();
@@ -53,7 +53,7 @@ test('publishes, comes back after a failure, and says goodbye', async () => {
 });
 
 test('a short disconnection is waited out, a long one is not', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   FakePeer.made = [];
   globalThis.MediaStream ??= class { addTrack() {} };
   const p = platform([created('/1'), undefined, created('/2')]);
@@ -64,20 +64,20 @@ test('a short disconnection is waited out, a long one is not', async () => {
   assert.deepEqual(pc.transceivers.map((t) => t.what), ['audio']);
   pc.become('connected');
   pc.become('disconnected');
-  mock.timers.tick(2_000);
+  clock.tick(2_000);
   pc.become('connected');
-  mock.timers.tick(5_000);
+  clock.tick(5_000);
   await settle();
   assert.equal(player.state, 'open');
   pc.become('disconnected');
-  mock.timers.tick(3_000);
+  clock.tick(3_000);
   await settle();
   assert.equal(player.state, 'waiting');
   await player.stop();
 });
 
 test('a refusal is told with its status and tried again', async () => {
-  mock.timers.enable({ apis: ['setTimeout'] });
+  clock.enable();
   FakePeer.made = [];
   const p = platform([{ status: 404, text: 'no such stream', header: () => null }]);
   const errors = [];

@@ -3,9 +3,9 @@ import { afterEach, mock, test } from 'node:test';
 import { LiveRoom } from '../src/live_room.js';
 import { commandBody, linkBody, textBody } from '../src/messages.js';
 import { RTCRoom } from '../src/rtc_room.js';
-import { FakeServer, LOGIN, settle } from './fake.js';
+import { FakeServer, LOGIN, clock, settle } from './fake.js';
 
-afterEach(() => mock.timers.reset());
+afterEach(() => clock.reset());
 
 const pusher = (userID) => ({ userID, userName: userID, userAvatar: '', accelerateURL: `rtmp://h/live/1_r_${userID}?txSecret=x` });
 
@@ -81,19 +81,19 @@ test('texts and commands pass both ways, with names', async () => {
 });
 
 test('a server that lost the room gets it back from its creator', async () => {
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+  clock.enable();
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
   const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'mine' }));
   server.down = true;
   server.socket.drop();
   await settle();
-  mock.timers.tick(7_000);
+  clock.tick(7_000);
   await settle();
   assert.equal(seen('onConnection').at(-1).online, false);
   server.down = false;
   server.room = null;
-  mock.timers.tick(10_000);
+  clock.tick(10_000);
   await settle(100);
   assert.equal(server.room.roomInfo, 'mine');
   assert.deepEqual(server.room.pushers.map((p) => p.userID), ['ada']);
@@ -166,7 +166,7 @@ test('a refusal has a reason; silence is a timeout', async () => {
 });
 
 test('the anchor is asked, answers, and asks for a mix', async () => {
-  mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  clock.enable();
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
   const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'info' }));
@@ -176,7 +176,7 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
   server.room.pushers.push(pusher('bob'));
   server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
   await settle();
-  mock.timers.tick(1000);
+  clock.tick(1000);
   await settle();
   const { interface: { para } } = server.named('merge_stream')[0].body.mergeParams;
   assert.deepEqual(para.input_stream_list.map((i) => [i.input_stream_id, i.layout_params.image_layer]), [['1_r_ada', 1], ['1_r_bob', 2]]);

@@ -1,5 +1,9 @@
 //! What ffmpeg is told, what silence is, and who may mix. The pictures themselves are compared in the server's tests.
 
+#[path = "../../../server/tests/kit/bounded.rs"]
+mod bounded;
+mod sounds;
+
 use std::path::Path;
 
 use super::graph::{Has, arguments};

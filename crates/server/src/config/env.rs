@@ -30,7 +30,7 @@ pub(super) fn apply(
         }
         at.insert(last.clone(), value);
         // Each variable by itself, so that the message names the right one.
-        Settings::deserialize(table.clone()).map_err(|e| fail(e.to_string().trim().to_owned()))?;
+        Settings::deserialize(table.clone()).map_err(|e| fail(super::such_as(&e.to_string())))?;
         any = true;
     }
     if !any {

@@ -87,3 +87,69 @@ fn secrets_are_not_printed() {
     let shown = format!("{settings:?}{}", toml::to_string(&settings).unwrap());
     assert!(!shown.contains("hunter2") && shown.contains("***"), "{shown}");
 }
+
+#[test]
+fn passwords_in_urls_are_not_printed() {
+    let text = "webhooks = { urls = [\"https://a:hunter2@h/x?k=hunter2\"], ask_url = \"https://a:hunter2@h\" }\n\
+        traces.endpoint = \"http://a:hunter2@h/v1/traces\"\nstore.redis = \"redis://a:hunter2@h/0\"\n";
+    let settings = load(text, &[]).unwrap();
+    let shown = toml::to_string(&settings).unwrap();
+    assert!(!shown.contains("hunter2") && shown.contains("https://***@h/x?***"), "{shown}");
+    assert!(settings.webhooks.urls[0].contains("hunter2"), "the setting itself is whole");
+    let wrong = load("webhooks.urls = [\"ftp://a:hunter2@h\"]\ntraces.endpoint = \"a:hunter2@h\"", &[]).unwrap();
+    let problems = wrong.problems().join("\n");
+    assert!(problems.contains("webhooks.urls") && problems.contains("traces.endpoint"), "{problems}");
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
+#[test]
+fn listeners_do_not_share_a_port() {
+    let problems = |text: &str| load(text, &[]).unwrap().problems().join("\n");
+    let same = problems("rtmp.listen = \"127.0.0.1:5757\"\nmetrics.listen = \"127.0.0.1:5757\"\n");
+    for pair in ["rtmp.listen = \"127.0.0.1:5757\": http.listen", "metrics.listen", "such as \"127.0.0.1:5756\""] {
+        assert!(same.contains(pair), "{pair} in {same}");
+    }
+    for fine in [
+        "webrtc.listen = \"127.0.0.1:5757\"",
+        "rtmp.listen = \"127.0.0.2:5757\"",
+        "rtmp.listen = \"127.0.0.1:0\"\nhttp.listen = \"127.0.0.1:0\"",
+        "rtmp = { enabled = false, listen = \"127.0.0.1:5757\" }",
+    ] {
+        assert_eq!(problems(fine), "", "{fine}");
+    }
+}
+
+#[test]
+fn addresses_that_lead_nowhere_are_told() {
+    let settings = load("webrtc.public = [\"0.0.0.0\"]\n", &[]).unwrap();
+    assert!(settings.problems()[0].contains("webrtc.public: 0.0.0.0 is no address"), "{:?}", settings.problems());
+    let warned = |webrtc: &str| load(&format!("mode = \"production\"\n{webrtc}"), &[]).unwrap().warnings();
+    assert!(warned("")[0].contains("127.0.0.1, which is their own machine"), "{:?}", warned(""));
+    assert!(warned("webrtc.public = [\"203.0.113.7\"]")[0].contains("webrtc.listen"), "only half of it");
+    for fine in ["webrtc.enabled = false", "webrtc = { listen = \"0.0.0.0:8000\", public = [\"203.0.113.7\"] }"] {
+        assert_eq!(warned(fine), Vec::<String>::new(), "{fine}");
+    }
+    assert!(Settings::default().warnings().is_empty(), "development serves this machine only");
+}
+
+#[test]
+fn files_that_are_missing_are_told() {
+    let text = "tls = { certificate = \"/no/such/cert.pem\", key = \"/no/such/key.pem\" }";
+    let problems = load(text, &[]).unwrap().problems().join("\n");
+    assert!(problems.contains("tls.certificate = \"/no/such/cert.pem\" cannot be read"), "{problems}");
+    assert!(problems.contains("tls.key"), "{problems}");
+}
+
+#[test]
+fn complaints_have_an_example() {
+    for (text, example) in [
+        ("http.listen = \"5757\"", "0.0.0.0:5757"),
+        ("webrtc.public = [\"push.example.com\"]", "203.0.113.7"),
+        ("webhooks.urls = \"https://h\"", "[\"one\", \"two\"]"),
+    ] {
+        let said = load(text, &[]).unwrap_err().to_string();
+        assert!(said.contains(example), "{said}");
+    }
+    let said = load("", &[("ROOMSERVICE_HTTP__LISTEN", "here")]).unwrap_err().to_string();
+    assert!(said.contains("ROOMSERVICE_HTTP__LISTEN") && said.contains("0.0.0.0:5757"), "{said}");
+}

@@ -57,10 +57,19 @@ impl Settings {
         if files[0] && self.acme.is_on() {
             found.push("tls.certificate and tls.acme.domains are two ways to one certificate: set one of them".into());
         }
+        let named =
+            [("certificate", &self.certificate), ("key", &self.key), ("acme.directory_ca", &self.acme.directory_ca)];
+        for (name, file) in named.into_iter().filter(|(_, file)| !file.as_os_str().is_empty()) {
+            if let Err(why) = std::fs::File::open(file) {
+                found.push(format!("tls.{name} = \"{}\" cannot be read: {why}", file.display()));
+            }
+        }
         self.acme.problems(!self.redirect_listen.is_empty(), found);
         for (name, listen) in [("rtmps_listen", &self.rtmps_listen), ("redirect_listen", &self.redirect_listen)] {
             if !listen.is_empty() && listen.parse::<std::net::SocketAddr>().is_err() {
-                found.push(format!("tls.{name} = \"{listen}\" must be address:port, or empty"));
+                found.push(format!(
+                    "tls.{name} = \"{listen}\" must be address:port, such as \"0.0.0.0:8443\", or empty"
+                ));
             }
             if !listen.is_empty() && !self.is_on() {
                 found.push(format!("tls.{name} needs tls.certificate and tls.key, or tls.acme.domains"));
@@ -258,7 +267,7 @@ mod tests {
     use super::*;
 
     fn write(dir: &Path) {
-        let made = std::process::Command::new("openssl")
+        let made = crate::bounded::program("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost".split(' '))
             .arg("-keyout")
             .arg(dir.join("key.pem"))

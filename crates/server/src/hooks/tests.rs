@@ -20,6 +20,8 @@ struct Backend {
     heard: Mutex<Vec<Value>>,
     answers: Mutex<Vec<Result<u16, String>>>,
     posts: Mutex<Vec<String>>,
+    /// The rooms whose events it refuses: those whose ids begin so.
+    refuses: Mutex<Option<&'static str>>,
 }
 
 impl Post for Backend {
@@ -32,7 +34,9 @@ impl Post for Backend {
         let seconds: u64 = signed.strip_prefix("t=").unwrap().split_once(',').unwrap().0.parse().unwrap();
         assert_eq!(signed, signature(&secret(), Millis(seconds * 1000), &body));
         self.posts.lock().push(url.to_owned());
-        let answer = self.answers.lock().pop().unwrap_or(Ok(200));
+        let refuses = |of: &&str| value["roomID"].as_str().is_some_and(|room| room.starts_with(of));
+        let otherwise = if self.refuses.lock().as_ref().is_some_and(refuses) { Ok(500) } else { Ok(200) };
+        let answer = self.answers.lock().pop().unwrap_or(otherwise);
         if answer == Ok(200) {
             self.heard.lock().push(value);
         }
@@ -64,7 +68,7 @@ fn world(dir: &Path, events: &[&str]) -> World {
     };
     let (post, history, time): (Arc<dyn Post>, Arc<dyn History>, Arc<dyn Clock>) =
         (backend.clone(), journal.clone(), clock.clone());
-    let hook = Hook::all(&settings, &post, &history, &time).remove(0);
+    let hook = Hook::all(&settings, &post, &history, &time, &Arc::default()).remove(0);
     let hooks = Hooks::new(&settings, post, history, time);
     World { journal, hook, hooks, backend, clock }
 }
@@ -91,12 +95,13 @@ impl World {
 
     /// Tells what there is, to the end of the record.
     async fn tell(&self) {
+        let mut lane = lane::Lane::default();
         loop {
             let end = self.journal.end(0).await.unwrap();
             if self.journal.place(self.hook.reader(), 0).await.unwrap().as_ref() == Some(&end) {
                 return;
             }
-            self.hook.pass(0).await.unwrap();
+            self.hook.pass(0, &mut lane).await.unwrap();
         }
     }
 
@@ -499,4 +504,59 @@ async fn who_says_something_is_answered_when_it_is_kept() {
         .collect();
     assert_eq!(numbers, [1, 2]);
     writing.abort();
+}
+
+/// What waits for a room that is refused waits for it alone, in order, over a restart, and is told when it is taken.
+#[tokio::test(start_paused = true)]
+async fn a_room_that_is_refused_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = world(dir.path(), &[]);
+    first.begin().await;
+    *first.backend.refuses.lock() = Some("r1");
+    for _ in 0..3 {
+        for n in [1, 2, 3] {
+            first.visit(n, "alice").await;
+        }
+    }
+    let mut lane = lane::Lane::default();
+    while first.backend.heard.lock().len() < 2 * 3 * 4 {
+        first.hook.pass(0, &mut lane).await.unwrap();
+    }
+    let mut heard = std::mem::take(&mut *first.backend.heard.lock());
+    told(&heard, 2, 3);
+    let behind = first.hook.progress.all();
+    assert_eq!((behind[0].rooms, behind[0].oldest), (1, Some(Millis(1_000_000))));
+    assert_eq!(behind[0].events, 3 * 4);
+    // A restart tells nobody anything twice, and the room that waits still waits.
+    first.visit(2, "alice").await;
+    drop(first);
+    let again = world(dir.path(), &[]);
+    *again.backend.refuses.lock() = Some("r1");
+    let mut lane = lane::Lane::default();
+    while again.backend.heard.lock().len() < 4 {
+        again.hook.pass(0, &mut lane).await.unwrap();
+    }
+    told(&again.backend.heard.lock(), 1, 1);
+    again.backend.heard.lock().clear();
+    *again.backend.refuses.lock() = None;
+    again.tell().await;
+    told(&again.backend.heard.lock(), 1, 3);
+    heard.extend(again.backend.heard.lock().drain(..));
+    assert!(heard.iter().any(|event| event["roomID"] == "r1"));
+}
+
+/// Of more rooms than are held back none is lost or told out of order.
+#[tokio::test(start_paused = true)]
+async fn more_refused_rooms_than_are_held_back_wait_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    let rooms = lane::MOST_HELD + 20;
+    for n in 0..rooms {
+        world.visit(n, "alice").await;
+    }
+    // Nothing is accepted at first: enough refusals for every room's first tries and many more.
+    world.backend.answers.lock().extend((0..rooms * 8).map(|_| Ok(500)));
+    world.tell().await;
+    told(&world.backend.heard.lock(), rooms, 1);
 }

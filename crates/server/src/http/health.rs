@@ -3,24 +3,25 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use room::Millis;
 use serde::Serialize;
 
 use super::console;
 use crate::app::App;
+use crate::hooks::Hooks;
 use crate::operator::Need;
 use crate::{metrics, usage};
 
-/// How long the store may take to say whether it works.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Less free room than this is told.
 const LITTLE: u64 = 256 << 20;
+/// Webhooks that have waited for so many seconds are told.
+const LATE: u64 = 60;
 
 /// The routes beside all others.
 pub fn routes() -> Router<Arc<App>> {
@@ -41,10 +42,11 @@ struct Check {
     /// Whether calls should go elsewhere while it is not well. If not, it is as bad at every other node, or only a warning.
     needed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
+    reason: Option<String>,
 }
 
-fn check(name: &'static str, needed: bool, reason: Option<&'static str>) -> Check {
+fn check(name: &'static str, needed: bool, reason: Option<impl ToString>) -> Check {
+    let reason = reason.map(|reason| reason.to_string());
     Check { name, ok: reason.is_none(), needed, reason }
 }
 
@@ -58,24 +60,29 @@ async fn healthz() -> Response {
     answer(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".into())
 }
 
-/// 200 if calls may be sent here, 503 if not. Whoever asks is told only which part is not well; the log says more.
+/// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
+/// only what sort of trouble there is; the log says more.
 async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let store = match tokio::time::timeout(PATIENCE, app.store.ready()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(_)) => Some("changes cannot be written"),
-        Err(_) => Some("no answer in time"),
-    };
     let disk = usage::disk(&app.settings.data_dir).is_some_and(|(free, _)| free < LITTLE);
     let checks = vec![
         check("leaving", true, app.leaving.is_cancelled().then_some("the server is about to end")),
-        check("store", true, store),
+        check("store", true, app.probe.ask().await.err()),
         check("disk", false, disk.then_some("little room is left for data_dir")),
         check("live", false, app.live.away()),
+        check("webhooks", false, late(app.hooks.as_deref(), app.clock.now())),
     ];
     let ready = checks.iter().all(|check| check.ok || !check.needed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&Readiness { ready, checks }).unwrap_or_default();
     answer(status, "application/json", body)
+}
+
+/// How far behind the webhooks are, if that is worth a word.
+fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
+    let behind = hooks?.behind();
+    let oldest = behind.iter().filter_map(|url| url.oldest).min()?;
+    let (seconds, events) = (now.since(oldest) / 1000, behind.iter().map(|url| url.events).sum::<u64>());
+    (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
 }
 
 /// `/metrics` where everybody comes in: for this machine in development, behind an operator's key in production. A proxy

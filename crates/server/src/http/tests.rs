@@ -106,7 +106,8 @@ impl Kit {
         settings.im.secret_key = Hidden::new("userSig key of the tests");
         settings.sessions.secret = Hidden::new("session key of the tests");
         set(&mut settings);
-        let (app, background) = assemble(settings, clock.clone(), caller, 1935, exchange).await.unwrap();
+        let logs = crate::start::open_logs(&settings).unwrap();
+        let (app, background) = assemble(settings, logs, clock.clone(), caller, 1935, exchange).await.unwrap();
         run(background);
         Self { router: router(app.clone()), app, clock, directory }
     }

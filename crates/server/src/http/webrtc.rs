@@ -56,10 +56,18 @@ impl Default for Settings {
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
         if !self.listen_tcp.is_empty() && self.listen_tcp.parse::<SocketAddr>().is_err() {
-            found.push(format!("webrtc.listen_tcp = \"{}\" must be address:port, or empty", self.listen_tcp));
+            found.push(format!(
+                "webrtc.listen_tcp = \"{}\" must be address:port, such as \"0.0.0.0:8000\", or empty",
+                self.listen_tcp
+            ));
+        }
+        for address in self.public.iter().filter(|address| crate::config::leads_nowhere(address)) {
+            found.push(format!(
+                "webrtc.public: {address} is no address that a browser can send to, such as \"203.0.113.7\" is"
+            ));
         }
         for url in self.ice_servers.iter().filter(|u| !["stun:", "turn:", "turns:"].iter().any(|s| u.starts_with(s))) {
-            found.push(format!("webrtc.ice_servers: \"{url}\" must begin with stun:, turn: or turns:"));
+            found.push(format!("webrtc.ice_servers: \"{url}\" must begin with stun:, turn: or turns:, such as \"stun:stun.example.com:3478\""));
         }
     }
 

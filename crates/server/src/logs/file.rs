@@ -106,7 +106,7 @@ impl HourlyFile {
         }
     }
 
-    /// Lines that were dropped since the start, because the disk was too slow for them.
+    /// Lines that were lost since the start, because the disk was full or too slow for them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
@@ -168,11 +168,8 @@ impl Shared {
             let _ = writeln!(bytes, "{dropped} lines were dropped: the disk is too slow for them");
         }
         // A full disk must not stop the server; the next hour's file is tried again.
-        if out.rotate(SystemTime::now()).is_ok()
-            && let Some(file) = &mut out.file
-        {
-            let _ = file.write_all(&bytes);
-        }
+        let unwritten = out.write(&bytes);
+        self.lost.fetch_add(unwritten, Ordering::Relaxed);
         bytes.clear();
         bytes.shrink_to(ENOUGH);
         out.spare = bytes;
@@ -180,6 +177,22 @@ impl Shared {
 }
 
 impl Out {
+    /// Writes whole lines, and says how many of them did not get to the file, or not to their end.
+    fn write(&mut self, mut bytes: &[u8]) -> u64 {
+        if self.rotate(SystemTime::now()).is_ok()
+            && let Some(file) = &mut self.file
+        {
+            while !bytes.is_empty() {
+                match file.write(bytes) {
+                    Ok(written @ 1..) => bytes = &bytes[written..],
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    Ok(0) | Err(_) => break,
+                }
+            }
+        }
+        bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    }
+
     fn rotate(&mut self, now: SystemTime) -> io::Result<()> {
         let hour = OffsetDateTime::from(now)
             .format(format_description!("[year]-[month]-[day]-[hour]"))
@@ -262,5 +275,18 @@ mod tests {
         let mut gathered = Gathered { bytes: vec![0; MOST], ..Gathered::default() };
         assert!(!gathered.has_room() && !gathered.has_room());
         assert_eq!(gathered.dropped, 2);
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_did_not_take_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = HourlyFile::open(dir.path().into(), "x", 7).unwrap();
+        file.raw(b"one\n");
+        file.flush();
+        assert_eq!(file.lost(), 0);
+        file.shared.out.lock().file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        file.raw(b"two\nthree\n");
+        file.flush();
+        assert_eq!(file.lost(), 2);
     }
 }

@@ -186,6 +186,19 @@ fn elsewhere(page: &mut Page, app: &App) {
             family.sample(&[("to", to), ("outcome", outcome)], count.load(Ordering::Relaxed));
         }
     }
+    let behind = app.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
+    let help = "Events that were read for a webhook URL and are not accepted yet; more may stand behind them.";
+    let mut family = page.family("roomservice_webhook_waiting", Kind::Gauge, help);
+    behind.iter().for_each(|url| family.sample(&[("url", &url.url)], url.events));
+    let help = "Rooms whose events wait because a webhook URL refuses one of them.";
+    let mut family = page.family("roomservice_webhook_rooms_held", Kind::Gauge, help);
+    behind.iter().for_each(|url| family.sample(&[("url", &url.url)], url.rooms));
+    let help = "Age of the oldest event that a webhook URL has not accepted; 0: there is none.";
+    let mut family = page.family("roomservice_webhook_oldest_seconds", Kind::Gauge, help);
+    for url in &behind {
+        let age = url.oldest.map_or(0, |oldest| app.clock.now().since(oldest));
+        family.sample(&[("url", &url.url)], age as f64 / 1000.0);
+    }
     let help = "How long they took, whatever came of them.";
     let mut family = page.family("roomservice_outgoing_seconds", Kind::Histogram, help);
     for (to, counters) in all {

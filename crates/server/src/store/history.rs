@@ -123,6 +123,12 @@ pub trait History: Send + Sync + 'static {
     /// Saves how far a reader has got.
     fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()>;
 
+    /// What a reader has read beyond its place, in its own words, as it saved it.
+    fn ahead<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>>;
+
+    /// Saves that.
+    fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()>;
+
     /// Forgets the places of readers whose names begin with `prefix`, but for these: nobody reads for them any more. Where
     /// places keep nothing else from being thrown away, they may stay.
     fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()>;

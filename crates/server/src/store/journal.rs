@@ -16,6 +16,7 @@ mod record;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::io;
 use std::path::Path;
@@ -32,7 +33,7 @@ use self::files::Dir;
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
-use super::{Answer, Ban, Census, Counters, Decide, Memory, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Census, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
 use crate::error::Error;
 use crate::traces::{Kind as Step, part};
 
@@ -45,6 +46,13 @@ pub struct Journal {
     log: Option<Log>,
     kept: Arc<Kept>,
     keeper: Option<JoinHandle<()>>,
+}
+
+/// What is written to. Tests let it be full, or stand still.
+struct Disk {
+    make: files::Make,
+    /// How long a write may take.
+    patience: std::time::Duration,
 }
 
 struct Kept {
@@ -72,11 +80,12 @@ impl Journal {
     /// # Errors
     /// Another server holds the directory, or it cannot be read or written. Damage is no error.
     pub fn open(dir: &Path, durable: bool, rules: Arc<Rules>, outbox: Outbox, now: Millis) -> io::Result<Self> {
-        Self::open_with(files::on_disk(), dir, durable, rules, outbox, now)
+        let disk = Disk { make: files::on_disk(), patience: watch::PATIENCE };
+        Self::open_with(disk, dir, durable, rules, outbox, now)
     }
 
     fn open_with(
-        make: files::Make,
+        disk: Disk,
         dir: &Path,
         durable: bool,
         rules: Arc<Rules>,
@@ -100,7 +109,8 @@ impl Journal {
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
         let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans: Mutex::new(spans) });
         let (full, asked) = std::sync::mpsc::sync_channel(1);
-        let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full })?;
+        let Disk { make, patience } = disk;
+        let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full, patience })?;
         log.save_after(snapshot.max(SAVE_AFTER));
         let (shared, weak) = (log.shared(), Arc::downgrade(&kept));
         let keeper = std::thread::Builder::new().name("journal-keeper".into());
@@ -241,8 +251,15 @@ impl Store for Journal {
         self.kept.memory.viewers(id)
     }
 
-    fn ready(&self) -> Answer<'_, ()> {
-        Box::pin(async { self.log().ready() })
+    fn probe(&self) -> Probed<'_> {
+        Box::pin(async {
+            let log = self.log();
+            let trouble = || log.trouble().unwrap_or(Trouble::Unwritable);
+            log.ready().map_err(|_| trouble())?;
+            // A frame that says nothing: it goes the way of every change.
+            let draft = Draft::new(record::Kind::Note, "", &[], &[]).ok_or(Trouble::Unwritable)?;
+            log.append(draft, Vec::new()).durable().await.map_err(|_| trouble())
+        })
     }
 
     fn counters(&self) -> Option<&Counters> {

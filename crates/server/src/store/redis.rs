@@ -10,6 +10,7 @@ mod census;
 mod history;
 pub(crate) mod keys;
 pub(crate) mod link;
+mod probe;
 mod scripts;
 pub(crate) mod tail;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::history::carry;
 use self::keys::Keys;
 pub use self::link::{Link, Target};
-use super::{Answer, Ban, Census, Counters, Decide, Outbox, See, Store, Viewers};
+use super::{Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers};
 use crate::bus::{self, Op};
 use crate::error::Error;
 
@@ -374,8 +375,8 @@ impl Store for Redis {
         Box::pin(bans::since(&self.link, since))
     }
 
-    fn ready(&self) -> Answer<'_, ()> {
-        Box::pin(self.link.run(async |mut redis| redis.ping().await))
+    fn probe(&self) -> Probed<'_> {
+        Box::pin(probe::write(&self.link, &self.keys, &self.node))
     }
 
     fn counters(&self) -> Option<&Counters> {

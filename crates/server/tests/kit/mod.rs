@@ -3,6 +3,8 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod bounded;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -10,10 +12,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use bounded::{end, pid_of, program, program_within};
 use serde_json::{Value, json};
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a test's server lives at most.
+const LIFE: Duration = Duration::from_secs(600);
 
 /// A server in a directory of its own, on ports that the system chose.
 pub struct Server {
@@ -25,7 +31,7 @@ pub struct Server {
 
 /// The program with its data in this directory.
 pub fn roomservice(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_roomservice"));
+    let mut command = program_within(env!("CARGO_BIN_EXE_roomservice"), LIFE);
     command.current_dir(dir).env("ROOMSERVICE_DATA_DIR", dir.join("data"));
     command
 }
@@ -93,12 +99,11 @@ impl Server {
 
     /// Ends the process at once, as a crash would.
     pub fn crash(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        end(&mut self.child);
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        pid_of(&self.child).expect("the server runs")
     }
 
     /// Sends a request and reads the whole answer: status and body.
@@ -151,8 +156,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let before = self.child.try_wait();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
         if std::thread::panicking() && !self.dir.as_os_str().is_empty() {
             let said = std::fs::read_to_string(self.dir.join("stderr")).unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(30).collect();
@@ -214,9 +218,13 @@ impl User<'_> {
 pub struct Running(pub Child);
 
 impl Running {
+    /// The program's own id, for signals.
+    pub fn pid(&self) -> u32 {
+        pid_of(&self.0).expect("the program runs")
+    }
+
     pub fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        end(&mut self.0);
     }
 }
 
@@ -228,7 +236,7 @@ impl Drop for Running {
 
 /// Pushes a real picture and a real tone, in real time.
 pub fn push(url: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
+    let mut command = program("ffmpeg");
     command.args("-hide_banner -loglevel error -re -f lavfi -i testsrc=size=320x240:rate=15".split(' '));
     command.args("-f lavfi -i sine=frequency=440:sample_rate=44100".split(' '));
     command
@@ -263,7 +271,7 @@ pub fn ended(what: &str, running: &mut Running) -> bool {
 }
 
 fn ffprobe() -> Command {
-    let mut command = Command::new("ffprobe");
+    let mut command = program("ffprobe");
     let options = "-v error -analyzeduration 1500000 -probesize 500000 -show_entries stream=codec_name -of csv=p=0";
     command.args(options.split(' '));
     command

@@ -4,13 +4,14 @@
 #![allow(dead_code)]
 
 use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
 use serde_json::{Value, json};
 
+use super::kit::bounded::program;
 use super::kit::{PATIENCE, Running, Server, User, until};
 
 /// Path and query of one of the server's own URLs.
@@ -21,7 +22,7 @@ pub fn path(url: &str) -> &str {
 
 /// Pushes one colour and a tone.
 pub fn push_color(url: &str, color: &str, size: &str) -> Running {
-    let mut command = Command::new("ffmpeg");
+    let mut command = program("ffmpeg");
     let picture = format!("color=c={color}:size={size}:rate=10");
     command.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", &picture]);
     command.args("-f lavfi -i sine=frequency=440:sample_rate=44100".split(' '));
@@ -47,7 +48,7 @@ pub struct Viewer {
 
 impl Viewer {
     pub fn watch(url: &str) -> Self {
-        let mut command = Command::new("curl");
+        let mut command = program("curl");
         let mut child = command.args(["-sN", url]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -85,7 +86,7 @@ impl Viewer {
 
 /// The last picture of a stream within some seconds: width, height, and the colour at each of these points.
 pub fn colours(url: &str, size: (usize, usize), points: &[(usize, usize)]) -> Option<Vec<[u8; 3]>> {
-    let mut command = Command::new("ffmpeg");
+    let mut command = program("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "error", "-rw_timeout", "15000000", "-probesize", "200000"]);
     command.args(["-analyzeduration", "500000", "-i", url, "-map", "0:v", "-frames:v", "8"]);
     let output = command.args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]).output().unwrap();
@@ -155,6 +156,6 @@ pub fn guest(stream: &str, x: u32, y: u32) -> Value {
 /// ffmpeg processes whose parent is this server.
 pub fn children(server: &Server) -> Vec<u32> {
     let pid = server.pid().to_string();
-    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &pid]).output().unwrap();
+    let listed = program("ps").args(["-o", "pid=", "--ppid", &pid]).output().unwrap();
     String::from_utf8(listed.stdout).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }

@@ -5,8 +5,9 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
+use super::kit::bounded::{end, pid_of, program};
 use super::kit::{Server, directory, until};
 
 /// One of several servers on this Redis.
@@ -50,12 +51,12 @@ impl Redis {
 
     pub fn stop(&mut self) {
         let mut child = self.child.take().unwrap();
-        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        assert!(program("kill").arg(pid_of(&child).unwrap().to_string()).status().unwrap().success());
         child.wait().unwrap();
     }
 
     pub fn resume(&mut self) {
-        let mut command = Command::new(std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned()));
+        let mut command = program(std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned()));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(&self.dir);
         command.args(["--save", "", "--appendonly", "yes"]);
         self.child = Some(command.stdout(Stdio::null()).spawn().unwrap());
@@ -66,7 +67,7 @@ impl Redis {
         if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             return String::new();
         }
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
+        let output = program("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 }
@@ -74,8 +75,7 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(&mut child);
         }
         let _ = std::fs::remove_dir_all(&self.dir);
     }

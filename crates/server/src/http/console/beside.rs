@@ -20,6 +20,17 @@ pub fn mixes(app: &App) -> Value {
     all.iter().map(view).collect()
 }
 
+/// How far behind each URL of the webhooks is; the age of its oldest event in seconds.
+pub fn webhooks(app: &App) -> Value {
+    let now = app.clock.now();
+    let behind = app.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
+    let view = |url: &crate::hooks::Behind| {
+        let oldest = url.oldest.map(|oldest| now.since(oldest) / 1000);
+        json!({ "url": url.url, "rooms": url.rooms, "events": url.events, "oldest": oldest })
+    };
+    behind.iter().map(view).collect()
+}
+
 /// The counters that `/metrics` has too; null where WebRTC is off. Round trips in milliseconds.
 pub fn webrtc(app: &App) -> Value {
     let Some(server) = app.webrtc.get() else { return Value::Null };
@@ -50,6 +61,7 @@ pub fn webrtc(app: &App) -> Value {
 /// What can be seen to be wrong with the settings without asking anybody.
 pub fn problems(app: &App) -> Vec<String> {
     let mut found = app.settings.problems();
+    found.extend(app.settings.warnings());
     found.extend(app.live.lacks());
     found
 }

@@ -56,6 +56,7 @@ pub async fn now(app: &App) -> Value {
         "rooms": rooms,
         "streams": streams.iter().take(STREAMS).map(StreamView::from).collect::<Vec<_>>(),
         "groups": app.chat.len(),
+        "webhooks": beside::webhooks(app),
         "webrtc": beside::webrtc(app),
         "mixes": beside::mixes(app),
         // None: recording is not allowed.

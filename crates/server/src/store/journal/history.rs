@@ -24,6 +24,8 @@ const KEEP: (usize, usize) = (64, 256);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Files that say how far a reader has got begin with this.
 const READER: &str = "reader-";
+/// And those that say what it has read beyond that.
+const AHEAD: &str = "ahead-";
 
 /// Something that has begun and not ended.
 #[derive(Clone, Debug)]
@@ -196,6 +198,10 @@ impl Kept {
         };
         for name in gone {
             fs::remove_file(self.dir.path().join(format!("{READER}{name}")))?;
+            match fs::remove_file(self.dir.path().join(format!("{AHEAD}{name}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             self.readers.lock().places.remove(&name);
         }
         Ok(())
@@ -265,6 +271,24 @@ impl History for Journal {
         Box::pin(async move {
             let (reader, place) = (reader.to_owned(), place.parse().unwrap_or(0));
             on_files(&self.kept, move |kept| kept.save_place(&reader, place)).await
+        })
+    }
+
+    fn ahead<'a>(&'a self, reader: &'a str, _: usize) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let name = format!("{AHEAD}{reader}");
+            let read = move |kept: &Kept| match fs::read_to_string(kept.dir.path().join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                read => read.map(Some),
+            };
+            on_files(&self.kept, read).await
+        })
+    }
+
+    fn save_ahead<'a>(&'a self, reader: &'a str, _: usize, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (name, text) = (format!("{AHEAD}{reader}"), text.to_owned());
+            on_files(&self.kept, move |kept| kept.dir.replace(&name, text.as_bytes())).await
         })
     }
 

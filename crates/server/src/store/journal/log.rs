@@ -3,7 +3,8 @@
 //!
 //! When the disk is full or fails: who waits is told at once, nothing more is taken ([`Log::ready`]), what was queued is
 //! tried again in a fresh file until it stands, and then everything goes on by itself. A file in which writing or
-//! syncing failed is never appended to again: the kernel may have dropped what it could not write.
+//! syncing failed is never appended to again: the kernel may have dropped what it could not write. A disk that does not
+//! answer ([`super::watch`]) is told in the same way, though its write goes on.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use tokio::sync::{oneshot, watch};
 use super::files::{Dir, Make, Sheet};
 use super::record::Draft;
 use crate::error::Error;
-use crate::store::{Counters, Outbox};
+use crate::store::{Counters, Outbox, Trouble};
 
 /// A new file is begun after this many bytes.
 const SEGMENT: u64 = 16 << 20;
@@ -33,6 +34,8 @@ pub struct Options {
     pub unsaved: u64,
     /// Told when there is more of them than `save_after`.
     pub full: std::sync::mpsc::SyncSender<()>,
+    /// A write that takes longer is one of a disk that does not answer.
+    pub patience: Duration,
 }
 
 /// Where changes are made durable.
@@ -43,24 +46,25 @@ pub struct Log {
 
 /// What the writer and everybody else share.
 pub struct Shared {
-    queue: Mutex<Queue>,
+    pub(super) queue: Mutex<Queue>,
     work: Condvar,
     durable: watch::Sender<u64>,
     waits: bool,
-    counters: Counters,
+    pub(super) counters: Counters,
 }
 
 #[derive(Default)]
-struct Queue {
+pub struct Queue {
     bytes: Vec<u8>,
     commits: Vec<Commit>,
+    /// What the writer has in hand, and since when it tries to write that.
+    in_hand: Vec<Commit>,
+    pub(super) since: Option<Instant>,
     /// The number that the next frame gets.
     next: u64,
-    /// The writer has a batch in hand.
-    busy: bool,
     /// Why the disk cannot be written, while it cannot.
-    failing: Option<Arc<str>>,
-    stop: bool,
+    pub(super) failing: Option<(Trouble, Arc<str>)>,
+    pub(super) stop: bool,
     rotate: bool,
     unsaved: u64,
     save_after: u64,
@@ -100,6 +104,19 @@ fn answer(said: Result<Result<(), Arc<str>>, oneshot::error::RecvError>) -> Resu
     }
 }
 
+impl Queue {
+    /// Tells everyone who waits that the disk cannot be written, and why.
+    pub fn refuse(&mut self, trouble: Trouble, why: &Arc<str>) {
+        self.failing = Some((trouble, why.clone()));
+        for commit in self.in_hand.iter_mut().chain(&mut self.commits) {
+            if let Some(waiter) = commit.waiter.take() {
+                // Who no longer waits need not hear it.
+                let _ = waiter.send(Err(why.clone()));
+            }
+        }
+    }
+}
+
 fn unavailable(why: &str) -> Error {
     Error::Unavailable(format!("the journal cannot be written: {why}"))
 }
@@ -107,7 +124,7 @@ fn unavailable(why: &str) -> Error {
 impl Log {
     /// Starts the writer.
     pub fn start(dir: Arc<Dir>, make: Make, outbox: Outbox, options: Options) -> std::io::Result<Self> {
-        let Options { durable, next, unsaved, full } = options;
+        let Options { durable, next, unsaved, full, patience } = options;
         let queue = Queue { next, unsaved, save_after: u64::MAX, ..Queue::default() };
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
@@ -118,6 +135,7 @@ impl Log {
         });
         let writer = Writer { shared: shared.clone(), dir, make, sheet: None, outbox, full };
         let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(next))?;
+        super::watch::start(&shared, patience)?;
         Ok(Self { shared, writer: Some(writer) })
     }
 
@@ -153,8 +171,13 @@ impl Shared {
     pub fn ready(&self) -> Result<(), Error> {
         match &self.queue.lock().failing {
             None => Ok(()),
-            Some(why) => Err(unavailable(why)),
+            Some((_, why)) => Err(unavailable(why)),
         }
+    }
+
+    /// What is wrong with the disk, if something is.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.queue.lock().failing.as_ref().map(|(trouble, _)| *trouble)
     }
 
     /// What was written.
@@ -174,7 +197,7 @@ impl Shared {
     /// Waits for all that was queued before.
     pub fn barrier(&self) -> Waiting {
         let mut queue = self.queue.lock();
-        if !queue.busy && queue.commits.is_empty() {
+        if queue.since.is_none() && queue.commits.is_empty() {
             return Waiting(None);
         }
         self.wait(&mut queue, Vec::new())
@@ -186,7 +209,7 @@ impl Shared {
             let waiter = match &queue.failing {
                 None => Some(waiter),
                 // It was let in before the disk failed: it stays queued, and its caller hears of it.
-                Some(why) => waiter.send(Err(why.clone())).err().and(None),
+                Some((_, why)) => waiter.send(Err(why.clone())).err().and(None),
             };
             (waiter, Some(waiting))
         } else {
@@ -240,7 +263,6 @@ struct Writer {
 
 struct Batch {
     bytes: Vec<u8>,
-    commits: Vec<Commit>,
     first: u64,
     next: u64,
     rotate: bool,
@@ -250,9 +272,9 @@ impl Writer {
     /// `first` is the number of the first frame that will be queued.
     fn run(mut self, mut first: u64) {
         let mut spare = Vec::new();
-        while let Some(mut batch) = self.take(spare, first) {
+        while let Some(batch) = self.take(spare, first) {
             while let Err(error) = self.write(&batch) {
-                if self.fail(&mut batch, &error) {
+                if self.fail(&error) {
                     tracing::error!(%error, "the journal could not be written before the end; unanswered changes are lost");
                     return;
                 }
@@ -265,19 +287,19 @@ impl Writer {
     /// Waits for work and takes all of it; `None` at the end.
     fn take(&self, mut spare: Vec<u8>, first: u64) -> Option<Batch> {
         let mut queue = self.shared.queue.lock();
-        queue.busy = false;
+        queue.since = None;
         while queue.commits.is_empty() {
             if queue.stop {
                 return None;
             }
             self.shared.work.wait(&mut queue);
         }
-        queue.busy = true;
+        queue.since = Some(Instant::now());
+        queue.in_hand = std::mem::take(&mut queue.commits);
         spare.clear();
         spare.shrink_to(1 << 20);
         Some(Batch {
             bytes: std::mem::replace(&mut queue.bytes, spare),
-            commits: std::mem::take(&mut queue.commits),
             first,
             next: queue.next,
             rotate: std::mem::take(&mut queue.rotate),
@@ -312,23 +334,19 @@ impl Writer {
     }
 
     /// Tells everybody who waits, and waits a little itself. Says whether to give up.
-    fn fail(&self, batch: &mut Batch, error: &std::io::Error) -> bool {
+    fn fail(&self, error: &std::io::Error) -> bool {
         let why: Arc<str> = error.to_string().into();
         Counters::add(&self.shared.counters.failures, 1);
         let mut queue = self.shared.queue.lock();
         if queue.failing.is_none() {
             tracing::error!(%error, "the journal cannot be written: changes are refused until it can");
         }
-        queue.failing = Some(why.clone());
-        for commit in batch.commits.iter_mut().chain(&mut queue.commits) {
-            if let Some(waiter) = commit.waiter.take() {
-                // Who no longer waits need not hear it.
-                let _ = waiter.send(Err(why.clone()));
-            }
-        }
+        queue.refuse(Trouble::DiskFails, &why);
         if !queue.stop {
             self.shared.work.wait_for(&mut queue, RETRY);
         }
+        // It did answer.
+        queue.since = Some(Instant::now());
         queue.stop
     }
 
@@ -336,7 +354,8 @@ impl Writer {
     fn deliver(&self, batch: Batch) -> Vec<u8> {
         // Before the answers: who has one finds its change in the record.
         self.shared.durable.send_replace(batch.next.saturating_sub(1));
-        for commit in batch.commits {
+        let commits = std::mem::take(&mut self.shared.queue.lock().in_hand);
+        for commit in commits {
             if !commit.events.is_empty() {
                 // A closed outbox means that the server is going down.
                 let _ = self.outbox.send(commit.events);

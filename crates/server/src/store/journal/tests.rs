@@ -254,7 +254,8 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
             file.set_len(0)?;
             Ok(Box::new(Faulty(file, seen.clone())))
         });
-        let store = Journal::open_with(make, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
+        let disk = Disk { make, patience: watch::PATIENCE };
+        let store = Journal::open_with(disk, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
         enter(&store, 1, "alice", Millis(0)).await.unwrap();
         assert!(events.try_recv().is_ok());
         state.store(fault, Ordering::SeqCst);
@@ -282,6 +283,60 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
         assert_eq!(answered.len(), 3);
         let (again, _events) = open(killed(dir.path()).path());
         assert_eq!(rooms(&again).keys().collect::<Vec<_>>(), answered.keys().collect::<Vec<_>>(), "fault {fault}");
+    }
+}
+
+/// A file whose syncs do not come back before they are let.
+struct Hanging(fs::File, Arc<Mutex<()>>);
+
+impl Sheet for Hanging {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        let _answers = self.1.lock();
+        self.0.sync()
+    }
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_keeps_nobody_waiting_and_loses_nothing() {
+    for durable in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (hangs, (outbox, _events)) = (Arc::new(Mutex::new(())), mpsc::unbounded_channel());
+        let seen = hangs.clone();
+        let make: files::Make = Box::new(move |path| {
+            let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+            let held = seen.clone();
+            // Without waiting for the disk nothing is synced: then making a file hangs.
+            drop((!durable).then(|| held.lock()));
+            Ok(Box::new(Hanging(file, held)))
+        });
+        let disk = Disk { make, patience: std::time::Duration::from_millis(20) };
+        let store = Journal::open_with(disk, dir.path(), durable, Arc::default(), outbox, Millis(0)).unwrap();
+        let held = hangs.lock();
+        // These are taken, and told when the time of the disk is over; without waiting, at once.
+        let first = tokio::join!(enter(&store, 1, "alice", Millis(0)), enter(&store, 2, "alice", Millis(0)));
+        assert_eq!((first.0.is_err(), first.1.is_err()), (durable, durable), "{first:?}");
+        while store.probe().await != Err(Trouble::DiskHangs) {
+            tokio::task::yield_now().await;
+        }
+        let refused = enter(&store, 3, "alice", Millis(0)).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        store.touch(&id(1), Millis(9), Kind::Multi, &user("alice")).await.unwrap();
+        assert_eq!(store.counters().unwrap().failures.load(Ordering::Relaxed), 1, "one write that failed");
+        drop(held);
+        // It answers again: what was taken stands, and changes go on.
+        while store.probe().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        enter(&store, 4, "alice", Millis(0)).await.unwrap();
+        drop(store);
+        let found = rooms(&open(dir.path()).0);
+        assert_eq!(found.keys().cloned().collect::<Vec<_>>(), [id(1), id(2), id(4)]);
     }
 }
 

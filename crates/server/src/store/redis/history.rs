@@ -64,6 +64,14 @@ impl History for Redis {
         Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::readers(lane), reader, place).await))
     }
 
+    fn ahead<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
+        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::ahead(lane), reader).await))
+    }
+
+    fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::ahead(lane), reader, text).await))
+    }
+
     fn keep_readers<'a>(&'a self, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
         // Streams are cut by their length, and another node may have another configuration for a while.
         Box::pin(async { Ok(()) })

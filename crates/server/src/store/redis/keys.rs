@@ -98,6 +98,11 @@ impl Keys {
         format!("rs:{{{bucket}}}:readers")
     }
 
+    /// Hash: what each has read beyond that.
+    pub fn ahead(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:ahead")
+    }
+
     /// Which node reads for a reader, as long as it says so.
     pub fn reading(bucket: usize, reader: &str) -> String {
         format!("rs:{{{bucket}}}:reading:{reader}")
@@ -179,6 +184,11 @@ impl Keys {
     /// Hash: how many rooms of each kind there are (`r:`), pushers in them (`m:`), viewers `v`.
     pub fn census(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:census")
+    }
+
+    /// Written only to see whether it can be.
+    pub fn probe(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:probe")
     }
 
     /// Counter: versions of rooms.

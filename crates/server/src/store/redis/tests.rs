@@ -1,7 +1,7 @@
 //! Against real redis-server processes, each started by the test that needs it on a port of its own.
 
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use room::{LeaveReason, StreamId, What};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::bounded;
+use crate::store::Trouble;
 
 /// A redis-server that ends with the test.
 pub(crate) struct Process {
@@ -49,7 +51,7 @@ impl Process {
 
     /// Starts it again, with what it had on disk.
     pub(crate) fn resume(&mut self) {
-        let mut command = Command::new(program());
+        let mut command = bounded::program(program());
         match &self.sentinel {
             None => {
                 command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--dir"]).arg(self.dir.path());
@@ -89,7 +91,8 @@ impl Process {
         if TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             return String::new();
         }
-        let output = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
+        let output =
+            bounded::program("redis-cli").args(["-p", &self.port.to_string()]).args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -104,16 +107,15 @@ fn program() -> String {
 }
 
 fn signal(child: &Child, signal: i32) {
-    let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+    let program = bounded::pid_of(child).unwrap().to_string();
+    let done = bounded::program("kill").args([format!("-{signal}"), program]).status().unwrap();
     assert!(done.success());
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Already gone is as good.
-            let _ = child.kill();
-            let _ = child.wait();
+            bounded::end(&mut child);
         }
     }
 }
@@ -190,7 +192,7 @@ impl Tls {
         let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
         let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
         let (key, certificate) = (tls.file("key.pem"), tls.file("certificate.pem"));
-        let mut openssl = Command::new("openssl");
+        let mut openssl = bounded::program("openssl");
         openssl.args(request).args(names).args(["-keyout", &key, "-out", &certificate]);
         assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
         tls
@@ -234,9 +236,9 @@ async fn speaks_tls_with_a_cluster() {
     }
     assert_eq!((store.len(), store.ids().await.unwrap().len()), (8, 8));
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
-    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
     let plain = Target::parse(&format!("redis-cluster://127.0.0.1:{port}")).unwrap();
-    assert!(open(plain).await.0.ready().await.is_err(), "there is no other way in");
+    assert!(open(plain).await.0.probe().await.is_err(), "there is no other way in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,7 +259,7 @@ async fn speaks_tls_with_a_sentinel_and_its_master() {
     }
     assert_eq!(master.cli(&["exists", "rs:{0}:room:room0"]), "1");
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
-    assert!(stranger.ready().await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
 }
 
 /// A Redis that only speaks TLS, with a certificate of an authority of its own.
@@ -270,10 +272,10 @@ async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
     let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
     enter(&store, 0, "alice", Millis(0)).await.unwrap();
     assert_eq!(store.len(), 1);
-    store.ready().await.unwrap();
+    store.probe().await.unwrap();
     let (stranger, _) = open(Target::parse(&url).unwrap()).await;
     assert!(enter(&stranger, 0, "bob", Millis(0)).await.is_err(), "signed by nobody whom the system trusts");
-    assert!(stranger.ready().await.is_err());
+    assert!(stranger.probe().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -468,4 +470,37 @@ async fn a_sentinel_leads_to_the_new_master() {
         heard.extend(events.recv().await.unwrap());
     }
     assert_eq!(heard.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3], "the follower moved over too");
+}
+
+/// What Redis refuses to write, readiness names, and only as long as it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_answers_and_takes_no_changes_is_named() {
+    let server = Process::start(&[]);
+    let (store, _events) = open(server.target(0)).await;
+    let mut rooms = 0..;
+    let mut now = async |expected: Result<(), Trouble>| {
+        assert_eq!(store.probe().await, expected);
+        // What the probe says is what changes meet.
+        let entered = enter(&store, rooms.next().unwrap(), "alice", Millis(1)).await;
+        assert_eq!(entered.is_ok(), expected.is_ok(), "{entered:?}");
+    };
+    now(Ok(())).await;
+    let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
+    set("maxmemory-policy", "noeviction");
+    for (name, bad, good, trouble) in
+        [("maxmemory", "1", "0", Trouble::RedisFull), ("min-replicas-to-write", "1", "0", Trouble::RedisReplicas)]
+    {
+        set(name, bad);
+        now(Err(trouble)).await;
+        set(name, good);
+        now(Ok(())).await;
+    }
+    let other = Process::start(&[]);
+    server.cli(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    now(Err(Trouble::RedisReplica)).await;
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    now(Ok(())).await;
+    server.freeze(true);
+    assert_eq!(store.probe().await, Err(Trouble::RedisAway));
+    server.freeze(false);
 }
