@@ -7,7 +7,6 @@ mod kit;
 mod pictures;
 
 use std::io::{Read, Write};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use kit::bounded::program;

@@ -28,7 +28,8 @@ fn input(file: &Path, tone: u32, rate: u32, channels: u32, frames: u32) {
         command.args(["-f", "lavfi", "-i", &format!("sine=frequency={tone}:sample_rate={rate}")]);
         command.args(["-c:a", "aac", "-ac", &channels.to_string()]);
     }
-    command.args("-t 5 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -threads 1 -g 25 -bf 0 -use_editlist 0".split(' '));
+    command
+        .args("-t 5 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -threads 1 -g 25 -bf 0 -use_editlist 0".split(' '));
     command.args(["-output_ts_offset", &START.to_string()]);
     command.args("-movflags empty_moov+default_base_moof+frag_keyframe -frag_duration 200000 -f mp4".split(' '));
     assert!(command.arg(file).status().unwrap().success(), "no input of {rate} Hz");
@@ -53,7 +54,8 @@ fn mix(dir: &Path, inputs: &[(PathBuf, Has)]) -> Mixed {
         });
     }
     let place = |x| Some(Place { x, y: 0, width: 160, height: 240, crop: None });
-    let input = |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as u32 * 160), heard: true };
+    let input =
+        |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as u32 * 160), heard: true };
     let layout = Layout { size: (320, 240), color: 0, inputs: (0..inputs.len()).map(input).collect(), bitrate: None };
     let has: Vec<Has> = inputs.iter().map(|(_, has)| *has).collect();
     let mut ffmpeg = program_within("ffmpeg", BOUND);
@@ -89,9 +91,10 @@ fn heard(file: &Path) -> [f32; 2] {
     let last = &wave[wave.len().saturating_sub(48_000)..];
     TONES.map(|hz| {
         let angle = |n: usize| std::f32::consts::TAU * hz as f32 * n as f32 / 48_000.0;
-        let (re, im) = last.iter().enumerate().fold((0.0f32, 0.0f32), |(re, im), (n, s)| {
-            (re + s * angle(n).cos(), im + s * angle(n).sin())
-        });
+        let (re, im) = last
+            .iter()
+            .enumerate()
+            .fold((0.0f32, 0.0f32), |(re, im), (n, s)| (re + s * angle(n).cos(), im + s * angle(n).sin()));
         re.hypot(im) / last.len().max(1) as f32
     })
 }
@@ -104,7 +107,14 @@ fn sound_of_every_rate_is_mixed_in_time() {
     input(&first, TONES[0], 48_000, 2, 30);
     let both = Has { video: true, audio: true };
     let kinds = [
-        (8_000, 1, 25), (16_000, 2, 25), (22_050, 1, 10), (24_000, 2, 25), (32_000, 1, 60), (44_100, 2, 25), (44_100, 1, 15), (48_000, 1, 30),
+        (8_000, 1, 25),
+        (16_000, 2, 25),
+        (22_050, 1, 10),
+        (24_000, 2, 25),
+        (32_000, 1, 60),
+        (44_100, 2, 25),
+        (44_100, 1, 15),
+        (48_000, 1, 30),
         (0, 1, 25),
     ];
     for (rate, channels, frames) in kinds {
