@@ -55,7 +55,7 @@ fn mix(dir: &Path, inputs: &[(PathBuf, Has)]) -> Mixed {
     }
     let place = |x| Some(Place { x, y: 0, width: 160, height: 240, crop: None });
     let input =
-        |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as u32 * 160), heard: true };
+        |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as i32 * 160), heard: true };
     let layout = Layout { size: (320, 240), color: 0, inputs: (0..inputs.len()).map(input).collect(), bitrate: None };
     let has: Vec<Has> = inputs.iter().map(|(_, has)| *has).collect();
     let mut ffmpeg = program_within("ffmpeg", BOUND);
