@@ -297,18 +297,19 @@ fn the_proxy_of_the_guide_to_moving_works() {
     let mut nginx = program("nginx");
     nginx.arg("-c").arg(dir.join("nginx.conf")).arg("-e").arg(dir.join("error"));
     let nginx = Nginx(nginx.spawn().unwrap());
-    let get = |url: &str| {
+    let ask = |url: &str, arguments: &[&str]| {
         let mut curl = program("curl");
         curl.args(["-sk", "--max-time", "10", "-w", "\n%{http_code} %{redirect_url}", "--noproxy", "*"]);
         for port in [plain, tls] {
             curl.arg("--resolve").arg(format!("rooms.example.com:{port}:127.0.0.1"));
         }
-        String::from_utf8(curl.arg(url).output().unwrap().stdout).unwrap()
+        String::from_utf8(curl.args(arguments).arg(url).output().unwrap().stdout).unwrap()
     };
-    until("nginx serves", || {
-        get(&format!("https://rooms.example.com:{tls}/weapp/utils/check_config")).ends_with("200 ")
-    });
-    let urls = get(&format!("https://rooms.example.com:{tls}/weapp/utils/get_test_pushurl"));
+    let get = |url: &str| ask(url, &[]);
+    let calls = format!("https://rooms.example.com:{tls}/weapp");
+    until("nginx serves", || get(&format!("{calls}/utils/check_config")).ends_with("200 "));
+    let session = format!("userID=alice&token={}", server.login("live_room", "alice").token);
+    let urls = ask(&format!("{calls}/live_room/get_push_url?{session}"), &["-d", r#"{"userID":"alice"}"#]);
     assert!(
         urls.contains(&format!("\"https://rooms.example.com:{tls}/live/")),
         "URLs have the name that clients know: {urls}"
