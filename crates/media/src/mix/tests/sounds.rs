@@ -3,14 +3,16 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::graph::{Has, arguments};
 use super::super::{Input, Layout, Place};
 use super::bounded::program_within;
 use crate::flv::demux::Demuxer;
+use crate::fmp4::Muxer;
 use crate::frame::Kind;
 
 /// Three minutes after a mix began, in the time that all its inputs share.
@@ -21,18 +23,30 @@ const BOUND: Duration = Duration::from_secs(60);
 const TONES: [u32; 2] = [400, 900];
 
 /// A stream of five seconds as the mixer's feeds write it. `rate` 0: without sound.
-fn input(file: &Path, tone: u32, rate: u32, channels: u32, frames: u32) {
+fn input(tone: u32, rate: u32, channels: u32, frames: u32) -> Vec<u8> {
     let mut command = program_within("ffmpeg", BOUND);
-    command.args(["-y", "-loglevel", "error", "-f", "lavfi", "-i", &format!("testsrc2=size=320x240:rate={frames}")]);
+    command.args(["-loglevel", "error", "-f", "lavfi", "-i", &format!("testsrc2=size=320x240:rate={frames}")]);
     if rate > 0 {
         command.args(["-f", "lavfi", "-i", &format!("sine=frequency={tone}:sample_rate={rate}")]);
         command.args(["-c:a", "aac", "-ac", &channels.to_string()]);
     }
-    command
-        .args("-t 5 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -threads 1 -g 25 -bf 0 -use_editlist 0".split(' '));
-    command.args(["-output_ts_offset", &START.to_string()]);
-    command.args("-movflags empty_moov+default_base_moof+frag_keyframe -frag_duration 200000 -f mp4".split(' '));
-    assert!(command.arg(file).status().unwrap().success(), "no input of {rate} Hz");
+    command.args("-t 5 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -threads 1 -g 25 -bf 0 -f flv -".split(' '));
+    let made = command.stdout(Stdio::piped()).output().unwrap();
+    assert!(made.status.success(), "no input of {rate} Hz");
+    let mut demuxer = Demuxer::default();
+    demuxer.push(&made.stdout);
+    let mut frames = Vec::new();
+    while let Some(frame) = demuxer.next_frame().unwrap() {
+        frames.push(Arc::new(frame.at(frame.dts + START * 1_000_000)));
+    }
+    let config = |kind| frames.iter().find(|frame| frame.kind == kind).map(AsRef::as_ref);
+    let mut muxer = Muxer::new(config(Kind::VideoConfig), config(Kind::AudioConfig), 0).unwrap();
+    let mut bytes = muxer.init().to_vec();
+    for some in frames.chunks(10) {
+        some.iter().filter(|frame| matches!(frame.kind, Kind::Video | Kind::Audio)).for_each(|frame| muxer.push(frame));
+        bytes.extend(muxer.cut().into_iter().flat_map(|fragment| fragment.bytes));
+    }
+    bytes
 }
 
 /// What a mix of two such streams is: times of its pictures and of its sound in microseconds, and the bytes as FLV.
@@ -42,10 +56,10 @@ struct Mixed {
     bytes: Vec<u8>,
 }
 
-fn mix(dir: &Path, inputs: &[(PathBuf, Has)]) -> Mixed {
-    for (at, (file, _)) in inputs.iter().enumerate() {
+fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)]) -> Mixed {
+    for (at, (bytes, _)) in inputs.iter().enumerate() {
         let listener = UnixListener::bind(dir.join(at.to_string())).unwrap();
-        let bytes = std::fs::read(file).unwrap();
+        let bytes = bytes.clone();
         std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
             let _ = socket.write_all(&bytes);
@@ -103,8 +117,7 @@ fn heard(file: &Path) -> [f32; 2] {
 fn sound_of_every_rate_is_mixed_in_time() {
     let dir = std::env::temp_dir().join(format!("media-mix-sounds-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    let first = dir.join("first.mp4");
-    input(&first, TONES[0], 48_000, 2, 30);
+    let first = input(TONES[0], 48_000, 2, 30);
     let both = Has { video: true, audio: true };
     let kinds = [
         (8_000, 1, 25),
@@ -119,8 +132,7 @@ fn sound_of_every_rate_is_mixed_in_time() {
     ];
     for (rate, channels, frames) in kinds {
         let what = format!("{rate} Hz, {channels} channels, {frames} pictures a second");
-        let second = dir.join("second.mp4");
-        input(&second, TONES[1], rate, channels, frames);
+        let second = input(TONES[1], rate, channels, frames);
         let inputs = [(first.clone(), both), (second, Has { audio: rate > 0, ..both })];
         let mixed = mix(&dir, &inputs);
         let start = START * 1_000_000;
