@@ -316,8 +316,8 @@ mod tests {
             found.len()
         };
         assert_eq!(problems(|_| {}), 0);
-        assert_eq!(problems(|s| s.certificate = "a".into()), 1);
-        assert_eq!(problems(|s| s.key = "a".into()), 1);
+        assert_eq!(problems(|s| s.certificate = "Cargo.toml".into()), 1);
+        assert_eq!(problems(|s| s.key = "Cargo.toml".into()), 1);
         assert_eq!(problems(|s| s.rtmps_listen = "127.0.0.1:443".into()), 1);
         assert_eq!(problems(|s| s.redirect_listen = "nowhere".into()), 2);
     }

@@ -6,7 +6,7 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, What};
 use tokio::sync::mpsc;
 
-use super::{Ban, Outbox, Store};
+use super::{Ban, History, Outbox, Store};
 use crate::error::Error;
 
 fn id(n: usize) -> RoomId {
@@ -45,6 +45,24 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     bans_are_kept_until_they_end_or_are_lifted(fresh().0).await;
     what_is_there_is_counted(fresh().0).await;
     what_makes_no_event_is_kept_all_the_same(fresh().0).await;
+}
+
+/// What a reader saves of its way through the record is there for the next process, which `again` makes.
+pub async fn readers_go_on_where_they_were<H: History>(first: H, again: impl AsyncFnOnce(H) -> H) {
+    assert_eq!(first.place("webhook-a", 0).await.unwrap(), None);
+    assert_eq!(first.ahead("webhook-a", 0).await.unwrap(), None);
+    for (place, ahead) in [("3", "{}"), ("7", "held: 房间 \n")] {
+        first.save_ahead("webhook-a", 0, ahead).await.unwrap();
+        first.save("webhook-a", 0, place).await.unwrap();
+    }
+    first.save("webhook-b", 0, "5").await.unwrap();
+    let next = again(first).await;
+    assert_eq!(next.place("webhook-a", 0).await.unwrap().as_deref(), Some("7"));
+    assert_eq!(next.ahead("webhook-a", 0).await.unwrap().as_deref(), Some("held: 房间 \n"));
+    assert_eq!(next.place("webhook-b", 0).await.unwrap().as_deref(), Some("5"));
+    assert_eq!(next.ahead("webhook-b", 0).await.unwrap(), None);
+    next.keep_readers("webhook-", &["webhook-a".into(), "webhook-b".into()]).await.unwrap();
+    assert!(next.ahead("webhook-a", 0).await.unwrap().is_some());
 }
 
 async fn what_is_there_is_counted(store: Arc<dyn Store>) {

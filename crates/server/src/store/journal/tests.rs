@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::files::Sheet;
 use super::*;
+use crate::store::History;
 
 type Events = mpsc::UnboundedReceiver<Vec<Event>>;
 
@@ -71,6 +72,20 @@ async fn keeps_the_contract() {
         Arc::new(Journal::open(&dir, true, rules, outbox, Millis(0)).unwrap())
     })
     .await;
+}
+
+#[tokio::test]
+async fn readers_go_on_where_they_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let again = async |first: Journal| {
+        drop(first);
+        open(dir.path()).0
+    };
+    crate::store::contract::readers_go_on_where_they_were(open(dir.path()).0, again).await;
+    // Of a reader that is no more nothing stays.
+    let (last, _events) = open(dir.path());
+    last.keep_readers("webhook-", &[]).await.unwrap();
+    assert_eq!((last.place("webhook-a", 0).await.unwrap(), last.ahead("webhook-a", 0).await.unwrap()), (None, None));
 }
 
 #[tokio::test]

@@ -504,3 +504,10 @@ async fn a_redis_that_answers_and_takes_no_changes_is_named() {
     assert_eq!(store.probe().await, Err(Trouble::RedisAway));
     server.freeze(false);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_go_on_where_they_were() {
+    let server = Process::start(&[]);
+    let again = async |_| open(server.target(0)).await.0;
+    crate::store::contract::readers_go_on_where_they_were(open(server.target(0)).await.0, again).await;
+}
