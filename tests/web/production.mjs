@@ -21,6 +21,8 @@ sdkAppID = 1400000001
 secretKey = "${secret('signature')}"
 [operator]
 keys = ["${KEY}"]
+[webrtc]
+public = ["203.0.113.7"]
 `, { mode: 0o600 });
 
 const server = new Server({ ROOMSERVICE_CONFIG: config });

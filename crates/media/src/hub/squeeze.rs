@@ -9,6 +9,9 @@ use crate::frame::{Burst, Frame, Kind};
 
 /// What lies between squeezed frames, in microseconds.
 const STEP: i64 = 1_000;
+/// How far behind the last picture of before the first of the new stream lies at most, in microseconds. What is missing
+/// then is a longer first picture; players of Media Source Extensions stop for good at a gap before a change of size.
+const NEAR: i64 = 33_000;
 /// Audio that has not come by this much of video is not waited for, in microseconds.
 const LONG: i64 = 1_000_000;
 
@@ -19,12 +22,14 @@ pub(super) struct Squeeze {
     /// Until when there may be audio of before.
     until: i64,
     active: bool,
+    /// The first picture of the new stream has not come yet.
+    first: bool,
 }
 
 impl Squeeze {
     /// Nothing was handed out.
     pub fn new() -> Self {
-        Squeeze { video: i64::MIN, audio: i64::MIN, until: i64::MIN, active: false }
+        Squeeze { video: i64::MIN, audio: i64::MIN, until: i64::MIN, active: false, first: false }
     }
 
     /// The time of the newest frame handed out.
@@ -35,6 +40,7 @@ impl Squeeze {
     /// What comes from now on is of another stream.
     pub fn begin(&mut self) {
         self.active = self.newest() > i64::MIN;
+        self.first = self.video > i64::MIN;
         self.until = self.newest().saturating_add(LONG);
     }
 
@@ -76,11 +82,17 @@ impl Squeeze {
     fn fit(&mut self, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
         match frame.kind {
             Kind::Video if frame.dts > self.video => {
+                let near = self.video.saturating_add(NEAR);
+                if std::mem::take(&mut self.first) && frame.dts > near && frame.dts <= self.until {
+                    self.video = near;
+                    return Some(Arc::new(frame.at(near)));
+                }
                 self.video = frame.dts;
                 self.active = frame.dts <= self.until && self.audio > i64::MIN && self.active;
                 Some(Arc::clone(frame))
             }
             Kind::Video => {
+                self.first = false;
                 self.video = self.video.saturating_add(STEP);
                 Some(Arc::new(frame.at(self.video)))
             }
@@ -140,6 +152,16 @@ mod tests {
             panic!("a burst")
         };
         assert!(Arc::ptr_eq(&before, &after), "shared with the other readers again");
+    }
+
+    #[test]
+    fn a_gap_becomes_a_longer_first_picture() {
+        let mut squeeze = Squeeze::new();
+        assert_eq!(times(squeeze.pass(burst(&[video(0, true), audio(5), video(40, false)]))), [0, 5, 40]);
+        squeeze.begin();
+        assert_eq!(times(squeeze.pass(burst(&[audio(190), video(200, true), video(240, false)]))), [190, 73, 240]);
+        squeeze.begin();
+        assert_eq!(times(squeeze.pass(burst(&[video(5_000, true)]))), [5_000], "a pause is a pause");
     }
 
     #[test]
