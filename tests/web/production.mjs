@@ -25,7 +25,7 @@ keys = ["${KEY}"]
 public = ["203.0.113.7"]
 `, { mode: 0o600 });
 
-const server = new Server({ ROOMSERVICE_CONFIG: config });
+const server = new Server({ ROOMSERVICE_CONFIG: config, ROOMSERVICE_WEBRTC__LISTEN: `0.0.0.0:${process.env.RTC_PORT}` });
 await server.start();
 const { browser, open, problems } = await browse();
 

@@ -15,8 +15,8 @@ export class Server {
   /** `env`: more variables for it; `ports` and `data`: its own, where there are several servers. */
   constructor(env = {}, { http = need('HTTP_PORT'), rtmp = need('RTMP_PORT'), rtc = process.env.RTC_PORT, data = need('DATA_DIR') } = {}) {
     this.env = {
-      ...env, ROOMSERVICE_DATA_DIR: data, ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`, ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
-      ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }),
+      ROOMSERVICE_DATA_DIR: data, ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`, ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
+      ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }), ...env,
     };
     this.port = http;
     this.base = `http://127.0.0.1:${this.port}`;

@@ -515,7 +515,7 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     assert_eq!(now(&mut viewer()), "T | k40 140");
     drop(alone);
 
-    // The mix ends: back to the stream, whose group of pictures is squeezed behind what was seen.
+    // The mix ends: back to the stream, whose group of pictures comes right behind what was seen.
     drop(viewer_before);
     let mut viewer = viewer();
     now(&mut viewer);
@@ -524,7 +524,7 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     home.push(delta(380)).unwrap();
     home.push(key(400)).unwrap();
     ms(200).await;
-    assert_eq!(now(&mut viewer), "T | k400");
+    assert_eq!(now(&mut viewer), "T | k173");
     assert!(!hub.is_overlaid(&name("s")));
     home.finish(Ended::Finished);
     assert!(viewer.next().await.is_none());
