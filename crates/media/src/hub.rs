@@ -219,8 +219,15 @@ impl Hub {
         if streams.len() >= inner.settings.max_streams {
             return Err(Busy::Full);
         }
+        let over = overlay::of(&streams, name);
+        // A stream that begins anew below its overlay goes on in that one's time, so that those who come back from the
+        // overlay do not step back.
+        let timeline = match &over {
+            Some(over) => timeline.not_before(over.state.lock().clock()),
+            None => timeline,
+        };
         let stream = Stream::new(name.clone(), id, stop.clone(), origin, timeline, Arc::clone(&inner.tally));
-        stream.state.lock().overlay = overlay::of(&streams, name);
+        stream.state.lock().overlay = over;
         streams.insert(name.clone(), Arc::clone(&stream));
         inner.tell(Event::Started { name: name.clone(), protocol: origin.protocol, peer: origin.peer });
         drop(streams);

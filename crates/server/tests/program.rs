@@ -69,7 +69,8 @@ fn printed_settings_and_keys_make_a_configuration() {
 
     let keys = run(&dir, &["keygen"]);
     assert_ne!(keys, run(&dir, &["keygen"]), "keys are fresh each time");
-    let production = format!("mode = \"production\"\nim.sdkAppID = 1400000001\n{keys}");
+    let others = "webrtc.listen = \"0.0.0.0:8000\"\nwebrtc.public = [\"203.0.113.7\"]";
+    let production = format!("mode = \"production\"\nim.sdkAppID = 1400000001\n{others}\n{keys}");
     std::fs::write(file, &production).unwrap();
     let printed = run(&dir, &["check-config", "--config", file]);
     assert!(printed.contains("The settings fit."), "{printed}");

@@ -98,6 +98,8 @@ impl Squeeze {
             }
             Kind::Audio if frame.dts > self.audio => {
                 self.audio = frame.dts;
+                // Without pictures nothing else is fitted in.
+                self.active &= self.video > i64::MIN;
                 Some(Arc::clone(frame))
             }
             Kind::Audio => None,
@@ -152,6 +154,15 @@ mod tests {
             panic!("a burst")
         };
         assert!(Arc::ptr_eq(&before, &after), "shared with the other readers again");
+    }
+
+    #[test]
+    fn a_stream_of_sound_alone_is_shared_again_at_once() {
+        let mut squeeze = Squeeze::new();
+        squeeze.pass(Item::Frame(audio(1000))).unwrap();
+        squeeze.begin();
+        assert_eq!(times(squeeze.pass(burst(&[audio(990), audio(1010)]))), [1010]);
+        assert!(!squeeze.active);
     }
 
     #[test]

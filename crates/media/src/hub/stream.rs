@@ -393,7 +393,9 @@ impl State {
     /// Shows the audience another stream, or this one again: whom to wake, outside the lock.
     pub fn show(&mut self, overlay: Option<Arc<Stream>>) -> Vec<Waker> {
         self.overlay = overlay;
-        self.audience.take()
+        let mut wakers = self.audience.take();
+        wakers.extend(self.realtime.take());
+        wakers
     }
 }
 

@@ -515,14 +515,13 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     assert_eq!(now(&mut viewer()), "T | k40 140");
     drop(alone);
 
-    // The mix ends: back to the stream, whose group of pictures comes right behind what was seen.
+    // The mix ends: back to the stream, which began anew in the mix's time, right behind what was seen.
     drop(viewer_before);
     let mut viewer = viewer();
     now(&mut viewer);
     mix.finish(Ended::Finished);
-    home.push(key(360)).unwrap();
-    home.push(delta(380)).unwrap();
-    home.push(key(400)).unwrap();
+    home.push(delta(20)).unwrap();
+    home.push(key(60)).unwrap();
     ms(200).await;
     assert_eq!(now(&mut viewer), "T | k173");
     assert!(!hub.is_overlaid(&name("s")));

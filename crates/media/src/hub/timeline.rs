@@ -27,6 +27,11 @@ impl Timeline {
         Timeline { start, ..Timeline::default() }
     }
 
+    /// The same, with its first unit at `start` microseconds unless it is placed already.
+    pub fn not_before(self, start: i64) -> Self {
+        Timeline { start: self.start.max(start), ..self }
+    }
+
     /// A timeline that keeps the stamps of a publisher whose time is that of another stream already.
     pub fn keeping() -> Self {
         Timeline { offset: Some(0), ..Timeline::default() }

@@ -88,14 +88,19 @@ impl Attempts {
 
     /// Asks one to end.
     pub fn stop(&self, stream: &StreamName) -> Option<Stopped> {
-        let attempt = Arc::clone(self.running.lock().get(stream)?);
+        // Another may begin at once, while this one still writes its last.
+        let attempt = self.running.lock().remove(stream)?;
         attempt.stop.cancel();
         Some(attempt.empty(false).map_or(Stopped::Recorded, Stopped::Empty))
     }
 
     /// One has ended. Gives it back if it has no file.
     pub fn end(&self, attempt: &Attempt) -> Option<Empty> {
-        self.running.lock().remove(&attempt.stream);
+        let mut running = self.running.lock();
+        if running.get(&attempt.stream).is_some_and(|newest| std::ptr::eq(Arc::as_ptr(newest), attempt)) {
+            running.remove(&attempt.stream);
+        }
+        drop(running);
         let empty = attempt.empty(false)?;
         let mut over = self.over.lock();
         if over.len() == REMEMBERED {

@@ -176,6 +176,8 @@ async fn a_recording_holds_nothing_of_before_and_asks_for_its_keyframe() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     let list = until(&recorder, |l| l.len() == 1 && !l[0].running);
     let length = list[0].duration;
+    assert!(recorder.record(&name) && recorder.stop(&name).is_some() && recorder.record(&name), "again at once");
+    recorder.stop(&name);
     assert!(length <= Duration::from_millis(2000) && length >= Duration::from_millis(1800), "{list:?}");
     assert_eq!(recorder.empty(), []);
 }
