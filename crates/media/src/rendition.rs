@@ -120,6 +120,10 @@ struct Takes {
 }
 
 impl Form for Takes {
+    fn takes(&self, audio: Codec) -> bool {
+        self.takes.contains(&audio)
+    }
+
     fn of(&self, name: &StreamName, audio: Codec) -> Fit {
         if self.takes.contains(&audio) || source(audio).is_none() {
             return Fit::AsItIs;

@@ -147,7 +147,8 @@ impl Cursor {
         if self.fresh_until.take().is_some()
             && let Some(gop) = gop
         {
-            state.does_not_answer();
+            // Its publisher was said to answer, and does not.
+            state.set_answers(false);
             self.at = gop;
             self.resync = true;
         }

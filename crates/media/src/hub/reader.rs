@@ -69,6 +69,9 @@ pub struct Reader {
 
 /// Knows which form of a stream a reader can use.
 pub(crate) trait Form: Send + Sync {
+    /// Whether a stream with audio of this codec can be read as it is. Asked with every item: takes no lock.
+    fn takes(&self, audio: Codec) -> bool;
+
     /// What to read of the stream `name`, whose audio is of this codec.
     fn of(&self, name: &StreamName, audio: Codec) -> Fit;
 }
@@ -133,7 +136,7 @@ impl Reader {
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         loop {
             let mut state = self.stream.state.lock();
-            if state.overlay.is_some() || self.form.is_some() {
+            if state.overlay.is_some() || self.is_unfit(&state) {
                 drop(state);
                 if self.change() {
                     continue;
@@ -162,6 +165,11 @@ impl Reader {
             state.wakers(self.want.pace).register(self.slot, cx.waker());
             return Poll::Pending;
         }
+    }
+
+    /// Whether the stream's audio is of a codec that this reader cannot use.
+    fn is_unfit(&self, state: &State) -> bool {
+        self.form.as_ref().zip(state.audio_codec()).is_some_and(|(form, audio)| !form.takes(audio))
     }
 
     /// Goes over to what this reader is to be shown by now, or can use. True: something changed.
@@ -203,9 +211,9 @@ impl Reader {
         if state.ended.is_some() || !self.has_current_group(&state) {
             return false;
         }
-        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, Start::Group, self.cursor.skipped());
+        let place = self.place(&mut state);
         drop(state);
-        self.settle(Arc::clone(to), borrowed, cursor, slot);
+        self.settle(Arc::clone(to), borrowed, place);
         true
     }
 
@@ -213,6 +221,12 @@ impl Reader {
         let from = self.handed.newest().saturating_sub(SQUEEZED);
         let current = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > from);
         state.ring.gop.is_some_and(current)
+    }
+
+    /// A place in another stream in the same time: with its group of pictures of now, or else the next keyframe.
+    fn place(&self, state: &mut State) -> (Cursor, usize) {
+        let start = if self.has_current_group(state) { Start::Group } else { Start::Next };
+        Cursor::enter(state, self.want.pace, start, self.cursor.skipped())
     }
 
     /// Asks `form` from now on what to read.
@@ -227,15 +241,14 @@ impl Reader {
         let rendition = Arc::clone(&other.home);
         let mut state = rendition.state.lock();
         state.readers.join(Protocol::Internal);
-        let start = if self.has_current_group(&state) { Start::Group } else { Start::Next };
-        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, start, self.cursor.skipped());
+        let place = self.place(&mut state);
         drop(state);
         let home = std::mem::replace(&mut self.home, Arc::clone(&rendition));
         match self.original {
             None => self.original = Some(home),
             Some(_) => home.state.lock().readers.leave(Protocol::Internal),
         }
-        self.settle(rendition, false, cursor, slot);
+        self.settle(rendition, false, place);
     }
 
     /// Goes back from an overlay that ended. False for a reader that is home, or whose home ended before.
@@ -248,22 +261,20 @@ impl Reader {
         if state.ended.is_some() {
             return false;
         }
-        let start = if self.has_current_group(&state) { Start::Group } else { Start::Next };
-        let (cursor, slot) = Cursor::enter(&mut state, self.want.pace, start, self.cursor.skipped());
+        let place = self.place(&mut state);
         drop(state);
-        self.settle(home, false, cursor, slot);
+        self.settle(home, false, place);
         true
     }
 
-    fn settle(&mut self, stream: Arc<Stream>, borrowed: bool, cursor: Cursor, slot: usize) {
+    fn settle(&mut self, stream: Arc<Stream>, borrowed: bool, place: (Cursor, usize)) {
         self.depart();
         if borrowed {
             stream.state.lock().readers.join(Protocol::Internal);
         }
         self.stream = stream;
         self.borrowed = borrowed;
-        self.cursor = cursor;
-        self.slot = slot;
+        (self.cursor, self.slot) = place;
         self.handed.begin();
         self.arrive();
     }
@@ -296,7 +307,8 @@ impl Reader {
     }
 
     /// How long this reader has been waiting for a keyframe to begin with, if it is.
-    pub fn waiting(&self) -> Option<Duration> {
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Option<Duration> {
         self.waits.map(|since| since.elapsed())
     }
 

@@ -67,7 +67,11 @@ impl Squeeze {
         match item {
             Item::Tracks(_) => {}
             Item::Frame(frame) => self.count(frame),
-            Item::Burst(burst) => burst.frames.iter().for_each(|frame| self.count(frame)),
+            Item::Burst(burst) => {
+                // The newest of each kind: audiences come here with every burst.
+                let newest = |kind| burst.frames.iter().rev().find(|frame| frame.kind == kind);
+                newest(Kind::Video).into_iter().chain(newest(Kind::Audio)).for_each(|frame| self.count(frame));
+            }
         }
     }
 

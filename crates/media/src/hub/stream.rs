@@ -360,11 +360,6 @@ impl State {
         self.answers.store(answers, Ordering::Relaxed);
     }
 
-    /// Its publisher was said to answer wishes for keyframes, and did not.
-    pub fn does_not_answer(&self) {
-        self.set_answers(false);
-    }
-
     pub fn has_audio(&self) -> bool {
         self.audio.is_some()
     }

@@ -208,8 +208,7 @@ impl Server {
         let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
         let takes: &'static [Codec] =
             if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
-        let (pace, start) = (Pace::Realtime, hub::Start::Group);
-        let want = Want { pace, start, ..options.want(Protocol::Whep) };
+        let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
         let mut ticket = inner.renditions.open(&what.stream, want, takes, options.wait).await?;
         // What is made of the stream for the first viewer holds nothing yet; the stream itself tells.
         if let Some(codec) = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec)
