@@ -156,9 +156,8 @@ pub trait Live: Send + Sync + 'static {
     /// out is [`Pushing::Unknown`].
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>>;
 
-    /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4). `streams` are the
-    /// ones of the room: no others may be mixed.
-    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome>;
+    /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4), of these streams and no others.
+    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a Mixable) -> Answer<'a, MixOutcome>;
 
     /// Ends a stream at an operator's wish, for whoever pushes and plays it. With `forbid` nobody may push it for so many
     /// seconds; else its pusher may come back. One that nobody pushes is fine. Says whether there was one, as far as
@@ -191,6 +190,37 @@ pub trait Live: Send + Sync + 'static {
     /// What it cannot do as it is set up, one line each, for the configuration check.
     fn lacks(&self) -> Vec<String> {
         Vec::new()
+    }
+}
+
+/// The streams that a mix may be made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mixable {
+    /// Those of the room: inputs, and what the mix is seen in place of.
+    pub room: Vec<StreamId>,
+    /// Those of other rooms whose pushers agreed (PK): inputs only.
+    #[serde(default)]
+    pub partners: Vec<StreamId>,
+}
+
+impl Mixable {
+    /// Whether a stream is one of the room.
+    #[must_use]
+    pub fn in_room(&self, stream: &str) -> bool {
+        self.room.iter().any(|ours| ours.as_str() == stream)
+    }
+
+    /// Whether a stream may be an input.
+    #[must_use]
+    pub fn may_mix(&self, stream: &str) -> bool {
+        self.in_room(stream) || self.partners.iter().any(|partner| partner.as_str() == stream)
+    }
+
+    /// Whether a name begins with that of a stream of the room and `_`, as that of a mix of its own does.
+    #[must_use]
+    pub fn name_own(&self, stream: &str) -> bool {
+        let rest = |ours: &StreamId| stream.strip_prefix(ours.as_str()).is_some_and(|rest| rest.starts_with('_'));
+        self.room.iter().any(rest)
     }
 }
 

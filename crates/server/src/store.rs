@@ -1,6 +1,7 @@
 //! Where rooms are kept. A store runs a decision on a room atomically and hands the events it
 //! returned to the outbox in the order of the commits; it knows no rules and no clients.
 
+mod agreements;
 mod ban;
 #[cfg(test)]
 mod contract;
@@ -205,6 +206,13 @@ pub trait Store: Send + Sync + 'static {
     /// The bans that are kept, at least those that came or were lifted `since` then, older ones first where a user and
     /// a room come twice. Some may be over.
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>>;
+
+    /// A user agrees to be mixed with these users' streams of other rooms, and with nobody else's any more. Holds for
+    /// twelve hours; need not outlive the streams' server.
+    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()>;
+
+    /// Whether a user agreed so with another one.
+    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool>;
 
     /// Makes a change that means nothing, to know whether changes can be made. Bounded in time.
     fn probe(&self) -> Probed<'_> {

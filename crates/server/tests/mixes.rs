@@ -148,6 +148,73 @@ fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
     assert_eq!(mixing(&a), 1);
 }
 
+/// PK as the apps of the second generation do it: each anchor mixes the other's stream beside its own, over its own.
+#[test]
+fn anchors_of_two_rooms_are_mixed_once_both_ask() {
+    let redis = Redis::start();
+    let (a, b) = (node(&redis), node(&redis));
+    let (alice, bob, carol) =
+        (a.login("live_room", "alice"), b.login("live_room", "bob"), a.login("live_room", "carol"));
+    let (hers, his, third) = (alice.push_url("r"), bob.push_url("s"), carol.push_url("t"));
+    let _pushes =
+        [(&hers, "red"), (&his, "blue"), (&third, "green")].map(|(url, color)| push_color(url, color, "360x640"));
+    for (user, room, url) in [(&alice, "r", &hers), (&bob, "s", &his), (&carol, "t", &third)] {
+        assert_eq!(user.enter(room, url)["code"], 0);
+    }
+    let played = |user: &kit::User<'_>, room: &str| {
+        let seen = user.ok("get_pushers", json!({ "roomID": room }));
+        seen["mixedPlayURL"].as_str().unwrap().to_owned()
+    };
+    let (at_a, at_b) = (played(&alice, "r"), played(&bob, "s"));
+    let (her_stream, his_stream, third_stream) = (stream_of(&hers), stream_of(&his), stream_of(&third));
+    until_seen(&at_a, SIZE, &ALONE);
+    until_seen(&at_b, SIZE, &[((80, 120), "blue")]);
+
+    // Who asks first is told to try again: nobody is shown beside whom it does not know.
+    let beside = |own: &str, other: &str| {
+        let at = |stream: &str, layer: u32, x: u32| {
+            let place = json!({"image_layer": layer, "image_width": 360, "image_height": 640, "location_x": x});
+            json!({"input_stream_id": stream, "layout_params": place})
+        };
+        let canvas = json!({"image_layer": 1, "input_type": 3, "image_width": 720, "image_height": 640});
+        json!([{"input_stream_id": own, "layout_params": canvas}, at(own, 2, 0), at(other, 3, 360)])
+    };
+    let ask = |user: &kit::User<'_>, room: &str, own: &str, inputs: Value| {
+        let para = json!({
+            "app_id": "1400000000", "interface": "mix_streamv2.start_mix_stream_advanced",
+            "mix_stream_session_id": own, "output_stream_id": own, "input_stream_list": inputs,
+        });
+        let params = json!({"interface": {"interfaceName": "Mix_StreamV2", "para": para}});
+        user.ok("merge_stream", json!({ "roomID": room, "mergeParams": params.to_string() }))
+    };
+    let hers_with_his = || ask(&alice, "r", &her_stream, beside(&her_stream, &his_stream));
+    let refused = hers_with_his();
+    assert_eq!(refused["merge_code"], -505, "{refused}");
+    assert!(refused["merge_msg"].as_str().unwrap().contains(&his_stream), "{refused}");
+    assert_eq!(ask(&carol, "t", &third_stream, beside(&third_stream, &his_stream))["merge_code"], -505);
+    let reply = ask(&bob, "s", &his_stream, beside(&his_stream, &her_stream));
+    assert_eq!(reply["merge_code"], 0, "{reply}");
+    let reply = hers_with_his();
+    assert_eq!(reply["merge_code"], 0, "{reply}");
+
+    // Each room's audience sees both, its own anchor on the left.
+    const WIDE: (usize, usize) = (720, 640);
+    until_seen(&at_a, WIDE, &[((180, 320), "red"), ((540, 320), "blue")]);
+    until_seen(&at_b, WIDE, &[((180, 320), "blue"), ((540, 320), "red")]);
+    // No third one gets in, and neither ends or replaces the other's mix.
+    assert_eq!(ask(&carol, "t", &third_stream, beside(&third_stream, &his_stream))["merge_code"], -505);
+    assert_eq!(ask(&alice, "r", &his_stream, beside(&his_stream, &her_stream))["merge_code"], -111);
+    assert_eq!(ask(&alice, "r", &his_stream, json!([background(&his_stream)]))["merge_code"], -31001);
+
+    // He leaves it: his own audience sees him alone; hers does once she asks again.
+    let alone = |user: &kit::User<'_>, room: &str, own: &str| ask(user, room, own, json!([background(own)]));
+    assert_eq!(alone(&bob, "s", &his_stream)["merge_code"], 0);
+    until_seen(&at_b, SIZE, &[((80, 120), "blue")]);
+    assert_eq!(hers_with_his()["merge_code"], -505, "he does not agree any more");
+    assert_eq!(alone(&alice, "r", &her_stream)["merge_code"], 0);
+    until_seen(&at_a, SIZE, &ALONE);
+}
+
 /// `host:port` in a push URL.
 fn bob_rtmp(url: &str) -> String {
     url.split_once("://").unwrap().1.split('/').next().unwrap().to_owned()

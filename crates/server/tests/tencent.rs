@@ -22,7 +22,7 @@ use roomservice::clouds::Clouds;
 use roomservice::config::{Hidden, Settings};
 use roomservice::error::Error;
 use roomservice::live::tencent::Version;
-use roomservice::live::{self, Live};
+use roomservice::live::{self, Live, Mixable};
 use roomservice::rooms::{self, Rooms};
 use roomservice::store::{History, Journal, Memory, Store};
 use roomservice::sweeper::Sweeper;
@@ -376,6 +376,10 @@ async fn silence_is_bounded_too() {
     assert!(begun.elapsed() <= Duration::from_millis(5_050));
 }
 
+fn of_room(streams: &[StreamId]) -> Mixable {
+    Mixable { room: streams.to_vec(), partners: Vec::new() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn mixes_wait_for_their_inputs_and_keep_their_numbers() {
     let world = world();
@@ -388,14 +392,14 @@ async fn mixes_wait_for_their_inputs_and_keep_their_numbers() {
         "input_stream_list": [input(&streams[0], 1), input(&streams[1], 2)] } } });
     world.emulator.errors.lock().push(("InvalidParameter.OtherError", "code: -505"));
     let begun = Instant::now();
-    let outcome = world.live.mix(&params, &streams).await.unwrap();
+    let outcome = world.live.mix(&params, &of_room(&streams)).await.unwrap();
     assert_eq!((outcome.code, outcome.message.as_str()), (0, "Success!"));
     assert!(begun.elapsed() >= Duration::from_secs(1), "tried again when the input was there");
     world.emulator.errors.lock().extend([("InvalidParameter.OtherError", "code: -505"); 5]);
-    assert_eq!(world.live.mix(&params, &streams).await.unwrap().code, -505);
+    assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, -505);
     world.emulator.errors.lock().clear();
     world.emulator.mood(Mood::Html);
-    assert_eq!(world.live.mix(&params, &streams).await.unwrap().code, -10031);
+    assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, -10031);
     world.emulator.mood(Mood::Well);
     world.live.forbid_stream(&streams[0], 3600, "because").await.unwrap();
     let until = world.emulator.bodies.lock().last().unwrap()["ResumeTime"].to_string();
@@ -642,7 +646,9 @@ async fn every_live_call_fails_in_time_and_says_how() {
             fails!("forbid", 5_050, async { live.forbid_stream(&streams[0], 60, "").await.is_err() });
             fails!("resume", 5_050, async { live.resume_stream(&streams[0]).await.is_err() });
             for interface in ["mix_streamv2.start_mix_stream_advanced", "mix_streamv2.cancel_mix_stream"] {
-                fails!("mix", 8_050, async { live.mix(&mix(interface), &streams).await.unwrap().code == -10_031 });
+                fails!("mix", 8_050, async {
+                    live.mix(&mix(interface), &of_room(&streams)).await.unwrap().code == -10_031
+                });
             }
             fails!("check", 5_050, async {
                 // Too many calls blame no setting of ours; everything else is named.
@@ -679,13 +685,13 @@ async fn the_retired_api_still_works_for_who_has_it() {
         "mix_stream_session_id": streams[0], "output_stream_id": streams[0],
         "input_stream_list": [input(&streams[0], 1), input(&streams[1], 2)] } } });
     world.emulator.errors.lock().push(("-505", "not there yet"));
-    let said = world.live.mix(&params, &streams).await.unwrap();
+    let said = world.live.mix(&params, &of_room(&streams)).await.unwrap();
     assert_eq!((said.code, said.message.as_str()), (0, "Success!"), "tried again until the input was there");
     let sent = world.emulator.bodies.lock().last().unwrap()["interface"]["para"].clone();
     assert_eq!((&sent["app_id"], &sent["mix_stream_session_id"]), (&json!(APP_ID), &json!(streams[0])));
     // Sessions belong to the whole account: nobody gets at one of another room.
     params["interface"]["para"]["mix_stream_session_id"] = "8525_other_eve".into();
-    assert_eq!(world.live.mix(&params, &streams).await.unwrap().code, 0);
+    assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, 0);
     assert_eq!(
         world.emulator.bodies.lock().last().unwrap()["interface"]["para"]["mix_stream_session_id"],
         json!(streams[0])

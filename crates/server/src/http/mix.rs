@@ -1,12 +1,14 @@
 //! `merge_stream`: the picture that an audience sees, put together from several streams.
 
+use room::{StreamId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::body::Text;
 use super::call::Member;
 use super::reply::{Fail, Sent, success};
-use crate::live::MixOutcome;
+use crate::error::Error;
+use crate::live::{MixOutcome, Mixable, Owner, mix, owner};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,19 +47,57 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
         return Err(Fail::not_json("mergeParams"));
     }
     let app = member.call.app;
-    let (mut streams, mut pushes) = (Vec::new(), false);
+    let mut streams = Mixable::default();
+    let mut pushes = false;
     let see = &mut |room: &room::Room, _| {
-        streams = room.pushers.iter().map(|p| p.stream.clone()).collect();
+        streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
         pushes = room.pusher(user).is_some();
     };
     app.rooms.see(member.kind, &room, see).await?;
     if !pushes {
         return Err(Fail::unauthorised("only who pushes in the room may mix it"));
     }
-    let MixOutcome { code, message } = app.live.mix(&params, &streams).await?;
+    let MixOutcome { code, message } = match partners(member, user, &params, &mut streams).await? {
+        Some(waits_for) => mix::refuse(
+            mix::NOT_THERE_YET,
+            format!("{waits_for} is of another room: its pusher must ask for a mix with {user}'s stream too"),
+        ),
+        None => app.live.mix(&params, &streams).await?,
+    };
     success(&Merged {
         result: Outcome { code, message: &message, timestamp: member.call.now.secs() },
         merge_code: code,
         merge_msg: &message,
     })
+}
+
+/// Streams of other rooms (PK): each pusher names the other's as an input of a mix of its own, and who asks first is told to
+/// try again, as clients do. So nobody is shown beside somebody by whom it does not want to be seen. Gives a stream whose
+/// pusher has not asked yet.
+async fn partners(
+    member: &Member<'_>,
+    user: &UserId,
+    params: &Value,
+    streams: &mut Mixable,
+) -> Result<Option<String>, Error> {
+    let (app, now) = (member.call.app, member.call.now);
+    let mut others = Vec::new();
+    for stream in mix::streams(params) {
+        let (false, Some(owner)) = (streams.in_room(&stream), owner(app.settings.live.bizid, &stream)) else {
+            continue;
+        };
+        let (Owner::User(whose) | Owner::Member { user: whose, .. }) = owner;
+        if let (Ok(whose), Ok(id)) = (UserId::parse(&whose), StreamId::parse(&stream)) {
+            others.push((whose, id));
+        }
+    }
+    let with: Vec<UserId> = others.iter().map(|(whose, _)| whose.clone()).collect();
+    app.store.agree(user, &with, now).await?;
+    for (whose, stream) in others {
+        if whose != *user && !app.store.agrees(&whose, user, now).await? {
+            return Ok(Some(stream.to_string()));
+        }
+        streams.partners.push(stream);
+    }
+    Ok(None)
 }

@@ -10,7 +10,7 @@ use media::{Ended, Protocol};
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 
-use super::{Live, MixOutcome};
+use super::{Live, MixOutcome, Mixable};
 use crate::nodes::Nodes;
 use crate::store::Answer;
 
@@ -61,7 +61,7 @@ impl Live for Embedded {
         })
     }
 
-    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a Mixable) -> Answer<'a, MixOutcome> {
         Box::pin(async move { Ok(self.merge(params, streams).await.unwrap_or_else(|refused| refused)) })
     }
 

@@ -14,9 +14,11 @@ use media::{Hub, StreamName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::MixOutcome;
+use super::{MixOutcome, Mixable};
 use fields::{Fields, Size};
 
+/// An input is not there yet: clients ask again.
+pub const NOT_THERE_YET: i32 = -505;
 /// Most inputs of one mix.
 const MOST: usize = 16;
 /// Largest coordinate and size, in pixels.
@@ -120,20 +122,28 @@ pub fn session(params: &Value) -> Option<String> {
     Fields(params.pointer("/interface/para")?.as_object()?).text("mix_stream_session_id")
 }
 
-/// The names of the inputs in parameters, whatever else is wrong with them; as many as may be mixed.
+/// The names of those inputs that are streams, for a mix that is to be begun or changed; none where one is to end.
 #[must_use]
-pub fn inputs(params: &Value) -> Vec<String> {
+pub fn streams(params: &Value) -> Vec<String> {
+    let para = params.pointer("/interface/para").and_then(Value::as_object);
+    if para.is_none_or(|para| Fields(para).text("interface").is_some_and(|i| i == "mix_streamv2.cancel_mix_stream")) {
+        return Vec::new();
+    }
     let list = params.pointer("/interface/para/input_stream_list").and_then(Value::as_array);
     let list = list.into_iter().flatten().take(MOST).filter_map(Value::as_object);
-    list.filter_map(|input| Fields(input).text("input_stream_id")).collect()
+    let is_stream = |input: &&serde_json::Map<String, Value>| {
+        let layout = input.get("layout_params").and_then(Value::as_object);
+        let kind = layout.and_then(|layout| Fields(layout).number("input_type").ok().flatten());
+        !matches!(kind.unwrap_or_default() as i64, 2 | 3)
+    };
+    list.filter(is_stream).filter_map(|input| Fields(input).text("input_stream_id")).collect()
 }
 
-/// Reads the parameters. `streams` are those of the room, the only ones that may be mixed; `pushed` tells of each whether
-/// it is there.
+/// Reads the parameters. `streams` are the only ones that may be mixed; `pushed` tells of each whether it is there.
 ///
 /// # Errors
 /// What is wrong, with the number that clients know.
-pub fn read(params: &Value, streams: &[&str], pushed: impl Fn(&str) -> Option<Pushed>) -> Read<Asked> {
+pub fn read(params: &Value, streams: &Mixable, pushed: impl Fn(&str) -> Option<Pushed>) -> Read<Asked> {
     let para = params.pointer("/interface/para").and_then(Value::as_object).ok_or_else(|| refuse(-1, "no para"))?;
     let para = Fields(para);
     let output = para.text("output_stream_id").ok_or_else(|| refuse(-2, "output_stream_id is missing"))?;
@@ -174,7 +184,7 @@ pub fn read(params: &Value, streams: &[&str], pushed: impl Fn(&str) -> Option<Pu
     Ok(Asked::Mix { session, output, layout })
 }
 
-fn item(value: &Value, streams: &[&str], pushed: &impl Fn(&str) -> Option<Pushed>, layered: bool) -> Read<Item> {
+fn item(value: &Value, streams: &Mixable, pushed: &impl Fn(&str) -> Option<Pushed>, layered: bool) -> Read<Item> {
     let empty = serde_json::Map::new();
     let input = Fields(value.as_object().ok_or_else(|| refuse(-1, "an input is no object"))?);
     let layout = Fields(input.get("layout_params").and_then(Value::as_object).unwrap_or(&empty));
@@ -193,10 +203,10 @@ fn item(value: &Value, streams: &[&str], pushed: &impl Fn(&str) -> Option<Pushed
     }
     let mut there = Pushed::default();
     if kind != Kind::Canvas {
-        if !streams.contains(&id.as_str()) {
-            return Err(refuse(-4, format!("{id} is no stream of this room")));
+        if !streams.may_mix(&id) {
+            return Err(refuse(-4, format!("{id} is no stream of this room, and none of a pusher of another room")));
         }
-        there = pushed(&id).ok_or_else(|| refuse(-505, format!("{id} is not pushed yet")))?;
+        there = pushed(&id).ok_or_else(|| refuse(NOT_THERE_YET, format!("{id} is not pushed yet")))?;
     }
     let crop = match input.get("crop_params").and_then(Value::as_object).map(Fields) {
         None => None,
@@ -225,17 +235,17 @@ fn target(
     para: &Fields<'_>,
     output: StreamName,
     items: &[Item],
-    streams: &[&str],
+    streams: &Mixable,
     pushed: &impl Fn(&str) -> Option<Pushed>,
 ) -> Read<Output> {
     let name = output.as_str();
     let input = items.iter().any(|item| item.kind != Kind::Canvas && item.id == name);
     match para.number("output_stream_type")?.unwrap_or(0.0) as i64 {
-        0 if input => Ok(Output::Over(output)),
-        0 => Err(refuse(-111, "output_stream_id must be one of the inputs")),
+        0 if input && streams.in_room(name) => Ok(Output::Over(output)),
+        0 => Err(refuse(-111, "output_stream_id must be one of the inputs, and of this room")),
         1 if input => Err(refuse(-111, "output_stream_id must not be an input")),
-        1 if pushed(name).is_some() || streams.contains(&name) => Err(refuse(-300, "output_stream_id is in use")),
-        1 if streams.iter().any(|stream| name.starts_with(&format!("{stream}_"))) => Ok(Output::Own(output)),
+        1 if pushed(name).is_some() || streams.in_room(name) => Err(refuse(-300, "output_stream_id is in use")),
+        1 if streams.name_own(name) => Ok(Output::Own(output)),
         1 => Err(refuse(-111, "output_stream_id must begin with a stream of the room and _")),
         _ => Err(refuse(-2, "output_stream_type: 0 or 1")),
     }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use media::mix::{Output, Refused, Running};
 use media::name::StreamName;
-use room::StreamId;
 use serde_json::Value;
 
 use super::mix::{self, Asked, Pushed};
-use super::{Embedded, MixOutcome};
+use super::{Embedded, MixOutcome, Mixable};
 use crate::nodes::mixes::{Ask, Claim};
 
 /// How often other nodes hear what is mixed here.
@@ -18,7 +17,7 @@ type Outcome = Result<MixOutcome, MixOutcome>;
 
 impl Embedded {
     /// Does what a client asks for, here or at the node that mixes the session already.
-    pub(super) async fn merge(&self, params: &Value, streams: &[StreamId]) -> Outcome {
+    pub(super) async fn merge(&self, params: &Value, streams: &Mixable) -> Outcome {
         let Some(nodes) = &self.nodes else { return self.merge_here(params, streams).await };
         let session = mix::session(params).unwrap_or_default();
         let elsewhere = async || match self.mixer.output(&session) {
@@ -28,7 +27,7 @@ impl Embedded {
         // Between the look and the claim another node may be faster: then it is asked.
         for _ in 0..2 {
             if let Some(place) = elsewhere().await {
-                let ask = Ask::Mix { params: params.clone(), streams: streams.to_vec() };
+                let ask = Ask::Mix { params: params.clone(), streams: streams.clone() };
                 let outcome = nodes.ask(&place, &ask).await;
                 return outcome.ok_or_else(|| mix::refuse(-10031, "the node that mixes does not answer"));
             }
@@ -40,11 +39,10 @@ impl Embedded {
         Err(mix::refuse(-10031, "the session is begun at several nodes at once"))
     }
 
-    async fn merge_here(&self, params: &Value, streams: &[StreamId]) -> Outcome {
-        let names: Vec<&str> = streams.iter().map(StreamId::as_str).collect();
+    async fn merge_here(&self, params: &Value, streams: &Mixable) -> Outcome {
         if let Some(nodes) = &self.nodes {
-            let wanted = mix::inputs(params);
-            let wanted = wanted.iter().filter(|input| names.contains(&input.as_str()));
+            let wanted = mix::streams(params);
+            let wanted = wanted.iter().filter(|input| streams.may_mix(input));
             nodes.bring(&wanted.filter_map(|input| StreamName::new(input).ok()).collect::<Vec<_>>()).await;
         }
         let pushed = |stream: &str| {
@@ -52,12 +50,12 @@ impl Embedded {
             let (width, height) = info.video.map_or((0, 0), |video| (video.width, video.height));
             Some(Pushed { width, height })
         };
-        let (session, output, layout) = match mix::read(params, &names, pushed)? {
+        let (session, output, layout) = match mix::read(params, streams, pushed)? {
             Asked::Mix { session, output, layout } => (session, output, layout),
-            Asked::Stop { session, output } => return self.stop(&session, &output, &names),
+            Asked::Stop { session, output } => return self.stop(&session, &output, streams),
         };
         // Sessions are named by clients: one room must not meet another's.
-        if self.mixer.output(&session).is_some_and(|of| !belongs(&of, &names)) {
+        if self.mixer.output(&session).is_some_and(|of| !belongs(&of, streams)) {
             return Err(mix::refuse(-508, "the session is another room's"));
         }
         if let (Some(nodes), None) = (&self.nodes, self.mixer.output(&session)) {
@@ -85,7 +83,7 @@ impl Embedded {
     }
 
     /// Stops a mix. Clients also say so when they never started one, which is fine.
-    fn stop(&self, session: &str, output: &StreamName, streams: &[&str]) -> Outcome {
+    fn stop(&self, session: &str, output: &StreamName, streams: &Mixable) -> Outcome {
         match self.mixer.output(session) {
             Some(of) if !belongs(&of, streams) => Err(mix::refuse(-31001, "the session is another room's")),
             Some(Output::Over(name) | Output::Own(name)) if name != *output => {
@@ -157,10 +155,10 @@ fn done() -> MixOutcome {
     MixOutcome { code: 0, message: "Success!".into() }
 }
 
-/// Whether a mix is one of the room with these streams.
-fn belongs(output: &Output, streams: &[&str]) -> bool {
+/// Whether a mix is one of the room.
+fn belongs(output: &Output, streams: &Mixable) -> bool {
     match output {
-        Output::Over(name) => streams.contains(&name.as_str()),
-        Output::Own(name) => streams.iter().any(|stream| name.as_str().starts_with(&format!("{stream}_"))),
+        Output::Over(name) => streams.in_room(name.as_str()),
+        Output::Own(name) => streams.name_own(name.as_str()),
     }
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::{Live, MixOutcome};
+use super::{Live, MixOutcome, Mixable};
 use crate::clock::Clock;
 use crate::cloud::{self, Breaker, Client, Retry};
 use crate::error::Error;
@@ -188,7 +188,7 @@ impl Tencent {
         }
     }
 
-    async fn mix_as_asked(&self, params: &Value, streams: &[StreamId]) -> MixOutcome {
+    async fn mix_as_asked(&self, params: &Value, streams: &Mixable) -> MixOutcome {
         let order = match mix::translate(params, streams) {
             Ok(order) => order,
             Err(refused) => return refused,
@@ -334,7 +334,7 @@ impl Live for Tencent {
         })
     }
 
-    fn mix<'a>(&'a self, params: &'a Value, streams: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+    fn mix<'a>(&'a self, params: &'a Value, streams: &'a Mixable) -> Answer<'a, MixOutcome> {
         Box::pin(async move { Ok(self.mix_as_asked(params, streams).await) })
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use media::StreamName;
 use media::mix::{Output, Running};
 use redis::{AsyncCommands, Script};
-use room::StreamId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -18,7 +17,7 @@ use super::Nodes;
 use super::places::{self, NOW, Place};
 use super::pull;
 use crate::error::Error;
-use crate::live::MixOutcome;
+use crate::live::{MixOutcome, Mixable};
 use crate::store::redis::keys::Keys;
 use crate::store::redis::tail;
 
@@ -37,12 +36,12 @@ const COMES: Duration = Duration::from_secs(4);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
-    /// As a client gave it to `merge_stream`, with the streams of its room.
+    /// As a client gave it to `merge_stream`, with the streams that it may be made of.
     Mix {
         /// `mergeParams`.
         params: Value,
         /// The streams.
-        streams: Vec<StreamId>,
+        streams: Mixable,
     },
     /// The end of a session, at an operator's wish.
     End {

@@ -45,6 +45,7 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     bans_are_kept_until_they_end_or_are_lifted(fresh().0).await;
     what_is_there_is_counted(fresh().0).await;
     what_makes_no_event_is_kept_all_the_same(fresh().0).await;
+    agreements_are_each_users_own(fresh().0).await;
 }
 
 /// What a reader saves of its way through the record is there for the next process, which `again` makes.
@@ -129,6 +130,18 @@ async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
     // The creator's leave is the end of a live room.
     leave(&*store, &id(0), "alice").await.unwrap();
     assert!(!store.see(&id(0), &mut |_, _| panic!("gone with all that it kept")).await.unwrap());
+}
+
+async fn agreements_are_each_users_own(store: Arc<dyn Store>) {
+    let (now, [a, b, c]) = (Millis(1_000), ["a", "b", "c"].map(user));
+    let agrees = async |who: &UserId, with: &UserId| store.agrees(who, with, now).await.unwrap();
+    store.agree(&a, &[b.clone(), c.clone()], now).await.unwrap();
+    assert!(agrees(&a, &b).await && agrees(&a, &c).await);
+    assert!(!agrees(&b, &a).await, "nobody agrees for another");
+    store.agree(&a, std::slice::from_ref(&c), now).await.unwrap();
+    assert!(!agrees(&a, &b).await && agrees(&a, &c).await, "the last word counts");
+    store.agree(&a, &[], now).await.unwrap();
+    assert!(!agrees(&a, &c).await);
 }
 
 async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {

@@ -309,6 +309,15 @@ impl Store for Journal {
         self.kept.memory.bans(since)
     }
 
+    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()> {
+        // Mixes end with this process, and so does what they are made by.
+        self.kept.memory.agree(user, with, now)
+    }
+
+    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool> {
+        self.kept.memory.agrees(user, with, now)
+    }
+
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
         Box::pin(async move { Ok(self.kept.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect()) })
     }

@@ -8,6 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
 use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
 
+use super::agreements::Agreements;
 use super::ban::Kept;
 use super::counts::{Census, Running, counted};
 use super::deadlines::Deadlines;
@@ -38,6 +39,7 @@ pub struct Memory {
     deadlines: Deadlines,
     count: AtomicUsize,
     bans: Kept,
+    agreements: Agreements,
     running: Running,
     rules: Arc<Rules>,
     outbox: Option<Outbox>,
@@ -59,6 +61,7 @@ impl Memory {
             deadlines: Deadlines::default(),
             count: AtomicUsize::new(0),
             bans: Kept::default(),
+            agreements: Agreements::default(),
             running: Running::default(),
             rules,
             outbox: None,
@@ -318,6 +321,17 @@ impl Store for Memory {
 
     fn bans(&self, _: Millis) -> Answer<'_, Vec<Ban>> {
         at_once!(Ok(self.bans.all()))
+    }
+
+    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()> {
+        at_once!({
+            self.agreements.set(user, with, now);
+            Ok(())
+        })
+    }
+
+    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool> {
+        at_once!(Ok(self.agreements.has(user, with, now)))
     }
 
     fn census(&self) -> Option<Census> {

@@ -29,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::history::carry;
 use self::keys::Keys;
 pub use self::link::{Link, Target};
-use super::{Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers};
+use super::{Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
 use crate::bus::{self, Op};
 use crate::error::Error;
 
@@ -373,6 +373,24 @@ impl Store for Redis {
 
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
         Box::pin(bans::since(&self.link, since))
+    }
+
+    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], _: Millis) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let key = self.keys.agreements(user);
+            let mut pipe = redis::pipe();
+            pipe.atomic().del(&key).ignore();
+            if !with.is_empty() {
+                let with: Vec<&str> = with.iter().map(UserId::as_str).collect();
+                pipe.sadd(&key, with).ignore().pexpire(&key, agreements::HOLDS.cast_signed()).ignore();
+            }
+            self.link.run(async |mut redis| pipe.exec_async(&mut redis).await).await
+        })
+    }
+
+    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, _: Millis) -> Answer<'a, bool> {
+        let key = self.keys.agreements(user);
+        Box::pin(async move { self.link.run(async |mut redis| redis.sismember(&key, with.as_str()).await).await })
     }
 
     fn probe(&self) -> Probed<'_> {

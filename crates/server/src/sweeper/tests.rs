@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::clock::Manual;
-use crate::live::MixOutcome;
+use crate::live::{MixOutcome, Mixable};
 use crate::store::{Answer, Memory};
 
 /// Streams and what is said of them; streams it does not know are not pushed.
@@ -17,7 +17,7 @@ use crate::store::{Answer, Memory};
 struct Says(Mutex<HashMap<String, Pushing>>, Mutex<bool>);
 
 impl Live for Says {
-    fn mix<'a>(&'a self, _: &'a serde_json::Value, _: &'a [StreamId]) -> Answer<'a, MixOutcome> {
+    fn mix<'a>(&'a self, _: &'a serde_json::Value, _: &'a Mixable) -> Answer<'a, MixOutcome> {
         Box::pin(async { Err(Error::Unavailable("no mixing here".into())) })
     }
     fn pushing<'a>(&'a self, streams: &'a [StreamId], _: Millis) -> Answer<'a, Vec<Pushing>> {

@@ -17,7 +17,7 @@ use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query};
 use crate::acts;
 use crate::app::App;
-use crate::live::MixOutcome;
+use crate::live::{self, MixOutcome, Mixable};
 use crate::operator::Need;
 
 /// A stream.
@@ -231,7 +231,8 @@ pub struct Mixed {
     message: String,
 }
 
-/// Starts, changes or stops a mix of a room's streams, as `merge_stream` does for clients.
+/// Starts, changes or stops a mix of a room's streams, as `merge_stream` does for clients; with streams of other rooms that
+/// the operator administers, too.
 #[utoipa::path(post, path = "/rooms/{room}/mixes", tag = "streams", params(("room" = String, Path)),
     request_body = NewMix, responses((status = 200, body = Mixed)))]
 pub async fn mix(
@@ -241,10 +242,14 @@ pub async fn mix(
     Json(new): Json<NewMix>,
 ) -> Answer<Mixed> {
     let room = caller.room(&room)?;
-    let mut streams: Option<Vec<StreamId>> = None;
-    let see = &mut |room: &Room, _: usize| streams = Some(room.pushers.iter().map(|p| p.stream.clone()).collect());
+    let mut found: Option<Vec<StreamId>> = None;
+    let see = &mut |room: &Room, _: usize| found = Some(room.pushers.iter().map(|p| p.stream.clone()).collect());
     app.store.see(&room, see).await?;
-    let streams = streams.ok_or(room::Refusal::NoRoom)?;
-    let MixOutcome { code, message } = app.live.mix(&Value::Object(new.merge_params), &streams).await?;
+    let mut streams = Mixable { room: found.ok_or(room::Refusal::NoRoom)?, partners: Vec::new() };
+    let params = Value::Object(new.merge_params);
+    let others = live::mix::streams(&params).into_iter().filter(|stream| !streams.in_room(stream));
+    let allowed = others.filter(|stream| caller.may_stream(&app, stream, false).is_ok());
+    streams.partners = allowed.filter_map(|stream| StreamId::parse(&stream).ok()).collect();
+    let MixOutcome { code, message } = app.live.mix(&params, &streams).await?;
     Ok(axum::Json(Mixed { code, message }))
 }

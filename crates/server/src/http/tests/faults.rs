@@ -6,7 +6,7 @@ use room::{Event, Refusal, RoomId, Rules, StreamId};
 use super::*;
 use crate::chat::Chat;
 use crate::error::Error;
-use crate::live::{Live, MixOutcome};
+use crate::live::{Live, MixOutcome, Mixable};
 use crate::rooms::Rooms;
 use crate::store::{Answer as Later, Memory};
 
@@ -27,7 +27,7 @@ impl Live for Broken {
     fn pushing<'a>(&'a self, streams: &'a [StreamId], _: Millis) -> Later<'a, Vec<Pushing>> {
         Box::pin(async { Ok(vec![Pushing::Unknown; streams.len()]) })
     }
-    fn mix<'a>(&'a self, params: &'a Value, _: &'a [StreamId]) -> Later<'a, MixOutcome> {
+    fn mix<'a>(&'a self, params: &'a Value, _: &'a Mixable) -> Later<'a, MixOutcome> {
         Box::pin(async move {
             assert!(params["panic"].is_null(), "a defect that a test asked for");
             Err(Error::Unavailable("connection refused".into()))

@@ -1,14 +1,22 @@
 //! Layouts as clients send them, and everything that is refused.
 
+use room::StreamId;
 use serde_json::json;
 
 use super::*;
 
+/// Of another room, whose pusher agreed.
+const PARTNER: &str = "8525_other_d";
 const ROOM: [&str; 4] = ["8525_r_a", "8525_r_b", "8525_r_c", "8525_r_new"];
 
 /// All but the last are pushed, in 360 by 640.
 fn pushed(stream: &str) -> Option<Pushed> {
-    ROOM[..3].contains(&stream).then_some(Pushed { width: 360, height: 640 })
+    (ROOM[..3].contains(&stream) || stream == PARTNER).then_some(Pushed { width: 360, height: 640 })
+}
+
+fn mixable() -> Mixable {
+    let room = ROOM.map(|stream| StreamId::parse(stream).unwrap()).into();
+    Mixable { room, partners: vec![StreamId::parse(PARTNER).unwrap()] }
 }
 
 fn ask(para: Value) -> Result<Asked, i32> {
@@ -17,7 +25,7 @@ fn ask(para: Value) -> Result<Asked, i32> {
         para.as_object_mut().unwrap().entry(name).or_insert(value.into());
     }
     let params = json!({"timestamp": 1, "eventId": 1, "interface": {"interfaceName": "Mix_StreamV2", "para": para}});
-    read(&params, &ROOM, pushed).map_err(|refused| refused.code)
+    read(&params, &mixable(), pushed).map_err(|refused| refused.code)
 }
 
 fn layout(para: Value) -> Layout {
@@ -65,7 +73,7 @@ fn pixels_for_a_nominal_canvas_are_scaled_to_the_real_one() {
         let list = json!([of("8525_r_a", json!({"image_layer": 1})), guest("8525_r_b", 2, 200, 310)]);
         let para = json!({"output_stream_id": "8525_r_a", "mix_stream_session_id": "s", "input_stream_list": list});
         let params = json!({"interface": {"para": para}});
-        match read(&params, &ROOM, |_| Some(size)).unwrap() {
+        match read(&params, &mixable(), |_| Some(size)).unwrap() {
             Asked::Mix { layout, .. } => (layout.size, places(&layout)[1]),
             stop => panic!("{stop:?}"),
         }
@@ -148,7 +156,7 @@ fn templates_fill_the_canvas_and_keep_within_it() {
 fn what_is_wrong_is_refused_by_its_number() {
     let two = |a: Value, b: Value| inputs(json!([of("8525_r_a", a), of("8525_r_b", b)]));
     let (first, second) = (json!({"image_layer": 1}), json!({"image_layer": 2}));
-    assert_eq!(read(&json!({}), &ROOM, pushed).map_err(|r| r.code), Err(-1));
+    assert_eq!(read(&json!({}), &mixable(), pushed).map_err(|r| r.code), Err(-1));
     assert_eq!(inputs(json!([1, 2])), Err(-1));
     assert_eq!(ask(json!({})), Err(-2));
     assert_eq!(ask(json!({"mix_stream_session_id": "a b"})), Err(-2));
@@ -187,7 +195,19 @@ fn what_is_wrong_is_refused_by_its_number() {
     assert_eq!(inputs(crop), Err(-29));
     let size = |size| {
         let para = json!({"output_stream_id": "8525_r_a", "mix_stream_session_id": "s", "input_stream_list": list});
-        read(&json!({"interface": {"para": para}}), &ROOM, |_| Some(size)).map_err(|r| r.code)
+        read(&json!({"interface": {"para": para}}), &mixable(), |_| Some(size)).map_err(|r| r.code)
     };
     assert_eq!(size(Pushed::default()), Err(-507));
+}
+
+#[test]
+fn a_partner_of_another_room_is_an_input_and_no_more() {
+    let with = json!([of("8525_r_a", json!({"image_layer": 1})), guest(PARTNER, 2, 200, 310)]);
+    let Asked::Mix { layout, .. } = inputs(with.clone()).unwrap() else { panic!("a mix") };
+    assert_eq!(places(&layout), [(0, 0, 360, 640), (200, 310, 160, 240)]);
+    let over = json!({"output_stream_id": PARTNER, "input_stream_list": with.clone()});
+    assert_eq!(ask(over), Err(-111), "a mix is never seen in place of another room's stream");
+    let own = format!("{PARTNER}_mixed");
+    let named = json!({"output_stream_id": own, "output_stream_type": 1, "input_stream_list": with});
+    assert_eq!(ask(named), Err(-111), "nor under its name");
 }

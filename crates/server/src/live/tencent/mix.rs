@@ -1,11 +1,10 @@
 //! Mixes as old clients ask for them (protocol.md, section 4; tencent.md, section 3.4), put into the words
 //! of API 3.0, and that API's complaints put back into the old numbers. Asks nobody.
 
-use room::StreamId;
 use serde_json::{Map, Value, json};
 
 use super::api::Trouble;
-use crate::live::MixOutcome;
+use crate::live::{MixOutcome, Mixable};
 
 /// An input is not being pushed yet.
 pub const NOT_PUSHED_YET: i32 = -505;
@@ -68,18 +67,18 @@ fn plain(n: f64) -> Value {
     if n.fract() == 0.0 && n.abs() < 1e9 { json!(n as i64) } else { json!(n) }
 }
 
-/// Reads what a client asks for. `streams` are those of its room: no others may be mixed, replaced or
+/// Reads what a client asks for. No other streams than these may be mixed, and only those of the room replaced or
 /// have their mix ended, whatever ids the client gives.
 ///
 /// # Errors
 /// What to answer without asking the service: the old API's number for what is wrong.
-pub fn translate(params: &Value, streams: &[StreamId]) -> Result<Order, MixOutcome> {
+pub fn translate(params: &Value, streams: &Mixable) -> Result<Order, MixOutcome> {
     let para = &params["interface"]["para"];
     let Some(interface) = para["interface"].as_str() else { return refuse(-1, "para.interface is missing") };
-    let ours = |id: &str| streams.iter().any(|s| s.as_str() == id);
+    let ours = |id: &str| streams.in_room(id);
     let Some(output) = id(&para["output_stream_id"]) else { return refuse(-2, "output_stream_id") };
     let fresh = number(&para["output_stream_type"]).unwrap_or_default() == 1.0;
-    let named_after_ours = streams.iter().any(|s| output.starts_with(s.as_str()));
+    let named_after_ours = streams.room.iter().any(|s| output.starts_with(s.as_str()));
     if !(ours(output) || fresh && named_after_ours) {
         if para["input_stream_list"].as_array().is_some_and(|inputs| inputs.len() == 1) {
             // Clients say so whenever they are alone, mixed or not: of this room there is no such mix.
@@ -104,7 +103,7 @@ pub fn translate(params: &Value, streams: &[StreamId]) -> Result<Order, MixOutco
         return cancel(true);
     }
     let scale = scale(inputs);
-    let inputs = inputs.iter().map(|i| input(i, &ours, scale)).collect::<Result<Vec<_>, _>>()?;
+    let inputs = inputs.iter().map(|i| input(i, streams, scale)).collect::<Result<Vec<_>, _>>()?;
     let template = number(&para["mix_stream_template_id"]).unwrap_or_default();
     let mut out = json!({ "OutputStreamName": output, "OutputStreamType": u8::from(fresh) });
     if let Some(bitrate) = number(&para["output_stream_bitrate"]) {
@@ -140,13 +139,13 @@ fn scale(inputs: &[Value]) -> f64 {
     MAX_PIXELS / sizes.fold(MAX_PIXELS, f64::max)
 }
 
-fn input(input: &Value, ours: &impl Fn(&str) -> bool, scale: f64) -> Result<Value, MixOutcome> {
+fn input(input: &Value, streams: &Mixable, scale: f64) -> Result<Value, MixOutcome> {
     let Some(name) = id(&input["input_stream_id"]) else { return refuse(-2, "input_stream_id") };
     let layout = &input["layout_params"];
     let kind = number(&layout["input_type"]).unwrap_or_default();
     // Pictures (2) and canvases (3) are no streams: their ids are made up.
-    if !(ours(name) || kind == 2.0 || kind == 3.0) {
-        return refuse(-2, "input_stream_id is no stream of this room");
+    if !(streams.may_mix(name) || kind == 2.0 || kind == 3.0) {
+        return refuse(-2, "input_stream_id is no stream of this room, and none of a pusher of another room");
     }
     if !matches!(kind as u8, 0 | 2..=5) {
         return refuse(-2, "input_type");

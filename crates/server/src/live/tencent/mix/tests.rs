@@ -1,9 +1,15 @@
 //! Old mixes in new words.
 
+use room::StreamId;
+
 use super::*;
 
-fn streams(names: &[&str]) -> Vec<StreamId> {
+fn ids(names: &[&str]) -> Vec<StreamId> {
     names.iter().map(|name| StreamId::parse(name).unwrap()).collect()
+}
+
+fn streams(names: &[&str]) -> Mixable {
+    Mixable { room: ids(names), partners: Vec::new() }
 }
 
 fn asked(inputs: Value) -> Value {
@@ -51,6 +57,10 @@ fn nobody_mixes_or_ends_what_is_not_theirs() {
     let code = |params: &Value, names: &[&str]| translate(params, &streams(names)).unwrap_err().code;
     assert_eq!(code(&asked(two()), &["8525_a"]), -2, "a stream of another room");
     assert_eq!(code(&asked(two()), &["8525_b"]), -111, "another room's picture");
+    let partner = Mixable { room: ids(&["8525_a"]), partners: ids(&["8525_b"]) };
+    assert!(matches!(translate(&asked(two()), &partner), Ok(Order::Start(_))), "a partner's stream is an input");
+    let theirs = Mixable { room: ids(&["8525_b"]), partners: ids(&["8525_a"]) };
+    assert_eq!(translate(&asked(two()), &theirs).unwrap_err().code, -111, "never what is replaced");
     let mut evil = asked(two());
     evil["interface"]["para"]["mix_stream_session_id"] = "8525_somebody".into();
     let Ok(Order::Start(body)) = translate(&evil, &streams(&["8525_a", "8525_b"])) else { panic!() };
