@@ -3,13 +3,11 @@
 // LATE says how many seconds after the start others come (3,40,90 by hand), SLACK what the machine may take.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { bare, output, plays, stream, strengths } from './probes.mjs';
-import { browse, Server, until } from './stage.mjs';
+import { bare, decoded, heard, isBlue, isRed, output, plays, stream } from './probes.mjs';
+import { browse, nodes, until } from './stage.mjs';
 
 const LATE = (process.env.LATE ?? '3,18').split(',').map(Number);
 /** What the machine may take beside the server: a program's start and its look at the stream, on busy cores. */
@@ -17,21 +15,7 @@ const SLACK = Number(process.env.SLACK ?? 2_000);
 const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-late-'));
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
 
-// Two nodes with one Redis.
-const { REDIS_PORT, HTTP_PORT_B, RTMP_PORT_B, RTC_PORT_B } = process.env;
-const redis = spawn('redis-server', ['--port', REDIS_PORT, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { stdio: 'ignore' });
-process.on('exit', () => redis.kill('SIGKILL'));
-await until('redis', () => new Promise((resolve) => {
-  const socket = connect(Number(REDIS_PORT), '127.0.0.1', () => { socket.destroy(); resolve(true); }).on('error', () => resolve(false));
-}));
-const SECRET = 'shared by all nodes';
-const shared = {
-  ROOMSERVICE_STORE__KIND: 'redis', ROOMSERVICE_STORE__REDIS: `redis://127.0.0.1:${REDIS_PORT}/0`, ROOMSERVICE_RECORD__ENABLED: 'true',
-  ROOMSERVICE_SESSIONS__SECRET: SECRET, ROOMSERVICE_LIVE__PUSHSECRETKEY: SECRET, ROOMSERVICE_IM__SDKAPPID: '1400000000', ROOMSERVICE_IM__SECRETKEY: SECRET,
-};
-const a = new Server(shared);
-const b = new Server(shared, { http: HTTP_PORT_B, rtmp: RTMP_PORT_B, rtc: RTC_PORT_B, data: path.join(dir, 'b') });
-await Promise.all([a.start(), b.start()]);
+const { a, b, end } = await nodes({ ROOMSERVICE_RECORD__ENABLED: 'true' });
 const { browser } = await browse();
 
 /** An empty page with the players. */
@@ -61,8 +45,6 @@ async function pusher(name, colour, hz) {
   return own;
 }
 
-const isRed = ([r, g, b]) => r > 140 && g < 100 && b < 100;
-const isBlue = ([r, g, b]) => b > 140 && r < 100 && g < 100;
 const ada = await pusher('ada', '#d02020', 440);
 const bob = await pusher('bob', '#2020d0', 880);
 await until('the streams are there', async () => (await fetch(ada.flv, { method: 'HEAD' })).ok && (await fetch(bob.flv, { method: 'HEAD' })).ok);
@@ -73,31 +55,20 @@ const eve = await stream(b, 'eve', 'live_room', 'late');
 const found = await eve.call('get_pushers');
 const atB = plays(b, found.pushers.find((p) => p.userID === 'ada').accelerateURL).urls;
 
-/** Two places of the picture that ffmpeg decodes first, and what tones its sound has. */
-async function decoded(url) {
-  const at = Date.now();
-  const pixels = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-analyzeduration', '500000', '-i', url, '-an', '-frames:v', '1', '-vf', 'scale=100:100', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);
-  const took = Date.now() - at;
-  const pixel = ([x, y]) => [...pixels.subarray((y * 100 + x) * 3, (y * 100 + x) * 3 + 3)];
-  return { took, colours: [pixel([10, 10]), pixel(INSET.map((part) => Math.round(part * 100)))] };
-}
-async function heard(url) {
-  const samples = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-i', url, '-vn', '-t', '1.5', '-ac', '1', '-ar', '48000', '-f', 'f32le', '-']);
-  const wave = new Float32Array(samples.buffer, samples.byteOffset, samples.length >> 2).subarray(-24_000);
-  return strengths(wave, [440, 880]).map((strength) => strength > 0.02);
-}
 /** Where the guest's picture stands in the mix, in parts of width and height. */
 const INSET = [280 / 360, 430 / 640];
+const PLACES = [[0.1, 0.1], INSET];
+const TONES = [440, 880];
 
 for (const late of LATE) {
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, began + late * 1000 - Date.now())));
   const figures = {};
   for (const [way, url] of [['RTMP', ada.rtmp], ['FLV', ada.flv], ['RTMP at another node', atB.rtmp], ['FLV at another node', atB.flv]]) {
-    const seen = await decoded(url);
+    const seen = await decoded(url, PLACES);
     figures[way] = seen.took;
     assert.ok(isRed(seen.colours[0]), `${way} after ${late} s: ${seen.colours[0]}`);
   }
-  assert.deepEqual(await heard(ada.rtmp), [true, false]);
+  assert.deepEqual(await heard(ada.rtmp, TONES), [true, false]);
   for (const [way, page, make, url] of [
     ['mpegts.js', watcher, 'flv', ada.flv], ['WS-FLV', watcher, 'flv', ada.flv.replace('http', 'ws')], ['hls.js', watcher, 'hls', ada.hls], ['WHEP', watcher, 'play', ada.whep],
     ['mpegts.js at another node', watcherB, 'flv', atB.flv], ['hls.js at another node', watcherB, 'hls', atB.hls], ['WHEP at another node', watcherB, 'play', atB.whep],
@@ -131,7 +102,7 @@ for (const late of LATE) {
     const pictures = Number(about.streams.find((s) => s.codec_type === 'video').nb_read_frames);
     console.log(`a recording of 6 s, ${late} s after the start: ${about.format.duration} s, ${pictures} pictures`);
     assert.ok(Math.abs(about.format.duration - 6) <= 1 && pictures > 60, JSON.stringify(about.format));
-    assert.ok([isRed, isBlue][of === ada.name ? 0 : 1]((await decoded(local)).colours[0]));
+    assert.ok([isRed, isBlue][of === ada.name ? 0 : 1]((await decoded(local, PLACES)).colours[0]));
     await fetch(`${a.base}/api/v1/recordings/${file}`, { method: 'DELETE' });
   }
 }
@@ -176,9 +147,9 @@ assert.ok(Date.now() - asked <= 6_000 + SLACK, `the mix was seen by all only aft
 for (const { way, page, playing } of viewers.slice(0, 2)) await hears(page, playing, [true, true], way);
 // Late joiners of the mix, by everything; co-anchors see the anchor itself.
 for (const url of [ada.rtmp, ada.flv, atB.rtmp, atB.flv]) {
-  const { colours } = await until(`the mix by ${url}`, async () => { const seen = await decoded(url); return mixed(seen.colours) && seen; });
+  const { colours } = await until(`the mix by ${url}`, async () => { const seen = await decoded(url, PLACES); return mixed(seen.colours) && seen; });
   assert.ok(mixed(colours), `${url}: ${colours}`);
-  assert.deepEqual(await heard(url), [true, true], url);
+  assert.deepEqual(await heard(url, TONES), [true, true], url);
 }
 const joiner = await watcherB.evaluateHandle((url) => window.probe.play(url), atB.whep);
 await watcherB.evaluate((p) => window.probe.first(p), joiner);
@@ -186,14 +157,13 @@ await until('a late viewer by WHEP sees the mix', async () => mixed(await shows(
 await hears(watcherB, joiner, [true, true], 'a late viewer');
 assert.ok(alone(await shows(watcher, co)), 'a co-anchor sees the anchor itself');
 await hears(watcher, co, [true, false], 'a co-anchor');
-assert.ok(alone((await decoded(ada.rtmpOut)).colours), 'and so by RTMP');
+assert.ok(alone((await decoded(ada.rtmpOut, PLACES)).colours), 'and so by RTMP');
 
 await merge([background]);
 await everyone('the anchor again', alone);
 for (const { way, page, playing } of viewers.slice(0, 2)) await hears(page, playing, [true, false], way);
-assert.ok(alone((await decoded(atB.rtmp)).colours));
-assert.deepEqual(await heard(ada.rtmp), [true, false]);
+assert.ok(alone((await decoded(atB.rtmp, PLACES)).colours));
+assert.deepEqual(await heard(ada.rtmp, TONES), [true, false]);
 
 await browser.close();
-await Promise.all([a.kill('SIGTERM'), b.kill('SIGTERM')]);
-redis.kill();
+await end();

@@ -70,6 +70,27 @@ export async function output(program, args) {
   return bytes;
 }
 
+export const isRed = ([r, g, b]) => r > 140 && g < 100 && b < 100;
+export const isBlue = ([r, g, b]) => b > 140 && r < 100 && g < 100;
+
+/** The colours at places (parts of width and height) of the picture that ffmpeg decodes first, and how long that took. */
+export async function decoded(url, places) {
+  const at = Date.now();
+  const pixels = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-analyzeduration', '500000', '-i', url, '-an', '-frames:v', '1', '-vf', 'scale=100:100', '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);
+  const colour = (place) => {
+    const [x, y] = place.map((part) => Math.round(part * 100));
+    return [...pixels.subarray((y * 100 + x) * 3, (y * 100 + x) * 3 + 3)];
+  };
+  return { took: Date.now() - at, colours: places.map(colour) };
+}
+
+/** Which tones ffmpeg hears. */
+export async function heard(url, frequencies) {
+  const samples = await output('ffmpeg', ['-loglevel', 'error', '-rw_timeout', '15000000', '-i', url, '-vn', '-t', '1.5', '-ac', '1', '-ar', '48000', '-f', 'f32le', '-']);
+  const wave = new Float32Array(samples.buffer, samples.byteOffset, samples.length >> 2).subarray(-24_000);
+  return strengths(wave, frequencies).map((strength) => strength > 0.02);
+}
+
 /** The wall clock in milliseconds, drawn by ffmpeg as the page draws it: 24 blocks, the lowest bit first, 20 bits of time and
  *  a checksum of 4. All of a row shows one moment. */
 export const DRAWN_CLOCK = [
@@ -79,7 +100,7 @@ export const DRAWN_CLOCK = [
   'scale=624:48:flags=neighbor', 'pad=624:352:0:0', 'format=yuv420p',
 ].join(',');
 
-function probes() {
+export function probes() {
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const wall = () => performance.timeOrigin + performance.now();
   const checksum = (v) => (v + (v >> 4) + (v >> 8) + (v >> 12) + (v >> 16)) % 16;

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const need = (name) => process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser.rs`);
@@ -41,6 +43,30 @@ export class Server {
   }
 }
 
+/** Two servers with one Redis. */
+export async function nodes(env = {}) {
+  const { REDIS_PORT, HTTP_PORT_B, RTMP_PORT_B, RTC_PORT_B } = process.env;
+  const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-nodes-'));
+  const redis = spawn('redis-server', ['--port', REDIS_PORT, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { stdio: 'ignore' });
+  process.on('exit', () => { redis.kill('SIGKILL'); rmSync(dir, { recursive: true, force: true }); });
+  await until('redis', () => new Promise((resolve) => {
+    const socket = connect(Number(REDIS_PORT), '127.0.0.1', () => { socket.destroy(); resolve(true); }).on('error', () => resolve(false));
+  }));
+  const SECRET = 'shared by all nodes';
+  const shared = {
+    ROOMSERVICE_STORE__KIND: 'redis', ROOMSERVICE_STORE__REDIS: `redis://127.0.0.1:${REDIS_PORT}/0`,
+    ROOMSERVICE_SESSIONS__SECRET: SECRET, ROOMSERVICE_LIVE__PUSHSECRETKEY: SECRET, ROOMSERVICE_IM__SDKAPPID: '1400000000', ROOMSERVICE_IM__SECRETKEY: SECRET, ...env,
+  };
+  const a = new Server(shared);
+  const b = new Server(shared, { http: HTTP_PORT_B, rtmp: RTMP_PORT_B, rtc: RTC_PORT_B, data: path.join(dir, 'b') });
+  await Promise.all([a.start(), b.start()]);
+  const end = async () => {
+    await Promise.all([a.kill('SIGTERM'), b.kill('SIGTERM')]);
+    redis.kill();
+  };
+  return { a, b, end };
+}
+
 /** Asks until it is so; the deadline is for what never comes. */
 export async function until(what, ask, within = 20_000) {
   const end = Date.now() + within;
@@ -59,14 +85,15 @@ export async function browse() {
       '--autoplay-policy=no-user-gesture-required', '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks'],
   });
   const problems = [];
-  /** A page of a person of its own. */
-  const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true } = {}) => {
+  /** A page of a person of its own; `init`: scripts with their arguments that run in it first. */
+  const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true, init } = {}) => {
     const context = await browser.newContext({
       viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 }, deviceScaleFactor: 1, locale: lang,
       colorScheme: dark ? 'dark' : 'light', permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
     });
     if (name) await context.addInitScript((n) => localStorage.setItem('name', n), name);
     if (!camera) await context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
+    for (const script of init ?? []) await context.addInitScript(...script);
     const page = await context.newPage();
     page.quiet = false;
     page.on('pageerror', (error) => problems.push(`${url}: ${error.message}`));

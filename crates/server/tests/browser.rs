@@ -128,6 +128,11 @@ fn latecomers_and_mixes_in_chromium() {
 }
 
 #[test]
+fn co_anchors_of_the_demo_in_chromium() {
+    run("mixed");
+}
+
+#[test]
 fn lips_colours_and_tones_in_chromium() {
     run("senses");
 }

@@ -49,6 +49,7 @@ class Link {
     this.backoff.reset();
     this.pause?.cut();
     this.farewell = !gone;
+    this.atOnce = !gone;
     this.lost?.('restarted');
   }
 
@@ -65,6 +66,7 @@ class Link {
   async #run() {
     while (this.running) {
       this.become('connecting');
+      this.atOnce = false;
       let error;
       try {
         await this.#connection();
@@ -72,6 +74,7 @@ class Link {
         error = cause instanceof RoomError ? cause : new RoomError(Code.MEDIA, cause?.message ?? String(cause));
       }
       if (!this.running) break;
+      if (this.atOnce && !error) continue;
       this.become('waiting', error);
       this.pause = wait(this.backoff.next());
       await this.pause.done;

@@ -234,6 +234,7 @@ export class Room {
     if (gone.length) this.tell('onPusherQuit', { pushers: gone });
     if (joined.length) this.tell('onPusherJoin', { pushers: joined });
     this.tell('onRoomUpdate', { room });
+    this.followMedia();
     this.changed();
     return room;
   }
@@ -405,18 +406,28 @@ export class Room {
    */
   play(source, element, { raw, ...options } = {}) {
     const { Player } = this.#media();
+    const newest = () => this.pushers.find((p) => p.userID === source.userID);
+    const wantsRaw = () => raw ?? Boolean(this.isPusher && newest());
+    let asked;
     const url = () => {
-      const newest = this.pushers.find((p) => p.userID === source.userID);
-      return urls.whep(this.session.server, newest ?? source, raw ?? Boolean(this.isPusher && newest));
+      asked = wantsRaw();
+      return urls.whep(this.session.server, newest() ?? source, asked);
     };
     const onState = (state, error) => {
       if (state === 'closed') this.players.delete(player);
       options.onState?.(state, error);
     };
     const player = new Player({ platform: this.platform, url, element, ...options, onState });
+    // Who begins to push while a mix runs would see itself in it, and hear itself late.
+    player.follow = () => { if (asked !== undefined && asked !== wantsRaw()) player.restart(); };
     this.players.add(player);
     player.start();
     return player;
+  }
+
+  /** Players go over to what we are shown now that we push, or do so no longer. */
+  followMedia() {
+    for (const player of this.players) player.follow();
   }
 
   /** The server was started anew: its media sessions are gone, which WebRTC would notice many seconds later. */

@@ -76,6 +76,23 @@ test('a short disconnection is waited out, a long one is not', async () => {
   await player.stop();
 });
 
+test('a restart waits for nothing and keeps the picture', async () => {
+  clock.enable();
+  FakePeer.made = [];
+  const states = [];
+  const p = platform([created('/1'), created('/2')]);
+  const player = new Player({ platform: p, url: () => 'http://h/whep/s', RTCPeerConnection: FakePeer, onState: (s) => states.push(s) });
+  player.start();
+  await settle();
+  FakePeer.made[0].become('connected');
+  player.restart();
+  await settle();
+  FakePeer.made[1].become('connected');
+  await settle();
+  assert.deepEqual(states, ['connecting', 'open', 'connecting', 'open']);
+  await player.stop();
+});
+
 test('a refusal is told with its status and tried again', async () => {
   clock.enable();
   FakePeer.made = [];
