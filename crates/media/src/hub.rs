@@ -245,7 +245,7 @@ impl Hub {
         let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
         // Whoever watches a rendition watches the stream that it was made of.
         let original = name.home().and_then(|home| self.get(&home));
-        Reader::new(&stream, original, want, &self.inner.settings)
+        Reader::new(&self.inner, &stream, original, want)
     }
 
     /// Reads a stream, waiting up to `wait` for its publisher (`None`: [`Settings::wait`]); then [`Ended::NotFound`].
@@ -308,6 +308,11 @@ impl Hub {
     /// Whether a stream has a group of pictures that began at this moment or later.
     pub(crate) fn has_group_since(&self, name: &StreamName, moment: Instant) -> bool {
         self.get(name).is_some_and(|stream| stream.state.lock().ring.group_began().is_some_and(|at| at >= moment))
+    }
+
+    /// Whether a stream's publisher vanished and may come back.
+    pub(crate) fn is_paused(&self, name: &StreamName) -> bool {
+        self.get(name).is_some_and(|stream| stream.state.lock().is_paused())
     }
 
     /// Whether a stream's publisher makes a keyframe as soon as it is asked.

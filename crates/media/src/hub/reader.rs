@@ -1,8 +1,8 @@
 //! The reading end of a stream: a cursor of its own over what all readers share. A reader that lags is skipped forward,
 //! never waited for.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::cursor::Cursor;
 use super::readers::Readers;
 use super::squeeze::Squeeze;
 use super::stream::{State, Stream};
-use super::{Pace, Settings, Start, View, Want};
+use super::{Inner, Pace, Start, View, Want, overlay};
 use crate::ended::Ended;
 use crate::frame::{Burst, Codec, Frame};
 use crate::name::{Protocol, StreamName};
@@ -46,6 +46,7 @@ pub struct Tracks {
 
 /// One reader of a stream.
 pub struct Reader {
+    hub: Weak<Inner>,
     /// What was asked for; its figures count this reader, unless there is an original.
     home: Arc<Stream>,
     /// What `home` is a rendition of: its figures count this reader instead.
@@ -88,11 +89,12 @@ pub(crate) enum Fit {
 
 impl Reader {
     pub(super) fn new(
+        hub: &Arc<Inner>,
         stream: &Arc<Stream>,
         original: Option<Arc<Stream>>,
         mut want: Want,
-        settings: &Settings,
     ) -> Result<Self, Ended> {
+        let settings = &hub.settings;
         let most = settings.max_viewers;
         let shown = u32::from(want.view == View::Shown);
         if let Some(original) = &original {
@@ -109,6 +111,7 @@ impl Reader {
         let (cursor, slot) = Cursor::enter(&mut state, want.pace, want.start, 0);
         drop(state);
         let mut reader = Reader {
+            hub: Arc::downgrade(hub),
             home: Arc::clone(stream),
             original,
             stream: Arc::clone(stream),
@@ -135,6 +138,9 @@ impl Reader {
     /// keyframe.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
         loop {
+            if self.home.over.load(Ordering::Acquire) && !self.is_home() {
+                self.move_in();
+            }
             let mut state = self.stream.state.lock();
             if state.overlay.is_some() || self.is_unfit(&state) {
                 drop(state);
@@ -174,7 +180,7 @@ impl Reader {
 
     /// Goes over to what this reader is to be shown by now, or can use. True: something changed.
     fn change(&mut self) -> bool {
-        let at_home = Arc::ptr_eq(&self.home, &self.stream);
+        let at_home = self.is_home();
         let state = self.stream.state.lock();
         let over = state.overlay.clone().filter(|_| at_home && self.want.view == View::Shown);
         let audio = state.audio_codec().filter(|_| self.form.is_some());
@@ -251,9 +257,56 @@ impl Reader {
         self.settle(rendition, false, place);
     }
 
+    /// Takes this reader out of the counts of what was asked for.
+    fn leave_home(&self, leave: fn(&mut Readers, Protocol)) {
+        let shown = u32::from(self.want.view == View::Shown);
+        let here = match &self.original {
+            None => self.want.protocol,
+            Some(original) => {
+                let readers = &mut original.state.lock().readers;
+                leave(readers, self.want.protocol);
+                readers.shown -= shown;
+                Protocol::Internal
+            }
+        };
+        let readers = &mut self.home.state.lock().readers;
+        leave(readers, here);
+        readers.shown -= if self.original.is_some() { 0 } else { shown };
+    }
+
+    fn is_home(&self) -> bool {
+        Arc::ptr_eq(&self.home, &self.stream)
+    }
+
+    /// The stream that was asked for is over, and what lies over it is read on: it may have begun anew, and then this
+    /// reader is one of the new stream's. True for a new home.
+    fn move_in(&mut self) -> bool {
+        let name = &self.home.name;
+        let base = name.home().filter(|base| self.form.is_some() || overlay::name(base) == *name);
+        let base = base.as_ref().unwrap_or(name);
+        let Some(hub) = self.hub.upgrade() else { return false };
+        let streams = hub.streams.read();
+        let Some(new) = streams.get(base).filter(|new| !Arc::ptr_eq(new, &self.home)).cloned() else { return false };
+        let original = base.home().and_then(|original| streams.get(&original).cloned());
+        drop(streams);
+        let shown = u32::from(self.want.view == View::Shown);
+        self.leave_home(Readers::leave);
+        let mut counts = original.as_ref().unwrap_or(&new).state.lock();
+        counts.readers.join(self.want.protocol);
+        counts.readers.shown += shown;
+        drop(counts);
+        if original.is_some() {
+            new.state.lock().readers.join(Protocol::Internal);
+        }
+        (self.home, self.original) = (new, original);
+        true
+    }
+
     /// Goes back from an overlay that ended. False for a reader that is home, or whose home ended before.
     fn go_home(&mut self) -> bool {
-        if Arc::ptr_eq(&self.home, &self.stream) {
+        let over_nothing =
+            self.is_home() && self.home.name.home().is_some_and(|base| overlay::name(&base) == self.home.name);
+        if self.is_home() && !(over_nothing && self.move_in()) {
             return false;
         }
         let home = Arc::clone(&self.home);
@@ -380,18 +433,6 @@ impl Drop for Reader {
             true => Readers::withdraw,
             false => Readers::leave,
         };
-        let shown = u32::from(self.want.view == View::Shown);
-        let here = match &self.original {
-            None => self.want.protocol,
-            Some(original) => {
-                let readers = &mut original.state.lock().readers;
-                leave(readers, self.want.protocol);
-                readers.shown -= shown;
-                Protocol::Internal
-            }
-        };
-        let readers = &mut self.home.state.lock().readers;
-        leave(readers, here);
-        readers.shown -= if self.original.is_some() { 0 } else { shown };
+        self.leave_home(leave);
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Stream {
     /// The keeper's deadlines changed.
     pub changed: Notify,
     pub keys: Keys,
+    /// It has ended: the same as `state` says, without its lock.
+    pub over: AtomicBool,
     pub bytes_out: AtomicU64,
     pub tally: Arc<Tally>,
 }
@@ -108,6 +110,7 @@ impl Stream {
             state: Mutex::new(state),
             changed: Notify::new(),
             keys: Keys::default(),
+            over: AtomicBool::new(false),
             bytes_out: AtomicU64::new(0),
             tally,
         })
@@ -210,6 +213,7 @@ impl Stream {
             return false;
         }
         state.ended = Some(reason);
+        self.over.store(true, Ordering::Release);
         let stop = state.publisher.stop.clone();
         let (late, prompt) = (state.announce(), state.realtime.take());
         drop(state);

@@ -513,7 +513,10 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     home.push(key(0)).unwrap();
     assert!(hub.is_overlaid(&name("s")));
     assert_eq!(now(&mut viewer()), "T | k40 140");
-    drop(alone);
+    // Who watched all along is a viewer of the stream that began anew.
+    assert_eq!(hub.info(&name("s")).unwrap().viewers(), 0);
+    assert_eq!(now(&mut viewer_after), "");
+    assert_eq!(hub.info(&name("s")).unwrap().viewers(), 1);
 
     // The mix ends: back to the stream, which began anew in the mix's time, right behind what was seen.
     drop(viewer_before);
@@ -524,11 +527,16 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     home.push(key(60)).unwrap();
     ms(200).await;
     assert_eq!(now(&mut viewer), "T | k173");
+    for viewer in [&mut viewer_after, &mut alone] {
+        assert_eq!(now(viewer), "T | k173", "it began before the stream did, and goes on with it");
+    }
+    assert_eq!(hub.info(&name("s")).unwrap().viewers(), 3);
     assert!(!hub.is_overlaid(&name("s")));
     home.finish(Ended::Finished);
     assert!(viewer.next().await.is_none());
     assert_eq!(viewer.ended(), Some(Ended::Finished));
-    assert!(viewer_after.next().await.is_none(), "its stream ended long ago, and now the mix did");
+    assert!(viewer_after.next().await.is_none() && alone.next().await.is_none());
+    assert!(hub.info(&name("s")).is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,10 +23,13 @@ use crate::name::StreamName;
 const SHOWS: Duration = Duration::from_secs(3);
 /// How often an input is looked at.
 const TICK: Duration = Duration::from_millis(100);
-/// A track that is late by this is filled in, in microseconds.
+/// A track that is late by this is filled in, in microseconds; at once, where its publisher is known to be gone.
 const LATE: i64 = 700_000;
 /// What is filled in ends this far before now, in microseconds.
 const BEHIND: i64 = 200_000;
+/// It is filled in again once that much more is missing, in microseconds: as often as is looked. All pictures of the mix
+/// wait for the next of each input.
+const AGAIN: i64 = BEHIND + 90_000;
 /// Times further from now than this mean another clock, in microseconds.
 const ASTRAY: i64 = 3_000_000;
 
@@ -65,8 +68,9 @@ pub(super) struct Feed {
     reader: Option<Reader>,
     /// Frames read so far and not written.
     waiting: Vec<Arc<Frame>>,
-    /// Stream time to mix time.
+    /// Stream time to mix time, and the newest time of the stream when that was found: what is older came late.
     offset: Option<i64>,
+    edge: i64,
     video: Option<Video>,
     audio: Option<Audio>,
     /// The stream is no longer what the process was told: it must be started anew.
@@ -103,13 +107,13 @@ impl Feed {
             reader,
             waiting: Vec::new(),
             offset: None,
+            edge: i64::MIN,
             video: None,
             audio: None,
             stale,
         };
         let _ = tokio::time::timeout(SHOWS, feed.look()).await;
-        let newest = feed.waiting.iter().map(|f| f.dts).max();
-        feed.offset = newest.map(|newest| clock.now() - newest);
+        feed.catch_up();
         let now = clock.now();
         let place = feed.input.place.filter(|_| feed.known.video.is_some() && feed.known.key.is_some());
         feed.video = place.map(|_| Video { last: now - LATE, step: 0, filled: false, foreign: false });
@@ -135,13 +139,28 @@ impl Feed {
             let Some(item) = self.read().await else {
                 return;
             };
-            flatten(item, &mut |frame| {
-                self.know(&frame);
-                if !frame.kind.is_config() {
-                    self.waiting.push(frame);
-                }
-            });
+            self.keep(item);
         }
+    }
+
+    /// Reads what is there already, which may be seconds of a group of pictures: the newest of it is of now.
+    fn catch_up(&mut self) {
+        while let Some(item) = self.reader.as_mut().and_then(Reader::try_next) {
+            self.keep(item);
+        }
+        let newest = self.waiting.iter().map(|f| f.dts).max();
+        self.offset = newest.map(|newest| self.clock.now() - newest);
+        self.edge = newest.unwrap_or(i64::MIN);
+    }
+
+    /// Keeps what is not written yet.
+    fn keep(&mut self, item: Item) {
+        flatten(item, &mut |frame| {
+            self.know(&frame);
+            if !frame.kind.is_config() {
+                self.waiting.push(frame);
+            }
+        });
     }
 
     async fn read(&mut self) -> Option<Item> {
@@ -214,6 +233,7 @@ impl Feed {
         self.reader = Some(reader);
         let newest = frames.iter().filter(|f| !f.kind.is_config()).map(|f| f.dts).max();
         self.offset = newest.map(|newest| self.clock.now() - newest);
+        self.edge = newest.unwrap_or(i64::MIN);
         frames.iter().for_each(|frame| self.take(frame, muxer));
     }
 
@@ -227,7 +247,7 @@ impl Feed {
         let now = self.clock.now();
         let offset = *self.offset.get_or_insert(now - frame.dts);
         let mut at = frame.dts.saturating_add(offset);
-        if (at - now).abs() > ASTRAY {
+        if (at - now).abs() > ASTRAY && frame.dts > self.edge {
             self.offset = Some(now - frame.dts);
             at = now;
         }
@@ -273,15 +293,16 @@ impl Feed {
     /// Goes on for tracks that are late.
     fn fill(&mut self, muxer: &mut Muxer) {
         let now = self.clock.now();
+        let gone = self.reader.is_none() || self.hub.is_paused(&self.input.stream);
         if let (Some(video), Some(key)) = (&mut self.video, &self.known.key) {
-            let late = if video.filled { 2 * BEHIND } else { LATE.max(3 * video.step) };
+            let late = if video.filled || gone { AGAIN } else { LATE.max(3 * video.step) };
             if now - video.last > late {
                 (video.last, video.filled) = (now - BEHIND, true);
                 muxer.push(&Arc::new(key.at(video.last)));
             }
         }
         if let Some(audio) = &mut self.audio {
-            let late = if audio.filled { 2 * BEHIND } else { LATE };
+            let late = if audio.filled || gone { AGAIN } else { LATE };
             if now - audio.end > late {
                 audio.filled = true;
                 let (silence, length) = &audio.silence;
@@ -304,3 +325,6 @@ fn flatten(item: Item, take: &mut dyn FnMut(Arc<Frame>)) {
         Item::Burst(burst) => burst.frames.iter().cloned().for_each(take),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
         let input =
             ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000", "-fpsprobesize", "0"];
         arguments.extend(input.map(Into::into));
+        // A decoder with threads holds one picture back for each: on a large machine most of a second.
+        arguments.extend(["-threads", "1"].map(Into::into));
         // ffmpeg takes such a socket for a file that can be wound, and would read it to its end for an index. With `nobuffer` it
         // would drop what it looks at before it begins: the only keyframe that a browser may send for minutes.
         arguments.extend(["-fflags", "+ignidx", "-f", "mp4", "-i"].map(Into::into));
