@@ -12,6 +12,7 @@ mod files;
 mod history;
 mod load;
 mod log;
+mod mend;
 mod record;
 mod snapshot;
 #[cfg(test)]
@@ -64,6 +65,8 @@ struct Kept {
     readers: Mutex<history::Readers>,
     /// What has begun and not ended, as notes said.
     spans: Mutex<history::Spans>,
+    /// What only a later version understands, for when it is back.
+    foreign: Vec<load::Foreign>,
 }
 
 /// A custom field as it stands in a frame: cheaper than the whole room, where likes are counted.
@@ -93,7 +96,7 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, bans, spans, next, snapshot, unsaved } = load::load(&dir)?;
+        let Loaded { rooms, mut revoked, bans, spans, foreign, next, snapshot, unsaved } = load::load(&dir)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
@@ -107,7 +110,7 @@ impl Journal {
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
-        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans: Mutex::new(spans) });
+        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans: Mutex::new(spans), foreign });
         let (full, asked) = std::sync::mpsc::sync_channel(1);
         let Disk { make, patience } = disk;
         let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full, patience })?;
@@ -198,7 +201,7 @@ impl Kept {
             let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
             (revoked, self.spans.lock().clone())
         };
-        let (from, length) = snapshot::save(&self.dir, &self.memory, others, log)?;
+        let (from, length) = snapshot::save(&self.dir, &self.memory, others, &self.foreign, log)?;
         log.saved(length.max(SAVE_AFTER));
         self.dir.forget_before(self.needed_from(from)?)?;
         Ok(())

@@ -100,6 +100,11 @@ impl Memory {
         }
     }
 
+    /// Whether there is such a room.
+    pub(super) fn holds(&self, id: &RoomId) -> bool {
+        self.shard(id).read().contains_key(id)
+    }
+
     fn shard(&self, id: &RoomId) -> &Shard {
         // The top bits pick the shard: the map inside uses the others.
         &self.shards[(self.hasher.hash_one(id) >> 58) as usize % SHARDS]

@@ -1,7 +1,8 @@
-//! Reading a journal at the start: the snapshot, the segments after it, the last word on each room. Damage is cut out with
-//! a warning and never a reason not to start.
+//! Reading a journal at the start: the snapshot, the segments after it, the last word on each room. Damage is cut out, said
+//! and copied, costs what stands in it, and is never a reason not to start. What cannot be understood, because a later
+//! version wrote it, is kept as it is.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::num::NonZero;
 use std::thread;
@@ -13,7 +14,8 @@ use room::{Millis, Room};
 use super::Field;
 use super::files::Dir;
 use super::history::{Spans, apply_span};
-use super::record::{Kind, Record, frames};
+use super::mend;
+use super::record::{Kind, Part, Record, salvage};
 use crate::store::Ban;
 
 /// What a journal holds.
@@ -27,12 +29,31 @@ pub struct Loaded {
     pub bans: Vec<Ban>,
     /// What had begun and not ended.
     pub spans: Spans,
+    /// What this version does not understand.
+    pub foreign: Vec<Foreign>,
     /// The number after the last one.
     pub next: u64,
     /// Bytes that the snapshot has.
     pub snapshot: u64,
     /// Bytes of frames that stand in no snapshot.
     pub unsaved: u64,
+}
+
+/// A frame that this version does not understand.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// What it is, as a number where this version has no name for it.
+    pub kind: Kind,
+    /// Of which room, or whatever it is.
+    pub key: String,
+    /// What it says.
+    pub state: Vec<u8>,
+}
+
+impl Foreign {
+    fn new(kind: Kind, key: &str, state: &[u8]) -> Self {
+        Self { kind, key: key.into(), state: state.into() }
+    }
 }
 
 /// The last word on a key.
@@ -45,22 +66,27 @@ struct Last<'a> {
 /// Reads everything.
 ///
 /// # Errors
-/// Files cannot be read at all, or damage cannot be cut off.
+/// Files cannot be read at all.
 pub fn load(dir: &Dir) -> io::Result<Loaded> {
     let snapshot = read_or_nothing(&dir.snapshot())?;
     let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut from, mut whole) = (0, snapshot.is_empty());
     let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
-    let mut spans = Spans::default();
-    for (record, _) in frames(&snapshot) {
+    let (mut spans, mut foreign) = (Spans::default(), Vec::new());
+    let mut damaged = false;
+    for part in salvage(&snapshot) {
+        let Part::Frame(record, _) = part else {
+            damaged = true;
+            continue;
+        };
         match record.kind {
             Kind::End => (from, whole) = (record.number, true),
             Kind::Note => apply_span(record.state, record.events, &mut spans),
-            _ => apply(record, &mut rooms, &mut revoked, &mut bans),
+            _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
         }
     }
-    if !whole {
-        tracing::warn!(file = %dir.snapshot().display(), "the snapshot is damaged: what can be read of it is used");
+    if damaged || !whole {
+        mend::snapshot(dir, &snapshot);
     }
     let all = dir.segments()?;
     // What the snapshot holds need not be read.
@@ -70,9 +96,15 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
     }
     let (mut last, mut unsaved) = (from.saturating_sub(1), 0);
     for (at, (first, bytes)) in files.iter().enumerate() {
-        let mut sound = 0;
-        for (record, end) in frames(bytes) {
-            sound = end;
+        let mut damage = Vec::new();
+        for part in salvage(bytes) {
+            let record = match part {
+                Part::Frame(record, _) => record,
+                Part::Damage(range) => {
+                    damage.push(range);
+                    continue;
+                }
+            };
             // A number seen before: the file before this one was given up after the frame was written.
             if record.number <= last {
                 continue;
@@ -83,28 +115,37 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
             last = record.number;
             match record.kind {
                 Kind::Note => apply_span(record.state, record.events, &mut spans),
-                _ => apply(record, &mut rooms, &mut revoked, &mut bans),
+                _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
             }
         }
-        unsaved += sound as u64;
-        if sound < bytes.len() {
-            let (path, lost) = (dir.segment(*first), bytes.len() - sound);
-            tracing::warn!(file = %path.display(), at = sound, bytes = lost, "a damaged tail of the journal is cut off");
-            let file = OpenOptions::new().write(true).open(path)?;
-            file.set_len(sound as u64)?;
-            file.sync_all()?;
+        unsaved += bytes.len() as u64;
+        if !damage.is_empty() && !mend::segment(dir, *first, bytes, &damage) {
+            // A new file never takes the place of one that could not be mended.
+            last = last.max(*first);
         }
     }
+    let bans = bans.into_iter().filter_map(|state| ban(state, &mut foreign)).collect();
     let lasts: Vec<(&str, Last<'_>)> = rooms.into_iter().collect();
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
     let rooms = thread::scope(|scope| {
         let share = lasts.len().div_ceil(cores).max(1);
         let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part))).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+        let mut rooms = Vec::with_capacity(lasts.len());
+        for (understood, not) in parts.into_iter().filter_map(|part| part.join().ok()) {
+            rooms.extend(understood);
+            foreign.extend(not);
+        }
+        rooms
     });
     let revoked = revoked.into_iter().collect();
     let (next, snapshot) = (last + 1, snapshot.len() as u64);
-    Ok(Loaded { rooms, revoked, bans, spans, next, snapshot, unsaved })
+    if !foreign.is_empty() {
+        tracing::warn!(
+            frames = foreign.len(),
+            "the journal holds what this version does not understand: it is kept as it is"
+        );
+    }
+    Ok(Loaded { rooms, revoked, bans, spans, foreign, next, snapshot, unsaved })
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
@@ -118,7 +159,8 @@ fn apply<'a>(
     record: Record<'a>,
     rooms: &mut HashMap<&'a str, Last<'a>>,
     revoked: &mut HashMap<u64, Millis>,
-    bans: &mut Vec<Ban>,
+    bans: &mut Vec<&'a [u8]>,
+    foreign: &mut Vec<Foreign>,
 ) {
     match record.kind {
         Kind::Put => *rooms.entry(record.key).or_default() = Last { state: Some(record.state), fields: Vec::new() },
@@ -133,20 +175,35 @@ fn apply<'a>(
                 revoked.insert(id, Millis(u64::from_le_bytes(until)));
             }
         }
-        Kind::Ban => match serde_json::from_slice(record.state) {
-            Ok(ban) => bans.push(ban),
-            Err(why) => tracing::warn!(%why, "a ban in the journal cannot be understood and is left out"),
-        },
+        Kind::Ban => bans.push(record.state),
+        Kind::Other(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
         Kind::Note | Kind::End => {}
     }
 }
 
-fn parse(lasts: &[(&str, Last<'_>)]) -> Vec<Room> {
-    lasts.iter().filter_map(|(id, last)| restore(last).inspect_err(|why| unreadable(id, why)).ok()).collect()
+fn ban(state: &[u8], foreign: &mut Vec<Foreign>) -> Option<Ban> {
+    let read = serde_json::from_slice(state);
+    if let Err(why) = &read {
+        tracing::warn!(%why, "a ban in the journal cannot be understood and does not hold");
+        foreign.push(Foreign::new(Kind::Ban, "", state));
+    }
+    read.ok()
 }
 
-fn unreadable(id: &str, why: &serde_json::Error) {
-    tracing::warn!(room = id, %why, "a room in the journal cannot be understood and is left out");
+/// The rooms of these, and what of them cannot be understood.
+fn parse(lasts: &[(&str, Last<'_>)]) -> (Vec<Room>, Vec<Foreign>) {
+    let (mut rooms, mut foreign) = (Vec::with_capacity(lasts.len()), Vec::new());
+    for (id, last) in lasts {
+        match restore(last) {
+            Ok(room) => rooms.push(room),
+            Err(why) => {
+                tracing::warn!(room = id, %why, "a room in the journal cannot be understood and is not served");
+                foreign.push(Foreign::new(Kind::Put, id, last.state.unwrap_or_default()));
+                foreign.extend(last.fields.iter().map(|field| Foreign::new(Kind::Field, id, field)));
+            }
+        }
+    }
+    (rooms, foreign)
 }
 
 fn restore(last: &Last<'_>) -> serde_json::Result<Room> {

@@ -1,10 +1,14 @@
 //! How a change stands in a journal file: one frame each, with its own length, checksum and number. Reading stops at
-//! the first frame that is not whole. Knows no files.
+//! the first frame that is not whole ([`frames`]), or goes on behind it ([`salvage`]). Knows no files.
 //!
 //! Frame: length of the payload u32 · CRC-32 over payload and number u32 · number u64 · payload, all little-endian.
 //! Payload: kind u8 · length of the key u8 · key · length of the state u32 · state · events. States and events are JSON, so
 //! that a later version can add fields.
 
+use std::ops::Range;
+
+/// No damage is so large that more frames than this are lost in it.
+const MOST_BETWEEN: u64 = 1 << 24;
 /// Bytes before the payload.
 const HEAD: usize = 16;
 /// No payload is longer: a length above it is damage.
@@ -12,27 +16,28 @@ pub const MAX_PAYLOAD: usize = 16 << 20;
 
 /// What a frame says of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Kind {
     /// The room is now this (a `Room`).
-    Put = 1,
+    Put,
     /// The room is gone.
-    Gone = 2,
+    Gone,
     /// A custom field of the room was set (a [`Field`](super::Field)).
-    Field = 3,
+    Field,
     /// A session ended before its time; the key is its number, the state the time when it would have ended.
-    Revoked = 4,
+    Revoked,
     /// Something that concerns no state: only the events matter.
-    Note = 5,
+    Note,
     /// The last frame of a snapshot: it is whole.
-    End = 6,
+    End,
     /// Somebody is kept out, or let in again (a [`Ban`](crate::store::Ban)).
-    Ban = 7,
+    Ban,
+    /// What a later version says; it is kept as it is.
+    Other(u8),
 }
 
 impl Kind {
-    const fn from(byte: u8) -> Option<Self> {
-        Some(match byte {
+    const fn from(byte: u8) -> Self {
+        match byte {
             1 => Self::Put,
             2 => Self::Gone,
             3 => Self::Field,
@@ -40,8 +45,21 @@ impl Kind {
             5 => Self::Note,
             6 => Self::End,
             7 => Self::Ban,
-            _ => return None,
-        })
+            other => Self::Other(other),
+        }
+    }
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Put => 1,
+            Self::Gone => 2,
+            Self::Field => 3,
+            Self::Revoked => 4,
+            Self::Note => 5,
+            Self::End => 6,
+            Self::Ban => 7,
+            Self::Other(byte) => byte,
+        }
     }
 }
 
@@ -77,7 +95,7 @@ impl Draft {
         let mut bytes = Vec::with_capacity(HEAD + length);
         bytes.extend_from_slice(&u32::try_from(length).ok()?.to_le_bytes());
         bytes.extend_from_slice(&[0; HEAD - 4]);
-        bytes.push(kind as u8);
+        bytes.push(kind.byte());
         bytes.push(u8::try_from(key.len()).ok()?);
         bytes.extend_from_slice(key.as_bytes());
         bytes.extend_from_slice(&u32::try_from(state.len()).ok()?.to_le_bytes());
@@ -116,7 +134,7 @@ pub fn read(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
     let (key, rest) = rest.split_at_checked(usize::from(key))?;
     let (state, rest) = rest.split_first_chunk::<4>()?;
     let (state, events) = rest.split_at_checked(u32::from_le_bytes(*state) as usize)?;
-    let record = Record { number, kind: Kind::from(kind)?, key: std::str::from_utf8(key).ok()?, state, events };
+    let record = Record { number, kind: Kind::from(kind), key: std::str::from_utf8(key).ok()?, state, events };
     Some((record, HEAD + length))
 }
 
@@ -128,6 +146,44 @@ pub fn frames(bytes: &[u8]) -> impl Iterator<Item = (Record<'_>, usize)> {
         at += length;
         Some((record, at))
     })
+}
+
+/// A part of a damaged file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// A sound frame, and where it stands.
+    Frame(Record<'a>, Range<usize>),
+    /// Bytes that are none.
+    Damage(Range<usize>),
+}
+
+/// The sound frames of these bytes, and what is between them. Behind damage a frame counts if its number does: 0, as in
+/// snapshots, or greater than those before by no more than there is room for.
+pub fn salvage(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    let (mut at, mut last) = (0, 0);
+    std::iter::from_fn(move || {
+        if at == bytes.len() {
+            return None;
+        }
+        let begun = at;
+        if let Some((record, length)) = read(&bytes[at..]) {
+            at += length;
+            last = last.max(record.number);
+            return Some(Part::Frame(record, begun..at));
+        }
+        at = (begun + 1..bytes.len()).find(|at| is_frame(&bytes[*at..], last)).unwrap_or(bytes.len());
+        Some(Part::Damage(begun..at))
+    })
+}
+
+/// Whether a frame begins here that may follow one of this number. Nearly every place is refused by its first 18 bytes.
+fn is_frame(bytes: &[u8], last: u64) -> bool {
+    let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return false };
+    let [a, b, c, d, _, _, _, _, number @ ..] = head else { return false };
+    let (length, number) =
+        (u32::from_le_bytes([*a, *b, *c, *d]) as usize, number.try_into().map_or(0, u64::from_le_bytes));
+    let follows = number == 0 || (last < number && (last == 0 || number - last <= MOST_BETWEEN));
+    (6..=rest.len()).contains(&length) && follows && read(bytes).is_some()
 }
 
 #[cfg(test)]
@@ -168,11 +224,47 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_stands_behind_damage_is_read() {
+        let (bytes, ends) = three();
+        let numbers = |bytes: &[u8]| -> Vec<u64> {
+            let frame = |part: Part<'_>| match part {
+                Part::Frame(record, _) => Some(record.number),
+                Part::Damage(_) => None,
+            };
+            salvage(bytes).filter_map(frame).collect()
+        };
+        for at in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[at] ^= 0x41;
+            let hit = ends.iter().filter(|end| **end <= at).count() as u64 + 1;
+            let left: Vec<u64> = (1..=3).filter(|n| *n != hit).collect();
+            assert_eq!(numbers(&bad), left, "byte {at}");
+            // Bytes that are gone, and bytes that nobody wrote.
+            bad.remove(at);
+            assert_eq!(numbers(&bad), left, "without byte {at}");
+            bad.splice(at..at, [0; 5000]);
+            assert_eq!(numbers(&bad), left, "zeros at byte {at}");
+        }
+        let zeros = vec![0; 16 << 20];
+        assert_eq!(salvage(&zeros).collect::<Vec<_>>(), [Part::Damage(0..zeros.len())]);
+    }
+
+    #[test]
+    fn kinds_of_later_versions_are_read_as_they_are() {
+        let mut bytes = Vec::new();
+        Draft::new(Kind::Other(99), "key", b"state", b"[]").unwrap().append(7, &mut bytes);
+        let expected = Record { number: 7, kind: Kind::Other(99), key: "key", state: b"state", events: b"[]" };
+        assert_eq!(read(&bytes), Some((expected, bytes.len())));
+    }
+
     proptest! {
         #[test]
         fn anything_can_be_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
             let read = frames(&bytes).last().map_or(0, |(_, end)| end);
             prop_assert!(read <= bytes.len());
+            let whole = salvage(&bytes).map(|part| match part { Part::Frame(_, at) | Part::Damage(at) => at.len() });
+            prop_assert_eq!(whole.sum::<usize>(), bytes.len());
         }
 
         #[test]

@@ -4,10 +4,11 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 
-use room::Millis;
+use room::{Millis, RoomId};
 
 use super::files::{Dir, sync_dir};
 use super::history::{Spans, span_state};
+use super::load::Foreign;
 use super::log::Shared;
 use super::record::{Draft, Kind};
 use crate::store::{Memory, Span};
@@ -21,11 +22,12 @@ pub fn save(
     dir: &Dir,
     memory: &Memory,
     others: impl FnOnce() -> (Vec<(u64, Millis)>, Spans),
+    foreign: &[Foreign],
     log: &Shared,
 ) -> io::Result<(u64, u64)> {
     let path = dir.snapshot();
     let new = path.with_extension("new");
-    let written = write(&new, memory, others, log).and_then(|saved| {
+    let written = write(&new, memory, others, foreign, log).and_then(|saved| {
         fs::rename(&new, &path)?;
         sync_dir(dir.path())?;
         Ok(saved)
@@ -41,6 +43,7 @@ fn write(
     path: &std::path::Path,
     memory: &Memory,
     others: impl FnOnce() -> (Vec<(u64, Millis)>, Spans),
+    foreign: &[Foreign],
     log: &Shared,
 ) -> io::Result<(u64, u64)> {
     // First the number, then the state: every change from the number on is in a segment that stays.
@@ -75,6 +78,12 @@ fn write(
     for (name, begun) in spans {
         let note = serde_json::to_vec(&[begun.note])?;
         put(Kind::Note, "", &span_state(&Span::Begins(name)), &note, 0)?;
+    }
+    // A room that was made anew has taken the place of one that was not understood.
+    let made_anew = |key: &str| RoomId::parse(key).is_ok_and(|id| memory.holds(&id));
+    let kept = foreign.iter().filter(|f| !matches!(f.kind, Kind::Put | Kind::Field) || !made_anew(&f.key));
+    for Foreign { kind, key, state } in kept {
+        put(*kind, key, state, &[], 0)?;
     }
     put(Kind::End, "", &[], &[], from)?;
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;

@@ -200,6 +200,116 @@ async fn a_tail_cut_at_any_byte_costs_only_the_changes_in_it() {
     }
 }
 
+/// Files that were put aside because of damage.
+fn copies(dir: &Path) -> Vec<std::path::PathBuf> {
+    let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("damaged-")).collect()
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_costs_only_the_changes_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, states) = recorded(dir.path()).await;
+    let bytes = fs::read(&file).unwrap();
+    // The third change is room 1's making, the fourth a like in it: without that there is no like.
+    for (at, likes) in [(states[2].0, None), (states[3].0, Some(false)), (states[5].0, Some(true))] {
+        copies(dir.path()).iter().for_each(|copy| fs::remove_file(copy).unwrap());
+        let mut bad = bytes.clone();
+        bad[at as usize + 30] ^= 1;
+        fs::write(&file, &bad).unwrap();
+        for again in [false, true] {
+            let (store, _events) = open(dir.path());
+            let rooms = rooms(&store);
+            assert!(!rooms.contains_key(&id(0)) && rooms.contains_key(&id(3)), "what comes after is kept: {again}");
+            let liked = rooms.get(&id(1)).map(|room| room.custom.get("likes").is_some());
+            assert_eq!(liked, likes, "damage at {at}, {again}");
+        }
+        // What was there is kept for people, once; the journal itself is sound.
+        let kept = copies(dir.path());
+        assert_eq!(kept.len(), 1);
+        assert_eq!(fs::read(&kept[0]).unwrap(), bad);
+        let sound = fs::read(&file).unwrap();
+        assert!(sound.len() < bad.len() && super::record::frames(&sound).count() == states.len() - 2);
+    }
+    // Whoever missed nothing so far is told what can still be told.
+    let (store, _events) = open(dir.path());
+    let told = store.after(0, "0", 100).await.unwrap();
+    assert_eq!(told.iter().filter(|entry| !entry.news.is_empty()).count(), states.len() - 2);
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_costs_what_stands_in_the_damage_and_a_copy_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    for n in 0..20 {
+        enter(&store, n, "alice", Millis(9)).await.unwrap();
+    }
+    store.snapshot().unwrap();
+    let file = store.kept.dir.snapshot();
+    drop((store, _events));
+    for segment in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if segment.extension().is_some_and(|extension| extension == "log") {
+            fs::remove_file(segment).unwrap();
+        }
+    }
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4].copy_from_slice(b"????");
+    fs::write(&file, &bytes).unwrap();
+    for _ in 0..2 {
+        let (store, _events) = open(dir.path());
+        assert_eq!(rooms(&store).len(), 19);
+    }
+    assert_eq!(copies(dir.path()).len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_later_version_wrote_is_kept_for_when_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    for n in 0..3 {
+        enter(&store, n, "alice", Millis(9)).await.unwrap();
+    }
+    let file = store.kept.dir.segment(1);
+    drop((store, _events));
+    let mut bytes = Vec::new();
+    let before = fs::read(&file).unwrap();
+    for (record, _) in super::record::frames(&before) {
+        let state = String::from_utf8(record.state.to_vec()).unwrap();
+        // Room 1 is of a kind that is not known here, and room 2 has a field that is not.
+        let state = match record.number {
+            2 => state.replace("\"multi\"", "\"theatre\""),
+            3 => state.replacen('{', "{\"later\":1,", 1),
+            _ => state,
+        };
+        let draft = super::record::Draft::new(record.kind, record.key, state.as_bytes(), record.events);
+        draft.unwrap().append(record.number, &mut bytes);
+    }
+    let later = super::record::Draft::new(super::record::Kind::Other(42), "key", b"later", b"");
+    later.unwrap().append(4, &mut bytes);
+    fs::write(&file, &bytes).unwrap();
+    for round in 0..3 {
+        let (store, _events) = open(dir.path());
+        assert_eq!(rooms(&store).into_keys().collect::<Vec<_>>(), [id(0), id(2)], "round {round}");
+        let foreign = |kind| store.kept.foreign.iter().filter(move |foreign| foreign.kind == kind);
+        let other: Vec<_> = foreign(super::record::Kind::Other(42)).map(|f| (&*f.key, &*f.state)).collect();
+        assert_eq!(other, [("key", &b"later"[..])], "round {round}");
+        let theatre: Vec<_> = foreign(super::record::Kind::Put).map(|f| f.key.clone()).collect();
+        assert_eq!(theatre, [id(1).as_str()], "round {round}");
+        if round < 2 {
+            store.snapshot().unwrap();
+        }
+        assert!(copies(dir.path()).is_empty());
+    }
+    // Made anew, it is this version's.
+    let (store, _events) = open(dir.path());
+    enter(&store, 1, "bob", Millis(9)).await.unwrap();
+    store.snapshot().unwrap();
+    drop((store, _events));
+    let (store, _events) = open(dir.path());
+    assert_eq!((rooms(&store).len(), store.kept.foreign.len()), (3, 1));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]

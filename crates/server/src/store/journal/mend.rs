@@ -1,0 +1,100 @@
+//! Mending a damaged file: what is sound in it stays, and a copy of what is cut out is kept for people to look at. A disk
+//! that takes no copy keeps nobody from starting.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::files::{Dir, sync_dir};
+
+/// Copies begin with this.
+const DAMAGED: &str = "damaged-";
+/// Copies that are kept, the newest.
+const KEEP: usize = 16;
+
+/// Cuts damage out of a segment. What was cut is said, and a copy kept: of the tail alone, where nothing follows it, as is
+/// usual after a loss of power; else of the whole file. Says whether the file is sound now.
+pub fn segment(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> bool {
+    let path = dir.segment(first);
+    let lost: usize = damage.iter().map(Range::len).sum();
+    let tail = match damage {
+        [only] if only.end == bytes.len() => Some(only.start),
+        _ => None,
+    };
+    let copied = keep(dir, &format!("{first:020}"), &bytes[tail.unwrap_or(0)..]);
+    let mended = copied.and_then(|copy| {
+        match tail {
+            Some(at) => {
+                let file = File::options().write(true).open(&path)?;
+                file.set_len(at as u64)?;
+                file.sync_all()?;
+            }
+            None => cut_out(dir, first, bytes, damage)?,
+        }
+        Ok(copy)
+    });
+    let file = path.display();
+    match (&mended, tail) {
+        (Ok(copy), Some(at)) => {
+            tracing::warn!(%file, at, bytes = lost, copy = %copy.display(), "a damaged tail of the journal is cut off");
+        }
+        (Ok(copy), None) => {
+            let at = damage.first().map_or(0, |range| range.start);
+            tracing::error!(%file, at, bytes = lost, copy = %copy.display(), "the journal was damaged: the changes in it are lost, those behind it are kept");
+        }
+        (Err(error), _) => {
+            tracing::error!(%file, bytes = lost, %error, "the journal is damaged, and cannot be mended: it is used as far as it is sound");
+        }
+    }
+    mended.is_ok()
+}
+
+/// Says that the snapshot is damaged, and keeps a copy: the next one takes its place.
+pub fn snapshot(dir: &Dir, bytes: &[u8]) {
+    let file = dir.snapshot();
+    match keep(dir, "snapshot", bytes) {
+        Ok(copy) => {
+            tracing::error!(file = %file.display(), copy = %copy.display(), "the snapshot is damaged: what can be read of it is used");
+        }
+        Err(error) => {
+            tracing::error!(file = %file.display(), %error, "the snapshot is damaged, and cannot be copied: what can be read of it is used");
+        }
+    }
+}
+
+fn cut_out(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> io::Result<()> {
+    let path = dir.segment(first);
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    let mut at = 0;
+    for range in damage {
+        file.write_all(&bytes[at..range.start])?;
+        at = range.end;
+    }
+    file.write_all(&bytes[at..])?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    sync_dir(dir.path())
+}
+
+/// Keeps a copy, once, whatever happens next.
+fn keep(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
+    let name = format!("{DAMAGED}{name}-{:08x}", crc32fast::hash(bytes));
+    let copy = dir.path().join(&name);
+    if !copy.exists() {
+        dir.replace(&name, bytes)?;
+    }
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir.path())? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)) {
+            all.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    all.sort();
+    for (_, old) in &all[..all.len().saturating_sub(KEEP)] {
+        fs::remove_file(old)?;
+    }
+    Ok(copy)
+}
