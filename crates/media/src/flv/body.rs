@@ -12,29 +12,66 @@ const ENHANCED_AUDIO: u8 = 9;
 const AVC: u8 = 7;
 /// Used by many for HEVC before Enhanced RTMP.
 const HEVC: u8 = 12;
+/// Packet types of Enhanced RTMP: several tracks of video, of audio; something put before either.
+const VIDEO_TRACKS: u8 = 6;
+const AUDIO_TRACKS: u8 = 5;
+const EXTENSION: u8 = 7;
+/// Kinds of messages of several tracks: only one after all; each of its own codec.
+const ONE_TRACK: u8 = 0;
+const MANY_CODECS: u8 = 2;
 
 /// Why a body is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFrame {
     /// Nothing to do: end of sequence, commands, empty bodies.
     Nothing,
-    /// A codec that is not carried.
-    Codec(u8),
-    /// An enhanced codec that is not carried.
-    FourCc([u8; 4]),
-    /// Several tracks in one message.
-    Multitrack,
+    /// Video of a codec that is not carried.
+    Video(Unknown),
+    /// Audio of a codec that is not carried.
+    Audio(Unknown),
+    /// Another track than the first one, by its number.
+    Track(u8),
     /// Cut short.
     Short,
+}
+
+/// How a message names a codec that is not carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// By the number of the old form.
+    Id(u8),
+    /// By the four characters of Enhanced RTMP.
+    FourCc([u8; 4]),
+}
+
+impl NoFrame {
+    /// Whether the stream goes on without what this says is missing.
+    pub fn is_left_out(&self) -> bool {
+        matches!(self, NoFrame::Audio(_) | NoFrame::Track(_))
+    }
 }
 
 impl std::fmt::Display for NoFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             NoFrame::Nothing => f.write_str("nothing"),
-            NoFrame::Codec(id) => write!(f, "codec id {id} is not supported"),
-            NoFrame::FourCc(id) => write!(f, "codec {:?} is not supported", String::from_utf8_lossy(id)),
-            NoFrame::Multitrack => f.write_str("several tracks in one message are not supported"),
+            NoFrame::Video(Unknown::Id(id)) => {
+                let name = match id {
+                    2 => "Sorenson H.263",
+                    3 | 6 => "Screen Video",
+                    4 | 5 => "VP6",
+                    _ => return write!(f, "video of codec id {id} is not supported"),
+                };
+                write!(f, "video in {name} (codec id {id}) is not supported")
+            }
+            NoFrame::Video(Unknown::FourCc(four)) => {
+                write!(f, "video in {:?} is not supported", String::from_utf8_lossy(four))
+            }
+            NoFrame::Audio(Unknown::Id(id)) => write!(f, "audio of codec id {id} is not supported"),
+            NoFrame::Audio(Unknown::FourCc(four)) => {
+                write!(f, "audio in {:?} is not supported", String::from_utf8_lossy(four))
+            }
+            NoFrame::Track(id) => write!(f, "track {id} is not carried: track 0 is the stream"),
             NoFrame::Short => f.write_str("a media message is cut short"),
         }
     }
@@ -53,7 +90,7 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
     let codec = match codec {
         AVC => Codec::H264,
         HEVC => Codec::H265,
-        other => return Err(NoFrame::Codec(other)),
+        other => return Err(NoFrame::Video(Unknown::Id(other))),
     };
     let head = body.get(1..5).ok_or(NoFrame::Short)?;
     let (packet, cts) = (head[0], signed24(&head[1..]));
@@ -67,29 +104,108 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
 
 fn enhanced_video(dts: i64, first: u8, body: Bytes) -> Result<Frame, NoFrame> {
     let (frame_type, packet) = (first >> 4 & 7, first & 0x0f);
-    if packet == 6 {
-        return Err(NoFrame::Multitrack);
-    }
-    if frame_type == 5 || packet > 3 {
+    if frame_type == 5 {
         return Err(NoFrame::Nothing);
     }
-    let four = four_cc(&body)?;
+    let Enhanced { packet, four, data, .. } = enhanced(packet, VIDEO_TRACKS, &body)?;
+    if packet > 3 {
+        return Err(NoFrame::Nothing);
+    }
     let codec = match &four {
         b"avc1" => Codec::H264,
         b"hvc1" => Codec::H265,
         b"av01" => Codec::Av1,
-        _ => return Err(NoFrame::FourCc(four)),
+        _ => return Err(NoFrame::Video(Unknown::FourCc(four))),
     };
     let key = frame_type == 1;
     match packet {
-        0 => config(codec, dts, body.slice(5..)),
+        0 => config(codec, dts, data),
         1 if codec != Codec::Av1 => {
-            let cts = signed24(body.get(5..8).ok_or(NoFrame::Short)?);
-            access_unit(codec, dts, cts, key, body.slice(8..))
+            let cts = signed24(data.get(..3).ok_or(NoFrame::Short)?);
+            access_unit(codec, dts, cts, key, data.slice(3..))
         }
-        1 | 3 => access_unit(codec, dts, 0, key, body.slice(5..)),
+        1 | 3 => access_unit(codec, dts, 0, key, data),
         _ => Err(NoFrame::Nothing),
     }
+}
+
+/// A message of Enhanced RTMP without its extensions, and of several tracks the first.
+struct Enhanced {
+    packet: u8,
+    four: [u8; 4],
+    data: Bytes,
+    /// The number of a track that came beside the first.
+    other: Option<u8>,
+}
+
+/// Takes a message apart whose first byte says `packet`; `tracks` is the packet type of several tracks. Enhanced RTMP v2,
+/// "Enhanced Audio" and "Enhanced Video".
+fn enhanced(mut packet: u8, tracks: u8, body: &Bytes) -> Result<Enhanced, NoFrame> {
+    let mut rest = body.slice(1..);
+    while packet == EXTENSION {
+        let mut length = 1 + usize::from(take::<1>(&mut rest)?[0]);
+        if length == 256 {
+            length = 1 + usize::from(u16::from_be_bytes(take(&mut rest)?));
+        }
+        // What is extended (nanoseconds of the timestamp, so far) is of no use here.
+        split(&mut rest, length)?;
+        packet = take::<1>(&mut rest)?[0] & 0x0f;
+    }
+    if packet != tracks {
+        // Packets without a codec of their own: the metadata of colours, the end of a sequence.
+        let four = take(&mut rest)?;
+        return Ok(Enhanced { packet, four, data: rest, other: None });
+    }
+    let [kind] = take(&mut rest)?;
+    let (many, packet) = (kind >> 4, kind & 0x0f);
+    let shared = if many == MANY_CODECS { None } else { Some(take(&mut rest)?) };
+    let (mut first, mut other) = (None, None);
+    while !rest.is_empty() {
+        let four = match shared {
+            Some(four) => four,
+            None => take(&mut rest)?,
+        };
+        let [id] = take(&mut rest)?;
+        let length = match many {
+            ONE_TRACK => rest.len(),
+            _ => {
+                let [a, b, c] = take(&mut rest)?;
+                u32::from_be_bytes([0, a, b, c]) as usize
+            }
+        };
+        let data = split(&mut rest, length)?;
+        match id {
+            0 => first = Some((four, data)),
+            _ => other = Some(id),
+        }
+    }
+    match (first, other) {
+        (Some((four, data)), other) => Ok(Enhanced { packet, four, data, other }),
+        (None, Some(id)) => Err(NoFrame::Track(id)),
+        (None, None) => Err(NoFrame::Short),
+    }
+}
+
+fn split(rest: &mut Bytes, length: usize) -> Result<Bytes, NoFrame> {
+    if rest.len() < length { Err(NoFrame::Short) } else { Ok(rest.split_to(length)) }
+}
+
+fn take<const N: usize>(rest: &mut Bytes) -> Result<[u8; N], NoFrame> {
+    let taken = rest.first_chunk::<N>().copied().ok_or(NoFrame::Short)?;
+    *rest = rest.slice(N..);
+    Ok(taken)
+}
+
+/// The number of a track that an audio or video body holds beside the first one, which alone is made a frame.
+pub fn other_track(video: bool, body: &Bytes) -> Option<u8> {
+    let &first = body.first()?;
+    let is_enhanced = if video { first & ENHANCED != 0 } else { first >> 4 == ENHANCED_AUDIO };
+    let tracks = if video { VIDEO_TRACKS } else { AUDIO_TRACKS };
+    // Nearly all messages are of one track, and are told by their first byte.
+    if !is_enhanced || ![tracks, EXTENSION].contains(&(first & 0x0f)) {
+        return None;
+    }
+    enhanced(first & 0x0f, tracks, body).ok()?.other
 }
 
 /// An audio body at `dts` microseconds.
@@ -103,29 +219,21 @@ pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
         },
         MP3 => sound(Codec::Mp3, dts, body.slice(1..)),
         ENHANCED_AUDIO => {
-            let packet = first & 0x0f;
-            if packet == 5 {
-                return Err(NoFrame::Multitrack);
-            }
-            let four = four_cc(&body)?;
+            let Enhanced { packet, four, data, .. } = enhanced(first & 0x0f, AUDIO_TRACKS, &body)?;
             let codec = match &four {
                 b"mp4a" => Codec::Aac,
                 b"Opus" => Codec::Opus,
                 b".mp3" => Codec::Mp3,
-                _ => return Err(NoFrame::FourCc(four)),
+                _ => return Err(NoFrame::Audio(Unknown::FourCc(four))),
             };
             match packet {
-                0 if codec != Codec::Mp3 => config(codec, dts, body.slice(5..)),
-                1 => sound(codec, dts, body.slice(5..)),
+                0 if codec != Codec::Mp3 => config(codec, dts, data),
+                1 => sound(codec, dts, data),
                 _ => Err(NoFrame::Nothing),
             }
         }
-        other => Err(NoFrame::Codec(other)),
+        other => Err(NoFrame::Audio(Unknown::Id(other))),
     }
-}
-
-fn four_cc(body: &[u8]) -> Result<[u8; 4], NoFrame> {
-    body.get(1..5).and_then(|b| b.try_into().ok()).ok_or(NoFrame::Short)
 }
 
 fn signed24(b: &[u8]) -> i32 {
@@ -242,15 +350,49 @@ mod tests {
         assert_eq!(video(0, Bytes::new()).unwrap_err(), NoFrame::Nothing);
         assert_eq!(video(0, Bytes::from_static(b"\x17\x02\0\0\0")).unwrap_err(), NoFrame::Nothing);
         assert_eq!(video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(), NoFrame::Short);
-        assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Codec(2));
-        assert_eq!(video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(), NoFrame::FourCc(*b"vp09"));
-        assert_eq!(audio(0, Bytes::from_static(b"\xb2x")).unwrap_err(), NoFrame::Codec(11));
+        assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Video(Unknown::Id(2)));
+        assert_eq!(video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(), NoFrame::Video(Unknown::FourCc(*b"vp09")));
+        assert_eq!(audio(0, Bytes::from_static(b"\xb2x")).unwrap_err(), NoFrame::Audio(Unknown::Id(11)));
+    }
+
+    #[test]
+    fn of_several_tracks_the_first_is_the_stream() {
+        let made = |video: bool, body: &'static [u8]| {
+            let body = Bytes::from_static(body);
+            let other = other_track(video, &body);
+            let frame = if video { super::video(0, body) } else { audio(0, body) };
+            (frame.map(|f| (f.kind, f.codec, f.cts, f.payload)), other)
+        };
+        let x = || Bytes::from_static(b"x");
+        // One track in the form of several, as GStreamer sends it: its configuration, and a frame 40 ms late.
+        let config = made(true, b"\x96\x00avc1\0x");
+        assert_eq!(config, (Ok((Kind::VideoConfig, Codec::H264, 0, x())), None));
+        let unit = made(true, b"\x96\x01avc1\0\0\0\x28x");
+        assert_eq!(unit, (Ok((Kind::Video, Codec::H264, 40_000, x())), None));
+        // A second track of sound, as FFmpeg and OBS send it.
+        assert_eq!(made(false, b"\x95\x01mp4a\x01x"), (Err(NoFrame::Track(1)), None));
+        assert_eq!(made(false, b"\x95\x01mp4a\0x"), (Ok((Kind::Audio, Codec::Aac, 0, x())), None));
+        // Two at once, of one codec and of two.
+        let two = made(false, b"\x95\x11Opus\x01\0\0\x02no\0\0\0\x01x");
+        assert_eq!(two, (Ok((Kind::Audio, Codec::Opus, 0, x())), Some(1)));
+        let two = made(false, b"\x95\x21mp4a\0\0\0\x01xac-3\x07\0\0\x01y");
+        assert_eq!(two, (Ok((Kind::Audio, Codec::Aac, 0, x())), Some(7)));
+        // Something is put before it: nanoseconds, and 256 bytes of something else.
+        assert_eq!(made(true, b"\x97\x02abc\x03hvc1x").0, Ok((Kind::Video, Codec::H265, 0, x())));
+        let long = [&b"\x97\xff\x00\xff"[..], &[9; 256], b"\x06\x03avc1\0x"].concat();
+        assert_eq!(super::video(0, long.into()).unwrap().payload, x());
+        // Cut short, in each place.
+        for body in [&b"\x95"[..], b"\x95\x01mp", b"\x95\x01mp4a", b"\x95\x11mp4a\0\0\0\x09x", b"\x97\x09abc"] {
+            let frame = if body[0] == 0x97 { super::video(0, body.into()) } else { audio(0, body.into()) };
+            assert_eq!(frame.unwrap_err(), NoFrame::Short, "{body:?}");
+        }
     }
 
     proptest! {
         #[test]
         fn garbage_does_not_panic(body in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = video(0, body.clone().into());
+            let _ = (other_track(true, &body.clone().into()), other_track(false, &body.clone().into()));
             let _ = audio(0, body.into());
         }
     }

@@ -325,6 +325,9 @@ impl Link {
                     rate.count(&frame, Instant::now())?;
                     publisher.push(frame)?;
                 }
+                Event::LeftOut(part) => {
+                    tracing::warn!(stream = %publisher.name(), %part, "a part of a stream is left out");
+                }
                 Event::Stopped => return Ok(()),
                 _ => {}
             }

@@ -26,6 +26,11 @@ const WINDOW: u32 = 5_000_000;
 /// We acknowledge at least this often, whatever window the peer announces.
 const LEAST_WINDOW: u32 = 64 << 10;
 
+/// Most parts of a stream that are told to be left out.
+const MOST_LEFT_OUT: usize = 16;
+/// Data messages that carry another track of sound (OBS before Enhanced RTMP), and what announces it.
+const OTHER_MEDIA: [&str; 2] = ["additionalMedia", "onExpectAdditionalMedia"];
+
 /// How long a connection may take for what.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
@@ -53,6 +58,8 @@ pub enum Event {
     Play(Ask),
     /// A frame of the stream it publishes.
     Frame(Frame),
+    /// A part of what it publishes is left out, and why; once for each part.
+    LeftOut(NoFrame),
     /// It ended, on purpose, what it published, played or asked for.
     Stopped,
     /// A player paused (true) or went on.
@@ -88,6 +95,9 @@ pub struct Session {
     tc_url: String,
     opus: bool,
     frames: VecDeque<Frame>,
+    /// What is left out of what it publishes; the first `left_told` of them are told.
+    left_out: Vec<NoFrame>,
+    left_told: usize,
     clock: Clock,
     timeouts: Timeouts,
     since: Instant,
@@ -127,6 +137,8 @@ impl Session {
             tc_url: String::new(),
             opus: false,
             frames: VecDeque::new(),
+            left_out: Vec::new(),
+            left_told: 0,
             clock: Clock::default(),
             timeouts,
             since: now,
@@ -162,6 +174,10 @@ impl Session {
         loop {
             if let Some(frame) = self.frames.pop_front() {
                 return Ok(Some(Event::Frame(frame)));
+            }
+            if let Some(why) = self.left_out.get(self.left_told) {
+                self.left_told += 1;
+                return Ok(Some(Event::LeftOut(*why)));
             }
             let Some(message) = self.reader.read(input)? else {
                 return Ok(None);
@@ -204,6 +220,8 @@ impl Session {
         }
         self.enter(Phase::Publishing, now);
         self.clock = Clock::default();
+        self.left_out.clear();
+        self.left_told = 0;
         msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
         msg::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
         true
@@ -298,6 +316,11 @@ impl Session {
     }
 
     fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
+        if let msg::VIDEO | msg::AUDIO = kind
+            && let Some(track) = body::other_track(kind == msg::VIDEO, &payload)
+        {
+            self.leave_out(NoFrame::Track(track));
+        }
         let frame = match kind {
             msg::VIDEO => body::video(self.clock.micros(timestamp), payload),
             msg::AUDIO => body::audio(self.clock.micros(timestamp), payload),
@@ -313,10 +336,17 @@ impl Session {
         match frame {
             Ok(frame) => self.frames.push_back(frame),
             Err(NoFrame::Nothing) => return Ok(()),
+            Err(why) if why.is_left_out() => self.leave_out(why),
             Err(why) => return Err(Ended::Protocol(why.to_string())),
         }
         self.since = now;
         Ok(())
+    }
+
+    fn leave_out(&mut self, why: NoFrame) {
+        if self.left_out.len() < MOST_LEFT_OUT && !self.left_out.contains(&why) {
+            self.left_out.push(why);
+        }
     }
 
     /// FLV tags in one message; their times count from the first one's.
@@ -347,5 +377,8 @@ fn data(dts: i64, payload: Bytes) -> Result<Frame, NoFrame> {
         Some(("@clearDataFrame", _)) | None => return Err(NoFrame::Nothing),
         Some(_) => payload,
     };
+    if amf0::leading_str(&payload).is_some_and(|(name, _)| OTHER_MEDIA.contains(&name)) {
+        return Err(NoFrame::Track(1));
+    }
     if payload.is_empty() { Err(NoFrame::Nothing) } else { Ok(Frame::data(dts, payload)) }
 }

@@ -224,7 +224,7 @@ fn rules_of_the_protocol_end_a_session_plainly() {
     let twice = Peer::publishing().call(&["publish".into(), 1.0.into(), Value::Null, "s".into()]);
     assert_eq!(twice.unwrap_err(), Ended::Protocol("publish at the wrong time".into()));
     let unknown = Peer::publishing().message(msg::VIDEO, 0, b"\x12\0\0\0\0");
-    assert_eq!(unknown.unwrap_err(), Ended::Protocol("codec id 2 is not supported".into()));
+    assert_eq!(unknown.unwrap_err(), Ended::Protocol("video in Sorenson H.263 (codec id 2) is not supported".into()));
     let mut bomb = BytesMut::new();
     Value::from("connect").write(&mut bomb);
     bomb.put_slice(&b"\x03\0\x01a".repeat(5000));
@@ -323,4 +323,29 @@ fn only_who_understands_it_is_asked_to_reconnect_and_publishers_hear_of_the_end(
     assert!(modern.session.reconnects());
     modern.session.ask_to_reconnect();
     assert_eq!(modern.codes(), ["NetConnection.Connect.ReconnectRequest"]);
+}
+
+#[test]
+fn other_tracks_are_left_out_and_told_once() {
+    let mut peer = Peer::publishing();
+    let out = |events: Vec<Event>| match &events[..] {
+        [] => String::new(),
+        [Event::LeftOut(why)] => why.to_string(),
+        [Event::Frame(frame)] => String::from_utf8_lossy(&frame.payload).into(),
+        more => panic!("{more:?}"),
+    };
+    let second = "track 1 is not carried: track 0 is the stream";
+    assert_eq!(out(peer.message(msg::AUDIO, 0, b"\x95\x01mp4a\x01x").unwrap()), second);
+    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\x95\x01mp4a\x01x").unwrap()), "");
+    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\x95\x01mp4a\0first").unwrap()), "first");
+    // Sound that cannot be carried at all does not end the pictures either.
+    let sound = "audio of codec id 13 is not supported";
+    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\xd2x").unwrap()), sound);
+    assert_eq!(out(peer.message(msg::VIDEO, 20, b"\x17\x01\0\0\0picture").unwrap()), "picture");
+    // Neither does the second track of an OBS that sends it as data.
+    for name in ["onExpectAdditionalMedia", "additionalMedia"] {
+        let mut data = BytesMut::new();
+        [Value::from("@setDataFrame"), name.into(), Value::Null].iter().for_each(|v| v.write(&mut data));
+        assert_eq!(out(peer.message(msg::DATA, 40, &data).unwrap()), "");
+    }
 }
