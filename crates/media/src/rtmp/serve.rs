@@ -214,12 +214,11 @@ impl Link {
                 Err(ended) => Err(ended),
             };
             if let Err(ended) = done {
-                if ended == Ended::Shutdown {
-                    self.session.stopping();
+                match ended {
+                    Ended::Shutdown => self.session.stopping(),
+                    _ => self.session.publish_failed(&ended),
                 }
-                // What the session still had to say (a refusal, mostly) is said if the peer listens.
-                let _ = self.flush().await;
-                let _ = self.socket.shutdown().await;
+                self.farewell().await;
                 return ended;
             }
         }
@@ -266,6 +265,17 @@ impl Link {
         match tokio::time::timeout(self.write_timeout, self.socket.write_all(&out)).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Ended::TooSlow),
+        }
+    }
+
+    /// Says what the session still had to say (a refusal, mostly) if the peer listens, and ends the connection. What the
+    /// peer sends meanwhile is read: closing a socket with unread bytes would take back what was said.
+    async fn farewell(&mut self) {
+        let said = self.flush().await.is_ok();
+        let _ = self.socket.shutdown().await;
+        let drain = async { while self.socket.read(&mut self.buffer).await.is_ok_and(|count| count > 0) {} };
+        if said {
+            let _ = tokio::time::timeout(FAREWELL, drain).await;
         }
     }
 

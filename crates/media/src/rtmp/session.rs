@@ -278,6 +278,19 @@ impl Session {
         }
     }
 
+    /// Says why what the peer publishes ends here; the connection will be closed.
+    pub fn publish_failed(&mut self, why: &Ended) {
+        let code = match why {
+            Ended::Closed | Ended::Finished | Ended::Io(_) => return,
+            Ended::Kicked(_) | Ended::Refused(_) => "NetStream.Publish.Denied",
+            Ended::TakenOver | Ended::Busy => "NetStream.Publish.BadName",
+            _ => "NetStream.Publish.Failed",
+        };
+        if self.phase == Phase::Publishing {
+            msg::status(&mut self.out, "error", code, &why.to_string());
+        }
+    }
+
     /// Says that the stream played has ended.
     pub fn play_ended(&mut self, now: Instant) {
         if self.phase == Phase::Playing {

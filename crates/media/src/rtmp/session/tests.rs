@@ -349,3 +349,19 @@ fn other_tracks_are_left_out_and_told_once() {
         assert_eq!(out(peer.message(msg::DATA, 40, &data).unwrap()), "");
     }
 }
+
+#[test]
+fn a_publisher_is_told_why_its_stream_ends() {
+    let mut peer = Peer::publishing();
+    let why = peer.message(msg::VIDEO, 0, b"\x22x").unwrap_err();
+    peer.session.publish_failed(&why);
+    let said = peer.heard();
+    let values = amf0::read_all(&said.iter().find(|m| m.kind == msg::COMMAND).unwrap().payload).unwrap();
+    let text = |name| values[3].get(name).and_then(Value::as_str).unwrap();
+    assert_eq!((text("level"), text("code")), ("error", "NetStream.Publish.Failed"));
+    assert_eq!(text("description"), "protocol error: video in Sorenson H.263 (codec id 2) is not supported");
+    // Who has gone is told nothing.
+    let mut peer = Peer::publishing();
+    peer.session.publish_failed(&Ended::Closed);
+    assert_eq!(peer.codes(), [""; 0]);
+}
