@@ -1,12 +1,14 @@
-//! AAC ⇄ Opus: [`Transcoder`] is a machine without IO that takes access units with their times and gives access units
+//! AAC ⇄ Opus, and G.711 into either: [`Transcoder`] is a machine without IO that takes access units with their times and gives access units
 //! with theirs. Knows codecs only through [`Decode`] and [`Encode`]; knows no streams, tasks or clocks.
 
 mod aac;
+mod g711;
 mod opus;
 mod resample;
 mod timeline;
 
 pub use aac::{AacDecoder, AacEncoder};
+pub use g711::{G711Decoder, Law};
 pub use opus::{OpusDecoder, OpusEncoder, opus_head, packet_samples};
 pub use resample::Resampler;
 
@@ -90,6 +92,8 @@ pub enum Source {
     Aac,
     /// Opus; configured by an `OpusHead`, or by nothing (then stereo).
     Opus,
+    /// G.711; not configured. A unit is what FLV has for one, whose first byte tells of channels.
+    G711(Law),
 }
 
 /// What comes out.
@@ -125,7 +129,7 @@ pub struct Transcoder {
 
 impl Transcoder {
     /// A transcoder that has seen nothing yet. AAC says nothing without its configuration, so units before
-    /// [`Transcoder::configure`] are dropped; Opus needs none.
+    /// [`Transcoder::configure`] are dropped; others need none.
     pub fn new(source: Source, target: Target) -> Self {
         Transcoder {
             source,
@@ -149,6 +153,7 @@ impl Transcoder {
         self.decoder = Some(match self.source {
             Source::Aac => Box::new(AacDecoder::new(config)?),
             Source::Opus => Box::new(OpusDecoder::new(opus::head_channels(config)?)?),
+            Source::G711(law) => Box::new(G711Decoder::new(law)),
         });
         Ok(())
     }
@@ -156,8 +161,12 @@ impl Transcoder {
     /// Takes one access unit with its time and appends what is complete to `out`. An error tells of the unit, whose
     /// place is filled with silence.
     pub fn push(&mut self, at: i64, unit: &[u8], out: &mut Vec<Output>) -> Result<(), Unfit> {
-        if self.decoder.is_none() && self.source == Source::Opus {
-            self.decoder = Some(Box::new(OpusDecoder::new(2)?));
+        if self.decoder.is_none() {
+            self.decoder = match self.source {
+                Source::Aac => None,
+                Source::Opus => Some(Box::new(OpusDecoder::new(2)?)),
+                Source::G711(law) => Some(Box::new(G711Decoder::new(law))),
+            };
         }
         let Some(decoder) = self.decoder.as_mut() else {
             return Err(Unfit::Config("none came before the first unit".into()));

@@ -53,7 +53,7 @@ impl VideoInfo {
 }
 
 impl AudioInfo {
-    /// Reads an AudioSpecificConfig or OpusHead.
+    /// Reads an AudioSpecificConfig or OpusHead; of a codec without configuration, its first frame.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
         let unknown = AudioInfo { codec, sample_rate: 0, channels: 0, mime: String::new() };
         match codec {
@@ -61,6 +61,11 @@ impl AudioInfo {
             Codec::Opus => {
                 let channels = config.get(9).copied().unwrap_or(0);
                 AudioInfo { sample_rate: 48_000, channels, mime: "opus".into(), ..unknown }
+            }
+            // G.711 is 8,000 samples a second in FLV, whatever its byte says.
+            Codec::Pcma | Codec::Pcmu => {
+                let channels = config.first().map_or(1, |byte| 1 + (byte & 1));
+                AudioInfo { sample_rate: 8_000, channels, ..unknown }
             }
             Codec::Mp3 => AudioInfo { mime: "mp4a.6b".into(), ..unknown },
             _ => unknown,

@@ -55,8 +55,8 @@ struct Run<'a> {
 }
 
 impl Track {
-    /// The track that a configuration describes. `None` for codecs that this container is not written with (MP3, which
-    /// has no configuration) and for configurations cut short.
+    /// The track that a configuration describes. `None` for codecs that this container is not written with (sound that
+    /// is only passed on) and for configurations cut short.
     fn new(id: u32, config: &Frame) -> Option<Self> {
         let payload = &config.payload[..];
         match config.codec {
@@ -94,7 +94,7 @@ impl Track {
                     entry,
                 })
             }
-            Codec::Mp3 | Codec::Amf0 => None,
+            _ => None,
         }
     }
 }

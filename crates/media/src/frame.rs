@@ -45,6 +45,24 @@ pub enum Codec {
     Opus,
     /// No configuration. Frame: one MPEG audio frame with its header.
     Mp3,
+    /// G.711 A-law. No configuration. Frame: what FLV calls the tag's body, whose first byte tells of channels.
+    Pcma,
+    /// G.711 µ-law, as A-law.
+    Pcmu,
+    /// Samples as they are. As all that follow up to ADPCM: only passed on, in the form of G.711.
+    Pcm,
+    /// Speex.
+    Speex,
+    /// Nellymoser Asao.
+    Nellymoser,
+    /// ADPCM as Flash has it.
+    Adpcm,
+    /// Only passed on. No configuration. Frame: a sync frame.
+    Ac3,
+    /// As AC-3.
+    Eac3,
+    /// Only passed on. Configuration: the head of a FLAC file. Frame: a FLAC frame.
+    Flac,
     /// Data messages.
     Amf0,
 }
@@ -59,8 +77,28 @@ impl Codec {
             Codec::Aac => "aac",
             Codec::Opus => "opus",
             Codec::Mp3 => "mp3",
+            Codec::Pcma => "pcma",
+            Codec::Pcmu => "pcmu",
+            Codec::Pcm => "pcm",
+            Codec::Speex => "speex",
+            Codec::Nellymoser => "nellymoser",
+            Codec::Adpcm => "adpcm",
+            Codec::Ac3 => "ac-3",
+            Codec::Eac3 => "e-ac-3",
+            Codec::Flac => "flac",
             Codec::Amf0 => "amf0",
         }
+    }
+
+    /// Whether a configuration comes before the frames. A track without one begins with its first frame.
+    pub fn is_configured(self) -> bool {
+        self.is_video() || matches!(self, Codec::Aac | Codec::Opus | Codec::Flac)
+    }
+
+    /// Whether this is sound that is only passed on: RTMP and FLV players get it as it came, and nothing else is made of it.
+    pub fn is_passed_on(self) -> bool {
+        use Codec::{Ac3, Adpcm, Eac3, Flac, Mp3, Nellymoser, Pcm, Speex};
+        matches!(self, Mp3 | Pcm | Speex | Nellymoser | Adpcm | Ac3 | Eac3 | Flac)
     }
 
     /// Whether the codec is one of pictures.

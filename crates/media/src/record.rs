@@ -20,6 +20,7 @@ use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
 use crate::name::StreamName;
+use crate::rendition::Renditions;
 use attempt::{Attempt, Attempts};
 use file::Index;
 use queue::{Offer, Queue};
@@ -33,6 +34,9 @@ const LONG: i64 = 2_000_000;
 
 /// Without a keyframe for this long one is asked for, in microseconds: it is where players can jump to.
 const KEY_EVERY: i64 = 5_000_000;
+
+/// The audio that is written as it is.
+const AUDIO: &[Codec] = &[Codec::Aac, Codec::Opus];
 
 /// Where and how much.
 #[derive(Debug, Clone)]
@@ -81,7 +85,7 @@ pub struct Recorder {
 }
 
 struct Inner {
-    hub: Hub,
+    renditions: Renditions,
     settings: Settings,
     index: Arc<Index>,
     attempts: Attempts,
@@ -99,7 +103,7 @@ impl Recorder {
         let index = Arc::new(Index::open(&settings.dir, settings.quota)?);
         Ok(Recorder {
             inner: Arc::new(Inner {
-                hub,
+                renditions: Renditions::new(hub),
                 settings,
                 index,
                 attempts: Attempts::default(),
@@ -118,7 +122,7 @@ impl Recorder {
         tokio::spawn(async move {
             let running = Running { inner: &inner, attempt: &attempt };
             let want = Want::internal(Pace::Audience, Start::Since(attempt.since));
-            let wait = inner.hub.wait(&stream, want, None);
+            let wait = inner.renditions.record(&stream, want, AUDIO);
             if let Some(Ok(reader)) = attempt.stop.run_until_cancelled(wait).await {
                 Take::new(&inner, &stream, &attempt).run(reader).await;
             }
@@ -246,7 +250,7 @@ impl<'a> Take<'a> {
             Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),
             Kind::AudioConfig => self.configure(self.video.clone(), Some(Arc::clone(frame))),
             Kind::Video | Kind::Audio => {
-                if frame.codec == Codec::Mp3 && self.audio.is_some() {
+                if frame.kind == Kind::Audio && !frame.codec.is_configured() && self.audio.is_some() {
                     self.configure(self.video.clone(), None);
                 }
                 self.media(frame);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::audio::{Output, Source, Target, Transcoder};
+use crate::audio::{Law, Output, Source, Target, Transcoder};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Fit, Form, Hub, Item, Origin, Pace, Publisher, Reader, Start, View, Want};
-use crate::name::StreamName;
+use crate::name::{Protocol, StreamName};
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
 const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
@@ -50,7 +50,8 @@ impl Renditions {
         let target = takes.iter().find_map(|codec| target(*codec));
         let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader.with_form(form())) };
         if source(has).is_none() {
-            return Ok(reader);
+            leave_out(name, want.protocol, has);
+            return Ok(reader.with_form(form()));
         }
         reader.withdraw();
         let derived = name.derived(tag(target));
@@ -70,6 +71,18 @@ impl Renditions {
     pub(crate) fn read(&self, name: &StreamName, view: View, takes: &'static [Codec]) -> Result<Reader, Ended> {
         let want = Want::internal(Pace::Realtime, Start::Group).with_view(view);
         let reader = self.hub.subscribe(name, want)?;
+        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
+    }
+
+    /// Reads a stream to record it, from its publisher's first moment on: as it is if its audio is one of these codecs, else
+    /// in its rendition as soon as there is one.
+    pub(crate) async fn record(&self, name: &StreamName, want: Want, takes: &'static [Codec]) -> Result<Reader, Ended> {
+        let reader = self.hub.wait(name, want, None).await?;
+        if let Some(audio) = self.hub.info(name).and_then(|info| info.audio)
+            && source(audio.codec).is_none()
+        {
+            leave_out(name, want.protocol, audio.codec);
+        }
         Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
     }
 
@@ -110,6 +123,13 @@ impl Renditions {
             drop(running);
         });
         Ok(())
+    }
+}
+
+/// Says that a stream's sound is left out, where it is.
+fn leave_out(name: &StreamName, protocol: Protocol, sound: Codec) {
+    if !matches!(protocol, Protocol::Rtmp | Protocol::HttpFlv | Protocol::WsFlv | Protocol::Relay) {
+        tracing::warn!(stream = %name, %protocol, sound = sound.as_str(), "the sound is left out: it cannot be decoded");
     }
 }
 
@@ -260,6 +280,8 @@ fn source(codec: Codec) -> Option<Source> {
     match codec {
         Codec::Aac => Some(Source::Aac),
         Codec::Opus => Some(Source::Opus),
+        Codec::Pcma => Some(Source::G711(Law::A)),
+        Codec::Pcmu => Some(Source::G711(Law::Mu)),
         _ => None,
     }
 }

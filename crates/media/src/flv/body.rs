@@ -8,6 +8,7 @@ use crate::frame::{Codec, Frame, Kind};
 const ENHANCED: u8 = 0x80;
 const AAC: u8 = 10;
 const MP3: u8 = 2;
+const MP3_8K: u8 = 14;
 const ENHANCED_AUDIO: u8 = 9;
 const AVC: u8 = 7;
 /// Used by many for HEVC before Enhanced RTMP.
@@ -217,22 +218,37 @@ pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
             Some(1) => sound(Codec::Aac, dts, body.slice(2..)),
             _ => Err(NoFrame::Short),
         },
-        MP3 => sound(Codec::Mp3, dts, body.slice(1..)),
+        MP3 | MP3_8K => sound(Codec::Mp3, dts, body.slice(1..)),
         ENHANCED_AUDIO => {
             let Enhanced { packet, four, data, .. } = enhanced(first & 0x0f, AUDIO_TRACKS, &body)?;
             let codec = match &four {
                 b"mp4a" => Codec::Aac,
                 b"Opus" => Codec::Opus,
                 b".mp3" => Codec::Mp3,
+                b"ac-3" => Codec::Ac3,
+                b"ec-3" => Codec::Eac3,
+                b"fLaC" => Codec::Flac,
                 _ => return Err(NoFrame::Audio(Unknown::FourCc(four))),
             };
             match packet {
-                0 if codec != Codec::Mp3 => config(codec, dts, data),
+                0 if codec.is_configured() => config(codec, dts, data),
                 1 => sound(codec, dts, data),
                 _ => Err(NoFrame::Nothing),
             }
         }
-        other => Err(NoFrame::Audio(Unknown::Id(other))),
+        id => {
+            let codec = match id {
+                0 | 3 => Codec::Pcm,
+                1 => Codec::Adpcm,
+                4..=6 => Codec::Nellymoser,
+                7 => Codec::Pcma,
+                8 => Codec::Pcmu,
+                11 => Codec::Speex,
+                _ => return Err(NoFrame::Audio(Unknown::Id(id))),
+            };
+            // The first byte, which tells rate and channels, stays with these.
+            if body.len() == 1 { Err(NoFrame::Nothing) } else { Ok(Frame::audio(codec, dts, body)) }
+        }
     }
 }
 
@@ -280,8 +296,8 @@ impl Head {
     }
 }
 
-/// The head of a frame's tag body. H.264, AAC and MP3 take the old form that every player knows; H.265, AV1 and Opus the
-/// enhanced one. Data messages have none.
+/// The head of a frame's tag body. H.264, AAC and MP3 take the old form that every player knows; other codecs that it has
+/// no number for the enhanced one. Data messages have none.
 pub fn head(frame: &Frame) -> Head {
     let config = frame.kind.is_config();
     let cts = (frame.cts / 1000).clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
@@ -298,6 +314,11 @@ pub fn head(frame: &Frame) -> Head {
         (Codec::Aac, _) => Head::of(&[&[AAC << 4 | 0x0f, u8::from(frame.kind == Kind::Audio)]]),
         (Codec::Mp3, _) => Head::of(&[&[MP3 << 4 | 0x0f]]),
         (Codec::Opus, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | u8::from(!config)], b"Opus"]),
+        (Codec::Ac3, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | 1], b"ac-3"]),
+        (Codec::Eac3, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | 1], b"ec-3"]),
+        (Codec::Flac, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | u8::from(!config)], b"fLaC"]),
+        // Their payload is the whole body.
+        (Codec::Pcma | Codec::Pcmu | Codec::Pcm | Codec::Speex | Codec::Nellymoser | Codec::Adpcm, _) => Head::of(&[]),
         (Codec::Amf0, _) => Head::of(&[]),
     }
 }
@@ -325,16 +346,39 @@ mod tests {
             let config = Frame::config(codec, 0, payload());
             assert_eq!(format!("{:?}", video(0, whole(&config)).unwrap()), format!("{config:?}"));
         }
-        for codec in [Codec::Aac, Codec::Opus] {
+        for codec in [Codec::Aac, Codec::Opus, Codec::Flac] {
             let config = Frame::config(codec, 0, payload());
             assert_eq!(format!("{:?}", audio(0, whole(&config)).unwrap()), format!("{config:?}"));
         }
-        for codec in [Codec::Aac, Codec::Opus, Codec::Mp3] {
+        for codec in [Codec::Aac, Codec::Opus, Codec::Mp3, Codec::Ac3, Codec::Eac3, Codec::Flac] {
             let frame = Frame::audio(codec, 7000, payload());
             let back = audio(7000, whole(&frame)).unwrap();
             assert_eq!(format!("{back:?}"), format!("{frame:?}"));
             assert_eq!(back.payload, frame.payload);
         }
+    }
+
+    #[test]
+    fn sound_of_the_old_form_stays_as_it_came() {
+        let cases = [
+            (0x72, Codec::Pcma),
+            (0x83, Codec::Pcmu),
+            (0x3f, Codec::Pcm),
+            (0x0f, Codec::Pcm),
+            (0xb2, Codec::Speex),
+            (0x4a, Codec::Nellymoser),
+            (0x5a, Codec::Nellymoser),
+            (0x6a, Codec::Nellymoser),
+            (0x1e, Codec::Adpcm),
+        ];
+        for (first, codec) in cases {
+            let body = Bytes::from(vec![first, 1, 2, 3]);
+            let frame = audio(0, body.clone()).unwrap();
+            assert_eq!((frame.kind, frame.codec), (Kind::Audio, codec));
+            assert_eq!(whole(&frame), body, "{codec:?}");
+            assert_eq!(audio(0, body.slice(..1)).unwrap_err(), NoFrame::Nothing);
+        }
+        assert_eq!(audio(0, Bytes::from_static(b"\xe2\xff")).unwrap().codec, Codec::Mp3);
     }
 
     #[test]
@@ -352,7 +396,7 @@ mod tests {
         assert_eq!(video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(), NoFrame::Short);
         assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Video(Unknown::Id(2)));
         assert_eq!(video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(), NoFrame::Video(Unknown::FourCc(*b"vp09")));
-        assert_eq!(audio(0, Bytes::from_static(b"\xb2x")).unwrap_err(), NoFrame::Audio(Unknown::Id(11)));
+        assert_eq!(audio(0, Bytes::from_static(b"\xd2x")).unwrap_err(), NoFrame::Audio(Unknown::Id(13)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Settings;
 use crate::fmp4::Muxer;
-use crate::frame::{Codec, Frame, Kind};
+use crate::frame::{Frame, Kind};
 use crate::hub::Tracks;
 
 /// A step in the timestamps beyond this is a break: the publisher was away. Microseconds.
@@ -143,7 +143,7 @@ impl Segmenter {
                 self.tracks(&now);
             }
             Kind::Video | Kind::Audio => {
-                if frame.codec == Codec::Mp3 && self.audio.is_some() {
+                if frame.kind == Kind::Audio && !frame.codec.is_configured() && self.audio.is_some() {
                     self.tracks(&Tracks { video: self.video.clone(), audio: None, metadata: None });
                 }
                 self.media(frame);

@@ -302,10 +302,11 @@ impl State {
             Kind::VideoConfig => &mut self.tracks.video,
             Kind::AudioConfig => &mut self.tracks.audio,
             Kind::Data if frame.is_metadata() => &mut self.tracks.metadata,
-            // MP3 has no configuration: its first frame tells that there is a track, and that another is gone.
-            Kind::Audio if self.audio.is_none() || frame.codec == Codec::Mp3 => {
+            // Without a configuration the first frame tells that there is a track, and that another is gone.
+            Kind::Audio if self.audio.is_none() || !frame.codec.is_configured() => {
                 if self.audio_codec() != Some(frame.codec) {
-                    self.audio = Some(AudioInfo::of(frame.codec, &[]));
+                    let first: &[u8] = if frame.codec.is_configured() { &[] } else { &frame.payload };
+                    self.audio = Some(AudioInfo::of(frame.codec, first));
                     self.version = self.version.wrapping_add(u32::from(self.tracks.audio.take().is_some()));
                 }
                 return true;

@@ -18,9 +18,10 @@ use super::play::{Over, Playing};
 use super::session::{Ask, Event, Session, Timeouts};
 use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
-use crate::frame::{Codec, Frame};
+use crate::frame::Codec::{self, Mp3, Pcma, Pcmu};
+use crate::frame::{Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher};
-use crate::name::Protocol;
+use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Requests, What};
 
@@ -329,9 +330,14 @@ impl Link {
 
     /// Passes frames on until the peer ends the stream.
     async fn receive(&mut self, publisher: &Publisher, rate: &mut Rate) -> Result<(), Ended> {
+        let mut told = None;
         loop {
             match self.next_event().await? {
                 Event::Frame(frame) => {
+                    if frame.kind == Kind::Audio && told != Some(frame.codec) {
+                        told = Some(frame.codec);
+                        tell(publisher.name(), frame.codec);
+                    }
                     rate.count(&frame, Instant::now())?;
                     publisher.push(frame)?;
                 }
@@ -347,7 +353,7 @@ impl Link {
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
         let takes: &'static [Codec] =
-            if ask.opus { &[Codec::Aac, Codec::Mp3, Codec::Opus] } else { &[Codec::Aac, Codec::Mp3] };
+            if ask.opus { &[Codec::Aac, Mp3, Pcma, Pcmu, Codec::Opus] } else { &[Codec::Aac, Mp3, Pcma, Pcmu] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let name = if options.overlay { Hub::overlay_name(&name) } else { name };
@@ -384,6 +390,14 @@ impl Link {
 fn what(ask: Ask, peer: SocketAddr) -> What {
     let Ask { stream, app, query, .. } = ask;
     What { stream, app, query, protocol: Protocol::Rtmp, peer }
+}
+
+/// Says where sound goes that cannot go everywhere.
+fn tell(stream: &StreamName, sound: Codec) {
+    if sound.is_passed_on() {
+        let sound = sound.as_str();
+        tracing::warn!(%stream, sound, "the sound goes to RTMP and FLV players as it is, and nowhere else");
+    }
 }
 
 /// A publisher's rate against its bound.
