@@ -69,7 +69,11 @@ impl Renditions {
 
     /// Reads a stream that exists, as a part of this server that takes these audio codecs; otherwise as [`Renditions::open`].
     pub(crate) fn read(&self, name: &StreamName, view: View, takes: &'static [Codec]) -> Result<Reader, Ended> {
-        let want = Want::internal(Pace::Realtime, Start::Group).with_view(view);
+        self.join(name, Want::internal(Pace::Realtime, Start::Group).with_view(view), takes)
+    }
+
+    /// The same with what is wanted; who begins while there is no rendition yet gets the stream itself until there is.
+    pub(crate) fn join(&self, name: &StreamName, want: Want, takes: &'static [Codec]) -> Result<Reader, Ended> {
         let reader = self.hub.subscribe(name, want)?;
         Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
     }

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod kit;
+#[path = "kit/pictures.rs"]
+mod pictures;
 #[path = "kit/whep.rs"]
 mod whep;
 
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, directory, ended, until};
+use pictures::{background, guest, merge, stream_of};
 use serde_json::json;
 
 /// Pushes pictures and a tone with these encoders.
@@ -87,6 +90,24 @@ fn telephone_sound_is_heard_everywhere() {
         ended("the pusher", &mut pushed);
         until("the recording has sound", || is_the_tone(decoded(newest).1));
     }
+}
+
+#[test]
+fn telephone_sound_is_heard_in_a_mix() {
+    let server = Server::start(directory());
+    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
+    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let _her_push = push(&hers, &format!("{H264} -an"));
+    let _his_push = push(&his, &format!("{H264} -c:a pcm_alaw -ar 8000 -ac 1"));
+    for (user, url) in [(&alice, &hers), (&bob, &his)] {
+        assert_eq!(user.enter("r", url)["code"], 0);
+    }
+    let name = stream_of(&hers);
+    let reply = merge(&alice, "r", &name, vec![background(&name), guest(&stream_of(&his), 10, 10)]);
+    assert_eq!(reply["merge_code"], 0, "{reply}");
+    let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));
+    let mixed = seen["mixedPlayURL"].as_str().unwrap();
+    until("the mix has his sound", || is_the_tone(decoded(mixed).1));
 }
 
 #[test]

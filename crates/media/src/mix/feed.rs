@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::graph::Has;
 use super::{Input, silence};
 use crate::fmp4::Muxer;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
 use crate::name::StreamName;
+use crate::rendition::Renditions;
 
 /// How long an input may take to show its tracks before the mix starts without it.
 const SHOWS: Duration = Duration::from_secs(3);
@@ -97,7 +98,7 @@ impl Feed {
     /// Looks at a stream until its tracks are known, bounded in time. One that is not there goes by what it was.
     pub async fn prepare(hub: &Hub, input: &Input, memory: &Memory, clock: Clock, stale: CancellationToken) -> Self {
         let known = memory.lock().get(&input.stream).cloned().unwrap_or_default();
-        let reader = hub.subscribe(&input.stream, Want::internal(Pace::Realtime, Start::Fresh)).ok();
+        let reader = subscribe(hub, &input.stream);
         let mut feed = Feed {
             hub: hub.clone(),
             input: input.clone(),
@@ -222,8 +223,7 @@ impl Feed {
 
     /// Reads the stream again, if it is there again.
     fn come_back(&mut self, muxer: &mut Muxer) {
-        let want = Want::internal(Pace::Realtime, Start::Fresh);
-        let Ok(mut reader) = self.hub.subscribe(&self.input.stream, want) else {
+        let Some(mut reader) = subscribe(&self.hub, &self.input.stream) else {
             return;
         };
         let mut frames = Vec::new();
@@ -316,6 +316,12 @@ impl Feed {
             }
         }
     }
+}
+
+/// Reads an input, with its sound as something that ffmpeg is given.
+fn subscribe(hub: &Hub, stream: &StreamName) -> Option<Reader> {
+    let want = Want::internal(Pace::Realtime, Start::Fresh);
+    Renditions::new(hub.clone()).join(stream, want, &[Codec::Aac, Codec::Opus]).ok()
 }
 
 fn flatten(item: Item, take: &mut dyn FnMut(Arc<Frame>)) {

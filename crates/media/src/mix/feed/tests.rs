@@ -1,7 +1,6 @@
 //! How the times of inputs become those of the mix, on simulated time.
 
 use super::*;
-use crate::frame::Codec;
 use crate::hub::{Origin, Publisher, Settings};
 use crate::name::Protocol;
 
