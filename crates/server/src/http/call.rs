@@ -12,14 +12,13 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, Limited};
 use room::{Kind, Millis, RoomId, UserId};
 use serde::Deserialize;
 use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
-use super::{audience, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
+use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::config::Mode;
 use crate::live::{Base, Scheme};
@@ -169,20 +168,25 @@ where
     let limit = app.http.body_limit();
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|n| n > limit) {
+        let most = limit.saturating_add(bounded::DROPPED);
+        // A client that asks first hears it before it sends anything.
+        if !parts.headers.contains_key(header::EXPECT) && declared.is_some_and(|n| n <= most) {
+            let _ = tokio::time::timeout(app.http.read_timeout(), bounded::take(body, 0, most)).await;
+        }
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
     if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
         return Ok(Bytes::new());
     }
-    let mut whole = pin!(Limited::new(body, limit).collect());
+    let mut whole = pin!(bounded::take(body, limit, limit.saturating_add(bounded::DROPPED)));
     // Nearly always the body came with the head: no timer then.
     let read = match whole.as_mut().now_or_never() {
         Some(read) => Ok(read),
         None => tokio::time::timeout(app.http.read_timeout(), whole).await,
     };
     match read {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
