@@ -74,6 +74,7 @@ pub enum Name {
     GetLogFile,
     Report,
     Webrtc(webrtc_room::Name),
+    Webexe(webrtc_room::Name),
 }
 
 impl Name {
@@ -86,7 +87,8 @@ impl Name {
             | Self::GetTestRtmpAccUrl
             | Self::CheckConfig
             | Self::LogFileList
-            | Self::GetLogFile => "GET, HEAD, POST, OPTIONS",
+            | Self::GetLogFile
+            | Self::Webexe(webrtc_room::Name::GetLoginInfo) => "GET, HEAD, POST, OPTIONS",
             _ => "POST, OPTIONS",
         }
     }
@@ -112,7 +114,11 @@ pub fn find(path: &str) -> Option<Found> {
         "multi_room" => Kind::Multi,
         "live_room" => Kind::Live,
         "utils" => return Some((None, find_util(call)?)),
-        "webrtc_room" => return Some((None, Name::Webrtc(webrtc_room::find(call)?))),
+        "webrtc_room" => {
+            let call = webrtc_room::find(call).filter(|call| *call != webrtc_room::Name::Delete)?;
+            return Some((None, Name::Webrtc(call)));
+        }
+        "webexe_room" => return Some((None, Name::Webexe(webrtc_room::find(call)?))),
         _ => return None,
     };
     let live = kind == Kind::Live;
@@ -132,7 +138,8 @@ pub fn find(path: &str) -> Option<Found> {
         "get_audiences" if live => Name::GetAudiences,
         "set_custom_field" if live => Name::SetCustomField,
         "get_custom_info" if live => Name::GetCustomInfo,
-        "merge_stream" if live => Name::MergeStream,
+        // Windows asks for it in every kind of room.
+        "merge_stream" => Name::MergeStream,
         _ => return None,
     };
     Some((Some(kind), name))
@@ -251,7 +258,8 @@ impl<'a> Call<'a> {
     pub async fn run(&self) -> Reply {
         match self.kind {
             None => match self.name {
-                Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, name).await, None),
+                Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, Kind::Webrtc, name).await, None),
+                Name::Webexe(name) => Reply::from_sent(webrtc_room::run(self, Kind::Webexe, name).await, None),
                 name => Reply::from_sent(utils::run(self, name).await, None),
             },
             Some(kind) if self.name == Name::Login => {
