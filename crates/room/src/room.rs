@@ -20,11 +20,19 @@ pub enum Kind {
     Live,
     /// People in a call whose media goes elsewhere: nobody here sees their streams, so only heartbeats count.
     Webrtc,
+    /// An entry of a list of rooms that are held elsewhere, or here under another kind: as with calls, only heartbeats count.
+    Webexe,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc];
+    pub const ALL: [Self; 5] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc, Self::Webexe];
+
+    /// Whether rooms of this kind have neither streams nor a chat group here.
+    #[must_use]
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Webrtc | Self::Webexe)
+    }
 }
 
 /// Somebody who pushes a stream into a room.
@@ -64,6 +72,9 @@ pub struct Room {
     /// Who is muted or kept out of the chat.
     #[serde(default, skip_serializing_if = "Measures::is_empty")]
     pub measures: Measures,
+    /// Members need no heartbeats: they stay until they leave, or for [`crate::rules::LASTING`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
     /// Version of the list of pushers, `roomStatusCode` to clients: another one after each change of the list.
     pub status: i64,
     /// When it was made; the room list is ordered by it.
@@ -84,6 +95,7 @@ impl Room {
             pushers: Vec::new(),
             custom: Custom::default(),
             measures: Measures::default(),
+            lasting: false,
             status: 0,
             created: now,
             seq: 0,

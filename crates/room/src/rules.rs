@@ -19,6 +19,9 @@ pub const MAX_FIELD_VALUE: usize = 1024;
 /// Most members of a `webrtc_room`.
 pub const MAX_WEBRTC_MEMBERS: usize = 4;
 
+/// Milliseconds for which a member of a room without heartbeats stays: everything has an end.
+pub const LASTING: u64 = 24 * 3600 * 1000;
+
 /// Capacities, times and rights; one set for the whole server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -55,7 +58,7 @@ impl Rules {
     pub const fn capacity(&self, kind: Kind) -> usize {
         match kind {
             Kind::Double => 2,
-            Kind::Multi | Kind::Live => self.max_members,
+            Kind::Multi | Kind::Live | Kind::Webexe => self.max_members,
             Kind::Webrtc => MAX_WEBRTC_MEMBERS,
         }
     }
@@ -66,7 +69,7 @@ impl Rules {
         match kind {
             Kind::Live => true,
             Kind::Double | Kind::Multi => self.creator_can_destroy,
-            Kind::Webrtc => false,
+            Kind::Webrtc | Kind::Webexe => false,
         }
     }
 }

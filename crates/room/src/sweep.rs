@@ -5,8 +5,8 @@ use crate::event::{CloseReason, Event, LeaveReason};
 use crate::id::{StreamId, UserId};
 use crate::pushers::{close_room, delete_pusher};
 use crate::refusal::Refusal;
-use crate::room::{Kind, Room};
-use crate::rules::Rules;
+use crate::room::Room;
+use crate::rules::{LASTING, Rules};
 use crate::time::Millis;
 
 /// What the live service says about a stream.
@@ -22,18 +22,24 @@ pub enum Pushing {
     Unknown,
 }
 
+/// For how long a pusher of this room may be silent.
+const fn patience(room: &Room, rules: &Rules) -> u64 {
+    if room.lasting { LASTING } else { rules.heartbeat_timeout }
+}
+
 /// When this room needs looking at next, if nothing happens before.
 #[must_use]
 pub fn deadline(room: &Room, rules: &Rules) -> Millis {
     if room.pushers.is_empty() {
         return room.created.plus(rules.max_idle);
     }
-    room.pushers.iter().map(|p| p.seen.plus(rules.heartbeat_timeout).max(p.ask_after)).min().unwrap_or(Millis::NEVER)
+    let patience = patience(room, rules);
+    room.pushers.iter().map(|p| p.seen.plus(patience).max(p.ask_after)).min().unwrap_or(Millis::NEVER)
 }
 
 /// The pushers of whom the live service has to be asked now.
 pub fn silent<'a>(room: &'a Room, now: Millis, rules: &'a Rules) -> impl Iterator<Item = (&'a UserId, &'a StreamId)> {
-    let asks = room.kind != Kind::Webrtc;
+    let asks = !room.kind.is_elsewhere();
     room.pushers
         .iter()
         .filter(move |p| asks && p.seen.plus(rules.heartbeat_timeout) <= now && p.ask_after <= now)
@@ -74,9 +80,10 @@ pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], r
             Pushing::No | Pushing::Until(_) => gone.push(user.clone()),
         }
     }
-    if room.kind == Kind::Webrtc {
+    if room.kind.is_elsewhere() {
         // Nobody can be asked: silence is all there is.
-        let silent = room.pushers.iter().filter(|p| p.seen.plus(rules.heartbeat_timeout) <= now);
+        let patience = patience(room, rules);
+        let silent = room.pushers.iter().filter(|p| p.seen.plus(patience) <= now);
         gone = silent.map(|p| p.user.clone()).collect();
     }
     for user in &gone {

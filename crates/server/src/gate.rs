@@ -47,6 +47,14 @@ fn has_mark(query: &Query, mark: &str) -> bool {
     query.0.split('&').any(|pair| pair == mark)
 }
 
+/// Whether a push URL's query asks for a recording: `record=1`, or formats as Windows names them (`mp4`, `mp4|flv`). Whatever
+/// is named, what is written is this server's own format.
+fn asks_to_record(query: &Query) -> bool {
+    let said = query.0.split('&').find_map(|pair| pair.strip_prefix("record="));
+    let said = said.unwrap_or_default().replace("%7C", "|").replace("%7c", "|");
+    said.split('|').any(|format| matches!(format, "1" | "mp4" | "flv" | "hls"))
+}
+
 /// Decides who may push and who may play.
 pub struct Gate {
     urls: Arc<Urls>,
@@ -146,7 +154,7 @@ impl Gate {
                 let mut options = PublishOptions::default();
                 options.leaving = leaving.clone();
                 // Who pushes may have it recorded, where the operator allows recordings at all.
-                if let Some(recorder) = recorder.filter(|_| has_mark(&ask.what.query, "record=1")) {
+                if let Some(recorder) = recorder.filter(|_| asks_to_record(&ask.what.query)) {
                     options.record = true;
                     recorder.record(&stream);
                 }
@@ -206,6 +214,24 @@ impl Gate {
         self.bans.running.watch(user, holder.room.as_ref(), kick);
         if self.bans.until(user, holder.room.as_ref(), self.clock.now()).is_some() {
             kick.kick(OUT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_are_asked_for_by_a_mark_or_by_formats() {
+        let asks = |query: &str| asks_to_record(&Query(query.into()));
+        for query in
+            ["record=1", "a=1&record=mp4&record_interval=7200", "record=mp4|flv", "record=x%7Chls", "record=flv"]
+        {
+            assert!(asks(query), "{query}");
+        }
+        for query in ["", "record=", "record=0", "record=aac", "norecord=mp4", "record_interval=7200", "recordmp4"] {
+            assert!(!asks(query), "{query}");
         }
     }
 }

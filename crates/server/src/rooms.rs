@@ -23,7 +23,7 @@ use crate::hooks::Audiences;
 use crate::store::{See, Store, Viewers};
 use crate::traces;
 
-pub use webrtc::room_type;
+pub use webrtc::{NewCall, room_status, room_type, shown_id};
 
 /// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -373,7 +373,7 @@ pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc
         for event in &events {
             tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
             // Calls have no group.
-            if event.kind != Kind::Webrtc {
+            if !event.kind.is_elsewhere() {
                 match traces::of(event) {
                     None => chat.carry(event),
                     Some(context) => context.note("chat.notify", || chat.carry(event)),

@@ -21,6 +21,15 @@ pub struct Ask {
     pub opus: bool,
 }
 
+impl Ask {
+    /// Takes the `.flv` off the name of what is played: clients make RTMP URLs of HTTP ones by another scheme.
+    pub(super) fn without_extension(&mut self) {
+        if let Some(Ok(stream)) = self.stream.as_str().strip_suffix(".flv").map(StreamName::new) {
+            self.stream = stream;
+        }
+    }
+}
+
 /// Finds them: `live` + `name?query`; `live?query` + `name`; `live/name?query` + nothing (everything typed into the
 /// server field). The error says what is wrong, without the query.
 pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static str> {
@@ -63,6 +72,9 @@ mod tests {
         assert_eq!(got("live", "rtmp://h/live?a=1&b=?", "s"), want());
         assert_eq!(got("live/s?a=1&b=?", "", ""), want());
         assert_eq!(got("/live/", "", "/s?a=1&b=?"), want());
+        let mut played = ask("live", "", "s.flv?a=1&ext=").unwrap();
+        played.without_extension();
+        assert_eq!((played.stream.as_str(), played.query.0.as_str()), ("s", "a=1&ext="));
         assert!(got("live", "", "").is_err());
         assert!(got("live", "", "a/../b").is_err());
         assert!(got("live", "", &format!("s?{}", "q".repeat(5000))).is_err());

@@ -109,3 +109,14 @@ fn members_of_a_call_go_by_heartbeats_alone() {
     assert_eq!(sweep(&mut slot, Millis(30_000), &[], &rules).len(), 2);
     assert!(slot.is_none(), "an empty one does not");
 }
+
+#[test]
+fn members_without_heartbeats_stay_for_a_day() {
+    let (rules, mut slot) = (Rules::default(), None);
+    enter(&mut slot, Kind::Webexe, "alice", 0);
+    slot.as_mut().unwrap().lasting = true;
+    assert_eq!(deadline(slot.as_ref().unwrap(), &rules), Millis(LASTING));
+    assert!(sweep(&mut slot, Millis(LASTING - 1), &[], &rules).is_empty());
+    assert_eq!(sweep(&mut slot, Millis(LASTING), &[], &rules).len(), 2);
+    assert!(slot.is_none());
+}

@@ -57,6 +57,7 @@ pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
                 Kind::Multi => "multi_room",
                 Kind::Live => "live_room",
                 Kind::Webrtc => "webrtc_room",
+                Kind::Webexe => "webexe_room",
             };
             let (name, more) = match &event.what {
                 What::Created { by } => ("room_created", json!({ "userID": by })),

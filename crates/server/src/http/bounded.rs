@@ -1,16 +1,50 @@
 //! Bodies of requests, read whole before their handlers see them: within a size and a time, whoever sends them.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 
 use crate::app::App;
 
-/// Reads the body within `http.read_timeout`. One that is declared too large is not begun.
+/// Bytes beyond the limit that are read and dropped before a request is refused: many clients look for an answer only when
+/// they have written all, and see a broken connection instead.
+pub const DROPPED: usize = 4 * 1024 * 1024;
+
+/// Reads a body of at most `limit` bytes, in one piece where it came in one. What is longer is dropped as it comes, and no
+/// more of it is read than `most` bytes. `None` if it is longer, or was broken off.
+pub async fn take<B>(body: B, limit: usize, most: usize) -> Option<Bytes>
+where
+    B: HttpBody<Data = Bytes>,
+{
+    let mut body = pin!(body);
+    let (mut read, mut first, mut rest) = (0_usize, Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        read = read.saturating_add(data.len());
+        if read > most {
+            return None;
+        }
+        if read > limit {
+            (first, rest) = (Bytes::new(), Vec::new());
+        } else if first.is_empty() {
+            first = data;
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if read > limit {
+        return None;
+    }
+    Some(if rest.is_empty() { first } else { [&first[..], &rest[..]].concat().into() })
+}
+
+/// Reads the body within `http.read_timeout`.
 pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     // Calls of the room protocol read theirs in the same way, and answer in the protocol.
     let path = request.uri().path();
@@ -20,10 +54,18 @@ pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     }
     let (parts, body) = request.into_parts();
     let limit = app.http.body_limit().max(super::BODY_LIMIT);
-    let read = tokio::time::timeout(app.http.read_timeout(), axum::body::to_bytes(body, limit)).await;
+    // A client that asks first hears it before it sends anything.
+    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let length = length.unwrap_or_default();
+    let asks = length > limit && parts.headers.contains_key(header::EXPECT);
+    let most = if asks || length > limit.saturating_add(DROPPED) { 0 } else { limit.saturating_add(DROPPED) };
+    let read = match most {
+        0 => Ok(None),
+        most => tokio::time::timeout(app.http.read_timeout(), take(body, limit, most)).await,
+    };
     let (status, why) = match read {
-        Ok(Ok(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(_)) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or was broken off"),
+        Ok(Some(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Ok(None) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or was broken off"),
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     // What is left of the body would be taken for the next request.

@@ -12,14 +12,13 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, Limited};
 use room::{Kind, Millis, RoomId, UserId};
 use serde::Deserialize;
 use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
-use super::{audience, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
+use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::config::Mode;
 use crate::live::{Base, Scheme};
@@ -75,6 +74,7 @@ pub enum Name {
     GetLogFile,
     Report,
     Webrtc(webrtc_room::Name),
+    Webexe(webrtc_room::Name),
 }
 
 impl Name {
@@ -87,7 +87,8 @@ impl Name {
             | Self::GetTestRtmpAccUrl
             | Self::CheckConfig
             | Self::LogFileList
-            | Self::GetLogFile => "GET, HEAD, POST, OPTIONS",
+            | Self::GetLogFile
+            | Self::Webexe(webrtc_room::Name::GetLoginInfo) => "GET, HEAD, POST, OPTIONS",
             _ => "POST, OPTIONS",
         }
     }
@@ -113,7 +114,11 @@ pub fn find(path: &str) -> Option<Found> {
         "multi_room" => Kind::Multi,
         "live_room" => Kind::Live,
         "utils" => return Some((None, find_util(call)?)),
-        "webrtc_room" => return Some((None, Name::Webrtc(webrtc_room::find(call)?))),
+        "webrtc_room" => {
+            let call = webrtc_room::find(call).filter(|call| *call != webrtc_room::Name::Delete)?;
+            return Some((None, Name::Webrtc(call)));
+        }
+        "webexe_room" => return Some((None, Name::Webexe(webrtc_room::find(call)?))),
         _ => return None,
     };
     let live = kind == Kind::Live;
@@ -133,7 +138,8 @@ pub fn find(path: &str) -> Option<Found> {
         "get_audiences" if live => Name::GetAudiences,
         "set_custom_field" if live => Name::SetCustomField,
         "get_custom_info" if live => Name::GetCustomInfo,
-        "merge_stream" if live => Name::MergeStream,
+        // Windows asks for it in every kind of room.
+        "merge_stream" => Name::MergeStream,
         _ => return None,
     };
     Some((Some(kind), name))
@@ -169,20 +175,25 @@ where
     let limit = app.http.body_limit();
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|n| n > limit) {
+        let most = limit.saturating_add(bounded::DROPPED);
+        // A client that asks first hears it before it sends anything.
+        if !parts.headers.contains_key(header::EXPECT) && declared.is_some_and(|n| n <= most) {
+            let _ = tokio::time::timeout(app.http.read_timeout(), bounded::take(body, 0, most)).await;
+        }
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
     if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
         return Ok(Bytes::new());
     }
-    let mut whole = pin!(Limited::new(body, limit).collect());
+    let mut whole = pin!(bounded::take(body, limit, limit.saturating_add(bounded::DROPPED)));
     // Nearly always the body came with the head: no timer then.
     let read = match whole.as_mut().now_or_never() {
         Some(read) => Ok(read),
         None => tokio::time::timeout(app.http.read_timeout(), whole).await,
     };
     match read {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
@@ -247,7 +258,8 @@ impl<'a> Call<'a> {
     pub async fn run(&self) -> Reply {
         match self.kind {
             None => match self.name {
-                Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, name).await, None),
+                Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, Kind::Webrtc, name).await, None),
+                Name::Webexe(name) => Reply::from_sent(webrtc_room::run(self, Kind::Webexe, name).await, None),
                 name => Reply::from_sent(utils::run(self, name).await, None),
             },
             Some(kind) if self.name == Name::Login => {

@@ -12,9 +12,17 @@ use crate::limits::What;
 /// What a call asks for.
 pub const fn what(name: Name) -> What {
     match name {
-        Name::Login | Name::GetLoginInfo | Name::Webrtc(webrtc_room::Name::GetLoginInfo) => What::Login,
-        Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) => What::Create,
-        Name::AddPusher | Name::AddAudience | Name::Webrtc(webrtc_room::Name::Enter) => What::Join,
+        Name::Login
+        | Name::GetLoginInfo
+        | Name::Webrtc(webrtc_room::Name::GetLoginInfo)
+        | Name::Webexe(webrtc_room::Name::GetLoginInfo) => What::Login,
+        Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) | Name::Webexe(webrtc_room::Name::Create) => {
+            What::Create
+        }
+        Name::AddPusher
+        | Name::AddAudience
+        | Name::Webrtc(webrtc_room::Name::Enter)
+        | Name::Webexe(webrtc_room::Name::Enter) => What::Join,
         _ => What::Call,
     }
 }

@@ -26,6 +26,8 @@ struct Merged<'a> {
     result: Outcome<'a>,
     merge_code: i32,
     merge_msg: &'a str,
+    /// The name by which iOS's second generation reads it.
+    merge_message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -38,7 +40,11 @@ struct Outcome<'a> {
 /// Hands the mix to the live service; what it says stands in `result`.
 pub async fn merge_stream(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let user = member.actor(body.user_id.as_ref())?;
+    // Windows asks before it has a room, to lay its stream over a canvas, and says so by an empty id.
+    let room = body.room_id.as_ref().filter(|id| !id.as_str().is_empty());
+    let before = room.is_none() && body.room_id.is_some();
+    let room = if before { None } else { Some(member.room(room)?) };
     let params = match body.merge_params.ok_or_else(|| Fail::missing("mergeParams"))? {
         Value::String(text) => serde_json::from_str(&text).map_err(|_| Fail::not_json("mergeParams"))?,
         value => value,
@@ -48,16 +54,25 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
     }
     let app = member.call.app;
     let mut streams = Mixable::default();
-    let mut pushes = false;
-    let see = &mut |room: &room::Room, _| {
-        streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
-        pushes = room.pusher(user).is_some();
-    };
-    app.rooms.see(member.kind, &room, see).await?;
-    if !pushes {
-        return Err(Fail::unauthorised("only who pushes in the room may mix it"));
+    if let Some(room) = &room {
+        let mut pushes = false;
+        let see = &mut |room: &room::Room, _| {
+            streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
+            pushes = room.pusher(user).is_some();
+        };
+        app.rooms.see(member.kind, room, see).await?;
+        if !pushes {
+            return Err(Fail::unauthorised("only who pushes in the room may mix it"));
+        }
+    } else {
+        streams.room = own(app.settings.live.bizid, user, &params);
     }
-    let MixOutcome { code, message } = match partners(member, user, &params, &mut streams).await? {
+    let waits_for = match room {
+        Some(_) => partners(member, user, &params, &mut streams).await?,
+        // Only its own.
+        None => None,
+    };
+    let MixOutcome { code, message } = match waits_for {
         Some(waits_for) => mix::refuse(
             mix::NOT_THERE_YET,
             format!("{waits_for} is of another room: its pusher must ask for a mix with {user}'s stream too"),
@@ -68,7 +83,15 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
         result: Outcome { code, message: &message, timestamp: member.call.now.secs() },
         merge_code: code,
         merge_msg: &message,
+        merge_message: &message,
     })
+}
+
+/// The streams that a mix names and that were named for this user in no room, which is what it has before it has a room.
+fn own(bizid: u32, user: &UserId, params: &Value) -> Vec<StreamId> {
+    let mine = |stream: &String| matches!(owner(bizid, stream), Some(Owner::User(whose)) if whose == user.as_str());
+    let streams = mix::streams(params).into_iter().filter(mine);
+    streams.filter_map(|stream| StreamId::parse(&stream).ok()).collect()
 }
 
 /// Streams of other rooms (PK): each pusher names the other's as an input of a mix of its own, and who asks first is told to

@@ -11,6 +11,7 @@ mod golden;
 mod random;
 mod secrets;
 mod traced;
+mod windows;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -118,7 +119,9 @@ impl Kit {
         request.extensions_mut().insert(ConnectInfo(peer));
         // What operators ask is asked by the machine's own name.
         let path = request.uri().path();
-        let operators = path.starts_with("/weapp/utils/") || path.starts_with("/weapp/webrtc_room/");
+        let operators = path.starts_with("/weapp/utils/")
+            || path.starts_with("/weapp/webrtc_room/")
+            || path.starts_with("/weapp/webexe_room/");
         let host = if operators { "127.0.0.1:5757" } else { HOST };
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static(host));
         let response = self.router.clone().oneshot(request).await.unwrap();

@@ -52,12 +52,22 @@ impl RoomView<'_> {
         let mut written = 0..0;
         match &mixed {
             Some(play) => {
-                url(out, "mixedPlayURL", play.http("flv"));
+                url(out, "mixedPlayURL", play.mixed());
                 let from = out.len();
                 play_urls(out, play);
                 written = from..out.len();
             }
             None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
+        }
+        if !self.detailed {
+            field(out, "roomType");
+            out.extend_from_slice(match room.kind {
+                Kind::Double => b"\"double_room\"",
+                Kind::Multi => b"\"multi_room\"",
+                Kind::Live => b"\"live_room\"",
+                Kind::Webrtc => b"\"webrtc_room\"",
+                Kind::Webexe => b"\"webexe_room\"",
+            });
         }
         field(out, "custom");
         // A text for every generation: the second one's room classes hold a text too, and one field of another type fails

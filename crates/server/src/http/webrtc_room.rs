@@ -1,9 +1,11 @@
-//! `webrtc_room`: rooms of calls whose media goes elsewhere (protocol.md, section 8). Its calls have no
+//! `webrtc_room`: rooms of calls whose media goes elsewhere (protocol.md, section 8), and `webexe_room`, the same calls for
+//! the list of rooms that the Windows portal and web pages show. Their calls have no
 //! session and hand out signatures: in production they are answered to operators only, unless the
 //! setting says otherwise.
 
-use room::{Refusal, Room, RoomId, UserId};
+use room::{Kind, Refusal, Room, RoomId, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sign::room_key;
 
 use super::body::{Number, Text};
@@ -11,12 +13,12 @@ use super::call::Call;
 use super::reply::{Fail, Sent, done, list, success};
 use crate::error::Error;
 use crate::operator::Need;
-use crate::rooms::room_type;
+use crate::rooms::{NewCall, room_status, room_type, shown_id};
 
 /// Most rooms of one answer.
 const MAX_COUNT: i64 = 200;
 
-/// Its calls.
+/// Their calls, numbered as in `LABELS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// A user's signature.
@@ -33,6 +35,8 @@ pub enum Name {
     List,
     /// Who is in a room.
     Members,
+    /// Takes a room off the list; `webexe_room` only.
+    Delete,
 }
 
 /// The call that the last part of a path names.
@@ -45,6 +49,7 @@ pub fn find(call: &str) -> Option<Name> {
         "heartbeat" => Name::Heartbeat,
         "get_room_list" => Name::List,
         "get_room_members" => Name::Members,
+        "delete_room" => Name::Delete,
         _ => return None,
     })
 }
@@ -61,6 +66,11 @@ struct Body<'a> {
     nick_name: Option<Text<'a>>,
     #[serde(rename = "roomType", borrow, default)]
     room_type: Option<Text<'a>>,
+    /// A number, a text or, from web pages, `false`.
+    #[serde(rename = "needHeartBeat", default)]
+    need_heart_beat: Option<Value>,
+    #[serde(default)]
+    status: Option<Number>,
     #[serde(default)]
     index: Option<Number>,
     #[serde(default)]
@@ -97,36 +107,51 @@ impl Body<'_> {
     }
 }
 
-/// Answers one of them.
-pub async fn run(call: &Call<'_>, name: Name) -> Sent {
+/// Answers one of them, for rooms of this kind.
+pub async fn run(call: &Call<'_>, kind: Kind, name: Name) -> Sent {
     if !call.app.settings.rooms.open_webrtc {
         call.operator(Need::Tokens, "operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom")?;
     }
     let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;
     match name {
-        Name::GetLoginInfo => get_login_info(call, &body),
-        Name::Create => create_room(call, &body).await,
-        Name::Enter => enter_room(call, &body).await,
+        Name::GetLoginInfo => get_login_info(call, kind, &body),
+        Name::Create => create_room(call, kind, &body).await,
+        Name::Enter => enter_room(call, kind, &body).await,
         Name::Quit => {
             let (user, room) = (body.user(call)?, body.room()?);
-            call.app.rooms.quit_call(&room, &user).await.map_err(no_room)?;
-            done()
+            stranger(kind, call.app.rooms.quit_call(kind, &room, &user).await)
         }
         Name::Heartbeat => {
             let (user, room) = (body.user(call)?, body.room()?);
-            call.app.rooms.call_heartbeat(&room, &user).await.map_err(no_room)?;
-            done()
+            stranger(kind, call.app.rooms.call_heartbeat(kind, &room, &user).await)
         }
-        Name::List => get_room_list(call, &body).await,
-        Name::Members => get_room_members(call, &body).await,
+        Name::List => get_room_list(call, kind, &body).await,
+        Name::Members => get_room_members(call, kind, &body).await,
+        // A room that is gone already is what the client wants.
+        Name::Delete => match call.app.rooms.delete_call(kind, &body.room()?).await {
+            Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => done(),
+            Err(error) => Err(error.into()),
+        },
     }
 }
 
-/// Who is not in a room hears that there is none.
-fn no_room(error: Error) -> Fail {
-    match error {
-        Error::Refused(Refusal::NotMember) => Refusal::NoRoom.into(),
-        error => error.into(),
+/// Who is not in a call hears that there is none; of a listed room it is not asked.
+fn stranger(kind: Kind, outcome: Result<(), Error>) -> Sent {
+    match outcome {
+        Ok(()) => done(),
+        Err(Error::Refused(Refusal::NotMember)) if kind == Kind::Webexe => done(),
+        Err(Error::Refused(Refusal::NotMember)) => Err(Refusal::NoRoom.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What `needHeartBeat` says: not needed is 0 or false, however it is written.
+fn needs_heartbeat(said: Option<&Value>) -> bool {
+    match said {
+        Some(Value::Bool(needed)) => *needed,
+        Some(Value::Number(n)) => n.as_i64() != Some(0),
+        Some(Value::String(text)) => !matches!(text.as_str(), "0" | "false"),
+        _ => true,
     }
 }
 
@@ -141,11 +166,17 @@ struct LoginInfo<'a> {
     user_sig: String,
 }
 
-fn get_login_info(call: &Call<'_>, body: &Body<'_>) -> Sent {
-    let user = match text(&body.user_id) {
+/// Signs for ids that other calls refuse, too (digits first, say), as the first server did.
+fn get_login_info(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
+    let query = call.query()?;
+    // The portal gets it.
+    let named = query.get("userID").filter(|_| kind == Kind::Webexe && text(&body.user_id).is_empty());
+    let user = match named.unwrap_or_else(|| text(&body.user_id)) {
         "" => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
-        _ => body.user(call)?,
+        id if call.app.identity.is_administrator(id) => return Err(Fail::unauthorised("userID: the administrator's")),
+        id => UserId::parse(id)?,
     };
+    call.admit(&user, None)?;
     let identity = &call.app.identity;
     let user_sig = identity.sign(&user, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
     let (sdk_app_id, account_type) = (identity.sdk_app_id(), identity.account_type());
@@ -173,11 +204,19 @@ fn entered(call: &Call<'_>, room: &RoomId, user: &UserId, room_info: Option<&str
     success(&Entered { room_id: room.as_str(), room_info, user_id: user.as_str(), private_map_key })
 }
 
-async fn create_room(call: &Call<'_>, body: &Body<'_>) -> Sent {
+async fn create_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     let (user, info) = (body.user(call)?, needed("roomInfo", &body.room_info)?);
     let id = body.room_id.as_ref().filter(|id| !id.as_str().is_empty()).map(|_| body.room()).transpose()?;
-    let (nick, kind) = (text(&body.nick_name), text(&body.room_type));
-    let made = call.app.rooms.create_call(id.as_ref(), &user, nick, info, kind).await;
+    let new = NewCall {
+        kind,
+        id: id.as_ref(),
+        user: &user,
+        nick: text(&body.nick_name),
+        info,
+        room_type: text(&body.room_type),
+        lasting: kind == Kind::Webexe && !needs_heartbeat(body.need_heart_beat.as_ref()),
+    };
+    let made = call.app.rooms.create_call(&new).await;
     let id = made.map_err(|error| match error {
         Error::Refused(refusal @ Refusal::TooLong { .. }) => Fail::from(refusal).with_code(11),
         error => error.into(),
@@ -185,9 +224,10 @@ async fn create_room(call: &Call<'_>, body: &Body<'_>) -> Sent {
     entered(call, &id, &user, Some(info))
 }
 
-async fn enter_room(call: &Call<'_>, body: &Body<'_>) -> Sent {
+async fn enter_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     let (user, room) = (body.user(call)?, body.room()?);
-    call.app.rooms.enter_call(&room, &user, text(&body.nick_name)).await?;
+    let status = body.status.map(|Number(status)| status).filter(|_| kind == Kind::Webexe);
+    call.app.rooms.enter_call(kind, &room, &user, text(&body.nick_name), status).await?;
     entered(call, &room, &user, None)
 }
 
@@ -203,10 +243,12 @@ struct MemberView<'a> {
 #[serde(rename_all = "camelCase")]
 struct CallView<'a> {
     #[serde(rename = "roomID")]
-    room_id: &'a RoomId,
+    room_id: &'a str,
     room_info: &'a str,
     room_type: &'a str,
     room_creator: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<i64>,
     members: Vec<MemberView<'a>>,
 }
 
@@ -214,7 +256,7 @@ fn members(room: &Room) -> Vec<MemberView<'_>> {
     room.pushers.iter().map(|p| MemberView { user_id: p.user.as_str(), nick_name: &p.name }).collect()
 }
 
-async fn get_room_list(call: &Call<'_>, body: &Body<'_>) -> Sent {
+async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     let number = |n: Option<Number>, default| match n {
         None => Ok(default),
         Some(Number(n)) if n < 0 => Err(Fail::malformed("index, count").with_code(2)),
@@ -227,22 +269,23 @@ async fn get_room_list(call: &Call<'_>, body: &Body<'_>) -> Sent {
             items.push(b',');
         }
         let view = CallView {
-            room_id: &room.id,
+            room_id: shown_id(room),
             room_info: &room.info,
             room_type: room_type(room),
             room_creator: room.creator.as_ref().map_or("", |(user, _)| user.as_str()),
+            status: (kind == Kind::Webexe).then(|| room_status(room)),
             members: members(room),
         };
         // Writing to memory cannot fail.
         let _ = serde_json::to_writer(&mut items, &view);
     };
-    let kind = Some(text(&body.room_type)).filter(|kind| !kind.is_empty());
+    let of_type = Some(text(&body.room_type)).filter(|of_type| !of_type.is_empty());
     let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
-    call.app.rooms.list_calls(index, count, kind, see).await?;
+    call.app.rooms.list_calls(kind, index, count, of_type, see).await?;
     list("rooms", &items)
 }
 
-async fn get_room_members(call: &Call<'_>, body: &Body<'_>) -> Sent {
+async fn get_room_members(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     #[derive(Serialize)]
     struct Members<'a> {
         members: Vec<MemberView<'a>>,
@@ -250,6 +293,6 @@ async fn get_room_members(call: &Call<'_>, body: &Body<'_>) -> Sent {
     let room = body.room()?;
     let mut sent = Err(Refusal::NoRoom.into());
     let see = &mut |room: &Room, _: usize| sent = success(&Members { members: members(room) });
-    call.app.rooms.see(room::Kind::Webrtc, &room, see).await?;
+    call.app.rooms.see_call(kind, &room, see).await?;
     sent
 }

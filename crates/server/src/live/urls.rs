@@ -13,7 +13,7 @@ use sign::stream_name::encode_part;
 use sign::stream_url::{Query, StreamUrl};
 use sign::{Invalid, Secret};
 
-use super::base::Base;
+use super::base::{Base, Scheme};
 use super::holder::{self, Holder, Viewer};
 use super::stream_name::{self, Owner, owner};
 use super::{Algorithm as Setting, Provider, Settings};
@@ -342,6 +342,17 @@ impl<'a> Play<'a> {
     #[must_use]
     pub fn http<'b>(&'b self, extension: &'b str) -> Url<'b> {
         self.over_http(APP, ".", extension)
+    }
+
+    /// Where an audience plays it, or the mix in its place, over HTTP. Windows cuts `https` off the front and `.flv` off the
+    /// end, puts `rtmp` before the rest and plays that by RTMP: so a signed URL ends in a parameter that may lose its value.
+    #[must_use]
+    pub fn mixed(&self) -> Url<'_> {
+        let mut url = self.http("flv");
+        if self.urls.tencent.is_none() && self.base.scheme == Scheme::Https {
+            url.0[11] = "&ext=.flv";
+        }
+        url
     }
 
     /// Where a browser plays it with little delay: WHEP. Empty where streams are elsewhere.

@@ -130,6 +130,7 @@ fn rooms(page: &mut Page, app: &App) {
         RoomKind::Multi => "multi",
         RoomKind::Live => "live",
         RoomKind::Webrtc => "webrtc",
+        RoomKind::Webexe => "webexe",
     };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
     let Some(census) = app.store.census() else {

@@ -86,7 +86,10 @@ impl Session {
         self.enter(if publish { Phase::AskingPublish } else { Phase::AskingPlay }, now);
         match ask(&self.app, &self.tc_url, name) {
             Ok(ask) => {
-                let ask = Ask { opus: self.opus, ..ask };
+                let mut ask = Ask { opus: self.opus, ..ask };
+                if !publish {
+                    ask.without_extension();
+                }
                 Ok(Some(if publish { Event::Publish(ask) } else { Event::Play(ask) }))
             }
             Err(why) => {

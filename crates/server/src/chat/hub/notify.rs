@@ -2,7 +2,7 @@
 //! A room's group is made when somebody first asks for it (`chat/repair.rs`): most rooms' never is.
 
 use room::chat::{Content, End, Notice, Refusal, System};
-use room::{Event, Kind, RoomId, What};
+use room::{Event, RoomId, What};
 
 use super::Hub;
 use crate::bus::Op;
@@ -24,7 +24,7 @@ fn field(what: &What) -> Option<String> {
 #[must_use]
 pub fn told(events: &[Event]) -> Vec<Op> {
     // Calls have no group.
-    let events = events.iter().filter(|event| event.kind != Kind::Webrtc);
+    let events = events.iter().filter(|event| !event.kind.is_elsewhere());
     let op = |event: &Event| {
         let (group, at) = (event.room.clone(), event.at);
         match &event.what {

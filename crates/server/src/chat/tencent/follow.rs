@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::{Event, Kind, Millis};
+use room::{Event, Millis};
 use tokio::time::{Instant, sleep};
 
 use super::delivery::Task;
@@ -111,7 +111,7 @@ impl Follower {
 
     fn take(&self, event: &Event, now: Millis) {
         // Calls have no group.
-        let Some(task) = task_of(event).filter(|_| event.kind != Kind::Webrtc) else { return };
+        let Some(task) = task_of(event).filter(|_| !event.kind.is_elsewhere()) else { return };
         let good_for = if task == Task::Notify { NOTIFY_FOR } else { DESTROY_FOR };
         if now.since(event.at) <= good_for {
             self.chat.delivery.add(&event.room, task);

@@ -90,6 +90,7 @@ pub fn name(kind: Kind) -> &'static str {
         Kind::Multi => "multi",
         Kind::Live => "live",
         Kind::Webrtc => "webrtc",
+        Kind::Webexe => "webexe",
     }
 }
 

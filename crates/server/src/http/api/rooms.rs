@@ -33,6 +33,8 @@ pub enum RoomKind {
     Live,
     /// A call whose media goes elsewhere.
     Webrtc,
+    /// An entry of the Windows portal's list of rooms.
+    Webexe,
 }
 
 impl RoomKind {
@@ -43,6 +45,7 @@ impl RoomKind {
             Self::Multi => Kind::Multi,
             Self::Live => Kind::Live,
             Self::Webrtc => Kind::Webrtc,
+            Self::Webexe => Kind::Webexe,
         }
     }
 
@@ -52,6 +55,7 @@ impl RoomKind {
             Kind::Multi => Self::Multi,
             Kind::Live => Self::Live,
             Kind::Webrtc => Self::Webrtc,
+            Kind::Webexe => Self::Webexe,
         }
     }
 }
@@ -147,7 +151,10 @@ pub struct Which {
     #[param(minimum = 1, maximum = 200, required = false)]
     limit: Option<usize>,
     /// `next` of the page before; none: the first page.
-    #[param(pattern = "^(double|multi|live|webrtc)-[0-9]{1,9}-[0-9]{1,15}-([0-9a-f]{2}){1,64}$", required = false)]
+    #[param(
+        pattern = "^(double|multi|live|webrtc|webexe)-[0-9]{1,9}-[0-9]{1,15}-([0-9a-f]{2}){1,64}$",
+        required = false
+    )]
     cursor: Option<String>,
 }
 
@@ -239,7 +246,7 @@ pub async fn create(
     let id = new.id.as_deref().map(room_of).transpose()?;
     let by = user_of(new.by.as_deref().unwrap_or(OPERATOR))?;
     let id = match new.kind {
-        RoomKind::Webrtc => {
+        RoomKind::Webrtc | RoomKind::Webexe => {
             return Err(Problem::new(StatusCode::CONFLICT, "refused", "calls are made by who is in them"));
         }
         kind => app.rooms.create(kind.kind(), id.as_ref(), &new.info, &by).await?,

@@ -1,10 +1,9 @@
 //! The calls as figures name them: a dense number for counting, a label for showing.
 
 use super::Name;
-use crate::http::webrtc_room;
 
 /// The labels, by `Name::index`; the last one is for paths that name no call.
-pub const LABELS: [&str; 31] = [
+pub const LABELS: [&str; 39] = [
     "login",
     "logout",
     "get_push_url",
@@ -35,6 +34,14 @@ pub const LABELS: [&str; 31] = [
     "webrtc_room/heartbeat",
     "webrtc_room/get_room_list",
     "webrtc_room/get_room_members",
+    "webexe_room/get_login_info",
+    "webexe_room/create_room",
+    "webexe_room/enter_room",
+    "webexe_room/quit_room",
+    "webexe_room/heartbeat",
+    "webexe_room/get_room_list",
+    "webexe_room/get_room_members",
+    "webexe_room/delete_room",
     "unknown",
 ];
 
@@ -68,15 +75,8 @@ impl Name {
             Self::LogFileList => 20,
             Self::GetLogFile => 21,
             Self::Report => 22,
-            Self::Webrtc(name) => match name {
-                webrtc_room::Name::GetLoginInfo => 23,
-                webrtc_room::Name::Create => 24,
-                webrtc_room::Name::Enter => 25,
-                webrtc_room::Name::Quit => 26,
-                webrtc_room::Name::Heartbeat => 27,
-                webrtc_room::Name::List => 28,
-                webrtc_room::Name::Members => 29,
-            },
+            Self::Webrtc(name) => 23 + name as usize,
+            Self::Webexe(name) => 30 + name as usize,
         }
     }
 }

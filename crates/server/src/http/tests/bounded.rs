@@ -35,3 +35,42 @@ async fn no_body_is_waited_for_without_end() {
         assert_eq!(begun.elapsed().as_secs(), kit.app.settings.http.read_timeout, "{method} {path}");
     }
 }
+
+/// A body of blocks, and how many of its bytes were taken.
+fn counted(bytes: usize) -> (Body, Arc<AtomicU32>) {
+    let taken = Arc::new(AtomicU32::new(0));
+    let count = taken.clone();
+    let blocks = stream::iter((0..bytes / 1000).map(move |_| {
+        count.fetch_add(1000, Ordering::Relaxed);
+        Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1000]))
+    }));
+    (Body::from_stream(blocks), taken)
+}
+
+#[tokio::test]
+async fn too_much_is_read_to_its_end_up_to_a_bound_before_it_is_refused() {
+    let kit = Kit::new().await;
+    let bound = u32::try_from(crate::http::bounded::DROPPED).unwrap();
+    for path in ["/weapp/live_room/login", "/v4/openim/login"] {
+        for (size, declared, asks, least, most) in [
+            (1_000_000, false, false, 1_000_000, 1_000_000),
+            (1_000_000, true, false, 1_000_000, 1_000_000),
+            (1_000_000, true, true, 0, 0),
+            (20_000_000, true, false, 0, 0),
+            (20_000_000, false, false, bound, bound + 100_000),
+        ] {
+            let mut request = axum::http::Request::post(path).header(header::HOST, "localhost");
+            if declared {
+                request = request.header(header::CONTENT_LENGTH, size);
+            }
+            if asks {
+                request = request.header(header::EXPECT, "100-continue");
+            }
+            let (body, taken) = counted(size);
+            let answer = kit.send(request.body(body).unwrap()).await;
+            let taken = taken.load(Ordering::Relaxed);
+            assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path} {size}");
+            assert!((least..=most).contains(&taken), "{path} {size} {declared} {asks}: {taken}");
+        }
+    }
+}

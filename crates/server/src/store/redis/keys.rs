@@ -85,6 +85,7 @@ impl Keys {
             Kind::Multi => "multi",
             Kind::Live => "live",
             Kind::Webrtc => "webrtc",
+            Kind::Webexe => "webexe",
         }
     }
 
