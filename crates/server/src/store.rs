@@ -21,13 +21,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use room::audience::Viewer;
-use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, UserId};
+use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::config::Hidden;
 use crate::error::Error;
 
+pub use agreements::Agreement;
 pub use ban::Ban;
 pub use counts::{Census, Counters};
 pub use history::{Entry, History, News, Note, Span};
@@ -207,12 +208,12 @@ pub trait Store: Send + Sync + 'static {
     /// a room come twice. Some may be over.
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>>;
 
-    /// A user agrees to be mixed with these users' streams of other rooms, and with nobody else's any more. Holds for
-    /// twelve hours; need not outlive the streams' server.
-    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()>;
+    /// What the pusher of a stream agrees to from now on; `None`: to nothing. Holds for twelve hours; need not outlive the
+    /// streams' server.
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> Answer<'a, ()>;
 
-    /// Whether a user agreed so with another one.
-    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool>;
+    /// What the pusher of a stream agreed to.
+    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>>;
 
     /// Makes a change that means nothing, to know whether changes can be made. Bounded in time.
     fn probe(&self) -> Probed<'_> {

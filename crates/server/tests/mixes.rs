@@ -12,7 +12,7 @@ mod whep;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use kit::{PATIENCE, Server, probe, until};
+use kit::{PATIENCE, Server, directory, probe, until};
 use pictures::{Viewer, background, children, guest, merge, push_color, stream_of, until_seen};
 use redis::{Redis, node};
 use serde_json::{Value, json};
@@ -192,6 +192,10 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
     assert_eq!(refused["merge_code"], -505, "{refused}");
     assert!(refused["merge_msg"].as_str().unwrap().contains(&his_stream), "{refused}");
     assert_eq!(ask(&carol, "t", &third_stream, beside(&third_stream, &his_stream))["merge_code"], -505);
+    // A request that is no mix says nothing.
+    let unsound = json!([background(&his_stream), {"input_stream_id": her_stream}]);
+    assert_eq!(ask(&bob, "s", &his_stream, unsound)["merge_code"], -11);
+    assert_eq!(hers_with_his()["merge_code"], -505);
     let reply = ask(&bob, "s", &his_stream, beside(&his_stream, &her_stream));
     assert_eq!(reply["merge_code"], 0, "{reply}");
     let reply = hers_with_his();
@@ -213,6 +217,38 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
     assert_eq!(hers_with_his()["merge_code"], -505, "he does not agree any more");
     assert_eq!(alone(&alice, "r", &her_stream)["merge_code"], 0);
     until_seen(&at_a, SIZE, &ALONE);
+
+    // What was agreed ends with the stay in the room.
+    assert_eq!(hers_with_his()["merge_code"], -505);
+    assert_eq!(ask(&bob, "s", &his_stream, beside(&his_stream, &her_stream))["merge_code"], 0);
+    assert_eq!(bob.call("delete_pusher", json!({ "roomID": "s" }))["code"], 0);
+    assert_eq!(hers_with_his()["merge_code"], -505, "he is in no room");
+    assert_eq!(bob.enter("s", &his)["code"], 0);
+    assert_eq!(hers_with_his()["merge_code"], -505, "he has asked for nothing since he came back");
+}
+
+#[test]
+fn who_is_put_out_is_seen_in_no_mix() {
+    let server = Server::start(directory());
+    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
+    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let _her_push = push_color(&hers, "red", "360x640");
+    let his_push = push_color(&his, "blue", "320x480");
+    assert_eq!(alice.enter("r", &hers)["code"], 0);
+    assert_eq!(bob.enter("r", &his)["code"], 0);
+    let (name, guests) = (stream_of(&hers), stream_of(&his));
+    let inputs = || vec![background(&name), guest(&guests, 0, 0)];
+    assert_eq!(merge(&alice, "r", &name, inputs())["merge_code"], 0);
+    let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));
+    let audience = seen["mixedPlayURL"].as_str().unwrap();
+    until_seen(audience, SIZE, &MOVED);
+    // The guest: the mix goes on without it, though another one would stand still in it.
+    assert_eq!(server.request("DELETE", &format!("/api/v1/streams/{guests}?forbid=60"), "").0, 204);
+    until_seen(audience, SIZE, &ALONE);
+    drop(his_push);
+    // The creator: what its audience saw of it ends, too.
+    assert_eq!(server.request("DELETE", &format!("/api/v1/streams/{name}?forbid=60"), "").0, 204);
+    until("nobody mixes", || children(&server).is_empty());
 }
 
 /// `host:port` in a push URL.

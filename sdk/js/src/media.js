@@ -104,7 +104,7 @@ class Link {
       const location = answer.header('Location');
       resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
       // Stopped while the answer was on its way.
-      if (!this.running) return;
+      if (!this.running || this.atOnce) return;
       const iceServers = iceServersOf(answer.header('Link'));
       if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
       await pc.setLocalDescription(offer);

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::graph::Has;
 use super::{Input, silence};
+use crate::ended::Ended;
 use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
@@ -209,7 +210,7 @@ impl Feed {
                         flatten(item, &mut |frame| frames.push(frame));
                         frames.iter().for_each(|frame| self.take(frame, &mut muxer));
                     }
-                    None => (self.reader, self.offset) = (None, None),
+                    None => self.ended(),
                 },
                 _ = tick.tick() => {
                     if self.reader.is_none() {
@@ -218,6 +219,17 @@ impl Feed {
                     self.fill(&mut muxer);
                 }
             }
+        }
+    }
+
+    /// The stream is over. One that was put out is not shown for a moment longer: the mix begins anew without it.
+    fn ended(&mut self) {
+        let why = self.reader.take().and_then(|reader| reader.ended());
+        self.offset = None;
+        if matches!(why, Some(Ended::Kicked(_))) {
+            self.memory.lock().remove(&self.input.stream);
+            self.known = Known::default();
+            self.stale.cancel();
         }
     }
 

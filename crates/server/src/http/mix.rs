@@ -9,6 +9,7 @@ use super::call::Member;
 use super::reply::{Fail, Sent, success};
 use crate::error::Error;
 use crate::live::{MixOutcome, Mixable, Owner, mix, owner};
+use crate::store::Agreement;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,23 +55,26 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
     }
     let app = member.call.app;
     let mut streams = Mixable::default();
+    let mut mine = None;
     if let Some(room) = &room {
-        let mut pushes = false;
         let see = &mut |room: &room::Room, _| {
             streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
-            pushes = room.pusher(user).is_some();
+            mine = room.pusher(user).map(|p| (p.stream.clone(), p.joined));
         };
         app.rooms.see(member.kind, room, see).await?;
-        if !pushes {
+        if mine.is_none() {
             return Err(Fail::unauthorised("only who pushes in the room may mix it"));
         }
     } else {
         streams.room = own(app.settings.live.bizid, user, &params);
     }
-    let waits_for = match room {
-        Some(_) => partners(member, user, &params, &mut streams).await?,
+    let waits_for = match (room, &mine) {
+        (Some(room), Some((stream, joined))) => {
+            let agreement = Agreement { room, joined: *joined, with: Vec::new() };
+            partners(member, (stream, agreement), &params, &mut streams).await?
+        }
         // Only its own.
-        None => None,
+        _ => None,
     };
     let MixOutcome { code, message } = match waits_for {
         Some(waits_for) => mix::refuse(
@@ -95,32 +99,48 @@ fn own(bizid: u32, user: &UserId, params: &Value) -> Vec<StreamId> {
 }
 
 /// Streams of other rooms (PK): each pusher names the other's as an input of a mix of its own, and who asks first is told to
-/// try again, as clients do. So nobody is shown beside somebody by whom it does not want to be seen. Gives a stream whose
-/// pusher has not asked yet.
+/// try again, as clients do. So nobody is shown beside somebody by whom it does not want to be seen. `mine` is the asking
+/// pusher's own stream. Gives a stream whose pusher has not asked yet.
 async fn partners(
     member: &Member<'_>,
-    user: &UserId,
+    mine: (&StreamId, Agreement),
     params: &Value,
     streams: &mut Mixable,
 ) -> Result<Option<String>, Error> {
-    let (app, now) = (member.call.app, member.call.now);
+    let (app, now, user) = (member.call.app, member.call.now, &member.session.user);
+    let (stream, mut agreement) = mine;
     let mut others = Vec::new();
-    for stream in mix::streams(params) {
-        let (false, Some(owner)) = (streams.in_room(&stream), owner(app.settings.live.bizid, &stream)) else {
+    for named in mix::streams(params).into_iter().filter(|named| !streams.in_room(named)) {
+        let Some(Owner::User(whose) | Owner::Member { user: whose, .. }) = owner(app.settings.live.bizid, &named)
+        else {
             continue;
         };
-        let (Owner::User(whose) | Owner::Member { user: whose, .. }) = owner;
-        if let (Ok(whose), Ok(id)) = (UserId::parse(&whose), StreamId::parse(&stream)) {
-            others.push((whose, id));
-        }
+        others.extend(StreamId::parse(&named).ok().map(|id| (whose == user.as_str(), id)));
     }
-    let with: Vec<UserId> = others.iter().map(|(whose, _)| whose.clone()).collect();
-    app.store.agree(user, &with, now).await?;
-    for (whose, stream) in others {
-        if whose != *user && !app.store.agrees(&whose, user, now).await? {
-            return Ok(Some(stream.to_string()));
+    agreement.with = others.iter().map(|(_, id)| id.clone()).collect();
+    streams.partners.clone_from(&agreement.with);
+    // What cannot be mixed anyway says nothing.
+    if others.is_empty() || mix::is_sound(params, streams) {
+        app.store.agree(stream, Some(&agreement).filter(|agreement| !agreement.with.is_empty()), now).await?;
+    }
+    streams.partners.clear();
+    for (own, other) in others {
+        if !own && !agrees(member, &other, stream).await? {
+            return Ok(Some(other.to_string()));
         }
-        streams.partners.push(stream);
+        streams.partners.push(other);
     }
     Ok(None)
+}
+
+/// Whether a stream's pusher agreed to be mixed with another one, and is still in the room in which it did.
+async fn agrees(member: &Member<'_>, stream: &StreamId, with: &StreamId) -> Result<bool, Error> {
+    let store = &member.call.app.store;
+    let Some(said) = store.agreement(stream, member.call.now).await? else { return Ok(false) };
+    let mut stays = false;
+    let see = &mut |room: &room::Room, _| {
+        stays = room.pushers.iter().any(|p| p.stream == *stream && p.joined == said.joined);
+    };
+    store.see(&said.room, see).await?;
+    Ok(stays && said.with.contains(with))
 }

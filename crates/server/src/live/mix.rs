@@ -139,6 +139,15 @@ pub fn streams(params: &Value) -> Vec<String> {
     list.filter(is_stream).filter_map(|input| Fields(input).text("input_stream_id")).collect()
 }
 
+/// Whether these parameters could be mixed, were all of these streams pushed.
+#[must_use]
+pub fn is_sound(params: &Value, streams: &Mixable) -> bool {
+    let size = Pushed { width: 360, height: 640 };
+    let read = read(params, streams, |name| streams.may_mix(name).then_some(size));
+    // Pictures of a gallery are mixed by others.
+    matches!(read, Ok(_) | Err(MixOutcome { code: -33, .. }))
+}
+
 /// Reads the parameters. `streams` are the only ones that may be mixed; `pushed` tells of each whether it is there.
 ///
 /// # Errors

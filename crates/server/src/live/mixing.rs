@@ -97,6 +97,15 @@ impl Embedded {
         }
     }
 
+    /// Ends the mix that is seen in place of a stream, wherever it is made.
+    pub(super) fn end_over(&self, name: &StreamName) {
+        self.mixer.stop_output(name);
+        let others = self.nodes.iter().flat_map(|nodes| nodes.mixes());
+        for other in others.filter(|other| other.mix.output.name() == name) {
+            self.end_elsewhere(&other.mix.session);
+        }
+    }
+
     /// Ends a mix of another node. Says whether there is one.
     pub(super) fn end_elsewhere(&self, session: &str) -> bool {
         let Some(nodes) = self.nodes.clone() else { return false };

@@ -1,41 +1,47 @@
-//! Who agreed to be mixed with whom across rooms, in this process's memory. Bounded; an agreement ends by itself.
+//! Which streams may be mixed with which of other rooms, as their pushers said, in this process's memory. Bounded; an
+//! agreement ends by itself.
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use room::{Millis, UserId};
+use room::{Millis, RoomId, StreamId};
+use serde::{Deserialize, Serialize};
 
 /// For how long an agreement holds, in milliseconds.
 pub const HOLDS: u64 = 12 * 3600 * 1000;
-/// Most users that agree with somebody.
+/// Most streams for which there is one.
 const MOST: usize = 100_000;
 
-#[derive(Default)]
-pub struct Agreements(Mutex<HashMap<UserId, Agreed>>);
-
-struct Agreed {
-    with: Box<[UserId]>,
-    until: Millis,
+/// What the pusher of a stream said. It holds while the same stay in the same room lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// The room that it pushes in.
+    pub room: RoomId,
+    /// Since when it is in that room.
+    pub joined: Millis,
+    /// The streams of other rooms that its own may be mixed with.
+    pub with: Vec<StreamId>,
 }
 
+#[derive(Default)]
+pub struct Agreements(Mutex<HashMap<StreamId, (Agreement, Millis)>>);
+
 impl Agreements {
-    /// A user agrees with these, and with nobody else any more.
-    pub fn set(&self, user: &UserId, with: &[UserId], now: Millis) {
+    /// What holds for a stream from now on; `None`: nothing.
+    pub fn set(&self, stream: &StreamId, agreement: Option<&Agreement>, now: Millis) {
         let mut all = self.0.lock();
-        if with.is_empty() {
-            all.remove(user);
-            return;
-        }
-        if all.len() >= MOST {
-            all.retain(|_, agreed| agreed.until > now);
+        let known = all.remove(stream).is_some();
+        let Some(agreement) = agreement else { return };
+        if !known && all.len() >= MOST {
+            all.retain(|_, (_, until)| *until > now);
         }
         // Who is not remembered is asked to try again, as one whose partner has not agreed yet.
         if all.len() < MOST {
-            all.insert(user.clone(), Agreed { with: with.into(), until: now.plus(HOLDS) });
+            all.insert(stream.clone(), (agreement.clone(), now.plus(HOLDS)));
         }
     }
 
-    /// Whether a user agrees with another one.
-    pub fn has(&self, user: &UserId, with: &UserId, now: Millis) -> bool {
-        self.0.lock().get(user).is_some_and(|agreed| agreed.until > now && agreed.with.contains(with))
+    /// What holds for a stream.
+    pub fn get(&self, stream: &StreamId, now: Millis) -> Option<Agreement> {
+        self.0.lock().get(stream).filter(|(_, until)| *until > now).map(|(agreement, _)| agreement.clone())
     }
 }

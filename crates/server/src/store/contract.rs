@@ -6,7 +6,7 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, What};
 use tokio::sync::mpsc;
 
-use super::{Ban, History, Outbox, Store};
+use super::{Agreement, Ban, History, Outbox, Store};
 use crate::error::Error;
 
 fn id(n: usize) -> RoomId {
@@ -45,7 +45,7 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     bans_are_kept_until_they_end_or_are_lifted(fresh().0).await;
     what_is_there_is_counted(fresh().0).await;
     what_makes_no_event_is_kept_all_the_same(fresh().0).await;
-    agreements_are_each_users_own(fresh().0).await;
+    the_last_agreement_of_a_stream_holds(fresh().0).await;
 }
 
 /// What a reader saves of its way through the record is there for the next process, which `again` makes.
@@ -132,16 +132,18 @@ async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
     assert!(!store.see(&id(0), &mut |_, _| panic!("gone with all that it kept")).await.unwrap());
 }
 
-async fn agreements_are_each_users_own(store: Arc<dyn Store>) {
-    let (now, [a, b, c]) = (Millis(1_000), ["a", "b", "c"].map(user));
-    let agrees = async |who: &UserId, with: &UserId| store.agrees(who, with, now).await.unwrap();
-    store.agree(&a, &[b.clone(), c.clone()], now).await.unwrap();
-    assert!(agrees(&a, &b).await && agrees(&a, &c).await);
-    assert!(!agrees(&b, &a).await, "nobody agrees for another");
-    store.agree(&a, std::slice::from_ref(&c), now).await.unwrap();
-    assert!(!agrees(&a, &b).await && agrees(&a, &c).await, "the last word counts");
-    store.agree(&a, &[], now).await.unwrap();
-    assert!(!agrees(&a, &c).await);
+async fn the_last_agreement_of_a_stream_holds(store: Arc<dyn Store>) {
+    let (now, [a, b, c]) = (Millis(1_000), ["a", "b", "c"].map(|name| StreamId::parse(name).unwrap()));
+    let with = |with: &[&StreamId]| Agreement {
+        room: id(1),
+        joined: Millis(7),
+        with: with.iter().map(|stream| (*stream).clone()).collect(),
+    };
+    for said in [Some(with(&[&b, &c])), Some(with(&[&c])), None, Some(with(&[&b]))] {
+        store.agree(&a, said.as_ref(), now).await.unwrap();
+        assert_eq!(store.agreement(&a, now).await.unwrap(), said);
+        assert_eq!(store.agreement(&b, now).await.unwrap(), None, "nobody agrees for another");
+    }
 }
 
 async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {

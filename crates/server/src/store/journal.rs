@@ -27,14 +27,14 @@ use std::thread::JoinHandle;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use room::custom::Value;
-use room::{Event, Kind, Millis, Room, RoomId, Rules, UserId, What};
+use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
 
 use self::files::Dir;
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
-use super::{Answer, Ban, Census, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
+use super::{Agreement, Answer, Ban, Census, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
 use crate::error::Error;
 use crate::traces::{Kind as Step, part};
 
@@ -312,13 +312,13 @@ impl Store for Journal {
         self.kept.memory.bans(since)
     }
 
-    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()> {
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> Answer<'a, ()> {
         // Mixes end with this process, and so does what they are made by.
-        self.kept.memory.agree(user, with, now)
+        self.kept.memory.agree(stream, to, now)
     }
 
-    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool> {
-        self.kept.memory.agrees(user, with, now)
+    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>> {
+        self.kept.memory.agreement(stream, now)
     }
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use parking_lot::RwLock;
-use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, UserId, pushers, sweep};
+use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, pushers, sweep};
 
 use super::agreements::Agreements;
 use super::ban::Kept;
 use super::counts::{Census, Running, counted};
 use super::deadlines::Deadlines;
 use super::listing::Listing;
-use super::{Answer, Ban, Decide, Outbox, See, Store, Viewers};
+use super::{Agreement, Answer, Ban, Decide, Outbox, See, Store, Viewers};
 use crate::error::Error;
 use crate::traces;
 
@@ -328,15 +328,15 @@ impl Store for Memory {
         at_once!(Ok(self.bans.all()))
     }
 
-    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], now: Millis) -> Answer<'a, ()> {
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> Answer<'a, ()> {
         at_once!({
-            self.agreements.set(user, with, now);
+            self.agreements.set(stream, to, now);
             Ok(())
         })
     }
 
-    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, now: Millis) -> Answer<'a, bool> {
-        at_once!(Ok(self.agreements.has(user, with, now)))
+    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>> {
+        at_once!(Ok(self.agreements.get(stream, now)))
     }
 
     fn census(&self) -> Option<Census> {

@@ -23,13 +23,13 @@ use redis::AsyncCommands;
 use room::audience::Viewer;
 use room::refusal::bounded;
 use room::rules::MAX_USER_INFO;
-use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, UserId, sweep};
+use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, sweep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::history::carry;
 use self::keys::Keys;
 pub use self::link::{Link, Target};
-use super::{Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
+use super::{Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
 use crate::bus::{self, Op};
 use crate::error::Error;
 
@@ -375,22 +375,22 @@ impl Store for Redis {
         Box::pin(bans::since(&self.link, since))
     }
 
-    fn agree<'a>(&'a self, user: &'a UserId, with: &'a [UserId], _: Millis) -> Answer<'a, ()> {
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, _: Millis) -> Answer<'a, ()> {
         Box::pin(async move {
-            let key = self.keys.agreements(user);
-            let mut pipe = redis::pipe();
-            pipe.atomic().del(&key).ignore();
-            if !with.is_empty() {
-                let with: Vec<&str> = with.iter().map(UserId::as_str).collect();
-                pipe.sadd(&key, with).ignore().pexpire(&key, agreements::HOLDS.cast_signed()).ignore();
-            }
-            self.link.run(async |mut redis| pipe.exec_async(&mut redis).await).await
+            let key = self.keys.agreement(stream);
+            let Some(said) = to.and_then(|to| serde_json::to_string(to).ok()) else {
+                return self.link.run(async |mut redis| redis.del::<_, ()>(&key).await).await;
+            };
+            self.link.run(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
         })
     }
 
-    fn agrees<'a>(&'a self, user: &'a UserId, with: &'a UserId, _: Millis) -> Answer<'a, bool> {
-        let key = self.keys.agreements(user);
-        Box::pin(async move { self.link.run(async |mut redis| redis.sismember(&key, with.as_str()).await).await })
+    fn agreement<'a>(&'a self, stream: &'a StreamId, _: Millis) -> Answer<'a, Option<Agreement>> {
+        Box::pin(async move {
+            let key = self.keys.agreement(stream);
+            let said: Option<String> = self.link.run(async |mut redis| redis.get(&key).await).await?;
+            Ok(said.and_then(|said| serde_json::from_str(&said).ok()))
+        })
     }
 
     fn probe(&self) -> Probed<'_> {

@@ -1,7 +1,7 @@
 //! The names of everything in Redis. All keys of a room, and the indexes that change with it, carry the hash tag of the
 //! room's bucket: so one script can change them together, also in a cluster. Without a cluster there is one bucket.
 
-use room::{Kind, RoomId, UserId};
+use room::{Kind, RoomId, StreamId};
 
 /// Buckets of a cluster. Changing it moves rooms to other keys: only with an empty Redis.
 pub const BUCKETS: usize = 16;
@@ -130,9 +130,9 @@ impl Keys {
         self.of_room("log", room)
     }
 
-    /// Set: users whose streams of other rooms this one lets its own be mixed with.
-    pub fn agreements(&self, user: &UserId) -> String {
-        format!("rs:{{{}}}:agreements:{user}", self.bucket_of(user.as_str()))
+    /// What the pusher of a stream agreed to.
+    pub fn agreement(&self, stream: &StreamId) -> String {
+        format!("rs:{{{}}}:agreement:{stream}", self.bucket_of(stream.as_str()))
     }
 
     /// Stream: what nodes say to each other.
