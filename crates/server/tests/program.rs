@@ -246,7 +246,7 @@ fn damage_that_the_start_finds_is_in_the_log_and_on_the_console() {
     bytes[middle..middle + 16].fill(0xa5);
     std::fs::write(&file, bytes).unwrap();
     let server = server.again(&[]);
-    let said = "a damaged tail of the journal is cut off";
+    let said = "the journal was damaged";
     let errors = server.dir.join("data/logs/error");
     let in_file = || {
         let files = std::fs::read_dir(&errors).into_iter().flatten().flatten();
