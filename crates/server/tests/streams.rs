@@ -136,7 +136,7 @@ fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     let times = viewer.seen.lock().unwrap().times.clone();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "time never steps back: {times:?}");
 
-    // A stream of another room, or one that is not there, is refused.
+    // A stream that is none of this server's is refused; of another room: mixes.rs.
     let other = merge(&alice, "r", &a, vec![background(&a), guest("9_other_eve", 0, 0)]);
     assert_eq!(other["merge_code"], -4, "{other}");
 }
