@@ -196,6 +196,9 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
     let unsound = json!([background(&his_stream), {"input_stream_id": her_stream}]);
     assert_eq!(ask(&bob, "s", &his_stream, unsound)["merge_code"], -11);
     assert_eq!(hers_with_his()["merge_code"], -505);
+    // Nor does one that ends a mix, whatever it names.
+    ask(&bob, "s", &his_stream, json!([background(&her_stream)]));
+    assert_eq!(hers_with_his()["merge_code"], -505);
     let reply = ask(&bob, "s", &his_stream, beside(&his_stream, &her_stream));
     assert_eq!(reply["merge_code"], 0, "{reply}");
     let reply = hers_with_his();

@@ -129,7 +129,9 @@ pub fn streams(params: &Value) -> Vec<String> {
     if para.is_none_or(|para| Fields(para).text("interface").is_some_and(|i| i == "mix_streamv2.cancel_mix_stream")) {
         return Vec::new();
     }
-    let list = params.pointer("/interface/para/input_stream_list").and_then(Value::as_array);
+    // As in `read`: a list of one ends the mix.
+    let list =
+        params.pointer("/interface/para/input_stream_list").and_then(Value::as_array).filter(|list| list.len() > 1);
     let list = list.into_iter().flatten().take(MOST).filter_map(Value::as_object);
     let is_stream = |input: &&serde_json::Map<String, Value>| {
         let layout = input.get("layout_params").and_then(Value::as_object);
@@ -145,7 +147,7 @@ pub fn is_sound(params: &Value, streams: &Mixable) -> bool {
     let size = Pushed { width: 360, height: 640 };
     let read = read(params, streams, |name| streams.may_mix(name).then_some(size));
     // Pictures of a gallery are mixed by others.
-    matches!(read, Ok(_) | Err(MixOutcome { code: -33, .. }))
+    matches!(read, Ok(Asked::Mix { .. }) | Err(MixOutcome { code: -33, .. }))
 }
 
 /// Reads the parameters. `streams` are the only ones that may be mixed; `pushed` tells of each whether it is there.
