@@ -202,9 +202,10 @@ impl Hub {
     /// As [`Hub::publish`]; a stream that starts has this timeline.
     fn publish_from(&self, name: &StreamName, origin: Origin, timeline: Timeline) -> Result<Publisher, Busy> {
         let inner = &self.inner;
-        let id = inner.ids.fetch_add(1, Ordering::Relaxed);
         let stop = CancellationToken::new();
         let mut streams = inner.streams.write();
+        // Under the lock: who sees a new number there finds its stream here.
+        let id = inner.ids.fetch_add(1, Ordering::AcqRel);
         if let Some(stream) = streams.get(name) {
             match stream.republish(id, &stop, origin, &inner.settings) {
                 Again::Busy => return Err(Busy::Taken),

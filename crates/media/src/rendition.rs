@@ -45,13 +45,12 @@ impl Renditions {
         wait: Option<Duration>,
     ) -> Result<Reader, Ended> {
         let reader = self.hub.wait(name, want, wait).await?;
-        let form = || Box::new(Takes { renditions: self.clone(), takes });
-        let Some(has) = self.audio_of(name).await else { return Ok(reader.with_form(form())) };
+        let Some(has) = self.audio_of(name).await else { return Ok(self.fit(reader, takes)) };
         let target = takes.iter().find_map(|codec| target(*codec));
-        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(reader.with_form(form())) };
+        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(self.fit(reader, takes)) };
         if source(has).is_none() {
             leave_out(name, want.protocol, has);
-            return Ok(reader.with_form(form()));
+            return Ok(self.fit(reader, takes));
         }
         reader.withdraw();
         let derived = name.derived(tag(target));
@@ -59,7 +58,7 @@ impl Renditions {
             self.ensure(name, &derived, target)?;
             match self.hub.subscribe(&derived, want) {
                 Err(Ended::NotFound) => {}
-                found => return Ok(found?.with_form(form())),
+                found => return Ok(self.fit(found?, takes)),
             }
             // The one before was just ending: its place is free in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -74,8 +73,7 @@ impl Renditions {
 
     /// The same with what is wanted; who begins while there is no rendition yet gets the stream itself until there is.
     pub(crate) fn join(&self, name: &StreamName, want: Want, takes: &'static [Codec]) -> Result<Reader, Ended> {
-        let reader = self.hub.subscribe(name, want)?;
-        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
+        Ok(self.fit(self.hub.subscribe(name, want)?, takes))
     }
 
     /// Reads a stream to record it, from its publisher's first moment on: as it is if its audio is one of these codecs, else
@@ -87,7 +85,12 @@ impl Renditions {
         {
             leave_out(name, want.protocol, audio.codec);
         }
-        Ok(reader.with_form(Box::new(Takes { renditions: self.clone(), takes })))
+        Ok(self.fit(reader, takes))
+    }
+
+    /// Has a reader go over to what it takes.
+    fn fit(&self, reader: Reader, takes: &'static [Codec]) -> Reader {
+        reader.with_form(Box::new(Takes { renditions: self.clone(), takes }))
     }
 
     /// The stream's audio codec, waiting a little while the stream is too young to tell.

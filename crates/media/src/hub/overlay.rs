@@ -17,13 +17,17 @@ pub(super) fn name(home: &StreamName) -> StreamName {
     home.home().as_ref().unwrap_or(home).derived(TAG)
 }
 
+/// The stream that an overlay of this name is made for; `None` for other streams.
+pub(super) fn home(over: &StreamName) -> Option<StreamName> {
+    over.home().filter(|home| name(home) == *over)
+}
+
 /// The streams that an overlay lies over: the one it was made for, and its renditions.
 fn under<'a>(
     streams: &'a HashMap<StreamName, Arc<Stream>>,
     over: &'a Arc<Stream>,
 ) -> impl Iterator<Item = &'a Arc<Stream>> {
-    let home = over.name.home().filter(|home| name(home) == over.name);
-    let names = home.into_iter().flat_map(|home| [home.derived("aac"), home.derived("opus"), home]);
+    let names = home(&over.name).into_iter().flat_map(|home| [home.derived("aac"), home.derived("opus"), home]);
     names.filter_map(|name| streams.get(&name))
 }
 

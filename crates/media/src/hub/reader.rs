@@ -66,6 +66,8 @@ pub struct Reader {
     withdrawn: bool,
     /// Who knows better what this reader can use.
     form: Option<Box<dyn Form>>,
+    /// The newest publisher when it last looked whether its home began anew.
+    looked: u64,
 }
 
 /// Knows which form of a stream a reader can use.
@@ -123,6 +125,7 @@ impl Reader {
             waits: None,
             withdrawn: false,
             form: None,
+            looked: 0,
         };
         reader.arrive();
         Ok(reader)
@@ -282,10 +285,15 @@ impl Reader {
     /// reader is one of the new stream's. True for a new home.
     fn move_in(&mut self) -> bool {
         let name = &self.home.name;
-        let base = name.home().filter(|base| self.form.is_some() || overlay::name(base) == *name);
-        let base = base.as_ref().unwrap_or(name);
         let Some(hub) = self.hub.upgrade() else { return false };
+        // Asked at every turn: cheap while nobody began to publish since.
+        if hub.ids.load(Ordering::Acquire) == self.looked {
+            return false;
+        }
+        let base = if self.form.is_some() { name.home() } else { overlay::home(name) };
+        let base = base.as_ref().unwrap_or(name);
         let streams = hub.streams.read();
+        self.looked = hub.ids.load(Ordering::Acquire);
         let Some(new) = streams.get(base).filter(|new| !Arc::ptr_eq(new, &self.home)).cloned() else { return false };
         let original = base.home().and_then(|original| streams.get(&original).cloned());
         drop(streams);
@@ -304,9 +312,8 @@ impl Reader {
 
     /// Goes back from an overlay that ended. False for a reader that is home, or whose home ended before.
     fn go_home(&mut self) -> bool {
-        let over_nothing =
-            self.is_home() && self.home.name.home().is_some_and(|base| overlay::name(&base) == self.home.name);
-        if self.is_home() && !(over_nothing && self.move_in()) {
+        // Who came while there was only the overlay has that for its home.
+        if self.is_home() && (overlay::home(&self.home.name).is_none() || !self.move_in()) {
             return false;
         }
         let home = Arc::clone(&self.home);

@@ -150,7 +150,11 @@ impl Feed {
         while let Some(item) = self.reader.as_mut().and_then(Reader::try_next) {
             self.keep(item);
         }
-        let newest = self.waiting.iter().map(|f| f.dts).max();
+        self.align(self.waiting.iter().map(|f| f.dts).max());
+    }
+
+    /// The newest time of the stream, if it has any, is now.
+    fn align(&mut self, newest: Option<i64>) {
         self.offset = newest.map(|newest| self.clock.now() - newest);
         self.edge = newest.unwrap_or(i64::MIN);
     }
@@ -243,9 +247,7 @@ impl Feed {
             flatten(item, &mut |frame| frames.push(frame));
         }
         self.reader = Some(reader);
-        let newest = frames.iter().filter(|f| !f.kind.is_config()).map(|f| f.dts).max();
-        self.offset = newest.map(|newest| self.clock.now() - newest);
-        self.edge = newest.unwrap_or(i64::MIN);
+        self.align(frames.iter().filter(|f| !f.kind.is_config()).map(|f| f.dts).max());
         frames.iter().for_each(|frame| self.take(frame, muxer));
     }
 

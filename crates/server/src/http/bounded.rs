@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -44,6 +44,20 @@ where
     Some(if rest.is_empty() { first } else { [&first[..], &rest[..]].concat().into() })
 }
 
+/// How long a body is, as its head says.
+pub fn declared(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// How many bytes of a body with this head are read, the dropped ones among them; 0: it is refused unread.
+pub fn most(headers: &HeaderMap, limit: usize) -> usize {
+    let declared = declared(headers).unwrap_or_default();
+    let most = limit.saturating_add(DROPPED);
+    // A client that asks first hears it before it sends anything.
+    let asks = declared > limit && headers.contains_key(header::EXPECT);
+    if asks || declared > most { 0 } else { most }
+}
+
 /// Reads the body within `http.read_timeout`.
 pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     // Calls of the room protocol read theirs in the same way, and answer in the protocol.
@@ -54,12 +68,7 @@ pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     }
     let (parts, body) = request.into_parts();
     let limit = app.http.body_limit().max(super::BODY_LIMIT);
-    // A client that asks first hears it before it sends anything.
-    let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let length = length.unwrap_or_default();
-    let asks = length > limit && parts.headers.contains_key(header::EXPECT);
-    let most = if asks || length > limit.saturating_add(DROPPED) { 0 } else { limit.saturating_add(DROPPED) };
-    let read = match most {
+    let read = match most(&parts.headers, limit) {
         0 => Ok(None),
         most => tokio::time::timeout(app.http.read_timeout(), take(body, limit, most)).await,
     };

@@ -173,11 +173,10 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let limit = app.http.body_limit();
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let declared = bounded::declared(&parts.headers);
+    let most = bounded::most(&parts.headers, limit);
     if declared.is_some_and(|n| n > limit) {
-        let most = limit.saturating_add(bounded::DROPPED);
-        // A client that asks first hears it before it sends anything.
-        if !parts.headers.contains_key(header::EXPECT) && declared.is_some_and(|n| n <= most) {
+        if most > 0 {
             let _ = tokio::time::timeout(app.http.read_timeout(), bounded::take(body, 0, most)).await;
         }
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
@@ -185,7 +184,7 @@ where
     if declared == Some(0) || parts.method == Method::GET && declared.is_none() {
         return Ok(Bytes::new());
     }
-    let mut whole = pin!(bounded::take(body, limit, limit.saturating_add(bounded::DROPPED)));
+    let mut whole = pin!(bounded::take(body, limit, most));
     // Nearly always the body came with the head: no timer then.
     let read = match whole.as_mut().now_or_never() {
         Some(read) => Ok(read),

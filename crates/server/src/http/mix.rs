@@ -107,7 +107,8 @@ async fn partners(
     params: &Value,
     streams: &mut Mixable,
 ) -> Result<Option<String>, Error> {
-    let (app, now, user) = (member.call.app, member.call.now, &member.session.user);
+    let app = member.call.app;
+    let user = &member.session.user;
     let (stream, mut agreement) = mine;
     let mut others = Vec::new();
     for named in mix::streams(params).into_iter().filter(|named| !streams.in_room(named)) {
@@ -121,7 +122,9 @@ async fn partners(
     streams.partners.clone_from(&agreement.with);
     // What cannot be mixed anyway says nothing.
     if others.is_empty() || mix::is_sound(params, streams) {
-        app.store.agree(stream, Some(&agreement).filter(|agreement| !agreement.with.is_empty()), now).await?;
+        app.store
+            .agree(stream, Some(&agreement).filter(|agreement| !agreement.with.is_empty()), member.call.now)
+            .await?;
     }
     streams.partners.clear();
     for (own, other) in others {

@@ -72,7 +72,8 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
     let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut from, mut whole) = (0, snapshot.is_empty());
     let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
-    let (mut spans, mut foreign) = (Spans::default(), Vec::new());
+    let mut spans = Spans::default();
+    let mut foreign = Vec::new();
     let mut damaged = false;
     for part in salvage(&snapshot) {
         let Part::Frame(record, _) = part else {
@@ -192,7 +193,8 @@ fn ban(state: &[u8], foreign: &mut Vec<Foreign>) -> Option<Ban> {
 
 /// The rooms of these, and what of them cannot be understood.
 fn parse(lasts: &[(&str, Last<'_>)]) -> (Vec<Room>, Vec<Foreign>) {
-    let (mut rooms, mut foreign) = (Vec::with_capacity(lasts.len()), Vec::new());
+    let mut rooms = Vec::with_capacity(lasts.len());
+    let mut foreign = Vec::new();
     for (id, last) in lasts {
         match restore(last) {
             Ok(room) => rooms.push(room),

@@ -2,11 +2,11 @@
 //! that takes no copy keeps nobody from starting.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::files::{Dir, sync_dir};
+use super::files::Dir;
 
 /// Copies begin with this.
 const DAMAGED: &str = "damaged-";
@@ -17,6 +17,7 @@ const KEEP: usize = 16;
 /// usual after a loss of power; else of the whole file. Says whether the file is sound now.
 pub fn segment(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> bool {
     let path = dir.segment(first);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lost: usize = damage.iter().map(Range::len).sum();
     let tail = match damage {
         [only] if only.end == bytes.len() => Some(only.start),
@@ -30,7 +31,7 @@ pub fn segment(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> 
                 file.set_len(at as u64)?;
                 file.sync_all()?;
             }
-            None => cut_out(dir, first, bytes, damage)?,
+            None => dir.replace(&name, &sound(bytes, damage))?,
         }
         Ok(copy)
     });
@@ -63,19 +64,16 @@ pub fn snapshot(dir: &Dir, bytes: &[u8]) {
     }
 }
 
-fn cut_out(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> io::Result<()> {
-    let path = dir.segment(first);
-    let new = path.with_extension("new");
-    let mut file = File::create(&new)?;
+/// What is left without the damage.
+fn sound(bytes: &[u8], damage: &[Range<usize>]) -> Vec<u8> {
+    let mut sound = Vec::with_capacity(bytes.len());
     let mut at = 0;
     for range in damage {
-        file.write_all(&bytes[at..range.start])?;
+        sound.extend_from_slice(&bytes[at..range.start]);
         at = range.end;
     }
-    file.write_all(&bytes[at..])?;
-    file.sync_all()?;
-    fs::rename(new, path)?;
-    sync_dir(dir.path())
+    sound.extend_from_slice(&bytes[at..]);
+    sound
 }
 
 /// Keeps a copy, once, whatever happens next.

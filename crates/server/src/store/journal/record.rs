@@ -180,8 +180,8 @@ pub fn salvage(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
 fn is_frame(bytes: &[u8], last: u64) -> bool {
     let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return false };
     let [a, b, c, d, _, _, _, _, number @ ..] = head else { return false };
-    let (length, number) =
-        (u32::from_le_bytes([*a, *b, *c, *d]) as usize, number.try_into().map_or(0, u64::from_le_bytes));
+    let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+    let number = number.try_into().map_or(0, u64::from_le_bytes);
     let follows = number == 0 || (last < number && (last == 0 || number - last <= MOST_BETWEEN));
     (6..=rest.len()).contains(&length) && follows && read(bytes).is_some()
 }
