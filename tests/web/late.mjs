@@ -1,6 +1,7 @@
 // Browsers make no keyframe unasked. Whoever comes late still sees and hears them at once, by whatever protocol and at
 // whatever node: players, a recording, the mixer, and the audience of the mix, which gets it by every protocol.
-// LATE says how many seconds after the start others come (3,40,90 by hand), SLACK what the machine may take.
+// LATE says how many seconds after the start others come (3,40,90 by hand), TURNS how often there is a mix, SLACK what the
+// machine may take.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { bare, decoded, heard, isBlue, isRed, output, plays, stream } from './pr
 import { browse, nodes, until } from './stage.mjs';
 
 const LATE = (process.env.LATE ?? '3,18').split(',').map(Number);
+const TURNS = Number(process.env.TURNS ?? 4);
 /** What the machine may take beside the server: a program's start and its look at the stream, on busy cores. */
 const SLACK = Number(process.env.SLACK ?? 2_000);
 const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-late-'));
@@ -137,10 +139,11 @@ const merge = async (inputs) => {
   assert.equal(reply.merge_code, 0, JSON.stringify(reply));
 };
 const background = { input_stream_id: ada.name, layout_params: { image_layer: 1 } };
+const whole = { ...background, layout_params: { image_layer: 1, image_width: 360, image_height: 640 } };
 const guest = { input_stream_id: bob.name, layout_params: { image_layer: 2, image_width: 160, image_height: 240, location_x: 200, location_y: 310 } };
 
 await everyone('the anchor alone', alone);
-await merge([{ ...background, layout_params: { image_layer: 1, image_width: 360, image_height: 640 } }, guest]);
+await merge([whole, guest]);
 const asked = Date.now();
 await everyone('the mix', mixed);
 assert.ok(Date.now() - asked <= 6_000 + SLACK, `the mix was seen by all only after ${Date.now() - asked} ms`);
@@ -164,6 +167,13 @@ await everyone('the anchor again', alone);
 for (const { way, page, playing } of viewers.slice(0, 2)) await hears(page, playing, [true, false], way);
 assert.ok(alone((await decoded(atB.rtmp, PLACES)).colours));
 assert.deepEqual(await heard(ada.rtmp, TONES), [true, false]);
+// As often as co-anchors come and go.
+for (let turn = 2; turn <= TURNS; turn++) {
+  await merge([whole, guest]);
+  await everyone(`mix ${turn}`, mixed);
+  await merge([background]);
+  await everyone(`the anchor after mix ${turn}`, alone);
+}
 
 await browser.close();
 await end();

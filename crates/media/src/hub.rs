@@ -45,6 +45,7 @@ pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
 pub(crate) use reader::{Fit, Form};
 pub use reader::{Item, Reader, Tracks};
+pub(crate) use squeeze::BEFORE_CHANGE;
 pub use want::{Pace, Start, View, Want};
 
 /// Bounds and intervals of a hub.

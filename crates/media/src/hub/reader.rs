@@ -62,6 +62,8 @@ pub struct Reader {
     handed: Squeeze,
     /// Since when it waits for a keyframe.
     waits: Option<Instant>,
+    /// Since when it delays a change.
+    delays: Option<Instant>,
     /// It only looked: its figures forget it.
     withdrawn: bool,
     /// Who knows better what this reader can use.
@@ -123,6 +125,7 @@ impl Reader {
             slot,
             handed: Squeeze::new(),
             waits: None,
+            delays: None,
             withdrawn: false,
             form: None,
             looked: 0,
@@ -187,10 +190,14 @@ impl Reader {
         let state = self.stream.state.lock();
         let over = state.overlay.clone().filter(|_| at_home && self.want.view == View::Shown);
         let audio = state.audio_codec().filter(|_| self.form.is_some());
+        // From a publisher that vanished no more pictures come to wait for.
+        let is_paused = state.is_paused();
         drop(state);
         if let Some(over) = over
+            && (is_paused || self.may_change())
             && self.change_over(over)
         {
+            self.delays = None;
             return true;
         }
         let Some(audio) = audio else { return false };
@@ -202,6 +209,11 @@ impl Reader {
             Some(Fit::Instead(other)) => self.change_to(&other.home, true),
             _ => false,
         }
+    }
+
+    /// Whether an overlay may follow what was handed out; where all pictures are keyframes, it does so after a while.
+    fn may_change(&mut self) -> bool {
+        self.handed.may_change() || self.delays.get_or_insert_with(Instant::now).elapsed() > LONG_WAIT
     }
 
     /// Goes on with the overlay, in the form that this reader can use.
@@ -312,8 +324,7 @@ impl Reader {
 
     /// Goes back from an overlay that ended. False for a reader that is home, or whose home ended before.
     fn go_home(&mut self) -> bool {
-        // Who came while there was only the overlay has that for its home.
-        if self.is_home() && (overlay::home(&self.home.name).is_none() || !self.move_in()) {
+        if self.is_home() && !(self.came_before_home() && self.move_in()) {
             return false;
         }
         let home = Arc::clone(&self.home);
@@ -325,6 +336,12 @@ impl Reader {
         drop(state);
         self.settle(home, false, place);
         true
+    }
+
+    /// It came while there was only the overlay, and was given that. Who asked for the overlay itself, as what makes a
+    /// rendition of it does, ends with it.
+    fn came_before_home(&self) -> bool {
+        self.want.view == View::Shown && overlay::home(&self.home.name).is_some()
     }
 
     fn settle(&mut self, stream: Arc<Stream>, borrowed: bool, place: (Cursor, usize)) {

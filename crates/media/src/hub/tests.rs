@@ -473,11 +473,12 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     let hub = Hub::new(merging());
     let home = start(&hub, "s");
     home.push(key(0)).unwrap();
+    home.push(delta(20)).unwrap();
     home.push(delta(40)).unwrap();
     let viewer = || hub.subscribe(&name("s"), Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
     let raw = Want::new(Protocol::Rtmp, Pace::Realtime, Start::Group).with_view(View::Raw);
     let (mut viewer_before, mut anchor) = (viewer(), hub.subscribe(&name("s"), raw).unwrap());
-    assert_eq!((now(&mut viewer_before), now(&mut anchor)), ("T | k0 40".into(), "T k0 40".into()));
+    assert_eq!((now(&mut viewer_before), now(&mut anchor)), ("T | k0 20 40".into(), "T k0 20 40".into()));
 
     let mix = hub.overlay(&name("s"), origin()).unwrap();
     assert!(hub.overlay(&name("s"), origin()).is_err(), "one at a time");
@@ -518,6 +519,11 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     assert_eq!(now(&mut viewer_after), "");
     assert_eq!(hub.info(&name("s")).unwrap().viewers(), 1);
 
+    // What makes another form of the mix reads just that, and is over with it.
+    let of_mix = Hub::overlay_name(&name("s"));
+    let mut maker = hub.subscribe(&of_mix, Want::internal(Pace::Realtime, Start::Group)).unwrap();
+    now(&mut maker);
+
     // The mix ends: back to the stream, which began anew in the mix's time, right behind what was seen.
     drop(viewer_before);
     let mut viewer = viewer();
@@ -532,6 +538,7 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     }
     assert_eq!(hub.info(&name("s")).unwrap().viewers(), 3);
     assert!(!hub.is_overlaid(&name("s")));
+    assert!(maker.next().await.is_none());
     home.finish(Ended::Finished);
     assert!(viewer.next().await.is_none());
     assert_eq!(viewer.ended(), Some(Ended::Finished));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::UnixListener;
 use tokio::process::Child;
@@ -20,13 +21,15 @@ use super::{Layout, Output, Settings, graph, program};
 use crate::ended::Ended;
 use crate::flv::demux::Demuxer;
 use crate::frame::{Frame, Kind};
-use crate::hub::{Hub, Origin, Publisher};
+use crate::hub::{BEFORE_CHANGE, Hub, Origin, Publisher};
 use crate::name::Protocol;
 
 /// Processes that end without a picture, one after the other, before a mix is given up.
 const TRIES: u32 = 6;
 /// How long a mix that is told to end waits for a keyframe of what it lies over, so that the audience goes back without a gap.
-const HANDS_BACK: Duration = Duration::from_millis(400);
+const HANDS_BACK: Duration = Duration::from_millis(800);
+/// How long it goes on at most after that, so that its own last keyframe is not its last picture.
+const ENDS: Duration = Duration::from_millis(300);
 /// A new process takes over when its pictures are this fresh, in microseconds,
 const FRESH: i64 = 1_000_000;
 /// or when it had this long to become so.
@@ -42,6 +45,10 @@ pub(super) struct Run {
     publisher: Option<Publisher>,
     /// Times of the newest picture and sound published.
     last: (i64, i64),
+    /// Pictures published since the last keyframe.
+    since_key: u8,
+    /// The configuration of its pictures that was published last.
+    video: Option<Bytes>,
     current: Option<Process>,
     next: Option<Process>,
     starting: Option<JoinHandle<io::Result<Process>>>,
@@ -61,6 +68,8 @@ impl Run {
             memory: Memory::default(),
             publisher: None,
             last: (0, 0),
+            since_key: 0,
+            video: None,
             current: None,
             next: None,
             starting: None,
@@ -78,19 +87,17 @@ impl Run {
         let why = loop {
             let over = tokio::select! {
                 () = stop.cancelled(), if ending.is_none() => {
-                    ending = Some(Instant::now());
-                    if let Output::Over(home) = &self.output {
-                        self.hub.request_key(home);
+                    ending = Some(self.end());
+                    None
+                }
+                changed = layouts.changed(), if ending.is_none() => {
+                    match changed {
+                        Ok(()) => self.launch(&layouts.borrow_and_update().clone()),
+                        // Off the list: it was stopped.
+                        Err(_) => ending = Some(self.end()),
                     }
                     None
                 }
-                changed = layouts.changed() => match changed {
-                    Err(_) => Some("stopped"),
-                    Ok(()) => {
-                        self.launch(&layouts.borrow_and_update().clone());
-                        None
-                    }
-                },
                 started = settled(&mut self.starting) => self.started(started),
                 frame = next(&mut self.current) => self.current_gave(frame),
                 frame = next(&mut self.next) => self.next_gave(frame),
@@ -112,12 +119,22 @@ impl Run {
         why
     }
 
-    /// Whether the audience can go back to what the mix lies over: it has a keyframe of after the end, none can be had, or
-    /// it was waited for long enough.
+    /// Begins to end: asks what the mix lies over for a keyframe.
+    fn end(&self) -> Instant {
+        if let Output::Over(home) = &self.output {
+            self.hub.request_key(home);
+        }
+        Instant::now()
+    }
+
+    /// Whether the audience can go back to what the mix lies over: that has a keyframe of after the end, or none can be had
+    /// in time, and the mix's own last keyframe is not its last picture.
     fn is_handed_back(&self, since: Instant) -> bool {
         match &self.output {
-            Output::Over(home) if self.publisher.is_some() && self.hub.answers_wishes(home) => {
-                self.hub.has_group_since(home, since) || since.elapsed() >= HANDS_BACK
+            Output::Over(home) if self.publisher.is_some() => {
+                let waited = since.elapsed();
+                let begins = !self.hub.answers_wishes(home) || self.hub.has_group_since(home, since);
+                (begins || waited >= HANDS_BACK) && (self.since_key >= BEFORE_CHANGE || waited >= HANDS_BACK + ENDS)
             }
             _ => true,
         }
@@ -177,7 +194,9 @@ impl Run {
             Kind::AudioConfig => process.audio = Some(frame),
             Kind::Video if frame.key => {
                 let first = *process.first.get_or_insert_with(Instant::now);
-                if self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES {
+                let is_ready = self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES;
+                let is_same = process.video.as_ref().map(|config| &config.payload) == self.video.as_ref();
+                if is_ready && (is_same || self.current.is_none() || self.since_key >= BEFORE_CHANGE) {
                     return self.take_over(frame);
                 }
             }
@@ -234,6 +253,12 @@ impl Run {
                 return None;
             }
             *last = frame.dts;
+        }
+        if frame.kind == Kind::VideoConfig {
+            self.video = Some(frame.payload.clone());
+        }
+        if frame.kind == Kind::Video {
+            self.since_key = if frame.key { 0 } else { self.since_key.saturating_add(1) };
         }
         // The description speaks of one process, not of the stream.
         let pushed = match &self.publisher {

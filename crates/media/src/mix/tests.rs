@@ -2,6 +2,7 @@
 
 #[path = "../../../server/tests/kit/bounded.rs"]
 mod bounded;
+mod ends;
 mod sounds;
 
 use std::path::Path;

@@ -26,12 +26,13 @@ fn publish(hub: &Hub, name: &StreamName, codec: Codec, seconds: i64) -> Publishe
         _ => (&mut opus, opus_head(1), 960),
     };
     publisher.push(Frame::config(codec, 0, config)).unwrap();
-    let mut next_picture = 0;
+    let mut pictures = 0;
     for n in 0..seconds * 48_000 / length {
         let at = n * length * 1_000_000 / 48_000;
-        if at >= next_picture {
-            publisher.push(Frame::video(Codec::H264, at, 0, true, Bytes::from_static(PICTURE))).unwrap();
-            next_picture += 500_000;
+        if at >= pictures * 500_000 / 3 {
+            let is_key = pictures % 3 == 0;
+            publisher.push(Frame::video(Codec::H264, at, 0, is_key, Bytes::from_static(PICTURE))).unwrap();
+            pictures += 1;
         }
         let unit = encoder.encode(&vec![0.1; length as usize]).unwrap();
         publisher.push(Frame::audio(codec, at, unit)).unwrap();

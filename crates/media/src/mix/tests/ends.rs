@@ -1,0 +1,116 @@
+//! How a mix ends for those who watch it. What stands for ffmpeg writes a file and then nothing more.
+
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Mixer, Output, Settings, input, layout, name};
+use crate::flv;
+use crate::frame::{Codec, Frame, Kind};
+use crate::hub::{self, Hub, Item, Origin, Pace, Publisher, Reader, Start, Want};
+use crate::name::Protocol;
+
+const AVCC: &[u8] = b"\x01\x42\xc0\x1f\xff\xe1\x00\x04\x67\x42\xc0\x1f\x01\x00\x02\x68\xce";
+
+fn config(last: u8) -> Frame {
+    Frame::config(Codec::H264, 0, [AVCC, &[last]].concat().into())
+}
+
+fn picture(ms: i64, key: bool) -> Frame {
+    Frame::video(Codec::H264, ms * 1000, 0, key, Bytes::from_static(&[0, 0, 0, 2, 0x65, 1]))
+}
+
+/// A program that writes these pictures (keyframe or not, 40 ms apart) in FLV, whatever it is told. None of them is late.
+fn writes(what: &str, pictures: &[bool]) -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("media-mix-ends-{what}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut bytes = BytesMut::from(&flv::header(false, true)[..]);
+    flv::write(&mut bytes, &config(2), 0);
+    for (at, key) in (120_000..).step_by(40).zip(pictures) {
+        flv::write(&mut bytes, &picture(at, *key), at as u32);
+    }
+    std::fs::write(dir.join("pictures.flv"), &bytes).unwrap();
+    let program = dir.join("ffmpeg");
+    let script = format!("#!/bin/sh\ncat '{}'\nexec sleep 60\n", dir.join("pictures.flv").display());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// A stream whose publisher answers wishes for keyframes, and a mix over it that is seen.
+async fn mixed(what: &str, pictures: &[bool]) -> (Hub, Publisher, Mixer) {
+    let hub = Hub::new(hub::Settings::default());
+    let origin = Origin { protocol: Protocol::Whip, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let home = hub.publish(&name("a"), origin).unwrap();
+    home.answers_wishes();
+    for frame in [config(1), picture(0, true), picture(40, false), picture(80, false)] {
+        home.push(frame).unwrap();
+    }
+    let mixer = Mixer::new(hub.clone(), Settings { ffmpeg: writes(what, pictures), ..Settings::default() });
+    let mut layout = layout();
+    layout.inputs = vec![input("a", layout.inputs[0].place)];
+    mixer.start("1", Output::Over(name("a")), layout).unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !hub.is_overlaid(&name("a")) {
+        assert!(Instant::now() < until, "the mix was never seen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // All that the program wrote is published.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    (hub, home, mixer)
+}
+
+/// How long the mix is seen from now on.
+async fn lasts(hub: &Hub) -> Duration {
+    let began = Instant::now();
+    while hub.is_overlaid(&name("a")) && began.elapsed() < Duration::from_secs(20) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    began.elapsed()
+}
+
+/// What there is to read now: kinds, and which are keyframes.
+fn taken(viewer: &mut Reader) -> Vec<(Kind, bool)> {
+    let mut seen = Vec::new();
+    while let Some(item) = viewer.try_next() {
+        match item {
+            Item::Tracks(_) => seen.push((Kind::VideoConfig, false)),
+            Item::Frame(frame) => seen.push((frame.kind, frame.key)),
+            Item::Burst(_) => unreachable!("read in real time"),
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn a_mix_goes_on_until_what_it_lies_over_has_a_keyframe() {
+    let (hub, home, mixer) = mixed("waits", &[true, false, false]).await;
+    let want = Want::new(Protocol::HttpFlv, Pace::Realtime, Start::Group);
+    let mut viewer = hub.subscribe(&name("a"), want).unwrap();
+    let mut seen = taken(&mut viewer);
+    assert!(mixer.stop("1"));
+    // Asked for a keyframe, the publisher takes its time.
+    tokio::time::timeout(Duration::from_secs(2), home.key_wanted()).await.expect("a keyframe is asked for");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(hub.is_overlaid(&name("a")), "it ended before there was anything to see in its place");
+    home.push(picture(1000, true)).unwrap();
+    assert!(lasts(&hub).await < Duration::from_millis(550), "as soon as there is");
+    seen.extend(taken(&mut viewer));
+    let (c, k, p) = ((Kind::VideoConfig, false), (Kind::Video, true), (Kind::Video, false));
+    assert_eq!(seen, [c, k, p, p, c, k], "straight from the one to the other");
+}
+
+#[tokio::test]
+async fn a_mix_does_not_end_with_a_keyframe_if_it_can_be_helped() {
+    let (hub, home, mixer) = mixed("key", &[true, false, false, true]).await;
+    assert!(mixer.stop("1"));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    home.push(picture(1000, true)).unwrap();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(hub.is_overlaid(&name("a")), "it waits for pictures after its keyframe");
+    let lasted = lasts(&hub).await;
+    assert!(lasted < Duration::from_secs(1), "but not for ever: {lasted:?}");
+}
