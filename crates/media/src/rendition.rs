@@ -161,7 +161,7 @@ impl Form for Takes {
             return Fit::NotYet;
         }
         let want = Want::internal(Pace::Realtime, Start::Next);
-        self.renditions.hub.subscribe(&derived, want).map_or(Fit::NotYet, Fit::Instead)
+        self.renditions.hub.subscribe(&derived, want).map_or(Fit::NotYet, |reader| Fit::Instead(Box::new(reader)))
     }
 }
 

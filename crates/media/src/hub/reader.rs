@@ -86,7 +86,7 @@ pub(crate) enum Fit {
     /// It can be read as it is.
     AsItIs,
     /// This reads the rendition that is to be read instead.
-    Instead(Reader),
+    Instead(Box<Reader>),
     /// There is no rendition yet.
     NotYet,
 }
