@@ -1,6 +1,7 @@
 //! The old web client's calls: numbers of errors, and what needs no identity.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
