@@ -40,7 +40,8 @@ public final class RoomChat implements WebSocket.Listener {
         socket = HTTP.newWebSocketBuilder().buildAsync(URI.create(direct == 0 ? url : url + "&since=" + direct), this);
         socket.whenComplete((ws, why) -> {
             // A refused upgrade is an HTTP status: 403 log in again, 421 the chat is at Tencent's. 429 and 503 pass.
-            int status = why instanceof WebSocketHandshakeException refused ? refused.getResponse().statusCode() : 0;
+            Throwable cause = why instanceof CompletionException ? why.getCause() : why;
+            int status = cause instanceof WebSocketHandshakeException refused ? refused.getResponse().statusCode() : 0;
             if (why != null) lost(status >= 400 && status < 429 ? 4500 : 1006, why + " (" + status + ")");
         });
         if (!nick.isEmpty()) nick(nick);
@@ -76,8 +77,12 @@ public final class RoomChat implements WebSocket.Listener {
 
     public CompletableFuture<String> join(String room) { return enter(room, ""); }
     public CompletableFuture<String> nick(String nick) { return ask("nick", ",\"nick\":" + quoted(this.nick = nick)); }
-    public CompletableFuture<String> text(String room, String text) {
-        return ask("send", ",\"room\":" + quoted(room) + ",\"text\":" + quoted(text));
+    /** As every client of the family writes it: who speaks in a custom element, and the text. */
+    public CompletableFuture<String> text(String room, String nickName, String headPic, String text) {
+        String head = "{\"nickName\":" + quoted(nickName) + ",\"headPic\":" + quoted(headPic) + "}";
+        return ask("send", ",\"room\":" + quoted(room) + ",\"body\":["
+            + element("TIMCustomElem", "Data", "{\"cmd\":\"CustomTextMsg\",\"data\":" + head + "}") + ","
+            + element("TIMTextElem", "Text", text) + "]");
     }
     /** data: the JSON text that the old clients put into a custom message, such as {"cmd":"CustomCmdMsg","data":{…}}. */
     public CompletableFuture<String> custom(String room, String data) {
@@ -112,7 +117,8 @@ public final class RoomChat implements WebSocket.Listener {
             default -> {
                 if (type.equals("direct")) direct = number(json, "seq");
                 else if (rooms.containsKey(room) && json.contains("\"seq\":")) rooms.get(room)[1] = number(json, "seq");
-                if (json.contains("\"notice\":\"destroyed\"") || json.contains("\"notice\":\"revoked\"") || type.equals("out")) rooms.remove(room);
+                boolean gone = type.equals("system") && !word(json, "notice").equals("custom");
+                if (gone || type.equals("out")) rooms.remove(room);
                 listener.onFrame(type, json);
             }
         }
@@ -124,6 +130,9 @@ public final class RoomChat implements WebSocket.Listener {
     private static String find(String json, String name, String value) {
         Matcher found = Pattern.compile("\"" + name + "\":" + value).matcher(json);
         return found.find() ? found.group(1) : "";
+    }
+    private static String element(String type, String field, String text) {
+        return "{\"MsgType\":\"" + type + "\",\"MsgContent\":{\"" + field + "\":" + quoted(text) + "}}";
     }
     private static String quoted(String text) {
         var out = new StringBuilder("\"");

@@ -28,7 +28,14 @@ final class RoomChat: NSObject, URLSessionWebSocketDelegate {
 
     func join(_ room: String, _ done: @escaping Done) { queue.addOperation { self.enter(room, [:], done) } }
     func nick(_ nick: String) { queue.addOperation { self.name = nick; self.ask("nick", ["nick": nick]) { _ in } } }
-    func text(_ room: String, _ text: String, _ done: @escaping Done) { later("send", ["room": room, "text": text], done) }
+    /// As every client of the family writes it: who speaks in a custom element, and the text.
+    func text(_ room: String, nickName: String, headPic: String, _ text: String, _ done: @escaping Done) {
+        let who: Frame = ["cmd": "CustomTextMsg", "data": ["nickName": nickName, "headPic": headPic]]
+        let head = (try? JSONSerialization.data(withJSONObject: who)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+        let body: [Frame] = [["MsgType": "TIMCustomElem", "MsgContent": ["Data": head]],
+                             ["MsgType": "TIMTextElem", "MsgContent": ["Text": text]]]
+        later("send", ["room": room, "body": body], done)
+    }
     /// data: the JSON text that the old clients put into a custom message, such as {"cmd":"CustomCmdMsg","data":{…}}.
     func custom(_ room: String, _ data: String, _ done: @escaping Done) {
         later("send", ["room": room, "custom": ["data": data]], done)
