@@ -9,8 +9,19 @@ public final class RoomChatRun {
     private static final HttpClient HTTP = HttpClient.newHttpClient();
     private static String base;
 
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) {
         base = args[0];
+        try {
+            run();
+            System.out.println("all right");
+            System.exit(0);
+        } catch (Throwable why) {
+            why.printStackTrace(System.out);
+            System.exit(1); // Chats that wait for their server would keep this alive.
+        }
+    }
+
+    private static void run() throws Exception {
         String alices = token("alice"), bobs = token("bob"), query = "?userID=alice&token=" + alices;
         String room = "{\"userID\":\"alice\",\"roomID\":\"tea\",\"roomInfo\":\"tea\",";
         String push = field(call("get_anchor_url" + query, room + "\"x\":0}"), "pushURL");
@@ -57,8 +68,6 @@ public final class RoomChatRun {
         call("logout" + query, "");
         alice.sees("ended", "4501");
         new User("alice", alices).sees("ended", "4500", "403");
-        System.out.println("all right");
-        System.exit(0);
     }
 
     /** A user's chat with all that it was told. */
