@@ -23,13 +23,13 @@ use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{Live, Urls};
-use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::operator::Operators;
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::store::{Probe, Store};
-use crate::traces::Traces;
+use telemetry::logs::Logs;
+use telemetry::traces::Traces;
 
 /// The whole server.
 pub struct App {

@@ -9,7 +9,7 @@ use sign::usersig::v1;
 
 use crate::clock::{Clock, System};
 use crate::clouds::Clouds;
-use crate::config::{DEFAULT_FILE, Settings};
+use crate::config::{DEFAULT_FILE, Mode, Settings};
 use crate::identity::Identity;
 use crate::live::{Base, Scheme, Urls};
 use crate::operator::{self, Grants, Operators};
@@ -138,7 +138,7 @@ fn operator_token(settings: &Settings, grants: &[String], ttl: &str) -> Result<S
     let grants = Grants::parse(grants).map_err(|e| format!("--grant {e}"))?;
     let seconds = seconds(ttl).filter(|seconds| (1..=operator::LONGEST).contains(seconds));
     let seconds = seconds.ok_or_else(|| format!("--ttl {ttl}: from 1s to {}h", operator::LONGEST / 3600))?;
-    let operators = Operators::new(&settings.operator, settings.mode);
+    let operators = Operators::new(&settings.operator, settings.mode == Mode::Development);
     operators.issue(&grants, seconds, System.now()).ok_or_else(|| "operator.keys is empty: nothing to sign with".into())
 }
 
@@ -249,10 +249,10 @@ mod tests {
         let mut settings = Settings::default();
         let grants = ["roomList".to_owned(), "roomAdmin=hall".to_owned()];
         assert!(operator_token(&settings, &grants, "1h").unwrap_err().contains("operator.keys"));
-        settings.operator.keys = vec![crate::config::Hidden::new("a key that may do everything")];
-        settings.mode = crate::config::Mode::Production;
+        settings.operator.keys = vec![sign::Secret::new("a key that may do everything")];
+        settings.mode = Mode::Production;
         let token = operator_token(&settings, &grants, "15m").unwrap();
-        let operators = Operators::new(&settings.operator, settings.mode);
+        let operators = Operators::new(&settings.operator, settings.mode == Mode::Development);
         let operator = operators.admit(Some(&token), System.now()).unwrap();
         let room = room::RoomId::parse("hall").unwrap();
         assert!(operator.may(operator::Need::Look) && operator.may(operator::Need::Room(&room)));

@@ -8,11 +8,11 @@ use sign::stream_url::Query;
 use sign::{Invalid, Secret};
 
 use crate::chat::tencent::webhook::{self, Seen};
-use crate::cloud::Client;
 use crate::config::Settings;
 use crate::live::{self, Owner, owner};
 use crate::rooms::Rooms;
 use crate::{chat, live::tencent::events};
+use outbound::Client;
 
 /// The services, where they are configured.
 #[derive(Default)]
@@ -52,8 +52,8 @@ impl Clouds {
         Self {
             chat,
             live,
-            chat_token: settings.chat.tencent.callback_token.secret(),
-            live_key: settings.live.tencent.callback_key.secret(),
+            chat_token: settings.chat.tencent.callback_token.clone(),
+            live_key: settings.live.tencent.callback_key.clone(),
             app: settings.im.sdk_app_id,
             bizid: settings.live.bizid,
         }

@@ -2,16 +2,15 @@
 //! Each section's struct stands beside its consumer; this file only puts them together and checks them.
 
 mod env;
-mod hidden;
 mod reach;
-pub mod shown;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use hidden::Hidden;
 pub(crate) use reach::leads_nowhere;
+use sign::Secret;
 
 /// How much a server trusts its surroundings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,13 +62,13 @@ pub struct Settings {
     /// Operators.
     pub operator: crate::operator::Settings,
     /// Log files.
-    pub logs: crate::logs::Settings,
+    pub logs: telemetry::logs::Settings,
     /// Bounds of addresses and users.
     pub limits: crate::limits::Settings,
     /// TLS.
     pub tls: crate::door::tls::Settings,
     /// Traces.
-    pub traces: crate::traces::Settings,
+    pub traces: telemetry::traces::Settings,
     /// Figures for Prometheus.
     pub metrics: crate::metrics::Settings,
 }
@@ -139,6 +138,17 @@ pub enum Error {
 }
 
 impl Settings {
+    /// Where other nodes reach the media of this one, which listens for RTMP on this port; empty: they do not.
+    #[must_use]
+    pub fn address(&self, rtmp_port: u16) -> String {
+        match self.nodes.address.as_str() {
+            "" if !self.nodes.listen.is_empty() => self.nodes.listen.clone(),
+            _ if !self.rtmp.enabled && self.nodes.listen.is_empty() => String::new(),
+            "" => SocketAddr::new(self.rtmp.listen.ip(), rtmp_port).to_string(),
+            given => given.to_owned(),
+        }
+    }
+
     /// Reads the file (none: defaults) and the variables.
     ///
     /// # Errors
@@ -220,7 +230,7 @@ impl Settings {
                     .into(),
             );
         }
-        let mut secret = |name: &str, value: &Hidden| {
+        let mut secret = |name: &str, value: &Secret| {
             if value.expose().len() < 16 {
                 found.push(format!(
                     "{name} must be a secret of your own of at least 16 characters (`roomservice keygen` makes one)"

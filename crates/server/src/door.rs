@@ -2,6 +2,7 @@
 //! addresses, and TLS. Each step is bounded in time; who fails one is let go without a word.
 
 pub mod acme;
+mod private;
 pub mod proxies;
 mod proxy_protocol;
 pub mod secure;
@@ -19,6 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{Limits, Place};
+pub(crate) use private::write_private;
 use proxies::Proxies;
 use tls::Tls;
 pub use wire::{Wire, is_http2, is_secure};

@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::config::{Hidden, shown};
 use crate::store::History;
+use sign::Secret;
+use telemetry::shown;
 
-pub use audience::Audiences;
 pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
@@ -43,7 +43,7 @@ pub struct Settings {
     #[serde(serialize_with = "shown::all")]
     pub urls: Vec<String>,
     /// Signs the requests.
-    pub secret: Hidden,
+    pub secret: Secret,
     /// Names of the events that are sent; empty: all.
     pub events: Vec<String>,
     /// Whether it hears what is said in chat, or is asked before.
@@ -61,7 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             urls: Vec::new(),
-            secret: Hidden::default(),
+            secret: Secret::default(),
             events: Vec::new(),
             messages: Messages::default(),
             ask_url: String::new(),

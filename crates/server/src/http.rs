@@ -49,10 +49,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::chat;
-use crate::logs::Answered;
-use crate::traces::Said;
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
+use telemetry::logs::Answered;
+use telemetry::traces::Said;
 
 pub use call::LABELS;
 pub use connections::{Doors, serve};
@@ -211,7 +211,7 @@ where
         peer,
         ms: took.as_millis(),
     };
-    app.logs.answered(begun, &answered);
+    app.logs.answered(begun.0, &answered);
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = call::loggable(path), "a call failed inside");
     }

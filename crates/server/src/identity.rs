@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sign::room_key::{self, RoomKey};
 use sign::usersig::{self, Expected, Grant, Keys, v1, v2};
 
-use crate::config::Hidden;
+use sign::Secret;
 
 /// `[im]`: the app's account, under the names that the first servers' configuration has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,13 +21,13 @@ pub struct Settings {
     pub administrator: String,
     /// PEM of the key that signs version 1 signatures.
     #[serde(rename = "privateKey")]
-    pub private_key: Hidden,
+    pub private_key: Secret,
     /// PEM of the key that checks them; derived from `privateKey` if empty.
     #[serde(rename = "publicKey")]
-    pub public_key: Hidden,
+    pub public_key: Secret,
     /// The secret of version 2 signatures.
     #[serde(rename = "secretKey")]
-    pub secret_key: Hidden,
+    pub secret_key: Secret,
     /// Seconds for which a signature given by `get_login_info` is good.
     #[serde(rename = "userSigLifetime")]
     pub usersig_lifetime: u64,
@@ -39,9 +39,9 @@ impl Default for Settings {
             sdk_app_id: 0,
             account_type: "0".into(),
             administrator: "administrator".into(),
-            private_key: Hidden::default(),
-            public_key: Hidden::default(),
-            secret_key: Hidden::default(),
+            private_key: Secret::default(),
+            public_key: Secret::default(),
+            secret_key: Secret::default(),
             usersig_lifetime: 30 * 24 * 3600,
         }
     }
@@ -60,14 +60,14 @@ impl Identity {
     /// # Errors
     /// A sentence that names the setting.
     pub fn new(settings: Settings) -> Result<Self, String> {
-        let pem = |name: &str, key: &Hidden| (name.to_owned(), key.expose().to_owned(), key.is_empty());
+        let pem = |name: &str, key: &Secret| (name.to_owned(), key.expose().to_owned(), key.is_empty());
         let (name, text, none) = pem("im.privateKey", &settings.private_key);
         let private =
             (!none).then(|| v1::PrivateKey::from_pem(&text)).transpose().map_err(|e| format!("{name}: {e}"))?;
         let (name, text, none) = pem("im.publicKey", &settings.public_key);
         let public = (!none).then(|| v1::PublicKey::from_pem(&text)).transpose().map_err(|e| format!("{name}: {e}"))?;
         let secret = (!settings.secret_key.is_empty())
-            .then(|| v2::Key::new(&settings.secret_key.secret()))
+            .then(|| v2::Key::new(&settings.secret_key))
             .transpose()
             .map_err(|e| format!("im.secretKey: {e}"))?;
         let keys = Keys::new(private, public, secret).map_err(|e| format!("im.publicKey: {e}"))?;

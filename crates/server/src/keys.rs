@@ -1,11 +1,12 @@
 //! Keys that development mode makes for itself on first start, in the data directory. Production never reads them.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Hidden, Mode, Settings};
+use crate::config::{Mode, Settings};
+use crate::door::write_private;
+use sign::Secret;
 
 const FILE: &str = "development-keys.toml";
 const HEAD: &str = "# Made by roomservice for development mode on this machine. Not used in production mode.\n";
@@ -34,13 +35,13 @@ pub fn complete(settings: &mut Settings) -> std::io::Result<()> {
         return Ok(());
     }
     let made = load(&settings.data_dir)?;
-    let fill = |key: &mut Hidden, made: String| {
+    let fill = |key: &mut Secret, made: String| {
         if key.is_empty() {
-            *key = Hidden::new(made);
+            *key = Secret::new(made);
         }
     };
     if !signs {
-        settings.im.secret_key = Hidden::new(made.usersig_secret);
+        settings.im.secret_key = Secret::new(made.usersig_secret);
     }
     if settings.im.sdk_app_id == 0 {
         settings.im.sdk_app_id = 1_400_000_000;
@@ -48,7 +49,7 @@ pub fn complete(settings: &mut Settings) -> std::io::Result<()> {
     fill(&mut settings.live.push_secret_key, made.push_secret);
     fill(&mut settings.sessions.secret, made.session_secret);
     if !operators {
-        settings.operator.keys.extend(made.operator_key.map(Hidden::new));
+        settings.operator.keys.extend(made.operator_key.map(Secret::new));
     }
     Ok(())
 }
@@ -73,21 +74,4 @@ fn load(dir: &Path) -> std::io::Result<Made> {
     let text = toml::to_string(&made).map_err(std::io::Error::other)?;
     write_private(&path, format!("{HEAD}{text}").as_bytes())?;
     Ok(made)
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let new = path.with_extension("new");
-    // One that a crash has left may have another mode.
-    match std::fs::remove_file(&new) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(new, path)?;
-    // The name is on the disk when its directory is.
-    path.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
 }

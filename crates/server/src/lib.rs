@@ -7,7 +7,6 @@ pub mod bus;
 pub mod chat;
 pub mod cli;
 pub mod clock;
-pub mod cloud;
 pub mod clouds;
 pub mod config;
 pub mod door;
@@ -24,7 +23,6 @@ pub mod import;
 pub mod keys;
 pub mod limits;
 pub mod live;
-pub mod logs;
 pub mod metrics;
 pub mod nodes;
 pub mod operator;
@@ -37,7 +35,6 @@ pub mod start;
 pub mod store;
 pub mod supervisor;
 pub mod sweeper;
-pub mod traces;
 pub mod usage;
 
 // Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.

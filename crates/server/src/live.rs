@@ -13,8 +13,8 @@ use room::sweep::Pushing;
 use room::{Millis, StreamId};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Hidden;
 use crate::store::Answer;
+use sign::Secret;
 
 pub use base::{Base, Scheme};
 pub use embedded::Embedded;
@@ -55,13 +55,13 @@ pub struct Settings {
     pub bizid: u32,
     /// Signs push URLs.
     #[serde(rename = "pushSecretKey")]
-    pub push_secret_key: Hidden,
+    pub push_secret_key: Secret,
     /// A second key that push URLs may be signed with, while keys are exchanged.
     #[serde(rename = "backupPushSecretKey")]
-    pub backup_push_secret_key: Hidden,
+    pub backup_push_secret_key: Secret,
     /// Signs play URLs; derived from `pushSecretKey` if empty.
     #[serde(rename = "playSecretKey")]
-    pub play_secret_key: Hidden,
+    pub play_secret_key: Secret,
     /// Seconds for which a URL is good.
     #[serde(rename = "validTime")]
     pub valid_time: u64,
@@ -85,9 +85,9 @@ impl Default for Settings {
         Self {
             provider: Provider::Embedded,
             bizid: 1000,
-            push_secret_key: Hidden::default(),
-            backup_push_secret_key: Hidden::default(),
-            play_secret_key: Hidden::default(),
+            push_secret_key: Secret::default(),
+            backup_push_secret_key: Secret::default(),
+            play_secret_key: Secret::default(),
             valid_time: 7 * 24 * 3600,
             valid_time_margin: 24 * 3600,
             push_host: String::new(),
@@ -117,9 +117,9 @@ impl Settings {
     /// A signature is a hash of key and name without a mark between them: where one key begins with another, what is
     /// signed with the one for one stream is signed with the other for another stream.
     fn key_problems(&self, found: &mut Vec<String>) {
-        let push = ("live.pushSecretKey", self.push_secret_key.secret());
-        let backup = ("live.backupPushSecretKey", self.backup_push_secret_key.secret());
-        let play = ("live.playSecretKey", self.play_secret_key.secret());
+        let push = ("live.pushSecretKey", &self.push_secret_key);
+        let backup = ("live.backupPushSecretKey", &self.backup_push_secret_key);
+        let play = ("live.playSecretKey", &self.play_secret_key);
         for [(one, a), (other, b)] in [[&push, &backup], [&push, &play], [&backup, &play]] {
             let (a, b) = (a.expose(), b.expose());
             if a.is_empty() || b.is_empty() {

@@ -4,9 +4,6 @@
 
 mod gather;
 mod media;
-mod page;
-mod tally;
-mod waits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +11,14 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cloud;
-use tally::Tally;
+use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
 
 pub use gather::page;
-pub use waits::Waits;
 
 /// The codes of calls that are told apart; the last column is for all others, such as those of mixes.
 const CODES: [i32; 21] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503];
 /// Columns of a call: its buckets, the sum of its times, and its codes.
-const WIDTH: usize = waits::BUCKETS + 1 + CODES.len() + 1;
+const WIDTH: usize = BUCKETS + 1 + CODES.len() + 1;
 
 /// What an HTTP request was for, by the first part of its path.
 const ROUTES: [&str; 9] = ["weapp", "live", "webrtc", "ws", "webim", "api", "console", "pages", "ops"];
@@ -57,14 +52,14 @@ pub struct Metrics {
     /// When it started.
     begun: Instant,
     labels: &'static [&'static str],
-    calls: Tally,
-    answers: Tally,
+    calls: ShardedCounters,
+    answers: ShardedCounters,
     /// HTTP connections.
     pub connections: Arc<Gauge>,
     /// Calls to cloud services.
-    pub cloud: Arc<cloud::Counters>,
+    pub cloud: Arc<outbound::Counters>,
     /// Webhooks that were posted.
-    pub webhooks: Arc<cloud::Counters>,
+    pub webhooks: Arc<outbound::Counters>,
 }
 
 /// Things that come and go.
@@ -107,8 +102,8 @@ impl Metrics {
         Self {
             begun: Instant::now(),
             labels,
-            calls: Tally::new(labels.len() * WIDTH),
-            answers: Tally::new(ROUTES.len() * CLASSES),
+            calls: ShardedCounters::new(labels.len() * WIDTH),
+            answers: ShardedCounters::new(ROUTES.len() * CLASSES),
             connections: Arc::default(),
             cloud: Arc::default(),
             webhooks: Arc::default(),
@@ -117,9 +112,9 @@ impl Metrics {
 
     /// Counts a call that was answered with a code.
     pub fn call(&self, index: usize, code: i32, took: Duration) {
-        let micros = waits::micros(took);
+        let micros = micros(took);
         let code = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len());
-        let columns = [(waits::bucket(micros), 1), (waits::BUCKETS, micros), (waits::BUCKETS + 1 + code, 1)];
+        let columns = [(bucket(micros), 1), (BUCKETS, micros), (BUCKETS + 1 + code, 1)];
         self.calls.add(columns.map(|(column, n)| (index * WIDTH + column, n)));
     }
 

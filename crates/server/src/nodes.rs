@@ -95,27 +95,6 @@ impl Nodes {
         Arc::new(Self { target, link, hub, urls, clock, me, pulls, mixes })
     }
 
-    /// This node as its settings say; it listens for RTMP on this port.
-    ///
-    /// # Errors
-    /// What is wrong with the address of Redis.
-    pub fn open(
-        settings: &crate::config::Settings,
-        hub: &Hub,
-        urls: &Arc<Urls>,
-        clock: &Arc<dyn Clock>,
-        rtmp_port: u16,
-    ) -> Result<Arc<Self>, String> {
-        let target = settings.store.target()?;
-        let address = match settings.nodes.address.as_str() {
-            "" if !settings.nodes.listen.is_empty() => settings.nodes.listen.clone(),
-            _ if !settings.rtmp.enabled && settings.nodes.listen.is_empty() => String::new(),
-            "" => std::net::SocketAddr::new(settings.rtmp.listen.ip(), rtmp_port).to_string(),
-            given => given.to_owned(),
-        };
-        Ok(Self::new(target, hub.clone(), urls.clone(), clock.clone(), address))
-    }
-
     /// Claims a stream for a publisher that is about to begin here. What a node has that is gone is free at once. While
     /// Redis is away everybody is let in; should the stream be somebody else's, that is found out when it is back.
     ///

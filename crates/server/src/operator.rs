@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 use sign::{Secret, jwt};
 use utoipa::ToSchema;
 
-use crate::config::{Hidden, Mode};
-
 /// Longest time from now until a token's end, in seconds.
 pub const LONGEST: u64 = 24 * 3600;
 /// So many seconds another machine's clock may be ahead.
@@ -21,9 +19,9 @@ const SKEW: u64 = 60;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Keys of operators who may do everything, at least 16 characters each. None: operator calls are closed in production.
-    pub keys: Vec<Hidden>,
+    pub keys: Vec<Secret>,
     /// Keys of operators who may look only.
-    pub read_keys: Vec<Hidden>,
+    pub read_keys: Vec<Secret>,
 }
 
 /// What a token allows, under the names that LiveKit's tokens have where they mean the same. What is not named is not
@@ -186,7 +184,7 @@ struct Keys {
 
 impl Keys {
     fn of(settings: &Settings) -> Self {
-        let all = settings.keys.iter().chain(&settings.read_keys).map(Hidden::secret).collect();
+        let all = settings.keys.iter().chain(&settings.read_keys).cloned().collect();
         Self { all, full: settings.keys.len() }
     }
 
@@ -217,8 +215,8 @@ impl Keys {
 impl Operators {
     /// In development mode, which serves this machine only, everybody is one.
     #[must_use]
-    pub fn new(settings: &Settings, mode: Mode) -> Self {
-        Self { keys: RwLock::new(Keys::of(settings)), open: mode == Mode::Development }
+    pub fn new(settings: &Settings, open: bool) -> Self {
+        Self { keys: RwLock::new(Keys::of(settings)), open }
     }
 
     /// Other keys from now on.
@@ -254,10 +252,10 @@ mod tests {
 
     fn operators() -> Operators {
         let settings = Settings {
-            keys: vec![Hidden::new("a key that may do everything")],
-            read_keys: vec![Hidden::new("a key that may look only")],
+            keys: vec![Secret::new("a key that may do everything")],
+            read_keys: vec![Secret::new("a key that may look only")],
         };
-        Operators::new(&settings, Mode::Production)
+        Operators::new(&settings, false)
     }
 
     fn room(id: &str) -> RoomId {
@@ -284,10 +282,10 @@ mod tests {
         for nobody in [None, Some(""), Some("a key"), Some("a.b.c"), Some("a key that may look only ")] {
             assert_eq!(all.admit(nobody, NOW), None, "{nobody:?}");
         }
-        all.set(&Settings { keys: vec![Hidden::new("a key that came later")], ..Settings::default() });
+        all.set(&Settings { keys: vec![Secret::new("a key that came later")], ..Settings::default() });
         assert!(all.admit(Some("a key that may do everything"), NOW).is_none());
         assert!(all.admit(Some("a key that came later"), NOW).unwrap().may(Need::Server));
-        let open = Operators::new(&Settings::default(), Mode::Development);
+        let open = Operators::new(&Settings::default(), true);
         assert!(open.admit(None, NOW).unwrap().may(Need::Server));
     }
 

@@ -9,8 +9,8 @@ use media::{Hub, StreamName};
 use room::{Kind, RoomId};
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
 use crate::error::Error;
+use crate::rooms::Rooms;
 
 /// `[record]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,17 +70,24 @@ pub struct Changed {
 ///
 /// # Errors
 /// No such room; the store is away.
-pub async fn room(app: &App, kind: Kind, id: &RoomId, on: bool) -> Result<Vec<Changed>, Error> {
+pub async fn room(
+    rooms: &Rooms,
+    hub: &Hub,
+    recorder: Option<&Recorder>,
+    kind: Kind,
+    id: &RoomId,
+    on: bool,
+) -> Result<Vec<Changed>, Error> {
     let mut streams = Vec::new();
     let see = &mut |room: &room::Room, _| {
         streams = room.pushers.iter().filter_map(|p| StreamName::new(p.stream.as_str()).ok()).collect();
     };
-    app.rooms.see(kind, id, see).await?;
-    let Some(recorder) = &app.recorder else {
+    rooms.see(kind, id, see).await?;
+    let Some(recorder) = recorder else {
         return Ok(Vec::new());
     };
     let begin = |stream: StreamName| {
-        let begun = app.hub.info(&stream).is_some() && recorder.record(&stream);
+        let begun = hub.info(&stream).is_some() && recorder.record(&stream);
         begun.then_some(Changed { stream, empty: None })
     };
     let end = |stream: StreamName| match recorder.stop(&stream)? {

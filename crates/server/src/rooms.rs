@@ -1,6 +1,7 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
+mod audiences;
 mod change;
 mod webrtc;
 
@@ -19,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::chat::Chat;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::hooks::Audiences;
 use crate::store::{See, Store, Viewers};
-use crate::traces;
+use telemetry::traces;
 
+pub use audiences::Audiences;
 pub use webrtc::{NewCall, room_status, room_type, shown_id};
 
 /// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
@@ -374,7 +375,7 @@ pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc
             tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
             // Calls have no group.
             if !event.kind.is_elsewhere() {
-                match traces::of(event) {
+                match traces::of(event.room.as_str(), event.seq) {
                     None => chat.carry(event),
                     Some(context) => context.note("chat.notify", || chat.carry(event)),
                 }

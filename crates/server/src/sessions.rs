@@ -7,8 +7,8 @@ use sign::Invalid;
 use sign::token::{self, Claims, Generation, Keyring, Purpose};
 
 use crate::clock::Clock;
-use crate::config::Hidden;
 use crate::store::Store;
+use sign::Secret;
 
 /// How often other nodes' logouts are asked for.
 const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
@@ -18,16 +18,16 @@ const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Signs the tokens; every node of a cluster has the same.
-    pub secret: Hidden,
+    pub secret: Secret,
     /// Keys that tokens issued earlier may still be signed with.
-    pub previous_secrets: Vec<Hidden>,
+    pub previous_secrets: Vec<Secret>,
     /// Seconds for which a token is good.
     pub lifetime: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { secret: Hidden::default(), previous_secrets: Vec::new(), lifetime: 7 * 24 * 3600 }
+        Self { secret: Secret::default(), previous_secrets: Vec::new(), lifetime: 7 * 24 * 3600 }
     }
 }
 
@@ -87,9 +87,8 @@ impl Sessions {
     /// # Errors
     /// A sentence that names the setting.
     pub fn new(settings: &Settings) -> Result<Self, String> {
-        let previous: Vec<_> = settings.previous_secrets.iter().map(Hidden::secret).collect();
         let keyring =
-            Keyring::new(&settings.secret.secret(), &previous).map_err(|e| format!("sessions.secret: {e}"))?;
+            Keyring::new(&settings.secret, &settings.previous_secrets).map_err(|e| format!("sessions.secret: {e}"))?;
         Ok(Self { keyring, lifetime: settings.lifetime.saturating_mul(1000), revoked: RwLock::default() })
     }
 
@@ -232,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_token_is_its_users_until_logout_or_expiry() {
-        let settings = Settings { secret: Hidden::new("0123456789abcdef"), ..Settings::default() };
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
         let sessions = Sessions::new(&settings).unwrap();
         let (alice, now) = (UserId::parse("alice").unwrap(), Millis(1_000));
         let token = sessions.open(&alice, Generation::Second, now).unwrap();
@@ -254,7 +253,7 @@ mod tests {
 
     #[test]
     fn chat_logins_and_poll_keys_are_things_of_their_own() {
-        let settings = Settings { secret: Hidden::new("0123456789abcdef"), ..Settings::default() };
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
         let sessions = Sessions::new(&settings).unwrap();
         let (alice, room, now) = (UserId::parse("alice").unwrap(), RoomId::parse("room").unwrap(), Millis(1_000));
         let (login, a2) = sessions.open_chat(&alice, now).unwrap();

@@ -31,7 +31,6 @@ use crate::http::{Cors, Current};
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::live::{self, Live, Urls};
-use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::operator::Operators;
@@ -39,8 +38,9 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::traces::Traces;
-use crate::{acts, cloud, drain, hooks, http, keys};
+use crate::{acts, drain, hooks, http, keys};
+use telemetry::logs::Logs;
+use telemetry::traces::Traces;
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -217,7 +217,7 @@ pub(crate) async fn assemble(
     settings: Settings,
     logs: Logs,
     clock: Arc<dyn Clock>,
-    client: cloud::Client,
+    client: outbound::Client,
     rtmp_port: u16,
     exchange: impl FnOnce(&mut App),
 ) -> Result<(Arc<App>, Background), Error> {
@@ -232,12 +232,13 @@ pub(crate) async fn assemble(
     let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
     let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
     let limits = Arc::new(Limits::new(&settings.limits));
-    let (traces, sender) = Traces::new(&settings.traces).unzip();
+    let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
     let proxies = Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?);
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
     let shared = settings.store.kind == store::Place::Redis;
-    let nodes = shared.then(|| Nodes::open(&settings, &hub, &urls, &clock, rtmp_port)).transpose().map_err(one)?;
+    let node = |target| Nodes::new(target, hub.clone(), urls.clone(), clock.clone(), settings.address(rtmp_port));
+    let nodes = shared.then(|| settings.store.target().map(node)).transpose().map_err(one)?;
     let (mut mixer, mut work): (_, Background) = (None, Vec::new());
     let (live, live_cloud): (Arc<dyn Live>, _) = match settings.live.provider {
         live::Provider::Embedded => {
@@ -296,7 +297,7 @@ pub(crate) async fn assemble(
         }
     };
     let clouds = Clouds::new(&settings, chat_cloud, live_cloud);
-    let (leaving, audiences) = (CancellationToken::new(), Arc::new(hooks::Audiences::default()));
+    let (leaving, audiences) = (CancellationToken::new(), Arc::new(rooms::Audiences::default()));
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let mut rooms = rooms.until(leaving.clone());
     if history.is_some() {
@@ -306,7 +307,8 @@ pub(crate) async fn assemble(
 
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
-        let post: Arc<dyn hooks::Post> = Arc::new(cloud::Client::default().counted(&metrics.webhooks).for_webhooks());
+        let post: Arc<dyn hooks::Post> =
+            Arc::new(outbound::Client::default().counted(&metrics.webhooks).for_webhooks());
         let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
         bus.iter().for_each(|bus| hooks.note_by(bus));
         hooks
@@ -315,7 +317,7 @@ pub(crate) async fn assemble(
     let mut app = App {
         hooks: hooks.clone(),
         leaving: leaving.clone(),
-        operators: Operators::new(&settings.operator, settings.mode),
+        operators: Operators::new(&settings.operator, settings.mode == Mode::Development),
         identity,
         sessions,
         bans: bans.clone(),

@@ -25,8 +25,8 @@ use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::config::Hidden;
 use crate::error::Error;
+use sign::Secret;
 
 pub use agreements::Agreement;
 pub use ban::Ban;
@@ -72,7 +72,7 @@ pub struct Settings {
     /// When a change is answered (`journal`).
     pub durability: Durability,
     /// Where Redis is (`redis`): [`Target::parse`]. May hold a password.
-    pub redis: Hidden,
+    pub redis: Secret,
     /// A file with the certificate of who signed Redis' own (PEM), for `rediss://`; empty: whom the system trusts.
     pub redis_ca: PathBuf,
 }
@@ -124,6 +124,11 @@ pub type See<'a> = dyn FnMut(&Room, usize) + Send + 'a;
 
 /// Where committed events go, in commit order for each room.
 pub type Outbox = mpsc::UnboundedSender<Vec<Event>>;
+
+/// What follows from these changes belongs to the trace of the call that made them.
+fn note_trace(events: &[Event]) {
+    telemetry::traces::committed(events.iter().map(|event| (event.room.as_str(), event.seq)));
+}
 
 /// Opens the store that the settings ask for. Waits for the disk: at the start only. Redis need not be there yet. `tell`
 /// makes what groups that Redis keeps hear of a room's changes.

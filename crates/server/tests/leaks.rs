@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use media::rtmp::client::{Publisher, Target};
 use room::{Kind, LeaveReason, NewPusher, StreamId, UserId};
-use roomservice::config::{Hidden, Settings};
+use roomservice::config::Settings;
 use roomservice::start::Server;
 use roomservice::store::Place;
 use serde_json::{Value, json};
+use sign::Secret;
 use sign::token::Generation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -205,7 +206,7 @@ async fn rooms_leave_no_keys_in_redis() {
     }
     let (server, _dir) = start(|settings| {
         settings.store.kind = Place::Redis;
-        settings.store.redis = Hidden::new(format!("redis://127.0.0.1:{port}/0"));
+        settings.store.redis = Secret::new(format!("redis://127.0.0.1:{port}/0"));
     })
     .await;
     let keys = async || {

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt, StreamExt};
 use media::rtmp::client::{Player, Publisher, Target};
 use room::UserId;
-use roomservice::config::{Hidden, Mode, Settings};
+use roomservice::config::{Mode, Settings};
 use roomservice::start::Server;
 use serde_json::{Value, json};
+use sign::Secret;
 use str0m::Rtc;
 use str0m::media::{Direction, MediaKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -97,11 +98,11 @@ impl World {
             *listen = "127.0.0.1:0".parse().unwrap();
         }
         settings.im.sdk_app_id = APP;
-        settings.im.secret_key = Hidden::new("a secret of the tests");
-        settings.sessions.secret = Hidden::new("a secret of the tests");
-        settings.live.push_secret_key = Hidden::new("a secret of the tests");
-        settings.operator.keys = vec![Hidden::new(ACT)];
-        settings.operator.read_keys = vec![Hidden::new(READ)];
+        settings.im.secret_key = Secret::new("a secret of the tests");
+        settings.sessions.secret = Secret::new("a secret of the tests");
+        settings.live.push_secret_key = Secret::new("a secret of the tests");
+        settings.operator.keys = vec![Secret::new(ACT)];
+        settings.operator.read_keys = vec![Secret::new(READ)];
         settings.record.enabled = true;
         settings.logs.level = "warn".into();
         let server = Server::start(settings).await.unwrap();

@@ -11,15 +11,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use emulator::{ADMINISTRATOR, API_KEY, APP, APP_ID, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent};
+use outbound::{Client, Dial};
 use room::pushers::NewPusher;
 use room::sweep::Pushing;
 use room::{Kind, LeaveReason, Millis, RoomId, StreamId, UserId};
 use roomservice::chat;
 use roomservice::chat::tencent::rest::{Rest, Trouble, Words};
 use roomservice::clock::{Clock, Manual};
-use roomservice::cloud::{Client, Dial};
 use roomservice::clouds::Clouds;
-use roomservice::config::{Hidden, Settings};
+use roomservice::config::Settings;
 use roomservice::error::Error;
 use roomservice::live::tencent::Version;
 use roomservice::live::{self, Live, Mixable};
@@ -47,15 +47,15 @@ impl Clock for Wound {
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.im.sdk_app_id = APP;
-    settings.im.secret_key = Hidden::new(SECRET);
+    settings.im.secret_key = Secret::new(SECRET);
     settings.chat.provider = chat::Provider::Tencent;
-    settings.chat.tencent.callback_token = Hidden::new("callback token");
+    settings.chat.tencent.callback_token = Secret::new("callback token");
     settings.live.provider = live::Provider::Tencent;
     settings.live.bizid = 8525;
-    settings.live.push_secret_key = Hidden::new("push key");
+    settings.live.push_secret_key = Secret::new("push key");
     settings.live.tencent.secret_id = SECRET_ID.into();
-    settings.live.tencent.secret_key = Hidden::new(SECRET_KEY);
-    settings.live.tencent.callback_key = Hidden::new("callback key");
+    settings.live.tencent.secret_key = Secret::new(SECRET_KEY);
+    settings.live.tencent.callback_key = Secret::new("callback key");
     settings
 }
 
@@ -86,7 +86,7 @@ fn world_of(settings: &Settings, emulator: Arc<Emulator>, dial: impl Dial, begun
 fn speak_old(settings: &mut Settings) {
     settings.live.tencent.api = Version::Old;
     settings.live.tencent.app_id = APP_ID;
-    settings.live.tencent.api_key = Hidden::new(API_KEY);
+    settings.live.tencent.api_key = Secret::new(API_KEY);
 }
 
 /// With rooms on disk. A disk takes its time, and time that is wound by the runtime flies meanwhile: the wall clock is
@@ -503,9 +503,9 @@ async fn wrong_settings_are_named() {
     assert_eq!(check!(|_| {}).await, Vec::<String>::new());
     assert_eq!(check!(|s| s.im.sdk_app_id = 1).await, ["im.sdkAppID"]);
     assert_eq!(check!(|s| s.im.administrator = "bob".into()).await, ["im.administrator"]);
-    assert_eq!(check!(|s| s.im.secret_key = Hidden::new("another secret of mine")).await, ["im.secretKey"]);
+    assert_eq!(check!(|s| s.im.secret_key = Secret::new("another secret of mine")).await, ["im.secretKey"]);
     assert_eq!(check!(|s| s.live.tencent.secret_id = "AKID".into()).await, ["live.tencent.secretId"]);
-    assert_eq!(check!(|s| s.live.tencent.secret_key = Hidden::new("x")).await, ["live.tencent.secretKey"]);
+    assert_eq!(check!(|s| s.live.tencent.secret_key = Secret::new("x")).await, ["live.tencent.secretKey"]);
     assert_eq!(check!(|s| s.live.push_host = "push.elsewhere.example".into()).await, ["live.pushHost"]);
     assert_eq!(check!(speak_old).await, Vec::<String>::new());
     let old = |wrong: fn(&mut Settings)| {
@@ -515,7 +515,7 @@ async fn wrong_settings_are_named() {
         }
     };
     assert_eq!(check!(old(|s| s.live.tencent.app_id = 7)).await, ["live.tencent.appID"]);
-    assert_eq!(check!(old(|s| s.live.tencent.api_key = Hidden::new("x"))).await, ["live.tencent.APIKey"]);
+    assert_eq!(check!(old(|s| s.live.tencent.api_key = Secret::new("x"))).await, ["live.tencent.APIKey"]);
     // Several at once are all named.
     let both = |s: &mut Settings| {
         s.im.sdk_app_id = 1;

@@ -13,7 +13,7 @@ use axum::http::{Request, StatusCode};
 use emulator::{APP, Emulator, Mood, SECRET, SECRET_ID, SECRET_KEY};
 use http_body_util::BodyExt;
 use roomservice::clock::{Clock, System};
-use roomservice::config::{Hidden, Settings};
+use roomservice::config::Settings;
 use roomservice::start::Server;
 use roomservice::{chat, http, live};
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ impl Site {
         settings.rtmp.enabled = false;
         settings.webrtc.enabled = false;
         settings.im.sdk_app_id = APP;
-        settings.im.secret_key = Hidden::new(SECRET);
+        settings.im.secret_key = Secret::new(SECRET);
         change(&mut settings);
         Self { server: Server::start(settings).await.unwrap(), dir }
     }
@@ -144,8 +144,8 @@ async fn room_keys_of_version_one_and_strangers_in_production() {
     let pair = v1::PrivateKey::generate_p256();
     let pem = pair.private_pem.expose().to_owned();
     let site = Site::start(|settings| {
-        settings.im.secret_key = Hidden::default();
-        settings.im.private_key = Hidden::new(pem);
+        settings.im.secret_key = Secret::default();
+        settings.im.private_key = Secret::new(pem);
         settings.im.account_type = "116".into();
     })
     .await;
@@ -161,8 +161,8 @@ async fn room_keys_of_version_one_and_strangers_in_production() {
     let production = |open| {
         move |settings: &mut Settings| {
             settings.mode = roomservice::config::Mode::Production;
-            settings.sessions.secret = Hidden::new("0123456789abcdef");
-            settings.live.push_secret_key = Hidden::new("0123456789abcdef");
+            settings.sessions.secret = Secret::new("0123456789abcdef");
+            settings.live.push_secret_key = Secret::new("0123456789abcdef");
             settings.rooms.open_webrtc = open;
         }
     };
@@ -180,14 +180,14 @@ async fn at_tencent(emulator: &Arc<Emulator>) -> Site {
     Site::start(|settings| {
         settings.chat.provider = chat::Provider::Tencent;
         settings.chat.tencent.host = base.clone();
-        settings.chat.tencent.callback_token = Hidden::new("callback token");
+        settings.chat.tencent.callback_token = Secret::new("callback token");
         settings.chat.tencent.callback_path = "im-a8c3".into();
         settings.live.provider = live::Provider::Tencent;
         settings.live.bizid = 8525;
         settings.live.tencent.host = base;
         settings.live.tencent.secret_id = SECRET_ID.into();
-        settings.live.tencent.secret_key = Hidden::new(SECRET_KEY);
-        settings.live.tencent.callback_key = Hidden::new("callback key");
+        settings.live.tencent.secret_key = Secret::new(SECRET_KEY);
+        settings.live.tencent.callback_key = Secret::new("callback key");
     })
     .await
 }

@@ -1,11 +1,10 @@
 //! A configured secret: it can be used and compared, but not printed by accident.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
-/// A key or password as the operator wrote it. `Debug` prints `***`, there is no `Display`, and
-/// comparison takes the same time wherever two secrets of one length differ.
+/// A key or password as the operator wrote it. `Debug` and `Serialize` print `***`, there is no `Display`, and comparison takes the same time wherever two secrets of one length differ.
 #[derive(Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -29,7 +28,13 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+        f.write_str(if self.is_empty() { "\"\"" } else { "***" })
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.is_empty() { "" } else { "***" })
     }
 }
 
@@ -64,6 +69,8 @@ mod tests {
         assert_eq!(secret, Secret::new("hunter2"));
         assert_ne!(secret, Secret::new("hunter3"));
         assert_ne!(secret, Secret::new("hunter22"));
+        assert_eq!(serde_json::to_string(&secret).unwrap(), "\"***\"");
+        assert_eq!(serde_json::to_string(&Secret::default()).unwrap(), "\"\"", "whether it is set may be known");
         assert_eq!(serde_json::from_str::<Secret>("\"hunter2\"").unwrap(), secret);
     }
 }

@@ -18,14 +18,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Chat;
-use crate::cloud::Retry;
-use crate::config::Hidden;
 use crate::error::Error;
 use crate::store::{Answer, Store};
 use code::Meaning;
 use delivery::{Delivery, Outcome, Task, Woken};
 pub use follow::Follower;
+use outbound::Retry;
 use rest::{NOTICE, Rest, Trouble};
+use sign::Secret;
 use whereabouts::Whereabouts;
 
 /// How long a room that is being made waits for its group.
@@ -49,7 +49,7 @@ pub struct Settings {
     pub rate: u32,
     /// The token that signs the service's callbacks; empty: they are not accepted.
     #[serde(rename = "callbackToken")]
-    pub callback_token: Hidden,
+    pub callback_token: Secret,
     /// The last part of the callbacks' path.
     #[serde(rename = "callbackPath")]
     pub callback_path: String,
@@ -60,7 +60,7 @@ impl Default for Settings {
         Self {
             host: "console.tim.qq.com".into(),
             rate: 200,
-            callback_token: Hidden::default(),
+            callback_token: Secret::default(),
             callback_path: "im".into(),
         }
     }
@@ -71,10 +71,10 @@ impl Settings {
         if self.rate == 0 {
             found.push("chat.tencent.rate must be at least 1".into());
         }
-        if !crate::cloud::is_host(&self.host) {
+        if !outbound::is_host(&self.host) {
             found.push(format!("chat.tencent.host = \"{}\" must be a host, without a path", self.host));
         }
-        if !crate::cloud::is_path_part(&self.callback_path) {
+        if !outbound::is_path_part(&self.callback_path) {
             found.push("chat.tencent.callbackPath must be letters, digits, '-' and '_'".into());
         }
     }

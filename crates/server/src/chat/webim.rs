@@ -22,7 +22,7 @@ use super::hub::link::{Link, Login};
 use super::say::{self, Unfit};
 use crate::app::App;
 use crate::sessions::ChatLogin;
-use crate::traces::Said;
+use telemetry::traces::Said;
 
 /// Why a call failed: the number and the text that the client gets.
 #[derive(Debug)]

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::{HashMap, HashSet};
-use parking_lot::Mutex;
+use hashbrown::HashMap;
 use room::RoomId;
 use serde_json::json;
-use tokio::sync::Notify;
 
 use super::Hooks;
+use crate::rooms::Audiences;
 use crate::store::{Note, Span, Store};
 
 /// A count is told at most this often, and at most this late.
@@ -18,33 +17,15 @@ const COALESCE: Duration = Duration::from_secs(2);
 /// So many counts are remembered before those of closed rooms are looked for.
 const MANY: usize = 1024;
 
-/// Rooms whose audience is not what it was.
-#[derive(Debug, Default)]
-pub struct Audiences {
-    changed: Mutex<HashSet<RoomId>>,
-    wake: Notify,
-}
-
-impl Audiences {
-    /// A room's audience changed. There are never more of them than rooms.
-    pub fn changed(&self, room: &RoomId) {
-        let mut changed = self.changed.lock();
-        if !changed.contains(room) {
-            changed.insert(room.clone());
-            self.wake.notify_one();
-        }
-    }
-}
-
 impl Hooks {
     /// What is to be told of changes of audiences, for as long as there are any.
     pub async fn note_audiences(self: Arc<Self>, audiences: Arc<Audiences>, store: Arc<dyn Store>) {
         let mut told: HashMap<RoomId, usize> = HashMap::new();
         let mut most = MANY;
         loop {
-            audiences.wake.notified().await;
+            audiences.wait().await;
             tokio::time::sleep(COALESCE).await;
-            let changed = std::mem::take(&mut *audiences.changed.lock());
+            let changed = audiences.take();
             if !self.is_on() {
                 told.clear();
                 continue;

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use room::{Kind, Millis, What};
 use serde_json::{Map, Value, json};
 
-use crate::config::Hidden;
 use crate::store::News;
+use sign::Secret;
 
 /// The names of all events.
 pub const EVENTS: [&str; 16] = [
@@ -37,7 +37,7 @@ pub fn id(lane: usize, place: &str, n: usize) -> String {
 }
 
 /// The headers of a request.
-pub fn headers(secret: &Hidden, id: &str, event: &str, now: Millis, body: &[u8]) -> [(&'static str, String); 4] {
+pub fn headers(secret: &Secret, id: &str, event: &str, now: Millis, body: &[u8]) -> [(&'static str, String); 4] {
     [
         ("content-type", "application/json".to_owned()),
         ("x-roomservice-event", event.to_owned()),
@@ -92,7 +92,7 @@ pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
 /// The signature's header: `t=SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 of `SECONDS.BODY`. The receiver checks it
 /// and that the time is near its own, so that an old request cannot be sent again.
 #[must_use]
-pub fn signature(secret: &Hidden, now: Millis, body: &[u8]) -> String {
+pub fn signature(secret: &Secret, now: Millis, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()));
     context.update(format!("{}.", now.secs()).as_bytes());
     context.update(body);

@@ -13,10 +13,10 @@ use super::lane::Lane;
 use super::progress::Progress;
 use super::{Answered, Post, Settings, body};
 use crate::clock::Clock;
-use crate::config::Hidden;
 use crate::error::Error;
 use crate::store::{History, News};
-use crate::traces;
+use sign::Secret;
+use telemetry::traces;
 
 /// Entries read at a time.
 pub(super) const BATCH: usize = 256;
@@ -39,7 +39,7 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub struct Hook {
     pub(super) url: String,
     reader: String,
-    secret: Hidden,
+    secret: Secret,
     events: Vec<String>,
     post: Arc<dyn Post>,
     pub(super) history: Arc<dyn History>,
@@ -148,7 +148,7 @@ impl Hook {
             return Ok(());
         }
         let post = self.post_one(id, event, now, &body);
-        let posted = match news.event().and_then(traces::of) {
+        let posted = match news.event().and_then(|event| traces::of(event.room.as_str(), event.seq)) {
             None => post.await,
             Some(context) => context.within(post).await,
         };

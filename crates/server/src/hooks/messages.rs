@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::{Answered, Hooks, Settings, body};
 use crate::bus::{Bus, Op};
-use crate::cloud::Breaker;
 use crate::store::{Note, Span};
+use outbound::Breaker;
 
 /// Which messages the backend hears of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use axum::http::{Method, header::HeaderName};
 use bytes::Bytes;
 
 use super::{Answered, Post, Posted};
-use crate::cloud::{Call, Client, Failed};
+use outbound::{Call, Client, Failed};
 
 impl Post for Client {
     fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes, within: Duration) -> Posted {

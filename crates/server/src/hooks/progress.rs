@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use room::Millis;
 
-use crate::config::shown;
+use telemetry::shown;
 
 /// How far behind a URL is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::hook::BELIEVED;
 use super::*;
 use crate::clock::Manual;
+use crate::rooms::Audiences;
 use crate::store::{Journal, News, Note, Span, Store};
 
 /// A backend: what it accepted, and what it answers next.
@@ -44,8 +45,8 @@ impl Post for Backend {
     }
 }
 
-fn secret() -> Hidden {
-    Hidden::new("a secret of sixteen")
+fn secret() -> Secret {
+    Secret::new("a secret of sixteen")
 }
 
 struct World {
@@ -466,7 +467,7 @@ fn ids_grow_as_texts() {
 fn settings_that_cannot_work_are_named() {
     let settings = Settings {
         urls: vec!["ftp://x".into()],
-        secret: Hidden::new("short"),
+        secret: Secret::new("short"),
         events: vec!["pusher_vanished".into()],
         ..Settings::default()
     };

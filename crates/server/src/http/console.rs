@@ -27,8 +27,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::operators;
 use crate::app::App;
-use crate::logs::Line;
 use crate::operator::Need;
+use telemetry::logs::Line;
 
 /// Time between two snapshots.
 const EVERY: Duration = Duration::from_secs(1);

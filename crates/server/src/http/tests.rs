@@ -25,10 +25,10 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::clock::{Clock, Manual};
-use crate::cloud::Client as Caller;
-use crate::config::Hidden;
 use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
 use crate::start::{Background, assemble};
+use outbound::Client as Caller;
+use sign::Secret;
 
 /// 2026-11-23 15:00 UTC.
 const START: Millis = Millis(1_795_446_000_000);
@@ -79,12 +79,12 @@ impl Kit {
         let caller = Caller::new(Inside(emulator.clone()));
         let set = |settings: &mut crate::config::Settings| {
             settings.chat.provider = crate::chat::Provider::Tencent;
-            settings.chat.tencent.callback_token = Hidden::new("chat callback token");
+            settings.chat.tencent.callback_token = Secret::new("chat callback token");
             settings.live.provider = crate::live::Provider::Tencent;
-            settings.live.play_secret_key = Hidden::new("play key of the tests");
+            settings.live.play_secret_key = Secret::new("play key of the tests");
             settings.live.tencent.secret_id = SECRET_ID.into();
-            settings.live.tencent.secret_key = Hidden::new(SECRET_KEY);
-            settings.live.tencent.callback_key = Hidden::new("live callback key");
+            settings.live.tencent.secret_key = Secret::new(SECRET_KEY);
+            settings.live.tencent.callback_key = Secret::new("live callback key");
             *emulator.app.lock() = (settings.im.sdk_app_id, settings.im.secret_key.expose().to_owned());
             set(settings);
         };
@@ -101,11 +101,11 @@ impl Kit {
         let mut settings = crate::config::Settings { data_dir: directory.0.clone(), ..Default::default() };
         settings.store.kind = crate::store::Place::Memory;
         settings.live.bizid = 8525;
-        settings.live.push_secret_key = Hidden::new("push key of the tests");
+        settings.live.push_secret_key = Secret::new("push key of the tests");
         settings.im.sdk_app_id = 1_400_037_025;
         settings.im.account_type = "14418".into();
-        settings.im.secret_key = Hidden::new("userSig key of the tests");
-        settings.sessions.secret = Hidden::new("session key of the tests");
+        settings.im.secret_key = Secret::new("userSig key of the tests");
+        settings.sessions.secret = Secret::new("session key of the tests");
         set(&mut settings);
         let logs = crate::start::open_logs(&settings).unwrap();
         let (app, background) = assemble(settings, logs, clock.clone(), caller, 1935, exchange).await.unwrap();

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
-use crate::config::Hidden;
+use sign::Secret;
 
 /// `[webrtc]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Settings {
     /// STUN and TURN servers that browsers are told of, as URLs.
     pub ice_servers: Vec<String>,
     /// The secret that the TURN servers share (`static-auth-secret` of coturn): clients are given credentials for a day.
-    pub turn_secret: Hidden,
+    pub turn_secret: Secret,
 }
 
 impl Default for Settings {
@@ -48,7 +48,7 @@ impl Default for Settings {
             listen_tcp: String::new(),
             public: Vec::new(),
             ice_servers: Vec::new(),
-            turn_secret: Hidden::default(),
+            turn_secret: Secret::default(),
         }
     }
 }
@@ -129,7 +129,7 @@ async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8]
 
 /// A STUN or TURN server as RFC 9725 §4.6 tells of it. Credentials for TURN are those of its REST interface, as coturn
 /// checks them: a user name that begins with the time of its end, and the HMAC-SHA1 of it as password.
-fn ice_server(url: &str, secret: &Hidden, stream: &str, now: Millis) -> String {
+fn ice_server(url: &str, secret: &Secret, stream: &str, now: Millis) -> String {
     let link = format!("<{url}>; rel=\"ice-server\"");
     // What stands within the quotes must not end them.
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~@".contains(&b);
@@ -281,12 +281,12 @@ mod tests {
 
     #[test]
     fn turn_credentials_are_what_coturn_checks() {
-        let (secret, now) = (Hidden::new("north"), Millis(1_795_446_000_000));
+        let (secret, now) = (Secret::new("north"), Millis(1_795_446_000_000));
         let link = ice_server("turn:turn.example:3478?transport=udp", &secret, "1000_r_alice", now);
         // printf 1795532400:1000_r_alice | openssl dgst -sha1 -hmac north -binary | base64
         let credentials = "username=\"1795532400:1000_r_alice\"; credential=\"/u8CiY+zIrgFDTKYmOlfpw5ShwE=\"; credential-type=\"password\"";
         assert_eq!(link, format!("<turn:turn.example:3478?transport=udp>; rel=\"ice-server\"; {credentials}"));
-        for (url, secret) in [("stun:stun.example:3478", secret), ("turn:turn.example", Hidden::default())] {
+        for (url, secret) in [("stun:stun.example:3478", secret), ("turn:turn.example", Secret::default())] {
             assert_eq!(ice_server(url, &secret, "s", now), format!("<{url}>; rel=\"ice-server\""));
         }
     }

@@ -22,7 +22,6 @@ use tokio::time::Instant;
 
 use super::{Live, MixOutcome, Mixable};
 use crate::clock::Clock;
-use crate::cloud::{self, Breaker, Client, Retry};
 use crate::error::Error;
 use crate::store::Answer;
 use api::{Api, Trouble};
@@ -30,6 +29,7 @@ use events::Events;
 use mix::{NOT_PUSHED_YET, Order};
 use old::Old;
 use online::Online;
+use outbound::{Breaker, Client, Retry};
 pub use settings::{Settings, Version};
 
 /// Questions at a time.
@@ -77,13 +77,13 @@ impl Tencent {
         let own = &settings.tencent;
         let speaks = match own.api {
             Version::New => {
-                let base = cloud::base_of(&own.host);
-                let (id, key) = (&own.secret_id, own.secret_key.secret());
+                let base = outbound::base_of(&own.host);
+                let (id, key) = (&own.secret_id, own.secret_key.clone());
                 Speaks::New(Box::new(Api::new(client, base, id, key, own.rate, clock.clone())))
             }
             Version::Old => {
-                let base = cloud::base_of(&own.old_host);
-                let key = own.api_key.secret();
+                let base = outbound::base_of(&own.old_host);
+                let key = own.api_key.clone();
                 Speaks::Old(Box::new(Old::new(client, base, own.app_id, key, own.rate, clock.clone())))
             }
         };

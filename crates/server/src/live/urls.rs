@@ -67,12 +67,12 @@ impl Urls {
     /// Reads the settings; `rtmp_port` is where this process listens.
     #[must_use]
     pub fn new(settings: &Settings, rtmp_port: u16) -> Self {
-        let push = settings.push_secret_key.secret();
+        let push = settings.push_secret_key.clone();
         let play = if settings.play_secret_key.is_empty() {
             // Not the push key itself: who may see a stream must not be able to push it.
             Secret::new(push_url::tx_secret(Algorithm::Sha256, &push, "roomservice play key", ""))
         } else {
-            settings.play_secret_key.secret()
+            settings.play_secret_key.clone()
         };
         let node = Secret::new(push_url::tx_secret(Algorithm::Sha256, &push, "roomservice node key", ""));
         let tencent = (settings.provider == Provider::Tencent).then(|| Domains {
@@ -85,7 +85,7 @@ impl Urls {
             bizid: settings.bizid,
             bizid_text: settings.bizid.to_string(),
             push,
-            backup: RwLock::new(settings.backup_push_secret_key.secret()),
+            backup: RwLock::new(settings.backup_push_secret_key.clone()),
             play,
             node,
             algorithm: match settings.algorithm {
@@ -103,7 +103,7 @@ impl Urls {
 
     /// Accepts another backup key from now on, instead of the one before.
     pub fn set_backup(&self, settings: &Settings) {
-        *self.backup.write() = settings.backup_push_secret_key.secret();
+        *self.backup.write() = settings.backup_push_secret_key.clone();
     }
 
     /// The same where RTMP is taken over TLS at this port.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use room::Kind as RoomKind;
 
-use super::page::{Kind, Page};
-use super::waits::BUCKETS;
 use super::{CLASSES, CODES, Metrics, ROUTES, WIDTH, media as streams};
 use crate::app::App;
-use crate::cloud::Counters;
 use crate::limits::{What, Whose};
 use crate::usage::{self, Usage};
+use outbound::Counters;
+use telemetry::BUCKETS;
+use telemetry::page::{Kind, Page};
 
 /// The page.
 #[must_use]

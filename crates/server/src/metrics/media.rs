@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use media::Protocol;
 use media::hub::Traffic;
 
-use super::page::{Kind, Page};
 use crate::app::App;
 use crate::figures::Streams;
+use telemetry::page::{Kind, Page};
 
 fn of(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)

@@ -31,11 +31,11 @@ fn calls_are_counted_by_code_and_time() {
     metrics.call(1, -508, Duration::from_secs(60));
     metrics.call(7, 0, Duration::ZERO);
     let row = |column: usize| metrics.calls.sum(WIDTH + column);
-    let codes = waits::BUCKETS + 1;
+    let codes = BUCKETS + 1;
     let at = |code: i32| CODES.iter().position(|known| *known == code).unwrap();
-    assert_eq!((row(1), row(5), row(waits::BUCKETS - 1)), (1, 1, 1));
+    assert_eq!((row(1), row(5), row(BUCKETS - 1)), (1, 1, 1));
     assert_eq!((row(codes + at(0)), row(codes + at(5001)), row(codes + CODES.len())), (1, 1, 1));
-    assert_eq!(row(waits::BUCKETS), 60 + 2_000 + 60_000_000);
+    assert_eq!(row(BUCKETS), 60 + 2_000 + 60_000_000);
     assert_eq!((0..WIDTH).map(|column| metrics.calls.sum(column)).sum::<u64>(), 0, "the other call had none");
 }
 

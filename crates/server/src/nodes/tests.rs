@@ -7,10 +7,10 @@ use media::rtmp::client::{Player, Publisher, Target as Url};
 use media::{Codec, Frame, Kind};
 
 use super::*;
-use crate::config::Hidden;
 use crate::live::{Base, Scheme};
 use crate::start::Server;
 use crate::store::redis::tests::Process;
+use sign::Secret;
 
 const NAME: &str = "1000_r_alice";
 
@@ -23,9 +23,9 @@ async fn server_with(redis: &Process, change: impl FnOnce(&mut crate::config::Se
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     (settings.http.listen, settings.rtmp.listen, settings.webrtc.enabled) = (any, any, false);
     settings.store.kind = crate::store::Place::Redis;
-    settings.store.redis = Hidden::new(format!("redis://127.0.0.1:{}/0", redis.port));
+    settings.store.redis = Secret::new(format!("redis://127.0.0.1:{}/0", redis.port));
     for secret in [&mut settings.sessions.secret, &mut settings.live.push_secret_key, &mut settings.im.secret_key] {
-        *secret = Hidden::new("the same at all nodes");
+        *secret = Secret::new("the same at all nodes");
     }
     settings.im.sdk_app_id = 1_400_000_000;
     settings.logs.level = "error".into();

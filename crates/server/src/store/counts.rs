@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use room::{Kind, Room};
 
-use crate::metrics::Waits;
+use telemetry::Histogram;
 
 /// What a store did since its start.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Pieces written to disk, each durable with all the changes in it; or exchanges with Redis.
-    pub trips: Waits,
+    pub trips: Histogram,
     /// Those that failed.
     pub failures: AtomicU64,
     /// Changes of rooms that were committed here.

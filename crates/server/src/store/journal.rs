@@ -36,7 +36,7 @@ use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
 use super::{Agreement, Answer, Ban, Census, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
 use crate::error::Error;
-use crate::traces::{Kind as Step, part};
+use telemetry::traces::{Kind as Step, part};
 
 /// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
 const SAVE_AFTER: u64 = 16 << 20;

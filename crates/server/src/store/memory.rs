@@ -15,7 +15,6 @@ use super::deadlines::Deadlines;
 use super::listing::Listing;
 use super::{Agreement, Answer, Ban, Decide, Outbox, See, Store, Viewers};
 use crate::error::Error;
-use crate::traces;
 
 const SHARDS: usize = 64;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
@@ -148,7 +147,7 @@ impl Memory {
             (None, None) => {}
         }
         let events = decided?;
-        traces::committed(&events);
+        super::note_trace(&events);
         Ok(take(shard.get(id).and_then(|slot| slot.room.as_ref()), events))
     }
 

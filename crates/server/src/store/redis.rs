@@ -119,7 +119,7 @@ impl Redis {
                 return Ok(());
             }
             if self.commit(id, &version, before.as_ref(), after.as_ref(), &events).await? {
-                crate::traces::committed(&events);
+                super::note_trace(&events);
                 return Ok(());
             }
         }
@@ -263,7 +263,12 @@ fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
 
 impl Store for Redis {
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        Box::pin(crate::traces::part("store.commit", crate::traces::Kind::Internal, || None, self.decide(id, decide)))
+        Box::pin(telemetry::traces::part(
+            "store.commit",
+            telemetry::traces::Kind::Internal,
+            || None,
+            self.decide(id, decide),
+        ))
     }
 
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {

@@ -15,8 +15,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use outbound::{Connecting, Dial};
 use parking_lot::Mutex;
-use roomservice::cloud::{Connecting, Dial};
 use serde_json::{Value, json};
 use sign::stream_url::Query;
 use sign::usersig::{self, Expected, Keys, v2};
@@ -537,7 +537,7 @@ impl Dial for Inside {
             }
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
             tokio::spawn(emulator.serve(theirs));
-            Ok(Box::new(TokioIo::new(ours)) as Box<dyn roomservice::cloud::Socket>)
+            Ok(Box::new(TokioIo::new(ours)) as Box<dyn outbound::Socket>)
         })
     }
 }
@@ -553,7 +553,7 @@ impl Dial for Silent {
                 let mut buffer = [0; 1024];
                 while theirs.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
             });
-            Ok(Box::new(TokioIo::new(ours)) as Box<dyn roomservice::cloud::Socket>)
+            Ok(Box::new(TokioIo::new(ours)) as Box<dyn outbound::Socket>)
         })
     }
 }

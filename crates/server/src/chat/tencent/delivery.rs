@@ -13,7 +13,7 @@ use room::RoomId;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use crate::cloud::{Breaker, Retry};
+use outbound::{Breaker, Retry};
 
 /// Tasks carried out at a time.
 const PARALLEL: usize = 32;

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 
 use super::code::{Meaning, Setting, meaning};
 use crate::clock::Clock;
-use crate::cloud::{Call, Client, Failed, Limiter};
 use crate::identity::Identity;
+use outbound::{Call, Client, Failed, Limiter};
 
 /// What every notification of a change of pushers says.
 pub const NOTICE: &str = r#"{"cmd":"notifyPusherChange","data":""}"#;
@@ -169,7 +169,7 @@ impl Rest {
                 "im.secretKey or im.privateKey must be set: calls to the chat service are signed with it".into()
             );
         }
-        Ok(Self::new(client, crate::cloud::base_of(&chat.host), identity, administrator, chat.rate, clock))
+        Ok(Self::new(client, outbound::base_of(&chat.host), identity, administrator, chat.rate, clock))
     }
 
     /// Puts the parts together; `rate` bounds the calls of each command in a second.

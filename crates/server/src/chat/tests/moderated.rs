@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use super::client::{Old, Socket};
 use super::{World, room, user};
-use crate::config::Hidden;
 use crate::hooks::{Messages, Unanswered};
+use sign::Secret;
 
 /// A backend that says no to what holds a rude word, and keeps what it was told.
 #[derive(Default)]
@@ -65,7 +65,7 @@ async fn a_backend_says_no_and_hears_what_was_said() {
     let serving = tokio::spawn(serve(listener, backend.clone()));
     let world = World::with(|settings| {
         settings.webhooks.urls = vec![url];
-        settings.webhooks.secret = Hidden::new("a secret of sixteen");
+        settings.webhooks.secret = Secret::new("a secret of sixteen");
         settings.webhooks.messages = Messages::Both;
         settings.webhooks.events = vec!["message".into()];
     })

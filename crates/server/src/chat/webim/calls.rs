@@ -18,7 +18,7 @@ use crate::chat::say;
 use crate::error::Error;
 use crate::hooks::Whom;
 use crate::limits::{TooMuch, What};
-use crate::traces::{Kind, part};
+use telemetry::traces::{Kind, part};
 
 /// Older messages that somebody who joins gets.
 pub const RECENT: usize = 10;

@@ -16,7 +16,7 @@ use crate::chat::render;
 use crate::chat::repair::{measure, outside, with_group};
 use crate::chat::say::{self, Unfit};
 use crate::hooks::Whom;
-use crate::traces::{Kind as Step, part};
+use telemetry::traces::{Kind as Step, part};
 
 /// Most messages of an answer to `history`.
 const MAX_HISTORY: usize = 100;

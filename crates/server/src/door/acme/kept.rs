@@ -12,8 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
-use crate::door::tls;
-use crate::keys::write_private;
+use crate::door::{tls, write_private};
 
 /// Where it is kept.
 pub(super) struct Kept(PathBuf);

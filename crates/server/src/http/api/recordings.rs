@@ -136,7 +136,9 @@ async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Stream
     }
     let mut kind = None;
     app.store.see(&room, &mut |room: &Room, _| kind = Some(room.kind)).await?;
-    let streams = recordings::room(app, kind.ok_or(room::Refusal::NoRoom)?, &room, on).await?;
+    let streams =
+        recordings::room(&app.rooms, &app.hub, app.recorder.as_ref(), kind.ok_or(room::Refusal::NoRoom)?, &room, on)
+            .await?;
     let names = streams.iter().map(|changed| changed.stream.to_string()).collect();
     let empty = streams.into_iter().filter_map(|changed| changed.empty).map(EmptyView::from).collect();
     Ok(axum::Json(Streams { streams: names, empty }))

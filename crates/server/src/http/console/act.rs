@@ -102,7 +102,9 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             Ok(json!({ "rooms": acts::notice(app, room.as_ref(), &text).await? }))
         }
         Action::Record { kind, room_id, on } => {
-            let streams = recordings::room(app, kind, &RoomId::parse(&room_id)?, on).await?;
+            let streams =
+                recordings::room(&app.rooms, &app.hub, app.recorder.as_ref(), kind, &RoomId::parse(&room_id)?, on)
+                    .await?;
             let empty: Vec<EmptyView> = streams.iter().filter_map(|c| c.empty.clone()).map(EmptyView::from).collect();
             let names: Vec<&str> = streams.iter().map(|changed| changed.stream.as_str()).collect();
             Ok(json!({ "streams": names, "empty": empty }))

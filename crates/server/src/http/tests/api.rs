@@ -12,14 +12,14 @@ const KEY: &str = "a key that may do everything";
 const READ: &str = "a key that may look only";
 
 fn keys(settings: &mut Settings) {
-    settings.operator.keys = vec![Hidden::new(KEY)];
-    settings.operator.read_keys = vec![Hidden::new(READ)];
+    settings.operator.keys = vec![Secret::new(KEY)];
+    settings.operator.read_keys = vec![Secret::new(READ)];
 }
 
 /// A server whose operators need keys, as in production.
 async fn closed() -> Kit {
     Kit::with(keys, |app| {
-        app.operators = Operators::new(&app.settings.operator, Mode::Production);
+        app.operators = Operators::new(&app.settings.operator, false);
         app.settings.mode = Mode::Production;
     })
     .await
@@ -266,10 +266,10 @@ async fn bans_hold_on_every_node() {
             move |settings| {
                 keys(settings);
                 settings.store.kind = Place::Redis;
-                settings.store.redis = Hidden::new(at);
+                settings.store.redis = Secret::new(at);
             },
             |app| {
-                app.operators = Operators::new(&app.settings.operator, Mode::Production);
+                app.operators = Operators::new(&app.settings.operator, false);
                 app.settings.mode = Mode::Production;
             },
         )
@@ -335,10 +335,10 @@ async fn webhooks_are_told_again_on_demand() {
             keys(settings);
             settings.store.kind = Place::Journal;
             settings.webhooks.urls = vec![url];
-            settings.webhooks.secret = Hidden::new("a secret of the tests");
+            settings.webhooks.secret = Secret::new("a secret of the tests");
         },
         |app| {
-            app.operators = Operators::new(&app.settings.operator, Mode::Production);
+            app.operators = Operators::new(&app.settings.operator, false);
             app.settings.mode = Mode::Production;
         },
     )

@@ -180,7 +180,7 @@ async fn the_four_checks_of_a_login_give_their_number() {
     let kit = Kit::new().await;
     let sig = kit.get("/weapp/utils/get_login_info?userID=alice").await.json()["userSig"].clone();
     let sig = sig.as_str().unwrap();
-    let stranger = Kit::with(|s| s.im.secret_key = Hidden::new("another key"), |_| {}).await;
+    let stranger = Kit::with(|s| s.im.secret_key = Secret::new("another key"), |_| {}).await;
     let foreign = stranger.get("/weapp/utils/get_login_info?userID=alice").await.json()["userSig"].clone();
     let login = |app: &str, user: &str, sig: &str| {
         format!("/weapp/multi_room/login?sdkAppID={app}&accountType=0&userID={user}&userSig={sig}")
@@ -288,7 +288,7 @@ async fn operators_calls_are_closed_in_production() {
     let kit = Kit::with(
         |settings| {
             settings.mode = crate::config::Mode::Production;
-            settings.operator.keys = vec![Hidden::new("an operator's key")];
+            settings.operator.keys = vec![Secret::new("an operator's key")];
         },
         |_| {},
     )

@@ -88,7 +88,7 @@ async fn callbacks_are_believed_only_if_signed_and_in_time() {
 #[tokio::test(start_paused = true)]
 async fn callbacks_without_a_key_or_a_service_are_not_taken() {
     let (kit, _) = Kit::on_clouds(|settings| {
-        settings.live.tencent.callback_key = Hidden::default();
+        settings.live.tencent.callback_key = Secret::default();
         settings.chat.tencent.callback_path = "a-secret-word".into();
     })
     .await;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sign::{Secret, tc3};
 
 use crate::clock::Clock;
-use crate::cloud::{Call, Client, Failed, Limiter};
+use outbound::{Call, Client, Failed, Limiter};
 
 const VERSION: &str = "2018-08-01";
 const SERVICE: &str = "live";

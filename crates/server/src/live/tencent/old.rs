@@ -14,8 +14,8 @@ use sign::{Secret, callback};
 
 use super::api::Trouble;
 use crate::clock::Clock;
-use crate::cloud::{Call, Client, Failed, Limiter};
 use crate::live::MixOutcome;
+use outbound::{Call, Client, Failed, Limiter};
 
 /// Seconds for which a call's signature is good.
 const VALID: u64 = 60;

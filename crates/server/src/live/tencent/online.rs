@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::api::{Api, Trouble};
-use crate::cloud::Failed;
+use outbound::Failed;
 
 /// With more streams than this to ask about within a list's time, the list is asked for.
 const MANY: usize = 32;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cloud;
-use crate::config::Hidden;
+use sign::Secret;
 
 /// Which API is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +23,7 @@ pub struct Settings {
     /// Who calls API 3.0.
     pub secret_id: String,
     /// Signs calls to API 3.0.
-    pub secret_key: Hidden,
+    pub secret_key: Secret,
     /// The host of API 3.0; `http://` before it means without TLS.
     pub host: String,
     /// Most calls in a second.
@@ -34,7 +33,7 @@ pub struct Settings {
     /// Whether play URLs are `https`.
     pub play_https: bool,
     /// The key that signs the service's event callbacks; empty: they are not accepted.
-    pub callback_key: Hidden,
+    pub callback_key: Secret,
     /// The last part of the callbacks' path.
     pub callback_path: String,
     /// `3.0` or `2.0`.
@@ -44,7 +43,7 @@ pub struct Settings {
     pub app_id: u64,
     /// Signs calls to API 2.0.
     #[serde(rename = "APIKey")]
-    pub api_key: Hidden,
+    pub api_key: Secret,
     /// The host of API 2.0.
     pub old_host: String,
 }
@@ -53,16 +52,16 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             secret_id: String::new(),
-            secret_key: Hidden::default(),
+            secret_key: Secret::default(),
             host: "live.tencentcloudapi.com".into(),
             rate: 200,
             app_name: "live".into(),
             play_https: false,
-            callback_key: Hidden::default(),
+            callback_key: Secret::default(),
             callback_path: "live".into(),
             api: Version::New,
             app_id: 0,
-            api_key: Hidden::default(),
+            api_key: Secret::default(),
             old_host: "http://fcgi.video.qcloud.com".into(),
         }
     }
@@ -79,16 +78,16 @@ impl Settings {
             Version::New => {
                 need(!self.secret_id.is_empty(), "secretId must be set");
                 need(!self.secret_key.is_empty(), "secretKey must be set");
-                need(cloud::is_host(&self.host), "host must be a host, without a path");
+                need(outbound::is_host(&self.host), "host must be a host, without a path");
             }
             Version::Old => {
                 need(self.app_id != 0, "appID must be set");
                 need(!self.api_key.is_empty(), "APIKey must be set");
-                need(cloud::is_host(&self.old_host), "oldHost must be a host, without a path");
+                need(outbound::is_host(&self.old_host), "oldHost must be a host, without a path");
             }
         }
         need(self.rate != 0, "rate must be at least 1");
-        need(cloud::is_path_part(&self.app_name), "appName must be letters, digits, '-' and '_'");
-        need(cloud::is_path_part(&self.callback_path), "callbackPath must be letters, digits, '-' and '_'");
+        need(outbound::is_path_part(&self.app_name), "appName must be letters, digits, '-' and '_'");
+        need(outbound::is_path_part(&self.callback_path), "callbackPath must be letters, digits, '-' and '_'");
     }
 }

@@ -2,12 +2,12 @@
 
 use super::super::base::Scheme;
 use super::*;
-use crate::config::Hidden;
+use sign::Secret;
 
 const NOW: Millis = Millis(1_700_000_000_000);
 
 fn urls(port: u16) -> Urls {
-    let settings = Settings { bizid: 8525, push_secret_key: Hidden::new("push key"), ..Settings::default() };
+    let settings = Settings { bizid: 8525, push_secret_key: Secret::new("push key"), ..Settings::default() };
     Urls::new(&settings, port)
 }
 fn room(id: &str) -> RoomId {
@@ -153,7 +153,7 @@ fn a_url_is_no_permission_for_a_stream_whose_name_is_shorter_or_longer() {
 
 #[test]
 fn no_url_is_good_for_longer_than_the_settings_say() {
-    let settings = Settings { push_secret_key: Hidden::new("push key"), ..Settings::default() };
+    let settings = Settings { push_secret_key: Secret::new("push key"), ..Settings::default() };
     let urls = Urls::new(&settings, 1935);
     let last = NOW.secs() + 8 * 24 * 3600;
     let query = |until| push_url::sign(Algorithm::Md5, &Secret::new("push key"), "s", until);
@@ -167,7 +167,7 @@ fn no_url_is_good_for_longer_than_the_settings_say() {
 fn keys_that_begin_with_each_other_are_no_two_keys() {
     let problems = |push: &str, backup: &str, play: &str| {
         let mut found = Vec::new();
-        let [push_secret_key, backup_push_secret_key, play_secret_key] = [push, backup, play].map(Hidden::new);
+        let [push_secret_key, backup_push_secret_key, play_secret_key] = [push, backup, play].map(Secret::new);
         Settings { push_secret_key, backup_push_secret_key, play_secret_key, ..Settings::default() }
             .problems(&mut found);
         found
@@ -188,8 +188,8 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     let settings = |push_host: &str, play_host: &str, play_key: &str| Settings {
         provider: Provider::Tencent,
         bizid: 5000,
-        push_secret_key: Hidden::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
-        play_secret_key: Hidden::new(play_key),
+        push_secret_key: Secret::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
+        play_secret_key: Secret::new(play_key),
         push_host: push_host.into(),
         play_host: play_host.into(),
         valid_time: 86_400,
@@ -232,8 +232,8 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
         assert_eq!(own.check_push_url(&url, &room("room1"), &user("user1"), NOW), Ok(stream.clone()), "{url}");
     }
     let backup = Settings {
-        backup_push_secret_key: Hidden::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
-        push_secret_key: Hidden::new("new"),
+        backup_push_secret_key: Secret::new("b63e54ac9a2ac4c3a5c3e6c37c9a1bb5"),
+        push_secret_key: Secret::new("new"),
         ..settings("", "", "")
     };
     let url = legacy.push(&base, &stream, NOW);

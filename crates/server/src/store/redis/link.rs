@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::store::Counters;
-use crate::traces;
+use telemetry::traces;
 
 /// How long a use may take, with connecting: calls answer within a second.
 pub const PATIENCE: Duration = Duration::from_millis(800);

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use room::{Event, RoomId};
 
 use super::{Traced, Traces, fresh};
 
@@ -144,19 +143,22 @@ static CHANGES: Mutex<Option<Changes>> = Mutex::new(None);
 /// How many are in it: who finds none asks no further.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
+/// A room and the number of its change.
+type Change = (Box<str>, u64);
+
 #[derive(Default)]
 struct Changes {
-    of: HashMap<(RoomId, u64), Context>,
-    order: VecDeque<(RoomId, u64)>,
+    of: HashMap<Change, Context>,
+    order: VecDeque<Change>,
 }
 
-/// What is traced now has changed rooms: what follows from it belongs to the trace.
-pub fn committed(events: &[Event]) {
+/// What is traced now has changed rooms, each with the number of the change: what follows from it belongs to the trace.
+pub fn committed<'a>(changed: impl IntoIterator<Item = (&'a str, u64)>) {
     let Ok(context) = CURRENT.try_with(Context::clone) else { return };
     let mut changes = CHANGES.lock();
     let changes = changes.get_or_insert_default();
-    for event in events {
-        let key = (event.room.clone(), event.seq);
+    for (room, number) in changed {
+        let key: Change = (room.into(), number);
         if changes.of.insert(key.clone(), context.clone()).is_none() {
             changes.order.push_back(key);
         }
@@ -171,9 +173,9 @@ pub fn committed(events: &[Event]) {
 
 /// The trace that a change belongs to, if it has one.
 #[must_use]
-pub fn of(event: &Event) -> Option<Context> {
+pub fn of(room: &str, number: u64) -> Option<Context> {
     if COUNT.load(Ordering::Acquire) == 0 {
         return None;
     }
-    CHANGES.lock().as_ref()?.of.get(&(event.room.clone(), event.seq)).cloned()
+    CHANGES.lock().as_ref()?.of.get(&(room.into(), number)).cloned()
 }

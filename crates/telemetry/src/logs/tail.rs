@@ -5,7 +5,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use room::Millis;
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tracing_subscriber::fmt::MakeWriter;
@@ -37,8 +36,8 @@ impl Line {
         Self { kind, text: text[..end].into() }
     }
 
-    pub(super) fn response(now: Millis, line: &str) -> Self {
-        Self::new(KINDS[0], &format!("{}.{:03}Z {line}", file::stamp(now), now.0 % 1000))
+    pub(super) fn response(now: u64, line: &str) -> Self {
+        Self::new(KINDS[0], &format!("{}.{:03}Z {line}", file::stamp(now), now % 1000))
     }
 
     /// Says that lines were missed.

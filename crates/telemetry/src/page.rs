@@ -2,11 +2,11 @@
 
 use std::fmt::{Display, Write};
 
-use super::waits::{BOUNDS, BUCKETS};
+use crate::{BOUNDS, BUCKETS};
 
 /// What a family's numbers are.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Goes up and down.
     Gauge,
     /// Only grows, until the process ends.
@@ -19,16 +19,16 @@ pub(super) enum Kind {
 
 /// A page in the making.
 #[derive(Debug, Default)]
-pub(super) struct Page(String);
+pub struct Page(String);
 
 /// One family of it.
-pub(super) struct Family<'a> {
+pub struct Family<'a> {
     page: &'a mut String,
     name: &'static str,
 }
 
 /// Names and values of labels. Values are ours; they are escaped all the same.
-pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
+pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Page {
     /// Begins a family.
@@ -55,6 +55,8 @@ impl Page {
         self.family(name, Kind::Counter, help).sample(&[], value);
     }
 
+    /// The whole page.
+    #[must_use]
     pub fn finish(self) -> String {
         self.0
     }

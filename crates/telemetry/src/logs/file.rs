@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
-use room::Millis;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -73,17 +72,17 @@ impl HourlyFile {
     }
 
     /// Adds a line, stamped with the time; `append` writes it.
-    pub fn line(&self, now: Millis, append: impl FnOnce(&mut Vec<u8>)) {
+    pub fn line(&self, now: u64, append: impl FnOnce(&mut Vec<u8>)) {
         let mut gathered = self.shared.gathered.lock();
         if !gathered.has_room() {
             return;
         }
-        if gathered.second != now.secs() {
-            gathered.second = now.secs();
+        if gathered.second != now / 1000 {
+            gathered.second = now / 1000;
             gathered.stamp = stamp(now);
         }
         let Gathered { bytes, stamp, .. } = &mut *gathered;
-        let ms = now.0 % 1000;
+        let ms = now % 1000;
         bytes.extend_from_slice(stamp.as_bytes());
         bytes.extend_from_slice(&[b'.', digit(ms / 100), digit(ms / 10), digit(ms), b'Z', b' ']);
         append(bytes);
@@ -220,8 +219,8 @@ fn forget(dir: &Path, now: SystemTime, keep: Duration) {
     }
 }
 
-pub(super) fn stamp(now: Millis) -> String {
-    let secs = i64::try_from(now.secs()).unwrap_or(i64::MAX);
+pub(super) fn stamp(now: u64) -> String {
+    let secs = i64::try_from(now / 1000).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(secs)
         .ok()
         .and_then(|t| t.format(format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]")).ok())
@@ -242,7 +241,7 @@ mod tests {
     fn lines_are_stamped_and_written() {
         let dir = temp("lines");
         let log = HourlyFile::open(dir.clone(), "response", 7).unwrap();
-        log.line(Millis(1_700_000_000_042), |line| line.extend_from_slice(b"hello 1"));
+        log.line(1_700_000_000_042, |line| line.extend_from_slice(b"hello 1"));
         log.flush();
         let file = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap();
         assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "2023-11-14T22:13:20.042Z hello 1\n");

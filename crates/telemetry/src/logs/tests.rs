@@ -52,7 +52,7 @@ fn the_newest_lines_are_shown_and_searched() {
             peer: None,
             ms: u128::from(i),
         };
-        logs.answered(Millis(1_700_000_000_000 + i), &answered);
+        logs.answered(1_700_000_000_000 + i, &answered);
     }
     let line = |i| format!("2023-11-14T22:13:20.00{i}Z {i} POST /weapp/live_room/login 200 0 user=Ada peer=- {i}ms");
     let texts = |lines: Vec<Line>| lines.iter().map(|l| l.text.to_string()).collect::<Vec<_>>();
@@ -79,7 +79,7 @@ fn answers_can_be_json() {
         peer: Some([203, 0, 113, 9].into()),
         ms: 3,
     };
-    logs.answered(Millis(1_700_000_000_000), &answered);
+    logs.answered(1_700_000_000_000, &answered);
     logs.flush();
     let entry = logs.list().into_iter().find(|entry| entry.name.starts_with("response/")).unwrap();
     let text = std::fs::read_to_string(logs.path(&entry.name).unwrap()).unwrap();

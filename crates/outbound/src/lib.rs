@@ -8,20 +8,20 @@ mod limiter;
 mod retry;
 
 use std::error::Error as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
-use axum::http::{Method, Request, StatusCode, Uri};
 use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 
-use crate::metrics::Waits;
-use crate::traces;
+use telemetry::{Histogram, traces};
 
 pub use breaker::Breaker;
 pub use dial::{Connecting, Dial, Internet, Socket};
@@ -98,7 +98,7 @@ pub struct Counters {
     /// Calls by outcome: answered, and the ways to fail in the order of [`Counters::OUTCOMES`].
     pub outcomes: [AtomicU64; Counters::OUTCOMES.len()],
     /// How long they took, whatever came of them.
-    pub took: Waits,
+    pub took: Histogram,
 }
 
 impl Counters {
@@ -210,6 +210,26 @@ impl Client {
     pub async fn json(&self, call: Call) -> Result<Value, Failed> {
         let body = self.send(call).await?;
         serde_json::from_slice(&body).ok().filter(Value::is_object).ok_or(Failed::NotJson)
+    }
+}
+
+impl telemetry::traces::Exporter for Client {
+    fn post(
+        &self,
+        url: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+        let headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
+        let call = Call { method: Method::POST, url: url.to_owned(), headers, body, within };
+        let client = self.clone();
+        Box::pin(async move {
+            match client.send(call).await {
+                // Any 2xx is a yes.
+                Ok(_) | Err(Failed::Status(200..300)) => Ok(()),
+                Err(failed) => Err(failed.to_string()),
+            }
+        })
     }
 }
 

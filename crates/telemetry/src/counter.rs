@@ -14,13 +14,13 @@ const LINE: usize = 8;
 struct Line([AtomicU64; LINE]);
 
 /// A row of counters.
-pub(super) struct Tally {
+pub struct ShardedCounters {
     /// Lines of a part.
     lines: usize,
     cells: Box<[Line]>,
 }
 
-impl Tally {
+impl ShardedCounters {
     /// So many counters.
     pub fn new(width: usize) -> Self {
         let lines = width.div_ceil(LINE);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_all_threads_added_is_there() {
-        let tally = Tally::new(19);
+        let tally = ShardedCounters::new(19);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| (0..1000).for_each(|_| tally.add([(0, 1), (18, 2)])));

@@ -5,18 +5,18 @@
 mod spans;
 
 use std::fmt::Write;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::cloud::{Call, Client};
-use crate::config::shown;
+use crate::shown;
 pub use spans::{Context, Kind, Root, Said, Span, committed, header as header_of_now, of, part};
 
 /// Spans that wait; beyond it they are dropped and counted.
@@ -48,7 +48,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    pub(crate) fn problems(&self, found: &mut Vec<String>) {
+    /// Appends what is wrong with these settings, a sentence each.
+    pub fn problems(&self, found: &mut Vec<String>) {
         if !self.endpoint.is_empty() && !["http://", "https://"].iter().any(|scheme| self.endpoint.starts_with(scheme))
         {
             found.push(format!(
@@ -60,6 +61,17 @@ impl Settings {
             found.push("traces.one_of must be at least 1".into());
         }
     }
+}
+
+/// Posts spans to a collector.
+pub trait Exporter: Send + Sync + 'static {
+    /// Posts a JSON body to this URL within that time; says why where it cannot.
+    fn post(
+        &self,
+        url: &str,
+        body: Bytes,
+        within: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 }
 
 /// Where spans are put.
@@ -80,13 +92,13 @@ pub struct Traced {
 impl Traces {
     /// Traces, and what sends them; none where they go nowhere.
     #[must_use]
-    pub fn new(settings: &Settings) -> Option<(Arc<Self>, Sender)> {
+    pub fn new(settings: &Settings, exporter: Arc<dyn Exporter>) -> Option<(Arc<Self>, Sender)> {
         if settings.endpoint.is_empty() {
             return None;
         }
         let (to, spans) = mpsc::channel(WAITING);
         let traces = Self { one_of: settings.one_of, calls: AtomicU32::new(0), to, lost: AtomicU64::new(0) };
-        Some((Arc::new(traces), Sender { settings: settings.clone(), client: Client::default(), spans }))
+        Some((Arc::new(traces), Sender { settings: settings.clone(), exporter, spans }))
     }
 
     /// Whether a call with these headers is traced: as its caller decided, and else one of some.
@@ -145,7 +157,7 @@ fn parse(text: &str) -> Option<(Traced, bool)> {
 /// Sends spans on.
 pub struct Sender {
     settings: Settings,
-    client: Client,
+    exporter: Arc<dyn Exporter>,
     spans: mpsc::Receiver<Span>,
 }
 
@@ -159,10 +171,7 @@ impl Sender {
             // The time is up, or the batch is full.
             let _ = tokio::time::timeout(LINGER, more).await;
             let body = Bytes::from(otlp(&self.settings.service, &batch).to_string());
-            let headers = vec![(header::CONTENT_TYPE, "application/json".to_owned())];
-            let url = self.settings.endpoint.clone();
-            let call = Call { method: Method::POST, url, headers, body, within: PATIENCE };
-            let sent = self.client.send(call).await;
+            let sent = self.exporter.post(&self.settings.endpoint, body, PATIENCE).await;
             if let Err(error) = &sent
                 && well
             {
@@ -212,10 +221,25 @@ fn otlp(service: &str, spans: &[Span]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use parking_lot::Mutex;
 
     use super::*;
+
+    /// What was posted, and where.
+    #[derive(Default)]
+    struct Collector(Mutex<Vec<(String, Bytes)>>);
+
+    impl Exporter for Collector {
+        fn post(
+            &self,
+            url: &str,
+            body: Bytes,
+            _: Duration,
+        ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> {
+            self.0.lock().push((url.into(), body));
+            Box::pin(std::future::ready(Ok(())))
+        }
+    }
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -226,7 +250,7 @@ mod tests {
     #[test]
     fn callers_decide_for_their_traces() {
         let settings = Settings { endpoint: "http://127.0.0.1:1/v1/traces".into(), one_of: 3, ..Settings::default() };
-        let (traces, _sender) = Traces::new(&settings).unwrap();
+        let (traces, _sender) = Traces::new(&settings, Arc::new(Collector::default())).unwrap();
         let traced = traces.decide(&asking(&format!("00-{TRACE}-00f067aa0ba902b7-01"))).unwrap();
         assert_eq!(
             (traced.trace, traced.parent),
@@ -240,14 +264,15 @@ mod tests {
         }
         let some = (0..9).filter(|_| traces.decide(&HeaderMap::new()).is_some()).count();
         assert_eq!(some, 3, "of those that nobody decided for, one of three");
-        assert!(Traces::new(&Settings::default()).is_none());
+        assert!(Traces::new(&Settings::default(), Arc::new(Collector::default())).is_none());
     }
 
     #[tokio::test]
     async fn a_collector_gets_what_happened() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-        let (traces, sender) = Traces::new(&Settings { endpoint, one_of: 1, ..Settings::default() }).unwrap();
+        let endpoint = "http://collector.example/v1/traces".to_owned();
+        let collector = Arc::new(Collector::default());
+        let settings = Settings { endpoint: endpoint.clone(), one_of: 1, ..Settings::default() };
+        let (traces, sender) = Traces::new(&settings, collector.clone()).unwrap();
         let traced = traces.decide(&asking(&format!("00-{TRACE}-00f067aa0ba902b7-01"))).unwrap();
         let root = Root::new(&traces, traced);
         root.within(async {
@@ -263,22 +288,11 @@ mod tests {
         root.end("login", false, vec![Said::Number("roomservice.code", 7)]);
         // All that were told are sent, also when nobody will tell more.
         drop(traces);
-        let collector = async {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            let mut request = Vec::new();
-            let body = loop {
-                assert!(socket.read_buf(&mut request).await.unwrap() > 0);
-                let text = String::from_utf8(request.clone()).unwrap();
-                let Some((_, body)) = text.split_once("\r\n\r\n") else { continue };
-                if let Ok(body) = serde_json::from_str::<Value>(body) {
-                    assert!(text.starts_with("POST /v1/traces ") && text.contains("application/json"), "{text}");
-                    break body;
-                }
-            };
-            socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await.unwrap();
-            body
-        };
-        let (body, ()) = tokio::join!(collector, sender.run());
+        sender.run().await;
+        let posted = collector.0.lock();
+        let [(url, body)] = &posted[..] else { panic!("one request: {posted:?}") };
+        assert_eq!(*url, endpoint);
+        let body: Value = serde_json::from_slice(body).unwrap();
         let spans = &body["resourceSpans"][0]["scopeSpans"][0]["spans"];
         // Parts are over before the whole.
         let (asked, call) = (&spans[0], &spans[1]);

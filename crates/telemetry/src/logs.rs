@@ -10,7 +10,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use room::Millis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tracing_subscriber::fmt::MakeWriter;
@@ -145,7 +144,7 @@ impl Logs {
     }
 
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
-    pub fn answered(&self, now: Millis, answered: &Answered<'_>) {
+    pub fn answered(&self, now: u64, answered: &Answered<'_>) {
         match self.format {
             Format::Text => self.responses.line(now, |line| answered.append_to(line)),
             Format::Json => {
@@ -156,7 +155,7 @@ impl Logs {
                     #[serde(flatten)]
                     answered: &'a Answered<'a>,
                 }
-                let mut line = serde_json::to_vec(&Timed { time: now.0, answered }).unwrap_or_default();
+                let mut line = serde_json::to_vec(&Timed { time: now, answered }).unwrap_or_default();
                 line.push(b'\n');
                 self.responses.raw(&line);
             }

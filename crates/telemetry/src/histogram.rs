@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in microseconds: from a call that is answered out of memory to one that waits for a peer.
+/// Upper bounds of the buckets, in microseconds: from a call that is answered out of memory to one that histogram for a peer.
 /// What is longer than the last one is counted in a bucket of its own.
 pub const BOUNDS: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
@@ -27,12 +27,12 @@ pub fn micros(duration: Duration) -> u64 {
 
 /// A histogram.
 #[derive(Debug, Default)]
-pub struct Waits {
+pub struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     sum: AtomicU64,
 }
 
-impl Waits {
+impl Histogram {
     /// Counts one.
     pub fn add(&self, took: Duration) {
         let micros = micros(took);
@@ -54,11 +54,11 @@ mod tests {
 
     #[test]
     fn a_bound_belongs_to_its_bucket() {
-        let waits = Waits::default();
+        let histogram = Histogram::default();
         for micros in [0, 50, 51, 1_000, 1_001, 10_000_000, 10_000_001] {
-            waits.add(Duration::from_micros(micros));
+            histogram.add(Duration::from_micros(micros));
         }
-        let (buckets, sum) = waits.read();
+        let (buckets, sum) = histogram.read();
         assert_eq!((buckets[0], buckets[1], buckets[4], buckets[5]), (2, 1, 1, 1));
         assert_eq!((buckets[BUCKETS - 2], buckets[BUCKETS - 1], sum), (1, 1, 20_002_103));
     }
