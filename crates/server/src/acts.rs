@@ -14,10 +14,10 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::bans::MOST;
-use crate::chat::repair::{self, with_group};
 use crate::chat::tencent::code::Meaning;
 use crate::chat::tencent::rest::Trouble;
 use crate::error::Error;
+use crate::rooms::groups::{self, with_group};
 use crate::store::Ban;
 
 /// For how many seconds who is kicked may not come back, unless told otherwise.
@@ -264,7 +264,7 @@ pub async fn mute(app: &App, room: &RoomId, user: &UserId, seconds: Option<u64>)
         return chat.rest().mute(room.as_str(), user, seconds, SERVICE_WITHIN).await.map_err(Refused::from);
     }
     let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-    Ok(repair::measure(&app.chat, &app.rooms, room, (Measure::Mute, user, ms)).await?)
+    Ok(groups::measure(&app.chat, &app.rooms, room, (Measure::Mute, user, ms)).await?)
 }
 
 /// Ends a stream: its publisher and all viewers. The publisher may come back.

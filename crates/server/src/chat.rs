@@ -1,14 +1,11 @@
 //! The chat service: a group for each room, told of the room's changes. One trait, one file per provider;
-//! the embedded one has two doors, WebSocket and the old web client's long polls.
+//! who comes in by WebSocket or by long polls is the program's affair.
 
 pub mod close;
 pub mod hub;
 pub(crate) mod render;
-pub mod repair;
 pub(crate) mod say;
 pub mod tencent;
-pub mod webim;
-pub mod ws;
 
 use room::{Event, RoomId};
 use serde::{Deserialize, Serialize};
@@ -106,4 +103,4 @@ pub trait Chat: Send + Sync + 'static {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

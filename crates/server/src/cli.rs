@@ -195,7 +195,7 @@ fn check(settings: &Settings) -> Result<(), String> {
 /// Asks each service; prints a line for each.
 fn check_online(settings: Settings) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let clouds = Clouds::of(&settings)?;
+    let clouds = Clouds::of(settings.clouds())?;
     let found = runtime.block_on(clouds.check());
     let mut wrong = false;
     let services = [("live", clouds.live.is_some(), found.live), ("im", clouds.chat.is_some(), found.im)];

@@ -8,10 +8,9 @@ use sign::stream_url::Query;
 use sign::{Invalid, Secret};
 
 use crate::chat::tencent::webhook::{self, Seen};
-use crate::config::Settings;
 use crate::live::{self, Owner, owner};
 use crate::rooms::Rooms;
-use crate::{chat, live::tencent::events};
+use crate::{chat, identity, live::tencent::events, rooms};
 use outbound::Client;
 
 /// The services, where they are configured.
@@ -45,10 +44,23 @@ pub struct Findings {
     pub im: Vec<Finding>,
 }
 
+/// The settings that speak of services elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Sections<'a> {
+    /// `[im]`.
+    pub im: &'a identity::Settings,
+    /// `[chat]`.
+    pub chat: &'a chat::Settings,
+    /// `[live]`.
+    pub live: &'a live::Settings,
+    /// `[rooms]`.
+    pub rooms: &'a rooms::Settings,
+}
+
 impl Clouds {
     /// Takes the services, and what their callbacks are checked with.
     #[must_use]
-    pub fn new(settings: &Settings, chat: Option<Arc<chat::Tencent>>, live: Option<Arc<live::Tencent>>) -> Self {
+    pub fn new(settings: Sections<'_>, chat: Option<Arc<chat::Tencent>>, live: Option<Arc<live::Tencent>>) -> Self {
         Self {
             chat,
             live,
@@ -63,14 +75,14 @@ impl Clouds {
     ///
     /// # Errors
     /// A sentence that names the setting.
-    pub fn of(settings: &Settings) -> Result<Self, String> {
+    pub fn of(settings: Sections<'_>) -> Result<Self, String> {
         let (client, clock) = (Self::client(), Arc::new(crate::clock::System));
         let live = (settings.live.provider == live::Provider::Tencent)
-            .then(|| Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone())));
+            .then(|| Arc::new(live::Tencent::new(settings.live, client.clone(), clock.clone())));
         let chat = match settings.chat.provider {
             chat::Provider::Embedded => None,
             chat::Provider::Tencent => {
-                let rest = chat::tencent::rest::Rest::of(settings, client, clock)?;
+                let rest = chat::tencent::rest::Rest::of(settings.im, &settings.chat.tencent, client, clock)?;
                 let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
                 let store = crate::store::Memory::new(Arc::new(settings.rooms.rules()), outbox);
                 // Nothing is carried: its background work is not run.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clouds::Sections;
 pub(crate) use reach::leads_nowhere;
 use sign::Secret;
 
@@ -138,6 +139,12 @@ pub enum Error {
 }
 
 impl Settings {
+    /// What speaks of services elsewhere.
+    #[must_use]
+    pub const fn clouds(&self) -> Sections<'_> {
+        Sections { im: &self.im, chat: &self.chat, live: &self.live, rooms: &self.rooms }
+    }
+
     /// Where other nodes reach the media of this one, which listens for RTMP on this port; empty: they do not.
     #[must_use]
     pub fn address(&self, rtmp_port: u16) -> String {

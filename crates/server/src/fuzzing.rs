@@ -57,7 +57,7 @@ pub fn request(bytes: &[u8]) {
 
 /// A frame of WebSocket chat.
 pub fn chat_frame(text: &str) {
-    crate::chat::ws::read(text);
+    crate::ws::read(text);
 }
 
 /// A journal, whole or cut.

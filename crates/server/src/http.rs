@@ -48,7 +48,7 @@ use room::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::chat;
+use crate::{webim, ws};
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
 use telemetry::logs::Answered;
@@ -113,10 +113,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/weapp/", any(weapp))
         .route("/weapp/callback/{which}", post(callback::take))
         .route("/weapp/{*call}", any(weapp))
-        .route("/ws", get(chat::ws::connect))
-        .route("/ws/validate", get(chat::ws::validate))
-        .route("/v4/{service}/{command}", any(chat::webim::serve))
-        .route("/v1/{service}/{command}", any(chat::webim::serve))
+        .route("/ws", get(ws::connect))
+        .route("/ws/validate", get(ws::validate))
+        .route("/v4/{service}/{command}", any(webim::serve))
+        .route("/v1/{service}/{command}", any(webim::serve))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(app.clone(), bounded::read))
         .with_state(app)

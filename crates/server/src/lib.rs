@@ -36,6 +36,8 @@ pub mod store;
 pub mod supervisor;
 pub mod sweeper;
 pub mod usage;
+pub mod webim;
+pub mod ws;
 
 // Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.
 #[cfg(test)]

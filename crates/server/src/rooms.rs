@@ -3,6 +3,7 @@
 
 mod audiences;
 mod change;
+pub mod groups;
 mod webrtc;
 
 use std::sync::Arc;

@@ -285,7 +285,8 @@ pub(crate) async fn assemble(
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
         chat::Provider::Tencent => {
-            let rest = chat::tencent::rest::Rest::of(&settings, client, clock.clone()).map_err(one)?;
+            let rest = chat::tencent::rest::Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone())
+                .map_err(one)?;
             // What is to be told is read from the record of commits, where there is one.
             let (chat, telling) = chat::Tencent::new(rest, store.clone(), history.is_some());
             work.push(Box::pin(telling.run()));
@@ -296,7 +297,7 @@ pub(crate) async fn assemble(
             (chat.clone(), Some(chat))
         }
     };
-    let clouds = Clouds::new(&settings, chat_cloud, live_cloud);
+    let clouds = Clouds::new(settings.clouds(), chat_cloud, live_cloud);
     let (leaving, audiences) = (CancellationToken::new(), Arc::new(rooms::Audiences::default()));
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let mut rooms = rooms.until(leaving.clone());

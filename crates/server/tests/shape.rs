@@ -120,17 +120,9 @@ const GROUPS: [(&str, &[&str], &[&str]); 8] = [
     ("tencent", &["clouds", "import"], &["rooms", "streams", "chat", "access", "store"]),
 ];
 /// Imports that still run the wrong way: file and module. None is added; who turns one takes it out.
-const TO_TURN: [(&str, &str); 13] = [
+const TO_TURN: [(&str, &str); 5] = [
     ("acts.rs", "app"),
     ("acts/creator.rs", "app"),
-    ("chat/repair.rs", "rooms"),
-    ("chat/tencent/rest.rs", "config"),
-    ("chat/webim.rs", "app"),
-    ("chat/webim/calls.rs", "hooks"),
-    ("chat/ws.rs", "app"),
-    ("chat/ws/connection.rs", "app"),
-    ("chat/ws/requests.rs", "acts app hooks"),
-    ("clouds.rs", "config"),
     ("hooks/messages.rs", "bus"),
     ("store/redis.rs", "bus"),
     ("store/redis/scripts.rs", "bus"),

@@ -112,10 +112,10 @@ fn put_together(
     let client = Client::new(dial);
     let rules = Arc::new(settings.rooms.rules());
     let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
-    let rest = Rest::of(settings, client, clock.clone()).unwrap();
+    let rest = Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone()).unwrap();
     let (chat, work) = chat::Tencent::new(rest, store.clone(), history.is_some());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
-    let clouds = Clouds::new(settings, Some(chat.clone()), Some(live.clone()));
+    let clouds = Clouds::new(settings.clouds(), Some(chat.clone()), Some(live.clone()));
     let mut tasks = JoinSet::new();
     tasks.spawn(rooms::carry(committed, chat.clone()));
     tasks.spawn(work.run());
@@ -536,7 +536,7 @@ async fn over_real_sockets_too() {
     settings.chat.tencent.host = base.clone();
     settings.live.tencent.host = base;
     let clock = Arc::new(roomservice::clock::System);
-    let rest = Rest::of(&settings, Client::default(), clock.clone()).unwrap();
+    let rest = Rest::of(&settings.im, &settings.chat.tencent, Client::default(), clock.clone()).unwrap();
     let within = Duration::from_secs(30);
     for _ in 0..3 {
         rest.create_group("g", within).await.unwrap();

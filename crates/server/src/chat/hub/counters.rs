@@ -26,7 +26,7 @@ impl Counters {
     }
 
     /// A WebSocket ended; none: the client closed it, or the network.
-    pub(in crate::chat) fn closed(&self, why: Option<Close>) {
+    pub(crate) fn closed(&self, why: Option<Close>) {
         let at = why.and_then(|why| Close::ALL.iter().position(|known| *known == why)).unwrap_or(Close::ALL.len());
         Self::add(&self.closed[at], 1);
     }

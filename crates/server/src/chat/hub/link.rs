@@ -100,7 +100,7 @@ impl Link {
     }
 
     /// A frame for a WebSocket; long-polling clients have no such.
-    pub(in crate::chat) fn frame(&self, frame: impl FnOnce() -> Utf8Bytes) {
+    pub(crate) fn frame(&self, frame: impl FnOnce() -> Utf8Bytes) {
         if let Sink::Socket(queue) = &self.sink {
             queue.push(frame());
         }

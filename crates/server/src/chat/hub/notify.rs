@@ -1,5 +1,5 @@
 //! The rooms' side: one system notification for every change, and the group's end with the room's.
-//! A room's group is made when somebody first asks for it (`chat/repair.rs`): most rooms' never is.
+//! A room's group is made when somebody first asks for it (`rooms/groups.rs`): most rooms' never is.
 
 use room::chat::{Content, End, Notice, Refusal, System};
 use room::{Event, RoomId, What};

@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::chat::Chat;
-use crate::chat::repair::with_group;
 use crate::clock::Manual;
 use crate::live::Embedded;
 use crate::rooms::Rooms;
+use crate::rooms::groups::with_group;
 use crate::store::{Memory, Store};
 use crate::sweeper::Sweeper;
 

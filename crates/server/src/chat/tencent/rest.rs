@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::code::{Meaning, Setting, meaning};
 use crate::clock::Clock;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use outbound::{Call, Client, Failed, Limiter};
 
 /// What every notification of a change of pushers says.
@@ -160,8 +160,12 @@ impl Rest {
     ///
     /// # Errors
     /// A sentence that names the setting.
-    pub fn of(settings: &crate::config::Settings, client: Client, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        let (im, chat) = (&settings.im, &settings.chat.tencent);
+    pub fn of(
+        im: &identity::Settings,
+        chat: &super::Settings,
+        client: Client,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
         let administrator = UserId::parse(&im.administrator).map_err(|_| "im.administrator is no user's id")?;
         let identity = Identity::new(im.clone())?;
         if im.secret_key.is_empty() && im.private_key.is_empty() {

@@ -14,9 +14,9 @@ use super::{Answer, Caller, Done, Json, Path, Query, bounded, user_of};
 use crate::acts;
 use crate::app::App;
 use crate::chat::render;
-use crate::chat::repair::with_group;
 use crate::chat::say::{self, Unfit};
 use crate::operator::Need;
+use crate::rooms::groups::with_group;
 
 /// Most messages of an answer.
 const MOST: usize = 100;

@@ -4,9 +4,9 @@ use room::chat::Refusal;
 use room::measures::Measure;
 use room::{RoomId, UserId};
 
-use super::Hub;
+use super::Rooms;
+use crate::chat::Hub;
 use crate::error::Error;
-use crate::rooms::Rooms;
 
 /// Makes a room's group if it has none. Says whether there is such a room.
 pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Refusal> {

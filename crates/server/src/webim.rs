@@ -17,10 +17,10 @@ use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use sign::stream_url::Query;
 
-use super::close::Close;
-use super::hub::link::{Link, Login};
-use super::say::{self, Unfit};
 use crate::app::App;
+use crate::chat::close::Close;
+use crate::chat::hub::link::{Link, Login};
+use crate::chat::say::{self, Unfit};
 use crate::sessions::ChatLogin;
 use telemetry::traces::Said;
 

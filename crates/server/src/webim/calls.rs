@@ -13,11 +13,11 @@ use super::{
     group, ok, own, place, polls,
 };
 use crate::chat::hub::link::Link;
-use crate::chat::repair::{ensure, outside, with_group};
 use crate::chat::say;
 use crate::error::Error;
 use crate::hooks::Whom;
 use crate::limits::{TooMuch, What};
+use crate::rooms::groups::{ensure, outside, with_group};
 use telemetry::traces::{Kind, part};
 
 /// Older messages that somebody who joins gets.

@@ -13,9 +13,9 @@ use crate::acts::{Refused, creator};
 use crate::app::App;
 use crate::chat::hub::link::Link;
 use crate::chat::render;
-use crate::chat::repair::{measure, outside, with_group};
 use crate::chat::say::{self, Unfit};
 use crate::hooks::Whom;
+use crate::rooms::groups::{measure, outside, with_group};
 use telemetry::traces::{Kind as Step, part};
 
 /// Most messages of an answer to `history`.

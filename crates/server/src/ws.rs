@@ -16,9 +16,9 @@ use room::chat::Connected;
 use serde_json::json;
 use sign::stream_url::Query;
 
-use super::hub::link::Login;
-use super::{render, say};
 use crate::app::App;
+use crate::chat::hub::link::Login;
+use crate::chat::{render, say};
 use crate::sessions::Session;
 
 /// What the socket's own buffers hold. Small: there are many sockets, and most are silent.
