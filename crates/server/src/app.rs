@@ -9,6 +9,7 @@ use media::rendition::Renditions;
 use media::request::Requests;
 use tokio_util::sync::CancellationToken;
 
+use crate::acts::Moderation;
 use crate::bans::Bans;
 use crate::chat;
 use crate::clock::Clock;
@@ -95,4 +96,22 @@ pub struct App {
     pub http: Current,
     /// Cancelled once the server is about to end: it is not ready, and begins nothing new.
     pub leaving: CancellationToken,
+}
+
+impl App {
+    /// What moderation works with.
+    #[must_use]
+    pub fn moderation(&self) -> Moderation<'_> {
+        Moderation {
+            store: &*self.store,
+            bans: &self.bans,
+            rooms: &self.rooms,
+            chat: &self.chat,
+            cloud: self.clouds.chat.as_deref(),
+            live: &*self.live,
+            urls: &self.urls,
+            hub: &self.hub,
+            clock: &*self.clock,
+        }
+    }
 }

@@ -38,7 +38,7 @@ use crate::rooms::{self, Rooms};
 use crate::sessions::Sessions;
 use crate::store;
 use crate::sweeper::Sweeper;
-use crate::{acts, drain, hooks, http, keys};
+use crate::{drain, hooks, http, keys};
 use telemetry::logs::Logs;
 use telemetry::traces::Traces;
 
@@ -377,7 +377,7 @@ pub(crate) async fn assemble(
         // Who logged out or was put out at another node is so here too.
         let (first, second) = (app.clone(), app.clone());
         background.push(Box::pin(async move { first.sessions.follow(&*first.store, &*first.clock).await }));
-        background.push(Box::pin(acts::follow(second)));
+        background.push(Box::pin(async move { second.moderation().follow().await }));
     }
     Ok((app, background))
 }

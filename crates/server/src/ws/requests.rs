@@ -252,16 +252,16 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
                 Kind::Mute => stepped?,
                 Kind::Ban if ms == 0 => {
                     stepped?;
-                    creator::let_in(app, &room, &user).await?;
+                    creator::let_in(app.moderation(), &room, &user).await?;
                 }
                 // Who only pushes or plays is put out too.
                 _ => match stepped {
-                    Err(Refusal::NotMember) if creator::is_in(app, &room, &user).await => {
-                        creator::remove(app, &room, &user, request.seconds).await?;
+                    Err(Refusal::NotMember) if creator::is_in(app.moderation(), &room, &user).await => {
+                        creator::remove(app.moderation(), &room, &user, request.seconds).await?;
                     }
                     stepped => {
                         stepped?;
-                        creator::remove(app, &room, &user, request.seconds).await?;
+                        creator::remove(app.moderation(), &room, &user, request.seconds).await?;
                     }
                 },
             }

@@ -106,7 +106,7 @@ pub async fn ban(
 ) -> Answer<BanView> {
     let user = user_of(&user)?;
     caller.may(Need::Users)?;
-    Ok(axum::Json(BanView::from(&acts::put_out(&app, measure.out(&user, None)?).await?)))
+    Ok(axum::Json(BanView::from(&app.moderation().put_out(measure.out(&user, None)?).await?)))
 }
 
 /// Lets a user in again. One who is not kept out is fine.
@@ -114,7 +114,7 @@ pub async fn ban(
 pub async fn unban(State(app): State<Arc<App>>, caller: Caller, Path(user): Path<String>) -> Done {
     let user = user_of(&user)?;
     caller.may(Need::Users)?;
-    acts::let_in(&app, &user, None).await?;
+    app.moderation().let_in(&user, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -129,7 +129,7 @@ pub async fn ban_in_room(
     Json(measure): Json<Measure>,
 ) -> Answer<BanView> {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    Ok(axum::Json(BanView::from(&acts::put_out(&app, measure.out(&user, Some(&room))?).await?)))
+    Ok(axum::Json(BanView::from(&app.moderation().put_out(measure.out(&user, Some(&room))?).await?)))
 }
 
 /// Lets a user into a room again. One who is not kept out is fine.
@@ -141,7 +141,7 @@ pub async fn unban_in_room(
     Path((room, user)): Path<(String, String)>,
 ) -> Done {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    acts::let_in(&app, &user, Some(&room)).await?;
+    app.moderation().let_in(&user, Some(&room)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -174,6 +174,6 @@ pub async fn kick(
         return Err(room::Refusal::NoRoom.into());
     }
     let out = Out { user: &user, room: Some(&room), seconds: Some(seconds), reason: "kicked", kick: true };
-    acts::put_out(&app, out).await?;
+    app.moderation().put_out(out).await?;
     Ok(StatusCode::NO_CONTENT)
 }

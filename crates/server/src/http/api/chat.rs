@@ -11,7 +11,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query, bounded, user_of};
-use crate::acts;
 use crate::app::App;
 use crate::chat::render;
 use crate::chat::say::{self, Unfit};
@@ -158,14 +157,14 @@ pub async fn notice(
     Json(notice): Json<Notice>,
 ) -> Answer<Told> {
     let room = caller.room(&room)?;
-    Ok(axum::Json(Told { rooms: acts::notice(&app, Some(&room), &notice.text).await? }))
+    Ok(axum::Json(Told { rooms: app.moderation().notice(Some(&room), &notice.text).await? }))
 }
 
 /// Says something to all rooms in which somebody chats, as the system.
 #[utoipa::path(post, path = "/notices", tag = "chat", request_body = Notice, responses((status = 200, body = Told)))]
 pub async fn notice_all(State(app): State<Arc<App>>, caller: Caller, Json(notice): Json<Notice>) -> Answer<Told> {
     caller.may(Need::Server)?;
-    Ok(axum::Json(Told { rooms: acts::notice(&app, None, &notice.text).await? }))
+    Ok(axum::Json(Told { rooms: app.moderation().notice(None, &notice.text).await? }))
 }
 
 /// For how long.
@@ -191,7 +190,7 @@ pub async fn mute(
     if mute.seconds == Some(0) {
         return Err(Problem::malformed("seconds: 1 at least; DELETE lets the user speak again"));
     }
-    acts::mute(&app, &room, &user, bounded(mute.seconds)?).await?;
+    app.moderation().mute(&room, &user, bounded(mute.seconds)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -200,6 +199,6 @@ pub async fn mute(
     params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
 pub async fn unmute(State(app): State<Arc<App>>, caller: Caller, Path((room, user)): Path<(String, String)>) -> Done {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    acts::mute(&app, &room, &user, Some(0)).await?;
+    app.moderation().mute(&room, &user, Some(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 use super::page::Asked;
 use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query};
-use crate::acts;
 use crate::app::App;
 use crate::live::{self, MixOutcome, Mixable};
 use crate::operator::Need;
@@ -148,7 +147,7 @@ pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(stream): Pat
     responses((status = 204)))]
 pub async fn end(State(app): State<Arc<App>>, caller: Caller, Path(stream): Path<String>) -> Done {
     caller.may_stream(&app, &stream, false)?;
-    acts::end_stream(&app, &stream).await?;
+    app.moderation().end_stream(&stream).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -82,7 +82,7 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             let (room, user) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?);
             let seconds = Some(acts::KICKED);
             let out = Out { user: &user, room: Some(&room), seconds, reason: "kicked", kick: true };
-            acts::put_out(app, out).await?;
+            app.moderation().put_out(out).await?;
             Ok(json!({}))
         }
         Action::Ban { room_id, user_id, seconds } => {
@@ -90,16 +90,16 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
             Ok(json!({}))
         }
         Action::Mute { room_id, user_id, seconds } => {
-            acts::mute(app, &RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
+            app.moderation().mute(&RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
             Ok(json!({}))
         }
         Action::EndStream { stream } => {
-            acts::end_stream(app, &stream).await?;
+            app.moderation().end_stream(&stream).await?;
             Ok(json!({}))
         }
         Action::Notice { room_id, text } => {
             let room = room_id.as_deref().map(RoomId::parse).transpose()?;
-            Ok(json!({ "rooms": acts::notice(app, room.as_ref(), &text).await? }))
+            Ok(json!({ "rooms": app.moderation().notice(room.as_ref(), &text).await? }))
         }
         Action::Record { kind, room_id, on } => {
             let streams =
@@ -132,8 +132,8 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
 /// A ban, or its end.
 async fn ban(app: &App, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
     if seconds == Some(0) {
-        return acts::let_in(app, user, Some(room)).await.map(drop);
+        return app.moderation().let_in(user, Some(room)).await.map(drop);
     }
     let out = Out { user, room: Some(room), seconds, reason: "", kick: false };
-    acts::put_out(app, out).await.map(drop)
+    app.moderation().put_out(out).await.map(drop)
 }

@@ -124,7 +124,7 @@ async fn who_looks_here_for_what_is_elsewhere_is_told_where_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn operators_acts_reach_the_services() {
-    use crate::acts::{self, Out};
+    use crate::acts::Out;
     let (kit, emulator) = Kit::on_clouds(|_| {}).await;
     let (room, alice_id) = (room::RoomId::parse("r").unwrap(), room::UserId::parse("alice").unwrap());
     let alice = kit.login("multi_room", "alice", Generation::First).await;
@@ -137,35 +137,35 @@ async fn operators_acts_reach_the_services() {
 
     // A kick breaks the stream off, a ban forbids it; taken back, it is allowed.
     let out = Out { user: &alice_id, room: Some(&room), seconds: Some(60), reason: "", kick: true };
-    acts::put_out(&kit.app, out).await.unwrap();
+    kit.app.moderation().put_out(out).await.unwrap();
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("DropLiveStream"));
     assert_eq!(kit.pushers(&bob, "r").await, 1);
     assert_eq!(alice.own("add_pusher", body).await["code"], 12, "for a minute");
     let out = Out { seconds: Some(3600), kick: false, ..out };
-    acts::put_out(&kit.app, out).await.unwrap();
+    kit.app.moderation().put_out(out).await.unwrap();
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ForbidLiveStream"));
     assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2026-11-23T16:0"));
-    assert!(acts::let_in(&kit.app, &alice_id, Some(&room)).await.unwrap());
+    assert!(kit.app.moderation().let_in(&alice_id, Some(&room)).await.unwrap());
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ResumeLiveStream"));
     // For ever is as long as the service knows.
     let out = Out { seconds: None, ..out };
-    acts::put_out(&kit.app, out).await.unwrap();
+    kit.app.moderation().put_out(out).await.unwrap();
     assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2027-02-21T"));
 
     // Notices and mutes go to the chat that the users are in.
-    assert_eq!(acts::notice(&kit.app, None, "tea at five").await.unwrap(), 1);
+    assert_eq!(kit.app.moderation().notice(None, "tea at five").await.unwrap(), 1);
     let told = emulator.bodies.lock().last().unwrap()["Content"].as_str().unwrap().to_owned();
     assert!(told.contains("tea at five"), "{told}");
     let bob_id = room::UserId::parse("bob").unwrap();
-    acts::mute(&kit.app, &room, &bob_id, None).await.unwrap();
+    kit.app.moderation().mute(&room, &bob_id, None).await.unwrap();
     assert_eq!(emulator.bodies.lock().last().unwrap()["MuteTime"], u32::MAX);
     let nowhere = room::RoomId::parse("nowhere").unwrap();
-    assert_eq!(acts::mute(&kit.app, &nowhere, &bob_id, Some(60)).await.unwrap_err().code, "no_room");
+    assert_eq!(kit.app.moderation().mute(&nowhere, &bob_id, Some(60)).await.unwrap_err().code, "no_room");
     // A service that is away: the room is right all the same, and the operator hears of it.
     emulator.mood(crate::emulator::Mood::Down);
     let out = Out { user: &bob_id, ..out };
-    assert_eq!(acts::put_out(&kit.app, out).await.unwrap_err().code, "unavailable");
-    assert_eq!(acts::notice(&kit.app, Some(&room), "hello").await.unwrap_err().code, "unavailable");
+    assert_eq!(kit.app.moderation().put_out(out).await.unwrap_err().code, "unavailable");
+    assert_eq!(kit.app.moderation().notice(Some(&room), "hello").await.unwrap_err().code, "unavailable");
     emulator.mood(crate::emulator::Mood::Well);
     assert_eq!(kit.app.rooms.count(), 0);
     emulator.faultless();
