@@ -24,7 +24,7 @@ impl Limiter {
         Self { gap, burst: gap * burst.max(1).saturating_sub(1), next: Mutex::new(None) }
     }
 
-    /// Histogram for a turn, but not longer than `most`. Says whether it came; a turn that did not come is not used up.
+    /// Waits for a turn, but not longer than `most`. Says whether it came; a turn that did not come is not used up.
     pub async fn turn(&self, most: Duration) -> bool {
         let Some(wait) = self.reserve(most) else { return false };
         if !wait.is_zero() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Histogram that double from `first` to `most`, each shortened by chance so that many who failed together
+/// Waits that double from `first` to `most`, each shortened by chance so that many who failed together
 /// do not come back together.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {

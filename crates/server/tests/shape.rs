@@ -125,12 +125,20 @@ const TO_TURN: [(&str, &str); 3] =
 
 /// Modules of the crate that a text names, such as `store` in `use crate::store::Store`.
 fn modules_named(text: &str) -> BTreeSet<&str> {
-    text.match_indices("crate::")
-        .map(|(at, found)| {
-            let rest = &text[at + found.len()..];
-            &rest[..rest.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(rest.len())]
-        })
-        .collect()
+    let first = |path: &str| path.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(path.len());
+    let mut named = BTreeSet::new();
+    for (at, found) in text.match_indices("crate::") {
+        let rest = &text[at + found.len()..];
+        match rest.strip_prefix('{') {
+            None => drop(named.insert(&rest[..first(rest)])),
+            // Names inside inner braces are taken for modules only if they are written as such.
+            Some(list) => {
+                let list = &list[..list.find(';').unwrap_or(list.len())];
+                named.extend(list.split(',').map(str::trim).map(|path| &path[..first(path)]));
+            }
+        }
+    }
+    named
 }
 
 #[test]

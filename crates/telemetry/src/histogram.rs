@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in microseconds: from a call that is answered out of memory to one that histogram for a peer.
+/// Upper bounds of the buckets, in microseconds: from a call that is answered out of memory to one that waits for a peer.
 /// What is longer than the last one is counted in a bucket of its own.
 pub const BOUNDS: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,

@@ -175,7 +175,7 @@ impl Sender {
             if let Err(error) = &sent
                 && well
             {
-                tracing::warn!(%error, spans = batch.len(), "traces cannot be sent; they are dropped until they can");
+                tracing::warn!(target: "roomservice::traces", %error, spans = batch.len(), "traces cannot be sent; they are dropped until they can");
             }
             well = sent.is_ok();
             batch.clear();

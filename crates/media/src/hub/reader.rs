@@ -19,6 +19,8 @@ use crate::name::{Protocol, StreamName};
 
 /// A wait for a keyframe that is worth a line in the log.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+/// The longest that a reader goes on with what it reads although it is to be shown something else.
+const LONGEST_DELAY: Duration = Duration::from_millis(500);
 /// A group of pictures that began this long before what was handed out is squeezed in at a change, in microseconds.
 const SQUEEZED: i64 = 2_500_000;
 
@@ -150,10 +152,21 @@ impl Reader {
             let mut state = self.stream.state.lock();
             if state.overlay.is_some() || self.is_unfit(&state) {
                 drop(state);
+                let delayed = self.delays.is_some();
                 if self.change() {
                     continue;
                 }
+                if !delayed && self.delays.is_some() {
+                    // No picture may come that would wake it.
+                    let waker = cx.waker().clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(LONGEST_DELAY).await;
+                        waker.wake();
+                    });
+                }
                 state = self.stream.state.lock();
+            } else {
+                self.delays = None;
             }
             if let Some(item) = self.cursor.take(&state, self.want.pace) {
                 drop(state);
@@ -190,15 +203,18 @@ impl Reader {
         let state = self.stream.state.lock();
         let over = state.overlay.clone().filter(|_| at_home && self.want.view == View::Shown);
         let audio = state.audio_codec().filter(|_| self.form.is_some());
-        // From a publisher that vanished no more pictures come to wait for.
-        let is_paused = state.is_paused();
+        // From a publisher that is gone no more pictures come to wait for.
+        let is_gone = state.is_paused() || state.ended.is_some();
         drop(state);
-        if let Some(over) = over
-            && (is_paused || self.may_change())
-            && self.change_over(over)
-        {
-            self.delays = None;
-            return true;
+        match over {
+            Some(over) if is_gone || self.may_change() => {
+                if self.change_over(over) {
+                    self.delays = None;
+                    return true;
+                }
+            }
+            Some(_) => {}
+            None => self.delays = None,
         }
         let Some(audio) = audio else { return false };
         match self.form.as_ref().map(|form| form.of(&self.stream.name, audio)) {
@@ -211,9 +227,14 @@ impl Reader {
         }
     }
 
-    /// Whether an overlay may follow what was handed out; where all pictures are keyframes, it does so after a while.
+    /// Whether an overlay may follow what was handed out. It does so after [`LONGEST_DELAY`], where all pictures are
+    /// keyframes or none come.
     fn may_change(&mut self) -> bool {
-        self.handed.may_change() || self.delays.get_or_insert_with(Instant::now).elapsed() > LONG_WAIT
+        if self.handed.may_change() {
+            self.delays = None;
+            return true;
+        }
+        self.delays.get_or_insert_with(Instant::now).elapsed() >= LONGEST_DELAY
     }
 
     /// Goes on with the overlay, in the form that this reader can use.

@@ -547,6 +547,33 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_saw_a_keyframe_last_goes_over_to_an_overlay_a_little_later() {
+    let hub = Hub::new(merging());
+    let home = start(&hub, "s");
+    home.push(key(0)).unwrap();
+    let want = Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group);
+    let mut viewers = [hub.subscribe(&name("s"), want).unwrap(), hub.subscribe(&name("s"), want).unwrap()];
+    assert!(viewers.iter_mut().all(|viewer| now(viewer) == "T | k0"));
+    let mix = hub.overlay(&name("s"), origin()).unwrap();
+    mix.push(avcc(31)).unwrap();
+    mix.push(key(40)).unwrap();
+    mix.show();
+    let [with, without] = &mut viewers;
+    assert_eq!(now(with), "", "the players of FLV want pictures behind a keyframe");
+    // The publisher is there and sends nothing more.
+    let next = tokio::time::timeout(Duration::from_secs(1), without.next()).await;
+    assert!(matches!(next, Ok(Some(Item::Tracks(_)))), "it waited for pictures that do not come");
+    home.push(delta(600)).unwrap();
+    home.push(delta(640)).unwrap();
+    ms(200).await;
+    assert!(now(with).starts_with("T | k"), "as soon as they are there");
+    // Who is left when its stream ends goes over at once.
+    let mut late = hub.subscribe(&name("s"), want.with_view(View::Shown)).unwrap();
+    home.finish(Ended::Finished);
+    assert!(now(&mut late).starts_with("T | k"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn viewers_beyond_the_most_are_refused_and_their_places_are_free_again() {
     let hub = Hub::new(Settings { max_viewers: 2, ..Settings::default() });
     let p = start(&hub, "s");

@@ -30,6 +30,8 @@ const TRIES: u32 = 6;
 const HANDS_BACK: Duration = Duration::from_millis(800);
 /// How long it goes on at most after that, so that its own last keyframe is not its last picture.
 const ENDS: Duration = Duration::from_millis(300);
+/// How long a new mix waits for the end of the one before it.
+const GIVES_WAY: Duration = Duration::from_secs(3);
 /// A new process takes over when its pictures are this fresh, in microseconds,
 const FRESH: i64 = 1_000_000;
 /// or when it had this long to become so.
@@ -196,7 +198,8 @@ impl Run {
                 let first = *process.first.get_or_insert_with(Instant::now);
                 let is_ready = self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES;
                 let is_same = process.video.as_ref().map(|config| &config.payload) == self.video.as_ref();
-                if is_ready && (is_same || self.current.is_none() || self.since_key >= BEFORE_CHANGE) {
+                let may_follow = is_same || self.current.is_none() || self.since_key >= BEFORE_CHANGE;
+                if is_ready && (may_follow || first.elapsed() > SETTLES) {
                     return self.take_over(frame);
                 }
             }
@@ -206,6 +209,20 @@ impl Run {
     }
 
     fn take_over(&mut self, key: Frame) -> Option<&'static str> {
+        if self.publisher.is_none() {
+            let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
+            let origin = Origin { protocol: Protocol::Internal, peer };
+            let published = match &self.output {
+                Output::Over(home) => self.hub.overlay(home, origin),
+                Output::Own(name) => self.hub.publish(name, origin),
+            };
+            match published {
+                Ok(publisher) => self.publisher = Some(publisher),
+                // A mix of before that is about to end: its place is free at a later keyframe.
+                Err(_) if self.next.as_ref()?.first?.elapsed() < GIVES_WAY => return None,
+                Err(_) => return Some("somebody else publishes its output"),
+            }
+        }
         let mut process = self.next.take()?;
         let configurations = [process.video.take(), process.audio.take()];
         // One that lags more than the one before would never catch up: its time is moved instead.
@@ -216,18 +233,6 @@ impl Run {
         // The old one ends here.
         self.current = Some(process);
         self.failures = 0;
-        if self.publisher.is_none() {
-            let peer = SocketAddr::from((IpAddr::V4(Ipv4Addr::LOCALHOST), 0));
-            let origin = Origin { protocol: Protocol::Internal, peer };
-            let published = match &self.output {
-                Output::Over(home) => self.hub.overlay(home, origin),
-                Output::Own(name) => self.hub.publish(name, origin),
-            };
-            match published {
-                Ok(publisher) => self.publisher = Some(publisher),
-                Err(_) => return Some("somebody else publishes its output"),
-            }
-        }
         for frame in configurations.into_iter().flatten().chain([key]) {
             let over = self.publish(frame);
             if over.is_some() {

@@ -22,7 +22,7 @@ pub async fn is_in(by: Moderation<'_>, room: &RoomId, user: &UserId) -> bool {
 /// otherwise, [`LONGEST`] at most.
 ///
 /// # Errors
-/// As [`put_out`]; room for operators' bans is kept free.
+/// As [`Moderation::put_out`]; room for operators' bans is kept free.
 pub async fn remove(by: Moderation<'_>, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
     let now = by.clock.now();
     match by.bans.get(user, Some(room), now) {

@@ -1,4 +1,4 @@
-//! How a mix ends for those who watch it. What stands for ffmpeg writes a file and then nothing more.
+//! How a mix ends for those who watch it. What stands for ffmpeg writes a file.
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
@@ -33,8 +33,12 @@ fn writes(what: &str, pictures: &[bool]) -> PathBuf {
         flv::write(&mut bytes, &picture(at, *key), at as u32);
     }
     std::fs::write(dir.join("pictures.flv"), &bytes).unwrap();
+    // The same again and again, for who did not take it: frames that are not newer are left out of a mix.
+    let again = bytes.split_off(flv::header(false, true).len());
+    std::fs::write(dir.join("again.flv"), &again).unwrap();
     let program = dir.join("ffmpeg");
-    let script = format!("#!/bin/sh\ncat '{}'\nexec sleep 60\n", dir.join("pictures.flv").display());
+    let script =
+        format!("#!/bin/sh\ncd '{}'\ncat pictures.flv\nwhile sleep 0.3; do cat again.flv; done\n", dir.display());
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     program
@@ -113,4 +117,21 @@ async fn a_mix_does_not_end_with_a_keyframe_if_it_can_be_helped() {
     assert!(hub.is_overlaid(&name("a")), "it waits for pictures after its keyframe");
     let lasted = lasts(&hub).await;
     assert!(lasted < Duration::from_secs(1), "but not for ever: {lasted:?}");
+}
+
+#[tokio::test]
+async fn a_mix_that_begins_anew_while_it_ends_is_seen() {
+    let (hub, home, mixer) = mixed("anew", &[true, false, false]).await;
+    assert!(mixer.stop("1"));
+    let mut layout = layout();
+    layout.inputs = vec![input("a", layout.inputs[0].place)];
+    assert_eq!(mixer.start("1", Output::Over(name("a")), layout), Ok(()));
+    let lasted = lasts(&hub).await;
+    assert!(lasted < Duration::from_secs(2), "the one before ends: {lasted:?}");
+    home.push(picture(3000, true)).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !hub.is_overlaid(&name("a")) {
+        assert!(Instant::now() < until && mixer.len() == 1, "the new one is never seen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

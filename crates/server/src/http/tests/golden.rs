@@ -116,7 +116,7 @@ fn hide_secret(text: &str) -> String {
     for part in parts {
         let digits = part.bytes().take_while(u8::is_ascii_hexdigit).count();
         plain += &match digits {
-            // Secret already.
+            // Hidden already.
             0 => format!("txSecret={part}"),
             digits => format!("txSecret=<{digits} digits>{}", &part[digits..]),
         };
