@@ -13,6 +13,7 @@ mod publisher;
 mod reader;
 mod readers;
 mod ring;
+mod since_key;
 mod squeeze;
 mod stream;
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
 pub(crate) use reader::{Fit, Form};
 pub use reader::{Item, Reader, Tracks};
-pub(crate) use squeeze::BEFORE_CHANGE;
+pub(crate) use since_key::SinceKey;
 pub use want::{Pace, Start, View, Want};
 
 /// Bounds and intervals of a hub.

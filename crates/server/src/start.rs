@@ -298,7 +298,8 @@ pub(crate) async fn assemble(
         }
     };
     let clouds = Clouds::new(settings.clouds(), chat_cloud, live_cloud);
-    let (leaving, audiences) = (CancellationToken::new(), Arc::new(rooms::Audiences::default()));
+    let leaving = CancellationToken::new();
+    let audiences = Arc::new(rooms::Audiences::default());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let mut rooms = rooms.until(leaving.clone());
     if history.is_some() {

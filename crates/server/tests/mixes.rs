@@ -30,7 +30,8 @@ fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
     let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
     let elsewhere = b.login("live_room", "alice");
     // The creator pushes to one node, the guest to the other.
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     let _her_push = push_color(&hers, "red", "360x640");
     let _his_push = push_color(&his, "blue", "320x480");
     assert_eq!(alice.enter("r", &hers)["code"], 0);
@@ -42,7 +43,8 @@ fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
     };
     let ((at_a, _, _), (at_b, hls_at_b, raw_at_b)) = (mixed(&alice), mixed(&bob));
     assert!(at_a.contains(&a.http.to_string()) && at_b.contains(&b.http.to_string()));
-    let (name, guests) = (stream_of(&hers), stream_of(&his));
+    let name = stream_of(&hers);
+    let guests = stream_of(&his);
     let mut viewer = Viewer::watch(&at_b);
     until("the viewer sees the creator", || viewer.pictures() > 0);
 
@@ -81,12 +83,14 @@ fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
     let redis = Redis::start();
     let (a, b) = (node(&redis), node(&redis));
     let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     let _her_push = push_color(&hers, "red", "360x640");
     let _his_push = push_color(&his, "blue", "320x480");
     assert_eq!(alice.enter("r", &hers)["code"], 0);
     assert_eq!(bob.enter("r", &his)["code"], 0);
-    let (name, guests) = (stream_of(&hers), stream_of(&his));
+    let name = stream_of(&hers);
+    let guests = stream_of(&his);
     let own = format!("{name}_mixed");
     // At the guest's node: the creator's stream comes there.
     let ask = |user: &kit::User<'_>, session: &str, output: &str, kind: u8, x: u32| {
@@ -233,13 +237,16 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
 #[test]
 fn who_is_put_out_is_seen_in_no_mix() {
     let server = Server::start(directory());
-    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let alice = server.login("live_room", "alice");
+    let bob = server.login("live_room", "bob");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     let _her_push = push_color(&hers, "red", "360x640");
     let his_push = push_color(&his, "blue", "320x480");
     assert_eq!(alice.enter("r", &hers)["code"], 0);
     assert_eq!(bob.enter("r", &his)["code"], 0);
-    let (name, guests) = (stream_of(&hers), stream_of(&his));
+    let name = stream_of(&hers);
+    let guests = stream_of(&his);
     let inputs = || vec![background(&name), guest(&guests, 0, 0)];
     assert_eq!(merge(&alice, "r", &name, inputs())["merge_code"], 0);
     let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));

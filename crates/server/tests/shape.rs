@@ -131,7 +131,7 @@ fn modules_named(text: &str) -> BTreeSet<&str> {
         let rest = &text[at + found.len()..];
         match rest.strip_prefix('{') {
             None => drop(named.insert(&rest[..first(rest)])),
-            // Names inside inner braces are taken for modules only if they are written as such.
+            // A name in inner braces counts as a module, too: such imports are written apart.
             Some(list) => {
                 let list = &list[..list.find(';').unwrap_or(list.len())];
                 named.extend(list.split(',').map(str::trim).map(|path| &path[..first(path)]));

@@ -69,8 +69,10 @@ fn hls_is_played_by_others_and_permitted_by_the_query() {
 #[test]
 fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     let server = Server::start(directory());
-    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let alice = server.login("live_room", "alice");
+    let bob = server.login("live_room", "bob");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     let _her_push = push_color(&hers, "red", "360x640");
     let mut his_push = push_color(&his, "blue", "320x480");
     assert_eq!(alice.enter("r", &hers)["code"], 0);

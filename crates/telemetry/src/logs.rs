@@ -12,7 +12,6 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
@@ -109,15 +108,17 @@ impl Logs {
         let (of_console, set_console) = reload::Layer::new(level());
         let (of_tail, set_tail) = reload::Layer::new(level());
         let console = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-        let errors = tracing_subscriber::fmt::layer().with_writer(ErrorLog(self.errors.clone()));
+        let error_log = self.errors.clone();
+        let errors = tracing_subscriber::fmt::layer().with_writer(move || ErrorLog(error_log.clone()));
         let (console, errors) = match settings.format {
             Format::Text => (console.with_ansi(io::stderr().is_terminal()).boxed(), errors.with_ansi(false).boxed()),
             Format::Json => (console.json().flatten_event(true).boxed(), errors.json().flatten_event(true).boxed()),
         };
         let console = console.with_filter(of_console);
         let errors = errors.with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        let lines = self.tail.clone();
         let tail = tracing_subscriber::fmt::layer()
-            .with_writer(tail::Writer(self.tail.clone()))
+            .with_writer(move || tail::Writer(lines.clone()))
             .with_ansi(false)
             .with_filter(of_tail);
         // A second server in one process (tests) keeps the first one's console.
@@ -215,15 +216,7 @@ fn is_log(kind: &str, name: &str) -> bool {
     time.is_some_and(|t| t.len() == 13 && t.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }
 
-#[derive(Clone)]
 struct ErrorLog(Arc<HourlyFile>);
-
-impl<'a> MakeWriter<'a> for ErrorLog {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 impl Write for ErrorLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

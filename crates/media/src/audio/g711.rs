@@ -56,7 +56,8 @@ impl Decode for G711Decoder {
 /// ITU-T G.711 table 1, 13 bits in the upper ones of 16. Every second bit comes inverted.
 fn a_law(code: u8) -> i16 {
     let code = code ^ 0x55;
-    let (segment, step) = (code >> 4 & 7, i16::from(code & 0x0f));
+    let segment = code >> 4 & 7;
+    let step = i16::from(code & 0x0f);
     let size = match segment {
         0 => step << 4 | 8,
         _ => (step << 4 | 0x108) << (segment - 1),
@@ -67,7 +68,8 @@ fn a_law(code: u8) -> i16 {
 /// ITU-T G.711 table 2, 14 bits in the upper ones of 16. All bits come inverted.
 fn mu_law(code: u8) -> i16 {
     let code = !code;
-    let (segment, step) = (code >> 4 & 7, i16::from(code & 0x0f));
+    let segment = code >> 4 & 7;
+    let step = i16::from(code & 0x0f);
     let size = ((step << 3 | 0x84) << segment) - 0x84;
     if code & 0x80 == 0 { size } else { -size }
 }

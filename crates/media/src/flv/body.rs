@@ -158,9 +158,11 @@ fn enhanced(mut packet: u8, tracks: u8, body: &Bytes) -> Result<Enhanced, NoFram
         return Ok(Enhanced { packet, four, data: rest, other: None });
     }
     let [kind] = take(&mut rest)?;
-    let (many, packet) = (kind >> 4, kind & 0x0f);
+    let many = kind >> 4;
+    let packet = kind & 0x0f;
     let shared = if many == MANY_CODECS { None } else { Some(take(&mut rest)?) };
-    let (mut first, mut other) = (None, None);
+    let mut first = None;
+    let mut other = None;
     while !rest.is_empty() {
         let four = match shared {
             Some(four) => four,

@@ -150,6 +150,9 @@ impl Reader {
                 self.move_in();
             }
             let mut state = self.stream.state.lock();
+            if state.overlay.is_none() {
+                self.delays = None;
+            }
             if state.overlay.is_some() || self.is_unfit(&state) {
                 drop(state);
                 let delayed = self.delays.is_some();
@@ -165,8 +168,6 @@ impl Reader {
                     });
                 }
                 state = self.stream.state.lock();
-            } else {
-                self.delays = None;
             }
             if let Some(item) = self.cursor.take(&state, self.want.pace) {
                 drop(state);
@@ -206,15 +207,12 @@ impl Reader {
         // From a publisher that is gone no more pictures come to wait for.
         let is_gone = state.is_paused() || state.ended.is_some();
         drop(state);
-        match over {
-            Some(over) if is_gone || self.may_change() => {
-                if self.change_over(over) {
-                    self.delays = None;
-                    return true;
-                }
-            }
-            Some(_) => {}
-            None => self.delays = None,
+        if let Some(over) = over
+            && (is_gone || self.may_change())
+            && self.change_over(over)
+        {
+            self.delays = None;
+            return true;
         }
         let Some(audio) = audio else { return false };
         match self.form.as_ref().map(|form| form.of(&self.stream.name, audio)) {
@@ -230,7 +228,7 @@ impl Reader {
     /// Whether an overlay may follow what was handed out. It does so after [`LONGEST_DELAY`], where all pictures are
     /// keyframes or none come.
     fn may_change(&mut self) -> bool {
-        if self.handed.may_change() {
+        if self.handed.since_key.may_change() {
             self.delays = None;
             return true;
         }

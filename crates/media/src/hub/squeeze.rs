@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::reader::Item;
+use super::since_key::SinceKey;
 use crate::frame::{Burst, Frame, Kind};
 
 /// What lies between squeezed frames, in microseconds.
@@ -12,10 +13,6 @@ const STEP: i64 = 1_000;
 /// How far behind the last picture of before the first of the new stream lies at most, in microseconds. What is missing
 /// then is a longer first picture; players of Media Source Extensions stop for good at a gap before a change of size.
 const NEAR: i64 = 33_000;
-/// Pictures after a keyframe before another stream may follow. The FLV players that feed Media Source Extensions (flv.js,
-/// mpegts.js) hold their last pictures back and decode them with the configuration that comes behind: a picture that leans on
-/// others is dropped there, a keyframe ends the player.
-pub(crate) const BEFORE_CHANGE: u8 = 2;
 /// Audio that has not come by this much of video is not waited for, in microseconds.
 const LONG: i64 = 1_000_000;
 
@@ -28,8 +25,8 @@ pub(super) struct Squeeze {
     active: bool,
     /// The first picture of the new stream has not come yet.
     first: bool,
-    /// Pictures handed out since the last keyframe, up to what matters.
-    since_key: u8,
+    /// Whether a stream with another configuration may follow what was handed out.
+    pub since_key: SinceKey,
 }
 
 impl Squeeze {
@@ -41,18 +38,13 @@ impl Squeeze {
             until: i64::MIN,
             active: false,
             first: false,
-            since_key: BEFORE_CHANGE,
+            since_key: SinceKey::default(),
         }
     }
 
     /// The time of the newest frame handed out.
     pub fn newest(&self) -> i64 {
         self.video.max(self.audio)
-    }
-
-    /// Whether a stream with another configuration may follow what was handed out.
-    pub fn may_change(&self) -> bool {
-        self.since_key >= BEFORE_CHANGE
     }
 
     /// What comes from now on is of another stream.
@@ -86,23 +78,22 @@ impl Squeeze {
             Item::Tracks(_) => {}
             Item::Frame(frame) => {
                 self.count(frame);
-                if frame.kind == Kind::Video {
-                    self.pass_picture(frame.key);
-                }
+                self.note_picture(frame);
             }
             Item::Burst(burst) => {
                 // The newest of each kind: audiences come here with every burst.
                 let newest = |kind| burst.frames.iter().rev().find(|frame| frame.kind == kind);
                 newest(Kind::Video).into_iter().chain(newest(Kind::Audio)).for_each(|frame| self.count(frame));
-                let pictures = burst.frames.iter().rev().filter(|frame| frame.kind == Kind::Video);
-                let newest: Vec<bool> = pictures.take(usize::from(BEFORE_CHANGE)).map(|picture| picture.key).collect();
-                newest.into_iter().rev().for_each(|key| self.pass_picture(key));
+                let pictures = burst.frames.iter().filter(|frame| frame.kind == Kind::Video);
+                self.since_key.count(pictures.map(|picture| picture.key));
             }
         }
     }
 
-    fn pass_picture(&mut self, key: bool) {
-        self.since_key = if key { 0 } else { self.since_key.saturating_add(1).min(BEFORE_CHANGE) };
+    fn note_picture(&mut self, frame: &Frame) {
+        if frame.kind == Kind::Video {
+            self.since_key.count(std::iter::once(frame.key));
+        }
     }
 
     fn count(&mut self, frame: &Frame) {
@@ -114,9 +105,7 @@ impl Squeeze {
     }
 
     fn fit(&mut self, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
-        if frame.kind == Kind::Video {
-            self.pass_picture(frame.key);
-        }
+        self.note_picture(frame);
         match frame.kind {
             Kind::Video if frame.dts > self.video => {
                 let near = self.video.saturating_add(NEAR);
@@ -205,10 +194,10 @@ mod tests {
     #[test]
     fn another_stream_follows_two_pictures_after_a_keyframe() {
         let mut squeeze = Squeeze::new();
-        assert!(squeeze.may_change(), "nothing was handed out");
+        assert!(squeeze.since_key.may_change(), "nothing was handed out");
         let mut after = |item: Item| {
             squeeze.pass(item);
-            squeeze.may_change()
+            squeeze.since_key.may_change()
         };
         assert!(!after(burst(&[video(0, true), audio(5), video(40, false)])));
         assert!(after(Item::Frame(video(80, false))));
@@ -218,7 +207,7 @@ mod tests {
         squeeze.begin();
         let mut after = |item: Item| {
             squeeze.pass(item);
-            squeeze.may_change()
+            squeeze.since_key.may_change()
         };
         assert!(!after(burst(&[video(260, true)])), "squeezed in");
         assert!(after(burst(&[video(300, false), video(340, false), video(380, false)])));

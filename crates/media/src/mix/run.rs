@@ -21,7 +21,7 @@ use super::{Layout, Output, Settings, graph, program};
 use crate::ended::Ended;
 use crate::flv::demux::Demuxer;
 use crate::frame::{Frame, Kind};
-use crate::hub::{BEFORE_CHANGE, Hub, Origin, Publisher};
+use crate::hub::{Hub, Origin, Publisher, SinceKey};
 use crate::name::Protocol;
 
 /// Processes that end without a picture, one after the other, before a mix is given up.
@@ -47,8 +47,8 @@ pub(super) struct Run {
     publisher: Option<Publisher>,
     /// Times of the newest picture and sound published.
     last: (i64, i64),
-    /// Pictures published since the last keyframe.
-    since_key: u8,
+    /// Whether another configuration may follow what was published.
+    since_key: SinceKey,
     /// The configuration of its pictures that was published last.
     video: Option<Bytes>,
     current: Option<Process>,
@@ -70,7 +70,7 @@ impl Run {
             memory: Memory::default(),
             publisher: None,
             last: (0, 0),
-            since_key: 0,
+            since_key: SinceKey::default(),
             video: None,
             current: None,
             next: None,
@@ -136,7 +136,7 @@ impl Run {
             Output::Over(home) if self.publisher.is_some() => {
                 let waited = since.elapsed();
                 let begins = !self.hub.answers_wishes(home) || self.hub.has_group_since(home, since);
-                (begins || waited >= HANDS_BACK) && (self.since_key >= BEFORE_CHANGE || waited >= HANDS_BACK + ENDS)
+                (begins || waited >= HANDS_BACK) && (self.since_key.may_change() || waited >= HANDS_BACK + ENDS)
             }
             _ => true,
         }
@@ -198,7 +198,7 @@ impl Run {
                 let first = *process.first.get_or_insert_with(Instant::now);
                 let is_ready = self.clock.now() - frame.dts < FRESH || first.elapsed() > SETTLES;
                 let is_same = process.video.as_ref().map(|config| &config.payload) == self.video.as_ref();
-                let may_follow = is_same || self.current.is_none() || self.since_key >= BEFORE_CHANGE;
+                let may_follow = is_same || self.current.is_none() || self.since_key.may_change();
                 if is_ready && (may_follow || first.elapsed() > SETTLES) {
                     return self.take_over(frame);
                 }
@@ -228,7 +228,8 @@ impl Run {
         // One that lags more than the one before would never catch up: its time is moved instead.
         let after = self.last.0.max(self.last.1).saturating_add(1_000_000 / i64::from(graph::RATE));
         process.shift = after.saturating_sub(key.dts).max(0);
-        let (took, lag) = (process.began.elapsed(), self.clock.now() - key.dts);
+        let took = process.began.elapsed();
+        let lag = self.clock.now() - key.dts;
         tracing::info!(output = %self.output.name(), ?took, lag_ms = lag / 1000, "a mix is seen");
         // The old one ends here.
         self.current = Some(process);
@@ -263,7 +264,7 @@ impl Run {
             self.video = Some(frame.payload.clone());
         }
         if frame.kind == Kind::Video {
-            self.since_key = if frame.key { 0 } else { self.since_key.saturating_add(1) };
+            self.since_key.count(std::iter::once(frame.key));
         }
         // The description speaks of one process, not of the stream.
         let pushed = match &self.publisher {

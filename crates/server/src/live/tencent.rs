@@ -78,7 +78,8 @@ impl Tencent {
         let speaks = match own.api {
             Version::New => {
                 let base = outbound::base_of(&own.host);
-                let (id, key) = (&own.secret_id, own.secret_key.clone());
+                let id = &own.secret_id;
+                let key = own.secret_key.clone();
                 Speaks::New(Box::new(Api::new(client, base, id, key, own.rate, clock.clone())))
             }
             Version::Old => {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::sync::broadcast;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::{KINDS, Logs, file};
 
@@ -52,15 +51,7 @@ pub(super) fn channel() -> broadcast::Sender<Line> {
 }
 
 /// Hands what the program says to who watches.
-#[derive(Clone)]
 pub(super) struct Writer(pub broadcast::Sender<Line>);
-
-impl<'a> MakeWriter<'a> for Writer {
-    type Writer = Self;
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

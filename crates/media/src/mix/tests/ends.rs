@@ -62,8 +62,12 @@ async fn mixed(what: &str, pictures: &[bool]) -> (Hub, Publisher, Mixer) {
         assert!(Instant::now() < until, "the mix was never seen");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // All that the program wrote is published.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // All that the program wrote is published: the configuration, too.
+    let over = Hub::overlay_name(&name("a"));
+    while hub.info(&over).is_none_or(|info| info.frames <= pictures.len() as u64) {
+        assert!(Instant::now() < until, "not all of it is published");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     (hub, home, mixer)
 }
 
@@ -103,7 +107,9 @@ async fn a_mix_goes_on_until_what_it_lies_over_has_a_keyframe() {
     home.push(picture(1000, true)).unwrap();
     assert!(lasts(&hub).await < Duration::from_millis(550), "as soon as there is");
     seen.extend(taken(&mut viewer));
-    let (c, k, p) = ((Kind::VideoConfig, false), (Kind::Video, true), (Kind::Video, false));
+    let c = (Kind::VideoConfig, false);
+    let k = (Kind::Video, true);
+    let p = (Kind::Video, false);
     assert_eq!(seen, [c, k, p, p, c, k], "straight from the one to the other");
 }
 
