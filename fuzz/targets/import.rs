@@ -2,4 +2,4 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|text: &str| drop(roomservice::import::import(text)));
+fuzz_target!(|text: &str| drop(tencent::import::import(text)));

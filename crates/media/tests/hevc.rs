@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
 
-#[path = "../../server/tests/kit/bounded.rs"]
-mod bounded;
-
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -37,7 +34,7 @@ async fn encoded() -> (Bytes, Vec<Bytes>) {
     let args = "-v error -f lavfi -i testsrc=size=192x128:rate=10 -frames:v 40 -pix_fmt yuv420p -c:v libx265 -preset ultrafast \
                 -x265-params log-level=none:bframes=0:keyint=10:min-keyint=10:scenecut=0:repeat-headers=0:pools=1 -tag:v hvc1 \
                 -movflags empty_moov+default_base_moof+frag_every_frame -f mp4 pipe:1";
-    let made = Command::from(bounded::program("ffmpeg"))
+    let made = Command::from(testkit::bounded::program("ffmpeg"))
         .args(args.split_whitespace())
         .stdin(Stdio::null())
         .output()
@@ -117,7 +114,7 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
     let init = hls.file(&name, file(".init.mp4")).await.unwrap();
     let path = std::env::temp_dir().join(format!("roomservice-hevc-{}.mp4", std::process::id()));
     std::fs::write(&path, [&init[..], &segment[..]].concat()).unwrap();
-    let mut decode = Command::from(bounded::program("ffmpeg"));
+    let mut decode = Command::from(testkit::bounded::program("ffmpeg"));
     let decoded = decode.args(["-v", "error", "-i"]).arg(&path).args(["-f", "framemd5", "-"]).output().await.unwrap();
     let _ = std::fs::remove_file(&path);
     assert_eq!(String::from_utf8_lossy(&decoded.stderr), "");

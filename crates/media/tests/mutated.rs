@@ -2,9 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
 
-#[path = "../../server/tests/kit/bounded.rs"]
-mod bounded;
-
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -56,7 +53,7 @@ async fn record() -> Vec<u8> {
         "flv",
         &url,
     ];
-    let mut ffmpeg = Command::from(bounded::program("ffmpeg"))
+    let mut ffmpeg = Command::from(testkit::bounded::program("ffmpeg"))
         .args(args)
         .stdin(Stdio::null())
         .kill_on_drop(true)

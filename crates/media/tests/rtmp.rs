@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used)] // Helper functions of tests are tests.
 
-#[path = "../../server/tests/kit/bounded.rs"]
-mod bounded;
-
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -106,7 +103,7 @@ fn push(url: &str, size: &str, seconds: u32) -> Child {
         "flv",
         url,
     ];
-    Command::from(bounded::program("ffmpeg"))
+    Command::from(testkit::bounded::program("ffmpeg"))
         .args(args)
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -129,7 +126,7 @@ async fn probe(input: &str) -> String {
         "csv=p=0",
         input,
     ];
-    let out = Command::from(bounded::program("ffprobe"))
+    let out = Command::from(testkit::bounded::program("ffprobe"))
         .args(args)
         .kill_on_drop(true)
         .output()

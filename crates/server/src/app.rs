@@ -9,28 +9,27 @@ use media::rendition::Renditions;
 use media::request::Requests;
 use tokio_util::sync::CancellationToken;
 
-use crate::acts::Moderation;
-use crate::bans::Bans;
-use crate::chat;
-use crate::clock::Clock;
-use crate::clouds::Clouds;
 use crate::config::Settings;
-use crate::door::proxies::Proxies;
-use crate::door::secure::Secure;
 use crate::figures::Figures;
-use crate::gate::Gate;
-use crate::hooks::Hooks;
 use crate::http::{Cors, Current};
-use crate::identity::Identity;
-use crate::limits::Limits;
-use crate::live::{Live, Urls};
 use crate::metrics::Metrics;
-use crate::operator::Operators;
-use crate::rooms::Rooms;
-use crate::sessions::Sessions;
-use crate::store::{Probe, Store};
+use access::bans::Bans;
+use access::identity::Identity;
+use access::limits::Limits;
+use access::operator::Operators;
+use access::sessions::Sessions;
+use edge::proxies::Proxies;
+use edge::secure::Secure;
+use rooms::Rooms;
+use rooms::moderation::Moderation;
+use store::clock::Clock;
+use store::{Probe, Store};
+use streams::gate::Gate;
+use streams::live::{Live, Urls};
 use telemetry::logs::Logs;
 use telemetry::traces::Traces;
+use tencent::clouds::Clouds;
+use webhooks::Hooks;
 
 /// The whole server.
 pub struct App {

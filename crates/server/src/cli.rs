@@ -7,14 +7,16 @@ use clap::{Parser, Subcommand};
 use room::UserId;
 use sign::usersig::v1;
 
-use crate::clock::{Clock, System};
-use crate::clouds::Clouds;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
-use crate::identity::Identity;
-use crate::live::{Base, Scheme, Urls};
-use crate::operator::{self, Grants, Operators};
+use crate::keys;
+use crate::process;
 use crate::reload::Reload;
-use crate::{import, keys, process};
+use access::identity::Identity;
+use access::operator::{self, Grants, Operators};
+use store::clock::{Clock, System};
+use streams::live::{Base, Scheme, Urls};
+use tencent::clouds::Clouds;
+use tencent::import;
 
 /// The backend of live streams and video rooms: rooms, signatures, media and chat in one process.
 #[derive(Parser)]

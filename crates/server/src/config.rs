@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::clouds::Sections;
 pub(crate) use reach::leads_nowhere;
 use sign::Secret;
+use tencent::clouds::Sections;
 
 /// How much a server trusts its surroundings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,37 +37,37 @@ pub struct Settings {
     /// The HTTP server.
     pub http: crate::http::Settings,
     /// The RTMP server.
-    pub rtmp: crate::gate::Settings,
+    pub rtmp: streams::gate::Settings,
     /// WebRTC.
     pub webrtc: crate::http::webrtc::Settings,
     /// Push and play URLs.
-    pub live: crate::live::Settings,
+    pub live: streams::live::Settings,
     /// Mixes of streams.
-    pub mix: crate::live::mix::Settings,
+    pub mix: streams::live::mix::Settings,
     /// Recordings of streams.
-    pub record: crate::recordings::Settings,
+    pub record: rooms::recordings::Settings,
     /// User signatures.
-    pub im: crate::identity::Settings,
+    pub im: access::identity::Settings,
     /// Chat.
-    pub chat: crate::chat::Settings,
+    pub chat: chat::Settings,
     /// Rules of rooms.
-    pub rooms: crate::rooms::Settings,
+    pub rooms: rooms::Settings,
     /// Where rooms are kept.
-    pub store: crate::store::Settings,
+    pub store: store::Settings,
     /// Several servers as one.
-    pub nodes: crate::nodes::Settings,
+    pub nodes: streams::nodes::Settings,
     /// Session tokens.
-    pub sessions: crate::sessions::Settings,
+    pub sessions: access::sessions::Settings,
     /// What the app's backend is told.
-    pub webhooks: crate::hooks::Settings,
+    pub webhooks: webhooks::Settings,
     /// Operators.
-    pub operator: crate::operator::Settings,
+    pub operator: access::operator::Settings,
     /// Log files.
     pub logs: telemetry::logs::Settings,
     /// Bounds of addresses and users.
-    pub limits: crate::limits::Settings,
+    pub limits: access::limits::Settings,
     /// TLS.
-    pub tls: crate::door::tls::Settings,
+    pub tls: edge::tls::Settings,
     /// Traces.
     pub traces: telemetry::traces::Settings,
     /// Figures for Prometheus.
@@ -209,16 +209,16 @@ impl Settings {
         self.store.problems(&mut found);
         self.traces.problems(&mut found);
         self.metrics.problems(&mut found);
-        if self.store.kind == crate::store::Place::Redis {
+        if self.store.kind == store::Place::Redis {
             self.nodes.problems(&self.rtmp, &mut found);
         }
         self.limits.problems(&mut found);
         self.tls.problems(&mut found);
-        if let Err(why) = crate::door::proxies::Proxies::new(&self.http.trusted_proxies) {
+        if let Err(why) = edge::proxies::Proxies::new(&self.http.trusted_proxies) {
             found.push(format!("http.trusted_proxies: {why}"));
         }
         self.webhooks.problems(&mut found);
-        if !self.webhooks.urls.is_empty() && self.store.kind == crate::store::Place::Memory {
+        if !self.webhooks.urls.is_empty() && self.store.kind == store::Place::Memory {
             found.push("webhooks.urls needs store.kind = \"journal\" or \"redis\": events are kept there until they are accepted".into());
         }
         found

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, interval, timeout_at};
 
 use crate::app::App;
-use crate::store::Place;
+use store::Place;
 
 /// How often is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(100);

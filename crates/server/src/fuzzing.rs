@@ -7,9 +7,9 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt;
 
-use crate::clock;
-use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
+use store::clock;
+use tencent::clouds::Clouds;
 
 struct World {
     runtime: tokio::runtime::Runtime,
@@ -22,7 +22,7 @@ fn world() -> &'static World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let mut settings = Settings { mode: Mode::Development, ..Settings::default() };
         settings.data_dir = std::env::temp_dir().join(format!("roomservice-fuzz-{}", std::process::id()));
-        settings.store.kind = crate::store::Place::Memory;
+        settings.store.kind = store::Place::Memory;
         crate::keys::complete(&mut settings).expect("keys are made");
         let logs = crate::start::open_logs(&settings).expect("logs can be opened");
         let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Clouds::client(), 1935, |_| {});
@@ -62,7 +62,7 @@ pub fn chat_frame(text: &str) {
 
 /// A journal, whole or cut.
 pub fn journal(bytes: &[u8]) {
-    crate::store::read_records(bytes);
+    store::read_records(bytes);
 }
 
 /// A settings file.

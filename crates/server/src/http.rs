@@ -48,7 +48,8 @@ use room::UserId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::{webim, ws};
+use crate::webim;
+use crate::ws;
 use call::{Call, RequestId};
 use reply::{Fail, Reply};
 use telemetry::logs::Answered;

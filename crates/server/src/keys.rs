@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Mode, Settings};
-use crate::door::write_private;
+use edge::write_private;
 use sign::Secret;
 
 const FILE: &str = "development-keys.toml";

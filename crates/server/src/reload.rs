@@ -7,9 +7,9 @@ use toml::{Table, Value};
 
 use crate::app::App;
 use crate::config::{self, Settings};
-use crate::door::proxies::Proxies;
 use crate::http::Cors;
 use crate::keys;
+use edge::proxies::Proxies;
 
 /// What can change: settings, or whole sections that end with a dot. `roomservice.toml` says the same of each.
 pub const RELOADABLE: [&str; 19] = [

@@ -10,37 +10,40 @@ use media::hls::{self, Hls};
 use media::hub::{self, Hub};
 use media::rendition::Renditions;
 use room::Millis;
+use room::chat::Content;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
-use crate::bans::Bans;
-use crate::bus::Bus;
-use crate::chat::{self, Chat};
-use crate::clock::{self, Clock};
-use crate::clouds::Clouds;
 use crate::config::{Mode, Settings};
-use crate::door::Door;
-use crate::door::proxies::Proxies;
-use crate::door::secure::Secure;
+use crate::drain;
 use crate::figures::{self, Figures};
-use crate::gate::Gate;
+use crate::http;
 use crate::http::{Cors, Current};
-use crate::identity::Identity;
-use crate::limits::Limits;
-use crate::live::{self, Live, Urls};
+use crate::keys;
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
-use crate::operator::Operators;
-use crate::rooms::{self, Rooms};
-use crate::sessions::Sessions;
-use crate::store;
-use crate::sweeper::Sweeper;
-use crate::{drain, hooks, http, keys};
+use access::bans::Bans;
+use access::identity::Identity;
+use access::limits::Limits;
+use access::operator::Operators;
+use access::sessions::Sessions;
+use chat::bus::{Bus, Op};
+use chat::{self, Chat};
+use edge::Door;
+use edge::proxies::Proxies;
+use edge::secure::Secure;
+use rooms::sweeper::Sweeper;
+use rooms::{self, Rooms};
+use store::clock::{self, Clock};
+use streams::gate::Gate;
+use streams::live::{self, Live, Urls};
+use streams::nodes::Nodes;
 use telemetry::logs::Logs;
 use telemetry::traces::Traces;
+use tencent::clouds::Clouds;
+use webhooks::Whom;
 
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -268,7 +271,7 @@ pub(crate) async fn assemble(
     let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
     let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now(), tell);
     let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
-    let known = |cause: crate::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
+    let known = |cause: store::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     match store.revoked(Millis(0)).await {
         Ok(revoked) => {
             sessions.refuse(&revoked, clock.now());
@@ -309,10 +312,10 @@ pub(crate) async fn assemble(
 
     // What the app's backend is told of all this.
     let hooks = history.map(|history| {
-        let post: Arc<dyn hooks::Post> =
+        let post: Arc<dyn webhooks::Post> =
             Arc::new(outbound::Client::default().counted(&metrics.webhooks).for_webhooks());
-        let hooks = hooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
-        bus.iter().for_each(|bus| hooks.note_by(bus));
+        let hooks = webhooks::Hooks::new(&settings.webhooks, post, history, clock.clone());
+        bus.iter().for_each(|bus| note_messages_of(bus, &hooks));
         hooks
     });
     futures_util::future::OptionFuture::from(hooks.as_ref().map(|hooks| hooks.begin())).await;
@@ -363,7 +366,7 @@ pub(crate) async fn assemble(
     }
     if let Some(hooks) = hooks {
         let (hub, recorder, bizid) = (app.hub.clone(), app.recorder.clone(), app.settings.live.bizid);
-        background.push(Box::pin(hooks.clone().note_media(hooks::Sources { hub, mixer, recorder, bizid })));
+        background.push(Box::pin(hooks.clone().note_media(webhooks::Sources { hub, mixer, recorder, bizid })));
         background.push(Box::pin(hooks.clone().note_audiences(audiences, app.store.clone())));
         background.push(Box::pin(hooks.clone().note_messages()));
         background.push(Box::pin(hooks.run()));
@@ -384,6 +387,20 @@ pub(crate) async fn assemble(
 }
 
 /// Browsers are told the port in every answer, so in development a second server takes whatever is free.
+/// From now on what clients say is noted for the app's backend in the step that numbers it.
+fn note_messages_of(bus: &Bus, hooks: &Arc<webhooks::Hooks>) {
+    hooks.are_noted_elsewhere();
+    let hooks = hooks.clone();
+    bus.note(Box::new(move |op| {
+        let (whom, at, said) = match op {
+            Op::Message { group, at, content: Content::Said(said) } => (Whom::Room(group), *at, said),
+            Op::Direct { to, at, said, .. } => (Whom::User(to), *at, said),
+            _ => return None,
+        };
+        hooks.note_unnumbered(whom, at, said)
+    }));
+}
+
 fn webrtc(app: &App, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
     let start = |config| media::rtc::Server::start(config, app.hub.clone(), app.requests.clone(), stop.clone());
     let settings = &app.settings;
@@ -402,3 +419,6 @@ fn webrtc(app: &App, stop: &CancellationToken) -> Result<media::rtc::Server, Err
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|cause| Error::Listen { setting, address, cause })
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use sign::stream_url::Query;
 
 use crate::app::App;
-use crate::chat::close::Close;
-use crate::chat::hub::link::{Link, Login};
-use crate::chat::say::{self, Unfit};
-use crate::sessions::ChatLogin;
+use access::sessions::ChatLogin;
+use chat::close::Close;
+use chat::hub::link::{Link, Login};
+use chat::say::{self, Unfit};
 use telemetry::traces::Said;
 
 /// Why a call failed: the number and the text that the client gets.

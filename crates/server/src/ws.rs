@@ -17,9 +17,9 @@ use serde_json::json;
 use sign::stream_url::Query;
 
 use crate::app::App;
-use crate::chat::hub::link::Login;
-use crate::chat::{render, say};
-use crate::sessions::Session;
+use access::sessions::Session;
+use chat::hub::link::Login;
+use chat::{render, say};
 
 /// What the socket's own buffers hold. Small: there are many sockets, and most are silent.
 const READ_BUFFER: usize = 1024;
@@ -123,7 +123,7 @@ fn accept(
         .on_upgrade(move |socket| connection::serve(app, session, since, peer, socket))
 }
 
-fn welcome(app: &App, session: &Session, connected: &Connected) -> axum::extract::ws::Utf8Bytes {
+fn welcome(app: &App, session: &Session, connected: &Connected) -> bytes::Bytes {
     let settings = app.chat.settings();
     render::frame(&json!({
         "type": "welcome",
@@ -140,3 +140,6 @@ fn welcome(app: &App, session: &Session, connected: &Connected) -> axum::extract
 fn login(session: &Session) -> Login<'_> {
     Login { user: &session.user, session: session.id, at: room::Millis(0), expires: session.expires }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kit::bounded::{program, program_within};
 use kit::{Running, Server};
+use testkit::bounded::{program, program_within};
 
 const DOCUMENT: &str = include_str!("../../../docs/api.md");
 const KEY: &str = "an-operators-key-of-the-tests";

@@ -1,16 +1,13 @@
 //! The pages and the SDK, tried by what runs them: real Chromium and node. Each script in tests/web starts the real
 //! server on free ports and may kill it. Screenshots are left in target/screenshots for people to look at.
 
-#[path = "kit/bounded.rs"]
-mod bounded;
-
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bounded::program_within;
+use testkit::bounded::program_within;
 
 /// What drives the browser, and the HLS and FLV players of most pages.
 const PACKAGES: [&str; 3] = ["playwright-core@1.56.1", "hls.js@1.7.4", "mpegts.js@1.8.2"];

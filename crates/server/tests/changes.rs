@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
-use kit::bounded::program;
 use kit::{Running, Server, directory, until};
+use testkit::bounded::program;
 
 /// Path and query of one of the server's own URLs.
 fn path(url: &str) -> &str {

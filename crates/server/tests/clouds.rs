@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emulator::{APP, Emulator, Mood, SECRET, SECRET_ID, SECRET_KEY};
-use kit::bounded::{self, program};
 use kit::{Server, directory, roomservice, until};
-use roomservice::clock::{Clock, System};
 use serde_json::{Value, json};
 use sign::{Secret, callback};
+use store::clock::{Clock, System};
+use testkit::bounded::program;
 
 const PUSH_KEY: &str = "b63e54ac9a2ac4c3a5c3e6c37c9a1bb5";
 const LIVE_KEY: &str = "8d1c0b9e2f7a4635live";
@@ -262,7 +262,7 @@ struct Nginx(std::process::Child);
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        bounded::end(&mut self.0);
+        testkit::bounded::end(&mut self.0);
     }
 }
 

@@ -12,10 +12,10 @@ mod whep;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, directory, ended, until};
 use pictures::{background, guest, merge, stream_of};
 use serde_json::json;
+use testkit::bounded::program;
 
 /// Pushes pictures and a tone with these encoders.
 fn push(url: &str, codecs: &str) -> Running {

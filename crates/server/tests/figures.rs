@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kit::bounded::program;
 use kit::{Running, Server, directory, push, until};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 /// A port that is free now.
 fn free() -> SocketAddr {

@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test from end to end: whatever goes wrong fails it")]
 
-#[path = "kit/bounded.rs"]
-mod bounded;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -13,13 +10,13 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use access::sessions::Sessions;
 use room::UserId;
-use roomservice::clock::{Clock, System};
 use roomservice::config::Settings;
 use roomservice::keys;
-use roomservice::sessions::Sessions;
 use serde_json::{Value, json};
 use sign::token::Generation;
+use store::clock::{Clock, System};
 
 /// How long one of the fifty lives at most.
 const LIFE: Duration = Duration::from_secs(240);
@@ -35,7 +32,7 @@ struct Server {
 impl Server {
     fn start(data: &Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = bounded::program_within(env!("CARGO_BIN_EXE_roomservice"), LIFE)
+        let process = testkit::bounded::program_within(env!("CARGO_BIN_EXE_roomservice"), LIFE)
             .env("ROOMSERVICE_DATA_DIR", data)
             .env("ROOMSERVICE_HTTP__LISTEN", format!("127.0.0.1:{port}"))
             .env("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:0")
@@ -56,7 +53,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        bounded::end(&mut self.process);
+        testkit::bounded::end(&mut self.process);
     }
 }
 

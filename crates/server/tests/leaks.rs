@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "kit/bounded.rs"]
-mod bounded;
-
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -15,10 +12,10 @@ use media::rtmp::client::{Publisher, Target};
 use room::{Kind, LeaveReason, NewPusher, StreamId, UserId};
 use roomservice::config::Settings;
 use roomservice::start::Server;
-use roomservice::store::Place;
 use serde_json::{Value, json};
 use sign::Secret;
 use sign::token::Generation;
+use store::Place;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -191,14 +188,14 @@ struct RedisServer(Child);
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        bounded::end(&mut self.0);
+        testkit::bounded::end(&mut self.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_leave_no_keys_in_redis() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = bounded::program("redis-server");
+    let mut command = testkit::bounded::program("redis-server");
     command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     let _redis = RedisServer(command.stdout(Stdio::null()).spawn().unwrap());
     while TcpStream::connect(("127.0.0.1", port)).await.is_err() {

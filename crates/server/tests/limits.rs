@@ -9,9 +9,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use kit::bounded::program;
 use kit::{PATIENCE, Server, directory};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 /// What came back: status, head and body.
 struct Answer {

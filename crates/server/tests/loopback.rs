@@ -7,8 +7,8 @@ mod kit;
 
 use std::process::Stdio;
 
-use kit::bounded::program;
 use kit::directory;
+use testkit::bounded::program;
 
 /// Runs in a fresh network: the program on its default ports, then a look at what it listens on, then knocking at the
 /// other address. Prints `listens PROTOCOL ADDRESS` and `reached ADDRESS`.

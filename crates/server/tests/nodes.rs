@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chat::Chat;
-use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, ended, probe, push, until};
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
 use redis::{Redis, node, node_with};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 /// Three times what a member may be silent, as 60 s are of the usual 20 s.
 const OUTAGE: Duration = Duration::from_secs(9);

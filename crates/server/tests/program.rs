@@ -10,9 +10,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use kit::bounded::{program, program_within};
 use kit::{Running, Server, directory, probe, push, roomservice, until};
 use serde_json::json;
+use testkit::bounded::{program, program_within};
 
 /// What a command prints; it must succeed.
 fn run(dir: &Path, arguments: &[&str]) -> String {

@@ -1,9 +1,6 @@
 //! The commands of README.md that stand after `<!-- run -->`, run as printed against a server of this
 //! test's own: only the addresses are changed.
 
-#[path = "kit/bounded.rs"]
-mod bounded;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -55,7 +52,7 @@ async fn the_readmes_commands_work_as_printed() {
     let script = format!("{begin}{}", blocks.join("echo\n"))
         .replace("localhost:5757", &format!("localhost:{}", server.http.port()))
         .replace("target/release/roomservice", env!("CARGO_BIN_EXE_roomservice"));
-    let bash = Command::from(bounded::program("bash"))
+    let bash = Command::from(testkit::bounded::program("bash"))
         .args(["-c", &script])
         .current_dir(&scratch.0)
         .env_clear()

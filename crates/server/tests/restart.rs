@@ -14,9 +14,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use kit::bounded::program;
 use kit::{PATIENCE, Running, Server, directory, push, roomservice, until};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 use tokio_tungstenite::tungstenite::Message;
 
 fn signal(pid: u32, name: &str) {

@@ -107,65 +107,47 @@ fn source_files_open_with_what_they_own() {
     none("files without an opening", &wrong.collect::<Vec<_>>());
 }
 
-/// The rooms that `crates/server` is to be cut into: their modules, and whose doors they may use. All other modules are the
-/// program's, which may use everything.
-const GROUPS: [(&str, &[&str], &[&str]); 8] = [
-    ("store", &["store", "clock", "error"], &[]),
-    ("access", &["identity", "sessions", "operator", "bans", "limits"], &["store"]),
-    ("chat", &["chat", "bus"], &["access", "store"]),
-    ("streams", &["gate", "live", "nodes"], &["access", "store"]),
-    ("rooms", &["rooms", "acts", "sweeper", "recordings"], &["streams", "chat", "access", "store"]),
-    ("edge", &["door"], &["access", "store"]),
-    ("webhooks", &["hooks"], &["rooms", "streams", "store"]),
-    ("tencent", &["clouds", "import"], &["rooms", "streams", "chat", "access", "store"]),
+/// Each crate, and which of ours it may depend on. The program alone may use all of them; `testkit` is for tests.
+const CRATES: [(&str, &[&str]); 15] = [
+    ("room", &[]),
+    ("sign", &[]),
+    ("testkit", &[]),
+    ("telemetry", &["sign"]),
+    ("media", &["sign"]),
+    ("outbound", &["sign", "telemetry"]),
+    ("store", &["room", "sign", "telemetry"]),
+    ("access", &["media", "room", "sign", "store"]),
+    ("chat", &["access", "outbound", "room", "sign", "store"]),
+    ("streams", &["access", "media", "outbound", "room", "sign", "store"]),
+    ("rooms", &["access", "chat", "media", "room", "sign", "store", "streams", "telemetry"]),
+    ("edge", &["access", "media", "room", "sign", "store"]),
+    ("webhooks", &["media", "outbound", "room", "rooms", "sign", "store", "streams", "telemetry"]),
+    ("tencent", &["access", "chat", "outbound", "room", "rooms", "sign", "store", "streams"]),
+    ("server", &[]),
 ];
-/// Imports that still run the wrong way: file and module. None is added; who turns one takes it out.
-const TO_TURN: [(&str, &str); 3] =
-    [("hooks/messages.rs", "bus"), ("store/redis.rs", "bus"), ("store/redis/scripts.rs", "bus")];
-
-/// Modules of the crate that a text names, such as `store` in `use crate::store::Store`.
-fn modules_named(text: &str) -> BTreeSet<&str> {
-    let first = |path: &str| path.find(|c: char| !c.is_ascii_lowercase() && c != '_').unwrap_or(path.len());
-    let mut named = BTreeSet::new();
-    for (at, found) in text.match_indices("crate::") {
-        let rest = &text[at + found.len()..];
-        match rest.strip_prefix('{') {
-            None => drop(named.insert(&rest[..first(rest)])),
-            // A name in inner braces counts as a module, too: such imports are written apart.
-            Some(list) => {
-                let list = &list[..list.find(';').unwrap_or(list.len())];
-                named.extend(list.split(',').map(str::trim).map(|path| &path[..first(path)]));
-            }
-        }
-    }
-    named
-}
 
 #[test]
-fn modules_import_only_what_their_group_may() {
-    let group = |module: &str| GROUPS.iter().find(|(_, modules, _)| modules.contains(&module));
-    let sources = sources();
-    let tests = test_files(&sources);
-    let mut wrong = BTreeSet::new();
-    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
-        let Some(file) = path.strip_prefix("crates/server/src/") else { continue };
-        let module = file.split(['/', '.']).next().unwrap_or_default();
-        let Some((own, _, may)) = group(module) else { continue };
-        for named in modules_named(without_tests(text)) {
-            let other = group(named).map_or("program", |(other, ..)| *other);
-            if !named.is_empty() && other != *own && !may.contains(&other) {
-                wrong.insert((file.to_owned(), named.to_owned()));
+fn crates_depend_only_on_what_they_may() {
+    let there = fs::read_dir(root().join("crates")).expect("there are crates").flatten();
+    let there: BTreeSet<String> = there.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let known: BTreeSet<String> = CRATES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(there, known, "the crates that are there, and those in CRATES");
+    let mut wrong = Vec::new();
+    for (name, may) in CRATES.iter().filter(|(name, _)| *name != "server") {
+        let manifest = read(&format!("crates/{name}/Cargo.toml"));
+        let needed = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+        let needed = needed.split("[dev-dependencies]").next().unwrap_or_default();
+        for line in needed.lines() {
+            let needs = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if known.contains(needs) && !may.contains(&needs) {
+                wrong.push(format!("{name}: {needs}"));
+            }
+            if needs == "axum" {
+                wrong.push(format!("{name}: axum, which is the program's alone"));
             }
         }
     }
-    let known: BTreeSet<_> = TO_TURN
-        .iter()
-        .flat_map(|(file, modules)| modules.split(' ').map(|module| ((*file).to_owned(), module.to_owned())))
-        .collect();
-    let new: Vec<_> = wrong.difference(&known).map(|(file, module)| format!("{file}: crate::{module}")).collect();
-    none("imports against the order of the house", &new);
-    let turned: Vec<_> = known.difference(&wrong).map(|(file, module)| format!("{file}: crate::{module}")).collect();
-    none("imports that are turned: take them out of TO_TURN", &turned);
+    none("dependencies against the order of the house", &wrong);
 }
 
 #[test]
@@ -222,11 +204,11 @@ fn tests_bound_what_they_start() {
         let text = if tests.contains(path) { text.as_str() } else { &text[without_tests(text).len()..] };
         let unbounded = |line: &&str| line.contains("Command::new(") && !line.contains("\"Command");
         // The bench ends what it starts by itself, and is no test.
-        if path != "crates/server/tests/kit/bounded.rs" && !path.starts_with("bench/") {
+        if path != "crates/testkit/src/bounded.rs" && !path.starts_with("bench/") {
             found.extend(text.lines().filter(unbounded).map(|line| format!("{path}: {}", line.trim())));
         }
     }
-    none("programs that a test starts without `program` of kit/bounded.rs, which bounds and ends them", &found);
+    none("programs that a test starts without `testkit::bounded::program`, which bounds and ends them", &found);
 }
 
 #[test]

@@ -9,10 +9,10 @@ mod pictures;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use kit::bounded::program;
 use kit::{PATIENCE, Server, directory, ended, open_websocket, push, until};
 use pictures::{Viewer, background, children, guest, merge, path, push_color, stream_of, until_seen};
 use serde_json::json;
+use testkit::bounded::program;
 
 #[test]
 fn hls_is_played_by_others_and_permitted_by_the_query() {

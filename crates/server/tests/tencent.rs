@@ -10,25 +10,24 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chat::tencent::rest::{Rest, Trouble, Words};
 use emulator::{ADMINISTRATOR, API_KEY, APP, APP_ID, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent};
 use outbound::{Client, Dial};
 use room::pushers::NewPusher;
 use room::sweep::Pushing;
 use room::{Kind, LeaveReason, Millis, RoomId, StreamId, UserId};
-use roomservice::chat;
-use roomservice::chat::tencent::rest::{Rest, Trouble, Words};
-use roomservice::clock::{Clock, Manual};
-use roomservice::clouds::Clouds;
+use rooms::sweeper::Sweeper;
+use rooms::{self, Rooms};
 use roomservice::config::Settings;
-use roomservice::error::Error;
-use roomservice::live::tencent::Version;
-use roomservice::live::{self, Live, Mixable};
-use roomservice::rooms::{self, Rooms};
-use roomservice::store::{History, Journal, Memory, Store};
-use roomservice::sweeper::Sweeper;
 use serde_json::json;
 use sign::stream_url::Query;
 use sign::{Secret, callback};
+use store::clock::{Clock, Manual};
+use store::error::Error;
+use store::{History, Journal, Memory, Store};
+use streams::live::tencent::Version;
+use streams::live::{self, Live, Mixable};
+use tencent::clouds::Clouds;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -530,12 +529,12 @@ async fn wrong_settings_are_named() {
 
 #[tokio::test]
 async fn over_real_sockets_too() {
-    let emulator = Emulator::new(|| roomservice::clock::System.now().secs());
+    let emulator = Emulator::new(|| store::clock::System.now().secs());
     let base = emulator.listen().await;
     let mut settings = settings();
     settings.chat.tencent.host = base.clone();
     settings.live.tencent.host = base;
-    let clock = Arc::new(roomservice::clock::System);
+    let clock = Arc::new(store::clock::System);
     let rest = Rest::of(&settings.im, &settings.chat.tencent, Client::default(), clock.clone()).unwrap();
     let within = Duration::from_secs(30);
     for _ in 0..3 {

@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use kit::bounded::program;
 use kit::{Running, directory, probe, push, roomservice, until};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()

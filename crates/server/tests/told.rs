@@ -17,11 +17,11 @@ use std::sync::{Arc, Mutex};
 
 use backend::{Backend, Heard, SECRET};
 use chat::Chat;
-use kit::bounded::program;
 use kit::{Server, directory, until};
 use pictures::{background, guest, merge, push_color, stream_of};
 use redis::{Redis, node_with};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 fn listen() -> (Backend, String) {
     let backend = Backend::start("127.0.0.1:0".parse().unwrap(), Arc::new(Mutex::new(Heard::default())));

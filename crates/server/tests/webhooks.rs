@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backend::{Backend, Heard, Mood, SECRET};
-use kit::bounded::program;
 use kit::{Server, directory, until};
 use serde_json::{Value, json};
+use testkit::bounded::program;
 
 /// The function that the documentation shows, run on a real request.
 fn documented_check(signature: &str, body: &str, secret: &str) -> String {

@@ -12,14 +12,15 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use emulator::{APP, Emulator, Mood, SECRET, SECRET_ID, SECRET_KEY};
 use http_body_util::BodyExt;
-use roomservice::clock::{Clock, System};
 use roomservice::config::Settings;
+use roomservice::http;
 use roomservice::start::Server;
-use roomservice::{chat, http, live};
 use serde_json::{Value, json};
 use sign::room_key::{self, Room};
 use sign::usersig::{Expected, Keys, v1, v2};
 use sign::{Secret, callback};
+use store::clock::{Clock, System};
+use streams::live;
 use tower::ServiceExt;
 
 struct Site {

@@ -1,7 +1,5 @@
 //! What ffmpeg is told, what silence is, and who may mix. The pictures themselves are compared in the server's tests.
 
-#[path = "../../../server/tests/kit/bounded.rs"]
-mod bounded;
 mod ends;
 mod sounds;
 

@@ -1,5 +1,7 @@
 //! Files, variables, and what does not fit.
 
+mod import;
+
 use super::*;
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settings, Error> {

@@ -36,7 +36,7 @@ use utoipa_axum::routes;
 
 use super::operators;
 use crate::app::App;
-use crate::operator::{Need, Operator};
+use access::operator::{Need, Operator};
 use problem::Problem;
 use repeat::{Given, Repeats, Seen};
 

@@ -21,9 +21,9 @@ use super::reply::{Fail, Reply, Sent};
 use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
 use crate::app::App;
 use crate::config::Mode;
-use crate::live::{Base, Scheme};
-use crate::operator::Need;
-use crate::sessions::Session;
+use access::operator::Need;
+use access::sessions::Session;
+use streams::live::{Base, Scheme};
 
 pub use label::{LABELS, UNKNOWN};
 

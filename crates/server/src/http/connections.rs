@@ -24,8 +24,8 @@ use super::http2::{self, Bounds};
 use super::impatient::Impatient;
 use super::{Answer, Settings, call, health, limited, router};
 use crate::app::App;
-use crate::door::{self, Door, Guest};
 use crate::metrics::Metrics;
+use edge::{self, Door, Guest};
 
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
                     let guest = Box::pin(door.enter(socket, peer)).await;
                     drop(door);
                     match guest {
-                        Some(guest) if door::is_http2(&guest.wire) => Box::pin(over_http2(guest, doors, stop)).await,
+                        Some(guest) if edge::is_http2(&guest.wire) => Box::pin(over_http2(guest, doors, stop)).await,
                         Some(guest) => connection(&http, guest, doors, stop).await,
                         None => {}
                     }
@@ -93,7 +93,7 @@ impl Doors {
     /// Nowhere but to HTTPS at this port, unless an authority asks for what it was promised.
     #[must_use]
     pub fn redirect(app: &Arc<App>, port: u16) -> Self {
-        let answers = app.secure.get().and_then(door::secure::Secure::answers);
+        let answers = app.secure.get().and_then(edge::secure::Secure::answers);
         Self { router: super::redirect::router(port, answers), app: app.clone(), calls: false }
     }
 
@@ -138,7 +138,7 @@ impl Doors {
 
 async fn connection(http: &http1::Builder, guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
     let _open = doors.app.metrics.connections.enter();
-    let secure = door::is_secure(&guest.wire);
+    let secure = edge::is_secure(&guest.wire);
     let Guest { wire, peer, place: _place } = guest;
     let socket = Impatient::new(wire, doors.app.http.write_timeout());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {

@@ -27,7 +27,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::operators;
 use crate::app::App;
-use crate::operator::Need;
+use access::operator::Need;
 use telemetry::logs::Line;
 
 /// Time between two snapshots.

@@ -18,7 +18,7 @@ use media::request::{Kick, Query, What};
 use media::{Codec, Ended, Protocol, StreamName};
 
 use crate::app::App;
-use crate::limits::Chatter;
+use access::limits::Chatter;
 
 /// Plays a stream, if the query permits it.
 pub async fn play(

@@ -14,9 +14,10 @@ use serde::Serialize;
 
 use super::console;
 use crate::app::App;
-use crate::hooks::Hooks;
-use crate::operator::Need;
-use crate::{metrics, usage};
+use crate::metrics;
+use crate::usage;
+use access::operator::Need;
+use webhooks::Hooks;
 
 /// Less free room than this is told.
 const LITTLE: u64 = 256 << 20;

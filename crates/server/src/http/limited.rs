@@ -7,7 +7,7 @@ use super::call::Name;
 use super::reply::{Fail, Reply};
 use super::{Whole, respond, webrtc_room};
 use crate::app::App;
-use crate::limits::What;
+use access::limits::What;
 
 /// What a call asks for.
 pub const fn what(name: Name) -> What {

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::body::Text;
 use super::call::Member;
 use super::reply::{Fail, Sent, success};
-use crate::error::Error;
-use crate::live::{MixOutcome, Mixable, Owner, mix, owner};
-use crate::store::Agreement;
+use store::Agreement;
+use store::error::Error;
+use streams::live::{MixOutcome, Mixable, Owner, mix, owner};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use crate::app::App;
 use crate::config::Mode;
-use crate::operator::Operator;
+use access::operator::Operator;
 
 /// Why somebody is not let in.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use super::body::{Number, Text};
 use super::call::Member;
 use super::reply::{Fail, Sent, done, fields, success};
 use super::view::{Members, RoomView};
-use crate::error::Error;
 use room::{LeaveReason, NewPusher, Refusal, RoomId};
 use sign::token::Generation;
+use store::error::Error;
 
 #[derive(Deserialize)]
 struct Add<'a> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::door::acme::Answers;
+use edge::acme::Answers;
 
 /// Sends everything to HTTPS at this port; answers authorities (RFC 8555, section 8.3).
 pub fn router(port: u16, answers: Option<Arc<Answers>>) -> Router {

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::call::RequestId;
-use crate::error::Error;
-use crate::limits::TooMuch;
+use access::limits::TooMuch;
+use store::error::Error;
 
 /// The code of a defect of ours.
 pub const INTERNAL: i32 = -1;

@@ -6,8 +6,8 @@ use super::body::{Number, Text};
 use super::call::Member;
 use super::reply::{Fail, Sent, done, list, success};
 use super::view::{Lens, RoomView};
-use crate::error::Error;
 use room::{Refusal, RoomId};
+use store::error::Error;
 
 /// Most rooms of one answer.
 const MAX_COUNT: i64 = 200;

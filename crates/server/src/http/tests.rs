@@ -24,11 +24,11 @@ use sign::token::Generation;
 use tower::ServiceExt;
 
 use super::*;
-use crate::clock::{Clock, Manual};
 use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
 use crate::start::{Background, assemble};
 use outbound::Client as Caller;
 use sign::Secret;
+use store::clock::{Clock, Manual};
 
 /// 2026-11-23 15:00 UTC.
 const START: Millis = Millis(1_795_446_000_000);
@@ -78,9 +78,9 @@ impl Kit {
         let emulator = Emulator::new(move || time.now().secs());
         let caller = Caller::new(Inside(emulator.clone()));
         let set = |settings: &mut crate::config::Settings| {
-            settings.chat.provider = crate::chat::Provider::Tencent;
+            settings.chat.provider = chat::Provider::Tencent;
             settings.chat.tencent.callback_token = Secret::new("chat callback token");
-            settings.live.provider = crate::live::Provider::Tencent;
+            settings.live.provider = streams::live::Provider::Tencent;
             settings.live.play_secret_key = Secret::new("play key of the tests");
             settings.live.tencent.secret_id = SECRET_ID.into();
             settings.live.tencent.secret_key = Secret::new(SECRET_KEY);
@@ -99,7 +99,7 @@ impl Kit {
     ) -> Self {
         let directory = Directory::new();
         let mut settings = crate::config::Settings { data_dir: directory.0.clone(), ..Default::default() };
-        settings.store.kind = crate::store::Place::Memory;
+        settings.store.kind = store::Place::Memory;
         settings.live.bizid = 8525;
         settings.live.push_secret_key = Secret::new("push key of the tests");
         settings.im.sdk_app_id = 1_400_037_025;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::body::Text;
 use super::call::Member;
 use super::reply::{Sent, success};
-use crate::live::Viewer;
+use streams::live::Viewer;
 
 #[derive(Deserialize)]
 struct Body<'a> {

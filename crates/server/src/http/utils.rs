@@ -9,7 +9,7 @@ use serde_json::json;
 use super::body::Text;
 use super::call::{Call, Name};
 use super::reply::{Fail, Sent, done, success};
-use crate::operator::Need;
+use access::operator::Need;
 
 /// Most of a log file that one answer holds: its end.
 const MAX_LOG: u64 = 8 * 1024 * 1024;

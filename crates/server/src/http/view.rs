@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::live::{Base, Play, Url, Urls, Viewer};
+use streams::live::{Base, Play, Url, Urls, Viewer};
 
 /// What the same room looks like differs by who asks, and how they reached us.
 #[derive(Clone, Copy)]

@@ -11,9 +11,9 @@ use sign::room_key;
 use super::body::{Number, Text};
 use super::call::Call;
 use super::reply::{Fail, Sent, done, list, success};
-use crate::error::Error;
-use crate::operator::Need;
-use crate::rooms::{NewCall, room_status, room_type, shown_id};
+use access::operator::Need;
+use rooms::{NewCall, room_status, room_type, shown_id};
+use store::error::Error;
 
 /// Most rooms of one answer.
 const MAX_COUNT: i64 = 200;

@@ -7,8 +7,8 @@ use room::Kind as RoomKind;
 
 use super::{CLASSES, CODES, Metrics, ROUTES, WIDTH, media as streams};
 use crate::app::App;
-use crate::limits::{What, Whose};
 use crate::usage::{self, Usage};
+use access::limits::{What, Whose};
 use outbound::Counters;
 use telemetry::BUCKETS;
 use telemetry::page::{Kind, Page};

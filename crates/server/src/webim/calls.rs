@@ -12,13 +12,13 @@ use super::{
     Answer, Call, EXISTS, FILTERED, Fail, NO_SUCH_COMMAND, NOT_ALLOWED, TOO_FAST, UNAUTHORISED, checked_account, fail,
     group, ok, own, place, polls,
 };
-use crate::chat::hub::link::Link;
-use crate::chat::say;
-use crate::error::Error;
-use crate::hooks::Whom;
-use crate::limits::{TooMuch, What};
-use crate::rooms::groups::{ensure, outside, with_group};
+use access::limits::{TooMuch, What};
+use chat::hub::link::Link;
+use chat::say;
+use rooms::groups::{ensure, outside, with_group};
+use store::error::Error;
 use telemetry::traces::{Kind, part};
+use webhooks::Whom;
 
 /// Older messages that somebody who joins gets.
 pub const RECENT: usize = 10;

@@ -9,9 +9,9 @@ use serde_json::value::RawValue;
 
 use super::calls::{LONGEST_POLL, RECENT};
 use super::{Answer, Call, NOTHING_CAME, UNAUTHORISED, ended, fail};
-use crate::chat::hub::inbox::Unanswered;
-use crate::chat::hub::link::{Link, Login};
-use crate::chat::render;
+use chat::hub::inbox::Unanswered;
+use chat::hub::link::{Link, Login};
+use chat::render;
 
 /// Seconds for which a poll of a group is held at most.
 const LONGEST_GROUP_POLL: u64 = 90;
@@ -60,7 +60,7 @@ pub async fn group(call: &Call<'_>) -> Answer {
         // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
         let before = if asked.start_seq == 0 { RECENT } else { MAX_KEPT };
         let again = || app.chat.join(&link, &key.group, None, before, |_| Default::default());
-        crate::rooms::groups::with_group(&app.chat, &app.rooms, &key.group, again).await?;
+        rooms::groups::with_group(&app.chat, &app.rooms, &key.group, again).await?;
     }
     let hold = Duration::from_secs(asked.hold_time.min(LONGEST_GROUP_POLL));
     let polled = inbox.poll(&key.group, asked.start_seq, hold).await;

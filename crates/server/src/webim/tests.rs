@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::chat::tests::client::{Old, post, request};
-use crate::chat::tests::{World, room};
+use crate::ws::tests::client::{Old, post, request};
+use crate::ws::tests::{World, room};
 
 const GET: &str = "group_open_long_polling_http_noauth_svc/get_msg";
 
@@ -66,7 +66,7 @@ fn code(said: &Value) -> u64 {
 async fn who_makes_a_room_makes_its_group_too() {
     let world = World::start().await;
     let rooms = &world.server.app.rooms;
-    let made = rooms.create(room::Kind::Live, Some(&room("r")), "", &crate::chat::tests::user("ann")).await.unwrap();
+    let made = rooms.create(room::Kind::Live, Some(&room("r")), "", &crate::ws::tests::user("ann")).await.unwrap();
     let make = json!({"GroupId": made, "Type": "AVChatRoom", "Owner_Account": "ann", "Name": "r"});
     let ann = Old::login(&world, "ann").await;
     let said = ann.call(CREATE, make.clone()).await;
@@ -130,7 +130,7 @@ async fn a_newer_login_ends_the_older_ones_poll() {
     let held = async { old.call("openim/longpolling", json!({"Timeout": 60, "Cookie": {}})).await };
     let newer = async {
         // Until the poll is held, so that it is what ends.
-        let ann = crate::chat::tests::user("ann");
+        let ann = crate::ws::tests::user("ann");
         while world.server.app.chat.poller_of(&ann).is_none_or(|first| Arc::strong_count(&first) < 3) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

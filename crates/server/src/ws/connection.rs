@@ -15,10 +15,10 @@ use tokio_tungstenite::tungstenite;
 
 use super::requests;
 use crate::app::App;
-use crate::chat::close::Close;
-use crate::chat::hub::link::{Link, Queue};
-use crate::limits::{Chatter, TooMuch, What};
-use crate::sessions::Session;
+use access::limits::{Chatter, TooMuch, What};
+use access::sessions::Session;
+use chat::close::Close;
+use chat::hub::link::{Link, Queue};
 
 /// How long the last frame may take, and the client's answer to it.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, peer: Op
             talk(&app, &present.link, peer, &mut socket).await
         }
         Err(refusal) => {
-            let _ = timeout(FAREWELL, socket.send(Message::Text(requests::refusal(None, refusal)))).await;
+            let _ = timeout(FAREWELL, socket.send(text(requests::refusal(None, refusal)))).await;
             Some(Close::Overloaded)
         }
     };
@@ -71,7 +71,7 @@ fn may_ask(app: &App, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
 }
 
 enum Step {
-    Out(Result<VecDeque<Utf8Bytes>, Close>),
+    Out(Result<VecDeque<Bytes>, Close>),
     In(Option<Result<Message, axum::Error>>),
     Silence,
 }
@@ -91,7 +91,7 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
             () = silence.as_mut() => Step::Silence,
         };
         match step {
-            Step::Out(Ok(frames)) => send(socket, queue, frames.into_iter().map(Message::Text), idle).await?,
+            Step::Out(Ok(frames)) => send(socket, queue, frames.into_iter().map(text), idle).await?,
             Step::Out(Err(why)) => return Some(why),
             Step::In(Some(Ok(message))) => {
                 heard = Instant::now();
@@ -138,6 +138,11 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
             }
         }
     }
+}
+
+/// A frame of the hub's as WebSocket message: the hub makes nothing but text.
+fn text(frame: Bytes) -> Message {
+    Message::Text(Utf8Bytes::try_from(frame).unwrap_or_default())
 }
 
 /// Answers a request, as a part of a trace where there is one.

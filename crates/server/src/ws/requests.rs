@@ -1,7 +1,7 @@
 //! The frames that WebSocket clients send, and the answers to them (docs/chat.md). Every answer waits in the
 //! connection's queue like everything else, so that a client sees all in one order.
 
-use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
 use room::measures::Measure;
 use room::{RoomId, UserId};
@@ -9,14 +9,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::acts::{Refused, creator};
 use crate::app::App;
-use crate::chat::hub::link::Link;
-use crate::chat::render;
-use crate::chat::say::{self, Unfit};
-use crate::hooks::Whom;
-use crate::rooms::groups::{measure, outside, with_group};
+use chat::hub::link::Link;
+use chat::render;
+use chat::say::{self, Unfit};
+use rooms::groups::{measure, outside, with_group};
+use rooms::moderation::{Refused, creator};
 use telemetry::traces::{Kind as Step, part};
+use webhooks::Whom;
 
 /// Most messages of an answer to `history`.
 const MAX_HISTORY: usize = 100;
@@ -125,7 +125,7 @@ impl From<Refused> for Problem {
     }
 }
 
-fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
+fn error(id: Option<u64>, problem: Problem) -> Bytes {
     let mut frame = json!({"type": "error", "code": problem.code, "message": problem.message});
     if let Some(id) = id {
         frame["id"] = id.into();
@@ -137,12 +137,12 @@ fn error(id: Option<u64>, problem: Problem) -> Utf8Bytes {
 }
 
 /// A refusal as error frame.
-pub fn refusal(id: Option<u64>, refusal: Refusal) -> Utf8Bytes {
+pub fn refusal(id: Option<u64>, refusal: Refusal) -> Bytes {
     error(id, refusal.into())
 }
 
 /// The error frame for a request that came too soon; it may come again after `wait` milliseconds.
-pub fn too_fast(text: &str, wait: u64) -> Utf8Bytes {
+pub fn too_fast(text: &str, wait: u64) -> Bytes {
     #[derive(Deserialize)]
     struct Id {
         id: Option<u64>,
@@ -179,7 +179,7 @@ pub async fn answer(app: &App, link: &Link, text: &str) {
     }
 }
 
-fn acknowledge(id: Option<u64>, mut more: Value) -> Utf8Bytes {
+fn acknowledge(id: Option<u64>, mut more: Value) -> Bytes {
     more["type"] = "ack".into();
     if let Some(id) = id {
         more["id"] = id.into();

@@ -8,7 +8,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use room::Millis;
-use roomservice::hooks;
 use serde_json::Value;
 use sign::Secret;
 
@@ -104,7 +103,7 @@ fn serve(socket: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>, stop: &Mut
             return;
         }
         let seconds: u64 = signature[2..].split(',').next().unwrap().parse().unwrap();
-        assert_eq!(signature, hooks::signature(&Secret::new(SECRET), Millis(seconds * 1000), &body));
+        assert_eq!(signature, webhooks::signature(&Secret::new(SECRET), Millis(seconds * 1000), &body));
         let mood = *mood.lock().unwrap();
         let status = {
             let mut heard = heard.lock().unwrap();

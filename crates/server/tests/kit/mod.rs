@@ -3,8 +3,6 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
-pub mod bounded;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -12,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use bounded::{end, pid_of, program, program_within};
 use serde_json::{Value, json};
+use testkit::bounded::{end, pid_of, program, program_within};
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,8 +11,8 @@ use media::flv::demux::Demuxer;
 use media::frame::Kind;
 use serde_json::{Value, json};
 
-use super::kit::bounded::program;
 use super::kit::{PATIENCE, Running, Server, User, until};
+use testkit::bounded::program;
 
 /// Path and query of one of the server's own URLs.
 pub fn path(url: &str) -> &str {

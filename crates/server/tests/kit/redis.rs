@@ -7,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use super::kit::bounded::{end, pid_of, program};
 use super::kit::{Server, directory, until};
+use testkit::bounded::{end, pid_of, program};
 
 /// One of several servers on this Redis.
 pub fn node(redis: &Redis) -> Server {

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::super::graph::{Has, arguments};
 use super::super::{Input, Layout, Place};
-use super::bounded::program_within;
 use crate::flv::demux::Demuxer;
 use crate::fmp4::Muxer;
 use crate::frame::Kind;
+use testkit::bounded::program_within;
 
 /// Three minutes after a mix began, in the time that all its inputs share.
 const START: i64 = 240;

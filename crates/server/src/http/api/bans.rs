@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::page::Asked;
 use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query, bounded, room_of, user_of};
-use crate::acts::{self, Out};
 use crate::app::App;
-use crate::operator::Need;
-use crate::store::Ban;
+use access::operator::Need;
+use rooms::moderation::{self, Out};
+use store::Ban;
 
 /// Longest reason, in bytes.
 const REASON: usize = 500;
@@ -166,7 +166,7 @@ pub async fn kick(
 ) -> Done {
     let (room, user) = (room_of(&room)?, user_of(&user)?);
     caller.may(Need::Room(&room))?;
-    let seconds = kick.seconds.unwrap_or(acts::KICKED);
+    let seconds = kick.seconds.unwrap_or(moderation::KICKED);
     if !(1..=86_400).contains(&seconds) {
         return Err(Problem::malformed("seconds: 1 to 86400"));
     }

@@ -12,10 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query, bounded, user_of};
 use crate::app::App;
-use crate::chat::render;
-use crate::chat::say::{self, Unfit};
-use crate::operator::Need;
-use crate::rooms::groups::with_group;
+use access::operator::Need;
+use chat::render;
+use chat::say::{self, Unfit};
+use rooms::groups::with_group;
 
 /// Most messages of an answer.
 const MOST: usize = 100;

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::acts::Refused;
-use crate::error::Error;
+use rooms::moderation::Refused;
+use store::error::Error;
 
 /// A problem, as `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]

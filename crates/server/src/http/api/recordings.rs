@@ -15,8 +15,8 @@ use super::problem::Problem;
 use super::{Answer, Caller, Done, Path, Query, room_of};
 use crate::app::App;
 use crate::http::console;
-use crate::operator::Need;
-use crate::recordings;
+use access::operator::Need;
+use rooms::recordings;
 
 /// A recording.
 #[derive(Serialize, ToSchema)]

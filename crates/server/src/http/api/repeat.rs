@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use room::Millis;
 
-use crate::error::Error;
 pub use shared::Shared;
+use store::error::Error;
 
 /// The header.
 pub const HEADER: &str = "idempotency-key";
@@ -74,8 +74,8 @@ pub enum Repeats {
 impl Repeats {
     /// Where these settings of the store want them.
     #[must_use]
-    pub fn of(store: &crate::store::Settings) -> Self {
-        let target = (store.kind == crate::store::Place::Redis).then(|| store.target().ok()).flatten();
+    pub fn of(store: &store::Settings) -> Self {
+        let target = (store.kind == store::Place::Redis).then(|| store.target().ok()).flatten();
         target.map_or_else(|| Self::Here(Here::default()), |target| Self::Shared(Box::new(Shared::new(target))))
     }
 

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query, room_of, user_of};
 use crate::app::App;
 use crate::http::view::CustomView;
-use crate::operator::Need;
+use access::operator::Need;
 
 /// The maker of rooms that are made without a user's name.
 const OPERATOR: &str = "operator";

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{Answer, Caller};
 use crate::app::App;
 use crate::figures::Sample;
-use crate::operator::Need;
+use access::operator::Need;
 
 /// The server at this moment.
 #[derive(Serialize, ToSchema)]

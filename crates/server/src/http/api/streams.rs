@@ -16,8 +16,8 @@ use super::page::Asked;
 use super::problem::Problem;
 use super::{Answer, Caller, Done, Json, Path, Query};
 use crate::app::App;
-use crate::live::{self, MixOutcome, Mixable};
-use crate::operator::Need;
+use access::operator::Need;
+use streams::live::{self, MixOutcome, Mixable};
 
 /// A stream.
 #[derive(Serialize, ToSchema)]

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::{Caller, Json, user_of};
 use crate::app::App;
-use crate::operator::{Grants, LONGEST, Need};
+use access::operator::{Grants, LONGEST, Need};
 
 /// Whom to log in.
 #[derive(Deserialize, ToSchema)]

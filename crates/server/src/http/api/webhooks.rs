@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use super::{Caller, Json, room_of};
 use crate::app::App;
-use crate::hooks;
-use crate::operator::Need;
+use access::operator::Need;
 
 /// What to tell again.
 #[derive(Deserialize, ToSchema)]
@@ -62,9 +61,9 @@ pub async fn replay(
     let hooks = app.hooks.as_ref().filter(|hooks| hooks.is_on()).ok_or_else(off)?;
     let room = replay.room.as_deref().map(room_of).transpose()?;
     let from = match (replay.from.id, replay.from.seq, replay.from.time) {
-        (Some(id), None, None) => hooks::From::Id(id),
-        (None, Some(seq), None) if room.is_some() => hooks::From::Seq(seq),
-        (None, None, Some(time)) => hooks::From::Time(Millis(time)),
+        (Some(id), None, None) => webhooks::From::Id(id),
+        (None, Some(seq), None) if room.is_some() => webhooks::From::Seq(seq),
+        (None, None, Some(time)) => webhooks::From::Time(Millis(time)),
         _ => return Err(Problem::malformed("from: one of id, seq (with roomID) and time")),
     };
     let events = hooks.replay(from, room).await?;

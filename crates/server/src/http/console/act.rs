@@ -4,10 +4,10 @@ use room::{Kind, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::acts::{self, Out, Refused, refused};
 use crate::app::App;
 use crate::http::api::EmptyView;
-use crate::recordings;
+use rooms::moderation::{self, Out, Refused, refused};
+use rooms::recordings;
 
 /// Most lines that a search finds.
 const FOUND: usize = 500;
@@ -80,7 +80,7 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
         }
         Action::Kick { room_id, user_id } => {
             let (room, user) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?);
-            let seconds = Some(acts::KICKED);
+            let seconds = Some(moderation::KICKED);
             let out = Out { user: &user, room: Some(&room), seconds, reason: "kicked", kick: true };
             app.moderation().put_out(out).await?;
             Ok(json!({}))

@@ -24,7 +24,7 @@ pub fn mixes(app: &App) -> Value {
 pub fn webhooks(app: &App) -> Value {
     let now = app.clock.now();
     let behind = app.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
-    let view = |url: &crate::hooks::Behind| {
+    let view = |url: &webhooks::Behind| {
         let oldest = url.oldest.map(|oldest| now.since(oldest) / 1000);
         json!({ "url": url.url, "rooms": url.rooms, "events": url.events, "oldest": oldest })
     };

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::config::{Mode, Settings};
-use crate::operator::Operators;
-use crate::store::Place;
+use access::operator::Operators;
+use store::Place;
 
 const KEY: &str = "a key that may do everything";
 const READ: &str = "a key that may look only";
@@ -258,7 +258,7 @@ async fn who_is_kept_out_is_told_so_and_comes_back_in_time() {
 
 #[tokio::test]
 async fn bans_hold_on_every_node() {
-    let redis = crate::store::redis::tests::Process::start(&[]);
+    let redis = testkit::RedisServer::start(&[]);
     let at = format!("redis://127.0.0.1:{}/0", redis.port);
     let node = || {
         let at = at.clone();

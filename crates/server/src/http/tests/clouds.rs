@@ -124,7 +124,7 @@ async fn who_looks_here_for_what_is_elsewhere_is_told_where_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn operators_acts_reach_the_services() {
-    use crate::acts::Out;
+    use ::rooms::moderation::Out;
     let (kit, emulator) = Kit::on_clouds(|_| {}).await;
     let (room, alice_id) = (room::RoomId::parse("r").unwrap(), room::UserId::parse("alice").unwrap());
     let alice = kit.login("multi_room", "alice", Generation::First).await;

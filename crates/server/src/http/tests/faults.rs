@@ -4,11 +4,11 @@ use room::sweep::Pushing;
 use room::{Event, Refusal, RoomId, Rules, StreamId};
 
 use super::*;
-use crate::chat::Chat;
-use crate::error::Error;
-use crate::live::{Live, MixOutcome, Mixable};
-use crate::rooms::Rooms;
-use crate::store::{Answer as Later, Memory};
+use ::rooms::Rooms;
+use chat::Chat;
+use store::error::Error;
+use store::{Answer as Later, Memory};
+use streams::live::{Live, MixOutcome, Mixable};
 
 /// A chat service that makes no groups.
 struct NoGroups;

@@ -51,7 +51,7 @@ async fn a_trace_shows_what_a_call_waits_for_and_what_it_sets_off() {
     let set = |settings: &mut crate::config::Settings| {
         settings.traces.endpoint = endpoint;
         settings.traces.one_of = u32::MAX;
-        settings.store.kind = crate::store::Place::Journal;
+        settings.store.kind = store::Place::Journal;
         settings.webhooks.urls = vec![hook];
         settings.webhooks.secret = Secret::new("a secret of the tests");
         settings.webhooks.events = vec!["room_created".into()];

@@ -6,9 +6,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use redis::Script;
 
 use super::{Given, KEPT, Seen};
-use crate::error::Error;
-use crate::store::redis::keys::Keys;
-use crate::store::redis::{Link, Target};
+use store::error::Error;
+use store::redis::keys::Keys;
+use store::redis::{Link, Target};
 
 /// For how long, in milliseconds, a request counts as being done. No call takes as long; a node that is killed in the
 /// middle says nothing more.
@@ -92,12 +92,12 @@ fn read(text: &str) -> HeaderMap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::redis::tests::Process;
+    use testkit::RedisServer;
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_one_node_did_another_does_not_do_again() {
-        let mut redis = Process::start(&[]);
-        let [one, other] = [(), ()].map(|()| Shared::new(redis.target(0)));
+        let mut redis = RedisServer::start(&[]);
+        let [one, other] = [(), ()].map(|()| Shared::new(Target::parse(&redis.url(0)).unwrap()));
         let mut headers = HeaderMap::new();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let given = Given { status: StatusCode::CREATED, headers, body: vec![b'{', 0, 0xff].into() };

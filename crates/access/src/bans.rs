@@ -1,0 +1,180 @@
+//! Who is kept out of what, as this node knows it, and the sessions that end when somebody is. Knows no HTTP; who says so,
+//! and what else then happens, stands in `acts`.
+
+mod running;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::RwLock;
+use room::{Millis, RoomId, UserId};
+
+use store::Ban;
+
+pub use running::Running;
+
+/// Most bans at a time.
+pub const MOST: usize = 100_000;
+/// For so long, in milliseconds, a lifted ban is remembered: the news of its beginning may come once more.
+const REMEMBERED: u64 = 10 * 60_000;
+
+/// The bans in force. Asked on every call: costs nothing while there are none.
+#[derive(Debug, Default)]
+pub struct Bans {
+    table: RwLock<Table>,
+    count: AtomicUsize,
+    /// Sessions that are let in.
+    pub running: Running,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    by_user: HashMap<UserId, Vec<Ban>>,
+    /// Streams that nobody may push, and until when.
+    streams: HashMap<Box<str>, Millis>,
+}
+
+impl Bans {
+    /// Takes bans in, older ones first. Gives those that were news here.
+    pub fn take(&self, bans: Vec<Ban>, now: Millis) -> Vec<Ban> {
+        if bans.is_empty() {
+            return bans;
+        }
+        let mut table = self.table.write();
+        let news: Vec<Ban> = bans.into_iter().filter(|ban| table.put(ban)).collect();
+        if news.is_empty() {
+            return news;
+        }
+        table.by_user.retain(|_, bans| {
+            bans.retain(|ban| ban.until > now || ban.at.plus(REMEMBERED) > now);
+            !bans.is_empty()
+        });
+        table.streams.clear();
+        let Table { by_user, streams } = &mut *table;
+        for ban in by_user.values().flatten().filter(|ban| ban.until > now) {
+            for stream in &ban.streams {
+                let until = streams.entry(stream.as_str().into()).or_default();
+                *until = ban.until.max(*until);
+            }
+        }
+        self.count.store(table.by_user.values().map(Vec::len).sum(), Ordering::Release);
+        news
+    }
+
+    /// Until when a user is kept out of everything, or of this room.
+    #[must_use]
+    pub fn until(&self, user: &UserId, room: Option<&RoomId>, now: Millis) -> Option<Millis> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let table = self.table.read();
+        let bans = table.by_user.get(user)?.iter();
+        let here = |ban: &&Ban| ban.until > now && (ban.room.is_none() || ban.room.as_ref() == room);
+        bans.filter(here).map(|ban| ban.until).max()
+    }
+
+    /// Until when a stream of this name is refused.
+    #[must_use]
+    pub fn stream(&self, name: &str, now: Millis) -> Option<Millis> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.table.read().streams.get(name).copied().filter(|until| *until > now)
+    }
+
+    /// The ban of a user in a room, or of everything.
+    #[must_use]
+    pub fn get(&self, user: &UserId, room: Option<&RoomId>, now: Millis) -> Option<Ban> {
+        let table = self.table.read();
+        let mut bans = table.by_user.get(user)?.iter();
+        bans.find(|ban| ban.room.as_ref() == room && ban.until > now).cloned()
+    }
+
+    /// When a ban of this user and room was last said or lifted.
+    #[must_use]
+    pub fn last_said(&self, user: &UserId, room: Option<&RoomId>) -> Option<Millis> {
+        let table = self.table.read();
+        table.by_user.get(user)?.iter().find(|ban| ban.room.as_ref() == room).map(|ban| ban.at)
+    }
+
+    /// Those in force: by user, then by room, those of everything first.
+    #[must_use]
+    pub fn list(&self, now: Millis) -> Vec<Ban> {
+        let table = self.table.read();
+        let mut bans: Vec<Ban> = table.by_user.values().flatten().filter(|ban| ban.until > now).cloned().collect();
+        bans.sort_by(|a, b| (&a.user, &a.room).cmp(&(&b.user, &b.room)));
+        bans
+    }
+
+    /// How many there are, with those that were lifted of late.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Table {
+    /// Says whether it was news.
+    fn put(&mut self, ban: &Ban) -> bool {
+        let bans = self.by_user.entry(ban.user.clone()).or_default();
+        match bans.iter_mut().find(|old| old.room == ban.room) {
+            Some(old) if old.at >= ban.at => return false,
+            Some(old) => *old = ban.clone(),
+            None => bans.push(ban.clone()),
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use room::StreamId;
+
+    use super::*;
+
+    fn ban(user: &str, room: Option<&str>, at: u64, until: u64) -> Ban {
+        Ban {
+            user: UserId::parse(user).unwrap(),
+            room: room.map(|room| RoomId::parse(room).unwrap()),
+            until: Millis(until),
+            at: Millis(at),
+            streams: vec![StreamId::parse("fresh").unwrap()],
+            reason: "".into(),
+        }
+    }
+
+    #[test]
+    fn a_ban_holds_where_it_says_and_until_then() {
+        let (bans, bob, now) = (Bans::default(), UserId::parse("bob").unwrap(), Millis(10));
+        let (here, there) = (RoomId::parse("here").unwrap(), RoomId::parse("there").unwrap());
+        assert_eq!(bans.take(vec![ban("bob", Some("here"), 10, 50)], now).len(), 1);
+        assert_eq!(bans.until(&bob, Some(&here), now), Some(Millis(50)));
+        assert_eq!(bans.until(&bob, Some(&there), now), None);
+        assert_eq!(bans.until(&bob, None, now), None);
+        assert_eq!(bans.until(&UserId::parse("bobby").unwrap(), Some(&here), now), None);
+        assert_eq!(bans.stream("fresh", now), Some(Millis(50)));
+        assert_eq!((bans.until(&bob, Some(&here), Millis(50)), bans.stream("fresh", Millis(50))), (None, None));
+        bans.take(vec![ban("bob", None, 11, 90)], now);
+        assert_eq!(bans.until(&bob, Some(&there), now), Some(Millis(90)));
+        assert_eq!(bans.list(now).len(), 2);
+    }
+
+    #[test]
+    fn the_newest_word_counts_in_whatever_order_it_comes() {
+        let (bans, bob, now) = (Bans::default(), UserId::parse("bob").unwrap(), Millis(20));
+        bans.take(vec![ban("bob", None, 10, 90)], now);
+        assert_eq!(bans.take(vec![ban("bob", None, 15, 0)], now).len(), 1, "lifted");
+        assert_eq!(bans.until(&bob, None, now), None);
+        assert!(bans.take(vec![ban("bob", None, 10, 90), ban("bob", None, 15, 0)], now).is_empty(), "heard again");
+        assert_eq!((bans.until(&bob, None, now), bans.stream("fresh", now)), (None, None));
+        let later = Millis(15 + REMEMBERED);
+        bans.take(vec![ban("eve", None, later.0, u64::MAX)], later);
+        assert_eq!(bans.len(), 1, "what is over is forgotten");
+    }
+}

@@ -1,0 +1,272 @@
+//! Sessions: a stateless token for each login, and the short list of those that logged out.
+
+use parking_lot::RwLock;
+use room::{Millis, RoomId, UserId};
+use serde::{Deserialize, Serialize};
+use sign::Invalid;
+use sign::token::{self, Claims, Generation, Keyring, Purpose};
+
+use sign::Secret;
+use store::Store;
+use store::clock::Clock;
+
+/// How often other nodes' logouts are asked for.
+const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// `[sessions]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Signs the tokens; every node of a cluster has the same.
+    pub secret: Secret,
+    /// Keys that tokens issued earlier may still be signed with.
+    pub previous_secrets: Vec<Secret>,
+    /// Seconds for which a token is good.
+    pub lifetime: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { secret: Secret::default(), previous_secrets: Vec::new(), lifetime: 7 * 24 * 3600 }
+    }
+}
+
+/// Somebody who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Who.
+    pub user: UserId,
+    /// The client's generation: what shape `custom` has.
+    pub generation: Generation,
+    /// The number of this login.
+    pub id: u64,
+    /// Until when the token is good.
+    pub expires: Millis,
+}
+
+/// The key of a long poll: who may ask for the messages of which group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PollKey {
+    /// Whose it is.
+    pub user: UserId,
+    /// The group.
+    pub group: RoomId,
+    /// The login behind it.
+    pub session: u64,
+    /// When it was made.
+    pub at: Millis,
+    /// Until when it is good.
+    pub expires: Millis,
+}
+
+/// A login of a chat client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatLogin {
+    /// Who.
+    pub user: UserId,
+    /// The number of this login: its `tinyid`.
+    pub id: u64,
+    /// When it was.
+    pub at: Millis,
+    /// Until when it is good.
+    pub expires: Millis,
+}
+
+/// Issues, checks and revokes tokens.
+#[derive(Debug)]
+pub struct Sessions {
+    keyring: Keyring,
+    lifetime: u64,
+    /// Logged-out sessions until their tokens would have expired: (id, expiry), sorted by id.
+    revoked: RwLock<Vec<(u64, Millis)>>,
+}
+
+impl Sessions {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn new(settings: &Settings) -> Result<Self, String> {
+        let keyring =
+            Keyring::new(&settings.secret, &settings.previous_secrets).map_err(|e| format!("sessions.secret: {e}"))?;
+        Ok(Self { keyring, lifetime: settings.lifetime.saturating_mul(1000), revoked: RwLock::default() })
+    }
+
+    /// A token for a new login.
+    ///
+    /// # Errors
+    /// The user id is longer than a token holds.
+    pub fn open(&self, user: &UserId, generation: Generation, now: Millis) -> Result<String, Invalid> {
+        self.issue(Purpose::Session, user.as_str(), generation, sign::fresh_id(), now)
+    }
+
+    /// A new login of a chat client: what it is, and its `a2`.
+    ///
+    /// # Errors
+    /// The user id is longer than a token holds.
+    pub fn open_chat(&self, user: &UserId, now: Millis) -> Result<(ChatLogin, String), Invalid> {
+        let login = ChatLogin { user: user.clone(), id: sign::fresh_id(), at: now, expires: now.plus(self.lifetime) };
+        let a2 = self.issue(Purpose::ChatLogin, user.as_str(), Generation::First, login.id, now)?;
+        Ok((login, a2))
+    }
+
+    /// The login that a chat client's `tinyid` and `a2` stand for.
+    ///
+    /// # Errors
+    /// The token is not ours, expired, revoked, or of another login.
+    pub fn check_chat(&self, tiny_id: &str, a2: &str, now: Millis) -> Result<ChatLogin, Invalid> {
+        let claims = self.verify(Purpose::ChatLogin, a2, now)?;
+        if tiny_id.parse() != Ok(claims.session) {
+            return Err(Invalid::Mismatch("tinyid"));
+        }
+        let user = UserId::parse(&claims.user_id).map_err(|_| Invalid::Malformed("userID"))?;
+        Ok(ChatLogin { user, id: claims.session, at: Millis(claims.issued_at), expires: Millis(claims.expires_at) })
+    }
+
+    /// A key for long polls of a group.
+    ///
+    /// # Errors
+    /// The names are longer than a token holds.
+    pub fn open_poll(&self, user: &UserId, session: u64, group: &RoomId, now: Millis) -> Result<String, Invalid> {
+        // Neither holds a space.
+        self.issue(Purpose::LongPoll, &format!("{user} {group}"), Generation::First, session, now)
+    }
+
+    /// What a key for long polls says.
+    ///
+    /// # Errors
+    /// The key is not ours, expired, or of a login that was revoked.
+    pub fn check_poll(&self, key: &str, now: Millis) -> Result<PollKey, Invalid> {
+        let claims = self.verify(Purpose::LongPoll, key, now)?;
+        let (user, group) = claims.user_id.split_once(' ').ok_or(Invalid::Malformed("key"))?;
+        let user = UserId::parse(user).map_err(|_| Invalid::Malformed("userID"))?;
+        let group = RoomId::parse(group).map_err(|_| Invalid::Malformed("roomID"))?;
+        let (at, expires) = (Millis(claims.issued_at), Millis(claims.expires_at));
+        Ok(PollKey { user, group, session: claims.session, at, expires })
+    }
+
+    fn verify(&self, purpose: Purpose, token: &str, now: Millis) -> Result<Claims, Invalid> {
+        let claims = token::verify(&self.keyring, purpose, token, now.0)?;
+        let revoked = self.revoked.read().binary_search_by_key(&claims.session, |(id, _)| *id).is_ok();
+        if revoked { Err(Invalid::Expired) } else { Ok(claims) }
+    }
+
+    fn issue(
+        &self,
+        purpose: Purpose,
+        user: &str,
+        generation: Generation,
+        session: u64,
+        now: Millis,
+    ) -> Result<String, Invalid> {
+        let claims = Claims {
+            user_id: user.to_owned(),
+            session,
+            generation,
+            issued_at: now.0,
+            expires_at: now.plus(self.lifetime).0,
+        };
+        token::issue(&self.keyring, purpose, &claims)
+    }
+
+    /// The session that a token stands for, which must be this user's.
+    ///
+    /// # Errors
+    /// The token is not ours, expired, revoked, or somebody else's.
+    pub fn check(&self, user: &str, token: &str, now: Millis) -> Result<Session, Invalid> {
+        let claims = self.verify(Purpose::Session, token, now)?;
+        if claims.user_id != user {
+            return Err(Invalid::Mismatch("userID"));
+        }
+        let user = UserId::parse(&claims.user_id).map_err(|_| Invalid::Malformed("userID"))?;
+        Ok(Session { user, generation: claims.generation, id: claims.session, expires: Millis(claims.expires_at) })
+    }
+
+    /// Refuses the tokens of these sessions (number, expiry), which ended elsewhere or before a restart.
+    pub fn refuse(&self, ended: &[(u64, Millis)], now: Millis) {
+        let mut revoked = self.revoked.write();
+        revoked.extend(ended);
+        revoked.retain(|(_, expires)| *expires >= now);
+        revoked.sort_unstable();
+        revoked.dedup_by_key(|(id, _)| *id);
+    }
+
+    /// Refuses for ever what is revoked at other nodes, a second later at most.
+    pub async fn follow(&self, store: &dyn Store, clock: &dyn Clock) {
+        // All that is kept at first: who logged out before this node was there, or while Redis was away, stays out.
+        let mut since = Millis(0);
+        loop {
+            tokio::time::sleep(FOLLOW).await;
+            let now = clock.now();
+            // While the store is away nobody can log out; then what was missed is asked for.
+            if let Ok(revoked) = store.revoked(since).await {
+                self.refuse(&revoked, now);
+                since = now;
+            }
+        }
+    }
+
+    /// Ends a session: its token is refused from now on.
+    pub fn close(&self, session: &Session, now: Millis) {
+        self.revoke(session.id, session.expires, now);
+    }
+
+    /// Ends the login of a chat client, and its long polls.
+    pub fn close_chat(&self, login: &ChatLogin, now: Millis) {
+        self.revoke(login.id, login.expires, now);
+    }
+
+    fn revoke(&self, id: u64, expires: Millis, now: Millis) {
+        let mut revoked = self.revoked.write();
+        revoked.retain(|(_, expires)| *expires >= now);
+        if let Err(at) = revoked.binary_search_by_key(&id, |(id, _)| *id) {
+            revoked.insert(at, (id, expires));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_its_users_until_logout_or_expiry() {
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
+        let sessions = Sessions::new(&settings).unwrap();
+        let (alice, now) = (UserId::parse("alice").unwrap(), Millis(1_000));
+        let token = sessions.open(&alice, Generation::Second, now).unwrap();
+        let session = sessions.check("alice", &token, now).unwrap();
+        assert_eq!((session.user.as_str(), session.generation), ("alice", Generation::Second));
+        assert_eq!(sessions.check("bob", &token, now), Err(Invalid::Mismatch("userID")));
+        assert_eq!(sessions.check("alice", &token, session.expires.plus(1)), Err(Invalid::Expired));
+        let other = sessions.open(&alice, Generation::First, now).unwrap();
+        sessions.close(&session, now);
+        assert_eq!(sessions.check("alice", &token, now), Err(Invalid::Expired));
+        assert!(sessions.check("alice", &other, now).is_ok(), "another login of the same user goes on");
+        let restarted = Sessions::new(&settings).unwrap();
+        assert!(restarted.check("alice", &token, now).is_ok());
+        restarted.refuse(&[(session.id, session.expires), (1, now.plus(1))], now);
+        restarted.refuse(&[(session.id, session.expires)], now);
+        assert_eq!(restarted.check("alice", &token, now), Err(Invalid::Expired));
+        assert!(restarted.check("alice", &other, now).is_ok());
+    }
+
+    #[test]
+    fn chat_logins_and_poll_keys_are_things_of_their_own() {
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
+        let sessions = Sessions::new(&settings).unwrap();
+        let (alice, room, now) = (UserId::parse("alice").unwrap(), RoomId::parse("room").unwrap(), Millis(1_000));
+        let (login, a2) = sessions.open_chat(&alice, now).unwrap();
+        let tiny = login.id.to_string();
+        assert_eq!(sessions.check_chat(&tiny, &a2, now), Ok(login.clone()));
+        assert_eq!(sessions.check_chat("1", &a2, now), Err(Invalid::Mismatch("tinyid")));
+        assert!(sessions.check("alice", &a2, now).is_err(), "it is no session of the rooms");
+        let key = sessions.open_poll(&alice, login.id, &room, now).unwrap();
+        let said = sessions.check_poll(&key, now).unwrap();
+        assert_eq!((said.user, said.group, said.session), (alice, room, login.id));
+        assert!(sessions.check_chat(&tiny, &key, now).is_err());
+        sessions.close_chat(&login, now);
+        assert_eq!(sessions.check_chat(&tiny, &a2, now), Err(Invalid::Expired));
+        assert_eq!(sessions.check_poll(&key, now), Err(Invalid::Expired));
+    }
+}

@@ -1,0 +1,173 @@
+//! What nodes say to each other about chat, in one order for each room: Redis numbers it, keeps it for those who come
+//! later, and takes each thing once. While Redis is away, what is to be said waits here and its sayer is told so.
+//! Knows no members and no sockets: who listens is passed in.
+
+mod crowd;
+mod groups;
+mod lane;
+mod op;
+mod run;
+pub mod scripts;
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use lane::Lane;
+use store::redis::keys::Keys;
+use store::redis::{Link, Target};
+
+pub use self::crowd::Crowd;
+pub use self::groups::{Loaded, Made};
+pub use self::op::Op;
+
+/// What came of saying something: its number, 0 if there is no such group.
+pub type Number = u64;
+
+/// Something that a node said, as every node hears it, in the same order for each room.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its number, for what is numbered.
+    pub number: Number,
+    /// The node that said it; 0: a change of a room.
+    pub from: u64,
+    /// Its number among what that node said here.
+    pub nonce: u64,
+    /// What.
+    pub op: Op,
+}
+
+/// Something that could not be said so far: Redis is away. It waits, and is said later.
+#[derive(Debug)]
+pub struct Unsaid {
+    /// Its number among what this node says.
+    pub nonce: u64,
+    /// What.
+    pub op: Arc<Op>,
+    /// Who waits for its number.
+    pub answer: oneshot::Sender<Number>,
+}
+
+/// Whether something can be said now.
+#[derive(Debug)]
+pub enum Sending {
+    /// Its number comes here.
+    Waits(oneshot::Receiver<Number>),
+    /// Redis is away: it is said later, under this number among what this node says.
+    Adrift(u64),
+    /// Too much waits already.
+    Full,
+}
+
+/// Who listens. Called in order for each lane; must not wait.
+pub trait Ear: Send + Sync + 'static {
+    /// A node said something; this one hears itself, too.
+    fn heard(&self, heard: Heard);
+
+    /// Redis is away: what was to be said and waits for an answer, in order.
+    fn adrift(&self, unsaid: Vec<Unsaid>);
+
+    /// Something on this lane was missed: this node was away for longer than it is kept.
+    fn missed(self: Arc<Self>, lane: usize);
+
+    /// The nodes that are there now, this one too.
+    fn nodes(&self, alive: &[u64]);
+}
+
+/// The way between the nodes.
+pub struct Bus {
+    node: u64,
+    target: Target,
+    link: Link,
+    keys: Keys,
+    lanes: Box<[Lane]>,
+    /// Cancelled when a lane is listened to.
+    listening: Box<[CancellationToken]>,
+    /// What is noted of what is said.
+    noting: OnceLock<Noting>,
+}
+
+/// Makes the note of something that is said, which is kept in the same step: its text before the number and after.
+pub type Noting = Box<dyn Fn(&Op) -> Option<(String, &'static str)> + Send + Sync>;
+
+impl Bus {
+    /// A node on this Redis, which need not be there yet.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        let keys = Keys::new(target.is_cluster());
+        let lanes = (0..keys.buckets()).map(|_| Lane::default()).collect();
+        let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
+        let (node, link, noting) = (sign::fresh_id().max(1), Link::new(target.clone()), OnceLock::new());
+        Self { node, link, target, keys, lanes, listening, noting }
+    }
+
+    /// A node on the Redis of these settings.
+    ///
+    /// # Errors
+    /// What is wrong with its address.
+    pub fn open(settings: &store::Settings) -> Result<Arc<Self>, String> {
+        settings.target().map(|target| Arc::new(Self::new(target)))
+    }
+
+    /// This node's number.
+    #[must_use]
+    pub const fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// The lane of everything about a room, or a user.
+    #[must_use]
+    pub fn lane(&self, topic: &str) -> usize {
+        self.keys.bucket_of(topic)
+    }
+
+    /// How many lanes there are.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Says something. `known` is the number of the newest message of its group that this node knows: numbers never go
+    /// back behind it, whatever Redis has lost.
+    pub fn send(&self, op: Op, known: u64) -> Sending {
+        self.send_noted(op, known, None)
+    }
+
+    /// The same for what a client says, which the app's backend may want to hear.
+    pub fn say_for(&self, op: Op, known: u64) -> Sending {
+        let note = self.noting.get().and_then(|noting| noting(&op));
+        self.send_noted(op, known, note)
+    }
+
+    fn send_noted(&self, op: Op, known: u64, note: Option<(String, &'static str)>) -> Sending {
+        let (answer, answered) = oneshot::channel();
+        match self.lanes[self.lane(op.topic())].push(op, known, note, Some(answer)) {
+            None => Sending::Full,
+            Some((nonce, true)) => Sending::Adrift(nonce),
+            Some((_, false)) => Sending::Waits(answered),
+        }
+    }
+
+    /// Says something that nobody waits for. It is dropped where too much waits already.
+    pub fn tell(&self, op: Op) {
+        if self.lanes[self.lane(op.topic())].push(op, 0, None, None).is_none() {
+            tracing::warn!("redis is away for so long that something is not told to other nodes");
+        }
+    }
+
+    /// From now on what clients say is noted like this.
+    pub fn note(&self, noting: Noting) {
+        // Said once, when everything is put together.
+        let _ = self.noting.set(noting);
+    }
+
+    /// Whether Redis is away as far as this topic is concerned.
+    #[must_use]
+    pub fn is_adrift(&self, topic: &str) -> bool {
+        self.lanes[self.lane(topic)].is_adrift()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The bus at work: says what waits, hears what nodes say, and shows that this node is there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::from_redis_value_ref;
+use redis::streams::StreamId;
+use tokio_util::sync::CancellationToken;
+
+use super::lane::Line;
+use super::{Bus, Ear, Heard, Op, scripts};
+use store::error::Error;
+use store::redis::EVENTS;
+use store::redis::keys::Keys;
+use store::redis::scripts::KEPT;
+use store::redis::tail::{self, From, Take};
+
+/// How long after a failure Redis is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+/// A failure that comes so soon is often only that of a connection that broke long ago.
+const SOON: Duration = Duration::from_millis(100);
+/// How often a node says that it is there, and for how long that counts.
+const ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+
+impl Bus {
+    /// Carries between the nodes until it is dropped.
+    pub async fn run(self: Arc<Self>, ear: Arc<dyn Ear>) {
+        let stop = CancellationToken::new();
+        let _stopped = stop.clone().drop_guard();
+        let lanes = (0..self.lanes.len()).map(|lane| {
+            let (target, key, stop) = (self.target.clone(), Keys::bus(lane), stop.clone());
+            let from = From { last: None, known: self.listening[lane].clone() };
+            let follow = tail::follow(target, key, from, stop, self.clone().take(lane, ear.clone()));
+            let (bus, ear) = (self.clone(), ear.clone());
+            futures_util::future::join(follow, async move { bus.write(lane, &*ear).await })
+        });
+        let lanes = futures_util::future::join_all(lanes);
+        futures_util::future::join(lanes, self.show(&*ear)).await;
+    }
+
+    async fn show(&self, ear: &dyn Ear) {
+        let mut known: Vec<u64> = Vec::new();
+        loop {
+            let mut script = scripts::ALIVE.prepare_invoke();
+            script.key(Keys::NODES).arg(self.node).arg(u64::try_from(ALIVE.1.as_millis()).unwrap_or_default());
+            // While Redis is away nobody is known to be gone.
+            if let Ok(alive) = self.link.run(async |mut redis| script.invoke_async::<Vec<u64>>(&mut redis).await).await
+            {
+                let mut alive = alive;
+                alive.sort_unstable();
+                if alive != known {
+                    tracing::info!(nodes = alive.len(), "the nodes that share this redis have changed");
+                    ear.nodes(&alive);
+                    known = alive;
+                }
+            }
+            tokio::time::sleep(ALIVE.0).await;
+        }
+    }
+
+    async fn write(&self, at: usize, ear: &dyn Ear) {
+        let lane = &self.lanes[at];
+        let mut away = false;
+        loop {
+            let batch = lane.batch();
+            if batch.is_empty() {
+                lane.wake.notified().await;
+                continue;
+            }
+            let begun = Instant::now();
+            let mut said = self.say(at, &batch).await;
+            if said.is_err() && !away && begun.elapsed() < SOON {
+                said = self.say(at, &batch).await;
+            }
+            match said {
+                Ok(numbers) => {
+                    lane.taken(&batch, &numbers);
+                    if std::mem::take(&mut away) {
+                        tracing::info!(lane = at, "chat between nodes goes on");
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut away, true) {
+                        tracing::warn!(%error, lane = at, "chat between nodes waits; each node goes on by itself");
+                    }
+                    ear.adrift(lane.set_adrift());
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn say(&self, lane: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
+        let mut script = scripts::SAY.prepare_invoke();
+        script.key(Keys::bus(lane)).key(Keys::said(lane)).key(Keys::direct(lane)).key(Keys::said_by(lane, self.node));
+        script.key(Keys::events(lane));
+        script.arg(KEPT).arg(self.node).arg(EVENTS);
+        for line in batch {
+            match line.op.group() {
+                Some(group) => script.key(self.keys.group(group)).key(self.keys.log(group)),
+                // Of the same bucket, and not used.
+                None => script.key(Keys::bus(lane)).key(Keys::bus(lane)),
+            };
+            let (deed, a, b) = line.op.deed();
+            script.arg(line.nonce).arg(deed).arg(&*line.text).arg(a).arg(b).arg(line.known);
+            let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
+            script.arg(before).arg(after);
+        }
+        self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+    }
+
+    fn take(self: Arc<Self>, lane: usize, ear: Arc<dyn Ear>) -> Take {
+        // Entries are counted without gaps.
+        let mut last: Option<u64> = None;
+        Box::new(move |entries| {
+            for entry in &entries {
+                let Some((count, heard)) = understand(entry) else {
+                    tracing::warn!(id = entry.id, "what another node says cannot be understood and is left out");
+                    continue;
+                };
+                if last.replace(count).is_some_and(|last| count != last.wrapping_add(1)) {
+                    ear.clone().missed(lane);
+                }
+                let (own, nonce, number) = (heard.from == self.node, heard.nonce, heard.number);
+                ear.heard(heard);
+                if own {
+                    self.lanes[lane].heard(nonce, number);
+                }
+            }
+            Box::pin(std::future::ready(true))
+        })
+    }
+}
+
+fn understand(entry: &StreamId) -> Option<(u64, Heard)> {
+    let number = |field: &str| from_redis_value_ref::<u64>(entry.map.get(field)?).ok();
+    let op: Vec<u8> = from_redis_value_ref(entry.map.get("o")?).ok()?;
+    let op: Op = serde_json::from_slice(&op).ok()?;
+    Some((number("i")?, Heard { number: number("s")?, from: number("n")?, nonce: number("k")?, op }))
+}

@@ -1,0 +1,104 @@
+//! What is said is heard by every node, in one order and once, also by one that was cut off.
+
+use parking_lot::Mutex;
+use room::{RoomId, UserId};
+
+use super::*;
+use testkit::RedisServer;
+
+#[derive(Default)]
+struct Notes {
+    heard: Mutex<Vec<(u64, u64)>>,
+    missed: Mutex<Vec<usize>>,
+}
+
+impl Ear for Notes {
+    fn heard(&self, heard: Heard) {
+        self.heard.lock().push((heard.from, heard.nonce));
+    }
+
+    fn adrift(&self, unsaid: Vec<Unsaid>) {
+        for unsaid in unsaid {
+            let _ = unsaid.answer.send(7);
+        }
+    }
+
+    fn missed(self: Arc<Self>, lane: usize) {
+        self.missed.lock().push(lane);
+    }
+
+    fn nodes(&self, _: &[u64]) {}
+}
+
+fn kick(n: usize) -> Op {
+    Op::Kick { group: RoomId::parse("r").unwrap(), user: UserId::parse(&format!("user{n}")).unwrap() }
+}
+
+async fn node(redis: &RedisServer) -> (Arc<Bus>, Arc<Notes>) {
+    let (bus, notes) = (Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap())), Arc::new(Notes::default()));
+    tokio::spawn(bus.clone().run(notes.clone()));
+    bus.listening[0].cancelled().await;
+    (bus, notes)
+}
+
+async fn until(so: impl Fn() -> bool) {
+    let waited = async {
+        while !so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waited).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_hear_the_same_in_the_same_order_over_an_outage() {
+    let mut redis = RedisServer::start(&[]);
+    let ((a, heard_a), (b, heard_b)) = (node(&redis).await, node(&redis).await);
+    for n in 0..100 {
+        a.tell(kick(n));
+        b.tell(kick(n));
+    }
+    until(|| heard_a.heard.lock().len() == 200 && heard_b.heard.lock().len() == 200).await;
+    redis.stop();
+    let Sending::Waits(answer) = a.send(kick(100), 0) else { panic!("nobody knows yet") };
+    assert_eq!(answer.await, Ok(7), "the listener is told, and answers");
+    assert!(a.is_adrift("r"));
+    assert!(matches!(a.send(kick(101), 0), Sending::Adrift(102)));
+    b.tell(kick(100));
+    redis.resume();
+    until(|| heard_a.heard.lock().len() >= 203 && heard_b.heard.lock().len() >= 203).await;
+    until(|| !a.is_adrift("r")).await;
+    let all = heard_a.heard.lock().clone();
+    assert_eq!(all, *heard_b.heard.lock());
+    for (bus, count) in [(&a, 102), (&b, 101)] {
+        let own: Vec<u64> = all.iter().filter(|(from, _)| *from == bus.node()).map(|(_, nonce)| *nonce).collect();
+        assert_eq!(own, (1..=count).collect::<Vec<_>>(), "each once, in order");
+    }
+}
+
+/// Redis may have done what it never answered to: said again, it is not done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_said_twice() {
+    let redis = RedisServer::start(&[]);
+    let (a, heard) = node(&redis).await;
+    for round in 1..=20 {
+        a.tell(kick(round));
+        // The connection breaks under it, before or after the answer.
+        redis.cli(&["client", "kill", "type", "normal", "skipme", "yes"]);
+        until(|| heard.heard.lock().len() == round).await;
+    }
+    let nonces: Vec<u64> = heard.heard.lock().iter().map(|(_, nonce)| *nonce).collect();
+    assert_eq!(nonces, (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_away_for_too_long_is_told_so() {
+    let redis = RedisServer::start(&[]);
+    let (a, heard) = node(&redis).await;
+    a.tell(kick(1));
+    until(|| heard.heard.lock().len() == 1).await;
+    redis.cli(&["incrby", "rs:{0}:bus:count", "3"]);
+    a.tell(kick(2));
+    until(|| heard.heard.lock().len() == 2).await;
+    assert_eq!(*heard.missed.lock(), [0]);
+}

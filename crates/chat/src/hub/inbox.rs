@@ -1,0 +1,256 @@
+//! What waits for a long-polling client: its groups' messages and its own, each kept until the client asks
+//! for what comes after. Polls are held here.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use room::chat::{Direct, Group, MAX_KEPT, MAX_MAIL, Message, Refusal};
+use room::{Millis, RoomId};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::close::Close;
+
+/// Groups that are remembered at most, ended ones included.
+const MAX_PILES: usize = 32;
+
+/// A long-polling client's side of the hub.
+#[derive(Debug)]
+pub struct Inbox {
+    state: Mutex<State>,
+    changed: Notify,
+    /// When it was made.
+    pub since: Millis,
+}
+
+#[derive(Debug)]
+struct State {
+    piles: HashMap<RoomId, Pile>,
+    direct: VecDeque<Arc<Direct>>,
+    direct_turn: u64,
+    end: Option<Close>,
+    seen: Millis,
+    held: usize,
+}
+
+/// One group's messages.
+#[derive(Debug)]
+struct Pile {
+    name: Arc<str>,
+    messages: VecDeque<Arc<Message>>,
+    /// The number of the next message.
+    next: u64,
+    /// Which poll is the newest: an older one that is still held gives way.
+    turn: u64,
+    /// No more will come.
+    over: Option<Refusal>,
+}
+
+/// The answer to a poll of a group.
+#[derive(Clone, Debug)]
+pub struct Polled {
+    /// The group's name.
+    pub name: Arc<str>,
+    /// The messages, oldest first; none if there were none in time.
+    pub messages: Vec<Arc<Message>>,
+    /// What to ask for next.
+    pub next: u64,
+}
+
+/// Why there is no answer to a poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Nothing came in time.
+    Timeout,
+    /// The connection ended.
+    Ended(Close),
+    /// The group is not there, or the client is not in it.
+    Refused(Refusal),
+}
+
+impl Inbox {
+    pub(super) fn new(now: Millis) -> Self {
+        let state =
+            State { piles: HashMap::new(), direct: VecDeque::new(), direct_turn: 0, end: None, seen: now, held: 0 };
+        Self { state: Mutex::new(state), changed: Notify::new(), since: now }
+    }
+
+    /// A sign of life.
+    pub fn seen(&self, now: Millis) {
+        let mut state = self.state.lock();
+        state.seen = state.seen.max(now);
+    }
+
+    /// When the client was last heard of; now, while it polls.
+    pub(super) fn last_seen(&self, now: Millis) -> Millis {
+        let state = self.state.lock();
+        if state.held > 0 { now } else { state.seen }
+    }
+
+    pub(super) fn end(&self, why: Close) {
+        self.state.lock().end.get_or_insert(why);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn enter(&self, group: &Group, messages: Vec<Arc<Message>>) {
+        let mut state = self.state.lock();
+        if state.piles.get(group.id()).is_some_and(|pile| pile.over.is_none()) {
+            return;
+        }
+        if state.piles.len() >= MAX_PILES {
+            state.piles.retain(|_, pile| pile.over.is_none());
+        }
+        let pile = Pile {
+            name: group.name().into(),
+            messages: messages.into(),
+            next: group.last().saturating_add(1),
+            turn: 0,
+            over: None,
+        };
+        state.piles.insert(group.id().clone(), pile);
+    }
+
+    pub(super) fn message(&self, message: &Arc<Message>) {
+        let mut state = self.state.lock();
+        let Some(pile) = state.piles.get_mut(&message.group).filter(|pile| pile.over.is_none()) else { return };
+        if pile.messages.len() >= MAX_KEPT {
+            pile.messages.pop_front();
+        }
+        pile.next = message.seq.saturating_add(1);
+        pile.messages.push_back(message.clone());
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn direct(&self, message: &Arc<Direct>) {
+        let mut state = self.state.lock();
+        if state.direct.len() >= MAX_MAIL {
+            state.direct.pop_front();
+        }
+        state.direct.push_back(message.clone());
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// The last message of a group that ends.
+    pub(super) fn close(&self, message: &Arc<Message>) {
+        self.message(message);
+        if let Some(pile) = self.state.lock().piles.get_mut(&message.group) {
+            pile.over = Some(Refusal::NoGroup);
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(super) fn leave(&self, group: &RoomId) {
+        self.state.lock().piles.remove(group);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether it may poll this group.
+    #[must_use]
+    pub fn is_in(&self, group: &RoomId) -> bool {
+        self.state.lock().piles.contains_key(group)
+    }
+
+    /// The messages of a group from number `start` on, 0 for all that wait; held until there are some.
+    ///
+    /// # Errors
+    /// [`Unanswered`], but for a timeout: then there are no messages.
+    pub async fn poll(&self, group: &RoomId, start: u64, hold: Duration) -> Result<Polled, Unanswered> {
+        let mut turn = None;
+        let look = |late: bool| {
+            let mut state = self.state.lock();
+            if let Some(why) = state.end {
+                return Some(Err(Unanswered::Ended(why)));
+            }
+            let Some(pile) = state.piles.get_mut(group) else {
+                return Some(Err(Unanswered::Refused(Refusal::NotMember)));
+            };
+            let newest = turn.is_none_or(|turn| turn == pile.turn);
+            if turn.is_none() {
+                pile.turn += 1;
+                turn = Some(pile.turn);
+                self.changed.notify_waiters();
+                // A number that was never given is of an earlier life of the group.
+                let start = if start > pile.next { 0 } else { start };
+                pile.messages.retain(|m| m.seq >= start);
+            }
+            if newest
+                && pile.messages.is_empty()
+                && let Some(why) = pile.over
+            {
+                state.piles.remove(group);
+                return Some(Err(Unanswered::Refused(why)));
+            }
+            let messages: Vec<_> = if newest { pile.messages.iter().cloned().collect() } else { Vec::new() };
+            (late || !newest || !messages.is_empty())
+                .then(|| Ok(Polled { name: pile.name.clone(), messages, next: pile.next }))
+        };
+        self.hold(hold, look).await
+    }
+
+    /// The point-to-point messages after number `since`; held until there are some.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn poll_direct(&self, since: u64, hold: Duration) -> Result<Vec<Arc<Direct>>, Unanswered> {
+        let mut turn = None;
+        let look = |late: bool| {
+            let mut state = self.state.lock();
+            if let Some(why) = state.end {
+                return Some(Err(Unanswered::Ended(why)));
+            }
+            let newest = turn.is_none_or(|turn| turn == state.direct_turn);
+            if turn.is_none() {
+                state.direct_turn += 1;
+                turn = Some(state.direct_turn);
+                self.changed.notify_waiters();
+                state.direct.retain(|m| m.seq > since);
+            }
+            if newest && !state.direct.is_empty() {
+                return Some(Ok(state.direct.iter().cloned().collect()));
+            }
+            (late || !newest).then_some(Err(Unanswered::Timeout))
+        };
+        self.hold(hold, look).await
+    }
+
+    /// Looks now, at each change and at the end of the time; the last look always gives an answer.
+    async fn hold<T>(
+        &self,
+        hold: Duration,
+        mut look: impl FnMut(bool) -> Option<Result<T, Unanswered>>,
+    ) -> Result<T, Unanswered> {
+        let _held = Held::new(self);
+        let until = Instant::now() + hold;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Before looking, so that no change comes between.
+            changed.as_mut().enable();
+            if let Some(answer) = look(false) {
+                return answer;
+            }
+            if tokio::time::timeout_at(until, changed).await.is_err() {
+                return look(true).unwrap_or(Err(Unanswered::Timeout));
+            }
+        }
+    }
+}
+
+/// A poll that is held; gone also when the client hangs up.
+struct Held<'a>(&'a Inbox);
+
+impl<'a> Held<'a> {
+    fn new(inbox: &'a Inbox) -> Self {
+        inbox.state.lock().held += 1;
+        Self(inbox)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().held -= 1;
+    }
+}

@@ -1,0 +1,346 @@
+//! The hub as one of several nodes. Each node with members in a group has a copy of it; Redis numbers what is said, and
+//! every node takes it from the bus, the one that said it too. While Redis is away a node numbers by itself, and what its
+//! members said goes to the others later: under the same numbers if nobody else spoke meanwhile. Otherwise the group
+//! begins another life, and who has the old numbers is asked to come back.
+
+mod copy;
+mod ear;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use parking_lot::Mutex;
+use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
+use room::measures::{Measure, Measures};
+use room::{Millis, RoomId, UserId};
+use tokio::sync::oneshot;
+
+use super::Hub;
+use super::groups::Slot;
+use crate::bus::{Bus, Crowd, Loaded, Number, Op, Sending};
+
+pub(super) use copy::Copy;
+
+/// Groups loaded at the same time.
+const ABREAST: usize = 16;
+
+/// The other nodes.
+pub(super) struct Nodes {
+    bus: Arc<Bus>,
+    /// Held while a group is loaded, so that it is loaded once.
+    loading: [tokio::sync::Mutex<()>; ABREAST],
+    /// Point-to-point messages that were carried here before Redis took them: lane and number.
+    carried: Mutex<HashSet<(usize, u64)>>,
+    /// Who is there.
+    alive: Mutex<Vec<u64>>,
+}
+
+impl Nodes {
+    pub fn new(bus: Arc<Bus>) -> Self {
+        Self { bus, loading: Default::default(), carried: Mutex::default(), alive: Mutex::default() }
+    }
+}
+
+/// A message on its way to its number.
+pub(super) enum Submitted {
+    /// It has one.
+    Done(Sent),
+    /// It gets one, in this group, at that time.
+    Waits(RoomId, Millis, Content, oneshot::Receiver<Number>),
+}
+
+impl Submitted {
+    pub async fn number(self) -> Result<Sent, Refusal> {
+        let (group, at, content, answer) = match self {
+            Self::Done(sent) => return Ok(sent),
+            Self::Waits(group, at, content, answer) => (group, at, content, answer),
+        };
+        match answer.await {
+            Ok(0) => Err(Refusal::NoGroup),
+            Ok(seq) => Ok(Sent { seq, at, message: Some(Arc::new(Message::new(group, seq, at, content))) }),
+            // Only when the server ends.
+            Err(_) => Err(Refusal::Away),
+        }
+    }
+}
+
+/// A measure that was taken here and is on its way to other nodes.
+#[derive(Debug)]
+pub struct Passed {
+    /// Until when it holds.
+    pub until: Millis,
+    taken: Option<oneshot::Receiver<Number>>,
+}
+
+impl Passed {
+    /// Waits until no node can miss it; not where Redis is away: then it is told later.
+    pub async fn everywhere(self) {
+        if let Some(taken) = self.taken {
+            // Only when the server ends nobody answers.
+            let _ = taken.await;
+        }
+    }
+}
+
+impl Hub {
+    /// Whether there may be other nodes.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.nodes.is_some()
+    }
+
+    /// Tells other nodes something, if there may be some.
+    pub(super) fn tell(&self, op: impl FnOnce() -> Op) {
+        if let Some(nodes) = &self.nodes {
+            nodes.bus.tell(op());
+        }
+    }
+
+    /// Says something to a group that has no member here.
+    pub(super) fn submit_elsewhere(&self, op: Op) {
+        if let Some(nodes) = &self.nodes {
+            // Nobody here waits for its number.
+            let _ = nodes.bus.send(op, 0);
+        }
+    }
+
+    /// What was done here is also done elsewhere, where the group may be although it is not here.
+    pub(super) fn and_elsewhere(&self, here: Result<(), Refusal>, op: impl FnOnce() -> Op) -> Result<(), Refusal> {
+        if let Err(refusal) = here
+            && !(self.is_shared() && matches!(refusal, Refusal::NoGroup | Refusal::NotMember))
+        {
+            return Err(refusal);
+        }
+        self.tell(op);
+        Ok(())
+    }
+
+    /// The same for a measure until then, which others must not miss.
+    pub(super) fn and_everywhere(
+        &self,
+        here: Result<(), Refusal>,
+        until: Millis,
+        op: impl FnOnce() -> Op,
+    ) -> Result<Passed, Refusal> {
+        let Some(nodes) = &self.nodes else { return here.map(|()| Passed { until, taken: None }) };
+        if let Err(refusal) = here
+            && !matches!(refusal, Refusal::NoGroup | Refusal::NotMember)
+        {
+            return Err(refusal);
+        }
+        match nodes.bus.send(op(), 0) {
+            Sending::Waits(taken) => Ok(Passed { until, taken: Some(taken) }),
+            // It waits, and is said when Redis is back.
+            Sending::Adrift(_) => Ok(Passed { until, taken: None }),
+            Sending::Full => Err(Refusal::Overloaded),
+        }
+    }
+
+    /// Takes the measures of a room into its group, where it does not know them: the group is new, or it was told of them
+    /// when Redis was away.
+    pub fn hold(&self, id: &RoomId, measures: &Measures) {
+        let now = self.now();
+        let _ = self.groups.with(id, |group| {
+            for (what, user, until) in measures.iter(now) {
+                match what {
+                    Measure::Mute => group.mute(now, user, until)?,
+                    Measure::Ban => drop(group.ban(now, user, until)?),
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Has a message numbered: here, or by Redis. The app's backend may want to hear what `clients` say.
+    pub(super) fn submit(
+        &self,
+        slot: &mut Slot,
+        id: &RoomId,
+        content: Content,
+        clients: bool,
+    ) -> Result<Submitted, Refusal> {
+        let now = self.now();
+        let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
+        if let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) {
+            let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
+            let known = copy.confirmed(group);
+            match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
+                Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
+                Sending::Full => return Err(Refusal::Overloaded),
+                Sending::Adrift(nonce) => copy.adrift.push_back(nonce),
+            }
+        }
+        let message = group.append(now, content);
+        self.fan_out(group, &message);
+        Ok(Submitted::Done(Sent { seq: message.seq, at: now, message: Some(message) }))
+    }
+
+    /// Takes a point-to-point message to all connections of a user; it waits for one who is briefly away. With several
+    /// nodes, `waits` only says that the receiver is not at this one.
+    ///
+    /// # Errors
+    /// [`Refusal::MailboxFull`], [`Refusal::Overloaded`].
+    pub async fn send_direct(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
+        let Some(nodes) = &self.nodes else { return self.send_direct_here(to, client_seq, said) };
+        let (before, present) = {
+            let directory = self.part(to).directory.lock();
+            (directory.sent_before(to, client_seq, &said), directory.connections(to).next().is_some())
+        };
+        if let Some(message) = before {
+            return Ok(Posted { message, again: true, waits: !present });
+        }
+        let at = self.now();
+        let op = Op::Direct { to: to.clone(), at, client_seq, said: said.clone() };
+        match nodes.bus.say_for(op, 0) {
+            Sending::Full => Err(Refusal::Overloaded),
+            Sending::Adrift(nonce) => {
+                nodes.carry_once(to, nonce);
+                self.send_direct_here(to, client_seq, said)
+            }
+            Sending::Waits(answer) => {
+                let seq = answer.await.map_err(|_| Refusal::Away)?;
+                let message = Arc::new(Direct { to: to.clone(), seq, at, client_seq, said });
+                Ok(Posted { message, again: false, waits: !present })
+            }
+        }
+    }
+
+    /// Makes a group wherever groups are made; one that is there already is fine.
+    ///
+    /// # Errors
+    /// As [`Hub::create`]; [`Refusal::Away`].
+    pub async fn found(&self, id: &RoomId, owner: Option<&UserId>, name: &str) -> Result<Created, Refusal> {
+        static SALT: AtomicU16 = AtomicU16::new(0);
+        let Some(nodes) = &self.nodes else { return self.create(id, owner, name) };
+        if name.len() > chat::MAX_GROUP_NAME {
+            return Err(Refusal::TooLong { field: "name", max: chat::MAX_GROUP_NAME });
+        }
+        let now = self.now();
+        if owner.is_some() {
+            let mut pollers = self.pollers.lock();
+            if pollers.by_clients() >= super::members::MAX_ROOMLESS {
+                return Err(Refusal::Overloaded);
+            }
+            pollers.watch_group(id, true, now);
+        }
+        let epoch = Epoch::new(now, SALT.fetch_add(1, Ordering::Relaxed));
+        let made = nodes.bus.make(id, owner, name, epoch).await.map_err(|why| away(&why))?;
+        Ok(Created { existed: made.existed, owner: made.owner, epoch: made.epoch })
+    }
+
+    /// Sees to it that there is a copy of a group here, if there is such a group. Nothing where there is one node.
+    ///
+    /// # Errors
+    /// [`Refusal::Away`].
+    pub async fn fetch(&self, id: &RoomId) -> Result<(), Refusal> {
+        let Some(nodes) = &self.nodes else { return Ok(()) };
+        let there = || self.groups.with(id, |_| Ok(())).is_ok();
+        if there() {
+            return Ok(());
+        }
+        // The remainder is below ABREAST.
+        let _one = nodes.loading[crc32fast::hash(id.as_str().as_bytes()) as usize % ABREAST].lock().await;
+        if there() {
+            return Ok(());
+        }
+        // What is heard from here on is kept, also if whoever asked goes away meanwhile.
+        self.groups.with_slot(id, |slot| slot.copy = Some(Box::new(Copy::loading())));
+        let _unloaded = Unloaded { hub: self, id };
+        let Some(loaded) = nodes.bus.load(id).await.map_err(|why| away(&why))? else { return Ok(()) };
+        self.groups.with_slot(id, |slot| self.install(slot, id, loaded))?;
+        self.pollers.lock().watch_group(id, false, self.now());
+        Ok(())
+    }
+
+    fn install(&self, slot: &mut Slot, id: &RoomId, loaded: Loaded) -> Result<(), Refusal> {
+        let (now, me) = (self.now(), self.nodes.as_ref().map_or(0, |nodes| nodes.bus.node()));
+        let Some(copy) = &mut slot.copy else { return Ok(()) };
+        let heard = copy.loading.take().unwrap_or_default();
+        let mut new = None;
+        let (epoch, owner) = (Epoch(loaded.epoch), loaded.owner.as_ref());
+        chat::create(&mut new, &NewGroup { id, epoch, owner, name: &loaded.name })?;
+        let mut group = new.ok_or(Refusal::NoGroup)?;
+        // Those before the first kept one are gone; without any, the next one comes after the last.
+        group.resume(loaded.messages.first().map_or(loaded.last, |first| first.seq.saturating_sub(1)));
+        for message in loaded.messages {
+            group.accept(message);
+        }
+        for (user, until) in &loaded.muted {
+            group.mute(now, user, *until)?;
+        }
+        for (user, until) in &loaded.banned {
+            group.ban(now, user, *until)?;
+        }
+        copy.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
+        (slot.group, slot.room) = (Some(group), loaded.room);
+        for heard in heard {
+            self.settle(slot, heard);
+        }
+        Ok(())
+    }
+
+    /// Looks at a copy that was loaded a minute ago: what nobody here is in goes.
+    pub(super) fn look_at_copy(&self, id: &RoomId) -> bool {
+        let keep = self.groups.look(id, |slot| {
+            let (Some(group), Some(copy)) = (&slot.group, &slot.copy) else { return None };
+            if group.users() > 0 || copy.told.users > 0 || !copy.adrift.is_empty() {
+                return Some(slot.room);
+            }
+            (slot.group, slot.copy) = (None, None);
+            None
+        });
+        if keep.flatten() == Some(false) {
+            self.tell(|| Op::Keep { group: id.clone() });
+        }
+        keep.flatten().is_some()
+    }
+
+    /// Tells other nodes how many users are here, if that is not what they know.
+    pub(super) fn tell_users(&self, id: &RoomId) {
+        let Some(nodes) = &self.nodes else { return };
+        let _ = self.groups.within(id, |slot| {
+            let users = slot.group.as_ref().map(Crowd::of).unwrap_or_default();
+            if let Some(copy) = &mut slot.copy
+                && copy.told != users
+            {
+                copy.told.clone_from(&users);
+                nodes.bus.tell(Op::Count { group: id.clone(), node: nodes.bus.node(), users });
+            }
+            Ok(())
+        });
+    }
+}
+
+impl Nodes {
+    /// Notes that a message was carried at this node already.
+    fn carry_once(&self, to: &UserId, nonce: u64) {
+        let mut carried = self.carried.lock();
+        if carried.len() > 100_000 {
+            // So many are never heard any more: they were let go while Redis was away.
+            carried.clear();
+        }
+        carried.insert((self.bus.lane(to.as_str()), nonce));
+    }
+}
+
+fn away(why: &store::error::Error) -> Refusal {
+    tracing::debug!(%why, "a group cannot be had");
+    Refusal::Away
+}
+
+/// Takes a copy that never came out again.
+struct Unloaded<'a> {
+    hub: &'a Hub,
+    id: &'a RoomId,
+}
+
+impl Drop for Unloaded<'_> {
+    fn drop(&mut self) {
+        self.hub.groups.look(self.id, |slot| {
+            if slot.group.is_none() {
+                slot.copy = None;
+            }
+        });
+    }
+}

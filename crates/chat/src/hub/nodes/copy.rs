@@ -1,0 +1,76 @@
+//! What a node knows of a group as a copy, and how a message of the bus settles into it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use room::chat::{Epoch, Group, Message};
+
+use crate::bus::{Crowd, Heard};
+use crate::hub::groups::Slot;
+
+/// A group as a copy.
+#[derive(Default)]
+pub struct Copy {
+    /// What is heard while it is loaded.
+    pub loading: Option<Vec<Heard>>,
+    /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
+    pub adrift: VecDeque<u64>,
+    /// Users at other nodes.
+    pub users: Vec<(u64, Crowd)>,
+    /// Users here, as the others know them.
+    pub told: Crowd,
+}
+
+/// What a message is to a copy.
+pub enum Settled {
+    /// Known already.
+    Known,
+    /// New: everybody here is to get it.
+    New,
+    /// New, and others were given the numbers of what was numbered here: everybody must begin anew, in this life.
+    Forked(Epoch),
+}
+
+impl Copy {
+    pub fn loading() -> Self {
+        Self { loading: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The newest message whose number is certain.
+    pub fn confirmed(&self, group: &Group) -> u64 {
+        group.last().saturating_sub(self.adrift.len() as u64)
+    }
+
+    /// Puts a message where it belongs. `own`: its number among what this node says, if it did.
+    pub fn settle(&mut self, group: &mut Group, message: Arc<Message>, own: Option<u64>) -> Settled {
+        let confirmed = self.confirmed(group);
+        if message.seq <= confirmed {
+            return Settled::Known;
+        }
+        let Some(first) = self.adrift.front() else {
+            return if group.accept(message) { Settled::New } else { Settled::Known };
+        };
+        if own == Some(*first) && message.seq == confirmed.saturating_add(1) {
+            self.adrift.pop_front();
+            return Settled::Known;
+        }
+        let epoch = Epoch(group.epoch().0.saturating_add(1));
+        group.fork(confirmed, epoch);
+        self.adrift.clear();
+        group.accept(message);
+        Settled::Forked(epoch)
+    }
+}
+
+impl Slot {
+    /// Users who are at other nodes and not at this one.
+    pub fn elsewhere(&self) -> usize {
+        let Some(copy) = self.copy.as_ref().filter(|copy| !copy.users.is_empty()) else { return 0 };
+        let others = copy.users.iter().map(|(_, crowd)| crowd);
+        match &self.group {
+            // A large crowd is not looked through for each who comes.
+            Some(group) if Crowd::is_small(group.users()) => Crowd::of(group).beyond(others),
+            _ => copy.told.beyond(others),
+        }
+    }
+}

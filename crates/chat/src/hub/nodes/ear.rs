@@ -1,0 +1,196 @@
+//! What the hub does about what nodes say.
+
+use std::sync::Arc;
+
+use room::RoomId;
+use room::chat::{Direct, Message, Transport};
+
+use super::Hub;
+use super::copy::Settled;
+use crate::bus::{Ear, Heard, Op, Unsaid};
+use crate::close::Close;
+use crate::hub::groups::Slot;
+use crate::render;
+
+impl Ear for Hub {
+    fn heard(&self, heard: Heard) {
+        let Some(nodes) = &self.nodes else { return };
+        let own = heard.from == nodes.bus.node();
+        match heard.op {
+            Op::Direct { to, at, client_seq, said } => {
+                if own && nodes.carried.lock().remove(&(nodes.bus.lane(to.as_str()), heard.nonce)) {
+                    return;
+                }
+                self.deliver(Direct { to, seq: heard.number, at, client_seq, said });
+            }
+            Op::Handed { user, seq } if !own => self.part(&user).directory.lock().handed(&user, seq),
+            Op::Login { user, session, at } if !own => {
+                let older = self.poller_of(&user).filter(|link| link.session != session && link.at <= at);
+                if let Some(link) = older {
+                    link.end(Close::Replaced);
+                    self.disconnect(&link);
+                }
+            }
+            Op::Ended { user, session: Some(session) } if !own => {
+                self.end_where(&user, Close::SessionEnded, |link| link.session == session);
+            }
+            Op::Ended { user, session: None } if !own => self.end_where(&user, Close::Operator, |_| true),
+            Op::Handed { .. } | Op::Login { .. } | Op::Ended { .. } => {}
+            _ => {
+                let Some(group) = heard.op.group().cloned() else { return };
+                self.heard_of_group(&group, heard, own);
+            }
+        }
+    }
+
+    fn adrift(&self, unsaid: Vec<Unsaid>) {
+        let Some(nodes) = &self.nodes else { return };
+        for Unsaid { nonce, op, answer } in unsaid {
+            let number = match &*op {
+                Op::Message { group: id, at, content } => self.groups.within(id, |slot| {
+                    let (Some(group), Some(copy)) = (&mut slot.group, &mut slot.copy) else { return Ok(0) };
+                    copy.adrift.push_back(nonce);
+                    let message = group.append(*at, content.clone());
+                    self.fan_out(group, &message);
+                    Ok(message.seq)
+                }),
+                Op::Direct { to, client_seq, said, .. } => {
+                    nodes.carry_once(to, nonce);
+                    self.send_direct_here(to, *client_seq, said.clone()).map(|posted| posted.message.seq)
+                }
+                _ => Ok(0),
+            };
+            // Who does not wait any more needs no answer.
+            let _ = answer.send(number.unwrap_or(0));
+        }
+    }
+
+    fn missed(self: Arc<Self>, lane: usize) {
+        let Some(nodes) = &self.nodes else { return };
+        tracing::warn!(lane, "this node was away for too long: chat groups are loaded anew");
+        let ids: Vec<RoomId> = self.groups.ids().into_iter().filter(|id| nodes.bus.lane(id.as_str()) == lane).collect();
+        tokio::spawn(async move {
+            for id in ids {
+                self.reload(&id).await;
+            }
+        });
+    }
+
+    fn nodes(&self, alive: &[u64]) {
+        let Some(nodes) = &self.nodes else { return };
+        alive.clone_into(&mut nodes.alive.lock());
+        let now = self.now();
+        for id in self.groups.ids() {
+            let due = self.groups.within(&id, |slot| {
+                let (Some(group), Some(copy)) = (&mut slot.group, &mut slot.copy) else { return Ok(None) };
+                let before = copy.users.len();
+                copy.users.retain(|(node, _)| alive.contains(node));
+                Ok((copy.users.len() < before).then(|| group.recount(now)).flatten())
+            });
+            self.count(due.ok().flatten(), &id);
+        }
+    }
+}
+
+impl Hub {
+    fn deliver(&self, direct: Direct) {
+        let user = direct.to.clone();
+        let mut directory = self.part(&user).directory.lock();
+        // One for whom too much waits gets no more; its sender is at another node and cannot be told.
+        let Ok(posted) = directory.accept(self.now(), direct) else { return };
+        if posted.again || posted.waits {
+            return;
+        }
+        self.carry_direct(&directory, &posted.message);
+        drop(directory);
+        self.tell(|| Op::Handed { user, seq: posted.message.seq });
+    }
+
+    fn heard_of_group(&self, id: &RoomId, heard: Heard, own: bool) {
+        if let Op::End { by, end, .. } = &heard.op {
+            if self.groups.with(id, |_| Ok(())).is_ok() {
+                // Gone meanwhile is as good.
+                let _ = self.destroy_here(id, by.as_ref(), *end);
+            } else {
+                self.groups.look(id, |slot| slot.copy = None);
+            }
+            return;
+        }
+        // Measures and counts of this node hold here already.
+        if own && !matches!(heard.op, Op::Message { .. }) {
+            return;
+        }
+        match &heard.op {
+            Op::Ban { user, until, .. } if self.ban_here(id, user, *until).is_ok() => {}
+            Op::Kick { user, .. } => drop(self.kick_here(id, user)),
+            _ => drop(self.groups.look(id, |slot| self.settle(slot, heard))),
+        }
+    }
+
+    /// Takes what was heard of a group into its copy.
+    pub(super) fn settle(&self, slot: &mut Slot, heard: Heard) {
+        let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) else { return };
+        if let Some(waiting) = &mut copy.loading {
+            waiting.push(heard);
+            return;
+        }
+        let (Some(group), now) = (&mut slot.group, self.now()) else { return };
+        match heard.op {
+            Op::Message { group: id, at, content } => {
+                let message = Arc::new(Message::new(id.clone(), heard.number, at, content));
+                let own = (heard.from == nodes.bus.node()).then_some(heard.nonce);
+                match copy.settle(group, message.clone(), own) {
+                    Settled::Known => {}
+                    Settled::New => self.fan_out(group, &message),
+                    Settled::Forked(epoch) => {
+                        tracing::info!(room = %id, "a room talked at several nodes while redis was away: numbered anew");
+                        nodes.bus.tell(Op::Epoch { group: id, epoch });
+                        for connection in group.connections() {
+                            self.with_link(*connection, |link| match link.transport() {
+                                Transport::Socket => link.end(Close::Renumbered),
+                                Transport::Poller => link.message(&message, &render::event(&message)),
+                            });
+                        }
+                    }
+                }
+            }
+            Op::Epoch { epoch, .. } => group.renew(epoch),
+            Op::Mute { user, until, .. } => drop(group.mute(now, &user, until)),
+            Op::Ban { user, until, .. } => drop(group.ban(now, &user, until)),
+            Op::Count { group: id, node, users } => {
+                copy.users.retain(|(known, _)| *known != node);
+                if users.users > 0 {
+                    copy.users.push((node, users));
+                }
+                let due = group.recount(now);
+                self.count(due, &id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes what was missed of a group from what Redis keeps.
+    async fn reload(&self, id: &RoomId) {
+        let Some(nodes) = &self.nodes else { return };
+        let loaded = loop {
+            match nodes.bus.load(id).await {
+                Ok(loaded) => break loaded,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+            }
+        };
+        let Some(loaded) = loaded else {
+            let _ = self.destroy_here(id, None, room::chat::End::Destroyed);
+            return;
+        };
+        self.groups.look(id, |slot| {
+            if let Some(group) = &mut slot.group {
+                group.renew(room::chat::Epoch(loaded.epoch));
+            }
+            for message in loaded.messages {
+                let (number, at, content) = (message.seq, message.at, message.content.clone());
+                let op = Op::Message { group: id.clone(), at, content };
+                self.settle(slot, Heard { number, from: 0, nonce: 0, op });
+            }
+        });
+    }
+}

@@ -1,0 +1,72 @@
+//! The rooms' side: one system notification for every change, and the group's end with the room's.
+//! A room's group is made when somebody first asks for it (`rooms/groups.rs`): most rooms' never is.
+
+use room::chat::{Content, End, Notice, Refusal, System};
+use room::{Event, RoomId, What};
+
+use super::Hub;
+use crate::Chat;
+use crate::bus::Op;
+use store::Answer;
+use store::redis::GroupCommand;
+
+/// The user-defined field that tells of a change; `None` for what is told in another way.
+fn field(what: &What) -> Option<String> {
+    let cmd = |cmd: &str, data: &str| Some(serde_json::json!({"cmd": cmd, "data": data}).to_string());
+    match what {
+        What::Joined { .. } | What::Updated { .. } | What::Left { .. } => cmd("notifyPusherChange", ""),
+        What::Info => cmd("notifyRoomInfoChange", ""),
+        What::Custom { name } => cmd("notifyCustomChange", name),
+        What::Created { .. } | What::Closed { .. } => None,
+    }
+}
+
+/// What the group of a room is told of its changes, where Redis keeps groups.
+#[must_use]
+pub fn told(events: &[Event]) -> Vec<GroupCommand> {
+    // Calls have no group.
+    let events = events.iter().filter(|event| !event.kind.is_elsewhere());
+    let op = |event: &Event| {
+        let (group, at) = (event.room.clone(), event.at);
+        match &event.what {
+            // Somebody may have been there before it.
+            What::Created { .. } => Some(Op::Adopt { group }),
+            What::Closed { .. } => Some(Op::End { group, at, by: None, end: End::Destroyed }),
+            what => {
+                let notice = Notice::Custom(field(what)?.into());
+                Some(Op::Message { group, at, content: Content::System(System { by: None, notice }) })
+            }
+        }
+    };
+    events.filter_map(op).map(|op| op.for_commit()).collect()
+}
+
+impl Chat for Hub {
+    fn open<'a>(&'a self, _: &'a RoomId) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn carry(&self, event: &Event) {
+        // It was told in the commit, and comes by the bus.
+        if self.is_shared() {
+            return;
+        }
+        let carried = match &event.what {
+            // Somebody was there before it.
+            What::Created { .. } => {
+                self.adopt(&event.room);
+                return;
+            }
+            // Nobody has asked for its group so far: nobody is to be told.
+            _ if !self.has(&event.room) => return,
+            What::Closed { .. } => self.destroy(&event.room, None, End::Destroyed),
+            what => field(what).map_or(Ok(()), |text| self.notify(&event.room, None, &text)),
+        };
+        match carried {
+            Ok(()) | Err(Refusal::NoGroup) => {}
+            Err(refusal) => {
+                tracing::warn!(room = %event.room, ?refusal, "a change could not be told to the room's group")
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Time passing over the chat: counts to tell, mail that is too old, long-polling clients that went away, groups
+//! that no room wanted. Costs only for what is due.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use room::chat::{ConnectionId, End, Transport};
+use room::{Millis, RoomId};
+use tokio_util::sync::CancellationToken;
+
+use super::Hub;
+use crate::close::Close;
+
+/// How often is looked; what is due is at most this late.
+const TICK: Duration = Duration::from_millis(200);
+/// Milliseconds without a poll after which a long-polling client is gone.
+pub const POLLER_AWAY: u64 = 45_000;
+/// Milliseconds for which a group without room and without members is kept.
+pub const ROOMLESS: u64 = 60_000;
+/// How long WebSockets may take to close when the server stops.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// When to look at whom.
+#[derive(Default)]
+pub(super) struct Pollers {
+    due: BinaryHeap<Reverse<(Millis, ConnectionId)>>,
+    /// With whether a client asked for it.
+    roomless: BinaryHeap<Reverse<(Millis, RoomId, bool)>>,
+    by_clients: usize,
+}
+
+impl Pollers {
+    pub fn watch(&mut self, id: ConnectionId, now: Millis) {
+        self.due.push(Reverse((now.plus(POLLER_AWAY), id)));
+    }
+
+    pub fn watch_group(&mut self, id: &RoomId, by_client: bool, now: Millis) {
+        self.by_clients += usize::from(by_client);
+        self.roomless.push(Reverse((now.plus(ROOMLESS), id.clone(), by_client)));
+    }
+
+    /// How many groups are watched that clients asked for while there was no room.
+    pub const fn by_clients(&self) -> usize {
+        self.by_clients
+    }
+
+    fn poller(&mut self, now: Millis) -> Option<ConnectionId> {
+        self.due.peek().filter(|Reverse((due, _))| *due <= now)?;
+        self.due.pop().map(|Reverse((_, id))| id)
+    }
+
+    fn group(&mut self, now: Millis) -> Option<(RoomId, bool)> {
+        self.roomless.peek().filter(|Reverse((due, ..))| *due <= now)?;
+        let Reverse((_, id, by_client)) = self.roomless.pop()?;
+        self.by_clients -= usize::from(by_client);
+        Some((id, by_client))
+    }
+}
+
+impl Hub {
+    /// Lets time pass until `stop`; then tells everybody and waits, bounded, until they are gone.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            self.tick();
+        }
+        self.end_all();
+        let drained = async {
+            while self.connections() > 0 {
+                tick.tick().await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::info!(connections = self.connections(), "chat connections did not close in time");
+        }
+    }
+
+    /// Does what is due now.
+    pub fn tick(&self) {
+        let now = self.now();
+        loop {
+            // Apart, so that the lock is not held while the group is worked on.
+            let due = self.counts.lock().poll(now);
+            let Some(group) = due else { break };
+            self.tell_count(&group);
+        }
+        for part in &self.directory {
+            part.directory.lock().expire(now);
+        }
+        loop {
+            let due = self.pollers.lock().poller(now);
+            let Some(id) = due else { break };
+            self.look_at(id, now);
+        }
+        loop {
+            let due = self.pollers.lock().group(now);
+            let Some((id, by_client)) = due else { break };
+            self.look_at_group(&id, by_client, now);
+        }
+    }
+
+    fn look_at(&self, id: ConnectionId, now: Millis) {
+        let Some(link) = self.link(id) else { return };
+        let Some(inbox) = link.inbox() else { return };
+        let seen = inbox.last_seen(now);
+        if seen.plus(POLLER_AWAY) > now {
+            self.pollers.lock().watch(id, seen);
+        } else {
+            self.disconnect(&link);
+        }
+    }
+
+    fn look_at_group(&self, id: &RoomId, by_client: bool, now: Millis) {
+        if self.is_shared() {
+            // A client's wish was only counted.
+            if !by_client && self.look_at_copy(id) {
+                self.pollers.lock().watch_group(id, false, now);
+            }
+            return;
+        }
+        let keep = self.groups.with_slot(id, |slot| match &slot.group {
+            Some(group) if !slot.room && group.users() > 0 => true,
+            Some(_) if !slot.room => {
+                // Nobody is in, so nobody is to be told.
+                slot.group = None;
+                false
+            }
+            _ => false,
+        });
+        if keep {
+            self.pollers.lock().watch_group(id, by_client, now);
+        }
+    }
+
+    /// Ends all connections, because the server stops, and lets nobody in any more.
+    pub fn end_all(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        let links: Vec<_> =
+            self.links.iter().flat_map(|part| part.read().values().cloned().collect::<Vec<_>>()).collect();
+        for link in links {
+            link.end(Close::Stopping);
+            if link.transport() == Transport::Poller {
+                self.disconnect(&link);
+            }
+        }
+    }
+
+    /// Ends a group at an operator's wish.
+    ///
+    /// # Errors
+    /// [`room::chat::Refusal::NoGroup`].
+    pub fn revoke(&self, id: &RoomId) -> Result<(), room::chat::Refusal> {
+        self.destroy(id, None, End::Revoked)
+    }
+}

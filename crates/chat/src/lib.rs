@@ -1,0 +1,105 @@
+//! The chat service: a group for each room, told of the room's changes. One trait, one file per provider;
+//! who comes in by WebSocket or by long polls is the program's affair.
+
+pub mod bus;
+pub mod close;
+pub mod hub;
+pub mod render;
+pub mod say;
+pub mod tencent;
+
+use room::{Event, RoomId};
+use serde::{Deserialize, Serialize};
+
+use store::Answer;
+
+pub use hub::Hub;
+pub use tencent::Tencent;
+
+/// Who carries chat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// The hub in this process.
+    #[default]
+    Embedded,
+    /// Tencent's chat service, by its REST interface.
+    Tencent,
+}
+
+/// `[chat]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Who carries chat.
+    pub provider: Provider,
+    /// Most chat connections at a time, WebSockets and long-polling clients together.
+    pub max_connections: usize,
+    /// Largest frame of a WebSocket client, in bytes.
+    pub max_frame: usize,
+    /// Requests a second that a connection may make in the long run.
+    pub rate: u32,
+    /// Requests that it may make at once.
+    pub burst: u32,
+    /// Frames that wait for a slow receiver before it is disconnected.
+    pub queue: usize,
+    /// Bytes of them.
+    pub queue_bytes: usize,
+    /// Seconds of silence after which a WebSocket is taken for dead; it is pinged after half of them.
+    pub idle_timeout: u64,
+    /// Tencent's chat service; used if `provider` says so.
+    pub tencent: tencent::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            provider: Provider::Embedded,
+            max_connections: 50_000,
+            max_frame: 16 * 1024,
+            rate: 20,
+            burst: 100,
+            queue: 256,
+            queue_bytes: 256 * 1024,
+            idle_timeout: 60,
+            tencent: tencent::Settings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What somebody is told who looks for chat in this process where it is carried elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self, sdk_app_id: u64) -> Option<String> {
+        let text = || format!("chat is Tencent's chat service: use its client, with sdkAppID {sdk_app_id} and userSig");
+        (self.provider == Provider::Tencent).then(text)
+    }
+
+    /// Adds what is wrong with these settings.
+    pub fn problems(&self, found: &mut Vec<String>) {
+        let least: [(&str, u64, u64); 5] = [
+            ("rate", self.rate.into(), 1),
+            ("burst", self.burst.into(), 1),
+            ("queue", self.queue as u64, 8),
+            ("max_frame", self.max_frame as u64, 1024),
+            ("idle_timeout", self.idle_timeout, 2),
+        ];
+        for (name, value, least) in least {
+            if value < least {
+                found.push(format!("chat.{name} must be at least {least}"));
+            }
+        }
+        if self.provider == Provider::Tencent {
+            self.tencent.problems(found);
+        }
+    }
+}
+
+/// What rooms ask of the chat service.
+pub trait Chat: Send + Sync + 'static {
+    /// Makes the group of a room that is about to be made; one that exists already is fine. Bounded in time.
+    fn open<'a>(&'a self, room: &'a RoomId) -> Answer<'a, ()>;
+
+    /// Takes in a change, in order for each room. Never waits: what cannot be told at once is told later.
+    fn carry(&self, event: &Event);
+}

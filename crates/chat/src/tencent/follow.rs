@@ -1,0 +1,139 @@
+//! Reads from the store's record of commits what the chat service is to be told, and remembers there how far it was
+//! told: a crash loses nothing, and of several nodes one tells. Knows no calls; the delivery does what is read.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use room::{Event, Millis};
+use tokio::time::{Instant, sleep};
+
+use super::delivery::Task;
+use super::{Tencent, task_of};
+use store::History;
+use store::clock::Clock;
+use store::error::Error;
+
+/// Its name among the readers of the record.
+const READER: &str = "chat-tencent";
+/// Commits read at a time.
+const BATCH: usize = 256;
+/// For how long a node has a lane to itself.
+const LEASE: Duration = Duration::from_secs(30);
+/// At most this often it is noted how far was told. A crash repeats what was told since: clients look twice.
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// How long after a failure the store is tried again, and for how long reading rests while too many rooms wait.
+const REST: Duration = Duration::from_secs(1);
+/// Places remembered while rooms wait. Fewer only mean that more is repeated.
+const MARKS: usize = 64;
+/// After this long, in milliseconds, a notification tells nobody anything: clients have looked by themselves since.
+const NOTIFY_FOR: u64 = 60 * 60 * 1000;
+/// After this long a group that was not removed is left to its service; the record is not kept for longer either.
+const DESTROY_FOR: u64 = 24 * 60 * 60 * 1000;
+
+/// Follows the record.
+pub struct Follower {
+    chat: Arc<Tencent>,
+    history: Arc<dyn History>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Where it is in a lane.
+#[derive(Debug, Default)]
+struct Lane {
+    /// After which commit it reads on; none before the lane is ours.
+    place: Option<String>,
+    /// When everything up to a place had been handed to the delivery.
+    marks: VecDeque<(Instant, String)>,
+    saved: Option<Instant>,
+}
+
+impl Follower {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(chat: Arc<Tencent>, history: Arc<dyn History>, clock: Arc<dyn Clock>) -> Self {
+        Self { chat, history, clock }
+    }
+
+    /// Runs for ever.
+    pub async fn run(self) {
+        let lanes = (0..self.history.lanes()).map(|number| {
+            let follower = &self;
+            async move {
+                let mut lane = Lane::default();
+                loop {
+                    if let Err(error) = follower.pass(number, &mut lane).await {
+                        tracing::warn!(%error, lane = number, "the chat service waits for the store");
+                        sleep(REST).await;
+                    }
+                }
+            }
+        });
+        futures_util::future::join_all(lanes).await;
+    }
+
+    /// Reads on, waiting a bounded time for something to come.
+    async fn pass(&self, number: usize, lane: &mut Lane) -> Result<(), Error> {
+        let history = &self.history;
+        if !history.hold(READER, number, LEASE).await? {
+            *lane = Lane::default();
+            sleep(LEASE / 10).await;
+            return Ok(());
+        }
+        let place = match lane.place.take() {
+            Some(place) => place,
+            None => match history.place(READER, number).await? {
+                Some(place) => place,
+                // The first time, what is over is over.
+                None => {
+                    let end = history.end(number).await?;
+                    history.save(READER, number, &end).await?;
+                    end
+                }
+            },
+        };
+        lane.place = Some(place.clone());
+        if self.chat.delivery.is_full() {
+            sleep(REST).await;
+        } else {
+            let entries = history.after(number, &place, BATCH).await?;
+            let now = self.clock.now();
+            for event in entries.iter().flat_map(|entry| &entry.news).filter_map(|news| news.event()) {
+                self.take(event, now);
+            }
+            if let Some(last) = entries.into_iter().next_back() {
+                lane.marks.push_back((Instant::now(), last.place.clone()));
+                lane.place = Some(last.place);
+            }
+        }
+        self.remember(number, lane).await
+    }
+
+    fn take(&self, event: &Event, now: Millis) {
+        // Calls have no group.
+        let Some(task) = task_of(event).filter(|_| !event.kind.is_elsewhere()) else { return };
+        let good_for = if task == Task::Notify { NOTIFY_FOR } else { DESTROY_FOR };
+        if now.since(event.at) <= good_for {
+            self.chat.delivery.add(&event.room, task);
+        }
+    }
+
+    /// Notes how far everything is told: up to the last mark that is older than whatever still waits.
+    async fn remember(&self, number: usize, lane: &mut Lane) -> Result<(), Error> {
+        if lane.saved.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
+            return Ok(());
+        }
+        let oldest = self.chat.delivery.oldest();
+        let told = lane.marks.iter().take_while(|(at, _)| oldest.is_none_or(|oldest| *at < oldest)).count();
+        if let Some((_, place)) = lane.marks.drain(..told).next_back() {
+            self.history.save(READER, number, &place).await?;
+            lane.saved = Some(Instant::now());
+        }
+        if lane.marks.len() > MARKS {
+            // The newest stays: it counts once nothing waits any more.
+            let newest = lane.marks.split_off(lane.marks.len() - MARKS / 2);
+            lane.marks = newest;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Groups that ought to be there: a room has none until somebody asks for it, for the first time or after a restart.
+
+use room::chat::Refusal;
+use room::measures::Measure;
+use room::{RoomId, UserId};
+
+use super::Rooms;
+use chat::Hub;
+use store::error::Error;
+
+/// Makes a room's group if it has none. Says whether there is such a room.
+pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Refusal> {
+    let Some(measures) = rooms.measures(group).await else { return Ok(false) };
+    hub.found(group, None, "").await?;
+    hub.fetch(group).await?;
+    hub.hold(group, &measures);
+    if hub.is_shared() {
+        return Ok(true);
+    }
+    // Should the room have closed meanwhile, its group's end came too early: then it stays one without a room, which
+    // goes by itself.
+    if rooms.exists(group).await {
+        hub.adopt(group);
+    }
+    Ok(true)
+}
+
+/// Runs a step on a group; where there is no group but a room, the group is made first.
+pub async fn with_group<T>(
+    hub: &Hub,
+    rooms: &Rooms,
+    group: &RoomId,
+    mut step: impl FnMut() -> Result<T, Refusal> + Send,
+) -> Result<T, Refusal> {
+    hub.fetch(group).await?;
+    match step() {
+        Err(Refusal::NoGroup) if ensure(hub, rooms, group).await? => step(),
+        done => done,
+    }
+}
+
+/// Mutes a user in a room's group, or keeps it out, for so many milliseconds; 0 lifts it. Holds for as long as the room is
+/// there, over restarts and at every node; without a room, for as long as the group is.
+///
+/// # Errors
+/// As [`Hub::mute`] and [`Hub::ban`]; [`Refusal::Away`]: it holds now, and may be forgotten.
+pub async fn measure(
+    hub: &Hub,
+    rooms: &Rooms,
+    group: &RoomId,
+    (what, user, ms): (Measure, &UserId, u64),
+) -> Result<(), Refusal> {
+    let step = || match what {
+        Measure::Mute => hub.mute(group, user, ms),
+        Measure::Ban => hub.ban(group, user, ms),
+    };
+    let passed = with_group(hub, rooms, group, step).await?;
+    match rooms.measure(group, what, user, passed.until).await {
+        Ok(()) | Err(Error::Refused(_)) => {}
+        Err(error) => {
+            tracing::warn!(%error, room = %group, "a measure is not kept");
+            return Err(Refusal::Away);
+        }
+    }
+    passed.everywhere().await;
+    Ok(())
+}
+
+/// What to say to somebody whom a group refused: where there is a room, it is not in it, whether or not the room has
+/// a group so far.
+pub async fn outside(rooms: &Rooms, group: &RoomId, refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::NoGroup if rooms.exists(group).await => Refusal::NotMember,
+        other => other,
+    }
+}

@@ -1,0 +1,400 @@
+//! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
+//! decided is carried to the neighbours. Knows no HTTP.
+
+mod audiences;
+mod change;
+pub mod groups;
+pub mod moderation;
+pub mod recordings;
+pub mod sweeper;
+mod webrtc;
+
+use std::sync::Arc;
+
+use room::custom::Operation;
+use room::measures::{self, Measure, Measures};
+use room::pushers::{self, NewPusher, NewRoom};
+use room::{
+    CloseReason, Event, Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, custom, sweep,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use chat::Chat;
+use store::clock::Clock;
+use store::error::Error;
+use store::{See, Store, Viewers};
+use telemetry::traces;
+
+pub use audiences::Audiences;
+pub use webrtc::{NewCall, room_status, room_type, shown_id};
+
+/// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Most pushers of a multi or live room.
+    #[serde(rename = "maxMembers")]
+    pub max_members: usize,
+    /// Silence after which a pusher that does not push is removed.
+    #[serde(rename = "heartBeatTimeout")]
+    pub heartbeat_timeout: u64,
+    /// For how long a room that nobody entered is kept.
+    #[serde(rename = "maxIdleDuration")]
+    pub max_idle: u64,
+    /// Whether double and multi rooms close when their creator leaves.
+    #[serde(rename = "creatorCanDestroyRoom")]
+    pub creator_can_destroy: bool,
+    /// Most viewers that a room lists by name.
+    #[serde(rename = "maxAudiencesLen")]
+    pub max_audiences: usize,
+    /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
+    #[serde(rename = "openWebrtcRoom")]
+    pub open_webrtc: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let rules = Rules::default();
+        Self {
+            max_members: rules.max_members,
+            heartbeat_timeout: rules.heartbeat_timeout / 1000,
+            max_idle: rules.max_idle / 1000,
+            creator_can_destroy: rules.creator_can_destroy,
+            max_audiences: rules.max_audiences,
+            open_webrtc: false,
+        }
+    }
+}
+
+impl Settings {
+    /// The rules that these settings make.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            max_members: self.max_members,
+            heartbeat_timeout: self.heartbeat_timeout.saturating_mul(1000),
+            max_idle: self.max_idle.saturating_mul(1000),
+            creator_can_destroy: self.creator_can_destroy,
+            max_audiences: self.max_audiences,
+            ..Rules::default()
+        }
+    }
+
+    /// Adds what is wrong with these settings.
+    pub fn problems(&self, found: &mut Vec<String>) {
+        let mut at_least_one = |name: &str, value: u64| {
+            if value == 0 {
+                found.push(format!("rooms.{name} must be at least 1"));
+            }
+        };
+        at_least_one("maxMembers", self.max_members as u64);
+        at_least_one("heartBeatTimeout", self.heartbeat_timeout);
+        at_least_one("maxIdleDuration", self.max_idle);
+        if self.max_members > 100 {
+            found.push("rooms.maxMembers can be 100 at most: more than that are an audience".into());
+        }
+    }
+}
+
+/// The rooms of this server.
+pub struct Rooms {
+    store: Arc<dyn Store>,
+    chat: Arc<dyn Chat>,
+    clock: Arc<dyn Clock>,
+    rules: Arc<Rules>,
+    leaving: CancellationToken,
+    audiences: Option<Arc<Audiences>>,
+}
+
+impl Rooms {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, chat: Arc<dyn Chat>, clock: Arc<dyn Clock>, rules: Arc<Rules>) -> Self {
+        Self { store, chat, clock, rules, leaving: CancellationToken::new(), audiences: None }
+    }
+
+    /// Says which rooms' audiences change.
+    #[must_use]
+    pub fn telling(self, audiences: Arc<Audiences>) -> Self {
+        Self { audiences: Some(audiences), ..self }
+    }
+
+    fn audience_changed(&self, id: &RoomId) {
+        if let Some(audiences) = &self.audiences {
+            audiences.changed(id);
+        }
+    }
+
+    /// Makes no rooms once `leaving` is cancelled.
+    #[must_use]
+    pub fn until(self, leaving: CancellationToken) -> Self {
+        Self { leaving, ..self }
+    }
+
+    fn may_make(&self) -> Result<(), Error> {
+        if self.leaving.is_cancelled() { Err(Error::Leaving) } else { Ok(()) }
+    }
+
+    /// Makes an empty room; without an id, with a fresh one.
+    ///
+    /// # Errors
+    /// See [`pushers::create_room`]; [`Error::NoGroup`], [`Error::Leaving`].
+    pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
+        self.may_make()?;
+        let id = id.cloned().map_or_else(fresh_id, Ok)?;
+        let now = self.clock.now();
+        let new = NewRoom { id: &id, kind, info, by };
+        // The rules first on an empty slot: what they refuse anyway needs no group.
+        pushers::create_room(&mut None, now, &new)?;
+        if self.store.see(&id, &mut |_, _| {}).await? {
+            return Err(Refusal::RoomExists.into());
+        }
+        self.chat.open(&id).await?;
+        self.store.update(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
+        Ok(id)
+    }
+
+    /// Enters a room, making it where it does not exist. Says whether it was made.
+    ///
+    /// # Errors
+    /// See [`pushers::add_pusher`]; [`Error::NoGroup`], [`Error::Leaving`].
+    pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
+        if !self.store.see(new.room, &mut |_, _| {}).await? {
+            // As in `create`: what the rules refuse anyway needs no group.
+            pushers::add_pusher(&mut None, self.clock.now(), new, &self.rules)?;
+            self.may_make()?;
+            self.chat.open(new.room).await?;
+        }
+        let (now, mut made) = (self.clock.now(), false);
+        let decide = &mut |slot: &mut Option<Room>| {
+            let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
+            made = joined.made;
+            Ok(joined.events)
+        };
+        self.store.update(new.room, decide).await?;
+        Ok(made)
+    }
+
+    /// Takes a pusher out.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn delete_pusher(
+        &self,
+        kind: Kind,
+        id: &RoomId,
+        user: &UserId,
+        reason: LeaveReason,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NotMember)?;
+            pushers::delete_pusher(slot, now, user, reason, &self.rules)
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// Closes a room at its creator's wish.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`], [`Refusal::NotCreator`].
+    pub async fn destroy(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NoRoom)?;
+            pushers::destroy_room(slot, now, user)
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// Closes a room of any kind at the operator's wish.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn close(&self, id: &RoomId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| pushers::close_room(slot, now, CloseReason::Operator);
+        self.store.update(id, decide).await
+    }
+
+    /// Puts a pusher out of a room of any kind. Returns its stream; `None` if it just left by itself.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn kick(&self, id: &RoomId, user: &UserId, reason: LeaveReason) -> Result<Option<StreamId>, Error> {
+        let (now, mut stream) = (self.clock.now(), None);
+        let decide = &mut |slot: &mut Option<Room>| {
+            stream = slot.as_ref().and_then(|room| room.pusher(user)).map(|pusher| pusher.stream.clone());
+            pushers::delete_pusher(slot, now, user, reason, &self.rules)
+        };
+        self.store.update(id, decide).await?;
+        Ok(stream)
+    }
+
+    /// A pusher's heartbeat. Gives the version of the list of pushers.
+    ///
+    /// # Errors
+    /// [`Refusal::NotMember`].
+    pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<i64, Error> {
+        self.store.touch(id, self.clock.now(), kind, user).await
+    }
+
+    /// Sets or counts a custom field.
+    ///
+    /// # Errors
+    /// See [`custom::set_custom_field`].
+    pub async fn set_custom(&self, kind: Kind, id: &RoomId, name: &str, operation: Operation) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            of_kind(slot, kind, Refusal::NoRoom)?;
+            custom::set_custom_field(slot, now, name, operation.clone())
+        };
+        self.store.update(id, decide).await
+    }
+
+    /// Shows an active room of this kind.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`], also if nobody ever entered.
+    pub async fn see(&self, kind: Kind, id: &RoomId, see: &mut See<'_>) -> Result<(), Error> {
+        let mut shown = false;
+        let filter = &mut |room: &Room, viewers: usize| {
+            if room.kind == kind && room.is_active() {
+                shown = true;
+                see(room, viewers);
+            }
+        };
+        self.store.see(id, filter).await?;
+        if shown { Ok(()) } else { Err(Refusal::NoRoom.into()) }
+    }
+
+    /// Shows a page of the active rooms of a kind, oldest first.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn list(&self, kind: Kind, index: usize, count: usize, see: &mut See<'_>) -> Result<(), Error> {
+        self.store.list(kind, index, count, see).await
+    }
+
+    /// Whether there is such a room, of any kind, entered or not. A store that is away knows of none.
+    pub async fn exists(&self, id: &RoomId) -> bool {
+        self.store.see(id, &mut |_, _| {}).await.unwrap_or(false)
+    }
+
+    /// Remembers who is muted or kept out of a room's chat, until then.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn measure(&self, id: &RoomId, what: Measure, user: &UserId, until: Millis) -> Result<(), Error> {
+        let now = self.clock.now();
+        let decide = &mut |slot: &mut Option<Room>| {
+            measures::measure(slot, now, what, user, until)?;
+            Ok(Vec::new())
+        };
+        self.store.keep(id, decide).await
+    }
+
+    /// Who is muted or kept out of a room's chat; none if there is no such room, as far as that is known.
+    pub async fn measures(&self, id: &RoomId) -> Option<Measures> {
+        let mut found = None;
+        let see = &mut |room: &Room, _| found = Some(room.measures.clone());
+        self.store.see(id, see).await.ok()?;
+        found
+    }
+
+    /// Who a room's creator is; none before somebody entered.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`].
+    pub async fn creator(&self, id: &RoomId) -> Result<Option<UserId>, Error> {
+        let mut creator = None;
+        let look = &mut |room: &Room, _| creator = room.creator.as_ref().map(|(user, _)| user.clone());
+        if self.store.see(id, look).await? { Ok(creator) } else { Err(Refusal::NoRoom.into()) }
+    }
+
+    /// How many rooms there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Counts a viewer of a live room.
+    ///
+    /// # Errors
+    /// [`Refusal::NoRoom`]; [`Refusal::AudienceListFull`], counted all the same.
+    pub async fn add_viewer(&self, id: &RoomId, user: &UserId, info: &str) -> Result<(), Error> {
+        self.see(Kind::Live, id, &mut |_, _| {}).await?;
+        let added = self.store.add_viewer(id, user, info).await;
+        if !matches!(added, Ok(false)) {
+            self.audience_changed(id);
+        }
+        added.map(drop)
+    }
+
+    /// Takes a viewer out; one that is not in is fine.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn delete_viewer(&self, id: &RoomId, user: &UserId) -> Result<(), Error> {
+        if self.store.delete_viewer(id, user).await? {
+            self.audience_changed(id);
+        }
+        Ok(())
+    }
+
+    /// Somebody else saw a user vanish from a room at this time: a viewer is taken out, of a pusher the
+    /// live service is asked at once, unless it was heard of since.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn vanished(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut pushes = false;
+        self.store.see(id, &mut |room, _| pushes = room.pusher(user).is_some()).await?;
+        if pushes {
+            let decide = &mut |slot: &mut Option<Room>| {
+                sweep::suspect(slot.as_mut(), now, user, at, &self.rules);
+                Ok(Vec::new())
+            };
+            return self.store.update(id, decide).await;
+        }
+        self.delete_viewer(id, user).await
+    }
+
+    /// The viewers of a room.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn viewers(&self, id: &RoomId) -> Result<Viewers, Error> {
+        self.store.viewers(id).await
+    }
+}
+
+/// Takes a committed change to the neighbours, for as long as there are changes: the one place that
+/// says who is told of what.
+pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc<dyn Chat>) {
+    while let Some(events) = committed.recv().await {
+        for event in &events {
+            tracing::debug!(room = %event.room, seq = event.seq, what = ?event.what, "room changed");
+            // Calls have no group.
+            if !event.kind.is_elsewhere() {
+                match traces::of(event.room.as_str(), event.seq) {
+                    None => chat.carry(event),
+                    Some(context) => context.note("chat.notify", || chat.carry(event)),
+                }
+            }
+        }
+    }
+}
+
+/// A room of another kind is as good as none.
+fn of_kind(slot: &Option<Room>, kind: Kind, refusal: Refusal) -> Result<(), Refusal> {
+    if slot.as_ref().is_none_or(|room| room.kind == kind) { Ok(()) } else { Err(refusal) }
+}
+
+fn fresh_id() -> Result<RoomId, Refusal> {
+    let n = sign::fresh_id();
+    RoomId::parse(&format!("room_{:08x}_{:04x}", n >> 32, n & 0xffff))
+}

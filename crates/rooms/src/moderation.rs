@@ -1,0 +1,370 @@
+//! What operators may do to rooms and users: the console and the operator API both come here. Owns the order in which
+//! somebody is put out; who the operator is, the caller has checked.
+
+pub mod creator;
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use media::{Hub, StreamName};
+use room::measures::Measure;
+use room::{Kind, LeaveReason, Millis, Room, RoomId, StreamId, UserId};
+use serde_json::json;
+
+use crate::Rooms;
+use crate::groups::{self, with_group};
+use access::bans::{Bans, MOST};
+use chat;
+use chat::tencent::code::Meaning;
+use chat::tencent::rest::Trouble;
+use store::clock::Clock;
+use store::error::Error;
+use store::{Ban, Store};
+use streams::live::{Live, Urls};
+
+/// For how many seconds who is kicked may not come back, unless told otherwise.
+pub const KICKED: u64 = 60;
+/// How long a chat service elsewhere may take.
+const SERVICE_WITHIN: Duration = Duration::from_secs(4);
+/// How often the store is asked whom other nodes put out.
+const FOLLOW: Duration = Duration::from_millis(250);
+/// Rooms looked at at a time.
+const PAGE: usize = 200;
+/// Questions to the store at a time.
+const ABREAST: usize = 16;
+
+/// Why an act was not done.
+#[derive(Debug)]
+pub struct Refused {
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// A refusal.
+pub fn refused(code: &'static str, message: impl Into<String>) -> Refused {
+    Refused { code, message: message.into() }
+}
+
+impl From<room::Refusal> for Refused {
+    fn from(refusal: room::Refusal) -> Self {
+        use room::Refusal;
+        match refusal {
+            Refusal::NoRoom => refused("no_room", "there is no such room"),
+            Refusal::NotMember => refused("not_member", "not a pusher of this room"),
+            Refusal::RoomExists => refused("exists", "a room of this id exists already"),
+            Refusal::Missing { field } => refused("bad_request", format!("{field} is missing")),
+            Refusal::TooLong { field, max } => refused("too_long", format!("{field} may have {max} bytes")),
+            Refusal::BadCharacter { field } => {
+                refused("bad_request", format!("{field} must be printable ASCII without spaces and quotes"))
+            }
+            Refusal::NotANumber => refused("not_a_number", "only numbers can be counted"),
+            Refusal::TooManyFields { max } => refused("too_many", format!("a room has at most {max} custom fields")),
+            Refusal::Full | Refusal::AudienceListFull => refused("full", "the room is full"),
+            Refusal::NotCreator => refused("refused", "only the room's creator may"),
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            other => {
+                tracing::warn!(error = ?other, "an operator's act failed");
+                refused("unavailable", "a part of the server is away; the log says more")
+            }
+        }
+    }
+}
+
+impl From<room::chat::Refusal> for Refused {
+    fn from(refusal: room::chat::Refusal) -> Self {
+        use room::chat::Refusal;
+        match refusal {
+            Refusal::NoGroup => refused("no_room", "there is no such room"),
+            Refusal::TooLong { field, max } => refused("too_long", format!("{field} may have {max} bytes")),
+            Refusal::Empty { field } => refused("bad_request", format!("{field} must not be empty")),
+            Refusal::TooManySanctions { max } => refused("too_many", format!("{max} muted or banned users a room")),
+            Refusal::Muted { .. } => refused("muted", "the sender is muted in the room"),
+            Refusal::Banned { .. } => refused("banned", "the sender is banned from the room"),
+            other => refused("refused", format!("{other:?}")),
+        }
+    }
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.meaning() {
+            Meaning::Gone => refused("no_room", "the chat service knows no such room"),
+            _ => refused("unavailable", format!("the chat service: {trouble}")),
+        }
+    }
+}
+
+/// Somebody to be put out.
+#[derive(Clone, Copy, Debug)]
+pub struct Out<'a> {
+    /// Who.
+    pub user: &'a UserId,
+    /// Out of this room; none: out of everything.
+    pub room: Option<&'a RoomId>,
+    /// For so many seconds; none: until it is taken back.
+    pub seconds: Option<u64>,
+    /// Why, for other operators.
+    pub reason: &'a str,
+    /// A kick: the live service breaks streams off, and does not forbid them.
+    pub kick: bool,
+}
+
+/// What moderation works with.
+#[derive(Clone, Copy)]
+pub struct Moderation<'a> {
+    /// Rooms, and who is kept out, where all nodes keep them.
+    pub store: &'a dyn Store,
+    /// Who is kept out here.
+    pub bans: &'a Bans,
+    /// Rooms.
+    pub rooms: &'a Rooms,
+    /// Chat in this process.
+    pub chat: &'a chat::Hub,
+    /// The chat service elsewhere, where there is one.
+    pub cloud: Option<&'a chat::Tencent>,
+    /// The live service.
+    pub live: &'a dyn Live,
+    /// Push and play URLs.
+    pub urls: &'a Urls,
+    /// Streams of the media server in this process.
+    pub hub: &'a Hub,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+impl Moderation<'_> {
+    /// Puts a user out and keeps it out: session, chat, streams that it pushes and plays, and every URL that it was given.
+    ///
+    /// # Errors
+    /// There are too many bans; a neighbour is away (then all that could be done is done, and it may be said again).
+    pub async fn put_out(&self, out: Out<'_>) -> Result<Ban, Refused> {
+        let Out { user, room, seconds, .. } = out;
+        if self.bans.len() >= MOST && self.bans.get(user, room, self.clock.now()).is_none() {
+            return Err(refused("too_many", format!("{MOST} users are kept out already")));
+        }
+        let rooms = self.rooms_with(user, room).await?;
+        let mut streams: Vec<StreamId> = rooms.iter().map(|(_, stream)| stream.clone()).collect();
+        streams.extend(room.map_or_else(|| self.pushed_by(user), |room| self.urls.names_in(room, user)));
+        streams.sort_unstable();
+        streams.dedup();
+        let at = self.said_at(user, room);
+        let until = seconds.map_or(Millis::NEVER, |s| at.plus(s.saturating_mul(1000)));
+        let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: out.reason.into() };
+        // First nobody comes in any more, then who is in goes.
+        self.store.ban(&ban).await?;
+        self.bans.take(vec![ban.clone()], at);
+        self.end_here(&ban);
+        let mut failed = None;
+        for (room, _) in &rooms {
+            match self.rooms.kick(room, user, LeaveReason::Kicked).await {
+                // It may have left by itself.
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Err(error) = self.leave_audience(user, room).await {
+            failed = Some(error);
+        }
+        let forbid = (!out.kick).then(|| until.since(at).div_ceil(1000));
+        for stream in &ban.streams {
+            if let Err(error) = self.live.stop(stream, forbid).await {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(ban), |error| Err(error.into()))
+    }
+
+    /// Lets a user in again. Says whether it was kept out.
+    ///
+    /// # Errors
+    /// A neighbour is away.
+    pub async fn let_in(&self, user: &UserId, room: Option<&RoomId>) -> Result<bool, Refused> {
+        let known = self.bans.get(user, room, self.clock.now());
+        let at = self.said_at(user, room);
+        let lifted = Ban {
+            user: user.clone(),
+            room: room.cloned(),
+            until: Millis(0),
+            at,
+            streams: Vec::new(),
+            reason: Default::default(),
+        };
+        self.store.ban(&lifted).await?;
+        self.bans.take(vec![lifted.clone()], at);
+        self.end_here(&lifted);
+        for stream in known.iter().flat_map(|ban| &ban.streams) {
+            self.live.allow(stream).await?;
+        }
+        Ok(known.is_some())
+    }
+
+    /// Clocks of nodes differ: what is said now is newer than what was said before.
+    fn said_at(&self, user: &UserId, room: Option<&RoomId>) -> Millis {
+        let before = self.bans.last_said(user, room).map_or(Millis(0), |at| at.plus(1));
+        self.clock.now().max(before)
+    }
+
+    /// What a ban, or its end, means for what runs in this process.
+    fn end_here(&self, ban: &Ban) {
+        let (user, room) = (&ban.user, ban.room.as_ref());
+        if let Some(room) = room.filter(|_| &*ban.reason != creator::REASON) {
+            // The chat first: it tells the client why, before the room's news tells it that it is out. A room whose chat is
+            // elsewhere, or that is not there yet, has no group here.
+            let ms = if ban.lifts() { 0 } else { ban.until.since(self.clock.now()).max(1) };
+            let _ = self.chat.ban(room, user, ms);
+        }
+        if ban.lifts() {
+            return;
+        }
+        if room.is_none() {
+            self.chat.end_user(user);
+        }
+        self.bans.running.end(user, room, "an operator");
+        let named = ban.streams.iter().filter_map(|stream| StreamName::new(stream.as_str()).ok());
+        for name in named {
+            self.hub.end(&name, media::Ended::Kicked("an operator".into()));
+        }
+    }
+
+    /// The rooms in which a user pushes, and its stream there.
+    async fn rooms_with(&self, user: &UserId, room: Option<&RoomId>) -> Result<Vec<(RoomId, StreamId)>, Error> {
+        let mut found = Vec::new();
+        if let Some(id) = room {
+            let see = &mut |room: &Room, _| found.extend(room.pusher(user).map(|p| (id.clone(), p.stream.clone())));
+            self.store.see(id, see).await?;
+            return Ok(found);
+        }
+        for kind in Kind::ALL {
+            let mut index = 0;
+            loop {
+                let mut seen = 0;
+                let see = &mut |room: &Room, _: usize| {
+                    seen += 1;
+                    found.extend(room.pusher(user).map(|p| (room.id.clone(), p.stream.clone())));
+                };
+                self.rooms.list(kind, index, PAGE, see).await?;
+                if seen < PAGE {
+                    break;
+                }
+                index += PAGE;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The streams in this process that a user pushes, by their names.
+    fn pushed_by(&self, user: &UserId) -> Vec<StreamId> {
+        let of = |name: &StreamName| self.urls.holder(name.as_str()).user.as_ref() == Some(user);
+        let streams = self.hub.list().into_iter().filter(|info| of(&info.name));
+        streams.filter_map(|info| StreamId::parse(info.name.as_str()).ok()).collect()
+    }
+
+    async fn leave_audience(&self, user: &UserId, room: Option<&RoomId>) -> Result<(), Error> {
+        let rooms = match room {
+            Some(room) => vec![room.clone()],
+            None => self.store.ids().await?,
+        };
+        let mut left = stream::iter(rooms).map(|room| async move { self.rooms.delete_viewer(&room, user).await });
+        let mut left = left.by_ref().buffer_unordered(ABREAST);
+        while let Some(done) = left.next().await {
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Lets a user say nothing in a room for so many seconds (none: for as long as the room is there); 0 takes it back.
+    ///
+    /// # Errors
+    /// No such room; too many are muted.
+    pub async fn mute(&self, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
+        if let Some(chat) = self.cloud {
+            return chat.rest().mute(room.as_str(), user, seconds, SERVICE_WITHIN).await.map_err(Refused::from);
+        }
+        let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
+        Ok(groups::measure(self.chat, self.rooms, room, (Measure::Mute, user, ms)).await?)
+    }
+
+    /// Ends a stream: its publisher and all viewers. The publisher may come back.
+    ///
+    /// # Errors
+    /// No such stream.
+    pub async fn end_stream(&self, stream: &str) -> Result<(), Refused> {
+        let none = || refused("no_stream", "there is no such stream");
+        let id = StreamId::parse(stream).map_err(|_| none())?;
+        if self.live.stop(&id, None).await? { Ok(()) } else { Err(none()) }
+    }
+
+    /// Says something to a room, or to all of them, as the system. Says how many rooms were told.
+    ///
+    /// # Errors
+    /// No such room; the text is empty or too long.
+    pub async fn notice(&self, room: Option<&RoomId>, text: &str) -> Result<usize, Refused> {
+        if text.trim().is_empty() {
+            return Err(refused("bad_request", "a notice needs a text"));
+        }
+        let field = json!({ "cmd": "notice", "data": text }).to_string();
+        if let Some(chat) = self.cloud {
+            let rooms = match room {
+                Some(room) => vec![room.clone()],
+                None => self.store.ids().await?,
+            };
+            let tell = |id: RoomId| {
+                let field = field.clone();
+                async move { chat.rest().notify(id.as_str(), &field, SERVICE_WITHIN).await }
+            };
+            let told: Vec<_> = stream::iter(rooms).map(tell).buffer_unordered(ABREAST).collect().await;
+            let well = told.iter().filter(|told| told.is_ok()).count();
+            return match told.into_iter().find_map(Result::err) {
+                Some(trouble) if well == 0 => Err(trouble.into()),
+                _ => Ok(well),
+            };
+        }
+        let rooms = match room {
+            Some(room) => vec![room.clone()],
+            // Here are only the groups with members at this node.
+            None if self.chat.is_shared() => self.store.ids().await?,
+            None => self.chat.ids(),
+        };
+        let mut told = 0;
+        for id in &rooms {
+            let sent = match room.is_none() && self.chat.is_shared() {
+                // Who has no group has nobody to tell; none is fetched for it.
+                true => self.chat.notify(id, None, &field),
+                false => with_group(self.chat, self.rooms, id, || self.chat.notify(id, None, &field)).await,
+            };
+            match sent {
+                Ok(()) => told += 1,
+                // One that closed meanwhile is no failure where all are told.
+                Err(room::chat::Refusal::NoGroup) if room.is_none() => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        Ok(told)
+    }
+
+    /// Puts out here whom other nodes put out, for ever.
+    pub async fn follow(&self) {
+        // All that is kept at first: the store may have been away when this node started.
+        let mut since = Millis(0);
+        loop {
+            tokio::time::sleep(FOLLOW).await;
+            let now = self.clock.now();
+            // While the store is away nobody can be put out; then what was missed is asked for.
+            if let Ok(bans) = self.store.bans(since).await {
+                for ban in self.bans.take(bans, now) {
+                    self.end_here(&ban);
+                }
+                since = now;
+            }
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The hub under a clock that is wound by hand: changes are told once, what is left over goes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use room::pushers::NewPusher;
+use room::{Kind, Rules, StreamId};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use chat::Chat;
+use chat::Settings;
+use chat::hub::link::{Link, Login};
+use chat::hub::*;
+use chat::render;
+use room::chat::*;
+use room::{Millis, RoomId, UserId};
+use rooms::Rooms;
+use rooms::groups::with_group;
+use rooms::sweeper::Sweeper;
+use store::clock::{Clock, Manual};
+use store::{Memory, Store};
+use streams::live::Embedded;
+
+struct World {
+    clock: Arc<Manual>,
+    hub: Arc<Hub>,
+    rooms: Rooms,
+    sweeper: Sweeper,
+    events: mpsc::UnboundedReceiver<Vec<room::Event>>,
+}
+
+fn world() -> World {
+    let (outbox, events) = mpsc::unbounded_channel();
+    let (rules, clock) = (Arc::new(Rules::default()), Arc::new(Manual::at(Millis(1_000_000))));
+    let store: Arc<dyn Store> = Arc::new(Memory::new(rules.clone(), outbox));
+    let hub = Arc::new(Hub::new(&Settings::default(), clock.clone()));
+    let live = {
+        let hub = media::hub::Hub::new(media::hub::Settings::default());
+        Arc::new(Embedded::new(hub.clone(), streams::live::mix::Settings::default().mixer(&hub)))
+    };
+    let rooms = Rooms::new(store.clone(), hub.clone(), clock.clone(), rules.clone());
+    World { sweeper: Sweeper::new(store, live, clock.clone(), rules), clock, hub, rooms, events }
+}
+
+fn user(text: &str) -> UserId {
+    UserId::parse(text).unwrap()
+}
+
+fn group(text: &str) -> RoomId {
+    RoomId::parse(text).unwrap()
+}
+
+fn login(user: &UserId, session: u64, at: u64) -> Login<'_> {
+    Login { user, session, at: Millis(at), expires: Millis::NEVER }
+}
+
+impl World {
+    async fn enter(&mut self, room: &str, who: &str) {
+        let (room, user, stream) = (group(room), user(who), StreamId::parse(who).unwrap());
+        let new = NewPusher {
+            room: &room,
+            kind: Kind::Multi,
+            user: &user,
+            name: "",
+            avatar: "",
+            stream: &stream,
+            info: None,
+        };
+        self.rooms.add_pusher(&new).await.unwrap();
+        self.carry();
+    }
+
+    fn carry(&mut self) {
+        while let Ok(events) = self.events.try_recv() {
+            events.iter().for_each(|event| self.hub.carry(event));
+        }
+    }
+
+    fn connect(&self, who: &str) -> Arc<Link> {
+        self.hub.connect(&login(&user(who), 1, 0), None, |_| render::frame(&json!({"type": "welcome"}))).unwrap()
+    }
+
+    /// As the doors do it: a room's group is made by the first who asks for it.
+    async fn come(&self, link: &Link, room: &str) -> Result<(), Refusal> {
+        with_group(&self.hub, &self.rooms, &group(room), || self.join(link, room)).await
+    }
+
+    fn join(&self, link: &Link, room: &str) -> Result<(), Refusal> {
+        self.hub.join(link, &group(room), None, 0, |_| render::frame(&json!({"type": "ack"})))
+    }
+}
+
+/// What waits for a WebSocket; none at its end.
+fn waiting(link: &Link) -> Option<Vec<Value>> {
+    let taken = link.queue().unwrap().poll_take(&mut Context::from_waker(Waker::noop()));
+    let frames = match taken {
+        Poll::Ready(Ok(frames)) => frames,
+        Poll::Ready(Err(_)) => return None,
+        Poll::Pending => VecDeque::new(),
+    };
+    Some(frames.iter().map(|frame| serde_json::from_slice(frame).unwrap()).collect())
+}
+
+fn kinds(link: &Link) -> Vec<String> {
+    let name = |frame: &Value| {
+        let data = frame["data"].as_str().map(|text| serde_json::from_str::<Value>(text).unwrap()["cmd"].clone());
+        let kind = data.unwrap_or_else(|| frame["notice"].clone());
+        kind.as_str().or(frame["type"].as_str()).unwrap().to_owned()
+    };
+    waiting(link).unwrap().iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_stops_is_told_once() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    world.enter("r", "bob").await;
+    assert!(world.hub.is_empty(), "nobody asked for the room's group");
+    let watcher = world.connect("watcher");
+    world.come(&watcher, "r").await.unwrap();
+    waiting(&watcher);
+    // Ann goes on; bob does not.
+    for _ in 0..30 {
+        world.clock.pass(1_000);
+        world.rooms.heartbeat(Kind::Multi, &group("r"), &user("ann")).await.unwrap();
+        world.sweeper.sweep().await.unwrap();
+        world.carry();
+    }
+    assert_eq!(kinds(&watcher), ["notifyPusherChange"]);
+    // Then nobody does: the last one's end, and the room's.
+    for _ in 0..30 {
+        world.clock.pass(1_000);
+        world.sweeper.sweep().await.unwrap();
+        world.carry();
+    }
+    assert_eq!(kinds(&watcher), ["notifyPusherChange", "destroyed"]);
+    assert_eq!(world.come(&watcher, "r").await, Err(Refusal::NoGroup));
+    assert!(world.hub.is_empty());
+    assert!(world.hub.groups_of(&watcher).is_empty());
+}
+
+#[tokio::test]
+async fn every_kind_of_change_has_a_notification() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    let watcher = world.connect("watcher");
+    world.come(&watcher, "r").await.unwrap();
+    waiting(&watcher);
+    let set = room::custom::Operation::Set(room::custom::Value::Int(3));
+    world.rooms.set_custom(Kind::Multi, &group("r"), "like", set).await.unwrap();
+    world.carry();
+    assert_eq!(kinds(&watcher), ["notifyCustomChange"]);
+}
+
+#[test]
+fn counts_are_told_when_they_change_and_not_more_often_than_once_a_second() {
+    let world = world();
+    world.hub.create(&group("r"), None, "").unwrap();
+    let first = world.connect("first");
+    world.join(&first, "r").unwrap();
+    world.hub.tick();
+    waiting(&first);
+    for n in 0..50 {
+        let one = world.connect(&format!("user{n}"));
+        world.join(&one, "r").unwrap();
+        world.hub.tick();
+        world.clock.pass(100);
+    }
+    let counts: Vec<_> = waiting(&first).unwrap().iter().map(|frame| frame["users"].as_u64().unwrap()).collect();
+    assert!((4..=5).contains(&counts.len()), "{counts:?}");
+    world.clock.pass(1_000);
+    world.hub.tick();
+    assert_eq!(waiting(&first).unwrap().last().unwrap()["users"], 51);
+}
+
+#[test]
+fn a_group_without_room_and_members_goes() {
+    let world = world();
+    let watcher = world.connect("watcher");
+    world.hub.create(&group("left"), Some(&user("a")), "").unwrap();
+    world.hub.create(&group("used"), Some(&user("a")), "").unwrap();
+    world.join(&watcher, "used").unwrap();
+    world.clock.pass(tick::ROOMLESS);
+    world.hub.tick();
+    assert_eq!(world.hub.ids(), [group("used")]);
+    world.hub.quit(&watcher, &group("used")).unwrap();
+    world.clock.pass(tick::ROOMLESS);
+    world.hub.tick();
+    assert!(world.hub.is_empty());
+}
+
+#[tokio::test]
+async fn the_group_of_a_room_stays_when_nobody_is_in() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    let watcher = world.connect("watcher");
+    world.come(&watcher, "r").await.unwrap();
+    world.hub.quit(&watcher, &group("r")).unwrap();
+    for _ in 0..3 {
+        world.clock.pass(tick::ROOMLESS);
+        world.hub.tick();
+    }
+    assert_eq!(world.hub.ids(), [group("r")], "its messages can be caught up with");
+}
+
+#[test]
+fn a_long_polling_client_that_stays_away_is_gone_and_a_newer_login_takes_its_place() {
+    let world = world();
+    let ann = user("ann");
+    let old = world.hub.poller(&login(&ann, 1, 10)).unwrap();
+    world.hub.create(&group("r"), None, "").unwrap();
+    world.hub.join(&old, &group("r"), None, 0, |_| Default::default()).unwrap();
+    assert_eq!(world.hub.poller(&login(&ann, 1, 10)).unwrap().id, old.id, "the same login, the same connection");
+    let new = world.hub.poller(&login(&ann, 2, 20)).unwrap();
+    assert_eq!(world.hub.show(&group("r")).unwrap().users, 0);
+    assert_eq!(world.hub.poller(&login(&ann, 1, 10)).unwrap_err(), Refusal::NoConnection);
+    world.clock.pass(tick::POLLER_AWAY - 1);
+    world.hub.tick();
+    assert_eq!(world.hub.connections(), 1);
+    new.inbox().unwrap().seen(world.clock.now());
+    world.clock.pass(1);
+    world.hub.tick();
+    assert_eq!(world.hub.connections(), 1, "it was heard of");
+    world.clock.pass(tick::POLLER_AWAY);
+    world.hub.tick();
+    assert_eq!(world.hub.connections(), 0);
+}
+
+#[test]
+fn requests_are_let_through_at_the_set_pace() {
+    let world = world();
+    let link = world.connect("a");
+    let now = world.clock.now();
+    let at_once = (0..1000).filter(|_| link.ask(now).is_ok()).count();
+    assert_eq!(at_once, 100);
+    assert_eq!(link.ask(now), Err(50));
+    let later = now.plus(1_000);
+    assert_eq!((0..1000).filter(|_| link.ask(later).is_ok()).count(), 20);
+}

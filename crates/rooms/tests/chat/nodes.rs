@@ -1,0 +1,373 @@
+//! Several hubs on one real Redis: one order for all, also after they could not hear each other.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use room::pushers::NewPusher;
+use room::{Kind, LeaveReason, Rules, StreamId};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use chat::Settings;
+use chat::bus::{Bus, Op};
+use chat::close::Close;
+use chat::hub::link::{Link, Login};
+use chat::hub::*;
+use chat::render;
+use room::chat::*;
+use room::{Millis, RoomId, UserId};
+use rooms::Rooms;
+use rooms::groups::with_group;
+use store::Target;
+use store::clock::{Clock, System};
+use testkit::redis::{RedisServer, cluster};
+
+struct Node {
+    hub: Arc<Hub>,
+    rooms: Rooms,
+    bus: JoinHandle<((), ())>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.bus.abort();
+    }
+}
+
+fn user(text: &str) -> UserId {
+    UserId::parse(text).unwrap()
+}
+
+fn group(text: &str) -> RoomId {
+    RoomId::parse(text).unwrap()
+}
+
+fn say(from: &str, text: &str, random: u64) -> Said {
+    let body = json!([{"MsgType": "TIMTextElem", "MsgContent": {"Text": text}}]);
+    Said { from: user(from), nick: None, random: Some(random), body: Body::new(&body.to_string()).unwrap() }
+}
+
+async fn node(redis: &RedisServer) -> Node {
+    node_at(Target::parse(&redis.url(0)).unwrap()).await
+}
+
+async fn node_at(target: Target) -> Node {
+    let (clock, rules) = (Arc::new(System), Arc::new(Rules::default()));
+    let bus = Arc::new(Bus::new(target.clone()));
+    let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
+    let (outbox, _) = mpsc::unbounded_channel();
+    let store = store::Redis::open(target, rules.clone(), outbox, Some(chat::hub::told)).await;
+    let rooms = Rooms::new(Arc::new(store), hub.clone(), clock, rules);
+    let time = hub.clone().run(tokio_util::sync::CancellationToken::new());
+    let bus = tokio::spawn(futures_util::future::join(bus.run(hub.clone()), time));
+    Node { hub, rooms, bus }
+}
+
+impl Node {
+    async fn enter(&self, room: &str, who: &str) {
+        let (room, user, stream) = (group(room), user(who), StreamId::parse(who).unwrap());
+        let (kind, name, avatar) = (Kind::Multi, "", "");
+        let new = NewPusher { room: &room, kind, user: &user, name, avatar, stream: &stream, info: None };
+        self.rooms.add_pusher(&new).await.unwrap();
+    }
+
+    fn connect(&self, who: &str) -> Listener {
+        let (user, at) = (user(who), System.now());
+        let login = Login { user: &user, session: 1, at, expires: Millis::NEVER };
+        let link = self.hub.connect(&login, None, |_| render::frame(&json!({"type": "welcome"}))).unwrap();
+        Listener { link, heard: Vec::new(), ended: None }
+    }
+
+    async fn join(&self, who: &str, room: &str, since: Option<Since>) -> Listener {
+        let listener = self.connect(who);
+        let acknowledge = |joined: &room::chat::Joined| {
+            let missed = &joined.catch_up;
+            render::frame(&json!({
+                "type": "ack", "epoch": joined.epoch, "users": joined.users, "last": joined.last, "anew": missed.anew,
+            }))
+        };
+        let step = || self.hub.join(&listener.link, &group(room), since, 0, acknowledge);
+        with_group(&self.hub, &self.rooms, &group(room), step).await.unwrap();
+        listener
+    }
+
+    async fn send(&self, who: &str, room: &str, text: &str, random: u64) -> Sent {
+        self.hub.send(&group(room), say(who, text, random)).await.unwrap()
+    }
+}
+
+/// A WebSocket's end, without the socket.
+struct Listener {
+    link: Arc<Link>,
+    heard: Vec<Value>,
+    ended: Option<Close>,
+}
+
+impl Listener {
+    fn take(&mut self) {
+        let Some(queue) = self.link.queue() else { return };
+        match queue.poll_take(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(frames)) => {
+                self.heard.extend(frames.iter().map(|frame| serde_json::from_slice::<Value>(frame).unwrap()));
+            }
+            Poll::Ready(Err(why)) => self.ended = Some(why),
+            Poll::Pending => {}
+        }
+    }
+
+    /// Number and text of all messages and notices so far.
+    fn messages(&mut self) -> Vec<(u64, String)> {
+        self.take();
+        let frames = self.heard.iter().filter(|frame| frame["seq"].is_u64() && frame["type"] != "direct");
+        let text = |frame: &Value| {
+            let text = &frame["body"][0]["MsgContent"]["Text"];
+            let other = frame["data"].as_str().map(|data| serde_json::from_str::<Value>(data).unwrap()["cmd"].clone());
+            text.as_str().or(other.as_ref().and_then(Value::as_str)).or(frame["notice"].as_str()).unwrap().to_owned()
+        };
+        frames.map(|frame| (frame["seq"].as_u64().unwrap(), text(frame))).collect()
+    }
+
+    /// Texts of point-to-point messages so far.
+    fn direct(&mut self) -> Vec<String> {
+        self.take();
+        let frames = self.heard.iter().filter(|frame| frame["type"] == "direct");
+        frames.map(|frame| frame["body"][0]["MsgContent"]["Text"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        self.take();
+        self.heard.iter().rev().find_map(|frame| frame["users"].as_u64())
+    }
+
+    fn acknowledged(&self) -> &Value {
+        self.heard.iter().find(|frame| frame["type"] == "ack").unwrap()
+    }
+
+    async fn hears(&mut self, wanted: &[(u64, &str)]) {
+        let wanted: Vec<_> = wanted.iter().map(|(seq, text)| (*seq, (*text).to_owned())).collect();
+        until(&format!("{wanted:?}"), || self.messages().len() >= wanted.len()).await;
+        assert_eq!(self.messages(), wanted);
+    }
+}
+
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "still waiting: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_one_room_at_all_nodes() {
+    let redis = RedisServer::start(&[]);
+    let (a, b) = (node(&redis).await, node(&redis).await);
+    a.enter("r", "ann").await;
+    let mut ann = a.join("ann", "r", None).await;
+    let mut bob = b.join("bob", "r", None).await;
+    // The room's news, whichever node made it, and what is said, in one order.
+    b.enter("r", "bob").await;
+    let first = a.send("ann", "r", "hello", 1).await;
+    assert_eq!(first.message.as_ref().map(|m| m.seq), Some(first.seq));
+    let second = b.send("bob", "r", "hello yourself", 1).await;
+    assert_eq!((first.seq, second.seq), (2, 3));
+    let wanted = [(1, "notifyPusherChange"), (2, "hello"), (3, "hello yourself")];
+    ann.hears(&wanted).await;
+    bob.hears(&wanted).await;
+    assert!(a.send("ann", "r", "hello", 1).await.message.is_none());
+    assert_eq!(a.send("ann", "r", "hello", 1).await.seq, 2, "said before");
+    // Who comes later, to a node that knows nothing, or back to another node, has it all.
+    let c = node(&redis).await;
+    let epoch = Epoch(bob_epoch(&mut bob));
+    let mut late = c.join("late", "r", Some(Since { epoch, seq: 0 })).await;
+    late.hears(&wanted).await;
+    let mut back = c.join("ann", "r", Some(Since { epoch, seq: 2 })).await;
+    back.hears(&wanted[2..]).await;
+    assert_eq!(back.acknowledged()["anew"], false);
+    for listener in [&mut ann, &mut bob, &mut late] {
+        until("all are counted, ann once", || listener.count() == Some(3)).await;
+    }
+    // A node that is gone takes its users along.
+    c.bus.abort();
+    until("the count of a node that is gone", || ann.count() == Some(2)).await;
+    // The room's end is everybody's.
+    for who in ["ann", "bob"] {
+        a.rooms.delete_pusher(Kind::Multi, &group("r"), &user(who), LeaveReason::Quit).await.unwrap();
+    }
+    for listener in [&mut ann, &mut bob] {
+        until("the end", || listener.messages().last().unwrap().1 == "destroyed").await;
+    }
+    assert_eq!(ann.messages().len(), 6, "{:?}", ann.messages());
+    assert!(a.hub.is_empty() && b.hub.is_empty());
+    assert_eq!(a.hub.send(&group("r"), say("ann", "x", 9)).await, Err(Refusal::NoGroup));
+}
+
+fn bob_epoch(bob: &mut Listener) -> u64 {
+    bob.take();
+    bob.acknowledged()["epoch"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_messages_kicks_and_measures_reach_other_nodes() {
+    let redis = RedisServer::start(&[]);
+    let (a, b) = (node(&redis).await, node(&redis).await);
+    a.enter("r", "ann").await;
+    let mut bob = b.join("bob", "r", None).await;
+    let posted = a.hub.send_direct(&user("bob"), None, say("ann", "come up", 1)).await.unwrap();
+    until("it reaches him", || bob.direct() == ["come up"]).await;
+    // Who is away gets it wherever it comes back, once.
+    a.hub.send_direct(&user("carl"), None, say("ann", "later", 2)).await.unwrap();
+    let second = a.hub.send_direct(&user("bob"), None, say("ann", "now", 3)).await.unwrap();
+    assert!(second.message.seq > posted.message.seq);
+    until("the last one is there", || bob.direct().len() == 2).await;
+    let mut carl = b.connect("carl");
+    assert_eq!(carl.direct(), ["later"]);
+    b.hub.disconnect(&carl.link);
+    // What b says after that is heard after that.
+    let mut ann = a.connect("ann");
+    b.hub.send_direct(&user("ann"), None, say("bob", "coming", 4)).await.unwrap();
+    until("the next thing that b says", || ann.direct() == ["coming"]).await;
+    let mut again = a.connect("carl");
+    assert!(again.direct().is_empty(), "it was handed over at another node");
+
+    // A newer login of the same long-polling client, and a logout, end what is at other nodes.
+    let (who, now) = (user("old"), System.now());
+    let login = |session, at: u64| Login { user: &who, session, at: now.plus(at), expires: Millis::NEVER };
+    a.hub.poller(&login(1, 0)).unwrap();
+    b.hub.poller(&login(2, 10)).unwrap();
+    until("the older one is gone", || a.hub.poller_of(&who).is_none()).await;
+    assert_eq!(b.hub.poller_of(&who).map(|link| link.session), Some(2));
+    a.hub.end_session(&who, 2);
+    until("the login has ended", || b.hub.poller_of(&who).is_none()).await;
+
+    // What its creator does at one node holds at the other.
+    a.hub.mute(&group("r"), &user("bob"), 60_000).unwrap();
+    let text = || say("bob", "still?", sign::fresh_id());
+    until("muted", || futures_util::future::FutureExt::now_or_never(b.hub.send(&group("r"), text())).is_some()).await;
+    assert!(matches!(b.hub.send(&group("r"), text()).await, Err(Refusal::Muted { .. })));
+    a.hub.mute(&group("r"), &user("bob"), 0).unwrap();
+    a.hub.ban(&group("r"), &user("bob"), 60_000).unwrap();
+    until("out", || {
+        bob.take();
+        bob.heard.iter().any(|frame| frame["type"] == "out" && frame["reason"] == "banned")
+    })
+    .await;
+    let c = node(&redis).await;
+    c.hub.fetch(&group("r")).await.unwrap();
+    let third = c.connect("bob");
+    let joined = c.hub.join(&third.link, &group("r"), None, 0, |_| render::frame(&json!({})));
+    assert!(matches!(joined, Err(Refusal::Banned { .. })), "also where nobody knew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
+    let mut redis = RedisServer::start(&[]);
+    let (a, b) = (node(&redis).await, node(&redis).await);
+    for room in ["one", "both"] {
+        a.enter(room, "ann").await;
+    }
+    let (mut ann, mut amy) = (a.join("ann", "one", None).await, a.join("amy", "one", None).await);
+    let mut bob = b.join("bob", "one", None).await;
+    let (mut ann2, mut bob2) = (a.join("ann", "both", None).await, b.join("bob", "both", None).await);
+    a.send("ann", "one", "before", 1).await;
+    bob.hears(&[(1, "before")]).await;
+    for frozen in [true, false] {
+        if frozen {
+            redis.freeze(true)
+        } else {
+            redis.stop()
+        }
+        let base = if frozen { 2 } else { 4 };
+        let begun = Instant::now();
+        assert_eq!(a.send("ann", "one", &format!("alone {base}"), base).await.seq, base);
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+        assert_eq!(a.send("amy", "one", "me too", base).await.seq, base + 1);
+        until("those at the same node hear it", || amy.messages().last().unwrap().0 == base + 1).await;
+        assert!(bob.messages().iter().all(|(seq, _)| *seq < base));
+        a.hub.send_direct(&user("amy"), None, say("ann", "psst", base)).await.unwrap();
+        a.hub.send_direct(&user("bob"), None, say("ann", "psst", base)).await.unwrap();
+        if frozen {
+            redis.freeze(false)
+        } else {
+            redis.resume()
+        }
+        until("the other one hears it later", || bob.messages().last().unwrap().0 == base + 1).await;
+        until("this, too", || bob.direct().len() == base as usize / 2).await;
+    }
+    let all = [(1, "before"), (2, "alone 2"), (3, "me too"), (4, "alone 4"), (5, "me too")];
+    for listener in [&mut ann, &mut amy, &mut bob] {
+        listener.hears(&all).await;
+        assert_eq!(listener.ended, None);
+    }
+    assert_eq!(amy.direct(), ["psst", "psst"], "once each");
+
+    // Both nodes talk in the same room: the numbers of one count, and those of the other begin anew.
+    let before = bob_epoch(&mut bob2);
+    redis.stop();
+    let (x, y) = (a.send("ann", "both", "from a", 10).await, b.send("bob", "both", "from b", 10).await);
+    assert_eq!((x.seq, y.seq), (1, 1));
+    redis.resume();
+    let ends = |listener: &mut Listener| {
+        listener.take();
+        listener.ended
+    };
+    until("one is asked to come back", || ends(&mut ann2).or(ends(&mut bob2)) == Some(Close::Renumbered)).await;
+    assert!(ann2.ended.is_none() || bob2.ended.is_none(), "the other one need not");
+    until("both are told", || {
+        let both = [&a, &b].map(|node| node.hub.show(&group("both")).unwrap());
+        both[0].epoch == both[1].epoch && both.iter().all(|group| group.last == 2)
+    })
+    .await;
+    for node in [&a, &b] {
+        let mut back = node.join("eve", "both", Some(Since { epoch: Epoch(before), seq: 1 })).await;
+        let texts: Vec<_> = back.messages().into_iter().map(|(_, text)| text).collect();
+        assert_eq!(back.acknowledged()["anew"], true);
+        assert!(texts.contains(&"from a".into()) && texts.contains(&"from b".into()), "{texts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_missed_too_much_loads_it_anew() {
+    let redis = RedisServer::start(&[]);
+    let (a, b) = (node(&redis).await, node(&redis).await);
+    a.enter("r", "ann").await;
+    let (_ann, mut bob) = (a.join("ann", "r", None).await, b.join("bob", "r", None).await);
+    let sent = a.send("ann", "r", "one", 1).await;
+    bob.hears(&[(1, "one")]).await;
+    // As if entries were trimmed before b came to read them.
+    redis.cli(&["incrby", "rs:{0}:bus:count", "3"]);
+    redis.cli(&["rpush", "rs:{0}:log:r", &missed_line()]);
+    redis.cli(&["hset", "rs:{0}:group:r", "n", "2"]);
+    assert_eq!(a.send("ann", "r", "three", 3).await.seq, sent.seq + 2);
+    until("what was missed", || bob.messages().iter().any(|(_, text)| text == "three")).await;
+    assert_eq!(redis.cli(&["llen", "rs:{0}:log:r"]), "3");
+}
+
+fn missed_line() -> String {
+    let content = room::chat::Content::Said(say("ann", "two", 2));
+    format!("2 {}", serde_json::to_string(&Op::Message { group: group("r"), at: Millis(1), content }).unwrap())
+}
+
+/// Rooms of all buckets, whose keys are at different servers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_carries_chat_too() {
+    let (_redis, url) = cluster();
+    let target = || Target::parse(&url).unwrap();
+    let (a, b) = (node_at(target()).await, node_at(target()).await);
+    for n in 0..24 {
+        let room = format!("room{n}");
+        a.enter(&room, "ann").await;
+        let (mut ann, mut bob) = (a.join("ann", &room, None).await, b.join("bob", &room, None).await);
+        a.send("ann", &room, "hello", n).await;
+        b.enter(&room, "bob").await;
+        for listener in [&mut ann, &mut bob] {
+            listener.hears(&[(1, "hello"), (2, "notifyPusherChange")]).await;
+        }
+        b.hub.send_direct(&user("ann"), None, say("bob", &room, n)).await.unwrap();
+        until("privately", || ann.direct() == [room.clone()]).await;
+        a.hub.disconnect(&ann.link);
+        b.hub.disconnect(&bob.link);
+    }
+}

@@ -1,0 +1,3 @@
+//! Whole servers in this process.
+
+mod relay;

@@ -1,0 +1,328 @@
+//! The journal as a record of what was committed: its segments are the queue of those who must miss nothing, and stay for
+//! as long as these need them. A place is the number of a frame.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::time::timeout;
+
+use super::log::{Log, Waiting};
+use super::record::{Draft, Kind, MAX_PAYLOAD, frames};
+use super::{Journal, Kept};
+use crate::Answer;
+use crate::error::Error;
+use crate::history::{Entry, History, News, Note, PATIENCE, Span};
+
+/// Read from a file at a time; more only where a single frame is larger.
+const CHUNK: u64 = 1 << 20;
+/// Segments that are kept for telling again what was accepted, and for what was not: 1 GiB and 4 GiB.
+const KEEP: (usize, usize) = (64, 256);
+/// Nobody wants to hear of what is older.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Files that say how far a reader has got begin with this.
+const READER: &str = "reader-";
+/// And those that say what it has read beyond that.
+const AHEAD: &str = "ahead-";
+
+/// Something that has begun and not ended.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The note of its beginning.
+    pub note: Note,
+    /// Whether it began, or went on, in this process.
+    pub ours: bool,
+}
+
+/// What has begun and not ended, by name.
+pub type Spans = HashMap<String, Begun>;
+
+/// Queues a note, unless what it says of something that lasts is known already.
+fn append(log: &Log, spans: &mut Spans, note: &Note) -> Option<Waiting> {
+    let news = serde_json::to_vec(&[note]).ok()?;
+    let state = span_state(&note.span);
+    match &note.span {
+        Span::None => {}
+        Span::Begins(name) => {
+            if let Some(span) = spans.get_mut(name) {
+                span.ours = true;
+                return None;
+            }
+            spans.insert(name.clone(), Begun { note: note.clone(), ours: true });
+        }
+        Span::Ends(name) => _ = spans.remove(name)?,
+    }
+    let draft = Draft::new(Kind::Note, note.room.as_ref().map_or("", |room| room.as_str()), &state, &news);
+    if draft.is_none() {
+        tracing::warn!(event = note.event, "a note is too large for the journal and is left out");
+    }
+    Some(log.append(draft?, Vec::new()))
+}
+
+/// What a frame says of something that lasts: a sign and its name, or nothing.
+pub fn span_state(span: &Span) -> Vec<u8> {
+    match span {
+        Span::None => Vec::new(),
+        Span::Begins(name) => format!("+{name}").into_bytes(),
+        Span::Ends(name) => format!("-{name}").into_bytes(),
+    }
+}
+
+/// Takes in what a frame says of something that lasts.
+pub fn apply_span(state: &[u8], events: &[u8], spans: &mut Spans) {
+    let Some((sign, name)) = std::str::from_utf8(state).ok().and_then(|state| state.split_at_checked(1)) else {
+        return;
+    };
+    if sign == "-" {
+        spans.remove(name);
+    } else if let Ok([note]) = serde_json::from_slice::<[Note; 1]>(events) {
+        spans.insert(name.to_owned(), Begun { note, ours: false });
+    }
+}
+
+/// Where readers are.
+#[derive(Debug, Default)]
+pub struct Readers {
+    places: HashMap<String, u64>,
+    /// In which segment and where in it a place ends, for those who read on from there.
+    hints: HashMap<u64, (u64, u64)>,
+}
+
+impl Readers {
+    /// What is saved in this directory.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn load(dir: &std::path::Path) -> io::Result<Self> {
+        let mut readers = Self::default();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let Some(reader) = name.to_str().and_then(|name| name.strip_prefix(READER)) else { continue };
+            // Half a file cannot be: it is replaced as a whole.
+            if let Some(place) = fs::read_to_string(entry.path()).ok().and_then(|text| text.trim().parse().ok()) {
+                readers.places.insert(reader.to_owned(), place);
+            }
+        }
+        Ok(readers)
+    }
+
+    /// The furthest place that any reader has got to.
+    pub fn furthest(&self) -> u64 {
+        self.places.values().copied().max().unwrap_or(0)
+    }
+}
+
+impl Journal {
+    /// How many spans have begun and not ended.
+    #[must_use]
+    pub fn kept_spans(&self) -> usize {
+        self.kept.spans.lock().len()
+    }
+}
+
+impl Kept {
+    /// From which frame on segments are needed, if a snapshot holds everything before `saved`.
+    pub(super) fn needed_from(&self, saved: u64) -> io::Result<u64> {
+        let slowest = self.readers.lock().places.values().copied().min();
+        let Some(slowest) = slowest else { return Ok(saved) };
+        let all = self.dir.segments()?;
+        for (n, first) in all.iter().enumerate() {
+            if *first >= saved {
+                break;
+            }
+            let left = all.len() - n;
+            let told = all.get(n + 1).is_some_and(|next| *next <= slowest + 1);
+            let age = fs::metadata(self.dir.segment(*first))?.modified()?.elapsed().unwrap_or_default();
+            if age < DAY && left <= if told { KEEP.0 } else { KEEP.1 } {
+                return Ok(*first);
+            }
+            if !told {
+                tracing::warn!(segment = first, "events that were never accepted are given up: too old or too many");
+            }
+        }
+        Ok(saved)
+    }
+
+    fn read(&self, after: u64, upto: u64, limit: usize) -> io::Result<Vec<Entry>> {
+        let all = self.dir.segments()?;
+        let known = self.readers.lock().hints.remove(&after);
+        let by_number = all.partition_point(|first| *first <= after.saturating_add(1)).saturating_sub(1);
+        // A hint to a segment that is gone is worth nothing.
+        let (mut at, mut offset) =
+            known.and_then(|(first, offset)| Some((all.binary_search(&first).ok()?, offset))).unwrap_or((by_number, 0));
+        let (mut entries, mut last, mut here) = (Vec::new(), after, None);
+        'files: while let Some(first) = all.get(at) {
+            let mut file = File::open(self.dir.segment(*first))?;
+            while let Some(bytes) = piece(&mut file, offset)? {
+                let mut read = 0;
+                for (record, end) in frames(&bytes) {
+                    if record.number > upto || entries.len() >= limit {
+                        break 'files;
+                    }
+                    read = end as u64;
+                    if record.number > last {
+                        last = record.number;
+                        let news: Vec<News> = serde_json::from_slice(record.events).unwrap_or_default();
+                        if !news.is_empty() {
+                            entries.push(Entry { place: last.to_string(), news });
+                        }
+                    }
+                    here = Some((*first, offset + read));
+                }
+                offset += read;
+            }
+            (at, offset) = (at + 1, 0);
+        }
+        // What holds no news moves the place too.
+        if last > after && entries.last().is_none_or(|entry| entry.place != last.to_string()) {
+            entries.push(Entry { place: last.to_string(), news: Vec::new() });
+        }
+        if let Some(here) = here.filter(|_| last > after) {
+            let hints = &mut self.readers.lock().hints;
+            if hints.len() > 64 {
+                hints.clear();
+            }
+            hints.insert(last, here);
+        }
+        Ok(entries)
+    }
+
+    fn keep_readers(&self, prefix: &str, readers: &[String]) -> io::Result<()> {
+        let gone: Vec<String> = {
+            let known = self.readers.lock();
+            let gone = known.places.keys().filter(|name| name.starts_with(prefix) && !readers.contains(name));
+            gone.cloned().collect()
+        };
+        for name in gone {
+            fs::remove_file(self.dir.path().join(format!("{READER}{name}")))?;
+            match fs::remove_file(self.dir.path().join(format!("{AHEAD}{name}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            self.readers.lock().places.remove(&name);
+        }
+        Ok(())
+    }
+
+    fn save_place(&self, reader: &str, place: u64) -> io::Result<()> {
+        self.dir.replace(&format!("{READER}{reader}"), place.to_string().as_bytes())?;
+        self.readers.lock().places.insert(reader.to_owned(), place);
+        Ok(())
+    }
+}
+
+/// Bytes from here on that begin with at least one sound frame; `None` at the end.
+fn piece(file: &mut File, offset: u64) -> io::Result<Option<Vec<u8>>> {
+    for most in [CHUNK, MAX_PAYLOAD as u64 + CHUNK] {
+        file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        let read = file.take(most).read_to_end(&mut bytes)?;
+        if frames(&bytes).next().is_some() {
+            return Ok(Some(bytes));
+        }
+        if (read as u64) < most {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// Work on files, away from the threads that everybody else runs on.
+async fn on_files<T: Send + 'static>(
+    kept: &Arc<Kept>,
+    work: impl FnOnce(&Kept) -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let kept = kept.clone();
+    let done = tokio::task::spawn_blocking(move || work(&kept)).await;
+    let done = done.map_err(io::Error::other).and_then(|done| done);
+    done.map_err(|error| Error::Unavailable(format!("the journal: {error}")))
+}
+
+impl History for Journal {
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    fn end(&self, _: usize) -> Answer<'_, String> {
+        Box::pin(async move { Ok(self.log().durable().borrow().to_string()) })
+    }
+
+    fn after<'a>(&'a self, _: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        Box::pin(async move {
+            let after: u64 = place.parse().unwrap_or(0);
+            let mut durable = self.log().durable();
+            let Ok(Ok(upto)) =
+                timeout(PATIENCE, async { durable.wait_for(|last| *last > after).await.map(|last| *last) }).await
+            else {
+                return Ok(Vec::new());
+            };
+            on_files(&self.kept, move |kept| kept.read(after, upto, limit)).await
+        })
+    }
+
+    fn place<'a>(&'a self, reader: &'a str, _: usize) -> Answer<'a, Option<String>> {
+        Box::pin(async move { Ok(self.kept.readers.lock().places.get(reader).map(u64::to_string)) })
+    }
+
+    fn save<'a>(&'a self, reader: &'a str, _: usize, place: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (reader, place) = (reader.to_owned(), place.parse().unwrap_or(0));
+            on_files(&self.kept, move |kept| kept.save_place(&reader, place)).await
+        })
+    }
+
+    fn ahead<'a>(&'a self, reader: &'a str, _: usize) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let name = format!("{AHEAD}{reader}");
+            let read = move |kept: &Kept| match fs::read_to_string(kept.dir.path().join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                read => read.map(Some),
+            };
+            on_files(&self.kept, read).await
+        })
+    }
+
+    fn save_ahead<'a>(&'a self, reader: &'a str, _: usize, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (name, text) = (format!("{AHEAD}{reader}"), text.to_owned());
+            on_files(&self.kept, move |kept| kept.dir.replace(&name, text.as_bytes())).await
+        })
+    }
+
+    fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let (prefix, readers) = (prefix.to_owned(), readers.to_vec());
+            on_files(&self.kept, move |kept| kept.keep_readers(&prefix, &readers)).await
+        })
+    }
+
+    fn hold<'a>(&'a self, _: &'a str, _: usize, _: Duration) -> Answer<'a, bool> {
+        // The directory is this server's alone.
+        Box::pin(async move { Ok(true) })
+    }
+
+    fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let waiting = {
+                // Held while they are queued: the order of ends and beginnings is that of the frames.
+                let mut spans = self.kept.spans.lock();
+                let queued: Vec<_> = notes.iter().filter_map(|note| append(log, &mut spans, note)).collect();
+                queued.into_iter().last().unwrap_or_else(|| log.barrier())
+            };
+            waiting.durable().await
+        })
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
+        Box::pin(async move {
+            let spans = self.kept.spans.lock();
+            let lost = spans.iter().filter(|(_, span)| !span.ours);
+            Ok(lost.map(|(name, span)| (name.clone(), span.note.clone())).collect())
+        })
+    }
+}

@@ -1,0 +1,223 @@
+//! Reading a journal at the start: the snapshot, the segments after it, the last word on each room. Damage is cut out, said
+//! and copied, costs what stands in it, and is never a reason not to start. What cannot be understood, because a later
+//! version wrote it, is kept as it is.
+
+use std::fs;
+use std::io;
+use std::num::NonZero;
+use std::thread;
+
+use hashbrown::HashMap;
+use room::custom::{Operation, set_custom_field};
+use room::{Millis, Room};
+
+use super::Field;
+use super::files::Dir;
+use super::history::{Spans, apply_span};
+use super::mend;
+use super::record::{Kind, Part, Record, salvage};
+use crate::Ban;
+
+/// What a journal holds.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The rooms, as they were committed last.
+    pub rooms: Vec<Room>,
+    /// The sessions that ended early, and when they would have ended.
+    pub revoked: Vec<(u64, Millis)>,
+    /// Who was kept out, oldest first; later ones take the place of earlier ones.
+    pub bans: Vec<Ban>,
+    /// What had begun and not ended.
+    pub spans: Spans,
+    /// What this version does not understand.
+    pub foreign: Vec<Foreign>,
+    /// The number after the last one.
+    pub next: u64,
+    /// Bytes that the snapshot has.
+    pub snapshot: u64,
+    /// Bytes of frames that stand in no snapshot.
+    pub unsaved: u64,
+}
+
+/// A frame that this version does not understand.
+#[derive(Clone, Debug)]
+pub struct Foreign {
+    /// What it is, as a number where this version has no name for it.
+    pub kind: Kind,
+    /// Of which room, or whatever it is.
+    pub key: String,
+    /// What it says.
+    pub state: Vec<u8>,
+}
+
+impl Foreign {
+    fn new(kind: Kind, key: &str, state: &[u8]) -> Self {
+        Self { kind, key: key.into(), state: state.into() }
+    }
+}
+
+/// The last word on a key.
+#[derive(Default)]
+struct Last<'a> {
+    state: Option<&'a [u8]>,
+    fields: Vec<&'a [u8]>,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// Files cannot be read at all.
+pub fn load(dir: &Dir) -> io::Result<Loaded> {
+    let snapshot = read_or_nothing(&dir.snapshot())?;
+    let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
+    let (mut from, mut whole) = (0, snapshot.is_empty());
+    let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
+    let mut spans = Spans::default();
+    let mut foreign = Vec::new();
+    let mut damaged = false;
+    for part in salvage(&snapshot) {
+        let Part::Frame(record, _) = part else {
+            damaged = true;
+            continue;
+        };
+        match record.kind {
+            Kind::End => (from, whole) = (record.number, true),
+            Kind::Note => apply_span(record.state, record.events, &mut spans),
+            _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
+        }
+    }
+    if damaged || !whole {
+        mend::snapshot(dir, &snapshot);
+    }
+    let all = dir.segments()?;
+    // What the snapshot holds need not be read.
+    let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
+    for number in &all[first..] {
+        files.push((*number, fs::read(dir.segment(*number))?));
+    }
+    let (mut last, mut unsaved) = (from.saturating_sub(1), 0);
+    for (at, (first, bytes)) in files.iter().enumerate() {
+        let mut damage = Vec::new();
+        for part in salvage(bytes) {
+            let record = match part {
+                Part::Frame(record, _) => record,
+                Part::Damage(range) => {
+                    damage.push(range);
+                    continue;
+                }
+            };
+            // A number seen before: the file before this one was given up after the frame was written.
+            if record.number <= last {
+                continue;
+            }
+            if record.number > last + 1 && (last > 0 || at > 0) {
+                tracing::warn!(from = last + 1, to = record.number - 1, "changes are missing in the journal");
+            }
+            last = record.number;
+            match record.kind {
+                Kind::Note => apply_span(record.state, record.events, &mut spans),
+                _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
+            }
+        }
+        unsaved += bytes.len() as u64;
+        if !damage.is_empty() && !mend::segment(dir, *first, bytes, &damage) {
+            // A new file never takes the place of one that could not be mended.
+            last = last.max(*first);
+        }
+    }
+    let bans = bans.into_iter().filter_map(|state| ban(state, &mut foreign)).collect();
+    let lasts: Vec<(&str, Last<'_>)> = rooms.into_iter().collect();
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
+    let rooms = thread::scope(|scope| {
+        let share = lasts.len().div_ceil(cores).max(1);
+        let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part))).collect();
+        let mut rooms = Vec::with_capacity(lasts.len());
+        for (understood, not) in parts.into_iter().filter_map(|part| part.join().ok()) {
+            rooms.extend(understood);
+            foreign.extend(not);
+        }
+        rooms
+    });
+    let revoked = revoked.into_iter().collect();
+    let (next, snapshot) = (last + 1, snapshot.len() as u64);
+    if !foreign.is_empty() {
+        tracing::warn!(
+            frames = foreign.len(),
+            "the journal holds what this version does not understand: it is kept as it is"
+        );
+    }
+    Ok(Loaded { rooms, revoked, bans, spans, foreign, next, snapshot, unsaved })
+}
+
+fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn apply<'a>(
+    record: Record<'a>,
+    rooms: &mut HashMap<&'a str, Last<'a>>,
+    revoked: &mut HashMap<u64, Millis>,
+    bans: &mut Vec<&'a [u8]>,
+    foreign: &mut Vec<Foreign>,
+) {
+    match record.kind {
+        Kind::Put => *rooms.entry(record.key).or_default() = Last { state: Some(record.state), fields: Vec::new() },
+        Kind::Gone => _ = rooms.remove(record.key),
+        Kind::Field => {
+            if let Some(last) = rooms.get_mut(record.key) {
+                last.fields.push(record.state);
+            }
+        }
+        Kind::Revoked => {
+            if let (Ok(id), Ok(until)) = (record.key.parse(), <[u8; 8]>::try_from(record.state)) {
+                revoked.insert(id, Millis(u64::from_le_bytes(until)));
+            }
+        }
+        Kind::Ban => bans.push(record.state),
+        Kind::Other(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
+        Kind::Note | Kind::End => {}
+    }
+}
+
+fn ban(state: &[u8], foreign: &mut Vec<Foreign>) -> Option<Ban> {
+    let read = serde_json::from_slice(state);
+    if let Err(why) = &read {
+        tracing::warn!(%why, "a ban in the journal cannot be understood and does not hold");
+        foreign.push(Foreign::new(Kind::Ban, "", state));
+    }
+    read.ok()
+}
+
+/// The rooms of these, and what of them cannot be understood.
+fn parse(lasts: &[(&str, Last<'_>)]) -> (Vec<Room>, Vec<Foreign>) {
+    let mut rooms = Vec::with_capacity(lasts.len());
+    let mut foreign = Vec::new();
+    for (id, last) in lasts {
+        match restore(last) {
+            Ok(room) => rooms.push(room),
+            Err(why) => {
+                tracing::warn!(room = id, %why, "a room in the journal cannot be understood and is not served");
+                foreign.push(Foreign::new(Kind::Put, id, last.state.unwrap_or_default()));
+                foreign.extend(last.fields.iter().map(|field| Foreign::new(Kind::Field, id, field)));
+            }
+        }
+    }
+    (rooms, foreign)
+}
+
+fn restore(last: &Last<'_>) -> serde_json::Result<Room> {
+    let room: Room = serde_json::from_slice(last.state.unwrap_or_default())?;
+    let mut slot = Some(room);
+    for field in &last.fields {
+        let Field { seq, name, value } = serde_json::from_slice(field)?;
+        // The rule refused nothing when the field was set, and does not now.
+        let _ = set_custom_field(&mut slot, Millis(0), &name, Operation::Set(value));
+        if let Some(room) = &mut slot {
+            room.seq = seq;
+        }
+    }
+    slot.ok_or_else(|| serde::de::Error::custom("no room"))
+}

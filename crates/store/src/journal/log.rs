@@ -1,0 +1,379 @@
+//! Group commit: changes are queued in order, one thread writes all that waits as one piece and makes it durable with one
+//! `fdatasync`, and only then are they answered and their events let out. Knows no rooms.
+//!
+//! When the disk is full or fails: who waits is told at once, nothing more is taken ([`Log::ready`]), what was queued is
+//! tried again in a fresh file until it stands, and then everything goes on by itself. A file in which writing or
+//! syncing failed is never appended to again: the kernel may have dropped what it could not write. A disk that does not
+//! answer ([`super::watch`]) is told in the same way, though its write goes on.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use room::Event;
+use tokio::sync::{oneshot, watch};
+
+use super::files::{Dir, Make, Sheet};
+use super::record::Draft;
+use crate::error::Error;
+use crate::{Counters, Outbox, Trouble};
+
+/// A new file is begun after this many bytes.
+const SEGMENT: u64 = 16 << 20;
+/// How long after a failure the disk is tried again.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// What is asked of a log.
+pub struct Options {
+    /// Whether answers wait for the disk. If not, files are written but not synced.
+    pub durable: bool,
+    /// The number of the first frame.
+    pub next: u64,
+    /// Bytes of frames that stand in files and in no snapshot.
+    pub unsaved: u64,
+    /// Told when there is more of them than `save_after`.
+    pub full: std::sync::mpsc::SyncSender<()>,
+    /// A write that takes longer is one of a disk that does not answer.
+    pub patience: Duration,
+}
+
+/// Where changes are made durable.
+pub struct Log {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer and everybody else share.
+pub struct Shared {
+    pub(super) queue: Mutex<Queue>,
+    work: Condvar,
+    durable: watch::Sender<u64>,
+    waits: bool,
+    pub(super) counters: Counters,
+}
+
+#[derive(Default)]
+pub struct Queue {
+    bytes: Vec<u8>,
+    commits: Vec<Commit>,
+    /// What the writer has in hand, and since when it tries to write that.
+    in_hand: Vec<Commit>,
+    pub(super) since: Option<Instant>,
+    /// The number that the next frame gets.
+    next: u64,
+    /// Why the disk cannot be written, while it cannot.
+    pub(super) failing: Option<(Trouble, Arc<str>)>,
+    pub(super) stop: bool,
+    rotate: bool,
+    unsaved: u64,
+    save_after: u64,
+}
+
+struct Commit {
+    events: Vec<Event>,
+    waiter: Option<oneshot::Sender<Result<(), Arc<str>>>>,
+}
+
+/// A change on its way to the disk.
+#[must_use]
+pub struct Waiting(Option<oneshot::Receiver<Result<(), Arc<str>>>>);
+
+impl Waiting {
+    /// Returns when the change, and all before it, are durable.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the disk cannot be written now. The change will be made when it can.
+    pub async fn durable(self) -> Result<(), Error> {
+        let Some(waiting) = self.0 else { return Ok(()) };
+        answer(waiting.await)
+    }
+
+    /// The same, for a thread that may stand still.
+    pub fn block(self) -> Result<(), Error> {
+        let Some(waiting) = self.0 else { return Ok(()) };
+        answer(waiting.blocking_recv())
+    }
+}
+
+fn answer(said: Result<Result<(), Arc<str>>, oneshot::error::RecvError>) -> Result<(), Error> {
+    match said {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) => Err(unavailable(&why)),
+        Err(_) => Err(Error::Unavailable("the journal is being closed".into())),
+    }
+}
+
+impl Queue {
+    /// Tells everyone who waits that the disk cannot be written, and why.
+    pub fn refuse(&mut self, trouble: Trouble, why: &Arc<str>) {
+        self.failing = Some((trouble, why.clone()));
+        for commit in self.in_hand.iter_mut().chain(&mut self.commits) {
+            if let Some(waiter) = commit.waiter.take() {
+                // Who no longer waits need not hear it.
+                let _ = waiter.send(Err(why.clone()));
+            }
+        }
+    }
+}
+
+fn unavailable(why: &str) -> Error {
+    Error::Unavailable(format!("the journal cannot be written: {why}"))
+}
+
+impl Log {
+    /// Starts the writer.
+    pub fn start(dir: Arc<Dir>, make: Make, outbox: Outbox, options: Options) -> std::io::Result<Self> {
+        let Options { durable, next, unsaved, full, patience } = options;
+        let queue = Queue { next, unsaved, save_after: u64::MAX, ..Queue::default() };
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(queue),
+            work: Condvar::new(),
+            durable: watch::Sender::new(next.saturating_sub(1)),
+            waits: durable,
+            counters: Counters::default(),
+        });
+        let writer = Writer { shared: shared.clone(), dir, make, sheet: None, outbox, full };
+        let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(next))?;
+        super::watch::start(&shared, patience)?;
+        Ok(Self { shared, writer: Some(writer) })
+    }
+
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+}
+
+impl std::ops::Deref for Log {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+impl Drop for Log {
+    /// Writes what waits, and stops.
+    fn drop(&mut self) {
+        self.shared.queue.lock().stop = true;
+        self.shared.work.notify_all();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has said so.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Shared {
+    /// Whether changes can be taken now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the disk cannot be written.
+    pub fn ready(&self) -> Result<(), Error> {
+        match &self.queue.lock().failing {
+            None => Ok(()),
+            Some((_, why)) => Err(unavailable(why)),
+        }
+    }
+
+    /// What is wrong with the disk, if something is.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.queue.lock().failing.as_ref().map(|(trouble, _)| *trouble)
+    }
+
+    /// What was written.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Queues a change with its events. Called under the lock of what is changed: the order of calls is the order of all.
+    pub fn append(&self, draft: Draft, events: Vec<Event>) -> Waiting {
+        let mut queue = self.queue.lock();
+        let number = queue.next;
+        queue.next += 1;
+        draft.append(number, &mut queue.bytes);
+        self.wait(&mut queue, events)
+    }
+
+    /// Waits for all that was queued before.
+    pub fn barrier(&self) -> Waiting {
+        let mut queue = self.queue.lock();
+        if queue.since.is_none() && queue.commits.is_empty() {
+            return Waiting(None);
+        }
+        self.wait(&mut queue, Vec::new())
+    }
+
+    fn wait(&self, queue: &mut Queue, events: Vec<Event>) -> Waiting {
+        let (waiter, waiting) = if self.waits {
+            let (waiter, waiting) = oneshot::channel();
+            let waiter = match &queue.failing {
+                None => Some(waiter),
+                // It was let in before the disk failed: it stays queued, and its caller hears of it.
+                Some((_, why)) => waiter.send(Err(why.clone())).err().and(None),
+            };
+            (waiter, Some(waiting))
+        } else {
+            (None, None)
+        };
+        queue.commits.push(Commit { events, waiter });
+        self.work.notify_one();
+        Waiting(waiting)
+    }
+
+    /// Begins a new file with the next batch. Frames from the returned number on stand in it or in later ones.
+    pub fn rotate(&self) -> u64 {
+        let mut queue = self.queue.lock();
+        queue.rotate = true;
+        queue.next
+    }
+
+    /// A snapshot holds all up to now: asks for the next one after so many bytes more.
+    pub fn saved(&self, save_after: u64) {
+        let mut queue = self.queue.lock();
+        queue.unsaved = 0;
+        queue.save_after = save_after;
+    }
+
+    /// Asks for a snapshot when so many bytes stand in no snapshot.
+    pub fn save_after(&self, bytes: u64) {
+        self.queue.lock().save_after = bytes;
+    }
+
+    /// A snapshot failed: asks again only after so many bytes more, not with every batch.
+    pub fn save_later(&self, bytes: u64) {
+        let mut queue = self.queue.lock();
+        queue.save_after = queue.unsaved.saturating_add(bytes);
+    }
+
+    /// The number of the last durable frame, as it grows.
+    pub fn durable(&self) -> watch::Receiver<u64> {
+        self.durable.subscribe()
+    }
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    dir: Arc<Dir>,
+    make: Make,
+    /// The file that is appended to, and how much of it is sound.
+    sheet: Option<(Box<dyn Sheet>, u64)>,
+    outbox: Outbox,
+    full: std::sync::mpsc::SyncSender<()>,
+}
+
+struct Batch {
+    bytes: Vec<u8>,
+    first: u64,
+    next: u64,
+    rotate: bool,
+}
+
+impl Writer {
+    /// `first` is the number of the first frame that will be queued.
+    fn run(mut self, mut first: u64) {
+        let mut spare = Vec::new();
+        while let Some(batch) = self.take(spare, first) {
+            while let Err(error) = self.write(&batch) {
+                if self.fail(&error) {
+                    tracing::error!(%error, "the journal could not be written before the end; unanswered changes are lost");
+                    return;
+                }
+            }
+            first = batch.next;
+            spare = self.deliver(batch);
+        }
+    }
+
+    /// Waits for work and takes all of it; `None` at the end.
+    fn take(&self, mut spare: Vec<u8>, first: u64) -> Option<Batch> {
+        let mut queue = self.shared.queue.lock();
+        queue.since = None;
+        while queue.commits.is_empty() {
+            if queue.stop {
+                return None;
+            }
+            self.shared.work.wait(&mut queue);
+        }
+        queue.since = Some(Instant::now());
+        queue.in_hand = std::mem::take(&mut queue.commits);
+        spare.clear();
+        spare.shrink_to(1 << 20);
+        Some(Batch {
+            bytes: std::mem::replace(&mut queue.bytes, spare),
+            first,
+            next: queue.next,
+            rotate: std::mem::take(&mut queue.rotate),
+        })
+    }
+
+    fn write(&mut self, batch: &Batch) -> std::io::Result<()> {
+        if batch.bytes.is_empty() {
+            return Ok(());
+        }
+        if batch.rotate || self.sheet.as_ref().is_some_and(|(_, length)| *length >= SEGMENT) {
+            self.sheet = None;
+        }
+        let begun = Instant::now();
+        let (mut sheet, length) = match self.sheet.take() {
+            Some(sheet) => sheet,
+            None => ((self.make)(&self.dir.segment(batch.first))?, 0),
+        };
+        let mut written = sheet.append(&batch.bytes);
+        if written.is_ok() && self.shared.waits {
+            written = sheet.sync();
+        }
+        if let Err(error) = written {
+            // If this fails too, the reader of the next start stops at the damage and goes on with the next file.
+            let _ = sheet.cut(length);
+            return Err(error);
+        }
+        self.shared.counters.trips.add(begun.elapsed());
+        Counters::add(&self.shared.counters.changes, batch.next - batch.first);
+        self.sheet = Some((sheet, length + batch.bytes.len() as u64));
+        Ok(())
+    }
+
+    /// Tells everybody who waits, and waits a little itself. Says whether to give up.
+    fn fail(&self, error: &std::io::Error) -> bool {
+        let why: Arc<str> = error.to_string().into();
+        Counters::add(&self.shared.counters.failures, 1);
+        let mut queue = self.shared.queue.lock();
+        if queue.failing.is_none() {
+            tracing::error!(%error, "the journal cannot be written: changes are refused until it can");
+        }
+        queue.refuse(Trouble::DiskFails, &why);
+        if !queue.stop {
+            self.shared.work.wait_for(&mut queue, RETRY);
+        }
+        // It did answer.
+        queue.since = Some(Instant::now());
+        queue.stop
+    }
+
+    /// Lets the events out and answers, in order. Gives the buffer back.
+    fn deliver(&self, batch: Batch) -> Vec<u8> {
+        // Before the answers: who has one finds its change in the record.
+        self.shared.durable.send_replace(batch.next.saturating_sub(1));
+        let commits = std::mem::take(&mut self.shared.queue.lock().in_hand);
+        for commit in commits {
+            if !commit.events.is_empty() {
+                // A closed outbox means that the server is going down.
+                let _ = self.outbox.send(commit.events);
+            }
+            if let Some(waiter) = commit.waiter {
+                // Who no longer waits need not hear it.
+                let _ = waiter.send(Ok(()));
+            }
+        }
+        let mut queue = self.shared.queue.lock();
+        if queue.failing.take().is_some() {
+            tracing::info!("the journal can be written again");
+        }
+        queue.unsaved = queue.unsaved.saturating_add(batch.bytes.len() as u64);
+        if queue.unsaved > queue.save_after {
+            // If one is asked for already, that one will do.
+            let _ = self.full.try_send(());
+        }
+        batch.bytes
+    }
+}

@@ -1,0 +1,358 @@
+//! Rooms in this process's memory: sharded by id, made for a million of them.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::{DefaultHashBuilder, HashMap};
+use parking_lot::RwLock;
+use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, pushers, sweep};
+
+use super::agreements::Agreements;
+use super::ban::Kept;
+use super::counts::{Census, Running, counted};
+use super::deadlines::Deadlines;
+use super::listing::Listing;
+use super::{Agreement, Answer, Ban, Decide, Outbox, See, Store, Viewers};
+use crate::error::Error;
+
+const SHARDS: usize = 64;
+/// For how long a due room is left alone after it was handed out, in milliseconds.
+const CLAIM: u64 = 1_000;
+
+struct Slot {
+    /// `Some`, but for the moment of a decision.
+    room: Option<Room>,
+    audience: Option<Box<Audience>>,
+    /// The time under which the room stands in the index: never later than its true deadline.
+    indexed: Millis,
+}
+
+type Shard = RwLock<HashMap<RoomId, Box<Slot>>>;
+
+/// The store of one machine. Lock order: shard, then listing or deadlines; never two shards.
+pub struct Memory {
+    shards: Box<[Shard]>,
+    hasher: DefaultHashBuilder,
+    listings: [RwLock<Listing>; Kind::ALL.len()],
+    deadlines: Deadlines,
+    count: AtomicUsize,
+    bans: Kept,
+    agreements: Agreements,
+    running: Running,
+    rules: Arc<Rules>,
+    outbox: Option<Outbox>,
+}
+
+impl Memory {
+    /// An empty store. Events go to the outbox in commit order.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, outbox: Outbox) -> Self {
+        Self { outbox: Some(outbox), ..Self::silent(rules) }
+    }
+
+    /// An empty store whose owner takes the events of each commit itself ([`Memory::commit`]).
+    pub(super) fn silent(rules: Arc<Rules>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+            listings: Default::default(),
+            deadlines: Deadlines::default(),
+            count: AtomicUsize::new(0),
+            bans: Kept::default(),
+            agreements: Agreements::default(),
+            running: Running::default(),
+            rules,
+            outbox: None,
+        }
+    }
+
+    /// Puts a room in that was kept elsewhere; one of the same id gives way.
+    pub(super) fn restore(&self, room: Room) {
+        let id = room.id.clone();
+        let put = self.commit(
+            &id,
+            &mut |slot| {
+                *slot = Some(room.clone());
+                Ok(Vec::new())
+            },
+            |_, _| (),
+        );
+        debug_assert!(put.is_ok(), "nothing refuses here");
+    }
+
+    /// The bans.
+    pub(super) fn kept_bans(&self) -> &Kept {
+        &self.bans
+    }
+
+    /// Shows every room, a few at a time under the lock. Rooms that come or go meanwhile may be missed or shown.
+    pub(super) fn each(&self, mut see: impl FnMut(&Room)) {
+        for shard in &self.shards {
+            let ids: Vec<RoomId> = shard.read().keys().cloned().collect();
+            for some in ids.chunks(128) {
+                let shard = shard.read();
+                for room in some.iter().filter_map(|id| shard.get(id)?.room.as_ref()) {
+                    see(room);
+                }
+            }
+        }
+    }
+
+    /// Whether there is such a room.
+    pub(super) fn holds(&self, id: &RoomId) -> bool {
+        self.shard(id).read().contains_key(id)
+    }
+
+    fn shard(&self, id: &RoomId) -> &Shard {
+        // The top bits pick the shard: the map inside uses the others.
+        &self.shards[(self.hasher.hash_one(id) >> 58) as usize % SHARDS]
+    }
+
+    fn listing(&self, kind: Kind) -> &RwLock<Listing> {
+        &self.listings[Kind::ALL.iter().position(|k| *k == kind).expect("ALL holds every kind")]
+    }
+
+    /// Decides and commits. `take` gets what came of it under the room's lock: so what it does happens in the order
+    /// of the room's commits. It must not wait.
+    pub(super) fn commit<T>(
+        &self,
+        id: &RoomId,
+        decide: &mut Decide<'_>,
+        take: impl FnOnce(Option<&Room>, Vec<Event>) -> T,
+    ) -> Result<T, Error> {
+        let mut shard = self.shard(id).write();
+        let mut vacant = None;
+        let (held, indexed) = match shard.get_mut(id) {
+            Some(slot) => (&mut slot.room, Some(&mut slot.indexed)),
+            None => (&mut vacant, None),
+        };
+        let (before, had) = (held.as_ref().map(shape), counted(held.as_ref()));
+        let decided = decide(held);
+        let after = held.as_ref().map(shape);
+        self.relist(id, before, after);
+        self.running.change(had, counted(held.as_ref()));
+
+        // A deadline that moved away is left where it stands in the index and corrected when it comes up.
+        let deadline = held.as_ref().map(|room| sweep::deadline(room, &self.rules));
+        let old = indexed.as_deref().copied();
+        let at = deadline.map(|new| old.map_or(new, |old| old.min(new)));
+        self.deadlines.set(id, old, at);
+        match (indexed, at) {
+            (Some(indexed), Some(at)) => *indexed = at,
+            (Some(_), None) => self.running.viewers_gone(shard.remove(id).map_or(0, |slot| viewers_of(&slot))),
+            (None, Some(indexed)) => {
+                _ = shard.insert(id.clone(), Box::new(Slot { room: vacant, audience: None, indexed }))
+            }
+            (None, None) => {}
+        }
+        let events = decided?;
+        super::note_trace(&events);
+        Ok(take(shard.get(id).and_then(|slot| slot.room.as_ref()), events))
+    }
+
+    fn send(&self, events: Vec<Event>) {
+        if let Some(outbox) = self.outbox.as_ref().filter(|_| !events.is_empty()) {
+            // A closed outbox means that the server is going down.
+            let _ = outbox.send(events);
+        }
+    }
+
+    fn relist(&self, id: &RoomId, before: Option<Shape>, after: Option<Shape>) {
+        if before == after {
+            return;
+        }
+        if let Some((true, kind, created)) = before {
+            self.listing(kind).write().remove(created, id);
+        }
+        if let Some((true, kind, created)) = after {
+            self.listing(kind).write().insert(created, id);
+        }
+        match (before, after) {
+            (None, Some(_)) => _ = self.count.fetch_add(1, Ordering::Relaxed),
+            (Some(_), None) => _ = self.count.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    fn claim(&self, now: Millis, limit: usize) -> Vec<RoomId> {
+        let mut due = Vec::new();
+        // Where heartbeats moved all that was taken, the next ones are looked at: the index never falls behind.
+        while due.is_empty() && self.claim_some(now, limit, &mut due) {}
+        due
+    }
+
+    /// Looks at the first `limit` of the index. Says whether there were any.
+    fn claim_some(&self, now: Millis, limit: usize, due: &mut Vec<RoomId>) -> bool {
+        let taken = self.deadlines.take(now, limit);
+        let any = !taken.is_empty();
+        for (at, id) in taken {
+            let mut shard = self.shard(&id).write();
+            // Gone or moved while the index was not locked: whoever did it has set the index right.
+            let Some(slot) = shard.get_mut(&id).filter(|slot| slot.indexed == at) else { continue };
+            let Some(room) = &slot.room else { continue };
+            let deadline = sweep::deadline(room, &self.rules);
+            let is_due = deadline <= now;
+            slot.indexed = if is_due { now.plus(CLAIM) } else { deadline };
+            self.deadlines.set(&id, None, Some(slot.indexed));
+            drop(shard);
+            if is_due {
+                due.push(id);
+            }
+        }
+        any
+    }
+
+    fn with_audience<T>(&self, id: &RoomId, run: impl FnOnce(&mut Audience) -> T) -> Result<T, Error> {
+        let mut shard = self.shard(id).write();
+        let active = |s: &&mut Box<Slot>| s.room.as_ref().is_some_and(Room::is_active);
+        let slot = shard.get_mut(id).filter(active).ok_or(room::Refusal::NoRoom)?;
+        Ok(run(slot.audience.get_or_insert_default()))
+    }
+}
+
+/// What decides whether and where a room is listed: active, kind, age.
+type Shape = (bool, Kind, Millis);
+
+fn shape(room: &Room) -> Shape {
+    (room.is_active(), room.kind, room.created)
+}
+
+fn viewers_of(slot: &Slot) -> usize {
+    slot.audience.as_ref().map_or(0, |a| a.count())
+}
+
+/// Memory never waits: the work is done when the future is first asked.
+macro_rules! at_once {
+    ($work:expr) => {
+        Box::pin(async move { $work })
+    };
+}
+
+impl Store for Memory {
+    fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        at_once!(self.commit(id, decide, |_, events| self.send(events)))
+    }
+
+    fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
+        at_once!({
+            let shard = self.shard(id).read();
+            let found = shard.get(id).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
+            if let Some((room, viewers)) = found {
+                see(room, viewers);
+            }
+            Ok(found.is_some())
+        })
+    }
+
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
+        at_once!({
+            let mut shard = self.shard(id).write();
+            Ok(pushers::touch(shard.get_mut(id).and_then(|slot| slot.room.as_mut()), now, kind, user)?)
+        })
+    }
+
+    fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()> {
+        at_once!({
+            let page = self.listing(kind).read().page(index, count);
+            for id in page {
+                let shard = self.shard(&id).read();
+                // Between the index and here the room may have closed: then it is no longer listed.
+                let found = shard.get(&id).and_then(|slot| Some((slot.room.as_ref()?, viewers_of(slot))));
+                if let Some((room, viewers)) = found.filter(|(room, _)| room.is_active()) {
+                    see(room, viewers);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn due(&self, now: Millis, limit: usize) -> Answer<'_, Vec<RoomId>> {
+        at_once!(Ok(self.claim(now, limit)))
+    }
+
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
+        at_once!({
+            self.with_audience(id, |audience| {
+                let grew = audience.add(user, info, self.rules.max_audiences)?;
+                if grew {
+                    self.running.viewer_came();
+                }
+                Ok::<_, Error>(grew)
+            })?
+        })
+    }
+
+    fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool> {
+        let delete = |audience: &mut Audience| {
+            let was = audience.delete(user);
+            self.running.viewers_gone(was.into());
+            was
+        };
+        at_once!(match self.with_audience(id, delete) {
+            Err(Error::Refused(room::Refusal::NoRoom)) => Ok(false),
+            other => other,
+        })
+    }
+
+    fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {
+        at_once!({
+            let shard = self.shard(id).read();
+            let audience = shard.get(id).and_then(|slot| slot.audience.as_ref());
+            Ok(audience.map_or_else(Viewers::default, |a| Viewers { count: a.count(), listed: a.listed().to_vec() }))
+        })
+    }
+
+    fn ids(&self) -> Answer<'_, Vec<RoomId>> {
+        at_once!(Ok(self.shards.iter().flat_map(|shard| shard.read().keys().cloned().collect::<Vec<_>>()).collect()))
+    }
+
+    fn revoke(&self, _: u64, _: Millis, _: Millis) -> Answer<'_, ()> {
+        // The sessions of this process know it themselves, and it ends with them.
+        at_once!(Ok(()))
+    }
+
+    fn revoked(&self, _: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
+        at_once!(Ok(Vec::new()))
+    }
+
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+        at_once!({
+            self.bans.put(ban, || ());
+            Ok(())
+        })
+    }
+
+    fn bans(&self, _: Millis) -> Answer<'_, Vec<Ban>> {
+        at_once!(Ok(self.bans.all()))
+    }
+
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> Answer<'a, ()> {
+        at_once!({
+            self.agreements.set(stream, to, now);
+            Ok(())
+        })
+    }
+
+    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>> {
+        at_once!(Ok(self.agreements.get(stream, now)))
+    }
+
+    fn census(&self) -> Option<Census> {
+        Some(self.running.read())
+    }
+
+    fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        crate::contract::contract(|rules, outbox| Arc::new(Memory::new(rules, outbox))).await;
+    }
+}

@@ -1,0 +1,429 @@
+//! Rooms in Redis: any node serves any call. A decision runs on what was loaded and is committed by a script that compares
+//! the version; on a conflict it runs again on the newest state. Events go into a stream in the same script, and every node
+//! follows the streams: so its outbox hears all that any node did.
+//!
+//! While Redis is away every call is told so within a second and nothing is decided. Nobody can be heard in that time, so
+//! whoever looks for what is due first after a gap gives all members one heartbeat timeout to come back.
+
+mod bans;
+mod census;
+mod history;
+pub mod keys;
+pub mod link;
+mod probe;
+pub mod scripts;
+pub mod tail;
+#[cfg(test)]
+pub mod tests;
+
+use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+
+use futures_util::{StreamExt, stream};
+use redis::AsyncCommands;
+use room::audience::Viewer;
+use room::refusal::bounded;
+use room::rules::MAX_USER_INFO;
+use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, sweep};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use self::history::carry;
+use self::keys::Keys;
+pub use self::link::{Link, Target};
+use super::{Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
+use crate::error::Error;
+
+/// How often a decision is made again when others are faster.
+const TRIES: usize = 64;
+/// For how long a due room is left alone after it was handed out, in milliseconds.
+const CLAIM: u64 = 1_000;
+/// Nobody looked for what is due for this long, in milliseconds: so nobody could be heard either.
+const GAP: u64 = 3_000;
+/// So long, in milliseconds, may pass between two looks at what is due anyway.
+const TICKS: u64 = 1_000;
+/// Most commits that are kept in a bucket's stream of events, about.
+pub const EVENTS: u64 = 200_000;
+/// Most logouts that are kept, about.
+const LOGOUTS: u64 = 200_000;
+/// Rooms loaded at the same time for a list.
+const ABREAST: usize = 32;
+
+/// The store of several machines.
+pub struct Redis {
+    link: Link,
+    keys: Keys,
+    rules: Arc<Rules>,
+    tell: Option<Tell>,
+    /// How many rooms each bucket had when it was last asked.
+    counts: Vec<AtomicUsize>,
+    known: census::Known,
+    /// The bucket that is looked at first for what is due.
+    turn: AtomicUsize,
+    /// This process among all that use this Redis.
+    node: String,
+    _tails: DropGuard,
+}
+
+/// What the group of a room is told of a change, in the commit itself: once, whatever happens to the node.
+pub type Tell = fn(&[Event]) -> Vec<GroupCommand>;
+
+/// One command for the chat group of a room, for the script that commits a change of the room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupCommand {
+    /// The command's name in [`scripts::SEND`].
+    pub name: &'static str,
+    /// What every node reads from the bus.
+    pub text: String,
+    /// The command's value; empty where it has none.
+    pub value: String,
+}
+
+struct Loaded {
+    version: String,
+    room: Option<Room>,
+    viewers: usize,
+}
+
+impl Redis {
+    /// Connects, now or when Redis comes. Events that are committed from then on go to the outbox, whichever node
+    /// committed them; `tell` makes what a room's chat group hears of them, if groups are kept in Redis, too.
+    pub async fn open(target: Target, rules: Arc<Rules>, outbox: Outbox, tell: Option<Tell>) -> Self {
+        let (link, keys, stop) = (Link::new(target.clone()), Keys::new(target.is_cluster()), CancellationToken::new());
+        let (mut counts, mut there) = (Vec::new(), true);
+        for bucket in 0..keys.buckets() {
+            let (key, deadlines) = (Keys::events(bucket), Keys::deadlines(bucket));
+            // One that is away now is followed from when it comes, and asked no more before.
+            let last = if there { tail::last(&link, &key).await.ok() } else { None };
+            there &= last.is_some();
+            let rooms = if there { link.run(async |mut redis| redis.zcard(deadlines).await).await.ok() } else { None };
+            counts.push(AtomicUsize::new(rooms.unwrap_or_default()));
+            let from = tail::From { last, known: CancellationToken::new() };
+            tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone())));
+        }
+        let node = format!("{:016x}", sign::fresh_id());
+        let (turn, known) = (AtomicUsize::new(0), census::Known::default());
+        Self { link, keys, rules, tell, counts, known, turn, node, _tails: stop.drop_guard() }
+    }
+
+    async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
+        let mut pipe = redis::pipe();
+        pipe.hmget(self.keys.room(id), &["v", "j"]).hgetall(self.keys.seen(id));
+        pipe.zcard(self.keys.listed(id)).scard(self.keys.others(id));
+        type Answer = ((Option<String>, Option<String>), Vec<(String, u64)>, usize, usize);
+        let ((version, room), seen, listed, others): Answer =
+            self.link.run(async |mut redis| pipe.query_async(&mut redis).await).await?;
+        let mut room: Option<Room> = room.map(|text| parse(id, &text)).transpose()?;
+        for pusher in room.iter_mut().flat_map(|room| &mut room.pushers) {
+            if let Some((_, seen)) = seen.iter().find(|(user, _)| user == pusher.user.as_str()) {
+                pusher.seen = pusher.seen.max(Millis(*seen));
+            }
+        }
+        Ok(Loaded { version: version.unwrap_or_default(), room, viewers: listed + others })
+    }
+
+    async fn decide(&self, id: &RoomId, decide: &mut Decide<'_>) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let Loaded { version, room: before, .. } = self.load(id).await?;
+            let mut after = before.clone();
+            let events = decide(&mut after)?;
+            if events.is_empty() && before == after {
+                return Ok(());
+            }
+            if self.commit(id, &version, before.as_ref(), after.as_ref(), &events).await? {
+                super::note_trace(&events);
+                return Ok(());
+            }
+        }
+        Err(Error::Unavailable(format!("redis: room {id} changes too fast")))
+    }
+
+    /// Commits, unless somebody was faster.
+    async fn commit(
+        &self,
+        id: &RoomId,
+        version: &str,
+        before: Option<&Room>,
+        after: Option<&Room>,
+        events: &[Event],
+    ) -> Result<bool, Error> {
+        let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(true) };
+        let (bucket, keys) = (self.keys.bucket(id), &self.keys);
+        let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
+        let text = |events: &[Event]| serde_json::to_string(events);
+        let room = after.map(serde_json::to_string).transpose();
+        let events = if events.is_empty() { Ok(String::new()) } else { text(events) };
+        let (Ok(room), Ok(events)) = (room, events) else {
+            return Err(Error::Unavailable(format!("room {id} cannot be written")));
+        };
+        let deadline = after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53));
+        let mut script = scripts::COMMIT.prepare_invoke();
+        script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
+        script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
+        script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
+        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::census(bucket));
+        script.arg(version).arg(room.unwrap_or_default());
+        script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
+        script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
+        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status));
+        let members = after.map_or(&[][..], |room| &room.pushers);
+        script.arg(members.len());
+        for pusher in members {
+            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
+        }
+        let stays = |user: &UserId| members.iter().any(|p| p.user == *user);
+        let gone: Vec<_> = before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect();
+        script.arg(gone.len());
+        for pusher in gone {
+            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
+        }
+        script.arg(scripts::KEPT);
+        for command in &told {
+            script.arg(command.name).arg(&command.text).arg(&command.value);
+        }
+        let (done, rooms): (bool, usize) =
+            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+        if done {
+            Counters::add(&self.link.counters.changes, 1);
+            self.counts[bucket].store(rooms, Ordering::Relaxed);
+        }
+        Ok(done)
+    }
+
+    async fn claim(&self, now: Millis, limit: usize) -> Result<Vec<RoomId>, Error> {
+        let mut due = Vec::new();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for n in 0..self.keys.buckets() {
+            let bucket = first.wrapping_add(n) % self.keys.buckets();
+            // Where heartbeats moved all that was claimed, the next ones are looked at: the index never falls behind.
+            while due.len() < limit {
+                let (claimed, any) = self.claim_some(bucket, now, limit - due.len()).await?;
+                let found = !claimed.is_empty();
+                due.extend(claimed);
+                if found || !any {
+                    break;
+                }
+            }
+        }
+        Ok(due)
+    }
+
+    async fn claim_some(&self, bucket: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
+        let claim = now.plus(CLAIM);
+        let mut script = scripts::DUE.prepare_invoke();
+        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::census(bucket));
+        let timeout = self.rules.heartbeat_timeout;
+        script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
+        type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
+        let (rooms, claimed, census): Due =
+            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+        self.counts[bucket].store(rooms, Ordering::Relaxed);
+        self.known.take(bucket, &census);
+        let any = !claimed.is_empty();
+        let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
+        let looked = stream::iter(ids).map(async |id| self.is_due(id, bucket, now, claim).await).buffered(ABREAST);
+        let due: Vec<_> = looked.collect::<Vec<_>>().await.into_iter().collect::<Result<_, Error>>()?;
+        Ok((due.into_iter().flatten().collect(), any))
+    }
+
+    async fn is_due(&self, id: RoomId, bucket: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
+        let Some(room) = self.load(&id).await?.room else { return Ok(None) };
+        let deadline = sweep::deadline(&room, &self.rules);
+        if deadline <= now {
+            return Ok(Some(id));
+        }
+        let mut script = scripts::LATER.prepare_invoke();
+        script.key(Keys::deadlines(bucket)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
+        self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
+        Ok(None)
+    }
+
+    /// The ids of a page. In a cluster each bucket gives what it could have of it.
+    async fn page(&self, kind: Kind, index: usize, count: usize) -> Result<Vec<RoomId>, Error> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let to_score = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
+        let (buckets, end) = (self.keys.buckets(), index.saturating_add(count));
+        let from = if buckets == 1 { index } else { 0 };
+        let mut found: Vec<(u64, String)> = Vec::new();
+        for bucket in 0..buckets {
+            let (key, last) = (Keys::list(bucket, kind), to_score(end - 1));
+            let part: Vec<(String, u64)> =
+                self.link.run(async |mut redis| redis.zrange_withscores(key, to_score(from), last).await).await?;
+            found.extend(part.into_iter().map(|(id, created)| (created, id)));
+        }
+        found.sort_unstable();
+        let page = found.into_iter().skip(index - from).take(count);
+        Ok(page.filter_map(|(_, id)| RoomId::parse(&id).ok()).collect())
+    }
+
+    async fn add(&self, id: &RoomId, user: &UserId, info: &str) -> Result<bool, Error> {
+        bounded("userInfo", info, MAX_USER_INFO)?;
+        let mut script = scripts::ENTER.prepare_invoke();
+        script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
+        script.key(Keys::census(self.keys.bucket(id)));
+        script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
+        match self.link.run(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
+            -1 => Err(Refusal::NoRoom.into()),
+            2 => Err(Refusal::AudienceListFull.into()),
+            grown => Ok(grown == 1),
+        }
+    }
+}
+
+fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
+    serde_json::from_str(text).map_err(|e| Error::Unavailable(format!("redis: room {id} cannot be understood: {e}")))
+}
+
+impl Store for Redis {
+    fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        Box::pin(telemetry::traces::part(
+            "store.commit",
+            telemetry::traces::Kind::Internal,
+            || None,
+            self.decide(id, decide),
+        ))
+    }
+
+    fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let loaded = self.load(id).await?;
+            if let Some(room) = &loaded.room {
+                see(room, loaded.viewers);
+            }
+            Ok(loaded.room.is_some())
+        })
+    }
+
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
+        Box::pin(async move {
+            let mut script = scripts::TOUCH.prepare_invoke();
+            script.key(self.keys.room(id)).key(self.keys.seen(id));
+            script.arg(user.as_str()).arg(now.0).arg(Keys::kind(kind));
+            let status: Option<i64> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+            status.ok_or_else(|| Refusal::NotMember.into())
+        })
+    }
+
+    fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let page = self.page(kind, index, count).await?;
+            let mut rooms = stream::iter(page).map(|id| async move { self.load(&id).await }).buffered(ABREAST);
+            while let Some(loaded) = rooms.next().await {
+                let Loaded { room, viewers, .. } = loaded?;
+                if let Some(room) = room.filter(Room::is_active) {
+                    see(&room, viewers);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn due(&self, now: Millis, limit: usize) -> Answer<'_, Vec<RoomId>> {
+        Box::pin(self.claim(now, limit))
+    }
+
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
+        Box::pin(self.add(id, user, info))
+    }
+
+    fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let mut script = scripts::EXIT.prepare_invoke();
+            script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
+            script.key(Keys::census(self.keys.bucket(id))).arg(user.as_str());
+            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+        })
+    }
+
+    fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {
+        Box::pin(async move {
+            let mut pipe = redis::pipe();
+            pipe.zrange(self.keys.listed(id), 0, -1).hgetall(self.keys.infos(id)).scard(self.keys.others(id));
+            let (users, infos, others): (Vec<String>, std::collections::HashMap<String, String>, usize) =
+                self.link.run(async |mut redis| pipe.query_async(&mut redis).await).await?;
+            let count = users.len() + others;
+            let viewer = |user: &String| {
+                let info = infos.get(user).map(String::as_str).unwrap_or_default();
+                Some(Viewer { user: UserId::parse(user).ok()?, info: info.into() })
+            };
+            Ok(Viewers { count, listed: users.iter().filter_map(viewer).collect() })
+        })
+    }
+
+    fn ids(&self) -> Answer<'_, Vec<RoomId>> {
+        Box::pin(async move {
+            let mut ids = Vec::new();
+            for bucket in 0..self.keys.buckets() {
+                let key = Keys::deadlines(bucket);
+                let part: Vec<String> = self.link.run(async |mut redis| redis.zrange(key, 0, -1).await).await?;
+                ids.extend(part.iter().filter_map(|id| RoomId::parse(id).ok()));
+            }
+            Ok(ids)
+        })
+    }
+
+    fn revoke(&self, session: u64, until: Millis, _: Millis) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut add = redis::cmd("XADD");
+            add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
+            add.arg("s").arg(session).arg("u").arg(until.0);
+            self.link.run(async |mut redis| add.exec_async(&mut redis).await).await
+        })
+    }
+
+    fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
+        Box::pin(async move {
+            // Entries are numbered by Redis' clock, which need not be ours to the second.
+            let from = since.0.saturating_sub(60_000);
+            let read: Vec<(String, Vec<(String, u64)>)> =
+                self.link.run(async |mut redis| redis.xrange(Keys::REVOKED, from, "+").await).await?;
+            let entry = |fields: Vec<(String, u64)>| {
+                let of = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+                Some((of("s")?, Millis(of("u")?)))
+            };
+            Ok(read.into_iter().filter_map(|(_, fields)| entry(fields)).collect())
+        })
+    }
+
+    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+        Box::pin(bans::put(&self.link, ban))
+    }
+
+    fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
+        Box::pin(bans::since(&self.link, since))
+    }
+
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, _: Millis) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let key = self.keys.agreement(stream);
+            let Some(said) = to.and_then(|to| serde_json::to_string(to).ok()) else {
+                return self.link.run(async |mut redis| redis.del::<_, ()>(&key).await).await;
+            };
+            self.link.run(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
+        })
+    }
+
+    fn agreement<'a>(&'a self, stream: &'a StreamId, _: Millis) -> Answer<'a, Option<Agreement>> {
+        Box::pin(async move {
+            let key = self.keys.agreement(stream);
+            let said: Option<String> = self.link.run(async |mut redis| redis.get(&key).await).await?;
+            Ok(said.and_then(|said| serde_json::from_str(&said).ok()))
+        })
+    }
+
+    fn probe(&self) -> Probed<'_> {
+        Box::pin(probe::write(&self.link, &self.keys, &self.node))
+    }
+
+    fn counters(&self) -> Option<&Counters> {
+        Some(&self.link.counters)
+    }
+
+    fn census(&self) -> Option<Census> {
+        self.known.read(self.keys.buckets())
+    }
+
+    fn len(&self) -> usize {
+        self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+}

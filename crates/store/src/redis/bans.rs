@@ -1,0 +1,50 @@
+//! Bans in Redis: a hash of those that hold, and a stream by which the other nodes hear of what changes.
+
+use redis::AsyncCommands;
+use room::Millis;
+
+use super::keys::Keys;
+use super::link::Link;
+use super::scripts;
+use crate::Ban;
+use crate::error::Error;
+
+/// Most changes that are kept, about: other nodes read them within a second.
+const CHANGES: u64 = 100_000;
+
+/// Keeps one, or lifts it.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn put(link: &Link, ban: &Ban) -> Result<(), Error> {
+    let text = serde_json::to_string(ban).map_err(|e| Error::Unavailable(format!("a ban cannot be written: {e}")))?;
+    let mut script = scripts::BAN.prepare_invoke();
+    script.key(Keys::BANS).key(Keys::BANNED);
+    // Neither id holds a space.
+    script.arg(format!("{} {}", ban.user, ban.room.as_ref().map_or("", |room| room.as_str())));
+    script.arg(text).arg(u8::from(ban.lifts())).arg(CHANGES);
+    link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await
+}
+
+/// All that hold, and what changed since then.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn since(link: &Link, since: Millis) -> Result<Vec<Ban>, Error> {
+    let texts: Vec<String> = if since == Millis(0) {
+        let mut script = scripts::BANS.prepare_invoke();
+        script.key(Keys::BANS);
+        link.run(async |mut redis| script.invoke_async(&mut redis).await).await?
+    } else {
+        // Entries are numbered by Redis' clock, which need not be ours to the second.
+        let from = since.0.saturating_sub(60_000);
+        type Entry = (String, Vec<(String, String)>);
+        let read: Vec<Entry> = link.run(async |mut redis| redis.xrange(Keys::BANNED, from, "+").await).await?;
+        read.into_iter().flat_map(|(_, fields)| fields).map(|(_, text)| text).collect()
+    };
+    let parse = |text: &String| {
+        let ban = serde_json::from_str(text);
+        ban.inspect_err(|why| tracing::warn!(%why, "a ban in redis cannot be understood and is left out")).ok()
+    };
+    Ok(texts.iter().filter_map(parse).collect())
+}

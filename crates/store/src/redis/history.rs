@@ -1,0 +1,226 @@
+//! The streams of events as a record of what was committed. A place is an entry's number in its bucket's stream.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::streams::StreamId;
+use redis::{AsyncCommands, from_redis_value_ref};
+use room::Event;
+
+use super::keys::Keys;
+use super::tail::Take;
+use super::{EVENTS, Redis, scripts, tail};
+use crate::error::Error;
+use crate::history::{Entry, History, Note, Span};
+use crate::{Answer, News, Outbox};
+
+/// A node that says nothing for this long is gone, with all that it had begun.
+const ALIVE: Duration = Duration::from_secs(60);
+/// How long after an empty read there may be something.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Hands events that any node committed to this node's outbox.
+pub(super) fn carry(outbox: Outbox) -> Take {
+    Box::new(move |batch| {
+        let events = batch.iter().map(|entry| news(entry).into_iter().filter_map(News::into_event).collect());
+        let open = events.filter(|events: &Vec<Event>| !events.is_empty()).all(|events| outbox.send(events).is_ok());
+        Box::pin(std::future::ready(open))
+    })
+}
+
+/// What an entry of the stream of events tells.
+pub(super) fn news(entry: &StreamId) -> Vec<News> {
+    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok());
+    serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_else(|error| {
+        tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
+        Vec::new()
+    })
+}
+
+impl History for Redis {
+    fn lanes(&self) -> usize {
+        self.keys.buckets()
+    }
+
+    fn end(&self, lane: usize) -> Answer<'_, String> {
+        Box::pin(async move { tail::last(&self.link, &Keys::events(lane)).await })
+    }
+
+    fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+        Box::pin(async move {
+            let entries = tail::read(&self.link, &Keys::events(lane), place, limit, None).await?;
+            if entries.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(entries.into_iter().map(|entry| Entry { news: news(&entry), place: entry.id }).collect())
+        })
+    }
+
+    fn place<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
+        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::readers(lane), reader).await))
+    }
+
+    fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::readers(lane), reader, place).await))
+    }
+
+    fn ahead<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
+        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::ahead(lane), reader).await))
+    }
+
+    fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::ahead(lane), reader, text).await))
+    }
+
+    fn keep_readers<'a>(&'a self, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
+        // Streams are cut by their length, and another node may have another configuration for a while.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let mut script = scripts::HOLD.prepare_invoke();
+            let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+            script.key(Keys::reading(lane, reader)).arg(&self.node).arg(lease);
+            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+        })
+    }
+
+    fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()> {
+        Box::pin(async move {
+            if notes.iter().any(|note| note.span != Span::None) {
+                self.show_life().await?;
+            }
+            for note in notes {
+                let lane = note.room.as_ref().map_or(0, |room| self.keys.bucket(room));
+                let news = serde_json::to_string(&[note]).map_err(|e| Error::Unavailable(format!("a note: {e}")))?;
+                let (sign, name) = match &note.span {
+                    Span::None => ("", ""),
+                    Span::Begins(name) => ("+", name.as_str()),
+                    Span::Ends(name) => ("-", name.as_str()),
+                };
+                let mut script = scripts::NOTE.prepare_invoke();
+                script.key(Keys::events(lane)).key(Keys::spans(lane));
+                script.arg(news).arg(EVENTS).arg(sign).arg(name).arg(&self.node);
+                self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn note_audience<'a>(&'a self, note: &'a Note) -> Answer<'a, bool> {
+        const COUNT: &str = "\"count\":";
+        Box::pin(async move {
+            let Some(room) = &note.room else { return Ok(false) };
+            let mut note = note.clone();
+            note.data = serde_json::json!({ "count": 0 });
+            let text = serde_json::to_string(&[note]).map_err(|e| Error::Unavailable(format!("a note: {e}")))?;
+            // Quotes within ids are escaped: there is one.
+            let Some((before, after)) = text.split_once(COUNT) else { return Ok(false) };
+            let mut script = scripts::AUDIENCE.prepare_invoke();
+            script.key(self.keys.room(room)).key(self.keys.listed(room)).key(self.keys.others(room));
+            script.key(Keys::events(self.keys.bucket(room)));
+            script.arg(format!("{before}{COUNT}")).arg(after.strip_prefix('0').unwrap_or(after)).arg(EVENTS);
+            self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
+            Ok(true)
+        })
+    }
+
+    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
+        Box::pin(async move {
+            self.show_life().await?;
+            let (mut lost, mut alive) = (Vec::new(), HashMap::new());
+            for lane in 0..self.keys.buckets() {
+                let key = Keys::spans(lane);
+                let spans: HashMap<String, String> = self.link.run(async |mut redis| redis.hgetall(&key).await).await?;
+                for (name, span) in spans {
+                    let Some((node, note)) = span.split_once(' ') else { continue };
+                    if !alive.contains_key(node) {
+                        let key = Keys::alive(node);
+                        let lives: bool = self.link.run(async |mut redis| redis.exists(&key).await).await?;
+                        alive.insert(node.to_owned(), lives);
+                    }
+                    if alive.get(node) == Some(&true) {
+                        continue;
+                    }
+                    // Of several nodes that find it, one takes it.
+                    let mut script = scripts::TAKE_OVER.prepare_invoke();
+                    script.key(&key).arg(&name).arg(&span).arg(format!("{} {note}", self.node));
+                    let ours: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+                    if ours && let Ok([note]) = serde_json::from_str::<[Note; 1]>(note) {
+                        lost.push((name, note));
+                    }
+                }
+            }
+            Ok(lost)
+        })
+    }
+}
+
+impl Redis {
+    /// As long as it says so now and then, what this node began is not taken for lost.
+    async fn show_life(&self) -> Result<(), Error> {
+        let key = Keys::alive(&self.node);
+        self.link.run(async |mut redis| redis.set_ex(&key, 1, ALIVE.as_secs()).await).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use room::{Millis, RoomId, Rules};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use testkit::RedisServer;
+
+    async fn node(server: &RedisServer) -> Redis {
+        let (outbox, _) = mpsc::unbounded_channel();
+        Redis::open(crate::Target::parse(&server.url(0)).unwrap(), std::sync::Arc::new(Rules::default()), outbox, None)
+            .await
+    }
+
+    fn note(event: &str, name: &str, span: fn(String) -> Span) -> [Note; 1] {
+        let (room, data) = (RoomId::parse("r").ok(), serde_json::json!({ "streamID": name }));
+        [Note { event: event.into(), room, at: Millis(7), data, span: span(name.into()) }]
+    }
+
+    async fn told(node: &Redis) -> Vec<String> {
+        let entries = node.after(0, "0", 100).await.unwrap();
+        let news = entries.iter().flat_map(|entry| &entry.news);
+        let text = |news: &crate::News| match news {
+            crate::News::Note(note) => format!("{} {}", note.event, note.data["streamID"].as_str().unwrap()),
+            crate::News::Room(event) => format!("{event:?}"),
+        };
+        news.map(text).collect()
+    }
+
+    #[tokio::test]
+    async fn what_a_lost_node_began_ends_once_unless_another_goes_on_with_it() {
+        let server = RedisServer::start(&[]);
+        let (lost, second, third) = (node(&server).await, node(&server).await, node(&server).await);
+        for name in ["a", "b", "c"] {
+            lost.note(&note("started", name, Span::Begins)).await.unwrap();
+        }
+        assert_eq!(second.unfinished().await.unwrap(), [], "who began them is there");
+        // Its streams move while it still lives: it does not end what is another's now.
+        second.note(&note("started", "a", Span::Begins)).await.unwrap();
+        lost.note(&note("ended", "a", Span::Ends)).await.unwrap();
+        // It goes without a word, and says no more that it lives.
+        server.cli(&["DEL", &Keys::alive(&lost.node)]);
+        let (one, other) = tokio::join!(second.unfinished(), third.unfinished());
+        let mut found: Vec<_> = one.unwrap().into_iter().chain(other.unwrap()).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "c"], "each by one node");
+        assert_eq!(&*found[0].1.event, "started");
+        for node in [&second, &third] {
+            node.note(&note("ended", "b", Span::Ends)).await.unwrap();
+            node.note(&note("ended", "c", Span::Ends)).await.unwrap();
+        }
+        second.note(&note("ended", "a", Span::Ends)).await.unwrap();
+        let mut told = told(&second).await;
+        assert_eq!(told.len(), 6);
+        told.sort();
+        assert_eq!(told, ["ended a", "ended b", "ended c", "started a", "started b", "started c"]);
+        assert_eq!(server.cli(&["EXISTS", &Keys::spans(0)]).trim(), "0", "nothing is left");
+    }
+}

@@ -1,0 +1,292 @@
+//! What Redis does in one piece. Each script touches keys of one bucket only, which a cluster keeps together.
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+/// Entries that are kept of each lane of chat, about.
+pub const KEPT: u64 = 50_000;
+
+/// What the commit of a room and the scripts of chat have in common. `send` does one deed and answers its number: 0 if
+/// there is no such group.
+pub const SEND: &str = r"
+    local function pass(bus, count, kept, number, node, nonce, op)
+        local at = redis.call('INCR', count)
+        redis.call('XADD', bus, 'MAXLEN', '~', kept, '*', 'i', at, 's', number, 'n', node, 'k', nonce, 'o', op)
+    end
+    local function next_of(group, known)
+        local number = tonumber(redis.call('HGET', group, 'n') or 0)
+        if known > number then number = known end
+        redis.call('HSET', group, 'n', number + 1)
+        return number + 1
+    end
+    local function send(bus, count, direct, group, log, kept, node, nonce, deed, op, a, b, known)
+        local number = 0
+        if deed == 'adopt' then
+            if redis.call('PERSIST', group) == 1 then redis.call('HSET', group, 'r', 1) end
+            redis.call('PERSIST', log)
+            return 0
+        elseif deed == 'direct' then
+            number = tonumber(redis.call('GET', direct) or 0) + 1
+            if tonumber(a) > number then number = tonumber(a) end
+            redis.call('SET', direct, number)
+        elseif deed ~= 'tell' then
+            if redis.call('EXISTS', group) == 0 then return 0 end
+            if deed == 'say' then
+                number = next_of(group, known)
+                redis.call('RPUSH', log, number .. ' ' .. op)
+                local bytes = redis.call('HINCRBY', group, 'b', #op)
+                local length = redis.call('LLEN', log)
+                while length > 1 and (length > 200 or bytes > 262144) do
+                    local old = redis.call('LPOP', log)
+                    bytes = redis.call('HINCRBY', group, 'b', string.find(old, ' ', 1, true) - #old)
+                    length = length - 1
+                end
+            elseif deed == 'end' then
+                number = next_of(group, known)
+                redis.call('UNLINK', group, log)
+            elseif deed == 'set' then
+                if b == '' then redis.call('HDEL', group, a) else redis.call('HSET', group, a, b) end
+            elseif deed == 'life' then
+                if tonumber(redis.call('HGET', group, 'e') or 0) < tonumber(a) then redis.call('HSET', group, 'e', a) end
+            end
+            if deed ~= 'end' and redis.call('HEXISTS', group, 'r') == 0 then
+                redis.call('PEXPIRE', group, 300000)
+                redis.call('PEXPIRE', log, 300000)
+            end
+            if deed == 'keep' then return 0 end
+        end
+        pass(bus, count, kept, number, node, nonce, op)
+        return number
+    end
+";
+
+macro_rules! script {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new($code));
+    };
+}
+
+/// Commits a decision if nobody else committed since it was loaded.
+///
+/// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
+/// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
+/// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last
+/// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
+/// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
+/// count. The last key is the census.
+///
+/// Answers whether it was done, and how many rooms the bucket has.
+pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
+    let commit = r"
+    local at = 11
+    local members = tonumber(ARGV[10])
+    local gone = tonumber(ARGV[at + 2 * members])
+    if (redis.call('HGET', KEYS[1], 'v') or '') ~= ARGV[1] then return {0, 0} end
+    for n = 0, gone - 1 do
+        local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
+        if heard and tonumber(heard) > tonumber(ARGV[at + 2 * members + 2 + 2 * n]) then return {0, 0} end
+    end
+    local rooms, had = ARGV[1] == '' and 0 or 1, redis.call('HLEN', KEYS[2])
+    local function count(field, change)
+        if change ~= 0 then redis.call('HINCRBY', KEYS[14], field, change) end
+    end
+    if ARGV[2] == '' then
+        count('v', -redis.call('ZCARD', KEYS[3]) - redis.call('SCARD', KEYS[5]))
+        redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+        redis.call('ZREM', KEYS[6], ARGV[4])
+        redis.call('ZREM', KEYS[7], ARGV[4])
+    else
+        local active = 0
+        if ARGV[3] == '' then
+            redis.call('ZREM', KEYS[7], ARGV[4])
+        else
+            active = 1
+            redis.call('ZADD', KEYS[7], ARGV[3], ARGV[4])
+        end
+        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'k', ARGV[8], 's', ARGV[9], 'a', active)
+        redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
+        for n = 0, members - 1 do
+            local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * n])
+            if not heard or tonumber(heard) < tonumber(ARGV[at + 1 + 2 * n]) then
+                redis.call('HSET', KEYS[2], ARGV[at + 2 * n], ARGV[at + 1 + 2 * n])
+            end
+        end
+        for n = 0, gone - 1 do
+            redis.call('HDEL', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
+        end
+    end
+    count('r:' .. ARGV[8], (ARGV[2] == '' and 0 or 1) - rooms)
+    count('m:' .. ARGV[8], redis.call('HLEN', KEYS[2]) - had)
+    if ARGV[6] ~= '' then redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6]) end
+    local told = at + 2 * members + 1 + 2 * gone
+    for n = told + 1, #ARGV, 3 do
+        send(KEYS[12], KEYS[13], '', KEYS[10], KEYS[11], ARGV[told], 0, 0, ARGV[n], ARGV[n + 1], ARGV[n + 2], '', 0)
+    end
+    return {1, redis.call('ZCARD', KEYS[6])}
+    ";
+    Script::new(&[SEND, commit].concat())
+});
+
+script!(
+    /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the list's version; nothing if the user is
+    /// not a member of a room of this kind.
+    TOUCH,
+    r"
+    local room = redis.call('HMGET', KEYS[1], 'k', 's')
+    local heard = redis.call('HGET', KEYS[2], ARGV[1])
+    if not heard or room[1] ~= ARGV[3] then return nil end
+    if tonumber(ARGV[2]) > tonumber(heard) then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
+    return room[2]
+"
+);
+
+script!(
+    /// Claims what is due. Keys: deadlines, times, census. Arguments: now, most rooms, when claimed ones are due again, the gap
+    /// that means that nobody could be heard, and how long members then have to come back.
+    ///
+    /// Answers how many rooms the bucket has, the claimed ones, and the census.
+    DUE,
+    r"
+    local now = tonumber(ARGV[1])
+    local last = tonumber(redis.call('HGET', KEYS[2], 'last') or now)
+    if now - last > tonumber(ARGV[4]) then redis.call('HSET', KEYS[2], 'patient', now + tonumber(ARGV[5])) end
+    if now >= last then redis.call('HSET', KEYS[2], 'last', ARGV[1]) end
+    local rooms = redis.call('ZCARD', KEYS[1])
+    if now < tonumber(redis.call('HGET', KEYS[2], 'patient') or 0) then return {rooms, {}, redis.call('HGETALL', KEYS[3])} end
+    local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[2])
+    for _, room in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], room) end
+    return {rooms, due, redis.call('HGETALL', KEYS[3])}
+"
+);
+
+script!(
+    /// Moves the deadline of a claimed room that heartbeats have moved. Keys: deadlines. Arguments: id, claim, deadline.
+    LATER,
+    r"
+    if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) == tonumber(ARGV[2]) then
+        redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+    end
+"
+);
+
+script!(
+    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, census. Arguments: user, info, most listed ones.
+    /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
+    ENTER,
+    r"
+    if redis.call('HGET', KEYS[1], 'a') ~= '1' then return -1 end
+    if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
+        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+        return 0
+    end
+    if redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[3]) then
+        local new = 1 - redis.call('SREM', KEYS[4], ARGV[1])
+        redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'n', 1), ARGV[1])
+        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+        redis.call('HINCRBY', KEYS[5], 'v', new)
+        return new
+    end
+    redis.call('HINCRBY', KEYS[5], 'v', redis.call('SADD', KEYS[4], ARGV[1]))
+    return 2
+"
+);
+
+script!(
+    /// Takes or keeps a lease. Keys: lease. Arguments: who, milliseconds. Answers whether it is theirs.
+    HOLD,
+    r"
+    local holder = redis.call('GET', KEYS[1])
+    if holder and holder ~= ARGV[1] then return 0 end
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    return 1
+"
+);
+
+script!(
+    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, census. Arguments: user. Answers whether it was in.
+    EXIT,
+    r"
+    redis.call('HDEL', KEYS[2], ARGV[1])
+    local was = redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
+    if was > 0 then redis.call('HINCRBY', KEYS[4], 'v', -was) end
+    return was
+"
+);
+
+script!(
+    /// Keeps a ban, or lifts one. Keys: bans, their stream. Arguments: its field, the ban (JSON), whether it lifts, most
+    /// entries of the stream.
+    BAN,
+    r"
+    if ARGV[3] == '1' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[2])
+"
+);
+
+script!(
+    /// Drops the bans that were over a minute ago by Redis' clock. Keys: bans. Answers the others.
+    BANS,
+    r"
+    local kept = {}
+    local over = redis.call('TIME')[1] * 1000 - 60000
+    local all = redis.call('HGETALL', KEYS[1])
+    for n = 1, #all, 2 do
+        if cjson.decode(all[n + 1])['until'] <= over then
+            redis.call('HDEL', KEYS[1], all[n])
+        else
+            kept[#kept + 1] = all[n + 1]
+        end
+    end
+    return kept
+"
+);
+
+script!(
+    /// Adds a note. Keys: events, spans. Arguments: note, most events kept, `+` for a beginning, `-` for an end, or
+    /// nothing; the name of what begins or ends, the node.
+    ///
+    /// What has begun already just goes on, at this node; what this node does not have does not end.
+    NOTE,
+    r"
+    if ARGV[3] ~= '' then
+        local span = redis.call('HGET', KEYS[2], ARGV[4])
+        local at = span and string.find(span, ' ', 1, true)
+        if ARGV[3] == '+' then
+            redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. ' ' .. (at and string.sub(span, at + 1) or ARGV[1]))
+            if span then return 0 end
+        else
+            if not at or string.sub(span, 1, at - 1) ~= ARGV[5] then return 0 end
+            redis.call('HDEL', KEYS[2], ARGV[4])
+        end
+    end
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+    return 1
+"
+);
+
+script!(
+    /// Notes the audience of a room, if it is not what was noted last. Keys: room, listed viewers, others, events.
+    /// Arguments: the note before the count, after it, most events kept.
+    AUDIENCE,
+    r"
+    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    local count = redis.call('ZCARD', KEYS[2]) + redis.call('SCARD', KEYS[3])
+    if tonumber(redis.call('HGET', KEYS[1], 'c') or 0) == count then return 0 end
+    redis.call('HSET', KEYS[1], 'c', count)
+    redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[1] .. count .. ARGV[2])
+    return 1
+"
+);
+
+script!(
+    /// Takes something over from a node that is gone. Keys: spans. Arguments: its name, what is known of it, what shall be.
+    /// Answers whether it was still so.
+    TAKE_OVER,
+    r"
+    if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    return 1
+"
+);

@@ -1,0 +1,396 @@
+//! Against real redis-server processes, each started by the test that needs it on a port of its own.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::atomic::AtomicI64;
+use std::time::{Duration, Instant};
+
+use room::custom::{Operation, set_custom_field};
+use room::pushers::{NewPusher, add_pusher, delete_pusher};
+use room::{LeaveReason, StreamId, What};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::Trouble;
+use testkit::bounded;
+use testkit::redis::{RedisServer, cluster};
+
+fn target(server: &RedisServer, database: i64) -> Target {
+    Target::parse(&server.url(database)).unwrap()
+}
+
+type Events = mpsc::UnboundedReceiver<Vec<Event>>;
+
+async fn open(target: Target) -> (Redis, Events) {
+    let (outbox, events) = mpsc::unbounded_channel();
+    (Redis::open(target, Arc::new(Rules::default()), outbox, None).await, events)
+}
+
+fn id(n: usize) -> RoomId {
+    RoomId::parse(&format!("room{n}")).unwrap()
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+async fn enter(store: &Redis, n: usize, who: &str, now: Millis) -> Result<(), Error> {
+    let (room, user, stream) = (id(n), user(who), StreamId::parse(who).unwrap());
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &user, name: "名", avatar: "", stream: &stream, info: None };
+    store.update(&room, &mut |slot| add_pusher(slot, now, &new, &Rules::default()).map(|j| j.events)).await
+}
+
+async fn leave(store: &Redis, n: usize, who: &str) -> Result<(), Error> {
+    let (user, rules) = (user(who), Rules::default());
+    store.update(&id(n), &mut |slot| delete_pusher(slot, Millis(1), &user, LeaveReason::Quit, &rules)).await
+}
+
+async fn like(store: &Redis, n: usize) -> Result<(), Error> {
+    store.update(&id(n), &mut |slot| set_custom_field(slot, Millis(1), "likes", Operation::Add(1))).await
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let (server, next) = (RedisServer::start(&[]), AtomicI64::new(0));
+    crate::contract::contract(|rules, outbox| {
+        let target = target(&server, next.fetch_add(1, Ordering::Relaxed));
+        Arc::new(wait(Redis::open(target, rules, outbox, None)))
+    })
+    .await;
+}
+
+/// A certificate that its own authority signed.
+struct Tls {
+    dir: tempfile::TempDir,
+}
+
+impl Tls {
+    fn new() -> Self {
+        let tls = Self { dir: tempfile::tempdir().unwrap() };
+        let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
+        let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
+        let (key, certificate) = (tls.file("key.pem"), tls.file("certificate.pem"));
+        let mut openssl = bounded::program("openssl");
+        openssl.args(request).args(names).args(["-keyout", &key, "-out", &certificate]);
+        assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
+        tls
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn authority(&self) -> Vec<u8> {
+        std::fs::read(self.file("certificate.pem")).unwrap()
+    }
+
+    /// A free port, and what makes Redis speak TLS there.
+    fn options(&self, more: &[&str]) -> (u16, Vec<String>) {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (key, certificate, text) = (self.file("key.pem"), self.file("certificate.pem"), port.to_string());
+        let mut options = vec!["--tls-port", &text, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+        options.extend(["--tls-ca-cert-file", &certificate, "--tls-auth-clients", "no"]);
+        options.extend(more);
+        (port, options.into_iter().map(str::to_owned).collect())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_a_cluster() {
+    let tls = Tls::new();
+    let more = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-announce-ip", "127.0.0.1"];
+    let (port, options) = tls.options(&more);
+    let redis = RedisServer::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(redis.cli(&["cluster", "addslotsrange", "0", "16383"]), "OK");
+    let begun = Instant::now();
+    while !redis.cli(&["cluster", "info"]).contains("cluster_state:ok") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the cluster does not come together");
+        std::thread::yield_now();
+    }
+    let url = format!("rediss-cluster://127.0.0.1:{port}");
+    let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
+    for n in 0..8 {
+        enter(&store, n, "alice", Millis(0)).await.unwrap();
+    }
+    assert_eq!((store.len(), store.ids().await.unwrap().len()), (8, 8));
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
+    let plain = Target::parse(&format!("redis-cluster://127.0.0.1:{port}")).unwrap();
+    assert!(open(plain).await.0.probe().await.is_err(), "there is no other way in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_a_sentinel_and_its_master() {
+    let tls = Tls::new();
+    let (port, options) = tls.options(&[]);
+    let master = RedisServer::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    let (watch, options) = tls.options(&["--tls-replication", "yes"]);
+    let lines: Vec<String> = options.chunks(2).map(|pair| format!("{} {}\n", &pair[0][2..], pair[1])).collect();
+    let monitor = format!("{}sentinel monitor main 127.0.0.1 {port} 1\n", lines.concat());
+    let _sentinel = RedisServer::with(&[], Some(monitor));
+    let url = format!("rediss-sentinel://127.0.0.1:{watch}/main");
+    let target = || Target::with_authority(&url, Some(tls.authority())).unwrap();
+    let (store, _) = open(target()).await;
+    let begun = Instant::now();
+    while enter(&store, 0, "alice", Millis(0)).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the sentinel knows its master");
+    }
+    assert_eq!(master.cli(&["exists", "rs:{0}:room:room0"]), "1");
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(stranger.probe().await.is_err(), "signed by nobody whom the system trusts");
+}
+
+/// A Redis that only speaks TLS, with a certificate of an authority of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
+    let tls = Tls::new();
+    let (port, options) = tls.options(&[]);
+    let _redis = RedisServer::start(&options.iter().map(String::as_str).collect::<Vec<_>>());
+    let url = format!("rediss://localhost:{port}/0");
+    let (store, _) = open(Target::with_authority(&url, Some(tls.authority())).unwrap()).await;
+    enter(&store, 0, "alice", Millis(0)).await.unwrap();
+    assert_eq!(store.len(), 1);
+    store.probe().await.unwrap();
+    let (stranger, _) = open(Target::parse(&url).unwrap()).await;
+    assert!(enter(&stranger, 0, "bob", Millis(0)).await.is_err(), "signed by nobody whom the system trusts");
+    assert!(stranger.probe().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_in_a_cluster() {
+    let (nodes, url) = cluster();
+    crate::contract::contract(|rules, outbox| {
+        for node in &nodes {
+            assert_eq!(node.cli(&["flushall"]), "OK");
+        }
+        Arc::new(wait(Redis::open(Target::parse(&url).unwrap(), rules, outbox, None)))
+    })
+    .await;
+    let (store, _events) = open(Target::parse(&url).unwrap()).await;
+    for n in 0..64 {
+        enter(&store, n, "alice", Millis(n as u64)).await.unwrap();
+    }
+    let mut page = Vec::new();
+    store.list(Kind::Live, 30, 20, &mut |room, _| page.push(room.id.clone())).await.unwrap();
+    assert_eq!(page, (30..50).map(id).collect::<Vec<_>>(), "one list over all buckets");
+    assert_eq!((store.len(), store.ids().await.unwrap().len()), (64, 64));
+    assert_eq!(store.due(Millis(100_000), 100).await.unwrap().len(), 64);
+    let spread: Vec<String> = nodes.iter().map(|node| node.cli(&["dbsize"])).collect();
+    assert!(spread.iter().all(|keys| keys != "0"), "every node has keys: {spread:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_share_rooms_and_both_hear_everything_once() {
+    let server = RedisServer::start(&[]);
+    let ((a, mut heard_a), (b, mut heard_b)) = (open(target(&server, 0)).await, open(target(&server, 0)).await);
+    enter(&a, 0, "alice", Millis(1_000)).await.unwrap();
+    let (a, b) = (Arc::new(a), Arc::new(b));
+    let tasks: Vec<_> = [a.clone(), b.clone(), a.clone(), b.clone()]
+        .into_iter()
+        .map(|node| {
+            tokio::spawn(async move {
+                for _ in 0..50 {
+                    like(&node, 0).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let mut likes = None;
+    b.see(&id(0), &mut |room, _| likes = room.custom.get("likes").cloned()).await.unwrap();
+    assert_eq!(likes, Some(room::custom::Value::Int(200)), "no count is lost between nodes");
+    // A heartbeat at one node holds at the other, and a leave decided before it came does not happen.
+    b.touch(&id(0), Millis(50_000), Kind::Live, &user("alice")).await.unwrap();
+    assert!(a.due(Millis(50_000), 10).await.unwrap().is_empty());
+    leave(&b, 0, "alice").await.unwrap();
+    for heard in [&mut heard_a, &mut heard_b] {
+        let (mut seq, mut closed) = (0, false);
+        while !closed {
+            for event in heard.recv().await.unwrap() {
+                seq += 1;
+                assert_eq!(event.seq, seq);
+                closed = matches!(event.what, What::Closed { .. });
+            }
+        }
+        assert_eq!(seq, 2 + 200 + 2);
+        assert!(heard.try_recv().is_err());
+    }
+    a.revoke(7, Millis(u64::MAX >> 12), Millis(0)).await.unwrap();
+    assert_eq!(b.revoked(Millis(0)).await.unwrap(), [(7, Millis(u64::MAX >> 12))]);
+    drop((a, b));
+    assert!(server.cli(&["keys", "*room0*"]).is_empty(), "a closed room leaves no keys");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_of_life_beats_a_verdict_made_before_it() {
+    let server = RedisServer::start(&[]);
+    let (store, _events) = open(target(&server, 0)).await;
+    enter(&store, 0, "alice", Millis(0)).await.unwrap();
+    let (store, mut tries) = (Arc::new(store), 0);
+    let said = [(user("alice"), sweep::Pushing::No)];
+    let node = store.clone();
+    store
+        .update(&id(0), &mut |slot| {
+            tries += 1;
+            let events = sweep::sweep(slot, Millis(30_000), &said, &Rules::default());
+            if tries == 1 {
+                assert_eq!(events.len(), 2, "on what was loaded, alice is silent");
+                wait(node.touch(&id(0), Millis(29_000), Kind::Live, &user("alice"))).unwrap();
+            }
+            Ok(events)
+        })
+        .await
+        .unwrap();
+    assert_eq!(tries, 2, "decided again");
+    assert_eq!(store.len(), 1);
+    let mut seen = None;
+    store.see(&id(0), &mut |room, _| seen = Some(room.pushers[0].seen)).await.unwrap();
+    assert_eq!(seen, Some(Millis(29_000)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_is_claimed_by_one_node() {
+    let server = RedisServer::start(&[]);
+    let ((a, _), (b, _)) = (open(target(&server, 0)).await, open(target(&server, 0)).await);
+    for n in 0..100 {
+        enter(&a, n, "alice", Millis(0)).await.unwrap();
+    }
+    let mut claimed = 0;
+    while claimed < 100 {
+        let (of_a, of_b) = tokio::join!(a.due(Millis(20_000), 7), b.due(Millis(20_000), 7));
+        let more = of_a.unwrap().len() + of_b.unwrap().len();
+        assert!(more > 0);
+        claimed += more;
+    }
+    assert_eq!(claimed, 100);
+    assert!(a.due(Millis(20_000), 100).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_going_away_is_told_at_once_and_nobody_is_expired_for_it() {
+    let mut server = RedisServer::start(&[]);
+    let (store, mut events) = open(target(&server, 0)).await;
+    enter(&store, 0, "alice", Millis(100_000)).await.unwrap();
+    enter(&store, 2, "carol", Millis(100_000)).await.unwrap();
+    assert!(store.due(Millis(101_000), 10).await.unwrap().is_empty());
+    for frozen in [true, false] {
+        if frozen {
+            server.freeze(true);
+        } else {
+            server.stop();
+        }
+        for _ in 0..3 {
+            let begun = Instant::now();
+            assert!(matches!(enter(&store, 1, "bob", Millis(102_000)).await, Err(Error::Unavailable(_))));
+            assert!(matches!(store.due(Millis(102_000), 10).await, Err(Error::Unavailable(_))));
+            assert!(begun.elapsed() < Duration::from_secs(2), "a second for each");
+        }
+        if frozen {
+            server.freeze(false);
+        } else {
+            server.resume();
+        }
+        // Long after: everybody was silent, because nobody could be heard.
+        let back = if frozen { 200_000 } else { 300_000 };
+        let begun = Instant::now();
+        let due = loop {
+            assert!(begun.elapsed() < Duration::from_secs(5), "heals within a heartbeat");
+            if let Ok(due) = store.due(Millis(back), 10).await {
+                break due;
+            }
+        };
+        assert!(due.is_empty(), "everybody has a heartbeat timeout to come back");
+        store.touch(&id(0), Millis(back + 15_000), Kind::Live, &user("alice")).await.unwrap();
+        let mut expired = Vec::new();
+        for pass in (back..back + 30_000).step_by(1_000) {
+            let due = store.due(Millis(pass), 10).await.unwrap();
+            assert!(pass >= back + 20_000 || due.is_empty(), "too early: {pass}");
+            expired.extend(due);
+        }
+        assert!(expired.contains(&id(2)) && !expired.contains(&id(0)), "who came back stays: {expired:?}");
+    }
+    // What was committed while the follower was away is heard once, in order.
+    like(&store, 0).await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.iter().any(|e: &Event| matches!(e.what, What::Custom { .. })) {
+        heard.extend(events.recv().await.unwrap());
+    }
+    let seqs: Vec<u64> = heard.iter().filter(|e| e.room == id(0)).map(|e| e.seq).collect();
+    assert_eq!(seqs, [1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_leads_to_the_new_master() {
+    let mut master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = RedisServer::sentinel(master.port);
+    let begun = Instant::now();
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
+    };
+    until("the replica follows", &|| replica.cli(&["info", "replication"]).contains("master_link_status:up"));
+    until("the sentinel sees it", &|| sentinel.cli(&["sentinel", "replicas", "main"]).contains("slave"));
+    let target = Target::parse(&format!("redis-sentinel://127.0.0.1:{}/main", sentinel.port)).unwrap();
+    let (store, mut events) = open(target).await;
+    enter(&store, 0, "alice", Millis(1_000)).await.unwrap();
+    until("the room is at the replica", &|| replica.cli(&["exists", "rs:{0}:room:room0"]) == "1");
+    master.stop();
+    while like(&store, 0).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the replica takes over");
+    }
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        heard.extend(events.recv().await.unwrap());
+    }
+    assert_eq!(heard.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3], "the follower moved over too");
+}
+
+/// What Redis refuses to write, readiness names, and only as long as it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_answers_and_takes_no_changes_is_named() {
+    let server = RedisServer::start(&[]);
+    let (store, _events) = open(target(&server, 0)).await;
+    let mut rooms = 0..;
+    let mut now = async |expected: Result<(), Trouble>| {
+        assert_eq!(store.probe().await, expected);
+        // What the probe says is what changes meet.
+        let entered = enter(&store, rooms.next().unwrap(), "alice", Millis(1)).await;
+        assert_eq!(entered.is_ok(), expected.is_ok(), "{entered:?}");
+    };
+    now(Ok(())).await;
+    let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
+    set("maxmemory-policy", "noeviction");
+    for (name, bad, good, trouble) in
+        [("maxmemory", "1", "0", Trouble::RedisFull), ("min-replicas-to-write", "1", "0", Trouble::RedisReplicas)]
+    {
+        set(name, bad);
+        now(Err(trouble)).await;
+        set(name, good);
+        now(Ok(())).await;
+    }
+    let other = RedisServer::start(&[]);
+    server.cli(&["REPLICAOF", "127.0.0.1", &other.port.to_string()]);
+    now(Err(Trouble::RedisReplica)).await;
+    server.cli(&["REPLICAOF", "NO", "ONE"]);
+    now(Ok(())).await;
+    server.freeze(true);
+    assert_eq!(store.probe().await, Err(Trouble::RedisAway));
+    server.freeze(false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_go_on_where_they_were() {
+    let server = RedisServer::start(&[]);
+    let again = async |_| open(target(&server, 0)).await.0;
+    crate::contract::readers_go_on_where_they_were(open(target(&server, 0)).await.0, again).await;
+}

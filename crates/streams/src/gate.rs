@@ -1,0 +1,237 @@
+//! Who may push and who may play: answers the media server's questions by the URL's signature, and by who is kept out.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::Protocol;
+use media::hub::{Pace, Start};
+use media::record::Recorder;
+use media::request::{Kick, PlayOptions, PublishOptions, Query, Request};
+use room::Millis;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::live::{Holder, Urls};
+use crate::nodes::{self, Nodes};
+use access::bans::Bans;
+use access::limits::{Limits, What, Whose};
+use store::clock::Clock;
+
+/// What is told to who was put out.
+const OUT: &str = "kept out by an operator";
+
+/// What a play URL's query holds for who wants the stream itself rather than the mix that is shown in its place.
+const RAW: &str = "raw=1";
+
+/// `[rtmp]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Whether there is an RTMP server.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Connections begin with a header of the PROXY protocol, and come from `http.trusted_proxies` only.
+    pub proxy_protocol: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1935)), proxy_protocol: false }
+    }
+}
+
+fn has_mark(query: &Query, mark: &str) -> bool {
+    query.0.split('&').any(|pair| pair == mark)
+}
+
+/// Whether a push URL's query asks for a recording: `record=1`, or formats as Windows names them (`mp4`, `mp4|flv`). Whatever
+/// is named, what is written is this server's own format.
+fn asks_to_record(query: &Query) -> bool {
+    let said = query.0.split('&').find_map(|pair| pair.strip_prefix("record="));
+    let said = said.unwrap_or_default().replace("%7C", "|").replace("%7c", "|");
+    said.split('|').any(|format| matches!(format, "1" | "mp4" | "flv" | "hls"))
+}
+
+/// Decides who may push and who may play.
+pub struct Gate {
+    urls: Arc<Urls>,
+    bans: Arc<Bans>,
+    limits: Arc<Limits>,
+    clock: Arc<dyn Clock>,
+    nodes: Option<Arc<Nodes>>,
+}
+
+impl Gate {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(urls: Arc<Urls>, bans: Arc<Bans>, limits: Arc<Limits>, clock: Arc<dyn Clock>) -> Self {
+        Self { urls, bans, limits, clock, nodes: None }
+    }
+
+    /// The same as one of several nodes.
+    #[must_use]
+    pub fn among(self, nodes: Option<Arc<Nodes>>) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// Whom this query lets push this stream.
+    ///
+    /// # Errors
+    /// Why nobody, as the peer may hear it.
+    pub fn may_push(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        self.here()?;
+        let now = self.clock.now();
+        let holder = self.urls.may_push(stream, query, now).map_err(|why| why.to_string())?;
+        if self.bans.stream(stream, now).is_some() {
+            return Err(OUT.into());
+        }
+        self.admit(holder, now)
+    }
+
+    /// Whom this query lets play this stream.
+    ///
+    /// # Errors
+    /// Why nobody, as the peer may hear it.
+    pub fn may_play(&self, stream: &str, query: &str) -> Result<Holder, String> {
+        self.here()?;
+        let now = self.clock.now();
+        let holder = self.urls.may_play(stream, query, now).map_err(|why| why.to_string())?;
+        self.admit(holder, now)
+    }
+
+    /// Where streams are elsewhere, nobody would ever look in this process for one.
+    fn here(&self) -> Result<(), String> {
+        self.urls.elsewhere().map_or(Ok(()), |host| Err(format!("streams are at {host}, not in this process")))
+    }
+
+    fn admit(&self, holder: Holder, now: Millis) -> Result<Holder, String> {
+        let out = |user| self.bans.until(user, holder.room.as_ref(), now);
+        if holder.user.as_ref().and_then(out).is_some() { Err(OUT.into()) } else { Ok(holder) }
+    }
+
+    /// Refuses a user who pushes and plays as much as may be.
+    fn within(&self, holder: Holder) -> Result<Holder, String> {
+        let most = self.limits.settings().user_streams;
+        if holder.user.as_ref().is_some_and(|user| self.bans.running.count(user) >= most) {
+            self.limits.note(Whose::User, What::Stream);
+            return Err("too many streams of this user: end one, or come back later".into());
+        }
+        Ok(holder)
+    }
+
+    /// Answers until the media server is gone. Once the server is `leaving`, everybody is turned away.
+    pub async fn keep(
+        self: Arc<Self>,
+        mut requests: mpsc::Receiver<Request>,
+        recorder: Option<Recorder>,
+        leaving: CancellationToken,
+    ) {
+        while let Some(request) = requests.recv().await {
+            if leaving.is_cancelled() {
+                request.turn_away();
+                continue;
+            }
+            self.answer(request, recorder.as_ref(), &leaving);
+        }
+    }
+
+    fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
+        let stream = request.what().stream.clone();
+        let query = &request.what().query.0;
+        if let (Request::Play(_), nodes::APP | nodes::MIXED, Some(_)) = (&request, &*request.what().app, &self.nodes) {
+            return self.answer_node(request);
+        }
+        let allowed = match &request {
+            Request::Publish(_) => self.may_push(stream.as_str(), query),
+            Request::Play(_) => self.may_play(stream.as_str(), query),
+        };
+        let allowed = allowed.and_then(|holder| self.within(holder));
+        match (allowed, request) {
+            (Ok(holder), Request::Publish(ask)) => {
+                let mut options = PublishOptions::default();
+                options.leaving = leaving.clone();
+                // Who pushes may have it recorded, where the operator allows recordings at all.
+                if let Some(recorder) = recorder.filter(|_| asks_to_record(&ask.what.query)) {
+                    options.record = true;
+                    recorder.record(&stream);
+                }
+                self.watch(&holder, &options.kick);
+                match self.nodes.clone() {
+                    None => ask.accept(options),
+                    // Other nodes are asked, which takes a moment; who asks waits, nobody else.
+                    Some(nodes) => drop(tokio::spawn(async move {
+                        match nodes.claim(&stream).await {
+                            Ok(()) => ask.accept(options),
+                            Err(taken) => ask.reject(taken.to_string()),
+                        }
+                    })),
+                }
+            }
+            (Ok(holder), Request::Play(ask)) => {
+                let mut options = PlayOptions::default();
+                options.leaving = leaving.clone();
+                // Co-anchors see each other, not the mix that the audience sees in their place.
+                options.raw = has_mark(&ask.what.query, RAW);
+                // HLS has no session: every request of it comes here by itself.
+                if ask.what.protocol != Protocol::Hls {
+                    self.watch(&holder, &options.kick);
+                }
+                if let Some(nodes) = &self.nodes {
+                    nodes.want(&stream);
+                }
+                ask.accept(options);
+            }
+            (Err(why), request) => request.reject(why),
+        }
+    }
+
+    /// Another node pulls a stream for its players, whom it asks for permission itself.
+    fn answer_node(&self, request: Request) {
+        let (stream, query) = (request.what().stream.clone(), &request.what().query.0);
+        match (self.urls.may_pull(stream.as_str(), query, self.clock.now()), request) {
+            (Ok(_), Request::Play(ask)) => {
+                let mut options = PlayOptions::default();
+                (options.relay, options.pace) = (true, Pace::Realtime);
+                if ask.what.app == nodes::MIXED {
+                    // Its time goes on from where it is seen, so that nothing of before may come.
+                    (options.overlay, options.start) = (true, Start::Next);
+                }
+                // It is here, or it is asked for where it is by now.
+                options.wait = Some(Duration::from_secs(1));
+                ask.accept(options);
+            }
+            (Ok(_), request) => request.reject("nodes only play"),
+            (Err(why), request) => request.reject(why.to_string()),
+        }
+    }
+
+    /// The session ends when its user is put out. Who was put out since it was let in, is out at once.
+    fn watch(&self, holder: &Holder, kick: &Kick) {
+        let Some(user) = &holder.user else { return };
+        self.bans.running.watch(user, holder.room.as_ref(), kick);
+        if self.bans.until(user, holder.room.as_ref(), self.clock.now()).is_some() {
+            kick.kick(OUT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_are_asked_for_by_a_mark_or_by_formats() {
+        let asks = |query: &str| asks_to_record(&Query(query.into()));
+        for query in
+            ["record=1", "a=1&record=mp4&record_interval=7200", "record=mp4|flv", "record=x%7Chls", "record=flv"]
+        {
+            assert!(asks(query), "{query}");
+        }
+        for query in ["", "record=", "record=0", "record=aac", "norecord=mp4", "record_interval=7200", "recordmp4"] {
+            assert!(!asks(query), "{query}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The service's view of media: who may publish and play, the live provider with its URLs, and which node has a stream.
+
+pub mod gate;
+pub mod live;
+pub mod nodes;

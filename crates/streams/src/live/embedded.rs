@@ -1,0 +1,104 @@
+//! The media server in this process as live service.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use media::hub::Hub;
+use media::mix::Mixer;
+use media::name::StreamName;
+use media::{Ended, Protocol};
+use room::sweep::Pushing;
+use room::{Millis, StreamId};
+
+use super::{Live, MixOutcome, Mixable};
+use crate::nodes::Nodes;
+use store::Answer;
+
+/// Streams asked about at the same time.
+const ABREAST: usize = 32;
+
+/// Asks the hub, and the mixer.
+#[derive(Clone)]
+pub struct Embedded {
+    pub(super) hub: Hub,
+    pub(super) mixer: Mixer,
+    pub(super) nodes: Option<Arc<Nodes>>,
+}
+
+impl Embedded {
+    /// Puts them together.
+    #[must_use]
+    pub fn new(hub: Hub, mixer: Mixer) -> Self {
+        Self { hub, mixer, nodes: None }
+    }
+
+    /// The same as one of several nodes.
+    #[must_use]
+    pub fn among(self, nodes: Option<Arc<Nodes>>) -> Self {
+        Self { nodes, ..self }
+    }
+
+    async fn one(&self, stream: &StreamId, now: Millis) -> Pushing {
+        let info = StreamName::new(stream.as_str()).ok().and_then(|name| self.hub.info(&name));
+        if let Some(nodes) = &self.nodes
+            && info.as_ref().is_none_or(|info| info.protocol == Protocol::Relay)
+        {
+            return nodes.pushing(stream, now).await;
+        }
+        // A stream without a single frame so far says nothing for its pusher.
+        info.filter(|info| info.frames > 0).map_or(Pushing::No, |info| {
+            let silent = u64::try_from(info.silent.as_millis()).unwrap_or(u64::MAX);
+            Pushing::Until(Millis(now.0.saturating_sub(silent)))
+        })
+    }
+}
+
+impl Live for Embedded {
+    fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {
+        Box::pin(async move {
+            let asked: Vec<_> = streams.iter().map(|stream| self.one(stream, now)).collect();
+            Ok(futures_util::stream::iter(asked).buffered(ABREAST).collect().await)
+        })
+    }
+
+    fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a Mixable) -> Answer<'a, MixOutcome> {
+        Box::pin(async move { Ok(self.merge(params, streams).await.unwrap_or_else(|refused| refused)) })
+    }
+
+    fn stop<'a>(&'a self, stream: &'a StreamId, _forbid: Option<u64>) -> Answer<'a, bool> {
+        // Who may push at all is the gate's affair here.
+        Box::pin(async move {
+            let Ok(name) = StreamName::new(stream.as_str()) else { return Ok(false) };
+            // Nobody sees it in a mix any longer, either.
+            self.end_over(&name);
+            if let Some(nodes) = &self.nodes
+                && self.hub.info(&name).is_none_or(|info| info.protocol == Protocol::Relay)
+            {
+                return nodes.end(&name).await;
+            }
+            Ok(self.hub.end(&name, Ended::Kicked("an operator".into())))
+        })
+    }
+
+    fn allow<'a>(&'a self, _: &'a StreamId) -> Answer<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn mixes(&self) -> usize {
+        self.mixer.len()
+    }
+
+    fn list_mixes(&self) -> Vec<media::mix::Running> {
+        let others = self.nodes.iter().flat_map(|nodes| nodes.mixes()).map(|other| other.mix);
+        self.mixer.list().into_iter().chain(others).collect()
+    }
+
+    fn end_mix(&self, session: &str) -> bool {
+        self.mixer.stop(session) || self.end_elsewhere(session)
+    }
+
+    fn lacks(&self) -> Vec<String> {
+        let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
+        self.mixer.program().is_none().then(text).into_iter().collect()
+    }
+}

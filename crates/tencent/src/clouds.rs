@@ -1,0 +1,173 @@
+//! The services outside of this process, as configured: what they tell us by themselves is taken in
+//! here, and here they are asked whether the settings are right. Knows no HTTP.
+
+use std::sync::Arc;
+
+use room::{Millis, UserId};
+use sign::stream_url::Query;
+use sign::{Invalid, Secret};
+
+use access::identity;
+use chat;
+use chat::tencent::webhook::{self, Seen};
+use outbound::Client;
+use rooms;
+use rooms::Rooms;
+use streams::live::tencent::events;
+use streams::live::{self, Owner, owner};
+
+/// The services, where they are configured.
+#[derive(Default)]
+pub struct Clouds {
+    /// Tencent's chat service.
+    pub chat: Option<Arc<chat::Tencent>>,
+    /// Tencent's live service.
+    pub live: Option<Arc<live::Tencent>>,
+    chat_token: Secret,
+    live_key: Secret,
+    app: u64,
+    bizid: u32,
+}
+
+/// A setting, and what its service says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The setting's name.
+    pub setting: String,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// What the services say of the settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Of `[live]`.
+    pub live: Vec<Finding>,
+    /// Of `[im]` and `[chat]`.
+    pub im: Vec<Finding>,
+}
+
+/// The settings that speak of services elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Sections<'a> {
+    /// `[im]`.
+    pub im: &'a identity::Settings,
+    /// `[chat]`.
+    pub chat: &'a chat::Settings,
+    /// `[live]`.
+    pub live: &'a live::Settings,
+    /// `[rooms]`.
+    pub rooms: &'a rooms::Settings,
+}
+
+impl Clouds {
+    /// Takes the services, and what their callbacks are checked with.
+    #[must_use]
+    pub fn new(settings: Sections<'_>, chat: Option<Arc<chat::Tencent>>, live: Option<Arc<live::Tencent>>) -> Self {
+        Self {
+            chat,
+            live,
+            chat_token: settings.chat.tencent.callback_token.clone(),
+            live_key: settings.live.tencent.callback_key.clone(),
+            app: settings.im.sdk_app_id,
+            bizid: settings.live.bizid,
+        }
+    }
+
+    /// The services that the settings speak of, only to be asked whether they admit us.
+    ///
+    /// # Errors
+    /// A sentence that names the setting.
+    pub fn of(settings: Sections<'_>) -> Result<Self, String> {
+        let (client, clock) = (Self::client(), Arc::new(store::clock::System));
+        let live = (settings.live.provider == live::Provider::Tencent)
+            .then(|| Arc::new(live::Tencent::new(settings.live, client.clone(), clock.clone())));
+        let chat = match settings.chat.provider {
+            chat::Provider::Embedded => None,
+            chat::Provider::Tencent => {
+                let rest = chat::tencent::rest::Rest::of(settings.im, &settings.chat.tencent, client, clock)?;
+                let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
+                let store = store::Memory::new(Arc::new(settings.rooms.rules()), outbox);
+                // Nothing is carried: its background work is not run.
+                Some(chat::Tencent::new(rest, Arc::new(store), false).0)
+            }
+        };
+        Ok(Self::new(settings, chat, live))
+    }
+
+    /// The client that they share.
+    #[must_use]
+    pub fn client() -> Client {
+        Client::default()
+    }
+
+    /// Takes in a callback of the chat service.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub async fn chat_called(&self, query: &Query<'_>, body: &[u8], rooms: &Rooms, now: Millis) -> Result<(), Invalid> {
+        let gone = match webhook::read(query, body, self.app, &self.chat_token, now)? {
+            Seen::Gone { room, users, at } => users.into_iter().map(|user| (room.clone(), user, at)).collect(),
+            Seen::Disconnected { user, at } => {
+                let of = self.chat.as_ref().map(|chat| chat.rooms_of(&user)).unwrap_or_default();
+                of.into_iter().map(|room| (room, user.clone(), at)).collect()
+            }
+            Seen::Other => Vec::new(),
+        };
+        for (room, user, at) in gone {
+            if let Err(error) = rooms.vanished(&room, &user, at).await {
+                tracing::debug!(%room, %user, %error, "a vanished member could not be looked at");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in a callback of the live service.
+    ///
+    /// # Errors
+    /// Why it is not believed.
+    pub async fn live_called(&self, body: &[u8], rooms: &Rooms, now: Millis) -> Result<(), Invalid> {
+        let (Some(event), Some(live)) = (events::read(body, &self.live_key, now)?, &self.live) else {
+            return Ok(());
+        };
+        if !live.events().note(&event, now) || event.began {
+            return Ok(());
+        }
+        // Who stopped pushing is asked about at once; the answer decides, not this event.
+        let (user, of) = match owner(self.bizid, &event.stream) {
+            Some(Owner::Member { room, user }) => (user, room::RoomId::parse(&room).into_iter().collect()),
+            Some(Owner::User(user)) => {
+                let of = |user: &UserId| self.chat.as_ref().map(|chat| chat.rooms_of(user)).unwrap_or_default();
+                let of = UserId::parse(&user).map(|user| of(&user)).unwrap_or_default();
+                (user, of)
+            }
+            None => return Ok(()),
+        };
+        let Ok(user) = UserId::parse(&user) else { return Ok(()) };
+        for room in of {
+            if let Err(error) = rooms.vanished(&room, &user, event.at).await {
+                tracing::debug!(%room, %user, %error, "a stopped pusher could not be looked at");
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks every service whether it admits us with these settings. Bounded in time.
+    pub async fn check(&self) -> Findings {
+        let finding = |(setting, why): (&str, String)| Finding { setting: setting.to_owned(), why };
+        let live = async {
+            match &self.live {
+                Some(live) => live.check().await.map(finding),
+                None => None,
+            }
+        };
+        let im = async {
+            match &self.chat {
+                Some(chat) => chat.check().await.map(finding),
+                None => None,
+            }
+        };
+        let (live, im) = tokio::join!(live, im);
+        Findings { live: live.into_iter().collect(), im: im.into_iter().collect() }
+    }
+}

@@ -1,0 +1,266 @@
+//! Where a URL stands in one lane of the record. An event that is refused holds back its own room and no other: how far the
+//! others are told, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use room::{Millis, RoomId};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::body;
+use super::hook::{ABREAST, BACKOFF, BATCH, Hook};
+use super::progress::Behind;
+use store::error::Error;
+use store::{Entry, News};
+
+/// For how long a node has a lane to itself.
+const LEASE: Duration = Duration::from_secs(30);
+/// Most rooms of a lane that are held back. One more holds up the lane, as all of them would if the URL were down.
+pub(super) const MOST_HELD: usize = 64;
+/// An event that is refused so often in a row holds back its room.
+const TRIES: u32 = 3;
+/// Batches that are read for a room before the others have their turn again.
+const TURN: usize = 8;
+
+/// Where a URL stands in a lane; empty until the lane is ours.
+#[derive(Debug, Default)]
+pub struct Lane(Option<Ahead>);
+
+/// How far the rooms are told that nothing holds back, and those that something does.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Ahead {
+    upto: String,
+    held: BTreeMap<String, Held>,
+}
+
+/// A room that waits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Held {
+    /// A place before its first event that is not accepted.
+    from: String,
+    /// That event, and when it happened.
+    id: String,
+    at: Millis,
+    /// How many of its events were read and not told.
+    waiting: u64,
+    #[serde(skip)]
+    wrong: u32,
+    #[serde(skip)]
+    wait: Duration,
+    #[serde(skip)]
+    next: Option<Instant>,
+}
+
+/// An event with its id, and a place before it.
+struct Item<'a> {
+    before: &'a str,
+    id: String,
+    news: &'a News,
+}
+
+fn items<'a>(lane: usize, start: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = Item<'a>> {
+    let before = std::iter::once(start).chain(entries.iter().map(|entry| &*entry.place));
+    entries.iter().zip(before).flat_map(move |(entry, before)| {
+        let of = move |(n, news)| Item { before, id: body::id(lane, &entry.place, n), news };
+        entry.news.iter().enumerate().map(of)
+    })
+}
+
+/// The room of an event; those that concern none are held to be of one.
+fn room(news: &News) -> &str {
+    news.room().map_or("", RoomId::as_str)
+}
+
+impl Ahead {
+    /// The place before which everything is told.
+    fn place(&self, lane: usize) -> &str {
+        let held = self.held.values().map(|held| &held.from);
+        held.chain([&self.upto]).min_by_key(|place| body::id(lane, place, 0)).unwrap_or(&self.upto)
+    }
+}
+
+impl Hook {
+    /// Tells a lane's next events, and those that are to be tried again. Returns when each is accepted, given up, or held
+    /// back with its room.
+    ///
+    /// # Errors
+    /// The store is away; nothing is skipped.
+    pub async fn pass(&self, lane: usize, at: &mut Lane) -> Result<(), Error> {
+        let history = &self.history;
+        if !history.hold(self.reader(), lane, LEASE).await? {
+            at.0 = None;
+            sleep(LEASE / 10).await;
+            return Ok(());
+        }
+        let ahead = match &mut at.0 {
+            Some(ahead) => ahead,
+            none => none.insert(self.restore(lane).await?),
+        };
+        // However long it takes, the lane stays ours.
+        let keep = async {
+            loop {
+                sleep(LEASE / 3).await;
+                // A store that is away has given it to nobody else.
+                if let Ok(false) = history.hold(self.reader(), lane, LEASE).await {
+                    return Error::Unavailable("another node has taken the lane over".into());
+                }
+            }
+        };
+        let done = tokio::select! {
+            done = self.advance(lane, ahead) => done,
+            lost = keep => Err(lost),
+        };
+        if done.is_err() {
+            // What was told since it was saved last is told again.
+            at.0 = None;
+        }
+        done
+    }
+
+    /// What is saved of the lane.
+    async fn restore(&self, lane: usize) -> Result<Ahead, Error> {
+        let place = self.begin(lane).await?;
+        let saved = self.history.ahead(self.reader(), lane).await?;
+        let saved = saved.and_then(|text| serde_json::from_str::<Ahead>(&text).ok());
+        // Both are saved one after the other: the place may be the newer one.
+        let fits = |ahead: &Ahead| body::id(lane, &ahead.upto, 0) >= body::id(lane, &place, 0);
+        Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, held: BTreeMap::new() }))
+    }
+
+    async fn advance(&self, lane: usize, ahead: &mut Ahead) -> Result<(), Error> {
+        let waited = !ahead.held.is_empty();
+        self.try_again(lane, ahead).await?;
+        let next = ahead.held.values().filter_map(|held| held.next).min();
+        let reading = self.history.after(lane, &ahead.upto, BATCH);
+        let entries = match next {
+            None => reading.await?,
+            Some(next) => timeout_at(next, reading).await.unwrap_or(Ok(Vec::new()))?,
+        };
+        if let Some(last) = entries.last() {
+            self.show(lane, ahead, &entries);
+            let start = std::mem::replace(&mut ahead.upto, last.place.clone());
+            self.tell(lane, &start, &entries, &mut ahead.held).await;
+        }
+        self.show(lane, ahead, &[]);
+        if waited || !ahead.held.is_empty() {
+            let text = serde_json::to_string(ahead).unwrap_or_default();
+            self.history.save_ahead(self.reader(), lane, &text).await?;
+        }
+        if waited || !entries.is_empty() {
+            self.history.save(self.reader(), lane, ahead.place(lane)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells new events, room by room; rooms that are held back, or are now, are left for later.
+    async fn tell(&self, lane: usize, start: &str, entries: &[Entry], held: &mut BTreeMap<String, Held>) {
+        let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
+        for item in items(lane, start, entries) {
+            match held.get_mut(room(item.news)) {
+                Some(held) => held.waiting += 1,
+                None => rooms.entry(room(item.news)).or_default().push(item),
+            }
+        }
+        let free = tokio::sync::Semaphore::new(MOST_HELD.saturating_sub(held.len()));
+        let mut telling = Vec::new();
+        for (name, all) in rooms {
+            telling.push(self.tell_room(name, all, &free).boxed());
+        }
+        let told: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
+        held.extend(told.into_iter().flatten());
+    }
+
+    async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &tokio::sync::Semaphore) -> Option<(String, Held)> {
+        for (n, Item { before, id, news }) in all.iter().enumerate() {
+            let (mut wrong, mut wait, mut tries) = (0, BACKOFF.0, 0);
+            while let Err(why) = self.try_one(id, news, &mut wrong).await {
+                tries += 1;
+                if tries >= TRIES
+                    && let Ok(place) = free.try_acquire()
+                {
+                    place.forget();
+                    tracing::warn!(room = name, id, why, "a webhook is not accepted: its room's events wait for it");
+                    let (from, waiting) = ((*before).to_owned(), (all.len() - n) as u64);
+                    let next = Some(Instant::now() + wait);
+                    let held = Held { from, id: id.clone(), at: news.at(), waiting, wrong, wait, next };
+                    return Some((name.to_owned(), held));
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(BACKOFF.1);
+            }
+        }
+        None
+    }
+
+    /// Tries the rooms again whose time has come, and lets those go that have caught up.
+    async fn try_again(&self, lane: usize, ahead: &mut Ahead) -> Result<(), Error> {
+        let now = Instant::now();
+        let upto = ahead.upto.clone();
+        let mut trying = Vec::new();
+        for (name, held) in &mut ahead.held {
+            if held.next.is_none_or(|next| next <= now) {
+                trying.push(self.catch_up(lane, &upto, name, held).boxed());
+            }
+        }
+        let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
+        for name in done {
+            if let Some(name) = name? {
+                tracing::info!(room = name, "webhooks of a room that waited are told again");
+                ahead.held.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what a room has missed, until it is refused again. Gives its name when nothing is left.
+    async fn catch_up(&self, lane: usize, upto: &str, name: &str, held: &mut Held) -> Result<Option<String>, Error> {
+        let last = body::id(lane, upto, 0);
+        for _ in 0..TURN {
+            if body::id(lane, &held.from, 0) >= last {
+                return Ok(Some(name.to_owned()));
+            }
+            let start = held.from.clone();
+            let mut entries = self.history.after(lane, &start, BATCH).await?;
+            entries.retain(|entry| body::id(lane, &entry.place, 0) <= last);
+            let Some(newest) = entries.last() else { return Ok(Some(name.to_owned())) };
+            let all: Vec<Item<'_>> = items(lane, &start, &entries).collect();
+            for Item { before, id, news } in all {
+                if room(news) != name || id < held.id {
+                    continue;
+                }
+                if id != held.id {
+                    (held.from, held.id, held.at) = (before.to_owned(), id.clone(), news.at());
+                    (held.wrong, held.wait) = (0, Duration::ZERO);
+                }
+                if let Err(why) = self.try_one(&id, news, &mut held.wrong).await {
+                    held.wait = (held.wait * 2).clamp(BACKOFF.0, BACKOFF.1);
+                    held.next = Some(Instant::now() + held.wait);
+                    if held.wait == BACKOFF.1 {
+                        tracing::warn!(room = name, id, why, "a webhook is still not accepted");
+                    }
+                    return Ok(None);
+                }
+                held.waiting = held.waiting.saturating_sub(1);
+            }
+            held.from.clone_from(&newest.place);
+        }
+        // The others have their turn; there is more.
+        held.next = None;
+        Ok(None)
+    }
+
+    /// Says how far behind the URL is, with a batch in hand.
+    fn show(&self, lane: usize, ahead: &Ahead, entries: &[Entry]) {
+        let news = || entries.iter().flat_map(|entry| &entry.news);
+        let held = ahead.held.values();
+        let behind = Behind {
+            url: self.url.clone(),
+            rooms: ahead.held.len(),
+            events: news().count() as u64 + held.clone().map(|held| held.waiting).sum::<u64>(),
+            oldest: held.map(|held| held.at).chain(news().map(News::at)).min(),
+        };
+        self.progress.set(self.reader(), lane, behind);
+    }
+}

@@ -1,0 +1,121 @@
+//! Telling again: what happened from some point on, to the end of what there is now, as far as it is still kept.
+
+use std::sync::Arc;
+
+use room::{Millis, RoomId};
+
+use super::hook::{BATCH, Hook};
+use super::{Hooks, body};
+use store::error::Error;
+use store::{History, News};
+
+/// The first event that is told again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The event of this `id`.
+    Id(String),
+    /// The room's change of this `seq`; only where a room is given.
+    Seq(u64),
+    /// The first event of this time or later.
+    Time(Millis),
+}
+
+/// Before everything that is kept.
+const OLDEST: &str = "0";
+
+impl Hooks {
+    /// Tells every URL again what happened from there on, of one room or of all; what is told meanwhile goes on beside it.
+    /// Returns how many events that are. They are then told in the background, under the ids that they had.
+    ///
+    /// # Errors
+    /// The store is away, a replay is still running, or nobody is told anything.
+    pub async fn replay(self: &Arc<Self>, from: From, room: Option<RoomId>) -> Result<usize, Error> {
+        let settings = self.settings.borrow().clone();
+        if settings.urls.is_empty() {
+            return Err(Error::Unavailable("webhooks.urls is empty".into()));
+        }
+        let Ok(running) = self.replaying.clone().try_lock_owned() else {
+            return Err(Error::Unavailable("a replay is still running".into()));
+        };
+        let mut ends = Vec::new();
+        for lane in 0..self.history.lanes() {
+            ends.push(self.history.end(lane).await?);
+        }
+        let scan = Scan { ends, from, room, lane: 0, place: OLDEST.to_owned(), begun: false };
+        let (mut found, mut counting) = (0, scan.clone());
+        while let Some(some) = counting.next(&*self.history).await? {
+            found += some.len();
+        }
+        let hooks = self.clone();
+        tokio::spawn(async move {
+            let _running = running;
+            let telling =
+                hooks.hooks(&settings).into_iter().map(|hook| again(hooks.history.clone(), hook, scan.clone()));
+            futures_util::future::join_all(telling).await;
+            tracing::info!(events = found, "webhooks were told again");
+        });
+        Ok(found)
+    }
+}
+
+async fn again(history: Arc<dyn History>, hook: Arc<Hook>, mut scan: Scan) {
+    loop {
+        match scan.next(&*history).await {
+            Ok(Some(some)) => hook.tell_all(some.iter().map(|(id, news)| (id.clone(), news)).collect()).await,
+            Ok(None) => return,
+            Err(error) => return tracing::warn!(%error, "a replay of webhooks ended early"),
+        }
+    }
+}
+
+/// A walk through what is to be told again.
+#[derive(Clone)]
+struct Scan {
+    /// Where each lane ended when the replay was asked for.
+    ends: Vec<String>,
+    from: From,
+    room: Option<RoomId>,
+    lane: usize,
+    place: String,
+    begun: bool,
+}
+
+impl Scan {
+    /// The next events with their ids, in order; perhaps none. `None` at the end.
+    async fn next(&mut self, history: &dyn History) -> Result<Option<Vec<(String, News)>>, Error> {
+        let Some(end) = self.ends.get(self.lane) else { return Ok(None) };
+        let (lane, last) = (self.lane, body::id(self.lane, end, 0));
+        let entries = match body::id(lane, &self.place, 0) < last {
+            true => history.after(lane, &self.place, BATCH).await?,
+            false => Vec::new(),
+        };
+        let Some(newest) = entries.last() else {
+            (self.lane, self.place, self.begun) = (lane + 1, OLDEST.to_owned(), false);
+            return Ok(Some(Vec::new()));
+        };
+        self.place.clone_from(&newest.place);
+        let mut some = Vec::new();
+        for entry in entries.into_iter().filter(|entry| body::id(lane, &entry.place, 0) <= last) {
+            for (n, news) in entry.news.into_iter().enumerate() {
+                let id = body::id(lane, &entry.place, n);
+                if self.takes(&id, &news) {
+                    some.push((id, news));
+                }
+            }
+        }
+        Ok(Some(some))
+    }
+
+    fn takes(&mut self, id: &str, news: &News) -> bool {
+        if self.room.as_ref().is_some_and(|room| news.room() != Some(room)) {
+            return false;
+        }
+        self.begun = self.begun
+            || match &self.from {
+                From::Id(first) => id >= first.as_str() && id.split('-').next() == first.split('-').next(),
+                From::Seq(first) => news.seq().is_some_and(|seq| seq >= *first),
+                From::Time(first) => news.at() >= *first,
+            };
+        self.begun
+    }
+}
