@@ -24,7 +24,7 @@ const visit = (server, name, colour, hz) => {
       return new MediaStream([...(wish.video ? [picture()] : []), ...(wish.audio ? [window.probe.tone(hz)] : [])]);
     };
   };
-  return open(server.base + '/', { name, init: [[probes], ...(colour ? [[camera, [colour, hz]]] : [])] });
+  return open(`${server.base}/`, { name, init: [[probes], ...(colour ? [[camera, [colour, hz]]] : [])] });
 };
 /** The colours of a tile, at the places of both people in a mix of two. */
 const shows = (page, tile) =>

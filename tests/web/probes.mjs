@@ -67,7 +67,9 @@ export function strengths(wave, frequencies) {
 }
 
 const running = new Set();
-process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** Pushes to a URL with ffmpeg: a picture made by the filter `video` and a sound made by the source `audio`. */
 export function push(url, video, audio) {
@@ -263,7 +265,7 @@ export function probes() {
     },
     async publish(url, tracks) {
       const pc = new RTCPeerConnection();
-      tracks.forEach((track) => pc.addTransceiver(track, { direction: 'sendonly' }));
+      for (const track of tracks) pc.addTransceiver(track, { direction: 'sendonly' });
       return { pc, session: await offer(pc, url) };
     },
     async play(url, options) {

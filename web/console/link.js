@@ -44,8 +44,9 @@ export class Link {
       const { done, value } = await reader.read();
       if (done) return;
       text += decoder.decode(value, { stream: true });
-      let end;
-      while ((end = text.indexOf('\n\n')) >= 0) {
+      for (;;) {
+        const end = text.indexOf('\n\n');
+        if (end < 0) break;
         this.#event(text.slice(0, end));
         text = text.slice(end + 2);
       }

@@ -12,6 +12,11 @@ import { Tile } from './tile.js';
 /** The key of the tile that shows a mixed picture. */
 const MIX = 'mix:';
 
+/** Stops camera and microphone of a stream, if there is one. */
+function stop(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
 export class RoomView {
   /** `create`: the name of a room to make; without it, the room is entered. */
   constructor({ session, kind, roomID, create, leave }) {
@@ -192,7 +197,10 @@ export class RoomView {
 
   async #openLocal() {
     const { stream, drawn } = await openLocal({ name: this.room.user.userName, ...this.chosen });
-    if (this.gone) return stream.getTracks().forEach((track) => track.stop());
+    if (this.gone) {
+      stop(stream);
+      return;
+    }
     this.local = { stream, drawn };
     if (drawn && this.chosen.camera !== 'drawn') toast(t(drawn === 'denied' ? 'denied' : 'noCamera'));
     this.#controls();
@@ -213,7 +221,7 @@ export class RoomView {
   }
 
   #stopLocal() {
-    this.local?.stream.getTracks().forEach((track) => track.stop());
+    stop(this.local?.stream);
     this.local = null;
     this.#controls();
   }
@@ -258,7 +266,7 @@ export class RoomView {
       this.room.publisher.stream = stream;
       for (const track of stream.getTracks()) await this.room.publisher.replaceTrack(track);
     }
-    before?.getTracks().forEach((track) => track.stop());
+    stop(before);
   }
 
   /** Another program pushes our stream instead of this page; then we play it like everybody. */

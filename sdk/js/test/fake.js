@@ -15,7 +15,9 @@ export class FakeServer {
 
   platform() {
     const returns = new Set();
-    this.networkBack = () => returns.forEach((call) => call());
+    this.networkBack = () => {
+      for (const call of returns) call();
+    };
     return {
       name: 'fake',
       request: async (url, { method = 'GET', body } = {}) => {
@@ -111,7 +113,7 @@ export const clock = {
     const waiting = new Map();
     const start = (call, delay, every, args) => {
       const timer = {
-        id: (last += 1),
+        id: ++last,
         at: now + Math.max(1, delay || 0),
         every,
         call: () => call(...args),

@@ -210,19 +210,13 @@ test('a session that is over already is left without a complaint', async () => {
   ]) {
     FakePeer.made = [];
     const p = platform([created('/whip/1')]);
-    if (over)
-      p.request = (
-        (first) => async (url, options) =>
-          options.method === 'DELETE' ? (p.calls.push([options.method, url]), over) : first(url, options)
-      )(p.request);
-    else
-      p.request = ((first) => async (url, options) => {
-        if (options.method === 'DELETE') {
-          p.calls.push([options.method, url]);
-          throw new Error('the server is gone');
-        }
-        return first(url, options);
-      })(p.request);
+    const first = p.request;
+    p.request = async (url, options) => {
+      if (options.method !== 'DELETE') return first(url, options);
+      p.calls.push([options.method, url]);
+      if (!over) throw new Error('the server is gone');
+      return over;
+    };
     const states = [];
     const publisher = new Publisher({
       platform: p,

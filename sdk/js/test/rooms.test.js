@@ -63,7 +63,7 @@ function world() {
   return server;
 }
 
-async function enter(server, room, how) {
+async function enter(room, how) {
   const seen = [];
   room.setListener(new Proxy({}, { get: (_, name) => (event) => seen.push([name, event]) }));
   await room.login(LOGIN);
@@ -72,20 +72,21 @@ async function enter(server, room, how) {
   return (name) => seen.filter(([n]) => n === name).map(([, event]) => event);
 }
 
+const numbers = { notice: 100, direct: 200 };
 const notice = (data) => ({
   type: 'system',
   room: 'r',
-  seq: (notice.seq = (notice.seq ?? 100) + 1),
+  seq: ++numbers.notice,
   time: 1,
   notice: 'custom',
   data: JSON.stringify(data),
 });
-const direct = (from, body) => ({ type: 'direct', seq: (direct.seq = (direct.seq ?? 200) + 1), time: 1, from, body });
+const direct = (from, body) => ({ type: 'direct', seq: ++numbers.direct, time: 1, from, body });
 
 test('makes a room, and tells who comes and goes', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'info' }));
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
   assert.deepEqual(server.calls.map((c) => c.name).slice(0, 5), [
     'login',
     'create_room',
@@ -115,7 +116,7 @@ test('makes a room, and tells who comes and goes', async () => {
 test('texts and commands pass both ways, with names', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({}));
+  const seen = await enter(room, (r) => r.createRoom({}));
   await room.sendRoomTextMsg({ msg: '<b>hi</b>' });
   const { body } = server.socket.asked('send')[0];
   assert.equal(body[1].MsgContent.Text, '<b>hi</b>');
@@ -142,7 +143,7 @@ test('a server that lost the room gets it back from its creator', async () => {
   clock.enable();
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'mine' }));
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'mine' }));
   server.down = true;
   server.socket.drop();
   await settle();
@@ -165,7 +166,7 @@ test('a server that lost the room gets it back from its creator', async () => {
 test('a closed room is told once, and forgotten', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.equal(room.custom.like, 3);
   server.socket.push({ type: 'system', room: 'r', seq: 90, time: 1, notice: 'destroyed' });
   server.socket.push({ type: 'system', room: 'r', seq: 91, time: 1, notice: 'destroyed' });
@@ -178,7 +179,7 @@ test('a closed room is told once, and forgotten', async () => {
 test('who is put out is told why', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   server.socket.push({ type: 'out', room: 'r', reason: 'banned', until: 5 });
   assert.equal(seen('onRoomClose')[0].reason, 'banned');
   await room.logout();
@@ -189,7 +190,7 @@ test('a viewer asks, is accepted, pushes, and is kicked', async () => {
   server.room.pushers = [pusher('anchor')];
   server.room.roomCreator = 'anchor';
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.deepEqual([server.named('add_audience').length, server.named('add_pusher').length], [1, 0]);
   const asking = room.requestJoinPusher();
   await settle();
@@ -218,7 +219,7 @@ test('a refusal has a reason; silence is a timeout', async () => {
   const server = world();
   server.room.roomCreator = 'anchor';
   const room = new LiveRoom({ platform: server.platform() });
-  await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   const asking = room.requestJoinPusher();
   server.socket.push(direct('anchor', linkBody({ type: 'response', result: 'reject', message: 'busy', roomID: 'r' })));
   await assert.rejects(asking, { code: 'refused', message: 'busy' });
@@ -230,7 +231,7 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
   clock.enable();
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'info' }));
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
   server.socket.push(direct('bob', linkBody({ type: 'request', roomID: 'r', userName: 'Bob' })));
   assert.equal(seen('onRecvJoinPusherRequest')[0].userID, 'bob');
   await room.acceptJoinPusher({ userID: 'bob' });
@@ -258,7 +259,7 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
 test('fields and audiences are read, whatever generation sent them', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.deepEqual(await room.setCustomField({ fieldName: 'like', operation: 'inc' }), { custom: { like: 4 } });
   const { audiences } = await room.getAudienceList();
   assert.deepEqual(
