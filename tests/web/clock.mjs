@@ -13,7 +13,9 @@ const { browser } = await browse();
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 const report = (way, { found, seen }, within, count) => {
   const sorted = [...found].sort((a, b) => a - b);
-  console.log(`${way}: median ${median(found)} ms, 95 % within ${sorted[Math.floor(sorted.length * 0.95)]} ms, ${found.length} of ${seen} pictures read`);
+  console.log(
+    `${way}: median ${median(found)} ms, 95 % within ${sorted[Math.floor(sorted.length * 0.95)]} ms, ${found.length} of ${seen} pictures read`,
+  );
   assert.ok(found.length >= count, `${way}: only ${found.length} of ${seen} pictures show a clock`);
   assert.ok(median(found) <= within, `${way}: ${median(found)} ms`);
 };
@@ -45,13 +47,19 @@ const live = await viewer.evaluateHandle((url) => window.probe.play(url), rtmp.w
 report('RTMP to WHEP', await settled(viewer, live), 800, 140);
 const tone = await viewer.evaluate((v) => window.probe.pitch(v.video), live);
 assert.ok(Math.abs(tone.hz - 660) < 9 && tone.above > 30, `a tone of 660 Hz came as ${JSON.stringify(tone)}`);
-await viewer.evaluate(({ pc, video }) => { pc.close(); video.remove(); }, live);
+await viewer.evaluate(({ pc, video }) => {
+  pc.close();
+  video.remove();
+}, live);
 
 await viewer.evaluate(readFileSync(`${process.env.NODE_MODULES}/node_modules/hls.js/dist/hls.min.js`, 'utf8'));
 const hls = await viewer.evaluateHandle((url) => window.probe.hls(url), rtmp.hls);
 report('RTMP to hls.js', await viewer.evaluate((v) => window.probe.ages(v.video, 120), hls), 12_000, 120);
 const sound = await viewer.evaluate((v) => window.probe.pitch(v.video), hls);
-assert.ok(Math.abs(sound.hz - 660) < 9 && sound.above > 30, `hls.js plays a tone of 660 Hz as ${JSON.stringify(sound)}`);
+assert.ok(
+  Math.abs(sound.hz - 660) < 9 && sound.above > 30,
+  `hls.js plays a tone of 660 Hz as ${JSON.stringify(sound)}`,
+);
 assert.deepEqual(await viewer.evaluate((v) => v.failures, hls), []);
 
 pushing.stop();

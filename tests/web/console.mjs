@@ -11,9 +11,17 @@ const expected = media ? undefined : /\/(whip|whep)\//;
 const visit = async (path, options) => Object.assign(await open(server.base + path, options), { expected });
 
 // Another site's page, or a page under another name, is refused.
-const refused = await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'cross-site' }, body: '{}' });
+const refused = await fetch(`${server.base}/console/act`, {
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'cross-site' },
+  body: '{}',
+});
 assert.equal(refused.status, 403);
-const form = await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'text/plain' }, body: '{"action":"notice","text":"x"}' });
+const form = await fetch(`${server.base}/console/act`, {
+  method: 'POST',
+  headers: { 'Content-Type': 'text/plain' },
+  body: '{"action":"notice","text":"x"}',
+});
 assert.equal(form.status, 415);
 
 const anchor = await visit('/', { name: 'Grace' });
@@ -24,7 +32,17 @@ const desk = await visit('/console');
 await until('figures', async () => (await desk.locator('.figure b').first().innerText()) === '1');
 const tab = (name) => desk.locator('#tabs').getByRole('button', { name }).click();
 const yes = () => desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
-await until('a line is drawn', () => desk.locator('.figure canvas').first().evaluate((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((b) => b)));
+await until('a line is drawn', () =>
+  desk
+    .locator('.figure canvas')
+    .first()
+    .evaluate((c) =>
+      c
+        .getContext('2d')
+        .getImageData(0, 0, c.width, c.height)
+        .data.some((b) => b),
+    ),
+);
 await shot(desk, 'console-overview-light');
 
 await tab('Rooms');
@@ -39,16 +57,36 @@ await desk.locator('.badge.bad', { hasText: 'muted' }).waitFor();
 await say(anchor, 'unheard');
 await anchor.locator('.toast.bad').waitFor();
 await desk.getByRole('button', { name: 'Unmute' }).click();
-await until('the measure is lifted', async () => (await desk.locator('.badge.bad', { hasText: 'muted' }).count()) === 0);
+await until(
+  'the measure is lifted',
+  async () => (await desk.locator('.badge.bad', { hasText: 'muted' }).count()) === 0,
+);
 
 await tab('Streams');
-await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).first().waitFor();
+await desk
+  .locator('tbody tr', { hasText: /h264 \d+×\d+/ })
+  .first()
+  .waitFor();
 await shot(desk, 'console-streams-light');
 const counter = (name) => desk.locator('.counters div', { hasText: name }).locator('dd').innerText();
-await until('WebRTC is counted', async () => Number(await counter('Connected')) >= 2 && Number((await counter('Datagrams received')).replace(/\D/g, '')) > 10);
+await until(
+  'WebRTC is counted',
+  async () =>
+    Number(await counter('Connected')) >= 2 && Number((await counter('Datagrams received')).replace(/\D/g, '')) > 10,
+);
 // A stream is ended: its publisher comes back by itself, since nobody put it out.
 const stream = await desk.locator('tbody tr td.mono').first().innerText();
-const age = async () => Number((await desk.locator('tbody tr', { hasText: stream }).locator('td').nth(8).innerText().catch(() => '')).split(' ')[0] || NaN);
+const age = async () =>
+  Number(
+    (
+      await desk
+        .locator('tbody tr', { hasText: stream })
+        .locator('td')
+        .nth(8)
+        .innerText()
+        .catch(() => '')
+    ).split(' ')[0] || NaN,
+  );
 await until('the stream is not young', async () => (await age()) > 5);
 await desk.locator('tbody tr', { hasText: stream }).getByRole('button', { name: 'End stream' }).click();
 await desk.locator('dialog').getByText(stream).waitFor();
@@ -70,7 +108,9 @@ await tab('Rooms');
 await desk.getByRole('button', { name: 'Stop recording' }).click();
 await tab('Recordings');
 await recorded.getByRole('button', { name: 'Play' }).click();
-await until('the recording plays', () => desk.locator('dialog video').evaluate((v) => v.videoWidth > 0 && v.currentTime > 0));
+await until('the recording plays', () =>
+  desk.locator('dialog video').evaluate((v) => v.videoWidth > 0 && v.currentTime > 0),
+);
 await desk.keyboard.press('Escape');
 await recorded.getByRole('button', { name: 'Delete' }).click();
 await yes();
@@ -79,14 +119,19 @@ await tab('Logs');
 await desk.locator('.lines li', { hasText: 'get_pushers' }).first().waitFor();
 await desk.locator('input[type=search]').fill('add_pusher');
 await desk.getByRole('button', { name: 'Search files' }).click();
-await until('found', async () => (await desk.locator('.lines li').allInnerTexts()).every((l) => l.includes('add_pusher')));
+await until('found', async () =>
+  (await desk.locator('.lines li').allInnerTexts()).every((l) => l.includes('add_pusher')),
+);
 await desk.emulateMedia({ colorScheme: 'dark' });
 await shot(desk, 'console-logs-dark');
 await tab('Settings');
 await desk.getByText('The settings fit.').waitFor();
 assert.ok(await desk.getByText('***').count());
 const shown = await desk.locator('.settings').innerText();
-assert.ok(shown.includes('tencent.callbackPath') && !shown.includes('{'), 'sections of sections are named as in the file');
+assert.ok(
+  shown.includes('tencent.callbackPath') && !shown.includes('{'),
+  'sections of sections are named as in the file',
+);
 await desk.getByRole('button', { name: 'Ask the services' }).click();
 await desk.locator('.toast', { hasText: 'Done' }).last().waitFor();
 await desk.getByText('The settings fit.').waitFor();
@@ -97,7 +142,10 @@ await desk.setViewportSize({ width: 390, height: 844 });
 await shot(desk, 'console-rooms-phone-dark');
 await tab('Overview');
 await shot(desk, 'console-overview-phone-dark');
-assert.ok(!await desk.evaluate(() => document.documentElement.scrollWidth > innerWidth), 'the console is wider than the screen');
+assert.ok(
+  !(await desk.evaluate(() => document.documentElement.scrollWidth > innerWidth)),
+  'the console is wider than the screen',
+);
 await desk.setViewportSize({ width: 1280, height: 800 });
 
 // Out, and the room closed: the pages are told.

@@ -10,55 +10,86 @@ await server.start();
 const { browser, open, problems } = await browse();
 
 /** What is wrong with how a page looks, as far as a program can tell. */
-const faults = (page) => page.evaluate(() => {
-  const found = [];
-  const name = (e) => `${e.tagName.toLowerCase()}.${[...e.classList].join('.')} “${(e.innerText ?? '').trim().slice(0, 24)}”`;
-  const shown = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getClientRects().length > 0;
-  if (document.documentElement.scrollWidth > innerWidth) found.push(`wider than the screen by ${document.documentElement.scrollWidth - innerWidth}`);
-  // Tables may be moved sideways on a phone only.
-  for (const e of document.querySelectorAll('.scroll')) if (innerWidth > 700 && shown(e) && e.scrollWidth > e.clientWidth + 1) found.push(`a table is wider than its place by ${e.scrollWidth - e.clientWidth}`);
-  // What can be used has a name for who cannot see it.
-  for (const e of document.querySelectorAll('button, a[href], input, select, canvas, video')) {
-    if (!shown(e) || e.closest('[aria-hidden=true]')) continue;
-    const label = e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || e.title || e.querySelector('img[alt]')?.alt || e.placeholder;
-    if (!label?.trim()) found.push(`${name(e)} has no name`);
-  }
-  // Contrast of text on what lies behind it (WCAG 2, AA). Text over pictures stands on a shade of its own.
-  const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgba = (color) => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = '#0000'; probe.fillStyle = color; probe.fillRect(0, 0, 1, 1); const [r, g, b, a] = probe.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
-  const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
-  const behind = (e) => {
-    const layers = [];
-    for (let at = e; at; at = at.parentElement) {
-      const style = getComputedStyle(at);
-      if (style.backgroundImage !== 'none') return null;
-      const color = rgba(style.backgroundColor);
-      if (color[3] > 0) layers.push(color);
-      if (color[3] === 1) break;
+const faults = (page) =>
+  page.evaluate(() => {
+    const found = [];
+    const name = (e) =>
+      `${e.tagName.toLowerCase()}.${[...e.classList].join('.')} “${(e.innerText ?? '').trim().slice(0, 24)}”`;
+    const shown = (e) =>
+      e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getClientRects().length > 0;
+    if (document.documentElement.scrollWidth > innerWidth)
+      found.push(`wider than the screen by ${document.documentElement.scrollWidth - innerWidth}`);
+    // Tables may be moved sideways on a phone only.
+    for (const e of document.querySelectorAll('.scroll'))
+      if (innerWidth > 700 && shown(e) && e.scrollWidth > e.clientWidth + 1)
+        found.push(`a table is wider than its place by ${e.scrollWidth - e.clientWidth}`);
+    // What can be used has a name for who cannot see it.
+    for (const e of document.querySelectorAll('button, a[href], input, select, canvas, video')) {
+      if (!shown(e) || e.closest('[aria-hidden=true]')) continue;
+      const label =
+        e.getAttribute('aria-label') ||
+        e.labels?.[0]?.innerText ||
+        e.innerText ||
+        e.title ||
+        e.querySelector('img[alt]')?.alt ||
+        e.placeholder;
+      if (!label?.trim()) found.push(`${name(e)} has no name`);
     }
-    return layers.reverse().reduce((under, layer) => over(layer, under), rgba('Canvas'));
-  };
-  const light = (c) => { const [r, g, b] = c.slice(0, 3).map((v) => { const s = v / 255; return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; }); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  for (const e of document.querySelectorAll('body *')) {
-    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !shown(e) || e.closest('.stage, .thumb, [disabled], svg')) continue;
-    const style = getComputedStyle(e);
-    const ground = behind(e);
-    if (!ground) continue;
-    const text = over(rgba(style.color), ground);
-    const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
-    const size = parseFloat(style.fontSize);
-    const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < least - 0.01) found.push(`${name(e)}: contrast ${ratio.toFixed(2)} < ${least}`);
-  }
-  // Words that are cut off without a sign of it.
-  for (const e of document.querySelectorAll('button, .badge, h1, h2, h3, th, label span')) {
-    const style = getComputedStyle(e);
-    if (shown(e) && style.textOverflow !== 'ellipsis' && style.overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1) found.push(`${name(e)} is cut off`);
-  }
-  return [...new Set(found)];
-});
+    // Contrast of text on what lies behind it (WCAG 2, AA). Text over pictures stands on a shade of its own.
+    const probe = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+    const rgba = (color) => {
+      probe.clearRect(0, 0, 1, 1);
+      probe.fillStyle = '#0000';
+      probe.fillStyle = color;
+      probe.fillRect(0, 0, 1, 1);
+      const [r, g, b, a] = probe.getImageData(0, 0, 1, 1).data;
+      return [r, g, b, a / 255];
+    };
+    const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
+    const behind = (e) => {
+      const layers = [];
+      for (let at = e; at; at = at.parentElement) {
+        const style = getComputedStyle(at);
+        if (style.backgroundImage !== 'none') return null;
+        const color = rgba(style.backgroundColor);
+        if (color[3] > 0) layers.push(color);
+        if (color[3] === 1) break;
+      }
+      return layers.reverse().reduce((under, layer) => over(layer, under), rgba('Canvas'));
+    };
+    const light = (c) => {
+      const [r, g, b] = c.slice(0, 3).map((v) => {
+        const s = v / 255;
+        return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    for (const e of document.querySelectorAll('body *')) {
+      const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+      if (!own || !shown(e) || e.closest('.stage, .thumb, [disabled], svg')) continue;
+      const style = getComputedStyle(e);
+      const ground = behind(e);
+      if (!ground) continue;
+      const text = over(rgba(style.color), ground);
+      const [a, b] = [light(text), light(ground)].sort((x, y) => y - x);
+      const size = parseFloat(style.fontSize);
+      const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
+      const ratio = (a + 0.05) / (b + 0.05);
+      if (ratio < least - 0.01) found.push(`${name(e)}: contrast ${ratio.toFixed(2)} < ${least}`);
+    }
+    // Words that are cut off without a sign of it.
+    for (const e of document.querySelectorAll('button, .badge, h1, h2, h3, th, label span')) {
+      const style = getComputedStyle(e);
+      if (
+        shown(e) &&
+        style.textOverflow !== 'ellipsis' &&
+        style.overflowX !== 'visible' &&
+        e.scrollWidth > e.clientWidth + 1
+      )
+        found.push(`${name(e)} is cut off`);
+    }
+    return [...new Set(found)];
+  });
 
 /** That the look at a page would find something, if there were anything. */
 async function seesFaults(page) {
@@ -66,7 +97,12 @@ async function seesFaults(page) {
     // Markup from text is not to be had on these pages.
     const bad = document.createElement('div');
     bad.id = 'bad';
-    for (const [tag, style, text] of [['p', 'color:#999;background:#bbb', 'faint'], ['button', '', ''], ['h2', 'width:20px;overflow:hidden;white-space:nowrap', 'cut off here'], ['div', 'width:200vw', 'wide']]) {
+    for (const [tag, style, text] of [
+      ['p', 'color:#999;background:#bbb', 'faint'],
+      ['button', '', ''],
+      ['h2', 'width:20px;overflow:hidden;white-space:nowrap', 'cut off here'],
+      ['div', 'width:200vw', 'wide'],
+    ]) {
       const e = document.createElement(tag);
       e.style.cssText = style;
       e.textContent = text;
@@ -76,7 +112,8 @@ async function seesFaults(page) {
     document.body.append(bad);
   });
   const found = (await faults(page)).join('\n');
-  for (const fault of ['contrast', 'has no name', 'is cut off', 'wider than the screen']) assert.ok(found.includes(fault), `${fault} is not seen: ${found}`);
+  for (const fault of ['contrast', 'has no name', 'is cut off', 'wider than the screen'])
+    assert.ok(found.includes(fault), `${fault} is not seen: ${found}`);
   await page.evaluate(() => document.getElementById('bad').remove());
 }
 
@@ -107,8 +144,15 @@ async function keyboard(page, what) {
       const e = document.activeElement;
       if (!e || e === document.body) return null;
       e.dataset.stop ??= String(document.querySelectorAll('[data-stop]').length);
-      const marked = (x) => { const s = getComputedStyle(x); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0 || s.boxShadow !== 'none'; };
-      return { stop: e.dataset.stop, name: `${e.tagName} ${e.getAttribute('aria-label') ?? e.innerText ?? e.name}`.slice(0, 50), marked: marked(e) || marked(e.parentElement) || (e.nextElementSibling && marked(e.nextElementSibling)) };
+      const marked = (x) => {
+        const s = getComputedStyle(x);
+        return (s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0) || s.boxShadow !== 'none';
+      };
+      return {
+        stop: e.dataset.stop,
+        name: `${e.tagName} ${e.getAttribute('aria-label') ?? e.innerText ?? e.name}`.slice(0, 50),
+        marked: marked(e) || marked(e.parentElement) || (e.nextElementSibling && marked(e.nextElementSibling)),
+      };
     });
     if (!at || seen.has(at.stop)) break;
     seen.add(at.stop);
@@ -119,8 +163,38 @@ async function keyboard(page, what) {
 
 const NAMES = { en: ['Ada', 'Bob', 'Grace', 'Linus'], zh: ['小雅', '阿明', '格蕾丝', '林纳斯'] };
 const WORDS = {
-  en: { call: 'Tea at four', show: 'Evening show', hello: 'Hello there, can you hear me?', devices: 'Devices', ask: 'Ask to join', accept: 'Accept', streams: 'Streams', people: 'People', rooms: 'Rooms', logs: 'Logs', settings: 'Settings', recordings: 'Recordings', overview: 'Overview', leave: 'Leave' },
-  zh: { call: '下午茶', show: '晚间直播', hello: '你好，听得到吗？', devices: '设备', ask: '申请连麦', accept: '同意', streams: '推流与播放', people: '成员', rooms: '房间', logs: '日志', settings: '配置', recordings: '录制', overview: '概览', leave: '离开' },
+  en: {
+    call: 'Tea at four',
+    show: 'Evening show',
+    hello: 'Hello there, can you hear me?',
+    devices: 'Devices',
+    ask: 'Ask to join',
+    accept: 'Accept',
+    streams: 'Streams',
+    people: 'People',
+    rooms: 'Rooms',
+    logs: 'Logs',
+    settings: 'Settings',
+    recordings: 'Recordings',
+    overview: 'Overview',
+    leave: 'Leave',
+  },
+  zh: {
+    call: '下午茶',
+    show: '晚间直播',
+    hello: '你好，听得到吗？',
+    devices: '设备',
+    ask: '申请连麦',
+    accept: '同意',
+    streams: '推流与播放',
+    people: '成员',
+    rooms: '房间',
+    logs: '日志',
+    settings: '配置',
+    recordings: '录制',
+    overview: '概览',
+    leave: '离开',
+  },
 };
 const LOCALE = { en: 'en-US', zh: 'zh-CN' };
 
@@ -186,22 +260,38 @@ for (const lang of ['en', 'zh']) {
   await desk.locator('article', { hasText: words.show }).waitFor();
   await look(desk, 'console-rooms', lang);
   await tab(WORDS[lang] === WORDS.zh ? '流' : 'Streams');
-  await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).first().waitFor();
+  await desk
+    .locator('tbody tr', { hasText: /h264 \d+×\d+/ })
+    .first()
+    .waitFor();
   await look(desk, 'console-streams', lang);
-  for (const [name, what] of [[words.recordings, 'recordings'], [words.logs, 'logs'], [words.settings, 'settings']]) {
+  for (const [name, what] of [
+    [words.recordings, 'recordings'],
+    [words.logs, 'logs'],
+    [words.settings, 'settings'],
+  ]) {
     await tab(name);
     await desk.locator('.section').waitFor();
     await look(desk, `console-${what}`, lang);
   }
   await desk.context().close();
   for (const page of [viewer, anchor, second, first]) {
-    await page.getByRole('button', { name: words.leave, exact: true }).click().catch(() => {});
+    await page
+      .getByRole('button', { name: words.leave, exact: true })
+      .click()
+      .catch(() => {});
     await page.context().close();
   }
   // The next language begins with an empty list.
   await until('all have left', async () => {
     const page = await open(server.base, { lang: LOCALE[lang] });
-    const empty = await page.locator('.empty').waitFor({ timeout: 4_000 }).then(() => true, () => false);
+    const empty = await page
+      .locator('.empty')
+      .waitFor({ timeout: 4_000 })
+      .then(
+        () => true,
+        () => false,
+      );
     await page.context().close();
     return empty;
   });
@@ -209,14 +299,25 @@ for (const lang of ['en', 'zh']) {
 
 // Production asks for a signature, and the console for a key.
 await server.kill();
-const production = { ROOMSERVICE_MODE: 'production', ROOMSERVICE_SESSIONS__SECRET: 'a session secret of this test', ROOMSERVICE_LIVE__PUSHSECRETKEY: 'a push secret key of this test', ROOMSERVICE_IM__SDKAPPID: '1400000000', ROOMSERVICE_IM__SECRETKEY: 'a user signature secret', ROOMSERVICE_OPERATOR__KEYS: '["an operator key of this test"]', ROOMSERVICE_HTTP__TLS_BY_PROXY: 'true' };
+const production = {
+  ROOMSERVICE_MODE: 'production',
+  ROOMSERVICE_SESSIONS__SECRET: 'a session secret of this test',
+  ROOMSERVICE_LIVE__PUSHSECRETKEY: 'a push secret key of this test',
+  ROOMSERVICE_IM__SDKAPPID: '1400000000',
+  ROOMSERVICE_IM__SECRETKEY: 'a user signature secret',
+  ROOMSERVICE_OPERATOR__KEYS: '["an operator key of this test"]',
+  ROOMSERVICE_HTTP__TLS_BY_PROXY: 'true',
+};
 const strict = new Server(production);
 await strict.start();
 for (const lang of ['en', 'zh']) {
   const gate = Object.assign(await open(`${strict.base}/`, { lang: LOCALE[lang] }), { quiet: true });
   await gate.locator('form.gate').waitFor();
   await look(gate, 'production', lang);
-  const locked = Object.assign(await open(`${strict.base}/console`, { lang: LOCALE[lang] }), { quiet: true, expected: /401/ });
+  const locked = Object.assign(await open(`${strict.base}/console`, { lang: LOCALE[lang] }), {
+    quiet: true,
+    expected: /401/,
+  });
   await locked.locator('form.gate').waitFor();
   await look(locked, 'console-locked', lang);
 }

@@ -14,31 +14,48 @@ const visit = (server, name, colour, hz) => {
   const camera = ([colour, hz]) => {
     navigator.mediaDevices.getUserMedia = async (wish) => {
       let n = 0;
-      const picture = () => window.probe.canvas((pen) => {
-        pen.fillStyle = colour;
-        pen.fillRect(0, 0, 624, 352);
-        pen.fillStyle = n++ % 2 ? '#000' : '#fff';
-        pen.fillRect(0, 350, 624, 2);
-      });
+      const picture = () =>
+        window.probe.canvas((pen) => {
+          pen.fillStyle = colour;
+          pen.fillRect(0, 0, 624, 352);
+          pen.fillStyle = n++ % 2 ? '#000' : '#fff';
+          pen.fillRect(0, 350, 624, 2);
+        });
       return new MediaStream([...(wish.video ? [picture()] : []), ...(wish.audio ? [window.probe.tone(hz)] : [])]);
     };
   };
-  return open(server.base + '/', { name, init: [[probes], ...(colour ? [[camera, [colour, hz]]] : [])] });
+  return open(`${server.base}/`, { name, init: [[probes], ...(colour ? [[camera, [colour, hz]]] : [])] });
 };
 /** The colours of a tile, at the places of both people in a mix of two. */
-const shows = (page, tile) => page.evaluate(([tile, places]) => {
-  const video = document.querySelector(`${tile} video`);
-  return video?.videoWidth ? window.probe.colours(video, places) : [[0, 0, 0], [0, 0, 0]];
-}, [tile, PLACES]);
-const hears = (page, tile, wanted, who) => until(`${who} hears ${wanted}`, async () => {
-  const levels = await page.evaluate(([tile, tones]) => {
-    const video = document.querySelector(`${tile} video`);
-    return video ? window.probe.tones(video, tones) : tones.map(() => -Infinity);
-  }, [tile, TONES]);
-  return levels.every((level, n) => level > -60 === wanted[n]);
-});
+const shows = (page, tile) =>
+  page.evaluate(
+    ([tile, places]) => {
+      const video = document.querySelector(`${tile} video`);
+      return video?.videoWidth
+        ? window.probe.colours(video, places)
+        : [
+            [0, 0, 0],
+            [0, 0, 0],
+          ];
+    },
+    [tile, PLACES],
+  );
+const hears = (page, tile, wanted, who) =>
+  until(`${who} hears ${wanted}`, async () => {
+    const levels = await page.evaluate(
+      ([tile, tones]) => {
+        const video = document.querySelector(`${tile} video`);
+        return video ? window.probe.tones(video, tones) : tones.map(() => -Infinity);
+      },
+      [tile, TONES],
+    );
+    return levels.every((level, n) => level > -60 === wanted[n]);
+  });
 /** The middle of the anchor's picture, and of the first co-anchor's in it. */
-const PLACES = [[0.1, 0.1], [280 / 360, 430 / 640]];
+const PLACES = [
+  [0.1, 0.1],
+  [280 / 360, 430 / 640],
+];
 const alone = ([first, second]) => isRed(first) && isRed(second);
 const both = ([first, second]) => isRed(first) && isBlue(second);
 const MIX = '.tile[data-user="mix:"]';
@@ -55,14 +72,20 @@ for (const page of [co, ...audience]) {
 await hears(audience[0], '.tile', [true, false], 'the audience');
 
 const eve = await stream(b, 'eve', 'live_room', room);
-const { pushers: [{ accelerateURL }] } = await eve.call('get_pushers');
-const rtmp = { a: plays(a, accelerateURL).urls.rtmp.replace(RegExp(process.env.RTMP_PORT_B), process.env.RTMP_PORT), b: plays(b, accelerateURL).urls.rtmp };
+const {
+  pushers: [{ accelerateURL }],
+} = await eve.call('get_pushers');
+const rtmp = {
+  a: plays(a, accelerateURL).urls.rtmp.replace(RegExp(process.env.RTMP_PORT_B), process.env.RTMP_PORT),
+  b: plays(b, accelerateURL).urls.rtmp,
+};
 assert.ok(alone((await decoded(rtmp.b, PLACES)).colours));
 
 await co.getByRole('button', { name: 'Ask to join' }).click();
 await anchor.getByRole('button', { name: 'Accept' }).click();
 const asked = Date.now();
-for (const page of audience) await until('the audience sees both in one picture', async () => both(await shows(page, MIX)));
+for (const page of audience)
+  await until('the audience sees both in one picture', async () => both(await shows(page, MIX)));
 console.log(`seen by the audience of the demo ${Date.now() - asked} ms after the anchor accepted`);
 await shot(audience[1], 'mixed-audience');
 for (const page of audience) await hears(page, MIX, [true, true], 'the audience');

@@ -11,7 +11,9 @@ const secret = (name) => `${name}-secret-of-these-tests`;
 const dir = process.env.DATA_DIR;
 mkdirSync(dir, { recursive: true });
 const config = path.join(dir, 'production.toml');
-writeFileSync(config, `mode = "production"
+writeFileSync(
+  config,
+  `mode = "production"
 [sessions]
 secret = "${secret('session')}"
 [live]
@@ -23,15 +25,29 @@ secretKey = "${secret('signature')}"
 keys = ["${KEY}"]
 [webrtc]
 public = ["203.0.113.7"]
-`, { mode: 0o600 });
+`,
+  { mode: 0o600 },
+);
 
-const server = new Server({ ROOMSERVICE_CONFIG: config, ROOMSERVICE_WEBRTC__LISTEN: `0.0.0.0:${process.env.RTC_PORT}` });
+const server = new Server({
+  ROOMSERVICE_CONFIG: config,
+  ROOMSERVICE_WEBRTC__LISTEN: `0.0.0.0:${process.env.RTC_PORT}`,
+});
 await server.start();
 const { browser, open, problems } = await browse();
 
 // The console is shut, and opened by the key alone.
 assert.equal((await fetch(`${server.base}/console/events`)).status, 401);
-assert.equal((await fetch(`${server.base}/console/act`, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: 'Bearer wrong' }, body: '{}' })).status, 401);
+assert.equal(
+  (
+    await fetch(`${server.base}/console/act`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Authorization: 'Bearer wrong' },
+      body: '{}',
+    })
+  ).status,
+  401,
+);
 const desk = await open(`${server.base}/console`);
 desk.expected = /\/console\/events/;
 await desk.locator('input[type=password]').waitFor();
@@ -52,7 +68,7 @@ assert.ok(!shown.includes(KEY), 'a key is shown');
 const tries = await open(`${server.base}/api/v1`);
 tries.expected = /\/api\/v1\/(stats|rooms)/;
 await tries.locator('details.call').first().waitFor();
-assert.ok(await tries.locator('details.call').count() >= 30, 'a call is missing');
+assert.ok((await tries.locator('details.call').count()) >= 30, 'a call is missing');
 const stats = tries.locator('details.call', { has: tries.locator('code', { hasText: /^\/stats$/ }) });
 await stats.locator('summary').click();
 await stats.getByRole('button', { name: 'Send' }).click();
@@ -77,7 +93,9 @@ const page = await open(server.base);
 await page.getByText('This server signs for nobody').waitFor();
 await shot(page, 'production-login');
 const args = ['usersig', '--user', 'carol', '--config', config];
-const userSig = execFileSync(process.env.SERVER, args, { env: { ...process.env, ROOMSERVICE_DATA_DIR: dir } }).toString().trim();
+const userSig = execFileSync(process.env.SERVER, args, { env: { ...process.env, ROOMSERVICE_DATA_DIR: dir } })
+  .toString()
+  .trim();
 await page.locator('input[name=userID]').fill('carol');
 await page.locator('input[name=userSig]').fill('not one');
 await page.locator('input[name=sdkAppID]').fill('1400000001');

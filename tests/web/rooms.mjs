@@ -30,13 +30,20 @@ await chinese.context().close();
 // First paint, with everything fetched anew.
 const fresh = await visit('/');
 await fresh.locator('.lobby').waitFor();
-const weight = await fresh.evaluate(() => performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
-  .filter((e) => !e.name.includes('/weapp/')).reduce((sum, e) => sum + e.decodedBodySize, 0));
+const weight = await fresh.evaluate(() =>
+  performance
+    .getEntriesByType('resource')
+    .concat(performance.getEntriesByType('navigation'))
+    .filter((e) => !e.name.includes('/weapp/'))
+    .reduce((sum, e) => sum + e.decodedBodySize, 0),
+);
 const paints = [];
 for (let i = 0; i < 5; i++) {
   await fresh.reload();
   await fresh.locator('.lobby').waitFor();
-  paints.push(await fresh.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity));
+  paints.push(
+    await fresh.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity),
+  );
 }
 // The best of five: the machine may do other things.
 const paint = Math.min(...paints);
@@ -112,11 +119,21 @@ await ada.locator('.room[data-online=false]').waitFor({ timeout: 20_000 });
 await shot(ada, 'call-lost');
 await server.start();
 for (const page of [ada, bob]) await page.locator('.room[data-online=true]').waitFor({ timeout: 30_000 });
-await until('chat works again', async () => {
-  const text = `back ${Math.random()}`;
-  await say(ada, text);
-  return bob.locator('.log li', { hasText: text }).waitFor({ timeout: 4_000 }).then(() => true, () => false);
-}, 40_000);
+await until(
+  'chat works again',
+  async () => {
+    const text = `back ${Math.random()}`;
+    await say(ada, text);
+    return bob
+      .locator('.log li', { hasText: text })
+      .waitFor({ timeout: 4_000 })
+      .then(
+        () => true,
+        () => false,
+      );
+  },
+  40_000,
+);
 for (const page of [ada, bob]) {
   await until('both are in again', async () => (await page.locator('.tile').count()) === 2, 30_000);
   page.quiet = false;
@@ -125,7 +142,8 @@ for (const page of [ada, bob]) {
 // A page that is loaded anew is in the same room again, as the same person.
 await ada.reload();
 await ada.locator('.room[data-online=true]').waitFor();
-for (const page of [ada, bob]) await until('both after loading anew', async () => (await page.locator('.tile').count()) === 2, 30_000);
+for (const page of [ada, bob])
+  await until('both after loading anew', async () => (await page.locator('.tile').count()) === 2, 30_000);
 assert.equal(await ada.locator('h1').innerText(), name);
 
 // Leaving closes the call for who leaves, and tells the other.
@@ -152,7 +170,8 @@ const phone = await visit('/', { name: 'Mei', phone: true });
 for (const page of [viewer, phone]) await enter(page, 'Evening show');
 await until('two watch', async () => (await anchor.locator('header .badge', { hasText: '2 watching' }).count()) === 1);
 await viewer.getByRole('button', { name: 'Like' }).click();
-for (const page of [anchor, phone]) await until('the like is seen', async () => (await page.locator('.likes').innerText()).trim() === '1');
+for (const page of [anchor, phone])
+  await until('the like is seen', async () => (await page.locator('.likes').innerText()).trim() === '1');
 await viewer.getByRole('button', { name: 'Ask to join' }).click();
 await anchor.getByText('Linus would like to join you').waitFor();
 await shot(anchor, 'live-asked');
@@ -170,7 +189,10 @@ viewer.expected = /403.*\/whip\//;
 await anchor.getByRole('button', { name: 'Take off air' }).click();
 await viewer.getByText('The anchor ended your part').waitFor();
 await until('one on the stage', async () => (await anchor.locator('.tile').count()) === 1);
-await until('the viewer watches on', async () => (await viewer.locator('.tile.mine').count()) === 0 && (await viewer.locator('.tile').count()) === 1);
+await until(
+  'the viewer watches on',
+  async () => (await viewer.locator('.tile.mine').count()) === 0 && (await viewer.locator('.tile').count()) === 1,
+);
 // Likewise who plays a stream that ends with the room.
 for (const page of [viewer, phone]) page.expected = /40[34].*\/(whip|whep)\//;
 await anchor.getByRole('button', { name: 'Leave' }).click();

@@ -8,17 +8,24 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-const need = (name) => process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser.rs`);
+const need = (name) =>
+  process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser.rs`);
 const { chromium } = createRequire(`${need('NODE_MODULES')}/`)('playwright-core');
 const SHOTS = need('SCREENSHOTS');
 
 /** The server, which can be killed and started again on the same ports and data. */
 export class Server {
   /** `env`: more variables for it; `ports` and `data`: its own, where there are several servers. */
-  constructor(env = {}, { http = need('HTTP_PORT'), rtmp = need('RTMP_PORT'), rtc = process.env.RTC_PORT, data = need('DATA_DIR') } = {}) {
+  constructor(
+    env = {},
+    { http = need('HTTP_PORT'), rtmp = need('RTMP_PORT'), rtc = process.env.RTC_PORT, data = need('DATA_DIR') } = {},
+  ) {
     this.env = {
-      ROOMSERVICE_DATA_DIR: data, ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`, ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
-      ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }), ...env,
+      ROOMSERVICE_DATA_DIR: data,
+      ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`,
+      ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
+      ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }),
+      ...env,
     };
     this.port = http;
     this.base = `http://127.0.0.1:${this.port}`;
@@ -28,7 +35,12 @@ export class Server {
   async start() {
     const env = { ...process.env, ...this.env };
     this.child = spawn(need('SERVER'), [], { env, stdio: ['ignore', 'ignore', 'inherit'] });
-    await until('the server answers', () => fetch(this.base).then((r) => r.ok, () => false));
+    await until('the server answers', () =>
+      fetch(this.base).then(
+        (r) => r.ok,
+        () => false,
+      ),
+    );
   }
 
   async kill(signal = 'SIGKILL') {
@@ -47,15 +59,32 @@ export class Server {
 export async function nodes(env = {}) {
   const { REDIS_PORT, HTTP_PORT_B, RTMP_PORT_B, RTC_PORT_B } = process.env;
   const dir = mkdtempSync(path.join(tmpdir(), 'roomservice-nodes-'));
-  const redis = spawn('redis-server', ['--port', REDIS_PORT, '--bind', '127.0.0.1', '--save', '', '--dir', dir], { stdio: 'ignore' });
-  process.on('exit', () => { redis.kill('SIGKILL'); rmSync(dir, { recursive: true, force: true }); });
-  await until('redis', () => new Promise((resolve) => {
-    const socket = connect(Number(REDIS_PORT), '127.0.0.1', () => { socket.destroy(); resolve(true); }).on('error', () => resolve(false));
-  }));
+  const redis = spawn('redis-server', ['--port', REDIS_PORT, '--bind', '127.0.0.1', '--save', '', '--dir', dir], {
+    stdio: 'ignore',
+  });
+  process.on('exit', () => {
+    redis.kill('SIGKILL');
+    rmSync(dir, { recursive: true, force: true });
+  });
+  await until(
+    'redis',
+    () =>
+      new Promise((resolve) => {
+        const socket = connect(Number(REDIS_PORT), '127.0.0.1', () => {
+          socket.destroy();
+          resolve(true);
+        }).on('error', () => resolve(false));
+      }),
+  );
   const SECRET = 'shared by all nodes';
   const shared = {
-    ROOMSERVICE_STORE__KIND: 'redis', ROOMSERVICE_STORE__REDIS: `redis://127.0.0.1:${REDIS_PORT}/0`,
-    ROOMSERVICE_SESSIONS__SECRET: SECRET, ROOMSERVICE_LIVE__PUSHSECRETKEY: SECRET, ROOMSERVICE_IM__SDKAPPID: '1400000000', ROOMSERVICE_IM__SECRETKEY: SECRET, ...env,
+    ROOMSERVICE_STORE__KIND: 'redis',
+    ROOMSERVICE_STORE__REDIS: `redis://127.0.0.1:${REDIS_PORT}/0`,
+    ROOMSERVICE_SESSIONS__SECRET: SECRET,
+    ROOMSERVICE_LIVE__PUSHSECRETKEY: SECRET,
+    ROOMSERVICE_IM__SDKAPPID: '1400000000',
+    ROOMSERVICE_IM__SECRETKEY: SECRET,
+    ...env,
   };
   const a = new Server(shared);
   const b = new Server(shared, { http: HTTP_PORT_B, rtmp: RTMP_PORT_B, rtc: RTC_PORT_B, data: path.join(dir, 'b') });
@@ -81,18 +110,30 @@ export async function until(what, ask, within = 20_000) {
 export async function browse() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--disable-background-networking', '--disable-gpu',
-      '--autoplay-policy=no-user-gesture-required', '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks'],
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--use-fake-ui-for-media-stream',
+      '--use-fake-device-for-media-stream',
+      '--disable-background-networking',
+      '--disable-gpu',
+      '--autoplay-policy=no-user-gesture-required',
+      '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks',
+    ],
   });
   const problems = [];
   /** A page of a person of its own; `init`: scripts with their arguments that run in it first. */
   const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true, init } = {}) => {
     const context = await browser.newContext({
-      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 }, deviceScaleFactor: 1, locale: lang,
-      colorScheme: dark ? 'dark' : 'light', permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
+      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 },
+      deviceScaleFactor: 1,
+      locale: lang,
+      colorScheme: dark ? 'dark' : 'light',
+      permissions: ['camera', 'microphone', 'clipboard-read', 'clipboard-write'],
     });
     if (name) await context.addInitScript((n) => localStorage.setItem('name', n), name);
-    if (!camera) await context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
+    if (!camera)
+      await context.addInitScript(() => Object.defineProperty(navigator, 'mediaDevices', { value: undefined }));
     for (const script of init ?? []) await context.addInitScript(...script);
     const page = await context.newPage();
     page.quiet = false;

@@ -11,40 +11,64 @@ const { browser, open, problems } = await browse();
 const visit = (path, options) => open(server.base + path, options);
 
 /** Whether a video shows pictures that differ and are not one colour. */
-const moves = (page, selector, within = 30_000) => until(`a moving picture in ${selector}`, () => page.locator(selector).first().evaluate(async (video) => {
-  const look = () => {
-    const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
-    const pen = canvas.getContext('2d');
-    pen.drawImage(video, 0, 0, 64, 36);
-    return pen.getImageData(0, 0, 64, 36).data;
-  };
-  if (!video.videoWidth || video.paused) return false;
-  const before = look();
-  await new Promise((resolve) => setTimeout(resolve, 700));
-  const after = look();
-  const differ = (a, b) => { let n = 0; for (let i = 0; i < a.length; i += 4) n += Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]) > 40; return n; };
-  let colours = 0;
-  for (let i = 4; i < after.length; i += 4) colours += Math.abs(after[i] - after[i - 4]) + Math.abs(after[i + 1] - after[i - 3]) > 40;
-  return differ(before, after) > 10 && colours > 10;
-}).catch(() => false), within);
+const moves = (page, selector, within = 30_000) =>
+  until(
+    `a moving picture in ${selector}`,
+    () =>
+      page
+        .locator(selector)
+        .first()
+        .evaluate(async (video) => {
+          const look = () => {
+            const canvas = Object.assign(document.createElement('canvas'), { width: 64, height: 36 });
+            const pen = canvas.getContext('2d');
+            pen.drawImage(video, 0, 0, 64, 36);
+            return pen.getImageData(0, 0, 64, 36).data;
+          };
+          if (!video.videoWidth || video.paused) return false;
+          const before = look();
+          await new Promise((resolve) => setTimeout(resolve, 700));
+          const after = look();
+          const differ = (a, b) => {
+            let n = 0;
+            for (let i = 0; i < a.length; i += 4)
+              n += Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]) > 40;
+            return n;
+          };
+          let colours = 0;
+          for (let i = 4; i < after.length; i += 4)
+            colours += Math.abs(after[i] - after[i - 4]) + Math.abs(after[i + 1] - after[i - 3]) > 40;
+          return differ(before, after) > 10 && colours > 10;
+        })
+        .catch(() => false),
+    within,
+  );
 
 /** Whether sound comes: energy that WebRTC measured in what it received. */
-const sounds = (page) => until('sound', () => page.evaluate(async () => {
-  const video = [...document.querySelectorAll('.tile:not(.mine) video')].find((v) => v.srcObject?.getAudioTracks().length);
-  if (!video) return false;
-  const context = new AudioContext();
-  const analyser = new AnalyserNode(context, { fftSize: 2048 });
-  context.createMediaStreamSource(video.srcObject).connect(analyser);
-  const samples = new Float32Array(2048);
-  let most = 0;
-  for (let i = 0; i < 20; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    analyser.getFloatTimeDomainData(samples);
-    most = Math.max(most, ...samples.map(Math.abs));
-  }
-  await context.close();
-  return most > 0.01;
-}), 30_000);
+const sounds = (page) =>
+  until(
+    'sound',
+    () =>
+      page.evaluate(async () => {
+        const video = [...document.querySelectorAll('.tile:not(.mine) video')].find(
+          (v) => v.srcObject?.getAudioTracks().length,
+        );
+        if (!video) return false;
+        const context = new AudioContext();
+        const analyser = new AnalyserNode(context, { fftSize: 2048 });
+        context.createMediaStreamSource(video.srcObject).connect(analyser);
+        const samples = new Float32Array(2048);
+        let most = 0;
+        for (let i = 0; i < 20; i++) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          analyser.getFloatTimeDomainData(samples);
+          most = Math.max(most, ...samples.map(Math.abs));
+        }
+        await context.close();
+        return most > 0.01;
+      }),
+    30_000,
+  );
 
 // A call: both see and hear the other.
 const ada = await visit('/', { name: 'Ada' });
@@ -107,7 +131,11 @@ await viewer.getByRole('button', { name: 'Ask to join' }).click();
 await anchor.getByRole('button', { name: 'Accept' }).click();
 await moves(anchor, '.tile:not(.mine) video');
 // The audience sees two pictures, or one that is mixed of both.
-await until('the audience sees the co-anchor', async () => (await phone.locator('.tile').count()) === 2 || (await phone.locator('.tile[data-user="mix:"]').count()) === 1);
+await until(
+  'the audience sees the co-anchor',
+  async () =>
+    (await phone.locator('.tile').count()) === 2 || (await phone.locator('.tile[data-user="mix:"]').count()) === 1,
+);
 await moves(phone, '.tile video');
 await shot(phone, 'video-live-phone');
 await shot(anchor, 'video-live-anchor');
@@ -115,11 +143,17 @@ await shot(anchor, 'video-live-anchor');
 // The console sees the streams, and ends one; its publisher comes back.
 const desk = await visit('/console');
 await desk.locator('#tabs').getByRole('button', { name: 'Streams' }).click();
-await until('two streams with size', async () => (await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).count()) >= 2);
+await until(
+  'two streams with size',
+  async () => (await desk.locator('tbody tr', { hasText: /h264 \d+×\d+/ }).count()) >= 2,
+);
 await shot(desk, 'console-streams-live');
 // The picture that the audience sees is a mix: it is listed, ended here, and ended twice is told.
 const mix = desk.locator('section', { hasText: 'Mixes' }).locator('tbody tr');
-await until('the mix is listed', async () => (await mix.count()) === 1 && /2/.test(await mix.locator('td').nth(2).innerText()));
+await until(
+  'the mix is listed',
+  async () => (await mix.count()) === 1 && /2/.test(await mix.locator('td').nth(2).innerText()),
+);
 await mix.getByRole('button', { name: 'End mix' }).click();
 await desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
 await desk.getByText('No mixes').waitFor();

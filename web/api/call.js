@@ -7,26 +7,49 @@ export function example(document, schema) {
   if (!schema) return null;
   if (schema.$ref) return example(document, document.components.schemas[schema.$ref.split('/').pop()]);
   const one = schema.oneOf ?? schema.anyOf;
-  if (one) return example(document, one.find((s) => s.type !== 'null'));
+  if (one)
+    return example(
+      document,
+      one.find((s) => s.type !== 'null'),
+    );
   if (schema.enum) return schema.enum[0];
   const type = Array.isArray(schema.type) ? schema.type.find((t) => t !== 'null') : schema.type;
   switch (type) {
     case 'object': {
       const needed = new Set(schema.required ?? []);
       const names = Object.keys(schema.properties ?? {});
-      return Object.fromEntries((needed.size ? names.filter((n) => needed.has(n)) : names.slice(0, 3))
-        .map((name) => [name, example(document, schema.properties[name])]));
+      return Object.fromEntries(
+        (needed.size ? names.filter((n) => needed.has(n)) : names.slice(0, 3)).map((name) => [
+          name,
+          example(document, schema.properties[name]),
+        ]),
+      );
     }
-    case 'array': return [];
-    case 'integer': case 'number': return Math.max(schema.minimum ?? 0, 1);
-    case 'boolean': return false;
-    default: return '';
+    case 'array':
+      return [];
+    case 'integer':
+    case 'number':
+      return Math.max(schema.minimum ?? 0, 1);
+    case 'boolean':
+      return false;
+    default:
+      return '';
   }
 }
 
 function field(parameter) {
-  const input = el('input', { required: parameter.required, autocomplete: 'off', spellcheck: 'false', placeholder: parameter.required ? '' : 'not sent' });
-  const label = el('label', { title: parameter.description }, el('span', {}, `${parameter.name} (${parameter.in})`), input);
+  const input = el('input', {
+    required: parameter.required,
+    autocomplete: 'off',
+    spellcheck: 'false',
+    placeholder: parameter.required ? '' : 'not sent',
+  });
+  const label = el(
+    'label',
+    { title: parameter.description },
+    el('span', {}, `${parameter.name} (${parameter.in})`),
+    input,
+  );
   return { parameter, input, label };
 }
 
@@ -54,7 +77,10 @@ export function call(document, method, path, operation, key) {
 
   async function send(event) {
     event.preventDefault();
-    const { url, headers } = request(path, fields.map(({ parameter, input }) => ({ parameter, value: input.value })));
+    const { url, headers } = request(
+      path,
+      fields.map(({ parameter, input }) => ({ parameter, value: input.value })),
+    );
     if (key()) headers.Authorization = `Bearer ${key()}`;
     if (body) headers['Content-Type'] = 'application/json';
     said.hidden = false;
@@ -62,17 +88,41 @@ export function call(document, method, path, operation, key) {
     try {
       const answer = await fetch(url, { method: method.toUpperCase(), headers, body: body?.value });
       const type = answer.headers.get('content-type') ?? '';
-      const content = type.includes('json') ? JSON.stringify(await answer.json(), null, 2) : type ? `(${type}, ${(await answer.blob()).size} bytes)` : '';
+      const content = type.includes('json')
+        ? JSON.stringify(await answer.json(), null, 2)
+        : type
+          ? `(${type}, ${(await answer.blob()).size} bytes)`
+          : '';
       said.textContent = `${answer.status} ${answer.statusText}\n${content}`.trim();
     } catch (error) {
       said.textContent = String(error);
     }
   }
 
-  return el('details.call.card', {},
-    el('summary', {}, el(`span.badge.method${method === 'delete' ? '.bad' : ''}`, {}, method), el('code', {}, path), el('span.small.soft', {}, operation.summary ?? '')),
-    el('form.try', { onsubmit: send },
+  return el(
+    'details.call.card',
+    {},
+    el(
+      'summary',
+      {},
+      el(`span.badge.method${method === 'delete' ? '.bad' : ''}`, {}, method),
+      el('code', {}, path),
+      el('span.small.soft', {}, operation.summary ?? ''),
+    ),
+    el(
+      'form.try',
+      { onsubmit: send },
       operation.description ? el('p.soft.small', {}, operation.description) : null,
-      fields.length ? el('div.fields', {}, fields.map((f) => f.label)) : null,
-      body, el('div', {}, el('button.button.primary.little', { type: 'submit' }, 'Send')), said));
+      fields.length
+        ? el(
+            'div.fields',
+            {},
+            fields.map((f) => f.label),
+          )
+        : null,
+      body,
+      el('div', {}, el('button.button.primary.little', { type: 'submit' }, 'Send')),
+      said,
+    ),
+  );
 }

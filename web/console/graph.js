@@ -28,7 +28,8 @@ export function draw(canvas, points, span) {
   pen.lineTo(width, height - 1);
   pen.stroke();
   pen.beginPath();
-  shown.forEach(([at, value], i) => (i ? pen.lineTo(x(at), y(value)) : pen.moveTo(x(at), y(value))));
+  // The first `lineTo` of a path moves there.
+  for (const [at, value] of shown) pen.lineTo(x(at), y(value));
   pen.strokeStyle = style.getPropertyValue('--accent');
   pen.lineWidth = 1.8;
   pen.lineJoin = 'round';

@@ -27,7 +27,9 @@ export class Link {
         this.again = 500;
         this.on.online(true);
         await this.#read(answer.body.getReader());
-      } catch { /* Tried again. */ }
+      } catch {
+        /* Tried again. */
+      }
       this.on.online(false);
       await new Promise((resolve) => setTimeout(resolve, this.again));
       this.again = Math.min(this.again * 2, 5_000);
@@ -42,8 +44,9 @@ export class Link {
       const { done, value } = await reader.read();
       if (done) return;
       text += decoder.decode(value, { stream: true });
-      let end;
-      while ((end = text.indexOf('\n\n')) >= 0) {
+      for (;;) {
+        const end = text.indexOf('\n\n');
+        if (end < 0) break;
         this.#event(text.slice(0, end));
         text = text.slice(end + 2);
       }
@@ -51,9 +54,14 @@ export class Link {
   }
 
   #event(block) {
-    const fields = block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]);
+    const fields = block
+      .split('\n')
+      .map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]);
     const name = fields.find(([key]) => key === 'event')?.[1];
-    const data = fields.filter(([key]) => key === 'data').map(([, value]) => value).join('\n');
+    const data = fields
+      .filter(([key]) => key === 'data')
+      .map(([, value]) => value)
+      .join('\n');
     if (name && data) this.on[name]?.(JSON.parse(data));
   }
 
@@ -66,7 +74,9 @@ export class Link {
 
   async act(action, fields = {}) {
     const answer = await fetch('/console/act', {
-      method: 'POST', headers: { 'Content-Type': 'application/json', ...this.#headers }, body: JSON.stringify({ action, ...fields }),
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', ...this.#headers },
+      body: JSON.stringify({ action, ...fields }),
     });
     const reply = await answer.json().catch(() => ({ code: 'broken', message: `status ${answer.status}` }));
     if (reply.code !== 0) throw new Error(reply.message);

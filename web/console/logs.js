@@ -10,13 +10,29 @@ export class Logs {
     this.acts = acts;
     this.kept = [];
     this.list = el('ol.lines.mono', { tabindex: '0', 'aria-label': t('logs') });
-    this.field = el('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput: () => this.#redraw() });
+    this.field = el('input', {
+      type: 'search',
+      placeholder: t('filter'),
+      'aria-label': t('filter'),
+      oninput: () => this.#redraw(),
+    });
     this.follow = el('input', { type: 'checkbox', checked: true });
     this.search = el('button.button.little', { type: 'button', onclick: () => this.#search() }, t('search'));
-    this.element = el('section.section.card', {}, el('header', {}, el('h2', {}, t('logs')),
-      el('div.tools', {}, el('label', {}, this.follow, t('follow')), this.field, this.search)), this.list);
+    this.element = el(
+      'section.section.card',
+      {},
+      el(
+        'header',
+        {},
+        el('h2', {}, t('logs')),
+        el('div.tools', {}, el('label', {}, this.follow, t('follow')), this.field, this.search),
+      ),
+      this.list,
+    );
     // An older line that is being read must not run away.
-    this.list.addEventListener('scroll', () => { this.follow.checked = this.#atEnd() && !this.found; });
+    this.list.addEventListener('scroll', () => {
+      this.follow.checked = this.#atEnd() && !this.found;
+    });
   }
 
   #atEnd() {

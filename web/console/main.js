@@ -39,14 +39,24 @@ const link = new Link({
 });
 
 const acts = new Acts(link);
-const pages = { overview: new Overview(acts), rooms: new Rooms(acts), streams: new Streams(acts), recordings: new Recordings(acts), logs: new Logs(acts), settings: new Settings(acts) };
+const pages = {
+  overview: new Overview(acts),
+  rooms: new Rooms(acts),
+  streams: new Streams(acts),
+  recordings: new Recordings(acts),
+  logs: new Logs(acts),
+  settings: new Settings(acts),
+};
 const data = { history: [], snapshot: null };
 let chosen = '';
 
 /** A sample with the share of a processor that was used since the one before it. */
 function withLoad(sample, before) {
   const known = before && sample.cpuSeconds !== null && before.cpuSeconds !== null && sample.at > before.at;
-  return { ...sample, cpu: known ? Math.max(0, ((sample.cpuSeconds - before.cpuSeconds) * 100_000) / (sample.at - before.at)) : null };
+  return {
+    ...sample,
+    cpu: known ? Math.max(0, ((sample.cpuSeconds - before.cpuSeconds) * 100_000) / (sample.at - before.at)) : null,
+  };
 }
 
 function update() {
@@ -64,20 +74,50 @@ function show(name) {
   update();
 }
 
-nav.append(...Object.keys(pages).map((name) => {
-  const button = el('button', { type: 'button', onclick: () => { location.hash = name; } }, t(name));
-  button.dataset.page = name;
-  return button;
-}));
+nav.append(
+  ...Object.keys(pages).map((name) => {
+    const button = el(
+      'button',
+      {
+        type: 'button',
+        onclick: () => {
+          location.hash = name;
+        },
+      },
+      t(name),
+    );
+    button.dataset.page = name;
+    return button;
+  }),
+);
 addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
 state.textContent = t('frozen');
 
 /** Production: a key is needed. */
 function locked() {
   state.textContent = '';
-  const key = el('input', { type: 'password', required: true, autocomplete: 'current-password', 'aria-label': t('key') });
-  view.replaceChildren(el('form.gate.card', { onsubmit: (event) => { event.preventDefault(); link.useKey(key.value.trim()); link.run(); } },
-    el('h1', {}, t('keyTitle')), el('p.soft', {}, t('keyText')), key, el('button.button.primary', { type: 'submit' }, t('open'))));
+  const key = el('input', {
+    type: 'password',
+    required: true,
+    autocomplete: 'current-password',
+    'aria-label': t('key'),
+  });
+  view.replaceChildren(
+    el(
+      'form.gate.card',
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          link.useKey(key.value.trim());
+          link.run();
+        },
+      },
+      el('h1', {}, t('keyTitle')),
+      el('p.soft', {}, t('keyText')),
+      key,
+      el('button.button.primary', { type: 'submit' }, t('open')),
+    ),
+  );
   key.focus();
 }
 

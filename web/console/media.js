@@ -9,7 +9,12 @@ export class Mixes {
     this.acts = acts;
     this.count = el('span.badge', {}, '0');
     this.body = el('div.scroll');
-    this.element = el('section.section.card', { hidden: true }, el('header', {}, el('h2', {}, t('mixes')), this.count), this.body);
+    this.element = el(
+      'section.section.card',
+      { hidden: true },
+      el('header', {}, el('h2', {}, t('mixes')), this.count),
+      this.body,
+    );
   }
 
   update(mixes) {
@@ -23,26 +28,70 @@ export class Mixes {
       return;
     }
     const head = ['output', 'place', 'inputs'].map((name) => el('th', { scope: 'col' }, t(name)));
-    this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, mixes.map((mix) => this.#row(mix)))));
+    this.body.replaceChildren(
+      el(
+        'table',
+        {},
+        el('thead', {}, el('tr', {}, head, el('th'))),
+        el(
+          'tbody',
+          {},
+          mixes.map((mix) => this.#row(mix)),
+        ),
+      ),
+    );
   }
 
   #row({ session, output, own, inputs }) {
-    return el('tr', {}, el('td.mono', {}, output), el('td', {}, t(own ? 'placeOwn' : 'placeOver')), el('td', {}, String(inputs)),
-      el('td.acts', {}, el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_mix', output, { session }) }, t('endMix'))));
+    return el(
+      'tr',
+      {},
+      el('td.mono', {}, output),
+      el('td', {}, t(own ? 'placeOwn' : 'placeOver')),
+      el('td', {}, String(inputs)),
+      el(
+        'td.acts',
+        {},
+        el(
+          'button.button.little.bad',
+          { type: 'button', onclick: () => this.acts.sure('end_mix', output, { session }) },
+          t('endMix'),
+        ),
+      ),
+    );
   }
 }
 
 const COUNTERS = [
-  ['sessions'], ['connected'], ['unreached'], ['received'], ['sent'], ['nacks'], ['keyRequests'], ['garbage'], ['strangers'], ['overrun'], ['unsent'],
-  ['rtt', (n) => (n === null ? '–' : `${n.toFixed(1)} ms`)], ['loss', (n) => (n === null ? '–' : `${(n * 100).toFixed(2)} %`)],
+  ['sessions'],
+  ['connected'],
+  ['unreached'],
+  ['received'],
+  ['sent'],
+  ['nacks'],
+  ['keyRequests'],
+  ['garbage'],
+  ['strangers'],
+  ['overrun'],
+  ['unsent'],
+  ['rtt', (n) => (n === null ? '–' : `${n.toFixed(1)} ms`)],
+  ['loss', (n) => (n === null ? '–' : `${(n * 100).toFixed(2)} %`)],
 ];
 
 /** The counters of WebRTC; nothing is shown where it is off. */
 export class Network {
   constructor() {
     this.values = new Map(COUNTERS.map(([name]) => [name, el('dd')]));
-    this.element = el('section.section.card', { hidden: true }, el('header', {}, el('h2', {}, 'WebRTC')),
-      el('dl.counters', {}, COUNTERS.map(([name]) => el('div', {}, el('dt', {}, t(`rtc_${name}`)), this.values.get(name)))));
+    this.element = el(
+      'section.section.card',
+      { hidden: true },
+      el('header', {}, el('h2', {}, 'WebRTC')),
+      el(
+        'dl.counters',
+        {},
+        COUNTERS.map(([name]) => el('div', {}, el('dt', {}, t(`rtc_${name}`)), this.values.get(name))),
+      ),
+    );
   }
 
   update(webrtc) {

@@ -8,7 +8,12 @@ export class Recordings {
     this.acts = acts;
     this.count = el('span.badge', {}, '0');
     this.body = el('div.scroll');
-    this.element = el('section.section.card', {}, el('header', {}, el('h2', {}, t('recordings')), this.count), this.body);
+    this.element = el(
+      'section.section.card',
+      {},
+      el('header', {}, el('h2', {}, t('recordings')), this.count),
+      this.body,
+    );
   }
 
   update({ snapshot: { recordings, emptyRecordings } }) {
@@ -21,29 +26,77 @@ export class Recordings {
       this.body.replaceChildren(el('p.nothing', {}, t(recordings ? 'noRecordings' : 'recordingOff')));
       return;
     }
-    const head = [['file'], ['started'], ['duration', 1], ['size', 1]].map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)));
-    this.body.replaceChildren(el('table', {}, el('thead', {}, el('tr', {}, head, el('th'))), el('tbody', {}, empty.map((r) => this.#emptyRow(r)), recordings.map((r) => this.#row(r)))));
+    const head = [['file'], ['started'], ['duration', 1], ['size', 1]].map(([name, number]) =>
+      el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)),
+    );
+    this.body.replaceChildren(
+      el(
+        'table',
+        {},
+        el('thead', {}, el('tr', {}, head, el('th'))),
+        el(
+          'tbody',
+          {},
+          empty.map((r) => this.#emptyRow(r)),
+          recordings.map((r) => this.#row(r)),
+        ),
+      ),
+    );
   }
 
   /** One without a file: no keyframe has come, or none ever came. */
   #emptyRow({ stream, asked, waited, running }) {
-    return el('tr', {}, el('td.mono', {}, stream, ' ', el(`span.badge${running ? '' : '.bad'}`, {}, t(running ? 'waitsForKeyframe' : 'nothingRecorded'))),
-      el('td', {}, new Date(asked).toLocaleString()), el('td.number', {}, span(waited)), el('td.number', {}, '–'), el('td.acts'));
+    return el(
+      'tr',
+      {},
+      el(
+        'td.mono',
+        {},
+        stream,
+        ' ',
+        el(`span.badge${running ? '' : '.bad'}`, {}, t(running ? 'waitsForKeyframe' : 'nothingRecorded')),
+      ),
+      el('td', {}, new Date(asked).toLocaleString()),
+      el('td.number', {}, span(waited)),
+      el('td.number', {}, '–'),
+      el('td.acts'),
+    );
   }
 
   #row({ file, started, duration, size, running }) {
-    const button = (name, onclick, kind = '') => el(`button.button.little${kind}`, { type: 'button', onclick }, t(name));
-    return el('tr', {}, el('td.mono', {}, file, ' ', running && el('span.badge', {}, t('running'))), el('td', {}, new Date(started).toLocaleString()),
-      el('td.number', {}, span(duration)), el('td.number', {}, figure(size, 'B')),
-      el('td.acts', {}, button('play', () => this.#play(file)), !running && button('remove', () => this.acts.sure('delete_recording', file, { file }), '.bad')));
+    const button = (name, onclick, kind = '') =>
+      el(`button.button.little${kind}`, { type: 'button', onclick }, t(name));
+    return el(
+      'tr',
+      {},
+      el('td.mono', {}, file, ' ', running && el('span.badge', {}, t('running'))),
+      el('td', {}, new Date(started).toLocaleString()),
+      el('td.number', {}, span(duration)),
+      el('td.number', {}, figure(size, 'B')),
+      el(
+        'td.acts',
+        {},
+        button('play', () => this.#play(file)),
+        !running && button('remove', () => this.acts.sure('delete_recording', file, { file }), '.bad'),
+      ),
+    );
   }
 
   async #play(file) {
     try {
       const url = URL.createObjectURL(await this.acts.link.recording(file));
       const video = el('video', { controls: true, autoplay: true, src: url, 'aria-label': file });
-      const dialog = el('dialog', { 'aria-label': file, onclose: () => { URL.revokeObjectURL(url); dialog.remove(); } },
-        el('form', { method: 'dialog' }, video, el('button.button', {}, t('cancel'))));
+      const dialog = el(
+        'dialog',
+        {
+          'aria-label': file,
+          onclose: () => {
+            URL.revokeObjectURL(url);
+            dialog.remove();
+          },
+        },
+        el('form', { method: 'dialog' }, video, el('button.button', {}, t('cancel'))),
+      );
       document.body.append(dialog);
       dialog.showModal();
     } catch (error) {

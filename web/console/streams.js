@@ -14,12 +14,45 @@ export class Streams {
     this.body = el('tbody');
     this.count = el('span.badge', {}, '0');
     this.none = el('p.nothing', {}, t('noStreams'));
-    const head = [['name'], ['source'], ['codec'], ['audio'], ['fps', 1], ['bitrate', 1], [''], ['viewers', 1], ['age', 1], ['']];
-    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head.map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, name && t(name))))), this.body));
+    const head = [
+      ['name'],
+      ['source'],
+      ['codec'],
+      ['audio'],
+      ['fps', 1],
+      ['bitrate', 1],
+      [''],
+      ['viewers', 1],
+      ['age', 1],
+      [''],
+    ];
+    this.table = el(
+      'div.scroll',
+      {},
+      el(
+        'table',
+        {},
+        el(
+          'thead',
+          {},
+          el(
+            'tr',
+            {},
+            head.map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, name && t(name))),
+          ),
+        ),
+        this.body,
+      ),
+    );
     this.mixes = new Mixes(acts);
     this.network = new Network();
-    this.element = el('div.stack', {}, el('section.section.card', {}, el('header', {}, el('h2', {}, t('streams')), this.count), this.none, this.table),
-      this.mixes.element, this.network.element);
+    this.element = el(
+      'div.stack',
+      {},
+      el('section.section.card', {}, el('header', {}, el('h2', {}, t('streams')), this.count), this.none, this.table),
+      this.mixes.element,
+      this.network.element,
+    );
   }
 
   update({ snapshot: { streams, now, mixes, webrtc } }) {
@@ -41,22 +74,55 @@ export class Streams {
   }
 
   #add(name) {
-    const cells = Object.fromEntries(['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [key, el(`td${key === 'source' ? '.wrap' : ['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`)]));
+    const cells = Object.fromEntries(
+      ['source', 'video', 'audio', 'fps', 'bits', 'viewers', 'age'].map((key) => [
+        key,
+        el(`td${key === 'source' ? '.wrap' : ['fps', 'bits', 'viewers', 'age'].includes(key) ? '.number' : ''}`),
+      ]),
+    );
     const canvas = el('canvas', { role: 'img', 'aria-label': `${t('bitrate')}: ${name}` });
-    const end = el('button.button.little.bad', { type: 'button', onclick: () => this.acts.sure('end_stream', name, { stream: name }) }, t('end'));
-    const row = el('tr', {}, el('td.mono', {}, name), cells.source, cells.video, cells.audio, cells.fps, cells.bits, el('td', {}, canvas), cells.viewers, cells.age, el('td.acts', {}, end));
+    const end = el(
+      'button.button.little.bad',
+      { type: 'button', onclick: () => this.acts.sure('end_stream', name, { stream: name }) },
+      t('end'),
+    );
+    const row = el(
+      'tr',
+      {},
+      el('td.mono', {}, name),
+      cells.source,
+      cells.video,
+      cells.audio,
+      cells.fps,
+      cells.bits,
+      el('td', {}, canvas),
+      cells.viewers,
+      cells.age,
+      el('td.acts', {}, end),
+    );
     this.body.append(row);
     const points = [];
     this.rows.set(name, (s, at) => {
       if (!s) return row.remove();
       points.push([at, s.bitsIn]);
       if (points.length > 300) points.shift();
-      cells.source.replaceChildren(`${s.protocol} `, el('span.soft.mono', {}, s.peer), s.paused ? el('span.badge.bad', {}, t('paused')) : '');
+      cells.source.replaceChildren(
+        `${s.protocol} `,
+        el('span.soft.mono', {}, s.peer),
+        s.paused ? el('span.badge.bad', {}, t('paused')) : '',
+      );
       cells.video.textContent = s.video ? `${s.video.codec} ${s.video.width}×${s.video.height}` : '–';
       cells.audio.textContent = s.audio ? `${s.audio.codec} ${s.audio.rate / 1000} kHz` : '–';
       cells.fps.textContent = s.frameRate.toFixed(1);
       cells.bits.textContent = figure(s.bitsIn, 'bit/s');
-      cells.viewers.textContent = `${s.viewers}${s.viewers ? ` (${Object.entries(s.readers).filter(([p]) => p !== 'internal').map(([p, n]) => `${p} ${n}`).join(', ')})` : ''}`;
+      cells.viewers.textContent = `${s.viewers}${
+        s.viewers
+          ? ` (${Object.entries(s.readers)
+              .filter(([p]) => p !== 'internal')
+              .map(([p, n]) => `${p} ${n}`)
+              .join(', ')})`
+          : ''
+      }`;
       cells.age.textContent = span(s.age);
       draw(canvas, points, WIDE);
     });

@@ -10,10 +10,29 @@ const clock = new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : undefined, {
 export class ChatPane {
   constructor(room) {
     this.room = room;
-    this.log = el('ol.log', { 'aria-live': 'polite', 'aria-label': t('chat'), tabindex: '0' }, el('li.note', {}, t('noChat')));
-    this.field = el('input', { maxlength: 500, placeholder: t('say'), 'aria-label': t('say'), autocomplete: 'off', enterkeyhint: 'send' });
-    const form = el('form.say', { onsubmit: (event) => { event.preventDefault(); this.#send(); } },
-      this.field, iconButton('send', t('send'), null));
+    this.log = el(
+      'ol.log',
+      { 'aria-live': 'polite', 'aria-label': t('chat'), tabindex: '0' },
+      el('li.note', {}, t('noChat')),
+    );
+    this.field = el('input', {
+      maxlength: 500,
+      placeholder: t('say'),
+      'aria-label': t('say'),
+      autocomplete: 'off',
+      enterkeyhint: 'send',
+    });
+    const form = el(
+      'form.say',
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.#send();
+        },
+      },
+      this.field,
+      iconButton('send', t('send'), null),
+    );
     form.lastChild.type = 'submit';
     this.element = el('div.pane', { role: 'tabpanel' }, this.log, form);
   }
@@ -31,7 +50,14 @@ export class ChatPane {
   }
 
   say({ userID, userName, textMsg, time }) {
-    this.#add(el('li', {}, avatar(userName, userID), el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, textMsg))));
+    this.#add(
+      el(
+        'li',
+        {},
+        avatar(userName, userID),
+        el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, textMsg)),
+      ),
+    );
   }
 
   note(text, kind = 'note') {
@@ -41,7 +67,10 @@ export class ChatPane {
   #add(line) {
     const { log } = this;
     const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
-    if (!this.begun) { this.begun = true; log.replaceChildren(); }
+    if (!this.begun) {
+      this.begun = true;
+      log.replaceChildren();
+    }
     log.append(line);
     while (log.children.length > KEPT) log.firstChild.remove();
     if (follows) log.scrollTop = log.scrollHeight;

@@ -23,7 +23,10 @@ export function watchLevel(stream, speaks) {
   return () => {
     if (!watched.delete(key)) return;
     source.disconnect();
-    if (watched.size === 0) { clearInterval(timer); timer = undefined; }
+    if (watched.size === 0) {
+      clearInterval(timer);
+      timer = undefined;
+    }
   };
 }
 
@@ -38,7 +41,10 @@ function look() {
     one.analyser.getFloatTimeDomainData(one.samples);
     if (flows && loudest(one.samples) > LOUD) one.loud = now;
     const on = now - one.loud < PAUSE;
-    if (on !== one.on) { one.on = on; one.speaks(on); }
+    if (on !== one.on) {
+      one.on = on;
+      one.speaks(on);
+    }
   }
 }
 

@@ -6,38 +6,71 @@ import { t, why } from './text.js';
 
 const EVERY = 3_000;
 const THUMBNAILS = 6;
-const KINDS = [['double_room', 'people', 'double_hint'], ['multi_room', 'users', 'multi_hint'], ['live_room', 'eye', 'live_hint']];
+const KINDS = [
+  ['double_room', 'people', 'double_hint'],
+  ['multi_room', 'users', 'multi_hint'],
+  ['live_room', 'eye', 'live_hint'],
+];
 
 export class Lobby {
   constructor({ session, go }) {
     this.session = session;
     this.go = go;
-    this.clients = { double_room: new RTCRoom({ session, double: true }), multi_room: new RTCRoom({ session }), live_room: new LiveRoom({ session }) };
+    this.clients = {
+      double_room: new RTCRoom({ session, double: true }),
+      multi_room: new RTCRoom({ session }),
+      live_room: new LiveRoom({ session }),
+    };
     this.cards = new Map();
     this.list = el('ul.rooms');
     this.empty = el('div.empty', { hidden: true }, el('h3', {}, t('noRooms')), el('p', {}, t('noRoomsHint')));
-    this.element = el('div.lobby', {},
+    this.element = el(
+      'div.lobby',
+      {},
       el('section.hero', {}, el('div', {}, el('h1', {}, t('heading')), el('p.soft', {}, t('lead'))), this.#form()),
-      el('section', { 'aria-labelledby': 'rooms' }, el('h2', { id: 'rooms' }, t('rooms')), this.empty, this.list));
+      el('section', { 'aria-labelledby': 'rooms' }, el('h2', { id: 'rooms' }, t('rooms')), this.empty, this.list),
+    );
   }
 
   #form() {
-    const name = el('input', { name: 'name', maxlength: 60, placeholder: t('someonesRoom', { name: this.session.user.userName }), autocomplete: 'off' });
+    const name = el('input', {
+      name: 'name',
+      maxlength: 60,
+      placeholder: t('someonesRoom', { name: this.session.user.userName }),
+      autocomplete: 'off',
+    });
     const hint = el('p.hint.small.soft', { 'aria-live': 'polite' }, t(KINDS[0][2]));
-    const kind = ([value, picture, text], i) => el('label', {},
-      el('input', { type: 'radio', name: 'kind', value, checked: i === 0, onchange: () => { hint.textContent = t(text); } }),
-      el('span', {}, icon(picture), t(value)));
-    const form = el('form.start.card', {
-      onsubmit: (event) => {
-        event.preventDefault();
-        const data = new FormData(form);
-        const roomID = `r${Math.random().toString(36).slice(2, 10)}`;
-        const info = data.get('name').trim() || t('someonesRoom', { name: this.session.user.userName });
-        this.go({ kind: data.get('kind'), roomID, create: info });
+    const kind = ([value, picture, text], i) =>
+      el(
+        'label',
+        {},
+        el('input', {
+          type: 'radio',
+          name: 'kind',
+          value,
+          checked: i === 0,
+          onchange: () => {
+            hint.textContent = t(text);
+          },
+        }),
+        el('span', {}, icon(picture), t(value)),
+      );
+    const form = el(
+      'form.start.card',
+      {
+        onsubmit: (event) => {
+          event.preventDefault();
+          const data = new FormData(form);
+          const roomID = `r${Math.random().toString(36).slice(2, 10)}`;
+          const info = data.get('name').trim() || t('someonesRoom', { name: this.session.user.userName });
+          this.go({ kind: data.get('kind'), roomID, create: info });
+        },
       },
-    }, el('label', {}, el('span', {}, t('roomName')), name),
-    el('fieldset.kinds', {}, el('legend', {}, t('kind')), KINDS.map(kind)), hint,
-    el('button.button.primary', { type: 'submit' }, icon('plus'), t('create')));
+      el('label', {}, el('span', {}, t('roomName')), name),
+      el('fieldset.kinds', {}, el('legend', {}, t('kind')), KINDS.map(kind)),
+      hint,
+      el('button.button.primary', { type: 'submit' }, icon('plus'), t('create')),
+    );
     return form;
   }
 
@@ -49,10 +82,12 @@ export class Lobby {
   async #look() {
     try {
       const kinds = Object.entries(this.clients);
-      const lists = await Promise.all(kinds.map(async ([kind, client]) => {
-        const { rooms } = await client.getRoomList({ index: 0, cnt: 50 });
-        return rooms.map((room) => ({ ...room, kind }));
-      }));
+      const lists = await Promise.all(
+        kinds.map(async ([kind, client]) => {
+          const { rooms } = await client.getRoomList({ index: 0, cnt: 50 });
+          return rooms.map((room) => ({ ...room, kind }));
+        }),
+      );
       if (!this.over) this.#show(lists.flat());
       this.failed = false;
     } catch (error) {
@@ -81,11 +116,26 @@ export class Lobby {
   #add(key, first) {
     const title = el('h3');
     const count = el('p.small.soft');
-    const video = el('video', { playsInline: true, muted: true, 'aria-hidden': 'true', onplaying: () => video.classList.add('on') });
+    const video = el('video', {
+      playsInline: true,
+      muted: true,
+      'aria-hidden': 'true',
+      onplaying: () => video.classList.add('on'),
+    });
     // As attribute too: some browsers ask for it before they play by themselves.
     video.muted = true;
-    const enter = el('button.button.little', { type: 'button', onclick: () => this.go({ kind: first.kind, roomID: first.roomID }) }, t(first.kind === 'live_room' ? 'watch' : 'enter'));
-    const thumb = el('div.thumb', {}, avatar(first.roomInfo || first.roomID, first.roomID), video, el('span.badge', {}, t(first.kind)));
+    const enter = el(
+      'button.button.little',
+      { type: 'button', onclick: () => this.go({ kind: first.kind, roomID: first.roomID }) },
+      t(first.kind === 'live_room' ? 'watch' : 'enter'),
+    );
+    const thumb = el(
+      'div.thumb',
+      {},
+      avatar(first.roomInfo || first.roomID, first.roomID),
+      video,
+      el('span.badge', {}, t(first.kind)),
+    );
     const card = el('li.card', {}, thumb, el('div.info', {}, el('div', {}, title, count), enter));
     this.list.append(card);
     this.cards.set(key, {
@@ -95,10 +145,17 @@ export class Lobby {
         title.textContent = room.roomInfo || room.roomID;
         enter.setAttribute('aria-label', `${enter.textContent}: ${title.textContent}`);
         const names = room.pushers.map((p) => p.userName || p.userID).join(', ');
-        count.textContent = room.kind === 'live_room' ? `${names} · ${t('viewers', { n: room.audienceCount ?? 0 })}` : names;
+        count.textContent =
+          room.kind === 'live_room' ? `${names} · ${t('viewers', { n: room.audienceCount ?? 0 })}` : names;
       },
-      play: (player) => { video.classList.toggle('on', false); this.cards.get(key).player = player(video); },
-      remove: () => { this.cards.get(key).player?.stop({ gone: true }); card.remove(); },
+      play: (player) => {
+        video.classList.toggle('on', false);
+        this.cards.get(key).player = player(video);
+      },
+      remove: () => {
+        this.cards.get(key).player?.stop({ gone: true });
+        card.remove();
+      },
     });
   }
 

@@ -3,8 +3,18 @@
 /** `{ stream, drawn }`; `drawn` says why something is drawn: `missing`, `denied`, or null. */
 export async function openLocal({ name, camera, microphone } = {}) {
   const wish = {
-    video: { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 24, max: 30 }, ...(camera && { deviceId: { exact: camera } }) },
-    audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...(microphone && { deviceId: { exact: microphone } }) },
+    video: {
+      width: { ideal: 640 },
+      height: { ideal: 360 },
+      frameRate: { ideal: 24, max: 30 },
+      ...(camera && { deviceId: { exact: camera } }),
+    },
+    audio: {
+      echoCancellation: true,
+      noiseSuppression: true,
+      autoGainControl: true,
+      ...(microphone && { deviceId: { exact: microphone } }),
+    },
   };
   const media = navigator.mediaDevices;
   let denied = false;
@@ -20,7 +30,7 @@ export async function openLocal({ name, camera, microphone } = {}) {
   if (media?.getUserMedia && camera !== 'drawn') {
     tracks = await ask(['audio', 'video']);
     // One of the two may be there all the same.
-    if (!tracks.length && !denied) tracks = [...await ask(['audio']), ...await ask(['video'])];
+    if (!tracks.length && !denied) tracks = [...(await ask(['audio'])), ...(await ask(['video']))];
   }
   const has = (kind) => tracks.some((track) => track.kind === kind);
   const drawn = has('video') ? null : denied ? 'denied' : 'missing';
@@ -78,7 +88,10 @@ function toneTrack() {
   beat.start();
   const track = out.stream.getAudioTracks()[0];
   const stop = track.stop.bind(track);
-  track.stop = () => { stop(); context.close(); };
+  track.stop = () => {
+    stop();
+    context.close();
+  };
   return track;
 }
 

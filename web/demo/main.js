@@ -33,20 +33,29 @@ async function signIn() {
 
 /** What production shows instead: how an app plugs its own signature in. */
 function gate() {
-  const field = (name) => el('label', {}, el('span', {}, t(name)), el('input', { name, required: true, autocomplete: 'off' }));
-  const form = el('form.gate.card', {
-    onsubmit: async (event) => {
-      event.preventDefault();
-      const given = Object.fromEntries(new FormData(form));
-      try {
-        await session.open({ ...given, accType: '0', userName: given.userID });
-        start();
-      } catch (error) {
-        toast(why(error), 'bad');
-      }
+  const field = (name) =>
+    el('label', {}, el('span', {}, t(name)), el('input', { name, required: true, autocomplete: 'off' }));
+  const form = el(
+    'form.gate.card',
+    {
+      onsubmit: async (event) => {
+        event.preventDefault();
+        const given = Object.fromEntries(new FormData(form));
+        try {
+          await session.open({ ...given, accType: '0', userName: given.userID });
+          start();
+        } catch (error) {
+          toast(why(error), 'bad');
+        }
+      },
     },
-  }, el('h1', {}, t('productionTitle')), el('p.soft', {}, t('production')), field('userID'), field('userSig'), field('sdkAppID'),
-  el('button.button.primary', { type: 'submit' }, t('login')));
+    el('h1', {}, t('productionTitle')),
+    el('p.soft', {}, t('production')),
+    field('userID'),
+    field('userSig'),
+    field('sdkAppID'),
+    el('button.button.primary', { type: 'submit' }, t('login')),
+  );
   view.replaceChildren(form);
 }
 
@@ -79,7 +88,15 @@ async function route() {
   // Another address was chosen while we left.
   if (mine !== turn) return;
   if (['double_room', 'multi_room', 'live_room'].includes(kind) && id) {
-    shown = new RoomView({ session, kind, roomID: decodeURIComponent(id), create: history.state?.create, leave: () => { location.hash = '#/'; } });
+    shown = new RoomView({
+      session,
+      kind,
+      roomID: decodeURIComponent(id),
+      create: history.state?.create,
+      leave: () => {
+        location.hash = '#/';
+      },
+    });
     history.replaceState(null, '');
   } else {
     shown = new Lobby({ session, go });
@@ -104,7 +121,10 @@ for (;;) {
     start();
     break;
   } catch (error) {
-    if (error.code === 7) { gate(); break; }
+    if (error.code === 7) {
+      gate();
+      break;
+    }
     view.replaceChildren(el('p.quiet.loading', { role: 'status' }, t('unreachable')));
     await new Promise((resolve) => setTimeout(resolve, 1500));
   }

@@ -18,16 +18,25 @@ export function tabs(panes) {
     });
     if (focus) buttons[chosen].focus();
   };
-  const row = el('div.tabs', {
-    role: 'tablist',
-    onkeydown: (event) => {
-      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!step) return;
-      choose((buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length, true);
+  const row = el(
+    'div.tabs',
+    {
+      role: 'tablist',
+      onkeydown: (event) => {
+        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+        if (!step) return;
+        choose((buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length, true);
+      },
     },
-  }, buttons);
+    buttons,
+  );
   choose(0);
-  return el('aside.side.card', {}, row, panes.map(([, pane]) => pane));
+  return el(
+    'aside.side.card',
+    {},
+    row,
+    panes.map(([, pane]) => pane),
+  );
 }
 
 /** Who pushes, and of a live room who watches. */
@@ -40,16 +49,23 @@ export class PeoplePane {
   }
 
   show({ pushers, creator, me, live }) {
-    const line = ({ userID, userName }) => el('li', {}, avatar(userName || userID, userID),
-      el('span', {}, (userName || userID) + (userID === me ? ` (${t('you')})` : '')),
-      live && userID === creator && el('span.badge', {}, t('anchor')));
+    const line = ({ userID, userName }) =>
+      el(
+        'li',
+        {},
+        avatar(userName || userID, userID),
+        el('span', {}, (userName || userID) + (userID === me ? ` (${t('you')})` : '')),
+        live && userID === creator && el('span.badge', {}, t('anchor')),
+      );
     this.list.replaceChildren(...pushers.map(line));
   }
 
   showAudience({ audienceCount, audiences }) {
     this.title.hidden = false;
     this.title.textContent = `${t('audience')} · ${audienceCount}`;
-    this.audience.replaceChildren(...audiences.map(({ userID, userName }) => el('li', {}, avatar(userName, userID), el('span', {}, userName))));
+    this.audience.replaceChildren(
+      ...audiences.map(({ userID, userName }) => el('li', {}, avatar(userName, userID), el('span', {}, userName))),
+    );
   }
 }
 
@@ -65,20 +81,33 @@ export class StreamPane {
   }
 
   showPush(pushURL) {
-    if (!pushURL) { this.push.replaceChildren(); return; }
+    if (!pushURL) {
+      this.push.replaceChildren();
+      return;
+    }
     const names = { copied: t('copied'), copy: t('copy') };
     const cut = pushURL.lastIndexOf('/');
-    const button = el('button.button.little', {
-      type: 'button', 'aria-pressed': 'false',
-      onclick: () => {
-        this.using = !this.using;
-        button.textContent = t(this.using ? 'useCam' : 'useObs');
-        button.setAttribute('aria-pressed', String(this.using));
-        this.obs(this.using);
+    const button = el(
+      'button.button.little',
+      {
+        type: 'button',
+        'aria-pressed': 'false',
+        onclick: () => {
+          this.using = !this.using;
+          button.textContent = t(this.using ? 'useCam' : 'useObs');
+          button.setAttribute('aria-pressed', String(this.using));
+          this.obs(this.using);
+        },
       },
-    }, t('useObs'));
-    this.push.replaceChildren(el('h3', {}, t('pushTitle')), el('p.small.soft', {}, t('pushHint')),
-      copyRow(t('server'), pushURL.slice(0, cut), names), copyRow(t('key'), pushURL.slice(cut + 1), names), button);
+      t('useObs'),
+    );
+    this.push.replaceChildren(
+      el('h3', {}, t('pushTitle')),
+      el('p.small.soft', {}, t('pushHint')),
+      copyRow(t('server'), pushURL.slice(0, cut), names),
+      copyRow(t('key'), pushURL.slice(cut + 1), names),
+      button,
+    );
   }
 
   /** `all`: `[[who, [[protocol, url]]]]`. */
@@ -88,7 +117,13 @@ export class StreamPane {
     if (shape === this.shape) return;
     this.shape = shape;
     const names = { copied: t('copied'), copy: t('copy') };
-    this.plays.replaceChildren(...(all.length ? [el('h3', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
-      ...all.flatMap(([who, urls]) => [all.length > 1 && el('p.small.soft', {}, who), ...urls.map(([name, url]) => copyRow(name, url, names))].filter(Boolean)));
+    this.plays.replaceChildren(
+      ...(all.length ? [el('h3', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
+      ...all.flatMap(([who, urls]) =>
+        [all.length > 1 && el('p.small.soft', {}, who), ...urls.map(([name, url]) => copyRow(name, url, names))].filter(
+          Boolean,
+        ),
+      ),
+    );
   }
 }

@@ -12,6 +12,11 @@ import { Tile } from './tile.js';
 /** The key of the tile that shows a mixed picture. */
 const MIX = 'mix:';
 
+/** Stops camera and microphone of a stream, if there is one. */
+function stop(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+}
+
 export class RoomView {
   /** `create`: the name of a room to make; without it, the room is entered. */
   constructor({ session, kind, roomID, create, leave }) {
@@ -34,7 +39,11 @@ export class RoomView {
     this.count = el('span.badge', { hidden: true });
     this.stage = el('section.stage', { 'aria-label': this.roomID });
     this.alone = el('p.alone', { hidden: true }, t('alone'));
-    this.hear = el('button.button.primary.little.hear', { type: 'button', hidden: true, onclick: () => this.#hear() }, t('unmutePage'));
+    this.hear = el(
+      'button.button.primary.little.hear',
+      { type: 'button', hidden: true, onclick: () => this.#hear() },
+      t('unmutePage'),
+    );
     this.asks = el('div.asks', { 'aria-live': 'assertive' });
     this.stage.append(this.alone, this.hear, this.asks);
     const link = iconButton('share', t('link'), async () => {
@@ -47,16 +56,61 @@ export class RoomView {
     });
     this.micButton = iconButton('mic', t('mute'), () => this.#toggle('mic'));
     this.camButton = iconButton('cam', t('camOff'), () => this.#toggle('cam'));
-    this.deviceButton = iconButton('gear', t('devices'), () => chooseDevices(this.chosen, (c) => this.#choose(c)).catch((e) => toast(why(e), 'bad')));
-    this.askButton = el('button.button.primary', { type: 'button', hidden: true, onclick: () => this.#ask() }, icon('hand'), el('span', {}, t('ask')));
+    this.deviceButton = iconButton('gear', t('devices'), () =>
+      chooseDevices(this.chosen, (c) => this.#choose(c)).catch((e) => toast(why(e), 'bad')),
+    );
+    this.askButton = el(
+      'button.button.primary',
+      { type: 'button', hidden: true, onclick: () => this.#ask() },
+      icon('hand'),
+      el('span', {}, t('ask')),
+    );
     this.likes = el('span', {}, '0');
-    this.likeButton = el('button.button.likes', { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() }, icon('heart'), this.likes);
-    const leave = iconButton('leave', t('leave'), () => { sessionStorage.removeItem(`room ${this.roomID}`); this.goAway(); }, 'hangup');
-    this.element = el('div.room', {},
-      el('header', {}, this.title, el('span.badge.grow', {}, t(this.kind)), this.count, el('span.spring'), this.state, link),
+    this.likeButton = el(
+      'button.button.likes',
+      { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() },
+      icon('heart'),
+      this.likes,
+    );
+    const leave = iconButton(
+      'leave',
+      t('leave'),
+      () => {
+        sessionStorage.removeItem(`room ${this.roomID}`);
+        this.goAway();
+      },
+      'hangup',
+    );
+    this.element = el(
+      'div.room',
+      {},
+      el(
+        'header',
+        {},
+        this.title,
+        el('span.badge.grow', {}, t(this.kind)),
+        this.count,
+        el('span.spring'),
+        this.state,
+        link,
+      ),
       this.stage,
-      el('div.bar', { role: 'toolbar', 'aria-label': t('devices') }, this.micButton, this.camButton, this.deviceButton, this.askButton, this.likeButton, leave),
-      tabs([[t('chat'), this.chat.element], [t('people'), this.people.element], [t('streams'), this.streams.element]]));
+      el(
+        'div.bar',
+        { role: 'toolbar', 'aria-label': t('devices') },
+        this.micButton,
+        this.camButton,
+        this.deviceButton,
+        this.askButton,
+        this.likeButton,
+        leave,
+      ),
+      tabs([
+        [t('chat'), this.chat.element],
+        [t('people'), this.people.element],
+        [t('streams'), this.streams.element],
+      ]),
+    );
     this.#controls();
   }
 
@@ -64,8 +118,14 @@ export class RoomView {
     const names = (pushers) => pushers.map((p) => p.userName || p.userID).join(', ');
     this.room.setListener({
       onGetPusherList: () => this.#sync(),
-      onPusherJoin: ({ pushers }) => { this.chat.note(t('joined', { name: names(pushers) })); this.#tellMine(); },
-      onPusherQuit: ({ pushers }) => { for (const p of pushers) this.said.delete(p.userID); this.chat.note(t('left', { name: names(pushers) })); },
+      onPusherJoin: ({ pushers }) => {
+        this.chat.note(t('joined', { name: names(pushers) }));
+        this.#tellMine();
+      },
+      onPusherQuit: ({ pushers }) => {
+        for (const p of pushers) this.said.delete(p.userID);
+        this.chat.note(t('left', { name: names(pushers) }));
+      },
       onRoomUpdate: () => this.#sync(),
       onRoomClose: ({ reason }) => this.#over(reason),
       onRecvRoomTextMsg: (message) => this.chat.say(message),
@@ -74,12 +134,20 @@ export class RoomView {
         this.said.set(userID, msg ?? {});
         this.tiles.get(userID)?.describe(msg ?? {});
       },
-      onNotice: ({ textMsg }) => { this.chat.note(t('notice', { text: textMsg }), 'notice'); toast(t('notice', { text: textMsg })); },
+      onNotice: ({ textMsg }) => {
+        this.chat.note(t('notice', { text: textMsg }), 'notice');
+        toast(t('notice', { text: textMsg }));
+      },
       onConnection: ({ online }) => this.#online(online),
-      onChatState: ({ state }) => this.#online(state === 'open' || state === 'connecting' && !this.wasOpen, state === 'open'),
+      onChatState: ({ state }) =>
+        this.#online(state === 'open' || (state === 'connecting' && !this.wasOpen), state === 'open'),
       onError: (error) => console.info(error.message),
       onRecvJoinPusherRequest: (viewer) => this.#asked(viewer),
-      onKickoutJoinPusher: () => { toast(t('kicked')); this.#stopLocal(); this.#sync(); },
+      onKickoutJoinPusher: () => {
+        toast(t('kicked'));
+        this.#stopLocal();
+        this.#sync();
+      },
     });
   }
 
@@ -129,7 +197,10 @@ export class RoomView {
 
   async #openLocal() {
     const { stream, drawn } = await openLocal({ name: this.room.user.userName, ...this.chosen });
-    if (this.gone) return stream.getTracks().forEach((track) => track.stop());
+    if (this.gone) {
+      stop(stream);
+      return;
+    }
     this.local = { stream, drawn };
     if (drawn && this.chosen.camera !== 'drawn') toast(t(drawn === 'denied' ? 'denied' : 'noCamera'));
     this.#controls();
@@ -138,25 +209,35 @@ export class RoomView {
   #publish() {
     if (!this.local || !this.room.isPusher) return;
     this.#sync();
-    this.room.publish(this.local.stream, {
-      onState: (state, error) => {
-        if (error) console.info(error.message);
-        const tile = this.tiles.get(this.room.user?.userID);
-        tile?.element.classList.toggle('sending', state === 'open');
-      },
-    }).catch(() => {});
+    this.room
+      .publish(this.local.stream, {
+        onState: (state, error) => {
+          if (error) console.info(error.message);
+          const tile = this.tiles.get(this.room.user?.userID);
+          tile?.element.classList.toggle('sending', state === 'open');
+        },
+      })
+      .catch(() => {});
   }
 
   #stopLocal() {
-    this.local?.stream.getTracks().forEach((track) => track.stop());
+    stop(this.local?.stream);
     this.local = null;
     this.#controls();
   }
 
   #toggle(which) {
     this[which] = !this[which];
-    const [kind, on, off, say] = which === 'mic' ? ['audio', 'mic', 'micOff', ['mute', 'unmute']] : ['video', 'cam', 'camOff', ['camOff', 'camOn']];
-    this.local?.stream.getTracks().filter((track) => track.kind === kind).forEach((track) => { track.enabled = this[which]; });
+    const [kind, on, off, say] =
+      which === 'mic'
+        ? ['audio', 'mic', 'micOff', ['mute', 'unmute']]
+        : ['video', 'cam', 'camOff', ['camOff', 'camOn']];
+    this.local?.stream
+      .getTracks()
+      .filter((track) => track.kind === kind)
+      .forEach((track) => {
+        track.enabled = this[which];
+      });
     const button = which === 'mic' ? this.micButton : this.camButton;
     relabel(button, this[which] ? on : off, t(say[this[which] ? 0 : 1]), !this[which]);
     this.tiles.get(this.room.user.userID)?.describe({ mic: this.mic, cam: this.cam });
@@ -185,7 +266,7 @@ export class RoomView {
       this.room.publisher.stream = stream;
       for (const track of stream.getTracks()) await this.room.publisher.replaceTrack(track);
     }
-    before?.getTracks().forEach((track) => track.stop());
+    stop(before);
   }
 
   /** Another program pushes our stream instead of this page; then we play it like everybody. */
@@ -220,11 +301,15 @@ export class RoomView {
       for (const pusher of room.others) wanted.set(pusher.userID, pusher);
     }
     for (const [id, tile] of this.tiles) {
-      if (!wanted.has(id)) { tile.remove(!room.pushers.some((p) => p.userID === id)); this.tiles.delete(id); }
+      if (!wanted.has(id)) {
+        tile.remove(!room.pushers.some((p) => p.userID === id));
+        this.tiles.delete(id);
+      }
     }
     for (const [id, pusher] of wanted) if (!this.tiles.has(id)) this.#addTile(id, pusher);
     const mine = this.tiles.get(me);
-    if (mine && this.local && !this.byObs && mine.video.srcObject !== this.local.stream) mine.show(this.local.stream, this.local.drawn);
+    if (mine && this.local && !this.byObs && mine.video.srcObject !== this.local.stream)
+      mine.show(this.local.stream, this.local.drawn);
     this.stage.dataset.count = this.tiles.size;
     this.#say(room);
   }
@@ -233,15 +318,24 @@ export class RoomView {
     const { room } = this;
     const mine = id === room.user.userID && !this.byObs;
     const tile = new Tile({
-      id, name: pusher.userName || id, mine, anchor: this.live && id === room.roomCreator,
-      kick: this.live && room.isCreator && id !== room.user.userID && (() => room.kickoutSubPusher({ userID: id }).catch((e) => toast(why(e), 'bad'))),
-      onSilenced: () => { this.hear.hidden = false; },
+      id,
+      name: pusher.userName || id,
+      mine,
+      anchor: this.live && id === room.roomCreator,
+      kick:
+        this.live &&
+        room.isCreator &&
+        id !== room.user.userID &&
+        (() => room.kickoutSubPusher({ userID: id }).catch((e) => toast(why(e), 'bad'))),
+      onSilenced: () => {
+        this.hear.hidden = false;
+      },
     });
     this.tiles.set(id, tile);
     this.stage.append(tile.element);
     if (this.said.has(id)) tile.describe(this.said.get(id));
     if (!mine) {
-      const source = id === room.user.userID ? room.pushers.find((p) => p.userID === id) ?? pusher : pusher;
+      const source = id === room.user.userID ? (room.pushers.find((p) => p.userID === id) ?? pusher) : pusher;
       if (this.byObs && id === room.user.userID) tile.note.textContent = t('obsOn');
       tile.play(room, source);
     }
@@ -275,14 +369,20 @@ export class RoomView {
       this.count.hidden = false;
       this.count.replaceChildren(icon('eye'), t('viewers', { n: list.audienceCount }));
       this.people.showAudience(list);
-    } catch { /* The next look will tell. */ } finally {
+    } catch {
+      /* The next look will tell. */
+    } finally {
       this.looking = false;
     }
   }
 
   #hear() {
     this.hear.hidden = true;
-    for (const tile of this.tiles.values()) if (!tile.mine) { tile.video.muted = false; tile.video.play().catch(() => {}); }
+    for (const tile of this.tiles.values())
+      if (!tile.mine) {
+        tile.video.muted = false;
+        tile.video.play().catch(() => {});
+      }
   }
 
   #online(online, chat) {
@@ -338,11 +438,21 @@ export class RoomView {
     for (const old of this.asks.children) if (old.dataset.user === viewer.userID) return;
     const answer = (accept) => async () => {
       card.remove();
-      await (accept ? this.room.acceptJoinPusher(viewer) : this.room.rejectJoinPusher({ ...viewer, reason: '' })).catch((e) => toast(why(e), 'bad'));
+      await (accept ? this.room.acceptJoinPusher(viewer) : this.room.rejectJoinPusher({ ...viewer, reason: '' })).catch(
+        (e) => toast(why(e), 'bad'),
+      );
     };
-    const card = el('div.ask.card', { role: 'alertdialog', 'aria-label': t('wants', { name: viewer.userName }) }, el('p', {}, t('wants', { name: viewer.userName })),
-      el('div', {}, el('button.button.little', { type: 'button', onclick: answer(false) }, t('reject')),
-        el('button.button.primary.little', { type: 'button', onclick: answer(true) }, t('accept'))));
+    const card = el(
+      'div.ask.card',
+      { role: 'alertdialog', 'aria-label': t('wants', { name: viewer.userName }) },
+      el('p', {}, t('wants', { name: viewer.userName })),
+      el(
+        'div',
+        {},
+        el('button.button.little', { type: 'button', onclick: answer(false) }, t('reject')),
+        el('button.button.primary.little', { type: 'button', onclick: answer(true) }, t('accept')),
+      ),
+    );
     card.dataset.user = viewer.userID;
     this.asks.append(card);
     setTimeout(() => card.remove(), 30_000);
@@ -356,8 +466,14 @@ export class RoomView {
     for (const tile of this.tiles.values()) tile.remove(!error);
     this.tiles.clear();
     const text = error ? why(error) : t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed');
-    this.element.replaceChildren(el('div.gate.card', { role: 'alert' }, el('h2', {}, text),
-      el('button.button.primary', { type: 'button', onclick: () => this.goAway() }, t('back'))));
+    this.element.replaceChildren(
+      el(
+        'div.gate.card',
+        { role: 'alert' },
+        el('h2', {}, text),
+        el('button.button.primary', { type: 'button', onclick: () => this.goAway() }, t('back')),
+      ),
+    );
     this.element.className = '';
   }
 

@@ -12,10 +12,20 @@ export class Tile {
     this.video = el('video', { playsInline: true, 'aria-label': name });
     this.note = el('p', {}, mine ? t('connecting') : t('waitingFor', { name }));
     this.muted = el('span', { hidden: true }, icon('micOff'));
-    this.element = el(`figure.tile${mine ? '.mine' : ''}`, {}, this.video,
+    this.element = el(
+      `figure.tile${mine ? '.mine' : ''}`,
+      {},
+      this.video,
       el('div.wait', {}, avatar(name, id), this.note),
-      el('figcaption', {}, this.muted, el('span', {}, mine ? `${name} (${t('you')})` : name), anchor && el('em', {}, t('anchor'))),
-      kick && el('button.button.little.kick', { type: 'button', onclick: kick }, t('kick')));
+      el(
+        'figcaption',
+        {},
+        this.muted,
+        el('span', {}, mine ? `${name} (${t('you')})` : name),
+        anchor && el('em', {}, t('anchor')),
+      ),
+      kick && el('button.button.little.kick', { type: 'button', onclick: kick }, t('kick')),
+    );
     this.element.dataset.user = id;
     this.video.muted = mine;
     this.video.addEventListener('playing', () => this.element.classList.add('on'));
@@ -35,12 +45,17 @@ export class Tile {
     if (!globalThis.RTCPeerConnection && this.video.canPlayType('application/vnd.apple.mpegurl')) {
       const [, url] = room.playURLs(source).find(([name]) => name === 'HLS') ?? [];
       this.video.src = url ?? '';
-      this.video.play().catch(() => { this.video.muted = true; this.video.play().catch(() => {}); });
+      this.video.play().catch(() => {
+        this.video.muted = true;
+        this.video.play().catch(() => {});
+      });
       return;
     }
     this.player = room.play(source, this.video, {
       onStream: (stream) => this.#listen(stream),
-      onState: (state) => { if (state === 'waiting') this.element.classList.remove('on'); },
+      onState: (state) => {
+        if (state === 'waiting') this.element.classList.remove('on');
+      },
     });
   }
 

@@ -25,7 +25,10 @@ export function wait(ms) {
   let cut;
   const done = new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    cut = () => { clearTimeout(timer); resolve(); };
+    cut = () => {
+      clearTimeout(timer);
+      resolve();
+    };
   });
   return { done, cut };
 }

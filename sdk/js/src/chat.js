@@ -99,7 +99,11 @@ export class Chat {
         this.waiting.delete(id);
         reject(new RoomError(Code.TIMEOUT, 'chat did not answer in time'));
       }, ANSWER_WITHIN);
-      const settle = (done) => (value) => { clearTimeout(timer); this.waiting.delete(id); done(value); };
+      const settle = (done) => (value) => {
+        clearTimeout(timer);
+        this.waiting.delete(id);
+        done(value);
+      };
       const request = { frame: { ...frame, id }, again, keep, resolve: settle(resolve), reject: settle(reject) };
       this.waiting.set(id, request);
       if (this.state === 'open') this.#write(request.frame);
@@ -238,13 +242,18 @@ export class Chat {
 
   #take(frame) {
     switch (frame.type) {
-      case 'ack': case 'error': return this.#answer(frame);
-      case 'message': case 'system': return this.#inOrder(frame);
+      case 'ack':
+      case 'error':
+        return this.#answer(frame);
+      case 'message':
+      case 'system':
+        return this.#inOrder(frame);
       case 'direct':
         if (this.direct !== undefined && frame.seq <= this.direct) return;
         this.direct = frame.seq;
         return this.#tell('direct', frame);
-      case 'count': return this.rooms.has(frame.room) && this.#tell('count', frame);
+      case 'count':
+        return this.rooms.has(frame.room) && this.#tell('count', frame);
       case 'out':
         this.rooms.delete(frame.room);
         return this.#tell('out', frame);
@@ -257,7 +266,10 @@ export class Chat {
     if (!request) return;
     if (frame.type === 'error') {
       if (frame.code === 'too_fast' && request.again && frame.retryAfter) {
-        setTimeout(() => this.waiting.has(frame.id) && this.state === 'open' && this.#write(request.frame), frame.retryAfter);
+        setTimeout(
+          () => this.waiting.has(frame.id) && this.state === 'open' && this.#write(request.frame),
+          frame.retryAfter,
+        );
         return;
       }
       return request.reject(new RoomError(frame.code, frame.message, { until: frame.until }));

@@ -2,9 +2,22 @@
 
 /** The server's codes, and our own for what never reached it (texts). Chat refusals have texts of their own: `muted`… */
 export const Code = Object.freeze({
-  MALFORMED: 1, NO_ROOM: 3, LOGIN_INCOMPLETE: 4, NOT_MEMBER: 5, NO_CHAT: 6, UNAUTHORISED: 7, TOO_LONG: 10, EXISTS: 11,
-  FULL: 5001, INTERNAL: -1,
-  NETWORK: 'network', TIMEOUT: 'timeout', ENDED: 'ended', STATE: 'state', REFUSED: 'refused', MEDIA: 'media',
+  MALFORMED: 1,
+  NO_ROOM: 3,
+  LOGIN_INCOMPLETE: 4,
+  NOT_MEMBER: 5,
+  NO_CHAT: 6,
+  UNAUTHORISED: 7,
+  TOO_LONG: 10,
+  EXISTS: 11,
+  FULL: 5001,
+  INTERNAL: -1,
+  NETWORK: 'network',
+  TIMEOUT: 'timeout',
+  ENDED: 'ended',
+  STATE: 'state',
+  REFUSED: 'refused',
+  MEDIA: 'media',
 });
 
 /** Every promise of this SDK is rejected with one of these. */

@@ -3,16 +3,28 @@ import { AnyLiveRoom, AnyRTCRoom, AnySession } from './rooms.js';
 export * from './rooms.js';
 
 /** What the SDK needs of its surroundings. */
-export interface Platform { readonly name: string }
+export interface Platform {
+  readonly name: string;
+}
 /** A browser's, or that of Node: before Node 22 with a `WebSocket` of your own, such as that of the package `ws`. */
 export declare function browser(options?: { fetch?: unknown; WebSocket?: unknown }): Platform;
 
-export interface BrowserOptions { server?: string; session?: Session; platform?: Platform }
+export interface BrowserOptions {
+  server?: string;
+  session?: Session;
+  platform?: Platform;
+}
 
 /** One login for several rooms. */
-export declare class Session extends AnySession { constructor(options?: { server?: string; platform?: Platform }) }
+export declare class Session extends AnySession {
+  constructor(options?: { server?: string; platform?: Platform });
+}
 
 /** Two (`double`) or several equals. `server`: `https://host`; without it, the page's own. */
-export declare class RTCRoom extends AnyRTCRoom { constructor(options?: BrowserOptions & { double?: boolean }) }
+export declare class RTCRoom extends AnyRTCRoom {
+  constructor(options?: BrowserOptions & { double?: boolean });
+}
 /** An anchor, co-anchors and an audience. */
-export declare class LiveRoom extends AnyLiveRoom { constructor(options?: BrowserOptions & { autoMix?: boolean }) }
+export declare class LiveRoom extends AnyLiveRoom {
+  constructor(options?: BrowserOptions & { autoMix?: boolean });
+}

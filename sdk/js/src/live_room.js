@@ -68,7 +68,10 @@ export class LiveRoom extends Room {
   /** Resolves with `{audienceCount, audiences: [{userID, userName, userAvatar}]}`. */
   async getAudienceList({ roomID = this.roomID } = {}) {
     const { audienceCount, audiences } = await this.call('get_audiences', { roomID });
-    return { audienceCount, audiences: audiences.map(({ userID, userInfo }) => ({ userID, ...readInfo(userID, userInfo) })) };
+    return {
+      audienceCount,
+      audiences: audiences.map(({ userID, userInfo }) => ({ userID, ...readInfo(userID, userInfo) })),
+    };
   }
 
   /** `operation`: `set` (with `value`), `inc` or `dec`. Resolves with all fields. */
@@ -90,7 +93,9 @@ export class LiveRoom extends Room {
     if (!this.viewer || this.isPusher) throw new RoomError(Code.STATE, 'only viewers ask');
     if (this.asked) throw new RoomError(Code.STATE, 'asked already');
     const { roomID, roomCreator } = this;
-    const answer = new Promise((resolve, reject) => { this.asked = { resolve, reject }; });
+    const answer = new Promise((resolve, reject) => {
+      this.asked = { resolve, reject };
+    });
     const { asked } = this;
     answer.catch(() => {});
     const late = wait(timeout);
@@ -164,17 +169,26 @@ export class LiveRoom extends Room {
 
   changed() {
     if (!this.autoMix || !this.isCreator || !this.isPusher) return;
-    const inputs = this.pushers.map((p) => p.userID).sort().join('\n');
+    const inputs = this.pushers
+      .map((p) => p.userID)
+      .sort()
+      .join('\n');
     if (inputs === this.mixedFor || (this.mixedFor === undefined && this.others.length === 0)) return;
     this.mixedFor = inputs;
     clearTimeout(this.mixing);
     // Several changes at once make one mix.
-    this.mixing = setTimeout(() => this.roomID && this.mergeStream().catch((error) => this.tell('onError', error)), MIX_AFTER);
+    this.mixing = setTimeout(
+      () => this.roomID && this.mergeStream().catch((error) => this.tell('onError', error)),
+      MIX_AFTER,
+    );
   }
 
   /** Asks for a mix of all pushers, or for its end when we push alone. Others learn of it by the field `mixed`. */
   async mergeStream(mergeParams) {
-    const { roomID, user: { userID } } = this;
+    const {
+      roomID,
+      user: { userID },
+    } = this;
     const creator = { ...this.mine, ...this.pushers.find((p) => p.userID === userID) };
     const params = mergeParams ?? mixParams({ session: roomID, creator, others: this.others });
     let mixed = params.interface.para.input_stream_list?.length > 1;

@@ -25,7 +25,9 @@ class Link {
     if (!this.RTCPeerConnection) return Promise.reject(new RoomError(Code.MEDIA, 'no WebRTC here'));
     this.running = true;
     this.stopWatching = this.platform.onReturn(() => this.pause?.cut());
-    this.ready = new Promise((resolve, reject) => { this.first = { resolve, reject }; });
+    this.ready = new Promise((resolve, reject) => {
+      this.first = { resolve, reject };
+    });
     // Nobody has to wait for it.
     this.ready.catch(() => {});
     this.loop = this.#run();
@@ -96,10 +98,15 @@ class Link {
       const answer = await this.platform.request(url, {
         // No candidates are in it: the server has a public address and sees ours. They are gathered when it is known by
         // which servers.
-        method: 'POST', body: offer.sdp, headers: { 'Content-Type': 'application/sdp' }, timeout: 15_000,
+        method: 'POST',
+        body: offer.sdp,
+        headers: { 'Content-Type': 'application/sdp' },
+        timeout: 15_000,
       });
       if (answer.status !== 201 && answer.status !== 200) {
-        throw new RoomError(Code.MEDIA, `the media server answered ${answer.status}: ${answer.text.slice(0, 200)}`, { status: answer.status });
+        throw new RoomError(Code.MEDIA, `the media server answered ${answer.status}: ${answer.text.slice(0, 200)}`, {
+          status: answer.status,
+        });
       }
       const location = answer.header('Location');
       resource = location && new URL(location, new URL(url, globalThis.location?.href)).href;
@@ -115,7 +122,10 @@ class Link {
       this.lost = null;
       // Before the connection is closed: that ends the session too, and there would be nothing to delete.
       // One that the server has ended by itself answers 404 or 410, which is as good.
-      const deleted = resource && this.farewell && this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+      const deleted =
+        resource &&
+        this.farewell &&
+        this.platform.request(resource, { method: 'DELETE', keepalive: true }).catch(() => {});
       if (deleted) await Promise.race([deleted, wait(1_000).done]);
       pc.close();
     }
@@ -124,8 +134,14 @@ class Link {
   /** Resolves when the connection is over. */
   #watch(pc) {
     return new Promise((resolve, reject) => {
-      let timer = setTimeout(() => reject(new RoomError(Code.MEDIA, 'no media connection: is the UDP port open?')), CONNECT_WITHIN);
-      this.lost = () => { clearTimeout(timer); resolve(); };
+      let timer = setTimeout(
+        () => reject(new RoomError(Code.MEDIA, 'no media connection: is the UDP port open?')),
+        CONNECT_WITHIN,
+      );
+      this.lost = () => {
+        clearTimeout(timer);
+        resolve();
+      };
       const look = () => {
         const state = pc.connectionState;
         if (state === 'connected') {
@@ -220,7 +236,9 @@ export class Player extends Link {
 export function iceServersOf(header) {
   const servers = [];
   // Commas and semicolons may stand inside of <…> and of quotes.
-  for (const [, urls, rest] of (header ?? '').matchAll(/<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]+))*)/g)) {
+  for (const [, urls, rest] of (header ?? '').matchAll(
+    /<([^>]*)>((?:\s*;\s*[\w-]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]+))*)/g,
+  )) {
     const values = {};
     for (const [, name, quoted, plain] of rest.matchAll(/;\s*([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]+))/g)) {
       values[name.toLowerCase()] ??= quoted === undefined ? plain : quoted.replace(/\\(.)/g, '$1');
@@ -236,6 +254,7 @@ export function iceServersOf(header) {
 function preferH264(transceiver) {
   const codecs = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs;
   if (!codecs || !transceiver.setCodecPreferences) return;
-  const rank = ({ mimeType, sdpFmtpLine = '' }) => (mimeType !== 'video/H264' ? 2 : sdpFmtpLine.includes('packetization-mode=1') ? 0 : 1);
+  const rank = ({ mimeType, sdpFmtpLine = '' }) =>
+    mimeType !== 'video/H264' ? 2 : sdpFmtpLine.includes('packetization-mode=1') ? 0 : 1;
   transceiver.setCodecPreferences([...codecs].sort((a, b) => rank(a) - rank(b)));
 }

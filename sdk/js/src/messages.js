@@ -2,7 +2,10 @@
 
 /** A room's text with its sender's name, as all clients of the family send it. */
 export function textBody(text, { userName, userAvatar }) {
-  const data = JSON.stringify({ cmd: 'CustomTextMsg', data: { nickName: userName, headPic: userAvatar, userName, userAvatar } });
+  const data = JSON.stringify({
+    cmd: 'CustomTextMsg',
+    data: { nickName: userName, headPic: userAvatar, userName, userAvatar },
+  });
   return [
     { MsgType: 'TIMCustomElem', MsgContent: { Data: data, Desc: '', Ext: '' } },
     { MsgType: 'TIMTextElem', MsgContent: { Text: text } },
@@ -11,7 +14,10 @@ export function textBody(text, { userName, userAvatar }) {
 
 /** A command to a room. */
 export function commandBody(cmd, msg, { userName, userAvatar }) {
-  return custom({ cmd: 'CustomCmdMsg', data: { nickName: userName, headPic: userAvatar, userName, userAvatar, cmd, msg } });
+  return custom({
+    cmd: 'CustomCmdMsg',
+    data: { nickName: userName, headPic: userAvatar, userName, userAvatar, cmd, msg },
+  });
 }
 
 /** A command to one user. */

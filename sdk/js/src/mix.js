@@ -10,12 +10,16 @@ export function mixParams({ appID = 0, session, creator, others, now = Date.now(
   const small = { width: Math.round(CANVAS.width * 0.29), height: Math.round(CANVAS.height * 0.24) };
   const inputs = [creator, ...others.slice(0, 3)].map((pusher, i) => ({
     input_stream_id: id(pusher),
-    layout_params: i === 0
-      ? { image_layer: 1, image_width: CANVAS.width, image_height: CANVAS.height, location_x: 0, location_y: 0 }
-      : {
-        image_layer: i + 1, image_width: small.width, image_height: small.height,
-        location_x: CANVAS.width - small.width - 8, location_y: CANVAS.height - i * (small.height + 8) - 72,
-      },
+    layout_params:
+      i === 0
+        ? { image_layer: 1, image_width: CANVAS.width, image_height: CANVAS.height, location_x: 0, location_y: 0 }
+        : {
+            image_layer: i + 1,
+            image_width: small.width,
+            image_height: small.height,
+            location_x: CANVAS.width - small.width - 8,
+            location_y: CANVAS.height - i * (small.height + 8) - 72,
+          },
   }));
   return {
     timestamp: Math.floor(now / 1000),
@@ -23,8 +27,11 @@ export function mixParams({ appID = 0, session, creator, others, now = Date.now(
     interface: {
       interfaceName: 'Mix_StreamV2',
       para: {
-        app_id: String(appID), interface: 'mix_streamv2.start_mix_stream_advanced',
-        mix_stream_session_id: session, output_stream_id: id(creator), input_stream_list: inputs,
+        app_id: String(appID),
+        interface: 'mix_streamv2.start_mix_stream_advanced',
+        mix_stream_session_id: session,
+        output_stream_id: id(creator),
+        input_stream_list: inputs,
       },
     },
   };

@@ -21,21 +21,28 @@ export class Room {
     this.platform = platform;
     this.media = media;
     this.listener = {};
-    this.chat = new Chat(this.session, {
-      state: (state, why) => this.onChatState(state, why),
-      message: (m) => this.onMessage(m),
-      system: (m) => this.onSystem(m),
-      direct: (m) => this.onDirect(m),
-      count: (m) => m.room === this.roomID && this.onCount(m.users),
-      out: (m) => m.room === this.roomID && this.closed(m.reason),
-      lost: () => { this.chatLost = true; this.refresh(); },
-      missed: (room, { anew }) => {
-        if (room !== this.roomID) return;
-        if (anew) this.restartMedia();
-        this.refresh();
+    this.chat = new Chat(
+      this.session,
+      {
+        state: (state, why) => this.onChatState(state, why),
+        message: (m) => this.onMessage(m),
+        system: (m) => this.onSystem(m),
+        direct: (m) => this.onDirect(m),
+        count: (m) => m.room === this.roomID && this.onCount(m.users),
+        out: (m) => m.room === this.roomID && this.closed(m.reason),
+        lost: () => {
+          this.chatLost = true;
+          this.refresh();
+        },
+        missed: (room, { anew }) => {
+          if (room !== this.roomID) return;
+          if (anew) this.restartMedia();
+          this.refresh();
+        },
+        joined: (room) => room === this.roomID && this.entered && this.beat(),
       },
-      joined: (room) => room === this.roomID && this.entered && this.beat(),
-    }, { random });
+      { random },
+    );
     this.players = new Set();
     this.reset();
   }
@@ -245,7 +252,10 @@ export class Room {
   /** Looks who is in; asked for again meanwhile, it looks once more afterwards. */
   async refresh() {
     if (!this.roomID || !this.entered) return;
-    if (this.refreshing) { this.again = true; return; }
+    if (this.refreshing) {
+      this.again = true;
+      return;
+    }
     this.refreshing = true;
     try {
       await this.#fetch();
@@ -324,9 +334,16 @@ export class Room {
     if (room !== this.roomID) return;
     const { text, custom } = readBody(body);
     const data = parseObject(custom?.data) ?? {};
-    const who = { roomID: room, userID: from, userName: text_(data.userName ?? data.nickName ?? nick ?? from), userAvatar: text_(data.userAvatar ?? data.headPic), time };
+    const who = {
+      roomID: room,
+      userID: from,
+      userName: text_(data.userName ?? data.nickName ?? nick ?? from),
+      userAvatar: text_(data.userAvatar ?? data.headPic),
+      time,
+    };
     if (text !== undefined) this.tell('onRecvRoomTextMsg', { ...who, textMsg: text });
-    else if (custom?.cmd === 'CustomCmdMsg') this.tell('onRecvRoomCustomMsg', { ...who, cmd: text_(data.cmd), msg: data.msg });
+    else if (custom?.cmd === 'CustomCmdMsg')
+      this.tell('onRecvRoomCustomMsg', { ...who, cmd: text_(data.cmd), msg: data.msg });
   }
 
   onSystem({ room, notice, data }) {
@@ -344,14 +361,25 @@ export class Room {
 
   /** Looks at the room within about a second: many changes make one look, and a large audience does not look at once. */
   refreshSoon() {
-    this.soon ??= setTimeout(() => { this.soon = undefined; this.refresh(); }, 200 + Math.random() * 1_000);
+    this.soon ??= setTimeout(
+      () => {
+        this.soon = undefined;
+        this.refresh();
+      },
+      200 + Math.random() * 1_000,
+    );
   }
 
   onDirect({ from, nick, time, body }) {
     const { custom } = readBody(body);
     if (!custom) return;
     const data = parseObject(custom.data) ?? {};
-    const who = { userID: from, userName: text_(data.userName ?? nick ?? from), userAvatar: text_(data.userAvatar), time };
+    const who = {
+      userID: from,
+      userName: text_(data.userName ?? nick ?? from),
+      userAvatar: text_(data.userAvatar),
+      time,
+    };
     if (custom.cmd === 'linkmic') this.onLink?.(who, data);
     else this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: data.msg });
   }
@@ -376,7 +404,8 @@ export class Room {
   // Media, where the platform has it built in
 
   #media() {
-    if (!this.media) throw new RoomError(Code.MEDIA, 'here media is played by <live-player> and pushed by <live-pusher>');
+    if (!this.media)
+      throw new RoomError(Code.MEDIA, 'here media is played by <live-player> and pushed by <live-pusher>');
     return this.media;
   }
 
@@ -419,7 +448,9 @@ export class Room {
     };
     const player = new Player({ platform: this.platform, url, element, ...options, onState });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
-    player.follow = () => { if (asked !== undefined && asked !== wantsRaw()) player.restart(); };
+    player.follow = () => {
+      if (asked !== undefined && asked !== wantsRaw()) player.restart();
+    };
     this.players.add(player);
     player.start();
     return player;

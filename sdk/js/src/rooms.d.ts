@@ -10,7 +10,11 @@ export interface LoginInfo {
   userAvatar?: string;
 }
 
-export interface User { userID: string; userName: string; userAvatar: string }
+export interface User {
+  userID: string;
+  userName: string;
+  userAvatar: string;
+}
 
 export interface Pusher extends User {
   /** RTMP with little delay, for <live-player mode="RTC"> and co-anchors. */
@@ -21,7 +25,14 @@ export interface Pusher extends User {
 }
 
 /** A pusher, or anything else that says where it can be played. */
-export interface Source { userID?: string; accelerateURL?: string; mixedPlayURL?: string; whepURL?: string; flvURL?: string; hlsURL?: string }
+export interface Source {
+  userID?: string;
+  accelerateURL?: string;
+  mixedPlayURL?: string;
+  whepURL?: string;
+  flvURL?: string;
+  hlsURL?: string;
+}
 
 export type Custom = Record<string, unknown>;
 
@@ -40,13 +51,32 @@ export interface RoomView {
   roomStatusCode?: number;
 }
 
-export interface PushURLs { pushURL: string; accelerateURL?: string; whipURL?: string; whepURL?: string; flvURL?: string; hlsURL?: string }
+export interface PushURLs {
+  pushURL: string;
+  accelerateURL?: string;
+  whipURL?: string;
+  whepURL?: string;
+  flvURL?: string;
+  hlsURL?: string;
+}
 
 export declare const Code: {
-  readonly MALFORMED: 1; readonly NO_ROOM: 3; readonly LOGIN_INCOMPLETE: 4; readonly NOT_MEMBER: 5; readonly NO_CHAT: 6;
-  readonly UNAUTHORISED: 7; readonly TOO_LONG: 10; readonly EXISTS: 11; readonly FULL: 5001; readonly INTERNAL: -1;
-  readonly NETWORK: 'network'; readonly TIMEOUT: 'timeout'; readonly ENDED: 'ended'; readonly STATE: 'state';
-  readonly REFUSED: 'refused'; readonly MEDIA: 'media';
+  readonly MALFORMED: 1;
+  readonly NO_ROOM: 3;
+  readonly LOGIN_INCOMPLETE: 4;
+  readonly NOT_MEMBER: 5;
+  readonly NO_CHAT: 6;
+  readonly UNAUTHORISED: 7;
+  readonly TOO_LONG: 10;
+  readonly EXISTS: 11;
+  readonly FULL: 5001;
+  readonly INTERNAL: -1;
+  readonly NETWORK: 'network';
+  readonly TIMEOUT: 'timeout';
+  readonly ENDED: 'ended';
+  readonly STATE: 'state';
+  readonly REFUSED: 'refused';
+  readonly MEDIA: 'media';
 };
 
 /** Every promise is rejected with one of these. Codes of the chat are texts: `muted`, `banned`, `too_fast`… */
@@ -92,12 +122,17 @@ export interface LiveRoomListener extends RoomListener {
 
 export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
 
-export interface PublishOptions { maxBitrate?: number; onState?(state: MediaState, error?: RoomError): void }
+export interface PublishOptions {
+  maxBitrate?: number;
+  onState?(state: MediaState, error?: RoomError): void;
+}
 export interface PlayOptions {
-  audio?: boolean; video?: boolean;
+  audio?: boolean;
+  video?: boolean;
   /** The pusher's own stream even while the audience is shown a mix in its place. Default: true where a pusher plays another. */
   raw?: boolean;
-  onStream?(stream: MediaStream): void; onState?(state: MediaState, error?: RoomError): void;
+  onStream?(stream: MediaStream): void;
+  onState?(state: MediaState, error?: RoomError): void;
 }
 
 /** Lives until `stop`; comes back by itself in between. */
@@ -108,7 +143,9 @@ export declare class MediaLink {
   restart(options?: { gone?: boolean }): void;
   stats(): Promise<RTCStatsReport | null>;
 }
-export declare class Publisher extends MediaLink { replaceTrack(track: MediaStreamTrack): Promise<void> }
+export declare class Publisher extends MediaLink {
+  replaceTrack(track: MediaStreamTrack): Promise<void>;
+}
 export declare class Player extends MediaLink {}
 
 export declare class AnySession {
@@ -162,7 +199,11 @@ export declare class AnyLiveRoom extends Room<LiveRoomListener> {
   /** Enters as a viewer. */
   enterRoom(room: { roomID: string }): Promise<RoomView>;
   getAudienceList(of?: { roomID?: string }): Promise<{ audienceCount: number; audiences: User[] }>;
-  setCustomField(field: { fieldName: string; operation: 'set' | 'inc' | 'dec'; value?: unknown }): Promise<{ custom: Custom }>;
+  setCustomField(field: {
+    fieldName: string;
+    operation: 'set' | 'inc' | 'dec';
+    value?: unknown;
+  }): Promise<{ custom: Custom }>;
   /** Resolves when the anchor accepts; then call `joinPusher`. */
   requestJoinPusher(options?: { timeout?: number }): Promise<void>;
   joinPusher(options?: { pushURL?: string }): Promise<void>;

@@ -26,7 +26,9 @@ export class Session {
 
   /** A new session of the same user; asked for twice at once, one is made. */
   renew() {
-    this.renewing ??= this.#logIn().finally(() => { this.renewing = null; });
+    this.renewing ??= this.#logIn().finally(() => {
+      this.renewing = null;
+    });
     return this.renewing;
   }
 
@@ -34,7 +36,12 @@ export class Session {
     if (!this.login) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
     const { userID, userSig, sdkAppID, accType = '' } = this.login;
     const sig = typeof userSig === 'function' ? await userSig(userID) : userSig;
-    const query = new Map([['sdkAppID', sdkAppID], ['userID', userID], ['userSig', sig], ['platform', 'web']]);
+    const query = new Map([
+      ['sdkAppID', sdkAppID],
+      ['userID', userID],
+      ['userSig', sig],
+      ['platform', 'web'],
+    ]);
     if (accType) query.set('accountType', accType);
     const text = [...query].map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&');
     const answer = await this.#post(`/weapp/live_room/login?${text}`, {});
@@ -87,7 +94,9 @@ export function read({ status, text }) {
   try {
     answer = JSON.parse(text);
   } catch {
-    throw new RoomError(status >= 500 ? Code.NETWORK : Code.INTERNAL, `the server answered ${status}, not JSON`, { status });
+    throw new RoomError(status >= 500 ? Code.NETWORK : Code.INTERNAL, `the server answered ${status}, not JSON`, {
+      status,
+    });
   }
   if (answer.code === 0) return answer;
   throw new RoomError(answer.code ?? Code.INTERNAL, answer.message ?? `the server answered ${status}`, { status });

@@ -32,10 +32,13 @@ function marked(url, raw) {
 /** All ways to play a pusher, for people: `[[name, url]]`. */
 export function plays(server, pusher) {
   const from = parts(pusher.accelerateURL);
-  const http = (extension) => from && marked(`${origin(server)}/${from.app}/${from.stream}.${extension}?${from.query}`, false);
+  const http = (extension) =>
+    from && marked(`${origin(server)}/${from.app}/${from.stream}.${extension}?${from.query}`, false);
   return [
-    ['RTMP', pusher.accelerateURL], ['HTTP-FLV', pusher.flvURL || http('flv')],
-    ['HLS', pusher.hlsURL || http('m3u8')], ['WHEP', whep(server, pusher)],
+    ['RTMP', pusher.accelerateURL],
+    ['HTTP-FLV', pusher.flvURL || http('flv')],
+    ['HLS', pusher.hlsURL || http('m3u8')],
+    ['WHEP', whep(server, pusher)],
   ].filter(([, url]) => url);
 }
 

@@ -12,18 +12,30 @@ async function start(server = new FakeServer()) {
   await session.open(LOGIN);
   const seen = [];
   const note = (name) => (what) => seen.push([name, what]);
-  const listener = Object.fromEntries(['state', 'message', 'system', 'direct', 'count', 'out', 'missed', 'lost'].map((n) => [n, note(n)]));
+  const listener = Object.fromEntries(
+    ['state', 'message', 'system', 'direct', 'count', 'out', 'missed', 'lost'].map((n) => [n, note(n)]),
+  );
   const chat = new Chat(session, listener, { random: () => 0.5 });
-  server.chat ??= (frame) => (frame.type === 'join'
-    ? { room: frame.room, epoch: 7, last: 3, users: 1, missed: 0, gap: false, anew: false }
-    : ['ping', 'nick', 'quit'].includes(frame.type) ? {} : null);
+  server.chat ??= (frame) =>
+    frame.type === 'join'
+      ? { room: frame.room, epoch: 7, last: 3, users: 1, missed: 0, gap: false, anew: false }
+      : ['ping', 'nick', 'quit'].includes(frame.type)
+        ? {}
+        : null;
   chat.start();
   await settle();
   const got = (name) => seen.filter(([n]) => n === name).map(([, what]) => what);
   return { server, session, chat, got };
 }
 
-const message = (seq, text) => ({ type: 'message', room: 'r', seq, time: 1, from: 'bob', body: [{ MsgType: 'TIMTextElem', MsgContent: { Text: text } }] });
+const message = (seq, text) => ({
+  type: 'message',
+  room: 'r',
+  seq,
+  time: 1,
+  from: 'bob',
+  body: [{ MsgType: 'TIMTextElem', MsgContent: { Text: text } }],
+});
 
 test('joins, sends, and is answered', async () => {
   const { server, chat } = await start();
@@ -56,7 +68,10 @@ test('after an interruption it resumes where it was: nothing lost, nothing twice
   server.socket.push(message(5, 'five'));
   server.socket.push({ type: 'ack', id: again.id, seq: 6, again: true });
   await sending;
-  assert.deepEqual(got('message').map((m) => m.seq), [4, 5]);
+  assert.deepEqual(
+    got('message').map((m) => m.seq),
+    [4, 5],
+  );
   assert.deepEqual(got('missed'), []);
   chat.stop();
 });
@@ -65,7 +80,8 @@ test('a group that began anew is told, and its numbers count from its own beginn
   clock.enable();
   const { server, chat, got } = await start();
   await chat.join('r');
-  server.chat = (frame) => (frame.type === 'join' ? { room: 'r', epoch: 8, last: 2, missed: 2, users: 1, gap: false, anew: true } : {});
+  server.chat = (frame) =>
+    frame.type === 'join' ? { room: 'r', epoch: 8, last: 2, missed: 2, users: 1, gap: false, anew: true } : {};
   server.socket.drop();
   await settle();
   clock.tick(1000);
@@ -73,7 +89,10 @@ test('a group that began anew is told, and its numbers count from its own beginn
   server.socket.push(message(1, 'one'));
   server.socket.push(message(2, 'two'));
   assert.deepEqual(got('missed'), ['r']);
-  assert.deepEqual(got('message').map((m) => m.seq), [1, 2]);
+  assert.deepEqual(
+    got('message').map((m) => m.seq),
+    [1, 2],
+  );
   chat.stop();
 });
 
@@ -128,7 +147,13 @@ test('direct messages are asked for from the last one, and refusals have codes',
   server.socket.push({ type: 'direct', seq: 150, from: 'bob', time: 1, body: [] });
   assert.equal(got('direct').length, 1);
   const sending = chat.send('r', { text: 'x' });
-  server.socket.push({ type: 'error', id: server.socket.asked('send')[0].id, code: 'muted', message: 'm', until: null });
+  server.socket.push({
+    type: 'error',
+    id: server.socket.asked('send')[0].id,
+    code: 'muted',
+    message: 'm',
+    until: null,
+  });
   await assert.rejects(sending, { code: 'muted', until: null });
   server.socket.drop();
   await settle();

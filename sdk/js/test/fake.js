@@ -15,14 +15,22 @@ export class FakeServer {
 
   platform() {
     const returns = new Set();
-    this.networkBack = () => returns.forEach((call) => call());
+    this.networkBack = () => {
+      for (const call of returns) call();
+    };
     return {
       name: 'fake',
       request: async (url, { method = 'GET', body } = {}) => {
         if (this.down) throw new RoomError('network', 'down');
         const { pathname, searchParams } = new URL(url, 'http://server');
         const name = pathname.split('/').at(-1);
-        const call = { name, pathname, method, query: Object.fromEntries(searchParams), body: body && JSON.parse(body) };
+        const call = {
+          name,
+          pathname,
+          method,
+          query: Object.fromEntries(searchParams),
+          body: body && JSON.parse(body),
+        };
         this.calls.push(call);
         const answer = this.answers[name]?.(call) ?? {};
         const { status = 200, raw } = answer;
@@ -34,7 +42,10 @@ export class FakeServer {
         queueMicrotask(() => (this.down ? socket.drop() : socket.open()));
         return socket;
       },
-      onReturn: (call) => { returns.add(call); return () => returns.delete(call); },
+      onReturn: (call) => {
+        returns.add(call);
+        return () => returns.delete(call);
+      },
     };
   }
 
@@ -91,7 +102,9 @@ export async function settle(rounds = 30) {
 
 export const LOGIN = { userID: 'ada', userSig: 'sig', sdkAppID: 1, userName: 'Ada' };
 
-const REAL = Object.fromEntries(['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'].map((name) => [name, globalThis[name]]));
+const REAL = Object.fromEntries(
+  ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'].map((name) => [name, globalThis[name]]),
+);
 
 /** Time that passes only when told to, in place of the timers and `Date`. (Node's own differs from version to version.) */
 export const clock = {
@@ -99,7 +112,15 @@ export const clock = {
     let [now, last] = [REAL.Date.now(), 0];
     const waiting = new Map();
     const start = (call, delay, every, args) => {
-      const timer = { id: (last += 1), at: now + Math.max(1, delay || 0), every, call: () => call(...args), unref: () => timer, ref: () => timer, [Symbol.toPrimitive]: () => timer.id };
+      const timer = {
+        id: ++last,
+        at: now + Math.max(1, delay || 0),
+        every,
+        call: () => call(...args),
+        unref: () => timer,
+        ref: () => timer,
+        [Symbol.toPrimitive]: () => timer.id,
+      };
       waiting.set(timer.id, timer);
       return timer;
     };
@@ -108,8 +129,12 @@ export const clock = {
     globalThis.setInterval = (call, delay, ...args) => start(call, delay, Math.max(1, delay || 0), args);
     globalThis.clearTimeout = globalThis.clearInterval = stop;
     globalThis.Date = class extends REAL.Date {
-      constructor(...args) { super(...(args.length ? args : [now])); }
-      static now() { return now; }
+      constructor(...args) {
+        super(...(args.length ? args : [now]));
+      }
+      static now() {
+        return now;
+      }
     };
     this.tick = (ms) => {
       const end = now + ms;

@@ -8,33 +8,95 @@ afterEach(() => clock.reset());
 
 class FakePeer extends EventTarget {
   static made = [];
-  constructor() { super(); FakePeer.made.push(this); this.connectionState = 'new'; this.transceivers = []; }
-  addTransceiver(what, how) { const t = { what, how, sender: { track: what, replaceTrack: async (n) => { t.sender.track = n; } } }; this.transceivers.push(t); return t; }
-  getTransceivers() { return this.transceivers; }
-  async createOffer() { return { type: 'offer', sdp: 'offer' }; }
-  async setLocalDescription(d) { this.localDescription = d; }
-  async setRemoteDescription(d) { this.remote = d; }
-  getConfiguration() { return { bundlePolicy: 'max-bundle' }; }
-  setConfiguration(c) { this.configured = c; this.before = this.localDescription; }
-  become(state) { this.connectionState = state; this.dispatchEvent(new Event('connectionstatechange')); }
-  close() { this.closed = true; }
+  constructor() {
+    super();
+    FakePeer.made.push(this);
+    this.connectionState = 'new';
+    this.transceivers = [];
+  }
+  addTransceiver(what, how) {
+    const t = {
+      what,
+      how,
+      sender: {
+        track: what,
+        replaceTrack: async (n) => {
+          t.sender.track = n;
+        },
+      },
+    };
+    this.transceivers.push(t);
+    return t;
+  }
+  getTransceivers() {
+    return this.transceivers;
+  }
+  async createOffer() {
+    return { type: 'offer', sdp: 'offer' };
+  }
+  async setLocalDescription(d) {
+    this.localDescription = d;
+  }
+  async setRemoteDescription(d) {
+    this.remote = d;
+  }
+  getConfiguration() {
+    return { bundlePolicy: 'max-bundle' };
+  }
+  setConfiguration(c) {
+    this.configured = c;
+    this.before = this.localDescription;
+  }
+  become(state) {
+    this.connectionState = state;
+    this.dispatchEvent(new Event('connectionstatechange'));
+  }
+  close() {
+    this.closed = true;
+  }
 }
 
 function platform(answers) {
   const calls = [];
-  return { calls, onReturn: () => () => {}, request: async (url, options) => { calls.push([options.method, url, options.body]); return answers.shift() ?? { status: 200, text: '' , header: () => null }; } };
+  return {
+    calls,
+    onReturn: () => () => {},
+    request: async (url, options) => {
+      calls.push([options.method, url, options.body]);
+      return answers.shift() ?? { status: 200, text: '', header: () => null };
+    },
+  };
 }
 
 const created = (location) => ({ status: 201, text: 'answer', header: () => location });
-const track = (kind) => ({ kind, stop() { this.stopped = true; } });
-const stream = (...tracks) => ({ getTracks: () => tracks, removeTrack: (t) => tracks.splice(tracks.indexOf(t), 1), addTrack: (t) => tracks.push(t) });
+const track = (kind) => ({
+  kind,
+  stop() {
+    this.stopped = true;
+  },
+});
+const stream = (...tracks) => ({
+  getTracks: () => tracks,
+  removeTrack: (t) => tracks.splice(tracks.indexOf(t), 1),
+  addTrack: (t) => tracks.push(t),
+});
 
 test('publishes, comes back after a failure, and says goodbye', async () => {
   clock.enable();
   FakePeer.made = [];
-  const p = platform([created('/whip/session/1'), { status: 200, text: '', header: () => null }, created('/whip/session/2')]);
+  const p = platform([
+    created('/whip/session/1'),
+    { status: 200, text: '', header: () => null },
+    created('/whip/session/2'),
+  ]);
   const states = [];
-  const publisher = new Publisher({ platform: p, url: 'http://h/whip/s?x=1', stream: stream(track('video'), track('audio')), RTCPeerConnection: FakePeer, onState: (s) => states.push(s) });
+  const publisher = new Publisher({
+    platform: p,
+    url: 'http://h/whip/s?x=1',
+    stream: stream(track('video'), track('audio')),
+    RTCPeerConnection: FakePeer,
+    onState: (s) => states.push(s),
+  });
   const ready = publisher.start();
   await settle();
   assert.deepEqual(p.calls[0], ['POST', 'http://h/whip/s?x=1', 'offer']);
@@ -55,13 +117,18 @@ test('publishes, comes back after a failure, and says goodbye', async () => {
 test('a short disconnection is waited out, a long one is not', async () => {
   clock.enable();
   FakePeer.made = [];
-  globalThis.MediaStream ??= class { addTrack() {} };
+  globalThis.MediaStream ??= class {
+    addTrack() {}
+  };
   const p = platform([created('/1'), undefined, created('/2')]);
   const player = new Player({ platform: p, url: () => 'http://h/whep/s', RTCPeerConnection: FakePeer, video: false });
   player.start();
   await settle();
   const [pc] = FakePeer.made;
-  assert.deepEqual(pc.transceivers.map((t) => t.what), ['audio']);
+  assert.deepEqual(
+    pc.transceivers.map((t) => t.what),
+    ['audio'],
+  );
   pc.become('connected');
   pc.become('disconnected');
   clock.tick(2_000);
@@ -81,7 +148,12 @@ test('a restart waits for nothing and keeps the picture', async () => {
   FakePeer.made = [];
   const states = [];
   const p = platform([created('/1'), created('/2')]);
-  const player = new Player({ platform: p, url: () => 'http://h/whep/s', RTCPeerConnection: FakePeer, onState: (s) => states.push(s) });
+  const player = new Player({
+    platform: p,
+    url: () => 'http://h/whep/s',
+    RTCPeerConnection: FakePeer,
+    onState: (s) => states.push(s),
+  });
   player.start();
   await settle();
   FakePeer.made[0].become('connected');
@@ -98,7 +170,12 @@ test('a refusal is told with its status and tried again', async () => {
   FakePeer.made = [];
   const p = platform([{ status: 404, text: 'no such stream', header: () => null }]);
   const errors = [];
-  const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer, onState: (_, error) => error && errors.push(error) });
+  const player = new Player({
+    platform: p,
+    url: 'http://h/whep/s',
+    RTCPeerConnection: FakePeer,
+    onState: (_, error) => error && errors.push(error),
+  });
   player.start();
   await settle();
   assert.deepEqual([errors[0].code, errors[0].status], ['media', 404]);
@@ -126,29 +203,55 @@ test('a stream that ended needs no farewell', async () => {
 });
 
 test('a session that is over already is left without a complaint', async () => {
-  for (const over of [{ status: 404, text: 'no such session', header: () => null }, { status: 410, text: '', header: () => null }, null]) {
+  for (const over of [
+    { status: 404, text: 'no such session', header: () => null },
+    { status: 410, text: '', header: () => null },
+    null,
+  ]) {
     FakePeer.made = [];
     const p = platform([created('/whip/1')]);
-    if (over) p.request = ((first) => async (url, options) => (options.method === 'DELETE' ? (p.calls.push([options.method, url]), over) : first(url, options)))(p.request);
-    else p.request = ((first) => async (url, options) => { if (options.method === 'DELETE') { p.calls.push([options.method, url]); throw new Error('the server is gone'); } return first(url, options); })(p.request);
+    const first = p.request;
+    p.request = async (url, options) => {
+      if (options.method !== 'DELETE') return first(url, options);
+      p.calls.push([options.method, url]);
+      if (!over) throw new Error('the server is gone');
+      return over;
+    };
     const states = [];
-    const publisher = new Publisher({ platform: p, url: 'http://h/whip/s', stream: stream(track('video')), RTCPeerConnection: FakePeer, onState: (state, error) => states.push([state, error]) });
+    const publisher = new Publisher({
+      platform: p,
+      url: 'http://h/whip/s',
+      stream: stream(track('video')),
+      RTCPeerConnection: FakePeer,
+      onState: (state, error) => states.push([state, error]),
+    });
     publisher.start();
     await settle();
     FakePeer.made[0].become('connected');
     await publisher.stop();
-    assert.deepEqual(p.calls.map(([method]) => method), ['POST', 'DELETE']);
+    assert.deepEqual(
+      p.calls.map(([method]) => method),
+      ['POST', 'DELETE'],
+    );
     assert.deepEqual(states.at(-1), ['closed', undefined]);
-    assert.ok(states.every(([, error]) => !error), 'nobody is bothered with it');
+    assert.ok(
+      states.every(([, error]) => !error),
+      'nobody is bothered with it',
+    );
   }
 });
 
 test('candidates are gathered by the servers that the answer names', async () => {
   FakePeer.made = [];
-  const link = '<stun:stun.example.net>; rel="ice-server", <turn:turn.example.net?transport=udp>; rel="ice-server"; username="user"; credential="a, \\"b\\"; c"; credential-type="password", <https://h/x>; rel="other", <http://h>; rel="ice-server"';
-  const servers = [{ urls: 'stun:stun.example.net' }, { urls: 'turn:turn.example.net?transport=udp', username: 'user', credential: 'a, "b"; c' }];
+  const link =
+    '<stun:stun.example.net>; rel="ice-server", <turn:turn.example.net?transport=udp>; rel="ice-server"; username="user"; credential="a, \\"b\\"; c"; credential-type="password", <https://h/x>; rel="other", <http://h>; rel="ice-server"';
+  const servers = [
+    { urls: 'stun:stun.example.net' },
+    { urls: 'turn:turn.example.net?transport=udp', username: 'user', credential: 'a, "b"; c' },
+  ];
   assert.deepEqual(iceServersOf(link), servers);
-  for (const nothing of [null, undefined, '', 'x', '<', '<stun:x>', '<stun:x>; rel=next']) assert.deepEqual(iceServersOf(nothing), []);
+  for (const nothing of [null, undefined, '', 'x', '<', '<stun:x>', '<stun:x>; rel=next'])
+    assert.deepEqual(iceServersOf(nothing), []);
   assert.deepEqual(iceServersOf('<stun:x>;rel=ice-server'), [{ urls: 'stun:x' }]);
   const p = platform([{ ...created('/1'), header: (name) => ({ Location: '/1', Link: link })[name] ?? null }]);
   const player = new Player({ platform: p, url: 'http://h/whep/s', RTCPeerConnection: FakePeer });
@@ -163,7 +266,12 @@ test('candidates are gathered by the servers that the answer names', async () =>
 test('another camera needs no new connection', async () => {
   FakePeer.made = [];
   const old = track('video');
-  const publisher = new Publisher({ platform: platform([created('/1')]), url: 'http://h/whip/s', stream: stream(old), RTCPeerConnection: FakePeer });
+  const publisher = new Publisher({
+    platform: platform([created('/1')]),
+    url: 'http://h/whip/s',
+    stream: stream(old),
+    RTCPeerConnection: FakePeer,
+  });
   publisher.start();
   await settle();
   const fresh = track('video');
@@ -176,7 +284,10 @@ test('another camera needs no new connection', async () => {
 test('URLs of other protocols are found from one', () => {
   const rtmp = 'rtmp://h:1935/live/8_r%2Fx_ada?bizid=8&txSecret=s&txTime=t';
   assert.equal(urls.whip('https://h', { pushURL: rtmp }), 'https://h/whip/8_r%2Fx_ada?bizid=8&txSecret=s&txTime=t');
-  assert.equal(urls.whep('https://h', { mixedPlayURL: 'https://h/live/8_r_ada.flv?x=1' }), 'https://h/whep/8_r_ada?x=1');
+  assert.equal(
+    urls.whep('https://h', { mixedPlayURL: 'https://h/live/8_r_ada.flv?x=1' }),
+    'https://h/whep/8_r_ada?x=1',
+  );
   assert.equal(urls.whep('', { whepURL: 'w', accelerateURL: rtmp }), 'w');
   assert.equal(urls.whep('', {}), null);
   // Co-anchors ask for the stream itself, the audience for what is shown in its place.
@@ -184,6 +295,12 @@ test('URLs of other protocols are found from one', () => {
   assert.equal(urls.whep('https://h', { accelerateURL: own }), 'https://h/whep/8_r_ada?bizid=8&txSecret=x');
   assert.equal(urls.whep('https://h', { accelerateURL: own }, true), 'https://h/whep/8_r_ada?bizid=8&txSecret=x&raw=1');
   assert.equal(urls.whep('https://h', { whepURL: 'https://h/whep/s' }, true), 'https://h/whep/s?raw=1');
-  assert.equal(Object.fromEntries(urls.plays('https://h', { accelerateURL: own }))['HTTP-FLV'], 'https://h/live/8_r_ada.flv?bizid=8&txSecret=x');
-  assert.deepEqual(urls.plays('https://h', { accelerateURL: 'rtmp://h/live/s?q=1' }).map(([n]) => n), ['RTMP', 'HTTP-FLV', 'HLS', 'WHEP']);
+  assert.equal(
+    Object.fromEntries(urls.plays('https://h', { accelerateURL: own }))['HTTP-FLV'],
+    'https://h/live/8_r_ada.flv?bizid=8&txSecret=x',
+  );
+  assert.deepEqual(
+    urls.plays('https://h', { accelerateURL: 'rtmp://h/live/s?q=1' }).map(([n]) => n),
+    ['RTMP', 'HTTP-FLV', 'HLS', 'WHEP'],
+  );
 });

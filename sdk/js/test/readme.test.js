@@ -16,15 +16,33 @@ function world() {
   const server = new FakeServer();
   const ada = { userID: 'ada', userName: 'Ada', userAvatar: '', accelerateURL: 'rtmp://h/live/s?x=1' };
   const bob = { ...ada, userID: 'bob' };
-  const room = { roomID: 'tea', roomInfo: 'Tea', roomCreator: 'bob', mixedPlayURL: 'https://h/live/s.flv?x=1', custom: { like: 1 }, pushers: [ada, bob] };
+  const room = {
+    roomID: 'tea',
+    roomInfo: 'Tea',
+    roomCreator: 'bob',
+    mixedPlayURL: 'https://h/live/s.flv?x=1',
+    custom: { like: 1 },
+    pushers: [ada, bob],
+  };
   Object.assign(server.answers, {
-    get_room_list: () => ({ rooms: [room] }), get_pushers: () => room, create_room: () => ({ roomID: 'tea' }),
-    get_push_url: () => ({ pushURL: 'rtmp://h/live/s?x=1' }), set_custom_field: () => ({ custom: { like: 2 } }),
+    get_room_list: () => ({ rooms: [room] }),
+    get_pushers: () => room,
+    create_room: () => ({ roomID: 'tea' }),
+    get_push_url: () => ({ pushURL: 'rtmp://h/live/s?x=1' }),
+    set_custom_field: () => ({ custom: { like: 2 } }),
   });
   server.chat = (frame, socket) => {
     if (frame.type === 'direct') {
       const data = JSON.stringify({ cmd: 'linkmic', data: { type: 'response', result: 'accept' } });
-      queueMicrotask(() => socket.push({ type: 'direct', seq: 101, from: 'bob', time: 1, body: [{ MsgType: 'TIMCustomElem', MsgContent: { Data: data } }] }));
+      queueMicrotask(() =>
+        socket.push({
+          type: 'direct',
+          seq: 101,
+          from: 'bob',
+          time: 1,
+          body: [{ MsgType: 'TIMCustomElem', MsgContent: { Data: data } }],
+        }),
+      );
     }
     return { room: frame.room, epoch: 1, last: 0, missed: 0, users: 1, seq: 1 };
   };
@@ -38,16 +56,35 @@ for (const [i, code] of blocks.entries()) {
     const server = world();
     const rooms = [];
     const links = [];
-    class Link { constructor(options) { links.push(options); } async start() { return this; } async stop() {} }
-    const known = (Kind) => class extends Kind {
+    class Link {
       constructor(options) {
-        super({ ...options, platform: server.platform(), media: { Publisher: Link, Player: Link } });
-        rooms.push(this);
+        links.push(options);
       }
-    };
+      async start() {
+        return this;
+      }
+      async stop() {}
+    }
+    const known = (Kind) =>
+      class extends Kind {
+        constructor(options) {
+          super({ ...options, platform: server.platform(), media: { Publisher: Link, Player: Link } });
+          rooms.push(this);
+        }
+      };
     const given = {
-      RTCRoom: known(RTCRoom), LiveRoom: known(LiveRoom), login: async () => LOGIN, console: { log() {} }, fetch: async () => ({ text: async () => 'sig' }),
-      document: { createElement: () => ({}) }, navigator: { mediaDevices: { getUserMedia: async () => ({ getTracks: () => [] }) } }, page: { setData(data) { this.data = data; } },
+      RTCRoom: known(RTCRoom),
+      LiveRoom: known(LiveRoom),
+      login: async () => LOGIN,
+      console: { log() {} },
+      fetch: async () => ({ text: async () => 'sig' }),
+      document: { createElement: () => ({}) },
+      navigator: { mediaDevices: { getUserMedia: async () => ({ getTracks: () => [] }) } },
+      page: {
+        setData(data) {
+          this.data = data;
+        },
+      },
     };
     await new AsyncFunction(...Object.keys(given), code.replace(/^import .*$/gm, ''))(...Object.values(given));
     await settle();

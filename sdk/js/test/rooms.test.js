@@ -7,31 +7,63 @@ import { FakeServer, LOGIN, clock, settle } from './fake.js';
 
 afterEach(() => clock.reset());
 
-const pusher = (userID) => ({ userID, userName: userID, userAvatar: '', accelerateURL: `rtmp://h/live/1_r_${userID}?txSecret=x` });
+const pusher = (userID) => ({
+  userID,
+  userName: userID,
+  userAvatar: '',
+  accelerateURL: `rtmp://h/live/1_r_${userID}?txSecret=x`,
+});
 
 function world() {
   const server = new FakeServer();
-  server.room = { roomID: 'r', roomInfo: 'info', roomCreator: 'ada', mixedPlayURL: 'http://h/live/1_r_ada.flv?x=1', custom: '{"like":3}', pushers: [] };
+  server.room = {
+    roomID: 'r',
+    roomInfo: 'info',
+    roomCreator: 'ada',
+    mixedPlayURL: 'http://h/live/1_r_ada.flv?x=1',
+    custom: '{"like":3}',
+    pushers: [],
+  };
   const there = (answer) => (server.room ? answer() : { code: 3, message: 'no room' });
   Object.assign(server.answers, {
-    create_room: ({ body }) => { server.room.roomInfo = body.roomInfo; return { roomID: 'r' }; },
+    create_room: ({ body }) => {
+      server.room.roomInfo = body.roomInfo;
+      return { roomID: 'r' };
+    },
     get_push_url: () => ({ pushURL: 'rtmp://h/live/1_r_ada?txSecret=x' }),
     add_pusher: ({ body }) => {
-      server.room ??= { roomID: 'r', roomInfo: body.roomInfo, roomCreator: body.userID, mixedPlayURL: '', custom: {}, pushers: [] };
+      server.room ??= {
+        roomID: 'r',
+        roomInfo: body.roomInfo,
+        roomCreator: body.userID,
+        mixedPlayURL: '',
+        custom: {},
+        pushers: [],
+      };
       server.room.pushers = [...server.room.pushers.filter((p) => p.userID !== body.userID), pusher(body.userID)];
       return {};
     },
     get_pushers: () => there(() => server.room),
-    pusher_heartbeat: ({ body }) => (server.room?.pushers.some((p) => p.userID === body.userID) ? {} : { code: 5, message: 'not in' }),
-    delete_pusher: ({ body }) => { server.room.pushers = server.room.pushers.filter((p) => p.userID !== body.userID); return {}; },
+    pusher_heartbeat: ({ body }) =>
+      server.room?.pushers.some((p) => p.userID === body.userID) ? {} : { code: 5, message: 'not in' },
+    delete_pusher: ({ body }) => {
+      server.room.pushers = server.room.pushers.filter((p) => p.userID !== body.userID);
+      return {};
+    },
     set_custom_field: () => ({ custom: '{"like":4}' }),
-    get_audiences: () => ({ audienceCount: 2, audiences: [{ userID: 'x', userInfo: '{"userName":"X"}' }, { userID: 'y', userInfo: 'not json' }] }),
+    get_audiences: () => ({
+      audienceCount: 2,
+      audiences: [
+        { userID: 'x', userInfo: '{"userName":"X"}' },
+        { userID: 'y', userInfo: 'not json' },
+      ],
+    }),
   });
   server.chat = (frame) => (frame.type === 'join' ? { room: 'r', epoch: 1, last: 0, users: 1, missed: 0 } : { seq: 1 });
   return server;
 }
 
-async function enter(server, room, how) {
+async function enter(room, how) {
   const seen = [];
   room.setListener(new Proxy({}, { get: (_, name) => (event) => seen.push([name, event]) }));
   await room.login(LOGIN);
@@ -40,23 +72,43 @@ async function enter(server, room, how) {
   return (name) => seen.filter(([n]) => n === name).map(([, event]) => event);
 }
 
-const notice = (data) => ({ type: 'system', room: 'r', seq: (notice.seq = (notice.seq ?? 100) + 1), time: 1, notice: 'custom', data: JSON.stringify(data) });
-const direct = (from, body) => ({ type: 'direct', seq: (direct.seq = (direct.seq ?? 200) + 1), time: 1, from, body });
+const numbers = { notice: 100, direct: 200 };
+const notice = (data) => ({
+  type: 'system',
+  room: 'r',
+  seq: ++numbers.notice,
+  time: 1,
+  notice: 'custom',
+  data: JSON.stringify(data),
+});
+const direct = (from, body) => ({ type: 'direct', seq: ++numbers.direct, time: 1, from, body });
 
 test('makes a room, and tells who comes and goes', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'info' }));
-  assert.deepEqual(server.calls.map((c) => c.name).slice(0, 5), ['login', 'create_room', 'get_push_url', 'add_pusher', 'get_pushers']);
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
+  assert.deepEqual(server.calls.map((c) => c.name).slice(0, 5), [
+    'login',
+    'create_room',
+    'get_push_url',
+    'add_pusher',
+    'get_pushers',
+  ]);
   assert.equal(server.named('add_pusher')[0].pathname, '/weapp/multi_room/add_pusher');
   server.room.pushers.push(pusher('bob'));
   server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
   await settle();
-  assert.deepEqual(seen('onPusherJoin')[0].pushers.map((p) => p.userID), ['bob']);
+  assert.deepEqual(
+    seen('onPusherJoin')[0].pushers.map((p) => p.userID),
+    ['bob'],
+  );
   server.room.pushers.pop();
   server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
   await settle();
-  assert.deepEqual(seen('onPusherQuit')[0].pushers.map((p) => p.userID), ['bob']);
+  assert.deepEqual(
+    seen('onPusherQuit')[0].pushers.map((p) => p.userID),
+    ['bob'],
+  );
   await room.logout();
   assert.equal(server.named('delete_pusher').length, 1);
 });
@@ -64,14 +116,21 @@ test('makes a room, and tells who comes and goes', async () => {
 test('texts and commands pass both ways, with names', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({}));
+  const seen = await enter(room, (r) => r.createRoom({}));
   await room.sendRoomTextMsg({ msg: '<b>hi</b>' });
   const { body } = server.socket.asked('send')[0];
   assert.equal(body[1].MsgContent.Text, '<b>hi</b>');
   const bob = { userName: 'Bob', userAvatar: '' };
   server.socket.push({ type: 'message', room: 'r', seq: 50, time: 9, from: 'bob', body: textBody('hello', bob) });
   server.socket.push({ type: 'message', room: 'r', seq: 51, time: 9, from: 'bob', body: commandBody('wave', 2, bob) });
-  server.socket.push({ type: 'message', room: 'r', seq: 52, time: 9, from: 'eve', body: [{ MsgType: 'TIMCustomElem', MsgContent: { Data: 'not json' } }] });
+  server.socket.push({
+    type: 'message',
+    room: 'r',
+    seq: 52,
+    time: 9,
+    from: 'eve',
+    body: [{ MsgType: 'TIMCustomElem', MsgContent: { Data: 'not json' } }],
+  });
   assert.equal(seen('onRecvRoomTextMsg').length, 1);
   assert.deepEqual([seen('onRecvRoomTextMsg')[0].userName, seen('onRecvRoomTextMsg')[0].textMsg], ['Bob', 'hello']);
   assert.deepEqual([seen('onRecvRoomCustomMsg')[0].cmd, seen('onRecvRoomCustomMsg')[0].msg], ['wave', 2]);
@@ -84,7 +143,7 @@ test('a server that lost the room gets it back from its creator', async () => {
   clock.enable();
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'mine' }));
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'mine' }));
   server.down = true;
   server.socket.drop();
   await settle();
@@ -96,7 +155,10 @@ test('a server that lost the room gets it back from its creator', async () => {
   clock.tick(10_000);
   await settle(100);
   assert.equal(server.room.roomInfo, 'mine');
-  assert.deepEqual(server.room.pushers.map((p) => p.userID), ['ada']);
+  assert.deepEqual(
+    server.room.pushers.map((p) => p.userID),
+    ['ada'],
+  );
   assert.equal(seen('onRoomClose').length, 0);
   await room.logout();
 });
@@ -104,7 +166,7 @@ test('a server that lost the room gets it back from its creator', async () => {
 test('a closed room is told once, and forgotten', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.equal(room.custom.like, 3);
   server.socket.push({ type: 'system', room: 'r', seq: 90, time: 1, notice: 'destroyed' });
   server.socket.push({ type: 'system', room: 'r', seq: 91, time: 1, notice: 'destroyed' });
@@ -117,7 +179,7 @@ test('a closed room is told once, and forgotten', async () => {
 test('who is put out is told why', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   server.socket.push({ type: 'out', room: 'r', reason: 'banned', until: 5 });
   assert.equal(seen('onRoomClose')[0].reason, 'banned');
   await room.logout();
@@ -128,7 +190,7 @@ test('a viewer asks, is accepted, pushes, and is kicked', async () => {
   server.room.pushers = [pusher('anchor')];
   server.room.roomCreator = 'anchor';
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.deepEqual([server.named('add_audience').length, server.named('add_pusher').length], [1, 0]);
   const asking = room.requestJoinPusher();
   await settle();
@@ -157,7 +219,7 @@ test('a refusal has a reason; silence is a timeout', async () => {
   const server = world();
   server.room.roomCreator = 'anchor';
   const room = new LiveRoom({ platform: server.platform() });
-  await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   const asking = room.requestJoinPusher();
   server.socket.push(direct('anchor', linkBody({ type: 'response', result: 'reject', message: 'busy', roomID: 'r' })));
   await assert.rejects(asking, { code: 'refused', message: 'busy' });
@@ -169,7 +231,7 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
   clock.enable();
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  const seen = await enter(server, room, (r) => r.createRoom({ roomInfo: 'info' }));
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
   server.socket.push(direct('bob', linkBody({ type: 'request', roomID: 'r', userName: 'Bob' })));
   assert.equal(seen('onRecvJoinPusherRequest')[0].userID, 'bob');
   await room.acceptJoinPusher({ userID: 'bob' });
@@ -178,8 +240,16 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
   await settle();
   clock.tick(1000);
   await settle();
-  const { interface: { para } } = server.named('merge_stream')[0].body.mergeParams;
-  assert.deepEqual(para.input_stream_list.map((i) => [i.input_stream_id, i.layout_params.image_layer]), [['1_r_ada', 1], ['1_r_bob', 2]]);
+  const {
+    interface: { para },
+  } = server.named('merge_stream')[0].body.mergeParams;
+  assert.deepEqual(
+    para.input_stream_list.map((i) => [i.input_stream_id, i.layout_params.image_layer]),
+    [
+      ['1_r_ada', 1],
+      ['1_r_bob', 2],
+    ],
+  );
   assert.equal(para.output_stream_id, '1_r_ada');
   const field = server.named('set_custom_field')[0].body;
   assert.deepEqual([field.fieldName, field.value], ['mixed', 1]);
@@ -189,10 +259,13 @@ test('the anchor is asked, answers, and asks for a mix', async () => {
 test('fields and audiences are read, whatever generation sent them', async () => {
   const server = world();
   const room = new LiveRoom({ platform: server.platform() });
-  await enter(server, room, (r) => r.enterRoom({ roomID: 'r' }));
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
   assert.deepEqual(await room.setCustomField({ fieldName: 'like', operation: 'inc' }), { custom: { like: 4 } });
   const { audiences } = await room.getAudienceList();
-  assert.deepEqual(audiences.map((a) => a.userName), ['X', 'not json']);
+  assert.deepEqual(
+    audiences.map((a) => a.userName),
+    ['X', 'not json'],
+  );
   await room.logout();
 });
 
@@ -200,7 +273,11 @@ test('a listener’s mistake does not break the room', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
   const said = mock.method(console, 'error', () => {});
-  room.setListener({ onGetPusherList() { throw new Error('mine'); } });
+  room.setListener({
+    onGetPusherList() {
+      throw new Error('mine');
+    },
+  });
   await room.login(LOGIN);
   await room.createRoom({});
   assert.equal(said.mock.callCount(), 1);

@@ -21,7 +21,10 @@ test('a session that ended is opened again, once for many calls', async () => {
   await session.open({ ...LOGIN, userSig: () => `sig${++signed}` });
   server.answers.get_pushers = ({ query }) => (query.token === 't1' ? { code: 7, message: 'ended' } : { roomID: 'r' });
   const both = await Promise.all([session.call('live_room', 'get_pushers'), session.call('live_room', 'get_pushers')]);
-  assert.deepEqual(both.map((a) => a.roomID), ['r', 'r']);
+  assert.deepEqual(
+    both.map((a) => a.roomID),
+    ['r', 'r'],
+  );
   assert.equal(server.named('login').length, 2);
   assert.equal(server.named('login')[1].query.userSig, 'sig2');
 });

@@ -9,20 +9,40 @@ function fakeWx() {
   wx.request = (options) => {
     wx.requests.push(options);
     const name = new URL(options.url).pathname.split('/').at(-1);
-    const fields = { login: { token: 't' }, get_push_url: { pushURL: 'rtmp://h/live/s?x=1' }, create_room: { roomID: 'r' }, get_pushers: { roomID: 'r', roomInfo: '', roomCreator: 'ada', custom: {}, pushers: [] } }[name] ?? {};
-    options.success({ statusCode: 200, data: JSON.stringify({ code: 0, ...fields }), header: { 'Content-Type': 'application/json' } });
+    const fields =
+      {
+        login: { token: 't' },
+        get_push_url: { pushURL: 'rtmp://h/live/s?x=1' },
+        create_room: { roomID: 'r' },
+        get_pushers: { roomID: 'r', roomInfo: '', roomCreator: 'ada', custom: {}, pushers: [] },
+      }[name] ?? {};
+    options.success({
+      statusCode: 200,
+      data: JSON.stringify({ code: 0, ...fields }),
+      header: { 'Content-Type': 'application/json' },
+    });
   };
   wx.connectSocket = ({ url }) => {
     const task = { url, sent: [] };
-    for (const name of ['Open', 'Message', 'Error', 'Close']) task[`on${name}`] = (call) => { task[name] = call; };
+    for (const name of ['Open', 'Message', 'Error', 'Close'])
+      task[`on${name}`] = (call) => {
+        task[name] = call;
+      };
     task.send = ({ data }) => {
       const frame = JSON.parse(data);
       task.sent.push(frame);
-      task.Message({ data: JSON.stringify({ type: 'ack', id: frame.id, room: frame.room, epoch: 1, last: 0, missed: 0 }) });
+      task.Message({
+        data: JSON.stringify({ type: 'ack', id: frame.id, room: frame.room, epoch: 1, last: 0, missed: 0 }),
+      });
     };
-    task.close = () => { task.closed = true; };
+    task.close = () => {
+      task.closed = true;
+    };
     wx.tasks.push(task);
-    queueMicrotask(() => { task.Open(); task.Message({ data: JSON.stringify({ type: 'welcome', direct: 1 }) }); });
+    queueMicrotask(() => {
+      task.Open();
+      task.Message({ data: JSON.stringify({ type: 'welcome', direct: 1 }) });
+    });
     return task;
   };
   return wx;
@@ -48,7 +68,13 @@ test('failures become errors with codes, and a socket ends once', async () => {
   const task = {};
   const wx = {
     request: ({ fail }) => fail({ errMsg: 'request:fail timeout' }),
-    connectSocket: () => { for (const n of ['Open', 'Message', 'Error', 'Close']) task[`on${n}`] = (c) => { task[n] = c; }; return task; },
+    connectSocket: () => {
+      for (const n of ['Open', 'Message', 'Error', 'Close'])
+        task[`on${n}`] = (c) => {
+          task[n] = c;
+        };
+      return task;
+    },
   };
   const platform = wechat(wx);
   await assert.rejects(platform.request('https://x'), { code: 'timeout' });

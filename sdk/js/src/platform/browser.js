@@ -23,7 +23,11 @@ export function browser({ fetch = globalThis.fetch, WebSocket = globalThis.WebSo
 
     /** Opens a socket; `on` gets `open()`, `text(string)` and, exactly once, `close(code, reason)`. */
     connect(url, on) {
-      if (!WebSocket) throw new RoomError(Code.STATE, 'there is no WebSocket here (Node has one from 22 on): give the platform one, browser({ WebSocket })');
+      if (!WebSocket)
+        throw new RoomError(
+          Code.STATE,
+          'there is no WebSocket here (Node has one from 22 on): give the platform one, browser({ WebSocket })',
+        );
       const socket = new WebSocket(url);
       socket.onopen = () => on.open();
       socket.onmessage = ({ data }) => typeof data === 'string' && on.text(data);

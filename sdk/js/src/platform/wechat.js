@@ -10,17 +10,25 @@ export function wechat(wx) {
     request(url, { method = 'GET', body, headers = {}, timeout = 10_000 } = {}) {
       return new Promise((resolve, reject) => {
         wx.request({
-          url, method, data: body, header: headers, timeout,
+          url,
+          method,
+          data: body,
+          header: headers,
+          timeout,
           // As text: what is JSON is read in one place, and answers to proxies' errors are not.
-          dataType: 'text', responseType: 'text',
+          dataType: 'text',
+          responseType: 'text',
           success: ({ statusCode, data, header = {} }) => {
             const lower = Object.fromEntries(Object.entries(header).map(([k, v]) => [k.toLowerCase(), v]));
             const text = typeof data === 'string' ? data : JSON.stringify(data);
             resolve({ status: statusCode, text, header: (name) => lower[name.toLowerCase()] ?? null });
           },
-          fail: ({ errMsg = '' } = {}) => reject(errMsg.includes('timeout')
-            ? new RoomError(Code.TIMEOUT, `no answer within ${timeout / 1000} s`)
-            : new RoomError(Code.NETWORK, `the server cannot be reached: ${errMsg}`)),
+          fail: ({ errMsg = '' } = {}) =>
+            reject(
+              errMsg.includes('timeout')
+                ? new RoomError(Code.TIMEOUT, `no answer within ${timeout / 1000} s`)
+                : new RoomError(Code.NETWORK, `the server cannot be reached: ${errMsg}`),
+            ),
         });
       });
     },
@@ -40,7 +48,10 @@ export function wechat(wx) {
       task.onClose(({ code = 1006, reason = '' } = {}) => end(code, reason));
       return {
         send: (data) => task.send({ data, fail: () => end(1006, 'send failed') }),
-        close: (code, reason) => { over = true; task.close({ code, reason }); },
+        close: (code, reason) => {
+          over = true;
+          task.close({ code, reason });
+        },
       };
     },
 
@@ -48,7 +59,10 @@ export function wechat(wx) {
       const changed = ({ isConnected }) => isConnected && call();
       wx.onNetworkStatusChange?.(changed);
       wx.onAppShow?.(call);
-      return () => { wx.offNetworkStatusChange?.(changed); wx.offAppShow?.(call); };
+      return () => {
+        wx.offNetworkStatusChange?.(changed);
+        wx.offAppShow?.(call);
+      };
     },
   };
 }
