@@ -55,7 +55,7 @@ fn read(path: &str) -> String {
 fn test_files(sources: &[(String, String)]) -> BTreeSet<String> {
     let mut tests = BTreeSet::new();
     for (path, text) in sources {
-        if path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests") {
+        if path.ends_with("/tests.rs") || path.starts_with("crates/testkit/") || path.split('/').any(|part| part == "tests") {
             tests.insert(path.clone());
         }
         let mut lines = text.lines().map(str::trim);
