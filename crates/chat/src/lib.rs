@@ -6,15 +6,18 @@ pub mod close;
 pub mod hub;
 pub mod render;
 pub mod say;
-pub mod tencent;
+mod tencent_settings;
 
-use room::{Event, RoomId};
+use std::future::Future;
+use std::pin::Pin;
+
+use room::{Event, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 use store::Answer;
 
 pub use hub::Hub;
-pub use tencent::Tencent;
+pub use tencent_settings::TencentSettings;
 
 /// Who carries chat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +51,7 @@ pub struct Settings {
     /// Seconds of silence after which a WebSocket is taken for dead; it is pinged after half of them.
     pub idle_timeout: u64,
     /// Tencent's chat service; used if `provider` says so.
-    pub tencent: tencent::Settings,
+    pub tencent: TencentSettings,
 }
 
 impl Default for Settings {
@@ -62,7 +65,7 @@ impl Default for Settings {
             queue: 256,
             queue_bytes: 256 * 1024,
             idle_timeout: 60,
-            tencent: tencent::Settings::default(),
+            tencent: TencentSettings::default(),
         }
     }
 }
@@ -89,10 +92,30 @@ impl Settings {
                 found.push(format!("chat.{name} must be at least {least}"));
             }
         }
-        if self.provider == Provider::Tencent {
-            self.tencent.problems(found);
-        }
     }
+}
+
+/// What operators ask of a chat service elsewhere. Each call is bounded in time.
+pub trait Remote: Send + Sync + 'static {
+    /// Lets a user say nothing in a room's group for so many seconds; none: for ever; 0 takes it back.
+    fn mute<'a>(&'a self, room: &'a RoomId, user: &'a UserId, seconds: Option<u64>) -> RemoteAnswer<'a>;
+
+    /// Says something to a room's group as the system.
+    fn notify<'a>(&'a self, room: &'a RoomId, text: &'a str) -> RemoteAnswer<'a>;
+}
+
+/// What comes of a call to a chat service elsewhere.
+pub type RemoteAnswer<'a> = Pin<Box<dyn Future<Output = Result<(), RemoteError>> + Send + 'a>>;
+
+/// Why a chat service elsewhere did not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// It knows no such group.
+    #[error("the chat service knows no such room")]
+    NoGroup,
+    /// It did not answer, or something else was wrong.
+    #[error("the chat service: {0}")]
+    Failed(String),
 }
 
 /// What rooms ask of the chat service.

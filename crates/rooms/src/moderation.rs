@@ -15,8 +15,7 @@ use crate::Rooms;
 use crate::groups::{self, with_group};
 use access::bans::{Bans, MOST};
 use chat;
-use chat::tencent::code::Meaning;
-use chat::tencent::rest::Trouble;
+use chat::RemoteError;
 use store::clock::Clock;
 use store::error::Error;
 use store::{Ban, Store};
@@ -24,8 +23,6 @@ use streams::live::{Live, Urls};
 
 /// For how many seconds who is kicked may not come back, unless told otherwise.
 pub const KICKED: u64 = 60;
-/// How long a chat service elsewhere may take.
-const SERVICE_WITHIN: Duration = Duration::from_secs(4);
 /// How often the store is asked whom other nodes put out.
 const FOLLOW: Duration = Duration::from_millis(250);
 /// Rooms looked at at a time.
@@ -94,11 +91,11 @@ impl From<room::chat::Refusal> for Refused {
     }
 }
 
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
-        match trouble.meaning() {
-            Meaning::Gone => refused("no_room", "the chat service knows no such room"),
-            _ => refused("unavailable", format!("the chat service: {trouble}")),
+impl From<RemoteError> for Refused {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::NoGroup => refused("no_room", error.to_string()),
+            RemoteError::Failed(_) => refused("unavailable", error.to_string()),
         }
     }
 }
@@ -130,7 +127,7 @@ pub struct Moderation<'a> {
     /// Chat in this process.
     pub chat: &'a chat::Hub,
     /// The chat service elsewhere, where there is one.
-    pub cloud: Option<&'a chat::Tencent>,
+    pub cloud: Option<&'a dyn chat::Remote>,
     /// The live service.
     pub live: &'a dyn Live,
     /// Push and play URLs.
@@ -287,7 +284,7 @@ impl Moderation<'_> {
     /// No such room; too many are muted.
     pub async fn mute(&self, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
         if let Some(chat) = self.cloud {
-            return chat.rest().mute(room.as_str(), user, seconds, SERVICE_WITHIN).await.map_err(Refused::from);
+            return chat.mute(room, user, seconds).await.map_err(Refused::from);
         }
         let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
         Ok(groups::measure(self.chat, self.rooms, room, (Measure::Mute, user, ms)).await?)
@@ -319,7 +316,7 @@ impl Moderation<'_> {
             };
             let tell = |id: RoomId| {
                 let field = field.clone();
-                async move { chat.rest().notify(id.as_str(), &field, SERVICE_WITHIN).await }
+                async move { chat.notify(&id, &field).await }
             };
             let told: Vec<_> = stream::iter(rooms).map(tell).buffer_unordered(ABREAST).collect().await;
             let well = told.iter().filter(|told| told.is_ok()).count();

@@ -106,7 +106,7 @@ impl App {
             bans: &self.bans,
             rooms: &self.rooms,
             chat: &self.chat,
-            cloud: self.clouds.chat.as_deref(),
+            cloud: self.clouds.chat.as_deref().map(|chat| chat as &dyn chat::Remote),
             live: &*self.live,
             urls: &self.urls,
             hub: &self.hub,

@@ -206,6 +206,7 @@ impl Settings {
         self.record.problems(&mut found);
         self.webrtc.problems(&mut found);
         self.chat.problems(&mut found);
+        self.clouds().problems(&mut found);
         self.store.problems(&mut found);
         self.traces.problems(&mut found);
         self.metrics.problems(&mut found);

@@ -251,7 +251,7 @@ pub(crate) async fn assemble(
             (Arc::new(live), None)
         }
         live::Provider::Tencent => {
-            let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
+            let live = Arc::new(tencent::live::LiveService::new(&settings.live, client.clone(), clock.clone()));
             (live.clone(), Some(live))
         }
     };
@@ -288,13 +288,13 @@ pub(crate) async fn assemble(
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
         chat::Provider::Tencent => {
-            let rest = chat::tencent::rest::Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone())
+            let rest = tencent::im::rest::Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone())
                 .map_err(one)?;
             // What is to be told is read from the record of commits, where there is one.
-            let (chat, telling) = chat::Tencent::new(rest, store.clone(), history.is_some());
+            let (chat, telling) = tencent::im::ChatService::new(rest, store.clone(), history.is_some());
             work.push(Box::pin(telling.run()));
             if let Some(history) = &history {
-                let follower = chat::tencent::Follower::new(chat.clone(), history.clone(), clock.clone());
+                let follower = tencent::im::Follower::new(chat.clone(), history.clone(), clock.clone());
                 work.push(Box::pin(follower.run()));
             }
             (chat.clone(), Some(chat))

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chat::tencent::rest::{Rest, Trouble, Words};
 use emulator::{ADMINISTRATOR, API_KEY, APP, APP_ID, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent};
 use outbound::{Client, Dial};
 use room::pushers::NewPusher;
@@ -25,9 +24,10 @@ use sign::{Secret, callback};
 use store::clock::{Clock, Manual};
 use store::error::Error;
 use store::{History, Journal, Memory, Store};
-use streams::live::tencent::Version;
+use streams::live::Version;
 use streams::live::{self, Live, Mixable};
 use tencent::clouds::Clouds;
+use tencent::im::rest::{Rest, Trouble, Words};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -61,8 +61,8 @@ fn settings() -> Settings {
 struct World {
     emulator: Arc<Emulator>,
     rooms: Rooms,
-    chat: Arc<chat::Tencent>,
-    live: Arc<live::Tencent>,
+    chat: Arc<tencent::im::ChatService>,
+    live: Arc<tencent::live::LiveService>,
     clouds: Clouds,
     clock: Arc<dyn Clock>,
     /// Ends with the world.
@@ -110,16 +110,16 @@ fn put_together(
 ) -> World {
     let client = Client::new(dial);
     let rules = Arc::new(settings.rooms.rules());
-    let live = Arc::new(live::Tencent::new(&settings.live, client.clone(), clock.clone()));
+    let live = Arc::new(tencent::live::LiveService::new(&settings.live, client.clone(), clock.clone()));
     let rest = Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone()).unwrap();
-    let (chat, work) = chat::Tencent::new(rest, store.clone(), history.is_some());
+    let (chat, work) = tencent::im::ChatService::new(rest, store.clone(), history.is_some());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
     let clouds = Clouds::new(settings.clouds(), Some(chat.clone()), Some(live.clone()));
     let mut tasks = JoinSet::new();
     tasks.spawn(rooms::carry(committed, chat.clone()));
     tasks.spawn(work.run());
     if let Some(history) = history {
-        tasks.spawn(chat::tencent::Follower::new(chat.clone(), history, clock.clone()).run());
+        tasks.spawn(tencent::im::Follower::new(chat.clone(), history, clock.clone()).run());
     }
     tasks.spawn(Sweeper::new(store, live.clone(), clock.clone(), rules).run());
     World { emulator, rooms, chat, live, clouds, clock, _tasks: tasks }
@@ -540,7 +540,7 @@ async fn over_real_sockets_too() {
     for _ in 0..3 {
         rest.create_group("g", within).await.unwrap();
     }
-    let live = live::Tencent::new(&settings.live, Client::default(), clock.clone());
+    let live = tencent::live::LiveService::new(&settings.live, Client::default(), clock.clone());
     assert_eq!(live.pushing(&[stream_of("r", "a")], clock.now()).await.unwrap(), [Pushing::No]);
     assert_eq!(emulator.connections.load(Ordering::SeqCst), 2, "one for each client");
     emulator.mood(Mood::Partial);
@@ -581,7 +581,7 @@ async fn every_chat_call_fails_in_time_and_says_how() {
             let said = match call {
                 0 => rest.create_group("new", within).await,
                 1 => rest.destroy_group("g", within).await,
-                2 => rest.notify("g", chat::tencent::rest::NOTICE, within).await,
+                2 => rest.notify("g", tencent::im::rest::NOTICE, within).await,
                 3 => rest.say("g", None, Words::Text("hello"), 1, within).await,
                 4 => rest.say_to(&bob, None, Words::Custom("{}"), 1, within).await,
                 5 => rest.online("g", within).await.map(drop),

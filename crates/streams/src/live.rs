@@ -6,7 +6,7 @@ mod holder;
 pub mod mix;
 mod mixing;
 mod stream_name;
-pub mod tencent;
+mod tencent_settings;
 mod urls;
 
 use room::sweep::Pushing;
@@ -20,7 +20,7 @@ pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
 pub use stream_name::{Owner, owner};
-pub use tencent::Tencent;
+pub use tencent_settings::{TencentSettings, Version};
 pub use urls::{Play, Url, Urls};
 
 /// Who serves streams.
@@ -77,7 +77,7 @@ pub struct Settings {
     /// The hash in URLs: `md5` or `sha256`.
     pub algorithm: Algorithm,
     /// Tencent's live service; used if `provider` says so.
-    pub tencent: tencent::Settings,
+    pub tencent: TencentSettings,
 }
 
 impl Default for Settings {
@@ -93,7 +93,7 @@ impl Default for Settings {
             push_host: String::new(),
             play_host: String::new(),
             algorithm: Algorithm::Md5,
-            tencent: tencent::Settings::default(),
+            tencent: TencentSettings::default(),
         }
     }
 }
@@ -110,9 +110,6 @@ impl Settings {
             found.push("live.validTime must be at least one second".into());
         }
         self.key_problems(found);
-        if self.provider == Provider::Tencent {
-            self.tencent.problems(found);
-        }
     }
 
     /// A signature is a hash of key and name without a mark between them: where one key begins with another, what is

@@ -7,22 +7,22 @@ use room::{Millis, UserId};
 use sign::stream_url::Query;
 use sign::{Invalid, Secret};
 
+use crate::im::webhook::{self, Seen};
+use crate::live::events;
 use access::identity;
 use chat;
-use chat::tencent::webhook::{self, Seen};
 use outbound::Client;
 use rooms;
 use rooms::Rooms;
-use streams::live::tencent::events;
 use streams::live::{self, Owner, owner};
 
 /// The services, where they are configured.
 #[derive(Default)]
 pub struct Clouds {
     /// Tencent's chat service.
-    pub chat: Option<Arc<chat::Tencent>>,
+    pub chat: Option<Arc<crate::im::ChatService>>,
     /// Tencent's live service.
-    pub live: Option<Arc<live::Tencent>>,
+    pub live: Option<Arc<crate::live::LiveService>>,
     chat_token: Secret,
     live_key: Secret,
     app: u64,
@@ -63,7 +63,11 @@ pub struct Sections<'a> {
 impl Clouds {
     /// Takes the services, and what their callbacks are checked with.
     #[must_use]
-    pub fn new(settings: Sections<'_>, chat: Option<Arc<chat::Tencent>>, live: Option<Arc<live::Tencent>>) -> Self {
+    pub fn new(
+        settings: Sections<'_>,
+        chat: Option<Arc<crate::im::ChatService>>,
+        live: Option<Arc<crate::live::LiveService>>,
+    ) -> Self {
         Self {
             chat,
             live,
@@ -81,15 +85,15 @@ impl Clouds {
     pub fn of(settings: Sections<'_>) -> Result<Self, String> {
         let (client, clock) = (Self::client(), Arc::new(store::clock::System));
         let live = (settings.live.provider == live::Provider::Tencent)
-            .then(|| Arc::new(live::Tencent::new(settings.live, client.clone(), clock.clone())));
+            .then(|| Arc::new(crate::live::LiveService::new(settings.live, client.clone(), clock.clone())));
         let chat = match settings.chat.provider {
             chat::Provider::Embedded => None,
             chat::Provider::Tencent => {
-                let rest = chat::tencent::rest::Rest::of(settings.im, &settings.chat.tencent, client, clock)?;
+                let rest = crate::im::rest::Rest::of(settings.im, &settings.chat.tencent, client, clock)?;
                 let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
                 let store = store::Memory::new(Arc::new(settings.rooms.rules()), outbox);
                 // Nothing is carried: its background work is not run.
-                Some(chat::Tencent::new(rest, Arc::new(store), false).0)
+                Some(crate::im::ChatService::new(rest, Arc::new(store), false).0)
             }
         };
         Ok(Self::new(settings, chat, live))

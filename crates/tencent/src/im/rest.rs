@@ -162,7 +162,7 @@ impl Rest {
     /// A sentence that names the setting.
     pub fn of(
         im: &identity::Settings,
-        chat: &super::Settings,
+        chat: &chat::TencentSettings,
         client: Client,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {

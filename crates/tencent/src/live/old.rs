@@ -13,9 +13,9 @@ use serde_json::Value;
 use sign::{Secret, callback};
 
 use super::api::Trouble;
-use crate::live::MixOutcome;
 use outbound::{Call, Client, Failed, Limiter};
 use store::clock::Clock;
+use streams::live::MixOutcome;
 
 /// Seconds for which a call's signature is good.
 const VALID: u64 = 60;

@@ -1,4 +1,4 @@
-//! `[live.tencent]`: what can be set about Tencent's live service, and what can be wrong about it.
+//! `[live.tencent]`: what can be set about Tencent's live service. The crate `tencent` says what can be wrong.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Version {
 /// `[live.tencent]`. Domains and keys of URLs stand in `[live]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub struct Settings {
+pub struct TencentSettings {
     /// Who calls API 3.0.
     pub secret_id: String,
     /// Signs calls to API 3.0.
@@ -48,7 +48,7 @@ pub struct Settings {
     pub old_host: String,
 }
 
-impl Default for Settings {
+impl Default for TencentSettings {
     fn default() -> Self {
         Self {
             secret_id: String::new(),
@@ -64,31 +64,5 @@ impl Default for Settings {
             api_key: Secret::default(),
             old_host: "http://fcgi.video.qcloud.com".into(),
         }
-    }
-}
-
-impl Settings {
-    /// Adds what is wrong with these settings.
-    pub fn problems(&self, found: &mut Vec<String>) {
-        let mut need = |good: bool, problem: &str| {
-            if !good {
-                found.push(format!("live.tencent.{problem}"));
-            }
-        };
-        match self.api {
-            Version::New => {
-                need(!self.secret_id.is_empty(), "secretId must be set");
-                need(!self.secret_key.is_empty(), "secretKey must be set");
-                need(outbound::is_host(&self.host), "host must be a host, without a path");
-            }
-            Version::Old => {
-                need(self.app_id != 0, "appID must be set");
-                need(!self.api_key.is_empty(), "APIKey must be set");
-                need(outbound::is_host(&self.old_host), "oldHost must be a host, without a path");
-            }
-        }
-        need(self.rate != 0, "rate must be at least 1");
-        need(outbound::is_path_part(&self.app_name), "appName must be letters, digits, '-' and '_'");
-        need(outbound::is_path_part(&self.callback_path), "callbackPath must be letters, digits, '-' and '_'");
     }
 }

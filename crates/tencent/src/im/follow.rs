@@ -9,7 +9,7 @@ use room::{Event, Millis};
 use tokio::time::{Instant, sleep};
 
 use super::delivery::Task;
-use super::{Tencent, task_of};
+use super::{ChatService, task_of};
 use store::History;
 use store::clock::Clock;
 use store::error::Error;
@@ -33,7 +33,7 @@ const DESTROY_FOR: u64 = 24 * 60 * 60 * 1000;
 
 /// Follows the record.
 pub struct Follower {
-    chat: Arc<Tencent>,
+    chat: Arc<ChatService>,
     history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
 }
@@ -51,7 +51,7 @@ struct Lane {
 impl Follower {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(chat: Arc<Tencent>, history: Arc<dyn History>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(chat: Arc<ChatService>, history: Arc<dyn History>, clock: Arc<dyn Clock>) -> Self {
         Self { chat, history, clock }
     }
 

@@ -6,7 +6,6 @@ pub mod events;
 pub mod mix;
 mod old;
 mod online;
-mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +19,16 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::{Live, MixOutcome, Mixable};
 use api::{Api, Trouble};
 use events::Events;
 use mix::{NOT_PUSHED_YET, Order};
 use old::Old;
 use online::Online;
 use outbound::{Breaker, Client, Retry};
-pub use settings::{Settings, Version};
 use store::Answer;
 use store::clock::Clock;
 use store::error::Error;
+use streams::live::{Live, MixOutcome, Mixable, Settings, Version};
 
 /// Questions at a time.
 const PARALLEL: usize = 16;
@@ -57,7 +55,7 @@ enum Speaks {
 }
 
 /// The live service for rooms.
-pub struct Tencent {
+pub struct LiveService {
     speaks: Speaks,
     /// Push domain and app: with the stream's name they say which stream is meant.
     domain: String,
@@ -70,10 +68,10 @@ pub struct Tencent {
     breaker: Breaker,
 }
 
-impl Tencent {
+impl LiveService {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(settings: &super::Settings, client: Client, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &Settings, client: Client, clock: Arc<dyn Clock>) -> Self {
         let own = &settings.tencent;
         let speaks = match own.api {
             Version::New => {
@@ -276,10 +274,10 @@ impl Tencent {
 }
 
 /// While it lives, nobody else asks about this stream.
-struct Asking<'a>(&'a Tencent, &'a StreamId);
+struct Asking<'a>(&'a LiveService, &'a StreamId);
 
 impl<'a> Asking<'a> {
-    fn begin(live: &'a Tencent, stream: &'a StreamId) -> Option<Self> {
+    fn begin(live: &'a LiveService, stream: &'a StreamId) -> Option<Self> {
         live.asking.lock().insert(stream.clone()).then_some(Self(live, stream))
     }
 }
@@ -290,7 +288,7 @@ impl Drop for Asking<'_> {
     }
 }
 
-impl Live for Tencent {
+impl Live for LiveService {
     fn away(&self) -> Option<&'static str> {
         self.breaker.is_broken().then_some("the live service does not answer")
     }

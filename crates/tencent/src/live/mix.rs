@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::api::Trouble;
-use crate::live::{MixOutcome, Mixable};
+use streams::live::{MixOutcome, Mixable};
 
 /// An input is not being pushed yet.
 pub const NOT_PUSHED_YET: i32 = -505;

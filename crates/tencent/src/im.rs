@@ -14,16 +14,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use room::event::LeaveReason;
 use room::{Event, Refusal, RoomId, UserId, What};
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Chat;
+use chat::{Chat, Remote, RemoteAnswer, RemoteError};
 use code::Meaning;
 use delivery::{Delivery, Outcome, Task, Woken};
 pub use follow::Follower;
 use outbound::Retry;
 use rest::{NOTICE, Rest, Trouble};
-use sign::Secret;
 use store::error::Error;
 use store::{Answer, Store};
 use whereabouts::Whereabouts;
@@ -32,6 +30,8 @@ use whereabouts::Whereabouts;
 const OPEN_WITHIN: Duration = Duration::from_secs(2);
 /// How long one call in the background may take; the service itself gives up after 3 s.
 const CALL_WITHIN: Duration = Duration::from_secs(4);
+/// How long a call of an operator's may take.
+const OPERATOR_WITHIN: Duration = Duration::from_secs(4);
 /// After which time a group whose room never came to be is removed.
 const ORPHAN_AFTER: Duration = Duration::from_secs(5);
 /// Tries of a call that somebody waits for.
@@ -39,50 +39,8 @@ const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_millis(200), mos
 /// How often one kind of trouble is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// `[chat.tencent]`. App, administrator and keys stand in `[im]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The host of the REST interface, in the app's region; `http://` before it means without TLS.
-    pub host: String,
-    /// Most calls of one command in a second.
-    pub rate: u32,
-    /// The token that signs the service's callbacks; empty: they are not accepted.
-    #[serde(rename = "callbackToken")]
-    pub callback_token: Secret,
-    /// The last part of the callbacks' path.
-    #[serde(rename = "callbackPath")]
-    pub callback_path: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            host: "console.tim.qq.com".into(),
-            rate: 200,
-            callback_token: Secret::default(),
-            callback_path: "im".into(),
-        }
-    }
-}
-
-impl Settings {
-    /// Adds what is wrong with these settings.
-    pub fn problems(&self, found: &mut Vec<String>) {
-        if self.rate == 0 {
-            found.push("chat.tencent.rate must be at least 1".into());
-        }
-        if !outbound::is_host(&self.host) {
-            found.push(format!("chat.tencent.host = \"{}\" must be a host, without a path", self.host));
-        }
-        if !outbound::is_path_part(&self.callback_path) {
-            found.push("chat.tencent.callbackPath must be letters, digits, '-' and '_'".into());
-        }
-    }
-}
-
 /// The chat service for rooms.
-pub struct Tencent {
+pub struct ChatService {
     rest: Rest,
     delivery: Delivery,
     store: Arc<dyn Store>,
@@ -92,7 +50,7 @@ pub struct Tencent {
     logged: Mutex<Option<Instant>>,
 }
 
-impl Tencent {
+impl ChatService {
     /// Puts the parts together. What comes second is for the background: `run` it. Who has a record of commits
     /// runs a [`Follower`] too and says so; without one, what waits to be told is gone with the process.
     #[must_use]
@@ -233,7 +191,7 @@ impl Tencent {
 }
 
 /// Sees to a group for which there may be no room in the end.
-struct Orphan<'a>(&'a Tencent, &'a RoomId);
+struct Orphan<'a>(&'a ChatService, &'a RoomId);
 
 impl Drop for Orphan<'_> {
     fn drop(&mut self) {
@@ -242,7 +200,7 @@ impl Drop for Orphan<'_> {
 }
 
 /// The work in the background, to be run once.
-pub struct Background(Arc<Tencent>, Woken);
+pub struct Background(Arc<ChatService>, Woken);
 
 impl Background {
     /// Runs until it is dropped.
@@ -256,7 +214,7 @@ impl Background {
     }
 }
 
-impl Chat for Tencent {
+impl Chat for ChatService {
     fn open<'a>(&'a self, room: &'a RoomId) -> Answer<'a, ()> {
         Box::pin(self.open_group(room))
     }
@@ -285,5 +243,24 @@ fn task_of(event: &Event) -> Option<Task> {
         What::Closed { .. } => Some(Task::Destroy),
         // Clients of this service ask for these when they want them.
         What::Created { .. } | What::Info | What::Custom { .. } => None,
+    }
+}
+
+impl Remote for ChatService {
+    fn mute<'a>(&'a self, room: &'a RoomId, user: &'a UserId, seconds: Option<u64>) -> RemoteAnswer<'a> {
+        Box::pin(async move { Ok(self.rest.mute(room.as_str(), user, seconds, OPERATOR_WITHIN).await?) })
+    }
+
+    fn notify<'a>(&'a self, room: &'a RoomId, text: &'a str) -> RemoteAnswer<'a> {
+        Box::pin(async move { Ok(self.rest.notify(room.as_str(), text, OPERATOR_WITHIN).await?) })
+    }
+}
+
+impl From<Trouble> for RemoteError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.meaning() {
+            Meaning::Gone => Self::NoGroup,
+            _ => Self::Failed(trouble.to_string()),
+        }
     }
 }
