@@ -72,6 +72,16 @@ impl Socket {
         }
     }
 
+    /// The next event of this type. News of the room may come before it: members' changes are carried in their own time.
+    pub async fn event_of(&mut self, kind: &str) -> Value {
+        loop {
+            let event = self.event().await;
+            if event["type"] == kind {
+                return event;
+            }
+        }
+    }
+
     /// The next frame; the close code if it was the last.
     pub async fn frame(&mut self) -> Result<Value, Option<u16>> {
         loop {

@@ -28,16 +28,16 @@ async fn the_creator_mutes_bans_and_puts_out() {
     assert!(refused["until"].is_u64(), "{refused}");
     creator.ask(mute(0)).await;
     assert_eq!(bob.ask(json!({"type": "send", "room": "r", "text": "thanks"})).await["type"], "ack");
-    assert_eq!(bob.event().await["type"], "message");
+    assert_eq!(bob.event_of("message").await["text"], "thanks");
 
     creator.ask(json!({"type": "ban", "room": "r", "user": "bob"})).await;
-    let out = bob.event().await;
+    let out = bob.event_of("out").await;
     assert_eq!((&out["type"], &out["reason"], &out["until"]), (&json!("out"), &json!("banned"), &json!(null)));
     assert_eq!(bob.ask(json!({"type": "join", "room": "r"})).await["code"], "banned");
     creator.ask(json!({"type": "ban", "room": "r", "user": "bob", "seconds": 0})).await;
     assert_eq!(bob.ask(json!({"type": "join", "room": "r"})).await["type"], "ack");
     creator.ask(json!({"type": "kick", "room": "r", "user": "bob"})).await;
-    assert_eq!(bob.event().await["reason"], "kicked");
+    assert_eq!(bob.event_of("out").await["reason"], "kicked");
     assert_eq!(bob.ask(json!({"type": "send", "room": "r", "text": "?"})).await["code"], "not_member");
     world.stop().await;
 }
