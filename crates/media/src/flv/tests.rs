@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::demux::Demuxer;
 use super::*;
+use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start, Want};
 use crate::name::{Protocol, StreamName};

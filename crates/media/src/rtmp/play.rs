@@ -17,6 +17,7 @@ use super::mux;
 use super::serve::Link;
 use super::session::Event;
 use crate::ended::Ended;
+use crate::flv;
 use crate::frame::{Frame, Kind};
 use crate::hub::{Item, Reader, Tracks};
 
@@ -131,7 +132,9 @@ impl<'a> Playing<'a> {
 
     fn introduce(&mut self, timestamp: u32) {
         if let Some(tracks) = self.tracks.take() {
-            let bytes = mux::tracks(&tracks, timestamp);
+            let flowing = self.reader.flowing();
+            let metadata = tracks.metadata.as_ref().and_then(|metadata| flv::describe(metadata, flowing));
+            let bytes = mux::tracks(&Tracks { metadata, ..tracks }, timestamp);
             if !bytes.is_empty() {
                 self.queue.push_back(bytes);
             }
