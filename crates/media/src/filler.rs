@@ -88,6 +88,13 @@ impl Filler {
         }
     }
 
+    /// Shows this keyframe until pictures come, where none came so far.
+    pub fn begin_with(&mut self, key: Arc<Frame>) {
+        if let Some(pictures) = self.pictures.as_mut().filter(|pictures| pictures.key.is_none()) {
+            (pictures.last, pictures.key, pictures.still) = (Some(key.dts), Some(key), true);
+        }
+    }
+
     /// Time goes on somewhere else: nothing is missing.
     pub fn interrupt(&mut self) {
         if let Some(sound) = &mut self.sound {

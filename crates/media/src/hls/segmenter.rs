@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Settings;
+use super::{Settings, black};
 use crate::filler::{Filler, Verdict};
 use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
@@ -70,6 +70,8 @@ pub struct Segmenter {
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
     filler: Filler,
+    /// What is shown is the picture of a stream that has none yet.
+    black: bool,
     muxer: Option<Muxer>,
     inits: VecDeque<(u64, Bytes)>,
     segments: VecDeque<Segment>,
@@ -102,6 +104,7 @@ impl Segmenter {
             video: None,
             audio: None,
             filler: Filler::new(None, false),
+            black: false,
             muxer: None,
             inits: VecDeque::new(),
             segments: VecDeque::new(),
@@ -265,8 +268,11 @@ impl Segmenter {
         if self.last.is_some_and(|last| (dts - last).abs() > BREAK) {
             self.interrupt();
         }
-        if frame.key && self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video()) {
+        let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
+        if frame.key && (appears || (self.black && frame.payload != black::KEY)) {
             self.interrupt();
+            self.changed |= self.made > 0;
+            self.black = false;
         }
         if !self.ready(frame) {
             return;
@@ -322,11 +328,19 @@ impl Segmenter {
             self.filler.promise(Some(&silent), false);
             self.audio = Some(silent);
         }
+        // Pictures that were announced and do not come: players take none later where they began without.
+        if heard && !self.black && self.made == 0 && self.video.as_ref().is_some_and(|v| v.codec == Codec::H264) {
+            self.black = true;
+            let key = Frame::video(Codec::H264, frame.dts, 0, true, Bytes::from_static(black::KEY));
+            self.filler.begin_with(Arc::new(key));
+        }
+        let black = self.black.then(|| Frame::config(Codec::H264, 0, Bytes::from_static(black::CONFIG)));
         let video = self.video.as_deref().filter(|_| !heard);
+        let video = black.as_ref().or(video);
         let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), 0) else {
             return false;
         };
-        if let Some(video) = self.video.as_deref().filter(|_| self.changed) {
+        if let Some(video) = self.video.as_deref().filter(|_| self.changed && !self.black) {
             muxer.repeat_parameters(video);
         }
         if muxer.has_video() && !frame.key {
