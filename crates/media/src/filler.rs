@@ -95,16 +95,6 @@ impl Filler {
         }
     }
 
-    /// Time goes on somewhere else: nothing is missing.
-    pub fn interrupt(&mut self) {
-        if let Some(sound) = &mut self.sound {
-            (sound.end, sound.filling) = (None, false);
-        }
-        if let Some(pictures) = &mut self.pictures {
-            pictures.last = None;
-        }
-    }
-
     /// Appends to `out` what is to go before this frame, and says what becomes of the frame itself.
     pub fn pass(&mut self, frame: &Arc<Frame>, out: &mut Vec<Arc<Frame>>) -> Verdict {
         match frame.kind {

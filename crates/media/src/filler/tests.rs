@@ -59,11 +59,10 @@ fn what_flows_is_left_alone() {
         frames.sort_by_key(|f| f.dts + if f.kind == Kind::Audio { lag * MS } else { 0 });
         let out = run(&mut Filler::new(Some(&config()), true), &frames);
         let changed = out.iter().filter(|(.., filled)| *filled).count() as i64;
-        // Until the lag is known some silence may stand there.
-        assert!(
-            changed <= lag / 20 && out.len() as i64 >= frames.len() as i64 - lag / 20,
-            "{pictures} {lag} {changed}"
-        );
+        // Until the lag and the rate are known a little may stand there.
+        let most = lag / 20 + if pictures > 1_000 { 8 } else { 0 };
+        assert!(changed <= most && out.len() as i64 >= frames.len() as i64 - most, "{pictures} {lag} {changed}");
+        assert!(!out.iter().any(|(_, at, filled)| *at > 8_000 && *filled), "{pictures} {lag}");
     }
 }
 
