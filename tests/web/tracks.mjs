@@ -16,15 +16,15 @@ const both = await tags(LENGTH);
 const pictures = await tags(LENGTH, { audio: false });
 const late = (is) => both.filter((tag) => !is(tag) || tag.at >= 8_000);
 const stops = (is) => both.filter((tag) => !is(tag) || tag.at < 10_000);
-/** What is published, one connection after the other; what is to be had at the end; and who can show it: nobody can add
- *  pictures to what a browser began to play as sound alone. */
+/** What is published, one connection after the other. Who was there before the first picture: nobody can add pictures to
+ *  what mpegts.js began to play as sound alone, and an element with a WebRTC track waits for that track's first picture. */
 const SHAPES = {
-  'no sound': { sent: [both.filter((tag) => !isSound(tag))], sound: false },
-  'late sound': { sent: [late(isSound)], sound: true },
-  'late pictures': { sent: [late(isPicture)], sound: true },
-  'sound stops': { sent: [stops(isSound)], sound: false },
-  'pictures stop': { sent: [stops(isPicture)], sound: true, still: true },
-  'comes back without sound': { sent: [both.filter((tag) => tag.at < 7_000), pictures.filter((tag) => tag.at < 16_000)], sound: false },
+  'no sound': { sent: [both.filter((tag) => !isSound(tag))] },
+  'late sound': { sent: [late(isSound)] },
+  'late pictures': { sent: [late(isPicture)], soundOnly: ['mpegts.js early', 'WHEP early'] },
+  'sound stops': { sent: [stops(isSound)] },
+  'pictures stop': { sent: [stops(isPicture)] },
+  'comes back without sound': { sent: [both.filter((tag) => tag.at < 7_000), pictures.filter((tag) => tag.at < 16_000)] },
 };
 
 const server = new Server();
@@ -56,7 +56,7 @@ const told = ({ video, failures, began, longest, still }) => ({
   began, longest, still, time: Math.round(video.currentTime * 10) / 10, pictures: video.getVideoPlaybackQuality().totalVideoFrames, size: video.videoWidth, failures: [...new Set(failures)].slice(0, 3),
 });
 
-async function run(shape, { sent, ...wanted }) {
+async function run(shape, { sent, soundOnly }) {
   const own = await stream(server, shape.replaceAll(' ', '').toLowerCase());
   const page = await bare(browser, server.base);
   for (const player of ['hls.js/dist/hls.js', 'mpegts.js/dist/mpegts.js']) await page.addScriptTag({ path: path.join(process.env.NODE_MODULES, 'node_modules', player) });
@@ -85,7 +85,15 @@ async function run(shape, { sent, ...wanted }) {
     }
   }
   await sleep(Math.max(0, began + (LENGTH - 1) * 1000 - Date.now()));
-  for (const [who, handle] of viewers) console.log(`${shape}: ${who}: ${JSON.stringify(await Promise.race([handle.then((h) => page.evaluate(told, h)), sleep(3000).then(() => 'nothing')]).catch((error) => error.message.slice(0, 200)))}`);
+  for (const [who, handle] of viewers) {
+    const seen = await Promise.race([handle.then((h) => page.evaluate(told, h)), sleep(3_000).then(() => ({ nothing: true }))]);
+    const says = `${shape}: ${who}: ${JSON.stringify(seen)}`;
+    console.log(says);
+    const sole = soundOnly?.includes(who);
+    assert.ok(!seen.nothing && seen.still <= 1_000 + SLACK, says);
+    assert.ok(seen.began <= (sole ? 8_000 : 2_500) + SLACK && seen.longest <= 2_000 + SLACK, says);
+    assert.ok(sole || (seen.failures.length === 0 && seen.size > 0), says);
+  }
   await sending;
   await page.close();
 }

@@ -112,6 +112,15 @@ async fn pictures(publisher: &Publisher, ms: std::ops::Range<i64>) {
     }
 }
 
+/// What a player is promised, and all that it gets.
+async fn watch(mut player: Player) -> (Option<(bool, bool)>, Vec<(Kind, i64)>) {
+    let (mut demuxer, mut seen) = (Demuxer::default(), Vec::new());
+    while let Some(block) = player.next().await {
+        seen.extend(frames(&mut demuxer, &block));
+    }
+    (demuxer.tracks(), seen)
+}
+
 #[tokio::test(start_paused = true)]
 async fn sound_that_was_announced_and_never_came_is_not_promised_to_who_comes_late_and_is_silence_for_who_was_there() {
     let hub = Hub::new(Settings::default());
@@ -119,19 +128,13 @@ async fn sound_that_was_announced_and_never_came_is_not_promised_to_who_comes_la
     publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
     publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
     pictures(&publisher, 0..2_000).await;
-    let (mut early, mut there) = (player(&hub, Pace::Audience), Demuxer::default());
+    let early = tokio::spawn(watch(player(&hub, Pace::Audience)));
     pictures(&publisher, 2_000..8_000).await;
-    let (mut late, mut then) = (player(&hub, Pace::Audience), Demuxer::default());
+    let late = tokio::spawn(watch(player(&hub, Pace::Audience)));
     pictures(&publisher, 8_000..10_000).await;
     publisher.finish(Ended::Finished);
-    let (mut seen, mut seen_late) = (Vec::new(), Vec::new());
-    while let Some(block) = early.next().await {
-        seen.extend(frames(&mut there, &block));
-    }
-    while let Some(block) = late.next().await {
-        seen_late.extend(frames(&mut then, &block));
-    }
-    assert_eq!((there.tracks(), then.tracks()), (Some((true, true)), Some((false, true))));
+    let ((promised, seen), (promised_late, seen_late)) = (early.await.unwrap(), late.await.unwrap());
+    assert_eq!((promised, promised_late), (Some((true, true)), Some((false, true))));
     let silence: Vec<i64> = seen.iter().filter(|(kind, _)| *kind == Kind::Audio).map(|(_, at)| *at).collect();
     assert!(silence.windows(2).all(|two| two[1] - two[0] <= 22) && *silence.last().unwrap() > 9_800, "{silence:?}");
     assert!(!seen_late.iter().any(|(kind, _)| matches!(kind, Kind::Audio | Kind::AudioConfig)));
