@@ -3,17 +3,19 @@
 
 pub mod body;
 pub mod demux;
+mod player;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::ended::Ended;
 use crate::frame::{Burst, Frame, Kind};
-use crate::hub::{Item, Reader, Tracks};
+use crate::hub::Flowing;
+use crate::rtmp::amf0::{self, Value};
+
+pub use player::Player;
 
 /// Media type of an FLV answer.
 pub const CONTENT_TYPE: &str = "video/x-flv";
@@ -70,73 +72,25 @@ pub fn burst(burst: &Burst) -> Bytes {
     })
 }
 
-/// One viewer: blocks of FLV, to be written as they come. Dropping it ends the viewing.
-///
-/// A body that is polled only when its connection can take more is skipped forward when it lags, as every reader is; a
-/// connection that takes nothing at all is for its owner to time out.
-pub struct Player {
-    reader: Reader,
-    started: bool,
-    /// Configurations that go before the next block, which tells their time.
-    tracks: Option<Tracks>,
-    /// The block that they were put before.
-    next: Option<Bytes>,
-}
-
-impl Player {
-    /// Plays what `reader` reads.
-    pub fn new(reader: Reader) -> Self {
-        Player { reader, started: false, tracks: None, next: None }
+/// What of a stream's description may be said where only these tracks flow: players wait for what it names. Nothing is left
+/// of one that cannot be read.
+pub(crate) fn describe(metadata: &Arc<Frame>, flowing: Flowing) -> Option<Arc<Frame>> {
+    if flowing.audio && flowing.video {
+        return Some(Arc::clone(metadata));
     }
-
-    /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
-    /// is. `None` when the stream has ended. Shaped for `http_body::Body::poll_frame`: what viewers share is not copied.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if let Some(block) = self.next.take() {
-            return Poll::Ready(Some(block));
-        }
-        loop {
-            let (first, block) = match std::task::ready!(self.reader.poll_next(cx)) {
-                None => return Poll::Ready(None),
-                Some(Item::Tracks(tracks)) => {
-                    self.tracks = Some(tracks);
-                    continue;
-                }
-                Some(Item::Frame(f)) => (f.dts_ms(), frame(&f)),
-                Some(Item::Burst(b)) => (b.frames.first().map_or(0, |f| f.dts_ms()), burst(&b)),
-            };
-            self.reader.count_sent(block.len() as u64);
-            if self.started && self.tracks.is_none() {
-                return Poll::Ready(Some(block));
-            }
-            self.next = Some(block);
-            return Poll::Ready(Some(self.introduce(first)));
+    let is_said = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let of = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+        (flowing.audio || !of(&["audio", "stereo"]))
+            && (flowing.video || !(of(&["video", "framerate"]) || matches!(&*name, "width" | "height")))
+    };
+    let mut values = amf0::read_all(&metadata.payload).ok()?;
+    for value in &mut values {
+        if let Value::Object(properties) = value {
+            properties.retain(|(name, _)| is_said(name));
         }
     }
-
-    /// As [`Player::poll_next`]. Cancel safe.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
-    }
-
-    /// Why the stream ended, once it has.
-    pub fn ended(&self) -> Option<Ended> {
-        self.reader.ended()
-    }
-
-    /// The file header (once) and the configurations that go before a block that starts at `timestamp`.
-    fn introduce(&mut self, timestamp: u32) -> Bytes {
-        let tracks = self.tracks.take().unwrap_or_default();
-        let mut out = BytesMut::with_capacity(1024);
-        if !self.started {
-            self.started = true;
-            // What came meanwhile counts too: players take the flags for a promise.
-            out.put_slice(&header(self.reader.has_audio(), self.reader.tracks().video.is_some()));
-        }
-        for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten() {
-            write(&mut out, f, timestamp);
-        }
-        self.reader.count_sent(out.len() as u64);
-        out.freeze()
-    }
+    let mut out = BytesMut::new();
+    values.iter().for_each(|value| value.write(&mut out));
+    Some(Arc::new(Frame::data(metadata.dts, out.freeze())))
 }

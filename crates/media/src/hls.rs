@@ -1,6 +1,7 @@
 //! HLS on demand, from memory: a stream is cut while somebody asks for it, and no longer. Knows the files of a stream;
 //! HTTP, URLs and permission belong to the server.
 
+mod black;
 mod playlist;
 mod segmenter;
 #[cfg(test)]

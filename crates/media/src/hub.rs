@@ -5,6 +5,7 @@
 
 mod cursor;
 mod figures;
+mod flow;
 mod info;
 mod keys;
 mod layers;
@@ -45,7 +46,7 @@ pub use info::StreamInfo;
 pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
 pub(crate) use reader::{Fit, Form};
-pub use reader::{Item, Reader, Tracks};
+pub use reader::{Flowing, Item, Reader, Tracks};
 pub(crate) use since_key::SinceKey;
 pub use want::{Pace, Start, View, Want};
 

@@ -6,6 +6,7 @@
 pub mod audio;
 pub mod codec;
 pub mod ended;
+mod filler;
 pub mod flv;
 pub mod fmp4;
 pub mod frame;
@@ -18,6 +19,7 @@ pub mod rendition;
 pub mod request;
 pub mod rtc;
 pub mod rtmp;
+mod silence;
 
 pub use ended::Ended;
 pub use frame::{Codec, Frame, Kind};

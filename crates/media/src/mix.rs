@@ -5,7 +5,6 @@ mod feed;
 mod graph;
 mod program;
 mod run;
-mod silence;
 #[cfg(test)]
 mod tests;
 

@@ -125,6 +125,11 @@ fn latecomers_and_mixes_in_chromium() {
 }
 
 #[test]
+fn tracks_that_come_and_go_in_chromium() {
+    run("tracks");
+}
+
+#[test]
 fn co_anchors_of_the_demo_in_chromium() {
     run("mixed");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::demux::Demuxer;
 use super::*;
+use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start, Want};
 use crate::name::{Protocol, StreamName};
@@ -101,4 +102,77 @@ fn what_is_no_flv_is_refused_and_long_tags_too() {
     demuxer.push(&header(true, true));
     demuxer.push(&[9, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(demuxer.next_frame().unwrap_err(), Ended::Limit("FLV tag length"));
+}
+
+/// Pushes pictures at 25 a second with a keyframe a second, on the wound clock.
+async fn pictures(publisher: &Publisher, ms: std::ops::Range<i64>) {
+    for ms in ms.step_by(40) {
+        publisher.push(video(ms, ms % 1000 == 0)).unwrap();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// What a player is promised, and all that it gets.
+async fn watch(mut player: Player) -> (Option<(bool, bool)>, Vec<(Kind, i64)>) {
+    let (mut demuxer, mut seen) = (Demuxer::default(), Vec::new());
+    while let Some(block) = player.next().await {
+        seen.extend(frames(&mut demuxer, &block));
+    }
+    (demuxer.tracks(), seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn sound_that_was_announced_and_never_came_is_not_promised_to_who_comes_late_and_is_silence_for_who_was_there() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+    pictures(&publisher, 0..2_000).await;
+    let early = tokio::spawn(watch(player(&hub, Pace::Audience)));
+    pictures(&publisher, 2_000..8_000).await;
+    let late = tokio::spawn(watch(player(&hub, Pace::Audience)));
+    pictures(&publisher, 8_000..10_000).await;
+    publisher.finish(Ended::Finished);
+    let ((promised, seen), (promised_late, seen_late)) = (early.await.unwrap(), late.await.unwrap());
+    assert_eq!((promised, promised_late), (Some((true, true)), Some((false, true))));
+    let silence: Vec<i64> = seen.iter().filter(|(kind, _)| *kind == Kind::Audio).map(|(_, at)| *at).collect();
+    assert!(silence.windows(2).all(|two| two[1] - two[0] <= 22) && *silence.last().unwrap() > 9_800, "{silence:?}");
+    assert!(!seen_late.iter().any(|(kind, _)| matches!(kind, Kind::Audio | Kind::AudioConfig)));
+    assert!(seen_late.iter().filter(|(kind, _)| *kind == Kind::Video).count() >= 49);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_comes_back_without_sound_has_none() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+    publisher.push(Frame::audio(Codec::Aac, 0, Bytes::from_static(b"aac"))).unwrap();
+    pictures(&publisher, 0..2_000).await;
+    drop(publisher);
+    let publisher = stream(&hub);
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+    pictures(&publisher, 2_000..4_000).await;
+    assert!(hub.info(&StreamName::new("s").unwrap()).unwrap().audio.is_none());
+    let (mut player, mut demuxer) = (player(&hub, Pace::Audience), Demuxer::default());
+    frames(&mut demuxer, &player.next().await.unwrap());
+    assert_eq!(demuxer.tracks(), Some((false, true)));
+}
+
+#[test]
+fn a_description_names_what_flows_only() {
+    let named: [(&str, Value); 4] =
+        [("width", 160.0.into()), ("audiocodecid", 10.0.into()), ("stereo", true.into()), ("encoder", "x".into())];
+    let mut payload = BytesMut::new();
+    Value::from("onMetaData").write(&mut payload);
+    Value::from(named).write(&mut payload);
+    let metadata = Arc::new(Frame::data(0, payload.freeze()));
+    let said = |video, audio| {
+        let said = describe(&metadata, Flowing { video, audio }).unwrap();
+        assert!(said.is_metadata());
+        let Value::Object(said) = amf0::read_all(&said.payload).unwrap().remove(1) else { panic!("an object") };
+        said.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(said(true, false), "width encoder");
+    assert_eq!(said(false, true), "audiocodecid stereo encoder");
 }

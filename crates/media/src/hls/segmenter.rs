@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Settings;
+use super::{Settings, black};
+use crate::filler::{Filler, Verdict};
 use crate::fmp4::Muxer;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Codec, Frame, Kind};
 use crate::hub::Tracks;
 
 /// A step in the timestamps beyond this is a break: the publisher was away. Microseconds.
@@ -23,6 +24,9 @@ const EARLY: usize = 3;
 const LONGEST: i64 = 5;
 /// How long before a segment is long enough a keyframe is asked for, in microseconds.
 const ASKS_BEFORE: i64 = 100_000;
+
+/// The sound of a stream that has none yet: players take no track that comes later. AAC, 48 kHz, two channels.
+const SILENT: &[u8] = &[0x11, 0x90];
 
 /// A piece of a segment, fetched ahead of the rest.
 #[derive(Clone)]
@@ -65,6 +69,9 @@ pub struct Segmenter {
     settings: Settings,
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
+    filler: Filler,
+    /// What is shown is the picture of a stream that has none yet.
+    black: bool,
     muxer: Option<Muxer>,
     inits: VecDeque<(u64, Bytes)>,
     segments: VecDeque<Segment>,
@@ -96,6 +103,8 @@ impl Segmenter {
             settings,
             video: None,
             audio: None,
+            filler: Filler::new(None, false),
+            black: false,
             muxer: None,
             inits: VecDeque::new(),
             segments: VecDeque::new(),
@@ -116,8 +125,15 @@ impl Segmenter {
         }
     }
 
-    /// The tracks as they are now.
+    /// The tracks as they are now. One that was there stays for as long as the playlist lives, filled in if it has to be:
+    /// players stop for good where a track ends or comes.
     pub fn tracks(&mut self, tracks: &Tracks) {
+        let video = tracks.video.as_ref().or(self.video.as_ref());
+        let audio = tracks.audio.as_ref().or(self.audio.as_ref());
+        self.change(&Tracks { video: video.cloned(), audio: audio.cloned(), metadata: None });
+    }
+
+    fn change(&mut self, tracks: &Tracks) {
         let changed = |old: &Option<Arc<Frame>>, new: &Option<Arc<Frame>>| match (old, new) {
             (Some(a), Some(b)) => a.codec != b.codec || a.payload != b.payload,
             (a, b) => a.is_some() != b.is_some(),
@@ -127,6 +143,7 @@ impl Segmenter {
             self.changed |= self.made > 0 && changed(&self.video, &tracks.video);
             self.video.clone_from(&tracks.video);
             self.audio.clone_from(&tracks.audio);
+            self.filler.promise(self.audio.as_deref(), self.video.is_some());
         }
     }
 
@@ -143,10 +160,12 @@ impl Segmenter {
                 self.tracks(&now);
             }
             Kind::Video | Kind::Audio => {
-                if frame.kind == Kind::Audio && !frame.codec.is_configured() && self.audio.is_some() {
-                    self.tracks(&Tracks { video: self.video.clone(), audio: None, metadata: None });
+                let mut filled = Vec::new();
+                let verdict = self.filler.pass(frame, &mut filled);
+                filled.iter().for_each(|frame| self.media(frame));
+                if verdict == Verdict::Pass {
+                    self.media(frame);
                 }
-                self.media(frame);
             }
             Kind::Data => {}
         }
@@ -249,8 +268,11 @@ impl Segmenter {
         if self.last.is_some_and(|last| (dts - last).abs() > BREAK) {
             self.interrupt();
         }
-        if frame.key && self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video()) {
+        let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
+        if frame.key && (appears || (self.black && frame.payload != black::KEY)) {
             self.interrupt();
+            self.changed |= self.made > 0;
+            self.black = false;
         }
         if !self.ready(frame) {
             return;
@@ -301,11 +323,24 @@ impl Segmenter {
         }
         let since = *self.waits.get_or_insert(frame.dts);
         let heard = frame.kind == Kind::Audio && frame.dts - since > VIDEO_SILENT;
+        if self.audio.is_none() && frame.key {
+            let silent = Arc::new(Frame::config(Codec::Aac, 0, Bytes::from_static(SILENT)));
+            self.filler.promise(Some(&silent), false);
+            self.audio = Some(silent);
+        }
+        // Pictures that were announced and do not come: players take none later where they began without.
+        if heard && !self.black && self.made == 0 && self.video.as_ref().is_some_and(|v| v.codec == Codec::H264) {
+            self.black = true;
+            let key = Frame::video(Codec::H264, frame.dts, 0, true, Bytes::from_static(black::KEY));
+            self.filler.begin_with(Arc::new(key));
+        }
+        let black = self.black.then(|| Frame::config(Codec::H264, 0, Bytes::from_static(black::CONFIG)));
         let video = self.video.as_deref().filter(|_| !heard);
+        let video = black.as_ref().or(video);
         let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), 0) else {
             return false;
         };
-        if let Some(video) = self.video.as_deref().filter(|_| self.changed) {
+        if let Some(video) = self.video.as_deref().filter(|_| self.changed && !self.black) {
             muxer.repeat_parameters(video);
         }
         if muxer.has_video() && !frame.key {

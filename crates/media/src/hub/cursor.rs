@@ -181,6 +181,7 @@ impl Cursor {
 }
 
 fn video_flows(state: &State) -> bool {
-    let recent = |at: Instant| Instant::now().saturating_duration_since(at) < VIDEO_SILENT;
-    state.tracks.video.is_some() && state.meter.last_video.is_none_or(recent)
+    let now = Instant::now();
+    let recent = |at: Instant| now.saturating_duration_since(at) < VIDEO_SILENT;
+    state.flowing(now).video && state.meter.last_video.is_none_or(recent)
 }

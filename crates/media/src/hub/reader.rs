@@ -46,6 +46,16 @@ pub struct Tracks {
     pub metadata: Option<Arc<Frame>>,
 }
 
+/// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five
+/// seconds while the other has, or for one second from the start if nothing can stand in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flowing {
+    /// Pictures.
+    pub video: bool,
+    /// Sound.
+    pub audio: bool,
+}
+
 /// One reader of a stream.
 pub struct Reader {
     hub: Weak<Inner>,
@@ -427,9 +437,9 @@ impl Reader {
         self.stream.state.lock().tracks.clone()
     }
 
-    /// Whether the stream has an audio track as far as is known, also one of a codec without configuration.
-    pub fn has_audio(&self) -> bool {
-        self.stream.state.lock().has_audio()
+    /// What of the stream flows, or is about to: what may be promised to a player.
+    pub fn flowing(&self) -> Flowing {
+        self.stream.state.lock().flowing(Instant::now())
     }
 
     /// Why the stream ended, once it has.

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Tally;
+use super::flow::Flows;
 use super::info::{Meter, StreamInfo};
 use super::keys::Keys;
-use super::reader::Tracks;
+use super::reader::{Flowing, Tracks};
 use super::readers::Readers;
 use super::ring::Ring;
 use super::timeline::Timeline;
@@ -49,6 +50,7 @@ pub(super) struct State {
     pub overlay: Option<Arc<Stream>>,
     /// Its publisher sends several sizes.
     pub layered: bool,
+    pub flows: Flows,
     /// Its publisher answers wishes for keyframes at once.
     answers: AtomicBool,
     publisher: Publishing,
@@ -96,6 +98,7 @@ impl Stream {
             readers: Readers::new(Arc::clone(&tally)),
             overlay: None,
             layered: false,
+            flows: Flows::default(),
             answers: AtomicBool::new(false),
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline,
@@ -135,6 +138,7 @@ impl Stream {
         );
         state.timeline.interrupt();
         state.layered = false;
+        state.flows = Flows::default();
         state.set_answers(false);
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
         state.ring.gop = None;
@@ -164,6 +168,8 @@ impl Stream {
         if frame.key {
             self.keys.met();
         }
+        state.flows.count(&frame, now);
+        state.forget_gone(now);
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
             return Ok(());
@@ -326,6 +332,26 @@ impl State {
         true
     }
 
+    /// A publisher that came back brought its own tracks: one that it has not is gone.
+    fn forget_gone(&mut self, now: Instant) {
+        if self.audio.is_some() && self.flows.audio.is_gone(now) {
+            (self.audio, self.tracks.audio) = (None, None);
+            self.version = self.version.wrapping_add(1);
+        }
+        if self.video.is_some() && self.flows.video.is_gone(now) {
+            (self.video, self.tracks.video) = (None, None);
+            self.version = self.version.wrapping_add(1);
+        }
+    }
+
+    /// Whether pictures, and sound, are there for who comes now.
+    pub fn flowing(&self, now: Instant) -> Flowing {
+        Flowing {
+            video: self.tracks.video.is_some() && self.flows.video.flows(now),
+            audio: self.audio.is_some() && self.flows.audio.flows(now),
+        }
+    }
+
     /// Gives the audience what came since it was last woken: whom to wake, outside the lock.
     fn announce(&mut self) -> Vec<Waker> {
         self.ring.announce();
@@ -363,10 +389,6 @@ impl State {
 
     pub fn set_answers(&self, answers: bool) {
         self.answers.store(answers, Ordering::Relaxed);
-    }
-
-    pub fn has_audio(&self) -> bool {
-        self.audio.is_some()
     }
 
     pub fn audio_codec(&self) -> Option<Codec> {

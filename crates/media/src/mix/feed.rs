@@ -12,14 +12,15 @@ use tokio::net::UnixListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::Input;
 use super::graph::Has;
-use super::{Input, silence};
 use crate::ended::Ended;
 use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
 use crate::name::StreamName;
 use crate::rendition::Renditions;
+use crate::silence;
 
 /// How long an input may take to show its tracks before the mix starts without it.
 const SHOWS: Duration = Duration::from_secs(3);

@@ -9,6 +9,7 @@ use super::graph::{Has, arguments};
 use super::*;
 use crate::frame::{Codec, Frame};
 use crate::hub;
+use crate::silence;
 use bytes::Bytes;
 
 fn name(s: &str) -> StreamName {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::mux;
 use super::serve::Link;
 use super::session::Event;
 use crate::ended::Ended;
+use crate::flv;
 use crate::frame::{Frame, Kind};
 use crate::hub::{Item, Reader, Tracks};
 
@@ -37,6 +39,8 @@ pub(super) struct Playing<'a> {
     reader: Reader,
     queue: VecDeque<Bytes>,
     tracks: Option<Tracks>,
+    /// Configuration of sound that this player was not promised.
+    owed: Option<Arc<Frame>>,
     paused: bool,
     audio: bool,
     video: bool,
@@ -54,6 +58,7 @@ impl<'a> Playing<'a> {
             reader,
             queue: VecDeque::new(),
             tracks: None,
+            owed: None,
             paused: false,
             audio: true,
             video: true,
@@ -105,10 +110,12 @@ impl<'a> Playing<'a> {
             Item::Tracks(tracks) => self.tracks = Some(tracks),
             Item::Frame(frame) => {
                 self.introduce(frame.dts_ms());
+                self.pay(std::slice::from_ref(&frame));
                 self.take_wanted(&frame);
             }
             Item::Burst(burst) => {
                 self.introduce(burst.frames.first().map_or(0, |f| f.dts_ms()));
+                self.pay(&burst.frames);
                 if self.audio && self.video {
                     self.queue.push_back(mux::burst(&burst));
                 } else {
@@ -131,10 +138,25 @@ impl<'a> Playing<'a> {
 
     fn introduce(&mut self, timestamp: u32) {
         if let Some(tracks) = self.tracks.take() {
-            let bytes = mux::tracks(&tracks, timestamp);
+            // A silent track is not promised; its configuration goes before its first frame.
+            let flowing = self.reader.flowing();
+            let metadata = tracks.metadata.as_ref().and_then(|metadata| flv::describe(metadata, flowing));
+            let audio = tracks.audio.clone().filter(|_| flowing.audio);
+            self.owed = if flowing.audio { None } else { tracks.audio.clone() };
+            let bytes = mux::tracks(&Tracks { metadata, audio, ..tracks }, timestamp);
             if !bytes.is_empty() {
                 self.queue.push_back(bytes);
             }
+        }
+    }
+
+    /// Queues the configuration of sound that comes after all.
+    fn pay(&mut self, frames: &[Arc<Frame>]) {
+        let Some(config) = &self.owed else { return };
+        if let Some(first) = frames.iter().find(|f| matches!(f.kind, Kind::Audio | Kind::AudioConfig)) {
+            let tracks = Tracks { audio: Some(Arc::clone(config)), ..Tracks::default() };
+            self.queue.push_back(mux::tracks(&tracks, first.dts_ms()));
+            self.owed = None;
         }
     }
 

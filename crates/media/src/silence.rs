@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::codec::AudioInfo;
 use crate::frame::{Codec, Frame};
 
-/// A silent frame that fits a track, and how long it is in microseconds. `None` for tracks that are not mixed: no
-/// sample rate, more than two channels, or a codec that the container does not carry.
-pub(super) fn frame(config: &Frame) -> Option<(Bytes, i64)> {
+/// A silent frame that fits a track, and how long it is in microseconds. `None` where there is none: no
+/// sample rate, more than two channels, or a codec that knows no such frame.
+pub(crate) fn frame(config: &Frame) -> Option<(Bytes, i64)> {
     let info = AudioInfo::of(config.codec, &config.payload);
     match (config.codec, info.channels, info.sample_rate) {
         // ISO/IEC 14496-3 §4.4.2.1: one channel element, gain and bands 0, then the end; and the same for a pair.

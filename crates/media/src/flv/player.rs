@@ -1,0 +1,134 @@
+//! One viewer: what it is promised, and how that is kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{burst, frame, header, write};
+use crate::ended::Ended;
+use crate::filler::{Filler, Verdict};
+use crate::frame::{Frame, Kind};
+use crate::hub::{Flowing, Item, Reader, Tracks};
+
+/// One viewer: blocks of FLV, to be written as they come. Dropping it ends the viewing.
+///
+/// A body that is polled only when its connection can take more is skipped forward when it lags, as every reader is; a
+/// connection that takes nothing at all is for its owner to time out.
+///
+/// The file header promises what flows ([`Reader::flowing`]). Browsers' players stop where a track of it ends, so what stays
+/// away is filled in: silence, or the last keyframe once more.
+pub struct Player {
+    reader: Reader,
+    /// What the file header promised, and what came since with a configuration of its own; `None` before the header.
+    promised: Option<Flowing>,
+    filler: Filler,
+    /// Configurations that go before the next block, which tells their time.
+    tracks: Option<Tracks>,
+    /// Blocks that wait for the one before them.
+    next: VecDeque<Bytes>,
+    filled: Vec<Arc<Frame>>,
+}
+
+impl Player {
+    /// Plays what `reader` reads.
+    pub fn new(reader: Reader) -> Self {
+        let (next, filled) = (VecDeque::new(), Vec::new());
+        Player { reader, promised: None, filler: Filler::new(None, false), tracks: None, next, filled }
+    }
+
+    /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
+    /// is. `None` when the stream has ended. Shaped for `http_body::Body::poll_frame`: what viewers share is not copied.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(block) = self.next.pop_front() {
+                self.reader.count_sent(block.len() as u64);
+                return Poll::Ready(Some(block));
+            }
+            match std::task::ready!(self.reader.poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(Item::Tracks(tracks)) => self.tracks = Some(tracks),
+                Some(Item::Frame(f)) => self.take(std::slice::from_ref(&f), |frames| frame(&frames[0])),
+                Some(Item::Burst(b)) => self.take(&b.frames, |_| burst(&b)),
+            }
+        }
+    }
+
+    /// As [`Player::poll_next`]. Cancel safe.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Why the stream ended, once it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.reader.ended()
+    }
+
+    /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
+    fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>]) -> Bytes) {
+        self.introduce(frames);
+        let mut own: Option<BytesMut> = None;
+        for (n, f) in frames.iter().enumerate() {
+            if f.kind == Kind::AudioConfig {
+                self.filler.promise(Some(f), false);
+            }
+            let verdict = self.filler.pass(f, &mut self.filled);
+            if own.is_none() && self.filled.is_empty() && verdict == Verdict::Pass {
+                continue;
+            }
+            let out = own.get_or_insert_with(|| {
+                let mut out = BytesMut::new();
+                frames[..n].iter().for_each(|f| write(&mut out, f, f.dts_ms()));
+                out
+            });
+            self.filled.drain(..).for_each(|f| write(out, &f, f.dts_ms()));
+            match verdict {
+                Verdict::Pass => write(out, f, f.dts_ms()),
+                // Only a keyframe goes on from a still picture.
+                Verdict::Drop if f.kind == Kind::Video => self.reader.request_key(),
+                Verdict::Drop => {}
+            }
+        }
+        match own {
+            None => self.next.push_back(shared(frames)),
+            Some(out) if out.is_empty() => {}
+            Some(out) => self.next.push_back(out.freeze()),
+        }
+    }
+
+    /// Queues what goes before frames: the file header, once; the configurations of changed tracks, and of a track that was
+    /// not promised and has frames now.
+    fn introduce(&mut self, frames: &[Arc<Frame>]) {
+        let has = |kind| frames.iter().any(|f| f.kind == kind);
+        let come = Flowing { video: has(Kind::Video), audio: has(Kind::Audio) };
+        let missed = match self.promised {
+            None => true,
+            Some(promised) => (come.video && !promised.video) || (come.audio && !promised.audio),
+        };
+        let tracks = self.tracks.take();
+        if tracks.is_none() && !missed {
+            return;
+        }
+        let tracks = tracks.unwrap_or_else(|| self.reader.tracks());
+        let mut out = BytesMut::with_capacity(1024);
+        let flowing = self.reader.flowing();
+        let before = self.promised.unwrap_or(flowing);
+        let promised = Flowing { video: before.video | come.video, audio: before.audio | come.audio };
+        if self.promised.replace(promised).is_none() {
+            // What came meanwhile counts too: players take the flags for a promise.
+            out.put_slice(&header(promised.audio, promised.video));
+        }
+        let metadata = tracks.metadata.as_ref().and_then(|metadata| super::describe(metadata, promised));
+        let video = tracks.video.filter(|_| promised.video);
+        let audio = tracks.audio.filter(|_| promised.audio);
+        self.filler.promise(audio.as_deref(), promised.video);
+        let timestamp = frames.first().map_or(0, |f| f.dts_ms());
+        for f in [&metadata, &video, &audio].into_iter().flatten() {
+            write(&mut out, f, timestamp);
+        }
+        if !out.is_empty() {
+            self.next.push_back(out.freeze());
+        }
+    }
+}
