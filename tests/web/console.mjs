@@ -186,7 +186,7 @@ await yes();
 for (const page of [anchor, viewer]) await page.getByText('The room was closed').waitFor();
 
 // The console comes back with the server.
-for (const page of [desk, multi]) page.quiet = true;
+for (const page of [desk, multi, second, anchor, viewer]) page.quiet = true;
 await server.kill();
 await desk.locator('#state', { hasText: 'Reconnecting' }).waitFor();
 await server.start();

@@ -11,8 +11,11 @@ use crate::frame::{Burst, Frame, Kind};
 /// What lies between squeezed frames, in microseconds.
 const STEP: i64 = 1_000;
 /// How far behind the last picture of before the first of the new stream lies at most, in microseconds. What is missing
-/// then is a longer first picture; players of Media Source Extensions stop for good at a gap before a change of size.
+/// then is a longer first picture; players of Media Source Extensions stop for good at a gap before a change of size. A mix
+/// on a busy machine may be seconds behind the stream that follows it.
 const NEAR: i64 = 33_000;
+/// The same for sound: about one frame. Players fill with silence what is missing behind a frame, but not before the first.
+const NEAR_SOUND: i64 = 21_000;
 /// Audio that has not come by this much of video is not waited for, in microseconds.
 const LONG: i64 = 1_000_000;
 
@@ -25,6 +28,8 @@ pub(super) struct Squeeze {
     active: bool,
     /// The first picture of the new stream has not come yet.
     first: bool,
+    /// Likewise its first sound.
+    first_sound: bool,
     /// Whether a stream with another configuration may follow what was handed out.
     pub since_key: SinceKey,
 }
@@ -38,6 +43,7 @@ impl Squeeze {
             until: i64::MIN,
             active: false,
             first: false,
+            first_sound: false,
             since_key: SinceKey::default(),
         }
     }
@@ -51,6 +57,7 @@ impl Squeeze {
     pub fn begin(&mut self) {
         self.active = self.newest() > i64::MIN;
         self.first = self.video > i64::MIN;
+        self.first_sound = self.audio > i64::MIN;
         self.until = self.newest().saturating_add(LONG);
     }
 
@@ -109,8 +116,9 @@ impl Squeeze {
         match frame.kind {
             Kind::Video if frame.dts > self.video => {
                 let near = self.video.saturating_add(NEAR);
-                if std::mem::take(&mut self.first) && frame.dts > near && frame.dts <= self.until {
+                if std::mem::take(&mut self.first) && frame.dts > near {
                     self.video = near;
+                    self.until = self.until.max(frame.dts.saturating_add(LONG));
                     return Some(Arc::new(frame.at(near)));
                 }
                 self.video = frame.dts;
@@ -123,10 +131,12 @@ impl Squeeze {
                 Some(Arc::new(frame.at(self.video)))
             }
             Kind::Audio if frame.dts > self.audio => {
-                self.audio = frame.dts;
+                let near = self.audio.saturating_add(NEAR_SOUND);
+                let early = std::mem::take(&mut self.first_sound) && frame.dts > near;
+                self.audio = if early { near } else { frame.dts };
                 // Without pictures nothing else is fitted in.
                 self.active &= self.video > i64::MIN;
-                Some(Arc::clone(frame))
+                Some(if early { Arc::new(frame.at(near)) } else { Arc::clone(frame) })
             }
             Kind::Audio => None,
             _ => Some(Arc::new(frame.at(frame.dts.max(self.newest())))),
@@ -218,9 +228,13 @@ mod tests {
         let mut squeeze = Squeeze::new();
         assert_eq!(times(squeeze.pass(burst(&[video(0, true), audio(5), video(40, false)]))), [0, 5, 40]);
         squeeze.begin();
-        assert_eq!(times(squeeze.pass(burst(&[audio(190), video(200, true), video(240, false)]))), [190, 73, 240]);
+        let behind = burst(&[audio(190), video(200, true), audio(213), video(240, false)]);
+        assert_eq!(times(squeeze.pass(behind)), [26, 73, 213, 240]);
         squeeze.begin();
-        assert_eq!(times(squeeze.pass(burst(&[video(5_000, true)]))), [5_000], "a pause is a pause");
+        let far_behind = burst(&[video(5_000, true), video(5_040, false), audio(5_000), audio(5_023)]);
+        assert_eq!(times(squeeze.pass(far_behind)), [273, 5_040, 234, 5_023]);
+        squeeze.pass(burst(&[video(6_040, false)])).unwrap();
+        assert!(!squeeze.active, "shared with the other readers again");
     }
 
     #[test]
