@@ -12,13 +12,21 @@ export async function tags(seconds, { audio = true, video = true, size = '160x90
     ...(video ? ['-f', 'lavfi', '-i', `testsrc2=size=${size}:rate=15:duration=${seconds}`] : []),
     ...(audio ? ['-f', 'lavfi', '-i', `sine=frequency=${hz}:sample_rate=44100:duration=${seconds}`] : []),
   ];
-  const coded = '-pix_fmt yuv420p -c:v libx264 -preset ultrafast -tune zerolatency -g 15 -threads 1 -c:a aac -b:a 64k -f flv -flvflags no_duration_filesize -'.split(' ');
+  const coded =
+    '-pix_fmt yuv420p -c:v libx264 -preset ultrafast -tune zerolatency -g 15 -threads 1 -c:a aac -b:a 64k -f flv -flvflags no_duration_filesize -'.split(
+      ' ',
+    );
   const file = await output('ffmpeg', ['-nostdin', '-loglevel', 'error', ...inputs, ...coded]);
   const found = [];
-  for (let at = 13; at + 11 <= file.length;) {
+  for (let at = 13; at + 11 <= file.length; ) {
     const [kind, length] = [file[at], file.readUIntBE(at + 1, 3)];
     const body = file.subarray(at + 11, at + 11 + length);
-    found.push({ kind, at: file.readUIntBE(at + 4, 3) + (file[at + 7] << 24), body, config: kind !== SCRIPT && body[1] === 0 });
+    found.push({
+      kind,
+      at: file.readUIntBE(at + 4, 3) + (file[at + 7] << 24),
+      body,
+      config: kind !== SCRIPT && body[1] === 0,
+    });
     at += length + 15;
   }
   return found;
@@ -27,10 +35,19 @@ export async function tags(seconds, { audio = true, video = true, size = '160x90
 export const isSound = (tag) => tag.kind === AUDIO && !tag.config;
 export const isPicture = (tag) => tag.kind === VIDEO && !tag.config;
 
-const number = (n) => { const out = Buffer.alloc(9); out.writeDoubleBE(n, 1); return out; };
+const number = (n) => {
+  const out = Buffer.alloc(9);
+  out.writeDoubleBE(n, 1);
+  return out;
+};
 const text = (s) => Buffer.concat([Buffer.from([2, s.length >> 8, s.length & 255]), Buffer.from(s)]);
 const key = (s) => Buffer.concat([Buffer.from([s.length >> 8, s.length & 255]), Buffer.from(s)]);
-const object = (fields) => Buffer.concat([Buffer.from([3]), ...Object.entries(fields).flatMap(([name, value]) => [key(name), text(value)]), Buffer.from([0, 0, 9])]);
+const object = (fields) =>
+  Buffer.concat([
+    Buffer.from([3]),
+    ...Object.entries(fields).flatMap(([name, value]) => [key(name), text(value)]),
+    Buffer.from([0, 0, 9]),
+  ]);
 const NULL = Buffer.from([5]);
 
 function message(chunkStream, kind, at, body, stream, size) {
@@ -41,7 +58,8 @@ function message(chunkStream, kind, at, body, stream, size) {
   head[7] = kind;
   head.writeUInt32LE(stream, 8);
   const pieces = [head, body.subarray(0, size)];
-  for (let n = size; n < body.length; n += size) pieces.push(Buffer.from([0xc0 | chunkStream]), body.subarray(n, n + size));
+  for (let n = size; n < body.length; n += size)
+    pieces.push(Buffer.from([0xc0 | chunkStream]), body.subarray(n, n + size));
   return Buffer.concat(pieces);
 }
 
@@ -50,8 +68,12 @@ export async function publish(url, tags) {
   const { hostname, port, pathname, search } = new URL(url.replace('rtmp:', 'http:'));
   const socket = connect(Number(port || 1935), hostname).on('error', () => {});
   let said = Buffer.alloc(0);
-  socket.on('data', (data) => { said = Buffer.concat([said, data]); });
-  const until = async (there) => { while (!there()) await new Promise((resolve) => setTimeout(resolve, 10)); };
+  socket.on('data', (data) => {
+    said = Buffer.concat([said, data]);
+  });
+  const until = async (there) => {
+    while (!there()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
   await new Promise((resolve) => socket.once('connect', resolve));
   socket.setNoDelay(true);
   socket.write(Buffer.concat([Buffer.from([3]), Buffer.alloc(1536)]));

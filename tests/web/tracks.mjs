@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { bare, output, stream } from './probes.mjs';
 import { isPicture, isSound, publish, tags } from './shapes.mjs';
-import { browse, Server, until } from './stage.mjs';
+import { browse, Server } from './stage.mjs';
 
 const SLACK = Number(process.env.SLACK ?? 700);
 const LENGTH = 24;
@@ -24,7 +24,9 @@ const SHAPES = {
   'late pictures': { sent: [late(isPicture)], soundOnly: ['mpegts.js early', 'WHEP early'] },
   'sound stops': { sent: [stops(isSound)] },
   'pictures stop': { sent: [stops(isPicture)] },
-  'comes back without sound': { sent: [both.filter((tag) => tag.at < 7_000), pictures.filter((tag) => tag.at < 16_000)] },
+  'comes back without sound': {
+    sent: [both.filter((tag) => tag.at < 7_000), pictures.filter((tag) => tag.at < 16_000)],
+  },
 };
 
 const server = new Server();
@@ -36,7 +38,14 @@ const watch = ([make, url]) => {
   const begin = async () => {
     const playing = await window.probe[make](url);
     const { video } = playing;
-    const seen = { video, failures: playing.failures ?? [], began: undefined, longest: 0, pc: playing.pc, player: playing.player };
+    const seen = {
+      video,
+      failures: playing.failures ?? [],
+      began: undefined,
+      longest: 0,
+      pc: playing.pc,
+      player: playing.player,
+    };
     const from = performance.now();
     let [time, moved] = [video.currentTime, from];
     setInterval(() => {
@@ -53,13 +62,20 @@ const watch = ([make, url]) => {
   return begin();
 };
 const told = ({ video, failures, began, longest, still }) => ({
-  began, longest, still, time: Math.round(video.currentTime * 10) / 10, pictures: video.getVideoPlaybackQuality().totalVideoFrames, size: video.videoWidth, failures: [...new Set(failures)].slice(0, 3),
+  began,
+  longest,
+  still,
+  time: Math.round(video.currentTime * 10) / 10,
+  pictures: video.getVideoPlaybackQuality().totalVideoFrames,
+  size: video.videoWidth,
+  failures: [...new Set(failures)].slice(0, 3),
 });
 
 async function run(shape, { sent, soundOnly }) {
   const own = await stream(server, shape.replaceAll(' ', '').toLowerCase());
   const page = await bare(browser, server.base);
-  for (const player of ['hls.js/dist/hls.js', 'mpegts.js/dist/mpegts.js']) await page.addScriptTag({ path: path.join(process.env.NODE_MODULES, 'node_modules', player) });
+  for (const player of ['hls.js/dist/hls.js', 'mpegts.js/dist/mpegts.js'])
+    await page.addScriptTag({ path: path.join(process.env.NODE_MODULES, 'node_modules', player) });
   const send = async () => {
     for (const [n, part] of sent.entries()) {
       if (n > 0) await sleep(1_000);
@@ -71,22 +87,48 @@ async function run(shape, { sent, soundOnly }) {
   const began = Date.now();
   const sending = send();
   const viewers = [];
-  for (const [when, after] of [['early', 2_000], ['late', 17_000]]) {
+  for (const [when, after] of [
+    ['early', 2_000],
+    ['late', 17_000],
+  ]) {
     await sleep(Math.max(0, began + after - Date.now()));
-    for (const [way, make, url] of [['mpegts.js', 'flv', own.flv], ['hls.js', 'hls', own.hls], ['WHEP', 'play', own.whep]]) {
+    for (const [way, make, url] of [
+      ['mpegts.js', 'flv', own.flv],
+      ['hls.js', 'hls', own.hls],
+      ['WHEP', 'play', own.whep],
+    ]) {
       viewers.push([`${way} ${when}`, page.evaluateHandle(watch, [make, url])]);
     }
     if (when === 'late') {
-      for (const [way, url] of [['RTMP', own.rtmp], ['FLV', own.flv]]) {
+      for (const [way, url] of [
+        ['RTMP', own.rtmp],
+        ['FLV', own.flv],
+      ]) {
         const at = Date.now();
-        void output('ffprobe', ['-loglevel', 'error', '-rw_timeout', '8000000', '-show_entries', 'stream=codec_type', '-of', 'csv=p=0', url]).catch((error) => error.message.slice(0, 60))
-          .then((about) => console.log(`${shape}: ffprobe of ${way}: ${String(about).trim().split('\n')} after ${Date.now() - at} ms`));
+        void output('ffprobe', [
+          '-loglevel',
+          'error',
+          '-rw_timeout',
+          '8000000',
+          '-show_entries',
+          'stream=codec_type',
+          '-of',
+          'csv=p=0',
+          url,
+        ])
+          .catch((error) => error.message.slice(0, 60))
+          .then((about) =>
+            console.log(`${shape}: ffprobe of ${way}: ${String(about).trim().split('\n')} after ${Date.now() - at} ms`),
+          );
       }
     }
   }
   await sleep(Math.max(0, began + (LENGTH - 1) * 1000 - Date.now()));
   for (const [who, handle] of viewers) {
-    const seen = await Promise.race([handle.then((h) => page.evaluate(told, h)), sleep(3_000).then(() => ({ nothing: true }))]);
+    const seen = await Promise.race([
+      handle.then((h) => page.evaluate(told, h)),
+      sleep(3_000).then(() => ({ nothing: true })),
+    ]);
     const says = `${shape}: ${who}: ${JSON.stringify(seen)}`;
     console.log(says);
     const sole = soundOnly?.includes(who);
@@ -100,6 +142,7 @@ async function run(shape, { sent, soundOnly }) {
 
 const chosen = (process.env.SHAPES ?? Object.keys(SHAPES).join(',')).split(',');
 const width = Number(process.env.WIDTH ?? 2);
-for (let n = 0; n < chosen.length; n += width) await Promise.all(chosen.slice(n, n + width).map((shape) => run(shape, SHAPES[shape])));
+for (let n = 0; n < chosen.length; n += width)
+  await Promise.all(chosen.slice(n, n + width).map((shape) => run(shape, SHAPES[shape])));
 await browser.close();
 await server.kill('SIGTERM');

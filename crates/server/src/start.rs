@@ -386,7 +386,6 @@ pub(crate) async fn assemble(
     Ok((app, background))
 }
 
-/// Browsers are told the port in every answer, so in development a second server takes whatever is free.
 /// From now on what clients say is noted for the app's backend in the step that numbers it.
 fn note_messages_of(bus: &Bus, hooks: &Arc<webhooks::Hooks>) {
     hooks.are_noted_elsewhere();
@@ -401,6 +400,7 @@ fn note_messages_of(bus: &Bus, hooks: &Arc<webhooks::Hooks>) {
     }));
 }
 
+/// Browsers are told the port in every answer, so in development a second server takes whatever is free.
 fn webrtc(app: &App, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
     let start = |config| media::rtc::Server::start(config, app.hub.clone(), app.requests.clone(), stop.clone());
     let settings = &app.settings;
