@@ -116,7 +116,7 @@ impl Hub {
     }
 
     fn now(&self) -> Millis {
-        self.clock.now()
+        self.clock.steady()
     }
 
     fn part(&self, user: &UserId) -> &Part {
