@@ -159,7 +159,7 @@ async fn a_clock_that_steps_puts_nobody_out_and_keeps_nobody() {
         }
     }
     world.carry();
-    assert_eq!(kinds(&watcher), Vec::<String>::new(), "nobody left");
+    assert_eq!(kinds(&watcher), ["count"], "nobody left");
     // Silence is as long as it lasts, whatever the wall shows.
     world.clock.pass(Rules::default().heartbeat_timeout + 1_000);
     world.sweeper.sweep().await.unwrap();
