@@ -30,8 +30,8 @@ pub use counters::Counters;
 use groups::Groups;
 use link::{Link, Login};
 use nodes::Nodes;
-use store::{ChatEntry, ChatRecord};
 use store::clock::Clock;
+use store::{ChatEntry, ChatRecord};
 
 pub use notify::told;
 
@@ -298,7 +298,12 @@ impl Hub {
     }
 
     /// Takes a point-to-point message to all connections of a user at this node; it waits for one who is briefly away.
-    fn send_direct_here(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<(Posted, Option<kept::Kept>), Refusal> {
+    fn send_direct_here(
+        &self,
+        to: &UserId,
+        client_seq: Option<u64>,
+        said: Said,
+    ) -> Result<(Posted, Option<kept::Kept>), Refusal> {
         let mut directory = self.part(to).directory.lock();
         let posted = directory.send(self.now(), to, client_seq, said)?;
         if posted.again {

@@ -270,7 +270,8 @@ pub(crate) async fn assemble(
     let bus = bus.transpose().map_err(one)?;
     let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
     let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now(), tell);
-    let store::Opened { store, history, chats } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
+    let store::Opened { store, history, chats } =
+        opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
     let known = |cause: store::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     match store.revoked(Millis(0)).await {
         Ok(revoked) => {

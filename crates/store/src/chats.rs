@@ -180,10 +180,8 @@ impl Chats {
             };
             std::iter::once(begins).chain(adopted).chain(messages.into_iter().map(ChatEntry::Message))
         };
-        let mail = self.mail.iter().map(|(message, handed)| ChatEntry::Direct {
-            message: message.clone(),
-            handed: *handed,
-        });
+        let mail =
+            self.mail.iter().map(|(message, handed)| ChatEntry::Direct { message: message.clone(), handed: *handed });
         self.groups.values().flat_map(of_a_group).chain(mail).collect()
     }
 }
@@ -235,10 +233,17 @@ mod tests {
     fn a_group_that_is_made_again_has_nothing_of_before() {
         let ended = ChatEntry::Ended { group: RoomId::parse("r").unwrap() };
         let chats = all([group(1, 0), message(1), ended.clone(), group(2, 0)], 1);
-        let of = |chats: &Chats| chats.groups().into_iter().map(|kept| (kept.group.epoch(), kept.group.last(), kept.room)).collect::<Vec<_>>();
+        let of = |chats: &Chats| {
+            chats
+                .groups()
+                .into_iter()
+                .map(|kept| (kept.group.epoch(), kept.group.last(), kept.room))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(of(&chats), [(Epoch(2), 0, false)]);
         // The snapshot knew the later life already; the changes are said again from the first one on.
-        let again = all(chats.entries().into_iter().chain([group(1, 0), message(1), ended, group(2, 0), message(1)]), 1);
+        let again =
+            all(chats.entries().into_iter().chain([group(1, 0), message(1), ended, group(2, 0), message(1)]), 1);
         assert_eq!(of(&again), [(Epoch(2), 1, false)]);
         let adopted = ChatEntry::Adopted { group: RoomId::parse("r").unwrap() };
         assert_eq!(of(&all(all([group(3, 5), adopted], 1).entries(), 1)), [(Epoch(3), 5, true)]);

@@ -36,7 +36,10 @@ use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
 use super::chats::Chats;
-use super::{Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, KeptGroup, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
+use super::{
+    Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, See,
+    Store, Trouble, Viewers,
+};
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
 
@@ -100,7 +103,8 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, bans, spans, chats, foreign, next, snapshot, unsaved } = load::load(&dir, now)?;
+        let Loaded { rooms, mut revoked, bans, spans, chats, foreign, next, snapshot, unsaved } =
+            load::load(&dir, now)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);

@@ -16,6 +16,7 @@ use super::nodes::{Passed, Submitted};
 use super::{Counters, Hub};
 use crate::bus::Op;
 use crate::render;
+use store::ChatEntry;
 
 /// Most groups that clients have made and no room stands behind.
 pub const MAX_ROOMLESS: usize = 10_000;

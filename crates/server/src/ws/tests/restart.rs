@@ -40,7 +40,11 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let world = start(&dir).await;
     let since = json!({"epoch": joined["epoch"], "seq": seqs[0]});
     let (mut ann, back) = join(&world, "ann", since).await;
-    assert_eq!((&back["epoch"], &back["anew"], &back["gap"]), (&joined["epoch"], &json!(false), &json!(false)), "{back}");
+    assert_eq!(
+        (&back["epoch"], &back["anew"], &back["gap"]),
+        (&joined["epoch"], &json!(false), &json!(false)),
+        "{back}"
+    );
     let missed = [ann.event_of("message").await, ann.event_of("message").await];
     assert_eq!(missed.map(|message| message["body"][0]["MsgContent"]["Text"].clone()), ["two", "three"]);
     // Numbers go on, and what is sent once more is known.
@@ -50,7 +54,13 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     assert!(next["seq"].as_u64() > Some(seqs[2]), "{next}");
     let mut carl = Socket::enter(&world, "carl").await;
     assert_eq!(carl.event_of("direct").await["from"], "ann");
-    world.server.app.rooms.delete_pusher(Kind::Live, &super::room("closed"), &super::user("bob"), LeaveReason::Quit).await.unwrap();
+    world
+        .server
+        .app
+        .rooms
+        .delete_pusher(Kind::Live, &super::room("closed"), &super::user("bob"), LeaveReason::Quit)
+        .await
+        .unwrap();
     world.server.stop().await;
 
     // What ended stays ended, and what was handed over does not come again.
