@@ -1,6 +1,8 @@
 //! A server that is started again goes on with its conversations: numbers, what was missed, what waits.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use room::{Kind, LeaveReason};
 use serde_json::{Value, json};
@@ -10,6 +12,15 @@ use super::client::Socket;
 
 async fn start(dir: &PathBuf) -> World {
     World::with(|settings| settings.data_dir.clone_from(dir)).await
+}
+
+/// Stops it, and waits until its last connection has let go of the journal.
+async fn stop(world: World) {
+    let store = Arc::downgrade(&world.server.app.store);
+    world.server.stop().await;
+    while store.strong_count() > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn join(world: &World, user: &str, since: Value) -> (Socket, Value) {
@@ -35,7 +46,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     }
     let waits = ann.ask(json!({"type": "direct", "to": "carl", "text": "for later"})).await;
     assert_eq!(waits["waits"], true, "{waits}");
-    world.server.stop().await;
+    stop(world).await;
 
     let world = start(&dir).await;
     let since = json!({"epoch": joined["epoch"], "seq": seqs[0]});
@@ -61,7 +72,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
         .delete_pusher(Kind::Live, &super::room("closed"), &super::user("bob"), LeaveReason::Quit)
         .await
         .unwrap();
-    world.server.stop().await;
+    stop(world).await;
 
     // What ended stays ended, and what was handed over does not come again.
     let world = start(&dir).await;
