@@ -3,8 +3,8 @@
 #
 # Expected: of sound, AAC and MP3 alone; Opus and FLAC are refused as unsupported codecs. AV1 plays, whatever encoder made it.
 # Seen: Opus plays. FLAC is taken, too, but the initialisation segment made for it has a STREAMINFO of the wrong size, and Chromium ends the
-# player. AV1 plays if libaom made it; the sequence header of SVT-AV1 ends the demuxer, which tells it as a NetworkError. Of H.264 in
-# two tracks track 0 plays, beside an error for each packet of the other one. An AV1 packet of the kind Metadata (HDR, colours: ffmpeg
+# player. AV1 plays if libaom made it; the pictures of SVT-AV1 end the demuxer, which tells it as a NetworkError, or, on a busy machine, not at
+# all. Of H.264 in two tracks track 0 plays, beside an error for each packet of the other one. An AV1 packet of the kind Metadata (HDR, colours: ffmpeg
 # writes one behind the configuration) raises a FormatError and does no harm.
 set -euo pipefail
 work=$(mktemp -d)
@@ -54,7 +54,7 @@ for (const name of ['opus', 'flac', 'tracks', 'libaom', 'svt']) {
     player.attachMediaElement(video);
     player.load();
     video.play().catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 6000));
+    await new Promise((resolve) => setTimeout(resolve, 8000));
     return { played: video.currentTime > 3, pictures: video.getVideoPlaybackQuality().totalVideoFrames > 50, sound: video.webkitAudioDecodedByteCount > 10000, error: video.error?.message ?? 'none', said: [...said].map(([text, times]) => (times > 1 ? `${text} (many)` : text)) };
   }, `${base}/${name}.flv`);
   console.log(`${name}: played ${seen.played}, pictures ${seen.pictures}, sound ${seen.sound}, error ${seen.error}`);
@@ -73,5 +73,4 @@ grep -q '^tracks: MediaError CodecUnsupported Flv: Unsupported codec in video fr
 grep -q '^libaom: played true, pictures true, sound true, error none$' seen
 grep -q '^libaom: MediaError FormatError Flv: Invalid video packet type 4$' seen
 grep -q '^svt: played false, pictures false, sound false, error none$' seen
-grep -q '^svt: NetworkError Exception ExpGolomb: readBits() bits exceeded max 32bits!$' seen
 echo "as described"
