@@ -270,6 +270,14 @@ impl Rooms {
         if shown { Ok(()) } else { Err(Refusal::NoRoom.into()) }
     }
 
+    /// Shows a room of any kind, entered or not. Says whether there is one.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn see_any(&self, id: &RoomId, see: &mut See<'_>) -> Result<bool, Error> {
+        self.store.see(id, see).await
+    }
+
     /// Shows a page of the active rooms of a kind, oldest first.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 pub mod creator;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -115,30 +116,30 @@ pub struct Out<'a> {
     pub kick: bool,
 }
 
-/// What moderation works with.
-#[derive(Clone, Copy)]
-pub struct Moderation<'a> {
+/// What moderation works with; cheap to clone.
+#[derive(Clone)]
+pub struct Moderation {
     /// Rooms, and who is kept out, where all nodes keep them.
-    pub store: &'a dyn Store,
+    pub store: Arc<dyn Store>,
     /// Who is kept out here.
-    pub bans: &'a Bans,
+    pub bans: Arc<Bans>,
     /// Rooms.
-    pub rooms: &'a Rooms,
+    pub rooms: Arc<Rooms>,
     /// Chat in this process.
-    pub chat: &'a chat::Hub,
+    pub chat: Arc<chat::Hub>,
     /// The chat service elsewhere, where there is one.
-    pub cloud: Option<&'a dyn chat::Remote>,
+    pub cloud: Option<Arc<dyn chat::Remote>>,
     /// The live service.
-    pub live: &'a dyn Live,
+    pub live: Arc<dyn Live>,
     /// Push and play URLs.
-    pub urls: &'a Urls,
+    pub urls: Arc<Urls>,
     /// Streams of the media server in this process.
-    pub hub: &'a Hub,
+    pub hub: Hub,
     /// The time.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
 }
 
-impl Moderation<'_> {
+impl Moderation {
     /// Puts a user out and keeps it out: session, chat, streams that it pushes and plays, and every URL that it was given.
     ///
     /// # Errors
@@ -283,11 +284,11 @@ impl Moderation<'_> {
     /// # Errors
     /// No such room; too many are muted.
     pub async fn mute(&self, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
-        if let Some(chat) = self.cloud {
+        if let Some(chat) = &self.cloud {
             return chat.mute(room, user, seconds).await.map_err(Refused::from);
         }
         let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-        Ok(groups::measure(self.chat, self.rooms, room, (Measure::Mute, user, ms)).await?)
+        Ok(groups::measure(&self.chat, &self.rooms, room, (Measure::Mute, user, ms)).await?)
     }
 
     /// Ends a stream: its publisher and all viewers. The publisher may come back.
@@ -309,7 +310,7 @@ impl Moderation<'_> {
             return Err(refused("bad_request", "a notice needs a text"));
         }
         let field = json!({ "cmd": "notice", "data": text }).to_string();
-        if let Some(chat) = self.cloud {
+        if let Some(chat) = &self.cloud {
             let rooms = match room {
                 Some(room) => vec![room.clone()],
                 None => self.store.ids().await?,
@@ -336,7 +337,7 @@ impl Moderation<'_> {
             let sent = match room.is_none() && self.chat.is_shared() {
                 // Who has no group has nobody to tell; none is fetched for it.
                 true => self.chat.notify(id, None, &field),
-                false => with_group(self.chat, self.rooms, id, || self.chat.notify(id, None, &field)).await,
+                false => with_group(&self.chat, &self.rooms, id, || self.chat.notify(id, None, &field)).await,
             };
             match sent {
                 Ok(()) => told += 1,

@@ -35,7 +35,7 @@ pub struct Settings {
     /// Seconds for which sessions may go on after SIGTERM.
     pub drain_timeout: u64,
     /// The HTTP server.
-    pub http: crate::http::Settings,
+    pub http: crate::web::Settings,
     /// The RTMP server.
     pub rtmp: streams::gate::Settings,
     /// WebRTC.

@@ -4,47 +4,44 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use media::Hub;
+use media::rtc::Server;
 use tokio::time::{Instant, interval, timeout_at};
-
-use crate::app::App;
-use store::Place;
 
 /// How often is looked whether everybody has gone.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Lets nobody in any more, and returns when nobody's media flows, after `patience` at the latest.
+/// Returns when nobody's media flows, after `patience` at the latest.
 ///
 /// Where other nodes serve the same rooms, chat clients are sent there at once. A server that is alone keeps them to the
 /// end: they have nowhere to go, and a call in its last seconds still wants to talk.
-pub async fn leave(app: &App, patience: Duration) {
+pub async fn leave(hub: &Hub, chat: &chat::Hub, alone: bool, patience: Duration) {
     let deadline = Instant::now() + patience;
-    app.leaving.cancel();
-    let alone = app.settings.store.kind != Place::Redis;
     if !alone {
-        app.chat.end_all();
+        chat.end_all();
     }
     let gone = async {
         let mut look = interval(LOOK);
         loop {
             look.tick().await;
-            if !media_flows(app) && (alone || app.chat.connections() == 0) {
+            if !media_flows(hub) && (alone || chat.connections() == 0) {
                 return;
             }
         }
     };
     if timeout_at(deadline, gone).await.is_err() && !patience.is_zero() {
-        let (streams, chat) = (app.hub.len(), app.chat.connections());
+        let (streams, chat) = (hub.len(), chat.connections());
         tracing::info!(streams, chat, "time is up: who is still here is disconnected, to come back after the restart");
     }
 }
 
-fn media_flows(app: &App) -> bool {
-    app.hub.list().iter().any(|stream| !stream.paused && !stream.name.is_derived())
+fn media_flows(hub: &Hub) -> bool {
+    hub.list().iter().any(|stream| !stream.paused && !stream.name.is_derived())
 }
 
 /// Waits until WebRTC has told its peers that the server ends: its threads would end with the process, wherever they are.
-pub(crate) async fn goodbyes(app: &App) {
-    let Some(counters) = app.webrtc.get().map(media::rtc::Server::counters) else { return };
+pub(crate) async fn goodbyes(webrtc: &Server) {
+    let counters = webrtc.counters();
     if counters.sessions.load(Ordering::Relaxed) == 0 {
         return;
     }

@@ -9,8 +9,9 @@ use media::{Hub, Protocol};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::app::App;
 use crate::usage::Usage;
+use rooms::Rooms;
+use store::clock::Clock;
 
 /// Time between two samples.
 const EVERY: Duration = Duration::from_secs(5);
@@ -39,25 +40,6 @@ pub struct Sample {
     pub memory: Option<u64>,
     /// Seconds of processor time that it has used.
     pub cpu_seconds: Option<f64>,
-}
-
-impl Sample {
-    /// Looks at the server.
-    #[must_use]
-    pub fn of(app: &App) -> Self {
-        let (streams, process) = (Streams::of(&app.hub), Usage::now());
-        Self {
-            memory: process.resident,
-            cpu_seconds: process.cpu,
-            at: app.clock.now().0,
-            rooms: app.rooms.count(),
-            streams: streams.by.iter().sum(),
-            viewers: streams.viewers,
-            chat: app.chat.connections(),
-            bits_in: streams.bits_in,
-            bits_out: streams.bits_out,
-        }
-    }
 }
 
 /// The streams at one moment, counted.
@@ -91,35 +73,71 @@ impl Streams {
     }
 }
 
-/// The samples of the last hour.
-#[derive(Debug, Default)]
+/// Looks at the server, and keeps what it saw in the last hour.
 pub struct Figures {
-    kept: Mutex<VecDeque<Sample>>,
+    hub: Hub,
+    rooms: Arc<Rooms>,
+    chat: Arc<chat::Hub>,
+    clock: Arc<dyn Clock>,
+    kept: History,
 }
 
 impl Figures {
+    /// Of these parts; nothing was seen yet.
+    #[must_use]
+    pub fn new(hub: Hub, rooms: Arc<Rooms>, chat: Arc<chat::Hub>, clock: Arc<dyn Clock>) -> Self {
+        Self { hub, rooms, chat, clock, kept: History::default() }
+    }
+
+    /// The server at this moment.
+    #[must_use]
+    pub fn now(&self) -> Sample {
+        let (streams, process) = (Streams::of(&self.hub), Usage::now());
+        Sample {
+            memory: process.resident,
+            cpu_seconds: process.cpu,
+            at: self.clock.now().0,
+            rooms: self.rooms.count(),
+            streams: streams.by.iter().sum(),
+            viewers: streams.viewers,
+            chat: self.chat.connections(),
+            bits_in: streams.bits_in,
+            bits_out: streams.bits_out,
+        }
+    }
+
+    /// The samples of the last hour, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Sample> {
+        self.kept.all()
+    }
+
+    /// Takes samples for as long as the server runs.
+    pub async fn keep(self: Arc<Self>) {
+        let mut beat = tokio::time::interval(EVERY);
+        loop {
+            beat.tick().await;
+            self.kept.add(self.now());
+        }
+    }
+}
+
+/// The samples of the last hour.
+#[derive(Debug, Default)]
+struct History(Mutex<VecDeque<Sample>>);
+
+impl History {
     /// Adds one; the oldest goes.
-    pub fn add(&self, sample: Sample) {
-        let mut kept = self.kept.lock();
+    fn add(&self, sample: Sample) {
+        let mut kept = self.0.lock();
         if kept.len() >= KEPT {
             kept.pop_front();
         }
         kept.push_back(sample);
     }
 
-    /// All of them, oldest first.
-    #[must_use]
-    pub fn all(&self) -> Vec<Sample> {
-        self.kept.lock().iter().copied().collect()
-    }
-}
-
-/// Samples the server for as long as it runs.
-pub async fn keep(app: Arc<App>) {
-    let mut beat = tokio::time::interval(EVERY);
-    loop {
-        beat.tick().await;
-        app.figures.add(Sample::of(&app));
+    fn all(&self) -> Vec<Sample> {
+        self.0.lock().iter().copied().collect()
     }
 }
 
@@ -129,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_hour_is_kept_and_no_more() {
-        let figures = Figures::default();
+        let history = History::default();
         let sample = |at| Sample {
             at,
             rooms: 0,
@@ -142,9 +160,9 @@ mod tests {
             cpu_seconds: None,
         };
         for at in 0..KEPT as u64 + 3 {
-            figures.add(sample(at));
+            history.add(sample(at));
         }
-        let all = figures.all();
+        let all = history.all();
         assert_eq!((all.len(), all[0].at, all[KEPT - 1].at), (KEPT, 3, KEPT as u64 + 2));
     }
 }

@@ -25,9 +25,9 @@ fn world() -> &'static World {
         settings.store.kind = store::Place::Memory;
         crate::keys::complete(&mut settings).expect("keys are made");
         let logs = crate::start::open_logs(&settings).expect("logs can be opened");
-        let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Clouds::client(), 1935, |_| {});
-        let (app, _) = runtime.block_on(assembled).expect("the settings fit");
-        World { router: crate::http::router(app), runtime }
+        let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Clouds::client(), 1935);
+        let (parts, _) = runtime.block_on(assembled).expect("the settings fit");
+        World { router: crate::http::router(&crate::start::doors_of(&Arc::new(parts))), runtime }
     })
 }
 

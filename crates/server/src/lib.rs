@@ -1,6 +1,6 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
-pub mod app;
+pub mod chat_door;
 pub mod cli;
 pub mod config;
 pub mod drain;
@@ -10,11 +10,14 @@ pub mod fuzzing;
 pub mod http;
 pub mod keys;
 pub mod metrics;
+pub mod parts;
 pub mod process;
 pub mod reload;
+pub mod report;
 pub mod start;
 pub mod supervisor;
 pub mod usage;
+pub mod web;
 pub mod webim;
 pub mod ws;
 

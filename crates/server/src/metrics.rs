@@ -2,18 +2,14 @@
 //! a call is an index and a few relaxed additions to a part of its own for each thread: nothing is formatted, hashed or
 //! locked until somebody asks. Bounded by the number of calls, codes and protocols; rooms, users and streams are no labels.
 
-mod gather;
-mod media;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use telemetry::page::{Kind, Page};
 use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
-
-pub use gather::page;
 
 /// The codes of calls that are told apart; the last column is for all others, such as those of mixes.
 const CODES: [i32; 21] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503];
@@ -139,6 +135,50 @@ impl Metrics {
             "metrics" | "healthz" | "readyz" => 8,
             _ => 7,
         })
+    }
+}
+
+impl Metrics {
+    /// How long the server has run.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Writes what was counted.
+    pub fn report(&self, page: &mut Page) {
+        let called: Vec<(usize, &str)> = self.labels.iter().copied().enumerate().collect();
+        let row = |call: usize, column: usize| self.calls.sum(call * WIDTH + column);
+        let codes = CODES.iter().map(ToString::to_string).chain(["other".to_owned()]).collect::<Vec<_>>();
+        let mut family = page.family("roomservice_calls_total", Kind::Counter, "Calls of the room protocol answered.");
+        for (call, label) in &called {
+            for (n, code) in codes.iter().enumerate() {
+                let count = row(*call, BUCKETS + 1 + n);
+                if count > 0 {
+                    family.sample(&[("call", label), ("code", code)], count);
+                }
+            }
+        }
+        let mut family = page.family("roomservice_call_seconds", Kind::Histogram, "Time until a call was answered.");
+        for (call, label) in called {
+            let buckets: [u64; BUCKETS] = std::array::from_fn(|n| row(call, n));
+            if buckets.iter().any(|n| *n > 0) {
+                family.waits(&[("call", label)], (buckets, row(call, BUCKETS)));
+            }
+        }
+        let help = "HTTP answers of all kinds, by what was asked and the status's first digit.";
+        let mut family = page.family("roomservice_http_answers_total", Kind::Counter, help);
+        for (n, route) in ROUTES.iter().enumerate() {
+            for (class, label) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate() {
+                let count = self.answers.sum(n * CLASSES + class);
+                if count > 0 {
+                    family.sample(&[("route", route), ("status", label)], count);
+                }
+            }
+        }
+        let (now, total) = self.connections.read();
+        page.gauge("roomservice_http_connections", "HTTP connections open, WebSockets among them.", now);
+        page.counter("roomservice_http_connections_total", "HTTP connections accepted.", total);
     }
 }
 

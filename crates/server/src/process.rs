@@ -141,7 +141,7 @@ fn greet(server: &Server) {
     if let Some(rtmp) = server.rtmp {
         println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
     }
-    if let Some(webrtc) = server.app.webrtc.get() {
+    if let Some(webrtc) = &server.app.webrtc {
         println!("  browsers   {http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
     }
     println!("  data       {}", settings.data_dir.display());

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use crate::app::App;
 use crate::config::{self, Settings};
-use crate::http::Cors;
 use crate::keys;
-use edge::proxies::Proxies;
+use crate::parts::Parts;
 
 /// What can change: settings, or whole sections that end with a dot. `roomservice.toml` says the same of each.
 pub const RELOADABLE: [&str; 19] = [
@@ -56,8 +54,8 @@ impl Reload {
     }
 
     /// Reads the settings again and applies what can be applied. Says in the log what was done.
-    pub fn read_again(&mut self, app: &App) {
-        match self.try_again(app) {
+    pub fn read_again(&mut self, parts: &Parts) {
+        match self.try_again(parts) {
             Err(why) => tracing::error!(why, "the settings do not fit and nothing was changed"),
             Ok(Changed { applied, later }) => {
                 tracing::info!(changed = applied.join(", "), "the settings were read again");
@@ -68,7 +66,7 @@ impl Reload {
         }
     }
 
-    fn try_again(&mut self, app: &App) -> Result<Changed, String> {
+    fn try_again(&mut self, parts: &Parts) -> Result<Changed, String> {
         let read = Settings::read(self.file.as_deref(), self.variables.iter().cloned());
         let (mut settings, table) = read.map_err(|e| e.to_string())?;
         keys::complete(&mut settings).map_err(|e| e.to_string())?;
@@ -76,23 +74,10 @@ impl Reload {
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
-        let cors = Cors::new(&settings.http.cors)?;
-        let proxies = Proxies::new(&settings.http.trusted_proxies)?;
-        app.logs.set_level(&settings.logs.level)?;
-        // Nothing below fails.
-        app.cors.set(cors);
-        app.proxies.set(proxies);
-        app.http.set(&settings.http);
-        app.limits.set(&settings.limits);
+        parts.apply(&settings)?;
         let mut names = Vec::new();
         differing("", &self.table, &table, &mut names);
         let (applied, later) = names.into_iter().partition(|name| can_change(name));
-        app.operators.set(&settings.operator);
-        app.urls.set_backup(&settings.live);
-        app.chat.set_settings(&settings.chat);
-        if let Some(hooks) = &app.hooks {
-            hooks.set(&settings.webhooks);
-        }
         // What waits for a restart is named again at the next reload, unless it was taken back.
         self.drain_timeout = settings.drain_timeout;
         let changed = Changed { applied, later };

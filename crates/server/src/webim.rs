@@ -17,7 +17,7 @@ use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use sign::stream_url::Query;
 
-use crate::app::App;
+use crate::chat_door::ChatDoor;
 use access::sessions::ChatLogin;
 use chat::close::Close;
 use chat::hub::link::{Link, Login};
@@ -81,7 +81,7 @@ impl From<Unfit> for Fail {
 
 /// One call with what it came with.
 struct Call<'a> {
-    app: &'a App,
+    door: &'a ChatDoor,
     now: Millis,
     query: Query<'a>,
     body: &'a str,
@@ -117,27 +117,27 @@ fn ok(more: impl Serialize) -> Answer {
 
 /// Serves a call.
 pub async fn serve(
-    State(app): State<Arc<App>>,
+    State(door): State<Arc<ChatDoor>>,
     Path((service, command)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Response {
     let status = match *request.method() {
-        Method::OPTIONS => return respond(&app, StatusCode::NO_CONTENT, Vec::new()),
+        Method::OPTIONS => return respond(&door, StatusCode::NO_CONTENT, Vec::new()),
         Method::POST => None,
         _ => Some(StatusCode::METHOD_NOT_ALLOWED),
     };
     if let Some(status) = status {
-        return respond(&app, status, refused(60_002, "calls are posted"));
+        return respond(&door, status, refused(60_002, "calls are posted"));
     }
     let name = calls::find(&service, &command);
-    let traced = app.traces.as_ref().and_then(|traces| traces.call(request.headers()));
+    let traced = door.web.traces.as_ref().and_then(|traces| traces.call(request.headers()));
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
-    let body = match read(&app, request).await {
+    let body = match read(&door, request).await {
         Ok(body) => body,
-        Err(status) => return respond(&app, status, refused(60_002, "the body is too large, or came too slowly")),
+        Err(status) => return respond(&door, status, refused(60_002, "the body is too large, or came too slowly")),
     };
-    let answering = answer(&app, peer, (&service, name), query.as_deref().unwrap_or_default(), &body);
+    let answering = answer(&door, peer, (&service, name), query.as_deref().unwrap_or_default(), &body);
     let answer = match traced {
         None => answering.await,
         Some(traced) => {
@@ -148,7 +148,7 @@ pub async fn serve(
         }
     };
     let body = answer.unwrap_or_else(|Fail(code, text)| refused(code, text));
-    respond(&app, StatusCode::OK, body)
+    respond(&door, StatusCode::OK, body)
 }
 
 /// The body of a refusal. Clients read `ActionStatus` of every answer, and stop with an exception where there is none.
@@ -159,31 +159,31 @@ fn refused(code: u32, text: impl Into<Cow<'static, str>>) -> Vec<u8> {
 }
 
 async fn answer(
-    app: &App,
+    door: &ChatDoor,
     peer: Option<IpAddr>,
     (service, name): (&str, calls::Name),
     query: &str,
     body: &[u8],
 ) -> Answer {
-    if let Some(message) = app.settings.chat.elsewhere(app.identity.sdk_app_id()) {
+    if let Some(message) = door.elsewhere.clone() {
         return Err(fail(ELSEWHERE, message));
     }
     let query = Query::parse(query).map_err(|why| fail(60_002, why.to_string()))?;
     let body = std::str::from_utf8(body).map_err(|_| fail(BAD_JSON, "the body is not UTF-8"))?;
     let open = service.ends_with("noauth_svc");
-    calls::run(&Call { app, now: app.clock.now(), query, body, peer, open }, name).await
+    calls::run(&Call { door, now: door.web.clock.now(), query, body, peer, open }, name).await
 }
 
-async fn read(app: &App, request: Request) -> Result<Bytes, StatusCode> {
-    let read = axum::body::to_bytes(request.into_body(), app.http.body_limit());
-    match tokio::time::timeout(app.http.read_timeout(), read).await {
+async fn read(door: &ChatDoor, request: Request) -> Result<Bytes, StatusCode> {
+    let read = axum::body::to_bytes(request.into_body(), door.web.bounds.body_limit());
+    match tokio::time::timeout(door.web.bounds.read_timeout(), read).await {
         Ok(Ok(body)) => Ok(body),
         Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
     }
 }
 
-fn respond(app: &App, status: StatusCode, body: Vec<u8>) -> Response {
+fn respond(door: &ChatDoor, status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -191,7 +191,7 @@ fn respond(app: &App, status: StatusCode, body: Vec<u8>) -> Response {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
     }
-    app.cors.apply(headers, status == StatusCode::NO_CONTENT);
+    door.web.cors.apply(headers, status == StatusCode::NO_CONTENT);
     response
 }
 
@@ -207,7 +207,7 @@ impl<'a> Call<'a> {
         let (Some(tiny_id), Some(a2)) = (self.query.get("tinyid"), self.query.get("a2")) else {
             return Err(fail(UNAUTHORISED, "tinyid and a2 are needed: log in"));
         };
-        let login = self.app.sessions.check_chat(tiny_id, a2, self.now);
+        let login = self.door.sessions.check_chat(tiny_id, a2, self.now);
         let login = login.map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
         self.admit(&login.user)?;
         Ok(login)
@@ -215,7 +215,7 @@ impl<'a> Call<'a> {
 
     /// Refuses who is kept out of everything by an operator.
     fn admit(&self, user: &UserId) -> Result<(), Fail> {
-        match self.app.bans.until(user, None, self.now) {
+        match self.door.bans.until(user, None, self.now) {
             None => Ok(()),
             Some(_) => Err(fail(UNAUTHORISED, "kept out by an operator")),
         }
@@ -224,7 +224,7 @@ impl<'a> Call<'a> {
     /// The caller's connection, made again if it was away for long.
     fn link(&self) -> Result<Arc<Link>, Fail> {
         let login = self.login()?;
-        Ok(self.app.chat.poller(&place(&login))?)
+        Ok(self.door.chat.poller(&place(&login))?)
     }
 
     /// The caller's connection; without identity, where the service allows that, one of somebody who only listens.
@@ -235,7 +235,7 @@ impl<'a> Call<'a> {
         let session = sign::fresh_id();
         let nobody = UserId::parse(&format!("@TIM#ANON-{session:016x}")).map_err(|_| fail(10_002, "internal error"))?;
         let expires = Millis::NEVER;
-        Ok(self.app.chat.poller(&Login { user: &nobody, session, at: self.now, expires })?)
+        Ok(self.door.chat.poller(&Login { user: &nobody, session, at: self.now, expires })?)
     }
 }
 

@@ -499,7 +499,7 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
 
     // Another process with the same data.
     let World { server, dir, mut users } = world;
-    let settings = server.app.settings.clone();
+    let settings = (*server.app.settings).clone();
     server.stop().await;
     drop((hub, socket, player));
     // What still ends holds the directory for a moment.

@@ -153,6 +153,44 @@ fn crates_depend_only_on_what_they_may() {
     none("dependencies against the order of the house", &wrong);
 }
 
+/// Most parts of a door.
+const MAX_PARTS: usize = 12;
+/// The doors, each with its file: what groups of handlers are given of the server's parts.
+const DOORS: [(&str, &str); 8] = [
+    ("Web", "web.rs"),
+    ("ChatDoor", "chat_door.rs"),
+    ("Weapp", "http/weapp.rs"),
+    ("Callbacks", "http/callback.rs"),
+    ("Media", "http/streaming.rs"),
+    ("Api", "http/api.rs"),
+    ("Console", "http/console.rs"),
+    ("Health", "http/health.rs"),
+];
+
+#[test]
+fn handlers_take_doors_and_doors_are_small() {
+    let mut wrong = Vec::new();
+    for (door, file) in DOORS {
+        let text = read(&format!("crates/server/src/{file}"));
+        let fields = text.split(&format!("pub struct {door} {{\n")).nth(1).and_then(|rest| rest.split("\n}").next());
+        let fields = fields.unwrap_or_else(|| panic!("{file} has no {door}"));
+        let parts = fields.lines().filter(|line| line.trim_start().starts_with("pub ")).count();
+        if !(1..=MAX_PARTS).contains(&parts) {
+            wrong.push(format!("{file}: {door} has {parts} parts, 1 to {MAX_PARTS} are wanted"));
+        }
+    }
+    let sources = sources();
+    let tests = test_files(&sources);
+    let handlers = ["http", "ws", "webim"].map(|dir| format!("crates/server/src/{dir}"));
+    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
+        let handles = handlers.iter().any(|dir| path.starts_with(&format!("{dir}/")) || *path == format!("{dir}.rs"));
+        if handles && without_tests(text).contains("crate::parts") {
+            wrong.push(format!("{path}: takes all parts instead of a door"));
+        }
+    }
+    none("doors", &wrong);
+}
+
 #[test]
 fn names_say_something() {
     let empty = files().into_iter().map(|(path, _)| path).filter(|path| {

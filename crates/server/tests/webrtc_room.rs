@@ -44,8 +44,7 @@ impl Site {
     async fn ask(&self, method: &str, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = Request::builder().method(method).uri(path).header("host", "localhost:5757");
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let answer =
-            http::router(self.server.app.clone()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let answer = http::router(&self.server.doors()).oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
         let status = answer.status();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))

@@ -12,7 +12,7 @@ pub(super) const REASON: &str = "the room's creator";
 pub const LONGEST: u64 = 600;
 
 /// Whether the user pushes in the room, or has a session of media there at this node.
-pub async fn is_in(by: Moderation<'_>, room: &RoomId, user: &UserId) -> bool {
+pub async fn is_in(by: &Moderation, room: &RoomId, user: &UserId) -> bool {
     let mut pushes = false;
     let seen = by.store.see(room, &mut |room, _| pushes = room.pusher(user).is_some()).await;
     seen.is_ok() && pushes || by.bans.running.runs(user, room)
@@ -23,7 +23,7 @@ pub async fn is_in(by: Moderation<'_>, room: &RoomId, user: &UserId) -> bool {
 ///
 /// # Errors
 /// As [`Moderation::put_out`]; room for operators' bans is kept free.
-pub async fn remove(by: Moderation<'_>, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
+pub async fn remove(by: &Moderation, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
     let now = by.clock.now();
     match by.bans.get(user, Some(room), now) {
         // An operator's word is not replaced by a shorter one.
@@ -40,7 +40,7 @@ pub async fn remove(by: Moderation<'_>, room: &RoomId, user: &UserId, seconds: O
 ///
 /// # Errors
 /// A neighbour is away.
-pub async fn let_in(by: Moderation<'_>, room: &RoomId, user: &UserId) -> Result<(), Refused> {
+pub async fn let_in(by: &Moderation, room: &RoomId, user: &UserId) -> Result<(), Refused> {
     match by.bans.get(user, Some(room), by.clock.now()) {
         Some(ban) if &*ban.reason == REASON => by.let_in(user, Some(room)).await.map(drop),
         _ => Ok(()),

@@ -26,6 +26,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, body};
+use media::Hub;
+use media::record::Recorder;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use room::{RoomId, UserId};
 use serde::de::DeserializeOwned;
@@ -35,10 +37,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::operators;
-use crate::app::App;
-use access::operator::{Need, Operator};
+use crate::figures::Figures;
+use crate::web::{Current, Web};
+use ::rooms::Rooms;
+use ::rooms::moderation::Moderation;
+use ::streams::live::Live;
+use ::webhooks::Hooks;
+use access::identity::Identity;
+use access::operator::{Need, Operator, Operators};
+use access::sessions::Sessions;
 use problem::Problem;
-use repeat::{Given, Repeats, Seen};
+use repeat::{Given, Seen};
 
 /// Longest time of a measure, in seconds: ten years. Without a time it has no end.
 const LONGEST: u64 = 315_360_000;
@@ -47,34 +56,73 @@ const LONGEST: u64 = 315_360_000;
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 pub use recordings::{EmptyView, RecordingView};
+pub use repeat::Repeats;
 pub use streams::StreamView;
+
+/// What the operator API works with.
+pub struct Api {
+    /// What every request needs.
+    pub web: Arc<Web>,
+    /// Who may call.
+    pub operators: Arc<Operators>,
+    /// Putting users out, mutes and notices.
+    pub moderation: Moderation,
+    /// Rooms.
+    pub rooms: Arc<Rooms>,
+    /// Chat in this process.
+    pub chat: Arc<::chat::Hub>,
+    /// Streams of the media server in this process.
+    pub hub: Hub,
+    /// The live service, which mixes.
+    pub live: Arc<dyn Live>,
+    /// Recordings, if the operator allows any.
+    pub recorder: Option<Recorder>,
+    /// Webhooks, where the store keeps a record.
+    pub hooks: Option<Arc<Hooks>>,
+    /// How much there is of everything.
+    pub figures: Arc<Figures>,
+    /// What logs users in.
+    pub tokens: Tokens,
+    /// Requests that come again.
+    pub repeats: Arc<Repeats>,
+}
+
+/// What users are logged in with.
+pub struct Tokens {
+    /// User signatures.
+    pub identity: Arc<Identity>,
+    /// Session tokens.
+    pub sessions: Arc<Sessions>,
+    /// Seconds for which those are good.
+    pub lifetime: u64,
+}
 
 /// The API, below its prefix. It is put together when it is first asked for: describing the calls takes more memory than
 /// all else that a server at rest has.
 pub fn service(
-    app: &Arc<App>,
+    api: &Arc<Api>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
-    let (app, made) = (app.clone(), Arc::new(OnceLock::new()));
+    let (api, made) = (api.clone(), Arc::new(OnceLock::new()));
     tower::service_fn(move |request| {
-        let router: &Router = made.get_or_init(|| router(&app).with_state(app.clone()));
+        let router: &Router = made.get_or_init(|| router(&api));
         router.clone().oneshot(request)
     })
 }
 
-fn router(app: &Arc<App>) -> Router<Arc<App>> {
+fn router(api: &Arc<Api>) -> Router {
     let (router, _) = described();
-    let entry = Entry { app: app.clone(), repeats: Arc::new(Repeats::of(&app.settings.store)) };
     router
         .fallback(|| async { Problem::missing("no_such_path", "the document at /api/v1/openapi.json has the paths") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", "Allow names the methods of this path")
         })
-        .layer(middleware::from_fn_with_state(entry, enter))
+        .layer(middleware::from_fn_with_state(api.clone(), enter))
+        .with_state(api.clone())
         .merge(document::routes())
 }
 
 /// The routes and what the document says of them: from the same lines, so that neither can be without the other.
-fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
+fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::head())
         .routes(routes!(rooms::list, rooms::create))
         .routes(routes!(rooms::show, rooms::update, rooms::close))
@@ -104,17 +152,10 @@ fn described() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-#[derive(Clone)]
-struct Entry {
-    app: Arc<App>,
-    repeats: Arc<Repeats>,
-}
-
 /// Lets an operator in, and sees to requests that come again.
-async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
-    let Entry { app, repeats } = entry;
+async fn enter(State(api): State<Arc<Api>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    let operator = match operators::admit(&app, peer, request.headers()) {
+    let operator = match operators::admit(&api.operators, api.web.clock.now(), peer, request.headers()) {
         Ok(operator) => operator,
         Err(refused) => return Problem::new(refused.status, refused.code, refused.message).into_response(),
     };
@@ -128,7 +169,7 @@ async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> 
     let mut response = match name {
         None => next.run(request).await,
         Some(name) => match name.to_str() {
-            Ok(name) if repeat::is_name(name) => once(&app, repeats, &mark, name, request, next).await,
+            Ok(name) if repeat::is_name(name) => once(&api, &mark, name, request, next).await,
             _ => Problem::malformed("Idempotency-Key: 1 to 255 letters, digits, '-' and '_'").into_response(),
         },
     };
@@ -137,9 +178,9 @@ async fn enter(State(entry): State<Entry>, mut request: Request, next: Next) -> 
 }
 
 /// Does a request that has a name, unless it was done.
-async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request: Request, next: Next) -> Response {
+async fn once(api: &Api, mark: &str, name: &str, request: Request, next: Next) -> Response {
     let (parts, content) = request.into_parts();
-    let content = match read(app, content).await {
+    let content = match read(&api.web.bounds, content).await {
         Ok(content) => content,
         Err(problem) => return problem.into_response(),
     };
@@ -147,7 +188,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
     // A name is its operator's and its call's: nobody hears what somebody was answered who may do something else.
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let name = format!("{name} {} {path} {mark}", parts.method);
-    let seen = match repeats.begin(&name, asked, app.clock.now()).await {
+    let seen = match api.repeats.begin(&name, asked, api.web.clock.now()).await {
         Ok(seen) => seen,
         Err(error) => return Problem::from(error).into_response(),
     };
@@ -168,7 +209,7 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
             return response;
         }
     }
-    let limit = app.http.body_limit();
+    let (limit, repeats) = (api.web.bounds.body_limit(), api.repeats.clone());
     // What has begun is brought to its end, also when the client goes away: it will ask what came of it.
     let work = tokio::spawn(async move {
         let response = next.run(Request::from_parts(parts, Body::from(content))).await;
@@ -184,8 +225,8 @@ async fn once(app: &App, repeats: Arc<Repeats>, mark: &str, name: &str, request:
     })
 }
 
-async fn read(app: &App, content: Body) -> Result<bytes::Bytes, Problem> {
-    match tokio::time::timeout(app.http.read_timeout(), body::to_bytes(content, app.http.body_limit())).await {
+async fn read(bounds: &Current, content: Body) -> Result<bytes::Bytes, Problem> {
+    match tokio::time::timeout(bounds.read_timeout(), body::to_bytes(content, bounds.body_limit())).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time")),
@@ -264,13 +305,13 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 /// A body of JSON.
 struct Json<T>(T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Api>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(request: Request, api: &Arc<Api>) -> Result<Self, Problem> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let is_json = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-        let content = read(app, request.into_body()).await?;
+        let content = read(&api.web.bounds, request.into_body()).await?;
         if content.is_empty() {
             return Err(Problem::malformed("a body of JSON is needed; {} has no fields"));
         }

@@ -21,7 +21,7 @@ pub async fn add_audience(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
     let info = body.user_info.as_ref().map(Text::as_str).unwrap_or_default();
-    member.call.app.rooms.add_viewer(&room, user, info).await?;
+    member.call.weapp.rooms.add_viewer(&room, user, info).await?;
     done()
 }
 
@@ -29,7 +29,7 @@ pub async fn add_audience(member: &Member<'_>) -> Sent {
 pub async fn delete_audience(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    member.call.app.rooms.delete_viewer(&room, user).await?;
+    member.call.weapp.rooms.delete_viewer(&room, user).await?;
     done()
 }
 
@@ -52,7 +52,7 @@ struct Viewer<'a> {
 pub async fn get_audiences(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let room = member.room(body.room_id.as_ref())?;
-    let viewers = member.call.app.rooms.viewers(&room).await?;
+    let viewers = member.call.weapp.rooms.viewers(&room).await?;
     let named = viewers.listed.iter().map(|v| Viewer { user_id: v.user.as_str(), user_info: &v.info });
     success(&Audience { count: viewers.count, audiences: named.collect() })
 }

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 
-use crate::app::App;
+use crate::web::Web;
 
 /// Bytes beyond the limit that are read and dropped before a request is refused: many clients look for an answer only when
 /// they have written all, and see a broken connection instead.
@@ -59,7 +59,7 @@ pub fn most(headers: &HeaderMap, limit: usize) -> usize {
 }
 
 /// Reads the body within `http.read_timeout`.
-pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     // Calls of the room protocol read theirs in the same way, and answer in the protocol.
     let path = request.uri().path();
     let is_call = path.starts_with("/weapp") && !path.starts_with("/weapp/callback/");
@@ -67,10 +67,10 @@ pub async fn read(State(app): State<Arc<App>>, request: Request, next: Next) -> 
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let limit = app.http.body_limit().max(super::BODY_LIMIT);
+    let limit = web.bounds.body_limit().max(super::BODY_LIMIT);
     let read = match most(&parts.headers, limit) {
         0 => Ok(None),
-        most => tokio::time::timeout(app.http.read_timeout(), take(body, limit, most)).await,
+        most => tokio::time::timeout(web.bounds.read_timeout(), take(body, limit, most)).await,
     };
     let (status, why) = match read {
         Ok(Some(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,

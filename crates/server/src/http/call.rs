@@ -18,9 +18,9 @@ use sign::stream_url::Query;
 
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
+use super::weapp::Weapp;
 use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
-use crate::app::App;
-use crate::config::Mode;
+use crate::web::Current;
 use access::operator::Need;
 use access::sessions::Session;
 use streams::live::{Base, Scheme};
@@ -167,17 +167,17 @@ pub fn loggable(path: &str) -> &str {
 }
 
 /// Reads the body, bounded in size and time.
-pub async fn read<B>(app: &App, parts: &Parts, body: B) -> Result<Bytes, StatusCode>
+pub async fn read<B>(bounds: &Current, parts: &Parts, body: B) -> Result<Bytes, StatusCode>
 where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
 {
-    let limit = app.http.body_limit();
+    let limit = bounds.body_limit();
     let declared = bounded::declared(&parts.headers);
     let most = bounded::most(&parts.headers, limit);
     if declared.is_some_and(|n| n > limit) {
         if most > 0 {
-            let _ = tokio::time::timeout(app.http.read_timeout(), bounded::take(body, 0, most)).await;
+            let _ = tokio::time::timeout(bounds.read_timeout(), bounded::take(body, 0, most)).await;
         }
         return Err(StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -188,7 +188,7 @@ where
     // Nearly always the body came with the head: no timer then.
     let read = match whole.as_mut().now_or_never() {
         Some(read) => Ok(read),
-        None => tokio::time::timeout(app.http.read_timeout(), whole).await,
+        None => tokio::time::timeout(bounds.read_timeout(), whole).await,
     };
     match read {
         Ok(Some(bytes)) => Ok(bytes),
@@ -203,8 +203,8 @@ pub struct Secure;
 
 /// One call with everything it came with.
 pub struct Call<'a> {
-    /// The server.
-    pub app: &'a App,
+    /// What it works with.
+    pub weapp: &'a Weapp,
     /// Its number in the logs.
     pub id: RequestId,
     /// When it came.
@@ -237,7 +237,7 @@ struct Ids<'a> {
 impl<'a> Call<'a> {
     /// Takes it together.
     pub fn new(
-        app: &'a App,
+        weapp: &'a Weapp,
         id: RequestId,
         kind: Option<Kind>,
         name: Name,
@@ -245,7 +245,7 @@ impl<'a> Call<'a> {
         body: Bytes,
         now: Millis,
     ) -> Self {
-        Self { app, id, now, kind, name, peer: None, parts, body: body::to_json(&parts.headers, body) }
+        Self { weapp, id, now, kind, name, peer: None, parts, body: body::to_json(&parts.headers, body) }
     }
 
     /// The same from this address.
@@ -288,7 +288,7 @@ impl<'a> Call<'a> {
 
     /// The address that the client reached us by.
     pub fn base(&self) -> Base<'_> {
-        base(self.app, self.parts)
+        base(self.weapp.choices.tls_by_proxy, self.parts)
     }
 
     fn session(&self) -> Result<Session, Fail> {
@@ -296,16 +296,16 @@ impl<'a> Call<'a> {
         let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {
             return Err(Fail::unauthorised("userID and token are needed in the query"));
         };
-        let session = self.app.sessions.check(user, token, self.now);
+        let session = self.weapp.sessions.check(user, token, self.now);
         let session = session.map_err(|why| Fail::unauthorised(&why.to_string()))?;
         self.admit(&session.user, None)?;
-        self.app.limits.user(&session.user, self.peer, limited::what(self.name)).map_err(Fail::too_much)?;
+        self.weapp.web.limits.user(&session.user, self.peer, limited::what(self.name)).map_err(Fail::too_much)?;
         Ok(session)
     }
 
     /// Refuses who is kept out of everything, or of this room.
     pub fn admit(&self, user: &UserId, room: Option<&RoomId>) -> Result<(), Fail> {
-        match self.app.bans.until(user, room, self.now) {
+        match self.weapp.bans.until(user, room, self.now) {
             None => Ok(()),
             Some(until) => Err(Fail::banned(until, self.now)),
         }
@@ -317,22 +317,21 @@ impl<'a> Call<'a> {
     /// # Errors
     /// It is no operator's; `hint` is said to that.
     pub fn operator(&self, need: Need<'_>, hint: &str) -> Result<(), Fail> {
-        if self.app.settings.mode == Mode::Development {
+        if self.weapp.operators.is_open() {
             let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
             let host = host.or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()));
             operators::at_this_machine(host, &self.parts.headers).map_err(|r| Fail::unauthorised(r.message))?;
         }
         let bearer = |h: &'a axum::http::HeaderValue| h.to_str().ok()?.strip_prefix("Bearer ");
         let bearer = self.parts.headers.get(header::AUTHORIZATION).and_then(bearer);
-        let operator = self.app.operators.admit(bearer, self.now);
+        let operator = self.weapp.operators.admit(bearer, self.now);
         if operator.is_some_and(|operator| operator.may(need)) { Ok(()) } else { Err(Fail::unauthorised(hint)) }
     }
 }
 
-/// The address that a client reached us by.
-pub fn base<'a>(app: &App, parts: &'a Parts) -> Base<'a> {
+/// The address that a client reached us by; a proxy that does TLS says it.
+fn base<'a>(proxied: bool, parts: &'a Parts) -> Base<'a> {
     let text = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    let proxied = app.settings.http.tls_by_proxy;
     let forwarded = |name: &str| proxied.then(|| text(name)).flatten();
     let authority =
         forwarded("x-forwarded-host").or_else(|| text("host")).or_else(|| parts.uri.authority().map(|a| a.as_str()));

@@ -3,37 +3,59 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use sign::Invalid;
 use sign::stream_url::Query;
 
 use super::call;
-use crate::app::App;
+use crate::web::Web;
+use rooms::Rooms;
+use tencent::clouds::Clouds;
+
+/// What the services' own calls work with.
+pub struct Callbacks {
+    /// What every request needs.
+    pub web: Arc<Web>,
+    /// The services, where they are configured.
+    pub clouds: Arc<Clouds>,
+    /// Rooms, which hear of what the services tell.
+    pub rooms: Arc<Rooms>,
+    /// The last part of the path for chat, a setting.
+    pub chat_path: String,
+    /// The last part of the path for streams, a setting.
+    pub live_path: String,
+}
+
+/// The route.
+pub fn routes(callbacks: Arc<Callbacks>) -> Router {
+    Router::new().route("/weapp/callback/{which}", post(take)).with_state(callbacks)
+}
 
 /// Takes one in. The services send again what is not answered with 200.
-pub async fn take(State(app): State<Arc<App>>, Path(which): Path<String>, request: Request) -> Response {
-    let now = app.clock.now();
+async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, request: Request) -> Response {
+    let now = door.web.clock.now();
     let (parts, body) = request.into_parts();
-    let (chat, live) = (&app.settings.chat.tencent.callback_path, &app.settings.live.tencent.callback_path);
-    let of_chat = app.clouds.chat.is_some() && which == *chat;
-    let of_live = app.clouds.live.is_some() && which == *live;
+    let of_chat = door.clouds.chat.is_some() && which == door.chat_path;
+    let of_live = door.clouds.live.is_some() && which == door.live_path;
     if !of_chat && !of_live {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let body = match call::read(&app, &parts, body).await {
+    let body = match call::read(&door.web.bounds, &parts, body).await {
         Ok(body) => body,
         Err(status) => return status.into_response(),
     };
     let (taken, thanks) = if of_chat {
         let taken = match Query::parse(parts.uri.query().unwrap_or_default()) {
-            Ok(query) => app.clouds.chat_called(&query, &body, &app.rooms, now).await,
+            Ok(query) => door.clouds.chat_called(&query, &body, &door.rooms, now).await,
             Err(why) => Err(why),
         };
         (taken, r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#)
     } else {
-        (app.clouds.live_called(&body, &app.rooms, now).await, r#"{"code":0}"#)
+        (door.clouds.live_called(&body, &door.rooms, now).await, r#"{"code":0}"#)
     };
     match taken {
         Ok(()) => ([(header::CONTENT_TYPE, "application/json")], thanks).into_response(),

@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, header};
-use http_body_util::Either;
+use bytes::Bytes;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -22,19 +23,20 @@ use super::call::Secure;
 use super::heads::Heads;
 use super::http2::{self, Bounds};
 use super::impatient::Impatient;
-use super::{Answer, Settings, call, health, limited, router};
-use crate::app::App;
+use super::weapp::{self, Weapp};
+use super::{Doors, call, health, limited, router};
 use crate::metrics::Metrics;
+use crate::web::Web;
+use edge::acme::Answers;
 use edge::{self, Door, Guest};
 
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.
-pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: CancellationToken) {
-    let doors = Arc::new(doors);
-    let settings: &Settings = &doors.app.settings.http;
-    let places = Arc::new(Semaphore::new(settings.max_connections));
+pub async fn serve(listener: TcpListener, door: Door, routes: Routes, stop: CancellationToken) {
+    let routes = Arc::new(routes);
+    let places = Arc::new(Semaphore::new(routes.web.bounds.max_connections()));
     let mut http = http1::Builder::new();
     http.max_buf_size(64 * 1024);
     loop {
@@ -51,16 +53,16 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
             Ok((socket, peer)) => {
                 let mut http = http.clone();
                 let door = door.clone();
-                let patience = doors.app.http.read_timeout();
+                let patience = routes.web.bounds.read_timeout();
                 http.timer(Heads::default()).header_read_timeout(patience);
-                let (doors, stop) = (doors.clone(), stop.clone());
+                let (routes, stop) = (routes.clone(), stop.clone());
                 tokio::spawn(async move {
                     // Boxed: what the door needs is not a part of each connection for as long as that lasts.
                     let guest = Box::pin(door.enter(socket, peer)).await;
                     drop(door);
                     match guest {
-                        Some(guest) if edge::is_http2(&guest.wire) => Box::pin(over_http2(guest, doors, stop)).await,
-                        Some(guest) => connection(&http, guest, doors, stop).await,
+                        Some(guest) if edge::is_http2(&guest.wire) => Box::pin(over_http2(guest, routes, stop)).await,
+                        Some(guest) => connection(&http, guest, routes, stop).await,
                         None => {}
                     }
                     drop(place);
@@ -75,42 +77,45 @@ pub async fn serve(listener: TcpListener, door: Door, doors: Doors, stop: Cancel
     }
 }
 
+/// An answer, of a call or of anything else.
+type Answer = axum::http::Response<Either<Full<Bytes>, Body>>;
+
 /// Where requests go.
 #[derive(Clone)]
-pub struct Doors {
-    app: Arc<App>,
+pub struct Routes {
+    web: Arc<Web>,
     router: Router,
-    calls: bool,
+    /// Calls of the room protocol go past the router.
+    weapp: Option<Arc<Weapp>>,
 }
 
-impl Doors {
+impl Routes {
     /// To everything.
     #[must_use]
-    pub fn all(app: &Arc<App>) -> Self {
-        Self { router: router(app.clone()), app: app.clone(), calls: true }
+    pub fn all(doors: &Doors) -> Self {
+        Self { web: doors.web.clone(), router: router(doors), weapp: Some(doors.weapp.clone()) }
     }
 
     /// Nowhere but to HTTPS at this port, unless an authority asks for what it was promised.
     #[must_use]
-    pub fn redirect(app: &Arc<App>, port: u16) -> Self {
-        let answers = app.secure.get().and_then(edge::secure::Secure::answers);
-        Self { router: super::redirect::router(port, answers), app: app.clone(), calls: false }
+    pub fn redirect(web: &Arc<Web>, port: u16, answers: Option<Arc<Answers>>) -> Self {
+        Self { web: web.clone(), router: super::redirect::router(port, answers), weapp: None }
     }
 
     /// To what those who watch over the server ask, and nothing else.
     #[must_use]
-    pub fn watch(app: &Arc<App>) -> Self {
-        Self { router: health::router(app.clone()), app: app.clone(), calls: false }
+    pub fn watch(doors: &Doors) -> Self {
+        Self { web: doors.web.clone(), router: health::apart(doors.health.clone()), weapp: None }
     }
 
     async fn answer(&self, peer: SocketAddr, secure: bool, mut request: Request<Incoming>) -> Answer {
-        let (app, route) = (&self.app, Metrics::route(request.uri().path()));
-        let peer = app.proxies.client(peer, request.headers());
+        let route = Metrics::route(request.uri().path());
+        let peer = self.web.proxies.client(peer, request.headers());
         if secure {
             request.extensions_mut().insert(Secure);
         }
         let mut response = self.hand_on(peer, request).await;
-        app.metrics.answer(route, response.status().as_u16());
+        self.web.metrics.answer(route, response.status().as_u16());
         let headers = response.headers_mut();
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if secure {
@@ -121,12 +126,12 @@ impl Doors {
 
     async fn hand_on(&self, peer: SocketAddr, request: Request<Incoming>) -> Answer {
         // What is asked most goes the shortest way; boxed, because its future would else be a part of each connection.
-        if self.calls
+        if let Some(weapp) = &self.weapp
             && let Some(found) = call::find(request.uri().path())
         {
-            return Box::pin(super::answer(&self.app, Some(peer.ip()), Some(found), request)).await.map(Either::Left);
+            return Box::pin(weapp::answer(weapp, Some(peer.ip()), Some(found), request)).await.map(Either::Left);
         }
-        if let Some(refused) = limited::refuse(&self.app, peer.ip(), request.uri().path()) {
+        if let Some(refused) = limited::refuse(&self.web, peer.ip(), request.uri().path()) {
             return refused.map(Either::Left);
         }
         let mut request = request.map(Body::new);
@@ -136,14 +141,14 @@ impl Doors {
     }
 }
 
-async fn connection(http: &http1::Builder, guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
-    let _open = doors.app.metrics.connections.enter();
+async fn connection(http: &http1::Builder, guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
+    let _open = routes.web.metrics.connections.enter();
     let secure = edge::is_secure(&guest.wire);
     let Guest { wire, peer, place: _place } = guest;
-    let socket = Impatient::new(wire, doors.app.http.write_timeout());
+    let socket = Impatient::new(wire, routes.web.bounds.write_timeout());
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let doors = doors.clone();
-        async move { Ok::<_, Infallible>(doors.answer(peer, secure, request).await) }
+        let routes = routes.clone();
+        async move { Ok::<_, Infallible>(routes.answer(peer, secure, request).await) }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), service).with_upgrades());
     // What goes wrong on one connection is that client's affair.
@@ -154,15 +159,15 @@ async fn connection(http: &http1::Builder, guest: Guest, doors: Arc<Doors>, stop
     let _ = tokio::time::timeout(GRACE, connection).await;
 }
 
-async fn over_http2(guest: Guest, doors: Arc<Doors>, stop: CancellationToken) {
-    let _open = doors.app.metrics.connections.enter();
+async fn over_http2(guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
+    let _open = routes.web.metrics.connections.enter();
     let Guest { wire, peer, place: _place } = guest;
-    let limits = &doors.app.http;
+    let limits = &routes.web.bounds;
     let bounds = Bounds { read: limits.read_timeout(), write: limits.write_timeout(), grace: GRACE };
     let socket = Impatient::new(wire, bounds.write);
     let answer = move |request: Request<Incoming>| {
-        let doors = doors.clone();
-        async move { doors.answer(peer, true, request).await }
+        let routes = routes.clone();
+        async move { routes.answer(peer, true, request).await }
     };
     http2::serve(socket, bounds, answer, stop).await;
 }

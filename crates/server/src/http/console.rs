@@ -19,16 +19,25 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::BytesMut;
 use futures_util::{Stream, stream};
+use media::Hub;
+use media::record::Recorder;
+use room::Millis;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::checks::Checks;
 use super::operators;
-use crate::app::App;
-use access::operator::Need;
+use crate::figures::Figures;
+use crate::web::Web;
+use access::operator::{Need, Operators};
+use rooms::Rooms;
+use rooms::moderation::Moderation;
+use streams::live::Live;
 use telemetry::logs::Line;
+use webhooks::Hooks;
 
 /// Time between two snapshots.
 const EVERY: Duration = Duration::from_secs(1);
@@ -41,12 +50,48 @@ const PIECE: usize = 64 * 1024;
 /// Largest request to act, in bytes.
 const BODY: usize = 16 * 1024;
 
+/// What the console works with.
+pub struct Console {
+    /// What every request needs.
+    pub web: Arc<Web>,
+    /// Who may look and act.
+    pub operators: Arc<Operators>,
+    /// Putting users out, mutes and notices.
+    pub moderation: Moderation,
+    /// Rooms.
+    pub rooms: Arc<Rooms>,
+    /// Chat in this process.
+    pub chat: Arc<chat::Hub>,
+    /// Streams of the media server in this process.
+    pub hub: Hub,
+    /// The live service, which mixes.
+    pub live: Arc<dyn Live>,
+    /// Recordings, if the operator allows any.
+    pub recorder: Option<Recorder>,
+    /// Webhooks, where the store keeps a record.
+    pub hooks: Option<Arc<Hooks>>,
+    /// What the graphs are made of.
+    pub figures: Arc<Figures>,
+    /// WebRTC, if it runs.
+    pub webrtc: Option<media::rtc::Server>,
+    /// The settings, and what is wrong with them.
+    pub checks: Checks,
+}
+
+impl Console {
+    /// Whether this request is an operator's who may do this, made from a page of ours.
+    fn admit(&self, peer: SocketAddr, headers: &HeaderMap, need: Need<'_>) -> Result<(), Box<Response>> {
+        admit(&self.operators, self.web.clock.now(), peer, headers, need)
+    }
+}
+
 /// The routes.
-pub fn routes() -> Router<Arc<App>> {
+pub fn routes(console: Arc<Console>) -> Router {
     Router::new()
         .route("/console/events", get(events))
         .route("/console/recordings/{file}", get(recording))
         .route("/console/act", post(act).layer(DefaultBodyLimit::max(BODY)))
+        .with_state(console)
 }
 
 fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
@@ -55,8 +100,15 @@ fn refuse(status: StatusCode, code: &str, message: &str) -> Response {
 }
 
 /// Whether this request is an operator's who may do this, made from a page of ours.
-pub(super) fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap, need: Need<'_>) -> Result<(), Box<Response>> {
-    let operator = operators::admit(app, Some(peer), headers).map_err(|r| refuse(r.status, r.code, r.message))?;
+pub(super) fn admit(
+    operators: &Operators,
+    now: Millis,
+    peer: SocketAddr,
+    headers: &HeaderMap,
+    need: Need<'_>,
+) -> Result<(), Box<Response>> {
+    let operator =
+        operators::admit(operators, now, Some(peer), headers).map_err(|r| refuse(r.status, r.code, r.message))?;
     if operator.may(need) {
         return Ok(());
     }
@@ -65,7 +117,7 @@ pub(super) fn admit(app: &App, peer: SocketAddr, headers: &HeaderMap, need: Need
 
 /// One console that is open.
 struct Watch {
-    app: Arc<App>,
+    console: Arc<Console>,
     begun: bool,
     beat: Interval,
     lines: broadcast::Receiver<Line>,
@@ -73,22 +125,22 @@ struct Watch {
 }
 
 async fn events(
-    State(app): State<Arc<App>>,
+    State(console): State<Arc<Console>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
     static PLACES: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(MOST)));
-    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
+    if let Err(refused) = console.admit(peer, &headers, Need::Listen) {
         return *refused;
     }
     let Ok(place) = PLACES.clone().try_acquire_owned() else {
         return refuse(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many consoles are open");
     };
-    let lines = app.logs.tail();
+    let lines = console.web.logs.tail();
     let mut beat = interval(EVERY);
     // A console that was asleep does not want the seconds that it slept through.
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { app, begun: false, beat, lines, _place: place };
+    let watch = Watch { console, begun: false, beat, lines, _place: place };
     let mut response = Sse::new(pushed(watch)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
@@ -103,11 +155,11 @@ fn pushed(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
         let (name, value) = if std::mem::replace(&mut watch.begun, true) {
             tokio::select! {
                 biased;
-                _ = watch.beat.tick() => ("snapshot", snapshot::now(&watch.app).await),
+                _ = watch.beat.tick() => ("snapshot", snapshot::now(&watch.console).await),
                 lines = gather(&mut watch.lines) => ("lines", json!(lines)),
             }
         } else {
-            ("hello", snapshot::hello(&watch.app).await)
+            ("hello", snapshot::hello(&watch.console).await)
         };
         Some((Ok(Event::default().event(name).data(value.to_string())), watch))
     })
@@ -131,21 +183,20 @@ async fn gather(lines: &mut broadcast::Receiver<Line>) -> Vec<Line> {
 }
 
 async fn recording(
-    State(app): State<Arc<App>>,
+    State(console): State<Arc<Console>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(file): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
+    if let Err(refused) = console.admit(peer, &headers, Need::Listen) {
         return *refused;
     }
     let none = || refuse(StatusCode::NOT_FOUND, "no_recording", "there is no such recording");
-    bytes_of(&app, file).await.unwrap_or_else(none)
+    bytes_of(console.recorder.clone(), file).await.unwrap_or_else(none)
 }
 
 /// The bytes of a recording, from its beginning; `None` if there is none of that name.
-pub async fn bytes_of(app: &App, file: String) -> Option<Response> {
-    let recorder = app.recorder.clone();
+pub async fn bytes_of(recorder: Option<Recorder>, file: String) -> Option<Response> {
     let find = move || recorder.and_then(|recorder| recorder.path(&file));
     let path = tokio::task::spawn_blocking(find).await.ok().flatten()?;
     let file = tokio::fs::File::open(path).await.ok()?;
@@ -162,12 +213,12 @@ pub async fn bytes_of(app: &App, file: String) -> Option<Response> {
 }
 
 async fn act(
-    State(app): State<Arc<App>>,
+    State(console): State<Arc<Console>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if let Err(refused) = admit(&app, peer, &headers, Need::Listen) {
+    if let Err(refused) = console.admit(peer, &headers, Need::Listen) {
         return *refused;
     }
     // A form of another site cannot have this type without asking first, and it is not allowed when it asks.
@@ -181,11 +232,11 @@ async fn act(
     };
     // Looking through logs changes nothing.
     let need = if matches!(action, act::Action::SearchLogs { .. }) { Need::Listen } else { Need::Server };
-    if let Err(refused) = admit(&app, peer, &headers, need) {
+    if let Err(refused) = console.admit(peer, &headers, need) {
         return *refused;
     }
     tracing::info!(%peer, ?action, "an operator acts");
-    match act::run(&app, action).await {
+    match act::run(&console, action).await {
         Ok(mut answer) => {
             answer["code"] = Value::from(0);
             let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];

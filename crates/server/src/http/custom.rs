@@ -61,7 +61,7 @@ pub async fn set_custom_field(member: &Member<'_>) -> Sent {
         ("dec", given) => Operation::Add(step(given)?.saturating_neg()),
         _ => return Err(Fail::malformed("operation 只能是 set, inc 或 dec")),
     };
-    member.call.app.rooms.set_custom(member.kind, &room, name.as_str(), operation).await?;
+    member.call.weapp.rooms.set_custom(member.kind, &room, name.as_str(), operation).await?;
     show(member, &room).await
 }
 
@@ -82,7 +82,7 @@ struct Fields<T> {
 async fn show(member: &Member<'_>, id: &RoomId) -> Sent {
     let mut sent = Err(Refusal::NoRoom.into());
     let see = &mut |room: &Room, _| sent = fields(&room.custom, member.session.generation);
-    member.call.app.rooms.see(member.kind, id, see).await?;
+    member.call.weapp.rooms.see(member.kind, id, see).await?;
     sent
 }
 

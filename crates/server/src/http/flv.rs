@@ -17,12 +17,12 @@ use media::hub::Reader;
 use media::request::{Kick, Query, What};
 use media::{Codec, Ended, Protocol, StreamName};
 
-use crate::app::App;
+use super::streaming::Media;
 use access::limits::Chatter;
 
 /// Plays a stream, if the query permits it.
 pub async fn play(
-    State(app): State<Arc<App>>,
+    State(media): State<Arc<Media>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(file): Path<String>,
     RawQuery(query): RawQuery,
@@ -30,22 +30,22 @@ pub async fn play(
 ) -> Response {
     let (mut parts, _) = request.into_parts();
     let upgrade = match parts.headers.contains_key(header::UPGRADE) {
-        true => WebSocketUpgrade::from_request_parts(&mut parts, &app).await.ok(),
+        true => WebSocketUpgrade::from_request_parts(&mut parts, &media).await.ok(),
         false => None,
     };
-    let mut response = match open(&app, peer, &file, query, upgrade.is_some()).await {
+    let mut response = match open(&media, peer, &file, query, upgrade.is_some()).await {
         Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
         Ok((reader, kick)) => match upgrade {
             Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader), kick)),
             None => stream(Player::new(reader), kick),
         },
     };
-    app.cors.apply(response.headers_mut(), false);
+    media.cors.apply(response.headers_mut(), false);
     response
 }
 
 async fn open(
-    app: &App,
+    media: &Media,
     peer: SocketAddr,
     file: &str,
     query: Option<String>,
@@ -56,12 +56,12 @@ async fn open(
     let protocol = if ws { Protocol::WsFlv } else { Protocol::HttpFlv };
     let what =
         What { stream: stream.clone(), app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
-    let options = app.requests.play(what).await.map_err(|why| match why {
+    let options = media.requests.play(what).await.map_err(|why| match why {
         Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })?;
     // FLV players know no Opus, which browsers publish.
-    let reader = app.renditions.open(&stream, options.want(protocol), &[Codec::Aac, Codec::Mp3], options.wait);
+    let reader = media.renditions.open(&stream, options.want(protocol), &[Codec::Aac, Codec::Mp3], options.wait);
     let reader = tokio::select! {
         reader = reader => reader.map_err(|why| match why {
             Ended::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -2,6 +2,7 @@
 //! why) and `/metrics`. Owns who may read the figures.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,12 +12,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use room::Millis;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::console;
-use crate::app::App;
-use crate::metrics;
 use crate::usage;
-use access::operator::Need;
+use access::operator::{Need, Operators};
+use store::Probe;
+use store::clock::Clock;
+use streams::live::Live;
 use webhooks::Hooks;
 
 /// Less free room than this is told.
@@ -24,15 +27,36 @@ const LITTLE: u64 = 256 << 20;
 /// Webhooks that have waited for so many seconds are told.
 const LATE: u64 = 60;
 
+/// What those who watch over the server are answered from.
+pub struct Health {
+    /// Whether the store takes changes.
+    pub probe: Arc<Probe>,
+    /// The live service.
+    pub live: Arc<dyn Live>,
+    /// Webhooks, where the store keeps a record.
+    pub hooks: Option<Arc<Hooks>>,
+    /// Cancelled once the server is about to end.
+    pub leaving: CancellationToken,
+    /// Where keys, logs and state are kept.
+    pub data_dir: PathBuf,
+    /// Who may read the figures.
+    pub operators: Arc<Operators>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Writes the page of `/metrics`.
+    pub page: Box<dyn Fn() -> String + Send + Sync>,
+}
+
 /// The routes beside all others.
-pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).route("/metrics", get(figures))
+pub fn routes(health: Arc<Health>) -> Router {
+    let routes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+    routes.route("/metrics", get(figures)).with_state(health)
 }
 
 /// What is served at `metrics.listen`.
-pub fn router(app: Arc<App>) -> Router {
+pub fn apart(health: Arc<Health>) -> Router {
     let routes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
-    routes.route("/metrics", get(figures_apart)).with_state(app)
+    routes.route("/metrics", get(figures_apart)).with_state(health)
 }
 
 /// One thing that was looked at.
@@ -63,14 +87,14 @@ async fn healthz() -> Response {
 
 /// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
 /// only what sort of trouble there is; the log says more.
-async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let disk = usage::disk(&app.settings.data_dir).is_some_and(|(free, _)| free < LITTLE);
+async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    let disk = usage::disk(&health.data_dir).is_some_and(|(free, _)| free < LITTLE);
     let checks = vec![
-        check("leaving", true, app.leaving.is_cancelled().then_some("the server is about to end")),
-        check("store", true, app.probe.ask().await.err()),
+        check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
+        check("store", true, health.probe.ask().await.err()),
         check("disk", false, disk.then_some("little room is left for data_dir")),
-        check("live", false, app.live.away()),
-        check("webhooks", false, late(app.hooks.as_deref(), app.clock.now())),
+        check("live", false, health.live.away()),
+        check("webhooks", false, late(health.hooks.as_deref(), health.clock.now())),
     ];
     let ready = checks.iter().all(|check| check.ok || !check.needed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -89,33 +113,33 @@ fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
 /// `/metrics` where everybody comes in: for this machine in development, behind an operator's key in production. A proxy
 /// on the same machine makes strangers look local, so being local is no permission there.
 async fn figures(
-    State(app): State<Arc<App>>,
+    State(health): State<Arc<Health>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     asked: HeaderMap,
 ) -> Response {
-    match console::admit(&app, peer, &asked, Need::Look) {
-        Ok(()) => told(&app),
+    match console::admit(&health.operators, health.clock.now(), peer, &asked, Need::Look) {
+        Ok(()) => told(&health),
         Err(refused) => *refused,
     }
 }
 
 /// `/metrics` at an address of its own: for the machines of the same network, and for operators.
 async fn figures_apart(
-    State(app): State<Arc<App>>,
+    State(health): State<Arc<Health>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     asked: HeaderMap,
 ) -> Response {
     if is_near(peer.ip()) {
-        return told(&app);
+        return told(&health);
     }
-    match console::admit(&app, peer, &asked, Need::Look) {
-        Ok(()) => told(&app),
+    match console::admit(&health.operators, health.clock.now(), peer, &asked, Need::Look) {
+        Ok(()) => told(&health),
         Err(refused) => *refused,
     }
 }
 
-fn told(app: &App) -> Response {
-    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics::page(app))
+fn told(health: &Health) -> Response {
+    answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (health.page)())
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {

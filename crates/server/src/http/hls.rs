@@ -14,7 +14,7 @@ use media::hls::{File, Missing, PLAYLIST_TYPE, Reload, SEGMENT_TYPE};
 use media::request::{Query, What};
 use media::{Ended, Protocol, StreamName};
 
-use crate::app::App;
+use super::streaming::Media;
 
 /// What a name stands for never changes: names are not used again.
 const FOREVER: &str = "public, max-age=86400, immutable";
@@ -22,17 +22,17 @@ const FOREVER: &str = "public, max-age=86400, immutable";
 const BRIEFLY: &str = "public, max-age=1";
 
 /// Answers with the playlist of `{stream}.m3u8`.
-pub async fn playlist(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Response {
-    let answer = match write(app, peer, stream, query).await {
+pub async fn playlist(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Response {
+    let answer = match write(media, peer, stream, query).await {
         Ok(text) => found(Bytes::from(text), PLAYLIST_TYPE, BRIEFLY),
         Err(status) => status.into_response(),
     };
-    with_cors(app, answer)
+    with_cors(media, answer)
 }
 
 /// `/live/{stream}/{file}`: a segment, a part, an init segment.
 pub async fn file(
-    State(app): State<Arc<App>>,
+    State(media): State<Arc<Media>>,
     Path((stream, file)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
@@ -40,50 +40,50 @@ pub async fn file(
         let stream = StreamName::new(&stream).map_err(|_| StatusCode::NOT_FOUND)?;
         let file = File::parse(&file).ok_or(StatusCode::NOT_FOUND)?;
         let query = query.unwrap_or_default();
-        app.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
-        let bytes = app.hls.file(&stream, file).await.map_err(status)?;
+        media.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
+        let bytes = media.hls.file(&stream, file).await.map_err(status)?;
         // It may have waited for the next part, and somebody may have been put out meanwhile.
-        app.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
+        media.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
         Ok::<_, StatusCode>(bytes)
     };
     let answer = match read.await {
         Ok(bytes) => found(bytes, SEGMENT_TYPE, FOREVER),
         Err(status) => status.into_response(),
     };
-    with_cors(&app, answer)
+    with_cors(&media, answer)
 }
 
 /// Hands a request for `/live/{file}` to who serves files of that kind.
 pub async fn or_flv(
-    State(app): State<Arc<App>>,
+    State(media): State<Arc<Media>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     request: axum::extract::Request,
 ) -> Response {
     match name.strip_suffix(".m3u8") {
-        Some(stream) => playlist(&app, peer, stream, query.as_deref().unwrap_or_default()).await,
-        None => super::flv::play(State(app), ConnectInfo(peer), Path(name), RawQuery(query), request).await,
+        Some(stream) => playlist(&media, peer, stream, query.as_deref().unwrap_or_default()).await,
+        None => super::flv::play(State(media), ConnectInfo(peer), Path(name), RawQuery(query), request).await,
     }
 }
 
-async fn write(app: &App, peer: SocketAddr, stream: &str, query: &str) -> Result<String, StatusCode> {
+async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Result<String, StatusCode> {
     let name = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
     let (reload, permission) = split(query).ok_or(StatusCode::BAD_REQUEST)?;
     let mut wait: Option<Duration> = None;
-    if app.hls.is_running(&name) {
-        app.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
+    if media.hls.is_running(&name) {
+        media.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
     } else {
         let (app_name, protocol) = ("live".into(), Protocol::Hls);
         let what = What { stream: name.clone(), app: app_name, query: Query(query.into()), protocol, peer };
-        let options = app.requests.play(what).await.map_err(|why| match why {
+        let options = media.requests.play(what).await.map_err(|why| match why {
             Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         })?;
         wait = options.wait;
     }
-    let playlist = app.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)?;
-    app.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
+    let playlist = media.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)?;
+    media.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
     Ok(playlist)
 }
 
@@ -132,11 +132,11 @@ fn found(bytes: Bytes, content_type: &'static str, cache: &'static str) -> Respo
     response
 }
 
-fn with_cors(app: &App, mut response: Response) -> Response {
+fn with_cors(media: &Media, mut response: Response) -> Response {
     if !response.status().is_success() {
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    app.cors.apply(response.headers_mut(), false);
+    media.cors.apply(response.headers_mut(), false);
     response
 }
 

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::call::Name;
 use super::reply::{Fail, Reply};
-use super::{Whole, respond, webrtc_room};
-use crate::app::App;
+use super::weapp::{Whole, respond};
+use super::webrtc_room;
+use crate::web::Web;
 use access::limits::What;
 
 /// What a call asks for.
@@ -40,9 +41,9 @@ fn of_path(path: &str) -> Option<What> {
 }
 
 /// Refuses a request of an address that asks for too much.
-pub fn refuse(app: &App, from: IpAddr, path: &str) -> Option<Whole> {
-    let much = app.limits.address(from, of_path(path)?).err()?;
-    Some(respond(app, path, Reply::from_sent(Err(Fail::too_much(much)), None)))
+pub fn refuse(web: &Web, from: IpAddr, path: &str) -> Option<Whole> {
+    let much = web.limits.address(from, of_path(path)?).err()?;
+    Some(respond(&web.cors, path, Reply::from_sent(Err(Fail::too_much(much)), None)))
 }
 
 #[cfg(test)]

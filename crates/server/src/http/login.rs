@@ -62,21 +62,22 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
         }
     };
     let user = UserId::parse(&user)?;
-    let app = call.app;
-    app.identity
+    let weapp = call.weapp;
+    weapp
+        .identity
         .check(&sdk_app_id, user.as_str(), &user_sig, call.now)
         .map_err(|why| Fail::unauthorised(&format!("userSig ({}): {why}", why.step())))?;
     call.admit(&user, None)?;
-    let token = app.sessions.open(&user, generation, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
+    let token = weapp.sessions.open(&user, generation, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
     let body = success(&LoggedIn { user_id: user.as_str(), token, timestamp: call.now.0 })?;
     Ok((user, body))
 }
 
 /// Ends the session: its token is refused from now on.
 pub async fn logout(member: &Member<'_>) -> Sent {
-    let (app, session, now) = (member.call.app, &member.session, member.call.now);
-    app.sessions.close(session, now);
-    app.chat.end_session(&session.user, session.id);
-    app.store.revoke(session.id, session.expires, now).await?;
+    let (weapp, session, now) = (member.call.weapp, &member.session, member.call.now);
+    weapp.sessions.close(session, now);
+    weapp.chat.end_session(&session.user, session.id);
+    weapp.store.revoke(session.id, session.expires, now).await?;
     done()
 }

@@ -53,7 +53,7 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
     if !params.is_object() {
         return Err(Fail::not_json("mergeParams"));
     }
-    let app = member.call.app;
+    let weapp = member.call.weapp;
     let mut streams = Mixable::default();
     let mut mine = None;
     if let Some(room) = &room {
@@ -61,12 +61,12 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
             streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
             mine = room.pusher(user).map(|p| (p.stream.clone(), p.joined));
         };
-        app.rooms.see(member.kind, room, see).await?;
+        weapp.rooms.see(member.kind, room, see).await?;
         if mine.is_none() {
             return Err(Fail::unauthorised("only who pushes in the room may mix it"));
         }
     } else {
-        streams.room = own(app.settings.live.bizid, user, &params);
+        streams.room = own(weapp.choices.bizid, user, &params);
     }
     let waits_for = match (room, &mine) {
         (Some(room), Some((stream, joined))) => {
@@ -81,7 +81,7 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
             mix::NOT_THERE_YET,
             format!("{waits_for} is of another room: its pusher must ask for a mix with {user}'s stream too"),
         ),
-        None => app.live.mix(&params, &streams).await?,
+        None => weapp.live.mix(&params, &streams).await?,
     };
     success(&Merged {
         result: Outcome { code, message: &message, timestamp: member.call.now.secs() },
@@ -107,13 +107,12 @@ async fn partners(
     params: &Value,
     streams: &mut Mixable,
 ) -> Result<Option<String>, Error> {
-    let app = member.call.app;
+    let weapp = member.call.weapp;
     let user = &member.session.user;
     let (stream, mut agreement) = mine;
     let mut others = Vec::new();
     for named in mix::streams(params).into_iter().filter(|named| !streams.in_room(named)) {
-        let Some(Owner::User(whose) | Owner::Member { user: whose, .. }) = owner(app.settings.live.bizid, &named)
-        else {
+        let Some(Owner::User(whose) | Owner::Member { user: whose, .. }) = owner(weapp.choices.bizid, &named) else {
             continue;
         };
         others.extend(StreamId::parse(&named).ok().map(|id| (whose == user.as_str(), id)));
@@ -122,7 +121,8 @@ async fn partners(
     streams.partners.clone_from(&agreement.with);
     // What cannot be mixed anyway says nothing.
     if others.is_empty() || mix::is_sound(params, streams) {
-        app.store
+        weapp
+            .store
             .agree(stream, Some(&agreement).filter(|agreement| !agreement.with.is_empty()), member.call.now)
             .await?;
     }
@@ -138,7 +138,7 @@ async fn partners(
 
 /// Whether a stream's pusher agreed to be mixed with another one, and is still in the room in which it did.
 async fn agrees(member: &Member<'_>, stream: &StreamId, with: &StreamId) -> Result<bool, Error> {
-    let store = &member.call.app.store;
+    let store = &member.call.weapp.store;
     let Some(said) = store.agreement(stream, member.call.now).await? else { return Ok(false) };
     let mut stays = false;
     let see = &mut |room: &room::Room, _| {

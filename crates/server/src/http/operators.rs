@@ -4,9 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, StatusCode};
 
-use crate::app::App;
-use crate::config::Mode;
-use access::operator::Operator;
+use access::operator::{Operator, Operators};
+use room::Millis;
 
 /// Why somebody is not let in.
 #[derive(Debug)]
@@ -23,21 +22,26 @@ pub struct Refused {
 ///
 /// # Errors
 /// It is nobody's, or made by a page of another site.
-pub fn admit(app: &App, peer: Option<SocketAddr>, headers: &HeaderMap) -> Result<Operator, Refused> {
+pub fn admit(
+    operators: &Operators,
+    now: Millis,
+    peer: Option<SocketAddr>,
+    headers: &HeaderMap,
+) -> Result<Operator, Refused> {
     let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
     // Another site's page in the operator's browser must not act in the operator's name.
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
         let (status, message) = (StatusCode::FORBIDDEN, "only pages of this server may ask");
         return Err(Refused { status, code: "cross_site", message });
     }
-    let open = app.settings.mode == Mode::Development;
+    let open = operators.is_open();
     if open {
         at_this_machine(text("host"), headers)?;
     }
     let bearer = text("authorization").and_then(|h| h.strip_prefix("Bearer "));
     // Development mode knows no keys; who is on this machine is the operator.
     let local = peer.is_some_and(|peer| peer.ip().is_loopback());
-    let operator = if !open || local { app.operators.admit(bearer, app.clock.now()) } else { None };
+    let operator = if !open || local { operators.admit(bearer, now) } else { None };
     let message = "operators only: Authorization: Bearer KEY";
     operator.ok_or(Refused { status: StatusCode::UNAUTHORIZED, code: "unauthorised", message })
 }

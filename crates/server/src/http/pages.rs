@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -15,8 +14,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use rust_embed::Embed;
-
-use crate::app::App;
 
 /// The pages.
 #[derive(Embed)]
@@ -47,7 +44,7 @@ const LOCKS: [(HeaderName, &str); 6] = [
 const WORTH_PACKING: usize = 512;
 
 /// The routes.
-pub fn routes() -> Router<Arc<App>> {
+pub fn routes() -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { file::<Web>("index.html", &headers) }))
         .route("/console", get(|headers: HeaderMap| async move { file::<Web>("console.html", &headers) }))

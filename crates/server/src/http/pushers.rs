@@ -40,8 +40,8 @@ pub async fn add_pusher(member: &Member<'_>) -> Sent {
     let push_url = body.push_url.ok_or_else(|| Fail::missing("pushURL"))?;
     let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
     let (name, avatar) = (text(&body.user_name), text(&body.user_avatar));
-    let app = member.call.app;
-    let stream = app
+    let weapp = member.call.weapp;
+    let stream = weapp
         .urls
         .check_push_url(push_url.as_str(), &room, user, member.call.now)
         .map_err(|why| Fail::malformed(&format_args!("pushURL: {why}")))?;
@@ -54,7 +54,7 @@ pub async fn add_pusher(member: &Member<'_>) -> Sent {
         stream: &stream,
         info: body.room_info.as_ref().map(Text::as_str),
     };
-    if app.rooms.add_pusher(&new).await? { success(&Made { room_id: &room }) } else { done() }
+    if weapp.rooms.add_pusher(&new).await? { success(&Made { room_id: &room }) } else { done() }
 }
 
 #[derive(Deserialize)]
@@ -76,7 +76,7 @@ pub async fn get_pushers(member: &Member<'_>) -> Sent {
     let see = &mut |room: &room::Room, viewers| {
         sent = fields(|out| RoomView { room, viewers, lens, detailed: true }.write(out))
     };
-    member.call.app.rooms.see(member.kind, &id, see).await?;
+    member.call.weapp.rooms.see(member.kind, &id, see).await?;
     sent
 }
 
@@ -84,7 +84,7 @@ pub async fn get_pushers(member: &Member<'_>) -> Sent {
 pub async fn delete_pusher(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    match member.call.app.rooms.delete_pusher(member.kind, &room, user, LeaveReason::Quit).await {
+    match member.call.weapp.rooms.delete_pusher(member.kind, &room, user, LeaveReason::Quit).await {
         Ok(()) => done(),
         Err(Error::Refused(Refusal::NotMember)) => {
             Err(Fail::from(Refusal::NotMember).saying("退出房间失败，不是房间成员"))
@@ -97,7 +97,7 @@ pub async fn delete_pusher(member: &Member<'_>) -> Sent {
 pub async fn heartbeat(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    let version = member.call.app.rooms.heartbeat(member.kind, &room, user).await?;
+    let version = member.call.weapp.rooms.heartbeat(member.kind, &room, user).await?;
     match body.status {
         // The first generation's numbers are its apps' own: none of them is a version.
         Some(Number(known)) if known != version && member.session.generation == Generation::Second => {
@@ -112,7 +112,7 @@ async fn members(member: &Member<'_>, id: &RoomId) -> Sent {
     // The room may have closed since the heartbeat.
     let mut sent = Err(Refusal::NotMember.into());
     let see = &mut |room: &room::Room, _| sent = fields(|out| Members { room, lens }.write(out));
-    match member.call.app.rooms.see(member.kind, id, see).await {
+    match member.call.weapp.rooms.see(member.kind, id, see).await {
         Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => sent,
         Err(error) => Err(error.into()),
     }

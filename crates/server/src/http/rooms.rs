@@ -36,7 +36,7 @@ pub async fn create_room(member: &Member<'_>) -> Sent {
     let user = member.actor(body.user_id.as_ref())?;
     let info = body.room_info.or(body.room_name).ok_or_else(|| Fail::missing("roomInfo"))?;
     let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
-    match member.call.app.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
+    match member.call.weapp.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
         Ok(id) => success(&Created { room_id: &id }),
         Err(Error::Refused(Refusal::RoomExists)) => {
             let named = id.as_ref().map_or("", RoomId::as_str);
@@ -58,7 +58,7 @@ struct Ids<'a> {
 pub async fn destroy_room(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
-    match member.call.app.rooms.destroy(member.kind, &room, user).await {
+    match member.call.weapp.rooms.destroy(member.kind, &room, user).await {
         Ok(()) => done(),
         // The first servers do not tell the two apart.
         Err(Error::Refused(Refusal::NoRoom)) => Err(Refusal::NotCreator.into()),
@@ -95,13 +95,13 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
         items.push(b'}');
     };
     let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
-    member.call.app.rooms.list(member.kind, index, count, see).await?;
+    member.call.weapp.rooms.list(member.kind, index, count, see).await?;
     list("rooms", &items)
 }
 
 impl Member<'_> {
     /// How this member sees rooms.
     pub fn lens(&self) -> Lens<'_> {
-        Lens { urls: &self.call.app.urls, base: self.call.base(), user: &self.session.user, now: self.call.now }
+        Lens { urls: &self.call.weapp.urls, base: self.call.base(), user: &self.session.user, now: self.call.now }
     }
 }

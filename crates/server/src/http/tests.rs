@@ -13,11 +13,13 @@ mod secrets;
 mod traced;
 mod windows;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, Method};
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use room::Millis;
 use serde_json::{Value, json};
 use sign::token::Generation;
@@ -25,7 +27,8 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
-use crate::start::{Background, assemble};
+use crate::parts::Parts;
+use crate::start::{Background, assemble, doors_of};
 use outbound::Client as Caller;
 use sign::Secret;
 use store::clock::{Clock, Manual};
@@ -55,7 +58,7 @@ impl Drop for Directory {
 
 /// A server without sockets.
 struct Kit {
-    app: Arc<App>,
+    app: Arc<Parts>,
     router: Router,
     clock: Arc<Manual>,
     directory: Directory,
@@ -67,7 +70,7 @@ impl Kit {
     }
 
     /// With other settings, and with parts exchanged.
-    async fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut App)) -> Self {
+    async fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut Parts)) -> Self {
         Self::put_together(Arc::new(Manual::at(START)), Caller::default(), set, exchange).await
     }
 
@@ -95,7 +98,7 @@ impl Kit {
         clock: Arc<Manual>,
         caller: Caller,
         set: impl FnOnce(&mut crate::config::Settings),
-        exchange: impl FnOnce(&mut App),
+        exchange: impl FnOnce(&mut Parts),
     ) -> Self {
         let directory = Directory::new();
         let mut settings = crate::config::Settings { data_dir: directory.0.clone(), ..Default::default() };
@@ -108,9 +111,11 @@ impl Kit {
         settings.sessions.secret = Secret::new("session key of the tests");
         set(&mut settings);
         let logs = crate::start::open_logs(&settings).unwrap();
-        let (app, background) = assemble(settings, logs, clock.clone(), caller, 1935, exchange).await.unwrap();
+        let (mut parts, background) = assemble(settings, logs, clock.clone(), caller, 1935).await.unwrap();
+        exchange(&mut parts);
         run(background);
-        Self { router: router(app.clone()), app, clock, directory }
+        let app = Arc::new(parts);
+        Self { router: router(&doors_of(&app)), app, clock, directory }
     }
 
     /// Sends a request through the whole router.

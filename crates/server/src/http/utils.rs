@@ -59,7 +59,7 @@ fn get_login_info(call: &Call<'_>) -> Sent {
         Some(id) => UserId::parse(id)?,
         None => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
     };
-    let identity = &call.app.identity;
+    let identity = &call.weapp.identity;
     if identity.is_administrator(user.as_str()) {
         return Err(Fail::unauthorised("nobody gets the administrator's userSig"));
     }
@@ -74,7 +74,7 @@ fn get_login_info(call: &Call<'_>) -> Sent {
 }
 
 fn get_test_pushurl(call: &Call<'_>) -> Sent {
-    let (urls, base, now) = (&call.app.urls, call.base(), call.now);
+    let (urls, base, now) = (&call.weapp.urls, call.base(), call.now);
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
     let play = urls.play(base, &stream, None, now);
@@ -88,7 +88,7 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
 }
 
 fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
-    let (urls, user) = (&call.app.urls, UserId::parse("test")?);
+    let (urls, user) = (&call.weapp.urls, UserId::parse("test")?);
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
     success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, None, call.now).accelerate().to_string() }))
 }
@@ -96,15 +96,15 @@ fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
 /// Looks at the settings, and asks each configured service whether it admits us with them.
 async fn check_config(call: &Call<'_>) -> Sent {
     let (mut live, mut im) = (serde_json::Map::new(), serde_json::Map::new());
-    for problem in call.app.settings.problems() {
+    for problem in call.weapp.checks.settings.problems() {
         let name = problem.split([' ', ':']).next().unwrap_or_default().to_owned();
         let chat = name.starts_with("im.") || name.starts_with("chat.");
         (if chat { &mut im } else { &mut live }).insert(name, problem.into());
     }
-    for lack in call.app.live.lacks() {
+    for lack in call.weapp.checks.live.lacks() {
         live.insert("mix".into(), lack.into());
     }
-    let found = call.app.clouds.check().await;
+    let found = call.weapp.checks.clouds.check().await;
     live.extend(found.live.into_iter().map(|f| (f.setting, f.why.into())));
     im.extend(found.im.into_iter().map(|f| (f.setting, f.why.into())));
     if live.is_empty() && im.is_empty() {
@@ -114,7 +114,7 @@ async fn check_config(call: &Call<'_>) -> Sent {
 }
 
 async fn log_file_list(call: &Call<'_>) -> Sent {
-    let logs = call.app.logs.clone();
+    let logs = call.weapp.web.logs.clone();
     let entries = tokio::task::spawn_blocking(move || {
         logs.flush();
         logs.list()
@@ -134,7 +134,7 @@ async fn log_file_list(call: &Call<'_>) -> Sent {
 async fn get_log_file(call: &Call<'_>) -> Sent {
     let query = call.query()?;
     let name = query.get("file").unwrap_or_default();
-    let logs = call.app.logs.clone();
+    let logs = call.weapp.web.logs.clone();
     let Some(path) = logs.path(name) else { return Err(Fail::not_found()) };
     let read = move || {
         use std::io::{Read, Seek, SeekFrom};

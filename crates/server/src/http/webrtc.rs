@@ -19,7 +19,7 @@ use room::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::app::App;
+use super::streaming::Media;
 use sign::Secret;
 
 /// `[webrtc]`.
@@ -95,17 +95,29 @@ const TURN_LIFETIME: u64 = 24 * 3600;
 type Peer = ConnectInfo<SocketAddr>;
 
 /// `POST /whip/{stream}`: an offer to push.
-pub async fn whip(app: State<Arc<App>>, peer: Peer, stream: Path<String>, query: RawQuery, body: Bytes) -> Response {
-    offer(&app, peer, &stream, query, &body, Protocol::Whip).await
+pub async fn whip(
+    media: State<Arc<Media>>,
+    peer: Peer,
+    stream: Path<String>,
+    query: RawQuery,
+    body: Bytes,
+) -> Response {
+    offer(&media, peer, &stream, query, &body, Protocol::Whip).await
 }
 
 /// `POST /whep/{stream}`: an offer to play.
-pub async fn whep(app: State<Arc<App>>, peer: Peer, stream: Path<String>, query: RawQuery, body: Bytes) -> Response {
-    offer(&app, peer, &stream, query, &body, Protocol::Whep).await
+pub async fn whep(
+    media: State<Arc<Media>>,
+    peer: Peer,
+    stream: Path<String>,
+    query: RawQuery,
+    body: Bytes,
+) -> Response {
+    offer(&media, peer, &stream, query, &body, Protocol::Whep).await
 }
 
-async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8], protocol: Protocol) -> Response {
-    let mut response = match negotiate(app, peer.0, stream, query.0, body, protocol).await {
+async fn offer(media: &Media, peer: Peer, stream: &str, query: RawQuery, body: &[u8], protocol: Protocol) -> Response {
+    let mut response = match negotiate(media, peer.0, stream, query.0, body, protocol).await {
         Err(refused) => refusal(&refused),
         Ok(answer) => {
             let mut response = (StatusCode::CREATED, answer.sdp).into_response();
@@ -114,8 +126,8 @@ async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8]
             headers.insert(ACCEPT_PATCH, FRAGMENT);
             set(headers, header::LOCATION, &format!("/rtc/session/{}", answer.session));
             set(headers, header::ETAG, &format!("\"{}\"", answer.etag));
-            for url in &app.settings.webrtc.ice_servers {
-                let link = ice_server(url, &app.settings.webrtc.turn_secret, stream, app.clock.now());
+            for url in &media.ice.ice_servers {
+                let link = ice_server(url, &media.ice.turn_secret, stream, media.clock.now());
                 if let Ok(link) = HeaderValue::from_str(&link) {
                     headers.append(header::LINK, link);
                 }
@@ -123,7 +135,7 @@ async fn offer(app: &App, peer: Peer, stream: &str, query: RawQuery, body: &[u8]
             response
         }
     };
-    expose(app, response.headers_mut());
+    expose(media, response.headers_mut());
     response
 }
 
@@ -143,14 +155,14 @@ fn ice_server(url: &str, secret: &Secret, stream: &str, now: Millis) -> String {
 }
 
 async fn negotiate(
-    app: &App,
+    media: &Media,
     peer: SocketAddr,
     stream: &str,
     query: Option<String>,
     body: &[u8],
     protocol: Protocol,
 ) -> Result<Answer, Refused> {
-    let server = server(app)?;
+    let server = server(media)?;
     let stream = StreamName::new(stream).map_err(|_| Refused::Ended(Ended::NotFound))?;
     let sdp = std::str::from_utf8(body).map_err(|_| Refused::Bad("not UTF-8".into()))?;
     let what = What { stream, app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
@@ -160,14 +172,19 @@ async fn negotiate(
     }
 }
 
-fn server(app: &App) -> Result<&Server, Refused> {
-    app.webrtc.get().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
+fn server(media: &Media) -> Result<&Server, Refused> {
+    media.webrtc.as_ref().ok_or_else(|| Refused::Unsupported("WebRTC is switched off here".into()))
 }
 
 /// `PATCH /rtc/session/{id}`: more ICE candidates, or an ICE restart.
-pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
+pub async fn patch(
+    State(media): State<Arc<Media>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     let etag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|v| v.trim_matches('"'));
-    let done = match server(&app) {
+    let done = match server(&media) {
         Ok(server) => server.patch(&id, &body, etag).await,
         Err(refused) => Err(refused),
     };
@@ -182,14 +199,14 @@ pub async fn patch(State(app): State<Arc<App>>, Path(id): Path<String>, headers:
         }
         Err(refused) => refusal(&refused),
     };
-    expose(&app, response.headers_mut());
+    expose(&media, response.headers_mut());
     response
 }
 
 /// `DELETE /rtc/session/{id}`: the end of a session; nobody can guess its id. One that has ended already, by itself or by the
 /// connection's end, is what the client wants, and no error for its console to show.
-pub async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
-    let done = match server(&app) {
+pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
+    let done = match server(&media) {
         Ok(server) => server.delete(&id).await,
         Err(refused) => Err(refused),
     };
@@ -199,14 +216,14 @@ pub async fn delete(State(app): State<Arc<App>>, Path(id): Path<String>) -> Resp
         Ok(()) => StatusCode::OK.into_response(),
         Err(refused) => refusal(&refused),
     };
-    expose(&app, response.headers_mut());
+    expose(&media, response.headers_mut());
     response
 }
 
 /// The answer to a browser's preflight.
-pub async fn preflight(State(app): State<Arc<App>>) -> Response {
+pub async fn preflight(State(media): State<Arc<Media>>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    app.cors.apply(response.headers_mut(), true);
+    media.cors.apply(response.headers_mut(), true);
     response
 }
 
@@ -218,23 +235,23 @@ pub struct JsonOffer {
 }
 
 /// `POST /rtc/v1/publish/`.
-pub async fn json_publish(app: State<Arc<App>>, peer: Peer, body: Bytes) -> Response {
-    json_offer(&app, peer, &body, Protocol::Whip).await
+pub async fn json_publish(media: State<Arc<Media>>, peer: Peer, body: Bytes) -> Response {
+    json_offer(&media, peer, &body, Protocol::Whip).await
 }
 
 /// `POST /rtc/v1/play/`.
-pub async fn json_play(app: State<Arc<App>>, peer: Peer, body: Bytes) -> Response {
-    json_offer(&app, peer, &body, Protocol::Whep).await
+pub async fn json_play(media: State<Arc<Media>>, peer: Peer, body: Bytes) -> Response {
+    json_offer(&media, peer, &body, Protocol::Whep).await
 }
 
 /// The body is JSON whatever its content type says: load tools send none.
-async fn json_offer(app: &App, peer: Peer, body: &[u8], protocol: Protocol) -> Response {
+async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) -> Response {
     let answer = match serde_json::from_slice(body) {
         Err(why) => Err(Refused::Bad(format!("the body must be JSON with streamurl and sdp: {why}"))),
         Ok(JsonOffer { streamurl, sdp }) => {
             let (path, query) = streamurl.split_once('?').unwrap_or((&streamurl, ""));
             let stream = path.rsplit('/').next().unwrap_or_default();
-            negotiate(app, peer.0, stream, Some(query.to_owned()), sdp.as_bytes(), protocol).await
+            negotiate(media, peer.0, stream, Some(query.to_owned()), sdp.as_bytes(), protocol).await
         }
     };
     let body = match answer {
@@ -242,7 +259,7 @@ async fn json_offer(app: &App, peer: Peer, body: &[u8], protocol: Protocol) -> R
         Err(refused) => json!({ "code": status(&refused).as_u16(), "message": refused.to_string() }),
     };
     let mut response = Json(body).into_response();
-    expose(app, response.headers_mut());
+    expose(media, response.headers_mut());
     response
 }
 
@@ -269,8 +286,8 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// A page from elsewhere must be able to read where its session is.
-fn expose(app: &App, headers: &mut HeaderMap) {
-    app.cors.apply(headers, false);
+fn expose(media: &Media, headers: &mut HeaderMap) {
+    media.cors.apply(headers, false);
     headers
         .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, ETag, Link, Accept-Patch"));
 }

@@ -93,7 +93,7 @@ impl Body<'_> {
         let good = (4..=24).contains(&id.len())
             && id.starts_with(|c: char| c.is_ascii_alphabetic())
             && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        if !good || call.app.identity.is_administrator(id) {
+        if !good || call.weapp.identity.is_administrator(id) {
             return Err(Fail::unauthorised("userID: a letter, then 3 to 23 letters, digits or '_'"));
         }
         let user = UserId::parse(id)?;
@@ -109,7 +109,7 @@ impl Body<'_> {
 
 /// Answers one of them, for rooms of this kind.
 pub async fn run(call: &Call<'_>, kind: Kind, name: Name) -> Sent {
-    if !call.app.settings.rooms.open_webrtc {
+    if !call.weapp.choices.open_webrtc {
         call.operator(Need::Tokens, "operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom")?;
     }
     let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;
@@ -119,16 +119,16 @@ pub async fn run(call: &Call<'_>, kind: Kind, name: Name) -> Sent {
         Name::Enter => enter_room(call, kind, &body).await,
         Name::Quit => {
             let (user, room) = (body.user(call)?, body.room()?);
-            stranger(kind, call.app.rooms.quit_call(kind, &room, &user).await)
+            stranger(kind, call.weapp.rooms.quit_call(kind, &room, &user).await)
         }
         Name::Heartbeat => {
             let (user, room) = (body.user(call)?, body.room()?);
-            stranger(kind, call.app.rooms.call_heartbeat(kind, &room, &user).await)
+            stranger(kind, call.weapp.rooms.call_heartbeat(kind, &room, &user).await)
         }
         Name::List => get_room_list(call, kind, &body).await,
         Name::Members => get_room_members(call, kind, &body).await,
         // A room that is gone already is what the client wants.
-        Name::Delete => match call.app.rooms.delete_call(kind, &body.room()?).await {
+        Name::Delete => match call.weapp.rooms.delete_call(kind, &body.room()?).await {
             Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => done(),
             Err(error) => Err(error.into()),
         },
@@ -173,11 +173,13 @@ fn get_login_info(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     let named = query.get("userID").filter(|_| kind == Kind::Webexe && text(&body.user_id).is_empty());
     let user = match named.unwrap_or_else(|| text(&body.user_id)) {
         "" => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
-        id if call.app.identity.is_administrator(id) => return Err(Fail::unauthorised("userID: the administrator's")),
+        id if call.weapp.identity.is_administrator(id) => {
+            return Err(Fail::unauthorised("userID: the administrator's"));
+        }
         id => UserId::parse(id)?,
     };
     call.admit(&user, None)?;
-    let identity = &call.app.identity;
+    let identity = &call.weapp.identity;
     let user_sig = identity.sign(&user, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
     let (sdk_app_id, account_type) = (identity.sdk_app_id(), identity.account_type());
     success(&LoginInfo { user_id: user.as_str(), sdk_app_id, account_type, user_sig })
@@ -199,7 +201,7 @@ fn entered(call: &Call<'_>, room: &RoomId, user: &UserId, room_info: Option<&str
     // A number in its plain spelling is a number to the media service; everything else is text.
     let number = room.as_str().parse::<u32>().ok().filter(|n| n.to_string() == room.as_str());
     let which = number.map_or_else(|| room_key::Room::Text(room.to_string()), room_key::Room::Number);
-    let key = call.app.identity.room_key(user, which, call.now);
+    let key = call.weapp.identity.room_key(user, which, call.now);
     let private_map_key = key.map_err(|why| Fail::unauthorised(&why.to_string()))?;
     success(&Entered { room_id: room.as_str(), room_info, user_id: user.as_str(), private_map_key })
 }
@@ -216,7 +218,7 @@ async fn create_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
         room_type: text(&body.room_type),
         lasting: kind == Kind::Webexe && !needs_heartbeat(body.need_heart_beat.as_ref()),
     };
-    let made = call.app.rooms.create_call(&new).await;
+    let made = call.weapp.rooms.create_call(&new).await;
     let id = made.map_err(|error| match error {
         Error::Refused(refusal @ Refusal::TooLong { .. }) => Fail::from(refusal).with_code(11),
         error => error.into(),
@@ -227,7 +229,7 @@ async fn create_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
 async fn enter_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     let (user, room) = (body.user(call)?, body.room()?);
     let status = body.status.map(|Number(status)| status).filter(|_| kind == Kind::Webexe);
-    call.app.rooms.enter_call(kind, &room, &user, text(&body.nick_name), status).await?;
+    call.weapp.rooms.enter_call(kind, &room, &user, text(&body.nick_name), status).await?;
     entered(call, &room, &user, None)
 }
 
@@ -281,7 +283,7 @@ async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     };
     let of_type = Some(text(&body.room_type)).filter(|of_type| !of_type.is_empty());
     let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
-    call.app.rooms.list_calls(kind, index, count, of_type, see).await?;
+    call.weapp.rooms.list_calls(kind, index, count, of_type, see).await?;
     list("rooms", &items)
 }
 
@@ -293,6 +295,6 @@ async fn get_room_members(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent 
     let room = body.room()?;
     let mut sent = Err(Refusal::NoRoom.into());
     let see = &mut |room: &Room, _: usize| sent = success(&Members { members: members(room) });
-    call.app.rooms.see_call(kind, &room, see).await?;
+    call.weapp.rooms.see_call(kind, &room, see).await?;
     sent
 }

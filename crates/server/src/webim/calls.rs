@@ -138,32 +138,32 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
 }
 
 fn login(call: &Call<'_>) -> Answer {
-    let app = call.app;
+    let door = call.door;
     let given = |name: &'static str| {
         let text = call.query.get(name).filter(|text| !text.is_empty());
         text.ok_or_else(|| fail(UNAUTHORISED, format!("{name} is missing")))
     };
     let user = checked_account(given("identifier")?)?;
     let app_id = call.query.get("sdkappid").unwrap_or_default();
-    app.identity
+    door.identity
         .check(app_id, user.as_str(), given("usersig")?, call.now)
         .map_err(|why| fail(UNAUTHORISED, format!("usersig ({}): {why}", why.step())))?;
     call.admit(&user)?;
-    let (login, a2) = app.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    app.chat.poller(&place(&login))?;
+    let (login, a2) = door.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    door.chat.poller(&place(&login))?;
     ok(json!({"TinyId": login.id.to_string(), "A2Key": a2}))
 }
 
 fn logout(call: &Call<'_>) -> Answer {
     let login = call.login()?;
-    call.app.sessions.close_chat(&login, call.now);
-    call.app.chat.end_session(&login.user, login.id);
+    call.door.sessions.close_chat(&login, call.now);
+    call.door.chat.end_session(&login.user, login.id);
     ok(json!({}))
 }
 
 /// Bounds how fast a client may say things: the connection by itself, and its user with all connections.
 fn pace(call: &Call<'_>, link: &Link) -> Result<(), Fail> {
-    let user = || call.app.limits.user(&link.user, call.peer, What::Message);
+    let user = || call.door.web.limits.user(&link.user, call.peer, What::Message);
     let asked = link.ask(call.now).and_then(|()| user().map_err(|TooMuch(seconds)| u64::from(seconds) * 1000));
     asked.map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
 }
@@ -192,10 +192,10 @@ async fn send_msg(call: &Call<'_>) -> Answer {
     let to = checked_account(&asked.to)?;
     let body = body(asked.body)?;
     pace(call, &link)?;
-    let said = call.app.chat.said(&link.user, asked.random, body);
+    let said = call.door.chat.said(&link.user, asked.random, body);
     may_say(call, Whom::User(&to), &said).await?;
-    let posted = call.app.chat.send_direct(&to, asked.seq, said).await?;
-    if let Some(hooks) = call.app.hooks.as_ref().filter(|_| !posted.again) {
+    let posted = call.door.chat.send_direct(&to, asked.seq, said).await?;
+    if let Some(hooks) = call.door.hooks.as_ref().filter(|_| !posted.again) {
         hooks.said_directly(&posted.message).await?;
     }
     ok(json!({"MsgTime": posted.message.at.secs()}))
@@ -222,7 +222,7 @@ fn portrait_set(call: &Call<'_>) -> Answer {
         // A client that logs in cannot do anything about a long name: it is cut.
         let nick = &nick[..nick.floor_char_boundary(MAX_NICK)];
         let nick = if nick.is_empty() { None } else { Some(Nick::parse(nick)?) };
-        call.app.chat.set_nick(&link.user, nick)?;
+        call.door.chat.set_nick(&link.user, nick)?;
     }
     ok(json!({}))
 }
@@ -250,10 +250,10 @@ async fn create_group(call: &Call<'_>) -> Answer {
     let id = group(&id)?;
     // A room's group is nobody's, also before it was asked for. Clients that have just made the room make its group, too, and
     // stop where that is refused.
-    let own = if ensure(&call.app.chat, &call.app.rooms, &id).await? {
+    let own = if ensure(&call.door.chat, &call.door.rooms, &id).await? {
         leads(call, &link, &id).await?
     } else {
-        let made = call.app.chat.found(&id, Some(&link.user), &asked.name).await?;
+        let made = call.door.chat.found(&id, Some(&link.user), &asked.name).await?;
         !made.existed || made.owner.as_ref() == Some(&link.user)
     };
     if !own {
@@ -268,7 +268,7 @@ async fn create_group(call: &Call<'_>) -> Answer {
 
 /// Whether a caller may take a room's group for its own: as the room's creator, or before the room has one.
 async fn leads(call: &Call<'_>, link: &Link, room: &RoomId) -> Result<bool, Fail> {
-    match call.app.rooms.creator(room).await {
+    match call.door.rooms.creator(room).await {
         Ok(creator) => Ok(creator.is_none_or(|creator| creator == link.user)),
         Err(Error::Refused(_)) => Err(Refusal::NoGroup.into()),
         Err(_) => Err(Refusal::Away.into()),
@@ -279,8 +279,8 @@ async fn destroy_group(call: &Call<'_>) -> Answer {
     let id = group(&call.body::<Group>()?.id)?;
     let link = call.link()?;
     pace(call, &link)?;
-    let chat = &call.app.chat;
-    if call.app.rooms.exists(&id).await {
+    let chat = &call.door.chat;
+    if call.door.rooms.exists(&id).await {
         // It goes with the room, and not before.
         return if leads(call, &link, &id).await? { ok(json!({})) } else { Err(fail(NOT_ALLOWED, "not the owner")) };
     }
@@ -302,12 +302,12 @@ async fn join(call: &Call<'_>) -> Answer {
 
 /// Puts a caller into a group. Gives the key by which it polls.
 async fn enter(call: &Call<'_>, link: &Arc<Link>, id: &RoomId) -> Result<String, Fail> {
-    let chat = &call.app.chat;
-    if let Some(until) = call.app.bans.until(&link.user, Some(id), call.now) {
+    let chat = &call.door.chat;
+    if let Some(until) = call.door.bans.until(&link.user, Some(id), call.now) {
         return Err(Refusal::Banned { until }.into());
     }
-    with_group(chat, &call.app.rooms, id, || chat.join(link, id, None, RECENT, |_| Default::default())).await?;
-    let key = call.app.sessions.open_poll(&link.user, link.session, id, call.now);
+    with_group(chat, &call.door.rooms, id, || chat.join(link, id, None, RECENT, |_| Default::default())).await?;
+    let key = call.door.sessions.open_poll(&link.user, link.session, id, call.now);
     key.map_err(|why| fail(UNAUTHORISED, why.to_string()))
 }
 
@@ -317,14 +317,14 @@ fn quit(call: &Call<'_>) -> Answer {
     if !call.open || call.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
         let link = call.link()?;
         // Not being in is what was asked for.
-        let _ = call.app.chat.quit(&link, &id);
+        let _ = call.door.chat.quit(&link, &id);
     }
     ok(json!({}))
 }
 
 /// Asks the app's backend, where it wants to be asked.
 async fn may_say(call: &Call<'_>, whom: Whom<'_>, said: &Said) -> Result<(), Fail> {
-    match &call.app.hooks {
+    match &call.door.hooks {
         Some(hooks) => hooks.may_say(whom, said).await.map_err(|why| fail(FILTERED, why)),
         None => Ok(()),
     }
@@ -348,14 +348,14 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     let id = group(&asked.group)?;
     let body = body(asked.body)?;
     pace(call, &link)?;
-    let chat = &call.app.chat;
+    let chat = &call.door.chat;
     let said = chat.said(&link.user, asked.random, body);
     may_say(call, Whom::Room(&id), &said).await?;
     let sent = match part("chat.send", Kind::Internal, || None, chat.send(&id, said)).await {
         Ok(sent) => sent,
-        Err(why) => return Err(outside(&call.app.rooms, &id, why).await.into()),
+        Err(why) => return Err(outside(&call.door.rooms, &id, why).await.into()),
     };
-    if let (Some(hooks), Some(message)) = (&call.app.hooks, &sent.message) {
+    if let (Some(hooks), Some(message)) = (&call.door.hooks, &sent.message) {
         hooks.said(message).await?;
     }
     ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))

@@ -44,13 +44,13 @@ pub async fn group(call: &Call<'_>) -> Answer {
         LONGEST_GROUP_POLL
     }
     let asked: Asked = call.body()?;
-    let app = call.app;
-    let key = app.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    if let Some(until) = app.bans.until(&key.user, Some(&key.group), call.now) {
+    let door = call.door;
+    let key = door.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
+    if let Some(until) = door.bans.until(&key.user, Some(&key.group), call.now) {
         return Err(Refusal::Banned { until }.into());
     }
     let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
-    let link = app.chat.poller(&login)?;
+    let link = door.chat.poller(&login)?;
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
     if !inbox.is_in(&key.group) {
         if inbox.since <= key.at {
@@ -59,12 +59,12 @@ pub async fn group(call: &Call<'_>) -> Answer {
         }
         // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
         let before = if asked.start_seq == 0 { RECENT } else { MAX_KEPT };
-        let again = || app.chat.join(&link, &key.group, None, before, |_| Default::default());
-        rooms::groups::with_group(&app.chat, &app.rooms, &key.group, again).await?;
+        let again = || door.chat.join(&link, &key.group, None, before, |_| Default::default());
+        rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
     }
     let hold = Duration::from_secs(asked.hold_time.min(LONGEST_GROUP_POLL));
     let polled = inbox.poll(&key.group, asked.start_seq, hold).await;
-    inbox.seen(app.clock.steady());
+    inbox.seen(door.web.clock.steady());
     let polled = polled.map_err(unanswered)?;
     let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
@@ -129,7 +129,7 @@ pub async fn direct(call: &Call<'_>) -> Answer {
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
     let hold = Duration::from_secs(asked.timeout.unwrap_or(LONGEST_POLL).min(LONGEST_POLL));
     let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold).await;
-    inbox.seen(call.app.clock.steady());
+    inbox.seen(call.door.web.clock.steady());
     let messages = polled.map_err(unanswered)?;
     let messages = messages.iter().map(|m| private(m)).collect();
     let event_array = [Event { event: 9, messages }];

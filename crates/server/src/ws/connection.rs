@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, timeout};
 use tokio_tungstenite::tungstenite;
 
 use super::requests;
-use crate::app::App;
+use crate::chat_door::ChatDoor;
 use access::limits::{Chatter, TooMuch, What};
 use access::sessions::Session;
 use chat::close::Close;
@@ -26,21 +26,27 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const MAX_REFUSED: u32 = 200;
 
 /// Serves a client until either side ends it.
-pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, peer: Option<IpAddr>, mut socket: WebSocket) {
+pub async fn serve(
+    door: Arc<ChatDoor>,
+    session: Session,
+    since: Option<u64>,
+    peer: Option<IpAddr>,
+    mut socket: WebSocket,
+) {
     let login = super::login(&session);
-    let why = match app.chat.connect(&login, since, |connected| super::welcome(&app, &session, connected)) {
+    let why = match door.chat.connect(&login, since, |connected| super::welcome(&door, &session, connected)) {
         Ok(link) => {
             drop(session);
             // Out of the hub before the farewell, and also if this task ends in a panic.
-            let present = Present { app: &app, link };
-            talk(&app, &present.link, peer, &mut socket).await
+            let present = Present { door: &door, link };
+            talk(&door, &present.link, peer, &mut socket).await
         }
         Err(refusal) => {
             let _ = timeout(FAREWELL, socket.send(text(requests::refusal(None, refusal)))).await;
             Some(Close::Overloaded)
         }
     };
-    app.chat.counters.closed(why);
+    door.chat.counters.closed(why);
     if let Some(why) = why {
         let frame = CloseFrame { code: why.code(), reason: why.reason().into() };
         let farewell = async {
@@ -54,20 +60,20 @@ pub async fn serve(app: Arc<App>, session: Session, since: Option<u64>, peer: Op
 }
 
 struct Present<'a> {
-    app: &'a App,
+    door: &'a ChatDoor,
     link: Arc<Link>,
 }
 
 impl Drop for Present<'_> {
     fn drop(&mut self) {
-        self.app.chat.disconnect(&self.link);
+        self.door.chat.disconnect(&self.link);
     }
 }
 
 /// Whether it may make one more request: the connection by itself, and its user with all connections.
-fn may_ask(app: &App, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
-    link.ask(app.clock.steady())?;
-    app.limits.user(&link.user, peer, What::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
+fn may_ask(door: &ChatDoor, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
+    link.ask(door.web.clock.steady())?;
+    door.web.limits.user(&link.user, peer, What::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
 }
 
 enum Step {
@@ -77,9 +83,9 @@ enum Step {
 }
 
 /// Until the end; none if the client closed or the connection broke.
-async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSocket) -> Option<Close> {
+async fn talk(door: &ChatDoor, link: &Link, peer: Option<IpAddr>, socket: &mut WebSocket) -> Option<Close> {
     let queue = link.queue()?;
-    let idle = Duration::from_secs(app.chat.settings().idle_timeout);
+    let idle = Duration::from_secs(door.chat.settings().idle_timeout);
     let mut heard = Instant::now();
     let mut refused = 0;
     let mut chatter = Chatter::default();
@@ -96,14 +102,14 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
             Step::In(Some(Ok(message))) => {
                 heard = Instant::now();
                 match message {
-                    Message::Text(text) => match may_ask(app, link, peer) {
+                    Message::Text(text) => match may_ask(door, link, peer) {
                         Ok(()) => {
                             refused = 0;
-                            answer(app, link, &text).await;
+                            answer(door, link, &text).await;
                         }
                         Err(wait) => {
                             refused += 1;
-                            app.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            door.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                             if refused > MAX_REFUSED {
                                 return Some(Close::TooFast);
                             }
@@ -124,7 +130,7 @@ async fn talk(app: &App, link: &Link, peer: Option<IpAddr>, socket: &mut WebSock
             Step::In(Some(Err(error))) => return broken(error),
             Step::In(None) => return None,
             Step::Silence => {
-                if link.expires < app.clock.now() {
+                if link.expires < door.web.clock.now() {
                     return Some(Close::SessionEnded);
                 }
                 let quiet = heard.elapsed();
@@ -146,11 +152,11 @@ fn text(frame: Bytes) -> Message {
 }
 
 /// Answers a request, as a part of a trace where there is one.
-async fn answer(app: &App, link: &Link, text: &Utf8Bytes) {
-    match app.traces.as_ref().and_then(|traces| traces.request()) {
-        None => requests::answer(app, link, text).await,
+async fn answer(door: &ChatDoor, link: &Link, text: &Utf8Bytes) {
+    match door.web.traces.as_ref().and_then(|traces| traces.request()) {
+        None => requests::answer(door, link, text).await,
         Some(traced) => {
-            Box::pin(traced.within(requests::answer(app, link, text))).await;
+            Box::pin(traced.within(requests::answer(door, link, text))).await;
             traced.end("chat.request", false, Vec::new());
         }
     }

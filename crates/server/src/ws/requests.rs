@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::chat_door::ChatDoor;
 use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
@@ -159,7 +159,7 @@ pub(crate) fn read(text: &str) {
 }
 
 /// Does what a frame asks for, and queues the answer.
-pub async fn answer(app: &App, link: &Link, text: &str) {
+pub async fn answer(door: &ChatDoor, link: &Link, text: &str) {
     let request: Request<'_> = match serde_json::from_str(text) {
         Ok(request) => request,
         Err(why) => {
@@ -172,7 +172,7 @@ pub async fn answer(app: &App, link: &Link, text: &str) {
         }
     };
     let id = request.id;
-    match run(app, link, request).await {
+    match run(door, link, request).await {
         Ok(None) => {}
         Ok(Some(more)) => link.frame(|| acknowledge(id, more)),
         Err(problem) => link.frame(|| error(id, problem)),
@@ -188,16 +188,16 @@ fn acknowledge(id: Option<u64>, mut more: Value) -> Bytes {
 }
 
 /// The fields of the acknowledgement; none if it is queued already.
-async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
-    let (chat, me) = (&app.chat, &link.user);
+async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
+    let (chat, me) = (&door.chat, &link.user);
     Ok(Some(match request.r#type {
         Kind::Join => {
             let room = request.room()?;
             let since = request.since.as_ref().map(|at| Since { epoch: Epoch(at.epoch), seq: at.seq });
-            admit(app, me, &room)?;
+            admit(door, me, &room)?;
             let id = request.id;
             let ack = |joined: &Joined| acknowledge(id, joined_fields(&room, joined));
-            with_group(&app.chat, &app.rooms, &room, || chat.join(link, &room, since, 0, ack)).await?;
+            with_group(&door.chat, &door.rooms, &room, || chat.join(link, &room, since, 0, ack)).await?;
             return Ok(None);
         }
         Kind::Quit => {
@@ -206,12 +206,12 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Send => {
             let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
-            may_say(app, Whom::Room(&room), &said).await?;
+            may_say(door, Whom::Room(&room), &said).await?;
             let sent = match part("chat.send", Step::Internal, || None, chat.send(&room, said)).await {
                 Ok(sent) => sent,
-                Err(why) => return Err(outside(&app.rooms, &room, why).await.into()),
+                Err(why) => return Err(outside(&door.rooms, &room, why).await.into()),
             };
-            if let (Some(hooks), Some(message)) = (&app.hooks, &sent.message) {
+            if let (Some(hooks), Some(message)) = (&door.hooks, &sent.message) {
                 hooks.said(message).await?;
             }
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
@@ -219,10 +219,10 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         Kind::Direct => {
             let to = named("to", request.to.as_deref())?;
             let said = chat.said(me, request.random, request.said()?);
-            may_say(app, Whom::User(&to), &said).await?;
+            may_say(door, Whom::User(&to), &said).await?;
             let posted = chat.send_direct(&to, None, said).await?;
             let message = &posted.message;
-            if let Some(hooks) = app.hooks.as_ref().filter(|_| !posted.again) {
+            if let Some(hooks) = door.hooks.as_ref().filter(|_| !posted.again) {
                 hooks.said_directly(message).await?;
             }
             json!({"seq": message.seq, "time": message.at, "waits": posted.waits, "again": posted.again})
@@ -240,40 +240,40 @@ async fn run(app: &App, link: &Link, request: Request<'_>) -> Result<Option<Valu
         }
         Kind::Mute | Kind::Ban | Kind::Kick => {
             let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
-            let creates = may_command(app, me, &room).await?;
+            let creates = may_command(door, me, &room).await?;
             let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
             let stepped = match request.r#type {
-                Kind::Mute => measure(chat, &app.rooms, &room, (Measure::Mute, &user, ms)).await,
-                Kind::Ban => measure(chat, &app.rooms, &room, (Measure::Ban, &user, ms)).await,
-                _ => with_group(chat, &app.rooms, &room, || chat.kick(&room, &user)).await,
+                Kind::Mute => measure(chat, &door.rooms, &room, (Measure::Mute, &user, ms)).await,
+                Kind::Ban => measure(chat, &door.rooms, &room, (Measure::Ban, &user, ms)).await,
+                _ => with_group(chat, &door.rooms, &room, || chat.kick(&room, &user)).await,
             };
             match request.r#type {
                 _ if !creates => stepped?,
                 Kind::Mute => stepped?,
                 Kind::Ban if ms == 0 => {
                     stepped?;
-                    creator::let_in(app.moderation(), &room, &user).await?;
+                    creator::let_in(&door.moderation, &room, &user).await?;
                 }
                 // Who only pushes or plays is put out too.
                 _ => match stepped {
-                    Err(Refusal::NotMember) if creator::is_in(app.moderation(), &room, &user).await => {
-                        creator::remove(app.moderation(), &room, &user, request.seconds).await?;
+                    Err(Refusal::NotMember) if creator::is_in(&door.moderation, &room, &user).await => {
+                        creator::remove(&door.moderation, &room, &user, request.seconds).await?;
                     }
                     stepped => {
                         stepped?;
-                        creator::remove(app.moderation(), &room, &user, request.seconds).await?;
+                        creator::remove(&door.moderation, &room, &user, request.seconds).await?;
                     }
                 },
             }
             json!({})
         }
-        Kind::Ping => json!({"time": app.clock.now()}),
+        Kind::Ping => json!({"time": door.web.clock.now()}),
     }))
 }
 
 /// Refuses who is kept out of a room by an operator.
-fn admit(app: &App, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
-    app.bans.until(user, Some(room), app.clock.now()).map_or(Ok(()), |until| Err(Refusal::Banned { until }))
+fn admit(door: &ChatDoor, user: &UserId, room: &RoomId) -> Result<(), Refusal> {
+    door.bans.until(user, Some(room), door.web.clock.now()).map_or(Ok(()), |until| Err(Refusal::Banned { until }))
 }
 
 fn json_value(value: impl serde::Serialize) -> Value {
@@ -293,18 +293,18 @@ fn named(field: &'static str, text: Option<&str>) -> Result<UserId, Problem> {
 }
 
 /// Asks the app's backend, where it wants to be asked.
-async fn may_say(app: &App, whom: Whom<'_>, said: &Said) -> Result<(), Problem> {
-    match &app.hooks {
+async fn may_say(door: &ChatDoor, whom: Whom<'_>, said: &Said) -> Result<(), Problem> {
+    match &door.hooks {
         Some(hooks) => hooks.may_say(whom, said).await.map_err(|why| problem("not_permitted", why)),
         None => Ok(()),
     }
 }
 
 /// The room's creator may; where no room stands behind the group yet, who made the group. Says whether it is a room's.
-async fn may_command(app: &App, me: &UserId, room: &RoomId) -> Result<bool, Problem> {
-    let (creator, stands) = match app.rooms.creator(room).await {
+async fn may_command(door: &ChatDoor, me: &UserId, room: &RoomId) -> Result<bool, Problem> {
+    let (creator, stands) = match door.rooms.creator(room).await {
         Ok(creator) => (creator, true),
-        Err(_) => (app.chat.owner(room)?, false),
+        Err(_) => (door.chat.owner(room)?, false),
     };
     if creator.as_ref() == Some(me) {
         return Ok(stands);

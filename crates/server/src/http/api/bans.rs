@@ -10,8 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Caller, Done, Json, Path, Query, bounded, room_of, user_of};
-use crate::app::App;
+use super::{Answer, Api, Caller, Done, Json, Path, Query, bounded, room_of, user_of};
 use access::operator::Need;
 use rooms::moderation::{self, Out};
 use store::Ban;
@@ -60,9 +59,9 @@ pub struct BanPage {
 
 /// Who is kept out, of what, and until when.
 #[utoipa::path(get, path = "/bans", tag = "bans", params(Asked), responses((status = 200, body = BanPage)))]
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<BanPage> {
+pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<BanPage> {
     caller.may(Need::Look)?;
-    let bans: Vec<BanView> = app.bans.list(app.clock.now()).iter().map(BanView::from).collect();
+    let bans: Vec<BanView> = api.moderation.bans.list(api.web.clock.now()).iter().map(BanView::from).collect();
     // Neither id holds a space.
     let name = |ban: &BanView| format!("{} {}", ban.user, ban.room.as_deref().unwrap_or_default());
     let (bans, next) = asked.page(bans, name)?;
@@ -99,22 +98,22 @@ impl Measure {
 #[utoipa::path(put, path = "/bans/{user}", tag = "bans", params(("user" = String, Path)), request_body = Measure,
     responses((status = 200, body = BanView)))]
 pub async fn ban(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(user): Path<String>,
     Json(measure): Json<Measure>,
 ) -> Answer<BanView> {
     let user = user_of(&user)?;
     caller.may(Need::Users)?;
-    Ok(axum::Json(BanView::from(&app.moderation().put_out(measure.out(&user, None)?).await?)))
+    Ok(axum::Json(BanView::from(&api.moderation.put_out(measure.out(&user, None)?).await?)))
 }
 
 /// Lets a user in again. One who is not kept out is fine.
 #[utoipa::path(delete, path = "/bans/{user}", tag = "bans", params(("user" = String, Path)), responses((status = 204)))]
-pub async fn unban(State(app): State<Arc<App>>, caller: Caller, Path(user): Path<String>) -> Done {
+pub async fn unban(State(api): State<Arc<Api>>, caller: Caller, Path(user): Path<String>) -> Done {
     let user = user_of(&user)?;
     caller.may(Need::Users)?;
-    app.moderation().let_in(&user, None).await?;
+    api.moderation.let_in(&user, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -123,25 +122,25 @@ pub async fn unban(State(app): State<Arc<App>>, caller: Caller, Path(user): Path
     params(("room" = String, Path), ("user" = String, Path)), request_body = Measure,
     responses((status = 200, body = BanView)))]
 pub async fn ban_in_room(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path((room, user)): Path<(String, String)>,
     Json(measure): Json<Measure>,
 ) -> Answer<BanView> {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    Ok(axum::Json(BanView::from(&app.moderation().put_out(measure.out(&user, Some(&room))?).await?)))
+    Ok(axum::Json(BanView::from(&api.moderation.put_out(measure.out(&user, Some(&room))?).await?)))
 }
 
 /// Lets a user into a room again. One who is not kept out is fine.
 #[utoipa::path(delete, path = "/rooms/{room}/bans/{user}", tag = "bans",
     params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
 pub async fn unban_in_room(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path((room, user)): Path<(String, String)>,
 ) -> Done {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    app.moderation().let_in(&user, Some(&room)).await?;
+    api.moderation.let_in(&user, Some(&room)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,7 +158,7 @@ pub struct Kick {
 #[utoipa::path(delete, path = "/rooms/{room}/members/{user}", tag = "rooms",
     params(("room" = String, Path), ("user" = String, Path), Kick), responses((status = 204)))]
 pub async fn kick(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path((room, user)): Path<(String, String)>,
     Query(kick): Query<Kick>,
@@ -170,10 +169,10 @@ pub async fn kick(
     if !(1..=86_400).contains(&seconds) {
         return Err(Problem::malformed("seconds: 1 to 86400"));
     }
-    if !app.store.see(&room, &mut |_, _| {}).await? {
+    if !api.rooms.see_any(&room, &mut |_, _| {}).await? {
         return Err(room::Refusal::NoRoom.into());
     }
     let out = Out { user: &user, room: Some(&room), seconds: Some(seconds), reason: "kicked", kick: true };
-    app.moderation().put_out(out).await?;
+    api.moderation.put_out(out).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,8 +10,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
-use super::{Answer, Caller, Done, Json, Path, Query, bounded, user_of};
-use crate::app::App;
+use super::{Answer, Api, Caller, Done, Json, Path, Query, bounded, user_of};
 use access::operator::Need;
 use chat::render;
 use chat::say::{self, Unfit};
@@ -23,9 +22,9 @@ const MOST: usize = 100;
 const LAST: u64 = (1 << 53) - 1;
 
 /// What is said elsewhere is not known here.
-fn here(app: &App) -> Result<(), Problem> {
+fn here(api: &Api) -> Result<(), Problem> {
     let elsewhere = || Problem::new(StatusCode::CONFLICT, "elsewhere", "chat.provider: chat is at another service");
-    if app.clouds.chat.is_some() { Err(elsewhere()) } else { Ok(()) }
+    if api.moderation.cloud.is_some() { Err(elsewhere()) } else { Ok(()) }
 }
 
 /// Which messages.
@@ -59,7 +58,7 @@ pub struct Messages {
 #[utoipa::path(get, path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path), Which),
     responses((status = 200, body = Messages)))]
 pub async fn messages(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Query(which): Query<Which>,
@@ -73,10 +72,10 @@ pub async fn messages(
     if which.before.is_some_and(|before| before > LAST) {
         return Err(Problem::malformed(format!("before: at most {LAST}")));
     }
-    here(&app)?;
+    here(&api)?;
     let before = which.before.unwrap_or(u64::MAX);
-    let look = || Ok((app.chat.show(&room)?, app.chat.kept(&room, before, count)?));
-    let (shown, kept) = with_group(&app.chat, &app.rooms, &room, look).await?;
+    let look = || Ok((api.chat.show(&room)?, api.chat.kept(&room, before, count)?));
+    let (shown, kept) = with_group(&api.chat, &api.rooms, &room, look).await?;
     let json = |message: &Arc<Message>| serde_json::to_value(render::historic(message)).unwrap_or_default();
     Ok(axum::Json(Messages {
         users: shown.users,
@@ -112,7 +111,7 @@ pub struct SentMessage {
 #[utoipa::path(post, path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path)),
     request_body = NewMessage, responses((status = 201, body = SentMessage)))]
 pub async fn send(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Json(new): Json<NewMessage>,
@@ -125,9 +124,9 @@ pub async fn send(
         Unfit::Malformed => Problem::malformed("text"),
         Unfit::Refused(refusal) => refusal.into(),
     })?;
-    here(&app)?;
-    with_group(&app.chat, &app.rooms, &room, || app.chat.show(&room)).await?;
-    let sent = app.chat.post(&room, app.chat.said(&from, None, body)).await?;
+    here(&api)?;
+    with_group(&api.chat, &api.rooms, &room, || api.chat.show(&room)).await?;
+    let sent = api.chat.post(&room, api.chat.said(&from, None, body)).await?;
     Ok((StatusCode::CREATED, axum::Json(SentMessage { seq: sent.seq, time: sent.at.0 })))
 }
 
@@ -151,20 +150,20 @@ pub struct Told {
 #[utoipa::path(post, path = "/rooms/{room}/notices", tag = "chat", params(("room" = String, Path)),
     request_body = Notice, responses((status = 200, body = Told)))]
 pub async fn notice(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Json(notice): Json<Notice>,
 ) -> Answer<Told> {
     let room = caller.room(&room)?;
-    Ok(axum::Json(Told { rooms: app.moderation().notice(Some(&room), &notice.text).await? }))
+    Ok(axum::Json(Told { rooms: api.moderation.notice(Some(&room), &notice.text).await? }))
 }
 
 /// Says something to all rooms in which somebody chats, as the system.
 #[utoipa::path(post, path = "/notices", tag = "chat", request_body = Notice, responses((status = 200, body = Told)))]
-pub async fn notice_all(State(app): State<Arc<App>>, caller: Caller, Json(notice): Json<Notice>) -> Answer<Told> {
+pub async fn notice_all(State(api): State<Arc<Api>>, caller: Caller, Json(notice): Json<Notice>) -> Answer<Told> {
     caller.may(Need::Server)?;
-    Ok(axum::Json(Told { rooms: app.moderation().notice(None, &notice.text).await? }))
+    Ok(axum::Json(Told { rooms: api.moderation.notice(None, &notice.text).await? }))
 }
 
 /// For how long.
@@ -181,7 +180,7 @@ pub struct Mute {
 #[utoipa::path(put, path = "/rooms/{room}/mutes/{user}", tag = "chat",
     params(("room" = String, Path), ("user" = String, Path)), request_body = Mute, responses((status = 204)))]
 pub async fn mute(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path((room, user)): Path<(String, String)>,
     Json(mute): Json<Mute>,
@@ -190,15 +189,15 @@ pub async fn mute(
     if mute.seconds == Some(0) {
         return Err(Problem::malformed("seconds: 1 at least; DELETE lets the user speak again"));
     }
-    app.moderation().mute(&room, &user, bounded(mute.seconds)?).await?;
+    api.moderation.mute(&room, &user, bounded(mute.seconds)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Lets a user speak again. One who is not muted is fine.
 #[utoipa::path(delete, path = "/rooms/{room}/mutes/{user}", tag = "chat",
     params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
-pub async fn unmute(State(app): State<Arc<App>>, caller: Caller, Path((room, user)): Path<(String, String)>) -> Done {
+pub async fn unmute(State(api): State<Arc<Api>>, caller: Caller, Path((room, user)): Path<(String, String)>) -> Done {
     let (room, user) = (caller.room(&room)?, user_of(&user)?);
-    app.moderation().mute(&room, &user, Some(0)).await?;
+    api.moderation.mute(&room, &user, Some(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

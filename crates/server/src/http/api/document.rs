@@ -1,6 +1,6 @@
 //! The OpenAPI document: made of the calls themselves, with what is common to all of them, and the page to try them on.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -12,7 +12,6 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::problem::Problem;
-use crate::app::App;
 use crate::http::pages;
 
 #[derive(OpenApi)]
@@ -46,7 +45,7 @@ pub fn head() -> utoipa::openapi::OpenApi {
 }
 
 /// The page and the document. Everybody may read them: they hold nothing of this server.
-pub fn routes() -> Router<Arc<App>> {
+pub fn routes() -> Router {
     let document = || async { ([(header::CONTENT_TYPE, "application/json")], text()).into_response() };
     let page = |headers: HeaderMap| async move { pages::page("api.html", &headers) };
     Router::new().route("/openapi.json", get(document)).route("/", get(page))

@@ -12,8 +12,7 @@ use utoipa::ToSchema;
 
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Caller, Done, Path, Query, room_of};
-use crate::app::App;
+use super::{Answer, Api, Caller, Done, Path, Query, room_of};
 use crate::http::console;
 use access::operator::Need;
 use rooms::recordings;
@@ -90,11 +89,11 @@ fn none() -> Problem {
 /// The recordings on this machine.
 #[utoipa::path(get, path = "/recordings", tag = "recordings", params(Asked),
     responses((status = 200, body = RecordingPage)))]
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<RecordingPage> {
+pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<RecordingPage> {
     caller.may(Need::Listen)?;
-    let recordings = app.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
+    let recordings = api.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
     let (recordings, next) = asked.page(recordings, |recording| recording.file.clone())?;
-    let empty = app.recorder.as_ref().map(|recorder| recorder.empty()).unwrap_or_default();
+    let empty = api.recorder.as_ref().map(|recorder| recorder.empty()).unwrap_or_default();
     Ok(axum::Json(RecordingPage {
         recordings: recordings.into_iter().map(RecordingView::from).collect(),
         next,
@@ -105,17 +104,17 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Que
 /// A recording's bytes, from its beginning.
 #[utoipa::path(get, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
     responses((status = 200, content_type = "video/mp4", body = [u8])))]
-pub async fn fetch(State(app): State<Arc<App>>, caller: Caller, Path(file): Path<String>) -> Result<Response, Problem> {
+pub async fn fetch(State(api): State<Arc<Api>>, caller: Caller, Path(file): Path<String>) -> Result<Response, Problem> {
     caller.may(Need::Listen)?;
-    console::bytes_of(&app, file).await.ok_or_else(none)
+    console::bytes_of(api.recorder.clone(), file).await.ok_or_else(none)
 }
 
 /// Deletes a finished recording.
 #[utoipa::path(delete, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
     responses((status = 204)))]
-pub async fn delete(State(app): State<Arc<App>>, caller: Caller, Path(file): Path<String>) -> Done {
+pub async fn delete(State(api): State<Arc<Api>>, caller: Caller, Path(file): Path<String>) -> Done {
     caller.may(Need::Record)?;
-    let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
+    let deleted = api.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(none()) }
 }
 
@@ -128,16 +127,16 @@ pub struct Streams {
     empty: Vec<EmptyView>,
 }
 
-async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Streams> {
+async fn turn(api: &Api, caller: &Caller, room: &str, on: bool) -> Answer<Streams> {
     let room = room_of(room)?;
     caller.may(Need::Record)?;
-    if app.recorder.is_none() {
+    if api.recorder.is_none() {
         return Err(Problem::new(StatusCode::CONFLICT, "not_allowed", "record.enabled is off"));
     }
     let mut kind = None;
-    app.store.see(&room, &mut |room: &Room, _| kind = Some(room.kind)).await?;
+    api.rooms.see_any(&room, &mut |room: &Room, _| kind = Some(room.kind)).await?;
     let streams =
-        recordings::room(&app.rooms, &app.hub, app.recorder.as_ref(), kind.ok_or(room::Refusal::NoRoom)?, &room, on)
+        recordings::room(&api.rooms, &api.hub, api.recorder.as_ref(), kind.ok_or(room::Refusal::NoRoom)?, &room, on)
             .await?;
     let names = streams.iter().map(|changed| changed.stream.to_string()).collect();
     let empty = streams.into_iter().filter_map(|changed| changed.empty).map(EmptyView::from).collect();
@@ -147,13 +146,13 @@ async fn turn(app: &App, caller: &Caller, room: &str, on: bool) -> Answer<Stream
 /// Records every stream of a room that is pushed now.
 #[utoipa::path(put, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
     responses((status = 200, body = Streams)))]
-pub async fn start(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
-    turn(&app, &caller, &room, true).await
+pub async fn start(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
+    turn(&api, &caller, &room, true).await
 }
 
 /// Stops recording a room's streams.
 #[utoipa::path(delete, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
     responses((status = 200, body = Streams)))]
-pub async fn stop(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
-    turn(&app, &caller, &room, false).await
+pub async fn stop(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
+    turn(&api, &caller, &room, false).await
 }

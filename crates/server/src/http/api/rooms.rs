@@ -13,8 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::page::{self, Asked, Place};
 use super::problem::Problem;
-use super::{Answer, Caller, Done, Json, Path, Query, room_of, user_of};
-use crate::app::App;
+use super::{Answer, Api, Caller, Done, Json, Path, Query, room_of, user_of};
 use crate::http::view::CustomView;
 use access::operator::Need;
 
@@ -160,7 +159,7 @@ pub struct Which {
 
 /// The rooms in which somebody pushes.
 #[utoipa::path(get, path = "/rooms", tag = "rooms", params(Which), responses((status = 200, body = RoomPage)))]
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(which): Query<Which>) -> Answer<RoomPage> {
+pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(which): Query<Which>) -> Answer<RoomPage> {
     caller.may(Need::Look)?;
     let limit = page::limit(which.limit)?;
     let kinds: Vec<Kind> = which.kind.map_or_else(|| Kind::ALL.to_vec(), |kind| vec![kind.kind()]);
@@ -174,7 +173,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(which): Que
     let rest = kinds.iter().skip_while(|kind| **kind != place.kind).skip(1);
     let (mut rooms, mut last) = (Vec::new(), None);
     for place in std::iter::once(place.clone()).chain(rest.map(|kind| Place::first(*kind))) {
-        let mut index = begin(&app, &place).await?;
+        let mut index = begin(&api, &place).await?;
         // One more than asked for, to know whether there is a next page.
         while rooms.len() <= limit {
             let mut seen = 0;
@@ -187,7 +186,7 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(which): Que
                 }
                 seen += 1;
             };
-            app.rooms.list(place.kind, index, page::MOST, see).await?;
+            api.rooms.list(place.kind, index, page::MOST, see).await?;
             index += seen;
             if seen < page::MOST {
                 break;
@@ -200,12 +199,12 @@ pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(which): Que
 }
 
 /// The position to read on from. Rooms before the place may have gone, so it may stand further to the front by now.
-async fn begin(app: &App, place: &Place) -> Result<usize, Problem> {
+async fn begin(api: &Api, place: &Place) -> Result<usize, Problem> {
     let mut index = place.index;
     while index > 0 {
         let mut passed = false;
         let see = &mut |room: &Room, _: usize| passed = !place.is_before(room);
-        app.rooms.list(place.kind, index - 1, 1, see).await?;
+        api.rooms.list(place.kind, index - 1, 1, see).await?;
         if passed {
             break;
         }
@@ -238,7 +237,7 @@ pub struct NewRoom {
 #[utoipa::path(post, path = "/rooms", tag = "rooms", request_body = NewRoom,
     responses((status = 201, body = RoomView, headers(("Location" = String, description = "The room")))))]
 pub async fn create(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Json(new): Json<NewRoom>,
 ) -> Result<(StatusCode, [(&'static str, String); 1], axum::Json<RoomView>), Problem> {
@@ -249,24 +248,24 @@ pub async fn create(
         RoomKind::Webrtc | RoomKind::Webexe => {
             return Err(Problem::new(StatusCode::CONFLICT, "refused", "calls are made by who is in them"));
         }
-        kind => app.rooms.create(kind.kind(), id.as_ref(), &new.info, &by).await?,
+        kind => api.rooms.create(kind.kind(), id.as_ref(), &new.info, &by).await?,
     };
     let place = format!("/api/v1/rooms/{}", percent_encoding::utf8_percent_encode(id.as_str(), super::IN_PATH));
-    Ok((StatusCode::CREATED, [("location", place)], axum::Json(view(&app, &id).await?)))
+    Ok((StatusCode::CREATED, [("location", place)], axum::Json(view(&api, &id).await?)))
 }
 
-async fn view(app: &App, id: &RoomId) -> Result<RoomView, Problem> {
+async fn view(api: &Api, id: &RoomId) -> Result<RoomView, Problem> {
     let mut view = None;
-    app.store.see(id, &mut |room, viewers| view = Some(RoomView::of(room, viewers))).await?;
+    api.rooms.see_any(id, &mut |room, viewers| view = Some(RoomView::of(room, viewers))).await?;
     view.ok_or_else(|| room::Refusal::NoRoom.into())
 }
 
 /// A room, whether or not somebody has entered it.
 #[utoipa::path(get, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)),
     responses((status = 200, body = RoomView)))]
-pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<RoomView> {
+pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<RoomView> {
     let room = caller.look(&room)?;
-    Ok(axum::Json(view(&app, &room).await?))
+    Ok(axum::Json(view(&api, &room).await?))
 }
 
 /// What is to change in a room.
@@ -287,7 +286,7 @@ pub struct Change {
 #[utoipa::path(patch, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = Change,
     responses((status = 200, body = RoomView)))]
 pub async fn update(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Json(change): Json<Change>,
@@ -298,8 +297,8 @@ pub async fn update(
     }
     let fields: Vec<(String, Operation)> =
         change.custom.into_iter().flatten().map(|(name, value)| (name, Operation::Set(field(value)))).collect();
-    app.rooms.change(&room, change.info.as_deref(), &fields).await?;
-    Ok(axum::Json(view(&app, &room).await?))
+    api.rooms.change(&room, change.info.as_deref(), &fields).await?;
+    Ok(axum::Json(view(&api, &room).await?))
 }
 
 fn field(value: Value) -> Field {
@@ -312,19 +311,19 @@ fn field(value: Value) -> Field {
 
 /// Closes a room for everybody.
 #[utoipa::path(delete, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses((status = 204)))]
-pub async fn close(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Done {
+pub async fn close(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Done {
     let room = room_of(&room)?;
     caller.may(Need::Close(&room))?;
-    app.rooms.close(&room).await?;
+    api.rooms.close(&room).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who pushes in a room.
 #[utoipa::path(get, path = "/rooms/{room}/members", tag = "rooms", params(("room" = String, Path)),
     responses((status = 200, body = Vec<Member>)))]
-pub async fn members(State(app): State<Arc<App>>, caller: Caller, Path(room): Path<String>) -> Answer<Vec<Member>> {
+pub async fn members(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Vec<Member>> {
     let room = caller.look(&room)?;
-    Ok(axum::Json(view(&app, &room).await?.members))
+    Ok(axum::Json(view(&api, &room).await?.members))
 }
 
 /// A room's audience.
@@ -352,14 +351,14 @@ pub struct Viewer {
 #[utoipa::path(get, path = "/rooms/{room}/audience", tag = "rooms", params(("room" = String, Path), Asked),
     responses((status = 200, body = Audience)))]
 pub async fn audience(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Answer<Audience> {
     let room = caller.look(&room)?;
-    view(&app, &room).await?;
-    let viewers = app.rooms.viewers(&room).await?;
+    view(&api, &room).await?;
+    let viewers = api.rooms.viewers(&room).await?;
     let listed = viewers.listed.iter().map(|v| Viewer { id: v.user.to_string(), info: v.info.to_string() });
     let (listed, next) = asked.page(listed.collect(), |viewer| viewer.id.clone())?;
     Ok(axum::Json(Audience { count: viewers.count, viewers: listed, next }))

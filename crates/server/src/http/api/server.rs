@@ -6,9 +6,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Caller};
-use crate::app::App;
-use crate::figures::Sample;
+use super::{Answer, Api, Caller};
 use access::operator::Need;
 
 /// The server at this moment.
@@ -39,9 +37,9 @@ pub struct Stats {
 
 /// How much there is of everything. Graphs are better made of `/metrics`.
 #[utoipa::path(get, path = "/stats", tag = "server", responses((status = 200, body = Stats)))]
-pub async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Answer<Stats> {
+pub async fn stats(State(api): State<Arc<Api>>, caller: Caller) -> Answer<Stats> {
     caller.may(Need::Look)?;
-    let now = Sample::of(&app);
+    let now = api.figures.now();
     Ok(axum::Json(Stats {
         at: now.at,
         version: env!("CARGO_PKG_VERSION"),
@@ -51,7 +49,7 @@ pub async fn stats(State(app): State<Arc<App>>, caller: Caller) -> Answer<Stats>
         chat: now.chat,
         bits_in: now.bits_in,
         bits_out: now.bits_out,
-        mixes: app.live.mixes(),
-        bans: app.bans.list(app.clock.now()).len(),
+        mixes: api.live.mixes(),
+        bans: api.moderation.bans.list(api.web.clock.now()).len(),
     }))
 }

@@ -14,8 +14,7 @@ use utoipa::ToSchema;
 
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Caller, Done, Json, Path, Query};
-use crate::app::App;
+use super::{Answer, Api, Caller, Done, Json, Path, Query};
 use access::operator::Need;
 use streams::live::{self, MixOutcome, Mixable};
 
@@ -126,18 +125,18 @@ pub struct StreamPage {
 
 /// The streams that are pushed here.
 #[utoipa::path(get, path = "/streams", tag = "streams", params(Asked), responses((status = 200, body = StreamPage)))]
-pub async fn list(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<StreamPage> {
+pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<StreamPage> {
     caller.may(Need::Look)?;
-    let (streams, next) = asked.page(app.hub.list(), |info: &StreamInfo| info.name.as_str().to_owned())?;
+    let (streams, next) = asked.page(api.hub.list(), |info: &StreamInfo| info.name.as_str().to_owned())?;
     Ok(axum::Json(StreamPage { streams: streams.iter().map(StreamView::from).collect(), next }))
 }
 
 /// A stream: how it is pushed, its codecs, who plays it.
 #[utoipa::path(get, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
     responses((status = 200, body = StreamView)))]
-pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(stream): Path<String>) -> Answer<StreamView> {
-    caller.may_stream(&app, &stream, true)?;
-    let info = StreamName::new(&stream).ok().and_then(|name| app.hub.info(&name));
+pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Path<String>) -> Answer<StreamView> {
+    caller.may_stream(&api, &stream, true)?;
+    let info = StreamName::new(&stream).ok().and_then(|name| api.hub.info(&name));
     let info = info.ok_or_else(|| Problem::missing("no_stream", "there is no such stream here"))?;
     Ok(axum::Json(StreamView::from(&info)))
 }
@@ -145,16 +144,16 @@ pub async fn show(State(app): State<Arc<App>>, caller: Caller, Path(stream): Pat
 /// Ends a stream: its publisher and all viewers. The publisher may come back; a ban keeps it out.
 #[utoipa::path(delete, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
     responses((status = 204)))]
-pub async fn end(State(app): State<Arc<App>>, caller: Caller, Path(stream): Path<String>) -> Done {
-    caller.may_stream(&app, &stream, false)?;
-    app.moderation().end_stream(&stream).await?;
+pub async fn end(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Path<String>) -> Done {
+    caller.may_stream(&api, &stream, false)?;
+    api.moderation.end_stream(&stream).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl Caller {
     /// Whoever administers the room that a stream's name tells may act on the stream.
-    fn may_stream(&self, app: &App, stream: &str, look: bool) -> Result<(), Problem> {
-        match app.urls.holder(stream).room {
+    fn may_stream(&self, api: &Api, stream: &str, look: bool) -> Result<(), Problem> {
+        match api.moderation.urls.holder(stream).room {
             Some(room) if look => self.may(Need::LookAt(&room)),
             Some(room) => self.may(Need::Room(&room)),
             None if look => self.may(Need::Look),
@@ -188,9 +187,9 @@ pub struct MixPage {
 
 /// The mixes that are made here. Those of a cloud service are not known.
 #[utoipa::path(get, path = "/mixes", tag = "streams", params(Asked), responses((status = 200, body = MixPage)))]
-pub async fn mixes(State(app): State<Arc<App>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<MixPage> {
+pub async fn mixes(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<MixPage> {
     caller.may(Need::Look)?;
-    let mixes = app.live.list_mixes().into_iter();
+    let mixes = api.live.list_mixes().into_iter();
     let view = |m: media::mix::Running| MixView {
         over: matches!(m.output, media::mix::Output::Over(_)),
         stream: m.output.name().as_str().to_owned(),
@@ -204,9 +203,9 @@ pub async fn mixes(State(app): State<Arc<App>>, caller: Caller, Query(asked): Qu
 /// Ends a mix: the audience goes back to the stream itself.
 #[utoipa::path(delete, path = "/mixes/{session}", tag = "streams", params(("session" = String, Path)),
     responses((status = 204)))]
-pub async fn end_mix(State(app): State<Arc<App>>, caller: Caller, Path(session): Path<String>) -> Done {
+pub async fn end_mix(State(api): State<Arc<Api>>, caller: Caller, Path(session): Path<String>) -> Done {
     caller.may(Need::Server)?;
-    if app.live.end_mix(&session) {
+    if api.live.end_mix(&session) {
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::missing("no_mix", "there is no such mix here"))
@@ -235,7 +234,7 @@ pub struct Mixed {
 #[utoipa::path(post, path = "/rooms/{room}/mixes", tag = "streams", params(("room" = String, Path)),
     request_body = NewMix, responses((status = 200, body = Mixed)))]
 pub async fn mix(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Path(room): Path<String>,
     Json(new): Json<NewMix>,
@@ -243,12 +242,12 @@ pub async fn mix(
     let room = caller.room(&room)?;
     let mut found: Option<Vec<StreamId>> = None;
     let see = &mut |room: &Room, _: usize| found = Some(room.pushers.iter().map(|p| p.stream.clone()).collect());
-    app.store.see(&room, see).await?;
+    api.rooms.see_any(&room, see).await?;
     let mut streams = Mixable { room: found.ok_or(room::Refusal::NoRoom)?, partners: Vec::new() };
     let params = Value::Object(new.merge_params);
     let others = live::mix::streams(&params).into_iter().filter(|stream| !streams.in_room(stream));
-    let allowed = others.filter(|stream| caller.may_stream(&app, stream, false).is_ok());
+    let allowed = others.filter(|stream| caller.may_stream(&api, stream, false).is_ok());
     streams.partners = allowed.filter_map(|stream| StreamId::parse(&stream).ok()).collect();
-    let MixOutcome { code, message } = app.live.mix(&params, &streams).await?;
+    let MixOutcome { code, message } = api.live.mix(&params, &streams).await?;
     Ok(axum::Json(Mixed { code, message }))
 }

@@ -10,8 +10,7 @@ use sign::token::Generation;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::{Caller, Json, user_of};
-use crate::app::App;
+use super::{Api, Caller, Json, user_of};
 use access::operator::{Grants, LONGEST, Need};
 
 /// Whom to log in.
@@ -25,13 +24,13 @@ pub struct Who {
 }
 
 impl Who {
-    fn user(&self, app: &App, caller: &Caller) -> Result<UserId, Problem> {
+    fn user(&self, api: &Api, caller: &Caller) -> Result<UserId, Problem> {
         let user = user_of(&self.user)?;
         caller.may(Need::Tokens)?;
-        if app.identity.is_administrator(user.as_str()) {
+        if api.tokens.identity.is_administrator(user.as_str()) {
             return Err(Problem::new(StatusCode::CONFLICT, "refused", "nobody gets the administrator's signature"));
         }
-        if app.bans.until(&user, None, app.clock.now()).is_some() {
+        if api.moderation.bans.until(&user, None, api.web.clock.now()).is_some() {
             return Err(Problem::new(StatusCode::CONFLICT, "banned", "the user is kept out of everything"));
         }
         Ok(user)
@@ -58,13 +57,13 @@ pub struct Session {
 #[utoipa::path(post, path = "/tokens/session", tag = "tokens", request_body = Who,
     responses((status = 201, body = Session)))]
 pub async fn session(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Json(who): Json<Who>,
 ) -> Result<(StatusCode, axum::Json<Session>), Problem> {
-    let (user, now) = (who.user(&app, &caller)?, app.clock.now());
-    let token = app.sessions.open(&user, Generation::Second, now).map_err(unsigned)?;
-    let expires = now.plus(app.settings.sessions.lifetime.saturating_mul(1000)).0;
+    let (user, now) = (who.user(&api, &caller)?, api.web.clock.now());
+    let token = api.tokens.sessions.open(&user, Generation::Second, now).map_err(unsigned)?;
+    let expires = now.plus(api.tokens.lifetime.saturating_mul(1000)).0;
     Ok((StatusCode::CREATED, axum::Json(Session { user: user.to_string(), token, expires })))
 }
 
@@ -75,7 +74,7 @@ pub struct UserSig {
     /// Whose.
     #[serde(rename = "userID")]
     user: String,
-    /// The app.
+    /// The api.
     #[serde(rename = "sdkAppID")]
     sdk_app_id: u64,
     /// What `login` of the first generation asks for.
@@ -88,16 +87,16 @@ pub struct UserSig {
 #[utoipa::path(post, path = "/tokens/usersig", tag = "tokens", request_body = Who,
     responses((status = 201, body = UserSig)))]
 pub async fn user_sig(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Json(who): Json<Who>,
 ) -> Result<(StatusCode, axum::Json<UserSig>), Problem> {
-    let user = who.user(&app, &caller)?;
-    let user_sig = app.identity.sign(&user, app.clock.now()).map_err(unsigned)?;
+    let user = who.user(&api, &caller)?;
+    let user_sig = api.tokens.identity.sign(&user, api.web.clock.now()).map_err(unsigned)?;
     let made = UserSig {
         user: user.to_string(),
-        sdk_app_id: app.identity.sdk_app_id(),
-        account_type: app.identity.account_type().to_owned(),
+        sdk_app_id: api.tokens.identity.sdk_app_id(),
+        account_type: api.tokens.identity.account_type().to_owned(),
         user_sig,
     };
     Ok((StatusCode::CREATED, axum::Json(made)))
@@ -129,16 +128,16 @@ pub struct OperatorToken {
 #[utoipa::path(post, path = "/tokens/operator", tag = "tokens", request_body = NewOperator,
     responses((status = 201, body = OperatorToken)))]
 pub async fn operator(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Json(new): Json<NewOperator>,
 ) -> Result<(StatusCode, axum::Json<OperatorToken>), Problem> {
     caller.may(Need::Server)?;
     let wrong = || Problem::malformed(format!("seconds: 1 to {LONGEST}"));
     let seconds = new.seconds.filter(|seconds| (1..=LONGEST).contains(seconds)).ok_or_else(wrong)?;
-    let now = app.clock.now();
+    let now = api.web.clock.now();
     let none = || Problem::new(StatusCode::CONFLICT, "no_key", "operator.keys has no key to sign with");
-    let token = app.operators.issue(&new.grants, seconds, now).ok_or_else(none)?;
+    let token = api.operators.issue(&new.grants, seconds, now).ok_or_else(none)?;
     let expires = now.secs().saturating_add(seconds).saturating_mul(1000);
     Ok((StatusCode::CREATED, axum::Json(OperatorToken { token, expires })))
 }

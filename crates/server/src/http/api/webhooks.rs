@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use super::{Caller, Json, room_of};
-use crate::app::App;
+use super::{Api, Caller, Json, room_of};
 use access::operator::Need;
 
 /// What to tell again.
@@ -52,13 +51,13 @@ pub struct Replayed {
 #[utoipa::path(post, path = "/webhooks/replay", tag = "server", request_body = Replay,
     responses((status = 202, body = Replayed)))]
 pub async fn replay(
-    State(app): State<Arc<App>>,
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Json(replay): Json<Replay>,
 ) -> Result<(StatusCode, axum::Json<Replayed>), Problem> {
     caller.may(Need::Server)?;
     let off = || Problem::new(StatusCode::CONFLICT, "no_webhooks", "webhooks.urls is empty");
-    let hooks = app.hooks.as_ref().filter(|hooks| hooks.is_on()).ok_or_else(off)?;
+    let hooks = api.hooks.as_ref().filter(|hooks| hooks.is_on()).ok_or_else(off)?;
     let room = replay.room.as_deref().map(room_of).transpose()?;
     let from = match (replay.from.id, replay.from.seq, replay.from.time) {
         (Some(id), None, None) => webhooks::From::Id(id),

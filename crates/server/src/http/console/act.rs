@@ -4,7 +4,7 @@ use room::{Kind, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::app::App;
+use super::Console;
 use crate::http::api::EmptyView;
 use rooms::moderation::{self, Out, Refused, refused};
 use rooms::recordings;
@@ -72,57 +72,63 @@ pub enum Action {
 }
 
 /// Does it.
-pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
+pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
     match action {
         Action::CloseRoom { room_id } => {
-            app.rooms.close(&RoomId::parse(&room_id)?).await?;
+            console.rooms.close(&RoomId::parse(&room_id)?).await?;
             Ok(json!({}))
         }
         Action::Kick { room_id, user_id } => {
             let (room, user) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?);
             let seconds = Some(moderation::KICKED);
             let out = Out { user: &user, room: Some(&room), seconds, reason: "kicked", kick: true };
-            app.moderation().put_out(out).await?;
+            console.moderation.put_out(out).await?;
             Ok(json!({}))
         }
         Action::Ban { room_id, user_id, seconds } => {
-            ban(app, &RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
+            ban(console, &RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
             Ok(json!({}))
         }
         Action::Mute { room_id, user_id, seconds } => {
-            app.moderation().mute(&RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
+            console.moderation.mute(&RoomId::parse(&room_id)?, &UserId::parse(&user_id)?, seconds).await?;
             Ok(json!({}))
         }
         Action::EndStream { stream } => {
-            app.moderation().end_stream(&stream).await?;
+            console.moderation.end_stream(&stream).await?;
             Ok(json!({}))
         }
         Action::Notice { room_id, text } => {
             let room = room_id.as_deref().map(RoomId::parse).transpose()?;
-            Ok(json!({ "rooms": app.moderation().notice(room.as_ref(), &text).await? }))
+            Ok(json!({ "rooms": console.moderation.notice(room.as_ref(), &text).await? }))
         }
         Action::Record { kind, room_id, on } => {
-            let streams =
-                recordings::room(&app.rooms, &app.hub, app.recorder.as_ref(), kind, &RoomId::parse(&room_id)?, on)
-                    .await?;
+            let streams = recordings::room(
+                &console.rooms,
+                &console.hub,
+                console.recorder.as_ref(),
+                kind,
+                &RoomId::parse(&room_id)?,
+                on,
+            )
+            .await?;
             let empty: Vec<EmptyView> = streams.iter().filter_map(|c| c.empty.clone()).map(EmptyView::from).collect();
             let names: Vec<&str> = streams.iter().map(|changed| changed.stream.as_str()).collect();
             Ok(json!({ "streams": names, "empty": empty }))
         }
         Action::DeleteRecording { file } => {
-            let deleted = app.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
+            let deleted = console.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
             if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
         }
-        Action::EndMix { session } => match app.live.end_mix(&session) {
+        Action::EndMix { session } => match console.live.end_mix(&session) {
             true => Ok(json!({})),
             false => Err(refused("no_mix", "there is no such mix")),
         },
-        Action::CheckConfig {} => Ok(json!({ "problems": super::beside::check(app).await })),
+        Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
         Action::SearchLogs { text } => {
             if !NEEDLE.contains(&text.len()) {
                 return Err(refused("bad_request", "2 to 200 bytes can be searched for"));
             }
-            let logs = app.logs.clone();
+            let logs = console.web.logs.clone();
             let lines = tokio::task::spawn_blocking(move || logs.search(&text, FOUND)).await.unwrap_or_default();
             Ok(json!({ "lines": lines }))
         }
@@ -130,10 +136,10 @@ pub async fn run(app: &App, action: Action) -> Result<Value, Refused> {
 }
 
 /// A ban, or its end.
-async fn ban(app: &App, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
+async fn ban(console: &Console, room: &RoomId, user: &UserId, seconds: Option<u64>) -> Result<(), Refused> {
     if seconds == Some(0) {
-        return app.moderation().let_in(user, Some(room)).await.map(drop);
+        return console.moderation.let_in(user, Some(room)).await.map(drop);
     }
     let out = Out { user, room: Some(room), seconds, reason: "", kick: false };
-    app.moderation().put_out(out).await.map(drop)
+    console.moderation.put_out(out).await.map(drop)
 }

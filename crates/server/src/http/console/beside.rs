@@ -1,17 +1,17 @@
-//! What the console shows beside rooms and streams: mixes, WebRTC's network, and what is wrong with the settings.
+//! What the console shows beside rooms and streams: mixes, webhooks and WebRTC's network.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::app::App;
+use super::Console;
 
 /// The mixes that are made here, by the stream that each is seen as; null where another service makes them.
-pub fn mixes(app: &App) -> Value {
-    if app.urls.elsewhere().is_some() {
+pub fn mixes(console: &Console) -> Value {
+    if console.moderation.urls.elsewhere().is_some() {
         return Value::Null;
     }
-    let mut all = app.live.list_mixes();
+    let mut all = console.live.list_mixes();
     all.sort_unstable_by(|a, b| a.output.name().as_str().cmp(b.output.name().as_str()));
     let view = |mix: &media::mix::Running| {
         let own = matches!(mix.output, media::mix::Output::Own(_));
@@ -21,9 +21,9 @@ pub fn mixes(app: &App) -> Value {
 }
 
 /// How far behind each URL of the webhooks is; the age of its oldest event in seconds.
-pub fn webhooks(app: &App) -> Value {
-    let now = app.clock.now();
-    let behind = app.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
+pub fn webhooks(console: &Console) -> Value {
+    let now = console.web.clock.now();
+    let behind = console.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
     let view = |url: &webhooks::Behind| {
         let oldest = url.oldest.map(|oldest| now.since(oldest) / 1000);
         json!({ "url": url.url, "rooms": url.rooms, "events": url.events, "oldest": oldest })
@@ -32,8 +32,8 @@ pub fn webhooks(app: &App) -> Value {
 }
 
 /// The counters that `/metrics` has too; null where WebRTC is off. Round trips in milliseconds.
-pub fn webrtc(app: &App) -> Value {
-    let Some(server) = app.webrtc.get() else { return Value::Null };
+pub fn webrtc(console: &Console) -> Value {
+    let Some(server) = &console.webrtc else { return Value::Null };
     let all = server.counters();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     // As JavaScript has numbers; sums of a server's life do not get so large that it matters.
@@ -56,20 +56,4 @@ pub fn webrtc(app: &App) -> Value {
         "rtt": mean(&all.rtt_micros, &all.rtts, 1_000.0),
         "loss": mean(&all.loss_ppm, &all.losses, 1_000_000.0),
     })
-}
-
-/// What can be seen to be wrong with the settings without asking anybody.
-pub fn problems(app: &App) -> Vec<String> {
-    let mut found = app.settings.problems();
-    found.extend(app.settings.warnings());
-    found.extend(app.live.lacks());
-    found
-}
-
-/// The same, and what every configured service says of them.
-pub async fn check(app: &App) -> Vec<String> {
-    let mut found = problems(app);
-    let said = app.clouds.check().await;
-    found.extend(said.live.into_iter().chain(said.im).map(|finding| format!("{}: {}", finding.setting, finding.why)));
-    found
 }

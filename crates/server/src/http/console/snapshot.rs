@@ -4,9 +4,7 @@ use room::audience::Viewer;
 use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
 
-use super::beside;
-use crate::app::App;
-use crate::figures::Sample;
+use super::{Console, beside};
 use crate::http::api::{EmptyView, RecordingView, StreamView};
 use crate::http::view::CustomView;
 
@@ -22,51 +20,51 @@ const RECORDINGS: usize = 200;
 const LINES: usize = 300;
 
 /// What does not change while the server runs, and what happened before.
-pub async fn hello(app: &App) -> Value {
-    let logs = app.logs.clone();
+pub async fn hello(console: &Console) -> Value {
+    let logs = console.web.logs.clone();
     let lines = tokio::task::spawn_blocking(move || logs.last(LINES)).await.unwrap_or_default();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "mode": app.settings.mode,
+        "mode": console.checks.settings.mode,
         // Secrets serialise as ***.
-        "settings": app.settings,
-        "problems": beside::problems(app),
-        "history": app.figures.all(),
+        "settings": &*console.checks.settings,
+        "problems": console.checks.problems(),
+        "history": console.figures.all(),
         "lines": lines,
     })
 }
 
 /// The server now.
-pub async fn now(app: &App) -> Value {
+pub async fn now(console: &Console) -> Value {
     let mut rooms = Vec::new();
     for kind in Kind::ALL {
-        let see = &mut |room: &Room, viewers: usize| rooms.push(room_view(app, room, viewers));
+        let see = &mut |room: &Room, viewers: usize| rooms.push(room_view(console, room, viewers));
         // A store that is away shows no rooms; the log says why.
-        let _ = app.rooms.list(kind, 0, ROOMS, see).await;
+        let _ = console.rooms.list(kind, 0, ROOMS, see).await;
     }
     for room in rooms.iter_mut().filter(|room| room["kind"] == "live").take(WATCHED) {
         let id = room["roomID"].as_str().and_then(|id| RoomId::parse(id).ok());
         let Some(id) = id else { continue };
-        let listed = app.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
+        let listed = console.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
         room["audiences"] = listed.iter().map(viewer).collect();
     }
-    let streams = app.hub.list();
+    let streams = console.hub.list();
     json!({
-        "now": Sample::of(app),
+        "now": console.figures.now(),
         "rooms": rooms,
         "streams": streams.iter().take(STREAMS).map(StreamView::from).collect::<Vec<_>>(),
-        "groups": app.chat.len(),
-        "webhooks": beside::webhooks(app),
-        "webrtc": beside::webrtc(app),
-        "mixes": beside::mixes(app),
+        "groups": console.chat.len(),
+        "webhooks": beside::webhooks(console),
+        "webrtc": beside::webrtc(console),
+        "mixes": beside::mixes(console),
         // None: recording is not allowed.
-        "emptyRecordings": app.recorder.as_ref().map(|r| r.empty().into_iter().map(EmptyView::from).collect::<Vec<_>>()),
-        "recordings": app.recorder.as_ref().map(|r| r.list().into_iter().rev().take(RECORDINGS).map(RecordingView::from).collect::<Vec<_>>()),
+        "emptyRecordings": console.recorder.as_ref().map(|r| r.empty().into_iter().map(EmptyView::from).collect::<Vec<_>>()),
+        "recordings": console.recorder.as_ref().map(|r| r.list().into_iter().rev().take(RECORDINGS).map(RecordingView::from).collect::<Vec<_>>()),
     })
 }
 
-fn room_view(app: &App, room: &Room, viewers: usize) -> Value {
-    let group = app.chat.show(&room.id);
+fn room_view(console: &Console, room: &Room, viewers: usize) -> Value {
+    let group = console.chat.show(&room.id);
     let pushers: Vec<_> = room
         .pushers
         .iter()

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::config::{Mode, Settings};
+use crate::config::Settings;
 use access::operator::Operators;
 use store::Place;
 
@@ -19,8 +19,7 @@ fn keys(settings: &mut Settings) {
 /// A server whose operators need keys, as in production.
 async fn closed() -> Kit {
     Kit::with(keys, |app| {
-        app.operators = Operators::new(&app.settings.operator, false);
-        app.settings.mode = Mode::Production;
+        app.operators = Operators::new(&app.settings.operator, false).into();
     })
     .await
 }
@@ -269,8 +268,7 @@ async fn bans_hold_on_every_node() {
                 settings.store.redis = Secret::new(at);
             },
             |app| {
-                app.operators = Operators::new(&app.settings.operator, false);
-                app.settings.mode = Mode::Production;
+                app.operators = Operators::new(&app.settings.operator, false).into();
             },
         )
     };
@@ -338,8 +336,7 @@ async fn webhooks_are_told_again_on_demand() {
             settings.webhooks.secret = Secret::new("a secret of the tests");
         },
         |app| {
-            app.operators = Operators::new(&app.settings.operator, false);
-            app.settings.mode = Mode::Production;
+            app.operators = Operators::new(&app.settings.operator, false).into();
         },
     )
     .await;

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use futures_util::{StreamExt, stream};
 
+use axum::body::Bytes;
+
 use super::*;
 
 /// The first bytes of a body, and then nothing.

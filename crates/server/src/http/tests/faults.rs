@@ -49,7 +49,7 @@ async fn without_a_chat_group_there_is_no_room() {
             let rules = Arc::new(Rules::default());
             let (outbox, _) = tokio::sync::mpsc::unbounded_channel();
             let store = Arc::new(Memory::new(rules.clone(), outbox));
-            app.rooms = Rooms::new(store, Arc::new(NoGroups), app.clock.clone(), rules);
+            app.rooms = Arc::new(Rooms::new(store, Arc::new(NoGroups), app.clock.clone(), rules));
         },
     )
     .await;

@@ -1,30 +1,43 @@
-//! Writes the page that Prometheus reads: what was counted, and a look at what there is now. Asks no other service.
+//! `/metrics`: writes the page that Prometheus reads: what was counted, and a look at what there is now. Asks no other service.
+
+mod media;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use room::Kind as RoomKind;
+use room::{Kind as RoomKind, Millis};
 
-use super::{CLASSES, CODES, Metrics, ROUTES, WIDTH, media as streams};
-use crate::app::App;
+use crate::metrics::Metrics;
+use crate::parts::Parts;
 use crate::usage::{self, Usage};
-use access::limits::{What, Whose};
+use access::limits::{Limits, What, Whose};
 use outbound::Counters;
-use telemetry::BUCKETS;
+use store::Store;
 use telemetry::page::{Kind, Page};
+use webhooks::Hooks;
 
 /// The page.
 #[must_use]
-pub fn page(app: &App) -> String {
+pub fn page(parts: &Parts) -> String {
     let mut page = Page::default();
-    program(&mut page, app);
-    app.metrics.calls(&mut page);
-    limits(&mut page, app);
-    rooms(&mut page, app);
-    chat(&mut page, app);
-    streams::write(&mut page, app);
-    store(&mut page, app);
-    elsewhere(&mut page, app);
+    program(&mut page, parts);
+    parts.metrics.report(&mut page);
+    limits(&mut page, &parts.limits);
+    rooms(&mut page, &*parts.store);
+    chat(&mut page, &parts.chat);
+    media::streams(&mut page, &parts.hub);
+    media::flows(&mut page, &parts.hub);
+    if let Some(webrtc) = &parts.webrtc {
+        media::webrtc(&mut page, webrtc);
+    }
+    page.gauge("roomservice_hls_streams", "Streams that are being cut into segments.", parts.hls.len());
+    page.gauge("roomservice_mixes", "Mixes that run.", parts.live.mixes());
+    let recordings = parts.recorder.as_ref().map_or(0, |r| r.list().iter().filter(|r| r.running).count());
+    page.gauge("roomservice_recordings", "Recordings that run.", recordings);
+    store(&mut page, &*parts.store);
+    outgoing(&mut page, &parts.metrics);
+    webhooks(&mut page, parts.hooks.as_deref(), parts.clock.now());
+    outgoing_seconds(&mut page, &parts.metrics);
     page.finish()
 }
 
@@ -33,14 +46,14 @@ fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
-fn program(page: &mut Page, app: &App) {
+fn program(page: &mut Page, parts: &Parts) {
     let mut info = page.family("roomservice_build_info", Kind::Gauge, "Always 1; its labels say what runs.");
-    let mode = match app.settings.mode {
+    let mode = match parts.settings.mode {
         crate::config::Mode::Development => "development",
         crate::config::Mode::Production => "production",
     };
     info.sample(&[("version", env!("CARGO_PKG_VERSION")), ("mode", mode)], 1);
-    let begun = app.clock.now().0 as f64 / 1000.0 - seconds(app.metrics.begun.elapsed());
+    let begun = parts.clock.now().0 as f64 / 1000.0 - seconds(parts.metrics.age());
     let process = Usage::now();
     page.gauge("process_start_time_seconds", "When the process started, in Unix seconds.", begun);
     if let Some(cpu) = process.cpu {
@@ -56,75 +69,38 @@ fn program(page: &mut Page, app: &App) {
     if let Some(threads) = process.threads {
         page.gauge("process_threads", "Threads.", threads);
     }
-    if let Some((free, all)) = usage::disk(&app.settings.data_dir) {
+    if let Some((free, all)) = usage::disk(&parts.settings.data_dir) {
         page.gauge("roomservice_data_free_bytes", "Free room on the disk of data_dir.", free);
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }
-    page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", app.logs.lost());
-    if let Some(secure) = app.secure.get() {
+    page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", parts.logs.lost());
+    if let Some(secure) = parts.secure.as_ref() {
         let help = "When the TLS certificate ends, in Unix seconds; 0: it is one that nobody trusts.";
         page.gauge("roomservice_tls_certificate_end_time_seconds", help, secure.ends());
     }
-    if let Some(acme) = app.secure.get().and_then(|secure| secure.acme.as_ref()) {
+    if let Some(acme) = parts.secure.as_ref().and_then(|secure| secure.acme.as_ref()) {
         let help = "Orders at tls.acme.directory, by what came of them.";
         let mut family = page.family("roomservice_acme_orders_total", Kind::Counter, help);
         for (outcome, count) in ["issued", "failed"].iter().zip(&acme.orders) {
             family.sample(&[("outcome", outcome)], count.load(Ordering::Relaxed));
         }
     }
-    if let Some(traces) = &app.traces {
+    if let Some(traces) = &parts.traces {
         page.counter("roomservice_spans_lost_total", "Spans that the collector did not take in time.", traces.lost());
     }
 }
 
-impl Metrics {
-    fn calls(&self, page: &mut Page) {
-        let called: Vec<(usize, &str)> = self.labels.iter().copied().enumerate().collect();
-        let row = |call: usize, column: usize| self.calls.sum(call * WIDTH + column);
-        let codes = CODES.iter().map(ToString::to_string).chain(["other".to_owned()]).collect::<Vec<_>>();
-        let mut family = page.family("roomservice_calls_total", Kind::Counter, "Calls of the room protocol answered.");
-        for (call, label) in &called {
-            for (n, code) in codes.iter().enumerate() {
-                let count = row(*call, BUCKETS + 1 + n);
-                if count > 0 {
-                    family.sample(&[("call", label), ("code", code)], count);
-                }
-            }
-        }
-        let mut family = page.family("roomservice_call_seconds", Kind::Histogram, "Time until a call was answered.");
-        for (call, label) in called {
-            let buckets: [u64; BUCKETS] = std::array::from_fn(|n| row(call, n));
-            if buckets.iter().any(|n| *n > 0) {
-                family.waits(&[("call", label)], (buckets, row(call, BUCKETS)));
-            }
-        }
-        let help = "HTTP answers of all kinds, by what was asked and the status's first digit.";
-        let mut family = page.family("roomservice_http_answers_total", Kind::Counter, help);
-        for (n, route) in ROUTES.iter().enumerate() {
-            for (class, label) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate() {
-                let count = self.answers.sum(n * CLASSES + class);
-                if count > 0 {
-                    family.sample(&[("route", route), ("status", label)], count);
-                }
-            }
-        }
-        let (now, total) = self.connections.read();
-        page.gauge("roomservice_http_connections", "HTTP connections open, WebSockets among them.", now);
-        page.counter("roomservice_http_connections_total", "HTTP connections accepted.", total);
-    }
-}
-
-fn limits(page: &mut Page, app: &App) {
+fn limits(page: &mut Page, limits: &Limits) {
     let help = "Refused because more was asked for than [limits] allows, by who was held back.";
     let mut family = page.family("roomservice_limited_total", Kind::Counter, help);
     for (whose, who) in Whose::ALL {
         for (what, label) in What::ALL {
-            family.sample(&[("who", who), ("what", label)], app.limits.refused(whose, what));
+            family.sample(&[("who", who), ("what", label)], limits.refused(whose, what));
         }
     }
 }
 
-fn rooms(page: &mut Page, app: &App) {
+fn rooms(page: &mut Page, store: &dyn Store) {
     let name = |kind: &RoomKind| match kind {
         RoomKind::Double => "double",
         RoomKind::Multi => "multi",
@@ -133,9 +109,9 @@ fn rooms(page: &mut Page, app: &App) {
         RoomKind::Webexe => "webexe",
     };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
-    let Some(census) = app.store.census() else {
+    let Some(census) = store.census() else {
         // Redis was not reached so far.
-        family.sample(&[("kind", "any")], app.store.len());
+        family.sample(&[("kind", "any")], store.len());
         return;
     };
     for (kind, count) in RoomKind::ALL.iter().zip(census.rooms) {
@@ -148,8 +124,8 @@ fn rooms(page: &mut Page, app: &App) {
     page.gauge("roomservice_audience", "Viewers that entered live rooms.", census.viewers);
 }
 
-fn chat(page: &mut Page, app: &App) {
-    let (chat, counters) = (&app.chat, &app.chat.counters);
+fn chat(page: &mut Page, chat: &chat::Hub) {
+    let counters = &chat.counters;
     page.gauge("roomservice_chat_connections", "Chat connections, WebSockets and long polls.", chat.connections());
     page.gauge("roomservice_chat_groups", "Chat groups.", chat.len());
     let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -168,8 +144,8 @@ fn chat(page: &mut Page, app: &App) {
     }
 }
 
-fn store(page: &mut Page, app: &App) {
-    let Some(counters) = app.store.counters() else { return };
+fn store(page: &mut Page, store: &dyn Store) {
+    let Some(counters) = store.counters() else { return };
     let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     page.counter("roomservice_store_changes_total", "Changes of rooms committed by this node.", of(&counters.changes));
     let help = "Time of one durable write of the journal (of all that waited), or of one exchange with Redis.";
@@ -177,17 +153,31 @@ fn store(page: &mut Page, app: &App) {
     page.counter("roomservice_store_failures_total", "Those that failed.", of(&counters.failures));
 }
 
-/// Calls to services outside of this process.
-fn elsewhere(page: &mut Page, app: &App) {
-    let all: [(&str, &Counters); 2] = [("cloud", &app.metrics.cloud), ("webhook", &app.metrics.webhooks)];
+/// What goes out: to cloud services and to webhooks.
+fn outgoing_counters(metrics: &Metrics) -> [(&'static str, &Counters); 2] {
+    [("cloud", &metrics.cloud), ("webhook", &metrics.webhooks)]
+}
+
+fn outgoing(page: &mut Page, metrics: &Metrics) {
     let help = "Calls to cloud services, and webhooks posted, by outcome; each try counts.";
     let mut family = page.family("roomservice_outgoing_total", Kind::Counter, help);
-    for (to, counters) in all {
+    for (to, counters) in outgoing_counters(metrics) {
         for (outcome, count) in Counters::OUTCOMES.iter().zip(&counters.outcomes) {
             family.sample(&[("to", to), ("outcome", outcome)], count.load(Ordering::Relaxed));
         }
     }
-    let behind = app.hooks.as_ref().map(|hooks| hooks.behind()).unwrap_or_default();
+}
+
+fn outgoing_seconds(page: &mut Page, metrics: &Metrics) {
+    let help = "How long they took, whatever came of them.";
+    let mut family = page.family("roomservice_outgoing_seconds", Kind::Histogram, help);
+    for (to, counters) in outgoing_counters(metrics) {
+        family.waits(&[("to", to)], counters.took.read());
+    }
+}
+
+fn webhooks(page: &mut Page, hooks: Option<&Hooks>, now: Millis) {
+    let behind = hooks.map(Hooks::behind).unwrap_or_default();
     let help = "Events that were read for a webhook URL and are not accepted yet; more may stand behind them.";
     let mut family = page.family("roomservice_webhook_waiting", Kind::Gauge, help);
     behind.iter().for_each(|url| family.sample(&[("url", &url.url)], url.events));
@@ -197,12 +187,7 @@ fn elsewhere(page: &mut Page, app: &App) {
     let help = "Age of the oldest event that a webhook URL has not accepted; 0: there is none.";
     let mut family = page.family("roomservice_webhook_oldest_seconds", Kind::Gauge, help);
     for url in &behind {
-        let age = url.oldest.map_or(0, |oldest| app.clock.now().since(oldest));
+        let age = url.oldest.map_or(0, |oldest| now.since(oldest));
         family.sample(&[("url", &url.url)], age as f64 / 1000.0);
-    }
-    let help = "How long they took, whatever came of them.";
-    let mut family = page.family("roomservice_outgoing_seconds", Kind::Histogram, help);
-    for (to, counters) in all {
-        family.waits(&[("to", to)], counters.took.read());
     }
 }

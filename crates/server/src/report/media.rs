@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use media::Protocol;
-use media::hub::Traffic;
+use media::hub::{Hub, Traffic};
+use media::rtc::Server;
 
-use crate::app::App;
 use crate::figures::Streams;
 use telemetry::page::{Kind, Page};
 
@@ -13,18 +13,8 @@ fn of(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-pub(super) fn write(page: &mut Page, app: &App) {
-    now(page, app);
-    flows(page, app);
-    webrtc(page, app);
-    page.gauge("roomservice_hls_streams", "Streams that are being cut into segments.", app.hls.len());
-    page.gauge("roomservice_mixes", "Mixes that run.", app.live.mixes());
-    let recordings = app.recorder.as_ref().map_or(0, |r| r.list().iter().filter(|r| r.running).count());
-    page.gauge("roomservice_recordings", "Recordings that run.", recordings);
-}
-
-fn now(page: &mut Page, app: &App) {
-    let streams = Streams::of(&app.hub);
+pub(super) fn streams(page: &mut Page, hub: &Hub) {
+    let streams = Streams::of(hub);
     let mut family = page.family("roomservice_streams", Kind::Gauge, "Streams, by how they are published.");
     for protocol in Protocol::ALL {
         family.sample(&[("protocol", protocol.as_str())], streams.by[protocol.index()]);
@@ -34,7 +24,7 @@ fn now(page: &mut Page, app: &App) {
     page.gauge("roomservice_media_out_bytes_per_second", "Media written to viewers.", streams.bits_out / 8);
 }
 
-fn flows(page: &mut Page, app: &App) {
+pub(super) fn flows(page: &mut Page, hub: &Hub) {
     type Row = (&'static str, Kind, &'static str, fn(Traffic) -> u64);
     let rows: [Row; 4] = [
         ("roomservice_viewers", Kind::Gauge, "Viewers of streams.", |t| t.viewers),
@@ -42,7 +32,7 @@ fn flows(page: &mut Page, app: &App) {
         ("roomservice_media_in_bytes_total", Kind::Counter, "Payload from publishers.", |t| t.bytes_in),
         ("roomservice_media_out_bytes_total", Kind::Counter, "Media written to viewers.", |t| t.bytes_out),
     ];
-    let figures = app.hub.figures();
+    let figures = hub.figures();
     for (name, kind, help, figure) in rows {
         let mut family = page.family(name, kind, help);
         for protocol in Protocol::ALL {
@@ -58,8 +48,7 @@ fn flows(page: &mut Page, app: &App) {
     page.counter("roomservice_gop_waits_total", help, figures.gop_waits);
 }
 
-fn webrtc(page: &mut Page, app: &App) {
-    let Some(server) = app.webrtc.get() else { return };
+pub(super) fn webrtc(page: &mut Page, server: &Server) {
     let counters = server.counters();
     page.gauge("roomservice_webrtc_sessions", "WebRTC sessions.", of(&counters.sessions));
     page.gauge("roomservice_webrtc_connected", "WebRTC sessions whose media can flow.", of(&counters.connected));

@@ -1,6 +1,7 @@
-//! The parts of a running server, as calls see them.
+//! The parts of a running server: what is put together at the start, and what takes other settings at a reload. Handlers
+//! never see it; each group of them has a door with the parts that it needs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use media::hls::Hls;
 use media::hub::Hub;
@@ -11,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::figures::Figures;
-use crate::http::{Cors, Current};
 use crate::metrics::Metrics;
+use crate::web::{Cors, Current, Web};
 use access::bans::Bans;
 use access::identity::Identity;
 use access::limits::Limits;
@@ -32,17 +33,17 @@ use tencent::clouds::Clouds;
 use webhooks::Hooks;
 
 /// The whole server.
-pub struct App {
+pub struct Parts {
     /// What was configured.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// User signatures.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Session tokens.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// Operators.
-    pub operators: Operators,
+    pub operators: Arc<Operators>,
     /// Who is kept out.
     pub bans: Arc<Bans>,
     /// Who may push and play.
@@ -52,21 +53,21 @@ pub struct App {
     /// The live service.
     pub live: Arc<dyn Live>,
     /// Services outside of this process, where they are configured.
-    pub clouds: Clouds,
+    pub clouds: Arc<Clouds>,
     /// Chat in this process.
     pub chat: Arc<chat::Hub>,
     /// Where rooms and ended sessions are kept.
     pub store: Arc<dyn Store>,
     /// Whether the store takes changes.
-    pub probe: Probe,
+    pub probe: Arc<Probe>,
     /// Rooms.
-    pub rooms: Rooms,
+    pub rooms: Arc<Rooms>,
     /// Streams of the media server in this process.
     pub hub: Hub,
-    /// WebRTC, once it runs; never, if it is switched off.
-    pub webrtc: OnceLock<media::rtc::Server>,
+    /// WebRTC, if it runs.
+    pub webrtc: Option<media::rtc::Server>,
     /// The certificate, where this process does TLS.
-    pub secure: OnceLock<Secure>,
+    pub secure: Option<Secure>,
     /// Streams of it that are played by HLS.
     pub hls: Hls,
     /// Streams of it with their audio in another codec.
@@ -88,29 +89,66 @@ pub struct App {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What happened in the last hour.
-    pub figures: Figures,
+    pub figures: Arc<Figures>,
     /// Cross-origin headers.
-    pub cors: Cors,
+    pub cors: Arc<Cors>,
     /// Bounds of requests, as they are now.
-    pub http: Current,
+    pub http: Arc<Current>,
     /// Cancelled once the server is about to end: it is not ready, and begins nothing new.
     pub leaving: CancellationToken,
 }
 
-impl App {
+impl Parts {
     /// What moderation works with.
     #[must_use]
-    pub fn moderation(&self) -> Moderation<'_> {
+    pub fn moderation(&self) -> Moderation {
         Moderation {
-            store: &*self.store,
-            bans: &self.bans,
-            rooms: &self.rooms,
-            chat: &self.chat,
-            cloud: self.clouds.chat.as_deref().map(|chat| chat as &dyn chat::Remote),
-            live: &*self.live,
-            urls: &self.urls,
-            hub: &self.hub,
-            clock: &*self.clock,
+            store: self.store.clone(),
+            bans: self.bans.clone(),
+            rooms: self.rooms.clone(),
+            chat: self.chat.clone(),
+            cloud: self.clouds.chat.clone().map(|chat| chat as Arc<dyn chat::Remote>),
+            live: self.live.clone(),
+            urls: self.urls.clone(),
+            hub: self.hub.clone(),
+            clock: self.clock.clone(),
         }
+    }
+
+    /// What every HTTP request needs.
+    #[must_use]
+    pub fn web(&self) -> Web {
+        Web {
+            clock: self.clock.clone(),
+            bounds: self.http.clone(),
+            cors: self.cors.clone(),
+            limits: self.limits.clone(),
+            proxies: self.proxies.clone(),
+            metrics: self.metrics.clone(),
+            traces: self.traces.clone(),
+            logs: self.logs.clone(),
+        }
+    }
+
+    /// Gives every part that can change while it runs its settings of now.
+    ///
+    /// # Errors
+    /// A setting that does not fit; then nothing was changed.
+    pub fn apply(&self, settings: &Settings) -> Result<(), String> {
+        let cors = Cors::new(&settings.http.cors)?;
+        let proxies = Proxies::new(&settings.http.trusted_proxies)?;
+        self.logs.set_level(&settings.logs.level)?;
+        // Nothing below fails.
+        self.cors.set(cors);
+        self.proxies.set(proxies);
+        self.http.set(&settings.http);
+        self.limits.set(&settings.limits);
+        self.operators.set(&settings.operator);
+        self.urls.set_backup(&settings.live);
+        self.chat.set_settings(&settings.chat);
+        if let Some(hooks) = &self.hooks {
+            hooks.set(&settings.webhooks);
+        }
+        Ok(())
     }
 }

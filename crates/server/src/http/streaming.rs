@@ -1,0 +1,59 @@
+//! Streams over HTTP: the routes of FLV, HLS and WebRTC, and what all three work with.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use axum::routing::{get, patch, post};
+use media::hls::Hls;
+use media::rendition::Renditions;
+use media::request::Requests;
+use media::rtc::Server;
+
+use super::{hls, webrtc};
+use crate::web::Cors;
+use store::clock::Clock;
+use streams::gate::Gate;
+
+/// What players and publishers over HTTP work with.
+pub struct Media {
+    /// Asks the gate for permission to play.
+    pub requests: Requests,
+    /// Who may play, asked at once.
+    pub gate: Arc<Gate>,
+    /// Streams with their audio in another codec.
+    pub renditions: Renditions,
+    /// Streams that are played by HLS.
+    pub hls: Hls,
+    /// WebRTC, if it runs.
+    pub webrtc: Option<Server>,
+    /// What browsers are told of STUN and TURN servers.
+    pub ice: webrtc::Settings,
+    /// Cross-origin headers.
+    pub cors: Arc<Cors>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The routes.
+pub fn routes(media: Arc<Media>) -> Router {
+    Router::new()
+        .route("/live/{file}", get(hls::or_flv))
+        .route("/live/{stream}/{file}", get(hls::file))
+        .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
+        .route("/whep/{stream}", post(webrtc::whep).options(webrtc::preflight))
+        .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
+        .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
+        .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
+        .layer(axum::middleware::map_response(retry_after))
+        .with_state(media)
+}
+
+/// Whoever is told to come later is told when.
+async fn retry_after(mut response: Response) -> Response {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));
+    }
+    response
+}

@@ -1,0 +1,372 @@
+//! Puts the parts together, in one order and without a single socket: tests of the whole router run on the same. One function
+//! for each group of parts, each taking what was made before it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::hls::{self, Hls};
+use media::hub::{self, Hub};
+use media::mix::Mixer;
+use media::record::Recorder;
+use media::rendition::Renditions;
+use media::request::{Request, Requests};
+use room::chat::Content;
+use room::rules::Rules;
+use room::{Event, Millis};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use crate::config::{Mode, Settings};
+use crate::figures::Figures;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::parts::Parts;
+use crate::web::{Cors, Current};
+use access::bans::Bans;
+use access::identity::Identity;
+use access::limits::Limits;
+use access::operator::Operators;
+use access::sessions::Sessions;
+use chat::bus::{Bus, Op};
+use chat::{self, Chat};
+use edge::proxies::Proxies;
+use rooms::sweeper::Sweeper;
+use rooms::{self, Rooms};
+use store::clock::Clock;
+use store::{ChatRecord, History, Place, Probe, Store};
+use streams::gate::Gate;
+use streams::live::{self, Live, Urls};
+use streams::nodes::Nodes;
+use telemetry::logs::Logs;
+use telemetry::traces::Traces;
+use tencent::clouds::Clouds;
+use tencent::im::rest::Rest;
+use tencent::im::{ChatService, Follower};
+use tencent::live::LiveService;
+use webhooks::{Hooks, Whom};
+
+/// Work that goes on behind the calls, until it is dropped.
+pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
+
+/// What all groups of parts are made of.
+struct Ground {
+    settings: Arc<Settings>,
+    clock: Arc<dyn Clock>,
+    /// Calls cloud services.
+    client: outbound::Client,
+    metrics: Arc<Metrics>,
+    traces: Option<Arc<Traces>>,
+    logs: Logs,
+    leaving: CancellationToken,
+}
+
+impl Ground {
+    /// Whether nodes share one Redis.
+    fn is_shared(&self) -> bool {
+        self.settings.store.kind == Place::Redis
+    }
+}
+
+fn one(problem: String) -> Error {
+    Error::Settings(vec![problem])
+}
+
+fn no_store(cause: io::Error) -> Error {
+    Error::Files { what: "store", cause }
+}
+
+fn unknown(cause: store::error::Error) -> Error {
+    no_store(io::Error::other(cause))
+}
+
+/// Puts every part together. Tests say how services elsewhere are reached.
+///
+/// # Errors
+/// [`Error`], naming the setting.
+pub(crate) async fn assemble(
+    settings: Settings,
+    logs: Logs,
+    clock: Arc<dyn Clock>,
+    client: outbound::Client,
+    rtmp_port: u16,
+) -> Result<(Parts, Background), Error> {
+    let metrics = Arc::new(Metrics::new(&http::LABELS));
+    let client = client.counted(&metrics.cloud);
+    let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
+    let (settings, leaving) = (Arc::new(settings), CancellationToken::new());
+    let ground = Ground { settings, clock, client, metrics, traces, logs, leaving };
+    let mut background = Background::new();
+    if let Some(sender) = sender {
+        background.push(Box::pin(sender.run()));
+    }
+    let access = Access::new(&ground)?;
+    let streams = Streams::new(&ground, &access, rtmp_port, &mut background)?;
+    let kept = Kept::open(&ground).await?;
+    kept.restore(&ground, &access).await?;
+    let talk = Talk::new(&ground, &kept, &mut background)?;
+    talk.groups.restore(&*kept.store).await.map_err(unknown)?;
+    let audiences = Arc::new(rooms::Audiences::default());
+    let rooms = Arc::new(rooms_of(&ground, &kept, &talk, &audiences));
+    let hooks = hooks_of(&ground, &kept).await;
+    let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
+    if let Some(hooks) = &parts.hooks {
+        let (hub, mixer, recorder) = (parts.hub.clone(), streams.mixer, parts.recorder.clone());
+        let sources = webhooks::Sources { hub, mixer, recorder, bizid: parts.settings.live.bizid };
+        background.push(Box::pin(hooks.clone().note_media(sources)));
+        background.push(Box::pin(hooks.clone().note_audiences(audiences, parts.store.clone())));
+        background.push(Box::pin(hooks.clone().note_messages()));
+        background.push(Box::pin(hooks.clone().run()));
+    }
+    background.push(Box::pin(parts.gate.clone().keep(streams.asked, parts.recorder.clone(), ground.leaving.clone())));
+    background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
+    background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
+    background.push(Box::pin(parts.figures.clone().keep()));
+    if let Some(bus) = kept.bus {
+        background.push(Box::pin(bus.run(parts.chat.clone())));
+    }
+    if ground.is_shared() {
+        follow(&parts, &mut background);
+    }
+    Ok((parts, background))
+}
+
+/// All of them, as the rest of the server has them.
+fn parts_of(
+    ground: &Ground,
+    access: Access,
+    streams: &Streams,
+    kept: &Kept,
+    talk: &Talk,
+    rooms: Arc<Rooms>,
+    hooks: Option<Arc<Hooks>>,
+) -> Result<Parts, Error> {
+    let settings = &ground.settings;
+    let clouds = Clouds::new(settings.clouds(), talk.cloud.clone(), streams.cloud.clone());
+    Ok(Parts {
+        figures: Arc::new(Figures::new(streams.hub.clone(), rooms.clone(), talk.groups.clone(), ground.clock.clone())),
+        hls: Hls::new(streams.hub.clone(), streams.renditions.clone(), hls::Settings::default()),
+        proxies: Arc::new(Proxies::new(&settings.http.trusted_proxies).map_err(one)?),
+        cors: Arc::new(Cors::new(&settings.http.cors).map_err(one)?),
+        http: Arc::new(Current::new(&settings.http)),
+        probe: Arc::new(Probe::new(kept.store.clone())),
+        clouds: Arc::new(clouds),
+        identity: access.identity,
+        sessions: access.sessions,
+        operators: access.operators,
+        bans: access.bans,
+        limits: access.limits,
+        gate: streams.gate.clone(),
+        urls: streams.urls.clone(),
+        live: streams.live.clone(),
+        hub: streams.hub.clone(),
+        renditions: streams.renditions.clone(),
+        recorder: streams.recorder.clone(),
+        requests: streams.requests.clone(),
+        webrtc: None,
+        secure: None,
+        chat: talk.groups.clone(),
+        store: kept.store.clone(),
+        settings: settings.clone(),
+        clock: ground.clock.clone(),
+        metrics: ground.metrics.clone(),
+        traces: ground.traces.clone(),
+        logs: ground.logs.clone(),
+        leaving: ground.leaving.clone(),
+        rooms,
+        hooks,
+    })
+}
+
+/// Who may do what, in memory.
+struct Access {
+    identity: Arc<Identity>,
+    sessions: Arc<Sessions>,
+    operators: Arc<Operators>,
+    bans: Arc<Bans>,
+    limits: Arc<Limits>,
+}
+
+impl Access {
+    fn new(ground: &Ground) -> Result<Self, Error> {
+        let settings = &ground.settings;
+        Ok(Self {
+            identity: Arc::new(Identity::new(settings.im.clone()).map_err(one)?),
+            sessions: Arc::new(Sessions::new(&settings.sessions).map_err(one)?),
+            operators: Arc::new(Operators::new(&settings.operator, settings.mode == Mode::Development)),
+            bans: Arc::default(),
+            limits: Arc::new(Limits::new(&settings.limits)),
+        })
+    }
+}
+
+/// The media server, the gate that answers its questions, and the other nodes' media.
+struct Streams {
+    hub: Hub,
+    requests: Requests,
+    asked: mpsc::Receiver<Request>,
+    urls: Arc<Urls>,
+    gate: Arc<Gate>,
+    live: Arc<dyn Live>,
+    /// The live service elsewhere, where there is one.
+    cloud: Option<Arc<LiveService>>,
+    /// Mixes, where they are made here.
+    mixer: Option<Mixer>,
+    renditions: Renditions,
+    recorder: Option<Recorder>,
+}
+
+impl Streams {
+    fn new(ground: &Ground, access: &Access, rtmp_port: u16, background: &mut Background) -> Result<Self, Error> {
+        let (settings, clock) = (&ground.settings, &ground.clock);
+        let most = hub::Settings { max_viewers: settings.limits.stream_viewers, ..Default::default() };
+        let hub = Hub::new(most);
+        let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
+        let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
+        let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
+        let address = settings.address(rtmp_port);
+        let node = |target| Nodes::new(target, hub.clone(), urls.clone(), clock.clone(), address);
+        let nodes = ground.is_shared().then(|| settings.store.target().map(node)).transpose().map_err(one)?;
+        let mut mixer = None;
+        let (live, cloud): (Arc<dyn Live>, _) = match settings.live.provider {
+            live::Provider::Embedded => {
+                let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
+                let live = live::Embedded::new(hub.clone(), mixer).among(nodes.clone());
+                background.push(Box::pin(live.clone().share()));
+                (Arc::new(live), None)
+            }
+            live::Provider::Tencent => {
+                let live = Arc::new(LiveService::new(&settings.live, ground.client.clone(), clock.clone()));
+                (live.clone(), Some(live))
+            }
+        };
+        let gate = Gate::new(urls.clone(), access.bans.clone(), access.limits.clone(), clock.clone());
+        let gate = Arc::new(gate.among(nodes.clone()));
+        if let Some(nodes) = nodes {
+            background.push(Box::pin(nodes.run()));
+        }
+        let recorder = settings.record.recorder(&hub, &settings.data_dir);
+        let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
+        let renditions = Renditions::new(hub.clone());
+        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder })
+    }
+}
+
+/// The store, what it commits, and what nodes tell each other through it.
+struct Kept {
+    store: Arc<dyn Store>,
+    history: Option<Arc<dyn History>>,
+    /// Where chat of this process is kept over a restart.
+    chats: Option<Arc<dyn ChatRecord>>,
+    committed: mpsc::UnboundedReceiver<Vec<Event>>,
+    rules: Arc<Rules>,
+    /// Where Redis keeps rooms, it also keeps their chat groups, which hear of changes in the commit.
+    bus: Option<Arc<Bus>>,
+}
+
+impl Kept {
+    async fn open(ground: &Ground) -> Result<Self, Error> {
+        let settings = &ground.settings;
+        let rules = Arc::new(settings.rooms.rules());
+        let (outbox, committed) = mpsc::unbounded_channel();
+        let here = settings.chat.provider == chat::Provider::Embedded;
+        let bus = (ground.is_shared() && here).then(|| Bus::open(&settings.store)).transpose().map_err(one)?;
+        let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
+        let now = ground.clock.now();
+        let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, now, tell);
+        let store::Opened { store, history, chats } = opened.await.map_err(no_store)?;
+        Ok(Self { store, history, chats: chats.filter(|_| here), committed, rules, bus })
+    }
+
+    /// Who had logged out, and who was kept out, before the start.
+    async fn restore(&self, ground: &Ground, access: &Access) -> Result<(), Error> {
+        let now = ground.clock.now();
+        match self.store.revoked(Millis(0)).await {
+            Ok(revoked) => {
+                access.sessions.refuse(&revoked, now);
+                access.bans.take(self.store.bans(Millis(0)).await.map_err(unknown)?, now);
+                Ok(())
+            }
+            // What is shared may come later; then it is asked again.
+            Err(error) if ground.is_shared() => {
+                tracing::warn!(%error, "starting without redis: not ready until it is there");
+                Ok(())
+            }
+            Err(error) => Err(unknown(error)),
+        }
+    }
+}
+
+/// Chat: in this process, and at another service where that has it.
+struct Talk {
+    groups: Arc<chat::Hub>,
+    chat: Arc<dyn Chat>,
+    /// The chat service elsewhere, where there is one.
+    cloud: Option<Arc<ChatService>>,
+}
+
+impl Talk {
+    fn new(ground: &Ground, kept: &Kept, background: &mut Background) -> Result<Self, Error> {
+        let (settings, clock) = (&ground.settings, &ground.clock);
+        let groups = Arc::new(match &kept.bus {
+            None => kept.chats.iter().cloned().fold(chat::Hub::new(&settings.chat, clock.clone()), chat::Hub::recorded),
+            Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
+        });
+        if settings.chat.provider == chat::Provider::Embedded {
+            return Ok(Self { chat: groups.clone(), groups, cloud: None });
+        }
+        let client = ground.client.clone();
+        let rest = Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone()).map_err(one)?;
+        // What is to be told is read from the record of commits, where there is one.
+        let (cloud, telling) = ChatService::new(rest, kept.store.clone(), kept.history.is_some());
+        background.push(Box::pin(telling.run()));
+        if let Some(history) = &kept.history {
+            let follower = Follower::new(cloud.clone(), history.clone(), clock.clone());
+            background.push(Box::pin(follower.run()));
+        }
+        Ok(Self { groups, chat: cloud.clone(), cloud: Some(cloud) })
+    }
+}
+
+fn rooms_of(ground: &Ground, kept: &Kept, talk: &Talk, audiences: &Arc<rooms::Audiences>) -> Rooms {
+    let rooms = Rooms::new(kept.store.clone(), talk.chat.clone(), ground.clock.clone(), kept.rules.clone());
+    let rooms = rooms.until(ground.leaving.clone());
+    if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms }
+}
+
+/// What the app's backend is told of all this, where the store keeps a record.
+async fn hooks_of(ground: &Ground, kept: &Kept) -> Option<Arc<Hooks>> {
+    let history = kept.history.clone()?;
+    let client = outbound::Client::default().counted(&ground.metrics.webhooks);
+    let post: Arc<dyn webhooks::Post> = Arc::new(client.for_webhooks());
+    let hooks = Hooks::new(&ground.settings.webhooks, post, history, ground.clock.clone());
+    if let Some(bus) = &kept.bus {
+        note_messages_of(bus, &hooks);
+    }
+    hooks.begin().await;
+    Some(hooks)
+}
+
+/// From now on what clients say is noted for the app's backend in the step that numbers it.
+fn note_messages_of(bus: &Bus, hooks: &Arc<Hooks>) {
+    hooks.are_noted_elsewhere();
+    let hooks = hooks.clone();
+    bus.note(Box::new(move |op| {
+        let (whom, at, said) = match op {
+            Op::Message { group, at, content: Content::Said(said) } => (Whom::Room(group), *at, said),
+            Op::Direct { to, at, said, .. } => (Whom::User(to), *at, said),
+            _ => return None,
+        };
+        hooks.note_unnumbered(whom, at, said)
+    }));
+}
+
+/// Who logged out or was put out at another node is so here too.
+fn follow(parts: &Parts, background: &mut Background) {
+    let (sessions, store, clock) = (parts.sessions.clone(), parts.store.clone(), parts.clock.clone());
+    background.push(Box::pin(async move { sessions.follow(&*store, &*clock).await }));
+    let moderation = parts.moderation();
+    background.push(Box::pin(async move { moderation.follow().await }));
+}
