@@ -14,8 +14,8 @@ mod notify;
 pub mod tick;
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashMap};
@@ -57,8 +57,9 @@ pub struct Hub {
     stopping: AtomicBool,
     /// The other nodes, where there are some.
     nodes: Option<Nodes>,
-    /// Where what is said is kept, if that outlives the process.
-    record: Option<Arc<dyn ChatRecord>>,
+    /// Where what is said is kept, if that outlives the process. The record's owner is who opened it: what it lets out comes
+    /// back to this hub, and holding on to it here would keep both for ever.
+    record: Option<Weak<dyn ChatRecord>>,
 }
 
 /// A part of the users.

@@ -16,8 +16,8 @@ pub(super) type Kept = Answer<'static, ()>;
 impl Hub {
     /// The same hub, which notes what it says in this record.
     #[must_use]
-    pub fn recorded(self, record: Arc<dyn ChatRecord>) -> Self {
-        Self { record: Some(record), ..self }
+    pub fn recorded(self, record: &Arc<dyn ChatRecord>) -> Self {
+        Self { record: Some(Arc::downgrade(record)), ..self }
     }
 
     /// Brings back what was kept. Groups of rooms that are there live on with them; those that never had a room for as long
@@ -26,7 +26,7 @@ impl Hub {
     /// # Errors
     /// The store is away.
     pub async fn restore(&self, store: &dyn Store) -> Result<(), store::Error> {
-        let Some(record) = &self.record else { return Ok(()) };
+        let Some(record) = self.record() else { return Ok(()) };
         for KeptGroup { group, room } in record.groups() {
             let id = group.id().clone();
             let mut measures = None;
@@ -62,8 +62,11 @@ impl Hub {
 
     /// Notes something that nobody waits for.
     pub(super) fn note(&self, entry: impl FnOnce() -> ChatEntry) -> Option<Kept> {
-        let record = self.record.as_ref()?;
-        Some(record.note(entry(), self.now()))
+        Some(self.record()?.note(entry(), self.now()))
+    }
+
+    fn record(&self) -> Option<Arc<dyn ChatRecord>> {
+        self.record.as_ref()?.upgrade()
     }
 
     pub(super) fn note_group(&self, group: &Group) {

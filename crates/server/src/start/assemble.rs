@@ -311,7 +311,7 @@ impl Talk {
     fn new(ground: &Ground, kept: &Kept, background: &mut Background) -> Result<Self, Error> {
         let (settings, clock) = (&ground.settings, &ground.clock);
         let groups = Arc::new(match &kept.bus {
-            None => kept.chats.iter().cloned().fold(chat::Hub::new(&settings.chat, clock.clone()), chat::Hub::recorded),
+            None => kept.chats.iter().fold(chat::Hub::new(&settings.chat, clock.clone()), chat::Hub::recorded),
             Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
         });
         if settings.chat.provider == chat::Provider::Embedded {
