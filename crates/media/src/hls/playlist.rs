@@ -42,6 +42,9 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     };
     for segment in listed {
         introduce(&mut out, segment.discontinuity && segment.number > first, segment.init);
+        if let Some(came) = segment.came {
+            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(came));
+        }
         if segment.number >= with_parts {
             list(&mut out, &segment.parts, segment.number, stem, query);
         }
@@ -69,6 +72,23 @@ fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str)
             "#EXT-X-PART:DURATION={duration:.5},URI=\"{stem}/{segment}.{number}.m4s{query}\"{independent}"
         );
     }
+}
+
+/// Microseconds of Unix time as ISO 8601 has it.
+fn date(micros: i64) -> String {
+    let (days, millis) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000) / 1000);
+    // Days since 1 March of year 0, in eras of 400 years (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + later;
+    let (hours, minutes, millis) = (millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 
 fn seconds(micros: i64) -> f64 {
