@@ -6,6 +6,7 @@
 mod counters;
 mod groups;
 pub mod inbox;
+mod kept;
 pub mod link;
 mod members;
 mod nodes;
@@ -30,6 +31,7 @@ use groups::Groups;
 use link::{Link, Login};
 use nodes::Nodes;
 use store::clock::Clock;
+use store::{ChatEntry, ChatRecord};
 
 pub use notify::told;
 
@@ -55,6 +57,8 @@ pub struct Hub {
     stopping: AtomicBool,
     /// The other nodes, where there are some.
     nodes: Option<Nodes>,
+    /// Where what is said is kept, if that outlives the process.
+    record: Option<Arc<dyn ChatRecord>>,
 }
 
 /// A part of the users.
@@ -83,6 +87,7 @@ impl Hub {
             connected: AtomicUsize::new(0),
             stopping: false.into(),
             nodes: None,
+            record: None,
         }
     }
 
@@ -116,7 +121,7 @@ impl Hub {
     }
 
     fn now(&self) -> Millis {
-        self.clock.now()
+        self.clock.steady()
     }
 
     fn part(&self, user: &UserId) -> &Part {
@@ -217,6 +222,7 @@ impl Hub {
         link.waited(&connected.waiting);
         drop(directory);
         if let Some(newest) = connected.waiting.last() {
+            self.note_handed(&link.user, newest.seq);
             self.tell(|| Op::Handed { user: link.user.clone(), seq: newest.seq });
         }
         if let Some((old, gone)) = connected.replaced {
@@ -292,13 +298,23 @@ impl Hub {
     }
 
     /// Takes a point-to-point message to all connections of a user at this node; it waits for one who is briefly away.
-    fn send_direct_here(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
+    fn send_direct_here(
+        &self,
+        to: &UserId,
+        client_seq: Option<u64>,
+        said: Said,
+    ) -> Result<(Posted, Option<kept::Kept>), Refusal> {
         let mut directory = self.part(to).directory.lock();
         let posted = directory.send(self.now(), to, client_seq, said)?;
-        if !posted.again && !posted.waits {
+        if posted.again {
+            return Ok((posted, None));
+        }
+        let (message, handed) = (posted.message.clone(), !posted.waits);
+        let noted = self.note(|| ChatEntry::Direct { message, handed });
+        if !posted.waits {
             self.carry_direct(&directory, &posted.message);
         }
-        Ok(posted)
+        Ok((posted, noted))
     }
 
     fn carry_direct(&self, directory: &Directory, message: &Arc<Direct>) {

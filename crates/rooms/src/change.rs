@@ -13,7 +13,7 @@ impl Rooms {
     /// [`Refusal::NoRoom`], also for fields of a room that nobody entered; [`Refusal::TooLong`],
     /// [`Refusal::TooManyFields`].
     pub async fn change(&self, id: &RoomId, info: Option<&str>, fields: &[(String, Operation)]) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             let before = slot.clone();
             let mut change = || {

@@ -144,7 +144,7 @@ impl Rooms {
     pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
         self.may_make()?;
         let id = id.cloned().map_or_else(fresh_id, Ok)?;
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let new = NewRoom { id: &id, kind, info, by };
         // The rules first on an empty slot: what they refuse anyway needs no group.
         pushers::create_room(&mut None, now, &new)?;
@@ -163,11 +163,11 @@ impl Rooms {
     pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
         if !self.store.see(new.room, &mut |_, _| {}).await? {
             // As in `create`: what the rules refuse anyway needs no group.
-            pushers::add_pusher(&mut None, self.clock.now(), new, &self.rules)?;
+            pushers::add_pusher(&mut None, self.clock.steady(), new, &self.rules)?;
             self.may_make()?;
             self.chat.open(new.room).await?;
         }
-        let (now, mut made) = (self.clock.now(), false);
+        let (now, mut made) = (self.clock.steady(), false);
         let decide = &mut |slot: &mut Option<Room>| {
             let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
             made = joined.made;
@@ -188,7 +188,7 @@ impl Rooms {
         user: &UserId,
         reason: LeaveReason,
     ) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NotMember)?;
             pushers::delete_pusher(slot, now, user, reason, &self.rules)
@@ -201,7 +201,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NoRoom`], [`Refusal::NotCreator`].
     pub async fn destroy(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;
             pushers::destroy_room(slot, now, user)
@@ -214,7 +214,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NoRoom`].
     pub async fn close(&self, id: &RoomId) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| pushers::close_room(slot, now, CloseReason::Operator);
         self.store.update(id, decide).await
     }
@@ -224,7 +224,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NotMember`].
     pub async fn kick(&self, id: &RoomId, user: &UserId, reason: LeaveReason) -> Result<Option<StreamId>, Error> {
-        let (now, mut stream) = (self.clock.now(), None);
+        let (now, mut stream) = (self.clock.steady(), None);
         let decide = &mut |slot: &mut Option<Room>| {
             stream = slot.as_ref().and_then(|room| room.pusher(user)).map(|pusher| pusher.stream.clone());
             pushers::delete_pusher(slot, now, user, reason, &self.rules)
@@ -238,7 +238,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NotMember`].
     pub async fn heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<i64, Error> {
-        self.store.touch(id, self.clock.now(), kind, user).await
+        self.store.touch(id, self.clock.steady(), kind, user).await
     }
 
     /// Sets or counts a custom field.
@@ -246,7 +246,7 @@ impl Rooms {
     /// # Errors
     /// See [`custom::set_custom_field`].
     pub async fn set_custom(&self, kind: Kind, id: &RoomId, name: &str, operation: Operation) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;
             custom::set_custom_field(slot, now, name, operation.clone())
@@ -288,7 +288,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NoRoom`].
     pub async fn measure(&self, id: &RoomId, what: Measure, user: &UserId, until: Millis) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             measures::measure(slot, now, what, user, until)?;
             Ok(Vec::new())
@@ -350,7 +350,7 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn vanished(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut pushes = false;
         self.store.see(id, &mut |room, _| pushes = room.pusher(user).is_some()).await?;
         if pushes {

@@ -56,7 +56,7 @@ impl Sweeper {
     /// The store is away.
     pub async fn sweep(&self) -> Result<(), Error> {
         loop {
-            let due = self.store.due(self.clock.now(), BATCH).await?;
+            let due = self.store.due(self.clock.steady(), BATCH).await?;
             if due.is_empty() {
                 return Ok(());
             }
@@ -67,7 +67,7 @@ impl Sweeper {
     }
 
     async fn judge(&self, due: &[RoomId]) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let mut silent: Vec<(usize, UserId)> = Vec::new();
         let mut streams: Vec<StreamId> = Vec::new();
         for (at, id) in due.iter().enumerate() {
@@ -85,7 +85,7 @@ impl Sweeper {
             verdicts[at].push((user, pushing));
         }
         for (id, verdicts) in due.iter().zip(&verdicts) {
-            let now = self.clock.now();
+            let now = self.clock.steady();
             self.store.update(id, &mut |slot| Ok(sweep::sweep(slot, now, verdicts, &self.rules))).await?;
         }
         Ok(())

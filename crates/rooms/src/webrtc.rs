@@ -85,7 +85,7 @@ impl Rooms {
         self.may_make()?;
         let NewCall { kind, user, nick, info, room_type, lasting, .. } = *call;
         let id = &key(kind, id)?;
-        let (now, stream) = (self.clock.now(), stream(id, user)?);
+        let (now, stream) = (self.clock.steady(), stream(id, user)?);
         let new = NewPusher { room: id, kind, user, name: nick, avatar: "", stream: &stream, info: Some(info) };
         let decide = &mut |slot: &mut Option<Room>| {
             if slot.is_some() {
@@ -123,7 +123,7 @@ impl Rooms {
         status: Option<i64>,
     ) -> Result<(), Error> {
         let id = &key(kind, id)?;
-        let (now, stream) = (self.clock.now(), stream(id, user)?);
+        let (now, stream) = (self.clock.steady(), stream(id, user)?);
         let new = NewPusher { room: id, kind, user, name: nick, avatar: "", stream: &stream, info: None };
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;
@@ -147,7 +147,7 @@ impl Rooms {
         let id = &key(kind, id)?;
         // Whoever calls has no session: pushers of other kinds are none of their business.
         self.see(kind, id, &mut |_, _| {}).await?;
-        self.store.touch(id, self.clock.now(), kind, user).await.map(drop)
+        self.store.touch(id, self.clock.steady(), kind, user).await.map(drop)
     }
 
     /// Leaves a room.
@@ -165,7 +165,7 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NoRoom`].
     pub async fn delete_call(&self, kind: Kind, id: &RoomId) -> Result<(), Error> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;
             pushers::close_room(slot, now, CloseReason::Destroyed)

@@ -270,7 +270,8 @@ pub(crate) async fn assemble(
     let bus = bus.transpose().map_err(one)?;
     let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
     let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, clock.now(), tell);
-    let store::Opened { store, history } = opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
+    let store::Opened { store, history, chats } =
+        opened.await.map_err(|cause| Error::Files { what: "store", cause })?;
     let known = |cause: store::error::Error| Error::Files { what: "store", cause: io::Error::other(cause) };
     match store.revoked(Millis(0)).await {
         Ok(revoked) => {
@@ -282,9 +283,14 @@ pub(crate) async fn assemble(
         Err(error) => return Err(known(error)),
     }
     let groups = Arc::new(match &bus {
-        None => chat::Hub::new(&settings.chat, clock.clone()),
+        None => {
+            let hub = chat::Hub::new(&settings.chat, clock.clone());
+            let kept = chats.filter(|_| settings.chat.provider == chat::Provider::Embedded);
+            kept.into_iter().fold(hub, chat::Hub::recorded)
+        }
         Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
     });
+    groups.restore(&*store).await.map_err(known)?;
     let (chat, chat_cloud): (Arc<dyn Chat>, _) = match settings.chat.provider {
         chat::Provider::Embedded => (groups.clone(), None),
         chat::Provider::Tencent => {

@@ -41,6 +41,10 @@ impl Clock for Wound {
     fn now(&self) -> Millis {
         Millis(START + u64::try_from(self.0.elapsed().as_millis()).unwrap())
     }
+
+    fn steady(&self) -> Millis {
+        self.now()
+    }
 }
 
 fn settings() -> Settings {

@@ -26,6 +26,7 @@ use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use room::chat::Direct;
 use room::custom::Value;
 use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,11 @@ use self::files::Dir;
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
-use super::{Agreement, Answer, Ban, Census, Counters, Decide, Memory, Outbox, Probed, See, Store, Trouble, Viewers};
+use super::chats::Chats;
+use super::{
+    Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, See,
+    Store, Trouble, Viewers,
+};
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
 
@@ -65,6 +70,8 @@ struct Kept {
     readers: Mutex<history::Readers>,
     /// What has begun and not ended, as notes said.
     spans: Mutex<history::Spans>,
+    /// What the hub says.
+    chats: Mutex<Chats>,
     /// What only a later version understands, for when it is back.
     foreign: Vec<load::Foreign>,
 }
@@ -96,7 +103,8 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, bans, spans, foreign, next, snapshot, unsaved } = load::load(&dir)?;
+        let Loaded { rooms, mut revoked, bans, spans, chats, foreign, next, snapshot, unsaved } =
+            load::load(&dir, now)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
@@ -110,7 +118,8 @@ impl Journal {
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
-        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans: Mutex::new(spans), foreign });
+        let (spans, chats) = (Mutex::new(spans), Mutex::new(chats));
+        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign });
         let (full, asked) = std::sync::mpsc::sync_channel(1);
         let Disk { make, patience } = disk;
         let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full, patience })?;
@@ -199,7 +208,8 @@ impl Kept {
     fn save(&self, log: &Shared) -> io::Result<()> {
         let others = || {
             let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
-            (revoked, self.spans.lock().clone())
+            let spans = self.spans.lock().clone();
+            snapshot::Others { revoked, spans, chats: self.chats.lock().entries() }
         };
         let (from, length) = snapshot::save(&self.dir, &self.memory, others, &self.foreign, log)?;
         log.saved(length.max(SAVE_AFTER));
@@ -323,6 +333,31 @@ impl Store for Journal {
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
         Box::pin(async move { Ok(self.kept.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect()) })
+    }
+}
+
+impl ChatRecord for Journal {
+    fn note(&self, entry: ChatEntry, now: Millis) -> Answer<'static, ()> {
+        let log = self.log();
+        let draft = serde_json::to_vec(&entry).ok().and_then(|state| Draft::new(record::Kind::Chat, "", &state, &[]));
+        let mut chats = self.kept.chats.lock();
+        chats.apply(entry, now);
+        // While the disk is away chat goes on; the next snapshot has what was said meanwhile.
+        let waiting = match (log.ready(), draft) {
+            (Ok(()), Some(draft)) => Ok(log.append(draft, Vec::new())),
+            (Err(error), _) => Err(error),
+            (_, None) => Err(Error::Unavailable("a message is too large for the journal".into())),
+        };
+        drop(chats);
+        Box::pin(async move { waiting?.durable().await })
+    }
+
+    fn groups(&self) -> Vec<KeptGroup> {
+        self.kept.chats.lock().groups()
+    }
+
+    fn mail(&self) -> Vec<(Arc<Direct>, bool)> {
+        self.kept.chats.lock().mail()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod agreements;
 mod ban;
+mod chats;
 pub mod clock;
 #[cfg(test)]
 mod contract;
@@ -33,6 +34,7 @@ use sign::Secret;
 
 pub use agreements::Agreement;
 pub use ban::Ban;
+pub use chats::{ChatEntry, ChatRecord, KeptGroup};
 pub use counts::{Census, Counters};
 pub use history::{Entry, History, News, Note, Span};
 pub use journal::Journal;
@@ -107,13 +109,8 @@ pub struct Opened {
     pub store: Arc<dyn Store>,
     /// Its record of commits, where it keeps one.
     pub history: Option<Arc<dyn History>>,
-}
-
-impl Opened {
-    fn of<T: Store + History>(store: T) -> Self {
-        let store = Arc::new(store);
-        Self { store: store.clone(), history: Some(store) }
-    }
+    /// Where the hub of a single node keeps what it says, if that outlives the process.
+    pub chats: Option<Arc<dyn ChatRecord>>,
 }
 
 /// What a store answers, in time.
@@ -148,14 +145,16 @@ pub async fn open(
     tell: Option<redis::Tell>,
 ) -> io::Result<Opened> {
     Ok(match settings.kind {
-        Place::Memory => Opened { store: Arc::new(Memory::new(rules, outbox)), history: None },
+        Place::Memory => Opened { store: Arc::new(Memory::new(rules, outbox)), history: None, chats: None },
         Place::Journal => {
             let durable = settings.durability == Durability::Disk;
-            Opened::of(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?)
+            let journal = Arc::new(Journal::open(&data_dir.join("journal"), durable, rules, outbox, now)?);
+            Opened { store: journal.clone(), history: Some(journal.clone()), chats: Some(journal) }
         }
         Place::Redis => {
             let target = settings.target().map_err(io::Error::other)?;
-            Opened::of(Redis::open(target, rules, outbox, tell).await)
+            let redis = Arc::new(Redis::open(target, rules, outbox, tell).await);
+            Opened { store: redis.clone(), history: Some(redis), chats: None }
         }
     })
 }

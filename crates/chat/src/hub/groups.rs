@@ -50,11 +50,15 @@ impl Groups {
         if slot.group.is_some() { work(&mut slot) } else { Err(Refusal::NoGroup) }
     }
 
-    /// A room stands behind this group from now on, if it is there.
-    pub fn adopt(&self, id: &RoomId) {
+    /// A room stands behind this group from now on, if it is there. Where none did before, `then` is done before
+    /// anybody else works on it.
+    pub fn adopt(&self, id: &RoomId, then: impl FnOnce()) {
         let slot = self.part(id).read().get(id).cloned();
         if let Some(slot) = slot {
-            slot.lock().room = true;
+            let mut slot = slot.lock();
+            if slot.group.is_some() && !std::mem::replace(&mut slot.room, true) {
+                then();
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use super::nodes::{Passed, Submitted};
 use super::{Counters, Hub};
 use crate::bus::Op;
 use crate::render;
+use store::ChatEntry;
 
 /// Most groups that clients have made and no room stands behind.
 pub const MAX_ROOMLESS: usize = 10_000;
@@ -53,6 +54,7 @@ impl Hub {
             }
             let created = chat::create(&mut slot.group, &NewGroup { id, epoch, owner, name })?;
             if !created.existed {
+                slot.group.iter().for_each(|group| self.note_group(group));
                 self.pollers.lock().watch_group(id, owner.is_some(), now);
             }
             Ok(created)
@@ -61,7 +63,7 @@ impl Hub {
 
     /// A room stands behind this group, if it is still there: it lives as long as the room.
     pub fn adopt(&self, id: &RoomId) {
-        self.groups.adopt(id);
+        self.groups.adopt(id, || drop(self.note(|| ChatEntry::Adopted { group: id.clone() })));
     }
 
     /// Ends a group: the last message goes to all that are in.
@@ -81,6 +83,7 @@ impl Hub {
         self.groups.with_slot(id, |slot| {
             slot.copy = None;
             let closed = chat::destroy(&mut slot.group, self.now(), by.cloned(), end)?;
+            self.note_end(id);
             let frame = render::event(&closed.message);
             for (user, ids) in closed.members {
                 let mut directory = self.part(&user).directory.lock();

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::Hub;
 use super::groups::Slot;
+use super::kept::{Kept, kept};
 use crate::bus::{Bus, Crowd, Loaded, Number, Op, Sending};
 
 pub(super) use copy::Copy;
@@ -46,6 +47,8 @@ impl Nodes {
 pub(super) enum Submitted {
     /// It has one.
     Done(Sent),
+    /// It has one, and is about to be kept.
+    Kept(Sent, Kept),
     /// It gets one, in this group, at that time.
     Waits(RoomId, Millis, Content, oneshot::Receiver<Number>),
 }
@@ -54,6 +57,10 @@ impl Submitted {
     pub async fn number(self) -> Result<Sent, Refusal> {
         let (group, at, content, answer) = match self {
             Self::Done(sent) => return Ok(sent),
+            Self::Kept(sent, noted) => {
+                kept(Some(noted)).await;
+                return Ok(sent);
+            }
             Self::Waits(group, at, content, answer) => (group, at, content, answer),
         };
         match answer.await {
@@ -172,8 +179,13 @@ impl Hub {
             }
         }
         let message = group.append(now, content);
+        let noted = self.note_message(&message);
         self.fan_out(group, &message);
-        Ok(Submitted::Done(Sent { seq: message.seq, at: now, message: Some(message) }))
+        let sent = Sent { seq: message.seq, at: now, message: Some(message) };
+        Ok(match noted {
+            None => Submitted::Done(sent),
+            Some(noted) => Submitted::Kept(sent, noted),
+        })
     }
 
     /// Takes a point-to-point message to all connections of a user; it waits for one who is briefly away. With several
@@ -182,7 +194,11 @@ impl Hub {
     /// # Errors
     /// [`Refusal::MailboxFull`], [`Refusal::Overloaded`].
     pub async fn send_direct(&self, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
-        let Some(nodes) = &self.nodes else { return self.send_direct_here(to, client_seq, said) };
+        let Some(nodes) = &self.nodes else {
+            let (posted, noted) = self.send_direct_here(to, client_seq, said)?;
+            kept(noted).await;
+            return Ok(posted);
+        };
         let (before, present) = {
             let directory = self.part(to).directory.lock();
             (directory.sent_before(to, client_seq, &said), directory.connections(to).next().is_some())
@@ -196,7 +212,7 @@ impl Hub {
             Sending::Full => Err(Refusal::Overloaded),
             Sending::Adrift(nonce) => {
                 nodes.carry_once(to, nonce);
-                self.send_direct_here(to, client_seq, said)
+                self.send_direct_here(to, client_seq, said).map(|(posted, _)| posted)
             }
             Sending::Waits(answer) => {
                 let seq = answer.await.map_err(|_| Refusal::Away)?;

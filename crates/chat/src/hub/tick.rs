@@ -127,6 +127,7 @@ impl Hub {
             Some(_) if !slot.room => {
                 // Nobody is in, so nobody is to be told.
                 slot.group = None;
+                self.note_end(id);
                 false
             }
             _ => false,

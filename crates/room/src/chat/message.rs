@@ -185,7 +185,8 @@ pub struct Direct {
 
 impl Direct {
     /// What keeping it is taken to cost: the body, and a fixed part for everything else.
-    pub(super) fn cost(&self) -> usize {
+    #[must_use]
+    pub fn cost(&self) -> usize {
         self.said.body.0.len() + 256
     }
 }

@@ -142,6 +142,32 @@ async fn a_heartbeat_that_stops_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_clock_that_steps_puts_nobody_out_and_keeps_nobody() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    world.enter("r", "bob").await;
+    let watcher = world.connect("watcher");
+    world.come(&watcher, "r").await.unwrap();
+    waiting(&watcher);
+    const HOUR: i64 = 3_600_000;
+    for step in [HOUR, -2 * HOUR] {
+        world.clock.step(step);
+        world.sweeper.sweep().await.unwrap();
+        world.hub.tick();
+        for who in ["ann", "bob"] {
+            world.rooms.heartbeat(Kind::Multi, &group("r"), &user(who)).await.unwrap();
+        }
+    }
+    world.carry();
+    assert_eq!(kinds(&watcher), ["count"], "nobody left");
+    // Silence is as long as it lasts, whatever the wall shows.
+    world.clock.pass(Rules::default().heartbeat_timeout + 1_000);
+    world.sweeper.sweep().await.unwrap();
+    world.carry();
+    assert_eq!(kinds(&watcher).last().map(String::as_str), Some("destroyed"));
+}
+
+#[tokio::test]
 async fn every_kind_of_change_has_a_notification() {
     let mut world = world();
     world.enter("r", "ann").await;

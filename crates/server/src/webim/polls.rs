@@ -64,7 +64,7 @@ pub async fn group(call: &Call<'_>) -> Answer {
     }
     let hold = Duration::from_secs(asked.hold_time.min(LONGEST_GROUP_POLL));
     let polled = inbox.poll(&key.group, asked.start_seq, hold).await;
-    inbox.seen(app.clock.now());
+    inbox.seen(app.clock.steady());
     let polled = polled.map_err(unanswered)?;
     let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
@@ -129,7 +129,7 @@ pub async fn direct(call: &Call<'_>) -> Answer {
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
     let hold = Duration::from_secs(asked.timeout.unwrap_or(LONGEST_POLL).min(LONGEST_POLL));
     let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold).await;
-    inbox.seen(call.app.clock.now());
+    inbox.seen(call.app.clock.steady());
     let messages = polled.map_err(unanswered)?;
     let messages = messages.iter().map(|m| private(m)).collect();
     let event_array = [Event { event: 9, messages }];

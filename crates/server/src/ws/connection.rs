@@ -66,7 +66,7 @@ impl Drop for Present<'_> {
 
 /// Whether it may make one more request: the connection by itself, and its user with all connections.
 fn may_ask(app: &App, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
-    link.ask(app.clock.now())?;
+    link.ask(app.clock.steady())?;
     app.limits.user(&link.user, peer, What::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
 }
 

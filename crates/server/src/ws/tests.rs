@@ -6,6 +6,7 @@ mod listeners;
 mod measures;
 mod moderated;
 mod reconnect;
+mod restart;
 mod shared;
 
 use std::net::SocketAddr;

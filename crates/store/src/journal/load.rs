@@ -17,9 +17,10 @@ use super::history::{Spans, apply_span};
 use super::mend;
 use super::record::{Kind, Part, Record, salvage};
 use crate::Ban;
+use crate::chats::Chats;
 
 /// What a journal holds.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Loaded {
     /// The rooms, as they were committed last.
     pub rooms: Vec<Room>,
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub bans: Vec<Ban>,
     /// What had begun and not ended.
     pub spans: Spans,
+    /// What the hub said.
+    pub chats: Chats,
     /// What this version does not understand.
     pub foreign: Vec<Foreign>,
     /// The number after the last one.
@@ -67,12 +70,13 @@ struct Last<'a> {
 ///
 /// # Errors
 /// Files cannot be read at all.
-pub fn load(dir: &Dir) -> io::Result<Loaded> {
+pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
     let snapshot = read_or_nothing(&dir.snapshot())?;
     let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
     let (mut from, mut whole) = (0, snapshot.is_empty());
     let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
     let mut spans = Spans::default();
+    let mut chats = Chats::default();
     let mut foreign = Vec::new();
     let mut damaged = false;
     for part in salvage(&snapshot) {
@@ -83,6 +87,7 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
         match record.kind {
             Kind::End => (from, whole) = (record.number, true),
             Kind::Note => apply_span(record.state, record.events, &mut spans),
+            Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
             _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
         }
     }
@@ -116,6 +121,7 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
             last = record.number;
             match record.kind {
                 Kind::Note => apply_span(record.state, record.events, &mut spans),
+                Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
                 _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
             }
         }
@@ -146,7 +152,7 @@ pub fn load(dir: &Dir) -> io::Result<Loaded> {
             "the journal holds what this version does not understand: it is kept as it is"
         );
     }
-    Ok(Loaded { rooms, revoked, bans, spans, foreign, next, snapshot, unsaved })
+    Ok(Loaded { rooms, revoked, bans, spans, chats: chats.read(), foreign, next, snapshot, unsaved })
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
@@ -178,7 +184,14 @@ fn apply<'a>(
         }
         Kind::Ban => bans.push(record.state),
         Kind::Other(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
-        Kind::Note | Kind::End => {}
+        Kind::Note | Kind::End | Kind::Chat => {}
+    }
+}
+
+fn apply_chat(record: Record<'_>, now: Millis, chats: &mut Chats, foreign: &mut Vec<Foreign>) {
+    match serde_json::from_slice(record.state) {
+        Ok(entry) => chats.apply(entry, now),
+        Err(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
     }
 }
 

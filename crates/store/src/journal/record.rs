@@ -31,6 +31,8 @@ pub enum Kind {
     End,
     /// Somebody is kept out, or let in again (a [`Ban`](crate::Ban)).
     Ban,
+    /// What a hub said or did (a [`ChatEntry`](crate::ChatEntry)).
+    Chat,
     /// What a later version says; it is kept as it is.
     Other(u8),
 }
@@ -45,6 +47,7 @@ impl Kind {
             5 => Self::Note,
             6 => Self::End,
             7 => Self::Ban,
+            8 => Self::Chat,
             other => Self::Other(other),
         }
     }
@@ -58,6 +61,7 @@ impl Kind {
             Self::Note => 5,
             Self::End => 6,
             Self::Ban => 7,
+            Self::Chat => 8,
             Self::Other(byte) => byte,
         }
     }

@@ -11,7 +11,17 @@ use super::history::{Spans, span_state};
 use super::load::Foreign;
 use super::log::Shared;
 use super::record::{Draft, Kind};
-use crate::{Memory, Span};
+use crate::{ChatEntry, Memory, Span};
+
+/// What a snapshot holds beside rooms and bans.
+pub struct Others {
+    /// Sessions that ended early, and when they would have ended.
+    pub revoked: Vec<(u64, Millis)>,
+    /// What has begun and not ended.
+    pub spans: Spans,
+    /// What the hub said.
+    pub chats: Vec<ChatEntry>,
+}
 
 /// Writes a snapshot in the place of the last one. Returns its number, below which segments are no longer needed for the
 /// state, and its size in bytes.
@@ -21,7 +31,7 @@ use crate::{Memory, Span};
 pub fn save(
     dir: &Dir,
     memory: &Memory,
-    others: impl FnOnce() -> (Vec<(u64, Millis)>, Spans),
+    others: impl FnOnce() -> Others,
     foreign: &[Foreign],
     log: &Shared,
 ) -> io::Result<(u64, u64)> {
@@ -42,7 +52,7 @@ pub fn save(
 fn write(
     path: &std::path::Path,
     memory: &Memory,
-    others: impl FnOnce() -> (Vec<(u64, Millis)>, Spans),
+    others: impl FnOnce() -> Others,
     foreign: &[Foreign],
     log: &Shared,
 ) -> io::Result<(u64, u64)> {
@@ -68,7 +78,7 @@ fn write(
     if let Some(error) = failed {
         return Err(error);
     }
-    let (revoked, spans) = others();
+    let Others { revoked, spans, chats } = others();
     for (id, until) in revoked {
         put(Kind::Revoked, &id.to_string(), &until.0.to_le_bytes(), &[], 0)?;
     }
@@ -78,6 +88,9 @@ fn write(
     for (name, begun) in spans {
         let note = serde_json::to_vec(&[begun.note])?;
         put(Kind::Note, "", &span_state(&Span::Begins(name)), &note, 0)?;
+    }
+    for entry in chats {
+        put(Kind::Chat, "", &serde_json::to_vec(&entry)?, &[], 0)?;
     }
     // A room that was made anew has taken the place of one that was not understood.
     let made_anew = |key: &str| RoomId::parse(key).is_ok_and(|id| memory.holds(&id));

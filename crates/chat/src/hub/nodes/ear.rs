@@ -56,7 +56,7 @@ impl Ear for Hub {
                 }),
                 Op::Direct { to, client_seq, said, .. } => {
                     nodes.carry_once(to, nonce);
-                    self.send_direct_here(to, *client_seq, said.clone()).map(|posted| posted.message.seq)
+                    self.send_direct_here(to, *client_seq, said.clone()).map(|(posted, _)| posted.message.seq)
                 }
                 _ => Ok(0),
             };
