@@ -39,9 +39,10 @@ const AUDIO: &[Codec] = &[Codec::Aac];
 /// Lengths and bounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What segments are promised to be no longer than, in whole seconds. Each ends at a keyframe, unless the group of
-    /// pictures is longer than that.
+    /// Shortest segment; each ends before the first keyframe after that.
     pub segment: Duration,
+    /// What segments are promised to be no longer than, in whole seconds: longer groups of pictures are cut within.
+    pub longest: Duration,
     /// What parts are promised to be no longer than.
     pub part: Duration,
     /// Segments in a playlist.
@@ -60,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             segment: Duration::from_secs(2),
+            longest: Duration::from_secs(4),
             part: Duration::from_millis(500),
             listed: 7,
             kept: 12,

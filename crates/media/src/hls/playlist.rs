@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::Settings;
-use super::segmenter::{Part, Segmenter};
+use super::segmenter::{Part, Segment, Segmenter};
 
 /// Parts are listed of this many segments at the end, besides the one being made.
 const WITH_PARTS: usize = 2;
+
+/// How far behind the keyframe players are told to begin, so that rounding does not lead them before it. Microseconds.
+const INTO: i64 = 10_000;
 
 /// Writes the playlist. URIs are relative to it: `{stem}/{file}{query}`.
 pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str) -> String {
@@ -27,6 +30,9 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         part_target * 3.0,
         target * 3,
     );
+    if let Some(start) = begin(listed.clone(), parts, 3 * segmenter.part_target()).filter(|_| !segmenter.ended()) {
+        let _ = writeln!(out, "#EXT-X-START:TIME-OFFSET={:.3}", seconds(start + INTO));
+    }
     if dropped > 0 {
         let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{dropped}");
     }
@@ -62,6 +68,22 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{stem}/{current}.{next}.m4s{query}\"");
     }
     out
+}
+
+/// Where players had better begin, in microseconds from the end (negative): at the newest keyframe, if their distance from
+/// the end, `hold_back`, leads into a segment without one. There some (hls.js) load what they cannot decode, and stay black.
+/// `None` where they find a keyframe themselves, or there is none.
+fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_back: i64) -> Option<i64> {
+    let (mut at, mut starts, mut keys) = (0, Vec::new(), Vec::new());
+    for parts in segments.map(|segment| &segment.parts[..]).chain([open]) {
+        starts.push((at, parts.iter().any(|part| part.independent)));
+        for part in parts {
+            keys.extend(part.independent.then_some(at));
+            at += part.duration;
+        }
+    }
+    let (_, has_key) = starts.into_iter().rfind(|(start, _)| *start <= at - hold_back)?;
+    keys.last().filter(|_| !has_key).map(|key| key - at)
 }
 
 fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str) {

@@ -236,7 +236,7 @@ impl Segmenter {
     /// What no segment is longer than, rounded to whole seconds; the same for as long as the playlist lives (RFC 8216
     /// §6.2.1).
     pub fn target(&self) -> i64 {
-        (self.settings.segment.as_micros() as i64 + 999_999) / 1_000_000
+        (self.settings.longest.as_micros() as i64 + 999_999) / 1_000_000
     }
 
     /// What no part is longer than, in microseconds; the same for as long as the playlist lives.

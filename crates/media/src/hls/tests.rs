@@ -51,7 +51,7 @@ fn segments_end_before_key_frames_once_they_are_long_enough() {
         let joined: Vec<u8> = segment.parts.iter().flat_map(|p| p.bytes.to_vec()).collect();
         assert_eq!(joined, segment.bytes);
     }
-    assert_eq!(s.target(), 2);
+    assert_eq!(s.target(), 4);
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn a_stream_without_key_frames_is_cut_all_the_same() {
     for ms in (40..25_000).step_by(40) {
         s.push(&Arc::new(picture(ms, false)));
     }
-    assert!(s.segments().len() >= 11);
-    assert!(s.segments().iter().all(|segment| segment.duration <= 2_400_000 && !segment.parts.is_empty()));
+    assert!(s.segments().len() >= 8);
+    assert!(s.segments().iter().all(|segment| segment.duration <= 4_400_000 && !segment.parts.is_empty()));
     assert!(!s.segments()[1].parts[0].independent);
-    assert_eq!(s.target(), 2);
+    assert_eq!(s.target(), 4);
 }
 
 /// The promises of a playlist.
@@ -95,8 +95,8 @@ fn broken(s: &Segmenter) -> Vec<String> {
 fn what_a_playlist_promises_never_changes_and_is_kept() {
     let asc = || Arc::new(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into()));
     let sound = |us: i64| Arc::new(Frame::audio(Codec::Aac, us, vec![1; 50].into()));
-    let lengths_of_groups: [&[i64]; 6] =
-        [&[2000], &[10_000], &[2000, 1200, 1800, 10_000], &[2600], &[480, 480, 480, 2000, 2000], &[3000, 700]];
+    let lengths_of_groups: [&[i64]; 7] =
+        [&[2000], &[10_000], &[2000, 1200, 1800, 10_000], &[2600], &[4600], &[480, 480, 480, 2000, 2000], &[3000, 700]];
     for step in [20, 33, 40, 100, 200, 333, 1000] {
         for groups in lengths_of_groups {
             for (with_sound, pause) in [(true, 0), (false, 0), (true, 1200), (false, 1200)] {
@@ -251,9 +251,9 @@ fn the_playlist_names_segments_parts_and_what_comes() {
     let text = playlist::write(&s, &Settings::default(), "room", "?txSecret=a");
     for line in [
         "#EXTM3U",
-        "#EXT-X-TARGETDURATION:2",
+        "#EXT-X-TARGETDURATION:4",
         "#EXT-X-PART-INF:PART-TARGET=0.500",
-        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500,HOLD-BACK=6",
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500,HOLD-BACK=12",
         "#EXT-X-MEDIA-SEQUENCE:100",
         "#EXT-X-MAP:URI=\"room/100.init.mp4?txSecret=a\"",
         "room/100.m4s?txSecret=a",
@@ -267,6 +267,36 @@ fn the_playlist_names_segments_parts_and_what_comes() {
     s.finish();
     let text = playlist::write(&s, &Settings::default(), "room", "");
     assert!(text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD"), "{text}");
+}
+
+/// Where the playlist tells players to begin, in milliseconds from its end.
+fn begins(s: &Segmenter) -> Option<i64> {
+    let text = playlist::write(s, &Settings::default(), "s", "");
+    let offset = text.lines().find_map(|l| l.strip_prefix("#EXT-X-START:TIME-OFFSET="))?;
+    Some((offset.parse::<f64>().unwrap() * 1000.0).round() as i64)
+}
+
+#[test]
+fn players_begin_at_the_keyframe_of_a_long_group() {
+    for (gop, is_told) in [(1000, false), (2000, false), (3000, false), (4000, false), (6000, true), (10_000, true)] {
+        let mut s = segmenter(Settings::default());
+        s.set_clock(0);
+        let (mut told, mut end) = (0, 0);
+        for ms in (0..40_000).step_by(40) {
+            feed(&mut s, ms..ms + 40, gop);
+            let open: i64 = s.current().1.iter().map(|p| p.duration).sum();
+            end = end.max(s.segments().back().map_or(0, |last| last.came.unwrap() + last.duration) + open);
+            let Some(offset) = begins(&s) else { continue };
+            // The first segments are short, and cut with or without a keyframe.
+            told += i32::from(end > 6_000_000);
+            let begin = end / 1000 + offset;
+            assert_eq!(begin % gop, 10, "{gop}: {begin} of {end}");
+            assert!((-gop - 500..=-400).contains(&offset), "{gop}: {offset}");
+        }
+        assert_eq!(told > 0, is_told, "{gop}");
+        s.finish();
+        assert_eq!(begins(&s), None);
+    }
 }
 
 #[test]
