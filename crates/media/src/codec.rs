@@ -36,6 +36,8 @@ pub struct AudioInfo {
     pub channels: u8,
     /// The codec as in MIME types: `mp4a.40.2`. Empty when the configuration is cut short.
     pub mime: String,
+    /// Samples of one frame of AAC, at `sample_rate`; 0 where frames differ or nothing tells.
+    pub samples: u32,
 }
 
 impl VideoInfo {
@@ -55,7 +57,7 @@ impl VideoInfo {
 impl AudioInfo {
     /// Reads an AudioSpecificConfig or OpusHead; of a codec without configuration, its first frame.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
-        let unknown = AudioInfo { codec, sample_rate: 0, channels: 0, mime: String::new() };
+        let unknown = AudioInfo { codec, sample_rate: 0, channels: 0, mime: String::new(), samples: 0 };
         match codec {
             Codec::Aac => asc(config).unwrap_or(unknown),
             Codec::Opus => {
@@ -308,15 +310,20 @@ fn av1_size(obus: &[u8]) -> Option<(u32, u32)> {
     plausible(b.u(width_bits)? + 1, b.u(height_bits)? + 1)
 }
 
+/// `GetAudioObjectType` of ISO/IEC 14496-3 §1.6.2.1.
+fn audio_object(b: &mut Bits<'_>) -> Option<u32> {
+    match b.u(5)? {
+        31 => Some(32 + b.u(6)?),
+        object => Some(object),
+    }
+}
+
 /// ISO/IEC 14496-3 §1.6.2.1.
 fn asc(config: &[u8]) -> Option<AudioInfo> {
     const RATES: [u32; 13] =
         [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
     let mut b = Bits::new(config);
-    let mut object = b.u(5)?;
-    if object == 31 {
-        object = 32 + b.u(6)?;
-    }
+    let object = audio_object(&mut b)?;
     let mut rate = || -> Option<u32> {
         match b.u(4)? {
             15 => b.u(24),
@@ -325,17 +332,29 @@ fn asc(config: &[u8]) -> Option<AudioInfo> {
     };
     let mut sample_rate = rate()?;
     let layout = b.u(4)?;
+    let mut core = object;
     if object == 5 || object == 29 {
         // Spectral band replication: the rate that comes out stands second.
         sample_rate = match b.u(4)? {
             15 => b.u(24)?,
             index => RATES.get(index as usize).copied()?,
         };
+        core = audio_object(&mut b).unwrap_or(2);
     }
+    // The first bit of GASpecificConfig (§4.4.1) and of ELDSpecificConfig (§4.6.20.3) says that frames are shorter.
+    let short = b.u(1) == Some(1);
+    let samples = match (core, short) {
+        (23 | 39, false) => 512,
+        (23 | 39, true) => 480,
+        (_, false) => 1024,
+        (_, true) => 960,
+    };
+    // With spectral band replication a frame has twice the samples at the rate that comes out.
+    let samples = if core == object { samples } else { 2 * samples };
     let channels = match layout {
         1..=6 => layout as u8,
         7 => 8,
         _ => 0,
     };
-    Some(AudioInfo { codec: Codec::Aac, sample_rate, channels, mime: format!("mp4a.40.{object}") })
+    Some(AudioInfo { codec: Codec::Aac, sample_rate, channels, mime: format!("mp4a.40.{object}"), samples })
 }

@@ -42,6 +42,8 @@ struct Sound {
     /// How far behind the newest picture the last frame came.
     lag: i64,
     filling: bool,
+    /// A frame came.
+    heard: bool,
     patience: i64,
 }
 
@@ -74,6 +76,7 @@ impl Filler {
                 end,
                 lag,
                 filling: false,
+                heard: false,
                 patience: PATIENCE,
             });
         }
@@ -110,6 +113,13 @@ impl Filler {
             sound.lag = newest.map_or(0, |newest| (newest - frame.dts).max(0));
             let unit = sound.silence.1;
             let filled = std::mem::take(&mut sound.filling);
+            if !std::mem::replace(&mut sound.heard, true)
+                && !filled
+                && let Some(pictures) = &mut self.pictures
+            {
+                // It may be stamped seconds ahead.
+                pictures.lag = newest.map_or(0, |newest| (frame.dts - newest).max(0));
+            }
             if filled && sound.end.is_some_and(|end| frame.dts < end - unit) {
                 // It was only late.
                 sound.patience = (2 * sound.patience).min(MOST_PATIENCE);

@@ -33,8 +33,6 @@ struct Track {
     rate: u32,
     /// 0 by 0 for audio.
     size: (u16, u16),
-    /// The codec as in MIME types.
-    mime: String,
     /// The entry of the sample table that tells a decoder all it needs.
     entry: Bytes,
 }
@@ -69,14 +67,7 @@ impl Track {
                     _ => (b"av01", b"av1C"),
                 };
                 let entry = boxes::visual(entry, size, inner, payload);
-                (!info.mime.is_empty()).then_some(Track {
-                    id,
-                    video: true,
-                    rate: VIDEO_RATE,
-                    size,
-                    mime: info.mime,
-                    entry,
-                })
+                (!info.mime.is_empty()).then_some(Track { id, video: true, rate: VIDEO_RATE, size, entry })
             }
             Codec::Aac | Codec::Opus => {
                 let info = AudioInfo::of(config.codec, payload);
@@ -85,14 +76,7 @@ impl Track {
                     _ => boxes::aac(payload, info.channels, info.sample_rate),
                 };
                 let known = info.sample_rate > 0;
-                known.then_some(Track {
-                    id,
-                    video: false,
-                    rate: info.sample_rate,
-                    size: (0, 0),
-                    mime: info.mime,
-                    entry,
-                })
+                known.then_some(Track { id, video: false, rate: info.sample_rate, size: (0, 0), entry })
             }
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! HTTP, URLs and permission belong to the server.
 
 mod black;
+mod heads;
 mod playlist;
 mod segmenter;
 #[cfg(test)]
@@ -38,9 +39,11 @@ const AUDIO: &[Codec] = &[Codec::Aac];
 /// Lengths and bounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Shortest segment; each ends before the first key frame after that.
+    /// Shortest segment; each ends before the first keyframe after that.
     pub segment: Duration,
-    /// Longest part, unless frames come further apart.
+    /// What segments are promised to be no longer than, in whole seconds: longer groups of pictures are cut within.
+    pub longest: Duration,
+    /// What parts are promised to be no longer than.
     pub part: Duration,
     /// Segments in a playlist.
     pub listed: usize,
@@ -58,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             segment: Duration::from_secs(2),
+            longest: Duration::from_secs(4),
             part: Duration::from_millis(500),
             listed: 7,
             kept: 12,
@@ -163,7 +167,7 @@ impl Hls {
     }
 
     /// The playlist of a stream, once it has what `reload` asks for; the first request starts the cutting and gets its
-    /// answer with the first segment. URIs in it are relative: `{stem}/{file}{query}`; `query` is empty or starts with
+    /// answer with the first three segments. URIs in it are relative: `{stem}/{file}{query}`; `query` is empty or starts with
     /// `?`. `wait` is how long to wait for a publisher (`None`: the hub's setting).
     pub async fn playlist(
         &self,
@@ -182,7 +186,7 @@ impl Hls {
         }
         let there = |s: &Segmenter| match reload.segment {
             Some(segment) => s.reached(segment, reload.part),
-            None => !s.segments().is_empty() || s.ended(),
+            None => s.segments().len() >= segmenter::EARLY || s.ended(),
         };
         let found = cutting.when(self.inner.settings.patience, |s| there(s).then_some(())).await;
         let segmenter = cutting.segmenter.lock();
@@ -206,7 +210,7 @@ impl Hls {
         };
         let look = |s: &Segmenter| match (get(s), file) {
             (Some(bytes), _) => Some(Ok(bytes)),
-            (None, File::Part(number, part)) if !s.reached(number, Some(part)) && number <= s.current().0 + 1 => None,
+            (None, File::Part(number, part)) if s.may_come(number, part) => None,
             _ => Some(Err(Missing::NotFound)),
         };
         let found = cutting.when(self.inner.settings.patience, look).await.unwrap_or(Err(Missing::NotYet));
@@ -219,7 +223,7 @@ impl Hls {
         let existing = |hub: &Hub| {
             let found = self.inner.streams.lock().get(name).cloned()?;
             // An ended one is kept for those who still read it; a stream that began anew replaces it.
-            let over = found.segmenter.lock().ended() && hub.info(name).is_some();
+            let over = found.segmenter.lock().ending() && hub.info(name).is_some();
             (!over).then_some(found)
         };
         if let Some(found) = existing(&self.inner.hub) {
@@ -241,7 +245,7 @@ impl Hls {
         });
         {
             let mut streams = self.inner.streams.lock();
-            if let Some(other) = streams.get(name).filter(|c| !c.segmenter.lock().ended()) {
+            if let Some(other) = streams.get(name).filter(|c| !c.segmenter.lock().ending()) {
                 return Ok(Arc::clone(other));
             }
             streams.insert(name.clone(), Arc::clone(&cutting));
@@ -260,7 +264,7 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut rea
             item = reader.next() => {
                 let over = item.is_none();
                 reader.count_sent(cutting.sent.swap(0, Ordering::Relaxed));
-                let is_new = cutting.take(item);
+                let is_new = cutting.take(item, reader.newest());
                 if cutting.segmenter.lock().wants_key() {
                     reader.request_key();
                 }
@@ -279,6 +283,11 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut rea
         }
     }
     drop(reader);
+    if cutting.segmenter.lock().ending() {
+        tokio::time::sleep(inner.settings.part).await;
+        cutting.segmenter.lock().finish();
+        cutting.changed.send_replace(());
+    }
     loop {
         let deadline = *cutting.asked.lock() + idle;
         if Instant::now() >= deadline || !cutting.segmenter.lock().ended() {
@@ -297,12 +306,16 @@ impl Cutting {
         *self.asked.lock() = Instant::now();
     }
 
-    /// Takes what the reader gave; says whether there is something new.
-    fn take(&self, item: Option<Item>) -> bool {
+    /// Takes what the reader gave; says whether there is something new. `newest` is the time of the stream's newest frame.
+    fn take(&self, item: Option<Item>, newest: i64) -> bool {
         let mut segmenter = self.segmenter.lock();
+        if segmenter.wants_clock() && matches!(item, Some(Item::Frame(_) | Item::Burst(_))) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
+            segmenter.set_clock(now - newest);
+        }
         match item {
             None => {
-                segmenter.finish();
+                segmenter.begin_end();
                 true
             }
             Some(Item::Tracks(tracks)) => {

@@ -3,6 +3,7 @@
 //! A publisher pushes frames and never waits. Readers of [`Pace::Realtime`] are woken per frame; readers of
 //! [`Pace::Audience`] all together, once per merge interval, and share the bytes of that burst. Needs a tokio runtime.
 
+mod clean;
 mod cursor;
 mod figures;
 mod flow;

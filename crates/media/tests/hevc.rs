@@ -102,18 +102,20 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
     let video = hub.info(&name).unwrap().video.unwrap();
     assert_eq!((video.codec, video.width, video.height), (Codec::H265, 192, 128));
 
-    // The first segment, with its init segment, as ffmpeg decodes it.
+    // The first segments, with their init segment, as ffmpeg decodes them.
     let playlist = playlist.await.unwrap().unwrap();
     let file = |ending: &str| {
         let line = playlist.lines().find(|l| l.contains(ending)).unwrap_or_else(|| panic!("{ending}: {playlist}"));
         let file = line.rsplit("h/").next().unwrap().trim_end_matches('"');
         File::parse(file).unwrap()
     };
-    let first = playlist.lines().find(|l| !l.starts_with('#')).unwrap();
-    let segment = hls.file(&name, File::parse(first.trim_start_matches("h/")).unwrap()).await.unwrap();
-    let init = hls.file(&name, file(".init.mp4")).await.unwrap();
+    let mut whole = hls.file(&name, file(".init.mp4")).await.unwrap().to_vec();
+    for segment in playlist.lines().filter(|l| !l.starts_with('#')) {
+        let segment = File::parse(segment.trim_start_matches("h/")).unwrap();
+        whole.extend_from_slice(&hls.file(&name, segment).await.unwrap());
+    }
     let path = std::env::temp_dir().join(format!("roomservice-hevc-{}.mp4", std::process::id()));
-    std::fs::write(&path, [&init[..], &segment[..]].concat()).unwrap();
+    std::fs::write(&path, &whole).unwrap();
     let mut decode = Command::from(testkit::bounded::program("ffmpeg"));
     let decoded = decode.args(["-v", "error", "-i"]).arg(&path).args(["-f", "framemd5", "-"]).output().await.unwrap();
     let _ = std::fs::remove_file(&path);

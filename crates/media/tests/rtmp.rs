@@ -142,7 +142,8 @@ fn config() -> Frame {
 }
 
 fn picture(ms: i64, key: bool, size: usize) -> Frame {
-    Frame::video(Codec::H264, ms * 1000, 0, key, vec![ms as u8; size].into())
+    // Of zeros, it would be NAL units without a byte, which go no further.
+    Frame::video(Codec::H264, ms * 1000, 0, key, vec![ms as u8 | 1; size].into())
 }
 
 async fn publish(server: &Server, stream: &str) -> Publisher {

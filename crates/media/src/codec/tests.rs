@@ -13,6 +13,9 @@ fn aac_configurations() {
     assert_eq!((info("1210").sample_rate, info("1210").channels, info("1210").mime), (44_100, 2, "mp4a.40.2".into()));
     assert_eq!((info("1188").sample_rate, info("1188").channels), (48_000, 1));
     assert_eq!(info("").sample_rate, 0);
+    // Plain; 960 samples; low delay with 512 and 480; enhanced low delay; band replication, and that with 960.
+    let kinds = ["1210", "1214", "b988", "b98c", "f8e620", "2b920800", "2b920a00"];
+    assert_eq!(kinds.map(|h| info(h).samples), [1024, 960, 512, 480, 512, 2048, 1920]);
     let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\0\0\0\0\0";
     assert_eq!(AudioInfo::of(Codec::Opus, head).channels, 2);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Run, Sample, Track, VIDEO_RATE, fragment, init};
+use crate::codec::AudioInfo;
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtc::h264::Parameters;
 
@@ -71,8 +72,7 @@ impl Muxer {
         });
         let audio = audio.and_then(|config| {
             let track = Track::new(2, config)?;
-            // With spectral band replication a unit has twice the samples at the rate that comes out.
-            let unit = if matches!(track.mime.as_str(), "mp4a.40.5" | "mp4a.40.29") { 2048 } else { 1024 };
+            let unit = AudioInfo::of(config.codec, &config.payload).samples;
             Some(Audio { track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
         });
         (video.is_some() || audio.is_some()).then_some(Muxer { video, audio, origin, sequence: 0 })
@@ -141,6 +141,20 @@ impl Muxer {
 
     /// Everything complete so far, as one fragment.
     pub fn cut(&mut self) -> Option<Fragment> {
+        self.cut_sound_until(i64::MAX)
+    }
+
+    /// Every complete picture, and the sound that begins before `until`.
+    pub fn cut_sound_until(&mut self, until: i64) -> Option<Fragment> {
+        let later = self.audio.as_mut().map(|audio| audio.split_at(until.saturating_sub(self.origin)));
+        let fragment = self.cut_all();
+        if let (Some(audio), Some((start, later))) = (&mut self.audio, later) {
+            (audio.start, audio.samples) = (start, later);
+        }
+        fragment
+    }
+
+    fn cut_all(&mut self) -> Option<Fragment> {
         let mut runs = Vec::with_capacity(2);
         let mut independent = true;
         if let Some(v) = self.video.as_ref().filter(|v| !v.samples.is_empty()) {
@@ -191,6 +205,21 @@ impl Video {
 }
 
 impl Audio {
+    /// Takes away what begins at `dts` or later: where that begins, and its samples.
+    fn split_at(&mut self, dts: i64) -> (u64, Vec<Sample>) {
+        let until = ticks(dts, self.track.rate);
+        let mut at = self.start;
+        let mut count = 0;
+        for sample in &self.samples {
+            if at >= until {
+                break;
+            }
+            at += u64::from(sample.duration);
+            count += 1;
+        }
+        (at, self.samples.split_off(count))
+    }
+
     fn push(&mut self, frame: &Frame, dts: i64) {
         let rate = self.track.rate;
         let stamped = ticks(dts, rate);

@@ -125,6 +125,20 @@ fn fragments_hold_times_sizes_and_order() {
 }
 
 #[test]
+fn frames_of_aac_are_as_long_as_their_configuration_says() {
+    for (config, samples) in [([0x12, 0x10], 1024), ([0x12, 0x14], 960), ([0xba, 0x10], 512), ([0xba, 0x14], 480)] {
+        let config = Frame::config(Codec::Aac, 0, config.to_vec().into());
+        let mut muxer = Muxer::new(None, Some(&config), 0).unwrap();
+        let us = |n: i64| n * i64::from(samples) * 1_000_000 / 44_100;
+        (0..100).for_each(|n| muxer.push(&sound(us(n))));
+        let fragment = muxer.cut().unwrap();
+        let got = &runs(&fragment.bytes)[0].2;
+        assert!(got.len() == 100 && got.iter().all(|s| s[0] == samples), "{samples}: {got:?}");
+        assert_eq!(crate::silence::frame(&config).is_some(), samples >= 960);
+    }
+}
+
+#[test]
 fn gaps_in_audio_stay_and_repetitions_go() {
     let mut muxer = Muxer::new(None, Some(&asc()), 0).unwrap();
     for us in [0, 23_000, 1_000_000, 20_000] {

@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::Settings;
-use super::segmenter::{Part, Segmenter};
+use super::segmenter::{Part, Segment, Segmenter};
 
 /// Parts are listed of this many segments at the end, besides the one being made.
 const WITH_PARTS: usize = 2;
+
+/// How far behind the keyframe players are told to begin, so that rounding does not lead them before it. Microseconds.
+const INTO: i64 = 10_000;
 
 /// Writes the playlist. URIs are relative to it: `{stem}/{file}{query}`.
 pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str) -> String {
@@ -27,6 +30,9 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         part_target * 3.0,
         target * 3,
     );
+    if let Some(start) = begin(listed.clone(), parts, 3 * segmenter.part_target()).filter(|_| !segmenter.ended()) {
+        let _ = writeln!(out, "#EXT-X-START:TIME-OFFSET={:.3}", seconds(start + INTO));
+    }
     if dropped > 0 {
         let _ = writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{dropped}");
     }
@@ -42,6 +48,9 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     };
     for segment in listed {
         introduce(&mut out, segment.discontinuity && segment.number > first, segment.init);
+        if let Some(came) = segment.came {
+            let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(came));
+        }
         if segment.number >= with_parts {
             list(&mut out, &segment.parts, segment.number, stem, query);
         }
@@ -61,6 +70,22 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     out
 }
 
+/// Where players had better begin, in microseconds from the end (negative): at the newest keyframe, if their distance from
+/// the end, `hold_back`, leads into a segment without one. There some (hls.js) load what they cannot decode, and stay black.
+/// `None` where they find a keyframe themselves, or there is none.
+fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_back: i64) -> Option<i64> {
+    let (mut at, mut starts, mut keys) = (0, Vec::new(), Vec::new());
+    for parts in segments.map(|segment| &segment.parts[..]).chain([open]) {
+        starts.push((at, parts.iter().any(|part| part.independent)));
+        for part in parts {
+            keys.extend(part.independent.then_some(at));
+            at += part.duration;
+        }
+    }
+    let (_, has_key) = starts.into_iter().rfind(|(start, _)| *start <= at - hold_back)?;
+    keys.last().filter(|_| !has_key).map(|key| key - at)
+}
+
 fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str) {
     for (number, part) in parts.iter().enumerate() {
         let (duration, independent) = (seconds(part.duration), if part.independent { ",INDEPENDENT=YES" } else { "" });
@@ -69,6 +94,23 @@ fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str)
             "#EXT-X-PART:DURATION={duration:.5},URI=\"{stem}/{segment}.{number}.m4s{query}\"{independent}"
         );
     }
+}
+
+/// Microseconds of Unix time as ISO 8601 has it.
+fn date(micros: i64) -> String {
+    let (days, millis) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000) / 1000);
+    // Days since 1 March of year 0, in eras of 400 years (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + later;
+    let (hours, minutes, millis) = (millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
+    let (seconds, millis) = (millis / 1000, millis % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 
 fn seconds(micros: i64) -> f64 {

@@ -6,22 +6,29 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Settings, black};
+use super::{Settings, black, heads};
 use crate::filler::{Filler, Verdict};
-use crate::fmp4::Muxer;
+use crate::fmp4::{Fragment, Muxer};
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::Tracks;
+use heads::Heads;
 
-/// A step in the timestamps beyond this is a break: the publisher was away. Microseconds.
-const BREAK: i64 = 1_500_000;
-/// Pictures that stay away for this long do not hold the cutting back. Microseconds.
+/// Pictures that stay away for this long do not hold the beginning back. Microseconds.
 const VIDEO_SILENT: i64 = 1_000_000;
-/// The first segments may be this short, so that players start early. Microseconds.
-const SHORTEST: i64 = 500_000;
-/// How many segments are cut that early.
-const EARLY: usize = 3;
-/// Segments longer than this many targets are cut even without a key frame.
-const LONGEST: i64 = 5;
+/// Sound that is ahead of the pictures by this much more than before ends parts in their place. Microseconds.
+const LATE: i64 = 300_000;
+/// How many segments are cut early: Chromium's own player fails on a playlist of fewer.
+pub(super) const EARLY: usize = 3;
+/// How long these are at most, with or without a keyframe, so that players start early. Microseconds.
+const EARLY_LONGEST: i64 = 400_000;
+/// How much longer than the target a segment may be: less than what rounds to another second (RFC 8216 §4.3.3.1).
+/// Microseconds.
+const OVER: i64 = 400_000;
+/// A keyframe ends a segment that did not begin with one if that is at least this long. Microseconds.
+const SHORTEST: i64 = 200_000;
+/// A part that is neither independent nor the last of its segment has at least this much of its target, in percent
+/// (rfc8216bis §4.4.4.9).
+const FULL: i64 = 85;
 /// How long before a segment is long enough a keyframe is asked for, in microseconds.
 const ASKS_BEFORE: i64 = 100_000;
 
@@ -47,6 +54,8 @@ pub struct Segment {
     pub duration: i64,
     /// It does not continue what was before: timestamps or codecs changed.
     pub discontinuity: bool,
+    /// When its first frame came, in microseconds of Unix time, if that is known.
+    pub came: Option<i64>,
     /// The number of the init segment that it needs.
     pub init: u64,
     /// All of it.
@@ -58,6 +67,8 @@ pub struct Segment {
 /// The segment that is being made.
 struct Open {
     discontinuity: bool,
+    /// It begins with a keyframe, or needs none.
+    independent: bool,
     /// Microseconds.
     start: i64,
     part_start: i64,
@@ -84,15 +95,17 @@ pub struct Segmenter {
     broken: bool,
     /// The pictures were of another kind before.
     changed: bool,
-    /// Time of the last picture, else of the first frame, that could not begin a segment for want of a key picture.
+    /// Time of the first sound since the last picture, if nothing could begin a segment for want of a key picture.
     waits: Option<i64>,
-    last: Option<i64>,
-    last_video: Option<i64>,
+    heads: Heads,
+    /// Where the last segment ended, if the next one continues it.
+    from: Option<i64>,
+    /// What Unix time is ahead of the frames' time, in microseconds, since the last break.
+    clock: Option<i64>,
     bytes: usize,
     made: usize,
     discontinuities: u64,
-    longest: i64,
-    longest_part: i64,
+    ending: bool,
     ended: bool,
 }
 
@@ -114,13 +127,13 @@ impl Segmenter {
             broken: false,
             changed: false,
             waits: None,
-            last: None,
-            last_video: None,
+            heads: Heads::default(),
+            from: None,
+            clock: None,
             bytes: 0,
             made: 0,
             discontinuities: 0,
-            longest: 0,
-            longest_part: 0,
+            ending: false,
             ended: false,
         }
     }
@@ -172,10 +185,32 @@ impl Segmenter {
         before != (self.next, self.parts())
     }
 
+    /// Nothing follows: what is left becomes the last part. Players learn of it before the playlist ends, because some
+    /// (hls.js) load no parts any more once it has.
+    pub fn begin_end(&mut self) {
+        self.close_last();
+        self.ending = true;
+    }
+
     /// The stream is over: what is left becomes the last segment.
     pub fn finish(&mut self) {
         self.interrupt();
         self.ended = true;
+    }
+
+    /// Whether no frame will follow.
+    pub fn ending(&self) -> bool {
+        self.ending || self.ended
+    }
+
+    /// Whether it is not known when frames came. It is not after a break.
+    pub fn wants_clock(&self) -> bool {
+        self.clock.is_none()
+    }
+
+    /// Says by what Unix time is ahead of the frames' time, in microseconds.
+    pub fn set_clock(&mut self, ahead: i64) {
+        self.clock = Some(ahead);
     }
 
     /// Whether nothing will follow.
@@ -198,16 +233,15 @@ impl Segmenter {
         self.discontinuities
     }
 
-    /// The longest segment so far or the configured target, in whole seconds.
+    /// What no segment is longer than, rounded to whole seconds; the same for as long as the playlist lives (RFC 8216
+    /// §6.2.1).
     pub fn target(&self) -> i64 {
-        // Rounded to the nearest, as RFC 8216 §4.3.3.1 compares it.
-        let longest = (self.longest + 500_000) / 1_000_000;
-        longest.max((self.settings.segment.as_micros() as i64 + 999_999) / 1_000_000)
+        (self.settings.longest.as_micros() as i64 + 999_999) / 1_000_000
     }
 
-    /// The longest part so far or the configured target, in microseconds.
+    /// What no part is longer than, in microseconds; the same for as long as the playlist lives.
     pub fn part_target(&self) -> i64 {
-        self.longest_part.max(self.settings.part.as_micros() as i64)
+        self.settings.part.as_micros() as i64
     }
 
     /// The init segment that the segment being made needs.
@@ -234,38 +268,68 @@ impl Segmenter {
         self.segment(number)?.parts.get(part)
     }
 
-    /// Whether the playlist names this segment, or this part of it, or something later.
+    /// Whether the playlist names this segment, or this part of it, or something later. A part beyond the last one of its
+    /// segment is the first one of the next (rfc8216bis §6.2.5.2).
     pub fn reached(&self, number: u64, part: Option<usize>) -> bool {
         if self.ended {
             return true;
         }
         match part {
             None => number < self.next,
-            Some(part) => number < self.next || (number == self.next && part < self.parts()),
+            Some(part) if number < self.next => {
+                number + 1 < self.next || self.parts() > 0 || self.segment(number).is_none_or(|s| part < s.parts.len())
+            }
+            Some(part) => number == self.next && part < self.parts(),
         }
+    }
+
+    /// Whether this part may still come.
+    pub fn may_come(&self, number: u64, part: usize) -> bool {
+        !self.ended && (number == self.next + 1 || (number == self.next && part >= self.parts()))
     }
 
     fn parts(&self) -> usize {
         self.open.as_ref().map_or(0, |o| o.parts.len())
     }
 
-    /// Whether a keyframe would be of use by now: the segment being made is long enough. Publishers that make none by
-    /// themselves, such as browsers, are asked.
+    /// Whether a keyframe would be of use by now: the segment being made is long enough, or began without one. Publishers
+    /// that make none by themselves, such as browsers, are asked.
     pub fn wants_key(&self) -> bool {
-        let (Some(open), Some(last)) = (&self.open, self.last_video) else { return false };
-        self.muxer.as_ref().is_some_and(Muxer::has_video) && last - open.start >= self.enough() - ASKS_BEFORE
+        let (Some(open), Some(last)) = (&self.open, self.heads.video) else { return false };
+        let is_due = !open.independent || last - open.start >= self.enough() - ASKS_BEFORE;
+        self.made >= EARLY && is_due && self.muxer.as_ref().is_some_and(Muxer::has_video)
     }
 
-    /// How long a segment is at least, in microseconds.
+    /// How long a segment is at least that could go on to another keyframe, in microseconds.
     fn enough(&self) -> i64 {
         let target = self.settings.segment.as_micros() as i64;
         // Nearly the target is the target: 50 pictures of 40 ms, stamped in odd milliseconds.
-        if self.made < EARLY { SHORTEST } else { target - target / 20 }
+        if self.made < EARLY { EARLY_LONGEST / 2 } else { target - target / 20 }
+    }
+
+    /// How long the segment being made may become, in microseconds. Longer groups of pictures are cut too, evenly where
+    /// their length is known: segments that begin without a keyframe are allowed, for the playlist does not claim
+    /// EXT-X-INDEPENDENT-SEGMENTS, and a promise that is broken stops Apple's player for good.
+    fn longest(&self) -> i64 {
+        let most = self.target() * 1_000_000 + OVER;
+        match self.heads.group {
+            _ if self.made < EARLY => EARLY_LONGEST,
+            Some(group) if group > most => (group / (1 + group / most) + LATE / 3).min(most),
+            _ => most,
+        }
+    }
+
+    /// Where the part being made has to end, and whether its segment does.
+    fn ends(&self) -> Option<(i64, bool)> {
+        let open = self.open.as_ref()?;
+        let (part, segment) = (open.part_start + self.part_target(), open.start + self.longest());
+        // The bytes of one segment are bounded, too.
+        let large = self.bytes_open() > self.settings.bytes / 4;
+        Some((part.min(segment).max(open.part_start), segment <= part || large))
     }
 
     fn media(&mut self, frame: &Arc<Frame>) {
-        let dts = frame.dts;
-        if self.last.is_some_and(|last| (dts - last).abs() > BREAK) {
+        if self.heads.is_break(frame) {
             self.interrupt();
         }
         let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
@@ -278,38 +342,67 @@ impl Segmenter {
             return;
         }
         let has_video = self.muxer.as_ref().is_some_and(Muxer::has_video);
-        let video = frame.kind == Kind::Video;
-        let silent = self.last_video.is_none_or(|last| dts - last > VIDEO_SILENT);
-        if let Some(open) = &self.open
-            && (video || !has_video || silent)
-        {
-            let target = self.settings.segment.as_micros() as i64;
-            let enough = self.enough();
-            let (long, length) = (dts - open.start, dts - open.part_start);
-            let may = frame.key || !has_video || long >= target.saturating_mul(LONGEST);
-            let large = self.bytes_open() > self.settings.bytes / 4;
-            if large || (long >= enough && may) {
-                self.close_part(video.then_some(dts), dts);
-                self.close_segment(dts);
-            } else {
-                // A part must not be longer than its target: it ends before the frame that would make it so.
-                let step = self.last.map_or(0, |last| (dts - last).max(0));
-                if length > 0 && length + step.max(if video { 20_000 } else { 0 }) > self.part_target() {
-                    self.close_part(video.then_some(dts), dts);
-                }
-            }
+        if frame.kind == Kind::Video || !has_video {
+            self.cut_before(frame, has_video);
+        } else if self.heads.audio.is_some() {
+            self.cut_until(frame.dts - self.heads.ahead - LATE);
         }
         if self.open.is_none() {
             let discontinuity = std::mem::take(&mut self.broken);
-            self.open = Some(Open { discontinuity, start: dts, part_start: dts, parts: Vec::new() });
+            let start = self.from.take().unwrap_or(frame.dts);
+            let independent = frame.key || !has_video;
+            self.open = Some(Open { discontinuity, independent, start, part_start: start, parts: Vec::new() });
         }
         if let Some(muxer) = &mut self.muxer {
             muxer.push(frame);
         }
-        self.last = Some(self.last.map_or(dts, |last| last.max(dts)));
-        if video {
-            self.last_video = Some(dts);
+        self.heads.met(frame);
+    }
+
+    /// Ends what ends before a frame of the track that says where to cut.
+    fn cut_before(&mut self, frame: &Frame, has_video: bool) {
+        let dts = frame.dts;
+        self.cut_until(dts);
+        let (Some(open), Some((end, last))) = (&self.open, self.ends()) else { return };
+        let settled = (frame.kind == Kind::Video).then_some(dts);
+        let (long, length) = (dts - open.start, dts - open.part_start);
+        let group = self.heads.group.unwrap_or(0);
+        let enough = long >= self.enough() || long.saturating_add(group) > self.longest();
+        let anew = frame.key && long >= SHORTEST && (enough || !open.independent);
+        if anew || (!has_video && long >= self.enough()) {
+            self.close_part(settled, dts);
+            self.close_segment(dts);
+            return;
         }
+        // A part must not be longer than its target: it ends before the frame that would make it so. Where frames come
+        // far apart, so that it would be too short, it ends at its target, when the next frame comes.
+        let step = self.heads.step(frame);
+        let full = last || 100 * length >= FULL * self.part_target();
+        if length > 0 && dts + step > end && full {
+            self.close_part(settled, dts);
+            if last {
+                self.close_segment(dts);
+            }
+        }
+    }
+
+    /// Ends the parts and segments that have their full length before `until`. The last picture still waits.
+    fn cut_until(&mut self, until: i64) {
+        while let Some((end, last)) = self.ends().filter(|(end, _)| until > *end) {
+            let fragment = self.muxer.as_mut().and_then(|muxer| muxer.cut_sound_until(end + self.heads.ahead));
+            self.add_part(fragment, end);
+            if last {
+                self.continue_at(end);
+            }
+        }
+    }
+
+    /// Ends the segment within a group of pictures; the next one goes on there.
+    fn continue_at(&mut self, end: i64) {
+        self.close_segment(end);
+        let (start, independent) = (end, !self.muxer.as_ref().is_some_and(Muxer::has_video));
+        let discontinuity = std::mem::take(&mut self.broken);
+        self.open = Some(Open { discontinuity, independent, start, part_start: start, parts: Vec::new() });
     }
 
     /// Whether a muxer is there; it starts with a key frame where there are pictures.
@@ -318,10 +411,13 @@ impl Segmenter {
             return true;
         }
         // A publisher that came back without pictures is heard all the same.
-        if frame.kind == Kind::Video {
-            self.waits = Some(frame.dts);
-        }
-        let since = *self.waits.get_or_insert(frame.dts);
+        let since = match frame.kind {
+            Kind::Video => {
+                self.waits = None;
+                frame.dts
+            }
+            _ => *self.waits.get_or_insert(frame.dts),
+        };
         let heard = frame.kind == Kind::Audio && frame.dts - since > VIDEO_SILENT;
         if self.audio.is_none() && frame.key {
             let silent = Arc::new(Frame::config(Codec::Aac, 0, Bytes::from_static(SILENT)));
@@ -355,19 +451,26 @@ impl Segmenter {
 
     /// Ends the open segment where it is; what follows does not continue it.
     fn interrupt(&mut self) {
-        if let Some(muxer) = &mut self.muxer {
-            muxer.settle(None);
-        }
-        if self.open.is_some() {
-            let end = self.last.unwrap_or(0).saturating_add(40_000);
-            self.close_part(None, end);
+        self.close_last();
+        if let Some(end) = self.open.as_ref().map(|open| open.part_start) {
             self.close_segment(end);
         }
         self.broken |= self.made > 0;
         self.muxer = None;
         self.waits = None;
-        self.last = None;
-        self.last_video = None;
+        self.heads.interrupt();
+        self.from = None;
+        self.clock = None;
+    }
+
+    /// Ends the part being made with all that came. Nothing continues it.
+    fn close_last(&mut self) {
+        let Some(end) = self.heads.end() else { return };
+        self.cut_until(end);
+        let Some(muxer) = &mut self.muxer else { return };
+        muxer.settle(None);
+        let end = self.open.as_ref().map_or(end, |open| end.max(open.part_start));
+        self.close_part(None, end);
     }
 
     fn bytes_open(&self) -> usize {
@@ -376,18 +479,22 @@ impl Segmenter {
 
     /// Ends the part at `end`; `settled` is the time of the picture that follows the last one.
     fn close_part(&mut self, settled: Option<i64>, end: i64) {
-        let (Some(open), Some(muxer)) = (&mut self.open, &mut self.muxer) else {
-            return;
-        };
+        let Some(muxer) = &mut self.muxer else { return };
         if settled.is_some() {
             muxer.settle(settled);
         }
-        if let Some(fragment) = muxer.cut() {
+        let fragment = muxer.cut();
+        self.add_part(fragment, end);
+    }
+
+    fn add_part(&mut self, fragment: Option<Fragment>, end: i64) {
+        let Some(open) = &mut self.open else { return };
+        if let Some(fragment) = fragment {
             let duration = (end - open.part_start).max(1_000);
-            self.longest_part = self.longest_part.max(duration);
             open.parts.push(Part { bytes: fragment.bytes, duration, independent: fragment.independent });
-            open.part_start = end;
         }
+        // Where nothing came, neither sound nor pictures, no part stands for that time.
+        open.part_start = end;
     }
 
     fn close_segment(&mut self, end: i64) {
@@ -410,11 +517,12 @@ impl Segmenter {
             at += length;
         }
         let duration = (end - open.start).max(1_000);
-        self.longest = self.longest.max(duration);
+        self.from = Some(end);
         self.bytes += bytes.len();
         let init = self.current_init().unwrap_or_default();
         let discontinuity = open.discontinuity;
-        self.segments.push_back(Segment { number: self.next, duration, discontinuity, init, bytes, parts });
+        let came = self.clock.map(|ahead| open.start + ahead);
+        self.segments.push_back(Segment { number: self.next, duration, discontinuity, came, init, bytes, parts });
         self.next += 1;
         self.made += 1;
         self.trim();

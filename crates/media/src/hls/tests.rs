@@ -41,15 +41,9 @@ fn segments_end_before_key_frames_once_they_are_long_enough() {
     let mut s = segmenter(Settings { kept: 100, ..Settings::default() });
     feed(&mut s, 0..12_040, 1000);
     // The first three are short, so that players start early.
-    assert_eq!(
-        lengths(&s),
-        [(100, 1000), (101, 1000), (102, 1000), (103, 2000), (104, 2000), (105, 2000), (106, 2000)]
-            .into_iter()
-            .take(s.segments().len())
-            .collect::<Vec<_>>()
-    );
-    assert!(s.segments().len() >= 6);
-    for segment in s.segments() {
+    let wanted = [(100, 400), (101, 400), (102, 200), (103, 2000), (104, 2000), (105, 2000), (106, 2000), (107, 2000)];
+    assert_eq!(lengths(&s), wanted);
+    for segment in s.segments().iter().skip(3) {
         assert!(segment.parts[0].independent);
         assert!(segment.parts.iter().skip(1).all(|p| !p.independent || p.duration > 0));
         assert_eq!(segment.parts.iter().map(|p| p.duration).sum::<i64>(), segment.duration);
@@ -57,7 +51,7 @@ fn segments_end_before_key_frames_once_they_are_long_enough() {
         let joined: Vec<u8> = segment.parts.iter().flat_map(|p| p.bytes.to_vec()).collect();
         assert_eq!(joined, segment.bytes);
     }
-    assert_eq!(s.target(), 2);
+    assert_eq!(s.target(), 4);
 }
 
 #[test]
@@ -67,9 +61,140 @@ fn a_stream_without_key_frames_is_cut_all_the_same() {
     for ms in (40..25_000).step_by(40) {
         s.push(&Arc::new(picture(ms, false)));
     }
-    assert_eq!(lengths(&s), [(100, 10_000), (101, 10_000)]);
+    assert!(s.segments().len() >= 8);
+    assert!(s.segments().iter().all(|segment| segment.duration <= 4_400_000 && !segment.parts.is_empty()));
     assert!(!s.segments()[1].parts[0].independent);
-    assert_eq!(s.target(), 10, "the target never is less than a segment");
+    assert_eq!(s.target(), 4);
+}
+
+/// The promises of a playlist.
+fn promises(s: &Segmenter) -> Vec<String> {
+    let text = playlist::write(s, &Settings::default(), "s", "");
+    let promise = ["#EXT-X-TARGETDURATION", "#EXT-X-PART-INF", "#EXT-X-SERVER-CONTROL"];
+    text.lines().filter(|l| promise.iter().any(|p| l.starts_with(p))).map(String::from).collect()
+}
+
+/// What of a window breaks what its playlist promises.
+fn broken(s: &Segmenter) -> Vec<String> {
+    let mut broken = Vec::new();
+    for segment in s.segments() {
+        if (segment.duration + 500_000) / 1_000_000 > s.target() {
+            broken.push(format!("segment {} of {}", segment.number, segment.duration));
+        }
+        for (number, part) in segment.parts.iter().enumerate() {
+            let (short, last) = (part.duration < 425_000 && !part.independent, number + 1 == segment.parts.len());
+            if part.duration > 500_000 || (short && !last) {
+                broken.push(format!("part {}.{number} of {}", segment.number, part.duration));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn what_a_playlist_promises_never_changes_and_is_kept() {
+    let asc = || Arc::new(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into()));
+    let sound = |us: i64| Arc::new(Frame::audio(Codec::Aac, us, vec![1; 50].into()));
+    let lengths_of_groups: [&[i64]; 7] =
+        [&[2000], &[10_000], &[2000, 1200, 1800, 10_000], &[2600], &[4600], &[480, 480, 480, 2000, 2000], &[3000, 700]];
+    for step in [20, 33, 40, 100, 200, 333, 1000] {
+        for groups in lengths_of_groups {
+            for (with_sound, pause) in [(true, 0), (false, 0), (true, 1200), (false, 1200)] {
+                // Without sound, a longer pause is a break.
+                let pause = if step > 500 { 0 } else { pause };
+                let mut s = Segmenter::new(Settings { kept: 1000, ..Settings::default() }, 100);
+                s.tracks(&Tracks { audio: with_sound.then(asc), ..tracks(30) });
+                let promised = promises(&s);
+                let (mut heard, mut key, mut group) = (0, 0, groups.iter().cycle());
+                for ms in (0..40_000).step_by(step).filter(|ms| !(12_000..12_000 + pause).contains(ms)) {
+                    while with_sound && heard <= ms * 1000 {
+                        s.push(&sound(heard));
+                        heard += 23_220;
+                    }
+                    let is_key = ms >= key;
+                    while ms >= key {
+                        key += group.next().unwrap();
+                    }
+                    s.push(&Arc::new(picture(ms, is_key)));
+                    assert_eq!(promises(&s), promised);
+                }
+                s.finish();
+                let what = format!("pictures every {step} ms, groups of {groups:?}, sound {with_sound}, pause {pause}");
+                assert_eq!(broken(&s), [""; 0], "{what}: {:?}", lengths(&s));
+                let whole: i64 = s.segments().iter().map(|s| s.duration).sum();
+                // Silence begins with the second picture: of one a second, the first second may have no parts.
+                assert!((38_000_000..41_100_000).contains(&whole), "{what}: {whole}");
+                let parts: i64 = s.segments().iter().flat_map(|s| &s.parts).map(|p| p.duration).sum();
+                assert_eq!(parts, whole, "{what}");
+                assert!(s.segments().iter().all(|segment| !segment.discontinuity), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn three_segments_are_there_soon_after_the_first_keyframe() {
+    for gop in [500, 1000, 2000, 10_000] {
+        let mut s = segmenter(Settings::default());
+        feed(&mut s, 0..1_280, gop);
+        assert!(s.segments().len() >= 3, "{:?}", lengths(&s));
+        assert!(s.segments()[0].parts[0].independent);
+    }
+}
+
+#[test]
+fn a_part_beyond_the_last_one_is_the_first_of_the_next_segment() {
+    let mut s = segmenter(Settings::default());
+    feed(&mut s, 0..3_040, 1000);
+    let number = s.segments().back().unwrap().number;
+    let parts = s.segments().back().unwrap().parts.len();
+    assert_eq!((number, s.current().0, s.current().1.len()), (103, 104, 0));
+    assert!(s.reached(number, None) && s.reached(number, Some(parts - 1)));
+    assert!(!s.reached(number, Some(parts)) && !s.reached(number, Some(99)) && !s.reached(number + 1, Some(0)));
+    assert!(s.reached(number - 1, Some(99)), "the first part of the next is there");
+    assert!(!s.may_come(number, parts) && s.may_come(number + 1, 0), "there is no such file");
+    feed(&mut s, 3_040..3_560, 1000);
+    assert_eq!(s.current().1.len(), 1);
+    assert!(s.reached(number, Some(parts)) && s.reached(number, Some(99)) && s.reached(number + 1, Some(0)));
+}
+
+#[test]
+fn sound_and_pictures_may_be_stamped_seconds_apart() {
+    for (ahead, pictures) in [(2_000, 0), (-2_000, 0), (2_000, 200), (-6_000, 100)] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        let asc = Arc::new(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into()));
+        s.tracks(&Tracks { audio: Some(asc), ..tracks(30) });
+        let mut made = 0;
+        for ms in (10_000..20_000).step_by(20) {
+            if ms % 40 == 0 && ms >= 10_000 + pictures {
+                s.push(&Arc::new(picture(ms, ms % 1000 == 0)));
+                made += i32::from(ms >= 11_000);
+            }
+            s.push(&Arc::new(Frame::audio(Codec::Aac, (ms + ahead) * 1000, vec![1; 50].into())));
+        }
+        s.finish();
+        assert!(made > 200);
+        assert!(s.segments().iter().all(|segment| !segment.discontinuity), "{ahead}: {:?}", lengths(&s));
+        assert_eq!(broken(&s), [""; 0], "{ahead}");
+        let whole: i64 = s.segments().iter().map(|s| s.duration).sum();
+        assert!((8_900_000..=10_100_000).contains(&whole), "{ahead}: {whole}");
+    }
+}
+
+#[test]
+fn segments_say_when_they_came() {
+    let mut s = segmenter(Settings::default());
+    assert!(s.wants_clock());
+    // 1 March 2028, after a leap day.
+    s.set_clock(1_835_481_600_000_000);
+    feed(&mut s, 0..3_040, 1000);
+    let text = playlist::write(&s, &Settings::default(), "s", "");
+    let dates: Vec<&str> = text.lines().filter_map(|l| l.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:")).collect();
+    let wanted = ["00.000", "00.400", "00.800", "01.000"].map(|s| format!("2028-03-01T00:00:{s}Z"));
+    assert_eq!(dates, wanted);
+    // After a break the publisher's time is another one.
+    feed(&mut s, 16_000..16_040, 1000);
+    assert!(s.wants_clock());
 }
 
 #[test]
@@ -126,9 +251,9 @@ fn the_playlist_names_segments_parts_and_what_comes() {
     let text = playlist::write(&s, &Settings::default(), "room", "?txSecret=a");
     for line in [
         "#EXTM3U",
-        "#EXT-X-TARGETDURATION:2",
+        "#EXT-X-TARGETDURATION:4",
         "#EXT-X-PART-INF:PART-TARGET=0.500",
-        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500,HOLD-BACK=6",
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500,HOLD-BACK=12",
         "#EXT-X-MEDIA-SEQUENCE:100",
         "#EXT-X-MAP:URI=\"room/100.init.mp4?txSecret=a\"",
         "room/100.m4s?txSecret=a",
@@ -142,6 +267,36 @@ fn the_playlist_names_segments_parts_and_what_comes() {
     s.finish();
     let text = playlist::write(&s, &Settings::default(), "room", "");
     assert!(text.ends_with("#EXT-X-ENDLIST\n") && !text.contains("PRELOAD"), "{text}");
+}
+
+/// Where the playlist tells players to begin, in milliseconds from its end.
+fn begins(s: &Segmenter) -> Option<i64> {
+    let text = playlist::write(s, &Settings::default(), "s", "");
+    let offset = text.lines().find_map(|l| l.strip_prefix("#EXT-X-START:TIME-OFFSET="))?;
+    Some((offset.parse::<f64>().unwrap() * 1000.0).round() as i64)
+}
+
+#[test]
+fn players_begin_at_the_keyframe_of_a_long_group() {
+    for (gop, is_told) in [(1000, false), (2000, false), (3000, false), (4000, false), (6000, true), (10_000, true)] {
+        let mut s = segmenter(Settings::default());
+        s.set_clock(0);
+        let (mut told, mut end) = (0, 0);
+        for ms in (0..40_000).step_by(40) {
+            feed(&mut s, ms..ms + 40, gop);
+            let open: i64 = s.current().1.iter().map(|p| p.duration).sum();
+            end = end.max(s.segments().back().map_or(0, |last| last.came.unwrap() + last.duration) + open);
+            let Some(offset) = begins(&s) else { continue };
+            // The first segments are short, and cut with or without a keyframe.
+            told += i32::from(end > 6_000_000);
+            let begin = end / 1000 + offset;
+            assert_eq!(begin % gop, 10, "{gop}: {begin} of {end}");
+            assert!((-gop - 500..=-400).contains(&offset), "{gop}: {offset}");
+        }
+        assert_eq!(told > 0, is_told, "{gop}");
+        s.finish();
+        assert_eq!(begins(&s), None);
+    }
 }
 
 #[test]
@@ -190,9 +345,10 @@ async fn a_stream_is_cut_while_somebody_asks() {
     assert!(!hls.file(&name, File::Segment(number)).await.unwrap().is_empty());
     assert!(!hls.file(&name, File::Init(number)).await.unwrap().is_empty());
     assert_eq!(hls.file(&name, File::Segment(number + 50)).await, Err(Missing::NotFound));
+    assert_eq!(text.matches("#EXTINF").count(), 3, "{text}");
 
     // A reload and a part that come later are waited for, and answered as soon as they are there.
-    let segment = number + 2;
+    let segment = number + 4;
     let (reload, far) =
         (ask(Reload { segment: Some(segment), part: Some(1) }), ask(Reload { segment: Some(number + 99), part: None }));
     let part = {
@@ -216,8 +372,14 @@ async fn a_stream_is_cut_while_somebody_asks() {
     let again = ask(Reload::default());
     stream(&publisher, 37_000..40_000).await;
     let text = again.await.unwrap().unwrap();
+    let before = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
     publisher.finish(Ended::Finished);
     tokio::time::sleep(Duration::from_millis(1)).await;
+    // The last part is told of before the end.
+    let last = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
+    let parts = |text: &str| text.matches("#EXT-X-PART:").count();
+    assert!(!last.contains("ENDLIST") && parts(&last) > parts(&before), "{before}{last}");
+    tokio::time::sleep(Settings::default().part).await;
     let over = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
     assert!(!text.contains("ENDLIST") && over.ends_with("#EXT-X-ENDLIST\n"), "{over}");
     tokio::time::sleep(Duration::from_secs(31)).await;

@@ -437,6 +437,11 @@ impl Reader {
         self.stream.state.lock().tracks.clone()
     }
 
+    /// The time of the stream's newest frame, in microseconds.
+    pub(crate) fn newest(&self) -> i64 {
+        self.stream.state.lock().clock()
+    }
+
     /// What of the stream flows, or is about to: what may be promised to a player.
     pub fn flowing(&self) -> Flowing {
         self.stream.state.lock().flowing(Instant::now())

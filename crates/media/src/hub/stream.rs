@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::clean::Clean;
 use super::figures::Tally;
 use super::flow::Flows;
 use super::info::{Meter, StreamInfo};
@@ -55,6 +56,7 @@ pub(super) struct State {
     answers: AtomicBool,
     publisher: Publishing,
     timeline: Timeline,
+    clean: Clean,
     started: Instant,
     video: Option<VideoInfo>,
     audio: Option<AudioInfo>,
@@ -102,6 +104,7 @@ impl Stream {
             answers: AtomicBool::new(false),
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline,
+            clean: Clean::new(),
             started: now,
             video: None,
             audio: None,
@@ -137,6 +140,7 @@ impl Stream {
             Publishing { id, stop: stop.clone(), origin, since: now, gone_until: None },
         );
         state.timeline.interrupt();
+        state.clean.interrupt();
         state.layered = false;
         state.flows = Flows::default();
         state.set_answers(false);
@@ -148,7 +152,7 @@ impl Stream {
         Again::Resumed
     }
 
-    pub fn push(&self, id: u64, mut frame: Frame, settings: &Settings) -> Result<(), Ended> {
+    pub fn push(&self, id: u64, frame: Frame, settings: &Settings) -> Result<(), Ended> {
         let now = Instant::now();
         let mut state = self.state.lock();
         if let Some(ended) = &state.ended {
@@ -157,6 +161,7 @@ impl Stream {
         if state.publisher.id != id {
             return Err(Ended::TakenOver);
         }
+        let Some(mut frame) = state.clean.pass(frame) else { return Ok(()) };
         frame.dts = match frame.kind.is_config() || frame.is_metadata() {
             true => state.timeline.now(),
             false => state.timeline.place(frame.kind, frame.dts, now),

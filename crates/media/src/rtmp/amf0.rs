@@ -1,6 +1,6 @@
 //! AMF0 values, as RTMP commands carry them. Depth and size are bounded; what comes from outside never panics.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::ended::Ended;
 
@@ -143,6 +143,33 @@ pub fn leading_str(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (len, rest) = rest.split_first_chunk::<2>()?;
     let (text, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
     Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+/// The bytes of a message, a name and an object or ECMA array, without these properties. `None` where there are none of them,
+/// or it is something else.
+pub fn without(message: &[u8], names: &[&str]) -> Option<Bytes> {
+    let (_, rest) = leading_str(message)?;
+    let head = message.len() - rest.len() + if rest.first() == Some(&8) { 5 } else { 1 };
+    let mut reader = Reader { bytes: message.get(head..).filter(|_| [3, 8].contains(&rest[0]))?, values: 0 };
+    let mut out = BytesMut::from(message.get(..head)?);
+    let mut left_out = 0u32;
+    while !reader.bytes.is_empty() && !reader.bytes.starts_with(&[0, 0, 9]) {
+        let property = reader.bytes;
+        let length = reader.u16().ok()?;
+        let name = reader.text(length).ok()?;
+        reader.value(1).ok()?;
+        if names.contains(&name.as_str()) {
+            left_out += 1;
+        } else {
+            out.extend_from_slice(&property[..property.len() - reader.bytes.len()]);
+        }
+    }
+    out.extend_from_slice(reader.bytes);
+    if rest[0] == 8 {
+        let count = out[head - 4..head].try_into().map_or(0, u32::from_be_bytes);
+        out[head - 4..head].copy_from_slice(&count.saturating_sub(left_out).to_be_bytes());
+    }
+    (left_out > 0).then(|| out.freeze())
 }
 
 struct Reader<'a> {

@@ -21,6 +21,11 @@ const FOREVER: &str = "public, max-age=86400, immutable";
 /// A playlist is old after a part of a second; a CDN still merges the requests of a crowd.
 const BRIEFLY: &str = "public, max-age=1";
 
+/// How long a parameter that we do not know is at most, in bytes with its name, for the playlist to carry it.
+const MOST_OF_OTHER: usize = 256;
+/// How long all of them are at most.
+const MOST_OF_OTHERS: usize = 1024;
+
 /// Answers with the playlist of `{stream}.m3u8`.
 pub async fn playlist(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Response {
     let answer = match write(media, peer, stream, query).await {
@@ -90,16 +95,25 @@ async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Re
 /// What a low-latency player asks for, and the rest of the query, which its files need too. `None` for nonsense.
 fn split(query: &str) -> Option<(Reload, String)> {
     let (mut reload, mut permission) = (Reload::default(), String::new());
+    let mut room_for_others = MOST_OF_OTHERS;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "_HLS_msn" => reload.segment = Some(value.parse().ok()?),
             "_HLS_part" => reload.part = Some(value.parse().ok()?),
-            // Only what was checked is handed on: the playlist holds nothing that a caller wrote into its query.
+            // Only what was checked is handed on: the playlist holds nothing that could end a URI in it.
             "txSecret" | "txTime" if value.len() <= 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 hand_on(&mut permission, pair);
             }
             "uid" | "rid" if value.len() <= 192 && value.bytes().all(in_part) => hand_on(&mut permission, pair),
+            "txSecret" | "txTime" | "uid" | "rid" => {}
+            // Directives are for the server that reads the playlist, not for its files.
+            _ if name.starts_with("_HLS_") => {}
+            // The player's own: a CDN's token, a tag for somebody's log.
+            _ if pair.len() <= MOST_OF_OTHER.min(room_for_others) && pair.bytes().all(in_query) => {
+                room_for_others -= pair.len();
+                hand_on(&mut permission, pair);
+            }
             _ => {}
         }
     }
@@ -114,6 +128,11 @@ fn hand_on(permission: &mut String, pair: &str) {
 /// What ids hold in URLs.
 fn in_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_-~".contains(&byte)
+}
+
+/// What a parameter that we do not know may hold: nothing of it has a meaning in a playlist.
+fn in_query(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-~.=%".contains(&byte)
 }
 
 fn status(missing: Missing) -> StatusCode {
@@ -145,12 +164,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_split_and_only_signatures_are_handed_on() {
-        let (reload, rest) = split("txSecret=ab12&_HLS_msn=7&bizid=1&_HLS_part=2&txTime=5C&x=\"%0a").unwrap();
+    fn queries_are_split_and_nothing_unsafe_is_handed_on() {
+        let (reload, rest) = split("txSecret=ab12&_HLS_msn=7&_HLS_part=2&txTime=5C&x=\"a").unwrap();
         assert_eq!((reload.segment, reload.part, rest.as_str()), (Some(7), Some(2), "?txSecret=ab12&txTime=5C"));
         assert_eq!(split("").unwrap(), (Reload::default(), String::new()));
         assert_eq!(split("txSecret=%22&txTime=a\"b&uid=a%22&rid=<").unwrap().1, "");
         assert_eq!(split("txTime=5C&uid=a~20b&rid=r_1").unwrap().1, "?txTime=5C&uid=a~20b&rid=r_1");
         assert!(split("_HLS_msn=x").is_none() && split("_HLS_part=1").is_none());
+    }
+
+    #[test]
+    fn the_players_own_query_is_handed_on_within_bounds() {
+        let rest = |query: &str| split(query).unwrap().1;
+        assert_eq!(rest("bizid=1&txTime=5C&t=a.b%20c~d==&flag"), "?bizid=1&txTime=5C&t=a.b%20c~d==&flag");
+        assert_eq!(rest("_HLS_skip=YES&raw=1"), "?raw=1");
+        for unsafe_one in ["\"", "<", "\n", "#", ",", "+", "/", "?", " ", "\\", "\u{e9}", "\0"] {
+            assert_eq!(rest(&format!("a=1&x={unsafe_one}&{unsafe_one}=x&b=2")), "?a=1&b=2", "{unsafe_one:?}");
+        }
+        let of = |name: &str, length: usize| format!("{name}={}", "v".repeat(length - name.len() - 1));
+        assert_eq!(rest(&of("a", 256)), format!("?{}", of("a", 256)));
+        assert_eq!(rest(&of("a", 257)), "");
+        let most: Vec<String> = ["a", "b", "c", "d"].map(|name| of(name, 256)).into();
+        assert_eq!(rest(&format!("{}&e=1&txTime=5C", most.join("&"))), format!("?{}&txTime=5C", most.join("&")));
     }
 }

@@ -1,0 +1,216 @@
+//! What publishers send beside pictures, put right at the door: one access unit comes out for each picture, and nothing
+//! else. Players decode a message without a picture as one that is missing.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::frame::{Codec, Frame, Kind};
+use crate::rtmp::amf0;
+
+/// Most bytes of messages without a picture that are kept for the next picture.
+const MOST_KEPT: usize = 64 << 10;
+/// What a recording says of itself: of a live stream it is not true, and players take it for one that ends.
+const OF_FILES: [&str; 2] = ["duration", "filesize"];
+
+/// Takes one publisher's frames, and gives what its stream holds.
+pub(super) struct Clean {
+    /// Bytes before each NAL unit that say how long it is.
+    length_size: usize,
+    /// NAL units that came without a picture (drones send the SEI of a picture before it), and their codec.
+    kept: BytesMut,
+    codec: Codec,
+}
+
+/// What a NAL unit is good for.
+#[derive(PartialEq, Eq)]
+enum Use {
+    /// A slice.
+    Picture,
+    /// Parameter sets, messages: they belong to a picture.
+    Beside,
+    /// Delimiters and filler, which mean something on the wire only; units without a byte.
+    None,
+}
+
+impl Clean {
+    pub fn new() -> Self {
+        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264 }
+    }
+
+    /// Another publisher's frames follow.
+    pub fn interrupt(&mut self) {
+        *self = Clean::new();
+    }
+
+    /// The frame as it goes on. `None`: it is no frame, or goes on with the next picture.
+    pub fn pass(&mut self, mut frame: Frame) -> Option<Frame> {
+        match (frame.kind, frame.codec) {
+            (Kind::VideoConfig, codec) => {
+                let at = if codec == Codec::H265 { 21 } else { 4 };
+                self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
+            }
+            (Kind::Video, Codec::H264 | Codec::H265) => frame.payload = self.picture(frame.codec, &frame.payload)?,
+            (Kind::Data, _) if frame.is_metadata() => {
+                if let Some(rest) = amf0::without(&frame.payload, &OF_FILES) {
+                    frame.payload = rest;
+                }
+            }
+            _ => {}
+        }
+        Some(frame)
+    }
+
+    fn picture(&mut self, codec: Codec, payload: &Bytes) -> Option<Bytes> {
+        if self.codec != codec {
+            self.kept.clear();
+            self.codec = codec;
+        }
+        let mut has_picture = false;
+        let mut useless = false;
+        for unit in split(payload, self.length_size) {
+            // What is no sequence of NAL units is none of our business.
+            let Some((_, unit)) = unit else { return Some(payload.clone()) };
+            match what(codec, unit) {
+                Use::Picture => has_picture = true,
+                Use::Beside => {}
+                Use::None => useless = true,
+            }
+        }
+        if has_picture && !useless && self.kept.is_empty() {
+            return Some(payload.clone());
+        }
+        let mut units = if has_picture { std::mem::take(&mut self.kept) } else { BytesMut::new() };
+        for (whole, unit) in split(payload, self.length_size).flatten() {
+            if what(codec, unit) != Use::None {
+                units.put_slice(whole);
+            }
+        }
+        if has_picture {
+            return Some(units.freeze());
+        }
+        if self.kept.len() + units.len() <= MOST_KEPT {
+            self.kept.extend_from_slice(&units);
+        }
+        None
+    }
+}
+
+/// The NAL units, each with its length and without; `None`, at the end, where a length lies.
+fn split(payload: &[u8], length_size: usize) -> impl Iterator<Item = Option<(&[u8], &[u8])>> {
+    let mut rest = payload;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let unit = rest.get(..length_size).and_then(|prefix| {
+            let length = prefix.iter().fold(0usize, |n, byte| n << 8 | usize::from(*byte));
+            let (whole, after) = rest.split_at_checked(length_size + length)?;
+            rest = after;
+            Some((whole, &whole[length_size..]))
+        });
+        if unit.is_none() {
+            rest = &[];
+        }
+        Some(unit)
+    })
+}
+
+/// ITU-T H.264 table 7-1, H.265 table 7-1.
+fn what(codec: Codec, unit: &[u8]) -> Use {
+    let Some(&first) = unit.first() else { return Use::None };
+    match (codec, first & 0x1f, first >> 1 & 0x3f) {
+        (Codec::H264, 9 | 12, _) | (Codec::H265, _, 35 | 38) => Use::None,
+        (Codec::H264, 1..=5, _) | (Codec::H265, _, 0..=31) => Use::Picture,
+        _ => Use::Beside,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtmp::amf0::{Value, read_all};
+    use proptest::prelude::*;
+
+    fn units(units: &[&[u8]]) -> Bytes {
+        units.iter().flat_map(|unit| [&(unit.len() as u32).to_be_bytes(), *unit].concat()).collect::<Vec<_>>().into()
+    }
+
+    fn pass(clean: &mut Clean, codec: Codec, of: &[&[u8]]) -> Option<Bytes> {
+        clean.pass(Frame::video(codec, 0, 0, true, units(of))).map(|frame| frame.payload)
+    }
+
+    #[test]
+    fn one_access_unit_comes_out_for_each_picture() {
+        let (sei, delimiter, filler) = (&[6, 5, 1, 0, 0x80][..], &[9, 0xf0][..], &[12, 0xff, 0x80][..]);
+        let (sets, key, delta) = (&[0x67, 1][..], &[0x65, 0x88][..], &[0x41, 0x9a][..]);
+        let mut clean = Clean::new();
+        let mut h264 = |of: &[&[u8]]| pass(&mut clean, Codec::H264, of);
+        assert_eq!(h264(&[sets, sei, key]), Some(units(&[sets, sei, key])), "what is right stays as it is");
+        assert_eq!(h264(&[sei]), None);
+        assert_eq!(h264(&[delta, delta]), Some(units(&[sei, delta, delta])), "with its picture");
+        assert_eq!(h264(&[delta]), Some(units(&[delta])), "once");
+        assert_eq!(h264(&[delimiter, sei, &[], delta, filler, &[]]), Some(units(&[sei, delta])));
+        assert_eq!(h264(&[delimiter]), None);
+        assert_eq!(h264(&[&[]]), None);
+        assert_eq!(h264(&[key]), Some(units(&[key])));
+
+        let (sei, delimiter, filler, slice) = (&[78, 1, 5][..], &[70, 1, 0x50][..], &[76, 1, 0xff][..], &[2, 1, 9][..]);
+        let mut h265 = |of: &[&[u8]]| pass(&mut clean, Codec::H265, of);
+        assert_eq!(h265(&[sei]), None);
+        assert_eq!(h265(&[delimiter, slice, filler]), Some(units(&[sei, slice])));
+        // Not a sequence of NAL units: nothing is known of it.
+        let odd = Frame::video(Codec::H264, 0, 0, false, Bytes::from_static(b"\0\0\0\x09x"));
+        assert_eq!(&clean.pass(odd).unwrap().payload[..], b"\0\0\0\x09x");
+        // Lengths of two bytes.
+        clean.pass(Frame::config(Codec::H264, 0, Bytes::from_static(b"\x01\x64\x00\x1e\xfd\xe1")));
+        let short = Frame::video(Codec::H264, 0, 0, false, Bytes::from_static(b"\0\x02\x09\xf0\0\x02\x41\x9a\0\0"));
+        assert_eq!(&clean.pass(short).unwrap().payload[..], b"\0\x02\x41\x9a");
+    }
+
+    #[test]
+    fn messages_without_end_are_not_kept_without_end() {
+        let mut clean = Clean::new();
+        let sei = [6; 1000];
+        for _ in 0..1000 {
+            assert_eq!(pass(&mut clean, Codec::H264, &[&sei]), None);
+        }
+        assert!(pass(&mut clean, Codec::H264, &[&[0x65, 1]]).unwrap().len() <= MOST_KEPT + 6);
+    }
+
+    #[test]
+    fn a_live_stream_has_no_duration_and_no_size() {
+        let name = |out: &mut BytesMut| Value::String("onMetaData".into()).write(out);
+        // As FFmpeg writes it: an ECMA array, with its count.
+        let mut of = BytesMut::new();
+        name(&mut of);
+        of.put_slice(b"\x08\0\0\0\x03\0\x08duration\0");
+        of.put_f64(12.5);
+        of.put_slice(b"\0\x05width\0");
+        of.put_f64(640.0);
+        of.put_slice(b"\0\x08filesize\0");
+        of.put_f64(0.0);
+        of.put_slice(b"\0\0\x09");
+        let out = Clean::new().pass(Frame::data(0, of.freeze())).unwrap().payload;
+        assert_eq!(read_all(&out).unwrap()[1], Value::from([("width", Value::from(640.0))]));
+        assert_eq!(&out[13..18], b"\x08\0\0\0\x01");
+        // Without them, or cut short, it stays as it came.
+        let mut of = BytesMut::new();
+        name(&mut of);
+        Value::from([("width", Value::from(640.0))]).write(&mut of);
+        for bytes in [of.clone().freeze(), of.freeze().slice(..20)] {
+            assert_eq!(Clean::new().pass(Frame::data(0, bytes.clone())).unwrap().payload, bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_does_not_panic(bytes in prop::collection::vec(0u8..12, 0..60), two in any::<bool>()) {
+            let mut clean = Clean::new();
+            if two {
+                clean.length_size = 2;
+            }
+            let _ = clean.pass(Frame::video(Codec::H264, 0, 0, false, bytes.clone().into()));
+            let meta = [b"\x02\0\x0aonMetaData\x08", &bytes[..]].concat();
+            let _ = clean.pass(Frame::data(0, meta.into()));
+        }
+    }
+}
