@@ -3,8 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use sign::Secret;
 use sign::token::Generation;
 use store::Place;
+use testkit::RedisServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -184,35 +184,15 @@ async fn rooms_that_come_and_go_leave_nothing() {
     server.stop().await;
 }
 
-struct RedisServer(Child);
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        testkit::bounded::end(&mut self.0);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rooms_leave_no_keys_in_redis() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut command = testkit::bounded::program("redis-server");
-    command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
-    let _redis = RedisServer(command.stdout(Stdio::null()).spawn().unwrap());
-    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let redis = RedisServer::start(&["--appendonly", "no"]);
     let (server, _dir) = start(|settings| {
         settings.store.kind = Place::Redis;
-        settings.store.redis = Secret::new(format!("redis://127.0.0.1:{port}/0"));
+        settings.store.redis = Secret::new(redis.url(0));
     })
     .await;
-    let keys = async || {
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        socket.write_all(b"DBSIZE\r\n").await.unwrap();
-        let mut answer = [0; 32];
-        let length = socket.read(&mut answer).await.unwrap();
-        std::str::from_utf8(&answer[1..length]).unwrap().trim().parse::<u64>().unwrap()
-    };
+    let keys = async || redis.cli(&["dbsize"]).parse::<u64>().unwrap();
     // What the service itself needs in Redis is there after the first of each.
     rooms(&server, 100).await;
     clients(&server, 5).await;

@@ -14,10 +14,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kit::{PATIENCE, Server, directory, probe, until};
 use pictures::{Viewer, background, children, guest, merge, push_color, stream_of, until_seen};
-use redis::{Redis, node};
+use redis::node;
 use serde_json::{Value, json};
 use sign::Secret;
 use sign::push_url::{Algorithm, sign};
+use testkit::RedisServer;
 
 const SIZE: (usize, usize) = (360, 640);
 const MOVED: [((usize, usize), &str); 2] = [((80, 120), "blue"), ((280, 430), "red")];
@@ -25,7 +26,7 @@ const ALONE: [((usize, usize), &str); 2] = [((80, 120), "red"), ((280, 430), "re
 
 #[test]
 fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis), node(&redis));
     let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
     let elsewhere = b.login("live_room", "alice");
@@ -80,7 +81,7 @@ fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
 
 #[test]
 fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis), node(&redis));
     let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
     let hers = alice.push_url("r");
@@ -155,7 +156,7 @@ fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
 /// PK as the apps of the second generation do it: each anchor mixes the other's stream beside its own, over its own.
 #[test]
 fn anchors_of_two_rooms_are_mixed_once_both_ask() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis), node(&redis));
     let (alice, bob, carol) =
         (a.login("live_room", "alice"), b.login("live_room", "bob"), a.login("live_room", "carol"));

@@ -21,8 +21,9 @@ use chat::Chat;
 use kit::{PATIENCE, Running, Server, ended, probe, push, until};
 use media::flv::demux::Demuxer;
 use media::frame::Kind;
-use redis::{Redis, node, node_with};
+use redis::{node, node_with};
 use serde_json::{Value, json};
+use testkit::RedisServer;
 use testkit::bounded::program;
 
 /// Three times what a member may be silent, as 60 s are of the usual 20 s.
@@ -75,7 +76,7 @@ fn heartbeat(at: SocketAddr, user: &str, token: &str) -> (u16, bool, Duration) {
 }
 
 /// All committed events of this sort about this user.
-fn events(redis: &Redis, what: &str, user: &str) -> Vec<Value> {
+fn events(redis: &RedisServer, what: &str, user: &str) -> Vec<Value> {
     let text = redis.cli(&["--json", "xrange", "rs:{0}:events", "-", "+"]);
     let entries: Value = serde_json::from_str(&text).unwrap();
     let lists = entries.as_array().unwrap().iter().map(|entry| entry[1][1].as_str().unwrap());
@@ -95,7 +96,7 @@ fn path(url: &str) -> &str {
 
 #[test]
 fn two_nodes_are_one_service() {
-    let mut redis = Redis::start();
+    let mut redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis), node(&redis));
     let (alice, bob) = (a.login("multi_room", "alice"), b.login("multi_room", "bob"));
     // A session is good at any node.
@@ -236,7 +237,7 @@ fn is_pulled(server: &Server, flv: &str) -> bool {
 
 #[test]
 fn a_node_starts_without_redis_and_waits_for_it() {
-    let mut redis = Redis::start();
+    let mut redis = RedisServer::start(&[]);
     redis.stop();
     let server = node(&redis);
     let alice = server.login("multi_room", "alice");
@@ -258,7 +259,7 @@ fn a_node_starts_without_redis_and_waits_for_it() {
 /// The first attempt is let in where the node that had the stream is gone: killed, or begun anew at the same address.
 #[test]
 fn a_publisher_of_a_node_that_is_gone_is_let_in_at_once() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis), node(&redis));
     let (alice, elsewhere) = (a.login("multi_room", "alice"), b.login("multi_room", "alice"));
     let (url, other) = (alice.push_url("r"), elsewhere.push_url("r"));

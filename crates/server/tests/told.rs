@@ -19,8 +19,9 @@ use backend::{Backend, Heard, SECRET};
 use chat::Chat;
 use kit::{Server, directory, until};
 use pictures::{background, guest, merge, push_color, stream_of};
-use redis::{Redis, node_with};
+use redis::node_with;
 use serde_json::{Value, json};
+use testkit::RedisServer;
 use testkit::bounded::program;
 
 fn listen() -> (Backend, String) {
@@ -97,7 +98,7 @@ fn what_was_acknowledged_survives_a_killed_server() {
 
 #[test]
 fn what_was_acknowledged_survives_a_killed_node() {
-    let redis = Redis::start();
+    let redis = RedisServer::start(&[]);
     let (backend, url) = listen();
     let mut variables = hooked(&url).to_vec();
     variables.push(("ROOMSERVICE_ROOMS__HEARTBEATTIMEOUT", "30"));
