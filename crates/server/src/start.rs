@@ -98,15 +98,19 @@ impl Server {
         settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         // Sockets, so that what cannot be had is known before anything runs.
         let sockets = Sockets::open(&settings).await?;
-        let (http, rtmp, metrics) = (sockets.http_address, at(sockets.rtmp.as_ref()), at(sockets.metrics.as_ref()));
+        let http = sockets.http_address;
+        let rtmp = at(sockets.rtmp.as_ref());
+        let metrics = at(sockets.metrics.as_ref());
         let secure = Secure::open(&settings.tls, &settings.data_dir).map_err(unread)?;
         let tls = |of: fn(&Secure) -> _| secure.as_ref().map(of).transpose().map_err(unread);
-        let (https, rtmps) = (tls(Secure::https)?, tls(Secure::rtmps)?);
+        let https = tls(Secure::https)?;
+        let rtmps = tls(Secure::rtmps)?;
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let rtmp_port = rtmp.map_or(1935, |a| a.port());
         let (mut parts, background) = assemble(settings, logs, clock, Clouds::client(), rtmp_port).await?;
         parts.secure = secure;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
         if parts.settings.webrtc.enabled {
             parts.webrtc = Some(webrtc(&parts, &stop)?);
         }
@@ -125,9 +129,11 @@ impl Server {
     /// Accepts at every socket.
     fn serve(&self, sockets: Sockets, https: Option<Tls>, rtmps: Option<Tls>) {
         let (parts, stop, tasks) = (&self.app, &self.stop, &self.tasks);
-        let door = |proxy_protocol, tls| {
-            let (limits, proxies) = (parts.limits.clone(), parts.proxies.clone());
-            Door { limits, proxies, proxy_protocol, tls }
+        let door = |proxy_protocol, tls| Door {
+            limits: parts.limits.clone(),
+            proxies: parts.proxies.clone(),
+            proxy_protocol,
+            tls,
         };
         let (guests, come) = mpsc::channel(64);
         for (listener, tls) in [(sockets.rtmp, None), (sockets.rtmps, rtmps)] {

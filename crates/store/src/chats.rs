@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use room::chat::{AWAY, Direct, Epoch, Group, Message, NewGroup};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -139,19 +139,16 @@ impl Chats {
 
     /// Lets go of what stood in the snapshot and in the changes after it, too. For when all is read.
     pub fn read(mut self) -> Self {
-        let mut seen = HashSet::new();
-        let (mut bytes, mut again) = (0, HashMap::new());
-        for (message, handed) in &self.mail {
-            *again.entry((message.to.clone(), message.seq)).or_insert(false) |= handed;
+        let mut places = HashMap::new();
+        for (message, handed) in std::mem::take(&mut self.mail) {
+            let next = self.mail.len();
+            let place = *places.entry((message.to.clone(), message.seq)).or_insert(next);
+            match self.mail.get_mut(place) {
+                Some((_, before)) => *before |= handed,
+                None => self.mail.push_back((message, handed)),
+            }
         }
-        self.mail.retain_mut(|(message, handed)| {
-            let key = (message.to.clone(), message.seq);
-            *handed |= again.get(&key).copied().unwrap_or_default();
-            let first = seen.insert(key);
-            bytes += if first { message.cost() } else { 0 };
-            first
-        });
-        self.mail_bytes = bytes;
+        self.mail_bytes = self.mail.iter().map(|(message, _)| message.cost()).sum();
         self
     }
 
@@ -197,7 +194,8 @@ mod tests {
     }
 
     fn message(seq: u64) -> ChatEntry {
-        let (group, content) = (RoomId::parse("r").unwrap(), Content::Said(said("ann")));
+        let group = RoomId::parse("r").unwrap();
+        let content = Content::Said(said("ann"));
         ChatEntry::Message(Arc::new(Message::new(group, seq, Millis(seq), content)))
     }
 
@@ -206,7 +204,8 @@ mod tests {
     }
 
     fn direct(seq: u64, at: u64, handed: bool) -> ChatEntry {
-        let (to, said) = (UserId::parse("bob").unwrap(), said("ann"));
+        let to = UserId::parse("bob").unwrap();
+        let said = said("ann");
         ChatEntry::Direct { message: Arc::new(Direct { to, seq, at: Millis(at), client_seq: None, said }), handed }
     }
 

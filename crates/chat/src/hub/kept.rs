@@ -51,10 +51,9 @@ impl Hub {
         let now = self.now();
         for (message, handed) in record.mail() {
             let mut directory = self.part(&message.to).directory.lock();
-            let (to, seq) = (message.to.clone(), message.seq);
             // What is too old, or too much, is let go as it would have been.
             if directory.accept(now, Direct::clone(&message)).is_ok() && handed {
-                directory.handed(&to, seq);
+                directory.handed(&message.to, message.seq);
             }
         }
         Ok(())

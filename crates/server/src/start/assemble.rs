@@ -96,7 +96,8 @@ pub(crate) async fn assemble(
     let metrics = Arc::new(Metrics::new(&http::LABELS));
     let client = client.counted(&metrics.cloud);
     let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
-    let (settings, leaving) = (Arc::new(settings), CancellationToken::new());
+    let settings = Arc::new(settings);
+    let leaving = CancellationToken::new();
     let ground = Ground { settings, clock, client, metrics, traces, logs, leaving };
     let mut background = Background::new();
     if let Some(sender) = sender {
@@ -113,8 +114,12 @@ pub(crate) async fn assemble(
     let hooks = hooks_of(&ground, &kept).await;
     let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
     if let Some(hooks) = &parts.hooks {
-        let (hub, mixer, recorder) = (parts.hub.clone(), streams.mixer, parts.recorder.clone());
-        let sources = webhooks::Sources { hub, mixer, recorder, bizid: parts.settings.live.bizid };
+        let sources = webhooks::Sources {
+            hub: parts.hub.clone(),
+            mixer: streams.mixer,
+            recorder: parts.recorder.clone(),
+            bizid: parts.settings.live.bizid,
+        };
         background.push(Box::pin(hooks.clone().note_media(sources)));
         background.push(Box::pin(hooks.clone().note_audiences(audiences, parts.store.clone())));
         background.push(Box::pin(hooks.clone().note_messages()));
@@ -220,7 +225,8 @@ struct Streams {
 
 impl Streams {
     fn new(ground: &Ground, access: &Access, rtmp_port: u16, background: &mut Background) -> Result<Self, Error> {
-        let (settings, clock) = (&ground.settings, &ground.clock);
+        let settings = &ground.settings;
+        let clock = &ground.clock;
         let most = hub::Settings { max_viewers: settings.limits.stream_viewers, ..Default::default() };
         let hub = Hub::new(most);
         let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
@@ -309,7 +315,8 @@ struct Talk {
 
 impl Talk {
     fn new(ground: &Ground, kept: &Kept, background: &mut Background) -> Result<Self, Error> {
-        let (settings, clock) = (&ground.settings, &ground.clock);
+        let settings = &ground.settings;
+        let clock = &ground.clock;
         let groups = Arc::new(match &kept.bus {
             None => kept.chats.iter().fold(chat::Hub::new(&settings.chat, clock.clone()), chat::Hub::recorded),
             Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
@@ -365,7 +372,9 @@ fn note_messages_of(bus: &Bus, hooks: &Arc<Hooks>) {
 
 /// Who logged out or was put out at another node is so here too.
 fn follow(parts: &Parts, background: &mut Background) {
-    let (sessions, store, clock) = (parts.sessions.clone(), parts.store.clone(), parts.clock.clone());
+    let sessions = parts.sessions.clone();
+    let store = parts.store.clone();
+    let clock = parts.clock.clone();
     background.push(Box::pin(async move { sessions.follow(&*store, &*clock).await }));
     let moderation = parts.moderation();
     background.push(Box::pin(async move { moderation.follow().await }));

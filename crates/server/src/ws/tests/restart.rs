@@ -49,6 +49,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     }
     let waits = ann.ask(json!({"type": "direct", "to": "carl", "text": "for later"})).await;
     assert_eq!(waits["waits"], true, "{waits}");
+    drop(ann);
     stop(world).await;
 
     let world = start(&dir).await;
@@ -75,6 +76,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
         .delete_pusher(Kind::Live, &super::room("closed"), &super::user("bob"), LeaveReason::Quit)
         .await
         .unwrap();
+    drop((ann, carl));
     stop(world).await;
 
     // What ended stays ended, and what was handed over does not come again.
