@@ -1,0 +1,242 @@
+"""Runs WebRTC clients against a server of its own and prints a table: client, role, codec, what was seen.
+
+    SERVER=target/debug/roomservice python3 tests/clients/webrtc/matrix.py [--only WORD …] [--offers DIRECTORY] [--json FILE]
+
+Publishers are watched by a Chromium viewer (H265: GStreamer), and by ffprobe over HTTP-FLV where VIEW=flv. Players play
+what the table SOURCES says. `setup.sh` installs the clients into a directory; ENVIRONMENT names it."""
+
+import argparse
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+from server import Server
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOOLS = pathlib.Path(os.environ.get("ENVIRONMENT", "/tmp/roomservice-webrtc-clients"))
+FFMPEG9 = next(TOOLS.glob("venv/lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-linux*"), None)
+NODE = str(TOOLS / "js/node_modules/node/bin/node")
+VENV = str(TOOLS / "venv/bin/python")
+V313 = str(TOOLS / "v313/bin/python")
+
+PROGRAMS = {
+    "gstreamer": ["/usr/bin/python3", "gst.py"],
+    "aiortc": [VENV, "rtc.py"],
+    "chromium": [NODE, "chromium.mjs"],
+    "firefox": ["/usr/bin/python3", "firefox.py"],
+    "ffmpeg9": ["/usr/bin/python3", "ffmpeg_whip.py"],
+    "libdatachannel": [V313, "datachannel.py"],
+    "node-datachannel": [NODE, "nodedc.mjs"],
+    "werift": [NODE, "werift.mjs"],
+    "wrtc": [NODE, "wrtc.mjs"],
+}
+# Client, its words, codecs to publish, codecs to play.
+CLIENTS = [
+    ("gstreamer", [], "H264 VP8 VP9 H265", "H264 VP8 VP9 H265"),
+    ("gstreamer", ["alone"], "H264", "H264"),
+    ("gstreamer", ["lines=sound"], "VP8", "VP8"),
+    ("aiortc", [], "default VP8 H264", "default VP8 H264"),
+    ("chromium", [], "default VP8 VP9 AV1 H264 H265", "default VP8 VP9 AV1 H264 H265"),
+    ("chromium", ["rsa"], "H264 VP8", "H264 VP8"),
+    ("firefox", [], "default VP8 VP9 AV1 H264", "default VP8 VP9 AV1 H264"),
+    ("firefox", ["loopback"], "VP8 VP9 AV1 H264", "VP8 VP9 AV1 H264"),
+    ("libdatachannel", [], "H264 VP8 VP9 AV1 H265", "H264 VP8 VP9 AV1 H265"),
+    ("libdatachannel", ["rsa"], "H264", "H264"),
+    ("node-datachannel", [], "H264 VP8 VP9 AV1 H265", "H264 VP8 VP9 AV1 H265"),
+    ("werift", [], "default H264 VP8 VP9 AV1", "default H264 VP8 VP9 AV1"),
+    ("wrtc", [], "default VP8 VP9 AV1 H264", "default VP8 VP9 AV1 H264"),
+    ("ffmpeg9", [], "H264 VP8 H265 AV1", ""),
+]
+# What players are given: codec of a `default` player, and who publishes each codec.
+DEFAULT = "VP8"
+RTMP = {
+    "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 25 -b:v 800k",
+    "H265": "-c:v libx265 -preset ultrafast -tune zerolatency -g 25 -b:v 800k -x265-params log-level=none",
+    "VP9": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 800k -row-mt 1",
+    "AV1": "-c:v libaom-av1 -usage realtime -cpu-used 10 -g 25 -b:v 800k -row-mt 1",
+}
+
+
+class Client(threading.Thread):
+    """One run of a client; `report` grows while it says more."""
+
+    def __init__(self, name, role, codec, url, seconds, words=()):
+        super().__init__(daemon=True)
+        program, script = PROGRAMS[name]
+        self.report, self.connected = {"tail": []}, threading.Event()
+        env = {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
+        self.child = subprocess.Popen(
+            ["timeout", "-k", "2", str(seconds + 40), "nice", program, str(HERE / script), role, codec, url]
+            + [str(seconds), *words],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.start()
+
+    def run(self):
+        for line in self.child.stdout:
+            try:
+                fields = json.loads(line)
+            except ValueError:
+                fields = None
+            if not isinstance(fields, dict):
+                self.report["tail"] = self.report["tail"][-4:] + [line.rstrip()[:300]]
+                continue
+            self.report.update(fields)
+            if "connected_ms" in fields or "unable" in fields or "stopped" in fields:
+                self.connected.set()
+        self.report["exit"] = self.child.wait()
+        self.connected.set()
+
+    def stop(self):
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.join(5)
+
+
+def push(codec, url):
+    """Pushes a test picture and a tone by RTMP; codecs other than H.264 by enhanced RTMP, which FFmpeg 9 has."""
+    command = [str(FFMPEG9), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"]
+    command += ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+    command += RTMP[codec].split() + ["-pix_fmt", "yuv420p"]
+    command += "-c:a aac -b:a 96k -f flv".split() + [url]
+    return subprocess.Popen(["nice", *command], stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def verdict(report):
+    """Where a client came to, in a few words."""
+    if "unable" in report:
+        return report["unable"]
+    if report.get("status", 201) != 201:
+        return f"HTTP {report['status']} {report.get('body', '').strip()[:160]}"
+    if "connected_ms" not in report:
+        where = ", ".join(f"{k} {report[k + '_state']}" for k in ("ice_connection", "connection") if k + "_state" in report)
+        tail = report.get("stopped") or " / ".join(report["tail"][-2:])
+        return f"not connected ({where or 'no answer'}) {tail[:200]}"
+    return "connected"
+
+
+def ffprobe(url):
+    """What a stream holds by HTTP-FLV."""
+    command = [str(FFMPEG9.parent / "ffprobe")] if (FFMPEG9.parent / "ffprobe").exists() else ["ffprobe"]
+    command += ["-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "compact=p=0:nk=1", url]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=8)
+    except subprocess.TimeoutExpired:
+        return "nothing in 8 s"
+    return " ".join(found.stdout.split()) or found.stderr.strip()[-100:]
+
+
+class Table:
+    def __init__(self, server, options):
+        self.server, self.options, self.rows = server, options, []
+        self.sources = {}
+
+    def row(self, name, words, role, codec, report, seen):
+        label = " ".join([name, *words])
+        warnings = self.server.warnings()
+        self.rows.append({"client": label, "role": role, "codec": codec, "report": report, "seen": seen, "server": warnings})
+        numbers = "".join(
+            f"{str(seen.get(key, report.get(key)) if seen.get(key, report.get(key)) is not None else '-'):>9}"
+            for key in ("first_ms", "fps", "samples", "hz")
+        )
+        connected = report.get("connected_ms", "-")
+        print(f"{label:<24}{role:<8}{codec:<9}{connected!s:>6}{numbers}  {verdict(report)}", flush=True)
+        if role == "publish" and "connected_ms" in report:
+            print(f"{'':<41}its viewer: {verdict(seen)} {seen.get('size', '')}; sent {report.get('sent', '?')}")
+        for line in warnings[-2:] if "connected_ms" not in report else []:
+            print(f"{'':<41}server: {line[:220]}")
+        if self.options.offers and "offer" in report:
+            at = pathlib.Path(self.options.offers)
+            at.mkdir(parents=True, exist_ok=True)
+            text = f"{report['offer']}\n--- answer {report.get('status')}\n{report.get('answer', report.get('body', ''))}\n"
+            at.joinpath(f"{label.replace(' ', '+')}.{role}.{codec}.sdp").write_text(text.replace("\r", ""))
+
+    def publish(self, name, words, codec):
+        urls = self.server.stream()
+        seconds = self.options.seconds
+        client = Client(name, "publish", codec, urls["whip"], seconds + 9, words)
+        client.connected.wait(25)
+        seen = {"tail": []}
+        if "connected_ms" in client.report:
+            viewer, its = ("gstreamer", "H265") if codec == "H265" else ("chromium", "default")
+            watching = Client(viewer, "play", its, urls["whep"], seconds, [])
+            watching.child.wait()
+            watching.join(5)
+            seen = watching.report
+            watching.stop()
+            client.child.wait()
+            client.join(3)
+        elif "stopped" not in client.report and "unable" not in client.report:
+            time.sleep(1)
+        client.stop()
+        self.row(name, words, "publish", codec, client.report, seen)
+
+    def source(self, codec, way):
+        """The WHEP URL of a stream of a codec, published once for all players."""
+        key = (codec, way)
+        if key not in self.sources:
+            urls = self.server.stream()
+            if way == "rtmp":
+                running = push(codec, urls["rtmp"])
+                time.sleep(3)
+            else:
+                running = Client(way, "publish", codec, urls["whip"], 3000, [])
+                running.connected.wait(20)
+                if "connected_ms" not in running.report:
+                    print(f"{'':<24}no source of {codec} from {way}: {verdict(running.report)}", flush=True)
+            self.sources[key] = (urls["whep"], running)
+        return self.sources[key][0]
+
+    def play(self, name, words, codec, way=None):
+        of = DEFAULT if codec == "default" else codec
+        way = way or ("chromium" if of == "VP8" else "rtmp")
+        url = self.source(of, way)
+        self.server.warnings()
+        client = Client(name, "play", codec, url, self.options.seconds, words)
+        client.child.wait()
+        client.join(5)
+        client.stop()
+        self.row(f"{name}←{way}", words, "play", codec, client.report, {})
+
+    def end(self):
+        for _, running in self.sources.values():
+            if isinstance(running, Client):
+                running.stop()
+            else:
+                os.killpg(running.pid, signal.SIGKILL)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs="*", default=[], help="rows whose client, role and codec hold all of these words")
+    parser.add_argument("--offers", help="a directory for every offer and answer")
+    parser.add_argument("--json", help="a file for everything that was reported")
+    parser.add_argument("--seconds", type=float, default=5)
+    options = parser.parse_args()
+    table = Table(server := Server(), options)
+    print(f"{'client':<24}{'role':<8}{'codec':<9}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
+    try:
+        for name, words, publishes, plays in CLIENTS:
+            for role, codecs in (("publish", publishes), ("play", plays)):
+                for codec in codecs.split():
+                    if not all(word in [name, role, codec, *words] for word in options.only):
+                        continue
+                    (table.publish if role == "publish" else table.play)(name, words, codec)
+    finally:
+        table.end()
+        if options.json:
+            pathlib.Path(options.json).write_text(json.dumps(table.rows, indent=1))
+        server.stop()
+
+
+main()
