@@ -42,6 +42,7 @@ class Client:
             self.rtc.connect("notify::" + name, self.changed)
         if role == "play":
             self.receiving(codec, words)
+        self.offered = False
         self.rtc.connect("on-negotiation-needed", lambda rtc: self.offer())
         bus = self.pipe.get_bus()
         bus.add_signal_watch()
@@ -96,8 +97,15 @@ class Client:
         self.seen.sound(array.array("f", buffer.extract_dup(0, buffer.get_size())))
 
     def offer(self):
+        # WHIP has one offer; webrtcbin asks for another when the answer refuses a line.
+        if self.offered:
+            return say(wants_another_offer=True)
+        self.offered = True
+
         def made(promise, *_):
-            description = promise.get_reply().get_value("offer")
+            # The description is freed with the reply, so both have a name.
+            reply = promise.get_reply()
+            description = reply.get_value("offer")
             self.rtc.emit("set-local-description", description, Gst.Promise.new())
 
         self.rtc.emit("create-offer", None, Gst.Promise.new_with_change_func(made))

@@ -220,10 +220,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="*", default=[], help="rows whose client, role and codec hold all of these words")
     parser.add_argument("--offers", help="a directory for every offer and answer")
+    parser.add_argument("--address", help="where the server's WebRTC listens, instead of 127.0.0.1")
     parser.add_argument("--json", help="a file for everything that was reported")
     parser.add_argument("--seconds", type=float, default=5)
     options = parser.parse_args()
-    table = Table(server := Server(), options)
+    table = Table(server := Server(options.address), options)
     print(f"{'client':<24}{'role':<8}{'codec':<9}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
     try:
         for name, words, publishes, plays in CLIENTS:

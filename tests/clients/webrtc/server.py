@@ -21,15 +21,33 @@ def free(kind=socket.SOCK_STREAM):
         return s.getsockname()[1]
 
 
+# An address other than loopback is for production alone, where an operator's key gets a user's signature.
+KEY = "operator-key-of-these-tests"
+PRODUCTION = f"""mode = "production"
+[http]
+tls_by_proxy = true
+[sessions]
+secret = "session-secret-of-these-tests"
+[live]
+pushSecretKey = "push-secret-of-these-tests"
+[im]
+sdkAppID = 1400000001
+secretKey = "signature-secret-of-these-tests"
+[operator]
+keys = ["{KEY}"]
+"""
+
+
 def call(url, data=None):
     body = None if data is None else json.dumps(data).encode()
-    return json.load(urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=15))
+    head = {"Authorization": f"Bearer {KEY}", "X-Forwarded-Proto": "http"}
+    return json.load(urllib.request.urlopen(urllib.request.Request(url, data=body, headers=head), timeout=15))
 
 
 class Server:
-    """`public`: the address that it is told to be found at, where it listens on more than loopback."""
+    """`address`: where its WebRTC listens; GStreamer and Firefox pair nothing with 127.0.0.1."""
 
-    def __init__(self, env=None):
+    def __init__(self, address=None):
         self.scratch = tempfile.TemporaryDirectory(prefix="roomservice-webrtc-")
         self.log_path = pathlib.Path(self.scratch.name, "log")
         self.read = 0
@@ -39,9 +57,13 @@ class Server:
             "ROOMSERVICE_DATA_DIR": str(pathlib.Path(self.scratch.name, "data")),
             "ROOMSERVICE_HTTP__LISTEN": f"127.0.0.1:{http}",
             "ROOMSERVICE_RTMP__LISTEN": f"127.0.0.1:{rtmp}",
-            "ROOMSERVICE_WEBRTC__LISTEN": f"127.0.0.1:{rtc}",
-            **(env or {}),
+            "ROOMSERVICE_WEBRTC__LISTEN": f"{address or '127.0.0.1'}:{rtc}",
         }
+        if address:
+            config = pathlib.Path(self.scratch.name, "production.toml")
+            config.write_text(PRODUCTION)
+            config.chmod(0o600)
+            own["ROOMSERVICE_CONFIG"] = str(config)
         program = os.environ.get("SERVER", str(ROOT / "target/debug/roomservice"))
         with self.log_path.open("w") as log:
             self.child = subprocess.Popen([program], env={**os.environ, **own}, stdout=log, stderr=log)
