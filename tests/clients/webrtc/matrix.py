@@ -165,7 +165,7 @@ class Table:
         urls = self.server.stream()
         seconds = self.options.seconds
         client = Client(name, "publish", codec, urls["whip"], seconds + 9, words)
-        client.connected.wait(25)
+        client.connected.wait(14)
         seen = {"tail": []}
         if "connected_ms" in client.report:
             viewer, its = ("gstreamer", "H265") if codec == "H265" else ("chromium", "default")
