@@ -85,6 +85,18 @@ async function pair() {
   }
 }
 
+/** Waits until FFmpeg listens: what comes earlier would be lost. */
+async function opened(port) {
+  for (let i = 0; i < 100; i += 1) {
+    try {
+      (await listen(port)).close();
+    } catch {
+      return;
+    }
+    await sleep(50);
+  }
+}
+
 /** The frequency of a tone by its rising crossings of zero; null for silence. */
 function pitch(wave) {
   const rises = [];
@@ -153,7 +165,7 @@ export async function sink(codec, seen) {
     const whole = Buffer.from(data.subarray(0, data.length & ~3));
     seen.sound(new Float32Array(whole.buffer, whole.byteOffset, whole.length >> 2));
   });
-  await sleep(700);
+  for (const port of Object.values(ports)) await opened(port);
   return {
     give: (kind, packet) => isRtp(packet) && out.send(marked(packet, PAYLOADS[kind]), ports[kind], '127.0.0.1'),
     stop: () => {

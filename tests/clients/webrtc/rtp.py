@@ -90,7 +90,19 @@ class Sink:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             self.children.append(child)
             threading.Thread(target=getattr(self, kind + "s"), args=(child.stdout,), daemon=True).start()
-        time.sleep(0.7)
+        for port in self.ports.values():
+            self.opened(port)
+
+    @staticmethod
+    def opened(port):
+        """Waits until FFmpeg listens: what comes earlier would be lost."""
+        for _ in range(100):
+            try:
+                with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                return
+            time.sleep(0.05)
 
     @staticmethod
     def pair():

@@ -1,5 +1,6 @@
 // werift as WHIP publisher and WHEP player, with FFmpeg's codecs. The codec `default` offers what werift offers by itself.
 
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { post, Seen, say, sink, sleep, source, words } from './rtp.mjs';
 
@@ -10,7 +11,8 @@ const publishing = role === 'publish';
 const of = codec === 'default' ? 'VP8' : codec;
 const FEEDBACK = [{ type: 'nack' }, { type: 'nack', parameter: 'pli' }, { type: 'goog-remb' }];
 const H264 = 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f';
-say({ version: `werift ${require('werift/package.json').version}` });
+const about = JSON.parse(readFileSync(`${process.env.NODE_MODULES}/werift/package.json`));
+say({ version: `werift ${about.version}` });
 
 const video = new werift.RTCRtpCodecParameters({
   mimeType: `video/${of}`,
