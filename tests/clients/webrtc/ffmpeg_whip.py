@@ -32,7 +32,8 @@ def main():
     lines = []
     for line in child.stderr:
         lines.append(line.strip())
-        if "[whip" in line and re.search(r"srtp|SRTP", line) and "elapsed" in line:
+        # FFmpeg writes this when the muxer's header is done: ICE, DTLS and SRTP stand.
+        if line.startswith("Output #0, whip"):
             say(connected_ms=clock.ms(), status=201, connection_state="connected")
     code = child.wait()
     if code:

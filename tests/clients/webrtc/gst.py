@@ -21,6 +21,16 @@ ENCODERS = {
     "H265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate=800 key-int-max=50 ! rtph265pay config-interval=-1 "
     "aggregate-mode=zero-latency",
 }
+DECODERS = {
+    "H264": "rtph264depay ! h264parse ! avdec_h264",
+    "VP8": "rtpvp8depay ! vp8dec",
+    "VP9": "rtpvp9depay ! vp9dec",
+    "H265": "rtph265depay ! h265parse ! avdec_h265",
+}
+SOUND = (
+    "rtpopusdepay ! opusdec ! audioconvert ! audioresample ! audio/x-raw,format=F32LE,rate=48000,channels=1 "
+    "! fakesink name=out sync=false signal-handoffs=true"
+)
 VIDEO = f"videotestsrc is-live=true pattern=smpte ! video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={RATE}/1"
 AUDIO = f"audiotestsrc is-live=true freq={TONE} ! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay"
 
@@ -72,17 +82,15 @@ class Client:
             self.rtc.emit(
                 "add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, Gst.Caps.from_string(lines[kind])
             )
-        self.rtc.connect("pad-added", self.pad)
+        self.rtc.connect("pad-added", self.pad, codec)
 
-    def pad(self, _, pad):
+    def pad(self, _, pad, codec):
         if pad.get_direction() != Gst.PadDirection.SRC:
             return
         kind = pad.get_current_caps().get_structure(0).get_string("media")
-        after = {
-            "video": "decodebin ! videoconvert ! fakesink name=out sync=false signal-handoffs=true",
-            "audio": "decodebin ! audioconvert ! audioresample ! audio/x-raw,format=F32LE,rate=48000,channels=1 "
-            "! fakesink name=out sync=false signal-handoffs=true",
-        }[kind]
+        after = f"{DECODERS[codec]} ! videoconvert ! fakesink name=out sync=false signal-handoffs=true"
+        if kind == "audio":
+            after = SOUND
         part = Gst.parse_bin_from_description("queue ! " + after, True)
         self.pipe.add(part)
         part.get_by_name("out").connect("handoff", self.picture if kind == "video" else self.sound)

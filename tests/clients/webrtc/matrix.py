@@ -43,13 +43,14 @@ CLIENTS = [
     ("chromium", [], "default VP8 VP9 AV1 H264 H265", "default VP8 VP9 AV1 H264 H265"),
     ("chromium", ["rsa"], "H264 VP8", "H264 VP8"),
     ("firefox", [], "default VP8 VP9 AV1 H264", "default VP8 VP9 AV1 H264"),
+    ("firefox", ["lines=sound"], "VP8", "VP8"),
     ("firefox", ["loopback"], "VP8 VP9 AV1 H264", "VP8 VP9 AV1 H264"),
     ("libdatachannel", [], "H264 VP8 VP9 AV1 H265", "H264 VP8 VP9 AV1 H265"),
     ("libdatachannel", ["rsa"], "H264", "H264"),
     ("node-datachannel", [], "H264 VP8 VP9 AV1 H265", "H264 VP8 VP9 AV1 H265"),
     ("werift", [], "default H264 VP8 VP9 AV1", "default H264 VP8 VP9 AV1"),
     ("wrtc", [], "default VP8 VP9 AV1 H264", "default VP8 VP9 AV1 H264"),
-    ("ffmpeg9", [], "H264 VP8 H265 AV1", ""),
+    ("ffmpeg9", [], "H264 VP8 H265", ""),
 ]
 # What players are given: codec of a `default` player, and who publishes each codec.
 DEFAULT = "VP8"

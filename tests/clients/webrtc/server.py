@@ -99,7 +99,8 @@ class Server:
             new = log.read()
             self.read = log.tell()
         plain = re.sub(r"\x1b\[[0-9;]*m", "", new)
-        return [line for line in plain.splitlines() if re.search(r"\b(WARN|ERROR)\b|[Dd][Tt][Ll][Ss]|ended", line)]
+        wanted = [line for line in plain.splitlines() if re.search(r"\b(WARN|ERROR)\b|session ended", line)]
+        return [line for line in wanted if "media::rtc" in line or "DTLS" in line]
 
     def stop(self):
         self.child.send_signal(signal.SIGTERM)
