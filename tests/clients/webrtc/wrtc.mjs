@@ -26,7 +26,10 @@ function tone(source) {
   const start = performance.now();
   setInterval(() => {
     for (; at < ((performance.now() - start) * 48_000) / 1000; at += 480) {
-      const samples = Int16Array.from({ length: 480 }, (_, i) => 8000 * Math.sin((2 * Math.PI * 440 * (at + i)) / 48_000));
+      const samples = Int16Array.from(
+        { length: 480 },
+        (_, i) => 8000 * Math.sin((2 * Math.PI * 440 * (at + i)) / 48_000),
+      );
       source.onData({ samples, sampleRate: 48_000, bitsPerSample: 16, channelCount: 1, numberOfFrames: 480 });
     }
   }, 10);
@@ -53,7 +56,9 @@ pc.ontrack = ({ track }) => {
   } else {
     const out = new nonstandard.RTCAudioSink(track);
     out.ondata = ({ samples, channelCount }) =>
-      seen.sound(Float32Array.from({ length: samples.length / channelCount }, (_, i) => samples[i * channelCount] / 32_768));
+      seen.sound(
+        Float32Array.from({ length: samples.length / channelCount }, (_, i) => samples[i * channelCount] / 32_768),
+      );
     keep.push(out);
   }
 };
