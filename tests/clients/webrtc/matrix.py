@@ -169,6 +169,7 @@ class Table:
         client.connected.wait(14)
         seen = {"tail": []}
         if "connected_ms" in client.report:
+            time.sleep(1)
             viewer, its = ("gstreamer", "H265") if codec == "H265" else ("chromium", "default")
             watching = Client(viewer, "play", its, urls["whep"], seconds, [])
             watching.child.wait()
