@@ -11,7 +11,7 @@ VIDEO = {
     "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 50 -b:v 800k",
     "VP8": "-c:v libvpx -deadline realtime -cpu-used 8 -g 50 -b:v 800k",
     "H265": "-c:v libx265 -preset ultrafast -tune zerolatency -g 50 -b:v 800k",
-    "AV1": "-c:v libaom-av1 -usage realtime -cpu-used 10 -g 50 -b:v 800k",
+    "AV1": "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 50 -b:v 800k",
     "VP9": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 50 -b:v 800k",
 }
 

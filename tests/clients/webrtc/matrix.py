@@ -58,7 +58,7 @@ RTMP = {
     "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 25 -b:v 800k",
     "H265": "-c:v libx265 -preset ultrafast -tune zerolatency -g 25 -b:v 800k -x265-params log-level=none",
     "VP9": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 800k -row-mt 1",
-    "AV1": "-c:v libaom-av1 -usage realtime -cpu-used 10 -g 25 -b:v 800k -row-mt 1",
+    "AV1": "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 25 -b:v 800k -row-mt 1",
 }
 
 
@@ -95,6 +95,15 @@ class Client(threading.Thread):
                 self.connected.set()
         self.report["exit"] = self.child.wait()
         self.connected.set()
+
+    def settled(self, start=40, connect=10):
+        """Waits until it is connected or has stopped; the longest times are for its start, and from the answer on."""
+        end = time.monotonic() + start
+        answered = False
+        while not self.connected.wait(0.1) and time.monotonic() < end:
+            if not answered and "status" in self.report:
+                answered, end = True, time.monotonic() + connect
+        return "connected_ms" in self.report
 
     def stop(self):
         try:
@@ -166,9 +175,8 @@ class Table:
         urls = self.server.stream()
         seconds = self.options.seconds
         client = Client(name, "publish", codec, urls["whip"], seconds + 9, words)
-        client.connected.wait(14)
         seen = {"tail": []}
-        if "connected_ms" in client.report:
+        if client.settled():
             time.sleep(1)
             viewer, its = ("gstreamer", "H265") if codec == "H265" else ("chromium", "default")
             watching = Client(viewer, "play", its, urls["whep"], seconds, [])
@@ -178,8 +186,6 @@ class Table:
             watching.stop()
             client.child.wait()
             client.join(3)
-        elif "stopped" not in client.report and "unable" not in client.report:
-            time.sleep(1)
         client.stop()
         self.row(name, words, "publish", codec, client.report, seen)
 
@@ -193,8 +199,7 @@ class Table:
                 time.sleep(3)
             else:
                 running = Client(way, "publish", codec, urls["whip"], 3000, [])
-                running.connected.wait(20)
-                if "connected_ms" not in running.report:
+                if not running.settled():
                     print(f"{'':<24}no source of {codec} from {way}: {verdict(running.report)}", flush=True)
             self.sources[key] = (urls["whep"], running)
         return self.sources[key][0]

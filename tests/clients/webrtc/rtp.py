@@ -18,7 +18,7 @@ ENCODERS = {
     "H264": "libx264 -preset ultrafast -tune zerolatency -profile:v baseline",
     "VP8": "libvpx -deadline realtime -cpu-used 8",
     "VP9": "libvpx-vp9 -deadline realtime -cpu-used 8",
-    "AV1": "libaom-av1 -usage realtime -cpu-used 10",
+    "AV1": "libaom-av1 -usage realtime -cpu-used 8",
     "H265": "libx265 -preset ultrafast -tune zerolatency -x265-params log-level=none",
 }
 VIDEO, AUDIO = 96, 97
