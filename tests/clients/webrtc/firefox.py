@@ -4,6 +4,7 @@ Words: `loopback` lets it use 127.0.0.1 and tell its addresses, as no user's Fir
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def start(words, home):
 
 def main():
     role, codec, url, seconds, words = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="firefox-", ignore_cleanup_errors=True) as home:
         child, port = start(words, home)
         try:

@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -106,16 +107,19 @@ class Client(threading.Thread):
         return "connected_ms" in self.report
 
     def stop(self):
-        try:
-            os.killpg(self.child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.join(5)
+        for how, wait in ((signal.SIGTERM, 3), (signal.SIGKILL, 5)):
+            try:
+                os.killpg(self.child.pid, how)
+            except ProcessLookupError:
+                pass
+            self.join(wait)
+            if not self.is_alive():
+                return
 
 
 def push(codec, url):
     """Pushes a test picture and a tone by RTMP; codecs other than H.264 by enhanced RTMP, which FFmpeg 9 has."""
-    command = [str(FFMPEG9), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25"]
+    command = [str(FFMPEG9), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
     command += ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
     command += RTMP[codec].split() + ["-pix_fmt", "yuv420p"]
     command += "-c:a aac -b:a 96k -f flv".split() + [url]
@@ -162,7 +166,7 @@ class Table:
         connected = report.get("connected_ms", "-")
         print(f"{label:<24}{role:<8}{codec:<9}{connected!s:>6}{numbers}  {verdict(report)}", flush=True)
         if role == "publish" and "connected_ms" in report:
-            print(f"{'':<41}its viewer: {verdict(seen)} {seen.get('size', '')}; sent {report.get('sent', '?')}")
+            print(f"{'':<41}its viewer: {verdict(seen)} {seen.get('size', '')}")
         for line in warnings[-2:] if "connected_ms" not in report else []:
             print(f"{'':<41}server: {line[:220]}")
         if self.options.offers and "offer" in report:
@@ -174,7 +178,7 @@ class Table:
     def publish(self, name, words, codec):
         urls = self.server.stream()
         seconds = self.options.seconds
-        client = Client(name, "publish", codec, urls["whip"], seconds + 9, words)
+        client = Client(name, "publish", codec, urls["whip"], seconds + 60, words)
         seen = {"tail": []}
         if client.settled():
             time.sleep(1)
@@ -184,8 +188,6 @@ class Table:
             watching.join(5)
             seen = watching.report
             watching.stop()
-            client.child.wait()
-            client.join(3)
         client.stop()
         self.row(name, words, "publish", codec, client.report, seen)
 
@@ -231,6 +233,7 @@ def main():
     parser.add_argument("--json", help="a file for everything that was reported")
     parser.add_argument("--seconds", type=float, default=5)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     table = Table(server := Server(options.address), options)
     print(f"{'client':<24}{'role':<8}{'codec':<9}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
     try:
