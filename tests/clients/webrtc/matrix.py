@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -52,6 +53,25 @@ CLIENTS = [
     ("werift", [], "default H264 VP8 VP9 AV1", "default H264 VP8 VP9 AV1"),
     ("wrtc", [], "default VP8 VP9 AV1 H264", "default VP8 VP9 AV1 H264"),
     ("ffmpeg9", [], "H264 VP8 H265", ""),
+]
+# Players with an offer that is not of the stream's codec alone: client, offer, the stream's codec, who publishes it.
+CROSS = [
+    ("chromium", "default", "VP9", "rtmp"),
+    ("chromium", "default", "AV1", "rtmp"),
+    ("chromium", "default", "H265", "rtmp"),
+    ("chromium", "default", "VP8", "firefox"),
+    ("chromium", "default", "VP8", "aiortc"),
+    ("firefox", "default", "H264", "rtmp"),
+    ("firefox", "default", "VP9", "rtmp"),
+    ("firefox", "default", "AV1", "rtmp"),
+    ("firefox", "default", "VP8", "firefox"),
+    ("firefox", "default", "VP8", "gstreamer"),
+    ("aiortc", "default", "VP9", "rtmp"),
+    ("aiortc", "default", "VP8", "firefox"),
+    ("wrtc", "default", "AV1", "rtmp"),
+    ("wrtc", "default", "H264", "rtmp"),
+    ("gstreamer", "VP8", "VP8", "firefox"),
+    ("gstreamer", "VP8", "H264", "rtmp"),
 ]
 # What players are given: codec of a `default` player, and who publishes each codec.
 DEFAULT = "VP8"
@@ -123,7 +143,7 @@ def push(codec, url):
     command += ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
     command += RTMP[codec].split() + ["-pix_fmt", "yuv420p"]
     command += "-c:a aac -b:a 96k -f flv".split() + [url]
-    return subprocess.Popen(["nice", *command], stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(["nice", *command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 
 
 def verdict(report):
@@ -133,10 +153,17 @@ def verdict(report):
     if report.get("status", 201) != 201:
         return f"HTTP {report['status']} {report.get('body', '').strip()[:160]}"
     if "connected_ms" not in report:
-        where = ", ".join(f"{k} {report[k + '_state']}" for k in ("ice_connection", "connection") if k + "_state" in report)
+        states = [f"{k} {report[k + '_state']}" for k in ("ice_connection", "connection") if k + "_state" in report]
+        where = ", ".join(states) or ("201, then no state" if "answer" in report else "no answer")
         tail = report.get("stopped") or " / ".join(report["tail"][-2:])
-        return f"not connected ({where or 'no answer'}) {tail[:200]}"
-    return "connected"
+        return f"not connected ({where}{refused(report)}) {tail[:200]}"
+    return "connected" + refused(report)
+
+
+def refused(report):
+    """The kinds of lines that the answer refuses."""
+    kinds = re.findall(r"^m=(\w+) 0 ", report.get("answer", ""), re.MULTILINE)
+    return f"; refused in the answer: {' '.join(kinds)}" if kinds else ""
 
 
 def ffprobe(url):
@@ -164,11 +191,11 @@ class Table:
             for key in ("first_ms", "fps", "samples", "hz")
         )
         connected = report.get("connected_ms", "-")
-        print(f"{label:<24}{role:<8}{codec:<9}{connected!s:>6}{numbers}  {verdict(report)}", flush=True)
+        print(f"{label:<29}{role:<8}{codec:<13}{connected!s:>6}{numbers}  {verdict(report)}", flush=True)
         if role == "publish" and "connected_ms" in report:
-            print(f"{'':<41}its viewer: {verdict(seen)} {seen.get('size', '')}")
+            print(f"{'':<50}its viewer: {verdict(seen)} {seen.get('size', '')}")
         for line in warnings[-2:] if "connected_ms" not in report else []:
-            print(f"{'':<41}server: {line[:220]}")
+            print(f"{'':<50}server: {line[:220]}")
         if self.options.offers and "offer" in report:
             at = pathlib.Path(self.options.offers)
             at.mkdir(parents=True, exist_ok=True)
@@ -199,15 +226,18 @@ class Table:
             if way == "rtmp":
                 running = push(codec, urls["rtmp"])
                 time.sleep(3)
+                if running.poll() is not None:
+                    first = running.stderr.read().decode("utf8", "replace").splitlines()[:1]
+                    print(f"{'':<29}no source of {codec} by RTMP: {first}", flush=True)
             else:
                 running = Client(way, "publish", codec, urls["whip"], 3000, [])
                 if not running.settled():
-                    print(f"{'':<24}no source of {codec} from {way}: {verdict(running.report)}", flush=True)
+                    print(f"{'':<29}no source of {codec} from {way}: {verdict(running.report)}", flush=True)
             self.sources[key] = (urls["whep"], running)
         return self.sources[key][0]
 
-    def play(self, name, words, codec, way=None):
-        of = DEFAULT if codec == "default" else codec
+    def play(self, name, words, codec, way=None, of=None):
+        of = of or (DEFAULT if codec == "default" else codec)
         way = way or ("chromium" if of == "VP8" else "rtmp")
         url = self.source(of, way)
         self.server.warnings()
@@ -215,14 +245,16 @@ class Table:
         client.child.wait()
         client.join(5)
         client.stop()
-        self.row(f"{name}←{way}", words, "play", codec, client.report, {})
+        shown = codec if codec == of else f"{codec}←{of}"
+        self.row(f"{name}←{way}", words, "play", shown, client.report, {})
 
     def end(self):
         for _, running in self.sources.values():
             if isinstance(running, Client):
                 running.stop()
             else:
-                os.killpg(running.pid, signal.SIGKILL)
+                running.kill()
+                running.wait()
 
 
 def main():
@@ -235,7 +267,7 @@ def main():
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     table = Table(server := Server(options.address), options)
-    print(f"{'client':<24}{'role':<8}{'codec':<9}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
+    print(f"{'client':<29}{'role':<8}{'codec':<13}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
     try:
         for name, words, publishes, plays in CLIENTS:
             for role, codecs in (("publish", publishes), ("play", plays)):
@@ -243,6 +275,9 @@ def main():
                     if not all(word in [name, role, codec, *words] for word in options.only):
                         continue
                     (table.publish if role == "publish" else table.play)(name, words, codec)
+        for name, offer, of, way in CROSS:
+            if all(word in [name, "play", "cross", offer, of] for word in options.only):
+                table.play(name, [], offer, way, of)
     finally:
         table.end()
         if options.json:
