@@ -25,7 +25,9 @@ PREFERENCES = {
     "network.captive-portal-service.enabled": False,
     "network.connectivity-service.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
-    "dom.disable_open_during_load": False,
+    "media.navigator.permission.disabled": True,
+    "media.navigator.streams.fake": True,
+    "media.navigator.audio.fake_frequency": 440,
 }
 LOOPBACK = {"media.peerconnection.ice.loopback": True, "media.peerconnection.ice.obfuscate_host_addresses": False}
 
@@ -86,7 +88,7 @@ def main():
             page = pathlib.Path(__file__).with_name("page.js").read_text()
             firefox.script(page)
             run = "window.wrappedJSObject; window.running = window.client(...arguments).then(() => { window.over = true; });"
-            firefox.script(run, role, codec, url, seconds, words)
+            firefox.script(run, role, codec, url, seconds, [*words, "microphone"])
             end = time.monotonic() + seconds + 20
             over = False
             while not over and time.monotonic() < end:

@@ -36,6 +36,11 @@
     return to.stream.getAudioTracks()[0];
   }
 
+  /** Firefox runs no AudioContext where no sound card is; its fake microphone plays a tone. */
+  async function microphone() {
+    return (await navigator.mediaDevices.getUserMedia({ audio: true })).getAudioTracks()[0];
+  }
+
   /** The frequency that is strongest in a spectrum, null for silence. */
   function peak(analyser, rate) {
     const bins = new Float32Array(analyser.frequencyBinCount);
@@ -103,7 +108,8 @@
     const context = new AudioContext({ sampleRate: 48_000 });
     const order = words.includes('lines=sound') ? ['audio', 'video'] : ['video', 'audio'];
     if (role === 'publish') {
-      const stream = new MediaStream([picture(640, 360, 25), tone(context)]);
+      const sound = words.includes('microphone') ? await microphone() : tone(context);
+      const stream = new MediaStream([picture(640, 360, 25), sound]);
       for (const kind of order) {
         const track = stream.getTracks().find((t) => t.kind === kind);
         pc.addTransceiver(track, { direction: 'sendonly', streams: [stream] });
