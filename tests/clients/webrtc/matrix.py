@@ -188,7 +188,7 @@ class Table:
         self.rows.append({"client": label, "role": role, "codec": codec, "report": report, "seen": seen, "server": warnings})
         numbers = "".join(
             f"{str(seen.get(key, report.get(key)) if seen.get(key, report.get(key)) is not None else '-'):>9}"
-            for key in ("first_ms", "fps", "samples", "hz")
+            for key in ("first_ms", "fps", "surplus", "samples", "hz")
         )
         connected = report.get("connected_ms", "-")
         print(f"{label:<29}{role:<8}{codec:<13}{connected!s:>6}{numbers}  {verdict(report)}", flush=True)
@@ -267,7 +267,7 @@ def main():
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     table = Table(server := Server(options.address), options)
-    print(f"{'client':<29}{'role':<8}{'codec':<13}{'conn':>6}{'first':>9}{'fps':>9}{'samples':>9}{'Hz':>9}  what happened")
+    print(f"{'client':<29}{'role':<8}{'codec':<13}{'conn':>6}{'first':>9}{'fps':>9}{'surplus':>9}{'samples':>9}{'Hz':>9}  what happened")
     try:
         for name, words, publishes, plays in CLIENTS:
             for role, codecs in (("publish", publishes), ("play", plays)):

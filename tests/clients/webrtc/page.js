@@ -132,21 +132,27 @@
   async function measure(pc, session, seconds, hear) {
     const end = performance.now() + seconds * 1000;
     let first;
+    let middle;
     while (performance.now() < end) {
       const { video } = await inbound(pc);
+      const now = performance.now();
       if (first === undefined && video?.framesDecoded > 0) {
-        first = [performance.now(), video.framesDecoded];
+        first = [now, video.framesDecoded];
         say({ first_ms: session.ms() });
       }
+      if (first && !middle && now > (first[0] + end) / 2) middle = [now, video.framesDecoded];
       await sleep(first === undefined ? 20 : 200);
     }
     const { video, audio } = await inbound(pc);
+    const now = performance.now();
     const frames = video?.framesDecoded ?? 0;
-    const fps = first ? ((frames - first[1]) * 1000) / (performance.now() - first[0]) : 0;
+    // Pictures a second in the second half, and how many more than that came in the first: what was sent at once.
+    const fps = middle ? ((frames - middle[1]) * 1000) / (now - middle[0]) : 0;
+    const surplus = first ? Math.max(0, Math.round(frames - (fps * (now - first[0])) / 1000)) : 0;
     const size = video?.frameWidth ? `${video.frameWidth}x${video.frameHeight}` : null;
     const lost = { packets: video?.packetsReceived, freezes: video?.freezeCount, plis: video?.pliCount };
     const samples = audio?.totalSamplesReceived ?? audio?.packetsReceived ?? 0;
-    say({ frames, fps: Math.round(fps * 10) / 10, size, samples, hz: hear(), lost });
+    say({ frames, fps: Math.round(fps * 10) / 10, surplus, size, samples, hz: hear(), lost });
   }
 
   async function client(role, codec, url, seconds, words) {

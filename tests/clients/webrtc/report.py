@@ -75,14 +75,25 @@ class Seen:
         self.wave = (self.wave + list(samples))[-24_000:]
 
     def tell(self):
-        span = self.times[-1] - self.times[0] if len(self.times) > 1 else 0
+        fps, surplus = rates(self.times)
         say(
             frames=len(self.times),
-            fps=round((len(self.times) - 1) / span, 1) if span else 0,
+            fps=fps,
+            surplus=surplus,
             size=self.size,
             samples=self.heard,
             hz=pitch(self.wave),
         )
+
+
+def rates(times):
+    """Pictures a second in the second half, and how many more than that came in the first: what was sent at once."""
+    if len(times) < 3:
+        return 0, 0
+    middle = (times[0] + times[-1]) / 2
+    late = [t for t in times if t >= middle]
+    fps = (len(late) - 1) / max(late[-1] - late[0], 0.001)
+    return round(fps, 1), max(0, round(len(times) - 1 - fps * (times[-1] - times[0])))
 
 
 def pitch(wave, rate=48_000):

@@ -109,6 +109,16 @@ function pitch(wave) {
   return Math.round(((rises.length - 1) * 48_000) / (rises.at(-1) - rises[0]));
 }
 
+/** Pictures a second in the second half, and how many more than that came in the first: what was sent at once. */
+function rates(times) {
+  if (times.length < 3) return { fps: 0, surplus: 0 };
+  const [first, last] = [times[0], times.at(-1)];
+  const late = times.filter((t) => t >= (first + last) / 2);
+  const fps = ((late.length - 1) * 1000) / Math.max(last - late[0], 1);
+  const surplus = Math.max(0, Math.round(times.length - 1 - (fps * (last - first)) / 1000));
+  return { fps: Math.round(fps * 10) / 10, surplus };
+}
+
 /** Counts decoded pictures and samples. */
 export class Seen {
   constructor() {
@@ -129,9 +139,8 @@ export class Seen {
   }
 
   tell() {
-    const span = this.times.at(-1) - this.times[0];
-    const fps = span > 0 ? Math.round(((this.times.length - 1) * 10_000) / span) / 10 : 0;
-    say({ frames: this.times.length, fps, size: this.size, samples: this.samples, hz: pitch(this.wave) });
+    const { fps, surplus } = rates(this.times);
+    say({ frames: this.times.length, fps, surplus, size: this.size, samples: this.samples, hz: pitch(this.wave) });
   }
 }
 
