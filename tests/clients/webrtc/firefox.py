@@ -34,7 +34,7 @@ LOOPBACK = {"media.peerconnection.ice.loopback": True, "media.peerconnection.ice
 
 class Marionette:
     def __init__(self, port):
-        for _ in range(300):
+        for _ in range(600):
             try:
                 self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
                 break

@@ -92,7 +92,7 @@ class Client(threading.Thread):
         self.report, self.connected = {"tail": []}, threading.Event()
         env = {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
         self.child = subprocess.Popen(
-            ["timeout", "-k", "2", str(seconds + 40), "nice", program, str(HERE / script), role, codec, url]
+            ["timeout", "-k", "2", str(seconds + 100), "nice", program, str(HERE / script), role, codec, url]
             + [str(seconds), *words],
             env=env,
             stdout=subprocess.PIPE,
@@ -117,7 +117,7 @@ class Client(threading.Thread):
         self.report["exit"] = self.child.wait()
         self.connected.set()
 
-    def settled(self, start=40, connect=10):
+    def settled(self, start=80, connect=10):
         """Waits until it is connected or has stopped; the longest times are for its start, and from the answer on."""
         end = time.monotonic() + start
         answered = False
