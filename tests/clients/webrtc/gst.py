@@ -134,6 +134,7 @@ class Client:
         self.seen = Seen(self.clock)
         if text is None:
             return self.end("refused")
+        GLib.timeout_add(int(self.seconds * 1000), self.loop.quit)
         _, sdp = GstSdp.SDPMessage.new_from_text(text)
         answer = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, sdp)
         self.rtc.emit("set-remote-description", answer, Gst.Promise.new())
@@ -145,7 +146,8 @@ class Client:
 
     def run(self, seconds):
         self.pipe.set_state(Gst.State.PLAYING)
-        GLib.timeout_add(int(seconds * 1000), self.loop.quit)
+        self.seconds = seconds
+        GLib.timeout_add(int((seconds + 60) * 1000), self.loop.quit)
         self.loop.run()
         if self.seen:
             self.seen.tell()
