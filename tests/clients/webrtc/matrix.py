@@ -83,6 +83,9 @@ RTMP = {
 }
 
 
+RUNNING = []
+
+
 class Client(threading.Thread):
     """One run of a client; `report` grows while it says more."""
 
@@ -90,6 +93,7 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         program, script = PROGRAMS[name]
         self.report, self.connected = {"tail": []}, threading.Event()
+        RUNNING.append(self)
         env = {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
         self.child = subprocess.Popen(
             ["timeout", "-k", "2", str(seconds + 100), "nice", program, str(HERE / script), role, codec, url]
@@ -249,10 +253,11 @@ class Table:
         self.row(f"{name}←{way}", words, "play", shown, client.report, {})
 
     def end(self):
+        for client in RUNNING:
+            if client.is_alive():
+                client.stop()
         for _, running in self.sources.values():
-            if isinstance(running, Client):
-                running.stop()
-            else:
+            if isinstance(running, subprocess.Popen):
                 running.kill()
                 running.wait()
 
