@@ -1,9 +1,9 @@
 """Runs WebRTC clients against a server of its own and prints a table: client, role, codec, what was seen.
 
-    SERVER=target/debug/roomservice python3 tests/clients/webrtc/matrix.py [--only WORD …] [--offers DIRECTORY] [--json FILE]
+    ENVIRONMENT=DIRECTORY SERVER=target/debug/roomservice python3 tests/clients/webrtc/matrix.py [--only WORD …]
 
-Publishers are watched by a Chromium viewer (H265: GStreamer), and by ffprobe over HTTP-FLV where VIEW=flv. Players play
-what the table SOURCES says. `setup.sh` installs the clients into a directory; ENVIRONMENT names it."""
+A publisher is watched by Chromium (H265: by GStreamer), and its row shows what that viewer decoded. Players play H264, H265,
+VP9 and AV1 that FFmpeg pushes by RTMP, and VP8 that Chromium publishes. `setup.sh DIRECTORY` installs the clients."""
 
 import argparse
 import json
@@ -168,17 +168,6 @@ def refused(report):
     """The kinds of lines that the answer refuses."""
     kinds = re.findall(r"^m=(\w+) 0 ", report.get("answer", ""), re.MULTILINE)
     return f"; refused in the answer: {' '.join(kinds)}" if kinds else ""
-
-
-def ffprobe(url):
-    """What a stream holds by HTTP-FLV."""
-    command = [str(FFMPEG9.parent / "ffprobe")] if (FFMPEG9.parent / "ffprobe").exists() else ["ffprobe"]
-    command += ["-v", "error", "-show_entries", "stream=codec_name,width,height", "-of", "compact=p=0:nk=1", url]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=8)
-    except subprocess.TimeoutExpired:
-        return "nothing in 8 s"
-    return " ".join(found.stdout.split()) or found.stderr.strip()[-100:]
 
 
 class Table:
