@@ -150,7 +150,7 @@ export async function sink(codec, seen) {
   const out = await listen();
   const ports = {};
   const children = [];
-  const low = '-protocol_whitelist file,udp,rtp -fflags nobuffer -analyzeduration 0 -probesize 32'.split(' ');
+  const low = '-protocol_whitelist file,udp,rtp -fflags nobuffer -analyzeduration 300000 -probesize 20000'.split(' ');
   const start = async (kind, name, after, read) => {
     ports[kind] = await pair();
     const file = path.join(scratch, `${kind}.sdp`);

@@ -75,7 +75,7 @@ class Sink:
         self.seen, self.children = seen, []
         self.scratch = tempfile.TemporaryDirectory(prefix="rtp-")
         self.out = socket.socket(type=socket.SOCK_DGRAM)
-        low = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-analyzeduration", "0", "-probesize", "32"]
+        low = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-analyzeduration", "300000", "-probesize", "20000"]
         self.ports = {"video": self.pair(), "audio": self.pair()}
         lines = {"video": (VIDEO, f"{codec}/90000"), "audio": (AUDIO, "opus/48000/2")}
         after = {
