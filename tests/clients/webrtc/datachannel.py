@@ -85,7 +85,12 @@ def main():
         return handle
 
     source = rtp.Source(codec, out("video", rtp.VIDEO), out("audio", rtp.AUDIO)) if send else None
-    time.sleep(seconds)
+    # As an application does whose decoder has nothing to begin with.
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not send and not seen.times and tracks["video"].is_open():
+            tracks["video"].request_keyframe()
+        time.sleep(0.25)
     if send:
         source.stop()
         say(sent=count["video"])

@@ -49,7 +49,11 @@ if (session) {
     tracks[kind].sendMessageBinary(marked(packet, PAYLOADS[kind], SOURCES[kind]));
   };
   const from = publishing ? await source(codec, { video: out('video'), audio: out('audio') }) : null;
+  // As an application does whose decoder has nothing to begin with.
+  const wants = () => !publishing && seen.times.length === 0 && tracks.video.isOpen();
+  const asking = setInterval(() => wants() && tracks.video.requestKeyframe(), 250);
   await sleep(seconds * 1000);
+  clearInterval(asking);
   if (publishing) say({ sent });
   else seen.tell();
   from?.stop();

@@ -61,7 +61,12 @@ if (session) {
     tracks[kind].writeRtp(packet);
   };
   const from = publishing ? await source(of, { video: out('video'), audio: out('audio') }) : null;
+  // As an application does whose decoder has nothing to begin with.
+  const { receiver } = pc.getTransceivers()[0];
+  const wants = () => !publishing && seen.times.length === 0 && receiver.tracks[0]?.ssrc;
+  const asking = setInterval(() => wants() && receiver.sendRtcpPLI(receiver.tracks[0].ssrc), 250);
   await sleep(seconds * 1000);
+  clearInterval(asking);
   if (publishing) say({ sent, plis });
   else seen.tell();
   from?.stop();
