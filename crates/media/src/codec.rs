@@ -1,9 +1,12 @@
 //! What codec configurations say: size, profile, sample rate. Bytes come from outside: whatever they hold, the answer is
 //! "unknown", never a panic.
 
+pub(crate) mod av1;
 mod bits;
+pub(crate) mod hevc;
 #[cfg(test)]
 mod tests;
+pub(crate) mod vpx;
 
 use crate::frame::Codec;
 use bits::Bits;
@@ -41,13 +44,14 @@ pub struct AudioInfo {
 }
 
 impl VideoInfo {
-    /// Reads avcC, hvcC or av1C.
+    /// Reads avcC, hvcC, av1C or what [`vpx`] writes.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
         let unknown = VideoInfo { codec, width: 0, height: 0, profile: 0, level: 0, mime: String::new() };
         let read = match codec {
             Codec::H264 => avcc(config),
             Codec::H265 => hvcc(config),
             Codec::Av1 => av1c(config),
+            Codec::Vp8 | Codec::Vp9 => vpx::info(codec, config),
             _ => None,
         };
         read.unwrap_or(unknown)
@@ -255,59 +259,8 @@ fn av1c(config: &[u8]) -> Option<VideoInfo> {
         (true, twelve) => 10 + 2 * u8::from(twelve && profile == 2),
     };
     let mime = format!("av01.{profile}.{level:02}{tier}.{depth:02}");
-    let (width, height) = config.get(4..).and_then(av1_size).unwrap_or((0, 0));
+    let (width, height) = config.get(4..).and_then(av1::sequence).map_or((0, 0), |s| s.size);
     Some(VideoInfo { codec: Codec::Av1, width, height, profile, level, mime })
-}
-
-fn av1_size(obus: &[u8]) -> Option<(u32, u32)> {
-    let mut b = Bits::new(obus);
-    b.skip(1)?;
-    let kind = b.u(4)?;
-    let extension = b.u(1)?;
-    let has_size = b.u(1)?;
-    b.skip(1 + 8 * extension)?;
-    while has_size == 1 && b.u(1)? == 1 {
-        b.skip(7)?;
-    }
-    if has_size == 1 {
-        b.skip(7)?;
-    }
-    if kind != 1 {
-        return None;
-    }
-    b.skip(4)?;
-    if b.u(1)? == 1 {
-        b.skip(5)?;
-    } else {
-        let mut decoder_model = None;
-        if b.u(1)? == 1 {
-            b.skip(64)?;
-            if b.u(1)? == 1 {
-                b.uvlc()?;
-            }
-            if b.u(1)? == 1 {
-                decoder_model = Some(b.u(5)? + 1);
-                b.skip(42)?;
-            }
-        }
-        let initial_delay = b.u(1)?;
-        for _ in 0..=b.u(5)? {
-            b.skip(12)?;
-            if b.u(5)? > 7 {
-                b.skip(1)?;
-            }
-            if let Some(bits) = decoder_model
-                && b.u(1)? == 1
-            {
-                b.skip(2 * bits + 1)?;
-            }
-            if initial_delay == 1 && b.u(1)? == 1 {
-                b.skip(4)?;
-            }
-        }
-    }
-    let (width_bits, height_bits) = (b.u(4)? + 1, b.u(4)? + 1);
-    plausible(b.u(width_bits)? + 1, b.u(height_bits)? + 1)
 }
 
 /// `GetAudioObjectType` of ISO/IEC 14496-3 §1.6.2.1.

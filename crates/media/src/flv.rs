@@ -40,7 +40,8 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
         Kind::Data => SCRIPT,
     };
     let head = body::head(frame);
-    let length = head.len() + frame.payload.len();
+    let payload = body::payload(frame);
+    let length = head.len() + payload.len();
     let [wide, time @ ..] = frame.stamp(timestamp).to_be_bytes();
     out.reserve(length + AROUND);
     out.put_u8(kind);
@@ -48,7 +49,7 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     out.put_slice(&time);
     out.put_slice(&[wide, 0, 0, 0]);
     out.put_slice(&head);
-    out.put_slice(&frame.payload);
+    out.put_slice(payload);
     out.put_u32((length + 11) as u32);
 }
 

@@ -9,7 +9,7 @@ mod tests;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::codec::{AudioInfo, VideoInfo};
+use crate::codec::{AudioInfo, VideoInfo, vpx};
 use crate::frame::{Codec, Frame};
 use boxes::{boxed, full};
 
@@ -58,15 +58,17 @@ impl Track {
     fn new(id: u32, config: &Frame) -> Option<Self> {
         let payload = &config.payload[..];
         match config.codec {
-            Codec::H264 | Codec::H265 | Codec::Av1 => {
+            Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Vp8 | Codec::Vp9 => {
                 let info = VideoInfo::of(config.codec, payload);
                 let size = (u16::try_from(info.width).ok()?, u16::try_from(info.height).ok()?);
-                let (entry, inner) = match config.codec {
-                    Codec::H264 => (b"avc1", b"avcC"),
-                    Codec::H265 => (b"hvc1", b"hvcC"),
-                    _ => (b"av01", b"av1C"),
+                let (entry, inner, record) = match config.codec {
+                    Codec::H264 => (b"avc1", b"avcC", payload),
+                    Codec::H265 => (b"hvc1", b"hvcC", payload),
+                    Codec::Vp8 => (b"vp08", b"vpcC", vpx::record(payload)),
+                    Codec::Vp9 => (b"vp09", b"vpcC", vpx::record(payload)),
+                    _ => (b"av01", b"av1C", payload),
                 };
-                let entry = boxes::visual(entry, size, inner, payload);
+                let entry = boxes::visual(entry, size, inner, record);
                 (!info.mime.is_empty()).then_some(Track { id, video: true, rate: VIDEO_RATE, size, entry })
             }
             Codec::Aac | Codec::Opus => {

@@ -39,6 +39,11 @@ pub enum Codec {
     /// Configuration: `AV1CodecConfigurationRecord` (av1C). Frame: a temporal unit of OBUs with sizes, without the
     /// temporal delimiter.
     Av1,
+    /// Configuration: `VPCodecConfigurationRecord` (vpcC, with version and flags), then width and height in 16 bits each:
+    /// see [`crate::codec::vpx`]. Frame: as the codec has it.
+    Vp8,
+    /// As VP8. Frame: a frame or superframe.
+    Vp9,
     /// Configuration: `AudioSpecificConfig`. Frame: one raw access unit, no ADTS.
     Aac,
     /// Configuration: `OpusHead` (RFC 7845 §5.1, with its magic). Frame: one Opus packet.
@@ -74,6 +79,8 @@ impl Codec {
             Codec::H264 => "h264",
             Codec::H265 => "h265",
             Codec::Av1 => "av1",
+            Codec::Vp8 => "vp8",
+            Codec::Vp9 => "vp9",
             Codec::Aac => "aac",
             Codec::Opus => "opus",
             Codec::Mp3 => "mp3",
@@ -103,7 +110,7 @@ impl Codec {
 
     /// Whether the codec is one of pictures.
     pub fn is_video(self) -> bool {
-        matches!(self, Codec::H264 | Codec::H265 | Codec::Av1)
+        matches!(self, Codec::H264 | Codec::H265 | Codec::Av1 | Codec::Vp8 | Codec::Vp9)
     }
 }
 

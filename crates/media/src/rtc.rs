@@ -3,6 +3,7 @@
 
 mod choice;
 mod clock;
+mod dtls;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -12,7 +13,9 @@ mod numbers;
 mod offer;
 mod outbox;
 mod packet;
+mod payload;
 mod rate;
+mod sdp;
 mod server;
 mod session;
 mod simulcast;
@@ -21,6 +24,7 @@ mod stun;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod whep;
 mod whip;
 mod worker;
@@ -43,6 +47,11 @@ pub struct Config {
     pub tcp: Option<SocketAddr>,
     /// Addresses put into answers, where browsers find this server. Empty: the one of the default route.
     pub public: Vec<IpAddr>,
+    /// Only this machine is served, at its own addresses: `udp` is bound to all of them, and datagrams from elsewhere are
+    /// dropped. Firefox sends nothing to 127.0.0.1.
+    pub local_only: bool,
+    /// A TCP port that is taken is done without.
+    pub tcp_optional: bool,
     /// Threads that serve sessions. 0: one per core, at most 8.
     pub workers: usize,
     /// Most sessions at a time.
@@ -60,6 +69,8 @@ impl Default for Config {
             udp: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 8000),
             tcp: None,
             public: Vec::new(),
+            local_only: false,
+            tcp_optional: false,
             workers: 0,
             max_sessions: 20_000,
             max_unconnected_per_peer: 64,
@@ -98,6 +109,9 @@ pub enum Refused {
     /// It can, but there is nothing in it that can be served, or the stream is nothing that it can play (HTTP 406).
     #[error("not acceptable: {0}")]
     Unsupported(String),
+    /// It can, but it asks for what makes no sense here: lines that go the wrong way, two of one kind (HTTP 422).
+    #[error("unprocessable: {0}")]
+    Unprocessable(String),
     /// Permission, publisher or stream; see [`Ended::Refused`] (403), [`Ended::NotFound`] (404), [`Ended::Busy`] (409).
     #[error("{0}")]
     Ended(#[from] Ended),

@@ -207,11 +207,15 @@ pub(crate) fn open_logs(settings: &Settings) -> Result<Logs, Error> {
 fn webrtc(parts: &Parts, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
     let start = |config| media::rtc::Server::start(config, parts.hub.clone(), parts.requests.clone(), stop.clone());
     let settings = &parts.settings;
-    let mut config = settings.webrtc.config();
+    let mut config = match settings.mode {
+        Mode::Development => settings.webrtc.local_config(),
+        Mode::Production => settings.webrtc.config(),
+    };
     config.strangers = settings.limits.address_datagrams.pace();
     let started = match start(config.clone()) {
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && settings.mode == Mode::Development => {
             config.udp.set_port(0);
+            config.tcp = config.tcp.map(|address| SocketAddr::new(address.ip(), 0));
             start(config)
         }
         other => other,

@@ -84,6 +84,13 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// A filter for `level`. The DTLS library warns of every extension that it does not know, three times a handshake with a
+/// browser: what matters of it is logged where the session is.
+fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    let quiet = if level.contains("rtc_dtls") { level.to_owned() } else { format!("{level},rtc_dtls=error") };
+    EnvFilter::try_new(quiet)
+}
+
 impl Logs {
     /// Opens this hour's files and starts writing.
     ///
@@ -104,7 +111,7 @@ impl Logs {
 
     /// Sends what the program says to the console, and warnings and errors also to the error log.
     pub fn subscribe(&self, settings: &Settings) {
-        let level = || EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let level = || filter(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
         let (of_console, set_console) = reload::Layer::new(level());
         let (of_tail, set_tail) = reload::Layer::new(level());
         let console = tracing_subscriber::fmt::layer().with_writer(io::stderr);
@@ -115,7 +122,7 @@ impl Logs {
             Format::Json => (console.json().flatten_event(true).boxed(), errors.json().flatten_event(true).boxed()),
         };
         let console = console.with_filter(of_console);
-        let errors = errors.with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+        let errors = errors.with_filter(filter("warn").unwrap_or_else(|_| EnvFilter::new("warn")));
         let lines = self.tail.clone();
         let tail = tracing_subscriber::fmt::layer()
             .with_writer(move || tail::Writer(lines.clone()))
@@ -137,7 +144,7 @@ impl Logs {
     /// # Errors
     /// It is no filter; nothing was changed.
     pub fn set_level(&self, level: &str) -> Result<(), String> {
-        let filter = EnvFilter::try_new(level).map_err(|e| format!("logs.level = \"{level}\": {e}"))?;
+        let filter = filter(level).map_err(|e| format!("logs.level = \"{level}\": {e}"))?;
         if let Some(SetLevel(set)) = self.level.get() {
             set(&filter);
         }

@@ -31,6 +31,6 @@ proptest! {
         }
         h264_size(&config);
         h265_size(&config);
-        av1_size(&config);
+        av1::sequence(&config);
     }
 }

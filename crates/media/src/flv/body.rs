@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
 
 const ENHANCED: u8 = 0x80;
@@ -116,12 +117,14 @@ fn enhanced_video(dts: i64, first: u8, body: Bytes) -> Result<Frame, NoFrame> {
         b"avc1" => Codec::H264,
         b"hvc1" => Codec::H265,
         b"av01" => Codec::Av1,
+        b"vp08" => Codec::Vp8,
+        b"vp09" => Codec::Vp9,
         _ => return Err(NoFrame::Video(Unknown::FourCc(four))),
     };
     let key = frame_type == 1;
     match packet {
         0 => config(codec, dts, data),
-        1 if codec != Codec::Av1 => {
+        1 if matches!(codec, Codec::H264 | Codec::H265) => {
             let cts = signed24(data.get(..3).ok_or(NoFrame::Short)?);
             access_unit(codec, dts, cts, key, data.slice(3..))
         }
@@ -312,6 +315,8 @@ pub fn head(frame: &Frame) -> Head {
         (Codec::H265, false) => Head::of(&[&[ENHANCED | video | 1], b"hvc1", &cts[1..]]),
         (Codec::Av1, true) => Head::of(&[&[ENHANCED | video], b"av01"]),
         (Codec::Av1, false) => Head::of(&[&[ENHANCED | video | 1], b"av01"]),
+        (Codec::Vp8, _) => Head::of(&[&[ENHANCED | video | u8::from(!config)], b"vp08"]),
+        (Codec::Vp9, _) => Head::of(&[&[ENHANCED | video | u8::from(!config)], b"vp09"]),
         // 44 kHz, 16 bit, stereo: fixed for AAC, whatever it is; and what players ignore for MP3.
         (Codec::Aac, _) => Head::of(&[&[AAC << 4 | 0x0f, u8::from(frame.kind == Kind::Audio)]]),
         (Codec::Mp3, _) => Head::of(&[&[MP3 << 4 | 0x0f]]),
@@ -325,13 +330,21 @@ pub fn head(frame: &Frame) -> Head {
     }
 }
 
+/// What follows a frame's head in the tag body.
+pub fn payload(frame: &Frame) -> &[u8] {
+    match frame.codec {
+        Codec::Vp8 | Codec::Vp9 if frame.kind.is_config() => vpx::record(&frame.payload),
+        _ => &frame.payload,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn whole(frame: &Frame) -> Bytes {
-        [&*head(frame), &frame.payload[..]].concat().into()
+        [&*head(frame), payload(frame)].concat().into()
     }
 
     #[test]
@@ -397,7 +410,7 @@ mod tests {
         assert_eq!(video(0, Bytes::from_static(b"\x17\x02\0\0\0")).unwrap_err(), NoFrame::Nothing);
         assert_eq!(video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(), NoFrame::Short);
         assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Video(Unknown::Id(2)));
-        assert_eq!(video(0, Bytes::from_static(b"\x91vp09x")).unwrap_err(), NoFrame::Video(Unknown::FourCc(*b"vp09")));
+        assert_eq!(video(0, Bytes::from_static(b"\x91vvc1x")).unwrap_err(), NoFrame::Video(Unknown::FourCc(*b"vvc1")));
         assert_eq!(audio(0, Bytes::from_static(b"\xd2x")).unwrap_err(), NoFrame::Audio(Unknown::Id(13)));
     }
 

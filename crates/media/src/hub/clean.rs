@@ -3,6 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtmp::amf0;
 
@@ -18,6 +19,8 @@ pub(super) struct Clean {
     /// NAL units that came without a picture (drones send the SEI of a picture before it), and their codec.
     kept: BytesMut,
     codec: Codec,
+    /// The configuration that was made of the last keyframe of VP8 or VP9.
+    made: Option<Bytes>,
 }
 
 /// What a NAL unit is good for.
@@ -33,7 +36,7 @@ enum Use {
 
 impl Clean {
     pub fn new() -> Self {
-        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264 }
+        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264, made: None }
     }
 
     /// Another publisher's frames follow.
@@ -41,9 +44,23 @@ impl Clean {
         *self = Clean::new();
     }
 
+    /// The configuration that `frame` begins, where it stands in frames and not before them: VP8's and VP9's. It is told
+    /// when it changes.
+    pub fn configuration(&mut self, frame: &Frame) -> Option<Frame> {
+        let keyed = frame.kind == Kind::Video && frame.key && matches!(frame.codec, Codec::Vp8 | Codec::Vp9);
+        let config = if keyed { vpx::config(frame.codec, &frame.payload)? } else { return None };
+        if self.codec == frame.codec && self.made.as_ref() == Some(&config) {
+            return None;
+        }
+        (self.codec, self.made) = (frame.codec, Some(config.clone()));
+        Some(Frame::config(frame.codec, frame.dts, config))
+    }
+
     /// The frame as it goes on. `None`: it is no frame, or goes on with the next picture.
     pub fn pass(&mut self, mut frame: Frame) -> Option<Frame> {
         match (frame.kind, frame.codec) {
+            // Made anew of the first keyframe, with the size that it does not tell.
+            (Kind::VideoConfig, Codec::Vp8 | Codec::Vp9) => return None,
             (Kind::VideoConfig, codec) => {
                 let at = if codec == Codec::H265 { 21 } else { 4 };
                 self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));

@@ -178,7 +178,7 @@ mod tests {
         squeeze.begin();
         let of_before = burst(&[video(800, true), audio(810), video(840, false), audio(985)]);
         assert_eq!(times(squeeze.pass(of_before)), [1001, 1002]);
-        assert_eq!(times(squeeze.pass(burst(&[audio(990)]))), [], "heard already");
+        assert!(times(squeeze.pass(burst(&[audio(990)]))).is_empty(), "heard already");
         assert_eq!(
             times(squeeze.pass(burst(&[video(1000, false), audio(1010), video(1040, false)]))),
             [1003, 1010, 1040]

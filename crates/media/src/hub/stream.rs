@@ -57,6 +57,8 @@ pub(super) struct State {
     publisher: Publishing,
     timeline: Timeline,
     clean: Clean,
+    /// A burst was opened by what was pushed last.
+    opened: bool,
     started: Instant,
     video: Option<VideoInfo>,
     audio: Option<AudioInfo>,
@@ -105,6 +107,7 @@ impl Stream {
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline,
             clean: Clean::new(),
+            opened: false,
             started: now,
             video: None,
             audio: None,
@@ -161,7 +164,28 @@ impl Stream {
         if state.publisher.id != id {
             return Err(Ended::TakenOver);
         }
-        let Some(mut frame) = state.clean.pass(frame) else { return Ok(()) };
+        if let Some(config) = state.clean.configuration(&frame) {
+            self.take(&mut state, config, now, settings);
+        }
+        let Some(frame) = state.clean.pass(frame) else { return Ok(()) };
+        if !self.take(&mut state, frame, now, settings) {
+            return Ok(());
+        }
+        let due = state.burst_due(settings).is_some_and(|at| now >= at);
+        let late = if due { state.announce() } else { Vec::new() };
+        let keeper = std::mem::take(&mut state.opened) && !due && state.audience.readers() > 0;
+        let prompt = state.realtime.take();
+        drop(state);
+        if keeper {
+            self.changed.notify_one();
+        }
+        wake(late);
+        wake(prompt);
+        Ok(())
+    }
+
+    /// Puts a frame into the ring. False: it tells nothing new.
+    fn take(&self, state: &mut State, mut frame: Frame, now: Instant, settings: &Settings) -> bool {
         frame.dts = match frame.kind.is_config() || frame.is_metadata() {
             true => state.timeline.now(),
             false => state.timeline.place(frame.kind, frame.dts, now),
@@ -177,22 +201,12 @@ impl Stream {
         state.forget_gone(now);
         let frame = Arc::new(frame);
         if !state.keep(&frame) {
-            return Ok(());
+            return false;
         }
-        let opens = state.ring.due_since.is_none();
+        state.opened |= state.ring.due_since.is_none();
         let version = state.version;
         state.ring.push(frame, version, now, settings);
-        let due = state.burst_due(settings).is_some_and(|at| now >= at);
-        let late = if due { state.announce() } else { Vec::new() };
-        let keeper = opens && !due && state.audience.readers() > 0;
-        let prompt = state.realtime.take();
-        drop(state);
-        if keeper {
-            self.changed.notify_one();
-        }
-        wake(late);
-        wake(prompt);
-        Ok(())
+        true
     }
 
     /// Why the stream ended, if it has.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::h264::{Parameters, Picture, disposable};
+use super::h264::Picture;
+use super::payload::{Format, Payloader};
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Item, Reader};
 
@@ -15,14 +16,14 @@ const BACKLOG: (usize, usize) = (300, 600_000);
 /// What is sent of one frame.
 #[derive(Clone)]
 pub(super) enum Media {
-    /// An H.264 picture.
+    /// A picture.
     Picture {
         /// Its payloads.
         picture: Arc<Picture>,
         /// Whether decoding may start here.
         key: bool,
-        /// The profile of its stream.
-        profile: [u8; 3],
+        /// What a decoder must be able to take.
+        format: Format,
     },
     /// An Opus packet.
     Sound(Arc<[u8]>),
@@ -52,16 +53,13 @@ pub(super) enum Unfit {
         "the stream has B-frames on which other pictures depend; WebRTC cannot carry them: publish with B-frames off"
     )]
     Reordered,
-    /// Its video is no H.264.
-    #[error("the stream's video is {0}; WebRTC viewers are served H.264 only")]
-    Codec(&'static str),
 }
 
 /// Makes frames into payloads.
 #[derive(Default)]
 pub(super) struct Maker {
-    avcc: Option<Bytes>,
-    parameters: Parameters,
+    config: Option<(Codec, Bytes)>,
+    payloader: Option<Payloader>,
     /// Latest presentation time of a picture.
     latest: Option<i64>,
     /// Pictures left out because they were out of order.
@@ -72,31 +70,28 @@ impl Maker {
     /// Makes what is to be sent of `frame`, if anything is.
     pub fn make(&mut self, frame: &Frame) -> Result<Option<Shared>, Unfit> {
         let media = match (frame.kind, frame.codec) {
-            (Kind::VideoConfig, Codec::H264) => {
-                self.configure(&frame.payload);
+            (Kind::VideoConfig, codec) => {
+                self.configure(codec, &frame.payload);
                 return Ok(None);
             }
-            (Kind::VideoConfig | Kind::Video, codec) if codec != Codec::H264 => {
-                return Err(Unfit::Codec(codec.as_str()));
-            }
-            (Kind::Video, _) => {
-                if self.avcc.is_none() {
+            (Kind::Video, codec) => {
+                let Some(payloader) = self.payloader.as_ref().filter(|p| p.format().codec == codec) else {
                     return Ok(None);
-                }
-                // After a key picture everything is later than all before it.
+                };
+                // After a keyframe everything is later than all before it.
                 if !frame.key && self.latest.is_some_and(|latest| frame.pts() < latest) {
-                    if !disposable(&frame.payload, self.parameters.length_size) {
+                    if !payloader.is_disposable(&frame.payload) {
                         return Err(Unfit::Reordered);
                     }
                     self.skipped += 1;
                     return Ok(None);
                 }
                 self.latest = Some(frame.pts());
-                let picture = frame.derived(|f| Picture::new(&f.payload, f.key, &self.parameters));
+                let picture = frame.derived(|frame| payloader.picture(frame));
                 if picture.payloads.is_empty() {
                     return Ok(None);
                 }
-                Media::Picture { picture, key: frame.key, profile: self.parameters.profile }
+                Media::Picture { picture, key: frame.key, format: payloader.format() }
             }
             (Kind::Audio, Codec::Opus) => {
                 let sound = frame.derived(|f| -> Arc<[u8]> { Arc::from(f.payload.as_ref()) });
@@ -107,12 +102,12 @@ impl Maker {
         Ok(Some(Shared { pts: frame.pts(), media }))
     }
 
-    fn configure(&mut self, avcc: &Bytes) {
-        if self.avcc.as_ref() != Some(avcc)
-            && let Some(parameters) = Parameters::read(avcc)
+    fn configure(&mut self, codec: Codec, config: &Bytes) {
+        if self.config.as_ref().is_none_or(|(known, bytes)| *known != codec || bytes != config)
+            && let Some(payloader) = Payloader::new(codec, config)
         {
-            self.avcc = Some(avcc.clone());
-            self.parameters = parameters;
+            self.config = Some((codec, config.clone()));
+            self.payloader = Some(payloader);
         }
     }
 

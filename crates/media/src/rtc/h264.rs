@@ -180,11 +180,16 @@ impl Picture {
             small.push(nal);
         }
         picture.aggregate(&mut small);
-        if picture.payloads.len() > MAX_PAYLOADS {
+        Picture::of(picture.payloads)
+    }
+
+    /// A picture of these payloads; none if they are too many.
+    pub fn of(payloads: Vec<Arc<[u8]>>) -> Self {
+        if payloads.len() > MAX_PAYLOADS {
             return Picture::default();
         }
-        picture.bytes = picture.payloads.iter().map(|p| p.len()).sum();
-        picture
+        let bytes = payloads.iter().map(|payload| payload.len()).sum();
+        Picture { payloads, bytes }
     }
 
     fn aggregate(&mut self, small: &mut Vec<&[u8]>) {

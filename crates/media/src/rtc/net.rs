@@ -125,11 +125,19 @@ impl Table {
     }
 }
 
-/// Reads the socket until `stop`. `precise`: tell sessions which of our addresses a datagram came to.
+/// Whether a datagram comes from this machine: over loopback, or from the address that it was sent to. Systems drop what
+/// comes from outside and bears an address of their own.
+fn is_local(source: IpAddr, to: Option<IpAddr>) -> bool {
+    source.is_loopback() || to.is_some_and(|to| to.to_canonical() == source)
+}
+
+/// Reads the socket until `stop`. `precise`: tell sessions which of our addresses a datagram came to. `local_only`: drop what
+/// does not come from this machine.
 pub(super) async fn read(
     socket: Arc<Socket>,
     table: Arc<Table>,
     precise: bool,
+    local_only: bool,
     mut strangers: Strangers,
     stop: CancellationToken,
 ) {
@@ -164,6 +172,10 @@ pub(super) async fn read(
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
                 // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
+                if local_only && !is_local(source.ip(), meta.dst_ip) {
+                    Counters::add(&table.counters.strangers, 1);
+                    continue;
+                }
                 let known = table.known(Protocol::Udp, source);
                 if known.is_none() && !strangers.take(source.ip(), now) {
                     Counters::add(&table.counters.limited, 1);

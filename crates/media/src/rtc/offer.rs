@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
-use str0m::format::{Codec, CodecConfig};
+use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec};
 use str0m::media::{MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
@@ -16,6 +16,9 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::Refused;
 use super::choice::{FIRST, LOOK_EVERY};
+use super::payload::Format;
+use super::sdp::{self, Sdp};
+use crate::frame::Codec;
 use crate::hub::MOST_LAYERS;
 
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
@@ -50,7 +53,7 @@ pub(super) struct Identity {
 impl Identity {
     /// Makes the certificate.
     pub fn new(udp: Vec<SocketAddr>, tcp: Vec<SocketAddr>) -> Self {
-        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        let crypto = Arc::new(super::dtls::crypto());
         let cert = crypto.dtls_provider.generate_certificate();
         Identity { crypto, cert, udp, tcp }
     }
@@ -84,10 +87,10 @@ pub(super) struct Accepted {
     pub remote_ufrag: String,
     /// The offer as it was accepted.
     pub offer: Box<str>,
-    /// The H.264 track, if agreed on.
+    /// The track of pictures, if agreed on.
     pub video: Option<Track>,
-    /// All H.264 payload types of it, with their profile, in the peer's order.
-    pub profiles: Vec<(Pt, u32)>,
+    /// All payload types of it, with what they stand for, in the peer's order.
+    pub formats: Vec<(Pt, Format)>,
     /// The Opus track, if agreed on.
     pub audio: Option<Track>,
     /// The peer sends its pictures in several sizes.
@@ -113,8 +116,15 @@ pub(super) fn unreadable(sdp: &str) -> String {
     }
 }
 
-/// Answers an offer.
-pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -> Result<Accepted, Refused> {
+/// Answers an offer. A viewer's answer holds `stream`, the codec of its stream's pictures; where that is not known yet, all
+/// that it offers. A publisher's holds one codec, see [`sdp::choose`].
+pub(super) fn accept(
+    offer: &str,
+    way: Way,
+    stream: Option<Codec>,
+    identity: &Identity,
+    now: Instant,
+) -> Result<Accepted, Refused> {
     if offer.len() > MAX_OFFER {
         return Err(Refused::Bad("longer than 64 kB".into()));
     }
@@ -125,45 +135,36 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
     let rids = offer.lines().filter(|l| l.starts_with("a=rid:")).count();
     let simulcast = way == Way::In && (2..=MOST_LAYERS).contains(&rids);
-    let text = match way {
-        Way::In if simulcast => offer.to_owned(),
-        Way::In => one_layer(offer),
-        Way::Out | Way::Adapting => one_stream(&one_layer(offer)),
+    let mut completed = Sdp::read(offer);
+    completed.complete(way)?;
+    let offered = completed.video_codecs();
+    let codecs = match (way, stream) {
+        (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
+        (_, Some(codec)) => vec![codec],
+        (_, None) => offered,
     };
-    let offer = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(&text)))?;
-    let mut rtc = Box::new(config(way, identity).build(now));
+    let text = match way {
+        Way::In if simulcast => completed.text(),
+        Way::In => one_layer(&completed.text()),
+        Way::Out | Way::Adapting => one_stream(&one_layer(&completed.text())),
+    };
+    let parsed = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(offer)))?;
+    let mut rtc = Box::new(config(way, &codecs, identity).build(now));
     for candidate in identity.candidates() {
         rtc.add_local_candidate(candidate);
     }
-    let answer = rtc.sdp_api().accept_offer(offer).map_err(|_| Refused::Bad(UNANSWERABLE.into()))?;
+    let answer = rtc.sdp_api().accept_offer(parsed).map_err(|_| Refused::Bad(UNANSWERABLE.into()))?;
     let creds = rtc.direct_api().local_ice_credentials();
-    let sdp = answer.to_sdp_string();
-    let mids = sdp.lines().filter_map(|l| l.trim_end().strip_prefix("a=mid:")).map(Mid::from);
-    let mids: Vec<Mid> = mids.collect();
-    let (mut video, mut audio, mut profiles) = (None, None, Vec::new());
-    for mid in mids {
-        let Some(media) = rtc.media(mid) else { continue };
-        let agreed = |codec: Codec| {
-            let params = rtc.codec_config().params();
-            let of = move |pt: &Pt| params.iter().find(|p| p.pt() == *pt && p.spec().codec == codec);
-            media.remote_pts().iter().filter_map(of)
-        };
-        match media.kind() {
-            MediaKind::Video if video.is_none() => {
-                profiles = agreed(Codec::H264)
-                    .map(|p| (p.pt(), p.spec().format.profile_level_id.unwrap_or(0x42_00_0a)))
-                    .collect();
-                video = profiles.first().map(|(pt, _)| Track { mid, pt: *pt });
-            }
-            MediaKind::Audio if audio.is_none() => {
-                audio = agreed(Codec::Opus).next().map(|p| Track { mid, pt: p.pt() });
-            }
-            _ => {}
-        }
-    }
-    if video.is_none() && audio.is_none() {
-        let text = "neither H.264 (packetization mode 1) nor Opus is offered";
-        return Err(Refused::Unsupported(text.into()));
+    let mut answer = Sdp::read(&answer.to_sdp_string());
+    answer.answer(&Sdp::read(&text));
+    let sdp = answer.text();
+    let (video, audio, formats) = agreed(&rtc, &sdp);
+    // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
+    match (video.is_some() || !completed.offers("video"), audio.is_some() || !completed.offers("audio")) {
+        (true, true) if video.is_some() || audio.is_some() => {}
+        (true, true) => return Err(Refused::Unsupported("neither video nor audio is offered".into())),
+        (false, _) => return Err(Refused::Unsupported(lacking(&completed, "video", stream))),
+        (_, false) => return Err(Refused::Unsupported(lacking(&completed, "audio", None))),
     }
     Ok(Accepted {
         rtc,
@@ -172,25 +173,76 @@ pub(super) fn accept(offer: &str, way: Way, identity: &Identity, now: Instant) -
         remote_ufrag,
         offer: text.into(),
         video,
-        profiles,
+        formats,
         audio,
         simulcast,
         adapts: way == Way::Adapting,
     })
 }
 
-/// The payload type whose profile suits a stream best: the same profile, else the most that a baseline decoder is not
-/// asked for in vain, else the first.
-pub(super) fn best_profile(profiles: &[(Pt, u32)], stream: [u8; 3]) -> Option<Pt> {
-    let of = |wanted: u32| profiles.iter().find(|(_, p)| p >> 8 == wanted).map(|(pt, _)| *pt);
-    let same = u32::from(stream[0]) << 8 | u32::from(stream[1]);
-    of(same)
-        .or_else(|| profiles.iter().find(|(_, p)| p >> 16 == same >> 8).map(|(pt, _)| *pt))
-        .or_else(|| of(0x42e0))
-        .or_else(|| profiles.first().map(|(pt, _)| *pt))
+/// What a peer hears that has no codec in common with us, or with the stream.
+fn lacking(offer: &Sdp, kind: &str, stream: Option<Codec>) -> String {
+    let offered = match offer.names(kind).join(", ") {
+        none if none.is_empty() => "no codec".to_owned(),
+        names => names,
+    };
+    match (kind, stream) {
+        ("video", Some(codec)) => format!("the stream's video is {}, and the offer has {offered}", codec.as_str()),
+        ("video", None) => format!("the offer has {offered} for video; served are H264, H265, AV1, VP8 and VP9"),
+        _ => format!("the offer has {offered} for audio; served is opus"),
+    }
 }
 
-fn config(way: Way, identity: &Identity) -> RtcConfig {
+/// The tracks of an answer, and all payload types of its pictures.
+fn agreed(rtc: &Rtc, answer: &str) -> (Option<Track>, Option<Track>, Vec<(Pt, Format)>) {
+    let (mut video, mut audio, mut formats) = (None, None, Vec::new());
+    for mid in answer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(Mid::from) {
+        let Some(media) = rtc.media(mid) else { continue };
+        let params = rtc.codec_config().params();
+        let of = |pt: &Pt| params.iter().find(|p| p.pt() == *pt);
+        let offered = media.remote_pts().iter().filter_map(of);
+        match media.kind() {
+            MediaKind::Video if video.is_none() => {
+                formats = offered.filter_map(|p| Some((p.pt(), format_of(p.spec())?))).collect();
+                video = formats.first().map(|(pt, _)| Track { mid, pt: *pt });
+            }
+            MediaKind::Audio if audio.is_none() => {
+                let opus = offered.into_iter().find(|p| p.spec().codec == RtcCodec::Opus);
+                audio = opus.map(|p| Track { mid, pt: p.pt() });
+            }
+            _ => {}
+        }
+    }
+    (video, audio, formats)
+}
+
+fn format_of(spec: CodecSpec) -> Option<Format> {
+    let bytes = |n: u32| [(n >> 16) as u8, (n >> 8) as u8, n as u8];
+    let (codec, profile) = match spec.codec {
+        RtcCodec::H264 => (Codec::H264, bytes(spec.format.profile_level_id.unwrap_or(0x42_00_0a))),
+        RtcCodec::H265 => (Codec::H265, [0; 3]),
+        RtcCodec::Av1 => (Codec::Av1, [0; 3]),
+        RtcCodec::Vp8 => (Codec::Vp8, [0; 3]),
+        RtcCodec::Vp9 => (Codec::Vp9, [spec.format.profile_id.unwrap_or(0) as u8, 0, 0]),
+        _ => return None,
+    };
+    Some(Format { codec, profile })
+}
+
+/// The payload type that suits a stream best: the same profile, else, of H.264, one of the same kind, else the most that a
+/// baseline decoder is not asked for in vain, else the first of the codec. None: the codec was not agreed on.
+pub(super) fn best_format(formats: &[(Pt, Format)], stream: Format) -> Option<Pt> {
+    let find = |fits: &dyn Fn([u8; 3]) -> bool| {
+        formats.iter().find(|(_, f)| f.codec == stream.codec && fits(f.profile)).map(|(pt, _)| *pt)
+    };
+    let [kind, constraints, _] = stream.profile;
+    find(&|p| p[..2] == [kind, constraints])
+        .or_else(|| find(&|p| p[0] == kind))
+        .or_else(|| find(&|p| p[..2] == [0x42, 0xe0]))
+        .or_else(|| find(&|_| true))
+}
+
+fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&identity.crypto))
         .set_ice_lite(true)
@@ -219,18 +271,26 @@ fn config(way: Way, identity: &Identity) -> RtcConfig {
         config = config.set_rtcp_report_interval_audio(Duration::from_secs(1));
     }
     config = config.set_extension_map(extensions);
-    *config.codec_config() = codecs(way);
+    *config.codec_config() = codecs(way, wanted);
     config
 }
 
-/// Every H.264 profile that browsers offer, packetization mode 1, and Opus. The numbers are only ours until the offer's
-/// take their place.
-fn codecs(way: Way) -> CodecConfig {
+/// Opus and the codecs that are wanted, each in every profile that browsers offer. The numbers are only ours until the
+/// offer's take their place.
+fn codecs(way: Way, wanted: &[Codec]) -> CodecConfig {
     let mut codecs = CodecConfig::empty();
     codecs.enable_opus(true, false);
-    let profiles = [0x42_e0_1f, 0x42_00_1f, 0x4d_00_1f, 0x64_00_1f, 0x64_0c_1f, 0xf4_00_1f];
-    for (pt, profile) in (96u8..).step_by(2).zip(profiles) {
-        codecs.add_h264(pt.into(), Some((pt + 1).into()), true, profile);
+    codecs.enable_vp8(wanted.contains(&Codec::Vp8));
+    codecs.enable_vp9(wanted.contains(&Codec::Vp9));
+    codecs.enable_av1(wanted.contains(&Codec::Av1));
+    codecs.enable_h265(wanted.contains(&Codec::H265));
+    if wanted.contains(&Codec::H264) {
+        let profiles = [0x42_e0_1f, 0x42_00_1f, 0x4d_00_1f, 0x64_00_1f, 0x64_0c_1f, 0xf4_00_1f];
+        // Fragments first: who offers both modes gets them.
+        let modes = [true, false].into_iter().flat_map(|mode| profiles.map(|profile| (mode, profile)));
+        for (pt, (mode, profile)) in H264_NUMBERS.into_iter().zip(modes) {
+            codecs.add_h264(pt.into(), Some((pt + 1).into()), mode, profile);
+        }
     }
     let adjust = |p: &str0m::format::PayloadParams| {
         let mut p = *p;
@@ -240,6 +300,9 @@ fn codecs(way: Way) -> CodecConfig {
     };
     CodecConfig::new_from_payload_params(codecs.params().iter().map(adjust).collect())
 }
+
+/// Payload types that str0m gives to no other codec, as their successors.
+const H264_NUMBERS: [u8; 12] = [35, 37, 39, 41, 43, 47, 49, 51, 53, 55, 57, 114];
 
 /// The offer without its simulcast layers: the publisher then sends one, the first.
 fn one_layer(offer: &str) -> String {

@@ -68,7 +68,14 @@ impl Outbox {
             return;
         }
         let (to, from) = match to {
-            SocketAddr::V4(v4) if self.socket.dual => ((v4.ip().to_ipv6_mapped(), v4.port()).into(), None),
+            SocketAddr::V4(v4) if self.socket.dual => {
+                // As IPv6 addresses, both: the system leaves the source to the route otherwise.
+                let from = from.map(|from| match from {
+                    IpAddr::V4(from) => from.to_ipv6_mapped().into(),
+                    from => from,
+                });
+                ((v4.ip().to_ipv6_mapped(), v4.port()).into(), from)
+            }
             to => (to, from),
         };
         self.bytes.extend_from_slice(contents);
@@ -138,5 +145,27 @@ impl Outbox {
             }
         }
         Counters::add(&self.counters.unsent, count as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_for_both_families_answers_from_the_address_that_was_asked() {
+        let Ok(udp) = UdpSocket::bind("[::]:0") else { return };
+        let port = udp.local_addr().unwrap().port();
+        let socket = Arc::new(Socket::new(udp).unwrap());
+        let mut outbox = Outbox::new(socket, Arc::default(), Arc::default());
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        for address in ["127.0.0.1", "127.0.0.2"] {
+            let from: IpAddr = address.parse().unwrap();
+            outbox.push(Protocol::Udp, peer.local_addr().unwrap(), Some(from), b"answer");
+            outbox.flush().await;
+            let (_, source) = peer.recv_from(&mut [0; 16]).unwrap();
+            assert_eq!(source, SocketAddr::new(from, port));
+        }
     }
 }

@@ -118,11 +118,18 @@ impl Server {
     pub fn start(config: Config, hub: Hub, requests: Requests, stop: CancellationToken) -> io::Result<Self> {
         let socket = Arc::new(Socket::new(UdpSocket::bind(config.udp)?)?);
         let udp = socket.udp.local_addr()?;
-        let listener = config.tcp.map(std::net::TcpListener::bind).transpose()?;
+        let listener = match config.tcp.map(std::net::TcpListener::bind).transpose() {
+            Err(error) if config.tcp_optional => {
+                tracing::warn!(address = ?config.tcp, %error, "no ICE over TCP: browsers in networks without UDP will not connect");
+                None
+            }
+            other => other?,
+        };
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let addresses = advertised(&config, udp);
         let with = |port: u16| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
-        let identity = Arc::new(Identity::new(with(udp.port()), tcp.map_or(Vec::new(), |t| with(t.port()))));
+        let over_tcp = tcp.map_or(Vec::new(), |tcp| if config.local_only { vec![tcp] } else { with(tcp.port()) });
+        let identity = Arc::new(Identity::new(with(udp.port()), over_tcp));
         tracing::info!(%udp, ?tcp, advertised = ?identity.udp, "WebRTC listens");
 
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -145,6 +152,7 @@ impl Server {
         }
         let strangers = Strangers::new(config.strangers, Instant::now());
         let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
+        let local_only = config.local_only;
         thread("rtc-net".into(), move || async move {
             if let Some(listener) = listener
                 && listener.set_nonblocking(true).is_ok()
@@ -152,7 +160,7 @@ impl Server {
             {
                 tokio::spawn(tcp::serve(listener, Arc::clone(&table), connections, stop.clone()));
             }
-            net::read(socket, table, precise, strangers, stop).await;
+            net::read(socket, table, precise, local_only, strangers, stop).await;
         })?;
         let renditions = Renditions::new(hub);
         let keys = AtomicU64::new(1);
@@ -180,7 +188,7 @@ impl Server {
         let (place, key, id) = self.place(&what)?;
         // Who may not publish costs no answer.
         let options = inner.requests.publish(what.clone()).await?;
-        let accepted = offer::accept(offer, Way::In, &inner.common.identity, Instant::now())?;
+        let accepted = offer::accept(offer, Way::In, None, &inner.common.identity, Instant::now())?;
         let origin = Origin { protocol: Protocol::Whip, peer: what.peer };
         let publisher = inner.common.hub.publish(&what.stream, origin).map_err(Ended::from)?;
         if accepted.simulcast {
@@ -205,21 +213,16 @@ impl Server {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
         let options = inner.requests.play(what.clone()).await?;
-        let mut accepted = offer::accept(offer, Way::Out, &inner.common.identity, Instant::now())?;
-        let takes: &'static [Codec] =
-            if accepted.audio.is_some() { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
+        // What is wrong with an offer is told at once, and not when a publisher has come.
+        let hears = offer::accept(offer, Way::Out, None, &inner.common.identity, Instant::now())?.audio.is_some();
+        let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
         let mut ticket = inner.renditions.open(&what.stream, want, takes, options.wait).await?;
         // What is made of the stream for the first viewer holds nothing yet; the stream itself tells.
-        if let Some(codec) = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec)
-            && codec != Codec::H264
-        {
-            return Err(Refused::Unsupported(Unfit::Codec(codec.as_str()).to_string()));
-        }
+        let codec = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec);
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
-        if inner.common.hub.is_layered(&what.stream) {
-            accepted = offer::accept(offer, Way::Adapting, &inner.common.identity, Instant::now())?;
-        }
+        let way = if inner.common.hub.is_layered(&what.stream) { Way::Adapting } else { Way::Out };
+        let accepted = offer::accept(offer, way, codec, &inner.common.identity, Instant::now())?;
         let mut seed = [0; 2];
         let _ = getrandom::fill(&mut seed);
         let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));
@@ -335,14 +338,18 @@ fn advertised(config: &Config, bound: SocketAddr) -> Vec<IpAddr> {
     if !bound.ip().is_unspecified() {
         return vec![bound.ip()];
     }
-    // Connecting a UDP socket sends nothing; it only asks the system for a route.
-    let by_route = |local: IpAddr, remote: IpAddr| {
-        let socket = UdpSocket::bind((local, 0)).ok()?;
-        socket.connect((remote, 53)).ok()?;
-        socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_unspecified())
-    };
     let four = by_route(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
     let six = by_route(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+    if config.local_only {
+        return [Ipv4Addr::LOCALHOST.into()].into_iter().chain(four).collect();
+    }
     let found: Vec<IpAddr> = four.into_iter().chain(six.filter(|_| bound.is_ipv6())).collect();
     if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
+}
+
+/// Our address on the way to `remote`. Connecting a UDP socket sends nothing; it only asks the system for a route.
+fn by_route(local: IpAddr, remote: IpAddr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((local, 0)).ok()?;
+    socket.connect((remote, 53)).ok()?;
+    socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
 }

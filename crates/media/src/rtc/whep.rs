@@ -9,7 +9,9 @@ use str0m::rtp::{RtpWrite, SeqNo, Ssrc, StreamTx};
 
 use super::choice::Choice;
 use super::feed::{Media, Shared};
-use super::offer::{Accepted, Track, best_profile};
+use super::offer::{Accepted, Track, best_format};
+use super::payload::Format;
+use crate::frame::Codec;
 
 /// Sender reports are made anew when the stream's clock and ours are further apart than this.
 const WANDER: Duration = Duration::from_secs(1);
@@ -34,8 +36,11 @@ struct Out {
 pub(super) struct Whep {
     video: Option<Out>,
     audio: Option<Out>,
-    profiles: Vec<(Pt, u32)>,
-    profile: Option<[u8; 3]>,
+    formats: Vec<(Pt, Format)>,
+    /// What it is sent at the moment.
+    format: Option<Format>,
+    /// The stream has changed to a codec that was not agreed on.
+    pub lacks: Option<Codec>,
     /// Delta pictures are of no use until a key picture comes.
     pub need_key: bool,
     /// Pictures and sound up to these stream times came with the backlog, in microseconds.
@@ -62,8 +67,9 @@ impl Whep {
         Whep {
             video: out(accepted.video),
             audio: out(accepted.audio),
-            profiles: accepted.profiles.clone(),
-            profile: None,
+            formats: accepted.formats.clone(),
+            format: None,
+            lacks: None,
             need_key: true,
             sent: [i64::MIN; 2],
             epoch: None,
@@ -175,17 +181,22 @@ impl Whep {
         let Shared { media, .. } = shared;
         let wall = self.wall(at, now);
         let (out, rate) = match media {
-            Media::Picture { key, profile, .. } => {
+            Media::Picture { key, format, .. } => {
                 self.need_key &= !key;
                 if self.need_key {
                     return 0;
                 }
                 self.newest = self.newest.max(at);
-                if *key && self.profile != Some(*profile) {
-                    self.profile = Some(*profile);
-                    if let (Some(out), Some(pt)) = (&mut self.video, best_profile(&self.profiles, *profile)) {
-                        out.track.pt = pt;
+                if *key && self.format != Some(*format) {
+                    self.format = Some(*format);
+                    match (&mut self.video, best_format(&self.formats, *format)) {
+                        (Some(out), Some(pt)) => out.track.pt = pt,
+                        (Some(_), None) => self.lacks = Some(format.codec),
+                        (None, _) => {}
                     }
+                }
+                if self.lacks.is_some() {
+                    return 0;
                 }
                 (&mut self.video, 90_000)
             }

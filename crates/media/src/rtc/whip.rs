@@ -8,7 +8,7 @@ use str0m::format::Codec as RtcCodec;
 use str0m::media::{MediaData, Rid};
 
 use super::clock::{AUDIO, Clock, Report};
-use super::h264::{self, Parameters};
+use super::unit::Units;
 use crate::audio::opus_head;
 use crate::frame::{Codec, Frame};
 use crate::hub::MOST_LAYERS;
@@ -28,10 +28,7 @@ pub(super) struct Whip {
 /// Pictures of one size; all there are, if there is no simulcast.
 struct Layer {
     rid: Option<Rid>,
-    sps: Option<Bytes>,
-    pps: Option<Bytes>,
-    /// The configuration that readers have.
-    config: Option<Bytes>,
+    units: Units,
     /// Delta pictures are of no use until a key picture comes.
     need_key: bool,
     asked: Option<Instant>,
@@ -46,17 +43,14 @@ impl Whip {
     /// Takes a picture or an Opus packet and appends the frames it makes to `out`. Returns the number of the layer they are
     /// of, 0 where there is no simulcast; none for sound.
     pub fn take(&mut self, data: &MediaData, out: &mut Vec<Frame>) -> Option<usize> {
-        let layer = match data.params.spec().codec {
-            RtcCodec::H264 => Some(self.layer(data.rid)?),
-            RtcCodec::Opus => None,
-            _ => return None,
-        };
+        let codec = codec_of(data.params.spec().codec)?;
+        let layer = if codec.is_video() { Some(self.layer(data.rid)?) } else { None };
         let report = data.last_sender_info.as_ref();
         let report = report.map(|r| Report { wall: r.ntp_time, rtp: micros(r.rtp_time) });
         let track = layer.map_or(AUDIO, |layer| layer + 1);
         let at = self.clock.place(track, micros(data.time), data.network_time, report);
         match layer.and_then(|layer| self.layers.get_mut(layer)) {
-            Some(layer) => self.dropped += u64::from(!layer.picture(data, at, out)),
+            Some(layer) => self.dropped += u64::from(!layer.picture(codec, data, at, out)),
             None => self.sound(data, at, out),
         }
         layer
@@ -66,7 +60,7 @@ impl Whip {
     fn layer(&mut self, rid: Option<Rid>) -> Option<usize> {
         let known = self.layers.iter().position(|layer| layer.rid == rid);
         if known.is_none() && self.layers.len() < MOST_LAYERS {
-            self.layers.push(Layer { rid, sps: None, pps: None, config: None, need_key: true, asked: None });
+            self.layers.push(Layer { rid, units: Units::default(), need_key: true, asked: None });
             return Some(self.layers.len() - 1);
         }
         known
@@ -102,29 +96,33 @@ impl Whip {
 
 impl Layer {
     /// Takes a picture. False: it is not passed on for want of a key picture.
-    fn picture(&mut self, data: &MediaData, at: i64, out: &mut Vec<Frame>) -> bool {
-        let unit = h264::unit(&data.data);
-        let changed = unit.sps.is_some() || unit.pps.is_some();
-        self.sps = unit.sps.or(self.sps.take());
-        self.pps = unit.pps.or(self.pps.take());
-        if changed && let (Some(sps), Some(pps)) = (&self.sps, &self.pps) {
-            let config = Parameters::write(sps, pps);
-            if config.is_some() && config != self.config {
-                self.config.clone_from(&config);
-                out.extend(config.map(|c| Frame::config(Codec::H264, at, c)));
-            }
-        }
+    fn picture(&mut self, codec: Codec, data: &MediaData, at: i64, out: &mut Vec<Frame>) -> bool {
+        let unit = self.units.take(codec, &data.data);
+        out.extend(unit.config.map(|config| Frame::config(codec, at, config)));
         // A picture that builds on a lost one would smear: the last good one stands until the next key picture.
         self.need_key |= !data.contiguous;
-        if unit.key && self.config.is_some() {
+        if unit.key && self.units.is_configured(codec) {
             self.need_key = false;
         }
         if self.need_key || unit.payload.is_empty() {
             return !self.need_key;
         }
-        out.push(Frame::video(Codec::H264, at, 0, unit.key, unit.payload));
+        out.push(Frame::video(codec, at, 0, unit.key, unit.payload));
         true
     }
+}
+
+/// The hub's name for a codec, if it carries it.
+fn codec_of(codec: RtcCodec) -> Option<Codec> {
+    Some(match codec {
+        RtcCodec::H264 => Codec::H264,
+        RtcCodec::H265 => Codec::H265,
+        RtcCodec::Av1 => Codec::Av1,
+        RtcCodec::Vp8 => Codec::Vp8,
+        RtcCodec::Vp9 => Codec::Vp9,
+        RtcCodec::Opus => Codec::Opus,
+        _ => return None,
+    })
 }
 
 fn micros(time: str0m::media::MediaTime) -> i64 {

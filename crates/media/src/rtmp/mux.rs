@@ -27,7 +27,7 @@ pub(super) fn write_to(out: &mut BytesMut, frame: &Frame, timestamp: u32, stream
         Kind::Data => (DATA_CHANNEL, DATA),
     };
     let header = Header { kind, stream, timestamp: frame.stamp(timestamp) };
-    chunk::write(out, channel, header, &body::head(frame), &frame.payload, CHUNK);
+    chunk::write(out, channel, header, &body::head(frame), body::payload(frame), CHUNK);
 }
 
 fn room(frame: &Frame) -> usize {

@@ -30,7 +30,7 @@ pub struct Settings {
     pub enabled: bool,
     /// The one UDP port of all sessions.
     pub listen: SocketAddr,
-    /// ICE over TCP, for networks that let no UDP through: an address, or empty for none.
+    /// ICE over TCP, for networks that let no UDP through: an address, `same` for that of `listen`, or empty for none.
     pub listen_tcp: String,
     /// Addresses that browsers find this server at; empty: the one of the default route.
     pub public: Vec<IpAddr>,
@@ -40,12 +40,15 @@ pub struct Settings {
     pub turn_secret: Secret,
 }
 
+/// `webrtc.listen_tcp`: the address and port number of `webrtc.listen`.
+const SAME: &str = "same";
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             enabled: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
-            listen_tcp: String::new(),
+            listen_tcp: SAME.into(),
             public: Vec::new(),
             ice_servers: Vec::new(),
             turn_secret: Secret::default(),
@@ -55,9 +58,9 @@ impl Default for Settings {
 
 impl Settings {
     pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        if !self.listen_tcp.is_empty() && self.listen_tcp.parse::<SocketAddr>().is_err() {
+        if !["", SAME].contains(&&*self.listen_tcp) && self.listen_tcp.parse::<SocketAddr>().is_err() {
             found.push(format!(
-                "webrtc.listen_tcp = \"{}\" must be address:port, such as \"0.0.0.0:8000\", or empty",
+                "webrtc.listen_tcp = \"{}\" must be address:port, such as \"0.0.0.0:8000\", or \"same\", or empty",
                 self.listen_tcp
             ));
         }
@@ -76,10 +79,23 @@ impl Settings {
     pub fn config(&self) -> media::rtc::Config {
         let mut config = media::rtc::Config::default();
         config.udp = self.listen;
-        config.tcp = self.listen_tcp.parse().ok();
+        config.tcp_optional = self.listen_tcp == SAME;
+        config.tcp = if config.tcp_optional { Some(self.listen) } else { self.listen_tcp.parse().ok() };
         config.public.clone_from(&self.public);
         if config.public.is_empty() && !self.listen.ip().is_unspecified() {
             config.public.push(self.listen.ip());
+        }
+        config
+    }
+
+    /// The same in development, where only this machine is served: also at an address that Firefox sends to.
+    #[must_use]
+    pub fn local_config(&self) -> media::rtc::Config {
+        let mut config = self.config();
+        if self.public.is_empty() && self.listen.ip() == Ipv4Addr::LOCALHOST {
+            config.local_only = true;
+            config.udp.set_ip(Ipv4Addr::UNSPECIFIED.into());
+            config.public.clear();
         }
         config
     }
@@ -267,6 +283,7 @@ fn status(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Bad(_) => StatusCode::BAD_REQUEST,
         Refused::Unsupported(_) => StatusCode::NOT_ACCEPTABLE,
+        Refused::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Refused::Ended(Ended::NotFound) | Refused::NoSession => StatusCode::NOT_FOUND,
         Refused::Ended(Ended::Busy) => StatusCode::CONFLICT,
         Refused::Ended(Ended::Refused(_)) => StatusCode::FORBIDDEN,

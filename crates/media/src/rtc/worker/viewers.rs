@@ -78,6 +78,10 @@ impl Worker {
             Ok(Ok(found)) => {
                 let bytes = whep.catch_up(&mut session.rtc, &found, now);
                 ticket.count_sent(bytes);
+                if let Some(codec) = whep.lacks {
+                    let reason = format!("the stream's video is {} now", codec.as_str());
+                    return self.end(key, Ended::Refused(reason), now);
+                }
                 if whep.need_key {
                     ticket.request_key();
                 }
@@ -142,6 +146,10 @@ impl Worker {
                 let Role::Play { whep, .. } = &mut session.role else { continue };
                 let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
                 total += sent;
+                if let Some(codec) = whep.lacks {
+                    failed.push((key, Ended::Refused(format!("the stream's video is {} now", codec.as_str()))));
+                    continue;
+                }
                 if sent > 0 {
                     if let Err(ended) = session.tick(now) {
                         failed.push((key, ended));

@@ -1,0 +1,179 @@
+//! VP8 (RFC 6386) and VP9: what the head of a keyframe says, and the configuration that containers want of it. Neither codec
+//! has parameter sets.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::bits::Bits;
+use super::{VideoInfo, plausible};
+use crate::frame::Codec;
+
+/// Bytes of a `VPCodecConfigurationRecord` with version and flags, as boxes and Enhanced RTMP hold it.
+const RECORD: usize = 12;
+/// ITU-T H.273: no word on primaries, transfer and matrix.
+const UNSPECIFIED: u8 = 2;
+
+/// What a keyframe says of its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    profile: u8,
+    depth: u8,
+    /// As `chromaSubsampling` of vpcC: 1 is 4:2:0, 2 is 4:2:2, 3 is 4:4:4.
+    chroma: u8,
+    full_range: bool,
+    size: (u32, u32),
+}
+
+/// The configuration that a keyframe implies: vpcC, then the size, which vpcC lacks. `None`: no keyframe.
+pub fn config(codec: Codec, keyframe: &[u8]) -> Option<Bytes> {
+    let head = match codec {
+        Codec::Vp8 => vp8(keyframe)?,
+        _ => vp9(keyframe)?,
+    };
+    let mut out = BytesMut::with_capacity(RECORD + 4);
+    out.put_slice(&[1, 0, 0, 0, head.profile, level(codec, head.size)]);
+    out.put_u8(head.depth << 4 | head.chroma << 1 | u8::from(head.full_range));
+    out.put_slice(&[UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0, 0]);
+    out.put_u16(u16::try_from(head.size.0).ok()?);
+    out.put_u16(u16::try_from(head.size.1).ok()?);
+    Some(out.freeze())
+}
+
+/// The part of a configuration that leaves the server: vpcC with version and flags.
+pub fn record(config: &[u8]) -> &[u8] {
+    config.get(..RECORD).unwrap_or(config)
+}
+
+pub(super) fn info(codec: Codec, config: &[u8]) -> Option<VideoInfo> {
+    let (record, size) = config.split_at_checked(RECORD)?;
+    let (profile, level, depth) = (record[4], record[5], record[6] >> 4);
+    let name = if codec == Codec::Vp8 { "vp08" } else { "vp09" };
+    let of = |at: usize| size.get(at..at + 2).map_or(0, |b| u32::from(u16::from_be_bytes([b[0], b[1]])));
+    let mime = format!("{name}.{profile:02}.{level:02}.{depth:02}");
+    Some(VideoInfo { codec, width: of(0), height: of(2), profile, level, mime })
+}
+
+/// Whether decoding may start at this frame.
+pub fn is_key(codec: Codec, frame: &[u8]) -> bool {
+    match codec {
+        Codec::Vp8 => vp8(frame).is_some(),
+        _ => vp9(frame).is_some(),
+    }
+}
+
+/// RFC 6386 §9.1.
+fn vp8(frame: &[u8]) -> Option<Head> {
+    let head = frame.first_chunk::<10>()?;
+    if head[0] & 1 != 0 || head[3..6] != [0x9d, 0x01, 0x2a] {
+        return None;
+    }
+    let of = |at: usize| u32::from(u16::from_le_bytes([head[at], head[at + 1]]) & 0x3fff);
+    let size = plausible(of(6), of(8))?;
+    Some(Head { profile: head[0] >> 1 & 7, depth: 8, chroma: 1, full_range: false, size })
+}
+
+/// VP9 Bitstream & Decoding Process Specification §6.2.
+fn vp9(frame: &[u8]) -> Option<Head> {
+    let mut b = Bits::new(frame);
+    if b.u(2)? != 2 {
+        return None;
+    }
+    let profile = b.u(1)? | b.u(1)? << 1;
+    if profile == 3 {
+        b.skip(1)?;
+    }
+    let shows_another = b.u(1)? == 1;
+    let delta = b.u(1)? == 1;
+    if shows_another || delta {
+        return None;
+    }
+    b.skip(2)?;
+    if b.u(24)? != 0x49_83_42 {
+        return None;
+    }
+    let depth = if profile >= 2 { 10 + 2 * b.u(1)? } else { 8 };
+    let rgb = b.u(3)? == 7;
+    let full_range = rgb || b.u(1)? == 1;
+    let chroma = match (profile & 1, rgb) {
+        (0, _) => 1,
+        (_, true) => {
+            b.skip(1)?;
+            3
+        }
+        (_, false) => {
+            let (x, y) = (b.u(1)?, b.u(1)?);
+            b.skip(1)?;
+            match (x, y) {
+                (1, 0) => 2,
+                (0, 0) => 3,
+                _ => 1,
+            }
+        }
+    };
+    let size = plausible(b.u(16)? + 1, b.u(16)? + 1)?;
+    Some(Head { profile: profile as u8, depth: depth as u8, chroma, full_range, size })
+}
+
+/// The lowest level whose pictures may be so large (VP9 levels, 30 pictures a second assumed). VP8 has none.
+fn level(codec: Codec, (width, height): (u32, u32)) -> u8 {
+    const LEVELS: [(u64, u8); 8] = [
+        (36_864, 10),
+        (73_728, 11),
+        (122_880, 20),
+        (245_760, 21),
+        (552_960, 30),
+        (983_040, 31),
+        (2_228_224, 40),
+        (8_912_896, 50),
+    ];
+    let pixels = u64::from(width) * u64::from(height);
+    match codec {
+        Codec::Vp8 => 10,
+        _ => LEVELS.iter().find(|(most, _)| pixels <= *most).map_or(60, |(_, level)| *level),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keyframes_say_size_and_profile() {
+        // Profile 0, 352x288 as ffmpeg's libvpx writes it.
+        let vp9 = [0x82, 0x49, 0x83, 0x42, 0x20, 0x15, 0xf0, 0x11, 0xf6, 0x08];
+        let made = config(Codec::Vp9, &vp9).unwrap();
+        assert_eq!(&made[..], b"\x01\0\0\0\0\x14\x82\x02\x02\x02\0\0\x01\x60\x01\x20");
+        let info = VideoInfo::of(Codec::Vp9, &made);
+        assert_eq!((info.width, info.height, info.mime.as_str()), (352, 288, "vp09.00.20.08"));
+        assert_eq!(record(&made).len(), 12);
+
+        let vp8 = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41];
+        let info = VideoInfo::of(Codec::Vp8, &config(Codec::Vp8, &vp8).unwrap());
+        assert_eq!((info.width, info.height, info.mime.as_str()), (640, 360, "vp08.00.10.08"));
+    }
+
+    #[test]
+    fn profile_1_says_how_colour_is_sampled() {
+        // As ffmpeg 9 writes RGB test pictures of 320x240.
+        let vp9 = [0xa2, 0x49, 0x83, 0x42, 0xe0, 0x13, 0xf0, 0x0e, 0xf6, 0x08];
+        let made = config(Codec::Vp9, &vp9).unwrap();
+        assert_eq!((made[4], made[6]), (1, 0x87));
+        assert_eq!(VideoInfo::of(Codec::Vp9, &made).width, 320);
+    }
+
+    #[test]
+    fn other_frames_are_no_keyframes() {
+        assert!(!is_key(Codec::Vp9, &[0xa6, 0, 0x40, 0x92, 0x9c, 0x18, 0x49, 0x40, 0, 0x1e]));
+        assert!(!is_key(Codec::Vp8, &[0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41]));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            for codec in [Codec::Vp8, Codec::Vp9] {
+                let _ = config(codec, &bytes);
+                let _ = info(codec, &bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! SDP as text: what peers leave out of offers is put in before str0m reads them, and what str0m leaves out of answers
+//! before peers do. Knows no sessions.
+
+use std::fmt::Write as _;
+
+use super::Refused;
+use super::offer::Way;
+use crate::frame::Codec;
+
+/// What is added to an H.264 format that says nothing of it. RFC 6184 then has packets of one NAL unit only, but those who
+/// leave it out (GStreamer's whepsrc) read fragments as well.
+const MODE: &str = "packetization-mode=1";
+
+/// An `m=` line with what belongs to it.
+#[derive(Debug, Clone)]
+struct Section {
+    /// All lines; the first is the `m=` line.
+    lines: Vec<String>,
+}
+
+impl Section {
+    /// The media type: `audio`, `video`.
+    fn kind(&self) -> &str {
+        self.lines[0].split([' ', '=']).nth(1).unwrap_or_default()
+    }
+
+    fn is_rejected(&self) -> bool {
+        self.lines[0].split(' ').nth(1) == Some("0") && !self.has("a=bundle-only")
+    }
+
+    fn has(&self, line: &str) -> bool {
+        self.lines.iter().any(|l| l == line)
+    }
+
+    fn value<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().filter_map(move |line| line.strip_prefix(prefix))
+    }
+
+    /// Payload type and codec of each format, in the peer's order of preference.
+    fn formats(&self) -> Vec<(&str, &str)> {
+        let named: Vec<(&str, &str)> = self
+            .value("a=rtpmap:")
+            .filter_map(|map| Some((map.split_once(' ')?.0, map.split([' ', '/']).nth(1)?)))
+            .collect();
+        let order = self.lines[0].split(' ').skip(3);
+        order.filter_map(|pt| named.iter().find(|(known, _)| *known == pt).copied()).collect()
+    }
+
+    fn direction(&self) -> Option<&'static str> {
+        DIRECTIONS.into_iter().find(|way| self.lines.iter().any(|line| line.strip_prefix("a=") == Some(way)))
+    }
+
+    fn set_direction(&mut self, way: &str) {
+        self.lines.retain(|line| !DIRECTIONS.iter().any(|known| line.strip_prefix("a=") == Some(known)));
+        self.lines.push(format!("a={way}"));
+    }
+}
+
+/// Formats that are no codecs: repair, redundancy, tones.
+const HELPERS: [&str; 6] = ["rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "CN"];
+const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
+
+/// An offer or an answer, taken apart.
+#[derive(Debug, Clone)]
+pub(super) struct Sdp {
+    session: Vec<String>,
+    sections: Vec<Section>,
+}
+
+impl Sdp {
+    /// Takes a text apart. Nothing is checked.
+    pub fn read(text: &str) -> Self {
+        let mut sdp = Sdp { session: Vec::new(), sections: Vec::new() };
+        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+            match sdp.sections.last_mut() {
+                _ if line.starts_with("m=") => sdp.sections.push(Section { lines: vec![line.to_owned()] }),
+                Some(section) => section.lines.push(line.to_owned()),
+                None => sdp.session.push(line.to_owned()),
+            }
+        }
+        sdp
+    }
+
+    /// The text again.
+    pub fn text(&self) -> String {
+        let lines = self.session.iter().chain(self.sections.iter().flat_map(|section| &section.lines));
+        lines.flat_map(|line| [line.as_str(), "\r\n"]).collect()
+    }
+
+    /// Puts in what offers in the field leave out, and says no to what cannot be meant.
+    pub fn complete(&mut self, way: Way) -> Result<(), Refused> {
+        let session_way =
+            DIRECTIONS.into_iter().find(|way| self.session.iter().any(|l| l.strip_prefix("a=") == Some(way)));
+        let (wanted, unwanted) = if way == Way::In { ("sendonly", "recvonly") } else { ("recvonly", "sendonly") };
+        for (n, section) in self.sections.iter_mut().enumerate() {
+            section.lines[0] = section.lines[0].replacen(" RTP/SAVPF ", " UDP/TLS/RTP/SAVPF ", 1);
+            if section.value("a=mid:").next().is_none() {
+                section.lines.push(format!("a=mid:{n}"));
+            }
+            match section.direction().or(session_way).unwrap_or("sendrecv") {
+                given if given == unwanted && !section.is_rejected() => {
+                    let (kind, role) = (section.kind(), if way == Way::In { "publisher" } else { "viewer" });
+                    return Err(Refused::Unprocessable(format!(
+                        "the {kind} line is {given}: a {role} offers {wanted}"
+                    )));
+                }
+                "inactive" => {}
+                _ => section.set_direction(wanted),
+            }
+            name_formats(section);
+        }
+        for kind in ["audio", "video"] {
+            let offered = |s: &&Section| s.kind() == kind && !s.is_rejected() && s.direction() != Some("inactive");
+            if self.sections.iter().filter(offered).nth(1).is_some() {
+                return Err(Refused::Unprocessable(format!("two {kind} lines: a stream has one")));
+            }
+        }
+        if !self.session.iter().any(|line| line.starts_with("a=group:BUNDLE")) {
+            let mut fragments = self.sections.iter().flat_map(|section| section.value("a=ice-ufrag:"));
+            let first = fragments.next();
+            if fragments.any(|other| Some(other) != first) {
+                let why = "the lines are not bundled and have ICE credentials of their own: offer them with BUNDLE";
+                return Err(Refused::Unprocessable(format!("{why} (bundle policy max-bundle)")));
+            }
+            let mids = self.sections.iter().flat_map(|section| section.value("a=mid:"));
+            let group = mids.fold(String::from("a=group:BUNDLE"), |group, mid| group + " " + mid);
+            self.session.push(group);
+        }
+        Ok(())
+    }
+
+    /// Whether a line of `kind` is offered.
+    pub fn offers(&self, kind: &str) -> bool {
+        let offered = |s: &Section| s.kind() == kind && !s.is_rejected() && s.direction() != Some("inactive");
+        self.sections.iter().any(offered)
+    }
+
+    /// The names of the formats offered for `kind`, each once.
+    pub fn names(&self, kind: &str) -> Vec<&str> {
+        let mut names = Vec::new();
+        for (_, name) in
+            self.sections.iter().filter(|s| s.kind() == kind && !s.is_rejected()).flat_map(Section::formats)
+        {
+            if !HELPERS.iter().any(|helper| name.eq_ignore_ascii_case(helper)) && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The video codecs offered, in the peer's order, each once.
+    pub fn video_codecs(&self) -> Vec<Codec> {
+        self.names("video").into_iter().filter_map(codec_of).collect()
+    }
+
+    /// Mends an answer of str0m's to `offer`: candidates stand in every accepted line and in no other, the bundle holds
+    /// the accepted lines, feedback is what was offered, and sound is stereo where that was offered.
+    pub fn answer(&mut self, offer: &Sdp) {
+        let candidates: Vec<String> =
+            self.sections.iter().flat_map(|s| s.value("a=candidate:").map(|c| format!("a=candidate:{c}"))).collect();
+        for (section, offered) in self.sections.iter_mut().zip(&offer.sections) {
+            let rejected = section.is_rejected();
+            section.lines.retain(|line| {
+                let feedback = line.strip_prefix("a=rtcp-fb:").and_then(|line| line.split_once(' '));
+                let asked = feedback.is_none_or(|(pt, what)| {
+                    offered.has(line) || offered.has(&format!("a=rtcp-fb:* {what}")) || pt.is_empty()
+                });
+                asked && !line.starts_with("a=candidate:")
+            });
+            if !rejected {
+                section.lines.extend(candidates.iter().cloned());
+                section.lines.push("a=end-of-candidates".into());
+            }
+            let offers = |what: &str| offered.value("a=fmtp:").any(|line| line.split([' ', ';']).any(|p| p == what));
+            if section.kind() == "audio" && (offers("stereo=1") || offers("sprop-stereo=1")) {
+                let opus = section.formats().into_iter().find(|(_, name)| name.eq_ignore_ascii_case("opus"));
+                let prefix = opus.map(|(pt, _)| format!("a=fmtp:{pt} "));
+                let line = prefix.and_then(|prefix| section.lines.iter_mut().find(|line| line.starts_with(&prefix)));
+                if let Some(line) = line.filter(|line| !line.contains("stereo=1")) {
+                    line.push_str(";stereo=1;sprop-stereo=1");
+                }
+            }
+        }
+        let accepted = self.sections.iter().filter(|section| !section.is_rejected());
+        let mut group = String::from("a=group:BUNDLE");
+        for mid in accepted.flat_map(|section| section.value("a=mid:")) {
+            let _ = write!(group, " {mid}");
+        }
+        if let Some(line) = self.session.iter_mut().find(|line| line.starts_with("a=group:BUNDLE")) {
+            *line = group;
+        }
+    }
+}
+
+/// Spells formats as str0m looks for them: Opus with its two channels, H.264 with a packetization mode.
+fn name_formats(section: &mut Section) {
+    let mut missing = Vec::new();
+    for line in &mut section.lines {
+        let Some((pt, map)) = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' ')) else { continue };
+        if map.eq_ignore_ascii_case("opus/48000") || map.eq_ignore_ascii_case("opus/48000/2") {
+            *line = format!("a=rtpmap:{pt} opus/48000/2");
+        } else if map.eq_ignore_ascii_case("H264/90000") {
+            missing.push(pt.to_owned());
+        }
+    }
+    for pt in missing {
+        let prefix = format!("a=fmtp:{pt} ");
+        match section.lines.iter_mut().find(|line| line.starts_with(&prefix)) {
+            Some(line) if line.contains("packetization-mode=") => {}
+            Some(line) => *line = format!("{line};{MODE}"),
+            None => section.lines.push(format!("{prefix}{MODE};profile-level-id=42e01f")),
+        }
+    }
+}
+
+/// The codec of a name in `a=rtpmap`.
+fn codec_of(name: &str) -> Option<Codec> {
+    const NAMES: [(&str, Codec); 5] =
+        [("H264", Codec::H264), ("H265", Codec::H265), ("AV1", Codec::Av1), ("VP8", Codec::Vp8), ("VP9", Codec::Vp9)];
+    NAMES.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, codec)| codec)
+}
+
+/// Which of the codecs that a publisher offers its stream is to have: what it puts first, as that is its wish, but not VP8,
+/// which browsers put first by default and no RTMP, FLV or HLS player knows, as long as H.264 is there too.
+pub(super) fn choose(offered: &[Codec]) -> Option<Codec> {
+    match offered.first()? {
+        Codec::Vp8 if offered.contains(&Codec::H264) => Some(Codec::H264),
+        first => Some(*first),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/SAVPF 96 97\r\n\
+        a=rtpmap:97 H264/90000\r\na=rtpmap:96 VP8/90000\r\nm=audio 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:sound\r\n\
+        a=rtpmap:98 OPUS/48000\r\na=recvonly\r\n";
+
+    #[test]
+    fn what_offers_leave_out_is_put_in() {
+        let mut sdp = Sdp::read(OFFER);
+        sdp.complete(Way::Out).unwrap();
+        let text = sdp.text();
+        for line in [
+            "a=group:BUNDLE 0 sound",
+            "m=video 9 UDP/TLS/RTP/SAVPF 96 97",
+            "a=mid:0",
+            "a=recvonly",
+            "a=fmtp:97 packetization-mode=1;profile-level-id=42e01f",
+            "a=rtpmap:98 opus/48000/2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} in {text}");
+        }
+        assert_eq!(sdp.video_codecs(), [Codec::Vp8, Codec::H264]);
+        assert_eq!(text.matches("a=recvonly").count(), 2);
+    }
+
+    #[test]
+    fn lines_that_go_the_wrong_way_or_come_twice_are_named() {
+        let said = |text: &str, way| match Sdp::read(text).complete(way) {
+            Err(Refused::Unprocessable(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(OFFER, Way::In), "the audio line is recvonly: a publisher offers sendonly");
+        let two = OFFER.replace("m=audio", "m=video").replace("OPUS/48000", "VP8/90000");
+        assert_eq!(said(&two, Way::Out), "two video lines: a stream has one");
+    }
+
+    #[test]
+    fn answers_are_reachable_over_every_accepted_line() {
+        let offer = Sdp::read(
+            "v=0\r\nm=video 9 X 96\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=fmtp:98 stereo=1\r\na=rtcp-fb:98 nack\r\n",
+        );
+        let mut sdp = Sdp::read(
+            "v=0\r\na=group:BUNDLE 0 1\r\nm=video 0 X 0\r\na=mid:0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n\
+             m=audio 9 X 98\r\na=mid:1\r\na=rtpmap:98 opus/48000/2\r\na=fmtp:98 minptime=10\r\na=rtcp-fb:98 nack\r\n\
+             a=rtcp-fb:98 transport-cc\r\n",
+        );
+        sdp.answer(&offer);
+        assert_eq!(
+            sdp.text(),
+            "v=0\r\na=group:BUNDLE 1\r\nm=video 0 X 0\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=rtpmap:98 opus/48000/2\r\n\
+             a=fmtp:98 minptime=10;stereo=1;sprop-stereo=1\r\na=rtcp-fb:98 nack\r\n\
+             a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\n"
+        );
+    }
+
+    #[test]
+    fn a_publisher_gets_the_codec_that_most_can_play() {
+        use Codec::{Av1, H264, Vp8, Vp9};
+        let cases: [(&[Codec], Option<Codec>); 5] = [
+            (&[Vp8, Vp9, H264, Av1], Some(H264)),
+            (&[Vp8, Vp9], Some(Vp8)),
+            (&[Av1, H264], Some(Av1)),
+            (&[H264], Some(H264)),
+            (&[], None),
+        ];
+        for (offered, chosen) in cases {
+            assert_eq!(choose(offered), chosen, "{offered:?}");
+        }
+    }
+}
