@@ -12,11 +12,13 @@ pub mod keys;
 pub mod link;
 mod probe;
 pub mod scripts;
+pub mod sentinel;
 pub mod tail;
 #[cfg(test)]
 pub mod tests;
 
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use redis::AsyncCommands;
@@ -28,6 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::history::carry;
 use self::keys::Keys;
+use self::link::PATIENCE;
 pub use self::link::{Link, Target};
 use super::{Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
 use crate::error::Error;
@@ -104,6 +107,12 @@ impl Redis {
         Self { link, keys, rules, tell, counts, known, turn, node, _tails: stop.drop_guard() }
     }
 
+    /// Answers a change only when so many replicas have it.
+    #[must_use]
+    pub fn with_replicas(self, replicas: usize) -> Self {
+        Self { link: self.link.with_replicas(replicas), ..self }
+    }
+
     async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
         let mut pipe = redis::pipe();
         pipe.hmget(self.keys.room(id), &["v", "j"]).hgetall(self.keys.seen(id));
@@ -128,7 +137,7 @@ impl Redis {
             if events.is_empty() && before == after {
                 return Ok(());
             }
-            if self.commit(id, &version, before.as_ref(), after.as_ref(), &events).await? {
+            if self.settle(id, &version, (before.as_ref(), after.as_ref()), &events).await? {
                 super::note_trace(&events);
                 return Ok(());
             }
@@ -136,14 +145,36 @@ impl Redis {
         Err(Error::Unavailable(format!("redis: room {id} changes too fast")))
     }
 
+    /// Commits, unless somebody was faster. Where the connection breaks before the answer, it is sent once more under the same
+    /// number: so it is not made twice, and mostly known to be made.
+    async fn settle(
+        &self,
+        id: &RoomId,
+        version: &str,
+        states: (Option<&Room>, Option<&Room>),
+        events: &[Event],
+    ) -> Result<bool, Error> {
+        let (nonce, begun) = (sign::fresh_id(), Instant::now());
+        let done = self.commit(id, version, states, events, nonce).await;
+        if !matches!(done, Err(Error::Unknown(_))) || begun.elapsed() > PATIENCE / 2 {
+            return done;
+        }
+        match self.commit(id, version, states, events, nonce).await {
+            Ok(true) => Ok(true),
+            // A room that is gone remembers no number; that it is gone is what was wanted.
+            Ok(false) if states.1.is_none() && self.load(id).await.is_ok_and(|now| now.room.is_none()) => Ok(true),
+            _ => done,
+        }
+    }
+
     /// Commits, unless somebody was faster.
     async fn commit(
         &self,
         id: &RoomId,
         version: &str,
-        before: Option<&Room>,
-        after: Option<&Room>,
+        (before, after): (Option<&Room>, Option<&Room>),
         events: &[Event],
+        nonce: u64,
     ) -> Result<bool, Error> {
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(true) };
         let (bucket, keys) = (self.keys.bucket(id), &self.keys);
@@ -163,7 +194,7 @@ impl Redis {
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
-        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status));
+        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
         let members = after.map_or(&[][..], |room| &room.pushers);
         script.arg(members.len());
         for pusher in members {
@@ -180,7 +211,7 @@ impl Redis {
             script.arg(command.name).arg(&command.text).arg(&command.value);
         }
         let (done, rooms): (bool, usize) =
-            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
+            self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await?;
         if done {
             Counters::add(&self.link.counters.changes, 1);
             self.counts[bucket].store(rooms, Ordering::Relaxed);
@@ -262,7 +293,7 @@ impl Redis {
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
         script.key(Keys::census(self.keys.bucket(id)));
         script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
-        match self.link.run(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
+        match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
             2 => Err(Refusal::AudienceListFull.into()),
             grown => Ok(grown == 1),
@@ -331,7 +362,7 @@ impl Store for Redis {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
             script.key(Keys::census(self.keys.bucket(id))).arg(user.as_str());
-            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+            self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
     }
 
@@ -367,7 +398,7 @@ impl Store for Redis {
             let mut add = redis::cmd("XADD");
             add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
             add.arg("s").arg(session).arg("u").arg(until.0);
-            self.link.run(async |mut redis| add.exec_async(&mut redis).await).await
+            self.link.change(async |mut redis| add.exec_async(&mut redis).await).await
         })
     }
 
@@ -397,9 +428,9 @@ impl Store for Redis {
         Box::pin(async move {
             let key = self.keys.agreement(stream);
             let Some(said) = to.and_then(|to| serde_json::to_string(to).ok()) else {
-                return self.link.run(async |mut redis| redis.del::<_, ()>(&key).await).await;
+                return self.link.change(async |mut redis| redis.del::<_, ()>(&key).await).await;
             };
-            self.link.run(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
+            self.link.change(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
         })
     }
 

@@ -15,7 +15,7 @@ const CHANGES: u64 = 100_000;
 /// Keeps one, or lifts it.
 ///
 /// # Errors
-/// [`Error::Unavailable`].
+/// [`Error::Unavailable`], [`Error::Unknown`].
 pub async fn put(link: &Link, ban: &Ban) -> Result<(), Error> {
     let text = serde_json::to_string(ban).map_err(|e| Error::Unavailable(format!("a ban cannot be written: {e}")))?;
     let mut script = scripts::BAN.prepare_invoke();
@@ -23,7 +23,7 @@ pub async fn put(link: &Link, ban: &Ban) -> Result<(), Error> {
     // Neither id holds a space.
     script.arg(format!("{} {}", ban.user, ban.room.as_ref().map_or("", |room| room.as_str())));
     script.arg(text).arg(u8::from(ban.lifts())).arg(CHANGES);
-    link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await
+    link.change(async |mut redis| script.invoke_async::<()>(&mut redis).await).await
 }
 
 /// All that hold, and what changed since then.

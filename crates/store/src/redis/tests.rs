@@ -394,3 +394,92 @@ async fn readers_go_on_where_they_were() {
     let again = async |_| open(target(&server, 0)).await.0;
     crate::contract::readers_go_on_where_they_were(open(target(&server, 0)).await.0, again).await;
 }
+
+/// A way to Redis that can be cut after a change was sent and before its answer comes (1), or swallows answers (2).
+fn way(server: &RedisServer, fault: &Arc<std::sync::atomic::AtomicU8>) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
+    let (listener, to, fault) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.port, fault.clone());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+            let (mut client, mut server, fault) = (client, server, fault.clone());
+            std::thread::spawn(move || {
+                let mut bytes = [0; 65536];
+                while let Ok(length @ 1..) = server.read(&mut bytes) {
+                    // What a commit answers: done, and how many rooms there are.
+                    let commit = bytes[..length].starts_with(b"*2\r\n:1\r\n");
+                    match fault.load(Ordering::SeqCst) {
+                        1 if commit => {
+                            fault.store(0, Ordering::SeqCst);
+                            let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+                        }
+                        2 if commit => {}
+                        _ => _ = client.write_all(&bytes[..length]),
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_is_lost_is_made_once_or_said_to_be_unknown() {
+    let (server, fault) = (RedisServer::start(&[]), Arc::default());
+    let port = way(&server, &fault);
+    let (store, _events) = open(Target::parse(&format!("redis://127.0.0.1:{port}/0")).unwrap()).await;
+    enter(&store, 0, "alice", Millis(1)).await.unwrap();
+    let likes = async || {
+        let mut likes = None;
+        let (other, _events) = open(target(&server, 0)).await;
+        other.see(&id(0), &mut |room, _| likes = room.custom.get("likes").cloned()).await.unwrap();
+        likes
+    };
+    let count = |n| Some(room::custom::Value::Int(n));
+    fault.store(1, Ordering::SeqCst);
+    like(&store, 0).await.unwrap();
+    assert_eq!((likes().await, fault.load(Ordering::SeqCst)), (count(1), 0), "sent twice, made once");
+    fault.store(2, Ordering::SeqCst);
+    let unknown = like(&store, 0).await;
+    assert!(matches!(unknown, Err(Error::Unknown(_))), "{unknown:?}");
+    fault.store(0, Ordering::SeqCst);
+    assert_eq!(likes().await, count(2), "it was made");
+    like(&store, 0).await.unwrap();
+    fault.store(1, Ordering::SeqCst);
+    leave(&store, 0, "alice").await.unwrap();
+    assert!(!store.see(&id(0), &mut |_, _| {}).await.unwrap(), "the room's end, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_redis_refuses_is_not_done_by_half() {
+    let server = RedisServer::start(&[]);
+    let (store, _events) = open(target(&server, 0)).await;
+    let alice = user("alice");
+    enter(&store, 0, "alice", Millis(1)).await.unwrap();
+    store.add_viewer(&id(0), &alice, "").await.unwrap();
+    let ban = |until| Ban {
+        user: alice.clone(),
+        room: None,
+        until,
+        at: Millis(1),
+        streams: Vec::new(),
+        reason: Default::default(),
+    };
+    store.ban(&ban(Millis::NEVER)).await.unwrap();
+    let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
+    set("maxmemory-policy", "noeviction");
+    set("maxmemory", "1");
+    let refused = leave(&store, 0, "alice").await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(matches!(store.delete_viewer(&id(0), &alice).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.ban(&ban(Millis(0))).await, Err(Error::Unavailable(_))));
+    set("maxmemory", "0");
+    let mut there = None;
+    store.see(&id(0), &mut |room, viewers| there = Some((room.pushers.len(), viewers))).await.unwrap();
+    assert_eq!(there, Some((1, 1)));
+    assert_eq!(store.bans(Millis(0)).await.unwrap().len(), 1, "it holds");
+}
