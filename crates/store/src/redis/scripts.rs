@@ -80,17 +80,19 @@ macro_rules! script {
 ///
 /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
 /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
-/// deadline, events (empty: none), most events kept, kind, status, the number of this commit, then a number and that many pairs of member and last
+/// deadline, events (empty: none), most events kept, kind, status, the number of this commit, the life that the bucket
+/// is taken to have, then a number and that many pairs of member and last
 /// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
 /// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
-/// count. The last key is the census.
+/// count. The last keys are the census and the life.
 ///
-/// Answers whether it was done, now or when the same number came before, and how many rooms the bucket has.
+/// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
 pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     let commit = r"
-    local at = 12
-    local members = tonumber(ARGV[11])
+    local at = 13
+    local members = tonumber(ARGV[12])
     local gone = tonumber(ARGV[at + 2 * members])
+    if ARGV[11] == '' or redis.call('GET', KEYS[15]) ~= ARGV[11] then return {-1, 0} end
     local held = redis.call('HMGET', KEYS[1], 'v', 'o')
     if held[2] == ARGV[10] then return {1, redis.call('ZCARD', KEYS[6])} end
     if (held[1] or '') ~= ARGV[1] then return {0, 0} end
