@@ -28,6 +28,7 @@ const REPLICAS: Duration = Duration::from_millis(500);
 
 /// Where Redis is.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "there are a handful in a process")]
 pub enum Target {
     /// One server.
     One(Client),
