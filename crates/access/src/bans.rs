@@ -30,11 +30,14 @@ pub struct Bans {
     pub running: Running,
 }
 
+/// By whose ban of what a stream is refused, and until when.
+type Held = (UserId, Option<RoomId>, Millis);
+
 #[derive(Debug, Default)]
 struct Table {
     by_user: HashMap<UserId, Vec<Ban>>,
     /// Streams that nobody may push, and by whose ban of what until when.
-    streams: HashMap<Box<str>, Vec<(UserId, Option<RoomId>, Millis)>>,
+    streams: HashMap<Box<str>, Vec<Held>>,
     /// How many bans there are.
     count: usize,
     /// When what is over was last forgotten.
