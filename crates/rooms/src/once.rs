@@ -22,6 +22,7 @@ pub(super) fn name() -> Option<u64> {
 
 impl Rooms {
     /// Decides on a room, unless it remembers that this was done.
+    #[allow(clippy::type_complexity, reason = "what every decision is")]
     pub(super) async fn decide(
         &self,
         id: &RoomId,
