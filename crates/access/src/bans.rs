@@ -18,6 +18,9 @@ pub const MOST: usize = 100_000;
 /// For so long, in milliseconds, a lifted ban is remembered: the news of its beginning may come once more.
 const REMEMBERED: u64 = 10 * 60_000;
 
+/// How often what is over is forgotten, in milliseconds.
+const CLEANED: u64 = 60_000;
+
 /// The bans in force. Asked on every call: costs nothing while there are none.
 #[derive(Debug, Default)]
 pub struct Bans {
@@ -27,11 +30,18 @@ pub struct Bans {
     pub running: Running,
 }
 
+/// By whose ban of what a stream is refused, and until when.
+type Held = (UserId, Option<RoomId>, Millis);
+
 #[derive(Debug, Default)]
 struct Table {
     by_user: HashMap<UserId, Vec<Ban>>,
-    /// Streams that nobody may push, and until when.
-    streams: HashMap<Box<str>, Millis>,
+    /// Streams that nobody may push, and by whose ban of what until when.
+    streams: HashMap<Box<str>, Vec<Held>>,
+    /// How many bans there are.
+    count: usize,
+    /// When what is over was last forgotten.
+    cleaned: Millis,
 }
 
 impl Bans {
@@ -45,19 +55,11 @@ impl Bans {
         if news.is_empty() {
             return news;
         }
-        table.by_user.retain(|_, bans| {
-            bans.retain(|ban| ban.until > now || ban.at.plus(REMEMBERED) > now);
-            !bans.is_empty()
-        });
-        table.streams.clear();
-        let Table { by_user, streams } = &mut *table;
-        for ban in by_user.values().flatten().filter(|ban| ban.until > now) {
-            for stream in &ban.streams {
-                let until = streams.entry(stream.as_str().into()).or_default();
-                *until = ban.until.max(*until);
-            }
+        // Every call reads the table: what a ban costs must not grow with all that there are.
+        if now.since(table.cleaned) >= CLEANED {
+            table.clean(now);
         }
-        self.count.store(table.by_user.values().map(Vec::len).sum(), Ordering::Release);
+        self.count.store(table.count, Ordering::Release);
         news
     }
 
@@ -79,7 +81,9 @@ impl Bans {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        self.table.read().streams.get(name).copied().filter(|until| *until > now)
+        let table = self.table.read();
+        let until = table.streams.get(name)?.iter().map(|(.., until)| *until).max();
+        until.filter(|until| *until > now)
     }
 
     /// The ban of a user in a room, or of everything.
@@ -125,10 +129,48 @@ impl Table {
         let bans = self.by_user.entry(ban.user.clone()).or_default();
         match bans.iter_mut().find(|old| old.room == ban.room) {
             Some(old) if old.at >= ban.at => return false,
-            Some(old) => *old = ban.clone(),
-            None => bans.push(ban.clone()),
+            Some(old) => {
+                let before = std::mem::replace(old, ban.clone());
+                self.open(&before);
+            }
+            None => {
+                bans.push(ban.clone());
+                self.count += 1;
+            }
+        }
+        if !ban.lifts() {
+            for stream in &ban.streams {
+                let of = (ban.user.clone(), ban.room.clone(), ban.until);
+                self.streams.entry(stream.as_str().into()).or_default().push(of);
+            }
         }
         true
+    }
+
+    /// Lets the streams of a ban go.
+    fn open(&mut self, ban: &Ban) {
+        for stream in &ban.streams {
+            if let Some(held) = self.streams.get_mut(stream.as_str()) {
+                held.retain(|(user, room, _)| (user, room) != (&ban.user, &ban.room));
+                if held.is_empty() {
+                    self.streams.remove(stream.as_str());
+                }
+            }
+        }
+    }
+
+    /// Forgets what is over.
+    fn clean(&mut self, now: Millis) {
+        self.by_user.retain(|_, bans| {
+            bans.retain(|ban| ban.until > now || ban.at.plus(REMEMBERED) > now);
+            !bans.is_empty()
+        });
+        self.streams.retain(|_, held| {
+            held.retain(|(.., until)| *until > now);
+            !held.is_empty()
+        });
+        self.count = self.by_user.values().map(Vec::len).sum();
+        self.cleaned = now;
     }
 }
 
@@ -163,6 +205,32 @@ mod tests {
         bans.take(vec![ban("bob", None, 11, 90)], now);
         assert_eq!(bans.until(&bob, Some(&there), now), Some(Millis(90)));
         assert_eq!(bans.list(now).len(), 2);
+    }
+
+    #[test]
+    fn a_stream_is_open_again_when_the_last_ban_that_names_it_is_lifted() {
+        let (bans, now) = (Bans::default(), Millis(20));
+        bans.take(vec![ban("bob", None, 10, 90), ban("bob", Some("here"), 10, 50), ban("bob", None, 12, 70)], now);
+        assert_eq!(bans.stream("fresh", now), Some(Millis(70)), "the newest word about everything");
+        bans.take(vec![ban("bob", None, 15, 0)], now);
+        assert_eq!((bans.stream("fresh", now), bans.len()), (Some(Millis(50)), 2));
+        bans.take(vec![ban("bob", Some("here"), 16, 0)], now);
+        assert_eq!(bans.stream("fresh", now), None);
+        assert!(bans.table.read().streams.is_empty());
+    }
+
+    /// One more costs the same, however many there are: ten thousand into a table of many are a matter of moments.
+    #[test]
+    fn a_ban_costs_the_same_however_many_there_are() {
+        let (bans, now) = (Bans::default(), Millis(70_000));
+        let all = (0..100_000).map(|n| Ban { streams: Vec::new(), ..ban(&format!("u{n}"), None, 1, u64::MAX) });
+        bans.take(all.collect(), now);
+        let begun = std::time::Instant::now();
+        for n in 0..10_000 {
+            bans.take(vec![ban(&format!("v{n}"), None, 1, u64::MAX)], now);
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(bans.len(), 110_000);
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub enum LeaveReason {
     Kicked,
     /// The room was closed while it was in.
     RoomClosed,
+    /// What the server kept was lost, this room with it.
+    Lost,
 }
 
 /// Why a room is gone.
@@ -90,6 +92,8 @@ pub enum CloseReason {
     Idle,
     /// The operator closed it.
     Operator,
+    /// What the server kept was lost, this room with it.
+    Lost,
 }
 
 #[cfg(test)]

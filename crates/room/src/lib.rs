@@ -9,6 +9,7 @@ pub mod custom;
 pub mod event;
 pub mod id;
 pub mod measures;
+pub mod once;
 pub mod pushers;
 pub mod refusal;
 pub mod room;

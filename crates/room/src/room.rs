@@ -6,6 +6,7 @@ use crate::custom::Custom;
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};
 use crate::measures::Measures;
+use crate::once::Done;
 use crate::time::Millis;
 
 /// The kinds of rooms; each has rules of its own.
@@ -75,6 +76,9 @@ pub struct Room {
     /// Members need no heartbeats: they stay until they leave, or for [`crate::rules::LASTING`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
+    /// Which named changes were made of late.
+    #[serde(default, skip_serializing_if = "Done::is_empty")]
+    pub done: Done,
     /// Version of the list of pushers, `roomStatusCode` to clients: another one after each change of the list.
     pub status: i64,
     /// When it was made; the room list is ordered by it.
@@ -96,6 +100,7 @@ impl Room {
             custom: Custom::default(),
             measures: Measures::default(),
             lasting: false,
+            done: Done::default(),
             status: 0,
             created: now,
             seq: 0,

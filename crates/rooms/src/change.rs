@@ -35,6 +35,6 @@ impl Rooms {
             }
             changed
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 }

@@ -5,6 +5,7 @@ mod audiences;
 mod change;
 pub mod groups;
 pub mod moderation;
+pub mod once;
 pub mod recordings;
 pub mod sweeper;
 mod webrtc;
@@ -144,15 +145,18 @@ impl Rooms {
     pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
         self.may_make()?;
         let id = id.cloned().map_or_else(fresh_id, Ok)?;
+        let mut done = false;
         let now = self.clock.steady();
         let new = NewRoom { id: &id, kind, info, by };
         // The rules first on an empty slot: what they refuse anyway needs no group.
         pushers::create_room(&mut None, now, &new)?;
-        if self.store.see(&id, &mut |_, _| {}).await? {
-            return Err(Refusal::RoomExists.into());
+        let look = &mut |room: &Room, _| done = once::name().is_some_and(|name| room.done.has(name));
+        match (self.store.see(&id, look).await?, done) {
+            (true, false) => return Err(Refusal::RoomExists.into()),
+            (true, true) => {}
+            (false, _) => self.chat.open(&id).await?,
         }
-        self.chat.open(&id).await?;
-        self.store.update(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
+        self.decide(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
         Ok(id)
     }
 
@@ -173,7 +177,7 @@ impl Rooms {
             made = joined.made;
             Ok(joined.events)
         };
-        self.store.update(new.room, decide).await?;
+        self.decide(new.room, decide).await?;
         Ok(made)
     }
 
@@ -193,7 +197,7 @@ impl Rooms {
             of_kind(slot, kind, Refusal::NotMember)?;
             pushers::delete_pusher(slot, now, user, reason, &self.rules)
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// Closes a room at its creator's wish.
@@ -206,7 +210,7 @@ impl Rooms {
             of_kind(slot, kind, Refusal::NoRoom)?;
             pushers::destroy_room(slot, now, user)
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// Closes a room of any kind at the operator's wish.
@@ -216,7 +220,7 @@ impl Rooms {
     pub async fn close(&self, id: &RoomId) -> Result<(), Error> {
         let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| pushers::close_room(slot, now, CloseReason::Operator);
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// Puts a pusher out of a room of any kind. Returns its stream; `None` if it just left by itself.
@@ -229,7 +233,7 @@ impl Rooms {
             stream = slot.as_ref().and_then(|room| room.pusher(user)).map(|pusher| pusher.stream.clone());
             pushers::delete_pusher(slot, now, user, reason, &self.rules)
         };
-        self.store.update(id, decide).await?;
+        self.decide(id, decide).await?;
         Ok(stream)
     }
 
@@ -251,7 +255,7 @@ impl Rooms {
             of_kind(slot, kind, Refusal::NoRoom)?;
             custom::set_custom_field(slot, now, name, operation.clone())
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// Shows an active room of this kind.
@@ -403,6 +407,7 @@ fn of_kind(slot: &Option<Room>, kind: Kind, refusal: Refusal) -> Result<(), Refu
 }
 
 fn fresh_id() -> Result<RoomId, Refusal> {
-    let n = sign::fresh_id();
+    // The same for the same request, which may come again.
+    let n = once::name().unwrap_or_else(sign::fresh_id);
     RoomId::parse(&format!("room_{:08x}_{:04x}", n >> 32, n & 0xffff))
 }

@@ -45,6 +45,11 @@ pub fn refused(code: &'static str, message: impl Into<String>) -> Refused {
     Refused { code, message: message.into() }
 }
 
+/// It is not known whether it was done.
+fn unknown() -> Refused {
+    refused("unknown", "it is not known whether this was done, or all of it: look, or send it again")
+}
+
 impl From<room::Refusal> for Refused {
     fn from(refusal: room::Refusal) -> Self {
         use room::Refusal;
@@ -69,6 +74,10 @@ impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         match error {
             Error::Refused(refusal) => refusal.into(),
+            Error::Unknown(why) => {
+                tracing::warn!(why, "it is not known whether an operator's act was done");
+                unknown()
+            }
             other => {
                 tracing::warn!(error = ?other, "an operator's act failed");
                 refused("unavailable", "a part of the server is away; the log says more")
@@ -143,7 +152,8 @@ impl Moderation {
     /// Puts a user out and keeps it out: session, chat, streams that it pushes and plays, and every URL that it was given.
     ///
     /// # Errors
-    /// There are too many bans; a neighbour is away (then all that could be done is done, and it may be said again).
+    /// There are too many bans; a neighbour is away. `unknown`: the ban holds or may hold, all that could be done is done, and it
+    /// may be said again.
     pub async fn put_out(&self, out: Out<'_>) -> Result<Ban, Refused> {
         let Out { user, room, seconds, .. } = out;
         if self.bans.len() >= MOST && self.bans.get(user, room, self.clock.now()).is_none() {
@@ -178,7 +188,11 @@ impl Moderation {
                 failed = Some(error);
             }
         }
-        failed.map_or(Ok(ban), |error| Err(error.into()))
+        let partly = |error| {
+            tracing::warn!(%error, %user, "who is kept out could not be put out everywhere");
+            unknown()
+        };
+        failed.map_or(Ok(ban), |error| Err(partly(error)))
     }
 
     /// Lets a user in again. Says whether it was kept out.
@@ -200,7 +214,10 @@ impl Moderation {
         self.bans.take(vec![lifted.clone()], at);
         self.end_here(&lifted);
         for stream in known.iter().flat_map(|ban| &ban.streams) {
-            self.live.allow(stream).await?;
+            if let Err(error) = self.live.allow(stream).await {
+                tracing::warn!(%error, %user, "who is let in again may not push everywhere");
+                return Err(unknown());
+            }
         }
         Ok(known.is_some())
     }

@@ -5,7 +5,7 @@ use room::custom::{self, Operation, Value};
 use room::pushers::{self, NewPusher};
 use room::{CloseReason, Kind, LeaveReason, Refusal, Room, RoomId, StreamId, UserId};
 
-use super::{Rooms, of_kind};
+use super::{Rooms, of_kind, once};
 use store::See;
 use store::error::Error;
 
@@ -34,8 +34,10 @@ fn key(kind: Kind, id: &RoomId) -> Result<RoomId, Refusal> {
 }
 
 /// A number that Java and Android hold in an `int`, and never 0: clients take it for none.
-fn fresh_number() -> Result<RoomId, Refusal> {
-    let number = (sign::fresh_id() & u64::from(i32::MAX.unsigned_abs())).max(1);
+/// The same for the same request, which may come again.
+fn fresh_number(n: usize) -> Result<RoomId, Refusal> {
+    let id = once::name().map_or_else(sign::fresh_id, |name| name.wrapping_add(n as u64));
+    let number = (id & u64::from(i32::MAX.unsigned_abs())).max(1);
     RoomId::parse(&number.to_string())
 }
 
@@ -71,8 +73,8 @@ impl Rooms {
                 other => return other.map(|()| id.clone()),
             }
         }
-        for _ in 0..TRIES {
-            let id = fresh_number()?;
+        for n in 0..TRIES {
+            let id = fresh_number(n)?;
             match self.make_call(&id, new).await {
                 Err(Error::Refused(Refusal::RoomExists)) => {}
                 other => return other.map(|()| id),
@@ -107,7 +109,7 @@ impl Rooms {
             }
             Ok(events)
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// Enters a room that exists, and says what its status is from now on.
@@ -136,7 +138,7 @@ impl Rooms {
             }
             Ok(events)
         };
-        self.store.update(id, decide).await
+        self.decide(id, decide).await
     }
 
     /// A member's heartbeat.
@@ -170,7 +172,7 @@ impl Rooms {
             of_kind(slot, kind, Refusal::NoRoom)?;
             pushers::close_room(slot, now, CloseReason::Destroyed)
         };
-        self.store.update(&key(kind, id)?, decide).await
+        self.decide(&key(kind, id)?, decide).await
     }
 
     /// Shows a room.

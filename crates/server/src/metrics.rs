@@ -12,7 +12,7 @@ use telemetry::page::{Kind, Page};
 use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
 
 /// The codes of calls that are told apart; the last column is for all others, such as those of mixes.
-const CODES: [i32; 21] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503];
+const CODES: [i32; 22] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503, 504];
 /// Columns of a call: its buckets, the sum of its times, and its codes.
 const WIDTH: usize = BUCKETS + 1 + CODES.len() + 1;
 

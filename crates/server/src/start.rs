@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::Ended;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,6 +32,8 @@ pub(crate) use assemble::assemble;
 #[cfg(any(test, fuzzing))]
 pub(crate) use doors::open as doors_of;
 
+/// Connections that wait to be accepted; the kernel's own bound (net.core.somaxconn) holds too.
+const QUEUE: u32 = 4096;
 /// How long running work may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long WebRTC may take to say goodbye, from its own threads.
@@ -268,7 +270,13 @@ fn unread(cause: io::Error) -> Error {
 }
 
 async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|cause| Error::Listen { setting, address, cause })
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(QUEUE)
+    };
+    open().map_err(|cause| Error::Listen { setting, address, cause })
 }
 
 #[cfg(test)]

@@ -154,7 +154,10 @@ impl Cors {
     pub fn apply(&self, headers: &mut HeaderMap, preflight: bool) {
         const PREFLIGHT: [(HeaderName, &str); 3] = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, X-Requested-With, If-Match"),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                "Content-Type, Authorization, X-Requested-With, If-Match, Idempotency-Key",
+            ),
             (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         ];
         let Some(origin) = self.0.read().clone() else { return };

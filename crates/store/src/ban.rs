@@ -35,29 +35,42 @@ impl Ban {
 
 /// The bans of a store in memory.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<HashMap<(UserId, Option<RoomId>), Ban>>);
+pub(super) struct Kept(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    bans: HashMap<(UserId, Option<RoomId>), Ban>,
+    /// When there are so many, those that are over go.
+    full: usize,
+}
+
+/// So many are looked through for nothing.
+const FEW: usize = 64;
 
 impl Kept {
     /// Puts one in place of an older one. What `then` does happens in the order of the bans; it must not wait.
     pub fn put<T>(&self, ban: &Ban, then: impl FnOnce() -> T) -> T {
         let mut kept = self.0.lock();
-        kept.retain(|_, old| old.until > ban.at);
+        if kept.bans.len() >= kept.full {
+            kept.bans.retain(|_, old| old.until > ban.at);
+            kept.full = 2 * kept.bans.len().max(FEW);
+        }
         let key = (ban.user.clone(), ban.room.clone());
         if ban.lifts() {
-            kept.remove(&key);
+            kept.bans.remove(&key);
         } else {
-            kept.insert(key, ban.clone());
+            kept.bans.insert(key, ban.clone());
         }
         then()
     }
 
     /// Drops those that are over.
     pub fn forget(&self, now: Millis) {
-        self.0.lock().retain(|_, ban| ban.until > now);
+        self.0.lock().bans.retain(|_, ban| ban.until > now);
     }
 
     /// All of them, in no order.
     pub fn all(&self) -> Vec<Ban> {
-        self.0.lock().values().cloned().collect()
+        self.0.lock().bans.values().cloned().collect()
     }
 }

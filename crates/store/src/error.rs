@@ -2,7 +2,7 @@
 
 use room::Refusal;
 
-/// The ways to fail.
+/// The ways to fail. Only [`Error::Unknown`] leaves open whether the change was made; after every other it was not.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The rules say no; asking again changes nothing.
@@ -14,6 +14,9 @@ pub enum Error {
     /// A neighbour that is needed is away; asking again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
+    /// What became of a change is not known: it was handed on, and no answer came. It may be made, now or later.
+    #[error("not known whether it was done: {0}")]
+    Unknown(String),
     /// The server is about to end and begins nothing new; after its restart, or elsewhere, it will work.
     #[error("the server is about to end")]
     Leaving,

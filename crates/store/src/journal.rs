@@ -174,7 +174,9 @@ fn queue(log: &Log, id: &RoomId, room: Option<&Room>, events: Vec<Event>) -> Opt
     let id = id.as_str();
     let draft = match (room, &*events) {
         (None, _) => Draft::new(record::Kind::Gone, id, &[], &written),
-        (Some(room), [Event { what: What::Custom { name }, seq, .. }]) if room.custom.get(name).is_some() => {
+        (Some(room), [Event { what: What::Custom { name }, seq, .. }])
+            if room.custom.get(name).is_some() && room.done.is_empty() =>
+        {
             let value = room.custom.get(name)?.clone();
             let field = serde_json::to_vec(&Field { seq: *seq, name: name.clone(), value }).ok()?;
             Draft::new(record::Kind::Field, id, &field, &written)

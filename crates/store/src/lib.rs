@@ -80,6 +80,8 @@ pub struct Settings {
     pub redis: Secret,
     /// A file with the certificate of who signed Redis' own (PEM), for `rediss://`; empty: whom the system trusts.
     pub redis_ca: PathBuf,
+    /// How many replicas of Redis must have a change before it is answered (`redis`).
+    pub redis_replicas: usize,
 }
 
 impl Settings {
@@ -89,6 +91,9 @@ impl Settings {
             && let Err(why) = self.target()
         {
             found.push(format!("store.redis {why}"));
+        }
+        if self.redis_replicas > 0 && self.target().is_ok_and(|target| target.is_cluster()) {
+            found.push("store.redis_replicas is not for a cluster: min-replicas-to-write of its servers is".into());
         }
     }
 
@@ -153,7 +158,8 @@ pub async fn open(
         }
         Place::Redis => {
             let target = settings.target().map_err(io::Error::other)?;
-            let redis = Arc::new(Redis::open(target, rules, outbox, tell).await);
+            let redis = Redis::open(target, rules, outbox, tell).await.with_replicas(settings.redis_replicas);
+            let redis = Arc::new(redis);
             Opened { store: redis.clone(), history: Some(redis), chats: None }
         }
     })

@@ -10,13 +10,16 @@ mod census;
 mod history;
 pub mod keys;
 pub mod link;
+mod lost;
 mod probe;
 pub mod scripts;
+pub mod sentinel;
 pub mod tail;
 #[cfg(test)]
 pub mod tests;
 
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use redis::AsyncCommands;
@@ -28,6 +31,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::history::carry;
 use self::keys::Keys;
+use self::link::PATIENCE;
 pub use self::link::{Link, Target};
 use super::{Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
 use crate::error::Error;
@@ -42,8 +46,6 @@ const GAP: u64 = 3_000;
 const TICKS: u64 = 1_000;
 /// Most commits that are kept in a bucket's stream of events, about.
 pub const EVENTS: u64 = 200_000;
-/// Most logouts that are kept, about.
-const LOGOUTS: u64 = 200_000;
 /// Rooms loaded at the same time for a list.
 const ABREAST: usize = 32;
 
@@ -60,6 +62,8 @@ pub struct Redis {
     turn: AtomicUsize,
     /// This process among all that use this Redis.
     node: String,
+    /// What is known of what Redis keeps.
+    memory: Arc<lost::Memory>,
     _tails: DropGuard,
 }
 
@@ -77,6 +81,16 @@ pub struct GroupCommand {
     pub value: String,
 }
 
+/// What came of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Committed {
+    Done,
+    /// Somebody was faster.
+    Slower,
+    /// Redis lost what it had, or this node has not looked yet.
+    OtherLife,
+}
+
 struct Loaded {
     version: String,
     room: Option<Room>,
@@ -89,6 +103,7 @@ impl Redis {
     pub async fn open(target: Target, rules: Arc<Rules>, outbox: Outbox, tell: Option<Tell>) -> Self {
         let (link, keys, stop) = (Link::new(target.clone()), Keys::new(target.is_cluster()), CancellationToken::new());
         let (mut counts, mut there) = (Vec::new(), true);
+        let memory = Arc::new(lost::Memory::new(keys.buckets()));
         for bucket in 0..keys.buckets() {
             let (key, deadlines) = (Keys::events(bucket), Keys::deadlines(bucket));
             // One that is away now is followed from when it comes, and asked no more before.
@@ -97,11 +112,19 @@ impl Redis {
             let rooms = if there { link.run(async |mut redis| redis.zcard(deadlines).await).await.ok() } else { None };
             counts.push(AtomicUsize::new(rooms.unwrap_or_default()));
             let from = tail::From { last, known: CancellationToken::new() };
-            tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone())));
+            tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone(), memory.clone())));
         }
+        let before = lost::load(Link::new(target), keys.clone(), memory.clone(), stop.clone());
+        tokio::spawn(before);
         let node = format!("{:016x}", sign::fresh_id());
         let (turn, known) = (AtomicUsize::new(0), census::Known::default());
-        Self { link, keys, rules, tell, counts, known, turn, node, _tails: stop.drop_guard() }
+        Self { link, keys, rules, tell, counts, known, turn, node, memory, _tails: stop.drop_guard() }
+    }
+
+    /// Answers a change only when so many replicas have it.
+    #[must_use]
+    pub fn with_replicas(self, replicas: usize) -> Self {
+        Self { link: self.link.with_replicas(replicas), ..self }
     }
 
     async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
@@ -128,7 +151,7 @@ impl Redis {
             if events.is_empty() && before == after {
                 return Ok(());
             }
-            if self.commit(id, &version, before.as_ref(), after.as_ref(), &events).await? {
+            if self.settle(id, &version, (before.as_ref(), after.as_ref()), &events).await? {
                 super::note_trace(&events);
                 return Ok(());
             }
@@ -136,16 +159,45 @@ impl Redis {
         Err(Error::Unavailable(format!("redis: room {id} changes too fast")))
     }
 
+    /// Commits, unless somebody was faster. Where the connection breaks before the answer, it is sent once more under the same
+    /// number: so it is not made twice, and mostly known to be made.
+    async fn settle(
+        &self,
+        id: &RoomId,
+        version: &str,
+        states: (Option<&Room>, Option<&Room>),
+        events: &[Event],
+    ) -> Result<bool, Error> {
+        let (nonce, begun) = (sign::fresh_id(), Instant::now());
+        let mut done = self.commit(id, version, states, events, nonce).await;
+        if let Ok(Committed::OtherLife) = done {
+            self.memory.look(&self.link, &self.keys, self.keys.bucket(id)).await?;
+            done = Ok(Committed::Slower);
+        }
+        let done = done.map(|done| done == Committed::Done);
+        if !matches!(done, Err(Error::Unknown(_))) || begun.elapsed() > PATIENCE / 2 {
+            return done;
+        }
+        match self.commit(id, version, states, events, nonce).await {
+            Ok(Committed::Done) => Ok(true),
+            // A room that is gone remembers no number; that it is gone is what was wanted.
+            Ok(Committed::Slower) if states.1.is_none() && self.load(id).await.is_ok_and(|now| now.room.is_none()) => {
+                Ok(true)
+            }
+            _ => done,
+        }
+    }
+
     /// Commits, unless somebody was faster.
     async fn commit(
         &self,
         id: &RoomId,
         version: &str,
-        before: Option<&Room>,
-        after: Option<&Room>,
+        (before, after): (Option<&Room>, Option<&Room>),
         events: &[Event],
-    ) -> Result<bool, Error> {
-        let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(true) };
+        nonce: u64,
+    ) -> Result<Committed, Error> {
+        let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
         let (bucket, keys) = (self.keys.bucket(id), &self.keys);
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
@@ -159,11 +211,12 @@ impl Redis {
         script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
         script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
         script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::census(bucket));
+        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::census(bucket)).key(Keys::life(bucket));
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
-        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status));
+        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
+        script.arg(self.memory.life(bucket));
         let members = after.map_or(&[][..], |room| &room.pushers);
         script.arg(members.len());
         for pusher in members {
@@ -179,9 +232,14 @@ impl Redis {
         for command in &told {
             script.arg(command.name).arg(&command.text).arg(&command.value);
         }
-        let (done, rooms): (bool, usize) =
-            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-        if done {
+        let (done, rooms): (i8, usize) =
+            self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await?;
+        let done = match done {
+            1 => Committed::Done,
+            0 => Committed::Slower,
+            _ => Committed::OtherLife,
+        };
+        if done == Committed::Done {
             Counters::add(&self.link.counters.changes, 1);
             self.counts[bucket].store(rooms, Ordering::Relaxed);
         }
@@ -189,6 +247,11 @@ impl Redis {
     }
 
     async fn claim(&self, now: Millis, limit: usize) -> Result<Vec<RoomId>, Error> {
+        if self.memory.is_time(now) {
+            for bucket in 0..self.keys.buckets() {
+                self.memory.look(&self.link, &self.keys, bucket).await?;
+            }
+        }
         let mut due = Vec::new();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         for n in 0..self.keys.buckets() {
@@ -262,7 +325,7 @@ impl Redis {
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
         script.key(Keys::census(self.keys.bucket(id)));
         script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
-        match self.link.run(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
+        match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
             2 => Err(Refusal::AudienceListFull.into()),
             grown => Ok(grown == 1),
@@ -331,7 +394,7 @@ impl Store for Redis {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
             script.key(Keys::census(self.keys.bucket(id))).arg(user.as_str());
-            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
+            self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
     }
 
@@ -362,12 +425,10 @@ impl Store for Redis {
         })
     }
 
-    fn revoke(&self, session: u64, until: Millis, _: Millis) -> Answer<'_, ()> {
+    fn revoke(&self, session: u64, until: Millis, now: Millis) -> Answer<'_, ()> {
         Box::pin(async move {
-            let mut add = redis::cmd("XADD");
-            add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
-            add.arg("s").arg(session).arg("u").arg(until.0);
-            self.link.run(async |mut redis| add.exec_async(&mut redis).await).await
+            self.memory.logged_out([(session, until)], now);
+            bans::revoke(&self.link, session, until).await
         })
     }
 
@@ -381,25 +442,35 @@ impl Store for Redis {
                 let of = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
                 Some((of("s")?, Millis(of("u")?)))
             };
-            Ok(read.into_iter().filter_map(|(_, fields)| entry(fields)).collect())
+            let found: Vec<(u64, Millis)> = read.into_iter().filter_map(|(_, fields)| entry(fields)).collect();
+            self.memory.logged_out(found.iter().copied(), since);
+            Ok(found)
         })
     }
 
     fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
-        Box::pin(bans::put(&self.link, ban))
+        Box::pin(async move {
+            bans::put(&self.link, ban).await?;
+            self.memory.banned(std::slice::from_ref(ban));
+            Ok(())
+        })
     }
 
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
-        Box::pin(bans::since(&self.link, since))
+        Box::pin(async move {
+            let found = bans::since(&self.link, since).await?;
+            self.memory.banned(&found);
+            Ok(found)
+        })
     }
 
     fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, _: Millis) -> Answer<'a, ()> {
         Box::pin(async move {
             let key = self.keys.agreement(stream);
             let Some(said) = to.and_then(|to| serde_json::to_string(to).ok()) else {
-                return self.link.run(async |mut redis| redis.del::<_, ()>(&key).await).await;
+                return self.link.change(async |mut redis| redis.del::<_, ()>(&key).await).await;
             };
-            self.link.run(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
+            self.link.change(async |mut redis| redis.pset_ex::<_, _, ()>(&key, &said, agreements::HOLDS).await).await
         })
     }
 

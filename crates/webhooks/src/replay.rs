@@ -20,6 +20,15 @@ pub enum From {
     Time(Millis),
 }
 
+impl From {
+    /// Whether a text may be an event's id.
+    #[must_use]
+    pub fn is_id(text: &str) -> bool {
+        let number = |part: &str| (1..=20).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        (3..=4).contains(&text.split('-').count()) && text.split('-').all(number)
+    }
+}
+
 /// Before everything that is kept.
 const OLDEST: &str = "0";
 
@@ -117,5 +126,20 @@ impl Scan {
                 From::Time(first) => news.at() >= *first,
             };
         self.begun
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::From;
+
+    #[test]
+    fn an_id_is_numbers_with_dashes() {
+        for id in ["0-0000000000009-000", "15-1763913608000-0000000000001-002"] {
+            assert!(From::is_id(id), "{id}");
+        }
+        for id in ["", "x", "0-1", "0--000", "0-12 3-000", "0-1-2-3-4", "0-999999999999999999999-0"] {
+            assert!(!From::is_id(id), "{id}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! A room's group is made when somebody first asks for it (`rooms/groups.rs`): most rooms' never is.
 
 use room::chat::{Content, End, Notice, Refusal, System};
-use room::{Event, RoomId, What};
+use room::{CloseReason, Event, RoomId, What};
 
 use super::Hub;
 use crate::Chat;
@@ -47,8 +47,12 @@ impl Chat for Hub {
     }
 
     fn carry(&self, event: &Event) {
-        // It was told in the commit, and comes by the bus.
         if self.is_shared() {
+            // It was told in the commit, and comes by the bus; but for the end of what Redis has lost, with the group.
+            if matches!(event.what, What::Closed { reason: CloseReason::Lost }) {
+                // Who has no copy of the group has nobody to tell.
+                let _ = self.destroy_here(&event.room, None, End::Destroyed);
+            }
             return;
         }
         let carried = match &event.what {

@@ -7,7 +7,7 @@ mod document;
 mod page;
 mod problem;
 mod recordings;
-mod repeat;
+pub(super) mod repeat;
 mod rooms;
 mod server;
 mod streams;
@@ -210,9 +210,11 @@ async fn once(api: &Api, mark: &str, name: &str, request: Request, next: Next) -
         }
     }
     let (limit, repeats) = (api.web.bounds.body_limit(), api.repeats.clone());
+    let mark = repeat::mark(&[name.as_bytes(), &asked]);
     // What has begun is brought to its end, also when the client goes away: it will ask what came of it.
     let work = tokio::spawn(async move {
-        let response = next.run(Request::from_parts(parts, Body::from(content))).await;
+        let request = Request::from_parts(parts, Body::from(content));
+        let response = ::rooms::once::named(mark, next.run(request)).await;
         let (parts, content) = response.into_parts();
         let kept = body::to_bytes(content, limit.max(1 << 20)).await.unwrap_or_default();
         let given = Given { status: parts.status, headers: parts.headers.clone(), body: kept.clone() };

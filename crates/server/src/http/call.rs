@@ -16,6 +16,7 @@ use room::{Kind, Millis, RoomId, UserId};
 use serde::Deserialize;
 use sign::stream_url::Query;
 
+use super::api::repeat;
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
 use super::weapp::Weapp;
@@ -253,8 +254,28 @@ impl<'a> Call<'a> {
         Self { peer, ..self }
     }
 
-    /// Answers it.
-    pub async fn run(&self) -> Reply {
+    /// Answers it; under the name that the caller gave it, if it has one.
+    pub async fn answer(&self) -> Reply {
+        match self.mark() {
+            Ok(None) => self.run().await,
+            Ok(Some(mark)) => ::rooms::once::named(mark, self.run()).await,
+            Err(fail) => Reply::from_sent(Err(fail), None),
+        }
+    }
+
+    /// The number that stands for a request with an `Idempotency-Key`: made of the key, the user, the call and the body.
+    fn mark(&self) -> Result<Option<u64>, Fail> {
+        let Some(key) = self.parts.headers.get(repeat::HEADER) else { return Ok(None) };
+        let key = key.to_str().ok().filter(|key| repeat::is_name(key));
+        let key = key.ok_or_else(|| Fail::malformed("Idempotency-Key: 1 to 255 letters, digits, '-' and '_'"))?;
+        let query = self.query()?;
+        let user = query.get("userID").unwrap_or_default();
+        let path = self.parts.uri.path().to_ascii_lowercase();
+        let body = self.body.as_deref().unwrap_or_default();
+        Ok(Some(repeat::mark(&[key.as_bytes(), user.as_bytes(), path.as_bytes(), body])))
+    }
+
+    async fn run(&self) -> Reply {
         match self.kind {
             None => match self.name {
                 Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(self, Kind::Webrtc, name).await, None),

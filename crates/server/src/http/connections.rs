@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -23,6 +23,7 @@ use super::call::Secure;
 use super::heads::Heads;
 use super::http2::{self, Bounds};
 use super::impatient::Impatient;
+use super::reply::Reply;
 use super::weapp::{self, Weapp};
 use super::{Doors, call, health, limited, router};
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ use crate::web::Web;
 use edge::acme::Answers;
 use edge::{self, Door, Guest};
 
+/// Most bytes of a request's head.
+const HEAD: usize = 64 * 1024;
 /// How long running answers may take after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -38,7 +41,7 @@ pub async fn serve(listener: TcpListener, door: Door, routes: Routes, stop: Canc
     let routes = Arc::new(routes);
     let places = Arc::new(Semaphore::new(routes.web.bounds.max_connections()));
     let mut http = http1::Builder::new();
-    http.max_buf_size(64 * 1024);
+    http.max_buf_size(HEAD);
     loop {
         // A place first: beyond the bound, connections wait in the kernel's queue instead of here.
         let place = tokio::select! {
@@ -110,6 +113,10 @@ impl Routes {
 
     async fn answer(&self, peer: SocketAddr, secure: bool, mut request: Request<Incoming>) -> Answer {
         let route = Metrics::route(request.uri().path());
+        if let Some(status) = refuse(&request) {
+            self.web.metrics.answer(route, status.as_u16());
+            return weapp::respond(&self.web.cors, request.uri().path(), Reply::status(status)).map(Either::Left);
+        }
         let peer = self.web.proxies.client(peer, request.headers());
         if secure {
             request.extensions_mut().insert(Secure);
@@ -141,6 +148,17 @@ impl Routes {
     }
 }
 
+/// Refuses a head that is larger than the server says, and one that names two hosts: a proxy in front may believe the other.
+fn refuse<B>(request: &Request<B>) -> Option<StatusCode> {
+    let headers = request.headers();
+    let uri = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if uri + size > HEAD {
+        return Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    (headers.get_all(header::HOST).iter().count() > 1).then_some(StatusCode::BAD_REQUEST)
+}
+
 async fn connection(http: &http1::Builder, guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
     let _open = routes.web.metrics.connections.enter();
     let secure = edge::is_secure(&guest.wire);
@@ -170,4 +188,21 @@ async fn over_http2(guest: Guest, routes: Arc<Routes>, stop: CancellationToken) 
         async move { routes.answer(peer, true, request).await }
     };
     http2::serve(socket, bounds, answer, stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_one_host_and_a_bound() {
+        let request = |headers: &[(&str, &str)]| {
+            let all =
+                headers.iter().fold(Request::get("/weapp"), |request, (name, value)| request.header(*name, *value));
+            refuse(&all.body(()).unwrap()).map(|status| status.as_u16())
+        };
+        assert_eq!(request(&[("host", "a"), ("cookie", "x"), ("cookie", "y")]), None);
+        assert_eq!(request(&[("host", "a"), ("host", "a")]), Some(400));
+        assert_eq!(request(&[("x", &"y".repeat(HEAD))]), Some(431));
+    }
 }

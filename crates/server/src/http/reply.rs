@@ -24,6 +24,8 @@ const TOO_LONG: i32 = 10;
 const EXISTS: i32 = 11;
 const BANNED: i32 = 12;
 const TOO_MUCH: i32 = 429;
+const UNAVAILABLE: i32 = 503;
+const UNKNOWN: i32 = 504;
 const FULL: i32 = 5001;
 
 /// The message of every success.
@@ -55,7 +57,7 @@ impl Fail {
     }
 
     fn later(message: &'static str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::new(INTERNAL, message) }
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, ..Self::new(UNAVAILABLE, message) }
     }
 
     /// Parameters are malformed.
@@ -155,6 +157,12 @@ impl From<Error> for Fail {
             Error::Unavailable(cause) => {
                 tracing::warn!(cause, "a neighbour is away");
                 Self::later("服务暂不可用，请稍后重试")
+            }
+            Error::Unknown(cause) => {
+                tracing::warn!(cause, "it is not known whether a change was made");
+                let fail =
+                    Self::new(UNKNOWN, "结果未知: 请求可能已经执行，请查询后再决定，或用同一个 Idempotency-Key 重试");
+                Self { status: StatusCode::GATEWAY_TIMEOUT, ..fail }
             }
             Error::Leaving => Self::later("服务正在重启，请稍后重试"),
         }

@@ -11,6 +11,7 @@ mod golden;
 mod random;
 mod secrets;
 mod traced;
+mod unknown;
 mod windows;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -119,7 +119,7 @@ where
             Ok(body) => {
                 let call = Call::new(weapp, id, kind, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call and is told with its number.
-                let run = AssertUnwindSafe(call.run()).catch_unwind();
+                let run = AssertUnwindSafe(call.answer()).catch_unwind();
                 let done = match &traced {
                     None => run.await,
                     Some(traced) => Box::pin(traced.within(run)).await,

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 const LOCK: &str = "lock";
@@ -47,13 +48,37 @@ pub type Make = Box<dyn FnMut(&Path) -> io::Result<Box<dyn Sheet>> + Send>;
 pub fn on_disk() -> Make {
     Box::new(|path| {
         // A file of this name can only be left from an attempt that failed before anything was in it.
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = private().append(true).open(path)?;
         file.set_len(0)?;
         if let Some(dir) = path.parent() {
             sync_dir(dir)?;
         }
         Ok(Box::new(file))
     })
+}
+
+/// Who else has an account on the machine reads nothing of what is kept, however the process was started.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).mode(0o600);
+    options
+}
+
+/// Closes what an earlier version left readable for others.
+fn close(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a file, or empties it, for this user alone.
+pub fn create(path: &Path) -> io::Result<File> {
+    private().write(true).truncate(true).open(path)
 }
 
 /// Makes the names in a directory durable.
@@ -75,7 +100,10 @@ impl Dir {
     /// Another server has it, or it cannot be made.
     pub fn hold(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK))?;
+        if let Err(error) = close(path) {
+            tracing::warn!(%error, "the journal's files stay readable for others");
+        }
+        let lock = private().truncate(false).write(true).open(path.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
             Err(TryLockError::WouldBlock) => Err(io::Error::new(
@@ -138,7 +166,7 @@ impl Dir {
     /// The disk is full or away.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (new, path) = (self.path.join(format!("{name}.new")), self.path.join(name));
-        let mut file = File::create(&new)?;
+        let mut file = create(&new)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         fs::rename(new, path)?;

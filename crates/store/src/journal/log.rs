@@ -83,7 +83,7 @@ impl Waiting {
     /// Returns when the change, and all before it, are durable.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: the disk cannot be written now. The change will be made when it can.
+    /// [`Error::Unknown`]: the disk cannot be written now. The change will be made when it can, if this process lives so long.
     pub async fn durable(self) -> Result<(), Error> {
         let Some(waiting) = self.0 else { return Ok(()) };
         answer(waiting.await)
@@ -99,8 +99,8 @@ impl Waiting {
 fn answer(said: Result<Result<(), Arc<str>>, oneshot::error::RecvError>) -> Result<(), Error> {
     match said {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(why)) => Err(unavailable(&why)),
-        Err(_) => Err(Error::Unavailable("the journal is being closed".into())),
+        Ok(Err(why)) => Err(Error::Unknown(format!("the journal could not be written in time: {why}"))),
+        Err(_) => Err(Error::Unknown("the journal is being closed".into())),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Writing the whole state into one file, so that older segments can go. Runs beside everything: a snapshot may hold
 //! rooms younger than its number, which the segments after it merely say again.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufWriter, Write};
 
 use room::{Millis, RoomId};
 
-use super::files::{Dir, sync_dir};
+use super::files::{Dir, create, sync_dir};
 use super::history::{Spans, span_state};
 use super::load::Foreign;
 use super::log::Shared;
@@ -58,7 +58,7 @@ fn write(
 ) -> io::Result<(u64, u64)> {
     // First the number, then the state: every change from the number on is in a segment that stays.
     let from = log.rotate();
-    let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    let mut file = BufWriter::with_capacity(1 << 18, create(path)?);
     let (mut frame, mut state, mut length, mut failed) = (Vec::new(), Vec::new(), 0, None);
     let mut put = |kind, key: &str, state: &[u8], events: &[u8], number| {
         frame.clear();

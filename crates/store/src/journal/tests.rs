@@ -385,7 +385,7 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
         assert!(events.try_recv().is_ok());
         state.store(fault, Ordering::SeqCst);
         let undecided = enter(&store, 2, "alice", Millis(0)).await;
-        assert!(matches!(undecided, Err(Error::Unavailable(_))), "{undecided:?}");
+        assert!(matches!(undecided, Err(Error::Unknown(_))), "it is made later, so it is not refused: {undecided:?}");
         for n in 3..6 {
             let refused = enter(&store, n, "alice", Millis(0)).await;
             assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
@@ -661,4 +661,27 @@ async fn bans_outlive_restarts_and_snapshots_and_end_in_time() {
     }
     let (store, _events) = open_at(dir.path(), Millis(60));
     assert_eq!(names(&store), ["a", "b"], "from the snapshot alone");
+}
+
+#[tokio::test]
+async fn nobody_else_on_the_machine_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (store, _events) = open(dir.path());
+    enter(&store, 1, "alice", Millis(0)).await.unwrap();
+    let store = Arc::new(store);
+    let saving = store.clone();
+    std::thread::spawn(move || saving.snapshot().unwrap()).join().unwrap();
+    enter(&store, 2, "alice", Millis(0)).await.unwrap();
+    drop(store);
+    let files = || fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    assert!(files().len() > 2 && files().iter().all(|file| mode(file) == 0o600), "{:?}", files());
+    assert_eq!(mode(dir.path()), 0o700);
+    // What an earlier version left open is closed.
+    for file in files() {
+        fs::set_permissions(file, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    drop(open(dir.path()));
+    assert!(files().iter().all(|file| mode(file) == 0o600));
 }

@@ -11,11 +11,13 @@ use crate::error::Error;
 
 /// Most changes that are kept, about: other nodes read them within a second.
 const CHANGES: u64 = 100_000;
+/// Most logouts that are kept, about.
+const LOGOUTS: u64 = 200_000;
 
 /// Keeps one, or lifts it.
 ///
 /// # Errors
-/// [`Error::Unavailable`].
+/// [`Error::Unavailable`], [`Error::Unknown`].
 pub async fn put(link: &Link, ban: &Ban) -> Result<(), Error> {
     let text = serde_json::to_string(ban).map_err(|e| Error::Unavailable(format!("a ban cannot be written: {e}")))?;
     let mut script = scripts::BAN.prepare_invoke();
@@ -23,7 +25,18 @@ pub async fn put(link: &Link, ban: &Ban) -> Result<(), Error> {
     // Neither id holds a space.
     script.arg(format!("{} {}", ban.user, ban.room.as_ref().map_or("", |room| room.as_str())));
     script.arg(text).arg(u8::from(ban.lifts())).arg(CHANGES);
-    link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await
+    link.change(async |mut redis| script.invoke_async::<()>(&mut redis).await).await
+}
+
+/// Ends a session before its time.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Unknown`].
+pub async fn revoke(link: &Link, session: u64, until: Millis) -> Result<(), Error> {
+    let mut add = redis::cmd("XADD");
+    add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
+    add.arg("s").arg(session).arg("u").arg(until.0);
+    link.change(async |mut redis| add.exec_async(&mut redis).await).await
 }
 
 /// All that hold, and what changed since then.

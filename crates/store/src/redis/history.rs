@@ -1,6 +1,7 @@
 //! The streams of events as a record of what was committed. A place is an entry's number in its bucket's stream.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::streams::StreamId;
@@ -8,6 +9,7 @@ use redis::{AsyncCommands, from_redis_value_ref};
 use room::Event;
 
 use super::keys::Keys;
+use super::lost::Memory;
 use super::tail::Take;
 use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
@@ -20,9 +22,10 @@ const ALIVE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Hands events that any node committed to this node's outbox.
-pub(super) fn carry(outbox: Outbox) -> Take {
+pub(super) fn carry(outbox: Outbox, memory: Arc<Memory>) -> Take {
     Box::new(move |batch| {
         let events = batch.iter().map(|entry| news(entry).into_iter().filter_map(News::into_event).collect());
+        let events = events.inspect(|events: &Vec<Event>| memory.heard(events));
         let open = events.filter(|events: &Vec<Event>| !events.is_empty()).all(|events| outbox.send(events).is_ok());
         Box::pin(std::future::ready(open))
     })
@@ -57,7 +60,10 @@ impl History for Redis {
     }
 
     fn place<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
-        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::readers(lane), reader).await))
+        Box::pin(async move {
+            let found = self.link.run(async |mut redis| redis.hget(Keys::readers(lane), reader).await).await?;
+            Ok(self.memory.place(reader, lane, found))
+        })
     }
 
     fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()> {

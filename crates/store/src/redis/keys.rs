@@ -38,7 +38,7 @@ impl Keys {
     }
 
     /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`,
-    /// the audience that webhooks were told last `c`.
+    /// the audience that webhooks were told last `c`, number of the last commit `o`.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room("room", room)
     }
@@ -190,6 +190,16 @@ impl Keys {
     /// Hash: how many rooms of each kind there are (`r:`), pushers in them (`m:`), viewers `v`.
     pub fn census(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:census")
+    }
+
+    /// The life of what a bucket holds: gone with it, and another one afterwards.
+    pub fn life(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:life")
+    }
+
+    /// There when the ends of the rooms of a life were told.
+    pub fn mourned(bucket: usize, life: &str) -> String {
+        format!("rs:{{{bucket}}}:told:{life}")
     }
 
     /// Written only to see whether it can be.

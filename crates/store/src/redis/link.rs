@@ -2,44 +2,38 @@
 //! time; a connection that failed is thrown away and the next use makes a new one. Knows no keys.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, TlsCertificates,
-    TlsMode, Value,
+    Value,
 };
 use tokio::time::timeout;
 
+use super::sentinel::{Address, FRESH, Sentinels};
 use crate::Counters;
 use crate::error::Error;
 use telemetry::traces;
 
 /// How long a use may take, with connecting: calls answer within a second.
 pub const PATIENCE: Duration = Duration::from_millis(800);
+/// How long replicas may take for a change.
+const REPLICAS: Duration = Duration::from_millis(500);
 
 /// Where Redis is.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "there are a handful in a process")]
 pub enum Target {
     /// One server.
     One(Client),
     /// Whichever server these Sentinels say is the master of this name.
-    Sentinel {
-        /// The Sentinels.
-        sentinels: Vec<ConnectionAddr>,
-        /// The master's name.
-        master: String,
-        /// User and password at the master, if any.
-        login: (Option<String>, Option<String>),
-        /// The database.
-        db: i64,
-        /// Whom to trust, where both speak TLS.
-        tls: Option<TlsCertificates>,
-    },
+    Sentinel(Arc<Sentinels>),
     /// A cluster, found through some of its nodes.
     Cluster(Box<ClusterClient>),
 }
@@ -103,7 +97,7 @@ impl Target {
                     Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
                 };
                 let sentinels = hosts.into_iter().map(address).collect();
-                Ok(Self::Sentinel { sentinels, master: master.into(), login, db, tls })
+                Ok(Self::Sentinel(Sentinels::new(sentinels, master.into(), login, db, tls)))
             }
             "redis-cluster" | "rediss-cluster" => {
                 let hosts: Vec<String> = hosts.iter().map(|(host, port)| format!("{scheme}://{host}:{port}")).collect();
@@ -136,35 +130,32 @@ impl Target {
         matches!(self, Self::Cluster(_))
     }
 
-    async fn connect(&self) -> Result<Connection, RedisError> {
+    /// Connects; to this master, where Sentinels name one.
+    async fn connect(&self, master: Option<&Address>) -> Result<Connection, RedisError> {
         // Uses bound themselves; one that blocks for long has a connection of its own.
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(None);
-        match self {
-            Self::One(client) => {
-                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::One)
+        let one = async |client: &Client| client.get_multiplexed_async_connection_with_config(&config).await;
+        match (self, master) {
+            (Self::One(client), _) => one(client).await.map(Connection::One),
+            (Self::Sentinel(sentinels), Some(master)) => {
+                let mut connection = Connection::One(one(&sentinels.client_of(master.clone())?).await?);
+                is_master(&mut connection).await?;
+                Ok(connection)
             }
-            Self::Sentinel { sentinels, master, login, db, tls } => {
-                let mut builder =
-                    SentinelClientBuilder::new(sentinels.iter().cloned(), master, SentinelServerType::Master)?
-                        .set_client_to_redis_db(*db);
-                if let Some(tls) = tls {
-                    builder = builder
-                        .set_client_to_redis_tls_mode(TlsMode::Secure)
-                        .set_client_to_redis_certificates(tls.clone())
-                        .set_client_to_sentinel_tls_mode(TlsMode::Secure)
-                        .set_client_to_sentinel_certificates(tls.clone());
-                }
-                if let Some(user) = &login.0 {
-                    builder = builder.set_client_to_redis_username(user);
-                }
-                if let Some(password) = &login.1 {
-                    builder = builder.set_client_to_redis_password(password);
-                }
-                builder.build()?.get_async_connection_with_config(&config).await.map(Connection::One)
-            }
-            Self::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            (Self::Sentinel(_), None) => Err((ErrorKind::MasterNameNotFoundBySentinel, "no master is known").into()),
+            (Self::Cluster(client), _) => client.get_async_connection().await.map(Connection::Cluster),
         }
     }
+}
+
+/// Refuses a server that is the replica of another: it may have been the master a moment ago.
+async fn is_master(connection: &mut Connection) -> Result<(), RedisError> {
+    let role: Vec<Value> = redis::cmd("ROLE").query_async(connection).await?;
+    let role = role.first().map(redis::from_redis_value_ref::<String>).transpose()?;
+    if role.as_deref() == Some("master") {
+        return Ok(());
+    }
+    Err((ErrorKind::MasterNameNotFoundBySentinel, "it is no master any more").into())
 }
 
 /// A connection of either sort.
@@ -208,10 +199,39 @@ impl ConnectionLike for Connection {
 pub struct Link {
     target: Target,
     /// The connection and its generation, so that only who saw it fail throws it away.
-    held: Mutex<(u64, Option<Connection>)>,
+    held: Mutex<(u64, Option<Held>)>,
     connecting: tokio::sync::Mutex<()>,
+    /// How many replicas must have a change before it is answered.
+    replicas: usize,
     /// What was asked.
     pub counters: Counters,
+}
+
+/// A connection that is in use.
+#[derive(Clone)]
+struct Held {
+    connection: Connection,
+    /// The master that it leads to, where Sentinels say which.
+    master: Option<Address>,
+    /// When that master last said that it is one.
+    checked: Instant,
+    progress: Arc<Progress>,
+}
+
+/// Which changes of a connection replicas have. One question answers for all that were made before it.
+#[derive(Default)]
+struct Progress {
+    made: AtomicU64,
+    /// Up to which change replicas have them, and up to which it is not known.
+    known: tokio::sync::Mutex<(u64, u64)>,
+}
+
+/// Why a use failed.
+enum Failed {
+    /// Nothing was sent, or Redis refused it: nothing was done.
+    NotDone(String),
+    /// It was sent, and no answer came.
+    Lost(String),
 }
 
 impl Link {
@@ -221,8 +241,15 @@ impl Link {
             target,
             held: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
+            replicas: 0,
             counters: Counters::default(),
         }
+    }
+
+    /// Answers a change only when so many replicas have it.
+    #[must_use]
+    pub fn with_replicas(self, replicas: usize) -> Self {
+        Self { replicas, ..self }
     }
 
     /// Runs commands on the connection, within [`PATIENCE`].
@@ -244,55 +271,129 @@ impl Link {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        traces::part("redis", traces::Kind::Client, || None, self.exchange(within, work)).await
+        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(within, work)).await;
+        done.map(|(done, _)| done).map_err(|(Failed::NotDone(why) | Failed::Lost(why))| Error::Unavailable(why))
     }
 
-    async fn exchange<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<T, Error>
+    /// The same for a change, which somebody is told to be made or not.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: it was not made. [`Error::Unknown`]: it was sent, and no answer came, or too few replicas have it.
+    pub async fn change<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        let done = traces::part("redis", traces::Kind::Client, || None, self.exchange(PATIENCE, work)).await;
+        let (done, held) = done.map_err(|failed| match failed {
+            Failed::NotDone(why) => Error::Unavailable(why),
+            Failed::Lost(why) => Error::Unknown(why),
+        })?;
+        if self.replicas > 0 && !self.target.is_cluster() {
+            self.wait_for_replicas(held).await?;
+        }
+        Ok(done)
+    }
+
+    async fn wait_for_replicas(&self, held: Held) -> Result<(), Error> {
+        let Held { mut connection, progress, .. } = held;
+        let ours = progress.made.fetch_add(1, Ordering::AcqRel) + 1;
+        let mut known = progress.known.lock().await;
+        if known.0 < ours && known.1 < ours {
+            let all = progress.made.load(Ordering::Acquire);
+            let mut wait = redis::cmd("WAIT");
+            wait.arg(self.replicas).arg(REPLICAS.as_millis() as u64);
+            let have = timeout(PATIENCE, wait.query_async::<usize>(&mut connection)).await;
+            let enough = have.is_ok_and(|have| have.is_ok_and(|have| have >= self.replicas));
+            if enough { known.0 = all } else { known.1 = all }
+        }
+        if known.0 >= ours {
+            return Ok(());
+        }
+        Counters::add(&self.counters.failures, 1);
+        Err(Error::Unknown(format!("redis: fewer than {} replicas have a change within {REPLICAS:?}", self.replicas)))
+    }
+
+    async fn exchange<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<(T, Held), Failed>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
         let (mut used, begun) = (None, Instant::now());
         let attempt = async {
-            let (generation, connection) = self.connection().await?;
+            let (generation, held) = self.connection().await?;
             used = Some(generation);
-            work(connection).await
+            work(held.connection.clone()).await.map(|done| (done, held))
         };
-        let why = match timeout(within, attempt).await {
+        let (why, lost) = match timeout(within, attempt).await {
             Ok(Ok(done)) => {
                 self.counters.trips.add(begun.elapsed());
                 return Ok(done);
             }
             Ok(Err(error)) => {
+                let lost = used.is_some() && is_lost(&error);
                 if !is_lasting(&error) {
                     used = None;
                 }
-                format!("redis: {error}")
+                (format!("redis: {error}"), lost)
             }
-            Err(_) => format!("redis: no answer within {within:?}"),
+            Err(_) => (format!("redis: no answer within {within:?}"), used.is_some()),
         };
         if let Some(generation) = used {
-            let mut held = self.held.lock();
-            if held.0 == generation {
-                held.1 = None;
-            }
+            self.forget(generation);
         }
         Counters::add(&self.counters.failures, 1);
-        Err(Error::Unavailable(why))
+        Err(if lost { Failed::Lost(why) } else { Failed::NotDone(why) })
     }
 
-    async fn connection(&self) -> Result<(u64, Connection), RedisError> {
-        if let (generation, Some(connection)) = &*self.held.lock() {
-            return Ok((*generation, connection.clone()));
+    fn forget(&self, generation: u64) {
+        let mut held = self.held.lock();
+        if held.0 == generation {
+            held.1 = None;
+        }
+    }
+
+    async fn connection(&self) -> Result<(u64, Held), RedisError> {
+        let master = match &self.target {
+            Target::Sentinel(sentinels) => Some(sentinels.master().await?),
+            _ => None,
+        };
+        if let Some(held) = self.trusted(master.as_ref()) {
+            return Ok(held);
         }
         let _one_at_a_time = self.connecting.lock().await;
-        if let (generation, Some(connection)) = &*self.held.lock() {
-            return Ok((*generation, connection.clone()));
+        if let Some(held) = self.trusted(master.as_ref()) {
+            return Ok(held);
         }
-        let connection = self.target.connect().await?;
+        let (generation, held) = self.held.lock().clone();
+        if let Some(mut held) = held.filter(|held| held.master == master) {
+            // It is a second old: its server may be somebody's replica now.
+            if timeout(PATIENCE / 2, is_master(&mut held.connection)).await.is_ok_and(|is| is.is_ok()) {
+                held.checked = Instant::now();
+                let mut now = self.held.lock();
+                if now.0 == generation {
+                    now.1 = Some(held.clone());
+                }
+                return Ok((generation, held));
+            }
+        }
+        let connection = self.target.connect(master.as_ref()).await?;
+        let new = Held { connection, master, checked: Instant::now(), progress: Arc::default() };
         let mut held = self.held.lock();
-        *held = (held.0 + 1, Some(connection.clone()));
-        Ok((held.0, connection))
+        *held = (held.0 + 1, Some(new.clone()));
+        Ok((held.0, new))
     }
+
+    /// The connection, if it leads to this master and the master was asked of late.
+    fn trusted(&self, master: Option<&Address>) -> Option<(u64, Held)> {
+        let held = self.held.lock();
+        let (generation, Some(connection)) = &*held else { return None };
+        let fresh = master.is_none() || connection.checked.elapsed() < FRESH;
+        (connection.master.as_ref() == master && fresh).then(|| (*generation, connection.clone()))
+    }
+}
+
+/// Whether an error leaves open what became of what was sent.
+fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error() || error.is_timeout()
 }
 
 /// Whether an error says that the connection is of no more use: broken, or to a server that is no longer the master.
@@ -315,21 +416,15 @@ mod tests {
     fn three_kinds_of_addresses() {
         assert!(matches!(Target::parse("redis://:secret@127.0.0.1:7000/1"), Ok(Target::One(_))));
         assert!(Target::parse("redis-cluster://a:1,b:2").unwrap().is_cluster());
-        let Ok(Target::Sentinel { sentinels, master, login, db, tls: None }) =
-            Target::parse("redis-sentinel://me:p%40ss@a,b:7/mymaster/3")
-        else {
-            panic!()
-        };
-        assert_eq!((sentinels.len(), &*master, db), (2, "mymaster", 3));
-        assert_eq!(sentinels[1], ConnectionAddr::Tcp("b".into(), 7));
-        assert_eq!(login, (Some("me".into()), Some("p@ss".into())));
+        let Ok(Target::Sentinel(all)) = Target::parse("redis-sentinel://me:p%40ss@a,b:7/mymaster/3") else { panic!() };
+        assert_eq!((all.addresses.len(), &*all.master, all.db, all.tls.is_none()), (2, "mymaster", 3, true));
+        assert_eq!(all.addresses[1], ConnectionAddr::Tcp("b".into(), 7));
+        assert_eq!(all.login, (Some("me".into()), Some("p@ss".into())));
         assert!(matches!(Target::parse("rediss://a/0"), Ok(Target::One(_))));
         assert!(Target::parse("rediss-cluster://me:p%40ss@a:1,b").unwrap().is_cluster());
-        let Ok(Target::Sentinel { sentinels, tls: Some(_), .. }) = Target::parse("rediss-sentinel://a,b:7/mymaster")
-        else {
-            panic!()
-        };
-        assert!(matches!(&sentinels[0], ConnectionAddr::TcpTls { port: 26379, insecure: false, .. }));
+        let Ok(Target::Sentinel(all)) = Target::parse("rediss-sentinel://a,b:7/mymaster") else { panic!() };
+        assert!(all.tls.is_some());
+        assert!(matches!(&all.addresses[0], ConnectionAddr::TcpTls { port: 26379, insecure: false, .. }));
         assert!(Target::with_authority("rediss://a", Some(b"-----BEGIN CERTIFICATE-----\nx".to_vec())).is_err());
         for bad in ["127.0.0.1", "http://a", "redis-sentinel://a:1", "redis-cluster://a:b", "redis://"] {
             assert!(Target::parse(bad).is_err(), "{bad}");

@@ -61,7 +61,15 @@ pub const SEND: &str = r"
     end
 ";
 
+/// Stands before a script that is refused as a whole where Redis is full, a replica, or without its replicas; without it such a
+/// script fails in the middle, at the first command that is refused.
+pub const WHOLE: &str = "#!lua\n";
+
 macro_rules! script {
+    ($(#[$doc:meta])* whole $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[WHOLE, $code].concat()));
+    };
     ($(#[$doc:meta])* $name:ident, $code:literal) => {
         $(#[$doc])*
         pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new($code));
@@ -72,18 +80,22 @@ macro_rules! script {
 ///
 /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
 /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
-/// deadline, events (empty: none), most events kept, kind, status, then a number and that many pairs of member and last
+/// deadline, events (empty: none), most events kept, kind, status, the number of this commit, the life that the bucket
+/// is taken to have, then a number and that many pairs of member and last
 /// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
 /// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
-/// count. The last key is the census.
+/// count. The last keys are the census and the life.
 ///
-/// Answers whether it was done, and how many rooms the bucket has.
+/// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
 pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     let commit = r"
-    local at = 11
-    local members = tonumber(ARGV[10])
+    local at = 13
+    local members = tonumber(ARGV[12])
     local gone = tonumber(ARGV[at + 2 * members])
-    if (redis.call('HGET', KEYS[1], 'v') or '') ~= ARGV[1] then return {0, 0} end
+    if ARGV[11] == '' or redis.call('GET', KEYS[15]) ~= ARGV[11] then return {-1, 0} end
+    local held = redis.call('HMGET', KEYS[1], 'v', 'o')
+    if held[2] == ARGV[10] then return {1, redis.call('ZCARD', KEYS[6])} end
+    if (held[1] or '') ~= ARGV[1] then return {0, 0} end
     for n = 0, gone - 1 do
         local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
         if heard and tonumber(heard) > tonumber(ARGV[at + 2 * members + 2 + 2 * n]) then return {0, 0} end
@@ -105,7 +117,7 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
             active = 1
             redis.call('ZADD', KEYS[7], ARGV[3], ARGV[4])
         end
-        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'k', ARGV[8], 's', ARGV[9], 'a', active)
+        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'k', ARGV[8], 's', ARGV[9], 'a', active, 'o', ARGV[10])
         redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
         for n = 0, members - 1 do
             local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * n])
@@ -126,7 +138,7 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     end
     return {1, redis.call('ZCARD', KEYS[6])}
     ";
-    Script::new(&[SEND, commit].concat())
+    Script::new(&[WHOLE, SEND, commit].concat())
 });
 
 script!(
@@ -174,7 +186,7 @@ script!(
 script!(
     /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, census. Arguments: user, info, most listed ones.
     /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
-    ENTER,
+    whole ENTER,
     r"
     if redis.call('HGET', KEYS[1], 'a') ~= '1' then return -1 end
     if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
@@ -206,7 +218,7 @@ script!(
 
 script!(
     /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, census. Arguments: user. Answers whether it was in.
-    EXIT,
+    whole EXIT,
     r"
     redis.call('HDEL', KEYS[2], ARGV[1])
     local was = redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
@@ -218,7 +230,7 @@ script!(
 script!(
     /// Keeps a ban, or lifts one. Keys: bans, their stream. Arguments: its field, the ban (JSON), whether it lifts, most
     /// entries of the stream.
-    BAN,
+    whole BAN,
     r"
     if ARGV[3] == '1' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
     redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[2])
@@ -248,7 +260,7 @@ script!(
     /// nothing; the name of what begins or ends, the node.
     ///
     /// What has begun already just goes on, at this node; what this node does not have does not end.
-    NOTE,
+    whole NOTE,
     r"
     if ARGV[3] ~= '' then
         local span = redis.call('HGET', KEYS[2], ARGV[4])
@@ -269,7 +281,7 @@ script!(
 script!(
     /// Notes the audience of a room, if it is not what was noted last. Keys: room, listed viewers, others, events.
     /// Arguments: the note before the count, after it, most events kept.
-    AUDIENCE,
+    whole AUDIENCE,
     r"
     if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
     local count = redis.call('ZCARD', KEYS[2]) + redis.call('SCARD', KEYS[3])

@@ -11,7 +11,7 @@ use room::{LeaveReason, StreamId, What};
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::Trouble;
+use crate::{History, Trouble};
 use testkit::bounded;
 use testkit::redis::{RedisServer, cluster};
 
@@ -393,4 +393,219 @@ async fn readers_go_on_where_they_were() {
     let server = RedisServer::start(&[]);
     let again = async |_| open(target(&server, 0)).await.0;
     crate::contract::readers_go_on_where_they_were(open(target(&server, 0)).await.0, again).await;
+}
+
+/// A way to Redis that can be cut after a change was sent and before its answer comes (1), or swallows answers (2).
+fn way(server: &RedisServer, fault: &Arc<std::sync::atomic::AtomicU8>) -> u16 {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
+    let (listener, to, fault) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.port, fault.clone());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+            let (mut client, mut server, fault) = (client, server, fault.clone());
+            std::thread::spawn(move || {
+                let mut bytes = [0; 65536];
+                while let Ok(length @ 1..) = server.read(&mut bytes) {
+                    // What a commit answers: done, and how many rooms there are.
+                    let commit = bytes[..length].starts_with(b"*2\r\n:1\r\n");
+                    match fault.load(Ordering::SeqCst) {
+                        1 if commit => {
+                            fault.store(0, Ordering::SeqCst);
+                            let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+                        }
+                        2 if commit => {}
+                        _ => _ = client.write_all(&bytes[..length]),
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_is_lost_is_made_once_or_said_to_be_unknown() {
+    let (server, fault) = (RedisServer::start(&[]), Arc::default());
+    let port = way(&server, &fault);
+    let (store, _events) = open(Target::parse(&format!("redis://127.0.0.1:{port}/0")).unwrap()).await;
+    enter(&store, 0, "alice", Millis(1)).await.unwrap();
+    let likes = async || {
+        let mut likes = None;
+        let (other, _events) = open(target(&server, 0)).await;
+        other.see(&id(0), &mut |room, _| likes = room.custom.get("likes").cloned()).await.unwrap();
+        likes
+    };
+    let count = |n| Some(room::custom::Value::Int(n));
+    fault.store(1, Ordering::SeqCst);
+    like(&store, 0).await.unwrap();
+    assert_eq!((likes().await, fault.load(Ordering::SeqCst)), (count(1), 0), "sent twice, made once");
+    fault.store(2, Ordering::SeqCst);
+    let unknown = like(&store, 0).await;
+    assert!(matches!(unknown, Err(Error::Unknown(_))), "{unknown:?}");
+    fault.store(0, Ordering::SeqCst);
+    assert_eq!(likes().await, count(2), "it was made");
+    like(&store, 0).await.unwrap();
+    fault.store(1, Ordering::SeqCst);
+    leave(&store, 0, "alice").await.unwrap();
+    assert!(!store.see(&id(0), &mut |_, _| {}).await.unwrap(), "the room's end, too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_redis_refuses_is_not_done_by_half() {
+    let server = RedisServer::start(&[]);
+    let (store, _events) = open(target(&server, 0)).await;
+    let alice = user("alice");
+    enter(&store, 0, "alice", Millis(1)).await.unwrap();
+    store.add_viewer(&id(0), &alice, "").await.unwrap();
+    let ban = |until| Ban {
+        user: alice.clone(),
+        room: None,
+        until,
+        at: Millis(1),
+        streams: Vec::new(),
+        reason: Default::default(),
+    };
+    store.ban(&ban(Millis::NEVER)).await.unwrap();
+    let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
+    set("maxmemory-policy", "noeviction");
+    set("maxmemory", "1");
+    let refused = leave(&store, 0, "alice").await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    assert!(matches!(store.delete_viewer(&id(0), &alice).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.ban(&ban(Millis(0))).await, Err(Error::Unavailable(_))));
+    set("maxmemory", "0");
+    let mut there = None;
+    store.see(&id(0), &mut |room, viewers| there = Some((room.pushers.len(), viewers))).await.unwrap();
+    assert_eq!(there, Some((1, 1)));
+    assert_eq!(store.bans(Millis(0)).await.unwrap().len(), 1, "it holds");
+}
+
+/// The ends of rooms that a follower heard for lost ones: the numbers of all that left or closed.
+async fn ends(events: &mut Events) -> Vec<(RoomId, u64, bool)> {
+    let mut ends: Vec<(RoomId, u64, bool)> = Vec::new();
+    while !ends.iter().any(|(.., closed)| *closed) {
+        for event in events.recv().await.unwrap() {
+            match event.what {
+                What::Left { reason: LeaveReason::Lost, .. } => ends.push((event.room, event.seq, false)),
+                What::Closed { reason: room::CloseReason::Lost } => ends.push((event.room, event.seq, true)),
+                _ => {}
+            }
+        }
+    }
+    ends
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_emptied_redis_lost_is_told_once_and_who_is_kept_out_stays_out() {
+    let server = RedisServer::start(&[]);
+    let (first, _events) = open(target(&server, 0)).await;
+    enter(&first, 0, "alice", Millis(1)).await.unwrap();
+    // It was there before the second one, and is known to it.
+    let (second, mut events) = open(target(&server, 0)).await;
+    assert_eq!(second.place("hook", 0).await.unwrap(), None);
+    second.save("hook", 0, "1-0").await.unwrap();
+    assert_eq!(second.place("hook", 0).await.unwrap().as_deref(), Some("1-0"));
+    let bans = Ban {
+        user: user("eve"),
+        room: None,
+        until: Millis::NEVER,
+        at: Millis(1),
+        streams: Vec::new(),
+        reason: Default::default(),
+    };
+    first.ban(&bans).await.unwrap();
+    first.revoke(7, Millis::NEVER, Millis(1)).await.unwrap();
+    assert_eq!((second.bans(Millis(0)).await.unwrap().len(), second.revoked(Millis(0)).await.unwrap().len()), (1, 1));
+    enter(&second, 0, "bob", Millis(1)).await.unwrap();
+    let begun = Instant::now();
+    while second.memory.known(&id(0)) != Some((3, 2)) || first.memory.known(&id(0)) != Some((3, 2)) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "both know who is in");
+        tokio::task::yield_now().await;
+    }
+    drop(first);
+    server.cli(&["FLUSHALL"]);
+    // The next change finds out, before it is made: ends come before what begins anew.
+    enter(&second, 0, "carol", Millis(2)).await.unwrap();
+    let told = ends(&mut events).await;
+    assert_eq!(told, [(id(0), 4, false), (id(0), 5, false), (id(0), 6, true)]);
+    assert_eq!(events.recv().await.unwrap().iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2], "and then its new life");
+    assert_eq!(
+        second.place("hook", 0).await.unwrap().as_deref(),
+        Some("0-0"),
+        "who reads the record misses none of it"
+    );
+    let (third, _events) = open(target(&server, 0)).await;
+    assert_eq!(third.bans(Millis(0)).await.unwrap(), [bans]);
+    assert_eq!(third.revoked(Millis(0)).await.unwrap(), [(7, Millis::NEVER)]);
+    // Nobody changes anything: the look at what is due finds out, too; several nodes tell it once.
+    let (fourth, mut heard) = open(target(&server, 0)).await;
+    while fourth.memory.known(&id(0)).is_none() || third.memory.known(&id(0)).is_none() {
+        fourth.due(Millis(3), 1).await.unwrap();
+        third.due(Millis(3), 1).await.unwrap();
+    }
+    server.cli(&["FLUSHALL"]);
+    while !server.cli(&["EXISTS", &Keys::life(0)]).starts_with('1') {
+        for store in [&second, &third, &fourth] {
+            store.due(Millis(4), 1).await.unwrap();
+        }
+    }
+    for store in [&second, &third, &fourth] {
+        store.memory.look(&store.link, &store.keys, 0).await.unwrap();
+    }
+    assert_eq!(ends(&mut heard).await, [(id(0), 3, false), (id(0), 4, true)]);
+    assert_eq!(server.cli(&["XLEN", &Keys::events(0)]), "1");
+}
+
+/// Changes go on while Sentinels move the master as an operator wishes; the old one is there all the time, and would take them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planned_failover_loses_nothing_that_was_answered() {
+    let master = RedisServer::start(&[]);
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = RedisServer::sentinel(master.port);
+    let begun = Instant::now();
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+            std::thread::yield_now();
+        }
+    };
+    until("the replica follows", &|| replica.cli(&["info", "replication"]).contains("master_link_status:up"));
+    let (store, _events) =
+        open(Target::parse(&format!("redis-sentinel://127.0.0.1:{}/main", sentinel.port)).unwrap()).await;
+    enter(&store, 0, "alice", Millis(1)).await.unwrap();
+    let mut answered = 0;
+    let mut count = async || {
+        assert!(begun.elapsed() < Duration::from_secs(60), "changes go on");
+        let done = like(&store, 0).await;
+        assert!(!matches!(done, Err(Error::Refused(_))), "{done:?}");
+        answered += i64::from(done.is_ok());
+        (done.is_ok(), answered)
+    };
+    while count().await.1 < 20 {}
+    until("it begins", &|| sentinel.cli(&["sentinel", "failover", "main"]) == "OK");
+    let port = replica.port.to_string();
+    while !sentinel.cli(&["sentinel", "get-master-addr-by-name", "main"]).contains(&port) {
+        count().await;
+    }
+    let mut after = 0;
+    let answered = loop {
+        let (done, answered) = count().await;
+        after += i32::from(done);
+        if after == 20 {
+            break answered;
+        }
+    };
+    let (direct, _events) = open(target(&replica, 0)).await;
+    let mut likes = 0;
+    let see = &mut |room: &Room, _| {
+        if let Some(room::custom::Value::Int(n)) = room.custom.get("likes") {
+            likes = *n;
+        }
+    };
+    direct.see(&id(0), see).await.unwrap();
+    assert!(likes >= answered, "{likes} of {answered} that were answered");
 }

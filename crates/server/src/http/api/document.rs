@@ -57,7 +57,7 @@ fn text() -> Bytes {
 }
 
 /// What may be wrong with any call.
-const PROBLEMS: [(&str, &str); 9] = [
+const PROBLEMS: [(&str, &str); 10] = [
     ("400", "The request is malformed"),
     ("401", "Nobody's key, or a token whose time is over"),
     ("403", "The key or token does not allow this"),
@@ -66,7 +66,12 @@ const PROBLEMS: [(&str, &str); 9] = [
     ("409", "It cannot be done as things are"),
     ("413", "The body is too large"),
     ("415", "The body is not JSON"),
-    ("503", "A neighbour is away; try again"),
+    ("503", "A neighbour is away, and nothing was done; try again"),
+    (
+        "504",
+        "A neighbour did not answer: it is not known whether this was done, or all of it. Look, or send it again; with the same \
+     Idempotency-Key a room is changed once",
+    ),
 ];
 
 /// What ids look like, by the name of the path's parameter.

@@ -53,7 +53,9 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 _ = headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
-            StatusCode::SERVICE_UNAVAILABLE => _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                _ = headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             _ => {}
         }
         response
@@ -66,6 +68,7 @@ impl From<Refused> for Problem {
             "no_room" | "not_member" | "no_stream" | "no_recording" | "no_mix" => StatusCode::NOT_FOUND,
             "bad_request" | "too_long" | "not_a_number" => StatusCode::BAD_REQUEST,
             "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
+            "unknown" => StatusCode::GATEWAY_TIMEOUT,
             _ => StatusCode::CONFLICT,
         };
         Self::new(status, refused.code, refused.message)

@@ -5,6 +5,7 @@ mod shared;
 
 use std::collections::VecDeque;
 
+use aws_lc_rs::digest;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -48,6 +49,16 @@ struct Entry {
 pub fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// A number that stands for a request, which rooms remember: made of all that tells it from another.
+pub fn mark(parts: &[&[u8]]) -> u64 {
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+    digest.finish().as_ref().first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
 }
 
 /// What to do with a request that has a name.

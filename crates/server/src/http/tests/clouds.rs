@@ -164,7 +164,11 @@ async fn operators_acts_reach_the_services() {
     // A service that is away: the room is right all the same, and the operator hears of it.
     emulator.mood(crate::emulator::Mood::Down);
     let out = Out { user: &bob_id, ..out };
-    assert_eq!(kit.app.moderation().put_out(out).await.unwrap_err().code, "unavailable");
+    assert_eq!(
+        kit.app.moderation().put_out(out).await.unwrap_err().code,
+        "unknown",
+        "it is put out here, and not everywhere"
+    );
     assert_eq!(kit.app.moderation().notice(Some(&room), "hello").await.unwrap_err().code, "unavailable");
     emulator.mood(crate::emulator::Mood::Well);
     assert_eq!(kit.app.rooms.count(), 0);

@@ -1,0 +1,34 @@
+//! Changes with a name: what a caller asks for once more, because it never heard what came of it, is not done again. The room
+//! remembers the names; here is how one comes from a call to the decision.
+
+use room::{Event, Refusal, Room, RoomId, once};
+use store::error::Error;
+
+use super::Rooms;
+
+tokio::task_local! {
+    static NAME: u64;
+}
+
+/// Does this under a name: each room that it changes is changed once under it.
+pub async fn named<T>(name: u64, work: impl Future<Output = T>) -> T {
+    NAME.scope(name, work).await
+}
+
+/// The name of what is being done, if it has one.
+pub(super) fn name() -> Option<u64> {
+    NAME.try_with(|name| *name).ok()
+}
+
+impl Rooms {
+    /// Decides on a room, unless it remembers that this was done.
+    #[allow(clippy::type_complexity, reason = "what every decision is")]
+    pub(super) async fn decide(
+        &self,
+        id: &RoomId,
+        decide: &mut (dyn FnMut(&mut Option<Room>) -> Result<Vec<Event>, Refusal> + Send),
+    ) -> Result<(), Error> {
+        let name = name();
+        self.store.update(id, &mut |slot| once::once(slot, name, &mut *decide)).await
+    }
+}

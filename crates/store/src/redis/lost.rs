@@ -1,0 +1,267 @@
+//! What this node knows of what Redis keeps, for when Redis comes back without it: who was in which room, bans and logouts. Redis
+//! has a life in each bucket, a number that goes with the data: where it is another one, what belonged to the last life is gone.
+//! Then the rooms' ends are told, once by one of the nodes that knew them, and bans and logouts are written again.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hashbrown::{HashMap, HashSet};
+use parking_lot::Mutex;
+use redis::{AsyncCommands, Script};
+use room::{CloseReason, Event, Kind, LeaveReason, Millis, Room, RoomId, UserId, What};
+
+use super::keys::Keys;
+use super::link::Link;
+use super::scripts::WHOLE;
+use crate::Ban;
+use crate::ban::Kept;
+use crate::error::Error;
+
+/// Most rooms that are known, about 300 bytes each. The ends of more would not fit into what the streams of events keep.
+const MOST: usize = 200_000;
+/// How long the telling may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often is looked.
+const LOOKS: Duration = Duration::from_secs(1);
+/// Rooms loaded at a time.
+const PAGE: usize = 256;
+
+/// Begins a life where there is none, and tells the ends of the rooms of the last one, unless somebody did. Keys: life, events,
+/// whether the ends of the last life were told. Arguments: a new life, most events kept, the last life, then the ends of each room.
+/// Answers the life there is.
+static BEGIN: LazyLock<Script> = LazyLock::new(|| {
+    let begin = r"
+    local life = redis.call('GET', KEYS[1])
+    if not life then
+        life = ARGV[1]
+        redis.call('SET', KEYS[1], life)
+    end
+    if ARGV[3] ~= '' and ARGV[3] ~= life and redis.call('SET', KEYS[3], '1', 'NX', 'PX', 86400000) then
+        for n = 4, #ARGV do redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[n]) end
+    end
+    return life
+    ";
+    Script::new(&[WHOLE, begin].concat())
+});
+
+/// A room, as far as its end needs it.
+#[derive(Debug)]
+struct Known {
+    kind: Kind,
+    seq: u64,
+    members: Vec<UserId>,
+}
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    rooms: Mutex<HashMap<RoomId, Known>>,
+    /// Rooms that closed while those that were there before were loaded.
+    closed: Mutex<Option<HashSet<RoomId>>>,
+    bans: Kept,
+    logouts: Mutex<HashMap<u64, Millis>>,
+    /// Readers of the record that had a place in it.
+    readers: Mutex<HashSet<(String, usize)>>,
+    /// The life of each bucket; empty: not known.
+    lives: Mutex<Vec<String>>,
+    looking: tokio::sync::Mutex<()>,
+    /// The newest time that was heard, and when all buckets were looked at last.
+    now: AtomicU64,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Memory {
+    pub fn new(buckets: usize) -> Self {
+        let memory = Self::default();
+        *memory.lives.lock() = vec![String::new(); buckets];
+        *memory.closed.lock() = Some(HashSet::new());
+        memory
+    }
+
+    /// The number of a room's last change, and how many are in it.
+    #[cfg(test)]
+    pub fn known(&self, id: &RoomId) -> Option<(u64, usize)> {
+        self.rooms.lock().get(id).map(|known| (known.seq, known.members.len()))
+    }
+
+    /// The life that a bucket had last.
+    pub fn life(&self, bucket: usize) -> String {
+        self.lives.lock()[bucket].clone()
+    }
+
+    /// Takes the time. Says whether the buckets are to be looked at again.
+    pub fn is_time(&self, now: Millis) -> bool {
+        self.now.fetch_max(now.0, Ordering::Relaxed);
+        let mut looked = self.looked.lock();
+        let due = looked.is_none_or(|at| at.elapsed() >= LOOKS);
+        if due {
+            *looked = Some(Instant::now());
+        }
+        due
+    }
+
+    /// Where a reader goes on of whom Redis says this: after a loss all that there is is new.
+    pub fn place(&self, reader: &str, lane: usize, found: Option<String>) -> Option<String> {
+        let key = (reader.to_owned(), lane);
+        let mut readers = self.readers.lock();
+        match found {
+            None => readers.contains(&key).then(|| "0-0".to_owned()),
+            Some(place) => {
+                readers.insert(key);
+                Some(place)
+            }
+        }
+    }
+
+    /// Takes what any node committed.
+    pub fn heard(&self, events: &[Event]) {
+        let mut rooms = self.rooms.lock();
+        for event in events {
+            if let What::Closed { .. } = event.what {
+                rooms.remove(&event.room);
+                if let Some(closed) = &mut *self.closed.lock() {
+                    closed.insert(event.room.clone());
+                }
+                continue;
+            }
+            if !rooms.contains_key(&event.room) && rooms.len() >= MOST {
+                continue;
+            }
+            let new = || Known { kind: event.kind, seq: 0, members: Vec::new() };
+            let known = rooms.entry(event.room.clone()).or_insert_with(new);
+            known.seq = event.seq;
+            match &event.what {
+                What::Joined { user } if !known.members.contains(user) => known.members.push(user.clone()),
+                What::Left { user, .. } => known.members.retain(|member| member != user),
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a room that was there before this node.
+    pub fn found(&self, room: &Room) {
+        let mut rooms = self.rooms.lock();
+        let closed = self.closed.lock().as_ref().is_some_and(|closed| closed.contains(&room.id));
+        if closed || rooms.len() >= MOST || rooms.get(&room.id).is_some_and(|known| known.seq > room.seq) {
+            return;
+        }
+        let members = room.pushers.iter().map(|pusher| pusher.user.clone()).collect();
+        rooms.insert(room.id.clone(), Known { kind: room.kind, seq: room.seq, members });
+    }
+
+    /// All that were there before are known.
+    pub fn complete(&self) {
+        *self.closed.lock() = None;
+    }
+
+    /// Takes bans that were kept or lifted.
+    pub fn banned(&self, bans: &[Ban]) {
+        for ban in bans {
+            self.bans.put(ban, || ());
+        }
+    }
+
+    /// Takes logouts.
+    pub fn logged_out(&self, logouts: impl IntoIterator<Item = (u64, Millis)>, now: Millis) {
+        let mut known = self.logouts.lock();
+        known.extend(logouts);
+        known.retain(|_, until| *until > now);
+    }
+
+    /// The ends of the rooms of a bucket, as the record has them.
+    fn ends(&self, keys: &Keys, bucket: usize, now: Millis) -> Vec<String> {
+        let rooms = self.rooms.lock();
+        let end = |(id, known): (&RoomId, &Known)| {
+            let left = known.members.iter().map(|user| What::Left { user: user.clone(), reason: LeaveReason::Lost });
+            let all = left.chain([What::Closed { reason: CloseReason::Lost }]).zip(known.seq + 1..);
+            let event = |(what, seq)| Event { room: id.clone(), kind: known.kind, seq, at: now, what };
+            serde_json::to_string(&all.map(event).collect::<Vec<_>>()).ok()
+        };
+        rooms.iter().filter(|(id, _)| keys.bucket(id) == bucket).filter_map(end).collect()
+    }
+
+    /// Looks whether a bucket has the life that it had; sees to what follows where it has another.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn look(&self, link: &Link, keys: &Keys, bucket: usize) -> Result<(), Error> {
+        let _one = self.looking.lock().await;
+        let now = Millis(self.now.load(Ordering::Relaxed));
+        let (key, last) = (Keys::life(bucket), self.life(bucket));
+        let life: Option<String> = link.run(async |mut redis| redis.get(&key).await).await?;
+        if let Some(life) = life
+            && life == last
+        {
+            return Ok(());
+        }
+        let ends = if last.is_empty() { Vec::new() } else { self.ends(keys, bucket, now) };
+        let mut script = BEGIN.prepare_invoke();
+        script.key(key).key(Keys::events(bucket)).key(Keys::mourned(bucket, &last));
+        script.arg(format!("{:016x}", sign::fresh_id())).arg(super::EVENTS).arg(&last);
+        for end in &ends {
+            script.arg(end);
+        }
+        let life: String = link.run_within(PATIENCE, async |mut redis| script.invoke_async(&mut redis).await).await?;
+        if !last.is_empty() && last != life {
+            let rooms = ends.len();
+            tracing::error!(
+                bucket,
+                rooms,
+                "redis has lost what it kept: its rooms are closed; bans and logouts are written again"
+            );
+            if bucket == 0 {
+                self.write_again(link, now).await?;
+            }
+        }
+        self.lives.lock()[bucket] = life;
+        Ok(())
+    }
+
+    async fn write_again(&self, link: &Link, now: Millis) -> Result<(), Error> {
+        self.bans.forget(now);
+        for ban in self.bans.all() {
+            super::bans::put(link, &ban).await?;
+        }
+        let logouts: Vec<(u64, Millis)> = self.logouts.lock().iter().map(|(id, until)| (*id, *until)).collect();
+        for (session, until) in logouts.into_iter().filter(|(_, until)| *until > now) {
+            super::bans::revoke(link, session, until).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Loads what was there before this node; again while Redis is away.
+pub(super) async fn load(
+    link: Link,
+    keys: Keys,
+    memory: std::sync::Arc<Memory>,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match load_all(&link, &keys, &memory).await {
+            Ok(()) => return memory.complete(),
+            Err(_) => _ = stop.run_until_cancelled(tokio::time::sleep(LOOKS)).await,
+        }
+    }
+}
+
+async fn load_all(link: &Link, keys: &Keys, memory: &Memory) -> Result<(), Error> {
+    for bucket in 0..keys.buckets() {
+        let key = Keys::deadlines(bucket);
+        let most = isize::try_from(MOST).unwrap_or(isize::MAX);
+        let ids: Vec<String> = link.run(async |mut redis| redis.zrange(key, 0, most).await).await?;
+        let ids: Vec<RoomId> = ids.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
+        for page in ids.chunks(PAGE) {
+            let mut pipe = redis::pipe();
+            for id in page {
+                pipe.hget(keys.room(id), "j");
+            }
+            let texts: Vec<Option<String>> = link.run(async |mut redis| pipe.query_async(&mut redis).await).await?;
+            for room in texts.iter().flatten().filter_map(|text| serde_json::from_str::<Room>(text).ok()) {
+                memory.found(&room);
+            }
+        }
+    }
+    Ok(())
+}
