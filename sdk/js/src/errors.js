@@ -18,6 +18,7 @@ export const Code = Object.freeze({
   STATE: 'state',
   REFUSED: 'refused',
   MEDIA: 'media',
+  LISTENER: 'listener',
 });
 
 /** Every promise of this SDK is rejected with one of these. */
@@ -28,6 +29,11 @@ export class RoomError extends Error {
     this.code = code;
     Object.assign(this, more);
   }
+}
+
+/** Whatever was thrown, as a RoomError. */
+export function asRoomError(cause, code = Code.INTERNAL) {
+  return cause instanceof RoomError ? cause : new RoomError(code, cause?.message ?? String(cause), { cause });
 }
 
 /** Whether trying the same again may help. */

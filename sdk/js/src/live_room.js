@@ -160,7 +160,7 @@ export class LiveRoom extends Room {
       this.tell('onRecvRejectJoinPusher', { ...who, reason: String(message) });
     } else if (type === 'kickout' && this.viewer && this.isPusher) {
       const { roomID: room } = this;
-      this.quitJoinPusher().catch(() => {});
+      this.inBackground(this.quitJoinPusher());
       this.tell('onKickoutJoinPusher', { ...who, roomID: room });
     }
   }
@@ -177,10 +177,7 @@ export class LiveRoom extends Room {
     this.mixedFor = inputs;
     clearTimeout(this.mixing);
     // Several changes at once make one mix.
-    this.mixing = setTimeout(
-      () => this.roomID && this.mergeStream().catch((error) => this.tell('onError', error)),
-      MIX_AFTER,
-    );
+    this.mixing = setTimeout(() => this.roomID && this.mergeStream().catch((error) => this.fail(error)), MIX_AFTER);
   }
 
   /** Asks for a mix of all pushers, or for its end when we push alone. Others learn of it by the field `mixed`. */

@@ -1,7 +1,7 @@
 // WHIP and WHEP: one offer, one answer, and the same again when the connection is lost. For browsers only.
 
 import { Backoff, wait } from './backoff.js';
-import { Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError } from './errors.js';
 
 /** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
 const RECOVER_WITHIN = 3_000;
@@ -62,7 +62,16 @@ class Link {
 
   become(state, error) {
     this.state = state;
-    this.onState?.(state, error);
+    this.hand(this.onState, state, error);
+  }
+
+  /** Calls what the app gave; its mistakes do not end the connection. */
+  hand(call, ...what) {
+    try {
+      call?.(...what);
+    } catch (error) {
+      console.error(error);
+    }
   }
 
   async #run() {
@@ -73,7 +82,7 @@ class Link {
       try {
         await this.#connection();
       } catch (cause) {
-        error = cause instanceof RoomError ? cause : new RoomError(Code.MEDIA, cause?.message ?? String(cause));
+        error = asRoomError(cause, Code.MEDIA);
       }
       if (!this.running) break;
       if (this.atOnce && !error) continue;
@@ -215,7 +224,7 @@ export class Player extends Link {
     for (const kind of this.kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
       stream.addTrack(track);
-      this.onStream?.(stream);
+      this.hand(this.onStream, stream);
       if (!this.element || this.element.srcObject === stream) return;
       // The last picture of a broken connection stands until the new one moves.
       this.element.srcObject = stream;

@@ -3,7 +3,8 @@
 
 import { wait } from './backoff.js';
 import { Chat } from './chat.js';
-import { Code, isPassing, RoomError } from './errors.js';
+import { asRoomError, Code, isPassing, RoomError } from './errors.js';
+import { Emitter } from './events.js';
 import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
 import { Session } from './session.js';
 import * as urls from './urls.js';
@@ -13,9 +14,10 @@ const HEARTBEAT_EVERY = 7_000;
 /** For how long a room that seems gone may come back: its anchor may be a moment behind us after a restart. */
 const LOST_AFTER = 20_000;
 
-export class Room {
+export class Room extends Emitter {
   /** `session`: one that other rooms use too; without it, this room has its own. */
   constructor({ server = '', kind, platform, session, media = null, random }) {
+    super();
     this.session = session ?? new Session({ server, platform });
     this.kind = kind;
     this.platform = platform;
@@ -32,14 +34,14 @@ export class Room {
         out: (m) => m.room === this.roomID && this.closed(m.reason),
         lost: () => {
           this.chatLost = true;
-          this.refresh();
+          this.inBackground(this.refresh());
         },
         missed: (room, { anew }) => {
           if (room !== this.roomID) return;
           if (anew) this.restartMedia();
-          this.refresh();
+          this.inBackground(this.refresh());
         },
-        joined: (room) => room === this.roomID && this.entered && this.beat(),
+        joined: (room) => room === this.roomID && this.entered && this.inBackground(this.beat()),
       },
       { random },
     );
@@ -79,13 +81,29 @@ export class Room {
     this.listener = listener ?? {};
   }
 
+  /** `onPusherJoin` of the listener that was set, and all that listen to `pusherJoin`. */
   tell(name, event) {
-    try {
-      this.listener[name]?.(event);
-    } catch (error) {
-      // A listener's mistake must not break the room.
-      console.error(error);
-    }
+    const short = name[2].toLowerCase() + name.slice(3);
+    this.guard(short, () => this.listener[name]?.(event));
+    this.emit(short, event);
+  }
+
+  fail(error) {
+    this.tell('onError', asRoomError(error));
+  }
+
+  /** A promise for the app, which may leave it alone: what goes wrong is told by `error`, too. */
+  told(work) {
+    this.inBackground(work);
+    return work;
+  }
+
+  /** For work that nobody waits for: what goes wrong in it is told by `error`. */
+  inBackground(work) {
+    work.catch((error) => {
+      // What ended because we left, or will be tried again, is no news.
+      if (error?.code !== Code.ENDED && error?.code !== Code.STATE && !isPassing(error)) this.fail(error);
+    });
   }
 
   /** One call of this kind of rooms. */
@@ -163,9 +181,9 @@ export class Room {
     const room = await this.#fetch();
     if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
     this.entered = true;
-    this.heart ??= setInterval(() => this.beat(), HEARTBEAT_EVERY);
+    this.heart ??= setInterval(() => this.inBackground(this.beat()), HEARTBEAT_EVERY);
     // Chat joins in its own time: pictures need not wait for it.
-    this.chat.join(roomID).catch((error) => this.roomID === roomID && this.tell('onError', error));
+    this.chat.join(roomID).catch((error) => this.roomID === roomID && this.fail(error));
     this.tell('onGetPusherList', { pushers: this.others });
     return room;
   }
@@ -196,8 +214,8 @@ export class Room {
     clearTimeout(this.soon);
     this.soon = undefined;
     this.heart = undefined;
-    if (this.roomID) this.chat.quit(this.roomID);
-    this.unpublish({ gone });
+    if (this.roomID) this.inBackground(this.chat.quit(this.roomID));
+    this.inBackground(this.unpublish({ gone }));
     this.reset();
   }
 
@@ -261,6 +279,7 @@ export class Room {
       await this.#fetch();
     } catch (error) {
       if (error.code === Code.NO_ROOM) await this.missing();
+      else if (!isPassing(error)) this.fail(error);
     } finally {
       this.refreshing = false;
     }
@@ -326,8 +345,8 @@ export class Room {
   onChatState(state, why) {
     this.tell('onChatState', { state });
     // Whatever ended the connection may have ended our place in the room.
-    if (state === 'open') this.beat();
-    if (state === 'ended') this.tell('onError', new RoomError(Code.ENDED, why?.reason || 'chat ended'));
+    if (state === 'open') this.inBackground(this.beat());
+    if (state === 'ended') this.fail(new RoomError(Code.ENDED, why?.reason || 'chat ended'));
   }
 
   onMessage({ room, from, nick, time, body }) {
@@ -351,7 +370,7 @@ export class Room {
     if (notice === 'destroyed' || notice === 'revoked') return this.closed(notice);
     const { cmd } = parseObject(data) ?? {};
     if (cmd === 'notice') this.tell('onNotice', { textMsg: text_(parseObject(data).data) });
-    else if (cmd === 'notifyPusherChange') this.refresh();
+    else if (cmd === 'notifyPusherChange') this.inBackground(this.refresh());
     else this.refreshSoon();
   }
 
@@ -364,7 +383,7 @@ export class Room {
     this.soon ??= setTimeout(
       () => {
         this.soon = undefined;
-        this.refresh();
+        this.inBackground(this.refresh());
       },
       200 + Math.random() * 1_000,
     );
@@ -410,7 +429,11 @@ export class Room {
   }
 
   /** Publishes a MediaStream as ours in the room. Resolves with the publisher once media flows. */
-  async publish(stream, options = {}) {
+  publish(stream, options = {}) {
+    return this.told(this.#publish(stream, options));
+  }
+
+  async #publish(stream, options) {
     const { Publisher } = this.#media();
     if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
     const { roomID } = this;
@@ -444,7 +467,7 @@ export class Room {
     };
     const onState = (state, error) => {
       if (state === 'closed') this.players.delete(player);
-      options.onState?.(state, error);
+      this.guard('state', () => options.onState?.(state, error));
     };
     const player = new Player({ platform: this.platform, url, element, ...options, onState });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
@@ -452,7 +475,7 @@ export class Room {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
     };
     this.players.add(player);
-    player.start();
+    this.inBackground(player.start());
     return player;
   }
 

@@ -77,6 +77,8 @@ export declare const Code: {
   readonly STATE: 'state';
   readonly REFUSED: 'refused';
   readonly MEDIA: 'media';
+  /** A listener of yours threw. */
+  readonly LISTENER: 'listener';
 };
 
 /** Every promise is rejected with one of these. Codes of the chat are texts: `muted`, `banned`, `too_fast`… */
@@ -120,6 +122,22 @@ export interface LiveRoomListener extends RoomListener {
   onKickoutJoinPusher?(event: User & { roomID: string }): void;
 }
 
+/** Events by name, without the `on` of the listener's functions: `pusherJoin`, `recvRoomTextMsg`, `error`… */
+export type EventsOf<Listener> = {
+  [Name in keyof Listener as Name extends `on${infer Short}` ? Uncapitalize<Short> : never]-?: Parameters<
+    Extract<Listener[Name], (event: never) => unknown>
+  >[0];
+};
+
+/** Events with several listeners for each. What a listener throws, or a promise of it, is told by `error`. */
+export declare class Emitter<Events> {
+  /** Returns a function that ends it. */
+  on<Name extends keyof Events>(name: Name, call: (event: Events[Name]) => unknown): () => void;
+  once<Name extends keyof Events>(name: Name, call: (event: Events[Name]) => unknown): () => void;
+  /** Of one listener, of an event, or of all. */
+  off<Name extends keyof Events>(name?: Name, call?: (event: Events[Name]) => unknown): this;
+}
+
 export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface PublishOptions {
@@ -154,7 +172,7 @@ export declare class AnySession {
   close(): Promise<void>;
 }
 
-declare class Room<Listener extends RoomListener> {
+declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Listener>> {
   readonly roomID: string | null;
   readonly roomInfo: string;
   readonly roomCreator: string;
@@ -167,7 +185,8 @@ declare class Room<Listener extends RoomListener> {
   readonly user: User | null;
   readonly isCreator: boolean;
   readonly isPusher: boolean;
-  setListener(listener: Listener): void;
+  /** One listener for everything, beside those of `on`; a second call replaces the first one's. */
+  setListener(listener: Listener | null): void;
   /** With a shared session that is open, nothing need be given. */
   login(login?: LoginInfo): Promise<User>;
   /** Leaves and ends the chat; a shared session stays open. */
