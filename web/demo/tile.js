@@ -1,7 +1,7 @@
 // One person on the stage: picture, name, whether it speaks, and what stands there while there is no picture.
 
 import { avatar, el, icon } from '/web/dom.js';
-import { watchLevel } from './levels.js';
+import { watchLevel } from '/sdk/levels.js';
 import { t } from './text.js';
 
 export class Tile {

@@ -90,6 +90,11 @@ fn the_sdk_does_what_its_tests_say() {
 }
 
 #[test]
+fn the_sdk_in_chromium() {
+    run("sdk");
+}
+
+#[test]
 fn rooms_in_chromium() {
     run("rooms");
 }

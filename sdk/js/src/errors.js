@@ -18,6 +18,9 @@ export const Code = Object.freeze({
   STATE: 'state',
   REFUSED: 'refused',
   MEDIA: 'media',
+  DENIED: 'denied',
+  NO_DEVICE: 'no_device',
+  DEVICE_BUSY: 'device_busy',
   LISTENER: 'listener',
 });
 

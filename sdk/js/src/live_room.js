@@ -4,11 +4,11 @@ import { wait } from './backoff.js';
 import { Code, RoomError } from './errors.js';
 import { linkBody } from './messages.js';
 import { mixParams } from './mix.js';
-import { Room } from './room.js';
+import { MediaRoom } from './media_room.js';
 
 const MIX_AFTER = 700;
 
-export class LiveRoom extends Room {
+export class LiveRoom extends MediaRoom {
   /** `autoMix`: the anchor asks for a mixed picture whenever co-anchors come and go. */
   constructor({ autoMix = true, ...options }) {
     super({ ...options, kind: 'live_room' });
