@@ -78,6 +78,11 @@ const seen = (page, userID) =>
   }, userID);
 
 const ada = await person('ada');
+const refusal = await ada.evaluate(() =>
+  window.room.enterRoom({ roomID: 'none' }).catch(({ code, key, message, english }) => [code, key, message, english]),
+);
+assert.deepEqual(refusal, [3, 'NO_ROOM', '请求的房间不存在', 'there is no such room']);
+
 const bob = await person('bob');
 await call(ada, 'openMedia');
 await call(ada, 'createRoom', { roomID: 'sdk', roomInfo: 'SDK' });

@@ -213,5 +213,6 @@ export function t(key, values = {}) {
 
 /** An error for people. */
 export function why(error) {
-  return t('failed', { why: TEXT[`code_${error?.code}`] ?? error?.message ?? String(error) });
+  const said = (language === 'zh' ? error?.message : error?.english) ?? error?.message ?? String(error);
+  return t('failed', { why: TEXT[`code_${error?.code}`] ?? said });
 }

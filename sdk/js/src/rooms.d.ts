@@ -69,6 +69,8 @@ export declare const Code: {
   readonly UNAUTHORISED: 7;
   readonly TOO_LONG: 10;
   readonly EXISTS: 11;
+  readonly BANNED: 12;
+  readonly TOO_MUCH: 429;
   readonly FULL: 5001;
   readonly INTERNAL: -1;
   readonly NETWORK: 'network';
@@ -83,11 +85,20 @@ export declare const Code: {
   readonly DEVICE_BUSY: 'device_busy';
   /** A listener of yours threw. */
   readonly LISTENER: 'listener';
+  readonly MUTED: 'muted';
+  readonly BANNED_FROM_CHAT: 'banned';
+  readonly TOO_FAST: 'too_fast';
+  readonly NOT_CREATOR: 'not_creator';
+  readonly NOT_PERMITTED: 'not_permitted';
 };
 
 /** Every promise is rejected with one of these. Codes of the chat are texts: `muted`, `banned`, `too_fast`… */
 export declare class RoomError extends Error {
   code: number | string;
+  /** The code's name in `Code`, such as `NO_ROOM`. */
+  readonly key: string;
+  /** `message` in English: the protocol's own is Chinese. */
+  readonly english: string;
   /** The HTTP status, where there was one. */
   status?: number;
   /** The end of a measure (`muted`, `banned`) in Unix milliseconds; null: none. */
