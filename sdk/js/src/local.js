@@ -51,6 +51,19 @@ export class LocalMedia {
     this.mic = Boolean(stream.getAudioTracks?.()[0]?.enabled);
   }
 
+  /** Takes a track of the app's in place of camera or microphone, such as a canvas. It is never stopped here. */
+  use(track) {
+    return this.#inTurn(async () => {
+      const before = this.camera;
+      const video = track.kind === 'video';
+      if (video) this.camera = track;
+      this[video ? 'cam' : 'mic'] = track.enabled;
+      if (!video || !this.screen) await this.#put(track);
+      if (video && before?.ours) before.stop();
+      this.changed();
+    });
+  }
+
   /** Whether others hear us. A microphone that is off stays open, so that it is on again at once. */
   setMicrophone(on) {
     return this.#inTurn(async () => {

@@ -88,6 +88,11 @@ export class MediaRoom extends Room {
     await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
   }
 
+  /** A track of the app's in place of camera or microphone, such as a canvas. */
+  useTrack(track) {
+    return this.told(this.#own().then((local) => local.use(track)));
+  }
+
   /** `{ camera, microphone, speaker }`: lists of devices. They have names once one was opened. */
   getDevices() {
     return listDevices();

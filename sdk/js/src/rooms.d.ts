@@ -298,6 +298,8 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   /** The screen in place of the camera, which is back when it ends. Rejects with `denied` where none was chosen. */
   setScreenShareEnabled(on: boolean, options?: { video?: boolean | MediaTrackConstraints }): Promise<void>;
   switchDevice(name: DeviceName, deviceID: string): Promise<void>;
+  /** A track of yours in place of camera or microphone, such as a canvas; it is never stopped. */
+  useTrack(track: MediaStreamTrack): Promise<void>;
   getDevices(): Promise<Record<DeviceName, MediaDeviceInfo[]>>;
   /** How loud somebody is, from 0 to 1; with `levels: true`. */
   audioLevelOf(userID: string): number;

@@ -112,6 +112,16 @@ test('tracks of the app are blackened and never stopped', async () => {
   assert.ok(made.every((t) => t.readyState === 'live'));
 });
 
+test('a track of the app takes the place of the camera, and a camera its place again', async () => {
+  const { media, shown } = local();
+  await media.open();
+  const drawn = new Track('video', 'drawn');
+  await media.use(drawn);
+  assert.deepEqual([shown(), labelled('first video')[0].readyState], [['drawn'], 'ended']);
+  await media.choose('camera', 'back');
+  assert.deepEqual([shown(), drawn.readyState], [['back'], 'live']);
+});
+
 test('what was opened is closed, with the camera behind a screen', async () => {
   const { media } = local();
   await media.open();
