@@ -108,6 +108,11 @@ fn the_packages_in_chromium() {
 }
 
 #[test]
+fn what_people_do_in_the_demo_in_chromium() {
+    run("demo");
+}
+
+#[test]
 fn rooms_in_chromium() {
     run("rooms");
 }
