@@ -291,7 +291,11 @@ export class Room extends Emitter {
     if (this.chatLost) {
       // The group went with the room; now that the room is back, so is the group.
       this.chatLost = false;
-      this.chat.join(roomID).catch(() => {});
+      this.said.states.clear();
+      this.chat.join(roomID).then(
+        () => this.inBackground(this.said.read()),
+        () => {},
+      );
       this.restartMedia();
     }
     const now = new Map(this.others.map((p) => [p.userID, p]));

@@ -88,6 +88,23 @@ test('what we said in an earlier life of ours is taken back', async () => {
   await room.logout();
 });
 
+test('a room that begins anew is told again', async () => {
+  clock.enable();
+  const { server, room } = await entered();
+  await room.tellMediaState({ cam: false });
+  const answer = server.chat;
+  server.chat = (frame) =>
+    frame.type === 'join' ? { ...answer(frame), epoch: 2, last: 0, anew: true } : answer(frame);
+  server.socket.drop();
+  await settle();
+  clock.tick(10_000);
+  await settle(100);
+  assert.equal(server.sockets.length, 2);
+  const [frame] = server.socket.asked('send');
+  assert.equal(JSON.parse(frame.body[0].MsgContent.Data).data.msg.cam, false);
+  await room.logout();
+});
+
 test('a lost connection shows, whoever notices, and shows that it is back', async () => {
   const server = new FakeServer();
   const platform = server.platform();
