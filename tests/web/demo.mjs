@@ -141,6 +141,23 @@ for (const [width, height] of [
 await bob.setViewportSize({ width: 1280, height: 800 });
 await bob.emulateMedia({ colorScheme: 'light' });
 
+// Also of who is on air in a live room, where most buttons are.
+const anchor = await visit('/', { name: 'Grace' });
+await create(anchor, 'live_room', 'A show with a name that is long');
+const guest = await visit('/', { name: 'Linus', phone: true });
+await enter(guest, 'A show');
+await guest.getByRole('button', { name: 'Ask to join' }).click();
+await anchor.getByRole('button', { name: 'Accept' }).click();
+await guest.locator('.tile.mine').waitFor();
+await until('the buttons', async () => (await guest.locator('.bar button:visible').count()) >= 6);
+await shot(guest, 'phone-co-anchor');
+const tops = await guest.locator('.bar button:visible').evaluateAll((all) => all.map((b) => b.getBoundingClientRect().toJSON()));
+assert.ok(
+  tops.every(({ left, right }) => left >= 0 && right <= 390) && tops.every(({ y }) => Math.abs(y - tops[0].y) < 12),
+);
+assert.ok((await guest.locator('.room h1').boundingBox()).width > 200, 'the room’s name is cut short');
+for (const page of [guest, anchor]) await page.context().close();
+
 // The other language, in the same room, without another look at oneself; it stays.
 await bob.getByRole('button', { name: '中文' }).click();
 await bob.getByRole('tab', { name: '聊天' }).waitFor();

@@ -258,7 +258,9 @@ export class RoomView {
     }
     this.askButton.hidden = !this.live || room.isCreator || !room.entered;
     this.askButton.classList.toggle('primary', !room.isPusher);
-    if (!this.asking) this.askButton.lastChild.textContent = t(room.isPusher ? 'leaveStage' : 'ask');
+    if (this.asking) return;
+    this.askButton.lastChild.textContent = t(room.isPusher ? 'leaveStage' : 'ask');
+    this.askButton.title = this.askButton.lastChild.textContent;
   }
 
   async #audience() {
