@@ -187,7 +187,7 @@ for (const page of Object.values(pages)) await page.locator('li', { hasText: 'he
 // Who leaves is gone from the other's page, and is played no longer.
 await pages.vue.evaluate(() => window.room.close());
 await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
-assert.equal(await pages.react.evaluate(() => window.room.players.size), 0);
+await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
 
 assert.deepEqual(problems, []);
 await browser.close();
