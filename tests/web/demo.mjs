@@ -151,7 +151,9 @@ await anchor.getByRole('button', { name: 'Accept' }).click();
 await guest.locator('.tile.mine').waitFor();
 await until('the buttons', async () => (await guest.locator('.bar button:visible').count()) >= 6);
 await shot(guest, 'phone-co-anchor');
-const tops = await guest.locator('.bar button:visible').evaluateAll((all) => all.map((b) => b.getBoundingClientRect().toJSON()));
+const tops = await guest
+  .locator('.bar button:visible')
+  .evaluateAll((all) => all.map((b) => b.getBoundingClientRect().toJSON()));
 assert.ok(
   tops.every(({ left, right }) => left >= 0 && right <= 390) && tops.every(({ y }) => Math.abs(y - tops[0].y) < 12),
 );
