@@ -159,12 +159,16 @@ export async function create(page, kind, name) {
   await page.locator('input[name=name]').fill(name);
   await page.locator(`input[value=${kind}]`).check({ force: true });
   await page.locator('.start button[type=submit]').click();
+  await page.locator('.preview button[type=submit]').click();
   await page.locator('.room[data-online=true]').waitFor();
 }
 
-/** Enters a room from the list. */
+/** Enters a room from the list; who only watches sees no preview. */
 export async function enter(page, name) {
   await page.locator('.rooms .card', { hasText: name }).getByRole('button').click();
+  await page.locator('.preview, .room[data-online=true]').first().waitFor();
+  const ready = page.locator('.preview button[type=submit]');
+  if (await ready.count()) await ready.click();
   await page.locator('.room[data-online=true]').waitFor();
 }
 

@@ -7,9 +7,25 @@ import { language, t, why } from './text.js';
 const KEPT = 200;
 const clock = new Intl.DateTimeFormat(language === 'zh' ? 'zh-CN' : undefined, { hour: '2-digit', minute: '2-digit' });
 
+/** Addresses in a text; what ends a sentence does not belong to one. */
+const LINK = /https?:\/\/[^\s<>"'，。；！？）】」]+[^\s<>"'，。；！？）】」.,;:!?)\]}]/g;
+
+/** A text with its addresses as links. */
+function linked(text) {
+  const parts = [];
+  let at = 0;
+  for (const { 0: url, index } of text.matchAll(LINK)) {
+    parts.push(text.slice(at, index), el('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, url));
+    at = index + url.length;
+  }
+  return [...parts, text.slice(at)];
+}
+
 export class ChatPane {
-  constructor(room) {
-    this.room = room;
+  /** `unread(n)`: so many texts came that nobody saw. */
+  constructor(room, unread) {
+    Object.assign(this, { room, tell: unread, unread: 0 });
+    this.seen = () => this.#look();
     this.log = el(
       'ol.log',
       { 'aria-live': 'polite', 'aria-label': t('chat'), tabindex: '0' },
@@ -37,6 +53,27 @@ export class ChatPane {
     this.element = el('div.pane', { role: 'tabpanel' }, this.log, form);
   }
 
+  /** The pane is one of these tabs. */
+  shownIn(tabs) {
+    tabs.element.addEventListener('click', this.seen);
+    tabs.element.addEventListener('keydown', this.seen);
+    document.addEventListener('visibilitychange', this.seen);
+  }
+
+  close() {
+    document.removeEventListener('visibilitychange', this.seen);
+  }
+
+  /** Whether what comes now is seen. */
+  #look() {
+    const seen = !this.element.hidden && document.visibilityState === 'visible';
+    if (seen && this.unread) {
+      this.unread = 0;
+      this.tell(0);
+    }
+    return seen;
+  }
+
   async #send() {
     const msg = this.field.value.trim();
     if (!msg) return;
@@ -55,9 +92,12 @@ export class ChatPane {
         'li',
         {},
         avatar(userName, userID),
-        el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, textMsg)),
+        el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, linked(textMsg))),
       ),
     );
+    if (userID === this.room.user?.userID || this.#look()) return;
+    this.unread += 1;
+    this.tell(this.unread);
   }
 
   note(text, kind = 'note') {

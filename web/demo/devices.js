@@ -1,12 +1,11 @@
 // The dialog that chooses camera, microphone and speaker.
 
 import { el } from '/web/dom.js';
-import { devices } from './local.js';
 import { t } from './text.js';
 
 /** Shows it; `chosen({ camera, microphone, speaker })` is called at each change. */
-export async function chooseDevices(now, chosen) {
-  const found = await devices();
+export async function chooseDevices(room, now, chosen) {
+  const found = await room.getDevices();
   const pick = (name, label, list, extra) => {
     if (!list.length && !extra) return null;
     const options = list.map((d, i) =>
@@ -28,10 +27,10 @@ export async function chooseDevices(now, chosen) {
       'form',
       { method: 'dialog' },
       el('h2', {}, t('devices')),
-      pick('camera', t('camera'), found.videoinput, ['drawn', t('drawn')]),
-      pick('microphone', t('microphone'), found.audioinput),
+      pick('camera', t('camera'), found.camera, ['drawn', t('drawn')]),
+      pick('microphone', t('microphone'), found.microphone),
       canChooseSpeaker &&
-        pick('speaker', t('speaker'), found.audiooutput, found.audiooutput.length ? null : ['', t('noAudioOut')]),
+        pick('speaker', t('speaker'), found.speaker, found.speaker.length ? null : ['', t('noAudioOut')]),
       el('button.button.primary', {}, t('done')),
     ),
   );

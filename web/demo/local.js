@@ -1,46 +1,7 @@
-// Our own picture and sound: camera and microphone, and what is drawn where there are none.
-
-/** `{ stream, drawn }`; `drawn` says why something is drawn: `missing`, `denied`, or null. */
-export async function openLocal({ name, camera, microphone } = {}) {
-  const wish = {
-    video: {
-      width: { ideal: 640 },
-      height: { ideal: 360 },
-      frameRate: { ideal: 24, max: 30 },
-      ...(camera && { deviceId: { exact: camera } }),
-    },
-    audio: {
-      echoCancellation: true,
-      noiseSuppression: true,
-      autoGainControl: true,
-      ...(microphone && { deviceId: { exact: microphone } }),
-    },
-  };
-  const media = navigator.mediaDevices;
-  let denied = false;
-  const ask = async (kinds) => {
-    try {
-      return (await media.getUserMedia(Object.fromEntries(kinds.map((k) => [k, wish[k]])))).getTracks();
-    } catch (error) {
-      denied ||= error.name === 'NotAllowedError';
-      return [];
-    }
-  };
-  let tracks = [];
-  if (media?.getUserMedia && camera !== 'drawn') {
-    tracks = await ask(['audio', 'video']);
-    // One of the two may be there all the same.
-    if (!tracks.length && !denied) tracks = [...(await ask(['audio'])), ...(await ask(['video']))];
-  }
-  const has = (kind) => tracks.some((track) => track.kind === kind);
-  const drawn = has('video') ? null : denied ? 'denied' : 'missing';
-  if (!has('video')) tracks.push(drawnTrack(name));
-  if (!has('audio')) tracks.push(toneTrack());
-  return { stream: new MediaStream(tracks.filter(Boolean)), drawn };
-}
+// What is drawn where there is no camera, and the tone in place of a microphone.
 
 /** A picture that moves: a clock, so that delay can be seen. */
-function drawnTrack(name = '') {
+export function drawnTrack(name = '') {
   const canvas = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
   const draw = canvas.getContext('2d');
   const hue = [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 150);
@@ -73,7 +34,7 @@ function drawnTrack(name = '') {
 }
 
 /** A quiet tone that comes and goes. */
-function toneTrack() {
+export function toneTrack() {
   const Context = globalThis.AudioContext;
   if (!Context) return null;
   const context = new Context();
@@ -93,13 +54,4 @@ function toneTrack() {
     context.close();
   };
   return track;
-}
-
-/** Cameras, microphones and speakers: `{ videoinput, audioinput, audiooutput }`. */
-export async function devices() {
-  const found = { videoinput: [], audioinput: [], audiooutput: [] };
-  for (const device of (await navigator.mediaDevices?.enumerateDevices()) ?? []) {
-    if (device.deviceId) found[device.kind]?.push(device);
-  }
-  return found;
 }

@@ -3,8 +3,7 @@
 import { RoomError, Session } from '/sdk/index.js';
 import { avatar, el, toast } from '/web/dom.js';
 import { Lobby } from './lobby.js';
-import { RoomView } from './room.js';
-import { language, t, why } from './text.js';
+import { language, switchLanguage, t, why } from './text.js';
 
 const session = new Session();
 const view = document.getElementById('view');
@@ -56,7 +55,16 @@ function gate() {
     field('sdkAppID'),
     el('button.button.primary', { type: 'submit' }, t('login')),
   );
+  document.getElementById('me').replaceChildren(languageButton());
   view.replaceChildren(form);
+}
+
+function languageButton() {
+  return el(
+    'button.language',
+    { type: 'button', lang: language === 'zh' ? 'en' : 'zh-CN', onclick: switchLanguage },
+    t('language'),
+  );
 }
 
 function showMe() {
@@ -69,7 +77,7 @@ function showMe() {
     localStorage.setItem('name', chosen);
     showMe();
   });
-  document.getElementById('me').replaceChildren(avatar(userName, userID), name);
+  document.getElementById('me').replaceChildren(languageButton(), avatar(userName, userID), name);
 }
 
 function start() {
@@ -88,6 +96,9 @@ async function route() {
   // Another address was chosen while we left.
   if (mine !== turn) return;
   if (['double_room', 'multi_room', 'live_room'].includes(kind) && id) {
+    // The list needs none of it.
+    const { RoomView } = await import('./room.js');
+    if (mine !== turn) return;
     shown = new RoomView({
       session,
       kind,

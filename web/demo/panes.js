@@ -3,7 +3,7 @@
 import { avatar, copyRow, el } from '/web/dom.js';
 import { t } from './text.js';
 
-/** Tabs: `[[name, pane]]`; arrow keys move between them. */
+/** Tabs of `[[name, pane]]`; arrow keys move between them. `{ element, mark(i, n) }`: `n` things are unread in one. */
 export function tabs(panes) {
   const buttons = panes.map(([name, pane], i) => {
     pane.setAttribute('role', 'tabpanel');
@@ -31,12 +31,18 @@ export function tabs(panes) {
     buttons,
   );
   choose(0);
-  return el(
+  const element = el(
     'aside.side.card',
     {},
     row,
     panes.map(([, pane]) => pane),
   );
+  const mark = (i, n) => {
+    const [name] = panes[i];
+    const sign = n > 0 && el('span.unread', { 'aria-label': t('unread', { n }) }, n > 99 ? '99+' : String(n));
+    buttons[i].replaceChildren(...[name, sign].filter(Boolean));
+  };
+  return { element, mark };
 }
 
 /** Who pushes, and of a live room who watches. */

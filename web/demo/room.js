@@ -3,33 +3,31 @@
 import { Code, LiveRoom, RTCRoom } from '/sdk/index.js';
 import { el, icon, iconButton, relabel, toast } from '/web/dom.js';
 import { ChatPane } from './chat.js';
-import { chooseDevices } from './devices.js';
-import { openLocal } from './local.js';
+import { Mine } from './mine.js';
 import { PeoplePane, StreamPane, tabs } from './panes.js';
+import { preview } from './preview.js';
+import { Stage } from './stage.js';
 import { t, why } from './text.js';
-import { Tile } from './tile.js';
-
-/** The key of the tile that shows a mixed picture. */
-const MIX = 'mix:';
-
-/** Stops camera and microphone of a stream, if there is one. */
-function stop(stream) {
-  for (const track of stream?.getTracks() ?? []) track.stop();
-}
 
 export class RoomView {
   /** `create`: the name of a room to make; without it, the room is entered. */
   constructor({ session, kind, roomID, create, leave }) {
     Object.assign(this, { kind, roomID, create, goAway: leave, live: kind === 'live_room' });
-    this.room = this.live ? new LiveRoom({ session }) : new RTCRoom({ session, double: kind === 'double_room' });
-    this.tiles = new Map();
-    this.said = new Map();
-    this.mic = this.cam = true;
-    this.chosen = {};
-    this.chat = new ChatPane(this.room);
+    const options = { session, levels: true };
+    this.room = this.live ? new LiveRoom(options) : new RTCRoom({ ...options, double: kind === 'double_room' });
+    this.mine = new Mine(this.room, () => this.#sync());
+    this.stage = new Stage(this.room, {
+      live: this.live,
+      label: roomID,
+      kick: (userID) => this.room.kickoutSubPusher({ userID }).catch((e) => toast(why(e), 'bad')),
+      changed: () => this.#views(),
+    });
+    this.chat = new ChatPane(this.room, (n) => this.#unread(n));
     this.people = new PeoplePane();
     this.streams = new StreamPane((on) => this.#obs(on));
-    this.#draw();
+    this.inside = this.#draw();
+    this.element = el('div.entrance', {}, el('p.quiet.loading', { role: 'status' }, t('connecting')));
+    this.onkeydown = (event) => this.#key(event);
     this.#listen();
   }
 
@@ -37,15 +35,6 @@ export class RoomView {
     this.title = el('h1', {}, this.create ?? '…');
     this.state = el('span.badge', { role: 'status' }, t('connecting'));
     this.count = el('span.badge', { hidden: true });
-    this.stage = el('section.stage', { 'aria-label': this.roomID });
-    this.alone = el('p.alone', { hidden: true }, t('alone'));
-    this.hear = el(
-      'button.button.primary.little.hear',
-      { type: 'button', hidden: true, onclick: () => this.#hear() },
-      t('unmutePage'),
-    );
-    this.asks = el('div.asks', { 'aria-live': 'assertive' });
-    this.stage.append(this.alone, this.hear, this.asks);
     const link = iconButton('share', t('link'), async () => {
       try {
         await navigator.clipboard.writeText(location.href);
@@ -54,219 +43,182 @@ export class RoomView {
         toast(location.href);
       }
     });
-    this.micButton = iconButton('mic', t('mute'), () => this.#toggle('mic'));
-    this.camButton = iconButton('cam', t('camOff'), () => this.#toggle('cam'));
-    this.deviceButton = iconButton('gear', t('devices'), () =>
-      chooseDevices(this.chosen, (c) => this.#choose(c)).catch((e) => toast(why(e), 'bad')),
-    );
-    this.askButton = el(
-      'button.button.primary',
-      { type: 'button', hidden: true, onclick: () => this.#ask() },
-      icon('hand'),
-      el('span', {}, t('ask')),
-    );
-    this.likes = el('span', {}, '0');
-    this.likeButton = el(
-      'button.button.likes',
-      { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() },
-      icon('heart'),
-      this.likes,
-    );
-    const leave = iconButton(
-      'leave',
-      t('leave'),
-      () => {
-        sessionStorage.removeItem(`room ${this.roomID}`);
-        this.goAway();
-      },
-      'hangup',
-    );
-    this.element = el(
+    this.speakerButton = iconButton('speaker', t('speakerView'), () => this.stage.setSpeakers(!this.stage.speakers));
+    this.pipButton = iconButton('pip', t('pip'), () => this.#pip());
+    this.pipButton.hidden = !document.pictureInPictureEnabled;
+    const full = iconButton('full', t('fullScreen'), () => this.#fullScreen());
+    full.hidden = !document.fullscreenEnabled;
+    this.tabs = tabs([
+      [t('chat'), this.chat.element],
+      [t('people'), this.people.element],
+      [t('streams'), this.streams.element],
+    ]);
+    this.chat.shownIn(this.tabs);
+    const kind = el('span.badge.grow', {}, t(this.kind));
+    return el(
       'div.room',
       {},
       el(
         'header',
         {},
-        this.title,
-        el('span.badge.grow', {}, t(this.kind)),
-        this.count,
-        el('span.spring'),
-        this.state,
-        link,
+        ...[this.title, kind, this.count, el('span.spring'), this.state],
+        ...[this.speakerButton, this.pipButton, full, link],
       ),
-      this.stage,
-      el(
-        'div.bar',
-        { role: 'toolbar', 'aria-label': t('devices') },
-        this.micButton,
-        this.camButton,
-        this.deviceButton,
-        this.askButton,
-        this.likeButton,
-        leave,
-      ),
-      tabs([
-        [t('chat'), this.chat.element],
-        [t('people'), this.people.element],
-        [t('streams'), this.streams.element],
-      ]),
+      this.stage.element,
+      this.#bar(),
+      this.tabs.element,
     );
-    this.#controls();
+  }
+
+  #bar() {
+    this.askButton = el(
+      'button.button.primary.join',
+      { type: 'button', hidden: true, onclick: () => this.#ask() },
+      icon('hand'),
+      el('span', {}, t('ask')),
+    );
+    this.likes = el('span', {}, '0');
+    const like = el(
+      'button.button.likes',
+      { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() },
+      icon('heart'),
+      this.likes,
+    );
+    const leave = iconButton('leave', t('leave'), () => this.#leave(), 'hangup');
+    this.bar = el('div.bar', { role: 'toolbar', 'aria-label': t('devices') }, this.askButton, like, leave);
+    return this.bar;
+  }
+
+  #leave() {
+    this.#forget();
+    this.goAway();
   }
 
   #listen() {
     const names = (pushers) => pushers.map((p) => p.userName || p.userID).join(', ');
     this.room.setListener({
       onGetPusherList: () => this.#sync(),
-      onPusherJoin: ({ pushers }) => {
-        this.chat.note(t('joined', { name: names(pushers) }));
-        this.#tellMine();
-      },
-      onPusherQuit: ({ pushers }) => {
-        for (const p of pushers) this.said.delete(p.userID);
-        this.chat.note(t('left', { name: names(pushers) }));
-      },
+      onPusherJoin: ({ pushers }) => this.chat.note(t('joined', { name: names(pushers) })),
+      onPusherQuit: ({ pushers }) => this.chat.note(t('left', { name: names(pushers) })),
       onRoomUpdate: () => this.#sync(),
-      onRoomClose: ({ reason }) => this.#over(reason),
+      onRoomClose: ({ reason }) =>
+        this.#over(t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed')),
       onRecvRoomTextMsg: (message) => this.chat.say(message),
-      onRecvRoomCustomMsg: ({ userID, cmd, msg }) => {
-        if (cmd !== 'media') return;
-        this.said.set(userID, msg ?? {});
-        this.tiles.get(userID)?.describe(msg ?? {});
-      },
       onNotice: ({ textMsg }) => {
         this.chat.note(t('notice', { text: textMsg }), 'notice');
         toast(t('notice', { text: textMsg }));
       },
-      onConnection: ({ online }) => this.#online(online),
-      onChatState: ({ state }) =>
-        this.#online(state === 'open' || (state === 'connecting' && !this.wasOpen), state === 'open'),
+      onConnectionState: ({ state }) => this.#online(state !== 'reconnecting'),
       onError: (error) => console.info(error.message),
       onRecvJoinPusherRequest: (viewer) => this.#asked(viewer),
       onKickoutJoinPusher: () => {
         toast(t('kicked'));
-        this.#stopLocal();
+        this.mine.stop();
         this.#sync();
       },
     });
   }
 
+  // The way in
+
   async open() {
     try {
       await this.room.login();
-      if (this.live && !this.create && !this.#made()) {
-        await this.room.enterRoom({ roomID: this.roomID });
-      } else {
-        // Both take a moment: the camera is opened meanwhile.
-        const local = this.#openLocal();
-        await this.#enter();
-        await local;
-        if (!this.gone) this.#publish();
-      }
-      if (this.gone) return;
-      this.#sync();
-      this.#online(true);
+      await this.#begin();
     } catch (error) {
-      if (this.gone) return;
-      this.#over('failed', error);
+      if (!this.gone) this.#failed(error);
     }
   }
 
-  /** The name of this room, if this tab made it before it was loaded anew. */
-  #made() {
-    return sessionStorage.getItem(`room ${this.roomID}`);
+  async #begin(again = false) {
+    const watching = this.live && !this.create && !this.#remembered('room');
+    if (watching) {
+      await this.room.enterRoom({ roomID: this.roomID });
+      return this.#entered();
+    }
+    // A page that was loaded anew goes on; everybody else sees first what others will see.
+    if (!this.#remembered('room') && !this.#remembered('in') && !(await this.#preview(again))) return;
+    if (this.gone) return;
+    const local = this.mine.open ? null : this.mine.start();
+    await this.#enter(again);
+    await local;
+    if (this.gone) return this.mine.stop();
+    this.#entered();
+    this.#publish();
   }
 
-  /** Enters as pusher. A link to a room that is over begins it again: whoever has the link wants to meet there. */
-  async #enter() {
+  /** Whether the person wants in. A room that has ended, or is full, is told without a camera being opened. */
+  async #preview(again) {
     const { room, roomID, create } = this;
+    const there = create || again ? null : await room.getPushers({ roomID });
+    if (this.kind === 'double_room' && there?.pushers.filter((p) => p.userID !== room.user.userID).length >= 2)
+      return this.#full();
+    await this.mine.start();
+    if (this.gone) {
+      this.mine.stop();
+      return false;
+    }
+    const { element, chosen } = preview({
+      room,
+      mine: this.mine,
+      title: create ?? there?.roomInfo ?? roomID,
+      who: there?.pushers.map((p) => p.userName || p.userID) ?? [],
+      make: Boolean(create || again),
+    });
+    this.#show(element);
+    this.#keys(true);
+    await chosen;
+    return !this.gone;
+  }
+
+  #entered() {
+    if (this.gone) return;
+    this.bar.prepend(...this.mine.buttons);
+    this.#show(this.inside);
+    this.#keys(true);
+    this.#sync();
+    this.#online(true);
+  }
+
+  #show(what) {
+    this.element.replaceWith(what);
+    this.element = what;
+  }
+
+  #keys(on) {
+    document[on ? 'addEventListener' : 'removeEventListener']('keydown', this.onkeydown);
+  }
+
+  /** What this tab knows of the room from before it was loaded anew: that it made it, or was in it. */
+  #remembered(what) {
+    return sessionStorage.getItem(`${what} ${this.roomID}`);
+  }
+
+  #forget() {
+    for (const what of ['room', 'in']) sessionStorage.removeItem(`${what} ${this.roomID}`);
+  }
+
+  /** Enters as pusher; `again`: makes a room anew that has ended. */
+  async #enter(again) {
+    const { room, roomID, create } = this;
+    const made = this.#remembered('room');
     if (create) {
       await room.createRoom({ roomID, roomInfo: create });
       sessionStorage.setItem(`room ${roomID}`, create);
-    } else if (this.#made()) {
-      await room.push({ roomID, roomInfo: this.#made() });
-    } else {
-      await room.enterRoom({ roomID }).catch((error) => {
-        if (error.code !== Code.NO_ROOM) throw error;
-        return room.push({ roomID, roomInfo: t('someonesRoom', { name: room.user.userName }) });
-      });
-    }
-  }
-
-  // Our own picture and sound
-
-  async #openLocal() {
-    const { stream, drawn } = await openLocal({ name: this.room.user.userName, ...this.chosen });
-    if (this.gone) {
-      stop(stream);
-      return;
-    }
-    this.local = { stream, drawn };
-    if (drawn && this.chosen.camera !== 'drawn') toast(t(drawn === 'denied' ? 'denied' : 'noCamera'));
-    this.#controls();
+    } else if (made) await room.push({ roomID, roomInfo: made });
+    else if (again) await room.push({ roomID, roomInfo: t('someonesRoom', { name: room.user.userName }) });
+    else await room.enterRoom({ roomID });
+    sessionStorage.setItem(`in ${roomID}`, '1');
   }
 
   #publish() {
-    if (!this.local || !this.room.isPusher) return;
+    if (!this.mine.open || !this.room.isPusher || this.byObs) return;
     this.#sync();
-    this.room
-      .publish(this.local.stream, {
-        onState: (state, error) => {
-          if (error) console.info(error.message);
-          const tile = this.tiles.get(this.room.user?.userID);
-          tile?.element.classList.toggle('sending', state === 'open');
-        },
-      })
-      .catch(() => {});
-  }
-
-  #stopLocal() {
-    stop(this.local?.stream);
-    this.local = null;
-    this.#controls();
-  }
-
-  #toggle(which) {
-    this[which] = !this[which];
-    const [kind, on, off, say] =
-      which === 'mic'
-        ? ['audio', 'mic', 'micOff', ['mute', 'unmute']]
-        : ['video', 'cam', 'camOff', ['camOff', 'camOn']];
-    this.local?.stream
-      .getTracks()
-      .filter((track) => track.kind === kind)
-      .forEach((track) => {
-        track.enabled = this[which];
-      });
-    const button = which === 'mic' ? this.micButton : this.camButton;
-    relabel(button, this[which] ? on : off, t(say[this[which] ? 0 : 1]), !this[which]);
-    this.tiles.get(this.room.user.userID)?.describe({ mic: this.mic, cam: this.cam });
-    this.#tellMine();
-  }
-
-  /** Others cannot see from a black picture that it is meant. */
-  #tellMine() {
-    if (!this.room.isPusher || (this.mic && this.cam && !this.told)) return;
-    this.told = true;
-    this.room.sendRoomCustomMsg({ cmd: 'media', msg: { mic: this.mic, cam: this.cam } }).catch(() => {});
-  }
-
-  async #choose(chosen) {
-    Object.assign(this.chosen, chosen);
-    if ('speaker' in chosen) {
-      for (const tile of this.tiles.values()) tile.video.setSinkId?.(chosen.speaker).catch(() => {});
-      return;
-    }
-    const before = this.local?.stream;
-    const { stream, drawn } = await openLocal({ name: this.room.user.userName, ...this.chosen });
-    for (const track of stream.getTracks()) track.enabled = track.kind === 'audio' ? this.mic : this.cam;
-    this.local = { stream, drawn };
-    this.tiles.get(this.room.user.userID)?.show(stream, drawn);
-    if (this.room.publisher) {
-      this.room.publisher.stream = stream;
-      for (const track of stream.getTracks()) await this.room.publisher.replaceTrack(track);
-    }
-    stop(before);
+    const onState = (state) => {
+      this.stage.tiles.get(this.room.user?.userID)?.element.classList.toggle('sending', state === 'open');
+    };
+    // What goes wrong is tried again, and told by `error`.
+    this.room.publish(null, { onState }).catch(() => {});
   }
 
   /** Another program pushes our stream instead of this page; then we play it like everybody. */
@@ -274,77 +226,23 @@ export class RoomView {
     this.byObs = on;
     if (on) await this.room.unpublish();
     else this.#publish();
-    this.tiles.get(this.room.user.userID)?.remove();
-    this.tiles.delete(this.room.user.userID);
+    this.stage.drop(this.room.user.userID);
     this.#sync();
   }
 
-  #controls() {
-    const sending = Boolean(this.local);
-    for (const button of [this.micButton, this.camButton, this.deviceButton]) button.hidden = !sending;
-    this.askButton.hidden = !this.live || this.room.isCreator || !this.room.entered;
-    this.askButton.classList.toggle('primary', !this.room.isPusher);
-    if (!this.asking) this.askButton.lastChild.textContent = t(this.room.isPusher ? 'leaveStage' : 'ask');
-  }
-
-  // Who is on the stage
+  // What is shown
 
   #sync() {
     const { room } = this;
-    if (!room.roomID) return;
-    const me = room.user.userID;
-    const wanted = new Map();
-    if (room.isPusher) wanted.set(me, { userID: me, userName: room.user.userName });
-    if (this.live && !room.isPusher && room.custom.mixed) {
-      wanted.set(MIX, { userID: MIX, userName: room.roomInfo, ...room.mix });
-    } else {
-      for (const pusher of room.others) wanted.set(pusher.userID, pusher);
-    }
-    for (const [id, tile] of this.tiles) {
-      if (!wanted.has(id)) {
-        tile.remove(!room.pushers.some((p) => p.userID === id));
-        this.tiles.delete(id);
-      }
-    }
-    for (const [id, pusher] of wanted) if (!this.tiles.has(id)) this.#addTile(id, pusher);
-    const mine = this.tiles.get(me);
-    if (mine && this.local && !this.byObs && mine.video.srcObject !== this.local.stream)
-      mine.show(this.local.stream, this.local.drawn);
-    this.stage.dataset.count = this.tiles.size;
+    if (!room.roomID || !room.entered || this.gone) return;
+    this.stage.sync({ drawn: this.mine.drawn || room.local?.screen, byObs: this.byObs });
     this.#say(room);
   }
 
-  #addTile(id, pusher) {
-    const { room } = this;
-    const mine = id === room.user.userID && !this.byObs;
-    const tile = new Tile({
-      id,
-      name: pusher.userName || id,
-      mine,
-      anchor: this.live && id === room.roomCreator,
-      kick:
-        this.live &&
-        room.isCreator &&
-        id !== room.user.userID &&
-        (() => room.kickoutSubPusher({ userID: id }).catch((e) => toast(why(e), 'bad'))),
-      onSilenced: () => {
-        this.hear.hidden = false;
-      },
-    });
-    this.tiles.set(id, tile);
-    this.stage.append(tile.element);
-    if (this.said.has(id)) tile.describe(this.said.get(id));
-    if (!mine) {
-      const source = id === room.user.userID ? (room.pushers.find((p) => p.userID === id) ?? pusher) : pusher;
-      if (this.byObs && id === room.user.userID) tile.note.textContent = t('obsOn');
-      tile.play(room, source);
-    }
-  }
-
   #say(room) {
-    this.title.textContent = room.roomInfo || room.roomID;
-    document.title = `${this.title.textContent} · RoomService`;
-    this.alone.hidden = this.live || room.others.length > 0;
+    this.name = room.roomInfo || room.roomID;
+    this.title.textContent = this.name;
+    this.#unread(this.chat.unread);
     this.people.show({ pushers: room.pushers, creator: room.roomCreator, me: room.user.userID, live: this.live });
     this.streams.showPlays(room.pushers.map((p) => [p.userName || p.userID, room.playURLs(p)]));
     if (room.isPusher && this.shownPush !== room.roomID) {
@@ -358,7 +256,11 @@ export class RoomView {
       this.likes.textContent = String(room.custom.like ?? 0);
       this.#audience();
     }
-    this.#controls();
+    this.askButton.hidden = !this.live || room.isCreator || !room.entered;
+    this.askButton.classList.toggle('primary', !room.isPusher);
+    if (this.asking) return;
+    this.askButton.lastChild.textContent = t(room.isPusher ? 'leaveStage' : 'ask');
+    this.askButton.title = this.askButton.lastChild.textContent;
   }
 
   async #audience() {
@@ -376,20 +278,51 @@ export class RoomView {
     }
   }
 
-  #hear() {
-    this.hear.hidden = true;
-    for (const tile of this.tiles.values())
-      if (!tile.mine) {
-        tile.video.muted = false;
-        tile.video.play().catch(() => {});
-      }
+  #unread(n) {
+    this.tabs?.mark(0, n);
+    if (this.name && !this.gone) document.title = `${n ? `(${n}) ` : ''}${this.name} · RoomService`;
   }
 
-  #online(online, chat) {
-    if (chat) this.wasOpen = true;
+  #online(online) {
     this.state.textContent = t(online ? 'online' : 'reconnecting');
     this.state.classList.toggle('bad', !online);
-    this.element.dataset.online = String(online);
+    this.inside.dataset.online = String(online);
+  }
+
+  #views() {
+    const { stage, speakerButton } = this;
+    if (!speakerButton) return;
+    relabel(speakerButton, 'speaker', t(stage.speakers ? 'gridView' : 'speakerView'), stage.speakers);
+    speakerButton.hidden = stage.tiles.size < 2;
+  }
+
+  async #fullScreen() {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await this.inside.requestFullscreen().catch((e) => toast(why(e), 'bad'));
+  }
+
+  async #pip() {
+    try {
+      if (document.pictureInPictureElement) await document.exitPictureInPicture();
+      else await this.stage.main?.video.requestPictureInPicture();
+    } catch (error) {
+      toast(why(error), 'bad');
+    }
+  }
+
+  /** M, V and S while nothing is being written; Esc makes what is large small again. */
+  #key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const writes = event.target.closest?.('input, select, textarea, dialog');
+    if (event.key === 'Escape') {
+      if (writes && !event.target.closest('dialog')) event.target.blur();
+      else if (!writes) this.stage.unpin();
+      return;
+    }
+    const what = { m: 'mic', v: 'cam', s: 'screen' }[event.key.toLowerCase()];
+    if (!what || writes) return;
+    event.preventDefault();
+    this.mine.toggle(what);
   }
 
   // Live rooms
@@ -411,7 +344,7 @@ export class RoomView {
     const { room } = this;
     if (room.isPusher) {
       await room.quitJoinPusher().catch((e) => toast(why(e), 'bad'));
-      this.#stopLocal();
+      this.mine.stop();
       return this.#sync();
     }
     this.asking = true;
@@ -419,23 +352,24 @@ export class RoomView {
     this.askButton.lastChild.textContent = t('asked');
     try {
       await room.requestJoinPusher();
-      await this.#openLocal();
+      await this.mine.start();
       await room.joinPusher();
       this.#publish();
       toast(t('accepted'));
     } catch (error) {
-      if (!room.isPusher) this.#stopLocal();
+      if (!room.isPusher) this.mine.stop();
       if (!this.gone) toast({ refused: t('rejected'), timeout: t('timeout') }[error.code] ?? why(error), 'bad');
     } finally {
       this.asking = false;
       this.askButton.disabled = false;
-      this.#controls();
+      this.#sync();
     }
   }
 
   /** A viewer asks the anchor. */
   #asked(viewer) {
-    for (const old of this.asks.children) if (old.dataset.user === viewer.userID) return;
+    const { asks } = this.stage;
+    for (const old of asks.children) if (old.dataset.user === viewer.userID) return;
     const answer = (accept) => async () => {
       card.remove();
       await (accept ? this.room.acceptJoinPusher(viewer) : this.room.rejectJoinPusher({ ...viewer, reason: '' })).catch(
@@ -454,36 +388,60 @@ export class RoomView {
       ),
     );
     card.dataset.user = viewer.userID;
-    this.asks.append(card);
+    asks.append(card);
     setTimeout(() => card.remove(), 30_000);
   }
 
   // The end
 
-  #over(reason, error) {
-    sessionStorage.removeItem(`room ${this.roomID}`);
-    this.#stopLocal();
-    for (const tile of this.tiles.values()) tile.remove(!error);
-    this.tiles.clear();
-    const text = error ? why(error) : t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed');
-    this.element.replaceChildren(
+  #failed(error) {
+    if (error.code === Code.FULL) return this.#full();
+    if (error.code !== Code.NO_ROOM) return this.#over(why(error), '', false);
+    // It is not begun again by itself, with the camera on, by whoever follows an old link.
+    const again = el('button.button', { type: 'button', onclick: () => this.#again() }, t('again'));
+    this.#over(t('endedTitle'), this.live ? '' : t('endedHint'), true, this.live ? null : again);
+  }
+
+  #full() {
+    this.#over(t('fullTitle'), t('fullHint'), false);
+    return false;
+  }
+
+  async #again() {
+    try {
+      await this.#begin(true);
+    } catch (error) {
+      if (!this.gone) this.#failed(error);
+    }
+  }
+
+  /** `ended`: the room has, and its streams with it. */
+  #over(text, hint = '', ended = true, more = null) {
+    this.#forget();
+    this.#keys(false);
+    this.mine.stop();
+    this.stage.clear(ended);
+    const back = el('button.button.primary', { type: 'button', onclick: () => this.goAway() }, t('back'));
+    this.#show(
       el(
         'div.gate.card',
         { role: 'alert' },
         el('h2', {}, text),
-        el('button.button.primary', { type: 'button', onclick: () => this.goAway() }, t('back')),
+        hint && el('p.soft', {}, hint),
+        el('div.row', {}, back, more),
       ),
     );
-    this.element.className = '';
   }
 
   /** `dying`: with the page, whose connections end at once. */
   async close(dying = false) {
     if (this.gone) return;
     this.gone = true;
+    this.#keys(false);
     document.title = 'RoomService';
-    for (const tile of this.tiles.values()) tile.remove(dying);
-    this.#stopLocal();
+    this.chat.close();
+    this.stage.clear(dying);
+    this.mine.stop();
     await this.room.close({ unloading: dying });
   }
 }

@@ -1,4 +1,4 @@
-// What the page says, in the browser's language. Chinese where the browser prefers it, else English.
+// What the page says: in the language that was chosen, else in Chinese where the browser prefers it, else in English.
 
 const EN = {
   create: 'Create room',
@@ -92,6 +92,34 @@ const EN = {
   audience: 'Audience',
   retry: 'Try again',
   noAudioOut: 'The browser chooses',
+  shareScreen: 'Share screen',
+  stopScreen: 'Stop sharing the screen',
+  fullScreen: 'Full screen',
+  pip: 'Picture in picture',
+  pin: 'Make {name} large',
+  unpin: '{name} like the others',
+  speakerView: 'Speaker view',
+  gridView: 'All alike',
+  preview: 'Your picture',
+  begin: 'Start',
+  enterNow: 'Join',
+  inside: 'There now: {names}',
+  nobodyInside: 'Nobody is there yet',
+  yoursToBe: 'Have a look at yourself before it begins',
+  endedTitle: 'This room has ended',
+  endedHint: 'Whoever has the link may begin it again.',
+  again: 'Begin it again',
+  fullTitle: 'This room is full',
+  fullHint: 'Try again when somebody has left.',
+  unread: '{n} unread',
+  quality_good: 'Good connection',
+  quality_fair: 'Fair connection',
+  quality_poor: 'Poor connection',
+  quality_lost: 'No connection',
+  language: '中文',
+  code_denied: 'it was not allowed',
+  code_no_device: 'there is no such device',
+  code_device_busy: 'another program uses the device',
   code_3: 'the room is not there any more',
   code_5001: 'the room is full',
   code_10: 'the name is too long',
@@ -193,6 +221,34 @@ const ZH = {
   audience: '观众',
   retry: '重试',
   noAudioOut: '由浏览器选择',
+  shareScreen: '共享屏幕',
+  stopScreen: '停止共享屏幕',
+  fullScreen: '全屏',
+  pip: '画中画',
+  pin: '放大 {name}',
+  unpin: '还原 {name}',
+  speakerView: '主讲视图',
+  gridView: '平铺视图',
+  preview: '你的画面',
+  begin: '开始',
+  enterNow: '加入',
+  inside: '房间里有：{names}',
+  nobodyInside: '还没有人',
+  yoursToBe: '开始前先看看自己',
+  endedTitle: '房间已结束',
+  endedHint: '有链接的人可以重新开始。',
+  again: '重新开始',
+  fullTitle: '房间已满',
+  fullHint: '有人离开后再试。',
+  unread: '{n} 条未读',
+  quality_good: '网络良好',
+  quality_fair: '网络一般',
+  quality_poor: '网络较差',
+  quality_lost: '连接中断',
+  language: 'English',
+  code_denied: '未获允许',
+  code_no_device: '没有这个设备',
+  code_device_busy: '设备被其他程序占用',
   code_3: '房间已不存在',
   code_5001: '房间已满',
   code_10: '名称太长',
@@ -202,9 +258,17 @@ const ZH = {
   code_banned: '你已被禁止进入',
 };
 
-export const language = (navigator.languages ?? [navigator.language]).find((l) => /^(zh|en)/i.test(l))?.startsWith('zh')
-  ? 'zh'
-  : 'en';
+/** What was chosen here, else what the browser prefers. */
+export const language =
+  { zh: 'zh', en: 'en' }[localStorage.getItem('language')] ??
+  ((navigator.languages ?? [navigator.language]).find((l) => /^(zh|en)/i.test(l))?.startsWith('zh') ? 'zh' : 'en');
+
+/** The page begins anew in the other language; a room is entered again as after loading anew. */
+export function switchLanguage() {
+  localStorage.setItem('language', language === 'zh' ? 'en' : 'zh');
+  location.reload();
+}
+
 const TEXT = language === 'zh' ? { ...EN, ...ZH } : EN;
 
 export function t(key, values = {}) {
@@ -213,5 +277,6 @@ export function t(key, values = {}) {
 
 /** An error for people. */
 export function why(error) {
-  return t('failed', { why: TEXT[`code_${error?.code}`] ?? error?.message ?? String(error) });
+  const said = (language === 'zh' ? error?.message : error?.english) ?? error?.message ?? String(error);
+  return t('failed', { why: TEXT[`code_${error?.code}`] ?? said });
 }

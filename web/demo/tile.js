@@ -1,20 +1,20 @@
-// One person on the stage: picture, name, whether it speaks, and what stands there while there is no picture.
+// One person on the stage: picture, name, whether it speaks, how good it is, and what stands there without a picture.
 
-import { avatar, el, icon } from '/web/dom.js';
-import { watchLevel } from './levels.js';
+import { avatar, el, icon, iconButton, relabel } from '/web/dom.js';
 import { t } from './text.js';
 
 export class Tile {
-  /** `kick`: what the anchor's button does; none for others. `onSilenced`: the browser plays only without sound. */
-  constructor({ id, name, mine = false, anchor = false, kick, onSilenced }) {
-    this.id = id;
-    this.mine = mine;
+  /** `kick`, `pin`: what the buttons do; `onShape`: the picture has another shape; `onSilenced`: it plays without sound. */
+  constructor({ id, name, mine = false, anchor = false, kick, pin, onShape, onSilenced }) {
+    Object.assign(this, { id, mine, name, shape: 16 / 9 });
     this.video = el('video', { playsInline: true, 'aria-label': name });
     this.note = el('p', {}, mine ? t('connecting') : t('waitingFor', { name }));
     this.muted = el('span', { hidden: true }, icon('micOff'));
+    this.bars = el('span.bars', { hidden: true, role: 'img' }, el('i'), el('i'), el('i'));
+    this.pin = iconButton('pin', t('pin', { name }), pin, 'pin');
     this.element = el(
       `figure.tile${mine ? '.mine' : ''}`,
-      {},
+      { ondblclick: pin },
       this.video,
       el('div.wait', {}, avatar(name, id), this.note),
       el(
@@ -23,21 +23,44 @@ export class Tile {
         this.muted,
         el('span', {}, mine ? `${name} (${t('you')})` : name),
         anchor && el('em', {}, t('anchor')),
+        this.bars,
       ),
-      kick && el('button.button.little.kick', { type: 'button', onclick: kick }, t('kick')),
+      el(
+        'div.tools',
+        {},
+        kick && el('button.button.little.kick', { type: 'button', onclick: kick }, t('kick')),
+        this.pin,
+      ),
     );
     this.element.dataset.user = id;
     this.video.muted = mine;
     this.video.addEventListener('playing', () => this.element.classList.add('on'));
     this.video.addEventListener('volumechange', () => !mine && this.video.muted && onSilenced?.());
+    this.video.addEventListener('resize', () => {
+      const { videoWidth, videoHeight } = this.video;
+      if (!videoWidth || !videoHeight) return;
+      this.shape = Math.min(2.4, Math.max(0.42, videoWidth / videoHeight));
+      onShape?.();
+    });
+  }
+
+  place(left, top, width, height) {
+    for (const [name, value] of Object.entries({ left, top, width, height }))
+      this.element.style.setProperty(name, `${Math.round(value)}px`);
+    this.element.classList.toggle('tiny', width < 220);
+  }
+
+  showPinned(pinned, big) {
+    this.element.classList.toggle('big', big);
+    if (this.pinned === pinned) return;
+    this.pinned = pinned;
+    relabel(this.pin, 'pin', t(pinned ? 'unpin' : 'pin', { name: this.name }), pinned);
   }
 
   /** Shows our own stream. */
-  show(stream, drawn) {
+  show(stream) {
     this.video.srcObject = stream;
     this.video.play().catch(() => {});
-    this.element.classList.toggle('drawn', Boolean(drawn));
-    this.#listen(stream);
   }
 
   /** Plays somebody else's, by WHEP; by HLS in browsers that have that and no WebRTC. */
@@ -52,28 +75,31 @@ export class Tile {
       return;
     }
     this.player = room.play(source, this.video, {
-      onStream: (stream) => this.#listen(stream),
       onState: (state) => {
         if (state === 'waiting') this.element.classList.remove('on');
       },
     });
   }
 
-  #listen(stream) {
-    this.deaf?.();
-    this.deaf = watchLevel(stream, (speaks) => this.element.classList.toggle('speaking', speaks));
+  /** What the other side says of itself: microphone, camera, screen. */
+  describe({ mic, cam, screen }) {
+    this.muted.hidden = mic !== false;
+    this.element.classList.toggle('dark', cam === false && !screen);
+    this.element.classList.toggle('screen', screen === true);
+    if (cam === false) this.note.textContent = t('noPicture');
   }
 
-  /** What the other side says of itself: microphone and camera on or off. */
-  describe({ mic, cam }) {
-    this.muted.hidden = mic !== false;
-    this.element.classList.toggle('dark', cam === false);
-    if (cam === false) this.note.textContent = t('noPicture');
+  judge({ quality, roundTrip, loss }) {
+    this.bars.hidden = false;
+    this.bars.dataset.quality = quality;
+    const figures = roundTrip === null ? '' : ` · ${roundTrip} ms · ${((loss ?? 0) * 100).toFixed(1)} %`;
+    const text = t(`quality_${quality}`) + figures;
+    this.bars.title = text;
+    this.bars.setAttribute('aria-label', text);
   }
 
   /** `gone`: because the person left, and the stream with it. */
   remove(gone = false) {
-    this.deaf?.();
     this.player?.stop({ gone });
     this.video.srcObject = null;
     this.element.remove();

@@ -9,8 +9,16 @@ use std::time::Duration;
 
 use testkit::bounded::program_within;
 
-/// What drives the browser, and the HLS and FLV players of most pages.
-const PACKAGES: [&str; 3] = ["playwright-core@1.56.1", "hls.js@1.7.4", "mpegts.js@1.8.2"];
+/// What drives the browser, the HLS and FLV players of most pages, and what the SDK's packages are built and used with.
+const PACKAGES: [&str; 7] = [
+    "playwright-core@1.56.1",
+    "hls.js@1.7.4",
+    "mpegts.js@1.8.2",
+    "esbuild@0.25.12",
+    "react@18.3.1",
+    "react-dom@18.3.1",
+    "vue@3.5.13",
+];
 
 /// What a script, and fetching the packages, may take.
 const BOUND: Duration = Duration::from_secs(600);
@@ -87,6 +95,21 @@ fn the_sdk_does_what_its_tests_say() {
     let said = told(&output);
     assert!(output.status.success(), "{said}");
     assert!(!said.contains("# tests 0"), "no test was run:\n{said}");
+}
+
+#[test]
+fn the_sdk_in_chromium() {
+    run("sdk");
+}
+
+#[test]
+fn the_packages_in_chromium() {
+    run("packages");
+}
+
+#[test]
+fn what_people_do_in_the_demo_in_chromium() {
+    run("demo");
 }
 
 #[test]

@@ -8,6 +8,8 @@ import { Code, RoomError } from './errors.js';
 const ANSWER_WITHIN = 15_000;
 const PING_EVERY = 20_000;
 const PONG_WITHIN = 8_000;
+/** The same where something is known to have happened to the network. */
+const PROBED_WITHIN = 3_000;
 const OPEN_WITHIN = 10_000;
 /** How a connection ends that can never be made. */
 const NEVER = 4599;
@@ -193,6 +195,12 @@ export class Chat {
           this.#write({ type: 'ping' });
           timer = setTimeout(() => end(1006, 'no sign of life'), PONG_WITHIN);
         }, PING_EVERY);
+      };
+      this.probe = () => {
+        if (!opened || this.end !== end) return;
+        clearTimeout(timer);
+        this.#write({ type: 'ping' });
+        timer = setTimeout(() => end(1006, 'no sign of life'), PROBED_WITHIN);
       };
       const on = {
         open: () => listenFor(),

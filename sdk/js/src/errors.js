@@ -10,6 +10,8 @@ export const Code = Object.freeze({
   UNAUTHORISED: 7,
   TOO_LONG: 10,
   EXISTS: 11,
+  BANNED: 12,
+  TOO_MUCH: 429,
   FULL: 5001,
   INTERNAL: -1,
   NETWORK: 'network',
@@ -18,7 +20,34 @@ export const Code = Object.freeze({
   STATE: 'state',
   REFUSED: 'refused',
   MEDIA: 'media',
+  DENIED: 'denied',
+  NO_DEVICE: 'no_device',
+  DEVICE_BUSY: 'device_busy',
+  LISTENER: 'listener',
+  MUTED: 'muted',
+  BANNED_FROM_CHAT: 'banned',
+  TOO_FAST: 'too_fast',
+  NOT_CREATOR: 'not_creator',
+  NOT_PERMITTED: 'not_permitted',
 });
+
+/** What the protocol's own codes mean; its messages are in Chinese, as its clients know them. */
+const ENGLISH = {
+  [Code.MALFORMED]: 'a parameter is missing or malformed',
+  [Code.NO_ROOM]: 'there is no such room',
+  [Code.LOGIN_INCOMPLETE]: 'a login parameter is missing',
+  [Code.NOT_MEMBER]: 'not a member of this room',
+  [Code.NO_CHAT]: 'the chat group could not be made',
+  [Code.UNAUTHORISED]: 'not authorised: the session or the signature is not valid',
+  [Code.TOO_LONG]: 'a field is too long',
+  [Code.EXISTS]: 'the room exists already',
+  [Code.BANNED]: 'banned from this server or room',
+  [Code.TOO_MUCH]: 'too many requests, try again later',
+  [Code.FULL]: 'the room is full',
+  [Code.INTERNAL]: 'the server failed',
+};
+const CHINESE = /[\u3400-\u9fff]/;
+const NAMES = new Map(Object.entries(Code).map(([name, code]) => [code, name]));
 
 /** Every promise of this SDK is rejected with one of these. */
 export class RoomError extends Error {
@@ -28,6 +57,25 @@ export class RoomError extends Error {
     this.code = code;
     Object.assign(this, more);
   }
+
+  /** The code's name in `Code`, such as `NO_ROOM`; for codes without one, the code as a text. */
+  get key() {
+    return NAMES.get(this.code) ?? String(this.code);
+  }
+
+  /** `message` in English, whichever language the server used. */
+  get english() {
+    if (!CHINESE.test(this.message)) return this.message;
+    // What follows the colon is often the field, and says more than the code.
+    const detail = this.message.slice(this.message.indexOf(': ') + 2);
+    const more = this.message.includes(': ') && !CHINESE.test(detail) ? ` (${detail})` : '';
+    return `${ENGLISH[this.code] ?? `error ${this.code}`}${more}`;
+  }
+}
+
+/** Whatever was thrown, as a RoomError. */
+export function asRoomError(cause, code = Code.INTERNAL) {
+  return cause instanceof RoomError ? cause : new RoomError(code, cause?.message ?? String(cause), { cause });
 }
 
 /** Whether trying the same again may help. */

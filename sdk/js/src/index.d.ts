@@ -13,6 +13,8 @@ export interface BrowserOptions {
   server?: string;
   session?: Session;
   platform?: Platform;
+  /** Whether it is listened to who speaks: `speaking`, `audioLevelOf`. */
+  levels?: boolean;
 }
 
 /** One login for several rooms. */

@@ -4,11 +4,11 @@ import { wait } from './backoff.js';
 import { Code, RoomError } from './errors.js';
 import { linkBody } from './messages.js';
 import { mixParams } from './mix.js';
-import { Room } from './room.js';
+import { MediaRoom } from './media_room.js';
 
 const MIX_AFTER = 700;
 
-export class LiveRoom extends Room {
+export class LiveRoom extends MediaRoom {
   /** `autoMix`: the anchor asks for a mixed picture whenever co-anchors come and go. */
   constructor({ autoMix = true, ...options }) {
     super({ ...options, kind: 'live_room' });
@@ -160,7 +160,7 @@ export class LiveRoom extends Room {
       this.tell('onRecvRejectJoinPusher', { ...who, reason: String(message) });
     } else if (type === 'kickout' && this.viewer && this.isPusher) {
       const { roomID: room } = this;
-      this.quitJoinPusher().catch(() => {});
+      this.inBackground(this.quitJoinPusher());
       this.tell('onKickoutJoinPusher', { ...who, roomID: room });
     }
   }
@@ -177,10 +177,7 @@ export class LiveRoom extends Room {
     this.mixedFor = inputs;
     clearTimeout(this.mixing);
     // Several changes at once make one mix.
-    this.mixing = setTimeout(
-      () => this.roomID && this.mergeStream().catch((error) => this.tell('onError', error)),
-      MIX_AFTER,
-    );
+    this.mixing = setTimeout(() => this.roomID && this.mergeStream().catch((error) => this.fail(error)), MIX_AFTER);
   }
 
   /** Asks for a mix of all pushers, or for its end when we push alone. Others learn of it by the field `mixed`. */

@@ -1,7 +1,8 @@
 // WHIP and WHEP: one offer, one answer, and the same again when the connection is lost. For browsers only.
 
 import { Backoff, wait } from './backoff.js';
-import { Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError } from './errors.js';
+import { EVERY, Meter } from './quality.js';
 
 /** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
 const RECOVER_WITHIN = 3_000;
@@ -9,10 +10,14 @@ const CONNECT_WITHIN = 12_000;
 
 /** What publishing and playing have in common: connect, watch, come back. */
 class Link {
-  /** `url`: text, or a function that gives one (signed URLs end); `onState(state, error)`. */
-  constructor({ url, onState, platform, RTCPeerConnection = globalThis.RTCPeerConnection }) {
+  /**
+   * `url`: text, or a function that gives one (signed URLs end); `onState(state, error)`; `onQuality(figures)`, of a
+   * connection every two seconds.
+   */
+  constructor({ url, onState, onQuality, platform, RTCPeerConnection = globalThis.RTCPeerConnection }) {
     this.url = url;
     this.onState = onState;
+    this.onQuality = onQuality;
     this.platform = platform;
     this.RTCPeerConnection = RTCPeerConnection;
     this.state = 'new';
@@ -62,7 +67,32 @@ class Link {
 
   become(state, error) {
     this.state = state;
-    this.onState?.(state, error);
+    this.#measure(state === 'open');
+    this.hand(this.onState, state, error);
+  }
+
+  /** Calls what the app gave; its mistakes do not end the connection. */
+  hand(call, ...what) {
+    try {
+      call?.(...what);
+    } catch (error) {
+      console.error(error);
+    }
+  }
+
+  #measure(open) {
+    if (!this.onQuality) return;
+    clearInterval(this.looking);
+    this.looking = undefined;
+    if (!open) return this.hand(this.onQuality, { quality: 'lost', roundTrip: null, loss: null, bitrate: 0 });
+    const meter = new Meter();
+    const look = async () => {
+      const report = await this.stats().catch(() => null);
+      const figures = report && this.state === 'open' && meter.take(report);
+      if (figures) this.hand(this.onQuality, figures);
+    };
+    look();
+    this.looking = setInterval(look, EVERY);
   }
 
   async #run() {
@@ -73,7 +103,7 @@ class Link {
       try {
         await this.#connection();
       } catch (cause) {
-        error = cause instanceof RoomError ? cause : new RoomError(Code.MEDIA, cause?.message ?? String(cause));
+        error = asRoomError(cause, Code.MEDIA);
       }
       if (!this.running) break;
       if (this.atOnce && !error) continue;
@@ -184,16 +214,16 @@ export class Publisher extends Link {
     }
   }
 
-  /** Another camera or microphone, without a break. */
-  async replaceTrack(track) {
+  /** Another camera or microphone, without a break. The one before is stopped, unless it is to be kept. */
+  async replaceTrack(track, { keep = false } = {}) {
     for (const old of this.stream.getTracks().filter((t) => t.kind === track.kind && t !== track)) {
       this.stream.removeTrack(old);
-      old.stop();
+      if (!keep) old.stop();
     }
     if (!this.stream.getTracks().includes(track)) this.stream.addTrack(track);
     const sender = this.pc?.getTransceivers().find((t) => t.sender.track?.kind === track.kind)?.sender;
     if (sender) await sender.replaceTrack(track);
-    else this.restart();
+    else if (this.running) this.restart();
   }
 }
 
@@ -215,7 +245,7 @@ export class Player extends Link {
     for (const kind of this.kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
       stream.addTrack(track);
-      this.onStream?.(stream);
+      this.hand(this.onStream, stream);
       if (!this.element || this.element.srcObject === stream) return;
       // The last picture of a broken connection stands until the new one moves.
       this.element.srcObject = stream;

@@ -3,8 +3,10 @@
 
 import { wait } from './backoff.js';
 import { Chat } from './chat.js';
-import { Code, isPassing, RoomError } from './errors.js';
+import { asRoomError, Code, isPassing, RoomError } from './errors.js';
+import { Emitter } from './events.js';
 import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
+import { Said } from './said.js';
 import { Session } from './session.js';
 import * as urls from './urls.js';
 
@@ -13,13 +15,13 @@ const HEARTBEAT_EVERY = 7_000;
 /** For how long a room that seems gone may come back: its anchor may be a moment behind us after a restart. */
 const LOST_AFTER = 20_000;
 
-export class Room {
+export class Room extends Emitter {
   /** `session`: one that other rooms use too; without it, this room has its own. */
-  constructor({ server = '', kind, platform, session, media = null, random }) {
+  constructor({ server = '', kind, platform, session, random }) {
+    super();
     this.session = session ?? new Session({ server, platform });
     this.kind = kind;
     this.platform = platform;
-    this.media = media;
     this.listener = {};
     this.chat = new Chat(
       this.session,
@@ -32,18 +34,23 @@ export class Room {
         out: (m) => m.room === this.roomID && this.closed(m.reason),
         lost: () => {
           this.chatLost = true;
-          this.refresh();
+          this.inBackground(this.refresh());
         },
         missed: (room, { anew }) => {
           if (room !== this.roomID) return;
-          if (anew) this.restartMedia();
-          this.refresh();
+          if (anew) {
+            this.restartMedia();
+            this.said.states.clear();
+          }
+          this.inBackground(this.said.read());
+          this.inBackground(this.refresh());
         },
-        joined: (room) => room === this.roomID && this.entered && this.beat(),
+        joined: (room) => room === this.roomID && this.entered && this.inBackground(this.beat()),
       },
       { random },
     );
-    this.players = new Set();
+    this.said = new Said(this);
+    this.connection = 'disconnected';
     this.reset();
   }
 
@@ -59,6 +66,7 @@ export class Room {
     this.entered = false;
     this.lostSince = null;
     this.chatLost = false;
+    this.said.reset();
   }
 
   get user() {
@@ -79,13 +87,29 @@ export class Room {
     this.listener = listener ?? {};
   }
 
+  /** `onPusherJoin` of the listener that was set, and all that listen to `pusherJoin`. */
   tell(name, event) {
-    try {
-      this.listener[name]?.(event);
-    } catch (error) {
-      // A listener's mistake must not break the room.
-      console.error(error);
-    }
+    const short = name[2].toLowerCase() + name.slice(3);
+    this.guard(short, () => this.listener[name]?.(event));
+    this.emit(short, event);
+  }
+
+  fail(error) {
+    this.tell('onError', asRoomError(error));
+  }
+
+  /** A promise for the app, which may leave it alone: what goes wrong is told by `error`, too. */
+  told(work) {
+    this.inBackground(work);
+    return work;
+  }
+
+  /** For work that nobody waits for: what goes wrong in it is told by `error`. */
+  inBackground(work) {
+    work.catch((error) => {
+      // What ended because we left, or will be tried again, is no news.
+      if (error?.code !== Code.ENDED && error?.code !== Code.STATE && !isPassing(error)) this.fail(error);
+    });
   }
 
   /** One call of this kind of rooms. */
@@ -96,6 +120,9 @@ export class Room {
   /** Resolves with `{userID, userName, userAvatar}`. With a session that is open already, nothing need be given. */
   async login(login) {
     const user = login || !this.user ? await this.session.open(login) : this.user;
+    this.offline = false;
+    this.unanswered = false;
+    this.stopWatching ??= this.platform?.onLost?.((lost) => this.#lost(lost));
     this.chat.start();
     this.chat.nick = shorten(user.userName);
     return user;
@@ -104,7 +131,36 @@ export class Room {
   /** Leaves and ends the chat; the session stays open for other rooms. `unloading`: see `exitRoom`. */
   async close(options) {
     await this.exitRoom(options).catch(() => {});
+    this.stopWatching?.();
+    this.stopWatching = undefined;
     this.chat.stop();
+    this.#connected();
+  }
+
+  /** The system says that the network is gone, or there again: whether the chat's connection lives is asked at once. */
+  #lost(lost) {
+    this.offline = lost;
+    this.#connected();
+    this.chat.probe?.();
+  }
+
+  /** Tells when the connection is lost and when it is back, whichever of chat, calls and system noticed. */
+  #connected() {
+    const { chat, connection } = this;
+    const well = chat.state === 'open' && !this.offline && !this.unanswered;
+    const over = !chat.running;
+    const trying = connection === 'connected' || connection === 'reconnecting' ? 'reconnecting' : 'connecting';
+    const now = over ? 'disconnected' : well ? 'connected' : trying;
+    if (now === connection) return;
+    this.connection = now;
+    this.tell('onConnectionState', { state: now });
+  }
+
+  #answered(online, error) {
+    this.unanswered = !online;
+    if (online) this.offline = false;
+    this.tell('onConnection', { online, ...(error && { error }) });
+    this.#connected();
   }
 
   async logout() {
@@ -163,9 +219,12 @@ export class Room {
     const room = await this.#fetch();
     if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
     this.entered = true;
-    this.heart ??= setInterval(() => this.beat(), HEARTBEAT_EVERY);
+    this.heart ??= setInterval(() => this.inBackground(this.beat()), HEARTBEAT_EVERY);
     // Chat joins in its own time: pictures need not wait for it.
-    this.chat.join(roomID).catch((error) => this.roomID === roomID && this.tell('onError', error));
+    this.chat.join(roomID).then(
+      () => this.inBackground(this.said.read()),
+      (error) => this.roomID === roomID && this.fail(error),
+    );
     this.tell('onGetPusherList', { pushers: this.others });
     return room;
   }
@@ -196,8 +255,8 @@ export class Room {
     clearTimeout(this.soon);
     this.soon = undefined;
     this.heart = undefined;
-    if (this.roomID) this.chat.quit(this.roomID);
-    this.unpublish({ gone });
+    if (this.roomID) this.inBackground(this.chat.quit(this.roomID));
+    this.inBackground(this.unpublish({ gone }));
     this.reset();
   }
 
@@ -232,12 +291,17 @@ export class Room {
     if (this.chatLost) {
       // The group went with the room; now that the room is back, so is the group.
       this.chatLost = false;
-      this.chat.join(roomID).catch(() => {});
+      this.said.states.clear();
+      this.chat.join(roomID).then(
+        () => this.inBackground(this.said.read()),
+        () => {},
+      );
       this.restartMedia();
     }
     const now = new Map(this.others.map((p) => [p.userID, p]));
     const joined = [...now.values()].filter((p) => !before.has(p.userID));
     const gone = [...before.values()].filter((p) => !now.has(p.userID));
+    for (const { userID } of gone) this.said.forget(userID);
     if (gone.length) this.tell('onPusherQuit', { pushers: gone });
     if (joined.length) this.tell('onPusherJoin', { pushers: joined });
     this.tell('onRoomUpdate', { room });
@@ -248,6 +312,14 @@ export class Room {
 
   /** For rooms that do something when the pushers change. */
   changed() {}
+
+  // For rooms with media of their own.
+
+  followMedia() {}
+
+  restartMedia() {}
+
+  async unpublish() {}
 
   /** Looks who is in; asked for again meanwhile, it looks once more afterwards. */
   async refresh() {
@@ -261,6 +333,7 @@ export class Room {
       await this.#fetch();
     } catch (error) {
       if (error.code === Code.NO_ROOM) await this.missing();
+      else if (!isPassing(error)) this.fail(error);
     } finally {
       this.refreshing = false;
     }
@@ -278,11 +351,11 @@ export class Room {
     try {
       if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
       if (this.chat.state !== 'open' || this.lostSince) await this.refresh();
-      this.tell('onConnection', { online: true });
+      this.#answered(true);
     } catch (error) {
       if (this.roomID !== roomID) return;
       if (error.code === Code.NOT_MEMBER) await this.#back();
-      else if (isPassing(error)) this.tell('onConnection', { online: false, error });
+      else if (isPassing(error)) this.#answered(false, error);
       else if (error.code === Code.UNAUTHORISED) this.closed('session');
     } finally {
       this.beating = false;
@@ -325,13 +398,25 @@ export class Room {
 
   onChatState(state, why) {
     this.tell('onChatState', { state });
+    this.#connected();
     // Whatever ended the connection may have ended our place in the room.
-    if (state === 'open') this.beat();
-    if (state === 'ended') this.tell('onError', new RoomError(Code.ENDED, why?.reason || 'chat ended'));
+    if (state === 'open') this.inBackground(this.beat());
+    if (state === 'ended') this.fail(new RoomError(Code.ENDED, why?.reason || 'chat ended'));
   }
 
-  onMessage({ room, from, nick, time, body }) {
-    if (room !== this.roomID) return;
+  onMessage(message) {
+    if (message.room !== this.roomID) return;
+    const { text, ...said } = this.read(message);
+    this.said.passed(message.seq);
+    if (text !== undefined) this.tell('onRecvRoomTextMsg', { ...said, textMsg: text });
+    else if (said.cmd !== undefined) {
+      this.said.heard(said);
+      this.tell('onRecvRoomCustomMsg', said);
+    }
+  }
+
+  /** A message as the listeners get it, with `text` or `cmd` and `msg`. */
+  read({ room, from, nick, time, body, seq }) {
     const { text, custom } = readBody(body);
     const data = parseObject(custom?.data) ?? {};
     const who = {
@@ -340,10 +425,10 @@ export class Room {
       userName: text_(data.userName ?? data.nickName ?? nick ?? from),
       userAvatar: text_(data.userAvatar ?? data.headPic),
       time,
+      seq,
     };
-    if (text !== undefined) this.tell('onRecvRoomTextMsg', { ...who, textMsg: text });
-    else if (custom?.cmd === 'CustomCmdMsg')
-      this.tell('onRecvRoomCustomMsg', { ...who, cmd: text_(data.cmd), msg: data.msg });
+    if (text !== undefined) return { ...who, text };
+    return custom?.cmd === 'CustomCmdMsg' ? { ...who, cmd: text_(data.cmd), msg: data.msg } : who;
   }
 
   onSystem({ room, notice, data }) {
@@ -351,7 +436,7 @@ export class Room {
     if (notice === 'destroyed' || notice === 'revoked') return this.closed(notice);
     const { cmd } = parseObject(data) ?? {};
     if (cmd === 'notice') this.tell('onNotice', { textMsg: text_(parseObject(data).data) });
-    else if (cmd === 'notifyPusherChange') this.refresh();
+    else if (cmd === 'notifyPusherChange') this.inBackground(this.refresh());
     else this.refreshSoon();
   }
 
@@ -364,7 +449,7 @@ export class Room {
     this.soon ??= setTimeout(
       () => {
         this.soon = undefined;
-        this.refresh();
+        this.inBackground(this.refresh());
       },
       200 + Math.random() * 1_000,
     );
@@ -394,76 +479,66 @@ export class Room {
   }
 
   async sendRoomCustomMsg({ cmd, msg }) {
-    await this.chat.send(this.#inRoom(), { body: commandBody(cmd, msg, this.user) });
+    await this.sendCommand(cmd, msg);
+  }
+
+  /** The same for ourselves; resolves with `{ seq }`. */
+  sendCommand(cmd, msg) {
+    return this.chat.send(this.#inRoom(), { body: commandBody(cmd, msg, this.user) });
+  }
+
+  /** What a pusher said of itself: `{ mic, cam, screen }`. */
+  mediaStateOf(userID) {
+    return { ...this.said.of(userID) };
+  }
+
+  /** Tells the others of our microphone and camera where something else than this SDK has them, as <live-pusher> does. */
+  tellMediaState({ mic, cam, screen }) {
+    const state = Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined));
+    return this.told(this.said.say(state));
+  }
+
+  /** The newest kept messages, those before number `before` if that is given; oldest first. */
+  async getHistory({ before, count } = {}) {
+    const { messages } = await this.chat.history(this.#inRoom(), { before, count });
+    const read = (message) => {
+      const { text, ...said } = this.read(message);
+      return text === undefined ? said : { ...said, textMsg: text };
+    };
+    return { messages: messages.filter(({ type }) => type === 'message').map(read) };
+  }
+
+  // What a room's creator may do
+
+  /** Puts somebody out of chat, streams and room, for `seconds` (60 unless given, 600 at most). */
+  kickUser({ userID, seconds }) {
+    return this.#measure('kick', userID, seconds);
+  }
+
+  /** Somebody may not write, for `seconds`, or as long as the room is there. */
+  muteUser({ userID, seconds }) {
+    return this.#measure('mute', userID, seconds);
+  }
+
+  unmuteUser({ userID }) {
+    return this.#measure('mute', userID, 0);
+  }
+
+  /** Somebody may not be in the room, for `seconds`, or as long as the room is there. */
+  banUser({ userID, seconds }) {
+    return this.#measure('ban', userID, seconds);
+  }
+
+  unbanUser({ userID }) {
+    return this.#measure('ban', userID, 0);
+  }
+
+  async #measure(measure, userID, seconds) {
+    await this.chat.command(measure, this.#inRoom(), userID, seconds);
   }
 
   async sendC2CCustomMsg({ userID, cmd, msg }) {
     await this.chat.sendDirect(userID, { body: directBody(cmd, msg, this.user) });
-  }
-
-  // Media, where the platform has it built in
-
-  #media() {
-    if (!this.media)
-      throw new RoomError(Code.MEDIA, 'here media is played by <live-player> and pushed by <live-pusher>');
-    return this.media;
-  }
-
-  /** Publishes a MediaStream as ours in the room. Resolves with the publisher once media flows. */
-  async publish(stream, options = {}) {
-    const { Publisher } = this.#media();
-    if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
-    const { roomID } = this;
-    await this.publisher?.stop();
-    // Asked for at each connection: signatures end.
-    const url = async () => (await this.getPushURL({ roomID })).whipURL;
-    this.publisher = new Publisher({ platform: this.platform, url, stream, ...options });
-    await this.publisher.start();
-    return this.publisher;
-  }
-
-  async unpublish(options) {
-    const { publisher } = this;
-    this.publisher = null;
-    await publisher?.stop(options);
-  }
-
-  /**
-   * Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. While the anchor
-   * mixes, the audience is shown the mix in place of the anchor's stream; pushers are shown each other's own streams.
-   * `raw` says otherwise for either.
-   */
-  play(source, element, { raw, ...options } = {}) {
-    const { Player } = this.#media();
-    const newest = () => this.pushers.find((p) => p.userID === source.userID);
-    const wantsRaw = () => raw ?? Boolean(this.isPusher && newest());
-    let asked;
-    const url = () => {
-      asked = wantsRaw();
-      return urls.whep(this.session.server, newest() ?? source, asked);
-    };
-    const onState = (state, error) => {
-      if (state === 'closed') this.players.delete(player);
-      options.onState?.(state, error);
-    };
-    const player = new Player({ platform: this.platform, url, element, ...options, onState });
-    // Who begins to push while a mix runs would see itself in it, and hear itself late.
-    player.follow = () => {
-      if (asked !== undefined && asked !== wantsRaw()) player.restart();
-    };
-    this.players.add(player);
-    player.start();
-    return player;
-  }
-
-  /** Players go over to what we are shown now that we push, or do so no longer. */
-  followMedia() {
-    for (const player of this.players) player.follow();
-  }
-
-  /** The server was started anew: its media sessions are gone, which WebRTC would notice many seconds later. */
-  restartMedia() {
-    for (const link of [this.publisher, ...this.players]) link?.restart({ gone: true });
   }
 
   /** All ways to play a pusher: `[[name, url]]`. */

@@ -69,6 +69,8 @@ export declare const Code: {
   readonly UNAUTHORISED: 7;
   readonly TOO_LONG: 10;
   readonly EXISTS: 11;
+  readonly BANNED: 12;
+  readonly TOO_MUCH: 429;
   readonly FULL: 5001;
   readonly INTERNAL: -1;
   readonly NETWORK: 'network';
@@ -77,16 +79,71 @@ export declare const Code: {
   readonly STATE: 'state';
   readonly REFUSED: 'refused';
   readonly MEDIA: 'media';
+  /** The person, the browser or the system gives no camera, microphone or screen. */
+  readonly DENIED: 'denied';
+  readonly NO_DEVICE: 'no_device';
+  readonly DEVICE_BUSY: 'device_busy';
+  /** A listener of yours threw. */
+  readonly LISTENER: 'listener';
+  readonly MUTED: 'muted';
+  readonly BANNED_FROM_CHAT: 'banned';
+  readonly TOO_FAST: 'too_fast';
+  readonly NOT_CREATOR: 'not_creator';
+  readonly NOT_PERMITTED: 'not_permitted';
 };
 
 /** Every promise is rejected with one of these. Codes of the chat are texts: `muted`, `banned`, `too_fast`… */
 export declare class RoomError extends Error {
   code: number | string;
+  /** The code's name in `Code`, such as `NO_ROOM`. */
+  readonly key: string;
+  /** `message` in English: the protocol's own is Chinese. */
+  readonly english: string;
   /** The HTTP status, where there was one. */
   status?: number;
   /** The end of a measure (`muted`, `banned`) in Unix milliseconds; null: none. */
   until?: number | null;
   constructor(code: number | string, message: string, more?: object);
+}
+
+export type ConnectionState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
+
+/** Whether a pusher's microphone and camera are on, and whether it shows its screen in place of the camera. */
+export interface PusherMedia {
+  mic: boolean;
+  cam: boolean;
+  screen: boolean;
+}
+
+export interface Quality {
+  /** `lost` while there is no connection. */
+  quality: 'good' | 'fair' | 'poor' | 'lost';
+  /** Milliseconds to the server and back. */
+  roundTrip: number | null;
+  /** The part of the packets that were lost, from 0 to 1. */
+  loss: number | null;
+  /** Bits a second. */
+  bitrate: number;
+}
+
+export type DeviceName = 'camera' | 'microphone' | 'speaker';
+
+/** A text (`textMsg`) or a command (`cmd` and `msg`), or what another kind of client sent. */
+export interface HistoryMessage extends User {
+  roomID: string;
+  time: number;
+  seq: number;
+  textMsg?: string;
+  cmd?: string;
+  msg?: unknown;
+}
+
+export interface OpenOptions {
+  /** Whether to open one, or which. Default: true. */
+  camera?: boolean | string;
+  microphone?: boolean | string;
+  video?: MediaTrackConstraints;
+  audio?: MediaTrackConstraints;
 }
 
 export interface RoomListener {
@@ -98,8 +155,8 @@ export interface RoomListener {
   onRoomUpdate?(event: { room: RoomView }): void;
   /** We are out. `reason`: `destroyed`, `revoked`, `kicked`, `banned`, `lost` (not there any more) or `session`. */
   onRoomClose?(event: { roomID: string; reason: string }): void;
-  onRecvRoomTextMsg?(event: User & { roomID: string; textMsg: string; time: number }): void;
-  onRecvRoomCustomMsg?(event: User & { roomID: string; cmd: string; msg: unknown; time: number }): void;
+  onRecvRoomTextMsg?(event: User & { roomID: string; textMsg: string; time: number; seq: number }): void;
+  onRecvRoomCustomMsg?(event: User & { roomID: string; cmd: string; msg: unknown; time: number; seq: number }): void;
   onRecvC2CCustomMsg?(event: User & { cmd: string; msg: unknown; time: number }): void;
   /** The operator says something to the room. */
   onNotice?(event: { textMsg: string }): void;
@@ -107,6 +164,16 @@ export interface RoomListener {
   onUserCount?(event: { users: number }): void;
   /** Whether the server answers. What was lost comes back by itself. */
   onConnection?(event: { online: boolean; error?: RoomError }): void;
+  /** The same of chat, calls and the system's network together: what to show people. */
+  onConnectionState?(event: { state: ConnectionState }): void;
+  /** A pusher turned its microphone, camera or screen on or off; ourselves too. */
+  onMediaState?(event: PusherMedia & { userID: string }): void;
+  /** Our own microphone, camera or screen was turned on or off, or a device exchanged. */
+  onLocalMedia?(event: PusherMedia & { stream: MediaStream }): void;
+  /** Somebody begins or ceases to speak; with `levels: true`. */
+  onSpeaking?(event: { userID: string; speaking: boolean }): void;
+  /** Every two seconds of each stream that is published or played here. */
+  onQuality?(event: Quality & { userID: string }): void;
   onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
   onError?(error: RoomError): void;
 }
@@ -120,11 +187,28 @@ export interface LiveRoomListener extends RoomListener {
   onKickoutJoinPusher?(event: User & { roomID: string }): void;
 }
 
+/** Events by name, without the `on` of the listener's functions: `pusherJoin`, `recvRoomTextMsg`, `error`… */
+export type EventsOf<Listener> = {
+  [Name in keyof Listener as Name extends `on${infer Short}` ? Uncapitalize<Short> : never]-?: Parameters<
+    Extract<Listener[Name], (event: never) => unknown>
+  >[0];
+};
+
+/** Events with several listeners for each. What a listener throws, or a promise of it, is told by `error`. */
+export declare class Emitter<Events> {
+  /** Returns a function that ends it. */
+  on<Name extends keyof Events>(name: Name, call: (event: Events[Name]) => unknown): () => void;
+  once<Name extends keyof Events>(name: Name, call: (event: Events[Name]) => unknown): () => void;
+  /** Of one listener, of an event, or of all. */
+  off<Name extends keyof Events>(name?: Name, call?: (event: Events[Name]) => unknown): this;
+}
+
 export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface PublishOptions {
   maxBitrate?: number;
   onState?(state: MediaState, error?: RoomError): void;
+  onQuality?(figures: Quality): void;
 }
 export interface PlayOptions {
   audio?: boolean;
@@ -132,6 +216,7 @@ export interface PlayOptions {
   /** The pusher's own stream even while the audience is shown a mix in its place. Default: true where a pusher plays another. */
   raw?: boolean;
   onStream?(stream: MediaStream): void;
+  onQuality?(figures: Quality): void;
   onState?(state: MediaState, error?: RoomError): void;
 }
 
@@ -144,7 +229,8 @@ export declare class MediaLink {
   stats(): Promise<RTCStatsReport | null>;
 }
 export declare class Publisher extends MediaLink {
-  replaceTrack(track: MediaStreamTrack): Promise<void>;
+  /** The track before it is stopped, unless it is to be kept. */
+  replaceTrack(track: MediaStreamTrack, options?: { keep?: boolean }): Promise<void>;
 }
 export declare class Player extends MediaLink {}
 
@@ -154,7 +240,7 @@ export declare class AnySession {
   close(): Promise<void>;
 }
 
-declare class Room<Listener extends RoomListener> {
+declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Listener>> {
   readonly roomID: string | null;
   readonly roomInfo: string;
   readonly roomCreator: string;
@@ -167,7 +253,8 @@ declare class Room<Listener extends RoomListener> {
   readonly user: User | null;
   readonly isCreator: boolean;
   readonly isPusher: boolean;
-  setListener(listener: Listener): void;
+  /** One listener for everything, beside those of `on`; a second call replaces the first one's. */
+  setListener(listener: Listener | null): void;
   /** With a shared session that is open, nothing need be given. */
   login(login?: LoginInfo): Promise<User>;
   /** Leaves and ends the chat; a shared session stays open. */
@@ -185,8 +272,40 @@ declare class Room<Listener extends RoomListener> {
   refresh(): Promise<void>;
   sendRoomTextMsg(message: { msg: string }): Promise<void>;
   sendRoomCustomMsg(message: { cmd: string; msg: unknown }): Promise<void>;
+  /** Kept messages, oldest first; those before number `before` if that is given. A room keeps 200. */
+  getHistory(page?: { before?: number; count?: number }): Promise<{ messages: HistoryMessage[] }>;
+  /** For the room's creator, as are the next ones: out of chat, streams and room for `seconds` (60; at most 600). */
+  kickUser(user: { userID: string; seconds?: number }): Promise<void>;
+  /** May not write, for `seconds` or as long as the room is there. */
+  muteUser(user: { userID: string; seconds?: number }): Promise<void>;
+  unmuteUser(user: { userID: string }): Promise<void>;
+  /** May not be in the room. */
+  banUser(user: { userID: string; seconds?: number }): Promise<void>;
+  unbanUser(user: { userID: string }): Promise<void>;
   sendC2CCustomMsg(message: { userID: string; cmd: string; msg: unknown }): Promise<void>;
-  publish(stream: MediaStream, options?: PublishOptions): Promise<Publisher>;
+  readonly connection: ConnectionState;
+  /** What a pusher said of itself. */
+  mediaStateOf(userID: string): PusherMedia;
+  /** Tells the others of a microphone and camera that something else than this SDK has, such as <live-pusher>. */
+  tellMediaState(state: Partial<PusherMedia>): Promise<void>;
+  /** Opens camera and microphone, before or after entering; the stream's tracks change with what is turned on. */
+  openMedia(options?: OpenOptions): Promise<MediaStream>;
+  closeMedia(): void;
+  /** Others see it, also who comes later. A microphone that is off stays open. */
+  setMicrophoneEnabled(on: boolean): Promise<void>;
+  /** A camera that is off is closed; black pictures go on. */
+  setCameraEnabled(on: boolean): Promise<void>;
+  /** The screen in place of the camera, which is back when it ends. Rejects with `denied` where none was chosen. */
+  setScreenShareEnabled(on: boolean, options?: { video?: boolean | MediaTrackConstraints }): Promise<void>;
+  switchDevice(name: DeviceName, deviceID: string): Promise<void>;
+  /** A track of yours in place of camera or microphone, such as a canvas; it is never stopped. */
+  useTrack(track: MediaStreamTrack): Promise<void>;
+  getDevices(): Promise<Record<DeviceName, MediaDeviceInfo[]>>;
+  /** How loud somebody is, from 0 to 1; with `levels: true`. */
+  audioLevelOf(userID: string): number;
+  qualityOf(userID: string): Quality | null;
+  /** What `openMedia` opened, or a stream of your own, whose tracks are never stopped. */
+  publish(stream?: MediaStream | null, options?: PublishOptions): Promise<Publisher>;
   unpublish(): Promise<void>;
   play(source: Source, element: HTMLMediaElement | null, options?: PlayOptions): Player;
   playURLs(pusher: Pusher): [name: string, url: string][];

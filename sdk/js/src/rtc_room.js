@@ -1,8 +1,8 @@
 // Rooms of equals: double rooms (two people) and multi rooms.
 
-import { Room } from './room.js';
+import { MediaRoom } from './media_room.js';
 
-export class RTCRoom extends Room {
+export class RTCRoom extends MediaRoom {
   /** `double`: for two. */
   constructor({ double = false, ...options }) {
     super({ ...options, kind: double ? 'double_room' : 'multi_room' });

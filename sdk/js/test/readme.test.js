@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { afterEach, beforeEach, test } from 'node:test';
 import { LiveRoom } from '../src/live_room.js';
 import { RTCRoom } from '../src/rtc_room.js';
+import { browse, leave, machine } from './devices.js';
 import { FakeServer, LOGIN, settle } from './fake.js';
 
 const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -49,6 +50,17 @@ function world() {
   return server;
 }
 
+const navigators = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+beforeEach(() => {
+  browse();
+  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { mediaDevices: machine() } });
+});
+afterEach(() => {
+  leave();
+  if (navigators) Object.defineProperty(globalThis, 'navigator', navigators);
+  else delete globalThis.navigator;
+});
+
 test('the README has code', () => assert.ok(blocks.length >= 6));
 
 for (const [i, code] of blocks.entries()) {
@@ -64,6 +76,7 @@ for (const [i, code] of blocks.entries()) {
         return this;
       }
       async stop() {}
+      async replaceTrack() {}
     }
     const known = (Kind) =>
       class extends Kind {

@@ -42,6 +42,18 @@ export function browser({ fetch = globalThis.fetch, WebSocket = globalThis.WebSo
       };
     },
 
+    /** Calls back with true when the network is gone, and with false when it is there again; returns how to stop that. */
+    onLost(call) {
+      const lost = () => call(true);
+      const back = () => call(false);
+      scope.addEventListener?.('offline', lost);
+      scope.addEventListener?.('online', back);
+      return () => {
+        scope.removeEventListener?.('offline', lost);
+        scope.removeEventListener?.('online', back);
+      };
+    },
+
     /** Calls back when trying again makes sense; returns how to stop that. */
     onReturn(call) {
       const shown = () => scope.document?.visibilityState === 'visible' && call();

@@ -55,6 +55,12 @@ export function wechat(wx) {
       };
     },
 
+    onLost(call) {
+      const changed = ({ isConnected }) => call(!isConnected);
+      wx.onNetworkStatusChange?.(changed);
+      return () => wx.offNetworkStatusChange?.(changed);
+    },
+
     onReturn(call) {
       const changed = ({ isConnected }) => isConnected && call();
       wx.onNetworkStatusChange?.(changed);

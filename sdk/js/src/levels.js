@@ -10,15 +10,22 @@ let context;
 let timer;
 let heard = 0;
 
-/** Calls `speaks(true | false)` when that changes; returns how to stop. */
-export function watchLevel(stream, speaks) {
-  if (!globalThis.AudioContext || !stream.getAudioTracks().length) return () => {};
+/** Calls `speaks(true | false)` when that changes, and `level(0…1)` at each look; returns how to stop. */
+export function watchLevel(stream, speaks, level) {
+  if (!globalThis.AudioContext || !stream.getAudioTracks?.().length) return () => {};
   context ??= new AudioContext();
   const source = context.createMediaStreamSource(stream);
   const analyser = new AnalyserNode(context, { fftSize: 8192 });
   source.connect(analyser);
   const key = {};
-  watched.set(key, { analyser, speaks, samples: new Float32Array(analyser.fftSize), loud: -Infinity, on: false });
+  watched.set(key, {
+    analyser,
+    speaks,
+    level,
+    samples: new Float32Array(analyser.fftSize),
+    loud: -Infinity,
+    on: false,
+  });
   timer ??= setInterval(look, 100);
   return () => {
     if (!watched.delete(key)) return;
@@ -39,7 +46,9 @@ function look() {
   heard = context.currentTime;
   for (const one of watched.values()) {
     one.analyser.getFloatTimeDomainData(one.samples);
-    if (flows && loudest(one.samples) > LOUD) one.loud = now;
+    const power = flows ? loudest(one.samples) : 0;
+    one.level?.(Math.min(1, power * 4));
+    if (power > LOUD) one.loud = now;
     const on = now - one.loud < PAUSE;
     if (on !== one.on) {
       one.on = on;

@@ -1,0 +1,263 @@
+// Camera, microphone and screen of this page as one stream whose parts change while it is sent. For browsers only.
+
+import { Code, RoomError } from './errors.js';
+
+const VIDEO = { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 24, max: 30 } };
+const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+const KINDS = { camera: 'video', microphone: 'audio' };
+/** How often the black picture of a camera that is off is drawn: other protocols' viewers need pictures that go on. */
+const BLANK_EVERY = 200;
+
+export class LocalMedia {
+  /**
+   * `send(track)`: a part of the stream was exchanged. `changed()`: something was turned on or off. `fail(error)`: what
+   * happened by itself, such as a camera that was pulled out and has no stand-in.
+   */
+  constructor({ send = async () => {}, changed = () => {}, fail = () => {}, devices } = {}) {
+    this.devices = devices ?? globalThis.navigator?.mediaDevices;
+    Object.assign(this, { send, changed, fail, chosen: {}, wishes: {} });
+    this.stream = new MediaStream();
+    this.mic = this.cam = false;
+    this.screen = false;
+    // Of the camera that is on, and of the one that the screen stands in for.
+    this.camera = null;
+    this.turn = Promise.resolve();
+  }
+
+  get state() {
+    return { mic: this.mic, cam: this.cam, screen: this.screen };
+  }
+
+  /** Opens devices: `camera` and `microphone` are true, false or a device's id; `video` and `audio` are constraints. */
+  open({ camera = true, microphone = true, video = VIDEO, audio = AUDIO } = {}) {
+    this.wishes = { camera: video, microphone: audio };
+    for (const [name, wish] of Object.entries({ camera, microphone }))
+      if (typeof wish === 'string') this.chosen[name] = wish;
+    return this.#inTurn(async () => {
+      const names = [camera && 'camera', microphone && 'microphone'].filter(Boolean);
+      if (!names.length) return this.stream;
+      for (const track of await this.#ask(names)) await this.#take(track, true);
+      this.changed();
+      return this.stream;
+    });
+  }
+
+  /** Takes tracks that the app made. They are the app's: they are silenced or blackened, and never stopped. */
+  adopt(stream) {
+    this.stream = stream;
+    const [video] = stream.getVideoTracks?.() ?? [];
+    this.camera = video ?? null;
+    this.cam = Boolean(video?.enabled);
+    this.mic = Boolean(stream.getAudioTracks?.()[0]?.enabled);
+  }
+
+  /** Takes a track of the app's in place of camera or microphone, such as a canvas. It is never stopped here. */
+  use(track) {
+    return this.#inTurn(async () => {
+      const before = this.camera;
+      const video = track.kind === 'video';
+      if (video) this.camera = track;
+      this[video ? 'cam' : 'mic'] = track.enabled;
+      if (!video || !this.screen) await this.#put(track);
+      if (video && before?.ours) before.stop();
+      this.changed();
+    });
+  }
+
+  /** Whether others hear us. A microphone that is off stays open, so that it is on again at once. */
+  setMicrophone(on) {
+    return this.#inTurn(async () => {
+      const [track] = this.stream.getAudioTracks();
+      if (track) track.enabled = on;
+      else if (on) for (const opened of await this.#ask(['microphone'])) await this.#take(opened, true);
+      this.mic = on && this.stream.getAudioTracks().length > 0;
+      this.changed();
+    });
+  }
+
+  /** Whether others see us. A camera that is off is closed, and its light goes out. */
+  setCamera(on) {
+    return this.#inTurn(async () => {
+      if (on) await this.#cameraOn();
+      else if (this.camera?.ours) await this.#cameraClosed();
+      else if (this.camera) this.camera.enabled = false;
+      this.cam = on;
+      this.changed();
+    });
+  }
+
+  async #cameraOn() {
+    if (this.camera?.readyState === 'live') this.camera.enabled = true;
+    else for (const opened of await this.#ask(['camera'])) await this.#take(opened, true);
+  }
+
+  async #cameraClosed() {
+    const { width = 640, height = 360 } = this.camera.getSettings();
+    this.camera.stop();
+    this.camera = null;
+    if (!this.screen) await this.#put(blank(width, height));
+  }
+
+  /** Shows the screen, a window or a tab in place of the camera, until it is ended here or in the browser's own bar. */
+  setScreen(on, { video = true } = {}) {
+    // Asked for at once: browsers show their choice only while the click is fresh.
+    const shown = on && !this.screen ? this.#askScreen(video) : null;
+    shown?.catch(() => {});
+    return this.#inTurn(async () => {
+      if (!on) return this.#screenEnded();
+      if (!shown) return;
+      const track = await shown;
+      track.contentHint = 'detail';
+      track.addEventListener('ended', () => this.setScreen(false).catch(this.fail));
+      this.screen = true;
+      await this.#put(track);
+      this.changed();
+    });
+  }
+
+  async #askScreen(video) {
+    if (!this.devices?.getDisplayMedia) throw new RoomError(Code.MEDIA, 'this browser shares no screen');
+    try {
+      return (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks()[0];
+    } catch (cause) {
+      throw refused(cause);
+    }
+  }
+
+  async #screenEnded() {
+    if (!this.screen) return;
+    this.screen = false;
+    const [shown] = this.stream.getVideoTracks();
+    const back = this.camera?.readyState === 'live' ? this.camera : blank(640, 360);
+    await this.#put(back);
+    shown?.stop();
+    this.changed();
+  }
+
+  /** Another camera or microphone; one that is off is used when it is turned on. */
+  choose(name, deviceID) {
+    return this.#inTurn(async () => {
+      const before = this.chosen[name];
+      this.chosen[name] = deviceID;
+      if (name === 'camera' ? !this.cam : !this.stream.getAudioTracks().length) return;
+      try {
+        for (const track of await this.#ask([name])) await this.#take(track, this[name === 'camera' ? 'cam' : 'mic']);
+      } catch (error) {
+        this.chosen[name] = before;
+        throw error;
+      }
+      this.changed();
+    });
+  }
+
+  /** Takes an opened device in place of the one before it. */
+  async #take(track, on) {
+    track.enabled = on;
+    track.ours = true;
+    track.addEventListener('ended', () => this.#gone(track));
+    if (track.kind === 'audio') {
+      this.mic = on;
+      return this.#put(track);
+    }
+    const before = this.camera;
+    this.camera = track;
+    this.cam = on;
+    if (!this.screen) await this.#put(track);
+    if (before?.ours) before.stop();
+  }
+
+  /** Puts a track into the stream in place of its kind. */
+  async #put(track) {
+    for (const old of this.stream.getTracks().filter((t) => t.kind === track.kind && t !== track)) {
+      this.stream.removeTrack(old);
+      if (old.blank || (old.kind === 'audio' && old.ours)) old.stop();
+    }
+    if (!this.stream.getTracks().includes(track)) this.stream.addTrack(track);
+    await this.send(track);
+  }
+
+  /** A device was pulled out, or taken away by the system: another of its kind takes its place, if there is one. */
+  #gone(track) {
+    const name = track.kind === 'video' ? 'camera' : 'microphone';
+    const used = () => (name === 'camera' ? this.camera === track : this.stream.getTracks().includes(track));
+    if (!used()) return;
+    this.#inTurn(async () => {
+      if (!used()) return;
+      delete this.chosen[name];
+      const on = name === 'camera' ? this.cam : this.mic;
+      try {
+        for (const other of await this.#ask([name])) await this.#take(other, on);
+      } catch (error) {
+        if (name === 'camera') await this.#cameraClosed();
+        this[name === 'camera' ? 'cam' : 'mic'] = false;
+        this.fail(error);
+      }
+      this.changed();
+    }).catch(this.fail);
+  }
+
+  async #ask(names) {
+    if (!this.devices?.getUserMedia) throw new RoomError(Code.MEDIA, 'no camera here: is the page served by https?');
+    const wish = (name) => ({
+      ...(this.wishes[name] ?? (name === 'camera' ? VIDEO : AUDIO)),
+      ...(this.chosen[name] && { deviceId: { exact: this.chosen[name] } }),
+    });
+    try {
+      const constraints = Object.fromEntries(names.map((name) => [KINDS[name], wish(name)]));
+      return (await this.devices.getUserMedia(constraints)).getTracks();
+    } catch (cause) {
+      throw refused(cause);
+    }
+  }
+
+  /** One change after the other: two clicks must not open two cameras. */
+  #inTurn(work) {
+    const done = this.turn.then(work);
+    this.turn = done.catch(() => {});
+    return done;
+  }
+
+  /** Stops what was opened here. */
+  close() {
+    for (const track of new Set([...this.stream.getTracks(), this.camera]))
+      if (track && (track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video')))
+        track.stop();
+    this.camera = null;
+    this.mic = this.cam = this.screen = false;
+    this.stream = new MediaStream();
+  }
+}
+
+/** Cameras, microphones and speakers: `{ camera, microphone, speaker }`, lists of `{ deviceId, label }`. */
+export async function listDevices(devices = globalThis.navigator?.mediaDevices) {
+  const found = { camera: [], microphone: [], speaker: [] };
+  const names = { videoinput: 'camera', audioinput: 'microphone', audiooutput: 'speaker' };
+  for (const device of (await devices?.enumerateDevices?.()) ?? [])
+    if (device.deviceId) found[names[device.kind]]?.push(device);
+  return found;
+}
+
+/** A black picture. */
+function blank(width, height) {
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const pen = canvas.getContext('2d');
+  const paint = () => pen.fillRect(0, 0, width, height);
+  paint();
+  const [track] = canvas.captureStream().getVideoTracks();
+  const timer = setInterval(() => (track.readyState === 'ended' ? clearInterval(timer) : paint()), BLANK_EVERY);
+  track.blank = true;
+  return track;
+}
+
+/** Why a browser gave no device. */
+function refused(cause) {
+  const codes = {
+    NotAllowedError: Code.DENIED,
+    NotFoundError: Code.NO_DEVICE,
+    OverconstrainedError: Code.NO_DEVICE,
+    NotReadableError: Code.DEVICE_BUSY,
+    AbortError: Code.DEVICE_BUSY,
+  };
+  if (cause instanceof RoomError) return cause;
+  return new RoomError(codes[cause?.name] ?? Code.MEDIA, cause?.message || 'no such device', { cause });
+}

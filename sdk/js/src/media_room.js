@@ -1,0 +1,234 @@
+// A room with media by WebRTC: our camera, microphone and screen, the others' streams, who speaks, how good it is.
+
+import { Code, RoomError } from './errors.js';
+import { watchLevel } from './levels.js';
+import { LocalMedia, listDevices } from './local.js';
+import { Room } from './room.js';
+import * as urls from './urls.js';
+
+export class MediaRoom extends Room {
+  /** `media`: where the platform has it built in; `levels`: whether `speaking` is told. */
+  constructor({ media = null, levels = false, ...options }) {
+    super(options);
+    this.media = media;
+    this.levels = levels;
+    this.players = new Set();
+    this.heard = new Map();
+    this.qualities = new Map();
+    this.local = null;
+    this.speaker = '';
+  }
+
+  #media() {
+    if (!this.media)
+      throw new RoomError(Code.MEDIA, 'here media is played by <live-player> and pushed by <live-pusher>');
+    return this.media;
+  }
+
+  // Ours
+
+  /**
+   * Opens camera and microphone, before or after entering: `{ camera, microphone }` are true, false or a device's id.
+   * Resolves with the stream, whose tracks change with what is turned on.
+   */
+  openMedia(options) {
+    return this.told(this.#own().then((local) => local.open(options)));
+  }
+
+  async #own() {
+    this.#media();
+    this.local ??= new LocalMedia({
+      send: async (track) => {
+        if (track.kind === 'audio') this.#listenToMine();
+        await this.publisher?.replaceTrack(track, { keep: true });
+      },
+      changed: () => this.#localChanged(),
+      fail: (error) => this.fail(error),
+    });
+    return this.local;
+  }
+
+  #localChanged() {
+    if (!this.local) return;
+    this.tell('onLocalMedia', { stream: this.local.stream, ...this.local.state });
+    if (this.publisher) this.inBackground(this.said.say(this.local.state));
+  }
+
+  /** Closes what `openMedia` opened. */
+  closeMedia() {
+    this.heard.get('')?.stop();
+    this.heard.delete('');
+    this.local?.close();
+    this.local = null;
+  }
+
+  setMicrophoneEnabled(on) {
+    return this.told(this.#own().then((local) => local.setMicrophone(Boolean(on))));
+  }
+
+  setCameraEnabled(on) {
+    return this.told(this.#own().then((local) => local.setCamera(Boolean(on))));
+  }
+
+  /** Shows the screen in place of the camera. Rejects with `denied` where the person chose none. */
+  setScreenShareEnabled(on, options) {
+    if (!this.local) this.inBackground(this.#own());
+    return this.told(this.local ? this.local.setScreen(Boolean(on), options) : this.#own());
+  }
+
+  /** Another `camera`, `microphone` or `speaker`, at once where it is in use. */
+  switchDevice(name, deviceID) {
+    return this.told(this.#switch(name, deviceID));
+  }
+
+  async #switch(name, deviceID) {
+    if (name === 'camera' || name === 'microphone') return (await this.#own()).choose(name, deviceID);
+    if (name !== 'speaker') throw new RoomError(Code.MALFORMED, `there is no device ${name}`);
+    this.speaker = deviceID;
+    await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
+  }
+
+  /** A track of the app's in place of camera or microphone, such as a canvas. */
+  useTrack(track) {
+    return this.told(this.#own().then((local) => local.use(track)));
+  }
+
+  /** `{ camera, microphone, speaker }`: lists of devices. They have names once one was opened. */
+  getDevices() {
+    return listDevices();
+  }
+
+  /**
+   * Publishes what `openMedia` opened, or a MediaStream of the app's, as ours in the room. Resolves with the publisher once
+   * media flows.
+   */
+  publish(stream, options = {}) {
+    return this.told(this.#publish(stream, options));
+  }
+
+  async #publish(stream, options) {
+    const { Publisher } = this.#media();
+    if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
+    const local = globalThis.MediaStream ? await this.#own() : null;
+    if (stream && local && local.stream !== stream) local.adopt(stream);
+    const { roomID } = this;
+    const { userID } = this.user;
+    await this.publisher?.stop();
+    // Asked for at each connection: signatures end.
+    const url = async () => (await this.getPushURL({ roomID })).whipURL;
+    const onQuality = this.#measures(userID, options);
+    const sent = stream ?? local?.stream;
+    this.publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onQuality });
+    if (local) {
+      this.#listenToMine();
+      this.inBackground(this.said.say(local.state));
+    }
+    await this.publisher.start();
+    return this.publisher;
+  }
+
+  async unpublish(options) {
+    const { publisher } = this;
+    this.publisher = null;
+    this.qualities?.delete(this.user?.userID);
+    await publisher?.stop(options);
+  }
+
+  // Theirs
+
+  /**
+   * Plays a pusher, or anything with a `whepURL`, `accelerateURL` or `mixedPlayURL`, into a media element. While the anchor
+   * mixes, the audience is shown the mix in place of the anchor's stream; pushers are shown each other's own streams.
+   * `raw` says otherwise for either.
+   */
+  play(source, element, { raw, ...options } = {}) {
+    const { Player } = this.#media();
+    const { userID } = source;
+    const newest = () => this.pushers.find((p) => p.userID === userID);
+    const wantsRaw = () => raw ?? Boolean(this.isPusher && newest());
+    let asked;
+    const url = () => {
+      asked = wantsRaw();
+      return urls.whep(this.session.server, newest() ?? source, asked);
+    };
+    const onState = (state, error) => {
+      if (state === 'closed') this.#played(player, userID);
+      this.guard('state', () => options.onState?.(state, error));
+    };
+    const onStream = (stream) => {
+      this.#listen(userID, stream, player);
+      this.guard('stream', () => options.onStream?.(stream));
+    };
+    const onQuality = this.#measures(userID, options);
+    const player = new Player({ platform: this.platform, url, element, ...options, onState, onStream, onQuality });
+    // Who begins to push while a mix runs would see itself in it, and hear itself late.
+    player.follow = () => {
+      if (asked !== undefined && asked !== wantsRaw()) player.restart();
+    };
+    this.players.add(player);
+    if (this.speaker) this.inBackground(Promise.resolve(element?.setSinkId?.(this.speaker)));
+    this.inBackground(player.start());
+    return player;
+  }
+
+  #played(player, userID) {
+    this.players.delete(player);
+    const heard = this.heard.get(userID);
+    if (heard?.by !== player) return;
+    heard.stop();
+    this.heard.delete(userID);
+    this.qualities.delete(userID);
+  }
+
+  /** Players go over to what we are shown now that we push, or do so no longer. */
+  followMedia() {
+    for (const player of this.players) player.follow();
+  }
+
+  /** The server was started anew: its media sessions are gone, which WebRTC would notice many seconds later. */
+  restartMedia() {
+    for (const link of [this.publisher, ...this.players]) link?.restart({ gone: true });
+  }
+
+  // Who speaks, and how good it is
+
+  #listenToMine() {
+    // By the track: the stream stays when the microphone is exchanged.
+    const tracks = this.local?.stream.getAudioTracks?.() ?? [];
+    if (this.levels && tracks.length) this.#listen('', new MediaStream(tracks), null);
+  }
+
+  #listen(key, stream, by) {
+    this.heard.get(key)?.stop();
+    const one = { by, level: 0, stop: () => {} };
+    this.heard.set(key, one);
+    if (!this.levels || key === undefined) return;
+    const stop = watchLevel(
+      stream,
+      (speaking) => this.tell('onSpeaking', { userID: key || this.user?.userID, speaking }),
+      (level) => {
+        one.level = level;
+      },
+    );
+    one.stop = stop;
+  }
+
+  /** How loud somebody is, from 0 to 1; 0 too for who is not played here. Needs `levels: true`. */
+  audioLevelOf(userID) {
+    return this.heard.get(userID === this.user?.userID ? '' : userID)?.level ?? 0;
+  }
+
+  #measures(userID, { onQuality } = {}) {
+    if (!userID) return onQuality;
+    return (figures) => {
+      this.qualities.set(userID, figures);
+      this.tell('onQuality', { userID, ...figures });
+      this.guard('quality', () => onQuality?.(figures));
+    };
+  }
+
+  /** The newest `{ quality, roundTrip, loss, bitrate }` of somebody's stream; null before there is one. */
+  qualityOf(userID) {
+    return this.qualities.get(userID) ?? null;
+  }
+}

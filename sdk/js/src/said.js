@@ -1,0 +1,93 @@
+// What pushers say of themselves: microphone, camera and screen on or off. It goes through the room's chat as a command,
+// which clients that do not know it pass over. Who comes later finds it in the chat's newest messages.
+
+/** The command's name. */
+const MEDIA = 'media';
+/** What holds for who has said nothing. */
+const FRESH = Object.freeze({ mic: true, cam: true, screen: false });
+/** How many of the newest messages a newcomer reads, and after how many ours is said again. */
+const READ = 100;
+const AGAIN_AFTER = 50;
+
+export class Said {
+  constructor(room) {
+    this.room = room;
+    this.reset();
+  }
+
+  reset() {
+    this.states = new Map();
+    this.mine = null;
+    this.newest = 0;
+  }
+
+  of(userID) {
+    return this.states.get(userID)?.state ?? FRESH;
+  }
+
+  forget(userID) {
+    this.states.delete(userID);
+  }
+
+  /** A command of somebody, in the order of its number, wherever it was read. */
+  heard({ userID, cmd, msg, seq = 0 }) {
+    if (cmd !== MEDIA || !msg || typeof msg !== 'object') return;
+    const before = this.states.get(userID);
+    if (before && before.seq > seq) return;
+    const state = pick(msg);
+    this.states.set(userID, { seq, state });
+    if (!same(state, before?.state ?? FRESH)) this.room.tell('onMediaState', { userID, ...state });
+  }
+
+  /** Says what holds for us, where others would believe something else. */
+  async say(state = {}) {
+    const { room } = this;
+    this.mine = { ...(this.mine ?? FRESH), ...state };
+    if (!room.isPusher || room.chat.state !== 'open' || same(this.mine, this.of(room.user.userID))) return;
+    await this.#send();
+  }
+
+  async #send() {
+    const { room, mine } = this;
+    if (this.sending) return;
+    this.sending = true;
+    try {
+      const { seq } = await room.sendCommand(MEDIA, mine);
+      const changed = !same(mine, this.of(room.user.userID));
+      this.states.set(room.user.userID, { seq, state: mine });
+      if (changed) room.tell('onMediaState', { userID: room.user.userID, ...mine });
+    } finally {
+      this.sending = false;
+    }
+    // It was changed again meanwhile.
+    if (this.mine && !same(mine, this.mine)) await this.say();
+  }
+
+  /** What was said before we came, or while we heard nothing. */
+  async read() {
+    const { room } = this;
+    const { roomID } = room;
+    const { messages = [] } = await room.chat.history(roomID, { count: READ });
+    if (room.roomID !== roomID) return;
+    for (const message of messages) if (message.type === 'message') this.heard(room.read(message));
+    if (this.mine) await this.say();
+  }
+
+  /** A number of the chat went by: before ours is too old to be found, it is said again. */
+  passed(seq = 0) {
+    const { room } = this;
+    this.newest = Math.max(this.newest, seq);
+    const said = this.states.get(room.user?.userID);
+    if (!this.mine || !said || same(this.mine, FRESH) || this.newest - said.seq < AGAIN_AFTER) return;
+    said.seq = this.newest;
+    room.inBackground(this.#send());
+  }
+}
+
+function pick({ mic, cam, screen }) {
+  return { mic: mic !== false, cam: cam !== false, screen: screen === true };
+}
+
+function same(a, b) {
+  return a.mic === b.mic && a.cam === b.cam && a.screen === b.screen;
+}

@@ -1,0 +1,146 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { LocalMedia, listDevices } from '../src/local.js';
+import { browse, leave, machine, made, Stream, Track } from './devices.js';
+
+beforeEach(browse);
+afterEach(leave);
+
+function local() {
+  const devices = machine();
+  const sent = [];
+  const failed = [];
+  const media = new LocalMedia({
+    devices,
+    send: async (track) => sent.push(track.label),
+    fail: (error) => failed.push(error.code),
+  });
+  const shown = () => media.stream.getVideoTracks().map((t) => t.label);
+  return { devices, media, sent, failed, shown };
+}
+const labelled = (label) => made.filter((t) => t.label === label);
+
+test('a camera that is off is closed, and opened again in the same stream', async () => {
+  const { media, sent, shown, devices } = local();
+  const stream = await media.open();
+  assert.deepEqual(media.state, { mic: true, cam: true, screen: false });
+  await media.setCamera(false);
+  assert.equal(labelled('first video')[0].readyState, 'ended', 'its light is out');
+  assert.deepEqual([shown(), media.state.cam], [['blank'], false]);
+  await media.setCamera(true);
+  assert.deepEqual([shown(), media.stream === stream, media.state.cam], [['first video'], true, true]);
+  assert.equal(labelled('blank')[0].readyState, 'ended');
+  assert.deepEqual(sent, ['first audio', 'first video', 'blank', 'first video']);
+  assert.deepEqual(Object.keys(devices.asked[1]), ['video']);
+});
+
+test('a microphone that is off stays open', async () => {
+  const { media } = local();
+  await media.open();
+  await media.setMicrophone(false);
+  const [track] = media.stream.getAudioTracks();
+  assert.deepEqual([track.enabled, track.readyState, media.state.mic], [false, 'live', false]);
+  await media.choose('microphone', 'other');
+  assert.deepEqual(
+    [media.stream.getAudioTracks()[0].label, media.stream.getAudioTracks()[0].enabled],
+    ['other', false],
+  );
+  assert.equal(track.readyState, 'ended');
+  await media.setMicrophone(true);
+  assert.equal(media.stream.getAudioTracks()[0].enabled, true);
+});
+
+test('another camera at once; one that does not open changes nothing', async () => {
+  const { media, devices, shown } = local();
+  await media.open({ camera: 'front' });
+  await media.choose('camera', 'back');
+  assert.deepEqual([shown(), labelled('front')[0].readyState], [['back'], 'ended']);
+  devices.refuse = 'NotReadableError';
+  await assert.rejects(media.choose('camera', 'front'), { code: 'device_busy' });
+  assert.deepEqual([shown(), media.chosen.camera, media.state.cam], [['back'], 'back', true]);
+  devices.refuse = null;
+  await media.setCamera(false);
+  await media.choose('camera', 'third');
+  assert.deepEqual(labelled('third'), [], 'a camera that is off stays off');
+  await media.setCamera(true);
+  assert.deepEqual(shown(), ['third']);
+});
+
+test('the screen stands in for the camera, which is back when it ends', async () => {
+  const { media, devices, shown } = local();
+  await media.open();
+  await media.setScreen(true);
+  assert.deepEqual([shown(), media.state], [['screen'], { mic: true, cam: true, screen: true }]);
+  assert.equal(labelled('first video')[0].readyState, 'live');
+  // By the browser's own bar.
+  labelled('screen')[0].end();
+  await media.turn;
+  assert.deepEqual([shown(), media.state.screen], [['first video'], false]);
+  // The camera may be turned off behind the screen.
+  await media.setScreen(true);
+  await media.setCamera(false);
+  assert.deepEqual(shown(), ['screen']);
+  await media.setScreen(false);
+  assert.deepEqual([shown(), labelled('screen')[1].readyState], [['blank'], 'ended']);
+  devices.refuse = 'NotAllowedError';
+  await assert.rejects(media.setScreen(true), { code: 'denied' });
+  assert.equal(media.state.screen, false);
+});
+
+test('a camera that is pulled out is replaced, or off and told', async () => {
+  const { media, devices, failed, shown } = local();
+  await media.open({ camera: 'usb' });
+  labelled('usb')[0].end();
+  await media.turn;
+  assert.deepEqual([shown(), media.state.cam, failed], [['first video'], true, []]);
+  devices.refuse = 'NotFoundError';
+  labelled('first video')[0].end();
+  await media.turn;
+  assert.deepEqual([shown(), media.state.cam, failed], [['blank'], false, ['no_device']]);
+});
+
+test('tracks of the app are blackened and never stopped', async () => {
+  const { media } = local();
+  const theirs = new Stream([new Track('audio', 'theirs a'), new Track('video', 'theirs v')]);
+  media.adopt(theirs);
+  await media.setCamera(false);
+  const [video] = theirs.getVideoTracks();
+  assert.deepEqual([video.enabled, video.readyState], [false, 'live']);
+  await media.setCamera(true);
+  assert.equal(video.enabled, true);
+  media.close();
+  assert.ok(made.every((t) => t.readyState === 'live'));
+});
+
+test('a track of the app takes the place of the camera, and a camera its place again', async () => {
+  const { media, shown } = local();
+  await media.open();
+  const drawn = new Track('video', 'drawn');
+  await media.use(drawn);
+  assert.deepEqual([shown(), labelled('first video')[0].readyState], [['drawn'], 'ended']);
+  await media.choose('camera', 'back');
+  assert.deepEqual([shown(), drawn.readyState], [['back'], 'live']);
+});
+
+test('what was opened is closed, with the camera behind a screen', async () => {
+  const { media } = local();
+  await media.open();
+  await media.setScreen(true);
+  media.close();
+  assert.ok(made.every((t) => t.readyState === 'ended'));
+  assert.deepEqual(media.state, { mic: false, cam: false, screen: false });
+});
+
+test('devices are listed by what they are; refusals have codes', async () => {
+  const { media, devices } = local();
+  const found = await listDevices(devices);
+  assert.deepEqual([found.camera.length, found.microphone.length, found.speaker.length], [1, 0, 1]);
+  for (const [name, code] of [
+    ['NotAllowedError', 'denied'],
+    ['NotFoundError', 'no_device'],
+    ['TypeError', 'media'],
+  ]) {
+    devices.refuse = name;
+    await assert.rejects(media.open(), { code });
+  }
+});

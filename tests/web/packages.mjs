@@ -1,0 +1,194 @@
+// The SDK as a package: the UMD file in a page of another origin and in `require`, the mini-program's file, and pages made
+// with the hooks for React and the composables for Vue.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { browse, Server, until } from './stage.mjs';
+
+const sdk = path.join(path.dirname(fileURLToPath(import.meta.url)), '../../sdk');
+const modules = process.env.NODE_MODULES;
+const require = createRequire(`${modules}/`);
+const { build } = require('esbuild');
+const made = mkdtempSync(path.join(tmpdir(), 'roomservice-packages-'));
+process.on('exit', () => rmSync(made, { recursive: true, force: true }));
+execFileSync('node', [path.join(sdk, 'js/build.mjs'), '--out', made], { env: process.env });
+const umd = path.join(made, 'dist/roomservice.umd.cjs');
+
+const server = new Server();
+await server.start();
+const { browser, open, problems } = await browse();
+
+// By require, and in the mini-program's way.
+assert.equal(typeof require(umd).LiveRoom, 'function');
+const mini = require(path.join(made, 'miniprogram_dist/index.js'));
+assert.equal(typeof mini.RTCRoom, 'function');
+assert.ok(!readFileSync(path.join(made, 'miniprogram_dist/index.js'), 'utf8').includes('?.'), 'newer than ES2018');
+// What is published is complete, and refuses to go out while it names no repository.
+const { files, exports: entries } = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
+for (const name of ['src', 'dist', 'miniprogram_dist']) assert.ok(files.includes(name));
+for (const { types, default: code } of Object.values(entries).filter((e) => e.types))
+  for (const file of [types, code]) readFileSync(path.join(sdk, 'js', file));
+
+/** A page of an app: `html` at its address, and what it loads. */
+async function app(address, html, scripts) {
+  const page = await open(`${server.base}/web/icon.svg`, {});
+  page.expected = /favicon/;
+  await page.route(`${address}/**`, (route) => {
+    const name = new URL(route.request().url()).pathname.slice(1);
+    if (name === 'app')
+      return route.fulfill({ contentType: 'text/html', body: `<!doctype html><meta charset=utf-8>${html}` });
+    if (scripts[name]) return route.fulfill({ contentType: 'text/javascript', body: scripts[name] });
+    return route.continue();
+  });
+  await page.goto(`${address}/app`);
+  return page;
+}
+
+// A <script> in a page of another origin: calls and chat go over http.cors.
+const elsewhere = await app('http://app.test', '<script src="/umd.js"></script>', {
+  'umd.js': readFileSync(umd, 'utf8'),
+});
+// The server signs for its own pages only; here, as in an app, another one hands it over.
+const info = await fetch(`${server.base}/weapp/utils/get_login_info?userID=umd`).then((r) => r.json());
+const said = await elsewhere.evaluate(
+  async ([base, login]) => {
+    const { RTCRoom } = window.RoomService;
+    const room = new RTCRoom({ server: base });
+    const heard = new Promise((resolve) => room.once('recvRoomTextMsg', ({ textMsg }) => resolve(textMsg)));
+    await room.login(login);
+    await room.createRoom({ roomID: 'umd' });
+    await room.sendRoomTextMsg({ msg: 'from elsewhere' });
+    const text = await heard;
+    await room.logout();
+    return text;
+  },
+  [server.base, info],
+);
+assert.equal(said, 'from elsewhere');
+
+const BEGIN = `
+import { RTCRoom } from 'roomservice-sdk';
+export const room = new RTCRoom({ levels: true });
+window.room = room;
+export async function begin() {
+  const userID = location.hash.slice(1);
+  const info = await fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json());
+  await room.login({ ...info, userName: userID });
+  await room.openMedia();
+  await room.push({ roomID: 'frameworks', roomInfo: 'Frameworks' });
+  await room.publish();
+}
+`;
+const REACT = `
+import { createElement as h, StrictMode, useEffect } from 'react';
+import { createRoot } from 'react-dom/client';
+import { useLocalVideo, useRoom, useVideo } from 'roomservice-react';
+import { begin, room } from 'begin';
+function Person({ pusher }) {
+  return h('figure', { className: pusher.mic ? 'loud' : 'muted' }, h('video', { ref: useVideo(room, pusher), className: 'theirs' }), pusher.userName);
+}
+function Call() {
+  const { others, local, messages, connection } = useRoom(room);
+  return h('div', { 'data-connection': connection },
+    h('video', { ref: useLocalVideo(room), className: 'mine' }),
+    others.map((p) => h(Person, { key: p.userID, pusher: p })),
+    h('button', { onClick: () => room.setMicrophoneEnabled(!local?.mic) }, local?.mic ? 'mute' : 'unmute'),
+    h('ol', {}, messages.map((m) => h('li', { key: m.seq }, m.textMsg))));
+}
+createRoot(document.getElementById('root')).render(h(StrictMode, {}, h(Call)));
+begin();
+`;
+const VUE = `
+import { createApp, defineComponent, h } from 'vue';
+import { useLocalVideo, useRoom, useVideo } from 'roomservice-vue';
+import { begin, room } from 'begin';
+const Person = defineComponent({
+  props: ['pusher'],
+  setup(props) {
+    const video = useVideo(room, () => props.pusher);
+    return () => h('figure', { class: props.pusher.mic ? 'loud' : 'muted' }, [h('video', { ref: video, class: 'theirs' }), props.pusher.userName]);
+  },
+});
+createApp({
+  setup() {
+    const seen = useRoom(room);
+    const mine = useLocalVideo(room);
+    return () => h('div', { 'data-connection': seen.value.connection }, [
+      h('video', { ref: mine, class: 'mine' }),
+      seen.value.others.map((p) => h(Person, { key: p.userID, pusher: p })),
+      h('button', { onClick: () => room.setMicrophoneEnabled(!seen.value.local?.mic) }, seen.value.local?.mic ? 'mute' : 'unmute'),
+      h('ol', seen.value.messages.map((m) => h('li', { key: m.seq }, m.textMsg))),
+    ]);
+  },
+}).mount('#root');
+begin();
+`;
+
+/** One file of an app's code, with the packages of this repository as if they were installed. */
+async function bundled(code) {
+  const ours = {
+    'roomservice-sdk': path.join(sdk, 'js/src/index.js'),
+    'roomservice-sdk/view': path.join(sdk, 'js/src/view.js'),
+    'roomservice-react': path.join(sdk, 'react/src/index.js'),
+    'roomservice-vue': path.join(sdk, 'vue/src/index.js'),
+  };
+  const plugin = {
+    name: 'ours',
+    setup(it) {
+      it.onResolve({ filter: /^roomservice-/ }, ({ path: name }) => ({ path: ours[name] }));
+      it.onResolve({ filter: /^begin$/ }, () => ({ path: 'begin', namespace: 'given' }));
+      it.onLoad({ filter: /.*/, namespace: 'given' }, () => ({ contents: BEGIN, resolveDir: sdk }));
+    },
+  };
+  const { outputFiles } = await build({
+    stdin: { contents: code, resolveDir: sdk },
+    bundle: true,
+    write: false,
+    format: 'iife',
+    define: { 'process.env.NODE_ENV': '"development"' },
+    nodePaths: [path.join(modules, 'node_modules')],
+    plugins: [plugin],
+  });
+  return outputFiles[0].text;
+}
+
+const pages = {};
+for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
+  const html = '<div id=root></div><script src="/bundle.js"></script>';
+  const page = await open(`${server.base}/web/icon.svg`, {});
+  page.expected = /favicon|Vue|Autoplay/;
+  await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: `<!doctype html>${html}` }));
+  const text = await bundled(code);
+  await page.route('**/bundle.js', (r) => r.fulfill({ contentType: 'text/javascript', body: text }));
+  await page.goto(`${server.base}/app#${name}`);
+  await page.locator('[data-connection=connected]').waitFor();
+  pages[name] = page;
+}
+const moving = (page, which) => page.locator(which).evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5);
+for (const page of Object.values(pages)) {
+  await page.locator('figure').waitFor();
+  await until('both pictures', async () => (await moving(page, '.mine')) && (await moving(page, '.theirs')));
+}
+// However often the rest is drawn again, each is played once.
+for (const page of Object.values(pages)) assert.equal(await page.evaluate(() => window.room.players.size), 1);
+await pages.react.getByRole('button', { name: 'mute' }).click();
+await pages.vue.locator('figure.muted').waitFor();
+await pages.vue.getByRole('button', { name: 'mute' }).click();
+await pages.react.locator('figure.muted').waitFor();
+await pages.react.getByRole('button', { name: 'unmute' }).click();
+await pages.vue.locator('figure.loud').waitFor();
+await pages.vue.evaluate(() => window.room.sendRoomTextMsg({ msg: 'hello from Vue' }));
+for (const page of Object.values(pages)) await page.locator('li', { hasText: 'hello from Vue' }).waitFor();
+// Who leaves is gone from the other's page, and is played no longer.
+await pages.vue.evaluate(() => window.room.close());
+await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
+await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
+
+assert.deepEqual(problems, []);
+await browser.close();
+await server.kill('SIGTERM');
