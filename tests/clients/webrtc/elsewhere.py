@@ -43,7 +43,7 @@ def main():
             try:
                 client.settled()
                 hls = urls["flv"].replace(".flv", ".m3u8")
-                for output, url in [("rtmp", urls["rtmp"]), ("flv", urls["flv"]), ("hls", hls)]:
+                for output, url in [("hls", hls), ("flv", urls["flv"]), ("rtmp", urls["rtmp"])]:
                     frames, said = decoded(url)
                     print(f"{name:<12}{codec:<8}{output:<8}{frames:>7}  {said}", flush=True)
             finally:

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -29,7 +29,7 @@ use crate::frame::Codec;
 use crate::hub::{self, Hub, Origin, Pace, Want};
 use crate::name::Protocol;
 use crate::rendition::Renditions;
-use crate::request::{Kick, Requests, What};
+use crate::request::{Kick, Query, Requests, What};
 
 /// Messages that wait for a worker before datagrams are dropped.
 const INBOX: usize = 4_096;
@@ -97,6 +97,9 @@ impl Drop for Place {
     }
 }
 
+/// A viewer that says how long it wants to wait for a publisher waits no longer than this.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// The WebRTC server.
 #[derive(Clone)]
 pub struct Server {
@@ -116,7 +119,13 @@ struct Inner {
 impl Server {
     /// Binds the ports and starts the threads, which stop when `stop` is cancelled. Errors: a port cannot be bound.
     pub fn start(config: Config, hub: Hub, requests: Requests, stop: CancellationToken) -> io::Result<Self> {
-        let socket = Arc::new(Socket::new(UdpSocket::bind(config.udp)?)?);
+        let udp = UdpSocket::bind(config.udp)?;
+        if config.local_only {
+            // What one address of this machine sends to another comes by way of this device. Where it is not allowed, what
+            // reads the socket drops the rest.
+            let _ = socket2::SockRef::from(&udp).bind_device(Some(b"lo"));
+        }
+        let socket = Arc::new(Socket::new(udp)?);
         let udp = socket.udp.local_addr()?;
         let listener = match config.tcp.map(std::net::TcpListener::bind).transpose() {
             Err(error) if config.tcp_optional => {
@@ -217,7 +226,9 @@ impl Server {
         let hears = offer::accept(offer, Way::Out, None, &inner.common.identity, Instant::now())?.audio.is_some();
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
-        let mut ticket = inner.renditions.open(&what.stream, want, takes, options.wait).await?;
+        let wait =
+            asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
+        let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
         // What is made of the stream for the first viewer holds nothing yet; the stream itself tells.
         let codec = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec);
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
@@ -230,12 +241,17 @@ impl Server {
         self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
     }
 
-    /// Trickle ICE or an ICE restart (RFC 8840 fragment in `body`). `if_match` is the `ETag` the client knows, without
+    /// Trickle ICE or an ICE restart (RFC 8840 fragment in `body`). `if_match` holds the `ETag`s the client knows, without
     /// quotes. Returns nothing for a trickle (HTTP 204), the new ICE session for a restart (HTTP 200).
-    pub async fn patch(&self, session: &str, body: &str, if_match: Option<&str>) -> Result<Option<Restarted>, Refused> {
+    pub async fn patch(
+        &self,
+        session: &str,
+        body: &str,
+        if_match: Option<&[&str]>,
+    ) -> Result<Option<Restarted>, Refused> {
         let fragment = Fragment::read(body)?;
         let (key, etag) = self.find(session)?;
-        if if_match.is_some_and(|given| given != "*" && given != etag) {
+        if if_match.is_some_and(|given| !given.iter().any(|one| *one == "*" || *one == etag)) {
             return Err(Refused::Stale);
         }
         let (reply, answer) = oneshot::channel();
@@ -246,6 +262,11 @@ impl Server {
             entry.etag.clone_from(&etag);
         }
         Ok(Some(Restarted { fragment, etag }))
+    }
+
+    /// The `ETag` of a session, without quotes.
+    pub fn etag(&self, session: &str) -> Result<String, Refused> {
+        self.find(session).map(|(_, etag)| etag)
     }
 
     /// Ends a session: of a publisher, also its stream.
@@ -309,6 +330,12 @@ impl Server {
         place.id = None;
         Ok(Answer { session: id, sdp, etag })
     }
+}
+
+/// How long a viewer wants to wait for a publisher, if it says so (`wait=` seconds in the query).
+fn asked_wait(query: &Query) -> Option<Duration> {
+    let seconds = query.0.split('&').find_map(|part| part.strip_prefix("wait="))?;
+    seconds.parse().ok().map(Duration::from_secs)
 }
 
 fn random_hex<const N: usize>() -> Result<String, Refused> {

@@ -66,6 +66,8 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
     if request.body().is_end_stream() || is_call {
         return next.run(request).await;
     }
+    // Its routes put headers for pages from elsewhere on all their answers, and this is one of them.
+    let is_webrtc = ["/whip/", "/whep/", "/rtc/"].iter().any(|of| path.starts_with(of));
     let (parts, body) = request.into_parts();
     let limit = web.bounds.body_limit().max(super::BODY_LIMIT);
     let read = match most(&parts.headers, limit) {
@@ -78,5 +80,9 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
         Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     // What is left of the body would be taken for the next request.
-    (status, [(header::CONNECTION, "close")], why).into_response()
+    let mut response = (status, [(header::CONNECTION, "close")], why).into_response();
+    if is_webrtc {
+        web.cors.apply(response.headers_mut(), false);
+    }
+    response
 }

@@ -170,7 +170,8 @@ mod tests {
             .map(|n| Sdk::get(&n).map_or(0, |f| f.data.len()))
             .sum();
         let demo = weight("demo") + weight("style.css") + weight("index.html") + weight("icons.svg") + sdk;
-        assert!(demo <= 150_000, "{demo} bytes");
+        // All of it; what comes before the first paint is measured in a browser (tests/web/demo.mjs).
+        assert!(demo <= 200_000, "{demo} bytes");
         for page in ["index.html", "console.html", "api.html"] {
             let data = Web::get(page).unwrap().data;
             let text = std::str::from_utf8(&data).unwrap();

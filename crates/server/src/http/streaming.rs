@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-use axum::routing::{get, patch, post};
+use axum::routing::get;
 use media::hls::Hls;
 use media::rendition::Renditions;
 use media::request::Requests;
@@ -41,11 +41,7 @@ pub fn routes(media: Arc<Media>) -> Router {
     Router::new()
         .route("/live/{file}", get(hls::or_flv))
         .route("/live/{stream}/{file}", get(hls::file))
-        .route("/whip/{stream}", post(webrtc::whip).options(webrtc::preflight))
-        .route("/whep/{stream}", post(webrtc::whep).options(webrtc::preflight))
-        .route("/rtc/session/{id}", patch(webrtc::patch).delete(webrtc::delete).options(webrtc::preflight))
-        .route("/rtc/v1/publish/", post(webrtc::json_publish).options(webrtc::preflight))
-        .route("/rtc/v1/play/", post(webrtc::json_play).options(webrtc::preflight))
+        .merge(webrtc::routes(&media))
         .layer(axum::middleware::map_response(retry_after))
         .with_state(media)
 }

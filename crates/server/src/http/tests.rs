@@ -12,6 +12,7 @@ mod random;
 mod secrets;
 mod traced;
 mod unknown;
+mod webrtc;
 mod windows;
 
 use std::net::{Ipv4Addr, SocketAddr};

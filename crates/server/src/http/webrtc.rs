@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
+use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use media::request::{Query, What};
@@ -101,6 +102,8 @@ impl Settings {
     }
 }
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const SDP: HeaderValue = HeaderValue::from_static("application/sdp");
 const FRAGMENT: HeaderValue = HeaderValue::from_static("application/trickle-ice-sdpfrag");
@@ -110,15 +113,77 @@ const TURN_LIFETIME: u64 = 24 * 3600;
 
 type Peer = ConnectInfo<SocketAddr>;
 
+/// The routes of WHIP (RFC 9725), WHEP (draft-ietf-wish-whep) and SRS's JSON. A page from elsewhere must be able to read every
+/// answer, those of the router (404, 405, 413) too.
+pub fn routes(media: &Arc<Media>) -> Router<Arc<Media>> {
+    let endpoint = |post: MethodRouter<Arc<Media>>| post.get(described).options(preflight).fallback(no_method);
+    let of_session = routing::patch(patch).delete(delete).get(session).options(preflight).fallback(no_method);
+    let exposed = axum::middleware::map_response_with_state(Arc::clone(media), exposed);
+    Router::new()
+        .route("/whip/{stream}", endpoint(routing::post(whip)))
+        .route("/whep/{stream}", endpoint(routing::post(whep)))
+        .route("/rtc/session/{id}", of_session)
+        .route("/rtc/v1/publish/", routing::post(json_publish).options(preflight).fallback(no_method))
+        .route("/rtc/v1/play/", routing::post(json_play).options(preflight).fallback(no_method))
+        .layer(exposed)
+}
+
+async fn exposed(State(media): State<Arc<Media>>, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    // A preflight's answer has its own.
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        media.cors.apply(headers, false);
+    }
+    let names = "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After";
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(names));
+    response
+}
+
+/// `GET` and `HEAD` of an endpoint: it is there, and what it takes (RFC 9725 §4.2).
+async fn described() -> Response {
+    (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP)]).into_response()
+}
+
+/// `GET` of a session: there is one.
+async fn session(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
+    match server(&media).and_then(|server| server.etag(&id)) {
+        Ok(etag) => (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"{etag}\""))]).into_response(),
+        Err(refused) => refusal(&refused),
+    }
+}
+
+async fn no_method() -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// Whether a body is of `wanted`. One without a type is taken for it: many clients send none.
+fn is_of(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
+    let Some(given) = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()) else { return true };
+    let plain = given.split(';').next().unwrap_or_default().trim();
+    wanted.to_str().is_ok_and(|wanted| plain.eq_ignore_ascii_case(wanted))
+}
+
+/// The query of the URL with what headers say besides: the URL's signature as a Bearer token (encoders have a field for
+/// it), and how long an answer may be waited for (RFC 7240 §4.3).
+fn query_of(query: Option<String>, headers: &HeaderMap) -> String {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    let wait = text(PREFER).into_iter().flat_map(|value| value.split([',', ';'])).map(str::trim);
+    let wait = wait.into_iter().find(|part| part.starts_with("wait="));
+    let parts = [query.as_deref(), bearer.filter(|token| token.contains('=')), wait];
+    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
+}
+
 /// `POST /whip/{stream}`: an offer to push.
 pub async fn whip(
     media: State<Arc<Media>>,
     peer: Peer,
     stream: Path<String>,
     query: RawQuery,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    offer(&media, peer, &stream, query, &body, Protocol::Whip).await
+    offer(&media, peer, &stream, (query.0, &headers), &body, Protocol::Whip).await
 }
 
 /// `POST /whep/{stream}`: an offer to play.
@@ -127,13 +192,30 @@ pub async fn whep(
     peer: Peer,
     stream: Path<String>,
     query: RawQuery,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    offer(&media, peer, &stream, query, &body, Protocol::Whep).await
+    offer(&media, peer, &stream, (query.0, &headers), &body, Protocol::Whep).await
 }
 
-async fn offer(media: &Media, peer: Peer, stream: &str, query: RawQuery, body: &[u8], protocol: Protocol) -> Response {
-    let mut response = match negotiate(media, peer.0, stream, query.0, body, protocol).await {
+async fn offer(
+    media: &Media,
+    peer: Peer,
+    stream: &str,
+    (query, headers): (Option<String>, &HeaderMap),
+    body: &[u8],
+    protocol: Protocol,
+) -> Response {
+    if !is_of(headers, &SDP) {
+        let text = "an offer is application/sdp";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(ACCEPT_POST, SDP)], text).into_response();
+    }
+    match negotiate(media, peer.0, stream, query_of(query, headers), body, protocol).await {
+        // Somebody may publish soon (draft-ietf-wish-whep §4.2).
+        Err(Refused::Ended(Ended::NotFound)) if protocol == Protocol::Whep => {
+            let text = "nobody publishes this stream at the moment";
+            (StatusCode::CONFLICT, [(header::RETRY_AFTER, "2")], text).into_response()
+        }
         Err(refused) => refusal(&refused),
         Ok(answer) => {
             let mut response = (StatusCode::CREATED, answer.sdp).into_response();
@@ -150,9 +232,7 @@ async fn offer(media: &Media, peer: Peer, stream: &str, query: RawQuery, body: &
             }
             response
         }
-    };
-    expose(media, response.headers_mut());
-    response
+    }
 }
 
 /// A STUN or TURN server as RFC 9725 §4.6 tells of it. Credentials for TURN are those of its REST interface, as coturn
@@ -174,14 +254,14 @@ async fn negotiate(
     media: &Media,
     peer: SocketAddr,
     stream: &str,
-    query: Option<String>,
+    query: String,
     body: &[u8],
     protocol: Protocol,
 ) -> Result<Answer, Refused> {
     let server = server(media)?;
     let stream = StreamName::new(stream).map_err(|_| Refused::Ended(Ended::NotFound))?;
     let sdp = std::str::from_utf8(body).map_err(|_| Refused::Bad("not UTF-8".into()))?;
-    let what = What { stream, app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
+    let what = What { stream, app: "live".into(), query: Query(query), protocol, peer };
     match protocol {
         Protocol::Whip => server.publish(sdp, what).await,
         _ => server.play(sdp, what).await,
@@ -199,12 +279,18 @@ pub async fn patch(
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    let etag = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|v| v.trim_matches('"'));
+    if !is_of(&headers, &FRAGMENT) {
+        let text = "a change of a session is application/trickle-ice-sdpfrag";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(ACCEPT_PATCH, FRAGMENT)], text).into_response();
+    }
+    // Without one the change is taken for one of the session as it is: clients in the field send none.
+    let tags: Option<Vec<&str>> =
+        headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|list| list.split(',').map(tag).collect());
     let done = match server(&media) {
-        Ok(server) => server.patch(&id, &body, etag).await,
+        Ok(server) => server.patch(&id, &body, tags.as_deref()).await,
         Err(refused) => Err(refused),
     };
-    let mut response = match done {
+    match done {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
         Ok(Some(restarted)) => {
             let mut response = ([(header::CONTENT_TYPE, FRAGMENT)], restarted.fragment).into_response();
@@ -214,9 +300,12 @@ pub async fn patch(
             response
         }
         Err(refused) => refusal(&refused),
-    };
-    expose(&media, response.headers_mut());
-    response
+    }
+}
+
+/// An entity tag without its quotes. A weak one is none of ours; it still names the session.
+fn tag(given: &str) -> &str {
+    given.trim().trim_start_matches("W/").trim_matches('"')
 }
 
 /// `DELETE /rtc/session/{id}`: the end of a session; nobody can guess its id. One that has ended already, by itself or by the
@@ -227,18 +316,16 @@ pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> 
         Err(refused) => Err(refused),
     };
     let id_of_ours = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut response = match done {
+    match done {
         Err(Refused::NoSession) if id_of_ours => StatusCode::OK.into_response(),
         Ok(()) => StatusCode::OK.into_response(),
         Err(refused) => refusal(&refused),
-    };
-    expose(&media, response.headers_mut());
-    response
+    }
 }
 
 /// The answer to a browser's preflight.
 pub async fn preflight(State(media): State<Arc<Media>>) -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
+    let mut response = (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP), (ACCEPT_PATCH, FRAGMENT)]).into_response();
     media.cors.apply(response.headers_mut(), true);
     response
 }
@@ -267,16 +354,14 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
         Ok(JsonOffer { streamurl, sdp }) => {
             let (path, query) = streamurl.split_once('?').unwrap_or((&streamurl, ""));
             let stream = path.rsplit('/').next().unwrap_or_default();
-            negotiate(media, peer.0, stream, Some(query.to_owned()), sdp.as_bytes(), protocol).await
+            negotiate(media, peer.0, stream, query.to_owned(), sdp.as_bytes(), protocol).await
         }
     };
     let body = match answer {
         Ok(answer) => json!({ "code": 0, "sdp": answer.sdp, "sessionid": answer.session, "server": "roomservice" }),
         Err(refused) => json!({ "code": status(&refused).as_u16(), "message": refused.to_string() }),
     };
-    let mut response = Json(body).into_response();
-    expose(media, response.headers_mut());
-    response
+    Json(body).into_response()
 }
 
 fn status(refused: &Refused) -> StatusCode {
@@ -302,16 +387,31 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// A page from elsewhere must be able to read where its session is.
-fn expose(media: &Media, headers: &mut HeaderMap) {
-    media.cors.apply(headers, false);
-    headers
-        .insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Location, ETag, Link, Accept-Patch"));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_takes_what_headers_say() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(query_of(Some("a=1".into()), &headers), "a=1");
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer txSecret=5&txTime=6"));
+        headers.insert(PREFER, HeaderValue::from_static("respond-async, wait=3"));
+        assert_eq!(query_of(None, &headers), "txSecret=5&txTime=6&wait=3");
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer word"));
+        assert_eq!(query_of(Some("a=1".into()), &headers), "a=1&wait=3");
+    }
+
+    #[test]
+    fn content_types_are_compared_without_their_parameters() {
+        let mut headers = HeaderMap::new();
+        assert!(is_of(&headers, &SDP));
+        for (given, taken) in [("Application/SDP; charset=utf-8", true), ("text/plain", false)] {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(given));
+            assert_eq!(is_of(&headers, &SDP), taken);
+        }
+        assert_eq!((tag(" W/\"a\""), tag("\"*\""), tag("b")), ("a", "*", "b"));
+    }
 
     #[test]
     fn turn_credentials_are_what_coturn_checks() {

@@ -346,10 +346,10 @@ async fn what_cannot_be_served_is_refused_with_its_reason() {
     let first = Wired::new(&world, true, "s", "").await.unwrap();
     assert_eq!(refused(Wired::new(&world, true, "s", "").await), Refused::Ended(Ended::Busy));
     let fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
-    assert_eq!(world.server.patch(&first.session, fragment, Some("wrong")).await, Err(Refused::Stale));
-    let restarted = world.server.patch(&first.session, fragment, Some("*")).await.unwrap().unwrap();
+    assert_eq!(world.server.patch(&first.session, fragment, Some(&["wrong"])).await, Err(Refused::Stale));
+    let restarted = world.server.patch(&first.session, fragment, Some(&["*"])).await.unwrap().unwrap();
     assert!(restarted.fragment.contains("a=ice-ufrag:") && restarted.fragment.contains("a=candidate:"));
-    let again = world.server.patch(&first.session, fragment, Some(&restarted.etag)).await;
+    let again = world.server.patch(&first.session, fragment, Some(&["other", &restarted.etag])).await;
     assert_eq!(again, Ok(None), "the same credentials are no restart");
     let candidate = "a=candidate:1 1 udp 1 192.0.2.7 9 typ host\r\n";
     assert_eq!(world.server.patch(&first.session, candidate, None).await, Ok(None));

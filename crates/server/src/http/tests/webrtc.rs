@@ -1,0 +1,121 @@
+//! WHIP and WHEP as their documents have them (docs/webrtc.md), with a media server that listens.
+
+use axum::http::{HeaderName, Method};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+
+/// An offer with a line of each kind; `way` and `codec` are put in.
+fn offer(way: &str, codec: &str) -> String {
+    let print = ["AB"; 32].join(":");
+    let common = format!(
+        "c=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 {print}\r\n\
+         a=setup:actpass\r\na=rtcp-mux\r\na={way}\r\n"
+    );
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+         m=video 9 UDP/TLS/RTP/SAVPF 96\r\n{common}a=mid:0\r\na=rtpmap:96 {codec}/90000\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n{common}a=mid:1\r\na=rtpmap:111 opus/48000/2\r\n"
+    )
+}
+
+async fn kit() -> Kit {
+    Kit::with(
+        |settings| settings.http.cors = "*".into(),
+        |parts| {
+            let mut config = media::rtc::Config::default();
+            config.udp = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let (hub, requests) = (parts.hub.clone(), parts.requests.clone());
+            parts.webrtc = Some(media::rtc::Server::start(config, hub, requests, CancellationToken::new()).unwrap());
+        },
+    )
+    .await
+}
+
+/// The path and query of a fresh user's push URL.
+async fn whip_of(kit: &Kit, user: &str) -> String {
+    let client = kit.login("live_room", user, Generation::First).await;
+    let urls = client.call("get_push_url", json!({ "userID": user })).await;
+    let url = urls["whipURL"].as_str().unwrap().to_owned();
+    url[url.find("/whip/").unwrap()..].to_owned()
+}
+
+async fn ask(kit: &Kit, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut request = axum::http::Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = kit.send(request.body(Body::from(body.to_owned())).unwrap()).await;
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*", "{path}: {}", answer.status);
+    answer
+}
+
+const SDP: (&str, &str) = ("content-type", "application/sdp");
+
+#[tokio::test]
+async fn an_endpoint_says_what_it_takes_and_answers_pages_from_elsewhere() {
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await;
+    let accept_post = HeaderName::from_static("accept-post");
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        let answer = ask(&kit, method, &path, &[], "").await;
+        assert_eq!(
+            (answer.status, &answer.headers[&accept_post]),
+            (StatusCode::NO_CONTENT, &"application/sdp".parse().unwrap())
+        );
+    }
+    assert_eq!(ask(&kit, Method::PUT, &path, &[], "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+    let text = ask(&kit, Method::POST, &path, &[("content-type", "text/plain")], &offer("sendonly", "VP8")).await;
+    assert_eq!(
+        (text.status, &text.headers[&accept_post]),
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, &"application/sdp".parse().unwrap())
+    );
+    let large = ask(&kit, Method::POST, &path, &[SDP], &"x".repeat(3 << 20)).await;
+    assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_publisher_is_answered_whole_or_told_why_not() {
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await;
+    let wrong = ask(&kit, Method::POST, &path, &[SDP], &offer("recvonly", "VP8")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text());
+    let none = ask(&kit, Method::POST, &path, &[SDP], &offer("sendonly", "H266")).await;
+    assert_eq!(none.status, StatusCode::NOT_ACCEPTABLE);
+    assert!(none.text().contains("H266") && none.text().contains("VP8"), "{}", none.text());
+    // The URL's signature as a Bearer token, and no content type.
+    let (bare, signature) = path.split_once('?').unwrap();
+    let bearer = format!("Bearer {signature}");
+    let made = ask(&kit, Method::POST, bare, &[("authorization", &bearer)], &offer("sendonly", "VP8")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let answer = made.text();
+    assert_eq!(answer.matches("a=recvonly").count(), 2, "{answer}");
+    assert_eq!(answer.matches("a=candidate:").count(), 2, "{answer}");
+    assert!(answer.contains("a=rtpmap:96 VP8/90000"), "{answer}");
+
+    let session = made.headers[header::LOCATION].to_str().unwrap().to_owned();
+    let there = ask(&kit, Method::GET, &session, &[], "").await;
+    assert_eq!((there.status, &there.headers[header::ETAG]), (StatusCode::NO_CONTENT, &made.headers[header::ETAG]));
+    let etag = made.headers[header::ETAG].to_str().unwrap().to_owned();
+    let fragment = ("content-type", "application/trickle-ice-sdpfrag");
+    let trickle = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=end-of-candidates\r\n";
+    for (tags, status) in [
+        (format!("\"other\", {etag}"), StatusCode::NO_CONTENT),
+        (format!("W/{etag}"), StatusCode::NO_CONTENT),
+        ("\"other\"".into(), StatusCode::PRECONDITION_FAILED),
+    ] {
+        let answer = ask(&kit, Method::PATCH, &session, &[fragment, ("if-match", &tags)], trickle).await;
+        assert_eq!(answer.status, status, "{tags}");
+    }
+    let text = ask(&kit, Method::PATCH, &session, &[("content-type", "text/plain")], trickle).await;
+    assert_eq!(text.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(ask(&kit, Method::DELETE, &session, &[], "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_comes_before_the_publisher_is_told_when_to_come_again() {
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await.replace("/whip/", "/whep/");
+    let answer = ask(&kit, Method::POST, &path, &[SDP, ("prefer", "wait=0")], &offer("recvonly", "VP8")).await;
+    assert_eq!((answer.status, &answer.headers[header::RETRY_AFTER]), (StatusCode::CONFLICT, &"2".parse().unwrap()));
+}
