@@ -13,6 +13,7 @@ mod numbers;
 mod offer;
 mod outbox;
 mod packet;
+mod path;
 mod payload;
 mod rate;
 mod sdp;

@@ -318,7 +318,7 @@ impl Server {
             rtc,
             role,
             peer: what.peer,
-            ufrag: creds.ufrag.clone(),
+            creds: creds.clone(),
             remote_ufrag,
             offer,
             max_bitrate,

@@ -13,6 +13,7 @@ use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 use super::net::{Datagram, Route, Table};
 use super::offer::{self, Identity};
 use super::outbox::Outbox;
+use super::path::Path;
 use super::rate::Rate;
 use super::simulcast::Simulcast;
 use super::whep::Whep;
@@ -96,6 +97,8 @@ pub(super) struct Session {
     created: Instant,
     diagnosed: bool,
     lost: Option<Instant>,
+    /// Which of the paths that the peer has checked is sent on.
+    path: Path,
     /// Source addresses whose requests were answered.
     pub sources: Vec<(Protocol, SocketAddr)>,
     local: Option<IpAddr>,
@@ -114,7 +117,7 @@ pub(super) struct Start {
     pub rtc: Box<Rtc>,
     pub role: Role,
     pub peer: SocketAddr,
-    pub ufrag: String,
+    pub creds: IceCreds,
     pub remote_ufrag: String,
     pub offer: Box<str>,
     pub max_bitrate: Option<u64>,
@@ -123,7 +126,7 @@ pub(super) struct Start {
 impl Session {
     /// A session that nobody has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
-        let Start { id, stream, rtc, role, peer, ufrag, remote_ufrag, offer, max_bitrate } = start;
+        let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, max_bitrate } = start;
         Session {
             route,
             id,
@@ -131,7 +134,8 @@ impl Session {
             rtc,
             role,
             peer,
-            ufrag,
+            path: Path::new(creds.pass),
+            ufrag: creds.ufrag,
             remote_ufrag,
             offer,
             connected: false,
@@ -158,6 +162,11 @@ impl Session {
         let found = advertised.iter().find(same).or_else(|| advertised.iter().find(family)).or(advertised.first());
         let Some(destination) = found else { return Ok(()) };
         self.local = *local;
+        if let Some(check) = self.path.came(*proto, *source, bytes)
+            && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
+        {
+            self.guarded(|session| session.rtc.handle_input(Input::Receive(now, receive)).map_err(protocol))?;
+        }
         let Ok(receive) = Receive::new(*proto, *source, *destination, bytes) else { return Ok(()) };
         self.guarded(|session| {
             let input = Input::Receive(now, receive);
@@ -208,8 +217,9 @@ impl Session {
                 }
                 Ok(Output::Timeout(at)) => break at,
                 Ok(Output::Transmit(transmit)) => {
+                    let to = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
                     self.answered(transmit.proto, transmit.destination, table);
-                    outbox.push(transmit.proto, transmit.destination, self.local, &transmit.contents);
+                    outbox.push(to.0, to.1, self.local, &transmit.contents);
                 }
                 Ok(Output::Event(event)) => match self.event(event, now) {
                     None => {}
@@ -355,6 +365,7 @@ impl Session {
         table.forget(self.route, &self.ufrag, &[]);
         table.expect(&ours.ufrag, self.route);
         (self.ufrag, self.remote_ufrag) = (ours.ufrag.clone(), ufrag);
+        self.path = Path::new(ours.pass.clone());
         Ok(ours)
     }
 

@@ -4,11 +4,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::hmac;
+
 /// Answers a second, at most.
 const MOST: u32 = 1_000;
 const BINDING_REQUEST: [u8; 2] = [0, 1];
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
 const COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const USE_CANDIDATE: u16 = 0x0025;
+const FINGERPRINT: u16 = 0x8028;
 const XOR_MAPPED_ADDRESS: [u8; 2] = [0, 0x20];
 /// Longest request that is answered: what browsers send has at most a SOFTWARE and a FINGERPRINT.
 const LONGEST: usize = 128;
@@ -38,6 +43,58 @@ pub(super) fn answer(request: &[u8], source: SocketAddr) -> Option<Vec<u8>> {
         IpAddr::V6(ip) => xor(&mut answer, &ip.octets()),
     }
     Some(answer)
+}
+
+/// Whether this is a check with which the peer settles on a path.
+pub(super) fn nominates(request: &[u8]) -> bool {
+    is_check(request) && attribute(&request[20..], USE_CANDIDATE).is_some()
+}
+
+/// Whether this is a check of a path, with a user name.
+pub(super) fn is_check(request: &[u8]) -> bool {
+    let head = request.get(..20).filter(|head| head[..2] == BINDING_REQUEST && head[4..8] == COOKIE);
+    head.is_some() && has_username(&request[20..])
+}
+
+/// The same check as one that nominates its path. `None`: it is none that `password` signs.
+///
+/// An ICE-lite agent sends nothing but answers before the peer has nominated a path, and browsers take several round trips for
+/// that while they already send DTLS over the path that they will take.
+pub(super) fn nominating(request: &[u8], password: &str) -> Option<Vec<u8>> {
+    let at = 20 + attribute(request.get(20..)?, MESSAGE_INTEGRITY)?;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+    let mut signed = request[..at].to_vec();
+    set_length(&mut signed, 24)?;
+    hmac::verify(&key, &signed, request.get(at + 4..at + 24)?).ok()?;
+    signed.extend([USE_CANDIDATE.to_be_bytes(), [0, 0]].concat());
+    set_length(&mut signed, 24)?;
+    let tag = hmac::sign(&key, &signed);
+    signed.extend([MESSAGE_INTEGRITY.to_be_bytes(), [0, 20]].concat());
+    signed.extend_from_slice(tag.as_ref());
+    set_length(&mut signed, 8)?;
+    let print = crc32fast::hash(&signed) ^ 0x5354_554e;
+    signed.extend([FINGERPRINT.to_be_bytes(), [0, 4]].concat());
+    signed.extend(print.to_be_bytes());
+    Some(signed)
+}
+
+/// Makes the head say that `more` bytes of attributes follow those that are there.
+fn set_length(message: &mut [u8], more: usize) -> Option<()> {
+    let length = u16::try_from(message.len().checked_sub(20)? + more).ok()?;
+    message.get_mut(2..4)?.copy_from_slice(&length.to_be_bytes());
+    Some(())
+}
+
+/// Where an attribute begins.
+fn attribute(attributes: &[u8], wanted: u16) -> Option<usize> {
+    let mut at = 0;
+    while let Some((head, _)) = attributes.get(at..)?.split_first_chunk::<4>() {
+        if u16::from_be_bytes([head[0], head[1]]) == wanted {
+            return Some(at);
+        }
+        at += 4 + usize::from(u16::from_be_bytes([head[2], head[3]])).next_multiple_of(4);
+    }
+    None
 }
 
 fn has_username(mut attributes: &[u8]) -> bool {
@@ -80,6 +137,34 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// RFC 5769 §2.1: a check with its signature.
+    const CHECK: &[u8] = b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+        \x80\x22\x00\x10STUN test client\x00\x24\x00\x04\x6e\x00\x01\xff\x80\x29\x00\x08\x93\x2f\xf9\xb1\x51\x26\x3b\x36\
+        \x00\x06\x00\x09evtj:h6vY\x20\x20\x20\x00\x08\x00\x14\x9a\xea\xa7\x0c\xbf\xd8\xcb\x56\x78\x1e\xf2\xb5\xb2\xd3\xf2\x49\
+        \xc1\xb5\x71\xa2\x80\x28\x00\x04\xe5\x7a\x3b\xcf";
+    const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
+
+    #[test]
+    fn a_check_becomes_one_that_nominates() {
+        assert!(is_check(CHECK) && !nominates(CHECK));
+        let made = nominating(CHECK, PASSWORD).unwrap();
+        assert!(nominates(&made));
+        assert_eq!(made.len(), CHECK.len() + 4);
+        // What was made is signed as what came was, and ends in a fingerprint that is right.
+        assert!(nominating(&made, PASSWORD).is_some());
+        assert_eq!(
+            crc32fast::hash(&made[..made.len() - 8]) ^ 0x5354_554e,
+            u32::from_be_bytes(*made.last_chunk().unwrap())
+        );
+        assert_eq!(nominating(CHECK, "another"), None);
+        let mut forged = CHECK.to_vec();
+        forged[41] ^= 1;
+        assert_eq!(nominating(&forged, PASSWORD), None);
+        for n in 0..CHECK.len() - 8 {
+            assert_eq!(nominating(&CHECK[..n], PASSWORD), None, "cut at {n}");
+        }
+    }
 
     /// The request of RFC 5769 §2.1 has a user name; this is one without, with its transaction.
     fn request(attributes: &[u8]) -> Vec<u8> {
