@@ -214,8 +214,10 @@ export class RoomView {
   #publish() {
     if (!this.mine.open || !this.room.isPusher || this.byObs) return;
     this.#sync();
-    const onState = (state) => {
-      this.stage.tiles.get(this.room.user?.userID)?.element.classList.toggle('sending', state === 'open');
+    const onState = (state, error) => {
+      const tile = this.stage.tiles.get(this.room.user?.userID);
+      tile?.element.classList.toggle('sending', state === 'open');
+      if (error?.addresses) toast(t('noMedia', { address: error.addresses.join(', ') }), 'bad');
     };
     // What goes wrong is tried again, and told by `error`.
     this.room.publish(null, { onState }).catch(() => {});

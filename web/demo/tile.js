@@ -75,10 +75,18 @@ export class Tile {
       return;
     }
     this.player = room.play(source, this.video, {
-      onState: (state) => {
+      onState: (state, error) => {
         if (state === 'waiting') this.element.classList.remove('on');
+        if (error) this.complain(error);
       },
     });
+  }
+
+  /** Why there is no picture, where the user or the operator can do something about it. */
+  complain(error) {
+    const { addresses, status } = error;
+    if (addresses) this.note.textContent = t('noMedia', { address: addresses.join(', ') });
+    else if (status === 406) this.note.textContent = t('noCodec');
   }
 
   /** What the other side says of itself: microphone, camera, screen. */

@@ -7,6 +7,8 @@ import { EVERY, Meter } from './quality.js';
 /** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
 const RECOVER_WITHIN = 3_000;
 const CONNECT_WITHIN = 12_000;
+/** Not connected by then: the app is told what most likely stands in the way. */
+const UNREACHED_AFTER = 5_000;
 
 /** What publishing and playing have in common: connect, watch, come back. */
 class Link {
@@ -146,7 +148,7 @@ class Link {
       if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
       await pc.setLocalDescription(offer);
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
-      await this.#watch(pc);
+      await this.#watch(pc, unreachable(answer.text));
     } finally {
       this.pc = null;
       this.lost = null;
@@ -161,19 +163,19 @@ class Link {
     }
   }
 
-  /** Resolves when the connection is over. */
-  #watch(pc) {
+  /** Resolves when the connection is over. `error`: what it means if there is none in time. */
+  #watch(pc, error) {
     return new Promise((resolve, reject) => {
-      let timer = setTimeout(
-        () => reject(new RoomError(Code.MEDIA, 'no media connection: is the UDP port open?')),
-        CONNECT_WITHIN,
-      );
+      const early = setTimeout(() => this.become('connecting', error), UNREACHED_AFTER);
+      let timer = setTimeout(() => reject(error), CONNECT_WITHIN);
       this.lost = () => {
+        clearTimeout(early);
         clearTimeout(timer);
         resolve();
       };
       const look = () => {
         const state = pc.connectionState;
+        if (state !== 'new' && state !== 'connecting') clearTimeout(early);
         if (state === 'connected') {
           clearTimeout(timer);
           this.backoff.reset();
@@ -278,6 +280,15 @@ export function iceServersOf(header) {
     servers.push(username === undefined ? { urls } : { urls, username, credential });
   }
   return servers;
+}
+
+/** Where an answer says that media goes, in an error that says what to do if it does not get there. */
+function unreachable(answer) {
+  const candidates = answer.matchAll(/^a=candidate:\S+ \d+ \S+ \d+ (\S+) (\d+) /gm);
+  const addresses = [...new Set(Array.from(candidates, ([, host, port]) => `${host}:${port}`))];
+  const where = addresses.join(', ') || 'the media server';
+  const hint = 'ask the operator to set webrtc.public and to open the port';
+  return new RoomError(Code.MEDIA, `media cannot reach ${where} by UDP or TCP: ${hint}`, { addresses });
 }
 
 /** RTMP, FLV and HLS viewers take H.264: it is offered first. */

@@ -304,3 +304,30 @@ test('URLs of other protocols are found from one', () => {
     ['RTMP', 'HTTP-FLV', 'HLS', 'WHEP'],
   );
 });
+
+test('a media port that nobody reaches is named after five seconds, with what to do about it', async () => {
+  clock.enable();
+  FakePeer.made = [];
+  const candidate = (kind, at) => `a=candidate:1 1 ${kind} 2130706175 ${at} typ host\r\n`;
+  const text = candidate('udp', '203.0.113.7 8000') + candidate('tcp', '203.0.113.7 8000');
+  const told = [];
+  const player = new Player({
+    platform: platform([{ status: 201, text, header: () => '/rtc/session/1' }]),
+    url: 'http://h/whep/s?x=1',
+    RTCPeerConnection: FakePeer,
+    onState: (state, error) => error && told.push([state, error.code, error.addresses, error.message]),
+  });
+  player.start().catch(() => {});
+  await settle();
+  FakePeer.made[0].become('connecting');
+  clock.tick(4_999);
+  assert.equal(told.length, 0);
+  clock.tick(1);
+  const message =
+    'media cannot reach 203.0.113.7:8000 by UDP or TCP: ask the operator to set webrtc.public and to open the port';
+  assert.deepEqual(told.splice(0), [['connecting', 'media', ['203.0.113.7:8000'], message]]);
+  clock.tick(7_000);
+  await settle();
+  assert.deepEqual(told, [['waiting', 'media', ['203.0.113.7:8000'], message]]);
+  await player.stop();
+});
