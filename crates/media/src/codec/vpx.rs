@@ -52,12 +52,9 @@ pub(super) fn info(codec: Codec, config: &[u8]) -> Option<VideoInfo> {
     Some(VideoInfo { codec, width: of(0), height: of(2), profile, level, mime })
 }
 
-/// Whether decoding may start at this frame.
-pub fn is_key(codec: Codec, frame: &[u8]) -> bool {
-    match codec {
-        Codec::Vp8 => vp8(frame).is_some(),
-        _ => vp9(frame).is_some(),
-    }
+/// Whether a configuration is one of ours, with the size.
+pub fn is_whole(config: &[u8]) -> bool {
+    config.len() == RECORD + 4
 }
 
 /// RFC 6386 §9.1.
@@ -163,8 +160,8 @@ mod tests {
 
     #[test]
     fn other_frames_are_no_keyframes() {
-        assert!(!is_key(Codec::Vp9, &[0xa6, 0, 0x40, 0x92, 0x9c, 0x18, 0x49, 0x40, 0, 0x1e]));
-        assert!(!is_key(Codec::Vp8, &[0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41]));
+        assert!(vp9(&[0xa6, 0, 0x40, 0x92, 0x9c, 0x18, 0x49, 0x40, 0, 0x1e]).is_none());
+        assert!(vp8(&[0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41]).is_none());
     }
 
     proptest! {

@@ -59,8 +59,15 @@ impl Clean {
     /// The frame as it goes on. `None`: it is no frame, or goes on with the next picture.
     pub fn pass(&mut self, mut frame: Frame) -> Option<Frame> {
         match (frame.kind, frame.codec) {
-            // Made anew of the first keyframe, with the size that it does not tell.
-            (Kind::VideoConfig, Codec::Vp8 | Codec::Vp9) => return None,
+            // An encoder's own lacks the size: it announces the track, until the first keyframe brings a whole one.
+            (Kind::VideoConfig, codec @ (Codec::Vp8 | Codec::Vp9)) => {
+                let known = self.codec == codec && self.made.is_some();
+                let whole = vpx::is_whole(&frame.payload);
+                if known && (!whole || self.made.as_ref() == Some(&frame.payload)) {
+                    return None;
+                }
+                (self.codec, self.made) = (codec, whole.then(|| frame.payload.clone()));
+            }
             (Kind::VideoConfig, codec) => {
                 let at = if codec == Codec::H265 { 21 } else { 4 };
                 self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
@@ -153,6 +160,21 @@ mod tests {
 
     fn pass(clean: &mut Clean, codec: Codec, of: &[&[u8]]) -> Option<Bytes> {
         clean.pass(Frame::video(codec, 0, 0, true, units(of))).map(|frame| frame.payload)
+    }
+
+    #[test]
+    fn a_keyframe_of_vp9_says_what_the_encoder_did_not() {
+        let mut clean = Clean::new();
+        let announced = Frame::config(Codec::Vp9, 0, Bytes::from_static(b"\x01\0\0\0\0\x14\x82\x02\x02\x02\0\0"));
+        assert!(clean.pass(announced).is_some());
+        let keyframe = [0x82, 0x49, 0x83, 0x42, 0x20, 0x15, 0xf0, 0x11, 0xf6, 0x08];
+        let key = || Frame::video(Codec::Vp9, 0, 0, true, keyframe.to_vec().into());
+        let made = clean.configuration(&key()).unwrap();
+        assert_eq!(made.payload.len(), 16);
+        assert!(clean.configuration(&key()).is_none(), "it has not changed");
+        assert!(clean.pass(made).is_none(), "nor is it told twice");
+        let again = Frame::config(Codec::Vp9, 0, Bytes::from_static(b"\x01\0\0\0\0\x14\x82\x02\x02\x02\0\0"));
+        assert!(clean.pass(again).is_none());
     }
 
     #[test]

@@ -128,6 +128,37 @@ struct Instance {
     side: Mutex<Option<Side>>,
 }
 
+/// Counts what a peer sends for its handshake. `rtc-dtls` keeps fragments and early records as long as a handshake is not at its
+/// end, looks at all of them for each that comes, and puts them together by a call within a call.
+#[derive(Default)]
+struct Guard {
+    records: usize,
+    bytes: usize,
+}
+
+impl Guard {
+    /// Records of handshakes, with what is sent again over a bad network: a handshake has about ten.
+    const MOST_RECORDS: usize = 256;
+    const MOST_BYTES: usize = 128 << 10;
+    /// Bytes of a record's head (RFC 6347 §4.1), and the type of handshake messages in it.
+    const HEAD: usize = 13;
+    const HANDSHAKE: u8 = 22;
+
+    /// Whether a datagram may be looked at. What is no handshake is not counted once there are keys: it is dropped unless it
+    /// is signed with them.
+    fn lets_in(&mut self, mut datagram: &[u8], established: bool) -> bool {
+        while let Some((head, rest)) = datagram.split_first_chunk::<{ Guard::HEAD }>() {
+            let length = usize::from(u16::from_be_bytes([head[11], head[12]]));
+            if !established || head[0] == Guard::HANDSHAKE {
+                self.records += 1;
+                self.bytes += length;
+            }
+            datagram = rest.get(length..).unwrap_or_default();
+        }
+        self.records <= Guard::MOST_RECORDS && self.bytes <= Guard::MOST_BYTES
+    }
+}
+
 /// What comes out next.
 enum Out {
     PeerCert(Vec<u8>),
@@ -142,6 +173,7 @@ struct Side {
     endpoint: Endpoint,
     out: VecDeque<Out>,
     established: bool,
+    guard: Guard,
     /// It is over. The alert goes out first, then str0m hears of it.
     failed: bool,
     closing: bool,
@@ -161,8 +193,14 @@ impl DtlsInstance for Instance {
         let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, accepts);
         let begun = if active { endpoint.connect(self.now, PEER, Arc::clone(client), None) } else { Ok(()) };
         let failed = begun.is_err();
-        *self.side.get_mut() =
-            Some(Side { endpoint, out: VecDeque::new(), established: false, failed, closing: false });
+        *self.side.get_mut() = Some(Side {
+            endpoint,
+            out: VecDeque::new(),
+            established: false,
+            guard: Guard::default(),
+            failed,
+            closing: false,
+        });
     }
 
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
@@ -171,6 +209,12 @@ impl DtlsInstance for Instance {
             return Ok(());
         };
         if packet.is_empty() {
+            return Ok(());
+        }
+        if !side.guard.lets_in(packet, side.established) {
+            if !side.established {
+                side.fail("too many records for a handshake");
+            }
             return Ok(());
         }
         match side.endpoint.read(now, PEER, None, BytesMut::from(packet)) {
@@ -327,4 +371,81 @@ fn key_of(der: &[u8]) -> &'static str {
     ];
     let found = KINDS.iter().find(|(oid, _)| memchr::memmem::find(der, oid).is_some());
     found.map_or("of another kind", |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A datagram of empty handshake records.
+    fn records(n: usize, kind: u8, length: u16) -> Vec<u8> {
+        let mut record = vec![kind, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0];
+        record.extend(length.to_be_bytes());
+        record.extend(vec![0; usize::from(length)]);
+        record.repeat(n)
+    }
+
+    #[test]
+    fn a_handshake_has_bounds_and_what_is_no_handshake_has_none_after_it() {
+        let mut guard = Guard::default();
+        assert!((0..Guard::MOST_RECORDS / 8).all(|_| guard.lets_in(&records(8, 22, 0), false)));
+        assert!(!guard.lets_in(&records(1, 22, 0), false));
+        let mut large = Guard::default();
+        assert!(!(0..200).all(|_| large.lets_in(&records(1, 23, 1_000), false)));
+        let mut after = Guard::default();
+        assert!((0..10_000).all(|_| after.lets_in(&records(1, 23, 100), true)));
+        assert!(!(0..1_000).all(|_| after.lets_in(&records(1, 22, 0), true)));
+        // Cut short, or none at all.
+        assert!(Guard::default().lets_in(&[22; 5], false));
+    }
+
+    #[test]
+    fn kinds_of_keys_are_told() {
+        let cert = crypto().dtls_provider.generate_certificate().unwrap();
+        assert_eq!(key_of(&cert.certificate), "ECDSA P-256");
+        assert_eq!(key_of(b"nothing"), "of another kind");
+    }
+
+    /// Two instances that hand each other what they send.
+    #[test]
+    fn two_of_them_agree_on_keys() {
+        let now = Instant::now();
+        let cert = PROVIDER.generate_certificate().unwrap();
+        let made = |active| {
+            let mut one = PROVIDER.new_dtls(&cert, now, DtlsVersion::Dtls12, None).unwrap();
+            one.set_active(active);
+            one
+        };
+        let mut ends = [made(true), made(false)];
+        let mut keys = [Vec::new(), Vec::new()];
+        let mut buf = [0; 2_000];
+        for turn in 0..40 {
+            let (from, to) = (turn % 2, 1 - turn % 2);
+            let mut packets = Vec::new();
+            loop {
+                match ends[from].poll_output(&mut buf) {
+                    DtlsOutput::Packet(packet) => packets.push(packet.to_vec()),
+                    DtlsOutput::KeyingMaterial(material, _) => keys[from] = material.as_ref().to_vec(),
+                    DtlsOutput::Timeout(_) => break,
+                    _ => {}
+                }
+            }
+            packets.iter().for_each(|packet| ends[to].handle_packet(packet).unwrap());
+        }
+        assert!(!keys[0].is_empty());
+        assert_eq!(keys[0], keys[1]);
+        ends[0].close().unwrap();
+        let DtlsOutput::Packet(goodbye) = ends[0].poll_output(&mut buf) else { panic!("a goodbye") };
+        let goodbye = goodbye.to_vec();
+        ends[1].handle_packet(&goodbye).unwrap();
+        let mut said = Vec::new();
+        loop {
+            match ends[1].poll_output(&mut buf) {
+                DtlsOutput::CloseNotify => said.push(true),
+                DtlsOutput::Timeout(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(said, [true]);
+    }
 }

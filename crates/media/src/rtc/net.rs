@@ -125,19 +125,19 @@ impl Table {
     }
 }
 
-/// Whether a datagram comes from this machine: over loopback, or from the address that it was sent to. Systems drop what
-/// comes from outside and bears an address of their own.
-fn is_local(source: IpAddr, to: Option<IpAddr>) -> bool {
-    source.is_loopback() || to.is_some_and(|to| to.to_canonical() == source)
+/// Whether a datagram comes from this machine: over loopback, or from an address of its own. Systems drop what comes from
+/// outside and bears one of theirs.
+fn is_local(source: IpAddr, to: Option<IpAddr>, own: &[IpAddr]) -> bool {
+    source.is_loopback() || own.contains(&source) || to.is_some_and(|to| to.to_canonical() == source)
 }
 
-/// Reads the socket until `stop`. `precise`: tell sessions which of our addresses a datagram came to. `local_only`: drop what
-/// does not come from this machine.
+/// Reads the socket until `stop`. `precise`: tell sessions which of our addresses a datagram came to. `only`: the addresses of
+/// this machine, where nobody else is served.
 pub(super) async fn read(
     socket: Arc<Socket>,
     table: Arc<Table>,
     precise: bool,
-    local_only: bool,
+    only: Option<Vec<IpAddr>>,
     mut strangers: Strangers,
     stop: CancellationToken,
 ) {
@@ -172,7 +172,7 @@ pub(super) async fn read(
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
                 // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
-                if local_only && !is_local(source.ip(), meta.dst_ip) {
+                if only.as_ref().is_some_and(|own| !is_local(source.ip(), meta.dst_ip, own)) {
                     Counters::add(&table.counters.strangers, 1);
                     continue;
                 }
@@ -190,5 +190,21 @@ pub(super) async fn read(
         }
         // One busy socket must not keep the thread from its other tasks.
         tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let own = [ip("127.0.0.1"), ip("192.0.2.7")];
+        assert!(is_local(ip("127.0.0.3"), None, &own));
+        assert!(is_local(ip("192.0.2.7"), Some(ip("127.0.0.1")), &own));
+        assert!(is_local(ip("198.51.100.1"), Some(ip("::ffff:198.51.100.1")), &own));
+        assert!(!is_local(ip("192.0.2.8"), Some(ip("192.0.2.7")), &own));
+        assert!(!is_local(ip("192.0.2.8"), None, &own));
     }
 }

@@ -160,6 +160,7 @@ pub(super) fn accept(
     let sdp = answer.text();
     let (video, audio, formats) = agreed(&rtc, &sdp);
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
+    let (video, audio) = (video.filter(|_| completed.offers("video")), audio.filter(|_| completed.offers("audio")));
     match (video.is_some() || !completed.offers("video"), audio.is_some() || !completed.offers("audio")) {
         (true, true) if video.is_some() || audio.is_some() => {}
         (true, true) => return Err(Refused::Unsupported("neither video nor audio is offered".into())),
@@ -236,6 +237,10 @@ pub(super) fn best_format(formats: &[(Pt, Format)], stream: Format) -> Option<Pt
         formats.iter().find(|(_, f)| f.codec == stream.codec && fits(f.profile)).map(|(pt, _)| *pt)
     };
     let [kind, constraints, _] = stream.profile;
+    if stream.codec == Codec::Vp9 {
+        // What is decoded of another profile is no picture.
+        return find(&|p| p[0] == kind);
+    }
     find(&|p| p[..2] == [kind, constraints])
         .or_else(|| find(&|p| p[0] == kind))
         .or_else(|| find(&|p| p[..2] == [0x42, 0xe0]))

@@ -71,7 +71,9 @@ impl Sdp {
     /// Takes a text apart. Nothing is checked.
     pub fn read(text: &str) -> Self {
         let mut sdp = Sdp { session: Vec::new(), sections: Vec::new() };
-        for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+        // Bandwidths and titles of lines mean nothing here, and str0m takes one of each at most.
+        let means_something = |line: &&str| !line.is_empty() && !line.starts_with("b=") && !line.starts_with("i=");
+        for line in text.lines().filter(means_something) {
             match sdp.sections.last_mut() {
                 _ if line.starts_with("m=") => sdp.sections.push(Section { lines: vec![line.to_owned()] }),
                 Some(section) => section.lines.push(line.to_owned()),
@@ -114,6 +116,13 @@ impl Sdp {
             if self.sections.iter().filter(offered).nth(1).is_some() {
                 return Err(Refused::Unprocessable(format!("two {kind} lines: a stream has one")));
             }
+        }
+        let mut prints = self.session.iter().chain(self.sections.iter().flat_map(|section| &section.lines));
+        let mut prints = prints.by_ref().filter_map(|line| line.strip_prefix("a=fingerprint:")).peekable();
+        let known =
+            |print: &str| ["sha-256 ", "sha-1 "].iter().any(|name| print.to_ascii_lowercase().starts_with(name));
+        if prints.peek().is_some() && !prints.any(known) {
+            return Err(Refused::Unprocessable("no fingerprint of the certificate by SHA-256 is offered".into()));
         }
         if !self.session.iter().any(|line| line.starts_with("a=group:BUNDLE")) {
             let mut fragments = self.sections.iter().flat_map(|section| section.value("a=ice-ufrag:"));

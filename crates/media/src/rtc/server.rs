@@ -120,11 +120,6 @@ impl Server {
     /// Binds the ports and starts the threads, which stop when `stop` is cancelled. Errors: a port cannot be bound.
     pub fn start(config: Config, hub: Hub, requests: Requests, stop: CancellationToken) -> io::Result<Self> {
         let udp = UdpSocket::bind(config.udp)?;
-        if config.local_only {
-            // What one address of this machine sends to another comes by way of this device. Where it is not allowed, what
-            // reads the socket drops the rest.
-            let _ = socket2::SockRef::from(&udp).bind_device(Some(b"lo"));
-        }
         let socket = Arc::new(Socket::new(udp)?);
         let udp = socket.udp.local_addr()?;
         let listener = match config.tcp.map(std::net::TcpListener::bind).transpose() {
@@ -136,6 +131,7 @@ impl Server {
         };
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let addresses = advertised(&config, udp);
+        let own = addresses.clone();
         let with = |port: u16| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
         let over_tcp = tcp.map_or(Vec::new(), |tcp| if config.local_only { vec![tcp] } else { with(tcp.port()) });
         let identity = Arc::new(Identity::new(with(udp.port()), over_tcp));
@@ -161,7 +157,7 @@ impl Server {
         }
         let strangers = Strangers::new(config.strangers, Instant::now());
         let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
-        let local_only = config.local_only;
+        let only = config.local_only.then(|| own.clone());
         thread("rtc-net".into(), move || async move {
             if let Some(listener) = listener
                 && listener.set_nonblocking(true).is_ok()
@@ -169,7 +165,7 @@ impl Server {
             {
                 tokio::spawn(tcp::serve(listener, Arc::clone(&table), connections, stop.clone()));
             }
-            net::read(socket, table, precise, local_only, strangers, stop).await;
+            net::read(socket, table, precise, only, strangers, stop).await;
         })?;
         let renditions = Renditions::new(hub);
         let keys = AtomicU64::new(1);

@@ -27,7 +27,7 @@ pub(super) struct Simulcast {
 #[derive(Default)]
 struct Lane {
     publisher: Option<Publisher>,
-    config: Option<Bytes>,
+    config: Option<(Codec, Bytes)>,
     /// Pixels of a picture.
     size: u64,
     last: Option<Instant>,
@@ -54,7 +54,7 @@ impl Simulcast {
             let info = VideoInfo::of(frame.codec, &frame.payload);
             let lane = &mut self.lanes[number];
             lane.size = u64::from(info.width) * u64::from(info.height);
-            lane.config = Some(frame.payload);
+            lane.config = Some((frame.codec, frame.payload));
             return Ok(());
         }
         self.lanes[number].last = Some(now);
@@ -62,7 +62,8 @@ impl Simulcast {
             self.shown = Some(number);
         }
         let lane = &mut self.lanes[number];
-        let config = lane.config.clone().filter(|_| frame.key).map(|c| Frame::config(Codec::H264, frame.dts, c));
+        let config = lane.config.clone().filter(|_| frame.key);
+        let config = config.map(|(codec, config)| Frame::config(codec, frame.dts, config));
         if self.shown == Some(number) {
             if let Some(config) = &config {
                 main.push(config.at(config.dts))?;

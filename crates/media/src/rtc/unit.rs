@@ -30,9 +30,8 @@ pub(super) struct Units {
 
 impl Units {
     /// Whether readers can be told what the stream is.
-    pub fn is_configured(&self, codec: Codec) -> bool {
-        // VP8 and VP9 have no configuration beside their keyframes.
-        self.config.is_some() || matches!(codec, Codec::Vp8 | Codec::Vp9)
+    pub fn is_configured(&self) -> bool {
+        self.config.is_some()
     }
 
     /// Takes one picture.
@@ -41,7 +40,11 @@ impl Units {
             Codec::H264 => self.h264(data),
             Codec::H265 => self.h265(data),
             Codec::Av1 => self.av1(data),
-            _ => Unit { config: None, payload: Bytes::from_owner(Arc::clone(data)), key: vpx::is_key(codec, data) },
+            _ => {
+                let config = vpx::config(codec, data);
+                let (key, config) = (config.is_some(), self.changed(config));
+                Unit { config, payload: Bytes::from_owner(Arc::clone(data)), key }
+            }
         }
     }
 
@@ -103,12 +106,23 @@ mod tests {
             [&b"\0\0\0\x01\x67\x42\xe0\x1f\x01"[..], b"\0\0\0\x01\x68\xce\x09", b"\0\0\0\x01\x65\x01\x02"]
                 .concat()
                 .into();
-        assert!(!units.is_configured(Codec::H264));
+        assert!(!units.is_configured());
         let first = units.take(Codec::H264, &stream);
         assert!(first.config.is_some() && first.key);
         assert_eq!(&first.payload[..], b"\0\0\0\x03\x65\x01\x02");
         assert_eq!(units.take(Codec::H264, &stream).config, None);
-        assert!(units.is_configured(Codec::H264));
+        assert!(units.is_configured());
+    }
+
+    #[test]
+    fn a_keyframe_of_vp8_says_how_large_it_is() {
+        let mut units = Units::default();
+        let key: Arc<[u8]> = [0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41][..].into();
+        let unit = units.take(Codec::Vp8, &key);
+        let info = crate::codec::VideoInfo::of(Codec::Vp8, &unit.config.unwrap());
+        assert_eq!((unit.key, info.width, info.height), (true, 640, 360));
+        let delta: Arc<[u8]> = [0x11, 0x02, 0x00][..].into();
+        assert_eq!(units.take(Codec::Vp8, &delta), Unit { config: None, payload: delta.to_vec().into(), key: false });
     }
 
     #[test]

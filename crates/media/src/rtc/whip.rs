@@ -101,7 +101,7 @@ impl Layer {
         out.extend(unit.config.map(|config| Frame::config(codec, at, config)));
         // A picture that builds on a lost one would smear: the last good one stands until the next key picture.
         self.need_key |= !data.contiguous;
-        if unit.key && self.units.is_configured(codec) {
+        if unit.key && self.units.is_configured() {
             self.need_key = false;
         }
         if self.need_key || unit.payload.is_empty() {
