@@ -54,7 +54,12 @@ pub async fn add_pusher(member: &Member<'_>) -> Sent {
         stream: &stream,
         info: body.room_info.as_ref().map(Text::as_str),
     };
-    if weapp.rooms.add_pusher(&new).await? { success(&Made { room_id: &room }) } else { done() }
+    let made = weapp.rooms.add_pusher(&new).await?;
+    if weapp.choices.keep_owners {
+        let title = body.room_info.as_ref().map(Text::as_str).unwrap_or_default();
+        weapp.rooms.keep_owner(&stream, &room, user, title).await;
+    }
+    if made { success(&Made { room_id: &room }) } else { done() }
 }
 
 #[derive(Deserialize)]

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use media::hls::Hls;
+use media::record::Recorder;
 use media::rendition::Renditions;
 use media::request::Requests;
 use media::rtc::Server;
@@ -28,6 +29,8 @@ pub struct Media {
     pub hls: Hls,
     /// WebRTC, if it runs.
     pub webrtc: Option<Server>,
+    /// The recorder, if there is one.
+    pub recorder: Option<Recorder>,
     /// What browsers are told of STUN and TURN servers.
     pub ice: webrtc::Settings,
     /// Cross-origin headers.

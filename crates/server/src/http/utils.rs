@@ -57,7 +57,7 @@ fn get_login_info(call: &Call<'_>) -> Sent {
     let named = query.get("userID").filter(|id| !id.is_empty());
     let user = match named {
         Some(id) => UserId::parse(id)?,
-        None => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
+        None => UserId::parse(&format!("user{:016x}", sign::fresh_id()))?,
     };
     let identity = &call.weapp.identity;
     if identity.is_administrator(user.as_str()) {

@@ -26,6 +26,7 @@ use access::identity::Identity;
 use access::operator::Operators;
 use access::sessions::Sessions;
 use rooms::Rooms;
+use rooms::recordings::Listed;
 use store::Store;
 use streams::live::{Live, Urls};
 use telemetry::logs::Answered;
@@ -68,6 +69,10 @@ pub struct Choices {
     pub open_webrtc: bool,
     /// The number that names of streams begin with.
     pub bizid: u32,
+    /// Whose a stream is, is kept: somebody may tell of it, or record it.
+    pub keep_owners: bool,
+    /// Which finished recordings members may list.
+    pub listed: Listed,
 }
 
 /// The routes.

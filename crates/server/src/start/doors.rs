@@ -41,6 +41,8 @@ fn weapp(parts: &Parts, web: &Arc<Web>) -> Weapp {
             tls_by_proxy: parts.settings.http.tls_by_proxy,
             open_webrtc: parts.settings.rooms.open_webrtc,
             bizid: parts.settings.live.bizid,
+            keep_owners: parts.settings.record.enabled || parts.clouds.live.is_some(),
+            listed: parts.settings.record.list,
         },
     }
 }
@@ -62,6 +64,7 @@ fn media(parts: &Parts) -> Media {
         renditions: parts.renditions.clone(),
         hls: parts.hls.clone(),
         webrtc: parts.webrtc.clone(),
+        recorder: parts.recorder.clone(),
         ice: parts.settings.webrtc.clone(),
         cors: parts.cors.clone(),
         clock: parts.clock.clone(),
