@@ -23,6 +23,8 @@ mod mix;
 mod operators;
 mod pages;
 mod pushers;
+mod recorded;
+mod records;
 mod redirect;
 mod reply;
 mod rooms;
@@ -82,7 +84,7 @@ pub struct Doors {
 /// Everything that is served.
 pub fn router(doors: &Doors) -> Router {
     Router::new()
-        .merge(pages::routes())
+        .merge(pages::routes(doors.media.cors.clone()))
         .merge(console::routes(doors.console.clone()))
         .merge(health::routes(doors.health.clone()))
         .merge(streaming::routes(doors.media.clone()))

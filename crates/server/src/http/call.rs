@@ -20,7 +20,9 @@ use super::api::repeat;
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
 use super::weapp::Weapp;
-use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
+use super::{
+    audience, bounded, custom, limited, login, mix, operators, pushers, records, rooms, urls, utils, webrtc_room,
+};
 use crate::web::Current;
 use access::operator::Need;
 use access::sessions::Session;
@@ -58,6 +60,7 @@ pub enum Name {
     AddPusher,
     GetPushers,
     GetRoomList,
+    GetRecordList,
     Heartbeat,
     DeletePusher,
     DestroyRoom,
@@ -131,6 +134,7 @@ pub fn find(path: &str) -> Option<Found> {
         "add_pusher" | "add_anchor" => Name::AddPusher,
         "get_pushers" | "get_anchors" => Name::GetPushers,
         "get_room_list" => Name::GetRoomList,
+        "get_record_list" => Name::GetRecordList,
         "pusher_heartbeat" | "anchor_heartbeat" => Name::Heartbeat,
         "delete_pusher" | "delete_anchor" => Name::DeletePusher,
         "destroy_room" => Name::DestroyRoom,
@@ -371,6 +375,7 @@ impl Member<'_> {
             Name::CreateRoom => rooms::create_room(self).await,
             Name::DestroyRoom => rooms::destroy_room(self).await,
             Name::GetRoomList => rooms::get_room_list(self).await,
+            Name::GetRecordList => records::get_record_list(self).await,
             Name::AddPusher => pushers::add_pusher(self).await,
             Name::GetPushers => pushers::get_pushers(self).await,
             Name::DeletePusher => pushers::delete_pusher(self).await,

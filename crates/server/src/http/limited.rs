@@ -35,7 +35,7 @@ fn of_path(path: &str) -> Option<What> {
         ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => What::Join,
         // Segments of a stream are many; its playlist and an FLV player's request are one.
         ("live", Some(_), None) => What::Join,
-        ("weapp" | "live" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
+        ("weapp" | "live" | "recordings" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ mod faults;
 mod first_server;
 mod golden;
 mod random;
+mod records;
 mod secrets;
 mod traced;
 mod unknown;

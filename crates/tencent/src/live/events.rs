@@ -50,7 +50,11 @@ pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<Said>, Inva
     let began = match text("event_type")?.as_str() {
         "1" => true,
         "0" => false,
-        "100" => return recorded(text, now).map(|file| Some(Said::Recorded(file))),
+        // What cannot be read is thanked for all the same, or it would be sent again as it is.
+        "100" => {
+            let file = recorded(text, now).inspect_err(|why| tracing::warn!(%why, "a recording that was told of"));
+            return Ok(file.ok().map(Said::Recorded));
+        }
         _ => return Ok(None),
     };
     let stream = text("stream_id").or_else(|_| text("channel_id"))?;
@@ -178,8 +182,8 @@ mod tests {
         let file = good.replace(r#""event_type":0"#, file);
         let Some(Said::Recorded(told)) = read_at(&file, now).unwrap() else { panic!("a recording's") };
         assert_eq!((told.id.as_str(), told.started, told.duration), ("5285", Millis(1_699_999_939_000), 61_000));
-        assert_eq!(read_at(&file.replace("video_url", "url"), now), Err(Invalid::Malformed("video_url")));
-        assert_eq!(read_at(&file.replace(r#""61""#, r#""x""#), now), Err(Invalid::Malformed("duration")));
+        assert_eq!(read_at(&file.replace("video_url", "url"), now), Ok(None), "thanked for");
+        assert_eq!(read_at(&file.replace(r#""61""#, r#""x""#), now), Ok(None));
         assert_eq!(read(good.as_bytes(), &Secret::from(""), now), Err(Invalid::NoKey("live callback")));
         assert_eq!(read_at("[", now), Err(Invalid::Malformed("body")));
     }

@@ -175,7 +175,8 @@ async fn operators_acts_reach_the_services() {
     emulator.faultless();
 }
 
-#[tokio::test(start_paused = true)]
+// The journal has a thread of its own, which paused time does not wait for.
+#[tokio::test]
 async fn streams_have_names_that_the_service_takes_and_are_found_by_them_after_a_restart() {
     let with = |settings: &mut crate::config::Settings| settings.store.kind = store::Place::Journal;
     let ids = [
