@@ -56,6 +56,11 @@ pub struct Settings {
     /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
     #[serde(rename = "openWebrtcRoom")]
     pub open_webrtc: bool,
+    /// Whether clients of 2017 are answered, who have no sessions. In development only.
+    pub generation0: bool,
+    /// Whether members may mix streams of rooms that are kept elsewhere.
+    #[serde(rename = "mixElsewhere")]
+    pub mix_elsewhere: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +73,8 @@ impl Default for Settings {
             creator_can_destroy: rules.creator_can_destroy,
             max_audiences: rules.max_audiences,
             open_webrtc: false,
+            generation0: false,
+            mix_elsewhere: false,
         }
     }
 }

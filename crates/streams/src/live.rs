@@ -19,7 +19,7 @@ use store::Answer;
 pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
-pub use stream_name::{Owner, owner};
+pub use stream_name::{Owner, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
 pub use urls::{Play, Url, Urls, recording_name};
 

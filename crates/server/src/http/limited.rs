@@ -15,6 +15,7 @@ pub const fn what(name: Name) -> What {
     match name {
         Name::Login
         | Name::GetLoginInfo
+        | Name::GetImLoginInfo
         | Name::Webrtc(webrtc_room::Name::GetLoginInfo)
         | Name::Webexe(webrtc_room::Name::GetLoginInfo) => What::Login,
         Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) | Name::Webexe(webrtc_room::Name::Create) => {

@@ -7,6 +7,7 @@ mod clouds;
 mod development;
 mod faults;
 mod first_server;
+mod generation0;
 mod golden;
 mod random;
 mod records;

@@ -73,6 +73,10 @@ pub struct Choices {
     pub keep_owners: bool,
     /// Which finished recordings members may list.
     pub listed: Listed,
+    /// Clients of 2017 are answered, on this machine.
+    pub generation0: bool,
+    /// Members may mix streams of rooms that are kept elsewhere.
+    pub mix_elsewhere: bool,
 }
 
 /// The routes.

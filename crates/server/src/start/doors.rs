@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::chat_door::ChatDoor;
+use crate::config::Mode;
 use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Tokens, Weapp};
 use crate::parts::Parts;
 use crate::report;
@@ -43,6 +44,8 @@ fn weapp(parts: &Parts, web: &Arc<Web>) -> Weapp {
             bizid: parts.settings.live.bizid,
             keep_owners: parts.settings.record.enabled || parts.clouds.live.is_some(),
             listed: parts.settings.record.list,
+            generation0: parts.settings.rooms.generation0 && parts.settings.mode == Mode::Development,
+            mix_elsewhere: parts.settings.rooms.mix_elsewhere,
         },
     }
 }

@@ -118,6 +118,16 @@ pub fn may_be_of(bizid: u32, stream: &str, room: &RoomId, user: &UserId) -> bool
     }
 }
 
+/// Whether a name that was made here is this user's; `None` for any other name. In `alone`, only names without a room count as
+/// the user's. Of a room's names with a digest nobody can tell without the room: they count as another's.
+pub fn is_of(bizid: u32, stream: &str, user: &UserId, alone: bool) -> Option<bool> {
+    match owner(bizid, stream) {
+        Some(Owner::User(whose)) => Some(whose == user.as_str()),
+        Some(Owner::Member { user: whose, .. }) => Some(!alone && whose == user.as_str()),
+        None => has_digest(bizid, stream).then(|| hosted::is_digest_of_user(bizid, stream, user)),
+    }
+}
+
 /// Whether [`owner`] would read this room from a name. Quick, and rather says no.
 pub fn tells_room(bizid: u32, room: &RoomId, stream: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -190,6 +200,13 @@ mod tests {
         for stream in [long.as_str(), &fresh(&"x.".repeat(30)), "8525__roomZ5f1_alice_m", "8525__aZ2db_1873_f"] {
             assert!(!may_be_of(8525, stream, &bob.0, &bob.1), "{stream}");
         }
+        let (own, x) = (fresh(&"x.".repeat(30)), UserId::parse(&"x.".repeat(30)).unwrap());
+        assert_eq!((is_of(8525, &own, &x, true), is_of(8525, &own, &bob.1, true)), (Some(true), Some(false)));
+        assert_eq!((is_of(8525, &long, &x, false), is_of(8525, "8525__x_y_z", &x, true)), (Some(false), None));
+        assert_eq!(
+            (is_of(8525, "8525_r_bob", &bob.1, false), is_of(8525, "8525_r_bob", &bob.1, true)),
+            (Some(true), Some(false))
+        );
         // Spellings that are never made are nobody's; names of before are read as ever.
         assert_eq!(owner(8525, "8525__room_alice_m"), None);
         assert_eq!(owner(8525, "8525__x_1873"), Some(Owner::User("_x".into())));

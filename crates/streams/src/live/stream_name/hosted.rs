@@ -129,6 +129,11 @@ pub fn is_digest_of(bizid: u32, stream: &str, room: &RoomId, user: &UserId) -> b
     if digest_of_member(bizid, room.as_str(), user.as_str()) == stream {
         return true;
     }
+    is_digest_of_user(bizid, stream, user)
+}
+
+/// Whether a name without a room has the digest of this user.
+pub fn is_digest_of_user(bizid: u32, stream: &str, user: &UserId) -> bool {
     let suffix = stream.strip_suffix("_fh").and_then(|rest| rest.rsplit_once('_'));
     suffix.is_some_and(|(_, suffix)| is_suffix(suffix) && digest_of_user(bizid, user.as_str(), suffix) == stream)
 }
