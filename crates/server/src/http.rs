@@ -17,6 +17,7 @@ mod health;
 mod hls;
 mod http2;
 mod impatient;
+mod language;
 mod limited;
 mod login;
 mod mix;

@@ -18,6 +18,7 @@ use room::UserId;
 
 use super::call::{self, Call, LABELS, RequestId};
 use super::checks::Checks;
+use super::language;
 use super::limited;
 use super::reply::{self, Fail, Reply};
 use crate::web::{Cors, Web};
@@ -137,6 +138,7 @@ where
             }
         },
     };
+    let reply = if language::wants_english(&parts.headers) { reply.in_english() } else { reply };
     let took = since.elapsed();
     web.metrics.call(named, reply.code, took);
     if let Some(traced) = traced {
