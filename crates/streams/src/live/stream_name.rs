@@ -202,7 +202,7 @@ mod tests {
         }
         let (own, x) = (fresh(&"x.".repeat(30)), UserId::parse(&"x.".repeat(30)).unwrap());
         assert_eq!((is_of(8525, &own, &x, true), is_of(8525, &own, &bob.1, true)), (Some(true), Some(false)));
-        assert_eq!((is_of(8525, &long, &x, false), is_of(8525, "8525__x_y_z", &x, true)), (Some(false), None));
+        assert_eq!((is_of(8525, &long, &x, false), is_of(8525, "live_1001", &x, true)), (Some(false), None));
         assert_eq!(
             (is_of(8525, "8525_r_bob", &bob.1, false), is_of(8525, "8525_r_bob", &bob.1, true)),
             (Some(true), Some(false))
