@@ -44,6 +44,14 @@ pub struct Session {
     pub expires: Millis,
 }
 
+impl Session {
+    /// Whether nobody logged in: a client of 2017.
+    #[must_use]
+    pub fn token_is_none(&self) -> bool {
+        self.id == 0
+    }
+}
+
 /// The key of a long poll: who may ask for the messages of which group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PollKey {

@@ -7,6 +7,7 @@ pub mod groups;
 pub mod moderation;
 pub mod once;
 pub mod recordings;
+mod stream_owners;
 pub mod sweeper;
 mod webrtc;
 
@@ -23,12 +24,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use chat::Chat;
+use media::record::Recorder;
 use store::clock::Clock;
 use store::error::Error;
 use store::{See, Store, Viewers};
 use telemetry::traces;
 
 pub use audiences::Audiences;
+pub use stream_owners::StreamOwner;
 pub use webrtc::{NewCall, room_status, room_type, shown_id};
 
 /// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
@@ -53,6 +56,11 @@ pub struct Settings {
     /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
     #[serde(rename = "openWebrtcRoom")]
     pub open_webrtc: bool,
+    /// Whether clients of 2017 are answered, who have no sessions. In development only.
+    pub generation0: bool,
+    /// Whether members may mix streams of rooms that are kept elsewhere.
+    #[serde(rename = "mixElsewhere")]
+    pub mix_elsewhere: bool,
 }
 
 impl Default for Settings {
@@ -65,6 +73,8 @@ impl Default for Settings {
             creator_can_destroy: rules.creator_can_destroy,
             max_audiences: rules.max_audiences,
             open_webrtc: false,
+            generation0: false,
+            mix_elsewhere: false,
         }
     }
 }
@@ -107,13 +117,22 @@ pub struct Rooms {
     rules: Arc<Rules>,
     leaving: CancellationToken,
     audiences: Option<Arc<Audiences>>,
+    recorder: Option<Recorder>,
+    /// What the names of streams begin with.
+    bizid: u32,
 }
 
 impl Rooms {
     /// Puts the parts together.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, chat: Arc<dyn Chat>, clock: Arc<dyn Clock>, rules: Arc<Rules>) -> Self {
-        Self { store, chat, clock, rules, leaving: CancellationToken::new(), audiences: None }
+        Self { store, chat, clock, rules, leaving: CancellationToken::new(), audiences: None, recorder: None, bizid: 0 }
+    }
+
+    /// Lists what this recorder, if there is one, and live services recorded; names of streams begin with `bizid`.
+    #[must_use]
+    pub fn recording(self, recorder: Option<Recorder>, bizid: u32) -> Self {
+        Self { recorder, bizid, ..self }
     }
 
     /// Says which rooms' audiences change.
@@ -409,5 +428,5 @@ fn of_kind(slot: &Option<Room>, kind: Kind, refusal: Refusal) -> Result<(), Refu
 fn fresh_id() -> Result<RoomId, Refusal> {
     // The same for the same request, which may come again.
     let n = once::name().unwrap_or_else(sign::fresh_id);
-    RoomId::parse(&format!("room_{:08x}_{:04x}", n >> 32, n & 0xffff))
+    RoomId::parse(&format!("room{:08x}{:04x}", n >> 32, n & 0xffff))
 }

@@ -1,5 +1,7 @@
 //! Recordings as the operator sets them: whether there are any, where, how much. The writing is the media server's.
 
+pub mod finished;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,11 +26,32 @@ pub struct Settings {
     pub quota_bytes: u64,
     /// Longest recording, in seconds.
     pub max_seconds: u64,
+    /// Which finished recordings clients may list.
+    pub list: Listed,
+}
+
+/// Which finished recordings clients may list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listed {
+    /// None.
+    Off,
+    /// A user those of its own streams.
+    #[default]
+    Own,
+    /// Those, and everybody those of live rooms.
+    Live,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: false, dir: PathBuf::new(), quota_bytes: 10 << 30, max_seconds: 4 * 3600 }
+        Self {
+            enabled: false,
+            dir: PathBuf::new(),
+            quota_bytes: 10 << 30,
+            max_seconds: 4 * 3600,
+            list: Listed::default(),
+        }
     }
 }
 

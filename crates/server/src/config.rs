@@ -238,6 +238,12 @@ impl Settings {
                     .into(),
             );
         }
+        if self.rooms.generation0 {
+            found.push(
+                "rooms.generation0 is for development: its calls have no session, and whoever calls is who it says"
+                    .into(),
+            );
+        }
         let mut secret = |name: &str, value: &Secret| {
             if value.expose().len() < 16 {
                 found.push(format!(

@@ -17,12 +17,15 @@ mod health;
 mod hls;
 mod http2;
 mod impatient;
+mod language;
 mod limited;
 mod login;
 mod mix;
 mod operators;
 mod pages;
 mod pushers;
+mod recorded;
+mod records;
 mod redirect;
 mod reply;
 mod rooms;
@@ -82,7 +85,7 @@ pub struct Doors {
 /// Everything that is served.
 pub fn router(doors: &Doors) -> Router {
     Router::new()
-        .merge(pages::routes())
+        .merge(pages::routes(doors.media.cors.clone()))
         .merge(console::routes(doors.console.clone()))
         .merge(health::routes(doors.health.clone()))
         .merge(streaming::routes(doors.media.clone()))

@@ -4,7 +4,7 @@
 //! Plain ids stay as they are, because first-generation servers put them into stream names so. The
 //! escape is `~hh`: unreserved in URLs (RFC 3986), and not `.`, since mini-program clients cut the
 //! stream id out of a URL at the first dot. Tencent's mixing takes only 80 bytes of `[A-Za-z0-9_]`:
-//! a stream whose ids hold `-` or are escaped cannot be mixed **there**.
+//! names of streams there are escaped otherwise.
 
 use crate::hex;
 use std::borrow::Cow;

@@ -6,7 +6,7 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, What};
 use tokio::sync::mpsc;
 
-use super::{Agreement, Ban, History, Outbox, Store};
+use super::{Agreement, Ban, History, Outbox, Row, Store, Table};
 use crate::error::Error;
 
 fn id(n: usize) -> RoomId {
@@ -46,6 +46,7 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     what_is_there_is_counted(fresh().0).await;
     what_makes_no_event_is_kept_all_the_same(fresh().0).await;
     the_last_agreement_of_a_stream_holds(fresh().0).await;
+    rows_are_kept_by_key_and_listed_greatest_first(fresh().0).await;
 }
 
 /// What a reader saves of its way through the record is there for the next process, which `again` makes.
@@ -130,6 +131,36 @@ async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
     // The creator's leave is the end of a live room.
     leave(&*store, &id(0), "alice").await.unwrap();
     assert!(!store.see(&id(0), &mut |_, _| panic!("gone with all that it kept")).await.unwrap());
+}
+
+async fn rows_are_kept_by_key_and_listed_greatest_first(store: Arc<dyn Store>) {
+    let now = Millis(1_000);
+    let row = |key: &str, value: u64, until: u64| Row { key: key.into(), value: value.into(), until: Millis(until) };
+    let put = async |row: &Row, replace| store.put_row(Table::Recordings, row, replace, now).await.unwrap();
+    for n in [3u64, 1, 5, 2, 4] {
+        assert!(put(&row(&format!("k{n}"), n, 9_000), false).await);
+    }
+    assert!(!put(&row("k3", 33, 9_000), false).await, "there already");
+    assert!(!put(&row("k3", 3, 9_000), true).await, "nothing new");
+    assert!(put(&row("k4", 44, 9_000), true).await);
+    store.take_row(Table::Recordings, "k2").await.unwrap();
+    store.take_row(Table::Recordings, "k2").await.unwrap();
+    let values = async |below, count, now| -> Vec<u64> {
+        let rows = store.rows(Table::Recordings, below, count, now).await.unwrap();
+        rows.iter().filter_map(|row| row.value.as_u64()).collect()
+    };
+    assert_eq!(values(None, 2, now).await, [5, 44]);
+    assert_eq!(values(Some("k4"), 10, now).await, [3, 1]);
+    assert!(put(&row("k6", 6, 2_000), false).await);
+    assert_eq!(values(None, 1, now).await, [6]);
+    let later = Millis(2_000);
+    assert_eq!(store.row(Table::Recordings, "k6", now).await.unwrap(), Some(row("k6", 6, 2_000)));
+    assert_eq!(store.row(Table::Recordings, "k6", later).await.unwrap(), None, "over");
+    assert!(
+        store.put_row(Table::Recordings, &row("k6", 7, 9_000), false, later).await.unwrap(),
+        "as if it were not there"
+    );
+    assert_eq!(store.row(Table::Streams, "k5", now).await.unwrap(), None, "tables are apart");
 }
 
 async fn the_last_agreement_of_a_stream_holds(store: Arc<dyn Store>) {

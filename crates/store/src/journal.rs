@@ -36,9 +36,10 @@ use self::load::Loaded;
 use self::log::{Log, Shared, Waiting};
 use self::record::Draft;
 use super::chats::Chats;
+use super::tables::Change;
 use super::{
-    Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, See,
-    Store, Trouble, Viewers,
+    Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, Row,
+    See, Store, Table, Trouble, Viewers,
 };
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
@@ -103,12 +104,12 @@ impl Journal {
         now: Millis,
     ) -> io::Result<Self> {
         let dir = Arc::new(Dir::hold(dir)?);
-        let Loaded { rooms, mut revoked, bans, spans, chats, foreign, next, snapshot, unsaved } =
+        let Loaded { rooms, mut revoked, bans, tables, spans, chats, foreign, next, snapshot, unsaved } =
             load::load(&dir, now)?;
         let readers = history::Readers::load(dir.path())?;
         // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
-        let memory = Memory::silent(rules);
+        let memory = Memory::silent(rules).with_tables(tables);
         for room in rooms {
             memory.restore(come_back(room, now));
         }
@@ -184,6 +185,12 @@ fn queue(log: &Log, id: &RoomId, room: Option<&Room>, events: Vec<Event>) -> Opt
         (Some(room), _) => Draft::new(record::Kind::Put, id, &serde_json::to_vec(room).ok()?, &written),
     };
     Some(log.append(draft?, events))
+}
+
+fn draft_of(change: Change) -> Result<Draft, Error> {
+    let state = serde_json::to_vec(&change).unwrap_or_default();
+    Draft::new(record::Kind::Row, "", &state, &[])
+        .ok_or_else(|| Error::Unavailable("a row is too large for the journal".into()))
 }
 
 /// A room after a restart: nobody is held to have been silent while nobody listened.
@@ -331,6 +338,41 @@ impl Store for Journal {
 
     fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>> {
         self.kept.memory.agreement(stream, now)
+    }
+
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let draft = draft_of(Change { table, row: row.clone(), gone: false })?;
+            let append = || log.append(draft, Vec::new());
+            match self.kept.memory.tables().put(table, row, replace, now, append) {
+                Some(waiting) => waiting.durable().await.map(|()| true),
+                // It may have come a moment ago, and not be durable yet.
+                None => log.barrier().durable().await.map(|()| false),
+            }
+        })
+    }
+
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let row = Row { key: key.into(), value: serde_json::Value::Null, until: Millis(0) };
+            let draft = draft_of(Change { table, row, gone: true })?;
+            match self.kept.memory.tables().take(table, key, || log.append(draft, Vec::new())) {
+                Some(waiting) => waiting.durable().await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Answer<'a, Option<Row>> {
+        self.kept.memory.row(table, key, now)
+    }
+
+    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>> {
+        self.kept.memory.rows(table, below, count, now)
     }
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {

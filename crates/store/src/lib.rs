@@ -16,6 +16,7 @@ mod listing;
 mod memory;
 mod probe;
 pub mod redis;
+mod tables;
 
 use std::future::Future;
 use std::io;
@@ -43,6 +44,7 @@ pub use journal::read_records;
 pub use memory::Memory;
 pub use probe::{Probe, Probed, Trouble};
 pub use redis::{Redis, Target};
+pub use tables::{Row, Table};
 
 /// Where rooms are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +230,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the pusher of a stream agreed to.
     fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>>;
+
+    /// Puts a row into a table, in place of an older one of its key only with `replace`. Says whether that changed anything.
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Answer<'a, bool>;
+
+    /// Takes a row out of a table.
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Answer<'a, ()>;
+
+    /// A row of a table.
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Answer<'a, Option<Row>>;
+
+    /// Rows of a table with keys below this one, greatest first, at most `count`.
+    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>>;
 
     /// Makes a change that means nothing, to know whether changes can be made. Bounded in time.
     fn probe(&self) -> Probed<'_> {

@@ -13,7 +13,8 @@ use super::ban::Kept;
 use super::counts::{Census, Running, counted};
 use super::deadlines::Deadlines;
 use super::listing::Listing;
-use super::{Agreement, Answer, Ban, Decide, Outbox, See, Store, Viewers};
+use super::tables::Tables;
+use super::{Agreement, Answer, Ban, Decide, Outbox, Row, See, Store, Table, Viewers};
 use crate::error::Error;
 
 const SHARDS: usize = 64;
@@ -39,6 +40,7 @@ pub struct Memory {
     count: AtomicUsize,
     bans: Kept,
     agreements: Agreements,
+    tables: Tables,
     running: Running,
     rules: Arc<Rules>,
     outbox: Option<Outbox>,
@@ -61,6 +63,7 @@ impl Memory {
             count: AtomicUsize::new(0),
             bans: Kept::default(),
             agreements: Agreements::default(),
+            tables: Tables::default(),
             running: Running::default(),
             rules,
             outbox: None,
@@ -84,6 +87,16 @@ impl Memory {
     /// The bans.
     pub(super) fn kept_bans(&self) -> &Kept {
         &self.bans
+    }
+
+    /// The same with these tables.
+    pub(super) fn with_tables(self, tables: Tables) -> Self {
+        Self { tables, ..self }
+    }
+
+    /// The tables.
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Shows every room, a few at a time under the lock. Rooms that come or go meanwhile may be missed or shown.
@@ -336,6 +349,25 @@ impl Store for Memory {
 
     fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Answer<'a, Option<Agreement>> {
         at_once!(Ok(self.agreements.get(stream, now)))
+    }
+
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Answer<'a, bool> {
+        at_once!(Ok(self.tables.put(table, row, replace, now, || ()).is_some()))
+    }
+
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Answer<'a, ()> {
+        at_once!({
+            self.tables.take(table, key, || ());
+            Ok(())
+        })
+    }
+
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Answer<'a, Option<Row>> {
+        at_once!(Ok(self.tables.get(table, key, now)))
+    }
+
+    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>> {
+        at_once!(Ok(self.tables.below(table, below, count, now)))
     }
 
     fn census(&self) -> Option<Census> {

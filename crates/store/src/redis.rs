@@ -14,6 +14,7 @@ mod lost;
 mod probe;
 pub mod scripts;
 pub mod sentinel;
+mod tables;
 pub mod tail;
 #[cfg(test)]
 pub mod tests;
@@ -33,7 +34,9 @@ use self::history::carry;
 use self::keys::Keys;
 use self::link::PATIENCE;
 pub use self::link::{Link, Target};
-use super::{Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, See, Store, Viewers, agreements};
+use super::{
+    Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, Row, See, Store, Table, Viewers, agreements,
+};
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
@@ -480,6 +483,22 @@ impl Store for Redis {
             let said: Option<String> = self.link.run(async |mut redis| redis.get(&key).await).await?;
             Ok(said.and_then(|said| serde_json::from_str(&said).ok()))
         })
+    }
+
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Answer<'a, bool> {
+        Box::pin(tables::put(&self.link, table, row, replace, now))
+    }
+
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Answer<'a, ()> {
+        Box::pin(tables::take(&self.link, table, key))
+    }
+
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Answer<'a, Option<Row>> {
+        Box::pin(tables::get(&self.link, table, key, now))
+    }
+
+    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>> {
+        Box::pin(tables::below(&self.link, table, below, count, now))
     }
 
     fn probe(&self) -> Probed<'_> {

@@ -19,9 +19,9 @@ use store::Answer;
 pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
-pub use stream_name::{Owner, owner};
+pub use stream_name::{Owner, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
-pub use urls::{Play, Url, Urls};
+pub use urls::{Play, Url, Urls, recording_name};
 
 /// Who serves streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

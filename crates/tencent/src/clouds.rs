@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use room::{Millis, UserId};
+use room::{Millis, RoomId, UserId};
 use sign::stream_url::Query;
 use sign::{Invalid, Secret};
 
@@ -27,6 +27,15 @@ pub struct Clouds {
     live_key: Secret,
     app: u64,
     bizid: u32,
+}
+
+/// What became of a callback that is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It need not come again.
+    Done,
+    /// It should come again: what it says could not be kept.
+    Later,
 }
 
 /// A setting, and what its service says of it.
@@ -130,30 +139,53 @@ impl Clouds {
     ///
     /// # Errors
     /// Why it is not believed.
-    pub async fn live_called(&self, body: &[u8], rooms: &Rooms, now: Millis) -> Result<(), Invalid> {
-        let (Some(event), Some(live)) = (events::read(body, &self.live_key, now)?, &self.live) else {
-            return Ok(());
+    pub async fn live_called(&self, body: &[u8], rooms: &Rooms, now: Millis) -> Result<Taken, Invalid> {
+        let (Some(said), Some(live)) = (events::read(body, &self.live_key, now)?, &self.live) else {
+            return Ok(Taken::Done);
+        };
+        let event = match said {
+            events::Said::Stream(event) => event,
+            events::Said::Recorded(file) => {
+                // Sent again, as the service does where it is not thanked, it is the same row.
+                let listed = rooms.recorded_elsewhere(&file).await;
+                return Ok(listed.map_or_else(
+                    |error| {
+                        tracing::warn!(%error, "a recording could not be listed; the service will tell of it again");
+                        Taken::Later
+                    },
+                    |_| Taken::Done,
+                ));
+            }
         };
         if !live.events().note(&event, now) || event.began {
-            return Ok(());
+            return Ok(Taken::Done);
         }
         // Who stopped pushing is asked about at once; the answer decides, not this event.
-        let (user, of) = match owner(self.bizid, &event.stream) {
-            Some(Owner::Member { room, user }) => (user, room::RoomId::parse(&room).into_iter().collect()),
-            Some(Owner::User(user)) => {
-                let of = |user: &UserId| self.chat.as_ref().map(|chat| chat.rooms_of(user)).unwrap_or_default();
-                let of = UserId::parse(&user).map(|user| of(&user)).unwrap_or_default();
-                (user, of)
-            }
-            None => return Ok(()),
-        };
-        let Ok(user) = UserId::parse(&user) else { return Ok(()) };
+        let Some((user, mut of)) = self.owner(&event.stream, rooms).await else { return Ok(Taken::Done) };
+        if of.is_empty() {
+            of = self.chat.as_ref().map(|chat| chat.rooms_of(&user)).unwrap_or_default();
+        }
         for room in of {
             if let Err(error) = rooms.vanished(&room, &user, event.at).await {
                 tracing::debug!(%room, %user, %error, "a stopped pusher could not be looked at");
             }
         }
-        Ok(())
+        Ok(Taken::Done)
+    }
+
+    /// Whose a stream is, and in which room where that is known.
+    async fn owner(&self, stream: &str, rooms: &Rooms) -> Option<(UserId, Vec<RoomId>)> {
+        let named = owner(self.bizid, stream);
+        if let Some(Owner::Member { room, user }) = &named {
+            return Some((UserId::parse(user).ok()?, vec![RoomId::parse(room).ok()?]));
+        }
+        if let Some(kept) = rooms.owner_of(stream).await {
+            return Some((kept.user, vec![kept.room]));
+        }
+        match named {
+            Some(Owner::User(user)) => Some((UserId::parse(&user).ok()?, Vec::new())),
+            _ => None,
+        }
     }
 
     /// Asks every service whether it admits us with these settings. Bounded in time.

@@ -7,6 +7,7 @@ mod document;
 mod page;
 mod problem;
 mod recordings;
+mod records;
 pub(super) mod repeat;
 mod rooms;
 mod server;
@@ -143,6 +144,8 @@ fn described() -> (Router<Arc<Api>>, utoipa::openapi::OpenApi) {
         .routes(routes!(streams::mix))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::fetch, recordings::delete))
+        .routes(routes!(records::list))
+        .routes(routes!(records::show, records::delete))
         .routes(routes!(recordings::start, recordings::stop))
         .routes(routes!(tokens::session))
         .routes(routes!(tokens::user_sig))

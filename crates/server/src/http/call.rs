@@ -20,7 +20,9 @@ use super::api::repeat;
 use super::body::{self, Text};
 use super::reply::{Fail, Reply, Sent};
 use super::weapp::Weapp;
-use super::{audience, bounded, custom, limited, login, mix, operators, pushers, rooms, urls, utils, webrtc_room};
+use super::{
+    audience, bounded, custom, limited, login, mix, operators, pushers, records, rooms, urls, utils, webrtc_room,
+};
 use crate::web::Current;
 use access::operator::Need;
 use access::sessions::Session;
@@ -58,6 +60,7 @@ pub enum Name {
     AddPusher,
     GetPushers,
     GetRoomList,
+    GetRecordList,
     Heartbeat,
     DeletePusher,
     DestroyRoom,
@@ -68,6 +71,7 @@ pub enum Name {
     GetCustomInfo,
     MergeStream,
     GetLoginInfo,
+    GetImLoginInfo,
     GetTestPushUrl,
     GetTestRtmpAccUrl,
     CheckConfig,
@@ -126,11 +130,13 @@ pub fn find(path: &str) -> Option<Found> {
     let name = match call {
         "login" => Name::Login,
         "logout" => Name::Logout,
+        "get_im_login_info" => Name::GetImLoginInfo,
         "get_push_url" | "get_anchor_url" => Name::GetPushUrl,
         "create_room" => Name::CreateRoom,
         "add_pusher" | "add_anchor" => Name::AddPusher,
         "get_pushers" | "get_anchors" => Name::GetPushers,
         "get_room_list" => Name::GetRoomList,
+        "get_record_list" => Name::GetRecordList,
         "pusher_heartbeat" | "anchor_heartbeat" => Name::Heartbeat,
         "delete_pusher" | "delete_anchor" => Name::DeletePusher,
         "destroy_room" => Name::DestroyRoom,
@@ -286,6 +292,7 @@ impl<'a> Call<'a> {
                 let _ = kind;
                 login::login(self)
             }
+            Some(_) if self.name == Name::GetImLoginInfo => Reply::from_sent(utils::get_im_login_info(self), None),
             Some(kind) => match self.session() {
                 Err(fail) => Reply::from_sent(Err(fail), None),
                 Ok(session) => {
@@ -314,6 +321,9 @@ impl<'a> Call<'a> {
 
     fn session(&self) -> Result<Session, Fail> {
         let query = self.query()?;
+        if self.weapp.choices.generation0 && query.get("token").is_none() {
+            return self.tokenless(&query);
+        }
         let (Some(user), Some(token)) = (query.get("userID"), query.get("token")) else {
             return Err(Fail::unauthorised("userID and token are needed in the query"));
         };
@@ -322,6 +332,27 @@ impl<'a> Call<'a> {
         self.admit(&session.user, None)?;
         self.weapp.web.limits.user(&session.user, self.peer, limited::what(self.name)).map_err(Fail::too_much)?;
         Ok(session)
+    }
+
+    /// The session of a client of 2017, which has none: on this machine it is who it says.
+    fn tokenless(&self, query: &Query<'_>) -> Result<Session, Fail> {
+        self.this_machine()?;
+        let named = self.body::<Ids<'_>>()?.user;
+        let user = query.get("userID").or(named.as_ref().map(Text::as_str)).filter(|id| !id.is_empty());
+        let user = UserId::parse(user.unwrap_or("guest"))?;
+        if self.weapp.identity.is_administrator(user.as_str()) {
+            return Err(Fail::unauthorised("nobody is the administrator"));
+        }
+        self.admit(&user, None)?;
+        self.weapp.web.limits.user(&user, self.peer, limited::what(self.name)).map_err(Fail::too_much)?;
+        Ok(Session { user, generation: sign::token::Generation::First, id: 0, expires: self.now })
+    }
+
+    /// Refuses, in development mode, what does not name this machine, and other sites' pages.
+    pub fn this_machine(&self) -> Result<(), Fail> {
+        let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()));
+        operators::at_this_machine(host, &self.parts.headers).map_err(|r| Fail::unauthorised(r.message))
     }
 
     /// Refuses who is kept out of everything, or of this room.
@@ -339,9 +370,7 @@ impl<'a> Call<'a> {
     /// It is no operator's; `hint` is said to that.
     pub fn operator(&self, need: Need<'_>, hint: &str) -> Result<(), Fail> {
         if self.weapp.operators.is_open() {
-            let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-            let host = host.or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()));
-            operators::at_this_machine(host, &self.parts.headers).map_err(|r| Fail::unauthorised(r.message))?;
+            self.this_machine()?;
         }
         let bearer = |h: &'a axum::http::HeaderValue| h.to_str().ok()?.strip_prefix("Bearer ");
         let bearer = self.parts.headers.get(header::AUTHORIZATION).and_then(bearer);
@@ -371,6 +400,7 @@ impl Member<'_> {
             Name::CreateRoom => rooms::create_room(self).await,
             Name::DestroyRoom => rooms::destroy_room(self).await,
             Name::GetRoomList => rooms::get_room_list(self).await,
+            Name::GetRecordList => records::get_record_list(self).await,
             Name::AddPusher => pushers::add_pusher(self).await,
             Name::GetPushers => pushers::get_pushers(self).await,
             Name::DeletePusher => pushers::delete_pusher(self).await,

@@ -14,7 +14,7 @@ use sign::stream_url::Query;
 use super::call;
 use crate::web::Web;
 use rooms::Rooms;
-use tencent::clouds::Clouds;
+use tencent::clouds::{Clouds, Taken};
 
 /// What the services' own calls work with.
 pub struct Callbacks {
@@ -50,7 +50,7 @@ async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, req
     };
     let (taken, thanks) = if of_chat {
         let taken = match Query::parse(parts.uri.query().unwrap_or_default()) {
-            Ok(query) => door.clouds.chat_called(&query, &body, &door.rooms, now).await,
+            Ok(query) => door.clouds.chat_called(&query, &body, &door.rooms, now).await.map(|()| Taken::Done),
             Err(why) => Err(why),
         };
         (taken, r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#)
@@ -58,7 +58,8 @@ async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, req
         (door.clouds.live_called(&body, &door.rooms, now).await, r#"{"code":0}"#)
     };
     match taken {
-        Ok(()) => ([(header::CONTENT_TYPE, "application/json")], thanks).into_response(),
+        Ok(Taken::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Ok(Taken::Done) => ([(header::CONTENT_TYPE, "application/json")], thanks).into_response(),
         Err(why) => {
             tracing::warn!(%why, of = if of_chat { "chat" } else { "live" }, "a callback is not believed");
             let status = match why {

@@ -15,6 +15,7 @@ pub const fn what(name: Name) -> What {
     match name {
         Name::Login
         | Name::GetLoginInfo
+        | Name::GetImLoginInfo
         | Name::Webrtc(webrtc_room::Name::GetLoginInfo)
         | Name::Webexe(webrtc_room::Name::GetLoginInfo) => What::Login,
         Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) | Name::Webexe(webrtc_room::Name::Create) => {
@@ -35,7 +36,7 @@ fn of_path(path: &str) -> Option<What> {
         ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => What::Join,
         // Segments of a stream are many; its playlist and an FLV player's request are one.
         ("live", Some(_), None) => What::Join,
-        ("weapp" | "live" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
+        ("weapp" | "live" | "recordings" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! `merge_stream`: the picture that an audience sees, put together from several streams.
 
-use room::{StreamId, UserId};
+use room::{Millis, Refusal, RoomId, StreamId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use super::call::Member;
 use super::reply::{Fail, Sent, success};
 use store::Agreement;
 use store::error::Error;
-use streams::live::{MixOutcome, Mixable, Owner, mix, owner};
+use streams::live::{MixOutcome, Mixable, is_of, mix};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,20 +54,7 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
         return Err(Fail::not_json("mergeParams"));
     }
     let weapp = member.call.weapp;
-    let mut streams = Mixable::default();
-    let mut mine = None;
-    if let Some(room) = &room {
-        let see = &mut |room: &room::Room, _| {
-            streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
-            mine = room.pusher(user).map(|p| (p.stream.clone(), p.joined));
-        };
-        weapp.rooms.see(member.kind, room, see).await?;
-        if mine.is_none() {
-            return Err(Fail::unauthorised("only who pushes in the room may mix it"));
-        }
-    } else {
-        streams.room = own(weapp.choices.bizid, user, &params);
-    }
+    let (mut streams, mine) = mixable(member, room.as_ref(), &params).await?;
     let waits_for = match (room, &mine) {
         (Some(room), Some((stream, joined))) => {
             let agreement = Agreement { room, joined: *joined, with: Vec::new() };
@@ -91,9 +78,49 @@ pub async fn merge_stream(member: &Member<'_>) -> Sent {
     })
 }
 
+/// The streams that may be mixed in this room, or before there is one; and the caller's own in it, since when.
+async fn mixable(
+    member: &Member<'_>,
+    room: Option<&RoomId>,
+    params: &Value,
+) -> Result<(Mixable, Option<(StreamId, Millis)>), Fail> {
+    let (weapp, user) = (member.call.weapp, &member.session.user);
+    let mut streams = Mixable::default();
+    let Some(room) = room else {
+        streams.room = own(weapp.choices.bizid, user, params);
+        return Ok((streams, None));
+    };
+    let mut mine = None;
+    let see = &mut |room: &room::Room, _| {
+        streams.room = room.pushers.iter().map(|p| p.stream.clone()).collect();
+        mine = room.pusher(user).map(|p| (p.stream.clone(), p.joined));
+    };
+    match weapp.rooms.see(member.kind, room, see).await {
+        Err(Error::Refused(Refusal::NoRoom)) if weapp.choices.mix_elsewhere && !weapp.rooms.exists(room).await => {
+            streams.room = elsewhere(weapp.choices.bizid, user, params);
+            Ok((streams, None))
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) if mine.is_none() => Err(Fail::unauthorised("only who pushes in the room may mix it")),
+        Ok(()) => Ok((streams, mine)),
+    }
+}
+
+/// The streams that a mix in a room of another server names: those that this server did not name, and the caller's own.
+fn elsewhere(bizid: u32, user: &UserId, params: &Value) -> Vec<StreamId> {
+    let mut named = mix::streams(params);
+    // Where a mix ends, only what it was seen as is named.
+    named.extend(params.pointer("/interface/para/output_stream_id").and_then(Value::as_str).map(str::to_owned));
+    named.retain(|stream| is_of(bizid, stream, user, false) != Some(false));
+    let mut streams: Vec<_> = named.iter().filter_map(|stream| StreamId::parse(stream).ok()).collect();
+    streams.sort_unstable();
+    streams.dedup();
+    streams
+}
+
 /// The streams that a mix names and that were named for this user in no room, which is what it has before it has a room.
 fn own(bizid: u32, user: &UserId, params: &Value) -> Vec<StreamId> {
-    let mine = |stream: &String| matches!(owner(bizid, stream), Some(Owner::User(whose)) if whose == user.as_str());
+    let mine = |stream: &String| is_of(bizid, stream, user, true) == Some(true);
     let streams = mix::streams(params).into_iter().filter(mine);
     streams.filter_map(|stream| StreamId::parse(&stream).ok()).collect()
 }
@@ -112,10 +139,8 @@ async fn partners(
     let (stream, mut agreement) = mine;
     let mut others = Vec::new();
     for named in mix::streams(params).into_iter().filter(|named| !streams.in_room(named)) {
-        let Some(Owner::User(whose) | Owner::Member { user: whose, .. }) = owner(weapp.choices.bizid, &named) else {
-            continue;
-        };
-        others.extend(StreamId::parse(&named).ok().map(|id| (whose == user.as_str(), id)));
+        let Some(own) = is_of(weapp.choices.bizid, &named, user, false) else { continue };
+        others.extend(StreamId::parse(&named).ok().map(|id| (own, id)));
     }
     agreement.with = others.iter().map(|(_, id)| id.clone()).collect();
     streams.partners.clone_from(&agreement.with);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,6 +15,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use rust_embed::Embed;
+
+use crate::web::Cors;
 
 /// The pages.
 #[derive(Embed)]
@@ -44,7 +47,7 @@ const LOCKS: [(HeaderName, &str); 6] = [
 const WORTH_PACKING: usize = 512;
 
 /// The routes.
-pub fn routes() -> Router {
+pub fn routes(cors: Arc<Cors>) -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { file::<Web>("index.html", &headers) }))
         .route("/console", get(|headers: HeaderMap| async move { file::<Web>("console.html", &headers) }))
@@ -54,8 +57,18 @@ pub fn routes() -> Router {
         )
         .route(
             "/sdk/{*path}",
-            get(|Path(path): Path<String>, headers: HeaderMap| async move { file::<Sdk>(&path, &headers) }),
+            get(move |Path(path): Path<String>, headers: HeaderMap| {
+                let cors = cors.clone();
+                async move { sdk(&path, &headers, &cors) }
+            }),
         )
+}
+
+/// A file of the SDK: pages of other origins may import it where they may call.
+fn sdk(path: &str, asked: &HeaderMap, cors: &Cors) -> Response {
+    let mut response = file::<Sdk>(path, asked);
+    cors.apply(response.headers_mut(), false);
+    response
 }
 
 /// A page by its name.
@@ -157,6 +170,24 @@ mod tests {
         }
         assert_eq!(file::<Sdk>("index.js", &HeaderMap::new()).status(), StatusCode::OK);
         assert_eq!(file::<Sdk>("index.d.ts", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn other_origins_may_import_the_sdk_where_they_may_call() {
+        let of = |setting: &str, path: &str, asked: &HeaderMap| {
+            let response = sdk(path, asked, &Cors::new(setting).unwrap());
+            response.headers().get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|v| v.to_str().unwrap().to_owned())
+        };
+        let whole = HeaderMap::new();
+        assert_eq!(of("*", "index.js", &whole).as_deref(), Some("*"));
+        assert_eq!(of("https://app.example.com", "room.js", &whole).as_deref(), Some("https://app.example.com"));
+        assert_eq!(of("", "index.js", &whole), None, "nobody from elsewhere");
+        // What the browser has already must be said to be theirs again.
+        let tag = file::<Sdk>("index.js", &whole).headers()[header::ETAG].to_str().unwrap().to_owned();
+        let known = asking(header::IF_NONE_MATCH, &tag);
+        assert_eq!(sdk("index.js", &known, &Cors::new("*").unwrap()).status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(of("*", "index.js", &known).as_deref(), Some("*"));
+        assert!(!file::<Web>("index.html", &whole).headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 
     #[test]

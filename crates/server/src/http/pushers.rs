@@ -36,25 +36,34 @@ struct Made<'a> {
 pub async fn add_pusher(member: &Member<'_>) -> Sent {
     let body: Add<'_> = member.call.body()?;
     let room = member.room(body.room_id.as_ref())?;
-    let user = member.actor(body.user_id.as_ref())?;
+    member.actor(body.user_id.as_ref())?;
     let push_url = body.push_url.ok_or_else(|| Fail::missing("pushURL"))?;
     let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
     let (name, avatar) = (text(&body.user_name), text(&body.user_avatar));
-    let weapp = member.call.weapp;
+    let info = body.room_info.as_ref().map(Text::as_str);
+    let made = enter(member, &room, push_url.as_str(), (&name, &avatar), info).await?;
+    if made { success(&Made { room_id: &room }) } else { done() }
+}
+
+/// Enters a room with the stream of a push URL, under this name and avatar. Says whether the room was made.
+pub async fn enter(
+    member: &Member<'_>,
+    room: &RoomId,
+    push_url: &str,
+    (name, avatar): (&str, &str),
+    info: Option<&str>,
+) -> Result<bool, Fail> {
+    let (weapp, user) = (member.call.weapp, &member.session.user);
     let stream = weapp
         .urls
-        .check_push_url(push_url.as_str(), &room, user, member.call.now)
+        .check_push_url(push_url, room, user, member.call.now)
         .map_err(|why| Fail::malformed(&format_args!("pushURL: {why}")))?;
-    let new = NewPusher {
-        room: &room,
-        kind: member.kind,
-        user,
-        name: &name,
-        avatar: &avatar,
-        stream: &stream,
-        info: body.room_info.as_ref().map(Text::as_str),
-    };
-    if weapp.rooms.add_pusher(&new).await? { success(&Made { room_id: &room }) } else { done() }
+    let new = NewPusher { room, kind: member.kind, user, name, avatar, stream: &stream, info };
+    let made = weapp.rooms.add_pusher(&new).await?;
+    if weapp.choices.keep_owners {
+        weapp.rooms.keep_owner(&stream, room, user, info.unwrap_or_default()).await;
+    }
+    Ok(made)
 }
 
 #[derive(Deserialize)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::call::RequestId;
+use super::language;
 use access::limits::TooMuch;
 use store::error::Error;
 
@@ -214,6 +215,20 @@ impl Reply {
                 }
             }
         }
+    }
+
+    /// The same with its message in English.
+    pub fn in_english(mut self) -> Self {
+        if let Some(rest) = self.body.strip_prefix(BEGUN.as_bytes()) {
+            self.body = [b"{\"code\":0,\"message\":\"OK\"", rest].concat();
+        } else if self.code != 0
+            && let Ok(mut body) = serde_json::from_slice::<serde_json::Value>(&self.body)
+            && let Some(message) = body["message"].as_str().map(language::english)
+        {
+            body["message"] = message.into();
+            self.body = body.to_string().into_bytes();
+        }
+        self
     }
 
     /// An answer to what is not of this protocol.

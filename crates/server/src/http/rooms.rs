@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Number, Text};
 use super::call::Member;
+use super::pushers;
 use super::reply::{Fail, Sent, done, list, success};
 use super::view::{Lens, RoomView};
 use room::{Refusal, RoomId};
@@ -22,6 +23,13 @@ struct Create<'a> {
     room_info: Option<Text<'a>>,
     #[serde(rename = "roomName", borrow, default)]
     room_name: Option<Text<'a>>,
+    /// With which clients of 2017 enter at once.
+    #[serde(rename = "pushURL", borrow, default)]
+    push_url: Option<Text<'a>>,
+    #[serde(rename = "userName", borrow, default)]
+    user_name: Option<Text<'a>>,
+    #[serde(rename = "userAvatar", borrow, default)]
+    user_avatar: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +45,14 @@ pub async fn create_room(member: &Member<'_>) -> Sent {
     let info = body.room_info.or(body.room_name).ok_or_else(|| Fail::missing("roomInfo"))?;
     let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
     match member.call.weapp.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
-        Ok(id) => success(&Created { room_id: &id }),
+        Ok(id) => {
+            if let Some(url) = body.push_url.filter(|_| member.call.weapp.choices.generation0) {
+                let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
+                let shown = (text(&body.user_name), text(&body.user_avatar));
+                pushers::enter(member, &id, url.as_str(), (&shown.0, &shown.1), None).await?;
+            }
+            success(&Created { room_id: &id })
+        }
         Err(Error::Refused(Refusal::RoomExists)) => {
             let named = id.as_ref().map_or("", RoomId::as_str);
             Err(Fail::from(Refusal::RoomExists).with_room(named))

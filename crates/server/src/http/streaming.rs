@@ -7,11 +7,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::get;
 use media::hls::Hls;
+use media::record::Recorder;
 use media::rendition::Renditions;
 use media::request::Requests;
 use media::rtc::Server;
 
-use super::{hls, webrtc};
+use super::{hls, recorded, webrtc};
 use crate::web::Cors;
 use store::clock::Clock;
 use streams::gate::Gate;
@@ -28,6 +29,8 @@ pub struct Media {
     pub hls: Hls,
     /// WebRTC, if it runs.
     pub webrtc: Option<Server>,
+    /// The recorder, if there is one.
+    pub recorder: Option<Recorder>,
     /// What browsers are told of STUN and TURN servers.
     pub ice: webrtc::Settings,
     /// Cross-origin headers.
@@ -41,6 +44,7 @@ pub fn routes(media: Arc<Media>) -> Router {
     Router::new()
         .route("/live/{file}", get(hls::or_flv))
         .route("/live/{stream}/{file}", get(hls::file))
+        .route("/recordings/{file}", get(recorded::play))
         .merge(webrtc::routes(&media))
         .layer(axum::middleware::map_response(retry_after))
         .with_state(media)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use room::UserId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::body::Text;
@@ -55,10 +55,35 @@ struct LoginInfo<'a> {
 fn get_login_info(call: &Call<'_>) -> Sent {
     let query = call.query()?;
     let named = query.get("userID").filter(|id| !id.is_empty());
-    let user = match named {
-        Some(id) => UserId::parse(id)?,
-        None => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
-    };
+    signed(call, named.map(UserId::parse).transpose()?, "user")
+}
+
+#[derive(Deserialize)]
+struct Prefix<'a> {
+    #[serde(rename = "userIDPrefix", borrow, default)]
+    prefix: Option<Text<'a>>,
+    #[serde(rename = "userID", borrow, default)]
+    user: Option<Text<'a>>,
+}
+
+/// What clients of 2017 begin with: an id and its signature, for whoever asks on this machine.
+pub fn get_im_login_info(call: &Call<'_>) -> Sent {
+    if !call.weapp.choices.generation0 {
+        return Err(Fail::unauthorised("rooms.generation0 is off: log in"));
+    }
+    call.this_machine()?;
+    let asked: Prefix<'_> = call.body()?;
+    let user = asked.user.filter(|id| !id.as_str().is_empty()).map(|id| UserId::parse(id.as_str())).transpose()?;
+    // `IE(ActiveX)`: what of it may stand in every stream's name.
+    let prefix = asked.prefix.as_ref().map(Text::as_str).unwrap_or_default();
+    let prefix: String = prefix.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+    signed(call, user, if prefix.is_empty() { "user" } else { &prefix })
+}
+
+/// This user and its signature; without one, those of a random user.
+fn signed(call: &Call<'_>, user: Option<UserId>, prefix: &str) -> Sent {
+    let fresh = || UserId::parse(&format!("{prefix}{:016x}", sign::fresh_id()));
+    let user = user.map_or_else(fresh, Ok)?;
     let identity = &call.weapp.identity;
     if identity.is_administrator(user.as_str()) {
         return Err(Fail::unauthorised("nobody gets the administrator's userSig"));

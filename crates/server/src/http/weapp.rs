@@ -18,6 +18,7 @@ use room::UserId;
 
 use super::call::{self, Call, LABELS, RequestId};
 use super::checks::Checks;
+use super::language;
 use super::limited;
 use super::reply::{self, Fail, Reply};
 use crate::web::{Cors, Web};
@@ -26,6 +27,7 @@ use access::identity::Identity;
 use access::operator::Operators;
 use access::sessions::Sessions;
 use rooms::Rooms;
+use rooms::recordings::Listed;
 use store::Store;
 use streams::live::{Live, Urls};
 use telemetry::logs::Answered;
@@ -68,6 +70,14 @@ pub struct Choices {
     pub open_webrtc: bool,
     /// The number that names of streams begin with.
     pub bizid: u32,
+    /// Whose a stream is, is kept: somebody may tell of it, or record it.
+    pub keep_owners: bool,
+    /// Which finished recordings members may list.
+    pub listed: Listed,
+    /// Clients of 2017 are answered, on this machine.
+    pub generation0: bool,
+    /// Members may mix streams of rooms that are kept elsewhere.
+    pub mix_elsewhere: bool,
 }
 
 /// The routes.
@@ -128,6 +138,7 @@ where
             }
         },
     };
+    let reply = if language::wants_english(&parts.headers) { reply.in_english() } else { reply };
     let took = since.elapsed();
     web.metrics.call(named, reply.code, took);
     if let Some(traced) = traced {

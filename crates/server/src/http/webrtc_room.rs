@@ -172,7 +172,7 @@ fn get_login_info(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     // The portal gets it.
     let named = query.get("userID").filter(|_| kind == Kind::Webexe && text(&body.user_id).is_empty());
     let user = match named.unwrap_or_else(|| text(&body.user_id)) {
-        "" => UserId::parse(&format!("user_{:016x}", sign::fresh_id()))?,
+        "" => UserId::parse(&format!("user{:016x}", sign::fresh_id()))?,
         id if call.weapp.identity.is_administrator(id) => {
             return Err(Fail::unauthorised("userID: the administrator's"));
         }

@@ -110,7 +110,7 @@ pub(crate) async fn assemble(
     let talk = Talk::new(&ground, &kept, &mut background)?;
     talk.groups.restore(&*kept.store).await.map_err(unknown)?;
     let audiences = Arc::new(rooms::Audiences::default());
-    let rooms = Arc::new(rooms_of(&ground, &kept, &talk, &audiences));
+    let rooms = Arc::new(rooms_of(&ground, &streams, &kept, &talk, &audiences));
     let hooks = hooks_of(&ground, &kept).await;
     let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
     if let Some(hooks) = &parts.hooks {
@@ -126,6 +126,7 @@ pub(crate) async fn assemble(
         background.push(Box::pin(hooks.clone().run()));
     }
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, parts.recorder.clone(), ground.leaving.clone())));
+    background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
     background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
     background.push(Box::pin(parts.figures.clone().keep()));
@@ -337,9 +338,9 @@ impl Talk {
     }
 }
 
-fn rooms_of(ground: &Ground, kept: &Kept, talk: &Talk, audiences: &Arc<rooms::Audiences>) -> Rooms {
+fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audiences: &Arc<rooms::Audiences>) -> Rooms {
     let rooms = Rooms::new(kept.store.clone(), talk.chat.clone(), ground.clock.clone(), kept.rules.clone());
-    let rooms = rooms.until(ground.leaving.clone());
+    let rooms = rooms.until(ground.leaving.clone()).recording(streams.recorder.clone(), ground.settings.live.bizid);
     if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::chat_door::ChatDoor;
+use crate::config::Mode;
 use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Tokens, Weapp};
 use crate::parts::Parts;
 use crate::report;
@@ -41,6 +42,10 @@ fn weapp(parts: &Parts, web: &Arc<Web>) -> Weapp {
             tls_by_proxy: parts.settings.http.tls_by_proxy,
             open_webrtc: parts.settings.rooms.open_webrtc,
             bizid: parts.settings.live.bizid,
+            keep_owners: parts.settings.record.enabled || parts.clouds.live.is_some(),
+            listed: parts.settings.record.list,
+            generation0: parts.settings.rooms.generation0 && parts.settings.mode == Mode::Development,
+            mix_elsewhere: parts.settings.rooms.mix_elsewhere,
         },
     }
 }
@@ -62,6 +67,7 @@ fn media(parts: &Parts) -> Media {
         renditions: parts.renditions.clone(),
         hls: parts.hls.clone(),
         webrtc: parts.webrtc.clone(),
+        recorder: parts.recorder.clone(),
         ice: parts.settings.webrtc.clone(),
         cors: parts.cors.clone(),
         clock: parts.clock.clone(),

@@ -18,6 +18,7 @@ use super::mend;
 use super::record::{Kind, Part, Record, salvage};
 use crate::Ban;
 use crate::chats::Chats;
+use crate::tables::{Change, Tables};
 
 /// What a journal holds.
 #[derive(Default)]
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub revoked: Vec<(u64, Millis)>,
     /// Who was kept out, oldest first; later ones take the place of earlier ones.
     pub bans: Vec<Ban>,
+    /// The tables.
+    pub tables: Tables,
     /// What had begun and not ended.
     pub spans: Spans,
     /// What the hub said.
@@ -77,6 +80,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
     let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
     let mut spans = Spans::default();
     let mut chats = Chats::default();
+    let tables = Tables::default();
     let mut foreign = Vec::new();
     let mut damaged = false;
     for part in salvage(&snapshot) {
@@ -88,6 +92,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             Kind::End => (from, whole) = (record.number, true),
             Kind::Note => apply_span(record.state, record.events, &mut spans),
             Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
+            Kind::Row => apply_row(record, now, &tables, &mut foreign),
             _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
         }
     }
@@ -122,6 +127,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             match record.kind {
                 Kind::Note => apply_span(record.state, record.events, &mut spans),
                 Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
+                Kind::Row => apply_row(record, now, &tables, &mut foreign),
                 _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
             }
         }
@@ -152,7 +158,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             "the journal holds what this version does not understand: it is kept as it is"
         );
     }
-    Ok(Loaded { rooms, revoked, bans, spans, chats: chats.read(), foreign, next, snapshot, unsaved })
+    Ok(Loaded { rooms, revoked, bans, tables, spans, chats: chats.read(), foreign, next, snapshot, unsaved })
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
@@ -184,13 +190,20 @@ fn apply<'a>(
         }
         Kind::Ban => bans.push(record.state),
         Kind::Other(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
-        Kind::Note | Kind::End | Kind::Chat => {}
+        Kind::Note | Kind::End | Kind::Chat | Kind::Row => {}
     }
 }
 
 fn apply_chat(record: Record<'_>, now: Millis, chats: &mut Chats, foreign: &mut Vec<Foreign>) {
     match serde_json::from_slice(record.state) {
         Ok(entry) => chats.apply(entry, now),
+        Err(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
+    }
+}
+
+fn apply_row(record: Record<'_>, now: Millis, tables: &Tables, foreign: &mut Vec<Foreign>) {
+    match serde_json::from_slice::<Change>(record.state) {
+        Ok(change) => tables.apply(&change, now),
         Err(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
     }
 }

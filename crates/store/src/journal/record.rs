@@ -33,6 +33,8 @@ pub enum Kind {
     Ban,
     /// What a hub said or did (a [`ChatEntry`](crate::ChatEntry)).
     Chat,
+    /// A row of a table came or went (a [`Change`](crate::tables::Change)).
+    Row,
     /// What a later version says; it is kept as it is.
     Other(u8),
 }
@@ -48,6 +50,7 @@ impl Kind {
             6 => Self::End,
             7 => Self::Ban,
             8 => Self::Chat,
+            9 => Self::Row,
             other => Self::Other(other),
         }
     }
@@ -62,6 +65,7 @@ impl Kind {
             Self::End => 6,
             Self::Ban => 7,
             Self::Chat => 8,
+            Self::Row => 9,
             Self::Other(byte) => byte,
         }
     }

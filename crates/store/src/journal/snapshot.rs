@@ -85,6 +85,9 @@ fn write(
     for ban in memory.kept_bans().all() {
         put(Kind::Ban, "", &serde_json::to_vec(&ban)?, &[], 0)?;
     }
+    for change in memory.tables().all() {
+        put(Kind::Row, "", &serde_json::to_vec(&change)?, &[], 0)?;
+    }
     for (name, begun) in spans {
         let note = serde_json::to_vec(&[begun.note])?;
         put(Kind::Note, "", &span_state(&Span::Begins(name)), &note, 0)?;

@@ -238,6 +238,24 @@ async fn damage_in_the_middle_costs_only_the_changes_in_it() {
 }
 
 #[tokio::test]
+async fn rows_outlive_restarts_and_snapshots() {
+    let (dir, now) = (tempfile::tempdir().unwrap(), Millis(1_000));
+    let row = |key: &str, until: u64| Row { key: key.into(), value: "x".into(), until: Millis(until) };
+    let (store, _events) = open_at(dir.path(), now);
+    for (key, until) in [("a", 9_000), ("b", 9_000), ("c", 9_000)] {
+        assert!(store.put_row(Table::Streams, &row(key, until), false, now).await.unwrap());
+    }
+    store.take_row(Table::Streams, "b").await.unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let (store, _events) = open_at(dir.path(), now);
+        let kept = store.rows(Table::Streams, None, 9, now).await.unwrap();
+        assert_eq!(kept, [row("c", 9_000), row("a", 9_000)]);
+        store.snapshot().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_snapshot_costs_what_stands_in_the_damage_and_a_copy_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _events) = open(dir.path());

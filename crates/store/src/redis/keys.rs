@@ -3,6 +3,8 @@
 
 use room::{Kind, RoomId, StreamId};
 
+use crate::Table;
+
 /// Buckets of a cluster. Changing it moves rooms to other keys: only with an empty Redis.
 pub const BUCKETS: usize = 16;
 
@@ -133,6 +135,11 @@ impl Keys {
     /// What the pusher of a stream agreed to.
     pub fn agreement(&self, stream: &StreamId) -> String {
         format!("rs:{{{}}}:agreement:{stream}", self.bucket_of(stream.as_str()))
+    }
+
+    /// A small table: hash of its rows, sorted sets of their keys by text and by end.
+    pub fn table(table: Table) -> [String; 3] {
+        ["rows", "order", "ends"].map(|what| format!("rs:{{0}}:table:{}:{what}", table.name()))
     }
 
     /// Stream: what nodes say to each other.

@@ -302,3 +302,47 @@ script!(
     return 1
 "
 );
+
+script!(
+    /// Puts a row in. Keys: rows, their order, their ends. Arguments: key, row, its end, whether it takes the place of an older
+    /// one, the time, most rows. Answers whether that changed anything.
+    whole PUT_ROW,
+    r"
+    local old = redis.call('HGET', KEYS[1], ARGV[1])
+    if old == ARGV[2] then return 0 end
+    if old and ARGV[4] == '0' and tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or 0) > tonumber(ARGV[5]) then return 0 end
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+    redis.call('ZADD', KEYS[2], 0, ARGV[1])
+    redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+    local over = redis.call('ZRANGE', KEYS[3], '-inf', ARGV[5], 'BYSCORE', 'LIMIT', 0, 100)
+    local beyond = redis.call('ZCARD', KEYS[3]) - #over - tonumber(ARGV[6])
+    if beyond > 0 then over = redis.call('ZRANGE', KEYS[3], 0, #over + math.min(beyond, 100) - 1) end
+    for _, key in ipairs(over) do
+        redis.call('HDEL', KEYS[1], key)
+        redis.call('ZREM', KEYS[2], key)
+        redis.call('ZREM', KEYS[3], key)
+    end
+    return 1
+"
+);
+
+script!(
+    /// Takes a row out. Keys: rows, their order, their ends. Arguments: key.
+    whole TAKE_ROW,
+    r"
+    redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('ZREM', KEYS[3], ARGV[1])
+"
+);
+
+script!(
+    /// Rows below a key, greatest first. Keys: rows, their order. Arguments: the key as a bound, most of them.
+    ROWS,
+    r"
+    local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[2])
+    local rows = {}
+    for _, key in ipairs(keys) do rows[#rows + 1] = redis.call('HGET', KEYS[1], key) or '' end
+    return rows
+"
+);

@@ -15,7 +15,7 @@ use sign::{Invalid, Secret};
 
 use super::base::{Base, Scheme};
 use super::holder::{self, Holder, Viewer};
-use super::stream_name::{self, Owner, owner};
+use super::stream_name::{self, Naming};
 use super::{Algorithm as Setting, Provider, Settings};
 
 /// Makes and checks URLs.
@@ -131,9 +131,13 @@ impl Urls {
     /// The encoded ids are too long.
     pub fn stream(&self, room: Option<&RoomId>, user: &UserId, suffix: u16) -> Result<StreamId, Refusal> {
         match room {
-            Some(room) => stream_name::member(self.bizid, room, user),
-            None => stream_name::fresh(self.bizid, user, suffix),
+            Some(room) => self.naming().member(room, user),
+            None => self.naming().fresh(user, suffix),
         }
+    }
+
+    fn naming(&self) -> Naming {
+        Naming { bizid: self.bizid, hosted: self.tencent.is_some() }
     }
 
     /// Where to push a stream.
@@ -229,6 +233,15 @@ impl Urls {
         signature
     }
 
+    /// Where a user plays a recording of the recorder in this process, which was made in this room.
+    #[must_use]
+    pub fn recording(&self, base: &Base<'_>, file: &str, viewer: &Viewer<'_>, now: Millis) -> Option<String> {
+        let signed = StreamId::parse(&recording_name(file)).ok()?;
+        let host = if self.play_host.is_empty() { base.authority } else { &self.play_host };
+        let signature = self.sign_for(viewer, &signed, now);
+        Some(format!("{}://{host}/{signed}?{signature}", base.scheme.as_str()))
+    }
+
     /// Whom this query permits to push this stream.
     ///
     /// # Errors
@@ -260,11 +273,16 @@ impl Urls {
         Ok(Holder::of_stream(self.bizid, stream))
     }
 
-    /// The names that a user's stream in a room may have without being told: ours, and the first servers'.
+    /// The names that a user's stream in a room may have without being told: ours, those of before, the first servers'.
     #[must_use]
     pub fn names_in(&self, room: &RoomId, user: &UserId) -> Vec<StreamId> {
         let first_servers = StreamId::parse(&format!("{}_{room}_{user}", self.bizid));
-        [stream_name::member(self.bizid, room, user), first_servers].into_iter().flatten().collect()
+        // Where names are escaped for the service, pushers of before an upgrade still have the other ones.
+        let plain = Naming { hosted: false, ..self.naming() }.member(room, user);
+        let mut names: Vec<_> =
+            [self.naming().member(room, user), plain, first_servers].into_iter().flatten().collect();
+        names.dedup();
+        names
     }
 
     /// Whose stream a name speaks of, if it was made here.
@@ -283,17 +301,18 @@ impl Urls {
         push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup.read()], self.ends(now))?;
         // The app's own backend may have made the name, in the first servers' manner.
         let first_servers = format!("{}_{room}_{user}", self.bizid);
-        let mine = url.stream == first_servers
-            || match owner(self.bizid, &url.stream) {
-                None => true,
-                Some(Owner::User(id)) => id == user.as_str(),
-                Some(Owner::Member { room: in_room, user: id }) => id == user.as_str() && in_room == room.as_str(),
-            };
+        let mine = url.stream == first_servers || stream_name::may_be_of(self.bizid, &url.stream, room, user);
         if !mine {
             return Err(Invalid::Mismatch("stream name"));
         }
         StreamId::parse(&url.stream).map_err(|_| Invalid::Malformed("stream name"))
     }
+}
+
+/// What is signed for a recording: no stream has a slash in its name.
+#[must_use]
+pub fn recording_name(file: &str) -> String {
+    format!("recordings/{file}")
 }
 
 /// A stream's play URLs. They share one signature, and are written straight to where they go.

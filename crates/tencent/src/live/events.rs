@@ -4,6 +4,7 @@
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use room::Millis;
+use rooms::recordings::finished::Elsewhere;
 use serde_json::Value;
 use sign::{Invalid, Secret, callback};
 
@@ -25,11 +26,20 @@ pub struct StreamEvent {
     pub sequence: String,
 }
 
+/// What one callback says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A stream began or ended.
+    Stream(StreamEvent),
+    /// A recording is whole.
+    Recorded(Elsewhere),
+}
+
 /// Checks and reads one callback; `None` if it is about something else.
 ///
 /// # Errors
 /// Why it is not believed.
-pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<StreamEvent>, Invalid> {
+pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<Said>, Invalid> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Invalid::Malformed("body"))?;
     let text = |name: &'static str| match &body[name] {
         Value::String(text) => Ok(text.clone()),
@@ -40,6 +50,11 @@ pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<StreamEvent
     let began = match text("event_type")?.as_str() {
         "1" => true,
         "0" => false,
+        // What cannot be read is thanked for all the same, or it would be sent again as it is.
+        "100" => {
+            let file = recorded(text, now).inspect_err(|why| tracing::warn!(%why, "a recording that was told of"));
+            return Ok(file.ok().map(Said::Recorded));
+        }
         _ => return Ok(None),
     };
     let stream = text("stream_id").or_else(|_| text("channel_id"))?;
@@ -52,7 +67,28 @@ pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<StreamEvent
     if sequence.len() > 64 {
         return Err(Invalid::Malformed("sequence"));
     }
-    Ok(Some(StreamEvent { stream, began, at, sequence }))
+    Ok(Some(Said::Stream(StreamEvent { stream, began, at, sequence })))
+}
+
+/// What is said of a file that is whole.
+fn recorded(text: impl Fn(&'static str) -> Result<String, Invalid>, now: Millis) -> Result<Elsewhere, Invalid> {
+    let number = |name| {
+        let whole = text(name)?;
+        // Some editions write 12.0.
+        let whole = whole.split('.').next().unwrap_or_default();
+        whole.parse::<u64>().map_err(|_| Invalid::Malformed(name))
+    };
+    let stream = text("stream_id").or_else(|_| text("channel_id"))?;
+    let id = text("file_id").or_else(|_| text("video_id"))?;
+    if stream.len() > room::id::MAX_STREAM || id.is_empty() || id.len() > 128 {
+        return Err(Invalid::Malformed("file_id"));
+    }
+    let (seconds, end) = (number("duration")?, number("end_time")?);
+    // `start_time` is when recording began; a file of a long recording begins later.
+    let started = Millis(end.saturating_sub(seconds).saturating_mul(1000)).min(now);
+    let size = number("file_size").unwrap_or_default();
+    let (url, duration) = (text("video_url")?, seconds.saturating_mul(1000));
+    Ok(Elsewhere { stream, id, url, started, duration, size })
 }
 
 #[derive(Debug)]
@@ -136,12 +172,18 @@ mod tests {
         let (now, t) = (Millis(1_700_000_001_000), 1_700_000_600);
         let good = body(t, &callback::sign_live(&key, t));
         let read_at = |text: &str, now| read(text.as_bytes(), &key, now);
-        let event = read_at(&good, now).unwrap().unwrap();
+        let Some(Said::Stream(event)) = read_at(&good, now).unwrap() else { panic!("a stream's") };
         assert_eq!((event.stream.as_str(), event.began, event.at), ("8525_r_alice", false, Millis(1_700_000_000_000)));
         assert_eq!(read_at(&good, Millis((t + 1) * 1000)), Err(Invalid::Expired), "replayed late");
         assert_eq!(read_at(&good.replace("1700000600", "1700000601"), now), Err(Invalid::Signature));
         assert_eq!(read_at(&body(t, "00"), now), Err(Invalid::Malformed("sign")));
-        assert_eq!(read_at(&good.replace(r#""event_type":0"#, r#""event_type":100"#), now), Ok(None));
+        assert_eq!(read_at(&good.replace(r#""event_type":0"#, r#""event_type":200"#), now), Ok(None));
+        let file = r#""event_type":100,"file_id":"5285","video_url":"https://v/x.mp4","duration":"61","end_time":1700000000,"file_size":9"#;
+        let file = good.replace(r#""event_type":0"#, file);
+        let Some(Said::Recorded(told)) = read_at(&file, now).unwrap() else { panic!("a recording's") };
+        assert_eq!((told.id.as_str(), told.started, told.duration), ("5285", Millis(1_699_999_939_000), 61_000));
+        assert_eq!(read_at(&file.replace("video_url", "url"), now), Ok(None), "thanked for");
+        assert_eq!(read_at(&file.replace(r#""61""#, r#""x""#), now), Ok(None));
         assert_eq!(read(good.as_bytes(), &Secret::from(""), now), Err(Invalid::NoKey("live callback")));
         assert_eq!(read_at("[", now), Err(Invalid::Malformed("body")));
     }

@@ -80,6 +80,7 @@ fn shape(parameter: &str) -> Option<Value> {
         "room" | "user" => json!({ "type": "string", "pattern": "^[!#-&(-_a-~]{1,64}$" }),
         "stream" => json!({ "type": "string", "pattern": "^[A-Za-z0-9_~@:+=,-][A-Za-z0-9_.~@:+=,-]{0,254}$" }),
         "file" => json!({ "type": "string", "pattern": "^[A-Za-z0-9_.~@:+=,-]{1,300}$" }),
+        "record" => json!({ "type": "string", "pattern": "^[!-~]{1,600}$" }),
         "session" => json!({ "type": "string", "minLength": 1, "maxLength": 80 }),
         _ => return None,
     })

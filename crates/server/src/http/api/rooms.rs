@@ -48,7 +48,8 @@ impl RoomKind {
         }
     }
 
-    const fn of(kind: Kind) -> Self {
+    /// Of the rules' kinds.
+    pub const fn of(kind: Kind) -> Self {
         match kind {
             Kind::Double => Self::Double,
             Kind::Multi => Self::Multi,

@@ -3,7 +3,7 @@
 use super::Name;
 
 /// The labels, by `Name::index`; the last one is for paths that name no call.
-pub const LABELS: [&str; 39] = [
+pub const LABELS: [&str; 41] = [
     "login",
     "logout",
     "get_push_url",
@@ -42,6 +42,8 @@ pub const LABELS: [&str; 39] = [
     "webexe_room/get_room_list",
     "webexe_room/get_room_members",
     "webexe_room/delete_room",
+    "get_record_list",
+    "get_im_login_info",
     "unknown",
 ];
 
@@ -77,6 +79,8 @@ impl Name {
             Self::Report => 22,
             Self::Webrtc(name) => 23 + name as usize,
             Self::Webexe(name) => 30 + name as usize,
+            Self::GetRecordList => 38,
+            Self::GetImLoginInfo => 39,
         }
     }
 }

@@ -522,3 +522,28 @@ async fn paths_are_found_however_they_are_written() {
     }
     assert_eq!(kit.get("/weapp/utils/Get_Login_Info").await.json()["code"], 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn messages_are_english_for_who_asks_for_that() {
+    let kit = Kit::new().await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    let ask = async |call: &str, language: &str, body: Value| {
+        let asked = axum::http::Request::post(alice.path(call)).header(header::ACCEPT_LANGUAGE, language);
+        kit.send(asked.body(Body::from(body.to_string())).unwrap()).await.json()
+    };
+    let list = json!({ "cnt": 20, "index": 0 });
+    for (language, message) in [("en-US,en;q=0.9", "OK"), ("zh-CN,zh;q=0.9,en;q=0.8", "请求成功"), ("*", "请求成功")]
+    {
+        let expected = json!({ "code": 0, "message": message, "rooms": [] });
+        assert_eq!(ask("get_room_list", language, list.clone()).await, expected, "{language}");
+    }
+    let missing = ask("create_room", "en", json!({ "userID": "alice" })).await;
+    assert_eq!(missing, json!({ "code": 1, "message": "Missing parameter: roomInfo" }));
+    let exists = json!({ "userID": "alice", "roomInfo": "房间已经存在", "roomID": "r" });
+    assert_eq!(ask("create_room", "en", exists.clone()).await["code"], 0);
+    let exists = ask("create_room", "en", exists).await;
+    assert_eq!(exists, json!({ "code": 11, "message": "The room exists already", "roomID": "r" }));
+    alice.enter("r").await;
+    let room = ask("get_pushers", "en", json!({ "roomID": "r" })).await;
+    assert_eq!(room["roomInfo"], "房间已经存在", "what users say stays as it is");
+}

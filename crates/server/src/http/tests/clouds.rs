@@ -174,3 +174,61 @@ async fn operators_acts_reach_the_services() {
     assert_eq!(kit.app.rooms.count(), 0);
     emulator.faultless();
 }
+
+// The journal has a thread of its own, which paused time does not wait for.
+#[tokio::test]
+async fn streams_have_names_that_the_service_takes_and_are_found_by_them_after_a_restart() {
+    let with = |settings: &mut crate::config::Settings| settings.store.kind = store::Place::Journal;
+    let ids = [
+        ("room_1a2b3c4d_77aa".to_owned(), "alice".to_owned()),
+        ("r".into(), "user_77_4414".into()),
+        ("r-".repeat(20), "bob.".repeat(14)),
+    ];
+    let (kit, _) = Kit::on_clouds(with).await;
+    let mut streams = Vec::new();
+    for (room, user) in &ids {
+        let client = kit.login("multi_room", user, Generation::First).await;
+        for given in [json!({ "roomID": room }), json!({})] {
+            let url = client.own("get_push_url", given).await["pushURL"].as_str().unwrap().to_owned();
+            let stream = url.split("/live/").nth(1).unwrap().split('?').next().unwrap().to_owned();
+            assert!(stream.len() <= 80 && stream.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "{stream}");
+            let body = json!({ "roomID": room, "userName": "", "userAvatar": "", "pushURL": url });
+            assert_eq!(client.own("add_pusher", body.clone()).await["code"], 0, "{stream}");
+            let carol = kit.login("multi_room", "carol", Generation::First).await;
+            assert_eq!(carol.own("add_pusher", body).await["code"], 1, "{stream} is another's");
+            streams.push((room.clone(), stream));
+        }
+    }
+    let made = kit.login("multi_room", "dave", Generation::First).await;
+    let made = made.own("create_room", json!({ "roomInfo": "" })).await;
+    assert!(!made["roomID"].as_str().unwrap().contains('_'), "{made}");
+
+    // As after a kill: what is on the disk is all there is.
+    let after = Directory::new();
+    std::fs::create_dir(after.0.join("journal")).unwrap();
+    for file in std::fs::read_dir(kit.directory.0.join("journal")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), after.0.join("journal").join(file.file_name())).unwrap();
+    }
+    let (kit, emulator) = Kit::on_clouds(|settings| {
+        with(settings);
+        settings.data_dir = after.0.clone();
+    })
+    .await;
+    for (n, (_, stream)) in streams.iter().enumerate() {
+        // Of each room, the stream that its pusher has now.
+        if n % 2 == 1 {
+            let t = kit.clock.now().secs() + 600;
+            kit.clock.pass(5_000);
+            assert_eq!(kit.live_says(stream, 0, &n.to_string(), LIVE, t).await.status, StatusCode::OK);
+        }
+    }
+    for _ in 0..3 {
+        kit.pass(1_000).await;
+    }
+    let judge = kit.login("multi_room", "judge", Generation::First).await;
+    for (room, stream) in streams {
+        assert_eq!(kit.pushers(&judge, &room).await, 0, "{stream}: its room was found, and nobody pushes there");
+    }
+    assert_eq!(emulator.count("DescribeLiveStreamState"), ids.len());
+}

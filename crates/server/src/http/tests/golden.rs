@@ -250,6 +250,31 @@ async fn rooms(s: &mut Scribe<'_>) -> Value {
     room
 }
 
+/// Finished recordings.
+async fn records(s: &mut Scribe<'_>) {
+    use ::rooms::recordings::finished::Elsewhere;
+    s.call("get_record_list: none yet", "erin", "get_record_list", json!({})).await;
+    for (n, user) in ["erin", "erin", "dave"].into_iter().enumerate() {
+        let told = Elsewhere {
+            stream: format!("8525_fresh_{user}"),
+            id: format!("528589078424686993{n}"),
+            url: format!("https://vod.example.com/{n}/f0.mp4"),
+            started: Millis(START.0 - 60_000 * (1 + n as u64)),
+            duration: 61_000,
+            size: 9_749_353,
+        };
+        assert!(s.kit.app.rooms.recorded_elsewhere(&told).await.unwrap());
+    }
+    let page = s.call("get_record_list cnt=1", "erin", "get_record_list", json!({ "cnt": 1 })).await;
+    let next = json!({ "cnt": 1, "cursor": page["cursor"] });
+    s.call("get_record_list, the next page", "erin", "get_record_list", next).await;
+    s.own("get_record_list of a room", "erin", "get_record_list", json!({ "roomID": "fresh", "cnt": "20" })).await;
+    let others = json!({ "ownerID": "dave" });
+    s.call("get_record_list of somebody else's (record.list = own)", "erin", "get_record_list", others).await;
+    s.call("get_record_list cnt=0", "erin", "get_record_list", json!({ "cnt": 0 })).await;
+    s.call("get_record_list as another", "erin", "get_record_list", json!({ "userID": "dave" })).await;
+}
+
 /// The calls of live rooms; other kinds do not have them.
 async fn live(s: &mut Scribe<'_>, room: &Value) {
     if s.kind != "live_room" {
@@ -409,6 +434,7 @@ async fn take_down(kit: &Kit, kind: &str, generation: Generation, names: Vec<(St
     let mut scribe = Scribe { kit, kind, generation, tokens: Vec::new(), names, lines: Vec::new() };
     sessions(&mut scribe).await;
     let room = rooms(&mut scribe).await;
+    records(&mut scribe).await;
     live(&mut scribe, &room).await;
     ends(&mut scribe, &room).await;
     wire(&mut scribe).await;

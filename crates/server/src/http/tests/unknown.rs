@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use ::rooms::Rooms;
 use store::error::Error;
-use store::{Agreement, Answer as Later, Ban, Decide, Memory, See, Store, Viewers};
+use store::{Agreement, Answer as Later, Ban, Decide, Memory, Row, See, Store, Table, Viewers};
 
 /// A chat service that is content.
 struct Quiet;
@@ -76,6 +76,18 @@ impl Store for Mute {
     }
     fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Later<'a, Option<Agreement>> {
         self.0.agreement(stream, now)
+    }
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Later<'a, bool> {
+        self.0.put_row(table, row, replace, now)
+    }
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Later<'a, ()> {
+        self.0.take_row(table, key)
+    }
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Later<'a, Option<Row>> {
+        self.0.row(table, key, now)
+    }
+    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Later<'a, Vec<Row>> {
+        self.0.rows(table, below, count, now)
     }
     fn len(&self) -> usize {
         self.0.len()
