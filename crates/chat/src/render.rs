@@ -123,7 +123,7 @@ pub fn out_event(group: &RoomId, reason: OutReason) -> Bytes {
     })
 }
 
-/// The end of a measure: milliseconds, or null for one that has no end.
+/// The end of a sanction: milliseconds, or null for one that has no end.
 pub fn until_text(until: Millis) -> Option<u64> {
     (until != Millis::NEVER).then_some(until.0)
 }

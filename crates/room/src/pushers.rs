@@ -2,8 +2,9 @@
 
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};
+use crate::kind::Kind;
 use crate::refusal::{Refusal, bounded};
-use crate::room::{Kind, Pusher, Room};
+use crate::room::{Pusher, Room};
 use crate::rules::{MAX_AVATAR, MAX_NAME, MAX_ROOM_INFO, Rules};
 use crate::time::Millis;
 

@@ -13,8 +13,8 @@ mod webrtc;
 use std::sync::Arc;
 
 use room::custom::Operation;
-use room::measures::{self, Measure, Measures};
 use room::pushers::{self, NewPusher, NewRoom};
+use room::sanctions::{self, Sanction, Sanctions};
 use room::{
     CloseReason, Event, Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, custom, sweep,
 };
@@ -299,19 +299,19 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NoRoom`].
-    pub async fn measure(&self, id: &RoomId, what: Measure, user: &UserId, until: Millis) -> Result<(), Error> {
+    pub async fn sanction(&self, id: &RoomId, what: Sanction, user: &UserId, until: Millis) -> Result<(), Error> {
         let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
-            measures::measure(slot, now, what, user, until)?;
+            sanctions::sanction(slot, now, what, user, until)?;
             Ok(Vec::new())
         };
         self.store.keep(id, decide).await
     }
 
     /// Who is muted or kept out of a room's chat; none if there is no such room, as far as that is known.
-    pub async fn measures(&self, id: &RoomId) -> Option<Measures> {
+    pub async fn sanctions(&self, id: &RoomId) -> Option<Sanctions> {
         let mut found = None;
-        let see = &mut |room: &Room, _| found = Some(room.measures.clone());
+        let see = &mut |room: &Room, _| found = Some(room.sanctions.clone());
         self.store.see(id, see).await.ok()?;
         found
     }

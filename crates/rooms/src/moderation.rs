@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use media::{Hub, StreamName};
-use room::measures::Measure;
+use room::sanctions::Sanction;
 use room::{Kind, LeaveReason, Millis, Room, RoomId, StreamId, UserId};
 use serde_json::json;
 
@@ -305,7 +305,7 @@ impl Moderation {
             return chat.mute(room, user, seconds).await.map_err(Refused::from);
         }
         let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-        Ok(groups::measure(&self.chat, &self.rooms, room, (Measure::Mute, user, ms)).await?)
+        Ok(groups::sanction(&self.chat, &self.rooms, room, (Sanction::Mute, user, ms)).await?)
     }
 
     /// Ends a stream: its publisher and all viewers. The publisher may come back.

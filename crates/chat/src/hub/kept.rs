@@ -29,8 +29,8 @@ impl Hub {
         let Some(record) = self.record() else { return Ok(()) };
         for KeptGroup { group, room } in record.groups() {
             let id = group.id().clone();
-            let mut measures = None;
-            let there = store.see(&id, &mut |room: &Room, _| measures = Some(room.measures.clone())).await?;
+            let mut sanctions = None;
+            let there = store.see(&id, &mut |room: &Room, _| sanctions = Some(room.sanctions.clone())).await?;
             if room && !there {
                 // The room was closed, and nobody was there to end its group.
                 self.note_end(&id);
@@ -41,8 +41,8 @@ impl Hub {
                     (slot.group, slot.room) = (Some(group), there);
                 }
             });
-            if let Some(measures) = measures {
-                self.hold(&id, &measures);
+            if let Some(sanctions) = sanctions {
+                self.hold(&id, &sanctions);
             }
             if !there {
                 self.pollers.lock().watch_group(&id, false, self.now());

@@ -1,5 +1,5 @@
 //! Groups: making and ending them, entering and leaving, what is said in them, and who may not.
-//! Whose wish a measure is, the caller has checked.
+//! Whose wish a sanction is, the caller has checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -332,7 +332,7 @@ impl Hub {
         })
     }
 
-    /// The end of a measure that lasts so long from now; the beginning of time for none.
+    /// The end of a sanction that lasts so long from now; the beginning of time for none.
     fn until(&self, ms: u64) -> Millis {
         if ms == 0 { Millis(0) } else { self.now().plus(ms) }
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
-use room::measures::{Measure, Measures};
+use room::sanctions::{Sanction, Sanctions};
 use room::{Millis, RoomId, UserId};
 use tokio::sync::oneshot;
 
@@ -72,7 +72,7 @@ impl Submitted {
     }
 }
 
-/// A measure that was taken here and is on its way to other nodes.
+/// A sanction that was taken here and is on its way to other nodes.
 #[derive(Debug)]
 pub struct Passed {
     /// Until when it holds.
@@ -123,7 +123,7 @@ impl Hub {
         Ok(())
     }
 
-    /// The same for a measure until then, which others must not miss.
+    /// The same for a sanction until then, which others must not miss.
     pub(super) fn and_everywhere(
         &self,
         here: Result<(), Refusal>,
@@ -144,15 +144,15 @@ impl Hub {
         }
     }
 
-    /// Takes the measures of a room into its group, where it does not know them: the group is new, or it was told of them
+    /// Takes the sanctions of a room into its group, where it does not know them: the group is new, or it was told of them
     /// when Redis was away.
-    pub fn hold(&self, id: &RoomId, measures: &Measures) {
+    pub fn hold(&self, id: &RoomId, sanctions: &Sanctions) {
         let now = self.now();
         let _ = self.groups.with(id, |group| {
-            for (what, user, until) in measures.iter(now) {
+            for (what, user, until) in sanctions.iter(now) {
                 match what {
-                    Measure::Mute => group.mute(now, user, until)?,
-                    Measure::Ban => drop(group.ban(now, user, until)?),
+                    Sanction::Mute => group.mute(now, user, until)?,
+                    Sanction::Ban => drop(group.ban(now, user, until)?),
                 }
             }
             Ok(())

@@ -50,11 +50,6 @@ pub(super) fn collisions(listeners: &[Listens], found: &mut Vec<String>) {
     }
 }
 
-/// An address that no client can send anything to.
-pub(crate) fn leads_nowhere(address: &IpAddr) -> bool {
-    address.is_unspecified() || address.is_multicast() || *address == IpAddr::from([255, 255, 255, 255])
-}
-
 /// What works and is hardly meant.
 pub(super) fn warnings(settings: &Settings) -> Vec<String> {
     let mut found = Vec::new();

@@ -29,7 +29,7 @@ pub struct Media {
     /// WebRTC, if it runs.
     pub webrtc: Option<Server>,
     /// What browsers are told of STUN and TURN servers.
-    pub ice: webrtc::Settings,
+    pub ice: crate::webrtc::Settings,
     /// Cross-origin headers.
     pub cors: Arc<Cors>,
     /// The time.

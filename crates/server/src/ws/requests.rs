@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
-use room::measures::Measure;
+use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use crate::chat_door::ChatDoor;
 use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
-use rooms::groups::{measure, outside, with_group};
+use rooms::groups::{outside, sanction, with_group};
 use rooms::moderation::{Refused, creator};
 use telemetry::traces::{Kind as Step, part};
 use webhooks::Whom;
@@ -243,8 +243,8 @@ async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Optio
             let creates = may_command(door, me, &room).await?;
             let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
             let stepped = match request.r#type {
-                Kind::Mute => measure(chat, &door.rooms, &room, (Measure::Mute, &user, ms)).await,
-                Kind::Ban => measure(chat, &door.rooms, &room, (Measure::Ban, &user, ms)).await,
+                Kind::Mute => sanction(chat, &door.rooms, &room, (Sanction::Mute, &user, ms)).await,
+                Kind::Ban => sanction(chat, &door.rooms, &room, (Sanction::Ban, &user, ms)).await,
                 _ => with_group(chat, &door.rooms, &room, || chat.kick(&room, &user)).await,
             };
             match request.r#type {

@@ -116,7 +116,7 @@ impl Hub {
             }
             return;
         }
-        // Measures and counts of this node hold here already.
+        // Sanctions and counts of this node hold here already.
         if own && !matches!(heard.op, Op::Message { .. }) {
             return;
         }
