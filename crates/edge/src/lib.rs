@@ -104,7 +104,7 @@ impl Door {
         let _ = socket.set_nodelay(true);
         let proxied = self.proxies.trusts(peer.ip());
         if self.proxy_protocol {
-            // Anybody else could claim to be somebody else.
+            // Any other peer could claim an address that is not its own.
             if !proxied {
                 tracing::debug!(%peer, "not a trusted proxy");
                 return None;

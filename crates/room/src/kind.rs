@@ -12,7 +12,7 @@ pub enum Kind {
     Multi,
     /// One anchor, co-anchors, and an audience.
     Live,
-    /// People in a call whose media goes elsewhere: nobody here sees their streams, so only heartbeats count.
+    /// People in a call whose media goes elsewhere: no service here sees their streams, so only heartbeats count.
     Webrtc,
     /// An entry of a list of rooms that are held elsewhere, or here under another kind: as with calls, only heartbeats count.
     Webexe,

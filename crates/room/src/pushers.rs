@@ -167,7 +167,7 @@ pub fn destroy_room(slot: &mut Option<Room>, now: Millis, user: &UserId) -> Resu
     }
 }
 
-/// Closes a room, whoever is in it.
+/// Closes a room with all pushers that are in it.
 ///
 /// # Errors
 /// [`Refusal::NoRoom`].

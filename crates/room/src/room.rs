@@ -21,7 +21,7 @@ pub struct Pusher {
     pub user: UserId,
     /// Display name.
     pub name: Box<str>,
-    /// Address of a picture, or whatever the app puts there.
+    /// Address of an image, or anything that the app puts there.
     pub avatar: Box<str>,
     /// The stream that it pushes.
     pub stream: StreamId,
@@ -85,7 +85,7 @@ impl Room {
         }
     }
 
-    /// Whether it is listed: somebody pushes.
+    /// Whether it is listed: it has a pusher.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         !self.pushers.is_empty()

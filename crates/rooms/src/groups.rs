@@ -1,4 +1,4 @@
-//! Groups that ought to be there: a room has none until somebody asks for it, for the first time or after a restart.
+//! Groups that ought to be there: a room has none until a client asks for it, for the first time or after a restart.
 
 use room::chat::Refusal;
 use room::sanctions::Sanction;
@@ -66,7 +66,7 @@ pub async fn sanction(
     Ok(())
 }
 
-/// What to say to somebody whom a group refused: where there is a room, it is not in it, whether or not the room has
+/// What to say to a user whom a group refused: where there is a room, it is not in it, whether or not the room has
 /// a group so far.
 pub async fn outside(rooms: &Rooms, group: &RoomId, refusal: Refusal) -> Refusal {
     match refusal {

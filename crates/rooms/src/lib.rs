@@ -41,7 +41,7 @@ pub struct Settings {
     /// Silence after which a pusher that does not push is removed.
     #[serde(rename = "heartBeatTimeout")]
     pub heartbeat_timeout: u64,
-    /// For how long a room that nobody entered is kept.
+    /// For how long a room is kept that no pusher entered.
     #[serde(rename = "maxIdleDuration")]
     pub max_idle: u64,
     /// Whether double and multi rooms close when their creator leaves.
@@ -50,7 +50,7 @@ pub struct Settings {
     /// Most viewers that a room lists by name.
     #[serde(rename = "maxAudiencesLen")]
     pub max_audiences: usize,
-    /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
+    /// Whether `webrtc_room` answers every caller in production too, although its calls have no session.
     #[serde(rename = "openWebrtcRoom")]
     pub open_webrtc: bool,
 }
@@ -261,7 +261,7 @@ impl Rooms {
     /// Shows an active room of this kind.
     ///
     /// # Errors
-    /// [`Refusal::NoRoom`], also if nobody ever entered.
+    /// [`Refusal::NoRoom`], also if no pusher ever entered.
     pub async fn see(&self, kind: Kind, id: &RoomId, see: &mut See<'_>) -> Result<(), Error> {
         let mut shown = false;
         let filter = &mut |room: &Room, viewers: usize| {
@@ -316,7 +316,7 @@ impl Rooms {
         found
     }
 
-    /// Who a room's creator is; none before somebody entered.
+    /// Who a room's creator is; none before a pusher entered.
     ///
     /// # Errors
     /// [`Refusal::NoRoom`].
@@ -356,8 +356,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Somebody else saw a user vanish from a room at this time: a viewer is taken out, of a pusher the
-    /// live service is asked at once, unless it was heard of since.
+    /// A service reports that a user vanished from a room at this time: a viewer is taken out, of a pusher the
+    /// live service is asked at once, unless it was seen since.
     ///
     /// # Errors
     /// The store is away.
@@ -385,7 +385,7 @@ impl Rooms {
 }
 
 /// Takes a committed change to the neighbours, for as long as there are changes: the one place that
-/// says who is told of what.
+/// says who is notified of what.
 pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc<dyn Chat>) {
     while let Some(events) = committed.recv().await {
         for event in &events {

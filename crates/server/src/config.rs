@@ -57,7 +57,7 @@ pub struct Settings {
     pub nodes: streams::nodes::Settings,
     /// Session tokens.
     pub sessions: access::sessions::Settings,
-    /// What the app's backend is told.
+    /// What the app's backend is notified of.
     pub webhooks: webhooks::Settings,
     /// Operators.
     pub operator: access::operator::Settings,

@@ -17,7 +17,7 @@ pub struct Settings {
     pub listen_tcp: String,
     /// Addresses that browsers find this server at; empty: the one of the default route.
     pub public: Vec<IpAddr>,
-    /// STUN and TURN servers that browsers are told of, as URLs.
+    /// STUN and TURN servers that browsers are given, as URLs.
     pub ice_servers: Vec<String>,
     /// The secret that the TURN servers share (`static-auth-secret` of coturn): clients are given credentials for a day.
     pub turn_secret: Secret,

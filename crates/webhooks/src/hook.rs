@@ -1,4 +1,4 @@
-//! One URL that is told: how an event is posted to it, how often, and when it is given up. What is told next is found in
+//! One URL that is notified: how an event is posted to it, how often, and when it is given up. What is sent next is found in
 //! the file beside (lane.rs).
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) const BELIEVED: u32 = 8;
 /// How long a backend may take. The event is kept, so there is no reason to wait for longer.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// One URL that is told.
+/// One URL that is notified.
 pub struct Hook {
     pub(super) url: String,
     reader: String,
@@ -89,7 +89,7 @@ impl Hook {
         futures_util::future::join_all(lanes).await;
     }
 
-    /// From where on a lane is told. A new URL hears what happens from now on.
+    /// From where on a lane is sent. A new URL gets what happens from now on.
     ///
     /// # Errors
     /// The store is away.
@@ -136,7 +136,7 @@ impl Hook {
     /// Tells one event once. It is done with where it is accepted, not wanted, too old, or was `wrong` too often.
     ///
     /// # Errors
-    /// Why it is to be told again.
+    /// Why it is to be sent again.
     pub(super) async fn try_one(&self, id: &str, news: &News, wrong: &mut u32) -> Result<(), String> {
         let Some((event, at, body)) = body::body(id, news) else { return Ok(()) };
         if !self.events.is_empty() && !self.events.iter().any(|wanted| wanted == event) {

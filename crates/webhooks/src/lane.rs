@@ -1,5 +1,5 @@
 //! Where a URL stands in one lane of the record. An event that is refused holds back its own room and no other: how far the
-//! others are told, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
+//! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const TURN: usize = 8;
 #[derive(Debug, Default)]
 pub struct Lane(Option<Ahead>);
 
-/// How far the rooms are told that nothing holds back, and those that something does.
+/// How far the rooms are notified that nothing holds back, and those that something does.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ahead {
     upto: String,
@@ -43,7 +43,7 @@ struct Held {
     /// That event, and when it happened.
     id: String,
     at: Millis,
-    /// How many of its events were read and not told.
+    /// How many of its events were read and not sent.
     waiting: u64,
     #[serde(skip)]
     wrong: u32,
@@ -74,7 +74,7 @@ fn room(news: &News) -> &str {
 }
 
 impl Ahead {
-    /// The place before which everything is told.
+    /// The place before which everything is sent.
     fn place(&self, lane: usize) -> &str {
         let held = self.held.values().map(|held| &held.from);
         held.chain([&self.upto]).min_by_key(|place| body::id(lane, place, 0)).unwrap_or(&self.upto)
@@ -102,7 +102,7 @@ impl Hook {
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
-                // A store that is away has given it to nobody else.
+                // A store that is unavailable has given it to no other node.
                 if let Ok(false) = history.hold(self.reader(), lane, LEASE).await {
                     return Error::Unavailable("another node has taken the lane over".into());
                 }

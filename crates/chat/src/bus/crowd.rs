@@ -30,13 +30,13 @@ impl Crowd {
         Self { users: group.users(), some }
     }
 
-    /// Whether nobody need guess.
+    /// Whether the count is exact.
     #[must_use]
     pub const fn is_small(users: usize) -> bool {
         users <= SAMPLE
     }
 
-    /// As Redis keeps it; empty for nobody.
+    /// As Redis keeps it; empty for no users.
     #[must_use]
     pub fn text(&self) -> String {
         if self.users == 0 {
@@ -56,7 +56,7 @@ impl Crowd {
         Self { users, some }
     }
 
-    /// Up to which hash everybody is in the sample.
+    /// Up to which hash all users are in the sample.
     fn known(&self) -> u32 {
         self.some.last().filter(|_| self.some.len() < self.users).copied().unwrap_or(u32::MAX)
     }

@@ -1,5 +1,5 @@
 //! Whether the addresses of the settings lead where they should: no two listeners at one place, and none that clients
-//! are told of and cannot reach. Looks at settings only.
+//! are given and cannot reach. Looks at settings only.
 
 use std::net::{IpAddr, SocketAddr};
 

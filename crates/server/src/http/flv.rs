@@ -85,7 +85,7 @@ fn stream(player: Player, kick: Kick) -> Response {
 
 struct FlvBody {
     player: Player,
-    /// Done when the viewer is put out. Asked as often as the player, which is a few times a second.
+    /// Done when the viewer is removed. Asked as often as the player, which is a few times a second.
     kicked: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 

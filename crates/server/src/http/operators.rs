@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use access::operator::{Operator, Operators};
 use room::Millis;
 
-/// Why somebody is not let in.
+/// Why a caller is not let in.
 #[derive(Debug)]
 pub struct Refused {
     /// The HTTP status.
@@ -21,7 +21,7 @@ pub struct Refused {
 /// The operator that makes this request.
 ///
 /// # Errors
-/// It is nobody's, or made by a page of another site.
+/// It is no operator's, or made by a page of another site.
 pub fn admit(
     operators: &Operators,
     now: Millis,

@@ -28,7 +28,7 @@ pub struct Media {
     pub hls: Hls,
     /// WebRTC, if it runs.
     pub webrtc: Option<Server>,
-    /// What browsers are told of STUN and TURN servers.
+    /// The STUN and TURN servers that browsers are given.
     pub ice: crate::webrtc::Settings,
     /// Cross-origin headers.
     pub cors: Arc<Cors>,
@@ -46,7 +46,7 @@ pub fn routes(media: Arc<Media>) -> Router {
         .with_state(media)
 }
 
-/// Whoever is told to come later is told when.
+/// A client that is to come later is told when.
 async fn retry_after(mut response: Response) -> Response {
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));

@@ -64,7 +64,7 @@ pub struct Weapp {
 pub struct Choices {
     /// A proxy in front does TLS, and what it says of the client's request is believed.
     pub tls_by_proxy: bool,
-    /// Everybody may call `webrtc_room`.
+    /// Every caller may call `webrtc_room`.
     pub open_webrtc: bool,
     /// The number that names of streams begin with.
     pub bizid: u32,

@@ -156,7 +156,7 @@ async fn offer(
     }
 }
 
-/// A STUN or TURN server as RFC 9725 §4.6 tells of it. Credentials for TURN are those of its REST interface, as coturn
+/// A STUN or TURN server as RFC 9725 §4.6 announces it. Credentials for TURN are those of its REST interface, as coturn
 /// checks them: a user name that begins with the time of its end, and the HMAC-SHA1 of it as password.
 fn ice_server(url: &str, secret: &Secret, stream: &str, now: Millis) -> String {
     let link = format!("<{url}>; rel=\"ice-server\"");
@@ -229,7 +229,7 @@ fn tag(given: &str) -> &str {
     given.trim().trim_start_matches("W/").trim_matches('"')
 }
 
-/// `DELETE /rtc/session/{id}`: the end of a session; nobody can guess its id. One that has ended already, by itself or by the
+/// `DELETE /rtc/session/{id}`: the end of a session; its id cannot be guessed. One that has ended already, by itself or by the
 /// connection's end, is what the client wants, and no error for its console to show.
 pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
     let done = match server(&media) {

@@ -56,7 +56,7 @@ impl Target {
     pub fn with_authority(url: &str, authority: Option<Vec<u8>>) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("has no scheme, such as redis://")?;
         let tls = scheme.starts_with("rediss").then(|| {
-            // Whoever was first is as good: all of this program use the same one.
+            // The first one set is as good: all of this program use the same one.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             TlsCertificates { client_tls: None, root_cert: authority }
         });
@@ -275,7 +275,7 @@ impl Link {
         done.map(|(done, _)| done).map_err(|(Failed::NotDone(why) | Failed::Lost(why))| Error::Unavailable(why))
     }
 
-    /// The same for a change, which somebody is told to be made or not.
+    /// The same for a change, which a caller must know to be made or not.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: it was not made. [`Error::Unknown`]: it was sent, and no answer came, or too few replicas have it.
@@ -365,7 +365,7 @@ impl Link {
         }
         let (generation, held) = self.held.lock().clone();
         if let Some(mut held) = held.filter(|held| held.master == master) {
-            // It is a second old: its server may be somebody's replica now.
+            // It is a second old: its server may be a replica now.
             if timeout(PATIENCE / 2, is_master(&mut held.connection)).await.is_ok_and(|is| is.is_ok()) {
                 held.checked = Instant::now();
                 let mut now = self.held.lock();

@@ -1,4 +1,4 @@
-//! What the live service tells us by itself (tencent.md, section 6): checked, and kept in the right
+//! What the live service notifies us of: checked, and kept in the right
 //! order, though it comes late, twice and mixed up.
 
 use hashbrown::HashMap;
@@ -94,7 +94,7 @@ impl Events {
         true
     }
 
-    /// When a stream began, if no end of it was heard of.
+    /// When a stream began, if no end of it is known.
     #[must_use]
     pub fn began(&self, stream: &str) -> Option<Millis> {
         self.0.lock().get(stream).filter(|last| last.began).map(|last| last.at)

@@ -18,7 +18,7 @@ const NEEDLE: std::ops::RangeInclusive<usize> = 2..=200;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
-    /// Ends a room for everybody.
+    /// Ends a room for all its users.
     CloseRoom {
         #[serde(rename = "roomID")]
         room_id: String,
