@@ -104,9 +104,10 @@ impl Identity {
             Expected { sdk_app_id: self.settings.sdk_app_id, user_id: user, account_type: None, now: now.secs() };
         let claims = usersig::verify(user_sig, &self.keys, &expected)?;
         // A room key is signed like a login, and is given to users who may enter a room.
-        match claims.userbuf.is_some_and(|userbuf| RoomKey::parse(&userbuf).is_ok()) {
-            true => Err(sign::Invalid::Mismatch("a privateMapKey is no userSig")),
-            false => Ok(()),
+        if claims.userbuf.is_some_and(|userbuf| RoomKey::parse(&userbuf).is_ok()) {
+            Err(sign::Invalid::Mismatch("a privateMapKey is no userSig"))
+        } else {
+            Ok(())
         }
     }
 

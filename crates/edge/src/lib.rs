@@ -119,10 +119,8 @@ impl Door {
             }
         }
         // A proxy carries the connections of many.
-        let place = match proxied && !self.proxy_protocol {
-            true => Place::free(),
-            false => self.limits.connect(peer.ip()).ok()?,
-        };
+        let place =
+            if proxied && !self.proxy_protocol { Place::free() } else { self.limits.connect(peer.ip()).ok()? };
         let wire = match &self.tls {
             None => Wire::Left(socket),
             Some(tls) => match timeout(HANDSHAKE, tls.accept(socket)).await {

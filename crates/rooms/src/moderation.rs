@@ -351,10 +351,11 @@ impl Moderation {
         };
         let mut told = 0;
         for id in &rooms {
-            let sent = match room.is_none() && self.chat.is_shared() {
+            let sent = if room.is_none() && self.chat.is_shared() {
                 // A node without the group has no member to notify; none is fetched for it.
-                true => self.chat.notify(id, None, &field),
-                false => with_group(&self.chat, &self.rooms, id, || self.chat.notify(id, None, &field)).await,
+                self.chat.notify(id, None, &field)
+            } else {
+                with_group(&self.chat, &self.rooms, id, || self.chat.notify(id, None, &field)).await
             };
             match sent {
                 Ok(()) => told += 1,

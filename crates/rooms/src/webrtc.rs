@@ -197,7 +197,8 @@ impl Rooms {
     ) -> Result<(), Error> {
         let Some(of_type) = of_type else { return self.list(kind, index, count, see).await };
         let end = index.saturating_add(count);
-        let (mut at, mut matched) = (0, 0);
+        let mut at = 0;
+        let mut matched = 0;
         while at < MAX_LOOKED_AT && matched < end {
             let mut seen = 0;
             let filter = &mut |room: &Room, viewers: usize| {

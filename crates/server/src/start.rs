@@ -244,10 +244,7 @@ impl Sockets {
         };
         let http = listen("http.listen", settings.http.listen).await?;
         let http_address = http.local_addr().unwrap_or(settings.http.listen);
-        let rtmp = match settings.rtmp.enabled {
-            true => Some(listen("rtmp.listen", settings.rtmp.listen).await?),
-            false => None,
-        };
+        let rtmp = if settings.rtmp.enabled { Some(listen("rtmp.listen", settings.rtmp.listen).await?) } else { None };
         Ok(Self {
             metrics: optional("metrics.listen", &settings.metrics.listen).await?,
             rtmps: optional("tls.rtmps_listen", &settings.tls.rtmps_listen).await?,

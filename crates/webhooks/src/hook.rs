@@ -94,12 +94,12 @@ impl Hook {
     /// # Errors
     /// The store is away.
     pub(super) async fn begin(&self, lane: usize) -> Result<String, Error> {
-        let (history, reader) = (&self.history, &*self.reader);
-        if let Some(place) = history.place(reader, lane).await? {
+        let history = &self.history;
+        if let Some(place) = history.place(&self.reader, lane).await? {
             return Ok(place);
         }
         let end = history.end(lane).await?;
-        history.save(reader, lane, &end).await?;
+        history.save(&self.reader, lane, &end).await?;
         Ok(end)
     }
 
@@ -125,7 +125,8 @@ impl Hook {
 
     /// Tells one event until it is accepted, or it is too old.
     async fn tell_one(&self, id: &str, news: &News) {
-        let (mut wait, mut wrong) = (BACKOFF.0, 0);
+        let mut wait = BACKOFF.0;
+        let mut wrong = 0;
         while let Err(why) = self.try_one(id, news, &mut wrong).await {
             tracing::debug!(id, why, "a webhook was not accepted; trying again");
             sleep(wait).await;

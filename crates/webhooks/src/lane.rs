@@ -174,7 +174,9 @@ impl Hook {
 
     async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &tokio::sync::Semaphore) -> Option<(String, Held)> {
         for (n, Item { before, id, news }) in all.iter().enumerate() {
-            let (mut wrong, mut wait, mut tries) = (0, BACKOFF.0, 0);
+            let mut wrong = 0;
+            let mut wait = BACKOFF.0;
+            let mut tries = 0;
             while let Err(why) = self.try_one(id, news, &mut wrong).await {
                 tries += 1;
                 if tries >= TRIES
@@ -182,7 +184,8 @@ impl Hook {
                 {
                     place.forget();
                     tracing::warn!(room = name, id, why, "a webhook is not accepted: its room's events wait for it");
-                    let (from, waiting) = ((*before).to_owned(), (all.len() - n) as u64);
+                    let from = (*before).to_owned();
+                    let waiting = (all.len() - n) as u64;
                     let next = Some(Instant::now() + wait);
                     let held = Held { from, id: id.clone(), at: news.at(), waiting, wrong, wait, next };
                     return Some((name.to_owned(), held));
@@ -207,7 +210,7 @@ impl Hook {
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
         for name in done {
             if let Some(name) = name? {
-                tracing::info!(room = name, "webhooks of a room that waited are told again");
+                tracing::info!(room = name, "webhooks of a room that waited are sent again");
                 ahead.held.remove(&name);
             }
         }

@@ -94,9 +94,10 @@ impl Scan {
     async fn next(&mut self, history: &dyn History) -> Result<Option<Vec<(String, News)>>, Error> {
         let Some(end) = self.ends.get(self.lane) else { return Ok(None) };
         let (lane, last) = (self.lane, body::id(self.lane, end, 0));
-        let entries = match body::id(lane, &self.place, 0) < last {
-            true => history.after(lane, &self.place, BATCH).await?,
-            false => Vec::new(),
+        let entries = if body::id(lane, &self.place, 0) < last {
+            history.after(lane, &self.place, BATCH).await?
+        } else {
+            Vec::new()
         };
         let Some(newest) = entries.last() else {
             (self.lane, self.place, self.begun) = (lane + 1, OLDEST.to_owned(), false);

@@ -64,7 +64,8 @@ impl Crowd {
     /// How many users more there are with these others, each counted once.
     #[must_use]
     pub fn beyond<'a>(&'a self, others: impl IntoIterator<Item = &'a Self>) -> usize {
-        let (mut met, mut more) = (vec![self], 0usize);
+        let mut met = vec![self];
+        let mut more = 0usize;
         for other in others {
             let known = met.iter().map(|crowd| crowd.known()).fold(other.known(), u32::min);
             let sample: Vec<u32> = other.some.iter().copied().take_while(|hash| *hash <= known).collect();

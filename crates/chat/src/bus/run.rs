@@ -121,7 +121,8 @@ impl Bus {
                 if last.replace(count).is_some_and(|last| count != last.wrapping_add(1)) {
                     ear.clone().missed(lane);
                 }
-                let (own, nonce, number) = (heard.from == self.node, heard.nonce, heard.number);
+                let own = heard.from == self.node;
+                let (nonce, number) = (heard.nonce, heard.number);
                 ear.heard(heard);
                 if own {
                     self.lanes[lane].heard(nonce, number);

@@ -456,10 +456,7 @@ impl Drop for Reader {
         if !self.withdrawn {
             self.waited("a reader left before a keyframe came");
         }
-        let leave = match self.withdrawn {
-            true => Readers::withdraw,
-            false => Readers::leave,
-        };
+        let leave = if self.withdrawn { Readers::withdraw } else { Readers::leave };
         self.leave_home(leave);
     }
 }

@@ -186,9 +186,10 @@ impl Stream {
 
     /// Puts a frame into the ring. False: it tells nothing new.
     fn take(&self, state: &mut State, mut frame: Frame, now: Instant, settings: &Settings) -> bool {
-        frame.dts = match frame.kind.is_config() || frame.is_metadata() {
-            true => state.timeline.now(),
-            false => state.timeline.place(frame.kind, frame.dts, now),
+        frame.dts = if frame.kind.is_config() || frame.is_metadata() {
+            state.timeline.now()
+        } else {
+            state.timeline.place(frame.kind, frame.dts, now)
         };
         state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         if !self.name.is_derived() {

@@ -33,6 +33,17 @@ pub struct RoomView<'a> {
     pub detailed: bool,
 }
 
+/// The kind as clients write it in paths, in quotes.
+const fn quoted(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Double => b"\"double_room\"",
+        Kind::Multi => b"\"multi_room\"",
+        Kind::Live => b"\"live_room\"",
+        Kind::Webrtc => b"\"webrtc_room\"",
+        Kind::Webexe => b"\"webexe_room\"",
+    }
+}
+
 impl RoomView<'_> {
     /// Appends the room's fields as JSON, without the braces. Written by hand because lists of rooms are mostly
     /// URLs, and those hold nothing that JSON would escape.
@@ -61,13 +72,7 @@ impl RoomView<'_> {
         }
         if !self.detailed {
             field(out, "roomType");
-            out.extend_from_slice(match room.kind {
-                Kind::Double => b"\"double_room\"",
-                Kind::Multi => b"\"multi_room\"",
-                Kind::Live => b"\"live_room\"",
-                Kind::Webrtc => b"\"webrtc_room\"",
-                Kind::Webexe => b"\"webexe_room\"",
-            });
+            out.extend_from_slice(quoted(room.kind));
         }
         field(out, "custom");
         // A text for every generation: the second one's room classes hold a text too, and one field of another type fails

@@ -72,7 +72,7 @@ struct Last<'a> {
 /// Files cannot be read at all.
 pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
     let snapshot = read_or_nothing(&dir.snapshot())?;
-    let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
+    let mut files = Vec::new();
     let mut from = 0;
     let mut whole = snapshot.is_empty();
     let mut read = Read::default();
@@ -82,23 +82,16 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             damaged = true;
             continue;
         };
-        match record.kind {
-            Kind::End => {
-                from = record.number;
-                whole = true;
-            }
-            _ => read.take(record, now),
+        if record.kind == Kind::End {
+            from = record.number;
+            whole = true;
         }
+        read.take(record, now);
     }
     if damaged || !whole {
         mend::snapshot(dir, &snapshot);
     }
-    let all = dir.segments()?;
-    // What the snapshot holds need not be read.
-    let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
-    for number in &all[first..] {
-        files.push((*number, fs::read(dir.segment(*number))?));
-    }
+    files.extend(segments(dir, from)?);
     let mut last = from.saturating_sub(1);
     let mut unsaved = 0;
     for (at, (first, bytes)) in files.iter().enumerate() {
@@ -135,6 +128,14 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
         );
     }
     Ok(Loaded { next: last + 1, snapshot: snapshot.len() as u64, unsaved, ..loaded })
+}
+
+/// The segments with frames from this number on, each with the number that it begins with. What the snapshot holds need not
+/// be read.
+fn segments(dir: &Dir, from: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let all = dir.segments()?;
+    let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
+    all[first..].iter().map(|number| Ok((*number, fs::read(dir.segment(*number))?))).collect()
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {

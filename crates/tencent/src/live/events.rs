@@ -74,11 +74,12 @@ impl Events {
         let new = || Last { sequence: event.sequence.clone(), at: event.at, began: event.began, heard: now };
         if let Some(last) = known.get_mut(&event.stream) {
             let same = last.sequence == event.sequence && !event.sequence.is_empty();
-            let news = match same {
+            let news = if same {
                 // Of one push, the end is the last word.
-                true => last.began && !event.began,
+                last.began && !event.began
+            } else {
                 // A push that began in the second in which another ended, came after it.
-                false => event.at > last.at || event.at == last.at && event.began && !last.began,
+                event.at > last.at || event.at == last.at && event.began && !last.began
             };
             if news {
                 *last = new();
