@@ -1,6 +1,6 @@
 // How soon hls.js and Chromium's own player show a picture of streams with short and long groups, early and late, and how far behind
 // they are. Figures for people to read (docs/decisions/033), run by hand: SHAPES=g2,g10 PLAYERS=native,hls LATES=4000,4000 node hls.mjs,
-// with the environment that crates/server/tests/browser.rs gives its scripts.
+// with the environment that crates/server/tests/browser/main.rs gives its scripts.
 
 import path from 'node:path';
 import { spawn } from 'node:child_process';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const need = (name) =>
-  process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser.rs`);
+  process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser/main.rs`);
 const { chromium } = createRequire(`${need('NODE_MODULES')}/`)('playwright-core');
 const SHOTS = need('SCREENSHOTS');
 

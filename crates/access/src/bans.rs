@@ -1,5 +1,5 @@
-//! Who is kept out of what, as this node knows it, and the sessions that end when somebody is. Knows no HTTP; who says so,
-//! and what else then happens, stands in `acts`.
+//! Who is kept out of what, as this node knows it, and the sessions that end with it. Knows no HTTP; who bans,
+//! and what else then happens, stands in `rooms/moderation.rs`.
 
 mod running;
 
@@ -36,7 +36,7 @@ type Held = (UserId, Option<RoomId>, Millis);
 #[derive(Debug, Default)]
 struct Table {
     by_user: HashMap<UserId, Vec<Ban>>,
-    /// Streams that nobody may push, and by whose ban of what until when.
+    /// Streams that may not be pushed, and by whose ban of what until when.
     streams: HashMap<Box<str>, Vec<Held>>,
     /// How many bans there are.
     count: usize,

@@ -17,7 +17,7 @@ pub struct Settings {
     /// The account type, as first-generation clients send it.
     #[serde(rename = "accountType")]
     pub account_type: String,
-    /// The chat service's administrator; nobody gets a signature for it.
+    /// The chat service's administrator; no signature is made for it.
     pub administrator: String,
     /// PEM of the key that signs version 1 signatures.
     #[serde(rename = "privateKey")]
@@ -103,10 +103,11 @@ impl Identity {
         let expected =
             Expected { sdk_app_id: self.settings.sdk_app_id, user_id: user, account_type: None, now: now.secs() };
         let claims = usersig::verify(user_sig, &self.keys, &expected)?;
-        // A room key is signed like a login, and is given to whoever may enter a room.
-        match claims.userbuf.is_some_and(|userbuf| RoomKey::parse(&userbuf).is_ok()) {
-            true => Err(sign::Invalid::Mismatch("a privateMapKey is no userSig")),
-            false => Ok(()),
+        // A room key is signed like a login, and is given to users who may enter a room.
+        if claims.userbuf.is_some_and(|userbuf| RoomKey::parse(&userbuf).is_ok()) {
+            Err(sign::Invalid::Mismatch("a privateMapKey is no userSig"))
+        } else {
+            Ok(())
         }
     }
 

@@ -1,5 +1,5 @@
-//! How much an address, a user and everybody together may ask, and how many connections an address may hold. Owns the
-//! bounds and the memory of who asked; knows no protocol: who asks is told how long to wait, and says so in its own words.
+//! How much an address, a user and all callers together may ask, and how many connections an address may hold. Owns the
+//! bounds and the memory of who asked; knows no protocol: each protocol says in its own words how long to wait.
 
 mod chatter;
 mod rate;
@@ -49,11 +49,11 @@ pub struct Settings {
     pub user_streams: usize,
     /// Viewers of a stream at a time, over all protocols.
     pub stream_viewers: usize,
-    /// Calls of everybody together.
+    /// Calls of all callers together.
     pub all_calls: Rate,
-    /// Logins of everybody together.
+    /// Logins of all callers together.
     pub all_logins: Rate,
-    /// New connections of everybody together.
+    /// New connections of all callers together.
     pub all_connects: Rate,
 }
 
@@ -134,7 +134,7 @@ pub enum Whose {
     Address,
     /// A user.
     User,
-    /// Everybody.
+    /// All callers.
     All,
 }
 
@@ -166,7 +166,7 @@ pub struct Limits {
 pub struct Place(Option<(Arc<Held>, Party)>);
 
 impl Place {
-    /// One that counts for nobody.
+    /// One without a count.
     #[must_use]
     pub const fn free() -> Self {
         Self(None)
@@ -191,7 +191,7 @@ fn part(held: &Held, party: Party) -> &Mutex<HashMap<Party, usize>> {
 }
 
 impl Limits {
-    /// Nobody has asked for anything yet.
+    /// Nothing is counted yet.
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self {
@@ -212,7 +212,7 @@ impl Limits {
         *self.settings.read()
     }
 
-    /// Other bounds from now on, by which everybody begins anew: what was spent was counted in the time of the old ones.
+    /// Other bounds from now on, by which all counts begin anew: what was spent was counted in the time of the old ones.
     /// Connections that are open stay.
     pub fn set(&self, settings: &Settings) {
         if std::mem::replace(&mut *self.settings.write(), *settings) != *settings {
@@ -275,7 +275,7 @@ impl Limits {
         decided.map_err(|(whose, what, wait)| self.refuse(whose, what, wait))
     }
 
-    /// A call or request of a user who comes from an address. Whoever is on this machine is not limited.
+    /// A call or request of a user who comes from an address. Callers on this machine are not limited.
     ///
     /// # Errors
     /// [`TooMuch`].

@@ -99,7 +99,7 @@ struct Claims {
     video: Grants,
 }
 
-/// What somebody wants to do.
+/// What a caller wants to do.
 #[derive(Clone, Copy, Debug)]
 pub enum Need<'a> {
     /// See what there is.
@@ -112,7 +112,7 @@ pub enum Need<'a> {
     Create,
     /// Close this room.
     Close(&'a RoomId),
-    /// Do something to this room, or to somebody in it.
+    /// Do something to this room, or to a user in it.
     Room(&'a RoomId),
     /// See and fetch recordings and log files.
     Listen,
@@ -200,7 +200,7 @@ impl Keys {
         let (key, claims) = jwt::verify(bearer, &keys).ok()?;
         let claims: Claims = serde_json::from_slice(&claims).ok()?;
         let now = now.secs();
-        // A token without an end, or with one that is far away, is a key that nobody can take back.
+        // A token without an end, or with one that is far away, is a key that cannot be revoked.
         let in_time = now < claims.exp && claims.exp <= now.saturating_add(LONGEST + SKEW) && claims.nbf <= now + SKEW;
         in_time.then(|| self.operator(key, Some(claims.video)))
     }
@@ -213,13 +213,13 @@ impl Keys {
 }
 
 impl Operators {
-    /// In development mode, which serves this machine only, everybody is one.
+    /// In development mode, which serves this machine only, every caller is one.
     #[must_use]
     pub fn new(settings: &Settings, open: bool) -> Self {
         Self { keys: RwLock::new(Keys::of(settings)), open }
     }
 
-    /// Whether everybody at this machine is an operator, as in development.
+    /// Whether every caller at this machine is an operator, as in development.
     #[must_use]
     pub const fn is_open(&self) -> bool {
         self.open
@@ -230,7 +230,7 @@ impl Operators {
         *self.keys.write() = Keys::of(settings);
     }
 
-    /// The operator that comes with this key or token; `None` for anybody else.
+    /// The operator that comes with this key or token; `None` for any other.
     #[must_use]
     pub fn admit(&self, bearer: Option<&str>, now: Millis) -> Option<Operator> {
         let keys = self.keys.read();

@@ -31,7 +31,7 @@ impl Default for Settings {
     }
 }
 
-/// Somebody who is logged in.
+/// A user who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Who.
@@ -180,7 +180,7 @@ impl Sessions {
     /// The session that a token stands for, which must be this user's.
     ///
     /// # Errors
-    /// The token is not ours, expired, revoked, or somebody else's.
+    /// The token is not ours, expired, revoked, or another user's.
     pub fn check(&self, user: &str, token: &str, now: Millis) -> Result<Session, Invalid> {
         let claims = self.verify(Purpose::Session, token, now)?;
         if claims.user_id != user {
@@ -206,7 +206,7 @@ impl Sessions {
         loop {
             tokio::time::sleep(FOLLOW).await;
             let now = clock.now();
-            // While the store is away nobody can log out; then what was missed is asked for.
+            // While the store is unavailable no logout is known; then what was missed is asked for.
             if let Ok(revoked) = store.revoked(since).await {
                 self.refuse(&revoked, now);
                 since = now;

@@ -1,5 +1,6 @@
 //! What nodes say to each other about chat, in one order for each room: Redis numbers it, keeps it for those who come
-//! later, and takes each thing once. While Redis is away, what is to be said waits here and its sayer is told so.
+//! later, and takes each thing once. While Redis is unavailable, what is to be published waits here, and its sender is answered
+//! so.
 //! Knows no members and no sockets: who listens is passed in.
 
 mod crowd;
@@ -149,10 +150,10 @@ impl Bus {
         }
     }
 
-    /// Says something that nobody waits for. It is dropped where too much waits already.
+    /// Publishes something that no caller waits for. It is dropped where too much waits already.
     pub fn tell(&self, op: Op) {
         if self.lanes[self.lane(op.topic())].push(op, 0, None, None).is_none() {
-            tracing::warn!("redis is away for so long that something is not told to other nodes");
+            tracing::warn!("redis is unavailable for so long that something is not published to other nodes");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Why a chat connection ends, and the numbers that tell a WebSocket client what to do about it.
+//! Why a chat connection ends, and the numbers by which a WebSocket client knows what to do about it.
 
 /// The end of a connection. Codes from 4000 to 4499 mean: connect again; from 4500 on: do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub enum Close {
     Stopping,
     /// The client does not read as fast as its rooms talk. Connect again and catch up.
     TooSlow,
-    /// Nothing was heard from the client, not even a pong.
+    /// Nothing came from the client, not even a pong.
     Idle,
     /// There are as many connections as there may be, of this user or of all.
     Overloaded,

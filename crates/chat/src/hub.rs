@@ -115,7 +115,7 @@ impl Hub {
         self.connected.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody is let in any more.
+    /// Whether no connection is let in any more.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -206,7 +206,7 @@ impl Hub {
             return Err(Refusal::Overloaded);
         }
         let (id, link) = (link.id, Arc::new(link));
-        // In the table first: whoever learns of it from the directory finds it.
+        // In the table first: a connection that is in the directory is always found.
         self.table(id).write().insert(id, link.clone());
         self.connected.fetch_add(1, Ordering::Relaxed);
         let mut directory = self.part(&link.user).directory.lock();

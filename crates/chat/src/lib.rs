@@ -1,4 +1,4 @@
-//! The chat service: a group for each room, told of the room's changes. One trait, one file per provider;
+//! The chat service: a group for each room, in which the room's changes are published. One trait, one file per provider;
 //! who comes in by WebSocket or by long polls is the program's affair.
 
 pub mod bus;
@@ -71,7 +71,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What somebody is told who looks for chat in this process where it is carried elsewhere.
+    /// The answer to a client that looks for chat in this process where it is carried elsewhere.
     #[must_use]
     pub fn elsewhere(&self, sdk_app_id: u64) -> Option<String> {
         let text = || format!("chat is Tencent's chat service: use its client, with sdkAppID {sdk_app_id} and userSig");
@@ -123,6 +123,6 @@ pub trait Chat: Send + Sync + 'static {
     /// Makes the group of a room that is about to be made; one that exists already is fine. Bounded in time.
     fn open<'a>(&'a self, room: &'a RoomId) -> Answer<'a, ()>;
 
-    /// Takes in a change, in order for each room. Never waits: what cannot be told at once is told later.
+    /// Takes in a change, in order for each room. Never waits: what cannot be published at once is published later.
     fn carry(&self, event: &Event);
 }

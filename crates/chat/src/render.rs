@@ -1,5 +1,5 @@
 //! Messages as clients get them: WebSocket events and elements of long-polling replies. Each form of a message is
-//! made once, by whoever asks first, and shared by all receivers.
+//! made once, for the first receiver, and shared by all receivers.
 
 use std::sync::Arc;
 
@@ -113,7 +113,7 @@ pub fn count_event(count: &Count) -> Bytes {
     frame(&json!({"type": "count", "room": count.group, "users": count.users}))
 }
 
-/// The receiver was put out of a group, as WebSocket event.
+/// The receiver was removed from a group, as WebSocket event.
 pub fn out_event(group: &RoomId, reason: OutReason) -> Bytes {
     frame(&match reason {
         OutReason::Kicked => json!({"type": "out", "room": group, "reason": "kicked"}),
@@ -123,7 +123,7 @@ pub fn out_event(group: &RoomId, reason: OutReason) -> Bytes {
     })
 }
 
-/// The end of a measure: milliseconds, or null for one that has no end.
+/// The end of a sanction: milliseconds, or null for one that has no end.
 pub fn until_text(until: Millis) -> Option<u64> {
     (until != Millis::NEVER).then_some(until.0)
 }

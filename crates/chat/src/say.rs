@@ -60,7 +60,7 @@ pub fn custom(data: &str, desc: &str, ext: &str) -> Result<Body, Unfit> {
     Ok(Body::new(&json.to_string())?)
 }
 
-/// Whether an account's name is one of the system's own: nobody speaks under such a name.
+/// Whether an account's name is one of the system's own: no user speaks under such a name.
 pub fn reserved(account: &str) -> bool {
     account.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("@TIM#"))
 }

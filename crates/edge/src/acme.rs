@@ -254,7 +254,7 @@ fn renewal(term: &Term) -> u64 {
     term.until - term.until.saturating_sub(term.from) / 3
 }
 
-/// A certificate that nobody trusts, so that the server can begin.
+/// A certificate that no client trusts, so that the server can begin.
 fn stand_in(domains: &[String]) -> io::Result<Arc<CertifiedKey>> {
     let made = rcgen::generate_simple_self_signed(domains).map_err(io::Error::other)?;
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());

@@ -104,7 +104,7 @@ impl Door {
         let _ = socket.set_nodelay(true);
         let proxied = self.proxies.trusts(peer.ip());
         if self.proxy_protocol {
-            // Anybody else could claim to be somebody else.
+            // Any other peer could claim an address that is not its own.
             if !proxied {
                 tracing::debug!(%peer, "not a trusted proxy");
                 return None;
@@ -119,10 +119,8 @@ impl Door {
             }
         }
         // A proxy carries the connections of many.
-        let place = match proxied && !self.proxy_protocol {
-            true => Place::free(),
-            false => self.limits.connect(peer.ip()).ok()?,
-        };
+        let place =
+            if proxied && !self.proxy_protocol { Place::free() } else { self.limits.connect(peer.ip()).ok()? };
         let wire = match &self.tls {
             None => Wire::Left(socket),
             Some(tls) => match timeout(HANDSHAKE, tls.accept(socket)).await {

@@ -38,7 +38,7 @@ impl Proxies {
         list.iter().map(one).collect::<Result<_, _>>().map(|list| Self(RwLock::new(list)))
     }
 
-    /// Everybody.
+    /// Every address.
     #[must_use]
     pub fn all() -> Self {
         Self(RwLock::new(vec![(0, 0)]))
@@ -67,7 +67,7 @@ impl Proxies {
         let mut found = peer;
         for name in lines.flat_map(|line| line.rsplit(',')).map(str::trim).take(CHAIN) {
             let address = name.parse().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| name.parse());
-            // What is before something that nobody understands may be anybody's invention.
+            // What stands before a part that is malformed may be invented by the client.
             let Ok(address) = address else { break };
             found = address;
             if !self.trusts(address.ip()) {

@@ -53,7 +53,7 @@ impl Secure {
         self.acme.as_ref().map(|acme| acme.answers.clone())
     }
 
-    /// When the certificate ends, in Unix seconds; 0 for one that nobody trusts.
+    /// When the certificate ends, in Unix seconds; 0 for one that no client trusts.
     #[must_use]
     pub fn ends(&self) -> u64 {
         let trusted = self.acme.as_ref().is_none_or(|acme| acme.is_given());

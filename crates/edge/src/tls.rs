@@ -36,7 +36,7 @@ pub struct Settings {
     pub key: PathBuf,
     /// Where RTMP over TLS is taken; empty: nowhere.
     pub rtmps_listen: String,
-    /// Where plain HTTP is told to come by HTTPS; empty: nowhere.
+    /// Where plain HTTP is redirected to HTTPS; empty: nowhere.
     pub redirect_listen: String,
     /// A certificate that the server fetches itself.
     pub acme: acme::Settings,
@@ -91,7 +91,7 @@ pub struct Certificate {
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        // Such a proof says nothing about who we are, so nobody else gets it, and who asks for one gets nothing else.
+        // Such a proof says nothing about who we are, so no other client gets it, and who asks for one gets nothing else.
         if hello.alpn().is_some_and(|mut offered| offered.next() == Some(PROOF) && offered.next().is_none()) {
             return self.proofs.read().get(&hello.server_name()?.to_ascii_lowercase()).cloned();
         }

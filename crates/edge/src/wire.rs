@@ -7,7 +7,7 @@ use tokio_util::either::Either;
 /// The socket itself on the left; TLS over it on the right, boxed: it is large, and most deployments leave TLS to a proxy.
 pub type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// Whether nobody between could read it.
+/// Whether it is encrypted on the way.
 #[must_use]
 pub const fn is_secure(wire: &Wire) -> bool {
     matches!(wire, Either::Right(_))

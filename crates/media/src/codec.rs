@@ -113,11 +113,7 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
         b.ue()?;
         b.skip(1)?;
         if b.u(1)? == 1 {
-            for list in 0..if chroma == 3 { 12 } else { 8 } {
-                if b.u(1)? == 1 {
-                    skip_scaling_list(&mut b, if list < 6 { 16 } else { 64 })?;
-                }
-            }
+            skip_scaling_lists(&mut b, if chroma == 3 { 12 } else { 8 })?;
         }
     }
     b.ue()?;
@@ -143,7 +139,8 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
     }
     b.skip(1)?;
     let height = map_units.checked_mul(16 * (2 - frame_only))?;
-    let (mut crop_x, mut crop_y) = (0u32, 0u32);
+    let mut crop_x = 0u32;
+    let mut crop_y = 0u32;
     if b.u(1)? == 1 {
         crop_x = b.ue()?.checked_add(b.ue()?)?;
         crop_y = b.ue()?.checked_add(b.ue()?)?;
@@ -157,6 +154,15 @@ fn h264_size(sps: &[u8]) -> Option<(u32, u32)> {
     let width = width.checked_sub(crop_x.checked_mul(sub_x)?)?;
     let height = height.checked_sub(crop_y.checked_mul(sub_y * (2 - frame_only))?)?;
     plausible(width, height)
+}
+
+fn skip_scaling_lists(b: &mut Bits<'_>, count: usize) -> Option<()> {
+    for list in 0..count {
+        if b.u(1)? == 1 {
+            skip_scaling_list(b, if list < 6 { 16 } else { 64 })?;
+        }
+    }
+    Some(())
 }
 
 fn skip_scaling_list(b: &mut Bits<'_>, size: u32) -> Option<()> {

@@ -133,9 +133,10 @@ fn trak(out: &mut BytesMut, track: &Track) {
             out.put_slice(if video { b"video\0" } else { b"audio\0" });
         });
         boxed(out, b"minf", |out| {
-            match video {
-                true => full(out, b"vmhd", 0, 1, |out| words(out, &[0, 0])),
-                false => full(out, b"smhd", 0, 0, |out| words(out, &[0])),
+            if video {
+                full(out, b"vmhd", 0, 1, |out| words(out, &[0, 0]))
+            } else {
+                full(out, b"smhd", 0, 0, |out| words(out, &[0]))
             }
             boxed(out, b"dinf", |out| {
                 full(out, b"dref", 0, 0, |out| {

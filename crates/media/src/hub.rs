@@ -8,6 +8,7 @@ mod cursor;
 mod figures;
 mod flow;
 mod info;
+mod item;
 mod keys;
 mod layers;
 mod overlay;
@@ -44,10 +45,11 @@ use waiting::Place;
 
 pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
+pub use item::{Flowing, Item, Tracks};
 pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
+pub use reader::Reader;
 pub(crate) use reader::{Fit, Form};
-pub use reader::{Flowing, Item, Reader, Tracks};
 pub(crate) use since_key::SinceKey;
 pub use want::{Pace, Start, View, Want};
 

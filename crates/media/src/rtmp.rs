@@ -9,6 +9,8 @@ mod ask;
 pub mod chunk;
 pub mod client;
 pub mod handshake;
+mod kind;
+mod link;
 mod message;
 pub mod mux;
 mod play;

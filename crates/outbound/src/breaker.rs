@@ -1,4 +1,4 @@
-//! Remembers that a service is away, so that not everybody has to find out by waiting.
+//! Remembers that a service is unavailable, so that not every caller has to find out by waiting.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Calls to somebody else's HTTP service: connections that are kept, time limits, bounded answers,
+//! Calls to HTTP services of others: connections that are kept, time limits, bounded answers,
 //! no redirects. Owns how we wait, try again and hold back; knows no service and never logs a URL or
 //! a header, which carry signatures.
 
@@ -145,7 +145,7 @@ impl Client {
         Self { counters: counters.clone(), ..self }
     }
 
-    /// The same client for webhooks: whoever gets them may go on with the trace.
+    /// The same client for webhooks: their receiver may go on with the trace.
     #[must_use]
     pub fn for_webhooks(self) -> Self {
         Self { traced: ("webhook", true), ..self }

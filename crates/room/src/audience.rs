@@ -18,7 +18,7 @@ pub struct Viewer {
     pub info: Box<str>,
 }
 
-/// A room's viewers. Adding twice and deleting somebody absent change nothing.
+/// A room's viewers. Adding twice and deleting an absent viewer change nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Audience {
     listed: Vec<Viewer>,

@@ -8,7 +8,7 @@
 //! - join: lock the group, [`Directory::enter`], [`Group::join`]; if the group refuses and `enter` said that the
 //!   connection is new there, [`Directory::leave`]. Queue the catch-up before the group is unlocked.
 //! - send: [`Group::send`], then walk [`Group::connections`] under the same lock, with a bounded queue for each.
-//! - quit, put out, destroyed: the group first, then [`Directory::leave`] for each connection that it names.
+//! - quit, removed, destroyed: the group first, then [`Directory::leave`] for each connection that it names.
 //! - disconnect: [`Directory::disconnect`] and unlock, then [`Group::quit`] for each group that it names.
 
 mod counts;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RoomId, UserId};
-use crate::room::Kind;
+use crate::kind::Kind;
 use crate::time::Millis;
 
 /// One change of one room.
@@ -70,7 +70,7 @@ pub enum LeaveReason {
     Quit,
     /// No heartbeat, and the live service says that it does not push.
     Timeout,
-    /// The room's creator or the operator put it out.
+    /// The room's creator or the operator removed it.
     Kicked,
     /// The room was closed while it was in.
     RoomClosed,
@@ -88,7 +88,7 @@ pub enum CloseReason {
     CreatorLeft,
     /// The last pusher left.
     Empty,
-    /// Nobody ever entered.
+    /// No pusher ever entered.
     Idle,
     /// The operator closed it.
     Operator,

@@ -1,38 +1,10 @@
 //! Changes that are done once, however often they are asked for: a room remembers the names of its newest ones, so the memory of
 //! a change is where the change is, in every store, on every node and after every restart. Knows no callers and how they make names.
 
-use serde::{Deserialize, Serialize};
-
 use crate::event::Event;
 use crate::refusal::Refusal;
 use crate::room::Room;
-
-/// Names that a room remembers.
-pub const REMEMBERED: usize = 64;
-
-/// The newest named changes of a room, oldest first; most rooms have none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Done(Box<[u64]>);
-
-impl Done {
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether this change was made.
-    #[must_use]
-    pub fn has(&self, name: u64) -> bool {
-        self.0.contains(&name)
-    }
-
-    fn add(&mut self, name: u64) {
-        let from = (self.0.len() + 1).saturating_sub(REMEMBERED);
-        self.0 = self.0[from..].iter().copied().chain([name]).collect();
-    }
-}
+pub use crate::room::done::{Done, REMEMBERED};
 
 /// Decides, unless the room remembers that this was done. What has no name is decided always. A room that ended forgets: what
 /// ended it is refused when it is asked for again, and not done twice either.

@@ -2,8 +2,9 @@
 
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};
+use crate::kind::Kind;
 use crate::refusal::{Refusal, bounded};
-use crate::room::{Kind, Pusher, Room};
+use crate::room::{Pusher, Room};
 use crate::rules::{MAX_AVATAR, MAX_NAME, MAX_ROOM_INFO, Rules};
 use crate::time::Millis;
 
@@ -166,7 +167,7 @@ pub fn destroy_room(slot: &mut Option<Room>, now: Millis, user: &UserId) -> Resu
     }
 }
 
-/// Closes a room, whoever is in it.
+/// Closes a room with all pushers that are in it.
 ///
 /// # Errors
 /// [`Refusal::NoRoom`].

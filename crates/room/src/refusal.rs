@@ -27,7 +27,7 @@ pub enum Refusal {
         /// The bound.
         max: usize,
     },
-    /// There is no such room, or nobody ever entered it.
+    /// There is no such room, or no pusher ever entered it.
     NoRoom,
     /// A room with this id exists already, possibly of another kind.
     RoomExists,

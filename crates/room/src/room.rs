@@ -1,49 +1,27 @@
 //! The room as a value: what is true of it now. Changes are made by the rules beside this file.
 
+pub mod done;
+pub mod fields;
+pub mod sanctions;
+
 use serde::{Deserialize, Serialize};
 
-use crate::custom::Custom;
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};
-use crate::measures::Measures;
-use crate::once::Done;
+use crate::kind::Kind;
 use crate::time::Millis;
+use done::Done;
+use fields::Custom;
+use sanctions::Sanctions;
 
-/// The kinds of rooms; each has rules of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// Two people.
-    Double,
-    /// Several people.
-    Multi,
-    /// One anchor, co-anchors, and an audience.
-    Live,
-    /// People in a call whose media goes elsewhere: nobody here sees their streams, so only heartbeats count.
-    Webrtc,
-    /// An entry of a list of rooms that are held elsewhere, or here under another kind: as with calls, only heartbeats count.
-    Webexe,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Self; 5] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc, Self::Webexe];
-
-    /// Whether rooms of this kind have neither streams nor a chat group here.
-    #[must_use]
-    pub const fn is_elsewhere(self) -> bool {
-        matches!(self, Self::Webrtc | Self::Webexe)
-    }
-}
-
-/// Somebody who pushes a stream into a room.
+/// A user who pushes a stream into a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pusher {
     /// Who.
     pub user: UserId,
     /// Display name.
     pub name: Box<str>,
-    /// Address of a picture, or whatever the app puts there.
+    /// Address of an image, or anything that the app puts there.
     pub avatar: Box<str>,
     /// The stream that it pushes.
     pub stream: StreamId,
@@ -71,8 +49,8 @@ pub struct Room {
     /// Custom fields.
     pub custom: Custom,
     /// Who is muted or kept out of the chat.
-    #[serde(default, skip_serializing_if = "Measures::is_empty")]
-    pub measures: Measures,
+    #[serde(rename = "measures", default, skip_serializing_if = "Sanctions::is_empty")]
+    pub sanctions: Sanctions,
     /// Members need no heartbeats: they stay until they leave, or for [`crate::rules::LASTING`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
@@ -88,7 +66,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// A room without anybody in it.
+    /// A room that no pusher has entered yet.
     #[must_use]
     pub fn empty(id: RoomId, kind: Kind, info: &str, now: Millis) -> Self {
         Self {
@@ -98,7 +76,7 @@ impl Room {
             creator: None,
             pushers: Vec::new(),
             custom: Custom::default(),
-            measures: Measures::default(),
+            sanctions: Sanctions::default(),
             lasting: false,
             done: Done::default(),
             status: 0,
@@ -107,7 +85,7 @@ impl Room {
         }
     }
 
-    /// Whether it is listed: somebody pushes.
+    /// Whether it is listed: it has a pusher.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         !self.pushers.is_empty()
@@ -135,7 +113,7 @@ impl Room {
         Event { room: self.id.clone(), kind: self.kind, seq: self.seq, at: now, what }
     }
 
-    /// The events of closing this room: a leave for everybody in it, then the close.
+    /// The events of closing this room: a leave for each pusher, then the close.
     pub(crate) fn close(mut self, now: Millis, reason: CloseReason) -> Vec<Event> {
         let left: Vec<UserId> = self.pushers.drain(..).map(|p| p.user).collect();
         let mut events: Vec<Event> = left

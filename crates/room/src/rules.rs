@@ -1,6 +1,6 @@
 //! The numbers that the rules go by. Where they come from is the server's business.
 
-use crate::room::Kind;
+use crate::kind::Kind;
 
 /// Longest `userName` in bytes.
 pub const MAX_NAME: usize = 256;
@@ -29,13 +29,13 @@ pub struct Rules {
     pub max_members: usize,
     /// Silence of a pusher, in milliseconds, after which the live service is asked about it.
     pub heartbeat_timeout: u64,
-    /// Milliseconds that a room nobody entered is kept.
+    /// Milliseconds that a room is kept which no pusher entered.
     pub max_idle: u64,
     /// Whether double and multi rooms close when their creator leaves.
     pub creator_can_destroy: bool,
     /// Most viewers that a room lists by name; more are counted.
     pub max_audiences: usize,
-    /// Milliseconds until the live service is asked again about a pusher it could not tell us of.
+    /// Milliseconds until the live service is asked again about a pusher that it knew nothing of.
     pub ask_again: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What time does to rooms: silent pushers and rooms that nobody entered.
+//! What time does to rooms: silent pushers and rooms that no pusher entered.
 //! The live service is asked by others; its answer comes in as a value.
 
 use crate::event::{CloseReason, Event, LeaveReason};
@@ -18,7 +18,7 @@ pub enum Pushing {
     Until(Millis),
     /// It is not.
     No,
-    /// The service could not tell. Nobody is removed for that.
+    /// The service does not know. No pusher is removed for that.
     Unknown,
 }
 
@@ -46,7 +46,7 @@ pub fn silent<'a>(room: &'a Room, now: Millis, rules: &'a Rules) -> impl Iterato
         .map(|p| (&p.user, &p.stream))
 }
 
-/// Somebody saw a pusher vanish at this time. Unless it was heard of since, its silence counts as over
+/// A pusher was reported to have vanished at this time. Unless it was seen since, its silence counts as over
 /// now, so that the live service is asked at once.
 pub fn suspect(room: Option<&mut Room>, now: Millis, user: &UserId, at: Millis, rules: &Rules) {
     let Some(pusher) = room.and_then(|r| r.pushers.iter_mut().find(|p| p.user == *user)) else { return };
@@ -56,8 +56,8 @@ pub fn suspect(room: Option<&mut Room>, now: Millis, user: &UserId, at: Millis, 
     }
 }
 
-/// Carries out what time asks for: reclaims a room that nobody entered; judges silent pushers by what
-/// the live service said of them. A pusher that was heard of in the meantime stays whatever was said.
+/// Carries out what time asks for: reclaims a room that no pusher entered; judges silent pushers by what
+/// the live service said of them. A pusher that was seen in the meantime stays whatever was said.
 pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], rules: &Rules) -> Vec<Event> {
     let mut events = Vec::new();
     let Some(room) = slot.as_mut() else { return events };
@@ -81,7 +81,7 @@ pub fn sweep(slot: &mut Option<Room>, now: Millis, said: &[(UserId, Pushing)], r
         }
     }
     if room.kind.is_elsewhere() {
-        // Nobody can be asked: silence is all there is.
+        // There is no service to ask: silence is all there is.
         let patience = patience(room, rules);
         let silent = room.pushers.iter().filter(|p| p.seen.plus(patience) <= now);
         gone = silent.map(|p| p.user.clone()).collect();

@@ -1,4 +1,4 @@
-//! Points in time as plain numbers; nobody here knows a clock.
+//! Points in time as plain numbers; nothing here knows a clock.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The rooms whose audience changed since somebody last looked. Knows nobody who looks.
+//! The rooms whose audience changed since it was last read. Knows no reader.
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;

@@ -10,7 +10,7 @@ impl Rooms {
     /// Sets a room's info text and custom fields at the operator's wish: all of it, or nothing.
     ///
     /// # Errors
-    /// [`Refusal::NoRoom`], also for fields of a room that nobody entered; [`Refusal::TooLong`],
+    /// [`Refusal::NoRoom`], also for fields of a room that no pusher entered; [`Refusal::TooLong`],
     /// [`Refusal::TooManyFields`].
     pub async fn change(&self, id: &RoomId, info: Option<&str>, fields: &[(String, Operation)]) -> Result<(), Error> {
         let now = self.clock.steady();

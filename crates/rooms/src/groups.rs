@@ -1,7 +1,7 @@
-//! Groups that ought to be there: a room has none until somebody asks for it, for the first time or after a restart.
+//! Groups that ought to be there: a room has none until a client asks for it, for the first time or after a restart.
 
 use room::chat::Refusal;
-use room::measures::Measure;
+use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 
 use super::Rooms;
@@ -10,10 +10,10 @@ use store::error::Error;
 
 /// Makes a room's group if it has none. Says whether there is such a room.
 pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Refusal> {
-    let Some(measures) = rooms.measures(group).await else { return Ok(false) };
+    let Some(sanctions) = rooms.sanctions(group).await else { return Ok(false) };
     hub.found(group, None, "").await?;
     hub.fetch(group).await?;
-    hub.hold(group, &measures);
+    hub.hold(group, &sanctions);
     if hub.is_shared() {
         return Ok(true);
     }
@@ -44,21 +44,21 @@ pub async fn with_group<T>(
 ///
 /// # Errors
 /// As [`Hub::mute`] and [`Hub::ban`]; [`Refusal::Away`]: it holds now, and may be forgotten.
-pub async fn measure(
+pub async fn sanction(
     hub: &Hub,
     rooms: &Rooms,
     group: &RoomId,
-    (what, user, ms): (Measure, &UserId, u64),
+    (what, user, ms): (Sanction, &UserId, u64),
 ) -> Result<(), Refusal> {
     let step = || match what {
-        Measure::Mute => hub.mute(group, user, ms),
-        Measure::Ban => hub.ban(group, user, ms),
+        Sanction::Mute => hub.mute(group, user, ms),
+        Sanction::Ban => hub.ban(group, user, ms),
     };
     let passed = with_group(hub, rooms, group, step).await?;
-    match rooms.measure(group, what, user, passed.until).await {
+    match rooms.sanction(group, what, user, passed.until).await {
         Ok(()) | Err(Error::Refused(_)) => {}
         Err(error) => {
-            tracing::warn!(%error, room = %group, "a measure is not kept");
+            tracing::warn!(%error, room = %group, "a sanction is not kept");
             return Err(Refusal::Away);
         }
     }
@@ -66,7 +66,7 @@ pub async fn measure(
     Ok(())
 }
 
-/// What to say to somebody whom a group refused: where there is a room, it is not in it, whether or not the room has
+/// What to say to a user whom a group refused: where there is a room, it is not in it, whether or not the room has
 /// a group so far.
 pub async fn outside(rooms: &Rooms, group: &RoomId, refusal: Refusal) -> Refusal {
     match refusal {

@@ -14,8 +14,8 @@ mod webrtc;
 use std::sync::Arc;
 
 use room::custom::Operation;
-use room::measures::{self, Measure, Measures};
 use room::pushers::{self, NewPusher, NewRoom};
+use room::sanctions::{self, Sanction, Sanctions};
 use room::{
     CloseReason, Event, Kind, LeaveReason, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, custom, sweep,
 };
@@ -44,7 +44,7 @@ pub struct Settings {
     /// Silence after which a pusher that does not push is removed.
     #[serde(rename = "heartBeatTimeout")]
     pub heartbeat_timeout: u64,
-    /// For how long a room that nobody entered is kept.
+    /// For how long a room is kept that no pusher entered.
     #[serde(rename = "maxIdleDuration")]
     pub max_idle: u64,
     /// Whether double and multi rooms close when their creator leaves.
@@ -53,7 +53,7 @@ pub struct Settings {
     /// Most viewers that a room lists by name.
     #[serde(rename = "maxAudiencesLen")]
     pub max_audiences: usize,
-    /// Whether `webrtc_room` answers everybody in production too, although its calls have no session.
+    /// Whether `webrtc_room` answers every caller in production too, although its calls have no session.
     #[serde(rename = "openWebrtcRoom")]
     pub open_webrtc: bool,
     /// Whether clients of 2017 are answered, who have no sessions. In development only.
@@ -280,7 +280,7 @@ impl Rooms {
     /// Shows an active room of this kind.
     ///
     /// # Errors
-    /// [`Refusal::NoRoom`], also if nobody ever entered.
+    /// [`Refusal::NoRoom`], also if no pusher ever entered.
     pub async fn see(&self, kind: Kind, id: &RoomId, see: &mut See<'_>) -> Result<(), Error> {
         let mut shown = false;
         let filter = &mut |room: &Room, viewers: usize| {
@@ -318,24 +318,24 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Refusal::NoRoom`].
-    pub async fn measure(&self, id: &RoomId, what: Measure, user: &UserId, until: Millis) -> Result<(), Error> {
+    pub async fn sanction(&self, id: &RoomId, what: Sanction, user: &UserId, until: Millis) -> Result<(), Error> {
         let now = self.clock.steady();
         let decide = &mut |slot: &mut Option<Room>| {
-            measures::measure(slot, now, what, user, until)?;
+            sanctions::sanction(slot, now, what, user, until)?;
             Ok(Vec::new())
         };
         self.store.keep(id, decide).await
     }
 
     /// Who is muted or kept out of a room's chat; none if there is no such room, as far as that is known.
-    pub async fn measures(&self, id: &RoomId) -> Option<Measures> {
+    pub async fn sanctions(&self, id: &RoomId) -> Option<Sanctions> {
         let mut found = None;
-        let see = &mut |room: &Room, _| found = Some(room.measures.clone());
+        let see = &mut |room: &Room, _| found = Some(room.sanctions.clone());
         self.store.see(id, see).await.ok()?;
         found
     }
 
-    /// Who a room's creator is; none before somebody entered.
+    /// Who a room's creator is; none before a pusher entered.
     ///
     /// # Errors
     /// [`Refusal::NoRoom`].
@@ -375,8 +375,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Somebody else saw a user vanish from a room at this time: a viewer is taken out, of a pusher the
-    /// live service is asked at once, unless it was heard of since.
+    /// A service reports that a user vanished from a room at this time: a viewer is taken out, of a pusher the
+    /// live service is asked at once, unless it was seen since.
     ///
     /// # Errors
     /// The store is away.
@@ -404,7 +404,7 @@ impl Rooms {
 }
 
 /// Takes a committed change to the neighbours, for as long as there are changes: the one place that
-/// says who is told of what.
+/// says who is notified of what.
 pub async fn carry(mut committed: mpsc::UnboundedReceiver<Vec<Event>>, chat: Arc<dyn Chat>) {
     while let Some(events) = committed.recv().await {
         for event in &events {

@@ -1,5 +1,5 @@
 //! What operators may do to rooms and users: the console and the operator API both come here. Owns the order in which
-//! somebody is put out; who the operator is, the caller has checked.
+//! a user is removed; who the operator is, the caller has checked.
 
 pub mod creator;
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use media::{Hub, StreamName};
-use room::measures::Measure;
+use room::sanctions::Sanction;
 use room::{Kind, LeaveReason, Millis, Room, RoomId, StreamId, UserId};
 use serde_json::json;
 
@@ -22,9 +22,9 @@ use store::error::Error;
 use store::{Ban, Store};
 use streams::live::{Live, Urls};
 
-/// For how many seconds who is kicked may not come back, unless told otherwise.
+/// For how many seconds who is kicked may not come back, unless the call says otherwise.
 pub const KICKED: u64 = 60;
-/// How often the store is asked whom other nodes put out.
+/// How often the store is asked whom other nodes removed.
 const FOLLOW: Duration = Duration::from_millis(250);
 /// Rooms looked at at a time.
 const PAGE: usize = 200;
@@ -110,7 +110,7 @@ impl From<RemoteError> for Refused {
     }
 }
 
-/// Somebody to be put out.
+/// A user to be removed.
 #[derive(Clone, Copy, Debug)]
 pub struct Out<'a> {
     /// Who.
@@ -167,7 +167,7 @@ impl Moderation {
         let at = self.said_at(user, room);
         let until = seconds.map_or(Millis::NEVER, |s| at.plus(s.saturating_mul(1000)));
         let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: out.reason.into() };
-        // First nobody comes in any more, then who is in goes.
+        // First the user is not let in any more, then what it has is ended.
         self.store.ban(&ban).await?;
         self.bans.take(vec![ban.clone()], at);
         self.end_here(&ban);
@@ -305,7 +305,7 @@ impl Moderation {
             return chat.mute(room, user, seconds).await.map_err(Refused::from);
         }
         let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-        Ok(groups::measure(&self.chat, &self.rooms, room, (Measure::Mute, user, ms)).await?)
+        Ok(groups::sanction(&self.chat, &self.rooms, room, (Sanction::Mute, user, ms)).await?)
     }
 
     /// Ends a stream: its publisher and all viewers. The publisher may come back.
@@ -318,7 +318,7 @@ impl Moderation {
         if self.live.stop(&id, None).await? { Ok(()) } else { Err(none()) }
     }
 
-    /// Says something to a room, or to all of them, as the system. Says how many rooms were told.
+    /// Says something to a room, or to all of them, as the system. Returns how many rooms were notified.
     ///
     /// # Errors
     /// No such room; the text is empty or too long.
@@ -351,10 +351,11 @@ impl Moderation {
         };
         let mut told = 0;
         for id in &rooms {
-            let sent = match room.is_none() && self.chat.is_shared() {
-                // Who has no group has nobody to tell; none is fetched for it.
-                true => self.chat.notify(id, None, &field),
-                false => with_group(&self.chat, &self.rooms, id, || self.chat.notify(id, None, &field)).await,
+            let sent = if room.is_none() && self.chat.is_shared() {
+                // A node without the group has no member to notify; none is fetched for it.
+                self.chat.notify(id, None, &field)
+            } else {
+                with_group(&self.chat, &self.rooms, id, || self.chat.notify(id, None, &field)).await
             };
             match sent {
                 Ok(()) => told += 1,
@@ -366,14 +367,14 @@ impl Moderation {
         Ok(told)
     }
 
-    /// Puts out here whom other nodes put out, for ever.
+    /// Removes here whom other nodes removed, for ever.
     pub async fn follow(&self) {
         // All that is kept at first: the store may have been away when this node started.
         let mut since = Millis(0);
         loop {
             tokio::time::sleep(FOLLOW).await;
             let now = self.clock.now();
-            // While the store is away nobody can be put out; then what was missed is asked for.
+            // While the store is unavailable no ban is known; then what was missed is asked for.
             if let Ok(bans) = self.store.bans(since).await {
                 for ban in self.bans.take(bans, now) {
                     self.end_here(&ban);

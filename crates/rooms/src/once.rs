@@ -1,4 +1,4 @@
-//! Changes with a name: what a caller asks for once more, because it never heard what came of it, is not done again. The room
+//! Changes with a name: what a caller asks for once more, because it never received the answer, is not done again. The room
 //! remembers the names; here is how one comes from a call to the decision.
 
 use room::{Event, Refusal, Room, RoomId, once};

@@ -147,7 +147,7 @@ impl Rooms {
     /// [`Refusal::NoRoom`], [`Refusal::NotMember`].
     pub async fn call_heartbeat(&self, kind: Kind, id: &RoomId, user: &UserId) -> Result<(), Error> {
         let id = &key(kind, id)?;
-        // Whoever calls has no session: pushers of other kinds are none of their business.
+        // The caller has no session: pushers of other kinds are none of their business.
         self.see(kind, id, &mut |_, _| {}).await?;
         self.store.touch(id, self.clock.steady(), kind, user).await.map(drop)
     }
@@ -162,7 +162,7 @@ impl Rooms {
         self.delete_pusher(kind, id, user, LeaveReason::Quit).await
     }
 
-    /// Takes a room off the list, whoever is in it.
+    /// Takes a room off the list with all members that are in it.
     ///
     /// # Errors
     /// [`Refusal::NoRoom`].
@@ -197,7 +197,8 @@ impl Rooms {
     ) -> Result<(), Error> {
         let Some(of_type) = of_type else { return self.list(kind, index, count, see).await };
         let end = index.saturating_add(count);
-        let (mut at, mut matched) = (0, 0);
+        let mut at = 0;
+        let mut matched = 0;
         while at < MAX_LOOKED_AT && matched < end {
             let mut seen = 0;
             let filter = &mut |room: &Room, viewers: usize| {

@@ -16,7 +16,7 @@ pub struct ChatDoor {
     pub web: Arc<Web>,
     /// Chat in this process.
     pub chat: Arc<chat::Hub>,
-    /// What is said to whoever asks for chat where another service has it.
+    /// The answer to a client that asks for chat where another service has it.
     pub elsewhere: Option<String>,
     /// Rooms, which groups belong to.
     pub rooms: Arc<Rooms>,
@@ -28,6 +28,6 @@ pub struct ChatDoor {
     pub bans: Arc<Bans>,
     /// Puts users out of rooms, for a room's creator.
     pub moderation: Moderation,
-    /// The app's backend, which is told of messages and may be asked before.
+    /// The app's backend, which is notified of messages and may be asked before.
     pub hooks: Option<Arc<Hooks>>,
 }

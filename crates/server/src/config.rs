@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use reach::leads_nowhere;
 use sign::Secret;
 use tencent::clouds::Sections;
 
@@ -39,7 +38,7 @@ pub struct Settings {
     /// The RTMP server.
     pub rtmp: streams::gate::Settings,
     /// WebRTC.
-    pub webrtc: crate::http::webrtc::Settings,
+    pub webrtc: crate::webrtc::Settings,
     /// Push and play URLs.
     pub live: streams::live::Settings,
     /// Mixes of streams.
@@ -58,7 +57,7 @@ pub struct Settings {
     pub nodes: streams::nodes::Settings,
     /// Session tokens.
     pub sessions: access::sessions::Settings,
-    /// What the app's backend is told.
+    /// What the app's backend is notified of.
     pub webhooks: webhooks::Settings,
     /// Operators.
     pub operator: access::operator::Settings,

@@ -1,5 +1,5 @@
-//! Leaving in good order: nobody new is let in, who is there is told or may go on for a while. Knows no signals; that rooms
-//! outlive the process is the store's affair.
+//! Leaving in good order: no new session is let in, those that are there are notified or may go on for a while. Knows no
+//! signals; that rooms outlive the process is the store's affair.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use media::Hub;
 use media::rtc::Server;
 use tokio::time::{Instant, interval, timeout_at};
 
-/// How often is looked whether everybody has gone.
+/// How often is looked whether all sessions have gone.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Returns when nobody's media flows, after `patience` at the latest.
+/// Returns when no media flows, after `patience` at the latest.
 ///
 /// Where other nodes serve the same rooms, chat clients are sent there at once. A server that is alone keeps them to the
 /// end: they have nowhere to go, and a call in its last seconds still wants to talk.
@@ -39,7 +39,7 @@ fn media_flows(hub: &Hub) -> bool {
     hub.list().iter().any(|stream| !stream.paused && !stream.name.is_derived())
 }
 
-/// Waits until WebRTC has told its peers that the server ends: its threads would end with the process, wherever they are.
+/// Waits until WebRTC has notified its peers that the server ends: its threads would end with the process, wherever they are.
 pub(crate) async fn goodbyes(webrtc: &Server) {
     let counters = webrtc.counters();
     if counters.sessions.load(Ordering::Relaxed) == 0 {

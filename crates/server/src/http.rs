@@ -68,7 +68,7 @@ pub struct Doors {
     pub web: Arc<Web>,
     /// Calls of the room protocol.
     pub weapp: Arc<Weapp>,
-    /// What Tencent's services tell by themselves.
+    /// What Tencent's services notify us of.
     pub callbacks: Arc<Callbacks>,
     /// Streams.
     pub media: Arc<Media>,

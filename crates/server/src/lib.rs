@@ -19,6 +19,7 @@ pub mod supervisor;
 pub mod usage;
 pub mod web;
 pub mod webim;
+pub mod webrtc;
 pub mod ws;
 
 // Tests in here and in `tests` share their emulator of services elsewhere, which calls this crate by its name.

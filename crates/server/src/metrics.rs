@@ -1,6 +1,6 @@
 //! What this process counts: calls, answers and connections here, everything else where it happens. Counting on the way of
 //! a call is an index and a few relaxed additions to a part of its own for each thread: nothing is formatted, hashed or
-//! locked until somebody asks. Bounded by the number of calls, codes and protocols; rooms, users and streams are no labels.
+//! locked until they are read. Bounded by the number of calls, codes and protocols; rooms, users and streams are no labels.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use telemetry::page::{Kind, Page};
 use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
 
-/// The codes of calls that are told apart; the last column is for all others, such as those of mixes.
+/// The codes of calls that are distinguished; the last column is for all others, such as those of mixes.
 const CODES: [i32; 22] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503, 504];
 /// Columns of a call: its buckets, the sum of its times, and its codes.
 const WIDTH: usize = BUCKETS + 1 + CODES.len() + 1;

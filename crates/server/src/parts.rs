@@ -76,7 +76,7 @@ pub struct Parts {
     pub recorder: Option<Recorder>,
     /// Asks the gate for permission to play.
     pub requests: Requests,
-    /// Webhooks, where the store keeps a record; they tell nobody while no URL is set.
+    /// Webhooks, where the store keeps a record; they do nothing while no URL is set.
     pub hooks: Option<Arc<Hooks>>,
     /// Log files.
     pub logs: Logs,

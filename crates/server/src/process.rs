@@ -1,4 +1,4 @@
-//! The process around a server: starts it, listens to signals, tells the service manager, and ends in good order. SIGTERM
+//! The process around a server: starts it, listens to signals, notifies the service manager, and ends in good order. SIGTERM
 //! lets sessions end first; SIGINT does not wait for them; a second one of either ends at once; SIGHUP reads the
 //! settings again.
 
@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(3);
 /// Serves until a signal ends it.
 ///
 /// # Errors
-/// It does not start, or was told a second time to end.
+/// It does not start, or was asked a second time to end.
 pub fn serve(settings: Settings, reload: Reload) -> Result<(), String> {
     allow_many_connections();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! Puts the server together, in one order, and runs it until it is told to stop.
+//! Puts the server together, in one order, and runs it until it is stopped.
 
 mod assemble;
 mod doors;
@@ -34,7 +34,7 @@ pub(crate) use doors::open as doors_of;
 
 /// Connections that wait to be accepted; the kernel's own bound (net.core.somaxconn) holds too.
 const QUEUE: u32 = 4096;
-/// How long running work may take after the server was told to stop.
+/// How long running work may take after the server was stopped.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long WebRTC may take to say goodbye, from its own threads.
 const GOODBYES: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ pub struct Server {
     pub http: SocketAddr,
     /// Where it takes RTMP, if it does.
     pub rtmp: Option<SocketAddr>,
-    /// Where it tells its figures, if it has an address for them alone.
+    /// Where it serves its metrics, if it has an address for them alone.
     pub metrics: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -171,18 +171,18 @@ impl Server {
         doors::open(&self.app)
     }
 
-    /// Lets nobody in any more, and returns when those who are here have gone or `patience` is over; see [`drain::leave`].
+    /// Lets no session in any more, and returns when those that are here have gone or `patience` is over; see [`drain::leave`].
     pub async fn drain(&self, patience: Duration) {
         self.app.leaving.cancel();
         let alone = self.app.settings.store.kind != store::Place::Redis;
         drain::leave(&self.app.hub, &self.app.chat, alone, patience).await;
     }
 
-    /// Stops accepting, tells who is still here, lets running answers end, and returns; bounded in time.
+    /// Stops accepting, notifies sessions that are still here, lets running answers end, and returns; bounded in time.
     pub async fn stop(self) {
         self.app.leaving.cancel();
         self.stop.cancel();
-        // Players and publishers are told that it is over; nobody notes that as the end of a stream, which may well be
+        // Players and publishers are notified that it is over; nothing notes that as the end of a stream, which may well be
         // pushed on after a restart.
         for stream in self.app.hub.list() {
             self.app.hub.end(&stream.name, Ended::Shutdown);
@@ -205,7 +205,7 @@ pub(crate) fn open_logs(settings: &Settings) -> Result<Logs, Error> {
     Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })
 }
 
-/// Browsers are told the port in every answer, so in development a second server takes whatever is free.
+/// Browsers get the port in every answer, so in development a second server takes whatever is free.
 fn webrtc(parts: &Parts, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
     let start = |config| media::rtc::Server::start(config, parts.hub.clone(), parts.requests.clone(), stop.clone());
     let settings = &parts.settings;
@@ -244,10 +244,7 @@ impl Sockets {
         };
         let http = listen("http.listen", settings.http.listen).await?;
         let http_address = http.local_addr().unwrap_or(settings.http.listen);
-        let rtmp = match settings.rtmp.enabled {
-            true => Some(listen("rtmp.listen", settings.rtmp.listen).await?),
-            false => None,
-        };
+        let rtmp = if settings.rtmp.enabled { Some(listen("rtmp.listen", settings.rtmp.listen).await?) } else { None };
         Ok(Self {
             metrics: optional("metrics.listen", &settings.metrics.listen).await?,
             rtmps: optional("tls.rtmps_listen", &settings.tls.rtmps_listen).await?,

@@ -1,5 +1,5 @@
-//! Tells the service manager how the process is, as sd_notify(3) has it: a datagram of lines to the socket that
-//! `NOTIFY_SOCKET` names. Without one nothing is told. Knows nothing of what the process does.
+//! Notifies the service manager of how the process is, as sd_notify(3) has it: a datagram of lines to the socket that
+//! `NOTIFY_SOCKET` names. Without one nothing is sent. Knows nothing of what the process does.
 
 use std::convert::Infallible;
 use std::io;
@@ -35,7 +35,7 @@ impl Supervisor {
         if let Some((socket, address)) = &self.socket
             && let Err(error) = socket.send_to_addr(state.as_bytes(), address)
         {
-            tracing::warn!(%error, state, "the service manager cannot be told");
+            tracing::warn!(%error, state, "the service manager cannot be notified");
         }
     }
 

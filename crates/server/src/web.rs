@@ -43,7 +43,7 @@ pub struct Web {
 pub struct Settings {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// Who may call from a browser: `*` or one origin; empty: nobody from elsewhere.
+    /// Who may call from a browser: `*` or one origin; empty: no page from elsewhere.
     pub cors: String,
     /// Largest body of a call, in bytes.
     pub body_limit: usize,

@@ -227,7 +227,7 @@ impl<'a> Call<'a> {
         Ok(self.door.chat.poller(&place(&login))?)
     }
 
-    /// The caller's connection; without identity, where the service allows that, one of somebody who only listens.
+    /// The caller's connection; without identity, where the service allows that, one of a client that only listens.
     fn listener(&self) -> Result<Arc<Link>, Fail> {
         if !self.open || self.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
             return self.link();

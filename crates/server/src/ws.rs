@@ -26,7 +26,7 @@ const READ_BUFFER: usize = 1024;
 /// Frames that are due together go to the kernel together, up to about this many bytes.
 const WRITE_BUFFER: usize = 4096;
 
-/// Why somebody is not let in, as JSON and as status of a refused upgrade.
+/// Why a client is not let in, as JSON and as status of a refused upgrade.
 struct Refused {
     status: StatusCode,
     code: &'static str,

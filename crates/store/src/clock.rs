@@ -10,12 +10,12 @@ use room::Millis;
 
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
-    /// Unix time in milliseconds. It steps where somebody sets the machine's clock.
+    /// Unix time in milliseconds. It steps where the machine's clock is set.
     fn now(&self) -> Millis;
 
     /// Time that never steps and never runs back: heartbeats and other silence are measured by it. Begins as [`Clock::now`]
-    /// and follows it slowly, so that nodes whose clocks agree agree here too. It stands still while the process does: who
-    /// could not be heard is not late.
+    /// and follows it slowly, so that nodes whose clocks agree agree here too. It stands still while the process does: a
+    /// client that could not be received is not late.
     fn steady(&self) -> Millis;
 }
 

@@ -106,11 +106,11 @@ async fn what_is_there_is_counted(store: Arc<dyn Store>) {
 }
 
 async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
-    use room::measures::{Measure, measure};
+    use room::sanctions::{Sanction, sanction};
     let (now, until, bob) = (Millis(1_000), Millis(9_000), user("bob"));
     let set = async || {
         let decide = &mut |slot: &mut Option<Room>| {
-            measure(slot, now, Measure::Mute, &bob, until)?;
+            sanction(slot, now, Sanction::Mute, &bob, until)?;
             Ok(Vec::new())
         };
         store.keep(&id(0), decide).await
@@ -122,8 +122,8 @@ async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
     enter(&*store, &id(0), Kind::Live, "carol", now).await.unwrap();
     let mut kept = 0;
     let see = &mut |room: &Room, _| {
-        let measures = room.measures.iter(now);
-        assert!(measures.eq([(Measure::Mute, &bob, until)]));
+        let sanctions = room.sanctions.iter(now);
+        assert!(sanctions.eq([(Sanction::Mute, &bob, until)]));
         kept += room.pushers.len();
     };
     assert!(store.see(&id(0), see).await.unwrap());

@@ -1,5 +1,5 @@
 //! The record of what was committed, read from any place in it: for those who must miss nothing, over restarts and
-//! while others were away. What stands in it besides events of rooms are notes of other parts of the server.
+//! while others were unavailable. What stands in it besides events of rooms are notes of other parts of the server.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Answer;
 /// How long a read waits for something to come.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Something to tell.
+/// Something to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum News {
@@ -91,7 +91,7 @@ pub struct Note {
     pub at: Millis,
     /// What there is to say.
     pub data: serde_json::Value,
-    /// What it is one end of. Not a part of what is told.
+    /// What it is one end of. Not a part of what is published.
     #[serde(skip)]
     pub span: Span,
 }
@@ -129,7 +129,7 @@ pub trait History: Send + Sync + 'static {
     /// Saves that.
     fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()>;
 
-    /// Forgets the places of readers whose names begin with `prefix`, but for these: nobody reads for them any more. Where
+    /// Forgets the places of readers whose names begin with `prefix`, but for these: nothing reads for them any more. Where
     /// places keep nothing else from being thrown away, they may stay.
     fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()>;
 
@@ -140,7 +140,7 @@ pub trait History: Send + Sync + 'static {
     fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()>;
 
     /// Adds a note of how large the audience of its room is now, as `count` in its data, unless that was noted last.
-    /// `false`: the store compares nothing, because nobody else notes; then the caller does.
+    /// `false`: the store compares nothing, because no other node notes; then the caller does.
     fn note_audience<'a>(&'a self, _note: &'a Note) -> Answer<'a, bool> {
         Box::pin(async { Ok(false) })
     }

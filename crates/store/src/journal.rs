@@ -107,7 +107,7 @@ impl Journal {
         let Loaded { rooms, mut revoked, bans, tables, spans, chats, foreign, next, snapshot, unsaved } =
             load::load(&dir, now)?;
         let readers = history::Readers::load(dir.path())?;
-        // Numbers that somebody has read already, in a part of the journal that is lost, are not given again.
+        // Numbers that a reader has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
         let memory = Memory::silent(rules).with_tables(tables);
         for room in rooms {
@@ -193,13 +193,13 @@ fn draft_of(change: Change) -> Result<Draft, Error> {
         .ok_or_else(|| Error::Unavailable("a row is too large for the journal".into()))
 }
 
-/// A room after a restart: nobody is held to have been silent while nobody listened.
+/// A room after a restart: no member is held to have been silent while the server did not run.
 fn come_back(mut room: Room, now: Millis) -> Room {
     for pusher in &mut room.pushers {
         (pusher.seen, pusher.ask_after) = (now, Millis(0));
     }
     if room.pushers.is_empty() {
-        // Not listed before somebody enters, so its place in the list is free to change.
+        // Not listed before a pusher enters, so its place in the list is free to change.
         room.created = now;
     }
     room

@@ -201,7 +201,7 @@ impl Memory {
         let any = !taken.is_empty();
         for (at, id) in taken {
             let mut shard = self.shard(&id).write();
-            // Gone or moved while the index was not locked: whoever did it has set the index right.
+            // Gone or moved while the index was not locked: what did it has set the index right.
             let Some(slot) = shard.get_mut(&id).filter(|slot| slot.indexed == at) else { continue };
             let Some(room) = &slot.room else { continue };
             let deadline = sweep::deadline(room, &self.rules);

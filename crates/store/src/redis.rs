@@ -2,8 +2,8 @@
 //! the version; on a conflict it runs again on the newest state. Events go into a stream in the same script, and every node
 //! follows the streams: so its outbox hears all that any node did.
 //!
-//! While Redis is away every call is told so within a second and nothing is decided. Nobody can be heard in that time, so
-//! whoever looks for what is due first after a gap gives all members one heartbeat timeout to come back.
+//! While Redis is unavailable every call is answered so within a second and nothing is decided. No heartbeat can be kept in
+//! that time, so the first look for what is due after a gap gives all members one heartbeat timeout to come back.
 
 mod bans;
 mod census;
@@ -43,7 +43,7 @@ use crate::error::Error;
 const TRIES: usize = 64;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
 const CLAIM: u64 = 1_000;
-/// Nobody looked for what is due for this long, in milliseconds: so nobody could be heard either.
+/// No node looked for what is due for this long, in milliseconds: so no heartbeat could be kept either.
 const GAP: u64 = 3_000;
 /// So long, in milliseconds, may pass between two looks at what is due anyway.
 const TICKS: u64 = 1_000;
@@ -70,7 +70,7 @@ pub struct Redis {
     _tails: DropGuard,
 }
 
-/// What the group of a room is told of a change, in the commit itself: once, whatever happens to the node.
+/// What is published to the group of a room of a change, in the commit itself: once, whatever happens to the node.
 pub type Tell = fn(&[Event]) -> Vec<GroupCommand>;
 
 /// One command for the chat group of a room, for the script that commits a change of the room.
@@ -88,7 +88,7 @@ pub struct GroupCommand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Committed {
     Done,
-    /// Somebody was faster.
+    /// Another node was faster.
     Slower,
     /// Redis lost what it had, or this node has not looked yet.
     OtherLife,

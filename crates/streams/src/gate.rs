@@ -19,7 +19,7 @@ use access::bans::Bans;
 use access::limits::{Limits, What, Whose};
 use store::clock::Clock;
 
-/// What is told to who was put out.
+/// The reason that a removed user is given.
 const OUT: &str = "kept out by an operator";
 
 /// What a play URL's query holds for who wants the stream itself rather than the mix that is shown in its place.
@@ -80,7 +80,7 @@ impl Gate {
     /// Whom this query lets push this stream.
     ///
     /// # Errors
-    /// Why nobody, as the peer may hear it.
+    /// Why no user, in words for the peer.
     pub fn may_push(&self, stream: &str, query: &str) -> Result<Holder, String> {
         self.here()?;
         let now = self.clock.now();
@@ -94,7 +94,7 @@ impl Gate {
     /// Whom this query lets play this stream.
     ///
     /// # Errors
-    /// Why nobody, as the peer may hear it.
+    /// Why no user, in words for the peer.
     pub fn may_play(&self, stream: &str, query: &str) -> Result<Holder, String> {
         self.here()?;
         let now = self.clock.now();
@@ -102,7 +102,7 @@ impl Gate {
         self.admit(holder, now)
     }
 
-    /// Where streams are elsewhere, nobody would ever look in this process for one.
+    /// Where streams are elsewhere, no viewer would ever look in this process for one.
     fn here(&self) -> Result<(), String> {
         self.urls.elsewhere().map_or(Ok(()), |host| Err(format!("streams are at {host}, not in this process")))
     }
@@ -122,7 +122,7 @@ impl Gate {
         Ok(holder)
     }
 
-    /// Answers until the media server is gone. Once the server is `leaving`, everybody is turned away.
+    /// Answers until the media server is gone. Once the server is `leaving`, every request is refused.
     pub async fn keep(
         self: Arc<Self>,
         mut requests: mpsc::Receiver<Request>,
@@ -161,7 +161,7 @@ impl Gate {
                 self.watch(&holder, &options.kick);
                 match self.nodes.clone() {
                     None => ask.accept(options),
-                    // Other nodes are asked, which takes a moment; who asks waits, nobody else.
+                    // Other nodes are asked, which takes a moment; the asking session waits, no other.
                     Some(nodes) => drop(tokio::spawn(async move {
                         match nodes.claim(&stream).await {
                             Ok(()) => ask.accept(options),
@@ -208,7 +208,7 @@ impl Gate {
         }
     }
 
-    /// The session ends when its user is put out. Who was put out since it was let in, is out at once.
+    /// The session ends when its user is removed, at once where that happened since it was let in.
     fn watch(&self, holder: &Holder, kick: &Kick) {
         let Some(user) = &holder.user else { return };
         self.bans.running.watch(user, holder.room.as_ref(), kick);

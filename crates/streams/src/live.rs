@@ -157,8 +157,8 @@ pub trait Live: Send + Sync + 'static {
     /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4), of these streams and no others.
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a Mixable) -> Answer<'a, MixOutcome>;
 
-    /// Ends a stream at an operator's wish, for whoever pushes and plays it. With `forbid` nobody may push it for so many
-    /// seconds; else its pusher may come back. One that nobody pushes is fine. Says whether there was one, as far as
+    /// Ends a stream at an operator's wish, for its pusher and its viewers. With `forbid` it may not be pushed for so many
+    /// seconds; else its pusher may come back. One without a pusher is fine. Says whether there was one, as far as
     /// that is known.
     fn stop<'a>(&'a self, stream: &'a StreamId, forbid: Option<u64>) -> Answer<'a, bool>;
 

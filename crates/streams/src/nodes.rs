@@ -64,7 +64,7 @@ impl Settings {
 
 /// How often is said what is published here.
 const TELL: Duration = Duration::from_secs(1);
-/// Streams told of at the same time.
+/// Streams refreshed at the same time.
 const ABREAST: usize = 32;
 
 /// The streams of this node among those of the others.
@@ -82,7 +82,7 @@ pub struct Nodes {
     mixes: Mutex<Vec<mixes::Mixed>>,
 }
 
-/// Somebody publishes the stream at another node.
+/// The stream is published at another node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the stream is published at another node")]
 pub struct Taken;
@@ -97,7 +97,7 @@ impl Nodes {
     }
 
     /// Claims a stream for a publisher that is about to begin here. What a node has that is gone is free at once. While
-    /// Redis is away everybody is let in; should the stream be somebody else's, that is found out when it is back.
+    /// Redis is unavailable every publisher is let in; should the stream be another node's, that is found out when it is back.
     ///
     /// # Errors
     /// [`Taken`].
@@ -119,7 +119,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Sees to it that a stream that somebody wants to play here comes here.
+    /// Sees to it that a stream that a viewer wants to play here comes here.
     pub fn want(self: &Arc<Self>, stream: &StreamName) {
         if self.hub.info(stream).is_some_and(|info| !info.paused) {
             return;
@@ -145,7 +145,7 @@ impl Nodes {
         }
     }
 
-    /// Has a stream ended at the node that publishes it, within about a second. Says whether somebody does.
+    /// Has a stream ended at the node that publishes it, within about a second. Says whether one does.
     ///
     /// # Errors
     /// Redis is away.

@@ -1,4 +1,4 @@
-//! Counters that many threads add to all the time and somebody reads now and then: each thread adds to a part of its own,
+//! Counters that many threads add to all the time and that are read now and then: each thread adds to a part of its own,
 //! so that no two cores fight over a cache line. Knows no names.
 
 use std::cell::Cell;

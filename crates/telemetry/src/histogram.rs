@@ -1,4 +1,4 @@
-//! A histogram of durations for whoever counts: adding costs two atomic additions. Knows no names and no format.
+//! A histogram of durations: adding costs two atomic additions. Knows no names and no format.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Prometheus' text format: families with their samples, in order. Knows no figures.
+//! Prometheus' text format: families with their samples, in order. Knows no metric of its own.
 
 use std::fmt::{Display, Write};
 

@@ -1,6 +1,6 @@
 //! Traces for OpenTelemetry: a span for each call and chat request, in the trace that `traceparent` names (W3C Trace
 //! Context), with its parts below it, sent as OTLP in JSON over HTTP. Written by hand: the usual crates bring a runtime of their own for what is one
-//! request every other second. Nothing runs unless it is configured; a collector that is away costs spans, never calls.
+//! request every other second. Nothing runs unless it is configured; a collector that is unavailable costs spans, never calls.
 
 mod spans;
 

@@ -1,4 +1,4 @@
-//! The services outside of this process, as configured: what they tell us by themselves is taken in
+//! The services outside of this process, as configured: what they notify us of is taken in
 //! here, and here they are asked whether the settings are right. Knows no HTTP.
 
 use std::sync::Arc;

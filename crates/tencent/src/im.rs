@@ -34,7 +34,7 @@ const CALL_WITHIN: Duration = Duration::from_secs(4);
 const OPERATOR_WITHIN: Duration = Duration::from_secs(4);
 /// After which time a group whose room never came to be is removed.
 const ORPHAN_AFTER: Duration = Duration::from_secs(5);
-/// Tries of a call that somebody waits for.
+/// Tries of a call that a caller waits for.
 const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_millis(200), most: Duration::from_secs(1) };
 /// How often one kind of trouble is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ pub struct ChatService {
     rest: Rest,
     delivery: Delivery,
     store: Arc<dyn Store>,
-    /// A [`Follower`] reads what is to be told; nothing else adds to it.
+    /// A [`Follower`] reads what is to be published; nothing else adds to it.
     followed: bool,
     whereabouts: Mutex<Whereabouts>,
     logged: Mutex<Option<Instant>>,
@@ -52,7 +52,7 @@ pub struct ChatService {
 
 impl ChatService {
     /// Puts the parts together. What comes second is for the background: `run` it. Who has a record of commits
-    /// runs a [`Follower`] too and says so; without one, what waits to be told is gone with the process.
+    /// runs a [`Follower`] too and says so; without one, what waits to be published is gone with the process.
     #[must_use]
     pub fn new(rest: Rest, store: Arc<dyn Store>, followed: bool) -> (Arc<Self>, Background) {
         let (delivery, woken) = Delivery::new();
@@ -86,7 +86,7 @@ impl ChatService {
         Some((name, format!("{why} ({trouble})")))
     }
 
-    /// How many rooms have something that the service is still to be told.
+    /// How many rooms have something that the service was not notified of yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.delivery.len()
@@ -234,7 +234,7 @@ impl Chat for ChatService {
     }
 }
 
-/// What the service is to be told of a change.
+/// What is to be published to the service of a change.
 fn task_of(event: &Event) -> Option<Task> {
     match &event.what {
         What::Joined { .. } | What::Updated { .. } => Some(Task::Notify),

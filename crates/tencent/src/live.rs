@@ -40,7 +40,7 @@ const SWEEP_WITHIN: Duration = Duration::from_secs(5);
 const MIX_WITHIN: Duration = Duration::from_secs(8);
 /// How long any other call may take.
 const CALL_WITHIN: Duration = Duration::from_secs(5);
-/// So long, in milliseconds, the service may not know yet of a stream that it told us of.
+/// So long, in milliseconds, the service may not know yet of a stream that it notified us of.
 const NEWS: u64 = 30_000;
 /// Waits between tries of a mix whose inputs are not there yet.
 const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_secs(2), most: Duration::from_secs(3) };
@@ -101,7 +101,7 @@ impl LiveService {
         }
     }
 
-    /// What the service told us by itself.
+    /// What the service notified us of.
     #[must_use]
     pub fn events(&self) -> &Events {
         &self.events
@@ -152,7 +152,7 @@ impl LiveService {
         }
     }
 
-    /// The service itself may not have noticed yet what it told us.
+    /// The service itself may not know yet what it notified us of.
     fn unless_fresh(&self, stream: &StreamId, said: Pushing, now: Millis) -> Pushing {
         let fresh = || self.events.began(stream.as_str()).is_some_and(|at| now.since(at) < NEWS);
         if said == Pushing::No && fresh() { Pushing::Unknown } else { said }
@@ -273,7 +273,7 @@ impl LiveService {
     }
 }
 
-/// While it lives, nobody else asks about this stream.
+/// While it lives, no other task asks about this stream.
 struct Asking<'a>(&'a LiveService, &'a StreamId);
 
 impl<'a> Asking<'a> {

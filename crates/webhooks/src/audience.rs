@@ -1,4 +1,4 @@
-//! Counts of audiences, told a little after they change: a crowd that comes is some events and not a crowd of them.
+//! Counts of audiences, sent a little after they change: many viewers who come are some events and not as many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use super::Hooks;
 use rooms::Audiences;
 use store::{Note, Span, Store};
 
-/// A count is told at most this often, and at most this late.
+/// A count is sent at most this often, and at most this late.
 const COALESCE: Duration = Duration::from_secs(2);
 
 /// So many counts are remembered before those of closed rooms are looked for.
 const MANY: usize = 1024;
 
 impl Hooks {
-    /// What is to be told of changes of audiences, for as long as there are any.
+    /// What is to be sent of changes of audiences, for as long as there are any.
     pub async fn note_audiences(self: Arc<Self>, audiences: Arc<Audiences>, store: Arc<dyn Store>) {
         let mut told: HashMap<RoomId, usize> = HashMap::new();
         let mut most = MANY;

@@ -28,7 +28,7 @@ pub const EVENTS: [&str; 16] = [
     "record_empty",
 ];
 
-/// The number of an event: the same each time that it is told, and as a text greater than those of earlier events of
+/// The number of an event: the same each time that it is sent, and as a text greater than those of earlier events of
 /// the same room.
 pub fn id(lane: usize, place: &str, n: usize) -> String {
     // A place is one number, or several with dashes between them.

@@ -1,4 +1,4 @@
-//! One URL that is told: how an event is posted to it, how often, and when it is given up. What is told next is found in
+//! One URL that is notified: how an event is posted to it, how often, and when it is given up. What is sent next is found in
 //! the file beside (lane.rs).
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) const BELIEVED: u32 = 8;
 /// How long a backend may take. The event is kept, so there is no reason to wait for longer.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// One URL that is told.
+/// One URL that is notified.
 pub struct Hook {
     pub(super) url: String,
     reader: String,
@@ -89,17 +89,17 @@ impl Hook {
         futures_util::future::join_all(lanes).await;
     }
 
-    /// From where on a lane is told. A new URL hears what happens from now on.
+    /// From where on a lane is sent. A new URL gets what happens from now on.
     ///
     /// # Errors
     /// The store is away.
     pub(super) async fn begin(&self, lane: usize) -> Result<String, Error> {
-        let (history, reader) = (&self.history, &*self.reader);
-        if let Some(place) = history.place(reader, lane).await? {
+        let history = &self.history;
+        if let Some(place) = history.place(&self.reader, lane).await? {
             return Ok(place);
         }
         let end = history.end(lane).await?;
-        history.save(reader, lane, &end).await?;
+        history.save(&self.reader, lane, &end).await?;
         Ok(end)
     }
 
@@ -125,7 +125,8 @@ impl Hook {
 
     /// Tells one event until it is accepted, or it is too old.
     async fn tell_one(&self, id: &str, news: &News) {
-        let (mut wait, mut wrong) = (BACKOFF.0, 0);
+        let mut wait = BACKOFF.0;
+        let mut wrong = 0;
         while let Err(why) = self.try_one(id, news, &mut wrong).await {
             tracing::debug!(id, why, "a webhook was not accepted; trying again");
             sleep(wait).await;
@@ -136,7 +137,7 @@ impl Hook {
     /// Tells one event once. It is done with where it is accepted, not wanted, too old, or was `wrong` too often.
     ///
     /// # Errors
-    /// Why it is to be told again.
+    /// Why it is to be sent again.
     pub(super) async fn try_one(&self, id: &str, news: &News, wrong: &mut u32) -> Result<(), String> {
         let Some((event, at, body)) = body::body(id, news) else { return Ok(()) };
         if !self.events.is_empty() && !self.events.iter().any(|wanted| wanted == event) {

@@ -1,5 +1,5 @@
 //! Where a URL stands in one lane of the record. An event that is refused holds back its own room and no other: how far the
-//! others are told, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
+//! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const TURN: usize = 8;
 #[derive(Debug, Default)]
 pub struct Lane(Option<Ahead>);
 
-/// How far the rooms are told that nothing holds back, and those that something does.
+/// How far the rooms are notified that nothing holds back, and those that something does.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Ahead {
     upto: String,
@@ -43,7 +43,7 @@ struct Held {
     /// That event, and when it happened.
     id: String,
     at: Millis,
-    /// How many of its events were read and not told.
+    /// How many of its events were read and not sent.
     waiting: u64,
     #[serde(skip)]
     wrong: u32,
@@ -74,7 +74,7 @@ fn room(news: &News) -> &str {
 }
 
 impl Ahead {
-    /// The place before which everything is told.
+    /// The place before which everything is sent.
     fn place(&self, lane: usize) -> &str {
         let held = self.held.values().map(|held| &held.from);
         held.chain([&self.upto]).min_by_key(|place| body::id(lane, place, 0)).unwrap_or(&self.upto)
@@ -102,7 +102,7 @@ impl Hook {
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
-                // A store that is away has given it to nobody else.
+                // A store that is unavailable has given it to no other node.
                 if let Ok(false) = history.hold(self.reader(), lane, LEASE).await {
                     return Error::Unavailable("another node has taken the lane over".into());
                 }
@@ -174,7 +174,9 @@ impl Hook {
 
     async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &tokio::sync::Semaphore) -> Option<(String, Held)> {
         for (n, Item { before, id, news }) in all.iter().enumerate() {
-            let (mut wrong, mut wait, mut tries) = (0, BACKOFF.0, 0);
+            let mut wrong = 0;
+            let mut wait = BACKOFF.0;
+            let mut tries = 0;
             while let Err(why) = self.try_one(id, news, &mut wrong).await {
                 tries += 1;
                 if tries >= TRIES
@@ -182,7 +184,8 @@ impl Hook {
                 {
                     place.forget();
                     tracing::warn!(room = name, id, why, "a webhook is not accepted: its room's events wait for it");
-                    let (from, waiting) = ((*before).to_owned(), (all.len() - n) as u64);
+                    let from = (*before).to_owned();
+                    let waiting = (all.len() - n) as u64;
                     let next = Some(Instant::now() + wait);
                     let held = Held { from, id: id.clone(), at: news.at(), waiting, wrong, wait, next };
                     return Some((name.to_owned(), held));
@@ -207,7 +210,7 @@ impl Hook {
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
         for name in done {
             if let Some(name) = name? {
-                tracing::info!(room = name, "webhooks of a room that waited are told again");
+                tracing::info!(room = name, "webhooks of a room that waited are sent again");
                 ahead.held.remove(&name);
             }
         }

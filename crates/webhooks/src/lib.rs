@@ -1,6 +1,6 @@
-//! Webhooks: tells the app's backend what happened, each event until it is accepted, in order for each room. Reads the
+//! Webhooks: notifies the app's backend of what happened, each event until it is accepted, in order for each room. Reads the
 //! store's record of commits from where it stopped, so that a restart, a dead backend or a slow one loses nothing and
-//! costs nobody anything. Knows no HTTP client: who carries a request is passed in.
+//! costs nothing. Knows no HTTP client: who carries a request is passed in.
 
 mod audience;
 mod body;
@@ -112,7 +112,7 @@ pub trait Post: Send + Sync + 'static {
     fn post(&self, url: &str, headers: &[(&'static str, String)], body: Bytes, within: Duration) -> Posted;
 }
 
-/// All that is told to the app's backend.
+/// All that the app's backend is notified of.
 pub struct Hooks {
     settings: watch::Sender<Settings>,
     post: Arc<dyn Post>,
@@ -156,7 +156,7 @@ impl Hooks {
         });
     }
 
-    /// Whether anybody is told.
+    /// Whether any URL is notified.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !self.settings.borrow().urls.is_empty()
@@ -168,7 +168,7 @@ impl Hooks {
         self.progress.all()
     }
 
-    /// Notes from where on new URLs are told, before anything can happen. A store that is away is asked again later.
+    /// Notes from where on new URLs are notified, before anything can happen. A store that is unavailable is asked again later.
     pub async fn begin(&self) {
         for hook in self.hooks(&self.settings.borrow().clone()) {
             for lane in 0..self.history.lanes() {

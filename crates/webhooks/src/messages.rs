@@ -1,4 +1,4 @@
-//! What is said in chat: told to the app's backend afterwards, or shown to it before, bounded in time. A backend that does
+//! What is said in chat: sent to the app's backend afterwards, or shown to it before, bounded in time. A backend that does
 //! not answer decides nothing: the setting says what happens then.
 
 use std::sync::Arc;
@@ -156,11 +156,11 @@ impl Hooks {
         self.post.post(url, &headers, body.into(), within).await
     }
 
-    /// Tells what was said in a group, if the settings want that. Returns when that would survive a crash: who is told
+    /// Publishes what was said in a group, if the settings want that. Returns when that would survive a crash: who is told
     /// that it was said may rely on it.
     ///
     /// # Errors
-    /// [`Refusal::Away`]: the store takes nothing now. It is told later, unless the server is killed before.
+    /// [`Refusal::Away`]: the store takes nothing now. It is sent later, unless the server is killed before.
     pub async fn said(&self, message: &Message) -> Result<(), Refusal> {
         match &message.content {
             Content::Said(said) => self.tell_said(Whom::Room(&message.group), message.seq, message.at, said).await,

@@ -1,4 +1,4 @@
-//! How far behind each URL is, for those who watch over the server. Knows nothing of how events are told.
+//! How far behind each URL is, for operators. Knows nothing of how events are sent.
 
 use std::collections::BTreeMap;
 

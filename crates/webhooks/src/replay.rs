@@ -9,7 +9,7 @@ use super::{Hooks, body};
 use store::error::Error;
 use store::{History, News};
 
-/// The first event that is told again.
+/// The first event that is sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum From {
     /// The event of this `id`.
@@ -33,11 +33,11 @@ impl From {
 const OLDEST: &str = "0";
 
 impl Hooks {
-    /// Tells every URL again what happened from there on, of one room or of all; what is told meanwhile goes on beside it.
-    /// Returns how many events that are. They are then told in the background, under the ids that they had.
+    /// Sends every URL again what happened from there on, of one room or of all; what is sent meanwhile goes on beside it.
+    /// Returns how many events that are. They are then sent in the background, under the ids that they had.
     ///
     /// # Errors
-    /// The store is away, a replay is still running, or nobody is told anything.
+    /// The store is unavailable, a replay is still running, or no URL is notified.
     pub async fn replay(self: &Arc<Self>, from: From, room: Option<RoomId>) -> Result<usize, Error> {
         let settings = self.settings.borrow().clone();
         if settings.urls.is_empty() {
@@ -61,7 +61,7 @@ impl Hooks {
             let telling =
                 hooks.hooks(&settings).into_iter().map(|hook| again(hooks.history.clone(), hook, scan.clone()));
             futures_util::future::join_all(telling).await;
-            tracing::info!(events = found, "webhooks were told again");
+            tracing::info!(events = found, "webhooks were sent again");
         });
         Ok(found)
     }
@@ -77,7 +77,7 @@ async fn again(history: Arc<dyn History>, hook: Arc<Hook>, mut scan: Scan) {
     }
 }
 
-/// A walk through what is to be told again.
+/// A walk through what is to be sent again.
 #[derive(Clone)]
 struct Scan {
     /// Where each lane ended when the replay was asked for.
@@ -94,9 +94,10 @@ impl Scan {
     async fn next(&mut self, history: &dyn History) -> Result<Option<Vec<(String, News)>>, Error> {
         let Some(end) = self.ends.get(self.lane) else { return Ok(None) };
         let (lane, last) = (self.lane, body::id(self.lane, end, 0));
-        let entries = match body::id(lane, &self.place, 0) < last {
-            true => history.after(lane, &self.place, BATCH).await?,
-            false => Vec::new(),
+        let entries = if body::id(lane, &self.place, 0) < last {
+            history.after(lane, &self.place, BATCH).await?
+        } else {
+            Vec::new()
         };
         let Some(newest) = entries.last() else {
             (self.lane, self.place, self.begun) = (lane + 1, OLDEST.to_owned(), false);

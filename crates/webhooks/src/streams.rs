@@ -1,5 +1,5 @@
-//! Writes what begins and ends in the media server into the record of commits, so that webhooks tell of it: streams, mixes,
-//! recordings. What began and whose process is gone is ended here too, if nobody goes on with it.
+//! Writes what begins and ends in the media server into the record of commits, so that webhooks publish it: streams, mixes,
+//! recordings. What began and whose process is gone is ended here too, if no node goes on with it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use streams::live::{Owner, owner};
 
 /// How long after a failure the store is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long beyond the time that a publisher has to come back the end of a lost stream is told.
+/// How long beyond the time that a publisher has to come back the end of a lost stream is published.
 const BEYOND: Duration = Duration::from_secs(5);
 
 /// What is listened to.
@@ -134,7 +134,7 @@ impl Hooks {
         }
     }
 
-    /// What began in a process that is gone, and what nobody has gone on with since.
+    /// What began in a process that is gone, and what no node has gone on with since.
     async fn of_lost(&self, recorder: Option<&Recorder>) -> Vec<Note> {
         let Ok(lost) = self.history.unfinished().await else { return Vec::new() };
         let recordings = recorder.map(Recorder::list).unwrap_or_default();
@@ -158,7 +158,7 @@ impl Hooks {
     }
 }
 
-/// What this node has to tell of a stream.
+/// What this node has to publish of a stream.
 #[derive(Debug, PartialEq)]
 enum Change<'a> {
     /// It is published here from now on.
@@ -188,7 +188,7 @@ async fn next<T: Clone>(events: &mut Option<broadcast::Receiver<T>>) -> Option<T
         match events.recv().await {
             Ok(event) => return Some(event),
             Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "webhooks missed what began or ended"),
-            // Whoever made them is gone with the server.
+            // What made them is gone with the server.
             Err(RecvError::Closed) => std::future::pending().await,
         }
     }

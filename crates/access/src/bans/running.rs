@@ -1,5 +1,5 @@
 //! The media sessions of users that were let in, so that they can be ended. Sessions that are over are dropped when as many
-//! again have come; knows nothing of why anybody is let in.
+//! again have come; knows nothing of why a user is let in.
 
 use hashbrown::HashMap;
 use media::request::Kick;

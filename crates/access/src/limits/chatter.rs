@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// As many may come at once, as after a pause of the network.
 const BURST: u32 = 60;
 
-/// What one client has sent, told by the time at which it may send as many as ever again.
+/// What one client has sent, kept as the time at which it may send as many as ever again.
 #[derive(Debug)]
 pub struct Chatter(Instant);
 

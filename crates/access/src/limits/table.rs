@@ -1,5 +1,5 @@
-//! Who asked how much, in memory of a fixed size: however many addresses a flood comes from, nothing grows and nobody is
-//! forgotten early. Each key has two places, shared with whoever else falls into them; it is held back only when both
+//! Who asked how much, in memory of a fixed size: however many addresses a flood comes from, nothing grows and no caller is
+//! forgotten early. Each key has two places, shared with all keys that fall into them; it is held back only when both
 //! are used up. No locks; the time is an argument.
 
 use std::hash::{BuildHasher, Hash};
@@ -51,7 +51,7 @@ impl Table {
         Ok(())
     }
 
-    /// Nobody has asked for anything.
+    /// Nothing is counted.
     pub fn forget(&self) {
         self.places.iter().for_each(|place| place.store(0, Ordering::Relaxed));
     }
@@ -62,7 +62,7 @@ impl Table {
 pub(super) struct Common(AtomicU64);
 
 impl Common {
-    /// Nobody has asked for anything.
+    /// Nothing is counted.
     pub fn forget(&self) {
         self.0.store(0, Ordering::Relaxed);
     }

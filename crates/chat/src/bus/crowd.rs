@@ -30,13 +30,13 @@ impl Crowd {
         Self { users: group.users(), some }
     }
 
-    /// Whether nobody need guess.
+    /// Whether the count is exact.
     #[must_use]
     pub const fn is_small(users: usize) -> bool {
         users <= SAMPLE
     }
 
-    /// As Redis keeps it; empty for nobody.
+    /// As Redis keeps it; empty for no users.
     #[must_use]
     pub fn text(&self) -> String {
         if self.users == 0 {
@@ -56,7 +56,7 @@ impl Crowd {
         Self { users, some }
     }
 
-    /// Up to which hash everybody is in the sample.
+    /// Up to which hash all users are in the sample.
     fn known(&self) -> u32 {
         self.some.last().filter(|_| self.some.len() < self.users).copied().unwrap_or(u32::MAX)
     }
@@ -64,7 +64,8 @@ impl Crowd {
     /// How many users more there are with these others, each counted once.
     #[must_use]
     pub fn beyond<'a>(&'a self, others: impl IntoIterator<Item = &'a Self>) -> usize {
-        let (mut met, mut more) = (vec![self], 0usize);
+        let mut met = vec![self];
+        let mut more = 0usize;
         for other in others {
             let known = met.iter().map(|crowd| crowd.known()).fold(other.known(), u32::min);
             let sample: Vec<u32> = other.some.iter().copied().take_while(|hash| *hash <= known).collect();

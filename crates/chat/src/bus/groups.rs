@@ -62,7 +62,7 @@ impl Bus {
         Ok(Made { existed, owner: UserId::parse(&owner).ok(), epoch: Epoch(epoch) })
     }
 
-    /// All of a group; none if there is no such. What is said in it after that is heard.
+    /// All of a group; none if there is no such. What is said in it after that is received.
     ///
     /// # Errors
     /// [`Error::Unavailable`].

@@ -25,7 +25,7 @@ struct State {
     next: u64,
     waiting: VecDeque<Entry>,
     bytes: usize,
-    /// Said, but what came of it is only known when it is heard.
+    /// Said, but what came of it is only known when it is received.
     unheard: VecDeque<(u64, oneshot::Sender<Number>)>,
     adrift: bool,
 }
@@ -53,7 +53,7 @@ impl Line {
 }
 
 impl Lane {
-    /// Has something said: its number among what this node says, and whether Redis is away, so that nobody is answered
+    /// Has something said: its number among what this node says, and whether Redis is unavailable, so that no caller is answered
     /// soon. `None`: too much waits.
     pub fn push(
         &self,
@@ -67,7 +67,7 @@ impl Lane {
         let mut state = self.state.lock();
         let line = Line { nonce: 0, op: Arc::new(op), text, known, note };
         while state.bytes + line.bytes() > MOST {
-            // While Redis is away nobody waits for what is oldest: it was said at this node and stays here.
+            // While Redis is unavailable no caller waits for what is oldest: it was said at this node and stays here.
             if !state.adrift || answer.is_none() {
                 return None;
             }
@@ -89,7 +89,7 @@ impl Lane {
         self.state.lock().waiting.iter().take(BATCH).map(|entry| entry.line.clone()).collect()
     }
 
-    /// A batch was taken: who waits is told the numbers; those that are not known (-1) when they are heard.
+    /// A batch was taken: callers that wait get their numbers; those that are not known (-1) when they are received.
     pub fn taken(&self, batch: &[Line], numbers: &[i64]) {
         let mut state = self.state.lock();
         for (line, number) in batch.iter().zip(numbers) {
@@ -108,7 +108,7 @@ impl Lane {
         state.adrift &= !state.waiting.is_empty();
     }
 
-    /// This node heard what it said itself.
+    /// This node received what it published itself.
     pub fn heard(&self, nonce: u64, number: Number) {
         let mut state = self.state.lock();
         while state.unheard.front().is_some_and(|(said, _)| *said <= nonce) {
@@ -131,7 +131,7 @@ impl Lane {
         }
     }
 
-    /// Redis is away: nobody waits for an answer any more.
+    /// Redis is unavailable: no caller waits for an answer any more.
     pub fn set_adrift(&self) -> Vec<Unsaid> {
         let mut state = self.state.lock();
         state.adrift = true;

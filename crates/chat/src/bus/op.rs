@@ -75,7 +75,7 @@ pub enum Op {
         /// Until when; a time that is past lifts it.
         until: Millis,
     },
-    /// Who is put out, and may come back.
+    /// A user who is removed, and may come back.
     Kick {
         /// The group.
         group: RoomId,

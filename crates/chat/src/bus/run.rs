@@ -43,7 +43,7 @@ impl Bus {
         loop {
             let mut script = scripts::ALIVE.prepare_invoke();
             script.key(Keys::NODES).arg(self.node).arg(u64::try_from(ALIVE.1.as_millis()).unwrap_or_default());
-            // While Redis is away nobody is known to be gone.
+            // While Redis is unavailable no node is known to be gone.
             if let Ok(alive) = self.link.run(async |mut redis| script.invoke_async::<Vec<u64>>(&mut redis).await).await
             {
                 let mut alive = alive;
@@ -121,7 +121,8 @@ impl Bus {
                 if last.replace(count).is_some_and(|last| count != last.wrapping_add(1)) {
                     ear.clone().missed(lane);
                 }
-                let (own, nonce, number) = (heard.from == self.node, heard.nonce, heard.number);
+                let own = heard.from == self.node;
+                let (nonce, number) = (heard.nonce, heard.number);
                 ear.heard(heard);
                 if own {
                     self.lanes[lane].heard(nonce, number);

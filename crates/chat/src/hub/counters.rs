@@ -13,7 +13,7 @@ pub struct Counters {
     pub messages: AtomicU64,
     /// Point-to-point messages.
     pub direct: AtomicU64,
-    /// Messages put into somebody's queue: one for each receiver.
+    /// Messages put into a receiver's queue: one for each receiver.
     pub deliveries: AtomicU64,
     /// Requests that came faster than a connection may send.
     pub hurried: AtomicU64,

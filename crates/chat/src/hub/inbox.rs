@@ -83,7 +83,7 @@ impl Inbox {
         state.seen = state.seen.max(now);
     }
 
-    /// When the client was last heard of; now, while it polls.
+    /// When the client was last seen; now, while it polls.
     pub(super) fn last_seen(&self, now: Millis) -> Millis {
         let state = self.state.lock();
         if state.held > 0 { now } else { state.seen }

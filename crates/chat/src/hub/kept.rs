@@ -21,7 +21,7 @@ impl Hub {
     }
 
     /// Brings back what was kept. Groups of rooms that are there live on with them; those that never had a room for as long
-    /// as a group lives that nobody is in.
+    /// as a group without members lives.
     ///
     /// # Errors
     /// The store is away.
@@ -29,10 +29,10 @@ impl Hub {
         let Some(record) = self.record() else { return Ok(()) };
         for KeptGroup { group, room } in record.groups() {
             let id = group.id().clone();
-            let mut measures = None;
-            let there = store.see(&id, &mut |room: &Room, _| measures = Some(room.measures.clone())).await?;
+            let mut sanctions = None;
+            let there = store.see(&id, &mut |room: &Room, _| sanctions = Some(room.sanctions.clone())).await?;
             if room && !there {
-                // The room was closed, and nobody was there to end its group.
+                // The room was closed while no node could end its group.
                 self.note_end(&id);
                 continue;
             }
@@ -41,8 +41,8 @@ impl Hub {
                     (slot.group, slot.room) = (Some(group), there);
                 }
             });
-            if let Some(measures) = measures {
-                self.hold(&id, &measures);
+            if let Some(sanctions) = sanctions {
+                self.hold(&id, &sanctions);
             }
             if !there {
                 self.pollers.lock().watch_group(&id, false, self.now());
@@ -59,7 +59,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Notes something that nobody waits for.
+    /// Notes something that no caller waits for.
     pub(super) fn note(&self, entry: impl FnOnce() -> ChatEntry) -> Option<Kept> {
         Some(self.record()?.note(entry(), self.now()))
     }

@@ -1,4 +1,4 @@
-//! One connection as the hub sees it: where what is for it waits. Bounded; nobody waits for a receiver.
+//! One connection as the hub sees it: where what is for it waits. Bounded; no sender waits for a receiver.
 //! Knows no groups' rules and no sockets.
 
 use std::collections::VecDeque;
@@ -91,7 +91,7 @@ impl Link {
         }
     }
 
-    /// Ends it, with what waits before that told first where that can be.
+    /// Ends it; what waits is sent first where that can be.
     pub fn end(&self, why: Close) {
         match &self.sink {
             Sink::Socket(queue) => queue.end(why),
@@ -159,7 +159,7 @@ pub struct Login<'a> {
     pub expires: Millis,
 }
 
-/// How often requests may come: a bucket that is told by the time at which it is full again.
+/// How often requests may come: a bucket that is kept as the time at which it is full again.
 #[derive(Debug)]
 struct Pace {
     /// Microseconds that a request costs.

@@ -1,5 +1,5 @@
 //! Groups: making and ending them, entering and leaving, what is said in them, and who may not.
-//! Whose wish a measure is, the caller has checked.
+//! Whose wish a sanction is, the caller has checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -161,7 +161,7 @@ impl Hub {
 
     /// The part of [`Hub::quit`] that is left after the directory has forgotten the connection.
     pub(super) fn take_out(&self, id: &RoomId, link: &Link) {
-        // A group that is gone has put everybody out itself.
+        // A group that is gone has removed all members itself.
         let _ = self.groups.with(id, |group| {
             if let Some(quit) = group.quit(self.now(), &link.user, link.id) {
                 self.count(quit.count_due, id);
@@ -212,14 +212,14 @@ impl Hub {
         }
         let content = Content::System(System { by, notice: Notice::Custom(text.into()) });
         if self.is_shared() && self.groups.with(id, |_| Ok(())).is_err() {
-            // Nobody is in it at this node.
+            // It has no member at this node.
             self.submit_elsewhere(Op::Message { group: id.clone(), at: self.now(), content });
             return Ok(());
         }
         self.groups.within(id, |slot| self.submit(slot, id, content, false)).map(drop)
     }
 
-    /// Hands a message to everybody's queue, while the group is locked: all get the same order.
+    /// Puts a message into every member's queue, while the group is locked: all get the same order.
     pub(super) fn fan_out(&self, group: &Group, message: &Arc<Message>) {
         let frame = render::event(message);
         let mut receivers = 0;
@@ -247,7 +247,7 @@ impl Hub {
         });
     }
 
-    /// The newest `count` kept messages before number `before`, oldest first, for somebody who is in.
+    /// The newest `count` kept messages before number `before`, oldest first, for a member.
     ///
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
@@ -268,7 +268,7 @@ impl Hub {
         self.groups.with(id, |group| Ok(group.history(before, count)))
     }
 
-    /// What somebody misses who has everything up to `since`.
+    /// What a member misses who has everything up to `since`.
     ///
     /// # Errors
     /// [`Refusal::NoGroup`].
@@ -332,7 +332,7 @@ impl Hub {
         })
     }
 
-    /// The end of a measure that lasts so long from now; the beginning of time for none.
+    /// The end of a sanction that lasts so long from now; the beginning of time for none.
     fn until(&self, ms: u64) -> Millis {
         if ms == 0 { Millis(0) } else { self.now().plus(ms) }
     }

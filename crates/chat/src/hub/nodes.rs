@@ -1,6 +1,6 @@
 //! The hub as one of several nodes. Each node with members in a group has a copy of it; Redis numbers what is said, and
-//! every node takes it from the bus, the one that said it too. While Redis is away a node numbers by itself, and what its
-//! members said goes to the others later: under the same numbers if nobody else spoke meanwhile. Otherwise the group
+//! every node takes it from the bus, the one that said it too. While Redis is unavailable a node numbers by itself, and what its
+//! members said goes to the others later: under the same numbers if no other node numbered meanwhile. Otherwise the group
 //! begins another life, and who has the old numbers is asked to come back.
 
 mod copy;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
 use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
-use room::measures::{Measure, Measures};
+use room::sanctions::{Sanction, Sanctions};
 use room::{Millis, RoomId, UserId};
 use tokio::sync::oneshot;
 
@@ -72,7 +72,7 @@ impl Submitted {
     }
 }
 
-/// A measure that was taken here and is on its way to other nodes.
+/// A sanction that was taken here and is on its way to other nodes.
 #[derive(Debug)]
 pub struct Passed {
     /// Until when it holds.
@@ -81,10 +81,10 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// Waits until no node can miss it; not where Redis is away: then it is told later.
+    /// Waits until no node can miss it; not where Redis is unavailable: then it is published later.
     pub async fn everywhere(self) {
         if let Some(taken) = self.taken {
-            // Only when the server ends nobody answers.
+            // Only when the server ends there is no answer.
             let _ = taken.await;
         }
     }
@@ -107,7 +107,7 @@ impl Hub {
     /// Says something to a group that has no member here.
     pub(super) fn submit_elsewhere(&self, op: Op) {
         if let Some(nodes) = &self.nodes {
-            // Nobody here waits for its number.
+            // No caller here waits for its number.
             let _ = nodes.bus.send(op, 0);
         }
     }
@@ -123,7 +123,7 @@ impl Hub {
         Ok(())
     }
 
-    /// The same for a measure until then, which others must not miss.
+    /// The same for a sanction until then, which others must not miss.
     pub(super) fn and_everywhere(
         &self,
         here: Result<(), Refusal>,
@@ -144,15 +144,15 @@ impl Hub {
         }
     }
 
-    /// Takes the measures of a room into its group, where it does not know them: the group is new, or it was told of them
+    /// Takes the sanctions of a room into its group, where it does not know them: the group is new, or it was told of them
     /// when Redis was away.
-    pub fn hold(&self, id: &RoomId, measures: &Measures) {
+    pub fn hold(&self, id: &RoomId, sanctions: &Sanctions) {
         let now = self.now();
         let _ = self.groups.with(id, |group| {
-            for (what, user, until) in measures.iter(now) {
+            for (what, user, until) in sanctions.iter(now) {
                 match what {
-                    Measure::Mute => group.mute(now, user, until)?,
-                    Measure::Ban => drop(group.ban(now, user, until)?),
+                    Sanction::Mute => group.mute(now, user, until)?,
+                    Sanction::Ban => drop(group.ban(now, user, until)?),
                 }
             }
             Ok(())
@@ -260,7 +260,7 @@ impl Hub {
         if there() {
             return Ok(());
         }
-        // What is heard from here on is kept, also if whoever asked goes away meanwhile.
+        // What is received from here on is kept, also if the caller goes away meanwhile.
         self.groups.with_slot(id, |slot| slot.copy = Some(Box::new(Copy::loading())));
         let _unloaded = Unloaded { hub: self, id };
         let Some(loaded) = nodes.bus.load(id).await.map_err(|why| away(&why))? else { return Ok(()) };
@@ -296,7 +296,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Looks at a copy that was loaded a minute ago: what nobody here is in goes.
+    /// Looks at a copy that was loaded a minute ago: one without members here goes.
     pub(super) fn look_at_copy(&self, id: &RoomId) -> bool {
         let keep = self.groups.look(id, |slot| {
             let (Some(group), Some(copy)) = (&slot.group, &slot.copy) else { return None };

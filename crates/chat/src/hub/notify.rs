@@ -1,5 +1,5 @@
 //! The rooms' side: one system notification for every change, and the group's end with the room's.
-//! A room's group is made when somebody first asks for it (`rooms/groups.rs`): most rooms' never is.
+//! A room's group is made when a client first asks for it (`rooms/groups.rs`): most rooms' never is.
 
 use room::chat::{Content, End, Notice, Refusal, System};
 use room::{CloseReason, Event, RoomId, What};
@@ -10,7 +10,7 @@ use crate::bus::Op;
 use store::Answer;
 use store::redis::GroupCommand;
 
-/// The user-defined field that tells of a change; `None` for what is told in another way.
+/// The user-defined field that announces a change; `None` for what is published in another way.
 fn field(what: &What) -> Option<String> {
     let cmd = |cmd: &str, data: &str| Some(serde_json::json!({"cmd": cmd, "data": data}).to_string());
     match what {
@@ -21,7 +21,7 @@ fn field(what: &What) -> Option<String> {
     }
 }
 
-/// What the group of a room is told of its changes, where Redis keeps groups.
+/// What is published to the group of a room of its changes, where Redis keeps groups.
 #[must_use]
 pub fn told(events: &[Event]) -> Vec<GroupCommand> {
     // Calls have no group.
@@ -29,7 +29,7 @@ pub fn told(events: &[Event]) -> Vec<GroupCommand> {
     let op = |event: &Event| {
         let (group, at) = (event.room.clone(), event.at);
         match &event.what {
-            // Somebody may have been there before it.
+            // A member may have been there before it.
             What::Created { .. } => Some(Op::Adopt { group }),
             What::Closed { .. } => Some(Op::End { group, at, by: None, end: End::Destroyed }),
             what => {
@@ -50,18 +50,18 @@ impl Chat for Hub {
         if self.is_shared() {
             // It was told in the commit, and comes by the bus; but for the end of what Redis has lost, with the group.
             if matches!(event.what, What::Closed { reason: CloseReason::Lost }) {
-                // Who has no copy of the group has nobody to tell.
+                // A node without a copy of the group has no member to notify.
                 let _ = self.destroy_here(&event.room, None, End::Destroyed);
             }
             return;
         }
         let carried = match &event.what {
-            // Somebody was there before it.
+            // A member was there before it.
             What::Created { .. } => {
                 self.adopt(&event.room);
                 return;
             }
-            // Nobody has asked for its group so far: nobody is to be told.
+            // No client has asked for its group so far: there is no member to notify.
             _ if !self.has(&event.room) => return,
             What::Closed { .. } => self.destroy(&event.room, None, End::Destroyed),
             what => field(what).map_or(Ok(()), |text| self.notify(&event.room, None, &text)),
@@ -69,7 +69,7 @@ impl Chat for Hub {
         match carried {
             Ok(()) | Err(Refusal::NoGroup) => {}
             Err(refusal) => {
-                tracing::warn!(room = %event.room, ?refusal, "a change could not be told to the room's group")
+                tracing::warn!(room = %event.room, ?refusal, "a change could not be published to the room's group")
             }
         }
     }

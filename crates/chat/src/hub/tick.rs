@@ -1,4 +1,4 @@
-//! Time passing over the chat: counts to tell, mail that is too old, long-polling clients that went away, groups
+//! Time passing over the chat: counts to publish, mail that is too old, long-polling clients that went away, groups
 //! that no room wanted. Costs only for what is due.
 
 use std::cmp::Reverse;
@@ -61,7 +61,7 @@ impl Pollers {
 }
 
 impl Hub {
-    /// Lets time pass until `stop`; then tells everybody and waits, bounded, until they are gone.
+    /// Lets time pass until `stop`; then ends all connections and waits, bounded, until they are gone.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -125,7 +125,7 @@ impl Hub {
         let keep = self.groups.with_slot(id, |slot| match &slot.group {
             Some(group) if !slot.room && group.users() > 0 => true,
             Some(_) if !slot.room => {
-                // Nobody is in, so nobody is to be told.
+                // It has no member, so there is none to notify.
                 slot.group = None;
                 self.note_end(id);
                 false
@@ -137,7 +137,7 @@ impl Hub {
         }
     }
 
-    /// Ends all connections, because the server stops, and lets nobody in any more.
+    /// Ends all connections, because the server stops, and lets no connection in any more.
     pub fn end_all(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         let links: Vec<_> =

@@ -73,7 +73,7 @@ pub(super) async fn order(acme: &Acme) -> Result<String, Failed> {
         order => order?,
     };
     let proved = prove(acme, &mut order).await;
-    // Whatever came of it, nobody will ask again.
+    // Whatever came of it, it is not asked for again.
     acme.answers.0.write().clear();
     names.iter().for_each(|name| acme.certificate.prove(name, None));
     proved?;

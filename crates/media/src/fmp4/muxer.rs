@@ -115,12 +115,11 @@ impl Muxer {
             (Kind::Video, Some(video), _) if video.codec == frame.codec => {
                 let at = ticks(dts, VIDEO_RATE);
                 video.settle(at);
-                let frame = match frame.key && !video.repeated.is_empty() {
-                    true => {
-                        let payload = Bytes::from([&video.repeated[..], &frame.payload[..]].concat());
-                        Arc::new(Frame::video(frame.codec, frame.dts, frame.cts, true, payload))
-                    }
-                    false => Arc::clone(frame),
+                let frame = if frame.key && !video.repeated.is_empty() {
+                    let payload = Bytes::from([&video.repeated[..], &frame.payload[..]].concat());
+                    Arc::new(Frame::video(frame.codec, frame.dts, frame.cts, true, payload))
+                } else {
+                    Arc::clone(frame)
                 };
                 video.waiting = Some((at, frame));
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::reader::Item;
+use super::item::Item;
 use super::stream::State;
 use super::{Pace, Start};
 use crate::frame::Kind;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
+use super::item::{Flowing, Item, Tracks};
 use super::readers::Readers;
 use super::squeeze::Squeeze;
 use super::stream::{State, Stream};
 use super::{Inner, Pace, Start, View, Want, overlay};
 use crate::ended::Ended;
-use crate::frame::{Burst, Codec, Frame};
+use crate::frame::Codec;
 use crate::name::{Protocol, StreamName};
 
 /// A wait for a keyframe that is worth a line in the log.
@@ -23,38 +24,6 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_millis(500);
 /// A group of pictures that began this long before what was handed out is squeezed in at a change, in microseconds.
 const SQUEEZED: i64 = 2_500_000;
-
-/// What a reader gets.
-#[derive(Clone)]
-pub enum Item {
-    /// The stream as it is now: before the first frame, and again after a skip over a change.
-    Tracks(Tracks),
-    /// One frame ([`Pace::Realtime`]). Changed configurations come as frames of their own, in order.
-    Frame(Arc<Frame>),
-    /// Frames of one merge interval ([`Pace::Audience`]), changed configurations among them.
-    Burst(Arc<Burst>),
-}
-
-/// Configuration and description of a stream's tracks.
-#[derive(Debug, Clone, Default)]
-pub struct Tracks {
-    /// Configuration of the video track.
-    pub video: Option<Arc<Frame>>,
-    /// Configuration of the audio track; `None` also for codecs that need none.
-    pub audio: Option<Arc<Frame>>,
-    /// The last `onMetaData`.
-    pub metadata: Option<Arc<Frame>>,
-}
-
-/// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five
-/// seconds while the other has, or for one second from the start if nothing can stand in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flowing {
-    /// Pictures.
-    pub video: bool,
-    /// Sound.
-    pub audio: bool,
-}
 
 /// One reader of a stream.
 pub struct Reader {
@@ -487,10 +456,7 @@ impl Drop for Reader {
         if !self.withdrawn {
             self.waited("a reader left before a keyframe came");
         }
-        let leave = match self.withdrawn {
-            true => Readers::withdraw,
-            false => Readers::leave,
-        };
+        let leave = if self.withdrawn { Readers::withdraw } else { Readers::leave };
         self.leave_home(leave);
     }
 }

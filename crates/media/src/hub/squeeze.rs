@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::reader::Item;
+use super::item::Item;
 use super::since_key::SinceKey;
 use crate::frame::{Burst, Frame, Kind};
 

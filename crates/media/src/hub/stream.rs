@@ -14,8 +14,8 @@ use super::clean::Clean;
 use super::figures::Tally;
 use super::flow::Flows;
 use super::info::{Meter, StreamInfo};
+use super::item::{Flowing, Tracks};
 use super::keys::Keys;
-use super::reader::{Flowing, Tracks};
 use super::readers::Readers;
 use super::ring::Ring;
 use super::timeline::Timeline;
@@ -186,9 +186,10 @@ impl Stream {
 
     /// Puts a frame into the ring. False: it tells nothing new.
     fn take(&self, state: &mut State, mut frame: Frame, now: Instant, settings: &Settings) -> bool {
-        frame.dts = match frame.kind.is_config() || frame.is_metadata() {
-            true => state.timeline.now(),
-            false => state.timeline.place(frame.kind, frame.dts, now),
+        frame.dts = if frame.kind.is_config() || frame.is_metadata() {
+            state.timeline.now()
+        } else {
+            state.timeline.place(frame.kind, frame.dts, now)
         };
         state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         if !self.name.is_derived() {

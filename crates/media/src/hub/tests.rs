@@ -43,9 +43,8 @@ fn read(hub: &Hub, s: &str, pace: Pace) -> Reader {
 /// What is there now: `T` for tracks, then each frame's milliseconds; `|` before each burst.
 fn now(reader: &mut Reader) -> String {
     let mut out = Vec::new();
-    let show = |f: &Arc<Frame>| match f.kind.is_config() {
-        true => "c".to_string(),
-        false => format!("{}{}", if f.key { "k" } else { "" }, f.dts / MS),
+    let show = |f: &Arc<Frame>| {
+        if f.kind.is_config() { "c".to_string() } else { format!("{}{}", if f.key { "k" } else { "" }, f.dts / MS) }
     };
     while let Some(item) = reader.try_next() {
         match item {

@@ -17,7 +17,46 @@ pub(super) struct Has {
     pub audio: bool,
 }
 
-/// The arguments for a mix whose inputs are read from the sockets `dir/{n}`, and whose picture starts at `start`
+/// How the mix is encoded, but for its bitrate.
+const VIDEO: [&str; 22] = [
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-tune",
+    "zerolatency",
+    "-profile:v",
+    "main",
+    "-pix_fmt",
+    "yuv420p",
+    "-threads",
+    "2",
+    "-bf",
+    "0",
+    "-g",
+    "50",
+    "-keyint_min",
+    "1",
+    "-sc_threshold",
+    "0",
+    "-force_key_frames",
+    // Every half second at first, so that a new layout is seen soon; then every two seconds.
+    "expr:if(lt(n,250),not(mod(n,12)),not(mod(n,50)))",
+];
+/// How it comes out: FLV whose frames are passed on one by one.
+const OUTPUT: [&str; 9] = [
+    "-max_interleave_delta",
+    "500000",
+    "-flush_packets",
+    "1",
+    "-flvflags",
+    "no_duration_filesize",
+    "-f",
+    "flv",
+    "pipe:1",
+];
+
+/// The arguments for a mix whose inputs are read from the sockets `dir/{n}`, and whose video starts at `start`
 /// microseconds of the inputs' time.
 pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) -> Vec<String> {
     let mut arguments: Vec<String> =
@@ -29,7 +68,7 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
         let input =
             ["-thread_queue_size", "1024", "-probesize", "500000", "-analyzeduration", "300000", "-fpsprobesize", "0"];
         arguments.extend(input.map(Into::into));
-        // A decoder with threads holds one picture back for each: on a large machine most of a second.
+        // A decoder with threads holds one frame back for each: on a large machine most of a second.
         arguments.extend(["-threads", "1"].map(Into::into));
         // ffmpeg takes such a socket for a file that can be wound, and would read it to its end for an index. With `nobuffer` it
         // would drop what it looks at before it begins: the only keyframe that a browser may send for minutes.
@@ -40,50 +79,14 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
     let (graph, sound) = graph(layout, has, &numbers, start);
     arguments.extend(["-filter_complex".into(), graph, "-map".into(), "[picture]".into()]);
     let bitrate = layout.bitrate.unwrap_or_else(|| bitrate(layout.size));
-    let encoder = [
-        "-c:v",
-        "libx264",
-        "-preset",
-        "veryfast",
-        "-tune",
-        "zerolatency",
-        "-profile:v",
-        "main",
-        "-pix_fmt",
-        "yuv420p",
-        "-threads",
-        "2",
-        "-bf",
-        "0",
-        "-g",
-        "50",
-        "-keyint_min",
-        "1",
-        "-sc_threshold",
-        "0",
-        "-force_key_frames",
-        // Every half second at first, so that a new layout is seen soon; then every two seconds.
-        "expr:if(lt(n,250),not(mod(n,12)),not(mod(n,50)))",
-    ];
-    arguments.extend(encoder.map(Into::into));
+    arguments.extend(VIDEO.map(Into::into));
     arguments.extend(["-b:v".into(), bitrate.to_string(), "-maxrate".into(), bitrate.to_string()]);
     arguments.extend(["-bufsize".into(), bitrate.to_string()]);
     if sound {
         let encoder = ["-map", "[sound]", "-c:a", "aac", "-b:a", "96k", "-ac", "2"];
         arguments.extend(encoder.map(Into::into));
     }
-    let muxer = [
-        "-max_interleave_delta",
-        "500000",
-        "-flush_packets",
-        "1",
-        "-flvflags",
-        "no_duration_filesize",
-        "-f",
-        "flv",
-        "pipe:1",
-    ];
-    arguments.extend(muxer.map(Into::into));
+    arguments.extend(OUTPUT.map(Into::into));
     arguments
 }
 

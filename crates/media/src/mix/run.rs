@@ -383,17 +383,15 @@ impl Process {
             }
         });
         let began = Instant::now();
-        let (first, video, audio) = (None, None, None);
-        let shift = 0;
         Ok(Process {
             frames,
             stale,
             missing,
             began,
-            first,
-            video,
-            audio,
-            shift,
+            first: None,
+            video: None,
+            audio: None,
+            shift: 0,
             _child: child,
             _tasks: tasks,
             _dir: dir,

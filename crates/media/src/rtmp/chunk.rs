@@ -37,9 +37,9 @@ pub struct Message {
 /// Longest payload taken of each kind of message, in bytes.
 fn bound(kind: u8) -> usize {
     match kind {
-        super::message::VIDEO | super::message::AGGREGATE => 8 << 20,
-        super::message::AUDIO => 1 << 20,
-        super::message::DATA | super::message::DATA_AMF3 => 256 << 10,
+        super::kind::VIDEO | super::kind::AGGREGATE => 8 << 20,
+        super::kind::AUDIO => 1 << 20,
+        super::kind::DATA | super::kind::DATA_AMF3 => 256 << 10,
         _ => 64 << 10,
     }
 }

@@ -1,27 +1,17 @@
-//! RTMP message types and the small messages of the protocol itself (specification §5.4, §6.2).
+//! The small messages of the protocol itself (specification §5.4, §6.2).
 
 use bytes::{BufMut, BytesMut};
 
 use super::amf0::Value;
 use super::chunk::{self, Header};
+pub(super) use super::kind::{
+    ABORT, ACKNOWLEDGEMENT, AGGREGATE, AUDIO, COMMAND, COMMAND_AMF3, DATA, DATA_AMF3, PEER_BANDWIDTH, SET_CHUNK_SIZE,
+    USER_CONTROL, VIDEO, WINDOW_SIZE,
+};
 
 /// The command by which nodes ask each other for a keyframe. Not in any specification; servers that do not know it pass it
 /// over, as they must with unknown commands.
 pub(super) const REQUEST_KEY: &str = "requestKeyframe";
-
-pub(super) const SET_CHUNK_SIZE: u8 = 1;
-pub(super) const ABORT: u8 = 2;
-pub(super) const ACKNOWLEDGEMENT: u8 = 3;
-pub(super) const USER_CONTROL: u8 = 4;
-pub(super) const WINDOW_SIZE: u8 = 5;
-pub(super) const PEER_BANDWIDTH: u8 = 6;
-pub(super) const AUDIO: u8 = 8;
-pub(super) const VIDEO: u8 = 9;
-pub(super) const DATA_AMF3: u8 = 15;
-pub(super) const COMMAND_AMF3: u8 = 17;
-pub(super) const DATA: u8 = 18;
-pub(super) const COMMAND: u8 = 20;
-pub(super) const AGGREGATE: u8 = 22;
 
 pub(super) const STREAM_BEGIN: u16 = 0;
 pub(super) const STREAM_EOF: u16 = 1;

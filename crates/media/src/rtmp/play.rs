@@ -14,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::link::Link;
 use super::mux;
-use super::serve::Link;
 use super::session::Event;
 use crate::ended::Ended;
 use crate::flv;

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::link::{BUFFER, FAREWELL, Link};
 use super::play::{Over, Playing};
-use super::session::{Ask, Event, Session, Timeouts};
+use super::session::{Ask, Event, Timeouts};
 use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
 use crate::frame::Codec::{self, Mp3, Pcma, Pcmu};
@@ -25,12 +25,9 @@ use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Requests, What};
 
-/// Read buffer of a connection whose purpose is not known yet, of a publisher, and of a player.
-const BUFFER: usize = 4 << 10;
+/// Read buffers of a publisher and of a player.
 const PUBLISHER_BUFFER: usize = 64 << 10;
 const PLAYER_BUFFER: usize = 512;
-/// How long a connection may take to say goodbye when the server ends.
-const FAREWELL: Duration = Duration::from_millis(500);
 /// Window over which a publisher's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -96,7 +93,7 @@ pub async fn serve(listener: TcpListener, hub: Hub, requests: Requests, limits: 
     tokio::join!(shutdown.run_until_cancelled(accept), served);
 }
 
-/// Serves connections that somebody else accepts, until `shutdown`; returns when all of them have ended.
+/// Serves connections that the caller accepts, until `shutdown`; returns when all of them have ended.
 pub async fn serve_each(
     mut come: mpsc::Receiver<Accepted>,
     hub: Hub,
@@ -157,14 +154,15 @@ impl Drop for Place {
 }
 
 async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: CancellationToken) {
-    socket::prepare(&socket, place.shared.limits.send_buffer);
-    let mut link = Link::new(socket, &place.shared.limits);
+    let limits = &place.shared.limits;
+    socket::prepare(&socket, limits.send_buffer);
+    let mut link = Link::new(socket, limits.timeouts.clone(), limits.write_timeout);
     let mut did = Did::default();
     let ended = {
         let mut run = std::pin::pin!(link.run(&place.shared, peer, &mut did));
         tokio::select! {
             ended = &mut run => ended,
-            // Streams are ended first, so that whoever plays or publishes one knows by now.
+            // Streams are ended first, so that its players and its publisher know by now.
             () = shutdown.cancelled() => tokio::time::timeout(FAREWELL, run).await.unwrap_or(Ended::Shutdown),
         }
     };
@@ -178,28 +176,7 @@ struct Did {
     stream: String,
 }
 
-/// A socket with its session and the bytes read and not handled yet.
-pub(super) struct Link {
-    pub socket: Socket,
-    pub session: Session,
-    pub buffer: Box<[u8]>,
-    pub start: usize,
-    pub end: usize,
-    write_timeout: Duration,
-}
-
 impl Link {
-    fn new(socket: Socket, limits: &Limits) -> Self {
-        Link {
-            socket,
-            session: Session::new(limits.timeouts.clone(), Instant::now().into_std()),
-            buffer: vec![0; BUFFER].into(),
-            start: 0,
-            end: 0,
-            write_timeout: limits.write_timeout,
-        }
-    }
-
     async fn run(&mut self, shared: &Shared, peer: SocketAddr, did: &mut Did) -> Ended {
         loop {
             let done = match self.next_event().await {
@@ -223,75 +200,6 @@ impl Link {
                 return ended;
             }
         }
-    }
-
-    /// The next event out of what was read already.
-    pub fn buffered_event(&mut self) -> Result<Option<Event>, Ended> {
-        if self.start == self.end {
-            return Ok(None);
-        }
-        let mut input = &self.buffer[self.start..self.end];
-        let event = self.session.handle(&mut input, Instant::now().into_std());
-        self.start = self.end - input.len();
-        event
-    }
-
-    /// The next event, reading as needed, within the session's deadline.
-    async fn next_event(&mut self) -> Result<Event, Ended> {
-        loop {
-            if let Some(event) = self.buffered_event()? {
-                return Ok(event);
-            }
-            self.flush().await?;
-            let read = self.socket.read(&mut self.buffer);
-            let count = match self.session.deadline() {
-                None => read.await?,
-                Some(deadline) => match tokio::time::timeout_at(deadline.into(), read).await {
-                    Ok(count) => count?,
-                    Err(_) => return Err(self.session.timed_out()),
-                },
-            };
-            if count == 0 {
-                return Err(Ended::Closed);
-            }
-            (self.start, self.end) = (0, count);
-        }
-    }
-
-    async fn flush(&mut self) -> Result<(), Ended> {
-        let out = self.session.take_output();
-        if out.is_empty() {
-            return Ok(());
-        }
-        match tokio::time::timeout(self.write_timeout, self.socket.write_all(&out)).await {
-            Ok(written) => Ok(written?),
-            Err(_) => Err(Ended::TooSlow),
-        }
-    }
-
-    /// Says what the session still had to say (a refusal, mostly) if the peer listens, and ends the connection. What the
-    /// peer sends meanwhile is read: closing a socket with unread bytes would take back what was said.
-    async fn farewell(&mut self) {
-        let said = self.flush().await.is_ok();
-        let _ = self.socket.shutdown().await;
-        let drain = async { while self.socket.read(&mut self.buffer).await.is_ok_and(|count| count > 0) {} };
-        if said {
-            let _ = tokio::time::timeout(FAREWELL, drain).await;
-        }
-    }
-
-    /// Gives the read buffer another size, keeping what is in it.
-    fn resize(&mut self, size: usize) {
-        let kept = &self.buffer[self.start..self.end];
-        let mut buffer = vec![0; size.max(kept.len())];
-        buffer[..kept.len()].copy_from_slice(kept);
-        (self.start, self.end) = (0, kept.len());
-        self.buffer = buffer.into();
-    }
-
-    fn refuse(&mut self, why: Ended) -> Ended {
-        self.session.reject(&why, Instant::now().into_std());
-        why
     }
 
     async fn publish(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {

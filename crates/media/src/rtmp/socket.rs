@@ -12,10 +12,10 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// The plain socket on the left: nearly all of them, so without an indirection. Whatever else on the right.
+/// The plain socket on the left: nearly all of them, so without an indirection. Anything else on the right.
 pub type Socket = Either<TcpStream, Box<dyn Duplex>>;
 
-/// A connection that somebody else accepted.
+/// A connection that was accepted before.
 pub struct Accepted {
     /// The connection.
     pub socket: Socket,

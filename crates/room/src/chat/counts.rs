@@ -1,4 +1,4 @@
-//! How many users listen to a group: told when it changed, at most once a second.
+//! How many users listen to a group: published when it changed, at most once a second.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,7 +16,7 @@ pub struct Count {
     pub users: usize,
 }
 
-/// A group's side of it. While it is not marked, what was told last is true.
+/// A group's side of it. While it is not marked, what was published last is true.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     told: usize,
@@ -29,12 +29,12 @@ impl Tally {
         self.at.map_or(Millis(0), |at| at.plus(COUNT_EVERY))
     }
 
-    /// Marks a changed count. The time when to tell it, unless that was given already.
+    /// Marks a changed count. The time when to publish it, unless that was given already.
     pub(super) fn changed(&mut self, now: Millis) -> Option<Millis> {
         (!std::mem::replace(&mut self.marked, true)).then(|| self.due().max(now))
     }
 
-    /// The count, if it is time to tell it and not what was told last.
+    /// The count, if it is time to publish it and it differs from what was published last.
     pub(super) fn poll(&mut self, now: Millis, users: usize) -> Option<usize> {
         if !self.marked || now < self.due() {
             return None;
@@ -48,7 +48,7 @@ impl Tally {
     }
 }
 
-/// The groups whose count has changed, in order of when to tell it. A third value beside groups and directory,
+/// The groups whose count has changed, in order of when to publish it. A third value beside groups and directory,
 /// with a lock of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(BinaryHeap<Reverse<(Millis, RoomId)>>);

@@ -108,7 +108,7 @@ pub struct Sent {
     pub message: Option<Arc<Message>>,
 }
 
-/// Why somebody was put out.
+/// Why a user was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutReason {
     /// And may come back.
@@ -120,10 +120,10 @@ pub enum OutReason {
     },
 }
 
-/// A user that was put out of a group.
+/// A user that was removed from a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutOut {
-    /// Why; the connections are to be told.
+    /// Why; the connections are to be notified.
     pub reason: OutReason,
     /// Those that were in; none if the user was not.
     pub connections: Vec<ConnectionId>,
@@ -226,7 +226,7 @@ impl Group {
         self.roster.has_user(user)
     }
 
-    /// Puts a connection in, and says what it missed if `since` tells what it has.
+    /// Puts a connection in, and says what it missed if `since` says what it has.
     ///
     /// # Errors
     /// [`Refusal::Banned`], [`Refusal::GroupFull`].
@@ -292,12 +292,12 @@ impl Group {
         Ok(None)
     }
 
-    /// Numbers a message, whoever it is from.
+    /// Numbers a message of any sender.
     pub fn append(&mut self, now: Millis, content: Content) -> Arc<Message> {
         self.log.append(&self.id, now, content)
     }
 
-    /// Takes a message of somebody who need not be in the group: the operator's, or the backend's.
+    /// Takes a message of a sender who need not be in the group: the operator's, or the backend's.
     pub fn post(&mut self, now: Millis, said: Said) -> Sent {
         if let Some(sent) = self.sent_before(&said) {
             return sent;

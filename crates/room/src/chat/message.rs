@@ -146,13 +146,13 @@ impl PartialEq for Message {
 impl Eq for Message {}
 
 impl Message {
-    /// A message with the number that it was given, here or by whoever numbers for several nodes.
+    /// A message with the number that it was given, here or where several nodes have them numbered.
     #[must_use]
     pub const fn new(group: RoomId, seq: u64, at: Millis, content: Content) -> Self {
         Self { group, seq, at, content, forms: [const { OnceLock::new() }; 2] }
     }
 
-    /// The message in one of its forms, made by `render` if nobody asked before. A clone shares the bytes.
+    /// The message in one of its forms, made by `render` the first time. A clone shares the bytes.
     pub fn form(&self, form: Form, render: impl FnOnce(&Self) -> Bytes) -> Bytes {
         self.forms[form as usize].get_or_init(|| render(self)).clone()
     }

@@ -57,7 +57,7 @@ pub enum Refusal {
     Overloaded,
     /// The user has no such connection.
     NoConnection,
-    /// Whoever keeps the groups of several nodes is away; asking again later may help.
+    /// What keeps the groups of several nodes is unavailable; asking again later may help.
     Away,
 }
 

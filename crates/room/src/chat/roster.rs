@@ -109,7 +109,7 @@ impl Roster {
         gone
     }
 
-    /// Everybody, with their connections.
+    /// All members, with their connections.
     pub(super) fn into_members(self) -> impl Iterator<Item = (UserId, Vec<ConnectionId>)> {
         self.members.into_iter().map(|(user, ids)| (user, ids.as_slice().to_vec()))
     }

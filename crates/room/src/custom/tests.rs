@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::id::{RoomId, StreamId, UserId};
+use crate::kind::Kind;
 use crate::pushers::{NewPusher, add_pusher};
-use crate::room::Kind;
-use crate::rules::Rules;
+use crate::rules::{MAX_CUSTOM_FIELDS, Rules};
 
 fn active() -> Option<Room> {
     let mut slot = None;

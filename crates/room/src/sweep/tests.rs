@@ -3,8 +3,8 @@
 use super::*;
 use crate::event::What;
 use crate::id::RoomId;
+use crate::kind::Kind;
 use crate::pushers::{NewPusher, NewRoom, add_pusher, create_room, touch};
-use crate::room::Kind;
 
 fn user(text: &str) -> UserId {
     UserId::parse(text).unwrap()

@@ -1,14 +1,14 @@
-//! What a room's creator may do beyond its chat: put somebody out of the room with all that it pushes and plays there. Short
-//! by design: a room's id is anybody's when the room is gone. Who the creator is, the caller has checked.
+//! What a room's creator may do beyond its chat: remove a user from the room with all that it pushes and plays there. Short
+//! by design: a room's id can be taken by others when the room is gone. Who the creator is, the caller has checked.
 
 use room::{RoomId, UserId};
 
 use super::{KICKED, Moderation, Out, Refused, refused};
 use access::bans::MOST;
 
-/// What stands as the reason of such a ban. The chat has been told already, by its own means.
+/// What stands as the reason of such a ban. The chat was notified already, by its own means.
 pub(super) const REASON: &str = "the room's creator";
-/// The longest that a creator keeps somebody out of a room's streams, in seconds.
+/// The longest that a creator keeps a user out of a room's streams, in seconds.
 pub const LONGEST: u64 = 600;
 
 /// Whether the user pushes in the room, or has a session of media there at this node.
@@ -18,7 +18,7 @@ pub async fn is_in(by: &Moderation, room: &RoomId, user: &UserId) -> bool {
     seen.is_ok() && pushes || by.bans.running.runs(user, room)
 }
 
-/// Puts a user out of the room's streams and list, and keeps it out of them for so many seconds: a minute unless told
+/// Removes a user from the room's streams and list, and keeps it out of them for so many seconds: a minute unless the call says
 /// otherwise, [`LONGEST`] at most.
 ///
 /// # Errors

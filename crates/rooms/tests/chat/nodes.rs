@@ -210,7 +210,7 @@ fn bob_epoch(bob: &mut Listener) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn private_messages_kicks_and_measures_reach_other_nodes() {
+async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     let redis = RedisServer::start(&[]);
     let (a, b) = (node(&redis).await, node(&redis).await);
     a.enter("r", "ann").await;

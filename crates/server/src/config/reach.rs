@@ -1,5 +1,5 @@
 //! Whether the addresses of the settings lead where they should: no two listeners at one place, and none that clients
-//! are told of and cannot reach. Looks at settings only.
+//! are given and cannot reach. Looks at settings only.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,11 +48,6 @@ pub(super) fn collisions(listeners: &[Listens], found: &mut Vec<String>) {
             ));
         }
     }
-}
-
-/// An address that no client can send anything to.
-pub(crate) fn leads_nowhere(address: &IpAddr) -> bool {
-    address.is_unspecified() || address.is_multicast() || *address == IpAddr::from([255, 255, 255, 255])
 }
 
 /// What works and is hardly meant.

@@ -1,5 +1,5 @@
 //! The operator API, `/api/v1`: what the app's backend and its tools do to a running server. Owns who is let in, how a
-//! request is read and how it is said what is wrong; the calls stand in the files beside, the acts in `acts`.
+//! request is read and how it is said what is wrong; the calls stand in the files beside, what they do in `rooms/moderation.rs`.
 
 mod bans;
 mod chat;
@@ -188,7 +188,7 @@ async fn once(api: &Api, mark: &str, name: &str, request: Request, next: Next) -
         Err(problem) => return problem.into_response(),
     };
     let asked = digest::digest(&digest::SHA256, &content).as_ref().try_into().unwrap_or([0; 32]);
-    // A name is its operator's and its call's: nobody hears what somebody was answered who may do something else.
+    // A name is its operator's and its call's: no operator gets an answer to another who may do something else.
     let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
     let name = format!("{name} {} {path} {mark}", parts.method);
     let seen = match api.repeats.begin(&name, asked, api.web.clock.now()).await {

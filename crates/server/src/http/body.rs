@@ -1,4 +1,4 @@
-//! Bodies: JSON whatever its content type says, or form fields. Mistakes are told by field.
+//! Bodies: JSON whatever its content type says, or form fields. Mistakes are named by field.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Bodies of requests, read whole before their handlers see them: within a size and a time, whoever sends them.
+//! Bodies of requests, read whole before their handlers see them: within a size and a time, for every sender.
 
 use std::pin::pin;
 use std::sync::Arc;

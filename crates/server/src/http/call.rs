@@ -433,7 +433,7 @@ impl Member<'_> {
         Ok(room)
     }
 
-    /// Refuses a body that names somebody else, where naming anybody is optional.
+    /// Refuses a body that names another user, where naming one is optional.
     pub fn no_other(&self) -> Result<(), Fail> {
         let ids: Ids<'_> = self.call.body()?;
         ids.user.map_or(Ok(()), |user| self.actor(Some(&user)).map(drop))

@@ -1,4 +1,4 @@
-//! `POST /weapp/callback/{im,live}`: what Tencent's services tell us by themselves. The last part of the
+//! `POST /weapp/callback/{im,live}`: what Tencent's services notify us of. The last part of the
 //! path is a setting, so that it can be a secret: the signature does not cover the body.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Callbacks {
     pub web: Arc<Web>,
     /// The services, where they are configured.
     pub clouds: Arc<Clouds>,
-    /// Rooms, which hear of what the services tell.
+    /// Rooms, which are given what the services notify us of.
     pub rooms: Arc<Rooms>,
     /// The last part of the path for chat, a setting.
     pub chat_path: String,

@@ -18,7 +18,7 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// What can be seen to be wrong without asking anybody.
+    /// What can be seen to be wrong without asking a service.
     pub fn problems(&self) -> Vec<String> {
         let mut found = self.settings.problems();
         found.extend(self.settings.warnings());

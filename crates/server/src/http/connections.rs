@@ -1,4 +1,4 @@
-//! The loop that owns the HTTP socket: accepts, bounds, times out, and ends when told.
+//! The loop that owns the HTTP socket: accepts, bounds, times out, and ends with the server.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ use edge::{self, Door, Guest};
 
 /// Most bytes of a request's head.
 const HEAD: usize = 64 * 1024;
-/// How long running answers may take after the server was told to stop.
+/// How long running answers may take after the server was stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`.

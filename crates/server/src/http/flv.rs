@@ -29,9 +29,10 @@ pub async fn play(
     request: Request,
 ) -> Response {
     let (mut parts, _) = request.into_parts();
-    let upgrade = match parts.headers.contains_key(header::UPGRADE) {
-        true => WebSocketUpgrade::from_request_parts(&mut parts, &media).await.ok(),
-        false => None,
+    let upgrade = if parts.headers.contains_key(header::UPGRADE) {
+        WebSocketUpgrade::from_request_parts(&mut parts, &media).await.ok()
+    } else {
+        None
     };
     let mut response = match open(&media, peer, &file, query, upgrade.is_some()).await {
         Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
@@ -85,7 +86,7 @@ fn stream(player: Player, kick: Kick) -> Response {
 
 struct FlvBody {
     player: Player,
-    /// Done when the viewer is put out. Asked as often as the player, which is a few times a second.
+    /// Done when the viewer is removed. Asked as often as the player, which is a few times a second.
     kicked: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 

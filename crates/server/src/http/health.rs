@@ -1,5 +1,5 @@
 //! What those who watch over the server ask: `/healthz` (does it answer), `/readyz` (may calls be sent here, and if not,
-//! why) and `/metrics`. Owns who may read the figures.
+//! why) and `/metrics`. Owns who may read the metrics.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -22,9 +22,9 @@ use store::clock::Clock;
 use streams::live::Live;
 use webhooks::Hooks;
 
-/// Less free room than this is told.
+/// Less free room than this is reported.
 const LITTLE: u64 = 256 << 20;
-/// Webhooks that have waited for so many seconds are told.
+/// Webhooks that have waited for so many seconds are reported.
 const LATE: u64 = 60;
 
 /// What those who watch over the server are answered from.
@@ -110,8 +110,8 @@ fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
     (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
 }
 
-/// `/metrics` where everybody comes in: for this machine in development, behind an operator's key in production. A proxy
-/// on the same machine makes strangers look local, so being local is no permission there.
+/// `/metrics` on the public address: for this machine in development, behind an operator's key in production. A proxy
+/// on the same machine makes remote callers look local, so being local is no permission there.
 async fn figures(
     State(health): State<Arc<Health>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,

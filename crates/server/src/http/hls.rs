@@ -47,7 +47,7 @@ pub async fn file(
         let query = query.unwrap_or_default();
         media.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
         let bytes = media.hls.file(&stream, file).await.map_err(status)?;
-        // It may have waited for the next part, and somebody may have been put out meanwhile.
+        // It may have waited for the next part, and the viewer may have been removed meanwhile.
         media.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
         Ok::<_, StatusCode>(bytes)
     };
@@ -109,7 +109,7 @@ fn split(query: &str) -> Option<(Reload, String)> {
             "txSecret" | "txTime" | "uid" | "rid" => {}
             // Directives are for the server that reads the playlist, not for its files.
             _ if name.starts_with("_HLS_") => {}
-            // The player's own: a CDN's token, a tag for somebody's log.
+            // The player's own: a CDN's token, a tag for a log.
             _ if pair.len() <= MOST_OF_OTHER.min(room_for_others) && pair.bytes().all(in_query) => {
                 room_for_others -= pair.len();
                 hand_on(&mut permission, pair);

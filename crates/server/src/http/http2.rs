@@ -33,7 +33,7 @@ pub struct Bounds {
     pub read: Duration,
     /// For taking a piece of an answer.
     pub write: Duration,
-    /// For what still runs when the connection is told to end.
+    /// For what still runs when the connection is to end.
     pub grace: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! A socket whose peer must take something of what it is sent within a bounded time, or the connection ends: whoever stops
+//! A socket whose peer must take something of what it is sent within a bounded time, or the connection ends: a peer that stops
 //! reading would hold its place for ever. Knows no protocol.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! What of the limits a request falls under, and the answer to whoever asks for more: 429 in the shape of the protocol's
+//! What of the limits a request falls under, and the answer to a caller that asks for more: 429 in the shape of the protocol's
 //! answers, with `Retry-After`.
 
 use std::net::IpAddr;

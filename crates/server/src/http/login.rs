@@ -75,12 +75,13 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
 
 /// Ends the session: its token is refused from now on.
 pub async fn logout(member: &Member<'_>) -> Sent {
-    let (weapp, session, now) = (member.call.weapp, &member.session, member.call.now);
+    let Member { call, session, .. } = member;
+    let weapp = call.weapp;
     if session.token_is_none() {
         return done();
     }
-    weapp.sessions.close(session, now);
+    weapp.sessions.close(session, call.now);
     weapp.chat.end_session(&session.user, session.id);
-    weapp.store.revoke(session.id, session.expires, now).await?;
+    weapp.store.revoke(session.id, session.expires, call.now).await?;
     done()
 }

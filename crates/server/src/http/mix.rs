@@ -1,4 +1,4 @@
-//! `merge_stream`: the picture that an audience sees, put together from several streams.
+//! `merge_stream`: the video that an audience sees, put together from several streams.
 
 use room::{Millis, Refusal, RoomId, StreamId, UserId};
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ fn own(bizid: u32, user: &UserId, params: &Value) -> Vec<StreamId> {
 }
 
 /// Streams of other rooms (PK): each pusher names the other's as an input of a mix of its own, and who asks first is told to
-/// try again, as clients do. So nobody is shown beside somebody by whom it does not want to be seen. `mine` is the asking
+/// try again, as clients do. So no pusher is shown beside one that it does not want to be shown with. `mine` is the asking
 /// pusher's own stream. Gives a stream whose pusher has not asked yet.
 async fn partners(
     member: &Member<'_>,

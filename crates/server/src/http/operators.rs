@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use access::operator::{Operator, Operators};
 use room::Millis;
 
-/// Why somebody is not let in.
+/// Why a caller is not let in.
 #[derive(Debug)]
 pub struct Refused {
     /// The HTTP status.
@@ -21,7 +21,7 @@ pub struct Refused {
 /// The operator that makes this request.
 ///
 /// # Errors
-/// It is nobody's, or made by a page of another site.
+/// It is no operator's, or made by a page of another site.
 pub fn admit(
     operators: &Operators,
     now: Millis,
@@ -31,8 +31,8 @@ pub fn admit(
     let text = |name: &str| headers.get(name).and_then(|h| h.to_str().ok());
     // Another site's page in the operator's browser must not act in the operator's name.
     if text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none") {
-        let (status, message) = (StatusCode::FORBIDDEN, "only pages of this server may ask");
-        return Err(Refused { status, code: "cross_site", message });
+        let message = "only pages of this server may ask";
+        return Err(Refused { status: StatusCode::FORBIDDEN, code: "cross_site", message });
     }
     let open = operators.is_open();
     if open {

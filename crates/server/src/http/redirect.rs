@@ -1,4 +1,4 @@
-//! Plain HTTP beside HTTPS: everybody is told to come by the other way, but for authorities that look whether a name leads
+//! Plain HTTP beside HTTPS: every request is redirected, but for those of authorities that look whether a name leads
 //! here before they sign for it. Knows nothing of what else is asked.
 
 use std::sync::Arc;

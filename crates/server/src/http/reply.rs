@@ -37,7 +37,7 @@ const BEGUN: &str = "{\"code\":0,\"message\":\"请求成功\"";
 /// A call's outcome: a whole JSON object, or why not.
 pub type Sent = Result<Vec<u8>, Fail>;
 
-/// Why a call failed, as the client is told.
+/// Why a call failed, in words for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fail {
     /// The wire code.

@@ -31,8 +31,8 @@ pub struct Media {
     pub webrtc: Option<Server>,
     /// The recorder, if there is one.
     pub recorder: Option<Recorder>,
-    /// What browsers are told of STUN and TURN servers.
-    pub ice: webrtc::Settings,
+    /// The STUN and TURN servers that browsers are given.
+    pub ice: crate::webrtc::Settings,
     /// Cross-origin headers.
     pub cors: Arc<Cors>,
     /// The time.
@@ -50,7 +50,7 @@ pub fn routes(media: Arc<Media>) -> Router {
         .with_state(media)
 }
 
-/// Whoever is told to come later is told when.
+/// A client that is to come later is told when.
 async fn retry_after(mut response: Response) -> Response {
     if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().entry(header::RETRY_AFTER).or_insert(HeaderValue::from_static("1"));

@@ -31,7 +31,7 @@ use rooms::recordings::Listed;
 use store::Store;
 use streams::live::{Live, Urls};
 use telemetry::logs::Answered;
-use telemetry::traces::Said;
+use telemetry::traces::{Root, Said};
 
 /// What calls of the room protocol work with.
 pub struct Weapp {
@@ -66,7 +66,7 @@ pub struct Weapp {
 pub struct Choices {
     /// A proxy in front does TLS, and what it says of the client's request is believed.
     pub tls_by_proxy: bool,
-    /// Everybody may call `webrtc_room`.
+    /// Every caller may call `webrtc_room`.
     pub open_webrtc: bool,
     /// The number that names of streams begin with.
     pub bizid: u32,
@@ -98,6 +98,26 @@ async fn serve(State(weapp): State<Arc<Weapp>>, request: Request) -> Response {
 /// An answer that is whole.
 pub type Whole = axum::http::Response<Full<Bytes>>;
 
+/// The call, if it may be made by this method; else the status of the answer.
+fn admitted(found: Option<call::Found>, method: &Method) -> Result<call::Found, StatusCode> {
+    match found {
+        None => Err(StatusCode::NOT_FOUND),
+        Some(_) if method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
+        Some((_, name)) if !name.allows(method) => Err(StatusCode::METHOD_NOT_ALLOWED),
+        Some(found) => Ok(found),
+    }
+}
+
+/// Ends a call's span, with what was answered.
+fn end(traced: Root, named: usize, id: RequestId, reply: &Reply) {
+    let said = vec![
+        Said::Number("http.response.status_code", reply.status.as_u16().into()),
+        Said::Number("roomservice.code", reply.code.into()),
+        Said::Text("roomservice.request", id.to_string()),
+    ];
+    traced.end(LABELS[named], reply.code == reply::INTERNAL || reply.status.is_server_error(), said);
+}
+
 /// Every call of the room protocol: reads its body, answers and notes the answer.
 pub async fn answer<B>(weapp: &Weapp, peer: Option<IpAddr>, found: Option<call::Found>, request: Request<B>) -> Whole
 where
@@ -110,12 +130,7 @@ where
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let named = found.map_or(call::UNKNOWN, |(_, name)| name.index());
-    let found = match found {
-        None => Err(StatusCode::NOT_FOUND),
-        Some(_) if parts.method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
-        Some((_, name)) if !name.allows(&parts.method) => Err(StatusCode::METHOD_NOT_ALLOWED),
-        Some(found) => Ok(found),
-    };
+    let found = admitted(found, &parts.method);
     let within = match (found, peer) {
         (Ok((_, name)), Some(peer)) => web.limits.address(peer, limited::what(name)),
         _ => Ok(()),
@@ -128,7 +143,7 @@ where
             Err(status) => Reply::status(status),
             Ok(body) => {
                 let call = Call::new(weapp, id, kind, name, &parts, body, begun).from(peer);
-                // A panic is a defect of ours: it costs this one call and is told with its number.
+                // A panic is a defect of ours: it costs this one call, whose answer has its number.
                 let run = AssertUnwindSafe(call.answer()).catch_unwind();
                 let done = match &traced {
                     None => run.await,
@@ -142,12 +157,7 @@ where
     let took = since.elapsed();
     web.metrics.call(named, reply.code, took);
     if let Some(traced) = traced {
-        let said = vec![
-            Said::Number("http.response.status_code", reply.status.as_u16().into()),
-            Said::Number("roomservice.code", reply.code.into()),
-            Said::Text("roomservice.request", id.to_string()),
-        ];
-        traced.end(LABELS[named], reply.code == reply::INTERNAL || reply.status.is_server_error(), said);
+        end(traced, named, id, &reply);
     }
     let answered = Answered {
         request: &id,

@@ -1,7 +1,7 @@
 //! WHIP and WHEP (RFC 9725 and its draft for players), and the JSON calls that players and load tools of
 //! another media server make. SDP goes through; what it says is the media server's affair.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -17,90 +17,11 @@ use media::request::{Query, What};
 use media::rtc::{Answer, Refused, Server};
 use media::{Ended, Protocol, StreamName};
 use room::Millis;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::streaming::Media;
 use sign::Secret;
-
-/// `[webrtc]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Whether browsers can push and play by WebRTC.
-    pub enabled: bool,
-    /// The one UDP port of all sessions.
-    pub listen: SocketAddr,
-    /// ICE over TCP, for networks that let no UDP through: an address, `same` for that of `listen`, or empty for none.
-    pub listen_tcp: String,
-    /// Addresses that browsers find this server at; empty: the one of the default route.
-    pub public: Vec<IpAddr>,
-    /// STUN and TURN servers that browsers are told of, as URLs.
-    pub ice_servers: Vec<String>,
-    /// The secret that the TURN servers share (`static-auth-secret` of coturn): clients are given credentials for a day.
-    pub turn_secret: Secret,
-}
-
-/// `webrtc.listen_tcp`: the address and port number of `webrtc.listen`.
-const SAME: &str = "same";
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8000)),
-            listen_tcp: SAME.into(),
-            public: Vec::new(),
-            ice_servers: Vec::new(),
-            turn_secret: Secret::default(),
-        }
-    }
-}
-
-impl Settings {
-    pub(crate) fn problems(&self, found: &mut Vec<String>) {
-        if !["", SAME].contains(&&*self.listen_tcp) && self.listen_tcp.parse::<SocketAddr>().is_err() {
-            found.push(format!(
-                "webrtc.listen_tcp = \"{}\" must be address:port, such as \"0.0.0.0:8000\", or \"same\", or empty",
-                self.listen_tcp
-            ));
-        }
-        for address in self.public.iter().filter(|address| crate::config::leads_nowhere(address)) {
-            found.push(format!(
-                "webrtc.public: {address} is no address that a browser can send to, such as \"203.0.113.7\" is"
-            ));
-        }
-        for url in self.ice_servers.iter().filter(|u| !["stun:", "turn:", "turns:"].iter().any(|s| u.starts_with(s))) {
-            found.push(format!("webrtc.ice_servers: \"{url}\" must begin with stun:, turn: or turns:, such as \"stun:stun.example.com:3478\""));
-        }
-    }
-
-    /// What the media server is started with.
-    #[must_use]
-    pub fn config(&self) -> media::rtc::Config {
-        let mut config = media::rtc::Config::default();
-        config.udp = self.listen;
-        config.tcp_optional = self.listen_tcp == SAME;
-        config.tcp = if config.tcp_optional { Some(self.listen) } else { self.listen_tcp.parse().ok() };
-        config.public.clone_from(&self.public);
-        if config.public.is_empty() && !self.listen.ip().is_unspecified() {
-            config.public.push(self.listen.ip());
-        }
-        config
-    }
-
-    /// The same in development, where only this machine is served: also at an address that Firefox sends to.
-    #[must_use]
-    pub fn local_config(&self) -> media::rtc::Config {
-        let mut config = self.config();
-        if self.public.is_empty() && self.listen.ip() == Ipv4Addr::LOCALHOST {
-            config.local_only = true;
-            config.udp.set_ip(Ipv4Addr::UNSPECIFIED.into());
-            config.public.clear();
-        }
-        config
-    }
-}
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
@@ -235,7 +156,7 @@ async fn offer(
     }
 }
 
-/// A STUN or TURN server as RFC 9725 §4.6 tells of it. Credentials for TURN are those of its REST interface, as coturn
+/// A STUN or TURN server as RFC 9725 §4.6 announces it. Credentials for TURN are those of its REST interface, as coturn
 /// checks them: a user name that begins with the time of its end, and the HMAC-SHA1 of it as password.
 fn ice_server(url: &str, secret: &Secret, stream: &str, now: Millis) -> String {
     let link = format!("<{url}>; rel=\"ice-server\"");
@@ -308,7 +229,7 @@ fn tag(given: &str) -> &str {
     given.trim().trim_start_matches("W/").trim_matches('"')
 }
 
-/// `DELETE /rtc/session/{id}`: the end of a session; nobody can guess its id. One that has ended already, by itself or by the
+/// `DELETE /rtc/session/{id}`: the end of a session; its id cannot be guessed. One that has ended already, by itself or by the
 /// connection's end, is what the client wants, and no error for its console to show.
 pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
     let done = match server(&media) {

@@ -261,7 +261,7 @@ impl Streams {
     }
 }
 
-/// The store, what it commits, and what nodes tell each other through it.
+/// The store, what it commits, and what nodes publish to each other through it.
 struct Kept {
     store: Arc<dyn Store>,
     history: Option<Arc<dyn History>>,
@@ -344,7 +344,7 @@ fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audien
     if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms }
 }
 
-/// What the app's backend is told of all this, where the store keeps a record.
+/// What the app's backend is notified of, where the store keeps a record.
 async fn hooks_of(ground: &Ground, kept: &Kept) -> Option<Arc<Hooks>> {
     let history = kept.history.clone()?;
     let client = outbound::Client::default().counted(&ground.metrics.webhooks);
@@ -371,7 +371,7 @@ fn note_messages_of(bus: &Bus, hooks: &Arc<Hooks>) {
     }));
 }
 
-/// Who logged out or was put out at another node is so here too.
+/// A user who logged out or was removed at another node is so here too.
 fn follow(parts: &Parts, background: &mut Background) {
     let sessions = parts.sessions.clone();
     let store = parts.store.clone();

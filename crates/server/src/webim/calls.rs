@@ -20,7 +20,7 @@ use store::error::Error;
 use telemetry::traces::{Kind, part};
 use webhooks::Whom;
 
-/// Older messages that somebody who joins gets.
+/// Older messages that a new member gets.
 pub const RECENT: usize = 10;
 /// Seconds for which a long poll is held at most.
 pub const LONGEST_POLL: u64 = 60;
@@ -248,7 +248,7 @@ async fn create_group(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let id = asked.group_id.unwrap_or_else(|| format!("@TGS#{:016x}", sign::fresh_id()));
     let id = group(&id)?;
-    // A room's group is nobody's, also before it was asked for. Clients that have just made the room make its group, too, and
+    // A room's group has no owner, also before it was asked for. Clients that have just made the room make its group, too, and
     // stop where that is refused.
     let own = if ensure(&call.door.chat, &call.door.rooms, &id).await? {
         leads(call, &link, &id).await?

@@ -183,7 +183,7 @@ async fn send(
     };
     tokio::select! {
         biased;
-        // What cannot be sent for so long has nobody at the other end; then there is nobody to tell, either.
+        // What cannot be sent for so long has no client at the other end; then there is none to notify, either.
         sent = timeout(idle, all) => sent.ok()?.ok(),
         // The loop finds the reason at the queue's front, or after what was let go.
         _ = poll_fn(|context| queue.poll_end(context)) => Some(()),

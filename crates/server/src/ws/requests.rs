@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
-use room::measures::Measure;
+use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,7 +13,7 @@ use crate::chat_door::ChatDoor;
 use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
-use rooms::groups::{measure, outside, with_group};
+use rooms::groups::{outside, sanction, with_group};
 use rooms::moderation::{Refused, creator};
 use telemetry::traces::{Kind as Step, part};
 use webhooks::Whom;
@@ -187,6 +187,37 @@ fn acknowledge(id: Option<u64>, mut more: Value) -> Bytes {
     render::frame(&more)
 }
 
+/// Mutes, bans or kicks a user of a room. Where the room's creator does it, what the user pushes and plays there ends too.
+async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result<(), Problem> {
+    let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
+    let creates = may_command(door, me, &room).await?;
+    let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
+    let stepped = match request.r#type {
+        Kind::Mute => sanction(&door.chat, &door.rooms, &room, (Sanction::Mute, &user, ms)).await,
+        Kind::Ban => sanction(&door.chat, &door.rooms, &room, (Sanction::Ban, &user, ms)).await,
+        _ => with_group(&door.chat, &door.rooms, &room, || door.chat.kick(&room, &user)).await,
+    };
+    match request.r#type {
+        _ if !creates => stepped?,
+        Kind::Mute => stepped?,
+        Kind::Ban if ms == 0 => {
+            stepped?;
+            creator::let_in(&door.moderation, &room, &user).await?;
+        }
+        // Who only pushes or plays is removed too.
+        _ => match stepped {
+            Err(Refusal::NotMember) if creator::is_in(&door.moderation, &room, &user).await => {
+                creator::remove(&door.moderation, &room, &user, request.seconds).await?;
+            }
+            stepped => {
+                stepped?;
+                creator::remove(&door.moderation, &room, &user, request.seconds).await?;
+            }
+        },
+    }
+    Ok(())
+}
+
 /// The fields of the acknowledgement; none if it is queued already.
 async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
     let (chat, me) = (&door.chat, &link.user);
@@ -239,32 +270,7 @@ async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Optio
             json!({})
         }
         Kind::Mute | Kind::Ban | Kind::Kick => {
-            let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
-            let creates = may_command(door, me, &room).await?;
-            let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
-            let stepped = match request.r#type {
-                Kind::Mute => measure(chat, &door.rooms, &room, (Measure::Mute, &user, ms)).await,
-                Kind::Ban => measure(chat, &door.rooms, &room, (Measure::Ban, &user, ms)).await,
-                _ => with_group(chat, &door.rooms, &room, || chat.kick(&room, &user)).await,
-            };
-            match request.r#type {
-                _ if !creates => stepped?,
-                Kind::Mute => stepped?,
-                Kind::Ban if ms == 0 => {
-                    stepped?;
-                    creator::let_in(&door.moderation, &room, &user).await?;
-                }
-                // Who only pushes or plays is put out too.
-                _ => match stepped {
-                    Err(Refusal::NotMember) if creator::is_in(&door.moderation, &room, &user).await => {
-                        creator::remove(&door.moderation, &room, &user, request.seconds).await?;
-                    }
-                    stepped => {
-                        stepped?;
-                        creator::remove(&door.moderation, &room, &user, request.seconds).await?;
-                    }
-                },
-            }
+            moderate(door, me, &request).await?;
             json!({})
         }
         Kind::Ping => json!({"time": door.web.clock.now()}),

@@ -3,10 +3,10 @@
 pub mod client;
 mod documented;
 mod listeners;
-mod measures;
 mod moderated;
 mod reconnect;
 mod restart;
+mod sanctions;
 mod shared;
 
 use std::net::SocketAddr;

@@ -20,7 +20,7 @@ use crate::history::{Entry, History, News, Note, PATIENCE, Span};
 const CHUNK: u64 = 1 << 20;
 /// Segments that are kept for telling again what was accepted, and for what was not: 1 GiB and 4 GiB.
 const KEEP: (usize, usize) = (64, 256);
-/// Nobody wants to hear of what is older.
+/// No reader wants what is older.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Files that say how far a reader has got begin with this.
 const READER: &str = "reader-";
@@ -230,7 +230,7 @@ fn piece(file: &mut File, offset: u64) -> io::Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-/// Work on files, away from the threads that everybody else runs on.
+/// Work on files, away from the threads that all else runs on.
 async fn on_files<T: Send + 'static>(
     kept: &Arc<Kept>,
     work: impl FnOnce(&Kept) -> io::Result<T> + Send + 'static,

@@ -75,37 +75,28 @@ struct Last<'a> {
 /// Files cannot be read at all.
 pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
     let snapshot = read_or_nothing(&dir.snapshot())?;
-    let mut files: Vec<(u64, Vec<u8>)> = Vec::new();
-    let (mut from, mut whole) = (0, snapshot.is_empty());
-    let (mut rooms, mut revoked, mut bans) = (HashMap::new(), HashMap::new(), Vec::new());
-    let mut spans = Spans::default();
-    let mut chats = Chats::default();
-    let tables = Tables::default();
-    let mut foreign = Vec::new();
+    let mut files = Vec::new();
+    let mut from = 0;
+    let mut whole = snapshot.is_empty();
+    let mut read = Read::default();
     let mut damaged = false;
     for part in salvage(&snapshot) {
         let Part::Frame(record, _) = part else {
             damaged = true;
             continue;
         };
-        match record.kind {
-            Kind::End => (from, whole) = (record.number, true),
-            Kind::Note => apply_span(record.state, record.events, &mut spans),
-            Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
-            Kind::Row => apply_row(record, now, &tables, &mut foreign),
-            _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
+        if record.kind == Kind::End {
+            from = record.number;
+            whole = true;
         }
+        read.take(record, now);
     }
     if damaged || !whole {
         mend::snapshot(dir, &snapshot);
     }
-    let all = dir.segments()?;
-    // What the snapshot holds need not be read.
-    let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
-    for number in &all[first..] {
-        files.push((*number, fs::read(dir.segment(*number))?));
-    }
-    let (mut last, mut unsaved) = (from.saturating_sub(1), 0);
+    files.extend(segments(dir, from)?);
+    let mut last = from.saturating_sub(1);
+    let mut unsaved = 0;
     for (at, (first, bytes)) in files.iter().enumerate() {
         let mut damage = Vec::new();
         for part in salvage(bytes) {
@@ -124,12 +115,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
                 tracing::warn!(from = last + 1, to = record.number - 1, "changes are missing in the journal");
             }
             last = record.number;
-            match record.kind {
-                Kind::Note => apply_span(record.state, record.events, &mut spans),
-                Kind::Chat => apply_chat(record, now, &mut chats, &mut foreign),
-                Kind::Row => apply_row(record, now, &tables, &mut foreign),
-                _ => apply(record, &mut rooms, &mut revoked, &mut bans, &mut foreign),
-            }
+            read.take(record, now);
         }
         unsaved += bytes.len() as u64;
         if !damage.is_empty() && !mend::segment(dir, *first, bytes, &damage) {
@@ -137,28 +123,22 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             last = last.max(*first);
         }
     }
-    let bans = bans.into_iter().filter_map(|state| ban(state, &mut foreign)).collect();
-    let lasts: Vec<(&str, Last<'_>)> = rooms.into_iter().collect();
-    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
-    let rooms = thread::scope(|scope| {
-        let share = lasts.len().div_ceil(cores).max(1);
-        let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part))).collect();
-        let mut rooms = Vec::with_capacity(lasts.len());
-        for (understood, not) in parts.into_iter().filter_map(|part| part.join().ok()) {
-            rooms.extend(understood);
-            foreign.extend(not);
-        }
-        rooms
-    });
-    let revoked = revoked.into_iter().collect();
-    let (next, snapshot) = (last + 1, snapshot.len() as u64);
-    if !foreign.is_empty() {
+    let loaded = read.whole();
+    if !loaded.foreign.is_empty() {
         tracing::warn!(
-            frames = foreign.len(),
+            frames = loaded.foreign.len(),
             "the journal holds what this version does not understand: it is kept as it is"
         );
     }
-    Ok(Loaded { rooms, revoked, bans, tables, spans, chats: chats.read(), foreign, next, snapshot, unsaved })
+    Ok(Loaded { next: last + 1, snapshot: snapshot.len() as u64, unsaved, ..loaded })
+}
+
+/// The segments with frames from this number on, each with the number that it begins with. What the snapshot holds need not
+/// be read.
+fn segments(dir: &Dir, from: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
+    let all = dir.segments()?;
+    let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
+    all[first..].iter().map(|number| Ok((*number, fs::read(dir.segment(*number))?))).collect()
 }
 
 fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
@@ -168,29 +148,62 @@ fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
     }
 }
 
-fn apply<'a>(
-    record: Record<'a>,
-    rooms: &mut HashMap<&'a str, Last<'a>>,
-    revoked: &mut HashMap<u64, Millis>,
-    bans: &mut Vec<&'a [u8]>,
-    foreign: &mut Vec<Foreign>,
-) {
-    match record.kind {
-        Kind::Put => *rooms.entry(record.key).or_default() = Last { state: Some(record.state), fields: Vec::new() },
-        Kind::Gone => _ = rooms.remove(record.key),
-        Kind::Field => {
-            if let Some(last) = rooms.get_mut(record.key) {
-                last.fields.push(record.state);
+/// What was read so far: the last word on everything.
+#[derive(Default)]
+struct Read<'a> {
+    rooms: HashMap<&'a str, Last<'a>>,
+    revoked: HashMap<u64, Millis>,
+    bans: Vec<&'a [u8]>,
+    tables: Tables,
+    spans: Spans,
+    chats: Chats,
+    foreign: Vec<Foreign>,
+}
+
+impl<'a> Read<'a> {
+    fn take(&mut self, record: Record<'a>, now: Millis) {
+        match record.kind {
+            Kind::Put => {
+                *self.rooms.entry(record.key).or_default() = Last { state: Some(record.state), fields: Vec::new() };
             }
-        }
-        Kind::Revoked => {
-            if let (Ok(id), Ok(until)) = (record.key.parse(), <[u8; 8]>::try_from(record.state)) {
-                revoked.insert(id, Millis(u64::from_le_bytes(until)));
+            Kind::Gone => _ = self.rooms.remove(record.key),
+            Kind::Field => {
+                if let Some(last) = self.rooms.get_mut(record.key) {
+                    last.fields.push(record.state);
+                }
             }
+            Kind::Revoked => {
+                if let (Ok(id), Ok(until)) = (record.key.parse(), <[u8; 8]>::try_from(record.state)) {
+                    self.revoked.insert(id, Millis(u64::from_le_bytes(until)));
+                }
+            }
+            Kind::Ban => self.bans.push(record.state),
+            Kind::Note => apply_span(record.state, record.events, &mut self.spans),
+            Kind::Chat => apply_chat(record, now, &mut self.chats, &mut self.foreign),
+            Kind::Row => apply_row(record, now, &self.tables, &mut self.foreign),
+            Kind::Other(_) => self.foreign.push(Foreign::new(record.kind, record.key, record.state)),
+            Kind::End => {}
         }
-        Kind::Ban => bans.push(record.state),
-        Kind::Other(_) => foreign.push(Foreign::new(record.kind, record.key, record.state)),
-        Kind::Note | Kind::End | Kind::Chat | Kind::Row => {}
+    }
+
+    /// All of it, understood. Rooms are read by several threads.
+    fn whole(self) -> Loaded {
+        let Self { rooms, revoked, bans, tables, spans, chats, mut foreign } = self;
+        let bans = bans.into_iter().filter_map(|state| ban(state, &mut foreign)).collect();
+        let lasts: Vec<(&str, Last<'_>)> = rooms.into_iter().collect();
+        let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
+        let rooms = thread::scope(|scope| {
+            let share = lasts.len().div_ceil(cores).max(1);
+            let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part))).collect();
+            let mut rooms = Vec::with_capacity(lasts.len());
+            for (understood, not) in parts.into_iter().filter_map(|part| part.join().ok()) {
+                rooms.extend(understood);
+                foreign.extend(not);
+            }
+            rooms
+        });
+        let revoked = revoked.into_iter().collect();
+        Loaded { rooms, revoked, bans, tables, spans, chats: chats.read(), foreign, ..Loaded::default() }
     }
 }
 

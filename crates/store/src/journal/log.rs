@@ -1,10 +1,10 @@
 //! Group commit: changes are queued in order, one thread writes all that waits as one piece and makes it durable with one
 //! `fdatasync`, and only then are they answered and their events let out. Knows no rooms.
 //!
-//! When the disk is full or fails: who waits is told at once, nothing more is taken ([`Log::ready`]), what was queued is
-//! tried again in a fresh file until it stands, and then everything goes on by itself. A file in which writing or
+//! When the disk is full or fails: callers that wait are answered at once, nothing more is taken ([`Log::ready`]), what was
+//! queued is tried again in a fresh file until it stands, and then everything goes on by itself. A file in which writing or
 //! syncing failed is never appended to again: the kernel may have dropped what it could not write. A disk that does not
-//! answer ([`super::watch`]) is told in the same way, though its write goes on.
+//! answer ([`super::watch`]) is handled in the same way, though its write goes on.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -44,7 +44,7 @@ pub struct Log {
     writer: Option<JoinHandle<()>>,
 }
 
-/// What the writer and everybody else share.
+/// What the writer and its callers share.
 pub struct Shared {
     pub(super) queue: Mutex<Queue>,
     work: Condvar,
@@ -333,7 +333,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Tells everybody who waits, and waits a little itself. Says whether to give up.
+    /// Answers all callers that wait, and waits a little itself. Says whether to give up.
     fn fail(&self, error: &std::io::Error) -> bool {
         let why: Arc<str> = error.to_string().into();
         Counters::add(&self.shared.counters.failures, 1);

@@ -1,5 +1,5 @@
 //! Mending a damaged file: what is sound in it stays, and a copy of what is cut out is kept for people to look at. A disk
-//! that takes no copy keeps nobody from starting.
+//! that takes no copy keeps no server from starting.
 
 use std::fs::{self, File};
 use std::io;

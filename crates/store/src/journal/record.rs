@@ -29,7 +29,7 @@ pub enum Kind {
     Note,
     /// The last frame of a snapshot: it is whole.
     End,
-    /// Somebody is kept out, or let in again (a [`Ban`](crate::Ban)).
+    /// A user is kept out, or let in again (a [`Ban`](crate::Ban)).
     Ban,
     /// What a hub said or did (a [`ChatEntry`](crate::ChatEntry)).
     Chat,
@@ -248,7 +248,7 @@ mod tests {
             let hit = ends.iter().filter(|end| **end <= at).count() as u64 + 1;
             let left: Vec<u64> = (1..=3).filter(|n| *n != hit).collect();
             assert_eq!(numbers(&bad), left, "byte {at}");
-            // Bytes that are gone, and bytes that nobody wrote.
+            // Bytes that are gone, and bytes that were never written.
             bad.remove(at);
             assert_eq!(numbers(&bad), left, "without byte {at}");
             bad.splice(at..at, [0; 5000]);

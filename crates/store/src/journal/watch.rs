@@ -1,5 +1,5 @@
 //! Watches the writer of the journal: a disk that takes a write and does not answer refuses nothing, and would let every
-//! call wait for ever. Those who wait are told, and nothing more is taken, until the write has come back.
+//! call wait for ever. Callers that wait are answered, and nothing more is taken, until the write has come back.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

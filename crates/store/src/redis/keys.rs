@@ -30,7 +30,7 @@ impl Keys {
         self.bucket_of(room.as_str())
     }
 
-    /// The bucket of anything that is told apart by a text.
+    /// The bucket of anything that is distinguished by a text.
     pub fn bucket_of(&self, text: &str) -> usize {
         crc32fast::hash(text.as_bytes()) as usize % self.buckets
     }
@@ -40,7 +40,7 @@ impl Keys {
     }
 
     /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`,
-    /// the audience that webhooks were told last `c`, number of the last commit `o`.
+    /// the audience that webhooks sent last `c`, number of the last commit `o`.
     pub fn room(&self, room: &RoomId) -> String {
         self.of_room("room", room)
     }
@@ -70,7 +70,7 @@ impl Keys {
         format!("rs:{{{bucket}}}:deadlines")
     }
 
-    /// Hash: when somebody last looked for what is due, and until when nobody is held to be silent.
+    /// Hash: when a node last looked for what is due, and until when no member is held to be silent.
     pub fn times(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:times")
     }
@@ -204,7 +204,7 @@ impl Keys {
         format!("rs:{{{bucket}}}:life")
     }
 
-    /// There when the ends of the rooms of a life were told.
+    /// There when the ends of the rooms of a life were published.
     pub fn mourned(bucket: usize, life: &str) -> String {
         format!("rs:{{{bucket}}}:told:{life}")
     }

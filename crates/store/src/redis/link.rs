@@ -26,13 +26,29 @@ pub const PATIENCE: Duration = Duration::from_millis(800);
 /// How long replicas may take for a change.
 const REPLICAS: Duration = Duration::from_millis(500);
 
+/// A host and its port.
+type Host = (String, u16);
+/// User and password, where a URL has them.
+type Login = (Option<String>, Option<String>);
+
+/// The hosts of a URL, separated by commas; one without a port has this one.
+fn hosts(names: &str, default: u16) -> Result<Vec<Host>, String> {
+    let host = |name: &str| match name.rsplit_once(':') {
+        None => Ok((name.to_owned(), default)),
+        Some((host, port)) => {
+            port.parse().map(|port| (host.to_owned(), port)).map_err(|_| format!("{port} is not a port"))
+        }
+    };
+    names.split(',').map(host).collect()
+}
+
 /// Where Redis is.
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "there are a handful in a process")]
 pub enum Target {
     /// One server.
     One(Client),
-    /// Whichever server these Sentinels say is the master of this name.
+    /// The server that these Sentinels say is the master of this name.
     Sentinel(Arc<Sentinels>),
     /// A cluster, found through some of its nodes.
     Cluster(Box<ClusterClient>),
@@ -56,7 +72,7 @@ impl Target {
     pub fn with_authority(url: &str, authority: Option<Vec<u8>>) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").ok_or("has no scheme, such as redis://")?;
         let tls = scheme.starts_with("rediss").then(|| {
-            // Whoever was first is as good: all of this program use the same one.
+            // The first one set is as good: all of this program use the same one.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             TlsCertificates { client_tls: None, root_cert: authority }
         });
@@ -74,55 +90,50 @@ impl Target {
             (!text.is_empty()).then_some(text)
         };
         let login = (some(user), some(password));
-        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let default = if scheme.ends_with("-sentinel") { 26379 } else { 6379 };
-        let hosts: Vec<(String, u16)> = hosts
-            .split(',')
-            .map(|host| match host.rsplit_once(':') {
-                None => Ok((host.to_owned(), default)),
-                Some((host, port)) => {
-                    port.parse().map(|port| (host.to_owned(), port)).map_err(|_| format!("{port} is not a port"))
-                }
-            })
-            .collect::<Result<_, String>>()?;
+        let (names, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let hosts = hosts(names, if scheme.ends_with("-sentinel") { 26379 } else { 6379 })?;
         match scheme {
-            "redis-sentinel" | "rediss-sentinel" => {
-                let (master, db) = path.split_once('/').unwrap_or((path, "0"));
-                if master.is_empty() {
-                    return Err("names no master: redis-sentinel://host:port,host:port/master".into());
-                }
-                let db = db.parse().map_err(|_| format!("{db} is not a database"))?;
-                let address = |(host, port)| match tls {
-                    None => ConnectionAddr::Tcp(host, port),
-                    Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-                };
-                let sentinels = hosts.into_iter().map(address).collect();
-                Ok(Self::Sentinel(Sentinels::new(sentinels, master.into(), login, db, tls)))
-            }
-            "redis-cluster" | "rediss-cluster" => {
-                let hosts: Vec<String> = hosts.iter().map(|(host, port)| format!("{scheme}://{host}:{port}")).collect();
-                let hosts = hosts.iter().map(|host| host.replacen("-cluster", "", 1));
-                let mut builder = ClusterClientBuilder::new(hosts)
-                    .connection_timeout(PATIENCE)
-                    .response_timeout(Duration::from_secs(5))
-                    .retries(3)
-                    .max_retry_wait(100);
-                if let Some(tls) = tls {
-                    // What authority there is: it says TLS, too.
-                    builder = builder.certs(tls);
-                }
-                if let Some(user) = login.0 {
-                    builder = builder.username(user);
-                }
-                if let Some(password) = login.1 {
-                    builder = builder.password(password);
-                }
-                builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(|e| e.to_string())
-            }
+            "redis-sentinel" | "rediss-sentinel" => Self::sentinels(hosts, path, login, tls),
+            "redis-cluster" | "rediss-cluster" => Self::cluster(scheme, &hosts, login, tls),
             other => Err(format!(
                 "{other}:// is none of redis://, redis-sentinel://, redis-cluster://, nor these with rediss for TLS"
             )),
         }
+    }
+
+    fn sentinels(hosts: Vec<Host>, path: &str, login: Login, tls: Option<TlsCertificates>) -> Result<Self, String> {
+        let (master, db) = path.split_once('/').unwrap_or((path, "0"));
+        if master.is_empty() {
+            return Err("names no master: redis-sentinel://host:port,host:port/master".into());
+        }
+        let db = db.parse().map_err(|_| format!("{db} is not a database"))?;
+        let address = |(host, port)| match tls {
+            None => ConnectionAddr::Tcp(host, port),
+            Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        };
+        let sentinels = hosts.into_iter().map(address).collect();
+        Ok(Self::Sentinel(Sentinels::new(sentinels, master.into(), login, db, tls)))
+    }
+
+    fn cluster(scheme: &str, hosts: &[Host], login: Login, tls: Option<TlsCertificates>) -> Result<Self, String> {
+        let scheme = scheme.replacen("-cluster", "", 1);
+        let hosts = hosts.iter().map(|(host, port)| format!("{scheme}://{host}:{port}"));
+        let mut builder = ClusterClientBuilder::new(hosts)
+            .connection_timeout(PATIENCE)
+            .response_timeout(Duration::from_secs(5))
+            .retries(3)
+            .max_retry_wait(100);
+        if let Some(tls) = tls {
+            // What authority there is: it says TLS, too.
+            builder = builder.certs(tls);
+        }
+        if let Some(user) = login.0 {
+            builder = builder.username(user);
+        }
+        if let Some(password) = login.1 {
+            builder = builder.password(password);
+        }
+        builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(|e| e.to_string())
     }
 
     /// Whether keys are spread over several servers.
@@ -275,7 +286,7 @@ impl Link {
         done.map(|(done, _)| done).map_err(|(Failed::NotDone(why) | Failed::Lost(why))| Error::Unavailable(why))
     }
 
-    /// The same for a change, which somebody is told to be made or not.
+    /// The same for a change, which a caller must know to be made or not.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: it was not made. [`Error::Unknown`]: it was sent, and no answer came, or too few replicas have it.
@@ -365,7 +376,7 @@ impl Link {
         }
         let (generation, held) = self.held.lock().clone();
         if let Some(mut held) = held.filter(|held| held.master == master) {
-            // It is a second old: its server may be somebody's replica now.
+            // It is a second old: its server may be a replica now.
             if timeout(PATIENCE / 2, is_master(&mut held.connection)).await.is_ok_and(|is| is.is_ok()) {
                 held.checked = Instant::now();
                 let mut now = self.held.lock();

@@ -1,6 +1,6 @@
 //! What this node knows of what Redis keeps, for when Redis comes back without it: who was in which room, bans and logouts. Redis
 //! has a life in each bucket, a number that goes with the data: where it is another one, what belonged to the last life is gone.
-//! Then the rooms' ends are told, once by one of the nodes that knew them, and bans and logouts are written again.
+//! Then the rooms' ends are published, once by one of the nodes that knew them, and bans and logouts are written again.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,9 +27,9 @@ const LOOKS: Duration = Duration::from_secs(1);
 /// Rooms loaded at a time.
 const PAGE: usize = 256;
 
-/// Begins a life where there is none, and tells the ends of the rooms of the last one, unless somebody did. Keys: life, events,
-/// whether the ends of the last life were told. Arguments: a new life, most events kept, the last life, then the ends of each room.
-/// Answers the life there is.
+/// Begins a life where there is none, and publishes the ends of the rooms of the last one, unless another node did. Keys:
+/// life, events, whether the ends of the last life were published. Arguments: a new life, most events kept, the last life,
+/// then the ends of each room. Answers the life there is.
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     let begin = r"
     local life = redis.call('GET', KEYS[1])
@@ -66,7 +66,7 @@ pub(super) struct Memory {
     /// The life of each bucket; empty: not known.
     lives: Mutex<Vec<String>>,
     looking: tokio::sync::Mutex<()>,
-    /// The newest time that was heard, and when all buckets were looked at last.
+    /// The newest time that was seen, and when all buckets were looked at last.
     now: AtomicU64,
     looked: Mutex<Option<Instant>>,
 }

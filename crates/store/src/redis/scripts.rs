@@ -76,7 +76,7 @@ macro_rules! script {
     };
 }
 
-/// Commits a decision if nobody else committed since it was loaded.
+/// Commits a decision if no other node committed since it was loaded.
 ///
 /// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
 /// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,

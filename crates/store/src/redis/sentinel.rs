@@ -15,7 +15,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
 use tokio::time::timeout;
 
-/// What was heard longer ago is asked for again before it is believed.
+/// What was learnt longer ago is asked for again before it is believed.
 pub const FRESH: Duration = Duration::from_secs(1);
 /// How often Sentinels are asked anyway.
 const ASKED: Duration = Duration::from_millis(400);
@@ -87,7 +87,7 @@ fn judge(said: &[Said]) -> Option<Verdict> {
 }
 
 impl Sentinels {
-    /// Asks nobody yet.
+    /// Has not asked yet.
     pub fn new(
         addresses: Vec<ConnectionAddr>,
         master: String,
@@ -145,7 +145,7 @@ impl Sentinels {
             join_all(each.map(|(address, held)| self.ask_one(address, held))).await.into_iter().flatten().collect();
         let mut known = self.known.lock();
         if news != self.news.load(Ordering::Acquire) {
-            // Something changed meanwhile: whoever is next asks again.
+            // Something changed meanwhile: the next caller asks again.
             return;
         }
         // Where no Sentinel answers, what is known goes on: the master itself is asked whether it still is one.
@@ -226,7 +226,7 @@ impl Sentinels {
         }
     }
 
-    /// Asks now and then, and hears what Sentinels say by themselves, for as long as somebody has this.
+    /// Asks now and then, and hears what Sentinels say by themselves, for as long as this is held.
     fn follow(self: &Arc<Self>) {
         let weak = Arc::downgrade(self);
         tokio::spawn(async move {

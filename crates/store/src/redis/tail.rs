@@ -1,4 +1,4 @@
-//! Follows a stream: hands on each entry once, in order, from where it stopped when Redis was away. Knows nothing of
+//! Follows a stream: forwards each entry once, in order, from where it stopped when Redis was unavailable. Knows nothing of
 //! what stands in them.
 
 use std::pin::Pin;
@@ -101,7 +101,7 @@ pub async fn follow(target: Target, key: String, from: From, stop: CancellationT
     }
 }
 
-/// The entries after a place; waits for them if told to.
+/// The entries after a place; waits for them if asked to.
 ///
 /// # Errors
 /// [`Error::Unavailable`].

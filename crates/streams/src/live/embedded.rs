@@ -69,7 +69,7 @@ impl Live for Embedded {
         // Who may push at all is the gate's affair here.
         Box::pin(async move {
             let Ok(name) = StreamName::new(stream.as_str()) else { return Ok(false) };
-            // Nobody sees it in a mix any longer, either.
+            // No mix shows it any longer, either.
             self.end_over(&name);
             if let Some(nodes) = &self.nodes
                 && self.hub.info(&name).is_none_or(|info| info.protocol == Protocol::Relay)

@@ -8,7 +8,7 @@ use sign::stream_name::{decode_part, encode_part};
 
 use super::stream_name::{Owner, owner};
 
-/// Somebody who is given play URLs, in a room or for a stream that is in none.
+/// A user who is given play URLs, in a room or for a stream that is in none.
 #[derive(Clone, Debug)]
 pub struct Viewer<'a> {
     /// The user's id, as it stands in URLs.
@@ -45,7 +45,7 @@ impl Holder {
         }
     }
 
-    /// The user and the room that a play URL names; without a room, the one that the stream's name tells.
+    /// The user and the room that a play URL names; without a room, the one in the stream's name.
     pub(super) fn named(bizid: u32, stream: &str, user: &str, room: &str) -> Result<Self, Invalid> {
         let user = decode_part(user).and_then(|user| UserId::parse(&user).ok()).ok_or(Invalid::Malformed("uid"))?;
         let room = match room {

@@ -36,7 +36,7 @@ pub struct Settings {
     pub most: usize,
     /// How much they give way to others.
     pub nice: u8,
-    /// Seconds that the program may take to its first picture.
+    /// Seconds that the program may take to its first frame.
     pub start_seconds: u64,
 }
 
@@ -78,7 +78,7 @@ pub enum Asked {
     },
 }
 
-/// What is known of a stream that is pushed: the size of its picture, 0 by 0 while unknown.
+/// What is known of a stream that is pushed: the size of its video, 0 by 0 while unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// In pixels.
@@ -150,7 +150,7 @@ pub fn is_sound(params: &Value, streams: &Mixable) -> bool {
     matches!(read, Ok(Asked::Mix { .. }) | Err(MixOutcome { code: -33, .. }))
 }
 
-/// Reads the parameters. `streams` are the only ones that may be mixed; `pushed` tells of each whether it is there.
+/// Reads the parameters. `streams` are the only ones that may be mixed; `pushed` says of each whether it is there.
 ///
 /// # Errors
 /// What is wrong, with the number that clients know.

@@ -119,7 +119,7 @@ impl Embedded {
         true
     }
 
-    /// Shares mixes with other nodes for ever: what is mixed here is told, what is asked of this node is done, and what is
+    /// Shares mixes with other nodes for ever: what is mixed here is published, what is asked of this node is done, and what is
     /// mixed here comes here, wherever it is pushed to.
     pub async fn share(self) {
         let Some(nodes) = self.nodes.clone() else { return };
@@ -146,7 +146,7 @@ impl Embedded {
                         nodes.want(&input);
                     }
                 }
-                // While Redis is away, everybody sees what can be seen.
+                // While Redis is unavailable, viewers see what this node has.
                 for session in nodes.tell_mixes(&self.mixer.list()).await.unwrap_or_default() {
                     tracing::warn!(session, "the session is mixed at another node: it ends here");
                     self.mixer.stop(&session);
@@ -157,7 +157,7 @@ impl Embedded {
     }
 }
 
-/// Says among these functions that another node has begun the session: no client is told this number.
+/// Says among these functions that another node has begun the session: no client is given this number.
 const MOVED: i32 = i32::MIN;
 
 fn done() -> MixOutcome {

@@ -2,7 +2,7 @@
 //!
 //! With a room: `{bizid}_{room}_{user}`, without: `{bizid}_{user}_{4 random hex}`. Two such names could
 //! meet (room `a_b` with user `c`, room `a` with user `b_c`), and who may choose a room's id could then
-//! push as somebody else. So a room's part never holds `_`, and a user's part that ends like a random
+//! push as another user. So a room's part never holds `_`, and a user's part that ends like a random
 //! one has that end escaped.
 //!
 //! At Tencent a name is 1 to 80 of `[A-Za-z0-9_]` ([`hosted`]). A name from above that is, stays. Any other begins with

@@ -1,4 +1,4 @@
-//! Push and play URLs: made for whoever reached us, and checked. Asks nobody.
+//! Push and play URLs: made for the address that the client reached us by, and checked. Calls no service.
 
 mod node;
 
@@ -169,7 +169,7 @@ impl Urls {
     }
 
     /// Permission to play a stream, from which all its play URLs are made. It names whom it is for, so that it ends
-    /// when they are put out; without a name it is anybody's.
+    /// when they are removed; without a name it belongs to no user.
     #[must_use]
     pub fn play<'a>(
         &'a self,
@@ -292,7 +292,7 @@ impl Urls {
     }
 
     /// The stream of a push URL that a user brings into a room: signed by us or with our key, in time,
-    /// and not somebody else's.
+    /// and not another user's.
     ///
     /// # Errors
     /// Why not.

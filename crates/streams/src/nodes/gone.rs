@@ -16,9 +16,9 @@ const PROBE: Duration = Duration::from_millis(500);
 /// What came of a connection to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
-    /// Somebody is there.
+    /// It is there.
     Answers,
-    /// Its machine says that nobody is.
+    /// Its machine says that it is not.
     Refused,
     /// Nothing.
     Silence,
@@ -33,7 +33,7 @@ async fn probe(address: &str) -> Probe {
 }
 
 impl Nodes {
-    /// Whether nobody listens where a node was, or another one does by now.
+    /// Whether nothing listens where a node was, or another node does by now.
     pub(super) async fn is_gone(&self, place: &Place) -> bool {
         self.look(place).await.1
     }
@@ -46,7 +46,7 @@ impl Nodes {
     }
 
     async fn look(&self, place: &Place) -> (Option<Probe>, bool) {
-        // Nobody can look at one that others do not reach.
+        // One that others do not reach cannot be looked at.
         if place.address.is_empty() {
             return (None, false);
         }

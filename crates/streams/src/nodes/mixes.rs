@@ -21,7 +21,7 @@ use store::error::Error;
 use store::redis::keys::Keys;
 use store::redis::tail;
 
-/// For how long, in milliseconds, a mix counts without being told again. Nodes tell once a second.
+/// For how long, in milliseconds, a mix counts without being published again. Nodes publish once a second.
 const KEPT: u64 = 5_000;
 /// How long another node may take to answer.
 const ANSWERS: Duration = Duration::from_secs(5);
@@ -264,7 +264,7 @@ impl Nodes {
             }
             Box::pin(std::future::ready(true)) as std::pin::Pin<Box<dyn Future<Output = bool> + Send>>
         });
-        // Nobody could ask this node before it was there.
+        // This node could not be asked before it was there.
         let from = tail::From { last: Some("0-0".into()), known: CancellationToken::new() };
         tail::follow(self.target.clone(), Keys::asks(&self.me.node), from, stop, take).await;
     }

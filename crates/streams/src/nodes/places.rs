@@ -12,7 +12,7 @@ use store::error::Error;
 use store::redis::Link;
 use store::redis::keys::Keys;
 
-/// For how long a place counts without being told again.
+/// For how long a place counts without being refreshed.
 const KEPT: Duration = Duration::from_secs(15);
 
 /// A node.
@@ -66,7 +66,7 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, and how long it is
-/// kept. Answers 0 if it is somebody else's, 2 if it is to end.
+/// kept. Answers 0 if it is another node's, 2 if it is to end.
 static TELL: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -80,7 +80,7 @@ static TELL: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Keys: stream. Answers whether somebody publishes it, who is told to end it.
+/// Keys: stream. Answers whether a node publishes it, which is asked to end it.
 static END: LazyLock<Script> = LazyLock::new(|| {
     script("if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end redis.call('HSET', KEYS[1], 'x', now) return 1")
 });
@@ -90,7 +90,7 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     script("if redis.call('HGET', KEYS[1], 'n') == ARGV[1] then redis.call('UNLINK', KEYS[1]) end return now")
 });
 
-/// Keys: stream. Answers node, address and milliseconds since the last frame; nothing if nobody publishes it.
+/// Keys: stream. Answers node, address and milliseconds since the last frame; nothing if no node publishes it.
 static FIND: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -158,7 +158,7 @@ pub async fn tell(link: &Link, info: &StreamInfo, me: &Place) -> Result<Told, Er
     })
 }
 
-/// Has the node that publishes a stream end it; false: nobody does.
+/// Has the node that publishes a stream end it; false: no node does.
 pub async fn end(link: &Link, stream: &StreamName) -> Result<bool, Error> {
     let mut script = END.prepare_invoke();
     script.key(Keys::stream(stream.as_str()));

@@ -19,7 +19,7 @@ pub const APP: &str = "node";
 pub const MIXED: &str = "node/mixed";
 /// How often is looked where a stream is that is not there yet.
 const LOOK: Duration = Duration::from_millis(250);
-/// How long nobody may play before the pull ends.
+/// How long there may be no viewer before the pull ends.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// How often a node is asked for a keyframe at most.
@@ -27,7 +27,7 @@ const KEY_EVERY: Duration = Duration::from_millis(250);
 
 /// Why a pull stopped.
 enum Over {
-    /// The stream has ended, or nobody plays it any more.
+    /// The stream has ended, or it has no viewer any more.
     Done,
     /// The other node is gone, or does not give it: it may be found elsewhere.
     Lost(Ended),
@@ -81,7 +81,7 @@ async fn relay(nodes: &Nodes, stream: &StreamName, from: &Place) -> Over {
     let peer = from.address.parse().unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
     let publisher = match nodes.hub.publish(stream, Origin { protocol: Protocol::Relay, peer }) {
         Ok(publisher) => publisher,
-        // Somebody publishes it here.
+        // It is published here.
         Err(busy) => return Over::Lost(busy.into()),
     };
     tracing::info!(%stream, from = from.address, "a stream is pulled from another node");
@@ -162,7 +162,7 @@ async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> 
     }
 }
 
-/// Waits until nobody has played it for a while.
+/// Waits until it has had no viewer for a while.
 async fn unwanted(nodes: &Nodes, stream: &StreamName) {
     let played = || nodes.hub.info(stream).is_some_and(|info| info.readers.iter().any(|(_, count)| *count > 0));
     deserted(played).await;

@@ -1,4 +1,4 @@
-//! The line of an answer, for people and for programs. Its fields hold no secret; whoever makes one sees to that.
+//! The line of an answer, for people and for programs. Its fields hold no secret; the caller sees to that.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! The newest log lines for who watches, and a search through the files. Nobody watching costs nothing.
+//! The newest log lines for who watches, and a search through the files. Without a watcher it costs nothing.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 
 use super::{KINDS, Logs, file};
 
-/// Lines that wait for a slow watcher; beyond, the oldest are missed and it is told so.
+/// Lines that wait for a slow watcher; beyond, the oldest are missed and it is notified.
 const WAITING: usize = 1024;
 /// Bytes of a file's end that are read at once.
 const END: u64 = 128 * 1024;

@@ -23,9 +23,9 @@ const REMEMBERED: usize = 1024;
 pub enum Kind {
     /// Work in this process.
     Internal = 1,
-    /// An answer to somebody.
+    /// An answer to a caller.
     Server = 2,
-    /// A question to somebody.
+    /// A call to another service.
     Client = 3,
 }
 
@@ -132,7 +132,7 @@ pub async fn part<T, E>(
     done
 }
 
-/// The header that takes the trace along to whoever is asked now.
+/// The header that takes the trace along to the service that is called now.
 #[must_use]
 pub fn header() -> Option<String> {
     CURRENT.try_with(Context::header).ok()

@@ -5,7 +5,7 @@
 pub enum Meaning {
     /// The group exists and is ours.
     Ours,
-    /// The group's id belongs to somebody else.
+    /// The group's id belongs to another account.
     Taken,
     /// There is no such group (any more).
     Gone,

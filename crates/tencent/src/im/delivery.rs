@@ -51,7 +51,7 @@ struct Queue {
     tasks: VecDeque<Task>,
     /// Since when there has been something to do.
     since: Instant,
-    /// Somebody carries out the first task right now.
+    /// The first task is being carried out right now.
     held: bool,
     /// It stands among the ready or waiting ones.
     scheduled: bool,
@@ -66,7 +66,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Adds a task. Where a room cannot be told, or not as fast as it changes, changes become one.
+    /// Adds a task. Where a room cannot be notified, or not as fast as it changes, changes become one.
     fn add(&mut self, task: Task, away: bool) {
         let waiting = usize::from(self.held && !self.tasks.is_empty());
         match task {
@@ -110,7 +110,7 @@ enum Wake {
 pub struct Delivery {
     queues: Mutex<HashMap<RoomId, Queue>>,
     wake: mpsc::UnboundedSender<Wake>,
-    /// Somebody let go of a room.
+    /// A room was let go of.
     freed: Notify,
     /// The service has answered again.
     healed: Notify,
@@ -178,7 +178,7 @@ impl Delivery {
         self.queues.lock().len()
     }
 
-    /// Takes a room to oneself as soon as nobody else has it: for what must come after everything that
+    /// Takes a room to oneself as soon as it is free: for what must come after everything that
     /// is pending for it.
     pub async fn hold(&self, room: &RoomId) -> Hold<'_> {
         loop {
@@ -223,7 +223,7 @@ impl Delivery {
             for _ in 0..room {
                 let Some(room) = ready.pop_front() else { break };
                 let Some(hold) = self.try_hold(&room) else {
-                    // Whoever has it lets it be scheduled again.
+                    // The task that has it lets it be scheduled again.
                     if let Some(queue) = self.queues.lock().get_mut(&room) {
                         queue.scheduled = false;
                     }

@@ -1,5 +1,5 @@
-//! Reads from the store's record of commits what the chat service is to be told, and remembers there how far it was
-//! told: a crash loses nothing, and of several nodes one tells. Knows no calls; the delivery does what is read.
+//! Reads from the store's record of commits what is to be published to the chat service, and remembers there how far it
+//! was: a crash loses nothing, and of several nodes one publishes. Knows no calls; the delivery does what is read.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ const READER: &str = "chat-tencent";
 const BATCH: usize = 256;
 /// For how long a node has a lane to itself.
 const LEASE: Duration = Duration::from_secs(30);
-/// At most this often it is noted how far was told. A crash repeats what was told since: clients look twice.
+/// At most this often it is noted how far was published. A crash repeats what was published since: clients look twice.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How long after a failure the store is tried again, and for how long reading rests while too many rooms wait.
 const REST: Duration = Duration::from_secs(1);
 /// Places remembered while rooms wait. Fewer only mean that more is repeated.
 const MARKS: usize = 64;
-/// After this long, in milliseconds, a notification tells nobody anything: clients have looked by themselves since.
+/// After this long, in milliseconds, a notification has no use: clients have looked by themselves since.
 const NOTIFY_FOR: u64 = 60 * 60 * 1000;
 /// After this long a group that was not removed is left to its service; the record is not kept for longer either.
 const DESTROY_FOR: u64 = 24 * 60 * 60 * 1000;
@@ -118,7 +118,7 @@ impl Follower {
         }
     }
 
-    /// Notes how far everything is told: up to the last mark that is older than whatever still waits.
+    /// Notes how far everything is published: up to the last mark that is older than whatever still waits.
     async fn remember(&self, number: usize, lane: &mut Lane) -> Result<(), Error> {
         if lane.saved.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
             return Ok(());

@@ -32,7 +32,7 @@ const SIGNATURE_FRESH: u64 = 10;
 pub enum Command {
     /// Makes a group.
     CreateGroup,
-    /// Removes a group and everybody in it.
+    /// Removes a group with all its members.
     DestroyGroup,
     /// Tells a group of something, as the system.
     SystemNotification,
@@ -301,7 +301,7 @@ impl Rest {
         }
     }
 
-    /// Tells everybody in a group, as the system.
+    /// Notifies all members of a group, as the system.
     ///
     /// # Errors
     /// [`Trouble`].

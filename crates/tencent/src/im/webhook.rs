@@ -1,4 +1,4 @@
-//! What the chat service tells us by itself (tencent.md, section 5.6): checked, and read down to who
+//! What the chat service notifies us of: checked, and read down to who
 //! was seen to vanish. What follows from it is the caller's.
 
 use room::{Millis, RoomId, UserId};
@@ -33,7 +33,7 @@ pub enum Seen {
 }
 
 /// Checks and reads one callback. The signature does not cover the body: it tells nothing that is not
-/// looked up before somebody is removed for it.
+/// looked up before a user is removed for it.
 ///
 /// # Errors
 /// Why it is not believed.

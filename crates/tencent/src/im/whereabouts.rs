@@ -1,4 +1,4 @@
-//! In which rooms a user pushes: the service tells of users who vanish without saying from where.
+//! In which rooms a user pushes: the service reports users who vanish without saying from where.
 
 use hashbrown::HashMap;
 use room::{RoomId, UserId};

@@ -74,7 +74,8 @@ impl<'a> Reader<'a> {
 
     /// Where the object begins that matters.
     fn find_object(&mut self) -> Option<&'a str> {
-        let (mut first, mut exported) = (None, false);
+        let mut first = None;
+        let mut exported = false;
         loop {
             self.skip();
             let c = self.rest.chars().next();

@@ -1,4 +1,4 @@
-//! What the live service tells us by itself (tencent.md, section 6): checked, and kept in the right
+//! What the live service notifies us of: checked, and kept in the right
 //! order, though it comes late, twice and mixed up.
 
 use hashbrown::HashMap;
@@ -110,11 +110,12 @@ impl Events {
         let new = || Last { sequence: event.sequence.clone(), at: event.at, began: event.began, heard: now };
         if let Some(last) = known.get_mut(&event.stream) {
             let same = last.sequence == event.sequence && !event.sequence.is_empty();
-            let news = match same {
+            let news = if same {
                 // Of one push, the end is the last word.
-                true => last.began && !event.began,
+                last.began && !event.began
+            } else {
                 // A push that began in the second in which another ended, came after it.
-                false => event.at > last.at || event.at == last.at && event.began && !last.began,
+                event.at > last.at || event.at == last.at && event.began && !last.began
             };
             if news {
                 *last = new();
@@ -130,7 +131,7 @@ impl Events {
         true
     }
 
-    /// When a stream began, if no end of it was heard of.
+    /// When a stream began, if no end of it is known.
     #[must_use]
     pub fn began(&self, stream: &str) -> Option<Millis> {
         self.0.lock().get(stream).filter(|last| last.began).map(|last| last.at)

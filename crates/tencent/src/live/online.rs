@@ -42,9 +42,9 @@ impl Online {
         before.saturating_add(streams) > MANY
     }
 
-    /// The list, asked for by `fetch` unless somebody just did.
+    /// The list, asked for by `fetch` unless it was just fetched.
     pub async fn all(&self, fetch: impl Future<Output = Option<HashSet<Box<str>>>>) -> Option<Streams> {
-        // Held while asking: whoever comes meanwhile wants the same answer.
+        // Held while asking: callers that come meanwhile want the same answer.
         let mut last = self.last.lock().await;
         match &*last {
             Some((at, streams)) if at.elapsed() < GOOD_FOR => streams.clone(),

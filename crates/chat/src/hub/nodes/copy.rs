@@ -11,7 +11,7 @@ use crate::hub::groups::Slot;
 /// A group as a copy.
 #[derive(Default)]
 pub struct Copy {
-    /// What is heard while it is loaded.
+    /// What is received while it is loaded.
     pub loading: Option<Vec<Heard>>,
     /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
     pub adrift: VecDeque<u64>,
@@ -25,9 +25,9 @@ pub struct Copy {
 pub enum Settled {
     /// Known already.
     Known,
-    /// New: everybody here is to get it.
+    /// New: all members here are to get it.
     New,
-    /// New, and others were given the numbers of what was numbered here: everybody must begin anew, in this life.
+    /// New, and others were given the numbers of what was numbered here: all members must begin anew, in this life.
     Forked(Epoch),
 }
 

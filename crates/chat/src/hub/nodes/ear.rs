@@ -67,7 +67,7 @@ impl Ear for Hub {
 
     fn missed(self: Arc<Self>, lane: usize) {
         let Some(nodes) = &self.nodes else { return };
-        tracing::warn!(lane, "this node was away for too long: chat groups are loaded anew");
+        tracing::warn!(lane, "this node was unreachable for too long: chat groups are loaded anew");
         let ids: Vec<RoomId> = self.groups.ids().into_iter().filter(|id| nodes.bus.lane(id.as_str()) == lane).collect();
         tokio::spawn(async move {
             for id in ids {
@@ -116,7 +116,7 @@ impl Hub {
             }
             return;
         }
-        // Measures and counts of this node hold here already.
+        // Sanctions and counts of this node hold here already.
         if own && !matches!(heard.op, Op::Message { .. }) {
             return;
         }
@@ -127,7 +127,7 @@ impl Hub {
         }
     }
 
-    /// Takes what was heard of a group into its copy.
+    /// Takes what was received of a group into its copy.
     pub(super) fn settle(&self, slot: &mut Slot, heard: Heard) {
         let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) else { return };
         if let Some(waiting) = &mut copy.loading {
@@ -143,7 +143,7 @@ impl Hub {
                     Settled::Known => {}
                     Settled::New => self.fan_out(group, &message),
                     Settled::Forked(epoch) => {
-                        tracing::info!(room = %id, "a room talked at several nodes while redis was away: numbered anew");
+                        tracing::info!(room = %id, "a room talked at several nodes while redis was unavailable: numbered anew");
                         nodes.bus.tell(Op::Epoch { group: id, epoch });
                         for connection in group.connections() {
                             self.with_link(*connection, |link| match link.transport() {

@@ -38,9 +38,10 @@ impl Session {
             "publish" | "play" => return Err(Ended::Protocol(format!("{name} at the wrong time"))),
             "deleteStream" | "closeStream" | "FCUnpublish" => return Ok(self.stop(now)),
             "pause" if self.phase == Phase::Playing => {
-                let (code, text) = match flag(3) {
-                    true => ("NetStream.Pause.Notify", "paused"),
-                    false => ("NetStream.Unpause.Notify", "going on"),
+                let (code, text) = if flag(3) {
+                    ("NetStream.Pause.Notify", "paused")
+                } else {
+                    ("NetStream.Unpause.Notify", "going on")
                 };
                 msg::status(&mut self.out, "status", code, text);
                 return Ok(Some(Event::Pause(flag(3))));

@@ -1,4 +1,4 @@
-//! A group that has members at several nodes: each node keeps its own copy, and somebody else numbers the messages.
+//! A group that has members at several nodes: each node keeps its own copy, and the caller has the messages numbered.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ impl Group {
     }
 
     /// Takes over a message that another node numbered in this life of the group. True: it is new, deliver it.
-    /// Where messages are missing before it, what was kept is let go, so that catching up tells of the gap.
+    /// Where messages are missing before it, what was kept is let go, so that catching up names the gap.
     pub fn accept(&mut self, message: Arc<Message>) -> bool {
         message.group == self.id && self.log.accept(message)
     }

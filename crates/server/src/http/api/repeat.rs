@@ -51,7 +51,7 @@ pub fn is_name(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// A number that stands for a request, which rooms remember: made of all that tells it from another.
+/// A number that stands for a request, which rooms remember: made of all that distinguishes it from another.
 pub fn mark(parts: &[&[u8]]) -> u64 {
     let mut digest = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -90,7 +90,7 @@ impl Repeats {
         target.map_or_else(|| Self::Here(Here::default()), |target| Self::Shared(Box::new(Shared::new(target))))
     }
 
-    /// Looks whether this was asked before; if not, it is remembered as being done. The name holds all that tells two
+    /// Looks whether this was asked before; if not, it is remembered as being done. The name holds all that distinguishes two
     /// requests apart but what was sent.
     ///
     /// # Errors
@@ -155,7 +155,7 @@ impl Here {
 }
 
 impl Table {
-    /// Drops what is old or too much. One that is still being done stays: whoever does it will say so.
+    /// Drops what is old or too much. One that is still being done stays: its request will say so.
     fn forget(&mut self, now: Millis) {
         while let Some((name, at)) = self.order.front() {
             let full = self.entries.len() >= MOST || self.bytes > MOST_BYTES;

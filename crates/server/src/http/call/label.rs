@@ -1,4 +1,4 @@
-//! The calls as figures name them: a dense number for counting, a label for showing.
+//! The calls as metrics name them: a dense number for counting, a label for showing.
 
 use super::Name;
 

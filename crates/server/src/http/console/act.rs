@@ -18,7 +18,7 @@ const NEEDLE: std::ops::RangeInclusive<usize> = 2..=200;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Action {
-    /// Ends a room for everybody.
+    /// Ends a room for all its users.
     CloseRoom {
         #[serde(rename = "roomID")]
         room_id: String,
@@ -119,20 +119,24 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
             let deleted = console.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
             if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
         }
-        Action::EndMix { session } => match console.live.end_mix(&session) {
-            true => Ok(json!({})),
-            false => Err(refused("no_mix", "there is no such mix")),
-        },
-        Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
-        Action::SearchLogs { text } => {
-            if !NEEDLE.contains(&text.len()) {
-                return Err(refused("bad_request", "2 to 200 bytes can be searched for"));
+        Action::EndMix { session } => {
+            if console.live.end_mix(&session) {
+                Ok(json!({}))
+            } else {
+                Err(refused("no_mix", "there is no such mix"))
             }
-            let logs = console.web.logs.clone();
-            let lines = tokio::task::spawn_blocking(move || logs.search(&text, FOUND)).await.unwrap_or_default();
-            Ok(json!({ "lines": lines }))
         }
+        Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
+        Action::SearchLogs { text } => Ok(json!({ "lines": search(console, text).await? })),
     }
+}
+
+async fn search(console: &Console, text: String) -> Result<Vec<telemetry::logs::Line>, Refused> {
+    if !NEEDLE.contains(&text.len()) {
+        return Err(refused("bad_request", "2 to 200 bytes can be searched for"));
+    }
+    let logs = console.web.logs.clone();
+    Ok(tokio::task::spawn_blocking(move || logs.search(&text, FOUND)).await.unwrap_or_default())
 }
 
 /// A ban, or its end.

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(one.begin("b", [2; 32]).await.unwrap(), Seen::New, "what failed may be tried again");
         let left: i64 = redis.cli(&["pttl", &Keys::request("a")]).parse().unwrap();
         assert!((23 * 3_600_000..=24 * 3_600_000).contains(&left), "a day: {left}");
-        // A node that is killed in the middle holds nobody up for a day.
+        // A node that is killed in the middle holds no caller up for a day.
         let left: i64 = redis.cli(&["pttl", &Keys::request("b")]).parse().unwrap();
         assert!((1..=120_000).contains(&left), "{left}");
         redis.stop();

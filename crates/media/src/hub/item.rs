@@ -1,0 +1,37 @@
+//! What readers of a stream are given: frames, and what its tracks are.
+
+use std::sync::Arc;
+
+use crate::frame::{Burst, Frame};
+
+/// What a reader gets.
+#[derive(Clone)]
+pub enum Item {
+    /// The stream as it is now: before the first frame, and again after a skip over a change.
+    Tracks(Tracks),
+    /// One frame ([`Pace::Realtime`](super::Pace::Realtime)). Changed configurations come as frames of their own, in order.
+    Frame(Arc<Frame>),
+    /// Frames of one merge interval ([`Pace::Audience`](super::Pace::Audience)), changed configurations among them.
+    Burst(Arc<Burst>),
+}
+
+/// Configuration and description of a stream's tracks.
+#[derive(Debug, Clone, Default)]
+pub struct Tracks {
+    /// Configuration of the video track.
+    pub video: Option<Arc<Frame>>,
+    /// Configuration of the audio track; `None` also for codecs that need none.
+    pub audio: Option<Arc<Frame>>,
+    /// The last `onMetaData`.
+    pub metadata: Option<Arc<Frame>>,
+}
+
+/// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five
+/// seconds while the other has, or for one second from the start if nothing can stand in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flowing {
+    /// Video.
+    pub video: bool,
+    /// Audio.
+    pub audio: bool,
+}

@@ -1,0 +1,30 @@
+//! The kinds of rooms. What differs between them is said by the rules.
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of rooms; each has rules of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Two people.
+    Double,
+    /// Several people.
+    Multi,
+    /// One anchor, co-anchors, and an audience.
+    Live,
+    /// People in a call whose media goes elsewhere: no service here sees their streams, so only heartbeats count.
+    Webrtc,
+    /// An entry of a list of rooms that are held elsewhere, or here under another kind: as with calls, only heartbeats count.
+    Webexe,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc, Self::Webexe];
+
+    /// Whether rooms of this kind have neither streams nor a chat group here.
+    #[must_use]
+    pub const fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Webrtc | Self::Webexe)
+    }
+}

@@ -1,0 +1,155 @@
+//! Encoders that send more, or other sound, than every player takes, on the real program: pictures go on everywhere, and
+//! sound goes where it can.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::kit::pictures::{background, guest, merge, stream_of};
+use crate::kit::whep;
+use crate::kit::{self, PATIENCE, Running, Server, directory, ended, until};
+use serde_json::json;
+use testkit::bounded::program;
+
+/// Pushes pictures and a tone with these encoders.
+fn push(url: &str, codecs: &str) -> Running {
+    let mut command = program("ffmpeg");
+    command.args("-hide_banner -loglevel error -re -f lavfi -i testsrc=size=160x120:rate=15".split(' '));
+    command.args("-f lavfi -i sine=frequency=440:sample_rate=48000 -threads 1".split(' '));
+    command.args(codecs.split(' ')).args(["-f", "flv", url]);
+    Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+const H264: &str = "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 15 -pix_fmt yuv420p";
+
+/// What a player decodes in two seconds of a stream: pictures, and the mean loudness of its sound in decibels.
+fn decoded(url: &str) -> (usize, Option<f32>) {
+    let mut command = program("ffmpeg");
+    command.args("-hide_banner -nostats -probesize 200000 -analyzeduration 1500000 -i".split(' ')).arg(url);
+    command.args("-t 2 -af volumedetect -f framemd5 -".split(' '));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pictures = String::from_utf8(output.stdout).unwrap().lines().filter(|l| l.starts_with("0,")).count();
+    let loud = said.split("mean_volume:").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    (pictures, loud)
+}
+
+/// A tone is at about -21 dB; silence, or noise from a wrong table, is far from it.
+fn is_the_tone(loud: Option<f32>) -> bool {
+    loud.is_some_and(|db| (-27.0..-15.0).contains(&db))
+}
+
+struct Urls {
+    push: String,
+    play: String,
+    flv: String,
+    hls: String,
+    whep: String,
+}
+
+fn urls(server: &Server, room: &str) -> Urls {
+    let user = server.login("live_room", room);
+    let urls = user.ok("get_push_url", json!({ "roomID": room }));
+    let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+    let push = url("pushURL");
+    assert_eq!(user.enter(room, &push)["code"], 0);
+    let seen = user.ok("get_pushers", json!({ "roomID": room }));
+    let play = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
+    Urls { push, play, flv: url("flvURL"), hls: url("hlsURL"), whep: url("whepURL") }
+}
+
+#[test]
+fn telephone_sound_is_heard_everywhere() {
+    let dir = directory();
+    let kept = dir.join("kept");
+    let variables = [("ROOMSERVICE_RECORD__ENABLED", "true"), ("ROOMSERVICE_RECORD__DIR", kept.to_str().unwrap())];
+    let server = Server::with(dir, &variables);
+    for (room, codec) in [("a", "pcm_alaw"), ("u", "pcm_mulaw")] {
+        let at = urls(&server, room);
+        let mut pushed = push(&format!("{}&record=1", at.push), &format!("{H264} -c:a {codec} -ar 8000 -ac 1"));
+        until("it is published", || !kit::probe(&at.play).is_empty());
+        // RTMP as it came; browsers' FLV players know AAC and MP3 only.
+        assert_eq!(kit::probe(&at.play), ["h264", codec]);
+        assert_eq!(kit::probe(&at.flv), ["aac", "h264"]);
+        for url in [&at.play, &at.flv, &at.hls] {
+            let (pictures, loud) = decoded(url);
+            assert!(pictures > 20 && is_the_tone(loud), "{codec} at {url}: {pictures} pictures, {loud:?} dB");
+        }
+        whep::play(&server, &at.whep, 20);
+        let files = std::fs::read_dir(&kept).unwrap().map(|f| f.unwrap().path());
+        let of_it = files.filter(|f| f.to_string_lossy().contains(&format!("_{room}."))).collect::<Vec<_>>();
+        // Pictures that come before the first sound are a file of their own.
+        let newest = of_it.iter().max().unwrap().to_str().unwrap();
+        let _ = program("kill").args(["-INT", &pushed.pid().to_string()]).status();
+        ended("the pusher", &mut pushed);
+        until("the recording has sound", || is_the_tone(decoded(newest).1));
+    }
+}
+
+#[test]
+fn telephone_sound_is_heard_in_a_mix() {
+    let server = Server::start(directory());
+    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
+    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let _her_push = push(&hers, &format!("{H264} -an"));
+    let _his_push = push(&his, &format!("{H264} -c:a pcm_alaw -ar 8000 -ac 1"));
+    for (user, url) in [(&alice, &hers), (&bob, &his)] {
+        assert_eq!(user.enter("r", url)["code"], 0);
+    }
+    let name = stream_of(&hers);
+    let reply = merge(&alice, "r", &name, vec![background(&name), guest(&stream_of(&his), 10, 10)]);
+    assert_eq!(reply["merge_code"], 0, "{reply}");
+    let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));
+    let mixed = seen["mixedPlayURL"].as_str().unwrap();
+    until("the mix has his sound", || is_the_tone(decoded(mixed).1));
+}
+
+#[test]
+fn pictures_go_on_beside_sound_that_is_only_passed_on() {
+    let server = Server::start(directory());
+    let sounds = [
+        ("speex", "-c:a libspeex -ar 16000 -ac 1"),
+        ("nellymoser", "-c:a nellymoser -ar 22050 -ac 1"),
+        ("adpcm_swf", "-c:a adpcm_swf -ar 22050 -ac 1"),
+        ("pcm_s16le", "-c:a pcm_s16le -ar 44100"),
+    ];
+    for (codec, options) in sounds {
+        let at = urls(&server, &codec.replace('_', ""));
+        let mut pushed = push(&at.push, &format!("{H264} {options}"));
+        until("it is published", || !kit::probe(&at.play).is_empty());
+        for url in [&at.play, &at.flv] {
+            let mut both = ["h264", codec];
+            both.sort_unstable();
+            assert_eq!(kit::probe(url), both, "{url}");
+            let (pictures, loud) = decoded(url);
+            assert!(pictures > 20 && is_the_tone(loud), "{codec} at {url}: {pictures} pictures, {loud:?} dB");
+        }
+        let mut in_hls = kit::probe(&at.hls);
+        in_hls.dedup();
+        assert_eq!(in_hls, ["aac", "h264"], "silence stands for the sound");
+        assert!(decoded(&at.hls).0 > 20, "{codec} by HLS");
+        whep::play(&server, &at.whep, 20);
+        assert!(pushed.0.try_wait().unwrap().is_none(), "the encoder goes on");
+        pushed.kill();
+    }
+    let said = server.written();
+    let named = |text: &str, codec: &str| said.lines().any(|line| line.contains(text) && line.contains(codec));
+    for codec in ["speex", "nellymoser", "adpcm", "pcm"] {
+        assert!(named("as it is, and nowhere else", codec), "{codec}: {said}");
+        assert!(named("the sound is left out", codec), "{codec}: {said}");
+    }
+}
+
+#[test]
+fn an_encoder_hears_why_its_pictures_are_refused() {
+    let server = Server::start(directory());
+    let at = urls(&server, "r");
+    let mut command = program("ffmpeg");
+    command.args("-hide_banner -loglevel error -re -f lavfi -i testsrc=size=160x120:rate=15 -c:v flv1".split(' '));
+    let begun = Instant::now();
+    let output = command.args(["-f", "flv", &at.push]).output().unwrap();
+    assert!(begun.elapsed() < PATIENCE.min(Duration::from_secs(30)) && !output.status.success());
+    let why = "video in Sorenson H.263 (codec id 2) is not supported";
+    let heard = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(heard.contains(why), "{heard}");
+    assert!(server.written().contains(why));
+}
