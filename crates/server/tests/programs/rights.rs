@@ -39,7 +39,7 @@ async fn http(at: SocketAddr, method: &str, path: &str, key: &str, body: &str) -
         head += &format!("Authorization: Bearer {key}\r\n");
     }
     if !body.is_empty() {
-        head += "Content-Type: application/json\r\n";
+        head += &format!("Content-Type: {}\r\n", super::kit::content_type(path));
     }
     socket.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     let (mut answer, mut buffer) = (Vec::new(), vec![0; 65536]);

@@ -115,8 +115,9 @@ impl Server {
         let length = body.len();
         write!(
             socket,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}",
-            self.http
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}",
+            self.http,
+            content_type(path)
         )
         .unwrap();
         let mut answer = Vec::new();
@@ -345,4 +346,9 @@ pub fn open_websocket(server: &Server, url: &str) -> BufReader<TcpStream> {
     }
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     reader
+}
+
+/// What the body of a request to `path` is.
+pub fn content_type(path: &str) -> &'static str {
+    if path.starts_with("/whip/") || path.starts_with("/whep/") { "application/sdp" } else { "application/json" }
 }
