@@ -45,7 +45,8 @@ const hears = (page, tile, wanted, who) =>
     const levels = await page.evaluate(
       ([tile, tones]) => {
         const video = document.querySelector(`${tile} video`);
-        return video ? window.probe.tones(video, tones) : tones.map(() => -Infinity);
+        // Between two connections there is none.
+        return video?.srcObject ? window.probe.tones(video, tones) : tones.map(() => -Infinity);
       },
       [tile, TONES],
     );

@@ -81,7 +81,8 @@ const ada = await person('ada');
 const refusal = await ada.evaluate(() =>
   window.room.enterRoom({ roomID: 'none' }).catch(({ code, key, message, english }) => [code, key, message, english]),
 );
-assert.deepEqual(refusal, [3, 'NO_ROOM', '请求的房间不存在', 'there is no such room']);
+// The server answers in the language that the browser asks for.
+assert.deepEqual(refusal, [3, 'NO_ROOM', 'There is no such room', 'There is no such room']);
 
 const bob = await person('bob');
 await call(ada, 'openMedia');
