@@ -44,7 +44,7 @@ pub struct AudioInfo {
 }
 
 impl VideoInfo {
-    /// Reads avcC, hvcC, av1C or what [`vpx`] writes.
+    /// Reads avcC, hvcC, av1C or what `vpx` writes.
     pub fn of(codec: Codec, config: &[u8]) -> Self {
         let unknown = VideoInfo { codec, width: 0, height: 0, profile: 0, level: 0, mime: String::new() };
         let read = match codec {

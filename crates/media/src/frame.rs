@@ -40,7 +40,7 @@ pub enum Codec {
     /// temporal delimiter.
     Av1,
     /// Configuration: `VPCodecConfigurationRecord` (vpcC, with version and flags), then width and height in 16 bits each:
-    /// see [`crate::codec::vpx`]. Frame: as the codec has it.
+    /// see `codec::vpx`. Frame: as the codec has it.
     Vp8,
     /// As VP8. Frame: a frame or superframe.
     Vp9,

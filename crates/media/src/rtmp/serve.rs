@@ -1,4 +1,4 @@
-//! The sockets of the RTMP server: accepts connections within bounds, and lets each one's [`Session`] speak with the hub.
+//! The sockets of the RTMP server: accepts connections within bounds, and lets each one's session speak with the hub.
 //! Knows the protocol only through the session.
 
 use std::collections::HashMap;

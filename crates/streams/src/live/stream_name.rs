@@ -58,7 +58,7 @@ pub fn fresh(bizid: u32, user: &UserId, suffix: u16) -> Result<StreamId, Refusal
     checked(&format!("{bizid}_{}_{suffix:04x}", encode_part(user.as_str())))
 }
 
-/// Whom a name speaks of; `None` if it was not made here, or names somebody by a digest ([`has_digest`]).
+/// Whom a name speaks of; `None` if it was not made here, or names somebody by a digest (see `has_digest`).
 pub fn owner(bizid: u32, stream: &str) -> Option<Owner> {
     let rest = stream.strip_prefix(&format!("{bizid}_"))?;
     if let Some(rest) = hosted::escaped(rest) {
