@@ -28,6 +28,11 @@ impl Section {
         self.lines[0].split(' ').nth(1) == Some("0") && !self.has("a=bundle-only")
     }
 
+    /// Whether it offers media of `kind`.
+    fn offers(&self, kind: &str) -> bool {
+        self.kind() == kind && !self.is_rejected() && self.direction() != Some("inactive")
+    }
+
     fn has(&self, line: &str) -> bool {
         self.lines.iter().any(|l| l == line)
     }
@@ -112,8 +117,7 @@ impl Sdp {
             name_formats(section);
         }
         for kind in ["audio", "video"] {
-            let offered = |s: &&Section| s.kind() == kind && !s.is_rejected() && s.direction() != Some("inactive");
-            if self.sections.iter().filter(offered).nth(1).is_some() {
+            if self.sections.iter().filter(|section| section.offers(kind)).nth(1).is_some() {
                 return Err(Refused::Unprocessable(format!("two {kind} lines: a stream has one")));
             }
         }
@@ -140,8 +144,7 @@ impl Sdp {
 
     /// Whether a line of `kind` is offered.
     pub fn offers(&self, kind: &str) -> bool {
-        let offered = |s: &Section| s.kind() == kind && !s.is_rejected() && s.direction() != Some("inactive");
-        self.sections.iter().any(offered)
+        self.sections.iter().any(|section| section.offers(kind))
     }
 
     /// The names of the formats offered for `kind`, each once.

@@ -27,7 +27,7 @@ use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{self, Hub, Origin, Pace, Want};
-use crate::name::Protocol;
+use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Kick, Query, Requests, What};
 
@@ -131,7 +131,6 @@ impl Server {
         };
         let tcp = listener.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
         let addresses = advertised(&config, udp);
-        let own = addresses.clone();
         let with = |port: u16| addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect::<Vec<_>>();
         let over_tcp = tcp.map_or(Vec::new(), |tcp| if config.local_only { vec![tcp] } else { with(tcp.port()) });
         let identity = Arc::new(Identity::new(with(udp.port()), over_tcp));
@@ -157,7 +156,7 @@ impl Server {
         }
         let strangers = Strangers::new(config.strangers, Instant::now());
         let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
-        let only = config.local_only.then(|| own.clone());
+        let only = config.local_only.then(|| addresses.clone());
         thread("rtc-net".into(), move || async move {
             if let Some(listener) = listener
                 && listener.set_nonblocking(true).is_ok()
@@ -218,23 +217,34 @@ impl Server {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
         let options = inner.requests.play(what.clone()).await?;
+        let identity = &inner.common.identity;
         // What is wrong with an offer is told at once, and not when a publisher has come.
-        let hears = offer::accept(offer, Way::Out, None, &inner.common.identity, Instant::now())?.audio.is_some();
+        let asked = self.shown(&what.stream);
+        let mut accepted = offer::accept(offer, asked.0, asked.1, identity, Instant::now())?;
+        let hears = accepted.audio.is_some();
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
         let wait =
             asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
         let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
-        // What is made of the stream for the first viewer holds nothing yet; the stream itself tells.
-        let codec = inner.common.hub.info(&what.stream).and_then(|info| info.video).map(|video| video.codec);
         backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
-        let way = if inner.common.hub.is_layered(&what.stream) { Way::Adapting } else { Way::Out };
-        let accepted = offer::accept(offer, way, codec, &inner.common.identity, Instant::now())?;
+        let found = self.shown(&what.stream);
+        if found != asked {
+            accepted = offer::accept(offer, found.0, found.1, identity, Instant::now())?;
+        }
         let mut seed = [0; 2];
         let _ = getrandom::fill(&mut seed);
         let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));
         let role = Role::Play { whep, ticket: Box::new(ticket) };
         self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
+    }
+
+    /// How a viewer of a stream is answered, and the codec of its pictures if it is known. The stream itself tells: what is made
+    /// of it for the first viewer holds nothing yet.
+    fn shown(&self, stream: &StreamName) -> (Way, Option<Codec>) {
+        let hub = &self.inner.common.hub;
+        let way = if hub.is_layered(stream) { Way::Adapting } else { Way::Out };
+        (way, hub.info(stream).and_then(|info| info.video).map(|video| video.codec))
     }
 
     /// Trickle ICE or an ICE restart (RFC 8840 fragment in `body`). `if_match` holds the `ETag`s the client knows, without
