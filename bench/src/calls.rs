@@ -152,36 +152,47 @@ pub fn run(options: &Options) -> Outcome {
         let measured = if name == ITSELF { &bare } else { &server };
         let load = Load::new(measured.http, connections, row.requests, row.group)?;
         let mut side = Side { load, process: &measured.process };
-        let (mut sum, mut bare_sum) = (Measured::default(), Measured::default());
-        let (mut rates, mut bare_rates, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        let mut slices = Slices::default();
         for _ in 0..ROUNDS {
-            let bare_rate = beside.slice(time, &mut bare_sum)?;
+            slices.bare_rates.push(beside.slice(time, &mut Measured::default())?);
             if kept.elapsed() > KEEP_ALIVE {
                 fetch_all(server.http, connections, beats.iter().cloned(), |reply| reply.json().map(drop))?;
                 kept = Instant::now();
             }
-            let rate = side.slice(time, &mut sum)?;
-            rates.push(rate);
-            bare_rates.push(bare_rate);
-            ratios.push(rate / bare_rate);
+            slices.rates.push(side.slice(time, &mut slices.sum)?);
         }
-        let (rate, ratio) = (median(rates), median(ratios));
-        let good = row.target.verdict(rate, ratio).and(Verdict::of(sum.slice.refused == 0));
-        verdict = verdict.and(good);
-        let asked = !matches!(row.target, Target::None) || good == Verdict::Short;
+        verdict = verdict.and(slices.print(row.name, &row.target));
+    }
+    println!("\nserver: {:.1} MB resident at the end", server.process.usage()?.megabytes());
+    Ok(if options.strict { verdict } else { Verdict::Reached })
+}
+
+/// What slices of a call measured, each beside one of the bare handler.
+#[derive(Default)]
+struct Slices {
+    rates: Vec<f64>,
+    bare_rates: Vec<f64>,
+    sum: Measured,
+}
+
+impl Slices {
+    /// Prints the call's line. Says whether it reached its target.
+    fn print(self, name: &str, target: &Target) -> Verdict {
+        let Self { rates, bare_rates, sum } = self;
+        let ratio = median(rates.iter().zip(&bare_rates).map(|(rate, bare)| rate / bare).collect());
+        let rate = median(rates);
+        let good = target.verdict(rate, ratio).and(Verdict::of(sum.slice.refused == 0));
+        let asked = !matches!(target, Target::None) || good == Verdict::Short;
         let shown = if asked { good.to_string() } else { "-".to_owned() };
         println!(
-            "{:<26} {rate:>10.0} {:>10.0} {ratio:>6.2} {:>7.0} {:>7.0} {:>8}   {:<14} {shown}",
-            row.name,
+            "{name:<26} {rate:>10.0} {:>10.0} {ratio:>6.2} {:>7.0} {:>7.0} {:>8}   {target:<14} {shown}",
             median(bare_rates),
             100.0 * sum.cpu / sum.wall,
             100.0 * sum.generator_cpu / sum.wall,
             sum.slice.refused,
-            row.target,
         );
+        good
     }
-    println!("\nserver: {:.1} MB resident at the end", server.process.usage()?.megabytes());
-    Ok(if options.strict { verdict } else { Verdict::Reached })
 }
 
 /// The bare handler beside itself: how far from 1.00 its ratio is, so far is any other ratio to be believed.

@@ -18,7 +18,7 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(clap::Args, Clone)]
 pub struct Setup {
     /// The program to measure, a release build.
-    #[arg(long, default_value = "target/release/roomservice")]
+    #[arg(long, default_value = "target/dist/roomservice")]
     pub bin: PathBuf,
     /// The core that the server (or the bare handler) is pinned to.
     #[arg(long, default_value_t = 0)]

@@ -67,7 +67,13 @@ fn main() {
     };
     time("privateMapKey 2: sign", || room_key.sign_v2(&v2_key, NOW).unwrap());
 
-    let keyring = Keyring::new(&secret, &[]).unwrap();
+    tokens(&secret);
+    urls(&secret);
+    tencent_calls(secret);
+}
+
+fn tokens(secret: &Secret) {
+    let keyring = Keyring::new(secret, &[]).unwrap();
     let claims = token::Claims {
         user_id: "user_7a7413d1_4414".to_owned(),
         session: 1,
@@ -78,18 +84,22 @@ fn main() {
     let session = token::issue(&keyring, Purpose::Session, &claims).unwrap();
     time("token: issue", || token::issue(&keyring, Purpose::Session, &claims).unwrap());
     time("token: verify", || token::verify(&keyring, Purpose::Session, &session, NOW).unwrap());
+}
 
+fn urls(secret: &Secret) {
     for algorithm in [push_url::Algorithm::Md5, push_url::Algorithm::Sha256] {
-        time(&format!("txSecret {algorithm:?}: sign"), || push_url::sign(algorithm, &secret, "5000_room1_user1", NOW));
-        let query = push_url::sign(algorithm, &secret, "5000_room1_user1", NOW);
+        time(&format!("txSecret {algorithm:?}: sign"), || push_url::sign(algorithm, secret, "5000_room1_user1", NOW));
+        let query = push_url::sign(algorithm, secret, "5000_room1_user1", NOW);
         time(&format!("txSecret {algorithm:?}: read query and verify"), || {
             let query = Query::parse(&query).unwrap();
-            push_url::verify("5000_room1_user1", &query, &[&secret], NOW..=NOW).unwrap()
+            push_url::verify("5000_room1_user1", &query, &[secret], NOW..=NOW).unwrap()
         });
     }
     let url = "rtmp://5000.livepush.myqcloud.com/live/5000_room1_user1?bizid=5000&txSecret=ab&txTime=5C27";
     time("stream URL: read", || StreamUrl::parse(url).unwrap());
+}
 
+fn tencent_calls(secret: Secret) {
     let signer = tc3::Signer::new("AKIDz8krbsJ5yKBZQpn74WFkmLPx3EXAMPLE", secret, "live");
     let call = tc3::Call {
         method: "POST",

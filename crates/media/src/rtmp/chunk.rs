@@ -57,6 +57,35 @@ struct Channel {
     buffer: Vec<u8>,
 }
 
+impl Channel {
+    /// Takes what a chunk's head has in this format. Gives the bytes of it that are payload after all.
+    fn read<'a>(&mut self, format: u8, fields: &'a [u8]) -> &'a [u8] {
+        let extended = |at: usize| fields.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+        let u24 = |at: usize| u32::from_be_bytes([0, fields[at], fields[at + 1], fields[at + 2]]);
+        if format == 3 {
+            // The specification repeats the extended timestamp here; some encoders do not. When the four bytes are
+            // not the timestamp, they are payload.
+            let left = self.length - self.buffer.len();
+            let repeated = !self.extended || extended(0) == Some(self.delta);
+            return if !repeated && self.begun && left >= 4 { &fields[..4] } else { &[] };
+        }
+        self.delta = u24(0);
+        self.extended = self.delta == 0xff_ffff;
+        let plain = [11, 7, 3][usize::from(format)];
+        if let (true, Some(wide)) = (self.extended, extended(plain)) {
+            self.delta = wide;
+        }
+        if format <= 1 {
+            self.length = u24(3) as usize;
+            self.kind = fields[6];
+        }
+        if format == 0 {
+            self.stream = u32::from_le_bytes([fields[7], fields[8], fields[9], fields[10]]);
+        }
+        &[]
+    }
+}
+
 /// Takes chunks apart.
 pub struct Reader {
     chunk_size: usize,
@@ -231,33 +260,7 @@ impl Reader {
         if basic.format < 3 && channel.begun {
             return Err(Ended::Protocol("a message starts inside another of its chunk stream".into()));
         }
-        let extended = |at: usize| fields.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
-        let u24 = |at: usize| u32::from_be_bytes([0, fields[at], fields[at + 1], fields[at + 2]]);
-        let mut early: &[u8] = &[];
-        if basic.format == 3 {
-            if channel.extended {
-                // The specification repeats the extended timestamp here; some encoders do not. When the four bytes are
-                // not the timestamp, they are payload.
-                let left = channel.length - channel.buffer.len();
-                if extended(0) != Some(channel.delta) && channel.begun && left >= 4 {
-                    early = &fields[..4];
-                }
-            }
-        } else {
-            channel.delta = u24(0);
-            channel.extended = channel.delta == 0xff_ffff;
-            let plain = [11, 7, 3][usize::from(basic.format)];
-            if let (true, Some(wide)) = (channel.extended, extended(plain)) {
-                channel.delta = wide;
-            }
-            if basic.format <= 1 {
-                channel.length = u24(3) as usize;
-                channel.kind = fields[6];
-            }
-            if basic.format == 0 {
-                channel.stream = u32::from_le_bytes([fields[7], fields[8], fields[9], fields[10]]);
-            }
-        }
+        let early = channel.read(basic.format, fields);
         if !channel.begun {
             if channel.length > bound(channel.kind) {
                 return Err(Ended::Limit("message length"));

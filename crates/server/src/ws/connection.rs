@@ -102,20 +102,12 @@ async fn talk(door: &ChatDoor, link: &Link, peer: Option<IpAddr>, socket: &mut W
             Step::In(Some(Ok(message))) => {
                 heard = Instant::now();
                 match message {
-                    Message::Text(text) => match may_ask(door, link, peer) {
-                        Ok(()) => {
-                            refused = 0;
-                            answer(door, link, &text).await;
+                    Message::Text(text) => {
+                        refused = if asked(door, link, peer, &text).await { 0 } else { refused + 1 };
+                        if refused > MAX_REFUSED {
+                            return Some(Close::TooFast);
                         }
-                        Err(wait) => {
-                            refused += 1;
-                            door.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                            if refused > MAX_REFUSED {
-                                return Some(Close::TooFast);
-                            }
-                            link.frame(|| requests::too_fast(&text, wait));
-                        }
-                    },
+                    }
                     Message::Binary(_) => return Some(Close::Protocol),
                     Message::Close(_) => {
                         // One more look lets the answer out.
@@ -144,6 +136,17 @@ async fn talk(door: &ChatDoor, link: &Link, peer: Option<IpAddr>, socket: &mut W
             }
         }
     }
+}
+
+/// Answers a request, unless its user asks too fast: then it is refused. Says whether it was answered.
+async fn asked(door: &ChatDoor, link: &Link, peer: Option<IpAddr>, text: &Utf8Bytes) -> bool {
+    let Err(wait) = may_ask(door, link, peer) else {
+        answer(door, link, text).await;
+        return true;
+    };
+    door.chat.counters.hurried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    link.frame(|| requests::too_fast(text, wait));
+    false
 }
 
 /// A frame of the hub's as WebSocket message: the hub makes nothing but text.

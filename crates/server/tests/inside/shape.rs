@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest source file, in lines that are not tests.
 const MAX_LINES: usize = 600;
+/// Longest function, in lines.
+const MAX_FUNCTION: usize = 60;
 /// Most lines of the paragraph that a source file opens with.
 const MAX_OPENING: usize = 5;
 /// Names that say nothing about what is inside. `weapp/utils.rs` answers the protocol's own `utils` calls.
@@ -103,6 +105,41 @@ fn source_files_are_short() {
         (lines > MAX_LINES).then(|| format!("{path}: {lines} lines without tests, {MAX_LINES} are allowed"))
     });
     none("files that are too long", &long.collect::<Vec<_>>());
+}
+
+/// Functions of a source, each with its lines.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (first, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let Some((before, after)) = code.split_once("fn ") else { continue };
+        let words = ["pub", "const", "async", "unsafe", "extern", "\"C\""];
+        let head = |word: &str| words.contains(&word) || word.starts_with("pub(");
+        if !before.split_whitespace().all(head) || code.ends_with('}') || code.ends_with(';') {
+            continue;
+        }
+        let end = format!("{}}}", &line[..line.len() - code.len()]);
+        let count = lines[first..].iter().position(|line| line.starts_with(&end) || *line == "}").map_or(0, |n| n + 1);
+        found.push((after.split(['(', '<']).next().unwrap_or_default().to_owned(), count));
+    }
+    found
+}
+
+#[test]
+fn functions_are_short() {
+    let long = "fn f() {\n    pub async fn g(\n        a: u8,\n    ) {\n        h();\n    }\n}\n";
+    assert_eq!(functions(long), [("f".to_owned(), 7), ("g".to_owned(), 5)]);
+    let sources = sources();
+    let tests = test_files(&sources);
+    let mut long = Vec::new();
+    for (path, text) in sources.iter().filter(|(path, _)| !tests.contains(path)) {
+        let functions = functions(without_tests(text)).into_iter().filter(|(_, lines)| *lines > MAX_FUNCTION);
+        long.extend(
+            functions.map(|(name, lines)| format!("{path}: {name} has {lines} lines, {MAX_FUNCTION} are allowed")),
+        );
+    }
+    none("functions that are too long", &long);
 }
 
 #[test]

@@ -208,6 +208,12 @@ impl Delivery {
         }
     }
 
+    fn unschedule(&self, room: &RoomId) {
+        if let Some(queue) = self.queues.lock().get_mut(room) {
+            queue.scheduled = false;
+        }
+    }
+
     /// Carries out tasks until it is dropped.
     pub async fn run<F: Future<Output = Outcome>>(&self, mut woken: Woken, work: impl Fn(RoomId, Task) -> F) {
         let mut running = FuturesUnordered::new();
@@ -222,14 +228,11 @@ impl Delivery {
             };
             for _ in 0..room {
                 let Some(room) = ready.pop_front() else { break };
-                let Some(hold) = self.try_hold(&room) else {
+                match self.try_hold(&room) {
+                    Some(hold) => running.push(step(hold, room, &work)),
                     // The task that has it lets it be scheduled again.
-                    if let Some(queue) = self.queues.lock().get_mut(&room) {
-                        queue.scheduled = false;
-                    }
-                    continue;
-                };
-                running.push(step(hold, room, &work));
+                    None => self.unschedule(&room),
+                }
             }
             let trial = broken.filter(|_| running.is_empty() && !ready.is_empty());
             let next = later.first_key_value().map(|((at, _), _)| *at).into_iter().chain(trial).min();
