@@ -3,25 +3,25 @@
 //! so.
 //! Knows no members and no sockets: who listens is passed in.
 
-mod crowd;
 mod groups;
-mod lane;
 mod op;
+mod partition;
 mod run;
 pub mod scripts;
+mod sketch;
 
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use lane::Lane;
+use partition::Partition;
 use store::redis::keys::Keys;
 use store::redis::{Link, Target};
 
-pub use self::crowd::Crowd;
 pub use self::groups::{Loaded, Made};
 pub use self::op::Op;
+pub use self::sketch::Sketch;
 
 /// What came of saying something: its number, 0 if there is no such group.
 pub type Number = u64;
@@ -61,16 +61,16 @@ pub enum Sending {
     Full,
 }
 
-/// Who listens. Called in order for each lane; must not wait.
-pub trait Ear: Send + Sync + 'static {
+/// Who listens. Called in order for each partition; must not wait.
+pub trait Listener: Send + Sync + 'static {
     /// A node said something; this one hears itself, too.
     fn heard(&self, heard: Heard);
 
     /// Redis is away: what was to be said and waits for an answer, in order.
     fn adrift(&self, unsaid: Vec<Unsaid>);
 
-    /// Something on this lane was missed: this node was away for longer than it is kept.
-    fn missed(self: Arc<Self>, lane: usize);
+    /// Something on this partition was missed: this node was away for longer than it is kept.
+    fn missed(self: Arc<Self>, partition: usize);
 
     /// The nodes that are there now, this one too.
     fn nodes(&self, alive: &[u64]);
@@ -82,8 +82,8 @@ pub struct Bus {
     target: Target,
     link: Link,
     keys: Keys,
-    lanes: Box<[Lane]>,
-    /// Cancelled when a lane is listened to.
+    partitions: Box<[Partition]>,
+    /// Cancelled when a partition is listened to.
     listening: Box<[CancellationToken]>,
     /// What is noted of what is said.
     noting: OnceLock<Noting>,
@@ -97,10 +97,10 @@ impl Bus {
     #[must_use]
     pub fn new(target: Target) -> Self {
         let keys = Keys::new(target.is_cluster());
-        let lanes = (0..keys.buckets()).map(|_| Lane::default()).collect();
+        let partitions = (0..keys.buckets()).map(|_| Partition::default()).collect();
         let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
         let (node, link, noting) = (sign::fresh_id().max(1), Link::new(target.clone()), OnceLock::new());
-        Self { node, link, target, keys, lanes, listening, noting }
+        Self { node, link, target, keys, partitions, listening, noting }
     }
 
     /// A node on the Redis of these settings.
@@ -117,16 +117,16 @@ impl Bus {
         self.node
     }
 
-    /// The lane of everything about a room, or a user.
+    /// The partition of everything about a room, or a user.
     #[must_use]
-    pub fn lane(&self, topic: &str) -> usize {
+    pub fn partition(&self, topic: &str) -> usize {
         self.keys.bucket_of(topic)
     }
 
-    /// How many lanes there are.
+    /// How many partitions there are.
     #[must_use]
-    pub fn lanes(&self) -> usize {
-        self.lanes.len()
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
     }
 
     /// Says something. `known` is the number of the newest message of its group that this node knows: numbers never go
@@ -143,7 +143,7 @@ impl Bus {
 
     fn send_noted(&self, op: Op, known: u64, note: Option<(String, &'static str)>) -> Sending {
         let (answer, answered) = oneshot::channel();
-        match self.lanes[self.lane(op.topic())].push(op, known, note, Some(answer)) {
+        match self.partitions[self.partition(op.topic())].push(op, known, note, Some(answer)) {
             None => Sending::Full,
             Some((nonce, true)) => Sending::Adrift(nonce),
             Some((_, false)) => Sending::Waits(answered),
@@ -152,7 +152,7 @@ impl Bus {
 
     /// Publishes something that no caller waits for. It is dropped where too much waits already.
     pub fn tell(&self, op: Op) {
-        if self.lanes[self.lane(op.topic())].push(op, 0, None, None).is_none() {
+        if self.partitions[self.partition(op.topic())].push(op, 0, None, None).is_none() {
             tracing::warn!("redis is unavailable for so long that something is not published to other nodes");
         }
     }
@@ -166,7 +166,7 @@ impl Bus {
     /// Whether Redis is away as far as this topic is concerned.
     #[must_use]
     pub fn is_adrift(&self, topic: &str) -> bool {
-        self.lanes[self.lane(topic)].is_adrift()
+        self.partitions[self.partition(topic)].is_adrift()
     }
 }
 

@@ -109,19 +109,19 @@ fn rooms(page: &mut Page, store: &dyn Store) {
         RoomKind::Webexe => "webexe",
     };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
-    let Some(census) = store.census() else {
+    let Some(totals) = store.totals() else {
         // Redis was not reached so far.
         family.sample(&[("kind", "any")], store.len());
         return;
     };
-    for (kind, count) in RoomKind::ALL.iter().zip(census.rooms) {
+    for (kind, count) in RoomKind::ALL.iter().zip(totals.rooms) {
         family.sample(&[("kind", name(kind))], count);
     }
     let mut family = page.family("roomservice_members", Kind::Gauge, "Pushers in rooms.");
-    for (kind, count) in RoomKind::ALL.iter().zip(census.members) {
+    for (kind, count) in RoomKind::ALL.iter().zip(totals.members) {
         family.sample(&[("kind", name(kind))], count);
     }
-    page.gauge("roomservice_audience", "Viewers that entered live rooms.", census.viewers);
+    page.gauge("roomservice_audience", "Viewers that entered live rooms.", totals.viewers);
 }
 
 fn chat(page: &mut Page, chat: &chat::Hub) {

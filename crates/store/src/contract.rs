@@ -71,8 +71,8 @@ async fn what_is_there_is_counted(store: Arc<dyn Store>) {
     let counted = async || {
         // Where others change what is there, it is counted when somebody looks for what is due.
         store.due(Millis(0), 1).await.unwrap();
-        let census = store.census().unwrap();
-        (census.rooms, census.members, census.viewers)
+        let totals = store.totals().unwrap();
+        (totals.rooms, totals.members, totals.viewers)
     };
     for (n, kind, who) in [
         (0, Kind::Multi, "a"),

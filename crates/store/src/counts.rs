@@ -25,7 +25,7 @@ impl Counters {
 
 /// What is in a store, by kind of room in the order of [`Kind::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct Totals {
     /// Rooms, active or not.
     pub rooms: [usize; Kind::ALL.len()],
     /// Their pushers.
@@ -34,7 +34,7 @@ pub struct Census {
     pub viewers: usize,
 }
 
-/// A census that is kept up to date with every change. Numbers are of one moment each, not of one together.
+/// Totals that are kept up to date with every change. Numbers are of one moment each, not of one together.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     rooms: [AtomicUsize; Kind::ALL.len()],
@@ -75,9 +75,9 @@ impl Running {
         self.viewers.fetch_sub(n, Ordering::Relaxed);
     }
 
-    pub fn read(&self) -> Census {
+    pub fn read(&self) -> Totals {
         let of = |counts: &[AtomicUsize; Kind::ALL.len()]| std::array::from_fn(|n| counts[n].load(Ordering::Relaxed));
-        Census { rooms: of(&self.rooms), members: of(&self.members), viewers: self.viewers.load(Ordering::Relaxed) }
+        Totals { rooms: of(&self.rooms), members: of(&self.members), viewers: self.viewers.load(Ordering::Relaxed) }
     }
 }
 

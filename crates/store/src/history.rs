@@ -105,36 +105,36 @@ pub struct Entry {
     pub news: Vec<News>,
 }
 
-/// A record of commits, in lanes: order is kept in each, and all of a room is in one.
+/// A record of commits, in partitions: order is kept in each, and all of a room is in one.
 pub trait History: Send + Sync + 'static {
-    /// How many lanes there are.
-    fn lanes(&self) -> usize;
+    /// How many partitions there are.
+    fn partitions(&self) -> usize;
 
     /// The place after which everything is new.
-    fn end(&self, lane: usize) -> Answer<'_, String>;
+    fn end(&self, partition: usize) -> Answer<'_, String>;
 
     /// About `limit` entries after a place; waits up to `PATIENCE` if there are none. From a place that is no longer
     /// kept it goes on with the oldest that is.
-    fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;
+    fn after<'a>(&'a self, partition: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>>;
 
     /// How far a reader has got, as it saved it.
-    fn place<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>>;
+    fn place<'a>(&'a self, reader: &'a str, partition: usize) -> Answer<'a, Option<String>>;
 
     /// Saves how far a reader has got.
-    fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()>;
+    fn save<'a>(&'a self, reader: &'a str, partition: usize, place: &'a str) -> Answer<'a, ()>;
 
     /// What a reader has read beyond its place, in its own words, as it saved it.
-    fn ahead<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>>;
+    fn ahead<'a>(&'a self, reader: &'a str, partition: usize) -> Answer<'a, Option<String>>;
 
     /// Saves that.
-    fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()>;
+    fn save_ahead<'a>(&'a self, reader: &'a str, partition: usize, text: &'a str) -> Answer<'a, ()>;
 
     /// Forgets the places of readers whose names begin with `prefix`, but for these: nothing reads for them any more. Where
     /// places keep nothing else from being thrown away, they may stay.
     fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()>;
 
-    /// Takes hold of a lane for a reader for as long as `lease`, and says whether it is ours: of several nodes one reads.
-    fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool>;
+    /// Takes hold of a partition for a reader for as long as `lease`, and says whether it is ours: of several nodes one reads.
+    fn hold<'a>(&'a self, reader: &'a str, partition: usize, lease: Duration) -> Answer<'a, bool>;
 
     /// Adds notes, in their order.
     fn note<'a>(&'a self, notes: &'a [Note]) -> Answer<'a, ()>;

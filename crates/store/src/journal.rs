@@ -38,8 +38,8 @@ use self::record::Draft;
 use super::chats::Chats;
 use super::tables::Change;
 use super::{
-    Agreement, Answer, Ban, Census, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, Row,
-    See, Store, Table, Trouble, Viewers,
+    Agreement, Answer, Ban, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, Row, See,
+    Store, Table, Totals, Trouble, Viewers,
 };
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
@@ -288,8 +288,8 @@ impl Store for Journal {
         Some(self.log().counters())
     }
 
-    fn census(&self) -> Option<Census> {
-        self.kept.memory.census()
+    fn totals(&self) -> Option<Totals> {
+        self.kept.memory.totals()
     }
 
     fn len(&self) -> usize {

@@ -26,7 +26,7 @@ pub use error::Error;
 pub use agreements::Agreement;
 pub use ban::Ban;
 pub use chats::{ChatEntry, ChatRecord, KeptGroup};
-pub use counts::{Census, Counters};
+pub use counts::{Counters, Totals};
 pub use history::{Entry, History, News, Note, Span};
 pub use journal::Journal;
 #[cfg(fuzzing)]

@@ -10,7 +10,7 @@ use room::{Audience, Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId,
 
 use super::agreements::Agreements;
 use super::ban::Kept;
-use super::counts::{Census, Running, counted};
+use super::counts::{Running, Totals, counted};
 use super::deadlines::Deadlines;
 use super::listing::Listing;
 use super::tables::Tables;
@@ -370,7 +370,7 @@ impl Store for Memory {
         at_once!(Ok(self.tables.below(table, below, count, now)))
     }
 
-    fn census(&self) -> Option<Census> {
+    fn totals(&self) -> Option<Totals> {
         Some(self.running.read())
     }
 

@@ -6,7 +6,6 @@
 //! that time, so the first look for what is due after a gap gives all members one heartbeat timeout to come back.
 
 mod bans;
-mod census;
 mod history;
 pub mod keys;
 pub mod link;
@@ -18,6 +17,7 @@ mod tables;
 pub mod tail;
 #[cfg(test)]
 pub mod tests;
+mod totals;
 
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
 use std::time::Instant;
@@ -35,7 +35,7 @@ use self::keys::Keys;
 use self::link::PATIENCE;
 pub use self::link::{Link, Target};
 use super::{
-    Agreement, Answer, Ban, Census, Counters, Decide, Outbox, Probed, Row, See, Store, Table, Viewers, agreements,
+    Agreement, Answer, Ban, Counters, Decide, Outbox, Probed, Row, See, Store, Table, Totals, Viewers, agreements,
 };
 use crate::error::Error;
 
@@ -60,7 +60,7 @@ pub struct Redis {
     tell: Option<Tell>,
     /// How many rooms each bucket had when it was last asked.
     counts: Vec<AtomicUsize>,
-    known: census::Known,
+    known: totals::Known,
     /// The bucket that is looked at first for what is due.
     turn: AtomicUsize,
     /// This process among all that use this Redis.
@@ -120,7 +120,7 @@ impl Redis {
         let before = lost::load(Link::new(target), keys.clone(), memory.clone(), stop.clone());
         tokio::spawn(before);
         let node = format!("{:016x}", sign::fresh_id());
-        let (turn, known) = (AtomicUsize::new(0), census::Known::default());
+        let (turn, known) = (AtomicUsize::new(0), totals::Known::default());
         Self { link, keys, rules, tell, counts, known, turn, node, memory, _tails: stop.drop_guard() }
     }
 
@@ -214,7 +214,7 @@ impl Redis {
         script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
         script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
         script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::census(bucket)).key(Keys::life(bucket));
+        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::totals(bucket)).key(Keys::life(bucket));
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
@@ -275,14 +275,14 @@ impl Redis {
     async fn claim_some(&self, bucket: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
         let claim = now.plus(CLAIM);
         let mut script = scripts::DUE.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::census(bucket));
+        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::totals(bucket));
         let timeout = self.rules.heartbeat_timeout;
         script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
         type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
-        let (rooms, claimed, census): Due =
+        let (rooms, claimed, totals): Due =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
         self.counts[bucket].store(rooms, Ordering::Relaxed);
-        self.known.take(bucket, &census);
+        self.known.take(bucket, &totals);
         let any = !claimed.is_empty();
         let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
         let looked = stream::iter(ids).map(async |id| self.is_due(id, bucket, now, claim).await).buffered(ABREAST);
@@ -326,7 +326,7 @@ impl Redis {
         bounded("userInfo", info, MAX_USER_INFO)?;
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-        script.key(Keys::census(self.keys.bucket(id)));
+        script.key(Keys::totals(self.keys.bucket(id)));
         script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
         match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
@@ -396,7 +396,7 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-            script.key(Keys::census(self.keys.bucket(id))).arg(user.as_str());
+            script.key(Keys::totals(self.keys.bucket(id))).arg(user.as_str());
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
     }
@@ -509,7 +509,7 @@ impl Store for Redis {
         Some(&self.link.counters)
     }
 
-    fn census(&self) -> Option<Census> {
+    fn totals(&self) -> Option<Totals> {
         self.known.read(self.keys.buckets())
     }
 

@@ -7,7 +7,7 @@ use room::audience::Viewer;
 use room::{Event, Kind, Millis, Refusal, Room, RoomId, StreamId, UserId};
 use tokio::sync::mpsc;
 
-use crate::{Agreement, Ban, Census, Counters, Error, Probed, Row, Table};
+use crate::{Agreement, Ban, Counters, Error, Probed, Row, Table, Totals};
 
 /// What a store answers, in time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -114,7 +114,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// What is in it, where that is known without asking.
-    fn census(&self) -> Option<Census> {
+    fn totals(&self) -> Option<Totals> {
         None
     }
 

@@ -30,10 +30,10 @@ pub const EVENTS: [&str; 16] = [
 
 /// The number of an event: the same each time that it is sent, and as a text greater than those of earlier events of
 /// the same room.
-pub fn id(lane: usize, place: &str, n: usize) -> String {
+pub fn id(partition: usize, place: &str, n: usize) -> String {
     // A place is one number, or several with dashes between them.
     let padded: Vec<String> = place.split('-').map(|part| format!("{part:0>13}")).collect();
-    format!("{lane}-{}-{n:03}", padded.join("-"))
+    format!("{partition}-{}-{n:03}", padded.join("-"))
 }
 
 /// The headers of a request.

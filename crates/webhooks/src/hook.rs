@@ -1,5 +1,5 @@
 //! One URL that is notified: how an event is posted to it, how often, and when it is given up. What is sent next is found in
-//! the file beside (lane.rs).
+//! the file beside (partition.rs).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use room::{Millis, RoomId};
 use tokio::time::sleep;
 
-use super::lane::Lane;
+use super::partition::Partition;
 use super::progress::Progress;
 use super::{Answered, Post, Settings, body};
 use sign::Secret;
@@ -74,32 +74,32 @@ impl Hook {
 
     /// Tells everything, for ever.
     pub async fn run(self: Arc<Self>) {
-        let lanes = (0..self.history.lanes()).map(|lane| {
+        let partitions = (0..self.history.partitions()).map(|partition| {
             let hook = self.clone();
             async move {
-                let mut at = Lane::default();
+                let mut at = Partition::default();
                 loop {
-                    if let Err(error) = hook.pass(lane, &mut at).await {
-                        tracing::warn!(%error, lane, "webhooks wait for the store");
+                    if let Err(error) = hook.pass(partition, &mut at).await {
+                        tracing::warn!(%error, partition, "webhooks wait for the store");
                         sleep(BACKOFF.0).await;
                     }
                 }
             }
         });
-        futures_util::future::join_all(lanes).await;
+        futures_util::future::join_all(partitions).await;
     }
 
-    /// From where on a lane is sent. A new URL gets what happens from now on.
+    /// From where on a partition is sent. A new URL gets what happens from now on.
     ///
     /// # Errors
     /// The store is away.
-    pub(super) async fn begin(&self, lane: usize) -> Result<String, Error> {
+    pub(super) async fn begin(&self, partition: usize) -> Result<String, Error> {
         let history = &self.history;
-        if let Some(place) = history.place(&self.reader, lane).await? {
+        if let Some(place) = history.place(&self.reader, partition).await? {
             return Ok(place);
         }
-        let end = history.end(lane).await?;
-        history.save(&self.reader, lane, &end).await?;
+        let end = history.end(partition).await?;
+        history.save(&self.reader, partition, &end).await?;
         Ok(end)
     }
 

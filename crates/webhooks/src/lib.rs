@@ -5,8 +5,8 @@
 mod audience;
 mod body;
 mod hook;
-mod lane;
 mod messages;
+mod partition;
 mod post;
 mod progress;
 mod replay;
@@ -171,8 +171,8 @@ impl Hooks {
     /// Notes from where on new URLs are notified, before anything can happen. A store that is unavailable is asked again later.
     pub async fn begin(&self) {
         for hook in self.hooks(&self.settings.borrow().clone()) {
-            for lane in 0..self.history.lanes() {
-                if let Err(error) = hook.begin(lane).await {
+            for partition in 0..self.history.partitions() {
+                if let Err(error) = hook.begin(partition).await {
                     tracing::warn!(%error, "webhooks begin when the store is back");
                     return;
                 }

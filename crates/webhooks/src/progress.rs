@@ -20,15 +20,15 @@ pub struct Behind {
     pub oldest: Option<Millis>,
 }
 
-/// How far behind every URL is, by the name of its reader and the lane.
+/// How far behind every URL is, by the name of its reader and the partition.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<BTreeMap<String, BTreeMap<usize, Behind>>>);
 
 impl Progress {
-    /// How a URL stands in a lane; all is well where nothing waits.
-    pub(super) fn set(&self, reader: &str, lane: usize, mut behind: Behind) {
+    /// How a URL stands in a partition; all is well where nothing waits.
+    pub(super) fn set(&self, reader: &str, partition: usize, mut behind: Behind) {
         behind.url = shown::url(&behind.url);
-        self.0.lock().entry(reader.to_owned()).or_default().insert(lane, behind);
+        self.0.lock().entry(reader.to_owned()).or_default().insert(partition, behind);
     }
 
     /// Forgets the URLs of all other readers.
@@ -36,15 +36,15 @@ impl Progress {
         self.0.lock().retain(|reader, _| readers.contains(reader));
     }
 
-    /// Every URL, with all its lanes together.
+    /// Every URL, with all its partitions together.
     #[must_use]
     pub fn all(&self) -> Vec<Behind> {
         let all = self.0.lock();
-        let together = |lanes: &BTreeMap<usize, Behind>| Behind {
-            url: lanes.values().next().map(|lane| lane.url.clone()).unwrap_or_default(),
-            rooms: lanes.values().map(|lane| lane.rooms).sum(),
-            events: lanes.values().map(|lane| lane.events).sum(),
-            oldest: lanes.values().filter_map(|lane| lane.oldest).min(),
+        let together = |partitions: &BTreeMap<usize, Behind>| Behind {
+            url: partitions.values().next().map(|partition| partition.url.clone()).unwrap_or_default(),
+            rooms: partitions.values().map(|partition| partition.rooms).sum(),
+            events: partitions.values().map(|partition| partition.events).sum(),
+            oldest: partitions.values().filter_map(|partition| partition.oldest).min(),
         };
         all.values().map(together).collect()
     }

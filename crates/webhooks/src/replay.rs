@@ -47,10 +47,10 @@ impl Hooks {
             return Err(Error::Unavailable("a replay is still running".into()));
         };
         let mut ends = Vec::new();
-        for lane in 0..self.history.lanes() {
-            ends.push(self.history.end(lane).await?);
+        for partition in 0..self.history.partitions() {
+            ends.push(self.history.end(partition).await?);
         }
-        let scan = Scan { ends, from, room, lane: 0, place: OLDEST.to_owned(), begun: false };
+        let scan = Scan { ends, from, room, partition: 0, place: OLDEST.to_owned(), begun: false };
         let (mut found, mut counting) = (0, scan.clone());
         while let Some(some) = counting.next(&*self.history).await? {
             found += some.len();
@@ -80,11 +80,11 @@ async fn again(history: Arc<dyn History>, hook: Arc<Hook>, mut scan: Scan) {
 /// A walk through what is to be sent again.
 #[derive(Clone)]
 struct Scan {
-    /// Where each lane ended when the replay was asked for.
+    /// Where each partition ended when the replay was asked for.
     ends: Vec<String>,
     from: From,
     room: Option<RoomId>,
-    lane: usize,
+    partition: usize,
     place: String,
     begun: bool,
 }
@@ -92,22 +92,22 @@ struct Scan {
 impl Scan {
     /// The next events with their ids, in order; perhaps none. `None` at the end.
     async fn next(&mut self, history: &dyn History) -> Result<Option<Vec<(String, News)>>, Error> {
-        let Some(end) = self.ends.get(self.lane) else { return Ok(None) };
-        let (lane, last) = (self.lane, body::id(self.lane, end, 0));
-        let entries = if body::id(lane, &self.place, 0) < last {
-            history.after(lane, &self.place, BATCH).await?
+        let Some(end) = self.ends.get(self.partition) else { return Ok(None) };
+        let (partition, last) = (self.partition, body::id(self.partition, end, 0));
+        let entries = if body::id(partition, &self.place, 0) < last {
+            history.after(partition, &self.place, BATCH).await?
         } else {
             Vec::new()
         };
         let Some(newest) = entries.last() else {
-            (self.lane, self.place, self.begun) = (lane + 1, OLDEST.to_owned(), false);
+            (self.partition, self.place, self.begun) = (partition + 1, OLDEST.to_owned(), false);
             return Ok(Some(Vec::new()));
         };
         self.place.clone_from(&newest.place);
         let mut some = Vec::new();
-        for entry in entries.into_iter().filter(|entry| body::id(lane, &entry.place, 0) <= last) {
+        for entry in entries.into_iter().filter(|entry| body::id(partition, &entry.place, 0) <= last) {
             for (n, news) in entry.news.into_iter().enumerate() {
-                let id = body::id(lane, &entry.place, n);
+                let id = body::id(partition, &entry.place, n);
                 if self.takes(&id, &news) {
                     some.push((id, news));
                 }

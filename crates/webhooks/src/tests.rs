@@ -96,13 +96,13 @@ impl World {
 
     /// Tells what there is, to the end of the record.
     async fn tell(&self) {
-        let mut lane = lane::Lane::default();
+        let mut partition = partition::Partition::default();
         loop {
             let end = self.journal.end(0).await.unwrap();
             if self.journal.place(self.hook.reader(), 0).await.unwrap().as_ref() == Some(&end) {
                 return;
             }
-            self.hook.pass(0, &mut lane).await.unwrap();
+            self.hook.pass(0, &mut partition).await.unwrap();
         }
     }
 
@@ -519,9 +519,9 @@ async fn a_room_that_is_refused_holds_up_no_other() {
             first.visit(n, "alice").await;
         }
     }
-    let mut lane = lane::Lane::default();
+    let mut partition = partition::Partition::default();
     while first.backend.heard.lock().len() < 2 * 3 * 4 {
-        first.hook.pass(0, &mut lane).await.unwrap();
+        first.hook.pass(0, &mut partition).await.unwrap();
     }
     let mut heard = std::mem::take(&mut *first.backend.heard.lock());
     told(&heard, 2, 3);
@@ -533,9 +533,9 @@ async fn a_room_that_is_refused_holds_up_no_other() {
     drop(first);
     let again = world(dir.path(), &[]);
     *again.backend.refuses.lock() = Some("r1");
-    let mut lane = lane::Lane::default();
+    let mut partition = partition::Partition::default();
     while again.backend.heard.lock().len() < 4 {
-        again.hook.pass(0, &mut lane).await.unwrap();
+        again.hook.pass(0, &mut partition).await.unwrap();
     }
     told(&again.backend.heard.lock(), 1, 1);
     again.backend.heard.lock().clear();
@@ -552,7 +552,7 @@ async fn more_refused_rooms_than_are_held_back_wait_and_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(dir.path(), &[]);
     world.begin().await;
-    let rooms = lane::MOST_HELD + 20;
+    let rooms = partition::MOST_HELD + 20;
     for n in 0..rooms {
         world.visit(n, "alice").await;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use room::chat::{Epoch, Message};
 use room::{Millis, RoomId, UserId};
 
-use super::{Bus, Crowd, Op, scripts};
+use super::{Bus, Op, Sketch, scripts};
 use store::error::Error;
 use store::redis::link::PATIENCE;
 
@@ -41,7 +41,7 @@ pub struct Loaded {
     /// Who may not be in, and until when.
     pub banned: Vec<(UserId, Millis)>,
     /// Users at each node.
-    pub users: Vec<(u64, Crowd)>,
+    pub users: Vec<(u64, Sketch)>,
 }
 
 impl Bus {
@@ -67,7 +67,7 @@ impl Bus {
     /// # Errors
     /// [`Error::Unavailable`].
     pub async fn load(&self, id: &RoomId) -> Result<Option<Loaded>, Error> {
-        let listening = self.listening[self.lane(id.as_str())].cancelled();
+        let listening = self.listening[self.partition(id.as_str())].cancelled();
         if tokio::time::timeout(PATIENCE, listening).await.is_err() {
             return Err(Error::Unavailable("redis was never reached".into()));
         }
@@ -86,7 +86,7 @@ impl Bus {
                 Some(("mute", user)) => loaded.muted.extend(UserId::parse(user).map(|user| (user, Millis(number())))),
                 Some(("ban", user)) => loaded.banned.extend(UserId::parse(user).map(|user| (user, Millis(number())))),
                 Some(("u", node)) => {
-                    loaded.users.extend(node.parse().map(|node| (node, Crowd::parse(&value))));
+                    loaded.users.extend(node.parse().map(|node| (node, Sketch::parse(&value))));
                 }
                 _ => match name.as_str() {
                     "e" => loaded.epoch = number(),

@@ -1,6 +1,6 @@
 //! The things that nodes say, and what each of them does in Redis.
 
-use super::Crowd;
+use super::Sketch;
 use room::chat::{Content, End, Epoch, Said};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub enum Op {
         /// The node.
         node: u64,
         /// They.
-        users: Crowd,
+        users: Sketch,
     },
     /// Who may send nothing until then.
     Mute {
@@ -136,7 +136,7 @@ impl Op {
         }
     }
 
-    /// What decides about its lane: its group or its user.
+    /// What decides about its partition: its group or its user.
     #[must_use]
     pub fn topic(&self) -> &str {
         match self {
@@ -151,13 +151,13 @@ impl Op {
     /// The same as a part of the commit of a room.
     #[must_use]
     pub fn for_commit(&self) -> GroupCommand {
-        let (name, value, _) = self.deed();
+        let (name, value, _) = self.command();
         // Ids, times and texts: it can be written.
         GroupCommand { name, text: serde_json::to_string(self).unwrap_or_default(), value }
     }
 
     /// What the script does with it, and with which two values.
-    pub(super) fn deed(&self) -> (&'static str, String, String) {
+    pub(super) fn command(&self) -> (&'static str, String, String) {
         let until = |until: &Millis| if *until == Millis(0) { String::new() } else { until.0.to_string() };
         match self {
             Self::Message { .. } => ("say", String::new(), String::new()),

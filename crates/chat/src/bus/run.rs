@@ -7,8 +7,8 @@ use redis::from_redis_value_ref;
 use redis::streams::StreamId;
 use tokio_util::sync::CancellationToken;
 
-use super::lane::Line;
-use super::{Bus, Ear, Heard, Op, scripts};
+use super::partition::Line;
+use super::{Bus, Heard, Listener, Op, scripts};
 use store::error::Error;
 use store::redis::EVENTS;
 use store::redis::keys::Keys;
@@ -24,21 +24,21 @@ const ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 
 impl Bus {
     /// Carries between the nodes until it is dropped.
-    pub async fn run(self: Arc<Self>, ear: Arc<dyn Ear>) {
+    pub async fn run(self: Arc<Self>, listener: Arc<dyn Listener>) {
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
-        let lanes = (0..self.lanes.len()).map(|lane| {
-            let (target, key, stop) = (self.target.clone(), Keys::bus(lane), stop.clone());
-            let from = From { last: None, known: self.listening[lane].clone() };
-            let follow = tail::follow(target, key, from, stop, self.clone().take(lane, ear.clone()));
-            let (bus, ear) = (self.clone(), ear.clone());
-            futures_util::future::join(follow, async move { bus.write(lane, &*ear).await })
+        let partitions = (0..self.partitions.len()).map(|partition| {
+            let (target, key, stop) = (self.target.clone(), Keys::bus(partition), stop.clone());
+            let from = From { last: None, known: self.listening[partition].clone() };
+            let follow = tail::follow(target, key, from, stop, self.clone().take(partition, listener.clone()));
+            let (bus, listener) = (self.clone(), listener.clone());
+            futures_util::future::join(follow, async move { bus.write(partition, &*listener).await })
         });
-        let lanes = futures_util::future::join_all(lanes);
-        futures_util::future::join(lanes, self.show(&*ear)).await;
+        let partitions = futures_util::future::join_all(partitions);
+        futures_util::future::join(partitions, self.show(&*listener)).await;
     }
 
-    async fn show(&self, ear: &dyn Ear) {
+    async fn show(&self, listener: &dyn Listener) {
         let mut known: Vec<u64> = Vec::new();
         loop {
             let mut script = scripts::ALIVE.prepare_invoke();
@@ -50,7 +50,7 @@ impl Bus {
                 alive.sort_unstable();
                 if alive != known {
                     tracing::info!(nodes = alive.len(), "the nodes that share this redis have changed");
-                    ear.nodes(&alive);
+                    listener.nodes(&alive);
                     known = alive;
                 }
             }
@@ -58,13 +58,13 @@ impl Bus {
         }
     }
 
-    async fn write(&self, at: usize, ear: &dyn Ear) {
-        let lane = &self.lanes[at];
+    async fn write(&self, at: usize, listener: &dyn Listener) {
+        let partition = &self.partitions[at];
         let mut away = false;
         loop {
-            let batch = lane.batch();
+            let batch = partition.batch();
             if batch.is_empty() {
-                lane.wake.notified().await;
+                partition.wake.notified().await;
                 continue;
             }
             let begun = Instant::now();
@@ -74,42 +74,46 @@ impl Bus {
             }
             match said {
                 Ok(numbers) => {
-                    lane.taken(&batch, &numbers);
+                    partition.taken(&batch, &numbers);
                     if std::mem::take(&mut away) {
-                        tracing::info!(lane = at, "chat between nodes goes on");
+                        tracing::info!(partition = at, "chat between nodes goes on");
                     }
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut away, true) {
-                        tracing::warn!(%error, lane = at, "chat between nodes waits; each node goes on by itself");
+                        tracing::warn!(%error, partition = at, "chat between nodes waits; each node goes on by itself");
                     }
-                    ear.adrift(lane.set_adrift());
+                    listener.adrift(partition.set_adrift());
                     tokio::time::sleep(RETRY).await;
                 }
             }
         }
     }
 
-    async fn say(&self, lane: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
+    async fn say(&self, partition: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
         let mut script = scripts::SAY.prepare_invoke();
-        script.key(Keys::bus(lane)).key(Keys::said(lane)).key(Keys::direct(lane)).key(Keys::said_by(lane, self.node));
-        script.key(Keys::events(lane));
+        script
+            .key(Keys::bus(partition))
+            .key(Keys::said(partition))
+            .key(Keys::direct(partition))
+            .key(Keys::said_by(partition, self.node));
+        script.key(Keys::events(partition));
         script.arg(KEPT).arg(self.node).arg(EVENTS);
         for line in batch {
             match line.op.group() {
                 Some(group) => script.key(self.keys.group(group)).key(self.keys.log(group)),
                 // Of the same bucket, and not used.
-                None => script.key(Keys::bus(lane)).key(Keys::bus(lane)),
+                None => script.key(Keys::bus(partition)).key(Keys::bus(partition)),
             };
-            let (deed, a, b) = line.op.deed();
-            script.arg(line.nonce).arg(deed).arg(&*line.text).arg(a).arg(b).arg(line.known);
+            let (command, a, b) = line.op.command();
+            script.arg(line.nonce).arg(command).arg(&*line.text).arg(a).arg(b).arg(line.known);
             let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
             script.arg(before).arg(after);
         }
         self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
     }
 
-    fn take(self: Arc<Self>, lane: usize, ear: Arc<dyn Ear>) -> Take {
+    fn take(self: Arc<Self>, partition: usize, listener: Arc<dyn Listener>) -> Take {
         // Entries are counted without gaps.
         let mut last: Option<u64> = None;
         Box::new(move |entries| {
@@ -119,13 +123,13 @@ impl Bus {
                     continue;
                 };
                 if last.replace(count).is_some_and(|last| count != last.wrapping_add(1)) {
-                    ear.clone().missed(lane);
+                    listener.clone().missed(partition);
                 }
                 let own = heard.from == self.node;
                 let (nonce, number) = (heard.nonce, heard.number);
-                ear.heard(heard);
+                listener.heard(heard);
                 if own {
-                    self.lanes[lane].heard(nonce, number);
+                    self.partitions[partition].heard(nonce, number);
                 }
             }
             Box::pin(std::future::ready(true))

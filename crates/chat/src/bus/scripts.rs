@@ -8,7 +8,7 @@ use store::redis::scripts::SEND;
 
 /// Says what a node has to say. Keys: bus, its count, number of the last direct message, of the last thing that this
 /// node said, the record of events, then group and log for each. Arguments: most kept, node, most events kept, then for
-/// each: its number among what the node says, deed, text, two values, the newest number that the node knows, and the note
+/// each: its number among what the node says, command, text, two values, the newest number that the node knows, and the note
 /// of it (empty: none) before its number and after.
 ///
 /// Answers a number for each; -1 for what was said before.

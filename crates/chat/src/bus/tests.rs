@@ -12,7 +12,7 @@ struct Notes {
     missed: Mutex<Vec<usize>>,
 }
 
-impl Ear for Notes {
+impl Listener for Notes {
     fn heard(&self, heard: Heard) {
         self.heard.lock().push((heard.from, heard.nonce));
     }
@@ -23,8 +23,8 @@ impl Ear for Notes {
         }
     }
 
-    fn missed(self: Arc<Self>, lane: usize) {
-        self.missed.lock().push(lane);
+    fn missed(self: Arc<Self>, partition: usize) {
+        self.missed.lock().push(partition);
     }
 
     fn nodes(&self, _: &[u64]) {}

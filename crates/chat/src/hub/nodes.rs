@@ -4,7 +4,7 @@
 //! begins another life, and who has the old numbers is asked to come back.
 
 mod copy;
-mod ear;
+mod listener;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::Hub;
 use super::groups::Slot;
 use super::kept::{Kept, kept};
-use crate::bus::{Bus, Crowd, Loaded, Number, Op, Sending};
+use crate::bus::{Bus, Loaded, Number, Op, Sending, Sketch};
 
 pub(super) use copy::Copy;
 
@@ -31,7 +31,7 @@ pub(super) struct Nodes {
     bus: Arc<Bus>,
     /// Held while a group is loaded, so that it is loaded once.
     loading: [tokio::sync::Mutex<()>; ABREAST],
-    /// Point-to-point messages that were carried here before Redis took them: lane and number.
+    /// Point-to-point messages that were carried here before Redis took them: partition and number.
     carried: Mutex<HashSet<(usize, u64)>>,
     /// Who is there.
     alive: Mutex<Vec<u64>>,
@@ -316,7 +316,7 @@ impl Hub {
     pub(super) fn tell_users(&self, id: &RoomId) {
         let Some(nodes) = &self.nodes else { return };
         let _ = self.groups.within(id, |slot| {
-            let users = slot.group.as_ref().map(Crowd::of).unwrap_or_default();
+            let users = slot.group.as_ref().map(Sketch::of).unwrap_or_default();
             if let Some(copy) = &mut slot.copy
                 && copy.told != users
             {
@@ -336,7 +336,7 @@ impl Nodes {
             // So many are never heard any more: they were let go while Redis was away.
             carried.clear();
         }
-        carried.insert((self.bus.lane(to.as_str()), nonce));
+        carried.insert((self.bus.partition(to.as_str()), nonce));
     }
 }
 

@@ -242,7 +242,7 @@ async fn on_files<T: Send + 'static>(
 }
 
 impl History for Journal {
-    fn lanes(&self) -> usize {
+    fn partitions(&self) -> usize {
         1
     }
 

@@ -41,17 +41,17 @@ pub(super) fn news(entry: &StreamId) -> Vec<News> {
 }
 
 impl History for Redis {
-    fn lanes(&self) -> usize {
+    fn partitions(&self) -> usize {
         self.keys.buckets()
     }
 
-    fn end(&self, lane: usize) -> Answer<'_, String> {
-        Box::pin(async move { tail::last(&self.link, &Keys::events(lane)).await })
+    fn end(&self, partition: usize) -> Answer<'_, String> {
+        Box::pin(async move { tail::last(&self.link, &Keys::events(partition)).await })
     }
 
-    fn after<'a>(&'a self, lane: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
+    fn after<'a>(&'a self, partition: usize, place: &'a str, limit: usize) -> Answer<'a, Vec<Entry>> {
         Box::pin(async move {
-            let entries = tail::read(&self.link, &Keys::events(lane), place, limit, None).await?;
+            let entries = tail::read(&self.link, &Keys::events(partition), place, limit, None).await?;
             if entries.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -59,23 +59,23 @@ impl History for Redis {
         })
     }
 
-    fn place<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
+    fn place<'a>(&'a self, reader: &'a str, partition: usize) -> Answer<'a, Option<String>> {
         Box::pin(async move {
-            let found = self.link.run(async |mut redis| redis.hget(Keys::readers(lane), reader).await).await?;
-            Ok(self.memory.place(reader, lane, found))
+            let found = self.link.run(async |mut redis| redis.hget(Keys::readers(partition), reader).await).await?;
+            Ok(self.memory.place(reader, partition, found))
         })
     }
 
-    fn save<'a>(&'a self, reader: &'a str, lane: usize, place: &'a str) -> Answer<'a, ()> {
-        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::readers(lane), reader, place).await))
+    fn save<'a>(&'a self, reader: &'a str, partition: usize, place: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::readers(partition), reader, place).await))
     }
 
-    fn ahead<'a>(&'a self, reader: &'a str, lane: usize) -> Answer<'a, Option<String>> {
-        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::ahead(lane), reader).await))
+    fn ahead<'a>(&'a self, reader: &'a str, partition: usize) -> Answer<'a, Option<String>> {
+        Box::pin(self.link.run(async move |mut redis| redis.hget(Keys::ahead(partition), reader).await))
     }
 
-    fn save_ahead<'a>(&'a self, reader: &'a str, lane: usize, text: &'a str) -> Answer<'a, ()> {
-        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::ahead(lane), reader, text).await))
+    fn save_ahead<'a>(&'a self, reader: &'a str, partition: usize, text: &'a str) -> Answer<'a, ()> {
+        Box::pin(self.link.run(async move |mut redis| redis.hset(Keys::ahead(partition), reader, text).await))
     }
 
     fn keep_readers<'a>(&'a self, _: &'a str, _: &'a [String]) -> Answer<'a, ()> {
@@ -83,11 +83,11 @@ impl History for Redis {
         Box::pin(async { Ok(()) })
     }
 
-    fn hold<'a>(&'a self, reader: &'a str, lane: usize, lease: Duration) -> Answer<'a, bool> {
+    fn hold<'a>(&'a self, reader: &'a str, partition: usize, lease: Duration) -> Answer<'a, bool> {
         Box::pin(async move {
             let mut script = scripts::HOLD.prepare_invoke();
             let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-            script.key(Keys::reading(lane, reader)).arg(&self.node).arg(lease);
+            script.key(Keys::reading(partition, reader)).arg(&self.node).arg(lease);
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
         })
     }
@@ -98,7 +98,7 @@ impl History for Redis {
                 self.show_life().await?;
             }
             for note in notes {
-                let lane = note.room.as_ref().map_or(0, |room| self.keys.bucket(room));
+                let partition = note.room.as_ref().map_or(0, |room| self.keys.bucket(room));
                 let news = serde_json::to_string(&[note]).map_err(|e| Error::Unavailable(format!("a note: {e}")))?;
                 let (sign, name) = match &note.span {
                     Span::None => ("", ""),
@@ -106,7 +106,7 @@ impl History for Redis {
                     Span::Ends(name) => ("-", name.as_str()),
                 };
                 let mut script = scripts::NOTE.prepare_invoke();
-                script.key(Keys::events(lane)).key(Keys::spans(lane));
+                script.key(Keys::events(partition)).key(Keys::spans(partition));
                 script.arg(news).arg(EVENTS).arg(sign).arg(name).arg(&self.node);
                 self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
             }
@@ -136,8 +136,8 @@ impl History for Redis {
         Box::pin(async move {
             self.show_life().await?;
             let (mut lost, mut alive) = (Vec::new(), HashMap::new());
-            for lane in 0..self.keys.buckets() {
-                let key = Keys::spans(lane);
+            for partition in 0..self.keys.buckets() {
+                let key = Keys::spans(partition);
                 let spans: HashMap<String, String> = self.link.run(async |mut redis| redis.hgetall(&key).await).await?;
                 for (name, span) in spans {
                     let Some((node, note)) = span.split_once(' ') else { continue };

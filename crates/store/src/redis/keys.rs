@@ -195,8 +195,8 @@ impl Keys {
     }
 
     /// Hash: how many rooms of each kind there are (`r:`), pushers in them (`m:`), viewers `v`.
-    pub fn census(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:census")
+    pub fn totals(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:totals")
     }
 
     /// The life of what a bucket holds: gone with it, and another one afterwards.

@@ -102,8 +102,8 @@ impl Memory {
     }
 
     /// Where a reader goes on of whom Redis says this: after a loss all that there is is new.
-    pub fn place(&self, reader: &str, lane: usize, found: Option<String>) -> Option<String> {
-        let key = (reader.to_owned(), lane);
+    pub fn place(&self, reader: &str, partition: usize, found: Option<String>) -> Option<String> {
+        let key = (reader.to_owned(), partition);
         let mut readers = self.readers.lock();
         match found {
             None => readers.contains(&key).then(|| "0-0".to_owned()),

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-/// Entries that are kept of each lane of chat, about.
+/// Entries that are kept of each partition of chat, about.
 pub const KEPT: u64 = 50_000;
 
-/// What the commit of a room and the scripts of chat have in common. `send` does one deed and answers its number: 0 if
+/// What the commit of a room and the scripts of chat have in common. `send` does one command and answers its number: 0 if
 /// there is no such group.
 pub const SEND: &str = r"
     local function pass(bus, count, kept, number, node, nonce, op)
@@ -20,19 +20,19 @@ pub const SEND: &str = r"
         redis.call('HSET', group, 'n', number + 1)
         return number + 1
     end
-    local function send(bus, count, direct, group, log, kept, node, nonce, deed, op, a, b, known)
+    local function send(bus, count, direct, group, log, kept, node, nonce, command, op, a, b, known)
         local number = 0
-        if deed == 'adopt' then
+        if command == 'adopt' then
             if redis.call('PERSIST', group) == 1 then redis.call('HSET', group, 'r', 1) end
             redis.call('PERSIST', log)
             return 0
-        elseif deed == 'direct' then
+        elseif command == 'direct' then
             number = tonumber(redis.call('GET', direct) or 0) + 1
             if tonumber(a) > number then number = tonumber(a) end
             redis.call('SET', direct, number)
-        elseif deed ~= 'tell' then
+        elseif command ~= 'tell' then
             if redis.call('EXISTS', group) == 0 then return 0 end
-            if deed == 'say' then
+            if command == 'say' then
                 number = next_of(group, known)
                 redis.call('RPUSH', log, number .. ' ' .. op)
                 local bytes = redis.call('HINCRBY', group, 'b', #op)
@@ -42,19 +42,19 @@ pub const SEND: &str = r"
                     bytes = redis.call('HINCRBY', group, 'b', string.find(old, ' ', 1, true) - #old)
                     length = length - 1
                 end
-            elseif deed == 'end' then
+            elseif command == 'end' then
                 number = next_of(group, known)
                 redis.call('UNLINK', group, log)
-            elseif deed == 'set' then
+            elseif command == 'set' then
                 if b == '' then redis.call('HDEL', group, a) else redis.call('HSET', group, a, b) end
-            elseif deed == 'life' then
+            elseif command == 'life' then
                 if tonumber(redis.call('HGET', group, 'e') or 0) < tonumber(a) then redis.call('HSET', group, 'e', a) end
             end
-            if deed ~= 'end' and redis.call('HEXISTS', group, 'r') == 0 then
+            if command ~= 'end' and redis.call('HEXISTS', group, 'r') == 0 then
                 redis.call('PEXPIRE', group, 300000)
                 redis.call('PEXPIRE', log, 300000)
             end
-            if deed == 'keep' then return 0 end
+            if command == 'keep' then return 0 end
         end
         pass(bus, count, kept, number, node, nonce, op)
         return number
@@ -83,8 +83,8 @@ macro_rules! script {
 /// deadline, events (empty: none), most events kept, kind, status, the number of this commit, the life that the bucket
 /// is taken to have, then a number and that many pairs of member and last
 /// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
-/// the chat group is told: most kept, and for each deed, text and a value. More keys for that: group, its log, bus, its
-/// count. The last keys are the census and the life.
+/// the chat group is told: most kept, and for each command, text and a value. More keys for that: group, its log, bus, its
+/// count. The last keys are the totals and the life.
 ///
 /// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
 pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
@@ -155,10 +155,10 @@ script!(
 );
 
 script!(
-    /// Claims what is due. Keys: deadlines, times, census. Arguments: now, most rooms, when claimed ones are due again, the gap
+    /// Claims what is due. Keys: deadlines, times, totals. Arguments: now, most rooms, when claimed ones are due again, the gap
     /// that means that nobody could be heard, and how long members then have to come back.
     ///
-    /// Answers how many rooms the bucket has, the claimed ones, and the census.
+    /// Answers how many rooms the bucket has, the claimed ones, and the totals.
     DUE,
     r"
     local now = tonumber(ARGV[1])
@@ -184,7 +184,7 @@ script!(
 );
 
 script!(
-    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, census. Arguments: user, info, most listed ones.
+    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, totals. Arguments: user, info, most listed ones.
     /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
     whole ENTER,
     r"
@@ -217,7 +217,7 @@ script!(
 );
 
 script!(
-    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, census. Arguments: user. Answers whether it was in.
+    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, totals. Arguments: user. Answers whether it was in.
     whole EXIT,
     r"
     redis.call('HDEL', KEYS[2], ARGV[1])

@@ -18,7 +18,7 @@ use store::error::Error;
 const READER: &str = "chat-tencent";
 /// Commits read at a time.
 const BATCH: usize = 256;
-/// For how long a node has a lane to itself.
+/// For how long a node has a partition to itself.
 const LEASE: Duration = Duration::from_secs(30);
 /// At most this often it is noted how far was published. A crash repeats what was published since: clients look twice.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -38,10 +38,10 @@ pub struct Follower {
     clock: Arc<dyn Clock>,
 }
 
-/// Where it is in a lane.
+/// Where it is in a partition.
 #[derive(Debug, Default)]
-struct Lane {
-    /// After which commit it reads on; none before the lane is ours.
+struct Partition {
+    /// After which commit it reads on; none before the partition is ours.
     place: Option<String>,
     /// When everything up to a place had been handed to the delivery.
     marks: VecDeque<(Instant, String)>,
@@ -57,30 +57,30 @@ impl Follower {
 
     /// Runs for ever.
     pub async fn run(self) {
-        let lanes = (0..self.history.lanes()).map(|number| {
+        let partitions = (0..self.history.partitions()).map(|number| {
             let follower = &self;
             async move {
-                let mut lane = Lane::default();
+                let mut partition = Partition::default();
                 loop {
-                    if let Err(error) = follower.pass(number, &mut lane).await {
-                        tracing::warn!(%error, lane = number, "the chat service waits for the store");
+                    if let Err(error) = follower.pass(number, &mut partition).await {
+                        tracing::warn!(%error, partition = number, "the chat service waits for the store");
                         sleep(REST).await;
                     }
                 }
             }
         });
-        futures_util::future::join_all(lanes).await;
+        futures_util::future::join_all(partitions).await;
     }
 
     /// Reads on, waiting a bounded time for something to come.
-    async fn pass(&self, number: usize, lane: &mut Lane) -> Result<(), Error> {
+    async fn pass(&self, number: usize, partition: &mut Partition) -> Result<(), Error> {
         let history = &self.history;
         if !history.hold(READER, number, LEASE).await? {
-            *lane = Lane::default();
+            *partition = Partition::default();
             sleep(LEASE / 10).await;
             return Ok(());
         }
-        let place = match lane.place.take() {
+        let place = match partition.place.take() {
             Some(place) => place,
             None => match history.place(READER, number).await? {
                 Some(place) => place,
@@ -92,7 +92,7 @@ impl Follower {
                 }
             },
         };
-        lane.place = Some(place.clone());
+        partition.place = Some(place.clone());
         if self.chat.delivery.is_full() {
             sleep(REST).await;
         } else {
@@ -102,11 +102,11 @@ impl Follower {
                 self.take(event, now);
             }
             if let Some(last) = entries.into_iter().next_back() {
-                lane.marks.push_back((Instant::now(), last.place.clone()));
-                lane.place = Some(last.place);
+                partition.marks.push_back((Instant::now(), last.place.clone()));
+                partition.place = Some(last.place);
             }
         }
-        self.remember(number, lane).await
+        self.remember(number, partition).await
     }
 
     fn take(&self, event: &Event, now: Millis) {
@@ -119,20 +119,20 @@ impl Follower {
     }
 
     /// Notes how far everything is published: up to the last mark that is older than whatever still waits.
-    async fn remember(&self, number: usize, lane: &mut Lane) -> Result<(), Error> {
-        if lane.saved.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
+    async fn remember(&self, number: usize, partition: &mut Partition) -> Result<(), Error> {
+        if partition.saved.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
             return Ok(());
         }
         let oldest = self.chat.delivery.oldest();
-        let told = lane.marks.iter().take_while(|(at, _)| oldest.is_none_or(|oldest| *at < oldest)).count();
-        if let Some((_, place)) = lane.marks.drain(..told).next_back() {
+        let told = partition.marks.iter().take_while(|(at, _)| oldest.is_none_or(|oldest| *at < oldest)).count();
+        if let Some((_, place)) = partition.marks.drain(..told).next_back() {
             self.history.save(READER, number, &place).await?;
-            lane.saved = Some(Instant::now());
+            partition.saved = Some(Instant::now());
         }
-        if lane.marks.len() > MARKS {
+        if partition.marks.len() > MARKS {
             // The newest stays: it counts once nothing waits any more.
-            let newest = lane.marks.split_off(lane.marks.len() - MARKS / 2);
-            lane.marks = newest;
+            let newest = partition.marks.split_off(partition.marks.len() - MARKS / 2);
+            partition.marks = newest;
         }
         Ok(())
     }

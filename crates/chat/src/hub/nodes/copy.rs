@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use room::chat::{Epoch, Group, Message};
 
-use crate::bus::{Crowd, Heard};
+use crate::bus::{Heard, Sketch};
 use crate::hub::groups::Slot;
 
 /// A group as a copy.
@@ -16,9 +16,9 @@ pub struct Copy {
     /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
     pub adrift: VecDeque<u64>,
     /// Users at other nodes.
-    pub users: Vec<(u64, Crowd)>,
+    pub users: Vec<(u64, Sketch)>,
     /// Users here, as the others know them.
-    pub told: Crowd,
+    pub told: Sketch,
 }
 
 /// What a message is to a copy.
@@ -66,10 +66,10 @@ impl Slot {
     /// Users who are at other nodes and not at this one.
     pub fn elsewhere(&self) -> usize {
         let Some(copy) = self.copy.as_ref().filter(|copy| !copy.users.is_empty()) else { return 0 };
-        let others = copy.users.iter().map(|(_, crowd)| crowd);
+        let others = copy.users.iter().map(|(_, sketch)| sketch);
         match &self.group {
-            // A large crowd is not looked through for each who comes.
-            Some(group) if Crowd::is_small(group.users()) => Crowd::of(group).beyond(others),
+            // A large sketch is not looked through for each who comes.
+            Some(group) if Sketch::is_small(group.users()) => Sketch::of(group).beyond(others),
             _ => copy.told.beyond(others),
         }
     }

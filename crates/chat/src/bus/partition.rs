@@ -1,4 +1,4 @@
-//! What one node has to say on one lane: waits in order until Redis has taken it, each thing once. Bounded.
+//! What one node has to say on one partition: waits in order until Redis has taken it, each thing once. Bounded.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ const MOST: usize = 8 << 20;
 /// Things said at once.
 const BATCH: usize = 64;
 
-/// The queue of a lane.
+/// The queue of a partition.
 #[derive(Default)]
-pub(super) struct Lane {
+pub(super) struct Partition {
     state: Mutex<State>,
     pub wake: Notify,
 }
@@ -52,7 +52,7 @@ impl Line {
     }
 }
 
-impl Lane {
+impl Partition {
     /// Has something said: its number among what this node says, and whether Redis is unavailable, so that no caller is answered
     /// soon. `None`: too much waits.
     pub fn push(

@@ -7,18 +7,18 @@ use room::chat::{Direct, Message, Transport};
 
 use super::Hub;
 use super::copy::Settled;
-use crate::bus::{Ear, Heard, Op, Unsaid};
+use crate::bus::{Heard, Listener, Op, Unsaid};
 use crate::close::Close;
 use crate::hub::groups::Slot;
 use crate::render;
 
-impl Ear for Hub {
+impl Listener for Hub {
     fn heard(&self, heard: Heard) {
         let Some(nodes) = &self.nodes else { return };
         let own = heard.from == nodes.bus.node();
         match heard.op {
             Op::Direct { to, at, client_seq, said } => {
-                if own && nodes.carried.lock().remove(&(nodes.bus.lane(to.as_str()), heard.nonce)) {
+                if own && nodes.carried.lock().remove(&(nodes.bus.partition(to.as_str()), heard.nonce)) {
                     return;
                 }
                 self.deliver(Direct { to, seq: heard.number, at, client_seq, said });
@@ -65,10 +65,11 @@ impl Ear for Hub {
         }
     }
 
-    fn missed(self: Arc<Self>, lane: usize) {
+    fn missed(self: Arc<Self>, partition: usize) {
         let Some(nodes) = &self.nodes else { return };
-        tracing::warn!(lane, "this node was unreachable for too long: chat groups are loaded anew");
-        let ids: Vec<RoomId> = self.groups.ids().into_iter().filter(|id| nodes.bus.lane(id.as_str()) == lane).collect();
+        tracing::warn!(partition, "this node was unreachable for too long: chat groups are loaded anew");
+        let ids: Vec<RoomId> =
+            self.groups.ids().into_iter().filter(|id| nodes.bus.partition(id.as_str()) == partition).collect();
         tokio::spawn(async move {
             for id in ids {
                 self.reload(&id).await;

@@ -1,4 +1,4 @@
-//! Where a URL stands in one lane of the record. An event that is refused holds back its own room and no other: how far the
+//! Where a URL stands in one partition of the record. An event that is refused holds back its own room and no other: how far the
 //! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
@@ -15,18 +15,18 @@ use super::progress::Behind;
 use store::error::Error;
 use store::{Entry, News};
 
-/// For how long a node has a lane to itself.
+/// For how long a node has a partition to itself.
 const LEASE: Duration = Duration::from_secs(30);
-/// Most rooms of a lane that are held back. One more holds up the lane, as all of them would if the URL were down.
+/// Most rooms of a partition that are held back. One more holds up the partition, as all of them would if the URL were down.
 pub(super) const MOST_HELD: usize = 64;
 /// An event that is refused so often in a row holds back its room.
 const TRIES: u32 = 3;
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
-/// Where a URL stands in a lane; empty until the lane is ours.
+/// Where a URL stands in a partition; empty until the partition is ours.
 #[derive(Debug, Default)]
-pub struct Lane(Option<Ahead>);
+pub struct Partition(Option<Ahead>);
 
 /// How far the rooms are notified that nothing holds back, and those that something does.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -60,10 +60,10 @@ struct Item<'a> {
     news: &'a News,
 }
 
-fn items<'a>(lane: usize, start: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = Item<'a>> {
+fn items<'a>(partition: usize, start: &'a str, entries: &'a [Entry]) -> impl Iterator<Item = Item<'a>> {
     let before = std::iter::once(start).chain(entries.iter().map(|entry| &*entry.place));
     entries.iter().zip(before).flat_map(move |(entry, before)| {
-        let of = move |(n, news)| Item { before, id: body::id(lane, &entry.place, n), news };
+        let of = move |(n, news)| Item { before, id: body::id(partition, &entry.place, n), news };
         entry.news.iter().enumerate().map(of)
     })
 }
@@ -75,41 +75,41 @@ fn room(news: &News) -> &str {
 
 impl Ahead {
     /// The place before which everything is sent.
-    fn place(&self, lane: usize) -> &str {
+    fn place(&self, partition: usize) -> &str {
         let held = self.held.values().map(|held| &held.from);
-        held.chain([&self.upto]).min_by_key(|place| body::id(lane, place, 0)).unwrap_or(&self.upto)
+        held.chain([&self.upto]).min_by_key(|place| body::id(partition, place, 0)).unwrap_or(&self.upto)
     }
 }
 
 impl Hook {
-    /// Tells a lane's next events, and those that are to be tried again. Returns when each is accepted, given up, or held
+    /// Tells a partition's next events, and those that are to be tried again. Returns when each is accepted, given up, or held
     /// back with its room.
     ///
     /// # Errors
     /// The store is away; nothing is skipped.
-    pub async fn pass(&self, lane: usize, at: &mut Lane) -> Result<(), Error> {
+    pub async fn pass(&self, partition: usize, at: &mut Partition) -> Result<(), Error> {
         let history = &self.history;
-        if !history.hold(self.reader(), lane, LEASE).await? {
+        if !history.hold(self.reader(), partition, LEASE).await? {
             at.0 = None;
             sleep(LEASE / 10).await;
             return Ok(());
         }
         let ahead = match &mut at.0 {
             Some(ahead) => ahead,
-            none => none.insert(self.restore(lane).await?),
+            none => none.insert(self.restore(partition).await?),
         };
-        // However long it takes, the lane stays ours.
+        // However long it takes, the partition stays ours.
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
                 // A store that is unavailable has given it to no other node.
-                if let Ok(false) = history.hold(self.reader(), lane, LEASE).await {
-                    return Error::Unavailable("another node has taken the lane over".into());
+                if let Ok(false) = history.hold(self.reader(), partition, LEASE).await {
+                    return Error::Unavailable("another node has taken the partition over".into());
                 }
             }
         };
         let done = tokio::select! {
-            done = self.advance(lane, ahead) => done,
+            done = self.advance(partition, ahead) => done,
             lost = keep => Err(lost),
         };
         if done.is_err() {
@@ -119,45 +119,45 @@ impl Hook {
         done
     }
 
-    /// What is saved of the lane.
-    async fn restore(&self, lane: usize) -> Result<Ahead, Error> {
-        let place = self.begin(lane).await?;
-        let saved = self.history.ahead(self.reader(), lane).await?;
+    /// What is saved of the partition.
+    async fn restore(&self, partition: usize) -> Result<Ahead, Error> {
+        let place = self.begin(partition).await?;
+        let saved = self.history.ahead(self.reader(), partition).await?;
         let saved = saved.and_then(|text| serde_json::from_str::<Ahead>(&text).ok());
         // Both are saved one after the other: the place may be the newer one.
-        let fits = |ahead: &Ahead| body::id(lane, &ahead.upto, 0) >= body::id(lane, &place, 0);
+        let fits = |ahead: &Ahead| body::id(partition, &ahead.upto, 0) >= body::id(partition, &place, 0);
         Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, held: BTreeMap::new() }))
     }
 
-    async fn advance(&self, lane: usize, ahead: &mut Ahead) -> Result<(), Error> {
+    async fn advance(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
         let waited = !ahead.held.is_empty();
-        self.try_again(lane, ahead).await?;
+        self.try_again(partition, ahead).await?;
         let next = ahead.held.values().filter_map(|held| held.next).min();
-        let reading = self.history.after(lane, &ahead.upto, BATCH);
+        let reading = self.history.after(partition, &ahead.upto, BATCH);
         let entries = match next {
             None => reading.await?,
             Some(next) => timeout_at(next, reading).await.unwrap_or(Ok(Vec::new()))?,
         };
         if let Some(last) = entries.last() {
-            self.show(lane, ahead, &entries);
+            self.show(partition, ahead, &entries);
             let start = std::mem::replace(&mut ahead.upto, last.place.clone());
-            self.tell(lane, &start, &entries, &mut ahead.held).await;
+            self.tell(partition, &start, &entries, &mut ahead.held).await;
         }
-        self.show(lane, ahead, &[]);
+        self.show(partition, ahead, &[]);
         if waited || !ahead.held.is_empty() {
             let text = serde_json::to_string(ahead).unwrap_or_default();
-            self.history.save_ahead(self.reader(), lane, &text).await?;
+            self.history.save_ahead(self.reader(), partition, &text).await?;
         }
         if waited || !entries.is_empty() {
-            self.history.save(self.reader(), lane, ahead.place(lane)).await?;
+            self.history.save(self.reader(), partition, ahead.place(partition)).await?;
         }
         Ok(())
     }
 
     /// Tells new events, room by room; rooms that are held back, or are now, are left for later.
-    async fn tell(&self, lane: usize, start: &str, entries: &[Entry], held: &mut BTreeMap<String, Held>) {
+    async fn tell(&self, partition: usize, start: &str, entries: &[Entry], held: &mut BTreeMap<String, Held>) {
         let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
-        for item in items(lane, start, entries) {
+        for item in items(partition, start, entries) {
             match held.get_mut(room(item.news)) {
                 Some(held) => held.waiting += 1,
                 None => rooms.entry(room(item.news)).or_default().push(item),
@@ -198,13 +198,13 @@ impl Hook {
     }
 
     /// Tries the rooms again whose time has come, and lets those go that have caught up.
-    async fn try_again(&self, lane: usize, ahead: &mut Ahead) -> Result<(), Error> {
+    async fn try_again(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
         let now = Instant::now();
         let upto = ahead.upto.clone();
         let mut trying = Vec::new();
         for (name, held) in &mut ahead.held {
             if held.next.is_none_or(|next| next <= now) {
-                trying.push(self.catch_up(lane, &upto, name, held).boxed());
+                trying.push(self.catch_up(partition, &upto, name, held).boxed());
             }
         }
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
@@ -218,17 +218,23 @@ impl Hook {
     }
 
     /// Tells what a room has missed, until it is refused again. Gives its name when nothing is left.
-    async fn catch_up(&self, lane: usize, upto: &str, name: &str, held: &mut Held) -> Result<Option<String>, Error> {
-        let last = body::id(lane, upto, 0);
+    async fn catch_up(
+        &self,
+        partition: usize,
+        upto: &str,
+        name: &str,
+        held: &mut Held,
+    ) -> Result<Option<String>, Error> {
+        let last = body::id(partition, upto, 0);
         for _ in 0..TURN {
-            if body::id(lane, &held.from, 0) >= last {
+            if body::id(partition, &held.from, 0) >= last {
                 return Ok(Some(name.to_owned()));
             }
             let start = held.from.clone();
-            let mut entries = self.history.after(lane, &start, BATCH).await?;
-            entries.retain(|entry| body::id(lane, &entry.place, 0) <= last);
+            let mut entries = self.history.after(partition, &start, BATCH).await?;
+            entries.retain(|entry| body::id(partition, &entry.place, 0) <= last);
             let Some(newest) = entries.last() else { return Ok(Some(name.to_owned())) };
-            let all: Vec<Item<'_>> = items(lane, &start, &entries).collect();
+            let all: Vec<Item<'_>> = items(partition, &start, &entries).collect();
             for Item { before, id, news } in all {
                 if room(news) != name || id < held.id {
                     continue;
@@ -255,7 +261,7 @@ impl Hook {
     }
 
     /// Says how far behind the URL is, with a batch in hand.
-    fn show(&self, lane: usize, ahead: &Ahead, entries: &[Entry]) {
+    fn show(&self, partition: usize, ahead: &Ahead, entries: &[Entry]) {
         let news = || entries.iter().flat_map(|entry| &entry.news);
         let held = ahead.held.values();
         let behind = Behind {
@@ -264,6 +270,6 @@ impl Hook {
             events: news().count() as u64 + held.clone().map(|held| held.waiting).sum::<u64>(),
             oldest: held.map(|held| held.at).chain(news().map(News::at)).min(),
         };
-        self.progress.set(self.reader(), lane, behind);
+        self.progress.set(self.reader(), partition, behind);
     }
 }

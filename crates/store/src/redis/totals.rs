@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 use room::Kind;
 
 use super::keys::Keys;
-use crate::Census;
+use crate::Totals;
 
-/// The census of each bucket; none where it was never read.
+/// The totals of each bucket; none where it was never read.
 #[derive(Debug, Default)]
-pub struct Known(Mutex<HashMap<usize, Census>>);
+pub struct Known(Mutex<HashMap<usize, Totals>>);
 
 impl Known {
     /// Takes in what a bucket has.
@@ -19,14 +19,14 @@ impl Known {
         // What Redis lost is not counted twice: never below nothing.
         let field = |name: &str| fields.get(name).map_or(0, |n| usize::try_from(*n).unwrap_or(0));
         let of = |sign: &str| Kind::ALL.map(|kind| field(&format!("{sign}:{}", Keys::kind(kind))));
-        self.0.lock().insert(bucket, Census { rooms: of("r"), members: of("m"), viewers: field("v") });
+        self.0.lock().insert(bucket, Totals { rooms: of("r"), members: of("m"), viewers: field("v") });
     }
 
     /// That of all buckets; none before each was read.
-    pub fn read(&self, buckets: usize) -> Option<Census> {
+    pub fn read(&self, buckets: usize) -> Option<Totals> {
         let known = self.0.lock();
         (known.len() == buckets).then(|| {
-            known.values().fold(Census::default(), |all, part| Census {
+            known.values().fold(Totals::default(), |all, part| Totals {
                 rooms: std::array::from_fn(|n| all.rooms[n] + part.rooms[n]),
                 members: std::array::from_fn(|n| all.members[n] + part.members[n]),
                 viewers: all.viewers + part.viewers,

@@ -1,5 +1,5 @@
 //! The users of a group at one node, as other nodes know them: how many, and a sample by which a user who is at several
-//! nodes is found. Exact for crowds that are as small as the sample. Pure.
+//! nodes is found. Exact for sketches that are as small as the sample. Pure.
 
 use room::chat::Group;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ const SAMPLE: usize = 64;
 
 /// The users of a group at a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crowd {
+pub struct Sketch {
     /// So many.
     pub users: usize,
     /// The smallest hashes of their names, in order: all of them, if they are few.
@@ -17,7 +17,7 @@ pub struct Crowd {
     some: Vec<u32>,
 }
 
-impl Crowd {
+impl Sketch {
     /// Those who are in a group here.
     #[must_use]
     pub fn of(group: &Group) -> Self {
@@ -67,9 +67,9 @@ impl Crowd {
         let mut met = vec![self];
         let mut more = 0usize;
         for other in others {
-            let known = met.iter().map(|crowd| crowd.known()).fold(other.known(), u32::min);
+            let known = met.iter().map(|sketch| sketch.known()).fold(other.known(), u32::min);
             let sample: Vec<u32> = other.some.iter().copied().take_while(|hash| *hash <= known).collect();
-            let again = |hash: &&u32| met.iter().any(|crowd| crowd.some.binary_search(hash).is_ok());
+            let again = |hash: &&u32| met.iter().any(|sketch| sketch.some.binary_search(hash).is_ok());
             let twice = sample.iter().filter(again).count();
             // Of all as of the sample; the sample is all where they are few.
             let twice = other.users.saturating_mul(twice).checked_div(sample.len()).unwrap_or(0);
@@ -84,36 +84,36 @@ impl Crowd {
 mod tests {
     use super::*;
 
-    fn crowd(names: std::ops::Range<u32>) -> Crowd {
+    fn sketch(names: std::ops::Range<u32>) -> Sketch {
         let mut some: Vec<u32> = names.map(|n| crc32fast::hash(format!("user{n}").as_bytes())).collect();
         some.sort_unstable();
         let users = some.len();
         some.truncate(SAMPLE);
-        Crowd { users, some }
+        Sketch { users, some }
     }
 
     #[test]
     fn few_are_counted_exactly() {
-        let (one, two, three) = (crowd(0..30), crowd(20..50), crowd(45..60));
+        let (one, two, three) = (sketch(0..30), sketch(20..50), sketch(45..60));
         assert_eq!((one.beyond([&two]), one.beyond([&two, &three]), one.beyond([&one])), (20, 30, 0));
-        assert_eq!((Crowd::default().beyond([&two, &two]), one.beyond([])), (30, 0));
+        assert_eq!((Sketch::default().beyond([&two, &two]), one.beyond([])), (30, 0));
     }
 
     #[test]
     fn many_are_counted_closely_and_exactly_where_nobody_is_twice() {
-        assert_eq!(crowd(0..5_000).beyond([&crowd(5_000..9_000), &crowd(9_000..9_010)]), 4_010);
-        let more = crowd(0..5_000).beyond([&crowd(2_500..7_500)]);
+        assert_eq!(sketch(0..5_000).beyond([&sketch(5_000..9_000), &sketch(9_000..9_010)]), 4_010);
+        let more = sketch(0..5_000).beyond([&sketch(2_500..7_500)]);
         assert!((1_500..3_500).contains(&more), "{more} instead of 2500");
-        assert!(crowd(0..5_000).beyond([&crowd(0..5_000)]) == 0, "the same ones");
+        assert!(sketch(0..5_000).beyond([&sketch(0..5_000)]) == 0, "the same ones");
     }
 
     #[test]
     fn what_redis_keeps_is_read_again_and_nonsense_is_nobody() {
-        for crowd in [crowd(0..3), crowd(0..1_000), Crowd::default()] {
-            assert_eq!(Crowd::parse(&crowd.text()), crowd);
+        for sketch in [sketch(0..3), sketch(0..1_000), Sketch::default()] {
+            assert_eq!(Sketch::parse(&sketch.text()), sketch);
         }
-        assert_eq!(Crowd::parse("7"), Crowd { users: 7, some: Vec::new() }, "as older nodes say it");
-        assert_eq!(Crowd::parse("x y"), Crowd::default());
-        assert_eq!(crowd(0..3).beyond([&Crowd::parse("7")]), 7);
+        assert_eq!(Sketch::parse("7"), Sketch { users: 7, some: Vec::new() }, "as older nodes say it");
+        assert_eq!(Sketch::parse("x y"), Sketch::default());
+        assert_eq!(sketch(0..3).beyond([&Sketch::parse("7")]), 7);
     }
 }
