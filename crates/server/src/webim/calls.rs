@@ -150,11 +150,9 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
         Name::ReadTimes => views::read_times(call),
         Name::Groups => views::groups(call).await,
         Name::Members => views::members(call).await,
-        // Friends, users whom one does not want to hear, and requests to be let in: there are none.
-        Name::Nothing => {
-            call.login()?;
-            ok(json!({"InfoItem": [], "FriendNum": 0, "BlackListItem": [], "PendencyList": []}))
-        }
+        // Friends, users whom one does not want to hear, and requests to be let in: nobody has any. The TIM web SDK asks for
+        // the last once more after it has forgotten who it was.
+        Name::Nothing => ok(json!({"InfoItem": [], "FriendNum": 0, "BlackListItem": [], "PendencyList": []})),
         // What waited for a user comes by `longpolling`; more of what was said to it is not kept.
         Name::Roamed => {
             call.login()?;
