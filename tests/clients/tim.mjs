@@ -140,6 +140,8 @@ async function inMiniProgram(user) {
   };
   globalThis.getCurrentPages = () => [{ route: 'pages/index/index', options: {} }];
   globalThis.getApp = () => ({});
+  // Versions from 2.7.8 to 2.9 need it, and do not bring it.
+  globalThis.regeneratorRuntime = from('regenerator-runtime');
   const { sdkAppID } = await signed(user);
   const { log } = console;
   console.log = () => {};

@@ -15,7 +15,7 @@ end() {
 trap end EXIT
 
 npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$scratch" \
-  "tim-js-sdk@${TIM_JS:-2.7.6}" "tim-wx-sdk@${TIM_WX:-2.7.6}" playwright-core@1.56.1
+  "tim-js-sdk@${TIM_JS:-2.7.6}" "tim-wx-sdk@${TIM_WX:-2.7.6}" playwright-core@1.56.1 regenerator-runtime@0.13.11
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chat -keyout "$scratch/key.pem" \
   -out "$scratch/cert.pem" -addext subjectAltName=DNS:webim.tim.qq.com,DNS:api.im.qcloud.com,IP:127.0.0.1 2>/dev/null
 
