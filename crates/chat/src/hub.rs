@@ -33,6 +33,7 @@ use nodes::Nodes;
 use store::clock::Clock;
 use store::{ChatEntry, ChatRecord};
 
+pub use members::Seen;
 pub use notify::told;
 
 /// Parts of the directory: few, because each may keep as much mail as its bound says.

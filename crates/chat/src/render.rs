@@ -145,6 +145,9 @@ struct Element<'a> {
 
 #[derive(Serialize)]
 struct GroupInfo<'a> {
+    /// The TIM web SDK looks here for the group that is gone.
+    #[serde(rename = "GroupId")]
+    id: &'a RoomId,
     #[serde(rename = "GroupName")]
     name: &'a str,
     #[serde(rename = "From_AccountNick", skip_serializing_if = "Option::is_none")]
@@ -187,7 +190,7 @@ fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {
         msg_seq: m.seq,
         msg_random: random,
         msg_time_stamp: m.at.secs(),
-        group_info: GroupInfo { name, nick },
+        group_info: GroupInfo { id: &m.group, name, nick },
         msg_body,
     }
 }

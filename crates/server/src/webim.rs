@@ -1,8 +1,9 @@
-//! `POST /{v4|v1}/{service}/{command}`: the chat calls of the 2018 web and mini-program client, which polls over HTTP,
-//! on the same hub as the WebSockets. Who calls and how it is answered stands here; the calls stand in files below.
+//! `POST /{v4|v1}/{service}/{command}`: the chat calls of the 2018 web and mini-program client (webim) and of the TIM web SDK
+//! up to 2.7, which poll over HTTP, on the same hub as the WebSockets. Who calls and how it is answered stands here; the calls stand in files below.
 
 mod calls;
 mod polls;
+mod views;
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};

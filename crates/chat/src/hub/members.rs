@@ -21,6 +21,21 @@ use store::ChatEntry;
 /// Most groups that clients have made and no room stands behind.
 pub const MAX_ROOMLESS: usize = 10_000;
 
+/// A group as one of its clients sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its name, empty where nobody gave one.
+    pub name: Box<str>,
+    /// Who made it, if a user did.
+    pub owner: Option<UserId>,
+    /// Users in it.
+    pub users: usize,
+    /// Number of its newest message.
+    pub last: u64,
+    /// For each of the users asked for, whether it is in.
+    pub within: Vec<bool>,
+}
+
 /// A group for an operator to see.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -282,6 +297,22 @@ impl Hub {
     /// [`Refusal::NoGroup`].
     pub fn owner(&self, id: &RoomId) -> Result<Option<UserId>, Refusal> {
         self.groups.with(id, |group| Ok(group.owner().cloned()))
+    }
+
+    /// What a client may know of a group, and which of some users are in it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`].
+    pub fn see(&self, id: &RoomId, users: &[UserId]) -> Result<Seen, Refusal> {
+        self.groups.with(id, |group| {
+            Ok(Seen {
+                name: group.name().into(),
+                owner: group.owner().cloned(),
+                users: group.users(),
+                last: group.last(),
+                within: users.iter().map(|user| group.has(user)).collect(),
+            })
+        })
     }
 
     /// Lets a user send nothing for so long; 0 lifts it.

@@ -104,8 +104,8 @@ async fn every_command_has_an_answer() {
     let world = World::start().await;
     let ann = Old::login(&world, "ann").await;
     let commands = [
-        ("group_open_http_svc/get_group_info", 10_003),
-        ("group_open_http_svc/get_group_member_info", 10_003),
+        ("group_open_http_svc/get_group_info", 0),
+        ("group_open_http_svc/get_group_member_info", 10_010),
         ("group_open_http_svc/group_msg_get", 10_003),
         ("group_open_http_svc/modify_group_base_info", 10_003),
         ("group_open_http_svc/forbid_send_msg", 10_003),
@@ -159,5 +159,75 @@ async fn who_has_no_name_may_listen() {
     assert_eq!((&said["NextSeq"], &said["RspMsgList"][0]["GroupInfo"]["GroupName"]), (&json!(2), &json!("Group")));
     let (_, said) = post(world.at, &format!("/v1/{GET}"), &json!({"StartSeq": 0, "Key": "forged"})).await;
     assert_eq!(said["ErrorCode"], 70_001);
+    world.stop().await;
+}
+
+/// What the TIM web SDK waits for before it is ready, and before it sends anything to a group.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tim_web_sdk_is_answered() {
+    let world = World::start().await;
+    for command in
+        ["webim/accesslayer", "openim/authkey", "imopenstat/tim_web_report", "group_open_http_svc/get_pendency"]
+    {
+        let (_, said) = post(world.at, &format!("/v4/{command}?platform=10"), &json!({})).await;
+        assert_eq!(code(&said), 0, "{command} is asked without identity: {said}");
+    }
+    let ann = Old::login(&world, "ann").await;
+    let sdk = async |command: &str, body: Value| ann.call(&format!("{command}?contentType=json&v=1.7.3"), body).await;
+    assert_eq!(sdk("webim/accesslayer", json!({})).await["WebImAccessLayer"], 3, "1 sends it to another host");
+    assert_eq!(sdk("recentcontact/page_get", json!({})).await["CompleteFlag"], 1, "or it asks on and on");
+    let synced = sdk("openim/getmsg", json!({"Cookie": "", "SyncFlag": 0})).await;
+    assert_ne!(synced["Cookie"], "", "without one it hears no private messages");
+    let idle = sdk("openim/longpolling", json!({"Timeout": 0, "Cookie": {}})).await;
+    assert_eq!((code(&idle), &idle["EventArray"]), (0, &json!([])), "no error that its app would be told");
+
+    let nick = json!({"ProfileItem": [{"Tag": "Tag_Profile_IM_Nick", "Value": "Ann"}]});
+    sdk("profile/portrait_set", nick.clone()).await;
+    let asked = json!({"UserItem": [{"To_Account": "ann"}, {"To_Account": "nobody"}]});
+    let profiles = sdk("profile/portrait_get_all", asked).await;
+    assert_eq!(profiles["UserProfileItem"][0]["ProfileItem"], nick["ProfileItem"]);
+    assert_eq!(profiles["UserProfileItem"][1], json!({"To_Account": "nobody", "ProfileItem": []}));
+    let many: Vec<_> = (0..101).map(|n| json!({"To_Account": format!("u{n}")})).collect();
+    assert_eq!(code(&sdk("profile/portrait_get_all", json!({"UserItem": many})).await), 10_004);
+    let read = sdk("openim/get_peer_read_time", json!({"To_Account": ["ann", "bob"]})).await;
+    assert_eq!(read["ReadTime"], json!([0, 0]));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tim_web_sdk_sees_groups_and_their_members() {
+    const MEMBERS: &str = "group_open_http_svc/get_specified_group_member_info";
+    let world = World::start().await;
+    let ann = Old::login(&world, "ann").await;
+    let mut bob = Old::login(&world, "bob").await;
+    ann.call(CREATE, json!({"GroupId": "g", "Type": "AVChatRoom", "Name": "Group"})).await;
+    world.enter(room::Kind::Live, "r", "cat").await;
+    let shown = bob.call("group_open_http_svc/get_group_info", json!({"GroupIdList": ["g", "r", "none"]})).await;
+    let shown = shown["GroupInfo"].as_array().unwrap();
+    let fields = |group: &Value| (group["Name"].clone(), group["Owner_Account"].clone(), group["MemberNum"].clone());
+    assert_eq!(fields(&shown[0]), (json!("Group"), json!("ann"), json!(1)));
+    assert_eq!(
+        (&shown[1]["Type"], &shown[1]["Owner_Account"]),
+        (&json!("AVChatRoom"), &json!("cat")),
+        "the room's creator"
+    );
+    assert_eq!((code(&shown[2]), &shown[2]["GroupId"]), (10_010, &json!("none")));
+
+    let asked = json!({"GroupId": "g", "Member_List_Account": ["ann", "bob"]});
+    let roles = async |of: &Old| of.call(MEMBERS, asked.clone()).await["MemberList"].clone();
+    let is = |role: &str| json!([{"Member_Account": "ann", "Role": "Owner"}, {"Member_Account": "bob", "Role": role}]);
+    assert_eq!(roles(&bob).await, is("NotMember"));
+    bob.join("g").await;
+    assert_eq!(roles(&bob).await, is("Member"));
+    let all = bob.call("group_open_http_svc/get_group_member_info", json!({"GroupId": "g", "Limit": 30})).await;
+    assert_eq!((&all["MemberNum"], &all["MemberList"][0]["Member_Account"]), (&json!(2), &json!("bob")));
+    assert_eq!(code(&bob.call(MEMBERS, json!({"GroupId": "none"})).await), 10_010);
+
+    ann.call(DESTROY, json!({"GroupId": "g"})).await;
+    let notice = &bob.poll().await[0];
+    let told = (&notice["MsgBody"]["ReportType"], &notice["GroupInfo"]["GroupId"]);
+    assert_eq!(told, (&json!(5), &json!("g")), "which group it has to forget");
+    assert_eq!(code(&bob.call("openim/longpollinglogout", json!({})).await), 0);
+    assert_eq!(code(&bob.call("openim/getlongpollingid", json!({})).await), 70_001, "it has logged out");
     world.stop().await;
 }

@@ -150,7 +150,8 @@ impl Old {
     }
 
     pub async fn call(&self, path: &str, body: Value) -> Value {
-        let (status, said) = post(self.at, &format!("/v4/{path}?{}&contenttype=json", self.identity), &body).await;
+        let (path, more) = path.split_once('?').unwrap_or((path, "contenttype=json"));
+        let (status, said) = post(self.at, &format!("/v4/{path}?{}&{more}", self.identity), &body).await;
         assert_eq!(status, 200);
         said
     }
