@@ -73,7 +73,7 @@ function written(page) {
   const lines = text.split('\n').map((line) => {
     if (/^\s*```/.test(line)) fenced = !fenced;
     if (fenced) return line;
-    return line.replace(/(!?)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g, (all, image, words, target) => {
+    return line.replace(/(!?)\[((?:[^[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g, (_all, image, words, target) => {
       const to = link(page, target);
       if (to === null) return words;
       // Files are not pages: a plain link, which the site's checks of links pass over.
