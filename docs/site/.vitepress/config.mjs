@@ -64,7 +64,7 @@ export default defineConfig({
         nav: [
           { text: '实用手册', link: '/zh/docs/recipes/' },
           { text: '文档', link: '/zh/docs/' },
-          { text: 'SDK', link: '/sdk/js/' },
+          { text: 'SDK', link: '/zh/sdk/js/' },
         ],
         outline: { label: '本页内容' },
         docFooter: { prev: '上一页', next: '下一页' },
