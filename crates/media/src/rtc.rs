@@ -16,6 +16,7 @@ mod packet;
 mod path;
 mod payload;
 mod rate;
+mod registry;
 mod sdp;
 mod server;
 mod session;

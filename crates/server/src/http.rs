@@ -2,40 +2,25 @@
 //! has a door: the parts that it works with.
 
 mod api;
-mod audience;
-mod body;
 mod bounded;
-mod call;
 mod callback;
 mod checks;
 mod connections;
 mod console;
-mod custom;
 mod flv;
 mod heads;
 mod health;
 mod hls;
 mod http2;
 mod impatient;
-mod language;
 mod limited;
-mod login;
-mod mix;
 mod operators;
 mod pages;
-mod pushers;
 mod recorded;
-mod records;
 mod redirect;
-mod reply;
-mod rooms;
 mod streaming;
-mod urls;
-mod utils;
-mod view;
 mod weapp;
 pub mod webrtc;
-mod webrtc_room;
 
 use std::sync::Arc;
 
@@ -49,17 +34,13 @@ use crate::webim;
 use crate::ws;
 
 pub use api::{Api, Repeats, Tokens};
-pub use call::LABELS;
 pub use callback::Callbacks;
 pub use checks::Checks;
 pub use connections::{Routes, serve};
 pub use console::Console;
 pub use health::Health;
 pub use streaming::Media;
-pub use weapp::{Choices, Weapp};
-
-/// Largest body of what is no call of the room protocol, in bytes.
-const BODY_LIMIT: usize = 64 * 1024;
+pub use weapp::{Choices, LABELS, Weapp};
 
 /// What each group of handlers works with.
 #[derive(Clone)]
@@ -93,7 +74,7 @@ pub fn router(doors: &Doors) -> Router {
         .merge(callback::routes(doors.callbacks.clone()))
         .merge(weapp::routes(doors.weapp.clone()))
         .merge(chat_routes(doors.chat.clone()))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(bounded::BODY_LIMIT))
         .layer(axum::middleware::from_fn_with_state(doors.web.clone(), bounded::read))
 }
 

@@ -160,7 +160,7 @@ impl Memory {
             (None, None) => {}
         }
         let events = decided?;
-        super::note_trace(&events);
+        crate::store::note_trace(&events);
         Ok(take(shard.get(id).and_then(|slot| slot.room.as_ref()), events))
     }
 

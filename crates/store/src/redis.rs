@@ -155,7 +155,7 @@ impl Redis {
                 return Ok(());
             }
             if self.settle(id, &version, (before.as_ref(), after.as_ref()), &events).await? {
-                super::note_trace(&events);
+                crate::store::note_trace(&events);
                 return Ok(());
             }
         }

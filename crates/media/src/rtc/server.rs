@@ -1,13 +1,11 @@
 //! The door to WebRTC: takes offers, asks for permission, and places sessions on workers. Cheap to clone.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +14,7 @@ use super::feed::{Unfit, backlog};
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
+use super::registry::{Entry, Place, Registry};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
@@ -33,69 +32,6 @@ use crate::request::{Kick, Query, Requests, What};
 
 /// Messages that wait for a worker before datagrams are dropped.
 const INBOX: usize = 4_096;
-
-/// The sessions there are, by their public names.
-pub(super) struct Registry {
-    sessions: Mutex<HashMap<String, Entry>>,
-    workers: usize,
-    counters: Arc<Counters>,
-}
-
-struct Entry {
-    key: u64,
-    peer: IpAddr,
-    connected: bool,
-    etag: String,
-}
-
-impl Registry {
-    /// Sessions are dealt out to workers by their number.
-    pub fn worker_of(&self, key: u64) -> usize {
-        (key % self.workers as u64) as usize
-    }
-
-    /// Notes that a session no longer counts among the unconnected.
-    pub fn connected(&self, id: &str) {
-        if let Some(entry) = self.sessions.lock().get_mut(id) {
-            entry.connected = true;
-        }
-    }
-
-    /// Forgets a session.
-    pub fn remove(&self, id: &str) {
-        if self.sessions.lock().remove(id).is_some() {
-            self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    fn admit(&self, id: &str, entry: Entry, config: &Config) -> Result<(), Refused> {
-        let mut sessions = self.sessions.lock();
-        if sessions.len() >= config.max_sessions {
-            return Err(Refused::TooMany("sessions"));
-        }
-        let waiting = sessions.values().filter(|s| !s.connected && s.peer == entry.peer).count();
-        if waiting >= config.max_unconnected_per_peer {
-            return Err(Refused::TooMany("sessions of this address that are not connected"));
-        }
-        sessions.insert(id.to_owned(), entry);
-        Counters::add(&self.counters.sessions, 1);
-        Ok(())
-    }
-}
-
-/// A place among the sessions; given back unless the session started.
-struct Place {
-    registry: Arc<Registry>,
-    id: Option<String>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.registry.remove(&id);
-        }
-    }
-}
 
 /// A viewer that says how long it wants to wait for a publisher waits no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -140,7 +76,7 @@ impl Server {
         let workers = if config.workers > 0 { config.workers.min(64) } else { cores.min(8) };
         let counters = Arc::new(Counters::default());
         let (senders, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
-        let registry = Registry { sessions: Mutex::default(), workers, counters: Arc::clone(&counters) };
+        let registry = Registry::new(workers, Arc::clone(&counters));
         let common = Arc::new(Common {
             hub: hub.clone(),
             table: Arc::new(Table::new(senders, Arc::clone(&counters))),
@@ -264,9 +200,7 @@ impl Server {
         self.tell(key, ToWorker::Patch(key, fragment, reply)).await?;
         let Some(fragment) = answer.await.unwrap_or(Err(Refused::NoSession))? else { return Ok(None) };
         let etag = random_hex::<8>()?;
-        if let Some(entry) = self.inner.common.registry.sessions.lock().get_mut(session) {
-            entry.etag.clone_from(&etag);
-        }
+        self.inner.common.registry.restarted(session, &etag);
         Ok(Some(Restarted { fragment, etag }))
     }
 
@@ -282,9 +216,7 @@ impl Server {
     }
 
     fn find(&self, session: &str) -> Result<(u64, String), Refused> {
-        let sessions = self.inner.common.registry.sessions.lock();
-        let entry = sessions.get(session).ok_or(Refused::NoSession)?;
-        Ok((entry.key, entry.etag.clone()))
+        self.inner.common.registry.find(session).ok_or(Refused::NoSession)
     }
 
     async fn tell(&self, key: u64, message: ToWorker) -> Result<(), Refused> {

@@ -20,7 +20,7 @@ use super::net::{Datagram, Table};
 use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
-use super::server::Registry;
+use super::registry::Registry;
 use super::session::{Role, Session, Signal, Start};
 use super::{Counters, Refused};
 use crate::ended::Ended;

@@ -5,12 +5,17 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
-use crate::web::Web;
+use crate::web::{Current, Web};
+
+/// Largest body of what is no call of the room protocol, in bytes.
+pub const BODY_LIMIT: usize = 64 * 1024;
 
 /// Bytes beyond the limit that are read and dropped before a request is refused: many clients look for an answer only when
 /// they have written all, and see a broken connection instead.
@@ -69,7 +74,7 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
     // Its routes put headers for pages from elsewhere on all their answers, and this is one of them.
     let is_webrtc = ["/whip/", "/whep/", "/rtc/"].iter().any(|of| path.starts_with(of));
     let (parts, body) = request.into_parts();
-    let limit = web.bounds.body_limit().max(super::BODY_LIMIT);
+    let limit = web.bounds.body_limit().max(BODY_LIMIT);
     let read = match most(&parts.headers, limit) {
         0 => Ok(None),
         most => tokio::time::timeout(web.bounds.read_timeout(), take(body, limit, most)).await,
@@ -85,4 +90,38 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
         web.cors.apply(response.headers_mut(), false);
     }
     response
+}
+
+/// The body of a call, within these bounds.
+///
+/// # Errors
+/// The status that says why it could not be read.
+pub async fn of_call<B>(bounds: &Current, parts: &Parts, body: B) -> Result<Bytes, StatusCode>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    let limit = bounds.body_limit();
+    let length = declared(&parts.headers);
+    let bytes = most(&parts.headers, limit);
+    if length.is_some_and(|n| n > limit) {
+        if bytes > 0 {
+            let _ = tokio::time::timeout(bounds.read_timeout(), take(body, 0, bytes)).await;
+        }
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    if length == Some(0) || parts.method == Method::GET && length.is_none() {
+        return Ok(Bytes::new());
+    }
+    let mut whole = pin!(take(body, limit, bytes));
+    // Nearly always the body came with the head: no timer then.
+    let read = match whole.as_mut().now_or_never() {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(bounds.read_timeout(), whole).await,
+    };
+    match read {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
 }

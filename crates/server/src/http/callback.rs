@@ -11,7 +11,7 @@ use axum::routing::post;
 use sign::Invalid;
 use sign::stream_url::Query;
 
-use super::call;
+use super::bounded;
 use crate::web::Web;
 use rooms::Rooms;
 use tencent::clouds::{Clouds, Taken};
@@ -44,7 +44,7 @@ async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, req
     if !of_chat && !of_live {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let body = match call::read(&door.web.bounds, &parts, body).await {
+    let body = match bounded::of_call(&door.web.bounds, &parts, body).await {
         Ok(body) => body,
         Err(status) => return status.into_response(),
     };

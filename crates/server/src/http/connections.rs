@@ -19,13 +19,11 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::call::Secure;
 use super::heads::Heads;
 use super::http2::{self, Bounds};
 use super::impatient::Impatient;
-use super::reply::Reply;
-use super::weapp::{self, Weapp};
-use super::{Doors, call, health, limited, router};
+use super::weapp::{self, Reply, Secure, Weapp};
+use super::{Doors, health, limited, router};
 use crate::metrics::Metrics;
 use crate::web::Web;
 use edge::acme::Answers;
@@ -134,7 +132,7 @@ impl Routes {
     async fn hand_on(&self, peer: SocketAddr, request: Request<Incoming>) -> Answer {
         // What is asked most goes the shortest way; boxed, because its future would else be a part of each connection.
         if let Some(weapp) = &self.weapp
-            && let Some(found) = call::find(request.uri().path())
+            && let Some(found) = weapp::find(request.uri().path())
         {
             return Box::pin(weapp::answer(weapp, Some(peer.ip()), Some(found), request)).await.map(Either::Left);
         }

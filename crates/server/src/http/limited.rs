@@ -1,33 +1,11 @@
-//! What of the limits a request falls under, and the answer to a caller that asks for more: 429 in the shape of the protocol's
+//! What of the limits a request that is no call of the room protocol falls under, and the answer to a caller that asks for more: 429 in the shape of the protocol's
 //! answers, with `Retry-After`.
 
 use std::net::IpAddr;
 
-use super::call::Name;
-use super::reply::{Fail, Reply};
-use super::weapp::{Whole, respond};
-use super::webrtc_room;
+use super::weapp::{Fail, Reply, Whole, respond};
 use crate::web::Web;
 use access::limits::What;
-
-/// What a call asks for.
-pub const fn what(name: Name) -> What {
-    match name {
-        Name::Login
-        | Name::GetLoginInfo
-        | Name::GetImLoginInfo
-        | Name::Webrtc(webrtc_room::Name::GetLoginInfo)
-        | Name::Webexe(webrtc_room::Name::GetLoginInfo) => What::Login,
-        Name::CreateRoom | Name::Webrtc(webrtc_room::Name::Create) | Name::Webexe(webrtc_room::Name::Create) => {
-            What::Create
-        }
-        Name::AddPusher
-        | Name::AddAudience
-        | Name::Webrtc(webrtc_room::Name::Enter)
-        | Name::Webexe(webrtc_room::Name::Enter) => What::Join,
-        _ => What::Call,
-    }
-}
 
 /// What a request that is no call of the protocol asks for; none for pages and for those who watch over the server.
 fn of_path(path: &str) -> Option<What> {

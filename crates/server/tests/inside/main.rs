@@ -6,6 +6,7 @@
 #[path = "../emulator/mod.rs"]
 mod emulator;
 
+mod circles;
 mod leaks;
 mod shape;
 mod tencent;

@@ -8,9 +8,10 @@ use room::Millis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::door::Api;
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Api, Caller, Done, Json, Path, Query, bounded, room_of, user_of};
+use super::request::{Answer, Caller, Done, Json, Path, Query, bounded, room_of, user_of};
 use access::operator::Need;
 use rooms::moderation::{self, Out};
 use store::Ban;
@@ -73,7 +74,7 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Que
 #[serde(deny_unknown_fields)]
 pub struct Measure {
     /// For so many seconds; none: until it is taken back.
-    #[serde(default, deserialize_with = "super::whole")]
+    #[serde(default, deserialize_with = "super::request::whole")]
     #[schema(minimum = 1, maximum = 315360000)]
     seconds: Option<u64>,
     /// Why, for other operators; 500 bytes at most.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::door::Api;
 use super::problem::Problem;
-use super::{Answer, Api, Caller, Done, Json, Path, Query, bounded, user_of};
+use super::request::{Answer, Caller, Done, Json, Path, Query, bounded, user_of};
 use access::operator::Need;
 use chat::render;
 use chat::say::{self, Unfit};
@@ -171,7 +172,7 @@ pub async fn notice_all(State(api): State<Arc<Api>>, caller: Caller, Json(notice
 #[serde(deny_unknown_fields)]
 pub struct Mute {
     /// For so many seconds; none: for as long as the room is there.
-    #[serde(default, deserialize_with = "super::whole")]
+    #[serde(default, deserialize_with = "super::request::whole")]
     #[schema(minimum = 1, maximum = 315360000)]
     seconds: Option<u64>,
 }

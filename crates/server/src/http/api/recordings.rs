@@ -10,9 +10,10 @@ use room::Room;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::door::Api;
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Api, Caller, Done, Path, Query, room_of};
+use super::request::{Answer, Caller, Done, Path, Query, room_of};
 use crate::http::console;
 use access::operator::Need;
 use rooms::recordings;

@@ -8,9 +8,11 @@ use room::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::door::Api;
+use super::page;
 use super::problem::Problem;
+use super::request::{Answer, Caller, Done, Path, Query, room_of, user_of};
 use super::rooms::RoomKind;
-use super::{Answer, Api, Caller, Done, Path, Query, page, room_of, user_of};
 use ::rooms::recordings::finished::{Finished, Place, is_id};
 use access::operator::Need;
 

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
+use super::door::Api;
 use super::page::{self, Asked, Place};
 use super::problem::Problem;
-use super::{Answer, Api, Caller, Done, Json, Path, Query, room_of, user_of};
-use crate::http::view::CustomView;
+use super::request::{Answer, Caller, Done, Json, Path, Query, room_of, user_of};
+use crate::http::weapp::CustomView;
 use access::operator::Need;
 
 /// The maker of rooms that are made without a user's name.
@@ -251,7 +252,8 @@ pub async fn create(
         }
         kind => api.rooms.create(kind.kind(), id.as_ref(), &new.info, &by).await?,
     };
-    let place = format!("/api/v1/rooms/{}", percent_encoding::utf8_percent_encode(id.as_str(), super::IN_PATH));
+    let place =
+        format!("/api/v1/rooms/{}", percent_encoding::utf8_percent_encode(id.as_str(), super::request::IN_PATH));
     Ok((StatusCode::CREATED, [("location", place)], axum::Json(view(&api, &id).await?)))
 }
 

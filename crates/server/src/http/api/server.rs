@@ -6,7 +6,8 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Answer, Api, Caller};
+use super::door::Api;
+use super::request::{Answer, Caller};
 use access::operator::Need;
 
 /// The server at this moment.

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::door::Api;
 use super::page::Asked;
 use super::problem::Problem;
-use super::{Answer, Api, Caller, Done, Json, Path, Query};
+use super::request::{Answer, Caller, Done, Json, Path, Query};
 use access::operator::Need;
 use streams::live::{self, MixOutcome, Mixable};
 

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use sign::token::Generation;
 use utoipa::ToSchema;
 
+use super::door::Api;
 use super::problem::Problem;
-use super::{Api, Caller, Json, user_of};
+use super::request::{Caller, Json, user_of};
 use access::operator::{Grants, LONGEST, Need};
 
 /// Whom to log in.
@@ -107,7 +108,7 @@ pub async fn user_sig(
 #[serde(deny_unknown_fields)]
 pub struct NewOperator {
     /// For how many seconds; a day at most.
-    #[serde(deserialize_with = "super::whole")]
+    #[serde(deserialize_with = "super::request::whole")]
     #[schema(minimum = 1, maximum = 86400, value_type = u64)]
     seconds: Option<u64>,
     /// The grants, as they stand in a token's `video`.

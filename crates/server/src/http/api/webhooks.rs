@@ -8,8 +8,9 @@ use room::Millis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::door::Api;
 use super::problem::Problem;
-use super::{Api, Caller, Json, room_of};
+use super::request::{Caller, Json, room_of};
 use access::operator::Need;
 
 /// What to tell again.
@@ -32,10 +33,10 @@ pub struct Begin {
     #[serde(default)]
     id: Option<String>,
     /// The room's change of this `seq`; with `roomID`.
-    #[serde(default, deserialize_with = "super::whole")]
+    #[serde(default, deserialize_with = "super::request::whole")]
     seq: Option<u64>,
     /// The first event of this time or later, in Unix milliseconds.
-    #[serde(default, deserialize_with = "super::whole")]
+    #[serde(default, deserialize_with = "super::request::whole")]
     time: Option<u64>,
 }
 

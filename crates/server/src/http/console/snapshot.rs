@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Console, beside};
 use crate::http::api::{EmptyView, RecordingView, StreamView};
-use crate::http::view::CustomView;
+use crate::http::weapp::CustomView;
 
 /// Most rooms of a kind that are shown.
 const ROOMS: usize = 100;

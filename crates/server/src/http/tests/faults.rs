@@ -106,7 +106,7 @@ fn every_refusal_has_its_code() {
     ];
     for (refusal, code, names) in cases {
         let told = format!("{refusal:?}");
-        let fail = reply::Fail::from(refusal);
+        let fail = weapp::Fail::from(refusal);
         assert_eq!(fail.code, code, "{told}");
         assert!(fail.message.contains(names), "{told}: {}", fail.message);
     }

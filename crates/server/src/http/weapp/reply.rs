@@ -8,8 +8,8 @@ use room::{Millis, Refusal, UserId};
 use serde::Serialize;
 use serde_json::json;
 
-use super::call::RequestId;
 use super::language;
+use super::request_id::RequestId;
 use access::limits::TooMuch;
 use store::error::Error;
 

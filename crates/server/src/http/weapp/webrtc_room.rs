@@ -10,6 +10,7 @@ use sign::room_key;
 
 use super::body::{Number, Text};
 use super::call::Call;
+use super::name::ListedCall;
 use super::reply::{Fail, Sent, done, list, success};
 use access::operator::Need;
 use rooms::{NewCall, room_status, room_type, shown_id};
@@ -17,42 +18,6 @@ use store::error::Error;
 
 /// Most rooms of one answer.
 const MAX_COUNT: i64 = 200;
-
-/// Their calls, numbered as in `LABELS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
-    /// A user's signature.
-    GetLoginInfo,
-    /// Makes a room and enters it.
-    Create,
-    /// Enters a room.
-    Enter,
-    /// Leaves a room.
-    Quit,
-    /// Says that a member is still there.
-    Heartbeat,
-    /// The rooms.
-    List,
-    /// Who is in a room.
-    Members,
-    /// Takes a room off the list; `webexe_room` only.
-    Delete,
-}
-
-/// The call that the last part of a path names.
-pub fn find(call: &str) -> Option<Name> {
-    Some(match call {
-        "get_login_info" => Name::GetLoginInfo,
-        "create_room" => Name::Create,
-        "enter_room" => Name::Enter,
-        "quit_room" => Name::Quit,
-        "heartbeat" => Name::Heartbeat,
-        "get_room_list" => Name::List,
-        "get_room_members" => Name::Members,
-        "delete_room" => Name::Delete,
-        _ => return None,
-    })
-}
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -108,27 +73,27 @@ impl Body<'_> {
 }
 
 /// Answers one of them, for rooms of this kind.
-pub async fn run(call: &Call<'_>, kind: Kind, name: Name) -> Sent {
+pub async fn run(call: &Call<'_>, kind: Kind, name: ListedCall) -> Sent {
     if !call.weapp.choices.open_webrtc {
         call.operator(Need::Tokens, "operators only: Authorization: Bearer KEY, or rooms.openWebrtcRoom")?;
     }
     let body: Body<'_> = call.body().map_err(|fail| fail.with_code(2))?;
     match name {
-        Name::GetLoginInfo => get_login_info(call, kind, &body),
-        Name::Create => create_room(call, kind, &body).await,
-        Name::Enter => enter_room(call, kind, &body).await,
-        Name::Quit => {
+        ListedCall::GetLoginInfo => get_login_info(call, kind, &body),
+        ListedCall::Create => create_room(call, kind, &body).await,
+        ListedCall::Enter => enter_room(call, kind, &body).await,
+        ListedCall::Quit => {
             let (user, room) = (body.user(call)?, body.room()?);
             stranger(kind, call.weapp.rooms.quit_call(kind, &room, &user).await)
         }
-        Name::Heartbeat => {
+        ListedCall::Heartbeat => {
             let (user, room) = (body.user(call)?, body.room()?);
             stranger(kind, call.weapp.rooms.call_heartbeat(kind, &room, &user).await)
         }
-        Name::List => get_room_list(call, kind, &body).await,
-        Name::Members => get_room_members(call, kind, &body).await,
+        ListedCall::List => get_room_list(call, kind, &body).await,
+        ListedCall::Members => get_room_members(call, kind, &body).await,
         // A room that is gone already is what the client wants.
-        Name::Delete => match call.weapp.rooms.delete_call(kind, &body.room()?).await {
+        ListedCall::Delete => match call.weapp.rooms.delete_call(kind, &body.room()?).await {
             Ok(()) | Err(Error::Refused(Refusal::NoRoom)) => done(),
             Err(error) => Err(error.into()),
         },

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::body::Text;
-use super::call::{Call, Name};
+use super::call::Call;
+use super::name::Name;
 use super::reply::{Fail, Sent, done, success};
 use access::operator::Need;
 

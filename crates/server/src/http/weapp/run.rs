@@ -1,0 +1,72 @@
+//! From a call's name to the function that answers it, and the answer to one that was made before.
+
+use room::Kind;
+
+use super::call::{Call, Member};
+use super::name::Name;
+use super::reply::{Fail, Reply, Sent};
+use super::{audience, custom, login, mix, pushers, records, rooms, urls, utils, webrtc_room};
+use crate::http::api::repeat;
+
+/// Answers it; under the name that the caller gave it, if it has one.
+pub async fn answer(call: &Call<'_>) -> Reply {
+    match mark(call) {
+        Ok(None) => run(call).await,
+        Ok(Some(mark)) => ::rooms::once::named(mark, run(call)).await,
+        Err(fail) => Reply::from_sent(Err(fail), None),
+    }
+}
+
+/// The number that stands for a request with an `Idempotency-Key`: made of the key, the user, the call and the body.
+fn mark(call: &Call<'_>) -> Result<Option<u64>, Fail> {
+    let Some(key) = call.parts.headers.get(repeat::HEADER) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| repeat::is_name(key));
+    let key = key.ok_or_else(|| Fail::malformed("Idempotency-Key: 1 to 255 letters, digits, '-' and '_'"))?;
+    let query = call.query()?;
+    let user = query.get("userID").unwrap_or_default();
+    let path = call.parts.uri.path().to_ascii_lowercase();
+    let body = call.body.as_deref().unwrap_or_default();
+    Ok(Some(repeat::mark(&[key.as_bytes(), user.as_bytes(), path.as_bytes(), body])))
+}
+
+async fn run(call: &Call<'_>) -> Reply {
+    match call.kind {
+        None => match call.name {
+            Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webrtc, name).await, None),
+            Name::Webexe(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webexe, name).await, None),
+            name => Reply::from_sent(utils::run(call, name).await, None),
+        },
+        Some(_) if call.name == Name::Login => login::login(call),
+        Some(_) if call.name == Name::GetImLoginInfo => Reply::from_sent(utils::get_im_login_info(call), None),
+        Some(kind) => match call.session() {
+            Err(fail) => Reply::from_sent(Err(fail), None),
+            Ok(session) => {
+                let user = session.user.clone();
+                let member = Member { call, kind, session };
+                Reply::from_sent(of_member(&member, call.name).await, Some(user))
+            }
+        },
+    }
+}
+
+async fn of_member(member: &Member<'_>, name: Name) -> Sent {
+    match name {
+        Name::Logout => login::logout(member).await,
+        Name::GetPushUrl => urls::get_push_url(member),
+        Name::CreateRoom => rooms::create_room(member).await,
+        Name::DestroyRoom => rooms::destroy_room(member).await,
+        Name::GetRoomList => rooms::get_room_list(member).await,
+        Name::GetRecordList => records::get_record_list(member).await,
+        Name::AddPusher => pushers::add_pusher(member).await,
+        Name::GetPushers => pushers::get_pushers(member).await,
+        Name::DeletePusher => pushers::delete_pusher(member).await,
+        Name::Heartbeat => pushers::heartbeat(member).await,
+        Name::AddAudience => audience::add_audience(member).await,
+        Name::DeleteAudience => audience::delete_audience(member).await,
+        Name::GetAudiences => audience::get_audiences(member).await,
+        Name::SetCustomField => custom::set_custom_field(member).await,
+        Name::GetCustomInfo => custom::get_custom_info(member).await,
+        Name::MergeStream => mix::merge_stream(member).await,
+        _ => Err(Fail::malformed("not a room call")),
+    }
+}
