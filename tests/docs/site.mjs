@@ -26,6 +26,15 @@ for (const page of pages) {
   for (const [, target] of text.matchAll(/(?:href|src)="(\/[^"#]*)/g))
     if (!file(target)) broken.push(`${page}: ${target}`);
 }
+// Links to a heading find it.
+for (const page of pages) {
+  const text = readFileSync(path.join(root, page), 'utf8');
+  for (const [, target, hash] of text.matchAll(/href="(\/[^"#]*)?#([^"]+)"/g)) {
+    const there = readFileSync(target ? file(target) : path.join(root, page), 'utf8');
+    const name = decodeURIComponent(hash).replaceAll('&#39;', "'");
+    if (!there.includes(`id="${name}"`)) broken.push(`${page}: ${target ?? ''}#${name}`);
+  }
+}
 assert.deepEqual(broken, []);
 
 const server = createServer((request, response) => {

@@ -20,6 +20,12 @@ function tokenize(text) {
   return words;
 }
 
+/** Names of headings as they are where the documents are read in the repository, so that links to them lead there too. */
+function slugify(heading) {
+  const plain = heading.trim().toLowerCase();
+  return plain.replace(/[^\p{L}\p{N}\p{M}_\- ]/gu, '').replaceAll(' ', '-');
+}
+
 const chinese = {
   button: { buttonText: '搜索', buttonAriaLabel: '搜索' },
   modal: {
@@ -38,7 +44,7 @@ export default defineConfig({
   outDir: 'dist',
   cleanUrls: true,
   lastUpdated: false,
-  markdown: { languageAlias: { chat: 'json' } },
+  markdown: { languageAlias: { chat: 'json' }, anchor: { slugify } },
   // Addresses of the reader's own server are no pages.
   ignoreDeadLinks: 'localhostLinks',
   locales: {
