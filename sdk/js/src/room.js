@@ -174,6 +174,15 @@ export class Room extends Emitter {
     return { rooms: rooms.map(readRoom) };
   }
 
+  /**
+   * Finished recordings that we may see, newest first: `{records, cursor}`. `cursor` asks for the next page; it is `''` on
+   * the last one.
+   */
+  async getRecordList({ roomID, ownerID, cnt = 20, cursor } = {}) {
+    const { records, cursor: next } = await this.call('get_record_list', { roomID, ownerID, cnt, cursor });
+    return { records, cursor: next };
+  }
+
   /** Resolves with `{pushURL, whipURL, …}`: of our stream in a room, or of a fresh stream. */
   async getPushURL({ roomID } = {}) {
     const { code, message, ...found } = await this.call('get_push_url', { userID: this.user.userID, roomID });

@@ -36,6 +36,24 @@ export interface Source {
 
 export type Custom = Record<string, unknown>;
 
+/** A finished recording. What is not known is `''`. */
+export interface RecordView {
+  recordID: string;
+  roomID: string;
+  roomType: 'double_room' | 'multi_room' | 'live_room' | '';
+  title: string;
+  /** Who pushed. */
+  userID: string;
+  /** Unix seconds. */
+  startTime: number;
+  /** Seconds. */
+  duration: number;
+  /** Bytes. */
+  fileSize: number;
+  /** MP4 over HTTP, for a `<video>`. */
+  playURL: string;
+}
+
 export interface RoomView {
   roomID: string;
   roomInfo: string;
@@ -261,6 +279,14 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   close(options?: { unloading?: boolean }): Promise<void>;
   logout(): Promise<void>;
   getRoomList(page?: { index?: number; cnt?: number }): Promise<{ rooms: RoomView[] }>;
+  /** Finished recordings that the user may see, newest first; `cursor` of an answer gives the next page, and is `''` at the end. */
+  getRecordList(of?: {
+    roomID?: string;
+    ownerID?: string;
+    /** 1 to 200. */
+    cnt?: number;
+    cursor?: string;
+  }): Promise<{ records: RecordView[]; cursor: string }>;
   getPushURL(of?: { roomID?: string }): Promise<PushURLs>;
   createRoom(room?: { roomID?: string; roomInfo?: string; roomName?: string; pushURL?: string }): Promise<RoomView>;
   enterRoom(room: { roomID: string; pushURL?: string }): Promise<RoomView>;

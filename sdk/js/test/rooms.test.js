@@ -285,3 +285,23 @@ test('a listener’s mistake does not break the room', async () => {
   await room.logout();
   said.mock.restore();
 });
+
+test('recordings come page by page', async () => {
+  const server = world();
+  const room = new RTCRoom({ platform: server.platform() });
+  await room.login(LOGIN);
+  const record = { recordID: '1', roomID: 'r', title: 'Tea', userID: 'ada', playURL: 'http://h/recordings/1.mp4?x=1' };
+  const asked = [];
+  server.answers.get_record_list = ({ body }) => {
+    asked.push(body);
+    return { records: [record], cursor: body.cursor ? '' : 'next' };
+  };
+  const first = await room.getRecordList({ roomID: 'r' });
+  assert.deepEqual(first, { records: [record], cursor: 'next' });
+  assert.deepEqual(await room.getRecordList({ cnt: 1, cursor: first.cursor }), { records: [record], cursor: '' });
+  assert.deepEqual(asked, [
+    { roomID: 'r', cnt: 20 },
+    { cnt: 1, cursor: 'next' },
+  ]);
+  await room.close();
+});

@@ -47,6 +47,14 @@ impl Scribe<'_> {
         self.names.push((random.as_str().unwrap().to_owned(), name.into()));
     }
 
+    /// Puts names that were learnt since into the last lines.
+    fn name_again(&mut self, lines: usize) {
+        let first = self.lines.len() - lines;
+        for line in first..self.lines.len() {
+            self.lines[line] = self.plain(&self.lines[line]);
+        }
+    }
+
     fn note(&mut self, step: &str, who: &str, call: &str, sent: Value, answer: &Answer) -> Value {
         let mut line = json!({ "step": step, "call": call, "body": self.plain(&sent) });
         if !who.is_empty() {
@@ -441,12 +449,8 @@ async fn take_down(kit: &Kit, kind: &str, generation: Generation, names: Vec<(St
     scribe.lines
 }
 
-fn path(kind: &str, generation: Generation) -> std::path::PathBuf {
-    let name = match generation {
-        Generation::First => format!("{kind}_first.json"),
-        Generation::Second => format!("{kind}_second.json"),
-    };
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+fn path(kind: &str, generation: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{kind}_{generation}.json"))
 }
 
 fn same(lines: &[Value], golden: &[Value], path: &Path) {
@@ -456,15 +460,74 @@ fn same(lines: &[Value], golden: &[Value], path: &Path) {
     assert_eq!(lines.len(), golden.len(), "{}", path.display());
 }
 
+/// What a generation is called in the names of files.
+fn named(generation: Generation) -> &'static str {
+    match generation {
+        Generation::First => "first",
+        Generation::Second => "second",
+    }
+}
+
 async fn hold(kind: &str, generation: Generation) {
-    let lines = transcript(kind, generation).await;
-    let path = path(kind, generation);
+    hold_to(&path(kind, named(generation)), &transcript(kind, generation).await);
+}
+
+/// Holds what was taken down to the file.
+fn hold_to(path: &Path, lines: &[Value]) {
     let text: Vec<String> = lines.iter().map(Value::to_string).collect();
     if std::env::var_os("REGOLD").is_some() {
-        std::fs::write(&path, format!("[\n{}\n]\n", text.join(",\n"))).unwrap();
+        std::fs::write(path, format!("[\n{}\n]\n", text.join(",\n"))).unwrap();
     }
-    let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    same(&lines, &golden, &path);
+    let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    same(lines, &golden, path);
+}
+
+/// A call without a session, which names this machine.
+async fn tokenless(s: &mut Scribe<'_>, step: &str, call: &str, body: Value) -> Value {
+    s.kit.clock.pass(1);
+    let path = format!("/weapp/{}/{call}", s.kind);
+    let asked = axum::http::Request::post(&path).header(header::HOST, "127.0.0.1:5757");
+    let answer = s.kit.send(asked.body(Body::from(body.to_string())).unwrap()).await;
+    s.note(step, "", &format!("POST {path}"), body, &answer)
+}
+
+/// A client of 2017, which has no session: it names itself in each body, and enters with the call that makes a room.
+async fn without_sessions(s: &mut Scribe<'_>) {
+    let mut urls = Vec::new();
+    for user in ["alice", "bob"] {
+        let who = json!({ "userID": user });
+        let info = tokenless(s, "get_im_login_info", "get_im_login_info", who.clone()).await;
+        s.learn(&info["userSig"], format!("<userSig of {user}>"));
+        let given = tokenless(s, "get_push_url", "get_push_url", who).await;
+        s.learn(&stream(&given["pushURL"]), format!("8525_{user}_<4 digits>"));
+        s.name_again(2);
+        urls.push(given["pushURL"].clone());
+    }
+    let new =
+        json!({ "userID": "alice", "roomName": "tea", "userName": "Alice", "userAvatar": "a", "pushURL": urls[0] });
+    let room =
+        tokenless(s, "create_room, with what its first pusher sends", "create_room", new).await["roomID"].clone();
+    s.learn(&room, "<room 1>");
+    s.name_again(1);
+    tokenless(s, "get_room_list", "get_room_list", json!({ "cnt": 20, "index": 0 })).await;
+    let enter = json!({ "roomID": room, "userID": "bob", "userName": "Bob", "userAvatar": "b", "pushURL": urls[1] });
+    tokenless(s, "add_pusher", "add_pusher", enter).await;
+    tokenless(s, "get_pushers", "get_pushers", json!({ "roomID": room })).await;
+    for (step, who) in [("pusher_heartbeat", "alice"), ("delete_pusher", "bob"), ("delete_pusher", "alice")] {
+        tokenless(s, step, step, json!({ "roomID": room, "userID": who })).await;
+    }
+    tokenless(s, "get_pushers after all left", "get_pushers", json!({ "roomID": room })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_of_2017_keep_to_their_transcript() {
+    for kind in ["double_room", "multi_room", "live_room"] {
+        let kit = Kit::with(|settings| settings.rooms.generation0 = true, |_| {}).await;
+        let (tokens, names, lines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scribe = Scribe { kit: &kit, kind, generation: Generation::First, tokens, names, lines };
+        without_sessions(&mut scribe).await;
+        hold_to(&path(kind, "2017"), &scribe.lines);
+    }
 }
 
 /// URLs that only one of the providers has.
@@ -497,7 +560,7 @@ async fn hold_on_clouds(kind: &str) {
         let (kit, emulator) = Kit::on_clouds(|settings| settings.rooms.max_audiences = 1).await;
         let hosts = ["push", "play"].map(|of| (format!("8525.live{of}.myqcloud.com"), HOST.to_owned()));
         let mut lines = take_down(&kit, kind, generation, hosts.into()).await;
-        let path = path(kind, generation);
+        let path = path(kind, named(generation));
         let mut golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let urls = lines.iter().find(|line| line["step"] == "get_push_url alice").unwrap()["reply"].clone();
         assert!(urls["webrtcPushURL"].as_str().unwrap().starts_with("webrtc://") && urls["whipURL"] == "", "{urls}");
