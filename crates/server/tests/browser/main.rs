@@ -1,10 +1,12 @@
 //! The pages and the SDK, tried by what runs them: real Chromium and node. Each script in tests/web starts the real
 //! server on free ports and may kill it. Screenshots are left in target/screenshots for people to look at.
 
-use std::net::{TcpListener, UdpSocket};
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use testkit::bounded::program_within;
@@ -23,26 +25,43 @@ const PACKAGES: [&str; 7] = [
 /// What a script, and fetching the packages, may take.
 const BOUND: Duration = Duration::from_secs(600);
 
-/// One browser at a time: several would make each other slow, and slow looks like broken.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Scripts that look at every picture, or at how old one is, have the machine to themselves: what makes a browser slow looks
+/// like a stream that stands still. Others run beside each other, as many as the machine has cores.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// The packages of the pages, which are fetched once.
+static FETCHED: OnceLock<PathBuf> = OnceLock::new();
+
+/// Ports that are given to a script: another's must be others, though nobody listens on these yet.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
 }
 
+/// A port that nobody has, found by binding it.
+fn free<T>(bind: impl Fn() -> io::Result<T>, address: impl Fn(&T) -> io::Result<SocketAddr>) -> String {
+    loop {
+        let port = bind().and_then(|socket| address(&socket)).expect("a free port").port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return port.to_string();
+        }
+    }
+}
+
 fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port().to_string()
+    free(|| TcpListener::bind("127.0.0.1:0"), TcpListener::local_addr)
 }
 
 fn free_udp_port() -> String {
-    UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a free port").port().to_string()
+    free(|| UdpSocket::bind("127.0.0.1:0"), UdpSocket::local_addr)
 }
 
 fn told(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The directory with the packages in it; fetched once.
+/// Fetches the packages, unless they are there. Gives the directory with them.
 fn packages() -> PathBuf {
     let dir = root().join("target/web-tests");
     let there = |package: &&str| {
@@ -64,11 +83,10 @@ fn packages() -> PathBuf {
 }
 
 fn run(script: &str) {
-    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let data = std::env::temp_dir().join(format!("roomservice-web-{script}-{}", std::process::id()));
     let output = program_within("node", BOUND)
         .arg(root().join("tests/web").join(script).with_extension("mjs"))
-        .env("NODE_MODULES", packages())
+        .env("NODE_MODULES", FETCHED.get_or_init(packages))
         .env("SCREENSHOTS", root().join("target/screenshots"))
         .env("SERVER", env!("CARGO_BIN_EXE_roomservice"))
         .env("HTTP_PORT", free_port())
@@ -97,67 +115,91 @@ fn the_sdk_does_what_its_tests_say() {
     assert!(!said.contains("# tests 0"), "no test was run:\n{said}");
 }
 
-#[test]
-fn the_sdk_in_chromium() {
-    run("sdk");
+/// What is seen and heard, and when.
+mod pictures {
+    use std::sync::PoisonError;
+
+    use super::{MACHINE, run};
+
+    fn alone(script: &str) {
+        let _machine = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        run(script);
+    }
+
+    #[test]
+    fn video_in_chromium() {
+        alone("video");
+    }
+
+    #[test]
+    fn the_age_of_pictures_in_chromium() {
+        alone("clock");
+    }
+
+    #[test]
+    fn latecomers_and_mixes_in_chromium() {
+        alone("late");
+    }
+
+    #[test]
+    fn tracks_that_come_and_go_in_chromium() {
+        alone("tracks");
+    }
+
+    #[test]
+    fn co_anchors_of_the_demo_in_chromium() {
+        alone("mixed");
+    }
+
+    #[test]
+    fn lips_colours_and_tones_in_chromium() {
+        alone("senses");
+    }
 }
 
-#[test]
-fn the_packages_in_chromium() {
-    run("packages");
-}
+/// What people do on the pages, and apps with the SDK.
+mod pages {
+    use std::sync::PoisonError;
 
-#[test]
-fn what_people_do_in_the_demo_in_chromium() {
-    run("demo");
-}
+    use super::{MACHINE, run};
 
-#[test]
-fn rooms_in_chromium() {
-    run("rooms");
-}
+    fn beside(script: &str) {
+        let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        run(script);
+    }
 
-#[test]
-fn the_console_in_chromium() {
-    run("console");
-}
+    #[test]
+    fn the_sdk_in_chromium() {
+        beside("sdk");
+    }
 
-#[test]
-fn every_page_in_every_look_in_chromium() {
-    run("looks");
-}
+    #[test]
+    fn the_packages_in_chromium() {
+        beside("packages");
+    }
 
-#[test]
-fn production_in_chromium() {
-    run("production");
-}
+    #[test]
+    fn what_people_do_in_the_demo_in_chromium() {
+        beside("demo");
+    }
 
-#[test]
-fn video_in_chromium() {
-    run("video");
-}
+    #[test]
+    fn rooms_in_chromium() {
+        beside("rooms");
+    }
 
-#[test]
-fn the_age_of_pictures_in_chromium() {
-    run("clock");
-}
+    #[test]
+    fn the_console_in_chromium() {
+        beside("console");
+    }
 
-#[test]
-fn latecomers_and_mixes_in_chromium() {
-    run("late");
-}
+    #[test]
+    fn every_page_in_every_look_in_chromium() {
+        beside("looks");
+    }
 
-#[test]
-fn tracks_that_come_and_go_in_chromium() {
-    run("tracks");
-}
-
-#[test]
-fn co_anchors_of_the_demo_in_chromium() {
-    run("mixed");
-}
-
-#[test]
-fn lips_colours_and_tones_in_chromium() {
-    run("senses");
+    #[test]
+    fn production_in_chromium() {
+        beside("production");
+    }
 }
