@@ -11,7 +11,7 @@ use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Item, Reader};
 
 /// Most pictures and payload bytes of a group that a joining viewer is sent at once.
-const BACKLOG: (usize, usize) = (300, 600_000);
+const BACKLOG: (usize, usize) = (300, 4_000_000);
 
 /// What is sent of one frame.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub(super) enum Media {
         key: bool,
         /// What a decoder must be able to take.
         format: Format,
+        /// Whether nothing depends on it, so that it can be left out.
+        disposable: bool,
     },
     /// An Opus packet.
     Sound(Arc<[u8]>),
@@ -91,7 +93,8 @@ impl Maker {
                 if picture.payloads.is_empty() {
                     return Ok(None);
                 }
-                Media::Picture { picture, key: frame.key, format: payloader.format() }
+                let disposable = !frame.key && payloader.is_disposable(&frame.payload);
+                Media::Picture { picture, key: frame.key, format: payloader.format(), disposable }
             }
             (Kind::Audio, Codec::Opus) => {
                 let sound = frame.derived(|f| -> Arc<[u8]> { Arc::from(f.payload.as_ref()) });

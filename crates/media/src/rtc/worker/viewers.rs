@@ -67,6 +67,8 @@ impl Worker {
         let first = if adapts { self.first_layer(&source) } else { None };
         let first = first.filter(|layer| self.feed_viewer(&Source::layer(layer), Some(layer.number), key).is_ok());
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        // What the network takes is told by what comes back before and after the first pictures.
+        session.check(now, &mut self.outbox);
         let Role::Play { whep, ticket } = &mut session.role else { return };
         if let Some(layer) = &first {
             whep.begin_with(layer.number);
@@ -143,14 +145,17 @@ impl Worker {
             let mut total = 0;
             for &key in &viewers {
                 let Some(session) = self.sessions.get_mut(&key) else { continue };
-                let Role::Play { whep, .. } = &mut session.role else { continue };
+                let Role::Play { whep, ticket } = &mut session.role else { continue };
                 let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
                 total += sent;
                 if let Some(codec) = whep.lacks {
                     failed.push((key, Ended::Refused(format!("the stream's video is {} now", codec.as_str()))));
                     continue;
                 }
-                if sent > 0 {
+                if whep.asks_key(false, now) {
+                    ticket.request_key();
+                }
+                if sent > 0 || whep.has_waiting() {
                     if let Err(ended) = session.tick(now) {
                         failed.push((key, ended));
                         continue;
