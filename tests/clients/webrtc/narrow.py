@@ -76,6 +76,8 @@ def main():
             net.stdin.flush()
             source.terminate()
             source.wait()
+        if os.environ.get("NARROW_TRACE"):
+            pathlib.Path("/tmp/narrow/trace").write_text(server.log_path.read_text())
         for line in server.warnings() if given.verbose else []:
             print(line)
     finally:

@@ -140,6 +140,10 @@ impl Congestion {
         matches!(self.state, State::Narrow(_))
     }
 
+    pub fn told(&self) -> String {
+        format!("{:?} queued {:?} min {:?} base {:?} passes {:?} flying {}", self.state, self.answers.back().map(|a| a.queued), self.queued(), self.base(), self.passes(), self.sent - self.heard.map_or(0, |a| a.mark))
+    }
+
     /// The shortest round trip of late, if any is known.
     pub fn round_trip(&self) -> Option<Duration> {
         self.base()

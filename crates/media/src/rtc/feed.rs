@@ -64,6 +64,8 @@ pub(super) struct Maker {
     payloader: Option<Payloader>,
     /// Latest presentation time of a picture.
     latest: Option<i64>,
+    /// The highest temporal layer seen.
+    top: u8,
     /// Pictures left out because they were out of order.
     pub skipped: u64,
 }
@@ -82,7 +84,7 @@ impl Maker {
                 };
                 // After a keyframe everything is later than all before it.
                 if !frame.key && self.latest.is_some_and(|latest| frame.pts() < latest) {
-                    if !payloader.is_disposable(&frame.payload) {
+                    if !payloader.is_disposable(&frame.payload, &mut self.top) {
                         return Err(Unfit::Reordered);
                     }
                     self.skipped += 1;
@@ -93,7 +95,7 @@ impl Maker {
                 if picture.payloads.is_empty() {
                     return Ok(None);
                 }
-                let disposable = !frame.key && payloader.is_disposable(&frame.payload);
+                let disposable = !frame.key && payloader.is_disposable(&frame.payload, &mut self.top);
                 Media::Picture { picture, key: frame.key, format: payloader.format(), disposable }
             }
             (Kind::Audio, Codec::Opus) => {

@@ -137,6 +137,7 @@ pub(super) fn accept(
     let simulcast = way == Way::In && (2..=MOST_LAYERS).contains(&rids);
     let mut completed = Sdp::read(offer);
     completed.complete(way)?;
+    let others = completed.take_others();
     let offered = completed.video_codecs();
     let codecs = match (way, stream) {
         (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
@@ -157,6 +158,7 @@ pub(super) fn accept(
     let creds = rtc.direct_api().local_ice_credentials();
     let mut answer = Sdp::read(&answer.to_sdp_string());
     answer.answer(&Sdp::read(&text));
+    answer.reject(others);
     let sdp = answer.text();
     let (video, audio, formats) = agreed(&rtc, &sdp);
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
@@ -265,6 +267,7 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
         extensions.set(10, Extension::RtpStreamId);
         extensions.set(11, Extension::RepairedRtpStreamId);
     } else {
+        extensions.set(6, Extension::PlayoutDelay);
         if way == Way::Adapting {
             extensions.set(3, Extension::TransportSequenceNumber);
             config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));

@@ -179,6 +179,7 @@ impl Session {
             && let Role::Play { whep, .. } = &mut self.role
         {
             whep.answered(u32::from_be_bytes([a, b, c, d]), now);
+            if std::env::var("NARROW_TRACE").is_ok() { eprintln!("{} {}", self.created.elapsed().as_millis(), whep.congestion.told()); }
             return self.tick(now);
         }
         if let Some(check) = self.path.came(*proto, *source, bytes)
@@ -244,7 +245,7 @@ impl Session {
                     let to = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
                     self.answered(transmit.proto, transmit.destination, table);
                     let copies = match &mut self.role {
-                        Role::Play { whep, .. } => whep.copies(&transmit.contents),
+                        Role::Play { whep, .. } => whep.copies(&transmit.contents, now),
                         Role::Publish { .. } => 1,
                     };
                     for _ in 0..copies {
@@ -306,9 +307,8 @@ impl Session {
             Role::Publish { .. } => None,
         };
         match (self.connected, self.lost) {
-            (true, _) if due.is_some() => due,
-            (true, None) => None,
-            (true, Some(since)) => Some(since + RETURN),
+            (true, None) => due,
+            (true, Some(since)) => Some(due.map_or(since + RETURN, |due| due.min(since + RETURN))),
             (false, _) if self.sources.is_empty() && !self.diagnosed => Some(self.created + DIAGNOSE),
             (false, _) => Some(self.created + CONNECT),
         }

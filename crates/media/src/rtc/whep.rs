@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use str0m::Rtc;
 use str0m::bwe::Bitrate;
 use str0m::change::DirectApi;
-use str0m::media::{Mid, Pt};
-use str0m::rtp::{RtpWrite, SeqNo, Ssrc, StreamTx};
+use str0m::media::{Frequency, MediaTime, Mid, Pt};
+use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, Ssrc, StreamTx};
 
 use super::choice::Choice;
 use super::congestion::Congestion;
@@ -38,6 +38,15 @@ const KEY_EVERY: Duration = Duration::from_secs(1);
 const NEARLY_GONE: Duration = Duration::from_millis(200);
 /// Over a path with at least this round trip, what is sent again is sent twice: losing that, too, is what stops pictures.
 const FAR: Duration = Duration::from_millis(80);
+/// Requests to send again belong to one loss, or to a path that loses packets, if they come so soon after each other.
+const ONE_LOSS: Duration = Duration::from_millis(10);
+const LOSES_AGAIN: Duration = Duration::from_secs(2);
+/// A path that loses packets is taken to do so for this long.
+const LOSSY_FOR: Duration = Duration::from_secs(30);
+/// What a repair takes beyond the round trip: a loss is seen when the next packet comes.
+const REPAIR: Duration = Duration::from_millis(100);
+/// Pictures are not held back for longer.
+const MOST_DELAY: Duration = Duration::from_millis(600);
 
 /// What may be sent again, in proportion to what is sent.
 struct Resends {
@@ -67,6 +76,8 @@ struct Out {
     ssrc: Option<Ssrc>,
     /// What it bears when it is sent again.
     again: Option<Ssrc>,
+    /// What may be sent again is bounded by us, and not by the machine.
+    keeps: bool,
     next: u64,
 }
 
@@ -78,15 +89,16 @@ impl Out {
         }
         let stream = direct.stream_tx_by_mid(self.track.mid, None)?;
         (self.ssrc, self.again) = (Some(stream.ssrc()), stream.rtx());
-        stream.set_rtx_cache(KEPT.0, KEPT.1, None);
+        if self.keeps {
+            stream.set_rtx_cache(KEPT.0, KEPT.1, None);
+        }
         Some(stream)
     }
 
-    fn write(&mut self, stream: &mut StreamTx, payload: &Arc<[u8]>, time: u32, wall: Instant, last: Option<bool>) {
+    fn packet(&mut self, payload: &Arc<[u8]>, time: u32, wall: Instant) -> RtpWrite {
         let number: SeqNo = self.next.into();
         self.next += 1;
-        let packet = RtpWrite::new(self.track.pt, number, time, wall, Arc::clone(payload));
-        stream.write_rtp(packet.marker(last == Some(true)).nackable(last.is_some()));
+        RtpWrite::new(self.track.pt, number, time, wall, Arc::clone(payload))
     }
 }
 
@@ -125,12 +137,18 @@ pub(super) struct Whep {
     key_asked: Option<Instant>,
     /// Pictures were left out since it was last asked for.
     left_out: bool,
+    /// When something was last sent again over a long path, and until when that is taken for what the path does.
+    resent: Option<Instant>,
+    lossy_until: Option<Instant>,
 }
 
 impl Whep {
     /// A viewer with the tracks that were agreed on. `seed` makes sequence numbers start anywhere below 32768.
     pub fn new(accepted: &Accepted, seed: u16) -> Self {
-        let out = |track: Option<Track>| track.map(|track| Out { track, ssrc: None, again: None, next: u64::from(seed & 0x7fff) });
+        let out = |track: Option<Track>| {
+            let (keeps, next) = (!accepted.adapts, u64::from(seed & 0x7fff));
+            track.map(|track| Out { track, ssrc: None, again: None, keeps, next })
+        };
         Whep {
             video: out(accepted.video),
             audio: out(accepted.audio),
@@ -151,6 +169,8 @@ impl Whep {
             key_came: None,
             key_asked: None,
             left_out: false,
+            resent: None,
+            lossy_until: None,
         }
     }
 
@@ -274,7 +294,7 @@ impl Whep {
         let Some(out) = &mut self.audio else { return 0 };
         let mut direct = rtc.direct_api();
         let Some(stream) = out.stream(&mut direct) else { return 0 };
-        out.write(stream, sound, ticks(at, 48_000), wall, None);
+        stream.write_rtp(out.packet(sound, ticks(at, 48_000), wall));
         self.pacer.charge(sound.len() + HEADS);
         self.went(sound.len() + HEADS);
         sound.len() as u64
@@ -309,7 +329,8 @@ impl Whep {
         let Media::Picture { picture, .. } = &waiting.shared.media else { return 0 };
         for (i, payload) in picture.payloads.iter().enumerate() {
             let last = i + 1 == picture.payloads.len();
-            out.write(stream, payload, ticks(waiting.at, 90_000), waiting.wall, Some(last));
+            let packet = out.packet(payload, ticks(waiting.at, 90_000), waiting.wall);
+            stream.write_rtp(packet.marker(last).nackable(true));
         }
         picture.bytes as u64
     }
@@ -333,6 +354,7 @@ impl Whep {
         if self.pacer.trim(self.congestion.rate()) {
             (self.need_key, self.left_out) = (true, true);
         }
+        let delay = self.delay(now);
         let Some(out) = &mut self.video else { return 0 };
         let mut direct = rtc.direct_api();
         let Some(stream) = out.stream(&mut direct) else { return 0 };
@@ -342,7 +364,11 @@ impl Whep {
             let Some(payload) = picture.payloads.get(waiting.next) else { break };
             waiting.next += 1;
             let (length, last) = (payload.len(), waiting.next == picture.payloads.len());
-            out.write(stream, payload, ticks(waiting.at, 90_000), waiting.wall, Some(last));
+            let mut packet = out.packet(payload, ticks(waiting.at, 90_000), waiting.wall);
+            if let Some(delay) = delay.filter(|_| waiting.next == 1) {
+                packet = packet.ext_vals(playout(delay));
+            }
+            stream.write_rtp(packet.marker(last).nackable(true));
             bytes += length as u64;
             room = room.saturating_sub((length + HEADS) as u64);
             sent += length + HEADS;
@@ -353,6 +379,14 @@ impl Whep {
             self.congestion.holds(now);
         }
         bytes
+    }
+
+    /// How long the player is to hold pictures back, if it was ever told: over a path that is far and loses packets, so long
+    /// that what is sent again comes in time. Players find that out by themselves, but only by standing still.
+    fn delay(&self, now: Instant) -> Option<Duration> {
+        let lossy = self.lossy_until?;
+        let trip = self.congestion.round_trip().filter(|_| now < lossy);
+        Some(trip.map_or(Duration::ZERO, |trip| (trip + REPAIR).min(MOST_DELAY)))
     }
 
     /// So many bytes of media are on their way.
@@ -384,7 +418,7 @@ impl Whep {
 
     /// How often a datagram of the machine is to be sent: once, but what is sent again twice over a long path, and not at all
     /// beyond what the network takes.
-    pub fn copies(&mut self, datagram: &[u8]) -> usize {
+    pub fn copies(&mut self, datagram: &[u8], now: Instant) -> usize {
         let ssrc = datagram.get(8..12).and_then(|ssrc| ssrc.try_into().ok()).map(u32::from_be_bytes);
         let again = self.video.as_ref().and_then(|out| out.again);
         let is_again = again.is_some_and(|again| ssrc == Some(*again)) && matches!(datagram[0], 128..=191);
@@ -398,6 +432,13 @@ impl Whep {
             return 0;
         }
         self.congestion.sent(bytes * copies);
+        if copies > 1 {
+            let before = self.resent.replace(now).map(|at| now.saturating_duration_since(at));
+            // Once is chance, and what is asked for in one go is one loss.
+            if before.is_some_and(|passed| passed > ONE_LOSS && passed < LOSES_AGAIN) {
+                self.lossy_until = Some(now + LOSSY_FOR);
+            }
+        }
         self.pacer.charge(datagram.len());
         copies as usize
     }
@@ -423,6 +464,15 @@ impl Whep {
 
 /// Pictures that wait longer than this are held up by the network.
 const HELD: Duration = Duration::from_millis(30);
+
+/// Tells a player how long to hold pictures back.
+fn playout(delay: Duration) -> ExtensionValues {
+    let most = MediaTime::new(10_000, Frequency::MILLIS);
+    let least = MediaTime::new(u64::try_from(delay.as_millis()).unwrap_or(0), Frequency::MILLIS);
+    let mut values = ExtensionValues::default();
+    (values.play_delay_min, values.play_delay_max) = (Some(least), Some(most));
+    values
+}
 
 /// A stream time as a track's clock counts it.
 fn ticks(micros: i64, rate: i128) -> u32 {
