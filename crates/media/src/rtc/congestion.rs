@@ -22,6 +22,12 @@ const TRAIN: u64 = 14_000;
 /// A queue this long at the beginning is a narrow network's; later, one that stays this long.
 const QUEUED_FIRST: Duration = Duration::from_millis(30);
 const QUEUED: Duration = Duration::from_millis(60);
+/// One that is seen once and so long is one, if packets are lost.
+const QUEUED_FAR: Duration = Duration::from_millis(150);
+/// An answer that is so late makes it be looked more closely, too. Several are taken for a queue.
+const OVERDUE: Duration = Duration::from_millis(100);
+/// How long it is looked more closely at queues after a loss.
+const SUSPECTED: Duration = Duration::from_millis(300);
 /// A queue this short is none.
 const CLEAR: Duration = Duration::from_millis(20);
 /// What may be on its way to a narrow network beyond its round trip.
@@ -29,7 +35,7 @@ const SLACK: Duration = Duration::from_millis(200);
 /// Answers that the queue is judged by, and for how long: the shortest counts, since networks delay single packets by chance.
 const JUDGED: (usize, Duration) = (3, Duration::from_millis(400));
 /// How long the shortest round trip is remembered.
-const BASE_FOR: Duration = Duration::from_secs(10);
+const BASE_FOR: Duration = Duration::from_secs(5);
 /// A limit is thought of as near what was once measured for this long.
 const REMEMBERED: Duration = Duration::from_secs(15);
 /// A network that did not hold media up for this long is taken for one without a limit.
@@ -38,6 +44,8 @@ const HEALS: Duration = Duration::from_secs(10);
 const LOSSES: [f32; 2] = [0.15, 0.08];
 /// Parts lost below which more is tried where nothing else is known.
 const FEW_LOST: f32 = 0.02;
+/// How long after a loss it is reported at the latest.
+const REPORTED_LATE: Duration = Duration::from_secs(3);
 /// Loss that sending less does not lessen is what a radio does; it counts for nothing for so long.
 const RADIO: Duration = Duration::from_secs(20);
 /// Most checks without an answer that are kept.
@@ -99,6 +107,11 @@ pub(super) struct Congestion {
     reported: Option<(u64, Instant)>,
     lost: Option<f32>,
     radio_until: Option<Instant>,
+    /// The last report told of losses, and of many.
+    loses: bool,
+    much: bool,
+    /// When something was last sent again.
+    suspected: Option<Instant>,
 }
 
 impl Default for Congestion {
@@ -122,6 +135,9 @@ impl Default for Congestion {
             reported: None,
             lost: None,
             radio_until: None,
+            loses: false,
+            much: false,
+            suspected: None,
         }
     }
 }
@@ -193,12 +209,18 @@ impl Congestion {
             State::Start(_) if self.since_check >= FIRST_WINDOW / 2 => Duration::ZERO,
             State::Start(_) => ms(50),
             State::Open if waiting => ms(10),
-            State::Open if judging => ms(40),
-            State::Open => ms(2_000),
+            State::Open if judging || self.is_suspected(now) || self.overdue(now) > OVERDUE => ms(40),
+            State::Open => ms(1_000),
             State::Narrow(_) if waiting || judging => ms(50),
             State::Narrow(_) if self.held.is_some_and(|at| now.saturating_duration_since(at) < ms(1_000)) => ms(100),
             State::Narrow(_) => ms(500),
         }
+    }
+
+    /// How much later than usual the answer to the oldest check is.
+    fn overdue(&self, now: Instant) -> Duration {
+        let Some((oldest, base)) = self.checks.front().zip(self.base()) else { return Duration::ZERO };
+        now.saturating_duration_since(oldest.at).saturating_sub(base)
     }
 
     /// The number of a check that is to be sent now, behind everything that was sent so far.
@@ -215,6 +237,13 @@ impl Congestion {
         }
         if self.checked.is_some_and(|at| now < at + self.pause(waiting, now)) {
             return None;
+        }
+        let third = self.checks.get(JUDGED.0 - 1).zip(self.base());
+        if self.state == State::Open && third.is_some_and(|(check, base)| check.at + base + QUEUED < now) {
+            // Several are late, and loss does not take several in a row: what is queued has to leave.
+            let (mark, at) = self.heard.map_or((0, began), |answer| (answer.mark, answer.at));
+            let sent = rate(self.sent - mark, now.saturating_duration_since(at).max(OVERDUE));
+            self.narrow(sent, sent / 2, now);
         }
         (self.checked, self.since_check) = (Some(now), 0);
         self.number = self.number.wrapping_add(1);
@@ -281,10 +310,29 @@ impl Congestion {
         }
     }
 
+    /// Something had to be sent again: it is looked at once whether packets queue.
+    pub fn suspects(&mut self, now: Instant) {
+        if self.suspected.is_none_or(|at| now.saturating_duration_since(at) > SUSPECTED / 2) {
+            self.suspected = Some(now);
+        }
+    }
+
+    fn is_suspected(&self, now: Instant) -> bool {
+        self.suspected.is_some_and(|at| now.saturating_duration_since(at) < SUSPECTED)
+    }
+
     /// Without a known limit: is there one now?
     fn watch(&mut self, now: Instant) {
+        let Some(last) = self.answers.back().copied() else { return };
+        if last.queued > QUEUED_FAR && self.is_suspected(now) {
+            // Packets are lost and queue for long: there is no time for a measurement.
+            let before = self.answers.iter().rev().nth(1).copied().unwrap_or(last);
+            let took = last.at.saturating_duration_since(before.at).max(Duration::from_millis(20));
+            let sent = rate(last.mark.saturating_sub(before.mark), took);
+            return self.narrow(sent, sent / 2, now);
+        }
         if let (Some(queued), Some(rate)) = (self.queued(), self.passes())
-            && queued > QUEUED
+            && queued > self.most_queued(now)
         {
             self.narrow(rate, rate / 100 * 85, now);
         }
@@ -297,15 +345,16 @@ impl Congestion {
         if self.changed.is_some_and(|at| now.saturating_duration_since(at) < settled) {
             return;
         }
-        if queued > QUEUED {
-            let rate = self.passes().unwrap_or(current).min(current);
+        if queued > self.most_queued(now) {
+            let rate = self.passes().unwrap_or(current);
             // What waits has to leave, too.
             let part = if queued > 3 * QUEUED { 60 } else { 85 };
-            return self.narrow(rate, rate / 100 * part, now);
+            return self.narrow(rate, current.min(rate / 100 * part), now);
         }
         if queued < CLEAR && waiting {
             let known = self.seen.filter(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED);
             let percent = match known {
+                _ if self.loses || self.is_suspected(now) => 101,
                 Some((seen, _)) if current >= seen / 100 * 90 => 103,
                 Some(_) => 115,
                 None => 150,
@@ -319,6 +368,11 @@ impl Congestion {
         if self.held.max(self.changed).is_some_and(|at| now.saturating_duration_since(at) > HEALS) {
             self.state = State::Open;
         }
+    }
+
+    /// How long packets may queue; hardly at all where some are lost.
+    fn most_queued(&self, now: Instant) -> Duration {
+        if self.is_suspected(now) { CLEAR } else { QUEUED }
     }
 
     /// How long packets queue: the shortest of the last answers.
@@ -345,7 +399,18 @@ impl Congestion {
         let Some((sent, since)) = before else { return };
         let all = rate(self.sent - sent, now.saturating_duration_since(since).max(Duration::from_millis(1)));
         let deaf = self.heard.is_none();
-        if part > LOSSES[usize::from(deaf)] {
+        // What was lost before the last change is old.
+        let old = self.seen.is_some_and(|(_, at)| now.saturating_duration_since(at) < REPORTED_LATE);
+        self.loses = part > FEW_LOST;
+        if !deaf && self.is_narrow() && old && part > FEW_LOST {
+            return;
+        }
+        let much = part > LOSSES[usize::from(deaf)];
+        // One report may be of few packets.
+        if !std::mem::replace(&mut self.much, much) && much && !deaf {
+            return;
+        }
+        if much {
             if self.radio_until.is_some_and(|until| now < until) {
                 return;
             }

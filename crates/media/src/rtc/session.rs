@@ -179,7 +179,7 @@ impl Session {
             && let Role::Play { whep, .. } = &mut self.role
         {
             whep.answered(u32::from_be_bytes([a, b, c, d]), now);
-            if std::env::var("NARROW_TRACE").is_ok() { eprintln!("{} {}", self.created.elapsed().as_millis(), whep.congestion.told()); }
+            if std::env::var("NARROW_TRACE").is_ok() { eprintln!("{} {}", now.saturating_duration_since(self.created).as_millis(), whep.congestion.told()); }
             return self.tick(now);
         }
         if let Some(check) = self.path.came(*proto, *source, bytes)

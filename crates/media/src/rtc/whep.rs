@@ -425,6 +425,7 @@ impl Whep {
         if self.adapts || !is_again {
             return 1;
         }
+        self.congestion.suspects(now);
         let bytes = datagram.len() as u64;
         let narrow = self.congestion.is_narrow();
         let copies = 1 + u64::from(!narrow && self.congestion.round_trip().is_some_and(|trip| trip > FAR));
