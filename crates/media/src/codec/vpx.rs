@@ -301,12 +301,42 @@ mod tests {
         assert!(vp8(&[0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41]).is_none());
     }
 
+    /// Bytes written as hexadecimal digits.
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn frames_of_the_upper_of_two_temporal_layers_are_disposable() {
+        // Beginnings of what libvpx makes of a test picture with two temporal layers; frames in turn of either.
+        let vp8 = [
+            ("9045009d012aa0005a00390500001c240c2c2c44cc244010", false),
+            ("912200e3b30f84f03faf104f4fb10a2fdfcc603a6578ee15", false),
+            ("711100071c240c2c2c44cc2440d40006b7066b96f72ba84f", true),
+            ("112000e3baffa8a83faf104f4fb10a2fdffc003a3a555e31", false),
+            ("5112000b1c240c2c2c44cc2440d80006ac169794f71bd603", true),
+        ];
+        for (head, disposable) in vp8 {
+            assert_eq!(is_disposable(Codec::Vp8, &bytes(head)), disposable, "{head}");
+        }
+        let vp9 = [
+            ("834983420009f0059020e090706170001e805f7f9fbf77f0", false),
+            ("8700024b0c1c120e0c5c0000f87f90da3dfefca77192937f", true),
+            ("8701024b001c120e0c000006307d8fdff7f13ff1beff3f7f", false),
+            ("8700024b001c120e0c000003d8748f4f2d8ff4f13f13482f", true),
+        ];
+        for (head, disposable) in vp9 {
+            assert_eq!(is_disposable(Codec::Vp9, &bytes(head)), disposable, "{head}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             for codec in [Codec::Vp8, Codec::Vp9] {
                 let _ = config(codec, &bytes);
                 let _ = info(codec, &bytes);
+                is_disposable(codec, &bytes);
             }
         }
     }

@@ -446,3 +446,122 @@ fn bytes(rate: u64, time: Duration) -> u64 {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     rate.saturating_mul(micros) / 8_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network of some bits a second with a round trip of 40 ms, that answers every check.
+    struct Line {
+        congestion: Congestion,
+        now: Instant,
+        rate: u64,
+        /// When what was sent has passed.
+        free: Instant,
+        answers: VecDeque<(Instant, u32)>,
+    }
+
+    impl Line {
+        fn new(rate: u64) -> Self {
+            let now = Instant::now();
+            Line { congestion: Congestion::default(), now, rate, free: now, answers: VecDeque::new() }
+        }
+
+        /// Sends `wanted` bits a second, if it may, for some time.
+        fn pass(&mut self, wanted: u64, ms: u64) {
+            let mut owed = 0;
+            for _ in 0..ms {
+                self.now += Duration::from_millis(1);
+                owed = (owed + wanted / 8_000).min(100_000);
+                let may = self.congestion.rate().min(wanted) / 8_000;
+                let sent = may.min(self.congestion.room(self.now)).min(owed);
+                owed -= sent;
+                self.congestion.sent(sent);
+                self.free = self.free.max(self.now) + Duration::from_micros(sent * 8_000_000 / self.rate);
+                let waiting = owed > wanted / 4_000;
+                if waiting {
+                    self.congestion.holds(self.now);
+                }
+                if let Some(number) = self.congestion.check(waiting, self.now) {
+                    self.answers.push_back((self.free + Duration::from_millis(40), number));
+                }
+                while let Some((_, number)) = self.answers.pop_front_if(|(at, _)| *at <= self.now) {
+                    self.congestion.answered(number, waiting, self.now);
+                }
+            }
+        }
+
+        fn queue(&self) -> Duration {
+            self.free.saturating_duration_since(self.now)
+        }
+    }
+
+    #[test]
+    fn a_wide_network_has_no_limit_and_is_hardly_looked_at() {
+        let mut line = Line::new(100_000_000);
+        line.pass(2_000_000, 3_000);
+        assert!(!line.congestion.is_narrow());
+        let before = line.congestion.number;
+        line.pass(2_000_000, 10_000);
+        assert!(line.congestion.number - before <= 11, "{}", line.congestion.number - before);
+    }
+
+    #[test]
+    fn a_narrow_network_is_filled_and_not_flooded() {
+        for rate in [300_000, 1_000_000, 4_000_000] {
+            let mut line = Line::new(rate);
+            line.pass(rate * 2, 3_000);
+            let (mut longest, mut sent) = (Duration::ZERO, line.congestion.sent);
+            for _ in 0..200 {
+                line.pass(rate * 2, 100);
+                longest = longest.max(line.queue());
+            }
+            sent = line.congestion.sent - sent;
+            assert!(longest < Duration::from_millis(250), "{longest:?} at {rate}");
+            assert!(sent * 8 / 20 > rate / 100 * 75, "{} of {rate}", sent * 8 / 20);
+        }
+    }
+
+    #[test]
+    fn a_network_that_heals_is_used_again() {
+        let mut line = Line::new(500_000);
+        line.pass(2_000_000, 5_000);
+        assert!(line.congestion.rate() < 600_000);
+        line.rate = 50_000_000;
+        line.pass(2_000_000, 8_000);
+        assert!(line.congestion.rate() > 2_000_000, "{}", line.congestion.rate());
+        line.pass(500_000, 15_000);
+        assert!(!line.congestion.is_narrow());
+    }
+
+    #[test]
+    fn who_answers_nothing_is_known_by_what_it_loses() {
+        let (mut congestion, mut now) = (Congestion::default(), Instant::now());
+        let mut second = |congestion: &mut Congestion, loss: f32| {
+            for _ in 0..10 {
+                now += Duration::from_millis(100);
+                congestion.sent(congestion.rate().min(1_500_000) / 80);
+                congestion.check(false, now);
+            }
+            congestion.lost(loss, now);
+        };
+        (0..3).for_each(|_| second(&mut congestion, 0.0));
+        assert_eq!(congestion.room(now), u64::MAX);
+        (0..2).for_each(|_| second(&mut congestion, 0.3));
+        assert!((500_000..1_000_000).contains(&congestion.rate()), "{}", congestion.rate());
+        let narrow = congestion.rate();
+        (0..5).for_each(|_| second(&mut congestion, 0.0));
+        assert!(congestion.rate() > narrow);
+    }
+
+    #[test]
+    fn loss_that_sending_less_does_not_lessen_is_left_alone() {
+        let mut line = Line::new(50_000_000);
+        line.pass(1_500_000, 3_000);
+        for _ in 0..20 {
+            line.pass(1_500_000, 1_000);
+            line.congestion.lost(0.3, line.now);
+        }
+        assert!(line.congestion.rate() > 600_000, "{}", line.congestion.rate());
+    }
+}

@@ -142,3 +142,75 @@ impl Pacer {
         Some(now + Duration::from_micros(owed * 8_000_000 / rate.max(1)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::frame::Codec;
+    use crate::rtc::h264::Picture;
+    use crate::rtc::payload::Format;
+
+    const RATE: u64 = 800_000;
+
+    fn picture(bytes: usize, key: bool, disposable: bool) -> Waiting {
+        let payloads: Vec<Arc<[u8]>> = vec![0u8; bytes].chunks(1_000).map(Arc::from).collect();
+        let format = Format { codec: Codec::H264, profile: [0; 3] };
+        let media = Media::Picture { picture: Arc::new(Picture::of(payloads)), key, format, disposable };
+        Waiting { shared: Shared { pts: 0, media }, at: 0, wall: Instant::now(), next: 0 }
+    }
+
+    fn send(pacer: &mut Pacer) -> usize {
+        let mut sent = 0;
+        while let Some(waiting) = pacer.next() {
+            waiting.next += 1;
+            let last = waiting.left() == 0;
+            pacer.went(1_000, last);
+            sent += 1;
+        }
+        sent
+    }
+
+    #[test]
+    fn packets_leave_no_faster_than_the_network_takes_them() {
+        let (mut pacer, mut now) = (Pacer::default(), Instant::now());
+        pacer.fill(RATE, 2_000, now);
+        assert!(pacer.offer(picture(40_000, true, false), RATE));
+        let mut sent = send(&mut pacer);
+        for _ in 0..100 {
+            now = pacer.due(RATE, now).unwrap().max(now + Duration::from_millis(1));
+            pacer.fill(RATE, 2_000, now);
+            sent += send(&mut pacer);
+            if pacer.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((sent, pacer.bytes), (40, 0));
+    }
+
+    #[test]
+    fn what_nothing_depends_on_goes_first_and_then_all_up_to_a_keyframe() {
+        let mut pacer = Pacer::default();
+        assert!(pacer.offer(picture(10_000, true, false), RATE));
+        assert!(!pacer.offer(picture(5_000, false, true), RATE));
+        let taken = (0..30).take_while(|_| pacer.offer(picture(5_000, false, false), RATE)).count();
+        assert!((10..15).contains(&taken), "{taken}");
+        // A keyframe does not wait behind what is late.
+        assert!(pacer.offer(picture(10_000, true, false), RATE));
+        assert_eq!(pacer.queue.len(), 1);
+    }
+
+    #[test]
+    fn a_keyframe_that_takes_long_is_followed_by_some_pictures() {
+        let mut pacer = Pacer::default();
+        assert!(pacer.offer(picture(150_000, true, false), RATE));
+        assert!(pacer.offer(picture(5_000, false, false), RATE));
+        assert!(pacer.offer(picture(150_000, true, false), RATE), "it was not begun");
+        assert_eq!(pacer.queue.len(), 1);
+        pacer.fill(RATE, 2_000, Instant::now());
+        send(&mut pacer);
+        assert!(!pacer.offer(picture(150_000, true, false), RATE), "one that has begun goes on");
+        assert!(pacer.trim(RATE / 4) || pacer.queue.len() == 1);
+    }
+}
