@@ -156,10 +156,6 @@ impl Congestion {
         matches!(self.state, State::Narrow(_))
     }
 
-    pub fn told(&self) -> String {
-        format!("{:?} queued {:?} min {:?} base {:?} passes {:?} flying {}", self.state, self.answers.back().map(|a| a.queued), self.queued(), self.base(), self.passes(), self.sent - self.heard.map_or(0, |a| a.mark))
-    }
-
     /// The shortest round trip of late, if any is known.
     pub fn round_trip(&self) -> Option<Duration> {
         self.base()
@@ -210,7 +206,7 @@ impl Congestion {
             State::Start(_) => ms(50),
             State::Open if waiting => ms(10),
             State::Open if judging || self.is_suspected(now) || self.overdue(now) > OVERDUE => ms(40),
-            State::Open => ms(1_000),
+            State::Open => ms(4_000),
             State::Narrow(_) if waiting || judging => ms(50),
             State::Narrow(_) if self.held.is_some_and(|at| now.saturating_duration_since(at) < ms(1_000)) => ms(100),
             State::Narrow(_) => ms(500),
@@ -503,7 +499,7 @@ mod tests {
         assert!(!line.congestion.is_narrow());
         let before = line.congestion.number;
         line.pass(2_000_000, 10_000);
-        assert!(line.congestion.number - before <= 11, "{}", line.congestion.number - before);
+        assert!(line.congestion.number - before <= 3, "{}", line.congestion.number - before);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::hub::MOST_LAYERS;
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
 /// How often a session says how well it does: a publisher's for operators, a viewer's to see whether its layer fits.
-const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
+const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)];
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 

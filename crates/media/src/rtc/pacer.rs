@@ -29,7 +29,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    fn left(&self) -> usize {
+    /// Bytes of it that are not sent yet, with all heads.
+    pub fn left(&self) -> usize {
         match &self.shared.media {
             Media::Picture { picture, .. } if self.next == 0 => picture.bytes + picture.payloads.len() * HEADS,
             Media::Picture { picture, .. } => {
@@ -117,6 +118,11 @@ impl Pacer {
     /// Something was sent: a packet of a picture, or one that did not wait.
     pub fn charge(&mut self, bytes: usize) {
         self.credit = self.credit.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX)).max(-100_000);
+    }
+
+    /// Whether so many bytes may be sent at once.
+    pub fn affords(&self, bytes: usize) -> bool {
+        self.credit > i64::try_from(bytes).unwrap_or(i64::MAX)
     }
 
     /// The picture of which a packet may be sent now.

@@ -178,9 +178,12 @@ impl Session {
             && *head == self.checks
             && let Role::Play { whep, .. } = &mut self.role
         {
+            let before = whep.congestion.is_narrow();
             whep.answered(u32::from_be_bytes([a, b, c, d]), now);
-            if std::env::var("NARROW_TRACE").is_ok() { eprintln!("{} {}", now.saturating_duration_since(self.created).as_millis(), whep.congestion.told()); }
-            return self.tick(now);
+            if before != whep.congestion.is_narrow() {
+                tracing::debug!(session = %self.id, stream = %self.stream, bits = whep.congestion.rate(), "what a viewer is sent changes");
+            }
+            return if whep.has_waiting() { self.tick(now) } else { Ok(()) };
         }
         if let Some(check) = self.path.came(*proto, *source, bytes)
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)

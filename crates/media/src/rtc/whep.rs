@@ -319,25 +319,41 @@ impl Whep {
 
     /// Gives a picture to the machine, which paces it by what it estimates.
     fn hand_over(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
-        let Some(out) = &mut self.video else { return 0 };
-        let mut direct = rtc.direct_api();
-        let Some(stream) = out.stream(&mut direct) else { return 0 };
-        if waits(stream, now) > MOST_PACED {
+        let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
+        if ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))) > Some(MOST_PACED) {
             self.need_key = true;
             return 0;
         }
+        self.write(rtc, &waiting, None)
+    }
+
+    /// Writes all packets of a picture.
+    fn write(&mut self, rtc: &mut Rtc, waiting: &Waiting, delay: Option<Duration>) -> u64 {
+        let Some(out) = &mut self.video else { return 0 };
+        let mut direct = rtc.direct_api();
+        let Some(stream) = out.stream(&mut direct) else { return 0 };
         let Media::Picture { picture, .. } = &waiting.shared.media else { return 0 };
+        let (time, last) = (ticks(waiting.at, 90_000), picture.payloads.len().saturating_sub(1));
         for (i, payload) in picture.payloads.iter().enumerate() {
-            let last = i + 1 == picture.payloads.len();
-            let packet = out.packet(payload, ticks(waiting.at, 90_000), waiting.wall);
-            stream.write_rtp(packet.marker(last).nackable(true));
+            let mut packet = out.packet(payload, time, waiting.wall).marker(i == last).nackable(true);
+            if let Some(delay) = delay.filter(|_| i == 0) {
+                packet = packet.ext_vals(playout(delay));
+            }
+            stream.write_rtp(packet);
         }
         picture.bytes as u64
     }
 
     /// Sends a picture as soon as the network takes it, or leaves it out.
     fn picture(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
-        let disposable = matches!(waiting.shared.media, Media::Picture { disposable: true, .. });
+        let Media::Picture { disposable, .. } = waiting.shared.media else { return 0 };
+        self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
+        let bytes = waiting.left();
+        if self.pacer.is_empty() && self.pacer.affords(bytes) && self.congestion.room(now) >= bytes as u64 {
+            self.pacer.charge(bytes);
+            self.went(bytes);
+            return self.write(rtc, &waiting, self.delay(now));
+        }
         if !self.pacer.offer(waiting, self.congestion.rate()) {
             self.need_key = !disposable;
             self.left_out = true;
@@ -348,9 +364,6 @@ impl Whep {
     /// Sends of what waits as much as may be sent now. Returns its payload bytes.
     pub fn pump(&mut self, rtc: &mut Rtc, now: Instant) -> u64 {
         self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
-        if self.pacer.is_empty() {
-            return 0;
-        }
         if self.pacer.trim(self.congestion.rate()) {
             (self.need_key, self.left_out) = (true, true);
         }

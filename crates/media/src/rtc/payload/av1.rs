@@ -48,7 +48,11 @@ pub(super) fn payloads(unit: &[u8], key: bool, head: &[u8]) -> Vec<Arc<[u8]>> {
 
 /// The lowest temporal layer of what a temporal unit holds.
 pub(super) fn temporal_layer(unit: &[u8]) -> u8 {
-    units(unit).filter(|obu| obu.is_sent() && obu.kind != SEQUENCE_HEADER).map(|obu| obu.temporal_layer()).min().unwrap_or(0)
+    units(unit)
+        .filter(|obu| obu.is_sent() && obu.kind != SEQUENCE_HEADER)
+        .map(|obu| obu.temporal_layer())
+        .min()
+        .unwrap_or(0)
 }
 
 /// A unit as payloads hold it.

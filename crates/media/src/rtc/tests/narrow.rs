@@ -114,7 +114,6 @@ impl Seen {
         for &(came, n) in &self.pictures {
             let next = came.max(first + u64::from(n - number) * 40 + buffer).max(shown);
             frozen += if next - shown > 190 { next - shown } else { 0 };
-            if next - shown > 190 && std::env::var("NARROW_TRACE").is_ok() { eprintln!("  {n} {} came {came} shown {next} +{}", n * 40, next - shown); }
             shown = next;
         }
         frozen as f64 / 1e3
@@ -311,8 +310,14 @@ fn each(stream: Stream, seconds: u64, adjust: impl Fn(&mut Network), check: impl
             adjust(network);
         });
         let seen = viewer.pass(seconds);
-        eprintln!("{:.1} a second, {:.1} % concealed, {:.2} s frozen, {} keys, {} asked",
-            seen.a_second(seconds as f64), seen.concealed(), seen.frozen(0), seen.keys, seen.asked.len());
+        eprintln!(
+            "{:.1} a second, {:.1} % concealed, {:.2} s frozen, {} keys, {} asked",
+            seen.a_second(seconds as f64),
+            seen.concealed(),
+            seen.frozen(0),
+            seen.keys,
+            seen.asked.len()
+        );
         check(seen);
     }
 }
@@ -325,18 +330,28 @@ fn narrow(network: &mut Network, rate: u64) {
 
 #[test]
 fn a_network_a_little_too_narrow_shows_most_pictures_and_plays_all_sound() {
-    each(USUAL, 20, |network| narrow(network, 1_400_000), |seen| {
-        assert!(seen.a_second(20.0) >= 8.0);
-        assert!(seen.concealed() < 3.0);
-    });
+    each(
+        USUAL,
+        20,
+        |network| narrow(network, 1_400_000),
+        |seen| {
+            assert!(seen.a_second(20.0) >= 8.0);
+            assert!(seen.concealed() < 3.0);
+        },
+    );
 }
 
 #[test]
 fn a_network_far_too_narrow_shows_some_pictures_and_plays_all_sound() {
-    each(USUAL, 20, |network| narrow(network, 500_000), |seen| {
-        assert!(seen.a_second(20.0) >= 1.0);
-        assert!(seen.concealed() < 5.0);
-    });
+    each(
+        USUAL,
+        20,
+        |network| narrow(network, 500_000),
+        |seen| {
+            assert!(seen.a_second(20.0) >= 1.0);
+            assert!(seen.concealed() < 5.0);
+        },
+    );
 }
 
 #[test]
@@ -362,22 +377,32 @@ fn a_network_that_narrows_later_and_heals_is_followed() {
 fn pictures_that_nothing_depends_on_are_left_out_first() {
     // Two thirds of it fit: the half that others depend on, and some of the others.
     let stream = Stream { layered: true, key: 20_000, ..USUAL };
-    each(stream, 20, |network| narrow(network, 1_000_000), |seen| {
-        assert!(seen.a_second(20.0) >= 13.0);
-        assert!(seen.keys >= 9 && seen.frozen(300) < 2.0, "{seen:?}");
-        assert!(seen.concealed() < 3.0);
-    });
+    each(
+        stream,
+        20,
+        |network| narrow(network, 1_000_000),
+        |seen| {
+            assert!(seen.a_second(20.0) >= 13.0);
+            assert!(seen.keys >= 9 && seen.frozen(300) < 2.0, "{seen:?}");
+            assert!(seen.concealed() < 3.0);
+        },
+    );
 }
 
 #[test]
 fn keyframes_are_asked_for_at_most_each_second() {
     let stream = Stream { asked: true, ..USUAL };
     for rate in [500_000, 1_000_000] {
-        each(stream, 20, |network| narrow(network, rate), |seen| {
-            assert!(seen.asked.windows(2).all(|w| w[1] - w[0] >= 1_000), "{:?}", seen.asked);
-            assert!(seen.a_second(20.0) >= 2.0);
-            assert!(seen.concealed() < 5.0);
-        });
+        each(
+            stream,
+            20,
+            |network| narrow(network, rate),
+            |seen| {
+                assert!(seen.asked.windows(2).all(|w| w[1] - w[0] >= 1_000), "{:?}", seen.asked);
+                assert!(seen.a_second(20.0) >= 2.0);
+                assert!(seen.concealed() < 5.0);
+            },
+        );
     }
 }
 
@@ -393,7 +418,8 @@ fn a_far_network_that_loses_packets_is_repaired_in_time() {
 
 #[test]
 fn a_network_that_drops_what_it_does_not_queue_is_known_by_its_losses() {
-    let policed = |network: &mut Network| (network.narrow, network.buffer) = (Some(1_000_000), Duration::from_millis(100));
+    let policed =
+        |network: &mut Network| (network.narrow, network.buffer) = (Some(1_000_000), Duration::from_millis(100));
     each(USUAL, 30, policed, |seen| {
         assert!(seen.a_second(30.0) >= 2.0);
         assert!(seen.concealed() < 10.0);
