@@ -49,7 +49,7 @@ pub(super) struct Pacer {
     /// Bytes that may be sent; less than none if too many were.
     credit: i64,
     filled: Option<Instant>,
-    /// How long pictures may wait now.
+    /// How long pictures may wait behind a keyframe that takes longer than usual.
     longest: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Pacer {
             }
             let own = Duration::from_micros((self.bytes + bytes) as u64 * 8_000_000 / rate.max(1));
             self.longest = LONGEST.max(own + GRACE);
-        } else if self.wait(rate) > if disposable { DISPENSABLE } else { self.longest } {
+        } else if self.wait(rate) > if disposable { DISPENSABLE } else { self.longest.max(LONGEST) } {
             return false;
         }
         self.bytes += bytes;
@@ -96,7 +96,7 @@ impl Pacer {
     /// was left out, and what follows it is of no use.
     pub fn trim(&mut self, rate: u64) -> bool {
         let mut trimmed = false;
-        while self.wait(rate) > self.longest && self.queue.len() > 1 {
+        while self.wait(rate) > self.longest.max(LONGEST) && self.queue.len() > 1 {
             let Some(last) = self.queue.pop_back() else { break };
             self.bytes -= last.left();
             trimmed = true;

@@ -1,6 +1,6 @@
 //! Two machines in memory on simulated time, with a network between them that loses and shuffles.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,11 @@ impl Network {
         }
     }
 
+    /// When what is sent to the client now has left the queue.
+    pub fn queues(&self, now: Instant) -> Instant {
+        self.free.max(now)
+    }
+
     /// A datagram that has arrived by now, and whether at the server.
     pub fn arrived(&mut self, now: Instant) -> Option<(bool, Vec<u8>)> {
         self.flights.peek().filter(|flight| flight.at.0.0 <= now)?;
@@ -116,6 +121,7 @@ pub(super) struct World {
     pub server: Accepted,
     pub network: Network,
     pub events: Vec<Event>,
+    answers: VecDeque<(Instant, u32)>,
 }
 
 impl World {
@@ -131,7 +137,14 @@ impl World {
         });
         let mut client = connected.unwrap();
         client.rtc.add_local_candidate(Candidate::host(CLIENT.parse().unwrap(), "udp").unwrap());
-        World { now, client, server: server.unwrap(), network: Network::new(now, loss, jitter), events: Vec::new() }
+        World {
+            now,
+            client,
+            server: server.unwrap(),
+            network: Network::new(now, loss, jitter),
+            events: Vec::new(),
+            answers: VecDeque::new(),
+        }
     }
 
     /// One millisecond passes.
@@ -164,6 +177,19 @@ impl World {
                 Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
                 Output::Event(event) => self.client.event(event),
             }
+        }
+    }
+
+    /// What a session does between its frames: asks after the network, which answers, and sends what waits.
+    pub fn serve(&mut self, whep: &mut Whep) {
+        if let Some(number) = whep.check(self.now) {
+            self.answers.push_back((self.network.queues(self.now) + Duration::from_millis(40), number));
+        }
+        while let Some((_, number)) = self.answers.pop_front_if(|(at, _)| *at <= self.now) {
+            whep.answered(number, self.now);
+        }
+        if whep.has_waiting() {
+            whep.pump(&mut self.server.rtc, self.now);
         }
     }
 
@@ -303,6 +329,7 @@ fn play(loss: u64, jitter: u64) -> World {
                 whep.take(&mut world.server.rtc, None, shared, world.now);
             }
         }
+        world.serve(&mut whep);
         world.step();
     }
     world
@@ -353,6 +380,7 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
         whep.take(&mut world.server.rtc, None, shared, world.now);
     }
     for _ in 0..200 {
+        world.serve(&mut whep);
         world.step();
     }
     let pictures = &world.client.pictures;
