@@ -13,6 +13,9 @@ use crate::hub::{Item, Reader};
 /// Most pictures and payload bytes of a group that a joining viewer is sent at once.
 const BACKLOG: (usize, usize) = (300, 4_000_000);
 
+/// Packets of a picture that Chromium puts together.
+const BROWSERS: usize = 2_047;
+
 /// What is sent of one frame.
 #[derive(Clone)]
 pub(super) enum Media {
@@ -68,6 +71,8 @@ pub(super) struct Maker {
     top: u8,
     /// Pictures left out because they were out of order.
     pub skipped: u64,
+    /// The log says that there are pictures that are too large.
+    warned: bool,
 }
 
 impl Maker {
@@ -92,6 +97,16 @@ impl Maker {
                 }
                 self.latest = Some(frame.pts());
                 let picture = frame.derived(|frame| payloader.picture(frame));
+                let large =
+                    picture.payloads.len() > BROWSERS || picture.payloads.is_empty() && !frame.payload.is_empty();
+                if large && !std::mem::replace(&mut self.warned, true) {
+                    let (bytes, sent) = (frame.payload.len(), !picture.payloads.is_empty());
+                    tracing::warn!(
+                        bytes,
+                        sent,
+                        "a picture of this stream is larger than browsers take by WebRTC (2.3 MB): publish with a lower bitrate"
+                    );
+                }
                 if picture.payloads.is_empty() {
                     return Ok(None);
                 }

@@ -272,8 +272,7 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
             extensions.set(3, Extension::TransportSequenceNumber);
             config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));
         }
-        // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
-        // viewer's memory.
+        // Where layers are paced, 256 packets are a second of 2.5 Mbit/s. Otherwise `Whep` says how many are kept.
         config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
         // Browsers bring lips and sound in step once each track has reported twice: after 2 s rather than 10.
         config = config.set_rtcp_report_interval_audio(Duration::from_secs(1));
