@@ -215,7 +215,7 @@ impl<'a> Bools<'a> {
     }
 
     fn flag(&mut self) -> bool {
-        let split = 1 + ((self.range - 1) * 128 >> 8);
+        let split = 1 + (self.range - 1) / 2;
         let set = self.value >= split << 8;
         if set {
             self.range -= split;
