@@ -139,11 +139,7 @@ pub(super) fn accept(
     completed.complete(way)?;
     let others = completed.take_others();
     let offered = completed.video_codecs();
-    let codecs = match (way, stream) {
-        (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
-        (_, Some(codec)) => vec![codec],
-        (_, None) => offered,
-    };
+    let codecs = chosen(way, stream, offered);
     let text = match way {
         Way::In if simulcast => completed.text(),
         Way::In => one_layer(&completed.text()),
@@ -181,6 +177,15 @@ pub(super) fn accept(
         simulcast,
         adapts: way == Way::Adapting,
     })
+}
+
+/// The video codecs that an answer holds.
+fn chosen(way: Way, stream: Option<Codec>, offered: Vec<Codec>) -> Vec<Codec> {
+    match (way, stream) {
+        (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
+        (_, Some(codec)) => vec![codec],
+        (_, None) => offered,
+    }
 }
 
 /// What a peer hears that has no codec in common with us, or with the stream.

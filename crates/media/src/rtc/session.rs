@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
+use str0m::stats::MediaEgressStats;
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
 use super::net::{Datagram, Route, Table};
@@ -181,7 +182,8 @@ impl Session {
             let before = whep.congestion.is_narrow();
             whep.answered(u32::from_be_bytes([a, b, c, d]), now);
             if before != whep.congestion.is_narrow() {
-                tracing::debug!(session = %self.id, stream = %self.stream, bits = whep.congestion.rate(), "what a viewer is sent changes");
+                let bits = whep.congestion.rate();
+                tracing::debug!(session = %self.id, stream = %self.stream, bits, "what a viewer is sent changes");
             }
             return if whep.has_waiting() { self.tick(now) } else { Ok(()) };
         }
@@ -341,13 +343,7 @@ impl Session {
                 None
             }
             Event::MediaEgressStats(s) => {
-                if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, s.loss)
-                    && whep.is_video(s.mid)
-                {
-                    whep.choice.lost(loss);
-                    whep.congestion.lost(loss, now);
-                }
-                self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
+                self.reported(&s, now);
                 None
             }
             Event::MediaIngressStats(s) => {
@@ -394,6 +390,17 @@ impl Session {
             Event::Closed => Some(Signal::Ended(Ended::Closed)),
             _ => None,
         }
+    }
+
+    /// What a viewer reports of a track.
+    fn reported(&mut self, stats: &MediaEgressStats, now: Instant) {
+        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, stats.loss)
+            && whep.is_video(stats.mid)
+        {
+            whep.choice.lost(loss);
+            whep.congestion.lost(loss, now);
+        }
+        self.note((stats.mid, stats.rid), stats.rtt, stats.loss, stats.nacks);
     }
 
     /// Adds a track's figures to those of all sessions. Values come from the peer: none is trusted to be sensible.
