@@ -3,6 +3,7 @@
 
 mod choice;
 mod clock;
+mod congestion;
 mod dtls;
 mod feed;
 #[cfg(fuzzing)]
@@ -12,6 +13,7 @@ mod net;
 mod numbers;
 mod offer;
 mod outbox;
+mod pacer;
 mod packet;
 mod path;
 mod payload;

@@ -45,18 +45,18 @@ def call(url, data=None):
 
 
 class Server:
-    """`address`: where its WebRTC listens; GStreamer and Firefox pair nothing with 127.0.0.1."""
+    """`address`: where its WebRTC listens; GStreamer and Firefox pair nothing with 127.0.0.1. `host`: where its HTTP does."""
 
-    def __init__(self, address=None):
+    def __init__(self, address=None, host="127.0.0.1"):
         self.scratch = tempfile.TemporaryDirectory(prefix="roomservice-webrtc-")
         self.log_path = pathlib.Path(self.scratch.name, "log")
         self.read = 0
         http, rtmp, rtc = free(), free(), free(socket.SOCK_DGRAM)
-        self.base, self.count = f"http://127.0.0.1:{http}", 0
+        self.base, self.count = f"http://{host}:{http}", 0
         own = {
             "ROOMSERVICE_DATA_DIR": str(pathlib.Path(self.scratch.name, "data")),
-            "ROOMSERVICE_HTTP__LISTEN": f"127.0.0.1:{http}",
-            "ROOMSERVICE_RTMP__LISTEN": f"127.0.0.1:{rtmp}",
+            "ROOMSERVICE_HTTP__LISTEN": f"{host}:{http}",
+            "ROOMSERVICE_RTMP__LISTEN": f"{host}:{rtmp}",
             "ROOMSERVICE_WEBRTC__LISTEN": f"{address or '127.0.0.1'}:{rtc}",
         }
         if address:

@@ -27,6 +27,11 @@ pub(crate) struct Obu<'a> {
 }
 
 impl Obu<'_> {
+    /// The temporal layer that it belongs to; 0 if it does not say.
+    pub fn temporal_layer(&self) -> u8 {
+        self.header[1] >> 5
+    }
+
     /// Whether RTP carries it (AV1 RTP §5).
     pub fn is_sent(&self) -> bool {
         !matches!(self.kind, TEMPORAL_DELIMITER | TILE_LIST | PADDING)

@@ -110,6 +110,143 @@ fn vp9(frame: &[u8]) -> Option<Head> {
     Some(Head { profile: profile as u8, depth: depth as u8, chroma, full_range, size })
 }
 
+/// Whether no other frame depends on this one, as far as its head tells.
+pub(crate) fn is_disposable(codec: Codec, frame: &[u8]) -> bool {
+    match codec {
+        Codec::Vp8 => vp8_is_disposable(frame),
+        _ => vp9_is_disposable(frame).unwrap_or(false),
+    }
+}
+
+/// RFC 6386 §9.3 to §9.11: it refreshes no reference, and leaves no probabilities behind.
+fn vp8_is_disposable(frame: &[u8]) -> bool {
+    if frame.len() < 8 || frame[0] & 1 == 0 {
+        return false;
+    }
+    let mut b = Bools::new(&frame[3..]);
+    if b.flag() {
+        // What changes about segments holds for the frames that follow.
+        let (map, data) = (b.flag(), b.flag());
+        if map || data {
+            return false;
+        }
+    }
+    // Kind, level and sharpness of the loop filter, and its changes by reference and mode.
+    b.bits(1 + 6 + 3);
+    if b.flag() && b.flag() {
+        (0..8).for_each(|_| b.optional(7));
+    }
+    // Partitions, and quantizer indices.
+    b.bits(2 + 7);
+    (0..5).for_each(|_| b.optional(5));
+    let (golden, alternate) = (b.flag(), b.flag());
+    let copies = [golden, alternate].map(|refreshed| !refreshed && b.bits(2) != 0);
+    b.bits(2);
+    let probabilities = b.flag();
+    let last = b.flag();
+    !(golden || alternate || copies[0] || copies[1] || probabilities || last || b.is_beyond())
+}
+
+/// VP9 §6.2: no slot is refreshed, and no probabilities are kept. Of several frames in one nothing is said.
+fn vp9_is_disposable(frame: &[u8]) -> Option<bool> {
+    if frame.last().is_some_and(|last| last & 0xe0 == 0xc0) {
+        return None;
+    }
+    let mut b = Bits::new(frame);
+    let marker = b.u(2)?;
+    let profile = b.u(1)? | b.u(1)? << 1;
+    if marker != 2 || profile == 3 || b.u(1)? == 1 || b.u(1)? == 0 {
+        return None;
+    }
+    let (shown, resilient) = (b.u(1)? == 1, b.u(1)? == 1);
+    let intra_only = !shown && b.u(1)? == 1;
+    if !resilient {
+        b.skip(2)?;
+    }
+    if intra_only || b.u(8)? != 0 {
+        return None;
+    }
+    // Three references, their sizes or one of its own, filters.
+    b.skip(12)?;
+    let mut found = false;
+    for _ in 0..3 {
+        found = b.u(1)? == 1;
+        if found {
+            break;
+        }
+    }
+    if !found {
+        b.skip(32)?;
+    }
+    if b.u(1)? == 1 {
+        b.skip(32)?;
+    }
+    b.skip(1)?;
+    if b.u(1)? == 0 {
+        b.skip(2)?;
+    }
+    Some(resilient || b.u(1)? == 0)
+}
+
+/// VP8's boolean decoder (RFC 6386 §7), for flags with even chances. Beyond the end it reads zeros.
+struct Bools<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    value: u32,
+    range: u32,
+    /// Bits of `value` below the two bytes that are compared.
+    count: u32,
+}
+
+impl<'a> Bools<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let mut bools = Bools { bytes, at: 0, value: 0, range: 255, count: 0 };
+        bools.value = bools.byte() << 8 | bools.byte();
+        bools
+    }
+
+    fn byte(&mut self) -> u32 {
+        self.at += 1;
+        self.bytes.get(self.at - 1).map_or(0, |byte| u32::from(*byte))
+    }
+
+    fn is_beyond(&self) -> bool {
+        self.at > self.bytes.len()
+    }
+
+    fn flag(&mut self) -> bool {
+        let split = 1 + (self.range - 1) / 2;
+        let set = self.value >= split << 8;
+        if set {
+            self.range -= split;
+            self.value -= split << 8;
+        } else {
+            self.range = split;
+        }
+        while self.range < 128 {
+            self.range <<= 1;
+            self.value <<= 1;
+            self.count += 1;
+            if self.count == 8 {
+                self.count = 0;
+                self.value |= self.byte();
+            }
+        }
+        set
+    }
+
+    fn bits(&mut self, count: u32) -> u32 {
+        (0..count).fold(0, |bits, _| bits << 1 | u32::from(self.flag()))
+    }
+
+    /// A value that is there only if a flag says so.
+    fn optional(&mut self, count: u32) {
+        if self.flag() {
+            self.bits(count);
+        }
+    }
+}
+
 /// The lowest level whose pictures may be so large (VP9 levels, 30 pictures a second assumed). VP8 has none.
 fn level(codec: Codec, (width, height): (u32, u32)) -> u8 {
     const LEVELS: [(u64, u8); 8] = [
@@ -164,12 +301,42 @@ mod tests {
         assert!(vp8(&[0x11, 0x02, 0x00, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41]).is_none());
     }
 
+    /// Bytes written as hexadecimal digits.
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn frames_of_the_upper_of_two_temporal_layers_are_disposable() {
+        // Beginnings of what libvpx makes of a test picture with two temporal layers; frames in turn of either.
+        let vp8 = [
+            ("9045009d012aa0005a00390500001c240c2c2c44cc244010", false),
+            ("912200e3b30f84f03faf104f4fb10a2fdfcc603a6578ee15", false),
+            ("711100071c240c2c2c44cc2440d40006b7066b96f72ba84f", true),
+            ("112000e3baffa8a83faf104f4fb10a2fdffc003a3a555e31", false),
+            ("5112000b1c240c2c2c44cc2440d80006ac169794f71bd603", true),
+        ];
+        for (head, disposable) in vp8 {
+            assert_eq!(is_disposable(Codec::Vp8, &bytes(head)), disposable, "{head}");
+        }
+        let vp9 = [
+            ("834983420009f0059020e090706170001e805f7f9fbf77f0", false),
+            ("8700024b0c1c120e0c5c0000f87f90da3dfefca77192937f", true),
+            ("8701024b001c120e0c000006307d8fdff7f13ff1beff3f7f", false),
+            ("8700024b001c120e0c000003d8748f4f2d8ff4f13f13482f", true),
+        ];
+        for (head, disposable) in vp9 {
+            assert_eq!(is_disposable(Codec::Vp9, &bytes(head)), disposable, "{head}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             for codec in [Codec::Vp8, Codec::Vp9] {
                 let _ = config(codec, &bytes);
                 let _ = info(codec, &bytes);
+                is_disposable(codec, &bytes);
             }
         }
     }

@@ -11,7 +11,10 @@ use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Item, Reader};
 
 /// Most pictures and payload bytes of a group that a joining viewer is sent at once.
-const BACKLOG: (usize, usize) = (300, 600_000);
+const BACKLOG: (usize, usize) = (300, 4_000_000);
+
+/// Packets of a picture that Chromium puts together.
+const BROWSERS: usize = 2_047;
 
 /// What is sent of one frame.
 #[derive(Clone)]
@@ -24,6 +27,8 @@ pub(super) enum Media {
         key: bool,
         /// What a decoder must be able to take.
         format: Format,
+        /// Whether nothing depends on it, so that it can be left out.
+        disposable: bool,
     },
     /// An Opus packet.
     Sound(Arc<[u8]>),
@@ -62,8 +67,12 @@ pub(super) struct Maker {
     payloader: Option<Payloader>,
     /// Latest presentation time of a picture.
     latest: Option<i64>,
+    /// The highest temporal layer seen.
+    top: u8,
     /// Pictures left out because they were out of order.
     pub skipped: u64,
+    /// The log says that there are pictures that are too large.
+    warned: bool,
 }
 
 impl Maker {
@@ -80,7 +89,7 @@ impl Maker {
                 };
                 // After a keyframe everything is later than all before it.
                 if !frame.key && self.latest.is_some_and(|latest| frame.pts() < latest) {
-                    if !payloader.is_disposable(&frame.payload) {
+                    if !payloader.is_disposable(&frame.payload, &mut self.top) {
                         return Err(Unfit::Reordered);
                     }
                     self.skipped += 1;
@@ -88,10 +97,21 @@ impl Maker {
                 }
                 self.latest = Some(frame.pts());
                 let picture = frame.derived(|frame| payloader.picture(frame));
+                let large =
+                    picture.payloads.len() > BROWSERS || picture.payloads.is_empty() && !frame.payload.is_empty();
+                if large && !std::mem::replace(&mut self.warned, true) {
+                    let (bytes, sent) = (frame.payload.len(), !picture.payloads.is_empty());
+                    tracing::warn!(
+                        bytes,
+                        sent,
+                        "a picture of this stream is larger than browsers take by WebRTC (2.3 MB): publish with a lower bitrate"
+                    );
+                }
                 if picture.payloads.is_empty() {
                     return Ok(None);
                 }
-                Media::Picture { picture, key: frame.key, format: payloader.format() }
+                let disposable = !frame.key && payloader.is_disposable(&frame.payload, &mut self.top);
+                Media::Picture { picture, key: frame.key, format: payloader.format(), disposable }
             }
             (Kind::Audio, Codec::Opus) => {
                 let sound = frame.derived(|f| -> Arc<[u8]> { Arc::from(f.payload.as_ref()) });

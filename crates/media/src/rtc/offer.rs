@@ -137,12 +137,9 @@ pub(super) fn accept(
     let simulcast = way == Way::In && (2..=MOST_LAYERS).contains(&rids);
     let mut completed = Sdp::read(offer);
     completed.complete(way)?;
+    let others = completed.take_others();
     let offered = completed.video_codecs();
-    let codecs = match (way, stream) {
-        (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
-        (_, Some(codec)) => vec![codec],
-        (_, None) => offered,
-    };
+    let codecs = chosen(way, stream, offered);
     let text = match way {
         Way::In if simulcast => completed.text(),
         Way::In => one_layer(&completed.text()),
@@ -157,6 +154,7 @@ pub(super) fn accept(
     let creds = rtc.direct_api().local_ice_credentials();
     let mut answer = Sdp::read(&answer.to_sdp_string());
     answer.answer(&Sdp::read(&text));
+    answer.reject(others);
     let sdp = answer.text();
     let (video, audio, formats) = agreed(&rtc, &sdp);
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
@@ -179,6 +177,15 @@ pub(super) fn accept(
         simulcast,
         adapts: way == Way::Adapting,
     })
+}
+
+/// The video codecs that an answer holds.
+fn chosen(way: Way, stream: Option<Codec>, offered: Vec<Codec>) -> Vec<Codec> {
+    match (way, stream) {
+        (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
+        (_, Some(codec)) => vec![codec],
+        (_, None) => offered,
+    }
 }
 
 /// What a peer hears that has no codec in common with us, or with the stream.
@@ -265,12 +272,12 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
         extensions.set(10, Extension::RtpStreamId);
         extensions.set(11, Extension::RepairedRtpStreamId);
     } else {
+        extensions.set(6, Extension::PlayoutDelay);
         if way == Way::Adapting {
             extensions.set(3, Extension::TransportSequenceNumber);
             config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));
         }
-        // 256 packets are a second of 2.5 Mbit/s: a NACK for older ones comes too late to help. They are most of a
-        // viewer's memory.
+        // Where layers are paced, 256 packets are a second of 2.5 Mbit/s. Otherwise `Whep` says how many are kept.
         config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
         // Browsers bring lips and sound in step once each track has reported twice: after 2 s rather than 10.
         config = config.set_rtcp_report_interval_audio(Duration::from_secs(1));

@@ -82,6 +82,16 @@ impl Outbox {
         self.packets.push(Packet { to, from, end: self.bytes.len() });
     }
 
+    /// Takes everything out, for a network that is none.
+    #[cfg(test)]
+    pub fn take(&mut self) -> Vec<Vec<u8>> {
+        let mut start = 0;
+        let each = |packet: Packet| self.bytes[std::mem::replace(&mut start, packet.end)..packet.end].to_vec();
+        let all = self.packets.drain(..).map(each).collect();
+        self.bytes.clear();
+        all
+    }
+
     /// Whether it is time to [`Outbox::flush`].
     pub fn is_full(&self) -> bool {
         self.bytes.len() >= FULL

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::h264::{self, MAX_PAYLOAD, Parameters, Picture};
-use crate::codec::{VideoInfo, hevc};
+use crate::codec::{self, VideoInfo, hevc};
 use crate::frame::{Codec, Frame};
 
 /// What a decoder must be able to take.
@@ -80,12 +80,19 @@ impl Payloader {
         }
     }
 
-    /// Whether no other picture depends on this one, so that it can be left out.
-    pub fn is_disposable(&self, payload: &[u8]) -> bool {
+    /// Whether no other picture depends on this one, so that it can be left out. `top`: the highest temporal layer that was
+    /// seen.
+    pub fn is_disposable(&self, payload: &[u8], top: &mut u8) -> bool {
         match self {
             Payloader::H264(parameters) => h264::disposable(payload, parameters.length_size),
             Payloader::H265 { length_size, .. } => h265::is_disposable(payload, *length_size),
-            Payloader::Av1(_) | Payloader::Vp8 | Payloader::Vp9(_) => false,
+            Payloader::Av1(_) => {
+                let layer = av1::temporal_layer(payload);
+                *top = layer.max(*top);
+                layer > 0 && layer == *top
+            }
+            Payloader::Vp8 => codec::vpx::is_disposable(Codec::Vp8, payload),
+            Payloader::Vp9(_) => codec::vpx::is_disposable(Codec::Vp9, payload),
         }
     }
 }

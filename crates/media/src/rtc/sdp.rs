@@ -72,6 +72,9 @@ pub(super) struct Sdp {
     sections: Vec<Section>,
 }
 
+/// Lines that were taken out of an offer, with their places.
+pub(super) struct Others(Vec<(usize, Section)>);
+
 impl Sdp {
     /// Takes a text apart. Nothing is checked.
     pub fn read(text: &str) -> Self {
@@ -140,6 +143,37 @@ impl Sdp {
             self.session.push(group);
         }
         Ok(())
+    }
+
+    /// Takes out the lines that are of neither video nor audio (data channels), with their places.
+    pub fn take_others(&mut self) -> Others {
+        let (mut others, mut kept) = (Vec::new(), Vec::new());
+        for (place, section) in self.sections.drain(..).enumerate() {
+            if matches!(section.kind(), "audio" | "video") {
+                kept.push(section);
+            } else {
+                others.push((place, section));
+            }
+        }
+        self.sections = kept;
+        if let Some(group) = self.session.iter_mut().find(|line| line.starts_with("a=group:BUNDLE")) {
+            let gone: Vec<&str> = others.iter().flat_map(|(_, section)| section.value("a=mid:")).collect();
+            *group = group.split(' ').filter(|mid| !gone.contains(mid)).collect::<Vec<_>>().join(" ");
+        }
+        Others(others)
+    }
+
+    /// Says no in an answer to lines that were taken out, each in its place.
+    pub fn reject(&mut self, others: Others) {
+        for (place, section) in others.0 {
+            let mut words: Vec<&str> = section.lines[0].split(' ').collect();
+            if let Some(port) = words.get_mut(1) {
+                *port = "0";
+            }
+            let mut lines = vec![words.join(" "), "c=IN IP4 0.0.0.0".to_owned()];
+            lines.extend(section.value("a=mid:").map(|mid| format!("a=mid:{mid}")));
+            self.sections.insert(place.min(self.sections.len()), Section { lines });
+        }
     }
 
     /// Whether a line of `kind` is offered.
@@ -295,6 +329,22 @@ mod tests {
             "v=0\r\na=group:BUNDLE 1\r\nm=video 0 X 0\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=rtpmap:98 opus/48000/2\r\n\
              a=fmtp:98 minptime=10;stereo=1;sprop-stereo=1\r\na=rtcp-fb:98 nack\r\n\
              a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\n"
+        );
+    }
+
+    #[test]
+    fn data_channels_are_rejected_in_their_line() {
+        let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:data\r\na=sctp-port:5000\r\n";
+        let mut offer = Sdp::read(&OFFER.replace("m=audio", &format!("{data}m=audio")));
+        offer.complete(Way::Out).unwrap();
+        let others = offer.take_others();
+        assert!(!offer.text().contains("application") && offer.text().contains("a=group:BUNDLE 0 sound\r\n"));
+        let mut answer = Sdp::read("v=0\r\nm=video 9 X 96\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:sound\r\n");
+        answer.reject(others);
+        assert_eq!(
+            answer.text(),
+            "v=0\r\nm=video 9 X 96\r\na=mid:0\r\nm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n\
+             c=IN IP4 0.0.0.0\r\na=mid:data\r\nm=audio 9 X 98\r\na=mid:sound\r\n"
         );
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
+use str0m::stats::MediaEgressStats;
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
 use super::net::{Datagram, Route, Table};
@@ -16,6 +17,7 @@ use super::outbox::Outbox;
 use super::path::Path;
 use super::rate::Rate;
 use super::simulcast::Simulcast;
+use super::stun;
 use super::whep::Whep;
 use super::whip::Whip;
 use super::{Counters, Refused};
@@ -102,6 +104,11 @@ pub(super) struct Session {
     /// Source addresses whose requests were answered.
     pub sources: Vec<(Protocol, SocketAddr)>,
     local: Option<IpAddr>,
+    /// Where media goes.
+    to: Option<(Protocol, SocketAddr)>,
+    /// The peer's ICE password, and what our own checks are known by.
+    remote_password: String,
+    checks: [u8; 8],
     /// The machine panicked.
     broken: bool,
     rate: Rate,
@@ -127,6 +134,9 @@ impl Session {
     /// A session that nobody has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
         let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, max_bitrate } = start;
+        let password = offer.lines().find_map(|line| line.strip_prefix("a=ice-pwd:")).unwrap_or_default().to_owned();
+        let mut checks = [0; 8];
+        let _ = getrandom::fill(&mut checks);
         Session {
             route,
             id,
@@ -145,6 +155,9 @@ impl Session {
             lost: None,
             sources: Vec::new(),
             local: None,
+            to: None,
+            remote_password: password,
+            checks,
             broken: false,
             rate: Rate::new(max_bitrate, now),
             counters,
@@ -162,6 +175,18 @@ impl Session {
         let found = advertised.iter().find(same).or_else(|| advertised.iter().find(family)).or(advertised.first());
         let Some(destination) = found else { return Ok(()) };
         self.local = *local;
+        if let Some(&[ref head @ .., a, b, c, d]) = stun::answered(bytes)
+            && *head == self.checks
+            && let Role::Play { whep, .. } = &mut self.role
+        {
+            let before = whep.congestion.is_narrow();
+            whep.answered(u32::from_be_bytes([a, b, c, d]), now);
+            if before != whep.congestion.is_narrow() {
+                let bits = whep.congestion.rate();
+                tracing::debug!(session = %self.id, stream = %self.stream, bits, "what a viewer is sent changes");
+            }
+            return if whep.has_waiting() { self.tick(now) } else { Ok(()) };
+        }
         if let Some(check) = self.path.came(*proto, *source, bytes)
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
         {
@@ -187,8 +212,13 @@ impl Session {
         })
     }
 
-    /// Tells the machine the time.
+    /// Tells the machine the time, and hands it what may be sent now.
     pub fn tick(&mut self, now: Instant) -> Result<(), Ended> {
+        if let Role::Play { whep, ticket } = &mut self.role
+            && whep.has_waiting()
+        {
+            ticket.count_sent(whep.pump(&mut self.rtc, now));
+        }
         self.guarded(|session| session.rtc.handle_input(Input::Timeout(now)).map_err(protocol))
     }
 
@@ -219,7 +249,16 @@ impl Session {
                 Ok(Output::Transmit(transmit)) => {
                     let to = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
                     self.answered(transmit.proto, transmit.destination, table);
-                    outbox.push(to.0, to.1, self.local, &transmit.contents);
+                    let copies = match &mut self.role {
+                        Role::Play { whep, .. } => whep.copies(&transmit.contents, now),
+                        Role::Publish { .. } => 1,
+                    };
+                    for _ in 0..copies {
+                        outbox.push(to.0, to.1, self.local, &transmit.contents);
+                    }
+                    if transmit.contents.first().is_some_and(|first| *first >= 20) {
+                        self.to = Some(to);
+                    }
                 }
                 Ok(Output::Event(event)) => match self.event(event, now) {
                     None => {}
@@ -232,10 +271,27 @@ impl Session {
         if !self.rtc.is_alive() {
             return Some(Signal::Ended(Ended::Closed));
         }
-        let next = self.own_deadline().map_or(next, |own| own.min(next));
+        self.check(now, outbox);
+        let next = self.own_deadline(now).map_or(next, |own| own.min(next));
         // Never in the past: a machine that keeps saying "now" is asked again in a moment, not forever.
         self.deadline = next.max(now + Duration::from_millis(1));
         signal
+    }
+
+    /// Asks a viewer's end how long the network takes, where that is due.
+    pub fn check(&mut self, now: Instant, outbox: &mut Outbox) {
+        if let Role::Play { whep, .. } = &mut self.role
+            && self.connected
+            && let Some((proto, to)) = self.to
+            && let Some(number) = whep.check(now)
+        {
+            let [a, b, c, d, e, f, g, h] = self.checks;
+            let [i, j, k, l] = number.to_be_bytes();
+            let user = format!("{}:{}", self.remote_ufrag, self.ufrag);
+            if let Some(check) = stun::check([a, b, c, d, e, f, g, h, i, j, k, l], &user, &self.remote_password) {
+                outbox.push(proto, to, self.local, &check);
+            }
+        }
     }
 
     fn is_paced(&self) -> bool {
@@ -250,10 +306,14 @@ impl Session {
         }
     }
 
-    fn own_deadline(&self) -> Option<Instant> {
+    fn own_deadline(&self, now: Instant) -> Option<Instant> {
+        let due = match &self.role {
+            Role::Play { whep, .. } => whep.due(now),
+            Role::Publish { .. } => None,
+        };
         match (self.connected, self.lost) {
-            (true, None) => None,
-            (true, Some(since)) => Some(since + RETURN),
+            (true, None) => due,
+            (true, Some(since)) => Some(due.map_or(since + RETURN, |due| due.min(since + RETURN))),
             (false, _) if self.sources.is_empty() && !self.diagnosed => Some(self.created + DIAGNOSE),
             (false, _) => Some(self.created + CONNECT),
         }
@@ -283,12 +343,7 @@ impl Session {
                 None
             }
             Event::MediaEgressStats(s) => {
-                if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, s.loss)
-                    && whep.is_video(s.mid)
-                {
-                    whep.choice.lost(loss);
-                }
-                self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
+                self.reported(&s, now);
                 None
             }
             Event::MediaIngressStats(s) => {
@@ -297,7 +352,9 @@ impl Session {
             }
             Event::KeyframeRequest(_) => {
                 Counters::add(&self.counters.key_requests, 1);
-                if let Role::Play { ticket, .. } = &self.role {
+                if let Role::Play { ticket, whep } = &mut self.role
+                    && whep.asks_key(true, now)
+                {
                     ticket.request_key();
                 }
                 None
@@ -335,6 +392,17 @@ impl Session {
         }
     }
 
+    /// What a viewer reports of a track.
+    fn reported(&mut self, stats: &MediaEgressStats, now: Instant) {
+        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, stats.loss)
+            && whep.is_video(stats.mid)
+        {
+            whep.choice.lost(loss);
+            whep.congestion.lost(loss, now);
+        }
+        self.note((stats.mid, stats.rid), stats.rtt, stats.loss, stats.nacks);
+    }
+
     /// Adds a track's figures to those of all sessions. Values come from the peer: none is trusted to be sensible.
     fn note(&mut self, track: (Mid, Option<Rid>), rtt: Option<Duration>, loss: Option<f32>, nacks: u64) {
         let counters = &self.counters;
@@ -365,6 +433,7 @@ impl Session {
         table.forget(self.route, &self.ufrag, &[]);
         table.expect(&ours.ufrag, self.route);
         (self.ufrag, self.remote_ufrag) = (ours.ufrag.clone(), ufrag);
+        self.remote_password = password.to_owned();
         self.path = Path::new(ours.pass.clone());
         Ok(ours)
     }

@@ -12,7 +12,12 @@ const BINDING_REQUEST: [u8; 2] = [0, 1];
 const BINDING_SUCCESS: [u8; 2] = [1, 1];
 const COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 const MESSAGE_INTEGRITY: u16 = 0x0008;
+const USERNAME: u16 = 0x0006;
+const PRIORITY: u16 = 0x0024;
 const USE_CANDIDATE: u16 = 0x0025;
+const ICE_CONTROLLED: u16 = 0x8029;
+/// RFC 8445 §5.1.2.1, of a candidate that the peer finds by our check.
+const HOST_PRIORITY: u32 = 110 << 24 | 65_535 << 8 | 255;
 const FINGERPRINT: u16 = 0x8028;
 const XOR_MAPPED_ADDRESS: [u8; 2] = [0, 0x20];
 /// Longest request that is answered: what browsers send has at most a SOFTWARE and a FINGERPRINT.
@@ -67,15 +72,44 @@ pub(super) fn nominating(request: &[u8], password: &str) -> Option<Vec<u8>> {
     set_length(&mut signed, 24)?;
     hmac::verify(&key, &signed, request.get(at + 4..at + 24)?).ok()?;
     signed.extend([USE_CANDIDATE.to_be_bytes(), [0, 0]].concat());
-    set_length(&mut signed, 24)?;
-    let tag = hmac::sign(&key, &signed);
-    signed.extend([MESSAGE_INTEGRITY.to_be_bytes(), [0, 20]].concat());
-    signed.extend_from_slice(tag.as_ref());
-    set_length(&mut signed, 8)?;
-    let print = crc32fast::hash(&signed) ^ 0x5354_554e;
-    signed.extend([FINGERPRINT.to_be_bytes(), [0, 4]].concat());
-    signed.extend(print.to_be_bytes());
+    sign(&mut signed, password)?;
     Some(signed)
+}
+
+/// A check of ours, as the peer's ICE agent answers it: `user` is its fragment and ours with a colon between, `password` its own.
+pub(super) fn check(transaction: [u8; 12], user: &str, password: &str) -> Option<Vec<u8>> {
+    let mut check = [&BINDING_REQUEST[..], &[0, 0], &COOKIE, &transaction].concat();
+    let mut attribute = |kind: u16, value: &[u8]| {
+        check.extend(kind.to_be_bytes());
+        check.extend(u16::try_from(value.len()).unwrap_or(0).to_be_bytes());
+        check.extend_from_slice(value);
+        check.resize(check.len().next_multiple_of(4), 0);
+    };
+    attribute(USERNAME, user.as_bytes());
+    attribute(PRIORITY, &HOST_PRIORITY.to_be_bytes());
+    attribute(ICE_CONTROLLED, &transaction[..8]);
+    sign(&mut check, password)?;
+    Some(check)
+}
+
+/// The transaction that is answered, whatever the answer says.
+pub(super) fn answered(message: &[u8]) -> Option<&[u8; 12]> {
+    let head = message.get(..20).filter(|head| matches!(head[..2], [1, 1 | 0x11]) && head[4..8] == COOKIE)?;
+    head[8..].first_chunk()
+}
+
+/// Adds MESSAGE-INTEGRITY and FINGERPRINT.
+fn sign(message: &mut Vec<u8>, password: &str) -> Option<()> {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+    set_length(message, 24)?;
+    let tag = hmac::sign(&key, message);
+    message.extend([MESSAGE_INTEGRITY.to_be_bytes(), [0, 20]].concat());
+    message.extend_from_slice(tag.as_ref());
+    set_length(message, 8)?;
+    let print = crc32fast::hash(message) ^ 0x5354_554e;
+    message.extend([FINGERPRINT.to_be_bytes(), [0, 4]].concat());
+    message.extend(print.to_be_bytes());
+    Some(())
 }
 
 /// Makes the head say that `more` bytes of attributes follow those that are there.

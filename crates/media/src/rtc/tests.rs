@@ -4,6 +4,7 @@
 mod adapting;
 mod bad_network;
 mod live;
+mod narrow;
 mod simulcast;
 mod tcp;
 

@@ -1,15 +1,19 @@
 //! A WHEP viewer's end of a stream: numbers and stamps the payloads that all viewers share. Knows no hub and no sockets.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::bwe::Bitrate;
-use str0m::media::{Mid, Pt};
-use str0m::rtp::{RtpWrite, SeqNo, Ssrc, StreamTx};
+use str0m::change::DirectApi;
+use str0m::media::{Frequency, MediaTime, Mid, Pt};
+use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, Ssrc, StreamTx};
 
 use super::choice::Choice;
+use super::congestion::Congestion;
 use super::feed::{Media, Shared};
 use super::offer::{Accepted, Track, best_format};
+use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
 use crate::frame::Codec;
 
@@ -25,11 +29,77 @@ const MOST_PACED: Duration = Duration::from_millis(700);
 /// Most bytes of a group of pictures that a viewer whose network is not known yet begins with.
 const MOST_PACED_BACKLOG: usize = 100_000;
 
+/// Packets kept to be sent again, and for how long: those of a large keyframe, and for as long as one sent again helps. What
+/// is sent again has a budget of its own ([`Resends`]).
+const KEPT: (usize, Duration) = (4_000, Duration::from_secs(1));
+/// A narrow viewer has a keyframe made for it at most this often, for however many such viewers.
+const KEY_EVERY: Duration = Duration::from_secs(1);
+/// It has one made when what waits has nearly gone.
+const NEARLY_GONE: Duration = Duration::from_millis(200);
+/// Over a path with at least this round trip, what is sent again is sent twice: losing that, too, is what stops pictures.
+const FAR: Duration = Duration::from_millis(80);
+/// Requests to send again belong to one loss, or to a path that loses packets, if they come so soon after each other.
+const ONE_LOSS: Duration = Duration::from_millis(10);
+const LOSES_AGAIN: Duration = Duration::from_secs(2);
+/// A path that loses packets is taken to do so for this long.
+const LOSSY_FOR: Duration = Duration::from_secs(30);
+/// What a repair takes beyond the round trip: a loss is seen when the next packet comes.
+const REPAIR: Duration = Duration::from_millis(100);
+/// Pictures are not held back for longer.
+const MOST_DELAY: Duration = Duration::from_millis(600);
+
+/// What may be sent again, in proportion to what is sent.
+struct Resends {
+    left: u64,
+}
+
+impl Resends {
+    /// Most at a time, and the part of what is sent that may be sent again: where no limit is known, and where one is.
+    const MOST: [u64; 2] = [1_000_000, 16_000];
+    const PART: [u64; 2] = [2, 8];
+
+    fn earn(&mut self, bytes: u64, narrow: bool) {
+        let kind = usize::from(narrow);
+        self.left = (self.left + bytes / Self::PART[kind]).min(Self::MOST[kind]);
+    }
+
+    fn spend(&mut self, bytes: u64) -> bool {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+}
+
 /// One outgoing track.
 struct Out {
     track: Track,
     ssrc: Option<Ssrc>,
+    /// What it bears when it is sent again.
+    again: Option<Ssrc>,
+    /// What may be sent again is bounded by us, and not by the machine.
+    keeps: bool,
     next: u64,
+}
+
+impl Out {
+    /// The machine's end of it.
+    fn stream<'a>(&mut self, direct: &'a mut DirectApi<'_>) -> Option<&'a mut StreamTx> {
+        if let Some(ssrc) = self.ssrc {
+            return direct.stream_tx(&ssrc);
+        }
+        let stream = direct.stream_tx_by_mid(self.track.mid, None)?;
+        (self.ssrc, self.again) = (Some(stream.ssrc()), stream.rtx());
+        if self.keeps {
+            stream.set_rtx_cache(KEPT.0, KEPT.1, None);
+        }
+        Some(stream)
+    }
+
+    fn packet(&mut self, payload: &Arc<[u8]>, time: u32, wall: Instant) -> RtpWrite {
+        let number: SeqNo = self.next.into();
+        self.next += 1;
+        RtpWrite::new(self.track.pt, number, time, wall, Arc::clone(payload))
+    }
 }
 
 /// The state of one viewer's tracks.
@@ -58,12 +128,27 @@ pub(super) struct Whep {
     pub target: Option<usize>,
     /// Time of the newest picture sent.
     newest: i64,
+    /// What its network is seen to carry, where it is not estimated from feedback.
+    pub congestion: Congestion,
+    pacer: Pacer,
+    resends: Resends,
+    /// When the stream last had a keyframe, and when this viewer last had one made.
+    key_came: Option<Instant>,
+    key_asked: Option<Instant>,
+    /// Pictures were left out since it was last asked for.
+    left_out: bool,
+    /// When something was last sent again over a long path, and until when that is taken for what the path does.
+    resent: Option<Instant>,
+    lossy_until: Option<Instant>,
 }
 
 impl Whep {
     /// A viewer with the tracks that were agreed on. `seed` makes sequence numbers start anywhere below 32768.
     pub fn new(accepted: &Accepted, seed: u16) -> Self {
-        let out = |track: Option<Track>| track.map(|track| Out { track, ssrc: None, next: u64::from(seed & 0x7fff) });
+        let out = |track: Option<Track>| {
+            let (keeps, next) = (!accepted.adapts, u64::from(seed & 0x7fff));
+            track.map(|track| Out { track, ssrc: None, again: None, keeps, next })
+        };
         Whep {
             video: out(accepted.video),
             audio: out(accepted.audio),
@@ -78,6 +163,14 @@ impl Whep {
             showing: None,
             target: None,
             newest: i64::MIN,
+            congestion: Congestion::default(),
+            pacer: Pacer::default(),
+            resends: Resends { left: 64_000 },
+            key_came: None,
+            key_asked: None,
+            left_out: false,
+            resent: None,
+            lossy_until: None,
         }
     }
 
@@ -150,6 +243,9 @@ impl Whep {
     /// Which of the layers (bits a second, growing) it is to be sent, now that it is sent `current`; tells the estimator what
     /// to look for.
     pub fn choose(&mut self, rtc: &mut Rtc, rates: &[u64], current: usize, now: Instant) -> usize {
+        if std::mem::take(&mut self.left_out) && !self.adapts {
+            self.choice.lost(1.0);
+        }
         let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
         let waits = ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))).unwrap_or_default();
         let wanted = self.choice.of(rates, current, waits, now);
@@ -178,60 +274,223 @@ impl Whep {
     }
 
     fn send(&mut self, rtc: &mut Rtc, shared: &Shared, at: i64, now: Instant) -> u64 {
-        let Shared { media, .. } = shared;
         let wall = self.wall(at, now);
-        let (out, rate) = match media {
+        match &shared.media {
+            Media::Sound(sound) => self.sound(rtc, sound, at, wall),
             Media::Picture { key, format, .. } => {
-                self.need_key &= !key;
-                if self.need_key {
+                self.key_came = if *key { Some(now) } else { self.key_came };
+                if !self.is_of_use(*key, *format) {
                     return 0;
                 }
                 self.newest = self.newest.max(at);
-                if *key && self.format != Some(*format) {
-                    self.format = Some(*format);
-                    match (&mut self.video, best_format(&self.formats, *format)) {
-                        (Some(out), Some(pt)) => out.track.pt = pt,
-                        (Some(_), None) => self.lacks = Some(format.codec),
-                        (None, _) => {}
-                    }
-                }
-                if self.lacks.is_some() {
-                    return 0;
-                }
-                (&mut self.video, 90_000)
+                let waiting = Waiting { shared: shared.clone(), at, wall, next: 0 };
+                if self.adapts { self.hand_over(rtc, waiting, now) } else { self.picture(rtc, waiting, now) }
             }
-            Media::Sound(_) => (&mut self.audio, 48_000),
-        };
-        let Some(out) = out else { return 0 };
-        let time = (i128::from(at) * rate / 1_000_000) as u32;
+        }
+    }
+
+    /// Sound waits for nothing.
+    fn sound(&mut self, rtc: &mut Rtc, sound: &Arc<[u8]>, at: i64, wall: Instant) -> u64 {
+        let Some(out) = &mut self.audio else { return 0 };
         let mut direct = rtc.direct_api();
-        let stream = match out.ssrc {
-            Some(ssrc) => direct.stream_tx(&ssrc),
-            None => direct.stream_tx_by_mid(out.track.mid, None),
-        };
-        let Some(stream) = stream else { return 0 };
-        out.ssrc = Some(stream.ssrc());
-        if let Media::Picture { .. } = media
-            && waits(stream, now) > MOST_PACED
-        {
+        let Some(stream) = out.stream(&mut direct) else { return 0 };
+        stream.write_rtp(out.packet(sound, ticks(at, 48_000), wall));
+        self.pacer.charge(sound.len() + HEADS);
+        self.went(sound.len() + HEADS);
+        sound.len() as u64
+    }
+
+    /// Whether a picture can be shown by this viewer, whose track then is what it needs.
+    fn is_of_use(&mut self, key: bool, format: Format) -> bool {
+        self.need_key &= !key;
+        if self.need_key {
+            return false;
+        }
+        if key && self.format != Some(format) {
+            self.format = Some(format);
+            match (&mut self.video, best_format(&self.formats, format)) {
+                (Some(out), Some(pt)) => out.track.pt = pt,
+                (Some(_), None) => self.lacks = Some(format.codec),
+                (None, _) => {}
+            }
+        }
+        self.lacks.is_none() && self.video.is_some()
+    }
+
+    /// Gives a picture to the machine, which paces it by what it estimates.
+    fn hand_over(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
+        let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
+        if ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))) > Some(MOST_PACED) {
             self.need_key = true;
             return 0;
         }
-        let (payloads, video) = match media {
-            Media::Picture { picture, .. } => (picture.payloads.as_slice(), true),
-            Media::Sound(sound) => (std::slice::from_ref(sound), false),
-        };
-        let last = payloads.len().saturating_sub(1);
-        for (i, payload) in payloads.iter().enumerate() {
-            let number: SeqNo = out.next.into();
-            out.next += 1;
-            let packet = RtpWrite::new(out.track.pt, number, time, wall, std::sync::Arc::clone(payload))
-                .marker(video && i == last)
-                .nackable(video);
+        self.write(rtc, &waiting, None)
+    }
+
+    /// Writes all packets of a picture.
+    fn write(&mut self, rtc: &mut Rtc, waiting: &Waiting, delay: Option<Duration>) -> u64 {
+        let Some(out) = &mut self.video else { return 0 };
+        let mut direct = rtc.direct_api();
+        let Some(stream) = out.stream(&mut direct) else { return 0 };
+        let Media::Picture { picture, .. } = &waiting.shared.media else { return 0 };
+        let (time, last) = (ticks(waiting.at, 90_000), picture.payloads.len().saturating_sub(1));
+        for (i, payload) in picture.payloads.iter().enumerate() {
+            let mut packet = out.packet(payload, time, waiting.wall).marker(i == last).nackable(true);
+            if let Some(delay) = delay.filter(|_| i == 0) {
+                packet = packet.ext_vals(playout(delay));
+            }
             stream.write_rtp(packet);
         }
-        payloads.iter().map(|p| p.len() as u64).sum()
+        picture.bytes as u64
     }
+
+    /// Sends a picture as soon as the network takes it, or leaves it out.
+    fn picture(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
+        let Media::Picture { disposable, .. } = waiting.shared.media else { return 0 };
+        self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
+        let bytes = waiting.left();
+        if self.pacer.is_empty() && self.pacer.affords(bytes) && self.congestion.room(now) >= bytes as u64 {
+            self.pacer.charge(bytes);
+            self.went(bytes);
+            return self.write(rtc, &waiting, self.delay(now));
+        }
+        if !self.pacer.offer(waiting, self.congestion.rate()) {
+            self.need_key = !disposable;
+            self.left_out = true;
+        }
+        self.pump(rtc, now)
+    }
+
+    /// Sends of what waits as much as may be sent now. Returns its payload bytes.
+    pub fn pump(&mut self, rtc: &mut Rtc, now: Instant) -> u64 {
+        self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
+        if self.pacer.trim(self.congestion.rate()) {
+            (self.need_key, self.left_out) = (true, true);
+        }
+        let delay = self.delay(now);
+        let Some(out) = &mut self.video else { return 0 };
+        let mut direct = rtc.direct_api();
+        let Some(stream) = out.stream(&mut direct) else { return 0 };
+        let (mut room, mut bytes, mut sent) = (self.congestion.room(now), 0, 0);
+        while let Some(waiting) = self.pacer.next().filter(|_| room > 0) {
+            let Media::Picture { picture, .. } = &waiting.shared.media else { break };
+            let Some(payload) = picture.payloads.get(waiting.next) else { break };
+            waiting.next += 1;
+            let (length, last) = (payload.len(), waiting.next == picture.payloads.len());
+            let mut packet = out.packet(payload, ticks(waiting.at, 90_000), waiting.wall);
+            if let Some(delay) = delay.filter(|_| waiting.next == 1) {
+                packet = packet.ext_vals(playout(delay));
+            }
+            stream.write_rtp(packet.marker(last).nackable(true));
+            bytes += length as u64;
+            room = room.saturating_sub((length + HEADS) as u64);
+            sent += length + HEADS;
+            self.pacer.went(length, last);
+        }
+        self.went(sent);
+        if self.pacer.wait(self.congestion.rate()) > HELD {
+            self.congestion.holds(now);
+        }
+        bytes
+    }
+
+    /// How long the player is to hold pictures back, if it was ever told: over a path that is far and loses packets, so long
+    /// that what is sent again comes in time. Players find that out by themselves, but only by standing still.
+    fn delay(&self, now: Instant) -> Option<Duration> {
+        let lossy = self.lossy_until?;
+        let trip = self.congestion.round_trip().filter(|_| now < lossy);
+        Some(trip.map_or(Duration::ZERO, |trip| (trip + REPAIR).min(MOST_DELAY)))
+    }
+
+    /// So many bytes of media are on their way.
+    fn went(&mut self, bytes: usize) {
+        self.congestion.sent(bytes as u64);
+        self.resends.earn(bytes as u64, self.congestion.is_narrow());
+    }
+
+    /// When [`Whep::pump`] is due, if pictures wait.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let due = self.pacer.due(self.congestion.rate(), now)?;
+        Some(if self.congestion.room(now) == 0 { due.max(self.congestion.due(now)) } else { due })
+    }
+
+    /// Whether pictures wait.
+    pub fn has_waiting(&self) -> bool {
+        !self.pacer.is_empty()
+    }
+
+    /// The number of a check of the network that is to be sent now.
+    pub fn check(&mut self, now: Instant) -> Option<u32> {
+        if self.adapts || self.video.is_none() { None } else { self.congestion.check(self.has_waiting(), now) }
+    }
+
+    /// Takes the answer to a check.
+    pub fn answered(&mut self, number: u32, now: Instant) {
+        self.congestion.answered(number, !self.pacer.is_empty(), now);
+    }
+
+    /// How often a datagram of the machine is to be sent: once, but what is sent again twice over a long path, and not at all
+    /// beyond what the network takes.
+    pub fn copies(&mut self, datagram: &[u8], now: Instant) -> usize {
+        let ssrc = datagram.get(8..12).and_then(|ssrc| ssrc.try_into().ok()).map(u32::from_be_bytes);
+        let again = self.video.as_ref().and_then(|out| out.again);
+        let is_again = again.is_some_and(|again| ssrc == Some(*again)) && matches!(datagram[0], 128..=191);
+        if self.adapts || !is_again {
+            return 1;
+        }
+        self.congestion.suspects(now);
+        let bytes = datagram.len() as u64;
+        let narrow = self.congestion.is_narrow();
+        let copies = 1 + u64::from(!narrow && self.congestion.round_trip().is_some_and(|trip| trip > FAR));
+        if !self.resends.spend(bytes * copies) {
+            return 0;
+        }
+        self.congestion.sent(bytes * copies);
+        if copies > 1 {
+            let before = self.resent.replace(now).map(|at| now.saturating_duration_since(at));
+            // Once is chance, and what is asked for in one go is one loss.
+            if before.is_some_and(|passed| passed > ONE_LOSS && passed < LOSES_AGAIN) {
+                self.lossy_until = Some(now + LOSSY_FOR);
+            }
+        }
+        self.pacer.charge(datagram.len());
+        copies as usize
+    }
+
+    /// Whether a keyframe is to be asked for now, because this viewer cannot go on without one, or because its player asks.
+    pub fn asks_key(&mut self, player: bool, now: Instant) -> bool {
+        let narrow = self.congestion.is_narrow();
+        if player && !narrow {
+            return true;
+        }
+        let since = |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= KEY_EVERY);
+        let wants = player || self.need_key && !self.adapts;
+        let asks = wants
+            && since(self.key_came)
+            && since(self.key_asked)
+            && self.pacer.wait(self.congestion.rate()) < NEARLY_GONE;
+        if asks {
+            self.key_asked = Some(now);
+        }
+        asks
+    }
+}
+
+/// Pictures that wait longer than this are held up by the network.
+const HELD: Duration = Duration::from_millis(30);
+
+/// Tells a player how long to hold pictures back.
+fn playout(delay: Duration) -> ExtensionValues {
+    let most = MediaTime::new(10_000, Frequency::MILLIS);
+    let least = MediaTime::new(u64::try_from(delay.as_millis()).unwrap_or(0), Frequency::MILLIS);
+    let mut values = ExtensionValues::default();
+    (values.play_delay_min, values.play_delay_max) = (Some(least), Some(most));
+    values
+}
+
+/// A stream time as a track's clock counts it.
+fn ticks(micros: i64, rate: i128) -> u32 {
+    (i128::from(micros) * rate / 1_000_000) as u32
 }
 
 /// How long the oldest packet waits to be sent.

@@ -46,6 +46,15 @@ pub(super) fn payloads(unit: &[u8], key: bool, head: &[u8]) -> Vec<Arc<[u8]>> {
     out.into_iter().map(Arc::from).collect()
 }
 
+/// The lowest temporal layer of what a temporal unit holds.
+pub(super) fn temporal_layer(unit: &[u8]) -> u8 {
+    units(unit)
+        .filter(|obu| obu.is_sent() && obu.kind != SEQUENCE_HEADER)
+        .map(|obu| obu.temporal_layer())
+        .min()
+        .unwrap_or(0)
+}
+
 /// A unit as payloads hold it.
 fn element(obu: &Obu<'_>) -> Vec<u8> {
     [&obu.header[..obu.header_length], obu.payload].concat()

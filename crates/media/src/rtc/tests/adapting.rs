@@ -91,6 +91,7 @@ impl Viewer {
             if self.ms.is_multiple_of(LOOK_EVERY.as_millis() as u64) {
                 self.look();
             }
+            self.world.serve(&mut self.whep);
             self.world.step();
             self.ms += 1;
             for event in std::mem::take(&mut self.world.events) {
@@ -101,7 +102,10 @@ impl Viewer {
                         }
                     }
                     Event::MediaEgressStats(stats) if self.whep.is_video(stats.mid) => {
-                        stats.loss.into_iter().for_each(|loss| self.whep.choice.lost(loss));
+                        stats.loss.into_iter().for_each(|loss| {
+                            self.whep.choice.lost(loss);
+                            self.whep.congestion.lost(loss, self.world.now);
+                        });
                     }
                     _ => {}
                 }

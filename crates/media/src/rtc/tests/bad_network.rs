@@ -1,6 +1,6 @@
 //! Two machines in memory on simulated time, with a network between them that loses and shuffles.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use crate::rtc::session::AHEAD;
 use crate::rtc::whep::Whep;
 use crate::rtc::whip::Whip;
 
-const SERVER: &str = "192.0.2.1:8000";
-const CLIENT: &str = "198.51.100.7:5000";
+pub(super) const SERVER: &str = "192.0.2.1:8000";
+pub(super) const CLIENT: &str = "198.51.100.7:5000";
 
 #[derive(PartialEq, Eq)]
 pub(super) struct Flight {
@@ -40,24 +40,51 @@ impl PartialOrd for Flight {
     }
 }
 
-/// How long datagrams to the client may wait where the network is narrow; the rest is dropped.
-const BUFFER: Duration = Duration::from_millis(300);
-
-/// The network: loses `loss` in a thousand datagrams, delays the others by 20 ms and up to `jitter` more.
+/// The network: loses `loss` in a thousand datagrams, delays the others by `delay` ms and up to `jitter` more.
 pub(super) struct Network {
     flights: BinaryHeap<Flight>,
     pub seed: u64,
     pub loss: u64,
-    jitter: u64,
+    pub delay: u64,
+    pub jitter: u64,
     sent: u64,
     /// Bits a second that it carries to the client.
     pub narrow: Option<u64>,
+    /// How long datagrams to the client may wait where it is narrow; the rest is dropped.
+    pub buffer: Duration,
     free: Instant,
     /// Datagrams do not overtake each other: when the newest arrives, each way.
     pub ordered: Option<[Instant; 2]>,
 }
 
 impl Network {
+    /// One that delays datagrams by 20 ms.
+    pub fn new(now: Instant, loss: u64, jitter: u64) -> Self {
+        Network {
+            flights: BinaryHeap::new(),
+            seed: 0x9e37_79b9,
+            loss,
+            delay: 20,
+            jitter,
+            sent: 0,
+            narrow: None,
+            buffer: Duration::from_millis(300),
+            free: now,
+            ordered: None,
+        }
+    }
+
+    /// When what is sent to the client now has left the queue.
+    pub fn queues(&self, now: Instant) -> Instant {
+        self.free.max(now)
+    }
+
+    /// A datagram that has arrived by now, and whether at the server.
+    pub fn arrived(&mut self, now: Instant) -> Option<(bool, Vec<u8>)> {
+        self.flights.peek().filter(|flight| flight.at.0.0 <= now)?;
+        self.flights.pop().map(|flight| (flight.to_server, flight.bytes))
+    }
+
     fn random(&mut self, below: u64) -> u64 {
         self.seed ^= self.seed << 13;
         self.seed ^= self.seed >> 7;
@@ -65,19 +92,19 @@ impl Network {
         self.seed % below.max(1)
     }
 
-    fn send(&mut self, now: Instant, to_server: bool, bytes: &[u8]) {
+    pub fn send(&mut self, now: Instant, to_server: bool, bytes: &[u8]) {
         self.sent += 1;
         if self.random(1000) >= self.loss {
             let mut now = now;
             if let Some(rate) = self.narrow.filter(|_| !to_server) {
                 self.free = self.free.max(now);
-                if self.free > now + BUFFER {
+                if self.free > now + self.buffer {
                     return;
                 }
                 self.free += Duration::from_micros((bytes.len() as u64 + 28) * 8_000_000 / rate);
                 now = self.free;
             }
-            let at = now + Duration::from_millis(20 + self.random(self.jitter + 1));
+            let at = now + Duration::from_millis(self.delay + self.random(self.jitter + 1));
             let at = self.ordered.as_mut().map_or(at, |newest| {
                 let newest = &mut newest[usize::from(to_server)];
                 *newest = at.max(*newest);
@@ -94,6 +121,7 @@ pub(super) struct World {
     pub server: Accepted,
     pub network: Network,
     pub events: Vec<Event>,
+    answers: VecDeque<(Instant, u32)>,
 }
 
 impl World {
@@ -109,23 +137,26 @@ impl World {
         });
         let mut client = connected.unwrap();
         client.rtc.add_local_candidate(Candidate::host(CLIENT.parse().unwrap(), "udp").unwrap());
-        let flights = BinaryHeap::new();
-        let network =
-            Network { flights, seed: 0x9e37_79b9, loss, jitter, sent: 0, narrow: None, free: now, ordered: None };
-        World { now, client, server: server.unwrap(), network, events: Vec::new() }
+        World {
+            now,
+            client,
+            server: server.unwrap(),
+            network: Network::new(now, loss, jitter),
+            events: Vec::new(),
+            answers: VecDeque::new(),
+        }
     }
 
     /// One millisecond passes.
     pub fn step(&mut self) {
         self.now += Duration::from_millis(1);
-        while self.network.flights.peek().is_some_and(|f| f.at.0.0 <= self.now) {
-            let Some(flight) = self.network.flights.pop() else { break };
+        while let Some((to_server, bytes)) = self.network.arrived(self.now) {
             let (client, server): (SocketAddr, SocketAddr) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
-            let (rtc, from, to): (&mut Rtc, _, _) = match flight.to_server {
+            let (rtc, from, to): (&mut Rtc, _, _) = match to_server {
                 true => (&mut self.server.rtc, client, server),
                 false => (&mut self.client.rtc, server, client),
             };
-            let receive = Receive::new(Protocol::Udp, from, to, &flight.bytes).unwrap();
+            let receive = Receive::new(Protocol::Udp, from, to, &bytes).unwrap();
             rtc.handle_input(Input::Receive(self.now, receive)).unwrap();
         }
         self.server.rtc.handle_input(Input::Timeout(self.now)).unwrap();
@@ -146,6 +177,19 @@ impl World {
                 Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
                 Output::Event(event) => self.client.event(event),
             }
+        }
+    }
+
+    /// What a session does between its frames: asks after the network, which answers, and sends what waits.
+    pub fn serve(&mut self, whep: &mut Whep) {
+        if let Some(number) = whep.check(self.now) {
+            self.answers.push_back((self.network.queues(self.now) + Duration::from_millis(40), number));
+        }
+        while let Some((_, number)) = self.answers.pop_front_if(|(at, _)| *at <= self.now) {
+            whep.answered(number, self.now);
+        }
+        if whep.has_waiting() {
+            whep.pump(&mut self.server.rtc, self.now);
         }
     }
 
@@ -285,6 +329,7 @@ fn play(loss: u64, jitter: u64) -> World {
                 whep.take(&mut world.server.rtc, None, shared, world.now);
             }
         }
+        world.serve(&mut whep);
         world.step();
     }
     world
@@ -335,6 +380,7 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
         whep.take(&mut world.server.rtc, None, shared, world.now);
     }
     for _ in 0..200 {
+        world.serve(&mut whep);
         world.step();
     }
     let pictures = &world.client.pictures;

@@ -13,7 +13,7 @@ use crate::hub::{Hub, Item, Layer, View};
 use crate::name::StreamName;
 use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
-use crate::rtc::feed::{Maker, Unfit, backlog};
+use crate::rtc::feed::{Maker, Shared, Unfit, backlog};
 use crate::rtc::session::Role;
 
 /// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
@@ -67,6 +67,8 @@ impl Worker {
         let first = if adapts { self.first_layer(&source) } else { None };
         let first = first.filter(|layer| self.feed_viewer(&Source::layer(layer), Some(layer.number), key).is_ok());
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        // What the network takes is told by what comes back before and after the first pictures.
+        session.check(now, &mut self.outbox);
         let Role::Play { whep, ticket } = &mut session.role else { return };
         if let Some(layer) = &first {
             whep.begin_with(layer.number);
@@ -142,20 +144,9 @@ impl Worker {
             let mut failed = Vec::new();
             let mut total = 0;
             for &key in &viewers {
-                let Some(session) = self.sessions.get_mut(&key) else { continue };
-                let Role::Play { whep, .. } = &mut session.role else { continue };
-                let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
-                total += sent;
-                if let Some(codec) = whep.lacks {
-                    failed.push((key, Ended::Refused(format!("the stream's video is {} now", codec.as_str()))));
-                    continue;
-                }
-                if sent > 0 {
-                    if let Err(ended) = session.tick(now) {
-                        failed.push((key, ended));
-                        continue;
-                    }
-                    self.drain(key, now);
+                match self.serve(key, layer, &made, now) {
+                    Ok(sent) => total += sent,
+                    Err(ended) => failed.push((key, ended)),
                 }
             }
             for (key, ended) in failed {
@@ -177,6 +168,24 @@ impl Worker {
             feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
         }
         self.drop_idle_feed(source);
+    }
+
+    /// Gives a viewer what was made of its stream, or of a layer. Returns the bytes that were sent.
+    fn serve(&mut self, key: u64, layer: Option<usize>, made: &[Shared], now: Instant) -> Result<u64, Ended> {
+        let Some(session) = self.sessions.get_mut(&key) else { return Ok(0) };
+        let Role::Play { whep, ticket } = &mut session.role else { return Ok(0) };
+        let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
+        if let Some(codec) = whep.lacks {
+            return Err(Ended::Refused(format!("the stream's video is {} now", codec.as_str())));
+        }
+        if whep.asks_key(false, now) {
+            ticket.request_key();
+        }
+        if sent > 0 || whep.has_waiting() {
+            session.tick(now)?;
+            self.drain(key, now);
+        }
+        Ok(sent)
     }
 
     /// A layer is over: its viewers go on with the stream.
