@@ -11,11 +11,26 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::frame::{Burst, Frame, Kind};
+use crate::frame::{Burst, Codec, Frame, Kind};
 use crate::hub::Flowing;
 use crate::rtmp::amf0::{self, Value};
 
 pub use player::Player;
+
+/// Sound that every player in browsers knows. Beside other sound some show no pictures either; MP3 is not heard with all.
+pub const IN_BROWSERS: &[Codec] = &[Codec::Aac];
+/// Sound that other programs are given as it is.
+pub const IN_PROGRAMS: &[Codec] = &[
+    Codec::Aac,
+    Codec::Mp3,
+    Codec::Pcm,
+    Codec::Speex,
+    Codec::Nellymoser,
+    Codec::Adpcm,
+    Codec::Ac3,
+    Codec::Eac3,
+    Codec::Flac,
+];
 
 /// Media type of an FLV answer.
 pub const CONTENT_TYPE: &str = "video/x-flv";

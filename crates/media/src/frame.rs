@@ -104,8 +104,8 @@ impl Codec {
 
     /// Whether this is sound that is only passed on: RTMP and FLV players get it as it came, and nothing else is made of it.
     pub fn is_passed_on(self) -> bool {
-        use Codec::{Ac3, Adpcm, Eac3, Flac, Mp3, Nellymoser, Pcm, Speex};
-        matches!(self, Mp3 | Pcm | Speex | Nellymoser | Adpcm | Ac3 | Eac3 | Flac)
+        use Codec::{Ac3, Adpcm, Eac3, Flac, Nellymoser, Pcm, Speex};
+        matches!(self, Pcm | Speex | Nellymoser | Adpcm | Ac3 | Eac3 | Flac)
     }
 
     /// Whether the codec is one of pictures.
