@@ -158,7 +158,7 @@ impl Transcoder {
             Source::Aac => Box::new(AacDecoder::new(config)?),
             Source::Opus => Box::new(OpusDecoder::new(opus::head_channels(config)?)?),
             Source::G711(law) => Box::new(G711Decoder::new(law)),
-            Source::Mp3 => Box::new(Mp3Decoder::new()),
+            Source::Mp3 => Box::new(Mp3Decoder::default()),
         });
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Transcoder {
                 Source::Aac => None,
                 Source::Opus => Some(Box::new(OpusDecoder::new(2)?)),
                 Source::G711(law) => Some(Box::new(G711Decoder::new(law))),
-                Source::Mp3 => Some(Box::new(Mp3Decoder::new())),
+                Source::Mp3 => Some(Box::new(Mp3Decoder::default())),
             };
         }
         let Some(decoder) = self.decoder.as_mut() else {

@@ -10,7 +10,7 @@ use crate::audio::{Law, Output, Source, Target, Transcoder};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Fit, Form, Hub, Item, Origin, Pace, Publisher, Reader, Start, View, Want};
-use crate::name::StreamName;
+use crate::name::{Protocol, StreamName};
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
 const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
@@ -54,7 +54,14 @@ impl Renditions {
             self.ensure(name, &derived, target)?;
             match self.hub.subscribe(&derived, want) {
                 Err(Ended::NotFound) => {}
-                found => return Ok(self.fit(found?, takes)),
+                found => {
+                    let reader = found?;
+                    // Players of FLV and HLS take no sound that comes after they were told what there is.
+                    if source(has).is_some() && want.protocol != Protocol::Whep {
+                        self.audio_of(&derived).await;
+                    }
+                    return Ok(self.fit(reader, takes));
+                }
             }
             // The one before was just ending: its place is free in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -13,9 +13,8 @@ pub struct Mp3Decoder {
     block: Box<[f32; MAX_SAMPLES_PER_FRAME]>,
 }
 
-impl Mp3Decoder {
-    /// A decoder that has seen nothing yet.
-    pub fn new() -> Self {
+impl Default for Mp3Decoder {
+    fn default() -> Self {
         Mp3Decoder { inner: Box::new(Decoder::new()), block: Box::new([0.0; MAX_SAMPLES_PER_FRAME]) }
     }
 }
@@ -74,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_frame_is_as_long_as_it_says() {
-        let (mut decoder, mut out) = (Mp3Decoder::new(), Pcm::default());
+        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
         decoder.decode(&silent(), &mut out).unwrap();
         assert_eq!((out.rate, out.channels, out.len()), (48_000, 2, 1_152));
         decoder.decode(&[silent(), silent()].concat(), &mut out).unwrap();
@@ -82,13 +81,13 @@ mod tests {
         // It begins in bytes of frames before, which nobody has.
         let mut depends = silent();
         depends[4] = 0x10;
-        Mp3Decoder::new().decode(&depends, &mut out).unwrap();
+        Mp3Decoder::default().decode(&depends, &mut out).unwrap();
         assert_eq!((out.len(), out.samples.iter().all(|s| *s == 0.0)), (1_152, true));
     }
 
     #[test]
     fn what_is_none_is_an_error_and_not_the_end() {
-        let (mut decoder, mut out) = (Mp3Decoder::new(), Pcm::default());
+        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
         for unit in [&[][..], b"ID3", &[0xff; 700], &silent()[..100]] {
             assert!(decoder.decode(unit, &mut out).is_err());
         }
@@ -98,7 +97,7 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000), at in 0usize..192) {
-            let (mut decoder, mut out) = (Mp3Decoder::new(), Pcm::default());
+            let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
             let _ = decoder.decode(&bytes, &mut out);
             let mut frame = silent();
             frame.extend_from_slice(&bytes);
