@@ -181,7 +181,14 @@ async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: Ca
             () = shutdown.cancelled() => tokio::time::timeout(FAREWELL, run).await.unwrap_or(Ended::Shutdown),
         }
     };
-    tracing::info!(%peer, role = did.role, stream = did.stream, reason = %ended, "rtmp session ended");
+    let (role, stream) = (did.role, did.stream.as_str());
+    match ended {
+        // An encoder that has to be set up in another way: not for its user alone to know.
+        Ended::Protocol(_) | Ended::Limit(_) if role == "publish" => {
+            tracing::warn!(%peer, role, stream, reason = %ended, "rtmp session ended");
+        }
+        _ => tracing::info!(%peer, role, stream, reason = %ended, "rtmp session ended"),
+    }
 }
 
 /// What a connection was for, for its line in the log.
