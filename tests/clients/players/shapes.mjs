@@ -71,7 +71,7 @@ export function shapes(ffmpeg9) {
     },
     'size changes': { push: sent(resized), video: 15, sound: true },
     'comes back': { push: (own) => back(own, pushed('ffmpeg', `${H264} -g 25`, AAC)), video: 25, sound: true },
-    '5 fps, groups of 20 s': { push: pushed('ffmpeg', `${H264} -g 100`, AAC, { fps: 5 }), video: 5, sound: true },
+    '5 fps long groups': { push: pushed('ffmpeg', `${H264} -g 100`, AAC, { fps: 5 }), video: 5, sound: true },
     MP3: of('-c:a libmp3lame -ar 44100'),
     'MP3 22 kHz': of('-c:a libmp3lame -ar 22050 -ac 1'),
     'G.711 A-law': of('-c:a pcm_alaw -ar 8000 -ac 1'),

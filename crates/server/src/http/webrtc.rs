@@ -35,8 +35,8 @@ const TURN_LIFETIME: u64 = 24 * 3600;
 type Peer = ConnectInfo<SocketAddr>;
 
 /// The routes of WHIP (RFC 9725), WHEP (draft-ietf-wish-whep) and SRS's JSON. A page from elsewhere must be able to read every
-/// answer, those of the router (404, 405, 413) too.
-pub fn routes(media: &Arc<Media>) -> Router<Arc<Media>> {
+/// answer, those of the router (404, 405, 413) too, and those of `others`.
+pub fn routes(media: &Arc<Media>, others: Router<Arc<Media>>) -> Router<Arc<Media>> {
     let endpoint = |post: MethodRouter<Arc<Media>>| post.get(described).options(preflight).fallback(no_method);
     let of_session = routing::patch(patch).delete(delete).get(session).options(preflight).fallback(no_method);
     let exposed = axum::middleware::map_response_with_state(Arc::clone(media), exposed);
@@ -46,7 +46,7 @@ pub fn routes(media: &Arc<Media>) -> Router<Arc<Media>> {
         .route("/rtc/session/{id}", of_session)
         .route("/rtc/v1/publish/", routing::post(json_publish).options(preflight).fallback(no_method))
         .route("/rtc/v1/play/", routing::post(json_play).options(preflight).fallback(no_method))
-        .merge(super::pullstream::routes())
+        .merge(others)
         .layer(exposed)
 }
 
