@@ -37,7 +37,8 @@ export async function stream(server, user, kind = 'live_room', roomID = undefine
   const { pushURL, accelerateURL, whipURL } = reply;
   assert.equal(reply.code, 0, JSON.stringify(reply));
   const { name, urls } = plays(server, accelerateURL);
-  return { rtmpIn: pushURL, whip: whipURL, rtmpOut: accelerateURL, name, call: own, ...urls };
+  const { webrtcURL: webrtc } = reply;
+  return { rtmpIn: pushURL, whip: whipURL, rtmpOut: accelerateURL, name, call: own, webrtc, ...urls };
 }
 
 /** A pusher's stream: its name, and where the audience plays it at this server. */

@@ -1,14 +1,16 @@
-//! AAC ⇄ Opus, and G.711 into either: [`Transcoder`] is a machine without IO that takes access units with their times and gives access units
+//! AAC ⇄ Opus, and MP3 and G.711 into either: [`Transcoder`] is a machine without IO that takes access units with their times and gives access units
 //! with theirs. Knows codecs only through [`Decode`] and [`Encode`]; knows no streams, tasks or clocks.
 
 mod aac;
 mod g711;
+mod mp3;
 mod opus;
 mod resample;
 mod timeline;
 
 pub use aac::{AacDecoder, AacEncoder};
 pub use g711::{G711Decoder, Law};
+pub use mp3::Mp3Decoder;
 pub use opus::{OpusDecoder, OpusEncoder, opus_head, packet_samples};
 pub use resample::Resampler;
 
@@ -94,6 +96,8 @@ pub enum Source {
     Opus,
     /// G.711; not configured. A unit is what FLV has for one, whose first byte tells of channels.
     G711(Law),
+    /// MP3; not configured.
+    Mp3,
 }
 
 /// What comes out.
@@ -154,6 +158,7 @@ impl Transcoder {
             Source::Aac => Box::new(AacDecoder::new(config)?),
             Source::Opus => Box::new(OpusDecoder::new(opus::head_channels(config)?)?),
             Source::G711(law) => Box::new(G711Decoder::new(law)),
+            Source::Mp3 => Box::new(Mp3Decoder::default()),
         });
         Ok(())
     }
@@ -166,6 +171,7 @@ impl Transcoder {
                 Source::Aac => None,
                 Source::Opus => Some(Box::new(OpusDecoder::new(2)?)),
                 Source::G711(law) => Some(Box::new(G711Decoder::new(law))),
+                Source::Mp3 => Some(Box::new(Mp3Decoder::default())),
             };
         }
         let Some(decoder) = self.decoder.as_mut() else {

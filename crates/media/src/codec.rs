@@ -73,7 +73,10 @@ impl AudioInfo {
                 let channels = config.first().map_or(1, |byte| 1 + (byte & 1));
                 AudioInfo { sample_rate: 8_000, channels, ..unknown }
             }
-            Codec::Mp3 => AudioInfo { mime: "mp4a.6b".into(), ..unknown },
+            Codec::Mp3 => {
+                let (sample_rate, channels) = mp3_header(config).unwrap_or((0, 0));
+                AudioInfo { sample_rate, channels, mime: "mp4a.6b".into(), ..unknown }
+            }
             _ => unknown,
         }
     }
@@ -267,6 +270,19 @@ fn av1c(config: &[u8]) -> Option<VideoInfo> {
     let mime = format!("av01.{profile}.{level:02}{tier}.{depth:02}");
     let (width, height) = config.get(4..).and_then(av1::sequence).map_or((0, 0), |s| s.size);
     Some(VideoInfo { codec: Codec::Av1, width, height, profile, level, mime })
+}
+
+/// Rate and channels that an MPEG audio frame names, ISO/IEC 11172-3 §2.4.1.3 (lower rates: 13818-3 and the "2.5" of MP3).
+fn mp3_header(frame: &[u8]) -> Option<(u32, u8)> {
+    let &[0xff, second, third, fourth, ..] = frame else { return None };
+    let rate = [44_100, 48_000, 32_000].get(usize::from(third >> 2 & 3))?;
+    let divided = match second >> 3 & 3 {
+        3 => 1,
+        2 => 2,
+        0 => 4,
+        _ => return None,
+    };
+    (second & 0xe0 == 0xe0).then_some((rate / divided, if fourth >> 6 == 3 { 1 } else { 2 }))
 }
 
 /// `GetAudioObjectType` of ISO/IEC 14496-3 §1.6.2.1.

@@ -11,11 +11,26 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::frame::{Burst, Frame, Kind};
+use crate::frame::{Burst, Codec, Frame, Kind, Span};
 use crate::hub::Flowing;
 use crate::rtmp::amf0::{self, Value};
 
 pub use player::Player;
+
+/// Sound that every player in browsers knows. Beside other sound some show no pictures either; MP3 is not heard with all.
+pub const IN_BROWSERS: &[Codec] = &[Codec::Aac];
+/// Sound that other programs are given as it is.
+pub const IN_PROGRAMS: &[Codec] = &[
+    Codec::Aac,
+    Codec::Mp3,
+    Codec::Pcm,
+    Codec::Speex,
+    Codec::Nellymoser,
+    Codec::Adpcm,
+    Codec::Ac3,
+    Codec::Eac3,
+    Codec::Flac,
+];
 
 /// Media type of an FLV answer.
 pub const CONTENT_TYPE: &str = "video/x-flv";
@@ -53,21 +68,21 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     out.put_u32((length + 11) as u32);
 }
 
-/// The frame's tag.
-pub fn frame(frame: &Frame) -> Bytes {
-    frame.flv(|f| {
+/// The frame's tag, for players of this span.
+pub fn frame(frame: &Frame, span: Span) -> Bytes {
+    frame.flv(span, |f| {
         let mut out = BytesMut::with_capacity(f.payload.len() + 8 + AROUND);
-        write(&mut out, f, f.dts_ms());
+        write(&mut out, f, f.dts_since(span));
         out.freeze()
     })
 }
 
 /// The burst's tags, in one piece.
-pub fn burst(burst: &Burst) -> Bytes {
-    burst.flv(|frames: &[Arc<Frame>]| {
+pub fn burst(burst: &Burst, span: Span) -> Bytes {
+    burst.flv(span, |frames: &[Arc<Frame>]| {
         let mut out = BytesMut::with_capacity(frames.iter().map(|f| f.payload.len() + 8 + AROUND).sum());
         for f in frames {
-            write(&mut out, f, f.dts_ms());
+            write(&mut out, f, f.dts_since(span));
         }
         out.freeze()
     })

@@ -104,8 +104,8 @@ impl Codec {
 
     /// Whether this is sound that is only passed on: RTMP and FLV players get it as it came, and nothing else is made of it.
     pub fn is_passed_on(self) -> bool {
-        use Codec::{Ac3, Adpcm, Eac3, Flac, Mp3, Nellymoser, Pcm, Speex};
-        matches!(self, Mp3 | Pcm | Speex | Nellymoser | Adpcm | Ac3 | Eac3 | Flac)
+        use Codec::{Ac3, Adpcm, Eac3, Flac, Nellymoser, Pcm, Speex};
+        matches!(self, Pcm | Speex | Nellymoser | Adpcm | Ac3 | Eac3 | Flac)
     }
 
     /// Whether the codec is one of pictures.
@@ -135,11 +135,37 @@ pub struct Frame {
     made: Made,
 }
 
+/// What RTMP and FLV players count time from, in spans of 3.1 days of the stream's time. Many read their stamps as signed numbers
+/// of 32 bits, which end after 24.9 days: so each counts from the span in which it began, whatever the stream's age.
+///
+/// What all viewers share is made for two spans, the frame's own and the one before. Who watches for longer than that is served
+/// by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span(u32);
+
+/// Milliseconds.
+const SPAN: i64 = 1 << 28;
+
+/// The same bytes stamped for players of two spans.
+#[derive(Default)]
+struct Stamped([OnceLock<Bytes>; 2]);
+
+impl Stamped {
+    /// Those for a player of the span `of`, where what they are made of lies in `own`.
+    fn get(&self, own: Span, of: Span, make: impl FnOnce() -> Bytes) -> Bytes {
+        let place = own.0.checked_sub(of.0).and_then(|ago| self.0.get(ago as usize));
+        match place {
+            Some(place) => place.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
+}
+
 /// Renditions of one frame, each made by the first reader that needs it.
 #[derive(Default)]
 struct Made {
-    rtmp: OnceLock<Bytes>,
-    flv: OnceLock<Bytes>,
+    rtmp: Stamped,
+    flv: Stamped,
     other: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -181,9 +207,19 @@ impl Frame {
         ticks as i64
     }
 
-    /// Decoding time in whole milliseconds, never negative: the RTMP and FLV timestamp is its low 32 bits.
+    /// Decoding time in whole milliseconds, never negative: the low 32 bits.
     pub fn dts_ms(&self) -> u32 {
         (self.dts.max(0) / 1000) as u32
+    }
+
+    /// The span in which it lies.
+    pub fn span(&self) -> Span {
+        Span((self.dts.max(0) / 1000 / SPAN) as u32)
+    }
+
+    /// The RTMP and FLV timestamp for a player of this span: the low 32 bits of its milliseconds since. 0 for what lies before.
+    pub fn dts_since(&self, span: Span) -> u32 {
+        (self.dts / 1000 - i64::from(span.0) * SPAN).max(0) as u32
     }
 
     /// The timestamp to write where the stream's clock says `timestamp`: descriptions are always stamped 0, because
@@ -197,14 +233,14 @@ impl Frame {
         self.kind == Kind::Data && self.payload.starts_with(b"\x02\x00\x0aonMetaData")
     }
 
-    /// The frame as a run of RTMP chunks, made once by `make`.
-    pub fn rtmp(&self, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
-        self.made.rtmp.get_or_init(|| make(self)).clone()
+    /// The frame as a run of RTMP chunks for players of this span, made once by `make`.
+    pub fn rtmp(&self, span: Span, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
+        self.made.rtmp.get(self.span(), span, || make(self))
     }
 
-    /// The frame as an FLV tag, made once by `make`.
-    pub fn flv(&self, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
-        self.made.flv.get_or_init(|| make(self)).clone()
+    /// The frame as an FLV tag for players of this span, made once by `make`.
+    pub fn flv(&self, span: Span, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
+        self.made.flv.get(self.span(), span, || make(self))
     }
 
     /// The frame in a form of the caller's own (RTP payloads), made once. There is one place: a second type `T` for the
@@ -258,13 +294,13 @@ pub struct Burst {
     pub frames: Box<[Arc<Frame>]>,
     pub(crate) first: u64,
     pub(crate) version: u32,
-    rtmp: OnceLock<Bytes>,
-    flv: OnceLock<Bytes>,
+    rtmp: Stamped,
+    flv: Stamped,
 }
 
 impl Burst {
     pub(crate) fn new(first: u64, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
-        Burst { frames, first, version, rtmp: OnceLock::new(), flv: OnceLock::new() }
+        Burst { frames, first, version, rtmp: Stamped::default(), flv: Stamped::default() }
     }
 
     /// Whether decoding may start at its first frame.
@@ -272,18 +308,23 @@ impl Burst {
         self.frames.first().is_some_and(|f| f.key)
     }
 
+    /// The span in which it begins.
+    pub fn span(&self) -> Span {
+        self.frames.first().map_or(Span::default(), |frame| frame.span())
+    }
+
     pub(crate) fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
     }
 
-    /// All frames as one contiguous run of RTMP chunks, made once by `make`.
-    pub fn rtmp(&self, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
-        self.rtmp.get_or_init(|| make(&self.frames)).clone()
+    /// All frames as one contiguous run of RTMP chunks for players of this span, made once by `make`.
+    pub fn rtmp(&self, span: Span, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
+        self.rtmp.get(self.span(), span, || make(&self.frames))
     }
 
-    /// All frames as one contiguous run of FLV tags, made once by `make`.
-    pub fn flv(&self, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
-        self.flv.get_or_init(|| make(&self.frames)).clone()
+    /// All frames as one contiguous run of FLV tags for players of this span, made once by `make`.
+    pub fn flv(&self, span: Span, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
+        self.flv.get(self.span(), span, || make(&self.frames))
     }
 }
 
@@ -306,7 +347,7 @@ mod tests {
         let f = Frame::audio(Codec::Aac, 0, Bytes::from_static(b"x"));
         let mut made = 0;
         for _ in 0..3 {
-            let bytes = f.rtmp(|f| {
+            let bytes = f.rtmp(f.span(), |f| {
                 made += 1;
                 f.payload.clone()
             });
@@ -318,6 +359,22 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &again));
         // Another type does not find the place, and still gets its value.
         assert_eq!(*f.derived(|_| "other".to_string()), "other");
+    }
+
+    #[test]
+    fn players_count_from_the_span_in_which_they_began() {
+        let at = |days: i64| Frame::audio(Codec::Aac, days * 86_400_000_000, Bytes::new());
+        let (began, now) = (at(30).span(), at(34));
+        assert_eq!((at(0).span(), at(3).span()), (Span(0), Span(0)));
+        assert_eq!(now.dts_since(Span(0)), now.dts_ms());
+        assert!(at(30).dts_since(began) < 1 << 28 && now.dts_since(began) == at(30).dts_since(began) + 4 * 86_400_000);
+        assert!(at(30 + 21).dts_since(began) < 1 << 31, "three weeks of watching");
+        assert_eq!(at(29).dts_since(at(34).span()), 0, "sound from before its first picture");
+        // Who began in this span or the one before shares bytes; others have their own.
+        let made = |of: Span, byte: u8| now.flv(of, |_| vec![byte].into())[0];
+        let own = now.span();
+        assert_eq!((made(own, 1), made(own, 2), made(began, 3), made(began, 4)), (1, 1, 3, 3));
+        assert_eq!((made(Span(0), 5), made(Span(0), 6), made(Span(99), 7)), (5, 6, 7));
     }
 
     #[test]

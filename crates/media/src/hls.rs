@@ -55,6 +55,9 @@ pub struct Settings {
     pub idle: Duration,
     /// How long a request for what is not there yet may wait.
     pub patience: Duration,
+    /// How long a stream that its publisher ended is not said to be over: what begins anew meanwhile goes on in the same
+    /// playlist. Players never come back from the end of one.
+    pub returns: Duration,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             bytes: 32 << 20,
             idle: Duration::from_secs(30),
             patience: Duration::from_secs(10),
+            returns: Duration::from_secs(5),
         }
     }
 }
@@ -223,16 +227,14 @@ impl Hls {
         let existing = |hub: &Hub| {
             let found = self.inner.streams.lock().get(name).cloned()?;
             // An ended one is kept for those who still read it; a stream that began anew replaces it.
-            let over = found.segmenter.lock().ending() && hub.info(name).is_some();
+            let over = found.segmenter.lock().ended() && hub.info(name).is_some();
             (!over).then_some(found)
         };
         if let Some(found) = existing(&self.inner.hub) {
             found.touch();
             return Ok(found);
         }
-        let want = Want::new(Protocol::Hls, Pace::Audience, Start::Fresh);
-        let reader = self.inner.renditions.open(name, want, AUDIO, wait).await;
-        let reader = reader.map_err(|why| match why {
+        let reader = self.inner.reader(name, wait).await.map_err(|why| match why {
             Ended::Limit(_) => Missing::Full,
             _ => Missing::NotFound,
         })?;
@@ -245,7 +247,7 @@ impl Hls {
         });
         {
             let mut streams = self.inner.streams.lock();
-            if let Some(other) = streams.get(name).filter(|c| !c.segmenter.lock().ending()) {
+            if let Some(other) = streams.get(name).filter(|c| !c.segmenter.lock().ended()) {
                 return Ok(Arc::clone(other));
             }
             streams.insert(name.clone(), Arc::clone(&cutting));
@@ -255,8 +257,50 @@ impl Hls {
     }
 }
 
+impl Inner {
+    async fn reader(&self, name: &StreamName, wait: Option<Duration>) -> Result<Reader, Ended> {
+        let want = Want::new(Protocol::Hls, Pace::Audience, Start::Fresh);
+        self.renditions.open(name, want, AUDIO, wait).await
+    }
+}
+
 /// Cuts until the stream ends or nobody asks any more; what it made stays for a while after the end.
-async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut reader: Reader) {
+async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, reader: Reader) {
+    let idle = inner.settings.idle;
+    let mut reading = Some(reader);
+    while let Some(reader) = reading.take() {
+        let back = match read(&inner, &cutting, reader).await {
+            None => break,
+            Some(Ended::Finished) => inner.reader(&name, Some(inner.settings.returns)).await,
+            Some(other) => {
+                tokio::time::sleep(inner.settings.part).await;
+                Err(other)
+            }
+        };
+        if back.is_ok() {
+            cutting.segmenter.lock().resume();
+        }
+        reading = back.ok();
+    }
+    if cutting.segmenter.lock().ending() {
+        cutting.segmenter.lock().finish();
+        cutting.changed.send_replace(());
+    }
+    loop {
+        let deadline = *cutting.asked.lock() + idle;
+        if Instant::now() >= deadline || !cutting.segmenter.lock().ended() {
+            break;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+    let mut streams = inner.streams.lock();
+    if streams.get(&name).is_some_and(|c| Arc::ptr_eq(c, &cutting)) {
+        streams.remove(&name);
+    }
+}
+
+/// Takes what a reader gives, up to the stream's end: why it ended. `None`: nobody asks any more.
+async fn read(inner: &Inner, cutting: &Cutting, mut reader: Reader) -> Option<Ended> {
     let idle = inner.settings.idle;
     loop {
         let deadline = *cutting.asked.lock() + idle;
@@ -272,32 +316,15 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, mut rea
                     cutting.changed.send_replace(());
                 }
                 if over {
-                    break;
+                    return Some(reader.ended().unwrap_or(Ended::Finished));
                 }
             }
             () = tokio::time::sleep_until(deadline) => {
                 if Instant::now() >= *cutting.asked.lock() + idle {
-                    break;
+                    return None;
                 }
             }
         }
-    }
-    drop(reader);
-    if cutting.segmenter.lock().ending() {
-        tokio::time::sleep(inner.settings.part).await;
-        cutting.segmenter.lock().finish();
-        cutting.changed.send_replace(());
-    }
-    loop {
-        let deadline = *cutting.asked.lock() + idle;
-        if Instant::now() >= deadline || !cutting.segmenter.lock().ended() {
-            break;
-        }
-        tokio::time::sleep_until(deadline).await;
-    }
-    let mut streams = inner.streams.lock();
-    if streams.get(&name).is_some_and(|c| Arc::ptr_eq(c, &cutting)) {
-        streams.remove(&name);
     }
 }
 

@@ -17,6 +17,7 @@ mod reader;
 mod readers;
 mod ring;
 mod since_key;
+mod slices;
 mod squeeze;
 mod stream;
 #[cfg(test)]

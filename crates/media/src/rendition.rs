@@ -32,8 +32,8 @@ impl Renditions {
     }
 
     /// Reads `name` for a reader that `takes` these audio codecs: the stream itself if its audio is one of them (or it
-    /// has none), else its rendition in the first of them that can be made. Waits up to `wait` for the publisher, as
-    /// [`Hub::wait`]. Cancel safe.
+    /// has none), else its rendition in the first of them that can be made, which is without sound if that cannot be decoded.
+    /// Waits up to `wait` for the publisher, as [`Hub::wait`]. Cancel safe.
     ///
     /// Should the stream's audio change to a codec that the reader does not take, as when another publisher goes on with it,
     /// the reader goes over to the rendition by itself, at the next key frame.
@@ -48,17 +48,20 @@ impl Renditions {
         let Some(has) = self.audio_of(name).await else { return Ok(self.fit(reader, takes)) };
         let target = takes.iter().find_map(|codec| target(*codec));
         let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(self.fit(reader, takes)) };
-        if source(has).is_none() {
-            leave_out(name, want.protocol, has);
-            return Ok(self.fit(reader, takes));
-        }
         reader.withdraw();
         let derived = name.derived(tag(target));
         for _ in 0..50 {
             self.ensure(name, &derived, target)?;
             match self.hub.subscribe(&derived, want) {
                 Err(Ended::NotFound) => {}
-                found => return Ok(self.fit(found?, takes)),
+                found => {
+                    let reader = found?;
+                    // Players of FLV and HLS take no sound that comes after they were told what there is.
+                    if source(has).is_some() && want.protocol != Protocol::Whep {
+                        self.audio_of(&derived).await;
+                    }
+                    return Ok(self.fit(reader, takes));
+                }
             }
             // The one before was just ending: its place is free in a moment.
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -79,13 +82,7 @@ impl Renditions {
     /// Reads a stream to record it, from its publisher's first moment on: as it is if its audio is one of these codecs, else
     /// in its rendition as soon as there is one.
     pub(crate) async fn record(&self, name: &StreamName, want: Want, takes: &'static [Codec]) -> Result<Reader, Ended> {
-        let reader = self.hub.wait(name, want, None).await?;
-        if let Some(audio) = self.hub.info(name).and_then(|info| info.audio)
-            && source(audio.codec).is_none()
-        {
-            leave_out(name, want.protocol, audio.codec);
-        }
-        Ok(self.fit(reader, takes))
+        Ok(self.fit(self.hub.wait(name, want, None).await?, takes))
     }
 
     /// Has a reader go over to what it takes.
@@ -122,7 +119,7 @@ impl Renditions {
         let (hub, derived) = (self.hub.clone(), derived.clone());
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");
-            let mut maker = Maker { target, source: None, transcoder: None };
+            let mut maker = Maker { target, source: None, transcoder: None, left_out: None };
             let ended = maker.run(&hub, &derived, reader, &publisher).await;
             tracing::info!(stream = %derived, reason = %ended, "transcoding ends");
             // In this order: whoever comes now finds either the stream or a free place to start it anew.
@@ -130,13 +127,6 @@ impl Renditions {
             drop(running);
         });
         Ok(())
-    }
-}
-
-/// Says that a stream's sound is left out, where it is.
-fn leave_out(name: &StreamName, protocol: Protocol, sound: Codec) {
-    if !matches!(protocol, Protocol::Rtmp | Protocol::HttpFlv | Protocol::WsFlv | Protocol::Relay) {
-        tracing::warn!(stream = %name, %protocol, sound = sound.as_str(), "the sound is left out: it cannot be decoded");
     }
 }
 
@@ -152,7 +142,7 @@ impl Form for Takes {
     }
 
     fn of(&self, name: &StreamName, audio: Codec) -> Fit {
-        if self.takes.contains(&audio) || source(audio).is_none() {
+        if self.takes.contains(&audio) {
             return Fit::AsItIs;
         }
         let Some(target) = self.takes.iter().find_map(|codec| target(*codec)) else { return Fit::AsItIs };
@@ -180,6 +170,8 @@ struct Maker {
     target: Target,
     source: Option<Source>,
     transcoder: Option<Transcoder>,
+    /// What was told to be left out.
+    left_out: Option<Codec>,
 }
 
 impl Maker {
@@ -234,6 +226,9 @@ impl Maker {
                 // Another publisher took over whose audio needs nothing done, or nothing can be done with.
                 if source.is_some() {
                     publisher.push(frame.at(frame.dts))?;
+                } else if self.left_out.replace(frame.codec) != Some(frame.codec) {
+                    let sound = frame.codec.as_str();
+                    tracing::warn!(stream = %publisher.name(), sound, "the sound is left out: it cannot be decoded");
                 }
                 continue;
             }
@@ -289,6 +284,7 @@ fn source(codec: Codec) -> Option<Source> {
         Codec::Opus => Some(Source::Opus),
         Codec::Pcma => Some(Source::G711(Law::A)),
         Codec::Pcmu => Some(Source::G711(Law::Mu)),
+        Codec::Mp3 => Some(Source::Mp3),
         _ => None,
     }
 }

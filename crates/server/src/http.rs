@@ -16,6 +16,7 @@ mod impatient;
 mod limited;
 mod operators;
 mod pages;
+mod pullstream;
 mod recorded;
 mod redirect;
 mod streaming;

@@ -20,6 +20,20 @@ fn aac_configurations() {
     assert_eq!(AudioInfo::of(Codec::Opus, head).channels, 2);
 }
 
+#[test]
+fn mp3_says_its_rate_in_each_frame() {
+    let of = |bytes: [u8; 4]| {
+        let info = AudioInfo::of(Codec::Mp3, &bytes);
+        (info.sample_rate, info.channels)
+    };
+    assert_eq!(of([0xff, 0xfb, 0x90, 0x64]), (44_100, 2));
+    assert_eq!(of([0xff, 0xfb, 0x94, 0xc4]), (48_000, 1));
+    assert_eq!(of([0xff, 0xf3, 0x80, 0xc4]), (22_050, 1));
+    assert_eq!(of([0xff, 0xe3, 0x88, 0x00]), (8_000, 2));
+    assert_eq!(of([0xff, 0xfb, 0x9c, 0x00]), (0, 0), "no such rate");
+    assert_eq!(of(*b"ID3\x03"), (0, 0));
+}
+
 proptest! {
     #[test]
     fn no_configuration_panics(config in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -9,7 +9,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{burst, frame, header, write};
 use crate::ended::Ended;
 use crate::filler::{Filler, Verdict};
-use crate::frame::{Frame, Kind};
+use crate::frame::{Frame, Kind, Span};
 use crate::hub::{Flowing, Item, Reader, Tracks};
 
 /// One viewer: blocks of FLV, to be written as they come. Dropping it ends the viewing.
@@ -23,6 +23,8 @@ pub struct Player {
     reader: Reader,
     /// What the file header promised, and what came since with a configuration of its own; `None` before the header.
     promised: Option<Flowing>,
+    /// What its time counts from: where it began.
+    span: Option<Span>,
     filler: Filler,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
@@ -35,7 +37,7 @@ impl Player {
     /// Plays what `reader` reads.
     pub fn new(reader: Reader) -> Self {
         let (next, filled) = (VecDeque::new(), Vec::new());
-        Player { reader, promised: None, filler: Filler::new(None, false), tracks: None, next, filled }
+        Player { reader, promised: None, span: None, filler: Filler::new(None, false), tracks: None, next, filled }
     }
 
     /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
@@ -49,8 +51,8 @@ impl Player {
             match std::task::ready!(self.reader.poll_next(cx)) {
                 None => return Poll::Ready(None),
                 Some(Item::Tracks(tracks)) => self.tracks = Some(tracks),
-                Some(Item::Frame(f)) => self.take(std::slice::from_ref(&f), |frames| frame(&frames[0])),
-                Some(Item::Burst(b)) => self.take(&b.frames, |_| burst(&b)),
+                Some(Item::Frame(f)) => self.take(std::slice::from_ref(&f), |frames, span| frame(&frames[0], span)),
+                Some(Item::Burst(b)) => self.take(&b.frames, |_, span| burst(&b, span)),
             }
         }
     }
@@ -66,8 +68,10 @@ impl Player {
     }
 
     /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
-    fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>]) -> Bytes) {
-        self.introduce(frames);
+    fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
+        let Some(first) = frames.first() else { return };
+        let span = *self.span.get_or_insert(first.span());
+        self.introduce(frames, span);
         let mut own: Option<BytesMut> = None;
         for (n, f) in frames.iter().enumerate() {
             if f.kind == Kind::AudioConfig {
@@ -79,19 +83,19 @@ impl Player {
             }
             let out = own.get_or_insert_with(|| {
                 let mut out = BytesMut::new();
-                frames[..n].iter().for_each(|f| write(&mut out, f, f.dts_ms()));
+                frames[..n].iter().for_each(|f| write(&mut out, f, f.dts_since(span)));
                 out
             });
-            self.filled.drain(..).for_each(|f| write(out, &f, f.dts_ms()));
+            self.filled.drain(..).for_each(|f| write(out, &f, f.dts_since(span)));
             match verdict {
-                Verdict::Pass => write(out, f, f.dts_ms()),
+                Verdict::Pass => write(out, f, f.dts_since(span)),
                 // Only a keyframe goes on from a still picture.
                 Verdict::Drop if f.kind == Kind::Video => self.reader.request_key(),
                 Verdict::Drop => {}
             }
         }
         match own {
-            None => self.next.push_back(shared(frames)),
+            None => self.next.push_back(shared(frames, span)),
             Some(out) if out.is_empty() => {}
             Some(out) => self.next.push_back(out.freeze()),
         }
@@ -99,7 +103,7 @@ impl Player {
 
     /// Queues what goes before frames: the file header, once; the configurations of changed tracks, and of a track that was
     /// not promised and has frames now.
-    fn introduce(&mut self, frames: &[Arc<Frame>]) {
+    fn introduce(&mut self, frames: &[Arc<Frame>], span: Span) {
         let has = |kind| frames.iter().any(|f| f.kind == kind);
         let come = Flowing { video: has(Kind::Video), audio: has(Kind::Audio) };
         let missed = match self.promised {
@@ -123,7 +127,7 @@ impl Player {
         let video = tracks.video.filter(|_| promised.video);
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
-        let timestamp = frames.first().map_or(0, |f| f.dts_ms());
+        let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten() {
             write(&mut out, f, timestamp);
         }

@@ -32,7 +32,8 @@ fn frames(demuxer: &mut Demuxer, bytes: &[u8]) -> Vec<(Kind, i64)> {
 fn a_tag_byte_by_byte() {
     // Later than 24 bits of milliseconds: the highest byte stands apart.
     let ms = 0x0102_0304;
-    let tag = frame(&Frame::video(Codec::H264, ms * 1000, 40_000, true, Bytes::from_static(b"nal")));
+    let picture = Frame::video(Codec::H264, ms * 1000, 40_000, true, Bytes::from_static(b"nal"));
+    let tag = frame(&picture, picture.span());
     let [wide, a, b, c] = (ms as u32).to_be_bytes();
     let mut want = vec![9, 0, 0, 8, a, b, c, wide, 0, 0, 0, 0x17, 1, 0, 0, 40];
     want.extend(b"nal");
@@ -91,6 +92,42 @@ async fn viewers_share_one_block() {
     publisher.push(video(40, false)).unwrap();
     let (a, b) = (a.next().await.unwrap(), b.next().await.unwrap());
     assert_eq!(a.as_ptr(), b.as_ptr());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_player_of_an_old_stream_counts_from_where_it_began() {
+    const DAY: i64 = 86_400_000;
+    let hub = Hub::new(Settings::default());
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = hub.publish_beside(&StreamName::new("s").unwrap(), origin).unwrap();
+    let publish = |day: i64| {
+        publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+        publisher.push(video(day * DAY, true)).unwrap();
+        publisher.push(video(day * DAY + 40, false)).unwrap();
+    };
+    // 24.8 days are 2^31 milliseconds.
+    publish(24);
+    for pace in [Pace::Realtime, Pace::Audience] {
+        let mut player = player(&hub, pace);
+        let mut demuxer = Demuxer::default();
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            seen.extend(frames(&mut demuxer, &player.next().await.unwrap()));
+        }
+        let began = seen[1].1;
+        assert!(began < 4 * DAY && seen[0] == (Kind::VideoConfig, began) && seen[2] == (Kind::Video, began + 40));
+    }
+    let mut player = player(&hub, Pace::Audience);
+    let mut demuxer = Demuxer::default();
+    let first = frames(&mut demuxer, &player.next().await.unwrap());
+    let first = first.last().copied().unwrap().1;
+    tokio::time::advance(Duration::from_secs(10 * 86_400)).await;
+    publish(34);
+    let mut seen = Vec::new();
+    while !seen.iter().any(|(_, at)| *at >= first + 10 * DAY) {
+        seen.extend(frames(&mut demuxer, &player.next().await.unwrap()));
+    }
+    assert!(seen.contains(&(Kind::Video, first + 10 * DAY)), "its time goes on: {seen:?}");
 }
 
 #[test]

@@ -105,6 +105,11 @@ pub struct Segmenter {
     bytes: usize,
     made: usize,
     discontinuities: u64,
+    /// The stream's time that is 0 in the segments, and where the last one of them ended, in microseconds.
+    origin: i64,
+    written: i64,
+    /// The stream began anew: its first frame belongs where what was written ends.
+    anew: bool,
     ending: bool,
     ended: bool,
 }
@@ -133,6 +138,9 @@ impl Segmenter {
             bytes: 0,
             made: 0,
             discontinuities: 0,
+            origin: 0,
+            written: 0,
+            anew: false,
             ending: false,
             ended: false,
         }
@@ -196,6 +204,14 @@ impl Segmenter {
     pub fn finish(&mut self) {
         self.interrupt();
         self.ended = true;
+    }
+
+    /// The stream began anew after its end: its time is another, and goes on here where the segments end.
+    pub fn resume(&mut self) {
+        self.interrupt();
+        self.filler = Filler::new(self.audio.as_deref(), self.video.is_some());
+        self.anew = true;
+        self.ending = false;
     }
 
     /// Whether no frame will follow.
@@ -433,7 +449,8 @@ impl Segmenter {
         let black = self.black.then(|| Frame::config(Codec::H264, 0, Bytes::from_static(black::CONFIG)));
         let video = self.video.as_deref().filter(|_| !heard);
         let video = black.as_ref().or(video);
-        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), 0) else {
+        let origin = if self.anew { frame.dts - self.written } else { self.origin };
+        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
             return false;
         };
         if let Some(video) = self.video.as_deref().filter(|_| self.changed && !self.black) {
@@ -443,6 +460,8 @@ impl Segmenter {
             return false;
         }
         self.waits = None;
+        self.origin = origin;
+        self.anew = false;
         self.inits.push_back((self.next_init, muxer.init()));
         self.next_init += 1;
         self.muxer = Some(muxer);
@@ -518,6 +537,7 @@ impl Segmenter {
         }
         let duration = (end - open.start).max(1_000);
         self.from = Some(end);
+        self.written = end - self.origin;
         self.bytes += bytes.len();
         let init = self.current_init().unwrap_or_default();
         let discontinuity = open.discontinuity;

@@ -379,11 +379,48 @@ async fn a_stream_is_cut_while_somebody_asks() {
     let last = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
     let parts = |text: &str| text.matches("#EXT-X-PART:").count();
     assert!(!last.contains("ENDLIST") && parts(&last) > parts(&before), "{before}{last}");
-    tokio::time::sleep(Settings::default().part).await;
+    tokio::time::sleep(Settings::default().returns).await;
     let over = hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
     assert!(!text.contains("ENDLIST") && over.ends_with("#EXT-X-ENDLIST\n"), "{over}");
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert!(hls.is_empty());
+}
+
+/// The times of decoding at which runs begin, each in ticks of its track: pictures (90 kHz) and sound in turn.
+fn decode_times(segment: &[u8]) -> Vec<u64> {
+    let at = segment.windows(4).enumerate().filter(|(_, w)| w == b"tfdt").map(|(at, _)| at + 8);
+    at.map(|at| u64::from_be_bytes(segment[at..at + 8].try_into().unwrap())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_and_begins_anew_goes_on_in_the_same_playlist() {
+    let hub = Hub::new(hub::Settings::default());
+    let hls = Hls::new(hub.clone(), Renditions::new(hub.clone()), Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let ask = async || hls.playlist(&name, None, Reload::default(), "s", "").await.unwrap();
+    let publisher = start(&hub, &name);
+    let (first, ()) = tokio::join!(ask(), stream(&publisher, 0..8_000));
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!ask().await.contains("ENDLIST"), "it may come back");
+    let publisher = start(&hub, &name);
+    stream(&publisher, 0..6_000).await;
+    let text = ask().await;
+    assert!(!text.contains("ENDLIST") && text.matches("#EXT-X-DISCONTINUITY\n").count() == 1, "{text}");
+    let number = |text: &str| -> u64 {
+        text.lines().find_map(|l| l.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")).unwrap().parse().unwrap()
+    };
+    let count = text.matches("#EXTINF").count() as u64;
+    assert!(number(&text) <= number(&first) + 4 && count >= 6, "{first}{text}");
+    let mut times = Vec::new();
+    for segment in number(&text)..number(&text) + count {
+        times.extend(decode_times(&hls.file(&name, File::Segment(segment)).await.unwrap()).into_iter().step_by(2));
+    }
+    assert!(times.is_sorted() && times.last().unwrap() - times[0] < 15 * 90_000, "one time for both: {times:?}");
+    // An operator's end is one at once.
+    hub.end(&name, Ended::Kicked("banned".into()));
+    tokio::time::sleep(Settings::default().part * 2).await;
+    assert!(ask().await.ends_with("#EXT-X-ENDLIST\n"));
 }
 
 #[test]

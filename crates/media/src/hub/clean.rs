@@ -3,6 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::slices::Slices;
 use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtmp::amf0;
@@ -21,6 +22,7 @@ pub(super) struct Clean {
     codec: Codec,
     /// The configuration that was made of the last keyframe of VP8 or VP9.
     made: Option<Bytes>,
+    slices: Slices,
 }
 
 /// What a NAL unit is good for.
@@ -36,7 +38,7 @@ enum Use {
 
 impl Clean {
     pub fn new() -> Self {
-        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264, made: None }
+        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264, made: None, slices: Slices::default() }
     }
 
     /// Another publisher's frames follow.
@@ -70,9 +72,14 @@ impl Clean {
             }
             (Kind::VideoConfig, codec) => {
                 let at = if codec == Codec::H265 { 21 } else { 4 };
+                self.slices.forget();
                 self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
             }
-            (Kind::Video, Codec::H264 | Codec::H265) => frame.payload = self.picture(frame.codec, &frame.payload)?,
+            (Kind::Video, Codec::H264 | Codec::H265) => {
+                frame.payload = self.picture(frame.codec, &frame.payload)?;
+                let length_size = self.length_size;
+                return self.slices.join(frame, |frame| is_rest(frame, length_size));
+            }
             (Kind::Data, _) if frame.is_metadata() => {
                 if let Some(rest) = amf0::without(&frame.payload, &OF_FILES) {
                     frame.payload = rest;
@@ -138,6 +145,14 @@ fn split(payload: &[u8], length_size: usize) -> impl Iterator<Item = Option<(&[u
     })
 }
 
+/// Whether the first slice of a message is not the first one of its picture: the first bit of its header says so (H.264 §7.3.3:
+/// `first_mb_in_slice` is 0; H.265 §7.3.6.1: `first_slice_segment_in_pic_flag`).
+fn is_rest(frame: &Frame, length_size: usize) -> bool {
+    let slice = split(&frame.payload, length_size).flatten().find(|(_, unit)| what(frame.codec, unit) == Use::Picture);
+    let head = if frame.codec == Codec::H264 { 1 } else { 2 };
+    slice.and_then(|(_, unit)| unit.get(head)).is_some_and(|byte| byte & 0x80 == 0)
+}
+
 /// ITU-T H.264 table 7-1, H.265 table 7-1.
 fn what(codec: Codec, unit: &[u8]) -> Use {
     let Some(&first) = unit.first() else { return Use::None };
@@ -192,7 +207,8 @@ mod tests {
         assert_eq!(h264(&[&[]]), None);
         assert_eq!(h264(&[key]), Some(units(&[key])));
 
-        let (sei, delimiter, filler, slice) = (&[78, 1, 5][..], &[70, 1, 0x50][..], &[76, 1, 0xff][..], &[2, 1, 9][..]);
+        let (sei, delimiter, filler, slice) =
+            (&[78, 1, 5][..], &[70, 1, 0x50][..], &[76, 1, 0xff][..], &[2, 1, 0x89][..]);
         let mut h265 = |of: &[&[u8]]| pass(&mut clean, Codec::H265, of);
         assert_eq!(h265(&[sei]), None);
         assert_eq!(h265(&[delimiter, slice, filler]), Some(units(&[sei, slice])));

@@ -426,6 +426,11 @@ impl Reader {
         self.want.view
     }
 
+    /// Whether it reads for another node.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.want.protocol == Protocol::Relay
+    }
+
     /// Asks the publisher of what this reader is shown for a keyframe, where it can make one.
     pub fn request_key(&self) {
         let stream = if self.stream.ended().is_some() { &self.home } else { &self.stream };

@@ -96,8 +96,8 @@ async fn audiences_wake_once_per_interval_and_share_their_bytes() {
         let Some(Item::Burst(one)) = a.next().await else { panic!("a burst") };
         let Some(Item::Burst(two)) = b.next().await else { panic!("a burst") };
         assert!(Arc::ptr_eq(&one, &two), "one burst for all");
-        let made = one.rtmp(|_| Bytes::from_static(b"made"));
-        assert_eq!(made.as_ptr(), two.rtmp(|_| unreachable!("made twice")).as_ptr());
+        let made = one.rtmp(one.span(), |_| Bytes::from_static(b"made"));
+        assert_eq!(made.as_ptr(), two.rtmp(two.span(), |_| unreachable!("made twice")).as_ptr());
         (began.elapsed(), one.frames.len())
     });
     for i in 1..=2 {

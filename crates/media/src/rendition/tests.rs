@@ -92,6 +92,31 @@ async fn who_takes_aac_goes_on_when_a_browser_takes_the_stream_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_cannot_be_decoded_is_left_out_for_who_does_not_take_it() {
+    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let origin = Origin { protocol: Protocol::Rtmp, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let publisher = hub.publish(&name, origin).unwrap();
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+    let push = |from: i64| {
+        for at in from..from + 10 {
+            let picture = Frame::video(Codec::H264, at * 40_000, 0, at % 5 == 0, Bytes::from_static(PICTURE));
+            publisher.push(picture).unwrap();
+            publisher.push(Frame::audio(Codec::Ac3, at * 40_000, Bytes::from_static(b"\x0b\x77"))).unwrap();
+        }
+    };
+    push(0);
+    let renditions = Renditions::new(hub.clone());
+    let want = Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group);
+    let mut program = renditions.open(&name, want, crate::flv::IN_PROGRAMS, None).await.unwrap();
+    assert!(sounds(&read(&mut program, |seen| seen.len() > 8).await) > 3);
+    let mut browser = renditions.open(&name, want, crate::flv::IN_BROWSERS, None).await.unwrap();
+    push(10);
+    let seen = read(&mut browser, |seen| seen.len() > 8).await;
+    assert!(seen.iter().all(|f| f.0 == Kind::Video || f.0 == Kind::VideoConfig), "{seen:?}");
+    assert!(browser.flowing().video && !browser.flowing().audio);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_opus_goes_on_when_an_encoder_takes_the_stream_over() {
     changes(Codec::Opus, Codec::Aac, &[Codec::Opus], Pace::Realtime).await;
 }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::chunk::{self, Header};
 use super::message::{AUDIO, CHUNK, DATA, STREAM, VIDEO};
 use crate::flv::body;
-use crate::frame::{Burst, Frame, Kind};
+use crate::frame::{Burst, Frame, Kind, Span};
 use crate::hub::Tracks;
 
 const AUDIO_CHANNEL: u8 = 4;
@@ -34,21 +34,21 @@ fn room(frame: &Frame) -> usize {
     frame.payload.len() + 32 + frame.payload.len() / CHUNK * 5
 }
 
-/// The frame's chunks.
-pub fn frame(frame: &Frame) -> Bytes {
-    frame.rtmp(|f| {
+/// The frame's chunks, for players of this span.
+pub fn frame(frame: &Frame, span: Span) -> Bytes {
+    frame.rtmp(span, |f| {
         let mut out = BytesMut::with_capacity(room(f));
-        write(&mut out, f, f.dts_ms());
+        write(&mut out, f, f.dts_since(span));
         out.freeze()
     })
 }
 
 /// The burst's chunks, in one piece.
-pub fn burst(burst: &Burst) -> Bytes {
-    burst.rtmp(|frames: &[Arc<Frame>]| {
+pub fn burst(burst: &Burst, span: Span) -> Bytes {
+    burst.rtmp(span, |frames: &[Arc<Frame>]| {
         let mut out = BytesMut::with_capacity(frames.iter().map(|f| room(f)).sum());
         for f in frames {
-            write(&mut out, f, f.dts_ms());
+            write(&mut out, f, f.dts_since(span));
         }
         out.freeze()
     })

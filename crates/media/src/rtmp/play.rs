@@ -19,7 +19,7 @@ use super::mux;
 use super::session::Event;
 use crate::ended::Ended;
 use crate::flv;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Frame, Kind, Span};
 use crate::hub::{Item, Reader, Tracks};
 
 /// Most pieces taken from the hub, and written with one call, at a time.
@@ -41,6 +41,8 @@ pub(super) struct Playing<'a> {
     tracks: Option<Tracks>,
     /// Configuration of sound that this player was not promised.
     owed: Option<Arc<Frame>>,
+    /// What its time counts from: where it began. Nodes count from the stream's beginning, so that a mix fits its stream.
+    span: Option<Span>,
     paused: bool,
     audio: bool,
     video: bool,
@@ -55,9 +57,10 @@ impl<'a> Playing<'a> {
         let leaving = link.session.reconnects().then(|| Box::pin(leaving.cancelled_owned()));
         Playing {
             link,
-            reader,
             queue: VecDeque::new(),
             tracks: None,
+            span: reader.is_relay().then(Span::default),
+            reader,
             owed: None,
             paused: false,
             audio: true,
@@ -109,30 +112,32 @@ impl<'a> Playing<'a> {
         match item {
             Item::Tracks(tracks) => self.tracks = Some(tracks),
             Item::Frame(frame) => {
-                self.introduce(frame.dts_ms());
-                self.pay(std::slice::from_ref(&frame));
-                self.take_wanted(&frame);
+                let span = *self.span.get_or_insert(frame.span());
+                self.introduce(frame.dts_since(span));
+                self.pay(std::slice::from_ref(&frame), span);
+                self.take_wanted(&frame, span);
             }
             Item::Burst(burst) => {
-                self.introduce(burst.frames.first().map_or(0, |f| f.dts_ms()));
-                self.pay(&burst.frames);
+                let span = *self.span.get_or_insert(burst.span());
+                self.introduce(burst.frames.first().map_or(0, |f| f.dts_since(span)));
+                self.pay(&burst.frames, span);
                 if self.audio && self.video {
-                    self.queue.push_back(mux::burst(&burst));
+                    self.queue.push_back(mux::burst(&burst, span));
                 } else {
-                    burst.frames.iter().for_each(|frame| self.take_wanted(frame));
+                    burst.frames.iter().for_each(|frame| self.take_wanted(frame, span));
                 }
             }
         }
     }
 
-    fn take_wanted(&mut self, frame: &Frame) {
+    fn take_wanted(&mut self, frame: &Frame, span: Span) {
         let wanted = match frame.kind {
             Kind::Video => self.video,
             Kind::Audio => self.audio,
             _ => true,
         };
         if wanted {
-            self.queue.push_back(mux::frame(frame));
+            self.queue.push_back(mux::frame(frame, span));
         }
     }
 
@@ -151,11 +156,11 @@ impl<'a> Playing<'a> {
     }
 
     /// Queues the configuration of sound that comes after all.
-    fn pay(&mut self, frames: &[Arc<Frame>]) {
+    fn pay(&mut self, frames: &[Arc<Frame>], span: Span) {
         let Some(config) = &self.owed else { return };
         if let Some(first) = frames.iter().find(|f| matches!(f.kind, Kind::Audio | Kind::AudioConfig)) {
             let tracks = Tracks { audio: Some(Arc::clone(config)), ..Tracks::default() };
-            self.queue.push_back(mux::tracks(&tracks, first.dts_ms()));
+            self.queue.push_back(mux::tracks(&tracks, first.dts_since(span)));
             self.owed = None;
         }
     }

@@ -18,7 +18,7 @@ use super::play::{Over, Playing};
 use super::session::{Ask, Event, Timeouts};
 use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
-use crate::frame::Codec::{self, Mp3, Pcma, Pcmu};
+use crate::frame::Codec;
 use crate::frame::{Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher};
 use crate::name::{Protocol, StreamName};
@@ -28,6 +28,21 @@ use crate::request::{Requests, What};
 /// Read buffers of a publisher and of a player.
 const PUBLISHER_BUFFER: usize = 64 << 10;
 const PLAYER_BUFFER: usize = 512;
+/// What RTMP has a place for; AAC is made of what a player does not take. The first is for those who say that they take it.
+const SOUNDS: &[Codec] = &[
+    Codec::Opus,
+    Codec::Aac,
+    Codec::Mp3,
+    Codec::Pcma,
+    Codec::Pcmu,
+    Codec::Pcm,
+    Codec::Speex,
+    Codec::Nellymoser,
+    Codec::Adpcm,
+    Codec::Ac3,
+    Codec::Eac3,
+    Codec::Flac,
+];
 /// Window over which a publisher's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -166,7 +181,14 @@ async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: Ca
             () = shutdown.cancelled() => tokio::time::timeout(FAREWELL, run).await.unwrap_or(Ended::Shutdown),
         }
     };
-    tracing::info!(%peer, role = did.role, stream = did.stream, reason = %ended, "rtmp session ended");
+    let (role, stream) = (did.role, did.stream.as_str());
+    match ended {
+        // An encoder that has to be set up in another way: not for its user alone to know.
+        Ended::Protocol(_) | Ended::Limit(_) if role == "publish" => {
+            tracing::warn!(%peer, role, stream, reason = %ended, "rtmp session ended");
+        }
+        _ => tracing::info!(%peer, role, stream, reason = %ended, "rtmp session ended"),
+    }
 }
 
 /// What a connection was for, for its line in the log.
@@ -260,8 +282,7 @@ impl Link {
 
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
-        let takes: &'static [Codec] =
-            if ask.opus { &[Codec::Aac, Mp3, Pcma, Pcmu, Codec::Opus] } else { &[Codec::Aac, Mp3, Pcma, Pcmu] };
+        let takes = if ask.opus { SOUNDS } else { &SOUNDS[1..] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let name = if options.overlay { Hub::overlay_name(&name) } else { name };
@@ -304,7 +325,7 @@ fn what(ask: Ask, peer: SocketAddr) -> What {
 fn tell(stream: &StreamName, sound: Codec) {
     if sound.is_passed_on() {
         let sound = sound.as_str();
-        tracing::warn!(%stream, sound, "the sound goes to RTMP and FLV players as it is, and nowhere else");
+        tracing::warn!(%stream, sound, "the sound goes to players of RTMP, and of FLV outside browsers, as it is, and nowhere else");
     }
 }
 

@@ -72,7 +72,7 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
         return next.run(request).await;
     }
     // Its routes put headers for pages from elsewhere on all their answers, and this is one of them.
-    let is_webrtc = ["/whip/", "/whep/", "/rtc/"].iter().any(|of| path.starts_with(of));
+    let is_webrtc = ["/whip/", "/whep/", "/rtc/", "/webrtc/"].iter().any(|of| path.starts_with(of));
     let (parts, body) = request.into_parts();
     let limit = web.bounds.body_limit().max(BODY_LIMIT);
     let read = match most(&parts.headers, limit) {

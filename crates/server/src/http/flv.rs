@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{ConnectInfo, FromRequestParts, Path, RawQuery, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use media::flv::{self, Player};
@@ -34,7 +34,7 @@ pub async fn play(
     } else {
         None
     };
-    let mut response = match open(&media, peer, &file, query, upgrade.is_some()).await {
+    let mut response = match open(&media, peer, &file, query, upgrade.is_some(), takes(&parts.headers)).await {
         Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
         Ok((reader, kick)) => match upgrade {
             Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader), kick)),
@@ -45,12 +45,19 @@ pub async fn play(
     response
 }
 
+/// The sound that a player takes. All browsers call themselves Mozilla.
+fn takes(headers: &HeaderMap) -> &'static [Codec] {
+    let agent = headers.get(header::USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    if agent.starts_with(b"Mozilla/") { flv::IN_BROWSERS } else { flv::IN_PROGRAMS }
+}
+
 async fn open(
     media: &Media,
     peer: SocketAddr,
     file: &str,
     query: Option<String>,
     ws: bool,
+    takes: &'static [Codec],
 ) -> Result<(Reader, Kick), StatusCode> {
     let stream = file.strip_suffix(".flv").ok_or(StatusCode::NOT_FOUND)?;
     let stream = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
@@ -61,8 +68,7 @@ async fn open(
         Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })?;
-    // FLV players know no Opus, which browsers publish.
-    let reader = media.renditions.open(&stream, options.want(protocol), &[Codec::Aac, Codec::Mp3], options.wait);
+    let reader = media.renditions.open(&stream, options.want(protocol), takes, options.wait);
     let reader = tokio::select! {
         reader = reader => reader.map_err(|why| match why {
             Ended::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -100,6 +100,8 @@ fn split(query: &str) -> Option<(Reload, String)> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         match name {
             "_HLS_msn" => reload.segment = Some(value.parse().ok()?),
+            // xgplayer-hls names the URI of the part that it was hinted at, and no segment: it gets what there is.
+            "_HLS_part" if value.contains(".m4s") => {}
             "_HLS_part" => reload.part = Some(value.parse().ok()?),
             // Only what was checked is handed on: the playlist holds nothing that could end a URI in it.
             "txSecret" | "txTime" if value.len() <= 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
@@ -167,6 +169,10 @@ mod tests {
     fn queries_are_split_and_nothing_unsafe_is_handed_on() {
         let (reload, rest) = split("txSecret=ab12&_HLS_msn=7&_HLS_part=2&txTime=5C&x=\"a").unwrap();
         assert_eq!((reload.segment, reload.part, rest.as_str()), (Some(7), Some(2), "?txSecret=ab12&txTime=5C"));
+        assert_eq!(
+            split("_HLS_part=s%2F7.1.m4s%3FtxTime%3D5C&txTime=5C").unwrap(),
+            (Reload::default(), "?txTime=5C".into())
+        );
         assert_eq!(split("").unwrap(), (Reload::default(), String::new()));
         assert_eq!(split("txSecret=%22&txTime=a\"b&uid=a%22&rid=<").unwrap().1, "");
         assert_eq!(split("txTime=5C&uid=a~20b&rid=r_1").unwrap().1, "?txTime=5C&uid=a~20b&rid=r_1");

@@ -13,8 +13,8 @@ fn of_path(path: &str) -> Option<What> {
     Some(match (parts.next()?, parts.next(), parts.next()) {
         ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => What::Join,
         // Segments of a stream are many; its playlist and an FLV player's request are one.
-        ("live", Some(_), None) => What::Join,
-        ("weapp" | "live" | "recordings" | "rtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
+        ("live", Some(_), None) | ("webrtc", Some("v1"), Some("pullstream")) => What::Join,
+        ("weapp" | "live" | "recordings" | "rtc" | "webrtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
         _ => return None,
     })
 }
@@ -35,6 +35,8 @@ mod tests {
             ("/whip/s", Some(What::Join)),
             ("/rtc/v1/play/", Some(What::Join)),
             ("/rtc/session/1", Some(What::Call)),
+            ("/webrtc/v1/pullstream", Some(What::Join)),
+            ("/webrtc/v1/stopstream", Some(What::Call)),
             ("/live/s.flv", Some(What::Join)),
             ("/live/s/1.m4s", Some(What::Call)),
             ("/ws", Some(What::Join)),

@@ -12,7 +12,7 @@ use media::rendition::Renditions;
 use media::request::Requests;
 use media::rtc::Server;
 
-use super::{hls, recorded, webrtc};
+use super::{hls, pullstream, recorded, webrtc};
 use crate::web::Cors;
 use store::clock::Clock;
 use streams::gate::Gate;
@@ -45,7 +45,7 @@ pub fn routes(media: Arc<Media>) -> Router {
         .route("/live/{file}", get(hls::or_flv))
         .route("/live/{stream}/{file}", get(hls::file))
         .route("/recordings/{file}", get(recorded::play))
-        .merge(webrtc::routes(&media))
+        .merge(webrtc::routes(&media, pullstream::routes()))
         .layer(axum::middleware::map_response(retry_after))
         .with_state(media)
 }

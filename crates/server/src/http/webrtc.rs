@@ -35,8 +35,8 @@ const TURN_LIFETIME: u64 = 24 * 3600;
 type Peer = ConnectInfo<SocketAddr>;
 
 /// The routes of WHIP (RFC 9725), WHEP (draft-ietf-wish-whep) and SRS's JSON. A page from elsewhere must be able to read every
-/// answer, those of the router (404, 405, 413) too.
-pub fn routes(media: &Arc<Media>) -> Router<Arc<Media>> {
+/// answer, those of the router (404, 405, 413) too, and those of `others`.
+pub fn routes(media: &Arc<Media>, others: Router<Arc<Media>>) -> Router<Arc<Media>> {
     let endpoint = |post: MethodRouter<Arc<Media>>| post.get(described).options(preflight).fallback(no_method);
     let of_session = routing::patch(patch).delete(delete).get(session).options(preflight).fallback(no_method);
     let exposed = axum::middleware::map_response_with_state(Arc::clone(media), exposed);
@@ -46,6 +46,7 @@ pub fn routes(media: &Arc<Media>) -> Router<Arc<Media>> {
         .route("/rtc/session/{id}", of_session)
         .route("/rtc/v1/publish/", routing::post(json_publish).options(preflight).fallback(no_method))
         .route("/rtc/v1/play/", routing::post(json_play).options(preflight).fallback(no_method))
+        .merge(others)
         .layer(exposed)
 }
 
@@ -73,7 +74,7 @@ async fn session(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Res
     }
 }
 
-async fn no_method() -> StatusCode {
+pub(super) async fn no_method() -> StatusCode {
     StatusCode::METHOD_NOT_ALLOWED
 }
 
@@ -171,7 +172,8 @@ fn ice_server(url: &str, secret: &Secret, stream: &str, now: Millis) -> String {
     format!("{link}; username=\"{user}\"; credential=\"{password}\"; credential-type=\"password\"")
 }
 
-async fn negotiate(
+/// Answers an offer.
+pub(super) async fn negotiate(
     media: &Media,
     peer: SocketAddr,
     stream: &str,
@@ -232,15 +234,18 @@ fn tag(given: &str) -> &str {
 /// `DELETE /rtc/session/{id}`: the end of a session; its id cannot be guessed. One that has ended already, by itself or by the
 /// connection's end, is what the client wants, and no error for its console to show.
 pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
-    let done = match server(&media) {
-        Ok(server) => server.delete(&id).await,
-        Err(refused) => Err(refused),
-    };
-    let id_of_ours = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    match done {
-        Err(Refused::NoSession) if id_of_ours => StatusCode::OK.into_response(),
+    match end(&media, &id).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(refused) => refusal(&refused),
+    }
+}
+
+/// Ends a session; one that is over already is no error.
+pub(super) async fn end(media: &Media, id: &str) -> Result<(), Refused> {
+    let id_of_ours = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    match server(media)?.delete(id).await {
+        Err(Refused::NoSession) if id_of_ours => Ok(()),
+        done => done,
     }
 }
 
@@ -273,8 +278,7 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
     let answer = match serde_json::from_slice(body) {
         Err(why) => Err(Refused::Bad(format!("the body must be JSON with streamurl and sdp: {why}"))),
         Ok(JsonOffer { streamurl, sdp }) => {
-            let (path, query) = streamurl.split_once('?').unwrap_or((&streamurl, ""));
-            let stream = path.rsplit('/').next().unwrap_or_default();
+            let (stream, query) = address(&streamurl);
             negotiate(media, peer.0, stream, query.to_owned(), sdp.as_bytes(), protocol).await
         }
     };
@@ -285,7 +289,14 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
     Json(body).into_response()
 }
 
-fn status(refused: &Refused) -> StatusCode {
+/// The stream and the query of a URL of WebRTC; host and application are whatever they are.
+pub(super) fn address(url: &str) -> (&str, &str) {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    (path.rsplit('/').next().unwrap_or_default(), query)
+}
+
+/// The status that a refusal stands for.
+pub(super) fn status(refused: &Refused) -> StatusCode {
     match refused {
         Refused::Bad(_) => StatusCode::BAD_REQUEST,
         Refused::Unsupported(_) => StatusCode::NOT_ACCEPTABLE,

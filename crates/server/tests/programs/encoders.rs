@@ -33,6 +33,16 @@ fn decoded(url: &str) -> (usize, Option<f32>) {
     (pictures, loud)
 }
 
+/// The codecs that somebody is given who calls itself a browser.
+fn in_browser(url: &str) -> Vec<String> {
+    let mut command = program("ffprobe");
+    command.args("-loglevel error -user_agent Mozilla/5.0 -show_entries stream=codec_name -of csv=p=0".split(' '));
+    let output = command.arg(url).output().unwrap();
+    let mut codecs: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    codecs.sort_unstable();
+    codecs
+}
+
 /// A tone is at about -21 dB; silence, or noise from a wrong table, is far from it.
 fn is_the_tone(loud: Option<f32>) -> bool {
     loud.is_some_and(|db| (-27.0..-15.0).contains(&db))
@@ -58,18 +68,25 @@ fn urls(server: &Server, room: &str) -> Urls {
 }
 
 #[test]
-fn telephone_sound_is_heard_everywhere() {
+fn sound_that_can_be_decoded_is_heard_everywhere() {
     let dir = directory();
     let kept = dir.join("kept");
     let variables = [("ROOMSERVICE_RECORD__ENABLED", "true"), ("ROOMSERVICE_RECORD__DIR", kept.to_str().unwrap())];
     let server = Server::with(dir, &variables);
-    for (room, codec) in [("a", "pcm_alaw"), ("u", "pcm_mulaw")] {
+    let sounds = [
+        ("a", "pcm_alaw", "-c:a pcm_alaw -ar 8000 -ac 1", ["aac", "h264"]),
+        ("u", "pcm_mulaw", "-c:a pcm_mulaw -ar 8000 -ac 1", ["aac", "h264"]),
+        ("m", "mp3", "-c:a libmp3lame -ar 44100 -ac 2", ["h264", "mp3"]),
+        ("l", "mp3", "-c:a libmp3lame -ar 22050 -ac 1", ["h264", "mp3"]),
+    ];
+    for (room, codec, options, in_flv) in sounds {
         let at = urls(&server, room);
-        let mut pushed = push(&format!("{}&record=1", at.push), &format!("{H264} -c:a {codec} -ar 8000 -ac 1"));
+        let mut pushed = push(&format!("{}&record=1", at.push), &format!("{H264} {options}"));
         until("it is published", || !kit::probe(&at.play).is_empty());
-        // RTMP as it came; browsers' FLV players know AAC and MP3 only.
+        // RTMP as it came.
         assert_eq!(kit::probe(&at.play), ["h264", codec]);
-        assert_eq!(kit::probe(&at.flv), ["aac", "h264"]);
+        assert_eq!(kit::probe(&at.flv), in_flv);
+        assert_eq!(in_browser(&at.flv), ["aac", "h264"]);
         for url in [&at.play, &at.flv, &at.hls] {
             let (pictures, loud) = decoded(url);
             assert!(pictures > 20 && is_the_tone(loud), "{codec} at {url}: {pictures} pictures, {loud:?} dB");
@@ -123,6 +140,8 @@ fn pictures_go_on_beside_sound_that_is_only_passed_on() {
             let (pictures, loud) = decoded(url);
             assert!(pictures > 20 && is_the_tone(loud), "{codec} at {url}: {pictures} pictures, {loud:?} dB");
         }
+        // Players in browsers show no pictures beside sound that they do not know.
+        assert_eq!(in_browser(&at.flv), ["h264"]);
         let mut in_hls = kit::probe(&at.hls);
         in_hls.dedup();
         assert_eq!(in_hls, ["aac", "h264"], "silence stands for the sound");

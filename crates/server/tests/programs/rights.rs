@@ -142,7 +142,13 @@ impl World {
         for name in self.users.keys().copied().collect::<Vec<_>>() {
             let seen = self.call(&self.users[name], "get_pushers", json!({ "roomID": "hall" })).await;
             let hers = &seen["pushers"][0];
-            let urls = [("RTMP", "accelerateURL"), ("WHEP", "whepURL"), ("FLV", "flvURL"), ("HLS", "hlsURL")];
+            let urls = [
+                ("RTMP", "accelerateURL"),
+                ("WHEP", "whepURL"),
+                ("FLV", "flvURL"),
+                ("HLS", "hlsURL"),
+                ("webrtc://", "webrtcURL"),
+            ];
             let urls =
                 urls.map(|(by, field)| (by, hers[field].as_str().unwrap_or_else(|| panic!("{seen}")).to_owned()));
             self.users.get_mut(name).unwrap().play = urls.into();
@@ -322,6 +328,14 @@ async fn may(world: &World, action: &str, over: &str, actor: &Actor<'_>) -> bool
             let (status, why) = http(at, "POST", path(&url), "", &offer(send)).await;
             assert!(matches!(status, 201 | 403), "{over}: {status} {why}");
             status == 201
+        }
+        ("webrtc://", "play a stream of the room") => {
+            let streamurl = url(world, actor, |user| user.play[over].clone());
+            let body = json!({ "streamurl": streamurl, "localsdp": { "type": "offer", "sdp": offer(false) } });
+            let (_, answer) = http(at, "POST", "/webrtc/v1/pullstream", "", &body.to_string()).await;
+            let answer: Value = serde_json::from_str(&answer).unwrap();
+            assert!(answer["errcode"] == 0 || answer["errcode"] == 403, "{answer}");
+            answer["errcode"] == 0
         }
         ("FLV" | "HLS", "play a stream of the room") => {
             let url = url(world, actor, |user| user.play[over].clone());

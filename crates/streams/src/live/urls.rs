@@ -340,7 +340,7 @@ impl<'a> Play<'a> {
         Url([scheme, host, colon, port, "/", APP, "/", stream, "?bizid=", bizid, "&raw=1&", signature])
     }
 
-    /// Where an audience plays it by RTMP or WebRTC (`rtmp`, `webrtc`).
+    /// Where an audience plays it by RTMP; at Tencent, by WebRTC too (`rtmp`, `webrtc`).
     #[must_use]
     pub fn plain<'b>(&'b self, scheme: &'b str) -> Url<'b> {
         let Self { urls, stream, signature, .. } = self;
@@ -383,10 +383,16 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// Where players of services that have a scheme of their own for it play it by WebRTC.
+    /// Where Tencent's players play it by WebRTC: they take no port in such a URL, and are told elsewhere whom to ask.
     #[must_use]
-    pub fn webrtc(&self) -> Option<Url<'_>> {
-        self.urls.tencent.as_ref().map(|_| self.plain("webrtc"))
+    pub fn webrtc(&self) -> Url<'_> {
+        let Self { urls, base, stream, signature, .. } = self;
+        if urls.tencent.is_some() {
+            return self.plain("webrtc");
+        }
+        let authority = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
+        let host = Base { authority, ..*base }.host();
+        Url(["webrtc://", host, "/", APP, "/", stream.as_str(), "?", signature, "", "", "", ""])
     }
 
     fn over_http<'b>(&'b self, path: &'b str, dot: &'b str, extension: &'b str) -> Url<'b> {

@@ -24,6 +24,7 @@ async fn no_body_is_waited_for_without_end() {
         ("DELETE", "/rtc/session/0123456789abcdef0123456789abcdef"),
         ("POST", "/rtc/v1/play/"),
         ("POST", "/rtc/v1/publish/"),
+        ("POST", "/webrtc/v1/pullstream"),
         ("POST", "/console/act"),
         ("POST", "/v4/openim/login"),
         ("POST", "/weapp/callback/live"),

@@ -119,3 +119,38 @@ async fn who_comes_before_the_publisher_is_told_when_to_come_again() {
     let answer = ask(&kit, Method::POST, &path, &[SDP, ("prefer", "wait=0")], &offer("recvonly", "VP8")).await;
     assert_eq!((answer.status, &answer.headers[header::RETRY_AFTER]), (StatusCode::CONFLICT, &"2".parse().unwrap()));
 }
+
+#[tokio::test]
+async fn tencents_player_hears_whether_to_come_again() {
+    let kit = kit().await;
+    let client = kit.login("live_room", "alice", Generation::First).await;
+    let url = client.call("get_push_url", json!({ "userID": "alice" })).await["webrtcURL"].as_str().unwrap().to_owned();
+    let text = ("content-type", "text/plain;charset=utf-8");
+    let tell = async |call: &str, body: String| {
+        let answer = ask(&kit, Method::POST, &format!("/webrtc/v1/{call}"), &[text], &body).await;
+        let json = answer.json();
+        (answer.status.as_u16(), json["errcode"].as_u64().unwrap(), json["errmsg"].as_str().unwrap().to_owned())
+    };
+    let pull = async |url: &str, sdp: &str| {
+        let offer = json!({ "type": "offer", "sdp": sdp });
+        tell("pullstream", json!({ "streamurl": url, "sessionid": "x", "localsdp": offer }).to_string()).await
+    };
+    let sdp = offer("recvonly", "VP8");
+    let nobody = "nobody publishes this stream at the moment".to_owned();
+    assert_eq!(pull(&format!("{url}&wait=0"), &sdp).await, (409, 409, nobody));
+    for (url, sdp, code) in [
+        (url.split('?').next().unwrap(), sdp.as_str(), 403),
+        (&url.replace("/live/", "/live/x"), &sdp, 403),
+        ("webrtc://h/live/", &sdp, 400),
+        (&url, "v=0", 400),
+    ] {
+        let (status, errcode, _) = pull(url, sdp).await;
+        assert_eq!((status, errcode), (200, code), "{url}");
+    }
+    let (status, errcode, message) = tell("pullstream", "{}".into()).await;
+    assert!((status, errcode) == (200, 400) && message.contains("missing field `streamurl`"), "{message}");
+    assert_eq!(tell("stopstream", json!({ "svrsig": "0".repeat(32) }).to_string()).await.1, 0, "it is over");
+    assert_eq!(tell("stopstream", json!({ "svrsig": "x" }).to_string()).await.1, 404);
+    let asks = [("access-control-request-method", "POST"), ("access-control-request-headers", "content-type")];
+    assert_eq!(ask(&kit, Method::OPTIONS, "/webrtc/v1/pullstream", &asks, "").await.status, StatusCode::NO_CONTENT);
+}

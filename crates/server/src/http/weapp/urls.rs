@@ -29,13 +29,13 @@ struct PushUrl {
     flv_url: String,
     #[serde(rename = "hlsURL")]
     hls_url: String,
+    #[serde(rename = "webrtcURL")]
+    webrtc_url: String,
     /// At services that take WebRTC and SRT under a scheme of their own.
     #[serde(rename = "webrtcPushURL", skip_serializing_if = "Option::is_none")]
     webrtc_push_url: Option<String>,
     #[serde(rename = "srtPushURL", skip_serializing_if = "Option::is_none")]
     srt_push_url: Option<String>,
-    #[serde(rename = "webrtcURL", skip_serializing_if = "Option::is_none")]
-    webrtc_url: Option<String>,
 }
 
 /// A signed push URL, of the user's stable stream in a room or of a fresh one, and where that stream is then played.
@@ -54,8 +54,8 @@ pub fn get_push_url(member: &Member<'_>) -> Sent {
         whep_url: play.whep().to_string(),
         flv_url: play.http("flv").to_string(),
         hls_url: play.http("m3u8").to_string(),
+        webrtc_url: play.webrtc().to_string(),
         webrtc_push_url: urls.push_webrtc(&base, &stream, now),
         srt_push_url: urls.push_srt(&stream, now),
-        webrtc_url: play.webrtc().map(|url| url.to_string()),
     })
 }

@@ -68,7 +68,9 @@ impl RoomView<'_> {
                 play_urls(out, play);
                 written = from..out.len();
             }
-            None => out.extend_from_slice(b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\""),
+            None => out.extend_from_slice(
+                b",\"mixedPlayURL\":\"\",\"flvURL\":\"\",\"hlsURL\":\"\",\"whepURL\":\"\",\"webrtcURL\":\"\"",
+            ),
         }
         if !self.detailed {
             field(out, "roomType");
@@ -159,9 +161,7 @@ fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {
     url(out, "flvURL", play.http("flv"));
     url(out, "hlsURL", play.http("m3u8"));
     url(out, "whepURL", play.whep());
-    if let Some(webrtc) = play.webrtc() {
-        url(out, "webrtcURL", webrtc);
-    }
+    url(out, "webrtcURL", play.webrtc());
 }
 
 fn field(out: &mut Vec<u8>, name: &str) {

@@ -36,18 +36,23 @@ fn urls_lead_back_to_where_the_client_came_from() {
     let play = urls(1935).play(at, &stream, None, NOW).whep().to_string();
     assert!(play.starts_with("http://localhost:5757/whep/8525_r_alice?txSecret="), "{play}");
     assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
+    let play = urls(1935).play(at, &stream, None, NOW).webrtc().to_string();
+    assert!(play.starts_with("webrtc://localhost/live/8525_r_alice?txSecret="), "no port: {play}");
+    assert!(urls(1935).may_play(stream.as_str(), query(&play), NOW).is_ok());
     let whip = urls(1935).whip(&at, &stream, NOW);
     assert!(whip.starts_with("http://localhost:5757/whip/8525_r_alice?txSecret="), "{whip}");
     assert!(urls(1935).may_push(stream.as_str(), query(&whip), NOW).is_ok());
     let set = Settings {
         push_host: "push.example.com:443".into(),
-        play_host: "play.example.com".into(),
+        play_host: "play.example.com:444".into(),
         ..Settings::default()
     };
     let set = Urls::new(&set, 1935);
+    let play = set.play(base("x"), &stream, None, NOW).webrtc().to_string();
+    assert!(play.starts_with("webrtc://play.example.com/live/"), "{play}");
     assert!(set.push(&base("x"), &stream, NOW).starts_with("rtmp://push.example.com:443/live/"));
     let accelerate = set.play(base("x"), &stream, None, NOW).accelerate().to_string();
-    assert!(accelerate.starts_with("rtmp://play.example.com/live/"), "{accelerate}");
+    assert!(accelerate.starts_with("rtmp://play.example.com:444/live/"), "{accelerate}");
 }
 
 #[test]
