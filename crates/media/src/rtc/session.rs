@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
-use str0m::media::{KeyframeRequestKind, Mid, Rid};
+use str0m::media::{KeyframeRequestKind, MediaData, Mid, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::stats::MediaEgressStats;
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
@@ -359,27 +359,7 @@ impl Session {
                 }
                 None
             }
-            Event::MediaData(data) => {
-                let Role::Publish { whip, publisher, simulcast, .. } = &mut self.role else { return None };
-                if !self.rate.count(data.data.len(), now) {
-                    return Some(Signal::Ended(Ended::Limit("bits a second")));
-                }
-                let mut frames: Vec<Frame> = Vec::new();
-                let layer = whip.take(&data, &mut frames);
-                for frame in frames {
-                    let pushed = match (simulcast.as_mut(), layer) {
-                        (Some(simulcast), Some(layer)) => simulcast.push(layer, frame, publisher, now),
-                        _ => publisher.push(frame),
-                    };
-                    if let Err(ended) = pushed {
-                        return Some(Signal::Ended(ended));
-                    }
-                }
-                let mut keys = simulcast.as_mut().map_or(Vec::new(), |s| s.wanted_keys(now));
-                keys.extend(layer.filter(|layer| whip.wants_key(*layer, now)));
-                keys.into_iter().for_each(|layer| self.ask_key_of(layer));
-                None
-            }
+            Event::MediaData(data) => self.published(&data, now).err().map(Signal::Ended),
             // Its newest figure; what str0m tells of by itself is the mean of three seconds.
             Event::PeerStats(stats) => {
                 if let (Role::Play { whep, .. }, Some(estimate)) = (&mut self.role, stats.bwe_tx) {
@@ -390,6 +370,29 @@ impl Session {
             Event::Closed => Some(Signal::Ended(Ended::Closed)),
             _ => None,
         }
+    }
+
+    /// What a publisher sent of a track.
+    ///
+    /// # Errors
+    /// Why the publisher has to go.
+    fn published(&mut self, data: &MediaData, now: Instant) -> Result<(), Ended> {
+        let Role::Publish { whip, publisher, simulcast, .. } = &mut self.role else { return Ok(()) };
+        if !self.rate.count(data.data.len(), now) {
+            return Err(Ended::Limit("bits a second"));
+        }
+        let mut frames: Vec<Frame> = Vec::new();
+        let layer = whip.take(data, &mut frames);
+        for frame in frames {
+            match (simulcast.as_mut(), layer) {
+                (Some(simulcast), Some(layer)) => simulcast.push(layer, frame, publisher, now),
+                _ => publisher.push(frame),
+            }?;
+        }
+        let mut keys = simulcast.as_mut().map_or(Vec::new(), |s| s.wanted_keys(now));
+        keys.extend(layer.filter(|layer| whip.wants_key(*layer, now)));
+        keys.into_iter().for_each(|layer| self.ask_key_of(layer));
+        Ok(())
     }
 
     /// What a viewer reports of a track.

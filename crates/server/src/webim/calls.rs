@@ -113,18 +113,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
             ok(json!({"LongPollingId": sign::fresh_id().to_string(), "Timeout": LONGEST_POLL}))
         }
         Name::LongPolling => polls::direct(call).await,
-        Name::GetMsg => {
-            #[derive(Deserialize)]
-            struct Body<'a> {
-                #[serde(rename = "Cookie", borrow)]
-                cookie: Option<&'a RawValue>,
-            }
-            call.login()?;
-            let cookie = call.body::<Body<'_>>()?.cookie.and_then(|c| serde_json::from_str(c.get()).ok());
-            // The TIM web SDK polls for private messages only where it gets one that is not empty.
-            let cookie = cookie.filter(|cookie| *cookie != json!("")).unwrap_or_else(|| json!("0"));
-            ok(json!({"MsgList": [], "SyncFlag": 2, "Cookie": cookie}))
-        }
+        Name::GetMsg => get_msg(call),
         Name::SendMsg => send_msg(call).await,
         Name::PortraitGet => {
             call.login()?;
@@ -160,6 +149,20 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
         }
         Name::Unknown => Err(fail(NO_SUCH_COMMAND, "no such command here")),
     }
+}
+
+/// Private messages that were said before: none, they come by `longpolling`.
+fn get_msg(call: &Call<'_>) -> Answer {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(rename = "Cookie", borrow)]
+        cookie: Option<&'a RawValue>,
+    }
+    call.login()?;
+    let cookie = call.body::<Body<'_>>()?.cookie.and_then(|c| serde_json::from_str(c.get()).ok());
+    // The TIM web SDK polls for private messages only where it gets one that is not empty.
+    let cookie = cookie.filter(|cookie| *cookie != json!("")).unwrap_or_else(|| json!("0"));
+    ok(json!({"MsgList": [], "SyncFlag": 2, "Cookie": cookie}))
 }
 
 fn login(call: &Call<'_>) -> Answer {

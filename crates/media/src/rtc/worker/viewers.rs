@@ -126,39 +126,13 @@ impl Worker {
         };
         let (layer, viewers) = (feed.layer, std::mem::take(&mut feed.viewers));
         if let Err(reason) = result {
-            if let Some(feed) = self.feeds.remove(source) {
-                feed.task.abort();
-            }
-            match layer {
-                Some(layer) => self.lose_layer(layer, &viewers),
-                None => {
-                    tracing::info!(stream = %source.name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
-                    viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
-                }
-            }
+            self.end_feed(source, viewers, layer, &reason, now);
             made.clear();
             self.scratch = made;
             return;
         }
         if !made.is_empty() {
-            let mut failed = Vec::new();
-            let mut total = 0;
-            for &key in &viewers {
-                match self.serve(key, layer, &made, now) {
-                    Ok(sent) => total += sent,
-                    Err(ended) => failed.push((key, ended)),
-                }
-            }
-            for (key, ended) in failed {
-                self.end(key, ended, now);
-            }
-            let ticket = viewers.iter().find_map(|key| match &self.sessions.get(key)?.role {
-                Role::Play { ticket, .. } => Some(ticket),
-                Role::Publish { .. } => None,
-            });
-            if let Some(ticket) = ticket {
-                ticket.count_sent(total);
-            }
+            self.serve_all(&viewers, layer, &made, now);
         }
         made.clear();
         self.scratch = made;
@@ -168,6 +142,42 @@ impl Worker {
             feed.viewers.extend(viewers.into_iter().filter(|key| sessions.contains_key(key)));
         }
         self.drop_idle_feed(source);
+    }
+
+    /// A feed has ended: its viewers go, or those of a layer on to another.
+    fn end_feed(&mut self, source: &Source, viewers: Vec<u64>, layer: Option<usize>, reason: &Ended, now: Instant) {
+        if let Some(feed) = self.feeds.remove(source) {
+            feed.task.abort();
+        }
+        match layer {
+            Some(layer) => self.lose_layer(layer, &viewers),
+            None => {
+                tracing::info!(stream = %source.name, viewers = viewers.len(), %reason, "WebRTC viewers let go");
+                viewers.into_iter().for_each(|key| self.end(key, reason.clone(), now));
+            }
+        }
+    }
+
+    /// Gives these viewers what was made of their stream, or of a layer, and counts what was sent.
+    fn serve_all(&mut self, viewers: &[u64], layer: Option<usize>, made: &[Shared], now: Instant) {
+        let mut failed = Vec::new();
+        let mut total = 0;
+        for &key in viewers {
+            match self.serve(key, layer, made, now) {
+                Ok(sent) => total += sent,
+                Err(ended) => failed.push((key, ended)),
+            }
+        }
+        for (key, ended) in failed {
+            self.end(key, ended, now);
+        }
+        let ticket = viewers.iter().find_map(|key| match &self.sessions.get(key)?.role {
+            Role::Play { ticket, .. } => Some(ticket),
+            Role::Publish { .. } => None,
+        });
+        if let Some(ticket) = ticket {
+            ticket.count_sent(total);
+        }
     }
 
     /// Gives a viewer what was made of its stream, or of a layer. Returns the bytes that were sent.
