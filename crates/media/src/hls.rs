@@ -155,9 +155,13 @@ impl Hls {
         Hls { inner: Arc::new(Inner { hub, renditions, settings, streams: Mutex::default() }) }
     }
 
-    /// Whether somebody plays this stream already.
+    /// Whether somebody plays this stream already, and its publisher is there. While one that went may come back, who asks is
+    /// to ask for the stream again: it may come from elsewhere.
     pub fn is_running(&self, name: &StreamName) -> bool {
-        self.inner.streams.lock().get(name).is_some_and(|c| !c.segmenter.lock().ended())
+        self.inner.streams.lock().get(name).is_some_and(|c| {
+            let segmenter = c.segmenter.lock();
+            !segmenter.ended() && !segmenter.ending()
+        })
     }
 
     /// Streams that are being cut now.

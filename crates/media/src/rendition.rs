@@ -119,7 +119,7 @@ impl Renditions {
         let (hub, derived) = (self.hub.clone(), derived.clone());
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");
-            let mut maker = Maker { target, source: None, transcoder: None, left_out: None };
+            let mut maker = Maker { target, source: None, transcoder: None, left_out: Vec::new() };
             let ended = maker.run(&hub, &derived, reader, &publisher).await;
             tracing::info!(stream = %derived, reason = %ended, "transcoding ends");
             // In this order: whoever comes now finds either the stream or a free place to start it anew.
@@ -171,7 +171,7 @@ struct Maker {
     source: Option<Source>,
     transcoder: Option<Transcoder>,
     /// What was told to be left out.
-    left_out: Option<Codec>,
+    left_out: Vec<Codec>,
 }
 
 impl Maker {
@@ -226,7 +226,8 @@ impl Maker {
                 // Another publisher took over whose audio needs nothing done, or nothing can be done with.
                 if source.is_some() {
                     publisher.push(frame.at(frame.dts))?;
-                } else if self.left_out.replace(frame.codec) != Some(frame.codec) {
+                } else if !self.left_out.contains(&frame.codec) {
+                    self.left_out.push(frame.codec);
                     let sound = frame.codec.as_str();
                     tracing::warn!(stream = %publisher.name(), sound, "the sound is left out: it cannot be decoded");
                 }

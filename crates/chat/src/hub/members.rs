@@ -304,11 +304,13 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoGroup`].
     pub fn see(&self, id: &RoomId, users: &[UserId]) -> Result<Seen, Refusal> {
-        self.groups.with(id, |group| {
+        self.groups.within(id, |slot| {
+            let elsewhere = slot.elsewhere();
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             Ok(Seen {
                 name: group.name().into(),
                 owner: group.owner().cloned(),
-                users: group.users(),
+                users: group.users().saturating_add(elsewhere),
                 last: group.last(),
                 within: users.iter().map(|user| group.has(user)).collect(),
             })

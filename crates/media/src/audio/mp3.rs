@@ -6,6 +6,8 @@ use super::{Decode, Pcm, Unfit};
 
 /// No unit is longer: frames are at most 1,441 bytes, and 2,881 where they name no bit rate.
 const MAX_UNIT: usize = 16_384;
+/// Most frames of a unit. A frame of a few bytes can claim as much time as a long one.
+const MAX_FRAMES: usize = 8;
 
 /// Decodes MPEG audio frames of layer III; mono and stereo.
 pub struct Mp3Decoder {
@@ -25,8 +27,8 @@ impl Decode for Mp3Decoder {
             return Err(Unfit::Packet(format!("{} bytes", unit.len())));
         }
         out.samples.clear();
-        let mut rest = unit;
-        while !rest.is_empty() {
+        let (mut rest, mut frames) = (unit, 0);
+        while !rest.is_empty() && frames < MAX_FRAMES {
             let (used, result) = self.inner.decode(rest, &mut self.block[..]);
             rest = rest.get(used.max(1)..).unwrap_or_default();
             let (info, samples) = match result {
@@ -45,6 +47,7 @@ impl Decode for Mp3Decoder {
             }
             (out.rate, out.channels) = (info.sample_rate, channels);
             out.samples.extend_from_slice(&self.block[..samples * channels]);
+            frames += 1;
         }
         if out.samples.is_empty() { Err(Unfit::Packet("no MP3 frame in it".into())) } else { Ok(()) }
     }
@@ -94,6 +97,13 @@ mod tests {
         decoder.decode(&silent(), &mut out).unwrap();
     }
 
+    #[test]
+    fn a_unit_of_tiny_frames_is_not_minutes_of_sound() {
+        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
+        let _ = decoder.decode(&[0xff, 0xe3, 0x08, 0x00].repeat(MAX_UNIT / 4), &mut out);
+        assert!(out.len() <= MAX_FRAMES * 1_152, "{}", out.len());
+    }
+
     proptest! {
         #[test]
         fn garbage_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000), at in 0usize..192) {
@@ -103,7 +113,7 @@ mod tests {
             frame.extend_from_slice(&bytes);
             frame[4 + at % 188] = bytes.first().copied().unwrap_or(1);
             let _ = decoder.decode(&frame, &mut out);
-            prop_assert!(out.samples.len() <= 2 * 1_152 * 40);
+            prop_assert!(out.samples.len() <= 2 * 1_152 * MAX_FRAMES);
         }
     }
 }

@@ -185,7 +185,8 @@ fn vp9_is_disposable(frame: &[u8]) -> Option<bool> {
     if b.u(1)? == 0 {
         b.skip(2)?;
     }
-    Some(resilient || b.u(1)? == 0)
+    // What is not resilient leaves motion vectors and tables to the next frame, whatever it refreshes.
+    Some(resilient)
 }
 
 /// VP8's boolean decoder (RFC 6386 §7), for flags with even chances. Beyond the end it reads zeros.

@@ -23,6 +23,8 @@ pub(super) struct Clean {
     /// The configuration that was made of the last keyframe of VP8 or VP9.
     made: Option<Bytes>,
     slices: Slices,
+    /// The configuration of H.264 or H.265 that came last.
+    configured: Option<Bytes>,
 }
 
 /// What a NAL unit is good for.
@@ -38,7 +40,14 @@ enum Use {
 
 impl Clean {
     pub fn new() -> Self {
-        Clean { length_size: 4, kept: BytesMut::new(), codec: Codec::H264, made: None, slices: Slices::default() }
+        Clean {
+            length_size: 4,
+            kept: BytesMut::new(),
+            codec: Codec::H264,
+            made: None,
+            slices: Slices::default(),
+            configured: None,
+        }
     }
 
     /// Another publisher's frames follow.
@@ -72,7 +81,10 @@ impl Clean {
             }
             (Kind::VideoConfig, codec) => {
                 let at = if codec == Codec::H265 { 21 } else { 4 };
-                self.slices.forget();
+                // Cameras repeat theirs before each keyframe: only another one parts pictures.
+                if self.configured.replace(frame.payload.clone()).is_some_and(|known| known != frame.payload) {
+                    self.slices.forget();
+                }
                 self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
             }
             (Kind::Video, Codec::H264 | Codec::H265) => {

@@ -1,12 +1,12 @@
 //! Pictures whose slices came in messages of their own, as some cameras send them, put together again: players decode each message as
 //! a picture. Pure.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::frame::Frame;
 
-/// A picture is passed on when it has this many bytes, whatever follows.
-const MOST: usize = 8 << 20;
+/// Most bytes of a picture, and most messages that it comes in: what follows is left out.
+const MOST: (usize, usize) = (8 << 20, 1_024);
 
 /// One publisher's pictures.
 #[derive(Default)]
@@ -15,7 +15,31 @@ pub(super) struct Slices {
     last: Option<i64>,
     /// Slices do come by themselves: each picture waits for the next one, which tells that it is whole.
     apart: bool,
-    held: Option<Frame>,
+    held: Option<Held>,
+}
+
+/// A picture that may have more slices. They are put together once, when it goes on.
+struct Held {
+    first: Frame,
+    rest: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(first: Frame) -> Self {
+        Held { bytes: first.payload.len(), first, rest: Vec::new() }
+    }
+
+    fn whole(self) -> Frame {
+        let Held { mut first, rest, bytes } = self;
+        if !rest.is_empty() {
+            let mut joined = BytesMut::with_capacity(bytes);
+            joined.extend_from_slice(&first.payload);
+            rest.iter().for_each(|slice| joined.extend_from_slice(slice));
+            first.payload = joined.freeze();
+        }
+        first
+    }
 }
 
 impl Slices {
@@ -28,15 +52,13 @@ impl Slices {
             return (!continues).then_some(frame);
         }
         match &mut self.held {
-            Some(held) if continues && held.payload.len() < MOST => {
-                let mut joined = BytesMut::with_capacity(held.payload.len() + frame.payload.len());
-                joined.extend_from_slice(&held.payload);
-                joined.extend_from_slice(&frame.payload);
-                held.payload = joined.freeze();
+            Some(held) if continues && held.bytes < MOST.0 && held.rest.len() < MOST.1 => {
+                held.bytes += frame.payload.len();
+                held.rest.push(frame.payload);
                 None
             }
             _ if continues => None,
-            held => held.replace(frame),
+            held => held.replace(Held::new(frame)).map(Held::whole),
         }
     }
 

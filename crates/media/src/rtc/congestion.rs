@@ -24,6 +24,8 @@ const QUEUED_FIRST: Duration = Duration::from_millis(30);
 const QUEUED: Duration = Duration::from_millis(60);
 /// One that is seen once and so long is one, if packets are lost.
 const QUEUED_FAR: Duration = Duration::from_millis(150);
+/// One that has answered does no longer, if nothing came for this long and to this many checks.
+const SILENT: (Duration, usize) = (Duration::from_secs(3), 20);
 /// An answer that is so late makes it be looked more closely, too. Several are taken for a queue.
 const OVERDUE: Duration = Duration::from_millis(100);
 /// How long it is looked more closely at queues after a loss.
@@ -180,10 +182,16 @@ impl Congestion {
                 window + pauses as u64 * UNHEARD.1
             }
             // Who answers nothing is known by what it loses.
-            State::Narrow(_) if self.heard.is_none() => return u64::MAX,
+            State::Narrow(_) if self.is_deaf(now) => return u64::MAX,
             State::Narrow(rate) => 4_000 + bytes(rate, self.base().unwrap_or_default() + SLACK),
         };
         window.saturating_sub(flying)
+    }
+
+    /// Whether the peer answers no checks: none ever, or none for so long that it has stopped to.
+    fn is_deaf(&self, now: Instant) -> bool {
+        let silent = |at: Instant| now.saturating_duration_since(at) > SILENT.0 && self.checks.len() >= SILENT.1;
+        self.heard.is_none_or(|answer| silent(answer.at))
     }
 
     /// Notes what was sent, in bytes with all heads.
@@ -395,7 +403,7 @@ impl Congestion {
         let before = self.reported.replace((self.sent, now));
         let Some((sent, since)) = before else { return };
         let all = rate(self.sent - sent, now.saturating_duration_since(since).max(Duration::from_millis(1)));
-        let deaf = self.heard.is_none();
+        let deaf = self.is_deaf(now);
         // What was lost before the last change is old.
         let old = self.seen.is_some_and(|(_, at)| now.saturating_duration_since(at) < REPORTED_LATE);
         self.loses = part > FEW_LOST;

@@ -97,9 +97,10 @@ impl Pacer {
     pub fn trim(&mut self, rate: u64) -> bool {
         let mut trimmed = false;
         while self.wait(rate) > self.longest.max(LONGEST) && self.queue.len() > 1 {
-            let Some(last) = self.queue.pop_back() else { break };
+            let is_needless = |waiting: &mut Waiting| !matches!(waiting.shared.media, Media::Picture { key: true, .. });
+            let Some(last) = self.queue.pop_back_if(is_needless) else { break };
             self.bytes -= last.left();
-            trimmed = true;
+            trimmed |= !matches!(last.shared.media, Media::Picture { disposable: true, .. });
         }
         trimmed
     }

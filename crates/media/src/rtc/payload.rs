@@ -85,7 +85,7 @@ impl Payloader {
     pub fn is_disposable(&self, payload: &[u8], top: &mut u8) -> bool {
         match self {
             Payloader::H264(parameters) => h264::disposable(payload, parameters.length_size),
-            Payloader::H265 { length_size, .. } => h265::is_disposable(payload, *length_size),
+            Payloader::H265 { length_size, .. } => h265::is_disposable(payload, *length_size, top),
             Payloader::Av1(_) => {
                 let layer = av1::temporal_layer(payload);
                 *top = layer.max(*top);

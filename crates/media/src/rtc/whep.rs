@@ -90,7 +90,8 @@ impl Out {
         let stream = direct.stream_tx_by_mid(self.track.mid, None)?;
         (self.ssrc, self.again) = (Some(stream.ssrc()), stream.rtx());
         if self.keeps {
-            stream.set_rtx_cache(KEPT.0, KEPT.1, None);
+            // What a viewer asks for is bounded here too: a packet is encrypted before `Resends` looks at it.
+            stream.set_rtx_cache(KEPT.0, KEPT.1, Some(0.34));
         }
         Some(stream)
     }

@@ -260,12 +260,12 @@ impl Link {
 
     /// Passes frames on until the peer ends the stream.
     async fn receive(&mut self, publisher: &Publisher, rate: &mut Rate) -> Result<(), Ended> {
-        let mut told = None;
+        let mut told = Vec::new();
         loop {
             match self.next_event().await? {
                 Event::Frame(frame) => {
-                    if frame.kind == Kind::Audio && told != Some(frame.codec) {
-                        told = Some(frame.codec);
+                    if frame.kind == Kind::Audio && !told.contains(&frame.codec) {
+                        told.push(frame.codec);
                         tell(publisher.name(), frame.codec);
                     }
                     rate.count(&frame, Instant::now())?;

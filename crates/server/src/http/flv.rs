@@ -42,6 +42,8 @@ pub async fn play(
         },
     };
     media.cors.apply(response.headers_mut(), false);
+    // Whom a cache must not take for another.
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("user-agent"));
     response
 }
 

@@ -212,6 +212,8 @@ async fn the_tim_web_sdk_sees_groups_and_their_members() {
         "the room's creator"
     );
     assert_eq!((code(&shown[2]), &shown[2]["GroupId"]), (10_010, &json!("none")));
+    let many: Vec<String> = (0..21).map(|n| format!("g{n}")).collect();
+    assert_ne!(code(&bob.call("group_open_http_svc/get_group_info", json!({"GroupIdList": many})).await), 0);
 
     let asked = json!({"GroupId": "g", "Member_List_Account": ["ann", "bob"]});
     let roles = async |of: &Old| of.call(MEMBERS, asked.clone()).await["MemberList"].clone();

@@ -1,7 +1,7 @@
 //! What the TIM web SDK (2.7) asks beside the calls that it shares with the 2018 client: where to ask, what it shows of
 //! users and groups. It takes every one of these for answered before it lets an app send anything.
 
-use room::chat::Nick;
+use room::chat::{Nick, Refusal};
 use room::{RoomId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,6 +13,8 @@ use rooms::groups::with_group;
 
 /// Users or groups that one call may name, as many as the SDK does.
 const MOST: usize = 100;
+/// Most groups of one question: each may have to be fetched.
+const MOST_GROUPS: usize = 20;
 /// The SDK's number for the host that it has asked already. With another it would move to the maker's.
 const THIS_HOST: u8 = 3;
 
@@ -85,9 +87,14 @@ pub async fn groups(call: &Call<'_>) -> Answer {
         #[serde(default)]
         group_id_list: Vec<String>,
     }
-    pace(call, &*call.link()?)?;
+    let link = call.link()?;
     let mut all = Vec::new();
-    for id in few(call.body::<Asked>()?.group_id_list)? {
+    let asked = few(call.body::<Asked>()?.group_id_list)?;
+    if asked.len() > MOST_GROUPS {
+        return Err(fail(super::BAD_BODY, "too many at once"));
+    }
+    for id in asked {
+        pace(call, &link)?;
         all.push(match seen(call, &id).await {
             Ok((seen, owner)) => json!(Shown {
                 group_id: &id,
@@ -109,9 +116,18 @@ pub async fn groups(call: &Call<'_>) -> Answer {
 /// A group with its owner, who is the room's creator where the group is a room's.
 async fn seen(call: &Call<'_>, id: &str) -> Result<(Seen, Option<UserId>), Fail> {
     let id = group(id)?;
+    admitted(call, &id)?;
     let seen = with_group(&call.door.chat, &call.door.rooms, &id, || call.door.chat.see(&id, &[])).await?;
     let owner = owner(call, &id, seen.owner.clone()).await;
     Ok((seen, owner))
+}
+
+/// Refuses who is kept out of a group, as entering does.
+fn admitted(call: &Call<'_>, id: &RoomId) -> Result<(), Fail> {
+    match call.door.bans.until(&call.link()?.user, Some(id), call.now) {
+        Some(until) => Err(Refusal::Banned { until }.into()),
+        None => Ok(()),
+    }
 }
 
 async fn owner(call: &Call<'_>, id: &RoomId, founder: Option<UserId>) -> Option<UserId> {
@@ -137,6 +153,7 @@ pub async fn members(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let asked: Members = call.body()?;
     let id = group(&asked.group)?;
+    admitted(call, &id)?;
     let named = few(asked.users)?;
     let users: Vec<UserId> = match named.as_slice() {
         [] => vec![link.user.clone()],

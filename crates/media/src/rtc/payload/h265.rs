@@ -62,10 +62,15 @@ fn fragments(nal: &[u8], out: &mut Vec<Arc<[u8]>>) {
     }
 }
 
-/// Whether all slices are of types that no picture of the same temporal layer refers to (ITU-T H.265 §7.4.2.2).
-pub(super) fn is_disposable(unit: &[u8], length_size: usize) -> bool {
-    let mut slices = units(unit, length_size).map(kind).filter(|kind| *kind < FIRST_NO_SLICE).peekable();
-    slices.peek().is_some() && slices.all(|kind| kind < 16 && kind % 2 == 0)
+/// Whether all slices are of types that no picture of the same temporal layer refers to (ITU-T H.265 §7.4.2.2), in the highest
+/// layer that was seen, which is kept in `top`: pictures of higher ones may refer to them.
+pub(super) fn is_disposable(unit: &[u8], length_size: usize, top: &mut u8) -> bool {
+    let layer = |nal: &[u8]| (nal.get(1).map_or(1, |byte| byte & 7)).saturating_sub(1);
+    let mut slices = units(unit, length_size).filter(|nal| kind(nal) < FIRST_NO_SLICE).peekable();
+    let Some(first) = slices.peek() else { return false };
+    let at = layer(first);
+    *top = at.max(*top);
+    at == *top && slices.all(|nal| kind(nal) < 16 && kind(nal).is_multiple_of(2))
 }
 
 #[cfg(test)]
@@ -116,9 +121,13 @@ mod tests {
 
     #[test]
     fn pictures_that_nothing_refers_to_are_known() {
-        assert!(is_disposable(&prefixed(&[vec![0, 1, 1]]), 4));
-        assert!(!is_disposable(&prefixed(&[vec![1 << 1, 1, 1]]), 4));
-        assert!(!is_disposable(&prefixed(&[vec![39 << 1, 1, 1]]), 4));
+        assert!(is_disposable(&prefixed(&[vec![0, 1, 1]]), 4, &mut 0));
+        assert!(!is_disposable(&prefixed(&[vec![1 << 1, 1, 1]]), 4, &mut 0));
+        assert!(!is_disposable(&prefixed(&[vec![39 << 1, 1, 1]]), 4, &mut 0));
+        // TSA_N of the middle of three temporal layers: the third refers to it.
+        let mut top = 2;
+        assert!(!is_disposable(&prefixed(&[vec![2 << 1, 2, 1]]), 4, &mut top));
+        assert!(is_disposable(&prefixed(&[vec![2 << 1, 3, 1]]), 4, &mut top));
     }
 
     proptest! {
@@ -133,7 +142,7 @@ mod tests {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), size in 0usize..5) {
             payloads(&bytes, true, &[bytes.clone().into()], size);
-            is_disposable(&bytes, size);
+            is_disposable(&bytes, size, &mut 0);
         }
     }
 }

@@ -284,7 +284,7 @@ impl Worker {
         let target = chosen.map(|layer| layer.number);
         let changes = target != whep.target;
         whep.target = target;
-        if changes || whep.need_key {
+        if changes || whep.adapts && whep.need_key || whep.asks_key(false, now) {
             self.common.hub.request_key(chosen.map_or(name, |layer| &layer.name));
         }
         if changes {
