@@ -120,7 +120,8 @@ fn run(arguments: Arguments) -> Result<(), String> {
         (None, Some(place)) => Some(first_settings(&place)?),
         (config, _) => config,
     };
-    let variables = std::env::vars().filter(|(name, _)| !["ROOMSERVICE_CONFIG", "ROOMSERVICE_SETUP"].contains(&&**name));
+    let variables =
+        std::env::vars().filter(|(name, _)| !["ROOMSERVICE_CONFIG", "ROOMSERVICE_SETUP"].contains(&&**name));
     let (mut settings, reload) = Reload::load(config, variables.collect()).map_err(|e| e.to_string())?;
     match command {
         Command::CheckConfig { online } => {
@@ -157,7 +158,11 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
         Command::Keygen => print!("{}", setup::fresh_keys()),
         Command::Setup { file } => {
             let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-            println!("{} {}", file.display(), if written { "is written, with fresh keys." } else { "is there already." });
+            println!(
+                "{} {}",
+                file.display(),
+                if written { "is written, with fresh keys." } else { "is there already." }
+            );
         }
         Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
         Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
