@@ -46,7 +46,7 @@ main() {
     (cd "$work" && echo "$line" | sha256sum -c - >/dev/null 2>&1) || fail "$file is not what SHA256SUMS says; nothing was installed"
     tar -xzf "$work/$file" -C "$work" usr/bin/roomservice
     # Before it replaces one that works.
-    said=$("$work/usr/bin/roomservice" --version) || fail "the program does not run here: it needs glibc 2.31 or later"
+    said=$("$work/usr/bin/roomservice" --version) || fail "the program does not run here: it needs glibc 2.31 or later, and a TMPDIR that is not mounted noexec"
     mkdir -p "$to"
     # Beside the old one, then in its place: a running program keeps its file.
     cp "$work/usr/bin/roomservice" "$to/.roomservice.new"
