@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use room::UserId;
-use sign::usersig::v1;
 
+use crate::about;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
 use crate::keys;
 use crate::process;
 use crate::reload::Reload;
+use crate::setup;
 use access::identity::Identity;
 use access::operator::{self, Grants, Operators};
 use store::clock::{Clock, System};
@@ -20,11 +21,15 @@ use tencent::import;
 
 /// The backend of live streams and video rooms: rooms, signatures, media and chat in one process.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, long_version = about::version())]
 struct Arguments {
     /// Settings; without it, development mode on this machine.
     #[arg(long, short, global = true, env = "ROOMSERVICE_CONFIG")]
     config: Option<PathBuf>,
+    /// Without --config: take /etc/roomservice/roomservice.toml, or where that is missing this file, which is written for
+    /// production mode with fresh keys if it is missing too. Containers start so.
+    #[arg(long, global = true, value_name = "FILE", env = "ROOMSERVICE_SETUP")]
+    setup: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -51,6 +56,20 @@ enum Command {
     DefaultConfig,
     /// Print fresh keys for a configuration file.
     Keygen,
+    /// Write a file for production mode with fresh keys, unless it is there.
+    Setup {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Which.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(hide = true)]
+    Man,
     /// Print a user signature.
     Usersig {
         /// The user.
@@ -94,21 +113,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let command = arguments.command.unwrap_or(Command::Serve);
-    if let Command::DefaultConfig = command {
-        print!("{DEFAULT_FILE}");
-        return Ok(());
-    }
-    if let Command::Keygen = command {
-        return keygen();
-    }
-    if let Command::ImportConfig { file, out } = &command {
-        return import_config(file, out);
-    }
-    let variables = std::env::vars().filter(|(name, _)| name != "ROOMSERVICE_CONFIG");
-    let (mut settings, reload) = Reload::load(arguments.config, variables.collect()).map_err(|e| e.to_string())?;
+    let Arguments { config, setup, command } = arguments;
+    let command = command.unwrap_or(Command::Serve);
+    let Some(command) = without_settings(command)? else { return Ok(()) };
+    let config = match (config, setup) {
+        (None, Some(place)) => Some(first_settings(&place)?),
+        (config, _) => config,
+    };
+    let variables =
+        std::env::vars().filter(|(name, _)| !["ROOMSERVICE_CONFIG", "ROOMSERVICE_SETUP"].contains(&&**name));
+    let (mut settings, reload) = Reload::load(config, variables.collect()).map_err(|e| e.to_string())?;
     match command {
-        Command::Serve => process::serve(settings, reload),
         Command::CheckConfig { online } => {
             if online {
                 keys::complete(&mut settings).map_err(|e| e.to_string())?;
@@ -132,8 +147,40 @@ fn run(arguments: Arguments) -> Result<(), String> {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             push_url(&settings, &user, room.as_deref(), &host)
         }
-        Command::DefaultConfig | Command::Keygen | Command::ImportConfig { .. } => Ok(()),
+        _ => process::serve(settings, reload),
     }
+}
+
+/// Runs a command that reads no settings, or hands it back.
+fn without_settings(command: Command) -> Result<Option<Command>, String> {
+    match command {
+        Command::DefaultConfig => print!("{DEFAULT_FILE}"),
+        Command::Keygen => print!("{}", setup::fresh_keys()),
+        Command::Setup { file } => {
+            let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            println!(
+                "{} {}",
+                file.display(),
+                if written { "is written, with fresh keys." } else { "is there already." }
+            );
+        }
+        Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
+        Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
+        Command::ImportConfig { file, out } => import_config(&file, &out)?,
+        other => return Ok(Some(other)),
+    }
+    Ok(None)
+}
+
+fn first_settings(place: &Path) -> Result<PathBuf, String> {
+    let found = setup::find_or_write(place).map_err(|e| format!("--setup {}: {e}", place.display()))?;
+    if let (file, true) = &found {
+        let file = file.display();
+        eprintln!("roomservice: first start, in production mode: fresh keys are in {file}");
+        eprintln!("  operator.keys there opens /console; im.secretKey signs users (docs/recipes/tokens.md)");
+        eprintln!("  this is HTTP without TLS: put a proxy in front before others come (docs/deploy.md)");
+    }
+    Ok(found.0)
 }
 
 fn operator_token(settings: &Settings, grants: &[String], ttl: &str) -> Result<String, String> {
@@ -163,19 +210,6 @@ fn push_url(settings: &Settings, user: &str, room: Option<&str>, host: &str) -> 
         .stream(room.as_ref(), &user, (sign::fresh_id() & 0xffff) as u16)
         .map_err(|e| format!("no stream name: {e:?}"))?;
     println!("{}", urls.push(&Base { scheme: Scheme::Http, authority: host }, &stream, System.now()));
-    Ok(())
-}
-
-fn keygen() -> Result<(), String> {
-    let pair = v1::PrivateKey::generate_p256();
-    println!("# Version 2 user signatures, push URLs, session tokens, an operator's key:");
-    println!("im.secretKey = \"{}\"", sign::generate_secret().expose());
-    println!("live.pushSecretKey = \"{}\"", sign::generate_secret().expose());
-    println!("sessions.secret = \"{}\"", sign::generate_secret().expose());
-    println!("operator.keys = [\"{}\"]", sign::generate_secret().expose());
-    println!("# Version 1 user signatures, only for apps that sign them:");
-    println!("im.privateKey = \"\"\"\n{}\"\"\"", pair.private_pem.expose());
-    println!("im.publicKey = \"\"\"\n{}\"\"\"", pair.public_pem);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
+pub mod about;
 pub mod chat_door;
 pub mod cli;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod parts;
 pub mod process;
 pub mod reload;
 pub mod report;
+pub mod setup;
 pub mod start;
 pub mod supervisor;
 pub mod usage;

@@ -179,6 +179,8 @@ fn the_package_holds_a_program_that_runs() {
         "lib/systemd/system/roomservice.service",
         "lib/sysusers.d/roomservice.conf",
         "share/doc/roomservice/nginx.conf",
+        "share/man/man1/roomservice.1.gz",
+        "share/bash-completion/completions/roomservice",
     ] {
         assert!(tree.join("usr").join(file).is_file(), "{file}");
     }

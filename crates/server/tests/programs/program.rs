@@ -47,11 +47,39 @@ fn printed_signatures_log_in_and_printed_urls_are_pushed_to() {
 fn every_command_says_what_it_does() {
     let dir = directory();
     let help = run(&dir, &["--help"]);
-    for command in ["serve", "check-config", "default-config", "keygen", "usersig", "push-url"] {
+    for command in ["serve", "check-config", "default-config", "keygen", "setup", "usersig", "push-url"] {
         assert!(help.contains(command), "{help}");
         assert!(run(&dir, &[command, "--help"]).contains("Usage: roomservice"), "{command}");
     }
-    assert!(run(&dir, &["--version"]).starts_with("roomservice "));
+    let version = run(&dir, &["--version"]);
+    assert_eq!(version.lines().next(), Some(concat!("roomservice ", env!("CARGO_PKG_VERSION"))));
+    for word in ["commit ", "machine ", "features "] {
+        assert!(version.lines().any(|line| line.starts_with(word)), "{version}");
+    }
+    assert!(run(&dir, &["man"]).contains(".TH roomservice 1"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&dir, &["completions", shell]).contains("check-config"), "{shell}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_first_start_without_settings_makes_keys_and_the_next_keeps_them() {
+    let dir = directory();
+    let file = dir.join("volume/roomservice.toml");
+    let start = || roomservice(&dir).arg("check-config").env("ROOMSERVICE_SETUP", &file).output().unwrap();
+    let first = start();
+    let said = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert!(first.status.success() && said.contains("fresh keys are in"), "{said}");
+    assert!(String::from_utf8_lossy(&first.stdout).contains("mode = \"production\""));
+    let keys = std::fs::read(&file).unwrap();
+    assert!(start().stderr.is_empty(), "the second start is silent");
+    assert_eq!(std::fs::read(&file).unwrap(), keys);
+    // A file that was named must be there, whatever a first start would do.
+    let mut named = roomservice(&dir);
+    named.args(["--config", "absent.toml", "check-config"]).env("ROOMSERVICE_SETUP", &file);
+    let named = named.output().unwrap();
+    assert!(String::from_utf8_lossy(&named.stderr).contains("cannot read absent.toml"));
     std::fs::remove_dir_all(dir).unwrap();
 }
 
