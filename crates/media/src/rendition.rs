@@ -228,8 +228,7 @@ impl Maker {
                     publisher.push(frame.at(frame.dts))?;
                 } else if !self.left_out.contains(&frame.codec) {
                     self.left_out.push(frame.codec);
-                    let sound = frame.codec.as_str();
-                    tracing::warn!(stream = %publisher.name(), sound, "the sound is left out: it cannot be decoded");
+                    tracing::warn!(stream = %publisher.name(), sound = frame.codec.as_str(), "the sound is left out: it cannot be decoded");
                 }
                 continue;
             }
