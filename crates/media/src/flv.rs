@@ -19,8 +19,11 @@ pub use player::Player;
 
 /// Sound that every player in browsers knows. Beside other sound some show no pictures either; MP3 is not heard with all.
 pub const IN_BROWSERS: &[Codec] = &[Codec::Aac];
-/// Sound that other programs are given as it is.
-pub const IN_PROGRAMS: &[Codec] = &[
+/// Sound that RTMP and FLV have a place for. The first is for those who say that they take it, the next two for RTMP alone.
+pub const SOUNDS: &[Codec] = &[
+    Codec::Opus,
+    Codec::Pcma,
+    Codec::Pcmu,
     Codec::Aac,
     Codec::Mp3,
     Codec::Pcm,
@@ -31,6 +34,8 @@ pub const IN_PROGRAMS: &[Codec] = &[
     Codec::Eac3,
     Codec::Flac,
 ];
+/// Sound that other programs are given over HTTP as it is.
+pub const IN_PROGRAMS: &[Codec] = SOUNDS.split_at(3).1;
 
 /// Media type of an FLV answer.
 pub const CONTENT_TYPE: &str = "video/x-flv";

@@ -1,23 +1,12 @@
 // Chromium as WHIP publisher and WHEP player. Words: `rsa` for a certificate of that kind, `lines=sound`.
 
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { launch } from './launch.mjs';
 
-const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
 const [role, codec, url, seconds, ...words] = process.argv.slice(2);
 const say = (fields) => console.log(JSON.stringify(fields));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-background-networking',
-    '--autoplay-policy=no-user-gesture-required',
-    '--disable-features=LocalNetworkAccessChecks',
-  ],
-});
+const browser = await launch();
 say({ version: `Chromium ${browser.version()}` });
 const page = await (await browser.newContext()).newPage();
 await page.route('**/bare', (route) =>

@@ -1,21 +1,10 @@
 // Chromium as WHEP player over a bad network, for narrow.py: plays for some seconds and says what was seen and heard.
 
-import { createRequire } from 'node:module';
+import { launch } from './launch.mjs';
 
-const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
 const [url, seconds] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-background-networking',
-    '--autoplay-policy=no-user-gesture-required',
-    '--disable-features=LocalNetworkAccessChecks',
-  ],
-});
+const browser = await launch();
 const page = await (await browser.newContext()).newPage();
 await page.route('**/bare', (route) =>
   route.fulfill({ contentType: 'text/html', body: '<!doctype html><video muted autoplay></video>' }),

@@ -17,6 +17,8 @@ const FIRST_WINDOW: u64 = 28_000;
 const UNHEARD: (Duration, u64) = (Duration::from_millis(250), 14_000);
 /// A peer that has not answered by then does not answer at all.
 const DEAF: Duration = Duration::from_millis(1_500);
+/// One that has answered does no longer, if nothing came for this long and to this many checks.
+const SILENT: (Duration, usize) = (Duration::from_secs(3), 20);
 /// Bytes between two answers that tell a rate.
 const TRAIN: u64 = 14_000;
 /// A queue this long at the beginning is a narrow network's; later, one that stays this long.
@@ -24,8 +26,6 @@ const QUEUED_FIRST: Duration = Duration::from_millis(30);
 const QUEUED: Duration = Duration::from_millis(60);
 /// One that is seen once and so long is one, if packets are lost.
 const QUEUED_FAR: Duration = Duration::from_millis(150);
-/// One that has answered does no longer, if nothing came for this long and to this many checks.
-const SILENT: (Duration, usize) = (Duration::from_secs(3), 20);
 /// An answer that is so late makes it be looked more closely, too. Several are taken for a queue.
 const OVERDUE: Duration = Duration::from_millis(100);
 /// How long it is looked more closely at queues after a loss.
@@ -81,8 +81,14 @@ enum State {
     Narrow(u64),
 }
 
+impl Default for State {
+    fn default() -> Self {
+        State::Start(FIRST_WINDOW)
+    }
+}
+
 /// What is known of one viewer's network.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Congestion {
     state: State,
     began: Option<Instant>,
@@ -114,34 +120,6 @@ pub(super) struct Congestion {
     much: bool,
     /// When something was last sent again.
     suspected: Option<Instant>,
-}
-
-impl Default for Congestion {
-    fn default() -> Self {
-        Congestion {
-            state: State::Start(FIRST_WINDOW),
-            began: None,
-            checks: VecDeque::new(),
-            number: 0,
-            checked: None,
-            since_check: 0,
-            sent: 0,
-            heard: None,
-            first: None,
-            answers: VecDeque::new(),
-            base: [None; 2],
-            base_since: None,
-            changed: None,
-            seen: None,
-            held: None,
-            reported: None,
-            lost: None,
-            radio_until: None,
-            loses: false,
-            much: false,
-            suspected: None,
-        }
-    }
 }
 
 impl Congestion {

@@ -101,6 +101,16 @@ impl Out {
         self.next += 1;
         RtpWrite::new(self.track.pt, number, time, wall, Arc::clone(payload))
     }
+
+    /// The packet of one of a picture's payloads; its first one tells how long the player is to hold pictures back.
+    fn of_picture(&mut self, waiting: &Waiting, payloads: &[Arc<[u8]>], i: usize, delay: Option<Duration>) -> RtpWrite {
+        let packet = self.packet(&payloads[i], ticks(waiting.at, 90_000), waiting.wall);
+        let packet = packet.marker(i + 1 == payloads.len()).nackable(true);
+        match delay.filter(|_| i == 0) {
+            Some(delay) => packet.ext_vals(playout(delay)),
+            None => packet,
+        }
+    }
 }
 
 /// The state of one viewer's tracks.
@@ -334,13 +344,8 @@ impl Whep {
         let mut direct = rtc.direct_api();
         let Some(stream) = out.stream(&mut direct) else { return 0 };
         let Media::Picture { picture, .. } = &waiting.shared.media else { return 0 };
-        let (time, last) = (ticks(waiting.at, 90_000), picture.payloads.len().saturating_sub(1));
-        for (i, payload) in picture.payloads.iter().enumerate() {
-            let mut packet = out.packet(payload, time, waiting.wall).marker(i == last).nackable(true);
-            if let Some(delay) = delay.filter(|_| i == 0) {
-                packet = packet.ext_vals(playout(delay));
-            }
-            stream.write_rtp(packet);
+        for i in 0..picture.payloads.len() {
+            stream.write_rtp(out.of_picture(waiting, &picture.payloads, i, delay));
         }
         picture.bytes as u64
     }
@@ -376,13 +381,10 @@ impl Whep {
         while let Some(waiting) = self.pacer.next().filter(|_| room > 0) {
             let Media::Picture { picture, .. } = &waiting.shared.media else { break };
             let Some(payload) = picture.payloads.get(waiting.next) else { break };
+            let length = payload.len();
+            stream.write_rtp(out.of_picture(waiting, &picture.payloads, waiting.next, delay));
             waiting.next += 1;
-            let (length, last) = (payload.len(), waiting.next == picture.payloads.len());
-            let mut packet = out.packet(payload, ticks(waiting.at, 90_000), waiting.wall);
-            if let Some(delay) = delay.filter(|_| waiting.next == 1) {
-                packet = packet.ext_vals(playout(delay));
-            }
-            stream.write_rtp(packet.marker(last).nackable(true));
+            let last = waiting.next == picture.payloads.len();
             bytes += length as u64;
             room = room.saturating_sub((length + HEADS) as u64);
             sent += length + HEADS;

@@ -18,8 +18,8 @@ use super::play::{Over, Playing};
 use super::session::{Ask, Event, Timeouts};
 use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
-use crate::frame::Codec;
-use crate::frame::{Frame, Kind};
+use crate::flv::SOUNDS;
+use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
@@ -28,21 +28,6 @@ use crate::request::{Requests, What};
 /// Read buffers of a publisher and of a player.
 const PUBLISHER_BUFFER: usize = 64 << 10;
 const PLAYER_BUFFER: usize = 512;
-/// What RTMP has a place for; AAC is made of what a player does not take. The first is for those who say that they take it.
-const SOUNDS: &[Codec] = &[
-    Codec::Opus,
-    Codec::Aac,
-    Codec::Mp3,
-    Codec::Pcma,
-    Codec::Pcmu,
-    Codec::Pcm,
-    Codec::Speex,
-    Codec::Nellymoser,
-    Codec::Adpcm,
-    Codec::Ac3,
-    Codec::Eac3,
-    Codec::Flac,
-];
 /// Window over which a publisher's rate is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(5);
 
@@ -282,6 +267,7 @@ impl Link {
 
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
+        // AAC is made of what a player does not take.
         let takes = if ask.opus { SOUNDS } else { &SOUNDS[1..] };
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
