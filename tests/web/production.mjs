@@ -54,7 +54,7 @@ await desk.locator('input[type=password]').waitFor();
 await shot(desk, 'console-locked');
 await desk.locator('input[type=password]').fill('wrong');
 await desk.getByRole('button', { name: 'Open' }).click();
-await desk.locator('input[type=password][value=""], input[type=password]').waitFor();
+await desk.getByRole('alert').getByText('That is none of operator.keys.').waitFor();
 await desk.locator('input[type=password]').fill(KEY);
 await desk.getByRole('button', { name: 'Open' }).click();
 await desk.locator('.figure b').first().waitFor();

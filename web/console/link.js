@@ -1,7 +1,7 @@
 // The connection to the server: events pushed over one answer that does not end, and actions.
 
 export class Link {
-  /** `on`: `hello`, `snapshot`, `lines`, `online(boolean)`, `locked()`. */
+  /** `on`: `hello`, `snapshot`, `lines`, `online(boolean)`, `locked({ refused })`. */
   constructor(on) {
     this.on = on;
     this.key = sessionStorage.getItem('operatorKey') ?? '';
@@ -22,7 +22,11 @@ export class Link {
     for (;;) {
       try {
         const answer = await fetch('/console/events', { headers: this.#headers });
-        if (answer.status === 401) return this.on.locked();
+        if (answer.status === 401) {
+          const refused = this.key !== '';
+          this.useKey('');
+          return this.on.locked({ refused });
+        }
         if (!answer.ok) throw new Error(`status ${answer.status}`);
         this.again = 500;
         this.on.online(true);

@@ -93,8 +93,8 @@ nav.append(
 addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
 state.textContent = t('frozen');
 
-/** Production: a key is needed. */
-function locked() {
+/** Production: a key is needed. `refused`: the one that was given is none of the server's. */
+function locked({ refused = false } = {}) {
   state.textContent = '';
   const key = el('input', {
     type: 'password',
@@ -102,20 +102,24 @@ function locked() {
     autocomplete: 'current-password',
     'aria-label': t('key'),
   });
+  const open = el('button.button.primary', { type: 'submit' }, t('open'));
   view.replaceChildren(
     el(
       'form.gate.card',
       {
         onsubmit: (event) => {
           event.preventDefault();
+          // The answer comes before the next try.
+          key.disabled = open.disabled = true;
           link.useKey(key.value.trim());
           link.run();
         },
       },
       el('h1', {}, t('keyTitle')),
       el('p.soft', {}, t('keyText')),
+      refused && el('p', { role: 'alert' }, t('keyRefused')),
       key,
-      el('button.button.primary', { type: 'submit' }, t('open')),
+      open,
     ),
   );
   key.focus();

@@ -15,7 +15,8 @@ const OPEN_WITHIN = 10_000;
 const NEVER = 4599;
 
 export class Chat {
-  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`; all are optional. */
+  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`, `joined(room, { fresh })`; all are
+   *  optional. */
   constructor(session, listener, { random = Math.random } = {}) {
     this.session = session;
     this.listener = listener;
@@ -287,11 +288,12 @@ export class Chat {
       // Messages that were missed follow the answer; without any, the newest one counts as seen.
       const missedAny = frame.missed > 0;
       if (at.epoch !== frame.epoch || !missedAny) at.seq = missedAny ? frame.last - frame.missed : frame.last;
-      const lost = at.epoch !== undefined && (frame.gap || frame.anew || at.epoch !== frame.epoch);
+      const fresh = at.epoch === undefined;
+      const lost = !fresh && (frame.gap || frame.anew || at.epoch !== frame.epoch);
       at.epoch = frame.epoch;
       if (lost) this.#tell('missed', frame.room, { anew: frame.anew });
       this.#tell('count', frame);
-      this.#tell('joined', frame.room);
+      this.#tell('joined', frame.room, { fresh });
     }
     request.resolve(frame);
   }

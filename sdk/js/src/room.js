@@ -45,7 +45,7 @@ export class Room extends Emitter {
           this.inBackground(this.said.read());
           this.inBackground(this.refresh());
         },
-        joined: (room) => room === this.roomID && this.entered && this.inBackground(this.beat()),
+        joined: (room, { fresh }) => room === this.roomID && this.entered && this.#heardFromNowOn(fresh),
       },
       { random },
     );
@@ -236,6 +236,14 @@ export class Room extends Emitter {
     );
     this.tell('onGetPusherList', { pushers: this.others });
     return room;
+  }
+
+  /** Chat tells us of changes from now on. What changed between our first look at the room and now, nobody told us. */
+  #heardFromNowOn(fresh) {
+    this.inBackground(this.beat());
+    if (!fresh) return;
+    if (this.isPusher) this.inBackground(this.refresh());
+    else this.refreshSoon();
   }
 
   /** Enters a room that exists. */

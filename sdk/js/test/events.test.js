@@ -110,6 +110,7 @@ test('a room tells the callbacks and all that listen', async () => {
   room.once('pusherJoin', () => heard.push('once'));
   await room.login(LOGIN);
   await room.createRoom({});
+  await settle();
   for (const name of ['bob', 'eve']) {
     server.room.pushers.push({ userID: name });
     await room.refresh();

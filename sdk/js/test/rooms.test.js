@@ -113,6 +113,23 @@ test('makes a room, and tells who comes and goes', async () => {
   assert.equal(server.named('delete_pusher').length, 1);
 });
 
+test('who came after the look at the room and before chat tells of changes is seen', async () => {
+  const server = world();
+  const join = server.chat;
+  server.chat = (frame) => {
+    // The notice went to those who were in the group already.
+    if (frame.type === 'join') server.room.pushers.push(pusher('bob'));
+    return join(frame);
+  };
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({}));
+  assert.deepEqual(
+    seen('onPusherJoin').flatMap(({ pushers }) => pushers.map((p) => p.userID)),
+    ['bob'],
+  );
+  await room.logout();
+});
+
 test('texts and commands pass both ways, with names', async () => {
   const server = world();
   const room = new RTCRoom({ platform: server.platform() });
