@@ -36,6 +36,8 @@ const CLEAR: Duration = Duration::from_millis(20);
 const SLACK: Duration = Duration::from_millis(200);
 /// Answers that the queue is judged by, and for how long: the shortest counts, since networks delay single packets by chance.
 const JUDGED: (usize, Duration) = (3, Duration::from_millis(400));
+/// Answers that tell what is usual, and how many that is the mean of.
+const USUAL_OF: (u32, u32) = (8, 32);
 /// How long the shortest round trip is remembered.
 const BASE_FOR: Duration = Duration::from_secs(5);
 /// A limit is thought of as near what was once measured for this long.
@@ -120,6 +122,9 @@ pub(super) struct Congestion {
     much: bool,
     /// When something was last sent again.
     suspected: Option<Instant>,
+    /// How long answers queue where no limit is known, in the mean, and of how many that is.
+    usual: Duration,
+    usual_of: u32,
 }
 
 impl Congestion {
@@ -221,7 +226,7 @@ impl Congestion {
             return None;
         }
         let third = self.checks.get(JUDGED.0 - 1).zip(self.base());
-        if self.state == State::Open && third.is_some_and(|(check, base)| check.at + base + QUEUED < now) {
+        if self.state == State::Open && third.is_some_and(|(check, base)| check.at + base + self.most_queued(now).max(QUEUED) < now) {
             // Several are late, and loss does not take several in a row: what is queued has to leave.
             let (mark, at) = self.heard.map_or((0, began), |answer| (answer.mark, answer.at));
             let sent = rate(self.sent - mark, now.saturating_duration_since(at).max(OVERDUE));
@@ -250,6 +255,10 @@ impl Congestion {
         let queued = trip.saturating_sub(self.base().unwrap_or(trip));
         let answer = Answer { at: now, mark: check.mark, queued };
         self.heard = Some(answer);
+        if self.state == State::Open {
+            self.usual_of = (self.usual_of + 1).min(USUAL_OF.1);
+            self.usual = (self.usual * (self.usual_of - 1) + queued.min(QUEUED_FAR)) / self.usual_of;
+        }
         let first = *self.first.get_or_insert(answer);
         self.answers.push_back(answer);
         while self.answers.len() > JUDGED.0 && self.answers.front().is_some_and(|a| a.at + JUDGED.1 < now) {
@@ -353,9 +362,11 @@ impl Congestion {
         }
     }
 
-    /// How long packets may queue; hardly at all where some are lost.
+    /// How long packets may queue; hardly at all where some are lost. A radio delays each as it likes: what is usual there is no
+    /// queue.
     fn most_queued(&self, now: Instant) -> Duration {
-        if self.is_suspected(now) { CLEAR } else { QUEUED }
+        let usual = (self.usual * 2).min(QUEUED_FAR);
+        if self.is_suspected(now) && self.usual_of >= USUAL_OF.0 { usual.max(CLEAR) } else { usual.max(QUEUED) }
     }
 
     /// How long packets queue: the shortest of the last answers.

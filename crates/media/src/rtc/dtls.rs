@@ -1,6 +1,7 @@
 //! DTLS for str0m by `rtc-dtls`. The one that str0m brings knows certificates with ECDSA keys only, and GStreamer, many
 //! hardware encoders and older libraries come with RSA keys. Our own certificate stays ECDSA, which every peer takes.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use str0m::crypto::CryptoError;
 use str0m::crypto::dtls::{
     DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, KeyingMaterial, ProtocolVersion, SrtpProfile,
 };
+
+use super::srtp::Keys;
 
 /// How long an answer to a flight is waited for before it is sent again (RFC 9147 §5.8.2 for real-time applications).
 const FLIGHT: Duration = Duration::from_millis(600);
@@ -74,6 +77,17 @@ impl DtlsProvider for Provider {
         };
         Ok(Box::new(Instance { configs, active: false, now, side: Mutex::new(None) }))
     }
+}
+
+thread_local! {
+    /// What the handshake that ended last on this thread agreed on.
+    static AGREED: Cell<Option<Keys>> = const { Cell::new(None) };
+}
+
+/// What a handshake agreed on that has ended since this was last asked on this thread. str0m keeps it to itself: who wants it
+/// asks before and after each of its calls.
+pub(super) fn agreed() -> Option<Keys> {
+    AGREED.take()
 }
 
 fn configure(cert: &DtlsCert) -> Result<Both, rtc_shared::error::Error> {
@@ -239,7 +253,11 @@ impl DtlsInstance for Instance {
         }
         match side.out.pop_front() {
             Some(Out::PeerCert(der)) => DtlsOutput::PeerCert(filled(buf, &der)),
-            Some(Out::Keys(keys, profile)) => DtlsOutput::KeyingMaterial(KeyingMaterial::new(&keys), profile),
+            Some(Out::Keys(keys, profile)) => {
+                let material = KeyingMaterial::new(&keys);
+                AGREED.set(Some(Keys { material: keys, profile, client: self.active }));
+                DtlsOutput::KeyingMaterial(material, profile)
+            }
             Some(Out::Connected) => DtlsOutput::Connected,
             Some(Out::Data(data)) => DtlsOutput::ApplicationData(filled(buf, &data)),
             Some(Out::Close) => DtlsOutput::CloseNotify,

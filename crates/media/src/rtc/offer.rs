@@ -24,7 +24,7 @@ use crate::hub::MOST_LAYERS;
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
 /// How often a session says how well it does: a publisher's for operators, a viewer's to see whether its layer fits.
-const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(2)];
+const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 
@@ -73,6 +73,8 @@ pub(super) struct Track {
     pub mid: Mid,
     /// The payload type to send.
     pub pt: Pt,
+    /// It is of pictures rather than of sound.
+    pub is_video: bool,
 }
 
 /// An offer that was accepted.
@@ -212,11 +214,11 @@ fn agreed(rtc: &Rtc, answer: &str) -> (Option<Track>, Option<Track>, Vec<(Pt, Fo
         match media.kind() {
             MediaKind::Video if video.is_none() => {
                 formats = offered.filter_map(|p| Some((p.pt(), format_of(p.spec())?))).collect();
-                video = formats.first().map(|(pt, _)| Track { mid, pt: *pt });
+                video = formats.first().map(|(pt, _)| Track { mid, pt: *pt, is_video: true });
             }
             MediaKind::Audio if audio.is_none() => {
                 let opus = offered.into_iter().find(|p| p.spec().codec == RtcCodec::Opus);
-                audio = opus.map(|p| Track { mid, pt: p.pt() });
+                audio = opus.map(|p| Track { mid, pt: p.pt(), is_video: false });
             }
             _ => {}
         }
@@ -277,8 +279,12 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
             extensions.set(3, Extension::TransportSequenceNumber);
             config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));
         }
-        // Where layers are paced, 256 packets are a second of 2.5 Mbit/s. Otherwise `Whep` says how many are kept.
-        config = config.set_send_buffer_audio(16).set_send_buffer_video(256);
+        if way == Way::Out {
+            // We send ourselves, and what comes back is for us.
+            config = config.enable_raw_packets(true);
+        }
+        // Where layers are paced, 256 packets are a second of 2.5 Mbit/s.
+        config = config.set_send_buffer_audio(16).set_send_buffer_video(if way == Way::Out { 1 } else { 256 });
         // Browsers bring lips and sound in step once each track has reported twice: after 2 s rather than 10.
         config = config.set_rtcp_report_interval_audio(Duration::from_secs(1));
     }

@@ -35,6 +35,14 @@ impl Socket {
     }
 }
 
+/// Where a datagram goes, and from which of our addresses if that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Destination {
+    pub proto: Protocol,
+    pub to: SocketAddr,
+    pub from: Option<IpAddr>,
+}
+
 struct Packet {
     to: SocketAddr,
     from: Option<IpAddr>,
@@ -61,25 +69,37 @@ impl Outbox {
         Outbox { socket, tcp, counters, packets: Vec::new(), bytes: Vec::new() }
     }
 
-    /// Takes a datagram for `to`, from our address `from` if it matters.
-    pub fn push(&mut self, proto: Protocol, to: SocketAddr, from: Option<IpAddr>, contents: &[u8]) {
-        if proto != Protocol::Udp {
-            self.tcp.send(to, contents);
+    /// Takes a datagram.
+    pub fn push(&mut self, destination: Destination, contents: &[u8]) {
+        self.push_with(destination, |out| out.extend_from_slice(contents));
+    }
+
+    /// Takes a datagram that `make` appends where it is to lie; nothing, if that appends nothing.
+    pub fn push_with(&mut self, destination: Destination, make: impl FnOnce(&mut Vec<u8>)) {
+        if destination.proto != Protocol::Udp {
+            let mut contents = Vec::new();
+            make(&mut contents);
+            if !contents.is_empty() {
+                self.tcp.send(destination.to, &contents);
+            }
             return;
         }
-        let (to, from) = match to {
+        let (to, from) = match destination.to {
             SocketAddr::V4(v4) if self.socket.dual => {
                 // As IPv6 addresses, both: the system leaves the source to the route otherwise.
-                let from = from.map(|from| match from {
+                let from = destination.from.map(|from| match from {
                     IpAddr::V4(from) => from.to_ipv6_mapped().into(),
                     from => from,
                 });
                 ((v4.ip().to_ipv6_mapped(), v4.port()).into(), from)
             }
-            to => (to, from),
+            to => (to, destination.from),
         };
-        self.bytes.extend_from_slice(contents);
-        self.packets.push(Packet { to, from, end: self.bytes.len() });
+        let start = self.bytes.len();
+        make(&mut self.bytes);
+        if self.bytes.len() > start {
+            self.packets.push(Packet { to, from, end: self.bytes.len() });
+        }
     }
 
     /// Takes everything out, for a network that is none.
@@ -172,7 +192,8 @@ mod tests {
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         for address in ["127.0.0.1", "127.0.0.2"] {
             let from: IpAddr = address.parse().unwrap();
-            outbox.push(Protocol::Udp, peer.local_addr().unwrap(), Some(from), b"answer");
+            let destination = Destination { proto: Protocol::Udp, to: peer.local_addr().unwrap(), from: Some(from) };
+            outbox.push(destination, b"answer");
             outbox.flush().await;
             let (_, source) = peer.recv_from(&mut [0; 16]).unwrap();
             assert_eq!(source, SocketAddr::new(from, port));

@@ -26,12 +26,24 @@ pub(super) struct Path {
     chosen: Option<Peer>,
     /// We took one ourselves.
     early: bool,
+    /// The paths that were nominated, and the one of them that is new.
+    nominated: Vec<Peer>,
+    fresh: Option<Peer>,
 }
 
 impl Path {
     /// No path yet.
     pub fn new(password: String) -> Self {
-        Path { password, checks: Vec::new(), settled: false, asked: None, chosen: None, early: false }
+        Path {
+            password,
+            checks: Vec::new(),
+            settled: false,
+            asked: None,
+            chosen: None,
+            early: false,
+            nominated: Vec::new(),
+            fresh: None,
+        }
     }
 
     /// Looks at what came. Returns a check to be handled before it: the one that nominates the path over which DTLS comes.
@@ -68,12 +80,22 @@ impl Path {
         let to = (proto, to);
         // STUN: an answer shows that the check was signed.
         if bytes.first().is_some_and(|first| *first < 4) {
-            if self.asked == Some(to) && self.early {
-                self.chosen = self.asked.take();
+            if self.asked == Some(to) {
+                self.asked = None;
+                self.chosen = if self.early { Some(to) } else { self.chosen };
+                if !self.nominated.contains(&to) && self.nominated.len() < MOST {
+                    self.nominated.push(to);
+                    self.fresh = Some(to);
+                }
             }
             return to;
         }
         self.chosen.unwrap_or(to)
+    }
+
+    /// A path that the peer has nominated for the first time since this was last asked: it has moved there.
+    pub fn moved(&mut self) -> Option<Peer> {
+        self.fresh.take()
     }
 }
 

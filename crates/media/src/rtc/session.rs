@@ -7,16 +7,21 @@ use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::media::{KeyframeRequestKind, MediaData, Mid, Rid};
-use str0m::net::{Protocol, Receive};
-use str0m::stats::MediaEgressStats;
+use str0m::net::{Protocol, Receive, Transmit};
+use str0m::rtp::RawPacket;
+use str0m::rtp::rtcp::{NackEntry, Rtcp};
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
+use super::dtls;
 use super::net::{Datagram, Route, Table};
 use super::offer::{self, Identity};
-use super::outbox::Outbox;
+use super::outbox::{Destination, Outbox};
 use super::path::Path;
 use super::rate::Rate;
+use super::sender::Sender;
 use super::simulcast::Simulcast;
+use super::sink::Sink;
+use super::srtp::Keys;
 use super::stun;
 use super::whep::Whep;
 use super::whip::Whip;
@@ -106,6 +111,12 @@ pub(super) struct Session {
     local: Option<IpAddr>,
     /// Where media goes.
     to: Option<(Protocol, SocketAddr)>,
+    /// What the handshake agreed on, until a sender is made of it.
+    keys: Option<Keys>,
+    /// Sends a viewer's packets, where str0m does not.
+    sender: Option<Box<Sender>>,
+    /// When str0m wants to be told the time.
+    machine_due: Instant,
     /// The peer's ICE password, and what our own checks are known by.
     remote_password: String,
     checks: [u8; 8],
@@ -156,6 +167,9 @@ impl Session {
             sources: Vec::new(),
             local: None,
             to: None,
+            keys: None,
+            sender: None,
+            machine_due: now,
             remote_password: password,
             checks,
             broken: false,
@@ -166,7 +180,13 @@ impl Session {
     }
 
     /// Takes a datagram. What str0m cannot read is dropped; what it cannot stand ends the session.
-    pub fn receive(&mut self, datagram: &Datagram, identity: &Identity, now: Instant) -> Result<(), Ended> {
+    pub fn receive(
+        &mut self,
+        datagram: &Datagram,
+        identity: &Identity,
+        outbox: &mut Outbox,
+        now: Instant,
+    ) -> Result<(), Ended> {
         let Datagram { proto, source, local, bytes, .. } = datagram;
         let advertised = if *proto == Protocol::Udp { &identity.udp } else { &identity.tcp };
         // str0m knows our addresses as we advertised them, whatever the network between made of them.
@@ -185,7 +205,7 @@ impl Session {
                 let bits = whep.congestion.rate();
                 tracing::debug!(session = %self.id, stream = %self.stream, bits, "what a viewer is sent changes");
             }
-            return if whep.has_waiting() { self.tick(now) } else { Ok(()) };
+            return if whep.has_waiting() { self.tick(now, outbox) } else { Ok(()) };
         }
         if let Some(check) = self.path.came(*proto, *source, bytes)
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
@@ -206,24 +226,80 @@ impl Session {
     /// no other. The machine is not touched again.
     fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Ended>) -> Result<T, Ended> {
         let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self)));
+        self.keys = dtls::agreed().or(self.keys.take());
         acted.unwrap_or_else(|_| {
             self.broken = true;
             Err(Ended::Protocol("the WebRTC machine failed on what the peer sent".into()))
         })
     }
 
-    /// Tells the machine the time, and hands it what may be sent now.
-    pub fn tick(&mut self, now: Instant) -> Result<(), Ended> {
-        if let Role::Play { whep, ticket } = &mut self.role
+    /// Tells the machine the time, and sends what waited and may be sent now.
+    pub fn tick(&mut self, now: Instant, outbox: &mut Outbox) -> Result<(), Ended> {
+        if let Role::Play { whep, .. } = &self.role
             && whep.has_waiting()
         {
-            ticket.count_sent(whep.pump(&mut self.rtc, now));
+            let sent = self.play(outbox, now, |whep, sink| whep.pump(sink, now)).unwrap_or(0);
+            if let Role::Play { ticket, .. } = &self.role {
+                ticket.count_sent(sent);
+            }
         }
         self.guarded(|session| session.rtc.handle_input(Input::Timeout(now)).map_err(protocol))
     }
 
+    /// Has a viewer's tracks send something. None: it is not a viewer, or nothing can be sent to it yet.
+    pub fn play<T>(
+        &mut self,
+        outbox: &mut Outbox,
+        now: Instant,
+        act: impl FnOnce(&mut Whep, &mut Sink<'_>) -> T,
+    ) -> Option<T> {
+        let Session { role: Role::Play { whep, .. }, rtc, sender, to, local, .. } = self else { return None };
+        if whep.adapts {
+            return Some(act(whep, &mut Sink::Machine(rtc)));
+        }
+        let (sender, (proto, to)) = (sender.as_mut()?, (*to)?);
+        let to = Destination { proto, to, from: *local };
+        let done = act(whep, &mut Sink::Own(sender, outbox, to));
+        sender.report(outbox, to, now);
+        Some(done)
+    }
+
+    /// After [`Session::play`]: what else is due now, and the next deadline. False: str0m has to be asked for it
+    /// ([`Session::drain`]), because packets went through it.
+    pub fn settle(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
+        if self.sender.is_none() {
+            return false;
+        }
+        self.check(now, outbox);
+        self.set_deadline(now);
+        true
+    }
+
+    fn set_deadline(&mut self, now: Instant) {
+        let next = self.own_deadline(now).map_or(self.machine_due, |own| own.min(self.machine_due));
+        // Never in the past: a machine that keeps saying "now" is asked again in a moment, not forever.
+        self.deadline = next.max(now + Duration::from_millis(1));
+    }
+
+    /// From now on its packets are ours to send, unless str0m paces them.
+    ///
+    /// # Errors
+    /// The handshake did not agree on what that takes.
+    fn begin_sending(&mut self, now: Instant) -> Result<(), Ended> {
+        let Session { role: Role::Play { whep, .. }, rtc, keys, sender, .. } = self else { return Ok(()) };
+        if whep.adapts || sender.is_some() {
+            return Ok(());
+        }
+        let made = dtls::agreed().or(keys.take()).and_then(|keys| Sender::new(rtc, &dtls::crypto(), &keys, &whep.lines(), now));
+        *sender = made.map(Box::new);
+        if sender.is_some() { Ok(()) } else { Err(Ended::Protocol("no keys to send with were agreed on".into())) }
+    }
+
     /// Says goodbye to the peer, if there is one: RTCP BYE and DTLS close_notify.
     pub fn close(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) {
+        if let (Some(sender), Some((proto, to))) = (&mut self.sender, self.to) {
+            sender.goodbye(outbox, Destination { proto, to, from: self.local });
+        }
         if !self.broken && self.rtc.is_alive() && self.rtc.close().is_ok() {
             let _ = self.drain(now, table, outbox);
         }
@@ -246,21 +322,8 @@ impl Session {
                     }
                 }
                 Ok(Output::Timeout(at)) => break at,
-                Ok(Output::Transmit(transmit)) => {
-                    let to = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
-                    self.answered(transmit.proto, transmit.destination, table);
-                    let copies = match &mut self.role {
-                        Role::Play { whep, .. } => whep.copies(&transmit.contents, now),
-                        Role::Publish { .. } => 1,
-                    };
-                    for _ in 0..copies {
-                        outbox.push(to.0, to.1, self.local, &transmit.contents);
-                    }
-                    if transmit.contents.first().is_some_and(|first| *first >= 20) {
-                        self.to = Some(to);
-                    }
-                }
-                Ok(Output::Event(event)) => match self.event(event, now) {
+                Ok(Output::Transmit(transmit)) => self.transmit(&transmit, table, outbox),
+                Ok(Output::Event(event)) => match self.event(event, outbox, now) {
                     None => {}
                     Some(Signal::Connected) => signal = Some(Signal::Connected),
                     ended => return ended,
@@ -272,10 +335,23 @@ impl Session {
             return Some(Signal::Ended(Ended::Closed));
         }
         self.check(now, outbox);
-        let next = self.own_deadline(now).map_or(next, |own| own.min(next));
-        // Never in the past: a machine that keeps saying "now" is asked again in a moment, not forever.
-        self.deadline = next.max(now + Duration::from_millis(1));
+        self.machine_due = next;
+        self.set_deadline(now);
         signal
+    }
+
+    /// Passes on what the machine sends.
+    fn transmit(&mut self, transmit: &Transmit, table: &Table, outbox: &mut Outbox) {
+        let (proto, to) = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
+        self.answered(transmit.proto, transmit.destination, table);
+        let first = transmit.contents.first().copied().unwrap_or_default();
+        // RTCP of the machine's would bear numbers that our own reports have.
+        if self.sender.is_some() && (128..=191).contains(&first) {
+            return;
+        }
+        outbox.push(Destination { proto, to, from: self.local }, &transmit.contents);
+        let moved = self.path.moved().filter(|_| self.sender.is_some());
+        self.to = if first >= 20 { Some((proto, to)) } else { moved.or(self.to) };
     }
 
     /// Asks a viewer's end how long the network takes, where that is due.
@@ -289,7 +365,7 @@ impl Session {
             let [i, j, k, l] = number.to_be_bytes();
             let user = format!("{}:{}", self.remote_ufrag, self.ufrag);
             if let Some(check) = stun::check([a, b, c, d, e, f, g, h, i, j, k, l], &user, &self.remote_password) {
-                outbox.push(proto, to, self.local, &check);
+                outbox.push(Destination { proto, to, from: self.local }, &check);
             }
         }
     }
@@ -332,18 +408,21 @@ impl Session {
         (now >= self.created + CONNECT).then_some(Ended::Timeout("ICE and DTLS"))
     }
 
-    fn event(&mut self, event: Event, now: Instant) -> Option<Signal> {
+    fn event(&mut self, event: Event, outbox: &mut Outbox, now: Instant) -> Option<Signal> {
         match event {
             Event::Connected => {
                 self.connected = true;
-                Some(Signal::Connected)
+                Some(self.begin_sending(now).map_or_else(Signal::Ended, |()| Signal::Connected))
             }
             Event::IceConnectionStateChange(state) => {
                 self.lost = (state == IceConnectionState::Disconnected).then_some(now);
                 None
             }
             Event::MediaEgressStats(s) => {
-                self.reported(&s, now);
+                if self.sender.is_none() {
+                    self.reported((s.mid, s.rid), s.rtt, s.loss, now);
+                    self.note((s.mid, s.rid), None, None, s.nacks);
+                }
                 None
             }
             Event::MediaIngressStats(s) => {
@@ -364,6 +443,15 @@ impl Session {
             Event::PeerStats(stats) => {
                 if let (Role::Play { whep, .. }, Some(estimate)) = (&mut self.role, stats.bwe_tx) {
                     whep.choice.estimated(estimate.as_u64());
+                }
+                let pair = stats.selected_candidate_pair.filter(|_| self.sender.is_some());
+                // As if it sent something there.
+                self.to = pair.map(|pair| self.path.of(pair.protocol, pair.remote.addr, &[128])).or(self.to);
+                None
+            }
+            Event::RawPacket(packet) => {
+                if let RawPacket::RtcpRx(feedback) = *packet {
+                    self.feedback(&feedback, outbox, now);
                 }
                 None
             }
@@ -396,14 +484,49 @@ impl Session {
     }
 
     /// What a viewer reports of a track.
-    fn reported(&mut self, stats: &MediaEgressStats, now: Instant) {
-        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, stats.loss)
-            && whep.is_video(stats.mid)
+    fn reported(
+        &mut self,
+        track: (Mid, Option<Rid>),
+        round_trip: Option<Duration>,
+        loss: Option<f32>,
+        now: Instant,
+    ) {
+        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, loss)
+            && whep.is_video(track.0)
         {
             whep.choice.lost(loss);
             whep.congestion.lost(loss, now);
         }
-        self.note((stats.mid, stats.rid), stats.rtt, stats.loss, stats.nacks);
+        self.note(track, round_trip, loss, 0);
+    }
+
+    /// What came back for packets that we sent ourselves.
+    fn feedback(&mut self, feedback: &Rtcp, outbox: &mut Outbox, now: Instant) {
+        let Some(sender) = &mut self.sender else { return };
+        match feedback {
+            Rtcp::Nack(nack) => {
+                // RFC 4585 §6.2.1: a number, and a bit for each of the sixteen after it.
+                let after = |entry: &NackEntry| {
+                    let (first, more) = (entry.pid, entry.blp);
+                    (0..=16).filter(move |n| *n == 0 || more >> (n - 1) & 1 == 1).map(move |n| first.wrapping_add(n))
+                };
+                let asked: Vec<u16> = nack.reports.iter().flat_map(after).collect();
+                let Some((mid, nacks)) = sender.asked(*nack.ssrc, asked.len() as u64) else { return };
+                self.note((mid, None), None, None, nacks);
+                self.play(outbox, now, |whep, sink| {
+                    if whep.is_video(mid) {
+                        whep.asked(sink, &asked, now);
+                    }
+                });
+            }
+            Rtcp::ReceiverReport(report) => {
+                let reported: Vec<_> = report.reports.iter().filter_map(|one| sender.reported(one, now)).collect();
+                for one in reported {
+                    self.reported((one.mid, None), one.round_trip, Some(one.loss), now);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Adds a track's figures to those of all sessions. Values come from the peer: none is trusted to be sensible.

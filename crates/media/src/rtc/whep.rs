@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::bwe::Bitrate;
-use str0m::change::DirectApi;
-use str0m::media::{Frequency, MediaTime, Mid, Pt};
-use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, Ssrc, StreamTx};
+use str0m::media::{Mid, Pt};
 
 use super::choice::Choice;
 use super::congestion::Congestion;
 use super::feed::{Media, Shared};
-use super::offer::{Accepted, Track, best_format};
+use super::offer::{Accepted, best_format};
 use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
+use super::sender::Piece;
+use super::sink::{Out, Sink};
 use crate::frame::Codec;
 
 /// Sender reports are made anew when the stream's clock and ours are further apart than this.
@@ -29,9 +29,6 @@ const MOST_PACED: Duration = Duration::from_millis(700);
 /// Most bytes of a group of pictures that a viewer whose network is not known yet begins with.
 const MOST_PACED_BACKLOG: usize = 100_000;
 
-/// Packets kept to be sent again, and for how long: those of a large keyframe, and for as long as one sent again helps. What
-/// is sent again has a budget of its own ([`Resends`]).
-const KEPT: (usize, Duration) = (4_000, Duration::from_secs(1));
 /// A narrow viewer has a keyframe made for it at most this often, for however many such viewers.
 const KEY_EVERY: Duration = Duration::from_secs(1);
 /// It has one made when what waits has nearly gone.
@@ -70,47 +67,25 @@ impl Resends {
     }
 }
 
-/// One outgoing track.
-struct Out {
-    track: Track,
-    ssrc: Option<Ssrc>,
-    /// What it bears when it is sent again.
-    again: Option<Ssrc>,
-    /// What may be sent again is bounded by us, and not by the machine.
-    keeps: bool,
-    next: u64,
-}
-
-impl Out {
-    /// The machine's end of it.
-    fn stream<'a>(&mut self, direct: &'a mut DirectApi<'_>) -> Option<&'a mut StreamTx> {
-        if let Some(ssrc) = self.ssrc {
-            return direct.stream_tx(&ssrc);
-        }
-        let stream = direct.stream_tx_by_mid(self.track.mid, None)?;
-        (self.ssrc, self.again) = (Some(stream.ssrc()), stream.rtx());
-        if self.keeps {
-            // What a viewer asks for is bounded here too: a packet is encrypted before `Resends` looks at it.
-            stream.set_rtx_cache(KEPT.0, KEPT.1, Some(0.34));
-        }
-        Some(stream)
-    }
-
-    fn packet(&mut self, payload: &Arc<[u8]>, time: u32, wall: Instant) -> RtpWrite {
-        let number: SeqNo = self.next.into();
-        self.next += 1;
-        RtpWrite::new(self.track.pt, number, time, wall, Arc::clone(payload))
-    }
-
-    /// The packet of one of a picture's payloads; its first one tells how long the player is to hold pictures back.
-    fn of_picture(&mut self, waiting: &Waiting, payloads: &[Arc<[u8]>], i: usize, delay: Option<Duration>) -> RtpWrite {
-        let packet = self.packet(&payloads[i], ticks(waiting.at, 90_000), waiting.wall);
-        let packet = packet.marker(i + 1 == payloads.len()).nackable(true);
-        match delay.filter(|_| i == 0) {
-            Some(delay) => packet.ext_vals(playout(delay)),
-            None => packet,
-        }
-    }
+/// Sends one of a picture's payloads; the first one tells how long the player is to hold pictures back.
+fn send_of_picture(
+    sink: &mut Sink<'_>,
+    out: &mut Out,
+    waiting: &Waiting,
+    payloads: &[Arc<[u8]>],
+    delay: Option<Duration>,
+    now: Instant,
+) {
+    let i = waiting.next;
+    let piece = Piece {
+        payload: &payloads[i],
+        pt: *out.track.pt,
+        time: ticks(waiting.at, 90_000),
+        wall: waiting.wall,
+        marker: i + 1 == payloads.len(),
+        delay: delay.filter(|_| i == 0),
+    };
+    sink.send(out, &piece, now);
 }
 
 /// The state of one viewer's tracks.
@@ -156,13 +131,9 @@ pub(super) struct Whep {
 impl Whep {
     /// A viewer with the tracks that were agreed on. `seed` makes sequence numbers start anywhere below 32768.
     pub fn new(accepted: &Accepted, seed: u16) -> Self {
-        let out = |track: Option<Track>| {
-            let (keeps, next) = (!accepted.adapts, u64::from(seed & 0x7fff));
-            track.map(|track| Out { track, ssrc: None, again: None, keeps, next })
-        };
         Whep {
-            video: out(accepted.video),
-            audio: out(accepted.audio),
+            video: accepted.video.map(|track| Out::new(track, seed)),
+            audio: accepted.audio.map(|track| Out::new(track, seed)),
             formats: accepted.formats.clone(),
             format: None,
             lacks: None,
@@ -192,7 +163,7 @@ impl Whep {
 
     /// Sends what the current group of pictures holds so far, squeezed into the moments before now, so that the viewer
     /// has a picture at once and is not late for the rest.
-    pub fn catch_up(&mut self, rtc: &mut Rtc, backlog: &[Shared], now: Instant) -> u64 {
+    pub fn catch_up(&mut self, sink: &mut Sink<'_>, backlog: &[Shared], now: Instant) -> u64 {
         let picture = |s: &Shared| match &s.media {
             Media::Picture { picture, .. } => picture.bytes,
             Media::Sound(_) => 0,
@@ -209,9 +180,15 @@ impl Whep {
         for (before, shared) in (0..pictures.len() as i64).rev().zip(&pictures) {
             // One millisecond each: a browser decodes them all and shows the last.
             let at = self.sent[0].saturating_sub(before.saturating_mul(1_000));
-            bytes += self.send(rtc, shared, at, now);
+            bytes += self.send(sink, shared, at, now);
         }
         bytes
+    }
+
+    /// Its lines, and whether they are of pictures.
+    pub fn lines(&self) -> Vec<(Mid, bool)> {
+        let tracks = [&self.video, &self.audio].into_iter().flatten().map(|out| &out.track);
+        tracks.map(|track| (track.mid, track.is_video)).collect()
     }
 
     /// Whether this is its track of pictures.
@@ -233,7 +210,7 @@ impl Whep {
     }
 
     /// Sends one frame of the stream, or of a layer of it. Returns its payload bytes; 0 when it was not for this viewer.
-    pub fn take(&mut self, rtc: &mut Rtc, layer: Option<usize>, shared: &Shared, now: Instant) -> u64 {
+    pub fn take(&mut self, sink: &mut Sink<'_>, layer: Option<usize>, shared: &Shared, now: Instant) -> u64 {
         if let Media::Picture { key, .. } = shared.media {
             if key && layer == self.target {
                 self.showing = layer;
@@ -243,12 +220,12 @@ impl Whep {
             }
             // The first picture of another layer may be a little older than the last of the one before.
             let at = shared.pts.max(self.newest.saturating_add(1_000));
-            return if shared.pts <= self.sent[0] { 0 } else { self.send(rtc, shared, at, now) };
+            return if shared.pts <= self.sent[0] { 0 } else { self.send(sink, shared, at, now) };
         }
         if shared.pts <= self.sent[usize::from(!shared.is_picture())] {
             return 0;
         }
-        self.send(rtc, shared, shared.pts, now)
+        self.send(sink, shared, shared.pts, now)
     }
 
     /// Which of the layers (bits a second, growing) it is to be sent, now that it is sent `current`; tells the estimator what
@@ -257,8 +234,7 @@ impl Whep {
         if std::mem::take(&mut self.left_out) && !self.adapts {
             self.choice.lost(1.0);
         }
-        let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
-        let waits = ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))).unwrap_or_default();
+        let waits = self.video.as_ref().map_or(Duration::ZERO, |out| Sink::Machine(rtc).waits(out, now));
         let wanted = self.choice.of(rates, current, waits, now);
         // Nothing more goes into a queue that is too long.
         self.need_key |= wanted < current;
@@ -284,10 +260,10 @@ impl Whep {
         })
     }
 
-    fn send(&mut self, rtc: &mut Rtc, shared: &Shared, at: i64, now: Instant) -> u64 {
+    fn send(&mut self, sink: &mut Sink<'_>, shared: &Shared, at: i64, now: Instant) -> u64 {
         let wall = self.wall(at, now);
         match &shared.media {
-            Media::Sound(sound) => self.sound(rtc, sound, at, wall),
+            Media::Sound(sound) => self.sound(sink, sound, (at, wall), now),
             Media::Picture { key, format, .. } => {
                 self.key_came = if *key { Some(now) } else { self.key_came };
                 if !self.is_of_use(*key, *format) {
@@ -295,17 +271,16 @@ impl Whep {
                 }
                 self.newest = self.newest.max(at);
                 let waiting = Waiting { shared: shared.clone(), at, wall, next: 0 };
-                if self.adapts { self.hand_over(rtc, waiting, now) } else { self.picture(rtc, waiting, now) }
+                if self.adapts { self.hand_over(sink, waiting, now) } else { self.picture(sink, waiting, now) }
             }
         }
     }
 
     /// Sound waits for nothing.
-    fn sound(&mut self, rtc: &mut Rtc, sound: &Arc<[u8]>, at: i64, wall: Instant) -> u64 {
+    fn sound(&mut self, sink: &mut Sink<'_>, sound: &Arc<[u8]>, at: (i64, Instant), now: Instant) -> u64 {
         let Some(out) = &mut self.audio else { return 0 };
-        let mut direct = rtc.direct_api();
-        let Some(stream) = out.stream(&mut direct) else { return 0 };
-        stream.write_rtp(out.packet(sound, ticks(at, 48_000), wall));
+        let (pt, time) = (*out.track.pt, ticks(at.0, 48_000));
+        sink.send(out, &Piece { payload: sound, pt, time, wall: at.1, marker: false, delay: None }, now);
         self.pacer.charge(sound.len() + HEADS);
         self.went(sound.len() + HEADS);
         sound.len() as u64
@@ -329,60 +304,57 @@ impl Whep {
     }
 
     /// Gives a picture to the machine, which paces it by what it estimates.
-    fn hand_over(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
-        let ssrc = self.video.as_ref().and_then(|out| out.ssrc);
-        if ssrc.and_then(|ssrc| Some(waits(rtc.direct_api().stream_tx(&ssrc)?, now))) > Some(MOST_PACED) {
+    fn hand_over(&mut self, sink: &mut Sink<'_>, waiting: Waiting, now: Instant) -> u64 {
+        if self.video.as_ref().map(|out| sink.waits(out, now)) > Some(MOST_PACED) {
             self.need_key = true;
             return 0;
         }
-        self.write(rtc, &waiting, None)
+        self.write(sink, waiting, None, now)
     }
 
-    /// Writes all packets of a picture.
-    fn write(&mut self, rtc: &mut Rtc, waiting: &Waiting, delay: Option<Duration>) -> u64 {
+    /// Sends all packets of a picture.
+    fn write(&mut self, sink: &mut Sink<'_>, mut waiting: Waiting, delay: Option<Duration>, now: Instant) -> u64 {
         let Some(out) = &mut self.video else { return 0 };
-        let mut direct = rtc.direct_api();
-        let Some(stream) = out.stream(&mut direct) else { return 0 };
         let Media::Picture { picture, .. } = &waiting.shared.media else { return 0 };
-        for i in 0..picture.payloads.len() {
-            stream.write_rtp(out.of_picture(waiting, &picture.payloads, i, delay));
+        let picture = Arc::clone(picture);
+        while waiting.next < picture.payloads.len() {
+            send_of_picture(sink, out, &waiting, &picture.payloads, delay, now);
+            waiting.next += 1;
         }
         picture.bytes as u64
     }
 
     /// Sends a picture as soon as the network takes it, or leaves it out.
-    fn picture(&mut self, rtc: &mut Rtc, waiting: Waiting, now: Instant) -> u64 {
+    fn picture(&mut self, sink: &mut Sink<'_>, waiting: Waiting, now: Instant) -> u64 {
         let Media::Picture { disposable, .. } = waiting.shared.media else { return 0 };
         self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
         let bytes = waiting.left();
         if self.pacer.is_empty() && self.pacer.affords(bytes) && self.congestion.room(now) >= bytes as u64 {
             self.pacer.charge(bytes);
             self.went(bytes);
-            return self.write(rtc, &waiting, self.delay(now));
+            return self.write(sink, waiting, self.delay(now), now);
         }
         if !self.pacer.offer(waiting, self.congestion.rate()) {
             self.need_key = !disposable;
             self.left_out = true;
         }
-        self.pump(rtc, now)
+        self.pump(sink, now)
     }
 
     /// Sends of what waits as much as may be sent now. Returns its payload bytes.
-    pub fn pump(&mut self, rtc: &mut Rtc, now: Instant) -> u64 {
+    pub fn pump(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
         self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
         if self.pacer.trim(self.congestion.rate()) {
             (self.need_key, self.left_out) = (true, true);
         }
         let delay = self.delay(now);
         let Some(out) = &mut self.video else { return 0 };
-        let mut direct = rtc.direct_api();
-        let Some(stream) = out.stream(&mut direct) else { return 0 };
         let (mut room, mut bytes, mut sent) = (self.congestion.room(now), 0, 0);
         while let Some(waiting) = self.pacer.next().filter(|_| room > 0) {
             let Media::Picture { picture, .. } = &waiting.shared.media else { break };
             let Some(payload) = picture.payloads.get(waiting.next) else { break };
             let length = payload.len();
-            stream.write_rtp(out.of_picture(waiting, &picture.payloads, waiting.next, delay));
+            send_of_picture(sink, out, waiting, &picture.payloads, delay, now);
             waiting.next += 1;
             let last = waiting.next == picture.payloads.len();
             bytes += length as u64;
@@ -432,23 +404,24 @@ impl Whep {
         self.congestion.answered(number, !self.pacer.is_empty(), now);
     }
 
-    /// How often a datagram of the machine is to be sent: once, but what is sent again twice over a long path, and not at all
-    /// beyond what the network takes.
-    pub fn copies(&mut self, datagram: &[u8], now: Instant) -> usize {
-        let ssrc = datagram.get(8..12).and_then(|ssrc| ssrc.try_into().ok()).map(u32::from_be_bytes);
-        let again = self.video.as_ref().and_then(|out| out.again);
-        let is_again = again.is_some_and(|again| ssrc == Some(*again)) && matches!(datagram[0], 128..=191);
-        if self.adapts || !is_again {
-            return 1;
+    /// Sends again what the peer asks for: once, twice over a long path, and not at all beyond what the network takes.
+    pub fn asked(&mut self, sink: &mut Sink<'_>, numbers: &[u16], now: Instant) {
+        let Some(out) = self.video.take() else { return };
+        for number in numbers {
+            sink.resend(&out, *number, |payload| self.copies(payload + HEADS, now));
         }
+        self.video = Some(out);
+    }
+
+    fn copies(&mut self, bytes: usize, now: Instant) -> usize {
         self.congestion.suspects(now);
-        let bytes = datagram.len() as u64;
         let narrow = self.congestion.is_narrow();
         let copies = 1 + u64::from(!narrow && self.congestion.round_trip().is_some_and(|trip| trip > FAR));
-        if !self.resends.spend(bytes * copies) {
+        let all = bytes as u64 * copies;
+        if !self.resends.spend(all) {
             return 0;
         }
-        self.congestion.sent(bytes * copies);
+        self.congestion.sent(all);
         if copies > 1 {
             let before = self.resent.replace(now).map(|at| now.saturating_duration_since(at));
             // Once is chance, and what is asked for in one go is one loss.
@@ -456,7 +429,7 @@ impl Whep {
                 self.lossy_until = Some(now + LOSSY_FOR);
             }
         }
-        self.pacer.charge(datagram.len());
+        self.pacer.charge(bytes);
         copies as usize
     }
 
@@ -482,22 +455,7 @@ impl Whep {
 /// Pictures that wait longer than this are held up by the network.
 const HELD: Duration = Duration::from_millis(30);
 
-/// Tells a player how long to hold pictures back.
-fn playout(delay: Duration) -> ExtensionValues {
-    let most = MediaTime::new(10_000, Frequency::MILLIS);
-    let least = MediaTime::new(u64::try_from(delay.as_millis()).unwrap_or(0), Frequency::MILLIS);
-    let mut values = ExtensionValues::default();
-    (values.play_delay_min, values.play_delay_max) = (Some(least), Some(most));
-    values
-}
-
 /// A stream time as a track's clock counts it.
 fn ticks(micros: i64, rate: i128) -> u32 {
     (i128::from(micros) * rate / 1_000_000) as u32
-}
-
-/// How long the oldest packet waits to be sent.
-fn waits(stream: &StreamTx, now: Instant) -> Duration {
-    let first = stream.queue_info().and_then(|queue| queue.first_unsent());
-    first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
 }

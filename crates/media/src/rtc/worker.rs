@@ -137,7 +137,7 @@ impl Worker {
             ToWorker::Start(key, start, kick) => self.start(key, start, kick, now),
             ToWorker::Datagram(datagram) => {
                 let Some(session) = self.sessions.get_mut(&datagram.key) else { return };
-                match session.receive(&datagram, &self.common.identity, now) {
+                match session.receive(&datagram, &self.common.identity, &mut self.outbox, now) {
                     Ok(()) => self.drain(datagram.key, now),
                     Err(ended) => self.end(datagram.key, ended, now),
                 }
@@ -196,7 +196,7 @@ impl Worker {
     /// Tells a session the time and moves out what it has to say.
     fn tick(&mut self, key: u64, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
-        match session.tick(now) {
+        match session.tick(now, &mut self.outbox) {
             Ok(()) => self.drain(key, now),
             Err(ended) => self.end(key, ended, now),
         }
@@ -206,15 +206,19 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let before = session.deadline;
         let signal = session.drain(now, &self.common.table, &mut self.outbox);
-        if session.deadline != before {
-            self.deadlines.remove(&(before, key));
-            self.deadlines.insert((session.deadline, key));
-        }
+        self.reschedule(key, before);
         match signal {
             Some(Signal::Connected) => self.connected(key, now),
             Some(Signal::Ended(reason)) => self.end(key, reason, now),
             None => {}
         }
+    }
+
+    /// A session's deadline may be another than it was.
+    fn reschedule(&mut self, key: u64, before: Instant) {
+        let Some(session) = self.sessions.get(&key).filter(|session| session.deadline != before) else { return };
+        self.deadlines.remove(&(before, key));
+        self.deadlines.insert((session.deadline, key));
     }
 
     fn connected(&mut self, key: u64, now: Instant) {

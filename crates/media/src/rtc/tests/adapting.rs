@@ -10,6 +10,7 @@ use crate::rtc::choice::{Choice, LOOK_EVERY};
 use crate::rtc::feed::{Maker, Shared};
 use crate::rtc::h264;
 use crate::rtc::offer::Way;
+use crate::rtc::sink::Sink;
 use crate::rtc::whep::Whep;
 
 /// Bytes of a picture of each layer; key pictures are six times as large.
@@ -84,7 +85,7 @@ impl Viewer {
                     let shared = self.made(layer, key);
                     let now = self.world.now;
                     let number = (layer < 2).then_some(layer);
-                    self.whep.take(&mut self.world.server.rtc, number, &shared, now);
+                    self.whep.take(&mut Sink::Machine(&mut self.world.server.rtc), number, &shared, now);
                 }
                 self.picture += 1;
             }

@@ -8,6 +8,7 @@ use str0m::media::KeyframeRequestKind;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use super::narrow::{USUAL, Viewer};
 use super::*;
 use crate::frame::{Codec as FrameCodec, Frame, Kind};
 use crate::hub::{Item, Tracks};
@@ -15,6 +16,7 @@ use crate::rtc::feed::Maker;
 use crate::rtc::h264;
 use crate::rtc::offer::{self, Accepted, Identity, Way};
 use crate::rtc::session::AHEAD;
+use crate::rtc::sink::Sink;
 use crate::rtc::whep::Whep;
 use crate::rtc::whip::Whip;
 
@@ -189,7 +191,7 @@ impl World {
             whep.answered(number, self.now);
         }
         if whep.has_waiting() {
-            whep.pump(&mut self.server.rtc, self.now);
+            whep.pump(&mut Sink::Machine(&mut self.server.rtc), self.now);
         }
     }
 
@@ -313,32 +315,25 @@ fn stream() -> Vec<Frame> {
     frames
 }
 
-fn play(loss: u64, jitter: u64) -> World {
-    let mut world = World::new(Way::Out, loss, jitter);
-    world.connect();
-    let mut whep = Whep::new(&world.server, 7);
-    let mut maker = Maker::default();
-    let frames = stream();
-    let mut coming = frames.into_iter().peekable();
+fn play(loss: u64, jitter: u64) -> Viewer {
+    let mut viewer = Viewer::new(USUAL, |network| {
+        network.ordered = None;
+        (network.loss, network.jitter) = (loss, jitter);
+    });
+    let mut coming = stream().into_iter().peekable();
     for ms in 0..12_000i64 {
-        while coming.peek().is_some_and(|f| f.dts <= ms * 1000) {
-            let item = Item::Frame(std::sync::Arc::new(coming.next().unwrap()));
-            let mut made = Vec::new();
-            maker.item(&item, &mut made).unwrap();
-            for shared in &made {
-                whep.take(&mut world.server.rtc, None, shared, world.now);
-            }
+        while let Some(frame) = coming.next_if(|frame| frame.dts <= ms * 1000) {
+            viewer.send(&frame);
         }
-        world.serve(&mut whep);
-        world.step();
+        viewer.step(false);
     }
-    world
+    viewer
 }
 
 #[test]
 fn a_viewer_gets_every_picture_with_parameter_sets_before_keys() {
-    let world = play(0, 0);
-    let pictures = &world.client.pictures;
+    let viewer = play(0, 0);
+    let pictures = &viewer.client.pictures;
     assert_eq!(pictures.len(), 300);
     for (n, (time, contiguous, data)) in pictures.iter().enumerate() {
         assert!(contiguous);
@@ -349,22 +344,20 @@ fn a_viewer_gets_every_picture_with_parameter_sets_before_keys() {
         let expected = (n as i64 * 33_333 * 90_000 / 1_000_000) as u64;
         assert_eq!(time.numer(), pictures[0].0.numer() + expected);
     }
-    assert_eq!(world.client.sounds.len(), 600);
+    assert_eq!(viewer.client.sounds.len(), 600);
 }
 
 #[test]
 fn a_viewer_over_a_bad_network_is_sent_again_what_was_lost() {
-    let world = play(100, 50);
-    let whole = world.client.pictures.iter().filter(|(_, _, data)| number(&h264::unit(data).payload[4..]).is_some());
+    let viewer = play(100, 50);
+    let whole = viewer.client.pictures.iter().filter(|(_, _, data)| number(&h264::unit(data).payload[4..]).is_some());
     let count = whole.count();
     assert!(count >= 240, "{count} of 300 pictures whole with 10 % loss and 50 ms jitter");
 }
 
 #[test]
 fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
-    let mut world = World::new(Way::Out, 0, 0);
-    world.connect();
-    let mut whep = Whep::new(&world.server, 7);
+    let mut viewer = Viewer::new(USUAL, |_| ());
     let mut maker = Maker::default();
     let frames = stream();
     let (mut backlog, mut live) = (Vec::new(), Vec::new());
@@ -374,16 +367,15 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
         let into = if frame.dts < 1_000_000 { &mut backlog } else { &mut live };
         maker.item(&Item::Frame(std::sync::Arc::new(frame)), into).unwrap();
     }
-    whep.catch_up(&mut world.server.rtc, &backlog, world.now);
+    viewer.catch_up(&backlog);
     // The feed repeats some of it: they are not sent twice.
     for shared in backlog.iter().chain(&live) {
-        whep.take(&mut world.server.rtc, None, shared, world.now);
+        viewer.take(shared);
     }
     for _ in 0..200 {
-        world.serve(&mut whep);
-        world.step();
+        viewer.step(false);
     }
-    let pictures = &world.client.pictures;
+    let pictures = &viewer.client.pictures;
     assert_eq!(pictures.len(), 46, "31 that were, 15 that came: each once");
     let ticks: Vec<u64> = pictures.iter().map(|p| p.0.numer()).collect();
     assert!(ticks.windows(2).take(29).all(|w| w[1] - w[0] == 90), "the backlog is a millisecond apart");

@@ -14,7 +14,7 @@ use crate::frame::{Codec as FrameCodec, Frame};
 use crate::hub::{Hub, Origin, Pace, Publisher, Settings, Start as From, Want};
 use crate::name::StreamName;
 use crate::rtc::Counters;
-use crate::rtc::feed::Maker;
+use crate::rtc::feed::{Maker, Shared};
 use crate::rtc::h264;
 use crate::rtc::net::{Datagram, Route, Table};
 use crate::rtc::offer::{self, Identity, Way};
@@ -27,7 +27,7 @@ const SEEDS: [u64; 3] = [0x9e37_79b9, 77, 31_337];
 /// What is published: pictures a second, bytes of one and of a keyframe, and how many lie between keyframes. Nothing depends on
 /// every second picture if `layered`. `asked`: a keyframe is made when one is asked for, and not otherwise.
 #[derive(Clone, Copy)]
-struct Stream {
+pub(super) struct Stream {
     size: usize,
     key: usize,
     group: u32,
@@ -36,11 +36,11 @@ struct Stream {
 }
 
 /// 1.5 Mbit/s.
-const USUAL: Stream = Stream { size: 6_500, key: 40_000, group: 50, layered: false, asked: false };
+pub(super) const USUAL: Stream = Stream { size: 6_500, key: 40_000, group: 50, layered: false, asked: false };
 
 /// What was seen and heard.
 #[derive(Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     /// When pictures that could be decoded came, in milliseconds, and their numbers.
     pictures: Vec<(u64, u32)>,
     /// Keyframes among them.
@@ -58,6 +58,16 @@ struct Seen {
 }
 
 impl Seen {
+    fn media(&mut self, ms: u64, is_sound: bool, data: &[u8], stream: Stream) {
+        match data.get(1..9).and_then(|number| number.try_into().ok()) {
+            Some(number) if is_sound => {
+                self.sounds.insert(u64::from_be_bytes(number));
+            }
+            _ if is_sound => {}
+            _ => self.picture(ms, data, 1 + u32::from(stream.layered)),
+        }
+    }
+
     /// A picture came, each of which depends on the last of the `reach` ones before it that others depend on.
     fn picture(&mut self, ms: u64, data: &[u8], reach: u32) {
         let unit = h264::unit(data);
@@ -120,10 +130,11 @@ impl Seen {
     }
 }
 
-struct Viewer {
-    now: Instant,
+/// A session of a viewer, and its client.
+pub(super) struct Viewer {
+    pub now: Instant,
     ms: u64,
-    client: Client,
+    pub client: Client,
     session: Session,
     table: Table,
     outbox: Outbox,
@@ -140,7 +151,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    fn new(stream: Stream, adjust: impl FnOnce(&mut Network)) -> Self {
+    pub fn new(stream: Stream, adjust: impl FnOnce(&mut Network)) -> Self {
         let now = Instant::now();
         let mut network = Network::new(now, 0, 0);
         network.ordered = Some([now; 2]);
@@ -208,16 +219,34 @@ impl Viewer {
         viewer
     }
 
-    fn send(&mut self, frame: &Frame) {
+    pub fn send(&mut self, frame: &Frame) {
+        if let Some(shared) = self.maker.make(frame).unwrap() {
+            self.take(&shared);
+        }
+    }
+
+    /// As a worker does with what it has for a viewer.
+    pub fn take(&mut self, shared: &Shared) {
         let now = self.now;
-        let Some(shared) = self.maker.make(frame).unwrap() else { return };
+        self.session.play(&mut self.outbox, now, |whep, sink| whep.take(sink, None, shared, now)).unwrap();
         let Role::Play { whep, .. } = &mut self.session.role else { return };
-        whep.take(&mut self.session.rtc, None, &shared, now);
         if whep.asks_key(false, now) {
             self.seen.asked.push(self.ms);
         }
-        self.session.tick(now).unwrap();
-        self.drain();
+        assert!(self.session.settle(now, &mut self.outbox), "its packets are ours");
+        self.flush();
+    }
+
+    pub fn catch_up(&mut self, backlog: &[Shared]) {
+        let now = self.now;
+        self.session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, backlog, now)).unwrap();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        for datagram in self.outbox.take() {
+            self.network.send(self.now, false, &datagram);
+        }
     }
 
     fn publish(&mut self) {
@@ -243,17 +272,19 @@ impl Viewer {
     }
 
     fn drain(&mut self) {
-        if self.session.drain(self.now, &self.table, &mut self.outbox) == Some(Signal::Connected) {
-            self.joined = true;
-            self.session.check(self.now, &mut self.outbox);
+        match self.session.drain(self.now, &self.table, &mut self.outbox) {
+            Some(Signal::Connected) => {
+                self.joined = true;
+                self.session.check(self.now, &mut self.outbox);
+            }
+            Some(Signal::Ended(reason)) => panic!("{reason}"),
+            None => {}
         }
-        for datagram in self.outbox.take() {
-            self.network.send(self.now, false, &datagram);
-        }
+        self.flush();
     }
 
     /// A millisecond passes.
-    fn step(&mut self, publishing: bool) {
+    pub fn step(&mut self, publishing: bool) {
         self.now += Duration::from_millis(1);
         self.ms += 1;
         let (client, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
@@ -261,7 +292,7 @@ impl Viewer {
             if to_server {
                 let bytes = bytes.into();
                 let datagram = Datagram { key: 1, proto: Protocol::Udp, source: client, local: None, bytes };
-                self.session.receive(&datagram, &self.identity, self.now).unwrap();
+                self.session.receive(&datagram, &self.identity, &mut self.outbox, self.now).unwrap();
                 self.drain();
             } else {
                 let receive = Receive::new(Protocol::Udp, server, client, &bytes).unwrap();
@@ -272,7 +303,7 @@ impl Viewer {
             self.publish();
         }
         if self.now >= self.session.deadline {
-            self.session.tick(self.now).unwrap();
+            self.session.tick(self.now, &mut self.outbox).unwrap();
             self.drain();
         }
         self.client.rtc.handle_input(Input::Timeout(self.now)).unwrap();
@@ -280,13 +311,12 @@ impl Viewer {
             match self.client.rtc.poll_output().unwrap() {
                 Output::Timeout(_) => break,
                 Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
-                Output::Event(Event::MediaData(data)) if data.mid == self.client.audio => {
-                    self.seen.sounds.insert(u64::from_be_bytes(data.data[1..9].try_into().unwrap()));
+                Output::Event(event) => {
+                    if let Event::MediaData(data) = &event {
+                        self.seen.media(self.ms, data.mid == self.client.audio, &data.data, self.stream);
+                    }
+                    self.client.event(event);
                 }
-                Output::Event(Event::MediaData(data)) => {
-                    self.seen.picture(self.ms, &data.data, 1 + u32::from(self.stream.layered));
-                }
-                Output::Event(event) => self.client.event(event),
             }
         }
         if self.ms.is_multiple_of(20) {

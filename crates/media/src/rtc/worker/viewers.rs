@@ -69,7 +69,7 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         // What the network takes is told by what comes back before and after the first pictures.
         session.check(now, &mut self.outbox);
-        let Role::Play { whep, ticket } = &mut session.role else { return };
+        let Role::Play { whep, .. } = &mut session.role else { return };
         if let Some(layer) = &first {
             whep.begin_with(layer.number);
         }
@@ -78,8 +78,9 @@ impl Worker {
         let fresh = Renditions::new(self.common.hub.clone()).read(&source.name, source.view, AUDIO);
         match fresh.map(|mut reader| backlog(&mut reader)) {
             Ok(Ok(found)) => {
-                let bytes = whep.catch_up(&mut session.rtc, &found, now);
-                ticket.count_sent(bytes);
+                let sent = session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, &found, now));
+                let Role::Play { whep, ticket } = &mut session.role else { return };
+                ticket.count_sent(sent.unwrap_or(0));
                 if let Some(codec) = whep.lacks {
                     let reason = format!("the stream's video is {} now", codec.as_str());
                     return self.end(key, Ended::Refused(reason), now);
@@ -183,8 +184,10 @@ impl Worker {
     /// Gives a viewer what was made of its stream, or of a layer. Returns the bytes that were sent.
     fn serve(&mut self, key: u64, layer: Option<usize>, made: &[Shared], now: Instant) -> Result<u64, Ended> {
         let Some(session) = self.sessions.get_mut(&key) else { return Ok(0) };
-        let Role::Play { whep, ticket } = &mut session.role else { return Ok(0) };
-        let sent: u64 = made.iter().map(|shared| whep.take(&mut session.rtc, layer, shared, now)).sum();
+        let sent = session.play(&mut self.outbox, now, |whep, sink| -> u64 {
+            made.iter().map(|shared| whep.take(sink, layer, shared, now)).sum()
+        });
+        let (Some(sent), Role::Play { whep, ticket }) = (sent, &mut session.role) else { return Ok(0) };
         if let Some(codec) = whep.lacks {
             return Err(Ended::Refused(format!("the stream's video is {} now", codec.as_str())));
         }
@@ -192,8 +195,13 @@ impl Worker {
             ticket.request_key();
         }
         if sent > 0 || whep.has_waiting() {
-            session.tick(now)?;
-            self.drain(key, now);
+            let before = session.deadline;
+            if session.settle(now, &mut self.outbox) {
+                self.reschedule(key, before);
+            } else {
+                session.tick(now, &mut self.outbox)?;
+                self.drain(key, now);
+            }
         }
         Ok(sent)
     }

@@ -1,0 +1,329 @@
+//! A viewer's packets that we number, seal and send ourselves: RTP, what is asked for again, and reports. What all viewers of a
+//! stream share is made once; this adds a head and seals. str0m keeps ICE, DTLS and what comes in.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use str0m::Rtc;
+use str0m::config::CryptoProvider;
+use str0m::media::Mid;
+use str0m::rtp::Extension;
+use str0m::rtp::rtcp::ReceptionReport;
+
+use super::outbox::{Destination, Outbox};
+use super::srtp::{Keys, Srtp};
+
+/// Packets kept to be sent again, and for how long: those of a large keyframe, and for as long as one sent again helps.
+const KEPT: (usize, Duration) = (4_000, Duration::from_secs(1));
+/// How often each track is reported. Browsers bring lips and sound in step once each track has reported twice.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Seconds between 1900 and 1970.
+const NTP_UNIX: u64 = 2_208_988_800;
+/// A round trip that is longer is none.
+const LONGEST_TRIP: Duration = Duration::from_secs(60);
+
+/// A packet without its number.
+pub(super) struct Piece<'a> {
+    pub payload: &'a Arc<[u8]>,
+    pub pt: u8,
+    /// By the track's clock.
+    pub time: u32,
+    /// The moment of that time.
+    pub wall: Instant,
+    /// The last one of a picture.
+    pub marker: bool,
+    /// How long the player is to hold pictures back.
+    pub delay: Option<Duration>,
+}
+
+/// What a viewer reports of a track.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reported {
+    pub mid: Mid,
+    /// The part that was lost since the last report.
+    pub loss: f32,
+    pub round_trip: Option<Duration>,
+}
+
+/// A viewer's tracks.
+pub(super) struct Sender {
+    srtp: Srtp,
+    tracks: Vec<Track>,
+    /// Payload types, each with the one of what is sent again.
+    resends: Vec<(u8, u8)>,
+    /// The same moment by the clock that does not step, and by the wall's.
+    began: (Instant, SystemTime),
+    reported: Option<Instant>,
+    name: String,
+    scratch: Vec<u8>,
+}
+
+struct Track {
+    mid: Mid,
+    ssrc: u32,
+    /// SSRC and next number of what is sent again.
+    again: Option<(u32, u64)>,
+    /// Numbers of head extensions: which line of the SDP it is of, and how long to hold pictures back.
+    mid_extension: Option<u8>,
+    delay_extension: Option<u8>,
+    /// Ticks a second.
+    clock: u32,
+    next: u64,
+    packets: u32,
+    bytes: u32,
+    /// Its newest time, and the moment of that.
+    newest: Option<(u32, Instant)>,
+    /// The peer has reported it, so it knows which line it is of.
+    known: bool,
+    keeps: bool,
+    kept: VecDeque<Kept>,
+    nacks: u64,
+}
+
+struct Kept {
+    payload: Arc<[u8]>,
+    time: u32,
+    pt: u8,
+    marker: bool,
+    at: Instant,
+}
+
+impl Sender {
+    /// The tracks of `rtc` by these lines: sound with a clock of 48 kHz, and pictures, which are kept to be sent again. None:
+    /// what was agreed on is not enough.
+    pub fn new(
+        rtc: &mut Rtc,
+        crypto: &CryptoProvider,
+        keys: &Keys,
+        lines: &[(Mid, bool)],
+        now: Instant,
+    ) -> Option<Self> {
+        let srtp = Srtp::new(crypto, keys)?;
+        let resends = rtc.codec_config().params().iter();
+        let resends = resends.filter_map(|params| Some((*params.pt(), *params.resend()?))).collect();
+        let mut random = [0; 10];
+        getrandom::fill(&mut random).ok()?;
+        let [a, b, name @ ..] = random;
+        // Not so high that the first packet of all, lost, makes a peer count the rounds wrongly (RFC 3711 §3.3.1).
+        let next = u64::from(u16::from_be_bytes([a, b]) & 0x7fff);
+        let mut tracks = Vec::new();
+        for &(mid, is_video) in lines {
+            let extensions = rtc.media(mid)?.remote_extmap();
+            // Heads of one byte have no other numbers (RFC 8285 §4.2).
+            let number = |extension| extensions.id_of(extension).filter(|number| (1..=14).contains(number));
+            let (mid_extension, delay_extension) = (number(Extension::RtpMid), number(Extension::PlayoutDelay));
+            let mut direct = rtc.direct_api();
+            let stream = direct.stream_tx_by_mid(mid, None)?;
+            tracks.push(Track {
+                mid,
+                ssrc: *stream.ssrc(),
+                again: stream.rtx().map(|ssrc| (*ssrc, next)),
+                mid_extension,
+                delay_extension,
+                clock: if is_video { 90_000 } else { 48_000 },
+                next,
+                packets: 0,
+                bytes: 0,
+                newest: None,
+                known: false,
+                keeps: is_video,
+                kept: VecDeque::new(),
+                nacks: 0,
+            });
+        }
+        Some(Sender {
+            srtp,
+            tracks,
+            resends,
+            began: (now, SystemTime::now()),
+            reported: None,
+            name: format!("{:016x}", u64::from_be_bytes(name)),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Sends one packet of a track.
+    pub fn send(&mut self, outbox: &mut Outbox, to: Destination, mid: Mid, piece: &Piece<'_>, now: Instant) {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return };
+        let index = track.next;
+        track.next += 1;
+        track.packets = track.packets.wrapping_add(1);
+        track.bytes = track.bytes.wrapping_add(piece.payload.len() as u32);
+        track.newest = Some((piece.time, piece.wall));
+        let srtp = &mut self.srtp;
+        let ssrc = track.ssrc;
+        outbox.push_with(to, |out| {
+            let start = out.len();
+            let mid = track.mid_extension.filter(|_| !track.known).map(|number| (number, track.mid));
+            let delay = track.delay_extension.zip(piece.delay);
+            head(out, Head { pt: piece.pt, marker: piece.marker, index, time: piece.time, ssrc, mid, delay });
+            srtp.seal(out, start, piece.payload, ssrc, index);
+        });
+        if track.keeps && track.again.is_some() {
+            track.keep(piece, now);
+        }
+    }
+
+    /// Sends a packet again that is asked for, `copies` times as that number says for its bytes. Nothing, where it is kept no
+    /// longer.
+    pub fn resend(
+        &mut self,
+        outbox: &mut Outbox,
+        to: Destination,
+        mid: Mid,
+        number: u16,
+        copies: impl FnOnce(usize) -> usize,
+    ) {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return };
+        let Some(kept) = track.kept(number) else { return };
+        let (payload, time, marker) = (Arc::clone(&kept.payload), kept.time, kept.marker);
+        let resends = self.resends.iter().find(|(of, _)| *of == kept.pt);
+        let (Some((_, pt)), Some((ssrc, again))) = (resends, &mut track.again) else { return };
+        // RFC 4588 §4: the number that it had, then what it held.
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&number.to_be_bytes());
+        self.scratch.extend_from_slice(&payload);
+        for _ in 0..copies(self.scratch.len()) {
+            let (ssrc, index) = (*ssrc, *again);
+            *again += 1;
+            outbox.push_with(to, |out| {
+                let start = out.len();
+                let mid = track.mid_extension.map(|number| (number, track.mid));
+                head(out, Head { pt: *pt, marker, index, time, ssrc, mid, delay: None });
+                self.srtp.seal(out, start, &self.scratch, ssrc, index);
+            });
+        }
+    }
+
+    /// Sends reports of all tracks, if they are due.
+    pub fn report(&mut self, outbox: &mut Outbox, to: Destination, now: Instant) {
+        let waits = self.reported.unwrap_or(self.began.0);
+        let all = self.reported.is_none() && self.tracks.iter().all(|track| track.newest.is_some());
+        if now.saturating_duration_since(waits) < REPORT_EVERY && !all {
+            return;
+        }
+        self.reported = Some(now);
+        let ntp = self.ntp(now);
+        let mut packets = Vec::with_capacity(128);
+        for track in &self.tracks {
+            let Some((time, wall)) = track.newest else { continue };
+            let passed = now.saturating_duration_since(wall).as_micros() * u128::from(track.clock) / 1_000_000;
+            packets.extend([0x80, 200, 0, 6]);
+            packets.extend(track.ssrc.to_be_bytes());
+            packets.extend(ntp.to_be_bytes());
+            packets.extend(time.wrapping_add(passed as u32).to_be_bytes());
+            packets.extend(track.packets.to_be_bytes());
+            packets.extend(track.bytes.to_be_bytes());
+        }
+        // All tracks have one name: they belong together.
+        let name = self.name.as_bytes();
+        let item = 4 + 2 + name.len();
+        let chunk = item + 4 - item % 4;
+        let words = self.tracks.len() * chunk / 4;
+        packets.extend([0x80 | self.tracks.len() as u8, 202, 0, words as u8]);
+        for track in &self.tracks {
+            packets.extend(track.ssrc.to_be_bytes());
+            packets.extend([1, name.len() as u8]);
+            packets.extend(name);
+            packets.extend(std::iter::repeat_n(0, chunk - item));
+        }
+        let srtp = &mut self.srtp;
+        outbox.push_with(to, |out| srtp.seal_rtcp(&packets, out));
+    }
+
+    /// Says that nothing follows.
+    pub fn goodbye(&mut self, outbox: &mut Outbox, to: Destination) {
+        let count = self.tracks.len() as u8;
+        let mut packet = vec![0x80 | count, 203, 0, count];
+        packet.extend(self.tracks.iter().flat_map(|track| track.ssrc.to_be_bytes()));
+        outbox.push_with(to, |out| self.srtp.seal_rtcp(&packet, out));
+    }
+
+    /// What a peer's report means for us, if it is of one of our tracks. Nothing in it is trusted to be sensible.
+    pub fn reported(&mut self, report: &ReceptionReport, now: Instant) -> Option<Reported> {
+        let middle = (self.ntp(now) >> 16) as u32;
+        let track = self.tracks.iter_mut().find(|track| track.ssrc == *report.ssrc)?;
+        track.known = true;
+        let trip = middle.wrapping_sub(report.last_sr_time).wrapping_sub(report.last_sr_delay);
+        let trip = Duration::from_micros(u64::from(trip) * 1_000_000 >> 16);
+        let round_trip = (report.last_sr_time != 0 && trip < LONGEST_TRIP).then_some(trip);
+        Some(Reported { mid: track.mid, loss: f32::from(report.fraction_lost) / 256.0, round_trip })
+    }
+
+    /// The track that an SSRC is of, and how often something of it was asked for again with `more` more.
+    pub fn asked(&mut self, ssrc: u32, more: u64) -> Option<(Mid, u64)> {
+        let track = self.tracks.iter_mut().find(|track| track.ssrc == ssrc)?;
+        track.nacks += more;
+        Some((track.mid, track.nacks))
+    }
+
+    /// The wall's time as NTP counts it, in 1/2³² seconds.
+    fn ntp(&self, now: Instant) -> u64 {
+        let wall = self.began.1 + now.saturating_duration_since(self.began.0);
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+        (since.as_secs() + NTP_UNIX) << 32 | fraction
+    }
+}
+
+impl Track {
+    fn keep(&mut self, piece: &Piece<'_>, now: Instant) {
+        let old = |kept: &Kept| now.saturating_duration_since(kept.at) > KEPT.1;
+        while self.kept.len() >= KEPT.0 || self.kept.front().is_some_and(old) {
+            self.kept.pop_front();
+        }
+        let Piece { payload, pt, time, marker, .. } = *piece;
+        self.kept.push_back(Kept { payload: Arc::clone(payload), time, pt, marker, at: now });
+    }
+
+    /// The newest packet with this number, if it is kept.
+    fn kept(&self, number: u16) -> Option<&Kept> {
+        let back = (self.next.wrapping_sub(1) as u16).wrapping_sub(number);
+        let place = self.kept.len().checked_sub(usize::from(back) + 1)?;
+        self.kept.get(place)
+    }
+}
+
+/// The head of an RTP packet.
+struct Head {
+    pt: u8,
+    marker: bool,
+    index: u64,
+    time: u32,
+    ssrc: u32,
+    mid: Option<(u8, Mid)>,
+    delay: Option<(u8, Duration)>,
+}
+
+/// Appends it (RFC 3550 §5.1, RFC 8285 §4.2).
+fn head(out: &mut Vec<u8>, head: Head) {
+    let extends = head.mid.is_some() || head.delay.is_some();
+    out.extend([0x80 | u8::from(extends) << 4, u8::from(head.marker) << 7 | head.pt]);
+    out.extend((head.index as u16).to_be_bytes());
+    out.extend(head.time.to_be_bytes());
+    out.extend(head.ssrc.to_be_bytes());
+    if !extends {
+        return;
+    }
+    out.extend([0xbe, 0xde, 0, 0]);
+    let start = out.len();
+    if let Some((number, mid)) = head.mid {
+        let mid = mid.as_bytes();
+        out.push(number << 4 | (mid.len().clamp(1, 16) - 1) as u8);
+        out.extend(&mid[..mid.len().min(16)]);
+    }
+    if let Some((number, delay)) = head.delay {
+        // In hundredths of a second, twelve bits each: at least, and at most.
+        let least = u32::try_from(delay.as_millis() / 10).unwrap_or(u32::MAX).min(MOST_DELAY);
+        out.push(number << 4 | 2);
+        out.extend(&(least << 12 | MOST_DELAY).to_be_bytes()[1..]);
+    }
+    while !(out.len() - start).is_multiple_of(4) {
+        out.push(0);
+    }
+    out[start - 1] = ((out.len() - start) / 4) as u8;
+}
+
+/// How long a player may hold pictures back, in hundredths of a second.
+const MOST_DELAY: u32 = 1_000;
