@@ -132,7 +132,9 @@ mod tests {
         page.gauge("up", "Whether it is.", 1);
         let mut family = page.family("took_seconds", Kind::Histogram, "How long.");
         let mut buckets = [0; BUCKETS];
-        (buckets[0], buckets[4], buckets[BUCKETS - 1]) = (2, 1, 1);
+        buckets[0] = 2;
+        buckets[4] = 1;
+        buckets[BUCKETS - 1] = 1;
         family.waits(&[("call", "a\"b\\c\nd")], (buckets, 20_001_100));
         let text = page.finish();
         assert!(text.starts_with("# HELP up Whether it is.\n# TYPE up gauge\nup 1\n# HELP took_seconds How long.\n"));

@@ -144,12 +144,17 @@ impl Run {
 
     /// Starts a process for this layout; one that was starting for another is dropped.
     fn launch(&mut self, layout: &Layout) {
-        (self.next, self.retry) = (None, None);
+        self.next = None;
+        self.retry = None;
         if let Some(starting) = self.starting.take() {
             starting.abort();
         }
-        let (hub, settings, program) = (self.hub.clone(), self.settings.clone(), self.program.clone());
-        let (layout, memory, clock) = (layout.clone(), self.memory.clone(), self.clock);
+        let hub = self.hub.clone();
+        let settings = self.settings.clone();
+        let program = self.program.clone();
+        let layout = layout.clone();
+        let memory = self.memory.clone();
+        let clock = self.clock;
         let start = async move { Process::start(&hub, &settings, &program, &layout, &memory, clock).await };
         self.starting = Some(tokio::spawn(start));
     }
@@ -349,7 +354,9 @@ impl Process {
         let stale = CancellationToken::new();
         let mut preparing = JoinSet::new();
         for (n, input) in layout.inputs.iter().cloned().enumerate() {
-            let (hub, memory, stale) = (hub.clone(), memory.clone(), stale.clone());
+            let hub = hub.clone();
+            let memory = memory.clone();
+            let stale = stale.clone();
             preparing.spawn(async move { (n, Feed::prepare(&hub, &input, &memory, clock, stale).await) });
         }
         let mut feeds = preparing.join_all().await;
