@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::kit::pictures::{Viewer, background, children, guest, merge, path, push_color, stream_of, until_seen};
+use crate::kit::pictures::{
+    Pair, Viewer, background, children, guest, merge, pair, path, push_color, stream_of, until_seen,
+};
 use crate::kit::{self, PATIENCE, Server, directory, ended, open_websocket, push, until};
 use serde_json::json;
 use testkit::bounded::program;
@@ -64,7 +66,7 @@ fn hls_is_played_by_others_and_permitted_by_the_query() {
 #[test]
 fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     let server = Server::start(directory());
-    let Pair { alice, bob, hers, his, her_push: _her_push, mut his_push } = pair(&server, &server);
+    let Pair { alice, bob: _, hers, his, her_push: _her_push, mut his_push } = pair(&server, &server);
     let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));
     let mixed = seen["mixedPlayURL"].as_str().unwrap().to_owned();
     let raw = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();

@@ -29,9 +29,9 @@ pub fn push_color(url: &str, color: &str, size: &str) -> Running {
 }
 
 /// A creator and a guest of the room `r`, and what they push.
-pub struct Pair<'a> {
+pub struct Pair<'a, 'b> {
     pub alice: User<'a>,
-    pub bob: User<'a>,
+    pub bob: User<'b>,
     pub hers: String,
     pub his: String,
     pub her_push: Running,
@@ -39,7 +39,7 @@ pub struct Pair<'a> {
 }
 
 /// The creator pushes red to `a`, the guest blue to `b`.
-pub fn pair<'a>(a: &'a Server, b: &'a Server) -> Pair<'a> {
+pub fn pair<'a, 'b>(a: &'a Server, b: &'b Server) -> Pair<'a, 'b> {
     let alice = a.login("live_room", "alice");
     let bob = b.login("live_room", "bob");
     let hers = alice.push_url("r");
