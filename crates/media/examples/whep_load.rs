@@ -123,8 +123,8 @@ async fn view(address: SocketAddr, viewers: u64, time: Duration) -> Result<(), F
     for task in tasks {
         let (p, b) = task.await??;
         connected += u64::from(p > 0);
-        packets = packets + p;
-        bytes = bytes + b;
+        packets += p;
+        bytes += b;
     }
     let whole = elapsed + 5.0;
     println!(
@@ -173,8 +173,8 @@ async fn viewer(address: SocketAddr, stop: CancellationToken) -> Result<(u64, u6
                 continue;
             }
             Output::Event(Event::RtpPacket(p)) => {
-                packets = packets + 1;
-                bytes = bytes + p.payload.len() as u64;
+                packets += 1;
+                bytes += p.payload.len() as u64;
                 continue;
             }
             Output::Event(_) => continue,
