@@ -248,7 +248,7 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     };
     let url = legacy.push(&base, &stream, NOW);
     assert!(Urls::new(&backup, 1).check_push_url(&url, &room("room1"), &user("user1"), NOW).is_ok());
-    let long = Settings { algorithm: Setting::Sha256, ..settings("", "", "") };
+    let long = Settings { algorithm: super::super::Algorithm::Sha256, ..settings("", "", "") };
     let url = Urls::new(&long, 1).push(&base, &stream, NOW);
     assert!(url.contains("txSecret=") && url.split("txSecret=").nth(1).unwrap().find('&') == Some(64), "{url}");
 }
