@@ -30,7 +30,7 @@ pub fn config(codec: Codec, keyframe: &[u8]) -> Option<Bytes> {
         _ => vp9(keyframe)?,
     };
     let mut out = BytesMut::with_capacity(RECORD + 4);
-    out.put_slice(&[1, 0, 0, 0, head.profile, level(codec, head.size)]);
+    out.put_slice(&[1, 0, 0, 0, head.profile, level(codec, head.size.0, head.size.1)]);
     out.put_u8(head.depth << 4 | head.chroma << 1 | u8::from(head.full_range));
     out.put_slice(&[UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0, 0]);
     out.put_u16(u16::try_from(head.size.0).ok()?);
@@ -255,7 +255,7 @@ impl<'a> Bools<'a> {
 }
 
 /// The lowest level whose pictures may be so large (VP9 levels, 30 pictures a second assumed). VP8 has none.
-fn level(codec: Codec, (width, height): (u32, u32)) -> u8 {
+fn level(codec: Codec, width: u32, height: u32) -> u8 {
     const LEVELS: [(u64, u8); 8] = [
         (36_864, 10),
         (73_728, 11),

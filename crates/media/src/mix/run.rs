@@ -378,17 +378,7 @@ impl Process {
             return Err(io::Error::other("the process has no pipes"));
         };
         tasks.spawn(read(out, sender));
-        tasks.spawn(async move {
-            let mut lines = BufReader::new(errors).lines();
-            let mut said = 0;
-            // A process that says too much is still read, or it would stand still.
-            while let Ok(Some(line)) = lines.next_line().await {
-                said += 1;
-                if said <= 10 {
-                    tracing::warn!(line = line.get(..200).unwrap_or(&line), "ffmpeg of a mix");
-                }
-            }
-        });
+        tasks.spawn(log(errors));
         let began = Instant::now();
         Ok(Process {
             frames,
@@ -403,6 +393,18 @@ impl Process {
             _tasks: tasks,
             _dir: dir,
         })
+    }
+}
+
+async fn log(errors: tokio::process::ChildStderr) {
+    let mut lines = BufReader::new(errors).lines();
+    let mut said = 0;
+    // A process that says too much is still read, or it would stand still.
+    while let Ok(Some(line)) = lines.next_line().await {
+        said += 1;
+        if said <= 10 {
+            tracing::warn!(line = line.get(..200).unwrap_or(&line), "ffmpeg of a mix");
+        }
     }
 }
 

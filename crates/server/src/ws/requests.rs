@@ -2,7 +2,7 @@
 //! connection's queue like everything else, so that a client sees all in one order.
 
 use bytes::Bytes;
-use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
+use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Sent, Since};
 use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 use serde::Deserialize;
@@ -219,6 +219,22 @@ async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result
     Ok(())
 }
 
+/// Says something in a room, and tells the app's backend.
+async fn send(door: &ChatDoor, me: &UserId, room: &RoomId, request: &Request<'_>) -> Result<Sent, Problem> {
+    let said = door.chat.said(me, request.random, request.said()?);
+    may_say(door, Whom::Room(room), &said).await?;
+    let sent = match part("chat.send", traces::Kind::Internal, || None, door.chat.send(room, said)).await {
+        Ok(sent) => sent,
+        Err(why) => return Err(outside(&door.rooms, room, why).await.into()),
+    };
+    if let Some(hooks) = &door.hooks
+        && let Some(message) = &sent.message
+    {
+        hooks.said(message).await?;
+    }
+    Ok(sent)
+}
+
 /// The fields of the acknowledgement; none if it is queued already.
 async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
     let chat = &door.chat;
@@ -239,17 +255,7 @@ async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Optio
         }
         Kind::Send => {
             let room = request.room()?;
-            let said = chat.said(me, request.random, request.said()?);
-            may_say(door, Whom::Room(&room), &said).await?;
-            let sent = match part("chat.send", traces::Kind::Internal, || None, chat.send(&room, said)).await {
-                Ok(sent) => sent,
-                Err(why) => return Err(outside(&door.rooms, &room, why).await.into()),
-            };
-            if let Some(hooks) = &door.hooks
-                && let Some(message) = &sent.message
-            {
-                hooks.said(message).await?;
-            }
+            let sent = send(door, me, &room, &request).await?;
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
         Kind::Direct => {

@@ -177,8 +177,8 @@ fn rooms_that_come_and_go_leave_nothing() {
 async fn measured() {
     let (server, _dir) = start(|_| ()).await;
     // What is made once and kept comes first: buffers, threads, pools.
-    rooms(&server, 10_000).await;
-    clients(&server, 30).await;
+    rooms(&server, 100_000).await;
+    clients(&server, 100).await;
     let before = settled(&server).await;
     let begun = Instant::now();
     rooms(&server, 100_000).await;
