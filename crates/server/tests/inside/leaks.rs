@@ -177,12 +177,12 @@ fn rooms_that_come_and_go_leave_nothing() {
 async fn measured() {
     let (server, _dir) = start(|_| ()).await;
     // What is made once and kept comes first: buffers, threads, pools.
-    rooms(&server, 100_000).await;
-    clients(&server, 100).await;
+    rooms(&server, 50_000).await;
+    clients(&server, 60).await;
     let before = settled(&server).await;
     let begun = Instant::now();
-    rooms(&server, 100_000).await;
-    clients(&server, 100).await;
+    rooms(&server, 50_000).await;
+    clients(&server, 60).await;
     let mut now = settled(&server).await;
     while !left(before, now).is_empty() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(100)).await;
