@@ -141,7 +141,7 @@ async function run(shape, { sent, soundOnly }) {
 }
 
 const chosen = (process.env.SHAPES ?? Object.keys(SHAPES).join(',')).split(',');
-const width = Number(process.env.WIDTH ?? 3);
+const width = Number(process.env.WIDTH ?? 2);
 for (let n = 0; n < chosen.length; n += width)
   await Promise.all(chosen.slice(n, n + width).map((shape) => run(shape, SHAPES[shape])));
 await browser.close();

@@ -26,7 +26,7 @@ const PACKAGES: [&str; 7] = [
 const BOUND: Duration = Duration::from_secs(600);
 
 /// Scripts that look at every picture, or at how old one is, have the machine to themselves: what makes a browser slow looks
-/// like a stream that stands still. Others run beside each other, as many as the machine has cores.
+/// like a stream that stands still. Others run beside each other, as many as the harness has threads.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// The packages of the pages, which are fetched once.
