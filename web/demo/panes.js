@@ -1,6 +1,6 @@
 // The side of a room: tabs, who is here, and the URLs for other programs.
 
-import { avatar, copyRow, el } from '/web/dom.js';
+import { avatar, copyRow, el, icon } from '/web/dom.js';
 import { t } from './text.js';
 
 /** Tabs of `[[name, pane]]`; arrow keys move between them. `{ element, mark(i, n) }`: `n` things are unread in one. */
@@ -54,7 +54,7 @@ export class PeoplePane {
     this.element = el('div.pane.scroll', {}, this.list, this.title, this.audience);
   }
 
-  show({ pushers, creator, me, live }) {
+  show({ pushers, creator, me, live, hands }) {
     const line = ({ userID, userName }) =>
       el(
         'li',
@@ -62,6 +62,7 @@ export class PeoplePane {
         avatar(userName || userID, userID),
         el('span', {}, (userName || userID) + (userID === me ? ` (${t('you')})` : '')),
         live && userID === creator && el('span.badge', {}, t('anchor')),
+        hands.has(userID) && el('span.badge', {}, icon('hand'), t('handIsUp')),
       );
     this.list.replaceChildren(...pushers.map(line));
   }
