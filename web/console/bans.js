@@ -30,7 +30,7 @@ export class Bans {
     this.none = el('p.nothing', { role: 'status' }, t('noBans'));
     this.body = el('tbody');
     const head = ['user', 'outOf', 'reason', 'begun', 'until', ''].map((name) =>
-      el('th', { scope: 'col' }, name && t(name)),
+      name ? el('th', { scope: 'col' }, t(name)) : el('td'),
     );
     this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
     const ban = el(

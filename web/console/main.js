@@ -18,6 +18,8 @@ const KEPT = 3600;
 const view = document.getElementById('view');
 const nav = document.getElementById('tabs');
 const state = document.getElementById('state');
+const title = el('h1.unseen', {}, 'RoomService');
+view.before(title);
 
 const link = new Link({
   hello(hello) {
@@ -32,6 +34,8 @@ const link = new Link({
     data.history.push(withLoad(snapshot.now, data.history.at(-1)));
     if (data.history.length > KEPT) data.history.shift();
     data.snapshot = snapshot;
+    // Streams keep their lines also while another page is shown.
+    streams.remember(data);
     update();
   },
   lines: (lines) => pages.logs.add(lines),
@@ -69,8 +73,6 @@ function withLoad(sample, before) {
 
 function update() {
   if (!data.snapshot) return;
-  // Streams keep their lines also while another page is shown.
-  streams.remember(data);
   pages[chosen]?.update?.(data);
 }
 
@@ -81,6 +83,8 @@ function mark(button, current) {
 
 function show(name) {
   chosen = pages[name] ? name : 'overview';
+  title.textContent = t(chosen);
+  document.title = `${t(chosen)} · RoomService`;
   view.replaceChildren(pages[chosen].element);
   for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
@@ -112,12 +116,16 @@ document
       t('language'),
     ),
   );
+// What is drawn has the colours and the size of before.
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', update);
+addEventListener('resize', update);
 addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
 state.textContent = t('frozen');
 
 /** Production: a key is needed. `refused`: the one that was given is none of the server's. */
 function locked({ refused = false } = {}) {
   state.textContent = '';
+  title.textContent = 'RoomService';
   const key = el('input', {
     type: 'password',
     required: true,

@@ -32,7 +32,7 @@ export class Mixes {
       el(
         'table',
         {},
-        el('thead', {}, el('tr', {}, head, el('th'))),
+        el('thead', {}, el('tr', {}, head, el('td'))),
         el(
           'tbody',
           {},

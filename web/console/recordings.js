@@ -40,7 +40,7 @@ export class Recordings {
       el(
         'table',
         {},
-        el('thead', {}, el('tr', {}, head, el('th'))),
+        el('thead', {}, el('tr', {}, head, el('td'))),
         el(
           'tbody',
           {},

@@ -118,7 +118,7 @@ export class Rooms {
               'tr',
               {},
               ...['user', 'stream', 'since', 'seen'].map((name) => el('th', { scope: 'col' }, t(name))),
-              el('th'),
+              el('td'),
             ),
           ),
           el(

@@ -48,7 +48,9 @@ export class Streams {
     this.body = el('tbody');
     this.count = el('span.badge', {}, '0');
     this.none = el('p.nothing', {}, t('noStreams'));
-    const head = HEAD.map(([name, number]) => el(`th${number ? '.number' : ''}`, { scope: 'col' }, name && t(name)));
+    const head = HEAD.map(([name, number]) =>
+      name ? el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)) : el('td'),
+    );
     this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
     this.mixes = new Mixes(acts);
     this.network = new Network();
@@ -71,6 +73,7 @@ export class Streams {
 
   /** A line goes on also while its page is not shown. */
   remember({ snapshot: { streams, now } }) {
+    this.latest = streams;
     const gone = new Set(this.points.keys());
     for (const { name, bitsIn } of streams) {
       gone.delete(name);
@@ -80,18 +83,19 @@ export class Streams {
       this.points.set(name, points);
     }
     for (const name of gone) this.points.delete(name);
-    if (this.view?.open)
-      this.view.update(
-        streams.find((s) => s.name === this.seen),
-        this.points.get(this.seen) ?? [],
-      );
+    this.#look(streams);
+  }
+
+  #look(streams) {
+    const stream = streams.find((s) => s.name === this.seen);
+    if (this.view?.open) this.view.update(stream, this.points.get(this.seen) ?? []);
   }
 
   /** A live picture of one. */
   see(name) {
     this.seen = name;
     this.view = watch(this.acts, name);
-    if (this.data) this.remember(this.data);
+    if (this.latest) this.#look(this.latest);
   }
 
   update(data) {

@@ -50,7 +50,7 @@ export class PeoplePane {
   constructor() {
     this.list = el('ul.list');
     this.audience = el('ul.list');
-    this.title = el('h3', { hidden: true });
+    this.title = el('h2', { hidden: true });
     this.element = el('div.pane.scroll', {}, this.list, this.title, this.audience);
   }
 
@@ -109,7 +109,7 @@ export class StreamPane {
       t('useObs'),
     );
     this.push.replaceChildren(
-      el('h3', {}, t('pushTitle')),
+      el('h2', {}, t('pushTitle')),
       el('p.small.soft', {}, t('pushHint')),
       copyRow(t('server'), pushURL.slice(0, cut), names),
       copyRow(t('key'), pushURL.slice(cut + 1), names),
@@ -125,7 +125,7 @@ export class StreamPane {
     this.shape = shape;
     const names = { copied: t('copied'), copy: t('copy') };
     this.plays.replaceChildren(
-      ...(all.length ? [el('h3', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
+      ...(all.length ? [el('h2', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
       ...all.flatMap(([who, urls]) =>
         [all.length > 1 && el('p.small.soft', {}, who), ...urls.map(([name, url]) => copyRow(name, url, names))].filter(
           Boolean,

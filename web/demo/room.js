@@ -82,8 +82,9 @@ export class RoomView {
     this.likes = el('span', {}, '0');
     const like = el(
       'button.button.likes',
-      { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() },
+      { type: 'button', hidden: !this.live, title: t('like'), onclick: () => this.#like() },
       icon('heart'),
+      el('span.unseen', {}, t('like')),
       this.likes,
     );
     const leave = iconButton('leave', t('leave'), () => this.#leave(), 'hangup');
@@ -460,7 +461,7 @@ export class RoomView {
       el(
         'div.gate.card',
         { role: 'alert' },
-        el('h2', {}, text),
+        el('h1', {}, text),
         hint && el('p.soft', {}, hint),
         el('div.row', {}, back, more),
       ),
