@@ -93,6 +93,7 @@ const faults = (page) =>
       const style = getComputedStyle(e);
       if (
         shown(e) &&
+        !e.matches('.unseen') &&
         style.textOverflow !== 'ellipsis' &&
         style.overflowX !== 'visible' &&
         e.scrollWidth > e.clientWidth + 1

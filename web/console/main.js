@@ -18,8 +18,7 @@ const KEPT = 3600;
 const view = document.getElementById('view');
 const nav = document.getElementById('tabs');
 const state = document.getElementById('state');
-const title = el('h1.unseen', {}, 'RoomService');
-view.before(title);
+const title = el('h1.unseen');
 
 const link = new Link({
   hello(hello) {
@@ -74,6 +73,7 @@ function withLoad(sample, before) {
 function update() {
   if (!data.snapshot) return;
   pages[chosen]?.update?.(data);
+  streams.look();
 }
 
 function mark(button, current) {
@@ -85,7 +85,7 @@ function show(name) {
   chosen = pages[name] ? name : 'overview';
   title.textContent = t(chosen);
   document.title = `${t(chosen)} · RoomService`;
-  view.replaceChildren(pages[chosen].element);
+  view.replaceChildren(title, pages[chosen].element);
   for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
   update();
@@ -125,7 +125,6 @@ state.textContent = t('frozen');
 /** Production: a key is needed. `refused`: the one that was given is none of the server's. */
 function locked({ refused = false } = {}) {
   state.textContent = '';
-  title.textContent = 'RoomService';
   const key = el('input', {
     type: 'password',
     required: true,

@@ -83,19 +83,20 @@ export class Streams {
       this.points.set(name, points);
     }
     for (const name of gone) this.points.delete(name);
-    this.#look(streams);
   }
 
-  #look(streams) {
-    const stream = streams.find((s) => s.name === this.seen);
-    if (this.view?.open) this.view.update(stream, this.points.get(this.seen) ?? []);
+  /** What is shown of the one that is watched. */
+  look() {
+    if (!this.view?.open || !this.latest) return;
+    const stream = this.latest.find((s) => s.name === this.seen);
+    this.view.update(stream, this.points.get(this.seen) ?? []);
   }
 
   /** A live picture of one. */
   see(name) {
     this.seen = name;
     this.view = watch(this.acts, name);
-    if (this.latest) this.#look(this.latest);
+    this.look();
   }
 
   update(data) {

@@ -82,9 +82,14 @@ export class RoomView {
     this.likes = el('span', {}, '0');
     const like = el(
       'button.button.likes',
-      { type: 'button', hidden: !this.live, title: t('like'), onclick: () => this.#like() },
+      {
+        type: 'button',
+        hidden: !this.live,
+        title: t('like'),
+        'aria-label': `${t('like')}: 0`,
+        onclick: () => this.#like(),
+      },
       icon('heart'),
-      el('span.unseen', {}, t('like')),
       this.likes,
     );
     const leave = iconButton('leave', t('leave'), () => this.#leave(), 'hangup');
@@ -267,7 +272,7 @@ export class RoomView {
       this.streams.showPush(null);
     }
     if (this.live) {
-      this.likes.textContent = String(room.custom.like ?? 0);
+      this.#liked(room.custom.like ?? 0);
       this.#audience();
     }
     this.askButton.hidden = !this.live || room.isCreator || !room.entered;
@@ -362,12 +367,17 @@ export class RoomView {
 
   // Live rooms
 
+  #liked(n) {
+    this.likes.textContent = String(n);
+    this.likes.parentElement.setAttribute('aria-label', `${t('like')}: ${n}`);
+  }
+
   async #like() {
     if (this.liking) return;
     this.liking = true;
     try {
       const { custom } = await this.room.setCustomField({ fieldName: 'like', operation: 'inc' });
-      this.likes.textContent = String(custom.like);
+      this.#liked(custom.like);
     } catch (error) {
       toast(why(error), 'bad');
     } finally {
