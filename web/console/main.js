@@ -77,8 +77,10 @@ function update() {
 }
 
 function mark(button, current) {
-  if (current) button.setAttribute('aria-current', 'page');
-  else button.removeAttribute('aria-current');
+  if (!current) return button.removeAttribute('aria-current');
+  button.setAttribute('aria-current', 'page');
+  // On a phone not all of them have room.
+  button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function show(name) {

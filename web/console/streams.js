@@ -52,7 +52,7 @@ export class Streams {
       name ? el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)) : el('td'),
     );
     this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
-    this.mixes = new Mixes(acts);
+    this.mixes = new Mixes(acts, (stream) => this.see(stream));
     this.network = new Network();
     this.element = el(
       'div.stack',
