@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use testkit::bounded::program_within;
 
-/// What drives the browser, the HLS and FLV players of most pages, and what the SDK's packages are built and used with.
-const PACKAGES: [&str; 7] = [
+/// What drives the browser and finds barriers in pages, the HLS and FLV players of most pages, and what the SDK's packages are
+/// built and used with.
+const PACKAGES: [&str; 8] = [
     "playwright-core@1.56.1",
+    "axe-core@4.14.1",
     "hls.js@1.7.4",
     "mpegts.js@1.8.2",
     "esbuild@0.25.12",
@@ -191,6 +193,11 @@ mod pages {
     #[test]
     fn the_console_in_chromium() {
         beside("console");
+    }
+
+    #[test]
+    fn the_console_of_a_busy_server_in_chromium() {
+        beside("desk");
     }
 
     #[test]
