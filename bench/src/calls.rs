@@ -98,7 +98,9 @@ struct Measured {
 impl Side<'_> {
     /// Runs a slice and gives its requests per CPU second.
     fn slice(&mut self, time: Duration, sum: &mut Measured) -> Result<f64, Failure> {
-        let (before, own, began) = (self.process.usage()?.cpu, Usage::own()?.cpu, Instant::now());
+        let before = self.process.usage()?.cpu;
+        let own = Usage::own()?.cpu;
+        let began = Instant::now();
         let slice = self.load.run(time)?;
         let cpu = self.process.usage()?.cpu - before;
         sum.slice.answered += slice.answered;

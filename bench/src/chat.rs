@@ -108,7 +108,9 @@ async fn measure(options: &Options) -> Outcome {
     let verdict = line("memory of a connection", format!("{each:.0} B"), "<= 10000 B", each <= 10_000.0);
 
     let verdict = verdict.and(latency(&mut room).await?);
-    let (cpu, began, mut deliveries) = (server.process.usage()?.cpu, Instant::now(), 0);
+    let cpu = server.process.usage()?.cpu;
+    let began = Instant::now();
+    let mut deliveries = 0;
     while began.elapsed() < Duration::from_secs(options.seconds) {
         deliveries += room.say_to_all().await?.len();
     }
@@ -183,7 +185,8 @@ impl Room<'_> {
     /// One member speaks; gives how long each other member waited for it.
     async fn say_to_all(&mut self) -> Result<Vec<Duration>, Failure> {
         self.keep_alive()?;
-        let (number, members) = (self.next, self.members());
+        let number = self.next;
+        let members = self.members();
         self.next += 1;
         let speaker = number as usize % SPEAKERS.min(members);
         let said = Instant::now();

@@ -92,7 +92,8 @@ fn beside_datagrams(
     to: SocketAddr,
     measure: impl FnOnce() -> Result<Duration, Failure>,
 ) -> Result<(Duration, f64), Failure> {
-    let (stop, sent) = (AtomicBool::new(false), AtomicU64::new(0));
+    let stop = AtomicBool::new(false);
+    let sent = AtomicU64::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             let Ok(socket) = UdpSocket::bind("127.0.0.1:0") else { return };

@@ -78,7 +78,8 @@ impl Player {
 
     /// Reads up to and including the first picture.
     async fn until_first_frame(mut self) -> Result<(), Failure> {
-        let (mut raw, mut body) = (std::mem::take(&mut self.early), Vec::new());
+        let mut raw = std::mem::take(&mut self.early);
+        let mut body = Vec::new();
         loop {
             if self.chunked {
                 dechunk(&mut raw, &mut body)?;
@@ -172,7 +173,8 @@ mod tests {
     fn chunks_may_be_cut_anywhere() {
         let coded = b"5;x=y\r\nhello\r\n1\r\n,\r\n6\r\n world\r\n";
         for cut in 0..coded.len() {
-            let (mut raw, mut body) = (coded[..cut].to_vec(), Vec::new());
+            let mut raw = coded[..cut].to_vec();
+            let mut body = Vec::new();
             dechunk(&mut raw, &mut body).unwrap();
             raw.extend_from_slice(&coded[cut..]);
             dechunk(&mut raw, &mut body).unwrap();

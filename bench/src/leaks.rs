@@ -52,7 +52,8 @@ pub fn run(options: &Options) -> Outcome {
         cycle()?;
     }
     thread::sleep(SETTLE);
-    let (before, open) = (server.process.usage()?, files(server.process.id())?);
+    let before = server.process.usage()?;
+    let open = files(server.process.id())?;
     let began = Instant::now();
     for _ in 0..options.cycles.div_ceil(BITE) {
         cycle()?;
@@ -62,7 +63,8 @@ pub fn run(options: &Options) -> Outcome {
         format!("{:.0}", f64::from(options.cycles) / began.elapsed().as_secs_f64()),
     );
     thread::sleep(SETTLE);
-    let (after, still_open) = (server.process.usage()?, files(server.process.id())?);
+    let after = server.process.usage()?;
+    let still_open = files(server.process.id())?;
     let within = |before: f64, after: f64| after <= before * 1.05;
     let memory = format!("{:.1} MB, was {:.1} MB", after.megabytes(), before.megabytes());
     let verdict = line("memory afterwards", memory, "<= 105 %", within(before.megabytes(), after.megabytes()));

@@ -216,9 +216,14 @@ struct Stretch {
 
 async fn slice(pid: u32, time: Duration, players: &[Arc<AtomicU64>]) -> Result<Stretch, Failure> {
     let count = || players.iter().map(|bytes| bytes.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    let (began, before, own, counted) = (Instant::now(), Usage::of(pid)?, Usage::own()?, count());
+    let began = Instant::now();
+    let before = Usage::of(pid)?;
+    let own = Usage::own()?;
+    let counted = count();
     sleep(time).await;
-    let (usage, own_after, counted_after) = (Usage::of(pid)?, Usage::own()?, count());
+    let usage = Usage::of(pid)?;
+    let own_after = Usage::own()?;
+    let counted_after = count();
     let seconds = began.elapsed().as_secs_f64();
     let rates = counted.iter().zip(&counted_after).map(|(a, b)| b.saturating_sub(*a) as f64 / seconds).collect();
     Ok(Stretch {
@@ -302,7 +307,8 @@ impl Crowd {
     }
 
     fn add(&mut self, mut player: Player, bytes: Arc<AtomicU64>) {
-        let (ended, leaving) = (self.ended.clone(), self.leaving.clone());
+        let ended = self.ended.clone();
+        let leaving = self.leaving.clone();
         self.tasks.spawn(async move {
             let mut buffer = vec![0; 16 << 10];
             loop {

@@ -139,7 +139,8 @@ impl Server {
     pub fn roomservice(setup: &Setup, workspace: &Workspace, config: Option<&Path>) -> Result<Self, Failure> {
         let bin = fs::canonicalize(&setup.bin)
             .map_err(|why| format!("{}: {why} (cargo build --release -p roomservice first)", setup.bin.display()))?;
-        let (http, rtmp) = (free_port()?, free_port()?);
+        let http = free_port()?;
+        let rtmp = free_port()?;
         let mut command = setup.pinned(&bin);
         command
             .current_dir(workspace.path())

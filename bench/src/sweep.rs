@@ -84,7 +84,8 @@ mod tests {
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let (bytes, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let bytes = Arc::new(AtomicU64::new(0));
+        let ended = Arc::new(AtomicU64::new(0));
         let readers = vec![Reader { stream, bytes: bytes.clone() }];
         let sweep = Sweep::start(readers, Duration::ZERO, ended.clone());
         peer.write_all(&vec![1; 1_000_000]).unwrap();

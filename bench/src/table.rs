@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn one_short_makes_all_short() {
-        let (reached, short) = (Verdict::Reached, Verdict::Short);
+        let reached = Verdict::Reached;
+        let short = Verdict::Short;
         assert_eq!(reached.and(reached), reached);
         assert_eq!(reached.and(short), short);
         assert_eq!(short.and(reached), short);

@@ -6,7 +6,14 @@ import path from 'node:path';
 
 const [root, out] = process.argv.slice(2);
 const inside = ['ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'bench/README.md'];
-const wanted = ['README.md', 'README.zh-CN.md', ...inside, 'docs/*.md', 'docs/{recipes,clients,decisions}/*.md'];
+const wanted = [
+  'README.md',
+  'README.zh-CN.md',
+  ...inside,
+  'SECURITY.zh-CN.md',
+  'docs/*.md',
+  'docs/{recipes,clients,decisions}/*.md',
+];
 const pages = list([...wanted, 'sdk/*/*.md', 'fuzz/README.md', 'findings/README.md']);
 
 /** Files by patterns with `*` and `{a,b}`, which name one part of a path. */

@@ -3,24 +3,18 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { launch } from '../chromium.mjs';
 
 const base = process.argv[2];
 const modules = process.env.NODE_MODULES;
 const from = createRequire(`${modules}/`);
-const { chromium } = from('playwright-core');
 /** Whom webim and the SDK up to 2.7.6 ask, and later ones. */
 const HOSTS = ['webim.tim.qq.com', 'api.im.qcloud.com'];
 const asked = [];
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-background-networking',
+const browser = await launch({
+  flags: [
     '--ignore-certificate-errors',
-    '--disable-features=LocalNetworkAccessChecks',
     `--host-resolver-rules=${HOSTS.map((host) => `MAP ${host} ${new URL(base).host}`)}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`,
   ],
 });

@@ -1,23 +1,11 @@
 // Opens pages in Chromium and waits until each shows so many moving videos: node tests/docs/page.mjs COUNT URL…
 // CLICK=SELECTOR is clicked in each page first. Packages are in NODE_MODULES; a camera is made up.
 
-import { createRequire } from 'node:module';
+import { launch } from '../chromium.mjs';
 
-const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
 const [count, ...urls] = process.argv.slice(2);
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--use-fake-ui-for-media-stream',
-    '--use-fake-device-for-media-stream',
-    '--autoplay-policy=no-user-gesture-required',
-    '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks',
-  ],
-});
+const browser = await launch({ camera: true, addresses: true });
 const said = [];
 let status = 0;
 try {

@@ -1,14 +1,10 @@
 // Plays a WHEP URL through the TURN server that the answer names, and through nothing else: node tests/docs/relay.mjs URL
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
+import { launch } from '../chromium.mjs';
 
-const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
 const url = process.argv[2];
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--autoplay-policy=no-user-gesture-required'],
-});
+const browser = await launch();
 const page = await browser.newPage();
 await page.goto(new URL('/', url).href);
 const seen = await page.evaluate(async (url) => {

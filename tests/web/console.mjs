@@ -31,7 +31,8 @@ await enter(viewer, 'Evening show');
 const desk = await visit('/console');
 await until('figures', async () => (await desk.locator('.figure b').first().innerText()) === '1');
 const tab = (name) => desk.locator('#tabs').getByRole('button', { name }).click();
-const yes = () => desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
+/** The button of a question, which says what will be done. */
+const sure = (what) => desk.locator('dialog').getByRole('button', { name: what, exact: true }).click();
 await until('a line is drawn', () =>
   desk
     .locator('.figure canvas')
@@ -43,6 +44,20 @@ await until('a line is drawn', () =>
         .data.some((b) => b),
     ),
 );
+// Its values are read by the pointer and by the arrows.
+const graph = desk.locator('.figure .graph').first();
+await graph.locator('canvas').hover();
+await graph.locator('.tip', { hasText: /^[01] · .*\d:\d\d:\d\d/ }).waitFor();
+await desk.mouse.move(0, 0);
+await graph.locator('.tip').waitFor({ state: 'hidden' });
+await graph.locator('canvas').focus();
+await desk.keyboard.press('End');
+await graph.locator('.tip', { hasText: /^1 · / }).waitFor();
+await desk.keyboard.press('Home');
+await graph.locator('.tip', { hasText: /^0 · / }).waitFor();
+await desk.getByLabel('Range').selectOption('300');
+await desk.getByText('All well').waitFor();
+await desk.locator('.causes li', { hasText: 'takes changes' }).waitFor();
 await shot(desk, 'console-overview-light');
 
 await tab('Rooms');
@@ -53,6 +68,8 @@ await desk.locator('dialog input').fill('We pause at <noon>');
 await desk.locator('dialog').getByRole('button', { name: 'Send' }).click();
 for (const page of [anchor, viewer]) await page.locator('.log .notice', { hasText: 'We pause at <noon>' }).waitFor();
 await desk.getByRole('button', { name: 'Mute', exact: true }).first().click();
+await desk.locator('dialog select').selectOption({ label: '10 minutes' });
+await sure('Mute');
 await desk.locator('.badge.bad', { hasText: 'muted' }).waitFor();
 await say(anchor, 'unheard');
 await anchor.locator('.toast.bad').waitFor();
@@ -74,6 +91,14 @@ await until(
   async () =>
     Number(await counter('Connected')) >= 2 && Number((await counter('Datagrams received')).replace(/\D/g, '')) > 10,
 );
+// A live picture of a stream, which an operator has no place in the room for.
+const picture = desk.locator('dialog video');
+await desk.locator('tbody tr .link').first().click();
+await until('the stream is seen', () => picture.evaluate((v) => v.videoWidth > 0 && v.currentTime > 0));
+await desk.locator('dialog .facts', { hasText: 'h264' }).waitFor();
+await shot(desk, 'console-watch-light');
+await desk.locator('dialog').getByRole('button', { name: 'Close' }).click();
+await desk.locator('dialog').waitFor({ state: 'detached' });
 // A stream is ended: its publisher comes back by itself, since nobody put it out.
 const stream = await desk.locator('tbody tr td.mono').first().innerText();
 const age = async () =>
@@ -90,7 +115,7 @@ const age = async () =>
 await until('the stream is not young', async () => (await age()) > 5);
 await desk.locator('tbody tr', { hasText: stream }).getByRole('button', { name: 'End stream' }).click();
 await desk.locator('dialog').getByText(stream).waitFor();
-await yes();
+await sure('End stream');
 await desk.locator('.toast', { hasText: 'Done' }).last().waitFor();
 anchor.quiet = viewer.quiet = true;
 await until('the stream is young again', async () => (await age()) < 5, 40_000);
@@ -113,7 +138,7 @@ await until('the recording plays', () =>
 );
 await desk.keyboard.press('Escape');
 await recorded.getByRole('button', { name: 'Delete' }).click();
-await yes();
+await sure('Delete');
 await desk.getByText('No recordings').waitFor();
 await tab('Logs');
 await desk.locator('.lines li', { hasText: 'get_pushers' }).first().waitFor();
@@ -132,6 +157,13 @@ assert.ok(
   shown.includes('tencent.callbackPath') && !shown.includes('{'),
   'sections of sections are named as in the file',
 );
+// What differs from the default comes first.
+const first = desk.locator('.changed > div');
+await first.filter({ hasText: 'record.enabled' }).getByText('default: false').waitFor();
+assert.equal(await first.filter({ hasText: 'chat.burst' }).count(), 0, 'what is as by default differs');
+await desk.getByRole('searchbox').fill('record.en');
+assert.equal(await first.count(), 1);
+await desk.getByRole('searchbox').fill('');
 await desk.getByRole('button', { name: 'Ask the services' }).click();
 await desk.locator('.toast', { hasText: 'Done' }).last().waitFor();
 await desk.getByText('The settings fit.').waitFor();
@@ -157,8 +189,8 @@ await enter(second, 'Standup');
 const row = desk.locator('tr', { hasText: 'Bob' });
 // The server ends his stream and tells him why; his page may try to send it again between the two, and is refused.
 second.expected = /403.*\/whip\//;
-await row.getByRole('button', { name: 'Put out' }).click();
-await yes();
+await row.getByRole('button', { name: 'Kick' }).click();
+await sure('Kick');
 await second.getByText('You were put out of the room').waitFor();
 await until('one tile', async () => (await multi.locator('.tile').count()) === 1);
 // Banned is out and stays out, until that is lifted.
@@ -168,12 +200,20 @@ const hers = desk.locator('tr', { hasText: await eve.evaluate(() => sessionStora
 // From here on her page may be refused what it was just about to ask for.
 eve.quiet = true;
 await hers.getByRole('button', { name: 'Ban' }).click();
-await yes();
+await desk.locator('dialog').getByLabel('For how long').selectOption({ label: '1 day' });
+await desk.locator('dialog').getByLabel('Reason').fill('spam <again>');
+await sure('Ban');
 await eve.getByText('You were put out of the room').waitFor();
 await eve.getByRole('button', { name: 'Back to all rooms' }).click();
 await eve.locator('.rooms .card', { hasText: 'Standup' }).getByRole('button').click();
 await eve.getByRole('alert').waitFor();
-await hers.getByRole('button', { name: 'Lift ban' }).click();
+await hers.getByRole('button', { name: 'Lift ban' }).waitFor();
+// The list of bans has the reason, and lifts it.
+await tab('Bans');
+const ban = desk.locator('tbody tr', { hasText: 'spam <again>' });
+await ban.getByRole('button', { name: /^Lift ban/ }).click();
+await ban.waitFor({ state: 'detached' });
+await tab('Rooms');
 await until('the ban is lifted', async () => (await hers.getByRole('button', { name: 'Lift ban' }).count()) === 0);
 await eve.getByRole('button', { name: 'Back to all rooms' }).click();
 await enter(eve, 'Standup');
@@ -182,7 +222,7 @@ const card = desk.locator('article', { hasText: 'Evening show' });
 // Likewise who plays a stream that ends with the room.
 for (const page of [anchor, viewer]) page.expected = /40[34].*\/(whip|whep)\//;
 await card.getByRole('button', { name: 'Close room' }).click();
-await yes();
+await sure('Close room');
 for (const page of [anchor, viewer]) await page.getByText('The room was closed').waitFor();
 
 // The console comes back with the server.

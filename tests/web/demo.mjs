@@ -65,6 +65,32 @@ await bob.locator('.tile.dark:not(.mine)').waitFor();
 await ada.keyboard.press('v');
 await bob.locator('.tile:not(.mine):not(.dark)').waitFor();
 
+// A hand that is up is seen by all, by who comes later too, and after loading anew.
+await ada.keyboard.press('h');
+await tile(bob, false).locator('.hand').waitFor();
+await bob.locator('.log li', { hasText: 'Ada has a hand up' }).waitFor();
+const mei = await visit(new URL(ada.url()).hash.replace(/^/, '/'), { name: 'Mei' });
+await mei.getByRole('button', { name: 'Join' }).click();
+await mei.locator('.tile', { hasText: 'Ada' }).locator('.hand').waitFor();
+await mei.getByRole('tab', { name: 'People' }).click();
+await mei.locator('.list li', { hasText: 'Ada' }).getByText('hand up').waitFor();
+assert.equal(await mei.locator('.tile .hand:visible').count(), 1, 'one hand is up');
+await shot(mei, 'hand-up');
+await ada.reload();
+await ada.getByRole('button', { name: 'Lower your hand' }).click();
+for (const page of [bob, mei])
+  await page.locator('.tile', { hasText: 'Ada' }).locator('.hand').waitFor({ state: 'hidden' });
+mei.expected = bob.expected = ada.expected = /40[349].*\/(whip|whep)\//;
+await mei.getByRole('button', { name: 'Leave' }).click();
+await until('Mei has left', async () => (await bob.locator('.stage .tile').count()) === 2);
+await mei.locator('.more a', { hasText: 'Console' }).click();
+await mei.locator('#tabs').waitFor();
+await mei.goBack();
+await mei.locator('.more a', { hasText: 'Calls for your backend' }).click();
+await mei.locator('details.call').first().waitFor();
+await mei.context().close();
+for (const page of [ada, bob]) await page.locator('.tile.on:not(.mine)').waitFor();
+
 // The screen: in its own shape, not mirrored, and the camera again.
 const shape = () => tile(bob, false).evaluate((e) => e.clientWidth / e.clientHeight);
 const video = () =>

@@ -3,11 +3,22 @@
 // everything that can be used, and a mark on what the keyboard is at.
 
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { browse, create, enter, say, Server, shot, until } from './stage.mjs';
 
 const server = new Server({ ROOMSERVICE_RECORD__ENABLED: 'true' });
 await server.start();
 const { browser, open, problems } = await browse();
+
+const AXE = createRequire(`${process.env.NODE_MODULES}/`)('axe-core').source;
+/** What axe-core finds. Video of these pages is live and has no captions; what stands over it has a shade of its own. */
+async function barriers(page) {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { rules: { 'video-caption': { enabled: false } } });
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `axe: ${id} at ${target.join(' ')}`));
+  });
+}
 
 /** What is wrong with how a page looks, as far as a program can tell. */
 const faults = (page) =>
@@ -82,6 +93,7 @@ const faults = (page) =>
       const style = getComputedStyle(e);
       if (
         shown(e) &&
+        !e.matches('.unseen') &&
         style.textOverflow !== 'ellipsis' &&
         style.overflowX !== 'visible' &&
         e.scrollWidth > e.clientWidth + 1
@@ -117,17 +129,25 @@ async function seesFaults(page) {
   await page.evaluate(() => document.getElementById('bad').remove());
 }
 
+const SIZES = {
+  phone: { width: 390, height: 844 },
+  desktop: { width: 1280, height: 800 },
+  wide: { width: 1920, height: 1080 },
+};
 const wrong = [];
 /** Shows a page in every look that its language has, and notes what is wrong. */
-async function look(page, what, lang, { dark: darks = [false, true], phone: phones = [false, true] } = {}) {
-  for (const phone of phones) {
-    await page.setViewportSize(phone ? { width: 390, height: 844 } : { width: 1280, height: 800 });
-    for (const dark of darks) {
+async function look(page, what, lang, { dark: darks = [false, true], sizes = ['desktop', 'phone'] } = {}) {
+  for (const size of sizes) {
+    await page.setViewportSize(SIZES[size]);
+    // A wide page is laid out like a desktop's, and has the same colours.
+    for (const dark of size === 'wide' ? [false] : darks) {
       await page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' });
       await page.evaluate(() => Promise.all(document.getAnimations().map((a) => a.finished.catch(() => {}))));
-      const which = `${what}-${phone ? 'phone' : 'desktop'}-${dark ? 'dark' : 'light'}-${lang}`;
+      const which = `${what}-${size}-${dark ? 'dark' : 'light'}-${lang}`;
       await shot(page, which);
-      for (const fault of await faults(page)) wrong.push(`${which}: ${fault}`);
+      const found = await faults(page);
+      if (size === 'desktop' || (size === 'phone' && !dark)) found.push(...(await barriers(page)));
+      for (const fault of found) wrong.push(`${which}: ${fault}`);
     }
   }
   await page.setViewportSize({ width: 1280, height: 800 });
@@ -176,6 +196,9 @@ const WORDS = {
     logs: 'Logs',
     settings: 'Settings',
     recordings: 'Recordings',
+    bans: 'Bans',
+    webhooks: 'Webhooks',
+    tokens: 'Tokens',
     overview: 'Overview',
     leave: 'Leave',
   },
@@ -192,6 +215,9 @@ const WORDS = {
     logs: '日志',
     settings: '配置',
     recordings: '录制',
+    bans: '封禁',
+    webhooks: '回调',
+    tokens: '令牌',
     overview: '概览',
     leave: '离开',
   },
@@ -254,25 +280,42 @@ for (const lang of ['en', 'zh']) {
   const desk = await visit('/console');
   await until('figures', async () => Number(await desk.locator('.figure b').first().innerText()) === 2);
   const tab = (name) => desk.locator('#tabs').getByRole('button', { name, exact: true }).click();
-  await look(desk, 'console-overview', lang);
+  await desk.locator('.causes li').first().waitFor();
+  const sizes = ['phone', 'desktop', 'wide'];
+  await look(desk, 'console-overview', lang, { sizes });
   if (lang === 'en') await keyboard(desk, 'console');
   await tab(words.rooms);
   await desk.locator('article', { hasText: words.show }).waitFor();
-  await look(desk, 'console-rooms', lang);
+  await look(desk, 'console-rooms', lang, { sizes });
+  await desk
+    .locator('td.acts')
+    .getByRole('button', { name: /^(Ban|封禁)$/ })
+    .first()
+    .click();
+  await desk.locator('dialog').waitFor();
+  await look(desk, 'console-ban', lang);
+  await desk.keyboard.press('Escape');
   await tab(WORDS[lang] === WORDS.zh ? '流' : 'Streams');
   await desk
     .locator('tbody tr', { hasText: /h264 \d+×\d+/ })
     .first()
     .waitFor();
-  await look(desk, 'console-streams', lang);
+  await look(desk, 'console-streams', lang, { sizes });
+  await desk.locator('tbody .link').first().click();
+  await desk.locator('dialog .facts div').first().waitFor();
+  await look(desk, 'console-watch', lang);
+  await desk.keyboard.press('Escape');
   for (const [name, what] of [
     [words.recordings, 'recordings'],
+    [words.bans, 'bans'],
+    [words.webhooks, 'webhooks'],
+    [words.tokens, 'tokens'],
     [words.logs, 'logs'],
     [words.settings, 'settings'],
   ]) {
     await tab(name);
-    await desk.locator('.section').waitFor();
-    await look(desk, `console-${what}`, lang);
+    await desk.locator('.section').first().waitFor();
+    await look(desk, `console-${what}`, lang, { sizes });
   }
   await desk.context().close();
   for (const page of [viewer, anchor, second, first]) {

@@ -104,8 +104,19 @@ await page.locator('.toast.bad').waitFor();
 await page.locator('input[name=userSig]').fill(userSig);
 await page.getByRole('button', { name: 'Log in' }).click();
 await page.locator('.lobby').waitFor();
+// The login stays with the tab: after loading anew and in the other language, until one logs out.
+await page.reload();
+await page.locator('.lobby').waitFor();
+await page.getByRole('button', { name: '中文' }).click();
+await page.getByRole('button', { name: '创建房间' }).waitFor();
+await page.getByRole('button', { name: 'English' }).click();
 page.expected = /\/(whip|whep)\//;
 await create(page, 'multi_room', 'Ours');
+await page.getByRole('button', { name: 'Leave' }).click();
+await page.getByRole('button', { name: 'Log out' }).click();
+await page.getByText('This server signs for nobody').waitFor();
+await page.reload();
+await page.getByText('This server signs for nobody').waitFor();
 
 assert.deepEqual(problems, []);
 await browser.close();

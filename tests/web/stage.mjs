@@ -3,14 +3,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { launch } from '../chromium.mjs';
 
 const need = (name) =>
   process.env[name] ?? assert.fail(`${name} must be set: these scripts are run by crates/server/tests/browser/main.rs`);
-const { chromium } = createRequire(`${need('NODE_MODULES')}/`)('playwright-core');
 const SHOTS = need('SCREENSHOTS');
 
 /** The server, which can be killed and started again on the same ports and data. */
@@ -22,6 +21,8 @@ export class Server {
   ) {
     this.env = {
       ROOMSERVICE_DATA_DIR: data,
+      // What a browser that is closed leaves behind is not waited for.
+      ROOMSERVICE_DRAIN_TIMEOUT: '1',
       ROOMSERVICE_HTTP__LISTEN: `127.0.0.1:${http}`,
       ROOMSERVICE_RTMP__LISTEN: `127.0.0.1:${rtmp}`,
       ...(rtc && { ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${rtc}` }),
@@ -108,19 +109,7 @@ export async function until(what, ask, within = 20_000) {
 }
 
 export async function browse() {
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--use-fake-ui-for-media-stream',
-      '--use-fake-device-for-media-stream',
-      '--disable-background-networking',
-      '--disable-gpu',
-      '--autoplay-policy=no-user-gesture-required',
-      '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks',
-    ],
-  });
+  const browser = await launch({ camera: true, addresses: true });
   const problems = [];
   /** A page of a person of its own; `init`: scripts with their arguments that run in it first. */
   const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true, init } = {}) => {

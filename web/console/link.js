@@ -1,5 +1,8 @@
 // The connection to the server: events pushed over one answer that does not end, and actions.
 
+/** Things of a list that are fetched, at most about. */
+const MOST = 5_000;
+
 export class Link {
   /** `on`: `hello`, `snapshot`, `lines`, `online(boolean)`, `locked({ refused })`. */
   constructor(on) {
@@ -74,6 +77,33 @@ export class Link {
     const answer = await fetch(`/console/recordings/${encodeURIComponent(file)}`, { headers: this.#headers });
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     return answer.blob();
+  }
+
+  /** A call of the operator API. */
+  async api(method, path, body) {
+    const headers = { ...(body && { 'Content-Type': 'application/json' }), ...this.#headers };
+    const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
+    const reply = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(reply.detail ?? `status ${answer.status}`);
+    return reply;
+  }
+
+  /** A list of the operator API, all its pages, as far as a person might look through it. */
+  async list(path, key) {
+    const found = [];
+    let next = '';
+    do {
+      const page = await this.api('GET', `${path}?limit=200${next && `&cursor=${next}`}`);
+      found.push(...page[key]);
+      next = page.next ?? '';
+    } while (next && found.length < MOST);
+    return found;
+  }
+
+  /** `{ ready, checks }`, also from a server that is not well. */
+  async health() {
+    const answer = await fetch('/readyz');
+    return answer.json();
   }
 
   async act(action, fields = {}) {

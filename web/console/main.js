@@ -2,6 +2,8 @@
 
 import { el } from '/web/dom.js';
 import { Acts } from './acts.js';
+import { Bans } from './bans.js';
+import { Hooks } from './hooks.js';
 import { Link } from './link.js';
 import { Logs } from './logs.js';
 import { Overview } from './overview.js';
@@ -9,17 +11,20 @@ import { Recordings } from './recordings.js';
 import { Rooms } from './rooms.js';
 import { Settings } from './settings.js';
 import { Streams } from './streams.js';
-import { t } from './text.js';
+import { language, switchLanguage, t } from './text.js';
+import { Tokens } from './tokens.js';
 
 const KEPT = 3600;
 const view = document.getElementById('view');
 const nav = document.getElementById('tabs');
 const state = document.getElementById('state');
+const title = el('h1.unseen');
 
 const link = new Link({
   hello(hello) {
     data.history = hello.history.map((sample, i, all) => withLoad(sample, all[i - 1]));
     pages.settings.show(hello);
+    pages.overview.begin(hello);
     pages.logs.reset(hello.lines);
     // Stays when the server was started anew in between.
     show(location.hash.slice(1) || 'overview');
@@ -28,6 +33,8 @@ const link = new Link({
     data.history.push(withLoad(snapshot.now, data.history.at(-1)));
     if (data.history.length > KEPT) data.history.shift();
     data.snapshot = snapshot;
+    // Streams keep their lines also while another page is shown.
+    streams.remember(data);
     update();
   },
   lines: (lines) => pages.logs.add(lines),
@@ -39,11 +46,15 @@ const link = new Link({
 });
 
 const acts = new Acts(link);
+const streams = new Streams(acts);
 const pages = {
   overview: new Overview(acts),
-  rooms: new Rooms(acts),
-  streams: new Streams(acts),
+  rooms: new Rooms(acts, (stream) => streams.see(stream)),
+  streams,
   recordings: new Recordings(acts),
+  bans: new Bans(acts),
+  webhooks: new Hooks(acts),
+  tokens: new Tokens(acts),
   logs: new Logs(acts),
   settings: new Settings(acts),
 };
@@ -61,15 +72,23 @@ function withLoad(sample, before) {
 
 function update() {
   if (!data.snapshot) return;
-  // Streams keep their lines also while another page is shown.
-  pages.streams.update(data);
-  if (chosen !== 'streams') pages[chosen]?.update?.(data);
+  pages[chosen]?.update?.(data);
+  streams.look();
+}
+
+function mark(button, current) {
+  if (!current) return button.removeAttribute('aria-current');
+  button.setAttribute('aria-current', 'page');
+  // On a phone not all of them have room.
+  button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function show(name) {
   chosen = pages[name] ? name : 'overview';
-  view.replaceChildren(pages[chosen].element);
-  for (const button of nav.children) button.toggleAttribute('aria-current', button.dataset.page === chosen);
+  title.textContent = t(chosen);
+  document.title = `${t(chosen)} · RoomService`;
+  view.replaceChildren(title, pages[chosen].element);
+  for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
   update();
 }
@@ -90,6 +109,18 @@ nav.append(
     return button;
   }),
 );
+document
+  .querySelector('.top')
+  .append(
+    el(
+      'button.language',
+      { type: 'button', lang: language === 'zh' ? 'en' : 'zh-CN', onclick: switchLanguage },
+      t('language'),
+    ),
+  );
+// What is drawn has the colours and the size of before.
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', update);
+addEventListener('resize', update);
 addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
 state.textContent = t('frozen');
 

@@ -5,8 +5,9 @@ import { figure, t } from './text.js';
 
 /** Pictures that are put together here; nothing is shown where another service mixes. */
 export class Mixes {
-  constructor(acts) {
-    this.acts = acts;
+  /** `see(stream)`: shows its picture. */
+  constructor(acts, see) {
+    Object.assign(this, { acts, see });
     this.count = el('span.badge', {}, '0');
     this.body = el('div.scroll');
     this.element = el(
@@ -32,7 +33,7 @@ export class Mixes {
       el(
         'table',
         {},
-        el('thead', {}, el('tr', {}, head, el('th'))),
+        el('thead', {}, el('tr', {}, head, el('td'))),
         el(
           'tbody',
           {},
@@ -46,7 +47,11 @@ export class Mixes {
     return el(
       'tr',
       {},
-      el('td.mono', {}, output),
+      el(
+        'td.mono',
+        {},
+        el('button.link', { type: 'button', title: t('see'), onclick: () => this.see(output) }, output),
+      ),
       el('td', {}, t(own ? 'placeOwn' : 'placeOver')),
       el('td', {}, String(inputs)),
       el(

@@ -1,24 +1,31 @@
 // What was recorded: played here, or deleted.
 
 import { el, toast } from '/web/dom.js';
-import { figure, span, t } from './text.js';
+import { Pages } from './list.js';
+import { figure, moment, span, t } from './text.js';
 
 export class Recordings {
   constructor(acts) {
     this.acts = acts;
     this.count = el('span.badge', {}, '0');
     this.body = el('div.scroll');
+    this.pages = new Pages({ size: 25, text: (r) => r.file, changed: () => this.data && this.update(this.data) });
     this.element = el(
       'section.section.card',
       {},
-      el('header', {}, el('h2', {}, t('recordings')), this.count),
+      el('header', {}, el('h2', {}, t('recordings')), this.count, this.pages.tools),
       this.body,
+      this.pages.none,
+      this.pages.pager,
     );
   }
 
-  update({ snapshot: { recordings, emptyRecordings } }) {
+  update(data) {
+    this.data = data;
+    const { recordings, emptyRecordings } = data.snapshot;
     const empty = emptyRecordings ?? [];
-    const shape = JSON.stringify([recordings, empty]);
+    const shown = this.pages.of(recordings ?? []);
+    const shape = JSON.stringify([recordings?.length, shown, empty]);
     if (shape === this.shape) return;
     this.shape = shape;
     this.count.textContent = String(recordings?.length ?? 0);
@@ -33,12 +40,12 @@ export class Recordings {
       el(
         'table',
         {},
-        el('thead', {}, el('tr', {}, head, el('th'))),
+        el('thead', {}, el('tr', {}, head, el('td'))),
         el(
           'tbody',
           {},
           empty.map((r) => this.#emptyRow(r)),
-          recordings.map((r) => this.#row(r)),
+          shown.map((r) => this.#row(r)),
         ),
       ),
     );
@@ -56,7 +63,7 @@ export class Recordings {
         ' ',
         el(`span.badge${running ? '' : '.bad'}`, {}, t(running ? 'waitsForKeyframe' : 'nothingRecorded')),
       ),
-      el('td', {}, new Date(asked).toLocaleString()),
+      el('td', {}, moment(asked)),
       el('td.number', {}, span(waited)),
       el('td.number', {}, '–'),
       el('td.acts'),
@@ -70,7 +77,7 @@ export class Recordings {
       'tr',
       {},
       el('td.mono', {}, file, ' ', running && el('span.badge', {}, t('running'))),
-      el('td', {}, new Date(started).toLocaleString()),
+      el('td', {}, moment(started)),
       el('td.number', {}, span(duration)),
       el('td.number', {}, figure(size, 'B')),
       el(
@@ -95,7 +102,7 @@ export class Recordings {
             dialog.remove();
           },
         },
-        el('form', { method: 'dialog' }, video, el('button.button', {}, t('cancel'))),
+        el('form', { method: 'dialog' }, video, el('button.button', {}, t('closeView'))),
       );
       document.body.append(dialog);
       dialog.showModal();

@@ -1,21 +1,68 @@
 // Rooms with who is in them, and what an operator may do about it.
 
 import { el } from '/web/dom.js';
+import { Pages, Whole } from './list.js';
 import { span, t } from './text.js';
 
+const KINDS = ['double', 'multi', 'live', 'webrtc', 'webexe'];
+/** So many rooms of a kind come with a snapshot. */
+const SENT = 100;
+
+/** A room of the operator API as snapshots have it; what is said in its chat is not known. */
+function seen({ roomID, kind, info, creator, created, custom, audienceCount, members }) {
+  const pushers = members.map(({ userID, name, ...rest }) => ({ ...rest, userID, userName: name }));
+  const base = { roomID, kind, roomInfo: info, roomCreator: creator, created, custom, audienceCount };
+  return { ...base, pushers, audiences: [], chat: null };
+}
+
+/** What a room is found by. */
+function words({ roomID, roomInfo, pushers, audiences, chat }) {
+  const people = [...pushers, ...audiences].map((p) => `${p.userName ?? ''} ${p.userID} ${p.stream ?? ''}`);
+  return [roomID, roomInfo, ...people, ...(chat?.muted ?? []), ...(chat?.banned ?? [])].join(' ');
+}
+
 export class Rooms {
-  constructor(acts) {
-    this.acts = acts;
+  /** `see(stream)`: shows its picture. */
+  constructor(acts, see) {
+    Object.assign(this, { acts, see });
     this.body = el('div');
     this.count = el('span.badge', {}, '0');
-    this.element = el('section.section.card', {}, el('header', {}, el('h2', {}, t('rooms')), this.count), this.body);
+    this.none = el('p.nothing', {}, t('noRooms'));
+    const again = () => this.data && this.update(this.data);
+    this.pages = new Pages({
+      text: words,
+      filters: [
+        {
+          label: t('kind'),
+          options: [['', t('anyKind')], ...KINDS.map((kind) => [kind, t(`kind_${kind}`)])],
+          fits: (room, kind) => room.kind === kind,
+        },
+      ],
+      changed: again,
+    });
+    const fetch = async () => (await acts.link.list('/rooms', 'rooms')).map(seen);
+    this.whole = new Whole({ fetch, key: (room) => `${room.kind} ${room.roomID}`, changed: again });
+    this.element = el(
+      'section.section.card',
+      {},
+      el('header', {}, el('h2', {}, t('rooms')), this.count, this.pages.tools),
+      this.none,
+      this.pages.none,
+      this.body,
+      this.pages.pager,
+    );
   }
 
-  update({ snapshot }) {
+  update(data) {
+    this.data = data;
+    const { rooms: sent, now, recordings, emptyRecordings } = data.snapshot;
+    const cut = KINDS.some((kind) => sent.filter((room) => room.kind === kind).length >= SENT);
+    const all = this.whole.of(sent, cut);
+    this.none.hidden = all.length > 0;
+    const rooms = this.pages.of(all);
     // Redrawn only when something differs: a button under the pointer stays the same button.
-    const { rooms, now, recordings, emptyRecordings = [] } = snapshot;
     this.recording =
-      recordings && new Set([...recordings, ...emptyRecordings].filter((r) => r.running).map((r) => r.stream));
+      recordings && new Set([...recordings, ...(emptyRecordings ?? [])].filter((r) => r.running).map((r) => r.stream));
     const shape = JSON.stringify(
       rooms.map(({ pushers, ...room }) => [
         room,
@@ -33,9 +80,7 @@ export class Rooms {
       return;
     }
     this.shape = shape;
-    this.body.replaceChildren(
-      ...(rooms.length ? rooms.map((room) => this.#room(room, now.at)) : [el('p.nothing', {}, t('noRooms'))]),
-    );
+    this.body.replaceChildren(...rooms.map((room) => this.#room(room, now.at)));
   }
 
   #room(room, now) {
@@ -73,7 +118,7 @@ export class Rooms {
               'tr',
               {},
               ...['user', 'stream', 'since', 'seen'].map((name) => el('th', { scope: 'col' }, t(name))),
-              el('th'),
+              el('td'),
             ),
           ),
           el(
@@ -119,21 +164,26 @@ export class Rooms {
         muted && el('span.badge.bad', {}, t('muted')),
         banned && el('span.badge.bad', {}, t('banned')),
       ),
-      el('td.mono', {}, stream ?? ''),
+      el('td.mono', {}, stream && this.#picture(stream)),
       time('joined', joined),
       time('seen', seen),
       el(
         'td.acts',
         {},
-        this.#button(muted ? 'unmute' : 'mute', () =>
-          this.acts.do('mute', { ...fields, ...(muted && { seconds: 0 }) }),
-        ),
-        (stream || watches) && this.#button('kick', () => this.acts.sure('kick', userID, fields)),
+        muted
+          ? this.#button('unmute', () => this.acts.do('mute', { ...fields, seconds: 0 }))
+          : this.#button('mute', () => this.acts.mute(fields)),
+        (stream || watches) && this.#button('kick', () => this.acts.kick(fields), '.bad'),
         banned
-          ? this.#button('unban', () => this.acts.do('ban', { ...fields, seconds: 0 }))
-          : this.#button('ban', () => this.acts.sure('ban', userID, { ...fields, seconds: 3600 }), '.bad'),
+          ? this.#button('unban', () => this.acts.unban(fields))
+          : this.#button('ban', () => this.acts.ban(fields), '.bad'),
       ),
     );
+  }
+
+  #picture(stream) {
+    const name = { type: 'button', title: t('see'), 'aria-label': `${t('see')}: ${stream}` };
+    return el('button.link', { ...name, onclick: () => this.see(stream) }, stream);
   }
 
   #button(name, onclick, kind = '') {

@@ -29,6 +29,12 @@ export class Lobby {
       {},
       el('section.hero', {}, el('div', {}, el('h1', {}, t('heading')), el('p.soft', {}, t('lead'))), this.#form()),
       el('section', { 'aria-labelledby': 'rooms' }, el('h2', { id: 'rooms' }, t('rooms')), this.empty, this.list),
+      el(
+        'nav.more.small',
+        { 'aria-label': t('more') },
+        el('a', { href: '/console' }, t('console')),
+        el('a', { href: '/api/v1' }, t('apiDocs')),
+      ),
     );
   }
 

@@ -30,6 +30,42 @@ async function signIn() {
   await session.open({ ...info, userSig, userName });
 }
 
+/** What was pasted into the form of production; it stays with the tab, so that loading anew asks for nothing. */
+const pasted = {
+  get: () => JSON.parse(sessionStorage.getItem('login') ?? 'null'),
+  keep: (login) => sessionStorage.setItem('login', JSON.stringify(login)),
+  forget: () => sessionStorage.removeItem('login'),
+};
+
+async function openWith(given) {
+  await session.open({ ...given, accType: '0', userName: given.userID });
+  pasted.keep(given);
+  start();
+}
+
+/** Goes on with what this tab was logged in by before; whether that went well. */
+async function goOn() {
+  const kept = pasted.get();
+  if (!kept) return false;
+  try {
+    await openWith(kept);
+    return true;
+  } catch (error) {
+    // A server that is away, or has no time, says nothing about the signature.
+    if (typeof error.code !== 'number' || error.status >= 429) throw error;
+    pasted.forget();
+    return false;
+  }
+}
+
+async function logOut() {
+  pasted.forget();
+  await shown?.close();
+  await session.close();
+  location.hash = '#/';
+  location.reload();
+}
+
 /** What production shows instead: how an app plugs its own signature in. */
 function gate() {
   const field = (name) =>
@@ -41,8 +77,7 @@ function gate() {
         event.preventDefault();
         const given = Object.fromEntries(new FormData(form));
         try {
-          await session.open({ ...given, accType: '0', userName: given.userID });
-          start();
+          await openWith(given);
         } catch (error) {
           toast(why(error), 'bad');
         }
@@ -77,7 +112,9 @@ function showMe() {
     localStorage.setItem('name', chosen);
     showMe();
   });
-  document.getElementById('me').replaceChildren(languageButton(), avatar(userName, userID), name);
+  const out = pasted.get() && el('button.language', { type: 'button', onclick: logOut }, t('logout'));
+  const parts = [languageButton(), out, avatar(userName, userID), name];
+  document.getElementById('me').replaceChildren(...parts.filter(Boolean));
 }
 
 function start() {
@@ -133,8 +170,12 @@ for (;;) {
     break;
   } catch (error) {
     if (error.code === 7) {
-      gate();
-      break;
+      try {
+        if (!(await goOn())) gate();
+        break;
+      } catch {
+        /* Tried again, as below. */
+      }
     }
     view.replaceChildren(el('p.quiet.loading', { role: 'status' }, t('unreachable')));
     await new Promise((resolve) => setTimeout(resolve, 1500));

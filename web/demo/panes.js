@@ -1,6 +1,6 @@
 // The side of a room: tabs, who is here, and the URLs for other programs.
 
-import { avatar, copyRow, el } from '/web/dom.js';
+import { avatar, copyRow, el, icon } from '/web/dom.js';
 import { t } from './text.js';
 
 /** Tabs of `[[name, pane]]`; arrow keys move between them. `{ element, mark(i, n) }`: `n` things are unread in one. */
@@ -50,11 +50,11 @@ export class PeoplePane {
   constructor() {
     this.list = el('ul.list');
     this.audience = el('ul.list');
-    this.title = el('h3', { hidden: true });
+    this.title = el('h2', { hidden: true });
     this.element = el('div.pane.scroll', {}, this.list, this.title, this.audience);
   }
 
-  show({ pushers, creator, me, live }) {
+  show({ pushers, creator, me, live, hands }) {
     const line = ({ userID, userName }) =>
       el(
         'li',
@@ -62,6 +62,7 @@ export class PeoplePane {
         avatar(userName || userID, userID),
         el('span', {}, (userName || userID) + (userID === me ? ` (${t('you')})` : '')),
         live && userID === creator && el('span.badge', {}, t('anchor')),
+        hands.has(userID) && el('span.badge', {}, icon('hand'), t('handIsUp')),
       );
     this.list.replaceChildren(...pushers.map(line));
   }
@@ -108,7 +109,7 @@ export class StreamPane {
       t('useObs'),
     );
     this.push.replaceChildren(
-      el('h3', {}, t('pushTitle')),
+      el('h2', {}, t('pushTitle')),
       el('p.small.soft', {}, t('pushHint')),
       copyRow(t('server'), pushURL.slice(0, cut), names),
       copyRow(t('key'), pushURL.slice(cut + 1), names),
@@ -124,7 +125,7 @@ export class StreamPane {
     this.shape = shape;
     const names = { copied: t('copied'), copy: t('copy') };
     this.plays.replaceChildren(
-      ...(all.length ? [el('h3', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
+      ...(all.length ? [el('h2', {}, t('playTitle')), el('p.small.soft', {}, t('playHint'))] : []),
       ...all.flatMap(([who, urls]) =>
         [all.length > 1 && el('p.small.soft', {}, who), ...urls.map(([name, url]) => copyRow(name, url, names))].filter(
           Boolean,

@@ -3,6 +3,7 @@
 import { Code, LiveRoom, RTCRoom } from '/sdk/index.js';
 import { el, icon, iconButton, relabel, toast } from '/web/dom.js';
 import { ChatPane } from './chat.js';
+import { Hands } from './hands.js';
 import { Mine } from './mine.js';
 import { PeoplePane, StreamPane, tabs } from './panes.js';
 import { preview } from './preview.js';
@@ -24,6 +25,7 @@ export class RoomView {
     });
     this.chat = new ChatPane(this.room, (n) => this.#unread(n));
     this.people = new PeoplePane();
+    this.hands = new Hands(this.room, (...hand) => this.#hand(...hand));
     this.streams = new StreamPane((on) => this.#obs(on));
     this.inside = this.#draw();
     this.element = el('div.entrance', {}, el('p.quiet.loading', { role: 'status' }, t('connecting')));
@@ -80,12 +82,21 @@ export class RoomView {
     this.likes = el('span', {}, '0');
     const like = el(
       'button.button.likes',
-      { type: 'button', hidden: !this.live, 'aria-label': t('like'), onclick: () => this.#like() },
+      {
+        type: 'button',
+        hidden: !this.live,
+        title: t('like'),
+        'aria-label': `${t('like')}: 0`,
+        onclick: () => this.#like(),
+      },
       icon('heart'),
       this.likes,
     );
     const leave = iconButton('leave', t('leave'), () => this.#leave(), 'hangup');
-    this.bar = el('div.bar', { role: 'toolbar', 'aria-label': t('devices') }, this.askButton, like, leave);
+    this.handButton = iconButton('hand', `${t('handUp')} (H)`, () => this.#raise(), 'hand');
+    this.handButton.hidden = this.kind !== 'multi_room';
+    const label = { role: 'toolbar', 'aria-label': t('devices') };
+    this.bar = el('div.bar', label, this.handButton, this.askButton, like, leave);
     return this.bar;
   }
 
@@ -99,11 +110,15 @@ export class RoomView {
     this.room.setListener({
       onGetPusherList: () => this.#sync(),
       onPusherJoin: ({ pushers }) => this.chat.note(t('joined', { name: names(pushers) })),
-      onPusherQuit: ({ pushers }) => this.chat.note(t('left', { name: names(pushers) })),
+      onPusherQuit: ({ pushers }) => {
+        this.chat.note(t('left', { name: names(pushers) }));
+        for (const { userID } of pushers) this.hands.forget(userID);
+      },
       onRoomUpdate: () => this.#sync(),
       onRoomClose: ({ reason }) =>
         this.#over(t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed')),
       onRecvRoomTextMsg: (message) => this.chat.say(message),
+      onRecvRoomCustomMsg: (message) => this.hands.heard(message),
       onNotice: ({ textMsg }) => {
         this.chat.note(t('notice', { text: textMsg }), 'notice');
         toast(t('notice', { text: textMsg }));
@@ -178,6 +193,8 @@ export class RoomView {
     this.#keys(true);
     this.#sync();
     this.#online(true);
+    // Where that cannot be read, hands that go up from now on are seen.
+    if (!this.live) this.hands.read().catch(() => {});
   }
 
   #show(what) {
@@ -245,7 +262,7 @@ export class RoomView {
     this.name = room.roomInfo || room.roomID;
     this.title.textContent = this.name;
     this.#unread(this.chat.unread);
-    this.people.show({ pushers: room.pushers, creator: room.roomCreator, me: room.user.userID, live: this.live });
+    this.#showPeople();
     this.streams.showPlays(room.pushers.map((p) => [p.userName || p.userID, room.playURLs(p)]));
     if (room.isPusher && this.shownPush !== room.roomID) {
       this.shownPush = room.roomID;
@@ -255,7 +272,7 @@ export class RoomView {
       this.streams.showPush(null);
     }
     if (this.live) {
-      this.likes.textContent = String(room.custom.like ?? 0);
+      this.#liked(room.custom.like ?? 0);
       this.#audience();
     }
     this.askButton.hidden = !this.live || room.isCreator || !room.entered;
@@ -263,6 +280,12 @@ export class RoomView {
     if (this.asking) return;
     this.askButton.lastChild.textContent = t(room.isPusher ? 'leaveStage' : 'ask');
     this.askButton.title = this.askButton.lastChild.textContent;
+  }
+
+  #showPeople() {
+    const { room, live, hands, stage } = this;
+    for (const tile of stage.tiles.values()) tile.raise(hands.up.has(tile.id));
+    this.people.show({ pushers: room.pushers, creator: room.roomCreator, me: room.user.userID, live, hands: hands.up });
   }
 
   async #audience() {
@@ -312,7 +335,21 @@ export class RoomView {
     }
   }
 
-  /** M, V and S while nothing is being written; Esc makes what is large small again. */
+  /** A hand went up or down; our own or another's. */
+  #hand(userID, up, now) {
+    const { room, hands } = this;
+    relabel(this.handButton, 'hand', `${t(hands.mine ? 'handDown' : 'handUp')} (H)`, hands.mine);
+    if (!room.entered || this.gone) return;
+    this.#showPeople();
+    const name = room.pushers.find((p) => p.userID === userID)?.userName || userID;
+    if (up && now && userID !== room.user.userID) this.chat.note(t('hand', { name }));
+  }
+
+  #raise() {
+    if (!this.handButton.hidden) this.hands.toggle().catch((e) => toast(why(e), 'bad'));
+  }
+
+  /** M, V, S and H while nothing is being written; Esc makes what is large small again. */
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     const writes = event.target.closest?.('input, select, textarea, dialog');
@@ -321,20 +358,26 @@ export class RoomView {
       else if (!writes) this.stage.unpin();
       return;
     }
-    const what = { m: 'mic', v: 'cam', s: 'screen' }[event.key.toLowerCase()];
+    const what = { m: 'mic', v: 'cam', s: 'screen', h: 'hand' }[event.key.toLowerCase()];
     if (!what || writes) return;
     event.preventDefault();
-    this.mine.toggle(what);
+    if (what !== 'hand') this.mine.toggle(what);
+    else if (this.room.entered) this.#raise();
   }
 
   // Live rooms
+
+  #liked(n) {
+    this.likes.textContent = String(n);
+    this.likes.parentElement.setAttribute('aria-label', `${t('like')}: ${n}`);
+  }
 
   async #like() {
     if (this.liking) return;
     this.liking = true;
     try {
       const { custom } = await this.room.setCustomField({ fieldName: 'like', operation: 'inc' });
-      this.likes.textContent = String(custom.like);
+      this.#liked(custom.like);
     } catch (error) {
       toast(why(error), 'bad');
     } finally {
@@ -428,7 +471,7 @@ export class RoomView {
       el(
         'div.gate.card',
         { role: 'alert' },
-        el('h2', {}, text),
+        el('h1', {}, text),
         hint && el('p.soft', {}, hint),
         el('div.row', {}, back, more),
       ),

@@ -10,6 +10,7 @@ export class Tile {
     this.video = el('video', { playsInline: true, 'aria-label': name });
     this.note = el('p', {}, mine ? t('connecting') : t('waitingFor', { name }));
     this.muted = el('span', { hidden: true }, icon('micOff'));
+    this.hand = el('span.hand', { hidden: true, role: 'img', 'aria-label': t('hand', { name }) }, icon('hand'));
     this.bars = el('span.bars', { hidden: true, role: 'img' }, el('i'), el('i'), el('i'));
     this.pin = iconButton('pin', t('pin', { name }), pin, 'pin');
     this.element = el(
@@ -31,6 +32,7 @@ export class Tile {
         kick && el('button.button.little.kick', { type: 'button', onclick: kick }, t('kick')),
         this.pin,
       ),
+      this.hand,
     );
     this.element.dataset.user = id;
     this.video.muted = mine;
@@ -95,6 +97,10 @@ export class Tile {
     this.element.classList.toggle('dark', cam === false && !screen);
     this.element.classList.toggle('screen', screen === true);
     if (cam === false) this.note.textContent = t('noPicture');
+  }
+
+  raise(up) {
+    this.hand.hidden = !up;
   }
 
   judge({ quality, roundTrip, loss }) {

@@ -14,7 +14,8 @@ fn echo_server(torn: bool) -> (SocketAddr, Arc<AtomicUsize>) {
     let count = served.clone();
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut stream, count) = (stream.unwrap(), count.clone());
+            let mut stream = stream.unwrap();
+            let count = count.clone();
             thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 loop {

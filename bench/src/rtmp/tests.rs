@@ -63,7 +63,8 @@ async fn stand_in(listener: TcpListener, said: Vec<u8>, media: usize) -> (String
     let mut hello = vec![0; 1537];
     stream.read_exact(&mut hello).await.unwrap();
     assert_eq!(hello[0], 3);
-    let (s1, mut c2) = (vec![7; HANDSHAKE], vec![0; HANDSHAKE]);
+    let s1 = vec![7; HANDSHAKE];
+    let mut c2 = vec![0; HANDSHAKE];
     stream.write_all(&[&[3][..], &s1, &hello[1..]].concat()).await.unwrap();
     stream.read_exact(&mut c2).await.unwrap();
     assert_eq!(c2, s1);

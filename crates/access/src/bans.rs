@@ -193,8 +193,11 @@ mod tests {
 
     #[test]
     fn a_ban_holds_where_it_says_and_until_then() {
-        let (bans, bob, now) = (Bans::default(), UserId::parse("bob").unwrap(), Millis(10));
-        let (here, there) = (RoomId::parse("here").unwrap(), RoomId::parse("there").unwrap());
+        let bans = Bans::default();
+        let bob = UserId::parse("bob").unwrap();
+        let now = Millis(10);
+        let here = RoomId::parse("here").unwrap();
+        let there = RoomId::parse("there").unwrap();
         assert_eq!(bans.take(vec![ban("bob", Some("here"), 10, 50)], now).len(), 1);
         assert_eq!(bans.until(&bob, Some(&here), now), Some(Millis(50)));
         assert_eq!(bans.until(&bob, Some(&there), now), None);
@@ -209,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_stream_is_open_again_when_the_last_ban_that_names_it_is_lifted() {
-        let (bans, now) = (Bans::default(), Millis(20));
+        let bans = Bans::default();
+        let now = Millis(20);
         bans.take(vec![ban("bob", None, 10, 90), ban("bob", Some("here"), 10, 50), ban("bob", None, 12, 70)], now);
         assert_eq!(bans.stream("fresh", now), Some(Millis(70)), "the newest word about everything");
         bans.take(vec![ban("bob", None, 15, 0)], now);
@@ -222,7 +226,8 @@ mod tests {
     /// One more costs the same, however many there are: ten thousand into a table of many are a matter of moments.
     #[test]
     fn a_ban_costs_the_same_however_many_there_are() {
-        let (bans, now) = (Bans::default(), Millis(70_000));
+        let bans = Bans::default();
+        let now = Millis(70_000);
         let all = (0..100_000).map(|n| Ban { streams: Vec::new(), ..ban(&format!("u{n}"), None, 1, u64::MAX) });
         bans.take(all.collect(), now);
         let begun = std::time::Instant::now();
@@ -235,7 +240,9 @@ mod tests {
 
     #[test]
     fn the_newest_word_counts_in_whatever_order_it_comes() {
-        let (bans, bob, now) = (Bans::default(), UserId::parse("bob").unwrap(), Millis(20));
+        let bans = Bans::default();
+        let bob = UserId::parse("bob").unwrap();
+        let now = Millis(20);
         bans.take(vec![ban("bob", None, 10, 90)], now);
         assert_eq!(bans.take(vec![ban("bob", None, 15, 0)], now).len(), 1, "lifted");
         assert_eq!(bans.until(&bob, None, now), None);

@@ -254,7 +254,8 @@ impl Limits {
 
     fn address_at(&self, address: IpAddr, what: What, now: u64) -> Result<(), TooMuch> {
         let party = Party::from(address);
-        let (settings, call) = (self.settings(), What::Call);
+        let settings = self.settings();
+        let call = What::Call;
         let take =
             |what: What, rate| self.table.take(&(party, what), rate, now).map_err(|wait| (Whose::Address, what, wait));
         let all = |common: &Common, what, rate| common.take(rate, now).map_err(|wait| (Whose::All, what, wait));

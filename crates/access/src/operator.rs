@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn keys_look_or_act() {
-        let (all, r) = (operators(), room("r"));
+        let all = operators();
+        let r = room("r");
         let full = all.admit(Some("a key that may do everything"), NOW).unwrap();
         let read = all.admit(Some("a key that may look only"), NOW).unwrap();
         assert!(full.may(Need::Server) && full.may(Need::Tokens) && full.may(Need::Look));
@@ -297,7 +298,9 @@ mod tests {
 
     #[test]
     fn a_token_allows_what_it_grants_and_no_more() {
-        let (all, r, q) = (operators(), room("r"), room("q"));
+        let all = operators();
+        let r = room("r");
+        let q = room("q");
         let exp = NOW.secs() + 60;
         let admit = |grants: &str| {
             let claims = format!(r#"{{"iss":"any","sub":"who","exp":{exp},"video":{grants}}}"#);
@@ -334,7 +337,8 @@ mod tests {
         assert!(!admit(format!(r#"{{"exp":"{}"}}"#, now + 60)), "not a number");
         let grants = Grants { room_list: true, ..Grants::default() };
         let made = all.issue(&grants, 60, NOW).unwrap();
-        let (first, other) = (all.admit(Some(&made), NOW).unwrap(), all.issue(&Grants::default(), 60, NOW).unwrap());
+        let first = all.admit(Some(&made), NOW).unwrap();
+        let other = all.issue(&Grants::default(), 60, NOW).unwrap();
         assert!(first.may(Need::Look));
         assert_ne!(first.mark(), all.admit(Some(&other), NOW).unwrap().mark());
         assert_eq!(first.mark(), all.admit(Some(&all.issue(&grants, 90, NOW).unwrap()), NOW).unwrap().mark());

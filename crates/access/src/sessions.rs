@@ -149,7 +149,8 @@ impl Sessions {
         let (user, group) = claims.user_id.split_once(' ').ok_or(Invalid::Malformed("key"))?;
         let user = UserId::parse(user).map_err(|_| Invalid::Malformed("userID"))?;
         let group = RoomId::parse(group).map_err(|_| Invalid::Malformed("roomID"))?;
-        let (at, expires) = (Millis(claims.issued_at), Millis(claims.expires_at));
+        let at = Millis(claims.issued_at);
+        let expires = Millis(claims.expires_at);
         Ok(PollKey { user, group, session: claims.session, at, expires })
     }
 
@@ -241,7 +242,8 @@ mod tests {
     fn a_token_is_its_users_until_logout_or_expiry() {
         let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
         let sessions = Sessions::new(&settings).unwrap();
-        let (alice, now) = (UserId::parse("alice").unwrap(), Millis(1_000));
+        let alice = UserId::parse("alice").unwrap();
+        let now = Millis(1_000);
         let token = sessions.open(&alice, Generation::Second, now).unwrap();
         let session = sessions.check("alice", &token, now).unwrap();
         assert_eq!((session.user.as_str(), session.generation), ("alice", Generation::Second));
@@ -263,7 +265,9 @@ mod tests {
     fn chat_logins_and_poll_keys_are_things_of_their_own() {
         let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
         let sessions = Sessions::new(&settings).unwrap();
-        let (alice, room, now) = (UserId::parse("alice").unwrap(), RoomId::parse("room").unwrap(), Millis(1_000));
+        let alice = UserId::parse("alice").unwrap();
+        let room = RoomId::parse("room").unwrap();
+        let now = Millis(1_000);
         let (login, a2) = sessions.open_chat(&alice, now).unwrap();
         let tiny = login.id.to_string();
         assert_eq!(sessions.check_chat(&tiny, &a2, now), Ok(login.clone()));

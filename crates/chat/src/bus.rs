@@ -99,7 +99,9 @@ impl Bus {
         let keys = Keys::new(target.is_cluster());
         let partitions = (0..keys.buckets()).map(|_| Partition::default()).collect();
         let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
-        let (node, link, noting) = (sign::fresh_id().max(1), Link::new(target.clone()), OnceLock::new());
+        let node = sign::fresh_id().max(1);
+        let link = Link::new(target.clone());
+        let noting = OnceLock::new();
         Self { node, link, target, keys, partitions, listening, noting }
     }
 

@@ -206,7 +206,8 @@ impl Hub {
         if self.connections() >= self.settings().max_connections || self.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::Overloaded);
         }
-        let (id, link) = (link.id, Arc::new(link));
+        let id = link.id;
+        let link = Arc::new(link);
         // In the table first: a connection that is in the directory is always found.
         self.table(id).write().insert(id, link.clone());
         self.connected.fetch_add(1, Ordering::Relaxed);
@@ -311,7 +312,8 @@ impl Hub {
         if posted.again {
             return Ok((posted, None));
         }
-        let (message, handed) = (posted.message.clone(), !posted.waits);
+        let message = posted.message.clone();
+        let handed = !posted.waits;
         let noted = self.note(|| ChatEntry::Direct { message, handed });
         if !posted.waits {
             self.carry_direct(&directory, &posted.message);

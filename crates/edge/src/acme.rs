@@ -226,7 +226,8 @@ impl Acme {
                     self.orders[1].fetch_add(1, Ordering::Relaxed);
                     let pause = failures.pause(&failed);
                     let uses = if self.is_given() { "the one before" } else { "one that nobody trusts" };
-                    let (why, seconds) = (failed.to_string(), pause.as_secs());
+                    let why = failed.to_string();
+                    let seconds = pause.as_secs();
                     tracing::warn!(why, again_in = seconds, uses, "no TLS certificate was issued");
                     tokio::time::sleep(pause).await;
                 }

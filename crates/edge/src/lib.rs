@@ -84,7 +84,8 @@ impl Door {
                     continue;
                 }
             };
-            let (door, to) = (self.clone(), to.clone());
+            let door = self.clone();
+            let to = to.clone();
             tokio::spawn(async move {
                 let Some(Guest { wire, peer, place: held }) = door.enter(socket, peer).await else { return };
                 drop(place);

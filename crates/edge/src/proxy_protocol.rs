@@ -53,7 +53,9 @@ fn version_1(line: &[u8]) -> Option<Option<SocketAddr>> {
     match words.next()? {
         "UNKNOWN" => Some(None),
         family @ ("TCP4" | "TCP6") => {
-            let (source, _destination, port) = (words.next()?, words.next()?, words.next()?);
+            let source = words.next()?;
+            let _destination = words.next()?;
+            let port = words.next()?;
             let source: IpAddr = source.parse().ok().filter(|ip: &IpAddr| ip.is_ipv4() == (family == "TCP4"))?;
             Some(Some(SocketAddr::new(source, port.parse().ok()?)))
         }
@@ -109,7 +111,10 @@ mod tests {
         let v4 = [203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x67, 1, 187, /* more */ 3, 0, 1, 0];
         assert_eq!(said(&v2(0x21, 0x11, &v4)).await, ok("203.0.113.9:4711"));
         let mut v6 = [0; 36];
-        (v6[0], v6[15], v6[32], v6[33]) = (0xfd, 1, 0x12, 0x67);
+        v6[0] = 0xfd;
+        v6[15] = 1;
+        v6[32] = 0x12;
+        v6[33] = 0x67;
         assert_eq!(said(&v2(0x21, 0x21, &v6)).await, ok("[fd00::1]:4711"));
         assert_eq!(said(&v2(0x20, 0, &[])).await, Ok(None));
         for malformed in [v2(0x31, 0x11, &v4), v2(0x21, 0x11, &v4[..8]), b"PROXY TCP4 ::1 ::1 1 2\r\n".to_vec()] {

@@ -150,7 +150,9 @@ impl Certificate {
         let mut known = stamps(&files);
         loop {
             tokio::time::sleep(LOOK).await;
-            let (certificate, files, seen) = (self.clone(), files.clone(), known);
+            let certificate = self.clone();
+            let files = files.clone();
+            let seen = known;
             let looked = tokio::task::spawn_blocking(move || {
                 let now = stamps(&files);
                 (now != seen).then(|| (now, certificate.reload(&files)))
@@ -311,7 +313,8 @@ mod tests {
     #[test]
     fn half_of_it_is_no_setting() {
         let problems = |set: fn(&mut Settings)| {
-            let (mut settings, mut found) = (Settings::default(), Vec::new());
+            let mut settings = Settings::default();
+            let mut found = Vec::new();
             set(&mut settings);
             settings.problems(&mut found);
             found.len()

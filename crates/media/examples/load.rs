@@ -39,9 +39,11 @@ async fn main() -> Result<(), Failure> {
         }
         ["flv", count, url] => {
             let (address, path) = url.split_once('/').ok_or("address/path expected")?;
-            let (address, path) = (address.to_string(), path.to_string());
+            let address = address.to_string();
+            let path = path.to_string();
             load(count.parse()?, move || {
-                let (address, path) = (address.clone(), path.clone());
+                let address = address.clone();
+                let path = path.clone();
                 async move {
                     let mut socket = TcpStream::connect(&address).await?;
                     socket.write_all(format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).await?;
@@ -107,7 +109,9 @@ where
     let got = Arc::new(AtomicU64::new(0));
     let open_now = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
-        let (opening, got, open_now) = (open(), Arc::clone(&got), Arc::clone(&open_now));
+        let opening = open();
+        let got = Arc::clone(&got);
+        let open_now = Arc::clone(&open_now);
         let mut socket = opening.await?;
         open_now.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {

@@ -46,7 +46,8 @@ async fn main() -> Result<(), Failure> {
     let idle = resident();
     for at in 0..3 * PICTURES.0 {
         for publisher in &mut publishers {
-            let (time, key) = (at * 1_000_000 / PICTURES.0, at % PICTURES.0 == 0);
+            let time = at * 1_000_000 / PICTURES.0;
+            let key = at % PICTURES.0 == 0;
             publisher.send(&Frame::video(Codec::H264, time, 0, key, vec![0x55; PICTURES.1].into())).await?;
         }
         tokio::time::sleep(Duration::from_micros(1_000_000 / PICTURES.0 as u64)).await;

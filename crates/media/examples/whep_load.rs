@@ -111,15 +111,20 @@ async fn view(address: SocketAddr, viewers: u64, time: Duration) -> Result<(), F
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let (start, first) = (Instant::now(), figures(address).await?);
+    let start = Instant::now();
+    let first = figures(address).await?;
     tokio::time::sleep(time).await;
-    let (elapsed, last) = (start.elapsed().as_secs_f64(), figures(address).await?);
+    let elapsed = start.elapsed().as_secs_f64();
+    let last = figures(address).await?;
     stop.cancel();
-    let (mut packets, mut bytes, mut connected) = (0, 0, 0);
+    let mut packets = 0;
+    let mut bytes = 0;
+    let mut connected = 0;
     for task in tasks {
         let (p, b) = task.await??;
         connected += u64::from(p > 0);
-        (packets, bytes) = (packets + p, bytes + b);
+        packets += p;
+        bytes += b;
     }
     let whole = elapsed + 5.0;
     println!(
@@ -157,7 +162,9 @@ async fn viewer(address: SocketAddr, stop: CancellationToken) -> Result<(u64, u6
         read(&mut control).await?
     };
     rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer)?)?;
-    let (mut packets, mut bytes, mut buffer) = (0, 0, vec![0; 2_000]);
+    let mut packets = 0;
+    let mut bytes = 0;
+    let mut buffer = vec![0; 2_000];
     loop {
         let deadline = match rtc.poll_output()? {
             Output::Timeout(at) => at,
@@ -166,7 +173,8 @@ async fn viewer(address: SocketAddr, stop: CancellationToken) -> Result<(u64, u6
                 continue;
             }
             Output::Event(Event::RtpPacket(p)) => {
-                (packets, bytes) = (packets + 1, bytes + p.payload.len() as u64);
+                packets += 1;
+                bytes += p.payload.len() as u64;
                 continue;
             }
             Output::Event(_) => continue,

@@ -169,7 +169,8 @@ fn skip_scaling_lists(b: &mut Bits<'_>, count: usize) -> Option<()> {
 }
 
 fn skip_scaling_list(b: &mut Bits<'_>, size: u32) -> Option<()> {
-    let (mut last, mut next) = (8i64, 8i64);
+    let mut last = 8i64;
+    let mut next = 8i64;
     for _ in 0..size {
         if next != 0 {
             next = (last + i64::from(b.se()?)).rem_euclid(256);
@@ -240,7 +241,8 @@ fn h265_size(sps: &[u8]) -> Option<(u32, u32)> {
     b.ue()?;
     let chroma = b.ue()?;
     let separate = if chroma == 3 { b.u(1)? } else { 0 };
-    let (mut width, mut height) = (b.ue()?, b.ue()?);
+    let mut width = b.ue()?;
+    let mut height = b.ue()?;
     if b.u(1)? == 1 {
         let (sub_x, sub_y) = match chroma {
             1 => (2, 2),
@@ -261,7 +263,8 @@ fn av1c(config: &[u8]) -> Option<VideoInfo> {
     let &[_, second, third, _, ..] = config else {
         return None;
     };
-    let (profile, level) = (second >> 5, second & 0x1f);
+    let profile = second >> 5;
+    let level = second & 0x1f;
     let tier = if third & 0x80 == 0 { 'M' } else { 'H' };
     let depth = match (third & 0x40 != 0, third & 0x20 != 0) {
         (false, _) => 8,

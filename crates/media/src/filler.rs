@@ -94,7 +94,9 @@ impl Filler {
     /// Shows this keyframe until pictures come, where none came so far.
     pub fn begin_with(&mut self, key: Arc<Frame>) {
         if let Some(pictures) = self.pictures.as_mut().filter(|pictures| pictures.key.is_none()) {
-            (pictures.last, pictures.key, pictures.still) = (Some(key.dts), Some(key), true);
+            pictures.last = Some(key.dts);
+            pictures.key = Some(key);
+            pictures.still = true;
         }
     }
 
@@ -138,7 +140,8 @@ impl Filler {
         if missing > if pictures.still { STILL } else { pictures.patience } && missing < MOST {
             let at = last + missing;
             out.push(Arc::new(key.at(at)));
-            (pictures.last, pictures.still) = (Some(at), true);
+            pictures.last = Some(at);
+            pictures.still = true;
         }
         Verdict::Pass
     }

@@ -364,7 +364,8 @@ mod tests {
     #[test]
     fn players_count_from_the_span_in_which_they_began() {
         let at = |days: i64| Frame::audio(Codec::Aac, days * 86_400_000_000, Bytes::new());
-        let (began, now) = (at(30).span(), at(34));
+        let began = at(30).span();
+        let now = at(34);
         assert_eq!((at(0).span(), at(3).span()), (Span(0), Span(0)));
         assert_eq!(now.dts_since(Span(0)), now.dts_ms());
         assert!(at(30).dts_since(began) < 1 << 28 && now.dts_since(began) == at(30).dts_since(began) + 4 * 86_400_000);

@@ -184,7 +184,8 @@ impl Drop for Inner {
 impl Mixer {
     /// No mixes yet.
     pub fn new(hub: Hub, settings: Settings) -> Self {
-        let (mixes, stop) = (Arc::default(), CancellationToken::new());
+        let mixes = Arc::default();
+        let stop = CancellationToken::new();
         let (events, _) = broadcast::channel(256);
         Mixer { inner: Arc::new(Inner { hub, settings, mixes, stop, events }) }
     }

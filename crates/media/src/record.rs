@@ -118,7 +118,8 @@ impl Recorder {
     /// waited for as long as the hub does. Returns false if it is being recorded already.
     pub fn record(&self, stream: &StreamName) -> bool {
         let Some(attempt) = self.inner.attempts.begin(stream) else { return false };
-        let (inner, stream) = (Arc::clone(&self.inner), stream.clone());
+        let inner = Arc::clone(&self.inner);
+        let stream = stream.clone();
         tokio::spawn(async move {
             let running = Running { inner: &inner, attempt: &attempt };
             let want = Want::internal(Pace::Audience, Start::Since(attempt.since));
@@ -241,7 +242,8 @@ impl<'a> Take<'a> {
         };
         if !(same(&self.video, &video) && same(&self.audio, &audio)) {
             self.close();
-            (self.video, self.audio) = (video, audio);
+            self.video = video;
+            self.audio = audio;
         }
     }
 

@@ -46,8 +46,11 @@ impl Renditions {
     ) -> Result<Reader, Ended> {
         let reader = self.hub.wait(name, want, wait).await?;
         let Some(has) = self.audio_of(name).await else { return Ok(self.fit(reader, takes)) };
+        if takes.contains(&has) {
+            return Ok(self.fit(reader, takes));
+        }
         let target = takes.iter().find_map(|codec| target(*codec));
-        let (Some(target), false) = (target, takes.contains(&has)) else { return Ok(self.fit(reader, takes)) };
+        let Some(target) = target else { return Ok(self.fit(reader, takes)) };
         reader.withdraw();
         let derived = name.derived(tag(target));
         for _ in 0..50 {
@@ -116,7 +119,8 @@ impl Renditions {
         if self.hub.answers_wishes(name) {
             publisher.answers_wishes();
         }
-        let (hub, derived) = (self.hub.clone(), derived.clone());
+        let hub = self.hub.clone();
+        let derived = derived.clone();
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");
             let mut maker = Maker { target, source: None, transcoder: None, left_out: Vec::new() };

@@ -162,7 +162,7 @@ impl Client {
         let host = || host.parse::<Uri>().ok()?.host().map(str::to_owned);
         let exchange = async {
             let mut call = call;
-            if let Some(parent) = traces::header_of_now().filter(|_| takes_along) {
+            if let Some(parent) = traces::current_header().filter(|_| takes_along) {
                 call.headers.push((HeaderName::from_static("traceparent"), parent));
             }
             match self.exchange(call).await {

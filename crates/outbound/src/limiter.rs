@@ -52,7 +52,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bursts_pass_and_the_rate_holds() {
-        let (limiter, begun) = (Limiter::new(10, 5), Instant::now());
+        let limiter = Limiter::new(10, 5);
+        let begun = Instant::now();
         for _ in 0..5 {
             assert!(limiter.turn(Duration::ZERO).await);
         }

@@ -32,18 +32,21 @@ fn report(what: &str, start: Instant, before: Option<u64>) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let refused = |why| format!("{why:?}");
-    let (id, mut now) = (RoomId::parse("show").map_err(|r| format!("{r:?}"))?, Millis(1_700_000_000_000));
+    let id = RoomId::parse("show").map_err(|r| format!("{r:?}"))?;
+    let mut now = Millis(1_700_000_000_000);
     let users: Vec<UserId> = (0..LISTENERS).filter_map(|n| UserId::parse(&format!("user_{n}")).ok()).collect();
     let mut group =
         Group::new(&NewGroup { id: &id, epoch: Epoch::new(now, 0), owner: None, name: "" }).map_err(refused)?;
     let mut directory = Directory::default();
 
-    let (start, before) = (Instant::now(), resident());
+    let start = Instant::now();
+    let before = resident();
     for (user, n) in users.iter().zip(0..) {
         directory.connect(now, user, ConnectionId(n), Transport::Socket, None).map_err(refused)?;
     }
     report("connect", start, before);
-    let (start, before) = (Instant::now(), resident());
+    let start = Instant::now();
+    let before = resident();
     for (user, n) in users.iter().zip(0..) {
         directory.enter(user, ConnectionId(n), group.id()).map_err(refused)?;
         group.join(now, user, ConnectionId(n), None).map_err(refused)?;
@@ -53,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut queues: Vec<VecDeque<Arc<Message>>> = (0..LISTENERS).map(|_| VecDeque::with_capacity(QUEUE)).collect();
     let body = Body::new(&format!(r#"[{{"MsgType":"TIMTextElem","MsgContent":{{"Text":"{}"}}}}]"#, "x".repeat(128)))
         .map_err(refused)?;
-    let (mut delivered, mut bytes) = (0u64, 0u64);
+    let mut delivered = 0u64;
+    let mut bytes = 0u64;
     let start = Instant::now();
     for n in 0..MESSAGES {
         now = now.plus(1);

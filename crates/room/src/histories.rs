@@ -57,7 +57,8 @@ impl Listener {
         for event in events {
             if !self.open {
                 assert!(matches!(event.what, What::Created { .. }), "a life begins with Created: {event:?}");
-                (self.open, self.seq) = (true, 0);
+                self.open = true;
+                self.seq = 0;
             }
             self.seq += 1;
             assert_eq!(event.seq, self.seq, "no gaps");
@@ -105,8 +106,11 @@ proptest! {
         steps in prop::collection::vec(step(), 1..80),
     ) {
         let rules = Rules { creator_can_destroy, ..Rules::default() };
-        let (room, mut slot, mut now) = (RoomId::parse("r").unwrap(), None::<Room>, Millis(0));
-        let (mut listener, mut entered) = (Listener::default(), false);
+        let room = RoomId::parse("r").unwrap();
+        let mut slot = None::<Room>;
+        let mut now = Millis(0);
+        let mut listener = Listener::default();
+        let mut entered = false;
         for step in steps {
             let before = slot.clone();
             let result = match &step {
@@ -150,7 +154,8 @@ proptest! {
 
     #[test]
     fn audience_is_a_set(steps in prop::collection::vec((any::<bool>(), 0..12u8), 0..200)) {
-        let (mut audience, mut model) = (Audience::default(), std::collections::HashSet::new());
+        let mut audience = Audience::default();
+        let mut model = std::collections::HashSet::new();
         for (add, n) in steps {
             if add {
                 let _ = audience.add(&user(n), "", 5);

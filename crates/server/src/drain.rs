@@ -30,7 +30,8 @@ pub async fn leave(hub: &Hub, chat: &chat::Hub, alone: bool, patience: Duration)
         }
     };
     if timeout_at(deadline, gone).await.is_err() && !patience.is_zero() {
-        let (streams, chat) = (hub.len(), chat.connections());
+        let streams = hub.len();
+        let chat = chat.connections();
         tracing::info!(streams, chat, "time is up: who is still here is disconnected, to come back after the restart");
     }
 }

@@ -92,7 +92,8 @@ impl Figures {
     /// The server at this moment.
     #[must_use]
     pub fn now(&self) -> Sample {
-        let (streams, process) = (Streams::of(&self.hub), Usage::now());
+        let streams = Streams::of(&self.hub);
+        let process = Usage::now();
         Sample {
             memory: process.resident,
             cpu_seconds: process.cpu,

@@ -34,7 +34,8 @@ fn world() -> &'static World {
 /// One request: its path and query up to the first line's end, then a letter for its content type, then its body.
 pub fn request(bytes: &[u8]) {
     let Some((line, rest)) = bytes.iter().position(|b| *b == b'\n').map(|at| bytes.split_at(at)) else { return };
-    let (Ok(path), [_, kind, body @ ..]) = (std::str::from_utf8(line), rest) else { return };
+    let Ok(path) = std::str::from_utf8(line) else { return };
+    let [_, kind, body @ ..] = rest else { return };
     let kind = match kind {
         b'f' => "application/x-www-form-urlencoded",
         b'x' => "text/xml",

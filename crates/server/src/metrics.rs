@@ -163,7 +163,7 @@ impl Metrics {
         for (call, label) in called {
             let buckets: [u64; BUCKETS] = std::array::from_fn(|n| row(call, n));
             if buckets.iter().any(|n| *n > 0) {
-                family.waits(&[("call", label)], (buckets, row(call, BUCKETS)));
+                family.histogram(&[("call", label)], (buckets, row(call, BUCKETS)));
             }
         }
         let help = "HTTP answers of all kinds, by what was asked and the status's first digit.";

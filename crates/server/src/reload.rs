@@ -183,7 +183,9 @@ mod tests {
 
     #[test]
     fn the_documentation_marks_what_is_reloaded() {
-        let (mut section, mut comment, mut marked) = (String::new(), String::new(), Vec::new());
+        let mut section = String::new();
+        let mut comment = String::new();
+        let mut marked = Vec::new();
         for line in crate::config::DEFAULT_FILE.lines().skip_while(|line| !line.starts_with("mode = ")) {
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 section = format!("{name}.");

@@ -149,7 +149,7 @@ fn store(page: &mut Page, store: &dyn Store) {
     let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     page.counter("roomservice_store_changes_total", "Changes of rooms committed by this node.", of(&counters.changes));
     let help = "Time of one durable write of the journal (of all that waited), or of one exchange with Redis.";
-    page.family("roomservice_store_seconds", Kind::Histogram, help).waits(&[], counters.trips.read());
+    page.family("roomservice_store_seconds", Kind::Histogram, help).histogram(&[], counters.trips.read());
     page.counter("roomservice_store_failures_total", "Those that failed.", of(&counters.failures));
 }
 
@@ -172,7 +172,7 @@ fn outgoing_seconds(page: &mut Page, metrics: &Metrics) {
     let help = "How long they took, whatever came of them.";
     let mut family = page.family("roomservice_outgoing_seconds", Kind::Histogram, help);
     for (to, counters) in outgoing_counters(metrics) {
-        family.waits(&[("to", to)], counters.took.read());
+        family.histogram(&[("to", to)], counters.took.read());
     }
 }
 

@@ -130,7 +130,9 @@ impl Server {
 
     /// Accepts at every socket.
     fn serve(&self, sockets: Sockets, https: Option<Tls>, rtmps: Option<Tls>) {
-        let (parts, stop, tasks) = (&self.app, &self.stop, &self.tasks);
+        let parts = &self.app;
+        let stop = &self.stop;
+        let tasks = &self.tasks;
         let door = |proxy_protocol, tls| Door {
             limits: parts.limits.clone(),
             proxies: parts.proxies.clone(),

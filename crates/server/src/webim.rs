@@ -138,7 +138,7 @@ pub async fn serve(
         Ok(body) => body,
         Err(status) => return respond(&door, status, refused(60_002, "the body is too large, or came too slowly")),
     };
-    let answering = answer(&door, peer, (&service, name), query.as_deref().unwrap_or_default(), &body);
+    let answering = answer(&door, peer, &service, name, query.as_deref().unwrap_or_default(), &body);
     let answer = match traced {
         None => answering.await,
         Some(traced) => {
@@ -162,7 +162,8 @@ fn refused(code: u32, text: impl Into<Cow<'static, str>>) -> Vec<u8> {
 async fn answer(
     door: &ChatDoor,
     peer: Option<IpAddr>,
-    (service, name): (&str, calls::Name),
+    service: &str,
+    name: calls::Name,
     query: &str,
     body: &[u8],
 ) -> Answer {

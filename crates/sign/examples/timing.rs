@@ -15,7 +15,8 @@ const APP: u64 = 1_400_000_000;
 fn time<T>(name: &str, mut operation: impl FnMut() -> T) {
     let mut best = f64::INFINITY;
     for _ in 0..5 {
-        let (start, mut count) = (Instant::now(), 0_u32);
+        let start = Instant::now();
+        let mut count = 0_u32;
         while start.elapsed() < Duration::from_millis(100) {
             for _ in 0..16 {
                 black_box(operation());

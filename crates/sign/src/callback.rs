@@ -65,7 +65,8 @@ mod tests {
             let text = |name: &str| vector[name].as_str().unwrap();
             match text("kind") {
                 "cgi_or_live_callback_sign" => {
-                    let (key, t) = (Secret::from(text("key")), text("t"));
+                    let key = Secret::from(text("key"));
+                    let t = text("t");
                     let until = t.parse().unwrap();
                     assert_eq!(sign_live(&key, until), text("sign"));
                     assert_eq!(verify_live(&key, t, text("sign"), until), Ok(()));
@@ -76,7 +77,8 @@ mod tests {
                     assert_eq!(verify_live(&key, &later, text("sign"), until), Err(Invalid::Signature));
                 }
                 "im_webhook_sign" => {
-                    let (token, time) = (Secret::from(text("token")), text("RequestTime"));
+                    let token = Secret::from(text("token"));
+                    let time = text("RequestTime");
                     let made = time.parse().unwrap();
                     assert_eq!(sign_webhook(&token, made), text("sign"));
                     for now in [made - 60, made, made + 60] {

@@ -27,7 +27,8 @@ mod tests {
 
     #[test]
     fn secrets_are_64_digits_and_differ() {
-        let (one, two) = (generate_secret(), generate_secret());
+        let one = generate_secret();
+        let two = generate_secret();
         assert_eq!(one.expose().len(), 64);
         assert!(one.expose().bytes().all(|c| hex::digit(c).is_some()));
         assert_ne!(one, two);

@@ -41,7 +41,8 @@ pub fn decode_part(part: &str) -> Option<Cow<'_, str>> {
         if is_plain(byte) {
             id.push(byte);
         } else if byte == b'~' {
-            let (high, low) = (bytes.next()?, bytes.next()?);
+            let high = bytes.next()?;
+            let low = bytes.next()?;
             id.push(hex::digit(high)? << 4 | hex::digit(low)?);
         } else {
             return None;

@@ -197,7 +197,8 @@ fn path_of(path: &str, scheme: Scheme) -> Result<Path<'_>, Invalid> {
         Some(Extension::M3u8) => last.strip_suffix(".m3u8"),
         None => Some(last),
     };
-    let (app, stream) = (decode(app)?, decode(stream.unwrap_or(last))?);
+    let app = decode(app)?;
+    let stream = decode(stream.unwrap_or(last))?;
     if !app.split('/').all(stream_name::is_valid) {
         return Err(Invalid::Malformed("URL has a malformed app name"));
     }

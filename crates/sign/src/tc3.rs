@@ -139,7 +139,8 @@ pub fn verify<'a>(
             return Err(BAD);
         }
     }
-    let (credential, signed_headers) = (credential.ok_or(BAD)?, signed_headers.ok_or(BAD)?);
+    let credential = credential.ok_or(BAD)?;
+    let signed_headers = signed_headers.ok_or(BAD)?;
     let signature: [u8; 32] = hex::decode(signature.ok_or(BAD)?).ok_or(BAD)?;
     let (secret_id, scope) = credential.split_once('/').ok_or(BAD)?;
     if call.timestamp > LAST_SECOND {
@@ -199,7 +200,8 @@ fn derive(secret: &Secret, date: &str, service: &str) -> [[u8; 32]; 3] {
 fn date(seconds: u64) -> String {
     const DAYS_PER_ERA: u64 = 146_097;
     let days = seconds / SECONDS_PER_DAY + 719_468;
-    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let era = days / DAYS_PER_ERA;
+    let day_of_era = days % DAYS_PER_ERA;
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;

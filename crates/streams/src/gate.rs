@@ -141,7 +141,10 @@ impl Gate {
     fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
         let stream = request.what().stream.clone();
         let query = &request.what().query.0;
-        if let (Request::Play(_), nodes::APP | nodes::MIXED, Some(_)) = (&request, &*request.what().app, &self.nodes) {
+        if self.nodes.is_some()
+            && matches!(request, Request::Play(_))
+            && matches!(&*request.what().app, nodes::APP | nodes::MIXED)
+        {
             return self.answer_node(request);
         }
         let allowed = match &request {
@@ -190,14 +193,17 @@ impl Gate {
 
     /// Another node pulls a stream for its players, whom it asks for permission itself.
     fn answer_node(&self, request: Request) {
-        let (stream, query) = (request.what().stream.clone(), &request.what().query.0);
+        let stream = request.what().stream.clone();
+        let query = &request.what().query.0;
         match (self.urls.may_pull(stream.as_str(), query, self.clock.now()), request) {
             (Ok(_), Request::Play(ask)) => {
                 let mut options = PlayOptions::default();
-                (options.relay, options.pace) = (true, Pace::Realtime);
+                options.relay = true;
+                options.pace = Pace::Realtime;
                 if ask.what.app == nodes::MIXED {
                     // Its time goes on from where it is seen, so that nothing of before may come.
-                    (options.overlay, options.start) = (true, Start::Next);
+                    options.overlay = true;
+                    options.start = Start::Next;
                 }
                 // It is here, or it is asked for where it is by now.
                 options.wait = Some(Duration::from_secs(1));

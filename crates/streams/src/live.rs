@@ -119,7 +119,8 @@ impl Settings {
         let backup = ("live.backupPushSecretKey", &self.backup_push_secret_key);
         let play = ("live.playSecretKey", &self.play_secret_key);
         for [(one, a), (other, b)] in [[&push, &backup], [&push, &play], [&backup, &play]] {
-            let (a, b) = (a.expose(), b.expose());
+            let a = a.expose();
+            let b = b.expose();
             if a.is_empty() || b.is_empty() {
                 continue;
             }

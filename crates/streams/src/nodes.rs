@@ -92,7 +92,9 @@ impl Nodes {
     #[must_use]
     pub fn new(target: Target, hub: Hub, urls: Arc<Urls>, clock: Arc<dyn Clock>, address: String) -> Arc<Self> {
         let me = Place { node: format!("{:016x}", sign::fresh_id()), address };
-        let (link, pulls, mixes) = (Link::new(target.clone()), Mutex::default(), Mutex::default());
+        let link = Link::new(target.clone());
+        let pulls = Mutex::default();
+        let mixes = Mutex::default();
         Arc::new(Self { target, link, hub, urls, clock, me, pulls, mixes })
     }
 

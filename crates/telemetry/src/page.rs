@@ -74,8 +74,9 @@ impl Family<'_> {
         self.line("_count", &[], None, count);
     }
 
-    /// Durations, as seconds.
-    pub fn waits(&mut self, labels: Labels<'_>, (buckets, sum): ([u64; BUCKETS], u64)) {
+    /// Durations, as seconds: what [`crate::Histogram::read`] gives.
+    pub fn histogram(&mut self, labels: Labels<'_>, read: ([u64; BUCKETS], u64)) {
+        let (buckets, sum) = read;
         let mut below = 0_u64;
         for (n, count) in buckets.iter().enumerate() {
             below = below.saturating_add(*count);
@@ -132,8 +133,10 @@ mod tests {
         page.gauge("up", "Whether it is.", 1);
         let mut family = page.family("took_seconds", Kind::Histogram, "How long.");
         let mut buckets = [0; BUCKETS];
-        (buckets[0], buckets[4], buckets[BUCKETS - 1]) = (2, 1, 1);
-        family.waits(&[("call", "a\"b\\c\nd")], (buckets, 20_001_100));
+        buckets[0] = 2;
+        buckets[4] = 1;
+        buckets[BUCKETS - 1] = 1;
+        family.histogram(&[("call", "a\"b\\c\nd")], (buckets, 20_001_100));
         let text = page.finish();
         assert!(text.starts_with("# HELP up Whether it is.\n# TYPE up gauge\nup 1\n# HELP took_seconds How long.\n"));
         let label = "call=\"a\\\"b\\\\c\\nd\"";

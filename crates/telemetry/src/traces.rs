@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::shown;
-pub use spans::{Context, Kind, Root, Said, Span, committed, header as header_of_now, of, part};
+pub use spans::{Context, Kind, Root, Said, Span, committed, current_header, of, part};
 
 /// Spans that wait; beyond it they are dropped and counted.
 const WAITING: usize = 8_192;
@@ -144,12 +144,16 @@ fn fresh() -> u64 {
 /// `00-TRACE-PARENT-FLAGS`; later versions may have more behind it.
 fn parse(text: &str) -> Option<(Traced, bool)> {
     let mut parts = text.split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let version = parts.next()?;
+    let trace = parts.next()?;
+    let parent = parts.next()?;
+    let flags = parts.next()?;
     let hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if !hex(version, 2) || version == "ff" || !hex(trace, 32) || !hex(parent, 16) || !hex(flags, 2) {
         return None;
     }
-    let (trace, parent) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(parent, 16).ok()?);
+    let trace = u128::from_str_radix(trace, 16).ok()?;
+    let parent = u64::from_str_radix(parent, 16).ok()?;
     let sampled = u8::from_str_radix(flags, 16).ok()? & 1 == 1;
     (trace != 0 && parent != 0).then_some((Traced { trace, parent: Some(parent) }, sampled))
 }
@@ -277,14 +281,14 @@ mod tests {
         let root = Root::new(&traces, traced);
         root.within(async {
             let asked = part("cloud", Kind::Client, || Some("cloud.example".into()), async {
-                let header = header_of_now().unwrap();
+                let header = current_header().unwrap();
                 assert!(header.starts_with(&format!("00-{TRACE}-")) && header.ends_with("-01"), "{header}");
                 Err::<(), _>(header[36..52].to_owned())
             });
             asked.await.unwrap_err()
         })
         .await;
-        assert!(header_of_now().is_none(), "nothing is traced here");
+        assert!(current_header().is_none(), "nothing is traced here");
         root.end("login", false, vec![Said::Number("roomservice.code", 7)]);
         // All that were told are sent, also when nobody will tell more.
         drop(traces);
@@ -295,7 +299,8 @@ mod tests {
         let body: Value = serde_json::from_slice(body).unwrap();
         let spans = &body["resourceSpans"][0]["scopeSpans"][0]["spans"];
         // Parts are over before the whole.
-        let (asked, call) = (&spans[0], &spans[1]);
+        let asked = &spans[0];
+        let call = &spans[1];
         assert_eq!((&asked["traceId"], &call["traceId"]), (&json!(TRACE), &json!(TRACE)));
         assert_eq!(
             (&call["parentSpanId"], &call["name"], &call["kind"]),

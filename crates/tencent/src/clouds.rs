@@ -92,7 +92,8 @@ impl Clouds {
     /// # Errors
     /// A sentence that names the setting.
     pub fn of(settings: Sections<'_>) -> Result<Self, String> {
-        let (client, clock) = (Self::client(), Arc::new(store::clock::System));
+        let client = Self::client();
+        let clock = Arc::new(store::clock::System);
         let live = (settings.live.provider == live::Provider::Tencent)
             .then(|| Arc::new(crate::live::LiveService::new(settings.live, client.clone(), clock.clone())));
         let chat = match settings.chat.provider {

@@ -56,7 +56,8 @@ impl ChatService {
     #[must_use]
     pub fn new(rest: Rest, store: Arc<dyn Store>, followed: bool) -> (Arc<Self>, Background) {
         let (delivery, woken) = Delivery::new();
-        let (whereabouts, logged) = (Mutex::default(), Mutex::default());
+        let whereabouts = Mutex::default();
+        let logged = Mutex::default();
         let chat = Arc::new(Self { rest, delivery, store, followed, whereabouts, logged });
         (chat.clone(), Background(chat, woken))
     }

@@ -1,7 +1,7 @@
 // Chromium as WHIP publisher and WHEP player. Words: `rsa` for a certificate of that kind, `lines=sound`.
 
 import { readFileSync } from 'node:fs';
-import { launch } from './launch.mjs';
+import { launch } from '../../chromium.mjs';
 
 const [role, codec, url, seconds, ...words] = process.argv.slice(2);
 const say = (fields) => console.log(JSON.stringify(fields));

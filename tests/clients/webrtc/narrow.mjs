@@ -1,6 +1,6 @@
 // Chromium as WHEP player over a bad network, for narrow.py: plays for some seconds and says what was seen and heard.
 
-import { launch } from './launch.mjs';
+import { launch } from '../../chromium.mjs';
 
 const [url, seconds] = process.argv.slice(2);
 

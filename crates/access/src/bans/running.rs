@@ -74,8 +74,11 @@ mod tests {
     #[test]
     fn sessions_end_by_user_and_room_and_are_forgotten_when_over() {
         let running = Running::default();
-        let (bob, here) = (UserId::parse("bob").unwrap(), RoomId::parse("here").unwrap());
-        let (first, second, third) = (Kick::default(), Kick::default(), Kick::default());
+        let bob = UserId::parse("bob").unwrap();
+        let here = RoomId::parse("here").unwrap();
+        let first = Kick::default();
+        let second = Kick::default();
+        let third = Kick::default();
         running.watch(&bob, Some(&here), &first);
         running.watch(&bob, None, &second);
         running.watch(&bob, Some(&here), &third);

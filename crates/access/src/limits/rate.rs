@@ -62,7 +62,8 @@ impl TryFrom<String> for Rate {
                 "h" => Unit::Hour,
                 _ => return None,
             };
-            let (count, burst) = (count.parse().ok()?, burst.trim().parse().ok()?);
+            let count = count.parse().ok()?;
+            let burst = burst.trim().parse().ok()?;
             // Slower than a microsecond each, so that one always costs something.
             (count > 0 && count <= 1_000_000 && burst > 0).then_some(Known { count, unit, burst })
         };

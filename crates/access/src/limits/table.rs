@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_an_even_pace() {
-        let (table, rate, now) = (Table::default(), Rate::per_second(10, 5), 77 * SECOND);
+        let table = Table::default();
+        let rate = Rate::per_second(10, 5);
+        let now = 77 * SECOND;
         for _ in 0..5 {
             assert_eq!(table.take(&"a", rate, now), Ok(()));
         }
@@ -107,7 +109,9 @@ mod tests {
 
     #[test]
     fn a_flood_of_addresses_holds_back_few_others() {
-        let (table, rate, now) = (Table::default(), Rate::per_second(10, 5), 77 * SECOND);
+        let table = Table::default();
+        let rate = Rate::per_second(10, 5);
+        let now = 77 * SECOND;
         // 20,000 that each ask for more than they get.
         for attacker in 0..20_000_u32 {
             for _ in 0..6 {
@@ -122,7 +126,8 @@ mod tests {
 
     #[test]
     fn all_together_have_one_pace() {
-        let (common, rate) = (Common::default(), Rate::per_second(2, 2));
+        let common = Common::default();
+        let rate = Rate::per_second(2, 2);
         assert_eq!([(); 3].map(|()| common.take(rate, SECOND).is_ok()), [true, true, false]);
         assert_eq!(common.take(rate, SECOND), Err(SECOND / 2));
         assert_eq!(common.take(Rate::default(), SECOND), Ok(()), "none is no limit");

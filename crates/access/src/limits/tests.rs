@@ -19,7 +19,9 @@ fn every_bound_holds_by_itself() {
         s.user_creates = Rate::per_second(1, 1);
         s.all_calls = Rate::per_second(1, 6);
     });
-    let (one, two, now) = (at("203.0.113.1"), at("203.0.113.2"), 1_000_000_000);
+    let one = at("203.0.113.1");
+    let two = at("203.0.113.2");
+    let now = 1_000_000_000;
     let alice = UserId::parse("alice").unwrap();
     assert_eq!([(); 3].map(|()| limits.address_at(one, What::Login, now).is_ok()), [true, true, false]);
     assert_eq!(limits.address_at(one, What::Login, now), Err(TooMuch(1)));
@@ -36,7 +38,8 @@ fn every_bound_holds_by_itself() {
 #[test]
 fn connections_are_counted_while_they_last() {
     let limits = limits(|s| s.address_connections = 2);
-    let (one, neighbour) = (at("2001:db8::1"), at("2001:db8::2"));
+    let one = at("2001:db8::1");
+    let neighbour = at("2001:db8::2");
     let first = limits.connect(one).unwrap();
     let _second = limits.connect(neighbour).unwrap();
     assert!(limits.connect(one).is_err(), "the network has two already");

@@ -76,7 +76,8 @@ impl Partition {
         }
         state.next += 1;
         state.bytes += line.bytes();
-        let (nonce, adrift) = (state.next, state.adrift);
+        let nonce = state.next;
+        let adrift = state.adrift;
         let answer = answer.filter(|_| !adrift);
         state.waiting.push_back(Entry { line: Line { nonce, ..line }, answer });
         drop(state);

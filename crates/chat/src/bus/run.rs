@@ -28,10 +28,13 @@ impl Bus {
         let stop = CancellationToken::new();
         let _stopped = stop.clone().drop_guard();
         let partitions = (0..self.partitions.len()).map(|partition| {
-            let (target, key, stop) = (self.target.clone(), Keys::bus(partition), stop.clone());
+            let target = self.target.clone();
+            let key = Keys::bus(partition);
+            let stop = stop.clone();
             let from = From { last: None, known: self.listening[partition].clone() };
             let follow = tail::follow(target, key, from, stop, self.clone().take(partition, listener.clone()));
-            let (bus, listener) = (self.clone(), listener.clone());
+            let bus = self.clone();
+            let listener = listener.clone();
             futures_util::future::join(follow, async move { bus.write(partition, &*listener).await })
         });
         let partitions = futures_util::future::join_all(partitions);
@@ -126,7 +129,8 @@ impl Bus {
                     listener.clone().missed(partition);
                 }
                 let own = heard.from == self.node;
-                let (nonce, number) = (heard.nonce, heard.number);
+                let nonce = heard.nonce;
+                let number = heard.number;
                 listener.heard(heard);
                 if own {
                     self.partitions[partition].heard(nonce, number);

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn few_are_counted_exactly() {
-        let (one, two, three) = (sketch(0..30), sketch(20..50), sketch(45..60));
+        let one = sketch(0..30);
+        let two = sketch(20..50);
+        let three = sketch(45..60);
         assert_eq!((one.beyond([&two]), one.beyond([&two, &three]), one.beyond([&one])), (20, 30, 0));
         assert_eq!((Sketch::default().beyond([&two, &two]), one.beyond([])), (30, 0));
     }

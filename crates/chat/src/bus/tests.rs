@@ -35,7 +35,8 @@ fn kick(n: usize) -> Op {
 }
 
 async fn node(redis: &RedisServer) -> (Arc<Bus>, Arc<Notes>) {
-    let (bus, notes) = (Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap())), Arc::new(Notes::default()));
+    let bus = Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap()));
+    let notes = Arc::new(Notes::default());
     tokio::spawn(bus.clone().run(notes.clone()));
     bus.listening[0].cancelled().await;
     (bus, notes)
@@ -53,7 +54,8 @@ async fn until(so: impl Fn() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_hear_the_same_in_the_same_order_over_an_outage() {
     let mut redis = RedisServer::start(&[]);
-    let ((a, heard_a), (b, heard_b)) = (node(&redis).await, node(&redis).await);
+    let (a, heard_a) = node(&redis).await;
+    let (b, heard_b) = node(&redis).await;
     for n in 0..100 {
         a.tell(kick(n));
         b.tell(kick(n));

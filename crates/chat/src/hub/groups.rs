@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use room::RoomId;
 use room::chat::{Group, Refusal};
 
-use super::nodes::Copy;
+use super::nodes::Replica;
 
 const PARTS: usize = 16;
 
@@ -19,8 +19,8 @@ pub(super) struct Slot {
     pub group: Option<Group>,
     /// A room stands behind it: it ends with the room only.
     pub room: bool,
-    /// What is known of it as a copy, where several nodes have one.
-    pub copy: Option<Box<Copy>>,
+    /// What is known of it as a replica, where several nodes have one.
+    pub replica: Option<Box<Replica>>,
     /// Out of the table.
     gone: bool,
 }
@@ -72,7 +72,7 @@ impl Groups {
                 continue;
             }
             let done = work(&mut slot);
-            if slot.group.is_none() && slot.copy.is_none() {
+            if slot.group.is_none() && slot.replica.is_none() {
                 slot.gone = true;
                 self.part(id).write().remove(id);
             }

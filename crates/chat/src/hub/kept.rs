@@ -38,7 +38,8 @@ impl Hub {
             }
             self.groups.with_slot(&id, |slot| {
                 if slot.group.is_none() {
-                    (slot.group, slot.room) = (Some(group), there);
+                    slot.group = Some(group);
+                    slot.room = there;
                 }
             });
             if let Some(sanctions) = sanctions {

@@ -96,7 +96,7 @@ impl Hub {
     /// Ends a group at this node.
     pub(super) fn destroy_here(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
         self.groups.with_slot(id, |slot| {
-            slot.copy = None;
+            slot.replica = None;
             let closed = chat::destroy(&mut slot.group, self.now(), by.cloned(), end)?;
             self.note_end(id);
             let frame = render::event(&closed.message);

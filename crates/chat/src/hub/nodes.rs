@@ -1,10 +1,10 @@
-//! The hub as one of several nodes. Each node with members in a group has a copy of it; Redis numbers what is said, and
+//! The hub as one of several nodes. Each node with members in a group has a replica of it; Redis numbers what is said, and
 //! every node takes it from the bus, the one that said it too. While Redis is unavailable a node numbers by itself, and what its
 //! members said goes to the others later: under the same numbers if no other node numbered meanwhile. Otherwise the group
 //! begins another life, and who has the old numbers is asked to come back.
 
-mod copy;
 mod listener;
+mod replica;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::groups::Slot;
 use super::kept::{Kept, kept};
 use crate::bus::{Bus, Loaded, Number, Op, Sending, Sketch};
 
-pub(super) use copy::Copy;
+pub(super) use replica::Replica;
 
 /// Groups loaded at the same time.
 const ABREAST: usize = 16;
@@ -169,13 +169,15 @@ impl Hub {
     ) -> Result<Submitted, Refusal> {
         let now = self.now();
         let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
-        if let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) {
+        if let Some(nodes) = &self.nodes
+            && let Some(replica) = &mut slot.replica
+        {
             let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
-            let known = copy.confirmed(group);
+            let known = replica.confirmed(group);
             match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
                 Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
                 Sending::Full => return Err(Refusal::Overloaded),
-                Sending::Adrift(nonce) => copy.adrift.push_back(nonce),
+                Sending::Adrift(nonce) => replica.adrift.push_back(nonce),
             }
         }
         let message = group.append(now, content);
@@ -245,7 +247,7 @@ impl Hub {
         Ok(Created { existed: made.existed, owner: made.owner, epoch: made.epoch })
     }
 
-    /// Sees to it that there is a copy of a group here, if there is such a group. Nothing where there is one node.
+    /// Sees to it that there is a replica of a group here, if there is such a group. Nothing where there is one node.
     ///
     /// # Errors
     /// [`Refusal::Away`].
@@ -261,7 +263,7 @@ impl Hub {
             return Ok(());
         }
         // What is received from here on is kept, also if the caller goes away meanwhile.
-        self.groups.with_slot(id, |slot| slot.copy = Some(Box::new(Copy::loading())));
+        self.groups.with_slot(id, |slot| slot.replica = Some(Box::new(Replica::loading())));
         let _unloaded = Unloaded { hub: self, id };
         let Some(loaded) = nodes.bus.load(id).await.map_err(|why| away(&why))? else { return Ok(()) };
         self.groups.with_slot(id, |slot| self.install(slot, id, loaded))?;
@@ -270,11 +272,13 @@ impl Hub {
     }
 
     fn install(&self, slot: &mut Slot, id: &RoomId, loaded: Loaded) -> Result<(), Refusal> {
-        let (now, me) = (self.now(), self.nodes.as_ref().map_or(0, |nodes| nodes.bus.node()));
-        let Some(copy) = &mut slot.copy else { return Ok(()) };
-        let heard = copy.loading.take().unwrap_or_default();
+        let now = self.now();
+        let me = self.nodes.as_ref().map_or(0, |nodes| nodes.bus.node());
+        let Some(replica) = &mut slot.replica else { return Ok(()) };
+        let heard = replica.loading.take().unwrap_or_default();
         let mut new = None;
-        let (epoch, owner) = (Epoch(loaded.epoch), loaded.owner.as_ref());
+        let epoch = Epoch(loaded.epoch);
+        let owner = loaded.owner.as_ref();
         chat::create(&mut new, &NewGroup { id, epoch, owner, name: &loaded.name })?;
         let mut group = new.ok_or(Refusal::NoGroup)?;
         // Those before the first kept one are gone; without any, the next one comes after the last.
@@ -288,22 +292,24 @@ impl Hub {
         for (user, until) in &loaded.banned {
             group.ban(now, user, *until)?;
         }
-        copy.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
-        (slot.group, slot.room) = (Some(group), loaded.room);
+        replica.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
+        slot.group = Some(group);
+        slot.room = loaded.room;
         for heard in heard {
             self.settle(slot, heard);
         }
         Ok(())
     }
 
-    /// Looks at a copy that was loaded a minute ago: one without members here goes.
+    /// Looks at a replica that was loaded a minute ago: one without members here goes.
     pub(super) fn look_at_copy(&self, id: &RoomId) -> bool {
         let keep = self.groups.look(id, |slot| {
-            let (Some(group), Some(copy)) = (&slot.group, &slot.copy) else { return None };
-            if group.users() > 0 || copy.told.users > 0 || !copy.adrift.is_empty() {
+            let (Some(group), Some(replica)) = (&slot.group, &slot.replica) else { return None };
+            if group.users() > 0 || replica.told.users > 0 || !replica.adrift.is_empty() {
                 return Some(slot.room);
             }
-            (slot.group, slot.copy) = (None, None);
+            slot.group = None;
+            slot.replica = None;
             None
         });
         if keep.flatten() == Some(false) {
@@ -317,10 +323,10 @@ impl Hub {
         let Some(nodes) = &self.nodes else { return };
         let _ = self.groups.within(id, |slot| {
             let users = slot.group.as_ref().map(Sketch::of).unwrap_or_default();
-            if let Some(copy) = &mut slot.copy
-                && copy.told != users
+            if let Some(replica) = &mut slot.replica
+                && replica.told != users
             {
-                copy.told.clone_from(&users);
+                replica.told.clone_from(&users);
                 nodes.bus.tell(Op::Count { group: id.clone(), node: nodes.bus.node(), users });
             }
             Ok(())
@@ -345,7 +351,7 @@ fn away(why: &store::error::Error) -> Refusal {
     Refusal::Away
 }
 
-/// Takes a copy that never came out again.
+/// Takes a replica that never came out again.
 struct Unloaded<'a> {
     hub: &'a Hub,
     id: &'a RoomId,
@@ -355,7 +361,7 @@ impl Drop for Unloaded<'_> {
     fn drop(&mut self) {
         self.hub.groups.look(self.id, |slot| {
             if slot.group.is_none() {
-                slot.copy = None;
+                slot.replica = None;
             }
         });
     }

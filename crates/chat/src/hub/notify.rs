@@ -27,7 +27,8 @@ pub fn told(events: &[Event]) -> Vec<GroupCommand> {
     // Calls have no group.
     let events = events.iter().filter(|event| !event.kind.is_elsewhere());
     let op = |event: &Event| {
-        let (group, at) = (event.room.clone(), event.at);
+        let group = event.room.clone();
+        let at = event.at;
         match &event.what {
             // A member may have been there before it.
             What::Created { .. } => Some(Op::Adopt { group }),
@@ -50,7 +51,7 @@ impl Chat for Hub {
         if self.is_shared() {
             // It was told in the commit, and comes by the bus; but for the end of what Redis has lost, with the group.
             if matches!(event.what, What::Closed { reason: CloseReason::Lost }) {
-                // A node without a copy of the group has no member to notify.
+                // A node without a replica of the group has no member to notify.
                 let _ = self.destroy_here(&event.room, None, End::Destroyed);
             }
             return;

@@ -12,7 +12,8 @@ fn settings(domains: &[&str]) -> Settings {
 #[test]
 fn what_cannot_work_is_said_at_once() {
     let problems = |set: &dyn Fn(&mut Settings), redirects| {
-        let (mut settings, mut found) = (settings(&["live.example.org"]), Vec::new());
+        let mut settings = settings(&["live.example.org"]);
+        let mut found = Vec::new();
         set(&mut settings);
         settings.problems(redirects, &mut found);
         found.len()
@@ -50,7 +51,8 @@ fn asking_again_takes_longer_and_longer_and_has_an_end() {
 /// Key and chain for these names, good from and until then.
 fn made(names: &[&str], from: time::OffsetDateTime, until: time::OffsetDateTime) -> String {
     let mut asked = rcgen::CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
-    (asked.not_before, asked.not_after) = (from, until);
+    asked.not_before = from;
+    asked.not_after = until;
     let key = rcgen::KeyPair::generate().unwrap();
     format!("{}{}", key.serialize_pem(), asked.self_signed(&key).unwrap().pem())
 }

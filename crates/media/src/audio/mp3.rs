@@ -27,7 +27,8 @@ impl Decode for Mp3Decoder {
             return Err(Unfit::Packet(format!("{} bytes", unit.len())));
         }
         out.samples.clear();
-        let (mut rest, mut frames) = (unit, 0);
+        let mut rest = unit;
+        let mut frames = 0;
         while !rest.is_empty() && frames < MAX_FRAMES {
             let (used, result) = self.inner.decode(rest, &mut self.block[..]);
             rest = rest.get(used.max(1)..).unwrap_or_default();
@@ -45,7 +46,8 @@ impl Decode for Mp3Decoder {
             if !out.samples.is_empty() && (out.rate, out.channels) != (info.sample_rate, channels) {
                 break;
             }
-            (out.rate, out.channels) = (info.sample_rate, channels);
+            out.rate = info.sample_rate;
+            out.channels = channels;
             out.samples.extend_from_slice(&self.block[..samples * channels]);
             frames += 1;
         }
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn a_frame_is_as_long_as_it_says() {
-        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
+        let mut decoder = Mp3Decoder::default();
+        let mut out = Pcm::default();
         decoder.decode(&silent(), &mut out).unwrap();
         assert_eq!((out.rate, out.channels, out.len()), (48_000, 2, 1_152));
         decoder.decode(&[silent(), silent()].concat(), &mut out).unwrap();
@@ -90,7 +93,8 @@ mod tests {
 
     #[test]
     fn what_is_none_is_an_error_and_not_the_end() {
-        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
+        let mut decoder = Mp3Decoder::default();
+        let mut out = Pcm::default();
         for unit in [&[][..], b"ID3", &[0xff; 700], &silent()[..100]] {
             assert!(decoder.decode(unit, &mut out).is_err());
         }
@@ -99,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_unit_of_tiny_frames_is_not_minutes_of_sound() {
-        let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
+        let mut decoder = Mp3Decoder::default();
+        let mut out = Pcm::default();
         let _ = decoder.decode(&[0xff, 0xe3, 0x08, 0x00].repeat(MAX_UNIT / 4), &mut out);
         assert!(out.len() <= MAX_FRAMES * 1_152, "{}", out.len());
     }
@@ -107,7 +112,8 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000), at in 0usize..192) {
-            let (mut decoder, mut out) = (Mp3Decoder::default(), Pcm::default());
+            let mut decoder = Mp3Decoder::default();
+            let mut out = Pcm::default();
             let _ = decoder.decode(&bytes, &mut out);
             let mut frame = silent();
             frame.extend_from_slice(&bytes);

@@ -27,7 +27,8 @@ impl Resampler {
     /// `None` when the rates are 0, absurdly far apart or without a small common ratio, or there are no channels.
     pub fn new(from: u32, to: u32, channels: usize) -> Option<Self> {
         let common = gcd(from, to);
-        let (up, down) = (to.checked_div(common)?, from.checked_div(common)?);
+        let up = to.checked_div(common)?;
+        let down = from.checked_div(common)?;
         if up == 0 || down == 0 || up > MOST_PHASES || down > up.saturating_mul(16) || !(1..=8).contains(&channels) {
             return None;
         }
@@ -64,7 +65,8 @@ impl Resampler {
         self.held.extend_from_slice(samples);
         let have = (self.held.len() / self.channels) as u64;
         loop {
-            let (at, phase) = (self.next / self.up, (self.next % self.up) as usize);
+            let at = self.next / self.up;
+            let phase = (self.next % self.up) as usize;
             if at + self.taps as u64 > have {
                 break;
             }
@@ -105,7 +107,8 @@ fn filter(phase: u32, up: u32, taps: usize, cutoff: f64) -> Vec<f32> {
 
 /// The modified Bessel function of the first kind and order 0, by its power series.
 fn bessel(x: f64) -> f64 {
-    let (mut term, mut sum) = (1.0, 1.0);
+    let mut term = 1.0;
+    let mut sum = 1.0;
     for k in 1..32 {
         term *= (x / 2.0 / f64::from(k)).powi(2);
         sum += term;

@@ -35,7 +35,8 @@ fn units(out: &[Output]) -> Vec<(i64, Bytes)> {
 }
 
 fn decode(decoder: &mut dyn Decode, units: &[(i64, Bytes)]) -> (usize, Vec<f32>) {
-    let (mut pcm, mut all) = (Pcm::default(), Vec::new());
+    let mut pcm = Pcm::default();
+    let mut all = Vec::new();
     for (_, unit) in units {
         decoder.decode(unit, &mut pcm).unwrap();
         all.extend(pcm.samples.iter().step_by(pcm.channels));
@@ -189,7 +190,8 @@ fn a_fast_and_a_slow_clock_are_followed_without_a_break() {
         let (asc, input) = aac(48_000, 1, sine(440.0, 0.5), 1.0);
         let mut t = Transcoder::new(Source::Aac, Target::Opus);
         t.configure(&asc).unwrap();
-        let (mut out, mut at) = (Vec::new(), 0i64);
+        let mut out = Vec::new();
+        let mut at = 0i64;
         for i in 0..4_500i64 {
             at = i * 1024 * 1_000_000 / 48_000 * (1_000_000 + ppm) / 1_000_000;
             // Times in whole milliseconds, as RTMP has them.
@@ -262,7 +264,8 @@ fn samples_beyond_full_scale_do_not_stop_the_encoder() {
 #[test]
 fn resampling_keeps_tones_and_refuses_nonsense() {
     let mut r = Resampler::new(44_100, 48_000, 1).unwrap();
-    let (mut out, tone) = (Vec::new(), sine(10_000.0, 0.5));
+    let mut out = Vec::new();
+    let tone = sine(10_000.0, 0.5);
     for block in 0..100 {
         let samples: Vec<f32> = (0..441).map(|i| tone(f64::from(block * 441 + i) / 44_100.0)).collect();
         r.push(&samples, &mut out);

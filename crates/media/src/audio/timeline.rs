@@ -78,9 +78,11 @@ impl Timeline {
         for i in 0..want {
             let place = i as f32 * ratio;
             let left = (place as usize).min(have - 1);
-            let (right, weight) = ((left + 1).min(have - 1), place - left as f32);
+            let right = (left + 1).min(have - 1);
+            let weight = place - left as f32;
             for c in 0..channels {
-                let (l, r) = (block[left * channels + c], block[right * channels + c]);
+                let l = block[left * channels + c];
+                let r = block[right * channels + c];
                 stretched.push(l + (r - l) * weight);
             }
         }

@@ -110,7 +110,8 @@ fn header(payload: &[u8]) -> Option<Sequence> {
     b.skip(1)?;
     let reduced = b.u(1)? == 1;
     let (level, tier) = if reduced { (b.u(5)? as u8, 0) } else { operating_points(&mut b)? };
-    let (width_bits, height_bits) = (b.u(4)? + 1, b.u(4)? + 1);
+    let width_bits = b.u(4)? + 1;
+    let height_bits = b.u(4)? + 1;
     let size = plausible(b.u(width_bits)?.checked_add(1)?, b.u(height_bits)?.checked_add(1)?)?;
     if !reduced && b.u(1)? == 1 {
         b.skip(7)?;

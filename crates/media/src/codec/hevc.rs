@@ -26,7 +26,8 @@ pub(crate) fn is_key(kind: u8) -> bool {
 pub(crate) fn config(vps: &[u8], sps: &[u8], pps: &[u8]) -> Option<Bytes> {
     let plain = unescape(sps);
     // Version and tier, then what the profile is compatible with and constrained by, then the level.
-    let (sub_layers, general) = (plain.get(2)? >> 1 & 7, plain.get(3..15)?);
+    let sub_layers = plain.get(2)? >> 1 & 7;
+    let general = plain.get(3..15)?;
     let [chroma, luma_depth, chroma_depth] = depths(&plain, sub_layers)?;
     let nested = plain[2] & 1;
     let mut out = BytesMut::with_capacity(64 + vps.len() + sps.len() + pps.len());

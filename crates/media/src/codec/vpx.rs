@@ -30,7 +30,7 @@ pub fn config(codec: Codec, keyframe: &[u8]) -> Option<Bytes> {
         _ => vp9(keyframe)?,
     };
     let mut out = BytesMut::with_capacity(RECORD + 4);
-    out.put_slice(&[1, 0, 0, 0, head.profile, level(codec, head.size)]);
+    out.put_slice(&[1, 0, 0, 0, head.profile, level(codec, head.size.0, head.size.1)]);
     out.put_u8(head.depth << 4 | head.chroma << 1 | u8::from(head.full_range));
     out.put_slice(&[UNSPECIFIED, UNSPECIFIED, UNSPECIFIED, 0, 0]);
     out.put_u16(u16::try_from(head.size.0).ok()?);
@@ -45,7 +45,9 @@ pub fn record(config: &[u8]) -> &[u8] {
 
 pub(super) fn info(codec: Codec, config: &[u8]) -> Option<VideoInfo> {
     let (record, size) = config.split_at_checked(RECORD)?;
-    let (profile, level, depth) = (record[4], record[5], record[6] >> 4);
+    let profile = record[4];
+    let level = record[5];
+    let depth = record[6] >> 4;
     let name = if codec == Codec::Vp8 { "vp08" } else { "vp09" };
     let of = |at: usize| size.get(at..at + 2).map_or(0, |b| u32::from(u16::from_be_bytes([b[0], b[1]])));
     let mime = format!("{name}.{profile:02}.{level:02}.{depth:02}");
@@ -97,7 +99,8 @@ fn vp9(frame: &[u8]) -> Option<Head> {
             3
         }
         (_, false) => {
-            let (x, y) = (b.u(1)?, b.u(1)?);
+            let x = b.u(1)?;
+            let y = b.u(1)?;
             b.skip(1)?;
             match (x, y) {
                 (1, 0) => 2,
@@ -126,7 +129,8 @@ fn vp8_is_disposable(frame: &[u8]) -> bool {
     let mut b = Bools::new(&frame[3..]);
     if b.flag() {
         // What changes about segments holds for the frames that follow.
-        let (map, data) = (b.flag(), b.flag());
+        let map = b.flag();
+        let data = b.flag();
         if map || data {
             return false;
         }
@@ -139,7 +143,8 @@ fn vp8_is_disposable(frame: &[u8]) -> bool {
     // Partitions, and quantizer indices.
     b.bits(2 + 7);
     (0..5).for_each(|_| b.optional(5));
-    let (golden, alternate) = (b.flag(), b.flag());
+    let golden = b.flag();
+    let alternate = b.flag();
     let copies = [golden, alternate].map(|refreshed| !refreshed && b.bits(2) != 0);
     b.bits(2);
     let probabilities = b.flag();
@@ -158,7 +163,8 @@ fn vp9_is_disposable(frame: &[u8]) -> Option<bool> {
     if marker != 2 || profile == 3 || b.u(1)? == 1 || b.u(1)? == 0 {
         return None;
     }
-    let (shown, resilient) = (b.u(1)? == 1, b.u(1)? == 1);
+    let shown = b.u(1)? == 1;
+    let resilient = b.u(1)? == 1;
     let intra_only = !shown && b.u(1)? == 1;
     if !resilient {
         b.skip(2)?;
@@ -249,7 +255,7 @@ impl<'a> Bools<'a> {
 }
 
 /// The lowest level whose pictures may be so large (VP9 levels, 30 pictures a second assumed). VP8 has none.
-fn level(codec: Codec, (width, height): (u32, u32)) -> u8 {
+fn level(codec: Codec, width: u32, height: u32) -> u8 {
     const LEVELS: [(u64, u8); 8] = [
         (36_864, 10),
         (73_728, 11),

@@ -85,7 +85,8 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
     if first & ENHANCED != 0 {
         return enhanced_video(dts, first, body);
     }
-    let (frame_type, codec) = (first >> 4, first & 0x0f);
+    let frame_type = first >> 4;
+    let codec = first & 0x0f;
     if frame_type == 5 {
         return Err(NoFrame::Nothing);
     }
@@ -95,7 +96,8 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
         other => return Err(NoFrame::Video(Unknown::Id(other))),
     };
     let head = body.get(1..5).ok_or(NoFrame::Short)?;
-    let (packet, cts) = (head[0], signed24(&head[1..]));
+    let packet = head[0];
+    let cts = signed24(&head[1..]);
     let payload = body.slice(5..);
     match packet {
         0 => config(codec, dts, payload),
@@ -105,7 +107,8 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
 }
 
 fn enhanced_video(dts: i64, first: u8, body: Bytes) -> Result<Frame, NoFrame> {
-    let (frame_type, packet) = (first >> 4 & 7, first & 0x0f);
+    let frame_type = first >> 4 & 7;
+    let packet = first & 0x0f;
     if frame_type == 5 {
         return Err(NoFrame::Nothing);
     }

@@ -36,7 +36,8 @@ pub struct Player {
 impl Player {
     /// Plays what `reader` reads.
     pub fn new(reader: Reader) -> Self {
-        let (next, filled) = (VecDeque::new(), Vec::new());
+        let next = VecDeque::new();
+        let filled = Vec::new();
         Player { reader, promised: None, span: None, filler: Filler::new(None, false), tracks: None, next, filled }
     }
 

@@ -84,13 +84,15 @@ async fn viewers_share_one_block() {
     let hub = Hub::new(Settings::default());
     let publisher = stream(&hub);
     publisher.push(video(0, true)).unwrap();
-    let (mut a, mut b) = (player(&hub, Pace::Audience), player(&hub, Pace::Audience));
+    let mut a = player(&hub, Pace::Audience);
+    let mut b = player(&hub, Pace::Audience);
     for player in [&mut a, &mut b] {
         player.next().await.unwrap();
         player.next().await.unwrap();
     }
     publisher.push(video(40, false)).unwrap();
-    let (a, b) = (a.next().await.unwrap(), b.next().await.unwrap());
+    let a = a.next().await.unwrap();
+    let b = b.next().await.unwrap();
     assert_eq!(a.as_ptr(), b.as_ptr());
 }
 
@@ -151,7 +153,8 @@ async fn pictures(publisher: &Publisher, ms: std::ops::Range<i64>) {
 
 /// What a player is promised, and all that it gets.
 async fn watch(mut player: Player) -> (Option<(bool, bool)>, Vec<(Kind, i64)>) {
-    let (mut demuxer, mut seen) = (Demuxer::default(), Vec::new());
+    let mut demuxer = Demuxer::default();
+    let mut seen = Vec::new();
     while let Some(block) = player.next().await {
         seen.extend(frames(&mut demuxer, &block));
     }
@@ -170,7 +173,8 @@ async fn sound_that_was_announced_and_never_came_is_not_promised_to_who_comes_la
     let late = tokio::spawn(watch(player(&hub, Pace::Audience)));
     pictures(&publisher, 8_000..10_000).await;
     publisher.finish(Ended::Finished);
-    let ((promised, seen), (promised_late, seen_late)) = (early.await.unwrap(), late.await.unwrap());
+    let (promised, seen) = early.await.unwrap();
+    let (promised_late, seen_late) = late.await.unwrap();
     assert_eq!((promised, promised_late), (Some((true, true)), Some((false, true))));
     let silence: Vec<i64> = seen.iter().filter(|(kind, _)| *kind == Kind::Audio).map(|(_, at)| *at).collect();
     assert!(silence.windows(2).all(|two| two[1] - two[0] <= 22) && *silence.last().unwrap() > 9_800, "{silence:?}");
@@ -191,7 +195,8 @@ async fn a_publisher_that_comes_back_without_sound_has_none() {
     publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
     pictures(&publisher, 2_000..4_000).await;
     assert!(hub.info(&StreamName::new("s").unwrap()).unwrap().audio.is_none());
-    let (mut player, mut demuxer) = (player(&hub, Pace::Audience), Demuxer::default());
+    let mut player = player(&hub, Pace::Audience);
+    let mut demuxer = Demuxer::default();
     frames(&mut demuxer, &player.next().await.unwrap());
     assert_eq!(demuxer.tracks(), Some((false, true)));
 }

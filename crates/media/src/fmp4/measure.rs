@@ -10,8 +10,11 @@ const MAX_HEADER: u64 = 4 << 20;
 /// # Errors
 /// It cannot be read, or is no file of ours.
 pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<(u64, u64)> {
-    let (mut at, mut whole, mut longest) = (0, 0, 0);
-    let (mut rates, mut ends) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    let mut whole = 0;
+    let mut longest = 0;
+    let mut rates = Vec::new();
+    let mut ends = Vec::new();
     while size - at >= 8 {
         file.seek(SeekFrom::Start(at))?;
         let mut head = [0; 8];

@@ -147,8 +147,11 @@ impl Muxer {
     pub fn cut_sound_until(&mut self, until: i64) -> Option<Fragment> {
         let later = self.audio.as_mut().map(|audio| audio.split_at(until.saturating_sub(self.origin)));
         let fragment = self.cut_all();
-        if let (Some(audio), Some((start, later))) = (&mut self.audio, later) {
-            (audio.start, audio.samples) = (start, later);
+        if let Some(audio) = &mut self.audio
+            && let Some((start, later)) = later
+        {
+            audio.start = start;
+            audio.samples = later;
         }
         fragment
     }

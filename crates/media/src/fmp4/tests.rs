@@ -19,7 +19,8 @@ fn find<'a>(bytes: &'a [u8], path: &[&[u8; 4]]) -> Vec<&'a [u8]> {
     let Some((first, rest)) = path.split_first() else {
         return vec![bytes];
     };
-    let (mut at, mut found) = (0, Vec::new());
+    let mut at = 0;
+    let mut found = Vec::new();
     while at < bytes.len() {
         let size = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         assert!(size >= 8 && at + size <= bytes.len(), "boxes tile what holds them");
@@ -39,7 +40,8 @@ fn words_of(bytes: &[u8]) -> Vec<u32> {
 fn runs(fragment: &[u8]) -> Vec<(u32, u64, Vec<[u32; 4]>)> {
     let mut runs = Vec::new();
     for traf in find(fragment, &[b"moof", b"traf"]) {
-        let (id, at) = (words_of(find(traf, &[b"tfhd"])[0])[1], find(traf, &[b"tfdt"])[0]);
+        let id = words_of(find(traf, &[b"tfhd"])[0])[1];
+        let at = find(traf, &[b"tfdt"])[0];
         let trun = words_of(find(traf, &[b"trun"])[0]);
         let samples: Vec<[u32; 4]> = trun[3..].as_chunks::<4>().0.to_vec();
         assert_eq!(samples.len(), trun[1] as usize);

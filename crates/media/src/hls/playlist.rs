@@ -16,12 +16,13 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     let mut out = String::with_capacity(4096);
     let segments = segmenter.segments();
     let listed = segments.len().min(settings.listed);
-    let (hidden, listed) =
-        (segments.iter().take(segments.len() - listed), segments.iter().skip(segments.len() - listed));
+    let hidden = segments.iter().take(segments.len() - listed);
+    let listed = segments.iter().skip(segments.len() - listed);
     let dropped = segmenter.discontinuities() + hidden.map(|s| u64::from(s.discontinuity)).sum::<u64>();
     let (current, parts, anew) = segmenter.current();
     let first = listed.clone().next().map_or(current, |s| s.number);
-    let (target, part_target) = (segmenter.target(), seconds(segmenter.part_target()));
+    let target = segmenter.target();
+    let part_target = seconds(segmenter.part_target());
     let _ = write!(
         out,
         "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}\n\
@@ -54,7 +55,8 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         if segment.number >= with_parts {
             list(&mut out, &segment.parts, segment.number, stem, query);
         }
-        let (duration, number) = (seconds(segment.duration), segment.number);
+        let duration = seconds(segment.duration);
+        let number = segment.number;
         let _ = write!(out, "#EXTINF:{duration:.5},\n{stem}/{number}.m4s{query}\n");
     }
     if segmenter.ended() {
@@ -74,7 +76,9 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
 /// the end, `hold_back`, leads into a segment without one. There some (hls.js) load what they cannot decode, and stay black.
 /// `None` where they find a keyframe themselves, or there is none.
 fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_back: i64) -> Option<i64> {
-    let (mut at, mut starts, mut keys) = (0, Vec::new(), Vec::new());
+    let mut at = 0;
+    let mut starts = Vec::new();
+    let mut keys = Vec::new();
     for parts in segments.map(|segment| &segment.parts[..]).chain([open]) {
         starts.push((at, parts.iter().any(|part| part.independent)));
         for part in parts {
@@ -88,7 +92,8 @@ fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_ba
 
 fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str) {
     for (number, part) in parts.iter().enumerate() {
-        let (duration, independent) = (seconds(part.duration), if part.independent { ",INDEPENDENT=YES" } else { "" });
+        let duration = seconds(part.duration);
+        let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
         let _ = writeln!(
             out,
             "#EXT-X-PART:DURATION={duration:.5},URI=\"{stem}/{segment}.{number}.m4s{query}\"{independent}"
@@ -98,18 +103,23 @@ fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str)
 
 /// Microseconds of Unix time as ISO 8601 has it.
 fn date(micros: i64) -> String {
-    let (days, millis) = (micros.div_euclid(86_400_000_000), micros.rem_euclid(86_400_000_000) / 1000);
+    let days = micros.div_euclid(86_400_000_000);
+    let millis = micros.rem_euclid(86_400_000_000) / 1000;
     // Days since 1 March of year 0, in eras of 400 years (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
     let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let era = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     let year = year + era * 400 + later;
-    let (hours, minutes, millis) = (millis / 3_600_000, millis / 60_000 % 60, millis % 60_000);
-    let (seconds, millis) = (millis / 1000, millis % 1000);
+    let hours = millis / 3_600_000;
+    let minutes = millis / 60_000 % 60;
+    let millis = millis % 60_000;
+    let seconds = millis / 1000;
+    let millis = millis % 1000;
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 

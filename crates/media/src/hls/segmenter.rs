@@ -338,7 +338,8 @@ impl Segmenter {
     /// Where the part being made has to end, and whether its segment does.
     fn ends(&self) -> Option<(i64, bool)> {
         let open = self.open.as_ref()?;
-        let (part, segment) = (open.part_start + self.part_target(), open.start + self.longest());
+        let part = open.part_start + self.part_target();
+        let segment = open.start + self.longest();
         // The bytes of one segment are bounded, too.
         let large = self.bytes_open() > self.settings.bytes / 4;
         Some((part.min(segment).max(open.part_start), segment <= part || large))
@@ -381,7 +382,8 @@ impl Segmenter {
         self.cut_until(dts);
         let (Some(open), Some((end, last))) = (&self.open, self.ends()) else { return };
         let settled = (frame.kind == Kind::Video).then_some(dts);
-        let (long, length) = (dts - open.start, dts - open.part_start);
+        let long = dts - open.start;
+        let length = dts - open.part_start;
         let group = self.heads.group.unwrap_or(0);
         let enough = long >= self.enough() || long.saturating_add(group) > self.longest();
         let anew = frame.key && long >= SHORTEST && (enough || !open.independent);
@@ -416,7 +418,8 @@ impl Segmenter {
     /// Ends the segment within a group of pictures; the next one goes on there.
     fn continue_at(&mut self, end: i64) {
         self.close_segment(end);
-        let (start, independent) = (end, !self.muxer.as_ref().is_some_and(Muxer::has_video));
+        let start = end;
+        let independent = !self.muxer.as_ref().is_some_and(Muxer::has_video);
         let discontinuity = std::mem::take(&mut self.broken);
         self.open = Some(Open { discontinuity, independent, start, part_start: start, parts: Vec::new() });
     }
@@ -529,7 +532,9 @@ impl Segmenter {
         for part in &open.parts {
             bytes.extend_from_slice(&part.bytes);
         }
-        let (bytes, mut parts, mut at) = (bytes.freeze(), open.parts, 0);
+        let bytes = bytes.freeze();
+        let mut parts = open.parts;
+        let mut at = 0;
         for part in &mut parts {
             let length = part.bytes.len();
             part.bytes = bytes.slice(at..at + length);

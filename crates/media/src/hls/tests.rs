@@ -82,7 +82,8 @@ fn broken(s: &Segmenter) -> Vec<String> {
             broken.push(format!("segment {} of {}", segment.number, segment.duration));
         }
         for (number, part) in segment.parts.iter().enumerate() {
-            let (short, last) = (part.duration < 425_000 && !part.independent, number + 1 == segment.parts.len());
+            let short = part.duration < 425_000 && !part.independent;
+            let last = number + 1 == segment.parts.len();
             if part.duration > 500_000 || (short && !last) {
                 broken.push(format!("part {}.{number} of {}", segment.number, part.duration));
             }
@@ -105,7 +106,9 @@ fn what_a_playlist_promises_never_changes_and_is_kept() {
                 let mut s = Segmenter::new(Settings { kept: 1000, ..Settings::default() }, 100);
                 s.tracks(&Tracks { audio: with_sound.then(asc), ..tracks(30) });
                 let promised = promises(&s);
-                let (mut heard, mut key, mut group) = (0, 0, groups.iter().cycle());
+                let mut heard = 0;
+                let mut key = 0;
+                let mut group = groups.iter().cycle();
                 for ms in (0..40_000).step_by(step).filter(|ms| !(12_000..12_000 + pause).contains(ms)) {
                     while with_sound && heard <= ms * 1000 {
                         s.push(&sound(heard));
@@ -281,7 +284,8 @@ fn players_begin_at_the_keyframe_of_a_long_group() {
     for (gop, is_told) in [(1000, false), (2000, false), (3000, false), (4000, false), (6000, true), (10_000, true)] {
         let mut s = segmenter(Settings::default());
         s.set_clock(0);
-        let (mut told, mut end) = (0, 0);
+        let mut told = 0;
+        let mut end = 0;
         for ms in (0..40_000).step_by(40) {
             feed(&mut s, ms..ms + 40, gop);
             let open: i64 = s.current().1.iter().map(|p| p.duration).sum();
@@ -335,7 +339,8 @@ async fn a_stream_is_cut_while_somebody_asks() {
 
     let publisher = start(&hub, &name);
     let ask = |reload| {
-        let (hls, name) = (hls.clone(), name.clone());
+        let hls = hls.clone();
+        let name = name.clone();
         tokio::spawn(async move { hls.playlist(&name, None, reload, "s", "").await })
     };
     let first = ask(Reload::default());
@@ -349,10 +354,11 @@ async fn a_stream_is_cut_while_somebody_asks() {
 
     // A reload and a part that come later are waited for, and answered as soon as they are there.
     let segment = number + 4;
-    let (reload, far) =
-        (ask(Reload { segment: Some(segment), part: Some(1) }), ask(Reload { segment: Some(number + 99), part: None }));
+    let reload = ask(Reload { segment: Some(segment), part: Some(1) });
+    let far = ask(Reload { segment: Some(number + 99), part: None });
     let part = {
-        let (hls, name) = (hls.clone(), name.clone());
+        let hls = hls.clone();
+        let name = name.clone();
         tokio::spawn(async move { hls.file(&name, File::Part(segment, 0)).await })
     };
     assert_eq!(far.await.unwrap(), Err(Missing::TooFar));

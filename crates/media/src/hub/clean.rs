@@ -63,7 +63,8 @@ impl Clean {
         if self.codec == frame.codec && self.made.as_ref() == Some(&config) {
             return None;
         }
-        (self.codec, self.made) = (frame.codec, Some(config.clone()));
+        self.codec = frame.codec;
+        self.made = Some(config.clone());
         Some(Frame::config(frame.codec, frame.dts, config))
     }
 
@@ -77,7 +78,8 @@ impl Clean {
                 if known && (!whole || self.made.as_ref() == Some(&frame.payload)) {
                     return None;
                 }
-                (self.codec, self.made) = (codec, whole.then(|| frame.payload.clone()));
+                self.codec = codec;
+                self.made = whole.then(|| frame.payload.clone());
             }
             (Kind::VideoConfig, codec) => {
                 let at = if codec == Codec::H265 { 21 } else { 4 };
@@ -206,8 +208,12 @@ mod tests {
 
     #[test]
     fn one_access_unit_comes_out_for_each_picture() {
-        let (sei, delimiter, filler) = (&[6, 5, 1, 0, 0x80][..], &[9, 0xf0][..], &[12, 0xff, 0x80][..]);
-        let (sets, key, delta) = (&[0x67, 1][..], &[0x65, 0x88][..], &[0x41, 0x9a][..]);
+        let sei = &[6, 5, 1, 0, 0x80][..];
+        let delimiter = &[9, 0xf0][..];
+        let filler = &[12, 0xff, 0x80][..];
+        let sets = &[0x67, 1][..];
+        let key = &[0x65, 0x88][..];
+        let delta = &[0x41, 0x9a][..];
         let mut clean = Clean::new();
         let mut h264 = |of: &[&[u8]]| pass(&mut clean, Codec::H264, of);
         assert_eq!(h264(&[sets, sei, key]), Some(units(&[sets, sei, key])), "what is right stays as it is");
@@ -219,8 +225,10 @@ mod tests {
         assert_eq!(h264(&[&[]]), None);
         assert_eq!(h264(&[key]), Some(units(&[key])));
 
-        let (sei, delimiter, filler, slice) =
-            (&[78, 1, 5][..], &[70, 1, 0x50][..], &[76, 1, 0xff][..], &[2, 1, 0x89][..]);
+        let sei = &[78, 1, 5][..];
+        let delimiter = &[70, 1, 0x50][..];
+        let filler = &[76, 1, 0xff][..];
+        let slice = &[2, 1, 0x89][..];
         let mut h265 = |of: &[&[u8]]| pass(&mut clean, Codec::H265, of);
         assert_eq!(h265(&[sei]), None);
         assert_eq!(h265(&[delimiter, slice, filler]), Some(units(&[sei, slice])));

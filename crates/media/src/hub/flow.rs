@@ -43,7 +43,8 @@ impl Flows {
             own.fillable = silence::frame(frame).is_some();
             return;
         }
-        (own.came, own.alone) = (true, None);
+        own.came = true;
+        own.alone = None;
         other.alone.get_or_insert(now);
     }
 }

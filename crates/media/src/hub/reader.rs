@@ -316,7 +316,8 @@ impl Reader {
         if original.is_some() {
             new.state.lock().readers.join(Protocol::Internal);
         }
-        (self.home, self.original) = (new, original);
+        self.home = new;
+        self.original = original;
         true
     }
 

@@ -158,7 +158,8 @@ mod tests {
             max_bytes in 4_000usize..40_000, max_frames in 4usize..60,
         ) {
             let settings = settings(max_bytes, max_frames);
-            let (mut ring, mut now) = (Ring::default(), Instant::now());
+            let mut ring = Ring::default();
+            let mut now = Instant::now();
             for (op, size, ms) in ops {
                 now += Duration::from_millis(ms);
                 let payload = Bytes::from(vec![0; size]);
@@ -188,7 +189,9 @@ mod tests {
 
     #[test]
     fn a_group_of_pictures_is_kept_whole_and_older_ones_go() {
-        let (settings, mut ring, mut now) = (Settings::default(), Ring::default(), Instant::now());
+        let settings = Settings::default();
+        let mut ring = Ring::default();
+        let mut now = Instant::now();
         for i in 0..100u64 {
             let frame = Frame::video(Codec::H264, 0, 0, i % 50 == 0, Bytes::from_static(b"1"));
             ring.push(Arc::new(frame), 0, now, &settings);

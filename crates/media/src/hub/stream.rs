@@ -241,7 +241,8 @@ impl Stream {
         state.ended = Some(reason);
         self.over.store(true, Ordering::Release);
         let stop = state.publisher.stop.clone();
-        let (late, prompt) = (state.announce(), state.realtime.take());
+        let late = state.announce();
+        let prompt = state.realtime.take();
         drop(state);
         stop.cancel();
         self.changed.notify_one();
@@ -355,11 +356,13 @@ impl State {
     /// A publisher that came back brought its own tracks: one that it has not is gone.
     fn forget_gone(&mut self, now: Instant) {
         if self.audio.is_some() && self.flows.audio.is_gone(now) {
-            (self.audio, self.tracks.audio) = (None, None);
+            self.audio = None;
+            self.tracks.audio = None;
             self.version = self.version.wrapping_add(1);
         }
         if self.video.is_some() && self.flows.video.is_gone(now) {
-            (self.video, self.tracks.video) = (None, None);
+            self.video = None;
+            self.tracks.video = None;
             self.version = self.version.wrapping_add(1);
         }
     }

@@ -86,7 +86,8 @@ async fn audiences_wake_once_per_interval_and_share_their_bytes() {
     let hub = Hub::new(merging());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let (mut a, mut b) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Audience));
+    let mut a = read(&hub, "s", Pace::Audience);
+    let mut b = read(&hub, "s", Pace::Audience);
     let mut prompt = read(&hub, "s", Pace::Realtime);
     now(&mut a);
     now(&mut b);
@@ -137,14 +138,16 @@ async fn a_few_readers_are_served_at_once_and_co_anchors_always() {
 #[tokio::test(start_paused = true)]
 async fn viewers_of_a_rendition_count_at_the_stream_it_was_made_of() {
     let hub = Hub::new(Settings::default());
-    let (p, made) = (start(&hub, "s"), name("s").derived("aac"));
+    let p = start(&hub, "s");
+    let made = name("s").derived("aac");
     let origin = Origin { protocol: Protocol::Internal, ..origin() };
     let rendition = hub.publish_beside(&made, origin).unwrap();
     p.push(key(0)).unwrap();
     rendition.push(key(0)).unwrap();
     let viewer = hub.subscribe(&made, Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
     viewer.count_sent(700);
-    let (info, figures) = (hub.info(&name("s")).unwrap(), hub.figures());
+    let info = hub.info(&name("s")).unwrap();
+    let figures = hub.figures();
     assert_eq!((info.viewers(), info.joined, info.bytes_out), (1, 1, 700));
     assert_eq!(hub.info(&made).unwrap().viewers(), 0);
     assert_eq!(hub.list().iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["s"]);
@@ -261,7 +264,8 @@ async fn slow_readers_are_skipped_to_a_key_frame_and_counted() {
     let hub = Hub::new(merging());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
-    let (mut slow, mut prompt) = (read(&hub, "s", Pace::Audience), read(&hub, "s", Pace::Realtime));
+    let mut slow = read(&hub, "s", Pace::Audience);
+    let mut prompt = read(&hub, "s", Pace::Realtime);
     now(&mut slow);
     now(&mut prompt);
     for i in 1..200 {
@@ -319,7 +323,8 @@ async fn a_stream_whose_video_stopped_still_lets_listeners_in() {
 #[tokio::test(start_paused = true)]
 async fn players_wait_a_bounded_time_for_their_publisher() {
     let hub = Hub::new(Settings::default());
-    let (early, name_) = (hub.clone(), name("s"));
+    let early = hub.clone();
+    let name_ = name("s");
     let waits = tokio::spawn(async move {
         early
             .wait(&name_, Want::new(Protocol::Rtmp, Pace::Audience, Start::Group), None)
@@ -476,7 +481,8 @@ async fn the_audience_changes_over_to_an_overlay_and_back() {
     home.push(delta(40)).unwrap();
     let viewer = || hub.subscribe(&name("s"), Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
     let raw = Want::new(Protocol::Rtmp, Pace::Realtime, Start::Group).with_view(View::Raw);
-    let (mut viewer_before, mut anchor) = (viewer(), hub.subscribe(&name("s"), raw).unwrap());
+    let mut viewer_before = viewer();
+    let mut anchor = hub.subscribe(&name("s"), raw).unwrap();
     assert_eq!((now(&mut viewer_before), now(&mut anchor)), ("T | k0 20 40".into(), "T k0 20 40".into()));
 
     let mix = hub.overlay(&name("s"), origin()).unwrap();

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn starts_at_zero_and_keeps_steps() {
-        let (mut t, now) = (Timeline::default(), Instant::now());
+        let mut t = Timeline::default();
+        let now = Instant::now();
         let at: Vec<i64> = [5_000_000, 5_040_000, 5_080_000].map(|d| t.place(Kind::Video, d, now)).into();
         assert_eq!(at, [0, 40_000, 80_000]);
         // Audio that lies before the first picture is not negative.
@@ -111,7 +112,8 @@ mod tests {
 
     #[test]
     fn goes_on_after_an_interruption_by_the_time_that_passed() {
-        let (mut t, now) = (Timeline::default(), Instant::now());
+        let mut t = Timeline::default();
+        let now = Instant::now();
         t.place(Kind::Video, 0, now);
         t.place(Kind::Video, 2_000_000, now);
         t.interrupt();
@@ -122,7 +124,8 @@ mod tests {
 
     #[test]
     fn clock_jumps_are_smoothed_both_ways() {
-        let (mut t, now) = (Timeline::default(), Instant::now());
+        let mut t = Timeline::default();
+        let now = Instant::now();
         t.place(Kind::Video, 100_000_000, now);
         assert_eq!(t.place(Kind::Video, 100_040_000, now), 40_000);
         assert_eq!(t.place(Kind::Video, 0, now), 50_000);
@@ -134,7 +137,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_backwards_never_negative(steps in prop::collection::vec((0u8..3, any::<i64>(), 0u64..5000), 1..200)) {
-            let (mut t, mut now) = (Timeline::default(), Instant::now());
+            let mut t = Timeline::default();
+            let mut now = Instant::now();
             let mut last = [0i64; 3];
             for (track, dts, ms) in steps {
                 now += Duration::from_millis(ms);

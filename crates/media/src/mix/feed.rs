@@ -274,11 +274,13 @@ impl Feed {
                 }
                 video.step = at.saturating_sub(video.last).clamp(0, 2_000_000);
                 at = at.max(video.last + 1000);
-                (video.last, video.filled) = (at, false);
+                video.last = at;
+                video.filled = false;
                 muxer.push(&Arc::new(frame.at(at)));
             }
             (Kind::Audio, _, Some(audio)) if !audio.foreign && at + 60_000 > audio.end => {
-                (audio.end, audio.filled) = (at.saturating_add(audio.silence.1), false);
+                audio.end = at.saturating_add(audio.silence.1);
+                audio.filled = false;
                 muxer.push(&Arc::new(frame.at(at)));
             }
             _ => {}
@@ -309,10 +311,13 @@ impl Feed {
     fn fill(&mut self, muxer: &mut Muxer) {
         let now = self.clock.now();
         let gone = self.reader.is_none() || self.hub.is_paused(&self.input.stream);
-        if let (Some(video), Some(key)) = (&mut self.video, &self.known.key) {
+        if let Some(video) = &mut self.video
+            && let Some(key) = &self.known.key
+        {
             let late = if video.filled || gone { AGAIN } else { LATE.max(3 * video.step) };
             if now - video.last > late {
-                (video.last, video.filled) = (now - BEHIND, true);
+                video.last = now - BEHIND;
+                video.filled = true;
                 muxer.push(&Arc::new(key.at(video.last)));
             }
         }

@@ -78,7 +78,8 @@ pub(super) fn arguments(layout: &Layout, has: &[Has], dir: &Path, start: i64) ->
     }
     let (graph, sound) = graph(layout, has, &numbers, start);
     arguments.extend(["-filter_complex".into(), graph, "-map".into(), "[picture]".into()]);
-    let bitrate = layout.bitrate.unwrap_or_else(|| bitrate(layout.size));
+    let (width, height) = layout.size;
+    let bitrate = layout.bitrate.unwrap_or_else(|| bitrate(width, height));
     arguments.extend(VIDEO.map(Into::into));
     arguments.extend(["-b:v".into(), bitrate.to_string(), "-maxrate".into(), bitrate.to_string()]);
     arguments.extend(["-bufsize".into(), bitrate.to_string()]);
@@ -99,7 +100,8 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
         "color=c=0x{:06x}:s={width}x{height}:r={RATE},setpts=PTS+{seconds:.6}/TB,format=yuv420p[b0]",
         layout.color
     );
-    let (mut below, mut sounds) = (0, 0);
+    let mut below = 0;
+    let mut sounds = 0;
     for ((input, has), number) in layout.inputs.iter().zip(has).zip(numbers) {
         let Some(n) = number else { continue };
         if let Some(p) = input.place.filter(|_| has.video) {
@@ -107,7 +109,11 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
             if let Some((x, y, w, h)) = p.crop {
                 let _ = write!(graph, "crop={w}:{h}:{x}:{y},");
             }
-            let (x, y, w, h, above) = (p.x, p.y, p.width, p.height, below + 1);
+            let x = p.x;
+            let y = p.y;
+            let w = p.width;
+            let h = p.height;
+            let above = below + 1;
             let _ = write!(
                 graph,
                 "scale={w}:{h}:force_original_aspect_ratio=increase,crop={w}:{h},setsar=1[v{n}];\
@@ -133,7 +139,7 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
 }
 
 /// Bits a second that a picture of this size deserves: 800 kbit/s for 360 by 640, and so on.
-fn bitrate((width, height): (u32, u32)) -> u32 {
+fn bitrate(width: u32, height: u32) -> u32 {
     let pixels = u64::from(width) * u64::from(height);
     u32::try_from(pixels * 7 / 2).unwrap_or(u32::MAX).clamp(300_000, 6_000_000)
 }

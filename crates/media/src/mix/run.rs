@@ -144,12 +144,17 @@ impl Run {
 
     /// Starts a process for this layout; one that was starting for another is dropped.
     fn launch(&mut self, layout: &Layout) {
-        (self.next, self.retry) = (None, None);
+        self.next = None;
+        self.retry = None;
         if let Some(starting) = self.starting.take() {
             starting.abort();
         }
-        let (hub, settings, program) = (self.hub.clone(), self.settings.clone(), self.program.clone());
-        let (layout, memory, clock) = (layout.clone(), self.memory.clone(), self.clock);
+        let hub = self.hub.clone();
+        let settings = self.settings.clone();
+        let program = self.program.clone();
+        let layout = layout.clone();
+        let memory = self.memory.clone();
+        let clock = self.clock;
         let start = async move { Process::start(&hub, &settings, &program, &layout, &memory, clock).await };
         self.starting = Some(tokio::spawn(start));
     }
@@ -349,7 +354,9 @@ impl Process {
         let stale = CancellationToken::new();
         let mut preparing = JoinSet::new();
         for (n, input) in layout.inputs.iter().cloned().enumerate() {
-            let (hub, memory, stale) = (hub.clone(), memory.clone(), stale.clone());
+            let hub = hub.clone();
+            let memory = memory.clone();
+            let stale = stale.clone();
             preparing.spawn(async move { (n, Feed::prepare(&hub, &input, &memory, clock, stale).await) });
         }
         let mut feeds = preparing.join_all().await;
@@ -371,17 +378,7 @@ impl Process {
             return Err(io::Error::other("the process has no pipes"));
         };
         tasks.spawn(read(out, sender));
-        tasks.spawn(async move {
-            let mut lines = BufReader::new(errors).lines();
-            let mut said = 0;
-            // A process that says too much is still read, or it would stand still.
-            while let Ok(Some(line)) = lines.next_line().await {
-                said += 1;
-                if said <= 10 {
-                    tracing::warn!(line = line.get(..200).unwrap_or(&line), "ffmpeg of a mix");
-                }
-            }
-        });
+        tasks.spawn(log(errors));
         let began = Instant::now();
         Ok(Process {
             frames,
@@ -396,6 +393,18 @@ impl Process {
             _tasks: tasks,
             _dir: dir,
         })
+    }
+}
+
+async fn log(errors: tokio::process::ChildStderr) {
+    let mut lines = BufReader::new(errors).lines();
+    let mut said = 0;
+    // A process that says too much is still read, or it would stand still.
+    while let Ok(Some(line)) = lines.next_line().await {
+        said += 1;
+        if said <= 10 {
+            tracing::warn!(line = line.get(..200).unwrap_or(&line), "ffmpeg of a mix");
+        }
     }
 }
 

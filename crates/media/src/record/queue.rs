@@ -35,7 +35,8 @@ impl Queue {
     /// A queue with a thread of its own that writes a new file; the thread ends with the queue.
     pub fn start(index: Arc<Index>, stream: &StreamName, started: u64, init: Bytes) -> Self {
         let (queue, pieces) = Self::bare();
-        let (stream, failed) = (stream.to_string(), Arc::clone(&queue.failed));
+        let stream = stream.to_string();
+        let failed = Arc::clone(&queue.failed);
         let write = move || {
             let written = Output::create(&index, &stream, started, &init).and_then(|mut output| {
                 for (bytes, until) in &pieces {

@@ -69,7 +69,8 @@ fn until(recorder: &Recorder, done: impl Fn(&[Recording]) -> bool) -> Vec<Record
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_recorded_until_it_ends() {
     let dir = Dir::new("ends");
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("room.1").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("room.1").unwrap();
     let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
     assert!(recorder.record(&name), "before it is published");
     assert!(!recorder.record(&name), "once");
@@ -95,7 +96,8 @@ async fn a_stream_is_recorded_until_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec() {
     let dir = Dir::new("stopped");
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(3), ..dir.settings() }).unwrap();
     let publisher = publish(&hub, &name);
     assert!(recorder.record(&name));
@@ -116,7 +118,8 @@ async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec(
 #[tokio::test(start_paused = true)]
 async fn a_file_cut_short_is_whole_up_to_its_last_fragment() {
     let dir = Dir::new("cut");
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
     let publisher = publish(&hub, &name);
     recorder.record(&name);
@@ -142,7 +145,8 @@ async fn a_file_cut_short_is_whole_up_to_its_last_fragment() {
 async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
     let dir = Dir::new("quota");
     std::fs::create_dir_all(&dir.0).unwrap();
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), Settings { quota: 150_000, ..dir.settings() }).unwrap();
     let publisher = publish(&hub, &name);
     recorder.record(&name);
@@ -164,7 +168,8 @@ async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
 #[tokio::test(start_paused = true)]
 async fn a_recording_holds_nothing_of_before_and_asks_for_its_keyframe() {
     let dir = Dir::new("since");
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
     let publisher = publish(&hub, &name);
     publisher.push(picture(0)).unwrap();
@@ -185,7 +190,8 @@ async fn a_recording_holds_nothing_of_before_and_asks_for_its_keyframe() {
 #[tokio::test(start_paused = true)]
 async fn a_recording_that_never_got_a_keyframe_says_so() {
     let dir = Dir::new("empty");
-    let (hub, name) = (Hub::new(hub::Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
     let mut events = recorder.events();
     let publisher = publish(&hub, &name);

@@ -17,7 +17,8 @@ fn publish(hub: &Hub, name: &StreamName, codec: Codec, seconds: i64) -> Publishe
     let origin = Origin { protocol: Protocol::Rtmp, peer: (Ipv4Addr::LOCALHOST, 1).into() };
     let publisher = hub.publish(name, origin).unwrap();
     publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
-    let (mut aac, mut opus) = (AacEncoder::new(1).unwrap(), OpusEncoder::new(1).unwrap());
+    let mut aac = AacEncoder::new(1).unwrap();
+    let mut opus = OpusEncoder::new(1).unwrap();
     let (encoder, config, length): (&mut dyn Encode, _, _) = match codec {
         Codec::Aac => {
             let config = aac.config();
@@ -61,7 +62,8 @@ fn sounds(seen: &[(Kind, Codec, i64)]) -> usize {
 
 /// A reader that takes `takes` of a stream published first with one codec, then, by somebody else, with the other.
 async fn changes(first: Codec, second: Codec, takes: &'static [Codec], pace: Pace) {
-    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(Settings::default());
+    let name = StreamName::new("s").unwrap();
     let renditions = Renditions::new(hub.clone());
     let publisher = publish(&hub, &name, first, 1);
     let open = renditions.open(&name, Want::new(Protocol::HttpFlv, pace, Start::Group), takes, None);
@@ -93,7 +95,8 @@ async fn who_takes_aac_goes_on_when_a_browser_takes_the_stream_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sound_that_cannot_be_decoded_is_left_out_for_who_does_not_take_it() {
-    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(Settings::default());
+    let name = StreamName::new("s").unwrap();
     let origin = Origin { protocol: Protocol::Rtmp, peer: (Ipv4Addr::LOCALHOST, 1).into() };
     let publisher = hub.publish(&name, origin).unwrap();
     publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
@@ -128,7 +131,8 @@ async fn who_is_given_a_rendition_goes_on_when_it_is_needed_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_takes_opus_is_shown_a_mix_in_aac_and_then_the_stream_again() {
-    let (hub, name) = (Hub::new(Settings::default()), StreamName::new("s").unwrap());
+    let hub = Hub::new(Settings::default());
+    let name = StreamName::new("s").unwrap();
     let home = publish(&hub, &name, Codec::Opus, 2);
     let want = Want::new(Protocol::Whep, Pace::Realtime, Start::Group);
     let mut reader = Renditions::new(hub.clone()).open(&name, want, &[Codec::Opus], None).await.unwrap();

@@ -72,7 +72,9 @@ impl Channel {
         self.delta = u24(0);
         self.extended = self.delta == 0xff_ffff;
         let plain = [11, 7, 3][usize::from(format)];
-        if let (true, Some(wide)) = (self.extended, extended(plain)) {
+        if self.extended
+            && let Some(wide) = extended(plain)
+        {
             self.delta = wide;
         }
         if format <= 1 {
@@ -193,7 +195,8 @@ impl Reader {
             return Err(Ended::Limit("bytes of unfinished messages"));
         }
         let channel = self.channels.entry(id).or_default();
-        let (have, room) = (channel.buffer.len(), channel.buffer.capacity());
+        let have = channel.buffer.len();
+        let room = channel.buffer.capacity();
         if room < have + bytes.len() {
             // Room doubles as bytes come, and never exceeds the message: the hub keeps this very allocation.
             let more = bytes.len().max(have).min(channel.length - have);

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::amf0::{self, Value};
 use super::chunk::{self, Header, Message, Reader};
 use super::handshake;
-use super::message::{self as msg, CHUNK};
+use super::message::{self, CHUNK};
 use super::mux;
 pub use super::target::Target;
 use crate::ended::Ended;
@@ -60,7 +60,7 @@ impl Client {
                 break;
             }
         }
-        msg::number(&mut client.out, msg::SET_CHUNK_SIZE, CHUNK as u32);
+        message::number(&mut client.out, message::SET_CHUNK_SIZE, CHUNK as u32);
         let name = target.stream.split('?').next().unwrap_or("");
         let app = [
             ("app", Value::from(target.app.as_str())),
@@ -88,7 +88,7 @@ impl Client {
     }
 
     fn call(&mut self, stream: u32, values: &[Value]) {
-        msg::command(&mut self.out, stream, CHUNK, values);
+        message::command(&mut self.out, stream, CHUNK, values);
     }
 
     /// Waits for the `_result` of a call.
@@ -127,7 +127,7 @@ impl Client {
     async fn next_command(&mut self) -> Result<Vec<Value>, Ended> {
         loop {
             let message = self.next_message().await?;
-            if message.kind == msg::COMMAND {
+            if message.kind == message::COMMAND {
                 return amf0::read_all(&message.payload);
             }
         }
@@ -153,7 +153,7 @@ impl Client {
             self.received = self.received.wrapping_add(taken as u32);
             if self.received.wrapping_sub(self.acknowledged) >= self.window {
                 self.acknowledged = self.received;
-                msg::number(&mut self.out, msg::ACKNOWLEDGEMENT, self.received);
+                message::number(&mut self.out, message::ACKNOWLEDGEMENT, self.received);
             }
             let Some(message) = message else {
                 return Ok(None);
@@ -161,11 +161,11 @@ impl Client {
             let number =
                 |at: usize| message.payload.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
             match message.kind {
-                msg::SET_CHUNK_SIZE => self.reader.set_chunk_size(number(0).unwrap_or(0))?,
-                msg::ABORT => self.reader.abort(number(0).unwrap_or(0)),
-                msg::WINDOW_SIZE => self.window = number(0).unwrap_or(u32::MAX).max(64 << 10),
-                msg::USER_CONTROL if message.payload.starts_with(&msg::PING.to_be_bytes()) => {
-                    msg::user_control(&mut self.out, msg::PONG, number(2).unwrap_or(0));
+                message::SET_CHUNK_SIZE => self.reader.set_chunk_size(number(0).unwrap_or(0))?,
+                message::ABORT => self.reader.abort(number(0).unwrap_or(0)),
+                message::WINDOW_SIZE => self.window = number(0).unwrap_or(u32::MAX).max(64 << 10),
+                message::USER_CONTROL if message.payload.starts_with(&message::PING.to_be_bytes()) => {
+                    message::user_control(&mut self.out, message::PONG, number(2).unwrap_or(0));
                 }
                 _ => return Ok(Some(message)),
             }
@@ -222,7 +222,7 @@ impl Player {
     /// Asks a server of this kind for a keyframe, which it asks the publisher for. Others do not mind.
     pub async fn request_key(&mut self) -> Result<(), Ended> {
         let stream = self.client.stream;
-        self.client.call(stream, &[msg::REQUEST_KEY.into(), 0.0.into(), Value::Null]);
+        self.client.call(stream, &[message::REQUEST_KEY.into(), 0.0.into(), Value::Null]);
         self.client.flush().await
     }
 
@@ -233,16 +233,16 @@ impl Player {
             let message = self.client.next_message().await?;
             let dts = i64::from(message.timestamp) * 1000;
             let frame = match message.kind {
-                msg::VIDEO => body::video(dts, message.payload),
-                msg::AUDIO => body::audio(dts, message.payload),
-                msg::DATA => return Ok(Some(Frame::data(dts, message.payload))),
-                msg::COMMAND => match status(&amf0::read_all(&message.payload)?) {
+                message::VIDEO => body::video(dts, message.payload),
+                message::AUDIO => body::audio(dts, message.payload),
+                message::DATA => return Ok(Some(Frame::data(dts, message.payload))),
+                message::COMMAND => match status(&amf0::read_all(&message.payload)?) {
                     Some((_, "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop")) => {
                         return Ok(None);
                     }
                     _ => continue,
                 },
-                msg::USER_CONTROL if message.payload.starts_with(&msg::STREAM_EOF.to_be_bytes()) => {
+                message::USER_CONTROL if message.payload.starts_with(&message::STREAM_EOF.to_be_bytes()) => {
                     return Ok(None);
                 }
                 _ => continue,
@@ -279,7 +279,7 @@ impl Publisher {
                 if frame.is_metadata() {
                     Value::from("@setDataFrame").write(&mut name);
                 }
-                let header = Header { kind: msg::DATA, stream: client.stream, timestamp: frame.dts_ms() };
+                let header = Header { kind: message::DATA, stream: client.stream, timestamp: frame.dts_ms() };
                 chunk::write(&mut client.out, 5, header, &name, &frame.payload, CHUNK);
             }
             _ => mux::write_to(&mut client.out, frame, frame.dts_ms(), client.stream),
@@ -307,7 +307,7 @@ impl Publisher {
                 Err(e) => return Err(e.into()),
             }
             while let Some(message) = client.buffered_message()? {
-                if message.kind == msg::COMMAND
+                if message.kind == message::COMMAND
                     && let Some(("error", code)) = status(&amf0::read_all(&message.payload)?)
                 {
                     return Err(Ended::Refused(code.into()));

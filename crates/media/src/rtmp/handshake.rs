@@ -197,7 +197,8 @@ mod tests {
             let mut input = vec![3];
             input.extend(c1);
             let (out, _) = run(&mut Server::default(), &input, 999);
-            let (s1, s2) = (array(&out[1..=PACKET]), array(&out[1 + PACKET..]));
+            let s1 = array(&out[1..=PACKET]);
+            let s2 = array(&out[1 + PACKET..]);
             // S1 is signed by the scheme that the client used.
             let (at, tag) = scheme.digest(s1, SERVER);
             assert_eq!(&s1[at..at + DIGEST], tag.as_ref());
@@ -226,7 +227,8 @@ mod tests {
         input.extend(packet(0));
         input.extend([0; PACKET]);
         input.extend(*b"chunks");
-        let (mut rest, mut out) = (&input[..], BytesMut::new());
+        let mut rest = &input[..];
+        let mut out = BytesMut::new();
         assert_eq!(Server::default().handle(&mut rest, &mut out), Ok(true));
         assert_eq!(rest, b"chunks");
     }
@@ -240,8 +242,10 @@ mod tests {
 
     #[test]
     fn client_and_server_agree() {
-        let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
-        let (mut client, mut server) = (Client::start(&mut to_server), Server::default());
+        let mut to_server = BytesMut::new();
+        let mut to_client = BytesMut::new();
+        let mut client = Client::start(&mut to_server);
+        let mut server = Server::default();
         assert_eq!(server.handle(&mut &to_server.split()[..], &mut to_client), Ok(false));
         assert_eq!(client.handle(&mut &to_client.split()[..], &mut to_server), Ok(true));
         assert_eq!(server.handle(&mut &to_server.split()[..], &mut to_client), Ok(true));

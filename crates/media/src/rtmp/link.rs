@@ -65,7 +65,8 @@ impl Link {
             if count == 0 {
                 return Err(Ended::Closed);
             }
-            (self.start, self.end) = (0, count);
+            self.start = 0;
+            self.end = count;
         }
     }
 
@@ -96,7 +97,8 @@ impl Link {
         let kept = &self.buffer[self.start..self.end];
         let mut buffer = vec![0; size.max(kept.len())];
         buffer[..kept.len()].copy_from_slice(kept);
-        (self.start, self.end) = (0, kept.len());
+        self.start = 0;
+        self.end = kept.len();
         self.buffer = buffer.into();
     }
 

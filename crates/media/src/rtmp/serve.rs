@@ -166,7 +166,8 @@ async fn connection(socket: Socket, peer: SocketAddr, place: Place, shutdown: Ca
             () = shutdown.cancelled() => tokio::time::timeout(FAREWELL, run).await.unwrap_or(Ended::Shutdown),
         }
     };
-    let (role, stream) = (did.role, did.stream.as_str());
+    let role = did.role;
+    let stream = did.stream.as_str();
     match ended {
         // An encoder that has to be set up in another way: not for its user alone to know.
         Ended::Protocol(_) | Ended::Limit(_) if role == "publish" => {
@@ -188,11 +189,13 @@ impl Link {
         loop {
             let done = match self.next_event().await {
                 Ok(Event::Publish(ask)) => {
-                    (did.role, did.stream) = ("publish", ask.stream.to_string());
+                    did.role = "publish";
+                    did.stream = ask.stream.to_string();
                     self.publish(shared, peer, ask).await
                 }
                 Ok(Event::Play(ask)) => {
-                    (did.role, did.stream) = ("play", ask.stream.to_string());
+                    did.role = "play";
+                    did.stream = ask.stream.to_string();
                     Box::pin(self.play(shared, peer, ask)).await
                 }
                 Ok(_) => Ok(()),
@@ -329,7 +332,8 @@ impl Rate {
 
     fn count(&mut self, frame: &Frame, now: Instant) -> Result<(), Ended> {
         if now.saturating_duration_since(self.since) >= RATE_WINDOW {
-            (self.since, self.bytes) = (now, 0);
+            self.since = now;
+            self.bytes = 0;
         }
         self.bytes += frame.payload.len() as u64;
         let allowed = self.most.saturating_mul(RATE_WINDOW.as_secs()) / 8;

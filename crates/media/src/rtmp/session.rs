@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use super::amf0;
 use super::chunk::{Message, Reader};
 use super::handshake;
-use super::message::{self as msg, STREAM};
+use super::message::{self, STREAM};
 use crate::ended::Ended;
 use crate::flv::body::{self, NoFrame};
 use crate::flv::demux;
@@ -158,7 +158,7 @@ impl Session {
         self.received = self.received.wrapping_add(taken as u32);
         if self.received.wrapping_sub(self.acknowledged) >= self.window {
             self.acknowledged = self.received;
-            msg::number(&mut self.out, msg::ACKNOWLEDGEMENT, self.received);
+            message::number(&mut self.out, message::ACKNOWLEDGEMENT, self.received);
         }
         result
     }
@@ -222,8 +222,8 @@ impl Session {
         self.clock = Clock::default();
         self.left_out.clear();
         self.left_told = 0;
-        msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
-        msg::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
+        message::user_control(&mut self.out, message::STREAM_BEGIN, STREAM);
+        message::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
         true
     }
 
@@ -233,10 +233,10 @@ impl Session {
             return false;
         }
         self.enter(Phase::Playing, now);
-        msg::user_control(&mut self.out, msg::STREAM_BEGIN, STREAM);
-        msg::status(&mut self.out, "status", "NetStream.Play.Reset", "playing from the start");
-        msg::status(&mut self.out, "status", "NetStream.Play.Start", "playing");
-        msg::sample_access(&mut self.out);
+        message::user_control(&mut self.out, message::STREAM_BEGIN, STREAM);
+        message::status(&mut self.out, "status", "NetStream.Play.Reset", "playing from the start");
+        message::status(&mut self.out, "status", "NetStream.Play.Start", "playing");
+        message::sample_access(&mut self.out);
         true
     }
 
@@ -249,7 +249,7 @@ impl Session {
             (Phase::AskingPlay, _) => "NetStream.Play.Failed",
             _ => return,
         };
-        msg::status(&mut self.out, "error", code, &why.to_string());
+        message::status(&mut self.out, "error", code, &why.to_string());
         self.enter(Phase::Idle, now);
     }
 
@@ -262,7 +262,7 @@ impl Session {
     /// A peer that did not say that it understands is asked nothing.
     pub fn ask_to_reconnect(&mut self) {
         if self.reconnects {
-            msg::connection_status(
+            message::connection_status(
                 &mut self.out,
                 "status",
                 "NetConnection.Connect.ReconnectRequest",
@@ -274,7 +274,7 @@ impl Session {
     /// Says that the server ends; the connection will be closed. Not to players, whose bytes may stand half written.
     pub fn stopping(&mut self) {
         if self.phase == Phase::Publishing {
-            msg::connection_status(&mut self.out, "error", "NetConnection.Connect.AppShutdown", "the server stops");
+            message::connection_status(&mut self.out, "error", "NetConnection.Connect.AppShutdown", "the server stops");
         }
     }
 
@@ -287,15 +287,15 @@ impl Session {
             _ => "NetStream.Publish.Failed",
         };
         if self.phase == Phase::Publishing {
-            msg::status(&mut self.out, "error", code, &why.to_string());
+            message::status(&mut self.out, "error", code, &why.to_string());
         }
     }
 
     /// Says that the stream played has ended.
     pub fn play_ended(&mut self, now: Instant) {
         if self.phase == Phase::Playing {
-            msg::status(&mut self.out, "status", "NetStream.Play.UnpublishNotify", "the stream ended");
-            msg::user_control(&mut self.out, msg::STREAM_EOF, STREAM);
+            message::status(&mut self.out, "status", "NetStream.Play.UnpublishNotify", "the stream ended");
+            message::user_control(&mut self.out, message::STREAM_EOF, STREAM);
             self.enter(Phase::Idle, now);
         }
     }
@@ -309,18 +309,18 @@ impl Session {
         let Message { kind, timestamp, payload, .. } = message;
         let number = || payload.first_chunk::<4>().map(|b| u32::from_be_bytes(*b));
         match kind {
-            msg::SET_CHUNK_SIZE => self.reader.set_chunk_size(number().unwrap_or(0))?,
-            msg::ABORT => self.reader.abort(number().unwrap_or(0)),
-            msg::WINDOW_SIZE => self.window = number().unwrap_or(WINDOW).clamp(LEAST_WINDOW, WINDOW),
-            msg::USER_CONTROL => {
+            message::SET_CHUNK_SIZE => self.reader.set_chunk_size(number().unwrap_or(0))?,
+            message::ABORT => self.reader.abort(number().unwrap_or(0)),
+            message::WINDOW_SIZE => self.window = number().unwrap_or(WINDOW).clamp(LEAST_WINDOW, WINDOW),
+            message::USER_CONTROL => {
                 if let Some(&[0, event, a, b, c, d]) = payload.first_chunk::<6>()
-                    && u16::from(event) == msg::PING
+                    && u16::from(event) == message::PING
                 {
-                    msg::user_control(&mut self.out, msg::PONG, u32::from_be_bytes([a, b, c, d]));
+                    message::user_control(&mut self.out, message::PONG, u32::from_be_bytes([a, b, c, d]));
                 }
             }
-            msg::COMMAND => return self.command(&payload, now),
-            msg::COMMAND_AMF3 => return self.command(payload.get(1..).unwrap_or_default(), now),
+            message::COMMAND => return self.command(&payload, now),
+            message::COMMAND_AMF3 => return self.command(payload.get(1..).unwrap_or_default(), now),
             _ if self.phase == Phase::Publishing => self.media(kind, timestamp, payload, now)?,
             // Media nobody asked for, acknowledgements, bandwidth: nothing to do.
             _ => {}
@@ -329,17 +329,17 @@ impl Session {
     }
 
     fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
-        if let msg::VIDEO | msg::AUDIO = kind
-            && let Some(track) = body::other_track(kind == msg::VIDEO, &payload)
+        if let message::VIDEO | message::AUDIO = kind
+            && let Some(track) = body::other_track(kind == message::VIDEO, &payload)
         {
             self.leave_out(NoFrame::Track(track));
         }
         let frame = match kind {
-            msg::VIDEO => body::video(self.clock.micros(timestamp), payload),
-            msg::AUDIO => body::audio(self.clock.micros(timestamp), payload),
-            msg::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
-            msg::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
-            msg::AGGREGATE => return self.aggregate(timestamp, payload, now),
+            message::VIDEO => body::video(self.clock.micros(timestamp), payload),
+            message::AUDIO => body::audio(self.clock.micros(timestamp), payload),
+            message::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
+            message::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
+            message::AGGREGATE => return self.aggregate(timestamp, payload, now),
             _ => return Ok(()),
         };
         self.keep(frame, now)

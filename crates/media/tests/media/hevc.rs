@@ -75,7 +75,8 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
     publisher.send(&frame(0)).await.unwrap();
     let mut player = Player::connect(&target).await.unwrap();
     let playlist = tokio::spawn({
-        let (hls, name) = (hls.clone(), name.clone());
+        let hls = hls.clone();
+        let name = name.clone();
         async move { hls.playlist(&name, None, Reload::default(), "h", "").await }
     });
     while !hls.is_running(&name) {

@@ -59,7 +59,9 @@ async fn record() -> Vec<u8> {
         .expect("ffmpeg is installed");
     let (mut socket, _) = listener.accept().await.unwrap();
     let now = Instant::now();
-    let (mut session, mut all, mut frames) = (Session::new(Timeouts::default(), now), Vec::new(), 0);
+    let mut session = Session::new(Timeouts::default(), now);
+    let mut all = Vec::new();
+    let mut frames = 0;
     let mut buffer = vec![0; 4096];
     loop {
         let count = socket.read(&mut buffer).await.unwrap();
@@ -109,9 +111,9 @@ proptest! {
         let mut bytes = recorded().to_vec();
         for damage in damages {
             let commands = 3073..4000.min(bytes.len());
-            let place = |i: prop::sample::Index| match early {
-                true => commands.start + i.index(commands.len()),
-                false => commands.start + i.index(bytes.len() - commands.start),
+            let place = |i: prop::sample::Index| {
+                let damaged = if early { commands.len() } else { bytes.len() - commands.start };
+                commands.start + i.index(damaged)
             };
             match damage {
                 Damage::Set(i, byte) => { let at = place(i); bytes[at] = byte; }

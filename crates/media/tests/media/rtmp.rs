@@ -31,7 +31,9 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, mut inbox) = request::channel(64, Duration::from_secs(5));
-        let (kick, mut publish, mut play) = (Kick::default(), PublishOptions::default(), PlayOptions::default());
+        let kick = Kick::default();
+        let mut publish = PublishOptions::default();
+        let mut play = PlayOptions::default();
         publish.kick = kick.clone();
         play.wait = Some(Duration::from_millis(500));
         tokio::spawn(async move {
@@ -165,11 +167,13 @@ async fn next_picture(player: &mut Player) -> Frame {
 async fn ffmpeg_pushes_two_streams_and_ffprobe_plays_them() {
     let server = Server::plain().await;
     let mut events = server.hub.events();
-    let (mut a, mut b) = (push(&server.url("a"), "320x240", 8), push(&server.url("b?x=1"), "640x360", 8));
+    let mut a = push(&server.url("a"), "320x240", 8);
+    let mut b = push(&server.url("b?x=1"), "640x360", 8);
     for _ in 0..2 {
         assert!(matches!(events.recv().await.unwrap(), Event::Started { protocol: Protocol::Rtmp, .. }));
     }
-    let (url_a, url_b) = (server.url("a"), server.url("b"));
+    let url_a = server.url("a");
+    let url_b = server.url("b");
     let (seen_a, seen_b) = tokio::join!(probe(&url_a), probe(&url_b));
     let lines = |seen: String| {
         let mut lines: Vec<_> = seen.lines().map(String::from).collect();
@@ -180,7 +184,8 @@ async fn ffmpeg_pushes_two_streams_and_ffprobe_plays_them() {
     assert_eq!(lines(seen_b), ["aac,44100", "h264,640,360"]);
 
     let info = server.hub.info(&name("b")).unwrap();
-    let (video, audio) = (info.video.unwrap(), info.audio.unwrap());
+    let video = info.video.unwrap();
+    let audio = info.audio.unwrap();
     assert_eq!((video.codec, video.width, video.height), (Codec::H264, 640, 360));
     assert_eq!((audio.codec, audio.sample_rate, audio.channels), (Codec::Aac, 44_100, 1));
     assert!(info.live && info.joined == 1 && info.bytes_in > 0);
@@ -201,7 +206,8 @@ async fn http_flv_is_what_ffprobe_takes_for_flv() {
     let mut player = flv::Player::new(reader);
     let file = std::env::temp_dir().join(format!("media-flv-{}.flv", std::process::id()));
     let mut demuxer = flv::demux::Demuxer::default();
-    let (mut bytes, mut pictures) = (Vec::new(), 0);
+    let mut bytes = Vec::new();
+    let mut pictures = 0;
     while pictures < 50 {
         let block = player.next().await.unwrap();
         demuxer.push(&block);
@@ -255,7 +261,8 @@ async fn a_publisher_that_reconnects_continues_and_one_that_finishes_does_not() 
     assert!(matches!(events.recv().await.unwrap(), Event::Paused { .. }));
     let mut publisher = publish(&server, "s").await;
     publisher.send(&picture(40, false, 100)).await.unwrap();
-    let (key, delta) = (next_picture(&mut player).await, next_picture(&mut player).await);
+    let key = next_picture(&mut player).await;
+    let delta = next_picture(&mut player).await;
     assert!(key.key && key.dts > 0 && delta.dts == key.dts + 40_000, "{key:?} {delta:?}");
     publisher.finish().await.unwrap();
     assert!(player.next().await.unwrap().is_none(), "the end is told");

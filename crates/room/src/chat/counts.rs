@@ -43,7 +43,8 @@ impl Tally {
         if users == self.told {
             return None;
         }
-        (self.told, self.at) = (users, Some(now));
+        self.told = users;
+        self.at = Some(now);
         Some(users)
     }
 }

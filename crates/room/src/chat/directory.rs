@@ -113,7 +113,8 @@ impl Directory {
             entry.connections.reserve_exact(1);
             entry.connections.push(Connection { id, transport, groups: Vec::new() });
         }
-        let (mut waiting, mut mark) = (Vec::new(), Mailbox::default().mark(now));
+        let mut waiting = Vec::new();
+        let mut mark = Mailbox::default().mark(now);
         if let Some(more) = &mut entry.more {
             more.away = None;
             let before = more.mailbox.bytes();

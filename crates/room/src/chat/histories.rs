@@ -139,10 +139,12 @@ impl Harness {
             }
         }
         self.lives += 1;
-        let (id, epoch) = (RoomId::parse("r").unwrap(), Epoch::new(self.now, self.lives));
+        let id = RoomId::parse("r").unwrap();
+        let epoch = Epoch::new(self.now, self.lives);
         create(&mut self.slot, &NewGroup { id: &id, epoch, owner: None, name: "" }).unwrap();
         (self.muted, self.banned, self.sends) = Default::default();
-        (self.told, self.counts) = ((0, None), Counts::default());
+        self.told = (0, None);
+        self.counts = Counts::default();
     }
 
     fn mark(&mut self, due: Option<Millis>) {
@@ -154,7 +156,9 @@ impl Harness {
     }
 
     fn join(&mut self, client: u8, with_since: bool) {
-        let (now, who, place) = (self.now, user(client), usize::from(client));
+        let now = self.now;
+        let who = user(client);
+        let place = usize::from(client);
         self.connections += 1;
         let connection = self.clients[place].connection.unwrap_or(ConnectionId(self.connections));
         let since = self.clients[place].seen.filter(|_| with_since);
@@ -193,7 +197,8 @@ impl Harness {
     }
 
     fn send(&mut self, from: u8, random: u8, size: usize) {
-        let (now, who) = (self.now, user(from));
+        let now = self.now;
+        let who = user(from);
         let random = (random < 200).then_some(u64::from(random) % 20);
         let member = (0..CLIENTS).any(|c| user(c) == who && self.clients[usize::from(c)].connection.is_some());
         let last = self.group().last();
@@ -353,7 +358,9 @@ proptest! {
 
     #[test]
     fn mail_reaches_who_comes_back_in_time(steps in prop::collection::vec(mail(), 1..150)) {
-        let (mut d, mut now, mut ids) = (Directory::default(), Millis(1_000_000), 0);
+        let mut d = Directory::default();
+        let mut now = Millis(1_000_000);
+        let mut ids = 0;
         let mut all: Vec<Receiver> = (0..USERS).map(|_| Receiver::default()).collect();
         for step in steps {
             match step {
@@ -396,7 +403,8 @@ proptest! {
                                 let seq = posted.message.seq;
                                 prop_assert!(seq > me.newest, "numbers grow");
                                 prop_assert_eq!(posted.waits, me.connection.is_none());
-                                (me.newest, _) = (seq, me.owed.insert(seq, now));
+                                me.newest = seq;
+                                me.owed.insert(seq, now);
                                 match me.connection {
                                     Some((_, true)) => me.hear(seq),
                                     // Only the newest are kept for who is thought to be present.

@@ -25,7 +25,10 @@ fn seqs(catch_up: &CatchUp) -> Vec<u64> {
 
 #[test]
 fn making_a_group_twice_is_fine() {
-    let (id, anna, ben, mut slot) = (RoomId::parse("r").unwrap(), user("anna"), user("ben"), None);
+    let id = RoomId::parse("r").unwrap();
+    let anna = user("anna");
+    let ben = user("ben");
+    let mut slot = None;
     let new = NewGroup { id: &id, epoch: Epoch(1), owner: Some(&anna), name: "" };
     let made = create(&mut slot, &new).unwrap();
     assert_eq!(made, Created { existed: false, owner: Some(anna.clone()), epoch: Epoch(1) });
@@ -203,7 +206,8 @@ fn sanctions_are_bounded_and_make_room_when_over() {
 
 #[test]
 fn counts_are_told_once_a_second() {
-    let (mut g, mut counts) = (group(), Counts::default());
+    let mut g = group();
+    let mut counts = Counts::default();
     assert_eq!(counts.deadline(), Millis::NEVER);
     for n in 0..1000u64 {
         if let Some(due) = g.join(T, &user(&format!("u{n}")), ConnectionId(n), None).unwrap().count_due {
@@ -230,7 +234,8 @@ fn counts_are_told_once_a_second() {
 
 #[test]
 fn another_node_follows() {
-    let (mut home, mut other) = (group(), group());
+    let mut home = group();
+    let mut other = group();
     let messages: Vec<_> = (0..5).map(|n| home.post(T, said("a", Some(n), "[]")).message.unwrap()).collect();
     assert!(other.accept(messages[0].clone()));
     assert!(!other.accept(messages[0].clone()));
@@ -257,7 +262,8 @@ fn a_form_is_made_once() {
 
 #[test]
 fn direct_messages_wait_a_minute() {
-    let (mut d, anna) = (Directory::default(), user("anna"));
+    let mut d = Directory::default();
+    let anna = user("anna");
     let sent = d.send(T, &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
     assert!(sent.waits && !sent.again);
     let again = d.send(T.plus(5), &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
@@ -274,7 +280,8 @@ fn direct_messages_wait_a_minute() {
 
 #[test]
 fn a_dead_connection_loses_nothing() {
-    let (mut d, anna) = (Directory::default(), user("anna"));
+    let mut d = Directory::default();
+    let anna = user("anna");
     let first = d.connect(T, &anna, C[0], Transport::Socket, None).unwrap();
     // Handed to a connection that nobody reads any more.
     let sent = d.send(T, &anna, None, said("ben", None, "[]")).unwrap();
@@ -293,7 +300,9 @@ fn a_dead_connection_loses_nothing() {
 
 #[test]
 fn mail_is_bounded() {
-    let (mut d, anna, big) = (Directory::default(), user("anna"), "x".repeat(MAX_BODY));
+    let mut d = Directory::default();
+    let anna = user("anna");
+    let big = "x".repeat(MAX_BODY);
     for _ in 0..MAX_MAIL {
         d.send(T, &anna, None, said("ben", None, "[]")).unwrap();
     }
@@ -315,7 +324,8 @@ fn mail_is_bounded() {
 
 #[test]
 fn connections_and_their_groups_are_bounded() {
-    let (mut d, anna) = (Directory::default(), user("anna"));
+    let mut d = Directory::default();
+    let anna = user("anna");
     let room = |n: usize| RoomId::parse(&format!("r{n}")).unwrap();
     for n in 0..MAX_CONNECTIONS as u64 {
         d.connect(T, &anna, ConnectionId(n), Transport::Socket, None).unwrap();
@@ -337,7 +347,9 @@ fn connections_and_their_groups_are_bounded() {
 
 #[test]
 fn a_newer_poller_takes_the_older_ones_place() {
-    let (mut d, anna, room) = (Directory::default(), user("anna"), RoomId::parse("r").unwrap());
+    let mut d = Directory::default();
+    let anna = user("anna");
+    let room = RoomId::parse("r").unwrap();
     d.connect(T, &anna, C[0], Transport::Socket, None).unwrap();
     d.connect(T, &anna, C[1], Transport::Poller, None).unwrap();
     d.enter(&anna, C[1], &room).unwrap();
@@ -349,7 +361,8 @@ fn a_newer_poller_takes_the_older_ones_place() {
 
 #[test]
 fn nicks_outlive_a_short_absence() {
-    let (mut d, anna) = (Directory::default(), user("anna"));
+    let mut d = Directory::default();
+    let anna = user("anna");
     let nick = Nick::parse("Anna 🎤").unwrap();
     assert_eq!(d.set_nick(&anna, Some(nick.clone())), Err(Refusal::NoConnection));
     d.connect(T, &anna, C[0], Transport::Socket, None).unwrap();

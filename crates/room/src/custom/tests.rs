@@ -8,7 +8,8 @@ use crate::rules::{MAX_CUSTOM_FIELDS, Rules};
 
 fn active() -> Option<Room> {
     let mut slot = None;
-    let (room, user) = (RoomId::parse("r").unwrap(), UserId::parse("alice").unwrap());
+    let room = RoomId::parse("r").unwrap();
+    let user = UserId::parse("alice").unwrap();
     let stream = StreamId::parse("s").unwrap();
     let new =
         NewPusher { room: &room, kind: Kind::Live, user: &user, name: "", avatar: "", stream: &stream, info: None };

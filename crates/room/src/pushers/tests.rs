@@ -11,7 +11,9 @@ fn user(text: &str) -> UserId {
 
 /// Enters `r` as `name` with stream `s_{name}`.
 fn enter(slot: &mut Option<Room>, kind: Kind, name: &str) -> Result<Joined, Refusal> {
-    let (room, who, stream) = (id("r"), user(name), StreamId::parse(&format!("s_{name}")).unwrap());
+    let room = id("r");
+    let who = user(name);
+    let stream = StreamId::parse(&format!("s_{name}")).unwrap();
     let new =
         NewPusher { room: &room, kind, user: &who, name, avatar: "", stream: &stream, info: Some("made by entering") };
     add_pusher(slot, Millis(1000), &new, &Rules::default())
@@ -26,7 +28,8 @@ fn whats(events: Vec<Event>) -> Vec<What> {
 #[test]
 fn a_room_is_made_once() {
     let mut slot = None;
-    let (room, by) = (id("r"), user("alice"));
+    let room = id("r");
+    let by = user("alice");
     let new = NewRoom { id: &room, kind: Kind::Multi, info: "hello", by: &by };
     assert_eq!(create_room(&mut slot, Millis(5), &new).unwrap()[0].seq, 1);
     assert_eq!(create_room(&mut slot, Millis(5), &new), Err(Refusal::RoomExists));
@@ -37,7 +40,9 @@ fn a_room_is_made_once() {
 #[test]
 fn long_info_is_refused_and_makes_nothing() {
     let mut slot = None;
-    let (room, by, info) = (id("r"), user("alice"), "x".repeat(MAX_ROOM_INFO + 1));
+    let room = id("r");
+    let by = user("alice");
+    let info = "x".repeat(MAX_ROOM_INFO + 1);
     let new = NewRoom { id: &room, kind: Kind::Multi, info: &info, by: &by };
     assert_eq!(
         create_room(&mut slot, Millis(5), &new),
@@ -62,7 +67,9 @@ fn entering_again_updates_and_says_so_only_on_a_change() {
     let mut slot = None;
     enter(&mut slot, Kind::Multi, "alice").unwrap();
     assert_eq!(enter(&mut slot, Kind::Multi, "alice").unwrap(), Joined { made: false, events: vec![] });
-    let (room, who, stream) = (id("r"), user("alice"), StreamId::parse("s_new").unwrap());
+    let room = id("r");
+    let who = user("alice");
+    let stream = StreamId::parse("s_new").unwrap();
     let new = NewPusher {
         room: &room,
         kind: Kind::Multi,

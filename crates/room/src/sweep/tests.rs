@@ -10,15 +10,19 @@ fn user(text: &str) -> UserId {
     UserId::parse(text).unwrap()
 }
 fn enter(slot: &mut Option<Room>, kind: Kind, name: &str, now: u64) {
-    let (room, who, stream) = (RoomId::parse("r").unwrap(), user(name), StreamId::parse(name).unwrap());
+    let room = RoomId::parse("r").unwrap();
+    let who = user(name);
+    let stream = StreamId::parse(name).unwrap();
     let new = NewPusher { room: &room, kind, user: &who, name, avatar: "", stream: &stream, info: None };
     add_pusher(slot, Millis(now), &new, &Rules::default()).unwrap();
 }
 
 #[test]
 fn a_room_nobody_enters_is_reclaimed_after_its_idle_time() {
-    let (rules, mut slot) = (Rules::default(), None);
-    let (id, by) = (RoomId::parse("r").unwrap(), user("alice"));
+    let rules = Rules::default();
+    let mut slot = None;
+    let id = RoomId::parse("r").unwrap();
+    let by = user("alice");
     create_room(&mut slot, Millis(0), &NewRoom { id: &id, kind: Kind::Multi, info: "", by: &by }).unwrap();
     assert_eq!(deadline(slot.as_ref().unwrap(), &rules), Millis(30_000));
     assert!(sweep(&mut slot, Millis(29_999), &[], &rules).is_empty());
@@ -28,7 +32,8 @@ fn a_room_nobody_enters_is_reclaimed_after_its_idle_time() {
 
 #[test]
 fn the_live_service_decides_about_the_silent() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     for name in ["yes", "no", "unknown", "heard"] {
         enter(&mut slot, Kind::Multi, name, 0);
     }
@@ -58,7 +63,8 @@ fn the_live_service_decides_about_the_silent() {
 
 #[test]
 fn everybody_gone_closes_the_room_with_one_leave_each() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     enter(&mut slot, Kind::Live, "alice", 0);
     enter(&mut slot, Kind::Live, "bob", 0);
     let said = [(user("alice"), Pushing::No), (user("bob"), Pushing::No)];
@@ -70,7 +76,8 @@ fn everybody_gone_closes_the_room_with_one_leave_each() {
 
 #[test]
 fn media_counts_as_a_heartbeat_of_the_time_it_last_flowed() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     enter(&mut slot, Kind::Multi, "alice", 0);
     let until = |last| [(user("alice"), Pushing::Until(Millis(last)))];
     assert!(sweep(&mut slot, Millis(20_000), &until(15_000), &rules).is_empty());
@@ -82,7 +89,8 @@ fn media_counts_as_a_heartbeat_of_the_time_it_last_flowed() {
 
 #[test]
 fn who_was_seen_to_vanish_is_asked_about_at_once() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     enter(&mut slot, Kind::Multi, "alice", 30_000);
     let now = Millis(31_000);
     suspect(slot.as_mut(), now, &user("alice"), Millis(29_999), &rules);
@@ -97,7 +105,8 @@ fn who_was_seen_to_vanish_is_asked_about_at_once() {
 
 #[test]
 fn members_of_a_call_go_by_heartbeats_alone() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     for name in ["alice", "bob"] {
         enter(&mut slot, Kind::Webrtc, name, 0);
     }
@@ -112,7 +121,8 @@ fn members_of_a_call_go_by_heartbeats_alone() {
 
 #[test]
 fn members_without_heartbeats_stay_for_a_day() {
-    let (rules, mut slot) = (Rules::default(), None);
+    let rules = Rules::default();
+    let mut slot = None;
     enter(&mut slot, Kind::Webexe, "alice", 0);
     slot.as_mut().unwrap().lasting = true;
     assert_eq!(deadline(slot.as_ref().unwrap(), &rules), Millis(LASTING));

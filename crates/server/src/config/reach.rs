@@ -39,7 +39,8 @@ pub(super) fn collisions(listeners: &[Listens], found: &mut Vec<String>) {
     };
     for (at, one) in listeners.iter().enumerate() {
         for other in listeners[at + 1..].iter().filter(|other| meet(one, other)) {
-            let (address, free) = (other.address, other.address.port() ^ 1);
+            let address = other.address;
+            let free = other.address.port() ^ 1;
             found.push(format!(
                 "{} = \"{address}\": {} has that port; give it another, such as \"{}:{free}\"",
                 other.name,

@@ -43,7 +43,8 @@ pub use streams::StreamView;
 pub fn service(
     api: &Arc<Api>,
 ) -> impl Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static {
-    let (api, made) = (api.clone(), Arc::new(OnceLock::new()));
+    let api = api.clone();
+    let made = Arc::new(OnceLock::new());
     tower::service_fn(move |request| {
         let router: &Router = made.get_or_init(|| router(&api));
         router.clone().oneshot(request)

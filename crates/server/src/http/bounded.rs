@@ -28,7 +28,9 @@ where
     B: HttpBody<Data = Bytes>,
 {
     let mut body = pin!(body);
-    let (mut read, mut first, mut rest) = (0_usize, Bytes::new(), Vec::new());
+    let mut read = 0_usize;
+    let mut first = Bytes::new();
+    let mut rest = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.ok()?.into_data() else { continue };
         read = read.saturating_add(data.len());
@@ -36,7 +38,8 @@ where
             return None;
         }
         if read > limit {
-            (first, rest) = (Bytes::new(), Vec::new());
+            first = Bytes::new();
+            rest = Vec::new();
         } else if first.is_empty() {
             first = data;
         } else {

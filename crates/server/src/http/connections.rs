@@ -56,7 +56,8 @@ pub async fn serve(listener: TcpListener, door: Door, routes: Routes, stop: Canc
                 let door = door.clone();
                 let patience = routes.web.bounds.read_timeout();
                 http.timer(Heads::default()).header_read_timeout(patience);
-                let (routes, stop) = (routes.clone(), stop.clone());
+                let routes = routes.clone();
+                let stop = stop.clone();
                 tokio::spawn(async move {
                     // Boxed: what the door needs is not a part of each connection for as long as that lasts.
                     let guest = Box::pin(door.enter(socket, peer)).await;

@@ -230,8 +230,9 @@ async fn act(
         Ok(action) => action,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &why.to_string()),
     };
-    // Looking through logs changes nothing.
-    let need = if matches!(action, act::Action::SearchLogs { .. }) { Need::Listen } else { Need::Server };
+    // Looking through logs, or at a stream, changes nothing.
+    let looks = matches!(action, act::Action::SearchLogs { .. } | act::Action::Watch { .. });
+    let need = if looks { Need::Listen } else { Need::Server };
     if let Err(refused) = console.admit(peer, &headers, need) {
         return *refused;
     }

@@ -106,7 +106,8 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
 fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
     let behind = hooks?.behind();
     let oldest = behind.iter().filter_map(|url| url.oldest).min()?;
-    let (seconds, events) = (now.since(oldest) / 1000, behind.iter().map(|url| url.events).sum::<u64>());
+    let seconds = now.since(oldest) / 1000;
+    let events = behind.iter().map(|url| url.events).sum::<u64>();
     (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
 }
 

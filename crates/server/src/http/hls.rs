@@ -79,7 +79,8 @@ async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Re
     if media.hls.is_running(&name) {
         media.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
     } else {
-        let (app_name, protocol) = ("live".into(), Protocol::Hls);
+        let app_name = "live".into();
+        let protocol = Protocol::Hls;
         let what = What { stream: name.clone(), app: app_name, query: Query(query.into()), protocol, peer };
         let options = media.requests.play(what).await.map_err(|why| match why {
             Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
@@ -94,7 +95,8 @@ async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Re
 
 /// What a low-latency player asks for, and the rest of the query, which its files need too. `None` for nonsense.
 fn split(query: &str) -> Option<(Reload, String)> {
-    let (mut reload, mut permission) = (Reload::default(), String::new());
+    let mut reload = Reload::default();
+    let mut permission = String::new();
     let mut room_for_others = MOST_OF_OTHERS;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -33,7 +33,6 @@ use super::*;
 use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
 use crate::parts::Parts;
 use crate::start::{Background, assemble, doors_of};
-use outbound::Client as Caller;
 use sign::Secret;
 use store::clock::{Clock, Manual};
 
@@ -75,7 +74,7 @@ impl Kit {
 
     /// With other settings, and with parts exchanged.
     async fn with(set: impl FnOnce(&mut crate::config::Settings), exchange: impl FnOnce(&mut Parts)) -> Self {
-        Self::put_together(Arc::new(Manual::at(START)), Caller::default(), set, exchange).await
+        Self::put_together(Arc::new(Manual::at(START)), outbound::Client::default(), set, exchange).await
     }
 
     /// With streams and chat at Tencent, emulated.
@@ -83,7 +82,7 @@ impl Kit {
         let clock = Arc::new(Manual::at(START));
         let time = clock.clone();
         let emulator = Emulator::new(move || time.now().secs());
-        let caller = Caller::new(Inside(emulator.clone()));
+        let caller = outbound::Client::new(Inside(emulator.clone()));
         let set = |settings: &mut crate::config::Settings| {
             settings.chat.provider = chat::Provider::Tencent;
             settings.chat.tencent.callback_token = Secret::new("chat callback token");
@@ -100,7 +99,7 @@ impl Kit {
 
     async fn put_together(
         clock: Arc<Manual>,
-        caller: Caller,
+        caller: outbound::Client,
         set: impl FnOnce(&mut crate::config::Settings),
         exchange: impl FnOnce(&mut Parts),
     ) -> Self {

@@ -105,7 +105,7 @@ pub async fn whip(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    offer(&media, peer, &stream, (query.0, &headers), &body, Protocol::Whip).await
+    offer(&media, peer, &stream, query.0, &headers, &body, Protocol::Whip).await
 }
 
 /// `POST /whep/{stream}`: an offer to play.
@@ -117,14 +117,15 @@ pub async fn whep(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    offer(&media, peer, &stream, (query.0, &headers), &body, Protocol::Whep).await
+    offer(&media, peer, &stream, query.0, &headers, &body, Protocol::Whep).await
 }
 
 async fn offer(
     media: &Media,
     peer: Peer,
     stream: &str,
-    (query, headers): (Option<String>, &HeaderMap),
+    query: Option<String>,
+    headers: &HeaderMap,
     body: &[u8],
     protocol: Protocol,
 ) -> Response {
@@ -347,7 +348,8 @@ mod tests {
 
     #[test]
     fn turn_credentials_are_what_coturn_checks() {
-        let (secret, now) = (Secret::new("north"), Millis(1_795_446_000_000));
+        let secret = Secret::new("north");
+        let now = Millis(1_795_446_000_000);
         let link = ice_server("turn:turn.example:3478?transport=udp", &secret, "1000_r_alice", now);
         // printf 1795532400:1000_r_alice | openssl dgst -sha1 -hmac north -binary | base64
         let credentials = "username=\"1795532400:1000_r_alice\"; credential=\"/u8CiY+zIrgFDTKYmOlfpw5ShwE=\"; credential-type=\"password\"";

@@ -42,7 +42,8 @@ fn calls_are_counted_by_code_and_time() {
 #[test]
 fn what_comes_and_goes_is_counted() {
     let gauge = Arc::new(Gauge::default());
-    let (one, two) = (gauge.enter(), gauge.enter());
+    let one = gauge.enter();
+    let two = gauge.enter();
     drop(one);
     assert_eq!(gauge.read(), (1, 2));
     drop(two);

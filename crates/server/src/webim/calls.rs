@@ -383,7 +383,9 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
         Ok(sent) => sent,
         Err(why) => return Err(outside(&call.door.rooms, &id, why).await.into()),
     };
-    if let (Some(hooks), Some(message)) = (&call.door.hooks, &sent.message) {
+    if let Some(hooks) = &call.door.hooks
+        && let Some(message) = &sent.message
+    {
         hooks.said(message).await?;
     }
     ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}))

@@ -161,10 +161,14 @@ pub async fn members(call: &Call<'_>) -> Answer {
     };
     let seen = with_group(&call.door.chat, &call.door.rooms, &id, || call.door.chat.see(&id, &users)).await?;
     let owner = owner(call, &id, seen.owner.clone()).await;
-    let role = |user: &UserId, within: bool| match within {
-        _ if owner.as_ref() == Some(user) => "Owner",
-        true => "Member",
-        false => "NotMember",
+    let role = |user: &UserId, within: bool| {
+        if owner.as_ref() == Some(user) {
+            "Owner"
+        } else if within {
+            "Member"
+        } else {
+            "NotMember"
+        }
     };
     let list = users.iter().zip(&seen.within);
     let list: Vec<Value> =

@@ -2,7 +2,7 @@
 //! connection's queue like everything else, so that a client sees all in one order.
 
 use bytes::Bytes;
-use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Since};
+use room::chat::{Body, Epoch, Joined, Nick, Refusal, Said, Sent, Since};
 use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use chat::render;
 use chat::say::{self, Unfit};
 use rooms::groups::{outside, sanction, with_group};
 use rooms::moderation::{Refused, creator};
-use telemetry::traces::{Kind as Step, part};
+use telemetry::traces::{self, part};
 use webhooks::Whom;
 
 /// Most messages of an answer to `history`.
@@ -189,7 +189,8 @@ fn acknowledge(id: Option<u64>, mut more: Value) -> Bytes {
 
 /// Mutes, bans or kicks a user of a room. Where the room's creator does it, what the user pushes and plays there ends too.
 async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result<(), Problem> {
-    let (room, user) = (request.room()?, named("user", request.user.as_deref())?);
+    let room = request.room()?;
+    let user = named("user", request.user.as_deref())?;
     let creates = may_command(door, me, &room).await?;
     let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
     let stepped = match request.r#type {
@@ -218,9 +219,26 @@ async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result
     Ok(())
 }
 
+/// Says something in a room, and tells the app's backend.
+async fn send(door: &ChatDoor, me: &UserId, room: &RoomId, request: &Request<'_>) -> Result<Sent, Problem> {
+    let said = door.chat.said(me, request.random, request.said()?);
+    may_say(door, Whom::Room(room), &said).await?;
+    let sent = match part("chat.send", traces::Kind::Internal, || None, door.chat.send(room, said)).await {
+        Ok(sent) => sent,
+        Err(why) => return Err(outside(&door.rooms, room, why).await.into()),
+    };
+    if let Some(hooks) = &door.hooks
+        && let Some(message) = &sent.message
+    {
+        hooks.said(message).await?;
+    }
+    Ok(sent)
+}
+
 /// The fields of the acknowledgement; none if it is queued already.
 async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Option<Value>, Problem> {
-    let (chat, me) = (&door.chat, &link.user);
+    let chat = &door.chat;
+    let me = &link.user;
     Ok(Some(match request.r#type {
         Kind::Join => {
             let room = request.room()?;
@@ -236,15 +254,8 @@ async fn run(door: &ChatDoor, link: &Link, request: Request<'_>) -> Result<Optio
             json!({})
         }
         Kind::Send => {
-            let (room, said) = (request.room()?, chat.said(me, request.random, request.said()?));
-            may_say(door, Whom::Room(&room), &said).await?;
-            let sent = match part("chat.send", Step::Internal, || None, chat.send(&room, said)).await {
-                Ok(sent) => sent,
-                Err(why) => return Err(outside(&door.rooms, &room, why).await.into()),
-            };
-            if let (Some(hooks), Some(message)) = (&door.hooks, &sent.message) {
-                hooks.said(message).await?;
-            }
+            let room = request.room()?;
+            let sent = send(door, me, &room, &request).await?;
             json!({"seq": sent.seq, "time": sent.at, "again": sent.message.is_none()})
         }
         Kind::Direct => {

@@ -51,7 +51,8 @@ impl World {
 
     /// Lets a user push in a room, which is made if it is not there.
     pub async fn enter(&self, kind: Kind, room: &str, who: &str) {
-        let (room, user) = (self::room(room), self::user(who));
+        let room = self::room(room);
+        let user = self::user(who);
         let stream = room::StreamId::parse(&format!("1000_{who}")).unwrap();
         let new = room::NewPusher { room: &room, kind, user: &user, name: "", avatar: "", stream: &stream, info: None };
         self.server.app.rooms.add_pusher(&new).await.unwrap();

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use testkit::bounded::program_within;
 
-/// What drives the browser, the HLS and FLV players of most pages, and what the SDK's packages are built and used with.
-const PACKAGES: [&str; 7] = [
+/// What drives the browser and finds barriers in pages, the HLS and FLV players of most pages, and what the SDK's packages are
+/// built and used with.
+const PACKAGES: [&str; 8] = [
     "playwright-core@1.56.1",
+    "axe-core@4.14.1",
     "hls.js@1.7.4",
     "mpegts.js@1.8.2",
     "esbuild@0.25.12",
@@ -26,7 +28,7 @@ const PACKAGES: [&str; 7] = [
 const BOUND: Duration = Duration::from_secs(600);
 
 /// Scripts that look at every picture, or at how old one is, have the machine to themselves: what makes a browser slow looks
-/// like a stream that stands still. Others run beside each other, as many as the machine has cores.
+/// like a stream that stands still. Others run beside each other, as many as the harness has threads.
 static MACHINE: RwLock<()> = RwLock::new(());
 
 /// The packages of the pages, which are fetched once.
@@ -191,6 +193,11 @@ mod pages {
     #[test]
     fn the_console_in_chromium() {
         beside("console");
+    }
+
+    #[test]
+    fn the_console_of_a_busy_server_in_chromium() {
+        beside("desk");
     }
 
     #[test]

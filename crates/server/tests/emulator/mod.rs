@@ -197,7 +197,8 @@ impl Emulator {
         body: &Bytes,
     ) -> io::Result<hyper::Response<Cut>> {
         let mood = *self.mood.lock();
-        let (live, old) = (uri.path() == "/", uri.path() == "/common_access");
+        let live = uri.path() == "/";
+        let old = uri.path() == "/common_access";
         let text = match mood {
             Mood::Down | Mood::Resets => return Err(io::ErrorKind::ConnectionReset.into()),
             Mood::Fails => return Ok(status(hyper::StatusCode::INTERNAL_SERVER_ERROR)),
@@ -346,7 +347,8 @@ impl Emulator {
             let code: i64 = code.parse().unwrap();
             return Ok(json!({ "ret": code, "code": code, "message": message }).to_string());
         }
-        let (interface, channel) = (get("interface"), get("Param.s.channel_id").to_owned());
+        let interface = get("interface");
+        let channel = get("Param.s.channel_id").to_owned();
         let by = if interface == "Mix_StreamV2" { Method::POST } else { Method::GET };
         if *method != by || (by == Method::GET && channel.is_empty()) {
             self.fault(format!("{method} {interface}"));
@@ -467,7 +469,8 @@ impl Emulator {
                 let size = usize::try_from(size).unwrap();
                 response["TotalNum"] = all.len().into();
                 response["TotalPage"] = all.len().div_ceil(size).into();
-                (response["PageNum"], response["PageSize"]) = (1.into(), size.into());
+                response["PageNum"] = 1.into();
+                response["PageSize"] = size.into();
                 response["OnlineInfo"] = all.into_iter().take(size).collect();
             }
             "DropLiveStream" => _ = self.streams.lock().remove(&stream),

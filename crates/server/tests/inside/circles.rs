@@ -110,7 +110,8 @@ impl Crate {
             if !self.0.contains_key(&child) {
                 break;
             }
-            (at, rest) = (child, &rest[1..]);
+            at = child;
+            rest = &rest[1..];
         }
         // What a module only gives on is another file's.
         let given = rest.first().and_then(|name| self.0.get(&at)?.given_on.iter().find(|(given, _)| given == name));
@@ -129,7 +130,8 @@ impl Crate {
 
 /// What can be reached from a file.
 fn reached(arrows: &BTreeMap<Module, BTreeSet<Module>>, from: &Module) -> BTreeSet<Module> {
-    let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+    let mut seen = BTreeSet::new();
+    let mut open = vec![from];
     while let Some(at) = open.pop() {
         open.extend(arrows.get(at).into_iter().flatten().filter(|to| seen.insert((*to).clone())));
     }

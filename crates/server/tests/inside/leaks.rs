@@ -27,7 +27,8 @@ async fn start(change: impl FnOnce(&mut Settings)) -> (Server, tempfile::TempDir
     let dir = tempfile::tempdir().unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
-    (settings.http.listen, settings.rtmp.listen) = (any, any);
+    settings.http.listen = any;
+    settings.rtmp.listen = any;
     settings.logs.level = "error".into();
     change(&mut settings);
     (Server::start(settings).await.unwrap(), dir)
@@ -42,7 +43,9 @@ async fn rooms(server: &Server, count: usize) {
             let stream = StreamId::parse(&format!("1000_user{part}")).unwrap();
             for _ in (part..count).step_by(ABREAST) {
                 let room = app.rooms.create(Kind::Live, None, "a room", &user).await.unwrap();
-                let (name, avatar, info) = ("a name", "", None);
+                let name = "a name";
+                let avatar = "";
+                let info = None;
                 let new = NewPusher { room: &room, kind: Kind::Live, user: &user, name, avatar, stream: &stream, info };
                 app.rooms.add_pusher(&new).await.unwrap();
                 app.rooms.add_viewer(&room, &user, "").await.unwrap();
@@ -92,7 +95,8 @@ async fn clients(server: &Server, count: usize) {
 }
 
 async fn post(at: SocketAddr, target: &str, body: &Value) -> Value {
-    let (mut socket, body) = (TcpStream::connect(at).await.unwrap(), body.to_string());
+    let mut socket = TcpStream::connect(at).await.unwrap();
+    let body = body.to_string();
     let head =
         format!("POST {target} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
     socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
@@ -173,12 +177,12 @@ fn rooms_that_come_and_go_leave_nothing() {
 async fn measured() {
     let (server, _dir) = start(|_| ()).await;
     // What is made once and kept comes first: buffers, threads, pools.
-    rooms(&server, 10_000).await;
-    clients(&server, 30).await;
+    rooms(&server, 50_000).await;
+    clients(&server, 60).await;
     let before = settled(&server).await;
     let begun = Instant::now();
-    rooms(&server, 100_000).await;
-    clients(&server, 100).await;
+    rooms(&server, 50_000).await;
+    clients(&server, 60).await;
     let mut now = settled(&server).await;
     while !left(before, now).is_empty() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -8,6 +8,7 @@ mod emulator;
 
 mod circles;
 mod leaks;
+mod plain;
 mod shape;
 mod tencent;
 mod webrtc_room;

@@ -22,7 +22,8 @@ fn root() -> PathBuf {
 fn files() -> Vec<(String, String)> {
     fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, String)>) {
         for entry in fs::read_dir(dir).expect("a directory can be listed").flatten() {
-            let (path, name) = (entry.path(), entry.file_name().into_string().unwrap_or_default());
+            let path = entry.path();
+            let name = entry.file_name().into_string().unwrap_or_default();
             let generated =
                 name == "node_modules" || dir == root && ["target", "data", "logs"].contains(&name.as_str());
             let generated =
@@ -39,7 +40,8 @@ fn files() -> Vec<(String, String)> {
             }
         }
     }
-    let (root, mut found) = (root(), Vec::new());
+    let root = root();
+    let mut found = Vec::new();
     walk(&root, &root, &mut found);
     assert!(found.len() > 100, "only {} files were found: the walk is broken", found.len());
     found
@@ -408,7 +410,8 @@ fn blocks(text: &str) -> Vec<&str> {
 
 #[test]
 fn both_readmes_say_the_same() {
-    let (english, chinese) = (read("README.md"), read("README.zh-CN.md"));
+    let english = read("README.md");
+    let chinese = read("README.zh-CN.md");
     assert_eq!(headings(&english), headings(&chinese), "the headings differ");
     assert!(blocks(&english).len() > 3, "too few blocks: the search is broken");
     assert_eq!(blocks(&english), blocks(&chinese), "the commands differ");

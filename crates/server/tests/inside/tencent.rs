@@ -72,9 +72,16 @@ struct World {
 }
 
 fn world() -> World {
+    world_with(|_| {})
+}
+
+/// With other settings.
+fn world_with(change: impl FnOnce(&mut Settings)) -> World {
     let begun = Instant::now();
     let emulator = Emulator::new(move || (START + u64::try_from(begun.elapsed().as_millis()).unwrap()) / 1000);
-    world_of(&settings(), emulator.clone(), Inside(emulator), begun)
+    let mut settings = settings();
+    change(&mut settings);
+    world_of(&settings, emulator.clone(), Inside(emulator), begun)
 }
 
 fn world_of(settings: &Settings, emulator: Arc<Emulator>, dial: impl Dial, begun: Instant) -> World {
@@ -139,7 +146,9 @@ fn stream_of(id: &str, who: &str) -> StreamId {
 
 impl World {
     async fn enter(&self, id: &str, who: &str) -> Result<bool, Error> {
-        let (room, user, stream) = (room(id), user(who), stream_of(id, who));
+        let room = room(id);
+        let user = user(who);
+        let stream = stream_of(id, who);
         let kind = Kind::Live;
         let new = NewPusher { room: &room, kind, user: &user, name: "", avatar: "", stream: &stream, info: None };
         self.rooms.add_pusher(&new).await
@@ -421,11 +430,13 @@ async fn who_is_seen_to_vanish_is_asked_about_at_once() {
     world.rooms.add_viewer(&room("r"), &user("viewer"), "").await.unwrap();
     world.pass(2).await;
     let called = |command: &'static str, body: serde_json::Value, token: &'static str| {
-        let (world, t) = (&world, world.clock.now().secs());
+        let world = &world;
+        let t = world.clock.now().secs();
         async move {
             let sign = callback::sign_webhook(&Secret::from(token), t);
             let query = format!("SdkAppid={APP}&CallbackCommand={command}&RequestTime={t}&Sign={sign}");
-            let (query, body) = (Query::parse(&query).unwrap(), body.to_string());
+            let query = Query::parse(&query).unwrap();
+            let body = body.to_string();
             world.clouds.chat_called(&query, body.as_bytes(), &world.rooms, world.clock.now()).await
         }
     };
@@ -474,7 +485,8 @@ async fn who_is_seen_to_vanish_is_asked_about_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_has_just_begun_is_not_thought_gone() {
     let world = world();
-    let (stream, now) = (stream_of("r", "alice"), world.clock.now());
+    let stream = stream_of("r", "alice");
+    let now = world.clock.now();
     let t = now.secs() + 600;
     let began = json!({ "t": t, "sign": callback::sign_live(&Secret::from("callback key"), t), "event_type": 1,
         "stream_id": stream, "event_time": now.secs(), "sequence": "9" });
@@ -487,43 +499,35 @@ async fn a_stream_that_has_just_begun_is_not_thought_gone() {
 
 #[tokio::test(start_paused = true)]
 async fn wrong_settings_are_named() {
-    let begun = Instant::now();
-    async fn named(begun: Instant, change: impl FnOnce(&mut Settings)) -> Vec<String> {
-        let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
-        emulator.domains.lock().push("8525.livepush.myqcloud.com".into());
-        let mut settings = settings();
-        change(&mut settings);
-        let found = world_of(&settings, emulator.clone(), Inside(emulator), begun).clouds.check().await;
+    async fn named(change: impl FnOnce(&mut Settings)) -> Vec<String> {
+        let world = world_with(change);
+        world.emulator.domains.lock().push("8525.livepush.myqcloud.com".into());
+        let found = world.clouds.check().await;
         found.live.iter().chain(&found.im).map(|f| f.setting.clone()).collect()
     }
-    macro_rules! check {
-        ($change:expr) => {
-            named(begun, $change)
-        };
-    }
-    assert_eq!(check!(|_| {}).await, Vec::<String>::new());
-    assert_eq!(check!(|s| s.im.sdk_app_id = 1).await, ["im.sdkAppID"]);
-    assert_eq!(check!(|s| s.im.administrator = "bob".into()).await, ["im.administrator"]);
-    assert_eq!(check!(|s| s.im.secret_key = Secret::new("another secret of mine")).await, ["im.secretKey"]);
-    assert_eq!(check!(|s| s.live.tencent.secret_id = "AKID".into()).await, ["live.tencent.secretId"]);
-    assert_eq!(check!(|s| s.live.tencent.secret_key = Secret::new("x")).await, ["live.tencent.secretKey"]);
-    assert_eq!(check!(|s| s.live.push_host = "push.elsewhere.example".into()).await, ["live.pushHost"]);
-    assert_eq!(check!(speak_old).await, Vec::<String>::new());
+    assert_eq!(named(|_| {}).await, Vec::<String>::new());
+    assert_eq!(named(|s| s.im.sdk_app_id = 1).await, ["im.sdkAppID"]);
+    assert_eq!(named(|s| s.im.administrator = "bob".into()).await, ["im.administrator"]);
+    assert_eq!(named(|s| s.im.secret_key = Secret::new("another secret of mine")).await, ["im.secretKey"]);
+    assert_eq!(named(|s| s.live.tencent.secret_id = "AKID".into()).await, ["live.tencent.secretId"]);
+    assert_eq!(named(|s| s.live.tencent.secret_key = Secret::new("x")).await, ["live.tencent.secretKey"]);
+    assert_eq!(named(|s| s.live.push_host = "push.elsewhere.example".into()).await, ["live.pushHost"]);
+    assert_eq!(named(speak_old).await, Vec::<String>::new());
     let old = |wrong: fn(&mut Settings)| {
         move |s: &mut Settings| {
             speak_old(s);
             wrong(s);
         }
     };
-    assert_eq!(check!(old(|s| s.live.tencent.app_id = 7)).await, ["live.tencent.appID"]);
-    assert_eq!(check!(old(|s| s.live.tencent.api_key = Secret::new("x"))).await, ["live.tencent.APIKey"]);
+    assert_eq!(named(old(|s| s.live.tencent.app_id = 7)).await, ["live.tencent.appID"]);
+    assert_eq!(named(old(|s| s.live.tencent.api_key = Secret::new("x"))).await, ["live.tencent.APIKey"]);
     // Several at once are all named.
     let both = |s: &mut Settings| {
         s.im.sdk_app_id = 1;
         s.live.tencent.secret_id = "AKID".into();
     };
-    assert_eq!(check!(both).await, ["live.tencent.secretId", "im.sdkAppID"]);
-    let away = world_of(&settings(), Emulator::new(|| 0), Silent, begun).clouds.check().await;
+    assert_eq!(named(both).await, ["live.tencent.secretId", "im.sdkAppID"]);
+    let away = world_of(&settings(), Emulator::new(|| 0), Silent, Instant::now()).clouds.check().await;
     assert_eq!(away.live[0].setting, "live.tencent.host");
     assert_eq!(away.im[0].setting, "chat.tencent.host");
     assert_eq!(ADMINISTRATOR, settings().im.administrator);
@@ -569,7 +573,8 @@ const FAULTS: [Mood; 10] = [
 #[tokio::test(start_paused = true)]
 async fn every_chat_call_fails_in_time_and_says_how() {
     let world = world();
-    let (rest, within) = (world.chat.rest(), Duration::from_secs(4));
+    let rest = world.chat.rest();
+    let within = Duration::from_secs(4);
     rest.create_group("g", within).await.unwrap();
     for mood in FAULTS {
         world.emulator.mood(mood);
@@ -612,13 +617,7 @@ async fn every_chat_call_fails_in_time_and_says_how() {
 #[tokio::test(start_paused = true)]
 async fn every_live_call_fails_in_time_and_says_how() {
     for old in [false, true] {
-        let begun = Instant::now();
-        let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
-        let mut settings = settings();
-        if old {
-            speak_old(&mut settings);
-        }
-        let world = world_of(&settings, emulator.clone(), Inside(emulator), begun);
+        let world = if old { world_with(speak_old) } else { world() };
         let live = &world.live;
         let streams = [stream_of("r", "a"), stream_of("r", "b")];
         let inputs = streams
@@ -665,11 +664,7 @@ async fn every_live_call_fails_in_time_and_says_how() {
 
 #[tokio::test(start_paused = true)]
 async fn the_retired_api_still_works_for_who_has_it() {
-    let begun = Instant::now();
-    let emulator = Emulator::new(move || START / 1000 + begun.elapsed().as_secs());
-    let mut settings = settings();
-    speak_old(&mut settings);
-    let world = world_of(&settings, emulator.clone(), Inside(emulator), begun);
+    let world = world_with(speak_old);
     for who in ["alice", "bob"] {
         world.enter("r", who).await.unwrap();
     }

@@ -25,7 +25,8 @@ struct Authority {
 impl Authority {
     /// Looks for proof at these ports, and gives certificates for so many seconds.
     fn configure(dir: &Path, [https, http]: [u16; 2], seconds: u32) -> Self {
-        let (directory, management) = (free(), free());
+        let directory = free();
+        let management = free();
         let made = program("openssl")
             .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority".split(' '))
             .args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"])
@@ -111,10 +112,11 @@ impl Ports {
         let port = self.https.port();
         let mut curl = program("curl");
         curl.args(["-s", "--max-time", "10", "--resolve", &format!("{name}:{port}:127.0.0.1")]);
-        match trusting {
-            true => curl.arg("--cacert").arg(dir.join("root.pem")),
-            false => curl.arg("-k"),
-        };
+        if trusting {
+            curl.arg("--cacert").arg(dir.join("root.pem"));
+        } else {
+            curl.arg("-k");
+        }
         let output = curl.arg(format!("https://{name}:{port}/healthz")).output().unwrap();
         output.status.success()
     }
@@ -133,7 +135,8 @@ const FAILED: &str = "roomservice_acme_orders_total{outcome=\"failed\"}";
 
 #[test]
 fn a_certificate_comes_when_the_authority_does_and_is_renewed() {
-    let (dir, ports) = (directory(), Ports::new());
+    let dir = directory();
+    let ports = Ports::new();
     let authority = Authority::configure(&dir, ports.proofs(), 12);
     let _server = ports.server(&dir, &authority, "live.example.org", "tls-alpn-01");
     // The authority is away: the server serves, with a certificate of its own.
@@ -167,7 +170,8 @@ fn a_certificate_comes_when_the_authority_does_and_is_renewed() {
 
 #[test]
 fn a_certificate_by_http_is_kept_over_a_restart() {
-    let (dir, ports) = (directory(), Ports::new());
+    let dir = directory();
+    let ports = Ports::new();
     let authority = Authority::configure(&dir, ports.proofs(), 90 * 24 * 3600);
     let _authority = authority.start();
     let names = "live.example.org,Chat.example.org";
@@ -197,7 +201,8 @@ fn a_certificate_by_http_is_kept_over_a_restart() {
 
 #[test]
 fn an_authority_that_finds_no_proof_stops_nothing_and_the_log_says_why() {
-    let (dir, ports) = (directory(), Ports::new());
+    let dir = directory();
+    let ports = Ports::new();
     // It looks for the proof where nobody listens.
     let authority = Authority::configure(&dir, [free().port(), free().port()], 3600);
     let _authority = authority.start();

@@ -14,11 +14,22 @@ fn path(url: &str) -> &str {
     &rest[rest.find('/').unwrap()..]
 }
 
-/// Pushes one colour and a tone: `size` of the picture, `tone` of so many hertz in so many `channels` at `rate`.
-fn push(url: &str, (color, size): (&str, &str), (tone, rate, channels): (u32, u32, u32), codec: &[&str]) -> Running {
+/// One colour in pictures of a size, and a tone of so many hertz in so many channels, sampled so often a second.
+struct Shown {
+    color: &'static str,
+    size: &'static str,
+    hertz: u32,
+    rate: u32,
+    channels: u32,
+}
+
+const RED: Shown = Shown { color: "red", size: "320x240", hertz: 440, rate: 44_100, channels: 1 };
+
+fn push(url: &str, shown: &Shown, codec: &[&str]) -> Running {
+    let Shown { color, size, hertz, rate, channels } = shown;
     let mut command = program("ffmpeg");
     let picture = format!("color=c={color}:size={size}:rate=10");
-    let sound = format!("sine=frequency={tone}:sample_rate={rate}");
+    let sound = format!("sine=frequency={hertz}:sample_rate={rate}");
     command.args(["-hide_banner", "-loglevel", "error", "-re", "-f", "lavfi", "-i", &picture]);
     command.args(["-f", "lavfi", "-i", &sound]);
     command.args("-c:v libx264 -preset ultrafast -tune zerolatency -g 10 -pix_fmt yuv420p -threads 1".split(' '));
@@ -98,7 +109,7 @@ fn players_go_on_decoding_when_the_publisher_comes_back_with_other_sizes() {
     let urls = alice.ok("get_push_url", serde_json::json!({ "roomID": "r" }));
     let url = |name: &str| urls[name].as_str().unwrap().to_owned();
     let push_url = format!("{}&record=1", url("pushURL"));
-    let mut first = push(&push_url, ("red", "320x240"), (440, 44_100, 1), AAC);
+    let mut first = push(&push_url, &RED, AAC);
     until("the stream flows", || server.request("GET", path(&url("hlsURL")), "").0 == 200);
     assert_eq!(alice.enter("r", &url("pushURL"))["code"], 0);
     let pushers = alice.ok("get_pushers", serde_json::json!({ "roomID": "r" }));
@@ -116,7 +127,8 @@ fn players_go_on_decoding_when_the_publisher_comes_back_with_other_sizes() {
     }
     // Another size, another rate of sound, two channels instead of one.
     first.kill();
-    let _second = push(&push_url, ("blue", "640x352"), (880, 48_000, 2), AAC);
+    let other = Shown { color: "blue", size: "640x352", hertz: 880, rate: 48_000, channels: 2 };
+    let _second = push(&push_url, &other, AAC);
     for (name, player) in &mut players {
         // ffmpeg keeps the sound of the first init segment of a playlist: 880 Hz of 48 kHz are 808 of 44.1.
         let tone = if *name == "hls" { 780..960 } else { 840..960 };
@@ -160,7 +172,7 @@ fn players_go_on_when_the_publisher_comes_back_with_another_codec_of_sound() {
     let alice = server.login("live_room", "alice");
     let urls = alice.ok("get_push_url", serde_json::json!({ "roomID": "r" }));
     let url = |name: &str| urls[name].as_str().unwrap().to_owned();
-    let mut first = push(&url("pushURL"), ("red", "320x240"), (440, 44_100, 1), AAC);
+    let mut first = push(&url("pushURL"), &RED, AAC);
     until("the stream flows", || server.request("GET", path(&url("hlsURL")), "").0 == 200);
     let mut flv = Player::watch(&url("flvURL"), "flv", &server.dir);
     until("it decodes", || flv.pictures()[0] > 10 && (400..480).contains(&flv.tone()));
@@ -169,7 +181,8 @@ fn players_go_on_when_the_publisher_comes_back_with_another_codec_of_sound() {
     first.kill();
     // ffmpeg's decoder of the first sound is kept by ffmpeg; its pictures must go on.
     let mp3 = ["-c:a", "libmp3lame", "-b:a", "64k"];
-    let _second = push(&url("pushURL"), ("blue", "320x240"), (880, 44_100, 1), &mp3);
+    let other = Shown { color: "blue", hertz: 880, ..RED };
+    let _second = push(&url("pushURL"), &other, &mp3);
     until("pictures go on", || flv.pictures()[1] > 15);
     assert!(flv.ffmpeg.0.try_wait().unwrap().is_none());
     let mut codecs = kit::probe(&url("flvURL"));

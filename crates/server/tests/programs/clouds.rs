@@ -69,10 +69,13 @@ impl Clouds {
 
 #[test]
 fn what_waited_to_be_told_survives_kill_9() {
-    let (clouds, data) = (Clouds::new(), tempfile::tempdir().unwrap());
+    let clouds = Clouds::new();
+    let data = tempfile::tempdir().unwrap();
     let server = clouds.server(data.path());
-    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("stays"), bob.push_url("closes"));
+    let alice = server.login("live_room", "alice");
+    let bob = server.login("live_room", "bob");
+    let hers = alice.push_url("stays");
+    let his = bob.push_url("closes");
     assert_eq!(
         (alice.enter("stays", &hers)["code"].as_i64(), bob.enter("closes", &his)["code"].as_i64()),
         (Some(0), Some(0))
@@ -96,7 +99,8 @@ fn what_waited_to_be_told_survives_kill_9() {
 
 #[test]
 fn no_log_holds_a_key_a_signature_or_a_token() {
-    let (clouds, data) = (Clouds::new(), tempfile::tempdir().unwrap());
+    let clouds = Clouds::new();
+    let data = tempfile::tempdir().unwrap();
     let server = clouds.server(data.path());
     let alice = server.login("live_room", "alice");
     let info = server.get("/weapp/utils/get_login_info?userID=bob");
@@ -172,7 +176,8 @@ fn command(dir: &Path, settings: &[(&str, String)], arguments: &[&str]) -> (bool
 
 #[test]
 fn check_config_online_names_what_a_service_refuses() {
-    let (clouds, dir) = (Clouds::new(), tempfile::tempdir().unwrap());
+    let clouds = Clouds::new();
+    let dir = tempfile::tempdir().unwrap();
     clouds.emulator.domains.lock().push("8525.livepush.myqcloud.com".into());
     let check = |name: &'static str, value: &str| {
         let mut settings = clouds.settings();
@@ -216,7 +221,8 @@ const OLD: &str = include_str!("../moving/config.js");
 
 #[test]
 fn an_old_servers_settings_move_over_and_serve() {
-    let (clouds, dir) = (Clouds::new(), directory());
+    let clouds = Clouds::new();
+    let dir = directory();
     std::fs::write(dir.join("config.js"), OLD).unwrap();
     let (well, said) = command(&dir, &[], &["import-config", "config.js", "--out", "roomservice.toml"]);
     assert!(well && said.contains("roomservice.toml is written, with 16 settings"), "{said}");
@@ -266,8 +272,10 @@ fn the_proxy_of_the_guide_to_moving_works() {
     let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrate.md")).unwrap();
     let file = guide.split("```nginx").nth(1).unwrap().split("```").next().unwrap();
     let server = Server::with(directory(), &[("ROOMSERVICE_HTTP__TLS_BY_PROXY", "true")]);
-    let (dir, moving) = (directory(), concat!(env!("CARGO_MANIFEST_DIR"), "/tests/moving"));
-    let (plain, tls) = (free_port(), free_port());
+    let dir = directory();
+    let moving = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/moving");
+    let plain = free_port();
+    let tls = free_port();
     // Only what differs from machine to machine is exchanged.
     let file = [
         ("127.0.0.1:5757", server.http.to_string()),

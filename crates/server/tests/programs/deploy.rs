@@ -36,9 +36,12 @@ struct Nginx {
 
 impl Nginx {
     fn before(server: &Server) -> Self {
-        let (dir, plain, tls) = (server.dir.join("nginx"), free_port(), free_port());
+        let dir = server.dir.join("nginx");
+        let plain = free_port();
+        let tls = free_port();
         std::fs::create_dir_all(&dir).unwrap();
-        let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
+        let cert = dir.join("cert.pem");
+        let key = dir.join("key.pem");
         let mut openssl = program("openssl");
         openssl.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1".split(' '));
         openssl.args(["-subj", "/CN=rooms.example.com", "-addext", "subjectAltName=DNS:rooms.example.com"]);

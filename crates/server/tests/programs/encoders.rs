@@ -105,8 +105,10 @@ fn sound_that_can_be_decoded_is_heard_everywhere() {
 #[test]
 fn telephone_sound_is_heard_in_a_mix() {
     let server = Server::start(directory());
-    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let alice = server.login("live_room", "alice");
+    let bob = server.login("live_room", "bob");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     let _her_push = push(&hers, &format!("{H264} -an"));
     let _his_push = push(&his, &format!("{H264} -c:a pcm_alaw -ar 8000 -ac 1"));
     for (user, url) in [(&alice, &hers), (&bob, &his)] {

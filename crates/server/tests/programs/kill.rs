@@ -132,7 +132,8 @@ fn work(caller: &mut Caller<'_>, rooms: &mut [Known], mut dice: u64, answered: &
         room.perhaps = Some(next);
         let Some(answer) = caller.call(name, body) else { return };
         assert_eq!(answer["code"], 0, "{name}: {answer}");
-        (room.answered, room.perhaps) = (next, None);
+        room.answered = next;
+        room.perhaps = None;
         answered.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -147,7 +148,8 @@ fn fifty_kills_lose_nothing_that_was_answered() {
     let open = |user: &String| sessions.open(&UserId::parse(user).unwrap(), Generation::Second, System.now()).unwrap();
     let tokens: Vec<String> = users.iter().map(open).collect();
     let mut known: Vec<Vec<Known>> = Vec::new();
-    let (answered, mut undecided) = (AtomicUsize::new(0), 0);
+    let answered = AtomicUsize::new(0);
+    let mut undecided = 0;
     for cycle in 0..=CYCLES {
         let mut server = Server::start(data.path());
         let port = server.port;
@@ -171,7 +173,8 @@ fn fifty_kills_lose_nothing_that_was_answered() {
                     assert_eq!(Some(found), room.perhaps, "cycle {cycle}: {room:?} is now {found:?}");
                     undecided += 1;
                 }
-                (room.answered, room.perhaps) = (found, None);
+                room.answered = found;
+                room.perhaps = None;
             }
         }
         if cycle == CYCLES {

@@ -61,7 +61,9 @@ fn who_asks_for_too_much_is_told_when_to_come_back() {
     let alice = server.login("live_room", "alice");
     let create = |address: &str, room: &str| {
         let body = json!({ "userID": "alice", "roomID": room, "roomInfo": "" }).to_string();
-        let (id, token, length) = (&alice.id, &alice.token, body.len());
+        let id = &alice.id;
+        let token = &alice.token;
+        let length = body.len();
         let head = format!("POST /weapp/live_room/create_room?userID={id}&token={token} HTTP/1.1\r\nHost: x\r\n");
         let rest = format!("X-Forwarded-For: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
         send(server.http, &(head + &rest)).status
@@ -83,7 +85,8 @@ fn a_users_chat_requests_are_bound_over_long_polls_too() {
     let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__USER_MESSAGES", "1/h 2")]);
     let info = server.get("/weapp/utils/get_login_info?userID=alice");
     let login = || {
-        let (sig, app) = (info["userSig"].as_str().unwrap(), &info["sdkAppID"]);
+        let sig = info["userSig"].as_str().unwrap();
+        let app = &info["sdkAppID"];
         let path = format!("/v4/openim/login?identifier=alice&usersig={sig}&sdkappid={app}");
         let said: Value = serde_json::from_str(&from(server.http, "203.0.113.1", "POST", &path).body).unwrap();
         format!("tinyid={}&a2={}", said["TinyId"].as_str().unwrap(), said["A2Key"].as_str().unwrap())

@@ -40,7 +40,8 @@ fn default_settings_serve_this_machine_only() {
     command.arg("--net").args((!root).then_some("--map-root-user")).args(["bash", "-c", SCRIPT]);
     command.current_dir(&dir).env("ROOMSERVICE", roomservice);
     let output = command.stdin(Stdio::null()).output().unwrap();
-    let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("answers 200"), "{said}{complaints}");
     let listens: Vec<(&str, &str)> =
         said.lines().filter_map(|line| line.strip_prefix("listens ")?.split_once(' ')).collect();

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::kit::pictures::{Viewer, background, children, guest, merge, push_color, stream_of, until_seen};
+use crate::kit::pictures::{Pair, Viewer, background, children, guest, merge, pair, push_color, stream_of, until_seen};
 use crate::kit::redis::node;
 use crate::kit::whep;
 use crate::kit::{self, PATIENCE, Server, directory, probe, until};
@@ -18,22 +18,17 @@ const ALONE: [((usize, usize), &str); 2] = [((80, 120), "red"), ((280, 430), "re
 #[test]
 fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis), node(&redis));
-    let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
+    let a = node(&redis);
+    let b = node(&redis);
     let elsewhere = b.login("live_room", "alice");
-    // The creator pushes to one node, the guest to the other.
-    let hers = alice.push_url("r");
-    let his = bob.push_url("r");
-    let _her_push = push_color(&hers, "red", "360x640");
-    let _his_push = push_color(&his, "blue", "320x480");
-    assert_eq!(alice.enter("r", &hers)["code"], 0);
-    assert_eq!(bob.enter("r", &his)["code"], 0);
+    let Pair { alice, bob, hers, his, her_push: _her_push, his_push: _his_push } = pair(&a, &b);
     let mixed = |user: &kit::User<'_>| {
         let seen = user.ok("get_pushers", json!({ "roomID": "r" }));
         let url = |at: &Value| at.as_str().unwrap().to_owned();
         (url(&seen["mixedPlayURL"]), url(&seen["pushers"][0]["hlsURL"]), url(&seen["pushers"][0]["accelerateURL"]))
     };
-    let ((at_a, _, _), (at_b, hls_at_b, raw_at_b)) = (mixed(&alice), mixed(&bob));
+    let (at_a, _, _) = mixed(&alice);
+    let (at_b, hls_at_b, raw_at_b) = mixed(&bob);
     assert!(at_a.contains(&a.http.to_string()) && at_b.contains(&b.http.to_string()));
     let name = stream_of(&hers);
     let guests = stream_of(&his);
@@ -73,14 +68,9 @@ fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
 #[test]
 fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis), node(&redis));
-    let (alice, bob) = (a.login("live_room", "alice"), b.login("live_room", "bob"));
-    let hers = alice.push_url("r");
-    let his = bob.push_url("r");
-    let _her_push = push_color(&hers, "red", "360x640");
-    let _his_push = push_color(&his, "blue", "320x480");
-    assert_eq!(alice.enter("r", &hers)["code"], 0);
-    assert_eq!(bob.enter("r", &his)["code"], 0);
+    let a = node(&redis);
+    let b = node(&redis);
+    let Pair { alice, bob, hers, his, her_push: _her_push, his_push: _his_push } = pair(&a, &b);
     let name = stream_of(&hers);
     let guests = stream_of(&his);
     let own = format!("{name}_mixed");
@@ -148,10 +138,14 @@ fn a_mix_of_its_own_is_played_from_everywhere_and_ends_with_its_node() {
 #[test]
 fn anchors_of_two_rooms_are_mixed_once_both_ask() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis), node(&redis));
-    let (alice, bob, carol) =
-        (a.login("live_room", "alice"), b.login("live_room", "bob"), a.login("live_room", "carol"));
-    let (hers, his, third) = (alice.push_url("r"), bob.push_url("s"), carol.push_url("t"));
+    let a = node(&redis);
+    let b = node(&redis);
+    let alice = a.login("live_room", "alice");
+    let bob = b.login("live_room", "bob");
+    let carol = a.login("live_room", "carol");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("s");
+    let third = carol.push_url("t");
     let _pushes =
         [(&hers, "red"), (&his, "blue"), (&third, "green")].map(|(url, color)| push_color(url, color, "360x640"));
     for (user, room, url) in [(&alice, "r", &hers), (&bob, "s", &his), (&carol, "t", &third)] {
@@ -161,8 +155,11 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
         let seen = user.ok("get_pushers", json!({ "roomID": room }));
         seen["mixedPlayURL"].as_str().unwrap().to_owned()
     };
-    let (at_a, at_b) = (played(&alice, "r"), played(&bob, "s"));
-    let (her_stream, his_stream, third_stream) = (stream_of(&hers), stream_of(&his), stream_of(&third));
+    let at_a = played(&alice, "r");
+    let at_b = played(&bob, "s");
+    let her_stream = stream_of(&hers);
+    let his_stream = stream_of(&his);
+    let third_stream = stream_of(&third);
     until_seen(&at_a, SIZE, &ALONE);
     until_seen(&at_b, SIZE, &[((80, 120), "blue")]);
 
@@ -229,14 +226,7 @@ fn anchors_of_two_rooms_are_mixed_once_both_ask() {
 #[test]
 fn who_is_put_out_is_seen_in_no_mix() {
     let server = Server::start(directory());
-    let alice = server.login("live_room", "alice");
-    let bob = server.login("live_room", "bob");
-    let hers = alice.push_url("r");
-    let his = bob.push_url("r");
-    let _her_push = push_color(&hers, "red", "360x640");
-    let his_push = push_color(&his, "blue", "320x480");
-    assert_eq!(alice.enter("r", &hers)["code"], 0);
-    assert_eq!(bob.enter("r", &his)["code"], 0);
+    let Pair { alice, bob: _, hers, his, her_push: _her_push, his_push } = pair(&server, &server);
     let name = stream_of(&hers);
     let guests = stream_of(&his);
     let inputs = || vec![background(&name), guest(&guests, 0, 0)];

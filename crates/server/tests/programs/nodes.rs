@@ -30,10 +30,12 @@ impl Viewer {
     fn watch(url: &str) -> Self {
         let mut command = program("curl");
         let mut child = command.args(["-sN", url]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let (mut out, pictures) = (child.stdout.take().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let mut out = child.stdout.take().unwrap();
+        let pictures = Arc::new(AtomicUsize::new(0));
         let seen = pictures.clone();
         std::thread::spawn(move || {
-            let (mut demuxer, mut buffer) = (Demuxer::default(), vec![0; 65536]);
+            let mut demuxer = Demuxer::default();
+            let mut buffer = vec![0; 65536];
             while let Ok(n @ 1..) = out.read(&mut buffer) {
                 demuxer.push(&buffer[..n]);
                 while let Some(frame) = demuxer.next_frame().unwrap() {
@@ -51,7 +53,8 @@ impl Viewer {
 
 /// Status, whether there is a `Retry-After`, and how long it took.
 fn heartbeat(at: SocketAddr, user: &str, token: &str) -> (u16, bool, Duration) {
-    let (begun, body) = (Instant::now(), json!({ "roomID": "r", "userID": user }).to_string());
+    let begun = Instant::now();
+    let body = json!({ "roomID": "r", "userID": user }).to_string();
     let mut socket = TcpStream::connect(at).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let path = format!("/weapp/multi_room/pusher_heartbeat?userID={user}&token={token}");
@@ -88,21 +91,26 @@ fn path(url: &str) -> &str {
 #[test]
 fn two_nodes_are_one_service() {
     let mut redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis), node(&redis));
-    let (alice, bob) = (a.login("multi_room", "alice"), b.login("multi_room", "bob"));
+    let a = node(&redis);
+    let b = node(&redis);
+    let alice = a.login("multi_room", "alice");
+    let bob = b.login("multi_room", "bob");
     // A session is good at any node.
-    let (carol, elsewhere) = (a.login("multi_room", "carol"), b.login("multi_room", "alice"));
+    let carol = a.login("multi_room", "carol");
+    let elsewhere = b.login("multi_room", "alice");
 
     // Members and chat.
     let url = alice.push_url("r");
     let mut alices = push(&url);
     assert_eq!(alice.enter("r", &url)["code"], 0);
-    let (mut at_a, mut at_b) = (Chat::connect(&a, &carol), Chat::connect(&b, &bob));
+    let mut at_a = Chat::connect(&a, &carol);
+    let mut at_b = Chat::connect(&b, &bob);
     let joined = at_a.ask(json!({"type": "join", "room": "r"}));
     assert_eq!(at_b.ask(json!({"type": "join", "room": "r"}))["epoch"], joined["epoch"]);
     assert_eq!(bob.enter("r", &bob.push_url("r"))["code"], 0);
     // As clients do, whatever is answered.
-    let (at, token) = (b.http, bob.token.clone());
+    let at = b.http;
+    let token = bob.token.clone();
     std::thread::spawn(move || {
         while TcpStream::connect(at).is_ok() {
             heartbeat(at, "bob", &token);
@@ -114,7 +122,8 @@ fn two_nodes_are_one_service() {
         (alice.pushers("r"), bob.pushers("r")),
         (vec!["alice".into(), "bob".into()], vec!["alice".into(), "bob".into()])
     );
-    let (first, second) = (at_a.say("hello"), at_b.say("hello yourself"));
+    let first = at_a.say("hello");
+    let second = at_b.say("hello yourself");
     until("both hear both", || {
         [&mut at_a, &mut at_b].into_iter().all(|c| c.has(first, "hello") && c.has(second, "hello yourself"))
     });
@@ -154,7 +163,8 @@ fn two_nodes_are_one_service() {
     // Redis goes away for long. What needs it says so at once; everything else goes on.
     let token = bob.token.clone();
     redis.stop();
-    let (begun, before) = (Instant::now(), viewer.pictures());
+    let begun = Instant::now();
+    let before = viewer.pictures();
     let mut said = Vec::new();
     while begun.elapsed() < OUTAGE {
         let (status, retry, took) = heartbeat(b.http, "bob", &token);
@@ -207,7 +217,8 @@ fn two_nodes_are_one_service() {
     assert_eq!(again.heard().first().unwrap().0, last + 1);
     // Its stream may be pushed to the other node now, and its player there goes on.
     let url = elsewhere.push_url("r");
-    let (mut again, before) = (push(&url), viewer.pictures());
+    let mut again = push(&url);
+    let before = viewer.pictures();
     until("the player sees it go on", || {
         // Refused while the first node may only be slow: encoders try again.
         if again.0.try_wait().unwrap().is_some() {
@@ -221,7 +232,8 @@ fn two_nodes_are_one_service() {
 fn is_pulled(server: &Server, flv: &str) -> bool {
     let name = path(flv).rsplit('/').next().unwrap().split(".flv").next().unwrap().to_owned();
     let streams = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
-    let (begun, ended) = ("a stream is pulled from another node", "a stream is no longer pulled");
+    let begun = "a stream is pulled from another node";
+    let ended = "a stream is no longer pulled";
     let of = |what: &str| streams.lines().filter(|line| line.contains(what) && line.contains(&name)).count();
     of(begun) > of(ended)
 }
@@ -251,9 +263,12 @@ fn a_node_starts_without_redis_and_waits_for_it() {
 #[test]
 fn a_publisher_of_a_node_that_is_gone_is_let_in_at_once() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis), node(&redis));
-    let (alice, elsewhere) = (a.login("multi_room", "alice"), b.login("multi_room", "alice"));
-    let (url, other) = (alice.push_url("r"), elsewhere.push_url("r"));
+    let a = node(&redis);
+    let b = node(&redis);
+    let alice = a.login("multi_room", "alice");
+    let elsewhere = b.login("multi_room", "alice");
+    let url = alice.push_url("r");
+    let other = elsewhere.push_url("r");
     let first = push(&url);
     assert_eq!(alice.enter("r", &url)["code"], 0);
     let flv =
@@ -263,7 +278,8 @@ fn a_publisher_of_a_node_that_is_gone_is_let_in_at_once() {
     // While that node lives, nobody is let in for it.
     assert!(!ended("a second publisher", &mut push(&other)));
     // Killed with everything that it had.
-    let (rtmp, mut before) = (a.rtmp.to_string(), viewer.pictures());
+    let rtmp = a.rtmp.to_string();
+    let mut before = viewer.pictures();
     drop(a);
     drop(first);
     let mut second = push(&other);

@@ -61,7 +61,8 @@ async fn the_readmes_commands_work_as_printed() {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(TIMEOUT, bash).await.expect("the commands end").expect("there is a bash");
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
     let all = format!("{said}\n--- errors:\n{complained}");
     assert!(output.status.success(), "{all}");
 

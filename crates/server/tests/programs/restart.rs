@@ -72,7 +72,8 @@ fn a_call_goes_on_over_a_restart() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let server =
         Server::with(directory(), &[("ROOMSERVICE_DRAIN_TIMEOUT", "6"), ("ROOMSERVICE_ROOMS__HEARTBEATTIMEOUT", "10")]);
-    let (at, rtmp) = (server.http.to_string(), server.rtmp.to_string());
+    let at = server.http.to_string();
+    let rtmp = server.rtmp.to_string();
     let alice = server.login("live_room", "alice");
     let url = alice.push_url("call");
     assert_eq!(alice.enter("call", &url)["code"], 0);
@@ -82,7 +83,8 @@ fn a_call_goes_on_over_a_restart() {
     playing.args(["-sN", "-o", "/dev/null", "-w", "%{http_code}", &flv]).stdout(Stdio::piped());
     let mut playing = Running(playing.spawn().unwrap());
     let (mut socket, joined) = runtime.block_on(chat(&at, "alice", &alice.token, None));
-    let (epoch, token) = (joined["epoch"].as_u64().unwrap(), alice.token.clone());
+    let epoch = joined["epoch"].as_u64().unwrap();
+    let token = alice.token.clone();
     until("the stream flows", || {
         server.request("GET", &flv[flv.find("/live/").unwrap()..].replace(".flv?", ".m3u8?"), "").0 == 200
     });
@@ -173,7 +175,8 @@ fn browsers_are_told_of_a_restart_and_come_back_to_their_room() {
     let mut server = Server::with(directory(), &variables);
     let alice = server.login("multi_room", "alice");
     let urls = alice.ok("get_push_url", json!({ "roomID": "call" }));
-    let (push_url, whip) = (urls["pushURL"].as_str().unwrap().to_owned(), urls["whipURL"].as_str().unwrap().to_owned());
+    let push_url = urls["pushURL"].as_str().unwrap().to_owned();
+    let whip = urls["whipURL"].as_str().unwrap().to_owned();
     assert_eq!(alice.enter("call", &push_url)["code"], 0);
     let whep =
         alice.ok("get_pushers", json!({ "roomID": "call" }))["pushers"][0]["whepURL"].as_str().unwrap().to_owned();

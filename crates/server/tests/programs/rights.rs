@@ -42,7 +42,8 @@ async fn http(at: SocketAddr, method: &str, path: &str, key: &str, body: &str) -
         head += &format!("Content-Type: {}\r\n", super::kit::content_type(path));
     }
     socket.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
-    let (mut answer, mut buffer) = (Vec::new(), vec![0; 65536]);
+    let mut answer = Vec::new();
+    let mut buffer = vec![0; 65536];
     let end = loop {
         let n = timeout(PATIENCE, socket.read(&mut buffer)).await.expect("an answer").unwrap();
         answer.extend_from_slice(&buffer[..n]);
@@ -104,6 +105,24 @@ impl World {
         settings.logs.level = "warn".into();
         let server = Server::start(settings).await.unwrap();
         Self { server, dir, users: HashMap::new() }
+    }
+
+    /// With a creator and a guest of `hall` who push: alice and bob. Gives their publishers, too.
+    async fn with_a_pair() -> (Self, kit::Running, kit::Running) {
+        let mut world = World::start().await;
+        for name in ["alice", "bob"] {
+            world.user(name, "hall").await;
+        }
+        let [her_push, his_push] = ["alice", "bob"].map(|name| kit::push(&world.users[name].push["RTMP"]));
+        for name in ["alice", "bob"] {
+            let user = &world.users[name];
+            let body = json!({ "roomID": "hall", "userID": name, "userName": "", "pushURL": user.push["RTMP"] });
+            assert_eq!(world.call(user, "add_pusher", body).await["code"], 0);
+        }
+        world.look().await;
+        let pushing = || world.server.app.hub.list().iter().filter(|stream| stream.frames > 0).count();
+        world.until("both push", async || pushing() == 2).await;
+        (world, her_push, his_push)
     }
 
     fn at(&self) -> SocketAddr {
@@ -186,6 +205,20 @@ async fn ask(socket: &mut Socket, request: Value) -> Option<Value> {
     }
 }
 
+/// What a connection is told when its user is out of the room.
+async fn out_of(socket: &mut Socket) -> Value {
+    let out = async {
+        loop {
+            let Some(Ok(Message::Text(text))) = socket.next().await else { panic!("the socket stays") };
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            if frame["type"] == "out" {
+                return frame;
+            }
+        }
+    };
+    timeout(PATIENCE, out).await.unwrap()
+}
+
 /// What a browser offers.
 fn offer(send: bool) -> String {
     let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(Instant::now());
@@ -238,7 +271,8 @@ fn url(world: &World, actor: &Actor<'_>, of: impl Fn(&User) -> String) -> String
 /// Whether somebody may do something.
 async fn may(world: &World, action: &str, over: &str, actor: &Actor<'_>) -> bool {
     let at = world.at();
-    let (name, has) = (actor.name, actor.has);
+    let name = actor.name;
+    let has = actor.has;
     let (token, sig) = has.map_or(("none", "none"), |user| (&user.token, &user.sig));
     let weapp = async |call: &str, body: Value| {
         let path = format!("/weapp/{call}?userID={name}&token={token}");
@@ -409,7 +443,8 @@ async fn everybody_may_do_what_security_md_says_and_nothing_else() {
     assert_eq!(world.api("PUT", "/bans/dave", json!({})).await.0, 200);
 
     let rows = rows();
-    let (head, rows) = (&rows[0], &rows[2..]);
+    let head = &rows[0];
+    let rows = &rows[2..];
     assert!(rows.len() >= 27 && head.len() == 10, "the table was not found");
     let mut wrong = Vec::new();
     for row in rows {
@@ -434,19 +469,8 @@ async fn until_over(mut socket: TcpStream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
-    let mut world = World::start().await;
-    for (name, room) in [("alice", "hall"), ("bob", "hall")] {
-        world.user(name, room).await;
-    }
-    let (hers, his) = (world.users["alice"].push["RTMP"].clone(), world.users["bob"].push["RTMP"].clone());
-    let (_her_push, mut his_push) = (kit::push(&hers), kit::push(&his));
-    for (name, url) in [("alice", &hers), ("bob", &his)] {
-        let body = json!({ "roomID": "hall", "userID": name, "userName": "", "pushURL": url });
-        assert_eq!(world.call(&world.users[name], "add_pusher", body).await["code"], 0);
-    }
-    world.look().await;
-    let hub = world.server.app.hub.clone();
-    world.until("both push", async || hub.list().iter().filter(|s| s.frames > 0).count() == 2).await;
+    let (world, _her_push, mut his_push) = World::with_a_pair().await;
+    let his = world.users["bob"].push["RTMP"].clone();
     let bob = world.users["bob"].clone();
 
     // All that he does in the room, at once.
@@ -471,16 +495,7 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
     assert_eq!(status, 200, "{segment}");
 
     assert_eq!(world.api("DELETE", "/rooms/hall/members/bob?seconds=3600", Value::Null).await.0, 204);
-    let out = async {
-        loop {
-            let Some(Ok(Message::Text(text))) = socket.next().await else { panic!("the socket stays") };
-            let frame: Value = serde_json::from_str(&text).unwrap();
-            if frame["type"] == "out" {
-                return frame;
-            }
-        }
-    };
-    assert_eq!(timeout(PATIENCE, out).await.unwrap()["reason"], "banned");
+    assert_eq!(out_of(&mut socket).await["reason"], "banned");
     until_over(flv).await;
     let played = async { while matches!(player.next().await, Ok(Some(_))) {} };
     timeout(PATIENCE, played).await.expect("RTMP playing ends");
@@ -512,7 +527,7 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
     let World { server, dir, mut users } = world;
     let settings = (*server.app.settings).clone();
     server.stop().await;
-    drop((hub, socket, player));
+    drop((socket, player));
     // What still ends holds the directory for a moment.
     let begun = Instant::now();
     let server = loop {
@@ -535,20 +550,10 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_creators_kick_ends_streams_too_and_is_no_operators_word() {
-    let mut world = World::start().await;
-    for (name, room) in [("alice", "hall"), ("bob", "hall")] {
-        world.user(name, room).await;
-    }
-    let (hers, his) = (world.users["alice"].push["RTMP"].clone(), world.users["bob"].push["RTMP"].clone());
-    let (_her_push, mut his_push) = (kit::push(&hers), kit::push(&his));
-    for (name, url) in [("alice", &hers), ("bob", &his)] {
-        let body = json!({ "roomID": "hall", "userID": name, "userName": "", "pushURL": url });
-        assert_eq!(world.call(&world.users[name], "add_pusher", body).await["code"], 0);
-    }
-    world.look().await;
-    let hub = world.server.app.hub.clone();
-    world.until("both push", async || hub.list().iter().filter(|s| s.frames > 0).count() == 2).await;
-    let (alice, bob) = (world.users["alice"].clone(), world.users["bob"].clone());
+    let (world, _her_push, mut his_push) = World::with_a_pair().await;
+    let his = world.users["bob"].push["RTMP"].clone();
+    let alice = world.users["alice"].clone();
+    let bob = world.users["bob"].clone();
     let (mut hers, _) = world.join("alice", &alice.token).await.unwrap();
     let (mut his_socket, _) = world.join("bob", &bob.token).await.unwrap();
     let mut player = Player::connect(&Target::parse(&bob.play["RTMP"]).unwrap()).await.unwrap();
@@ -559,16 +564,7 @@ async fn a_creators_kick_ends_streams_too_and_is_no_operators_word() {
     assert_eq!(ask(&mut hers, kick("frank")).await.unwrap()["code"], "not_member");
     assert_eq!(ask(&mut his_socket, kick("alice")).await.unwrap()["code"], "not_creator");
     assert_eq!(ask(&mut hers, kick("bob")).await.unwrap()["type"], "ack");
-    let out = async {
-        loop {
-            let Some(Ok(Message::Text(text))) = his_socket.next().await else { panic!("the socket stays") };
-            let frame: Value = serde_json::from_str(&text).unwrap();
-            if frame["type"] == "out" {
-                return frame;
-            }
-        }
-    };
-    assert_eq!(timeout(PATIENCE, out).await.unwrap()["reason"], "kicked");
+    assert_eq!(out_of(&mut his_socket).await["reason"], "kicked");
     let played = async { while matches!(player.next().await, Ok(Some(_))) {} };
     timeout(PATIENCE, played).await.expect("playing ends");
     let his_process = tokio::task::spawn_blocking(move || kit::ended("his publisher", &mut his_push));
@@ -592,6 +588,6 @@ async fn a_creators_kick_ends_streams_too_and_is_no_operators_word() {
     );
     assert_eq!(ask(&mut hers, again).await.unwrap()["type"], "ack");
     assert_eq!(ask(&mut his_socket, join).await.unwrap()["code"], "banned");
-    drop((hub, hers, his_socket, player));
+    drop((hers, his_socket, player));
     world.stop().await;
 }

@@ -12,10 +12,13 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 fn story(kind: &str) {
     let server = Server::start(directory());
-    let (alice, bob) = (server.login(kind, "alice"), server.login(kind, "bob"));
+    let alice = server.login(kind, "alice");
+    let bob = server.login(kind, "bob");
     let room = alice.ok("create_room", json!({ "roomInfo": "tea" }))["roomID"].as_str().unwrap().to_owned();
-    let (hers, his) = (alice.push_url(&room), bob.push_url(&room));
-    let (mut her_push, mut his_push) = (push(&hers), push(&his));
+    let hers = alice.push_url(&room);
+    let his = bob.push_url(&room);
+    let mut her_push = push(&hers);
+    let mut his_push = push(&his);
     assert_eq!(alice.enter(&room, &hers)["code"], 0);
     assert_eq!(bob.enter(&room, &his)["code"], 0);
 
@@ -99,7 +102,8 @@ fn two_in_a_live_room() {
 #[test]
 fn who_only_sends_heartbeats_stays_and_who_falls_silent_goes() {
     let server = Server::start(directory());
-    let (alice, bob) = (server.login("multi_room", "alice"), server.login("multi_room", "bob"));
+    let alice = server.login("multi_room", "alice");
+    let bob = server.login("multi_room", "bob");
     for user in [&alice, &bob] {
         assert_eq!(user.enter("r", &user.push_url("r"))["code"], 0);
     }

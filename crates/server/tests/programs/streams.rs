@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::kit::pictures::{Viewer, background, children, guest, merge, path, push_color, stream_of, until_seen};
+use crate::kit::pictures::{
+    Pair, Viewer, background, children, guest, merge, pair, path, push_color, stream_of, until_seen,
+};
 use crate::kit::{self, PATIENCE, Server, directory, ended, open_websocket, push, until};
 use serde_json::json;
 use testkit::bounded::program;
@@ -13,7 +15,8 @@ fn hls_is_played_by_others_and_permitted_by_the_query() {
     let server = Server::start(directory());
     let alice = server.login("live_room", "alice");
     let urls = alice.ok("get_push_url", json!({ "roomID": "r" }));
-    let (url, hls) = (urls["pushURL"].as_str().unwrap(), urls["hlsURL"].as_str().unwrap());
+    let url = urls["pushURL"].as_str().unwrap();
+    let hls = urls["hlsURL"].as_str().unwrap();
     let _push = push(url);
 
     // Another program plays it: both codecs, and pictures that decode.
@@ -63,18 +66,12 @@ fn hls_is_played_by_others_and_permitted_by_the_query() {
 #[test]
 fn two_streams_are_mixed_and_outlive_a_guest_and_a_crash() {
     let server = Server::start(directory());
-    let alice = server.login("live_room", "alice");
-    let bob = server.login("live_room", "bob");
-    let hers = alice.push_url("r");
-    let his = bob.push_url("r");
-    let _her_push = push_color(&hers, "red", "360x640");
-    let mut his_push = push_color(&his, "blue", "320x480");
-    assert_eq!(alice.enter("r", &hers)["code"], 0);
-    assert_eq!(bob.enter("r", &his)["code"], 0);
+    let Pair { alice, bob: _, hers, his, her_push: _her_push, mut his_push } = pair(&server, &server);
     let seen = alice.ok("get_pushers", json!({ "roomID": "r" }));
     let mixed = seen["mixedPlayURL"].as_str().unwrap().to_owned();
     let raw = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
-    let (a, b) = (stream_of(&hers), stream_of(&his));
+    let a = stream_of(&hers);
+    let b = stream_of(&his);
     let size = (360, 640);
 
     // Before: the creator's own picture. A viewer stays from here to the end.
@@ -170,8 +167,10 @@ fn recordings_are_made_when_allowed_and_play_when_cut() {
         &[("ROOMSERVICE_RECORD__ENABLED", "true"), ("ROOMSERVICE_RECORD__DIR", kept.to_str().unwrap())],
     );
     let alice = server.login("live_room", "alice");
-    let (wanted, other) = (alice.push_url("r"), alice.push_url("s"));
-    let (mut push_wanted, _push_other) = (push(&format!("{wanted}&record=1")), push(&other));
+    let wanted = alice.push_url("r");
+    let other = alice.push_url("s");
+    let mut push_wanted = push(&format!("{wanted}&record=1"));
+    let _push_other = push(&other);
     let files = || std::fs::read_dir(&kept).unwrap().map(|f| f.unwrap().path()).collect::<Vec<_>>();
     until("three seconds are written", || files().first().is_some_and(|f| f.metadata().unwrap().len() > 100_000));
     assert_eq!(files().len(), 1, "the other one did not ask");
@@ -204,7 +203,8 @@ fn a_running_player_outlives_its_publisher() {
     let server = Server::start(directory());
     let alice = server.login("live_room", "alice");
     let urls = alice.ok("get_push_url", json!({ "roomID": "r" }));
-    let (url, flv) = (urls["pushURL"].as_str().unwrap(), urls["flvURL"].as_str().unwrap());
+    let url = urls["pushURL"].as_str().unwrap();
+    let flv = urls["flvURL"].as_str().unwrap();
     let mut first = push(url);
     let mut viewer = Viewer::watch(flv);
     until("pictures", || viewer.pictures() > 15);

@@ -57,8 +57,10 @@ fn what_was_acknowledged_survives_a_killed_server() {
     until("the URL is known", || !backend.events("room_created").is_empty());
     let mut said = Vec::new();
     for round in 0..6 {
-        let (alice, bob) = (server.login("multi_room", "alice"), server.login("multi_room", "bob"));
-        let (mut hers, mut his) = (join(&server, &alice), join(&server, &bob));
+        let alice = server.login("multi_room", "alice");
+        let bob = server.login("multi_room", "bob");
+        let mut hers = join(&server, &alice);
+        let mut his = join(&server, &bob);
         // Muted in every second life, and still in the one after it.
         assert_eq!(refused(&mut his) == "muted", round % 2 == 1, "round {round}");
         for n in 0..3 {
@@ -93,13 +95,16 @@ fn what_was_acknowledged_survives_a_killed_node() {
     let b = node_with(&redis, &variables);
     keep(&b.login("multi_room", "alice"));
     until("the URL is known", || !backend.events("room_created").is_empty());
-    let (alices, bobs) = (b.login("multi_room", "alice"), b.login("multi_room", "bob"));
+    let alices = b.login("multi_room", "alice");
+    let bobs = b.login("multi_room", "bob");
     let mut here = join(&b, &alices);
     let mut said = Vec::new();
     for round in 0..3 {
         let mut a = node_with(&redis, &variables);
-        let (alice, bob) = (a.login("multi_room", "alice"), a.login("multi_room", "bob"));
-        let (mut hers, mut his) = (join(&a, &alice), join(&a, &bob));
+        let alice = a.login("multi_room", "alice");
+        let bob = a.login("multi_room", "bob");
+        let mut hers = join(&a, &alice);
+        let mut his = join(&a, &bob);
         // Connected to both nodes, she counts once.
         let mut users = Value::Null;
         until("everybody is counted once", || {
@@ -141,14 +146,17 @@ fn mixes_and_recordings_are_told_when_they_begin_and_when_they_are_ready() {
     variables.push(("ROOMSERVICE_RECORD__ENABLED", "true"));
     variables.push(("ROOMSERVICE_RECORD__DIR", kept.to_str().unwrap()));
     let server = Server::with(dir.clone(), &variables);
-    let (alice, bob) = (server.login("live_room", "alice"), server.login("live_room", "bob"));
-    let (hers, his) = (alice.push_url("r"), bob.push_url("r"));
+    let alice = server.login("live_room", "alice");
+    let bob = server.login("live_room", "bob");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
     assert_eq!(alice.enter("r", &hers)["code"], 0);
     assert_eq!(bob.enter("r", &his)["code"], 0);
     until("the URL is known", || !backend.events("pusher_joined").is_empty());
     let mut her_push = push_color(&format!("{hers}&record=1"), "red", "360x640");
     let _his_push = push_color(&his, "blue", "320x480");
-    let (name, guests) = (stream_of(&hers), stream_of(&his));
+    let name = stream_of(&hers);
+    let guests = stream_of(&his);
     until("both streams are told", || backend.events("stream_started").len() == 2);
     until("a recording began", || !backend.events("record_started").is_empty());
     let reply = merge(&alice, "r", &name, vec![background(&name), guest(&guests, 0, 0)]);

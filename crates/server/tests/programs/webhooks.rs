@@ -106,7 +106,8 @@ fn every_event_arrives_in_order_whatever_the_backend_and_the_server_go_through()
     let mut by_room: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut newest: BTreeMap<String, String> = BTreeMap::new();
     for event in of_visits() {
-        let (room, id) = (event["roomID"].as_str().unwrap().to_owned(), event["id"].as_str().unwrap().to_owned());
+        let room = event["roomID"].as_str().unwrap().to_owned();
+        let id = event["id"].as_str().unwrap().to_owned();
         let last = newest.entry(room.clone()).or_default();
         if id > *last {
             *last = id;

@@ -14,7 +14,9 @@ fn every_vector() {
     let mut seen = 0;
     for vector in vectors.as_array().unwrap().iter().filter(|vector| vector["kind"] == "txSecret") {
         let text = |name: &str| vector[name].as_str().unwrap();
-        let (key, stream, tx_time) = (Secret::from(text("key")), text("stream"), text("txTime"));
+        let key = Secret::from(text("key"));
+        let stream = text("stream");
+        let tx_time = text("txTime");
         let expires_at = u64::from_str_radix(tx_time, 16).unwrap();
         for (algorithm, right) in [(Algorithm::Md5, text("md5")), (Algorithm::Sha256, text("sha256"))] {
             assert_eq!(tx_secret(algorithm, &key, stream, tx_time), right);
@@ -43,7 +45,9 @@ fn signs_upper_case_times() {
 
 #[test]
 fn main_and_backup_key_and_never_an_empty_one() {
-    let (main, backup, empty) = (Secret::from("main"), Secret::from("backup"), Secret::default());
+    let main = Secret::from("main");
+    let backup = Secret::from("backup");
+    let empty = Secret::default();
     for key in [&main, &backup] {
         let query = sign(Algorithm::Md5, key, "s", 100);
         assert_eq!(verify_text("s", &query, &[&main, &backup], 100), Ok(100));

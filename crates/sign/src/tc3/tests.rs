@@ -32,7 +32,8 @@ fn every_vector_in_every_step() {
     let vectors = vectors();
     assert_eq!(vectors.len(), 5);
     for vector in &vectors {
-        let (call, signer) = (call(vector), signer(vector));
+        let call = call(vector);
+        let signer = signer(vector);
         let signed = signer.sign(&call).unwrap();
         assert_eq!(signed.canonical_request, text(vector, "canonical"));
         assert_eq!(signed.string_to_sign, text(vector, "string_to_sign"));
@@ -54,7 +55,8 @@ fn every_vector_in_every_step() {
 #[test]
 fn any_change_is_refused() {
     let vector = &vectors()[3];
-    let (good, service) = (call(vector), text(vector, "service"));
+    let good = call(vector);
+    let service = text(vector, "service");
     let secret = || Some(Secret::from(text(vector, "secret_key")));
     let authorization = signer(vector).sign(&good).unwrap().authorization;
     let refuse = |authorization: &str, call: &Call<'_>, now| {

@@ -41,7 +41,8 @@ fn purposes_are_kept_apart() {
 
 #[test]
 fn rotation_keeps_old_tokens_until_the_key_goes() {
-    let (old, new) = (Secret::from("the key until today"), Secret::from("the key from today on"));
+    let old = Secret::from("the key until today");
+    let new = Secret::from("the key from today on");
     let token = issue(&Keyring::new(&old, &[]).unwrap(), Purpose::Session, &claims()).unwrap();
     let rotated = Keyring::new(&new, std::slice::from_ref(&old)).unwrap();
     assert_eq!(verify(&rotated, Purpose::Session, &token, 0), Ok(claims()));

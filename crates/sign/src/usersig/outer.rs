@@ -94,7 +94,8 @@ pub(super) fn wrap(json: &[u8]) -> String {
 
 /// The checksum of RFC 1950. Sums of 64 KiB fit u32 only when reduced every 5552 bytes.
 fn adler32(bytes: &[u8]) -> u32 {
-    let (mut a, mut b) = (1_u32, 0_u32);
+    let mut a = 1_u32;
+    let mut b = 0_u32;
     for part in bytes.chunks(5552) {
         for &byte in part {
             a = a.wrapping_add(u32::from(byte));

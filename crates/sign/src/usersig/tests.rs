@@ -57,7 +57,8 @@ fn every_vector_of_version_2() {
     for vector in vectors {
         let input = &vector["input"];
         let number = |name: &str| input[name].as_u64().unwrap();
-        let (user_id, secret) = (input["userid"].as_str().unwrap(), input["key"].as_str().unwrap());
+        let user_id = input["userid"].as_str().unwrap();
+        let secret = input["key"].as_str().unwrap();
         let keys = v2_keys(secret);
         let expires_at = number("time") + number("expire");
         let expected =
@@ -292,7 +293,8 @@ fn grants_are_bounded() {
 #[test]
 fn keys_from_configuration_files() {
     let generated = v1::PrivateKey::generate_p256();
-    let (private, public) = (generated.private_pem.expose(), generated.public_pem.as_str());
+    let private = generated.private_pem.expose();
+    let public = generated.public_pem.as_str();
     let written = private.replace('\n', "\\n");
     assert!(v1::PrivateKey::from_pem(&written).is_ok());
     assert!(v1::PublicKey::from_pem(&public.replace('\n', "")).is_ok());

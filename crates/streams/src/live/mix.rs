@@ -51,7 +51,8 @@ impl Settings {
     /// The mixer that these settings make.
     #[must_use]
     pub fn mixer(&self, hub: &Hub) -> Mixer {
-        let (start, ffmpeg) = (Duration::from_secs(self.start_seconds.max(1)), self.ffmpeg.clone());
+        let start = Duration::from_secs(self.start_seconds.max(1));
+        let ffmpeg = self.ffmpeg.clone();
         let settings = mix::Settings { ffmpeg, most: self.most, nice: self.nice, start, ..mix::Settings::default() };
         Mixer::new(hub.clone(), settings)
     }
@@ -303,7 +304,7 @@ fn background_size(background: &Item, others: &[Item]) -> Read<((u32, u32), (f64
         && !width.is_fraction()
         && !height.is_fraction()
     {
-        return Ok((even((width.pixels(0), height.pixels(0))), (1.0, 1.0)));
+        return Ok((even(width.pixels(0), height.pixels(0)), (1.0, 1.0)));
     }
     let Pushed { width, height } = background.pushed;
     match background.kind {
@@ -319,7 +320,7 @@ fn background_size(background: &Item, others: &[Item]) -> Read<((u32, u32), (f64
     let edge = others.iter().map(right).fold(0.0, f64::max);
     let nominal = NOMINAL.into_iter().find(|(w, _)| *w == edge);
     let scale = nominal.map_or((1.0, 1.0), |(w, h)| (size.0 / w, size.1 / h));
-    Ok((even(size), scale))
+    Ok((even(size.0, size.1), scale))
 }
 
 /// An input at a place (x, y, width, height in pixels); `None`: only heard.
@@ -328,7 +329,7 @@ fn input(item: &Item, place: Option<(f64, f64, f64, f64)>) -> Read<Input> {
     let place = match place {
         None => None,
         Some((x, y, width, height)) => {
-            let (width, height) = even((width, height));
+            let (width, height) = even(width, height);
             let crop = item.crop.map(|crop| cropped(crop, item.pushed)).transpose()?;
             Some(Place { x: x.round() as i32, y: y.round() as i32, width, height, crop })
         }
@@ -342,14 +343,17 @@ fn cropped([x, y, width, height]: [Size; 4], pushed: Pushed) -> Read<(u32, u32, 
     }
     let across = |s: Size| s.pixels(pushed.width).round() as u32;
     let down = |s: Size| s.pixels(pushed.height).round() as u32;
-    let (x, y, width, height) = (across(x), down(y), across(width), down(height));
+    let x = across(x);
+    let y = down(y);
+    let width = across(width);
+    let height = down(height);
     if width < 2 || height < 2 || x + width > pushed.width || y + height > pushed.height {
         return Err(refuse(-29, "crop_params reach beyond the picture"));
     }
     Ok((x, y, width, height))
 }
 
-fn even((width, height): (f64, f64)) -> (u32, u32) {
+fn even(width: f64, height: f64) -> (u32, u32) {
     // Encoders want even sizes; a picture of nothing is none.
     let even = |v: f64| ((v.round() as u32) & !1).clamp(2, FARTHEST as u32);
     (even(width), even(height))

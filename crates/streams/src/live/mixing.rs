@@ -58,7 +58,9 @@ impl Embedded {
         if self.mixer.output(&session).is_some_and(|of| !belongs(&of, streams)) {
             return Err(mix::refuse(-508, "the session is another room's"));
         }
-        if let (Some(nodes), None) = (&self.nodes, self.mixer.output(&session)) {
+        if let Some(nodes) = &self.nodes
+            && self.mixer.output(&session).is_none()
+        {
             if let Output::Own(name) = &output
                 && nodes.is_elsewhere(name).await
             {

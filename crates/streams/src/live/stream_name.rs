@@ -200,7 +200,8 @@ mod tests {
         for stream in [long.as_str(), &fresh(&"x.".repeat(30)), "8525__roomZ5f1_alice_m", "8525__aZ2db_1873_f"] {
             assert!(!may_be_of(8525, stream, &bob.0, &bob.1), "{stream}");
         }
-        let (own, x) = (fresh(&"x.".repeat(30)), UserId::parse(&"x.".repeat(30)).unwrap());
+        let own = fresh(&"x.".repeat(30));
+        let x = UserId::parse(&"x.".repeat(30)).unwrap();
         assert_eq!((is_of(8525, &own, &x, true), is_of(8525, &own, &bob.1, true)), (Some(true), Some(false)));
         assert_eq!((is_of(8525, &long, &x, false), is_of(8525, "live_1001", &x, true)), (Some(false), None));
         assert_eq!(
@@ -237,7 +238,8 @@ mod tests {
             room in "([!#-&(-_a-~]{1,64}|[a-z_Z]{1,12})", user in "([!#-&(-_a-~]{1,64}|[a-z_Z]{0,8}_?[0-9a-f]{1,5})", suffix: u16,
         ) {
             let at = Naming { bizid, hosted: true };
-            let (room, user) = (RoomId::parse(&room).unwrap(), UserId::parse(&user).unwrap());
+            let room = RoomId::parse(&room).unwrap();
+            let user = UserId::parse(&user).unwrap();
             for (name, old) in [(at.member(&room, &user), member(bizid, &room, &user)), (at.fresh(&user, suffix), fresh(bizid, &user, suffix))] {
                 let name = name.unwrap();
                 let text = name.as_str();
@@ -250,7 +252,8 @@ mod tests {
                 let told = !tells_room(bizid, &room, text) || owner(bizid, text) == Some(whose);
                 prop_assert!(told, "{}", text);
             }
-            let (inside, alone) = (at.member(&room, &user).unwrap(), at.fresh(&user, suffix).unwrap());
+            let inside = at.member(&room, &user).unwrap();
+            let alone = at.fresh(&user, suffix).unwrap();
             prop_assert_ne!(&inside, &alone);
             if !has_digest(bizid, inside.as_str()) {
                 prop_assert_eq!(owner(bizid, inside.as_str()), Some(Owner::Member { room: room.to_string(), user: user.to_string() }));
@@ -265,7 +268,8 @@ mod tests {
             let at = Naming { bizid: 8525, hosted: true };
             let mut names = std::collections::HashMap::new();
             for (room, user) in ids {
-                let (room, user) = (RoomId::parse(&room).unwrap(), UserId::parse(&user).unwrap());
+                let room = RoomId::parse(&room).unwrap();
+                let user = UserId::parse(&user).unwrap();
                 let whose = (Some(room.clone()), user.clone());
                 if let Some(other) = names.insert(at.member(&room, &user).unwrap(), whose.clone()) {
                     prop_assert_eq!(other, whose);

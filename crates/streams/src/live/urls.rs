@@ -16,7 +16,7 @@ use sign::{Invalid, Secret};
 use super::base::{Base, Scheme};
 use super::holder::{self, Holder, Viewer};
 use super::stream_name::{self, Naming};
-use super::{Algorithm as Setting, Provider, Settings};
+use super::{Provider, Settings};
 
 /// Makes and checks URLs.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ impl Urls {
             play,
             node,
             algorithm: match settings.algorithm {
-                Setting::Md5 => Algorithm::Md5,
-                Setting::Sha256 => Algorithm::Sha256,
+                super::Algorithm::Md5 => Algorithm::Md5,
+                super::Algorithm::Sha256 => Algorithm::Sha256,
             },
             valid: settings.valid_time,
             longest: settings.valid_time.saturating_add(settings.valid_time_margin),
@@ -117,7 +117,8 @@ impl Urls {
 
     /// The beginning of RTMP URLs, in pieces: with the host that is configured, or the one that the client reached us by.
     fn rtmp<'a>(&'a self, host: &'a str, base: &Base<'a>) -> [&'a str; 4] {
-        let (scheme, port) = (self.rtmp.0, self.rtmp.1.as_str());
+        let scheme = self.rtmp.0;
+        let port = self.rtmp.1.as_str();
         match host {
             "" if port.is_empty() => [scheme, base.host(), "", ""],
             "" => [scheme, base.host(), ":", port],
@@ -332,8 +333,11 @@ impl<'a> Play<'a> {
     #[must_use]
     pub fn accelerate(&self) -> Url<'_> {
         let Self { urls, base, stream, signature, accelerate } = self;
-        let (stream, bizid) = (stream.as_str(), urls.bizid_text.as_str());
-        if let (Some(Domains { app, .. }), Some(signature)) = (&urls.tencent, accelerate) {
+        let stream = stream.as_str();
+        let bizid = urls.bizid_text.as_str();
+        if let Some(Domains { app, .. }) = &urls.tencent
+            && let Some(signature) = accelerate
+        {
             return Url(["rtmp://", &urls.play_host, "", "", "/", app, "/", stream, "?bizid=", bizid, "&", signature]);
         }
         let [scheme, host, colon, port] = urls.rtmp(&urls.play_host, base);

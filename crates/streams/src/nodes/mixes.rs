@@ -139,7 +139,11 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
 fn entry(session: &str, text: &str) -> Option<Mixed> {
     let mut parts = text.splitn(6, ' ').skip(1);
     let mut next = || parts.next();
-    let (node, kind, stream, inputs, address) = (next()?, next()?, next()?, next()?, next()?);
+    let node = next()?;
+    let kind = next()?;
+    let stream = next()?;
+    let inputs = next()?;
+    let address = next()?;
     let stream = StreamName::new(stream).ok()?;
     let output = if kind == "own" { Output::Own(stream) } else { Output::Over(stream) };
     let mix = Running { session: session.into(), output, inputs: inputs.parse().ok()? };
@@ -220,13 +224,15 @@ impl Nodes {
 
     /// Asks another node, and waits for its answer; none if it does not answer in time.
     pub async fn ask(&self, place: &Place, ask: &Ask) -> Option<MixOutcome> {
-        let (id, text) = (format!("{:016x}", sign::fresh_id()), serde_json::to_string(ask).ok()?);
+        let id = format!("{:016x}", sign::fresh_id());
+        let text = serde_json::to_string(ask).ok()?;
         let mut pipe = redis::pipe();
         let key = Keys::asks(&place.node);
         pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(100).arg("*").arg("i").arg(&id).arg("a").arg(&text);
         pipe.ignore().expire(&key, 60).ignore();
         self.link.run(async |mut redis| pipe.exec_async(&mut redis).await).await.ok()?;
-        let (until, key) = (Instant::now() + ANSWERS, Keys::answer(&id));
+        let until = Instant::now() + ANSWERS;
+        let key = Keys::answer(&id);
         while Instant::now() < until {
             tokio::time::sleep(LOOK).await;
             let answer: Result<Option<String>, _> = self.link.run(async |mut redis| redis.get(&key).await).await;
@@ -243,7 +249,8 @@ impl Nodes {
     where
         F: Future<Output = MixOutcome> + Send + 'static,
     {
-        let (stop, nodes) = (CancellationToken::new(), self.clone());
+        let stop = CancellationToken::new();
+        let nodes = self.clone();
         let _stopped = stop.clone().drop_guard();
         let take = Box::new(move |entries: Vec<redis::streams::StreamId>| {
             for entry in entries {
@@ -253,7 +260,8 @@ impl Nodes {
                 };
                 let (Some(id), Some(asked)) = (field("i"), field("a")) else { continue };
                 let Ok(asked) = serde_json::from_str(&asked) else { continue };
-                let (outcome, nodes) = (ask(asked), nodes.clone());
+                let outcome = ask(asked);
+                let nodes = nodes.clone();
                 tokio::spawn(async move {
                     let MixOutcome { code, message } = outcome.await;
                     let text = serde_json::to_string(&(code, message)).unwrap_or_default();

@@ -64,7 +64,8 @@ impl HourlyFile {
         std::fs::create_dir_all(&dir)?;
         let mut out = Out { dir, prefix: prefix.into(), days, hour: String::new(), file: None, spare: Vec::new() };
         out.rotate(SystemTime::now())?;
-        let (lost, gathered) = (AtomicU64::new(0), Mutex::default());
+        let lost = AtomicU64::new(0);
+        let gathered = Mutex::default();
         let shared = Arc::new(Shared { lost, gathered, wake: Condvar::new(), out: Mutex::new(out) });
         let writer = shared.clone();
         std::thread::Builder::new().name(format!("log {prefix}")).spawn(move || writer.run())?;

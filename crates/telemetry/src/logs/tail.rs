@@ -91,7 +91,9 @@ impl Logs {
     #[must_use]
     pub fn search(&self, text: &str, most: usize) -> Vec<Line> {
         self.flush();
-        let (needle, mut found, mut left) = (text.to_lowercase(), Vec::new(), SEARCHED);
+        let needle = text.to_lowercase();
+        let mut found = Vec::new();
+        let mut left = SEARCHED;
         for entry in self.list() {
             let (Some(path), Some(kind)) = (self.path(&entry.name), KINDS.iter().find(|k| entry.name.starts_with(**k)))
             else {

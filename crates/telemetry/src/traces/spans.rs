@@ -67,7 +67,8 @@ impl Context {
     }
 
     fn tell(&self, id: u64, name: &'static str, kind: Kind, begun: Instant, failed: bool, said: Vec<Said>) {
-        let (took, parent) = (begun.elapsed(), Some(self.parent));
+        let took = begun.elapsed();
+        let parent = Some(self.parent);
         let begun = SystemTime::now().checked_sub(took).unwrap_or(UNIX_EPOCH);
         self.traces.put(Span { trace: self.trace, id, parent, begun, took, name, kind, failed, said });
     }
@@ -101,7 +102,9 @@ impl Root {
 
     /// Does work whose parts hang here.
     pub async fn within<T>(&self, work: impl Future<Output = T>) -> T {
-        let (traces, trace, parent) = (self.traces.clone(), self.traced.trace, self.id);
+        let traces = self.traces.clone();
+        let trace = self.traced.trace;
+        let parent = self.id;
         Context { traces, trace, parent }.within(work).await
     }
 
@@ -125,7 +128,8 @@ pub async fn part<T, E>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     let Ok(context) = CURRENT.try_with(Context::clone) else { return work.await };
-    let (id, begun) = (fresh(), Instant::now());
+    let id = fresh();
+    let begun = Instant::now();
     let done = CURRENT.scope(Context { parent: id, ..context.clone() }, work).await;
     let said = to().map(|to| Said::Text("server.address", to));
     context.tell(id, name, kind, begun, done.is_err(), said.into_iter().collect());
@@ -134,7 +138,7 @@ pub async fn part<T, E>(
 
 /// The header that takes the trace along to the service that is called now.
 #[must_use]
-pub fn header() -> Option<String> {
+pub fn current_header() -> Option<String> {
     CURRENT.try_with(Context::header).ok()
 }
 

@@ -83,11 +83,13 @@ fn recorded(text: impl Fn(&'static str) -> Result<String, Invalid>, now: Millis)
     if stream.len() > room::id::MAX_STREAM || id.is_empty() || id.len() > 128 {
         return Err(Invalid::Malformed("file_id"));
     }
-    let (seconds, end) = (number("duration")?, number("end_time")?);
+    let seconds = number("duration")?;
+    let end = number("end_time")?;
     // `start_time` is when recording began; a file of a long recording begins later.
     let started = Millis(end.saturating_sub(seconds).saturating_mul(1000)).min(now);
     let size = number("file_size").unwrap_or_default();
-    let (url, duration) = (text("video_url")?, seconds.saturating_mul(1000));
+    let url = text("video_url")?;
+    let duration = seconds.saturating_mul(1000);
     Ok(Elsewhere { stream, id, url, started, duration, size })
 }
 
@@ -148,7 +150,8 @@ mod tests {
 
     #[test]
     fn order_is_that_of_the_pushes_not_of_arrival() {
-        let (events, now) = (Events::default(), Millis(100_000));
+        let events = Events::default();
+        let now = Millis(100_000);
         assert!(events.note(&event("1", false, 5_000), now), "the end came first");
         assert!(!events.note(&event("1", true, 1_000), now), "its begin is old by then");
         assert_eq!(events.began("s"), None);
@@ -170,7 +173,8 @@ mod tests {
                 "sequence":"77","appid":1,"stream_param":"txSecret=x"}}"#
             )
         };
-        let (now, t) = (Millis(1_700_000_001_000), 1_700_000_600);
+        let now = Millis(1_700_000_001_000);
+        let t = 1_700_000_600;
         let good = body(t, &callback::sign_live(&key, t));
         let read_at = |text: &str, now| read(text.as_bytes(), &key, now);
         let Some(Said::Stream(event)) = read_at(&good, now).unwrap() else { panic!("a stream's") };

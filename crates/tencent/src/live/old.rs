@@ -46,7 +46,8 @@ impl Old {
             return Err(Failed::Timeout);
         }
         let until = self.clock.now().secs().saturating_add(VALID);
-        let (app, sign) = (self.app_id, callback::sign_live(&self.key, until));
+        let app = self.app_id;
+        let sign = callback::sign_live(&self.key, until);
         let url = format!("{}/common_access?appid={app}&interface={interface}&t={until}&sign={sign}{more}", self.base);
         let call = Call {
             method: if body.is_some() { Method::POST } else { Method::GET },

@@ -6,7 +6,7 @@ use room::RoomId;
 use room::chat::{Direct, Message, Transport};
 
 use super::Hub;
-use super::copy::Settled;
+use super::replica::Settled;
 use crate::bus::{Heard, Listener, Op, Unsaid};
 use crate::close::Close;
 use crate::hub::groups::Slot;
@@ -48,8 +48,8 @@ impl Listener for Hub {
         for Unsaid { nonce, op, answer } in unsaid {
             let number = match &*op {
                 Op::Message { group: id, at, content } => self.groups.within(id, |slot| {
-                    let (Some(group), Some(copy)) = (&mut slot.group, &mut slot.copy) else { return Ok(0) };
-                    copy.adrift.push_back(nonce);
+                    let (Some(group), Some(replica)) = (&mut slot.group, &mut slot.replica) else { return Ok(0) };
+                    replica.adrift.push_back(nonce);
                     let message = group.append(*at, content.clone());
                     self.fan_out(group, &message);
                     Ok(message.seq)
@@ -83,10 +83,10 @@ impl Listener for Hub {
         let now = self.now();
         for id in self.groups.ids() {
             let due = self.groups.within(&id, |slot| {
-                let (Some(group), Some(copy)) = (&mut slot.group, &mut slot.copy) else { return Ok(None) };
-                let before = copy.users.len();
-                copy.users.retain(|(node, _)| alive.contains(node));
-                Ok((copy.users.len() < before).then(|| group.recount(now)).flatten())
+                let (Some(group), Some(replica)) = (&mut slot.group, &mut slot.replica) else { return Ok(None) };
+                let before = replica.users.len();
+                replica.users.retain(|(node, _)| alive.contains(node));
+                Ok((replica.users.len() < before).then(|| group.recount(now)).flatten())
             });
             self.count(due.ok().flatten(), &id);
         }
@@ -113,7 +113,7 @@ impl Hub {
                 // Gone meanwhile is as good.
                 let _ = self.destroy_here(id, by.as_ref(), *end);
             } else {
-                self.groups.look(id, |slot| slot.copy = None);
+                self.groups.look(id, |slot| slot.replica = None);
             }
             return;
         }
@@ -128,19 +128,20 @@ impl Hub {
         }
     }
 
-    /// Takes what was received of a group into its copy.
+    /// Takes what was received of a group into its replica.
     pub(super) fn settle(&self, slot: &mut Slot, heard: Heard) {
-        let (Some(nodes), Some(copy)) = (&self.nodes, &mut slot.copy) else { return };
-        if let Some(waiting) = &mut copy.loading {
+        let (Some(nodes), Some(replica)) = (&self.nodes, &mut slot.replica) else { return };
+        if let Some(waiting) = &mut replica.loading {
             waiting.push(heard);
             return;
         }
-        let (Some(group), now) = (&mut slot.group, self.now()) else { return };
+        let Some(group) = &mut slot.group else { return };
+        let now = self.now();
         match heard.op {
             Op::Message { group: id, at, content } => {
                 let message = Arc::new(Message::new(id.clone(), heard.number, at, content));
                 let own = (heard.from == nodes.bus.node()).then_some(heard.nonce);
-                match copy.settle(group, message.clone(), own) {
+                match replica.settle(group, message.clone(), own) {
                     Settled::Known => {}
                     Settled::New => self.fan_out(group, &message),
                     Settled::Forked(epoch) => {
@@ -159,9 +160,9 @@ impl Hub {
             Op::Mute { user, until, .. } => drop(group.mute(now, &user, until)),
             Op::Ban { user, until, .. } => drop(group.ban(now, &user, until)),
             Op::Count { group: id, node, users } => {
-                copy.users.retain(|(known, _)| *known != node);
+                replica.users.retain(|(known, _)| *known != node);
                 if users.users > 0 {
-                    copy.users.push((node, users));
+                    replica.users.push((node, users));
                 }
                 let due = group.recount(now);
                 self.count(due, &id);
@@ -188,7 +189,9 @@ impl Hub {
                 group.renew(room::chat::Epoch(loaded.epoch));
             }
             for message in loaded.messages {
-                let (number, at, content) = (message.seq, message.at, message.content.clone());
+                let number = message.seq;
+                let at = message.at;
+                let content = message.content.clone();
                 let op = Op::Message { group: id.clone(), at, content };
                 self.settle(slot, Heard { number, from: 0, nonce: 0, op });
             }

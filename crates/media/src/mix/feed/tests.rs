@@ -27,7 +27,8 @@ async fn begun(age: i64) -> (Publisher, Feed, Clock) {
         tokio::time::sleep(Duration::from_millis(STEP as u64)).await;
     }
     let place = crate::mix::Place { x: 0, y: 0, width: 2, height: 2, crop: None };
-    let (input, clock) = (Input { stream, place: Some(place), heard: false }, Clock::start());
+    let input = Input { stream, place: Some(place), heard: false };
+    let clock = Clock::start();
     let feed = Feed::prepare(&hub, &input, &Memory::default(), clock, CancellationToken::new()).await;
     (publisher, feed, clock)
 }

@@ -77,7 +77,9 @@ fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)]) -> Mixed {
     let mut child = ffmpeg.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
     let mut mixed = Mixed { pictures: Vec::new(), sound: Vec::new(), bytes: Vec::new() };
-    let (mut demuxer, mut buffer, began) = (Demuxer::default(), vec![0; 65536], Instant::now());
+    let mut demuxer = Demuxer::default();
+    let mut buffer = vec![0; 65536];
+    let began = Instant::now();
     while mixed.pictures.last().is_none_or(|at| *at < (START + 4) * 1_000_000) && began.elapsed() < BOUND / 2 {
         let Ok(n @ 1..) = out.read(&mut buffer) else { break };
         mixed.bytes.extend_from_slice(&buffer[..n]);
@@ -137,7 +139,8 @@ fn sound_of_every_rate_is_mixed_in_time() {
         let mixed = mix(&dir, &inputs);
         let start = START * 1_000_000;
         for (name, times) in [("pictures", &mixed.pictures), ("sound", &mixed.sound)] {
-            let (from, to) = (times.first().copied().unwrap_or(0) - start, times.last().copied().unwrap_or(0) - start);
+            let from = times.first().copied().unwrap_or(0) - start;
+            let to = times.last().copied().unwrap_or(0) - start;
             assert!((-50_000..300_000).contains(&from), "{what}: {name} begin {from} µs after the start");
             assert!((3_500_000..6_000_000).contains(&to), "{what}: {name} end {to} µs after the start");
         }

@@ -19,7 +19,8 @@ fn read(reader: &mut Reader, mut bytes: &[u8]) -> Result<Vec<Message>, Ended> {
 #[test]
 fn interleaved_messages_come_out_whole() {
     // Audio of 200 bytes on stream 4 and video of 200 on 6, chunk size 128, pieces alternating.
-    let (audio, video) = (vec![0xaa; 200], vec![0xbb; 200]);
+    let audio = [0xaa; 200];
+    let video = [0xbb; 200];
     let mut bytes = vec![4, 0, 0, 10, 0, 0, 200, 8, 1, 0, 0, 0];
     bytes.extend(&audio[..128]);
     bytes.extend([6, 0, 0, 20, 0, 0, 200, 9, 1, 0, 0, 0]);

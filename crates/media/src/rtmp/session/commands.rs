@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::super::amf0::{self, Value};
 use super::super::ask::{Ask, ask};
-use super::super::message::{self as msg, CHUNK, STREAM};
+use super::super::message::{self, CHUNK, STREAM};
 use super::{Event, Phase, Session, WINDOW};
 use crate::ended::Ended;
 
@@ -22,7 +22,8 @@ impl Session {
             "connect" if self.phase == Phase::Open => {
                 let object = values.get(2).unwrap_or(&Value::Null);
                 let property = |name| object.get(name).and_then(Value::as_str).unwrap_or("").to_string();
-                (self.app, self.tc_url) = (property("app"), property("tcUrl"));
+                self.app = property("app");
+                self.tc_url = property("tcUrl");
                 self.opus = decodes_opus(object);
                 // Enhanced RTMP v2: the lowest bit of capsEx says that the client understands a request to reconnect.
                 let extended = object.get("capsEx").and_then(Value::as_f64).unwrap_or(0.0);
@@ -43,7 +44,7 @@ impl Session {
                 } else {
                     ("NetStream.Unpause.Notify", "going on")
                 };
-                msg::status(&mut self.out, "status", code, text);
+                message::status(&mut self.out, "status", code, text);
                 return Ok(Some(Event::Pause(flag(3))));
             }
             "receiveAudio" if self.phase == Phase::Playing => {
@@ -52,10 +53,10 @@ impl Session {
             "receiveVideo" if self.phase == Phase::Playing => {
                 return Ok(Some(Event::ReceiveVideo(flag(3))));
             }
-            msg::REQUEST_KEY if self.phase == Phase::Playing => return Ok(Some(Event::KeyWanted)),
+            message::REQUEST_KEY if self.phase == Phase::Playing => return Ok(Some(Event::KeyWanted)),
             "FCSubscribe" => {
                 let info = [("level", "status".into()), ("code", "NetStream.Play.Start".into())].into();
-                msg::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);
+                message::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);
             }
             "_result" | "_error" | "onStatus" => {}
             // releaseStream, FCPublish, _checkbw and whatever else clients call before they get to the point.
@@ -66,9 +67,9 @@ impl Session {
     }
 
     fn connected(&mut self, transaction: f64) {
-        msg::number(&mut self.out, msg::WINDOW_SIZE, WINDOW);
-        msg::peer_bandwidth(&mut self.out, WINDOW);
-        msg::number(&mut self.out, msg::SET_CHUNK_SIZE, CHUNK as u32);
+        message::number(&mut self.out, message::WINDOW_SIZE, WINDOW);
+        message::peer_bandwidth(&mut self.out, WINDOW);
+        message::number(&mut self.out, message::SET_CHUNK_SIZE, CHUNK as u32);
         let server = [("fmsVer", "FMS/3,5,7,7009".into()), ("capabilities", 31.0.into()), ("mode", 1.0.into())].into();
         let info = [
             ("level", "status".into()),
@@ -76,11 +77,11 @@ impl Session {
             ("description", "connected".into()),
             ("objectEncoding", 0.0.into()),
         ];
-        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), server, info.into()]);
+        message::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), server, info.into()]);
     }
 
     fn result(&mut self, transaction: f64, value: Value) {
-        msg::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), Value::Null, value]);
+        message::command(&mut self.out, 0, CHUNK, &["_result".into(), transaction.into(), Value::Null, value]);
     }
 
     fn asked(&mut self, publish: bool, name: &str, now: Instant) -> Result<Option<Event>, Ended> {
@@ -104,7 +105,7 @@ impl Session {
     fn stop(&mut self, now: Instant) -> Option<Event> {
         let busy = !matches!(self.phase, Phase::Handshake | Phase::Open | Phase::Idle);
         if self.phase == Phase::Publishing {
-            msg::status(&mut self.out, "status", "NetStream.Unpublish.Success", "publishing ended");
+            message::status(&mut self.out, "status", "NetStream.Unpublish.Success", "publishing ended");
         }
         busy.then(|| {
             self.enter(Phase::Idle, now);

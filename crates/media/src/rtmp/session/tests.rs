@@ -78,14 +78,15 @@ impl Peer {
     fn call(&mut self, values: &[Value]) -> Result<Vec<Event>, Ended> {
         let mut body = BytesMut::new();
         values.iter().for_each(|v| v.write(&mut body));
-        self.message(msg::COMMAND, 0, &body)
+        self.message(message::COMMAND, 0, &body)
     }
 
     fn heard(&mut self) -> Vec<Message> {
         let out = self.session.take_output();
-        let (mut bytes, mut heard) = (&out[..], Vec::new());
+        let mut bytes = &out[..];
+        let mut heard = Vec::new();
         while let Some(message) = self.replies.read(&mut bytes).unwrap() {
-            if message.kind == msg::SET_CHUNK_SIZE {
+            if message.kind == message::SET_CHUNK_SIZE {
                 self.replies.set_chunk_size(CHUNK as u32).unwrap();
             }
             heard.push(message);
@@ -95,7 +96,7 @@ impl Peer {
 
     /// The `code` of each command heard.
     fn codes(&mut self) -> Vec<String> {
-        let commands = self.heard().into_iter().filter(|m| m.kind == msg::COMMAND);
+        let commands = self.heard().into_iter().filter(|m| m.kind == message::COMMAND);
         let values = commands.map(|m| amf0::read_all(&m.payload).unwrap());
         values.filter_map(|v| v.get(3)?.get("code")?.as_str().map(String::from)).collect()
     }
@@ -136,14 +137,14 @@ fn publishing_as_encoders_do() {
     assert_eq!(answers[3], ["_result".into(), 5.0.into(), Value::Null, 1.0.into()]);
 
     let mut peer = Peer::publishing();
-    let config = peer.message(msg::VIDEO, 0, b"\x17\0\0\0\0\x01\x64\0\x1f").unwrap();
+    let config = peer.message(message::VIDEO, 0, b"\x17\0\0\0\0\x01\x64\0\x1f").unwrap();
     assert!(matches!(&config[..], [Event::Frame(f)] if f.kind == Kind::VideoConfig && f.codec == Codec::H264));
     let mut data = BytesMut::new();
     Value::from("@setDataFrame").write(&mut data);
     data.put_slice(b"\x02\0\x0aonMetaData\x05");
-    let data = peer.message(msg::DATA, 0, &data).unwrap();
+    let data = peer.message(message::DATA, 0, &data).unwrap();
     assert!(matches!(&data[..], [Event::Frame(f)] if f.is_metadata()));
-    let picture = peer.message(msg::VIDEO, 40, b"\x27\x01\0\0\x28xyz").unwrap();
+    let picture = peer.message(message::VIDEO, 40, b"\x27\x01\0\0\x28xyz").unwrap();
     assert!(matches!(&picture[..], [Event::Frame(f)] if (f.dts, f.cts, f.key) == (40_000, 40_000, false)));
 
     let stopped = peer.call(&["FCUnpublish".into(), 6.0.into(), Value::Null, "s".into()]).unwrap();
@@ -161,7 +162,7 @@ fn publish_started_is_said_after_permission_only() {
     peer.call(&["publish".into(), 5.0.into(), Value::Null, "s".into()]).unwrap();
     assert!(peer.codes().is_empty());
     // Media before the answer goes nowhere.
-    assert!(peer.message(msg::VIDEO, 0, b"\x17\x01\0\0\0x").unwrap().is_empty());
+    assert!(peer.message(message::VIDEO, 0, b"\x17\x01\0\0\0x").unwrap().is_empty());
     peer.session.reject(&Ended::Busy, peer.now);
     assert_eq!(peer.codes(), ["NetStream.Publish.BadName"]);
     assert!(!peer.session.accept_publish(peer.now), "what was refused is not accepted later");
@@ -205,10 +206,10 @@ fn each_step_has_its_deadline() {
     assert_eq!(peer.session.deadline(), Some(connected + s(10)), "talk does not extend it");
     let mut peer = Peer::publishing();
     peer.now += s(9);
-    peer.message(msg::AUDIO, 0, b"\xaf\x01x").unwrap();
+    peer.message(message::AUDIO, 0, b"\xaf\x01x").unwrap();
     assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
     peer.now += s(9);
-    peer.message(msg::AUDIO, 0, b"").unwrap();
+    peer.message(message::AUDIO, 0, b"").unwrap();
     assert_eq!(peer.session.deadline(), Some(peer.now + s(6)), "nothing is no media");
     assert_eq!(Peer::playing().session.deadline(), None);
 }
@@ -223,12 +224,12 @@ fn rules_of_the_protocol_end_a_session_plainly() {
     assert_eq!(early.unwrap_err(), Ended::Protocol("a command before connect".into()));
     let twice = Peer::publishing().call(&["publish".into(), 1.0.into(), Value::Null, "s".into()]);
     assert_eq!(twice.unwrap_err(), Ended::Protocol("publish at the wrong time".into()));
-    let unknown = Peer::publishing().message(msg::VIDEO, 0, b"\x12\0\0\0\0");
+    let unknown = Peer::publishing().message(message::VIDEO, 0, b"\x12\0\0\0\0");
     assert_eq!(unknown.unwrap_err(), Ended::Protocol("video in Sorenson H.263 (codec id 2) is not supported".into()));
     let mut bomb = BytesMut::new();
     Value::from("connect").write(&mut bomb);
     bomb.put_slice(&b"\x03\0\x01a".repeat(5000));
-    assert_eq!(Peer::connected().message(msg::COMMAND, 0, &bomb).unwrap_err(), Ended::Limit("AMF0 nesting"));
+    assert_eq!(Peer::connected().message(message::COMMAND, 0, &bomb).unwrap_err(), Ended::Limit("AMF0 nesting"));
     let mut peer = Peer::connected();
     let unnamed = peer.call(&["publish".into(), 1.0.into(), Value::Null, "a/b".into()]);
     assert!(matches!(unnamed.unwrap_err(), Ended::Refused(_)));
@@ -238,14 +239,14 @@ fn rules_of_the_protocol_end_a_session_plainly() {
 #[test]
 fn pings_are_answered_and_bytes_acknowledged() {
     let mut peer = Peer::publishing();
-    peer.message(msg::USER_CONTROL, 0, &[0, 6, 1, 2, 3, 4]).unwrap();
+    peer.message(message::USER_CONTROL, 0, &[0, 6, 1, 2, 3, 4]).unwrap();
     assert_eq!(peer.heard().pop().unwrap().payload[..], [0, 7, 1, 2, 3, 4]);
     // A window below our least counts as our least.
-    peer.message(msg::WINDOW_SIZE, 0, &1u32.to_be_bytes()).unwrap();
+    peer.message(message::WINDOW_SIZE, 0, &1u32.to_be_bytes()).unwrap();
     for _ in 0..3 {
-        peer.message(msg::AUDIO, 0, &[&[0xaf, 1][..], &[0; 30_000]].concat()).unwrap();
+        peer.message(message::AUDIO, 0, &[&[0xaf, 1][..], &[0; 30_000]].concat()).unwrap();
     }
-    let acks: Vec<_> = peer.heard().into_iter().filter(|m| m.kind == msg::ACKNOWLEDGEMENT).collect();
+    let acks: Vec<_> = peer.heard().into_iter().filter(|m| m.kind == message::ACKNOWLEDGEMENT).collect();
     assert_eq!(acks.len(), 1);
     let told = u32::from_be_bytes(acks[0].payload[..].try_into().unwrap());
     assert!((65_536..100_000).contains(&told), "{told}");
@@ -254,7 +255,7 @@ fn pings_are_answered_and_bytes_acknowledged() {
 #[test]
 fn timestamps_run_on_past_32_bits() {
     let mut peer = Peer::publishing();
-    let mut at = |ms: u32| match peer.message(msg::AUDIO, ms, b"\xaf\x01x").unwrap().pop() {
+    let mut at = |ms: u32| match peer.message(message::AUDIO, ms, b"\xaf\x01x").unwrap().pop() {
         Some(Event::Frame(f)) => f.dts,
         other => panic!("{other:?}"),
     };
@@ -275,7 +276,7 @@ fn aggregates_come_apart() {
         body.put_u32(11 + payload.len() as u32);
     }
     let mut peer = Peer::publishing();
-    let events = peer.message(msg::AGGREGATE, 1000, &body).unwrap();
+    let events = peer.message(message::AGGREGATE, 1000, &body).unwrap();
     let frames: Vec<_> = events
         .iter()
         .map(|e| match e {
@@ -335,28 +336,28 @@ fn other_tracks_are_left_out_and_told_once() {
         more => panic!("{more:?}"),
     };
     let second = "track 1 is not carried: track 0 is the stream";
-    assert_eq!(out(peer.message(msg::AUDIO, 0, b"\x95\x01mp4a\x01x").unwrap()), second);
-    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\x95\x01mp4a\x01x").unwrap()), "");
-    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\x95\x01mp4a\0first").unwrap()), "first");
+    assert_eq!(out(peer.message(message::AUDIO, 0, b"\x95\x01mp4a\x01x").unwrap()), second);
+    assert_eq!(out(peer.message(message::AUDIO, 20, b"\x95\x01mp4a\x01x").unwrap()), "");
+    assert_eq!(out(peer.message(message::AUDIO, 20, b"\x95\x01mp4a\0first").unwrap()), "first");
     // Sound that cannot be carried at all does not end the pictures either.
     let sound = "audio of codec id 13 is not supported";
-    assert_eq!(out(peer.message(msg::AUDIO, 20, b"\xd2x").unwrap()), sound);
-    assert_eq!(out(peer.message(msg::VIDEO, 20, b"\x17\x01\0\0\0picture").unwrap()), "picture");
+    assert_eq!(out(peer.message(message::AUDIO, 20, b"\xd2x").unwrap()), sound);
+    assert_eq!(out(peer.message(message::VIDEO, 20, b"\x17\x01\0\0\0picture").unwrap()), "picture");
     // Neither does the second track of an OBS that sends it as data.
     for name in ["onExpectAdditionalMedia", "additionalMedia"] {
         let mut data = BytesMut::new();
         [Value::from("@setDataFrame"), name.into(), Value::Null].iter().for_each(|v| v.write(&mut data));
-        assert_eq!(out(peer.message(msg::DATA, 40, &data).unwrap()), "");
+        assert_eq!(out(peer.message(message::DATA, 40, &data).unwrap()), "");
     }
 }
 
 #[test]
 fn a_publisher_is_told_why_its_stream_ends() {
     let mut peer = Peer::publishing();
-    let why = peer.message(msg::VIDEO, 0, b"\x22x").unwrap_err();
+    let why = peer.message(message::VIDEO, 0, b"\x22x").unwrap_err();
     peer.session.publish_failed(&why);
     let said = peer.heard();
-    let values = amf0::read_all(&said.iter().find(|m| m.kind == msg::COMMAND).unwrap().payload).unwrap();
+    let values = amf0::read_all(&said.iter().find(|m| m.kind == message::COMMAND).unwrap().payload).unwrap();
     let text = |name| values[3].get(name).and_then(Value::as_str).unwrap();
     assert_eq!((text("level"), text("code")), ("error", "NetStream.Publish.Failed"));
     assert_eq!(text("description"), "protocol error: video in Sorenson H.263 (codec id 2) is not supported");

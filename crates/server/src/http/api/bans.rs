@@ -128,7 +128,8 @@ pub async fn ban_in_room(
     Path((room, user)): Path<(String, String)>,
     Json(measure): Json<Measure>,
 ) -> Answer<BanView> {
-    let (room, user) = (caller.room(&room)?, user_of(&user)?);
+    let room = caller.room(&room)?;
+    let user = user_of(&user)?;
     Ok(axum::Json(BanView::from(&api.moderation.put_out(measure.out(&user, Some(&room))?).await?)))
 }
 
@@ -140,7 +141,8 @@ pub async fn unban_in_room(
     caller: Caller,
     Path((room, user)): Path<(String, String)>,
 ) -> Done {
-    let (room, user) = (caller.room(&room)?, user_of(&user)?);
+    let room = caller.room(&room)?;
+    let user = user_of(&user)?;
     api.moderation.let_in(&user, Some(&room)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -164,7 +166,8 @@ pub async fn kick(
     Path((room, user)): Path<(String, String)>,
     Query(kick): Query<Kick>,
 ) -> Done {
-    let (room, user) = (room_of(&room)?, user_of(&user)?);
+    let room = room_of(&room)?;
+    let user = user_of(&user)?;
     caller.may(Need::Room(&room))?;
     let seconds = kick.seconds.unwrap_or(moderation::KICKED);
     if !(1..=86_400).contains(&seconds) {

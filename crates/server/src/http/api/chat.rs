@@ -117,7 +117,8 @@ pub async fn send(
     Path(room): Path<String>,
     Json(new): Json<NewMessage>,
 ) -> Result<(StatusCode, axum::Json<SentMessage>), Problem> {
-    let (room, from) = (caller.room(&room)?, user_of(&new.from)?);
+    let room = caller.room(&room)?;
+    let from = user_of(&new.from)?;
     if say::reserved(from.as_str()) {
         return Err(Problem::new(StatusCode::CONFLICT, "reserved", "the system's accounts do not chat"));
     }
@@ -186,7 +187,8 @@ pub async fn mute(
     Path((room, user)): Path<(String, String)>,
     Json(mute): Json<Mute>,
 ) -> Done {
-    let (room, user) = (caller.room(&room)?, user_of(&user)?);
+    let room = caller.room(&room)?;
+    let user = user_of(&user)?;
     if mute.seconds == Some(0) {
         return Err(Problem::malformed("seconds: 1 at least; DELETE lets the user speak again"));
     }
@@ -198,7 +200,8 @@ pub async fn mute(
 #[utoipa::path(delete, path = "/rooms/{room}/mutes/{user}", tag = "chat",
     params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
 pub async fn unmute(State(api): State<Arc<Api>>, caller: Caller, Path((room, user)): Path<(String, String)>) -> Done {
-    let (room, user) = (caller.room(&room)?, user_of(&user)?);
+    let room = caller.room(&room)?;
+    let user = user_of(&user)?;
     api.moderation.mute(&room, &user, Some(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

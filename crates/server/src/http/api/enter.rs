@@ -73,7 +73,8 @@ async fn once(api: &Api, mark: &str, name: &str, request: Request, next: Next) -
             return response;
         }
     }
-    let (limit, repeats) = (api.web.bounds.body_limit(), api.repeats.clone());
+    let limit = api.web.bounds.body_limit();
+    let repeats = api.repeats.clone();
     let mark = repeat::mark(&[name.as_bytes(), &asked]);
     // What has begun is brought to its end, also when the client goes away: it will ask what came of it.
     let work = tokio::spawn(async move {

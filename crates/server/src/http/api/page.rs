@@ -124,7 +124,8 @@ impl Place {
             let good = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
             good.then(|| text.parse::<u64>().ok()).flatten()
         };
-        let (index, created) = (number(parts.next()?, 9)?, number(parts.next()?, 15)?);
+        let index = number(parts.next()?, 9)?;
+        let created = number(parts.next()?, 15)?;
         let id = parts.next().filter(|id| is_hex(id, 64))?.to_owned();
         let place = Self { kind, index: usize::try_from(index).ok()?, created, id };
         parts.next().is_none().then_some(place)

@@ -182,7 +182,8 @@ mod tests {
 
     #[test]
     fn the_same_is_answered_the_same_and_another_is_refused() {
-        let (repeats, now) = (Here::default(), Millis(1));
+        let repeats = Here::default();
+        let now = Millis(1);
         assert_eq!(repeats.begin("a", [1; 32], now), Seen::New);
         assert_eq!(repeats.begin("a", [1; 32], now), Seen::Running);
         assert_eq!(repeats.begin("b", [1; 32], now), Seen::New, "another name");

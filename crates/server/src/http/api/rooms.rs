@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use room::custom::{Operation, Value as Field};
+use room::custom::{self, Operation};
 use room::rules::MAX_ROOM_INFO;
 use room::{Kind, Room, RoomId};
 use serde::{Deserialize, Serialize};
@@ -173,7 +173,8 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(which): Que
         return Ok(axum::Json(RoomPage { rooms: Vec::new(), next: None }));
     };
     let rest = kinds.iter().skip_while(|kind| **kind != place.kind).skip(1);
-    let (mut rooms, mut last) = (Vec::new(), None);
+    let mut rooms = Vec::new();
+    let mut last = None;
     for place in std::iter::once(place.clone()).chain(rest.map(|kind| Place::first(*kind))) {
         let mut index = begin(&api, &place).await?;
         // One more than asked for, to know whether there is a next page.
@@ -304,11 +305,13 @@ pub async fn update(
     Ok(axum::Json(view(&api, &room).await?))
 }
 
-fn field(value: Value) -> Field {
+fn field(value: Value) -> custom::Value {
     match &value {
-        Value::Number(n) => n.as_i64().map_or_else(|| Field::Float(n.as_f64().unwrap_or_default()), Field::Int),
-        Value::String(text) => Field::Text(text.as_str().into()),
-        other => Field::Json(other.to_string().into()),
+        Value::Number(n) => {
+            n.as_i64().map_or_else(|| custom::Value::Float(n.as_f64().unwrap_or_default()), custom::Value::Int)
+        }
+        Value::String(text) => custom::Value::Text(text.as_str().into()),
+        other => custom::Value::Json(other.to_string().into()),
     }
 }
 

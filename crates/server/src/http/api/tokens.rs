@@ -62,7 +62,8 @@ pub async fn session(
     caller: Caller,
     Json(who): Json<Who>,
 ) -> Result<(StatusCode, axum::Json<Session>), Problem> {
-    let (user, now) = (who.user(&api, &caller)?, api.web.clock.now());
+    let user = who.user(&api, &caller)?;
+    let now = api.web.clock.now();
     let token = api.tokens.sessions.open(&user, Generation::Second, now).map_err(unsigned)?;
     let expires = now.plus(api.tokens.lifetime.saturating_mul(1000)).0;
     Ok((StatusCode::CREATED, axum::Json(Session { user: user.to_string(), token, expires })))

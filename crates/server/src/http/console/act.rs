@@ -1,6 +1,6 @@
 //! What operators may do from the console. Each action is one call of the part that it concerns.
 
-use room::{Kind, RoomId, UserId};
+use room::{Kind, RoomId, StreamId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::Console;
 use crate::http::api::EmptyView;
 use rooms::moderation::{self, Out, Refused, refused};
 use rooms::recordings;
+use streams::live::{Base, Scheme};
 
 /// Most lines that a search finds.
 const FOUND: usize = 500;
@@ -69,6 +70,8 @@ pub enum Action {
     CheckConfig {},
     /// Looks for a text in the log files, newest lines first.
     SearchLogs { text: String },
+    /// Permits to see a stream.
+    Watch { stream: String },
 }
 
 /// Does it.
@@ -79,7 +82,8 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
             Ok(json!({}))
         }
         Action::Kick { room_id, user_id } => {
-            let (room, user) = (RoomId::parse(&room_id)?, UserId::parse(&user_id)?);
+            let room = RoomId::parse(&room_id)?;
+            let user = UserId::parse(&user_id)?;
             let seconds = Some(moderation::KICKED);
             let out = Out { user: &user, room: Some(&room), seconds, reason: "kicked", kick: true };
             console.moderation.put_out(out).await?;
@@ -128,6 +132,7 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
         }
         Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
         Action::SearchLogs { text } => Ok(json!({ "lines": search(console, text).await? })),
+        Action::Watch { stream } => watch(console, &stream),
     }
 }
 
@@ -137,6 +142,18 @@ async fn search(console: &Console, text: String) -> Result<Vec<telemetry::logs::
     }
     let logs = console.web.logs.clone();
     Ok(tokio::task::spawn_blocking(move || logs.search(&text, FOUND)).await.unwrap_or_default())
+}
+
+/// Where a browser plays a stream, by a URL that is no user's. The page takes its path and query: the host is the page's own.
+fn watch(console: &Console, stream: &str) -> Result<Value, Refused> {
+    let urls = &console.moderation.urls;
+    if urls.elsewhere().is_some() {
+        return Err(refused("elsewhere", "streams are elsewhere, and cannot be seen here"));
+    }
+    let stream = StreamId::parse(stream).map_err(|_| refused("no_stream", "there is no such stream"))?;
+    let base = Base { scheme: Scheme::Http, authority: "localhost" };
+    let play = urls.play(base, &stream, None, console.web.clock.now());
+    Ok(json!({ "whepURL": play.whep().to_string() }))
 }
 
 /// A ban, or its end.

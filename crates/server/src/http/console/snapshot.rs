@@ -5,6 +5,7 @@ use room::{Kind, Room, RoomId};
 use serde_json::{Value, json};
 
 use super::{Console, beside};
+use crate::config::Settings;
 use crate::http::api::{EmptyView, RecordingView, StreamView};
 use crate::http::weapp::CustomView;
 
@@ -28,6 +29,8 @@ pub async fn hello(console: &Console) -> Value {
         "mode": console.checks.settings.mode,
         // Secrets serialise as ***.
         "settings": &*console.checks.settings,
+        // What differs from them is shown first.
+        "defaults": Settings::default(),
         "problems": console.checks.problems(),
         "history": console.figures.all(),
         "lines": lines,

@@ -1,6 +1,6 @@
 //! Clients of HTTP/2 that keep a connection without using it, made of raw frames, on a clock that is wound.
 
-use axum::body::Body as Whatever;
+use axum::body::Body;
 use futures_util::{StreamExt, stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ struct Peer {
 impl Peer {
     fn new<F>(answer: impl Fn() -> F + Send + 'static) -> Self
     where
-        F: Future<Output = Response<Whatever>> + Send + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
     {
         let (ours, socket) = duplex(1 << 20);
         let serving = serve(ours, BOUNDS, move |_| answer(), CancellationToken::new());
@@ -80,8 +80,8 @@ impl Peer {
     }
 }
 
-async fn nothing() -> Response<Whatever> {
-    Response::new(Whatever::empty())
+async fn nothing() -> Response<Body> {
+    Response::new(Body::empty())
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,7 +136,7 @@ async fn an_answer_that_takes_its_time_is_waited_for() {
             sleep(BOUNDS.write * 3).await;
             Ok::<_, Infallible>(Bytes::from(vec![n; 10]))
         });
-        Response::new(Whatever::from_stream(slow))
+        Response::new(Body::from_stream(slow))
     });
     peer.begin(65_535).await;
     peer.send(HEADERS, WHOLE, 1, GET).await;
@@ -147,7 +147,7 @@ async fn an_answer_that_takes_its_time_is_waited_for() {
 }
 
 /// An answer without end, and what is dropped with it.
-fn endless() -> (impl Fn() -> std::future::Ready<Response<Whatever>> + Send + 'static, std::sync::Weak<()>) {
+fn endless() -> (impl Fn() -> std::future::Ready<Response<Body>> + Send + 'static, std::sync::Weak<()>) {
     let held = Arc::new(());
     let watch = Arc::downgrade(&held);
     let held = Mutex::new(Some(held));
@@ -157,7 +157,7 @@ fn endless() -> (impl Fn() -> std::future::Ready<Response<Whatever>> + Send + 's
             let _ = &held;
             Ok::<_, Infallible>(Bytes::from_static(&[0; 4096]))
         });
-        std::future::ready(Response::new(Whatever::from_stream(blocks)))
+        std::future::ready(Response::new(Body::from_stream(blocks)))
     };
     (answer, watch)
 }
@@ -183,7 +183,7 @@ async fn an_answer_without_a_window_is_let_go_and_one_that_is_read_slowly_is_not
 
 #[tokio::test(start_paused = true)]
 async fn the_last_piece_of_an_answer_keeps_no_connection_that_does_not_take_it() {
-    let mut peer = Peer::new(|| async { Response::new(Whatever::from(vec![7; 40_000])) });
+    let mut peer = Peer::new(|| async { Response::new(Body::from(vec![7; 40_000])) });
     peer.begin(1).await;
     peer.send(HEADERS, WHOLE, 1, GET).await;
     let most = BOUNDS.write + BOUNDS.read + BOUNDS.grace;
@@ -192,7 +192,7 @@ async fn the_last_piece_of_an_answer_keeps_no_connection_that_does_not_take_it()
 
 #[tokio::test(start_paused = true)]
 async fn a_large_answer_arrives_whole() {
-    let mut peer = Peer::new(|| async { Response::new(Whatever::from(vec![7; 50_000])) });
+    let mut peer = Peer::new(|| async { Response::new(Body::from(vec![7; 50_000])) });
     peer.begin(65_535).await;
     peer.send(HEADERS, WHOLE, 1, GET).await;
     peer.until(HEADERS).await;

@@ -164,7 +164,8 @@ async fn pages_show_each_room_once_though_some_close_in_between() {
     }
     let calls = kit.login_signed("multi_room", "alice").await;
     assert_eq!(calls.enter("multi").await["code"], 0);
-    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
     for page in 0..10 {
         let answer = kit.api(READ, "GET", &format!("/rooms?limit=3{cursor}"), &Value::Null).await.json();
         for room in answer["rooms"].as_array().unwrap() {
@@ -222,7 +223,8 @@ async fn what_comes_again_is_done_once() {
 #[tokio::test]
 async fn who_is_kept_out_is_told_so_and_comes_back_in_time() {
     let kit = closed().await;
-    let (alice, bob) = (kit.login_signed("live_room", "alice").await, kit.login_signed("live_room", "bob").await);
+    let alice = kit.login_signed("live_room", "alice").await;
+    let bob = kit.login_signed("live_room", "bob").await;
     assert_eq!(alice.enter("hall").await["code"], 0);
     let url = bob.push_url().await;
     let enter = json!({ "roomID": "hall", "userName": "", "userAvatar": "", "pushURL": url });
@@ -272,7 +274,8 @@ async fn bans_hold_on_every_node() {
             },
         )
     };
-    let (here, there) = (node().await, node().await);
+    let here = node().await;
+    let there = node().await;
     let bob = there.login_signed("live_room", "bob").await;
     let list = || bob.call("get_room_list", json!({ "cnt": 1, "index": 0 }));
     assert_eq!(list().await["code"], 0);
@@ -306,7 +309,8 @@ async fn backend() -> (String, tokio::sync::mpsc::UnboundedReceiver<Value>) {
         while let Ok((mut socket, _)) = listener.accept().await {
             let told = told.clone();
             tokio::spawn(async move {
-                let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
+                let mut all = Vec::new();
+                let mut buffer = [0; 4096];
                 while let Ok(n @ 1..) = socket.read(&mut buffer).await {
                     all.extend_from_slice(&buffer[..n]);
                     let text = String::from_utf8_lossy(&all).into_owned();

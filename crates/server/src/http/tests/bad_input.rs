@@ -133,7 +133,9 @@ async fn bounds_are_told_by_field() {
         ("set_custom_field", "value", long(1024), 10),
     ] {
         let mut body = add.clone();
-        (body["fieldName"], body["operation"], body["value"]) = ("f".into(), "set".into(), "v".into());
+        body["fieldName"] = "f".into();
+        body["operation"] = "set".into();
+        body["value"] = "v".into();
         body["roomInfo"] = "".into();
         body[field] = value.into();
         let reply = alice.own(call, body).await;

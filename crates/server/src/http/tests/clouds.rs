@@ -126,7 +126,8 @@ async fn who_looks_here_for_what_is_elsewhere_is_told_where_it_is() {
 async fn operators_acts_reach_the_services() {
     use ::rooms::moderation::Out;
     let (kit, emulator) = Kit::on_clouds(|_| {}).await;
-    let (room, alice_id) = (room::RoomId::parse("r").unwrap(), room::UserId::parse("alice").unwrap());
+    let alice_id = room::UserId::parse("alice").unwrap();
+    let room = room::RoomId::parse("r").unwrap();
     let alice = kit.login("multi_room", "alice", Generation::First).await;
     let bob = kit.login("multi_room", "bob", Generation::First).await;
     let url = alice.own("get_push_url", json!({ "roomID": "r" })).await["pushURL"].clone();

@@ -6,15 +6,15 @@ use room::{Event, Refusal, RoomId, Rules, StreamId};
 use super::*;
 use ::rooms::Rooms;
 use chat::Chat;
+use store::Memory;
 use store::error::Error;
-use store::{Answer as Later, Memory};
 use streams::live::{Live, MixOutcome, Mixable};
 
 /// A chat service that makes no groups.
 struct NoGroups;
 
 impl Chat for NoGroups {
-    fn open<'a>(&'a self, _: &'a RoomId) -> Later<'a, ()> {
+    fn open<'a>(&'a self, _: &'a RoomId) -> store::Answer<'a, ()> {
         Box::pin(async { Err(Error::NoGroup("the service said 10021".into())) })
     }
     fn carry(&self, _: &Event) {}
@@ -24,19 +24,19 @@ impl Chat for NoGroups {
 struct Broken;
 
 impl Live for Broken {
-    fn pushing<'a>(&'a self, streams: &'a [StreamId], _: Millis) -> Later<'a, Vec<Pushing>> {
+    fn pushing<'a>(&'a self, streams: &'a [StreamId], _: Millis) -> store::Answer<'a, Vec<Pushing>> {
         Box::pin(async { Ok(vec![Pushing::Unknown; streams.len()]) })
     }
-    fn mix<'a>(&'a self, params: &'a Value, _: &'a Mixable) -> Later<'a, MixOutcome> {
+    fn mix<'a>(&'a self, params: &'a Value, _: &'a Mixable) -> store::Answer<'a, MixOutcome> {
         Box::pin(async move {
             assert!(params["panic"].is_null(), "a defect that a test asked for");
             Err(Error::Unavailable("connection refused".into()))
         })
     }
-    fn stop<'a>(&'a self, _: &'a StreamId, _: Option<u64>) -> Later<'a, bool> {
+    fn stop<'a>(&'a self, _: &'a StreamId, _: Option<u64>) -> store::Answer<'a, bool> {
         Box::pin(async { Ok(false) })
     }
-    fn allow<'a>(&'a self, _: &'a StreamId) -> Later<'a, ()> {
+    fn allow<'a>(&'a self, _: &'a StreamId) -> store::Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -45,7 +45,8 @@ fn a_missing_field_and_another_type_are_seen() {
 async fn where_the_first_server_was_right_we_answer_as_it_did() {
     let theirs: Vec<Value> = serde_json::from_str(RECORDED).unwrap();
     let ours = golden::transcript("multi_room", Generation::First).await;
-    let (mut compared, mut wrong) = (Vec::new(), Vec::new());
+    let mut compared = Vec::new();
+    let mut wrong = Vec::new();
     for their in &theirs {
         let step = their["step"].as_str().unwrap().replace("_multi_room", "");
         // Calls that it does not have in multi_room it answers with a success that says nothing.

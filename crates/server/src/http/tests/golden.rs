@@ -147,7 +147,8 @@ async fn sessions(s: &mut Scribe<'_>) {
     let again = s.get("get_login_info (random user)", "/weapp/utils/get_login_info").await;
     let last = s.lines.last_mut().unwrap();
     assert_ne!(again["userID"], info["userID"]);
-    (last["reply"]["userID"], last["reply"]["userSig"]) = ("<random user>".into(), "<userSig>".into());
+    last["reply"]["userID"] = "<random user>".into();
+    last["reply"]["userSig"] = "<userSig>".into();
     for user in ALL {
         let path = format!("/weapp/utils/get_login_info?userID={user}");
         let sig = s.kit.get(&path).await.json()["userSig"].clone();
@@ -523,7 +524,9 @@ async fn without_sessions(s: &mut Scribe<'_>) {
 async fn clients_of_2017_keep_to_their_transcript() {
     for kind in ["double_room", "multi_room", "live_room"] {
         let kit = Kit::with(|settings| settings.rooms.generation0 = true, |_| {}).await;
-        let (tokens, names, lines) = (Vec::new(), Vec::new(), Vec::new());
+        let tokens = Vec::new();
+        let names = Vec::new();
+        let lines = Vec::new();
         let mut scribe = Scribe { kit: &kit, kind, generation: Generation::First, tokens, names, lines };
         without_sessions(&mut scribe).await;
         hold_to(&path(kind, "2017"), &scribe.lines);

@@ -112,7 +112,8 @@ fn body(push_url: String) -> impl Strategy<Value = Vec<u8>> {
     let object = prop::collection::vec((field(), value(push_url.clone())), 0..8)
         .prop_map(|fields| fields.into_iter().collect::<Value>().to_string().into_bytes());
     // Nearly right, so that calls get to their rooms: two users, two rooms, and a few fields gone astray.
-    let (users, rooms) = (vec!["alice", "alice", "bob"], vec!["r", "r", "s"]);
+    let users = vec!["alice", "alice", "bob"];
+    let rooms = vec!["r", "r", "s"];
     let operations = vec!["set", "inc", "dec", "mul"];
     let astray = prop::collection::vec((field(), value(push_url.clone())), 0..3);
     let sensible = (prop::sample::select(users), prop::sample::select(rooms), prop::sample::select(operations), astray);

@@ -93,7 +93,8 @@ async fn pages_follow_each_other_and_bad_questions_have_clear_codes() {
         let end = kit.clock.now().secs() - u64::from(n / 2);
         assert_eq!(kit.tell(KEY, json!({ "file_id": format!("f{n}"), "end_time": end })).await, StatusCode::OK);
     }
-    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
     loop {
         let reply = alice.call("get_record_list", json!({ "cnt": 99, "cursor": cursor })).await;
         let page = reply["records"].as_array().unwrap();
@@ -130,15 +131,14 @@ async fn who_may_list_what_is_a_setting_and_who_is_kept_out_sees_nothing_of_the_
     for (listed, own, others) in [(Listed::Off, 0, 0), (Listed::Own, 1, 0), (Listed::Live, 1, 1)] {
         let kit = on_clouds(listed).await;
         kit.tell(KEY, json!({})).await;
-        let (alice, bob) = (
-            kit.login("live_room", "alice", Generation::First).await,
-            kit.login("live_room", "bob", Generation::First).await,
-        );
+        let alice = kit.login("live_room", "alice", Generation::First).await;
+        let bob = kit.login("live_room", "bob", Generation::First).await;
         let seen = (alice.records(json!({})).await.len(), bob.records(json!({})).await.len());
         assert_eq!(seen, (own, others), "{listed:?}");
         let path = format!("/weapp/live_room/get_record_list?userID=bob&token={}", alice.token);
         assert_eq!(kit.post(&path, "application/json", "{}").await.json()["code"], 7, "no session of bob's");
-        let (user, room) = (room::UserId::parse("bob").unwrap(), room::RoomId::parse("r").unwrap());
+        let user = room::UserId::parse("bob").unwrap();
+        let room = room::RoomId::parse("r").unwrap();
         let out = ::rooms::moderation::Out { user: &user, room: Some(&room), seconds: None, reason: "", kick: false };
         let _ = kit.app.moderation().put_out(out).await;
         assert_eq!(bob.records(json!({})).await, NONE);
@@ -222,7 +222,8 @@ async fn the_recorders_files_are_listed_and_play_by_signed_urls() {
     ] {
         assert_eq!(get(&bad, None).await.status, StatusCode::FORBIDDEN, "{bad}");
     }
-    let (user, room) = (room::UserId::parse("alice").unwrap(), room::RoomId::parse("r").unwrap());
+    let user = room::UserId::parse("alice").unwrap();
+    let room = room::RoomId::parse("r").unwrap();
     let out = ::rooms::moderation::Out { user: &user, room: Some(&room), seconds: None, reason: "", kick: false };
     let _ = kit.app.moderation().put_out(out).await;
     assert_eq!(get(path, None).await.status, StatusCode::FORBIDDEN, "kept out of the room");

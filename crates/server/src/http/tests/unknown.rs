@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use ::rooms::Rooms;
 use store::error::Error;
-use store::{Agreement, Answer as Later, Ban, Decide, Memory, Row, See, Store, Table, Viewers};
+use store::{Agreement, Ban, Decide, Memory, Row, See, Store, Table, Viewers};
 
 /// A chat service that is content.
 struct Quiet;
 
 impl chat::Chat for Quiet {
-    fn open<'a>(&'a self, _: &'a RoomId) -> Later<'a, ()> {
+    fn open<'a>(&'a self, _: &'a RoomId) -> store::Answer<'a, ()> {
         Box::pin(async { Ok(()) })
     }
     fn carry(&self, _: &Event) {}
@@ -29,64 +29,70 @@ impl Mute {
 }
 
 impl Store for Mute {
-    fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Later<'a, ()> {
+    fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> store::Answer<'a, ()> {
         Box::pin(async move {
             self.0.update(id, decide).await?;
             self.answer()
         })
     }
-    fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Later<'a, bool> {
+    fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> store::Answer<'a, bool> {
         self.0.see(id, see)
     }
-    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Later<'a, i64> {
+    fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> store::Answer<'a, i64> {
         self.0.touch(id, now, kind, user)
     }
-    fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Later<'a, ()> {
+    fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> store::Answer<'a, ()> {
         self.0.list(kind, index, count, see)
     }
-    fn due(&self, now: Millis, limit: usize) -> Later<'_, Vec<RoomId>> {
+    fn due(&self, now: Millis, limit: usize) -> store::Answer<'_, Vec<RoomId>> {
         self.0.due(now, limit)
     }
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Later<'a, bool> {
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> store::Answer<'a, bool> {
         self.0.add_viewer(id, user, info)
     }
-    fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Later<'a, bool> {
+    fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> store::Answer<'a, bool> {
         self.0.delete_viewer(id, user)
     }
-    fn viewers<'a>(&'a self, id: &'a RoomId) -> Later<'a, Viewers> {
+    fn viewers<'a>(&'a self, id: &'a RoomId) -> store::Answer<'a, Viewers> {
         self.0.viewers(id)
     }
-    fn ids(&self) -> Later<'_, Vec<RoomId>> {
+    fn ids(&self) -> store::Answer<'_, Vec<RoomId>> {
         self.0.ids()
     }
-    fn revoke(&self, session: u64, until: Millis, now: Millis) -> Later<'_, ()> {
+    fn revoke(&self, session: u64, until: Millis, now: Millis) -> store::Answer<'_, ()> {
         self.0.revoke(session, until, now)
     }
-    fn revoked(&self, since: Millis) -> Later<'_, Vec<(u64, Millis)>> {
+    fn revoked(&self, since: Millis) -> store::Answer<'_, Vec<(u64, Millis)>> {
         self.0.revoked(since)
     }
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Later<'a, ()> {
+    fn ban<'a>(&'a self, ban: &'a Ban) -> store::Answer<'a, ()> {
         self.0.ban(ban)
     }
-    fn bans(&self, since: Millis) -> Later<'_, Vec<Ban>> {
+    fn bans(&self, since: Millis) -> store::Answer<'_, Vec<Ban>> {
         self.0.bans(since)
     }
-    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> Later<'a, ()> {
+    fn agree<'a>(&'a self, stream: &'a StreamId, to: Option<&'a Agreement>, now: Millis) -> store::Answer<'a, ()> {
         self.0.agree(stream, to, now)
     }
-    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> Later<'a, Option<Agreement>> {
+    fn agreement<'a>(&'a self, stream: &'a StreamId, now: Millis) -> store::Answer<'a, Option<Agreement>> {
         self.0.agreement(stream, now)
     }
-    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> Later<'a, bool> {
+    fn put_row<'a>(&'a self, table: Table, row: &'a Row, replace: bool, now: Millis) -> store::Answer<'a, bool> {
         self.0.put_row(table, row, replace, now)
     }
-    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> Later<'a, ()> {
+    fn take_row<'a>(&'a self, table: Table, key: &'a str) -> store::Answer<'a, ()> {
         self.0.take_row(table, key)
     }
-    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> Later<'a, Option<Row>> {
+    fn row<'a>(&'a self, table: Table, key: &'a str, now: Millis) -> store::Answer<'a, Option<Row>> {
         self.0.row(table, key, now)
     }
-    fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Later<'a, Vec<Row>> {
+    fn rows<'a>(
+        &'a self,
+        table: Table,
+        below: Option<&'a str>,
+        count: usize,
+        now: Millis,
+    ) -> store::Answer<'a, Vec<Row>> {
         self.0.rows(table, below, count, now)
     }
     fn len(&self) -> usize {
@@ -117,7 +123,8 @@ async fn what_may_have_been_done_is_said_to_be_unknown_and_done_once_under_its_k
     let alice = kit.login("live_room", "alice", Generation::First).await;
     alice.enter("r").await;
     let likes = |reply: &Value| serde_json::from_str::<Value>(reply["custom"].as_str().unwrap()).unwrap()["n"].clone();
-    let (path, body) = (alice.path("set_custom_field"), json!({ "roomID": "r", "fieldName": "n", "operation": "inc" }));
+    let path = alice.path("set_custom_field");
+    let body = json!({ "roomID": "r", "fieldName": "n", "operation": "inc" });
     store.1.store(true, Ordering::SeqCst);
     let (status, reply) = named(&kit, &path, &body, "one").await;
     assert_eq!((status.as_u16(), &reply["code"]), (504, &json!(504)), "{reply}");
@@ -139,7 +146,8 @@ async fn what_may_have_been_done_is_said_to_be_unknown_and_done_once_under_its_k
 async fn a_room_whose_id_was_never_heard_is_made_once() {
     let (kit, store) = kit().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;
-    let (path, body) = (alice.path("create_room"), json!({ "userID": "alice", "roomInfo": "x" }));
+    let path = alice.path("create_room");
+    let body = json!({ "userID": "alice", "roomInfo": "x" });
     store.1.store(true, Ordering::SeqCst);
     assert_eq!(named(&kit, &path, &body, "k").await.0.as_u16(), 504);
     store.1.store(false, Ordering::SeqCst);

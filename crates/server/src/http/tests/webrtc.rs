@@ -25,7 +25,8 @@ async fn kit() -> Kit {
         |parts| {
             let mut config = media::rtc::Config::default();
             config.udp = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let (hub, requests) = (parts.hub.clone(), parts.requests.clone());
+            let hub = parts.hub.clone();
+            let requests = parts.requests.clone();
             parts.webrtc = Some(media::rtc::Server::start(config, hub, requests, CancellationToken::new()).unwrap());
         },
     )

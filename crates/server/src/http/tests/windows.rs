@@ -111,10 +111,11 @@ fn over_a_canvas(streams: &[&str]) -> Value {
 async fn a_mix_before_there_is_a_room_is_of_own_streams_only() {
     let kit = Kit::new().await;
     for kind in ["live_room", "double_room", "multi_room"] {
-        let (alice, mallory) =
-            (kit.login(kind, "alice", Generation::First).await, kit.login(kind, "mallory", Generation::First).await);
+        let alice = kit.login(kind, "alice", Generation::First).await;
+        let mallory = kit.login(kind, "mallory", Generation::First).await;
         let name = |url: String| url.split("/live/").nth(1).unwrap().split('?').next().unwrap().to_owned();
-        let (hers, other) = (name(alice.push_url().await), name(mallory.push_url().await));
+        let hers = name(alice.push_url().await);
+        let other = name(mallory.push_url().await);
         let ask = async |who: &Client<'_>, streams: &[&str]| {
             let reply = who.own("merge_stream", json!({ "roomID": "", "mergeParams": over_a_canvas(streams) })).await;
             assert_eq!((&reply["code"], &reply["merge_message"]), (&json!(0), &reply["merge_msg"]), "{reply}");
@@ -140,10 +141,8 @@ async fn a_mix_before_there_is_a_room_is_of_own_streams_only() {
 #[tokio::test]
 async fn what_windows_cuts_out_of_the_mixed_url_plays_and_is_signed() {
     let kit = Kit::with(|settings| settings.http.tls_by_proxy = true, |_| {}).await;
-    let (alice, viewer) = (
-        kit.login("live_room", "alice", Generation::First).await,
-        kit.login("live_room", "viewer", Generation::First).await,
-    );
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    let viewer = kit.login("live_room", "viewer", Generation::First).await;
     alice.enter("r").await;
     let rooms = async |scheme: &'static str| {
         let request = axum::http::Request::post(viewer.path("get_room_list")).header("x-forwarded-proto", scheme);

@@ -19,7 +19,8 @@ struct Body<'a> {
 /// Counts the caller as a viewer.
 pub async fn add_audience(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
     let info = body.user_info.as_ref().map(Text::as_str).unwrap_or_default();
     member.call.weapp.rooms.add_viewer(&room, user, info).await?;
     done()
@@ -28,7 +29,8 @@ pub async fn add_audience(member: &Member<'_>) -> Sent {
 /// The caller no longer watches.
 pub async fn delete_audience(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
     member.call.weapp.rooms.delete_viewer(&room, user).await?;
     done()
 }

@@ -130,7 +130,8 @@ fn form(bytes: &[u8]) -> Result<Bytes, Fail> {
             Some(at) => (&pair[..at], &pair[at + 1..]),
             None => (pair, &[][..]),
         };
-        let (name, value) = (decode(name)?, decode(value)?);
+        let name = decode(name)?;
+        let value = decode(value)?;
         if fields.insert(name.clone(), Value::String(value)).is_some() {
             return Err(Fail::malformed(&format_args!("the form has {name} twice")));
         }

@@ -53,7 +53,8 @@ pub fn english(message: &str) -> String {
 
 /// Whether a client would rather have English than Chinese. Who says neither gets Chinese.
 pub fn wants_english(headers: &HeaderMap) -> bool {
-    let (mut english, mut chinese) = (0.0, 0.0);
+    let mut english = 0.0;
+    let mut chinese = 0.0;
     let lists = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|list| list.to_str().ok());
     for range in lists.flat_map(|list| list.split(',')).take(32) {
         let (name, weight) = range.split_once(';').unwrap_or((range, ""));

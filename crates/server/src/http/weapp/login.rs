@@ -33,7 +33,8 @@ struct LoggedIn<'a> {
 
 /// Checks the user's signature and opens a session.
 pub fn login(call: &Call<'_>) -> Reply {
-    let (mut known, sent) = (None, log_in(call));
+    let mut known = None;
+    let sent = log_in(call);
     let sent = sent.map(|(user, body)| {
         known = Some(user);
         body

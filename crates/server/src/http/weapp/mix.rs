@@ -84,7 +84,8 @@ async fn mixable(
     room: Option<&RoomId>,
     params: &Value,
 ) -> Result<(Mixable, Option<(StreamId, Millis)>), Fail> {
-    let (weapp, user) = (member.call.weapp, &member.session.user);
+    let weapp = member.call.weapp;
+    let user = &member.session.user;
     let mut streams = Mixable::default();
     let Some(room) = room else {
         streams.room = own(weapp.choices.bizid, user, params);

@@ -39,9 +39,10 @@ pub async fn add_pusher(member: &Member<'_>) -> Sent {
     member.actor(body.user_id.as_ref())?;
     let push_url = body.push_url.ok_or_else(|| Fail::missing("pushURL"))?;
     let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
-    let (name, avatar) = (text(&body.user_name), text(&body.user_avatar));
+    let name = text(&body.user_name);
+    let avatar = text(&body.user_avatar);
     let info = body.room_info.as_ref().map(Text::as_str);
-    let made = enter(member, &room, push_url.as_str(), (&name, &avatar), info).await?;
+    let made = enter(member, &room, push_url.as_str(), &name, &avatar, info).await?;
     if made { success(&Made { room_id: &room }) } else { done() }
 }
 
@@ -50,10 +51,12 @@ pub async fn enter(
     member: &Member<'_>,
     room: &RoomId,
     push_url: &str,
-    (name, avatar): (&str, &str),
+    name: &str,
+    avatar: &str,
     info: Option<&str>,
 ) -> Result<bool, Fail> {
-    let (weapp, user) = (member.call.weapp, &member.session.user);
+    let weapp = member.call.weapp;
+    let user = &member.session.user;
     let stream = weapp
         .urls
         .check_push_url(push_url, room, user, member.call.now)
@@ -92,7 +95,8 @@ pub async fn get_pushers(member: &Member<'_>) -> Sent {
 /// Leaves a room.
 pub async fn delete_pusher(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
     match member.call.weapp.rooms.delete_pusher(member.kind, &room, user, LeaveReason::Quit).await {
         Ok(()) => done(),
         Err(Error::Refused(Refusal::NotMember)) => {
@@ -105,7 +109,8 @@ pub async fn delete_pusher(member: &Member<'_>) -> Sent {
 /// Says that a pusher is still there. A client that names an older version of the list of pushers gets the list.
 pub async fn heartbeat(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
     let version = member.call.weapp.rooms.heartbeat(member.kind, &room, user).await?;
     match body.status {
         // The first generation's numbers are its apps' own: none of them is a version.

@@ -97,7 +97,8 @@ fn filled(text: Option<Text<'_>>) -> Option<Text<'_>> {
 /// A user sees recordings of its own streams, and those of live rooms where the operator says so; none of a room that it is
 /// kept out of.
 fn may_see(member: &Member<'_>, record: &Finished) -> bool {
-    let (weapp, user) = (member.call.weapp, &member.session.user);
+    let weapp = member.call.weapp;
+    let user = &member.session.user;
     let own = record.user.as_ref() == Some(user);
     let open = weapp.choices.listed == Listed::Live && record.kind == Some(Kind::Live);
     (own || open) && weapp.bans.until(user, record.room.as_ref(), member.call.now).is_none()

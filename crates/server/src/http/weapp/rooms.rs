@@ -49,7 +49,7 @@ pub async fn create_room(member: &Member<'_>) -> Sent {
             if let Some(url) = body.push_url.filter(|_| member.call.weapp.choices.generation0) {
                 let text = |field: &Option<Text<'_>>| field.as_ref().map(Text::as_str).unwrap_or_default().to_owned();
                 let shown = (text(&body.user_name), text(&body.user_avatar));
-                pushers::enter(member, &id, url.as_str(), (&shown.0, &shown.1), None).await?;
+                pushers::enter(member, &id, url.as_str(), &shown.0, &shown.1, None).await?;
             }
             success(&Created { room_id: &id })
         }
@@ -72,7 +72,8 @@ struct Ids<'a> {
 /// Closes a room at its creator's wish.
 pub async fn destroy_room(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
-    let (room, user) = (member.room(body.room_id.as_ref())?, member.actor(body.user_id.as_ref())?);
+    let room = member.room(body.room_id.as_ref())?;
+    let user = member.actor(body.user_id.as_ref())?;
     match member.call.weapp.rooms.destroy(member.kind, &room, user).await {
         Ok(()) => done(),
         // The first servers do not tell the two apart.
@@ -95,7 +96,8 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
         Some(Number(n)) if n < 0 => Err(Fail::malformed(&format_args!("{name} 不能为负数"))),
         Some(Number(n)) => Ok(n),
     };
-    let (count, index) = (number("cnt", cnt)?.min(MAX_COUNT), number("index", index)?);
+    let count = number("cnt", cnt)?.min(MAX_COUNT);
+    let index = number("index", index)?;
     if count == 0 {
         return Err(Fail::malformed("cnt 必须大于 0"));
     }
@@ -109,7 +111,8 @@ pub async fn get_room_list(member: &Member<'_>) -> Sent {
         RoomView { room, viewers, lens, detailed: false }.write(&mut items);
         items.push(b'}');
     };
-    let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
+    let index = usize::try_from(index).unwrap_or(usize::MAX);
+    let count = usize::try_from(count).unwrap_or_default();
     member.call.weapp.rooms.list(member.kind, index, count, see).await?;
     list("rooms", &items)
 }

@@ -76,7 +76,8 @@ where
     B::Error: Into<axum::BoxError>,
 {
     let web = &weapp.web;
-    let (begun, since) = (web.clock.now(), Instant::now());
+    let begun = web.clock.now();
+    let since = Instant::now();
     let id = RequestId::next();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();

@@ -43,7 +43,9 @@ pub fn get_push_url(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let user = member.actor(body.user_id.as_ref())?;
     let room = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
-    let (urls, now, base) = (&member.call.weapp.urls, member.call.now, member.call.base());
+    let urls = &member.call.weapp.urls;
+    let now = member.call.now;
+    let base = member.call.base();
     let stream = urls.stream(room.as_ref(), user, (sign::fresh_id() & 0xffff) as u16)?;
     let viewer = Viewer::new(user, room.as_ref());
     let play = urls.play(base, &stream, Some(&viewer), now);

@@ -100,7 +100,9 @@ fn signed(call: &Call<'_>, user: Option<UserId>, prefix: &str) -> Sent {
 }
 
 fn get_test_pushurl(call: &Call<'_>) -> Sent {
-    let (urls, base, now) = (&call.weapp.urls, call.base(), call.now);
+    let urls = &call.weapp.urls;
+    let base = call.base();
+    let now = call.now;
     let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
     let play = urls.play(base, &stream, None, now);
@@ -114,14 +116,16 @@ fn get_test_pushurl(call: &Call<'_>) -> Sent {
 }
 
 fn get_test_rtmpaccurl(call: &Call<'_>) -> Sent {
-    let (urls, user) = (&call.weapp.urls, UserId::parse("test")?);
+    let urls = &call.weapp.urls;
+    let user = UserId::parse("test")?;
     let stream = urls.stream(None, &user, (sign::fresh_id() & 0xffff) as u16)?;
     success(&json!({ "url_rtmpacc": urls.play(call.base(), &stream, None, call.now).accelerate().to_string() }))
 }
 
 /// Looks at the settings, and asks each configured service whether it admits us with them.
 async fn check_config(call: &Call<'_>) -> Sent {
-    let (mut live, mut im) = (serde_json::Map::new(), serde_json::Map::new());
+    let mut live = serde_json::Map::new();
+    let mut im = serde_json::Map::new();
     for problem in call.weapp.checks.settings.problems() {
         let name = problem.split([' ', ':']).next().unwrap_or_default().to_owned();
         let chat = name.starts_with("im.") || name.starts_with("chat.");

@@ -83,11 +83,13 @@ pub async fn run(call: &Call<'_>, kind: Kind, name: ListedCall) -> Sent {
         ListedCall::Create => create_room(call, kind, &body).await,
         ListedCall::Enter => enter_room(call, kind, &body).await,
         ListedCall::Quit => {
-            let (user, room) = (body.user(call)?, body.room()?);
+            let user = body.user(call)?;
+            let room = body.room()?;
             stranger(kind, call.weapp.rooms.quit_call(kind, &room, &user).await)
         }
         ListedCall::Heartbeat => {
-            let (user, room) = (body.user(call)?, body.room()?);
+            let user = body.user(call)?;
+            let room = body.room()?;
             stranger(kind, call.weapp.rooms.call_heartbeat(kind, &room, &user).await)
         }
         ListedCall::List => get_room_list(call, kind, &body).await,
@@ -146,7 +148,8 @@ fn get_login_info(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
     call.admit(&user, None)?;
     let identity = &call.weapp.identity;
     let user_sig = identity.sign(&user, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
-    let (sdk_app_id, account_type) = (identity.sdk_app_id(), identity.account_type());
+    let sdk_app_id = identity.sdk_app_id();
+    let account_type = identity.account_type();
     success(&LoginInfo { user_id: user.as_str(), sdk_app_id, account_type, user_sig })
 }
 
@@ -172,7 +175,8 @@ fn entered(call: &Call<'_>, room: &RoomId, user: &UserId, room_info: Option<&str
 }
 
 async fn create_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
-    let (user, info) = (body.user(call)?, needed("roomInfo", &body.room_info)?);
+    let user = body.user(call)?;
+    let info = needed("roomInfo", &body.room_info)?;
     let id = body.room_id.as_ref().filter(|id| !id.as_str().is_empty()).map(|_| body.room()).transpose()?;
     let new = NewCall {
         kind,
@@ -192,7 +196,8 @@ async fn create_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
 }
 
 async fn enter_room(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
-    let (user, room) = (body.user(call)?, body.room()?);
+    let user = body.user(call)?;
+    let room = body.room()?;
     let status = body.status.map(|Number(status)| status).filter(|_| kind == Kind::Webexe);
     call.weapp.rooms.enter_call(kind, &room, &user, text(&body.nick_name), status).await?;
     entered(call, &room, &user, None)
@@ -229,7 +234,8 @@ async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
         Some(Number(n)) if n < 0 => Err(Fail::malformed("index, count").with_code(2)),
         Some(Number(n)) => Ok(n),
     };
-    let (index, count) = (number(body.index, 0)?, number(body.count, MAX_COUNT)?.min(MAX_COUNT));
+    let index = number(body.index, 0)?;
+    let count = number(body.count, MAX_COUNT)?.min(MAX_COUNT);
     let mut items = Vec::with_capacity(4096);
     let see = &mut |room: &Room, _: usize| {
         if !items.is_empty() {
@@ -247,7 +253,8 @@ async fn get_room_list(call: &Call<'_>, kind: Kind, body: &Body<'_>) -> Sent {
         let _ = serde_json::to_writer(&mut items, &view);
     };
     let of_type = Some(text(&body.room_type)).filter(|of_type| !of_type.is_empty());
-    let (index, count) = (usize::try_from(index).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or_default());
+    let index = usize::try_from(index).unwrap_or(usize::MAX);
+    let count = usize::try_from(count).unwrap_or_default();
     call.weapp.rooms.list_calls(kind, index, count, of_type, see).await?;
     list("rooms", &items)
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use media::rtmp::client::{Player, Publisher, Target as Url};
+use media::rtmp::client::{Player, Publisher, Target};
 use media::{Codec, Frame, Kind};
 
 use crate::start::Server;
@@ -23,7 +23,9 @@ async fn server(redis: &RedisServer) -> Server {
 async fn server_with(redis: &RedisServer, change: impl FnOnce(&mut crate::config::Settings)) -> Server {
     let mut settings = crate::config::Settings::default();
     let any = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    (settings.http.listen, settings.rtmp.listen, settings.webrtc.enabled) = (any, any, false);
+    settings.http.listen = any;
+    settings.rtmp.listen = any;
+    settings.webrtc.enabled = false;
     settings.store.kind = store::Place::Redis;
     settings.store.redis = Secret::new(format!("redis://127.0.0.1:{}/0", redis.port));
     for secret in [&mut settings.sessions.secret, &mut settings.live.push_secret_key, &mut settings.im.secret_key] {
@@ -37,10 +39,10 @@ async fn server_with(redis: &RedisServer, change: impl FnOnce(&mut crate::config
 }
 
 /// The push URL at this server; who may push may also play.
-fn url(server: &Server) -> Url {
+fn url(server: &Server) -> Target {
     let base = Base { scheme: Scheme::Http, authority: "127.0.0.1" };
     let app = &server.app;
-    Url::parse(&app.urls.push(&base, &StreamId::parse(NAME).unwrap(), app.clock.now())).unwrap()
+    Target::parse(&app.urls.push(&base, &StreamId::parse(NAME).unwrap(), app.clock.now())).unwrap()
 }
 
 async fn publish(to: &Server) -> Result<Publisher, Ended> {
@@ -84,7 +86,8 @@ async fn push(publisher: &mut Publisher, players: &mut [&mut Player], pictures: 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (server(&redis).await, server(&redis).await);
+    let a = server(&redis).await;
+    let b = server(&redis).await;
     let mut first = publish(&a).await.unwrap();
     let mut at_a = Player::connect(&url(&a)).await.unwrap();
     let begun = Instant::now();
@@ -161,8 +164,9 @@ async fn nodes_reach_each_other_where_clients_come_by_a_proxy() {
         settings.nodes.listen = free.to_string();
         assert!(settings.problems().is_empty(), "{:?}", settings.problems());
     };
-    let (a, b) = (server_with(&redis, behind).await, server_with(&redis, behind).await);
-    let by_proxy = async |server: &Server| Url { address: proxy(server.rtmp.unwrap()).await, ..url(server) };
+    let a = server_with(&redis, behind).await;
+    let b = server_with(&redis, behind).await;
+    let by_proxy = async |server: &Server| Target { address: proxy(server.rtmp.unwrap()).await, ..url(server) };
     let mut publisher = Publisher::connect(&by_proxy(&a).await).await.unwrap();
     let avcc = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
     publisher.send(&Frame::config(Codec::H264, 0, Bytes::from_static(avcc))).await.unwrap();
@@ -176,8 +180,8 @@ async fn nodes_reach_each_other_where_clients_come_by_a_proxy() {
     push(&mut publisher, &mut [&mut player.unwrap()], 10).await;
     // Where clients come in, nobody does without a proxy; where nodes do, URLs are looked at all the same.
     assert!(Player::connect(&url(&b)).await.is_err());
-    let nodes_door = Url { address: b.app.settings.nodes.listen.clone(), ..url(&b) };
-    let unsigned = Url { stream: NAME.into(), ..nodes_door };
+    let nodes_door = Target { address: b.app.settings.nodes.listen.clone(), ..url(&b) };
+    let unsigned = Target { stream: NAME.into(), ..nodes_door };
     assert!(matches!(Player::connect(&unsigned).await, Err(Ended::Refused(_))));
     for server in [a, b] {
         let dir = server.app.settings.data_dir.clone();

@@ -25,7 +25,8 @@ async fn serve(listener: TcpListener, backend: Arc<Backend>) {
         tokio::spawn(async move {
             let mut socket = BufReader::new(socket);
             loop {
-                let (mut length, mut line) = (0, String::new());
+                let mut length = 0;
+                let mut line = String::new();
                 while line != "\r\n" {
                     line.clear();
                     if socket.read_line(&mut line).await.unwrap_or(0) == 0 {

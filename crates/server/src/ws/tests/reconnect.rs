@@ -33,8 +33,11 @@ async fn nothing_is_lost_and_nothing_comes_twice() {
     };
     let listen = async {
         let token = world.token("bob");
-        let (mut public, mut private, mut lives) = (Vec::new(), Vec::new(), 0);
-        let (mut since, mut direct): (Option<Value>, Option<u64>) = (None, None);
+        let mut public = Vec::new();
+        let mut private = Vec::new();
+        let mut lives = 0;
+        let mut since: Option<Value> = None;
+        let mut direct: Option<u64> = None;
         while public.len() < MESSAGES as usize || private.len() < MESSAGES as usize / 10 {
             let mut bob = Socket::connect(&world, "bob", &token, direct).await;
             direct.get_or_insert(bob.welcome["direct"].as_u64().unwrap());

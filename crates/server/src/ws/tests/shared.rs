@@ -28,8 +28,10 @@ fn linkmic(kind: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_is_told_everything_exactly_once() {
     let world = World::start().await;
-    let (ann_token, bob_token) = (world.token("ann"), world.token("bob"));
-    let (ann_is, bob_is) = (("ann", &*ann_token), ("bob", &*bob_token));
+    let ann_token = world.token("ann");
+    let bob_token = world.token("bob");
+    let ann_is = ("ann", &*ann_token);
+    let bob_is = ("bob", &*bob_token);
 
     let room = call(&world, ann_is, "create_room", json!({"userID": "ann", "roomInfo": "talk"})).await;
     let room = room["roomID"].as_str().unwrap().to_owned();
@@ -41,7 +43,8 @@ async fn each_is_told_everything_exactly_once() {
 
     // Each enters; each change is one notification.
     push(&world, ann_is, &room).await;
-    let (first, heard) = (bob.event().await, ann.poll().await);
+    let first = bob.event().await;
+    let heard = ann.poll().await;
     assert_eq!((&first["notice"], &first["data"], &first["seq"]), (&json!("custom"), &json!(CHANGED), &json!(1)));
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!((&heard[0]["Event"], &heard[0]["From_Account"]), (&json!(5), &json!("@TIM#SYSTEM")));

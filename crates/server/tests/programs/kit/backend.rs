@@ -40,14 +40,17 @@ impl Backend {
     pub fn start(at: SocketAddr, heard: Arc<Mutex<Heard>>) -> Self {
         let listener = TcpListener::bind(at).unwrap();
         let at = listener.local_addr().unwrap();
-        let (mood, stop) = (Arc::new(Mutex::new(Mood::Accepts)), Arc::new(Mutex::new(false)));
+        let mood = Arc::new(Mutex::new(Mood::Accepts));
+        let stop = Arc::new(Mutex::new(false));
         let backend = Self { at, heard: heard.clone(), mood: mood.clone(), stop: stop.clone() };
         std::thread::spawn(move || {
             for socket in listener.incoming() {
                 if *stop.lock().unwrap() {
                     return;
                 }
-                let (heard, mood, stop) = (heard.clone(), mood.clone(), stop.clone());
+                let heard = heard.clone();
+                let mood = mood.clone();
+                let stop = stop.clone();
                 std::thread::spawn(move || serve(socket.unwrap(), &heard, &mood, &stop));
             }
         });
@@ -82,7 +85,9 @@ impl Backend {
 fn serve(socket: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>, stop: &Mutex<bool>) {
     let mut socket = BufReader::new(socket);
     loop {
-        let (mut line, mut length, mut signature) = (String::new(), 0, String::new());
+        let mut line = String::new();
+        let mut length = 0;
+        let mut signature = String::new();
         while line != "\r\n" {
             line.clear();
             if socket.read_line(&mut line).unwrap_or(0) == 0 {

@@ -63,7 +63,8 @@ impl Server {
             .stderr(std::fs::File::create(dir.join("stderr")).unwrap())
             .spawn()
             .unwrap();
-        let (mut http, mut rtmp) = (None, None);
+        let mut http = None;
+        let mut rtmp = None;
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             let address = |scheme: &str| line.split(scheme).nth(1)?.split('/').next()?.parse().ok();
@@ -73,7 +74,8 @@ impl Server {
                 break;
             }
         }
-        let (http, rtmp) = (http.expect("the greeting names HTTP"), rtmp.expect("the greeting names RTMP"));
+        let http = http.expect("the greeting names HTTP");
+        let rtmp = rtmp.expect("the greeting names RTMP");
         Self { child, http, rtmp, dir }
     }
 

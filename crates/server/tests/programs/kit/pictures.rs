@@ -28,6 +28,29 @@ pub fn push_color(url: &str, color: &str, size: &str) -> Running {
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
+/// A creator and a guest of the room `r`, and what they push.
+pub struct Pair<'a, 'b> {
+    pub alice: User<'a>,
+    pub bob: User<'b>,
+    pub hers: String,
+    pub his: String,
+    pub her_push: Running,
+    pub his_push: Running,
+}
+
+/// The creator pushes red to `a`, the guest blue to `b`.
+pub fn pair<'a, 'b>(a: &'a Server, b: &'b Server) -> Pair<'a, 'b> {
+    let alice = a.login("live_room", "alice");
+    let bob = b.login("live_room", "bob");
+    let hers = alice.push_url("r");
+    let his = bob.push_url("r");
+    let her_push = push_color(&hers, "red", "360x640");
+    let his_push = push_color(&his, "blue", "320x480");
+    assert_eq!(alice.enter("r", &hers)["code"], 0);
+    assert_eq!(bob.enter("r", &his)["code"], 0);
+    Pair { alice, bob, hers, his, her_push, his_push }
+}
+
 /// A viewer of HTTP-FLV that goes on: what it has seen so far.
 #[derive(Default)]
 pub struct Seen {
@@ -51,7 +74,8 @@ impl Viewer {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let keep = Arc::clone(&seen);
         std::thread::spawn(move || {
-            let (mut demuxer, mut buffer) = (Demuxer::default(), vec![0; 65536]);
+            let mut demuxer = Demuxer::default();
+            let mut buffer = vec![0; 65536];
             while let Ok(n @ 1..) = out.read(&mut buffer) {
                 demuxer.push(&buffer[..n]);
                 while let Some(frame) = demuxer.next_frame().unwrap() {
@@ -109,7 +133,8 @@ pub fn is(colour: [u8; 3], name: &str) -> bool {
 #[track_caller]
 pub fn until_seen(url: &str, size: (usize, usize), wanted: &[((usize, usize), &str)]) {
     let points: Vec<_> = wanted.iter().map(|(point, _)| *point).collect();
-    let (mut last, begun) = (None, std::time::Instant::now());
+    let mut last = None;
+    let begun = std::time::Instant::now();
     while begun.elapsed() < PATIENCE {
         last = colours(url, size, &points);
         if last.as_ref().is_some_and(|seen| seen.iter().zip(wanted).all(|(colour, (_, name))| is(*colour, name))) {

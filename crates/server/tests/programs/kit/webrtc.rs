@@ -57,7 +57,9 @@ impl Peer {
         let answer = String::from_utf8(answer).unwrap();
         rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap()).unwrap();
         let peer = Self { heard: Arc::default(), closed: Arc::default(), stop: Arc::default() };
-        let (heard, closed, stop) = (peer.heard.clone(), peer.closed.clone(), peer.stop.clone());
+        let heard = peer.heard.clone();
+        let closed = peer.closed.clone();
+        let stop = peer.stop.clone();
         let sends = (direction == Direction::SendOnly).then_some(mid);
         std::thread::spawn(move || run(rtc, &socket, sends, &heard, &closed, &stop));
         Ok(peer)
@@ -72,8 +74,11 @@ fn run(
     closed: &AtomicBool,
     stop: &AtomicBool,
 ) {
-    let (local, mut buffer) = (socket.local_addr().unwrap(), vec![0; 2_000]);
-    let (mut connected, mut next, mut sent) = (false, Instant::now(), 0u64);
+    let local = socket.local_addr().unwrap();
+    let mut buffer = vec![0; 2_000];
+    let mut connected = false;
+    let mut next = Instant::now();
+    let mut sent = 0u64;
     while rtc.is_alive() && !stop.load(Ordering::Relaxed) {
         let deadline = match rtc.poll_output().unwrap() {
             Output::Timeout(at) => at.min(next),

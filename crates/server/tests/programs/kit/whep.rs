@@ -27,7 +27,9 @@ pub fn play(server: &Server, url: &str, packets: usize) {
     let answer = String::from_utf8(answer).unwrap();
     assert_eq!(status, 201, "{answer}");
     rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap()).unwrap();
-    let (begun, mut seen, mut buffer) = (Instant::now(), 0, vec![0; 2_000]);
+    let begun = Instant::now();
+    let mut seen = 0;
+    let mut buffer = vec![0; 2_000];
     while seen < packets {
         assert!(begun.elapsed() < PATIENCE, "{seen} packets of video");
         let deadline = match rtc.poll_output().unwrap() {

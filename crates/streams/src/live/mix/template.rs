@@ -67,16 +67,17 @@ pub(super) fn layout(number: i64, items: Vec<Item>) -> Read<Layout> {
         return Err(refuse(-20, format!("template {number} is for {} pictures", places.len())));
     }
     let size = match canvas.first() {
-        Some(Item { width: Some(width), height: Some(height), .. }) => even((width.pixels(0), height.pixels(0))),
+        Some(Item { width: Some(width), height: Some(height), .. }) => even(width.pixels(0), height.pixels(0)),
         Some(_) => return Err(refuse(-28, "the canvas has no size")),
         None => match seen[0].pushed {
             Pushed { width: 0, .. } | Pushed { height: 0, .. } => {
                 return Err(refuse(-507, "the size of the first input is not known yet"));
             }
-            Pushed { width, height } => even((f64::from(width), f64::from(height))),
+            Pushed { width, height } => even(f64::from(width), f64::from(height)),
         },
     };
-    let (width, height) = (f64::from(size.0), f64::from(size.1));
+    let width = f64::from(size.0);
+    let height = f64::from(size.1);
     let placed = seen
         .iter()
         .zip(places)

@@ -136,7 +136,8 @@ fn templates_fill_the_canvas_and_keep_within_it() {
         let made = layout(json!({"mix_stream_template_id": number, "input_stream_list": list}));
         assert_eq!(made.size, if on_canvas { (720, 640) } else { (360, 640) });
         assert_eq!(made.color, if on_canvas { 0x80_8080 } else { 0 });
-        let (width, height) = (made.size.0 as i32 + 1, made.size.1 as i32 + 1);
+        let width = made.size.0 as i32 + 1;
+        let height = made.size.1 as i32 + 1;
         assert_eq!(places(&made).len(), count, "{number}");
         for (x, y, w, h) in places(&made) {
             assert!(x >= 0 && y >= 0 && x + w as i32 <= width && y + h as i32 <= height, "{number}");
@@ -155,7 +156,8 @@ fn templates_fill_the_canvas_and_keep_within_it() {
 #[test]
 fn what_is_wrong_is_refused_by_its_number() {
     let two = |a: Value, b: Value| inputs(json!([of("8525_r_a", a), of("8525_r_b", b)]));
-    let (first, second) = (json!({"image_layer": 1}), json!({"image_layer": 2}));
+    let first = json!({"image_layer": 1});
+    let second = json!({"image_layer": 2});
     assert_eq!(read(&json!({}), &mixable(), pushed).map_err(|r| r.code), Err(-1));
     assert_eq!(inputs(json!([1, 2])), Err(-1));
     assert_eq!(ask(json!({})), Err(-2));

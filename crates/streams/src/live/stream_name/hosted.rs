@@ -71,7 +71,8 @@ pub fn member(bizid: u32, room: &RoomId, user: &UserId, plain: Result<StreamId, 
     {
         return Ok(plain);
     }
-    let (room, user) = (room.as_str(), user.as_str());
+    let room = room.as_str();
+    let user = user.as_str();
     let escaped = format!("{bizid}__{}_{}_m", encode(room), encode(user));
     first_valid([escaped, digest_of_member(bizid, room, user)])
 }
@@ -83,7 +84,8 @@ pub fn fresh(bizid: u32, user: &UserId, suffix: u16, plain: Result<StreamId, Ref
     {
         return Ok(plain);
     }
-    let (user, suffix) = (user.as_str(), format!("{suffix:04x}"));
+    let user = user.as_str();
+    let suffix = format!("{suffix:04x}");
     let escaped = format!("{bizid}__{}_{suffix}_f", encode(user));
     first_valid([escaped, digest_of_user(bizid, user, &suffix)])
 }

@@ -57,7 +57,8 @@ fn urls_lead_back_to_where_the_client_came_from() {
 
 #[test]
 fn who_may_play_may_not_push() {
-    let (urls, stream) = (urls(1935), StreamId::parse("8525_r_alice").unwrap());
+    let urls = urls(1935);
+    let stream = StreamId::parse("8525_r_alice").unwrap();
     let push = urls.push(&base("h"), &stream, NOW);
     let play = urls.play(base("h"), &stream, None, NOW).accelerate().to_string();
     assert!(urls.may_push(stream.as_str(), query(&push), NOW).is_ok());
@@ -70,7 +71,9 @@ fn who_may_play_may_not_push() {
 
 #[test]
 fn a_play_url_says_whom_it_is_for_and_cannot_be_made_anybody_elses() {
-    let (urls, alice, r) = (urls(1935), user("alice b&c".replace(' ', "_").as_str()), room("r"));
+    let urls = urls(1935);
+    let alice = user("alice b&c".replace(' ', "_").as_str());
+    let r = room("r");
     let holder = |user: &UserId, room: Option<&RoomId>| Holder { user: Some(user.clone()), room: room.cloned() };
     let stream = urls.stream(Some(&r), &user("bob"), 0).unwrap();
     let play = |stream: &StreamId, viewer: &Viewer<'_>| {
@@ -107,7 +110,8 @@ fn a_play_url_says_whom_it_is_for_and_cannot_be_made_anybody_elses() {
 
 #[test]
 fn a_pusher_brings_its_own_url() {
-    let (urls, now) = (urls(1935), NOW);
+    let urls = urls(1935);
+    let now = NOW;
     let stream = urls.stream(Some(&room("r")), &user("alice"), 0).unwrap();
     let url = urls.push(&base("h"), &stream, now);
     assert_eq!(urls.check_push_url(&url, &room("r"), &user("alice"), now), Ok(stream));
@@ -200,7 +204,8 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
         valid_time: 86_400,
         ..Settings::default()
     };
-    let (stream, base) = (StreamId::parse("5000_room1_user1").unwrap(), base("ignored:1"));
+    let stream = StreamId::parse("5000_room1_user1").unwrap();
+    let base = base("ignored:1");
     // The vector of 1700086400: tencent.md, section 2.1.
     let signed = "txSecret=ba18eeba3fc9d304ab31b1cffc63888a&txTime=65554280";
     let legacy = Urls::new(&settings("", "", ""), 1935);
@@ -243,7 +248,7 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     };
     let url = legacy.push(&base, &stream, NOW);
     assert!(Urls::new(&backup, 1).check_push_url(&url, &room("room1"), &user("user1"), NOW).is_ok());
-    let long = Settings { algorithm: Setting::Sha256, ..settings("", "", "") };
+    let long = Settings { algorithm: super::super::Algorithm::Sha256, ..settings("", "", "") };
     let url = Urls::new(&long, 1).push(&base, &stream, NOW);
     assert!(url.contains("txSecret=") && url.split("txSecret=").nth(1).unwrap().find('&') == Some(64), "{url}");
 }

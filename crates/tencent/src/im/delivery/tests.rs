@@ -23,11 +23,19 @@ fn world() -> World {
         most: Arc::default(),
         tries: Arc::default(),
     };
-    let (down, done, most, tries) = (world.down.clone(), world.done.clone(), world.most.clone(), world.tries.clone());
-    let (delivery, now) = (world.delivery.clone(), Arc::new(AtomicUsize::new(0)));
+    let down = world.down.clone();
+    let done = world.done.clone();
+    let most = world.most.clone();
+    let tries = world.tries.clone();
+    let delivery = world.delivery.clone();
+    let now = Arc::new(AtomicUsize::new(0));
     tokio::spawn(async move {
         let work = |room: RoomId, task| {
-            let (down, done, most, tries, now) = (down.clone(), done.clone(), most.clone(), tries.clone(), now.clone());
+            let down = down.clone();
+            let done = done.clone();
+            let most = most.clone();
+            let tries = tries.clone();
+            let now = now.clone();
             async move {
                 tries.fetch_add(1, Ordering::SeqCst);
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

@@ -60,7 +60,8 @@ impl Shared {
     }
 
     pub(super) async fn end(&self, name: &str, given: Option<Given>) {
-        let (key, mut pipe) = (Keys::request(name), redis::pipe());
+        let key = Keys::request(name);
+        let mut pipe = redis::pipe();
         match given {
             None => pipe.unlink(&key).ignore(),
             Some(Given { status, headers, body }) => {

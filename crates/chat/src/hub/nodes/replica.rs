@@ -1,4 +1,4 @@
-//! What a node knows of a group as a copy, and how a message of the bus settles into it.
+//! What a node knows of a group as a replica, and how a message of the bus settles into it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use room::chat::{Epoch, Group, Message};
 use crate::bus::{Heard, Sketch};
 use crate::hub::groups::Slot;
 
-/// A group as a copy.
+/// A group as a replica.
 #[derive(Default)]
-pub struct Copy {
+pub struct Replica {
     /// What is received while it is loaded.
     pub loading: Option<Vec<Heard>>,
     /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
@@ -21,7 +21,7 @@ pub struct Copy {
     pub told: Sketch,
 }
 
-/// What a message is to a copy.
+/// What a message is to a replica.
 pub enum Settled {
     /// Known already.
     Known,
@@ -31,7 +31,7 @@ pub enum Settled {
     Forked(Epoch),
 }
 
-impl Copy {
+impl Replica {
     pub fn loading() -> Self {
         Self { loading: Some(Vec::new()), ..Self::default() }
     }
@@ -65,12 +65,12 @@ impl Copy {
 impl Slot {
     /// Users who are at other nodes and not at this one.
     pub fn elsewhere(&self) -> usize {
-        let Some(copy) = self.copy.as_ref().filter(|copy| !copy.users.is_empty()) else { return 0 };
-        let others = copy.users.iter().map(|(_, sketch)| sketch);
+        let Some(replica) = self.replica.as_ref().filter(|replica| !replica.users.is_empty()) else { return 0 };
+        let others = replica.users.iter().map(|(_, sketch)| sketch);
         match &self.group {
             // A large sketch is not looked through for each who comes.
             Some(group) if Sketch::is_small(group.users()) => Sketch::of(group).beyond(others),
-            _ => copy.told.beyond(others),
+            _ => replica.told.beyond(others),
         }
     }
 }

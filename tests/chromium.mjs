@@ -1,0 +1,23 @@
+// One start of Chromium for all tests: the flags that each of them needs, and what differs. NODE_MODULES has playwright-core.
+
+import { createRequire } from 'node:module';
+
+/** `camera`: a made-up camera and microphone, which pages may use without asking. `addresses`: offers name the machine's own
+ *  addresses. `flags`: more. */
+export function launch({ camera = false, addresses = false, flags = [] } = {}) {
+  const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
+  const without = ['LocalNetworkAccessChecks', ...(addresses ? ['WebRtcHideLocalIpsWithMdns'] : [])];
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--autoplay-policy=no-user-gesture-required',
+      `--disable-features=${without}`,
+      ...(camera ? ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream'] : []),
+      ...flags,
+    ],
+  });
+}

@@ -1,0 +1,102 @@
+// Who is kept out, of what, until when and why; lifted here, and said here.
+
+import { el } from '/web/dom.js';
+import { Pages } from './list.js';
+import { moment, t } from './text.js';
+
+/** Asked for again while it is looked at, in milliseconds. */
+const EVERY = 3_000;
+
+export class Bans {
+  constructor(acts) {
+    Object.assign(this, { acts, bans: [], at: 0 });
+    this.pages = new Pages({
+      size: 25,
+      text: ({ userID, roomID, reason }) => `${userID} ${roomID ?? ''} ${reason}`,
+      filters: [
+        {
+          label: t('outOf'),
+          options: [
+            ['', t('anything')],
+            ['room', t('aRoom')],
+            ['all', t('everything')],
+          ],
+          fits: ({ roomID }, value) => (value === 'room') === Boolean(roomID),
+        },
+      ],
+      changed: () => this.#draw(),
+    });
+    this.count = el('span.badge', {}, '0');
+    this.none = el('p.nothing', { role: 'status' }, t('noBans'));
+    this.body = el('tbody');
+    const head = ['user', 'outOf', 'reason', 'begun', 'until', ''].map((name) =>
+      name ? el('th', { scope: 'col' }, t(name)) : el('td'),
+    );
+    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
+    const ban = el(
+      'button.button.little.bad',
+      { type: 'button', onclick: () => this.#then(acts.ban({})) },
+      t('banUser'),
+    );
+    this.element = el(
+      'section.section.card',
+      {},
+      el('header', {}, el('h2', {}, t('bans')), this.count, this.pages.tools, ban),
+      this.none,
+      this.pages.none,
+      this.table,
+      this.pages.pager,
+    );
+  }
+
+  shown() {
+    this.#load();
+  }
+
+  update() {
+    if (Date.now() - this.at > EVERY) this.#load();
+  }
+
+  async #then(act) {
+    await act;
+    await this.#load();
+  }
+
+  async #load() {
+    this.at = Date.now();
+    try {
+      this.bans = await this.acts.link.list('/bans', 'bans');
+      this.none.textContent = t('noBans');
+    } catch (error) {
+      this.bans = [];
+      this.none.textContent = error.message;
+    }
+    this.#draw();
+  }
+
+  #draw() {
+    const shown = this.pages.of(this.bans);
+    const shape = JSON.stringify([shown, this.bans.length]);
+    this.none.hidden = this.bans.length > 0;
+    if (shape === this.shape) return;
+    this.shape = shape;
+    this.count.textContent = String(this.bans.length);
+    this.table.hidden = shown.length === 0;
+    this.body.replaceChildren(...shown.map((ban) => this.#row(ban)));
+  }
+
+  #row({ userID, roomID, reason, at, until }) {
+    const lift = () => this.#then(this.acts.unban({ userID, roomID }));
+    const name = `${t('unban')}: ${userID}`;
+    return el(
+      'tr',
+      {},
+      el('td.mono', {}, userID),
+      el('td.wrap', {}, roomID ? el('span.mono', {}, roomID) : el('span.badge.bad', {}, t('everything'))),
+      el('td.wrap', {}, reason || '–'),
+      el('td', {}, moment(at)),
+      el('td', {}, until ? moment(until) : t('untilLifted')),
+      el('td.acts', {}, el('button.button.little', { type: 'button', 'aria-label': name, onclick: lift }, t('unban'))),
+    );
+  }
+}
