@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use room::UserId;
 use crate::about;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
 use crate::keys;
+use crate::lan;
 use crate::process;
 use crate::reload::Reload;
 use crate::setup;
@@ -30,6 +32,10 @@ struct Arguments {
     /// production mode with fresh keys if it is missing too. Containers start so.
     #[arg(long, global = true, value_name = "FILE", env = "ROOMSERVICE_SETUP")]
     setup: Option<PathBuf>,
+    /// For trying out with phones: serve the network that this machine is in, too, by HTTPS with a certificate made here. Everyone
+    /// in that network can then log in as anyone. ADDRESS: where this machine has several.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
+    lan: Option<Option<IpAddr>>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -113,8 +119,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let Arguments { config, setup, command } = arguments;
+    let Arguments { config, setup, lan, command } = arguments;
     let command = command.unwrap_or(Command::Serve);
+    if lan.is_some() && !matches!(command, Command::Serve) {
+        return Err("--lan goes with serve, and with no other command".into());
+    }
     let Some(command) = without_settings(command)? else { return Ok(()) };
     let config = match (config, setup) {
         (None, Some(place)) => Some(first_settings(&place)?),
@@ -147,7 +156,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             push_url(&settings, &user, room.as_deref(), &host)
         }
-        _ => process::serve(settings, reload),
+        _ => {
+            settings.lan = lan.map(|asked| lan::address(asked, settings.mode == Mode::Production)).transpose()?;
+            process::serve(settings, reload)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod figures;
 pub mod fuzzing;
 pub mod http;
 pub mod keys;
+pub mod lan;
 pub mod metrics;
 pub mod parts;
 pub mod process;

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::console;
+use crate::lan;
 use crate::usage;
 use access::operator::{Need, Operators};
 use store::Probe;
@@ -148,10 +149,7 @@ fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
 
 /// Whether an address is this machine's or of a private network.
 fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
+    address.to_canonical().is_loopback() || lan::is_private(address)
 }
 
 #[cfg(test)]

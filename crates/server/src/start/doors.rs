@@ -45,6 +45,7 @@ fn weapp(parts: &Parts, web: &Arc<Web>) -> Weapp {
             keep_owners: parts.settings.record.enabled || parts.clouds.live.is_some(),
             listed: parts.settings.record.list,
             generation0: parts.settings.rooms.generation0 && parts.settings.mode == Mode::Development,
+            lan: parts.settings.lan.is_some(),
             mix_elsewhere: parts.settings.rooms.mix_elsewhere,
         },
     }
