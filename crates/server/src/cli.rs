@@ -9,6 +9,7 @@ use room::UserId;
 
 use crate::about;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
+use crate::doctor::{self, Level, Verdict};
 use crate::keys;
 use crate::lan;
 use crate::process;
@@ -49,6 +50,13 @@ enum Command {
         /// Ask every configured service as well, and print what each says.
         #[arg(long)]
         online: bool,
+    },
+    /// Look at everything around the server: addresses, ports, ffmpeg, clock, disk, Redis, certificate, webhooks. Says what to do
+    /// about what is wrong, and ends with 1 if anything fails.
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Make a configuration file of the first servers' config.js.
     ImportConfig {
@@ -140,6 +148,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             check(&settings)?;
             if online { check_online(settings) } else { Ok(()) }
         }
+        Command::Doctor { json } => examine(&settings, json),
         Command::Usersig { user } => {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             let user = UserId::parse(&user).map_err(|e| format!("--user: {e:?}"))?;
@@ -238,6 +247,28 @@ fn check(settings: &Settings) -> Result<(), String> {
     }
     println!("# The settings fit{}", if warnings.is_empty() { "." } else { ", and see what is said above." });
     Ok(())
+}
+
+/// Prints what the doctor finds.
+fn examine(settings: &Settings, json: bool) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let (clouds, wrong) = match Clouds::of(settings.clouds()) {
+        Ok(clouds) => (clouds, None),
+        Err(why) => {
+            (Clouds::default(), Some(Verdict::fail("tencent", why, "mend the settings of [im] and [chat.tencent]")))
+        }
+    };
+    let mut found = runtime.block_on(doctor::examine(settings, &clouds, None));
+    found.extend(wrong);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);
+    } else {
+        print!("{}", doctor::page(&found));
+    }
+    match found.iter().filter(|verdict| verdict.level == Level::Fail).count() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} checks fail", found.len())),
+    }
 }
 
 /// Asks each service; prints a line for each.

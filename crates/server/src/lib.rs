@@ -4,6 +4,7 @@ pub mod about;
 pub mod chat_door;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod drain;
 pub mod figures;
 #[cfg(fuzzing)]
