@@ -12,6 +12,7 @@ use crate::config::{DEFAULT_FILE, Mode, Settings};
 use crate::doctor::{self, Level, Verdict};
 use crate::keys;
 use crate::lan;
+use crate::load;
 use crate::process;
 use crate::reload::Reload;
 use crate::setup;
@@ -58,6 +59,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Play streams and make room calls against a server that is named, and say how it goes.
+    Load(load::Arguments),
     /// Make a configuration file of the first servers' config.js.
     ImportConfig {
         /// The file to read.
@@ -187,6 +190,7 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
         }
         Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
         Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
+        Command::Load(arguments) => load::run(&arguments)?,
         Command::ImportConfig { file, out } => import_config(&file, &out)?,
         other => return Ok(Some(other)),
     }

@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod keys;
 pub mod lan;
+pub mod load;
 pub mod metrics;
 pub mod parts;
 pub mod process;

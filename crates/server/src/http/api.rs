@@ -6,6 +6,7 @@ mod chat;
 mod document;
 mod door;
 mod enter;
+mod examples;
 mod page;
 mod problem;
 mod recordings;
