@@ -285,6 +285,10 @@ fn such_as(complaint: &str) -> String {
         ("invalid IP address syntax", "an address in numbers, such as \"203.0.113.7\""),
         ("expected a boolean", "true or false, without quotes"),
         ("expected u", "a whole number, such as 10, without quotes"),
+        (
+            "duplicate key",
+            "each section once: where live.x = … stands above (keygen writes so), write live.y = … there, and no [live]",
+        ),
         ("expected a sequence", "a list, such as [\"one\", \"two\"]"),
     ];
     let example = examples.iter().find(|(says, _)| complaint.contains(says));
