@@ -61,6 +61,8 @@ for (const path of ['/metrics', '/api/v1/rooms', '/console/events'])
   assert.match(trusted(`${there}${path}`), /401$/, path);
 for (const head of ['Origin: https://evil.example', 'Host: evil.example'])
   assert.match(trusted('-H', head, `${there}/weapp/utils/get_login_info?userID=eve`), /"code":(?!0)/, head);
+// RTMP is there too, for apps.
+inside(phones.pid, 'bash', '-c', `exec 3<>/dev/tcp/${DESK}/${process.env.RTMP_PORT}`);
 // Plain HTTP is this machine's alone.
 assert.equal(curl(`http://${DESK}:${server.port}/healthz`).slice(0, 4), 'exit');
 assert.match(await fetch(`${server.base}/healthz`).then((r) => r.text()), /ok/);
