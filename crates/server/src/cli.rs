@@ -10,6 +10,7 @@ use room::UserId;
 use crate::about;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
 use crate::doctor::{self, Level, Verdict};
+use crate::http;
 use crate::keys;
 use crate::lan;
 use crate::load;
@@ -73,6 +74,8 @@ enum Command {
     DefaultConfig,
     /// Print fresh keys for a configuration file.
     Keygen,
+    /// Print the OpenAPI document of the operator API, to make clients of.
+    Openapi,
     /// Write a file for production mode with fresh keys, unless it is there.
     Setup {
         /// The file.
@@ -180,6 +183,7 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
     match command {
         Command::DefaultConfig => print!("{DEFAULT_FILE}"),
         Command::Keygen => print!("{}", setup::fresh_keys()),
+        Command::Openapi => println!("{}", http::description()),
         Command::Setup { file } => {
             let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             println!(

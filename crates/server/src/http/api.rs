@@ -51,6 +51,12 @@ pub fn service(
     })
 }
 
+/// The OpenAPI document, as `/api/v1/openapi.json` has it.
+#[must_use]
+pub fn description() -> String {
+    document::whole().to_string()
+}
+
 fn router(api: &Arc<Api>) -> Router {
     let (router, _) = described();
     router

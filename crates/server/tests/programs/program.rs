@@ -47,9 +47,18 @@ fn printed_signatures_log_in_and_printed_urls_are_pushed_to() {
 fn every_command_says_what_it_does() {
     let dir = directory();
     let help = run(&dir, &["--help"]);
-    for command in
-        ["serve", "check-config", "doctor", "load", "default-config", "keygen", "setup", "usersig", "push-url"]
-    {
+    for command in [
+        "serve",
+        "check-config",
+        "doctor",
+        "load",
+        "openapi",
+        "default-config",
+        "keygen",
+        "setup",
+        "usersig",
+        "push-url",
+    ] {
         assert!(help.contains(command), "{help}");
         assert!(run(&dir, &[command, "--help"]).contains("Usage: roomservice"), "{command}");
     }
