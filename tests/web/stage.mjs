@@ -33,9 +33,9 @@ export class Server {
     process.on('exit', () => this.child?.kill('SIGKILL'));
   }
 
-  async start() {
+  async start(args = []) {
     const env = { ...process.env, ...this.env };
-    this.child = spawn(need('SERVER'), [], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    this.child = spawn(need('SERVER'), args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
     await until('the server answers', () =>
       fetch(this.base).then(
         (r) => r.ok,
@@ -111,9 +111,16 @@ export async function until(what, ask, within = 20_000) {
 export async function browse() {
   const browser = await launch({ camera: true, addresses: true });
   const problems = [];
-  /** A page of a person of its own; `init`: scripts with their arguments that run in it first. */
-  const open = async (url, { name, phone = false, dark = false, lang = 'en-US', camera = true, init } = {}) => {
+  /**
+   * A page of a person of its own; `init`: scripts with their arguments that run in it first; `excuse`: it goes on where
+   * nobody vouches for the certificate.
+   */
+  const open = async (
+    url,
+    { name, phone = false, dark = false, lang = 'en-US', camera = true, excuse = false, init } = {},
+  ) => {
     const context = await browser.newContext({
+      ignoreHTTPSErrors: excuse,
       viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 },
       deviceScaleFactor: 1,
       locale: lang,

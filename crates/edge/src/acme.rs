@@ -255,6 +255,15 @@ fn renewal(term: &Term) -> u64 {
     term.until - term.until.saturating_sub(term.from) / 3
 }
 
+/// The time and names of the certificate that is kept, if there is one. Makes and orders nothing.
+///
+/// # Errors
+/// It cannot be read. The text names the file.
+pub fn kept_term(settings: &Settings, data_dir: &Path) -> io::Result<Option<Term>> {
+    let kept = Kept::there(data_dir).certificate(&settings.directory)?;
+    Ok(kept.and_then(|kept| Term::of(kept.cert.first()?)))
+}
+
 /// A certificate that no client trusts, so that the server can begin.
 fn stand_in(domains: &[String]) -> io::Result<Arc<CertifiedKey>> {
     let made = rcgen::generate_simple_self_signed(domains).map_err(io::Error::other)?;

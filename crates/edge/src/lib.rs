@@ -2,6 +2,7 @@
 //! addresses, and TLS. Each step is bounded in time; who fails one is let go without a word.
 
 pub mod acme;
+pub mod lan;
 mod private;
 pub mod proxies;
 mod proxy_protocol;

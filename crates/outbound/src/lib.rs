@@ -203,6 +203,19 @@ impl Client {
         tokio::time::timeout(within, work).await.unwrap_or(Err(Failed::Timeout))
     }
 
+    /// Whether somebody answers there, who is asked to do nothing: the status, and the time that the answer says.
+    ///
+    /// # Errors
+    /// [`Failed`]; any status is an answer.
+    pub async fn head(&self, url: &str, within: Duration) -> Result<(u16, Option<String>), Failed> {
+        let call = Call { method: Method::HEAD, url: url.to_owned(), headers: Vec::new(), body: Bytes::new(), within };
+        let request = request(call)?;
+        let answer = tokio::time::timeout(within, self.http.request(request)).await.map_err(|_| Failed::Timeout)?;
+        let answer = answer.map_err(|e| Failed::Connection(cause(&e)))?;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        Ok((answer.status().as_u16(), date))
+    }
+
     /// Makes a call whose answer is a JSON object.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,11 @@ use room::UserId;
 
 use crate::about;
 use crate::config::{DEFAULT_FILE, Mode, Settings};
+use crate::doctor::{self, Level, Verdict};
+use crate::http;
 use crate::keys;
+use crate::lan;
+use crate::load;
 use crate::process;
 use crate::reload::Reload;
 use crate::setup;
@@ -30,6 +35,10 @@ struct Arguments {
     /// production mode with fresh keys if it is missing too. Containers start so.
     #[arg(long, global = true, value_name = "FILE", env = "ROOMSERVICE_SETUP")]
     setup: Option<PathBuf>,
+    /// For trying out with phones: serve the network that this machine is in, too, by HTTPS with a certificate made here. Everyone
+    /// in that network can then log in as anyone. ADDRESS: where this machine has several.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1)]
+    lan: Option<Option<IpAddr>>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -44,6 +53,15 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Look at everything around the server: addresses, ports, ffmpeg, clock, disk, Redis, certificate, webhooks. Says what to do
+    /// about what is wrong, and ends with 1 if anything fails.
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Play streams and make room calls against a server that is named, and say how it goes.
+    Load(load::Arguments),
     /// Make a configuration file of the first servers' config.js.
     ImportConfig {
         /// The file to read.
@@ -56,6 +74,8 @@ enum Command {
     DefaultConfig,
     /// Print fresh keys for a configuration file.
     Keygen,
+    /// Print the OpenAPI document of the operator API, to make clients of.
+    Openapi,
     /// Write a file for production mode with fresh keys, unless it is there.
     Setup {
         /// The file.
@@ -113,8 +133,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), String> {
-    let Arguments { config, setup, command } = arguments;
+    let Arguments { config, setup, lan, command } = arguments;
     let command = command.unwrap_or(Command::Serve);
+    if lan.is_some() && !matches!(command, Command::Serve) {
+        return Err("--lan goes with serve, and with no other command".into());
+    }
     let Some(command) = without_settings(command)? else { return Ok(()) };
     let config = match (config, setup) {
         (None, Some(place)) => Some(first_settings(&place)?),
@@ -131,6 +154,7 @@ fn run(arguments: Arguments) -> Result<(), String> {
             check(&settings)?;
             if online { check_online(settings) } else { Ok(()) }
         }
+        Command::Doctor { json } => examine(&settings, json),
         Command::Usersig { user } => {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             let user = UserId::parse(&user).map_err(|e| format!("--user: {e:?}"))?;
@@ -147,7 +171,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             push_url(&settings, &user, room.as_deref(), &host)
         }
-        _ => process::serve(settings, reload),
+        _ => {
+            settings.lan = lan.map(|asked| lan::address(asked, settings.mode == Mode::Production)).transpose()?;
+            process::serve(settings, reload)
+        }
     }
 }
 
@@ -156,6 +183,7 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
     match command {
         Command::DefaultConfig => print!("{DEFAULT_FILE}"),
         Command::Keygen => print!("{}", setup::fresh_keys()),
+        Command::Openapi => println!("{}", http::description()),
         Command::Setup { file } => {
             let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
             println!(
@@ -166,6 +194,7 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
         }
         Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
         Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
+        Command::Load(arguments) => load::run(&arguments)?,
         Command::ImportConfig { file, out } => import_config(&file, &out)?,
         other => return Ok(Some(other)),
     }
@@ -226,6 +255,28 @@ fn check(settings: &Settings) -> Result<(), String> {
     }
     println!("# The settings fit{}", if warnings.is_empty() { "." } else { ", and see what is said above." });
     Ok(())
+}
+
+/// Prints what the doctor finds.
+fn examine(settings: &Settings, json: bool) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let (clouds, wrong) = match Clouds::of(settings.clouds()) {
+        Ok(clouds) => (clouds, None),
+        Err(why) => {
+            (Clouds::default(), Some(Verdict::fail("tencent", why, "mend the settings of [im] and [chat.tencent]")))
+        }
+    };
+    let mut found = runtime.block_on(doctor::examine(settings, &clouds, None));
+    found.extend(wrong);
+    if json {
+        println!("{}", serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);
+    } else {
+        print!("{}", doctor::page(&found));
+    }
+    match found.iter().filter(|verdict| verdict.level == Level::Fail).count() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} checks fail", found.len())),
+    }
 }
 
 /// Asks each service; prints a line for each.

@@ -4,7 +4,7 @@
 mod env;
 mod reach;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ pub struct Settings {
     pub traces: telemetry::traces::Settings,
     /// Figures for Prometheus.
     pub metrics: crate::metrics::Settings,
+    /// Where development mode serves a private network too (`--lan`); in no file, so that nobody forgets it there.
+    #[serde(skip)]
+    pub lan: Option<IpAddr>,
 }
 
 impl Default for Settings {
@@ -98,6 +101,7 @@ impl Default for Settings {
             tls: Default::default(),
             traces: Default::default(),
             metrics: Default::default(),
+            lan: None,
         }
     }
 }
@@ -198,7 +202,12 @@ impl Settings {
                     ));
                 }
             }
-            Mode::Production => self.production(&mut found),
+            Mode::Production => {
+                if self.lan.is_some() {
+                    found.push(crate::lan::NOT_HERE.into());
+                }
+                self.production(&mut found);
+            }
         }
         self.rooms.problems(&mut found);
         self.live.problems(&mut found);
@@ -276,6 +285,10 @@ fn such_as(complaint: &str) -> String {
         ("invalid IP address syntax", "an address in numbers, such as \"203.0.113.7\""),
         ("expected a boolean", "true or false, without quotes"),
         ("expected u", "a whole number, such as 10, without quotes"),
+        (
+            "duplicate key",
+            "each section once: where live.x = … stands above (keygen writes so), write live.y = … there, and no [live]",
+        ),
         ("expected a sequence", "a list, such as [\"one\", \"two\"]"),
     ];
     let example = examples.iter().find(|(says, _)| complaint.contains(says));

@@ -34,7 +34,7 @@ use crate::web::Web;
 use crate::webim;
 use crate::ws;
 
-pub use api::{Api, Repeats, Tokens};
+pub use api::{Api, Repeats, Tokens, description};
 pub use callback::Callbacks;
 pub use checks::Checks;
 pub use connections::{Routes, serve};

@@ -4,12 +4,15 @@ pub mod about;
 pub mod chat_door;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod drain;
 pub mod figures;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod http;
 pub mod keys;
+pub mod lan;
+pub mod load;
 pub mod metrics;
 pub mod parts;
 pub mod process;

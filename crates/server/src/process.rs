@@ -2,11 +2,13 @@
 //! lets sessions end first; SIGINT does not wait for them; a second one of either ends at once; SIGHUP reads the
 //! settings again.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Settings;
+use crate::lan;
 use crate::reload::Reload;
 use crate::start::Server;
 use crate::supervisor::Supervisor;
@@ -145,4 +147,7 @@ fn greet(server: &Server) {
         println!("  browsers   {http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
     }
     println!("  data       {}", settings.data_dir.display());
+    if let Some(address) = server.lan {
+        print!("{}", lan::greeting(address, std::io::stdout().is_terminal()));
+    }
 }

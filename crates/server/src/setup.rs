@@ -52,7 +52,8 @@ pub fn fresh_keys() -> String {
     let pair = v1::PrivateKey::generate_p256();
     let secret = || sign::generate_secret().expose().to_owned();
     format!(
-        "# Version 2 user signatures, push URLs, session tokens, an operator's key:\n\
+        "# Other settings of these sections are written in this way too, such as live.validTime = 3600, and not below [live].\n\
+         # Version 2 user signatures, push URLs, session tokens, an operator's key:\n\
          im.secretKey = \"{}\"\n\
          live.pushSecretKey = \"{}\"\n\
          sessions.secret = \"{}\"\n\
@@ -84,6 +85,14 @@ mod tests {
         assert_eq!(settings.problems(), Vec::<String>::new());
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         let text = std::fs::read(&file).unwrap();
+        let with = |more: &str| {
+            let longer = dir.path().join("longer.toml");
+            std::fs::write(&longer, format!("{}{more}", fresh_keys())).unwrap();
+            Settings::load(Some(&longer), []).map(|settings| settings.live.valid_time).map_err(|e| e.to_string())
+        };
+        assert_eq!(with("live.validTime = 3600\n"), Ok(3600));
+        let why = with("[live]\nvalidTime = 3600\n").unwrap_err();
+        assert!(why.contains("write live.y = … there, and no [live]"), "{why}");
         assert!(!write(&file).unwrap(), "a file that is there is left alone");
         assert_eq!(std::fs::read(&file).unwrap(), text);
     }

@@ -75,6 +75,8 @@ pub struct Server {
     pub rtmp: Option<SocketAddr>,
     /// Where it serves its metrics, if it has an address for them alone.
     pub metrics: Option<SocketAddr>,
+    /// Where a private network reaches it by HTTPS, if it does.
+    pub lan: Option<SocketAddr>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -103,6 +105,7 @@ impl Server {
         let http = sockets.http_address;
         let rtmp = at(sockets.rtmp.as_ref());
         let metrics = at(sockets.metrics.as_ref());
+        let lan = sockets.lan.as_ref().and_then(|lan| at(Some(&lan.http)));
         let secure = Secure::open(&settings.tls, &settings.data_dir).map_err(unread)?;
         let tls = |of: fn(&Secure) -> _| secure.as_ref().map(of).transpose().map_err(unread);
         let https = tls(Secure::https)?;
@@ -117,7 +120,7 @@ impl Server {
             parts.webrtc = Some(webrtc(&parts, &stop)?);
         }
         // And everything runs. Background work is dropped at the end; servers are told and waited for.
-        let server = Self { app: Arc::new(parts), http, rtmp, metrics, stop, tasks };
+        let server = Self { app: Arc::new(parts), http, rtmp, metrics, lan, stop, tasks };
         for work in background {
             let stop = server.stop.clone();
             server.tasks.spawn(async move { stop.run_until_cancelled(work).await });
@@ -140,7 +143,8 @@ impl Server {
             tls,
         };
         let (guests, come) = mpsc::channel(64);
-        for (listener, tls) in [(sockets.rtmp, None), (sockets.rtmps, rtmps)] {
+        let (lan, lan_rtmp) = sockets.lan.map(|lan| ((lan.http, lan.tls, lan.authority), lan.rtmp)).unzip();
+        for (listener, tls) in [(sockets.rtmp, None), (sockets.rtmps, rtmps), (lan_rtmp.flatten(), None)] {
             let Some(listener) = listener else { continue };
             let door = door(parts.settings.rtmp.proxy_protocol, tls);
             tasks.spawn(door.hand_on(listener, guests.clone(), stop.clone()));
@@ -154,6 +158,9 @@ impl Server {
         let doors = self.doors();
         let https = door(parts.settings.http.proxy_protocol, https);
         tasks.spawn(http::serve(sockets.http, https, Routes::all(&doors), stop.clone()));
+        if let Some((listener, tls, authority)) = lan {
+            tasks.spawn(http::serve(listener, door(false, Some(tls)), Routes::lan(&doors, authority), stop.clone()));
+        }
         if let Some(listener) = sockets.metrics {
             tasks.spawn(http::serve(listener, door(false, None), Routes::watch(&doors), stop.clone()));
         }
@@ -212,7 +219,10 @@ fn webrtc(parts: &Parts, stop: &CancellationToken) -> Result<media::rtc::Server,
     let start = |config| media::rtc::Server::start(config, parts.hub.clone(), parts.requests.clone(), stop.clone());
     let settings = &parts.settings;
     let mut config = match settings.mode {
-        Mode::Development => settings.webrtc.local_config(),
+        Mode::Development => match settings.lan {
+            Some(address) => settings.webrtc.lan_config(address),
+            None => settings.webrtc.local_config(),
+        },
         Mode::Production => settings.webrtc.config(),
     };
     config.strangers = settings.limits.address_datagrams.pace();
@@ -236,6 +246,32 @@ struct Sockets {
     redirect: Option<TcpListener>,
     metrics: Option<TcpListener>,
     nodes: Option<TcpListener>,
+    lan: Option<Lan>,
+}
+
+/// What a private network is served by, at the port numbers of this machine's own.
+struct Lan {
+    http: TcpListener,
+    tls: Tls,
+    /// Who signed the certificate, as PEM.
+    authority: String,
+    rtmp: Option<TcpListener>,
+}
+
+impl Lan {
+    async fn open(settings: &Settings, http: SocketAddr, rtmp: Option<SocketAddr>) -> Result<Option<Self>, Error> {
+        let Some(address) = settings.lan else { return Ok(None) };
+        let files = edge::lan::Lan::of(address, &settings.data_dir);
+        let now = clock::System.now().0 / 1000;
+        let (certificate, authority) = files.open(address, now.try_into().unwrap_or(i64::MAX)).map_err(unread)?;
+        let rtmp = match rtmp {
+            Some(rtmp) => Some(listen("--lan", SocketAddr::new(address, rtmp.port())).await?),
+            None => None,
+        };
+        let http = listen("--lan", SocketAddr::new(address, http.port())).await?;
+        let tls = Tls::new(&certificate, &[b"h2", b"http/1.1"]).map_err(unread)?;
+        Ok(Some(Self { http, tls, authority, rtmp }))
+    }
 }
 
 impl Sockets {
@@ -248,6 +284,7 @@ impl Sockets {
         let http_address = http.local_addr().unwrap_or(settings.http.listen);
         let rtmp = if settings.rtmp.enabled { Some(listen("rtmp.listen", settings.rtmp.listen).await?) } else { None };
         Ok(Self {
+            lan: Lan::open(settings, http_address, at(rtmp.as_ref())).await?,
             metrics: optional("metrics.listen", &settings.metrics.listen).await?,
             rtmps: optional("tls.rtmps_listen", &settings.tls.rtmps_listen).await?,
             redirect: optional("tls.redirect_listen", &settings.tls.redirect_listen).await?,

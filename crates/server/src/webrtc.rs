@@ -82,6 +82,16 @@ impl Settings {
         }
         config
     }
+
+    /// The same for a private network, at the address that this machine has in it, and at no other.
+    #[must_use]
+    pub fn lan_config(&self, address: IpAddr) -> media::rtc::Config {
+        let mut config = self.config();
+        config.udp.set_ip(address);
+        config.tcp = config.tcp.map(|tcp| SocketAddr::new(address, tcp.port()));
+        config.public = vec![address];
+        config
+    }
 }
 
 /// An address that no client can send anything to.

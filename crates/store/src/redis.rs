@@ -7,6 +7,7 @@
 
 mod bans;
 mod history;
+mod inspect;
 pub mod keys;
 pub mod link;
 mod lost;
@@ -31,6 +32,7 @@ use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::history::carry;
+pub use self::inspect::{Inspected, inspect};
 use self::keys::Keys;
 use self::link::PATIENCE;
 pub use self::link::{Link, Target};

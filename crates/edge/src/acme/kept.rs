@@ -31,6 +31,11 @@ impl Kept {
         Ok(Self(dir))
     }
 
+    /// What may be there already. Makes nothing.
+    pub(super) fn there(data_dir: &Path) -> Self {
+        Self(data_dir.join("acme"))
+    }
+
     fn account_file(&self) -> PathBuf {
         self.0.join("account.json")
     }

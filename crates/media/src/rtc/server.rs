@@ -296,7 +296,7 @@ where
 }
 
 /// The addresses to put into answers: those configured, else the one bound, else the one of the default route.
-fn advertised(config: &Config, bound: SocketAddr) -> Vec<IpAddr> {
+pub fn advertised(config: &Config, bound: SocketAddr) -> Vec<IpAddr> {
     if !config.public.is_empty() {
         return config.public.clone();
     }

@@ -70,6 +70,10 @@ fn development_stays_on_this_machine() {
     let settings = load("[http]\nlisten = \"0.0.0.0:5757\"\n", &[]).unwrap();
     assert!(settings.problems()[0].contains("http.listen"), "{:?}", settings.problems());
     assert!(Settings::default().problems().is_empty());
+    let mut lan = Settings { lan: Some([192, 168, 1, 5].into()), ..Settings::default() };
+    assert!(lan.problems().is_empty());
+    lan.mode = Mode::Production;
+    assert!(lan.problems().iter().any(|problem| problem.contains("--lan is for development mode")));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod chat;
 mod document;
 mod door;
 mod enter;
+mod examples;
 mod page;
 mod problem;
 mod recordings;
@@ -49,6 +50,12 @@ pub fn service(
         let router: &Router = made.get_or_init(|| router(&api));
         router.clone().oneshot(request)
     })
+}
+
+/// The OpenAPI document, as `/api/v1/openapi.json` has it.
+#[must_use]
+pub fn description() -> String {
+    document::whole().to_string()
 }
 
 fn router(api: &Arc<Api>) -> Router {

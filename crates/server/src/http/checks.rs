@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Settings;
+use crate::doctor::{self, Datagrams, Verdict};
 use streams::live::Live;
 use tencent::clouds::Clouds;
 
@@ -15,23 +16,21 @@ pub struct Checks {
     pub clouds: Arc<Clouds>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// What WebRTC counts, if it runs.
+    pub datagrams: Option<Datagrams>,
 }
 
 impl Checks {
     /// What can be seen to be wrong without asking a service.
     pub fn problems(&self) -> Vec<String> {
-        let mut found = self.settings.problems();
-        found.extend(self.settings.warnings());
+        let mut found: Vec<_> = doctor::of_settings(&self.settings).iter().filter_map(Verdict::problem).collect();
         found.extend(self.live.lacks());
         found
     }
 
-    /// The same, and what every configured service says of its settings.
+    /// What the doctor says, who asks every configured service: what is not well of it.
     pub async fn ask(&self) -> Vec<String> {
-        let mut found = self.problems();
-        let said = self.clouds.check().await;
-        let said = said.live.into_iter().chain(said.im);
-        found.extend(said.map(|finding| format!("{}: {}", finding.setting, finding.why)));
-        found
+        let found = doctor::examine(&self.settings, &self.clouds, self.datagrams.as_ref()).await;
+        found.iter().filter_map(Verdict::problem).collect()
     }
 }

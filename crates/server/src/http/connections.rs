@@ -98,6 +98,13 @@ impl Routes {
         Self { web: doors.web.clone(), router: router(doors), weapp: Some(doors.weapp.clone()) }
     }
 
+    /// To everything, and to the certificate's authority, which a phone may be told to trust.
+    #[must_use]
+    pub fn lan(doors: &Doors, authority: String) -> Self {
+        let routes = Self::all(doors);
+        Self { router: routes.router.merge(super::pages::authority(authority)), ..routes }
+    }
+
     /// Nowhere but to HTTPS at this port, unless an authority asks for what it was promised.
     #[must_use]
     pub fn redirect(web: &Arc<Web>, port: u16, answers: Option<Arc<Answers>>) -> Self {

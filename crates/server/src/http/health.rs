@@ -15,15 +15,14 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::console;
-use crate::usage;
+use crate::doctor;
+use crate::lan;
 use access::operator::{Need, Operators};
 use store::Probe;
 use store::clock::Clock;
 use streams::live::Live;
 use webhooks::Hooks;
 
-/// Less free room than this is reported.
-const LITTLE: u64 = 256 << 20;
 /// Webhooks that have waited for so many seconds are reported.
 const LATE: u64 = 60;
 
@@ -88,7 +87,7 @@ async fn healthz() -> Response {
 /// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
 /// only what sort of trouble there is; the log says more.
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
-    let disk = usage::disk(&health.data_dir).is_some_and(|(free, _)| free < LITTLE);
+    let disk = doctor::is_nearly_full(&health.data_dir);
     let checks = vec![
         check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
         check("store", true, health.probe.ask().await.err()),
@@ -149,10 +148,7 @@ fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
 
 /// Whether an address is this machine's or of a private network.
 fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
+    address.to_canonical().is_loopback() || lan::is_private(address)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use rust_embed::Embed;
 
+use crate::lan;
 use crate::web::Cors;
 
 /// The pages.
@@ -62,6 +63,12 @@ pub fn routes(cors: Arc<Cors>) -> Router {
                 async move { sdk(&path, &headers, &cors) }
             }),
         )
+}
+
+/// The authority of a certificate that was made here, as phones take it.
+pub fn authority(pem: String) -> Router {
+    let kind = [(header::CONTENT_TYPE, "application/x-x509-ca-cert"), (header::CACHE_CONTROL, "no-store")];
+    Router::new().route(lan::AUTHORITY, get(move || async move { (kind, pem) }))
 }
 
 /// A file of the SDK: pages of other origins may import it where they may call.

@@ -1,9 +1,11 @@
 //! The doors: what each group of handlers is given of the server's parts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::chat_door::ChatDoor;
 use crate::config::Mode;
+use crate::doctor::Datagrams;
 use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Tokens, Weapp};
 use crate::parts::Parts;
 use crate::report;
@@ -45,6 +47,7 @@ fn weapp(parts: &Parts, web: &Arc<Web>) -> Weapp {
             keep_owners: parts.settings.record.enabled || parts.clouds.live.is_some(),
             listed: parts.settings.record.list,
             generation0: parts.settings.rooms.generation0 && parts.settings.mode == Mode::Development,
+            lan: parts.settings.lan.is_some(),
             mix_elsewhere: parts.settings.rooms.mix_elsewhere,
         },
     }
@@ -141,5 +144,13 @@ fn health(parts: &Arc<Parts>) -> Health {
 }
 
 fn checks(parts: &Parts) -> Checks {
-    Checks { settings: parts.settings.clone(), clouds: parts.clouds.clone(), live: parts.live.clone() }
+    let counted = |webrtc: media::rtc::Server| -> Datagrams {
+        Arc::new(move || webrtc.counters().strangers.load(Ordering::Relaxed))
+    };
+    Checks {
+        settings: parts.settings.clone(),
+        clouds: parts.clouds.clone(),
+        live: parts.live.clone(),
+        datagrams: parts.webrtc.clone().map(counted),
+    }
 }

@@ -206,6 +206,11 @@ mod pages {
     }
 
     #[test]
+    fn phones_in_the_same_network_in_chromium() {
+        beside("lan");
+    }
+
+    #[test]
     fn production_in_chromium() {
         beside("production");
     }

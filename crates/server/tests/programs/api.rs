@@ -81,6 +81,9 @@ fn as_printed(server: &Server) {
     ] {
         assert!(said.contains(part), "{part} is not in:\n{said}");
     }
+    // Clients are made of the document without a server, too.
+    let printed = kit::roomservice(&server.dir).arg("openapi").output().unwrap().stdout;
+    assert_eq!(server.request("GET", "/api/v1/openapi.json", "").1, printed.trim_ascii());
     assert_eq!(said.matches(r#"{"seq":1,"time":"#).count(), 2, "said once, answered twice:\n{said}");
     assert_eq!(said.matches("Good evening").count(), 1, "heard once:\n{said}");
 }

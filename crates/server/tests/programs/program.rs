@@ -47,7 +47,18 @@ fn printed_signatures_log_in_and_printed_urls_are_pushed_to() {
 fn every_command_says_what_it_does() {
     let dir = directory();
     let help = run(&dir, &["--help"]);
-    for command in ["serve", "check-config", "default-config", "keygen", "setup", "usersig", "push-url"] {
+    for command in [
+        "serve",
+        "check-config",
+        "doctor",
+        "load",
+        "openapi",
+        "default-config",
+        "keygen",
+        "setup",
+        "usersig",
+        "push-url",
+    ] {
         assert!(help.contains(command), "{help}");
         assert!(run(&dir, &[command, "--help"]).contains("Usage: roomservice"), "{command}");
     }
@@ -282,4 +293,68 @@ fn damage_that_the_start_finds_is_in_the_log_and_on_the_console() {
     write!(console, "GET /console/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.http).unwrap();
     let hello = BufReader::new(console).lines().map_while(Result::ok).find(|line| line.starts_with("data: "));
     assert!(hello.unwrap().contains(said));
+}
+
+#[test]
+fn the_doctor_has_a_cure_for_what_it_finds() {
+    let dir = directory();
+    let examine = |variables: &[(&str, &str)], json: bool| {
+        let mut command = roomservice(&dir);
+        for part in ["HTTP", "RTMP", "WEBRTC"] {
+            command.env(format!("ROOMSERVICE_{part}__LISTEN"), "127.0.0.1:0");
+        }
+        let output =
+            command.arg("doctor").args(json.then_some("--json")).envs(variables.iter().copied()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let wrong = [("ROOMSERVICE_STORE__KIND", "redis"), ("ROOMSERVICE_STORE__REDIS", "redis://:hunter2@127.0.0.1:1")];
+    let (code, said) = examine(&wrong, true);
+    let found: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+    let redis = found.iter().find(|one| one["check"] == "redis").unwrap();
+    assert_eq!((code, redis["level"].as_str()), (Some(1), Some("fail")), "{said}");
+    assert!(redis["cure"].as_str().unwrap().contains("start Redis") && !said.contains("hunter2"), "{said}");
+    let (_, page) = examine(&[("ROOMSERVICE_MIX__FFMPEG", "/no/ffmpeg")], false);
+    assert!(page.contains("WARN  ffmpeg") && page.contains("-> install it (apt-get install ffmpeg)"), "{page}");
+    assert!(page.lines().any(|line| line.starts_with("ok    settings")), "{page}");
+    // It looks, and leaves nothing behind.
+    assert!(!dir.join("data").exists());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn phones_are_let_in_by_development_mode_alone() {
+    let dir = directory();
+    assert!(fail(&dir, &["--lan", "203.0.113.7"]).contains("does not have that address"));
+    assert!(fail(&dir, &["--lan", "127.0.0.1"]).contains("no address of a private network"));
+    assert!(fail(&dir, &["--lan", "10.9.9.9", "keygen"]).contains("no other command"));
+    std::fs::write(dir.join("p.toml"), "mode = \"production\"\n").unwrap();
+    assert!(fail(&dir, &["--lan", "10.9.9.9", "--config", "p.toml"]).contains("--lan is for development mode"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_load_is_for_a_server_that_is_named_and_says_how_it_goes() {
+    let server = Server::start(directory());
+    assert!(fail(&server.dir, &["load"]).contains("<URL>"), "it assumes no server");
+    let urls = server.get("/weapp/utils/get_test_pushurl");
+    let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+    let mut pushing = push(&url("url_push"));
+    until("the stream plays", || probe(&url("url_play_flv")) == ["aac", "h264"]);
+    let at = format!("http://{}", server.http);
+    let play = [url("url_play_flv"), url("url_play_rtmp")];
+    let load = |more: &[&str]| {
+        let output = roomservice(&server.dir).arg("load").args(&play).args(more).output().unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), summary, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (well, summary, shown) = load(&[&at, "--viewers", "10", "--calls", "10", "--seconds", "2", "--json"]);
+    assert!(well, "{summary} {shown}");
+    assert_eq!((&summary["playing"], &summary["ended"], &summary["failed_calls"]), (&json!(10), &json!(0), &json!(0)));
+    assert!(summary["bits_per_viewer"].as_u64().unwrap() > 50_000, "{summary}");
+    assert!(summary["calls"].as_u64().unwrap() >= 10 && summary["first_frame_ms"][1].as_f64().is_some(), "{summary}");
+    assert!(shown.contains("10 of 10 play"), "{shown}");
+    // A stream that is not there any more.
+    pushing.kill();
+    let (well, summary, shown) = load(&["--viewers", "2", "--seconds", "20", "--json"]);
+    assert!(!well && shown.contains("did not go well"), "{summary} {shown}");
 }

@@ -59,7 +59,8 @@ pub struct BanPage {
 }
 
 /// Who is kept out, of what, and until when.
-#[utoipa::path(get, path = "/bans", tag = "bans", params(Asked), responses((status = 200, body = BanPage)))]
+#[utoipa::path(get, operation_id = "listBans", path = "/bans", tag = "bans", params(Asked),
+    responses((status = 200, description = "A page of bans", body = BanPage)))]
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<BanPage> {
     caller.may(Need::Look)?;
     let bans: Vec<BanView> = api.moderation.bans.list(api.web.clock.now()).iter().map(BanView::from).collect();
@@ -96,8 +97,8 @@ impl Measure {
 }
 
 /// Keeps a user out of everything: it cannot log in, chat, push or play.
-#[utoipa::path(put, path = "/bans/{user}", tag = "bans", params(("user" = String, Path)), request_body = Measure,
-    responses((status = 200, body = BanView)))]
+#[utoipa::path(put, operation_id = "banUser", path = "/bans/{user}", tag = "bans", params(("user" = String, Path)), request_body = Measure,
+    responses((status = 200, description = "The ban", body = BanView)))]
 pub async fn ban(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -110,7 +111,8 @@ pub async fn ban(
 }
 
 /// Lets a user in again. One who is not kept out is fine.
-#[utoipa::path(delete, path = "/bans/{user}", tag = "bans", params(("user" = String, Path)), responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "unbanUser", path = "/bans/{user}", tag = "bans", params(("user" = String, Path)),
+    responses((status = 204, description = "The user may come in again")))]
 pub async fn unban(State(api): State<Arc<Api>>, caller: Caller, Path(user): Path<String>) -> Done {
     let user = user_of(&user)?;
     caller.may(Need::Users)?;
@@ -119,9 +121,9 @@ pub async fn unban(State(api): State<Arc<Api>>, caller: Caller, Path(user): Path
 }
 
 /// Keeps a user out of a room, also one that is not there yet.
-#[utoipa::path(put, path = "/rooms/{room}/bans/{user}", tag = "bans",
+#[utoipa::path(put, operation_id = "banUserInRoom", path = "/rooms/{room}/bans/{user}", tag = "bans",
     params(("room" = String, Path), ("user" = String, Path)), request_body = Measure,
-    responses((status = 200, body = BanView)))]
+    responses((status = 200, description = "The ban", body = BanView)))]
 pub async fn ban_in_room(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -134,8 +136,9 @@ pub async fn ban_in_room(
 }
 
 /// Lets a user into a room again. One who is not kept out is fine.
-#[utoipa::path(delete, path = "/rooms/{room}/bans/{user}", tag = "bans",
-    params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "unbanUserInRoom", path = "/rooms/{room}/bans/{user}", tag = "bans",
+    params(("room" = String, Path), ("user" = String, Path)),
+    responses((status = 204, description = "The user may come in again")))]
 pub async fn unban_in_room(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -158,8 +161,8 @@ pub struct Kick {
 }
 
 /// Puts a user out of a room, whether it pushes, watches or chats there; it may come back after a while.
-#[utoipa::path(delete, path = "/rooms/{room}/members/{user}", tag = "rooms",
-    params(("room" = String, Path), ("user" = String, Path), Kick), responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "kickUser", path = "/rooms/{room}/members/{user}", tag = "rooms",
+    params(("room" = String, Path), ("user" = String, Path), Kick), responses((status = 204, description = "The user is out")))]
 pub async fn kick(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -56,8 +56,8 @@ pub struct Messages {
 }
 
 /// What was said in a room. A room keeps its newest 200 messages.
-#[utoipa::path(get, path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path), Which),
-    responses((status = 200, body = Messages)))]
+#[utoipa::path(get, operation_id = "listMessages", path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path), Which),
+    responses((status = 200, description = "The messages that are kept", body = Messages)))]
 pub async fn messages(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -109,8 +109,8 @@ pub struct SentMessage {
 }
 
 /// Says something in a room in a user's name. Mutes do not hold it back.
-#[utoipa::path(post, path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path)),
-    request_body = NewMessage, responses((status = 201, body = SentMessage)))]
+#[utoipa::path(post, operation_id = "sendMessage", path = "/rooms/{room}/messages", tag = "chat", params(("room" = String, Path)),
+    request_body = NewMessage, responses((status = 201, description = "It is said, and where it stands", body = SentMessage)))]
 pub async fn send(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -149,8 +149,8 @@ pub struct Told {
 }
 
 /// Says something to a room as the system.
-#[utoipa::path(post, path = "/rooms/{room}/notices", tag = "chat", params(("room" = String, Path)),
-    request_body = Notice, responses((status = 200, body = Told)))]
+#[utoipa::path(post, operation_id = "sendNotice", path = "/rooms/{room}/notices", tag = "chat", params(("room" = String, Path)),
+    request_body = Notice, responses((status = 200, description = "The room was told", body = Told)))]
 pub async fn notice(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -162,7 +162,8 @@ pub async fn notice(
 }
 
 /// Says something to all rooms in which somebody chats, as the system.
-#[utoipa::path(post, path = "/notices", tag = "chat", request_body = Notice, responses((status = 200, body = Told)))]
+#[utoipa::path(post, operation_id = "sendNoticeToAll", path = "/notices", tag = "chat", request_body = Notice,
+    responses((status = 200, description = "How many rooms were told", body = Told)))]
 pub async fn notice_all(State(api): State<Arc<Api>>, caller: Caller, Json(notice): Json<Notice>) -> Answer<Told> {
     caller.may(Need::Server)?;
     Ok(axum::Json(Told { rooms: api.moderation.notice(None, &notice.text).await? }))
@@ -179,8 +180,9 @@ pub struct Mute {
 }
 
 /// Lets a user say nothing in a room.
-#[utoipa::path(put, path = "/rooms/{room}/mutes/{user}", tag = "chat",
-    params(("room" = String, Path), ("user" = String, Path)), request_body = Mute, responses((status = 204)))]
+#[utoipa::path(put, operation_id = "muteUser", path = "/rooms/{room}/mutes/{user}", tag = "chat",
+    params(("room" = String, Path), ("user" = String, Path)), request_body = Mute,
+    responses((status = 204, description = "The user may not speak")))]
 pub async fn mute(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -197,8 +199,8 @@ pub async fn mute(
 }
 
 /// Lets a user speak again. One who is not muted is fine.
-#[utoipa::path(delete, path = "/rooms/{room}/mutes/{user}", tag = "chat",
-    params(("room" = String, Path), ("user" = String, Path)), responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "unmuteUser", path = "/rooms/{room}/mutes/{user}", tag = "chat",
+    params(("room" = String, Path), ("user" = String, Path)), responses((status = 204, description = "The user may speak again")))]
 pub async fn unmute(State(api): State<Arc<Api>>, caller: Caller, Path((room, user)): Path<(String, String)>) -> Done {
     let room = caller.room(&room)?;
     let user = user_of(&user)?;

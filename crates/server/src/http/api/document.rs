@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use super::examples;
 use super::problem::Problem;
 use crate::http::pages;
 
@@ -90,13 +91,18 @@ fn shape(parameter: &str) -> Option<Value> {
 pub(super) fn whole() -> Value {
     let (_, document) = super::described();
     let mut document = serde_json::to_value(document).unwrap_or_default();
+    // What is common to all stands in the document once.
     let problem = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
+    for (status, text) in PROBLEMS {
+        let common = json!({ "description": text, "content": problem });
+        document["components"]["responses"][format!("Problem{status}")] = common;
+    }
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (method, call) in paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten()) {
         let Some(call) = call.as_object_mut() else { continue };
         if let Some(responses) = call.get_mut("responses").and_then(Value::as_object_mut) {
-            for (status, text) in PROBLEMS {
-                let common = || json!({ "description": text, "content": problem });
+            for (status, _) in PROBLEMS {
+                let common = || json!({ "$ref": format!("#/components/responses/Problem{status}") });
                 responses.entry(status).or_insert_with(common);
             }
         }
@@ -129,5 +135,6 @@ pub(super) fn whole() -> Value {
     custom["propertyNames"] = json!({ "minLength": 1, "maxLength": 16 });
     custom["additionalProperties"] = json!({ "type": ["integer", "string", "boolean"], "maxLength": 200,
         "minimum": -9007199254740991i64, "maximum": 9007199254740991i64 });
+    examples::add(&mut document);
     document
 }

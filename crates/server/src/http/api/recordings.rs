@@ -88,8 +88,8 @@ fn none() -> Problem {
 }
 
 /// The recordings on this machine.
-#[utoipa::path(get, path = "/recordings", tag = "recordings", params(Asked),
-    responses((status = 200, body = RecordingPage)))]
+#[utoipa::path(get, operation_id = "listRecordings", path = "/recordings", tag = "recordings", params(Asked),
+    responses((status = 200, description = "A page of recordings", body = RecordingPage)))]
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<RecordingPage> {
     caller.may(Need::Listen)?;
     let recordings = api.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
@@ -103,16 +103,16 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Que
 }
 
 /// A recording's bytes, from its beginning.
-#[utoipa::path(get, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
-    responses((status = 200, content_type = "video/mp4", body = [u8])))]
+#[utoipa::path(get, operation_id = "getRecordingFile", path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
+    responses((status = 200, description = "The file", content_type = "video/mp4", body = [u8])))]
 pub async fn fetch(State(api): State<Arc<Api>>, caller: Caller, Path(file): Path<String>) -> Result<Response, Problem> {
     caller.may(Need::Listen)?;
     console::bytes_of(api.recorder.clone(), file).await.ok_or_else(none)
 }
 
 /// Deletes a finished recording.
-#[utoipa::path(delete, path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
-    responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "deleteRecording", path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
+    responses((status = 204, description = "It is gone")))]
 pub async fn delete(State(api): State<Arc<Api>>, caller: Caller, Path(file): Path<String>) -> Done {
     caller.may(Need::Record)?;
     let deleted = api.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
@@ -145,15 +145,15 @@ async fn turn(api: &Api, caller: &Caller, room: &str, on: bool) -> Answer<Stream
 }
 
 /// Records every stream of a room that is pushed now.
-#[utoipa::path(put, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
-    responses((status = 200, body = Streams)))]
+#[utoipa::path(put, operation_id = "startRecording", path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
+    responses((status = 200, description = "The streams that are recorded from now on", body = Streams)))]
 pub async fn start(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
     turn(&api, &caller, &room, true).await
 }
 
 /// Stops recording a room's streams.
-#[utoipa::path(delete, path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
-    responses((status = 200, body = Streams)))]
+#[utoipa::path(delete, operation_id = "stopRecording", path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
+    responses((status = 200, description = "The streams that are recorded no more", body = Streams)))]
 pub async fn stop(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {
     turn(&api, &caller, &room, false).await
 }

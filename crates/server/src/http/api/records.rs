@@ -103,8 +103,8 @@ fn none() -> Problem {
 }
 
 /// Finished recordings, newest first.
-#[utoipa::path(get, path = "/records", tag = "recordings", params(Asked),
-    responses((status = 200, body = RecordPage)))]
+#[utoipa::path(get, operation_id = "listRecords", path = "/records", tag = "recordings", params(Asked),
+    responses((status = 200, description = "A page of finished recordings", body = RecordPage)))]
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<RecordPage> {
     let limit = page::limit(asked.limit)?;
     let room: Option<RoomId> = asked.room.as_deref().map(room_of).transpose()?;
@@ -123,8 +123,8 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Que
 }
 
 /// One finished recording.
-#[utoipa::path(get, path = "/records/{record}", tag = "recordings", params(("record" = String, Path)),
-    responses((status = 200, body = RecordView)))]
+#[utoipa::path(get, operation_id = "getRecord", path = "/records/{record}", tag = "recordings", params(("record" = String, Path)),
+    responses((status = 200, description = "The recording", body = RecordView)))]
 pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Answer<RecordView> {
     caller.may(Need::Listen)?;
     let id = Some(id).filter(|id| is_id(id)).ok_or_else(none)?;
@@ -133,8 +133,8 @@ pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<St
 }
 
 /// Takes a finished recording out of the list, and its file off this node's disk. What a live service has stays there.
-#[utoipa::path(delete, path = "/records/{record}", tag = "recordings", params(("record" = String, Path)),
-    responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "deleteRecord", path = "/records/{record}", tag = "recordings", params(("record" = String, Path)),
+    responses((status = 204, description = "It is gone")))]
 pub async fn delete(State(api): State<Arc<Api>>, caller: Caller, Path(id): Path<String>) -> Done {
     caller.may(Need::Record)?;
     if is_id(&id) && api.rooms.unlist(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(none()) }

@@ -160,7 +160,8 @@ pub struct Which {
 }
 
 /// The rooms in which somebody pushes.
-#[utoipa::path(get, path = "/rooms", tag = "rooms", params(Which), responses((status = 200, body = RoomPage)))]
+#[utoipa::path(get, operation_id = "listRooms", path = "/rooms", tag = "rooms", params(Which),
+    responses((status = 200, description = "A page of rooms", body = RoomPage)))]
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(which): Query<Which>) -> Answer<RoomPage> {
     caller.may(Need::Look)?;
     let limit = page::limit(which.limit)?;
@@ -237,8 +238,8 @@ pub struct NewRoom {
 }
 
 /// Makes an empty room. If nobody enters it within `rooms.maxIdleDuration` it is gone.
-#[utoipa::path(post, path = "/rooms", tag = "rooms", request_body = NewRoom,
-    responses((status = 201, body = RoomView, headers(("Location" = String, description = "The room")))))]
+#[utoipa::path(post, operation_id = "createRoom", path = "/rooms", tag = "rooms", request_body = NewRoom,
+    responses((status = 201, description = "The room, which is made", body = RoomView, headers(("Location" = String, description = "The room")))))]
 pub async fn create(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -265,8 +266,8 @@ async fn view(api: &Api, id: &RoomId) -> Result<RoomView, Problem> {
 }
 
 /// A room, whether or not somebody has entered it.
-#[utoipa::path(get, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)),
-    responses((status = 200, body = RoomView)))]
+#[utoipa::path(get, operation_id = "getRoom", path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)),
+    responses((status = 200, description = "The room", body = RoomView)))]
 pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<RoomView> {
     let room = caller.look(&room)?;
     Ok(axum::Json(view(&api, &room).await?))
@@ -287,8 +288,8 @@ pub struct Change {
 }
 
 /// Changes a room's info text and custom fields. Its members are told.
-#[utoipa::path(patch, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = Change,
-    responses((status = 200, body = RoomView)))]
+#[utoipa::path(patch, operation_id = "updateRoom", path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)), request_body = Change,
+    responses((status = 200, description = "The room as it is now", body = RoomView)))]
 pub async fn update(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -316,7 +317,8 @@ fn field(value: Value) -> custom::Value {
 }
 
 /// Closes a room for everybody.
-#[utoipa::path(delete, path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)), responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "closeRoom", path = "/rooms/{room}", tag = "rooms", params(("room" = String, Path)),
+    responses((status = 204, description = "It is closed")))]
 pub async fn close(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Done {
     let room = room_of(&room)?;
     caller.may(Need::Close(&room))?;
@@ -325,8 +327,8 @@ pub async fn close(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path
 }
 
 /// Who pushes in a room.
-#[utoipa::path(get, path = "/rooms/{room}/members", tag = "rooms", params(("room" = String, Path)),
-    responses((status = 200, body = Vec<Member>)))]
+#[utoipa::path(get, operation_id = "listMembers", path = "/rooms/{room}/members", tag = "rooms", params(("room" = String, Path)),
+    responses((status = 200, description = "Who pushes", body = Vec<Member>)))]
 pub async fn members(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Vec<Member>> {
     let room = caller.look(&room)?;
     Ok(axum::Json(view(&api, &room).await?.members))
@@ -354,8 +356,8 @@ pub struct Viewer {
 }
 
 /// Who watches a live room.
-#[utoipa::path(get, path = "/rooms/{room}/audience", tag = "rooms", params(("room" = String, Path), Asked),
-    responses((status = 200, body = Audience)))]
+#[utoipa::path(get, operation_id = "listAudience", path = "/rooms/{room}/audience", tag = "rooms", params(("room" = String, Path), Asked),
+    responses((status = 200, description = "A page of the audience", body = Audience)))]
 pub async fn audience(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -37,7 +37,8 @@ pub struct Stats {
 }
 
 /// How much there is of everything. Graphs are better made of `/metrics`.
-#[utoipa::path(get, path = "/stats", tag = "server", responses((status = 200, body = Stats)))]
+#[utoipa::path(get, operation_id = "getStats", path = "/stats", tag = "server",
+    responses((status = 200, description = "The server now", body = Stats)))]
 pub async fn stats(State(api): State<Arc<Api>>, caller: Caller) -> Answer<Stats> {
     caller.may(Need::Look)?;
     let now = api.figures.now();

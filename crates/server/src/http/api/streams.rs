@@ -125,7 +125,8 @@ pub struct StreamPage {
 }
 
 /// The streams that are pushed here.
-#[utoipa::path(get, path = "/streams", tag = "streams", params(Asked), responses((status = 200, body = StreamPage)))]
+#[utoipa::path(get, operation_id = "listStreams", path = "/streams", tag = "streams", params(Asked),
+    responses((status = 200, description = "A page of streams", body = StreamPage)))]
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<StreamPage> {
     caller.may(Need::Look)?;
     let (streams, next) = asked.page(api.hub.list(), |info: &StreamInfo| info.name.as_str().to_owned())?;
@@ -133,8 +134,8 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Que
 }
 
 /// A stream: how it is pushed, its codecs, who plays it.
-#[utoipa::path(get, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
-    responses((status = 200, body = StreamView)))]
+#[utoipa::path(get, operation_id = "getStream", path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
+    responses((status = 200, description = "The stream", body = StreamView)))]
 pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Path<String>) -> Answer<StreamView> {
     caller.may_stream(&api, &stream, true)?;
     let info = StreamName::new(&stream).ok().and_then(|name| api.hub.info(&name));
@@ -143,8 +144,8 @@ pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Pat
 }
 
 /// Ends a stream: its publisher and all viewers. The publisher may come back; a ban keeps it out.
-#[utoipa::path(delete, path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
-    responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "endStream", path = "/streams/{stream}", tag = "streams", params(("stream" = String, Path)),
+    responses((status = 204, description = "It has ended")))]
 pub async fn end(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Path<String>) -> Done {
     caller.may_stream(&api, &stream, false)?;
     api.moderation.end_stream(&stream).await?;
@@ -187,7 +188,8 @@ pub struct MixPage {
 }
 
 /// The mixes that are made here. Those of a cloud service are not known.
-#[utoipa::path(get, path = "/mixes", tag = "streams", params(Asked), responses((status = 200, body = MixPage)))]
+#[utoipa::path(get, operation_id = "listMixes", path = "/mixes", tag = "streams", params(Asked),
+    responses((status = 200, description = "A page of mixes", body = MixPage)))]
 pub async fn mixes(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<MixPage> {
     caller.may(Need::Look)?;
     let mixes = api.live.list_mixes().into_iter();
@@ -202,8 +204,8 @@ pub async fn mixes(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Qu
 }
 
 /// Ends a mix: the audience goes back to the stream itself.
-#[utoipa::path(delete, path = "/mixes/{session}", tag = "streams", params(("session" = String, Path)),
-    responses((status = 204)))]
+#[utoipa::path(delete, operation_id = "endMix", path = "/mixes/{session}", tag = "streams", params(("session" = String, Path)),
+    responses((status = 204, description = "It has ended")))]
 pub async fn end_mix(State(api): State<Arc<Api>>, caller: Caller, Path(session): Path<String>) -> Done {
     caller.may(Need::Server)?;
     if api.live.end_mix(&session) {
@@ -232,8 +234,8 @@ pub struct Mixed {
 
 /// Starts, changes or stops a mix of a room's streams, as `merge_stream` does for clients; with streams of other rooms that
 /// the operator administers, too.
-#[utoipa::path(post, path = "/rooms/{room}/mixes", tag = "streams", params(("room" = String, Path)),
-    request_body = NewMix, responses((status = 200, body = Mixed)))]
+#[utoipa::path(post, operation_id = "mixStreams", path = "/rooms/{room}/mixes", tag = "streams", params(("room" = String, Path)),
+    request_body = NewMix, responses((status = 200, description = "What the live service said", body = Mixed)))]
 pub async fn mix(
     State(api): State<Arc<Api>>,
     caller: Caller,

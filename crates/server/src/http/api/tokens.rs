@@ -55,8 +55,8 @@ pub struct Session {
 }
 
 /// Logs a user in, as `login` does with a signature; as a client of the second generation.
-#[utoipa::path(post, path = "/tokens/session", tag = "tokens", request_body = Who,
-    responses((status = 201, body = Session)))]
+#[utoipa::path(post, operation_id = "createSession", path = "/tokens/session", tag = "tokens", request_body = Who,
+    responses((status = 201, description = "The session", body = Session)))]
 pub async fn session(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -86,8 +86,8 @@ pub struct UserSig {
 }
 
 /// Signs for a user, who then logs in with the signature.
-#[utoipa::path(post, path = "/tokens/usersig", tag = "tokens", request_body = Who,
-    responses((status = 201, body = UserSig)))]
+#[utoipa::path(post, operation_id = "createUserSig", path = "/tokens/usersig", tag = "tokens", request_body = Who,
+    responses((status = 201, description = "The signature", body = UserSig)))]
 pub async fn user_sig(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -127,8 +127,8 @@ pub struct OperatorToken {
 
 /// A short token for somebody who is to do a part of what operators do. Whoever has a key can as well sign one with any
 /// library for JSON web tokens.
-#[utoipa::path(post, path = "/tokens/operator", tag = "tokens", request_body = NewOperator,
-    responses((status = 201, body = OperatorToken)))]
+#[utoipa::path(post, operation_id = "createOperatorToken", path = "/tokens/operator", tag = "tokens", request_body = NewOperator,
+    responses((status = 201, description = "The token", body = OperatorToken)))]
 pub async fn operator(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -49,8 +49,8 @@ pub struct Replayed {
 
 /// Tells every webhook again what happened from some point on, as far as it is kept: under the ids that the events had,
 /// in the background.
-#[utoipa::path(post, path = "/webhooks/replay", tag = "server", request_body = Replay,
-    responses((status = 202, body = Replayed)))]
+#[utoipa::path(post, operation_id = "replayWebhooks", path = "/webhooks/replay", tag = "server", request_body = Replay,
+    responses((status = 202, description = "How much is told again, in the background", body = Replayed)))]
 pub async fn replay(
     State(api): State<Arc<Api>>,
     caller: Caller,

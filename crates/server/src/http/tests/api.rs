@@ -361,3 +361,81 @@ async fn webhooks_are_told_again_on_demand() {
     let none = closed.api(KEY, "POST", "/webhooks/replay", &ask).await;
     assert_eq!((none.status, none.json()["code"].as_str()), (StatusCode::CONFLICT, Some("no_webhooks")));
 }
+
+/// What generators of clients need: names of their own, words for all answers, and examples.
+#[tokio::test]
+async fn every_call_of_the_document_is_named_described_and_has_examples() {
+    let kit = closed().await;
+    let document = kit.get("/api/v1/openapi.json").await.json();
+    let at = |value: &Value| match value["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap().clone(),
+        None => value.clone(),
+    };
+    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, call) in item.as_object().unwrap() {
+            let mut lacks = |what: String| wrong.push(format!("{method} {path}: {what}"));
+            let name = call["operationId"].as_str().unwrap_or_default();
+            if name.is_empty() || !names.insert(name.to_owned()) {
+                lacks(format!("operationId {name:?} is missing or another's"));
+            }
+            if call["summary"].as_str().is_none_or(str::is_empty) {
+                lacks("no summary".into());
+            }
+            for parameter in call["parameters"].as_array().unwrap() {
+                let optional = parameter["in"] == "query";
+                if parameter["example"].is_null() && !optional {
+                    lacks(format!("no example of {}", parameter["name"]));
+                }
+            }
+            let responses = call["responses"].as_object().unwrap();
+            for (status, response) in responses.iter().map(|(status, response)| (status, at(response))) {
+                if response["description"].as_str().is_none_or(str::is_empty) {
+                    lacks(format!("{status} without description"));
+                }
+                for (kind, media) in response["content"].as_object().into_iter().flatten() {
+                    if kind.ends_with("json") && media["example"].is_null() {
+                        lacks(format!("{status} without example"));
+                    }
+                }
+            }
+            let body = &call["requestBody"];
+            if body.is_object() && body["content"]["application/json"]["example"].is_null() {
+                lacks("a body without example".into());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Examples are what the calls take: nothing of them is malformed.
+#[tokio::test]
+async fn examples_of_the_document_are_understood() {
+    let kit = closed().await;
+    let document = kit.get("/api/v1/openapi.json").await.json();
+    let mut done = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, call) in item.as_object().unwrap() {
+            let (mut to, mut query) = (path.clone(), Vec::new());
+            for parameter in call["parameters"].as_array().unwrap() {
+                let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+                let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
+                match parameter["in"].as_str().unwrap() {
+                    "path" => to = to.replace(&format!("{{{name}}}"), &text),
+                    "query" if !example.is_null() => query.push(format!("{name}={text}")),
+                    _ => {}
+                }
+            }
+            let to = format!("{to}?{}", query.join("&"));
+            let body = &call["requestBody"]["content"]["application/json"]["example"];
+            let answer = kit.api(KEY, &method.to_uppercase(), &to, body).await;
+            assert!(
+                ![400, 405, 413, 415, 500].contains(&answer.status.as_u16()),
+                "{method} {to} {body}: {}",
+                answer.text()
+            );
+            done += usize::from(answer.status.is_success());
+        }
+    }
+    assert!(done > 10, "only {done} calls went well");
+}

@@ -18,6 +18,7 @@ use super::name::Name;
 use super::reply::Fail;
 use super::request_id::RequestId;
 use crate::http::operators;
+use crate::lan;
 
 /// A request that came over TLS that ends here.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +128,22 @@ impl<'a> Call<'a> {
         Ok(Session { user, generation: sign::token::Generation::First, id: 0, expires: self.now })
     }
 
-    /// Refuses, in development mode, what does not name this machine, and other sites' pages.
+    /// Refuses, in development mode, what does not come from this machine or does not name it, and other sites' pages.
     pub fn this_machine(&self) -> Result<(), Fail> {
+        // Unless others are served as well, who comes is of this machine or has a proxy there.
+        if self.weapp.choices.lan && !self.peer.is_some_and(|peer| peer.to_canonical().is_loopback()) {
+            return Err(Fail::unauthorised("in development mode this is asked from the server's own machine"));
+        }
+        self.names_this_machine()
+    }
+
+    /// Whether it comes from a private network that development mode was told to serve, and from no other site's page.
+    pub fn of_the_lan(&self) -> bool {
+        let near = self.peer.is_some_and(lan::is_private);
+        self.weapp.choices.lan && near && self.names_this_machine().is_ok()
+    }
+
+    fn names_this_machine(&self) -> Result<(), Fail> {
         let host = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| self.parts.uri.authority().map(|authority| authority.as_str()));
         operators::at_this_machine(host, &self.parts.headers).map_err(|r| Fail::unauthorised(r.message))

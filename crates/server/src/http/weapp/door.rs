@@ -57,6 +57,8 @@ pub struct Choices {
     pub listed: Listed,
     /// Clients of 2017 are answered, on this machine.
     pub generation0: bool,
+    /// Development mode also serves a private network.
+    pub lan: bool,
     /// Members may mix streams of rooms that are kept elsewhere.
     pub mix_elsewhere: bool,
 }

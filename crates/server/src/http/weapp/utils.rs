@@ -22,6 +22,10 @@ pub async fn run(call: &Call<'_>, name: Name) -> Sent {
     if name == Name::Report {
         return report(call);
     }
+    // What a phone needs to enter a room.
+    if name == Name::GetLoginInfo && call.of_the_lan() {
+        return get_login_info(call);
+    }
     // Who may look may not sign for others.
     let need = match name {
         Name::CheckConfig | Name::LogFileList | Name::GetLogFile => Need::Listen,

@@ -1,0 +1,52 @@
+//! Whether everything around the server is as it should be: one list of checks for `roomservice doctor` and the console. Asks
+//! nobody but what is configured. The order of the list is that of trouble: what keeps a server from starting comes first.
+
+mod machine;
+mod neighbours;
+mod network;
+mod verdict;
+
+pub use machine::is_nearly_full;
+pub use network::Datagrams;
+pub use verdict::{Level, Verdict, page};
+
+use crate::config::Settings;
+use tencent::clouds::Clouds;
+
+/// The name of the check of settings.
+const SETTINGS: &str = "settings";
+
+/// What can be seen of the settings alone.
+#[must_use]
+pub fn of_settings(settings: &Settings) -> Vec<Verdict> {
+    let cure = "change it in the configuration file; check-config says the same";
+    let wrong = settings.problems().into_iter().map(|seen| Verdict::fail(SETTINGS, seen, cure));
+    let odd = settings.warnings().into_iter().map(|seen| Verdict::warn(SETTINGS, seen, cure));
+    wrong.chain(odd).collect()
+}
+
+/// Looks at everything. `datagrams`: of the server that runs in this process, if one does.
+pub async fn examine(settings: &Settings, clouds: &Clouds, datagrams: Option<&Datagrams>) -> Vec<Verdict> {
+    let mut found = of_settings(settings);
+    if found.is_empty() {
+        found.push(Verdict::ok(SETTINGS, format!("they fit, in {:?} mode", settings.mode)));
+    }
+    let (network, ffmpeg, disk, redis, webhooks, clouds) = tokio::join!(
+        network::look(settings, datagrams),
+        machine::ffmpeg(settings),
+        machine::disk(settings),
+        neighbours::redis(settings),
+        neighbours::webhooks(settings),
+        neighbours::clouds(clouds),
+    );
+    found.extend(network);
+    found.push(neighbours::certificate(settings));
+    found.push(ffmpeg);
+    found.push(neighbours::clock(redis.ahead, webhooks.ahead));
+    found.extend(disk);
+    found.push(machine::files(settings));
+    found.extend(redis.verdicts);
+    found.extend(webhooks.verdicts);
+    found.extend(clouds);
+    found
+}

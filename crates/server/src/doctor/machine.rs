@@ -1,0 +1,291 @@
+//! What the machine has: ffmpeg and its codecs, the disk and its speed, how many files may be open.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::Command;
+
+use super::verdict::Verdict;
+use crate::config::Settings;
+use crate::usage;
+use store::Place;
+use streams::live;
+
+/// Less free room than this is reported.
+const LITTLE: u64 = 256 << 20;
+/// How long ffmpeg may take to say what it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Writes that are timed.
+const WRITES: usize = 40;
+/// A disk slower than this makes callers wait, and much slower than that it is no disk for a journal.
+const SLOW: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
+/// What mixes are made with.
+const ENCODERS: [&str; 2] = ["libx264", "aac"];
+/// What publishers send.
+const DECODERS: [&str; 2] = ["h264", "aac"];
+/// What some of them send.
+const MORE: [&str; 5] = ["hevc", "vp8", "vp9", "opus", "mp3float"];
+/// Files that a server opens beside its connections.
+const BESIDE: u64 = 512;
+
+/// What an ffmpeg says of itself.
+struct Ffmpeg {
+    version: String,
+    encoders: String,
+    decoders: String,
+}
+
+/// ffmpeg, which makes mixes.
+pub async fn ffmpeg(settings: &Settings) -> Verdict {
+    if settings.live.provider == live::Provider::Tencent {
+        return Verdict::ok("ffmpeg", "not used: Tencent mixes");
+    }
+    let program = &settings.mix.ffmpeg;
+    let said = async {
+        Ok(Ffmpeg {
+            version: said(program, "-version").await?,
+            encoders: said(program, "-encoders").await?,
+            decoders: said(program, "-decoders").await?,
+        })
+    };
+    judge_ffmpeg(program, said.await)
+}
+
+async fn said(program: &Path, what: &str) -> io::Result<String> {
+    let mut command = Command::new(program);
+    command.args(["-hide_banner", what]).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await??;
+    if !output.status.success() {
+        return Err(io::Error::other(format!("{what} ends with {}", output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn judge_ffmpeg(program: &Path, said: io::Result<Ffmpeg>) -> Verdict {
+    const NAME: &str = "ffmpeg";
+    let install = "install it (apt-get install ffmpeg), or name one with libx264 in mix.ffmpeg";
+    let said = match said {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            let seen = format!("there is no {}, so merge_stream is refused", program.display());
+            return Verdict::warn(NAME, seen, install);
+        }
+        Err(why) => return Verdict::fail(NAME, format!("{} does not run: {why}", program.display()), install),
+        Ok(said) => said,
+    };
+    let version = said.version.split_whitespace().nth(2).unwrap_or("of no known version").to_owned();
+    // Lines are ` V....D libx264   what it is`.
+    let has = |list: &str, name: &str| list.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
+    let lacking = |list: &str, names: &[&str]| -> Vec<String> {
+        names.iter().filter(|name| !has(list, name)).map(|name| (*name).to_owned()).collect()
+    };
+    let [encoders, decoders, more] =
+        [lacking(&said.encoders, &ENCODERS), lacking(&said.decoders, &DECODERS), lacking(&said.decoders, &MORE)];
+    if !encoders.is_empty() || !decoders.is_empty() {
+        let seen = format!("{version} lacks {}: mixes fail", [encoders, decoders].concat().join(", "));
+        return Verdict::fail(
+            NAME,
+            seen,
+            "install a build with it (Debian's and Ubuntu's ffmpeg have all), or name one in mix.ffmpeg",
+        );
+    }
+    let major = version.trim_start_matches('n').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major < 4) {
+        return Verdict::warn(
+            NAME,
+            format!("{version} is older than what mixes are tried with"),
+            "install ffmpeg 4.4 or later",
+        );
+    }
+    if !more.is_empty() {
+        let seen = format!("{version} cannot decode {}: streams in that are black or silent in mixes", more.join(", "));
+        return Verdict::warn(NAME, seen, "install a build with these decoders, or name one in mix.ffmpeg");
+    }
+    Verdict::ok(NAME, format!("{version} with libx264, aac and what publishers send"))
+}
+
+/// Whether there is little room for what is in this directory.
+#[must_use]
+pub fn is_nearly_full(directory: &Path) -> bool {
+    usage::disk(directory).is_some_and(|(free, _)| free < LITTLE)
+}
+
+/// The disk of `data_dir`: its room, and how long it takes until something is really on it.
+pub async fn disk(settings: &Settings) -> Vec<Verdict> {
+    let directory = there(&settings.data_dir);
+    let tried = directory.clone();
+    let timed = tokio::task::spawn_blocking(move || time_writes(&tried)).await;
+    let timed = timed.unwrap_or_else(|_| Err(io::Error::other("the attempt was given up")));
+    let room = usage::disk(&directory).map(|(free, _)| free);
+    judge_disk(&settings.data_dir, room, timed, settings.store.kind == Place::Journal)
+}
+
+/// The directory, or where it would be made.
+fn there(directory: &Path) -> PathBuf {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    absolute.ancestors().find(|at| at.is_dir()).unwrap_or(Path::new("/")).to_owned()
+}
+
+/// Times of small writes that are waited for, in order of length.
+fn time_writes(directory: &Path) -> io::Result<Vec<Duration>> {
+    let path = directory.join(format!(".doctor-{}", std::process::id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let write = |file: &mut std::fs::File| {
+        let begun = Instant::now();
+        file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).map(|()| begun.elapsed())
+    };
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    let tried = loop {
+        match write(&mut file) {
+            Err(why) => break Err(why),
+            Ok(took) => times.push(took),
+        }
+        // A slow disk is known after a few.
+        if times.len() == WRITES || begun.elapsed() > Duration::from_secs(2) {
+            break Ok(());
+        }
+    };
+    std::fs::remove_file(&path)?;
+    tried?;
+    times.sort_unstable();
+    Ok(times)
+}
+
+fn judge_disk(data_dir: &Path, room: Option<u64>, timed: io::Result<Vec<Duration>>, journal: bool) -> Vec<Verdict> {
+    const NAME: &str = "disk";
+    let directory = data_dir.display();
+    let times = match timed {
+        Err(why) => {
+            let cure = "give data_dir to the user that runs the server (chown), or set another data_dir";
+            return vec![Verdict::fail(NAME, format!("data_dir {directory} cannot be written: {why}"), cure)];
+        }
+        Ok(times) => times,
+    };
+    let mut found = Vec::new();
+    match room {
+        Some(free) if free < LITTLE => {
+            let cure = "make room, or set data_dir (and record.dir) to a larger disk; recordings give way by record.quota_bytes";
+            found.push(Verdict::fail(NAME, format!("{} MB are free for data_dir {directory}", free >> 20), cure));
+        }
+        Some(free) => found.push(Verdict::ok(NAME, format!("{} GB are free for data_dir {directory}", free >> 30))),
+        None => {}
+    }
+    let [middle, longest] =
+        [times.len() / 2, times.len().saturating_sub(1)].map(|at| times.get(at).copied().unwrap_or_default());
+    let seen = format!(
+        "a write is on the disk after {:.1} ms, {:.1} ms at the most",
+        middle.as_secs_f64() * 1000.0,
+        longest.as_secs_f64() * 1000.0
+    );
+    let cure =
+        "put data_dir on a local SSD; or set store.durability = \"none\", which loses the last moments before a crash";
+    found.push(match () {
+        () if !journal || middle < SLOW[0] => Verdict::ok(NAME, seen),
+        () if middle < SLOW[1] => Verdict::warn(NAME, format!("{seen}: every change of a room waits for that"), cure),
+        () => Verdict::fail(NAME, format!("{seen}: every change of a room waits for that"), cure),
+    });
+    found
+}
+
+/// How many files may be open: every connection is one.
+pub fn files(settings: &Settings) -> Verdict {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    judge_files(limit.maximum.unwrap_or(u64::MAX), settings.http.max_connections as u64)
+}
+
+fn judge_files(most: u64, connections: u64) -> Verdict {
+    const NAME: &str = "files";
+    let cure =
+        "LimitNOFILE=1048576 in the systemd unit, --ulimit nofile=1048576 for docker, or a lower http.max_connections";
+    let seen = |what| format!("{most} may be open, {what} http.max_connections = {connections}");
+    if most < 1024 {
+        return Verdict::fail(NAME, seen("far fewer than"), cure);
+    }
+    if most < connections.saturating_add(BESIDE) {
+        return Verdict::warn(NAME, seen("fewer than"), cure);
+    }
+    Verdict::ok(NAME, if most == u64::MAX { "as many as wanted may be open".into() } else { seen("enough for") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verdict::Level;
+    use super::*;
+
+    fn list(names: &[&str]) -> String {
+        names.iter().map(|name| format!(" V....D {name}   what it is\n")).collect()
+    }
+
+    fn ffmpeg(version: &str, encoders: &[&str], decoders: &[&str]) -> Verdict {
+        let said = Ffmpeg {
+            version: format!("ffmpeg version {version} Copyright"),
+            encoders: list(encoders),
+            decoders: list(decoders),
+        };
+        judge_ffmpeg(Path::new("ffmpeg"), Ok(said))
+    }
+
+    #[track_caller]
+    fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
+        assert_eq!(verdict.level, level, "{verdict:?}");
+        assert!(verdict.seen.contains(seen), "{verdict:?}");
+        assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
+    }
+
+    #[test]
+    fn ffmpeg_is_missing_broken_old_or_lacks_a_codec() {
+        let all = [&DECODERS[..], &MORE[..]].concat();
+        is(&ffmpeg("7.1.2", &ENCODERS, &all), Level::Ok, "7.1.2 with libx264", "");
+        is(&ffmpeg("n8.0", &["aac"], &all), Level::Fail, "lacks libx264", "mix.ffmpeg");
+        is(&ffmpeg("7.1", &ENCODERS, &["h264"]), Level::Fail, "lacks aac", "mix.ffmpeg");
+        is(&ffmpeg("3.4.11", &ENCODERS, &all), Level::Warn, "3.4.11 is older", "4.4 or later");
+        is(&ffmpeg("7.1", &ENCODERS, &DECODERS), Level::Warn, "cannot decode hevc", "these decoders");
+        let gone = judge_ffmpeg(Path::new("ffmpeg9"), Err(io::ErrorKind::NotFound.into()));
+        is(&gone, Level::Warn, "there is no ffmpeg9", "apt-get install ffmpeg");
+        let broken = judge_ffmpeg(Path::new("ffmpeg9"), Err(io::ErrorKind::PermissionDenied.into()));
+        is(&broken, Level::Fail, "does not run", "mix.ffmpeg");
+    }
+
+    #[tokio::test]
+    async fn the_ffmpeg_of_this_machine_is_asked() {
+        let mut settings = Settings::default();
+        assert_eq!(super::ffmpeg(&settings).await.level, Level::Ok, "ffmpeg is installed wherever tests run");
+        settings.mix.ffmpeg = "/no such program".into();
+        is(&super::ffmpeg(&settings).await, Level::Warn, "there is no /no such program", "apt-get");
+        settings.mix.ffmpeg = "false".into();
+        is(&super::ffmpeg(&settings).await, Level::Fail, "-version ends with exit status: 1", "mix.ffmpeg");
+    }
+
+    #[test]
+    fn a_disk_is_full_slow_or_not_ours() {
+        let fast = || Ok(vec![Duration::from_millis(1); 3]);
+        let judge = |room, timed, journal| judge_disk(Path::new("data"), room, timed, journal);
+        is(&judge(Some(1 << 40), fast(), true)[0], Level::Ok, "1024 GB", "");
+        is(&judge(Some(1 << 20), fast(), true)[0], Level::Fail, "1 MB are free", "make room");
+        is(
+            &judge(None, Err(io::ErrorKind::PermissionDenied.into()), true)[0],
+            Level::Fail,
+            "cannot be written",
+            "chown",
+        );
+        for (took, level) in [(30, Level::Warn), (400, Level::Fail)] {
+            let timed = || Ok(vec![Duration::from_millis(took); 3]);
+            is(&judge(None, timed(), true)[0], level, "every change of a room waits", "local SSD");
+            is(&judge(None, timed(), false)[0], Level::Ok, "ms at the most", "");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!time_writes(dir.path()).unwrap().is_empty());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left there");
+        assert!(time_writes(Path::new("/proc")).is_err());
+        assert_eq!(there(&dir.path().join("not/yet")), dir.path());
+    }
+
+    #[test]
+    fn few_files_are_told() {
+        is(&judge_files(256, 50_000), Level::Fail, "256 may be open", "LimitNOFILE");
+        is(&judge_files(4096, 50_000), Level::Warn, "fewer than http.max_connections = 50000", "--ulimit");
+        is(&judge_files(1 << 20, 50_000), Level::Ok, "enough", "");
+    }
+}

@@ -1,0 +1,345 @@
+//! What the server leans on: Redis and its settings, clocks, the certificate, receivers of webhooks, Tencent's services.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use time::PrimitiveDateTime;
+use time::macros::format_description;
+
+use super::verdict::Verdict;
+use crate::config::{Mode, Settings};
+use edge::tls::{Certificate, Term};
+use store::Place;
+use store::clock::{Clock, System};
+use store::redis::Inspected;
+use telemetry::shown;
+use tencent::clouds::{Clouds, Findings};
+
+/// How long a neighbour may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Clocks that differ by more seconds are reported, or make signatures fail.
+const APART: [f64; 2] = [2.0, 30.0];
+const DAY: u64 = 24 * 60 * 60;
+
+/// What was found, and by how many seconds a neighbour's clock is ahead of ours.
+pub struct Found {
+    pub verdicts: Vec<Verdict>,
+    pub ahead: Option<(String, f64)>,
+}
+
+/// Redis, where rooms are kept there.
+pub async fn redis(settings: &Settings) -> Found {
+    const NAME: &str = "redis";
+    if settings.store.kind != Place::Redis {
+        return Found { verdicts: vec![Verdict::ok(NAME, "not used")], ahead: None };
+    }
+    // What is wrong with its address is said of the settings.
+    let Ok(target) = settings.store.target() else { return Found { verdicts: Vec::new(), ahead: None } };
+    let now = || System.now().0;
+    match store::redis::inspect(target, now).await {
+        Err(why) => {
+            let cure = "start Redis, let this machine in (bind, ACL, firewall), and see that store.redis has its address and password";
+            Found { verdicts: vec![Verdict::fail(NAME, why.to_string(), cure)], ahead: None }
+        }
+        Ok(seen) => Found {
+            verdicts: judge_redis(&seen, settings.store.redis_replicas),
+            ahead: Some(("Redis".into(), seen.ahead as f64 / 1000.0)),
+        },
+    }
+}
+
+fn judge_redis(seen: &Inspected, replicas: usize) -> Vec<Verdict> {
+    const NAME: &str = "redis";
+    let mut found = Vec::new();
+    if seen.version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 7) {
+        found.push(Verdict::warn(
+            NAME,
+            format!("version {} is older than what is tried", seen.version),
+            "use Redis 7 or Valkey",
+        ));
+    }
+    if seen.role != "master" {
+        let cure = "let store.redis lead to the master, or name the Sentinels: redis-sentinel://host:26379/master";
+        found.push(Verdict::fail(NAME, format!("it is a {} and takes no changes", seen.role), cure));
+    }
+    if seen.maxmemory > 0 && seen.policy != "noeviction" {
+        let seen = format!("maxmemory-policy is {}: rooms are thrown away when it is full", seen.policy);
+        found.push(Verdict::fail(NAME, seen, "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+    } else if seen.policy != "noeviction" {
+        let seen = format!("maxmemory-policy is {}, and would throw rooms away once maxmemory is set", seen.policy);
+        found.push(Verdict::warn(NAME, seen, "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+    }
+    if !seen.appends {
+        let cure = "CONFIG SET appendonly yes, and the same in redis.conf";
+        let seen = if seen.saves == Some(false) {
+            "it keeps nothing on its disk: a restart of Redis ends all rooms"
+        } else {
+            "it has snapshots only: a crash of Redis loses the last minutes"
+        };
+        found.push(Verdict::warn(NAME, seen, cure));
+    }
+    if seen.replicas < replicas {
+        let seen =
+            format!("{} replicas are connected, store.redis_replicas = {replicas}: changes are refused", seen.replicas);
+        found.push(Verdict::fail(NAME, seen, "start the replicas (REPLICAOF), or lower store.redis_replicas"));
+    }
+    if found.is_empty() {
+        let Inspected { version, replicas, .. } = seen;
+        found.push(Verdict::ok(NAME, format!("version {version}, noeviction, appendonly, {replicas} replicas")));
+    }
+    found
+}
+
+/// Our clock against those of neighbours.
+pub fn clock(redis: Option<(String, f64)>, webhooks: Option<(String, f64)>) -> Verdict {
+    const NAME: &str = "clock";
+    let Some((whose, ahead)) = redis.or(webhooks) else {
+        return Verdict::ok(NAME, "not compared: no Redis and no webhook is configured, and nobody else is asked");
+    };
+    let cure =
+        "let both machines follow a time server: timedatectl set-ntp true (signatures, URLs and bans hold times)";
+    let way = if ahead > 0.0 { "behind" } else { "ahead of" };
+    let seen = format!("{:.1} s {way} that of {whose}", ahead.abs());
+    match ahead.abs() {
+        apart if apart > APART[1] => Verdict::fail(NAME, seen, cure),
+        apart if apart > APART[0] => Verdict::warn(NAME, seen, cure),
+        _ => Verdict::ok(NAME, format!("as that of {whose}")),
+    }
+}
+
+/// The certificate: its time and its names.
+pub fn certificate(settings: &Settings) -> Verdict {
+    const NAME: &str = "certificate";
+    let tls = &settings.tls;
+    if !tls.is_on() {
+        return match settings.mode {
+            Mode::Production if settings.http.tls_by_proxy => Verdict::ok(NAME, "a proxy in front does TLS"),
+            _ => Verdict::ok(NAME, "not used"),
+        };
+    }
+    let now = System.now().0 / 1000;
+    let hosts: BTreeSet<&str> = [&settings.live.play_host, &settings.live.push_host]
+        .into_iter()
+        .map(|host| host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name))
+        .chain(tls.acme.domains.iter().map(String::as_str))
+        .filter(|host| !host.is_empty())
+        .collect();
+    if tls.acme.is_on() {
+        return match edge::acme::kept_term(&tls.acme, &settings.data_dir) {
+            Ok(Some(term)) => judge_certificate(&term, &hosts, now, "it renews itself: the log says why it does not"),
+            Ok(None) => Verdict::warn(
+                NAME,
+                format!("none is there yet for {}", tls.acme.domains.join(", ")),
+                "start the server; the names must lead to it, and port 443 or 80 (tls.redirect_listen) must be open to the authority",
+            ),
+            Err(why) => {
+                Verdict::fail(NAME, why.to_string(), "remove that file: another certificate is ordered at the start")
+            }
+        };
+    }
+    match Certificate::open(tls) {
+        Err(why) => Verdict::fail(
+            NAME,
+            why.to_string(),
+            "let tls.certificate and tls.key be PEM files that belong together, readable by the server's user",
+        ),
+        Ok(open) => match open.term() {
+            None => Verdict::warn(NAME, "its time and names cannot be read", "make it anew"),
+            Some(term) => judge_certificate(&term, &hosts, now, "renew it; new files are taken without a restart"),
+        },
+    }
+}
+
+fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: &str) -> Verdict {
+    const NAME: &str = "certificate";
+    if term.until <= now {
+        return Verdict::fail(NAME, format!("it ended {} days ago", (now - term.until) / DAY), renew);
+    }
+    if term.from > now {
+        return Verdict::fail(NAME, "its time has not begun", "set this machine's clock, or wait");
+    }
+    let covered = |host: &str| {
+        let wild = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
+        host.parse::<std::net::IpAddr>().is_ok()
+            || term.names.iter().any(|name| name.eq_ignore_ascii_case(host) || Some(name) == wild.as_ref())
+    };
+    let missing: Vec<_> = hosts.iter().copied().filter(|host| !covered(host)).collect();
+    if !missing.is_empty() {
+        let seen = format!("it is for {}, and not for {}", term.names.join(", "), missing.join(", "));
+        return Verdict::fail(NAME, seen, "order one with all names, or change live.playHost and live.pushHost");
+    }
+    let days = (term.until - now) / DAY;
+    let seen =
+        format!("for {} and {days} days", if term.names.is_empty() { "no name".into() } else { term.names.join(", ") });
+    if days < 14 { Verdict::warn(NAME, seen, renew) } else { Verdict::ok(NAME, seen) }
+}
+
+/// Whether receivers of webhooks answer. Nothing is posted.
+pub async fn webhooks(settings: &Settings) -> Found {
+    const NAME: &str = "webhooks";
+    let client = outbound::Client::default();
+    let (mut verdicts, mut ahead) = (Vec::new(), None);
+    let urls = &settings.webhooks;
+    for url in urls.urls.iter().chain(Some(&urls.ask_url).filter(|url| !url.is_empty())) {
+        let answered = client.head(url, PATIENCE).await;
+        if let Ok((_, Some(date))) = &answered {
+            ahead = ahead.or_else(|| Some((shown::url(url), seconds(date)? - System.now().0 as f64 / 1000.0)));
+        }
+        verdicts.push(judge_webhook(&shown::url(url), answered.map(|(status, _)| status).map_err(|e| e.to_string())));
+    }
+    if verdicts.is_empty() {
+        verdicts.push(Verdict::ok(NAME, "not used"));
+    }
+    Found { verdicts, ahead }
+}
+
+fn judge_webhook(url: &str, answered: Result<u16, String>) -> Verdict {
+    const NAME: &str = "webhooks";
+    match answered {
+        Ok(status @ 500..) => Verdict::warn(
+            NAME,
+            format!("{url} answers {status}"),
+            "look into the backend's log; events wait until they are accepted",
+        ),
+        Ok(_) => Verdict::ok(NAME, format!("{url} answers")),
+        Err(why) => Verdict::fail(
+            NAME,
+            format!("{url}: {why}"),
+            "start the backend, let this machine reach it, and see that its name and certificate are right",
+        ),
+    }
+}
+
+/// Unix seconds of a `Date` header (RFC 9110, section 5.6.7).
+fn seconds(date: &str) -> Option<f64> {
+    let form =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let read = PrimitiveDateTime::parse(date, form).ok()?;
+    // Headers have whole seconds: the middle is meant.
+    Some(read.assume_utc().unix_timestamp() as f64 + 0.5)
+}
+
+/// Whether Tencent's services admit us.
+pub async fn clouds(clouds: &Clouds) -> Vec<Verdict> {
+    const NAME: &str = "tencent";
+    if clouds.live.is_none() && clouds.chat.is_none() {
+        return vec![Verdict::ok(NAME, "not used")];
+    }
+    judge_clouds(clouds.check().await)
+}
+
+fn judge_clouds(said: Findings) -> Vec<Verdict> {
+    const NAME: &str = "tencent";
+    let cure = "compare the setting with Tencent's console";
+    let found = said.live.into_iter().chain(said.im);
+    let found: Vec<_> =
+        found.map(|finding| Verdict::fail(NAME, format!("{}: {}", finding.setting, finding.why), cure)).collect();
+    if found.is_empty() { vec![Verdict::ok(NAME, "admits us")] } else { found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verdict::Level;
+    use super::*;
+    use tencent::clouds::Finding;
+
+    #[track_caller]
+    fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
+        assert_eq!(verdict.level, level, "{verdict:?}");
+        assert!(verdict.seen.contains(seen), "{verdict:?}");
+        assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
+    }
+
+    fn good() -> Inspected {
+        Inspected {
+            version: "7.0.15".into(),
+            role: "master".into(),
+            replicas: 1,
+            maxmemory: 0,
+            policy: "noeviction".into(),
+            appends: true,
+            saves: Some(true),
+            ahead: 0,
+        }
+    }
+
+    #[test]
+    fn a_redis_that_may_lose_rooms_is_told() {
+        is(&judge_redis(&good(), 1)[0], Level::Ok, "version 7.0.15", "");
+        let judge = |change: fn(&mut Inspected)| {
+            let mut seen = good();
+            change(&mut seen);
+            judge_redis(&seen, 1).remove(0)
+        };
+        is(&judge(|s| s.version = "6.2.1".into()), Level::Warn, "6.2.1 is older", "Redis 7");
+        is(&judge(|s| s.role = "slave".into()), Level::Fail, "takes no changes", "redis-sentinel://");
+        is(&judge(|s| (s.policy, s.maxmemory) = ("allkeys-lru".into(), 1)), Level::Fail, "thrown away", "noeviction");
+        is(&judge(|s| s.policy = "allkeys-lru".into()), Level::Warn, "once maxmemory is set", "noeviction");
+        is(&judge(|s| s.appends = false), Level::Warn, "snapshots only", "appendonly yes");
+        is(&judge(|s| (s.appends, s.saves) = (false, Some(false))), Level::Warn, "ends all rooms", "appendonly yes");
+        is(&judge(|s| s.replicas = 0), Level::Fail, "0 replicas are connected", "REPLICAOF");
+    }
+
+    #[tokio::test]
+    async fn a_real_redis_is_looked_at_and_one_that_is_away_is_told() {
+        let server = testkit::redis::RedisServer::start(&["--appendonly", "no"]);
+        let mut settings = Settings::default();
+        settings.store.kind = Place::Redis;
+        settings.store.redis = sign::Secret::new(format!("redis://127.0.0.1:{}", server.port));
+        let found = redis(&settings).await;
+        is(&found.verdicts[0], Level::Warn, "ends all rooms", "appendonly yes");
+        assert!(found.ahead.unwrap().1.abs() < 2.0);
+        drop(server);
+        is(&redis(&settings).await.verdicts[0], Level::Fail, "redis", "start Redis");
+    }
+
+    #[test]
+    fn what_tencent_says_is_told() {
+        is(&judge_clouds(Findings::default())[0], Level::Ok, "admits us", "");
+        let finding = Finding { setting: "live.tencent.secretId".into(), why: "no such key".into() };
+        let said = Findings { live: vec![finding], im: Vec::new() };
+        is(&judge_clouds(said)[0], Level::Fail, "live.tencent.secretId: no such key", "Tencent's console");
+    }
+
+    #[test]
+    fn clocks_apart_are_told() {
+        is(&clock(None, None), Level::Ok, "not compared", "");
+        is(&clock(Some(("Redis".into(), 0.4)), Some(("x".into(), 60.0))), Level::Ok, "Redis", "");
+        is(&clock(None, Some(("x".into(), 5.0))), Level::Warn, "5.0 s behind that of x", "set-ntp");
+        is(&clock(Some(("Redis".into(), -45.0)), None), Level::Fail, "45.0 s ahead of that of Redis", "set-ntp");
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777.5));
+        assert_eq!(seconds("yesterday"), None);
+    }
+
+    #[test]
+    fn certificates_that_end_or_are_for_others_are_told() {
+        let now = 1_800_000_000;
+        let term = |from, until| Term { from, until, names: vec!["a.example.com".into(), "*.b.example.com".into()] };
+        let judge = |from, until, hosts: &[&str]| {
+            judge_certificate(&term(from, until), &hosts.iter().copied().collect(), now, "renew it")
+        };
+        is(&judge(0, now + 90 * DAY, &["a.example.com", "x.b.example.com", "192.0.2.1"]), Level::Ok, "90 days", "");
+        is(&judge(0, now + 3 * DAY, &[]), Level::Warn, "3 days", "renew it");
+        is(&judge(0, now - DAY, &[]), Level::Fail, "ended 1 days ago", "renew it");
+        is(&judge(now + DAY, now + 9 * DAY, &[]), Level::Fail, "not begun", "clock");
+        is(&judge(0, now + 90 * DAY, &["x.y.b.example.com"]), Level::Fail, "not for x.y.b.example.com", "all names");
+        let mut settings = Settings::default();
+        settings.tls.certificate = "/no such file".into();
+        is(&certificate(&settings), Level::Fail, "/no such file", "PEM files");
+        settings.tls = Default::default();
+        settings.tls.acme.domains = vec!["rooms.example.com".into()];
+        settings.data_dir = "/no such directory".into();
+        is(&certificate(&settings), Level::Warn, "none is there yet for rooms.example.com", "port 443");
+    }
+
+    #[tokio::test]
+    async fn receivers_that_are_away_or_fail_are_told() {
+        is(&judge_webhook("https://app", Ok(405)), Level::Ok, "answers", "");
+        is(&judge_webhook("https://app", Ok(502)), Level::Warn, "502", "backend's log");
+        let mut settings = Settings::default();
+        settings.webhooks.urls = vec!["http://user:hunter2@127.0.0.1:1/hook".into()];
+        let found = webhooks(&settings).await.verdicts;
+        is(&found[0], Level::Fail, "127.0.0.1:1/hook", "start the backend");
+        assert!(!found[0].seen.contains("hunter2"));
+    }
+}
