@@ -97,6 +97,7 @@ impl Chats {
             ChatEntry::Adopted { group } => {
                 if let Some(kept) = self.groups.get_mut(&group) {
                     kept.room = true;
+                    kept.group.begin_with_room();
                 }
             }
             ChatEntry::Message(message) => {

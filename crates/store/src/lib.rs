@@ -14,6 +14,7 @@ mod history;
 mod journal;
 mod listing;
 mod memory;
+pub mod mends;
 mod open;
 mod probe;
 pub mod redis;

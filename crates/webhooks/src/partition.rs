@@ -2,17 +2,21 @@
 //! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use room::{Millis, RoomId};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::body;
 use super::hook::{ABREAST, BACKOFF, BATCH, Hook};
 use super::progress::Behind;
 use store::error::Error;
+use store::mends::{Mend, is_out};
 use store::{Entry, News};
 
 /// For how long a node has a partition to itself.
@@ -21,6 +25,8 @@ const LEASE: Duration = Duration::from_secs(30);
 pub(super) const MOST_HELD: usize = 64;
 /// An event that is refused so often in a row holds back its room.
 const TRIES: u32 = 3;
+/// What was told of a batch is noted so long after the first event that is not, for all of them together.
+const NOTED: Duration = Duration::from_millis(50);
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
@@ -33,6 +39,34 @@ pub struct Partition(Option<Ahead>);
 struct Ahead {
     upto: String,
     held: BTreeMap<String, Held>,
+    /// Of the events after `upto`, the last one of each room that was told: a batch that a restart interrupted is not told again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    told: BTreeMap<String, String>,
+}
+
+/// What is told of a batch while it is told.
+#[derive(Debug, Default)]
+struct Told {
+    rooms: Mutex<BTreeMap<String, String>>,
+    /// There is something new, or the batch is done.
+    news: Notify,
+    done: AtomicBool,
+}
+
+impl Told {
+    fn add(&self, room: &str, id: &str) {
+        self.rooms.lock().insert(room.to_owned(), id.to_owned());
+        self.news.notify_one();
+    }
+
+    fn done(&self) {
+        self.done.store(true, Ordering::SeqCst);
+        self.news.notify_one();
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
+    }
 }
 
 /// A room that waits.
@@ -124,9 +158,9 @@ impl Hook {
         let place = self.begin(partition).await?;
         let saved = self.history.ahead(self.reader(), partition).await?;
         let saved = saved.and_then(|text| serde_json::from_str::<Ahead>(&text).ok());
-        // Both are saved one after the other: the place may be the newer one.
+        // Both are saved one after the other: the place may be the newer one, and what was noted of a batch is of an older one.
         let fits = |ahead: &Ahead| body::id(partition, &ahead.upto, 0) >= body::id(partition, &place, 0);
-        Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, held: BTreeMap::new() }))
+        Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, ..Ahead::default() }))
     }
 
     async fn advance(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
@@ -140,8 +174,14 @@ impl Hook {
         };
         if let Some(last) = entries.last() {
             self.show(partition, ahead, &entries);
-            let start = std::mem::replace(&mut ahead.upto, last.place.clone());
-            self.tell(partition, &start, &entries, &mut ahead.held).await;
+            let told = Told { rooms: Mutex::new(std::mem::take(&mut ahead.told)), ..Told::default() };
+            let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), told: BTreeMap::new() };
+            let telling = async {
+                self.tell(partition, &before.upto, &entries, &mut ahead.held, &told).await;
+                told.done();
+            };
+            tokio::join!(telling, self.keep_told(partition, &before, &told));
+            ahead.upto.clone_from(&last.place);
         }
         self.show(partition, ahead, &[]);
         if waited || !ahead.held.is_empty() {
@@ -154,10 +194,47 @@ impl Hook {
         Ok(())
     }
 
+    /// Notes what is told of a batch, until it is done.
+    async fn keep_told(&self, partition: usize, before: &Ahead, told: &Told) {
+        if is_out(Mend::ToldIsNoted) {
+            return;
+        }
+        loop {
+            told.news.notified().await;
+            // Others are told meanwhile. A batch that is done soon is noted as a whole.
+            let _ = timeout(NOTED, async {
+                while !told.is_done() {
+                    told.news.notified().await;
+                }
+            })
+            .await;
+            if told.is_done() {
+                return;
+            }
+            let rooms = told.rooms.lock().clone();
+            let now = Ahead { upto: before.upto.clone(), held: before.held.clone(), told: rooms };
+            let text = serde_json::to_string(&now).unwrap_or_default();
+            if let Err(error) = self.history.save_ahead(self.reader(), partition, &text).await {
+                tracing::debug!(%error, "what a webhook was told is not noted; after a restart it is told again");
+            }
+        }
+    }
+
     /// Tells new events, room by room; rooms that are held back, or are now, are left for later.
-    async fn tell(&self, partition: usize, start: &str, entries: &[Entry], held: &mut BTreeMap<String, Held>) {
+    async fn tell(
+        &self,
+        partition: usize,
+        start: &str,
+        entries: &[Entry],
+        held: &mut BTreeMap<String, Held>,
+        told: &Told,
+    ) {
         let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
+        let before = told.rooms.lock().clone();
         for item in items(partition, start, entries) {
+            if before.get(room(item.news)).is_some_and(|last| item.id <= *last) {
+                continue;
+            }
             match held.get_mut(room(item.news)) {
                 Some(held) => held.waiting += 1,
                 None => rooms.entry(room(item.news)).or_default().push(item),
@@ -166,13 +243,19 @@ impl Hook {
         let free = tokio::sync::Semaphore::new(MOST_HELD.saturating_sub(held.len()));
         let mut telling = Vec::new();
         for (name, all) in rooms {
-            telling.push(self.tell_room(name, all, &free).boxed());
+            telling.push(self.tell_room(name, all, &free, told).boxed());
         }
-        let told: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
-        held.extend(told.into_iter().flatten());
+        let waiting: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
+        held.extend(waiting.into_iter().flatten());
     }
 
-    async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &tokio::sync::Semaphore) -> Option<(String, Held)> {
+    async fn tell_room(
+        &self,
+        name: &str,
+        all: Vec<Item<'_>>,
+        free: &tokio::sync::Semaphore,
+        told: &Told,
+    ) -> Option<(String, Held)> {
         for (n, Item { before, id, news }) in all.iter().enumerate() {
             let mut wrong = 0;
             let mut wait = BACKOFF.0;
@@ -193,6 +276,7 @@ impl Hook {
                 sleep(wait).await;
                 wait = (wait * 2).min(BACKOFF.1);
             }
+            told.add(name, id);
         }
         None
     }

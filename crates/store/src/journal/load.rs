@@ -17,6 +17,7 @@ use super::mend;
 use super::record::{Kind, Part, Record, salvage};
 use crate::Ban;
 use crate::chats::Chats;
+use crate::mends::{Mend, is_out};
 use crate::tables::{Change, Tables};
 
 /// What a journal holds.
@@ -101,6 +102,10 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
         for part in salvage(bytes) {
             let record = match part {
                 Part::Frame(record, _) => record,
+                Part::Damage(range) if is_out(Mend::DamageIsSkipped) => {
+                    damage.push(range.start..bytes.len());
+                    break;
+                }
                 Part::Damage(range) => {
                     damage.push(range);
                     continue;

@@ -20,6 +20,7 @@ use super::files::{Dir, Sheet};
 use super::pace::Pace;
 use super::record::Draft;
 use crate::error::Error;
+use crate::mends::{Mend, is_out};
 use crate::{Counters, Outbox, Trouble};
 
 /// How long after a failure the disk is tried again.
@@ -102,6 +103,7 @@ impl Waiting {
 fn answer(said: Result<Result<(), Arc<str>>, oneshot::error::RecvError>) -> Result<(), Error> {
     match said {
         Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) if is_out(Mend::UnknownIsSaid) => Err(unavailable(&why)),
         Ok(Err(why)) => Err(Error::Unknown(format!("the journal could not be written in time: {why}"))),
         Err(_) => Err(Error::Unknown("the journal is being closed".into())),
     }
