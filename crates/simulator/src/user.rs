@@ -152,7 +152,8 @@ impl User {
         };
         self.world.book.note(format!("{} {what}: {text}", self.id));
         if matches!(answer, Some(Err(No::Out))) {
-            (self.token, self.at) = (None, None);
+            self.token = None;
+            self.out();
         }
         answer
     }
@@ -212,7 +213,7 @@ impl User {
             Some(Ok(())) => self.at = Some((id, Instant::now())),
             Some(Err(No::Rules(_))) => {
                 self.world.book.note(format!("{} is not in {id} any more", self.id));
-                self.at = None;
+                self.out();
             }
             other => _ = self.heard("heartbeat", other),
         }
@@ -249,7 +250,7 @@ impl User {
             });
         }
         // Whatever the answer was, it does not come back for a while.
-        self.at = None;
+        self.out();
     }
 
     /// Sets a field of its own: what it holds later says which of its changes were made.
@@ -283,9 +284,8 @@ impl User {
     /// Is gone without a word, and comes back later.
     async fn vanish(&mut self) {
         self.world.book.note(format!("{} vanishes", self.id));
-        self.world.live.pushed.lock().retain(|stream| !stream.as_str().ends_with(&format!("_{}", self.id)));
         self.chatter.drop_link();
-        self.at = None;
+        self.out();
         sleep(Duration::from_millis(self.dice.from(500, 70_000))).await;
     }
 
@@ -303,7 +303,15 @@ impl User {
         if let Some(Ok(session)) = self.heard("logs out", answer) {
             self.world.book.with(|pages| _ = pages.ended.insert(session));
         }
-        (self.token, self.at) = (None, None);
+        self.token = None;
+        self.out();
+    }
+
+    /// It is in no room, and pushes nothing.
+    fn out(&mut self) {
+        let of_it = format!("_{}", self.id);
+        self.world.live.pushed.lock().retain(|stream| !stream.as_str().ends_with(&of_it));
+        self.at = None;
     }
 }
 

@@ -33,7 +33,9 @@ struct Has {
     life: u64,
     /// Whether its connection is in the group.
     joined: bool,
-    /// How often the disk was troubled until then.
+    /// What came up to here may come once more: it was asked for again.
+    again: u64,
+    /// The record had lost a change of the room.
     rotten: bool,
 }
 
@@ -198,14 +200,15 @@ impl Chatter {
                 let over = frame["notice"] == "destroyed";
                 let Some(has) = self.has.get_mut(&id) else { return };
                 world.book.with(|pages| {
-                    if has.joined && seq != has.since.seq + 1 {
+                    let again = seq <= has.since.seq && seq <= has.again;
+                    if has.joined && !again && seq != has.since.seq + 1 {
                         let why = format!("{} has {} of {id} and hears {seq}", self.id, has.since.seq);
                         pages.broken("chat: no gaps, one order", why);
                     }
                     let text = if frame["type"] == "message" { text } else { frame["data"].to_string() };
                     said(pages, (id.clone(), has.since.epoch.0, seq), &text);
                 });
-                has.since.seq = seq;
+                has.since.seq = seq.max(has.since.seq);
                 if over {
                     self.has.remove(&id);
                 }
@@ -243,7 +246,7 @@ impl Chatter {
         };
         // What was missed follows, up to the last.
         let since = Since { epoch: Epoch(now.epoch), seq: begins };
-        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, rotten: room.rotten });
+        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, rotten: room.rotten });
     }
 }
 
