@@ -26,7 +26,8 @@ pub async fn loaded(process: &Process) {
                 pages.broken("nothing acknowledged is lost", format!("{id} is {there:?} and should be {should:?}"));
             }
             let Some(found) = found else { return };
-            let fields: Vec<_> = pages.fields.iter().filter(|((of, life, _), _)| of == id && *life == room.life).collect();
+            let fields: Vec<_> =
+                pages.fields.iter().filter(|((of, life, _), _)| of == id && *life == room.life).collect();
             let wrong = fields.iter().find_map(|((_, _, name), may)| {
                 let has = found.custom.get(name).map(|value| match value {
                     Value::Text(text) => text.to_string(),
@@ -49,7 +50,8 @@ pub async fn loaded(process: &Process) {
             pages.broken("nothing comes from nowhere", format!("{id}"));
         }
         let lost = pages.banned.iter().find(|((user, room), ban)| {
-            ban.until > wall && !bans.iter().any(|kept| kept.user == *user && kept.room == *room && kept.until >= ban.until)
+            ban.until > wall
+                && !bans.iter().any(|kept| kept.user == *user && kept.room == *room && kept.until >= ban.until)
         });
         if let Some(((user, room), _)) = lost {
             let why = format!("the ban of {user} in {room:?}");

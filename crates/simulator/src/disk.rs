@@ -169,7 +169,8 @@ impl Disk {
     /// Some bytes of an older segment rot. Says of which, if there is one to take.
     pub fn rot(&self) -> Option<String> {
         let state = &mut *self.0.lock();
-        let logs: Vec<_> = state.names.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log")).collect();
+        let logs: Vec<_> =
+            state.names.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log")).collect();
         let (path, inode) = logs.first()?;
         let name = path.display().to_string();
         let inode = state.inodes.get_mut(*inode)?;
@@ -195,7 +196,11 @@ impl State {
     fn forget(&mut self) {
         let Self { names, durable, undone, inodes, .. } = self;
         let named = |inode: &u64| {
-            names.values().chain(durable.values()).chain(undone.iter().filter_map(|(_, i)| i.as_ref())).any(|i| i == inode)
+            names
+                .values()
+                .chain(durable.values())
+                .chain(undone.iter().filter_map(|(_, i)| i.as_ref()))
+                .any(|i| i == inode)
         };
         inodes.retain(|inode, _| named(inode));
     }

@@ -55,7 +55,10 @@ fn sweep(first: u64, length: u64, time: Duration) -> std::process::ExitCode {
         seed += 1;
     }
     let (seeds, minutes) = (seed - first, (seed - first) * length / 60_000);
-    println!("{seeds} seeds, {minutes} simulated minutes, {calls} calls, {:.0} s: all is well", begun.elapsed().as_secs_f64());
+    println!(
+        "{seeds} seeds, {minutes} simulated minutes, {calls} calls, {:.0} s: all is well",
+        begun.elapsed().as_secs_f64()
+    );
     std::process::ExitCode::SUCCESS
 }
 

@@ -113,7 +113,9 @@ fn lasts(world: &Arc<World>, time: u64, begin: impl FnOnce(&World), end: impl Fn
 
 async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
     match what {
-        What::Kill { power, steps, down } => again(world, down, |process| async move { process.kill(power, steps).await }).await,
+        What::Kill { power, steps, down } => {
+            again(world, down, |process| async move { process.kill(power, steps).await }).await
+        }
         What::Stop { down } => again(world, down, Process::stop).await,
         What::Rot => {
             if world.book.with(|pages| std::mem::replace(&mut pages.rotten, 1)) > 0 {
@@ -129,18 +131,37 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
             })
             .await;
         }
-        What::Full { lasts: time } => lasts(world, time, |w| w.disk.trouble(|t| t.full = true), |w| w.disk.trouble(|t| t.full = false)),
-        What::Write { lasts: time } => lasts(world, time, |w| w.disk.trouble(|t| t.write = true), |w| w.disk.trouble(|t| t.write = false)),
-        What::Sync { lasts: time } => lasts(world, time, |w| w.disk.trouble(|t| t.sync = true), |w| w.disk.trouble(|t| t.sync = false)),
+        What::Full { lasts: time } => {
+            lasts(world, time, |w| w.disk.trouble(|t| t.full = true), |w| w.disk.trouble(|t| t.full = false))
+        }
+        What::Write { lasts: time } => {
+            lasts(world, time, |w| w.disk.trouble(|t| t.write = true), |w| w.disk.trouble(|t| t.write = false))
+        }
+        What::Sync { lasts: time } => {
+            lasts(world, time, |w| w.disk.trouble(|t| t.sync = true), |w| w.disk.trouble(|t| t.sync = false))
+        }
         What::Hang { lasts: time } => {
             let until = tokio::time::Instant::now() + Duration::from_millis(time);
             lasts(world, time, |w| w.disk.trouble(|t| t.hangs = Some(until)), |_| ());
         }
-        What::Slow { lasts: time, each } => lasts(world, time, |w| w.disk.trouble(|t| t.slow = each), |w| w.disk.trouble(|t| t.slow = 0)),
-        What::Step { by } => _ = world.wall.fetch_add(by * 1_000, Ordering::SeqCst),
-        What::Backend { lasts: time } => lasts(world, time, |w| *w.backend.away.lock() = true, |w| *w.backend.away.lock() = false),
-        What::Cut { lasts: time } => lasts(world, time, |w| w.cut.store(true, Ordering::SeqCst), |w| w.cut.store(false, Ordering::SeqCst)),
-        What::Live { lasts: time } => lasts(world, time, |w| *w.live.away.lock() = true, |w| *w.live.away.lock() = false),
+        What::Slow { lasts: time, each } => {
+            lasts(world, time, |w| w.disk.trouble(|t| t.slow = each), |w| w.disk.trouble(|t| t.slow = 0))
+        }
+        What::Step { by } => {
+            // What is over stays over, wherever the clock goes.
+            let wall = world.wall();
+            world.book.with(|pages| pages.banned.retain(|_, ban| ban.until > wall));
+            _ = world.wall.fetch_add(by * 1_000, Ordering::SeqCst);
+        }
+        What::Backend { lasts: time } => {
+            lasts(world, time, |w| *w.backend.away.lock() = true, |w| *w.backend.away.lock() = false)
+        }
+        What::Cut { lasts: time } => {
+            lasts(world, time, |w| w.cut.store(true, Ordering::SeqCst), |w| w.cut.store(false, Ordering::SeqCst))
+        }
+        What::Live { lasts: time } => {
+            lasts(world, time, |w| *w.live.away.lock() = true, |w| *w.live.away.lock() = false)
+        }
     }
 }
 

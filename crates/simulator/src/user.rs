@@ -11,8 +11,8 @@ use room::pushers::NewPusher;
 use room::{Kind, LeaveReason, Refusal, RoomId, StreamId, UserId};
 use rooms::moderation::Out;
 use sign::token::Generation;
-use store::{Error, Store};
 use store::clock::Clock;
+use store::{Error, Store};
 use tokio::time::{Instant, sleep};
 
 use self::chatter::Chatter;
@@ -336,7 +336,8 @@ pub async fn operate(world: Arc<World>, users: u64) {
             5 => {
                 let Some(of) = of else { continue };
                 let text = format!("the operator closes {of}");
-                let closed = world.ask(&mut dice, |process| async move { process.rooms.close(&of).await.map_err(No::from) });
+                let closed =
+                    world.ask(&mut dice, |process| async move { process.rooms.close(&of).await.map_err(No::from) });
                 let closed = closed.await;
                 world.book.note(format!("{text}: {closed:?}"));
             }

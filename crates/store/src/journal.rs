@@ -479,14 +479,28 @@ impl Store for Journal {
 impl ChatRecord for Journal {
     fn note(&self, entry: ChatEntry, now: Millis) -> Answer<'static, ()> {
         let log = self.log();
-        let draft = serde_json::to_vec(&entry).ok().and_then(|state| Draft::new(record::Kind::Chat, "", &state, &[]));
+        let draft = |entry: &ChatEntry| {
+            let state = serde_json::to_vec(entry).ok()?;
+            Draft::new(record::Kind::Chat, "", &state, &[])
+        };
+        // Outside of the lock: nearly always it is all that is written.
+        let alone = draft(&entry);
         let mut chats = self.kept.chats.lock();
-        chats.apply(entry, now);
-        // While the disk is away chat goes on; the next snapshot has what was said meanwhile.
-        let waiting = match (log.ready(), draft) {
-            (Ok(()), Some(draft)) => Ok(log.append(draft, Vec::new())),
-            (Err(error), _) => Err(error),
-            (_, None) => Err(Error::Unavailable("a message is too large for the journal".into())),
+        chats.apply(entry.clone(), now);
+        // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or by a snapshot.
+        let waiting = match log.ready() {
+            Err(error) => {
+                chats.miss(&entry);
+                Err(error)
+            }
+            Ok(()) => {
+                let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
+                let queued = match chats.missing(&entry) {
+                    None => append(alone),
+                    Some(missing) => missing.iter().map(|entry| append(draft(entry))).last().flatten(),
+                };
+                queued.ok_or_else(|| Error::Unavailable("a message is too large for the journal".into()))
+            }
         };
         drop(chats);
         Box::pin(async move { waiting?.durable().await })

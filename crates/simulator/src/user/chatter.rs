@@ -95,6 +95,7 @@ impl Chatter {
             }
             // The first frame of what follows, as the program makes it.
             let ack = |joined: &room::chat::Joined| {
+                now.world().book.with(|pages| still_said(pages, &to, joined));
                 chat::render::frame(&json!({
                     "type": "in", "room": to.as_str(), "epoch": joined.epoch.0, "last": joined.last,
                     "anew": joined.catch_up.anew, "gap": joined.catch_up.gap,
@@ -133,7 +134,9 @@ impl Chatter {
         if self.connection.is_none() || !self.has.get(id).is_some_and(|has| has.joined) {
             return self.join(world, dice, token, id).await;
         }
-        let (Some(Connection { process, link }), Some(has)) = (self.connection.clone(), self.has.get(id)) else { return };
+        let (Some(Connection { process, link }), Some(has)) = (self.connection.clone(), self.has.get(id)) else {
+            return;
+        };
         self.count += 1;
         let (text, to, me) = (format!("[\"{} {}\"]", self.id, self.count), id.clone(), self.id.clone());
         let (say, epoch) = (text.clone(), has.since.epoch.0);
@@ -191,7 +194,13 @@ impl Chatter {
             Some("in") => {
                 let number = |name: &str| frame[name].as_u64().unwrap_or_default();
                 let flag = |name: &str| frame[name].as_bool().unwrap_or_default();
-                let now = In { epoch: number("epoch"), last: number("last"), anew: flag("anew"), gap: flag("gap"), first: number("first") };
+                let now = In {
+                    epoch: number("epoch"),
+                    last: number("last"),
+                    anew: flag("anew"),
+                    gap: flag("gap"),
+                    first: number("first"),
+                };
                 world.book.with(|pages| self.entered(pages, &id, now));
             }
             Some("out") => _ = self.has.get_mut(&id).map(|has| has.joined = false),
@@ -233,12 +242,6 @@ impl Chatter {
                 pages.broken("chat outlives the process", why);
             }
         }
-        if let Some(last) = pages.last_said.get(&(id.clone(), now.epoch)).copied()
-            && now.last < last
-            && pages.rotten == 0
-        {
-            pages.broken("chat outlives the process", format!("{last} was said in {id}, and the last is {}", now.last));
-        }
         let begins = match self.has.get(id) {
             Some(_) if now.anew || now.gap => now.first.saturating_sub(1),
             Some(before) => before.since.seq,
@@ -247,6 +250,14 @@ impl Chatter {
         // What was missed follows, up to the last.
         let since = Since { epoch: Epoch(now.epoch), seq: begins };
         self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, rotten: room.rotten });
+    }
+}
+
+/// Who comes finds all that was acknowledged.
+fn still_said(pages: &mut Pages, id: &RoomId, joined: &room::chat::Joined) {
+    let last = pages.last_said.get(&(id.clone(), joined.epoch.0)).copied().unwrap_or_default();
+    if joined.last < last && pages.rotten == 0 {
+        pages.broken("chat outlives the process", format!("{last} was said in {id}, and the last is {}", joined.last));
     }
 }
 

@@ -438,6 +438,8 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         if queue.failing.take().is_some() {
             tracing::info!("the journal can be written again");
+            // What chat said meanwhile is in no file.
+            let _ = self.full.try_send(());
         }
         queue.unsaved = queue.unsaved.saturating_add(batch.bytes.len() as u64);
         if queue.unsaved > queue.save_after {
