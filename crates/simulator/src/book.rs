@@ -68,6 +68,10 @@ pub struct Pages {
     pub said: BTreeMap<Place, String>,
     /// The newest message of each group that was acknowledged and is on disk.
     pub last_said: BTreeMap<(RoomId, u64), u64>,
+    /// The newest message of each group when the process began.
+    pub began: BTreeMap<(RoomId, u64), u64>,
+    /// Some file has rotted.
+    pub rot: bool,
     /// Ids of webhooks that were accepted.
     pub accepted: BTreeSet<String>,
     /// Webhooks that came again since the process began, and were not on the way when the last one ended.
@@ -96,6 +100,8 @@ impl Default for Pages {
             fields: BTreeMap::new(),
             said: BTreeMap::new(),
             last_said: BTreeMap::new(),
+            began: BTreeMap::new(),
+            rot: false,
             accepted: BTreeSet::new(),
             again: 0,
             calm: now,

@@ -41,6 +41,7 @@ pub async fn loaded(process: &Process) {
             }
         });
     }
+    groups(process);
     let found: Vec<RoomId> = process.journal.ids().await.unwrap_or_default();
     let bans = process.journal.bans(Millis(0)).await.unwrap_or_default();
     let ended = process.journal.revoked(Millis(0)).await.unwrap_or_default();
@@ -62,6 +63,24 @@ pub async fn loaded(process: &Process) {
             pages.broken("nothing acknowledged is lost", format!("the logout of session {id}"));
         }
     });
+}
+
+/// Groups have all messages that were acknowledged. What some have heard and nobody was told to be kept may be gone, and its
+/// number is given again.
+fn groups(process: &Process) {
+    for id in process.hub.ids() {
+        let Ok(shown) = process.hub.show(&id) else { continue };
+        let key = (id.clone(), shown.epoch.0);
+        process.world().book.with(|pages| {
+            let said = pages.last_said.get(&key).copied().unwrap_or_default();
+            if said > shown.last && !pages.rot {
+                let why = format!("{said} was said in {id}, and the last is {}", shown.last);
+                pages.broken("chat outlives the process", why);
+            }
+            pages.said.retain(|(room, epoch, seq), _| *room != id || *epoch != shown.epoch.0 || *seq <= shown.last);
+            pages.began.insert(key, shown.last);
+        });
+    }
 }
 
 /// At the end everything is as it should be: nothing waits, nothing is left over.

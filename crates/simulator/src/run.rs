@@ -126,6 +126,7 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
                 let rotten = process.world().disk.rot();
                 process.world().book.with(|pages| {
                     pages.rotten = usize::from(rotten.is_some());
+                    pages.rot |= rotten.is_some();
                     pages.note(format!("rot: {rotten:?}"));
                 });
             })

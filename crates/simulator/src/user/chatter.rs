@@ -35,8 +35,6 @@ struct Has {
     joined: bool,
     /// What came up to here may come once more: it was asked for again.
     again: u64,
-    /// The record had lost a change of the room.
-    rotten: bool,
 }
 
 /// A user's chat.
@@ -229,12 +227,14 @@ impl Chatter {
     fn entered(&mut self, pages: &mut Pages, id: &RoomId, now: In) {
         let room = pages.rooms.get(id).cloned().unwrap_or_default();
         if let Some(before) = self.has.get(id).copied() {
-            let same = room.there && before.life == room.life && room.life > 0 && !before.rotten && !room.rotten;
+            let began = pages.began.get(&(id.clone(), before.since.epoch.0)).copied().unwrap_or(u64::MAX);
+            let same =
+                room.there && before.life == room.life && room.life > 0 && !pages.rot && before.since.seq <= began;
             if now.anew && same {
                 let why = format!("{} begins {id} anew, which has been there all the time", self.id);
                 pages.broken("chat outlives the process", why);
             }
-            if now.gap {
+            if now.gap && !pages.rot {
                 pages.broken("chat: no gaps, one order", format!("{} is told of a gap in {id}", self.id));
             }
             if !now.anew && now.last < before.since.seq {
@@ -249,14 +249,14 @@ impl Chatter {
         };
         // What was missed follows, up to the last.
         let since = Since { epoch: Epoch(now.epoch), seq: begins };
-        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, rotten: room.rotten });
+        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last });
     }
 }
 
 /// Who comes finds all that was acknowledged.
 fn still_said(pages: &mut Pages, id: &RoomId, joined: &room::chat::Joined) {
     let last = pages.last_said.get(&(id.clone(), joined.epoch.0)).copied().unwrap_or_default();
-    if joined.last < last && pages.rotten == 0 {
+    if joined.last < last && !pages.rot {
         pages.broken("chat outlives the process", format!("{last} was said in {id}, and the last is {}", joined.last));
     }
 }
