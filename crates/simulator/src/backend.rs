@@ -12,6 +12,9 @@ use webhooks::{Answered, Post, Posted};
 use crate::book::{Book, Pages};
 use crate::dice::Dice;
 
+/// Most webhooks that come again after a restart: those that were on the way, and those of the moment before.
+const MOST_AGAIN: usize = 16;
+
 /// The backend.
 pub struct Backend {
     book: Arc<Book>,
@@ -46,7 +49,7 @@ impl Post for Backend {
                 }
             }
             let said: Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
-            book.with(|pages| hear(pages, &said));
+            book.with(|pages| hear(pages, &said, lost));
             tokio::time::sleep(takes).await;
             if lost { Err("the answer is lost".into()) } else { Ok(Answered { status: 200, body: Bytes::new() }) }
         })
@@ -54,12 +57,16 @@ impl Post for Backend {
 }
 
 /// Takes in what a webhook says.
-fn hear(pages: &mut Pages, said: &Value) {
+fn hear(pages: &mut Pages, said: &Value, lost: bool) {
     let (Some(id), Some(room), Some(seq)) = (said["id"].as_str(), said["roomID"].as_str(), said["seq"].as_u64()) else {
         return;
     };
+    let asked_for = if lost { pages.unanswered.insert(id.to_owned()) } else { pages.unanswered.remove(id) };
     if !pages.accepted.insert(id.to_owned()) {
-        pages.again += 1;
+        pages.again += usize::from(!asked_for);
+        if pages.again > MOST_AGAIN && pages.few_again {
+            pages.broken("webhooks: few come again", format!("{} since the process began", pages.again));
+        }
         return;
     }
     let Ok(id) = RoomId::parse(room) else { return };

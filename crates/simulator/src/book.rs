@@ -76,8 +76,14 @@ pub struct Pages {
     pub accepted: BTreeSet<String>,
     /// Webhooks that came again since the process began, and were not on the way when the last one ended.
     pub again: usize,
+    /// They must be few: nothing was wrong with the disk when the last process ended.
+    pub few_again: bool,
+    /// Ids whose answer was lost: they come again.
+    pub unanswered: BTreeSet<String>,
     /// Since when nothing is wrong with the machine.
     pub calm: Instant,
+    /// Since when the disk is well.
+    pub disk_well: Instant,
     /// The record may have lost one change.
     pub rotten: usize,
     /// How many calls were answered well.
@@ -104,7 +110,10 @@ impl Default for Pages {
             rot: false,
             accepted: BTreeSet::new(),
             again: 0,
+            few_again: true,
+            unanswered: BTreeSet::new(),
             calm: now,
+            disk_well: now,
             rotten: 0,
             calls: 0,
         }

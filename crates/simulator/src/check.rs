@@ -83,6 +83,21 @@ fn groups(process: &Process) {
     }
 }
 
+/// A room's group has no owner, whoever made it before.
+pub fn owners(process: &Process) {
+    for id in process.hub.ids() {
+        let Ok(Some(owner)) = process.hub.owner(&id) else { continue };
+        process.world().book.with(|pages| {
+            let stands = |room: &crate::book::Room| {
+                room.there && room.made.is_some_and(|made| made.elapsed() > std::time::Duration::from_secs(1))
+            };
+            if pages.rooms.get(&id).is_some_and(stands) {
+                pages.broken("a group begins with its room", format!("{owner} has that of {id}"));
+            }
+        });
+    }
+}
+
 /// At the end everything is as it should be: nothing waits, nothing is left over.
 pub async fn healed(process: &Arc<Process>) {
     let world = process.world().clone();

@@ -17,6 +17,7 @@ use rooms::moderation::Moderation;
 use rooms::sweeper::Sweeper;
 use sign::Secret;
 use store::clock::{Clock, Simulated};
+use store::mends::{Mend, is_out};
 use store::simulation::Ground;
 use store::{ChatRecord, History, Journal, Store};
 use streams::live::Urls;
@@ -98,7 +99,8 @@ impl Process {
         let bans = Arc::new(Bans::default());
         sessions.refuse(&store.revoked(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
         bans.take(store.bans(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
-        let hub = Arc::new(chat::Hub::new(&chat::Settings::default(), time.clone()).recorded(&record));
+        let hub = chat::Hub::new(&chat::Settings::default(), time.clone());
+        let hub = Arc::new(if is_out(Mend::ChatIsKept) { hub } else { hub.recorded(&record) });
         hub.restore(&*store).await.map_err(|e| e.to_string())?;
         let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), time.clone(), rules.clone()));
         let moderation = Moderation {
@@ -160,6 +162,7 @@ impl Process {
             loop {
                 tokio::time::sleep(Duration::from_secs(7)).await;
                 this.read_record(false).await;
+                crate::check::owners(&this);
             }
         });
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book::Broken;
 use crate::check;
@@ -61,6 +61,9 @@ async fn whole(plan: &Plan) -> Outcome {
 async fn look(world: Arc<World>) {
     loop {
         sleep(Duration::from_secs(2)).await;
+        if world.disk.is_troubled() {
+            world.book.with(|pages| pages.disk_well = Instant::now());
+        }
         if world.disk.is_troubled() || world.running().is_none() || *world.live.away.lock() {
             world.not_calm();
         }
@@ -142,7 +145,7 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
             lasts(world, time, |w| w.disk.trouble(|t| t.sync = true), |w| w.disk.trouble(|t| t.sync = false))
         }
         What::Hang { lasts: time } => {
-            let until = tokio::time::Instant::now() + Duration::from_millis(time);
+            let until = Instant::now() + Duration::from_millis(time);
             lasts(world, time, |w| w.disk.trouble(|t| t.hangs = Some(until)), |_| ());
         }
         What::Slow { lasts: time, each } => {
@@ -169,6 +172,11 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
 /// Ends the process in some way, and starts it again after a while.
 async fn again<F: Future<Output = ()>>(world: &Arc<World>, down: u64, end: impl FnOnce(Arc<Process>) -> F) {
     let Some(process) = world.process.lock().take() else { return };
+    let troubled = world.disk.is_troubled();
+    world.book.with(|pages| {
+        pages.few_again = !troubled && pages.disk_well.elapsed() > Duration::from_secs(5);
+        pages.again = 0;
+    });
     world.not_calm();
     end(process).await;
     sleep(Duration::from_millis(down)).await;

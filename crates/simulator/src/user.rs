@@ -161,8 +161,9 @@ impl User {
     async fn enter(&mut self, token: &str) {
         let id = room(self.dice.below(ROOMS));
         if self.dice.yes(80) {
-            // A client that asks for the chat before the room is there.
+            // Somebody who asks for the chat before the room is there, and makes it.
             self.chatter.join(&self.world.clone(), &mut self.dice, token, &id).await;
+            self.make_group(token, &id).await;
         }
         self.count += 1;
         let (me, text, name) = (self.id.clone(), token.to_owned(), format!("name{}", self.count));
@@ -186,6 +187,20 @@ impl User {
             self.at = Some((id.clone(), Instant::now()));
             self.chatter.join(&self.world.clone(), &mut self.dice, token, &id).await;
         }
+    }
+
+    /// Makes the group of a room that is not there, and keeps somebody out of it.
+    async fn make_group(&mut self, token: &str, id: &RoomId) {
+        let (me, text, to, other) = (self.id.clone(), token.to_owned(), id.clone(), user(self.dice.below(ROOMS)));
+        let made = self.world.ask(&mut self.dice, move |process| async move {
+            admit(&process, &me, &text, Some(&to))?;
+            if !process.rooms.exists(&to).await && process.hub.found(&to, Some(&me), "mine").await.is_ok() {
+                let _ = process.hub.ban(&to, &other, 60_000);
+            }
+            Ok(())
+        });
+        let made = made.await;
+        self.heard(&format!("makes the group of {id}"), made);
     }
 
     /// An entry that was acknowledged is in the room, unless it has left since.

@@ -30,18 +30,26 @@ const NOTED: Duration = Duration::from_millis(50);
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
-/// Where a URL stands in a partition; empty until the partition is ours.
+/// Where a URL stands in a partition.
 #[derive(Debug, Default)]
-pub struct Partition(Option<Ahead>);
+pub struct Partition {
+    /// None until the partition is ours.
+    ahead: Option<Ahead>,
+    /// When it was ours for certain.
+    ours: Option<Instant>,
+}
 
 /// How far the rooms are notified that nothing holds back, and those that something does.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Ahead {
     upto: String,
     held: BTreeMap<String, Held>,
     /// Of the events after `upto`, the last one of each room that was told: a batch that a restart interrupted is not told again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     told: BTreeMap<String, String>,
+    /// This is newer than what is saved.
+    #[serde(skip)]
+    unsaved: bool,
 }
 
 /// What is told of a batch while it is told.
@@ -57,6 +65,10 @@ impl Told {
     fn add(&self, room: &str, id: &str) {
         self.rooms.lock().insert(room.to_owned(), id.to_owned());
         self.news.notify_one();
+    }
+
+    fn has(&self, room: &str, id: &str) -> bool {
+        self.rooms.lock().get(room).is_some_and(|last| id <= last.as_str())
     }
 
     fn done(&self) {
@@ -123,12 +135,18 @@ impl Hook {
     /// The store is away; nothing is skipped.
     pub async fn pass(&self, partition: usize, at: &mut Partition) -> Result<(), Error> {
         let history = &self.history;
+        let begun = Instant::now();
         if !history.hold(self.reader(), partition, LEASE).await? {
-            at.0 = None;
+            at.ahead = None;
             sleep(LEASE / 10).await;
             return Ok(());
         }
-        let ahead = match &mut at.0 {
+        // For so long another node may have had it, and gone further.
+        if at.ours.is_none_or(|ours| begun.duration_since(ours) >= LEASE) {
+            at.ahead = None;
+        }
+        let ours = Mutex::new(begun);
+        let ahead = match &mut at.ahead {
             Some(ahead) => ahead,
             none => none.insert(self.restore(partition).await?),
         };
@@ -136,21 +154,25 @@ impl Hook {
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
-                // A store that is unavailable has given it to no other node.
-                if let Ok(false) = history.hold(self.reader(), partition, LEASE).await {
-                    return Error::Unavailable("another node has taken the partition over".into());
+                let asked = Instant::now();
+                match history.hold(self.reader(), partition, LEASE).await {
+                    Ok(true) => *ours.lock() = asked,
+                    Ok(false) => return,
+                    // A store that is unavailable has given it to no other node.
+                    Err(_) => {}
                 }
             }
         };
         let done = tokio::select! {
-            done = self.advance(partition, ahead) => done,
-            lost = keep => Err(lost),
+            done = self.advance(partition, ahead) => Some(done),
+            () = keep => None,
         };
-        if done.is_err() {
-            // What was told since it was saved last is told again.
-            at.0 = None;
-        }
-        done
+        at.ours = Some(*ours.lock());
+        // Where something could not be saved, it is still known here what was told.
+        done.unwrap_or_else(|| {
+            at.ahead = None;
+            Err(Error::Unavailable("another node has taken the partition over".into()))
+        })
     }
 
     /// What is saved of the partition.
@@ -165,7 +187,9 @@ impl Hook {
 
     async fn advance(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
         let waited = !ahead.held.is_empty();
-        self.try_again(partition, ahead).await?;
+        if waited {
+            self.try_again_noting(partition, ahead).await?;
+        }
         let next = ahead.held.values().filter_map(|held| held.next).min();
         let reading = self.history.after(partition, &ahead.upto, BATCH);
         let entries = match next {
@@ -175,7 +199,7 @@ impl Hook {
         if let Some(last) = entries.last() {
             self.show(partition, ahead, &entries);
             let told = Told { rooms: Mutex::new(std::mem::take(&mut ahead.told)), ..Told::default() };
-            let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), told: BTreeMap::new() };
+            let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), ..Ahead::default() };
             let telling = async {
                 self.tell(partition, &before.upto, &entries, &mut ahead.held, &told).await;
                 told.done();
@@ -183,13 +207,15 @@ impl Hook {
             tokio::join!(telling, self.keep_told(partition, &before, &told));
             ahead.upto.clone_from(&last.place);
         }
+        ahead.unsaved |= waited || !entries.is_empty();
         self.show(partition, ahead, &[]);
         if waited || !ahead.held.is_empty() {
             let text = serde_json::to_string(ahead).unwrap_or_default();
             self.history.save_ahead(self.reader(), partition, &text).await?;
         }
-        if waited || !entries.is_empty() {
+        if ahead.unsaved {
             self.history.save(self.reader(), partition, ahead.place(partition)).await?;
+            ahead.unsaved = false;
         }
         Ok(())
     }
@@ -212,7 +238,7 @@ impl Hook {
                 return;
             }
             let rooms = told.rooms.lock().clone();
-            let now = Ahead { upto: before.upto.clone(), held: before.held.clone(), told: rooms };
+            let now = Ahead { upto: before.upto.clone(), held: before.held.clone(), told: rooms, unsaved: false };
             let text = serde_json::to_string(&now).unwrap_or_default();
             if let Err(error) = self.history.save_ahead(self.reader(), partition, &text).await {
                 tracing::debug!(%error, "what a webhook was told is not noted; after a restart it is told again");
@@ -230,9 +256,8 @@ impl Hook {
         told: &Told,
     ) {
         let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
-        let before = told.rooms.lock().clone();
         for item in items(partition, start, entries) {
-            if before.get(room(item.news)).is_some_and(|last| item.id <= *last) {
+            if told.has(room(item.news), &item.id) {
                 continue;
             }
             match held.get_mut(room(item.news)) {
@@ -281,14 +306,34 @@ impl Hook {
         None
     }
 
+    /// Tries the rooms again whose time has come, and notes what they are told.
+    async fn try_again_noting(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
+        let told = Told { rooms: Mutex::new(ahead.told.clone()), ..Told::default() };
+        let before = ahead.clone();
+        let trying = async {
+            let tried = self.try_again(partition, ahead, &told).await;
+            told.done();
+            tried
+        };
+        let (tried, ()) = tokio::join!(trying, self.keep_told(partition, &before, &told));
+        tried?;
+        // From here on the rooms themselves say how far they are.
+        ahead.told.retain(|room, _| !before.held.contains_key(room));
+        if *told.rooms.lock() != before.told {
+            let text = serde_json::to_string(ahead).unwrap_or_default();
+            self.history.save_ahead(self.reader(), partition, &text).await?;
+        }
+        Ok(())
+    }
+
     /// Tries the rooms again whose time has come, and lets those go that have caught up.
-    async fn try_again(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
+    async fn try_again(&self, partition: usize, ahead: &mut Ahead, told: &Told) -> Result<(), Error> {
         let now = Instant::now();
         let upto = ahead.upto.clone();
         let mut trying = Vec::new();
         for (name, held) in &mut ahead.held {
             if held.next.is_none_or(|next| next <= now) {
-                trying.push(self.catch_up(partition, &upto, name, held).boxed());
+                trying.push(self.catch_up(partition, &upto, name, held, told).boxed());
             }
         }
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
@@ -308,6 +353,7 @@ impl Hook {
         upto: &str,
         name: &str,
         held: &mut Held,
+        told: &Told,
     ) -> Result<Option<String>, Error> {
         let last = body::id(partition, upto, 0);
         for _ in 0..TURN {
@@ -320,7 +366,7 @@ impl Hook {
             let Some(newest) = entries.last() else { return Ok(Some(name.to_owned())) };
             let all: Vec<Item<'_>> = items(partition, &start, &entries).collect();
             for Item { before, id, news } in all {
-                if room(news) != name || id < held.id {
+                if room(news) != name || id < held.id || told.has(name, &id) {
                     continue;
                 }
                 if id != held.id {
@@ -336,6 +382,7 @@ impl Hook {
                     return Ok(None);
                 }
                 held.waiting = held.waiting.saturating_sub(1);
+                told.add(name, &id);
             }
             held.from.clone_from(&newest.place);
         }

@@ -12,6 +12,8 @@ pub struct Room {
     pub life: u64,
     /// Whether it is there.
     pub there: bool,
+    /// When it was made.
+    pub made: Option<Instant>,
     /// The number of its last event.
     pub seq: u64,
     /// Who is in it.
@@ -44,6 +46,7 @@ impl Room {
             What::Created { .. } => {
                 self.life += 1;
                 self.there = true;
+                self.made = Some(Instant::now());
                 true
             }
             What::Joined { user } => self.members.insert(user.clone()),
