@@ -193,7 +193,7 @@ impl Journal {
             memory.restore(come_back(room, now));
         }
         for ban in &bans {
-            memory.kept_bans().put(ban, || ());
+            memory.kept_bans().put(ban, now, || ());
         }
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
@@ -411,14 +411,14 @@ impl Store for Journal {
         })
     }
 
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()> {
         Box::pin(async move {
             let log = self.log();
             log.ready()?;
             let state = serde_json::to_vec(ban).unwrap_or_default();
             let draft = Draft::new(record::Kind::Ban, "", &state, &[]);
             let draft = draft.ok_or_else(|| Error::Unavailable("a ban is too large for the journal".into()))?;
-            let waiting = self.kept.memory.kept_bans().put(ban, || log.append(draft, Vec::new()));
+            let waiting = self.kept.memory.kept_bans().put(ban, now, || log.append(draft, Vec::new()));
             waiting.durable().await
         })
     }

@@ -691,10 +691,10 @@ async fn bans_outlive_restarts_and_snapshots_and_end_in_time() {
     };
     {
         let (store, _events) = open(dir.path());
-        store.ban(&ban("a", 100)).await.unwrap();
+        store.ban(&ban("a", 100), Millis(1)).await.unwrap();
         store.snapshot().unwrap();
         for said in [ban("b", 100), ban("c", 10), ban("d", 100), ban("d", 0)] {
-            store.ban(&said).await.unwrap();
+            store.ban(&said, said.at).await.unwrap();
         }
     }
     let names = |store: &Journal| {
