@@ -72,6 +72,8 @@ fn hear(pages: &mut Pages, said: &Value, lost: bool) {
     let Ok(id) = RoomId::parse(room) else { return };
     let known = pages.rooms.entry(id).or_default();
     let next = known.untold.pop_front();
+    // What rotted before it was told is not told.
+    known.rotten |= pages.rot && next != Some(seq);
     if next != Some(seq) && !known.rotten {
         let why = format!("{room}: {} with number {seq} where {next:?} is next", said["event"]);
         pages.broken("webhooks: each in its order", why);

@@ -252,6 +252,23 @@ impl Book {
 }
 
 impl Pages {
+    /// Something is lost. One thing may be, where a file has rotted.
+    pub fn lost_one(&mut self, why: String) {
+        if self.rotten == 0 {
+            return self.broken("nothing acknowledged is lost", why);
+        }
+        self.rotten -= 1;
+        self.note(format!("rotten: {why}"));
+    }
+
+    /// The same of a room, of which nothing is held to be true any more.
+    pub fn lost_room(&mut self, id: &RoomId, why: String) {
+        self.lost_one(why);
+        if let Some(room) = self.rooms.get_mut(id) {
+            room.rotten = true;
+        }
+    }
+
     fn recorded(&mut self, event: Event) {
         let Some(at) = self.let_out.iter().position(|out| *out == event) else {
             if let Some(next) = self.let_out.first() {
@@ -268,15 +285,10 @@ impl Pages {
     fn lost(&mut self, events: &[Event]) {
         let Some(first) = events.first() else { return };
         let text = format!("the record lacks {} changes from {} {} on", events.len(), first.room, first.seq);
-        if self.rotten == 0 || events.iter().any(|event| event.room != first.room) || events.len() > 8 {
+        // The events of one change.
+        if events.iter().any(|event| event.room != first.room) || events.len() > 8 {
             return self.broken("nothing acknowledged is lost", text);
         }
-        self.rotten -= 1;
-        self.note(text);
-        for event in events {
-            if let Some(room) = self.rooms.get_mut(&event.room) {
-                room.rotten = true;
-            }
-        }
+        self.lost_room(&first.room.clone(), text);
     }
 }

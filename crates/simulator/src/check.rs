@@ -23,7 +23,7 @@ pub async fn loaded(process: &Process) {
             let there = found.as_ref().map(|found| (found.seq, found.pushers.iter().map(|p| p.user.clone()).collect()));
             let should = room.there.then(|| (room.seq, room.members.clone()));
             if there != should {
-                pages.broken("nothing acknowledged is lost", format!("{id} is {there:?} and should be {should:?}"));
+                pages.lost_room(id, format!("{id} is {there:?} and should be {should:?}"));
             }
             let Some(found) = found else { return };
             let fields: Vec<_> =
@@ -37,7 +37,7 @@ pub async fn loaded(process: &Process) {
                 (!fits).then(|| format!("{name} of {id} is {has:?} and may be {may:?}"))
             });
             if let Some(why) = wrong {
-                pages.broken("nothing acknowledged is lost", why);
+                pages.lost_room(id, why);
             }
         });
     }
@@ -55,13 +55,17 @@ pub async fn loaded(process: &Process) {
                 && !bans.iter().any(|kept| kept.user == *user && kept.room == *room && kept.until >= ban.until)
         });
         if let Some(((user, room), _)) = lost {
-            let why = format!("the ban of {user} in {room:?}");
-            pages.broken("nothing acknowledged is lost", why);
+            let (why, key) = (format!("the ban of {user} in {room:?}"), (user.clone(), room.clone()));
+            pages.lost_one(why);
+            pages.banned.remove(&key);
         }
         let lost = pages.ended.iter().find(|id| !ended.iter().any(|(kept, _)| kept == *id)).copied();
         if let Some(id) = lost {
-            pages.broken("nothing acknowledged is lost", format!("the logout of session {id}"));
+            pages.lost_one(format!("the logout of session {id}"));
+            pages.ended.remove(&id);
         }
+        // What was damaged has shown by now.
+        pages.rotten = 0;
     });
 }
 
@@ -116,7 +120,7 @@ pub async fn healed(process: &Arc<Process>) {
     let (used, segments) = (world.disk.used(), process.journal.end(0).await.unwrap_or_default());
     book.with(|pages| {
         let untold: usize = pages.rooms.values().filter(|room| !room.rotten).map(|room| room.untold.len()).sum();
-        if untold > 0 {
+        if untold > 0 && !pages.rot {
             pages.broken("webhooks: everything is told", format!("{untold} events are not"));
         }
         if !groups.is_empty() {

@@ -166,23 +166,20 @@ impl Disk {
         self.0.lock().trouble.any()
     }
 
-    /// Some bytes of an older segment rot. Says of which, if there is one to take.
+    /// A byte in the older half of the newest segment rots. Says where, if there is one to take.
     pub fn rot(&self) -> Option<String> {
         let state = &mut *self.0.lock();
-        let logs: Vec<_> =
-            state.names.iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log")).collect();
-        let (path, inode) = logs.first()?;
-        let name = path.display().to_string();
-        let inode = state.inodes.get_mut(*inode)?;
-        // Not the newest: what nobody has changed since would be lost.
+        let is_log = |path: &PathBuf| path.extension().is_some_and(|end| end == "log");
+        let (path, inode) = state.names.iter().rfind(|(path, _)| is_log(path))?;
+        let inode = state.inodes.get_mut(inode)?;
         let end = inode.bytes.len() as u64 / 2;
-        if end < 64 || logs.len() < 2 {
+        if end < 256 {
             return None;
         }
-        let at = state.dice.below(end) as usize;
+        let at = usize::try_from(state.dice.below(end)).unwrap_or(0);
         inode.bytes[at] ^= 0x41;
         inode.durable.clone_from(&inode.bytes);
-        Some(format!("{name} at {at}"))
+        Some(format!("{} at {at}", path.display()))
     }
 
     /// Bytes on it.

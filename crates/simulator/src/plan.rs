@@ -82,7 +82,7 @@ impl Plan {
 impl What {
     fn any(dice: &mut Dice) -> Self {
         let lasts = if dice.yes(700) { dice.from(200, 5_000) } else { dice.from(5_000, 40_000) };
-        match dice.below(18) {
+        match dice.below(19) {
             0..=3 => Self::Kill { power: false, steps: dice.below(60), down: dice.from(100, 8_000) },
             4..=7 => Self::Kill { power: true, steps: dice.below(60), down: dice.from(100, 8_000) },
             8 => Self::Stop { down: dice.from(100, 3_000) },
@@ -94,7 +94,7 @@ impl What {
             14 => Self::Step { by: step(dice) },
             15 => Self::Backend { lasts },
             16 => Self::Cut { lasts: lasts / 3 },
-            _ if dice.yes(500) => Self::Live { lasts },
+            17 => Self::Live { lasts },
             _ => Self::Rot,
         }
     }

@@ -227,9 +227,13 @@ impl Chatter {
     fn entered(&mut self, pages: &mut Pages, id: &RoomId, now: In) {
         let room = pages.rooms.get(id).cloned().unwrap_or_default();
         if let Some(before) = self.has.get(id).copied() {
-            let began = pages.began.get(&(id.clone(), before.since.epoch.0)).copied().unwrap_or(u64::MAX);
-            let same =
-                room.there && before.life == room.life && room.life > 0 && !pages.rot && before.since.seq <= began;
+            let key = (id.clone(), before.since.epoch.0);
+            // What it heard last may be gone, if nobody was told that it is kept.
+            let gone = match pages.began.get(&key) {
+                Some(last) => before.since.seq > *last,
+                None => !pages.last_said.contains_key(&key),
+            };
+            let same = room.there && before.life == room.life && room.life > 0 && !pages.rot && !gone;
             if now.anew && same {
                 let why = format!("{} begins {id} anew, which has been there all the time", self.id);
                 pages.broken("chat outlives the process", why);
