@@ -19,6 +19,7 @@ use chat;
 use chat::RemoteError;
 use store::clock::Clock;
 use store::error::Error;
+use store::mends::{Mend, is_out};
 use store::{Ban, Store};
 use streams::live::{Live, Urls};
 
@@ -211,7 +212,7 @@ impl Moderation {
             streams: Vec::new(),
             reason: Default::default(),
         };
-        let now = self.clock.now();
+        let now = if is_out(Mend::BansEndByTheWall) { at } else { self.clock.now() };
         self.store.ban(&lifted, now).await?;
         self.bans.take(vec![lifted.clone()], now);
         self.end_here(&lifted);

@@ -336,9 +336,12 @@ pub async fn operate(world: Arc<World>, users: u64) {
     let mut out: BTreeMap<(UserId, Option<RoomId>), ()> = BTreeMap::new();
     loop {
         sleep(Duration::from_millis(dice.from(3_000, 25_000))).await;
+        if world.quiet.load(std::sync::atomic::Ordering::SeqCst) {
+            return;
+        }
         let (who, of) = (user(dice.below(users)), dice.yes(600).then(|| room(dice.below(ROOMS))));
         match dice.below(6) {
-            0..=2 if !world.quiet.load(std::sync::atomic::Ordering::SeqCst) => {
+            0..=2 => {
                 let seconds = dice.yes(700).then(|| dice.from(20, 200));
                 if ban(&world, &mut dice, &who, of.as_ref(), seconds).await {
                     out.insert((who, of), ());

@@ -10,6 +10,7 @@ use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::Answer;
+use crate::mends::{Mend, is_out};
 
 /// One thing that a hub said or did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,6 +107,9 @@ pub(crate) struct Chats {
 impl Chats {
     /// An entry could not be written.
     pub fn miss(&mut self, entry: &ChatEntry) {
+        if is_out(Mend::MissedIsWritten) {
+            return;
+        }
         match entry.group() {
             Some(group) => _ = self.missed.insert(group.clone()),
             None => self.missed_mail = true,

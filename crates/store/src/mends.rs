@@ -16,6 +16,12 @@ pub enum Mend {
     GroupBeginsWithRoom,
     /// What a webhook was told is noted before its whole batch is.
     ToldIsNoted,
+    /// What a webhook was told is not forgotten when it cannot be noted.
+    ToldIsKnown,
+    /// What chat said while the disk was away is written when it is back.
+    MissedIsWritten,
+    /// Bans are over by the wall's time, not by that of another ban.
+    BansEndByTheWall,
 }
 
 #[cfg(feature = "simulation")]

@@ -167,7 +167,7 @@ impl Hook {
             done = self.advance(partition, ahead) => Some(done),
             () = keep => None,
         };
-        at.ours = Some(*ours.lock());
+        at.ours = Some(*ours.lock()).filter(|_| !is_out(Mend::ToldIsKnown));
         // Where something could not be saved, it is still known here what was told.
         done.unwrap_or_else(|| {
             at.ahead = None;
