@@ -19,6 +19,7 @@ use chat;
 use chat::RemoteError;
 use store::clock::Clock;
 use store::error::Error;
+use store::mends::{Mend, is_out};
 use store::{Ban, Store};
 use streams::live::{Live, Urls};
 
@@ -168,8 +169,9 @@ impl Moderation {
         let until = seconds.map_or(Millis::NEVER, |s| at.plus(s.saturating_mul(1000)));
         let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: out.reason.into() };
         // First the user is not let in any more, then what it has is ended.
-        self.store.ban(&ban).await?;
-        self.bans.take(vec![ban.clone()], at);
+        let now = self.clock.now();
+        self.store.ban(&ban, now).await?;
+        self.bans.take(vec![ban.clone()], now);
         self.end_here(&ban);
         let mut failed = None;
         for (room, _) in &rooms {
@@ -210,8 +212,9 @@ impl Moderation {
             streams: Vec::new(),
             reason: Default::default(),
         };
-        self.store.ban(&lifted).await?;
-        self.bans.take(vec![lifted.clone()], at);
+        let now = if is_out(Mend::BansEndByTheWall) { at } else { self.clock.now() };
+        self.store.ban(&lifted, now).await?;
+        self.bans.take(vec![lifted.clone()], now);
         self.end_here(&lifted);
         for stream in known.iter().flat_map(|ban| &ban.streams) {
             if let Err(error) = self.live.allow(stream).await {

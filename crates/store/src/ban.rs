@@ -48,11 +48,12 @@ struct Table {
 const FEW: usize = 64;
 
 impl Kept {
-    /// Puts one in place of an older one. What `then` does happens in the order of the bans; it must not wait.
-    pub fn put<T>(&self, ban: &Ban, then: impl FnOnce() -> T) -> T {
+    /// Puts one in place of an older one. What `then` does happens in the order of the bans; it must not wait. What is over is
+    /// over by `now`: a ban may say that it is later, where the clock was set back.
+    pub fn put<T>(&self, ban: &Ban, now: Millis, then: impl FnOnce() -> T) -> T {
         let mut kept = self.0.lock();
         if kept.bans.len() >= kept.full {
-            kept.bans.retain(|_, old| old.until > ban.at);
+            kept.bans.retain(|_, old| old.until > now);
             kept.full = 2 * kept.bans.len().max(FEW);
         }
         let key = (ban.user.clone(), ban.room.clone());

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use room::chat::{AWAY, Direct, Epoch, Group, Message, NewGroup};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::Answer;
+use crate::mends::{Mend, is_out};
 
 /// One thing that a hub said or did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +57,17 @@ pub enum ChatEntry {
     },
 }
 
+impl ChatEntry {
+    /// The group that it is about, if it is about one.
+    fn group(&self) -> Option<&RoomId> {
+        match self {
+            Self::Group { id: group, .. } | Self::Adopted { group } | Self::Ended { group } => Some(group),
+            Self::Message(message) => Some(&message.group),
+            Self::Direct { .. } | Self::Handed { .. } => None,
+        }
+    }
+}
+
 /// A group as it was kept.
 #[derive(Clone, Debug)]
 pub struct KeptGroup {
@@ -87,9 +99,34 @@ pub(crate) struct Chats {
     /// In the order in which they came, with whether they were handed over.
     mail: VecDeque<(Arc<Direct>, bool)>,
     mail_bytes: usize,
+    /// What was said while the disk was away is not on it: groups, and point-to-point messages.
+    missed: HashSet<RoomId>,
+    missed_mail: bool,
 }
 
 impl Chats {
+    /// An entry could not be written.
+    pub fn miss(&mut self, entry: &ChatEntry) {
+        if is_out(Mend::MissedIsWritten) {
+            return;
+        }
+        match entry.group() {
+            Some(group) => _ = self.missed.insert(group.clone()),
+            None => self.missed_mail = true,
+        }
+    }
+
+    /// What has to be written in the place of this entry, which was taken in just now, because something before it is missing.
+    pub fn missing(&mut self, entry: &ChatEntry) -> Option<Vec<ChatEntry>> {
+        match entry.group() {
+            Some(group) => self.missed.remove(group).then(|| match self.groups.get(group) {
+                Some(kept) => of_a_group(kept).collect(),
+                None => vec![entry.clone()],
+            }),
+            None => std::mem::take(&mut self.missed_mail).then(|| self.of_mail().collect()),
+        }
+    }
+
     /// Takes an entry in.
     pub fn apply(&mut self, entry: ChatEntry, now: Millis) {
         match entry {
@@ -97,6 +134,7 @@ impl Chats {
             ChatEntry::Adopted { group } => {
                 if let Some(kept) = self.groups.get_mut(&group) {
                     kept.room = true;
+                    kept.group.begin_with_room();
                 }
             }
             ChatEntry::Message(message) => {
@@ -164,23 +202,27 @@ impl Chats {
 
     /// What makes this state anew.
     pub fn entries(&self) -> Vec<ChatEntry> {
-        let of_a_group = |kept: &KeptGroup| {
-            let group = &kept.group;
-            let adopted = kept.room.then(|| ChatEntry::Adopted { group: group.id().clone() });
-            let messages = group.history(u64::MAX, usize::MAX);
-            let begins = ChatEntry::Group {
-                id: group.id().clone(),
-                epoch: group.epoch(),
-                owner: group.owner().cloned(),
-                name: group.name().to_owned(),
-                last: messages.first().map_or(group.last(), |first| first.seq - 1),
-            };
-            std::iter::once(begins).chain(adopted).chain(messages.into_iter().map(ChatEntry::Message))
-        };
-        let mail =
-            self.mail.iter().map(|(message, handed)| ChatEntry::Direct { message: message.clone(), handed: *handed });
-        self.groups.values().flat_map(of_a_group).chain(mail).collect()
+        self.groups.values().flat_map(of_a_group).chain(self.of_mail()).collect()
     }
+
+    fn of_mail(&self) -> impl Iterator<Item = ChatEntry> + '_ {
+        self.mail.iter().map(|(message, handed)| ChatEntry::Direct { message: message.clone(), handed: *handed })
+    }
+}
+
+/// What makes a group anew.
+fn of_a_group(kept: &KeptGroup) -> impl Iterator<Item = ChatEntry> + use<> {
+    let group = &kept.group;
+    let adopted = kept.room.then(|| ChatEntry::Adopted { group: group.id().clone() });
+    let messages = group.history(u64::MAX, usize::MAX);
+    let begins = ChatEntry::Group {
+        id: group.id().clone(),
+        epoch: group.epoch(),
+        owner: group.owner().cloned(),
+        name: group.name().to_owned(),
+        last: messages.first().map_or(group.last(), |first| first.seq - 1),
+    };
+    std::iter::once(begins).chain(adopted).chain(messages.into_iter().map(ChatEntry::Message))
 }
 
 #[cfg(test)]

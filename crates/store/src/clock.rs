@@ -70,6 +70,49 @@ impl Slewed {
     }
 }
 
+/// The clock of a process on a simulated machine: time is the runtime's, and the machine's wall is set forward and back.
+#[cfg(feature = "simulation")]
+#[derive(Debug)]
+pub struct Simulated {
+    /// Microseconds that the wall is ahead of the runtime's time.
+    wall: std::sync::Arc<std::sync::atomic::AtomicI64>,
+    machine: tokio::time::Instant,
+    begun: tokio::time::Instant,
+    slewed: Mutex<Slewed>,
+}
+
+#[cfg(feature = "simulation")]
+impl Simulated {
+    /// The clock of a process that begins now, on a machine that began then.
+    #[must_use]
+    pub fn new(machine: tokio::time::Instant, wall: std::sync::Arc<std::sync::atomic::AtomicI64>) -> Self {
+        let begun = tokio::time::Instant::now();
+        let clock = Self { wall, machine, begun, slewed: Mutex::new(Slewed::at(0)) };
+        *clock.slewed.lock() = Slewed::at(clock.wall_micros());
+        clock
+    }
+
+    fn wall_micros(&self) -> u64 {
+        let passed = u64::try_from(self.machine.elapsed().as_micros()).unwrap_or(u64::MAX);
+        passed.saturating_add_signed(self.wall.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Clock for Simulated {
+    fn now(&self) -> Millis {
+        Millis(self.wall_micros() / 1_000)
+    }
+
+    fn steady(&self) -> Millis {
+        if crate::mends::is_out(crate::mends::Mend::ClockIsSteady) {
+            return self.now();
+        }
+        let elapsed = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Millis(self.slewed.lock().advance(elapsed, self.wall_micros()) / 1_000)
+    }
+}
+
 /// A clock that is wound by hand.
 #[derive(Debug)]
 pub struct Manual {

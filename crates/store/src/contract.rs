@@ -192,9 +192,9 @@ async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {
     let first = ban("a", None, now, Millis::NEVER);
     let (here, longer) = (ban("a", Some(1), now, now.plus(60_000)), ban("a", Some(1), now.plus(1), now.plus(90_000)));
     for said in [&first, &here, &longer, &ban("b", Some(1), now, now.plus(60_000))] {
-        store.ban(said).await.unwrap();
+        store.ban(said, now).await.unwrap();
     }
-    store.ban(&ban("b", Some(1), now.plus(2), Millis(0))).await.unwrap();
+    store.ban(&ban("b", Some(1), now.plus(2), Millis(0)), now).await.unwrap();
     let mut all = store.bans(Millis(0)).await.unwrap();
     all.sort_by(|a, b| a.room.cmp(&b.room));
     assert_eq!(all, [first.clone(), longer.clone()], "the newest of each, and what was lifted is gone");

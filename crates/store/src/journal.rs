@@ -13,6 +13,7 @@ mod history;
 mod load;
 mod log;
 mod mend;
+mod pace;
 mod record;
 mod snapshot;
 #[cfg(test)]
@@ -21,8 +22,9 @@ mod watch;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -30,10 +32,13 @@ use room::chat::Direct;
 use room::custom::Value;
 use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
-use self::files::Dir;
+use self::files::{Dir, OnDisk};
+pub use self::files::{Disk, Listed, Sheet};
 use self::load::Loaded;
-use self::log::{Log, Shared, Waiting};
+use self::log::{Log, Shared, Waiting, Writer};
+pub use self::pace::Pace;
 use self::record::Draft;
 use super::chats::Chats;
 use super::tables::Change;
@@ -44,9 +49,6 @@ use super::{
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
 
-/// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
-const SAVE_AFTER: u64 = 16 << 20;
-
 /// The store of one machine.
 pub struct Journal {
     // In this order: the writer ends first, and the keeper when it hears nothing more.
@@ -55,11 +57,36 @@ pub struct Journal {
     keeper: Option<JoinHandle<()>>,
 }
 
-/// What is written to. Tests let it be full, or stand still.
-struct Disk {
-    make: files::Make,
+/// What a journal stands on. Tests let the disk be full, stand still, or lose power.
+pub struct Ground {
+    /// Where its files are.
+    pub disk: Arc<dyn Disk>,
     /// How long a write may take.
-    patience: std::time::Duration,
+    pub patience: Duration,
+    /// A new file is begun after so many bytes.
+    pub segment: u64,
+    /// A snapshot is written when the frames that stand in none have this many bytes, or as many as the last one.
+    pub save_after: u64,
+    /// The disk takes its time by the runtime's clock: then tasks do what threads do.
+    pub pace: Option<Arc<dyn Pace>>,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        let size = 16 << 20;
+        Self { disk: Arc::new(OnDisk), patience: watch::PATIENCE, segment: size, save_after: size, pace: None }
+    }
+}
+
+/// Work that is done beside a journal's calls.
+#[cfg(feature = "simulation")]
+pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a journal leaves to do beside its calls.
+struct Beside {
+    writer: Writer,
+    asked: mpsc::Receiver<()>,
+    patience: Duration,
 }
 
 struct Kept {
@@ -75,6 +102,8 @@ struct Kept {
     chats: Mutex<Chats>,
     /// What only a later version understands, for when it is back.
     foreign: Vec<load::Foreign>,
+    pace: Option<Arc<dyn Pace>>,
+    save_after: u64,
 }
 
 /// A custom field as it stands in a frame: cheaper than the whole room, where likes are counted.
@@ -91,22 +120,72 @@ impl Journal {
     /// # Errors
     /// Another server holds the directory, or it cannot be read or written. Damage is no error.
     pub fn open(dir: &Path, durable: bool, rules: Arc<Rules>, outbox: Outbox, now: Millis) -> io::Result<Self> {
-        let disk = Disk { make: files::on_disk(), patience: watch::PATIENCE };
-        Self::open_with(disk, dir, durable, rules, outbox, now)
+        Self::open_on(Ground::default(), dir, durable, rules, outbox, now)
     }
 
-    fn open_with(
-        disk: Disk,
+    fn open_on(
+        ground: Ground,
         dir: &Path,
         durable: bool,
         rules: Arc<Rules>,
         outbox: Outbox,
         now: Millis,
     ) -> io::Result<Self> {
-        let dir = Arc::new(Dir::hold(dir)?);
+        let (mut journal, Beside { writer, mut asked, patience }) =
+            Self::build(ground, dir, durable, rules, outbox, now)?;
+        let log = journal.log.as_mut().expect("there until it is dropped");
+        log.start(writer, patience)?;
+        let (shared, weak) = (log.shared(), Arc::downgrade(&journal.kept));
+        let keeper = std::thread::Builder::new().name("journal-keeper".into());
+        journal.keeper = Some(keeper.spawn(move || {
+            while let Some(()) = asked.blocking_recv() {
+                let Some(kept) = weak.upgrade() else { return };
+                kept.note_saved(&shared, kept.save(&shared));
+            }
+        })?);
+        Ok(journal)
+    }
+
+    /// Opens a journal on a disk that takes its time by the runtime's clock, with the tasks that do its work: they are to be
+    /// run until they end, which they do when the journal is dropped.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    #[cfg(feature = "simulation")]
+    pub fn paced(
+        ground: Ground,
+        dir: &Path,
+        durable: bool,
+        rules: Arc<Rules>,
+        outbox: Outbox,
+        now: Millis,
+    ) -> io::Result<(Self, Vec<Task>)> {
+        let pace = ground.pace.clone().ok_or_else(|| io::Error::other("no pace"))?;
+        let (journal, Beside { writer, mut asked, patience }) = Self::build(ground, dir, durable, rules, outbox, now)?;
+        let (shared, weak) = (journal.log().shared(), Arc::downgrade(&journal.kept));
+        let watch = watch::run(Arc::downgrade(&shared), patience);
+        let keep = async move {
+            while let Some(()) = asked.recv().await {
+                let Some(kept) = weak.upgrade() else { return };
+                kept.note_saved(&shared, kept.save_paced(&shared).await);
+            }
+        };
+        Ok((journal, vec![Box::pin(writer.run_paced(pace)), Box::pin(watch), Box::pin(keep)]))
+    }
+
+    fn build(
+        ground: Ground,
+        dir: &Path,
+        durable: bool,
+        rules: Arc<Rules>,
+        outbox: Outbox,
+        now: Millis,
+    ) -> io::Result<(Self, Beside)> {
+        let Ground { disk, patience, segment, save_after, pace } = ground;
+        let dir = Arc::new(Dir::hold(disk, dir)?);
         let Loaded { rooms, mut revoked, bans, tables, spans, chats, foreign, next, snapshot, unsaved } =
             load::load(&dir, now)?;
-        let readers = history::Readers::load(dir.path())?;
+        let readers = history::Readers::load(&dir)?;
         // Numbers that a reader has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
         let memory = Memory::silent(rules).with_tables(tables);
@@ -114,25 +193,18 @@ impl Journal {
             memory.restore(come_back(room, now));
         }
         for ban in &bans {
-            memory.kept_bans().put(ban, || ());
+            memory.kept_bans().put(ban, now, || ());
         }
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
         let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
         let (spans, chats) = (Mutex::new(spans), Mutex::new(chats));
-        let kept = Arc::new(Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign });
-        let (full, asked) = std::sync::mpsc::sync_channel(1);
-        let Disk { make, patience } = disk;
-        let log = Log::start(dir, make, outbox, log::Options { durable, next, unsaved, full, patience })?;
-        log.save_after(snapshot.max(SAVE_AFTER));
-        let (shared, weak) = (log.shared(), Arc::downgrade(&kept));
-        let keeper = std::thread::Builder::new().name("journal-keeper".into());
-        let keeper = keeper.spawn(move || {
-            while let Ok(()) = asked.recv() {
-                keep(&weak, &shared);
-            }
-        })?;
-        Ok(Self { log: Some(log), kept, keeper: Some(keeper) })
+        let kept = Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, pace, save_after };
+        let (full, asked) = mpsc::channel(1);
+        let (log, writer) = Log::new(dir, outbox, log::Options { durable, next, unsaved, full, segment });
+        log.save_after(snapshot.max(save_after));
+        let journal = Self { log: Some(log), kept: Arc::new(kept), keeper: None };
+        Ok((journal, Beside { writer, asked, patience }))
     }
 
     fn log(&self) -> &Log {
@@ -205,25 +277,49 @@ fn come_back(mut room: Room, now: Millis) -> Room {
     room
 }
 
-fn keep(kept: &Weak<Kept>, log: &Shared) {
-    let Some(kept) = kept.upgrade() else { return };
-    if let Err(error) = kept.save(log) {
-        tracing::warn!(%error, "the journal's snapshot could not be written; trying again later");
-        log.save_later(SAVE_AFTER);
-    }
-}
-
 impl Kept {
     fn save(&self, log: &Shared) -> io::Result<()> {
+        let written = self.write_snapshot(log)?;
+        let seen = written.seen.block();
+        self.finish_snapshot(log, seen, written.from, written.length)
+    }
+
+    #[cfg(feature = "simulation")]
+    async fn save_paced(&self, log: &Shared) -> io::Result<()> {
+        let pause = async || match &self.pace {
+            Some(pace) => pace.pause().await,
+            None => {}
+        };
+        pause().await;
+        let written = self.write_snapshot(log)?;
+        let seen = written.seen.durable().await;
+        pause().await;
+        self.finish_snapshot(log, seen, written.from, written.length)
+    }
+
+    fn write_snapshot(&self, log: &Shared) -> io::Result<snapshot::Written> {
         let others = || {
             let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
             let spans = self.spans.lock().clone();
             snapshot::Others { revoked, spans, chats: self.chats.lock().entries() }
         };
-        let (from, length) = snapshot::save(&self.dir, &self.memory, others, &self.foreign, log)?;
-        log.saved(length.max(SAVE_AFTER));
+        let written = snapshot::write(&self.dir, &self.memory, others, &self.foreign, log);
+        written.inspect_err(|_| snapshot::discard(&self.dir))
+    }
+
+    fn finish_snapshot(&self, log: &Shared, seen: Result<(), Error>, from: u64, length: u64) -> io::Result<()> {
+        let seen = seen.map_err(|error| io::Error::other(error.to_string()));
+        seen.and_then(|()| snapshot::finish(&self.dir)).inspect_err(|_| snapshot::discard(&self.dir))?;
+        log.saved(length.max(self.save_after));
         self.dir.forget_before(self.needed_from(from)?)?;
         Ok(())
+    }
+
+    fn note_saved(&self, log: &Shared, saved: io::Result<()>) {
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the journal's snapshot could not be written; trying again later");
+            log.save_later(self.save_after);
+        }
     }
 }
 
@@ -315,14 +411,14 @@ impl Store for Journal {
         })
     }
 
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()> {
         Box::pin(async move {
             let log = self.log();
             log.ready()?;
             let state = serde_json::to_vec(ban).unwrap_or_default();
             let draft = Draft::new(record::Kind::Ban, "", &state, &[]);
             let draft = draft.ok_or_else(|| Error::Unavailable("a ban is too large for the journal".into()))?;
-            let waiting = self.kept.memory.kept_bans().put(ban, || log.append(draft, Vec::new()));
+            let waiting = self.kept.memory.kept_bans().put(ban, now, || log.append(draft, Vec::new()));
             waiting.durable().await
         })
     }
@@ -383,14 +479,28 @@ impl Store for Journal {
 impl ChatRecord for Journal {
     fn note(&self, entry: ChatEntry, now: Millis) -> Answer<'static, ()> {
         let log = self.log();
-        let draft = serde_json::to_vec(&entry).ok().and_then(|state| Draft::new(record::Kind::Chat, "", &state, &[]));
+        let draft = |entry: &ChatEntry| {
+            let state = serde_json::to_vec(entry).ok()?;
+            Draft::new(record::Kind::Chat, "", &state, &[])
+        };
+        // Outside of the lock: nearly always it is all that is written.
+        let alone = draft(&entry);
         let mut chats = self.kept.chats.lock();
-        chats.apply(entry, now);
-        // While the disk is away chat goes on; the next snapshot has what was said meanwhile.
-        let waiting = match (log.ready(), draft) {
-            (Ok(()), Some(draft)) => Ok(log.append(draft, Vec::new())),
-            (Err(error), _) => Err(error),
-            (_, None) => Err(Error::Unavailable("a message is too large for the journal".into())),
+        chats.apply(entry.clone(), now);
+        // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or by a snapshot.
+        let waiting = match log.ready() {
+            Err(error) => {
+                chats.miss(&entry);
+                Err(error)
+            }
+            Ok(()) => {
+                let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
+                let queued = match chats.missing(&entry) {
+                    None => append(alone),
+                    Some(missing) => missing.iter().map(|entry| append(draft(entry))).last().flatten(),
+                };
+                queued.ok_or_else(|| Error::Unavailable("a message is too large for the journal".into()))
+            }
         };
         drop(chats);
         Box::pin(async move { waiting?.durable().await })

@@ -14,6 +14,7 @@ mod history;
 mod journal;
 mod listing;
 mod memory;
+pub mod mends;
 mod open;
 mod probe;
 pub mod redis;
@@ -29,6 +30,11 @@ pub use chats::{ChatEntry, ChatRecord, KeptGroup};
 pub use counts::{Counters, Totals};
 pub use history::{Entry, History, News, Note, Span};
 pub use journal::Journal;
+/// A journal on a disk of one's own.
+#[cfg(feature = "simulation")]
+pub mod simulation {
+    pub use crate::journal::{Disk, Ground, Listed, Pace, Sheet, Task};
+}
 #[cfg(fuzzing)]
 pub use journal::read_records;
 pub use memory::Memory;

@@ -329,9 +329,9 @@ impl Store for Memory {
         at_once!(Ok(Vec::new()))
     }
 
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()> {
         at_once!({
-            self.bans.put(ban, || ());
+            self.bans.put(ban, now, || ());
             Ok(())
         })
     }

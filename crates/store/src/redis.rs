@@ -453,10 +453,10 @@ impl Store for Redis {
         })
     }
 
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()> {
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()> {
         Box::pin(async move {
             bans::put(&self.link, ban).await?;
-            self.memory.banned(std::slice::from_ref(ban));
+            self.memory.banned(std::slice::from_ref(ban), now);
             Ok(())
         })
     }
@@ -464,7 +464,7 @@ impl Store for Redis {
     fn bans(&self, since: Millis) -> Answer<'_, Vec<Ban>> {
         Box::pin(async move {
             let found = bans::since(&self.link, since).await?;
-            self.memory.banned(&found);
+            self.memory.banned(&found, since);
             Ok(found)
         })
     }

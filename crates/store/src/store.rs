@@ -78,7 +78,7 @@ pub trait Store: Send + Sync + 'static {
     fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>>;
 
     /// Keeps a ban, in place of an older one of the same user and room, until it ends or is lifted.
-    fn ban<'a>(&'a self, ban: &'a Ban) -> Answer<'a, ()>;
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()>;
 
     /// The bans that are kept, at least those that came or were lifted `since` then, older ones first where a user and
     /// a room come twice. Some may be over.

@@ -2,17 +2,21 @@
 //! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
+use parking_lot::Mutex;
 use room::{Millis, RoomId};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::body;
 use super::hook::{ABREAST, BACKOFF, BATCH, Hook};
 use super::progress::Behind;
 use store::error::Error;
+use store::mends::{Mend, is_out};
 use store::{Entry, News};
 
 /// For how long a node has a partition to itself.
@@ -21,18 +25,60 @@ const LEASE: Duration = Duration::from_secs(30);
 pub(super) const MOST_HELD: usize = 64;
 /// An event that is refused so often in a row holds back its room.
 const TRIES: u32 = 3;
+/// What was told of a batch is noted so long after the first event that is not, for all of them together.
+const NOTED: Duration = Duration::from_millis(50);
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
-/// Where a URL stands in a partition; empty until the partition is ours.
+/// Where a URL stands in a partition.
 #[derive(Debug, Default)]
-pub struct Partition(Option<Ahead>);
+pub struct Partition {
+    /// None until the partition is ours.
+    ahead: Option<Ahead>,
+    /// When it was ours for certain.
+    ours: Option<Instant>,
+}
 
 /// How far the rooms are notified that nothing holds back, and those that something does.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Ahead {
     upto: String,
     held: BTreeMap<String, Held>,
+    /// Of the events after `upto`, the last one of each room that was told: a batch that a restart interrupted is not told again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    told: BTreeMap<String, String>,
+    /// This is newer than what is saved.
+    #[serde(skip)]
+    unsaved: bool,
+}
+
+/// What is told of a batch while it is told.
+#[derive(Debug, Default)]
+struct Told {
+    rooms: Mutex<BTreeMap<String, String>>,
+    /// There is something new, or the batch is done.
+    news: Notify,
+    done: AtomicBool,
+}
+
+impl Told {
+    fn add(&self, room: &str, id: &str) {
+        self.rooms.lock().insert(room.to_owned(), id.to_owned());
+        self.news.notify_one();
+    }
+
+    fn has(&self, room: &str, id: &str) -> bool {
+        self.rooms.lock().get(room).is_some_and(|last| id <= last.as_str())
+    }
+
+    fn done(&self) {
+        self.done.store(true, Ordering::SeqCst);
+        self.news.notify_one();
+    }
+
+    fn is_done(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
+    }
 }
 
 /// A room that waits.
@@ -89,12 +135,18 @@ impl Hook {
     /// The store is away; nothing is skipped.
     pub async fn pass(&self, partition: usize, at: &mut Partition) -> Result<(), Error> {
         let history = &self.history;
+        let begun = Instant::now();
         if !history.hold(self.reader(), partition, LEASE).await? {
-            at.0 = None;
+            at.ahead = None;
             sleep(LEASE / 10).await;
             return Ok(());
         }
-        let ahead = match &mut at.0 {
+        // For so long another node may have had it, and gone further.
+        if at.ours.is_none_or(|ours| begun.duration_since(ours) >= LEASE) {
+            at.ahead = None;
+        }
+        let ours = Mutex::new(begun);
+        let ahead = match &mut at.ahead {
             Some(ahead) => ahead,
             none => none.insert(self.restore(partition).await?),
         };
@@ -102,21 +154,25 @@ impl Hook {
         let keep = async {
             loop {
                 sleep(LEASE / 3).await;
-                // A store that is unavailable has given it to no other node.
-                if let Ok(false) = history.hold(self.reader(), partition, LEASE).await {
-                    return Error::Unavailable("another node has taken the partition over".into());
+                let asked = Instant::now();
+                match history.hold(self.reader(), partition, LEASE).await {
+                    Ok(true) => *ours.lock() = asked,
+                    Ok(false) => return,
+                    // A store that is unavailable has given it to no other node.
+                    Err(_) => {}
                 }
             }
         };
         let done = tokio::select! {
-            done = self.advance(partition, ahead) => done,
-            lost = keep => Err(lost),
+            done = self.advance(partition, ahead) => Some(done),
+            () = keep => None,
         };
-        if done.is_err() {
-            // What was told since it was saved last is told again.
-            at.0 = None;
-        }
-        done
+        at.ours = Some(*ours.lock()).filter(|_| !is_out(Mend::ToldIsKnown));
+        // Where something could not be saved, it is still known here what was told.
+        done.unwrap_or_else(|| {
+            at.ahead = None;
+            Err(Error::Unavailable("another node has taken the partition over".into()))
+        })
     }
 
     /// What is saved of the partition.
@@ -124,14 +180,16 @@ impl Hook {
         let place = self.begin(partition).await?;
         let saved = self.history.ahead(self.reader(), partition).await?;
         let saved = saved.and_then(|text| serde_json::from_str::<Ahead>(&text).ok());
-        // Both are saved one after the other: the place may be the newer one.
+        // Both are saved one after the other: the place may be the newer one, and what was noted of a batch is of an older one.
         let fits = |ahead: &Ahead| body::id(partition, &ahead.upto, 0) >= body::id(partition, &place, 0);
-        Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, held: BTreeMap::new() }))
+        Ok(saved.filter(fits).unwrap_or_else(|| Ahead { upto: place, ..Ahead::default() }))
     }
 
     async fn advance(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
         let waited = !ahead.held.is_empty();
-        self.try_again(partition, ahead).await?;
+        if waited {
+            self.try_again_noting(partition, ahead).await?;
+        }
         let next = ahead.held.values().filter_map(|held| held.next).min();
         let reading = self.history.after(partition, &ahead.upto, BATCH);
         let entries = match next {
@@ -140,24 +198,68 @@ impl Hook {
         };
         if let Some(last) = entries.last() {
             self.show(partition, ahead, &entries);
-            let start = std::mem::replace(&mut ahead.upto, last.place.clone());
-            self.tell(partition, &start, &entries, &mut ahead.held).await;
+            let told = Told { rooms: Mutex::new(std::mem::take(&mut ahead.told)), ..Told::default() };
+            let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), ..Ahead::default() };
+            let telling = async {
+                self.tell(partition, &before.upto, &entries, &mut ahead.held, &told).await;
+                told.done();
+            };
+            tokio::join!(telling, self.keep_told(partition, &before, &told));
+            ahead.upto.clone_from(&last.place);
         }
+        ahead.unsaved |= waited || !entries.is_empty();
         self.show(partition, ahead, &[]);
         if waited || !ahead.held.is_empty() {
             let text = serde_json::to_string(ahead).unwrap_or_default();
             self.history.save_ahead(self.reader(), partition, &text).await?;
         }
-        if waited || !entries.is_empty() {
+        if ahead.unsaved {
             self.history.save(self.reader(), partition, ahead.place(partition)).await?;
+            ahead.unsaved = false;
         }
         Ok(())
     }
 
+    /// Notes what is told of a batch, until it is done.
+    async fn keep_told(&self, partition: usize, before: &Ahead, told: &Told) {
+        if is_out(Mend::ToldIsNoted) {
+            return;
+        }
+        loop {
+            told.news.notified().await;
+            // Others are told meanwhile. A batch that is done soon is noted as a whole.
+            let _ = timeout(NOTED, async {
+                while !told.is_done() {
+                    told.news.notified().await;
+                }
+            })
+            .await;
+            if told.is_done() {
+                return;
+            }
+            let rooms = told.rooms.lock().clone();
+            let now = Ahead { upto: before.upto.clone(), held: before.held.clone(), told: rooms, unsaved: false };
+            let text = serde_json::to_string(&now).unwrap_or_default();
+            if let Err(error) = self.history.save_ahead(self.reader(), partition, &text).await {
+                tracing::debug!(%error, "what a webhook was told is not noted; after a restart it is told again");
+            }
+        }
+    }
+
     /// Tells new events, room by room; rooms that are held back, or are now, are left for later.
-    async fn tell(&self, partition: usize, start: &str, entries: &[Entry], held: &mut BTreeMap<String, Held>) {
+    async fn tell(
+        &self,
+        partition: usize,
+        start: &str,
+        entries: &[Entry],
+        held: &mut BTreeMap<String, Held>,
+        told: &Told,
+    ) {
         let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
         for item in items(partition, start, entries) {
+            if told.has(room(item.news), &item.id) {
+                continue;
+            }
             match held.get_mut(room(item.news)) {
                 Some(held) => held.waiting += 1,
                 None => rooms.entry(room(item.news)).or_default().push(item),
@@ -166,13 +268,19 @@ impl Hook {
         let free = tokio::sync::Semaphore::new(MOST_HELD.saturating_sub(held.len()));
         let mut telling = Vec::new();
         for (name, all) in rooms {
-            telling.push(self.tell_room(name, all, &free).boxed());
+            telling.push(self.tell_room(name, all, &free, told).boxed());
         }
-        let told: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
-        held.extend(told.into_iter().flatten());
+        let waiting: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
+        held.extend(waiting.into_iter().flatten());
     }
 
-    async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &tokio::sync::Semaphore) -> Option<(String, Held)> {
+    async fn tell_room(
+        &self,
+        name: &str,
+        all: Vec<Item<'_>>,
+        free: &tokio::sync::Semaphore,
+        told: &Told,
+    ) -> Option<(String, Held)> {
         for (n, Item { before, id, news }) in all.iter().enumerate() {
             let mut wrong = 0;
             let mut wait = BACKOFF.0;
@@ -193,18 +301,39 @@ impl Hook {
                 sleep(wait).await;
                 wait = (wait * 2).min(BACKOFF.1);
             }
+            told.add(name, id);
         }
         None
     }
 
+    /// Tries the rooms again whose time has come, and notes what they are told.
+    async fn try_again_noting(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
+        let told = Told { rooms: Mutex::new(ahead.told.clone()), ..Told::default() };
+        let before = ahead.clone();
+        let trying = async {
+            let tried = self.try_again(partition, ahead, &told).await;
+            told.done();
+            tried
+        };
+        let (tried, ()) = tokio::join!(trying, self.keep_told(partition, &before, &told));
+        tried?;
+        // From here on the rooms themselves say how far they are.
+        ahead.told.retain(|room, _| !before.held.contains_key(room));
+        if *told.rooms.lock() != before.told {
+            let text = serde_json::to_string(ahead).unwrap_or_default();
+            self.history.save_ahead(self.reader(), partition, &text).await?;
+        }
+        Ok(())
+    }
+
     /// Tries the rooms again whose time has come, and lets those go that have caught up.
-    async fn try_again(&self, partition: usize, ahead: &mut Ahead) -> Result<(), Error> {
+    async fn try_again(&self, partition: usize, ahead: &mut Ahead, told: &Told) -> Result<(), Error> {
         let now = Instant::now();
         let upto = ahead.upto.clone();
         let mut trying = Vec::new();
         for (name, held) in &mut ahead.held {
             if held.next.is_none_or(|next| next <= now) {
-                trying.push(self.catch_up(partition, &upto, name, held).boxed());
+                trying.push(self.catch_up(partition, &upto, name, held, told).boxed());
             }
         }
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
@@ -224,6 +353,7 @@ impl Hook {
         upto: &str,
         name: &str,
         held: &mut Held,
+        told: &Told,
     ) -> Result<Option<String>, Error> {
         let last = body::id(partition, upto, 0);
         for _ in 0..TURN {
@@ -236,7 +366,7 @@ impl Hook {
             let Some(newest) = entries.last() else { return Ok(Some(name.to_owned())) };
             let all: Vec<Item<'_>> = items(partition, &start, &entries).collect();
             for Item { before, id, news } in all {
-                if room(news) != name || id < held.id {
+                if room(news) != name || id < held.id || told.has(name, &id) {
                     continue;
                 }
                 if id != held.id {
@@ -252,6 +382,7 @@ impl Hook {
                     return Ok(None);
                 }
                 held.waiting = held.waiting.saturating_sub(1);
+                told.add(name, &id);
             }
             held.from.clone_from(&newest.place);
         }

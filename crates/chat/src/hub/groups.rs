@@ -10,6 +10,7 @@ use room::RoomId;
 use room::chat::{Group, Refusal};
 
 use super::nodes::Replica;
+use store::mends::{Mend, is_out};
 
 const PARTS: usize = 16;
 
@@ -50,13 +51,17 @@ impl Groups {
         if slot.group.is_some() { work(&mut slot) } else { Err(Refusal::NoGroup) }
     }
 
-    /// A room stands behind this group from now on, if it is there. Where none did before, `then` is done before
-    /// anybody else works on it.
+    /// A room stands behind this group from now on, if it is there. Where none did before, it begins with the room, and `then` is
+    /// done before anybody else works on it.
     pub fn adopt(&self, id: &RoomId, then: impl FnOnce()) {
         let slot = self.part(id).read().get(id).cloned();
         if let Some(slot) = slot {
             let mut slot = slot.lock();
-            if slot.group.is_some() && !std::mem::replace(&mut slot.room, true) {
+            let Slot { group: Some(group), room, .. } = &mut *slot else { return };
+            if !std::mem::replace(room, true) {
+                if !is_out(Mend::GroupBeginsWithRoom) {
+                    group.begin_with_room();
+                }
                 then();
             }
         }

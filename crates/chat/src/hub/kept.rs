@@ -27,7 +27,7 @@ impl Hub {
     /// The store is away.
     pub async fn restore(&self, store: &dyn Store) -> Result<(), store::Error> {
         let Some(record) = self.record() else { return Ok(()) };
-        for KeptGroup { group, room } in record.groups() {
+        for KeptGroup { mut group, room } in record.groups() {
             let id = group.id().clone();
             let mut sanctions = None;
             let there = store.see(&id, &mut |room: &Room, _| sanctions = Some(room.sanctions.clone())).await?;
@@ -35,6 +35,11 @@ impl Hub {
                 // The room was closed while no node could end its group.
                 self.note_end(&id);
                 continue;
+            }
+            if there && !room {
+                // The process ended between the room's beginning and the group's news of it.
+                group.begin_with_room();
+                drop(self.note(|| ChatEntry::Adopted { group: id.clone() }));
             }
             self.groups.with_slot(&id, |slot| {
                 if slot.group.is_none() {

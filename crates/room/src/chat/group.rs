@@ -178,6 +178,17 @@ impl Group {
         })
     }
 
+    /// A room stands behind it from now on. What a user brought who made the group before the room is forgotten: its name, what
+    /// was said, who was muted or kept out. Who is in stays, and numbers go on.
+    pub fn begin_with_room(&mut self) {
+        if self.owner.take().is_none() {
+            return;
+        }
+        self.name = "".into();
+        self.log.forget();
+        (self.muted, self.banned) = (Sanctions::default(), Sanctions::default());
+    }
+
     /// Its id. Clones of it share the text: give these to [`Directory::enter`](super::Directory::enter).
     #[must_use]
     pub const fn id(&self) -> &RoomId {

@@ -93,6 +93,13 @@ impl Log {
         }
     }
 
+    /// Forgets what was said so far; numbers go on.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
+        self.bytes = 0;
+        self.recent.clear();
+    }
+
     /// Forgets the messages after this number: it was given to others.
     pub(super) fn rewind(&mut self, last: u64) {
         while let Some(message) = self.kept.pop_back_if(|m| m.seq > last) {

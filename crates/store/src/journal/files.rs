@@ -1,23 +1,18 @@
 //! The files of a journal: numbered segments and one snapshot, in a directory that one server holds at a time.
 //! Knows what they are called and how they are made durable; what stands in them is for others.
 
+use std::any::Any;
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 const LOCK: &str = "lock";
 const SNAPSHOT: &str = "snapshot";
 const SEGMENT: &str = "log";
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        // Closing it would not do at once: a child process that is just being started has it open for a moment too.
-        if let Err(error) = self.lock.unlock() {
-            tracing::warn!(%error, "the journal's directory stays held until the end of the process");
-        }
-    }
-}
 
 /// A file that is appended to. A trait so that tests can let the disk be full.
 pub trait Sheet: Send {
@@ -41,20 +36,120 @@ impl Sheet for File {
     }
 }
 
-/// Makes the sheet of a new segment.
-pub type Make = Box<dyn FnMut(&Path) -> io::Result<Box<dyn Sheet>> + Send>;
+/// A name in a directory.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The name.
+    pub name: String,
+    /// When what it stands for was changed last.
+    pub modified: SystemTime,
+}
 
-/// Makes it in the file system.
-pub fn on_disk() -> Make {
-    Box::new(|path| {
-        // A file of this name can only be left from an attempt that failed before anything was in it.
-        let file = private().append(true).open(path)?;
-        file.set_len(0)?;
-        if let Some(dir) = path.parent() {
-            sync_dir(dir)?;
+/// The file system as the journal sees it. A trait so that tests can let the disk be full, or lose power.
+pub trait Disk: Send + Sync {
+    /// Makes a directory where there is none, and holds it until what is returned is dropped.
+    fn hold(&self, dir: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
+    /// What is in a directory.
+    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>>;
+    /// All of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// At most so many bytes of a file from here on.
+    fn read_at(&self, path: &Path, from: u64, most: u64) -> io::Result<Vec<u8>>;
+    /// Makes a file, or empties it, for this user alone. Its name is durable when its directory was synced.
+    fn make(&self, path: &Path) -> io::Result<Box<dyn Sheet>>;
+    /// Cuts what follows the first `length` bytes of a file off, durably.
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()>;
+    /// Gives a file another name, in place of what has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// The machine's file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnDisk;
+
+impl Disk for OnDisk {
+    fn hold(&self, dir: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
+        fs::create_dir_all(dir)?;
+        if let Err(error) = close(dir) {
+            tracing::warn!(%error, "the journal's files stay readable for others");
         }
+        let lock = private().truncate(false).write(true).open(dir.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Box::new(Lock(lock))),
+            Err(TryLockError::WouldBlock) => Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                format!(
+                    "{} is in use by another running server; give each its own data_dir, or stop the other one",
+                    dir.display()
+                ),
+            )),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                found.push(Listed { name, modified: entry.metadata()?.modified()? });
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn read_at(&self, path: &Path, from: u64, most: u64) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn make(&self, path: &Path) -> io::Result<Box<dyn Sheet>> {
+        let file = private().append(true).open(path)?;
+        // Nothing is left of what an attempt that failed may have written.
+        file.set_len(0)?;
         Ok(Box::new(file))
-    })
+    }
+
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = File::options().write(true).open(path)?;
+        file.set_len(length)?;
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// Holds a directory.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would not do at once: a child process that is just being started has it open for a moment too.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the journal's directory stays held until the end of the process");
+        }
+    }
 }
 
 /// Who else has an account on the machine reads nothing of what is kept, however the process was started.
@@ -76,21 +171,17 @@ fn close(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a file, or empties it, for this user alone.
-pub fn create(path: &Path) -> io::Result<File> {
-    private().write(true).truncate(true).open(path)
-}
-
-/// Makes the names in a directory durable.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// The directory of a journal, held until it is dropped.
-#[derive(Debug)]
 pub struct Dir {
     path: PathBuf,
-    lock: File,
+    disk: Arc<dyn Disk>,
+    _held: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Dir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dir").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Dir {
@@ -98,28 +189,19 @@ impl Dir {
     ///
     /// # Errors
     /// Another server has it, or it cannot be made.
-    pub fn hold(path: &Path) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        if let Err(error) = close(path) {
-            tracing::warn!(%error, "the journal's files stay readable for others");
-        }
-        let lock = private().truncate(false).write(true).open(path.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
-            Err(TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::WouldBlock,
-                format!(
-                    "{} is in use by another running server; give each its own data_dir, or stop the other one",
-                    path.display()
-                ),
-            )),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+    pub fn hold(disk: Arc<dyn Disk>, path: &Path) -> io::Result<Self> {
+        let held = disk.hold(path)?;
+        Ok(Self { path: path.to_path_buf(), disk, _held: held })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the files are.
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
     }
 
     /// The file of the snapshot.
@@ -132,17 +214,39 @@ impl Dir {
         self.path.join(format!("{first:020}.{SEGMENT}"))
     }
 
+    /// Begins a segment. A file of its name can only be left from an attempt that failed before anything was in it.
+    ///
+    /// # Errors
+    /// The disk is full or away.
+    pub fn begin(&self, first: u64) -> io::Result<Box<dyn Sheet>> {
+        let sheet = self.disk.make(&self.segment(first))?;
+        self.sync()?;
+        Ok(sheet)
+    }
+
+    /// Makes the names in it durable.
+    ///
+    /// # Errors
+    /// The disk is away.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.sync_dir(&self.path)
+    }
+
+    /// What is in it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn list(&self) -> io::Result<Vec<Listed>> {
+        self.disk.list(&self.path)
+    }
+
     /// The first numbers of all segments, ascending.
     ///
     /// # Errors
     /// The directory cannot be read.
     pub fn segments(&self) -> io::Result<Vec<u64>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|n| n.strip_suffix(SEGMENT)?.strip_suffix('.'));
-            found.extend(number.and_then(|n| n.parse::<u64>().ok()));
-        }
+        let number = |found: &Listed| found.name.strip_suffix(SEGMENT)?.strip_suffix('.')?.parse::<u64>().ok();
+        let mut found: Vec<u64> = self.list()?.iter().filter_map(number).collect();
         found.sort_unstable();
         Ok(found)
     }
@@ -155,7 +259,7 @@ impl Dir {
         let all = self.segments()?;
         let needless = all.windows(2).take_while(|pair| pair[1] <= from).count();
         for first in &all[..needless] {
-            fs::remove_file(self.segment(*first))?;
+            self.disk.remove(&self.segment(*first))?;
         }
         Ok(all.len() - needless)
     }
@@ -166,10 +270,21 @@ impl Dir {
     /// The disk is full or away.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (new, path) = (self.path.join(format!("{name}.new")), self.path.join(name));
-        let mut file = create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(new, path)?;
-        sync_dir(&self.path)
+        let mut file = self.disk.make(&new)?;
+        file.append(bytes)?;
+        file.sync()?;
+        self.disk.rename(&new, &path)?;
+        self.sync()
+    }
+
+    /// A file that may not be there.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.disk.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
     }
 }

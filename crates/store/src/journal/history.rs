@@ -1,14 +1,15 @@
 //! The journal as a record of what was committed: its segments are the queue of those who must miss nothing, and stay for
 //! as long as these need them. A place is the number of a frame.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
 use tokio::time::timeout;
 
+use super::files::{Dir, Disk, Listed};
 use super::log::{Log, Waiting};
 use super::record::{Draft, Kind, MAX_PAYLOAD, frames};
 use super::{Journal, Kept};
@@ -95,14 +96,14 @@ impl Readers {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn load(dir: &std::path::Path) -> io::Result<Self> {
+    pub fn load(dir: &Dir) -> io::Result<Self> {
         let mut readers = Self::default();
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some(reader) = name.to_str().and_then(|name| name.strip_prefix(READER)) else { continue };
+        for found in dir.list()? {
+            let Some(reader) = found.name.strip_prefix(READER) else { continue };
+            let text =
+                dir.disk().read(&dir.path().join(&found.name)).ok().and_then(|text| String::from_utf8(text).ok());
             // Half a file cannot be: it is replaced as a whole.
-            if let Some(place) = fs::read_to_string(entry.path()).ok().and_then(|text| text.trim().parse().ok()) {
+            if let Some(place) = text.and_then(|text| text.trim().parse().ok()) {
                 readers.places.insert(reader.to_owned(), place);
             }
         }
@@ -129,14 +130,19 @@ impl Kept {
         let slowest = self.readers.lock().places.values().copied().min();
         let Some(slowest) = slowest else { return Ok(saved) };
         let all = self.dir.segments()?;
+        let listed = self.dir.list()?;
+        let age = |first: u64| {
+            let path = self.dir.segment(first);
+            let of_it = |found: &&Listed| path.file_name().is_some_and(|name| *name == *found.name);
+            listed.iter().find(of_it).map_or(Duration::ZERO, |found| found.modified.elapsed().unwrap_or_default())
+        };
         for (n, first) in all.iter().enumerate() {
             if *first >= saved {
                 break;
             }
             let left = all.len() - n;
             let told = all.get(n + 1).is_some_and(|next| *next <= slowest + 1);
-            let age = fs::metadata(self.dir.segment(*first))?.modified()?.elapsed().unwrap_or_default();
-            if age < DAY && left <= if told { KEEP.0 } else { KEEP.1 } {
+            if age(*first) < DAY && left <= if told { KEEP.0 } else { KEEP.1 } {
                 return Ok(*first);
             }
             if !told {
@@ -155,8 +161,8 @@ impl Kept {
             known.and_then(|(first, offset)| Some((all.binary_search(&first).ok()?, offset))).unwrap_or((by_number, 0));
         let (mut entries, mut last, mut here) = (Vec::new(), after, None);
         'files: while let Some(first) = all.get(at) {
-            let mut file = File::open(self.dir.segment(*first))?;
-            while let Some(bytes) = piece(&mut file, offset)? {
+            let path = self.dir.segment(*first);
+            while let Some(bytes) = piece(self.dir.disk(), &path, offset)? {
                 let mut read = 0;
                 for (record, end) in frames(&bytes) {
                     if record.number > upto || entries.len() >= limit {
@@ -197,8 +203,8 @@ impl Kept {
             gone.cloned().collect()
         };
         for name in gone {
-            fs::remove_file(self.dir.path().join(format!("{READER}{name}")))?;
-            match fs::remove_file(self.dir.path().join(format!("{AHEAD}{name}"))) {
+            self.dir.disk().remove(&self.dir.path().join(format!("{READER}{name}")))?;
+            match self.dir.disk().remove(&self.dir.path().join(format!("{AHEAD}{name}"))) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -215,15 +221,13 @@ impl Kept {
 }
 
 /// Bytes from here on that begin with at least one sound frame; `None` at the end.
-fn piece(file: &mut File, offset: u64) -> io::Result<Option<Vec<u8>>> {
+fn piece(disk: &dyn Disk, path: &Path, offset: u64) -> io::Result<Option<Vec<u8>>> {
     for most in [CHUNK, MAX_PAYLOAD as u64 + CHUNK] {
-        file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = Vec::new();
-        let read = file.take(most).read_to_end(&mut bytes)?;
+        let bytes = disk.read_at(path, offset, most)?;
         if frames(&bytes).next().is_some() {
             return Ok(Some(bytes));
         }
-        if (read as u64) < most {
+        if (bytes.len() as u64) < most {
             break;
         }
     }
@@ -235,6 +239,10 @@ async fn on_files<T: Send + 'static>(
     kept: &Arc<Kept>,
     work: impl FnOnce(&Kept) -> io::Result<T> + Send + 'static,
 ) -> Result<T, Error> {
+    if let Some(pace) = &kept.pace {
+        pace.pause().await;
+        return work(kept).map_err(|error| Error::Unavailable(format!("the journal: {error}")));
+    }
     let kept = kept.clone();
     let done = tokio::task::spawn_blocking(move || work(&kept)).await;
     let done = done.map_err(io::Error::other).and_then(|done| done);
@@ -277,9 +285,9 @@ impl History for Journal {
     fn ahead<'a>(&'a self, reader: &'a str, _: usize) -> Answer<'a, Option<String>> {
         Box::pin(async move {
             let name = format!("{AHEAD}{reader}");
-            let read = move |kept: &Kept| match fs::read_to_string(kept.dir.path().join(name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                read => read.map(Some),
+            let read = move |kept: &Kept| {
+                let text = kept.dir.read(&kept.dir.path().join(name))?;
+                text.map(|text| String::from_utf8(text).map_err(io::Error::other)).transpose()
             };
             on_files(&self.kept, read).await
         })

@@ -2,7 +2,6 @@
 //! and copied, costs what stands in it, and is never a reason not to start. What cannot be understood, because a later
 //! version wrote it, is kept as it is.
 
-use std::fs;
 use std::io;
 use std::num::NonZero;
 use std::thread;
@@ -18,6 +17,7 @@ use super::mend;
 use super::record::{Kind, Part, Record, salvage};
 use crate::Ban;
 use crate::chats::Chats;
+use crate::mends::{Mend, is_out};
 use crate::tables::{Change, Tables};
 
 /// What a journal holds.
@@ -74,7 +74,7 @@ struct Last<'a> {
 /// # Errors
 /// Files cannot be read at all.
 pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
-    let snapshot = read_or_nothing(&dir.snapshot())?;
+    let snapshot = dir.read(&dir.snapshot())?.unwrap_or_default();
     let mut files = Vec::new();
     let mut from = 0;
     let mut whole = snapshot.is_empty();
@@ -102,6 +102,10 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
         for part in salvage(bytes) {
             let record = match part {
                 Part::Frame(record, _) => record,
+                Part::Damage(range) if is_out(Mend::DamageIsSkipped) => {
+                    damage.push(range.start..bytes.len());
+                    break;
+                }
                 Part::Damage(range) => {
                     damage.push(range);
                     continue;
@@ -138,14 +142,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
 fn segments(dir: &Dir, from: u64) -> io::Result<Vec<(u64, Vec<u8>)>> {
     let all = dir.segments()?;
     let first = all.windows(2).take_while(|pair| pair[1] <= from).count();
-    all[first..].iter().map(|number| Ok((*number, fs::read(dir.segment(*number))?))).collect()
-}
-
-fn read_or_nothing(path: &std::path::Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        other => other,
-    }
+    all[first..].iter().map(|number| Ok((*number, dir.disk().read(&dir.segment(*number))?))).collect()
 }
 
 /// What was read so far: the last word on everything.

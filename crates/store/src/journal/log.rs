@@ -8,19 +8,21 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use room::Event;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use super::files::{Dir, Make, Sheet};
+use super::files::{Dir, Sheet};
+#[cfg(feature = "simulation")]
+use super::pace::Pace;
 use super::record::Draft;
 use crate::error::Error;
+use crate::mends::{Mend, is_out};
 use crate::{Counters, Outbox, Trouble};
 
-/// A new file is begun after this many bytes.
-const SEGMENT: u64 = 16 << 20;
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -33,9 +35,9 @@ pub struct Options {
     /// Bytes of frames that stand in files and in no snapshot.
     pub unsaved: u64,
     /// Told when there is more of them than `save_after`.
-    pub full: std::sync::mpsc::SyncSender<()>,
-    /// A write that takes longer is one of a disk that does not answer.
-    pub patience: Duration,
+    pub full: mpsc::Sender<()>,
+    /// A new file is begun after so many bytes.
+    pub segment: u64,
 }
 
 /// Where changes are made durable.
@@ -48,6 +50,8 @@ pub struct Log {
 pub struct Shared {
     pub(super) queue: Mutex<Queue>,
     work: Condvar,
+    /// Wakes a writer that is a task.
+    task: Notify,
     durable: watch::Sender<u64>,
     waits: bool,
     pub(super) counters: Counters,
@@ -99,6 +103,7 @@ impl Waiting {
 fn answer(said: Result<Result<(), Arc<str>>, oneshot::error::RecvError>) -> Result<(), Error> {
     match said {
         Ok(Ok(())) => Ok(()),
+        Ok(Err(why)) if is_out(Mend::UnknownIsSaid) => Err(unavailable(&why)),
         Ok(Err(why)) => Err(Error::Unknown(format!("the journal could not be written in time: {why}"))),
         Err(_) => Err(Error::Unknown("the journal is being closed".into())),
     }
@@ -122,21 +127,26 @@ fn unavailable(why: &str) -> Error {
 }
 
 impl Log {
-    /// Starts the writer.
-    pub fn start(dir: Arc<Dir>, make: Make, outbox: Outbox, options: Options) -> std::io::Result<Self> {
-        let Options { durable, next, unsaved, full, patience } = options;
+    /// A log, and its writer, which somebody must run.
+    pub fn new(dir: Arc<Dir>, outbox: Outbox, options: Options) -> (Self, Writer) {
+        let Options { durable, next, unsaved, full, segment } = options;
         let queue = Queue { next, unsaved, save_after: u64::MAX, ..Queue::default() };
         let shared = Arc::new(Shared {
             queue: Mutex::new(queue),
             work: Condvar::new(),
+            task: Notify::new(),
             durable: watch::Sender::new(next.saturating_sub(1)),
             waits: durable,
             counters: Counters::default(),
         });
-        let writer = Writer { shared: shared.clone(), dir, make, sheet: None, outbox, full };
-        let writer = std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(next))?;
-        super::watch::start(&shared, patience)?;
-        Ok(Self { shared, writer: Some(writer) })
+        let writer = Writer { shared: shared.clone(), dir, sheet: None, outbox, full, segment, next };
+        (Self { shared, writer: None }, writer)
+    }
+
+    /// Has its writer run by a thread.
+    pub fn start(&mut self, writer: Writer, patience: Duration) -> std::io::Result<()> {
+        self.writer = Some(std::thread::Builder::new().name("journal".into()).spawn(move || writer.run())?);
+        super::watch::start(&self.shared, patience)
     }
 
     pub fn shared(&self) -> Arc<Shared> {
@@ -156,6 +166,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.shared.queue.lock().stop = true;
         self.shared.work.notify_all();
+        self.shared.task.notify_one();
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has said so.
             let _ = writer.join();
@@ -217,6 +228,7 @@ impl Shared {
         };
         queue.commits.push(Commit { events, waiter });
         self.work.notify_one();
+        self.task.notify_one();
         Waiting(waiting)
     }
 
@@ -251,14 +263,17 @@ impl Shared {
     }
 }
 
-struct Writer {
+/// What takes changes from the queue to the disk.
+pub struct Writer {
     shared: Arc<Shared>,
     dir: Arc<Dir>,
-    make: Make,
     /// The file that is appended to, and how much of it is sound.
     sheet: Option<(Box<dyn Sheet>, u64)>,
     outbox: Outbox,
-    full: std::sync::mpsc::SyncSender<()>,
+    full: mpsc::Sender<()>,
+    segment: u64,
+    /// The number of the first frame that is not taken yet.
+    next: u64,
 }
 
 struct Batch {
@@ -268,36 +283,85 @@ struct Batch {
     rotate: bool,
 }
 
+/// A file in which a batch stands that is not durable yet.
+struct Put {
+    sheet: Box<dyn Sheet>,
+    length: u64,
+    begun: Instant,
+}
+
 impl Writer {
-    /// `first` is the number of the first frame that will be queued.
-    fn run(mut self, mut first: u64) {
+    fn run(mut self) {
         let mut spare = Vec::new();
-        while let Some(batch) = self.take(spare, first) {
-            while let Err(error) = self.write(&batch) {
-                if self.fail(&error) {
-                    tracing::error!(%error, "the journal could not be written before the end; unanswered changes are lost");
-                    return;
+        while let Some(batch) = self.wait(spare) {
+            while let Err(error) = self.put(&batch).and_then(|put| self.settle(&batch, put)) {
+                let stops = self.fail(&error, |work, queue| _ = work.wait_for(queue, RETRY));
+                if stops {
+                    return gives_up(&error);
                 }
             }
-            first = batch.next;
             spare = self.deliver(batch);
         }
     }
 
+    /// The same as a task, on a disk that takes its time by the runtime's clock.
+    #[cfg(feature = "simulation")]
+    pub async fn run_paced(mut self, pace: Arc<dyn Pace>) {
+        loop {
+            let shared = self.shared.clone();
+            let taken = self.take(&mut shared.queue.lock(), Vec::new());
+            let Some(batch) = taken else {
+                if shared.queue.lock().stop {
+                    return;
+                }
+                shared.task.notified().await;
+                continue;
+            };
+            while let Err(error) = self.write_paced(&batch, &*pace).await {
+                if self.fail(&error, |_, _| ()) {
+                    return gives_up(&error);
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            pace.pause().await;
+            self.deliver(batch);
+        }
+    }
+
+    #[cfg(feature = "simulation")]
+    async fn write_paced(&mut self, batch: &Batch, pace: &dyn Pace) -> std::io::Result<()> {
+        pace.pause().await;
+        let put = self.put(batch)?;
+        pace.pause().await;
+        self.settle(batch, put)
+    }
+
     /// Waits for work and takes all of it; `None` at the end.
-    fn take(&self, mut spare: Vec<u8>, first: u64) -> Option<Batch> {
-        let mut queue = self.shared.queue.lock();
-        queue.since = None;
-        while queue.commits.is_empty() {
+    fn wait(&mut self, mut spare: Vec<u8>) -> Option<Batch> {
+        let shared = self.shared.clone();
+        let mut queue = shared.queue.lock();
+        loop {
+            if let Some(batch) = self.take(&mut queue, std::mem::take(&mut spare)) {
+                return Some(batch);
+            }
             if queue.stop {
                 return None;
             }
-            self.shared.work.wait(&mut queue);
+            shared.work.wait(&mut queue);
+        }
+    }
+
+    /// Takes all that waits.
+    fn take(&mut self, queue: &mut Queue, mut spare: Vec<u8>) -> Option<Batch> {
+        queue.since = None;
+        if queue.commits.is_empty() {
+            return None;
         }
         queue.since = Some(Instant::now());
         queue.in_hand = std::mem::take(&mut queue.commits);
         spare.clear();
         spare.shrink_to(1 << 20);
+        let first = std::mem::replace(&mut self.next, queue.next);
         Some(Batch {
             bytes: std::mem::replace(&mut queue.bytes, spare),
             first,
@@ -306,26 +370,32 @@ impl Writer {
         })
     }
 
-    fn write(&mut self, batch: &Batch) -> std::io::Result<()> {
+    /// Writes a batch into the file; nothing if there is nothing in it.
+    fn put(&mut self, batch: &Batch) -> std::io::Result<Option<Put>> {
         if batch.bytes.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        if batch.rotate || self.sheet.as_ref().is_some_and(|(_, length)| *length >= SEGMENT) {
+        if batch.rotate || self.sheet.as_ref().is_some_and(|(_, length)| *length >= self.segment) {
             self.sheet = None;
         }
         let begun = Instant::now();
         let (mut sheet, length) = match self.sheet.take() {
             Some(sheet) => sheet,
-            None => ((self.make)(&self.dir.segment(batch.first))?, 0),
+            None => (self.dir.begin(batch.first)?, 0),
         };
-        let mut written = sheet.append(&batch.bytes);
-        if written.is_ok() && self.shared.waits {
-            written = sheet.sync();
+        match sheet.append(&batch.bytes) {
+            Ok(()) => Ok(Some(Put { sheet, length, begun })),
+            Err(error) => Err(cut(sheet, length, error)),
         }
-        if let Err(error) = written {
-            // If this fails too, the reader of the next start stops at the damage and goes on with the next file.
-            let _ = sheet.cut(length);
-            return Err(error);
+    }
+
+    /// Makes it durable.
+    fn settle(&mut self, batch: &Batch, put: Option<Put>) -> std::io::Result<()> {
+        let Some(Put { mut sheet, length, begun }) = put else { return Ok(()) };
+        if self.shared.waits
+            && let Err(error) = sheet.sync()
+        {
+            return Err(cut(sheet, length, error));
         }
         self.shared.counters.trips.add(begun.elapsed());
         Counters::add(&self.shared.counters.changes, batch.next - batch.first);
@@ -333,8 +403,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Answers all callers that wait, and waits a little itself. Says whether to give up.
-    fn fail(&self, error: &std::io::Error) -> bool {
+    /// Answers all callers that wait, and rests a little. Says whether to give up.
+    fn fail(&self, error: &std::io::Error, rest: impl FnOnce(&Condvar, &mut MutexGuard<'_, Queue>)) -> bool {
         let why: Arc<str> = error.to_string().into();
         Counters::add(&self.shared.counters.failures, 1);
         let mut queue = self.shared.queue.lock();
@@ -343,7 +413,7 @@ impl Writer {
         }
         queue.refuse(Trouble::DiskFails, &why);
         if !queue.stop {
-            self.shared.work.wait_for(&mut queue, RETRY);
+            rest(&self.shared.work, &mut queue);
         }
         // It did answer.
         queue.since = Some(Instant::now());
@@ -368,6 +438,8 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         if queue.failing.take().is_some() {
             tracing::info!("the journal can be written again");
+            // What chat said meanwhile is in no file.
+            let _ = self.full.try_send(());
         }
         queue.unsaved = queue.unsaved.saturating_add(batch.bytes.len() as u64);
         if queue.unsaved > queue.save_after {
@@ -376,4 +448,15 @@ impl Writer {
         }
         batch.bytes
     }
+}
+
+/// What a failed write left in a file is cut off. If this fails too, the reader of the next start stops at the damage and
+/// goes on with the next file.
+fn cut(mut sheet: Box<dyn Sheet>, length: u64, error: std::io::Error) -> std::io::Error {
+    let _ = sheet.cut(length);
+    error
+}
+
+fn gives_up(error: &std::io::Error) {
+    tracing::error!(%error, "the journal could not be written before the end; unanswered changes are lost");
 }

@@ -1,7 +1,6 @@
 //! Mending a damaged file: what is sound in it stays, and a copy of what is cut out is kept for people to look at. A disk
 //! that takes no copy keeps no server from starting.
 
-use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -27,9 +26,7 @@ pub fn segment(dir: &Dir, first: u64, bytes: &[u8], damage: &[Range<usize>]) -> 
     let mended = copied.and_then(|copy| {
         match tail {
             Some(at) => {
-                let file = File::options().write(true).open(&path)?;
-                file.set_len(at as u64)?;
-                file.sync_all()?;
+                dir.disk().cut(&path, at as u64)?;
             }
             None => dir.replace(&name, &sound(bytes, damage))?,
         }
@@ -80,19 +77,15 @@ fn sound(bytes: &[u8], damage: &[Range<usize>]) -> Vec<u8> {
 fn keep(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     let name = format!("{DAMAGED}{name}-{:08x}", crc32fast::hash(bytes));
     let copy = dir.path().join(&name);
-    if !copy.exists() {
+    let listed = dir.list()?;
+    if !listed.iter().any(|found| found.name == name) {
         dir.replace(&name, bytes)?;
     }
-    let mut all = Vec::new();
-    for entry in fs::read_dir(dir.path())? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)) {
-            all.push((entry.metadata()?.modified()?, entry.path()));
-        }
-    }
-    all.sort();
-    for (_, old) in &all[..all.len().saturating_sub(KEEP)] {
-        fs::remove_file(old)?;
+    let mut all: Vec<_> =
+        listed.into_iter().filter(|found| found.name.starts_with(DAMAGED) && found.name != name).collect();
+    all.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
+    for old in &all[..(all.len() + 1).saturating_sub(KEEP)] {
+        dir.disk().remove(&dir.path().join(&old.name))?;
     }
     Ok(copy)
 }

@@ -1,15 +1,15 @@
 //! Writing the whole state into one file, so that older segments can go. Runs beside everything: a snapshot may hold
 //! rooms younger than its number, which the segments after it merely say again.
 
-use std::fs;
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
 use room::{Millis, RoomId};
 
-use super::files::{Dir, create, sync_dir};
+use super::files::{Dir, Sheet};
 use super::history::{Spans, span_state};
 use super::load::Foreign;
-use super::log::Shared;
+use super::log::{Shared, Waiting};
 use super::record::{Draft, Kind};
 use crate::{ChatEntry, Memory, Span};
 
@@ -23,42 +23,48 @@ pub struct Others {
     pub chats: Vec<ChatEntry>,
 }
 
-/// Writes a snapshot in the place of the last one. Returns its number, below which segments are no longer needed for the
-/// state, and its size in bytes.
+/// A snapshot that stands beside the last one.
+pub struct Written {
+    /// Its number, below which segments are no longer needed for the state.
+    pub from: u64,
+    /// Its size in bytes.
+    pub length: u64,
+    /// Rooms may have been seen before their change was durable: it must be before the snapshot counts.
+    pub seen: Waiting,
+}
+
+fn new(dir: &Dir) -> PathBuf {
+    dir.snapshot().with_extension("new")
+}
+
+/// Takes half a snapshot away: it only takes the room that the log needs.
+pub fn discard(dir: &Dir) {
+    let _ = dir.disk().remove(&new(dir));
+}
+
+/// Puts what was written in the place of the last snapshot.
+///
+/// # Errors
+/// The disk is away.
+pub fn finish(dir: &Dir) -> io::Result<()> {
+    dir.disk().rename(&new(dir), &dir.snapshot())?;
+    dir.sync()
+}
+
+/// Writes a snapshot beside the last one.
 ///
 /// # Errors
 /// The disk is full or away; the last snapshot is still there.
-pub fn save(
+pub fn write(
     dir: &Dir,
     memory: &Memory,
     others: impl FnOnce() -> Others,
     foreign: &[Foreign],
     log: &Shared,
-) -> io::Result<(u64, u64)> {
-    let path = dir.snapshot();
-    let new = path.with_extension("new");
-    let written = write(&new, memory, others, foreign, log).and_then(|saved| {
-        fs::rename(&new, &path)?;
-        sync_dir(dir.path())?;
-        Ok(saved)
-    });
-    if written.is_err() {
-        // Half a snapshot only takes the room that the log needs.
-        let _ = fs::remove_file(&new);
-    }
-    written
-}
-
-fn write(
-    path: &std::path::Path,
-    memory: &Memory,
-    others: impl FnOnce() -> Others,
-    foreign: &[Foreign],
-    log: &Shared,
-) -> io::Result<(u64, u64)> {
+) -> io::Result<Written> {
     // First the number, then the state: every change from the number on is in a segment that stays.
     let from = log.rotate();
-    let mut file = BufWriter::with_capacity(1 << 18, create(path)?);
+    let mut file = BufWriter::with_capacity(1 << 18, Paper(dir.disk().make(&new(dir))?));
     let (mut frame, mut state, mut length, mut failed) = (Vec::new(), Vec::new(), 0, None);
     let mut put = |kind, key: &str, state: &[u8], events: &[u8], number| {
         frame.clear();
@@ -102,8 +108,20 @@ fn write(
         put(*kind, key, state, &[], 0)?;
     }
     put(Kind::End, "", &[], &[], from)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-    // Rooms may have been seen before their change was durable: it must be before the snapshot counts.
-    log.barrier().block().map_err(|error| io::Error::other(error.to_string()))?;
-    Ok((from, length))
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.0.sync()?;
+    Ok(Written { from, length, seen: log.barrier() })
+}
+
+/// A sheet that is written to.
+struct Paper(Box<dyn Sheet>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

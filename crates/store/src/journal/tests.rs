@@ -10,7 +10,6 @@ use room::pushers::{NewPusher, NewRoom, add_pusher, create_room, delete_pusher};
 use room::{LeaveReason, Refusal, StreamId};
 use tokio::sync::mpsc;
 
-use super::files::Sheet;
 use super::*;
 use crate::History;
 
@@ -361,6 +360,39 @@ proptest! {
     }
 }
 
+/// The machine's file system, but for its segments.
+struct Instead<F>(F);
+
+impl<F: Fn(&Path) -> io::Result<Box<dyn Sheet>> + Send + Sync> Disk for Instead<F> {
+    fn make(&self, path: &Path) -> io::Result<Box<dyn Sheet>> {
+        if path.extension().is_some_and(|end| end == "log") { (self.0)(path) } else { OnDisk.make(path) }
+    }
+    fn hold(&self, dir: &Path) -> io::Result<Box<dyn std::any::Any + Send + Sync>> {
+        OnDisk.hold(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
+        OnDisk.list(dir)
+    }
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        OnDisk.read(path)
+    }
+    fn read_at(&self, path: &Path, from: u64, most: u64) -> io::Result<Vec<u8>> {
+        OnDisk.read_at(path, from, most)
+    }
+    fn cut(&self, path: &Path, length: u64) -> io::Result<()> {
+        OnDisk.cut(path, length)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OnDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OnDisk.remove(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        OnDisk.sync_dir(dir)
+    }
+}
+
 /// A disk that can be made to fail: 1 half-written and no room, 2 not synced, 3 cannot even be cut.
 struct Faulty(std::fs::File, Arc<AtomicU8>);
 
@@ -392,13 +424,13 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
         let dir = tempfile::tempdir().unwrap();
         let state = Arc::new(AtomicU8::new(0));
         let (seen, (outbox, mut events)) = (state.clone(), mpsc::unbounded_channel());
-        let make: files::Make = Box::new(move |path| {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+        let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+            let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
             file.set_len(0)?;
             Ok(Box::new(Faulty(file, seen.clone())))
         });
-        let disk = Disk { make, patience: watch::PATIENCE };
-        let store = Journal::open_with(disk, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
+        let ground = Ground { disk: Arc::new(disk), ..Ground::default() };
+        let store = Journal::open_on(ground, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
         enter(&store, 1, "alice", Millis(0)).await.unwrap();
         assert!(events.try_recv().is_ok());
         state.store(fault, Ordering::SeqCst);
@@ -452,15 +484,15 @@ async fn a_disk_that_does_not_answer_keeps_nobody_waiting_and_loses_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (hangs, (outbox, _events)) = (Arc::new(Mutex::new(())), mpsc::unbounded_channel());
         let seen = hangs.clone();
-        let make: files::Make = Box::new(move |path| {
+        let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
             let held = seen.clone();
             // Without waiting for the disk nothing is synced: then making a file hangs.
             drop((!durable).then(|| held.lock()));
             Ok(Box::new(Hanging(file, held)))
         });
-        let disk = Disk { make, patience: std::time::Duration::from_millis(20) };
-        let store = Journal::open_with(disk, dir.path(), durable, Arc::default(), outbox, Millis(0)).unwrap();
+        let ground = Ground { disk: Arc::new(disk), patience: Duration::from_millis(20), ..Ground::default() };
+        let store = Journal::open_on(ground, dir.path(), durable, Arc::default(), outbox, Millis(0)).unwrap();
         let held = hangs.lock();
         // These are taken, and told when the time of the disk is over; without waiting, at once.
         let first = tokio::join!(enter(&store, 1, "alice", Millis(0)), enter(&store, 2, "alice", Millis(0)));
@@ -659,10 +691,10 @@ async fn bans_outlive_restarts_and_snapshots_and_end_in_time() {
     };
     {
         let (store, _events) = open(dir.path());
-        store.ban(&ban("a", 100)).await.unwrap();
+        store.ban(&ban("a", 100), Millis(1)).await.unwrap();
         store.snapshot().unwrap();
         for said in [ban("b", 100), ban("c", 10), ban("d", 100), ban("d", 0)] {
-            store.ban(&said).await.unwrap();
+            store.ban(&said, said.at).await.unwrap();
         }
     }
     let names = |store: &Journal| {

@@ -24,6 +24,14 @@ pub fn start(log: &Arc<Shared>, patience: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
+/// The same as a task.
+#[cfg(feature = "simulation")]
+pub async fn run(log: Weak<Shared>, patience: Duration) {
+    while look(&log, patience) {
+        tokio::time::sleep(patience / LOOKS).await;
+    }
+}
+
 /// Looks once, and says whether there is anything left to watch.
 fn look(log: &Weak<Shared>, patience: Duration) -> bool {
     let Some(log) = log.upgrade() else { return false };

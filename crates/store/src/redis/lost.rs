@@ -156,9 +156,9 @@ impl Memory {
     }
 
     /// Takes bans that were kept or lifted.
-    pub fn banned(&self, bans: &[Ban]) {
+    pub fn banned(&self, bans: &[Ban], now: Millis) {
         for ban in bans {
-            self.bans.put(ban, || ());
+            self.bans.put(ban, now, || ());
         }
     }
 

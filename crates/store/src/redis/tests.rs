@@ -469,14 +469,14 @@ async fn what_a_full_redis_refuses_is_not_done_by_half() {
         streams: Vec::new(),
         reason: Default::default(),
     };
-    store.ban(&ban(Millis::NEVER)).await.unwrap();
+    store.ban(&ban(Millis::NEVER), Millis(1)).await.unwrap();
     let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
     set("maxmemory-policy", "noeviction");
     set("maxmemory", "1");
     let refused = leave(&store, 0, "alice").await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     assert!(matches!(store.delete_viewer(&id(0), &alice).await, Err(Error::Unavailable(_))));
-    assert!(matches!(store.ban(&ban(Millis(0))).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.ban(&ban(Millis(0)), Millis(1)).await, Err(Error::Unavailable(_))));
     set("maxmemory", "0");
     let mut there = None;
     store.see(&id(0), &mut |room, viewers| there = Some((room.pushers.len(), viewers))).await.unwrap();
@@ -517,7 +517,7 @@ async fn what_an_emptied_redis_lost_is_told_once_and_who_is_kept_out_stays_out()
         streams: Vec::new(),
         reason: Default::default(),
     };
-    first.ban(&bans).await.unwrap();
+    first.ban(&bans, bans.at).await.unwrap();
     first.revoke(7, Millis::NEVER, Millis(1)).await.unwrap();
     assert_eq!((second.bans(Millis(0)).await.unwrap().len(), second.revoked(Millis(0)).await.unwrap().len()), (1, 1));
     enter(&second, 0, "bob", Millis(1)).await.unwrap();

@@ -65,8 +65,8 @@ impl Store for Mute {
     fn revoked(&self, since: Millis) -> store::Answer<'_, Vec<(u64, Millis)>> {
         self.0.revoked(since)
     }
-    fn ban<'a>(&'a self, ban: &'a Ban) -> store::Answer<'a, ()> {
-        self.0.ban(ban)
+    fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> store::Answer<'a, ()> {
+        self.0.ban(ban, now)
     }
     fn bans(&self, since: Millis) -> store::Answer<'_, Vec<Ban>> {
         self.0.bans(since)

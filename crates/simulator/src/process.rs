@@ -1,0 +1,271 @@
+//! The server's process: its parts put together as the program does it, and an end at any of its steps.
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use access::bans::Bans;
+use access::sessions::{self, Sessions};
+use parking_lot::Mutex;
+use room::{Event, Millis, Rules};
+use rooms::Rooms;
+use rooms::moderation::Moderation;
+use rooms::sweeper::Sweeper;
+use sign::Secret;
+use store::clock::{Clock, Simulated};
+use store::mends::{Mend, is_out};
+use store::simulation::Ground;
+use store::{ChatRecord, History, Journal, Store};
+use streams::live::Urls;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use webhooks::Hooks;
+
+use crate::world::World;
+
+/// The reader of the record that the book is.
+const READER: &str = "book";
+
+/// A process.
+pub struct Process {
+    /// Rooms.
+    pub rooms: Arc<Rooms>,
+    /// Chat.
+    pub hub: Arc<chat::Hub>,
+    /// Logins.
+    pub sessions: Arc<Sessions>,
+    /// Who is kept out.
+    pub bans: Arc<Bans>,
+    /// Operators' calls.
+    pub moderation: Moderation,
+    /// The store.
+    pub journal: Arc<Journal>,
+    /// Its clock.
+    pub clock: Arc<Simulated>,
+    world: Arc<World>,
+    committed: Arc<Mutex<mpsc::UnboundedReceiver<Vec<Event>>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// It was killed.
+    dead: AtomicBool,
+    /// After so many more steps it is killed; below nothing: not.
+    fuse: AtomicI64,
+    blown: Notify,
+}
+
+impl Process {
+    /// Starts.
+    ///
+    /// # Errors
+    /// The journal cannot be opened.
+    pub async fn start(world: &Arc<World>) -> Result<Arc<Self>, String> {
+        let clock = Arc::new(Simulated::new(world.begun, world.wall.clone()));
+        let rules = Arc::new(Rules::default());
+        let (outbox, committed) = mpsc::unbounded_channel();
+        let ground = Ground {
+            disk: world.disk.mount(),
+            patience: Duration::from_secs(3),
+            segment: 8 << 10,
+            save_after: 24 << 10,
+            pace: Some(Arc::new(world.disk.clone())),
+        };
+        let opened = Journal::paced(ground, Path::new("/journal"), true, rules.clone(), outbox, clock.now());
+        let (journal, tasks) = opened.map_err(|error| format!("the journal: {error}"))?;
+        let journal = Arc::new(journal);
+        let process = Self::assemble(world, clock, rules, journal, committed).await?;
+        for task in tasks {
+            process.clone().spawn(task);
+        }
+        process.begin().await;
+        Ok(process)
+    }
+
+    async fn assemble(
+        world: &Arc<World>,
+        clock: Arc<Simulated>,
+        rules: Arc<Rules>,
+        journal: Arc<Journal>,
+        committed: mpsc::UnboundedReceiver<Vec<Event>>,
+    ) -> Result<Arc<Self>, String> {
+        let store: Arc<dyn Store> = journal.clone();
+        let time: Arc<dyn Clock> = clock.clone();
+        let record: Arc<dyn ChatRecord> = journal.clone();
+        let settings = sessions::Settings { secret: Secret::new("0123456789abcdef"), ..sessions::Settings::default() };
+        let sessions = Arc::new(Sessions::new(&settings)?);
+        let bans = Arc::new(Bans::default());
+        sessions.refuse(&store.revoked(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
+        bans.take(store.bans(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
+        let hub = chat::Hub::new(&chat::Settings::default(), time.clone());
+        let hub = Arc::new(if is_out(Mend::ChatIsKept) { hub } else { hub.recorded(&record) });
+        hub.restore(&*store).await.map_err(|e| e.to_string())?;
+        let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), time.clone(), rules.clone()));
+        let moderation = Moderation {
+            store: store.clone(),
+            bans: bans.clone(),
+            rooms: rooms.clone(),
+            chat: hub.clone(),
+            cloud: None,
+            live: world.live.clone(),
+            urls: Arc::new(Urls::new(&streams::live::Settings::default(), 1935)),
+            hub: media::Hub::new(media::hub::Settings::default()),
+            clock: time,
+        };
+        Ok(Arc::new(Self {
+            rooms,
+            hub,
+            sessions,
+            bans,
+            moderation,
+            journal,
+            clock,
+            world: world.clone(),
+            committed: Arc::new(Mutex::new(committed)),
+            tasks: Mutex::default(),
+            dead: AtomicBool::new(false),
+            fuse: AtomicI64::new(-1),
+            blown: Notify::new(),
+        }))
+    }
+
+    /// Compares what was loaded with the book, and starts what goes on beside calls.
+    async fn begin(self: &Arc<Self>) {
+        self.read_record(true).await;
+        crate::check::loaded(self).await;
+        let (forward, carried) = mpsc::unbounded_channel();
+        let (committed, book) = (self.committed.clone(), self.world.book.clone());
+        self.clone().spawn(async move {
+            while let Some(events) = poll_fn(|context| committed.lock().poll_recv(context)).await {
+                book.let_out(&events);
+                let _ = forward.send(events);
+            }
+        });
+        self.clone().spawn(rooms::carry(carried, self.hub.clone()));
+        let rules = Arc::new(Rules::default());
+        let sweeper = Sweeper::new(self.journal.clone(), self.world.live.clone(), self.clock.clone(), rules);
+        self.clone().spawn(sweeper.run());
+        self.clone().spawn(self.hub.clone().run(CancellationToken::new()));
+        let settings = webhooks::Settings {
+            urls: vec!["http://backend/hook".into()],
+            secret: Secret::new("a secret of sixteen"),
+            ..webhooks::Settings::default()
+        };
+        let history: Arc<dyn History> = self.journal.clone();
+        let hooks = Hooks::new(&settings, self.world.backend.clone(), history, self.clock.clone());
+        hooks.begin().await;
+        self.clone().spawn(hooks.run());
+        let this = self.clone();
+        self.clone().spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                this.read_record(false).await;
+                crate::check::owners(&this);
+            }
+        });
+    }
+
+    /// Reads the record of commits into the book.
+    async fn read_record(&self, start: bool) {
+        loop {
+            let place = self.world.book.with(|pages| pages.place.clone());
+            if self.journal.end(0).await.ok().as_ref() == Some(&place) {
+                break;
+            }
+            let Ok(entries) = self.journal.after(0, &place, 256).await else { return };
+            let before = place;
+            self.world.book.record(entries, start);
+            let place = self.world.book.with(|pages| pages.place.clone());
+            if place == before {
+                break;
+            }
+        }
+        if start {
+            // Once more for what is missing at the end.
+            self.world.book.record(Vec::new(), true);
+        }
+        let place = self.world.book.with(|pages| pages.place.clone());
+        let _ = self.journal.save(READER, 0, &place).await;
+    }
+
+    /// The world that it is in.
+    pub const fn world(&self) -> &Arc<World> {
+        &self.world
+    }
+
+    /// Whether it was killed.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// One step of one of its tasks. Says whether it is made.
+    fn step(&self) -> bool {
+        if self.is_dead() {
+            return false;
+        }
+        if self.fuse.load(Ordering::SeqCst) >= 0 && self.fuse.fetch_sub(1, Ordering::SeqCst) == 0 {
+            self.die(false);
+            self.blown.notify_one();
+            return false;
+        }
+        true
+    }
+
+    /// Runs something for as long as the process lives; it may be ended between any two of its steps.
+    fn alive<T>(self: Arc<Self>, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        async move {
+            let mut work = pin!(work);
+            poll_fn(|context| if self.step() { work.as_mut().poll(context) } else { Poll::Pending }).await
+        }
+    }
+
+    fn spawn(self: Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(self.clone().alive(work));
+        self.tasks.lock().push(task);
+    }
+
+    /// Runs a call; none if the process ends meanwhile.
+    pub fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Option<T>> + Send>> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.tasks.lock().retain(|task| !task.is_finished());
+        self.clone().spawn(async move {
+            // Who asked may have given up.
+            let _ = sender.send(work.await);
+        });
+        Box::pin(async move { receiver.await.ok() })
+    }
+
+    /// Is killed after so many more steps; returns when that is done.
+    pub async fn kill(&self, power: bool, steps: u64) {
+        self.fuse.store(steps.cast_signed(), Ordering::SeqCst);
+        // A process that makes no steps is killed all the same.
+        let _ = tokio::time::timeout(Duration::from_millis(500), self.blown.notified()).await;
+        self.die(power);
+        self.world.disk.kill(power);
+    }
+
+    fn die(&self, power: bool) {
+        if self.dead.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.world.disk.kill(false);
+        let mut committed = self.committed.lock();
+        while let Ok(events) = committed.try_recv() {
+            self.world.book.let_out(&events);
+        }
+        self.world.book.note(format!("the process is killed{}", if power { ", without power" } else { "" }));
+        self.tasks.lock().drain(..).for_each(|task| task.abort());
+    }
+
+    /// Is asked to end: connections end, and what waits is written.
+    pub async fn stop(self: Arc<Self>) {
+        self.hub.end_all();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.kill(false, 0).await;
+    }
+}

@@ -1,0 +1,54 @@
+//! Faults that were mended, each of which can be brought back on a thread: the simulator shows by that that it would find
+//! them. Without the feature `simulation` all mends stand.
+
+/// What was mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mend {
+    /// Damage in the middle of a journal costs what stands in it, and not everything behind it.
+    DamageIsSkipped,
+    /// A change that is queued when the disk fails is answered as "unknown", not as "not done".
+    UnknownIsSaid,
+    /// Heartbeats and other silence are measured by a clock that does not step.
+    ClockIsSteady,
+    /// Groups and their newest messages outlive the process.
+    ChatIsKept,
+    /// A group that somebody made before its room begins anew with the room.
+    GroupBeginsWithRoom,
+    /// What a webhook was told is noted before its whole batch is.
+    ToldIsNoted,
+    /// What a webhook was told is not forgotten when it cannot be noted.
+    ToldIsKnown,
+    /// What chat said while the disk was away is written when it is back.
+    MissedIsWritten,
+    /// Bans are over by the wall's time, not by that of another ban.
+    BansEndByTheWall,
+}
+
+#[cfg(feature = "simulation")]
+mod out {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub static OUT: Cell<Option<super::Mend>> = const { Cell::new(None) };
+    }
+}
+
+/// Takes a mend out on this thread, or puts all of them back.
+#[cfg(feature = "simulation")]
+pub fn take_out(mend: Option<Mend>) {
+    out::OUT.set(mend);
+}
+
+/// Whether a mend is out.
+#[cfg(feature = "simulation")]
+#[must_use]
+pub fn is_out(mend: Mend) -> bool {
+    out::OUT.get() == Some(mend)
+}
+
+/// Whether a mend is out.
+#[cfg(not(feature = "simulation"))]
+#[must_use]
+pub const fn is_out(_: Mend) -> bool {
+    false
+}
