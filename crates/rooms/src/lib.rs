@@ -190,7 +190,8 @@ impl Rooms {
             self.may_make()?;
             self.chat.open(new.room).await?;
         }
-        let (now, mut made) = (self.clock.steady(), false);
+        let now = self.clock.steady();
+        let mut made = false;
         let decide = &mut |slot: &mut Option<Room>| {
             let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
             made = joined.made;
@@ -247,7 +248,8 @@ impl Rooms {
     /// # Errors
     /// [`Refusal::NotMember`].
     pub async fn kick(&self, id: &RoomId, user: &UserId, reason: LeaveReason) -> Result<Option<StreamId>, Error> {
-        let (now, mut stream) = (self.clock.steady(), None);
+        let now = self.clock.steady();
+        let mut stream = None;
         let decide = &mut |slot: &mut Option<Room>| {
             stream = slot.as_ref().and_then(|room| room.pusher(user)).map(|pusher| pusher.stream.clone());
             pushers::delete_pusher(slot, now, user, reason, &self.rules)

@@ -233,7 +233,8 @@ impl Moderation {
 
     /// What a ban, or its end, means for what runs in this process.
     fn end_here(&self, ban: &Ban) {
-        let (user, room) = (&ban.user, ban.room.as_ref());
+        let user = &ban.user;
+        let room = ban.room.as_ref();
         if let Some(room) = room.filter(|_| &*ban.reason != creator::REASON) {
             // The chat first: it tells the client why, before the room's news tells it that it is out. A room whose chat is
             // elsewhere, or that is not there yet, has no group here.

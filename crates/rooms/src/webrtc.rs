@@ -87,7 +87,8 @@ impl Rooms {
         self.may_make()?;
         let NewCall { kind, user, nick, info, room_type, lasting, .. } = *call;
         let id = &key(kind, id)?;
-        let (now, stream) = (self.clock.steady(), stream(id, user)?);
+        let now = self.clock.steady();
+        let stream = stream(id, user)?;
         let new = NewPusher { room: id, kind, user, name: nick, avatar: "", stream: &stream, info: Some(info) };
         let decide = &mut |slot: &mut Option<Room>| {
             if slot.is_some() {
@@ -125,7 +126,8 @@ impl Rooms {
         status: Option<i64>,
     ) -> Result<(), Error> {
         let id = &key(kind, id)?;
-        let (now, stream) = (self.clock.steady(), stream(id, user)?);
+        let now = self.clock.steady();
+        let stream = stream(id, user)?;
         let new = NewPusher { room: id, kind, user, name: nick, avatar: "", stream: &stream, info: None };
         let decide = &mut |slot: &mut Option<Room>| {
             of_kind(slot, kind, Refusal::NoRoom)?;

@@ -214,11 +214,9 @@ impl Process {
     }
 
     /// Runs something for as long as the process lives; it may be ended between any two of its steps.
-    fn alive<T>(self: Arc<Self>, work: impl Future<Output = T>) -> impl Future<Output = T> {
-        async move {
-            let mut work = pin!(work);
-            poll_fn(|context| if self.step() { work.as_mut().poll(context) } else { Poll::Pending }).await
-        }
+    async fn alive<T>(self: Arc<Self>, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| if self.step() { work.as_mut().poll(context) } else { Poll::Pending }).await
     }
 
     fn spawn(self: Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {

@@ -17,9 +17,13 @@ const ROOMS: usize = 100_000;
 async fn enter(store: &dyn Store, n: usize, who: &str) -> Result<(), Error> {
     let fine = "ids of digits are fine";
     let room = RoomId::parse(&format!("room_{n:08x}")).expect(fine);
-    let (user, stream) = (UserId::parse(who).expect(fine), StreamId::parse(&format!("1000_{n}_{who}")).expect(fine));
-    let (name, avatar, info) = ("a name of some length", "https://cdn.example.com/avatars/0123456789abcdef.png", "{}");
-    let (kind, info) = (Kind::Multi, Some(info));
+    let user = UserId::parse(who).expect(fine);
+    let stream = StreamId::parse(&format!("1000_{n}_{who}")).expect(fine);
+    let name = "a name of some length";
+    let avatar = "https://cdn.example.com/avatars/0123456789abcdef.png";
+    let info = "{}";
+    let kind = Kind::Multi;
+    let info = Some(info);
     let new = NewPusher { room: &room, kind, user: &user, name, avatar, stream: &stream, info };
     store.update(&room, &mut |slot| add_pusher(slot, Millis(1), &new, &Rules::default()).map(|j| j.events)).await
 }
@@ -31,7 +35,8 @@ async fn like(store: &dyn Store, n: usize) -> Result<(), Error> {
 
 /// Callers at a time, each with one call after the other; prints calls a second and how long one takes.
 async fn load(name: &str, store: &Arc<dyn Store>, callers: usize) -> Result<(), Error> {
-    let (begun, calls) = (Instant::now(), (callers * 200).max(2_000) / callers);
+    let begun = Instant::now();
+    let calls = (callers * 200).max(2_000) / callers;
     let tasks: Vec<_> = (0..callers)
         .map(|caller| {
             let store = store.clone();

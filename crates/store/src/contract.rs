@@ -17,7 +17,8 @@ fn user(name: &str) -> UserId {
 }
 
 async fn enter(store: &dyn Store, room: &RoomId, kind: Kind, who: &str, now: Millis) -> Result<(), Error> {
-    let (user, stream) = (user(who), StreamId::parse(who).unwrap());
+    let user = user(who);
+    let stream = StreamId::parse(who).unwrap();
     let new = NewPusher { room, kind, user: &user, name: who, avatar: "", stream: &stream, info: None };
     store.update(room, &mut |slot| add_pusher(slot, now, &new, &Rules::default()).map(|j| j.events)).await
 }
@@ -107,7 +108,9 @@ async fn what_is_there_is_counted(store: Arc<dyn Store>) {
 
 async fn what_makes_no_event_is_kept_all_the_same(store: Arc<dyn Store>) {
     use room::sanctions::{Sanction, sanction};
-    let (now, until, bob) = (Millis(1_000), Millis(9_000), user("bob"));
+    let now = Millis(1_000);
+    let until = Millis(9_000);
+    let bob = user("bob");
     let set = async || {
         let decide = &mut |slot: &mut Option<Room>| {
             sanction(slot, now, Sanction::Mute, &bob, until)?;
@@ -164,7 +167,8 @@ async fn rows_are_kept_by_key_and_listed_greatest_first(store: Arc<dyn Store>) {
 }
 
 async fn the_last_agreement_of_a_stream_holds(store: Arc<dyn Store>) {
-    let (now, [a, b, c]) = (Millis(1_000), ["a", "b", "c"].map(|name| StreamId::parse(name).unwrap()));
+    let now = Millis(1_000);
+    let [a, b, c] = ["a", "b", "c"].map(|name| StreamId::parse(name).unwrap());
     let with = |with: &[&StreamId]| Agreement {
         room: id(1),
         joined: Millis(7),
@@ -190,7 +194,8 @@ async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {
         reason: "because".into(),
     };
     let first = ban("a", None, now, Millis::NEVER);
-    let (here, longer) = (ban("a", Some(1), now, now.plus(60_000)), ban("a", Some(1), now.plus(1), now.plus(90_000)));
+    let here = ban("a", Some(1), now, now.plus(60_000));
+    let longer = ban("a", Some(1), now.plus(1), now.plus(90_000));
     for said in [&first, &here, &longer, &ban("b", Some(1), now, now.plus(60_000))] {
         store.ban(said, now).await.unwrap();
     }
@@ -307,7 +312,9 @@ async fn events_leave_in_commit_order(
         task.await.unwrap();
     }
     drop(store);
-    let (mut seq, mut joins, mut leaves) = (0, 0, 0);
+    let mut seq = 0;
+    let mut joins = 0;
+    let mut leaves = 0;
     while let Some(batch) = events.recv().await {
         for event in batch {
             seq += 1;

@@ -135,7 +135,8 @@ impl Journal {
             Self::build(ground, dir, durable, rules, outbox, now)?;
         let log = journal.log.as_mut().expect("there until it is dropped");
         log.start(writer, patience)?;
-        let (shared, weak) = (log.shared(), Arc::downgrade(&journal.kept));
+        let shared = log.shared();
+        let weak = Arc::downgrade(&journal.kept);
         let keeper = std::thread::Builder::new().name("journal-keeper".into());
         journal.keeper = Some(keeper.spawn(move || {
             while let Some(()) = asked.blocking_recv() {
@@ -162,7 +163,8 @@ impl Journal {
     ) -> io::Result<(Self, Vec<Task>)> {
         let pace = ground.pace.clone().ok_or_else(|| io::Error::other("no pace"))?;
         let (journal, Beside { writer, mut asked, patience }) = Self::build(ground, dir, durable, rules, outbox, now)?;
-        let (shared, weak) = (journal.log().shared(), Arc::downgrade(&journal.kept));
+        let shared = journal.log().shared();
+        let weak = Arc::downgrade(&journal.kept);
         let watch = watch::run(Arc::downgrade(&shared), patience);
         let keep = async move {
             while let Some(()) = asked.recv().await {
@@ -197,8 +199,10 @@ impl Journal {
         }
         memory.kept_bans().forget(now);
         revoked.retain(|(_, until)| *until > now);
-        let (revoked, readers) = (Mutex::new(revoked.into_iter().collect()), Mutex::new(readers));
-        let (spans, chats) = (Mutex::new(spans), Mutex::new(chats));
+        let revoked = Mutex::new(revoked.into_iter().collect());
+        let readers = Mutex::new(readers);
+        let spans = Mutex::new(spans);
+        let chats = Mutex::new(chats);
         let kept = Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, pace, save_after };
         let (full, asked) = mpsc::channel(1);
         let (log, writer) = Log::new(dir, outbox, log::Options { durable, next, unsaved, full, segment });
@@ -268,7 +272,8 @@ fn draft_of(change: Change) -> Result<Draft, Error> {
 /// A room after a restart: no member is held to have been silent while the server did not run.
 fn come_back(mut room: Room, now: Millis) -> Room {
     for pusher in &mut room.pushers {
-        (pusher.seen, pusher.ask_after) = (now, Millis(0));
+        pusher.seen = now;
+        pusher.ask_after = Millis(0);
     }
     if room.pushers.is_empty() {
         // Not listed before a pusher enters, so its place in the list is free to change.
@@ -286,9 +291,10 @@ impl Kept {
 
     #[cfg(feature = "simulation")]
     async fn save_paced(&self, log: &Shared) -> io::Result<()> {
-        let pause = async || match &self.pace {
-            Some(pace) => pace.pause().await,
-            None => {}
+        let pause = async || {
+            if let Some(pace) = &self.pace {
+                pace.pause().await;
+            }
         };
         pause().await;
         let written = self.write_snapshot(log)?;
@@ -497,7 +503,7 @@ impl ChatRecord for Journal {
                 let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
                 let queued = match chats.missing(&entry) {
                     None => append(alone),
-                    Some(missing) => missing.iter().map(|entry| append(draft(entry))).last().flatten(),
+                    Some(missing) => missing.iter().fold(None, |_, entry| append(draft(entry))),
                 };
                 queued.ok_or_else(|| Error::Unavailable("a message is too large for the journal".into()))
             }

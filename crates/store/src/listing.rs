@@ -106,7 +106,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_set(steps in prop::collection::vec((any::<bool>(), 0..40u64, 0..1500u64), 0..3000)) {
-            let (mut listing, mut model) = (Listing::default(), BTreeSet::new());
+            let mut listing = Listing::default();
+            let mut model = BTreeSet::new();
             for (put, created, n) in steps {
                 if put {
                     listing.insert(Millis(created), &id(n));

@@ -140,7 +140,8 @@ impl Memory {
             Some(slot) => (&mut slot.room, Some(&mut slot.indexed)),
             None => (&mut vacant, None),
         };
-        let (before, had) = (held.as_ref().map(shape), counted(held.as_ref()));
+        let before = held.as_ref().map(shape);
+        let had = counted(held.as_ref());
         let decided = decide(held);
         let after = held.as_ref().map(shape);
         self.relist(id, before, after);

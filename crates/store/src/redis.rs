@@ -106,11 +106,15 @@ impl Redis {
     /// Connects, now or when Redis comes. Events that are committed from then on go to the outbox, whichever node
     /// committed them; `tell` makes what a room's chat group hears of them, if groups are kept in Redis, too.
     pub async fn open(target: Target, rules: Arc<Rules>, outbox: Outbox, tell: Option<Tell>) -> Self {
-        let (link, keys, stop) = (Link::new(target.clone()), Keys::new(target.is_cluster()), CancellationToken::new());
-        let (mut counts, mut there) = (Vec::new(), true);
+        let link = Link::new(target.clone());
+        let keys = Keys::new(target.is_cluster());
+        let stop = CancellationToken::new();
+        let mut counts = Vec::new();
+        let mut there = true;
         let memory = Arc::new(lost::Memory::new(keys.buckets()));
         for bucket in 0..keys.buckets() {
-            let (key, deadlines) = (Keys::events(bucket), Keys::deadlines(bucket));
+            let key = Keys::events(bucket);
+            let deadlines = Keys::deadlines(bucket);
             // One that is away now is followed from when it comes, and asked no more before.
             let last = if there { tail::last(&link, &key).await.ok() } else { None };
             there &= last.is_some();
@@ -122,7 +126,8 @@ impl Redis {
         let before = lost::load(Link::new(target), keys.clone(), memory.clone(), stop.clone());
         tokio::spawn(before);
         let node = format!("{:016x}", sign::fresh_id());
-        let (turn, known) = (AtomicUsize::new(0), totals::Known::default());
+        let turn = AtomicUsize::new(0);
+        let known = totals::Known::default();
         Self { link, keys, rules, tell, counts, known, turn, node, memory, _tails: stop.drop_guard() }
     }
 
@@ -173,7 +178,8 @@ impl Redis {
         states: (Option<&Room>, Option<&Room>),
         events: &[Event],
     ) -> Result<bool, Error> {
-        let (nonce, begun) = (sign::fresh_id(), Instant::now());
+        let nonce = sign::fresh_id();
+        let begun = Instant::now();
         let mut done = self.commit(id, version, states, events, nonce).await;
         if let Ok(Committed::OtherLife) = done {
             self.memory.look(&self.link, &self.keys, self.keys.bucket(id)).await?;
@@ -203,7 +209,8 @@ impl Redis {
         nonce: u64,
     ) -> Result<Committed, Error> {
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
-        let (bucket, keys) = (self.keys.bucket(id), &self.keys);
+        let bucket = self.keys.bucket(id);
+        let keys = &self.keys;
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
         let room = after.map(serde_json::to_string).transpose();
@@ -310,11 +317,13 @@ impl Redis {
             return Ok(Vec::new());
         }
         let to_score = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
-        let (buckets, end) = (self.keys.buckets(), index.saturating_add(count));
+        let buckets = self.keys.buckets();
+        let end = index.saturating_add(count);
         let from = if buckets == 1 { index } else { 0 };
         let mut found: Vec<(u64, String)> = Vec::new();
         for bucket in 0..buckets {
-            let (key, last) = (Keys::list(bucket, kind), to_score(end - 1));
+            let key = Keys::list(bucket, kind);
+            let last = to_score(end - 1);
             let part: Vec<(String, u64)> =
                 self.link.run(async |mut redis| redis.zrange_withscores(key, to_score(from), last).await).await?;
             found.extend(part.into_iter().map(|(id, created)| (created, id)));

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_full_table_loses_what_ends_first() {
-        let (tables, now) = (Tables::default(), Millis(1_000));
+        let tables = Tables::default();
+        let now = Millis(1_000);
         let row = |n: usize| Row {
             key: format!("{n:06}").into(),
             value: n.into(),

@@ -32,7 +32,9 @@ impl Hooks {
             }
             let mut notes = Vec::new();
             for room in changed {
-                let (at, data, span) = (self.clock.now(), json!({ "count": 0 }), Span::None);
+                let at = self.clock.now();
+                let data = json!({ "count": 0 });
+                let span = Span::None;
                 let mut note = Note { event: "audience_count".into(), room: Some(room.clone()), at, data, span };
                 match self.history.note_audience(&note).await {
                     Ok(false) => {}

@@ -59,8 +59,11 @@ impl Hook {
     ) -> Vec<Arc<Self>> {
         let hook = |url: &String| {
             let reader = format!("{READERS}{:08x}", crc32fast::hash(url.as_bytes()));
-            let (secret, events) = (settings.secret.clone(), settings.events.clone());
-            let (post, history, clock) = (post.clone(), history.clone(), clock.clone());
+            let secret = settings.secret.clone();
+            let events = settings.events.clone();
+            let post = post.clone();
+            let history = history.clone();
+            let clock = clock.clone();
             let progress = progress.clone();
             Arc::new(Self { url: url.clone(), reader, secret, events, post, history, clock, progress })
         };

@@ -139,7 +139,8 @@ impl Hooks {
         within: Duration,
     ) -> Result<Answered, String> {
         const EVENT: &str = "message_before";
-        let (now, id) = (self.clock.now(), format!("ask-{:016x}", sign::fresh_id()));
+        let now = self.clock.now();
+        let id = format!("ask-{:016x}", sign::fresh_id());
         let mut fields = Map::new();
         fields.extend([
             ("id".to_owned(), json!(id)),

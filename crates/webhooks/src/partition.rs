@@ -370,8 +370,11 @@ impl Hook {
                     continue;
                 }
                 if id != held.id {
-                    (held.from, held.id, held.at) = (before.to_owned(), id.clone(), news.at());
-                    (held.wrong, held.wait) = (0, Duration::ZERO);
+                    held.from = before.to_owned();
+                    held.id = id.clone();
+                    held.at = news.at();
+                    held.wrong = 0;
+                    held.wait = Duration::ZERO;
                 }
                 if let Err(why) = self.try_one(&id, news, &mut held.wrong).await {
                     held.wait = (held.wait * 2).clamp(BACKOFF.0, BACKOFF.1);

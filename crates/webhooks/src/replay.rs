@@ -51,7 +51,8 @@ impl Hooks {
             ends.push(self.history.end(partition).await?);
         }
         let scan = Scan { ends, from, room, partition: 0, place: OLDEST.to_owned(), begun: false };
-        let (mut found, mut counting) = (0, scan.clone());
+        let mut found = 0;
+        let mut counting = scan.clone();
         while let Some(some) = counting.next(&*self.history).await? {
             found += some.len();
         }
@@ -93,14 +94,17 @@ impl Scan {
     /// The next events with their ids, in order; perhaps none. `None` at the end.
     async fn next(&mut self, history: &dyn History) -> Result<Option<Vec<(String, News)>>, Error> {
         let Some(end) = self.ends.get(self.partition) else { return Ok(None) };
-        let (partition, last) = (self.partition, body::id(self.partition, end, 0));
+        let partition = self.partition;
+        let last = body::id(self.partition, end, 0);
         let entries = if body::id(partition, &self.place, 0) < last {
             history.after(partition, &self.place, BATCH).await?
         } else {
             Vec::new()
         };
         let Some(newest) = entries.last() else {
-            (self.partition, self.place, self.begun) = (partition + 1, OLDEST.to_owned(), false);
+            self.partition = partition + 1;
+            self.place = OLDEST.to_owned();
+            self.begun = false;
             return Ok(Some(Vec::new()));
         };
         self.place.clone_from(&newest.place);

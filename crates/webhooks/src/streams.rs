@@ -38,7 +38,8 @@ impl Hooks {
     /// Notes what begins and ends for as long as there is anything. A pause within the time that a publisher has to come
     /// back is no end, and neither is a restart of the server.
     pub async fn note_media(self: Arc<Self>, sources: Sources) {
-        let (mut streams, bizid) = (sources.hub.events(), sources.bizid);
+        let mut streams = sources.hub.events();
+        let bizid = sources.bizid;
         let mut mixes = sources.mixer.as_ref().map(Mixer::events);
         let mut records = sources.recorder.as_ref().map(Recorder::events);
         let mut here = HashSet::new();
@@ -234,7 +235,8 @@ mod tests {
 
     #[test]
     fn what_is_pulled_is_told_by_the_node_that_has_it() {
-        let (name, peer) = (StreamName::new("8525_room1_alice").unwrap(), ([127, 0, 0, 1], 1).into());
+        let name = StreamName::new("8525_room1_alice").unwrap();
+        let peer = ([127, 0, 0, 1], 1).into();
         let started = |protocol| hub::Event::Started { name: name.clone(), protocol, peer };
         let resumed = |protocol| hub::Event::Resumed { name: name.clone(), protocol, peer };
         let ended = hub::Event::Ended { name: name.clone(), reason: Ended::Finished };

@@ -60,15 +60,17 @@ struct World {
 fn world(dir: &Path, events: &[&str]) -> World {
     let (outbox, _) = mpsc::unbounded_channel();
     let journal = Arc::new(Journal::open(dir, true, Arc::default(), outbox, Millis(0)).unwrap());
-    let (backend, clock) = (Arc::new(Backend::default()), Arc::new(Manual::at(Millis(1_000_000))));
+    let backend = Arc::new(Backend::default());
+    let clock = Arc::new(Manual::at(Millis(1_000_000)));
     let settings = Settings {
         urls: vec!["http://backend/hook".into()],
         secret: secret(),
         events: events.iter().map(|e| (*e).to_owned()).collect(),
         ..Settings::default()
     };
-    let (post, history, time): (Arc<dyn Post>, Arc<dyn History>, Arc<dyn Clock>) =
-        (backend.clone(), journal.clone(), clock.clone());
+    let post: Arc<dyn Post> = backend.clone();
+    let history: Arc<dyn History> = journal.clone();
+    let time: Arc<dyn Clock> = clock.clone();
     let hook = Hook::all(&settings, &post, &history, &time, &Arc::default()).remove(0);
     let hooks = Hooks::new(&settings, post, history, time);
     World { journal, hook, hooks, backend, clock }
@@ -76,8 +78,9 @@ fn world(dir: &Path, events: &[&str]) -> World {
 
 impl World {
     async fn visit(&self, n: usize, who: &str) {
-        let (room, user, stream) =
-            (RoomId::parse(&format!("r{n}")).unwrap(), UserId::parse(who).unwrap(), StreamId::parse(who).unwrap());
+        let room = RoomId::parse(&format!("r{n}")).unwrap();
+        let user = UserId::parse(who).unwrap();
+        let stream = StreamId::parse(who).unwrap();
         let now = self.clock.now();
         let new = NewPusher {
             room: &room,
@@ -204,7 +207,8 @@ async fn only_the_events_that_are_wanted_and_notes_too() {
     let world = world(dir.path(), &["pusher_left", "stream_ended"]);
     world.begin().await;
     world.visit(0, "alice").await;
-    let (room, data) = (RoomId::parse("r0").ok(), serde_json::json!({ "streamID": "1000_r0_alice" }));
+    let room = RoomId::parse("r0").ok();
+    let data = serde_json::json!({ "streamID": "1000_r0_alice" });
     for event in ["stream_ended", "stream_started"] {
         let note = Note {
             event: event.into(),
@@ -383,13 +387,16 @@ async fn a_crowd_is_counted_once_for_a_while() {
     let dir = tempfile::tempdir().unwrap();
     let world = world(dir.path(), &["audience_count"]);
     world.begin().await;
-    let (audiences, store): (_, Arc<dyn Store>) = (Arc::new(Audiences::default()), world.journal.clone());
+    let audiences = Arc::new(Audiences::default());
+    let store: Arc<dyn Store> = world.journal.clone();
     let counting = tokio::spawn(world.hooks.clone().note_audiences(audiences.clone(), store));
-    let (room, alice) = (RoomId::parse("r").unwrap(), UserId::parse("alice").unwrap());
+    let room = RoomId::parse("r").unwrap();
+    let alice = UserId::parse("alice").unwrap();
     let stream = StreamId::parse("s").unwrap();
     let new =
         NewPusher { room: &room, kind: Kind::Live, user: &alice, name: "", avatar: "", stream: &stream, info: None };
-    let (now, rules) = (world.clock.now(), Rules::default());
+    let now = world.clock.now();
+    let rules = Rules::default();
     world.journal.update(&room, &mut |slot| add_pusher(slot, now, &new, &rules).map(|j| j.events)).await.unwrap();
     let heard = async |count: usize| {
         while world.backend.heard.lock().len() < count {

@@ -91,13 +91,20 @@ impl Choice {
             None => self.by_loss(rates.len(), current, held),
         };
         if self.trying && held > TRIAL {
-            (self.trying, self.vain) = (false, 0);
+            self.trying = false;
+            self.vain = 0;
         }
         if wanted != current {
             let larger = wanted > current;
             self.vain = self.vain.saturating_add(u32::from(!larger && self.trying));
-            (self.trying, self.down, self.settled) = (larger, !larger, true);
-            (self.changed, self.late, self.small, self.spare, self.asks) = (Some(now), 0, 0, 0, 0);
+            self.trying = larger;
+            self.down = !larger;
+            self.settled = true;
+            self.changed = Some(now);
+            self.late = 0;
+            self.small = 0;
+            self.spare = 0;
+            self.asks = 0;
         }
         wanted
     }
@@ -124,10 +131,7 @@ impl Choice {
             }
             self.doubted = Some(now);
         }
-        match self.spare >= 2 && (!self.settled || held >= self.patience(PATIENCE)) {
-            true => fits(125),
-            false => current,
-        }
+        if self.spare >= 2 && (!self.settled || held >= self.patience(PATIENCE)) { fits(125) } else { current }
     }
 
     fn by_loss(&mut self, layers: usize, current: usize, held: Duration) -> usize {
@@ -160,7 +164,8 @@ impl Choice {
         if self.late > 0 || now.saturating_duration_since(last) < wait {
             return None;
         }
-        (self.asked, self.asks) = (Some(now), self.asks.saturating_add(1));
+        self.asked = Some(now);
+        self.asks = self.asks.saturating_add(1);
         Some(estimate)
     }
 }
@@ -184,7 +189,8 @@ mod tests {
 
     #[test]
     fn down_when_packets_wait_twice_in_a_row_or_very_long() {
-        let (mut choice, mut now) = (Choice::default(), Instant::now());
+        let mut choice = Choice::default();
+        let mut now = Instant::now();
         assert_eq!(looks(&mut choice, 2, FAR_TOO_LATE * 2, &mut now, 4), [2; 4], "nothing is known");
         choice.estimated(FIRST);
         assert_eq!(choice.estimate(), None, "a beginning is no measurement");
@@ -204,7 +210,8 @@ mod tests {
 
     #[test]
     fn down_when_the_estimate_stays_small_and_not_for_a_hiccup() {
-        let (mut choice, mut now) = (Choice::default(), Instant::now());
+        let mut choice = Choice::default();
+        let mut now = Instant::now();
         choice.estimated(700_000);
         assert_eq!(looks(&mut choice, 2, NONE, &mut now, 4), [2; 4]);
         choice.estimated(1_700_000);
@@ -215,7 +222,8 @@ mod tests {
 
     #[test]
     fn up_with_room_to_spare_and_less_and_less_eagerly_when_it_was_in_vain() {
-        let (mut choice, mut now) = (Choice::default(), Instant::now());
+        let mut choice = Choice::default();
+        let mut now = Instant::now();
         choice.estimated(1_700_000);
         assert_eq!(looks(&mut choice, 1, NONE, &mut now, 40), [1; 40], "no room to spare");
         choice.estimated(5_000_000);
@@ -242,7 +250,8 @@ mod tests {
 
     #[test]
     fn without_an_estimate_by_what_was_lost() {
-        let (mut choice, mut now) = (Choice::default(), Instant::now());
+        let mut choice = Choice::default();
+        let mut now = Instant::now();
         choice.lost(0.2);
         assert_eq!(looks(&mut choice, 2, NONE, &mut now, 8), [1; 8], "one report counts once");
         choice.lost(0.05);
@@ -257,7 +266,8 @@ mod tests {
 
     #[test]
     fn the_estimator_is_asked_anew_while_there_is_more_to_be_had() {
-        let (mut choice, start) = (Choice::default(), Instant::now());
+        let mut choice = Choice::default();
+        let start = Instant::now();
         choice.estimated(700_000);
         choice.of(&RATES, 1, NONE, start);
         let asked = |choice: &mut Choice, at: usize| {

@@ -81,7 +81,8 @@ mod tests {
         let mut clock = Clock::new(start);
         let wall = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         // Audio and video of one moment; video's network path is 90 ms longer at first. RTP clocks start anywhere.
-        let (audio0, video0) = (777_000_000i64, -5_000_000i64);
+        let audio0 = 777_000_000i64;
+        let video0 = -5_000_000i64;
         let mut last = 0;
         for i in 0..200i64 {
             let moment = Duration::from_millis(20 * i as u64);

@@ -226,13 +226,16 @@ impl Congestion {
             return None;
         }
         let third = self.checks.get(JUDGED.0 - 1).zip(self.base());
-        if self.state == State::Open && third.is_some_and(|(check, base)| check.at + base + self.most_queued(now).max(QUEUED) < now) {
+        if self.state == State::Open
+            && third.is_some_and(|(check, base)| check.at + base + self.most_queued(now).max(QUEUED) < now)
+        {
             // Several are late, and loss does not take several in a row: what is queued has to leave.
             let (mark, at) = self.heard.map_or((0, began), |answer| (answer.mark, answer.at));
             let sent = rate(self.sent - mark, now.saturating_duration_since(at).max(OVERDUE));
             self.narrow(sent, sent / 2, now);
         }
-        (self.checked, self.since_check) = (Some(now), 0);
+        self.checked = Some(now);
+        self.since_check = 0;
         self.number = self.number.wrapping_add(1);
         if self.checks.len() == MOST_CHECKS {
             self.checks.pop_front();
@@ -377,14 +380,17 @@ impl Congestion {
 
     /// Bits a second that passed between the answers that are judged.
     fn passes(&self) -> Option<u64> {
-        let (first, last) = (self.answers.front()?, self.answers.back()?);
+        let first = self.answers.front()?;
+        let last = self.answers.back()?;
         let took = last.at.saturating_duration_since(first.at);
         (took >= Duration::from_millis(20)).then(|| rate(last.mark.saturating_sub(first.mark), took))
     }
 
     fn narrow(&mut self, seen: u64, rate: u64, now: Instant) {
         self.state = State::Narrow(rate.max(LEAST));
-        (self.seen, self.changed, self.held) = (Some((seen, now)), Some(now), Some(now));
+        self.seen = Some((seen, now));
+        self.changed = Some(now);
+        self.held = Some(now);
     }
 
     /// Takes the part of the packets that a report says were lost since the one before.
@@ -505,7 +511,8 @@ mod tests {
         for rate in [300_000, 1_000_000, 4_000_000] {
             let mut line = Line::new(rate);
             line.pass(rate * 2, 3_000);
-            let (mut longest, mut sent) = (Duration::ZERO, line.congestion.sent);
+            let mut longest = Duration::ZERO;
+            let mut sent = line.congestion.sent;
             for _ in 0..200 {
                 line.pass(rate * 2, 100);
                 longest = longest.max(line.queue());
@@ -530,7 +537,8 @@ mod tests {
 
     #[test]
     fn who_answers_nothing_is_known_by_what_it_loses() {
-        let (mut congestion, mut now) = (Congestion::default(), Instant::now());
+        let mut congestion = Congestion::default();
+        let mut now = Instant::now();
         let mut second = |congestion: &mut Congestion, loss: f32| {
             for _ in 0..10 {
                 now += Duration::from_millis(100);

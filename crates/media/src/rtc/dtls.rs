@@ -438,7 +438,8 @@ mod tests {
         let mut keys = [Vec::new(), Vec::new()];
         let mut buf = [0; 2_000];
         for turn in 0..40 {
-            let (from, to) = (turn % 2, 1 - turn % 2);
+            let from = turn % 2;
+            let to = 1 - turn % 2;
             let mut packets = Vec::new();
             loop {
                 match ends[from].poll_output(&mut buf) {

@@ -100,7 +100,8 @@ impl Maker {
                 let large =
                     picture.payloads.len() > BROWSERS || picture.payloads.is_empty() && !frame.payload.is_empty();
                 if large && !std::mem::replace(&mut self.warned, true) {
-                    let (bytes, sent) = (frame.payload.len(), !picture.payloads.is_empty());
+                    let bytes = frame.payload.len();
+                    let sent = !picture.payloads.is_empty();
                     tracing::warn!(
                         bytes,
                         sent,
@@ -153,7 +154,8 @@ impl Maker {
 /// What a reader that started with the group of pictures finds there: from the key picture on, if it is not too much.
 /// Otherwise empty: the viewer starts with the next key picture.
 pub(super) fn backlog(reader: &mut Reader) -> Result<Vec<Shared>, Unfit> {
-    let (mut maker, mut found) = (Maker::default(), Vec::new());
+    let mut maker = Maker::default();
+    let mut found = Vec::new();
     while let Some(item) = reader.try_next() {
         maker.item(&item, &mut found)?;
     }

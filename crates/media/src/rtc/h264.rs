@@ -58,7 +58,8 @@ impl Parameters {
     /// Writes avcC for one sequence and one picture parameter set. `None` if they are none.
     pub fn write(sps: &[u8], pps: &[u8]) -> Option<Bytes> {
         let &[_, profile, compat, level, ..] = sps else { return None };
-        let (sps_len, pps_len) = (u16::try_from(sps.len()).ok()?, u16::try_from(pps.len()).ok()?);
+        let sps_len = u16::try_from(sps.len()).ok()?;
+        let pps_len = u16::try_from(pps.len()).ok()?;
         let mut out = BytesMut::with_capacity(16 + sps.len() + pps.len());
         out.put_slice(&[1, profile, compat, level, 0xff, 0xe1]);
         out.put_u16(sps_len);
@@ -218,7 +219,8 @@ impl Picture {
         let size = body.len().div_ceil(body.len().div_ceil(room).max(1)).max(1);
         let count = body.len().div_ceil(size);
         for (i, piece) in body.chunks(size).enumerate() {
-            let (start, end) = (u8::from(i == 0) << 7, u8::from(i + 1 == count) << 6);
+            let start = u8::from(i == 0) << 7;
+            let end = u8::from(i + 1 == count) << 6;
             let head = [header & 0x60 | FU_A, start | end | header & 0x1f];
             self.payloads.push(head.iter().chain(piece).copied().collect());
         }

@@ -160,7 +160,8 @@ pub(super) fn accept(
     let sdp = answer.text();
     let (video, audio, formats) = agreed(&rtc, &sdp);
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
-    let (video, audio) = (video.filter(|_| completed.offers("video")), audio.filter(|_| completed.offers("audio")));
+    let video = video.filter(|_| completed.offers("video"));
+    let audio = audio.filter(|_| completed.offers("audio"));
     match (video.is_some() || !completed.offers("video"), audio.is_some() || !completed.offers("audio")) {
         (true, true) if video.is_some() || audio.is_some() => {}
         (true, true) => return Err(Refused::Unsupported("neither video nor audio is offered".into())),
@@ -205,7 +206,9 @@ fn lacking(offer: &Sdp, kind: &str, stream: Option<Codec>) -> String {
 
 /// The tracks of an answer, and all payload types of its pictures.
 fn agreed(rtc: &Rtc, answer: &str) -> (Option<Track>, Option<Track>, Vec<(Pt, Format)>) {
-    let (mut video, mut audio, mut formats) = (None, None, Vec::new());
+    let mut video = None;
+    let mut audio = None;
+    let mut formats = Vec::new();
     for mid in answer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(Mid::from) {
         let Some(media) = rtc.media(mid) else { continue };
         let params = rtc.codec_config().params();
@@ -369,7 +372,9 @@ impl Fragment {
         if body.len() > MAX_OFFER {
             return Err(Refused::Bad("fragment longer than 64 kB".into()));
         }
-        let (mut ufrag, mut password, mut candidates) = (None, None, Vec::new());
+        let mut ufrag = None;
+        let mut password = None;
+        let mut candidates = Vec::new();
         for line in body.lines().map(str::trim) {
             let Some(line) = line.strip_prefix("a=") else { continue };
             if let Some(value) = line.strip_prefix("ice-ufrag:") {

@@ -119,7 +119,8 @@ impl Outbox {
 
     /// Sends everything.
     pub async fn flush(&mut self) {
-        let (mut at, mut start) = (0, 0);
+        let mut at = 0;
+        let mut start = 0;
         Counters::add(&self.counters.sent, self.packets.len() as u64);
         while let Some(first) = self.packets.get(at) {
             let (count, segment) = self.run(at, start);
@@ -132,7 +133,8 @@ impl Outbox {
                 src_ip: first.from,
             };
             self.send(&transmit, count).await;
-            (at, start) = (at + count, end);
+            at += count;
+            start = end;
         }
         self.packets.clear();
         self.bytes.clear();
@@ -146,7 +148,8 @@ impl Outbox {
         let first = &self.packets[at];
         let segment = first.end - start;
         let most = self.socket.state.max_gso_segments().clamp(1, 64).min(60_000 / segment.max(1)).max(1);
-        let (mut count, mut end) = (1, first.end);
+        let mut count = 1;
+        let mut end = first.end;
         while count < most
             && let Some(next) = self.packets.get(at + count)
         {
@@ -154,7 +157,8 @@ impl Outbox {
             if next.to != first.to || next.from != first.from || size > segment {
                 break;
             }
-            (count, end) = (count + 1, next.end);
+            count += 1;
+            end = next.end;
             if size < segment {
                 break;
             }

@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn packets_leave_no_faster_than_the_network_takes_them() {
-        let (mut pacer, mut now) = (Pacer::default(), Instant::now());
+        let mut pacer = Pacer::default();
+        let mut now = Instant::now();
         pacer.fill(RATE, 2_000, now);
         assert!(pacer.offer(picture(40_000, true, false), RATE));
         let mut sent = send(&mut pacer);

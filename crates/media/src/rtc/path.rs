@@ -66,7 +66,8 @@ impl Path {
             Some(20..=63) if !self.settled => {
                 let (_, check) = self.checks.iter().find(|(known, _)| *known == peer)?;
                 let made = stun::nominating(check, &self.password)?;
-                (self.settled, self.early) = (true, true);
+                self.settled = true;
+                self.early = true;
                 self.checks.clear();
                 Some(made)
             }

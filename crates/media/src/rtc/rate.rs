@@ -26,7 +26,8 @@ impl Rate {
             return true;
         }
         let bits = u128::from(self.bytes) * 8_000 / passed.as_millis().max(1);
-        (self.since, self.bytes) = (now, 0);
+        self.since = now;
+        self.bytes = 0;
         bits <= u128::from(self.most)
     }
 }

@@ -109,7 +109,8 @@ impl Sdp {
             }
             match section.direction().or(session_way).unwrap_or("sendrecv") {
                 given if given == unwanted && !section.is_rejected() => {
-                    let (kind, role) = (section.kind(), if way == Way::In { "publisher" } else { "viewer" });
+                    let kind = section.kind();
+                    let role = if way == Way::In { "publisher" } else { "viewer" };
                     return Err(Refused::Unprocessable(format!(
                         "the {kind} line is {given}: a {role} offers {wanted}"
                     )));
@@ -147,7 +148,8 @@ impl Sdp {
 
     /// Takes out the lines that are of neither video nor audio (data channels), with their places.
     pub fn take_others(&mut self) -> Others {
-        let (mut others, mut kept) = (Vec::new(), Vec::new());
+        let mut others = Vec::new();
+        let mut kept = Vec::new();
         for (place, section) in self.sections.drain(..).enumerate() {
             if matches!(section.kind(), "audio" | "video") {
                 kept.push(section);

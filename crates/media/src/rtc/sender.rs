@@ -112,7 +112,8 @@ impl Sender {
             let extensions = rtc.media(mid)?.remote_extmap();
             // Heads of one byte have no other numbers (RFC 8285 §4.2).
             let number = |extension| extensions.id_of(extension).filter(|number| (1..=14).contains(number));
-            let (mid_extension, delay_extension) = (number(Extension::RtpMid), number(Extension::PlayoutDelay));
+            let mid_extension = number(Extension::RtpMid);
+            let delay_extension = number(Extension::PlayoutDelay);
             let mut direct = rtc.direct_api();
             let stream = direct.stream_tx_by_mid(mid, None)?;
             tracks.push(Track {
@@ -177,7 +178,9 @@ impl Sender {
     ) {
         let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return };
         let Some(kept) = track.kept(number) else { return };
-        let (payload, time, marker) = (Arc::clone(&kept.payload), kept.time, kept.marker);
+        let payload = Arc::clone(&kept.payload);
+        let time = kept.time;
+        let marker = kept.marker;
         let resends = self.resends.iter().find(|(of, _)| *of == kept.pt);
         let (Some((_, pt)), Some((ssrc, again))) = (resends, &mut track.again) else { return };
         // RFC 4588 §4: the number that it had, then what it held.
@@ -185,7 +188,8 @@ impl Sender {
         self.scratch.extend_from_slice(&number.to_be_bytes());
         self.scratch.extend_from_slice(&payload);
         for _ in 0..copies(self.scratch.len()) {
-            let (ssrc, index) = (*ssrc, *again);
+            let ssrc = *ssrc;
+            let index = *again;
             *again += 1;
             outbox.push_with(to, |out| {
                 let start = out.len();
@@ -246,7 +250,7 @@ impl Sender {
         let track = self.tracks.iter_mut().find(|track| track.ssrc == *report.ssrc)?;
         track.known = true;
         let trip = middle.wrapping_sub(report.last_sr_time).wrapping_sub(report.last_sr_delay);
-        let trip = Duration::from_micros(u64::from(trip) * 1_000_000 >> 16);
+        let trip = Duration::from_micros((u64::from(trip) * 1_000_000) >> 16);
         let round_trip = (report.last_sr_time != 0 && trip < LONGEST_TRIP).then_some(trip);
         Some(Reported { mid: track.mid, loss: f32::from(report.fraction_lost) / 256.0, round_trip })
     }

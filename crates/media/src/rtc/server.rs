@@ -87,11 +87,13 @@ impl Server {
         let connections = Arc::new(Connections::default());
         for (i, inbox) in inboxes.into_iter().enumerate() {
             let outbox = Outbox::new(Arc::clone(&socket), Arc::clone(&connections), Arc::clone(&counters));
-            let (common, stop) = (Arc::clone(&common), stop.clone());
+            let common = Arc::clone(&common);
+            let stop = stop.clone();
             thread(format!("rtc-{i}"), move || async move { Worker::new(common, inbox, outbox).run(stop).await })?;
         }
         let strangers = Strangers::new(config.strangers, Instant::now());
-        let (table, precise) = (Arc::clone(&common.table), udp.ip().is_unspecified());
+        let table = Arc::clone(&common.table);
+        let precise = udp.ip().is_unspecified();
         let only = config.local_only.then(|| addresses.clone());
         thread("rtc-net".into(), move || async move {
             if let Some(listener) = listener
@@ -228,7 +230,8 @@ impl Server {
     fn place(&self, what: &What) -> Result<(Place, u64, String), Refused> {
         let inner = &self.inner;
         let key = inner.keys.fetch_add(1, Ordering::Relaxed);
-        let (id, etag) = (random_hex::<16>()?, random_hex::<8>()?);
+        let id = random_hex::<16>()?;
+        let etag = random_hex::<8>()?;
         let registry = Arc::clone(&inner.common.registry);
         registry.admit(&id, Entry { key, peer: what.peer.ip(), connected: false, etag }, &inner.config)?;
         Ok((Place { registry, id: Some(id.clone()) }, key, id))

@@ -257,7 +257,8 @@ impl Session {
         if whep.adapts {
             return Some(act(whep, &mut Sink::Machine(rtc)));
         }
-        let (sender, (proto, to)) = (sender.as_mut()?, (*to)?);
+        let sender = sender.as_mut()?;
+        let (proto, to) = (*to)?;
         let to = Destination { proto, to, from: *local };
         let done = act(whep, &mut Sink::Own(sender, outbox, to));
         sender.report(outbox, to, now);
@@ -290,7 +291,9 @@ impl Session {
         if whep.adapts || sender.is_some() {
             return Ok(());
         }
-        let made = dtls::agreed().or(keys.take()).and_then(|keys| Sender::new(rtc, &dtls::crypto(), &keys, &whep.lines(), now));
+        let made = dtls::agreed()
+            .or(keys.take())
+            .and_then(|keys| Sender::new(rtc, &dtls::crypto(), &keys, &whep.lines(), now));
         *sender = made.map(Box::new);
         if sender.is_some() { Ok(()) } else { Err(Ended::Protocol("no keys to send with were agreed on".into())) }
     }
@@ -484,13 +487,7 @@ impl Session {
     }
 
     /// What a viewer reports of a track.
-    fn reported(
-        &mut self,
-        track: (Mid, Option<Rid>),
-        round_trip: Option<Duration>,
-        loss: Option<f32>,
-        now: Instant,
-    ) {
+    fn reported(&mut self, track: (Mid, Option<Rid>), round_trip: Option<Duration>, loss: Option<f32>, now: Instant) {
         if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, loss)
             && whep.is_video(track.0)
         {
@@ -507,7 +504,8 @@ impl Session {
             Rtcp::Nack(nack) => {
                 // RFC 4585 §6.2.1: a number, and a bit for each of the sixteen after it.
                 let after = |entry: &NackEntry| {
-                    let (first, more) = (entry.pid, entry.blp);
+                    let first = entry.pid;
+                    let more = entry.blp;
                     (0..=16).filter(move |n| *n == 0 || more >> (n - 1) & 1 == 1).map(move |n| first.wrapping_add(n))
                 };
                 let asked: Vec<u16> = nack.reports.iter().flat_map(after).collect();
@@ -558,7 +556,8 @@ impl Session {
         let ours = self.rtc.direct_api().local_ice_credentials();
         table.forget(self.route, &self.ufrag, &[]);
         table.expect(&ours.ufrag, self.route);
-        (self.ufrag, self.remote_ufrag) = (ours.ufrag.clone(), ufrag);
+        self.ufrag = ours.ufrag.clone();
+        self.remote_ufrag = ufrag;
         self.remote_password = password.to_owned();
         self.path = Path::new(ours.pass.clone());
         Ok(ours)
@@ -574,7 +573,8 @@ impl Session {
 
     fn ask_key_of(&mut self, layer: usize) {
         let Role::Publish { video: Some(mid), whip, .. } = &self.role else { return };
-        let (mid, rid) = (*mid, whip.rid(layer));
+        let mid = *mid;
+        let rid = whip.rid(layer);
         if let Some(mut writer) = self.rtc.writer(mid) {
             // Not receiving yet is no error: the first picture is a key picture anyway.
             let _ = writer.request_keyframe(rid, KeyframeRequestKind::Pli);

@@ -78,7 +78,5 @@ impl Sink<'_> {
 fn playout(delay: Duration) -> ExtensionValues {
     let most = MediaTime::new(10_000, Frequency::MILLIS);
     let least = MediaTime::new(u64::try_from(delay.as_millis()).unwrap_or(0), Frequency::MILLIS);
-    let mut values = ExtensionValues::default();
-    (values.play_delay_min, values.play_delay_max) = (Some(least), Some(most));
-    values
+    ExtensionValues { play_delay_min: Some(least), play_delay_max: Some(most), ..Default::default() }
 }

@@ -54,7 +54,8 @@ impl Srtp {
         out.resize(body + payload.len() + TAG, 0);
         let (head, sealed) = out.split_at_mut(body);
         let head = &head[start..];
-        let (rounds, number) = ((index >> 16) as u32, index as u16);
+        let rounds = (index >> 16) as u32;
+        let number = index as u16;
         let done = match &mut self.rtp {
             Cipher::Gcm128 { cipher, salt } => {
                 cipher.encrypt(&AeadAes128Gcm::rtp_iv(*salt, ssrc, rounds, number), head, payload, sealed)
@@ -83,7 +84,8 @@ impl Srtp {
         let ssrc = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
         let index = self.index;
         self.index = (self.index + 1) % ENCRYPTED;
-        let (start, trailer) = (out.len(), (index | ENCRYPTED).to_be_bytes());
+        let start = out.len();
+        let trailer = (index | ENCRYPTED).to_be_bytes();
         out.extend_from_slice(head);
         out.resize(start + packets.len() + TAG, 0);
         let sealed = &mut out[start + head.len()..];

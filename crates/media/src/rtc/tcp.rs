@@ -74,7 +74,9 @@ pub(super) async fn serve(
             continue;
         };
         let Some(outgoing) = connections.admit(peer) else { continue };
-        let (table, connections, stop) = (Arc::clone(&table), Arc::clone(&connections), stop.clone());
+        let table = Arc::clone(&table);
+        let connections = Arc::clone(&connections);
+        let stop = stop.clone();
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let local = stream.local_addr().map_or(peer, |a| a);
@@ -96,7 +98,8 @@ async fn carry(
 ) {
     let (mut read, mut write) = stream.into_split();
     let incoming = async {
-        let (mut buffer, mut patience) = (vec![0; MAX_DATAGRAM], PATIENCE.0);
+        let mut buffer = vec![0; MAX_DATAGRAM];
+        let mut patience = PATIENCE.0;
         loop {
             let datagram = async {
                 let length = usize::from(read.read_u16().await.ok()?);

@@ -42,7 +42,8 @@ impl Units {
             Codec::Av1 => self.av1(data),
             _ => {
                 let config = vpx::config(codec, data);
-                let (key, config) = (config.is_some(), self.changed(config));
+                let key = config.is_some();
+                let config = self.changed(config);
                 Unit { config, payload: Bytes::from_owner(Arc::clone(data)), key }
             }
         }

@@ -158,7 +158,8 @@ impl Whep {
 
     /// Begins with a layer of the stream.
     pub fn begin_with(&mut self, layer: usize) {
-        (self.showing, self.target) = (Some(layer), Some(layer));
+        self.showing = Some(layer);
+        self.target = Some(layer);
     }
 
     /// Sends what the current group of pictures holds so far, squeezed into the moments before now, so that the viewer
@@ -205,7 +206,8 @@ impl Whep {
     pub fn lose(&mut self, layer: usize) {
         if self.wants(Some(layer)) {
             self.need_key |= self.showing == Some(layer);
-            (self.showing, self.target) = (None, None);
+            self.showing = None;
+            self.target = None;
         }
     }
 
@@ -279,7 +281,8 @@ impl Whep {
     /// Sound waits for nothing.
     fn sound(&mut self, sink: &mut Sink<'_>, sound: &Arc<[u8]>, at: (i64, Instant), now: Instant) -> u64 {
         let Some(out) = &mut self.audio else { return 0 };
-        let (pt, time) = (*out.track.pt, ticks(at.0, 48_000));
+        let pt = *out.track.pt;
+        let time = ticks(at.0, 48_000);
         sink.send(out, &Piece { payload: sound, pt, time, wall: at.1, marker: false, delay: None }, now);
         self.pacer.charge(sound.len() + HEADS);
         self.went(sound.len() + HEADS);
@@ -345,11 +348,14 @@ impl Whep {
     pub fn pump(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
         self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
         if self.pacer.trim(self.congestion.rate()) {
-            (self.need_key, self.left_out) = (true, true);
+            self.need_key = true;
+            self.left_out = true;
         }
         let delay = self.delay(now);
         let Some(out) = &mut self.video else { return 0 };
-        let (mut room, mut bytes, mut sent) = (self.congestion.room(now), 0, 0);
+        let mut room = self.congestion.room(now);
+        let mut bytes = 0;
+        let mut sent = 0;
         while let Some(waiting) = self.pacer.next().filter(|_| room > 0) {
             let Media::Picture { picture, .. } = &waiting.shared.media else { break };
             let Some(payload) = picture.payloads.get(waiting.next) else { break };

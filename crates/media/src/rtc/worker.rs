@@ -241,7 +241,8 @@ impl Worker {
             let common = &self.common;
             let overdue = session.overdue(now, |session| {
                 Counters::add(&common.counters.unreached, 1);
-                let (udp, tcp) = (&common.identity.udp, &common.identity.tcp);
+                let udp = &common.identity.udp;
+                let tcp = &common.identity.tcp;
                 tracing::warn!(
                     session = %session.id, stream = %session.stream, peer = %session.peer, advertised = ?udp, tcp = ?tcp,
                     "no ICE check has come in 5 s: the peer most likely cannot reach the advertised addresses; set \

@@ -155,7 +155,8 @@ impl Rooms {
             tracing::debug!(stream = said.stream, "a recording of a stream of nobody here is not listed");
             return Ok(false);
         }
-        (record.duration, record.size) = (said.duration, said.size);
+        record.duration = said.duration;
+        record.size = said.size;
         self.list_record(id_of(said.started, &said.id), &record).await
     }
 
@@ -268,7 +269,8 @@ impl Rooms {
                 Ok(_) | Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };
-            let (started, place) = (Millis(file.started), Place::File(file.file.clone()));
+            let started = Millis(file.started);
+            let place = Place::File(file.file.clone());
             let record = self.finished(&file.stream, started, place).await;
             if let Err(error) = self.list_record(id_of(started, &file.file), &record).await {
                 tracing::warn!(file = file.file, %error, "what a recording is called could not be kept");

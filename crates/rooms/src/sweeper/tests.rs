@@ -46,15 +46,18 @@ struct World {
 
 fn world() -> World {
     let (outbox, events) = mpsc::unbounded_channel();
-    let (rules, clock, says) = (Arc::new(Rules::default()), Arc::new(Manual::at(Millis(0))), Arc::new(Says::default()));
+    let rules = Arc::new(Rules::default());
+    let clock = Arc::new(Manual::at(Millis(0)));
+    let says = Arc::new(Says::default());
     let store = Arc::new(Memory::new(rules.clone(), outbox));
     World { sweeper: Sweeper::new(store, says.clone(), clock.clone(), rules), clock, says, events }
 }
 
 impl World {
     async fn enter(&self, room: &str, who: &str) {
-        let (room, user, stream) =
-            (RoomId::parse(room).unwrap(), UserId::parse(who).unwrap(), StreamId::parse(who).unwrap());
+        let room = RoomId::parse(room).unwrap();
+        let user = UserId::parse(who).unwrap();
+        let stream = StreamId::parse(who).unwrap();
         let now = self.clock.now();
         let new = NewPusher {
             room: &room,

@@ -33,7 +33,8 @@ struct World {
 
 fn world() -> World {
     let (outbox, events) = mpsc::unbounded_channel();
-    let (rules, clock) = (Arc::new(Rules::default()), Arc::new(Manual::at(Millis(1_000_000))));
+    let rules = Arc::new(Rules::default());
+    let clock = Arc::new(Manual::at(Millis(1_000_000)));
     let store: Arc<dyn Store> = Arc::new(Memory::new(rules.clone(), outbox));
     let hub = Arc::new(Hub::new(&Settings::default(), clock.clone()));
     let live = {
@@ -58,7 +59,9 @@ fn login(user: &UserId, session: u64, at: u64) -> Login<'_> {
 
 impl World {
     async fn enter(&mut self, room: &str, who: &str) {
-        let (room, user, stream) = (group(room), user(who), StreamId::parse(who).unwrap());
+        let room = group(room);
+        let user = user(who);
+        let stream = StreamId::parse(who).unwrap();
         let new = NewPusher {
             room: &room,
             kind: Kind::Multi,

@@ -54,7 +54,8 @@ async fn node(redis: &RedisServer) -> Node {
 }
 
 async fn node_at(target: Target) -> Node {
-    let (clock, rules) = (Arc::new(System), Arc::new(Rules::default()));
+    let clock = Arc::new(System);
+    let rules = Arc::new(Rules::default());
     let bus = Arc::new(Bus::new(target.clone()));
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
@@ -67,14 +68,19 @@ async fn node_at(target: Target) -> Node {
 
 impl Node {
     async fn enter(&self, room: &str, who: &str) {
-        let (room, user, stream) = (group(room), user(who), StreamId::parse(who).unwrap());
-        let (kind, name, avatar) = (Kind::Multi, "", "");
+        let room = group(room);
+        let user = user(who);
+        let stream = StreamId::parse(who).unwrap();
+        let kind = Kind::Multi;
+        let name = "";
+        let avatar = "";
         let new = NewPusher { room: &room, kind, user: &user, name, avatar, stream: &stream, info: None };
         self.rooms.add_pusher(&new).await.unwrap();
     }
 
     fn connect(&self, who: &str) -> Listener {
-        let (user, at) = (user(who), System.now());
+        let user = user(who);
+        let at = System.now();
         let login = Login { user: &user, session: 1, at, expires: Millis::NEVER };
         let link = self.hub.connect(&login, None, |_| render::frame(&json!({"type": "welcome"}))).unwrap();
         Listener { link, heard: Vec::new(), ended: None }
@@ -163,7 +169,8 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_is_one_room_at_all_nodes() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis).await, node(&redis).await);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
     a.enter("r", "ann").await;
     let mut ann = a.join("ann", "r", None).await;
     let mut bob = b.join("bob", "r", None).await;
@@ -212,7 +219,8 @@ fn bob_epoch(bob: &mut Listener) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis).await, node(&redis).await);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
     a.enter("r", "ann").await;
     let mut bob = b.join("bob", "r", None).await;
     let posted = a.hub.send_direct(&user("bob"), None, say("ann", "come up", 1)).await.unwrap();
@@ -233,7 +241,8 @@ async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     assert!(again.direct().is_empty(), "it was handed over at another node");
 
     // A newer login of the same long-polling client, and a logout, end what is at other nodes.
-    let (who, now) = (user("old"), System.now());
+    let who = user("old");
+    let now = System.now();
     let login = |session, at: u64| Login { user: &who, session, at: now.plus(at), expires: Millis::NEVER };
     a.hub.poller(&login(1, 0)).unwrap();
     b.hub.poller(&login(2, 10)).unwrap();
@@ -264,13 +273,16 @@ async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
     let mut redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis).await, node(&redis).await);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
     for room in ["one", "both"] {
         a.enter(room, "ann").await;
     }
-    let (mut ann, mut amy) = (a.join("ann", "one", None).await, a.join("amy", "one", None).await);
+    let mut ann = a.join("ann", "one", None).await;
+    let mut amy = a.join("amy", "one", None).await;
     let mut bob = b.join("bob", "one", None).await;
-    let (mut ann2, mut bob2) = (a.join("ann", "both", None).await, b.join("bob", "both", None).await);
+    let mut ann2 = a.join("ann", "both", None).await;
+    let mut bob2 = b.join("bob", "both", None).await;
     a.send("ann", "one", "before", 1).await;
     bob.hears(&[(1, "before")]).await;
     for frozen in [true, false] {
@@ -306,7 +318,8 @@ async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
     // Both nodes talk in the same room: the numbers of one count, and those of the other begin anew.
     let before = bob_epoch(&mut bob2);
     redis.stop();
-    let (x, y) = (a.send("ann", "both", "from a", 10).await, b.send("bob", "both", "from b", 10).await);
+    let x = a.send("ann", "both", "from a", 10).await;
+    let y = b.send("bob", "both", "from b", 10).await;
     assert_eq!((x.seq, y.seq), (1, 1));
     redis.resume();
     let ends = |listener: &mut Listener| {
@@ -331,9 +344,11 @@ async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_missed_too_much_loads_it_anew() {
     let redis = RedisServer::start(&[]);
-    let (a, b) = (node(&redis).await, node(&redis).await);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
     a.enter("r", "ann").await;
-    let (_ann, mut bob) = (a.join("ann", "r", None).await, b.join("bob", "r", None).await);
+    let _ann = a.join("ann", "r", None).await;
+    let mut bob = b.join("bob", "r", None).await;
     let sent = a.send("ann", "r", "one", 1).await;
     bob.hears(&[(1, "one")]).await;
     // As if entries were trimmed before b came to read them.
@@ -355,11 +370,13 @@ fn missed_line() -> String {
 async fn a_cluster_carries_chat_too() {
     let (_redis, url) = cluster();
     let target = || Target::parse(&url).unwrap();
-    let (a, b) = (node_at(target()).await, node_at(target()).await);
+    let a = node_at(target()).await;
+    let b = node_at(target()).await;
     for n in 0..24 {
         let room = format!("room{n}");
         a.enter(&room, "ann").await;
-        let (mut ann, mut bob) = (a.join("ann", &room, None).await, b.join("bob", &room, None).await);
+        let mut ann = a.join("ann", &room, None).await;
+        let mut bob = b.join("bob", &room, None).await;
         a.send("ann", &room, "hello", n).await;
         b.enter(&room, "bob").await;
         for listener in [&mut ann, &mut bob] {

@@ -102,7 +102,7 @@ impl Chatter {
             };
             with_group(&now.hub, &now.rooms, &to, || now.hub.join(&mine, &to, since, 0, ack))
                 .await
-                .map_err(|refusal| (refusal == Refusal::NoGroup).then_some(No::NotDone).unwrap_or(No::Unknown))
+                .map_err(|refusal| if refusal == Refusal::NoGroup { No::NotDone } else { No::Unknown })
         });
         let joined = joined.await;
         let has = since.map(|since| since.seq);

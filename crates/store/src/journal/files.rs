@@ -269,7 +269,8 @@ impl Dir {
     /// # Errors
     /// The disk is full or away.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let (new, path) = (self.path.join(format!("{name}.new")), self.path.join(name));
+        let new = self.path.join(format!("{name}.new"));
+        let path = self.path.join(name);
         let mut file = self.disk.make(&new)?;
         file.append(bytes)?;
         file.sync()?;

@@ -159,7 +159,9 @@ impl Kept {
         // A hint to a segment that is gone is worth nothing.
         let (mut at, mut offset) =
             known.and_then(|(first, offset)| Some((all.binary_search(&first).ok()?, offset))).unwrap_or((by_number, 0));
-        let (mut entries, mut last, mut here) = (Vec::new(), after, None);
+        let mut entries = Vec::new();
+        let mut last = after;
+        let mut here = None;
         'files: while let Some(first) = all.get(at) {
             let path = self.dir.segment(*first);
             while let Some(bytes) = piece(self.dir.disk(), &path, offset)? {
@@ -180,7 +182,8 @@ impl Kept {
                 }
                 offset += read;
             }
-            (at, offset) = (at + 1, 0);
+            at += 1;
+            offset = 0;
         }
         // What holds no news moves the place too.
         if last > after && entries.last().is_none_or(|entry| entry.place != last.to_string()) {
@@ -277,7 +280,8 @@ impl History for Journal {
 
     fn save<'a>(&'a self, reader: &'a str, _: usize, place: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let (reader, place) = (reader.to_owned(), place.parse().unwrap_or(0));
+            let reader = reader.to_owned();
+            let place = place.parse().unwrap_or(0);
             on_files(&self.kept, move |kept| kept.save_place(&reader, place)).await
         })
     }
@@ -295,14 +299,16 @@ impl History for Journal {
 
     fn save_ahead<'a>(&'a self, reader: &'a str, _: usize, text: &'a str) -> Answer<'a, ()> {
         Box::pin(async move {
-            let (name, text) = (format!("{AHEAD}{reader}"), text.to_owned());
+            let name = format!("{AHEAD}{reader}");
+            let text = text.to_owned();
             on_files(&self.kept, move |kept| kept.dir.replace(&name, text.as_bytes())).await
         })
     }
 
     fn keep_readers<'a>(&'a self, prefix: &'a str, readers: &'a [String]) -> Answer<'a, ()> {
         Box::pin(async move {
-            let (prefix, readers) = (prefix.to_owned(), readers.to_vec());
+            let prefix = prefix.to_owned();
+            let readers = readers.to_vec();
             on_files(&self.kept, move |kept| kept.keep_readers(&prefix, &readers)).await
         })
     }

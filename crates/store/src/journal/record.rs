@@ -168,7 +168,8 @@ pub enum Part<'a> {
 /// The sound frames of these bytes, and what is between them. Behind damage a frame counts if its number does: 0, as in
 /// snapshots, or greater than those before by no more than there is room for.
 pub fn salvage(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
-    let (mut at, mut last) = (0, 0);
+    let mut at = 0;
+    let mut last = 0;
     std::iter::from_fn(move || {
         if at == bytes.len() {
             return None;
@@ -201,7 +202,8 @@ mod tests {
     use super::*;
 
     fn three() -> (Vec<u8>, Vec<usize>) {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
         for n in 1..=3u64 {
             let state = vec![b'x'; n as usize * 7];
             Draft::new(Kind::Put, &format!("room{n}"), &state, b"[]").unwrap().append(n, &mut bytes);

@@ -65,7 +65,10 @@ pub fn write(
     // First the number, then the state: every change from the number on is in a segment that stays.
     let from = log.rotate();
     let mut file = BufWriter::with_capacity(1 << 18, Paper(dir.disk().make(&new(dir))?));
-    let (mut frame, mut state, mut length, mut failed) = (Vec::new(), Vec::new(), 0, None);
+    let mut frame = Vec::new();
+    let mut state = Vec::new();
+    let mut length = 0;
+    let mut failed = None;
     let mut put = |kind, key: &str, state: &[u8], events: &[u8], number| {
         frame.clear();
         if let Some(draft) = Draft::new(kind, key, state, events) {

@@ -33,7 +33,9 @@ fn user(name: &str) -> UserId {
 }
 
 async fn enter(store: &Journal, n: usize, who: &str, now: Millis) -> Result<(), Error> {
-    let (room, user, stream) = (id(n), user(who), StreamId::parse(who).unwrap());
+    let room = id(n);
+    let user = user(who);
+    let stream = StreamId::parse(who).unwrap();
     let new = NewPusher {
         room: &room,
         kind: Kind::Multi,
@@ -106,7 +108,8 @@ async fn a_restart_finds_everything_and_gives_members_time_to_come_back() {
     enter(&store, 1, "bob", Millis(6)).await.unwrap();
     enter(&store, 2, "carol", Millis(7)).await.unwrap();
     leave(&store, 2, "carol").await.unwrap();
-    let (empty, by) = (id(3), user("dave"));
+    let empty = id(3);
+    let by = user("dave");
     let new = NewRoom { id: &empty, kind: Kind::Live, info: "soon", by: &by };
     store.update(&empty, &mut |slot| create_room(slot, Millis(8), &new)).await.unwrap();
     for value in [0.1, 0.2, 1e-7, 0.30000000000000004] {
@@ -238,7 +241,8 @@ async fn damage_in_the_middle_costs_only_the_changes_in_it() {
 
 #[tokio::test]
 async fn rows_outlive_restarts_and_snapshots() {
-    let (dir, now) = (tempfile::tempdir().unwrap(), Millis(1_000));
+    let dir = tempfile::tempdir().unwrap();
+    let now = Millis(1_000);
     let row = |key: &str, until: u64| Row { key: key.into(), value: "x".into(), until: Millis(until) };
     let (store, _events) = open_at(dir.path(), now);
     for (key, until) in [("a", 9_000), ("b", 9_000), ("c", 9_000)] {
@@ -423,7 +427,8 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
     for fault in [1, 2, 3] {
         let dir = tempfile::tempdir().unwrap();
         let state = Arc::new(AtomicU8::new(0));
-        let (seen, (outbox, mut events)) = (state.clone(), mpsc::unbounded_channel());
+        let seen = state.clone();
+        let (outbox, mut events) = mpsc::unbounded_channel();
         let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
             file.set_len(0)?;
@@ -482,7 +487,8 @@ impl Sheet for Hanging {
 async fn a_disk_that_does_not_answer_keeps_nobody_waiting_and_loses_nothing() {
     for durable in [true, false] {
         let dir = tempfile::tempdir().unwrap();
-        let (hangs, (outbox, _events)) = (Arc::new(Mutex::new(())), mpsc::unbounded_channel());
+        let hangs = Arc::new(Mutex::new(()));
+        let (outbox, _events) = mpsc::unbounded_channel();
         let seen = hangs.clone();
         let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
@@ -523,7 +529,8 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
     let store = Arc::new(store);
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let saver = {
-        let (store, stop) = (store.clone(), stop.clone());
+        let store = store.clone();
+        let stop = stop.clone();
         std::thread::spawn(move || {
             let mut saves = 0;
             while !stop.load(Ordering::SeqCst) {
@@ -564,7 +571,8 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
         assert_eq!(again.revoked(Millis(0)).await.unwrap().len(), 16 * 30);
     }
     // Every join has exactly one leave or is still in.
-    let (mut joined, mut left) = (0, 0);
+    let mut joined = 0;
+    let mut left = 0;
     while let Ok(batch) = events.try_recv() {
         joined += batch.iter().filter(|e| matches!(e.what, What::Joined { .. })).count();
         left += batch.iter().filter(|e| matches!(e.what, What::Left { .. })).count();
@@ -595,7 +603,8 @@ async fn a_copy_of_a_running_servers_files_has_all_that_was_answered_before() {
     let store = Arc::new(store);
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let saver = {
-        let (store, stop) = (store.clone(), stop.clone());
+        let store = store.clone();
+        let stop = stop.clone();
         std::thread::spawn(move || {
             while !stop.load(Ordering::SeqCst) {
                 store.snapshot().unwrap();
@@ -609,7 +618,9 @@ async fn a_copy_of_a_running_servers_files_has_all_that_was_answered_before() {
     let answered: Arc<[std::sync::atomic::AtomicI64; 4]> = Arc::default();
     let setters: Vec<_> = (0..4)
         .map(|n| {
-            let (store, answered, stop) = (store.clone(), answered.clone(), stop.clone());
+            let store = store.clone();
+            let answered = answered.clone();
+            let stop = stop.clone();
             tokio::spawn(async move {
                 for turn in 1.. {
                     set(&store, n, "turn", Operation::Set(Value::Int(turn))).await.unwrap();

@@ -135,7 +135,8 @@ impl History for Redis {
     fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
         Box::pin(async move {
             self.show_life().await?;
-            let (mut lost, mut alive) = (Vec::new(), HashMap::new());
+            let mut lost = Vec::new();
+            let mut alive = HashMap::new();
             for partition in 0..self.keys.buckets() {
                 let key = Keys::spans(partition);
                 let spans: HashMap<String, String> = self.link.run(async |mut redis| redis.hgetall(&key).await).await?;
@@ -186,7 +187,8 @@ mod tests {
     }
 
     fn note(event: &str, name: &str, span: fn(String) -> Span) -> [Note; 1] {
-        let (room, data) = (RoomId::parse("r").ok(), serde_json::json!({ "streamID": name }));
+        let room = RoomId::parse("r").ok();
+        let data = serde_json::json!({ "streamID": name });
         [Note { event: event.into(), room, at: Millis(7), data, span: span(name.into()) }]
     }
 
@@ -203,7 +205,9 @@ mod tests {
     #[tokio::test]
     async fn what_a_lost_node_began_ends_once_unless_another_goes_on_with_it() {
         let server = RedisServer::start(&[]);
-        let (lost, second, third) = (node(&server).await, node(&server).await, node(&server).await);
+        let lost = node(&server).await;
+        let second = node(&server).await;
+        let third = node(&server).await;
         for name in ["a", "b", "c"] {
             lost.note(&note("started", name, Span::Begins)).await.unwrap();
         }

@@ -41,7 +41,8 @@ pub async fn inspect(target: Target, now: impl Fn() -> u64) -> Result<Inspected,
         let info: Value = redis::cmd("INFO").query_async(&mut redis).await?;
         let begun = now();
         let time: Value = redis::cmd("TIME").query_async(&mut redis).await?;
-        let (time, ended) = (redis::from_redis_value::<(u64, u64)>(one(time))?, now());
+        let time = redis::from_redis_value::<(u64, u64)>(one(time))?;
+        let ended = now();
         // Services that run Redis for others forbid it.
         let saves: Result<Value, _> = redis::cmd("CONFIG").arg("GET").arg("save").query_async(&mut redis).await;
         let saves = saves.ok().and_then(|saves| redis::from_redis_value::<Vec<(String, String)>>(one(saves)).ok());

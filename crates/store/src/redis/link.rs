@@ -328,7 +328,8 @@ impl Link {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let (mut used, begun) = (None, Instant::now());
+        let mut used = None;
+        let begun = Instant::now();
         let attempt = async {
             let (generation, held) = self.connection().await?;
             used = Some(generation);

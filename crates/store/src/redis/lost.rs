@@ -188,7 +188,8 @@ impl Memory {
     pub async fn look(&self, link: &Link, keys: &Keys, bucket: usize) -> Result<(), Error> {
         let _one = self.looking.lock().await;
         let now = Millis(self.now.load(Ordering::Relaxed));
-        let (key, last) = (Keys::life(bucket), self.life(bucket));
+        let key = Keys::life(bucket);
+        let last = self.life(bucket);
         let life: Option<String> = link.run(async |mut redis| redis.get(&key).await).await?;
         if let Some(life) = life
             && life == last

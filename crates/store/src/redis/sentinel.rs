@@ -158,7 +158,8 @@ impl Sentinels {
                 if known.master.as_ref().is_some_and(|before| *before != master) {
                     tracing::info!(host = master.0, port = master.1, "Redis has another master");
                 }
-                (known.master, known.failing) = (Some(master), None);
+                known.master = Some(master);
+                known.failing = None;
             }
             Some(Verdict::Failing(master)) => {
                 known.failing.get_or_insert(begun);

@@ -35,14 +35,17 @@ fn user(name: &str) -> UserId {
 }
 
 async fn enter(store: &Redis, n: usize, who: &str, now: Millis) -> Result<(), Error> {
-    let (room, user, stream) = (id(n), user(who), StreamId::parse(who).unwrap());
+    let room = id(n);
+    let user = user(who);
+    let stream = StreamId::parse(who).unwrap();
     let new =
         NewPusher { room: &room, kind: Kind::Live, user: &user, name: "名", avatar: "", stream: &stream, info: None };
     store.update(&room, &mut |slot| add_pusher(slot, now, &new, &Rules::default()).map(|j| j.events)).await
 }
 
 async fn leave(store: &Redis, n: usize, who: &str) -> Result<(), Error> {
-    let (user, rules) = (user(who), Rules::default());
+    let user = user(who);
+    let rules = Rules::default();
     store.update(&id(n), &mut |slot| delete_pusher(slot, Millis(1), &user, LeaveReason::Quit, &rules)).await
 }
 
@@ -56,7 +59,8 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
-    let (server, next) = (RedisServer::start(&[]), AtomicI64::new(0));
+    let server = RedisServer::start(&[]);
+    let next = AtomicI64::new(0);
     crate::contract::contract(|rules, outbox| {
         let target = target(&server, next.fetch_add(1, Ordering::Relaxed));
         Arc::new(wait(Redis::open(target, rules, outbox, None)))
@@ -74,7 +78,8 @@ impl Tls {
         let tls = Self { dir: tempfile::tempdir().unwrap() };
         let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"];
         let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
-        let (key, certificate) = (tls.file("key.pem"), tls.file("certificate.pem"));
+        let key = tls.file("key.pem");
+        let certificate = tls.file("certificate.pem");
         let mut openssl = bounded::program("openssl");
         openssl.args(request).args(names).args(["-keyout", &key, "-out", &certificate]);
         assert!(openssl.stderr(Stdio::null()).status().unwrap().success());
@@ -92,7 +97,9 @@ impl Tls {
     /// A free port, and what makes Redis speak TLS there.
     fn options(&self, more: &[&str]) -> (u16, Vec<String>) {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (key, certificate, text) = (self.file("key.pem"), self.file("certificate.pem"), port.to_string());
+        let key = self.file("key.pem");
+        let certificate = self.file("certificate.pem");
+        let text = port.to_string();
         let mut options = vec!["--tls-port", &text, "--tls-cert-file", &certificate, "--tls-key-file", &key];
         options.extend(["--tls-ca-cert-file", &certificate, "--tls-auth-clients", "no"]);
         options.extend(more);
@@ -187,9 +194,11 @@ async fn keeps_the_contract_in_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_nodes_share_rooms_and_both_hear_everything_once() {
     let server = RedisServer::start(&[]);
-    let ((a, mut heard_a), (b, mut heard_b)) = (open(target(&server, 0)).await, open(target(&server, 0)).await);
+    let (a, mut heard_a) = open(target(&server, 0)).await;
+    let (b, mut heard_b) = open(target(&server, 0)).await;
     enter(&a, 0, "alice", Millis(1_000)).await.unwrap();
-    let (a, b) = (Arc::new(a), Arc::new(b));
+    let a = Arc::new(a);
+    let b = Arc::new(b);
     let tasks: Vec<_> = [a.clone(), b.clone(), a.clone(), b.clone()]
         .into_iter()
         .map(|node| {
@@ -211,7 +220,8 @@ async fn two_nodes_share_rooms_and_both_hear_everything_once() {
     assert!(a.due(Millis(50_000), 10).await.unwrap().is_empty());
     leave(&b, 0, "alice").await.unwrap();
     for heard in [&mut heard_a, &mut heard_b] {
-        let (mut seq, mut closed) = (0, false);
+        let mut seq = 0;
+        let mut closed = false;
         while !closed {
             for event in heard.recv().await.unwrap() {
                 seq += 1;
@@ -233,7 +243,8 @@ async fn a_sign_of_life_beats_a_verdict_made_before_it() {
     let server = RedisServer::start(&[]);
     let (store, _events) = open(target(&server, 0)).await;
     enter(&store, 0, "alice", Millis(0)).await.unwrap();
-    let (store, mut tries) = (Arc::new(store), 0);
+    let store = Arc::new(store);
+    let mut tries = 0;
     let said = [(user("alice"), sweep::Pushing::No)];
     let node = store.clone();
     store
@@ -258,7 +269,8 @@ async fn a_sign_of_life_beats_a_verdict_made_before_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expiry_is_claimed_by_one_node() {
     let server = RedisServer::start(&[]);
-    let ((a, _), (b, _)) = (open(target(&server, 0)).await, open(target(&server, 0)).await);
+    let (a, _) = open(target(&server, 0)).await;
+    let (b, _) = open(target(&server, 0)).await;
     for n in 0..100 {
         enter(&a, n, "alice", Millis(0)).await.unwrap();
     }
@@ -399,14 +411,19 @@ async fn readers_go_on_where_they_were() {
 fn way(server: &RedisServer, fault: &Arc<std::sync::atomic::AtomicU8>) -> u16 {
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpStream};
-    let (listener, to, fault) = (TcpListener::bind("127.0.0.1:0").unwrap(), server.port, fault.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.port;
+    let fault = fault.clone();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let server = TcpStream::connect(("127.0.0.1", to)).unwrap();
-            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let mut from = client.try_clone().unwrap();
+            let mut into = server.try_clone().unwrap();
             std::thread::spawn(move || std::io::copy(&mut from, &mut into));
-            let (mut client, mut server, fault) = (client, server, fault.clone());
+            let mut client = client;
+            let mut server = server;
+            let fault = fault.clone();
             std::thread::spawn(move || {
                 let mut bytes = [0; 65536];
                 while let Ok(length @ 1..) = server.read(&mut bytes) {
@@ -429,7 +446,8 @@ fn way(server: &RedisServer, fault: &Arc<std::sync::atomic::AtomicU8>) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_answer_is_lost_is_made_once_or_said_to_be_unknown() {
-    let (server, fault) = (RedisServer::start(&[]), Arc::default());
+    let server = RedisServer::start(&[]);
+    let fault = Arc::default();
     let port = way(&server, &fault);
     let (store, _events) = open(Target::parse(&format!("redis://127.0.0.1:{port}/0")).unwrap()).await;
     enter(&store, 0, "alice", Millis(1)).await.unwrap();

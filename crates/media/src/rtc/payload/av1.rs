@@ -79,7 +79,8 @@ mod tests {
     fn reassemble(payloads: &[Arc<[u8]>]) -> Vec<Vec<u8>> {
         let mut units: Vec<Vec<u8>> = Vec::new();
         for payload in payloads {
-            let (mut rest, mut continues) = (&payload[1..], payload[0] & CONTINUES != 0);
+            let mut rest = &payload[1..];
+            let mut continues = payload[0] & CONTINUES != 0;
             while let [first, after @ ..] = rest {
                 let (n, after) = match first & 0x80 {
                     0 => (usize::from(*first), after),
@@ -90,7 +91,8 @@ mod tests {
                     Some(unit) => unit.extend_from_slice(piece),
                     None => units.push(piece.to_vec()),
                 }
-                (rest, continues) = (after, false);
+                rest = after;
+                continues = false;
             }
         }
         units

@@ -55,7 +55,8 @@ impl Viewer {
             whep.begin_with(Choice::first(&rates(sizes)));
         }
         let keys = [Some(0); 3];
-        let (changes, seen) = (Vec::new(), Vec::new());
+        let changes = Vec::new();
+        let seen = Vec::new();
         Viewer { world, whep, sizes, makers, ms: 0, picture: 0, keys, changes, seen }
     }
 
@@ -121,7 +122,8 @@ impl Viewer {
     }
 
     fn look(&mut self) {
-        let (before, now) = (self.layer(), self.world.now);
+        let before = self.layer();
+        let now = self.world.now;
         let wanted = self.whep.choose(&mut self.world.server.rtc, &rates(self.sizes), before, now);
         self.whep.target = (wanted < 2).then_some(wanted);
         if wanted != before || self.whep.need_key {

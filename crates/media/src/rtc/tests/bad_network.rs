@@ -153,11 +153,10 @@ impl World {
     pub fn step(&mut self) {
         self.now += Duration::from_millis(1);
         while let Some((to_server, bytes)) = self.network.arrived(self.now) {
-            let (client, server): (SocketAddr, SocketAddr) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
-            let (rtc, from, to): (&mut Rtc, _, _) = match to_server {
-                true => (&mut self.server.rtc, client, server),
-                false => (&mut self.client.rtc, server, client),
-            };
+            let client: SocketAddr = CLIENT.parse().unwrap();
+            let server: SocketAddr = SERVER.parse().unwrap();
+            let (rtc, from, to): (&mut Rtc, _, _) =
+                if to_server { (&mut self.server.rtc, client, server) } else { (&mut self.client.rtc, server, client) };
             let receive = Receive::new(Protocol::Udp, from, to, &bytes).unwrap();
             rtc.handle_input(Input::Receive(self.now, receive)).unwrap();
         }
@@ -218,7 +217,10 @@ fn publish(loss: u64, jitter: u64, seed: u64) -> (Vec<Frame>, u32) {
     world.connect();
     let mut whip = Whip::new(world.now);
     let mut frames = Vec::new();
-    let (mut picture, mut sound, mut asked, mut answered) = (0, 0, 0, 0);
+    let mut picture = 0;
+    let mut sound = 0;
+    let mut asked = 0;
+    let mut answered = 0;
     for ms in 0..10_000u32 {
         if ms % 33 == 0 {
             let key = picture == 0 || world.client.asked > answered;
@@ -318,7 +320,8 @@ fn stream() -> Vec<Frame> {
 fn play(loss: u64, jitter: u64) -> Viewer {
     let mut viewer = Viewer::new(USUAL, |network| {
         network.ordered = None;
-        (network.loss, network.jitter) = (loss, jitter);
+        network.loss = loss;
+        network.jitter = jitter;
     });
     let mut coming = stream().into_iter().peekable();
     for ms in 0..12_000i64 {
@@ -360,7 +363,8 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
     let mut viewer = Viewer::new(USUAL, |_| ());
     let mut maker = Maker::default();
     let frames = stream();
-    let (mut backlog, mut live) = (Vec::new(), Vec::new());
+    let mut backlog = Vec::new();
+    let mut live = Vec::new();
     let tracks = Tracks { video: Some(std::sync::Arc::new(frames[0].at(0))), ..Tracks::default() };
     maker.item(&Item::Tracks(tracks), &mut backlog).unwrap();
     for frame in frames.into_iter().skip(1).filter(|f| f.dts < 1_500_000) {

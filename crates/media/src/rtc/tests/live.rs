@@ -83,13 +83,16 @@ impl Wired {
         layers: Option<Simulcast>,
     ) -> Result<Wired, Refused> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let (mut session, mut sdp, handle) = (String::new(), String::new(), tokio::runtime::Handle::current());
+        let mut session = String::new();
+        let mut sdp = String::new();
+        let handle = tokio::runtime::Handle::current();
         let client = tokio::task::block_in_place(|| {
             Client::layered(Instant::now(), send, layers, |offer| {
                 let asked = handle.block_on(async {
-                    match send {
-                        true => world.server.publish(offer, what(stream, query)).await,
-                        false => world.server.play(offer, what(stream, query)).await,
+                    if send {
+                        world.server.publish(offer, what(stream, query)).await
+                    } else {
+                        world.server.play(offer, what(stream, query)).await
                     }
                 });
                 let answer = asked?;
@@ -137,7 +140,8 @@ impl Wired {
     /// Publishes as many pictures as it takes until `done`, one each 33 ms.
     pub async fn publish_until(mut self, done: CancellationToken) -> Wired {
         self.until("connected", |c| c.connected).await;
-        let (start, mut answered) = (Instant::now(), 0);
+        let start = Instant::now();
+        let mut answered = 0;
         for n in 0.. {
             if done.is_cancelled() || self.client.gone || !self.client.rtc.is_alive() {
                 break;
@@ -173,7 +177,8 @@ async fn what_one_publishes_others_see_through_floods_of_garbage() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Somebody sends what no session wants.
-    let (port, flood) = (world.server.udp_addr(), done.clone());
+    let port = world.server.udp_addr();
+    let flood = done.clone();
     let flooding = tokio::spawn(async move {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         for i in 0u32.. {
@@ -190,7 +195,8 @@ async fn what_one_publishes_others_see_through_floods_of_garbage() {
         }
     });
     // Each is served on its own: a socket that nobody reads would lose what the others wait for.
-    let (mut sessions, mut viewers) = (Vec::new(), Vec::new());
+    let mut sessions = Vec::new();
+    let mut viewers = Vec::new();
     let (told, mut ready) = tokio::sync::mpsc::channel(3);
     for _ in 0..3 {
         let mut viewer = Wired::new(&world, false, "s", "").await.unwrap();
@@ -242,7 +248,8 @@ async fn an_address_that_floods_is_dropped_unseen_and_nobody_else_is() {
     let flood = UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).await.unwrap();
     let mut request = [0; 20];
     request[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
-    let (begun, counters) = (Instant::now(), world.server.counters());
+    let begun = Instant::now();
+    let counters = world.server.counters();
     for n in 0..3_000 {
         flood.send_to(&request, world.server.udp_addr()).await.unwrap();
         if n % 100 == 0 {
@@ -392,7 +399,8 @@ async fn a_viewer_who_changes_networks_goes_on_after_an_ice_restart() {
         let line = restarted.fragment.lines().find(|l| l.starts_with(name)).unwrap();
         line.to_owned()
     };
-    let (ufrag, password) = (value("a=ice-ufrag:"), value("a=ice-pwd:"));
+    let ufrag = value("a=ice-ufrag:");
+    let password = value("a=ice-pwd:");
     let old = |name: &str| viewer.answer.lines().find(|l| l.starts_with(name)).unwrap().split_once(':').unwrap().1;
     let new = |line: &str| line.split_once(':').unwrap().1.to_owned();
     // Everywhere: candidates name the fragment they belong to.

@@ -215,7 +215,8 @@ impl Viewer {
         while !(viewer.joined && viewer.client.connected) {
             viewer.step(false);
         }
-        (viewer.ms, viewer.network.loss) = (0, loss);
+        viewer.ms = 0;
+        viewer.network.loss = loss;
         viewer
     }
 
@@ -287,7 +288,8 @@ impl Viewer {
     pub fn step(&mut self, publishing: bool) {
         self.now += Duration::from_millis(1);
         self.ms += 1;
-        let (client, server) = (CLIENT.parse().unwrap(), SERVER.parse().unwrap());
+        let client = CLIENT.parse().unwrap();
+        let server = SERVER.parse().unwrap();
         while let Some((to_server, bytes)) = self.network.arrived(self.now) {
             if to_server {
                 let bytes = bytes.into();

@@ -69,7 +69,8 @@ async fn a_viewer_is_sent_the_largest_layer_that_flows() {
     let mut offered = Simulcast::new();
     LAYERS.iter().for_each(|(rid, ..)| offered.add_send_layer(SimulcastLayer::new(rid)));
     let publisher = Wired::layered(&world, true, "s", "", Some(offered)).await.unwrap();
-    let (done, layers) = (CancellationToken::new(), Arc::new(AtomicUsize::new(3)));
+    let done = CancellationToken::new();
+    let layers = Arc::new(AtomicUsize::new(3));
     let publishing = tokio::spawn(publish(publisher, done.clone(), layers.clone()));
     // Who comes before the layers flow has a choice among them, too.
     let early = Wired::new(&world, false, "s", "").await.unwrap();
@@ -77,7 +78,8 @@ async fn a_viewer_is_sent_the_largest_layer_that_flows() {
     // All three are known with their rates, and the stream itself carries the largest.
     let end = Instant::now() + Duration::from_secs(20);
     loop {
-        let (found, info) = (world.hub.layers(&name), world.hub.info(&name));
+        let found = world.hub.layers(&name);
+        let info = world.hub.info(&name);
         let height = info.and_then(|info| info.video).map(|video| video.height);
         if found.len() == 3 && found.iter().all(|layer| layer.bitrate > 0) && height == Some(720) {
             assert!(found[0].bitrate * 2 < found[1].bitrate && found[1].bitrate * 2 < found[2].bitrate, "{found:?}");

@@ -125,7 +125,8 @@ impl Worker {
             Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
             None => Err(self.common.hub.info(&source.name).map_or(Ended::Finished, |_| Ended::TooSlow)),
         };
-        let (layer, viewers) = (feed.layer, std::mem::take(&mut feed.viewers));
+        let layer = feed.layer;
+        let viewers = std::mem::take(&mut feed.viewers);
         if let Err(reason) = result {
             self.end_feed(source, viewers, layer, &reason, now);
             made.clear();
