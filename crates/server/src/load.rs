@@ -94,7 +94,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 }
 
 async fn go(arguments: &Arguments) -> Result<Summary, String> {
-    let (mut streams, mut server) = (Vec::new(), None);
+    let mut streams = Vec::new();
+    let mut server = None;
     for url in &arguments.urls {
         match Stream::parse(url)? {
             Some(stream) => streams.push(stream),
@@ -112,8 +113,10 @@ async fn go(arguments: &Arguments) -> Result<Summary, String> {
     };
     // No streams: calls alone.
     let viewers = if streams.is_empty() { 0 } else { arguments.viewers };
-    let (stop, samples) = (CancellationToken::new(), Arc::new(Samples::default()));
-    let (http, mut playing) = (viewer::http()?, Vec::new());
+    let stop = CancellationToken::new();
+    let samples = Arc::new(Samples::default());
+    let http = viewer::http()?;
+    let mut playing = Vec::new();
     let calling = caller.map(|caller| tokio::spawn(caller.run(arguments.calls, samples.clone(), stop.clone())));
     let begun = Instant::now();
     let come = async {

@@ -36,7 +36,8 @@ impl Post for Backend {
             let mut dice = self.dice.lock();
             (Duration::from_millis(dice.from(1, 40)), dice.yes(5), dice.below(3))
         };
-        let (book, away) = (self.book.clone(), *self.away.lock());
+        let book = self.book.clone();
+        let away = *self.away.lock();
         Box::pin(async move {
             tokio::time::sleep(takes).await;
             match how {

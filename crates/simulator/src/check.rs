@@ -55,7 +55,8 @@ pub async fn loaded(process: &Process) {
                 && !bans.iter().any(|kept| kept.user == *user && kept.room == *room && kept.until >= ban.until)
         });
         if let Some(((user, room), _)) = lost {
-            let (why, key) = (format!("the ban of {user} in {room:?}"), (user.clone(), room.clone()));
+            let why = format!("the ban of {user} in {room:?}");
+            let key = (user.clone(), room.clone());
             pages.lost_one(why);
             pages.banned.remove(&key);
         }
@@ -117,7 +118,8 @@ pub async fn healed(process: &Arc<Process>) {
         }
     }
     let spans = process.journal.kept_spans();
-    let (used, segments) = (world.disk.used(), process.journal.end(0).await.unwrap_or_default());
+    let used = world.disk.used();
+    let segments = process.journal.end(0).await.unwrap_or_default();
     book.with(|pages| {
         let untold: usize = pages.rooms.values().filter(|room| !room.rotten).map(|room| room.untold.len()).sum();
         if untold > 0 && !pages.rot {

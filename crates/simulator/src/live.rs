@@ -22,7 +22,8 @@ impl live::Live for Live {
     fn pushing<'a>(&'a self, streams: &'a [StreamId], _: Millis) -> Answer<'a, Vec<Pushing>> {
         Box::pin(async move {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-            let (pushed, away) = (self.pushed.lock(), *self.away.lock());
+            let pushed = self.pushed.lock();
+            let away = *self.away.lock();
             let one = |stream| match away {
                 true => Pushing::Unknown,
                 false if pushed.contains(stream) => Pushing::Yes,

@@ -44,7 +44,8 @@ fn main() -> std::process::ExitCode {
 /// Runs seed after seed until one fails or the time is over.
 fn sweep(first: u64, length: u64, time: Duration) -> std::process::ExitCode {
     let begun = Instant::now();
-    let (mut seed, mut calls) = (first, 0);
+    let mut seed = first;
+    let mut calls = 0;
     while begun.elapsed() < time {
         let outcome = run::run(&Plan::of(seed, length));
         calls += outcome.calls;
@@ -54,7 +55,8 @@ fn sweep(first: u64, length: u64, time: Duration) -> std::process::ExitCode {
         }
         seed += 1;
     }
-    let (seeds, minutes) = (seed - first, (seed - first) * length / 60_000);
+    let seeds = seed - first;
+    let minutes = (seed - first) * length / 60_000;
     println!(
         "{seeds} seeds, {minutes} simulated minutes, {calls} calls, {:.0} s: all is well",
         begun.elapsed().as_secs_f64()

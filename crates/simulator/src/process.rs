@@ -136,7 +136,8 @@ impl Process {
         self.read_record(true).await;
         crate::check::loaded(self).await;
         let (forward, carried) = mpsc::unbounded_channel();
-        let (committed, book) = (self.committed.clone(), self.world.book.clone());
+        let committed = self.committed.clone();
+        let book = self.world.book.clone();
         self.clone().spawn(async move {
             while let Some(events) = poll_fn(|context| committed.lock().poll_recv(context)).await {
                 book.let_out(&events);

@@ -68,7 +68,8 @@ fn admit(process: &Process, user: &UserId, token: &str, room: Option<&RoomId>) -
     if process.bans.until(user, room, now).is_some() {
         return Err(No::Out);
     }
-    let (id, wall) = (session.id, process.world().wall());
+    let id = session.id;
+    let wall = process.world().wall();
     process.world().book.with(|pages| {
         if pages.ended.contains(&id) {
             pages.broken("who logged out is out", format!("session {id} of {user} is let in"));
@@ -166,13 +167,18 @@ impl User {
             self.make_group(token, &id).await;
         }
         self.count += 1;
-        let (me, text, name) = (self.id.clone(), token.to_owned(), format!("name{}", self.count));
-        let (to, stream) = (id.clone(), stream(&id, &self.id));
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let name = format!("name{}", self.count);
+        let to = id.clone();
+        let stream = stream(&id, &self.id);
         let pushes = self.dice.yes(200);
         let asked = Instant::now();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
-            let (kind, avatar, info) = (Kind::Multi, "", Some("info"));
+            let kind = Kind::Multi;
+            let avatar = "";
+            let info = Some("info");
             let new = NewPusher { room: &to, kind, user: &me, name: &name, avatar, stream: &stream, info };
             process.rooms.add_pusher(&new).await?;
             process.world().book.with(|pages| _ = pages.seen.insert((to.clone(), me.clone()), Instant::now()));
@@ -191,7 +197,10 @@ impl User {
 
     /// Makes the group of a room that is not there, and keeps somebody out of it.
     async fn make_group(&mut self, token: &str, id: &RoomId) {
-        let (me, text, to, other) = (self.id.clone(), token.to_owned(), id.clone(), user(self.dice.below(ROOMS)));
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let to = id.clone();
+        let other = user(self.dice.below(ROOMS));
         let made = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
             if !process.rooms.exists(&to).await && process.hub.found(&to, Some(&me), "mine").await.is_ok() {
@@ -217,7 +226,9 @@ impl User {
     }
 
     async fn beat(&mut self, token: &str, id: RoomId) {
-        let (me, text, to) = (self.id.clone(), token.to_owned(), id.clone());
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let to = id.clone();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
             process.rooms.heartbeat(Kind::Multi, &to, &me).await?;
@@ -248,7 +259,9 @@ impl User {
     }
 
     async fn leave(&mut self, token: &str, id: &RoomId) {
-        let (me, text, from) = (self.id.clone(), token.to_owned(), id.clone());
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let from = id.clone();
         let asked = Instant::now();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&from))?;
@@ -271,14 +284,18 @@ impl User {
     /// Sets a field of its own: what it holds later says which of its changes were made.
     async fn set(&mut self, token: &str, id: &RoomId) {
         self.count += 1;
-        let (name, value) = (format!("f{}", self.number), format!("v{}", self.count));
+        let name = format!("f{}", self.number);
+        let value = format!("v{}", self.count);
         let Some(life) = self.world.book.with(|pages| pages.rooms.get(id).map(|room| room.life)) else { return };
         let key = (id.clone(), life, name.clone());
         self.world.book.with(|pages| {
             // Before the first answer it may also hold nothing.
             pages.fields.entry(key.clone()).or_insert_with(|| vec![String::new()]).push(value.clone());
         });
-        let (me, text, to, set) = (self.id.clone(), token.to_owned(), id.clone(), value.clone());
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let to = id.clone();
+        let set = value.clone();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
             let operation = Operation::Set(Value::Text(set.into()));
@@ -305,7 +322,8 @@ impl User {
     }
 
     async fn logout(&mut self, token: &str) {
-        let (me, text) = (self.id.clone(), token.to_owned());
+        let me = self.id.clone();
+        let text = token.to_owned();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             let now = process.clock.now();
             let session = process.sessions.check(me.as_str(), &text, now).map_err(|_| No::Out)?;
@@ -339,7 +357,8 @@ pub async fn operate(world: Arc<World>, users: u64) {
         if world.quiet.load(std::sync::atomic::Ordering::SeqCst) {
             return;
         }
-        let (who, of) = (user(dice.below(users)), dice.yes(600).then(|| room(dice.below(ROOMS))));
+        let who = user(dice.below(users));
+        let of = dice.yes(600).then(|| room(dice.below(ROOMS)));
         match dice.below(6) {
             0..=2 => {
                 let seconds = dice.yes(700).then(|| dice.from(20, 200));
@@ -365,7 +384,8 @@ pub async fn operate(world: Arc<World>, users: u64) {
 }
 
 async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&RoomId>, seconds: Option<u64>) -> bool {
-    let (user, room) = (who.clone(), of.cloned());
+    let user = who.clone();
+    let room = of.cloned();
     let banned = world.ask(dice, move |process| async move {
         let out = Out { user: &user, room: room.as_ref(), seconds, reason: "", kick: false };
         let banned = process.moderation.put_out(out).await;

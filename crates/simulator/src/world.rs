@@ -84,8 +84,10 @@ impl World {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let (there, back) = (Duration::from_millis(dice.from(1, 60)), Duration::from_millis(dice.from(1, 60)));
-        let (lost, dropped) = (dice.yes(3), dice.yes(6));
+        let there = Duration::from_millis(dice.from(1, 60));
+        let back = Duration::from_millis(dice.from(1, 60));
+        let lost = dice.yes(3);
+        let dropped = dice.yes(6);
         sleep(there).await;
         if lost || self.cut.load(Ordering::SeqCst) {
             sleep(PATIENCE).await;

@@ -186,7 +186,8 @@ impl Group {
         }
         self.name = "".into();
         self.log.forget();
-        (self.muted, self.banned) = (Sanctions::default(), Sanctions::default());
+        self.muted = Sanctions::default();
+        self.banned = Sanctions::default();
     }
 
     /// Its id. Clones of it share the text: give these to [`Directory::enter`](super::Directory::enter).

@@ -178,7 +178,8 @@ fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: &str)
 pub async fn webhooks(settings: &Settings) -> Found {
     const NAME: &str = "webhooks";
     let client = outbound::Client::default();
-    let (mut verdicts, mut ahead) = (Vec::new(), None);
+    let mut verdicts = Vec::new();
+    let mut ahead = None;
     let urls = &settings.webhooks;
     for url in urls.urls.iter().chain(Some(&urls.ask_url).filter(|url| !url.is_empty())) {
         let answered = client.head(url, PATIENCE).await;

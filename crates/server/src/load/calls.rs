@@ -59,7 +59,8 @@ impl Caller {
     /// Calls so often until `stop`, whether the calls before are answered or not. Gives how long each took that went well.
     pub async fn run(self, rate: u32, samples: Arc<Samples>, stop: CancellationToken) -> Vec<Duration> {
         let mut pace = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
-        let (mut running, mut took) = (JoinSet::new(), Vec::new());
+        let mut running = JoinSet::new();
+        let mut took = Vec::new();
         let mut note = |done: Option<Duration>| {
             samples.calls.fetch_add(1, Ordering::Relaxed);
             match done {
@@ -70,7 +71,7 @@ impl Caller {
         loop {
             tokio::select! {
                 _ = pace.tick() => {
-                    let (client, asked) = (self.client.clone(), call(self.url.clone(), &json!({ "cnt": 20, "index": 0 })));
+                    let client = self.client.clone(); let asked = call(self.url.clone(), &json!({ "cnt": 20, "index": 0 }));
                     running.spawn(async move {
                         let begun = Instant::now();
                         let said = client.json(asked).await;

@@ -145,7 +145,8 @@ async fn flv(http: &Http, uri: Uri, watching: &mut Watching) -> Result<(), Strin
     if !answer.status().is_success() {
         return Err(format!("refused: {}", answer.status()));
     }
-    let (mut body, mut tags): (Incoming, _) = (answer.into_body(), Tags::default());
+    let mut body: Incoming = answer.into_body();
+    let mut tags = Tags::default();
     loop {
         let next = timeout(END, body.frame()).await.map_err(|_| "nothing came any more")?;
         let Some(part) = next else { return Ok(()) };

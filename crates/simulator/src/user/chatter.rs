@@ -79,7 +79,9 @@ impl Chatter {
             self.connect(world, dice, token).await;
         }
         let Some(Connection { process, link }) = self.connection.clone() else { return };
-        let (me, text, to) = (self.id.clone(), token.to_owned(), id.clone());
+        let me = self.id.clone();
+        let text = token.to_owned();
+        let to = id.clone();
         let before = self.has.get(id).copied();
         let since = before.map(|has| has.since);
         let mine = link.clone();
@@ -115,7 +117,8 @@ impl Chatter {
     }
 
     async fn connect(&mut self, world: &Arc<World>, dice: &mut Dice, token: &str) {
-        let (me, text) = (self.id.clone(), token.to_owned());
+        let me = self.id.clone();
+        let text = token.to_owned();
         let connected = world.ask(dice, move |process| async move {
             let session = admit(&process, &me, &text, None)?;
             let login = Login { user: &me, session, at: process.clock.now(), expires: Millis::NEVER };
@@ -136,8 +139,11 @@ impl Chatter {
             return;
         };
         self.count += 1;
-        let (text, to, me) = (format!("[\"{} {}\"]", self.id, self.count), id.clone(), self.id.clone());
-        let (say, epoch) = (text.clone(), has.since.epoch.0);
+        let text = format!("[\"{} {}\"]", self.id, self.count);
+        let to = id.clone();
+        let me = self.id.clone();
+        let say = text.clone();
+        let epoch = has.since.epoch.0;
         let sent = world.ask(dice, move |now| async move {
             if !Arc::ptr_eq(&now, &process) {
                 return None;
@@ -203,7 +209,8 @@ impl Chatter {
             }
             Some("out") => _ = self.has.get_mut(&id).map(|has| has.joined = false),
             Some("message" | "system") => {
-                let (seq, text) = (frame["seq"].as_u64().unwrap_or_default(), frame["body"].to_string());
+                let seq = frame["seq"].as_u64().unwrap_or_default();
+                let text = frame["body"].to_string();
                 let over = frame["notice"] == "destroyed";
                 let Some(has) = self.has.get_mut(&id) else { return };
                 world.book.with(|pages| {

@@ -371,7 +371,8 @@ async fn every_call_of_the_document_is_named_described_and_has_examples() {
         Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap().clone(),
         None => value.clone(),
     };
-    let (mut names, mut wrong) = (BTreeSet::new(), Vec::new());
+    let mut names = BTreeSet::new();
+    let mut wrong = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, call) in item.as_object().unwrap() {
             let mut lacks = |what: String| wrong.push(format!("{method} {path}: {what}"));
@@ -416,9 +417,11 @@ async fn examples_of_the_document_are_understood() {
     let mut done = 0;
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, call) in item.as_object().unwrap() {
-            let (mut to, mut query) = (path.clone(), Vec::new());
+            let mut to = path.clone();
+            let mut query = Vec::new();
             for parameter in call["parameters"].as_array().unwrap() {
-                let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+                let name = parameter["name"].as_str().unwrap();
+                let example = &parameter["example"];
                 let text = example.as_str().map_or_else(|| example.to_string(), str::to_owned);
                 match parameter["in"].as_str().unwrap() {
                     "path" => to = to.replace(&format!("{{{name}}}"), &text),
