@@ -48,7 +48,9 @@ pub async fn sanction(
     hub: &Hub,
     rooms: &Rooms,
     group: &RoomId,
-    (what, user, ms): (Sanction, &UserId, u64),
+    what: Sanction,
+    user: &UserId,
+    ms: u64,
 ) -> Result<(), Refusal> {
     let step = || match what {
         Sanction::Mute => hub.mute(group, user, ms),

@@ -309,7 +309,7 @@ impl Moderation {
             return chat.mute(room, user, seconds).await.map_err(Refused::from);
         }
         let ms = seconds.map_or(u64::MAX, |s| s.saturating_mul(1000));
-        Ok(groups::sanction(&self.chat, &self.rooms, room, (Sanction::Mute, user, ms)).await?)
+        Ok(groups::sanction(&self.chat, &self.rooms, room, Sanction::Mute, user, ms).await?)
     }
 
     /// Ends a stream: its publisher and all viewers. The publisher may come back.

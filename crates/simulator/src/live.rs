@@ -24,10 +24,14 @@ impl live::Live for Live {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             let pushed = self.pushed.lock();
             let away = *self.away.lock();
-            let one = |stream| match away {
-                true => Pushing::Unknown,
-                false if pushed.contains(stream) => Pushing::Yes,
-                false => Pushing::No,
+            let one = |stream| {
+                if away {
+                    Pushing::Unknown
+                } else if pushed.contains(stream) {
+                    Pushing::Yes
+                } else {
+                    Pushing::No
+                }
             };
             Ok(streams.iter().map(one).collect())
         })

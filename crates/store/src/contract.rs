@@ -32,6 +32,9 @@ async fn listed(store: &dyn Store, kind: Kind, index: usize, count: usize) -> Ve
     found
 }
 
+/// A store that nobody has used, and the events that it hands out.
+type Fresh = (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>);
+
 /// Runs the whole contract on fresh stores made by `make`.
 pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     let fresh = || {
@@ -230,7 +233,8 @@ async fn rooms_are_kept_and_listed_oldest_first(store: Arc<dyn Store>) {
     assert!(!store.see(&id(1), &mut |_, _| panic!("there is no such room")).await.unwrap());
 }
 
-async fn refusals_change_nothing((store, mut events): (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>)) {
+async fn refusals_change_nothing(fresh: Fresh) {
+    let (store, mut events) = fresh;
     for who in ["a", "b"] {
         enter(&*store, &id(0), Kind::Double, who, Millis(0)).await.unwrap();
         events.recv().await.unwrap();
@@ -294,9 +298,8 @@ async fn viewers_are_a_set(store: Arc<dyn Store>) {
     assert_eq!(store.viewers(&room).await.unwrap().count, 0, "viewers are gone with the room");
 }
 
-async fn events_leave_in_commit_order(
-    (store, mut events): (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>),
-) {
+async fn events_leave_in_commit_order(fresh: Fresh) {
+    let (store, mut events) = fresh;
     let tasks: Vec<_> = (0..4)
         .map(|n| {
             let store = store.clone();

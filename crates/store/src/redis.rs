@@ -204,10 +204,11 @@ impl Redis {
         &self,
         id: &RoomId,
         version: &str,
-        (before, after): (Option<&Room>, Option<&Room>),
+        states: (Option<&Room>, Option<&Room>),
         events: &[Event],
         nonce: u64,
     ) -> Result<Committed, Error> {
+        let (before, after) = states;
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
         let bucket = self.keys.bucket(id);
         let keys = &self.keys;

@@ -99,7 +99,8 @@ impl Table {
     pub fn route(
         &self,
         known: Option<Route>,
-        (proto, source): (Protocol, SocketAddr),
+        proto: Protocol,
+        source: SocketAddr,
         local: Option<IpAddr>,
         bytes: &[u8],
     ) -> bool {
@@ -179,7 +180,7 @@ pub(super) async fn read(
                 let known = table.known(Protocol::Udp, source);
                 if known.is_none() && !strangers.take(source.ip(), now) {
                     Counters::add(&table.counters.limited, 1);
-                } else if !table.route(known, (Protocol::Udp, source), local.map(|ip| ip.to_canonical()), datagram)
+                } else if !table.route(known, Protocol::Udp, source, local.map(|ip| ip.to_canonical()), datagram)
                     && let Some(answer) = stun::answer(datagram, source)
                     && budget.take(now)
                 {

@@ -246,7 +246,7 @@ impl Server {
         what: What,
         accepted: Accepted,
         role: Role,
-        (kick, max_bitrate): (Kick, Option<u64>),
+        terms: (Kick, Option<u64>),
     ) -> Result<Answer, Refused> {
         let common = &self.inner.common;
         let Accepted { rtc, sdp, creds, remote_ufrag, offer, .. } = accepted;
@@ -262,9 +262,9 @@ impl Server {
             creds: creds.clone(),
             remote_ufrag,
             offer,
-            max_bitrate,
+            max_bitrate: terms.1,
         };
-        if let Err(error) = self.tell(key, ToWorker::Start(key, start, kick)).await {
+        if let Err(error) = self.tell(key, ToWorker::Start(key, start, terms.0)).await {
             common.table.forget(route, &creds.ufrag, &[]);
             return Err(error);
         }

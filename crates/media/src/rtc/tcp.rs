@@ -108,12 +108,8 @@ async fn carry(
                 Some(length)
             };
             let Ok(Some(length)) = tokio::time::timeout(patience, datagram).await else { return };
-            let taken = table.route(
-                table.known(Protocol::Tcp, peer),
-                (Protocol::Tcp, peer),
-                Some(local.ip()),
-                &buffer[..length],
-            );
+            let taken =
+                table.route(table.known(Protocol::Tcp, peer), Protocol::Tcp, peer, Some(local.ip()), &buffer[..length]);
             // Strangers are let go at once; a session's peer may be early with something that is not for it.
             if !taken && patience == PATIENCE.0 {
                 return;

@@ -207,7 +207,8 @@ impl Sentinels {
     ///
     /// # Errors
     /// The address cannot be one.
-    pub fn client_of(&self, (host, port): Address) -> Result<Client, RedisError> {
+    pub fn client_of(&self, address: Address) -> Result<Client, RedisError> {
+        let (host, port) = address;
         let address = match self.tls {
             None => ConnectionAddr::Tcp(host, port),
             Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
