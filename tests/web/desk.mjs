@@ -30,11 +30,14 @@ await server.start();
 const { browser, open, problems } = await browse();
 
 async function post(path, body) {
-  const answer = await fetch(server.base + path, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
-  });
+  const send = () =>
+    fetch(server.base + path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  // Where the machine is busy, a connection that was kept may just have ended for its idleness.
+  const answer = await send().catch(send);
   const reply = await answer.json();
   assert.ok(answer.ok && (reply.code ?? 0) === 0, `${path}: ${JSON.stringify(reply)}`);
   return reply;
