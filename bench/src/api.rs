@@ -53,6 +53,11 @@ impl Keys {
         workspace.write("roomservice.toml", &self.config)
     }
 
+    /// Likewise, with more settings behind them.
+    pub fn write_config_with(&self, workspace: &Workspace, more: &str) -> Result<PathBuf, Failure> {
+        workspace.write("roomservice.toml", &format!("{}\n{more}", self.config))
+    }
+
     fn sign(&self, user: &str, version: UserSig) -> Result<String, Failure> {
         let issued_at = UNIX_EPOCH.elapsed()?.as_secs();
         let grant = Grant { sdk_app_id: SDK_APP_ID, user_id: user, issued_at, lifetime: LIFETIME, userbuf: None };

@@ -13,6 +13,7 @@ mod http;
 mod leaks;
 mod memory;
 mod players;
+mod restart;
 mod rtmp;
 mod server;
 mod sweep;
@@ -45,6 +46,8 @@ enum Command {
     Http(calls::Options),
     /// Start time, memory and size of the server, idle and per room.
     Memory(memory::Options),
+    /// Start and memory of a server that had very many rooms, and how long changes take while all of them are written down.
+    Restart(restart::Options),
     /// What is left after many rooms were made, entered and left: memory and open files.
     Leaks(leaks::Options),
     /// CPU and memory of the server with many RTMP or HTTP-FLV players of one stream.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Http(options) => calls::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Restart(options) => restart::run(&options),
         Command::Leaks(options) => leaks::run(&options),
         Command::Players(options) => players::run(&options),
         Command::Chat(options) => chat::run(&options),

@@ -75,7 +75,7 @@ pub fn run(options: &Options) -> Outcome {
 }
 
 /// Makes rooms in bites, so that this process need not hold everybody's tokens and URLs at once.
-fn make(api: &Api, keys: &Keys, prefix: &str, rooms: u32) -> Result<(), Failure> {
+pub fn make(api: &Api, keys: &Keys, prefix: &str, rooms: u32) -> Result<(), Failure> {
     const BITE: u32 = 5_000;
     for start in (0..rooms).step_by(BITE as usize) {
         let end = start.saturating_add(BITE).min(rooms);
@@ -85,6 +85,6 @@ fn make(api: &Api, keys: &Keys, prefix: &str, rooms: u32) -> Result<(), Failure>
     Ok(())
 }
 
-fn milliseconds(time: Duration) -> String {
+pub fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }

@@ -14,6 +14,7 @@ use crate::http;
 use crate::keys;
 use crate::lan;
 use crate::load;
+use crate::plan;
 use crate::process;
 use crate::reload::Reload;
 use crate::setup;
@@ -62,6 +63,8 @@ enum Command {
     },
     /// Play streams and make room calls against a server that is named, and say how it goes.
     Load(load::Arguments),
+    /// Say how many machines an app needs, by what was measured (docs/capacity.md), and where more of them do not help.
+    Plan(plan::Arguments),
     /// Make a configuration file of the first servers' config.js.
     ImportConfig {
         /// The file to read.
@@ -195,6 +198,7 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
         Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
         Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
         Command::Load(arguments) => load::run(&arguments)?,
+        Command::Plan(arguments) => plan::run(&arguments)?,
         Command::ImportConfig { file, out } => import_config(&file, &out)?,
         other => return Ok(Some(other)),
     }

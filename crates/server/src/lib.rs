@@ -15,6 +15,7 @@ pub mod lan;
 pub mod load;
 pub mod metrics;
 pub mod parts;
+pub mod plan;
 pub mod process;
 pub mod reload;
 pub mod report;
