@@ -175,7 +175,7 @@ impl Rooms {
             (true, true) => {}
             (false, _) => self.chat.open(&id).await?,
         }
-        self.decide(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
+        self.decide_new(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
         Ok(id)
     }
 
@@ -184,7 +184,8 @@ impl Rooms {
     /// # Errors
     /// See [`pushers::add_pusher`]; [`Error::NoGroup`], [`Error::Leaving`].
     pub async fn add_pusher(&self, new: &NewPusher<'_>) -> Result<bool, Error> {
-        if !self.store.see(new.room, &mut |_, _| {}).await? {
+        let there = self.store.see(new.room, &mut |_, _| {}).await?;
+        if !there {
             // As in `create`: what the rules refuse anyway needs no group.
             pushers::add_pusher(&mut None, self.clock.steady(), new, &self.rules)?;
             self.may_make()?;
@@ -197,7 +198,11 @@ impl Rooms {
             made = joined.made;
             Ok(joined.events)
         };
-        self.decide(new.room, decide).await?;
+        if there {
+            self.decide(new.room, decide).await?;
+        } else {
+            self.decide_new(new.room, decide).await?;
+        }
         Ok(made)
     }
 

@@ -31,4 +31,15 @@ impl Rooms {
         let name = name();
         self.store.update(id, &mut |slot| once::once(slot, name, &mut *decide)).await
     }
+
+    /// The same for a room that was not there a moment ago.
+    #[allow(clippy::type_complexity, reason = "what every decision is")]
+    pub(super) async fn decide_new(
+        &self,
+        id: &RoomId,
+        decide: &mut (dyn FnMut(&mut Option<Room>) -> Result<Vec<Event>, Refusal> + Send),
+    ) -> Result<(), Error> {
+        let name = name();
+        self.store.make(id, &mut |slot| once::once(slot, name, &mut *decide)).await
+    }
 }

@@ -43,6 +43,7 @@ pub async fn contract(make: impl Fn(Arc<Rules>, Outbox) -> Arc<dyn Store>) {
     };
     rooms_are_kept_and_listed_oldest_first(fresh().0).await;
     refusals_change_nothing(fresh()).await;
+    what_is_made_may_be_there(fresh().0).await;
     deadlines_are_handed_out_once(fresh().0).await;
     viewers_are_a_set(fresh().0).await;
     events_leave_in_commit_order(fresh()).await;
@@ -231,6 +232,30 @@ async fn rooms_are_kept_and_listed_oldest_first(store: Arc<dyn Store>) {
     assert!(store.see(&id(2), &mut |room, _| seen = Some(room.clone())).await.unwrap());
     assert_eq!(seen.unwrap().pushers[0].user, by);
     assert!(!store.see(&id(1), &mut |_, _| panic!("there is no such room")).await.unwrap());
+}
+
+async fn what_is_made_may_be_there(store: Arc<dyn Store>) {
+    let room = id(0);
+    let rules = Rules::default();
+    for who in ["a", "b"] {
+        let user = user(who);
+        let stream = StreamId::parse(who).unwrap();
+        let kind = Kind::Multi;
+        let new = NewPusher { room: &room, kind, user: &user, name: who, avatar: "", stream: &stream, info: None };
+        let add = &mut |slot: &mut Option<Room>| add_pusher(slot, Millis(1), &new, &rules).map(|joined| joined.events);
+        store.make(&room, add).await.unwrap();
+    }
+    let mut members = 0;
+    assert!(store.see(&room, &mut |room, _| members = room.pushers.len()).await.unwrap());
+    assert_eq!(members, 2, "who came first is still there");
+    let by = user("c");
+    let new = NewRoom { id: &room, kind: Kind::Multi, info: "", by: &by };
+    let made = store.make(&room, &mut |slot| create_room(slot, Millis(2), &new)).await;
+    assert!(matches!(made, Err(Error::Refused(Refusal::RoomExists))), "{made:?}");
+    // What would be refused of a room that is not there is decided on the one that is.
+    let leaver = user("a");
+    let leave = &mut |slot: &mut Option<Room>| delete_pusher(slot, Millis(3), &leaver, LeaveReason::Quit, &rules);
+    store.make(&room, leave).await.unwrap();
 }
 
 async fn refusals_change_nothing(fresh: Fresh) {

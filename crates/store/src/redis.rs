@@ -153,11 +153,21 @@ impl Redis {
         Ok(Loaded { version: version.unwrap_or_default(), room, viewers: listed + others })
     }
 
-    async fn decide(&self, id: &RoomId, decide: &mut Decide<'_>) -> Result<(), Error> {
+    /// `first`: what is most likely true of the room. It is looked at where that is not so.
+    async fn decide(&self, id: &RoomId, mut first: Option<Loaded>, decide: &mut Decide<'_>) -> Result<(), Error> {
         for _ in 0..TRIES {
-            let Loaded { version, room: before, .. } = self.load(id).await?;
+            let assumed = first.take();
+            let sure = assumed.is_none();
+            let known = match assumed {
+                Some(known) => known,
+                None => self.load(id).await?,
+            };
+            let Loaded { version, room: before, .. } = known;
             let mut after = before.clone();
-            let events = decide(&mut after)?;
+            let events = match decide(&mut after) {
+                Err(_) if !sure => continue,
+                decided => decided?,
+            };
             if events.is_empty() && before == after {
                 return Ok(());
             }
@@ -352,14 +362,18 @@ fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
     serde_json::from_str(text).map_err(|e| Error::Unavailable(format!("redis: room {id} cannot be understood: {e}")))
 }
 
+fn traced<'a>(commit: impl Future<Output = Result<(), Error>> + Send + 'a) -> Answer<'a, ()> {
+    Box::pin(telemetry::traces::part("store.commit", telemetry::traces::Kind::Internal, || None, commit))
+}
+
 impl Store for Redis {
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        Box::pin(telemetry::traces::part(
-            "store.commit",
-            telemetry::traces::Kind::Internal,
-            || None,
-            self.decide(id, decide),
-        ))
+        traced(self.decide(id, None, decide))
+    }
+
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        let nothing = Loaded { version: String::new(), room: None, viewers: 0 };
+        traced(self.decide(id, Some(nothing), decide))
     }
 
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {

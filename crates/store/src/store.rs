@@ -41,6 +41,11 @@ pub trait Store: Send + Sync + 'static {
     /// Runs a decision on a room's slot and commits what it did.
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
 
+    /// The same for a room that was not there a moment ago: a store that is far away need not look once more first.
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     /// The same for a change that makes no event, and is to outlive this process all the same.
     fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
         self.update(id, decide)
