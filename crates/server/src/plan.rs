@@ -60,7 +60,7 @@ mod cost {
     pub const FLV_A_CORE: f64 = 11_000.0;
     pub const WEBRTC_A_CORE: f64 = 1_600.0;
     /// Publishers of that stream for each core, by WebRTC.
-    pub const PUBLISHERS_A_CORE: f64 = 1_500.0;
+    pub const PUBLISHERS_A_CORE: f64 = 800.0;
     /// Signs of life a second for each core: each publisher gives one in 5 seconds and asks who is there in 10.
     pub const CALLS_A_CORE: f64 = 90_000.0;
     pub const CALLS_OF_A_PUBLISHER: f64 = 0.3;
