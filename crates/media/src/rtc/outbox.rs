@@ -193,7 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_of_the_other_family_is_not_sent_from() {
-        let socket = Arc::new(Socket::new(UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap());
+        let Ok(udp) = UdpSocket::bind("[::]:0") else { return };
+        let socket = Arc::new(Socket::new(udp).unwrap());
         let counters = Arc::new(Counters::default());
         let mut outbox = Outbox::new(socket, Arc::default(), Arc::clone(&counters));
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();

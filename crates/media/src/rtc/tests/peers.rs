@@ -43,8 +43,11 @@ fn is_narrow(viewer: &Viewer) -> bool {
 fn a_burst_of_losses_that_is_reported_packet_by_packet_is_no_narrow_network() {
     let mut viewer = Viewer::new(USUAL, |_| ());
     viewer.pass(4);
-    for lost in 1..=5 {
-        let one = report(&mut viewer, lost, 128);
+    let begun = viewer.newest as u32;
+    // Pictures are sent between some of them.
+    for lost in 1..=20 {
+        let mut one = report(&mut viewer, lost, 85);
+        one.max_seq = begun + lost * 3;
         let now = viewer.now;
         let report = Rtcp::ReceiverReport(ReceiverReport { sender_ssrc: 1.into(), reports: one.into() });
         let newest = viewer.newest as u16;
