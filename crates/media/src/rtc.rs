@@ -4,11 +4,13 @@
 mod choice;
 mod clock;
 mod congestion;
+mod connections;
 mod dtls;
 mod feed;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub(crate) mod h264;
+mod losses;
 mod net;
 mod numbers;
 mod offer;
@@ -28,6 +30,7 @@ mod sink;
 mod srtp;
 mod strangers;
 mod stun;
+mod tally;
 mod tcp;
 #[cfg(test)]
 mod tests;

@@ -393,7 +393,7 @@ impl Congestion {
         self.held = Some(now);
     }
 
-    /// Takes the part of the packets that a report says were lost since the one before.
+    /// Takes the part of the packets that was lost since the last time, half a second ago or more.
     pub fn lost(&mut self, part: f32, now: Instant) {
         let before = self.reported.replace((self.sent, now));
         let Some((sent, since)) = before else { return };
@@ -416,6 +416,10 @@ impl Congestion {
             }
             if self.lost.is_some_and(|lost| part > lost * 0.7) && self.is_narrow() && !deaf {
                 self.radio_until = Some(now + RADIO);
+                return;
+            }
+            // What is hardly sent is not too much.
+            if all < LEAST {
                 return;
             }
             self.lost = Some(part);

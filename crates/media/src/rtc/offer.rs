@@ -9,7 +9,7 @@ use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec};
-use str0m::media::{MediaKind, Mid, Pt};
+use str0m::media::{Media, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
@@ -23,8 +23,8 @@ use crate::hub::MOST_LAYERS;
 
 /// Longest offer, in bytes. A browser's is 4 to 10 kB.
 const MAX_OFFER: usize = 64 << 10;
-/// How often a session says how well it does: a publisher's for operators, a viewer's to see whether its layer fits.
-const FIGURES_EVERY: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(1)];
+/// How often a publisher's session says how well it does.
+const FIGURES_EVERY: Duration = Duration::from_secs(5);
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 
@@ -135,8 +135,7 @@ pub(super) fn accept(
     }
     let remote_ufrag =
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
-    let rids = offer.lines().filter(|l| l.starts_with("a=rid:")).count();
-    let simulcast = way == Way::In && (2..=MOST_LAYERS).contains(&rids);
+    let simulcast = way == Way::In && has_layers(offer);
     let mut completed = Sdp::read(offer);
     completed.complete(way)?;
     let others = completed.take_others();
@@ -158,7 +157,7 @@ pub(super) fn accept(
     answer.answer(&Sdp::read(&text));
     answer.reject(others);
     let sdp = answer.text();
-    let (video, audio, formats) = agreed(&rtc, &sdp);
+    let (video, audio, formats) = agreed(&rtc, &sdp, way);
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
     let video = video.filter(|_| completed.offers("video"));
     let audio = audio.filter(|_| completed.offers("audio"));
@@ -205,12 +204,16 @@ fn lacking(offer: &Sdp, kind: &str, stream: Option<Codec>) -> String {
 }
 
 /// The tracks of an answer, and all payload types of its pictures.
-fn agreed(rtc: &Rtc, answer: &str) -> (Option<Track>, Option<Track>, Vec<(Pt, Format)>) {
+fn agreed(rtc: &Rtc, answer: &str, way: Way) -> (Option<Track>, Option<Track>, Vec<(Pt, Format)>) {
     let mut video = None;
     let mut audio = None;
     let mut formats = Vec::new();
     for mid in answer.lines().filter_map(|line| line.strip_prefix("a=mid:")).map(Mid::from) {
-        let Some(media) = rtc.media(mid) else { continue };
+        let flows = |media: &&Media| match way {
+            Way::In => media.direction().is_receiving(),
+            Way::Out | Way::Adapting => media.direction().is_sending(),
+        };
+        let Some(media) = rtc.media(mid).filter(flows) else { continue };
         let params = rtc.codec_config().params();
         let of = |pt: &Pt| params.iter().find(|p| p.pt() == *pt);
         let offered = media.remote_pts().iter().filter_map(of);
@@ -263,7 +266,12 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::clone(&identity.crypto))
         .set_ice_lite(true)
-        .set_stats_interval(Some(FIGURES_EVERY[usize::from(way != Way::In)]))
+        // Of what we send ourselves str0m knows nothing, and would keep each report for a sum that it never makes.
+        .set_stats_interval(match way {
+            Way::In => Some(FIGURES_EVERY),
+            Way::Out => None,
+            Way::Adapting => Some(LOOK_EVERY),
+        })
         .set_rtp_mode(way != Way::In);
     if let Some(cert) = &identity.cert {
         config = config.set_dtls_cert(cert.clone());
@@ -280,7 +288,7 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
         extensions.set(6, Extension::PlayoutDelay);
         if way == Way::Adapting {
             extensions.set(3, Extension::TransportSequenceNumber);
-            config = config.enable_bwe(Some(Bitrate::bps(FIRST))).set_stats_interval(Some(LOOK_EVERY));
+            config = config.enable_bwe(Some(Bitrate::bps(FIRST)));
         }
         if way == Way::Out {
             // We send ourselves, and what comes back is for us.
@@ -324,6 +332,12 @@ fn codecs(way: Way, wanted: &[Codec]) -> CodecConfig {
 
 /// Payload types that str0m gives to no other codec, as their successors.
 const H264_NUMBERS: [u8; 12] = [35, 37, 39, 41, 43, 47, 49, 51, 53, 55, 57, 114];
+
+/// Whether an offer is of a few sizes.
+fn has_layers(offer: &str) -> bool {
+    let rids = offer.lines().filter(|line| line.starts_with("a=rid:")).count();
+    (2..=MOST_LAYERS).contains(&rids)
+}
 
 /// The offer without its simulcast layers: the publisher then sends one, the first.
 fn one_layer(offer: &str) -> String {

@@ -10,7 +10,7 @@ use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use str0m::net::Protocol;
 
 use super::Counters;
-use super::tcp::Connections;
+use super::connections::Connections;
 
 /// The UDP socket, shared by the thread that reads it and all that write to it.
 pub(super) struct Socket {
@@ -84,16 +84,18 @@ impl Outbox {
             }
             return;
         }
+        // The system sends nothing from an address of the other family.
+        let from = destination.from.filter(|from| from.is_ipv4() == destination.to.is_ipv4());
         let (to, from) = match destination.to {
             SocketAddr::V4(v4) if self.socket.dual => {
                 // As IPv6 addresses, both: the system leaves the source to the route otherwise.
-                let from = destination.from.map(|from| match from {
+                let from = from.map(|from| match from {
                     IpAddr::V4(from) => from.to_ipv6_mapped().into(),
                     from => from,
                 });
                 ((v4.ip().to_ipv6_mapped(), v4.port()).into(), from)
             }
-            to => (to, destination.from),
+            to => (to, from),
         };
         let start = self.bytes.len();
         make(&mut self.bytes);
@@ -102,11 +104,14 @@ impl Outbox {
         }
     }
 
-    /// Takes everything out, for a network that is none.
+    /// Takes everything out, with where it goes, for a network that is none.
     #[cfg(test)]
-    pub fn take(&mut self) -> Vec<Vec<u8>> {
+    pub fn take(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut start = 0;
-        let each = |packet: Packet| self.bytes[std::mem::replace(&mut start, packet.end)..packet.end].to_vec();
+        let each = |packet: Packet| {
+            let bytes = self.bytes[std::mem::replace(&mut start, packet.end)..packet.end].to_vec();
+            (packet.to, bytes)
+        };
         let all = self.packets.drain(..).map(each).collect();
         self.bytes.clear();
         all
@@ -185,6 +190,21 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_address_of_the_other_family_is_not_sent_from() {
+        let Ok(udp) = UdpSocket::bind("[::]:0") else { return };
+        let socket = Arc::new(Socket::new(udp).unwrap());
+        let counters = Arc::new(Counters::default());
+        let mut outbox = Outbox::new(socket, Arc::default(), Arc::clone(&counters));
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let from = Some(std::net::Ipv6Addr::LOCALHOST.into());
+        outbox.push(Destination { proto: Protocol::Udp, to: peer.local_addr().unwrap(), from }, b"answer");
+        outbox.flush().await;
+        assert_eq!(counters.unsent.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!(peer.recv(&mut [0; 16]).unwrap(), 6);
+    }
 
     #[tokio::test]
     async fn a_socket_for_both_families_answers_from_the_address_that_was_asked() {

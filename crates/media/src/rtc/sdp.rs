@@ -63,6 +63,8 @@ impl Section {
 
 /// Formats that are no codecs: repair, redundancy, tones.
 const HELPERS: [&str; 6] = ["rtx", "red", "ulpfec", "flexfec-03", "telephone-event", "CN"];
+/// Feedback may come without a report before it (RFC 5506).
+const REDUCED: &str = "a=rtcp-rsize";
 const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
 
 /// An offer or an answer, taken apart.
@@ -218,6 +220,8 @@ impl Sdp {
             if !rejected {
                 section.lines.extend(candidates.iter().cloned());
                 section.lines.push("a=end-of-candidates".into());
+                // Else each request to send again comes with a report, of the few packets since the last.
+                section.lines.extend(offered.has(REDUCED).then(|| REDUCED.to_owned()));
             }
             let offers = |what: &str| offered.value("a=fmtp:").any(|line| line.split([' ', ';']).any(|p| p == what));
             if section.kind() == "audio" && (offers("stereo=1") || offers("sprop-stereo=1")) {
@@ -318,7 +322,8 @@ mod tests {
     #[test]
     fn answers_are_reachable_over_every_accepted_line() {
         let offer = Sdp::read(
-            "v=0\r\nm=video 9 X 96\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=fmtp:98 stereo=1\r\na=rtcp-fb:98 nack\r\n",
+            "v=0\r\nm=video 9 X 96\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=fmtp:98 stereo=1\r\na=rtcp-fb:98 nack\r\n\
+             a=rtcp-rsize\r\n",
         );
         let mut sdp = Sdp::read(
             "v=0\r\na=group:BUNDLE 0 1\r\nm=video 0 X 0\r\na=mid:0\r\na=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n\
@@ -330,7 +335,7 @@ mod tests {
             sdp.text(),
             "v=0\r\na=group:BUNDLE 1\r\nm=video 0 X 0\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=rtpmap:98 opus/48000/2\r\n\
              a=fmtp:98 minptime=10;stereo=1;sprop-stereo=1\r\na=rtcp-fb:98 nack\r\n\
-             a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\n"
+             a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\na=rtcp-rsize\r\n"
         );
     }
 

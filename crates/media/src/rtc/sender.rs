@@ -11,6 +11,7 @@ use str0m::media::Mid;
 use str0m::rtp::Extension;
 use str0m::rtp::rtcp::ReceptionReport;
 
+use super::losses::Losses;
 use super::outbox::{Destination, Outbox};
 use super::srtp::{Keys, Srtp};
 
@@ -22,6 +23,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const NTP_UNIX: u64 = 2_208_988_800;
 /// A round trip that is longer is none.
 const LONGEST_TRIP: Duration = Duration::from_secs(60);
+
+/// Why there is nothing to send on.
+const NO_TRACK: &str = "one of its lines has no track to send on";
 
 /// A packet without its number.
 pub(super) struct Piece<'a> {
@@ -41,8 +45,8 @@ pub(super) struct Piece<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported {
     pub mid: Mid,
-    /// The part that was lost since the last report.
-    pub loss: f32,
+    /// The part that was lost since that was last known.
+    pub loss: Option<f32>,
     pub round_trip: Option<Duration>,
 }
 
@@ -78,7 +82,7 @@ struct Track {
     known: bool,
     keeps: bool,
     kept: VecDeque<Kept>,
-    nacks: u64,
+    losses: Losses,
 }
 
 struct Kept {
@@ -87,35 +91,47 @@ struct Kept {
     pt: u8,
     marker: bool,
     at: Instant,
+    /// When it was last sent again.
+    again: Option<Instant>,
+}
+
+/// How packets are sent again.
+pub(super) struct Again<F> {
+    /// Not so soon after the last time.
+    pub pause: Duration,
+    /// How often one of so many bytes is sent.
+    pub copies: F,
 }
 
 impl Sender {
-    /// The tracks of `rtc` by these lines: sound with a clock of 48 kHz, and pictures, which are kept to be sent again. None:
-    /// what was agreed on is not enough.
+    /// The tracks of `rtc` by these lines: sound with a clock of 48 kHz, and pictures, which are kept to be sent again.
+    ///
+    /// # Errors
+    /// What was not agreed on.
     pub fn new(
         rtc: &mut Rtc,
         crypto: &CryptoProvider,
         keys: &Keys,
         lines: &[(Mid, bool)],
         now: Instant,
-    ) -> Option<Self> {
-        let srtp = Srtp::new(crypto, keys)?;
+    ) -> Result<Self, &'static str> {
+        let srtp = Srtp::new(crypto, keys).ok_or("no keys to send with were agreed on")?;
         let resends = rtc.codec_config().params().iter();
         let resends = resends.filter_map(|params| Some((*params.pt(), *params.resend()?))).collect();
         let mut random = [0; 10];
-        getrandom::fill(&mut random).ok()?;
+        getrandom::fill(&mut random).map_err(|_| "the system has no random numbers")?;
         let [a, b, name @ ..] = random;
         // Not so high that the first packet of all, lost, makes a peer count the rounds wrongly (RFC 3711 §3.3.1).
         let next = u64::from(u16::from_be_bytes([a, b]) & 0x7fff);
         let mut tracks = Vec::new();
         for &(mid, is_video) in lines {
-            let extensions = rtc.media(mid)?.remote_extmap();
+            let extensions = rtc.media(mid).ok_or(NO_TRACK)?.remote_extmap();
             // Heads of one byte have no other numbers (RFC 8285 §4.2).
             let number = |extension| extensions.id_of(extension).filter(|number| (1..=14).contains(number));
             let mid_extension = number(Extension::RtpMid);
             let delay_extension = number(Extension::PlayoutDelay);
             let mut direct = rtc.direct_api();
-            let stream = direct.stream_tx_by_mid(mid, None)?;
+            let stream = direct.stream_tx_by_mid(mid, None).ok_or(NO_TRACK)?;
             tracks.push(Track {
                 mid,
                 ssrc: *stream.ssrc(),
@@ -130,10 +146,10 @@ impl Sender {
                 known: false,
                 keeps: is_video,
                 kept: VecDeque::new(),
-                nacks: 0,
+                losses: Losses::default(),
             });
         }
-        Some(Sender {
+        Ok(Sender {
             srtp,
             tracks,
             resends,
@@ -166,74 +182,67 @@ impl Sender {
         }
     }
 
-    /// Sends a packet again that is asked for, `copies` times as that number says for its bytes. Nothing, where it is kept no
-    /// longer.
+    /// Sends a packet again that is asked for. Nothing, where it is kept no longer or has just been sent again. False: no more
+    /// may be sent now.
     pub fn resend(
         &mut self,
         outbox: &mut Outbox,
         to: Destination,
         mid: Mid,
         number: u16,
-        copies: impl FnOnce(usize) -> usize,
-    ) {
-        let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return };
-        let Some(kept) = track.kept(number) else { return };
-        let payload = Arc::clone(&kept.payload);
-        let time = kept.time;
-        let marker = kept.marker;
-        let resends = self.resends.iter().find(|(of, _)| *of == kept.pt);
-        let (Some((_, pt)), Some((ssrc, again))) = (resends, &mut track.again) else { return };
+        again: Again<impl FnOnce(usize) -> usize>,
+        now: Instant,
+    ) -> bool {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return true };
+        let Some((ssrc, index)) = track.again else { return true };
+        let Some(kept) = track.kept(number) else { return true };
+        let Some((_, pt)) = self.resends.iter().find(|(of, _)| *of == kept.pt) else { return true };
+        if kept.again.is_some_and(|at| now.saturating_duration_since(at) < again.pause) {
+            return true;
+        }
+        let copies = (again.copies)(kept.payload.len() + 2);
+        if copies == 0 {
+            return false;
+        }
+        kept.again = Some(now);
         // RFC 4588 §4: the number that it had, then what it held.
         self.scratch.clear();
         self.scratch.extend_from_slice(&number.to_be_bytes());
-        self.scratch.extend_from_slice(&payload);
-        for _ in 0..copies(self.scratch.len()) {
-            let ssrc = *ssrc;
-            let index = *again;
-            *again += 1;
+        self.scratch.extend_from_slice(&kept.payload);
+        let time = kept.time;
+        let marker = kept.marker;
+        track.again = Some((ssrc, index + copies as u64));
+        let mid = track.mid_extension.map(|number| (number, track.mid));
+        for index in (index..).take(copies) {
             outbox.push_with(to, |out| {
                 let start = out.len();
-                let mid = track.mid_extension.map(|number| (number, track.mid));
                 head(out, Head { pt: *pt, marker, index, time, ssrc, mid, delay: None });
                 self.srtp.seal(out, start, &self.scratch, ssrc, index);
             });
         }
+        true
     }
 
-    /// Sends reports of all tracks, if they are due.
+    /// When the next reports are due, if there is anything to report.
+    pub fn report_due(&self) -> Option<Instant> {
+        let any = self.tracks.iter().any(|track| track.newest.is_some());
+        any.then(|| self.reported.unwrap_or(self.began.0) + REPORT_EVERY)
+    }
+
+    /// Sends a report of each track that has sent something, if they are due.
     pub fn report(&mut self, outbox: &mut Outbox, to: Destination, now: Instant) {
-        let waits = self.reported.unwrap_or(self.began.0);
+        let Some(due) = self.report_due() else { return };
         let all = self.reported.is_none() && self.tracks.iter().all(|track| track.newest.is_some());
-        if now.saturating_duration_since(waits) < REPORT_EVERY && !all {
+        if now < due && !all {
             return;
         }
         self.reported = Some(now);
         let ntp = self.ntp(now);
-        let mut packets = Vec::with_capacity(128);
-        for track in &self.tracks {
-            let Some((time, wall)) = track.newest else { continue };
-            let passed = now.saturating_duration_since(wall).as_micros() * u128::from(track.clock) / 1_000_000;
-            packets.extend([0x80, 200, 0, 6]);
-            packets.extend(track.ssrc.to_be_bytes());
-            packets.extend(ntp.to_be_bytes());
-            packets.extend(time.wrapping_add(passed as u32).to_be_bytes());
-            packets.extend(track.packets.to_be_bytes());
-            packets.extend(track.bytes.to_be_bytes());
+        // Each in a datagram of its own: some peers (GStreamer) take all that is in one to be of the track that it begins with.
+        for packets in self.tracks.iter().filter_map(|track| track.report(ntp, &self.name, now)) {
+            let srtp = &mut self.srtp;
+            outbox.push_with(to, |out| srtp.seal_rtcp(&packets, out));
         }
-        // All tracks have one name: they belong together.
-        let name = self.name.as_bytes();
-        let item = 4 + 2 + name.len();
-        let chunk = item + 4 - item % 4;
-        let words = self.tracks.len() * chunk / 4;
-        packets.extend([0x80 | self.tracks.len() as u8, 202, 0, words as u8]);
-        for track in &self.tracks {
-            packets.extend(track.ssrc.to_be_bytes());
-            packets.extend([1, name.len() as u8]);
-            packets.extend(name);
-            packets.extend(std::iter::repeat_n(0, chunk - item));
-        }
-        let srtp = &mut self.srtp;
-        outbox.push_with(to, |out| srtp.seal_rtcp(&packets, out));
     }
 
     /// Says that nothing follows.
@@ -252,14 +261,13 @@ impl Sender {
         let trip = middle.wrapping_sub(report.last_sr_time).wrapping_sub(report.last_sr_delay);
         let trip = Duration::from_micros((u64::from(trip) * 1_000_000) >> 16);
         let round_trip = (report.last_sr_time != 0 && trip < LONGEST_TRIP).then_some(trip);
-        Some(Reported { mid: track.mid, loss: f32::from(report.fraction_lost) / 256.0, round_trip })
+        let loss = track.losses.reported(report.max_seq, report.packets_lost, now);
+        Some(Reported { mid: track.mid, loss, round_trip })
     }
 
-    /// The track that an SSRC is of, and how often something of it was asked for again with `more` more.
-    pub fn asked(&mut self, ssrc: u32, more: u64) -> Option<(Mid, u64)> {
-        let track = self.tracks.iter_mut().find(|track| track.ssrc == ssrc)?;
-        track.nacks += more;
-        Some((track.mid, track.nacks))
+    /// The track that an SSRC is of.
+    pub fn track_of(&self, ssrc: u32) -> Option<Mid> {
+        self.tracks.iter().find(|track| track.ssrc == ssrc).map(|track| track.mid)
     }
 
     /// The wall's time as NTP counts it, in 1/2³² seconds.
@@ -278,14 +286,36 @@ impl Track {
             self.kept.pop_front();
         }
         let Piece { payload, pt, time, marker, .. } = *piece;
-        self.kept.push_back(Kept { payload: Arc::clone(payload), time, pt, marker, at: now });
+        self.kept.push_back(Kept { payload: Arc::clone(payload), time, pt, marker, at: now, again: None });
     }
 
     /// The newest packet with this number, if it is kept.
-    fn kept(&self, number: u16) -> Option<&Kept> {
+    fn kept(&mut self, number: u16) -> Option<&mut Kept> {
         let back = (self.next.wrapping_sub(1) as u16).wrapping_sub(number);
         let place = self.kept.len().checked_sub(usize::from(back) + 1)?;
-        self.kept.get(place)
+        self.kept.get_mut(place)
+    }
+
+    /// A sender report and its name (RFC 3550 §6.4.1, §6.5), if it has sent something. All tracks of a session have one name:
+    /// they belong together.
+    fn report(&self, ntp: u64, name: &str, now: Instant) -> Option<Vec<u8>> {
+        let (time, wall) = self.newest?;
+        let passed = now.saturating_duration_since(wall).as_micros() * u128::from(self.clock) / 1_000_000;
+        let mut packets = Vec::with_capacity(64);
+        packets.extend([0x80, 200, 0, 6]);
+        packets.extend(self.ssrc.to_be_bytes());
+        packets.extend(ntp.to_be_bytes());
+        packets.extend(time.wrapping_add(passed as u32).to_be_bytes());
+        packets.extend(self.packets.to_be_bytes());
+        packets.extend(self.bytes.to_be_bytes());
+        let item = 4 + 2 + name.len();
+        let chunk = item + 4 - item % 4;
+        packets.extend([0x81, 202, 0, (chunk / 4) as u8]);
+        packets.extend(self.ssrc.to_be_bytes());
+        packets.extend([1, name.len() as u8]);
+        packets.extend(name.as_bytes());
+        packets.extend(std::iter::repeat_n(0, chunk - item));
+        Some(packets)
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use super::feed::{Unfit, backlog};
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
@@ -18,7 +19,7 @@ use super::registry::{Entry, Place, Registry};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
-use super::tcp::{self, Connections};
+use super::tcp;
 use super::whep::Whep;
 use super::whip::Whip;
 use super::worker::{Common, ToWorker, Worker};

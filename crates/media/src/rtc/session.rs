@@ -1,15 +1,16 @@
 //! One session: its `str0m` machine, its deadlines, and what role it plays. Moves datagrams in and out; decides nothing
 //! about other sessions.
 
-use std::net::{IpAddr, SocketAddr};
+mod feedback;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
-use str0m::media::{KeyframeRequestKind, MediaData, Mid, Rid};
+use str0m::media::{KeyframeRequestKind, MediaData, Mid};
 use str0m::net::{Protocol, Receive, Transmit};
 use str0m::rtp::RawPacket;
-use str0m::rtp::rtcp::{NackEntry, Rtcp};
 use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc};
 
 use super::dtls;
@@ -23,6 +24,7 @@ use super::simulcast::Simulcast;
 use super::sink::Sink;
 use super::srtp::Keys;
 use super::stun;
+use super::tally::Tally;
 use super::whep::Whep;
 use super::whip::Whip;
 use super::{Counters, Refused};
@@ -108,7 +110,6 @@ pub(super) struct Session {
     path: Path,
     /// Source addresses whose requests were answered.
     pub sources: Vec<(Protocol, SocketAddr)>,
-    local: Option<IpAddr>,
     /// Where media goes.
     to: Option<(Protocol, SocketAddr)>,
     /// What the handshake agreed on, until a sender is made of it.
@@ -123,9 +124,7 @@ pub(super) struct Session {
     /// The machine panicked.
     broken: bool,
     rate: Rate,
-    counters: Arc<Counters>,
-    /// Requests to send again that are counted already, by track.
-    nacks: Vec<(Mid, Option<Rid>, u64)>,
+    tally: Tally,
 }
 
 /// What a new session starts with.
@@ -165,7 +164,6 @@ impl Session {
             diagnosed: false,
             lost: None,
             sources: Vec::new(),
-            local: None,
             to: None,
             keys: None,
             sender: None,
@@ -174,8 +172,7 @@ impl Session {
             checks,
             broken: false,
             rate: Rate::new(max_bitrate, now),
-            counters,
-            nacks: Vec::new(),
+            tally: Tally::new(counters),
         }
     }
 
@@ -194,7 +191,6 @@ impl Session {
         let family = |a: &&SocketAddr| a.is_ipv4() == source.is_ipv4();
         let found = advertised.iter().find(same).or_else(|| advertised.iter().find(family)).or(advertised.first());
         let Some(destination) = found else { return Ok(()) };
-        self.local = *local;
         if let Some(&[ref head @ .., a, b, c, d]) = stun::answered(bytes)
             && *head == self.checks
             && let Role::Play { whep, .. } = &mut self.role
@@ -207,7 +203,7 @@ impl Session {
             }
             return if whep.has_waiting() { self.tick(now, outbox) } else { Ok(()) };
         }
-        if let Some(check) = self.path.came(*proto, *source, bytes)
+        if let Some(check) = self.path.came((*proto, *source), *local, bytes)
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
         {
             self.guarded(|session| session.rtc.handle_input(Input::Receive(now, receive)).map_err(protocol))?;
@@ -226,11 +222,24 @@ impl Session {
     /// no other. The machine is not touched again.
     fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Ended>) -> Result<T, Ended> {
         let acted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(self)));
-        self.keys = dtls::agreed().or(self.keys.take());
+        let agreed = dtls::agreed();
+        if self.awaits_keys() {
+            self.keys = agreed.or(self.keys.take());
+        }
         acted.unwrap_or_else(|_| {
             self.broken = true;
             Err(Ended::Protocol("the WebRTC machine failed on what the peer sent".into()))
         })
+    }
+
+    /// It is a viewer whose packets are going to be ours to send.
+    fn awaits_keys(&self) -> bool {
+        matches!(&self.role, Role::Play { whep, .. } if !whep.adapts) && self.sender.is_none()
+    }
+
+    /// Where what is sent to the peer goes.
+    fn destination(&self) -> Option<Destination> {
+        self.to.map(|peer| Destination { proto: peer.0, to: peer.1, from: self.path.local(peer) })
     }
 
     /// Tells the machine the time, and sends what waited and may be sent now.
@@ -243,6 +252,9 @@ impl Session {
                 ticket.count_sent(sent);
             }
         }
+        if let (Some(to), Some(sender)) = (self.destination(), &mut self.sender) {
+            sender.report(outbox, to, now);
+        }
         self.guarded(|session| session.rtc.handle_input(Input::Timeout(now)).map_err(protocol))
     }
 
@@ -253,13 +265,13 @@ impl Session {
         now: Instant,
         act: impl FnOnce(&mut Whep, &mut Sink<'_>) -> T,
     ) -> Option<T> {
-        let Session { role: Role::Play { whep, .. }, rtc, sender, to, local, .. } = self else { return None };
+        let to = self.destination();
+        let Session { role: Role::Play { whep, .. }, rtc, sender, .. } = self else { return None };
         if whep.adapts {
             return Some(act(whep, &mut Sink::Machine(rtc)));
         }
         let sender = sender.as_mut()?;
-        let (proto, to) = (*to)?;
-        let to = Destination { proto, to, from: *local };
+        let to = to?;
         let done = act(whep, &mut Sink::Own(sender, outbox, to));
         sender.report(outbox, to, now);
         Some(done)
@@ -287,21 +299,20 @@ impl Session {
     /// # Errors
     /// The handshake did not agree on what that takes.
     fn begin_sending(&mut self, now: Instant) -> Result<(), Ended> {
-        let Session { role: Role::Play { whep, .. }, rtc, keys, sender, .. } = self else { return Ok(()) };
-        if whep.adapts || sender.is_some() {
+        if !self.awaits_keys() {
             return Ok(());
         }
-        let made = dtls::agreed()
-            .or(keys.take())
-            .and_then(|keys| Sender::new(rtc, &dtls::crypto(), &keys, &whep.lines(), now));
-        *sender = made.map(Box::new);
-        if sender.is_some() { Ok(()) } else { Err(Ended::Protocol("no keys to send with were agreed on".into())) }
+        let Session { role: Role::Play { whep, .. }, rtc, keys, sender, .. } = self else { return Ok(()) };
+        let keys = dtls::agreed().or(keys.take()).ok_or("the handshake told no keys to send with");
+        let made = keys.and_then(|keys| Sender::new(rtc, &dtls::crypto(), &keys, &whep.lines(), now));
+        *sender = Some(Box::new(made.map_err(|why| Ended::Protocol(why.into()))?));
+        Ok(())
     }
 
     /// Says goodbye to the peer, if there is one: RTCP BYE and DTLS close_notify.
     pub fn close(&mut self, now: Instant, table: &Table, outbox: &mut Outbox) {
-        if let (Some(sender), Some((proto, to))) = (&mut self.sender, self.to) {
-            sender.goodbye(outbox, Destination { proto, to, from: self.local });
+        if let (Some(to), Some(sender)) = (self.destination(), &mut self.sender) {
+            sender.goodbye(outbox, to);
         }
         if !self.broken && self.rtc.is_alive() && self.rtc.close().is_ok() {
             let _ = self.drain(now, table, outbox);
@@ -347,28 +358,28 @@ impl Session {
     fn transmit(&mut self, transmit: &Transmit, table: &Table, outbox: &mut Outbox) {
         let (proto, to) = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
         self.answered(transmit.proto, transmit.destination, table);
+        self.to = self.path.taken().or(self.to);
         let first = transmit.contents.first().copied().unwrap_or_default();
         // RTCP of the machine's would bear numbers that our own reports have.
         if self.sender.is_some() && (128..=191).contains(&first) {
             return;
         }
-        outbox.push(Destination { proto, to, from: self.local }, &transmit.contents);
-        let moved = self.path.moved().filter(|_| self.sender.is_some());
-        self.to = if first >= 20 { Some((proto, to)) } else { moved.or(self.to) };
+        outbox.push(Destination { proto, to, from: self.path.local((proto, to)) }, &transmit.contents);
     }
 
     /// Asks a viewer's end how long the network takes, where that is due.
     pub fn check(&mut self, now: Instant, outbox: &mut Outbox) {
+        let to = self.destination();
         if let Role::Play { whep, .. } = &mut self.role
             && self.connected
-            && let Some((proto, to)) = self.to
+            && let Some(to) = to
             && let Some(number) = whep.check(now)
         {
             let [a, b, c, d, e, f, g, h] = self.checks;
             let [i, j, k, l] = number.to_be_bytes();
             let user = format!("{}:{}", self.remote_ufrag, self.ufrag);
             if let Some(check) = stun::check([a, b, c, d, e, f, g, h, i, j, k, l], &user, &self.remote_password) {
-                outbox.push(Destination { proto, to, from: self.local }, &check);
+                outbox.push(to, &check);
             }
         }
     }
@@ -386,10 +397,12 @@ impl Session {
     }
 
     fn own_deadline(&self, now: Instant) -> Option<Instant> {
-        let due = match &self.role {
+        let pump = match &self.role {
             Role::Play { whep, .. } => whep.due(now),
             Role::Publish { .. } => None,
         };
+        let report = self.sender.as_ref().and_then(|sender| sender.report_due());
+        let due = pump.into_iter().chain(report).min();
         match (self.connected, self.lost) {
             (true, None) => due,
             (true, Some(since)) => Some(due.map_or(since + RETURN, |due| due.min(since + RETURN))),
@@ -422,18 +435,18 @@ impl Session {
                 None
             }
             Event::MediaEgressStats(s) => {
-                if self.sender.is_none() {
-                    self.reported((s.mid, s.rid), s.rtt, s.loss, now);
-                    self.note((s.mid, s.rid), None, None, s.nacks);
-                }
+                self.reported(s.mid, s.rtt, s.loss, now);
+                self.tally.all_nacks((s.mid, s.rid), s.nacks);
                 None
             }
             Event::MediaIngressStats(s) => {
-                self.note((s.mid, s.rid), s.rtt, s.loss, s.nacks);
+                self.tally.round_trip(s.rtt);
+                self.tally.loss(s.loss);
+                self.tally.all_nacks((s.mid, s.rid), s.nacks);
                 None
             }
             Event::KeyframeRequest(_) => {
-                Counters::add(&self.counters.key_requests, 1);
+                self.tally.key_request();
                 if let Role::Play { ticket, whep } = &mut self.role
                     && whep.asks_key(true, now)
                 {
@@ -447,9 +460,6 @@ impl Session {
                 if let (Role::Play { whep, .. }, Some(estimate)) = (&mut self.role, stats.bwe_tx) {
                     whep.choice.estimated(estimate.as_u64());
                 }
-                let pair = stats.selected_candidate_pair.filter(|_| self.sender.is_some());
-                // As if it sent something there.
-                self.to = pair.map(|pair| self.path.of(pair.protocol, pair.remote.addr, &[128])).or(self.to);
                 None
             }
             Event::RawPacket(packet) => {
@@ -486,67 +496,6 @@ impl Session {
         Ok(())
     }
 
-    /// What a viewer reports of a track.
-    fn reported(&mut self, track: (Mid, Option<Rid>), round_trip: Option<Duration>, loss: Option<f32>, now: Instant) {
-        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, loss)
-            && whep.is_video(track.0)
-        {
-            whep.choice.lost(loss);
-            whep.congestion.lost(loss, now);
-        }
-        self.note(track, round_trip, loss, 0);
-    }
-
-    /// What came back for packets that we sent ourselves.
-    fn feedback(&mut self, feedback: &Rtcp, outbox: &mut Outbox, now: Instant) {
-        let Some(sender) = &mut self.sender else { return };
-        match feedback {
-            Rtcp::Nack(nack) => {
-                // RFC 4585 §6.2.1: a number, and a bit for each of the sixteen after it.
-                let after = |entry: &NackEntry| {
-                    let first = entry.pid;
-                    let more = entry.blp;
-                    (0..=16).filter(move |n| *n == 0 || more >> (n - 1) & 1 == 1).map(move |n| first.wrapping_add(n))
-                };
-                let asked: Vec<u16> = nack.reports.iter().flat_map(after).collect();
-                let Some((mid, nacks)) = sender.asked(*nack.ssrc, asked.len() as u64) else { return };
-                self.note((mid, None), None, None, nacks);
-                self.play(outbox, now, |whep, sink| {
-                    if whep.is_video(mid) {
-                        whep.asked(sink, &asked, now);
-                    }
-                });
-            }
-            Rtcp::ReceiverReport(report) => {
-                let reported: Vec<_> = report.reports.iter().filter_map(|one| sender.reported(one, now)).collect();
-                for one in reported {
-                    self.reported((one.mid, None), one.round_trip, Some(one.loss), now);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Adds a track's figures to those of all sessions. Values come from the peer: none is trusted to be sensible.
-    fn note(&mut self, track: (Mid, Option<Rid>), rtt: Option<Duration>, loss: Option<f32>, nacks: u64) {
-        let counters = &self.counters;
-        if let Some(rtt) = rtt {
-            let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).min(60_000_000);
-            Counters::add(&counters.rtt_micros, micros);
-            Counters::add(&counters.rtts, 1);
-        }
-        if let Some(loss) = loss {
-            Counters::add(&counters.loss_ppm, (loss.clamp(0.0, 1.0) * 1e6) as u64);
-            Counters::add(&counters.losses, 1);
-        }
-        let known = self.nacks.iter_mut().find(|(mid, rid, _)| (*mid, *rid) == track);
-        let before = known.map_or(0, |known| std::mem::replace(&mut known.2, nacks));
-        if before == 0 && nacks > 0 {
-            self.nacks.push((track.0, track.1, nacks));
-        }
-        Counters::add(&counters.nacks, nacks.saturating_sub(before));
-    }
-
     /// Restarts ICE with the peer's new credentials (RFC 8445 §9): as if its offer came again with them. Media flows on
     /// over the old path until a request comes over a new one. Returns our new credentials.
     pub fn restart_ice(&mut self, ufrag: String, password: &str, table: &Table) -> Result<IceCreds, Refused> {
@@ -559,7 +508,7 @@ impl Session {
         self.ufrag = ours.ufrag.clone();
         self.remote_ufrag = ufrag;
         self.remote_password = password.to_owned();
-        self.path = Path::new(ours.pass.clone());
+        self.path.restart(ours.pass.clone());
         Ok(ours)
     }
 

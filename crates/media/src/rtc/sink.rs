@@ -8,7 +8,7 @@ use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo, Ssrc, StreamTx};
 
 use super::offer::Track;
 use super::outbox::{Destination, Outbox};
-use super::sender::{Piece, Sender};
+use super::sender::{Again, Piece, Sender};
 
 /// One outgoing track.
 pub(super) struct Out {
@@ -59,9 +59,10 @@ impl Sink<'_> {
     }
 
     /// Sends a packet again, see [`Sender::resend`].
-    pub fn resend(&mut self, out: &Out, number: u16, copies: impl FnOnce(usize) -> usize) {
-        if let Sink::Own(sender, outbox, to) = self {
-            sender.resend(outbox, *to, out.track.mid, number, copies);
+    pub fn resend(&mut self, out: &Out, number: u16, again: Again<impl FnOnce(usize) -> usize>, now: Instant) -> bool {
+        match self {
+            Sink::Own(sender, outbox, to) => sender.resend(outbox, *to, out.track.mid, number, again, now),
+            Sink::Machine(_) => false,
         }
     }
 

@@ -203,6 +203,24 @@ mod tests {
         assert_eq!(authentication[..4], [0xCE, 0xBE, 0x32, 0x1F]);
     }
 
+    /// RFC 6188 §7.2.
+    #[test]
+    fn long_keys_are_those_of_the_standard() {
+        let crypto = str0m::crypto::from_feature_flags();
+        let key = [0xF0F0_4914_B513_F276_3A1B_1FA1_30F1_0E29_u128, 0x98F6_F6E4_3E43_09D1_E622_A0E3_32B9_F1B6];
+        let key: Vec<u8> = key.iter().flat_map(|half| half.to_be_bytes()).collect();
+        let salt = [0x3B, 0x04, 0x80, 0x3D, 0xE5, 0x1E, 0xE7, 0xC9, 0x64, 0x23, 0xAB, 0x5B, 0x78, 0xD2];
+        let master = Master::<32, 14> { key: key.as_slice().try_into().unwrap(), salt: &salt };
+        let cipher: [u8; 32] = master.key(crypto.srtp_provider, CIPHER);
+        let half = |at| u128::from_be_bytes(*cipher[at..].first_chunk().unwrap());
+        assert_eq!(half(0), 0x5BA1_064E_30EC_5161_3CAD_926C_5A28_EF73);
+        assert_eq!(half(16), 0x1EC7_FB39_7F70_A960_653C_AF06_554C_D8C4);
+        let salt: [u8; 14] = master.key(crypto.srtp_provider, SALT);
+        assert_eq!(salt[..4], [0xFA, 0x31, 0x79, 0x16]);
+        let authentication: [u8; 20] = master.key(crypto.srtp_provider, AUTHENTICATION);
+        assert_eq!(authentication[..4], [0xFD, 0x9C, 0x32, 0xD3]);
+    }
+
     #[test]
     fn material_of_another_length_is_none() {
         let crypto = str0m::crypto::from_feature_flags();

@@ -1,60 +1,24 @@
 //! ICE over TCP on one port (RFC 6544, framing of RFC 4571): connections are carriers of datagrams, no more. A connection
 //! that does not start with a request for a session of ours is closed.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use parking_lot::Mutex;
+use bytes::Bytes;
 use str0m::net::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::Connections;
 use super::net::Table;
 
-/// Most connections at a time, and of one address.
-const MOST: (usize, usize) = (4_096, 64);
-/// Datagrams that wait for a connection before more are dropped.
-const QUEUE: usize = 256;
 /// Longest datagram taken.
 const MAX_DATAGRAM: usize = 2_048;
 /// The first datagram must come within this time, and any later one within the other.
 const PATIENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
-
-/// The writing ends of all connections, by peer address.
-#[derive(Default)]
-pub(super) struct Connections {
-    open: Mutex<HashMap<SocketAddr, mpsc::Sender<Bytes>>>,
-}
-
-impl Connections {
-    /// Sends a datagram, or drops it when the connection is gone or full.
-    pub fn send(&self, to: SocketAddr, contents: &[u8]) {
-        let Ok(length) = u16::try_from(contents.len()) else { return };
-        let sender = self.open.lock().get(&to).cloned();
-        if let Some(sender) = sender {
-            let mut framed = BytesMut::with_capacity(contents.len() + 2);
-            framed.put_u16(length);
-            framed.put_slice(contents);
-            let _ = sender.try_send(framed.freeze());
-        }
-    }
-
-    fn admit(&self, peer: SocketAddr) -> Option<mpsc::Receiver<Bytes>> {
-        let mut open = self.open.lock();
-        let same: fn(&SocketAddr) -> IpAddr = SocketAddr::ip;
-        if open.len() >= MOST.0 || open.keys().filter(|p| same(p) == peer.ip()).count() >= MOST.1 {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        open.insert(peer, sender);
-        Some(receiver)
-    }
-}
 
 /// Accepts connections until `stop`.
 pub(super) async fn serve(
@@ -84,7 +48,7 @@ pub(super) async fn serve(
                 () = carry(stream, peer, local, &table, outgoing) => {}
                 () = stop.cancelled() => {}
             }
-            connections.open.lock().remove(&peer);
+            connections.close(peer);
         });
     }
 }

@@ -5,6 +5,7 @@ mod adapting;
 mod bad_network;
 mod live;
 mod narrow;
+mod peers;
 mod simulcast;
 mod tcp;
 

@@ -13,7 +13,7 @@ use super::feed::{Media, Shared};
 use super::offer::{Accepted, best_format};
 use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
-use super::sender::Piece;
+use super::sender::{Again, Piece};
 use super::sink::{Out, Sink};
 use crate::frame::Codec;
 
@@ -413,8 +413,13 @@ impl Whep {
     /// Sends again what the peer asks for: once, twice over a long path, and not at all beyond what the network takes.
     pub fn asked(&mut self, sink: &mut Sink<'_>, numbers: &[u16], now: Instant) {
         let Some(out) = self.video.take() else { return };
+        // Who asks sooner cannot have seen that it was sent again already.
+        let pause = self.congestion.round_trip().unwrap_or_default() / 4 * 3;
         for number in numbers {
-            sink.resend(&out, *number, |payload| self.copies(payload + HEADS, now));
+            let copies = |payload| self.copies(payload + HEADS, now);
+            if !sink.resend(&out, *number, Again { pause, copies }, now) {
+                break;
+            }
         }
         self.video = Some(out);
     }

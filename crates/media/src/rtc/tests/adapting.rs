@@ -2,6 +2,8 @@
 //! fits, and that it stays with that.
 
 use str0m::Event;
+use str0m::rtp::RawPacket;
+use str0m::rtp::rtcp::Rtcp;
 
 use super::bad_network::World;
 use super::*;
@@ -9,6 +11,7 @@ use crate::frame::{Codec as FrameCodec, Frame};
 use crate::rtc::choice::{Choice, LOOK_EVERY};
 use crate::rtc::feed::{Maker, Shared};
 use crate::rtc::h264;
+use crate::rtc::losses::Losses;
 use crate::rtc::offer::Way;
 use crate::rtc::sink::Sink;
 use crate::rtc::whep::Whep;
@@ -28,6 +31,7 @@ fn rates(sizes: Sizes) -> [u64; 3] {
 struct Viewer {
     world: World,
     whep: Whep,
+    losses: Losses,
     sizes: Sizes,
     makers: [Maker; 3],
     /// Milliseconds since the start, and pictures so far.
@@ -57,7 +61,7 @@ impl Viewer {
         let keys = [Some(0); 3];
         let changes = Vec::new();
         let seen = Vec::new();
-        Viewer { world, whep, sizes, makers, ms: 0, picture: 0, keys, changes, seen }
+        Viewer { world, whep, losses: Losses::default(), sizes, makers, ms: 0, picture: 0, keys, changes, seen }
     }
 
     fn layer(&self) -> usize {
@@ -97,20 +101,7 @@ impl Viewer {
             self.world.step();
             self.ms += 1;
             for event in std::mem::take(&mut self.world.events) {
-                match event {
-                    Event::PeerStats(stats) => {
-                        if let Some(estimate) = stats.bwe_tx {
-                            self.whep.choice.estimated(estimate.as_u64());
-                        }
-                    }
-                    Event::MediaEgressStats(stats) if self.whep.is_video(stats.mid) => {
-                        stats.loss.into_iter().for_each(|loss| {
-                            self.whep.choice.lost(loss);
-                            self.whep.congestion.lost(loss, self.world.now);
-                        });
-                    }
-                    _ => {}
-                }
+                self.hear(event);
             }
             for (_, _, data) in self.world.client.pictures.drain(..) {
                 let size = h264::unit(&data).payload.len();
@@ -118,6 +109,32 @@ impl Viewer {
                 let of = self.sizes.iter().rposition(|s| size >= if key { s * 6 } else { *s });
                 self.seen.push((self.ms, of.unwrap_or(0)));
             }
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let now = self.world.now;
+        let mut lost = None;
+        match event {
+            Event::PeerStats(stats) => {
+                if let Some(estimate) = stats.bwe_tx {
+                    self.whep.choice.estimated(estimate.as_u64());
+                }
+            }
+            Event::MediaEgressStats(stats) if self.whep.is_video(stats.mid) => lost = stats.loss,
+            Event::RawPacket(packet) => {
+                let mid = self.world.server.video.unwrap().mid;
+                let ssrc = self.world.server.rtc.direct_api().stream_tx_by_mid(mid, None).unwrap().ssrc();
+                if let RawPacket::RtcpRx(Rtcp::ReceiverReport(report)) = &*packet {
+                    let of_pictures = report.reports.iter().filter(|report| report.ssrc == ssrc);
+                    lost = of_pictures.filter_map(|r| self.losses.reported(r.max_seq, r.packets_lost, now)).last();
+                }
+            }
+            _ => {}
+        }
+        if let Some(loss) = lost {
+            self.whep.choice.lost(loss);
+            self.whep.congestion.lost(loss, now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A viewer of a stream of one size over networks that carry less than that, lose some of it or are far away, in simulated
 //! time: what it sees and hears. Each case runs with several seeds.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl Seen {
         }
     }
 
-    fn a_second(&self, seconds: f64) -> f64 {
+    pub fn a_second(&self, seconds: f64) -> f64 {
         self.pictures.len() as f64 / seconds
     }
 
@@ -135,9 +135,16 @@ pub(super) struct Viewer {
     pub now: Instant,
     ms: u64,
     pub client: Client,
-    session: Session,
+    pub session: Session,
     table: Table,
-    outbox: Outbox,
+    pub outbox: Outbox,
+    pub counters: Arc<Counters>,
+    /// Where the client sends from.
+    pub source: SocketAddr,
+    /// What the client was sent since this was last looked at, and where.
+    pub went: Vec<(SocketAddr, Vec<u8>)>,
+    /// The number of the newest packet of pictures that the client made something of.
+    pub newest: u64,
     identity: Identity,
     network: Network,
     stream: Stream,
@@ -197,8 +204,12 @@ impl Viewer {
             ms: 0,
             client,
             session,
-            table: Table::new(Vec::new(), counters),
+            table: Table::new(Vec::new(), Arc::clone(&counters)),
             outbox,
+            counters,
+            source: peer,
+            went: Vec::new(),
+            newest: 0,
             identity,
             network,
             stream,
@@ -245,8 +256,9 @@ impl Viewer {
     }
 
     fn flush(&mut self) {
-        for datagram in self.outbox.take() {
+        for (to, datagram) in self.outbox.take() {
             self.network.send(self.now, false, &datagram);
+            self.went.push((to, datagram));
         }
     }
 
@@ -293,7 +305,7 @@ impl Viewer {
         while let Some((to_server, bytes)) = self.network.arrived(self.now) {
             if to_server {
                 let bytes = bytes.into();
-                let datagram = Datagram { key: 1, proto: Protocol::Udp, source: client, local: None, bytes };
+                let datagram = Datagram { key: 1, proto: Protocol::Udp, source: self.source, local: None, bytes };
                 self.session.receive(&datagram, &self.identity, &mut self.outbox, self.now).unwrap();
                 self.drain();
             } else {
@@ -315,6 +327,9 @@ impl Viewer {
                 Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
                 Output::Event(event) => {
                     if let Event::MediaData(data) = &event {
+                        if data.mid == self.client.video {
+                            self.newest = **data.seq_range.end();
+                        }
                         self.seen.media(self.ms, data.mid == self.client.audio, &data.data, self.stream);
                     }
                     self.client.event(event);
@@ -326,7 +341,7 @@ impl Viewer {
         }
     }
 
-    fn pass(&mut self, seconds: u64) -> &Seen {
+    pub fn pass(&mut self, seconds: u64) -> &Seen {
         for _ in 0..seconds * 1_000 {
             self.step(true);
         }

@@ -1,0 +1,58 @@
+//! What comes back for a viewer's packets: requests to send again, and reports.
+
+use std::time::{Duration, Instant};
+
+use str0m::media::Mid;
+use str0m::rtp::rtcp::{NackEntry, ReceptionReport, Rtcp};
+
+use super::{Role, Session};
+use crate::rtc::outbox::Outbox;
+
+impl Session {
+    /// What came back for packets that we sent ourselves.
+    pub(in crate::rtc) fn feedback(&mut self, feedback: &Rtcp, outbox: &mut Outbox, now: Instant) {
+        match feedback {
+            Rtcp::Nack(nack) => {
+                let Some(mid) = self.sender.as_ref().and_then(|sender| sender.track_of(*nack.ssrc)) else { return };
+                let asked: Vec<u16> = nack.reports.iter().flat_map(numbers).collect();
+                self.tally.nacks(asked.len() as u64);
+                self.play(outbox, now, |whep, sink| {
+                    if whep.is_video(mid) {
+                        whep.asked(sink, &asked, now);
+                    }
+                });
+            }
+            Rtcp::ReceiverReport(report) => self.all_reported(&report.reports, now),
+            // Of who sends something, too.
+            Rtcp::SenderReport(report) => self.all_reported(&report.reports, now),
+            _ => {}
+        }
+    }
+
+    fn all_reported<'a>(&mut self, reports: impl IntoIterator<Item = &'a ReceptionReport>, now: Instant) {
+        for report in reports {
+            if let Some(one) = self.sender.as_mut().and_then(|sender| sender.reported(report, now)) {
+                self.reported(one.mid, one.round_trip, one.loss, now);
+            }
+        }
+    }
+
+    /// What a viewer reports of a track.
+    pub(super) fn reported(&mut self, mid: Mid, round_trip: Option<Duration>, loss: Option<f32>, now: Instant) {
+        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, loss)
+            && whep.is_video(mid)
+        {
+            whep.choice.lost(loss);
+            whep.congestion.lost(loss, now);
+        }
+        self.tally.round_trip(round_trip);
+        self.tally.loss(loss);
+    }
+}
+
+/// RFC 4585 §6.2.1: a number, and a bit for each of the sixteen after it.
+fn numbers(entry: &NackEntry) -> impl Iterator<Item = u16> + use<> {
+    let first = entry.pid;
+    let more = entry.blp;
+    (0..=16).filter(move |n| *n == 0 || more >> (n - 1) & 1 == 1).map(move |n| first.wrapping_add(n))
+}
