@@ -43,7 +43,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use offer::Fragment;
-pub use server::{Server, advertised};
+pub use server::{Loop, Server, advertised};
 
 use crate::ended::Ended;
 

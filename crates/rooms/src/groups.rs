@@ -13,16 +13,18 @@ pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Re
     let Some(sanctions) = rooms.sanctions(group).await else { return Ok(false) };
     hub.found(group, None, "").await?;
     hub.fetch(group).await?;
+    adopt(hub, rooms, group).await;
     hub.hold(group, &sanctions);
-    if hub.is_shared() {
-        return Ok(true);
-    }
+    Ok(true)
+}
+
+/// Lets a room's group begin with it, where another task is about to say so: nothing of the room is put into it before.
+async fn adopt(hub: &Hub, rooms: &Rooms, group: &RoomId) {
     // Should the room have closed meanwhile, its group's end came too early: then it stays one without a room, which
-    // goes by itself.
-    if rooms.exists(group).await {
+    // goes by itself. With several nodes it begins in the commit that makes the room.
+    if !hub.is_shared() && rooms.exists(group).await {
         hub.adopt(group);
     }
-    Ok(true)
 }
 
 /// Runs a step on a group; where there is no group but a room, the group is made first.
@@ -56,6 +58,7 @@ pub async fn sanction(
         Sanction::Mute => hub.mute(group, user, ms),
         Sanction::Ban => hub.ban(group, user, ms),
     };
+    adopt(hub, rooms, group).await;
     let passed = with_group(hub, rooms, group, step).await?;
     match rooms.sanction(group, what, user, passed.until).await {
         Ok(()) | Err(Error::Refused(_)) => {}

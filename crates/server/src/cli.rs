@@ -176,6 +176,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
         }
         _ => {
             settings.lan = lan.map(|asked| lan::address(asked, settings.mode == Mode::Production)).transpose()?;
+            if settings.lan.is_some() {
+                lan::trusts_nobody(&settings.http.trusted_proxies)?;
+            }
             process::serve(settings, reload)
         }
     }
@@ -271,6 +274,8 @@ fn examine(settings: &Settings, json: bool) -> Result<(), String> {
         }
     };
     let mut found = runtime.block_on(doctor::examine(settings, &clouds, None));
+    // Who waits for a disk that does not answer is not waited for.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     found.extend(wrong);
     if json {
         println!("{}", serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);

@@ -7,10 +7,10 @@ mod network;
 mod verdict;
 
 pub use machine::is_nearly_full;
-pub use network::Datagrams;
 pub use verdict::{Level, Verdict, page};
 
 use crate::config::Settings;
+use media::rtc::Server as Webrtc;
 use tencent::clouds::Clouds;
 
 /// The name of the check of settings.
@@ -25,14 +25,14 @@ pub fn of_settings(settings: &Settings) -> Vec<Verdict> {
     wrong.chain(odd).collect()
 }
 
-/// Looks at everything. `datagrams`: of the server that runs in this process, if one does.
-pub async fn examine(settings: &Settings, clouds: &Clouds, datagrams: Option<&Datagrams>) -> Vec<Verdict> {
+/// Looks at everything. `webrtc`: of the server that runs in this process, if one does.
+pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrtc>) -> Vec<Verdict> {
     let mut found = of_settings(settings);
     if found.is_empty() {
         found.push(Verdict::ok(SETTINGS, format!("they fit, in {:?} mode", settings.mode)));
     }
     let (network, ffmpeg, disk, redis, webhooks, clouds) = tokio::join!(
-        network::look(settings, datagrams),
+        network::look(settings, webrtc),
         machine::ffmpeg(settings),
         machine::disk(settings),
         neighbours::redis(settings),

@@ -27,10 +27,10 @@ pub struct Arguments {
     #[arg(required = true, value_name = "URL")]
     urls: Vec<String>,
     /// How many viewers, shared by the play URLs. 200 a second begin.
-    #[arg(long, default_value_t = 100)]
-    viewers: usize,
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    viewers: u32,
     /// How many room calls a second: get_room_list.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=10_000))]
     calls: u32,
     /// For how many seconds, once all viewers have begun.
     #[arg(long, default_value_t = 30)]
@@ -59,7 +59,7 @@ struct Summary {
     ended: usize,
     /// Why, the first of them.
     why: Option<String>,
-    /// Milliseconds to the first picture.
+    /// Milliseconds to the first picture, or sound.
     first_frame_ms: Option<[f64; 2]>,
     /// Bits a second of one viewer, in the middle.
     bits_per_viewer: u64,
@@ -112,7 +112,7 @@ async fn go(arguments: &Arguments) -> Result<Summary, String> {
         }
     };
     // No streams: calls alone.
-    let viewers = if streams.is_empty() { 0 } else { arguments.viewers };
+    let viewers = if streams.is_empty() { 0 } else { arguments.viewers as usize };
     let stop = CancellationToken::new();
     let samples = Arc::new(Samples::default());
     let http = viewer::http()?;
@@ -196,7 +196,7 @@ fn page(summary: &Summary) -> String {
     if summary.viewers > 0 {
         let _ = writeln!(
             text,
-            "viewers      {} of {} saw a picture, {} ended early",
+            "viewers      {} of {} saw or heard it, {} ended early",
             summary.playing, summary.viewers, summary.ended
         );
         let _ = writeln!(text, "first frame  {}", spread(summary.first_frame_ms));

@@ -148,6 +148,7 @@ fn greet(server: &Server) {
     }
     println!("  data       {}", settings.data_dir.display());
     if let Some(address) = server.lan {
-        print!("{}", lan::greeting(address, std::io::stdout().is_terminal()));
+        let interface = lan::interface(address.ip());
+        print!("{}", lan::greeting(address, interface.as_deref(), std::io::stdout().is_terminal()));
     }
 }

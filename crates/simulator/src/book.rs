@@ -58,6 +58,8 @@ pub struct Pages {
     pub place: String,
     /// When a member last gave a sign of life.
     pub seen: BTreeMap<(RoomId, UserId), Instant>,
+    /// When it pushed a stream to it.
+    pub pushed: BTreeMap<(RoomId, UserId), Instant>,
     /// Who is kept out, and out of what.
     pub banned: BTreeMap<(UserId, Option<RoomId>), Banned>,
     /// Sessions that logged out.
@@ -101,6 +103,7 @@ impl Default for Pages {
             let_out: Vec::new(),
             place: "0".into(),
             seen: BTreeMap::new(),
+            pushed: BTreeMap::new(),
             banned: BTreeMap::new(),
             ended: BTreeSet::new(),
             fields: BTreeMap::new(),
@@ -160,17 +163,24 @@ impl Pages {
         }
     }
 
-    /// Looks what takes too long where nothing is wrong; `wall` is what the machine shows.
-    pub fn look(&mut self, wall: Millis) {
+    /// Looks what takes too long where nothing is wrong; `wall` is what the machine shows. Who `pushes` a stream is not silent.
+    pub fn look(&mut self, wall: Millis, pushes: impl Fn(&RoomId, &UserId) -> bool) {
         let now = Instant::now();
+        for (id, room) in &self.rooms {
+            for user in room.members.iter().filter(|user| pushes(id, user)) {
+                self.pushed.insert((id.clone(), user.clone()), now);
+            }
+        }
         let calm = now.saturating_duration_since(self.calm);
         if calm < LONGEST {
             return;
         }
         let mut wrong = Vec::new();
-        for (id, room) in &self.rooms {
+        for (id, room) in self.rooms.iter().filter(|(_, room)| !room.rotten) {
             for user in &room.members {
-                let seen = self.seen.get(&(id.clone(), user.clone())).copied().unwrap_or(self.begun);
+                let of_it = (id.clone(), user.clone());
+                let seen = [&self.seen, &self.pushed].into_iter().filter_map(|at| at.get(&of_it)).max().copied();
+                let seen = seen.unwrap_or(self.begun);
                 let silent = now.saturating_duration_since(seen);
                 if silent > LONGEST {
                     wrong.push(("who is silent goes", format!("{user} in {id} was silent for {silent:?}")));

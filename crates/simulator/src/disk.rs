@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use store::simulation::{self, Listed, Pace, Sheet};
+use store::simulation::{self, About, Pace, Sheet};
 use tokio::time::Instant;
 
 use crate::dice::Dice;
@@ -240,12 +240,13 @@ impl simulation::Disk for Mount {
         self.with(|_| Ok(Box::new(()) as Box<dyn Any + Send + Sync>))
     }
 
-    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
-        let listed = |path: &PathBuf| {
-            let name = path.strip_prefix(dir).ok()?.to_str()?.to_owned();
-            Some(Listed { name, modified: SystemTime::now() })
-        };
-        self.with(|state| Ok(state.names.keys().filter_map(listed).collect()))
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let name = |path: &PathBuf| Some(path.strip_prefix(dir).ok()?.to_str()?.to_owned());
+        self.with(|state| Ok(state.names.keys().filter_map(name).collect()))
+    }
+
+    fn about(&self, path: &Path) -> io::Result<About> {
+        self.with(|state| Ok(About { modified: SystemTime::now(), length: state.bytes(path)?.len() as u64 }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -68,7 +68,8 @@ async fn look(world: Arc<World>) {
             world.not_calm();
         }
         let wall = world.wall();
-        world.book.with(|pages| pages.look(wall));
+        let pushed = world.live.pushed.lock().clone();
+        world.book.with(|pages| pages.look(wall, |room, user| pushed.contains(&crate::user::stream(room, user))));
     }
 }
 

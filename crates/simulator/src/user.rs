@@ -57,7 +57,7 @@ fn user(n: u64) -> UserId {
     UserId::parse(&format!("user{n}")).expect("letters and a digit")
 }
 
-fn stream(id: &RoomId, user: &UserId) -> StreamId {
+pub fn stream(id: &RoomId, user: &UserId) -> StreamId {
     StreamId::parse(&format!("{id}_{user}")).expect("letters, digits and a line")
 }
 

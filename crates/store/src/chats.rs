@@ -1,10 +1,10 @@
 //! What a hub of one node says, kept over a restart: each group with its newest messages, and what waits for a user. Bounds
 //! are those of the hub: a kept group is a [`Group`] without members, and shares its messages with the hub's.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use room::chat::{AWAY, Direct, Epoch, Group, Message, NewGroup};
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -96,35 +96,121 @@ const MAX_MAIL_BYTES: usize = 16 << 20;
 #[derive(Default)]
 pub(crate) struct Chats {
     groups: HashMap<RoomId, KeptGroup>,
-    /// In the order in which they came, with whether they were handed over.
-    mail: VecDeque<(Arc<Direct>, bool)>,
+    /// In the order in which they came.
+    mail: VecDeque<Mail>,
     mail_bytes: usize,
-    /// What was said while the disk was away is not on it: groups, and point-to-point messages.
-    missed: HashSet<RoomId>,
-    missed_mail: bool,
+    /// Of what was said while the disk was away, the first that is in no file; and what of that stands in the snapshot that is
+    /// being written.
+    missed: HashMap<RoomId, Gap>,
+    saving: HashMap<RoomId, Gap>,
+}
+
+/// A point-to-point message that is kept.
+struct Mail {
+    message: Arc<Direct>,
+    handed: bool,
+    missed: Missed,
+}
+
+/// Whether what is known of a message is in a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missed {
+    No,
+    Yes,
+    /// It will be if the snapshot is written.
+    Saving,
+}
+
+/// Gap where on a group is in no file. Less is more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    /// Gap its beginning, or that of its room.
+    Beginning,
+    /// Gap this message on.
+    Message(u64),
+}
+
+impl Gap {
+    fn of(entry: &ChatEntry) -> Self {
+        match entry {
+            ChatEntry::Message(message) => Self::Message(message.seq),
+            _ => Self::Beginning,
+        }
+    }
 }
 
 impl Chats {
-    /// An entry could not be written.
-    pub fn miss(&mut self, entry: &ChatEntry) {
+    /// An entry, which was taken in just now, could not be written. Says whether only a snapshot or a later entry brings it.
+    pub fn miss(&mut self, entry: &ChatEntry) -> bool {
         if is_out(Mend::MissedIsWritten) {
-            return;
+            return false;
         }
-        match entry.group() {
-            Some(group) => _ = self.missed.insert(group.clone()),
-            None => self.missed_mail = true,
+        match (entry, entry.group()) {
+            (_, Some(group)) => lower(&mut self.missed, group, Gap::of(entry)),
+            (ChatEntry::Handed { user, seq }, _) => self.of_user(user, *seq).for_each(|mail| mail.missed = Missed::Yes),
+            // One that is too large to be kept at all is not there.
+            (ChatEntry::Direct { message, .. }, _) => {
+                let new = self.mail.back_mut().filter(|mail| Arc::ptr_eq(&mail.message, message));
+                new.into_iter().for_each(|mail| mail.missed = Missed::Yes);
+            }
+            _ => {}
         }
+        true
     }
 
     /// What has to be written in the place of this entry, which was taken in just now, because something before it is missing.
     pub fn missing(&mut self, entry: &ChatEntry) -> Option<Vec<ChatEntry>> {
-        match entry.group() {
-            Some(group) => self.missed.remove(group).then(|| match self.groups.get(group) {
-                Some(kept) => of_a_group(kept).collect(),
-                None => vec![entry.clone()],
-            }),
-            None => std::mem::take(&mut self.missed_mail).then(|| self.of_mail().collect()),
+        let Some(group) = entry.group() else {
+            let mut missing = self.missing_mail();
+            return (!missing.is_empty()).then(|| {
+                missing.push(entry.clone());
+                missing
+            });
+        };
+        let from = self.missed.remove(group).into_iter().chain(self.saving.remove(group)).min()?;
+        let Some(kept) = self.groups.get(group) else { return Some(vec![entry.clone()]) };
+        Some(match from.min(Gap::of(entry)) {
+            Gap::Beginning => of_a_group(kept).collect(),
+            Gap::Message(first) => {
+                let all = kept.group.history(u64::MAX, usize::MAX).into_iter();
+                all.filter(|message| message.seq >= first).map(ChatEntry::Message).collect()
+            }
+        })
+    }
+
+    fn missing_mail(&mut self) -> Vec<ChatEntry> {
+        let missed = self.mail.iter_mut().filter(|mail| mail.missed != Missed::No);
+        missed
+            .map(|mail| {
+                mail.missed = Missed::No;
+                mail.entry()
+            })
+            .collect()
+    }
+
+    /// What makes this state anew, for a snapshot. What is missing need not be written if that is [saved](Self::saved).
+    pub fn save(&mut self) -> Vec<ChatEntry> {
+        for (group, from) in self.missed.drain() {
+            lower(&mut self.saving, &group, from);
         }
+        self.mark(Missed::Yes, Missed::Saving);
+        self.entries()
+    }
+
+    /// Whether the snapshot was written.
+    pub fn saved(&mut self, written: bool) {
+        for (group, from) in self.saving.drain().filter(|_| !written) {
+            lower(&mut self.missed, &group, from);
+        }
+        self.mark(Missed::Saving, if written { Missed::No } else { Missed::Yes });
+    }
+
+    fn mark(&mut self, from: Missed, to: Missed) {
+        self.mail.iter_mut().filter(|mail| mail.missed == from).for_each(|mail| mail.missed = to);
+    }
+
+    fn of_user<'a>(&'a mut self, user: &'a UserId, upto: u64) -> impl Iterator<Item = &'a mut Mail> {
+        self.mail.iter_mut().filter(move |mail| mail.message.to == *user && mail.message.seq <= upto)
     }
 
     /// Takes an entry in.
@@ -145,13 +231,10 @@ impl Chats {
             ChatEntry::Ended { group } => drop(self.groups.remove(&group)),
             ChatEntry::Direct { message, handed } => {
                 self.mail_bytes += message.cost();
-                self.mail.push_back((message, handed));
+                self.mail.push_back(Mail { message, handed, missed: Missed::No });
                 self.forget(now);
             }
-            ChatEntry::Handed { user, seq } => {
-                let of_it = |message: &Direct| message.to == user && message.seq <= seq;
-                self.mail.iter_mut().filter(|(message, _)| of_it(message)).for_each(|(_, handed)| *handed = true);
-            }
+            ChatEntry::Handed { user, seq } => self.of_user(&user, seq).for_each(|mail| mail.handed = true),
         }
     }
 
@@ -168,25 +251,30 @@ impl Chats {
 
     /// Lets go of point-to-point messages that are too old or too many.
     fn forget(&mut self, now: Millis) {
-        while let Some((message, _)) =
-            self.mail.pop_front_if(|(message, _)| message.at.plus(AWAY) <= now || self.mail_bytes > MAX_MAIL_BYTES)
-        {
-            self.mail_bytes -= message.cost();
+        let is_over = |mail: &mut Mail, bytes| mail.message.at.plus(AWAY) <= now || bytes > MAX_MAIL_BYTES;
+        while let Some(mail) = self.mail.pop_front_if(|mail| is_over(mail, self.mail_bytes)) {
+            self.mail_bytes -= mail.message.cost();
         }
     }
 
     /// Lets go of what stood in the snapshot and in the changes after it, too. For when all is read.
     pub fn read(mut self) -> Self {
-        let mut places = HashMap::new();
-        for (message, handed) in std::mem::take(&mut self.mail) {
-            let next = self.mail.len();
-            let place = *places.entry((message.to.clone(), message.seq)).or_insert(next);
-            match self.mail.get_mut(place) {
-                Some((_, before)) => *before |= handed,
-                None => self.mail.push_back((message, handed)),
+        let mut of_users: HashMap<UserId, BTreeMap<u64, Mail>> = HashMap::new();
+        let mut order = Vec::new();
+        for mail in std::mem::take(&mut self.mail) {
+            let to = mail.message.to.clone();
+            let known = of_users.entry(to.clone()).or_default();
+            match known.get_mut(&mail.message.seq) {
+                Some(before) => before.handed |= mail.handed,
+                None => {
+                    known.insert(mail.message.seq, mail);
+                    order.push(to);
+                }
             }
         }
-        self.mail_bytes = self.mail.iter().map(|(message, _)| message.cost()).sum();
+        // Those of a user in their order, though the changes say some again that the snapshot had let go of.
+        self.mail.extend(order.iter().filter_map(|to| Some(of_users.get_mut(to)?.pop_first()?.1)));
+        self.mail_bytes = self.mail.iter().map(|mail| mail.message.cost()).sum();
         self
     }
 
@@ -197,17 +285,24 @@ impl Chats {
 
     /// The point-to-point messages.
     pub fn mail(&self) -> Vec<(Arc<Direct>, bool)> {
-        self.mail.iter().cloned().collect()
+        self.mail.iter().map(|mail| (mail.message.clone(), mail.handed)).collect()
     }
 
     /// What makes this state anew.
-    pub fn entries(&self) -> Vec<ChatEntry> {
-        self.groups.values().flat_map(of_a_group).chain(self.of_mail()).collect()
+    fn entries(&self) -> Vec<ChatEntry> {
+        self.groups.values().flat_map(of_a_group).chain(self.mail.iter().map(Mail::entry)).collect()
     }
+}
 
-    fn of_mail(&self) -> impl Iterator<Item = ChatEntry> + '_ {
-        self.mail.iter().map(|(message, handed)| ChatEntry::Direct { message: message.clone(), handed: *handed })
+impl Mail {
+    fn entry(&self) -> ChatEntry {
+        ChatEntry::Direct { message: self.message.clone(), handed: self.handed }
     }
+}
+
+fn lower(missed: &mut HashMap<RoomId, Gap>, group: &RoomId, from: Gap) {
+    let known = missed.entry(group.clone()).or_insert(from);
+    *known = from.min(*known);
 }
 
 /// What makes a group anew.
@@ -230,6 +325,83 @@ mod tests {
     use room::chat::{Body, Content, Said, Since};
 
     use super::*;
+
+    fn numbers(entries: &[ChatEntry]) -> Vec<u64> {
+        let number = |entry: &ChatEntry| match entry {
+            ChatEntry::Message(message) => message.seq,
+            ChatEntry::Direct { message, .. } => 100 + message.seq,
+            ChatEntry::Handed { seq, .. } => 200 + seq,
+            _ => 0,
+        };
+        entries.iter().map(number).collect()
+    }
+
+    /// The disk does not take this one.
+    fn miss(chats: &mut Chats, entry: ChatEntry) {
+        chats.apply(entry.clone(), Millis(5));
+        assert!(chats.miss(&entry));
+    }
+
+    /// It takes this one, with what is missing.
+    fn write(chats: &mut Chats, entry: ChatEntry) -> Vec<u64> {
+        chats.apply(entry.clone(), Millis(5));
+        numbers(&chats.missing(&entry).unwrap_or_else(|| vec![entry]))
+    }
+
+    #[test]
+    fn what_was_missed_is_written_from_there_on_and_once() {
+        let mut chats = all([group(1, 0), message(1), message(2)], 5);
+        miss(&mut chats, message(3));
+        miss(&mut chats, message(4));
+        assert_eq!(write(&mut chats, message(5)), [3, 4, 5]);
+        assert_eq!(write(&mut chats, message(6)), [6]);
+        // A room that came meanwhile is said with all that the group has.
+        miss(&mut chats, ChatEntry::Adopted { group: RoomId::parse("r").unwrap() });
+        assert_eq!(write(&mut chats, message(7)), [0, 0, 1, 2, 3, 4, 5, 6, 7]);
+        miss(&mut chats, direct(1, 5, false));
+        assert_eq!(write(&mut chats, direct(2, 5, false)), [101, 102]);
+        let handed = |seq| ChatEntry::Handed { user: UserId::parse("bob").unwrap(), seq };
+        miss(&mut chats, handed(1));
+        assert_eq!(write(&mut chats, handed(2)), [101, 202]);
+        // Of mail that is gone nothing is missing.
+        let mut chats = Chats::default();
+        miss(&mut chats, handed(1));
+        assert_eq!(write(&mut chats, handed(2)), [202]);
+    }
+
+    #[test]
+    fn what_a_snapshot_has_is_missing_no_more_once_it_is_written() {
+        for written in [true, false] {
+            let mut chats = all([group(1, 0), message(1)], 5);
+            miss(&mut chats, message(2));
+            miss(&mut chats, direct(1, 5, false));
+            assert_eq!(numbers(&chats.save()), [0, 1, 2, 101]);
+            miss(&mut chats, message(3));
+            miss(&mut chats, direct(2, 5, false));
+            chats.saved(written);
+            let group = write(&mut chats, message(4));
+            let mail = write(&mut chats, direct(3, 5, false));
+            assert_eq!(group, if written { vec![3, 4] } else { vec![2, 3, 4] });
+            assert_eq!(mail, if written { vec![102, 103] } else { vec![101, 102, 103] });
+        }
+        // Nobody waits for a snapshot.
+        let mut chats = all([group(1, 0), message(1)], 5);
+        miss(&mut chats, message(2));
+        chats.save();
+        assert_eq!(write(&mut chats, message(3)), [2, 3]);
+        // A group that ended meanwhile is not remembered for ever.
+        miss(&mut chats, ChatEntry::Ended { group: RoomId::parse("r").unwrap() });
+        chats.save();
+        chats.saved(true);
+        assert!(chats.missed.is_empty() && chats.saving.is_empty());
+    }
+
+    #[test]
+    fn mail_is_in_its_order_whatever_is_said_again() {
+        let read = all([direct(2, 2, true), direct(3, 3, false), direct(1, 1, false), direct(2, 2, false)], 4);
+        let mail: Vec<_> = read.mail().iter().map(|(m, handed)| (m.seq, *handed)).collect();
+        assert_eq!(mail, [(1, false), (2, true), (3, false)]);
+    }
 
     fn said(from: &str) -> Said {
         Said { from: UserId::parse(from).unwrap(), nick: None, random: Some(1), body: Body::new("[]").unwrap() }

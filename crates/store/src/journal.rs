@@ -34,8 +34,8 @@ use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+pub use self::files::{About, Disk, Sheet};
 use self::files::{Dir, OnDisk};
-pub use self::files::{Disk, Listed, Sheet};
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting, Writer};
 pub use self::pace::Pace;
@@ -102,6 +102,8 @@ struct Kept {
     chats: Mutex<Chats>,
     /// What only a later version understands, for when it is back.
     foreign: Vec<load::Foreign>,
+    /// One snapshot is written at a time.
+    saving: Mutex<()>,
     pace: Option<Arc<dyn Pace>>,
     save_after: u64,
 }
@@ -141,7 +143,7 @@ impl Journal {
         journal.keeper = Some(keeper.spawn(move || {
             while let Some(()) = asked.blocking_recv() {
                 let Some(kept) = weak.upgrade() else { return };
-                kept.note_saved(&shared, kept.save(&shared));
+                note_saved(kept.save(&shared));
             }
         })?);
         Ok(journal)
@@ -169,7 +171,7 @@ impl Journal {
         let keep = async move {
             while let Some(()) = asked.recv().await {
                 let Some(kept) = weak.upgrade() else { return };
-                kept.note_saved(&shared, kept.save_paced(&shared).await);
+                note_saved(kept.save_paced(&shared).await);
             }
         };
         Ok((journal, vec![Box::pin(writer.run_paced(pace)), Box::pin(watch), Box::pin(keep)]))
@@ -203,7 +205,8 @@ impl Journal {
         let readers = Mutex::new(readers);
         let spans = Mutex::new(spans);
         let chats = Mutex::new(chats);
-        let kept = Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, pace, save_after };
+        let saving = Mutex::new(());
+        let kept = Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, saving, pace, save_after };
         let (full, asked) = mpsc::channel(1);
         let (log, writer) = Log::new(dir, outbox, log::Options { durable, next, unsaved, full, segment });
         log.save_after(snapshot.max(save_after));
@@ -263,6 +266,12 @@ fn queue(log: &Log, id: &RoomId, room: Option<&Room>, events: Vec<Event>) -> Opt
     Some(log.append(draft?, events))
 }
 
+fn note_saved(saved: io::Result<()>) {
+    if let Err(error) = saved {
+        tracing::warn!(%error, "the journal's snapshot could not be written; trying again later");
+    }
+}
+
 fn draft_of(change: Change) -> Result<Draft, Error> {
     let state = serde_json::to_vec(&change).unwrap_or_default();
     Draft::new(record::Kind::Row, "", &state, &[])
@@ -284,9 +293,12 @@ fn come_back(mut room: Room, now: Millis) -> Room {
 
 impl Kept {
     fn save(&self, log: &Shared) -> io::Result<()> {
-        let written = self.write_snapshot(log)?;
-        let seen = written.seen.block();
-        self.finish_snapshot(log, seen, written.from, written.length)
+        let _alone = self.saving.lock();
+        let saved = self.write_snapshot(log).and_then(|written| {
+            let seen = written.seen.block();
+            self.finish_snapshot(seen, written.from, written.length)
+        });
+        self.saved(log, saved)
     }
 
     #[cfg(feature = "simulation")]
@@ -297,34 +309,46 @@ impl Kept {
             }
         };
         pause().await;
-        let written = self.write_snapshot(log)?;
-        let seen = written.seen.durable().await;
-        pause().await;
-        self.finish_snapshot(log, seen, written.from, written.length)
+        let saved = async {
+            let written = self.write_snapshot(log)?;
+            let seen = written.seen.durable().await;
+            pause().await;
+            self.finish_snapshot(seen, written.from, written.length)
+        };
+        let saved = saved.await;
+        self.saved(log, saved)
     }
 
     fn write_snapshot(&self, log: &Shared) -> io::Result<snapshot::Written> {
         let others = || {
             let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
             let spans = self.spans.lock().clone();
-            snapshot::Others { revoked, spans, chats: self.chats.lock().entries() }
+            snapshot::Others { revoked, spans, chats: self.chats.lock().save() }
         };
         let written = snapshot::write(&self.dir, &self.memory, others, &self.foreign, log);
         written.inspect_err(|_| snapshot::discard(&self.dir))
     }
 
-    fn finish_snapshot(&self, log: &Shared, seen: Result<(), Error>, from: u64, length: u64) -> io::Result<()> {
+    /// Puts the snapshot in its place. Gives back its number and its size.
+    fn finish_snapshot(&self, seen: Result<(), Error>, from: u64, length: u64) -> io::Result<(u64, u64)> {
         let seen = seen.map_err(|error| io::Error::other(error.to_string()));
         seen.and_then(|()| snapshot::finish(&self.dir)).inspect_err(|_| snapshot::discard(&self.dir))?;
-        log.saved(length.max(self.save_after));
-        self.dir.forget_before(self.needed_from(from)?)?;
-        Ok(())
+        Ok((from, length))
     }
 
-    fn note_saved(&self, log: &Shared, saved: io::Result<()>) {
-        if let Err(error) = saved {
-            tracing::warn!(%error, "the journal's snapshot could not be written; trying again later");
-            log.save_later(self.save_after);
+    /// What follows from it, whether it stands or not.
+    fn saved(&self, log: &Shared, saved: io::Result<(u64, u64)>) -> io::Result<()> {
+        self.chats.lock().saved(saved.is_ok());
+        match saved {
+            Ok((from, length)) => {
+                log.saved(length.max(self.save_after));
+                self.dir.forget_before(self.needed_from(from)?)?;
+                Ok(())
+            }
+            Err(error) => {
+                log.not_saved(self.save_after);
+                Err(error)
+            }
         }
     }
 }
@@ -496,12 +520,14 @@ impl ChatRecord for Journal {
         // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or by a snapshot.
         let waiting = match log.ready() {
             Err(error) => {
-                chats.miss(&entry);
+                if chats.miss(&entry) {
+                    log.owe_snapshot();
+                }
                 Err(error)
             }
             Ok(()) => {
                 let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
-                let queued = match chats.missing(&entry) {
+                let queued = match chats.missing(&entry).filter(|missing| !missing.is_empty()) {
                     None => append(alone),
                     Some(missing) => missing.iter().fold(None, |_, entry| append(draft(entry))),
                 };

@@ -33,7 +33,7 @@ pub use journal::Journal;
 /// A journal on a disk of one's own.
 #[cfg(feature = "simulation")]
 pub mod simulation {
-    pub use crate::journal::{Disk, Ground, Listed, Pace, Sheet, Task};
+    pub use crate::journal::{About, Disk, Ground, Pace, Sheet, Task};
 }
 #[cfg(fuzzing)]
 pub use journal::read_records;

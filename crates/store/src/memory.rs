@@ -99,17 +99,29 @@ impl Memory {
         &self.tables
     }
 
-    /// Shows every room, a few at a time under the lock. Rooms that come or go meanwhile may be missed or shown.
-    pub(super) fn each(&self, mut see: impl FnMut(&Room)) {
+    /// Shows every room, a few at a time under the lock, so `see` must not wait; how far it has come it says without one.
+    /// Rooms that come or go meanwhile may be missed or shown.
+    ///
+    /// # Errors
+    /// Those of the caller, which end it.
+    pub(super) fn each<T, E>(
+        &self,
+        to: &mut T,
+        mut see: impl FnMut(&mut T, &Room) -> Result<(), E>,
+        mut pause: impl FnMut(&mut T) -> Result<(), E>,
+    ) -> Result<(), E> {
         for shard in &self.shards {
             let ids: Vec<RoomId> = shard.read().keys().cloned().collect();
             for some in ids.chunks(128) {
                 let shard = shard.read();
                 for room in some.iter().filter_map(|id| shard.get(id)?.room.as_ref()) {
-                    see(room);
+                    see(to, room)?;
                 }
+                drop(shard);
+                pause(to)?;
             }
         }
+        Ok(())
     }
 
     /// Whether there is such a room.

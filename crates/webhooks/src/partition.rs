@@ -27,6 +27,8 @@ pub(super) const MOST_HELD: usize = 64;
 const TRIES: u32 = 3;
 /// What was told of a batch is noted so long after the first event that is not, for all of them together.
 const NOTED: Duration = Duration::from_millis(50);
+/// A note takes no more than this part of the time: each makes a file durable, which a slow disk has other uses for.
+const SPARED: u32 = 10;
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
@@ -225,10 +227,11 @@ impl Hook {
         if is_out(Mend::ToldIsNoted) {
             return;
         }
+        let mut rest = NOTED;
         loop {
             told.news.notified().await;
             // Others are told meanwhile. A batch that is done soon is noted as a whole.
-            let _ = timeout(NOTED, async {
+            let _ = timeout(rest, async {
                 while !told.is_done() {
                     told.news.notified().await;
                 }
@@ -240,7 +243,10 @@ impl Hook {
             let rooms = told.rooms.lock().clone();
             let now = Ahead { upto: before.upto.clone(), held: before.held.clone(), told: rooms, unsaved: false };
             let text = serde_json::to_string(&now).unwrap_or_default();
-            if let Err(error) = self.history.save_ahead(self.reader(), partition, &text).await {
+            let begun = Instant::now();
+            let saved = self.history.save_ahead(self.reader(), partition, &text).await;
+            rest = NOTED.max(begun.elapsed() * SPARED);
+            if let Err(error) = saved {
                 tracing::debug!(%error, "what a webhook was told is not noted; after a restart it is told again");
             }
         }

@@ -20,7 +20,7 @@ pub enum Op {
         /// What it says.
         content: Content,
     },
-    /// A room stands behind the group from now on, if it is there. Not passed on.
+    /// A room stands behind the group from now on, if it is there. Passed on where it begins anew.
     Adopt {
         /// The group.
         group: RoomId,

@@ -1,13 +1,13 @@
 //! Which worker and session a datagram belongs to, and the thread that reads the UDP socket. Allocates nothing for
 //! strangers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IoSliceMut;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef};
 use str0m::net::Protocol;
 use tokio::io::Interest;
@@ -50,6 +50,8 @@ pub(super) struct Datagram {
 pub(super) struct Table {
     ufrags: RwLock<HashMap<String, Route>>,
     sources: RwLock<HashMap<(Protocol, SocketAddr), Route>>,
+    /// Fragments of no session, which somebody sends here to see whether they come.
+    loops: Mutex<HashSet<String>>,
     workers: Vec<mpsc::Sender<ToWorker>>,
     counters: Arc<Counters>,
 }
@@ -57,7 +59,8 @@ pub(super) struct Table {
 impl Table {
     /// An empty table over the workers' queues.
     pub fn new(workers: Vec<mpsc::Sender<ToWorker>>, counters: Arc<Counters>) -> Self {
-        Table { ufrags: RwLock::default(), sources: RwLock::default(), workers, counters }
+        let loops = Mutex::default();
+        Table { ufrags: RwLock::default(), sources: RwLock::default(), loops, workers, counters }
     }
 
     /// The queue of a worker.
@@ -68,6 +71,21 @@ impl Table {
     /// Makes requests for `ufrag` go to `route`.
     pub fn expect(&self, ufrag: &str, route: Route) {
         self.ufrags.write().insert(ufrag.to_owned(), route);
+    }
+
+    /// Looks out for requests for a fragment that no session has.
+    pub fn look_out(&self, ufrag: &str) {
+        self.loops.lock().insert(ufrag.to_owned());
+    }
+
+    /// Whether it is looked out for, and did not come.
+    pub fn is_out(&self, ufrag: &str) -> bool {
+        self.loops.lock().contains(ufrag)
+    }
+
+    /// It came, or is not looked out for any more.
+    pub fn let_go(&self, ufrag: &str) {
+        self.loops.lock().remove(ufrag);
     }
 
     /// Makes datagrams of `source` go to `route`, wherever they went before.
@@ -110,7 +128,13 @@ impl Table {
                 Counters::add(&self.counters.garbage, 1);
                 return false;
             }
-            Class::Stun(Some(ufrag)) => self.ufrags.read().get(ufrag).copied(),
+            Class::Stun(Some(ufrag)) => {
+                let route = self.ufrags.read().get(ufrag).copied();
+                if route.is_none() {
+                    self.let_go(ufrag);
+                }
+                route
+            }
             Class::Stun(None) | Class::Media => known,
         };
         let Some(Route { worker, key }) = route else {

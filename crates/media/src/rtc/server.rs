@@ -43,6 +43,37 @@ pub struct Server {
     inner: Arc<Inner>,
 }
 
+/// A STUN request of no session on its way from this machine to this machine.
+pub struct Loop {
+    table: Arc<Table>,
+    name: String,
+}
+
+impl Loop {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> Vec<u8> {
+        // A binding request (RFC 8489) with a USERNAME of 24 bytes.
+        let mut request = vec![0, 1, 0, 28, 0x21, 0x12, 0xa4, 0x42];
+        request.extend(&self.name.as_bytes()[..12]);
+        request.extend([0, 6, 0, 24]);
+        request.extend(format!("{}:own", self.name).bytes());
+        request
+    }
+
+    /// Whether it came.
+    #[must_use]
+    pub fn came(&self) -> bool {
+        !self.table.is_out(&self.name)
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.table.let_go(&self.name);
+    }
+}
+
 struct Inner {
     config: Config,
     common: Arc<Common>,
@@ -118,6 +149,21 @@ impl Server {
     /// Where the TCP port is, if there is one.
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.inner.tcp
+    }
+
+    /// Where browsers are told to send media, by UDP and by TCP.
+    pub fn advertised(&self) -> (&[SocketAddr], &[SocketAddr]) {
+        let identity = &self.inner.common.identity;
+        (&identity.udp, &identity.tcp)
+    }
+
+    /// Something to send to the UDP port, and to see whether it comes. Nobody else knows this number.
+    #[must_use]
+    pub fn look_out(&self, number: u64) -> Loop {
+        let table = Arc::clone(&self.inner.common.table);
+        let name = format!("loop{number:016x}");
+        table.look_out(&name);
+        Loop { table, name }
     }
 
     /// What came and went.

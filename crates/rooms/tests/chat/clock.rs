@@ -15,9 +15,10 @@ use chat::hub::link::{Link, Login};
 use chat::hub::*;
 use chat::render;
 use room::chat::*;
+use room::sanctions::Sanction;
 use room::{Millis, RoomId, UserId};
 use rooms::Rooms;
-use rooms::groups::with_group;
+use rooms::groups::{sanction, with_group};
 use rooms::sweeper::Sweeper;
 use store::clock::{Clock, Manual};
 use store::{Memory, Store};
@@ -59,6 +60,12 @@ fn login(user: &UserId, session: u64, at: u64) -> Login<'_> {
 
 impl World {
     async fn enter(&mut self, room: &str, who: &str) {
+        self.make(room, who).await;
+        self.carry();
+    }
+
+    /// Without what another task does with it.
+    async fn make(&self, room: &str, who: &str) {
         let room = group(room);
         let user = user(who);
         let stream = StreamId::parse(who).unwrap();
@@ -72,7 +79,6 @@ impl World {
             info: None,
         };
         self.rooms.add_pusher(&new).await.unwrap();
-        self.carry();
     }
 
     fn carry(&mut self) {
@@ -202,6 +208,21 @@ fn counts_are_told_when_they_change_and_not_more_often_than_once_a_second() {
     world.clock.pass(1_000);
     world.hub.tick();
     assert_eq!(waiting(&first).unwrap().last().unwrap()["users"], 51);
+}
+
+#[tokio::test]
+async fn a_group_begins_with_its_room_and_what_the_room_has_put_into_it_stays() {
+    let mut world = world();
+    let id = group("r");
+    crate::make_before_the_room(&world.hub, &id, &user("eve")).await;
+    world.hub.mute(&id, &user("carl"), 60_000).unwrap();
+    world.make("r", "ann").await;
+    // Before the other task has said that there is a room.
+    sanction(&world.hub, &world.rooms, &id, Sanction::Ban, &user("bob"), 60_000).await.unwrap();
+    world.carry();
+    assert!(crate::is_the_rooms(&world.hub, &id));
+    let bob = world.connect("bob");
+    assert!(matches!(world.come(&bob, "r").await, Err(Refusal::Banned { .. })));
 }
 
 #[test]

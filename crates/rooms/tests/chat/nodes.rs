@@ -217,6 +217,34 @@ fn bob_epoch(bob: &mut Listener) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_was_there_before_its_room_begins_with_it_at_all_nodes() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
+    let id = group("r");
+    crate::make_before_the_room(&a.hub, &id, &user("eve")).await;
+    let mut bob = b.join("bob", "r", None).await;
+    bob.take();
+    a.hub.mute(&id, &user("carl"), 60_000).unwrap();
+    until("it is heard", || !b.hub.show(&id).unwrap().muted.is_empty()).await;
+    a.enter("r", "ann").await;
+    for node in [&a, &b] {
+        until("it is the room's", || crate::is_the_rooms(&node.hub, &id)).await;
+    }
+    // Who was in stays, and numbers go on.
+    let sent = b.send("bob", "r", "welcome", 2).await;
+    until("it comes", || bob.messages().contains(&(sent.seq, "welcome".into()))).await;
+    let c = node(&redis).await;
+    c.hub.fetch(&id).await.unwrap();
+    assert!(crate::is_the_rooms(&c.hub, &id), "as Redis has it");
+    assert_eq!(c.hub.show(&id).unwrap().last, sent.seq);
+    let epoch = c.hub.show(&id).unwrap().epoch;
+    let mut dan = c.join("dan", "r", Some(Since { epoch, seq: 0 })).await;
+    let said = dan.messages();
+    assert!(said.iter().any(|(_, text)| text == "welcome") && said.iter().all(|(_, text)| text != "mine"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     let redis = RedisServer::start(&[]);
     let a = node(&redis).await;

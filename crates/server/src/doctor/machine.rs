@@ -1,11 +1,14 @@
 //! What the machine has: ffmpeg and its codecs, the disk and its speed, how many files may be open.
 
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use tokio::process::Command;
+use tokio::sync::Mutex;
 
 use super::verdict::Verdict;
 use crate::config::Settings;
@@ -17,6 +20,8 @@ use streams::live;
 const LITTLE: u64 = 256 << 20;
 /// How long ffmpeg may take to say what it is.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the disk may take for all that is asked of it.
+const ANSWERS: Duration = Duration::from_secs(5);
 /// Writes that are timed.
 const WRITES: usize = 40;
 /// A disk slower than this makes callers wait, and much slower than that it is no disk for a journal.
@@ -113,12 +118,35 @@ pub fn is_nearly_full(directory: &Path) -> bool {
 
 /// The disk of `data_dir`: its room, and how long it takes until something is really on it.
 pub async fn disk(settings: &Settings) -> Vec<Verdict> {
-    let directory = there(&settings.data_dir);
-    let tried = directory.clone();
-    let timed = tokio::task::spawn_blocking(move || time_writes(&tried)).await;
-    let timed = timed.unwrap_or_else(|_| Err(io::Error::other("the attempt was given up")));
-    let room = usage::disk(&directory).map(|(free, _)| free);
-    judge_disk(&settings.data_dir, room, timed, settings.store.kind == Place::Journal)
+    let data_dir = settings.data_dir.clone();
+    let journal = settings.store.kind == Place::Journal;
+    let look = move || {
+        let directory = there(&data_dir);
+        let timed = time_writes(&directory);
+        let room = usage::disk(&directory).map(|(free, _)| free);
+        judge_disk(&data_dir, room, timed, journal)
+    };
+    within(ANSWERS, look).await.unwrap_or_else(|| {
+        let seen = format!("the disk of data_dir {} does not answer", settings.data_dir.display());
+        let cure = "look at the disk, or at the server that it is mounted from (dmesg, mount); or set another data_dir";
+        vec![Verdict::fail("disk", seen, cure)]
+    })
+}
+
+/// Looks at the disk away from the threads that all else runs on; nothing where that takes too long. A look that hangs is
+/// waited for by the next one: there is never more than one.
+async fn within<T: Send + 'static>(time: Duration, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    static ALONE: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
+    let looked = async {
+        let alone = ALONE.clone().lock_owned().await;
+        let look = move || {
+            let seen = look();
+            drop(alone);
+            seen
+        };
+        tokio::task::spawn_blocking(look).await.ok()
+    };
+    tokio::time::timeout(time, looked).await.ok().flatten()
 }
 
 /// The directory, or where it would be made.
@@ -127,10 +155,21 @@ fn there(directory: &Path) -> PathBuf {
     absolute.ancestors().find(|at| at.is_dir()).unwrap_or(Path::new("/")).to_owned()
 }
 
+/// A file that goes when it is no longer needed.
+struct Tried(PathBuf);
+
+impl Drop for Tried {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// Times of small writes that are waited for, in order of length.
 fn time_writes(directory: &Path) -> io::Result<Vec<Duration>> {
-    let path = directory.join(format!(".doctor-{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+    // No other look has this name, and none that was killed has left it.
+    let path = directory.join(format!(".doctor-{:016x}", sign::fresh_id()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    let _tried = Tried(path);
     let write = |file: &mut std::fs::File| {
         let begun = Instant::now();
         file.write_all(&[0; 4096]).and_then(|()| file.sync_data()).map(|()| begun.elapsed())
@@ -147,7 +186,6 @@ fn time_writes(directory: &Path) -> io::Result<Vec<Duration>> {
             break Ok(());
         }
     };
-    std::fs::remove_file(&path)?;
     tried?;
     times.sort_unstable();
     Ok(times)
@@ -278,8 +316,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(!time_writes(dir.path()).unwrap().is_empty());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left there");
+        // One that was killed left its file: in a container the next process has the same number.
+        std::fs::write(dir.path().join(format!(".doctor-{}", std::process::id())), "").unwrap();
+        std::thread::scope(|scope| {
+            let both = [(); 2].map(|()| scope.spawn(|| time_writes(dir.path()).is_ok()));
+            assert!(both.into_iter().all(|one| one.join().unwrap()), "two at once");
+        });
         assert!(time_writes(Path::new("/proc")).is_err());
         assert_eq!(there(&dir.path().join("not/yet")), dir.path());
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_does_not_answer_holds_up_nobody() {
+        let hangs = Arc::new(std::sync::Barrier::new(2));
+        let held = hangs.clone();
+        let short = Duration::from_millis(50);
+        assert_eq!(within(short, move || held.wait().is_leader()).await, None);
+        let begun = Instant::now();
+        assert_eq!(within(short, || 1).await, None, "no second thread hangs in it");
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        hangs.wait();
+        assert_eq!(within(Duration::from_secs(60), || 2).await, Some(2), "it answers again");
     }
 
     #[test]

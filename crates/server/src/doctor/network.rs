@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,15 +13,13 @@ use tokio::time::timeout;
 use super::verdict::Verdict;
 use crate::config::{Mode, Settings};
 use crate::lan::is_private;
+use media::rtc::Server as Webrtc;
 use streams::live;
 
 /// How long a loop may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Datagrams that are sent: one may be lost.
 const TRIES: usize = 3;
-
-/// How many datagrams of no session the running server has seen.
-pub type Datagrams = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// A port, and by what name it is advertised.
 struct Advertised {
@@ -51,20 +48,25 @@ enum Looped {
 }
 
 /// Looks at all of it.
-pub async fn look(settings: &Settings, datagrams: Option<&Datagrams>) -> Vec<Verdict> {
+pub async fn look(settings: &Settings, webrtc: Option<&Webrtc>) -> Vec<Verdict> {
     let own = own_addresses();
     let mut found = Vec::new();
-    let public = public(settings);
+    // What the running server says is what it bound: with --lan, or where another had the port, not what is configured.
+    let udp_at = match webrtc {
+        Some(webrtc) => webrtc.advertised().0.to_vec(),
+        None => at_port(&public(settings), settings.webrtc.listen.port()),
+    };
+    let listen = webrtc.map_or(settings.webrtc.listen, Webrtc::udp_addr);
+    let public: Vec<IpAddr> = udp_at.iter().map(SocketAddr::ip).collect();
     if settings.webrtc.enabled {
         found.extend(public.iter().map(|address| judge_address(*address, &own, settings.mode)));
     }
-    for one in advertised(settings, &public) {
+    for one in advertised(settings, &public, webrtc) {
         found.extend(tcp(&one, &own).await);
     }
     if settings.webrtc.enabled {
-        for address in public {
-            let to = SocketAddr::new(address, settings.webrtc.listen.port());
-            found.push(judge_udp(to, own.contains(&address), &udp(settings.webrtc.listen, to, datagrams).await));
+        for to in udp_at {
+            found.push(judge_udp(to, own.contains(&to.ip()), &udp(listen, to, webrtc).await));
         }
     }
     found
@@ -74,6 +76,10 @@ pub async fn look(settings: &Settings, datagrams: Option<&Datagrams>) -> Vec<Ver
 fn own_addresses() -> BTreeSet<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
     all.into_iter().map(|interface| interface.ip()).collect()
+}
+
+fn at_port(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
 }
 
 /// Where browsers are told to send media.
@@ -109,7 +115,7 @@ fn judge_address(address: IpAddr, own: &BTreeSet<IpAddr>, mode: Mode) -> Verdict
 }
 
 /// What is advertised besides UDP.
-fn advertised(settings: &Settings, public: &[IpAddr]) -> Vec<Advertised> {
+fn advertised(settings: &Settings, public: &[IpAddr], webrtc: Option<&Webrtc>) -> Vec<Advertised> {
     let named = |host: &str, port: u16| {
         let has_port = host.parse::<SocketAddr>().is_ok()
             || host.rsplit_once(':').is_some_and(|(name, port)| !name.contains(':') && port.parse::<u16>().is_ok());
@@ -140,8 +146,15 @@ fn advertised(settings: &Settings, public: &[IpAddr]) -> Vec<Advertised> {
         let at = if host.is_empty() { here(listen) } else { vec![named(host, listen.port())] };
         all.push(Advertised { what: "rtmp", setting: "rtmp.listen", listen, at });
     }
-    if let Some(listen) = settings.webrtc.config().tcp.filter(|_| settings.webrtc.enabled) {
-        let at = public.iter().map(|ip| SocketAddr::new(*ip, listen.port()).to_string()).collect();
+    let over_tcp = match webrtc {
+        Some(webrtc) => webrtc.tcp_addr().map(|listen| (listen, webrtc.advertised().1.to_vec())),
+        None => {
+            let listen = settings.webrtc.config().tcp.filter(|_| settings.webrtc.enabled);
+            listen.map(|listen| (listen, at_port(public, listen.port())))
+        }
+    };
+    if let Some((listen, at)) = over_tcp {
+        let at = at.iter().map(SocketAddr::to_string).collect();
         all.push(Advertised { what: "webrtc", setting: "webrtc.listen_tcp", listen, at });
     }
     all
@@ -169,7 +182,8 @@ async fn tcp(one: &Advertised, own: &BTreeSet<IpAddr>) -> Vec<Verdict> {
     let asking = async {
         let mut found = Vec::new();
         for at in &one.at {
-            let (own, looped) = match tokio::net::lookup_host(at).await.map(|mut found| found.next()) {
+            let named = timeout(PATIENCE, tokio::net::lookup_host(at)).await.map_err(io::Error::from);
+            let (own, looped) = match named.and_then(|found| found).map(|mut found| found.next()) {
                 Ok(Some(to)) => {
                     let before = accepted.load(Ordering::Relaxed);
                     let connected = timeout(PATIENCE, TcpStream::connect(to)).await;
@@ -247,26 +261,17 @@ fn judge_tcp(one: &Advertised, at: &str, own: bool, looped: &Looped) -> Verdict 
 }
 
 /// Sends through an advertised address, and looks whether it comes.
-async fn udp(listen: SocketAddr, to: SocketAddr, datagrams: Option<&Datagrams>) -> Looped {
+async fn udp(listen: SocketAddr, to: SocketAddr, webrtc: Option<&Webrtc>) -> Looped {
     let here: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
-    let sends = async || {
-        let socket = UdpSocket::bind((here, 0)).await?;
-        // A binding request of no session (RFC 8489): what a server counts, and does not answer.
-        let mut request = vec![0, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42];
-        request.extend(sign::fresh_id().to_be_bytes());
-        request.extend([0; 4]);
-        request.extend([0, 6, 0, 6]);
-        request.extend(b"doctor\0\0");
-        socket.send_to(&request, to).await.map(|_| request)
-    };
-    if let Some(count) = datagrams {
-        let before = count();
+    let sends = async |request: &[u8]| UdpSocket::bind((here, 0)).await?.send_to(request, to).await;
+    if let Some(webrtc) = webrtc {
+        let own = webrtc.look_out(sign::fresh_id());
         for _ in 0..TRIES {
-            if let Err(why) = sends().await {
+            if let Err(why) = sends(&own.request()).await {
                 return Looped::Not(why.to_string());
             }
             tokio::time::sleep(PATIENCE / 8).await;
-            if count() > before {
+            if own.came() {
                 return Looped::Came;
             }
         }
@@ -278,10 +283,10 @@ async fn udp(listen: SocketAddr, to: SocketAddr, datagrams: Option<&Datagrams>) 
         Err(why) => return Looped::Not(why.to_string()),
     };
     for _ in 0..TRIES {
-        let sent = match sends().await {
-            Ok(sent) => sent,
-            Err(why) => return Looped::Not(why.to_string()),
-        };
+        let sent = sign::fresh_id().to_be_bytes();
+        if let Err(why) = sends(&sent).await {
+            return Looped::Not(why.to_string());
+        }
         let comes = async {
             let mut buffer = [0; 256];
             while !socket.recv(&mut buffer).await.is_ok_and(|n| buffer[..n] == sent) {}
@@ -377,6 +382,18 @@ mod tests {
         is(&tcp(&foreign, &own).await[0], Level::Fail, "cannot be listened at", "rtmp.listen");
     }
 
+    fn running() -> (tokio_util::sync::CancellationToken, Webrtc) {
+        let udp = "127.0.0.1:0".parse().unwrap();
+        let mut config = media::rtc::Config::default();
+        config.udp = udp;
+        config.tcp = None;
+        config.workers = 1;
+        let hub = media::Hub::new(media::hub::Settings::default());
+        let (requests, _) = media::request::channel(1, PATIENCE);
+        let stop = tokio_util::sync::CancellationToken::new();
+        (stop.clone(), Webrtc::start(config, hub, requests, stop).unwrap())
+    }
+
     #[tokio::test]
     async fn what_does_not_come_by_udp_has_a_cure() {
         let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -388,20 +405,32 @@ mod tests {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let at = server.local_addr().unwrap();
         is(&judge_udp(at, true, &udp(at, at, None).await), Level::Ok, "its console tries", "");
-        let counted = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let seen = counted.clone();
-        let count: Datagrams = Arc::new(move || counted.load(std::sync::atomic::Ordering::Relaxed));
-        assert_eq!(udp(at, at, Some(&count)).await, Looped::Lost, "sent, and not counted");
-        let reading = async {
-            let mut buffer = [0; 256];
-            while server.recv(&mut buffer).await.is_ok() {
-                seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (stop, webrtc) = running();
+        let bound = webrtc.udp_addr();
+        assert_eq!(udp(bound, bound, Some(&webrtc)).await, Looped::Came);
+        // What strangers send meanwhile says nothing of the way through the advertised address.
+        let noise = async {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            loop {
+                socket.send_to(b"\0\x01\0\0\x21\x12\xa4\x42twelve bytes", bound).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
-            looped = udp(at, at, Some(&count)) => assert_eq!(looped, Looped::Came),
-            () = reading => {}
+            looped = udp(bound, at, Some(&webrtc)) => assert_eq!(looped, Looped::Lost),
+            () = noise => {}
         }
+        assert!(webrtc.counters().strangers.load(Ordering::Relaxed) > 10);
+        // Where it listens is what it says, and not what is configured.
+        let mut settings = Settings::default();
+        settings.webrtc.listen = elsewhere;
+        let found = look(&settings, Some(&webrtc)).await;
+        let said: Vec<_> = found.iter().filter(|verdict| verdict.check == "udp").collect();
+        assert!(
+            matches!(said[..], [one] if one.seen.contains(&bound.to_string()) && one.level == Level::Ok),
+            "{said:?}"
+        );
+        stop.cancel();
         let foreign = "203.0.113.7:8000".parse().unwrap();
         is(&judge_udp(foreign, true, &udp(foreign, foreign, None).await), Level::Fail, "203.0.113.7", "webrtc.listen");
     }

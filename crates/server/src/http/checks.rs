@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Settings;
-use crate::doctor::{self, Datagrams, Verdict};
+use crate::doctor::{self, Verdict};
 use streams::live::Live;
 use tencent::clouds::Clouds;
 
@@ -16,8 +16,8 @@ pub struct Checks {
     pub clouds: Arc<Clouds>,
     /// The live service.
     pub live: Arc<dyn Live>,
-    /// What WebRTC counts, if it runs.
-    pub datagrams: Option<Datagrams>,
+    /// WebRTC, if it runs.
+    pub webrtc: Option<media::rtc::Server>,
 }
 
 impl Checks {
@@ -29,8 +29,11 @@ impl Checks {
     }
 
     /// What the doctor says, who asks every configured service: what is not well of it.
+    /// One at a time.
     pub async fn ask(&self) -> Vec<String> {
-        let found = doctor::examine(&self.settings, &self.clouds, self.datagrams.as_ref()).await;
+        static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _alone = ALONE.lock().await;
+        let found = doctor::examine(&self.settings, &self.clouds, self.webrtc.as_ref()).await;
         found.iter().filter_map(Verdict::problem).collect()
     }
 }

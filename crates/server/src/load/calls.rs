@@ -15,6 +15,9 @@ use super::samples::Samples;
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Calls that wait for an answer at a time. One more waits for one of these: a server that is slower than that is as loaded.
+const ABREAST: usize = 4_000;
+
 /// A user with a session.
 pub struct Caller {
     client: Client,
@@ -70,8 +73,9 @@ impl Caller {
         };
         loop {
             tokio::select! {
-                _ = pace.tick() => {
-                    let client = self.client.clone(); let asked = call(self.url.clone(), &json!({ "cnt": 20, "index": 0 }));
+                _ = pace.tick(), if running.len() < ABREAST => {
+                    let client = self.client.clone();
+                    let asked = call(self.url.clone(), &json!({ "cnt": 20, "index": 0 }));
                     running.spawn(async move {
                         let begun = Instant::now();
                         let said = client.json(asked).await;

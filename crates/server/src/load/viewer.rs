@@ -11,6 +11,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use media::Kind;
 use media::rtmp::client::{Player, Target};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,8 @@ use super::samples::Samples;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Nothing for so long is a stall.
 const STALL: Duration = Duration::from_secs(1);
+/// A stream that has sound, and no picture for so long, has none.
+const HEARD: Duration = Duration::from_secs(5);
 /// Nothing for so long is an end.
 const END: Duration = Duration::from_secs(30);
 
@@ -50,7 +53,7 @@ pub enum Stream {
 /// What one viewer saw.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// How long the first picture took.
+    /// How long the first picture took, or the first sound where there are no pictures.
     pub first: Option<Duration>,
     pub stalls: u64,
     /// Why it ended before it was told to.
@@ -86,7 +89,8 @@ impl Stream {
 
     /// Plays it until `stop`.
     pub async fn watch(self, http: Http, samples: Arc<Samples>, stop: CancellationToken) -> Seen {
-        let mut watching = Watching { begun: Instant::now(), seen: Seen::default(), last: Instant::now(), samples };
+        let mut watching =
+            Watching { begun: Instant::now(), seen: Seen::default(), last: Instant::now(), sound: None, samples };
         let played = stop.run_until_cancelled(async {
             match self {
                 Self::Flv(uri) => flv(&http, uri, &mut watching).await,
@@ -94,7 +98,7 @@ impl Stream {
             }
         });
         let played = played.await;
-        let Watching { begun, mut seen, samples, last } = watching;
+        let Watching { begun, mut seen, samples, last, sound: _ } = watching;
         // A stall that lasts until the end is one too.
         if played.is_none() && seen.first.is_some() && last.elapsed() >= STALL {
             seen.stalls += 1;
@@ -116,21 +120,38 @@ struct Watching {
     begun: Instant,
     seen: Seen,
     last: Instant,
+    /// When the first sound came.
+    sound: Option<Instant>,
     samples: Arc<Samples>,
 }
 
+/// What is among some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Shown {
+    Nothing,
+    Sound,
+    Picture,
+}
+
 impl Watching {
-    /// So many bytes came, with a picture among them or not.
-    fn came(&mut self, bytes: usize, picture: bool) {
-        let now = Instant::now();
+    /// So many bytes came, with this among them.
+    fn came(&mut self, bytes: usize, shown: Shown) {
+        self.came_at(Instant::now(), bytes, shown);
+    }
+
+    fn came_at(&mut self, now: Instant, bytes: usize, shown: Shown) {
+        if shown == Shown::Sound {
+            self.sound.get_or_insert(now);
+        }
+        let heard = self.sound.filter(|sound| now - *sound >= HEARD);
         if self.seen.first.is_some() {
             self.seen.bytes += bytes as u64;
             if now - self.last >= STALL {
                 self.seen.stalls += 1;
                 self.samples.stalls.fetch_add(1, Ordering::Relaxed);
             }
-        } else if picture {
-            self.seen.first = Some(now - self.begun);
+        } else if let Some(first) = heard.or((shown == Shown::Picture).then_some(now)) {
+            self.seen.first = Some(first - self.begun);
             self.samples.playing.fetch_add(1, Ordering::Relaxed);
         }
         self.samples.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -152,8 +173,8 @@ async fn flv(http: &Http, uri: Uri, watching: &mut Watching) -> Result<(), Strin
         let Some(part) = next else { return Ok(()) };
         let part = part.map_err(|e| e.to_string())?;
         let Some(bytes) = part.data_ref() else { continue };
-        let picture = watching.seen.first.is_none() && tags.show_a_picture(bytes)?;
-        watching.came(bytes.len(), picture);
+        let shown = if watching.seen.first.is_none() { tags.show(bytes)? } else { Shown::Nothing };
+        watching.came(bytes.len(), shown);
     }
 }
 
@@ -163,7 +184,14 @@ async fn rtmp(target: &Target, watching: &mut Watching) -> Result<(), String> {
         let next = timeout(END, player.next()).await.map_err(|_| "nothing came any more")?;
         match next.map_err(|e| e.to_string())? {
             None => return Ok(()),
-            Some(frame) => watching.came(frame.payload.len(), frame.key),
+            Some(frame) => {
+                let shown = match frame.kind {
+                    Kind::Video if frame.key => Shown::Picture,
+                    Kind::Audio => Shown::Sound,
+                    _ => Shown::Nothing,
+                };
+                watching.came(frame.payload.len(), shown);
+            }
         }
     }
 }
@@ -180,19 +208,21 @@ struct Tags {
 impl Tags {
     /// Most bytes before a picture.
     const MOST: usize = 8 << 20;
+    const AUDIO: u8 = 8;
     const VIDEO: u8 = 9;
     const HEAD: usize = 13;
     const TAG: usize = 11;
 
-    /// Whether a keyframe is whole with these bytes.
-    fn show_a_picture(&mut self, bytes: &[u8]) -> Result<bool, String> {
+    /// What is whole with these bytes: a keyframe, or sound.
+    fn show(&mut self, bytes: &[u8]) -> Result<Shown, String> {
+        let mut shown = Shown::Nothing;
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() > Self::MOST {
             return Err("no picture among the first 8 MB".into());
         }
         if !self.begun {
             if self.buffer.len() < Self::HEAD {
-                return Ok(false);
+                return Ok(shown);
             }
             if !self.buffer.starts_with(b"FLV") {
                 return Err("what came is not FLV".into());
@@ -205,15 +235,17 @@ impl Tags {
             // The tag's size stands behind it once more.
             let whole = Self::TAG + length + 4;
             if self.buffer.len() < whole {
-                return Ok(false);
+                return Ok(shown);
             }
             let body = &self.buffer[Self::TAG..Self::TAG + length];
-            if kind == Self::VIDEO && is_picture(body) {
-                return Ok(true);
+            match kind {
+                Self::VIDEO if is_picture(body) => return Ok(Shown::Picture),
+                Self::AUDIO if is_sound(body) => shown = Shown::Sound,
+                _ => {}
             }
             self.buffer.drain(..whole);
         }
-        Ok(false)
+        Ok(shown)
     }
 }
 
@@ -222,6 +254,16 @@ fn is_picture(body: &[u8]) -> bool {
     match body {
         [first, ..] if first & 0x80 != 0 => first >> 4 & 7 == 1 && matches!(first & 15, 1 | 3),
         [first, packet, ..] => first >> 4 == 1 && *packet == 1,
+        _ => false,
+    }
+}
+
+/// Whether the body of an audio tag is sound, and no configuration: as FLV has it, or with a FourCC.
+fn is_sound(body: &[u8]) -> bool {
+    match body {
+        [first, packet, ..] if first >> 4 == 10 => *packet == 1,
+        [first, ..] if first >> 4 == 9 => first & 15 == 1,
+        [_, _, ..] => true,
         _ => false,
     }
 }
@@ -245,10 +287,29 @@ mod tests {
         for picture in [tag(9, &[0x17, 1, 0, 0, 0, 5]), tag(9, &[0x91, b'h', b'v', b'c', b'1', 5])] {
             let all = [&head[..], &before, &picture].concat();
             let mut tags = Tags::default();
-            let seen: Vec<_> = all.iter().map(|byte| tags.show_a_picture(&[*byte]).unwrap()).collect();
-            assert_eq!(seen.iter().position(|seen| *seen), Some(all.len() - 1));
+            let seen: Vec<_> = all.iter().map(|byte| tags.show(&[*byte]).unwrap()).collect();
+            assert_eq!(seen.iter().position(|seen| *seen == Shown::Picture), Some(all.len() - 1));
         }
-        assert!(Tags::default().show_a_picture(b"<html> not found").is_err());
+        assert!(Tags::default().show(b"<html> not found").is_err());
+    }
+
+    #[test]
+    fn sound_alone_is_heard_when_no_picture_comes() {
+        let head = [b"FLV".as_slice(), &[1, 4, 0, 0, 0, 9, 0, 0, 0, 0]].concat();
+        let mut tags = Tags::default();
+        assert_eq!(tags.show(&[&head[..], &tag(8, &[0xaf, 0, 18])].concat()), Ok(Shown::Nothing));
+        assert_eq!(tags.show(&tag(8, &[0xaf, 1, 7])), Ok(Shown::Sound));
+        for (picture, first) in [(false, 2), (true, 4)] {
+            let begun = Instant::now();
+            let samples = Arc::new(Samples::default());
+            let mut watching = Watching { begun, seen: Seen::default(), last: begun, sound: None, samples };
+            for second in 2..9 {
+                let shown = if picture && second == 4 { Shown::Picture } else { Shown::Sound };
+                watching.came_at(begun + Duration::from_secs(second), 1, shown);
+            }
+            assert_eq!(watching.seen.first, Some(Duration::from_secs(first)));
+            assert_eq!(watching.samples.now().playing, 1);
+        }
     }
 
     #[test]

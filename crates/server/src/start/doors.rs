@@ -1,11 +1,9 @@
 //! The doors: what each group of handlers is given of the server's parts.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::chat_door::ChatDoor;
 use crate::config::Mode;
-use crate::doctor::Datagrams;
 use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Tokens, Weapp};
 use crate::parts::Parts;
 use crate::report;
@@ -144,13 +142,10 @@ fn health(parts: &Arc<Parts>) -> Health {
 }
 
 fn checks(parts: &Parts) -> Checks {
-    let counted = |webrtc: media::rtc::Server| -> Datagrams {
-        Arc::new(move || webrtc.counters().strangers.load(Ordering::Relaxed))
-    };
     Checks {
         settings: parts.settings.clone(),
         clouds: parts.clouds.clone(),
         live: parts.live.clone(),
-        datagrams: parts.webrtc.clone().map(counted),
+        webrtc: parts.webrtc.clone(),
     }
 }

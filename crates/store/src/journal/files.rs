@@ -36,21 +36,23 @@ impl Sheet for File {
     }
 }
 
-/// A name in a directory.
-#[derive(Clone, Debug)]
-pub struct Listed {
-    /// The name.
-    pub name: String,
-    /// When what it stands for was changed last.
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// When it was changed last.
     pub modified: SystemTime,
+    /// Its size in bytes.
+    pub length: u64,
 }
 
 /// The file system as the journal sees it. A trait so that tests can let the disk be full, or lose power.
 pub trait Disk: Send + Sync {
     /// Makes a directory where there is none, and holds it until what is returned is dropped.
     fn hold(&self, dir: &Path) -> io::Result<Box<dyn Any + Send + Sync>>;
-    /// What is in a directory.
-    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>>;
+    /// The names in a directory. What has one may be gone when it is asked for.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Age and size of a file.
+    fn about(&self, path: &Path) -> io::Result<About>;
     /// All of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// At most so many bytes of a file from here on.
@@ -91,15 +93,17 @@ impl Disk for OnDisk {
         }
     }
 
-    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if let Ok(name) = entry.file_name().into_string() {
-                found.push(Listed { name, modified: entry.metadata()?.modified()? });
-            }
+            found.extend(entry?.file_name().into_string());
         }
         Ok(found)
+    }
+
+    fn about(&self, path: &Path) -> io::Result<About> {
+        let known = fs::metadata(path)?;
+        Ok(About { modified: known.modified()?, length: known.len() })
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -232,12 +236,20 @@ impl Dir {
         self.disk.sync_dir(&self.path)
     }
 
-    /// What is in it.
+    /// The names in it.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    pub fn list(&self) -> io::Result<Vec<String>> {
         self.disk.list(&self.path)
+    }
+
+    /// Age and size of a file in it; `None`: it is gone.
+    ///
+    /// # Errors
+    /// The disk is away.
+    pub fn about(&self, path: &Path) -> io::Result<Option<About>> {
+        there(self.disk.about(path))
     }
 
     /// The first numbers of all segments, ascending.
@@ -245,7 +257,7 @@ impl Dir {
     /// # Errors
     /// The directory cannot be read.
     pub fn segments(&self) -> io::Result<Vec<u64>> {
-        let number = |found: &Listed| found.name.strip_suffix(SEGMENT)?.strip_suffix('.')?.parse::<u64>().ok();
+        let number = |name: &String| name.strip_suffix(SEGMENT)?.strip_suffix('.')?.parse::<u64>().ok();
         let mut found: Vec<u64> = self.list()?.iter().filter_map(number).collect();
         found.sort_unstable();
         Ok(found)
@@ -283,9 +295,13 @@ impl Dir {
     /// # Errors
     /// It is there and cannot be read.
     pub fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match self.disk.read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some),
-        }
+        there(self.disk.read(path))
+    }
+}
+
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
     }
 }

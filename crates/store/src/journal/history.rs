@@ -9,7 +9,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::time::timeout;
 
-use super::files::{Dir, Disk, Listed};
+use super::files::{Dir, Disk};
 use super::log::{Log, Waiting};
 use super::record::{Draft, Kind, MAX_PAYLOAD, frames};
 use super::{Journal, Kept};
@@ -19,8 +19,10 @@ use crate::history::{Entry, History, News, Note, PATIENCE, Span};
 
 /// Read from a file at a time; more only where a single frame is larger.
 const CHUNK: u64 = 1 << 20;
-/// Segments that are kept for telling again what was accepted, and for what was not: 1 GiB and 4 GiB.
-const KEEP: (usize, usize) = (64, 256);
+/// Bytes of segments that are kept for telling again what was accepted, and for what was not.
+const KEEP: (u64, u64) = (1 << 30, 4 << 30);
+/// And no more files than this: each is looked at when a reader goes on.
+const FILES: usize = 4_096;
 /// No reader wants what is older.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Files that say how far a reader has got begin with this.
@@ -98,10 +100,9 @@ impl Readers {
     /// It cannot be read.
     pub fn load(dir: &Dir) -> io::Result<Self> {
         let mut readers = Self::default();
-        for found in dir.list()? {
-            let Some(reader) = found.name.strip_prefix(READER) else { continue };
-            let text =
-                dir.disk().read(&dir.path().join(&found.name)).ok().and_then(|text| String::from_utf8(text).ok());
+        for name in dir.list()? {
+            let Some(reader) = name.strip_prefix(READER) else { continue };
+            let text = dir.disk().read(&dir.path().join(&name)).ok().and_then(|text| String::from_utf8(text).ok());
             // Half a file cannot be: it is replaced as a whole.
             if let Some(place) = text.and_then(|text| text.trim().parse().ok()) {
                 readers.places.insert(reader.to_owned(), place);
@@ -130,21 +131,22 @@ impl Kept {
         let slowest = self.readers.lock().places.values().copied().min();
         let Some(slowest) = slowest else { return Ok(saved) };
         let all = self.dir.segments()?;
-        let listed = self.dir.list()?;
-        let age = |first: u64| {
-            let path = self.dir.segment(first);
-            let of_it = |found: &&Listed| path.file_name().is_some_and(|name| *name == *found.name);
-            listed.iter().find(of_it).map_or(Duration::ZERO, |found| found.modified.elapsed().unwrap_or_default())
-        };
-        for (n, first) in all.iter().enumerate() {
+        let mut about = Vec::with_capacity(all.len());
+        for first in &all {
+            about.push(self.dir.about(&self.dir.segment(*first))?);
+        }
+        let mut bytes: u64 = about.iter().flatten().map(|about| about.length).sum();
+        for (n, (first, about)) in all.iter().zip(about).enumerate() {
             if *first >= saved {
                 break;
             }
-            let left = all.len() - n;
+            let Some(about) = about else { continue };
             let told = all.get(n + 1).is_some_and(|next| *next <= slowest + 1);
-            if age(*first) < DAY && left <= if told { KEEP.0 } else { KEEP.1 } {
+            let few = bytes <= if told { KEEP.0 } else { KEEP.1 } && all.len() - n <= FILES;
+            if few && about.modified.elapsed().unwrap_or_default() < DAY {
                 return Ok(*first);
             }
+            bytes -= about.length;
             if !told {
                 tracing::warn!(segment = first, "events that were never accepted are given up: too old or too many");
             }
@@ -152,7 +154,7 @@ impl Kept {
         Ok(saved)
     }
 
-    fn read(&self, after: u64, upto: u64, limit: usize) -> io::Result<Vec<Entry>> {
+    pub(super) fn read(&self, after: u64, upto: u64, limit: usize) -> io::Result<Vec<Entry>> {
         let all = self.dir.segments()?;
         let known = self.readers.lock().hints.remove(&after);
         let by_number = all.partition_point(|first| *first <= after.saturating_add(1)).saturating_sub(1);
@@ -216,7 +218,7 @@ impl Kept {
         Ok(())
     }
 
-    fn save_place(&self, reader: &str, place: u64) -> io::Result<()> {
+    pub(super) fn save_place(&self, reader: &str, place: u64) -> io::Result<()> {
         self.dir.replace(&format!("{READER}{reader}"), place.to_string().as_bytes())?;
         self.readers.lock().places.insert(reader.to_owned(), place);
         Ok(())

@@ -75,26 +75,11 @@ struct Last<'a> {
 /// Files cannot be read at all.
 pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
     let snapshot = dir.read(&dir.snapshot())?.unwrap_or_default();
-    let mut files = Vec::new();
-    let mut from = 0;
-    let mut whole = snapshot.is_empty();
+    #[allow(clippy::needless_late_init, reason = "what is read borrows from the files, and ends before them")]
+    let files;
     let mut read = Read::default();
-    let mut damaged = false;
-    for part in salvage(&snapshot) {
-        let Part::Frame(record, _) = part else {
-            damaged = true;
-            continue;
-        };
-        if record.kind == Kind::End {
-            from = record.number;
-            whole = true;
-        }
-        read.take(record, now);
-    }
-    if damaged || !whole {
-        mend::snapshot(dir, &snapshot);
-    }
-    files.extend(segments(dir, from)?);
+    let from = read.snapshot(dir, &snapshot, now);
+    files = segments(dir, from)?;
     let mut last = from.saturating_sub(1);
     let mut unsaved = 0;
     for (at, (first, bytes)) in files.iter().enumerate() {
@@ -158,6 +143,28 @@ struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
+    /// Takes a snapshot, and says from which number on changes are not in it.
+    fn snapshot(&mut self, dir: &Dir, snapshot: &'a [u8], now: Millis) -> u64 {
+        let mut from = 0;
+        let mut whole = snapshot.is_empty();
+        let mut damaged = false;
+        for part in salvage(snapshot) {
+            let Part::Frame(record, _) = part else {
+                damaged = true;
+                continue;
+            };
+            if record.kind == Kind::End {
+                from = record.number;
+                whole = true;
+            }
+            self.take(record, now);
+        }
+        if damaged || !whole {
+            mend::snapshot(dir, snapshot);
+        }
+        from
+    }
+
     fn take(&mut self, record: Record<'a>, now: Millis) {
         match record.kind {
             Kind::Put => {

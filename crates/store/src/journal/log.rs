@@ -6,6 +6,7 @@
 //! syncing failed is never appended to again: the kernel may have dropped what it could not write. A disk that does not
 //! answer ([`super::watch`]) is handled in the same way, though its write goes on.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -25,6 +26,11 @@ use crate::{Counters, Outbox, Trouble};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(100);
+/// Changes are written in pieces of about so many bytes, so that a disk which was away is not held to be away again because of
+/// all that waits for it.
+const PIECE: usize = 8 << 20;
+/// A snapshot of what could not be written is asked for so often at most: a disk that comes and goes is spared.
+const OWED: Duration = Duration::from_secs(60);
 
 /// What is asked of a log.
 pub struct Options {
@@ -59,8 +65,9 @@ pub struct Shared {
 
 #[derive(Default)]
 pub struct Queue {
-    bytes: Vec<u8>,
-    commits: Vec<Commit>,
+    /// Pieces that are full, and the one that is filled.
+    pieces: VecDeque<Piece>,
+    piece: Piece,
     /// What the writer has in hand, and since when it tries to write that.
     in_hand: Vec<Commit>,
     pub(super) since: Option<Instant>,
@@ -72,6 +79,21 @@ pub struct Queue {
     rotate: bool,
     unsaved: u64,
     save_after: u64,
+    /// Something is in no file, and is in no snapshot that is being written.
+    owes: bool,
+    /// A snapshot is being written that has what was in no file.
+    saving: bool,
+    /// When a snapshot was asked for because of that.
+    asked: Option<Instant>,
+}
+
+/// Changes that are written and made durable together.
+#[derive(Default)]
+struct Piece {
+    bytes: Vec<u8>,
+    commits: Vec<Commit>,
+    /// The number after its last frame.
+    next: u64,
 }
 
 struct Commit {
@@ -113,12 +135,24 @@ impl Queue {
     /// Tells everyone who waits that the disk cannot be written, and why.
     pub fn refuse(&mut self, trouble: Trouble, why: &Arc<str>) {
         self.failing = Some((trouble, why.clone()));
-        for commit in self.in_hand.iter_mut().chain(&mut self.commits) {
+        let queued = self.pieces.iter_mut().chain([&mut self.piece]).flat_map(|piece| &mut piece.commits);
+        for commit in self.in_hand.iter_mut().chain(queued) {
             if let Some(waiter) = commit.waiter.take() {
                 // Who no longer waits need not hear it.
                 let _ = waiter.send(Err(why.clone()));
             }
         }
+    }
+
+    /// Whether it is time for a snapshot of what is in no file.
+    pub(super) fn is_due(&self) -> bool {
+        let rested = self.asked.is_none_or(|asked| asked.elapsed() >= OWED);
+        self.owes && self.failing.is_none() && rested
+    }
+
+    /// Lets the writer come by.
+    pub(super) fn stir(&mut self) {
+        self.piece.commits.push(Commit { events: Vec::new(), waiter: None });
     }
 }
 
@@ -201,14 +235,19 @@ impl Shared {
         let mut queue = self.queue.lock();
         let number = queue.next;
         queue.next += 1;
-        draft.append(number, &mut queue.bytes);
+        if queue.piece.bytes.len() >= PIECE {
+            let full = std::mem::take(&mut queue.piece);
+            queue.pieces.push_back(full);
+        }
+        draft.append(number, &mut queue.piece.bytes);
+        queue.piece.next = queue.next;
         self.wait(&mut queue, events)
     }
 
     /// Waits for all that was queued before.
     pub fn barrier(&self) -> Waiting {
         let mut queue = self.queue.lock();
-        if queue.since.is_none() && queue.commits.is_empty() {
+        if queue.since.is_none() && queue.piece.commits.is_empty() && queue.pieces.is_empty() {
             return Waiting(None);
         }
         self.wait(&mut queue, Vec::new())
@@ -226,17 +265,28 @@ impl Shared {
         } else {
             (None, None)
         };
-        queue.commits.push(Commit { events, waiter });
-        self.work.notify_one();
-        self.task.notify_one();
+        queue.piece.commits.push(Commit { events, waiter });
+        self.wake();
         Waiting(waiting)
     }
 
-    /// Begins a new file with the next batch. Frames from the returned number on stand in it or in later ones.
+    /// Tells the writer that there is work.
+    pub(super) fn wake(&self) {
+        self.work.notify_one();
+        self.task.notify_one();
+    }
+
+    /// A snapshot begins, and with the next batch a new file. Frames from the returned number on stand in it or in later ones.
     pub fn rotate(&self) -> u64 {
         let mut queue = self.queue.lock();
         queue.rotate = true;
+        queue.saving = std::mem::take(&mut queue.owes);
         queue.next
+    }
+
+    /// Something could not be queued, and is kept by a snapshot when the disk is back.
+    pub fn owe_snapshot(&self) {
+        self.queue.lock().owes = true;
     }
 
     /// A snapshot holds all up to now: asks for the next one after so many bytes more.
@@ -244,6 +294,7 @@ impl Shared {
         let mut queue = self.queue.lock();
         queue.unsaved = 0;
         queue.save_after = save_after;
+        queue.saving = false;
     }
 
     /// Asks for a snapshot when so many bytes stand in no snapshot.
@@ -252,9 +303,10 @@ impl Shared {
     }
 
     /// A snapshot failed: asks again only after so many bytes more, not with every batch.
-    pub fn save_later(&self, bytes: u64) {
+    pub fn not_saved(&self, bytes: u64) {
         let mut queue = self.queue.lock();
         queue.save_after = queue.unsaved.saturating_add(bytes);
+        queue.owes |= std::mem::take(&mut queue.saving);
     }
 
     /// The number of the last durable frame, as it grows.
@@ -354,20 +406,20 @@ impl Writer {
     /// Takes all that waits.
     fn take(&mut self, queue: &mut Queue, mut spare: Vec<u8>) -> Option<Batch> {
         queue.since = None;
-        if queue.commits.is_empty() {
+        let full = queue.pieces.pop_front();
+        if full.is_none() && queue.piece.commits.is_empty() {
             return None;
         }
         queue.since = Some(Instant::now());
-        queue.in_hand = std::mem::take(&mut queue.commits);
         spare.clear();
         spare.shrink_to(1 << 20);
-        let first = std::mem::replace(&mut self.next, queue.next);
-        Some(Batch {
-            bytes: std::mem::replace(&mut queue.bytes, spare),
-            first,
-            next: queue.next,
-            rotate: std::mem::take(&mut queue.rotate),
-        })
+        let begun = Piece { bytes: spare, ..Piece::default() };
+        let Piece { bytes, commits, next } = full.unwrap_or_else(|| std::mem::replace(&mut queue.piece, begun));
+        queue.in_hand = commits;
+        // One that only waits for those before it has no frame.
+        let next = next.max(self.next);
+        let first = std::mem::replace(&mut self.next, next);
+        Some(Batch { bytes, first, next, rotate: std::mem::take(&mut queue.rotate) })
     }
 
     /// Writes a batch into the file; nothing if there is nothing in it.
@@ -438,11 +490,13 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         if queue.failing.take().is_some() {
             tracing::info!("the journal can be written again");
-            // What chat said meanwhile is in no file.
-            let _ = self.full.try_send(());
         }
         queue.unsaved = queue.unsaved.saturating_add(batch.bytes.len() as u64);
-        if queue.unsaved > queue.save_after {
+        let due = queue.is_due();
+        if due {
+            queue.asked = Some(Instant::now());
+        }
+        if due || queue.unsaved > queue.save_after {
             // If one is asked for already, that one will do.
             let _ = self.full.try_send(());
         }

@@ -78,14 +78,19 @@ fn keep(dir: &Dir, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     let name = format!("{DAMAGED}{name}-{:08x}", crc32fast::hash(bytes));
     let copy = dir.path().join(&name);
     let listed = dir.list()?;
-    if !listed.iter().any(|found| found.name == name) {
+    if !listed.contains(&name) {
         dir.replace(&name, bytes)?;
     }
-    let mut all: Vec<_> =
-        listed.into_iter().filter(|found| found.name.starts_with(DAMAGED) && found.name != name).collect();
-    all.sort_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)));
-    for old in &all[..(all.len() + 1).saturating_sub(KEEP)] {
-        dir.disk().remove(&dir.path().join(&old.name))?;
+    let mut all = Vec::new();
+    for old in listed.into_iter().filter(|old| old.starts_with(DAMAGED) && *old != name) {
+        let path = dir.path().join(&old);
+        if let Some(about) = dir.about(&path)? {
+            all.push((about.modified, path));
+        }
+    }
+    all.sort();
+    for (_, old) in &all[..(all.len() + 1).saturating_sub(KEEP)] {
+        dir.disk().remove(old)?;
     }
     Ok(copy)
 }

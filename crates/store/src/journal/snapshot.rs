@@ -1,10 +1,10 @@
 //! Writing the whole state into one file, so that older segments can go. Runs beside everything: a snapshot may hold
 //! rooms younger than its number, which the segments after it merely say again.
 
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::PathBuf;
 
-use room::{Millis, RoomId};
+use room::{Millis, Room, RoomId};
 
 use super::files::{Dir, Sheet};
 use super::history::{Spans, span_state};
@@ -32,6 +32,9 @@ pub struct Written {
     /// Rooms may have been seen before their change was durable: it must be before the snapshot counts.
     pub seen: Waiting,
 }
+
+/// Bytes that are written at a time.
+const PAGE: usize = 1 << 18;
 
 fn new(dir: &Dir) -> PathBuf {
     dir.snapshot().with_extension("new")
@@ -64,67 +67,77 @@ pub fn write(
 ) -> io::Result<Written> {
     // First the number, then the state: every change from the number on is in a segment that stays.
     let from = log.rotate();
-    let mut file = BufWriter::with_capacity(1 << 18, Paper(dir.disk().make(&new(dir))?));
-    let mut frame = Vec::new();
-    let mut state = Vec::new();
-    let mut length = 0;
-    let mut failed = None;
-    let mut put = |kind, key: &str, state: &[u8], events: &[u8], number| {
-        frame.clear();
-        if let Some(draft) = Draft::new(kind, key, state, events) {
-            draft.append(number, &mut frame);
-        }
-        length += frame.len() as u64;
-        file.write_all(&frame)
+    let mut page = Page { sheet: dir.disk().make(&new(dir))?, bytes: Vec::new(), length: 0 };
+    let see = |page: &mut Page, room: &Room| {
+        page.add(Kind::Put, room.id.as_str(), &serde_json::to_vec(room)?, &[], 0);
+        Ok::<_, io::Error>(())
     };
-    memory.each(|room| {
-        state.clear();
-        let written = serde_json::to_writer(&mut state, room).map_err(io::Error::from);
-        if let Err(error) = written.and_then(|()| put(Kind::Put, room.id.as_str(), &state, &[], 0)) {
-            failed.get_or_insert(error);
-        }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    memory.each(&mut page, see, Page::turn)?;
     let Others { revoked, spans, chats } = others();
     for (id, until) in revoked {
-        put(Kind::Revoked, &id.to_string(), &until.0.to_le_bytes(), &[], 0)?;
+        page.put(Kind::Revoked, &id.to_string(), &until.0.to_le_bytes(), &[])?;
     }
     for ban in memory.kept_bans().all() {
-        put(Kind::Ban, "", &serde_json::to_vec(&ban)?, &[], 0)?;
+        page.put(Kind::Ban, "", &serde_json::to_vec(&ban)?, &[])?;
     }
     for change in memory.tables().all() {
-        put(Kind::Row, "", &serde_json::to_vec(&change)?, &[], 0)?;
+        page.put(Kind::Row, "", &serde_json::to_vec(&change)?, &[])?;
     }
     for (name, begun) in spans {
         let note = serde_json::to_vec(&[begun.note])?;
-        put(Kind::Note, "", &span_state(&Span::Begins(name)), &note, 0)?;
+        page.put(Kind::Note, "", &span_state(&Span::Begins(name)), &note)?;
     }
     for entry in chats {
-        put(Kind::Chat, "", &serde_json::to_vec(&entry)?, &[], 0)?;
+        page.put(Kind::Chat, "", &serde_json::to_vec(&entry)?, &[])?;
     }
     // A room that was made anew has taken the place of one that was not understood.
     let made_anew = |key: &str| RoomId::parse(key).is_ok_and(|id| memory.holds(&id));
     let kept = foreign.iter().filter(|f| !matches!(f.kind, Kind::Put | Kind::Field) || !made_anew(&f.key));
     for Foreign { kind, key, state } in kept {
-        put(*kind, key, state, &[], 0)?;
+        page.put(*kind, key, state, &[])?;
     }
-    put(Kind::End, "", &[], &[], from)?;
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.0.sync()?;
-    Ok(Written { from, length, seen: log.barrier() })
+    page.add(Kind::End, "", &[], &[], from);
+    Ok(Written { from, length: page.end()?, seen: log.barrier() })
 }
 
-/// A sheet that is written to.
-struct Paper(Box<dyn Sheet>);
+/// Frames on their way to a sheet.
+struct Page {
+    sheet: Box<dyn Sheet>,
+    bytes: Vec<u8>,
+    /// Bytes on the sheet.
+    length: u64,
+}
 
-impl Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(bytes)?;
-        Ok(bytes.len())
+impl Page {
+    /// Takes a frame. It does not wait for the disk, and may be called under a lock.
+    fn add(&mut self, kind: Kind, key: &str, state: &[u8], events: &[u8], number: u64) {
+        if let Some(draft) = Draft::new(kind, key, state, events) {
+            draft.append(number, &mut self.bytes);
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Takes a frame, and writes if it is time to.
+    fn put(&mut self, kind: Kind, key: &str, state: &[u8], events: &[u8]) -> io::Result<()> {
+        self.add(kind, key, state, events, 0);
+        self.turn()
+    }
+
+    /// Writes if there is enough.
+    fn turn(&mut self) -> io::Result<()> {
+        if self.bytes.len() < PAGE {
+            return Ok(());
+        }
+        self.sheet.append(&self.bytes)?;
+        self.length += self.bytes.len() as u64;
+        self.bytes.clear();
+        self.bytes.shrink_to(2 * PAGE);
         Ok(())
+    }
+
+    /// Writes the rest and makes all of it durable. Says how long it became.
+    fn end(mut self) -> io::Result<u64> {
+        self.sheet.append(&self.bytes)?;
+        self.sheet.sync()?;
+        Ok(self.length + self.bytes.len() as u64)
     }
 }

@@ -60,7 +60,11 @@ async fn set(store: &Journal, n: usize, name: &str, operation: Operation) -> Res
 
 fn rooms(store: &Journal) -> BTreeMap<RoomId, Room> {
     let mut rooms = BTreeMap::new();
-    store.kept.memory.each(|room| _ = rooms.insert(room.id.clone(), room.clone()));
+    let see = |rooms: &mut BTreeMap<_, _>, room: &Room| {
+        rooms.insert(room.id.clone(), room.clone());
+        Ok::<_, ()>(())
+    };
+    store.kept.memory.each(&mut rooms, see, |_| Ok(())).unwrap();
     rooms
 }
 
@@ -364,18 +368,21 @@ proptest! {
     }
 }
 
-/// The machine's file system, but for its segments.
-struct Instead<F>(F);
+/// The machine's file system, but for files whose names end so.
+struct Instead<F>(&'static str, F);
 
 impl<F: Fn(&Path) -> io::Result<Box<dyn Sheet>> + Send + Sync> Disk for Instead<F> {
     fn make(&self, path: &Path) -> io::Result<Box<dyn Sheet>> {
-        if path.extension().is_some_and(|end| end == "log") { (self.0)(path) } else { OnDisk.make(path) }
+        if path.to_str().unwrap().ends_with(self.0) { (self.1)(path) } else { OnDisk.make(path) }
     }
     fn hold(&self, dir: &Path) -> io::Result<Box<dyn std::any::Any + Send + Sync>> {
         OnDisk.hold(dir)
     }
-    fn list(&self, dir: &Path) -> io::Result<Vec<Listed>> {
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         OnDisk.list(dir)
+    }
+    fn about(&self, path: &Path) -> io::Result<About> {
+        OnDisk.about(path)
     }
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         OnDisk.read(path)
@@ -429,7 +436,7 @@ async fn a_failing_disk_refuses_changes_loses_nothing_and_heals() {
         let state = Arc::new(AtomicU8::new(0));
         let seen = state.clone();
         let (outbox, mut events) = mpsc::unbounded_channel();
-        let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+        let disk = Instead("log", move |path: &Path| -> io::Result<Box<dyn Sheet>> {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
             file.set_len(0)?;
             Ok(Box::new(Faulty(file, seen.clone())))
@@ -490,7 +497,7 @@ async fn a_disk_that_does_not_answer_keeps_nobody_waiting_and_loses_nothing() {
         let hangs = Arc::new(Mutex::new(()));
         let (outbox, _events) = mpsc::unbounded_channel();
         let seen = hangs.clone();
-        let disk = Instead(move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+        let disk = Instead("log", move |path: &Path| -> io::Result<Box<dyn Sheet>> {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
             let held = seen.clone();
             // Without waiting for the disk nothing is synced: then making a file hangs.
@@ -520,6 +527,227 @@ async fn a_disk_that_does_not_answer_keeps_nobody_waiting_and_loses_nothing() {
         let found = rooms(&open(dir.path()).0);
         assert_eq!(found.keys().cloned().collect::<Vec<_>>(), [id(1), id(2), id(4)]);
     }
+}
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "the disk hangs for as long as the lock is held")]
+async fn a_snapshot_on_a_disk_that_does_not_answer_keeps_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let hangs = Arc::new(Mutex::new(()));
+    let came = Arc::new(AtomicU8::new(0));
+    let seen = (hangs.clone(), came.clone());
+    let disk = Instead("new", move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+        Ok(Box::new(Stuck(OnDisk.make(path)?, seen.0.clone(), seen.1.clone())))
+    });
+    let (outbox, _events) = mpsc::unbounded_channel();
+    let ground = Ground { disk: Arc::new(disk), ..Ground::default() };
+    let store = Journal::open_on(ground, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
+    // More than is written at a time, in every shard.
+    for n in 0..4_000 {
+        store.kept.memory.restore(Room::empty(id(n), Kind::Multi, &"x".repeat(1_000), Millis(0)));
+    }
+    enter(&store, 0, "alice", Millis(0)).await.unwrap();
+    let held = hangs.lock();
+    let store = Arc::new(store);
+    let saving = store.clone();
+    let saver = std::thread::spawn(move || saving.snapshot());
+    while came.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // On a thread of its own: one that waits for a lock is told by nothing else.
+    let asked = store.clone();
+    let asking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for n in 0..4_000 {
+                let seen = asked.see(&id(n), &mut |_, _| {}).await.unwrap();
+                assert!(seen && (n > 0 || asked.touch(&id(0), Millis(9), Kind::Multi, &user("alice")).await.is_ok()));
+                if n % 100 == 0 {
+                    enter(&asked, n, "bob", Millis(0)).await.unwrap();
+                }
+            }
+        });
+    });
+    let begun = std::time::Instant::now();
+    while !asking.is_finished() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "calls wait for the disk of the snapshot");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    asking.join().unwrap();
+    assert!(!saver.is_finished());
+    drop(held);
+    saver.join().unwrap().unwrap();
+    drop(store);
+    assert_eq!(rooms(&open(dir.path()).0).len(), 4_000);
+}
+
+/// A file whose writing does not come back before it is let; counts what came.
+struct Stuck(Box<dyn Sheet>, Arc<Mutex<()>>, Arc<AtomicU8>);
+
+impl Sheet for Stuck {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.2.fetch_add(1, Ordering::SeqCst);
+        let _answers = self.1.lock();
+        self.0.append(bytes)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+}
+
+/// A journal on a disk that can be made to fail, with how many snapshots were begun.
+fn flapping(dir: &Path) -> (Journal, Arc<AtomicU8>, Arc<AtomicU8>) {
+    let state = Arc::new(AtomicU8::new(0));
+    let begun = Arc::new(AtomicU8::new(0));
+    let seen = (state.clone(), begun.clone());
+    let disk = Instead("", move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+        if path.ends_with("snapshot.new") {
+            seen.1.fetch_add(1, Ordering::SeqCst);
+        } else if path.extension().is_some_and(|end| end == "log") {
+            let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+            file.set_len(0)?;
+            return Ok(Box::new(Faulty(file, seen.0.clone())));
+        }
+        OnDisk.make(path)
+    });
+    let ground = Ground { disk: Arc::new(disk), ..Ground::default() };
+    let outbox = mpsc::unbounded_channel().0;
+    (Journal::open_on(ground, dir, true, Arc::default(), outbox, Millis(0)).unwrap(), state, begun)
+}
+
+fn said(n: u64) -> ChatEntry {
+    let said =
+        room::chat::Said { from: user("ann"), nick: None, random: Some(n), body: room::chat::Body::new("[]").unwrap() };
+    let content = room::chat::Content::Said(said);
+    ChatEntry::Message(Arc::new(room::chat::Message::new(id(1), n, Millis(n), content)))
+}
+
+#[tokio::test]
+async fn a_disk_that_comes_and_goes_is_asked_for_no_more_snapshots_than_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, state, begun) = flapping(dir.path());
+    let epoch = room::chat::Epoch(1);
+    let group = ChatEntry::Group { id: id(1), epoch, owner: None, name: String::new(), last: 0 };
+    ChatRecord::note(&store, group, Millis(0)).await.unwrap();
+    let mut number = 0;
+    let mut fail = async |says: bool| {
+        state.store(2, Ordering::SeqCst);
+        while store.probe().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..if says { 3 } else { 0 } {
+            number += 1;
+            assert!(ChatRecord::note(&store, said(number), Millis(0)).await.is_err());
+        }
+        state.store(0, Ordering::SeqCst);
+        while store.probe().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    fail(false).await;
+    fail(false).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 0, "nothing was missed");
+    fail(true).await;
+    // It is what brings the messages: no later one does here.
+    while !fs::read(store.kept.dir.snapshot()).is_ok_and(|bytes| bytes.windows(7).any(|seen| seen == b"\"seq\":3")) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    fail(true).await;
+    fail(true).await;
+    assert_eq!(begun.load(Ordering::SeqCst), 1, "one in a minute");
+    // What that one does not have comes with the next message.
+    ChatRecord::note(&store, said(number + 1), Millis(0)).await.unwrap();
+    let last = |store: &Journal| store.groups().iter().map(|kept| kept.group.last()).collect::<Vec<_>>();
+    assert_eq!(last(&open(killed(dir.path()).path()).0), [10]);
+}
+
+/// Notes how long each piece is that is written.
+struct Pieces(Box<dyn Sheet>, Arc<Mutex<Vec<usize>>>, Arc<Mutex<()>>);
+
+impl Sheet for Pieces {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.1.lock().push(bytes.len());
+        self.0.append(bytes)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        let _answers = self.2.lock();
+        self.0.sync()
+    }
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.cut(length)
+    }
+}
+
+#[tokio::test]
+#[allow(clippy::await_holding_lock, reason = "the disk hangs for as long as the lock is held")]
+async fn what_waited_for_the_disk_is_written_in_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let pieces = Arc::new(Mutex::new(Vec::new()));
+    let hangs = Arc::new(Mutex::new(()));
+    let seen = (pieces.clone(), hangs.clone());
+    let disk = Instead("log", move |path: &Path| -> io::Result<Box<dyn Sheet>> {
+        Ok(Box::new(Pieces(OnDisk.make(path)?, seen.0.clone(), seen.1.clone())))
+    });
+    let ground = Ground { disk: Arc::new(disk), patience: Duration::from_secs(60), ..Ground::default() };
+    let outbox = mpsc::unbounded_channel().0;
+    let store = Journal::open_on(ground, dir.path(), true, Arc::default(), outbox, Millis(0)).unwrap();
+    let held = hangs.lock();
+    let rows: Vec<_> = (0..30)
+        .map(|n| Row { key: n.to_string().into(), value: "x".repeat(1 << 20).into(), until: Millis(1_000) })
+        .collect();
+    let all =
+        futures_util::future::join_all(rows.iter().map(|row| store.put_row(Table::Streams, row, false, Millis(0))));
+    let mut all = Box::pin(all);
+    assert!(futures_util::poll!(&mut all).is_pending());
+    drop(held);
+    assert!(all.await.into_iter().all(|put| matches!(put, Ok(true))));
+    let written = std::mem::take(&mut *pieces.lock());
+    assert!(written.iter().sum::<usize>() > 30 << 20);
+    assert!(written.iter().all(|piece| *piece < 10 << 20), "{written:?}");
+    drop(store);
+    let (store, _events) = open(dir.path());
+    assert_eq!(store.rows(Table::Streams, None, 99, Millis(0)).await.unwrap().len(), 30);
+}
+
+#[tokio::test]
+async fn files_that_go_while_it_looks_disturb_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    enter(&store, 1, "alice", Millis(0)).await.unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::SeqCst) {
+                store.kept.save_place("a", 1).unwrap();
+            }
+        });
+        let looked = (0..3_000).try_for_each(|_| {
+            store.kept.read(0, 9, 9)?;
+            store.kept.needed_from(1).map(|_| ())
+        });
+        stop.store(true, Ordering::SeqCst);
+        looked.unwrap();
+    });
+}
+
+#[tokio::test]
+async fn changes_that_were_not_told_are_kept_by_their_size_and_not_by_the_number_of_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    store.save("webhook-a", 0, "0").await.unwrap();
+    for n in 1..=600 {
+        fs::write(store.kept.dir.segment(n), b"few").unwrap();
+    }
+    assert_eq!(store.kept.needed_from(600).unwrap(), 1, "small ones");
+    for n in 1..=5 {
+        fs::File::create(store.kept.dir.segment(n)).unwrap().set_len(1 << 30).unwrap();
+    }
+    assert_eq!(store.kept.needed_from(600).unwrap(), 3, "no more than 4 GiB");
+    store.save("webhook-a", 0, "4").await.unwrap();
+    assert_eq!(store.kept.needed_from(600).unwrap(), 5, "and 1 GiB of what was told");
 }
 
 #[tokio::test]

@@ -46,5 +46,9 @@ fn look(log: &Weak<Shared>, patience: Duration) -> bool {
         }
         queue.refuse(Trouble::DiskHangs, &why);
     }
+    if queue.is_due() {
+        queue.stir();
+        log.wake();
+    }
     !queue.stop
 }

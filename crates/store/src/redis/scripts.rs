@@ -23,9 +23,18 @@ pub const SEND: &str = r"
     local function send(bus, count, direct, group, log, kept, node, nonce, command, op, a, b, known)
         local number = 0
         if command == 'adopt' then
-            if redis.call('PERSIST', group) == 1 then redis.call('HSET', group, 'r', 1) end
+            -- Where no room stood behind it, it begins with this one: what its maker brought is forgotten, numbers go on.
+            if redis.call('EXISTS', group) == 0 or redis.call('HEXISTS', group, 'r') == 1 then return 0 end
+            redis.call('HSET', group, 'r', 1)
+            redis.call('PERSIST', group)
             redis.call('PERSIST', log)
-            return 0
+            if redis.call('HEXISTS', group, 'o') == 0 then return 0 end
+            redis.call('HSET', group, 'm', '', 'b', 0)
+            redis.call('HDEL', group, 'o')
+            redis.call('UNLINK', log)
+            for _, field in ipairs(redis.call('HKEYS', group)) do
+                if string.sub(field, 1, 5) == 'mute:' or string.sub(field, 1, 4) == 'ban:' then redis.call('HDEL', group, field) end
+            end
         elseif command == 'direct' then
             number = tonumber(redis.call('GET', direct) or 0) + 1
             if tonumber(a) > number then number = tonumber(a) end

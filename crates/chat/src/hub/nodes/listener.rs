@@ -156,6 +156,10 @@ impl Hub {
                     }
                 }
             }
+            Op::Adopt { .. } => {
+                group.begin_with_room();
+                slot.room = true;
+            }
             Op::Epoch { epoch, .. } => group.renew(epoch),
             Op::Mute { user, until, .. } => drop(group.mute(now, &user, until)),
             Op::Ban { user, until, .. } => drop(group.ban(now, &user, until)),
