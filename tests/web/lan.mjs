@@ -36,7 +36,8 @@ for (const words of ['link set lo up', `addr add ${PHONE}/24 dev phone`, 'link s
   inside(phones.pid, 'ip', ...words.split(' '));
 
 const server = new Server({ ROOMSERVICE_WEBRTC__LISTEN: `127.0.0.1:${process.env.RTC_PORT}` });
-await server.start(['--lan']);
+// What has no hardware in it has to be named.
+await server.start(['--lan', DESK]);
 const there = `https://${DESK}:${server.port}`;
 
 // From the phone: the certificate is for this address, once its authority is trusted, and for nobody who was not told.

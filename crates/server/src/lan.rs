@@ -16,7 +16,8 @@ pub const NOT_HERE: &str = "--lan is for development mode, where whoever comes c
 
 /// Interfaces that lead to containers, virtual machines and tunnels, by what their names begin with: for systems that do not
 /// say what stands behind an interface.
-const ELSEWHERE: [&str; 8] = ["lo", "bridge", "utun", "tun", "tap", "wg", "vmnet", "vnic"];
+const ELSEWHERE: [&str; 12] =
+    ["lo", "bridge", "utun", "tun", "tap", "wg", "vmnet", "vnic", "ppp", "ipsec", "feth", "zt"];
 /// Where Linux says it.
 const INTERFACES: &str = "/sys/class/net";
 
@@ -58,8 +59,8 @@ pub fn interface(address: IpAddr) -> Option<String> {
     all.into_iter().find(|one| one.ip() == address).map(|one| one.name)
 }
 
-/// Whether phones can be behind an interface: there is hardware in it, or below it, as below a bridge or a bond; and not one
-/// peer at the other end, as in a tunnel or a modem.
+/// Whether phones can be behind an interface: there is hardware in it, or below it if it is a bridge, a bond or a VLAN (a tunnel
+/// leads over hardware, too); and no modem, and not one peer at the other end.
 fn leads(interfaces: &Path, name: &str) -> bool {
     const POINT_TO_POINT: u32 = 0x10;
     if !interfaces.is_dir() {
@@ -68,13 +69,17 @@ fn leads(interfaces: &Path, name: &str) -> bool {
     let of_it = interfaces.join(name);
     let flags = std::fs::read_to_string(of_it.join("flags")).unwrap_or_default();
     let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).unwrap_or_default();
+    let kind = std::fs::read_to_string(of_it.join("uevent")).unwrap_or_default();
+    let is = |what: &str| kind.lines().any(|line| line.strip_prefix("DEVTYPE=") == Some(what));
+    let joins = ["bridge", "bond", "vlan"].into_iter().any(is);
     let below = || {
         let all = std::fs::read_dir(&of_it).into_iter().flatten().flatten();
         let names = all.filter_map(|entry| Some(entry.file_name().to_str()?.strip_prefix("lower_")?.to_owned()));
         names.filter(|lower| lower != name).collect::<Vec<_>>()
     };
     flags & POINT_TO_POINT == 0
-        && (of_it.join("device").exists() || below().iter().any(|lower| leads(interfaces, lower)))
+        && !is("wwan")
+        && (of_it.join("device").exists() || joins && below().iter().any(|lower| leads(interfaces, lower)))
 }
 
 /// The address that the system takes for what is elsewhere. Nothing is sent.
@@ -190,23 +195,27 @@ mod tests {
     #[test]
     fn phones_are_behind_hardware_and_not_behind_tunnels() {
         let dir = tempfile::tempdir().unwrap();
-        let interface = |name: &str, flags: &str, holds: &[&str]| {
+        let interface = |name: &str, kind: &str, flags: &str, holds: &[&str]| {
             let of_it = dir.path().join(name);
             std::fs::create_dir(&of_it).unwrap();
+            std::fs::write(of_it.join("uevent"), format!("DEVTYPE={kind}\nINTERFACE={name}\n")).unwrap();
             std::fs::write(of_it.join("flags"), format!("{flags}\n")).unwrap();
             holds.iter().for_each(|name| std::fs::create_dir(of_it.join(name)).unwrap());
         };
-        interface("wlp3s0", "0x1003", &["device"]);
-        interface("br0", "0x1003", &["lower_wlp3s0"]);
-        interface("veth1", "0x1003", &[]);
-        interface("docker0", "0x1003", &["lower_veth1"]);
-        interface("ppp0", "0x10d1", &[]);
-        interface("wwan0", "0x10d1", &["device"]);
+        interface("wlp3s0", "wlan", "0x1003", &["device"]);
+        interface("br0", "bridge", "0x1003", &["lower_wlp3s0"]);
+        interface("veth1", "veth", "0x1003", &[]);
+        interface("docker0", "bridge", "0x1003", &["lower_veth1"]);
+        interface("ppp0", "ppp", "0x10d1", &[]);
+        // A tunnel over the Wi-Fi; a modem that says it is none.
+        interface("flannel.1", "vxlan", "0x1003", &["lower_wlp3s0"]);
+        interface("wwan1", "wwan", "0x1003", &["device"]);
+        interface("wwan0", "wwan", "0x10d1", &["device"]);
         for (name, near) in [("wlp3s0", true), ("br0", true), ("docker0", false), ("veth1", false)] {
             assert_eq!(leads(dir.path(), name), near, "{name}");
         }
         // However a VPN names it.
-        for name in ["ppp0", "wwan0", "gpd0", "cscotun0", "nordlynx", "wt0"] {
+        for name in ["ppp0", "wwan0", "wwan1", "flannel.1", "gpd0", "cscotun0", "nordlynx", "wt0"] {
             assert!(!leads(dir.path(), name), "{name}");
         }
         let elsewhere = dir.path().join("no such system");

@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use room::{Millis, RoomId};
 use tokio::time::sleep;
 
+use super::complaints::Complaints;
 use super::partition::Partition;
 use super::progress::Progress;
 use super::{Answered, Post, Settings, body};
@@ -45,6 +46,7 @@ pub struct Hook {
     pub(super) history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
     pub(super) progress: Arc<Progress>,
+    pub(super) complaints: Complaints,
 }
 
 impl Hook {
@@ -65,7 +67,8 @@ impl Hook {
             let history = history.clone();
             let clock = clock.clone();
             let progress = progress.clone();
-            Arc::new(Self { url: url.clone(), reader, secret, events, post, history, clock, progress })
+            let complaints = Complaints::default();
+            Arc::new(Self { url: url.clone(), reader, secret, events, post, history, clock, progress, complaints })
         };
         settings.urls.iter().map(hook).collect()
     }

@@ -4,6 +4,7 @@
 
 mod audience;
 mod body;
+mod complaints;
 mod hook;
 mod messages;
 mod partition;

@@ -297,7 +297,7 @@ impl Hook {
                     && let Ok(place) = free.try_acquire()
                 {
                     place.forget();
-                    tracing::warn!(room = name, id, why, "a webhook is not accepted: its room's events wait for it");
+                    self.complaints.tell(name, id, &why);
                     let from = (*before).to_owned();
                     let waiting = (all.len() - n) as u64;
                     let next = Some(Instant::now() + wait);
@@ -386,7 +386,7 @@ impl Hook {
                     held.wait = (held.wait * 2).clamp(BACKOFF.0, BACKOFF.1);
                     held.next = Some(Instant::now() + held.wait);
                     if held.wait == BACKOFF.1 {
-                        tracing::warn!(room = name, id, why, "a webhook is still not accepted");
+                        self.complaints.tell(name, &id, &why);
                     }
                     return Ok(None);
                 }

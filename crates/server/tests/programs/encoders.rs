@@ -88,8 +88,15 @@ fn sound_that_can_be_decoded_is_heard_everywhere() {
         assert_eq!(kit::probe(&at.flv), in_flv);
         assert_eq!(in_browser(&at.flv), ["aac", "h264"]);
         for url in [&at.play, &at.flv, &at.hls] {
-            let (pictures, loud) = decoded(url);
-            assert!(pictures > 20 && is_the_tone(loud), "{codec} at {url}: {pictures} pictures, {loud:?} dB");
+            // What begins on a busy machine may have more of one than of the other at first.
+            let mut seen = decoded(url);
+            for _ in 0..3 {
+                if seen.0 > 20 && is_the_tone(seen.1) {
+                    break;
+                }
+                seen = decoded(url);
+            }
+            assert!(seen.0 > 20 && is_the_tone(seen.1), "{codec} at {url}: {} pictures, {:?} dB", seen.0, seen.1);
         }
         whep::play(&server, &at.whep, 20);
         let files = std::fs::read_dir(&kept).unwrap().map(|f| f.unwrap().path());

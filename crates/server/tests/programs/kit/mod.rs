@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use testkit::bounded::{end, pid_of, program, program_within};
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How long a test's server lives at most.
 const LIFE: Duration = Duration::from_secs(600);
