@@ -17,9 +17,10 @@ use chat::hub::link::{Link, Login};
 use chat::hub::*;
 use chat::render;
 use room::chat::*;
+use room::sanctions::Sanction;
 use room::{Millis, RoomId, UserId};
 use rooms::Rooms;
-use rooms::groups::with_group;
+use rooms::groups::{sanction, with_group};
 use store::Target;
 use store::clock::{Clock, System};
 use testkit::redis::{RedisServer, cluster};
@@ -242,6 +243,37 @@ async fn a_group_that_was_there_before_its_room_begins_with_it_at_all_nodes() {
     let mut dan = c.join("dan", "r", Some(Since { epoch, seq: 0 })).await;
     let said = dan.messages();
     assert!(said.iter().any(|(_, text)| text == "welcome") && said.iter().all(|(_, text)| text != "mine"), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_a_room_puts_into_a_group_that_was_there_before_it_stays_at_all_nodes() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
+    let id = group("r");
+    crate::make_before_the_room(&a.hub, &id, &user("eve")).await;
+    b.hub.fetch(&id).await.unwrap();
+    a.hub.mute(&id, &user("carl"), 60_000).unwrap().everywhere().await;
+    let enter = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { node(&redis).await.enter("r", "ann").await });
+    };
+    // This thread stands still meanwhile, so that the bus has not said here that there is a room.
+    std::thread::scope(|scope| scope.spawn(enter).join().unwrap());
+    let muted = a.hub.mute(&id, &user("dan"), 60_000).unwrap();
+    assert!(a.hub.owner(&id).unwrap().is_some());
+    sanction(&a.hub, &a.rooms, &id, Sanction::Ban, &user("bob"), 60_000).await.unwrap();
+    muted.everywhere().await;
+    // After what eve said, and that ann came.
+    a.hub.notify(&id, None, r#"{"cmd":"third"}"#).unwrap();
+    for node in [&a, &b] {
+        until("all is heard", || node.hub.show(&id).unwrap().last == 3).await;
+        let shown = node.hub.show(&id).unwrap();
+        let users = |of: Vec<(UserId, Millis)>| of.into_iter().map(|(user, _)| user).collect::<Vec<_>>();
+        assert!(node.hub.owner(&id).unwrap().is_none());
+        assert_eq!(users(shown.banned), [user("bob")]);
+        assert_eq!(users(shown.muted), [user("dan")]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

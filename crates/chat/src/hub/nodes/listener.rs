@@ -117,14 +117,25 @@ impl Hub {
             }
             return;
         }
-        // Sanctions and counts of this node hold here already.
-        if own && !matches!(heard.op, Op::Message { .. }) {
+        if own && self.holds_here(id, &heard.op) {
             return;
         }
         match &heard.op {
             Op::Ban { user, until, .. } if self.ban_here(id, user, *until).is_ok() => {}
             Op::Kick { user, .. } => drop(self.kick_here(id, user)),
             _ => drop(self.groups.look(id, |slot| self.settle(slot, heard))),
+        }
+    }
+
+    /// Whether what this node said itself holds here since then.
+    fn holds_here(&self, id: &RoomId, op: &Op) -> bool {
+        match op {
+            Op::Message { .. } => false,
+            Op::Mute { .. } | Op::Ban { .. } => {
+                let forgotten = |slot: &mut Slot| slot.replica.as_ref().is_some_and(|replica| replica.begun);
+                !self.groups.look(id, forgotten).unwrap_or(false)
+            }
+            _ => true,
         }
     }
 
@@ -157,6 +168,7 @@ impl Hub {
                 }
             }
             Op::Adopt { .. } => {
+                replica.begun |= group.owner().is_some();
                 group.begin_with_room();
                 slot.room = true;
             }
