@@ -20,6 +20,8 @@ from generator import go, java, node, php, python  # noqa: E402
 from generator.document import Unfit, read  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
+# Files that say of which version the package is; here it is 0.0.0.
+MANIFESTS = ("package.json", "pyproject.toml", "pom.xml", "composer.json")
 LANGUAGES = {"node": node, "python": python, "go": go, "java": java, "php": php}
 
 
@@ -33,6 +35,8 @@ def main():
     except (Unfit, KeyError, ValueError) as e:
         sys.exit(f"generate.py: {source}: {e}")
     shutil.copytree(HERE / language, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    for manifest in filter(Path.exists, (out / name for name in MANIFESTS)):
+        manifest.write_text(manifest.read_text(encoding="utf-8").replace("0.0.0", api.version, 1), encoding="utf-8")
     for name in ("LICENSE-APACHE", "LICENSE-MIT"):
         shutil.copy(HERE.parents[1] / name, out)
     for name, content in made.items():
