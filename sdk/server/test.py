@@ -56,7 +56,8 @@ class Hooks(BaseHTTPRequestHandler):
 
 
 class Door(BaseHTTPRequestHandler):
-    """Refuses the first request of each kind, cuts the second off, and hands the others on."""
+    """Refuses the first request of each kind, cuts the second off, and hands the others on. An Idempotency-Key may say how it
+    is refused: `wait-…` asks for an hour, `running-…` is still being done."""
 
     server_url, seen, lock = "", {}, threading.Lock()
 
@@ -66,8 +67,11 @@ class Door(BaseHTTPRequestHandler):
             kind = (self.command, self.path, self.headers.get("Idempotency-Key"), body)
             before = self.seen[kind] = self.seen.get(kind, 0) + 1
         if before == 1:
-            problem = {"status": 503, "code": "unavailable", "title": "Service Unavailable", "detail": "a neighbour is away"}
-            self.answer(503, json.dumps(problem).encode(), {"Retry-After": "0"})
+            key = self.headers.get("Idempotency-Key") or ""
+            running = key.startswith("running-")
+            problem = {"status": 409 if running else 503, "code": "running" if running else "unavailable", "detail": "not now"}
+            wait = {} if running else {"Retry-After": "3600" if key.startswith("wait-") else "0"}
+            self.answer(problem["status"], json.dumps(problem).encode(), wait)
         elif before == 2:
             # Nothing is answered at all.
             self.close_connection = True
@@ -167,6 +171,17 @@ def posted(url):
     return until("no webhook came", lambda: next((c for c in Hooks.came if json.loads(c[1])["event"] == "room_created"), None))
 
 
+def refuses(document, directory):
+    """No client is made of a document that cannot be understood."""
+    broken = json.loads(document.read_text())
+    broken["paths"]["/stats"]["get"]["operationId"] = "listRooms"
+    (directory / "broken.json").write_text(json.dumps(broken))
+    made = subprocess.run([sys.executable, HERE / "generate.py", directory / "broken.json", "go", directory / "broken"],
+                          timeout=60, capture_output=True, text=True)
+    if made.returncode == 0 or "the same operationId" not in made.stderr or (directory / "broken").exists():
+        sys.exit(f"a document with two operations of one name was taken: {made.stderr}")
+
+
 def run(language, package, environment):
     """Runs the commands of a language's test; whether they go well."""
     for command in TESTS[language][1]:
@@ -195,6 +210,7 @@ def main():
     try:
         document = directory / "openapi.json"
         document.write_bytes(subprocess.run([program, "openapi"], check=True, capture_output=True, timeout=60).stdout)
+        refuses(document, directory)
         url, process = start(program, directory, listen(Hooks))
         until(f"the server is not ready: {(directory / 'server.log').read_text()}", lambda: is_ready(url))
         Door.server_url = url

@@ -1,5 +1,7 @@
 """The OpenAPI document, as far as clients are made of it."""
 
+from __future__ import annotations
+
 import json
 import re
 from dataclasses import dataclass, field

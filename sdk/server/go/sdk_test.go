@@ -165,9 +165,13 @@ func TestWhatMayBeSentAgainIs(t *testing.T) {
 	well(t, err)
 	_, err = shaky.GetRoom(ctx, "go-door")
 	well(t, err)
-	told, err := shaky.SendNotice(ctx, "go-door", Notice{Text: "soon"}, IdempotencyKey("go-3"))
-	well(t, err)
-	same(t, told.Rooms, 1)
+	for _, key := range []string{"go-3", "running-go"} {
+		told, err := shaky.SendNotice(ctx, "go-door", Notice{Text: "soon"}, IdempotencyKey(key))
+		well(t, err)
+		same(t, told.Rooms, 1)
+	}
+	_, err = shaky.SendNotice(ctx, "go-door", Notice{Text: "soon"}, IdempotencyKey("wait-go"))
+	same(t, refusedWith(t, err, 503, "unavailable").RetryAfter, time.Hour)
 	_, err = shaky.SendNotice(ctx, "go-door", Notice{Text: "soon"})
 	same(t, refusedWith(t, err, 503, "unavailable").RetryAfter, time.Duration(0))
 	if _, err = shaky.SendNotice(ctx, "go-door", Notice{Text: "soon"}); err == nil || errors.As(err, new(*Error)) {

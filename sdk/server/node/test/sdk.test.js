@@ -77,6 +77,9 @@ test('what may be sent again is', async () => {
   const shaky = new Client(door, key);
   assert.equal((await shaky.getRoom({ room })).roomID, room);
   assert.equal((await shaky.sendNotice({ room, text: 'soon', idempotencyKey: 'node-3' })).rooms, 1);
+  assert.equal((await shaky.sendNotice({ room, text: 'soon', idempotencyKey: 'running-node' })).rooms, 1);
+  const asked = shaky.sendNotice({ room, text: 'soon', idempotencyKey: 'wait-node' });
+  await assert.rejects(asked, (error) => error.retryAfter === 3600);
   const once = shaky.sendNotice({ room, text: 'soon' });
   await assert.rejects(once, (error) => refused(503, 'unavailable')(error) && error.retryAfter === 0);
   await assert.rejects(shaky.sendNotice({ room, text: 'soon' }), TypeError);

@@ -121,6 +121,9 @@ $tests = [
         $api->createRoom(kind: 'live', roomID: 'php-door');
         same($shaky->getRoom('php-door')['roomID'], 'php-door');
         same($shaky->sendNotice('php-door', text: 'soon', idempotencyKey: 'php-3')['rooms'], 1);
+        same($shaky->sendNotice('php-door', text: 'soon', idempotencyKey: 'running-php')['rooms'], 1);
+        $wait = static fn () => $shaky->sendNotice('php-door', text: 'soon', idempotencyKey: 'wait-php');
+        same(fails(ApiException::class, $wait)->retryAfter, 3600);
         $e = fails(ApiException::class, static fn () => $shaky->sendNotice('php-door', text: 'soon'));
         same([$e->errorCode, $e->retryAfter], ['unavailable', 0]);
         fails(ConnectionException::class, static fn () => $shaky->sendNotice('php-door', text: 'soon'));

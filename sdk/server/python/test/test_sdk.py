@@ -77,6 +77,10 @@ class Rooms(unittest.TestCase):
         self.api.create_room(kind="live", room_id="python-door")
         self.assertEqual(api.get_room("python-door")["roomID"], "python-door")
         self.assertEqual(api.send_notice("python-door", text="soon", idempotency_key="python-3")["rooms"], 1)
+        self.assertEqual(api.send_notice("python-door", text="soon", idempotency_key="running-python")["rooms"], 1)
+        with self.assertRaises(ApiError) as refused:
+            api.send_notice("python-door", text="soon", idempotency_key="wait-python")
+        self.assertEqual(refused.exception.retry_after, 3600)
         with self.assertRaises(ApiError) as refused:
             api.send_notice("python-door", text="soon")
         self.assertEqual((refused.exception.code, refused.exception.retry_after), ("unavailable", 0))

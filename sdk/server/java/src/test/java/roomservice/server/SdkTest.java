@@ -135,6 +135,9 @@ final class SdkTest {
         API.createRoom(new NewRoom(RoomKind.LIVE).roomID("java-door"));
         same(shaky.getRoom("java-door").roomID(), "java-door");
         same(shaky.sendNotice("java-door", new Notice("soon"), "java-3").rooms(), 1);
+        same(shaky.sendNotice("java-door", new Notice("soon"), "running-java").rooms(), 1);
+        ApiException asked = fails(ApiException.class, () -> shaky.sendNotice("java-door", new Notice("soon"), "wait-java"));
+        same(asked.retryAfter().getAsInt(), 3600);
         ApiException e = fails(ApiException.class, () -> shaky.sendNotice("java-door", new Notice("soon")));
         same(List.of(e.code(), e.retryAfter().getAsInt()), List.of("unavailable", 0));
         IOException cut = fails(IOException.class, () -> shaky.sendNotice("java-door", new Notice("soon")));
