@@ -1,0 +1,3 @@
+module git.example.com/roomservice/roomservice/sdk/server/go
+
+go 1.18
