@@ -99,6 +99,8 @@ pub(crate) struct Chats {
     /// In the order in which they came.
     mail: VecDeque<Mail>,
     mail_bytes: usize,
+    /// Some of it may be in no file. Where none is, nobody looks through it.
+    mail_missed: bool,
     /// Of what was said while the disk was away, the first that is in no file; and what of that stands in the snapshot that is
     /// being written.
     missed: HashMap<RoomId, Gap>,
@@ -121,12 +123,12 @@ enum Missed {
     Saving,
 }
 
-/// Gap where on a group is in no file. Less is more.
+/// From where on a group is in no file. Less is more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
-    /// Gap its beginning, or that of its room.
+    /// From its beginning, or that of its room.
     Beginning,
-    /// Gap this message on.
+    /// From this message on.
     Message(u64),
 }
 
@@ -140,16 +142,20 @@ impl Gap {
 }
 
 impl Chats {
-    /// An entry, which was taken in just now, could not be written. Says whether only a snapshot or a later entry brings it.
+    /// An entry, which was taken in just now, could not be written. Says whether it has to be [brought](Self::owed).
     pub fn miss(&mut self, entry: &ChatEntry) -> bool {
         if is_out(Mend::MissedIsWritten) {
             return false;
         }
         match (entry, entry.group()) {
             (_, Some(group)) => lower(&mut self.missed, group, Gap::of(entry)),
-            (ChatEntry::Handed { user, seq }, _) => self.of_user(user, *seq).for_each(|mail| mail.missed = Missed::Yes),
+            (ChatEntry::Handed { user, seq }, _) => {
+                self.mail_missed = true;
+                self.of_user(user, *seq).for_each(|mail| mail.missed = Missed::Yes);
+            }
             // One that is too large to be kept at all is not there.
             (ChatEntry::Direct { message, .. }, _) => {
+                self.mail_missed = true;
                 let new = self.mail.back_mut().filter(|mail| Arc::ptr_eq(&mail.message, message));
                 new.into_iter().for_each(|mail| mail.missed = Missed::Yes);
             }
@@ -167,18 +173,40 @@ impl Chats {
                 missing
             });
         };
-        let from = self.missed.remove(group).into_iter().chain(self.saving.remove(group)).min()?;
-        let Some(kept) = self.groups.get(group) else { return Some(vec![entry.clone()]) };
-        Some(match from.min(Gap::of(entry)) {
+        let from = self.take_gap(group)?;
+        Some(self.since(group, from.min(Gap::of(entry))))
+    }
+
+    /// What has to be written so that a group, or else the mail, misses nothing; none when nothing does.
+    pub fn owed(&mut self) -> Option<Vec<ChatEntry>> {
+        if let Some(group) = self.missed.keys().chain(self.saving.keys()).next().cloned() {
+            let from = self.take_gap(&group)?;
+            return Some(self.since(&group, from));
+        }
+        let mail = self.missing_mail();
+        (!mail.is_empty()).then_some(mail)
+    }
+
+    fn take_gap(&mut self, group: &RoomId) -> Option<Gap> {
+        self.missed.remove(group).into_iter().chain(self.saving.remove(group)).min()
+    }
+
+    /// What a group is from there on: at its end, that.
+    fn since(&self, group: &RoomId, from: Gap) -> Vec<ChatEntry> {
+        let Some(kept) = self.groups.get(group) else { return vec![ChatEntry::Ended { group: group.clone() }] };
+        match from {
             Gap::Beginning => of_a_group(kept).collect(),
             Gap::Message(first) => {
                 let all = kept.group.history(u64::MAX, usize::MAX).into_iter();
                 all.filter(|message| message.seq >= first).map(ChatEntry::Message).collect()
             }
-        })
+        }
     }
 
     fn missing_mail(&mut self) -> Vec<ChatEntry> {
+        if !std::mem::take(&mut self.mail_missed) {
+            return Vec::new();
+        }
         let missed = self.mail.iter_mut().filter(|mail| mail.missed != Missed::No);
         missed
             .map(|mail| {

@@ -13,6 +13,7 @@ mod history;
 mod load;
 mod log;
 mod mend;
+mod missed;
 mod pace;
 mod record;
 mod snapshot;
@@ -143,7 +144,11 @@ impl Journal {
         journal.keeper = Some(keeper.spawn(move || {
             while let Some(()) = asked.blocking_recv() {
                 let Some(kept) = weak.upgrade() else { return };
-                note_saved(kept.save(&shared));
+                if shared.is_full() {
+                    note_saved(kept.save(&shared));
+                } else if shared.take_owed() {
+                    missed::append_all(&kept.chats, &shared);
+                }
             }
         })?);
         Ok(journal)
@@ -171,7 +176,11 @@ impl Journal {
         let keep = async move {
             while let Some(()) = asked.recv().await {
                 let Some(kept) = weak.upgrade() else { return };
-                note_saved(kept.save_paced(&shared).await);
+                if shared.is_full() {
+                    note_saved(kept.save_paced(&shared).await);
+                } else if shared.take_owed() {
+                    missed::append_paced(&kept.chats, &shared).await;
+                }
             }
         };
         Ok((journal, vec![Box::pin(writer.run_paced(pace)), Box::pin(watch), Box::pin(keep)]))
@@ -236,6 +245,9 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        if let Some(log) = &self.log {
+            self.kept.append_missed(log);
+        }
         self.log = None;
         if let Some(keeper) = self.keeper.take() {
             // One that panicked has said so.
@@ -292,6 +304,20 @@ fn come_back(mut room: Room, now: Millis) -> Room {
 }
 
 impl Kept {
+    /// Appends what is in no file before the end.
+    fn append_missed(&self, log: &Shared) {
+        if self.pace.is_some() {
+            while missed::append(&self.chats, log).is_some() {}
+            return;
+        }
+        // On a thread of its own: this one may be a runtime's, which must not wait.
+        std::thread::scope(|scope| {
+            let appends = std::thread::Builder::new().name("journal-missed".into());
+            // Where there is no thread to be had, it is lost.
+            let _ = appends.spawn_scoped(scope, || missed::append_all(&self.chats, log));
+        });
+    }
+
     fn save(&self, log: &Shared) -> io::Result<()> {
         let _alone = self.saving.lock();
         let saved = self.write_snapshot(log).and_then(|written| {
@@ -509,19 +535,15 @@ impl Store for Journal {
 impl ChatRecord for Journal {
     fn note(&self, entry: ChatEntry, now: Millis) -> Answer<'static, ()> {
         let log = self.log();
-        let draft = |entry: &ChatEntry| {
-            let state = serde_json::to_vec(entry).ok()?;
-            Draft::new(record::Kind::Chat, "", &state, &[])
-        };
         // Outside of the lock: nearly always it is all that is written.
-        let alone = draft(&entry);
+        let alone = missed::draft(&entry);
         let mut chats = self.kept.chats.lock();
         chats.apply(entry.clone(), now);
-        // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or by a snapshot.
+        // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or when the disk is back.
         let waiting = match log.ready() {
             Err(error) => {
                 if chats.miss(&entry) {
-                    log.owe_snapshot();
+                    log.owe();
                 }
                 Err(error)
             }
@@ -529,7 +551,7 @@ impl ChatRecord for Journal {
                 let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
                 let queued = match chats.missing(&entry).filter(|missing| !missing.is_empty()) {
                     None => append(alone),
-                    Some(missing) => missing.iter().fold(None, |_, entry| append(draft(entry))),
+                    Some(missing) => missing.iter().fold(None, |_, entry| append(missed::draft(entry))),
                 };
                 queued.ok_or_else(|| Error::Unavailable("a message is too large for the journal".into()))
             }

@@ -29,6 +29,8 @@ const TRIES: u32 = 3;
 const NOTED: Duration = Duration::from_millis(50);
 /// A note takes no more than this part of the time: each makes a file durable, which a slow disk has other uses for.
 const SPARED: u32 = 10;
+/// Notes are no further apart, however slow the store is: what was told since the last one is told again after a kill.
+const MAX_REST: Duration = Duration::from_secs(5);
 /// Batches that are read for a room before the others have their turn again.
 const TURN: usize = 8;
 
@@ -245,7 +247,7 @@ impl Hook {
             let text = serde_json::to_string(&now).unwrap_or_default();
             let begun = Instant::now();
             let saved = self.history.save_ahead(self.reader(), partition, &text).await;
-            rest = NOTED.max(begun.elapsed() * SPARED);
+            rest = (begun.elapsed() * SPARED).clamp(NOTED, MAX_REST);
             if let Err(error) = saved {
                 tracing::debug!(%error, "what a webhook was told is not noted; after a restart it is told again");
             }

@@ -28,9 +28,7 @@ use crate::{Counters, Outbox, Trouble};
 const RETRY: Duration = Duration::from_millis(100);
 /// Changes are written in pieces of about so many bytes, so that a disk which was away is not held to be away again because of
 /// all that waits for it.
-const PIECE: usize = 8 << 20;
-/// A snapshot of what could not be written is asked for so often at most: a disk that comes and goes is spared.
-const OWED: Duration = Duration::from_secs(60);
+pub const PIECE: usize = 8 << 20;
 
 /// What is asked of a log.
 pub struct Options {
@@ -40,7 +38,7 @@ pub struct Options {
     pub next: u64,
     /// Bytes of frames that stand in files and in no snapshot.
     pub unsaved: u64,
-    /// Told when there is more of them than `save_after`.
+    /// Told when there is more of them than `save_after`, or something to be appended that could not be queued.
     pub full: mpsc::Sender<()>,
     /// A new file is begun after so many bytes.
     pub segment: u64,
@@ -79,12 +77,10 @@ pub struct Queue {
     rotate: bool,
     unsaved: u64,
     save_after: u64,
-    /// Something is in no file, and is in no snapshot that is being written.
+    /// Something is not even queued, and is in no snapshot that is being written.
     owes: bool,
     /// A snapshot is being written that has what was in no file.
     saving: bool,
-    /// When a snapshot was asked for because of that.
-    asked: Option<Instant>,
 }
 
 /// Changes that are written and made durable together.
@@ -144,10 +140,9 @@ impl Queue {
         }
     }
 
-    /// Whether it is time for a snapshot of what is in no file.
+    /// Whether it is time to append what is in no file.
     pub(super) fn is_due(&self) -> bool {
-        let rested = self.asked.is_none_or(|asked| asked.elapsed() >= OWED);
-        self.owes && self.failing.is_none() && rested
+        self.owes && self.failing.is_none()
     }
 
     /// Lets the writer come by.
@@ -284,9 +279,20 @@ impl Shared {
         queue.next
     }
 
-    /// Something could not be queued, and is kept by a snapshot when the disk is back.
-    pub fn owe_snapshot(&self) {
+    /// Something could not be queued, and is appended when the disk is back.
+    pub fn owe(&self) {
         self.queue.lock().owes = true;
+    }
+
+    /// Whether something is to be appended that could not be queued before. Who asks sees to it.
+    pub fn take_owed(&self) -> bool {
+        std::mem::take(&mut self.queue.lock().owes)
+    }
+
+    /// Whether it is time for a snapshot.
+    pub fn is_full(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.unsaved > queue.save_after
     }
 
     /// A snapshot holds all up to now: asks for the next one after so many bytes more.
@@ -492,12 +498,8 @@ impl Writer {
             tracing::info!("the journal can be written again");
         }
         queue.unsaved = queue.unsaved.saturating_add(batch.bytes.len() as u64);
-        let due = queue.is_due();
-        if due {
-            queue.asked = Some(Instant::now());
-        }
-        if due || queue.unsaved > queue.save_after {
-            // If one is asked for already, that one will do.
+        if queue.is_due() || queue.unsaved > queue.save_after {
+            // If the keeper is asked already, that will do.
             let _ = self.full.try_send(());
         }
         batch.bytes

@@ -114,6 +114,11 @@ impl Draft {
         Some(Self { bytes, crc })
     }
 
+    /// How many bytes the frame has.
+    pub const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends the frame with its number.
     pub fn append(mut self, number: u64, to: &mut Vec<u8>) {
         self.crc.update(&number.to_le_bytes());
