@@ -155,7 +155,7 @@ await until(
   async () => (await mix.count()) === 1 && /2/.test(await mix.locator('td').nth(2).innerText()),
 );
 await mix.getByRole('button', { name: 'End mix' }).click();
-await desk.locator('dialog').getByRole('button', { name: 'Yes' }).click();
+await desk.locator('dialog').getByRole('button', { name: 'End mix', exact: true }).click();
 await desk.getByText('No mixes').waitFor();
 await anchor.getByRole('button', { name: 'Take off air' }).click();
 await viewer.locator('.tile.mine').waitFor({ state: 'detached' });
