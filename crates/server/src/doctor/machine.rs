@@ -249,7 +249,7 @@ fn judge_files(most: u64, connections: u64) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::Level;
+    use super::super::verdict::{Level, is};
     use super::*;
 
     fn list(names: &[&str]) -> String {
@@ -263,13 +263,6 @@ mod tests {
             decoders: list(decoders),
         };
         judge_ffmpeg(Path::new("ffmpeg"), Ok(said))
-    }
-
-    #[track_caller]
-    fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
-        assert_eq!(verdict.level, level, "{verdict:?}");
-        assert!(verdict.seen.contains(seen), "{verdict:?}");
-        assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
     }
 
     #[test]

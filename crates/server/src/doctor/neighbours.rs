@@ -240,16 +240,9 @@ fn judge_clouds(said: Findings) -> Vec<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::Level;
+    use super::super::verdict::{Level, is};
     use super::*;
     use tencent::clouds::Finding;
-
-    #[track_caller]
-    fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
-        assert_eq!(verdict.level, level, "{verdict:?}");
-        assert!(verdict.seen.contains(seen), "{verdict:?}");
-        assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
-    }
 
     fn good() -> Inspected {
         Inspected {

@@ -331,18 +331,11 @@ fn judge_udp(to: SocketAddr, own: bool, looped: &Looped) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::Level;
+    use super::super::verdict::{Level, is};
     use super::*;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
-    }
-
-    #[track_caller]
-    fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
-        assert_eq!(verdict.level, level, "{verdict:?}");
-        assert!(verdict.seen.contains(seen), "{verdict:?}");
-        assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
     }
 
     #[test]

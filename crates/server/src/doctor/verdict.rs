@@ -75,3 +75,12 @@ pub fn page(verdicts: &[Verdict]) -> String {
     }
     text
 }
+
+/// What a test asks of a verdict: its level, and words of what was seen and of the cure.
+#[cfg(test)]
+#[track_caller]
+pub fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
+    assert_eq!(verdict.level, level, "{verdict:?}");
+    assert!(verdict.seen.contains(seen), "{verdict:?}");
+    assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
+}
