@@ -211,25 +211,35 @@ impl Maker {
     }
 
     /// Publishes frames, audio transcoded. Audio is worked on away from the runtime's own threads, one batch at a time,
-    /// so that at most one batch is in flight.
+    /// so that at most one batch is in flight. One picture goes ahead of the work; where more wait, as on a busy machine, they keep
+    /// their places beside the sound: a player that is shown a long run of pictures first takes the sound for missing.
     async fn pass(&mut self, frames: Vec<Arc<Frame>>, publisher: &Publisher) -> Result<(), Ended> {
         let mut audio = Vec::new();
+        let mut others = Vec::new();
         for frame in frames {
             match frame.kind {
                 Kind::Audio | Kind::AudioConfig => audio.push(frame),
-                _ => publisher.push(frame.at(frame.dts))?,
+                _ => others.push(frame.at(frame.dts)),
             }
         }
-        if audio.is_empty() {
-            return Ok(());
+        let ahead = others.iter().filter(|frame| frame.kind == Kind::Video).count() <= 1;
+        if ahead {
+            publish(others.drain(..), publisher)?;
         }
-        let mut done = Vec::new();
-        for frame in audio {
+        let sound = self.sound(audio, publisher).await?;
+        publish(in_order(others, sound).into_iter(), publisher)
+    }
+
+    /// What becomes of these frames of sound.
+    async fn sound(&mut self, frames: Vec<Arc<Frame>>, publisher: &Publisher) -> Result<Vec<Frame>, Ended> {
+        let mut sound = Vec::new();
+        let mut work = Vec::new();
+        for frame in frames {
             let source = source(frame.codec);
             if source.is_none() || target(frame.codec) == Some(self.target) {
                 // Another publisher took over whose audio needs nothing done, or nothing can be done with.
                 if source.is_some() {
-                    publisher.push(frame.at(frame.dts))?;
+                    sound.push(frame.at(frame.dts));
                 } else if !self.left_out.contains(&frame.codec) {
                     self.left_out.push(frame.codec);
                     tracing::warn!(stream = %publisher.name(), sound = frame.codec.as_str(), "the sound is left out: it cannot be decoded");
@@ -240,38 +250,54 @@ impl Maker {
                 self.source = source;
                 self.transcoder = source.map(|s| Transcoder::new(s, self.target));
             }
-            done.push(frame);
+            work.push(frame);
         }
-        let Some(mut transcoder) = self.transcoder.take().filter(|_| !done.is_empty()) else { return Ok(()) };
-        let work = tokio::task::spawn_blocking(move || {
-            let mut out = Vec::new();
-            for frame in done {
-                let result = match frame.kind {
-                    Kind::AudioConfig => transcoder.configure(&frame.payload),
-                    _ => transcoder.push(frame.dts, &frame.payload, &mut out),
-                };
-                if let Err(error) = result {
-                    tracing::debug!(%error, "audio not transcoded");
-                }
-            }
-            (transcoder, out)
-        });
-        let Ok((transcoder, out)) = work.await else {
-            return Err(Ended::Protocol("the audio codec failed".into()));
-        };
+        let Some(transcoder) = self.transcoder.take().filter(|_| !work.is_empty()) else { return Ok(sound) };
+        let done = tokio::task::spawn_blocking(move || transcode(transcoder, &work)).await;
+        let Ok((transcoder, made)) = done else { return Err(Ended::Protocol("the audio codec failed".into())) };
         self.transcoder = Some(transcoder);
         let codec = match self.target {
             Target::Aac => Codec::Aac,
             Target::Opus => Codec::Opus,
         };
-        for output in out {
-            publisher.push(match output {
-                Output::Config(bytes) => Frame::config(codec, 0, bytes),
-                Output::Unit(at, bytes) => Frame::audio(codec, at, bytes),
-            })?;
-        }
-        Ok(())
+        sound.extend(made.into_iter().map(|output| match output {
+            Output::Config(bytes) => Frame::config(codec, 0, bytes),
+            Output::Unit(at, bytes) => Frame::audio(codec, at, bytes),
+        }));
+        Ok(sound)
     }
+}
+
+fn transcode(mut transcoder: Transcoder, frames: &[Arc<Frame>]) -> (Transcoder, Vec<Output>) {
+    let mut out = Vec::new();
+    for frame in frames {
+        let result = match frame.kind {
+            Kind::AudioConfig => transcoder.configure(&frame.payload),
+            _ => transcoder.push(frame.dts, &frame.payload, &mut out),
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "audio not transcoded");
+        }
+    }
+    (transcoder, out)
+}
+
+fn publish(frames: impl Iterator<Item = Frame>, publisher: &Publisher) -> Result<(), Ended> {
+    frames.map(|frame| publisher.push(frame)).collect()
+}
+
+/// Sound among other frames, each in its own order; sound before what is not earlier.
+fn in_order(others: Vec<Frame>, sound: Vec<Frame>) -> Vec<Frame> {
+    let mut out = Vec::with_capacity(others.len() + sound.len());
+    let mut sound = sound.into_iter().peekable();
+    for frame in others {
+        while let Some(before) = sound.next_if(|s| s.dts <= frame.dts || s.kind == Kind::AudioConfig) {
+            out.push(before);
+        }
+        out.push(frame);
+    }
+    out.extend(sound);
+    out
 }
 
 fn flatten(item: Item, frames: &mut Vec<Arc<Frame>>) {

@@ -103,6 +103,19 @@ impl Room {
         self.creator.as_ref().is_some_and(|(c, _)| c == user)
     }
 
+    /// Gives back memory that is held for nothing, as by a room that was read from somewhere: what is said twice is kept once.
+    pub fn compact(&mut self) {
+        self.pushers.shrink_to_fit();
+        if let Some((user, stream)) = &mut self.creator
+            && let Some(pusher) = self.pushers.iter().find(|pusher| pusher.user == *user)
+        {
+            *user = pusher.user.clone();
+            if *stream == pusher.stream {
+                *stream = pusher.stream.clone();
+            }
+        }
+    }
+
     /// Numbers the next event, and the list of pushers where the event changes it.
     pub(crate) fn event(&mut self, now: Millis, what: What) -> Event {
         self.seq += 1;

@@ -6,7 +6,7 @@ mod neighbours;
 mod network;
 mod verdict;
 
-pub use machine::is_nearly_full;
+pub use machine::trouble_of;
 pub use verdict::{Level, Verdict, page};
 
 use crate::config::Settings;

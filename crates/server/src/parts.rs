@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Settings;
 use crate::figures::Figures;
 use crate::metrics::Metrics;
+use crate::usage::Space;
 use crate::web::{Cors, Current, Web};
 use access::bans::Bans;
 use access::identity::Identity;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// Whether the store takes changes.
     pub probe: Arc<Probe>,
+    /// Room on the disk of `data_dir`.
+    pub disk: Arc<Space>,
     /// Rooms.
     pub rooms: Arc<Rooms>,
     /// Streams of the media server in this process.

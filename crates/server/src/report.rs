@@ -9,7 +9,7 @@ use room::{Kind as RoomKind, Millis};
 
 use crate::metrics::Metrics;
 use crate::parts::Parts;
-use crate::usage::{self, Usage};
+use crate::usage::Usage;
 use access::limits::{Limits, What, Whose};
 use outbound::Counters;
 use store::Store;
@@ -69,7 +69,7 @@ fn program(page: &mut Page, parts: &Parts) {
     if let Some(threads) = process.threads {
         page.gauge("process_threads", "Threads.", threads);
     }
-    if let Some((free, all)) = usage::disk(&parts.settings.data_dir) {
+    if let Some((free, all)) = parts.disk.now() {
         page.gauge("roomservice_data_free_bytes", "Free room on the disk of data_dir.", free);
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }

@@ -1,6 +1,16 @@
-//! What the system says of this process. Nothing where it has no /proc.
+//! What the system says of this process, and of the disk that it keeps its data on. Nothing where it has no /proc.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// How old what is known of a disk may be.
+const RECENT: Duration = Duration::from_secs(5);
+/// A disk that has not answered for so long is told of.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// This process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,9 +53,84 @@ pub fn disk(path: &Path) -> Option<(u64, u64)> {
     Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
 }
 
+/// The room on a disk, as it was a moment ago: who asks never waits for a disk that hangs, as one of a network may.
+pub struct Space {
+    path: PathBuf,
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What [`disk`] said, and when.
+    last: Option<(Instant, Option<(u64, u64)>)>,
+    /// Since when it is being asked.
+    asked: Option<Instant>,
+}
+
+impl Space {
+    /// Of the disk that a path is on, which is asked at once.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let known = Known { last: Some((Instant::now(), disk(path))), asked: None };
+        Self { path: path.to_owned(), known: Arc::new(Mutex::new(known)) }
+    }
+
+    /// Free bytes and all of them. `None` while nothing is known.
+    #[must_use]
+    pub fn now(&self) -> Option<(u64, u64)> {
+        self.look(disk)
+    }
+
+    /// Whether the disk has left a question without an answer for long.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.known.lock().asked.is_some_and(|since| since.elapsed() >= SILENT)
+    }
+
+    fn look(&self, ask: impl FnOnce(&Path) -> Option<(u64, u64)> + Send + 'static) -> Option<(u64, u64)> {
+        let mut known = self.known.lock();
+        let recent = known.last.is_some_and(|(at, _)| at.elapsed() < RECENT);
+        if !recent && known.asked.is_none() {
+            let path = self.path.clone();
+            let answer = Arc::clone(&self.known);
+            // A thread of its own: one that hangs holds up neither the runtime nor its end.
+            let asking = thread::Builder::new().name("disk".into()).spawn(move || {
+                let found = ask(&path);
+                *answer.lock() = Known { last: Some((Instant::now(), found)), asked: None };
+            });
+            known.asked = asking.is_ok().then(Instant::now);
+        }
+        known.last.and_then(|(_, found)| found)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    #[test]
+    fn a_disk_that_hangs_holds_nobody_up() {
+        let space = Space { path: "/".into(), known: Arc::default() };
+        let (answer, waits) = mpsc::channel::<()>();
+        let hangs = move |_: &Path| {
+            waits.recv().ok();
+            Some((1, 2))
+        };
+        assert_eq!(space.look(hangs), None);
+        assert_eq!(space.look(|_| panic!("asked twice at once")), None);
+        assert!(!space.is_silent());
+        space.known.lock().asked = Instant::now().checked_sub(SILENT);
+        assert!(space.is_silent());
+        answer.send(()).unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while space.look(|_| panic!("asked again too soon")) != Some((1, 2)) {
+            assert!(Instant::now() < end);
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert!(!space.is_silent());
+    }
 
     #[test]
     fn this_process_is_seen() {

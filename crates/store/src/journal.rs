@@ -35,13 +35,16 @@ use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-pub use self::files::{About, Disk, Sheet};
+#[cfg(feature = "simulation")]
+pub use self::files::About;
 use self::files::{Dir, OnDisk};
+pub use self::files::{Disk, Sheet};
 use self::load::Loaded;
 use self::log::{Log, Shared, Waiting, Writer};
 pub use self::pace::Pace;
 use self::record::Draft;
 use super::chats::Chats;
+use super::memory::Filling;
 use super::tables::Change;
 use super::{
     Agreement, Answer, Ban, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, Row, See,
@@ -196,15 +199,14 @@ impl Journal {
     ) -> io::Result<(Self, Beside)> {
         let Ground { disk, patience, segment, save_after, pace } = ground;
         let dir = Arc::new(Dir::hold(disk, dir)?);
-        let Loaded { rooms, mut revoked, bans, tables, spans, chats, foreign, next, snapshot, unsaved } =
-            load::load(&dir, now)?;
+        let filling = Filling::of(Memory::silent(rules));
+        let put = |rooms: Vec<Room>| filling.put(rooms.into_iter().map(|room| come_back(room, now)).collect());
+        let Loaded { mut revoked, bans, tables, spans, chats, foreign, next, snapshot, unsaved } =
+            load::load(&dir, now, &put)?;
         let readers = history::Readers::load(&dir)?;
         // Numbers that a reader has read already, in a part of the journal that is lost, are not given again.
         let next = next.max(readers.furthest() + 1);
-        let memory = Memory::silent(rules).with_tables(tables);
-        for room in rooms {
-            memory.restore(come_back(room, now));
-        }
+        let memory = filling.end().with_tables(tables);
         for ban in &bans {
             memory.kept_bans().put(ban, now, || ());
         }

@@ -19,6 +19,21 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// These rooms, which may come in any order.
+    pub fn of(mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable();
+        entries.dedup();
+        let mut blocks = Vec::with_capacity(entries.len() / (BLOCK - 1) + 1);
+        let mut entries = entries.into_iter();
+        loop {
+            let block: Vec<Entry> = entries.by_ref().take(BLOCK - 1).collect();
+            if block.is_empty() {
+                return Self { blocks };
+            }
+            blocks.push(block);
+        }
+    }
+
     fn block_of(&self, entry: &Entry) -> usize {
         self.blocks.partition_point(|block| block.last().is_some_and(|last| last < entry))
     }

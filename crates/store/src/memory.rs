@@ -14,8 +14,12 @@ use super::counts::{Running, Totals, counted};
 use super::deadlines::Deadlines;
 use super::listing::Listing;
 use super::tables::Tables;
+pub(super) use filling::Filling;
+
 use super::{Agreement, Answer, Ban, Decide, Outbox, Row, See, Store, Table, Viewers};
 use crate::error::Error;
+
+mod filling;
 
 const SHARDS: usize = 64;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
@@ -70,7 +74,8 @@ impl Memory {
         }
     }
 
-    /// Puts a room in that was kept elsewhere; one of the same id gives way.
+    /// Puts a room in as it is; one of the same id gives way.
+    #[cfg(test)]
     pub(super) fn restore(&self, room: Room) {
         let id = room.id.clone();
         let put = self.commit(
@@ -135,7 +140,11 @@ impl Memory {
     }
 
     fn listing(&self, kind: Kind) -> &RwLock<Listing> {
-        &self.listings[Kind::ALL.iter().position(|k| *k == kind).expect("ALL holds every kind")]
+        &self.listings[Self::place(kind)]
+    }
+
+    fn place(kind: Kind) -> usize {
+        Kind::ALL.iter().position(|k| *k == kind).expect("ALL holds every kind")
     }
 
     /// Decides and commits. `take` gets what came of it under the room's lock: so what it does happens in the order

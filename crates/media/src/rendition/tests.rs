@@ -185,3 +185,36 @@ async fn who_takes_opus_is_shown_a_mix_in_aac_and_then_the_stream_again() {
     });
     back.await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sound_that_is_made_late_keeps_its_place_among_the_pictures() {
+    let hub = Hub::new(Settings::default());
+    let name = StreamName::new("s").unwrap().derived("aac");
+    let origin = Origin { protocol: Protocol::Internal, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let publisher = hub.publish_beside(&name, origin).unwrap();
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+    let want = Want::new(Protocol::Hls, Pace::Audience, Start::Next);
+    let mut reader = hub.subscribe(&name, want).unwrap();
+    // What waited for two seconds while the machine was busy.
+    let mut opus = OpusEncoder::new(1).unwrap();
+    let mut frames = vec![Arc::new(Frame::config(Codec::Opus, 0, opus_head(1)))];
+    for at in (0..2_000_000).step_by(20_000) {
+        if at % 40_000 == 0 {
+            let picture = Frame::video(Codec::H264, at, 0, at == 0, Bytes::from_static(PICTURE));
+            frames.push(Arc::new(picture));
+        }
+        frames.push(Arc::new(Frame::audio(Codec::Opus, at, opus.encode(&[0.1; 960]).unwrap())));
+    }
+    let mut maker = Maker { target: Target::Aac, source: None, transcoder: None, left_out: Vec::new() };
+    maker.pass(frames, &publisher).await.unwrap();
+    let seen = read(&mut reader, |seen| seen.iter().any(|f| f.0 == Kind::Video && f.2 == 1_960_000)).await;
+    let mut heard = 0;
+    for (kind, _, at) in seen {
+        match kind {
+            Kind::Audio => heard = at,
+            Kind::Video => assert!(at - heard < 150_000, "a picture of {at} us comes when sound is at {heard} us"),
+            _ => {}
+        }
+    }
+    assert!(heard > 1_800_000, "{heard}");
+}

@@ -110,10 +110,13 @@ fn judge_ffmpeg(program: &Path, said: io::Result<Ffmpeg>) -> Verdict {
     Verdict::ok(NAME, format!("{version} with libx264, aac and what publishers send"))
 }
 
-/// Whether there is little room for what is in this directory.
+/// What is wrong with the disk of `data_dir`, as far as is known without asking it.
 #[must_use]
-pub fn is_nearly_full(directory: &Path) -> bool {
-    usage::disk(directory).is_some_and(|(free, _)| free < LITTLE)
+pub fn trouble_of(space: &usage::Space) -> Option<&'static str> {
+    if space.is_silent() {
+        return Some("the disk of data_dir does not answer");
+    }
+    space.now().is_some_and(|(free, _)| free < LITTLE).then_some("little room is left for data_dir")
 }
 
 /// The disk of `data_dir`: its room, and how long it takes until something is really on it.

@@ -2,7 +2,6 @@
 //! why) and `/metrics`. Owns who may read the metrics.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::console;
 use crate::doctor;
 use crate::lan;
+use crate::usage::Space;
 use access::operator::{Need, Operators};
 use store::Probe;
 use store::clock::Clock;
@@ -36,8 +36,8 @@ pub struct Health {
     pub hooks: Option<Arc<Hooks>>,
     /// Cancelled once the server is about to end.
     pub leaving: CancellationToken,
-    /// Where keys, logs and state are kept.
-    pub data_dir: PathBuf,
+    /// Room on the disk where keys, logs and state are kept.
+    pub disk: Arc<Space>,
     /// Who may read the figures.
     pub operators: Arc<Operators>,
     /// The time.
@@ -87,11 +87,10 @@ async fn healthz() -> Response {
 /// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
 /// only what sort of trouble there is; the log says more.
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
-    let disk = doctor::is_nearly_full(&health.data_dir);
     let checks = vec![
         check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
         check("store", true, health.probe.ask().await.err()),
-        check("disk", false, disk.then_some("little room is left for data_dir")),
+        check("disk", false, doctor::trouble_of(&health.disk)),
         check("live", false, health.live.away()),
         check("webhooks", false, late(health.hooks.as_deref(), health.clock.now())),
     ];

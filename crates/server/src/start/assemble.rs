@@ -24,6 +24,7 @@ use crate::figures::Figures;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::parts::Parts;
+use crate::usage::Space;
 use crate::web::{Cors, Current};
 use access::bans::Bans;
 use access::identity::Identity;
@@ -158,6 +159,7 @@ fn parts_of(
         cors: Arc::new(Cors::new(&settings.http.cors).map_err(one)?),
         http: Arc::new(Current::new(&settings.http)),
         probe: Arc::new(Probe::new(kept.store.clone())),
+        disk: Arc::new(Space::of(&settings.data_dir)),
         clouds: Arc::new(clouds),
         identity: access.identity,
         sessions: access.sessions,

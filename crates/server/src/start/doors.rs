@@ -134,7 +134,7 @@ fn health(parts: &Arc<Parts>) -> Health {
         live: parts.live.clone(),
         hooks: parts.hooks.clone(),
         leaving: parts.leaving.clone(),
-        data_dir: parts.settings.data_dir.clone(),
+        disk: parts.disk.clone(),
         operators: parts.operators.clone(),
         clock: parts.clock.clone(),
         page: Box::new(move || report::page(&all)),

@@ -20,11 +20,12 @@ use crate::chats::Chats;
 use crate::mends::{Mend, is_out};
 use crate::tables::{Change, Tables};
 
+/// Rooms that are put at once.
+const AT_ONCE: usize = 512;
+
 /// What a journal holds.
 #[derive(Default)]
 pub struct Loaded {
-    /// The rooms, as they were committed last.
-    pub rooms: Vec<Room>,
     /// The sessions that ended early, and when they would have ended.
     pub revoked: Vec<(u64, Millis)>,
     /// Who was kept out, oldest first; later ones take the place of earlier ones.
@@ -69,11 +70,14 @@ struct Last<'a> {
     fields: Vec<&'a [u8]>,
 }
 
-/// Reads everything.
+/// Where rooms go, some at a time, from several threads: no two of the same id.
+pub type Put<'a> = &'a (dyn Fn(Vec<Room>) + Sync);
+
+/// Reads everything. The rooms, as they were committed last, are put where `put` says.
 ///
 /// # Errors
 /// Files cannot be read at all.
-pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
+pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
     let snapshot = dir.read(&dir.snapshot())?.unwrap_or_default();
     #[allow(clippy::needless_late_init, reason = "what is read borrows from the files, and ends before them")]
     let files;
@@ -112,7 +116,7 @@ pub fn load(dir: &Dir, now: Millis) -> io::Result<Loaded> {
             last = last.max(*first);
         }
     }
-    let loaded = read.whole();
+    let loaded = read.whole(put);
     if !loaded.foreign.is_empty() {
         tracing::warn!(
             frames = loaded.foreign.len(),
@@ -191,23 +195,20 @@ impl<'a> Read<'a> {
     }
 
     /// All of it, understood. Rooms are read by several threads.
-    fn whole(self) -> Loaded {
+    fn whole(self, put: Put<'_>) -> Loaded {
         let Self { rooms, revoked, bans, tables, spans, chats, mut foreign } = self;
         let bans = bans.into_iter().filter_map(|state| ban(state, &mut foreign)).collect();
         let lasts: Vec<(&str, Last<'_>)> = rooms.into_iter().collect();
         let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
-        let rooms = thread::scope(|scope| {
+        thread::scope(|scope| {
             let share = lasts.len().div_ceil(cores).max(1);
-            let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part))).collect();
-            let mut rooms = Vec::with_capacity(lasts.len());
-            for (understood, not) in parts.into_iter().filter_map(|part| part.join().ok()) {
-                rooms.extend(understood);
+            let parts: Vec<_> = lasts.chunks(share).map(|part| scope.spawn(|| parse(part, put))).collect();
+            for not in parts.into_iter().filter_map(|part| part.join().ok()) {
                 foreign.extend(not);
             }
-            rooms
         });
         let revoked = revoked.into_iter().collect();
-        Loaded { rooms, revoked, bans, tables, spans, chats: chats.read(), foreign, ..Loaded::default() }
+        Loaded { revoked, bans, tables, spans, chats: chats.read(), foreign, ..Loaded::default() }
     }
 }
 
@@ -234,21 +235,24 @@ fn ban(state: &[u8], foreign: &mut Vec<Foreign>) -> Option<Ban> {
     read.ok()
 }
 
-/// The rooms of these, and what of them cannot be understood.
-fn parse(lasts: &[(&str, Last<'_>)]) -> (Vec<Room>, Vec<Foreign>) {
-    let mut rooms = Vec::with_capacity(lasts.len());
+/// Puts the rooms of these where they go, and gives back what of them cannot be understood.
+fn parse(lasts: &[(&str, Last<'_>)], put: Put<'_>) -> Vec<Foreign> {
     let mut foreign = Vec::new();
-    for (id, last) in lasts {
-        match restore(last) {
-            Ok(room) => rooms.push(room),
-            Err(why) => {
-                tracing::warn!(room = id, %why, "a room in the journal cannot be understood and is not served");
-                foreign.push(Foreign::new(Kind::Put, id, last.state.unwrap_or_default()));
-                foreign.extend(last.fields.iter().map(|field| Foreign::new(Kind::Field, id, field)));
+    for some in lasts.chunks(AT_ONCE) {
+        let mut rooms = Vec::with_capacity(some.len());
+        for (id, last) in some {
+            match restore(last) {
+                Ok(room) => rooms.push(room),
+                Err(why) => {
+                    tracing::warn!(room = id, %why, "a room in the journal cannot be understood and is not served");
+                    foreign.push(Foreign::new(Kind::Put, id, last.state.unwrap_or_default()));
+                    foreign.extend(last.fields.iter().map(|field| Foreign::new(Kind::Field, id, field)));
+                }
             }
         }
+        put(rooms);
     }
-    (rooms, foreign)
+    foreign
 }
 
 fn restore(last: &Last<'_>) -> serde_json::Result<Room> {
