@@ -2,7 +2,7 @@
 //! server on free ports and may kill it. Screenshots are left in target/screenshots for people to look at.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -88,7 +88,8 @@ fn packages() -> PathBuf {
 /// time, and what is broken fails again.
 fn run(script: &str) {
     let Err(first) = tried(script) else { return };
-    eprintln!("{script} failed, and is run once more:\n{first}");
+    // Past what keeps the words of tests that pass: a first failure is worth a look, too.
+    let _ = writeln!(std::io::stderr(), "{script} failed, and is run once more:\n{first}");
     if let Err(again) = tried(script) {
         panic!("{script} failed twice, at last with:\n{again}");
     }
