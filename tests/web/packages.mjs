@@ -129,6 +129,28 @@ createApp({
 begin();
 `;
 
+/** Who the address says, logged in as in development. */
+const LOGIN = `
+const userID = location.hash.slice(1);
+const login = fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json()).then((info) => ({ ...info, userName: userID }));
+`;
+
+/** What a README prints in this language, at our server in place of the one that it names. */
+function printed(name, language) {
+  const text = readFileSync(path.join(sdk, name, 'README.md'), 'utf8');
+  const blocks = [...text.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code]) => code);
+  assert.ok(blocks[0].includes('https://live.example'), `${name}: another server`);
+  return blocks.map((code) => code.replace('https://live.example', server.base));
+}
+
+/** A component of Vue as the app's bundler makes it. */
+function compiled(source, id) {
+  const { compileScript, parse } = require('vue/compiler-sfc');
+  const { descriptor, errors } = parse(source, { filename: `${id}.vue` });
+  assert.deepEqual(errors, []);
+  return compileScript(descriptor, { id, inlineTemplate: true }).content;
+}
+
 /** One file of an app's code, with the packages of this repository as if they were installed. */
 async function bundled(code) {
   const ours = {
@@ -143,6 +165,12 @@ async function bundled(code) {
       it.onResolve({ filter: /^roomservice-/ }, ({ path: name }) => ({ path: ours[name] }));
       it.onResolve({ filter: /^begin$/ }, () => ({ path: 'begin', namespace: 'given' }));
       it.onLoad({ filter: /.*/, namespace: 'given' }, () => ({ contents: BEGIN, resolveDir: sdk }));
+      it.onResolve({ filter: /^readme:/ }, ({ path: name }) => ({ path: name.slice(7), namespace: 'readme' }));
+      it.onResolve({ filter: /^\.\/Person\.vue$/ }, () => ({ path: 'person', namespace: 'readme' }));
+      it.onLoad({ filter: /.*/, namespace: 'readme' }, ({ path: name }) => {
+        if (name === 'react') return { contents: printed('react', 'jsx')[0], loader: 'jsx', resolveDir: sdk };
+        return { contents: compiled(printed('vue', 'vue')[name === 'vue' ? 0 : 1], name), resolveDir: sdk };
+      });
     },
   };
   const { outputFiles } = await build({
@@ -150,6 +178,7 @@ async function bundled(code) {
     bundle: true,
     write: false,
     format: 'iife',
+    jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"development"' },
     nodePaths: [path.join(modules, 'node_modules')],
     plugins: [plugin],
@@ -157,17 +186,22 @@ async function bundled(code) {
   return outputFiles[0].text;
 }
 
-const pages = {};
-for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
-  const html = '<div id=root></div><script src="/bundle.js"></script>';
+/** A page of the server's own origin that runs `code`. */
+async function shown(code, hash) {
   const page = await open(`${server.base}/web/icon.svg`, {});
   page.expected = /favicon|Vue|Autoplay/;
-  await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: `<!doctype html>${html}` }));
+  const html = '<!doctype html><div id=root></div><script src="/bundle.js"></script>';
+  await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: html }));
   const text = await bundled(code);
   await page.route('**/bundle.js', (r) => r.fulfill({ contentType: 'text/javascript', body: text }));
-  await page.goto(`${server.base}/app#${name}`);
-  await page.locator('[data-connection=connected]').waitFor();
-  pages[name] = page;
+  await page.goto(`${server.base}/app#${hash}`);
+  return page;
+}
+
+const pages = {};
+for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
+  pages[name] = await shown(code, name);
+  await pages[name].locator('[data-connection=connected]').waitFor();
 }
 const moving = (page, which) => page.locator(which).evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5);
 for (const page of Object.values(pages)) {
@@ -188,6 +222,51 @@ for (const page of Object.values(pages)) await page.locator('li', { hasText: 'he
 await pages.vue.evaluate(() => window.room.close());
 await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
 await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
+
+await pages.react.evaluate(() => window.room.close());
+
+// The code of both READMEs as printed, in one call.
+const readme = {
+  react: await shown(
+    `
+    import { createElement as h, StrictMode } from 'react';
+    import { createRoot } from 'react-dom/client';
+    import { Call } from 'readme:react';
+    ${LOGIN}
+    login.then((login) => createRoot(document.getElementById('root')).render(h(StrictMode, {}, h(Call, { login, roomID: 'printed' }))));
+    `,
+    'ruth',
+  ),
+  vue: await shown(
+    `
+    import { createApp } from 'vue';
+    import Call from 'readme:vue';
+    ${LOGIN}
+    login.then((login) => createApp(Call, { login, roomID: 'printed' }).mount('#root'));
+    `,
+    'vera',
+  ),
+};
+for (const page of Object.values(readme)) {
+  await page.locator('figure video').waitFor();
+  const both = () =>
+    page
+      .locator('video')
+      .evaluateAll((all) => all.length === 2 && all.every((v) => v.videoWidth && v.currentTime > 0.5));
+  await until('both pictures of a README', both);
+}
+await readme.react.getByText('vera').waitFor();
+await readme.vue.getByText('ruth').waitFor();
+for (const [one, other] of [
+  [readme.react, readme.vue],
+  [readme.vue, readme.react],
+]) {
+  await one.getByRole('button', { name: 'Mute' }).click();
+  await one.getByRole('button', { name: 'Unmute' }).waitFor();
+  await other.getByText('(muted)').waitFor();
+  await one.getByRole('button', { name: 'Unmute' }).click();
+  await other.getByText('(muted)').waitFor({ state: 'detached' });
+}
 
 assert.deepEqual(problems, []);
 await browser.close();
