@@ -1,5 +1,5 @@
 // The SDK as a package: the UMD file in a page of another origin and in `require`, the mini-program's file, and pages made
-// with the hooks for React and the composables for Vue.
+// with the hooks for React and the composables for Vue; and the code of all three READMEs, as printed.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -132,7 +132,7 @@ begin();
 /** Who the address says, logged in as in development. */
 const LOGIN = `
 const userID = location.hash.slice(1);
-const login = fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json()).then((info) => ({ ...info, userName: userID }));
+const known = fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json()).then((info) => ({ ...info, userName: userID }));
 `;
 
 /** What a README prints in this language, at our server in place of the one that it names. */
@@ -152,7 +152,7 @@ function compiled(source, id) {
 }
 
 /** One file of an app's code, with the packages of this repository as if they were installed. */
-async function bundled(code) {
+async function bundled(code, format) {
   const ours = {
     'roomservice-sdk': path.join(sdk, 'js/src/index.js'),
     'roomservice-sdk/view': path.join(sdk, 'js/src/view.js'),
@@ -177,7 +177,7 @@ async function bundled(code) {
     stdin: { contents: code, resolveDir: sdk },
     bundle: true,
     write: false,
-    format: 'iife',
+    format,
     jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"development"' },
     nodePaths: [path.join(modules, 'node_modules')],
@@ -187,12 +187,16 @@ async function bundled(code) {
 }
 
 /** A page of the server's own origin that runs `code`. */
-async function shown(code, hash) {
+async function shown(code, hash, { format = 'iife', ready = async () => {} } = {}) {
   const page = await open(`${server.base}/web/icon.svg`, {});
+  await ready(page);
   page.expected = /favicon|Vue|Autoplay/;
-  const html = '<!doctype html><div id=root></div><script src="/bundle.js"></script>';
+  const html = '<!doctype html><div id=root></div><script type="TYPE" src="/bundle.js"></script>'.replace(
+    'TYPE',
+    format === 'esm' ? 'module' : 'text/javascript',
+  );
   await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: html }));
-  const text = await bundled(code);
+  const text = await bundled(code, format);
   await page.route('**/bundle.js', (r) => r.fulfill({ contentType: 'text/javascript', body: text }));
   await page.goto(`${server.base}/app#${hash}`);
   return page;
@@ -233,7 +237,7 @@ const readme = {
     import { createRoot } from 'react-dom/client';
     import { Call } from 'readme:react';
     ${LOGIN}
-    login.then((login) => createRoot(document.getElementById('root')).render(h(StrictMode, {}, h(Call, { login, roomID: 'printed' }))));
+    known.then((login) => createRoot(document.getElementById('root')).render(h(StrictMode, {}, h(Call, { login, roomID: 'printed' }))));
     `,
     'ruth',
   ),
@@ -242,7 +246,7 @@ const readme = {
     import { createApp } from 'vue';
     import Call from 'readme:vue';
     ${LOGIN}
-    login.then((login) => createApp(Call, { login, roomID: 'printed' }).mount('#root'));
+    known.then((login) => createApp(Call, { login, roomID: 'printed' }).mount('#root'));
     `,
     'vera',
   ),
@@ -267,6 +271,62 @@ for (const [one, other] of [
   await one.getByRole('button', { name: 'Unmute' }).click();
   await other.getByText('(muted)').waitFor({ state: 'detached' });
 }
+
+for (const page of [...Object.values(pages), ...Object.values(readme)]) await page.context().close();
+
+// The code of the SDK's own README, a page for each block: somebody is in the room that it enters, and on air in the show.
+const host = await shown(
+  `
+  import { LiveRoom, RTCRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const tea = new RTCRoom();
+  await tea.login(await known);
+  await tea.createRoom({ roomID: 'tea', roomInfo: 'Tea' });
+  const show = new LiveRoom();
+  await show.login(await known);
+  show.setListener({ onRecvJoinPusherRequest: (viewer) => show.acceptJoinPusher(viewer) });
+  await show.createRoom({ roomID: 'show', roomInfo: 'Show' });
+  await show.publish(await show.openMedia());
+  window.done = true;
+  `,
+  'host',
+  { format: 'esm' },
+);
+await host.waitForFunction(() => window.done);
+/** What a block must have said, by a part of its code. */
+const SAYS = [
+  ['sendRoomTextMsg', /Hello!/],
+  ['getPushURL', /rtmp:\/\//],
+  ['requestJoinPusher', /\d/],
+  ["room.on('connectionState'", /connected/],
+];
+let blocks = 0;
+for (const code of printed('js', 'js')) {
+  // There is no mini-program here; sdk/js/test has those.
+  if (code.includes('roomservice-sdk/wechat')) continue;
+  blocks += 1;
+  const said = [];
+  const ready = async (page) => {
+    page.on('console', (message) => said.push(message.text()));
+    const info = await fetch(`${server.base}/weapp/utils/get_login_info?userID=ada`).then((r) => r.json());
+    await page.route('**/my-app/usersig', (r) => r.fulfill({ body: info.userSig }));
+  };
+  const [, imports] = /^((?:import .*\n)*)/.exec(code);
+  const whole = `${imports}${LOGIN}\nconst login = () => known;\n${code.slice(imports.length)}\nwindow.done = true;`;
+  const page = await shown(whole, `reader${blocks}`, { format: 'esm', ready });
+  await page
+    .waitForFunction(() => window.done)
+    .catch(() => assert.fail(`block ${blocks} of the README does not end: ${code}\n${said.join('\n')}`));
+  for (const [, wanted] of SAYS.filter(([part]) => code.includes(part)))
+    await until(`block ${blocks} of the README says ${wanted}`, () => wanted.test(said.join('\n')));
+  if (/room\.publish\((camera|await)/.test(code))
+    await until(`block ${blocks} of the README publishes`, async () => {
+      const { streams } = await fetch(`${server.base}/api/v1/streams`).then((r) => r.json());
+      return streams.some(({ name }) => name.includes(`reader${blocks}`));
+    });
+  await page.context().close();
+}
+assert.ok(blocks >= 8, 'the README has fewer blocks');
 
 assert.deepEqual(problems, []);
 await browser.close();
