@@ -16,7 +16,9 @@ const { build } = createRequire(`${process.env.NODE_MODULES ?? here}/`)('esbuild
 const { version, license, repository } = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'));
 
 if (process.argv.includes('--publish') && repository.url.includes('example.com')) {
-  console.error('package.json names no repository yet: repository.url and homepage are examples');
+  console.error(
+    'package.json names no repository: publish what deploy/packages makes, which puts its address into each package',
+  );
   process.exit(1);
 }
 

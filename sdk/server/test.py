@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tries the server-side SDKs against a server: SERVER=target/debug/roomservice sdk/server/test.py [LANGUAGE…]
 
-One server is started on free ports, each language's package is made of what it says of itself, and the test of each runs
-where its program is installed. Beside the server stand a receiver of webhooks, and a door to the server at which the first
-request is refused with 503 and the second one cut off.
+One server is started on free ports, each language's package is made of what it says of itself as a release has it, and the test of
+each runs where its program is installed, then the code of its README. Beside the server stand a receiver of webhooks, and a door to the
+server at which the first request is refused with 503 and the second one cut off.
 """
 
 import json
@@ -16,11 +16,20 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+# Nothing is left in the repository.
+sys.dont_write_bytecode = True
+
+import readme  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
+PACKAGES = HERE.parents[1] / "deploy/packages"
+# Where the packages say that their source is.
+REPOSITORY = "https://code.example.org/team/rooms"
 KEY = "an-operator-key-of-the-test"
 APP, SECRET_KEY = 1400000000, "0123456789abcdef" * 4
 WEBHOOK_SECRET = "a-secret-that-both-sides-know"
@@ -131,12 +140,18 @@ def is_ready(url):
 
 
 def start(program, directory, hooks):
-    """A server in development mode, with keys that the tests know."""
+    """A server in production mode, where nobody is an operator without a key; the tests know all keys."""
     url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
     (directory / "roomservice.toml").write_text(f"""
+mode = "production"
 data_dir = "{directory / 'data'}"
 [http]
 listen = "{url.removeprefix('http://')}"
+tls_by_proxy = true
+[live]
+pushSecretKey = "{SECRET_KEY[::-1]}"
+[sessions]
+secret = "{SECRET_KEY[::-1]}"
 [rtmp]
 listen = "127.0.0.1:{free_port(socket.SOCK_STREAM)}"
 [webrtc]
@@ -162,12 +177,22 @@ keys = ["{KEY}"]
     return url, process
 
 
+def ask(url, bearer, path, method="GET", body=None):
+    """The status of a request to the operator API."""
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/api/v1{path}", body and json.dumps(body).encode(), headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as e:
+        with e:
+            return e.code
+
+
 def posted(url):
     """A webhook that the server has posted: its signature and body."""
-    request = urllib.request.Request(f"{url}/api/v1/rooms", json.dumps({"kind": "live", "roomID": "tea"}).encode(),
-                                     {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30):
-        pass
+    if ask(url, KEY, "/rooms", "POST", {"kind": "live", "roomID": "tea"}) != 201:
+        sys.exit("no room is made")
     return until("no webhook came", lambda: next((c for c in Hooks.came if json.loads(c[1])["event"] == "room_created"), None))
 
 
@@ -180,6 +205,52 @@ def refuses(document, directory):
                           timeout=60, capture_output=True, text=True)
     if made.returncode == 0 or "the same operationId" not in made.stderr or (directory / "broken").exists():
         sys.exit(f"a document with two operations of one name was taken: {made.stderr}")
+
+
+def make(document, directory):
+    """The packages as a release has them. None says that its source is elsewhere, or is made without saying where it is."""
+    made = subprocess.run([PACKAGES, "--repository", f"{REPOSITORY}.git", document, directory], timeout=120)
+    if made.returncode != 0:
+        sys.exit("no packages are made")
+    for package in sorted(p for p in directory.iterdir() if p.is_dir()):
+        manifests = [p for p in package.iterdir() if p.name in ("package.json", "pyproject.toml", "go.mod", "pom.xml", "composer.json")]
+        if not any(REPOSITORY.removeprefix("https://") in manifest.read_text() for manifest in manifests):
+            sys.exit(f"{package.name}: no package file names {REPOSITORY}")
+    for wrong in ("https://git.example.com/roomservice/roomservice", "ftp://code.example.org/rooms", "rooms"):
+        refused = subprocess.run([PACKAGES, "--repository", wrong, "--check"], timeout=60, capture_output=True, text=True)
+        if refused.returncode == 0 or "--repository URL" not in refused.stderr or "Cargo.toml" not in refused.stderr:
+            sys.exit(f"packages may say that their source is at {wrong}: {refused.stderr}")
+
+
+def weapp(url, call, query):
+    """The code of a call of the room protocol: 0 if it goes well."""
+    address = f"{url}/weapp/live_room/{call}?{urllib.parse.urlencode(query)}"
+    with urllib.request.urlopen(address, b'{"cnt":1,"index":0}', timeout=30) as answer:
+        return json.load(answer)["code"]
+
+
+def printed(language, package, url):
+    """Runs the README of a language; whether what it says is so, and what it makes is good."""
+    try:
+        room, session, sig, token, event = readme.run(language, package)
+    except (readme.Wrong, subprocess.TimeoutExpired) as e:
+        print(e)
+        return False
+    login = {"sdkAppID": APP, "accountType": 0, "userID": "alice", "userSig": sig}
+    found = {
+        "the room is there": ask(url, KEY, f"/rooms/{room}") == 200,
+        "the token is for that room": ask(url, token, f"/rooms/{room}") == 200,
+        "and for no other": ask(url, token, "/rooms/tea") == 403,
+        "the session is good": weapp(url, "get_room_list", {"userID": "alice", "token": session}) == 0,
+        "so is the userSig": weapp(url, "login", login) == 0,
+        "the webhook is read": event == "room_created",
+    }
+    # The next one makes it, too.
+    found["the room is closed"] = ask(url, KEY, f"/rooms/{room}", "DELETE") == 204
+    wrong = [what for what, well in found.items() if not well]
+    if wrong:
+        print(f"{language}: what its README says is not so: {', '.join(wrong)}")
+    return not wrong
 
 
 def run(language, package, environment):
@@ -217,19 +288,20 @@ def main():
         signature, body = posted(url)
         environment = os.environ | {
             "SERVER_URL": url, "DOOR_URL": listen(Door), "OPERATOR_KEY": KEY, "SDK_APP_ID": str(APP),
-            "SECRET_KEY": SECRET_KEY, "WEBHOOK_SECRET": WEBHOOK_SECRET, "WEBHOOK_SIGNATURE": signature,
+            "ROOMSERVICE_KEY": KEY, "SECRET_KEY": SECRET_KEY, "WEBHOOK_SECRET": WEBHOOK_SECRET, "WEBHOOK_SIGNATURE": signature,
             "WEBHOOK_BODY": body, "RECORDING": RECORDING, "RECORDING_SIZE": str(len(BYTES)),
             # No test fetches anything.
             "GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local", "PYTHONDONTWRITEBYTECODE": "1",
         }
+        make(document, directory / "packages")
+        os.environ.update(environment)
         for language in wanted:
-            package, began = directory / language, time.monotonic()
-            made = subprocess.run([sys.executable, HERE / "generate.py", document, language, package], timeout=60)
+            package, began = directory / "packages" / language, time.monotonic()
             needs = TESTS[language][0]
-            if made.returncode == 0 and not shutil.which(needs):
+            if not shutil.which(needs):
                 print(f"{language}: made; not run, because there is no {needs}", flush=True)
                 continue
-            well = made.returncode == 0 and run(language, package, environment)
+            well = run(language, package, environment) and printed(language, package, url)
             print(f"{language}: {'well' if well else 'WRONG'}, {time.monotonic() - began:.0f} s", flush=True)
             wrong += [] if well else [language]
     finally:

@@ -1,5 +1,5 @@
 // The SDK as a package: the UMD file in a page of another origin and in `require`, the mini-program's file, and pages made
-// with the hooks for React and the composables for Vue.
+// with the hooks for React and the composables for Vue; and the code of all three READMEs, as printed.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -129,8 +129,30 @@ createApp({
 begin();
 `;
 
+/** Who the address says, logged in as in development. */
+const LOGIN = `
+const userID = location.hash.slice(1);
+const known = fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json()).then((info) => ({ ...info, userName: userID }));
+`;
+
+/** What a README prints in this language, at our server in place of the one that it names. */
+function printed(name, language) {
+  const text = readFileSync(path.join(sdk, name, 'README.md'), 'utf8');
+  const blocks = [...text.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, 'g'))].map(([, code]) => code);
+  assert.ok(blocks[0].includes('https://live.example'), `${name}: another server`);
+  return blocks.map((code) => code.replace('https://live.example', server.base));
+}
+
+/** A component of Vue as the app's bundler makes it. */
+function compiled(source, id) {
+  const { compileScript, parse } = require('vue/compiler-sfc');
+  const { descriptor, errors } = parse(source, { filename: `${id}.vue` });
+  assert.deepEqual(errors, []);
+  return compileScript(descriptor, { id, inlineTemplate: true }).content;
+}
+
 /** One file of an app's code, with the packages of this repository as if they were installed. */
-async function bundled(code) {
+async function bundled(code, format) {
   const ours = {
     'roomservice-sdk': path.join(sdk, 'js/src/index.js'),
     'roomservice-sdk/view': path.join(sdk, 'js/src/view.js'),
@@ -143,13 +165,20 @@ async function bundled(code) {
       it.onResolve({ filter: /^roomservice-/ }, ({ path: name }) => ({ path: ours[name] }));
       it.onResolve({ filter: /^begin$/ }, () => ({ path: 'begin', namespace: 'given' }));
       it.onLoad({ filter: /.*/, namespace: 'given' }, () => ({ contents: BEGIN, resolveDir: sdk }));
+      it.onResolve({ filter: /^readme:/ }, ({ path: name }) => ({ path: name.slice(7), namespace: 'readme' }));
+      it.onResolve({ filter: /^\.\/Person\.vue$/ }, () => ({ path: 'person', namespace: 'readme' }));
+      it.onLoad({ filter: /.*/, namespace: 'readme' }, ({ path: name }) => {
+        if (name === 'react') return { contents: printed('react', 'jsx')[0], loader: 'jsx', resolveDir: sdk };
+        return { contents: compiled(printed('vue', 'vue')[name === 'vue' ? 0 : 1], name), resolveDir: sdk };
+      });
     },
   };
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: sdk },
     bundle: true,
     write: false,
-    format: 'iife',
+    format,
+    jsx: 'automatic',
     define: { 'process.env.NODE_ENV': '"development"' },
     nodePaths: [path.join(modules, 'node_modules')],
     plugins: [plugin],
@@ -157,17 +186,26 @@ async function bundled(code) {
   return outputFiles[0].text;
 }
 
+/** A page of the server's own origin that runs `code`. */
+async function shown(code, hash, { format = 'iife', ready = async () => {} } = {}) {
+  const page = await open(`${server.base}/web/icon.svg`, {});
+  await ready(page);
+  page.expected = /favicon|Vue|Autoplay/;
+  const html = '<!doctype html><div id=root></div><script type="TYPE" src="/bundle.js"></script>'.replace(
+    'TYPE',
+    format === 'esm' ? 'module' : 'text/javascript',
+  );
+  await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: html }));
+  const text = await bundled(code, format);
+  await page.route('**/bundle.js', (r) => r.fulfill({ contentType: 'text/javascript', body: text }));
+  await page.goto(`${server.base}/app#${hash}`);
+  return page;
+}
+
 const pages = {};
 for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
-  const html = '<div id=root></div><script src="/bundle.js"></script>';
-  const page = await open(`${server.base}/web/icon.svg`, {});
-  page.expected = /favicon|Vue|Autoplay/;
-  await page.route('**/app', (r) => r.fulfill({ contentType: 'text/html', body: `<!doctype html>${html}` }));
-  const text = await bundled(code);
-  await page.route('**/bundle.js', (r) => r.fulfill({ contentType: 'text/javascript', body: text }));
-  await page.goto(`${server.base}/app#${name}`);
-  await page.locator('[data-connection=connected]').waitFor();
-  pages[name] = page;
+  pages[name] = await shown(code, name);
+  await pages[name].locator('[data-connection=connected]').waitFor();
 }
 const moving = (page, which) => page.locator(which).evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5);
 for (const page of Object.values(pages)) {
@@ -188,6 +226,107 @@ for (const page of Object.values(pages)) await page.locator('li', { hasText: 'he
 await pages.vue.evaluate(() => window.room.close());
 await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
 await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
+
+await pages.react.evaluate(() => window.room.close());
+
+// The code of both READMEs as printed, in one call.
+const readme = {
+  react: await shown(
+    `
+    import { createElement as h, StrictMode } from 'react';
+    import { createRoot } from 'react-dom/client';
+    import { Call } from 'readme:react';
+    ${LOGIN}
+    known.then((login) => createRoot(document.getElementById('root')).render(h(StrictMode, {}, h(Call, { login, roomID: 'printed' }))));
+    `,
+    'ruth',
+  ),
+  vue: await shown(
+    `
+    import { createApp } from 'vue';
+    import Call from 'readme:vue';
+    ${LOGIN}
+    known.then((login) => createApp(Call, { login, roomID: 'printed' }).mount('#root'));
+    `,
+    'vera',
+  ),
+};
+for (const page of Object.values(readme)) {
+  await page.locator('figure video').waitFor();
+  const both = () =>
+    page
+      .locator('video')
+      .evaluateAll((all) => all.length === 2 && all.every((v) => v.videoWidth && v.currentTime > 0.5));
+  await until('both pictures of a README', both);
+}
+await readme.react.getByText('vera').waitFor();
+await readme.vue.getByText('ruth').waitFor();
+for (const [one, other] of [
+  [readme.react, readme.vue],
+  [readme.vue, readme.react],
+]) {
+  await one.getByRole('button', { name: 'Mute' }).click();
+  await one.getByRole('button', { name: 'Unmute' }).waitFor();
+  await other.getByText('(muted)').waitFor();
+  await one.getByRole('button', { name: 'Unmute' }).click();
+  await other.getByText('(muted)').waitFor({ state: 'detached' });
+}
+
+for (const page of [...Object.values(pages), ...Object.values(readme)]) await page.context().close();
+
+// The code of the SDK's own README, a page for each block: somebody is in the room that it enters, and on air in the show.
+const host = await shown(
+  `
+  import { LiveRoom, RTCRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const tea = new RTCRoom();
+  await tea.login(await known);
+  await tea.createRoom({ roomID: 'tea', roomInfo: 'Tea' });
+  const show = new LiveRoom();
+  await show.login(await known);
+  show.setListener({ onRecvJoinPusherRequest: (viewer) => show.acceptJoinPusher(viewer) });
+  await show.createRoom({ roomID: 'show', roomInfo: 'Show' });
+  await show.publish(await show.openMedia());
+  window.done = true;
+  `,
+  'host',
+  { format: 'esm' },
+);
+await host.waitForFunction(() => window.done);
+/** What a block must have said, by a part of its code. */
+const SAYS = [
+  ['sendRoomTextMsg', /Hello!/],
+  ['getPushURL', /rtmp:\/\//],
+  ['requestJoinPusher', /\d/],
+  ["room.on('connectionState'", /connected/],
+];
+let blocks = 0;
+for (const code of printed('js', 'js')) {
+  // There is no mini-program here; sdk/js/test has those.
+  if (code.includes('roomservice-sdk/wechat')) continue;
+  blocks += 1;
+  const said = [];
+  const ready = async (page) => {
+    page.on('console', (message) => said.push(message.text()));
+    const info = await fetch(`${server.base}/weapp/utils/get_login_info?userID=ada`).then((r) => r.json());
+    await page.route('**/my-app/usersig', (r) => r.fulfill({ body: info.userSig }));
+  };
+  const [, imports] = /^((?:import .*\n)*)/.exec(code);
+  const whole = `${imports}${LOGIN}\nconst login = () => known;\n${code.slice(imports.length)}\nwindow.done = true;`;
+  const page = await shown(whole, `reader${blocks}`, { format: 'esm', ready });
+  await page
+    .waitForFunction(() => window.done)
+    .catch(() => assert.fail(`block ${blocks} of the README does not end: ${code}\n${said.join('\n')}`));
+  for (const [, wanted] of SAYS.filter(([part]) => code.includes(part)))
+    await until(`block ${blocks} of the README says ${wanted}`, () => wanted.test(said.join('\n')));
+  if (/room\.publish\((camera|await)/.test(code))
+    await until(`block ${blocks} of the README publishes`, async () => {
+      const { streams } = await fetch(`${server.base}/api/v1/streams`).then((r) => r.json());
+      return streams.some(({ name }) => name.includes(`reader${blocks}`));
+    });
+  await page.context().close();
+}
+assert.ok(blocks >= 8, 'the README has fewer blocks');
 
 assert.deepEqual(problems, []);
 await browser.close();

@@ -108,20 +108,22 @@ export async function until(what, ask, within = 20_000) {
   }
 }
 
-export async function browse() {
-  const browser = await launch({ camera: true, addresses: true });
+/** `ui`: pages get devices without a choice; without it only what they were permitted. `flags`: more for Chromium. */
+export async function browse({ ui = true, flags = [] } = {}) {
+  const devices = ui ? { camera: true, flags } : { flags: ['--use-fake-device-for-media-stream', ...flags] };
+  const browser = await launch({ addresses: true, ...devices });
   const problems = [];
   /**
    * A page of a person of its own; `init`: scripts with their arguments that run in it first; `excuse`: it goes on where
-   * nobody vouches for the certificate.
+   * nobody vouches for the certificate; `size`: of its screen.
    */
   const open = async (
     url,
-    { name, phone = false, dark = false, lang = 'en-US', camera = true, excuse = false, init } = {},
+    { name, phone, dark = false, lang = 'en-US', camera = true, excuse = false, init, size } = {},
   ) => {
     const context = await browser.newContext({
       ignoreHTTPSErrors: excuse,
-      viewport: phone ? { width: 390, height: 844 } : { width: 1280, height: 800 },
+      viewport: size ?? (phone ? { width: 390, height: 844 } : { width: 1280, height: 800 }),
       deviceScaleFactor: 1,
       locale: lang,
       colorScheme: dark ? 'dark' : 'light',

@@ -199,6 +199,19 @@ func TestASessionOfTheAPIIsGood(t *testing.T) {
 }
 
 // In development mode whoever comes without a good token may do everything: that this one may not says that it is good.
+func TestAKeyOrTokenThatIsNotGoodIsRefused(t *testing.T) {
+	other, err := SignOperatorToken("another key", Grants{RoomList: true}, time.Hour)
+	well(t, err)
+	over, err := SignOperatorToken(key, Grants{RoomList: true}, -time.Hour)
+	well(t, err)
+	for _, bad := range []string{"not-a-key-of-this-server", other, over} {
+		_, err = NewClient(server, bad).ListRooms(context.Background(), ListRoomsQuery{})
+		refusedWith(t, err, 401, "unauthorised")
+		_, err = NewClient(server, bad).CreateRoom(context.Background(), NewRoom{Kind: RoomKindLive})
+		refusedWith(t, err, 401, "unauthorised")
+	}
+}
+
 func TestATokenAllowsWhatItGrants(t *testing.T) {
 	token, err := SignOperatorToken(key, Grants{RoomList: true}, time.Hour)
 	well(t, err)

@@ -99,8 +99,19 @@ test('a session of the API is good', async () => {
   assert.equal((await weapp('get_room_list', { userID, token }, { cnt: 1, index: 0 })).code, 0);
 });
 
+test('a key or token that is not good is refused', async () => {
+  const over = operatorToken({ key, grants: { roomList: true }, now: 1_000_000 });
+  for (const bad of [
+    'not-a-key-of-this-server',
+    operatorToken({ key: 'another key', grants: { roomList: true } }),
+    over,
+  ]) {
+    await assert.rejects(new Client(url, bad).listRooms(), refused(401, 'unauthorised'));
+    await assert.rejects(new Client(url, bad).createRoom({ kind: 'live' }), refused(401, 'unauthorised'));
+  }
+});
+
 test('a token allows what it grants', async () => {
-  // In development mode whoever comes without a good token may do everything: that this one may not says that it is good.
   const some = new Client(url, operatorToken({ key, grants: { roomList: true } }));
   assert.ok((await some.listRooms()).rooms);
   await assert.rejects(some.createRoom({ kind: 'live' }), (error) => error.status === 403);

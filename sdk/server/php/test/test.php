@@ -139,7 +139,14 @@ $tests = [
         $session = $api->createSession(userID: 'carol');
         same(weapp('get_room_list', ['userID' => 'carol', 'token' => $session['token']], ['cnt' => 1, 'index' => 0])['code'], 0);
     },
-    // In development mode whoever comes without a good token may do everything: that this one may not says that it is good.
+    'a key or token that is not good is refused' => static function () use ($url, $key): void {
+        $other = Sign::operatorToken('another key', ['roomList' => true]);
+        $over = Sign::operatorToken($key, ['roomList' => true], now: 1_000_000);
+        foreach (['not-a-key-of-this-server', $other, $over] as $bad) {
+            refused(401, 'unauthorised', static fn () => (new Client($url, $bad))->listRooms());
+            refused(401, 'unauthorised', static fn () => (new Client($url, $bad))->createRoom(kind: 'live'));
+        }
+    },
     'a token allows what it grants' => static function () use ($url, $key): void {
         $some = new Client($url, Sign::operatorToken($key, ['roomList' => true]));
         same(array_key_exists('rooms', $some->listRooms()), true);

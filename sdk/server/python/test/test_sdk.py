@@ -100,8 +100,15 @@ class Signatures(unittest.TestCase):
         session = Client(URL, KEY).create_session(user_id="carol")
         self.assertEqual(weapp("get_room_list", {"userID": "carol", "token": session["token"]}, {"cnt": 1, "index": 0})["code"], 0)
 
+    def test_a_key_or_token_that_is_not_good_is_refused(self):
+        over = operator_token(KEY, {"roomList": True}, now=1_000_000)
+        for bad in ("not-a-key-of-this-server", operator_token("another key", {"roomList": True}), over):
+            for call in (Client(URL, bad).list_rooms, lambda: Client(URL, bad).create_room(kind="live")):
+                with self.assertRaises(ApiError) as refused:
+                    call()
+                self.assertEqual((refused.exception.status, refused.exception.code), (401, "unauthorised"))
+
     def test_a_token_allows_what_it_grants(self):
-        # In development mode whoever comes without a good token may do everything: that this one may not says that it is good.
         api = Client(URL, operator_token(KEY, {"roomList": True}))
         self.assertIn("rooms", api.list_rooms())
         with self.assertRaises(ApiError) as refused:

@@ -38,6 +38,7 @@ final class SdkTest {
         whatMayBeSentAgainIs();
         theServerTakesAUserSig();
         aSessionOfTheApiIsGood();
+        aKeyOrTokenThatIsNotGoodIsRefused();
         aTokenAllowsWhatItGrants();
         webhooksAreReadOrRefused();
         jsonIsReadAndWritten();
@@ -159,7 +160,16 @@ final class SdkTest {
         same(weapp("get_room_list", query, Map.of("cnt", 1, "index", 0)).get("code"), 0L);
     }
 
-    // In development mode whoever comes without a good token may do everything: that this one may not says that it is good.
+    private static void aKeyOrTokenThatIsNotGoodIsRefused() throws Exception {
+        Grants grants = new Grants().roomList(true);
+        String other = Sign.operatorToken("another key", grants, Duration.ofHours(1));
+        String over = Sign.operatorToken(KEY, grants, Duration.ofHours(-1));
+        for (String bad : List.of("not-a-key-of-this-server", other, over)) {
+            refused(401, "unauthorised", () -> new Client(URL, bad).listRooms());
+            refused(401, "unauthorised", () -> new Client(URL, bad).createRoom(new NewRoom(RoomKind.LIVE)));
+        }
+    }
+
     private static void aTokenAllowsWhatItGrants() throws Exception {
         Client some = new Client(URL, Sign.operatorToken(KEY, new Grants().roomList(true), Duration.ofHours(1)));
         some.listRooms();
