@@ -35,6 +35,7 @@ use enter::enter;
 use problem::Problem;
 
 pub use door::{Api, Tokens};
+pub(super) use problem::too_many;
 pub use recordings::{EmptyView, RecordingView};
 pub use repeat::Repeats;
 pub use streams::StreamView;

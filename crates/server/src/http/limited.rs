@@ -1,8 +1,9 @@
 //! What of the limits a request that is no call of the room protocol falls under, and the answer to a caller that asks for more: 429 in the shape of the protocol's
-//! answers, with `Retry-After`.
+//! answers, or for the operator API of its problems, with `Retry-After`.
 
 use std::net::IpAddr;
 
+use super::api;
 use super::weapp::{Fail, Reply, Whole, respond};
 use crate::web::Web;
 use access::limits::What;
@@ -22,6 +23,9 @@ fn of_path(path: &str) -> Option<What> {
 /// Refuses a request of an address that asks for too much.
 pub fn refuse(web: &Web, from: IpAddr, path: &str) -> Option<Whole> {
     let much = web.limits.address(from, of_path(path)?).err()?;
+    if path.starts_with("/api/") {
+        return Some(api::too_many(much));
+    }
     Some(respond(&web.cors, path, Reply::from_sent(Err(Fail::too_much(much)), None)))
 }
 

@@ -20,12 +20,20 @@ fn root() -> PathBuf {
 
 /// Every text file of the repository: its path from the root, and what it holds.
 fn files() -> Vec<(String, String)> {
-    fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, String)>) {
+    let texts = every_file().into_iter().filter_map(|(path, bytes)| Some((path, String::from_utf8(bytes).ok()?)));
+    let found: Vec<_> = texts.collect();
+    assert!(found.len() > 100, "only {} files were found: the walk is broken", found.len());
+    found
+}
+
+/// Every file of the repository, that nothing generated.
+fn every_file() -> Vec<(String, Vec<u8>)> {
+    fn walk(root: &Path, dir: &Path, found: &mut Vec<(String, Vec<u8>)>) {
         for entry in fs::read_dir(dir).expect("a directory can be listed").flatten() {
             let path = entry.path();
             let name = entry.file_name().into_string().unwrap_or_default();
-            let generated =
-                name == "node_modules" || dir == root && ["target", "data", "logs"].contains(&name.as_str());
+            let generated = ["node_modules", "__pycache__"].contains(&name.as_str())
+                || dir == root && ["target", "data", "logs"].contains(&name.as_str());
             let generated =
                 generated || dir == root.join("fuzz") && ["target", "corpus", "crashes"].contains(&name.as_str());
             let hidden = name.starts_with('.') && name != ".ci" && name != ".gitignore";
@@ -34,16 +42,15 @@ fn files() -> Vec<(String, String)> {
             }
             if path.is_dir() {
                 walk(root, &path, found);
-            } else if let Ok(text) = fs::read_to_string(&path) {
+            } else if let Ok(bytes) = fs::read(&path) {
                 let path = path.strip_prefix(root).expect("walked from the root");
-                found.push((path.to_string_lossy().into_owned(), text));
+                found.push((path.to_string_lossy().into_owned(), bytes));
             }
         }
     }
     let root = root();
     let mut found = Vec::new();
     walk(&root, &root, &mut found);
-    assert!(found.len() > 100, "only {} files were found: the walk is broken", found.len());
     found
 }
 
@@ -295,6 +302,26 @@ fn tests_bound_what_they_start() {
         }
     }
     none("programs that a test starts without `testkit::bounded::program`, which bounds and ends them", &found);
+}
+
+/// Files that are no text, what makes each, and how large it may be. Seeds of fuzzing are bytes by their nature.
+const NO_TEXTS: [(&str, &str, usize); 1] = [("docs/pictures/call.webp", "docs/pictures/film", 1_200_000)];
+
+#[test]
+fn files_that_are_no_text_are_few_and_can_be_made_anew() {
+    let mut wrong = Vec::new();
+    let bytes = every_file()
+        .into_iter()
+        .filter(|(path, bytes)| !path.starts_with("fuzz/seeds/") && std::str::from_utf8(bytes).is_err());
+    for (path, bytes) in bytes {
+        match NO_TEXTS.iter().find(|(named, ..)| *named == path) {
+            None => wrong.push(format!("{path}: nothing says what makes it")),
+            Some((_, _, most)) if bytes.len() > *most => wrong.push(format!("{path}: more than {most} bytes")),
+            Some((_, maker, _)) if !root().join(maker).exists() => wrong.push(format!("{path}: there is no {maker}")),
+            Some(_) => {}
+        }
+    }
+    none("files that are no text, and no exceptions", &wrong);
 }
 
 #[test]

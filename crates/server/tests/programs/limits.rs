@@ -105,6 +105,20 @@ fn a_users_chat_requests_are_bound_over_long_polls_too() {
 }
 
 #[test]
+fn who_asks_the_operator_api_for_too_much_gets_a_problem() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__ADDRESS_CALLS", "1/min 1")]);
+    let ask = || from(server.http, "203.0.113.1", "GET", "/api/v1/rooms");
+    assert_eq!(ask().status, 403, "no operator, but not too much either");
+    let refused = ask();
+    assert_eq!(refused.status, 429);
+    assert!(refused.head.contains("content-type: application/problem+json"), "{}", refused.head);
+    assert!(refused.head.contains("retry-after: "), "{}", refused.head);
+    let problem: Value = serde_json::from_str(&refused.body).unwrap();
+    assert_eq!([&problem["code"], &problem["type"]], ["too_many", "urn:roomservice:too_many"]);
+    assert_eq!(problem["status"], 429);
+}
+
+#[test]
 fn bounds_change_while_it_runs() {
     let dir = directory();
     let file = dir.join("roomservice.toml");

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::examples;
-use super::problem::Problem;
+use super::problem::{Problem, TOO_MANY};
 use crate::http::pages;
 
 #[derive(OpenApi)]
@@ -57,23 +57,64 @@ fn text() -> Bytes {
     TEXT.get_or_init(|| Bytes::from(whole().to_string())).clone()
 }
 
-/// What may be wrong with any call.
-const PROBLEMS: [(&str, &str); 10] = [
-    ("400", "The request is malformed"),
-    ("401", "Nobody's key, or a token whose time is over"),
-    ("403", "The key or token does not allow this"),
-    ("404", "There is no such thing"),
-    ("408", "The body did not come in time"),
-    ("409", "It cannot be done as things are"),
-    ("413", "The body is too large"),
-    ("415", "The body is not JSON"),
-    ("503", "A neighbour is away, and nothing was done; try again"),
+/// What may be wrong with any call: the status, what it means, and the code and words of an example.
+const PROBLEMS: [(StatusCode, &str, &str, &str); 11] = [
+    (StatusCode::BAD_REQUEST, "The request is malformed", "bad_request", "seconds: 1 to 86400"),
     (
-        "504",
+        StatusCode::UNAUTHORIZED,
+        "Nobody's key, or a token whose time is over",
+        "unauthorised",
+        "operators only: Authorization: Bearer KEY",
+    ),
+    (
+        StatusCode::FORBIDDEN,
+        "The key or token does not allow this",
+        "forbidden",
+        "this key or token does not allow it; docs/api.md has the grants",
+    ),
+    (StatusCode::NOT_FOUND, "There is no such thing", "no_room", "there is no such room"),
+    (StatusCode::REQUEST_TIMEOUT, "The body did not come in time", "too_slow", "the body did not come in time"),
+    (
+        StatusCode::CONFLICT,
+        "It cannot be done as things are",
+        "key_reused",
+        "this Idempotency-Key was given to another request",
+    ),
+    (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large", "the body is too large"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON", "not_json", "Content-Type: application/json"),
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        "This address asks for more than it may; Retry-After says when to come back",
+        TOO_MANY.0,
+        TOO_MANY.1,
+    ),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "A neighbour is away, and nothing was done; try again",
+        "unavailable",
+        "a part of the server is away; the log says more",
+    ),
+    (
+        StatusCode::GATEWAY_TIMEOUT,
         "A neighbour did not answer: it is not known whether this was done, or all of it. Look, or send it again; with the same \
      Idempotency-Key a room is changed once",
+        "unknown",
+        "it is not known whether this was done, or all of it: look, or send it again",
     ),
 ];
+
+/// The answer to any call that is wrong in this way.
+fn answer(status: StatusCode, text: &str, code: &'static str, detail: &str) -> Value {
+    let content =
+        json!({ "schema": { "$ref": "#/components/schemas/Problem" }, "example": Problem::new(status, code, detail) });
+    let mut answer = json!({ "description": text, "content": { "application/problem+json": content } });
+    let waits = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+    if waits.contains(&status) {
+        answer["headers"] = json!({ "Retry-After": {
+            "description": "Seconds until another attempt may go well", "schema": { "type": "integer", "minimum": 1 } } });
+    }
+    answer
+}
 
 /// What ids look like, by the name of the path's parameter.
 fn shape(parameter: &str) -> Option<Value> {
@@ -92,16 +133,16 @@ pub(super) fn whole() -> Value {
     let (_, document) = super::described();
     let mut document = serde_json::to_value(document).unwrap_or_default();
     // What is common to all stands in the document once.
-    let problem = json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } });
-    for (status, text) in PROBLEMS {
-        let common = json!({ "description": text, "content": problem });
-        document["components"]["responses"][format!("Problem{status}")] = common;
+    for (status, text, code, detail) in PROBLEMS {
+        let name = format!("Problem{}", status.as_u16());
+        document["components"]["responses"][name] = answer(status, text, code, detail);
     }
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (method, call) in paths.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten()) {
         let Some(call) = call.as_object_mut() else { continue };
         if let Some(responses) = call.get_mut("responses").and_then(Value::as_object_mut) {
-            for (status, _) in PROBLEMS {
+            for (status, ..) in PROBLEMS {
+                let status = status.as_str();
                 let common = || json!({ "$ref": format!("#/components/responses/Problem{status}") });
                 responses.entry(status).or_insert_with(common);
             }

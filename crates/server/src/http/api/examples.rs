@@ -120,7 +120,10 @@ pub fn add(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     let fill = |content: &mut Value| {
         for (_, media) in content.as_object_mut().into_iter().flatten().filter(|(kind, _)| kind.ends_with("json")) {
-            if let Some(example) = of(&schemas, &media["schema"], "") {
+            // Each problem has its own.
+            if media["example"].is_null()
+                && let Some(example) = of(&schemas, &media["schema"], "")
+            {
                 media["example"] = example;
             }
         }

@@ -2,11 +2,17 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::Full;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use access::limits::TooMuch;
 use rooms::moderation::Refused;
 use store::error::Error;
+
+/// Code and words for an address that asks for too much.
+pub const TOO_MANY: (&str, &str) = ("too_many", "this address asks for more than it may");
 
 /// A problem, as `application/problem+json`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,11 +48,22 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+/// The answer to an address that asks for more than `[limits]` allows, whatever it asks of the API.
+pub fn too_many(TooMuch(wait): TooMuch) -> axum::http::Response<Full<Bytes>> {
+    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY.0, TOO_MANY.1).whole();
+    let headers = response.headers_mut();
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Problem {
+    /// As an answer whose body is there.
+    fn whole(&self) -> axum::http::Response<Full<Bytes>> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let mut response = (status, body).into_response();
+        let body = serde_json::to_vec(self).unwrap_or_default();
+        let mut response = axum::http::Response::new(Full::from(body));
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match status {
@@ -59,6 +76,12 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.whole().map(axum::body::Body::new)
     }
 }
 

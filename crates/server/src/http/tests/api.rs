@@ -409,6 +409,30 @@ async fn every_call_of_the_document_is_named_described_and_has_examples() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Who reads the document sees what comes with each status, and after how long to come back.
+#[tokio::test]
+async fn every_problem_of_the_document_has_an_example_of_its_own() {
+    let kit = closed().await;
+    let document = kit.get("/api/v1/openapi.json").await.json();
+    let responses = document["components"]["responses"].as_object().unwrap();
+    let mut codes = BTreeSet::new();
+    for (name, response) in responses {
+        let example = &response["content"]["application/problem+json"]["example"];
+        assert_eq!(name, &format!("Problem{}", example["status"]), "{example}");
+        let code = example["code"].as_str().unwrap();
+        assert_eq!(example["type"], format!("urn:roomservice:{code}"));
+        assert!(codes.insert(code.to_owned()), "{code} is the example of two");
+        let waits = ["Problem429", "Problem503", "Problem504"].contains(&name.as_str());
+        assert_eq!(response["headers"]["Retry-After"].is_object(), waits, "{name}");
+    }
+    assert_eq!(codes.len(), 11);
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, call) in item.as_object().unwrap() {
+            assert!(call["responses"]["429"].is_object(), "{method} {path} does not say 429");
+        }
+    }
+}
+
 /// Examples are what the calls take: nothing of them is malformed.
 #[tokio::test]
 async fn examples_of_the_document_are_understood() {
