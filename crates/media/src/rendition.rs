@@ -282,8 +282,8 @@ fn transcode(mut transcoder: Transcoder, frames: &[Arc<Frame>]) -> (Transcoder, 
     (transcoder, out)
 }
 
-fn publish(frames: impl Iterator<Item = Frame>, publisher: &Publisher) -> Result<(), Ended> {
-    frames.map(|frame| publisher.push(frame)).collect()
+fn publish(mut frames: impl Iterator<Item = Frame>, publisher: &Publisher) -> Result<(), Ended> {
+    frames.try_for_each(|frame| publisher.push(frame))
 }
 
 /// Sound among other frames, each in its own order; sound before what is not earlier.

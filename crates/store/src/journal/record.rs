@@ -10,7 +10,7 @@ use std::ops::Range;
 /// No damage is so large that more frames than this are lost in it.
 const MOST_BETWEEN: u64 = 1 << 24;
 /// Bytes before the payload.
-const HEAD: usize = 16;
+pub const HEAD: usize = 16;
 /// No payload is longer: a length above it is damage.
 pub const MAX_PAYLOAD: usize = 16 << 20;
 

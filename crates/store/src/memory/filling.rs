@@ -78,7 +78,7 @@ mod tests {
         let user = UserId::parse(&format!("user{n}")).unwrap();
         let stream = StreamId::parse(&format!("stream{n}")).unwrap();
         let id = RoomId::parse(&format!("room{n}")).unwrap();
-        let kind = if n % 2 == 0 { Kind::Multi } else { Kind::Live };
+        let kind = if n.is_multiple_of(2) { Kind::Multi } else { Kind::Live };
         let new =
             NewPusher { room: &id, kind, info: Some("info"), user: &user, name: "n", avatar: "a", stream: &stream };
         pushers::add_pusher(&mut slot, Millis(n), &new, &Rules::default()).unwrap();
