@@ -4,7 +4,7 @@
 use crate::api::{Api, Keys, Session, UserSig};
 use crate::http::{Load, Slice, fetch_all};
 use crate::server::{Running, Server, Setup, Usage, Workspace};
-use crate::table::{Verdict, median};
+use crate::table::{Verdict, figure, median};
 use crate::{Failure, Outcome, bare};
 use std::time::{Duration, Instant};
 
@@ -185,6 +185,8 @@ impl Slices {
         let rate = median(rates);
         let good = target.verdict(rate, ratio).and(Verdict::of(sum.slice.refused == 0));
         let asked = !matches!(target, Target::None) || good == Verdict::Short;
+        figure(&format!("{name}, ratio"), ratio);
+        figure(&format!("{name}, requests per CPU second"), rate);
         let shown = if asked { good.to_string() } else { "-".to_owned() };
         println!(
             "{name:<26} {rate:>10.0} {:>10.0} {ratio:>6.2} {:>7.0} {:>7.0} {:>8}   {target:<14} {shown}",

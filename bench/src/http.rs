@@ -25,6 +25,7 @@ pub struct Connection {
 pub struct Reply<'a> {
     /// The status of the first line.
     pub status: u16,
+    head: &'a [u8],
     /// The body, whole.
     pub body: &'a [u8],
 }
@@ -33,6 +34,11 @@ impl Reply<'_> {
     /// Whether the call did what it was asked: status 200 and code 0.
     pub fn is_ok(&self) -> bool {
         self.status == 200 && memmem::find(self.body, b"\"code\":0").is_some()
+    }
+
+    /// What stands behind a name in the head, which is given in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(std::str::from_utf8(self.head).ok()?, name)
     }
 
     /// The body as JSON; anything but success is a [`Failure`] that holds the answer.
@@ -80,7 +86,9 @@ impl Connection {
         if filled > whole {
             return Err("more came back than one reply".into());
         }
-        Ok(Reply { status: head.status, body: self.buffer.get(head.body_at..whole).unwrap_or_default() })
+        let known = self.buffer.get(..whole).unwrap_or_default();
+        let parts = known.split_at_checked(head.body_at).ok_or("a reply without an end of its head")?;
+        Ok(Reply { status: head.status, head: parts.0, body: parts.1 })
     }
 
     fn read_more(&mut self, filled: usize) -> Result<usize, Failure> {
@@ -100,24 +108,39 @@ struct Head {
 
 fn parse_head(reply: &[u8], end: usize) -> Result<Head, Failure> {
     let head = std::str::from_utf8(reply.get(..end).unwrap_or_default())?;
-    let mut lines = head.split("\r\n");
-    let first = lines.next().unwrap_or_default();
+    let first = head.split("\r\n").next().unwrap_or_default();
     let status = first.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or("not an HTTP reply")?;
-    let length = lines
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .and_then(|(_, value)| value.trim().parse().ok())
-        .ok_or("a reply without Content-Length")?;
+    let length = match status {
+        // Has no body, and need not say so.
+        204 => 0,
+        _ => header(head, "content-length")
+            .and_then(|value| value.parse().ok())
+            .ok_or("a reply without Content-Length")?,
+    };
     Ok(Head { status, length, body_at: end + 4 })
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = head.split("\r\n").filter_map(|line| line.split_once(':'));
+    let found = fields.find(|(field, _)| field.eq_ignore_ascii_case(name))?;
+    Some(found.1.trim())
 }
 
 /// The bytes of a POST with a JSON body.
 pub fn post(host: SocketAddr, target: &str, body: &str) -> Vec<u8> {
+    post_as("application/json", host, target, body)
+}
+
+/// The bytes of a POST with a body of this type.
+pub fn post_as(kind: &str, host: SocketAddr, target: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!(
-        "POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    format!("POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// The bytes of a DELETE.
+pub fn delete(host: SocketAddr, target: &str) -> Vec<u8> {
+    format!("DELETE {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes()
 }
 
 /// The bytes of a GET.

@@ -1,14 +1,12 @@
 //! `bench players`: many RTMP or HTTP-FLV players of one stream that ffmpeg pushes. The URLs come from the API,
 //! as a client gets them. Knows what is measured; what a player says is `rtmp`'s and `flv`'s.
 
-use crate::api::{Api, Keys};
-use crate::server::{Running, Server, Setup, Usage, Workspace, bound};
+use crate::clip::Clip;
+use crate::server::{Running, Setup, Usage, Workspace};
 use crate::sweep::{Reader, Sweep};
 use crate::table::{Verdict, line, median, note};
+use crate::venue::{Peer, Venue, text};
 use crate::{Failure, Outcome, flv, rtmp};
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-const CLIP_SECONDS: u32 = 30;
 /// Players that connect at the same time.
 const AT_ONCE: usize = 32;
 const LATE_PLAYERS: u32 = 20;
@@ -51,15 +48,8 @@ pub struct Options {
     /// Fail when a target is missed.
     #[arg(long)]
     strict: bool,
-    /// Measure a media server of another make that already runs, for comparison: its process.
-    #[arg(long, requires_all = ["peer_push", "peer_play"])]
-    peer_pid: Option<u32>,
-    /// Where to push the stream to at that server.
-    #[arg(long, requires = "peer_pid")]
-    peer_push: Option<String>,
-    /// Where to play it there, by the protocol chosen.
-    #[arg(long, requires = "peer_pid")]
-    peer_play: Option<String>,
+    #[command(flatten)]
+    peer: Peer,
 }
 
 /// Measures and prints.
@@ -72,14 +62,12 @@ pub fn run(options: &Options) -> Outcome {
 
 async fn measure(options: &Options) -> Outcome {
     let workspace = Workspace::new()?;
-    let clip = make_clip(&workspace)?;
-    let clip_rate = std::fs::metadata(&clip)?.len() as f64 / f64::from(CLIP_SECONDS);
-    let venue = match (options.peer_pid, &options.peer_push, &options.peer_play) {
-        (Some(pid), Some(push), Some(play)) => Venue::of_peer(options.protocol, pid, push, play)?,
-        _ => Venue::open(options, &workspace).await?,
-    };
-    let play = Arc::new(venue.play.clone());
-    let mut pushing = push(&workspace, &clip, &venue.push_url)?;
+    let clip = Clip::make(&workspace)?;
+    let clip_rate = clip.rate()?;
+    let place = Place::of(options, &workspace)?;
+    let venue = &place.venue;
+    let play = Arc::new(place.play.clone());
+    let mut pushing = clip.push(&workspace, &venue.push_url)?;
     wait_for_stream(&play, &mut pushing, &workspace).await?;
 
     let pushed = slice(venue.pid, Duration::from_secs(options.seconds.min(5)), &[]).await?;
@@ -87,14 +75,14 @@ async fn measure(options: &Options) -> Outcome {
     // The bursts with which players begin are not what is measured.
     sleep(Duration::from_secs(2)).await;
     let full = slice(venue.pid, Duration::from_secs(options.seconds), &crowd.players).await?;
-    let late = match &venue.late {
+    let late = match &place.late {
         Some(address) => Some(late_players(address).await?),
         None => None,
     };
     if pushing.ended()?.is_some() {
         return Err("ffmpeg stopped pushing before the end".into());
     }
-    Ok(report(options, clip_rate, &venue, &pushed, &full, crowd.lost(), late))
+    Ok(report(options, clip_rate, venue, &pushed, &full, crowd.lost(), late))
 }
 
 /// Prints what was measured beside what is asked for.
@@ -136,17 +124,12 @@ fn report(
     verdict
 }
 
-/// Where the stream is pushed and played.
-struct Venue {
-    pid: u32,
-    /// Before the first request.
-    idle: Usage,
-    push_url: String,
+/// Where the stream is played.
+struct Place {
+    venue: Venue,
     play: Play,
     /// Where late players are timed.
     late: Option<flv::Address>,
-    /// Ends with the measurement; none for somebody else's process.
-    _server: Option<Server>,
 }
 
 /// What the players ask for.
@@ -165,41 +148,24 @@ impl Play {
     }
 }
 
-impl Venue {
-    /// Starts a server and enters a room of its, as a client does.
-    async fn open(options: &Options, workspace: &Workspace) -> Result<Self, Failure> {
-        let keys = Keys::generate()?;
-        let config = keys.write_config(workspace)?;
-        let server = Server::roomservice(&options.setup, workspace, Some(&config))?;
-        sleep(Duration::from_secs(1)).await;
-        let idle = server.process.usage()?;
-        let api = Api { address: server.http, kind: "live_room" };
-        let sessions = api.sessions(&keys, ["anchor".to_owned()])?;
-        let urls = api.enter_rooms(&sessions, |_| "bench".to_owned())?;
-        let (Some(anchor), Some(push_url)) = (sessions.first(), urls.first()) else { return Err("no push URL".into()) };
-        let pushers = api.ask(&api.get_pushers(anchor, "bench"))?;
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-        let first = pushers.get("pushers").and_then(|all| all.get(0));
-        let rtmp_url = text(first.and_then(|pusher| pusher.get("accelerateURL")));
-        let flv_url = text(pushers.get("mixedPlayURL"));
-        let url = if options.protocol == Protocol::Rtmp { &rtmp_url } else { &flv_url };
-        Ok(Venue {
-            pid: server.process.id(),
-            idle,
-            push_url: push_url.clone(),
-            play: Play::parse(options.protocol, url)?,
-            late: Some(flv::Address::parse(&flv_url)?),
-            _server: Some(server),
-        })
-    }
-
-    fn of_peer(protocol: Protocol, pid: u32, push: &str, play: &str) -> Result<Self, Failure> {
-        let play = Play::parse(protocol, play)?;
-        let late = match &play {
-            Play::Flv(address) => Some(address.clone()),
-            Play::Rtmp(_) => None,
+impl Place {
+    fn of(options: &Options, workspace: &Workspace) -> Result<Self, Failure> {
+        if let Some((venue, url)) = options.peer.venue()? {
+            let play = Play::parse(options.protocol, &url)?;
+            let late = match &play {
+                Play::Flv(address) => Some(address.clone()),
+                Play::Rtmp(_) => None,
+            };
+            return Ok(Place { venue, play, late });
+        }
+        let (venue, pushers) = Venue::open(&options.setup, workspace, "")?;
+        let flv_url = text(&pushers, "/mixedPlayURL");
+        let url = match options.protocol {
+            Protocol::Rtmp => text(&pushers, "/pushers/0/accelerateURL"),
+            Protocol::Flv => flv_url.clone(),
         };
-        Ok(Venue { pid, idle: Usage::of(pid)?, push_url: push.to_owned(), play, late, _server: None })
+        let late = Some(flv::Address::parse(&flv_url)?);
+        Ok(Place { venue, play: Play::parse(options.protocol, &url)?, late })
     }
 }
 
@@ -340,32 +306,6 @@ async fn late_players(address: &flv::Address) -> Result<f64, Failure> {
         sleep(LATE_EVERY).await;
     }
     Ok(median(times))
-}
-
-/// Encodes the clip once: 640x360, 25 frames a second, about 0.6 Mbit/s with sound.
-fn make_clip(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    let clip = workspace.path().join("clip.mp4");
-    let seconds = CLIP_SECONDS.to_string();
-    let picture = format!("testsrc2=size=640x360:rate=25:duration={seconds},noise=alls=12:allf=t");
-    let sound = format!("sine=frequency=440:sample_rate=44100:duration={seconds}");
-    let made = Command::new("ffmpeg")
-        .args(["-hide_banner", "-loglevel", "error", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", &sound])
-        .args(["-c:v", "libx264", "-preset", "veryfast", "-tune", "zerolatency", "-profile:v", "baseline"])
-        .args(["-pix_fmt", "yuv420p", "-g", "50", "-b:v", "550k", "-maxrate", "550k", "-bufsize", "550k"])
-        .args(["-c:a", "aac", "-b:a", "64k"])
-        .arg(&clip)
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|why| format!("cannot run ffmpeg: {why}"))?;
-    if made.success() { Ok(clip) } else { Err("ffmpeg could not make the clip".into()) }
-}
-
-/// Pushes the clip again and again. ffmpeg shares the generator's core: it inherits this process's.
-fn push(workspace: &Workspace, clip: &Path, url: &str) -> Result<Running, Failure> {
-    let mut command = bound("ffmpeg");
-    command.args(["-hide_banner", "-loglevel", "warning", "-re", "-stream_loop", "-1", "-i"]).arg(clip);
-    command.args(["-c", "copy", "-f", "flv", url]);
-    Running::start(&mut command, &workspace.path().join("ffmpeg.out"))
 }
 
 async fn wait_for_stream(play: &Arc<Play>, pushing: &mut Running, workspace: &Workspace) -> Result<(), Failure> {

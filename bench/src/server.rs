@@ -39,10 +39,15 @@ impl Setup {
 
     /// A command that runs `program` on the server's core.
     fn pinned(&self, program: &Path) -> Command {
-        let mut command = bound("taskset");
-        command.arg("-c").arg(self.server_core.to_string()).arg(program);
-        command
+        on_core(self.server_core, program)
     }
+}
+
+/// A command that runs `program` on a core, and not longer than this process.
+pub fn on_core(core: usize, program: &Path) -> Command {
+    let mut command = bound("taskset");
+    command.arg("-c").arg(core.to_string()).arg(program);
+    command
 }
 
 /// A command whose process does not outlive this one, however this one ends. `setpriv` and `taskset` replace
@@ -211,6 +216,8 @@ fn tail(text: &str, lines: usize) -> String {
 pub struct Usage {
     /// CPU time in user and kernel mode of all its threads, in seconds, to a hundredth.
     pub cpu: f64,
+    /// The part of it that was spent in the kernel.
+    pub system: f64,
     /// Resident memory in bytes.
     pub rss: u64,
 }
@@ -220,8 +227,8 @@ impl Usage {
     pub fn of(id: u32) -> Result<Self, Failure> {
         let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let cpu = cpu_seconds(&stat).ok_or("unexpected form of /proc/PID/stat")?;
-        Ok(Usage { cpu, rss: resident_bytes(&status).ok_or("no VmRSS in /proc/PID/status")? })
+        let (user, system) = cpu_seconds(&stat).ok_or("unexpected form of /proc/PID/stat")?;
+        Ok(Usage { cpu: user + system, system, rss: resident_bytes(&status).ok_or("no VmRSS in /proc/PID/status")? })
     }
 
     /// This process.
@@ -235,13 +242,13 @@ impl Usage {
     }
 }
 
-/// utime + stime: the 14th and 15th field; the second, the program's name, may hold anything.
-fn cpu_seconds(stat: &str) -> Option<f64> {
+/// utime and stime: the 14th and 15th field; the second, the program's name, may hold anything.
+fn cpu_seconds(stat: &str) -> Option<(f64, f64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace().skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let kernel: u64 = fields.next()?.parse().ok()?;
-    Some((user + kernel) as f64 / TICKS_PER_SECOND)
+    Some((user as f64 / TICKS_PER_SECOND, kernel as f64 / TICKS_PER_SECOND))
 }
 
 fn resident_bytes(status: &str) -> Option<u64> {
@@ -257,7 +264,7 @@ mod tests {
     #[test]
     fn cpu_time_is_read_past_a_name_with_brackets() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 900 0 0 0 250 131 0 0 20 0 4 0 100 1 2 3";
-        assert_eq!(cpu_seconds(stat), Some(3.81));
+        assert_eq!(cpu_seconds(stat), Some((2.5, 1.31)));
         assert_eq!(cpu_seconds("7 (a) S 1"), None);
     }
 

@@ -1,5 +1,5 @@
 //! Measures what a stream that nobody watches costs in memory: `stream_memory 1000` publishes so many over RTMP, first
-//! without a picture, then with 0.6 Mbit/s each and a key picture a second. What a viewer costs, `whep_load` prints.
+//! without a picture, then with 0.6 Mbit/s each and a key picture a second. What a viewer costs, `bench whep` prints.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
