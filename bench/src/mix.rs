@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Outcome {
     let workspace = Workspace::new()?;
     let clip = Clip::make(&workspace)?;
     let fragments = clip.fragments()?;
-    let (venue, _) = Venue::open(&options.setup, &workspace, "")?;
+    let (venue, _) = Venue::open(&options.setup, &workspace)?;
     let room = venue.room.as_ref().ok_or("no room")?;
     let guests = room.api.sessions(&room.keys, ["guest".to_owned()])?;
     let guest = guests.first().ok_or("no guest")?;

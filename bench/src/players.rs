@@ -158,7 +158,7 @@ impl Place {
             };
             return Ok(Place { venue, play, late });
         }
-        let (venue, pushers) = Venue::open(&options.setup, workspace, "")?;
+        let (venue, pushers) = Venue::open(&options.setup, workspace)?;
         let flv_url = text(&pushers, "/mixedPlayURL");
         let url = match options.protocol {
             Protocol::Rtmp => text(&pushers, "/pushers/0/accelerateURL"),

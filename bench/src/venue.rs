@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// The room that a stream is pushed to.
 pub const ROOM: &str = "bench";
+/// A port that is free, for a server beside another.
+const SETTINGS: &str = "[webrtc]\nlisten = \"127.0.0.1:0\"\n";
 
 /// A media server of another make, for comparison under the same load.
 #[derive(clap::Args)]
@@ -61,9 +63,9 @@ pub struct Room {
 
 impl Venue {
     /// Starts a server and enters a room of its, as a client does. Gives what `get_pushers` says of the room, too.
-    pub fn open(setup: &Setup, workspace: &Workspace, settings: &str) -> Result<(Self, Value), Failure> {
+    pub fn open(setup: &Setup, workspace: &Workspace) -> Result<(Self, Value), Failure> {
         let keys = Keys::generate()?;
-        let config = keys.write_config_with(workspace, settings)?;
+        let config = keys.write_config_with(workspace, SETTINGS)?;
         let server = Server::roomservice(setup, workspace, Some(&config))?;
         sleep(Duration::from_secs(1));
         let idle = server.process.usage()?;
