@@ -61,6 +61,7 @@ pub fn run(options: &Options) -> Outcome {
     for n in [0, rooms / 2, rooms - 1] {
         api.ask(&api.get_pushers(&witness, &format!("room{n}")))?;
     }
+    note("most memory while it started", format!("{:.0} MB", usage.peak as f64 / 1e6));
     let part = f64::from(rooms) / 1e6;
     let most = (4.0 * part).max(0.1);
     let took = server.started_in;

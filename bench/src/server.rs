@@ -220,6 +220,8 @@ pub struct Usage {
     pub system: f64,
     /// Resident memory in bytes.
     pub rss: u64,
+    /// The most that it was so far.
+    pub peak: u64,
 }
 
 impl Usage {
@@ -228,7 +230,8 @@ impl Usage {
         let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
         let (user, system) = cpu_seconds(&stat).ok_or("unexpected form of /proc/PID/stat")?;
-        Ok(Usage { cpu: user + system, system, rss: resident_bytes(&status).ok_or("no VmRSS in /proc/PID/status")? })
+        let memory = |field| kilobytes(&status, field).ok_or("no VmRSS or VmHWM in /proc/PID/status");
+        Ok(Usage { cpu: user + system, system, rss: memory("VmRSS:")?, peak: memory("VmHWM:")? })
     }
 
     /// This process.
@@ -251,8 +254,9 @@ fn cpu_seconds(stat: &str) -> Option<(f64, f64)> {
     Some((user as f64 / TICKS_PER_SECOND, kernel as f64 / TICKS_PER_SECOND))
 }
 
-fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// A field of /proc/PID/status that is in kilobytes, in bytes.
+fn kilobytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -270,8 +274,8 @@ mod tests {
 
     #[test]
     fn resident_memory_is_in_bytes() {
-        assert_eq!(resident_bytes("Name:\tx\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
-        assert_eq!(resident_bytes("Name:\tx\n"), None);
+        assert_eq!(kilobytes("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some(2 << 20));
+        assert_eq!(kilobytes("Name:\tx\n", "VmRSS:"), None);
     }
 
     #[test]

@@ -252,7 +252,10 @@ impl Maker {
             }
             work.push(frame);
         }
-        let Some(transcoder) = self.transcoder.take().filter(|_| !work.is_empty()) else { return Ok(sound) };
+        if work.is_empty() {
+            return Ok(sound);
+        }
+        let Some(transcoder) = self.transcoder.take() else { return Ok(sound) };
         let done = tokio::task::spawn_blocking(move || transcode(transcoder, &work)).await;
         let Ok((transcoder, made)) = done else { return Err(Ended::Protocol("the audio codec failed".into())) };
         self.transcoder = Some(transcoder);

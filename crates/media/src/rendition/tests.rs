@@ -206,7 +206,11 @@ async fn sound_that_is_made_late_keeps_its_place_among_the_pictures() {
         frames.push(Arc::new(Frame::audio(Codec::Opus, at, opus.encode(&[0.1; 960]).unwrap())));
     }
     let mut maker = Maker { target: Target::Aac, source: None, transcoder: None, left_out: Vec::new() };
+    let rest = frames.split_off(20);
     maker.pass(frames, &publisher).await.unwrap();
+    // Pictures alone are no end of the sound.
+    maker.pass(Vec::new(), &publisher).await.unwrap();
+    maker.pass(rest, &publisher).await.unwrap();
     let seen = read(&mut reader, |seen| seen.iter().any(|f| f.0 == Kind::Video && f.2 == 1_960_000)).await;
     let mut heard = 0;
     for (kind, _, at) in seen {
