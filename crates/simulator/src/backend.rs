@@ -75,6 +75,9 @@ fn hear(pages: &mut Pages, said: &Value, lost: bool) {
     let next = known.untold.pop_front();
     // What rotted before it was told is not told.
     known.rotten |= pages.rot && next != Some(seq);
+    if known.unheard {
+        return;
+    }
     if next != Some(seq) && !known.rotten {
         let why = format!("{room}: {} with number {seq} where {next:?} is next", said["event"]);
         pages.broken("webhooks: each in its order", why);

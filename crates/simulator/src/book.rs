@@ -2,6 +2,7 @@
 //! the app's backend and the members were told.
 
 mod rooms;
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 pub use self::rooms::Room;
+use self::shared::Commit;
+pub use self::shared::HEARD;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub struct Pages {
     /// Who is kept out, and out of what.
     pub banned: BTreeMap<(UserId, Option<RoomId>), Banned>,
     /// Sessions that logged out.
-    pub ended: BTreeSet<u64>,
+    pub ended: BTreeMap<u64, Instant>,
     /// What a user's custom field may hold: what was acknowledged last, and what nobody knows of since.
     pub fields: BTreeMap<(RoomId, u64, String), Vec<String>>,
     /// What stands in chat.
@@ -90,6 +93,16 @@ pub struct Pages {
     pub rotten: usize,
     /// How many calls were answered well.
     pub calls: u64,
+    /// There are several nodes.
+    pub shared: bool,
+    /// What is acknowledged is at a replica.
+    pub waits: bool,
+    /// What is committed in Redis.
+    pub commits: Vec<Commit>,
+    /// How many of them were acknowledged.
+    pub acknowledged: usize,
+    /// When commits were lost last.
+    pub lost: Option<Instant>,
 }
 
 impl Default for Pages {
@@ -105,7 +118,7 @@ impl Default for Pages {
             seen: BTreeMap::new(),
             pushed: BTreeMap::new(),
             banned: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            ended: BTreeMap::new(),
             fields: BTreeMap::new(),
             said: BTreeMap::new(),
             last_said: BTreeMap::new(),
@@ -119,6 +132,11 @@ impl Default for Pages {
             disk_well: now,
             rotten: 0,
             calls: 0,
+            shared: false,
+            waits: false,
+            commits: Vec::new(),
+            acknowledged: 0,
+            lost: None,
         }
     }
 }
@@ -142,6 +160,12 @@ impl Pages {
         let now = Instant::now();
         if let What::Left { user, reason: room::LeaveReason::Timeout } = &event.what {
             self.timed_out(&event.room, user, now);
+        }
+        if let What::Joined { user } = &event.what
+            && self.shared
+        {
+            // Before its node has the answer.
+            self.seen.insert((event.room.clone(), user.clone()), now);
         }
         let tainted = self.rotten > 0;
         let room = self.rooms.entry(event.room.clone()).or_default();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use room::custom::Value;
 use room::{Millis, RoomId};
-use store::{History, Store};
 
 use crate::process::Process;
 
@@ -15,7 +14,7 @@ pub async fn loaded(process: &Process) {
     for id in &ids {
         let mut found = None;
         let see = &mut |room: &room::Room, _: usize| found = Some(room.clone());
-        if process.journal.see(id, see).await.is_err() {
+        if process.store.see(id, see).await.is_err() {
             continue;
         }
         book.with(|pages| {
@@ -41,10 +40,12 @@ pub async fn loaded(process: &Process) {
             }
         });
     }
-    groups(process);
-    let found: Vec<RoomId> = process.journal.ids().await.unwrap_or_default();
-    let bans = process.journal.bans(Millis(0)).await.unwrap_or_default();
-    let ended = process.journal.revoked(Millis(0)).await.unwrap_or_default();
+    if !process.is_shared() {
+        groups(process);
+    }
+    let found: Vec<RoomId> = process.store.ids().await.unwrap_or_default();
+    let bans = process.store.bans(Millis(0)).await.unwrap_or_default();
+    let ended = process.store.revoked(Millis(0)).await.unwrap_or_default();
     let wall = process.world().wall();
     book.with(|pages| {
         for id in found.iter().filter(|id| !pages.rooms.contains_key(*id)).cloned().collect::<Vec<_>>() {
@@ -60,7 +61,7 @@ pub async fn loaded(process: &Process) {
             pages.lost_one(why);
             pages.banned.remove(&key);
         }
-        let lost = pages.ended.iter().find(|id| !ended.iter().any(|(kept, _)| kept == *id)).copied();
+        let lost = pages.ended.keys().find(|id| !ended.iter().any(|(kept, _)| kept == *id)).copied();
         if let Some(id) = lost {
             pages.lost_one(format!("the logout of session {id}"));
             pages.ended.remove(&id);
@@ -93,6 +94,9 @@ pub fn owners(process: &Process) {
     for id in process.hub.ids() {
         let Ok(Some(owner)) = process.hub.owner(&id) else { continue };
         process.world().book.with(|pages| {
+            if process.is_shared() && pages.calm.elapsed() < crate::book::HEARD {
+                return;
+            }
             let stands = |room: &crate::book::Room| {
                 room.there && room.made.is_some_and(|made| made.elapsed() > std::time::Duration::from_secs(1))
             };
@@ -107,7 +111,7 @@ pub fn owners(process: &Process) {
 pub async fn healed(process: &Arc<Process>) {
     let world = process.world().clone();
     let book = &world.book;
-    if let Err(trouble) = process.journal.probe().await {
+    if let Err(trouble) = process.store.probe().await {
         book.broken("everything heals", format!("the store takes no changes: {trouble}"));
     }
     loaded(process).await;
@@ -117,9 +121,9 @@ pub async fn healed(process: &Arc<Process>) {
             groups.push(id);
         }
     }
-    let spans = process.journal.kept_spans();
+    let spans = process.journal.as_ref().map_or(0, |journal| journal.kept_spans());
     let used = world.disk.used();
-    let segments = process.journal.end(0).await.unwrap_or_default();
+    let segments = process.history.end(0).await.unwrap_or_default();
     book.with(|pages| {
         let untold: usize = pages.rooms.values().filter(|room| !room.rotten).map(|room| room.untold.len()).sum();
         if untold > 0 && !pages.rot {

@@ -9,6 +9,7 @@ mod disk;
 mod live;
 mod plan;
 mod process;
+mod redis;
 mod run;
 mod shrink;
 #[cfg(test)]
@@ -31,32 +32,36 @@ fn main() -> std::process::ExitCode {
     };
     let first = number("--from").unwrap_or(1);
     let length = number("--seconds").map_or(LENGTH, |seconds| seconds * 1_000);
+    let nodes = number("--nodes").unwrap_or(1);
+    let plan = |seed| if nodes > 1 { Plan::shared(seed, length, nodes) } else { Plan::of(seed, length) };
     match words.first().map(String::as_str) {
-        Some("sweep") => sweep(first, length, Duration::from_secs(60 * number("--minutes").unwrap_or(1))),
-        Some("seed") => show(&Plan::of(number("seed").unwrap_or(first), length), words.iter().any(|w| w == "--all")),
+        Some("sweep") => sweep(first, plan, Duration::from_secs(60 * number("--minutes").unwrap_or(1))),
+        Some("seed") => show(&plan(number("seed").unwrap_or(first)), words.iter().any(|w| w == "--all")),
         _ => {
-            eprintln!("sim sweep --minutes N [--from SEED] [--seconds S] | sim seed N [--seconds S] [--all]");
+            eprintln!(
+                "sim sweep --minutes N [--from SEED] [--seconds S] [--nodes N] | sim seed N [--seconds S] [--nodes N] [--all]"
+            );
             std::process::ExitCode::FAILURE
         }
     }
 }
 
 /// Runs seed after seed until one fails or the time is over.
-fn sweep(first: u64, length: u64, time: Duration) -> std::process::ExitCode {
+fn sweep(first: u64, plan: impl Fn(u64) -> Plan, time: Duration) -> std::process::ExitCode {
     let begun = Instant::now();
     let mut seed = first;
     let mut calls = 0;
     while begun.elapsed() < time {
-        let outcome = run::run(&Plan::of(seed, length));
+        let outcome = run::run(&plan(seed));
         calls += outcome.calls;
         if outcome.broken.is_some() {
             println!("seed {seed} fails");
-            return show(&Plan::of(seed, length), false);
+            return show(&plan(seed), false);
         }
         seed += 1;
     }
     let seeds = seed - first;
-    let minutes = (seed - first) * length / 60_000;
+    let minutes = (first..seed).map(|seed| plan(seed).length).sum::<u64>() / 60_000;
     println!(
         "{seeds} seeds, {minutes} simulated minutes, {calls} calls, {:.0} s: all is well",
         begun.elapsed().as_secs_f64()

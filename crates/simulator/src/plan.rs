@@ -19,6 +19,10 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// A mend that is taken out.
     pub without: Option<Mend>,
+    /// Machines. Several share Redis; one has a disk.
+    pub nodes: u64,
+    /// How many replicas of Redis must have a change before it is answered.
+    pub replicas: usize,
 }
 
 /// Something that goes wrong.
@@ -57,6 +61,22 @@ pub enum What {
     Cut { lasts: u64 },
     /// The live service knows nothing.
     Live { lasts: u64 },
+    /// The process of a machine is killed, after so many more steps, and comes back after a while.
+    KillNode { node: usize, steps: u64, down: u64 },
+    /// A machine does not reach Redis, nor its Sentinels.
+    CutNode { node: usize, lasts: u64 },
+    /// The same for so long that it misses what was said meanwhile.
+    MissNode { node: usize, lasts: u64 },
+    /// The way from a machine to Redis is slow.
+    SlowNode { node: usize, lasts: u64, each: u64 },
+    /// All connections to Redis break.
+    HangUp,
+    /// Redis comes back empty.
+    Forget,
+    /// A failover that an operator wishes: it takes a replica after a while, and the old master hears of it later.
+    FailOver { begins: u64, takes: u64, tells: u64 },
+    /// The master dies, Sentinels take a replica, and it comes back after a while.
+    MasterDies { begins: u64, takes: u64, down: u64 },
 }
 
 impl fmt::Display for Fault {
@@ -75,11 +95,50 @@ impl Plan {
         let mut faults: Vec<Fault> =
             (0..count).map(|_| Fault { at: dice.from(1_000, length), what: What::any(&mut dice) }).collect();
         faults.sort_by_key(|fault| fault.at);
-        Self { seed, length, users: dice.from(2, 8), faults, without: None }
+        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes: 1, replicas: 0 }
+    }
+}
+
+impl Plan {
+    /// The plan of a seed for several machines that share Redis.
+    pub fn shared(seed: u64, length: u64, nodes: u64) -> Self {
+        let mut dice = Dice::apart(seed, 5);
+        let many = dice.from(1, 4);
+        let count = dice.from(1, (length / 60_000).max(1) * many);
+        let replicas = usize::from(dice.yes(500));
+        let any =
+            |dice: &mut Dice| Fault { at: dice.from(1_000, length), what: What::any_shared(dice, nodes, replicas > 0) };
+        let mut faults: Vec<Fault> = (0..count).map(|_| any(&mut dice)).collect();
+        faults.sort_by_key(|fault| fault.at);
+        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes, replicas }
     }
 }
 
 impl What {
+    fn any_shared(dice: &mut Dice, nodes: u64, waits: bool) -> Self {
+        let lasts = if dice.yes(700) { dice.from(200, 5_000) } else { dice.from(5_000, 40_000) };
+        let node = dice.below(nodes) as usize;
+        match dice.below(16) {
+            0..=2 => Self::KillNode { node, steps: dice.below(60), down: dice.from(100, 8_000) },
+            3..=5 => Self::CutNode { node, lasts },
+            6 => Self::MissNode { node, lasts },
+            7 => Self::SlowNode { node, lasts, each: dice.from(10, 1_000) },
+            8 => Self::HangUp,
+            9 => Self::Forget,
+            10 | 11 => {
+                Self::FailOver { begins: dice.below(50), takes: dice.from(100, 1_500), tells: dice.from(50, 1_000) }
+            }
+            12 | 13 if waits => Self::MasterDies {
+                begins: dice.from(800, 3_000),
+                takes: dice.from(50, 600),
+                down: dice.from(4_000, 20_000),
+            },
+            12 | 13 => Self::Cut { lasts: lasts / 3 },
+            14 => Self::Backend { lasts },
+            _ => Self::Live { lasts },
+        }
+    }
+
     fn any(dice: &mut Dice) -> Self {
         let lasts = if dice.yes(700) { dice.from(200, 5_000) } else { dice.from(5_000, 40_000) };
         match dice.below(19) {

@@ -1,5 +1,7 @@
 //! The server's process: its parts put together as the program does it, and an end at any of its steps.
 
+mod shared;
+
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::{Pin, pin};
@@ -44,7 +46,11 @@ pub struct Process {
     /// Operators' calls.
     pub moderation: Moderation,
     /// The store.
-    pub journal: Arc<Journal>,
+    pub store: Arc<dyn Store>,
+    /// Its record.
+    pub history: Arc<dyn History>,
+    /// The journal, where it is that.
+    pub journal: Option<Arc<Journal>>,
     /// Its clock.
     pub clock: Arc<Simulated>,
     world: Arc<World>,
@@ -55,6 +61,25 @@ pub struct Process {
     /// After so many more steps it is killed; below nothing: not.
     fuse: AtomicI64,
     blown: Notify,
+    /// Cancelled when it has ended: then no connection comes from it any more.
+    over: CancellationToken,
+}
+
+/// What a process is put together from.
+struct Parts {
+    clock: Arc<Simulated>,
+    rules: Arc<Rules>,
+    store: Arc<dyn Store>,
+    history: Arc<dyn History>,
+    journal: Option<Arc<Journal>>,
+    hub: chat::Hub,
+    committed: mpsc::UnboundedReceiver<Vec<Event>>,
+    over: CancellationToken,
+}
+
+fn sessions() -> Result<Arc<Sessions>, String> {
+    let settings = sessions::Settings { secret: Secret::new("0123456789abcdef"), ..sessions::Settings::default() };
+    Sessions::new(&settings).map(Arc::new)
 }
 
 impl Process {
@@ -76,33 +101,38 @@ impl Process {
         let opened = Journal::paced(ground, Path::new("/journal"), true, rules.clone(), outbox, clock.now());
         let (journal, tasks) = opened.map_err(|error| format!("the journal: {error}"))?;
         let journal = Arc::new(journal);
-        let process = Self::assemble(world, clock, rules, journal, committed).await?;
+        let record: Arc<dyn ChatRecord> = journal.clone();
+        let hub = chat::Hub::new(&chat::Settings::default(), clock.clone());
+        let hub = if is_out(Mend::ChatIsKept) { hub } else { hub.recorded(&record) };
+        let parts = Parts {
+            clock,
+            rules,
+            store: journal.clone(),
+            history: journal.clone(),
+            journal: Some(journal.clone()),
+            hub,
+            committed,
+            over: CancellationToken::new(),
+        };
+        let sessions = sessions()?;
+        let bans = Arc::new(Bans::default());
+        sessions.refuse(&journal.revoked(Millis(0)).await.map_err(|e| e.to_string())?, parts.clock.now());
+        bans.take(journal.bans(Millis(0)).await.map_err(|e| e.to_string())?, parts.clock.now());
+        parts.hub.restore(&*journal).await.map_err(|e| e.to_string())?;
+        let process = Self::assemble(world, parts, sessions, bans);
         for task in tasks {
             process.clone().spawn(task);
         }
+        process.read_record(true).await;
+        crate::check::loaded(&process).await;
         process.begin().await;
         Ok(process)
     }
 
-    async fn assemble(
-        world: &Arc<World>,
-        clock: Arc<Simulated>,
-        rules: Arc<Rules>,
-        journal: Arc<Journal>,
-        committed: mpsc::UnboundedReceiver<Vec<Event>>,
-    ) -> Result<Arc<Self>, String> {
-        let store: Arc<dyn Store> = journal.clone();
-        let time: Arc<dyn Clock> = clock.clone();
-        let record: Arc<dyn ChatRecord> = journal.clone();
-        let settings = sessions::Settings { secret: Secret::new("0123456789abcdef"), ..sessions::Settings::default() };
-        let sessions = Arc::new(Sessions::new(&settings)?);
-        let bans = Arc::new(Bans::default());
-        sessions.refuse(&store.revoked(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
-        bans.take(store.bans(Millis(0)).await.map_err(|e| e.to_string())?, clock.now());
-        let hub = chat::Hub::new(&chat::Settings::default(), time.clone());
-        let hub = Arc::new(if is_out(Mend::ChatIsKept) { hub } else { hub.recorded(&record) });
-        hub.restore(&*store).await.map_err(|e| e.to_string())?;
-        let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), time.clone(), rules.clone()));
+    fn assemble(world: &Arc<World>, parts: Parts, sessions: Arc<Sessions>, bans: Arc<Bans>) -> Arc<Self> {
+        let Parts { clock, rules, store, history, journal, hub, committed, over } = parts;
+        let hub = Arc::new(hub);
+        let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), clock.clone(), rules));
         let moderation = Moderation {
             store: store.clone(),
             bans: bans.clone(),
@@ -112,14 +142,16 @@ impl Process {
             live: world.live.clone(),
             urls: Arc::new(Urls::new(&streams::live::Settings::default(), 1935)),
             hub: media::Hub::new(media::hub::Settings::default()),
-            clock: time,
+            clock: clock.clone(),
         };
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             rooms,
             hub,
             sessions,
             bans,
             moderation,
+            store,
+            history,
             journal,
             clock,
             world: world.clone(),
@@ -128,25 +160,27 @@ impl Process {
             dead: AtomicBool::new(false),
             fuse: AtomicI64::new(-1),
             blown: Notify::new(),
-        }))
+            over,
+        })
     }
 
-    /// Compares what was loaded with the book, and starts what goes on beside calls.
+    /// Starts what goes on beside calls.
     async fn begin(self: &Arc<Self>) {
-        self.read_record(true).await;
-        crate::check::loaded(self).await;
         let (forward, carried) = mpsc::unbounded_channel();
         let committed = self.committed.clone();
         let book = self.world.book.clone();
+        let shared = self.is_shared();
         self.clone().spawn(async move {
             while let Some(events) = poll_fn(|context| committed.lock().poll_recv(context)).await {
-                book.let_out(&events);
+                if !shared {
+                    book.let_out(&events);
+                }
                 let _ = forward.send(events);
             }
         });
         self.clone().spawn(rooms::carry(carried, self.hub.clone()));
         let rules = Arc::new(Rules::default());
-        let sweeper = Sweeper::new(self.journal.clone(), self.world.live.clone(), self.clock.clone(), rules);
+        let sweeper = Sweeper::new(self.store.clone(), self.world.live.clone(), self.clock.clone(), rules);
         self.clone().spawn(sweeper.run());
         self.clone().spawn(self.hub.clone().run(CancellationToken::new()));
         let settings = webhooks::Settings {
@@ -154,15 +188,16 @@ impl Process {
             secret: Secret::new("a secret of sixteen"),
             ..webhooks::Settings::default()
         };
-        let history: Arc<dyn History> = self.journal.clone();
-        let hooks = Hooks::new(&settings, self.world.backend.clone(), history, self.clock.clone());
+        let hooks = Hooks::new(&settings, self.world.backend.clone(), self.history.clone(), self.clock.clone());
         hooks.begin().await;
         self.clone().spawn(hooks.run());
         let this = self.clone();
         self.clone().spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(7)).await;
-                this.read_record(false).await;
+                if !shared {
+                    this.read_record(false).await;
+                }
                 crate::check::owners(&this);
             }
         });
@@ -172,10 +207,10 @@ impl Process {
     async fn read_record(&self, start: bool) {
         loop {
             let place = self.world.book.with(|pages| pages.place.clone());
-            if self.journal.end(0).await.ok().as_ref() == Some(&place) {
+            if self.history.end(0).await.ok().as_ref() == Some(&place) {
                 break;
             }
-            let Ok(entries) = self.journal.after(0, &place, 256).await else { return };
+            let Ok(entries) = self.history.after(0, &place, 256).await else { return };
             let before = place;
             self.world.book.record(entries, start);
             let place = self.world.book.with(|pages| pages.place.clone());
@@ -188,12 +223,17 @@ impl Process {
             self.world.book.record(Vec::new(), true);
         }
         let place = self.world.book.with(|pages| pages.place.clone());
-        let _ = self.journal.save(READER, 0, &place).await;
+        let _ = self.history.save(READER, 0, &place).await;
     }
 
     /// The world that it is in.
     pub const fn world(&self) -> &Arc<World> {
         &self.world
+    }
+
+    /// Whether it is one of several.
+    pub fn is_shared(&self) -> bool {
+        self.world.shared.is_some()
     }
 
     /// Whether it was killed.
@@ -245,17 +285,22 @@ impl Process {
         // A process that makes no steps is killed all the same.
         let _ = tokio::time::timeout(Duration::from_millis(500), self.blown.notified()).await;
         self.die(power);
-        self.world.disk.kill(power);
+        if !self.is_shared() {
+            self.world.disk.kill(power);
+        }
     }
 
     fn die(&self, power: bool) {
         if self.dead.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.world.disk.kill(false);
-        let mut committed = self.committed.lock();
-        while let Ok(events) = committed.try_recv() {
-            self.world.book.let_out(&events);
+        self.over.cancel();
+        if !self.is_shared() {
+            self.world.disk.kill(false);
+            let mut committed = self.committed.lock();
+            while let Ok(events) = committed.try_recv() {
+                self.world.book.let_out(&events);
+            }
         }
         self.world.book.note(format!("the process is killed{}", if power { ", without power" } else { "" }));
         self.tasks.lock().drain(..).for_each(|task| task.abort());

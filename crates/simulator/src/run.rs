@@ -10,8 +10,9 @@ use crate::book::Broken;
 use crate::check;
 use crate::plan::{Fault, Plan, What};
 use crate::process::Process;
+use crate::redis::Redis;
 use crate::user::{User, operate};
-use crate::world::World;
+use crate::world::{Shared, World};
 
 /// What came of a run.
 pub struct Outcome {
@@ -30,14 +31,17 @@ const HEALS: Duration = Duration::from_secs(330);
 pub fn run(plan: &Plan) -> Outcome {
     store::mends::take_out(plan.without);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let outcome = runtime.expect("a runtime of one thread needs nothing").block_on(whole(plan));
+    let runtime = runtime.expect("a runtime of one thread needs nothing");
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, whole(plan));
     store::mends::take_out(None);
     outcome
 }
 
 async fn whole(plan: &Plan) -> Outcome {
-    let world = World::new(plan.seed);
-    start(&world).await;
+    let world = World::new(plan);
+    for machine in 0..world.machines.len() {
+        start(&world, machine).await;
+    }
     let users: Vec<_> = (0..plan.users).map(|n| tokio::spawn(User::new(&world, n).run())).collect();
     let operator = tokio::spawn(operate(world.clone(), plan.users));
     let looks = tokio::spawn(look(world.clone()));
@@ -46,8 +50,10 @@ async fn whole(plan: &Plan) -> Outcome {
         () = world.book.wait() => {}
     }
     users.iter().chain([&operator, &looks]).for_each(tokio::task::JoinHandle::abort);
-    if let Some(process) = world.process.lock().take() {
-        tokio::spawn(async move { process.kill(false, 0).await });
+    for machine in &world.machines {
+        if let Some(process) = machine.lock().take() {
+            tokio::spawn(async move { process.kill(false, 0).await });
+        }
     }
     tokio::task::yield_now().await;
     world.book.with(|pages| Outcome {
@@ -64,7 +70,7 @@ async fn look(world: Arc<World>) {
         if world.disk.is_troubled() {
             world.book.with(|pages| pages.disk_well = Instant::now());
         }
-        if world.disk.is_troubled() || world.running().is_none() || *world.live.away.lock() {
+        if world.is_troubled() || *world.live.away.lock() {
             world.not_calm();
         }
         let wall = world.wall();
@@ -73,12 +79,18 @@ async fn look(world: Arc<World>) {
     }
 }
 
-async fn start(world: &Arc<World>) {
+async fn start(world: &Arc<World>, machine: usize) {
     world.not_calm();
-    match Process::start(world).await {
+    let started = match &world.shared {
+        None => Process::start(world).await,
+        Some(shared) => Process::start_shared(world, shared, machine).await,
+    };
+    match started {
         Ok(process) => {
-            world.book.note("the process begins");
-            *world.process.lock() = Some(process);
+            let of = if world.shared.is_some() { format!(" of machine {machine}") } else { String::new() };
+            world.book.note(format!("the process{of} begins"));
+            *world.machines[machine].lock() = Some(process);
+            world.not_calm();
         }
         Err(why) => world.book.broken("a process starts", why),
     }
@@ -118,14 +130,14 @@ fn lasts(world: &Arc<World>, time: u64, begin: impl FnOnce(&World), end: impl Fn
 async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
     match what {
         What::Kill { power, steps, down } => {
-            again(world, down, |process| async move { process.kill(power, steps).await }).await
+            again(world, 0, down, |process| async move { process.kill(power, steps).await }).await
         }
-        What::Stop { down } => again(world, down, Process::stop).await,
+        What::Stop { down } => again(world, 0, down, Process::stop).await,
         What::Rot => {
             if world.book.with(|pages| std::mem::replace(&mut pages.rotten, 1)) > 0 {
                 return;
             }
-            again(world, 500, |process| async move {
+            again(world, 0, 500, |process| async move {
                 process.kill(false, 0).await;
                 let rotten = process.world().disk.rot();
                 process.world().book.with(|pages| {
@@ -167,19 +179,79 @@ async fn happen(world: &Arc<World>, Fault { what, .. }: Fault) {
         What::Live { lasts: time } => {
             lasts(world, time, |w| *w.live.away.lock() = true, |w| *w.live.away.lock() = false)
         }
+        what => {
+            let Some(shared) = &world.shared else { return };
+            go_wrong_between(world, shared, what);
+        }
     }
 }
 
+/// What goes wrong between the machines and Redis. It lasts beside what comes next.
+fn go_wrong_between(world: &Arc<World>, shared: &Shared, what: What) {
+    world.not_calm();
+    let redis = shared.redis.clone();
+    let beside = world.clone();
+    let wire = |node: usize| shared.wires[node].clone();
+    match what {
+        What::KillNode { node, steps, down } => {
+            tokio::task::spawn_local(async move {
+                again(&beside, node, down, |process| async move { process.kill(false, steps).await }).await;
+            });
+        }
+        What::CutNode { node, lasts: time } => {
+            let ends = wire(node);
+            lasts(world, time, |_| wire(node).cut(true), move |_| ends.cut(false));
+        }
+        What::MissNode { node, lasts: time } => {
+            let ends = wire(node);
+            let end = move |_: &World| {
+                redis.trim();
+                ends.cut(false);
+            };
+            lasts(world, time, |_| wire(node).cut(true), end);
+        }
+        What::SlowNode { node, lasts: time, each } => {
+            let ends = wire(node);
+            lasts(world, time, |_| wire(node).slow(each), move |_| ends.slow(0));
+        }
+        What::HangUp => redis.hang_up(),
+        What::Forget => redis.forget(),
+        what => drop(tokio::spawn(fail_over(beside, redis, what))),
+    }
+}
+
+/// A failover, whoever wishes it.
+async fn fail_over(world: Arc<World>, redis: Arc<Redis>, what: What) {
+    match what {
+        What::FailOver { begins, takes, tells } => _ = redis.fail_over(begins, takes, tells).await,
+        What::MasterDies { begins, takes, down } if !redis.is_troubled() => {
+            let old = redis.master();
+            redis.set_up(old, false);
+            redis.fail_over(begins, takes, 20).await;
+            sleep(Duration::from_millis(down)).await;
+            redis.set_up(old, true);
+            redis.tidy();
+        }
+        _ => {}
+    }
+    world.not_calm();
+}
+
 /// Ends the process in some way, and starts it again after a while.
-async fn again<F: Future<Output = ()>>(world: &Arc<World>, down: u64, end: impl FnOnce(Arc<Process>) -> F) {
-    let Some(process) = world.process.lock().take() else { return };
+async fn again<F: Future<Output = ()>>(
+    world: &Arc<World>,
+    machine: usize,
+    down: u64,
+    end: impl FnOnce(Arc<Process>) -> F,
+) {
+    let Some(process) = world.machines[machine].lock().take() else { return };
     let troubled = world.disk.is_troubled();
     world.book.with(|pages| {
-        pages.few_again = !troubled && pages.disk_well.elapsed() > Duration::from_secs(5);
+        pages.few_again = !pages.shared && !troubled && pages.disk_well.elapsed() > Duration::from_secs(5);
         pages.again = 0;
     });
     world.not_calm();
     end(process).await;
     sleep(Duration::from_millis(down)).await;
-    start(world).await;
+    start(world, machine).await;
 }

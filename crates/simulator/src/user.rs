@@ -11,8 +11,8 @@ use room::pushers::NewPusher;
 use room::{Kind, LeaveReason, Refusal, RoomId, StreamId, UserId};
 use rooms::moderation::Out;
 use sign::token::Generation;
+use store::Error;
 use store::clock::Clock;
-use store::{Error, Store};
 use tokio::time::{Instant, sleep};
 
 use self::chatter::Chatter;
@@ -71,11 +71,13 @@ fn admit(process: &Process, user: &UserId, token: &str, room: Option<&RoomId>) -
     let id = session.id;
     let wall = process.world().wall();
     process.world().book.with(|pages| {
-        if pages.ended.contains(&id) {
+        let bound = pages.bound();
+        let late = |since: Instant| since.elapsed() >= bound;
+        if pages.ended.get(&id).is_some_and(|since| late(*since)) {
             pages.broken("who logged out is out", format!("session {id} of {user} is let in"));
         }
         for of in [None, room.cloned()] {
-            if let Some(ban) = pages.banned.get(&(user.clone(), of)).filter(|ban| ban.until > wall) {
+            if let Some(ban) = pages.banned.get(&(user.clone(), of)).filter(|ban| ban.until > wall && late(ban.since)) {
                 let why = format!("{user} is let into {room:?}, banned {:?} ago", ban.since.elapsed());
                 pages.broken("a ban holds", why);
             }
@@ -215,11 +217,15 @@ impl User {
     /// An entry that was acknowledged is in the room, unless it has left since.
     fn must_be_in(&self, id: &RoomId, asked: Instant) {
         self.world.book.with(|pages| {
+            pages.acknowledged(id, &self.id);
             let Some(room) = pages.rooms.get(id) else {
+                if pages.lost_since(asked) {
+                    return;
+                }
                 return pages.broken("what is acknowledged is committed", format!("there is no {id}"));
             };
             let left = room.left.get(&self.id).is_some_and(|at| *at >= asked);
-            if !room.rotten && !room.members.contains(&self.id) && !left {
+            if !room.rotten && !room.members.contains(&self.id) && !left && !pages.lost_since(asked) {
                 pages.broken("what is acknowledged is committed", format!("{} is not in {id}", self.id));
             }
         });
@@ -271,8 +277,10 @@ impl User {
         let answer = answer.await;
         if let Some(Ok(())) = self.heard(&format!("leaves {id}"), answer) {
             self.world.book.with(|pages| {
+                pages.acknowledged(id, &self.id);
                 let Some(room) = pages.rooms.get(id) else { return };
-                if !room.rotten && room.left.get(&self.id).is_none_or(|at| *at < asked) {
+                let lost = pages.lost_since(asked);
+                if !room.rotten && room.left.get(&self.id).is_none_or(|at| *at < asked) && !lost {
                     pages.broken("what is acknowledged is committed", format!("{} has not left {id}", self.id));
                 }
             });
@@ -329,12 +337,12 @@ impl User {
             let session = process.sessions.check(me.as_str(), &text, now).map_err(|_| No::Out)?;
             process.sessions.close(&session, now);
             process.hub.end_session(&session.user, session.id);
-            process.journal.revoke(session.id, session.expires, now).await?;
+            process.store.revoke(session.id, session.expires, now).await?;
             Ok(session.id)
         });
         let answer = answer.await;
         if let Some(Ok(session)) = self.heard("logs out", answer) {
-            self.world.book.with(|pages| _ = pages.ended.insert(session));
+            self.world.book.with(|pages| _ = pages.ended.insert(session, Instant::now()));
         }
         self.token = None;
         self.out();

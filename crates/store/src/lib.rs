@@ -5,8 +5,9 @@ mod agreements;
 mod ban;
 mod chats;
 pub mod clock;
-#[cfg(test)]
-mod contract;
+#[cfg(any(test, feature = "simulation"))]
+#[allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test, which the simulator runs too")]
+pub mod contract;
 mod counts;
 mod deadlines;
 pub mod error;

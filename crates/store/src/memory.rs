@@ -407,6 +407,6 @@ mod tests {
 
     #[tokio::test]
     async fn keeps_the_contract() {
-        crate::contract::contract(|rules, outbox| Arc::new(Memory::new(rules, outbox))).await;
+        crate::contract::contract(async |rules, outbox| Arc::new(Memory::new(rules, outbox))).await;
     }
 }

@@ -22,6 +22,14 @@ pub enum Mend {
     MissedIsWritten,
     /// Bans are over by the wall's time, not by that of another ban.
     BansEndByTheWall,
+    /// In a planned failover nothing is written to the old master.
+    FailoverIsWaitedFor,
+    /// Where Redis comes back empty, bans and logouts are written again.
+    LostIsWrittenAgain,
+    /// Where Redis comes back empty, the ends of its rooms are published.
+    LostRoomsEnd,
+    /// What a node missed of a group it takes from Redis as a whole, and not the messages alone.
+    MissedIsLoadedWhole,
 }
 
 #[cfg(feature = "simulation")]

@@ -19,9 +19,9 @@ pub mod tail;
 #[cfg(test)]
 pub mod tests;
 mod totals;
+pub mod way;
 
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
-use std::time::Instant;
 
 use futures_util::{StreamExt, stream};
 use redis::AsyncCommands;
@@ -29,6 +29,7 @@ use room::audience::Viewer;
 use room::refusal::bounded;
 use room::rules::MAX_USER_INFO;
 use room::{Event, Kind, Millis, Refusal, Room, RoomId, Rules, StreamId, UserId, sweep};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::history::carry;

@@ -1,10 +1,11 @@
 //! The bus at work: says what waits, hears what nodes say, and shows that this node is there.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::from_redis_value_ref;
 use redis::streams::StreamId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::partition::Line;

@@ -37,18 +37,19 @@ pub static SAY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[SEND, say].concat())
 });
 
-/// Makes a group, which is kept for a while if there is no room behind it. Keys: group, room. Arguments: life, owner
+/// Makes a group, which is kept for a while if there is no room behind it; where there is one, it is nobody's. Keys: group, room. Arguments: life, owner
 /// (empty: none), name. Answers whether it was there, its owner, its life.
 pub static MAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
     local there = redis.call('EXISTS', KEYS[1])
     if there == 0 then
-        redis.call('HSET', KEYS[1], 'e', ARGV[1], 'm', ARGV[3])
-        if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'o', ARGV[2]) end
+        redis.call('HSET', KEYS[1], 'e', ARGV[1], 'm', '')
         if redis.call('EXISTS', KEYS[2]) == 1 then
             redis.call('HSET', KEYS[1], 'r', 1)
         else
+            redis.call('HSET', KEYS[1], 'm', ARGV[3])
+            if ARGV[2] ~= '' then redis.call('HSET', KEYS[1], 'o', ARGV[2]) end
             redis.call('PEXPIRE', KEYS[1], 300000)
         end
     end

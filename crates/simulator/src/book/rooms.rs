@@ -24,6 +24,12 @@ pub struct Room {
     pub left: BTreeMap<UserId, Instant>,
     /// The record has lost a change of it.
     pub rotten: bool,
+    /// The backend need not be told all: the record was lost.
+    pub unheard: bool,
+    /// Redis has lost it and its end is to come; whether all nodes knew all of it.
+    pub forgotten: Option<bool>,
+    /// When its last event was.
+    pub last: Option<Instant>,
 }
 
 impl Room {
@@ -34,6 +40,11 @@ impl Room {
     pub fn apply(&mut self, event: &Event, rotten: bool) -> Result<(), String> {
         self.untold.push_back(event.seq);
         let created = matches!(event.what, What::Created { .. });
+        self.last = Some(Instant::now());
+        if self.forgotten.is_some() && self.seq + 1 != event.seq && self.forgotten != Some(true) {
+            // It ends from where some node knew it, or was not known at all.
+            return self.go_on(event);
+        }
         let fits = if created { !self.there && event.seq == 1 } else { self.there && event.seq == self.seq + 1 };
         if !fits && rotten {
             self.rotten = true;
@@ -42,6 +53,9 @@ impl Room {
             return Err(format!("{:?} with number {} after {}", event.what, event.seq, self.seq));
         }
         self.seq = event.seq;
+        if matches!(event.what, What::Created { .. } | What::Closed { .. }) {
+            self.forgotten = None;
+        }
         let once = match &event.what {
             What::Created { .. } => {
                 self.life += 1;
@@ -62,5 +76,28 @@ impl Room {
             What::Info | What::Custom { .. } => true,
         };
         if once || self.rotten { Ok(()) } else { Err(format!("{:?} among {:?}", event.what, self.members)) }
+    }
+
+    /// Takes an event of a room that was lost when not all nodes knew all of it.
+    fn go_on(&mut self, event: &Event) -> Result<(), String> {
+        self.seq = event.seq;
+        match &event.what {
+            What::Created { .. } => {
+                let life = self.life + 1;
+                let made = Some(Instant::now());
+                *self = Self { life, there: true, made, seq: event.seq, last: made, unheard: true, ..Self::default() };
+            }
+            What::Left { user, .. } => {
+                self.left.insert(user.clone(), Instant::now());
+                self.members.remove(user);
+            }
+            What::Closed { .. } => {
+                self.there = false;
+                self.members.clear();
+                self.forgotten = None;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use room::{Millis, RoomId, UserId};
 use rooms::groups::with_group;
 use serde_json::{Value, json};
 use store::clock::Clock;
+use tokio::time::Instant;
 
 use super::{No, admit};
 use crate::book::Pages;
@@ -35,6 +36,8 @@ struct Has {
     joined: bool,
     /// What came up to here may come once more: it was asked for again.
     again: u64,
+    /// When that was known last.
+    at: Instant,
 }
 
 /// A user's chat.
@@ -85,7 +88,7 @@ impl Chatter {
         let before = self.has.get(id).copied();
         let since = before.map(|has| has.since);
         let mine = link.clone();
-        let joined = world.ask(dice, move |now| async move {
+        let joined = world.ask_of(Some(process.clone()), dice, move |now| async move {
             if !Arc::ptr_eq(&now, &process) {
                 return Err(No::Unknown);
             }
@@ -144,17 +147,17 @@ impl Chatter {
         let me = self.id.clone();
         let say = text.clone();
         let epoch = has.since.epoch.0;
-        let sent = world.ask(dice, move |now| async move {
+        let sent = world.ask_of(Some(process.clone()), dice, move |now| async move {
             if !Arc::ptr_eq(&now, &process) {
                 return None;
             }
-            let troubled = now.world().disk.is_troubled();
+            let troubled = now.world().is_troubled();
             if link.ask(now.clock.steady()).is_err() {
                 now.world().book.broken("nobody is too fast who is not", format!("{me} in {to}"));
             }
             let body = Body::new(&say).ok()?;
             let sent = now.hub.send(&to, now.hub.said(&me, None, body)).await.ok()?;
-            Some((sent.seq, troubled || now.world().disk.is_troubled()))
+            Some((sent.seq, troubled || now.world().is_troubled()))
         });
         let sent = sent.await.flatten();
         world.book.with(|pages| {
@@ -162,7 +165,7 @@ impl Chatter {
             if let Some((seq, troubled)) = sent {
                 said(pages, (id.clone(), epoch, seq), &text);
                 // While the disk is away chat goes on without it.
-                if !troubled {
+                if !troubled && !pages.unsure() {
                     let last = pages.last_said.entry((id.clone(), epoch)).or_default();
                     *last = seq.max(*last);
                 }
@@ -215,7 +218,7 @@ impl Chatter {
                 let Some(has) = self.has.get_mut(&id) else { return };
                 world.book.with(|pages| {
                     let again = seq <= has.since.seq && seq <= has.again;
-                    if has.joined && !again && seq != has.since.seq + 1 {
+                    if has.joined && !again && seq != has.since.seq + 1 && !pages.unsure() {
                         let why = format!("{} has {} of {id} and hears {seq}", self.id, has.since.seq);
                         pages.broken("chat: no gaps, one order", why);
                     }
@@ -223,6 +226,7 @@ impl Chatter {
                     said(pages, (id.clone(), has.since.epoch.0, seq), &text);
                 });
                 has.since.seq = seq.max(has.since.seq);
+                has.at = Instant::now();
                 if over {
                     self.has.remove(&id);
                 }
@@ -240,15 +244,16 @@ impl Chatter {
                 Some(last) => before.since.seq > *last,
                 None => !pages.last_said.contains_key(&key),
             };
-            let same = room.there && before.life == room.life && room.life > 0 && !pages.rot && !gone;
+            let sure = !pages.shared || pages.calm + crate::book::HEARD < before.at;
+            let same = sure && room.there && before.life == room.life && room.life > 0 && !pages.rot && !gone;
             if now.anew && same {
                 let why = format!("{} begins {id} anew, which has been there all the time", self.id);
                 pages.broken("chat outlives the process", why);
             }
-            if now.gap && !pages.rot {
+            if now.gap && !pages.rot && sure {
                 pages.broken("chat: no gaps, one order", format!("{} is told of a gap in {id}", self.id));
             }
-            if !now.anew && now.last < before.since.seq {
+            if !now.anew && now.last < before.since.seq && sure {
                 let why = format!("{} has {} of {id}, and the last is {}", self.id, before.since.seq, now.last);
                 pages.broken("chat outlives the process", why);
             }
@@ -260,20 +265,25 @@ impl Chatter {
         };
         // What was missed follows, up to the last.
         let since = Since { epoch: Epoch(now.epoch), seq: begins };
-        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last });
+        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, at: Instant::now() });
     }
 }
 
 /// Who comes finds all that was acknowledged.
 fn still_said(pages: &mut Pages, id: &RoomId, joined: &room::chat::Joined) {
     let last = pages.last_said.get(&(id.clone(), joined.epoch.0)).copied().unwrap_or_default();
-    if joined.last < last && !pages.rot {
+    if joined.last < last && !pages.rot && !pages.unsure() {
         pages.broken("chat outlives the process", format!("{last} was said in {id}, and the last is {}", joined.last));
     }
 }
 
 /// Everybody sees the same under the same number.
 fn said(pages: &mut Pages, place: (RoomId, u64, u64), text: &str) {
+    if pages.unsure() {
+        // Nodes may number apart for a while.
+        pages.said.remove(&place);
+        return;
+    }
     let text = text.to_owned();
     let first = pages.said.entry(place.clone()).or_insert_with(|| text.clone());
     if *first != text {

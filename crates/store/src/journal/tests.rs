@@ -72,7 +72,7 @@ fn rooms(store: &Journal) -> BTreeMap<RoomId, Room> {
 async fn keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let next = AtomicU8::new(0);
-    crate::contract::contract(|rules, outbox| {
+    crate::contract::contract(async |rules, outbox| {
         let dir = dir.path().join(next.fetch_add(1, Ordering::Relaxed).to_string());
         Arc::new(Journal::open(&dir, true, rules, outbox, Millis(0)).unwrap())
     })
@@ -97,7 +97,7 @@ async fn readers_go_on_where_they_were() {
 async fn without_waiting_for_the_disk_it_keeps_the_contract_too() {
     let dir = tempfile::tempdir().unwrap();
     let next = AtomicU8::new(0);
-    crate::contract::contract(|rules, outbox| {
+    crate::contract::contract(async |rules, outbox| {
         let dir = dir.path().join(next.fetch_add(1, Ordering::Relaxed).to_string());
         Arc::new(Journal::open(&dir, false, rules, outbox, Millis(0)).unwrap())
     })

@@ -4,19 +4,17 @@
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, TlsCertificates,
-    Value,
-};
-use tokio::time::timeout;
+use redis::{Client, Cmd, ConnectionAddr, ErrorKind, Pipeline, RedisError, RedisFuture, TlsCertificates, Value};
+use tokio::time::{Instant, timeout};
 
 use super::sentinel::{Address, FRESH, Sentinels};
+use super::way::Way;
 use crate::Counters;
 use crate::error::Error;
 use telemetry::traces;
@@ -47,7 +45,7 @@ fn hosts(names: &str, default: u16) -> Result<Vec<Host>, String> {
 #[allow(clippy::large_enum_variant, reason = "there are a handful in a process")]
 pub enum Target {
     /// One server.
-    One(Client),
+    One(Way),
     /// The server that these Sentinels say is the master of this name.
     Sentinel(Arc<Sentinels>),
     /// A cluster, found through some of its nodes.
@@ -77,9 +75,12 @@ impl Target {
             TlsCertificates { client_tls: None, root_cert: authority }
         });
         match (scheme, &tls) {
-            ("redis" | "unix", _) => return Client::open(url).map(Self::One).map_err(|e| e.to_string()),
+            ("redis" | "unix", _) => {
+                return Client::open(url).map(Way::Socket).map(Self::One).map_err(|e| e.to_string());
+            }
             ("rediss", Some(tls)) => {
-                return Client::build_with_tls(url, tls.clone()).map(Self::One).map_err(|e| e.to_string());
+                let client = Client::build_with_tls(url, tls.clone());
+                return client.map(Way::Socket).map(Self::One).map_err(|e| e.to_string());
             }
             _ => {}
         }
@@ -99,6 +100,21 @@ impl Target {
                 "{other}:// is none of redis://, redis-sentinel://, redis-cluster://, nor these with rediss for TLS"
             )),
         }
+    }
+
+    /// One server of a simulated network.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn simulated(network: Arc<dyn super::way::Network>, server: Address) -> Self {
+        Self::One(Way::Simulated(network, server))
+    }
+
+    /// The server that these Sentinels of a simulated network say is the master.
+    #[cfg(feature = "simulation")]
+    #[must_use]
+    pub fn simulated_sentinels(network: Arc<dyn super::way::Network>, sentinels: Vec<Address>, master: &str) -> Self {
+        let sentinels = sentinels.into_iter().map(|(host, port)| ConnectionAddr::Tcp(host, port)).collect();
+        Self::Sentinel(Sentinels::simulated(sentinels, master.into(), network))
     }
 
     fn sentinels(hosts: Vec<Host>, path: &str, login: Login, tls: Option<TlsCertificates>) -> Result<Self, String> {
@@ -143,13 +159,11 @@ impl Target {
 
     /// Connects; to this master, where Sentinels name one.
     async fn connect(&self, master: Option<&Address>) -> Result<Connection, RedisError> {
-        // Uses bound themselves; one that blocks for long has a connection of its own.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(None);
-        let one = async |client: &Client| client.get_multiplexed_async_connection_with_config(&config).await;
         match (self, master) {
-            (Self::One(client), _) => one(client).await.map(Connection::One),
+            (Self::One(server), _) => server.connect(PATIENCE).await.map(Connection::One),
             (Self::Sentinel(sentinels), Some(master)) => {
-                let mut connection = Connection::One(one(&sentinels.client_of(master.clone())?).await?);
+                let server = sentinels.way_to(master.clone())?;
+                let mut connection = Connection::One(server.connect(PATIENCE).await?);
                 is_master(&mut connection).await?;
                 Ok(connection)
             }

@@ -4,12 +4,13 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use redis::{AsyncCommands, Script};
 use room::{CloseReason, Event, Kind, LeaveReason, Millis, Room, RoomId, UserId, What};
+use tokio::time::Instant;
 
 use super::keys::Keys;
 use super::link::Link;
@@ -17,6 +18,7 @@ use super::scripts::WHOLE;
 use crate::Ban;
 use crate::ban::Kept;
 use crate::error::Error;
+use crate::mends::{Mend, is_out};
 
 /// Most rooms that are known, about 300 bytes each. The ends of more would not fit into what the streams of events keep.
 const MOST: usize = 200_000;
@@ -196,7 +198,8 @@ impl Memory {
         {
             return Ok(());
         }
-        let ends = if last.is_empty() { Vec::new() } else { self.ends(keys, bucket, now) };
+        let ends =
+            if last.is_empty() || is_out(Mend::LostRoomsEnd) { Vec::new() } else { self.ends(keys, bucket, now) };
         let mut script = BEGIN.prepare_invoke();
         script.key(key).key(Keys::events(bucket)).key(Keys::mourned(bucket, &last));
         script.arg(format!("{:016x}", sign::fresh_id())).arg(super::EVENTS).arg(&last);
@@ -211,7 +214,7 @@ impl Memory {
                 rooms,
                 "redis has lost what it kept: its rooms are closed; bans and logouts are written again"
             );
-            if bucket == 0 {
+            if bucket == 0 && !is_out(Mend::LostIsWrittenAgain) {
                 self.write_again(link, now).await?;
             }
         }

@@ -6,14 +6,17 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
-use tokio::time::timeout;
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates};
+use tokio::time::{Instant, timeout};
+
+use super::way::Way;
+use crate::mends::{Mend, is_out};
 
 /// What was learnt longer ago is asked for again before it is believed.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -45,6 +48,9 @@ pub struct Sentinels {
     /// How often a Sentinel said by itself that something changes.
     news: AtomicU64,
     followed: AtomicBool,
+    /// The network, where it is not the machine's.
+    #[cfg(feature = "simulation")]
+    network: Option<Arc<dyn super::way::Network>>,
 }
 
 /// What is known of the master.
@@ -95,7 +101,19 @@ impl Sentinels {
         db: i64,
         tls: Option<TlsCertificates>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(addresses, master, login, db, tls))
+    }
+
+    fn of(
+        addresses: Vec<ConnectionAddr>,
+        master: String,
+        login: (Option<String>, Option<String>),
+        db: i64,
+        tls: Option<TlsCertificates>,
+    ) -> Self {
+        Self {
+            #[cfg(feature = "simulation")]
+            network: None,
             addresses,
             master,
             login,
@@ -105,7 +123,18 @@ impl Sentinels {
             asking: tokio::sync::Mutex::default(),
             news: AtomicU64::new(0),
             followed: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Those of a simulated network.
+    #[cfg(feature = "simulation")]
+    pub fn simulated(
+        addresses: Vec<ConnectionAddr>,
+        master: String,
+        network: Arc<dyn super::way::Network>,
+    ) -> Arc<Self> {
+        let all = Self::of(addresses, master, (None, None), 0, None);
+        Arc::new(Self { network: Some(network), ..all })
     }
 
     /// The master, as of the last second.
@@ -154,16 +183,16 @@ impl Sentinels {
         }
         known.at = Some(begun);
         match judge(&said) {
-            Some(Verdict::Master(master)) => {
+            Some(Verdict::Failing(master)) if !is_out(Mend::FailoverIsWaitedFor) => {
+                known.failing.get_or_insert(begun);
+                known.master = Some(master);
+            }
+            Some(Verdict::Master(master) | Verdict::Failing(master)) => {
                 if known.master.as_ref().is_some_and(|before| *before != master) {
                     tracing::info!(host = master.0, port = master.1, "Redis has another master");
                 }
                 known.master = Some(master);
                 known.failing = None;
-            }
-            Some(Verdict::Failing(master)) => {
-                known.failing.get_or_insert(begun);
-                known.master = Some(master);
             }
             None => known.failing = None,
         }
@@ -173,10 +202,7 @@ impl Sentinels {
         let asked = timeout(PATIENCE, async {
             let mut connection = match held.take() {
                 Some(connection) => connection,
-                None => {
-                    let config = AsyncConnectionConfig::new().set_response_timeout(None);
-                    self.client(address)?.get_multiplexed_async_connection_with_config(&config).await?
-                }
+                None => self.way(address, None)?.connect(PATIENCE).await?,
             };
             let mut pipe = redis::pipe();
             pipe.cmd("SENTINEL").arg("MASTER").arg(&self.master);
@@ -195,37 +221,44 @@ impl Sentinels {
         })
     }
 
-    fn client(&self, address: &ConnectionAddr) -> Result<Client, RedisError> {
+    /// The way to a Sentinel, or to a server with its settings.
+    fn way(&self, address: &ConnectionAddr, settings: Option<RedisConnectionInfo>) -> Result<Way, RedisError> {
+        #[cfg(feature = "simulation")]
+        if let Some(network) = &self.network
+            && let ConnectionAddr::Tcp(host, port) = address
+        {
+            return Ok(Way::Simulated(network.clone(), (host.clone(), *port)));
+        }
         let info = address.clone().into_connection_info()?;
-        match &self.tls {
+        let info = match settings {
+            None => info,
+            Some(settings) => info.set_redis_settings(settings),
+        };
+        let client = match &self.tls {
             None => Client::open(info),
             Some(tls) => Client::build_with_tls(info, tls.clone()),
-        }
+        };
+        client.map(Way::Socket)
     }
 
-    /// A client of the master at this address.
+    /// The way to the master at this address.
     ///
     /// # Errors
     /// The address cannot be one.
-    pub fn client_of(&self, address: Address) -> Result<Client, RedisError> {
-        let (host, port) = address;
+    pub fn way_to(&self, master: Address) -> Result<Way, RedisError> {
+        let (host, port) = master;
         let address = match self.tls {
             None => ConnectionAddr::Tcp(host, port),
             Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
         };
-        let info = address.into_connection_info()?;
-        let mut settings = info.redis_settings().clone().set_db(self.db);
+        let mut settings = address.clone().into_connection_info()?.redis_settings().clone().set_db(self.db);
         if let Some(user) = &self.login.0 {
             settings = settings.set_username(user);
         }
         if let Some(password) = &self.login.1 {
             settings = settings.set_password(password);
         }
-        let info = info.set_redis_settings(settings);
-        match &self.tls {
-            None => Client::open(info),
-            Some(tls) => Client::build_with_tls(info, tls.clone()),
-        }
+        self.way(&address, Some(settings))
     }
 
     /// Asks now and then, and hears what Sentinels say by themselves, for as long as this is held.
@@ -247,18 +280,18 @@ impl Sentinels {
 /// Hears what one Sentinel says of failovers, again after each break.
 async fn listen(weak: Weak<Sentinels>, n: usize) {
     while let Some(sentinels) = weak.upgrade() {
-        let client = sentinels.client(&sentinels.addresses[n]);
+        let way = sentinels.way(&sentinels.addresses[n], None);
         drop(sentinels);
-        if let Ok(client) = client {
+        if let Ok(way) = way {
             // A Sentinel that is away is asked again soon; that none of them answers, who asks is told.
-            let _ = hear(&weak, &client).await;
+            let _ = hear(&weak, &way).await;
         }
         tokio::time::sleep(ASKED).await;
     }
 }
 
-async fn hear(weak: &Weak<Sentinels>, client: &Client) -> Result<(), RedisError> {
-    let mut heard = client.get_async_pubsub().await?;
+async fn hear(weak: &Weak<Sentinels>, way: &Way) -> Result<(), RedisError> {
+    let mut heard = way.listen().await?;
     heard.psubscribe("*failover*").await?;
     heard.subscribe("+switch-master").await?;
     let mut messages = heard.on_message();

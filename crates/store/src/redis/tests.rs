@@ -61,9 +61,9 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 async fn keeps_the_contract() {
     let server = RedisServer::start(&[]);
     let next = AtomicI64::new(0);
-    crate::contract::contract(|rules, outbox| {
+    crate::contract::contract(async |rules, outbox| {
         let target = target(&server, next.fetch_add(1, Ordering::Relaxed));
-        Arc::new(wait(Redis::open(target, rules, outbox, None)))
+        Arc::new(Redis::open(target, rules, outbox, None).await)
     })
     .await;
 }
@@ -171,11 +171,11 @@ async fn speaks_tls_with_who_was_signed_by_the_given_authority() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_in_a_cluster() {
     let (nodes, url) = cluster();
-    crate::contract::contract(|rules, outbox| {
+    crate::contract::contract(async |rules, outbox| {
         for node in &nodes {
             assert_eq!(node.cli(&["flushall"]), "OK");
         }
-        Arc::new(wait(Redis::open(Target::parse(&url).unwrap(), rules, outbox, None)))
+        Arc::new(Redis::open(Target::parse(&url).unwrap(), rules, outbox, None).await)
     })
     .await;
     let (store, _events) = open(Target::parse(&url).unwrap()).await;

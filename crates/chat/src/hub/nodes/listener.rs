@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use room::RoomId;
 use room::chat::{Direct, Message, Transport};
+use room::{Millis, RoomId, UserId};
+use store::mends::{Mend, is_out};
 
 use super::Hub;
 use super::replica::Settled;
-use crate::bus::{Heard, Listener, Op, Unsaid};
+use crate::bus::{Heard, Listener, Loaded, Op, Unsaid};
 use crate::close::Close;
 use crate::hub::groups::Slot;
 use crate::render;
@@ -117,9 +118,18 @@ impl Hub {
             }
             return;
         }
-        if own && self.holds_here(id, &heard.op) {
-            return;
+        let reloads = |slot: &mut Slot| {
+            let waiting = slot.replica.as_mut().and_then(|replica| replica.loading.as_mut());
+            slot.group.is_some() && waiting.is_some()
+        };
+        if self.groups.look(id, reloads).unwrap_or(false) {
+            self.groups.look(id, |slot| self.settle(slot, heard));
+        } else if !own || !self.holds_here(id, &heard.op) {
+            self.take_of_group(id, heard);
         }
+    }
+
+    fn take_of_group(&self, id: &RoomId, heard: Heard) {
         match &heard.op {
             Op::Ban { user, until, .. } if self.ban_here(id, user, *until).is_ok() => {}
             Op::Kick { user, .. } => drop(self.kick_here(id, user)),
@@ -187,9 +197,15 @@ impl Hub {
         }
     }
 
-    /// Takes what was missed of a group from what Redis keeps.
+    /// Takes what was missed of a group from what Redis keeps. What is heard meanwhile is newer, and comes after it.
     async fn reload(&self, id: &RoomId) {
         let Some(nodes) = &self.nodes else { return };
+        let begins = |slot: &mut Slot| {
+            if let (Some(_), Some(replica)) = (&slot.group, &mut slot.replica) {
+                replica.loading.get_or_insert_default();
+            }
+        };
+        self.groups.look(id, begins);
         let loaded = loop {
             match nodes.bus.load(id).await {
                 Ok(loaded) => break loaded,
@@ -200,17 +216,57 @@ impl Hub {
             let _ = self.destroy_here(id, None, room::chat::End::Destroyed);
             return;
         };
-        self.groups.look(id, |slot| {
-            if let Some(group) = &mut slot.group {
-                group.renew(room::chat::Epoch(loaded.epoch));
-            }
-            for message in loaded.messages {
+        let done = self.groups.look(id, |slot| {
+            let group = slot.group.as_mut()?;
+            let waiting = slot.replica.as_mut()?.loading.take()?;
+            group.renew(room::chat::Epoch(loaded.epoch));
+            for message in &loaded.messages {
                 let number = message.seq;
                 let at = message.at;
                 let content = message.content.clone();
                 let op = Op::Message { group: id.clone(), at, content };
                 self.settle(slot, Heard { number, from: 0, nonce: 0, op });
             }
+            let banned = if is_out(Mend::MissedIsLoadedWhole) { Vec::new() } else { self.replace(slot, loaded) };
+            Some((banned, waiting))
         });
+        let Some((banned, waiting)) = done.flatten() else { return };
+        for (user, until) in banned {
+            // Who is in by now goes.
+            let _ = self.ban_here(id, &user, until);
+        }
+        waiting.into_iter().for_each(|heard| self.take_of_group(id, heard));
+    }
+
+    /// Takes what is true of a group besides its messages from what Redis keeps: whether it is the room's, who is under a
+    /// sanction, who is at other nodes. Gives who may not be in.
+    fn replace(&self, slot: &mut Slot, loaded: Loaded) -> Vec<(UserId, Millis)> {
+        let (Some(nodes), Some(replica)) = (&self.nodes, &mut slot.replica) else { return Vec::new() };
+        let Some(group) = &mut slot.group else { return Vec::new() };
+        let now = self.now();
+        // What this node says from now on and hears later holds then.
+        replica.begun = true;
+        if loaded.owner.is_none() {
+            group.begin_with_room();
+        }
+        slot.room = loaded.room;
+        let lifted = |user: &UserId, kept: &[(UserId, Millis)]| !kept.iter().any(|(known, _)| known == user);
+        let unmuted: Vec<UserId> = group.muted(now).map(|(user, _)| user.clone()).collect();
+        for user in unmuted.iter().filter(|user| lifted(user, &loaded.muted)) {
+            let _ = group.mute(now, user, Millis(0));
+        }
+        let let_in: Vec<UserId> = group.banned(now).map(|(user, _)| user.clone()).collect();
+        for user in let_in.iter().filter(|user| lifted(user, &loaded.banned)) {
+            let _ = group.ban(now, user, Millis(0));
+        }
+        for (user, until) in &loaded.muted {
+            let _ = group.mute(now, user, *until);
+        }
+        let me = nodes.bus.node();
+        replica.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
+        let due = group.recount(now);
+        let id = group.id().clone();
+        self.count(due, &id);
+        loaded.banned
     }
 }
