@@ -21,12 +21,14 @@ pub struct Delays {
 impl Delays {
     /// None: no frame came to all viewers with the same time in its heads.
     pub fn of(viewers: &[&[Arrival]]) -> Option<Self> {
-        let mut frames: HashMap<u32, Vec<u64>> = HashMap::new();
-        for arrival in viewers.iter().flat_map(|arrivals| arrivals.iter()) {
-            frames.entry(arrival.0).or_default().push(arrival.1);
+        let mut frames: HashMap<u32, Vec<(usize, u64)>> = HashMap::new();
+        for (viewer, arrivals) in viewers.iter().enumerate() {
+            for arrival in *arrivals {
+                frames.entry(arrival.0).or_default().push((viewer, arrival.1));
+            }
         }
         // In the order of the viewers, so that a place in one is a viewer's. A time that a viewer has twice is of no frame.
-        frames.retain(|_, times| times.len() == viewers.len());
+        frames.retain(|_, times| times.iter().map(|(viewer, _)| *viewer).eq(0..viewers.len()));
         let delays: Vec<Vec<f64>> = frames.into_values().map(|times| behind_first(&times)).collect();
         if delays.is_empty() {
             return None;
@@ -46,14 +48,19 @@ impl Delays {
     }
 }
 
-fn behind_first(times: &[u64]) -> Vec<f64> {
-    let first = times.iter().min().copied().unwrap_or(0);
-    times.iter().map(|time| (time - first) as f64 / 1e6).collect()
+fn behind_first(times: &[(usize, u64)]) -> Vec<f64> {
+    let first = times.iter().map(|(_, time)| *time).min().unwrap_or(0);
+    times.iter().map(|(_, time)| (time - first) as f64 / 1e6).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_that_one_has_twice_and_another_not_at_all_is_none() {
+        assert_eq!(Delays::of(&[&[(1, 0), (1, 5_000_000)], &[]]), None);
+    }
 
     #[test]
     fn delays_count_from_the_first_viewer_and_jitter_from_a_viewers_own_place() {

@@ -69,7 +69,7 @@ fn program(page: &mut Page, parts: &Parts) {
     if let Some(threads) = process.threads {
         page.gauge("process_threads", "Threads.", threads);
     }
-    if let Some((free, all)) = parts.disk.now() {
+    if let Some((free, all)) = parts.disk.last() {
         page.gauge("roomservice_data_free_bytes", "Free room on the disk of data_dir.", free);
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }

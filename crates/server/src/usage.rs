@@ -1,14 +1,18 @@
 //! What the system says of this process, and of the disk that it keeps its data on. Nothing where it has no /proc.
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// How old what is known of a disk may be.
 const RECENT: Duration = Duration::from_secs(5);
+/// How long its answer is waited for.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// A disk that has not answered for so long is told of.
 const SILENT: Duration = Duration::from_secs(10);
 
@@ -53,10 +57,11 @@ pub fn disk(path: &Path) -> Option<(u64, u64)> {
     Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
 }
 
-/// The room on a disk, as it was a moment ago: who asks never waits for a disk that hangs, as one of a network may.
+/// The room on a disk, as it was a moment ago: who asks does not wait long for a disk that hangs, as one of a network may.
 pub struct Space {
     path: PathBuf,
     known: Arc<Mutex<Known>>,
+    answered: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -72,13 +77,26 @@ impl Space {
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let known = Known { last: Some((Instant::now(), disk(path))), asked: None };
-        Self { path: path.to_owned(), known: Arc::new(Mutex::new(known)) }
+        Self { path: path.to_owned(), known: Arc::new(Mutex::new(known)), answered: Arc::default() }
     }
 
-    /// Free bytes and all of them. `None` while nothing is known.
+    /// Asks the disk, unless it answered a moment ago, and waits a little for it.
+    pub async fn ask(&self) {
+        self.ask_by(disk).await;
+    }
+
+    async fn ask_by(&self, ask: impl FnOnce(&Path) -> Option<(u64, u64)> + Send + 'static) {
+        let mut answered = pin!(self.answered.notified());
+        answered.as_mut().enable();
+        if self.begin(ask) {
+            let _ = tokio::time::timeout(PATIENCE, answered).await;
+        }
+    }
+
+    /// Free bytes and all of them, as the disk answered last.
     #[must_use]
-    pub fn now(&self) -> Option<(u64, u64)> {
-        self.look(disk)
+    pub fn last(&self) -> Option<(u64, u64)> {
+        self.known.lock().last.and_then(|(_, found)| found)
     }
 
     /// Whether the disk has left a question without an answer for long.
@@ -87,20 +105,23 @@ impl Space {
         self.known.lock().asked.is_some_and(|since| since.elapsed() >= SILENT)
     }
 
-    fn look(&self, ask: impl FnOnce(&Path) -> Option<(u64, u64)> + Send + 'static) -> Option<(u64, u64)> {
+    /// Says whether an answer is to come.
+    fn begin(&self, ask: impl FnOnce(&Path) -> Option<(u64, u64)> + Send + 'static) -> bool {
         let mut known = self.known.lock();
         let recent = known.last.is_some_and(|(at, _)| at.elapsed() < RECENT);
         if !recent && known.asked.is_none() {
             let path = self.path.clone();
             let answer = Arc::clone(&self.known);
+            let answered = Arc::clone(&self.answered);
             // A thread of its own: one that hangs holds up neither the runtime nor its end.
             let asking = thread::Builder::new().name("disk".into()).spawn(move || {
                 let found = ask(&path);
                 *answer.lock() = Known { last: Some((Instant::now(), found)), asked: None };
+                answered.notify_waiters();
             });
             known.asked = asking.is_ok().then(Instant::now);
         }
-        known.last.and_then(|(_, found)| found)
+        known.asked.is_some()
     }
 }
 
@@ -110,26 +131,30 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_disk_that_hangs_holds_nobody_up() {
-        let space = Space { path: "/".into(), known: Arc::default() };
+    #[tokio::test]
+    async fn a_disk_that_hangs_holds_nobody_up_for_long() {
+        let space = Space { path: "/".into(), known: Arc::default(), answered: Arc::default() };
         let (answer, waits) = mpsc::channel::<()>();
         let hangs = move |_: &Path| {
             waits.recv().ok();
             Some((1, 2))
         };
-        assert_eq!(space.look(hangs), None);
-        assert_eq!(space.look(|_| panic!("asked twice at once")), None);
-        assert!(!space.is_silent());
+        space.ask_by(hangs).await;
+        space.ask_by(|_| panic!("asked twice at once")).await;
+        assert!(!space.is_silent() && space.last().is_none());
         space.known.lock().asked = Instant::now().checked_sub(SILENT);
         assert!(space.is_silent());
         answer.send(()).unwrap();
         let end = Instant::now() + Duration::from_secs(20);
-        while space.look(|_| panic!("asked again too soon")) != Some((1, 2)) {
+        while space.last() != Some((1, 2)) {
             assert!(Instant::now() < end);
-            thread::sleep(Duration::from_millis(2));
+            space.ask_by(|_| panic!("asked again too soon")).await;
         }
         assert!(!space.is_silent());
+        // What is old is asked for again, and the answer waited for.
+        space.known.lock().last = Instant::now().checked_sub(RECENT).map(|then| (then, Some((1, 2))));
+        space.ask_by(|_| Some((3, 4))).await;
+        assert_eq!(space.last(), Some((3, 4)));
     }
 
     #[test]

@@ -333,8 +333,6 @@ async fn events_leave_in_commit_order(fresh: Fresh) {
                 for _ in 0..50 {
                     enter(&*store, &id(0), Kind::Multi, &format!("u{n}"), Millis(0)).await.unwrap();
                     leave(&*store, &id(0), &format!("u{n}")).await.unwrap();
-                    // Who was the first by one step would be so every time.
-                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
             })
         })

@@ -22,6 +22,7 @@ mod totals;
 pub mod way;
 
 use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use redis::AsyncCommands;
@@ -43,7 +44,9 @@ use super::{
 use crate::error::Error;
 
 /// How often a decision is made again when others are faster.
-const TRIES: usize = 64;
+const TRIES: u64 = 64;
+/// Longest that is waited before another, in milliseconds.
+const MOST_BACK: u64 = 16;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
 const CLAIM: u64 = 1_000;
 /// No node looked for what is due for this long, in milliseconds: so no heartbeat could be kept either.
@@ -156,7 +159,11 @@ impl Redis {
 
     /// `first`: what is most likely true of the room. It is looked at where that is not so.
     async fn decide(&self, id: &RoomId, mut first: Option<Loaded>, decide: &mut Decide<'_>) -> Result<(), Error> {
-        for _ in 0..TRIES {
+        for lost in 0..TRIES {
+            // Who lost twice steps back: of nodes that go in step the same one would be faster every time.
+            if lost > 1 {
+                tokio::time::sleep(Duration::from_millis(lost.min(MOST_BACK))).await;
+            }
             let assumed = first.take();
             let sure = assumed.is_none();
             let known = match assumed {

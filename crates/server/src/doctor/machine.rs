@@ -116,7 +116,7 @@ pub fn trouble_of(space: &usage::Space) -> Option<&'static str> {
     if space.is_silent() {
         return Some("the disk of data_dir does not answer");
     }
-    space.now().is_some_and(|(free, _)| free < LITTLE).then_some("little room is left for data_dir")
+    space.last().is_some_and(|(free, _)| free < LITTLE).then_some("little room is left for data_dir")
 }
 
 /// The disk of `data_dir`: its room, and how long it takes until something is really on it.

@@ -87,6 +87,7 @@ async fn healthz() -> Response {
 /// 200 if calls may be sent here, 503 if not: a change is made, because a store may answer and take none. The reply says
 /// only what sort of trouble there is; the log says more.
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
+    health.disk.ask().await;
     let checks = vec![
         check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
         check("store", true, health.probe.ask().await.err()),
@@ -117,7 +118,7 @@ async fn figures(
     asked: HeaderMap,
 ) -> Response {
     match console::admit(&health.operators, health.clock.now(), peer, &asked, Need::Look) {
-        Ok(()) => told(&health),
+        Ok(()) => told(&health).await,
         Err(refused) => *refused,
     }
 }
@@ -129,15 +130,16 @@ async fn figures_apart(
     asked: HeaderMap,
 ) -> Response {
     if is_near(peer.ip()) {
-        return told(&health);
+        return told(&health).await;
     }
     match console::admit(&health.operators, health.clock.now(), peer, &asked, Need::Look) {
-        Ok(()) => told(&health),
+        Ok(()) => told(&health).await,
         Err(refused) => *refused,
     }
 }
 
-fn told(health: &Health) -> Response {
+async fn told(health: &Health) -> Response {
+    health.disk.ask().await;
     answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (health.page)())
 }
 

@@ -3,6 +3,7 @@
 //! version wrote it, is kept as it is.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::io;
 use std::num::NonZero;
 use std::ops::Range;
@@ -11,6 +12,7 @@ use std::thread;
 use hashbrown::{HashMap, HashSet};
 use room::custom::{Operation, set_custom_field};
 use room::{Millis, Room};
+use serde::Deserialize;
 
 use super::Field;
 use super::files::Dir;
@@ -272,13 +274,25 @@ enum State<'a> {
     Put(&'a [u8]),
 }
 
+/// Fields of a room by name, or as they are where they have none: the newest value, which is the one that counts, and when the first
+/// was set, as the number of those read backwards until then. A room that is liked a million times has one.
+type Newer = HashMap<Box<[u8]>, (Box<[u8]>, u64)>;
+
+/// Of a [`Field`] its name.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 /// Rooms, read backwards.
 struct Rooms<'a> {
     put: Put<'a>,
     /// Of these the last word was read.
     known: HashSet<Box<str>>,
-    /// Fields that were set after what was not read yet, oldest first.
-    fields: HashMap<Box<str>, Vec<Vec<u8>>>,
+    /// Fields that were set after what was not read yet.
+    fields: HashMap<Box<str>, Newer>,
+    /// Fields that were read backwards so far.
+    back: u64,
     foreign: Vec<Foreign>,
     cores: usize,
 }
@@ -286,7 +300,7 @@ struct Rooms<'a> {
 impl<'a> Rooms<'a> {
     fn new(put: Put<'a>) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get).min(8);
-        Self { put, known: HashSet::new(), fields: HashMap::new(), foreign: Vec::new(), cores }
+        Self { put, known: HashSet::new(), fields: HashMap::new(), back: 0, foreign: Vec::new(), cores }
     }
 
     /// Takes a segment, all of whose successors were taken: the changes in it that follow a number.
@@ -322,14 +336,22 @@ impl<'a> Rooms<'a> {
     /// Takes fields that were set before those that are known, oldest first.
     fn older(&mut self, fields: Vec<(String, Vec<u8>)>) {
         for (key, field) in fields.into_iter().rev() {
-            if !self.known.contains(&*key) {
-                self.fields.entry(key.into()).or_default().insert(0, field);
+            if self.known.contains(&*key) {
+                continue;
             }
+            self.back += 1;
+            let named =
+                serde_json::from_slice(&field).map_or_else(|_| field.clone(), |Named { name }| name.into_bytes());
+            let of_room = self.fields.entry(key.into()).or_default();
+            of_room.entry(named.into()).and_modify(|(_, back)| *back = self.back).or_insert((field.into(), self.back));
         }
     }
 
+    /// Those fields in the order of their first setting.
     fn newer<'b>(&mut self, key: &str) -> impl Iterator<Item = Cow<'b, [u8]>> + use<'b> {
-        self.fields.remove(key).into_iter().flatten().map(Cow::Owned)
+        let mut newer: Vec<_> = self.fields.remove(key).into_iter().flat_map(HashMap::into_values).collect();
+        newer.sort_unstable_by_key(|(_, back)| Reverse(*back));
+        newer.into_iter().map(|(field, _)| Cow::Owned(field.into_vec()))
     }
 
     /// Takes a page of the snapshot, after all segments.
@@ -407,16 +429,18 @@ fn parse(all: &[Said<'_>], put: Put<'_>) -> Vec<Foreign> {
 
 fn restore(state: &[u8], fields: &[Cow<'_, [u8]>]) -> serde_json::Result<Room> {
     let room: Room = serde_json::from_slice(state)?;
+    // Fields are not in the order of their last setting.
+    let mut newest = room.seq;
     let mut slot = Some(room);
     for field in fields {
         let Field { seq, name, value } = serde_json::from_slice(field)?;
         // The rule refused nothing when the field was set, and does not now.
         let _ = set_custom_field(&mut slot, Millis(0), &name, Operation::Set(value));
-        if let Some(room) = &mut slot {
-            room.seq = seq;
-        }
+        newest = newest.max(seq);
     }
-    slot.ok_or_else(|| serde::de::Error::custom("no room"))
+    let mut room = slot.ok_or_else(|| serde::de::Error::custom("no room"))?;
+    room.seq = newest;
+    Ok(room)
 }
 
 #[cfg(test)]

@@ -166,6 +166,31 @@ proptest! {
 }
 
 #[test]
+fn a_room_that_was_liked_very_often_is_read_soon_and_needs_little() {
+    let path = tempfile::tempdir().unwrap();
+    let dir = dir(path.path());
+    let mut written = Written::default();
+    written.step(0, &Step::Put);
+    written.step(0, &Step::Save);
+    for value in 0..120_000 {
+        written.step(0, &Step::Field(value));
+        if value % 40_000 == 0 {
+            written.step(0, &Step::Turn);
+        }
+    }
+    fs::write(dir.snapshot(), &written.snapshot).unwrap();
+    let mut rooms = Rooms::new(&|_| ());
+    for (first, bytes) in written.segments.iter().rev() {
+        fs::write(dir.segment(*first), bytes).unwrap();
+        rooms.segment(bytes, 0);
+        assert_eq!(rooms.fields.values().map(HashMap::len).sum::<usize>(), 3);
+    }
+    let found = Mutex::new(Vec::new());
+    load(&dir, Millis(0), &|rooms| found.lock().extend(rooms)).unwrap();
+    assert_eq!(found.into_inner(), written.rooms.into_iter().flatten().collect::<Vec<_>>());
+}
+
+#[test]
 fn what_another_version_said_of_a_room_is_kept_in_its_order() {
     let path = tempfile::tempdir().unwrap();
     let dir = dir(path.path());
