@@ -44,13 +44,20 @@ pub async fn loaded(process: &Process) {
         groups(process);
     }
     let found: Vec<RoomId> = process.store.ids().await.unwrap_or_default();
-    let bans = process.store.bans(Millis(0)).await.unwrap_or_default();
-    let ended = process.store.revoked(Millis(0)).await.unwrap_or_default();
-    let wall = process.world().wall();
     book.with(|pages| {
         for id in found.iter().filter(|id| !pages.rooms.contains_key(*id)).cloned().collect::<Vec<_>>() {
             pages.broken("nothing comes from nowhere", format!("{id}"));
         }
+    });
+    kept_out(process).await;
+}
+
+/// Bans and logouts that were acknowledged are there.
+async fn kept_out(process: &Process) {
+    let bans = process.store.bans(Millis(0)).await.unwrap_or_default();
+    let ended = process.store.revoked(Millis(0)).await.unwrap_or_default();
+    let wall = process.world().wall();
+    process.world().book.with(|pages| {
         let lost = pages.banned.iter().find(|((user, room), ban)| {
             ban.until > wall
                 && !bans.iter().any(|kept| kept.user == *user && kept.room == *room && kept.until >= ban.until)

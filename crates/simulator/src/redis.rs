@@ -159,10 +159,12 @@ impl Redis {
         let lags = |other: &Host| !other.up || other.leads || other.apart.is_some_and(|since| at - since > MAX_LAG);
         let alone = hosts.iter().enumerate().all(|(n, other)| n == host || lags(other));
         hosts[host].catch_up(at);
-        hosts[host].server.refuses = match hosts[host].leads {
-            false => Some("READONLY You can't write against a read only replica."),
-            true if *min_replicas && alone && host == *master => Some("NOREPLICAS Not enough good replicas to write."),
-            true => None,
+        hosts[host].server.refuses = if !hosts[host].leads {
+            Some("READONLY You can't write against a read only replica.")
+        } else if *min_replicas && alone && host == *master {
+            Some("NOREPLICAS Not enough good replicas to write.")
+        } else {
+            None
         };
         let done = work(&mut hosts[host].server, now);
         let made = std::mem::take(&mut hosts[host].server.made);

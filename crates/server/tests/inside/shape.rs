@@ -80,10 +80,12 @@ pub fn test_files(sources: &[(String, String)]) -> BTreeSet<String> {
         }
         let mut lines = text.lines().map(str::trim);
         while let Some(line) = lines.next() {
-            if line != "#[cfg(test)]" {
+            // The simulator has some tests' parts, too.
+            if line != "#[cfg(test)]" && line != "#[cfg(any(test, feature = \"simulation\"))]" {
                 continue;
             }
-            let Some(module) = lines.next().and_then(|l| l.strip_prefix("mod ")?.strip_suffix(';')) else { continue };
+            let module = lines.find(|l| !l.starts_with("#[")).map(|l| l.strip_prefix("pub ").unwrap_or(l));
+            let Some(module) = module.and_then(|l| l.strip_prefix("mod ")?.strip_suffix(';')) else { continue };
             let parent = Path::new(path);
             let dir = match parent.file_stem().and_then(|s| s.to_str()) {
                 Some("lib" | "main" | "mod") | None => parent.parent().unwrap_or(Path::new("")).to_path_buf(),

@@ -166,9 +166,10 @@ impl Redis {
         let host = state.hosts.get(host).filter(|host| host.up)?;
         let text = |text: &str| Reply::Text(text.into());
         let has = Reply::Number(host.has.cast_signed());
-        Some(Reply::List(match host.leads {
-            true => vec![text("master"), has, Reply::List(Vec::new())],
-            false => vec![text("slave"), text("redis"), Reply::Number(6379), text("connected"), has],
+        Some(Reply::List(if host.leads {
+            vec![text("master"), has, Reply::List(Vec::new())]
+        } else {
+            vec![text("slave"), text("redis"), Reply::Number(6379), text("connected"), has]
         }))
     }
 

@@ -47,8 +47,8 @@ fn add(keys: &mut Keys, at: Arguments<'_>) -> Answer {
     Ok(Reply::Text(shown(id)))
 }
 
-fn shown((ms, seq): Id) -> Text {
-    format!("{ms}-{seq}").into()
+fn shown(id: Id) -> Text {
+    format!("{}-{}", id.0, id.1).into()
 }
 
 fn parse(text: &[u8], without: u64) -> Result<Id, String> {
@@ -63,8 +63,8 @@ fn parse(text: &[u8], without: u64) -> Result<Id, String> {
     Ok((ms.parse().map_err(|_| NO_ID)?, seq))
 }
 
-fn entry((id, fields): (&Id, &Fields)) -> Reply {
-    Reply::List(vec![Reply::Text(shown(*id)), Reply::texts(fields.iter().cloned())])
+fn entry(id: Id, fields: &Fields) -> Reply {
+    Reply::List(vec![Reply::Text(shown(id)), Reply::texts(fields.iter().cloned())])
 }
 
 fn range(keys: &mut Keys, key: &[u8], from: &[u8], to: &[u8], rest: Arguments<'_>, back: bool) -> Answer {
@@ -79,12 +79,8 @@ fn range(keys: &mut Keys, key: &[u8], from: &[u8], to: &[u8], rest: Arguments<'_
         return Ok(Reply::List(Vec::new()));
     }
     keys.see(key, |stream: &Stream| {
-        let found = stream.entries.range(from..=to);
-        Reply::List(if back {
-            found.rev().take(most).map(entry).collect()
-        } else {
-            found.take(most).map(entry).collect()
-        })
+        let found = stream.entries.range(from..=to).map(|(id, fields)| entry(*id, fields));
+        Reply::List(if back { found.rev().take(most).collect() } else { found.take(most).collect() })
     })
 }
 
@@ -104,7 +100,7 @@ fn read(keys: &mut Keys, at: Arguments<'_>) -> Answer {
     let after = parse(after, 0)?;
     let found: Vec<Reply> = keys.see(key, |stream: &Stream| {
         let range = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        stream.entries.range(range).take(most).map(entry).collect()
+        stream.entries.range(range).take(most).map(|(id, fields)| entry(*id, fields)).collect()
     })?;
     if found.is_empty() {
         return Ok(Reply::NoList);
