@@ -30,9 +30,6 @@ pub struct Options {
     /// Only the calls whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Fail when a target is missed.
-    #[arg(long)]
-    strict: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -166,7 +163,7 @@ pub fn run(options: &Options) -> Outcome {
         verdict = verdict.and(slices.print(row.name, &row.target));
     }
     println!("\nserver: {:.1} MB resident at the end", server.process.usage()?.megabytes());
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 /// What slices of a call measured, each beside one of the bare handler.

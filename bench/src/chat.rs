@@ -3,7 +3,7 @@
 
 use crate::api::{Api, Keys, Session};
 use crate::server::{Server, Setup, Workspace};
-use crate::table::{Verdict, line, note};
+use crate::table::{line, note};
 use crate::{Failure, Outcome, frames, ws};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -35,9 +35,6 @@ pub struct Options {
     /// Seconds of messages one after the other.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
-    /// Fail when a target is missed.
-    #[arg(long)]
-    strict: bool,
 }
 
 /// Measures and prints.
@@ -45,7 +42,7 @@ pub fn run(options: &Options) -> Outcome {
     options.setup.pin_generator()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let verdict = runtime.block_on(measure(options))?;
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 /// A message has reached a connection.

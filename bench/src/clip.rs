@@ -6,8 +6,11 @@ use memchr::memmem;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const SECONDS: u32 = 30;
+/// Those who come late come apart by no whole part of the GOP, so that they meet it at all its points.
+pub const LATE_EVERY: Duration = Duration::from_millis(170);
 /// Pictures a second.
 pub const PICTURES: u32 = 25;
 

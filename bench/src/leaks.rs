@@ -4,7 +4,7 @@
 use crate::api::{Api, Keys, Session};
 use crate::http::fetch_all;
 use crate::server::{Server, Setup, Workspace};
-use crate::table::{Verdict, line, note};
+use crate::table::{line, note};
 use crate::{Failure, Outcome, frames, ws};
 use serde_json::json;
 use std::thread;
@@ -26,9 +26,6 @@ pub struct Options {
     /// Rooms that come and go.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(BITE as i64..=10_000_000))]
     cycles: u32,
-    /// Fail when more is left than may be.
-    #[arg(long)]
-    strict: bool,
 }
 
 /// Measures and prints.
@@ -74,7 +71,7 @@ pub fn run(options: &Options) -> Outcome {
     let list = api.ask(&api.room_list(sessions.first().ok_or("no session")?, 20, 0))?;
     let rooms = list["rooms"].as_array().map_or(0, Vec::len);
     let verdict = verdict.and(line("rooms afterwards", rooms.to_string(), "0", rooms == 0));
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 fn room(n: usize) -> String {

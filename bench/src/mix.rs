@@ -3,7 +3,7 @@
 
 use crate::clip::Clip;
 use crate::server::{Running, Setup, Usage, Workspace, on_core};
-use crate::table::{Verdict, line, median, note};
+use crate::table::{line, median, note};
 use crate::venue::{ROOM, Room, Venue};
 use crate::{Failure, Outcome};
 use serde_json::{Value, json};
@@ -29,9 +29,6 @@ pub struct Options {
     /// Rounds; the median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Fail when the target is missed.
-    #[arg(long)]
-    strict: bool,
 }
 
 /// What a round measured, in percent of a core.
@@ -69,7 +66,7 @@ pub fn run(options: &Options) -> Outcome {
     let ratio = middle(&|round| (round.own + round.ffmpeg) / round.bare);
     let good = ratio <= RATIO;
     let verdict = line("a mix beside the bare command", format!("{ratio:.3}"), &format!("<= {RATIO}"), good);
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 fn round(

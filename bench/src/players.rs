@@ -1,7 +1,7 @@
 //! `bench players`: many RTMP or HTTP-FLV players of one stream that ffmpeg pushes. The URLs come from the API,
 //! as a client gets them. Knows what is measured; what a player says is `rtmp`'s and `flv`'s.
 
-use crate::clip::Clip;
+use crate::clip::{Clip, LATE_EVERY};
 use crate::server::{Running, Setup, Usage, Workspace};
 use crate::sweep::{Reader, Sweep};
 use crate::table::{Verdict, line, median, note};
@@ -17,8 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Players that connect at the same time.
 const AT_ONCE: usize = 32;
 const LATE_PLAYERS: u32 = 20;
-/// Apart by no whole part of the GOP, so that late players meet it at all its points.
-const LATE_EVERY: Duration = Duration::from_millis(170);
 
 /// What the players speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -45,9 +43,6 @@ pub struct Options {
     /// Milliseconds between two looks of a player at its socket; 0: it is woken for every packet.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=1000))]
     read_every: u64,
-    /// Fail when a target is missed.
-    #[arg(long)]
-    strict: bool,
     #[command(flatten)]
     peer: Peer,
 }
@@ -57,7 +52,7 @@ pub fn run(options: &Options) -> Outcome {
     options.setup.pin_generator()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let verdict = runtime.block_on(measure(options))?;
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 async fn measure(options: &Options) -> Outcome {

@@ -5,7 +5,7 @@ use crate::api::{Api, Keys, Session};
 use crate::http::{Connection, Load};
 use crate::memory::{make, milliseconds};
 use crate::server::{Server, Setup, Workspace};
-use crate::table::{Verdict, line, note};
+use crate::table::{line, note};
 use crate::{Failure, Outcome};
 use std::fs;
 use std::path::Path;
@@ -30,9 +30,6 @@ pub struct Options {
     /// Rooms to make, each with one pusher.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     rooms: u32,
-    /// Fail when a target is missed.
-    #[arg(long)]
-    strict: bool,
 }
 
 /// Measures and prints.
@@ -79,7 +76,7 @@ pub fn run(options: &Options) -> Outcome {
         usage.megabytes() <= most,
     ));
     verdict = verdict.and(changes(&api, &keys, &witness, &data)?);
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 /// Bytes of the files in a directory and below.

@@ -3,6 +3,7 @@
 
 use crate::Failure;
 use crate::http::{self, Connection};
+use crate::table::Verdict;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 const TICKS_PER_SECOND: f64 = 100.0;
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Which cores the two sides run on, and which program is measured.
+/// Which cores the two sides run on, which program is measured, and whether a target that is missed counts.
 #[derive(clap::Args, Clone)]
 pub struct Setup {
     /// The program to measure, a release build.
@@ -26,9 +27,17 @@ pub struct Setup {
     /// The core that this generator is pinned to.
     #[arg(long, default_value_t = 1)]
     pub generator_core: usize,
+    /// Fail when a target is missed.
+    #[arg(long)]
+    strict: bool,
 }
 
 impl Setup {
+    /// What a measurement comes to: a target that is missed counts where that was asked for.
+    pub fn judge(&self, verdict: Verdict) -> Verdict {
+        if self.strict { verdict } else { Verdict::Reached }
+    }
+
     /// Pins this process to its core. To be called before the first thread is made: threads inherit it.
     pub fn pin_generator(&self) -> Result<(), Failure> {
         let core = self.generator_core.to_string();

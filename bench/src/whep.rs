@@ -8,7 +8,7 @@ mod reports;
 mod signal;
 mod viewer;
 
-use crate::clip::{Clip, PICTURES};
+use crate::clip::{Clip, LATE_EVERY, PICTURES};
 use crate::server::{Running, Setup, Usage, Workspace};
 use crate::table::{Verdict, line, median, note, share};
 use crate::venue::{Peer, Venue, text};
@@ -30,8 +30,6 @@ const OFFER: f64 = 1.0;
 /// Milliseconds that viewers may lie apart.
 const DELAY: f64 = 2.0;
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Late viewers come apart by no whole part of the GOP, so that they meet it at all its points.
-const LATE_EVERY: Duration = Duration::from_millis(170);
 /// From the first packet of a publisher until viewers come.
 const PUBLISHED: Duration = Duration::from_secs(2);
 
@@ -57,9 +55,6 @@ pub struct Options {
     /// Milliseconds between two looks of a viewer at its socket.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=100))]
     read_every: u64,
-    /// Fail when a target is missed.
-    #[arg(long)]
-    strict: bool,
     #[command(flatten)]
     peer: Peer,
 }
@@ -68,7 +63,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Outcome {
     options.setup.pin_generator()?;
     let verdict = report(options, &measure(options)?);
-    Ok(if options.strict { verdict } else { Verdict::Reached })
+    Ok(options.setup.judge(verdict))
 }
 
 /// What was measured.

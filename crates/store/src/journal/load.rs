@@ -90,15 +90,13 @@ pub fn load(dir: &Dir, now: Millis, put: Put<'_>) -> io::Result<Loaded> {
         let bytes = dir.disk().read(&dir.segment(first))?;
         let mut damage = Vec::new();
         let before = last;
-        let mut reached = last;
-        changes(&bytes, last, &mut damage, |record| {
-            if record.number > reached + 1 && (reached > 0 || !segments.is_empty()) {
-                tracing::warn!(from = reached + 1, to = record.number - 1, "changes are missing in the journal");
+        changes(&bytes, before, &mut damage, |record| {
+            if record.number > last + 1 && (last > 0 || !segments.is_empty()) {
+                tracing::warn!(from = last + 1, to = record.number - 1, "changes are missing in the journal");
             }
-            reached = record.number;
+            last = record.number;
             read.take(record, now);
         });
-        last = reached;
         segments.push((first, before));
         unsaved += bytes.len() as u64;
         if !damage.is_empty() && !mend::segment(dir, first, &bytes, &damage) {
