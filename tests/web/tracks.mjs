@@ -19,13 +19,11 @@ const stops = (is) => both.filter((tag) => !is(tag) || tag.at < 10_000);
 /** What is published, one connection after the other. Who was there before the first picture: nobody can add pictures to
  *  what mpegts.js began to play as sound alone, and an element with a WebRTC track waits for that track's first picture. */
 const SHAPES = {
-  // First, on a server that is at rest: a fault that is known, seen in three of five runs behind others. A WHEP viewer who comes after the
-  // last picture may lose all that it is sent, right behind the handshake, and nothing comes that would show the loss.
-  'pictures stop': { sent: [stops(isPicture)] },
   'no sound': { sent: [both.filter((tag) => !isSound(tag))] },
   'late sound': { sent: [late(isSound)] },
   'late pictures': { sent: [late(isPicture)], soundOnly: ['mpegts.js early', 'WHEP early'] },
   'sound stops': { sent: [stops(isSound)] },
+  'pictures stop': { sent: [stops(isPicture)] },
   'comes back without sound': {
     sent: [both.filter((tag) => tag.at < 7_000), pictures.filter((tag) => tag.at < 16_000)],
   },

@@ -205,7 +205,11 @@ export class MediaRoom extends Room {
     if (!this.levels || key === undefined) return;
     const stop = watchLevel(
       stream,
-      (speaking) => this.tell('onSpeaking', { userID: key || this.user?.userID, speaking }),
+      (speaking) => {
+        const userID = key || this.user?.userID;
+        // Before one has entered there is nobody to name.
+        if (userID) this.tell('onSpeaking', { userID, speaking });
+      },
       (level) => {
         one.level = level;
       },

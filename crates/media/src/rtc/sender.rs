@@ -48,6 +48,8 @@ pub(super) struct Reported {
     /// The part that was lost since that was last known.
     pub loss: Option<f32>,
     pub round_trip: Option<Duration>,
+    /// The newest packet has arrived.
+    pub all: bool,
 }
 
 /// A viewer's tracks.
@@ -262,7 +264,8 @@ impl Sender {
         let trip = Duration::from_micros((u64::from(trip) * 1_000_000) >> 16);
         let round_trip = (report.last_sr_time != 0 && trip < LONGEST_TRIP).then_some(trip);
         let loss = track.losses.reported(report.max_seq, report.packets_lost, now);
-        Some(Reported { mid: track.mid, loss, round_trip })
+        let all = report.max_seq as u16 == track.next.wrapping_sub(1) as u16;
+        Some(Reported { mid: track.mid, loss, round_trip, all })
     }
 
     /// The track that an SSRC is of.

@@ -245,7 +245,7 @@ impl Session {
     /// Tells the machine the time, and sends what waited and may be sent now.
     pub fn tick(&mut self, now: Instant, outbox: &mut Outbox) -> Result<(), Ended> {
         if let Role::Play { whep, .. } = &self.role
-            && whep.has_waiting()
+            && whep.due(now).is_some()
         {
             let sent = self.play(outbox, now, |whep, sink| whep.pump(sink, now)).unwrap_or(0);
             if let Role::Play { ticket, .. } = &self.role {

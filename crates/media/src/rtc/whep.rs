@@ -45,6 +45,45 @@ const REPAIR: Duration = Duration::from_millis(100);
 /// Pictures are not held back for longer.
 const MOST_DELAY: Duration = Duration::from_millis(600);
 
+/// A group of pictures behind which none has come is sent again, with these pauses, until its end has arrived: it goes out at the very
+/// end of the handshake, when some players cannot open packets yet, and only a packet behind a lost one shows that it is lost. Who
+/// has its end alone asks for a keyframe, and is sent the group once more.
+const REPEATED: [Duration; 3] = [Duration::from_millis(300), Duration::from_millis(700), Duration::from_secs(2)];
+/// It is sent again at most so often, however often a player asks.
+const MOST_REPEATED: usize = 10;
+
+/// The group of pictures that a viewer began with, of a stream whose pictures have stood still since.
+struct Still {
+    group: Vec<Shared>,
+    /// When it was last sent, and when it is to be sent again.
+    sent: Instant,
+    due: Option<Instant>,
+    times: usize,
+    /// The player asks for a keyframe, so that it arrived is not enough.
+    asked: bool,
+}
+
+impl Still {
+    fn new(group: Vec<Shared>, now: Instant) -> Self {
+        Still { group, sent: now, due: Some(now + REPEATED[0]), times: 0, asked: false }
+    }
+
+    fn went(&mut self, now: Instant) {
+        self.times += 1;
+        self.sent = now;
+        self.asked = false;
+        self.due = REPEATED.get(self.times).map(|pause| now + *pause);
+    }
+
+    fn asked(&mut self, now: Instant) {
+        if self.times < MOST_REPEATED {
+            self.asked = true;
+            let soon = now.max(self.sent + REPEATED[0]);
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+    }
+}
+
 /// What may be sent again, in proportion to what is sent.
 struct Resends {
     left: u64,
@@ -126,6 +165,7 @@ pub(super) struct Whep {
     /// When something was last sent again over a long path, and until when that is taken for what the path does.
     resent: Option<Instant>,
     lossy_until: Option<Instant>,
+    still: Option<Still>,
 }
 
 impl Whep {
@@ -153,6 +193,7 @@ impl Whep {
             left_out: false,
             resent: None,
             lossy_until: None,
+            still: None,
         }
     }
 
@@ -183,7 +224,31 @@ impl Whep {
             let at = self.sent[0].saturating_sub(before.saturating_mul(1_000));
             bytes += self.send(sink, shared, at, now);
         }
+        let group = pictures.into_iter().cloned().collect();
+        self.still = (bytes > 0 && !self.adapts).then(|| Still::new(group, now));
         bytes
+    }
+
+    /// Sends the group that it began with again, at times behind it, if that is due.
+    fn repeat(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
+        let Some(mut still) = self.still.take_if(|still| still.due.is_some_and(|due| due <= now)) else { return 0 };
+        let mut bytes = 0;
+        // What is on its way yet need not be sent again.
+        if self.pacer.is_empty() {
+            for shared in &still.group {
+                bytes += self.send(sink, shared, self.newest.saturating_add(1_000), now);
+            }
+        }
+        still.went(now);
+        self.still = Some(still);
+        bytes
+    }
+
+    /// The end of what it was sent of pictures has arrived.
+    pub fn arrived(&mut self) {
+        if let Some(still) = self.still.as_mut().filter(|still| !still.asked) {
+            still.due = None;
+        }
     }
 
     /// Its lines, and whether they are of pictures.
@@ -222,7 +287,11 @@ impl Whep {
             }
             // The first picture of another layer may be a little older than the last of the one before.
             let at = shared.pts.max(self.newest.saturating_add(1_000));
-            return if shared.pts <= self.sent[0] { 0 } else { self.send(sink, shared, at, now) };
+            if shared.pts <= self.sent[0] {
+                return 0;
+            }
+            self.still = None;
+            return self.send(sink, shared, at, now);
         }
         if shared.pts <= self.sent[usize::from(!shared.is_picture())] {
             return 0;
@@ -341,11 +410,16 @@ impl Whep {
             self.need_key = !disposable;
             self.left_out = true;
         }
-        self.pump(sink, now)
+        self.pour(sink, now)
+    }
+
+    /// Sends what is due of what waits, and of what is to be sent again. Returns its payload bytes.
+    pub fn pump(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
+        self.pour(sink, now) + self.repeat(sink, now)
     }
 
     /// Sends of what waits as much as may be sent now. Returns its payload bytes.
-    pub fn pump(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
+    fn pour(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
         self.pacer.fill(self.congestion.rate(), self.congestion.burst(), now);
         if self.pacer.trim(self.congestion.rate()) {
             self.need_key = true;
@@ -389,10 +463,13 @@ impl Whep {
         self.resends.earn(bytes as u64, self.congestion.is_narrow());
     }
 
-    /// When [`Whep::pump`] is due, if pictures wait.
+    /// When [`Whep::pump`] is due, if it has anything to do.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        let due = self.pacer.due(self.congestion.rate(), now)?;
-        Some(if self.congestion.room(now) == 0 { due.max(self.congestion.due(now)) } else { due })
+        let waiting = self.pacer.due(self.congestion.rate(), now);
+        let full = self.congestion.room(now) == 0;
+        let waiting = waiting.map(|due| if full { due.max(self.congestion.due(now)) } else { due });
+        let repeated = self.still.as_ref().and_then(|still| still.due);
+        waiting.into_iter().chain(repeated).min()
     }
 
     /// Whether pictures wait.
@@ -447,6 +524,9 @@ impl Whep {
     /// Whether a keyframe is to be asked for now, because this viewer cannot go on without one, or because its player asks.
     pub fn asks_key(&mut self, player: bool, now: Instant) -> bool {
         let narrow = self.congestion.is_narrow();
+        if let Some(still) = self.still.as_mut().filter(|_| player) {
+            still.asked(now);
+        }
         if player && !narrow {
             return true;
         }

@@ -32,10 +32,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use enter::enter;
-use problem::Problem;
 
 pub use door::{Api, Tokens};
-pub(super) use problem::too_many;
+pub(super) use problem::{Problem, too_many};
 pub use recordings::{EmptyView, RecordingView};
 pub use repeat::Repeats;
 pub use streams::StreamView;

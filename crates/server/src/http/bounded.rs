@@ -6,12 +6,13 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 
+use super::api::Problem;
 use crate::web::{Current, Web};
 
 /// Largest body of what is no call of the room protocol, in bytes.
@@ -82,13 +83,15 @@ pub async fn read(State(web): State<Arc<Web>>, request: Request, next: Next) -> 
         0 => Ok(None),
         most => tokio::time::timeout(web.bounds.read_timeout(), take(body, limit, most)).await,
     };
-    let (status, why) = match read {
+    let problem = match read {
         Ok(Some(bytes)) => return next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(None) => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or was broken off"),
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+        Ok(None) => Problem::too_large(),
+        Err(_) => Problem::too_slow(),
     };
+    let is_api = parts.uri.path().starts_with("/api/");
+    let mut response = if is_api { problem.into_response() } else { problem.plain() };
     // What is left of the body would be taken for the next request.
-    let mut response = (status, [(header::CONNECTION, "close")], why).into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     if is_webrtc {
         web.cors.apply(response.headers_mut(), false);
     }

@@ -33,6 +33,12 @@ impl Session {
         for report in reports {
             if let Some(one) = self.sender.as_mut().and_then(|sender| sender.reported(report, now)) {
                 self.reported(one.mid, one.round_trip, one.loss, now);
+                if let Role::Play { whep, .. } = &mut self.role
+                    && one.all
+                    && whep.is_video(one.mid)
+                {
+                    whep.arrived();
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use str0m::media::KeyframeRequestKind;
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output};
 
@@ -146,7 +147,7 @@ pub(super) struct Viewer {
     /// The number of the newest packet of pictures that the client made something of.
     pub newest: u64,
     identity: Identity,
-    network: Network,
+    pub network: Network,
     stream: Stream,
     maker: Maker,
     picture: u32,
@@ -253,6 +254,15 @@ impl Viewer {
         let now = self.now;
         self.session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, backlog, now)).unwrap();
         self.flush();
+    }
+
+    /// The player asks for a keyframe.
+    pub fn ask_key(&mut self) {
+        let mid = self.client.video;
+        let mut api = self.client.rtc.direct_api();
+        if let Some(stream) = api.stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
     }
 
     fn flush(&mut self) {

@@ -42,6 +42,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
     }
 
+    /// The body is longer than it may be.
+    pub fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large, or was broken off")
+    }
+
+    /// The body was waited for as long as it may be.
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time")
+    }
+
     /// There is no such thing.
     pub fn missing(code: &'static str, detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, code, detail)
@@ -58,6 +68,12 @@ pub fn too_many(TooMuch(wait): TooMuch) -> axum::http::Response<Full<Bytes>> {
 }
 
 impl Problem {
+    /// In words alone, for who does not read the shape.
+    pub fn plain(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, self.detail).into_response()
+    }
+
     /// As an answer whose body is there.
     fn whole(&self) -> axum::http::Response<Full<Bytes>> {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

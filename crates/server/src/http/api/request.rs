@@ -27,8 +27,8 @@ pub const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remov
 pub async fn read(bounds: &Current, content: Body) -> Result<bytes::Bytes, Problem> {
     match tokio::time::timeout(bounds.read_timeout(), body::to_bytes(content, bounds.body_limit())).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time")),
+        Ok(Err(_)) => Err(Problem::too_large()),
+        Err(_) => Err(Problem::too_slow()),
     }
 }
 

@@ -36,6 +36,7 @@ async fn no_body_is_waited_for_without_end() {
         let answer = kit.send(request.body(endless()).unwrap()).await;
         assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT, "{method} {path}: {}", answer.text());
         assert_eq!(begun.elapsed().as_secs(), kit.app.settings.http.read_timeout, "{method} {path}");
+        assert_eq!(answer.text().contains("\"code\":\"too_slow\""), path.starts_with("/api/"), "{}", answer.text());
     }
 }
 
@@ -54,7 +55,7 @@ fn counted(bytes: usize) -> (Body, Arc<AtomicU32>) {
 async fn too_much_is_read_to_its_end_up_to_a_bound_before_it_is_refused() {
     let kit = Kit::new().await;
     let bound = u32::try_from(crate::http::bounded::DROPPED).unwrap();
-    for path in ["/weapp/live_room/login", "/v4/openim/login"] {
+    for path in ["/weapp/live_room/login", "/v4/openim/login", "/api/v1/tokens/user"] {
         for (size, declared, asks, least, most) in [
             (1_000_000, false, false, 1_000_000, 1_000_000),
             (1_000_000, true, false, 1_000_000, 1_000_000),
@@ -73,6 +74,12 @@ async fn too_much_is_read_to_its_end_up_to_a_bound_before_it_is_refused() {
             let answer = kit.send(request.body(body).unwrap()).await;
             let taken = taken.load(Ordering::Relaxed);
             assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{path} {size}");
+            assert_eq!(
+                answer.text().contains("\"code\":\"too_large\""),
+                path.starts_with("/api/"),
+                "{}",
+                answer.text()
+            );
             assert!((least..=most).contains(&taken), "{path} {size} {declared} {asks}: {taken}");
         }
     }
