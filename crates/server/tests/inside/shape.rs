@@ -379,6 +379,18 @@ fn named_paths_exist() {
 }
 
 #[test]
+fn every_decision_is_in_the_index() {
+    let index = read("docs/decisions/README.md");
+    let all = files()
+        .into_iter()
+        .filter_map(|(path, _)| path.strip_prefix("docs/decisions/0").map(|name| format!("0{name}")));
+    let all: Vec<String> = all.collect();
+    assert!(all.len() > 30, "the decisions were not found");
+    let missing: Vec<String> = all.into_iter().filter(|name| !index.contains(&format!("({name})"))).collect();
+    none("decisions that docs/decisions/README.md does not have", &missing);
+}
+
+#[test]
 fn named_tests_exist() {
     let sources = sources();
     let document = read("docs/protocol.md");
