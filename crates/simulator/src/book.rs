@@ -103,6 +103,8 @@ pub struct Pages {
     pub acknowledged: usize,
     /// When commits were lost last.
     pub lost: Option<Instant>,
+    /// Groups of which nodes say different things, and since when.
+    pub differ: BTreeMap<RoomId, Instant>,
 }
 
 impl Default for Pages {
@@ -137,6 +139,7 @@ impl Default for Pages {
             commits: Vec::new(),
             acknowledged: 0,
             lost: None,
+            differ: BTreeMap::new(),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Looks whether a process is what the book says: after a start, and at the end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use room::custom::Value;
 use room::{Millis, RoomId};
 
 use crate::process::Process;
+use crate::world::World;
 
 /// What was loaded is what was committed.
 pub async fn loaded(process: &Process) {
@@ -112,6 +114,24 @@ pub fn owners(process: &Process) {
             }
         });
     }
+}
+
+/// Who is kept out of a group, and its life, is the same at all nodes that have it.
+pub fn agree(world: &World) {
+    let processes: Vec<Arc<Process>> = world.machines.iter().filter_map(|machine| machine.lock().clone()).collect();
+    let mut seen: BTreeMap<RoomId, BTreeSet<String>> = BTreeMap::new();
+    for process in &processes {
+        for id in process.hub.ids() {
+            let Ok(shown) = process.hub.show(&id) else { continue };
+            let owner = process.hub.owner(&id).ok().flatten();
+            let mut out: Vec<_> = shown.banned.into_iter().map(|(user, _)| user).collect();
+            out.sort();
+            let said = format!("epoch {}, owner {owner:?}, without {out:?}", shown.epoch.0);
+            seen.entry(id).or_default().insert(said);
+        }
+    }
+    seen.retain(|_, said| said.len() > 1);
+    world.book.with(|pages| pages.differ(seen));
 }
 
 /// At the end everything is as it should be: nothing waits, nothing is left over.

@@ -23,7 +23,12 @@ pub struct Plan {
     pub nodes: u64,
     /// How many replicas of Redis must have a change before it is answered.
     pub replicas: usize,
+    /// Milliseconds in which all heals at the end.
+    pub heals: u64,
 }
+
+/// How long things may take to heal when nothing goes wrong any more: webhooks rest for five minutes at most.
+const HEALS: u64 = 330_000;
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +100,7 @@ impl Plan {
         let mut faults: Vec<Fault> =
             (0..count).map(|_| Fault { at: dice.from(1_000, length), what: What::any(&mut dice) }).collect();
         faults.sort_by_key(|fault| fault.at);
-        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes: 1, replicas: 0 }
+        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes: 1, replicas: 0, heals: HEALS }
     }
 }
 
@@ -110,7 +115,7 @@ impl Plan {
             |dice: &mut Dice| Fault { at: dice.from(1_000, length), what: What::any_shared(dice, nodes, replicas > 0) };
         let mut faults: Vec<Fault> = (0..count).map(|_| any(&mut dice)).collect();
         faults.sort_by_key(|fault| fault.at);
-        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes, replicas }
+        Self { seed, length, users: dice.from(2, 8), faults, without: None, nodes, replicas, heals: HEALS }
     }
 }
 

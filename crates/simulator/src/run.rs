@@ -24,9 +24,6 @@ pub struct Outcome {
     pub calls: u64,
 }
 
-/// How long things may take to heal when nothing goes wrong any more: webhooks rest for five minutes at most.
-const HEALS: Duration = Duration::from_secs(330);
-
 /// Runs a plan.
 pub fn run(plan: &Plan) -> Outcome {
     store::mends::take_out(plan.without);
@@ -73,6 +70,7 @@ async fn look(world: Arc<World>) {
         if world.is_troubled() || *world.live.away.lock() {
             world.not_calm();
         }
+        check::agree(&world);
         let wall = world.wall();
         let pushed = world.live.pushed.lock().clone();
         world.book.with(|pages| pages.look(wall, |room, user| pushed.contains(&crate::user::stream(room, user))));
@@ -108,7 +106,7 @@ async fn go_wrong(world: &Arc<World>, plan: &Plan) {
     world.quiet.store(true, Ordering::SeqCst);
     world.book.note("everything is well from here on");
     world.not_calm();
-    sleep(HEALS).await;
+    sleep(Duration::from_millis(plan.heals)).await;
     match world.running() {
         Some(process) => check::healed(&process).await,
         None => world.book.broken("everything heals", "no process runs"),

@@ -97,3 +97,56 @@ fn each_fault_is_found_when_its_mend_is_taken_out() {
         assert!(rules.contains(&broken.rule), "{mend:?}: seed {seed}: {}: {}", broken.rule, broken.why);
     }
 }
+
+/// What makes a mend of several nodes missed soon: its fault, and what else it takes to be seen.
+fn between(mend: Mend, seed: u64, nodes: u64) -> Plan {
+    let mut dice = Dice::apart(seed, 6);
+    let mut faults = Vec::new();
+    let mut add = |at: u64, what: What| faults.push(Fault { at, what });
+    let length = match mend {
+        // The word of a failover takes a while, too.
+        Mend::FailoverIsWaitedFor => {
+            for node in 0..nodes as usize {
+                add(1_000, What::SlowNode { node, lasts: 40_000, each: dice.from(30, 60) });
+            }
+            for round in 1..8 {
+                let takes = dice.from(1_000, 1_500);
+                add(round * 5_000, What::FailOver { begins: dice.below(50), takes, tells: dice.from(500, 1_000) });
+            }
+            40_000
+        }
+        Mend::MissedComesFirst => {
+            let node = dice.below(nodes) as usize;
+            let at = dice.from(15_000, 25_000);
+            add(at, What::MissNode { node, lasts: dice.from(8_000, 15_000) });
+            at + 30_000
+        }
+        _ => {
+            let at = dice.from(15_000, 25_000);
+            add(at, What::Forget);
+            at + 10_000
+        }
+    };
+    Plan { users: 8, faults, replicas: 0, heals: 30_000, ..Plan::shared(seed, length, nodes) }
+}
+
+/// Mends of several nodes, each with a seed that misses it, the number of nodes, and the rules that may be broken without it.
+const NODE_MENDS: [(Mend, u64, u64, &[&str]); 4] = [
+    (Mend::FailoverIsWaitedFor, 6, 2, &["what is acknowledged is committed", "one leave a join, numbers without gaps"]),
+    (Mend::LostIsWrittenAgain, 3, 2, &["nothing acknowledged is lost"]),
+    (Mend::LostRoomsEnd, 3, 2, &["one leave a join, numbers without gaps"]),
+    // The simulator found it by itself.
+    (Mend::MissedComesFirst, 18, 2, &["chat: no gaps, one order"]),
+];
+
+#[test]
+fn each_fault_between_nodes_is_found_when_its_mend_is_taken_out() {
+    for (mend, seed, nodes, rules) in NODE_MENDS {
+        let plan = between(mend, seed, nodes);
+        holds(&plan);
+        let broken = run(&Plan { without: Some(mend), ..plan }).broken;
+        let broken = broken.unwrap_or_else(|| panic!("{mend:?} is not missed with seed {seed}"));
+        println!("{mend:?}: seed {seed}: {}: {}", broken.rule, broken.why);
+        assert!(rules.contains(&broken.rule), "{mend:?}: seed {seed}: {}: {}", broken.rule, broken.why);
+    }
+}

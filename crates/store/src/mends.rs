@@ -30,6 +30,8 @@ pub enum Mend {
     LostRoomsEnd,
     /// What a node missed of a group it takes from Redis as a whole, and not the messages alone.
     MissedIsLoadedWhole,
+    /// What a node missed of a group comes before what it hears next, which would else take its place.
+    MissedComesFirst,
 }
 
 #[cfg(feature = "simulation")]

@@ -1,5 +1,7 @@
 //! The book where several nodes share Redis: what is committed there, in its order, and what a failover or a loss takes back.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use room::{Event, RoomId, UserId, What};
 use store::News;
 use tokio::time::{Duration, Instant};
@@ -42,6 +44,21 @@ impl Pages {
     /// Whether commits were lost that need not be kept, at that time or later.
     pub fn lost_since(&self, asked: Instant) -> bool {
         self.lost.is_some_and(|lost| lost >= asked)
+    }
+
+    /// Nodes say different things of these groups. Where nothing is wrong that is over as soon as they have heard of each other.
+    pub fn differ(&mut self, groups: BTreeMap<RoomId, BTreeSet<String>>) {
+        let calm = self.calm + HEARD;
+        self.differ.retain(|id, _| groups.contains_key(id));
+        for (id, said) in groups {
+            if !self.differ.contains_key(&id) {
+                self.note(format!("  nodes differ about {id}: {said:?}"));
+            }
+            let since = *self.differ.entry(id.clone()).or_insert_with(Instant::now);
+            if since.max(calm).elapsed() > HEARD {
+                self.broken("nodes agree on their groups", format!("{id}: {said:?}"));
+            }
+        }
     }
 
     /// The last change of this user in this room was acknowledged: it and all before it.

@@ -38,6 +38,8 @@ struct Has {
     again: u64,
     /// When that was known last.
     at: Instant,
+    /// When its life was: it is another one where nodes numbered apart.
+    entered: Instant,
 }
 
 /// A user's chat.
@@ -246,7 +248,9 @@ impl Chatter {
             };
             let sure = !pages.shared || pages.calm + crate::book::HEARD < before.at;
             let same = sure && room.there && before.life == room.life && room.life > 0 && !pages.rot && !gone;
-            if now.anew && same {
+            // Members learn of a new life of the group when they come again.
+            let one_life = !pages.shared || pages.calm + crate::book::HEARD < before.entered;
+            if now.anew && same && one_life {
                 let why = format!("{} begins {id} anew, which has been there all the time", self.id);
                 pages.broken("chat outlives the process", why);
             }
@@ -265,7 +269,8 @@ impl Chatter {
         };
         // What was missed follows, up to the last.
         let since = Since { epoch: Epoch(now.epoch), seq: begins };
-        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, at: Instant::now() });
+        let at = Instant::now();
+        self.has.insert(id.clone(), Has { since, life: room.life, joined: true, again: now.last, at, entered: at });
     }
 }
 

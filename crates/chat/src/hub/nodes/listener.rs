@@ -71,6 +71,10 @@ impl Listener for Hub {
         tracing::warn!(partition, "this node was unreachable for too long: chat groups are loaded anew");
         let ids: Vec<RoomId> =
             self.groups.ids().into_iter().filter(|id| nodes.bus.partition(id.as_str()) == partition).collect();
+        if !is_out(Mend::MissedComesFirst) {
+            // What comes next waits for what was missed: after a gap nothing older is taken.
+            ids.iter().for_each(|id| self.begin_reload(id));
+        }
         tokio::spawn(async move {
             for id in ids {
                 self.reload(&id).await;
@@ -197,15 +201,19 @@ impl Hub {
         }
     }
 
-    /// Takes what was missed of a group from what Redis keeps. What is heard meanwhile is newer, and comes after it.
-    async fn reload(&self, id: &RoomId) {
-        let Some(nodes) = &self.nodes else { return };
-        let begins = |slot: &mut Slot| {
+    /// What is received of a group waits until it is loaded.
+    fn begin_reload(&self, id: &RoomId) {
+        self.groups.look(id, |slot| {
             if let (Some(_), Some(replica)) = (&slot.group, &mut slot.replica) {
                 replica.loading.get_or_insert_default();
             }
-        };
-        self.groups.look(id, begins);
+        });
+    }
+
+    /// Takes what was missed of a group from what Redis keeps. What is heard meanwhile is newer, and comes after it.
+    async fn reload(&self, id: &RoomId) {
+        let Some(nodes) = &self.nodes else { return };
+        self.begin_reload(id);
         let loaded = loop {
             match nodes.bus.load(id).await {
                 Ok(loaded) => break loaded,
