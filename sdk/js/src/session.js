@@ -15,6 +15,8 @@ export class Session {
 
   /** `{userID, userSig, sdkAppID, accType, userName, userAvatar}`; `userSig` may also be a function that fetches one. */
   async open(login) {
+    // What a server said instead of a login.
+    if (login?.code) throw new RoomError(login.code, login.message);
     for (const name of ['userID', 'userSig', 'sdkAppID']) {
       if (!login?.[name]) throw new RoomError(Code.LOGIN_INCOMPLETE, `${name} is missing`);
     }

@@ -58,11 +58,13 @@ pub fn at_this_machine(host: Option<&str>, headers: &HeaderMap) -> Result<(), Re
         return refused("foreign_host", "in development mode this is asked by the server's address, or as localhost");
     }
     let text = |name: &str| headers.get(name).map(|header| header.to_str().unwrap_or_default());
+    let origin = text("origin").map(|origin| origin.split_once("://").map(|(_, origin)| name_of(origin)));
+    let ours = host.map(name_of);
+    // Pages at any port of this machine are one site; to browsers `localhost` and `127.0.0.1` are two.
+    let here = origin.flatten().is_some_and(is_loopback) && ours.is_some_and(is_loopback);
     let cross_site = text("sec-fetch-site").is_some_and(|site| site == "cross-site");
-    // A page at another port of the same name is of this machine, too.
-    let foreign = text("origin")
-        .is_some_and(|origin| origin.split_once("://").map(|(_, origin)| name_of(origin)) != host.map(name_of));
-    if cross_site || foreign {
+    let foreign = origin.is_some_and(|origin| origin != ours);
+    if (cross_site || foreign) && !here {
         return refused("cross_site", "in development mode no page of another site may ask this");
     }
     Ok(())
@@ -80,6 +82,12 @@ fn name_of(host: &str) -> &str {
 fn is_this_machine(name: &str) -> bool {
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+/// A name by which a machine calls itself alone.
+fn is_loopback(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -111,9 +119,13 @@ mod tests {
         ] {
             assert!(asked("localhost:5757", &[("origin", origin), ("sec-fetch-site", site)]), "{origin} {site}");
         }
-        for origin in ["https://evil.example", "null", "", "http://localhost.evil.example", "http://127.0.0.1:5757"] {
+        for origin in ["https://evil.example", "null", "", "http://localhost.evil.example", "http://192.168.1.7:5757"] {
             assert!(!asked("localhost:5757", &[("origin", origin)]), "{origin}");
         }
+        for (host, origin) in [("localhost:5757", "http://127.0.0.1:5173"), ("127.0.0.1:5757", "http://[::1]:80")] {
+            assert!(asked(host, &[("origin", origin), ("sec-fetch-site", "cross-site")]), "{host} {origin}");
+        }
+        assert!(!asked("192.168.1.7:5757", &[("origin", "http://127.0.0.1:5173"), ("sec-fetch-site", "cross-site")]));
         assert!(!asked("localhost:5757", &[("sec-fetch-site", "cross-site")]));
     }
 }
