@@ -118,6 +118,9 @@ pub fn owners(process: &Process) {
 
 /// Who is kept out of a group, and its life, is the same at all nodes that have it.
 pub fn agree(world: &World) {
+    if world.machines.len() < 2 {
+        return;
+    }
     let processes: Vec<Arc<Process>> = world.machines.iter().filter_map(|machine| machine.lock().clone()).collect();
     let mut seen: BTreeMap<RoomId, BTreeSet<String>> = BTreeMap::new();
     for process in &processes {

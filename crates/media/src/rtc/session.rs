@@ -19,7 +19,7 @@ use super::offer::{self, Identity};
 use super::outbox::{Destination, Outbox};
 use super::path::Path;
 use super::rate::Rate;
-use super::sender::Sender;
+use super::sender::{Reported, Sender};
 use super::simulcast::Simulcast;
 use super::sink::Sink;
 use super::srtp::Keys;
@@ -435,7 +435,7 @@ impl Session {
                 None
             }
             Event::MediaEgressStats(s) => {
-                self.reported(s.mid, s.rtt, s.loss, now);
+                self.reported(Reported { mid: s.mid, loss: s.loss, round_trip: s.rtt, all: false }, now);
                 self.tally.all_nacks((s.mid, s.rid), s.nacks);
                 None
             }

@@ -13,7 +13,7 @@ use super::feed::{Media, Shared};
 use super::offer::{Accepted, best_format};
 use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
-use super::sender::{Again, Piece};
+use super::sender::{Again, Piece, Reported};
 use super::sink::{Out, Sink};
 use crate::frame::Codec;
 
@@ -224,8 +224,8 @@ impl Whep {
             let at = self.sent[0].saturating_sub(before.saturating_mul(1_000));
             bytes += self.send(sink, shared, at, now);
         }
-        let group = pictures.into_iter().cloned().collect();
-        self.still = (bytes > 0 && !self.adapts).then(|| Still::new(group, now));
+        let repeats = bytes > 0 && !self.adapts;
+        self.still = repeats.then(|| Still::new(pictures.into_iter().cloned().collect(), now));
         bytes
     }
 
@@ -244,9 +244,13 @@ impl Whep {
         bytes
     }
 
-    /// The end of what it was sent of pictures has arrived.
-    pub fn arrived(&mut self) {
-        if let Some(still) = self.still.as_mut().filter(|still| !still.asked) {
+    /// What it reports of its pictures.
+    pub fn reported(&mut self, one: Reported, now: Instant) {
+        if let Some(loss) = one.loss {
+            self.choice.lost(loss);
+            self.congestion.lost(loss, now);
+        }
+        if let Some(still) = self.still.as_mut().filter(|still| one.all && !still.asked) {
             still.due = None;
         }
     }
@@ -466,8 +470,8 @@ impl Whep {
     /// When [`Whep::pump`] is due, if it has anything to do.
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let waiting = self.pacer.due(self.congestion.rate(), now);
-        let full = self.congestion.room(now) == 0;
-        let waiting = waiting.map(|due| if full { due.max(self.congestion.due(now)) } else { due });
+        let waiting =
+            waiting.map(|due| if self.congestion.room(now) == 0 { due.max(self.congestion.due(now)) } else { due });
         let repeated = self.still.as_ref().and_then(|still| still.due);
         waiting.into_iter().chain(repeated).min()
     }

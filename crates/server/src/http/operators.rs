@@ -1,6 +1,6 @@
 //! Who is let in where operators act over HTTP: the operator's key, and that no other site's page speaks in its name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::{HeaderMap, StatusCode};
 
@@ -54,7 +54,7 @@ pub fn admit(
 pub fn at_this_machine(host: Option<&str>, headers: &HeaderMap) -> Result<(), Refused> {
     let refused = |code, message| Err(Refused { status: StatusCode::FORBIDDEN, code, message });
     // Another name in `Host` is a page that had its own name lead here.
-    if host.is_some_and(|host| !is_this_machine(name_of(host))) {
+    if host.is_some_and(|host| address_of(name_of(host)).is_none()) {
         return refused("foreign_host", "in development mode this is asked by the server's address, or as localhost");
     }
     let text = |name: &str| headers.get(name).map(|header| header.to_str().unwrap_or_default());
@@ -78,16 +78,17 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-/// An address, or a name that leads to no machine elsewhere.
-fn is_this_machine(name: &str) -> bool {
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+/// The address that a name stands for, of those that lead to no machine elsewhere: an address, or `localhost`.
+fn address_of(name: &str) -> Option<IpAddr> {
+    if name.eq_ignore_ascii_case("localhost") {
+        return Some(Ipv4Addr::LOCALHOST.into());
+    }
+    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name).parse().ok()
 }
 
 /// A name by which a machine calls itself alone.
 fn is_loopback(name: &str) -> bool {
-    let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    address_of(name).is_some_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What comes back for a viewer's packets: requests to send again, and reports.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use str0m::media::Mid;
 use str0m::rtp::rtcp::{NackEntry, ReceptionReport, Rtcp};
 
 use super::{Role, Session};
 use crate::rtc::outbox::Outbox;
+use crate::rtc::sender::Reported;
 
 impl Session {
     /// What came back for packets that we sent ourselves.
@@ -32,27 +32,20 @@ impl Session {
     fn all_reported<'a>(&mut self, reports: impl IntoIterator<Item = &'a ReceptionReport>, now: Instant) {
         for report in reports {
             if let Some(one) = self.sender.as_mut().and_then(|sender| sender.reported(report, now)) {
-                self.reported(one.mid, one.round_trip, one.loss, now);
-                if let Role::Play { whep, .. } = &mut self.role
-                    && one.all
-                    && whep.is_video(one.mid)
-                {
-                    whep.arrived();
-                }
+                self.reported(one, now);
             }
         }
     }
 
     /// What a viewer reports of a track.
-    pub(super) fn reported(&mut self, mid: Mid, round_trip: Option<Duration>, loss: Option<f32>, now: Instant) {
-        if let (Role::Play { whep, .. }, Some(loss)) = (&mut self.role, loss)
-            && whep.is_video(mid)
+    pub(super) fn reported(&mut self, one: Reported, now: Instant) {
+        if let Role::Play { whep, .. } = &mut self.role
+            && whep.is_video(one.mid)
         {
-            whep.choice.lost(loss);
-            whep.congestion.lost(loss, now);
+            whep.reported(one, now);
         }
-        self.tally.round_trip(round_trip);
-        self.tally.loss(loss);
+        self.tally.round_trip(one.round_trip);
+        self.tally.loss(one.loss);
     }
 }
 

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::examples;
-use super::problem::{Problem, TOO_MANY};
+use super::problem::{Problem, TOO_LARGE, TOO_MANY, TOO_SLOW};
 use crate::http::pages;
 
 #[derive(OpenApi)]
@@ -73,14 +73,14 @@ const PROBLEMS: [(StatusCode, &str, &str, &str); 11] = [
         "this key or token does not allow it; docs/api.md has the grants",
     ),
     (StatusCode::NOT_FOUND, "There is no such thing", "no_room", "there is no such room"),
-    (StatusCode::REQUEST_TIMEOUT, "The body did not come in time", "too_slow", "the body did not come in time"),
+    (StatusCode::REQUEST_TIMEOUT, "The body did not come in time", TOO_SLOW.0, TOO_SLOW.1),
     (
         StatusCode::CONFLICT,
         "It cannot be done as things are",
         "key_reused",
         "this Idempotency-Key was given to another request",
     ),
-    (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", "too_large", "the body is too large"),
+    (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large", TOO_LARGE.0, TOO_LARGE.1),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not JSON", "not_json", "Content-Type: application/json"),
     (
         StatusCode::TOO_MANY_REQUESTS,

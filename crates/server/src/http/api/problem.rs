@@ -11,6 +11,10 @@ use access::limits::TooMuch;
 use rooms::moderation::Refused;
 use store::error::Error;
 
+/// Code and words for a body that is longer than it may be.
+pub const TOO_LARGE: (&str, &str) = ("too_large", "the body is too large, or was broken off");
+/// Code and words for a body that was waited for as long as it may be.
+pub const TOO_SLOW: (&str, &str) = ("too_slow", "the body did not come in time");
 /// Code and words for an address that asks for too much.
 pub const TOO_MANY: (&str, &str) = ("too_many", "this address asks for more than it may");
 
@@ -44,12 +48,12 @@ impl Problem {
 
     /// The body is longer than it may be.
     pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body is too large, or was broken off")
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE.0, TOO_LARGE.1)
     }
 
     /// The body was waited for as long as it may be.
     pub fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body did not come in time")
+        Self::new(StatusCode::REQUEST_TIMEOUT, TOO_SLOW.0, TOO_SLOW.1)
     }
 
     /// There is no such thing.
@@ -70,13 +74,16 @@ pub fn too_many(TooMuch(wait): TooMuch) -> axum::http::Response<Full<Bytes>> {
 impl Problem {
     /// In words alone, for who does not read the shape.
     pub fn plain(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, self.detail).into_response()
+        (self.status(), self.detail).into_response()
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// As an answer whose body is there.
     fn whole(&self) -> axum::http::Response<Full<Bytes>> {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_vec(self).unwrap_or_default();
         let mut response = axum::http::Response::new(Full::from(body));
         *response.status_mut() = status;
