@@ -136,17 +136,18 @@ assert.equal(await fails(ada, 'switchDevice', 'camera', 'none'), 'no_device');
 assert.ok(await ada.evaluate(() => window.link === window.room.publisher.pc), 'no new connection was made');
 
 // The screen in place of the camera, and the camera again when the browser's bar ends it.
-const width = (await seen(bob, 'ada')).width;
+// A browser that is short of time sends a smaller picture than its camera takes, and of a screen the whole.
+const { width } = await ada.evaluate(() => window.room.local.stream.getVideoTracks()[0].getSettings());
 await call(ada, 'setScreenShareEnabled', true);
 await until('bob knows of the screen', async () => (await saidOf(bob, 'ada')).screen);
-await until('another picture', async () => (await seen(bob, 'ada')).width !== width);
+await until('another picture', async () => (await seen(bob, 'ada')).width > width);
 await ada.evaluate(() => {
   const [track] = window.room.local.stream.getVideoTracks();
   track.stop();
   track.dispatchEvent(new Event('ended'));
 });
 await until('the screen has ended', async () => !(await saidOf(bob, 'ada')).screen);
-await until('the camera again', async () => (await seen(bob, 'ada')).width === width);
+await until('the camera again', async () => (await seen(bob, 'ada')).width <= width);
 
 // The fake microphone beeps: it is heard here and there, and its quality is told.
 for (const [page, who] of [
