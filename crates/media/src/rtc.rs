@@ -20,6 +20,7 @@ mod packet;
 mod path;
 mod payload;
 mod rate;
+mod reach;
 mod registry;
 mod sdp;
 mod sender;
@@ -43,6 +44,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use offer::Fragment;
+pub use reach::Tried;
 pub use server::{Loop, Server, advertised};
 
 use crate::ended::Ended;

@@ -15,6 +15,7 @@ use super::feed::{Unfit, backlog};
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
+use super::reach::{Reach, Tried};
 use super::registry::{Entry, Place, Registry};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
@@ -115,6 +116,7 @@ impl Server {
             identity,
             counters: Arc::clone(&counters),
             registry: Arc::new(registry),
+            reach: Reach::default(),
         });
         let connections = Arc::new(Connections::default());
         for (i, inbox) in inboxes.into_iter().enumerate() {
@@ -169,6 +171,11 @@ impl Server {
     /// What came and went.
     pub fn counters(&self) -> &Counters {
         &self.inner.common.counters
+    }
+
+    /// The clients of the last ten minutes, where it is many that media does not reach.
+    pub fn unreached(&self) -> Option<Tried> {
+        self.inner.common.reach.fails(Instant::now())
     }
 
     /// WHIP: lets a peer publish `what.stream`, after asking for permission. Must be called within a tokio runtime.

@@ -20,6 +20,7 @@ use super::net::{Datagram, Table};
 use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
+use super::reach::Reach;
 use super::registry::Registry;
 use super::session::{Role, Session, Signal, Start};
 use super::{Counters, Refused};
@@ -60,6 +61,7 @@ pub(super) struct Common {
     pub identity: Arc<Identity>,
     pub counters: Arc<Counters>,
     pub registry: Arc<Registry>,
+    pub reach: Reach,
 }
 
 pub(super) struct Worker {
@@ -225,6 +227,7 @@ impl Worker {
         let Some(session) = self.sessions.get_mut(&key) else { return };
         Counters::add(&self.common.counters.connected, 1);
         self.common.registry.connected(&session.id);
+        self.common.reach.note(session.peer.ip(), true, now);
         tracing::info!(session = %session.id, stream = %session.stream, peer = %session.peer, "WebRTC session connected");
         if matches!(session.role, Role::Play { .. }) {
             self.joined(key, now);
@@ -241,6 +244,7 @@ impl Worker {
             let common = &self.common;
             let overdue = session.overdue(now, |session| {
                 Counters::add(&common.counters.unreached, 1);
+                common.reach.note(session.peer.ip(), false, now);
                 let udp = &common.identity.udp;
                 let tcp = &common.identity.tcp;
                 tracing::warn!(

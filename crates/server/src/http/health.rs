@@ -32,6 +32,8 @@ pub struct Health {
     pub probe: Arc<Probe>,
     /// The live service.
     pub live: Arc<dyn Live>,
+    /// WebRTC, where it is on.
+    pub webrtc: Option<media::rtc::Server>,
     /// Webhooks, where the store keeps a record.
     pub hooks: Option<Arc<Hooks>>,
     /// Cancelled once the server is about to end.
@@ -88,13 +90,16 @@ async fn healthz() -> Response {
 /// only what sort of trouble there is; the log says more.
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
     health.disk.ask().await;
-    let checks = vec![
+    let mut checks = vec![
         check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
         check("store", true, health.probe.ask().await.err()),
         check("disk", false, doctor::trouble_of(&health.disk)),
         check("live", false, health.live.away()),
         check("webhooks", false, late(health.hooks.as_deref(), health.clock.now())),
     ];
+    if let Some(webrtc) = &health.webrtc {
+        checks.push(check("webrtc", false, unreached(webrtc)));
+    }
     let ready = checks.iter().all(|check| check.ok || !check.needed);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = serde_json::to_string(&Readiness { ready, checks }).unwrap_or_default();
@@ -108,6 +113,14 @@ fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
     let seconds = now.since(oldest) / 1000;
     let events = behind.iter().map(|url| url.events).sum::<u64>();
     (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
+}
+
+/// Where media does not reach clients, if it is many.
+fn unreached(webrtc: &media::rtc::Server) -> Option<String> {
+    let tried = webrtc.unreached()?;
+    let addresses: Vec<String> = webrtc.advertised().0.iter().map(ToString::to_string).collect();
+    let to = addresses.join(", ");
+    Some(format!("{} of {} clients of the last 10 minutes could not reach {to}", tried.unreached, tried.clients))
 }
 
 /// `/metrics` on the public address: for this machine in development, behind an operator's key in production. A proxy

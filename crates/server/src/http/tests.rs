@@ -121,10 +121,10 @@ impl Kit {
         Self { router: router(&doors_of(&app)), app, clock, directory }
     }
 
-    /// Sends a request through the whole router.
+    /// Sends a request through the whole router, from this machine if it does not say from where.
     async fn send(&self, mut request: axum::http::Request<Body>) -> Answer {
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().get_or_insert(ConnectInfo(peer));
         // What operators ask is asked by the machine's own name.
         let path = request.uri().path();
         let operators = path.starts_with("/weapp/utils/")

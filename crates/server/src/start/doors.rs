@@ -132,6 +132,7 @@ fn health(parts: &Arc<Parts>) -> Health {
     Health {
         probe: parts.probe.clone(),
         live: parts.live.clone(),
+        webrtc: parts.webrtc.clone(),
         hooks: parts.hooks.clone(),
         leaving: parts.leaving.clone(),
         disk: parts.disk.clone(),

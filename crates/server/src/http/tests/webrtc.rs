@@ -1,5 +1,7 @@
 //! WHIP and WHEP as their documents have them (docs/webrtc.md), with a media server that listens.
 
+use std::time::{Duration, Instant};
+
 use axum::http::{HeaderName, Method};
 use tokio_util::sync::CancellationToken;
 
@@ -111,6 +113,34 @@ async fn a_publisher_is_answered_whole_or_told_why_not() {
     let text = ask(&kit, Method::PATCH, &session, &[("content-type", "text/plain")], trickle).await;
     assert_eq!(text.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(ask(&kit, Method::DELETE, &session, &[], "").await.status, StatusCode::OK);
+}
+
+/// What `/readyz` says of WebRTC.
+async fn reach(kit: &Kit) -> Value {
+    let ready = kit.send(axum::http::Request::get("/readyz").body(Body::empty()).unwrap()).await;
+    assert_eq!(ready.status, StatusCode::OK, "calls go on");
+    let checks = ready.json()["checks"].as_array().unwrap().clone();
+    checks.into_iter().find(|check| check["name"] == "webrtc").unwrap()
+}
+
+#[tokio::test]
+async fn where_media_reaches_nobody_is_said() {
+    let kit = kit().await;
+    assert_eq!(reach(&kit).await, json!({ "name": "webrtc", "ok": true, "needed": false }));
+    // Each offers, and sends nothing.
+    for n in 1..=3 {
+        let path = whip_of(&kit, &format!("user{n}")).await;
+        let mut request = axum::http::Request::post(&path).body(Body::from(offer("sendonly", "VP8"))).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([203, 0, 113, n], 40_000))));
+        assert_eq!(kit.send(request).await.status, StatusCode::CREATED);
+    }
+    let end = Instant::now() + Duration::from_secs(15);
+    while reach(&kit).await["ok"] == true && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let address = kit.app.webrtc.as_ref().unwrap().udp_addr();
+    let reason = format!("3 of 3 clients of the last 10 minutes could not reach {address}");
+    assert_eq!(reach(&kit).await["reason"], json!(reason));
 }
 
 #[tokio::test]
