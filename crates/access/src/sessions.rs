@@ -27,7 +27,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { secret: Secret::default(), previous_secrets: Vec::new(), lifetime: 7 * 24 * 3600 }
+        Self { secret: Secret::default(), previous_secrets: Vec::new(), lifetime: 30 * 24 * 3600 }
     }
 }
 

@@ -5,11 +5,11 @@ use crate::kind::Kind;
 /// Longest `userName` in bytes.
 pub const MAX_NAME: usize = 256;
 /// Longest `userAvatar` in bytes.
-pub const MAX_AVATAR: usize = 1024;
+pub const MAX_AVATAR: usize = 4096;
 /// Longest `roomInfo` in bytes.
 pub const MAX_ROOM_INFO: usize = 1024;
 /// Longest `userInfo` of a viewer in bytes.
-pub const MAX_USER_INFO: usize = 1024;
+pub const MAX_USER_INFO: usize = 4096;
 /// Most custom fields of a room.
 pub const MAX_CUSTOM_FIELDS: usize = 64;
 /// Longest name of a custom field in bytes.

@@ -16,6 +16,9 @@ use crate::close::Close;
 /// Groups that are remembered at most, ended ones included.
 const MAX_PILES: usize = 32;
 
+/// Polls of one client that are held at most. One more, and those that have given way are answered.
+const MAX_HELD: usize = 8;
+
 /// A long-polling client's side of the hub.
 #[derive(Debug)]
 pub struct Inbox {
@@ -42,7 +45,8 @@ struct Pile {
     messages: VecDeque<Arc<Message>>,
     /// The number of the next message.
     next: u64,
-    /// Which poll is the newest: an older one that is still held gives way.
+    /// Which poll is the newest: an older one that is still held gets nothing. It is not answered for that: a client that runs two
+    /// asks again at once, and they would take turns without end.
     turn: u64,
     /// No more will come.
     over: Option<Refusal>,
@@ -148,6 +152,13 @@ impl Inbox {
         self.changed.notify_waiters();
     }
 
+    /// Forgets what was said in a group before a time.
+    pub fn skip(&self, group: &RoomId, before: Millis) {
+        if let Some(pile) = self.state.lock().piles.get_mut(group) {
+            pile.messages.retain(|message| message.at >= before);
+        }
+    }
+
     /// Whether it may poll this group.
     #[must_use]
     pub fn is_in(&self, group: &RoomId) -> bool {
@@ -165,6 +176,7 @@ impl Inbox {
             if let Some(why) = state.end {
                 return Some(Err(Unanswered::Ended(why)));
             }
+            let crowded = state.held > MAX_HELD;
             let Some(pile) = state.piles.get_mut(group) else {
                 return Some(Err(Unanswered::Refused(Refusal::NotMember)));
             };
@@ -185,7 +197,7 @@ impl Inbox {
                 return Some(Err(Unanswered::Refused(why)));
             }
             let messages: Vec<_> = if newest { pile.messages.iter().cloned().collect() } else { Vec::new() };
-            (late || !newest || !messages.is_empty())
+            (late || (crowded && !newest) || !messages.is_empty())
                 .then(|| Ok(Polled { name: pile.name.clone(), messages, next: pile.next }))
         };
         self.hold(hold, look).await
@@ -212,7 +224,7 @@ impl Inbox {
             if newest && !state.direct.is_empty() {
                 return Some(Ok(state.direct.iter().cloned().collect()));
             }
-            (late || !newest).then_some(Err(Unanswered::Timeout))
+            (late || (state.held > MAX_HELD && !newest)).then_some(Err(Unanswered::Timeout))
         };
         self.hold(hold, look).await
     }
@@ -252,5 +264,59 @@ impl<'a> Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.0.state.lock().held -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use room::chat::{Epoch, NewGroup};
+
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(45);
+
+    fn inbox() -> (Inbox, RoomId) {
+        let inbox = Inbox::new(Millis(0));
+        let id = RoomId::parse("g").unwrap();
+        let new = NewGroup { id: &id, owner: None, name: "Group", epoch: Epoch(1) };
+        inbox.enter(&Group::new(&new).unwrap(), Vec::new());
+        (inbox, id)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_polls_of_a_client_do_not_take_turns() {
+        let (inbox, group) = inbox();
+        let began = Instant::now();
+        let of_group = async {
+            for _ in 0..2 {
+                inbox.poll(&group, 0, HOLD).await.unwrap();
+            }
+        };
+        let own = async {
+            for _ in 0..2 {
+                inbox.poll_direct(0, HOLD).await.unwrap_err();
+            }
+        };
+        let others = async {
+            let both = tokio::join!(inbox.poll(&group, 0, HOLD), inbox.poll_direct(0, HOLD));
+            assert!(both.0.is_ok() && both.1.is_err());
+        };
+        tokio::join!(of_group, own, others);
+        assert_eq!(began.elapsed(), 2 * HOLD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn polls_beyond_a_few_are_answered() {
+        let (inbox, group) = inbox();
+        let began = Instant::now();
+        let poll = async |_| {
+            inbox.poll(&group, 0, HOLD).await.unwrap();
+            began.elapsed()
+        };
+        let took = join_all((0..50).map(poll)).await;
+        assert_eq!(took.iter().filter(|took| **took == HOLD).count(), MAX_HELD);
+        assert_eq!(took.iter().filter(|took| took.is_zero()).count(), 50 - MAX_HELD);
+        assert_eq!(took[49], HOLD, "the newest is held");
     }
 }

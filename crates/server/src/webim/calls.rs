@@ -20,11 +20,6 @@ use store::error::Error;
 use telemetry::traces::{Kind, part};
 use webhooks::Whom;
 
-/// Older messages that a new member gets.
-pub const RECENT: usize = 10;
-/// Seconds for which a long poll is held at most.
-pub const LONGEST_POLL: u64 = 60;
-
 /// Which call a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
@@ -110,7 +105,7 @@ pub async fn run(call: &Call<'_>, name: Name) -> Answer {
         }
         Name::LongPollingId => {
             call.link()?;
-            ok(json!({"LongPollingId": sign::fresh_id().to_string(), "Timeout": LONGEST_POLL}))
+            ok(json!({"LongPollingId": sign::fresh_id().to_string(), "Timeout": polls::TIMEOUT}))
         }
         Name::LongPolling => polls::direct(call).await,
         Name::GetMsg => get_msg(call),
@@ -334,7 +329,8 @@ async fn enter(call: &Call<'_>, link: &Arc<Link>, id: &RoomId) -> Result<String,
     if let Some(until) = call.door.bans.until(&link.user, Some(id), call.now) {
         return Err(Refusal::Banned { until }.into());
     }
-    with_group(chat, &call.door.rooms, id, || chat.join(link, id, None, RECENT, |_| Default::default())).await?;
+    // Clients act on what they get as on what is said now: nothing of before.
+    with_group(chat, &call.door.rooms, id, || chat.join(link, id, None, 0, |_| Default::default())).await?;
     let key = call.door.sessions.open_poll(&link.user, link.session, id, call.now);
     key.map_err(|why| fail(UNAUTHORISED, why.to_string()))
 }

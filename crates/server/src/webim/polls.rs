@@ -8,14 +8,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::calls::{LONGEST_POLL, RECENT};
-use super::{Answer, Call, NOTHING_CAME, UNAUTHORISED, ended, fail, ok};
+use super::{Answer, Call, Fail, NOTHING_CAME, UNAUTHORISED, ended, fail, ok};
+use access::sessions::PollKey;
 use chat::hub::inbox::Unanswered;
 use chat::hub::link::{Link, Login};
 use chat::render;
 
-/// Seconds for which a poll of a group is held at most.
-const LONGEST_GROUP_POLL: u64 = 90;
+/// Seconds after which clients may give a poll up, as they are told.
+pub const TIMEOUT: u64 = 60;
+
+/// How long a poll is held at most. A mini-program hangs up after 60 seconds whatever it was told, and stops for good after ten times.
+const LONGEST: Duration = Duration::from_secs(45);
+
+/// How long the answer to a poll that may not be is held back. Mini-programs count broken connections alone as errors, and ask again
+/// at once after every answer.
+const REFUSED: Duration = Duration::from_secs(5);
+
+async fn refuse(why: impl Into<Fail>) -> Fail {
+    let why = why.into();
+    tokio::time::sleep(REFUSED).await;
+    why
+}
+
+/// For how long a poll is held that asks for so many seconds.
+fn hold(asked: Option<u64>) -> Duration {
+    asked.map_or(LONGEST, Duration::from_secs).min(LONGEST)
+}
 
 /// The head is spelled out: raw JSON does not pass through a flattened one.
 #[derive(Serialize)]
@@ -30,21 +48,45 @@ struct Messages<'a> {
     rsp_msg_list: Vec<&'a RawValue>,
 }
 
+/// What a poll of a group asks for.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Asked {
+    #[serde(default)]
+    start_seq: u64,
+    hold_time: Option<u64>,
+    key: String,
+}
+
 /// `get_msg`: a group's messages from `StartSeq` on.
 pub async fn group(call: &Call<'_>) -> Answer {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Asked {
-        #[serde(default)]
-        start_seq: u64,
-        #[serde(default = "longest")]
-        hold_time: u64,
-        key: String,
-    }
-    const fn longest() -> u64 {
-        LONGEST_GROUP_POLL
-    }
     let asked: Asked = call.body()?;
+    let (key, link) = match enter(call, &asked).await {
+        Ok(entered) => entered,
+        Err(why) => return Err(refuse(why).await),
+    };
+    let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
+    let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
+    inbox.seen(call.door.web.clock.steady());
+    let polled = match polled {
+        Err(Unanswered::Refused(why)) => return Err(refuse(why).await),
+        polled => polled.map_err(unanswered)?,
+    };
+    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
+    let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
+    reply(&Messages {
+        action_status: "OK",
+        error_code: 0,
+        error_info: "",
+        next_seq: polled.next,
+        hold_time: TIMEOUT,
+        key: &asked.key,
+        rsp_msg_list: elements.iter().map(|bytes| raw(bytes)).collect(),
+    })
+}
+
+/// Who polls by this key, and in the group.
+async fn enter(call: &Call<'_>, asked: &Asked) -> Result<(PollKey, Arc<Link>), Fail> {
     let door = call.door;
     let key = door.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
     if let Some(until) = door.bans.until(&key.user, Some(&key.group), call.now) {
@@ -59,25 +101,11 @@ pub async fn group(call: &Call<'_>) -> Answer {
             return Err(Refusal::NotMember.into());
         }
         // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
-        let before = if asked.start_seq == 0 { RECENT } else { MAX_KEPT };
-        let again = || door.chat.join(&link, &key.group, None, before, |_| Default::default());
+        let again = || door.chat.join(&link, &key.group, None, MAX_KEPT, |_| Default::default());
         rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
+        inbox.skip(&key.group, key.at);
     }
-    let hold = Duration::from_secs(asked.hold_time.min(LONGEST_GROUP_POLL));
-    let polled = inbox.poll(&key.group, asked.start_seq, hold).await;
-    inbox.seen(door.web.clock.steady());
-    let polled = polled.map_err(unanswered)?;
-    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
-    let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
-    reply(&Messages {
-        action_status: "OK",
-        error_code: 0,
-        error_info: "",
-        next_seq: polled.next,
-        hold_time: LONGEST_GROUP_POLL,
-        key: &asked.key,
-        rsp_msg_list: elements.iter().map(|bytes| raw(bytes)).collect(),
-    })
+    Ok((key, link))
 }
 
 #[derive(Serialize)]
@@ -125,11 +153,13 @@ pub async fn direct(call: &Call<'_>) -> Answer {
     struct Cookie {
         notice_seq: Option<u64>,
     }
-    let link: Arc<Link> = call.link()?;
+    let link: Arc<Link> = match call.link() {
+        Ok(link) => link,
+        Err(why) => return Err(refuse(why).await),
+    };
     let asked: Asked = call.body()?;
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
-    let hold = Duration::from_secs(asked.timeout.unwrap_or(LONGEST_POLL).min(LONGEST_POLL));
-    let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold).await;
+    let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold(asked.timeout)).await;
     inbox.seen(call.door.web.clock.steady());
     let messages = match polled {
         // The TIM web SDK tells its app of every answer that is not OK; it spells this as the 2018 client does not.
@@ -155,7 +185,7 @@ fn private(message: &Direct) -> Private<'_> {
     }
 }
 
-fn unanswered(why: Unanswered) -> super::Fail {
+fn unanswered(why: Unanswered) -> Fail {
     match why {
         Unanswered::Timeout => fail(NOTHING_CAME, "nothing came in time"),
         Unanswered::Ended(why) => ended(why),

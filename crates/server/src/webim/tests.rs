@@ -1,7 +1,7 @@
 //! The old web client's calls: numbers of errors, and what needs no identity.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -145,6 +145,28 @@ async fn a_newer_login_ends_the_older_ones_poll() {
     old.call("group_open_http_svc/quit_group", json!({"GroupId": "g"})).await;
     let gone = json!({"StartSeq": 0, "HoldTime": 60, "Key": old.key()});
     assert_eq!(old.call(GET, gone).await["ErrorCode"], 10_007);
+    world.stop().await;
+}
+
+/// A mini-program asks again at once after every answer, and acts on every message as on one that is said now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mini_program_hears_what_is_said_from_now_on_and_is_answered_slowly_where_it_may_not() {
+    let world = World::start().await;
+    let group = room("g");
+    world.server.app.chat.create(&group, None, "Group").unwrap();
+    let mut ann = Old::login(&world, "ann").await;
+    world.server.app.chat.notify(&group, None, "before").unwrap();
+    ann.join("g").await;
+    world.server.app.chat.notify(&group, None, "since").unwrap();
+    let polled = ann.call(GET, json!({"StartSeq": 0, "HoldTime": 90, "Key": ann.key()})).await;
+    assert!(polled["HoldTime"].as_u64().unwrap() <= 60, "WeChat hangs up after a minute: {polled}");
+    let heard: Vec<_> =
+        polled["RspMsgList"].as_array().unwrap().iter().map(|m| &m["MsgBody"]["UserDefinedField"]).collect();
+    assert_eq!(heard, [&json!("since")], "{polled}");
+    ann.call("group_open_http_svc/quit_group", json!({"GroupId": "g"})).await;
+    let began = Instant::now();
+    let refused = ann.call(GET, json!({"StartSeq": 0, "HoldTime": 60, "Key": ann.key()})).await;
+    assert_eq!((code(&refused), began.elapsed() > Duration::from_secs(4)), (10_007, true), "{:?}", began.elapsed());
     world.stop().await;
 }
 

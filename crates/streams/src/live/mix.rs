@@ -203,6 +203,8 @@ fn item(value: &Value, streams: &Mixable, pushed: &impl Fn(&str) -> Option<Pushe
     let id = input.text("input_stream_id").ok_or_else(|| refuse(-4, "input_stream_id is missing"))?;
     let kind = match layout.number("input_type")?.unwrap_or(0.0) as i64 {
         0 => Kind::Both,
+        // A picture that fills an empty place: the place stays empty.
+        2 if layered => Kind::Canvas,
         2 => return Err(refuse(-33, "pictures of a gallery are not kept here")),
         3 => Kind::Canvas,
         4 => Kind::Sound,

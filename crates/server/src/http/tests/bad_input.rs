@@ -126,9 +126,9 @@ async fn bounds_are_told_by_field() {
         ("create_room", "roomInfo", long(1024), 10),
         ("create_room", "roomID", "x".repeat(65), 1),
         ("add_pusher", "userName", long(256), 10),
-        ("add_pusher", "userAvatar", long(1024), 10),
+        ("add_pusher", "userAvatar", long(4096), 10),
         ("add_pusher", "roomID", "a\"b".into(), 1),
-        ("add_audience", "userInfo", long(1024), 10),
+        ("add_audience", "userInfo", long(4096), 10),
         ("set_custom_field", "fieldName", long(64), 10),
         ("set_custom_field", "value", long(1024), 10),
     ] {

@@ -176,7 +176,9 @@ fn what_is_wrong_is_refused_by_its_number() {
     assert_eq!(two(first.clone(), first.clone()), Err(-11));
     assert_eq!(two(json!({"image_layer": 3}), second.clone()), Err(-11), "no background");
     assert_eq!(two(first.clone(), json!({"image_layer": 2, "color": "red"})), Err(-20));
-    assert_eq!(two(first.clone(), json!({"image_layer": 2, "input_type": 2})), Err(-33));
+    let filled = two(first.clone(), json!({"image_layer": 2, "input_type": 2, "picture_id": 7}));
+    let Ok(Asked::Mix { layout, .. }) = filled else { panic!("{filled:?}") };
+    assert_eq!(places(&layout).len(), 1, "the picture's place is empty");
     assert_eq!(two(json!({"image_layer": 1, "input_type": 4}), second.clone()), Err(-28));
     assert_eq!(inputs(json!([of("8525_r_a", first.clone()), of("8525_r_new", second.clone())])), Err(-505));
     let list = json!([of("8525_r_a", first.clone()), of("8525_r_b", second.clone())]);
