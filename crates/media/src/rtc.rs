@@ -29,6 +29,7 @@ mod session;
 mod simulcast;
 mod sink;
 mod srtp;
+mod still;
 mod strangers;
 mod stun;
 mod tally;

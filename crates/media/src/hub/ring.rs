@@ -59,6 +59,11 @@ impl Ring {
         Some(self.get(self.gop?)?.at)
     }
 
+    /// How long ago the newest frame came.
+    pub fn idle(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.frames.back()?.at))
+    }
+
     /// The burst that begins at frame `at`, which must be a boundary.
     pub fn burst(&self, at: u64) -> Option<&Arc<Burst>> {
         let index = self.bursts.partition_point(|b| b.first < at);

@@ -357,9 +357,9 @@ impl Session {
     /// Passes on what the machine sends.
     fn transmit(&mut self, transmit: &Transmit, table: &Table, outbox: &mut Outbox) {
         let (proto, to) = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
-        self.answered(transmit.proto, transmit.destination, table);
-        self.to = self.path.taken().or(self.to);
         let first = transmit.contents.first().copied().unwrap_or_default();
+        self.answered((transmit.proto, transmit.destination), first < 4, table);
+        self.to = self.path.taken().or(self.to);
         // RTCP of the machine's would bear numbers that our own reports have.
         if self.sender.is_some() && (128..=191).contains(&first) {
             return;
@@ -388,12 +388,24 @@ impl Session {
         matches!(&self.role, Role::Play { whep, .. } if whep.adapts)
     }
 
-    /// The machine answered `peer`, so it sent a request with the right password: from now on its datagrams are ours.
-    fn answered(&mut self, proto: Protocol, peer: SocketAddr, table: &Table) {
-        if !self.sources.contains(&(proto, peer)) && self.sources.len() < MOST_SOURCES {
-            self.sources.push((proto, peer));
-            table.vouch(proto, peer, self.route);
+    /// The machine sends something to `peer`, so that sent a request with the right password: from now on its datagrams are ours, also
+    /// where they were another session's before. `request`: it is an answer to one. Of many addresses the newest count, and the one
+    /// that media goes to.
+    fn answered(&mut self, peer: (Protocol, SocketAddr), request: bool, table: &Table) {
+        let known = self.sources.contains(&peer);
+        if known && !(request && table.known(peer.0, peer.1) != Some(self.route)) {
+            return;
         }
+        if !known {
+            if self.sources.len() == MOST_SOURCES {
+                let taken = self.path.taken();
+                let oldest = self.sources.iter().position(|source| Some(*source) != taken).unwrap_or(0);
+                let oldest = self.sources.remove(oldest);
+                table.forget(self.route, "", &[oldest]);
+            }
+            self.sources.push(peer);
+        }
+        table.vouch(peer.0, peer.1, self.route);
     }
 
     fn own_deadline(&self, now: Instant) -> Option<Instant> {

@@ -7,6 +7,7 @@ mod live;
 mod narrow;
 mod peers;
 mod simulcast;
+mod still;
 mod tcp;
 
 use std::time::Instant;

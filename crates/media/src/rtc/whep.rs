@@ -15,6 +15,7 @@ use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
 use super::sender::{Again, Piece, Reported};
 use super::sink::{Out, Sink};
+use super::still::{APART, Still};
 use crate::frame::Codec;
 
 /// Sender reports are made anew when the stream's clock and ours are further apart than this.
@@ -45,42 +46,30 @@ const REPAIR: Duration = Duration::from_millis(100);
 /// Pictures are not held back for longer.
 const MOST_DELAY: Duration = Duration::from_millis(600);
 
-/// A group of pictures behind which none has come is sent again, with these pauses, until its end has arrived: it goes out at the very
-/// end of the handshake, when some players cannot open packets yet, and only a packet behind a lost one shows that it is lost. Who
-/// has its end alone asks for a keyframe, and is sent the group once more.
-const REPEATED: [Duration; 3] = [Duration::from_millis(300), Duration::from_millis(700), Duration::from_secs(2)];
-/// It is sent again at most so often, however often a player asks.
-const MOST_REPEATED: usize = 10;
+/// What a viewer begins with ends so long before the stream's time: what comes next may be a little early.
+const BEHIND: Duration = Duration::from_millis(200);
 
-/// The group of pictures that a viewer began with, of a stream whose pictures have stood still since.
-struct Still {
-    group: Vec<Shared>,
-    /// When it was last sent, and when it is to be sent again.
-    sent: Instant,
-    due: Option<Instant>,
-    times: usize,
-    /// The player asks for a keyframe, so that it arrived is not enough.
-    asked: bool,
+/// A player may ask for keyframes so often at once, and once more after each pause: every viewer of the stream is sent what it asks for.
+const MOST_WISHES: u32 = 4;
+const WISH_EVERY: Duration = Duration::from_secs(2);
+
+/// How often a player may still ask for keyframes.
+struct Wishes {
+    left: u32,
+    /// Since when one more has been earned.
+    at: Option<Instant>,
 }
 
-impl Still {
-    fn new(group: Vec<Shared>, now: Instant) -> Self {
-        Still { group, sent: now, due: Some(now + REPEATED[0]), times: 0, asked: false }
-    }
-
-    fn went(&mut self, now: Instant) {
-        self.times += 1;
-        self.sent = now;
-        self.asked = false;
-        self.due = REPEATED.get(self.times).map(|pause| now + *pause);
-    }
-
-    fn asked(&mut self, now: Instant) {
-        if self.times < MOST_REPEATED {
-            self.asked = true;
-            let soon = now.max(self.sent + REPEATED[0]);
-            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
-        }
+impl Wishes {
+    fn take(&mut self, now: Instant) -> bool {
+        let since = *self.at.get_or_insert(now);
+        let earned = now.saturating_duration_since(since).as_millis() / WISH_EVERY.as_millis();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_add(earned).min(MOST_WISHES);
+        self.at = if self.left == MOST_WISHES { Some(now) } else { since.checked_add(WISH_EVERY * earned) };
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
     }
 }
 
@@ -166,6 +155,7 @@ pub(super) struct Whep {
     resent: Option<Instant>,
     lossy_until: Option<Instant>,
     still: Option<Still>,
+    wishes: Wishes,
 }
 
 impl Whep {
@@ -194,6 +184,7 @@ impl Whep {
             resent: None,
             lossy_until: None,
             still: None,
+            wishes: Wishes { left: MOST_WISHES, at: None },
         }
     }
 
@@ -203,9 +194,9 @@ impl Whep {
         self.target = Some(layer);
     }
 
-    /// Sends what the current group of pictures holds so far, squeezed into the moments before now, so that the viewer
-    /// has a picture at once and is not late for the rest.
-    pub fn catch_up(&mut self, sink: &mut Sink<'_>, backlog: &[Shared], now: Instant) -> u64 {
+    /// Sends what the current group of pictures holds so far, squeezed into the moments before the stream's time `clock`, so that the
+    /// viewer has a picture at once and is not late for the rest: a player that was told an older time holds back what comes next.
+    pub fn catch_up(&mut self, sink: &mut Sink<'_>, backlog: &[Shared], clock: i64, now: Instant) -> u64 {
         let picture = |s: &Shared| match &s.media {
             Media::Picture { picture, .. } => picture.bytes,
             Media::Sound(_) => 0,
@@ -217,29 +208,29 @@ impl Whep {
         let latest = |video: bool| backlog.iter().filter(|s| s.is_picture() == video).map(|s| s.pts).max();
         self.sent = [true, false].map(|video| latest(video).unwrap_or(i64::MIN));
         let pictures: Vec<&Shared> = backlog.iter().filter(|s| s.is_picture()).collect();
-        self.wall(self.sent[0], now);
+        let end = self.sent[0].max(clock.saturating_sub(BEHIND.as_micros() as i64));
+        self.wall(end, now);
         let mut bytes = 0;
         for (before, shared) in (0..pictures.len() as i64).rev().zip(&pictures) {
-            // One millisecond each: a browser decodes them all and shows the last.
-            let at = self.sent[0].saturating_sub(before.saturating_mul(1_000));
-            bytes += self.send(sink, shared, at, now);
+            bytes += self.send(sink, shared, end.saturating_sub(before.saturating_mul(APART)), now);
         }
         let repeats = bytes > 0 && !self.adapts;
-        self.still = repeats.then(|| Still::new(pictures.into_iter().cloned().collect(), now));
+        self.still = repeats.then(|| Still::new(pictures.into_iter().cloned().collect(), end, now));
         bytes
     }
 
-    /// Sends the group that it began with again, at times behind it, if that is due.
+    /// Sends the group that it began with again, if that is due.
     fn repeat(&mut self, sink: &mut Sink<'_>, now: Instant) -> u64 {
-        let Some(mut still) = self.still.take_if(|still| still.due.is_some_and(|due| due <= now)) else { return 0 };
+        let Some(mut still) = self.still.take_if(|still| still.due().is_some_and(|due| due <= now)) else { return 0 };
         let mut bytes = 0;
-        // What is on its way yet need not be sent again.
         if self.pacer.is_empty() {
-            for shared in &still.group {
-                bytes += self.send(sink, shared, self.newest.saturating_add(1_000), now);
+            for (shared, at) in still.pictures(now) {
+                bytes += self.send(sink, shared, at.max(self.newest.saturating_add(APART)), now);
             }
+            still.went(now);
+        } else {
+            still.waits(now);
         }
-        still.went(now);
         self.still = Some(still);
         bytes
     }
@@ -250,8 +241,9 @@ impl Whep {
             self.choice.lost(loss);
             self.congestion.lost(loss, now);
         }
-        if let Some(still) = self.still.as_mut().filter(|still| one.all && !still.asked) {
-            still.due = None;
+        // What waits here has not been sent, and is not among what has arrived.
+        if let Some(still) = self.still.as_mut().filter(|_| one.all && self.pacer.is_empty()) {
+            still.arrived();
         }
     }
 
@@ -472,7 +464,7 @@ impl Whep {
         let waiting = self.pacer.due(self.congestion.rate(), now);
         let waiting =
             waiting.map(|due| if self.congestion.room(now) == 0 { due.max(self.congestion.due(now)) } else { due });
-        let repeated = self.still.as_ref().and_then(|still| still.due);
+        let repeated = self.still.as_ref().and_then(|still| still.due());
         waiting.into_iter().chain(repeated).min()
     }
 
@@ -532,7 +524,7 @@ impl Whep {
             still.asked(now);
         }
         if player && !narrow {
-            return true;
+            return self.wishes.take(now);
         }
         let since = |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= KEY_EVERY);
         let wants = player || self.need_key && !self.adapts;

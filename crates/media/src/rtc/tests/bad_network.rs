@@ -359,7 +359,7 @@ fn a_viewer_over_a_bad_network_is_sent_again_what_was_lost() {
 }
 
 /// The first second of the stream, as who joins then finds it, and the half after it.
-fn joining() -> (Vec<Shared>, Vec<Shared>) {
+pub(super) fn joining() -> (Vec<Shared>, Vec<Shared>) {
     let mut maker = Maker::default();
     let frames = stream();
     let mut backlog = Vec::new();
@@ -390,74 +390,6 @@ fn a_viewer_who_joins_late_gets_a_picture_at_once_and_in_time() {
     let ticks: Vec<u64> = pictures.iter().map(|p| p.0.numer()).collect();
     assert!(ticks.windows(2).take(29).all(|w| w[1] - w[0] == 90), "the backlog is a millisecond apart");
     assert!(ticks.windows(2).skip(31).all(|w| (2_999..=3_001).contains(&(w[1] - w[0]))), "what follows is in time");
-}
-
-/// The numbers of the pictures that are whole.
-fn shown(viewer: &Viewer) -> Vec<u32> {
-    viewer.client.pictures.iter().filter_map(|(_, _, data)| number(h264::unit(data).payload.get(4..)?)).collect()
-}
-
-#[test]
-fn pictures_that_stand_still_are_sent_again_to_who_has_lost_them() {
-    let group: Vec<u32> = (0..31).collect();
-    // The group and what is sent again of it, for so long, from so many pictures on.
-    for (lost, from) in [(50, 0), (500, 0), (1_500, 0), (50, 20)] {
-        let mut viewer = Viewer::new(USUAL, |_| ());
-        let (backlog, _) = joining();
-        let (head, tail) = backlog.split_at(from * 3);
-        viewer.catch_up(head);
-        viewer.network.loss = 1_000;
-        viewer.catch_up(if from == 0 { tail } else { &backlog });
-        for ms in 0..8_000 {
-            if ms == lost {
-                viewer.network.loss = 0;
-            }
-            viewer.step(false);
-            // As players do that have packets and no keyframe.
-            let pictures = &viewer.client.pictures;
-            if !pictures.is_empty() && ms % 1_000 == 0 && !pictures.iter().any(|(_, _, data)| h264::unit(data).key) {
-                viewer.ask_key();
-            }
-        }
-        let shown = shown(&viewer);
-        assert!(shown.ends_with(&group), "{from} lost for {lost} ms: {shown:?}");
-        assert!(shown.len() <= 3 * group.len(), "{shown:?}");
-        let ticks: Vec<u64> = viewer.client.pictures.iter().map(|p| p.0.numer()).collect();
-        assert!(ticks.is_sorted_by(|a, b| a < b), "each time is later than the one before: {ticks:?}");
-    }
-}
-
-#[test]
-fn who_asks_for_keyframes_all_the_time_is_not_sent_the_same_group_for_ever() {
-    let mut viewer = Viewer::new(USUAL, |_| ());
-    let (backlog, _) = joining();
-    viewer.catch_up(&backlog);
-    for ms in 0..20_000 {
-        viewer.step(false);
-        if ms % 100 == 0 {
-            viewer.ask_key();
-        }
-    }
-    let times = shown(&viewer).len() / 31;
-    assert!((5..=11).contains(&times), "{times}");
-}
-
-#[test]
-fn nothing_is_sent_again_where_pictures_go_on_or_have_arrived() {
-    let mut viewer = Viewer::new(USUAL, |_| ());
-    let (backlog, live) = joining();
-    viewer.catch_up(&backlog);
-    for shared in &live {
-        viewer.take(shared);
-    }
-    (0..6_000).for_each(|_| viewer.step(false));
-    assert_eq!(shown(&viewer).len(), 46, "each once");
-
-    let mut viewer = Viewer::new(USUAL, |_| ());
-    viewer.catch_up(&backlog);
-    (0..6_000).for_each(|_| viewer.step(false));
-    let times = shown(&viewer).len() / 31;
-    assert!(times <= 2, "a report has come within a second: {times}");
 }
 
 #[test]

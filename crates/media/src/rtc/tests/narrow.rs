@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use str0m::media::KeyframeRequestKind;
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::rtcp::SenderInfo;
 use str0m::{Candidate, Event, Input, Output};
 
 use super::bad_network::{CLIENT, Network, SERVER};
@@ -56,6 +57,8 @@ pub(super) struct Seen {
     next: Option<u64>,
     /// Keyframes that were asked for, and when.
     asked: Vec<u64>,
+    /// The sender reports that were known with each picture, or sound (true).
+    reports: Vec<(bool, SenderInfo)>,
 }
 
 impl Seen {
@@ -137,7 +140,7 @@ pub(super) struct Viewer {
     ms: u64,
     pub client: Client,
     pub session: Session,
-    table: Table,
+    pub table: Table,
     pub outbox: Outbox,
     pub counters: Arc<Counters>,
     /// Where the client sends from.
@@ -250,9 +253,14 @@ impl Viewer {
         self.flush();
     }
 
+    /// With the stream as old as its newest frame.
     pub fn catch_up(&mut self, backlog: &[Shared]) {
+        self.catch_up_at(backlog, backlog.iter().map(|shared| shared.pts).max().unwrap_or(0));
+    }
+
+    pub fn catch_up_at(&mut self, backlog: &[Shared], clock: i64) {
         let now = self.now;
-        self.session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, backlog, now)).unwrap();
+        self.session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, backlog, clock, now)).unwrap();
         self.flush();
     }
 
@@ -340,6 +348,9 @@ impl Viewer {
                         if data.mid == self.client.video {
                             self.newest = **data.seq_range.end();
                         }
+                        if let Some(info) = data.last_sender_info {
+                            self.seen.reports.push((data.mid == self.client.audio, info));
+                        }
                         self.seen.media(self.ms, data.mid == self.client.audio, &data.data, self.stream);
                     }
                     self.client.event(event);
@@ -349,6 +360,11 @@ impl Viewer {
         if self.ms.is_multiple_of(20) {
             self.seen.listen();
         }
+    }
+
+    /// The sender reports that it knew with each picture, or sound (true).
+    pub fn reports(&self) -> &[(bool, SenderInfo)] {
+        &self.seen.reports
     }
 
     pub fn pass(&mut self, seconds: u64) -> &Seen {

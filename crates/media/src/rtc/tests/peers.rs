@@ -8,11 +8,13 @@ use std::time::{Instant, UNIX_EPOCH};
 use str0m::Event;
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, MediaTime};
+use str0m::net::Protocol;
 use str0m::rtp::Ssrc;
 use str0m::rtp::rtcp::{Nack, NackEntry, ReceiverReport, ReceptionReport, Rtcp, SenderInfo, SenderReport};
 
 use super::bad_network::{CLIENT, SERVER, World};
 use super::narrow::{USUAL, Viewer};
+use crate::rtc::net::Route;
 use crate::rtc::offer::{self, Identity, Way};
 use crate::rtc::session::Role;
 
@@ -141,6 +143,27 @@ fn a_viewer_that_moves_without_an_ice_restart_is_followed_there_and_back() {
         let to = viewer.source;
         goes_to(&mut viewer, to);
     }
+}
+
+#[test]
+fn a_viewer_with_many_addresses_is_heard_at_the_newest() {
+    let mut viewer = Viewer::new(USUAL, |_| ());
+    viewer.pass(1);
+    let first = viewer.source;
+    let route = viewer.table.known(Protocol::Udp, first);
+    assert!(route.is_some());
+    for n in 1..=40 {
+        viewer.source = SocketAddr::from(([198, 51, 100, n], 5_000));
+        let to = viewer.source;
+        goes_to(&mut viewer, to);
+        assert_eq!(viewer.table.known(Protocol::Udp, to), route, "after {n} moves");
+    }
+    assert_eq!(viewer.table.known(Protocol::Udp, first), None, "addresses of long ago are forgotten");
+    // Another session was given its address meanwhile.
+    let other = Route { worker: 0, key: 99 };
+    viewer.table.vouch(Protocol::Udp, viewer.source, other);
+    viewer.pass(4);
+    assert_eq!(viewer.table.known(Protocol::Udp, viewer.source), route, "its own by its next check");
 }
 
 #[test]

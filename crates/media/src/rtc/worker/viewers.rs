@@ -76,9 +76,9 @@ impl Worker {
         let source = first.as_ref().map_or(source, Source::layer);
         // From the group of pictures as it is now, not as it was when the offer came.
         let fresh = Renditions::new(self.common.hub.clone()).read(&source.name, source.view, AUDIO);
-        match fresh.map(|mut reader| backlog(&mut reader)) {
-            Ok(Ok(found)) => {
-                let sent = session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, &found, now));
+        match fresh.map(|mut reader| backlog(&mut reader).map(|found| (found, reader.time()))) {
+            Ok(Ok((found, clock))) => {
+                let sent = session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, &found, clock, now));
                 let Role::Play { whep, ticket } = &mut session.role else { return };
                 ticket.count_sent(sent.unwrap_or(0));
                 if let Some(codec) = whep.lacks {
