@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::Mutex;
 
-use super::{Config, Counters, Refused};
+use super::{Config, Counters, Refused, Restarted};
 
 /// The sessions there are, by their public names.
 pub struct Registry {
@@ -26,6 +26,18 @@ pub struct Entry {
     pub connected: bool,
     /// What a restart of ICE must name.
     pub etag: String,
+    /// Its last restart of ICE.
+    pub restart: Option<Box<Restart>>,
+}
+
+/// A restart of ICE that was made. Who did not get the answer, in a network that it has just come to, asks for it once more.
+pub struct Restart {
+    /// The tag before it.
+    pub before: String,
+    /// The peer's user name fragment and password.
+    pub creds: (String, String),
+    /// What was answered.
+    pub answer: Restarted,
 }
 
 impl Registry {
@@ -51,11 +63,20 @@ impl Registry {
         self.sessions.lock().get(id).map(|entry| (entry.key, entry.etag.clone()))
     }
 
-    /// Notes the tag of a session whose ICE began anew.
-    pub fn restarted(&self, id: &str, etag: &str) {
+    /// Notes that a session's ICE began anew.
+    pub fn restarted(&self, id: &str, restart: Restart) {
         if let Some(entry) = self.sessions.lock().get_mut(id) {
-            etag.clone_into(&mut entry.etag);
+            restart.answer.etag.clone_into(&mut entry.etag);
+            entry.restart = Some(Box::new(restart));
         }
+    }
+
+    /// The answer to a session's last restart, if this asks for it once more.
+    pub fn again(&self, id: &str, creds: &(String, String), if_match: &[&str]) -> Option<Restarted> {
+        let sessions = self.sessions.lock();
+        let restart = sessions.get(id)?.restart.as_ref()?;
+        let named = if_match.iter().any(|tag| *tag == "*" || *tag == restart.before);
+        (named && restart.creds == *creds).then(|| restart.answer.clone())
     }
 
     /// Forgets a session.

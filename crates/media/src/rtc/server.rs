@@ -16,7 +16,7 @@ use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
 use super::reach::{Reach, Tried};
-use super::registry::{Entry, Place, Registry};
+use super::registry::{Entry, Place, Registry, Restart};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
@@ -249,15 +249,24 @@ impl Server {
     ) -> Result<Option<Restarted>, Refused> {
         let fragment = Fragment::read(body)?;
         let (key, etag) = self.find(session)?;
+        let registry = &self.inner.common.registry;
+        let creds = fragment.creds.clone();
+        if let (Some(creds), Some(given)) = (&creds, if_match)
+            && let Some(answer) = registry.again(session, creds, given)
+        {
+            return Ok(Some(answer));
+        }
         if if_match.is_some_and(|given| !given.iter().any(|one| *one == "*" || *one == etag)) {
             return Err(Refused::Stale);
         }
         let (reply, answer) = oneshot::channel();
         self.tell(key, ToWorker::Patch(key, fragment, reply)).await?;
         let Some(fragment) = answer.await.unwrap_or(Err(Refused::NoSession))? else { return Ok(None) };
-        let etag = random_hex::<8>()?;
-        self.inner.common.registry.restarted(session, &etag);
-        Ok(Some(Restarted { fragment, etag }))
+        let answer = Restarted { fragment, etag: random_hex::<8>()? };
+        if let Some(creds) = creds {
+            registry.restarted(session, Restart { before: etag, creds, answer: answer.clone() });
+        }
+        Ok(Some(answer))
     }
 
     /// The `ETag` of a session, without quotes.
@@ -287,7 +296,11 @@ impl Server {
         let id = random_hex::<16>()?;
         let etag = random_hex::<8>()?;
         let registry = Arc::clone(&inner.common.registry);
-        registry.admit(&id, Entry { key, peer: what.peer.ip(), connected: false, etag }, &inner.config)?;
+        registry.admit(
+            &id,
+            Entry { key, peer: what.peer.ip(), connected: false, etag, restart: None },
+            &inner.config,
+        )?;
         Ok((Place { registry, id: Some(id.clone()) }, key, id))
     }
 

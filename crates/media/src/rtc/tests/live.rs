@@ -354,10 +354,15 @@ async fn what_cannot_be_served_is_refused_with_its_reason() {
     assert_eq!(refused(Wired::new(&world, true, "s", "").await), Refused::Ended(Ended::Busy));
     let fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n";
     assert_eq!(world.server.patch(&first.session, fragment, Some(&["wrong"])).await, Err(Refused::Stale));
+    let before = world.server.etag(&first.session).unwrap();
     let restarted = world.server.patch(&first.session, fragment, Some(&["*"])).await.unwrap().unwrap();
     assert!(restarted.fragment.contains("a=ice-ufrag:") && restarted.fragment.contains("a=candidate:"));
     let again = world.server.patch(&first.session, fragment, Some(&["other", &restarted.etag])).await;
     assert_eq!(again, Ok(None), "the same credentials are no restart");
+    for tag in ["*", &before] {
+        let lost = world.server.patch(&first.session, fragment, Some(&[tag])).await;
+        assert_eq!(lost, Ok(Some(restarted.clone())), "who did not get the answer asks once more");
+    }
     let candidate = "a=candidate:1 1 udp 1 192.0.2.7 9 typ host\r\n";
     assert_eq!(world.server.patch(&first.session, candidate, None).await, Ok(None));
     assert_eq!(world.server.patch("nobody", candidate, None).await, Err(Refused::NoSession));
