@@ -22,6 +22,7 @@ use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::session::{Role, Session, Signal, Start};
+use super::unfits::Unfits;
 use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::hub::{Hub, Item};
@@ -60,6 +61,7 @@ pub(super) struct Common {
     pub identity: Arc<Identity>,
     pub counters: Arc<Counters>,
     pub registry: Arc<Registry>,
+    pub unfits: Unfits,
 }
 
 pub(super) struct Worker {
