@@ -4,6 +4,7 @@ All blocks of a README are one program, in their order. What an app would have b
 here, before them; after them the program says what it was given, and the server is asked whether that is any good.
 """
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,9 @@ from pathlib import Path
 
 # The address and the app that the READMEs print.
 ADDRESS, APP = "https://live.example.com", "1400000000"
+
+
+HERE = Path(__file__).resolve().parent
 
 
 class Wrong(Exception):
@@ -162,6 +166,60 @@ echo "\\nmade $room[roomID] $session[token] $sig $token $event[event]\\n";
     finally:
         server.kill()
         server.wait()
+
+
+def whole(package):
+    """The whole backend of both READMEs beside the packages: it logs in, makes a room, and takes the server's webhooks alone."""
+    [english, chinese] = [re.search(r"```js\n(.*?)```", (HERE / name).read_text(encoding="utf-8"), re.S)[1]
+                          for name in ("README.md", "README.zh-CN.md")]
+    if english != chinese:
+        raise Wrong("the whole backend is not the same in both languages")
+    with tempfile.TemporaryDirectory(prefix="roomservice-readme-") as scratch, socket.socket() as free:
+        modules = Path(scratch) / "node_modules"
+        modules.mkdir()
+        shutil.copytree(package, modules / "roomservice-server")
+        code = english.replace(ADDRESS, os.environ["SERVER_URL"]).replace(APP, os.environ["SDK_APP_ID"])
+        (Path(scratch) / "backend.mjs").write_text(code, encoding="utf-8")
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        backend = subprocess.Popen(["node", "backend.mjs"], cwd=scratch, env=os.environ | {"PORT": str(port)}, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            def ask(path, body, headers=None):
+                request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body.encode(), headers or {})
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as answer:
+                        return answer.status, json.load(answer)
+                except urllib.error.HTTPError as e:
+                    with e:
+                        return e.code, json.load(e)
+
+            end = time.monotonic() + 20
+            while True:
+                try:
+                    status, login = ask("/login", '{"userID":"alice"}')
+                    break
+                except OSError:
+                    if time.monotonic() > end or backend.poll() is not None:
+                        raise
+                    time.sleep(0.1)
+            signed = {"X-RoomService-Signature": os.environ["WEBHOOK_SIGNATURE"]}
+            found = [
+                ("it logs in", (status, login["userID"]), (200, "alice")),
+                ("it makes a room", ask("/shows", '{"roomID":"whole"}')[1].get("roomID"), "whole"),
+                ("a refusal is handed on", ask("/shows", '{"roomID":"whole"}')[0], 409),
+                ("it takes a webhook", ask("/hooks", os.environ["WEBHOOK_BODY"], signed)[0], 200),
+                ("and no other's", ask("/hooks", os.environ["WEBHOOK_BODY"])[0], 401),
+                ("nothing is elsewhere", ask("/nowhere", "")[0], 404),
+            ]
+        finally:
+            backend.kill()
+            said, _ = backend.communicate()
+        wrong = [f"{what}: {seen}" for what, seen, wanted in found if seen != wanted]
+        if wrong or "room_created" not in said:
+            raise Wrong(f"the whole backend: {wrong}\n{said}")
+        return login
 
 
 LANGUAGES = {"node": node, "python": python, "go": go, "java": java, "php": php}

@@ -253,6 +253,19 @@ def printed(language, package, url):
     return not wrong
 
 
+def whole(package, url):
+    """Runs the whole backend that the README of all has; whether it does what it says, and its login is good."""
+    try:
+        login = readme.whole(package)
+    except (readme.Wrong, OSError) as e:
+        print(e)
+        return False
+    if weapp(url, "login", login | {"accountType": 0}) != 0 or ask(url, KEY, "/rooms/whole", "DELETE") != 204:
+        print("the login or the room of the whole backend is no good")
+        return False
+    return True
+
+
 def run(language, package, environment):
     """Runs the commands of a language's test; whether they go well."""
     for command in TESTS[language][1]:
@@ -302,6 +315,8 @@ def main():
                 print(f"{language}: made; not run, because there is no {needs}", flush=True)
                 continue
             well = run(language, package, environment) and printed(language, package, url)
+            if language == "node":
+                well = well and whole(package, url)
             print(f"{language}: {'well' if well else 'WRONG'}, {time.monotonic() - began:.0f} s", flush=True)
             wrong += [] if well else [language]
     finally:

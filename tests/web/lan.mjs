@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { browse, create, enter, Server, shot, until } from './stage.mjs';
 
 const [DESK, PHONE] = ['10.77.0.1', '10.77.0.2'];
@@ -117,6 +118,41 @@ const bob = await phone('Bob');
 await call(ada, bob, 'Laptop and phone');
 await shot(bob, 'lan-phone');
 await call(await phone('Cleo'), await phone('Dan'), 'Two phones');
+
+// A page of the app's own, as docs/recipes/phones.md serves the README's: with the same certificate, at another port.
+const top = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const printed = (file, pattern) => pattern.exec(readFileSync(path.join(top, file), 'utf8'))[1];
+const own = path.join(process.env.DATA_DIR, 'own');
+mkdirSync(own);
+symlinkSync(process.env.DATA_DIR, path.join(own, 'data'));
+const theirs = printed('README.md', /<!-- file call\.html -->\n```html\n([\s\S]*?)```/);
+writeFileSync(path.join(own, 'call.html'), theirs.replaceAll('localhost:5757', `localhost:${server.port}`));
+writeFileSync(path.join(own, 'serve.py'), printed('docs/recipes/phones.md', /```python\n([\s\S]*?)```/));
+const commands = printed('docs/recipes/phones.md', /```sh\n(address=[\s\S]*?)```/)
+  .replace(/^address=\S+/, `address=${DESK}`)
+  .replaceAll(':5757', `:${server.port}`);
+const files = spawn('bash', ['-c', commands.replace('python3 serve.py', 'exec python3 serve.py')], {
+  cwd: own,
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+process.on('exit', () => files.kill('SIGKILL'));
+const page = `https://${DESK}:8443/call.html`;
+await until('the page of one’s own is served', () => /200$/.test(trusted(page)));
+const visitors = [];
+for (const { browser } of [desk, pocket]) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, permissions: ['camera', 'microphone'] });
+  const visitor = await context.newPage();
+  await visitor.goto(page);
+  visitors.push(visitor);
+}
+for (const visitor of visitors)
+  await until('two moving pictures on a page of one’s own', () =>
+    visitor.evaluate(() => {
+      const shown = [...document.querySelectorAll('video')].filter((v) => v.videoWidth > 0 && v.currentTime > 1);
+      return shown.length === 2;
+    }),
+  );
+files.kill('SIGKILL');
 
 assert.deepEqual([...desk.problems, ...pocket.problems], []);
 await Promise.all([desk.browser.close(), pocket.browser.close()]);

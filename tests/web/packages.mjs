@@ -167,7 +167,13 @@ async function bundled(code, format) {
       it.onLoad({ filter: /.*/, namespace: 'given' }, () => ({ contents: BEGIN, resolveDir: sdk }));
       it.onResolve({ filter: /^readme:/ }, ({ path: name }) => ({ path: name.slice(7), namespace: 'readme' }));
       it.onResolve({ filter: /^\.\/Person\.vue$/ }, () => ({ path: 'person', namespace: 'readme' }));
+      it.onResolve({ filter: /^\.\/Call\.(jsx|vue)$/ }, ({ path: name }) => ({
+        path: name.endsWith('jsx') ? 'react' : 'vue',
+        namespace: 'readme',
+      }));
       it.onLoad({ filter: /.*/, namespace: 'readme' }, ({ path: name }) => {
+        if (name === 'react main') return { contents: printed('react', 'jsx')[1], loader: 'jsx', resolveDir: sdk };
+        if (name === 'vue main') return { contents: printed('vue', 'js')[0], resolveDir: sdk };
         if (name === 'react') return { contents: printed('react', 'jsx')[0], loader: 'jsx', resolveDir: sdk };
         return { contents: compiled(printed('vue', 'vue')[name === 'vue' ? 0 : 1], name), resolveDir: sdk };
       });
@@ -273,6 +279,17 @@ for (const [one, other] of [
 }
 
 for (const page of [...Object.values(pages), ...Object.values(readme)]) await page.context().close();
+
+// And with what each prints to begin with, which logs in by itself.
+const mains = [];
+for (const name of ['react', 'vue']) mains.push(await shown(`import 'readme:${name} main';`, '', { format: 'esm' }));
+for (const page of mains) {
+  await page.locator('figure video').waitFor();
+  await until('the picture of the other', () =>
+    page.locator('figure video').evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5),
+  );
+}
+for (const page of mains) await page.context().close();
 
 // The code of the SDK's own README, a page for each block: somebody is in the room that it enters, and on air in the show.
 const host = await shown(

@@ -75,7 +75,8 @@ async function play(acts, name, video, state) {
   };
   const onState = (_, error) => {
     if (error?.addresses) state.textContent = t('noMedia', { address: error.addresses.join(', ') });
-    else if (error) state.textContent = error.status === 406 ? t('noCodec') : error.message;
+    else if (error?.status === 406) state.textContent = t(error.message.includes('B-frames') ? 'bFrames' : 'noCodec');
+    else if (error) state.textContent = error.message;
   };
   const player = new Player({ url, element: video, onState, platform: browser() });
   video.addEventListener('playing', () => {

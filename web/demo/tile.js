@@ -86,9 +86,9 @@ export class Tile {
 
   /** Why there is no picture, where the user or the operator can do something about it. */
   complain(error) {
-    const { addresses, status } = error;
+    const { addresses, status, message } = error;
     if (addresses) this.note.textContent = t('noMedia', { address: addresses.join(', ') });
-    else if (status === 406) this.note.textContent = t('noCodec');
+    else if (status === 406) this.note.textContent = t(message.includes('B-frames') ? 'bFrames' : 'noCodec');
   }
 
   /** What the other side says of itself: microphone, camera, screen. */

@@ -188,6 +188,7 @@ mod tests {
             at: Millis(at),
             streams: vec![StreamId::parse("fresh").unwrap()],
             reason: "".into(),
+            kick: false,
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod acme;
 pub mod lan;
+pub mod look;
 mod private;
 pub mod proxies;
 mod proxy_protocol;

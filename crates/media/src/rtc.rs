@@ -36,6 +36,7 @@ mod tally;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod unfits;
 mod unit;
 mod whep;
 mod whip;

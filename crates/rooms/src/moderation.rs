@@ -163,11 +163,14 @@ impl Moderation {
         let rooms = self.rooms_with(user, room).await?;
         let mut streams: Vec<StreamId> = rooms.iter().map(|(_, stream)| stream.clone()).collect();
         streams.extend(room.map_or_else(|| self.pushed_by(user), |room| self.urls.names_in(room, user)));
+        // Who is put out again has no streams by now: those of the first time stay refused.
+        streams.extend(self.bans.get(user, room, self.clock.now()).map(|ban| ban.streams).unwrap_or_default());
         streams.sort_unstable();
         streams.dedup();
         let at = self.said_at(user, room);
         let until = seconds.map_or(Millis::NEVER, |s| at.plus(s.saturating_mul(1000)));
-        let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: out.reason.into() };
+        let Out { reason, kick, .. } = out;
+        let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: reason.into(), kick };
         // First the user is not let in any more, then what it has is ended.
         let now = self.clock.now();
         self.store.ban(&ban, now).await?;
@@ -184,7 +187,7 @@ impl Moderation {
         if let Err(error) = self.leave_audience(user, room).await {
             failed = Some(error);
         }
-        let forbid = (!out.kick).then(|| until.since(at).div_ceil(1000));
+        let forbid = (!kick).then(|| until.since(at).div_ceil(1000));
         for stream in &ban.streams {
             if let Err(error) = self.live.stop(stream, forbid).await {
                 failed = Some(error);
@@ -195,6 +198,32 @@ impl Moderation {
             unknown()
         };
         failed.map_or(Ok(ban), |error| Err(partly(error)))
+    }
+
+    /// Puts a user out of a room, who may come back after so many seconds. One who is kept out already stays out for so long.
+    ///
+    /// # Errors
+    /// `not_member`: the user is not there. Otherwise as [`Moderation::put_out`].
+    pub async fn kick(&self, room: &RoomId, user: &UserId, seconds: u64) -> Result<Ban, Refused> {
+        if !self.may_be_in(room, user).await? {
+            return Err(refused("not_member", "the user is not in this room: a ban keeps out who is not there"));
+        }
+        self.put_out(Out { user, room: Some(room), seconds: Some(seconds), reason: "kicked", kick: true }).await
+    }
+
+    /// Whether a user pushes, watches or chats in a room, or is kept out of it already. Where other nodes or another service have
+    /// members of its chat, that is not known here, and anyone may be in.
+    async fn may_be_in(&self, room: &RoomId, user: &UserId) -> Result<bool, Refused> {
+        if self.cloud.is_some() || self.chat.is_shared() || creator::is_in(self, room, user).await {
+            return Ok(true);
+        }
+        let chats = self.chat.see(room, std::slice::from_ref(user)).is_ok_and(|seen| seen.within == [true]);
+        if chats || self.bans.until(user, Some(room), self.clock.now()).is_some() {
+            return Ok(true);
+        }
+        let viewers = self.store.viewers(room).await?;
+        // A room lists some of its viewers only.
+        Ok(viewers.count > viewers.listed.len() || viewers.listed.iter().any(|viewer| viewer.user == *user))
     }
 
     /// Lets a user in again. Says whether it was kept out.
@@ -211,6 +240,7 @@ impl Moderation {
             at,
             streams: Vec::new(),
             reason: Default::default(),
+            kick: false,
         };
         let now = if is_out(Mend::BansEndByTheWall) { at } else { self.clock.now() };
         self.store.ban(&lifted, now).await?;
@@ -239,7 +269,7 @@ impl Moderation {
             // The chat first: it tells the client why, before the room's news tells it that it is out. A room whose chat is
             // elsewhere, or that is not there yet, has no group here.
             let ms = if ban.lifts() { 0 } else { ban.until.since(self.clock.now()).max(1) };
-            let _ = self.chat.ban(room, user, ms);
+            let _ = if ban.kick { self.chat.kick_for(room, user, ms) } else { self.chat.ban(room, user, ms) };
         }
         if ban.lifts() {
             return;

@@ -1,6 +1,6 @@
 //! What the program says of itself: its version and how it was built, completions for shells, a manual page.
 
-use std::io::{self, Write};
+use std::io;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -22,23 +22,21 @@ pub fn version() -> String {
 /// No part is left out of any build.
 const FEATURES: &str = "webrtc rtmp http-flv hls recording mixing chat journal redis tls acme tencent";
 
-/// Prints what a shell needs to complete commands.
-///
-/// # Errors
-/// Nobody reads it.
-pub fn completions<C: CommandFactory>(shell: Shell) -> io::Result<()> {
+/// What a shell needs to complete commands.
+#[must_use]
+pub fn completions<C: CommandFactory>(shell: Shell) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut C::command(), "roomservice", &mut text);
-    io::stdout().write_all(&text)
+    String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Prints the manual page.
+/// The manual page.
 ///
 /// # Errors
-/// Nobody reads it.
-pub fn manual<C: CommandFactory>() -> io::Result<()> {
+/// It cannot be made.
+pub fn manual<C: CommandFactory>() -> io::Result<String> {
     let mut text = Vec::new();
     // The first line of the version only.
     clap_mangen::Man::new(C::command().long_version(None).version(env!("CARGO_PKG_VERSION"))).render(&mut text)?;
-    io::stdout().write_all(&text)
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -15,6 +15,7 @@ use crate::keys;
 use crate::lan;
 use crate::load;
 use crate::plan;
+use crate::print;
 use crate::process;
 use crate::reload::Reload;
 use crate::setup;
@@ -129,7 +130,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("roomservice: {problem}");
+            print::error(format_args!("roomservice: {problem}"));
             ExitCode::FAILURE
         }
     }
@@ -162,12 +163,12 @@ fn run(arguments: Arguments) -> Result<(), String> {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
             let user = UserId::parse(&user).map_err(|e| format!("--user: {e:?}"))?;
             let identity = Identity::new(settings.im)?;
-            println!("{}", identity.sign(&user, System.now()).map_err(|e| e.to_string())?);
+            print::line(identity.sign(&user, System.now()).map_err(|e| e.to_string())?);
             Ok(())
         }
         Command::OperatorToken { grants, ttl } => {
             keys::complete(&mut settings).map_err(|e| e.to_string())?;
-            println!("{}", operator_token(&settings, &grants, &ttl)?);
+            print::line(operator_token(&settings, &grants, &ttl)?);
             Ok(())
         }
         Command::PushUrl { user, room, host } => {
@@ -187,19 +188,16 @@ fn run(arguments: Arguments) -> Result<(), String> {
 /// Runs a command that reads no settings, or hands it back.
 fn without_settings(command: Command) -> Result<Option<Command>, String> {
     match command {
-        Command::DefaultConfig => print!("{DEFAULT_FILE}"),
-        Command::Keygen => print!("{}", setup::fresh_keys()),
-        Command::Openapi => println!("{}", http::description()),
+        Command::DefaultConfig => print::text(DEFAULT_FILE),
+        Command::Keygen => print::text(setup::fresh_keys()),
+        Command::Openapi => print::line(http::description()),
         Command::Setup { file } => {
             let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-            println!(
-                "{} {}",
-                file.display(),
-                if written { "is written, with fresh keys." } else { "is there already." }
-            );
+            let done = if written { "is written, with fresh keys." } else { "is there already." };
+            print::line(format_args!("{} {done}", file.display()));
         }
-        Command::Completions { shell } => about::completions::<Arguments>(shell).map_err(|e| e.to_string())?,
-        Command::Man => about::manual::<Arguments>().map_err(|e| e.to_string())?,
+        Command::Completions { shell } => print::text(about::completions::<Arguments>(shell)),
+        Command::Man => print::text(about::manual::<Arguments>().map_err(|e| e.to_string())?),
         Command::Load(arguments) => load::run(&arguments)?,
         Command::Plan(arguments) => plan::run(&arguments)?,
         Command::ImportConfig { file, out } => import_config(&file, &out)?,
@@ -212,9 +210,9 @@ fn first_settings(place: &Path) -> Result<PathBuf, String> {
     let found = setup::find_or_write(place).map_err(|e| format!("--setup {}: {e}", place.display()))?;
     if let (file, true) = &found {
         let file = file.display();
-        eprintln!("roomservice: first start, in production mode: fresh keys are in {file}");
-        eprintln!("  operator.keys there opens /console; im.secretKey signs users (docs/recipes/tokens.md)");
-        eprintln!("  this is HTTP without TLS: put a proxy in front before others come (docs/deploy.md)");
+        print::error(format_args!("roomservice: first start, in production mode: fresh keys are in {file}"));
+        print::error("  operator.keys there opens /console; im.secretKey signs users (docs/recipes/tokens.md)");
+        print::error("  this is HTTP without TLS: put a proxy in front before others come (docs/deploy.md)");
     }
     Ok(found.0)
 }
@@ -245,7 +243,7 @@ fn push_url(settings: &Settings, user: &str, room: Option<&str>, host: &str) -> 
     let stream = urls
         .stream(room.as_ref(), &user, (sign::fresh_id() & 0xffff) as u16)
         .map_err(|e| format!("no stream name: {e:?}"))?;
-    println!("{}", urls.push(&Base { scheme: Scheme::Http, authority: host }, &stream, System.now()));
+    print::line(urls.push(&Base { scheme: Scheme::Http, authority: host }, &stream, System.now()));
     Ok(())
 }
 
@@ -255,12 +253,15 @@ fn check(settings: &Settings) -> Result<(), String> {
     if !problems.is_empty() {
         return Err(format!("the settings do not fit:\n{}", problems.join("\n")));
     }
-    print!("{}", toml::to_string(settings).map_err(|e| e.to_string())?);
+    print::text(toml::to_string(settings).map_err(|e| e.to_string())?);
     let warnings = settings.warnings();
     for warning in &warnings {
-        println!("# Take care: {warning}");
+        print::line(format_args!("# Take care: {warning}"));
     }
-    println!("# The settings fit{}", if warnings.is_empty() { "." } else { ", and see what is said above." });
+    print::line(format_args!(
+        "# The settings fit{}",
+        if warnings.is_empty() { "." } else { ", and see what is said above." }
+    ));
     Ok(())
 }
 
@@ -278,9 +279,9 @@ fn examine(settings: &Settings, json: bool) -> Result<(), String> {
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     found.extend(wrong);
     if json {
-        println!("{}", serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);
+        print::line(serde_json::to_string_pretty(&found).map_err(|e| e.to_string())?);
     } else {
-        print!("{}", doctor::page(&found));
+        print::text(doctor::page(&found));
     }
     match found.iter().filter(|verdict| verdict.level == Level::Fail).count() {
         0 => Ok(()),
@@ -295,14 +296,18 @@ fn check_online(settings: Settings) -> Result<(), String> {
     let found = runtime.block_on(clouds.check());
     let mut wrong = false;
     let services = [("live", clouds.live.is_some(), found.live), ("im", clouds.chat.is_some(), found.im)];
-    println!("# {:<8} {:<28} answer", "service", "setting");
+    print::line(format_args!("# {:<8} {:<28} answer", "service", "setting"));
     for (service, configured, findings) in services {
         if findings.is_empty() {
-            println!("# {service:<8} {:<28} {}", "", if configured { "admits us" } else { "embedded: nothing to ask" });
+            print::line(format_args!(
+                "# {service:<8} {:<28} {}",
+                "",
+                if configured { "admits us" } else { "embedded: nothing to ask" }
+            ));
         }
         for finding in findings {
             wrong = true;
-            println!("# {service:<8} {:<28} {}", finding.setting, finding.why);
+            print::line(format_args!("# {service:<8} {:<28} {}", finding.setting, finding.why));
         }
     }
     if wrong { Err("a service does not admit us with these settings".into()) } else { Ok(()) }
@@ -318,11 +323,11 @@ fn import_config(file: &Path, out: &Path) -> Result<(), String> {
     // It holds keys: for its owner only, and never over a file that is there.
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     made.and_then(|mut f| f.write_all(imported.toml.as_bytes())).map_err(|e| format!("{}: {e}", out.display()))?;
-    println!("{} is written, with {} settings.", out.display(), imported.taken);
+    print::line(format_args!("{} is written, with {} settings.", out.display(), imported.taken));
     for note in imported.notes {
-        println!("  {note}");
+        print::line(format_args!("  {note}"));
     }
-    println!("Look it through, then: roomservice --config {} check-config", out.display());
+    print::line(format_args!("Look it through, then: roomservice --config {} check-config", out.display()));
     Ok(())
 }
 

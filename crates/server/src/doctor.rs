@@ -1,6 +1,7 @@
 //! Whether everything around the server is as it should be: one list of checks for `roomservice doctor` and the console. Asks
 //! nobody but what is configured. The order of the list is that of trouble: what keeps a server from starting comes first.
 
+mod certificate;
 mod machine;
 mod neighbours;
 mod network;
@@ -40,7 +41,8 @@ pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrt
         neighbours::clouds(clouds),
     );
     found.extend(network);
-    found.push(neighbours::certificate(settings));
+    // After the network, whose listeners are gone by now.
+    found.extend(certificate::look(settings).await);
     found.push(ffmpeg);
     found.push(neighbours::clock(redis.ahead, webhooks.ahead));
     found.extend(disk);

@@ -1,5 +1,8 @@
 //! RoomService: the backend of live streams and video rooms, in one process.
 
+// They panic where nobody reads any more: `print` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod about;
 pub mod chat_door;
 pub mod cli;
@@ -9,6 +12,7 @@ pub mod drain;
 pub mod figures;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod greeting;
 pub mod http;
 pub mod keys;
 pub mod lan;
@@ -16,6 +20,7 @@ pub mod load;
 pub mod metrics;
 pub mod parts;
 pub mod plan;
+pub mod print;
 pub mod process;
 pub mod reload;
 pub mod report;

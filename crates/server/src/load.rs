@@ -17,6 +17,8 @@ use calls::Caller;
 use samples::{Samples, spread};
 use viewer::{Seen, Stream};
 
+use crate::print;
+
 /// Viewers that begin in a second: a server sees an audience come, and no flood of handshakes.
 const COME: u32 = 200;
 
@@ -83,9 +85,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     let summary = runtime.block_on(go(arguments))?;
     runtime.shutdown_timeout(Duration::from_millis(200));
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&summary).map_err(|e| e.to_string())?);
+        print::line(serde_json::to_string_pretty(&summary).map_err(|e| e.to_string())?);
     } else {
-        print!("{}", page(&summary));
+        print::text(page(&summary));
     }
     match (summary.ended + summary.viewers - summary.playing, summary.failed_calls) {
         (0, 0) => Ok(()),
@@ -143,7 +145,7 @@ async fn go(arguments: &Arguments) -> Result<Summary, String> {
         Some(calling) => calling.await.map_err(|e| e.to_string())?,
         None => Vec::new(),
     };
-    eprintln!("\r{:>3} s  over{:60}", took.as_secs(), "");
+    print::error(format_args!("\r{:>3} s  over{:60}", took.as_secs(), ""));
     Ok(sum(seen, calls, &samples))
 }
 

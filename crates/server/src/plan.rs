@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::print;
+
 /// What is planned for. Everything is at the same time, at the busiest hour.
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::struct_field_names)]
@@ -232,9 +234,9 @@ fn page(plan: &Plan, asked: &Arguments) -> String {
 pub fn run(asked: &Arguments) -> Result<(), String> {
     let plan = Plan::of(asked);
     if asked.json {
-        println!("{}", serde_json::to_string(&plan).map_err(|e| e.to_string())?);
+        print::line(serde_json::to_string(&plan).map_err(|e| e.to_string())?);
     } else {
-        print!("{}", page(&plan, asked));
+        print::text(page(&plan, asked));
     }
     Ok(())
 }

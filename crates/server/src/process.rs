@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Settings;
+use crate::greeting;
 use crate::lan;
+use crate::print;
 use crate::reload::Reload;
 use crate::start::Server;
 use crate::supervisor::Supervisor;
@@ -69,7 +71,7 @@ fn end_within(time: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
         // The log may be what does not answer.
-        eprintln!("the end took too long: a disk does not answer; ending all the same");
+        print::error("the end took too long: a disk does not answer; ending all the same");
         std::process::exit(1);
     });
 }
@@ -133,22 +135,11 @@ fn allow_many_connections() {
 }
 
 fn greet(server: &Server) {
-    let settings = &server.app.settings;
-    let scheme = if settings.tls.is_on() { "https" } else { "http" };
-    let http = format!("{scheme}://{}", server.http);
-    println!("RoomService {} ({:?} mode)", env!("CARGO_PKG_VERSION"), settings.mode);
-    println!("  open       {http}/ (rooms to try), {http}/console (for operators)");
-    println!("  calls      {http}/weapp/");
-    println!("  logs       {http}/weapp/utils/logfilelist");
-    if let Some(rtmp) = server.rtmp {
-        println!("  push       rtmp://{rtmp}/live/ (with a URL that get_push_url gives)");
-    }
-    if let Some(webrtc) = &server.app.webrtc {
-        println!("  browsers   {http}/whip/ and /whep/, media over UDP {}", webrtc.udp_addr());
-    }
-    println!("  data       {}", settings.data_dir.display());
+    let mut text = greeting::of(server);
     if let Some(address) = server.lan {
         let interface = lan::interface(address.ip());
-        print!("{}", lan::greeting(address, interface.as_deref(), std::io::stdout().is_terminal()));
+        text.push_str(&lan::greeting(address, interface.as_deref(), std::io::stdout().is_terminal()));
     }
+    // It serves whether or not somebody reads that.
+    let _ = print::attempt(&text);
 }

@@ -23,6 +23,9 @@ pub struct Ban {
     /// What the operator noted.
     #[serde(default)]
     pub reason: Box<str>,
+    /// A kick: the user was put out of a room, and may come back soon.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kick: bool,
 }
 
 impl Ban {

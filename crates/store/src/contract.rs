@@ -197,6 +197,7 @@ async fn bans_are_kept_until_they_end_or_are_lifted(store: Arc<dyn Store>) {
         at,
         streams: vec![StreamId::parse("s").unwrap()],
         reason: "because".into(),
+        kick: false,
     };
     let first = ban("a", None, now, Millis::NEVER);
     let here = ban("a", Some(1), now, now.plus(60_000));

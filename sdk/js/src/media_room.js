@@ -1,6 +1,6 @@
 // A room with media by WebRTC: our camera, microphone and screen, the others' streams, who speaks, how good it is.
 
-import { Code, RoomError } from './errors.js';
+import { Code, isPassing, RoomError } from './errors.js';
 import { watchLevel } from './levels.js';
 import { LocalMedia, listDevices } from './local.js';
 import { Room } from './room.js';
@@ -117,8 +117,13 @@ export class MediaRoom extends Room {
     // Asked for at each connection: signatures end.
     const url = async () => (await this.getPushURL({ roomID })).whipURL;
     const onQuality = this.#measures(userID, options);
+    const refused = this.#refusals(userID);
+    const onState = (state, error) => {
+      refused(state, error);
+      this.guard('state', () => options.onState?.(state, error));
+    };
     const sent = stream ?? local?.stream;
-    this.publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onQuality });
+    this.publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onState, onQuality });
     if (local) {
       this.#listenToMine();
       this.inBackground(this.said.say(local.state));
@@ -151,8 +156,10 @@ export class MediaRoom extends Room {
       asked = wantsRaw();
       return urls.whep(this.session.server, newest() ?? source, asked);
     };
+    const refused = this.#refusals(userID);
     const onState = (state, error) => {
       if (state === 'closed') this.#played(player, userID);
+      refused(state, error);
       this.guard('state', () => options.onState?.(state, error));
     };
     const onStream = (stream) => {
@@ -169,6 +176,23 @@ export class MediaRoom extends Room {
     if (this.speaker) this.inBackground(Promise.resolve(element?.setSinkId?.(this.speaker)));
     this.inBackground(player.start());
     return player;
+  }
+
+  /**
+   * What is asked at each state of a connection: why it is refused, or cannot be made, is told by `error` once until it is open or
+   * there is another reason. It is tried again all the same: the stream may change.
+   */
+  #refusals(userID) {
+    let told;
+    return (state, error) => {
+      if (state === 'open') told = undefined;
+      // Where nobody publishes yet, or another session is just ending, the next try may do.
+      const passes = !error || error.status === 404 || error.status === 409 || isPassing(error);
+      if (passes || (!error.status && !error.addresses) || error.message === told) return;
+      told = error.message;
+      error.userID = userID;
+      this.fail(error);
+    };
   }
 
   #played(player, userID) {

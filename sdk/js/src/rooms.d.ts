@@ -119,6 +119,10 @@ export declare class RoomError extends Error {
   readonly english: string;
   /** The HTTP status, where there was one. */
   status?: number;
+  /** Whose stream it is about, where one that is played or published is refused or does not connect. */
+  userID?: string;
+  /** Where media should have gone, as `host:port`, where it does not get there. */
+  addresses?: string[];
   /** The end of a measure (`muted`, `banned`) in Unix milliseconds; null: none. */
   until?: number | null;
   constructor(code: number | string, message: string, more?: object);
@@ -193,6 +197,10 @@ export interface RoomListener {
   /** Every two seconds of each stream that is published or played here. */
   onQuality?(event: Quality & { userID: string }): void;
   onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
+  /**
+   * What goes wrong in the background. A stream that the server refuses to a player (406: `message` says why) or that cannot be
+   * reached is told once; it is tried again all the same.
+   */
   onError?(error: RoomError): void;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
+import { RoomError } from '../src/errors.js';
 import { Emitter } from '../src/events.js';
 import { Player } from '../src/media.js';
 import { RTCRoom } from '../src/rtc_room.js';
@@ -176,4 +177,40 @@ test('what the app gives to a connection may throw', () =>
     assert.equal(player.state, 'waiting');
     await player.stop();
     assert.equal(player.state, 'closed');
+  }));
+
+test('a stream that is refused, at once or after it was let in, is told once until it plays', () =>
+  watched(async () => {
+    class Link {
+      constructor({ onState }) {
+        this.become = onState;
+      }
+      async start() {}
+    }
+    const room = new RTCRoom({ platform: world().platform(), media: { Player: Link, Publisher: Link } });
+    const errors = [];
+    room.on('error', ({ code, status, userID, addresses }) => errors.push([code, status, userID, addresses]));
+    const refusal = (status, message = `the media server answered ${status}`, more = {}) =>
+      new RoomError('media', message, { status, ...more });
+    const states = [];
+    const player = room.play({ userID: 'bob' }, null, { onState: (state) => states.push(state) });
+    player.become('connecting');
+    // It was let in, and then let go.
+    player.become('waiting');
+    for (let n = 0; n < 3; n++) player.become('waiting', refusal(406));
+    assert.deepEqual(errors.splice(0), [['media', 406, 'bob', undefined]]);
+    player.become('waiting', refusal(403));
+    player.become('open');
+    player.become('waiting', refusal(403));
+    assert.deepEqual(errors.splice(0).flat(), ['media', 403, 'bob', undefined, 'media', 403, 'bob', undefined]);
+    // Nobody publishes yet, or the network is away: that passes.
+    for (const passing of [refusal(404), refusal(409), refusal(503), refusal(429), new RoomError('network', 'gone')])
+      player.become('waiting', passing);
+    assert.deepEqual(errors, []);
+    player.become(
+      'connecting',
+      refusal(undefined, 'media cannot reach 192.0.2.1:8000', { addresses: ['192.0.2.1:8000'] }),
+    );
+    assert.deepEqual(errors, [['media', undefined, 'bob', ['192.0.2.1:8000']]]);
+    assert.equal(states.length, 14, 'each state is told');
   }));

@@ -74,6 +74,9 @@ pub enum Op {
         user: UserId,
         /// Until when; a time that is past lifts it.
         until: Millis,
+        /// A kick, and the user is told so.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kick: bool,
     },
     /// A user who is removed, and may come back.
     Kick {

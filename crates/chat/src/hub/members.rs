@@ -333,13 +333,26 @@ impl Hub {
     /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
     pub fn ban(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
         let until = self.until(ms);
-        let here = self.ban_here(id, user, until);
-        self.and_everywhere(here, until, || Op::Ban { group: id.clone(), user: user.clone(), until })
+        self.keep_out(id, user, until, false)
     }
 
-    pub(super) fn ban_here(&self, id: &RoomId, user: &UserId, until: Millis) -> Result<(), Refusal> {
+    /// Puts a user out, who may come back after so long and is told that it was kicked.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::TooManySanctions`].
+    pub fn kick_for(&self, id: &RoomId, user: &UserId, ms: u64) -> Result<Passed, Refusal> {
+        self.keep_out(id, user, self.until(ms), true)
+    }
+
+    fn keep_out(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<Passed, Refusal> {
+        let here = self.keep_out_here(id, user, until, kick);
+        self.and_everywhere(here, until, || Op::Ban { group: id.clone(), user: user.clone(), until, kick })
+    }
+
+    pub(super) fn keep_out_here(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
-            let out = group.ban(self.now(), user, until)?;
+            let now = self.now();
+            let out = if kick { group.kick_until(now, user, until) } else { group.ban(now, user, until) }?;
             self.put_out(id, user, out);
             Ok(())
         })

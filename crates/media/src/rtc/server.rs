@@ -11,7 +11,7 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
-use super::feed::{Unfit, backlog};
+use super::feed::backlog;
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
@@ -21,13 +21,14 @@ use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
 use super::tcp;
+use super::unfits::Unfits;
 use super::whep::Whep;
 use super::whip::Whip;
 use super::worker::{Common, ToWorker, Worker};
 use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{self, Hub, Origin, Pace, Want};
+use crate::hub::{self, Hub, Origin, Pace, Reader, Want};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Kick, Query, Requests, What};
@@ -117,6 +118,7 @@ impl Server {
             counters: Arc::clone(&counters),
             registry: Arc::new(registry),
             reach: Reach::default(),
+            unfits: Unfits::default(),
         });
         let connections = Arc::new(Connections::default());
         for (i, inbox) in inboxes.into_iter().enumerate() {
@@ -209,7 +211,10 @@ impl Server {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
         let options = inner.requests.play(what.clone()).await?;
-        let identity = &inner.common.identity;
+        let Common { hub, identity, unfits, .. } = &*inner.common;
+        if let Some(unfit) = unfits.of(hub, &what.stream) {
+            return Err(Refused::Unsupported(unfit.to_string()));
+        }
         // What is wrong with an offer is told at once, and not when a publisher has come.
         let asked = self.shown(&what.stream);
         let mut accepted = offer::accept(offer, asked.0, asked.1, identity, Instant::now())?;
@@ -219,7 +224,7 @@ impl Server {
         let wait =
             asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
         let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
-        backlog(&mut ticket).map_err(|unfit: Unfit| Refused::Unsupported(unfit.to_string()))?;
+        self.carries(&what.stream, &mut ticket)?;
         let found = self.shown(&what.stream);
         if found != asked {
             accepted = offer::accept(offer, found.0, found.1, identity, Instant::now())?;
@@ -229,6 +234,21 @@ impl Server {
         let whep = Box::new(Whep::new(&accepted, u16::from_ne_bytes(seed)));
         let role = Role::Play { whep, ticket: Box::new(ticket) };
         self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
+    }
+
+    /// Refuses a stream that WebRTC cannot carry, as far as that is seen by now. What is made of the stream for its first viewer
+    /// holds nothing yet: the stream itself tells.
+    fn carries(&self, stream: &StreamName, ticket: &mut Reader) -> Result<(), Refused> {
+        let Common { hub, unfits, .. } = &*self.inner.common;
+        let mut seen = backlog(ticket).map(drop);
+        if ticket.name() != stream && seen.is_ok() {
+            let want = Want::internal(Pace::Realtime, hub::Start::Group).with_view(ticket.view());
+            seen = hub.subscribe(stream, want).map_or(Ok(()), |mut group| backlog(&mut group).map(drop));
+        }
+        seen.map_err(|unfit| {
+            unfits.note(hub, stream, unfit);
+            Refused::Unsupported(unfit.to_string())
+        })
     }
 
     /// How a viewer of a stream is answered, and the codec of its pictures if it is known. The stream itself tells: what is made

@@ -23,6 +23,7 @@ use super::outbox::Outbox;
 use super::reach::Reach;
 use super::registry::Registry;
 use super::session::{Role, Session, Signal, Start};
+use super::unfits::Unfits;
 use super::{Counters, Refused};
 use crate::ended::Ended;
 use crate::hub::{Hub, Item};
@@ -62,6 +63,7 @@ pub(super) struct Common {
     pub counters: Arc<Counters>,
     pub registry: Arc<Registry>,
     pub reach: Reach,
+    pub unfits: Unfits,
 }
 
 pub(super) struct Worker {

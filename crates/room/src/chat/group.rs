@@ -365,6 +365,15 @@ impl Group {
         Ok(self.put_out(now, user, reason))
     }
 
+    /// As [`Group::ban`], for a user who is told that it was kicked: it may come back then.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManySanctions`].
+    pub fn kick_until(&mut self, now: Millis, user: &UserId, until: Millis) -> Result<PutOut, Refusal> {
+        self.banned.set(now, user, until)?;
+        Ok(self.kick(now, user))
+    }
+
     /// Puts a user out; it may come back.
     pub fn kick(&mut self, now: Millis, user: &UserId) -> PutOut {
         self.put_out(now, user, OutReason::Kicked)

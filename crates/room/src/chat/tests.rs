@@ -187,6 +187,10 @@ fn a_banned_user_is_put_out_and_stays_out() {
     assert!(g.join(T.plus(10), &user("a"), C[0], None).is_ok());
     assert_eq!(g.kick(T, &user("a")).connections, [C[0]]);
     assert!(g.join(T.plus(10), &user("a"), C[0], None).is_ok());
+    let out = g.kick_until(T.plus(10), &user("a"), T.plus(20)).unwrap();
+    assert_eq!((out.reason, out.connections), (OutReason::Kicked, vec![C[0]]));
+    assert_eq!(g.join(T.plus(19), &user("a"), C[0], None), Err(Refusal::Banned { until: T.plus(20) }));
+    assert!(g.join(T.plus(20), &user("a"), C[0], None).is_ok());
     // Lifting a ban puts nobody out.
     assert_eq!(g.ban(T, &user("a"), T).unwrap().connections, []);
 }

@@ -317,6 +317,16 @@ async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     until("muted", || futures_util::future::FutureExt::now_or_never(b.hub.send(&group("r"), text())).is_some()).await;
     assert!(matches!(b.hub.send(&group("r"), text()).await, Err(Refusal::Muted { .. })));
     a.hub.mute(&group("r"), &user("bob"), 0).unwrap();
+    // Who is kicked for a while hears that, and is kept out.
+    let mut eve = b.join("eve", "r", None).await;
+    a.hub.kick_for(&group("r"), &user("eve"), 60_000).unwrap();
+    until("kicked", || {
+        eve.take();
+        eve.heard.iter().any(|frame| frame["type"] == "out" && frame["reason"] == "kicked")
+    })
+    .await;
+    let joined = b.hub.join(&eve.link, &group("r"), None, 0, |_| render::frame(&json!({})));
+    assert!(matches!(joined, Err(Refusal::Banned { .. })));
     a.hub.ban(&group("r"), &user("bob"), 60_000).unwrap();
     until("out", || {
         bob.take();

@@ -1,14 +1,12 @@
-//! What the server leans on: Redis and its settings, clocks, the certificate, receivers of webhooks, Tencent's services.
+//! What the server leans on: Redis and its settings, clocks, receivers of webhooks, Tencent's services.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use time::PrimitiveDateTime;
 use time::macros::format_description;
 
 use super::verdict::Verdict;
-use crate::config::{Mode, Settings};
-use edge::tls::{Certificate, Term};
+use crate::config::Settings;
 use store::Place;
 use store::clock::{Clock, System};
 use store::redis::Inspected;
@@ -19,7 +17,6 @@ use tencent::clouds::{Clouds, Findings};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Clocks that differ by more seconds are reported, or make signatures fail.
 const APART: [f64; 2] = [2.0, 30.0];
-const DAY: u64 = 24 * 60 * 60;
 
 /// What was found, and by how many seconds a neighbour's clock is ahead of ours.
 pub struct Found {
@@ -105,73 +102,6 @@ pub fn clock(redis: Option<(String, f64)>, webhooks: Option<(String, f64)>) -> V
         apart if apart > APART[0] => Verdict::warn(NAME, seen, cure),
         _ => Verdict::ok(NAME, format!("as that of {whose}")),
     }
-}
-
-/// The certificate: its time and its names.
-pub fn certificate(settings: &Settings) -> Verdict {
-    const NAME: &str = "certificate";
-    let tls = &settings.tls;
-    if !tls.is_on() {
-        return match settings.mode {
-            Mode::Production if settings.http.tls_by_proxy => Verdict::ok(NAME, "a proxy in front does TLS"),
-            _ => Verdict::ok(NAME, "not used"),
-        };
-    }
-    let now = System.now().0 / 1000;
-    let hosts: BTreeSet<&str> = [&settings.live.play_host, &settings.live.push_host]
-        .into_iter()
-        .map(|host| host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name))
-        .chain(tls.acme.domains.iter().map(String::as_str))
-        .filter(|host| !host.is_empty())
-        .collect();
-    if tls.acme.is_on() {
-        return match edge::acme::kept_term(&tls.acme, &settings.data_dir) {
-            Ok(Some(term)) => judge_certificate(&term, &hosts, now, "it renews itself: the log says why it does not"),
-            Ok(None) => Verdict::warn(
-                NAME,
-                format!("none is there yet for {}", tls.acme.domains.join(", ")),
-                "start the server; the names must lead to it, and port 443 or 80 (tls.redirect_listen) must be open to the authority",
-            ),
-            Err(why) => {
-                Verdict::fail(NAME, why.to_string(), "remove that file: another certificate is ordered at the start")
-            }
-        };
-    }
-    match Certificate::open(tls) {
-        Err(why) => Verdict::fail(
-            NAME,
-            why.to_string(),
-            "let tls.certificate and tls.key be PEM files that belong together, readable by the server's user",
-        ),
-        Ok(open) => match open.term() {
-            None => Verdict::warn(NAME, "its time and names cannot be read", "make it anew"),
-            Some(term) => judge_certificate(&term, &hosts, now, "renew it; new files are taken without a restart"),
-        },
-    }
-}
-
-fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: &str) -> Verdict {
-    const NAME: &str = "certificate";
-    if term.until <= now {
-        return Verdict::fail(NAME, format!("it ended {} days ago", (now - term.until) / DAY), renew);
-    }
-    if term.from > now {
-        return Verdict::fail(NAME, "its time has not begun", "set this machine's clock, or wait");
-    }
-    let covered = |host: &str| {
-        let wild = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
-        host.parse::<std::net::IpAddr>().is_ok()
-            || term.names.iter().any(|name| name.eq_ignore_ascii_case(host) || Some(name) == wild.as_ref())
-    };
-    let missing: Vec<_> = hosts.iter().copied().filter(|host| !covered(host)).collect();
-    if !missing.is_empty() {
-        let seen = format!("it is for {}, and not for {}", term.names.join(", "), missing.join(", "));
-        return Verdict::fail(NAME, seen, "order one with all names, or change live.playHost and live.pushHost");
-    }
-    let days = (term.until - now) / DAY;
-    let seen =
-        format!("for {} and {days} days", if term.names.is_empty() { "no name".into() } else { term.names.join(", ") });
-    if days < 14 { Verdict::warn(NAME, seen, renew) } else { Verdict::ok(NAME, seen) }
 }
 
 /// Whether receivers of webhooks answer. Nothing is posted.
@@ -303,27 +233,6 @@ mod tests {
         is(&clock(Some(("Redis".into(), -45.0)), None), Level::Fail, "45.0 s ahead of that of Redis", "set-ntp");
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777.5));
         assert_eq!(seconds("yesterday"), None);
-    }
-
-    #[test]
-    fn certificates_that_end_or_are_for_others_are_told() {
-        let now = 1_800_000_000;
-        let term = |from, until| Term { from, until, names: vec!["a.example.com".into(), "*.b.example.com".into()] };
-        let judge = |from, until, hosts: &[&str]| {
-            judge_certificate(&term(from, until), &hosts.iter().copied().collect(), now, "renew it")
-        };
-        is(&judge(0, now + 90 * DAY, &["a.example.com", "x.b.example.com", "192.0.2.1"]), Level::Ok, "90 days", "");
-        is(&judge(0, now + 3 * DAY, &[]), Level::Warn, "3 days", "renew it");
-        is(&judge(0, now - DAY, &[]), Level::Fail, "ended 1 days ago", "renew it");
-        is(&judge(now + DAY, now + 9 * DAY, &[]), Level::Fail, "not begun", "clock");
-        is(&judge(0, now + 90 * DAY, &["x.y.b.example.com"]), Level::Fail, "not for x.y.b.example.com", "all names");
-        let mut settings = Settings::default();
-        settings.tls.certificate = "/no such file".into();
-        is(&certificate(&settings), Level::Fail, "/no such file", "PEM files");
-        settings.tls = Default::default();
-        settings.tls.acme.domains = vec!["rooms.example.com".into()];
-        settings.data_dir = "/no such directory".into();
-        is(&certificate(&settings), Level::Warn, "none is there yet for rooms.example.com", "port 443");
     }
 
     #[tokio::test]

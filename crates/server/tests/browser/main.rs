@@ -200,6 +200,11 @@ mod pages {
     }
 
     #[test]
+    fn a_stream_that_browsers_cannot_play_in_chromium() {
+        beside("unfit");
+    }
+
+    #[test]
     fn rooms_in_chromium() {
         beside("rooms");
     }

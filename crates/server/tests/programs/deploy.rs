@@ -187,6 +187,18 @@ fn the_package_holds_a_program_that_runs() {
     ] {
         assert!(tree.join("usr").join(file).is_file(), "{file}");
     }
+    // The documents in it show their pictures.
+    let docs = tree.join("usr/share/doc/roomservice");
+    let mut shown = 0;
+    for file in ["README.md", "README.zh-CN.md", "docs/recipes/mixing.md", "docs/recipes/mixing.zh-CN.md"] {
+        let text = std::fs::read_to_string(docs.join(file)).unwrap();
+        for picture in text.split("![").skip(1).filter_map(|rest| rest.split("](").nth(1)?.split(')').next()) {
+            let at = docs.join(file).parent().unwrap().join(picture);
+            assert!(at.is_file(), "{file} shows {picture}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 6);
     let listed = output(program("tar").args(["-tzf", tarball]));
     assert!(listed.lines().any(|line| line == "usr/bin/roomservice"), "{listed}");
     std::fs::remove_dir_all(dir).unwrap();

@@ -75,6 +75,66 @@ fn every_command_says_what_it_does() {
 }
 
 #[test]
+fn commands_end_without_a_word_where_nobody_reads() {
+    let dir = directory();
+    std::fs::write(dir.join("config.js"), include_str!("../moving/config.js")).unwrap();
+    let key = ("ROOMSERVICE_OPERATOR__KEYS", "a key that may do everything");
+    for arguments in [
+        "default-config",
+        "keygen",
+        "openapi",
+        "man",
+        "completions bash",
+        "setup s.toml",
+        "import-config config.js --out moved.toml",
+        "check-config",
+        "check-config --online",
+        "doctor",
+        "doctor --json",
+        "plan --viewers 3000",
+        "plan --viewers 3000 --json",
+        "usersig --user alice",
+        "operator-token --grant roomList",
+        "push-url --user alice",
+        "--help",
+        "--version",
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = roomservice(&dir);
+        command.args(arguments.split(' ')).env(key.0, key.1).stdout(writer);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments}");
+    }
+    // What cannot be printed for another reason is said.
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = roomservice(&dir).arg("keygen").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot be printed: No space left") && output.status.code() == Some(1), "{said}");
+    // And where nobody reads complaints either.
+    let (_, writer) = std::io::pipe().unwrap();
+    let status = roomservice(&dir).args(["usersig", "--user", "a b"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_server_serves_whether_or_not_its_greeting_is_read() {
+    let dir = directory();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let at = format!("127.0.0.1:{port}");
+    let (_, writer) = std::io::pipe().unwrap();
+    let mut command = roomservice(&dir);
+    command.env("ROOMSERVICE_HTTP__LISTEN", &at).env("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:0");
+    let mut running = Running(command.stdout(writer).stderr(Stdio::null()).spawn().unwrap());
+    until("the server answers", || TcpStream::connect(&at).is_ok());
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(TcpStream::connect(&at).is_ok() && running.0.try_wait().unwrap().is_none());
+    drop(running);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
 fn a_first_start_without_settings_makes_keys_and_the_next_keeps_them() {
     let dir = directory();
     let file = dir.join("volume/roomservice.toml");

@@ -439,6 +439,9 @@ async fn everybody_may_do_what_security_md_says_and_nothing_else() {
     world.until("HLS is cut", async || http(world.at(), "GET", path(&hls), "", "").await.0 == 200).await;
     let recorder = world.server.app.recorder.clone().unwrap();
     world.until("it is recorded", async || !recorder.list().is_empty()).await;
+    let carol = world.users["carol"].clone();
+    let watch = json!({ "roomID": "hall", "userID": "carol", "userInfo": "" });
+    assert_eq!(world.call(&carol, "add_audience", watch).await["code"], 0);
     assert_eq!(world.api("DELETE", "/rooms/hall/members/carol?seconds=3600", Value::Null).await.0, 204);
     assert_eq!(world.api("PUT", "/bans/dave", json!({})).await.0, 200);
 
@@ -495,7 +498,7 @@ async fn one_word_ends_all_that_somebody_does_and_a_restart_does_not_help() {
     assert_eq!(status, 200, "{segment}");
 
     assert_eq!(world.api("DELETE", "/rooms/hall/members/bob?seconds=3600", Value::Null).await.0, 204);
-    assert_eq!(out_of(&mut socket).await["reason"], "banned");
+    assert_eq!(out_of(&mut socket).await["reason"], "kicked");
     until_over(flv).await;
     let played = async { while matches!(player.next().await, Ok(Some(_))) {} };
     timeout(PATIENCE, played).await.expect("RTMP playing ends");

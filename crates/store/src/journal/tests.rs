@@ -955,6 +955,7 @@ async fn bans_outlive_restarts_and_snapshots_and_end_in_time() {
         at: Millis(5),
         streams: vec![StreamId::parse("s").unwrap()],
         reason: "".into(),
+        kick: false,
     };
     {
         let (store, _events) = open(dir.path());

@@ -486,6 +486,7 @@ async fn what_a_full_redis_refuses_is_not_done_by_half() {
         at: Millis(1),
         streams: Vec::new(),
         reason: Default::default(),
+        kick: false,
     };
     store.ban(&ban(Millis::NEVER), Millis(1)).await.unwrap();
     let set = |name: &str, value: &str| assert_eq!(server.cli(&["CONFIG", "SET", name, value]), "OK");
@@ -534,6 +535,7 @@ async fn what_an_emptied_redis_lost_is_told_once_and_who_is_kept_out_stays_out()
         at: Millis(1),
         streams: Vec::new(),
         reason: Default::default(),
+        kick: false,
     };
     first.ban(&bans, bans.at).await.unwrap();
     first.revoke(7, Millis::NEVER, Millis(1)).await.unwrap();

@@ -154,6 +154,20 @@ impl Urls {
         format!("{scheme}{host}{colon}{port}/{APP}/{stream}?bizid={bizid}&{signature}")
     }
 
+    /// Where encoders push to, with the port also where push URLs leave it out.
+    #[must_use]
+    pub fn push_to(&self, base: &Base<'_>) -> String {
+        match &self.tencent {
+            Some(Domains { app, .. }) => format!("rtmp://{}/{app}/", self.push_host),
+            None if !self.push_host.is_empty() => format!("{}{}/{APP}/", self.rtmp.0, self.push_host),
+            None => {
+                let (scheme, port) = &self.rtmp;
+                let usual = if *scheme == "rtmps://" { "443" } else { "1935" };
+                format!("{scheme}{}:{}/{APP}/", base.host(), if port.is_empty() { usual } else { port })
+            }
+        }
+    }
+
     /// Where streams are, if not in this process.
     #[must_use]
     pub fn elsewhere(&self) -> Option<&str> {

@@ -135,7 +135,7 @@ impl Hub {
 
     fn take_of_group(&self, id: &RoomId, heard: Heard) {
         match &heard.op {
-            Op::Ban { user, until, .. } if self.ban_here(id, user, *until).is_ok() => {}
+            Op::Ban { user, until, kick, .. } if self.keep_out_here(id, user, *until, *kick).is_ok() => {}
             Op::Kick { user, .. } => drop(self.kick_here(id, user)),
             _ => drop(self.groups.look(id, |slot| self.settle(slot, heard))),
         }
@@ -241,7 +241,7 @@ impl Hub {
         let Some((banned, waiting)) = done.flatten() else { return };
         for (user, until) in banned {
             // Who is in by now goes.
-            let _ = self.ban_here(id, &user, until);
+            let _ = self.keep_out_here(id, &user, until, false);
         }
         waiting.into_iter().for_each(|heard| self.take_of_group(id, heard));
     }

@@ -6,14 +6,14 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_local};
 
-use super::{ToWorker, Worker};
+use super::{Common, ToWorker, Worker};
 use crate::ended::Ended;
 use crate::frame::Codec;
 use crate::hub::{Hub, Item, Layer, View};
 use crate::name::StreamName;
 use crate::rendition::Renditions;
 use crate::rtc::choice::Choice;
-use crate::rtc::feed::{Maker, Shared, Unfit, backlog};
+use crate::rtc::feed::{Maker, Shared, backlog};
 use crate::rtc::session::Role;
 
 /// What a feed brings: a stream or a layer of one, as the audience is shown it or as it is.
@@ -90,7 +90,11 @@ impl Worker {
                 }
                 self.tick(key, now);
             }
-            Ok(Err(unfit)) => self.end(key, Ended::Refused(unfit.to_string()), now),
+            Ok(Err(unfit)) => {
+                let Common { hub, unfits, .. } = &*self.common;
+                unfits.note(hub, &source.name, unfit);
+                self.end(key, Ended::Refused(unfit.to_string()), now);
+            }
             Err(ended) => self.end(key, ended, now),
         }
     }
@@ -122,7 +126,11 @@ impl Worker {
         let Some(feed) = self.feeds.get_mut(source).filter(|f| f.number == number) else { return };
         let mut made = std::mem::take(&mut self.scratch);
         let result = match &item {
-            Some(item) => feed.maker.item(item, &mut made).map_err(|unfit: Unfit| Ended::Refused(unfit.to_string())),
+            Some(item) => feed.maker.item(item, &mut made).map_err(|unfit| {
+                let Common { hub, unfits, .. } = &*self.common;
+                unfits.note(hub, &source.name, unfit);
+                Ended::Refused(unfit.to_string())
+            }),
             None => Err(self.common.hub.info(&source.name).map_or(Ended::Finished, |_| Ended::TooSlow)),
         };
         let layer = feed.layer;

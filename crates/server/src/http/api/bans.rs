@@ -160,7 +160,8 @@ pub struct Kick {
     seconds: Option<u64>,
 }
 
-/// Puts a user out of a room, whether it pushes, watches or chats there; it may come back after a while.
+/// Puts a user out of a room, whether it pushes, watches or chats there; it may come back after a while. One who is not there is
+/// `not_member`, where a single node serves rooms and chat.
 #[utoipa::path(delete, operation_id = "kickUser", path = "/rooms/{room}/members/{user}", tag = "rooms",
     params(("room" = String, Path), ("user" = String, Path), Kick), responses((status = 204, description = "The user is out")))]
 pub async fn kick(
@@ -179,7 +180,6 @@ pub async fn kick(
     if !api.rooms.see_any(&room, &mut |_, _| {}).await? {
         return Err(room::Refusal::NoRoom.into());
     }
-    let out = Out { user: &user, room: Some(&room), seconds: Some(seconds), reason: "kicked", kick: true };
-    api.moderation.put_out(out).await?;
+    api.moderation.kick(&room, &user, seconds).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -84,9 +84,7 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
         Action::Kick { room_id, user_id } => {
             let room = RoomId::parse(&room_id)?;
             let user = UserId::parse(&user_id)?;
-            let seconds = Some(moderation::KICKED);
-            let out = Out { user: &user, room: Some(&room), seconds, reason: "kicked", kick: true };
-            console.moderation.put_out(out).await?;
+            console.moderation.kick(&room, &user, moderation::KICKED).await?;
             Ok(json!({}))
         }
         Action::Ban { room_id, user_id, seconds } => {

@@ -232,7 +232,12 @@ async fn who_is_kept_out_is_told_so_and_comes_back_in_time() {
     let stream = url.split("/live/").nth(1).unwrap();
     let (name, query) = stream.split_once('?').unwrap();
     assert!(kit.app.gate.may_push(name, query).is_ok());
-    assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=30", &Value::Null).await.status, 204);
+    let absent = kit.api(KEY, "DELETE", "/rooms/hall/members/bobby", &Value::Null).await;
+    assert_eq!((absent.status.as_u16(), &absent.json()["code"]), (404, &json!("not_member")));
+    assert!(kit.api(READ, "GET", "/bans", &Value::Null).await.json()["bans"].as_array().unwrap().is_empty());
+    assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=20", &Value::Null).await.status, 204);
+    kit.clock.pass(1);
+    assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=30", &Value::Null).await.status, 204, "longer");
     let members = kit.api(READ, "GET", "/rooms/hall/members", &Value::Null).await.json();
     assert_eq!(members.as_array().unwrap().len(), 1);
     // Of a name that tells no room, the stream itself is refused.

@@ -1,0 +1,40 @@
+//! What the program prints. Whoever reads may leave before the end (`| head -1`): that ends a command without a word, as it ends
+//! other programs of Unix, and a server not at all.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+/// What a shell says of a program that was ended by SIGPIPE.
+const NOBODY_READS: i32 = 128 + 13;
+
+/// Prints what a command was asked for, as it is. Ends the program where that cannot be done.
+pub fn text(text: impl Display) {
+    let problem = match attempt(&text) {
+        Ok(()) => return,
+        Err(problem) => problem,
+    };
+    if problem.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(NOBODY_READS);
+    }
+    error(format_args!("roomservice: what was asked for cannot be printed: {problem}"));
+    std::process::exit(1);
+}
+
+/// The same with an end of line.
+pub fn line(line: impl Display) {
+    text(format_args!("{line}\n"));
+}
+
+/// Prints something that is not the program's purpose.
+///
+/// # Errors
+/// It cannot be written.
+pub fn attempt(text: &impl Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush())
+}
+
+/// Prints a line for whoever looks after the program. There is no other place to say that it cannot be written.
+pub fn error(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
