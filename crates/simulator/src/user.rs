@@ -182,8 +182,10 @@ impl User {
             let avatar = "";
             let info = Some("info");
             let new = NewPusher { room: &to, kind, user: &me, name: &name, avatar, stream: &stream, info };
+            // Its sign of life is the call, however long the disk takes for the answer.
+            let came = Instant::now();
             process.rooms.add_pusher(&new).await?;
-            process.world().book.with(|pages| _ = pages.seen.insert((to.clone(), me.clone()), Instant::now()));
+            process.world().book.with(|pages| pages.seen_at(&to, &me, came));
             if pushes {
                 process.world().live.pushed.lock().insert(stream.clone());
             }
@@ -237,8 +239,9 @@ impl User {
         let to = id.clone();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
+            let came = Instant::now();
             process.rooms.heartbeat(Kind::Multi, &to, &me).await?;
-            process.world().book.with(|pages| _ = pages.seen.insert((to, me), Instant::now()));
+            process.world().book.with(|pages| pages.seen_at(&to, &me, came));
             Ok(())
         });
         match answer.await {
