@@ -26,6 +26,15 @@ pub use self::sketch::Sketch;
 /// What came of saying something: its number, 0 if there is no such group.
 pub type Number = u64;
 
+/// The newest message of a group that a node knows: numbers of that life never go back behind it, whatever Redis has lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// The group's life.
+    pub life: u64,
+    /// Its number; 0 if none is known.
+    pub number: u64,
+}
+
 /// Something that a node said, as every node hears it, in the same order for each room.
 #[derive(Debug)]
 pub struct Heard {
@@ -131,19 +140,18 @@ impl Bus {
         self.partitions.len()
     }
 
-    /// Says something. `known` is the number of the newest message of its group that this node knows: numbers never go
-    /// back behind it, whatever Redis has lost.
-    pub fn send(&self, op: Op, known: u64) -> Sending {
+    /// Says something. `known` is the newest message of its group that this node knows.
+    pub fn send(&self, op: Op, known: Known) -> Sending {
         self.send_noted(op, known, None)
     }
 
     /// The same for what a client says, which the app's backend may want to hear.
-    pub fn say_for(&self, op: Op, known: u64) -> Sending {
+    pub fn say_for(&self, op: Op, known: Known) -> Sending {
         let note = self.noting.get().and_then(|noting| noting(&op));
         self.send_noted(op, known, note)
     }
 
-    fn send_noted(&self, op: Op, known: u64, note: Option<(String, &'static str)>) -> Sending {
+    fn send_noted(&self, op: Op, known: Known, note: Option<(String, &'static str)>) -> Sending {
         let (answer, answered) = oneshot::channel();
         match self.partitions[self.partition(op.topic())].push(op, known, note, Some(answer)) {
             None => Sending::Full,
@@ -154,7 +162,7 @@ impl Bus {
 
     /// Publishes something that no caller waits for. It is dropped where too much waits already.
     pub fn tell(&self, op: Op) {
-        if self.partitions[self.partition(op.topic())].push(op, 0, None, None).is_none() {
+        if self.partitions[self.partition(op.topic())].push(op, Known::default(), None, None).is_none() {
             tracing::warn!("redis is unavailable for so long that something is not published to other nodes");
         }
     }

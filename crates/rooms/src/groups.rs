@@ -10,11 +10,16 @@ use store::error::Error;
 
 /// Makes a room's group if it has none. Says whether there is such a room.
 pub async fn ensure(hub: &Hub, rooms: &Rooms, group: &RoomId) -> Result<bool, Refusal> {
-    let Some(sanctions) = rooms.sanctions(group).await else { return Ok(false) };
+    if !rooms.exists(group).await {
+        return Ok(false);
+    }
     hub.found(group, None, "").await?;
     hub.fetch(group).await?;
     adopt(hub, rooms, group).await;
-    hub.hold(group, &sanctions);
+    // Read when the group is there: what changes from then on comes to it by itself.
+    if let Some(sanctions) = rooms.sanctions(group).await {
+        hub.hold(group, &sanctions);
+    }
     Ok(true)
 }
 
@@ -54,18 +59,26 @@ pub async fn sanction(
     user: &UserId,
     ms: u64,
 ) -> Result<(), Refusal> {
-    let step = || match what {
-        Sanction::Mute => hub.mute(group, user, ms),
-        Sanction::Ban => hub.ban(group, user, ms),
+    let step = || {
+        let early = hub.owner(group).is_err();
+        let passed = match what {
+            Sanction::Mute => hub.mute(group, user, ms),
+            Sanction::Ban => hub.ban(group, user, ms),
+        };
+        passed.map(|passed| (passed, early))
     };
     adopt(hub, rooms, group).await;
-    let passed = with_group(hub, rooms, group, step).await?;
+    let (mut passed, early) = with_group(hub, rooms, group, step).await?;
     match rooms.sanction(group, what, user, passed.until).await {
         Ok(()) | Err(Error::Refused(_)) => {}
         Err(error) => {
             tracing::warn!(%error, room = %group, "a sanction is not kept");
             return Err(Refusal::Away);
         }
+    }
+    if early {
+        // One that was made meanwhile may have been too early to know what the room keeps, and too late to hear this.
+        passed = with_group(hub, rooms, group, step).await?.0;
     }
     passed.everywhere().await;
     Ok(())

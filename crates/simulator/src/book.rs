@@ -179,6 +179,12 @@ impl Pages {
         }
     }
 
+    /// A member gave a sign of life then.
+    pub fn seen_at(&mut self, room: &RoomId, user: &UserId, at: Instant) {
+        let seen = self.seen.entry((room.clone(), user.clone())).or_insert(at);
+        *seen = at.max(*seen);
+    }
+
     /// The shortest silence for which anybody is removed: 20 s at one and a half times the speed.
     const SHORTEST: Duration = Duration::from_millis(13_000);
 

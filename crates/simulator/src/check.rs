@@ -25,6 +25,8 @@ pub async fn loaded(process: &Process) {
             let should = room.there.then(|| (room.seq, room.members.clone()));
             if there != should {
                 pages.lost_room(id, format!("{id} is {there:?} and should be {should:?}"));
+                // One loss, however much of the room it shows in.
+                return;
             }
             let Some(found) = found else { return };
             let fields: Vec<_> =
@@ -116,7 +118,7 @@ pub fn owners(process: &Process) {
     }
 }
 
-/// Who is kept out of a group, and its life, is the same at all nodes that have it.
+/// The life of a group, its owner and who is under a sanction are the same at all nodes that have it.
 pub fn agree(world: &World) {
     if world.machines.len() < 2 {
         return;
@@ -127,9 +129,9 @@ pub fn agree(world: &World) {
         for id in process.hub.ids() {
             let Ok(shown) = process.hub.show(&id) else { continue };
             let owner = process.hub.owner(&id).ok().flatten();
-            let mut out: Vec<_> = shown.banned.into_iter().map(|(user, _)| user).collect();
-            out.sort();
-            let said = format!("epoch {}, owner {owner:?}, without {out:?}", shown.epoch.0);
+            let out: BTreeSet<_> = shown.banned.into_iter().map(|(user, _)| user).collect();
+            let muted: BTreeSet<_> = shown.muted.into_iter().map(|(user, _)| user).collect();
+            let said = format!("epoch {}, owner {owner:?}, without {out:?}, {muted:?} muted", shown.epoch.0);
             seen.entry(id).or_default().insert(said);
         }
     }

@@ -11,7 +11,7 @@ use crate::check;
 use crate::plan::{Fault, Plan, What};
 use crate::process::Process;
 use crate::redis::Redis;
-use crate::user::{User, operate};
+use crate::user::{User, mute, operate};
 use crate::world::{Shared, World};
 
 /// What came of a run.
@@ -41,12 +41,13 @@ async fn whole(plan: &Plan) -> Outcome {
     }
     let users: Vec<_> = (0..plan.users).map(|n| tokio::spawn(User::new(&world, n).run())).collect();
     let operator = tokio::spawn(operate(world.clone(), plan.users));
+    let mutes = world.shared.as_ref().map(|_| tokio::spawn(mute(world.clone(), plan.users)));
     let looks = tokio::spawn(look(world.clone()));
     tokio::select! {
         () = go_wrong(&world, plan) => {}
         () = world.book.wait() => {}
     }
-    users.iter().chain([&operator, &looks]).for_each(tokio::task::JoinHandle::abort);
+    users.iter().chain([&operator, &looks]).chain(&mutes).for_each(tokio::task::JoinHandle::abort);
     for machine in &world.machines {
         if let Some(process) = machine.lock().take() {
             tokio::spawn(async move { process.kill(false, 0).await });

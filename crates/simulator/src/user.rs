@@ -182,8 +182,10 @@ impl User {
             let avatar = "";
             let info = Some("info");
             let new = NewPusher { room: &to, kind, user: &me, name: &name, avatar, stream: &stream, info };
+            // Its sign of life is the call, however long the disk takes for the answer.
+            let came = Instant::now();
             process.rooms.add_pusher(&new).await?;
-            process.world().book.with(|pages| _ = pages.seen.insert((to.clone(), me.clone()), Instant::now()));
+            process.world().book.with(|pages| pages.seen_at(&to, &me, came));
             if pushes {
                 process.world().live.pushed.lock().insert(stream.clone());
             }
@@ -237,8 +239,9 @@ impl User {
         let to = id.clone();
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             admit(&process, &me, &text, Some(&to))?;
+            let came = Instant::now();
             process.rooms.heartbeat(Kind::Multi, &to, &me).await?;
-            process.world().book.with(|pages| _ = pages.seen.insert((to, me), Instant::now()));
+            process.world().book.with(|pages| pages.seen_at(&to, &me, came));
             Ok(())
         });
         match answer.await {
@@ -394,6 +397,7 @@ pub async fn operate(world: Arc<World>, users: u64) {
 async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&RoomId>, seconds: Option<u64>) -> bool {
     let user = who.clone();
     let room = of.cloned();
+    let first = seconds.map(|seconds| world.wall().plus(seconds * 1_000));
     let banned = world.ask(dice, move |process| async move {
         let out = Out { user: &user, room: room.as_ref(), seconds, reason: "", kick: false };
         let banned = process.moderation.put_out(out).await;
@@ -406,9 +410,33 @@ async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&Room
             let ban = Banned { until, since: Instant::now() };
             pages.banned.insert((who.clone(), of.cloned()), ban);
         }
+        // Nobody knows whether it holds in place of an older one.
+        if matches!(banned, None | Some(Err("unknown")))
+            && let (Some(ban), Some(first)) = (pages.banned.get_mut(&(who.clone(), of.cloned())), first)
+        {
+            ban.until = ban.until.min(first);
+        }
     });
     // Where the answer is lost the ban may hold all the same.
     matches!(banned, Some(Ok(_)) | None)
+}
+
+/// An operator who mutes and lets speak again, by dice of its own. One node keeps who is muted nowhere else, and has none.
+pub async fn mute(world: Arc<World>, users: u64) {
+    let mut dice = Dice::apart(world.seed, 51);
+    loop {
+        sleep(Duration::from_millis(dice.from(3_000, 25_000))).await;
+        if world.quiet.load(std::sync::atomic::Ordering::SeqCst) {
+            return;
+        }
+        let who = user(dice.below(users));
+        let of = room(dice.below(ROOMS));
+        let seconds = if dice.yes(700) { None } else { Some(0) };
+        let text = format!("the operator mutes {who} in {of} for {seconds:?}");
+        let muted = world.ask(&mut dice, |process| async move { process.moderation.mute(&of, &who, seconds).await });
+        let muted = muted.await.map(|muted| muted.map_err(|refused| refused.code));
+        world.book.note(format!("{text}: {muted:?}"));
+    }
 }
 
 async fn let_in(world: &Arc<World>, dice: &mut Dice, who: UserId, of: Option<RoomId>) {

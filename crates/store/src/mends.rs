@@ -32,6 +32,8 @@ pub enum Mend {
     MissedIsLoadedWhole,
     /// What a node missed of a group comes before what it hears next, which would else take its place.
     MissedComesFirst,
+    /// A group that ended and began again while a node missed it begins again at that node, too.
+    MissedLifeIsTaken,
 }
 
 #[cfg(feature = "simulation")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::{Number, Op, Unsaid};
+use super::{Known, Number, Op, Unsaid};
 
 /// Bytes that wait at most.
 const MOST: usize = 8 << 20;
@@ -41,7 +41,7 @@ pub(super) struct Line {
     pub nonce: u64,
     pub op: Arc<Op>,
     pub text: Arc<str>,
-    pub known: u64,
+    pub known: Known,
     /// What is noted of it: the text before its number and after.
     pub note: Option<(Arc<str>, &'static str)>,
 }
@@ -58,7 +58,7 @@ impl Partition {
     pub fn push(
         &self,
         op: Op,
-        known: u64,
+        known: Known,
         note: Option<(String, &'static str)>,
         answer: Option<oneshot::Sender<Number>>,
     ) -> Option<(u64, bool)> {

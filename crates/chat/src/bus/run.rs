@@ -110,7 +110,14 @@ impl Bus {
                 None => script.key(Keys::bus(partition)).key(Keys::bus(partition)),
             };
             let (command, a, b) = line.op.command();
-            script.arg(line.nonce).arg(command).arg(&*line.text).arg(a).arg(b).arg(line.known);
+            script
+                .arg(line.nonce)
+                .arg(command)
+                .arg(&*line.text)
+                .arg(a)
+                .arg(b)
+                .arg(line.known.number)
+                .arg(line.known.life);
             let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
             script.arg(before).arg(after);
         }

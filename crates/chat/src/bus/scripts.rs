@@ -8,8 +8,8 @@ use store::redis::scripts::SEND;
 
 /// Says what a node has to say. Keys: bus, its count, number of the last direct message, of the last thing that this
 /// node said, the record of events, then group and log for each. Arguments: most kept, node, most events kept, then for
-/// each: its number among what the node says, command, text, two values, the newest number that the node knows, and the note
-/// of it (empty: none) before its number and after.
+/// each: its number among what the node says, command, text, two values, the newest number that the node knows and the life of the
+/// group that it is of, and the note of it (empty: none) before its number and after.
 ///
 /// Answers a number for each; -1 for what was said before.
 pub static SAY: LazyLock<Script> = LazyLock::new(|| {
@@ -17,16 +17,18 @@ pub static SAY: LazyLock<Script> = LazyLock::new(|| {
     local kept, node = ARGV[1], ARGV[2]
     local last = tonumber(redis.call('GET', KEYS[4]) or 0)
     local numbers = {}
-    for n = 0, (#ARGV - 3) / 8 - 1 do
-        local at = 4 + 8 * n
+    for n = 0, (#ARGV - 3) / 9 - 1 do
+        local at = 4 + 9 * n
         local nonce = tonumber(ARGV[at])
         local number = -1
         if nonce > last then
             last = nonce
+            local known = tonumber(ARGV[at + 5])
+            if known > 0 and redis.call('HGET', KEYS[6 + 2 * n], 'e') ~= ARGV[at + 6] then known = 0 end
             number = send(KEYS[1], KEYS[2], KEYS[3], KEYS[6 + 2 * n], KEYS[7 + 2 * n], kept, node, nonce,
-                ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], tonumber(ARGV[at + 5]))
-            if number > 0 and ARGV[at + 6] ~= '' then
-                redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[at + 6] .. string.format('%.0f', number) .. ARGV[at + 7])
+                ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], known)
+            if number > 0 and ARGV[at + 7] ~= '' then
+                redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[at + 7] .. string.format('%.0f', number) .. ARGV[at + 8])
             end
         end
         numbers[n + 1] = number

@@ -62,10 +62,10 @@ async fn all_hear_the_same_in_the_same_order_over_an_outage() {
     }
     until(|| heard_a.heard.lock().len() == 200 && heard_b.heard.lock().len() == 200).await;
     redis.stop();
-    let Sending::Waits(answer) = a.send(kick(100), 0) else { panic!("nobody knows yet") };
+    let Sending::Waits(answer) = a.send(kick(100), Known::default()) else { panic!("nobody knows yet") };
     assert_eq!(answer.await, Ok(7), "the listener is told, and answers");
     assert!(a.is_adrift("r"));
-    assert!(matches!(a.send(kick(101), 0), Sending::Adrift(102)));
+    assert!(matches!(a.send(kick(101), Known::default()), Sending::Adrift(102)));
     b.tell(kick(100));
     redis.resume();
     until(|| heard_a.heard.lock().len() >= 203 && heard_b.heard.lock().len() >= 203).await;

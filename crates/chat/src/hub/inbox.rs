@@ -45,6 +45,8 @@ struct Pile {
     messages: VecDeque<Arc<Message>>,
     /// The number of the next message.
     next: u64,
+    /// Numbers were given anew since the last answer: what the client asks for next is not one of them.
+    renumbered: bool,
     /// Which poll is the newest: an older one that is still held gets nothing. It is not answered for that: a client that runs two
     /// asks again at once, and they would take turns without end.
     turn: u64,
@@ -110,6 +112,7 @@ impl Inbox {
             name: group.name().into(),
             messages: messages.into(),
             next: group.last().saturating_add(1),
+            renumbered: false,
             turn: 0,
             over: None,
         };
@@ -124,6 +127,19 @@ impl Inbox {
         }
         pile.next = message.seq.saturating_add(1);
         pile.messages.push_back(message.clone());
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Numbers of a group after `certain` were given anew, to these messages.
+    pub(super) fn renumber(&self, group: &Group, certain: u64, messages: &[Arc<Message>]) {
+        let mut state = self.state.lock();
+        let Some(pile) = state.piles.get_mut(group.id()).filter(|pile| pile.over.is_none()) else { return };
+        pile.name = group.name().into();
+        pile.messages.retain(|m| m.seq <= certain);
+        pile.messages.extend(messages.iter().cloned());
+        pile.next = group.last().saturating_add(1);
+        pile.renumbered = true;
         drop(state);
         self.changed.notify_waiters();
     }
@@ -185,8 +201,8 @@ impl Inbox {
                 pile.turn += 1;
                 turn = Some(pile.turn);
                 self.changed.notify_waiters();
-                // A number that was never given is of an earlier life of the group.
-                let start = if start > pile.next { 0 } else { start };
+                // A number that was never given is of an earlier life of the group, too.
+                let start = if pile.renumbered || start > pile.next { 0 } else { start };
                 pile.messages.retain(|m| m.seq >= start);
             }
             if newest
@@ -197,8 +213,10 @@ impl Inbox {
                 return Some(Err(Unanswered::Refused(why)));
             }
             let messages: Vec<_> = if newest { pile.messages.iter().cloned().collect() } else { Vec::new() };
-            (late || (crowded && !newest) || !messages.is_empty())
-                .then(|| Ok(Polled { name: pile.name.clone(), messages, next: pile.next }))
+            (late || (crowded && !newest) || !messages.is_empty()).then(|| {
+                pile.renumbered &= !newest;
+                Ok(Polled { name: pile.name.clone(), messages, next: pile.next })
+            })
         };
         self.hold(hold, look).await
     }

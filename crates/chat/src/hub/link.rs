@@ -138,6 +138,14 @@ impl Link {
         }
     }
 
+    /// Numbers of a group after `certain` were given anew, to these messages: a WebSocket's client comes again.
+    pub(super) fn renumber(&self, group: &Group, certain: u64, messages: &[Arc<Message>]) {
+        match &self.sink {
+            Sink::Socket(queue) => queue.end(Close::Renumbered),
+            Sink::Poller(inbox) => inbox.renumber(group, certain, messages),
+        }
+    }
+
     /// It is not in a group any more.
     pub(super) fn left(&self, group: &RoomId) {
         if let Sink::Poller(inbox) = &self.sink {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use parking_lot::Mutex;
-use room::chat::{self, Content, Created, Direct, Epoch, Message, NewGroup, Posted, Refusal, Said, Sent};
+use room::chat::{self, Content, Created, Direct, Epoch, Group, Message, NewGroup, Posted, Refusal, Said, Sent};
 use room::sanctions::{Sanction, Sanctions};
 use room::{Millis, RoomId, UserId};
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::Hub;
 use super::groups::Slot;
 use super::kept::{Kept, kept};
-use crate::bus::{Bus, Loaded, Number, Op, Sending, Sketch};
+use crate::bus::{Bus, Known, Loaded, Number, Op, Sending, Sketch};
 
 pub(super) use replica::Replica;
 
@@ -108,7 +108,7 @@ impl Hub {
     pub(super) fn submit_elsewhere(&self, op: Op) {
         if let Some(nodes) = &self.nodes {
             // No caller here waits for its number.
-            let _ = nodes.bus.send(op, 0);
+            let _ = nodes.bus.send(op, Known::default());
         }
     }
 
@@ -136,7 +136,7 @@ impl Hub {
         {
             return Err(refusal);
         }
-        match nodes.bus.send(op(), 0) {
+        match nodes.bus.send(op(), Known::default()) {
             Sending::Waits(taken) => Ok(Passed { until, taken: Some(taken) }),
             // It waits, and is said when Redis is back.
             Sending::Adrift(_) => Ok(Passed { until, taken: None }),
@@ -144,16 +144,25 @@ impl Hub {
         }
     }
 
-    /// Takes the sanctions of a room into its group, where it does not know them: the group is new, or it was told of them
-    /// when Redis was away.
+    /// Takes the sanctions of a room into its group, at every node, where it does not know them: the group is new, or it was told
+    /// of them when Redis was away.
     pub fn hold(&self, id: &RoomId, sanctions: &Sanctions) {
         let now = self.now();
         let _ = self.groups.with(id, |group| {
             for (what, user, until) in sanctions.iter(now) {
+                let held = (user, until);
                 match what {
+                    Sanction::Mute if group.muted(now).any(|known| known == held) => continue,
+                    Sanction::Ban if group.banned(now).any(|known| known == held) => continue,
                     Sanction::Mute => group.mute(now, user, until)?,
                     Sanction::Ban => drop(group.ban(now, user, until)?),
                 }
+                let group = id.clone();
+                let user = user.clone();
+                self.tell(|| match what {
+                    Sanction::Mute => Op::Mute { group, user, until },
+                    Sanction::Ban => Op::Ban { group, user, until, kick: false },
+                });
             }
             Ok(())
         });
@@ -173,7 +182,7 @@ impl Hub {
             && let Some(replica) = &mut slot.replica
         {
             let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
-            let known = replica.confirmed(group);
+            let known = Known { life: group.epoch().0, number: replica.confirmed(group) };
             match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
                 Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
                 Sending::Full => return Err(Refusal::Overloaded),
@@ -210,7 +219,7 @@ impl Hub {
         }
         let at = self.now();
         let op = Op::Direct { to: to.clone(), at, client_seq, said: said.clone() };
-        match nodes.bus.say_for(op, 0) {
+        match nodes.bus.say_for(op, Known::default()) {
             Sending::Full => Err(Refusal::Overloaded),
             Sending::Adrift(nonce) => {
                 nodes.carry_once(to, nonce);
@@ -272,26 +281,10 @@ impl Hub {
     }
 
     fn install(&self, slot: &mut Slot, id: &RoomId, loaded: Loaded) -> Result<(), Refusal> {
-        let now = self.now();
         let me = self.nodes.as_ref().map_or(0, |nodes| nodes.bus.node());
         let Some(replica) = &mut slot.replica else { return Ok(()) };
         let heard = replica.loading.take().unwrap_or_default();
-        let mut new = None;
-        let epoch = Epoch(loaded.epoch);
-        let owner = loaded.owner.as_ref();
-        chat::create(&mut new, &NewGroup { id, epoch, owner, name: &loaded.name })?;
-        let mut group = new.ok_or(Refusal::NoGroup)?;
-        // Those before the first kept one are gone; without any, the next one comes after the last.
-        group.resume(loaded.messages.first().map_or(loaded.last, |first| first.seq.saturating_sub(1)));
-        for message in loaded.messages {
-            group.accept(message);
-        }
-        for (user, until) in &loaded.muted {
-            group.mute(now, user, *until)?;
-        }
-        for (user, until) in &loaded.banned {
-            group.ban(now, user, *until)?;
-        }
+        let group = self.group_of(id, &loaded)?;
         replica.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
         slot.group = Some(group);
         slot.room = loaded.room;
@@ -299,6 +292,25 @@ impl Hub {
             self.settle(slot, heard);
         }
         Ok(())
+    }
+
+    /// A group as Redis keeps it, without members.
+    fn group_of(&self, id: &RoomId, loaded: &Loaded) -> Result<Group, Refusal> {
+        let now = self.now();
+        let owner = loaded.owner.as_ref();
+        let mut group = Group::new(&NewGroup { id, epoch: Epoch(loaded.epoch), owner, name: &loaded.name })?;
+        // Those before the first kept one are gone; without any, the next one comes after the last.
+        group.resume(loaded.messages.first().map_or(loaded.last, |first| first.seq.saturating_sub(1)));
+        for message in &loaded.messages {
+            group.accept(message.clone());
+        }
+        for (user, until) in &loaded.muted {
+            group.mute(now, user, *until)?;
+        }
+        for (user, until) in &loaded.banned {
+            group.ban(now, user, *until)?;
+        }
+        Ok(group)
     }
 
     /// Looks at a replica that was loaded a minute ago: one without members here goes.

@@ -100,6 +100,16 @@ impl Node {
         listener
     }
 
+    /// A long-polling client that is in a group.
+    async fn poll(&self, who: &str, room: &str) -> Arc<Link> {
+        let user = user(who);
+        let login = Login { user: &user, session: 2, at: System.now(), expires: Millis::NEVER };
+        let link = self.hub.poller(&login).unwrap();
+        let step = || self.hub.join(&link, &group(room), None, 0, |_| Default::default());
+        with_group(&self.hub, &self.rooms, &group(room), step).await.unwrap();
+        link
+    }
+
     async fn send(&self, who: &str, room: &str, text: &str, random: u64) -> Sent {
         self.hub.send(&group(room), say(who, text, random)).await.unwrap()
     }
@@ -277,6 +287,27 @@ async fn what_a_room_puts_into_a_group_that_was_there_before_it_stays_at_all_nod
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_was_muted_before_the_group_was_made_is_muted_everywhere() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
+    a.enter("r", "ann").await;
+    let id = group("r");
+    sanction(&a.hub, &a.rooms, &id, Sanction::Mute, &user("bob"), 60_000).await.unwrap();
+    sanction(&a.hub, &a.rooms, &id, Sanction::Ban, &user("eve"), 60_000).await.unwrap();
+    let _ann = a.join("ann", "r", None).await;
+    let _bob = b.join("bob", "r", None).await;
+    until("both keep it", || {
+        [&a, &b].iter().all(|node| {
+            let shown = node.hub.show(&id).unwrap();
+            (shown.muted.len(), shown.banned.len()) == (1, 1)
+        })
+    })
+    .await;
+    assert!(matches!(b.hub.send(&id, say("bob", "psst", 1)).await, Err(Refusal::Muted { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn private_messages_kicks_and_sanctions_reach_other_nodes() {
     let redis = RedisServer::start(&[]);
     let a = node(&redis).await;
@@ -387,10 +418,14 @@ async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
 
     // Both nodes talk in the same room: the numbers of one count, and those of the other begin anew.
     let before = bob_epoch(&mut bob2);
+    let polls = [a.poll("pat", "both").await, b.poll("pam", "both").await];
     redis.stop();
     let x = a.send("ann", "both", "from a", 10).await;
     let y = b.send("bob", "both", "from b", 10).await;
     assert_eq!((x.seq, y.seq), (1, 1));
+    for (polled, own) in polls.iter().zip(["from a", "from b"]) {
+        assert_eq!(polled_by(polled, "both", 1).await, (vec![(1, own.to_owned())], 2));
+    }
     redis.resume();
     let ends = |listener: &mut Listener| {
         listener.take();
@@ -408,6 +443,11 @@ async fn each_node_goes_on_without_redis_and_nothing_is_lost() {
         let texts: Vec<_> = back.messages().into_iter().map(|(_, text)| text).collect();
         assert_eq!(back.acknowledged()["anew"], true);
         assert!(texts.contains(&"from a".into()) && texts.contains(&"from b".into()), "{texts:?}");
+    }
+    for (polled, other) in polls.iter().zip(["from b", "from a"]) {
+        let (messages, next) = polled_by(polled, "both", 2).await;
+        assert!(messages.iter().any(|(_, text)| text == other), "{messages:?}");
+        assert_eq!(next, 3);
     }
 }
 
@@ -431,8 +471,72 @@ async fn who_missed_too_much_loads_it_anew() {
 }
 
 fn missed_line() -> String {
-    let content = room::chat::Content::Said(say("ann", "two", 2));
-    format!("2 {}", serde_json::to_string(&Op::Message { group: group("r"), at: Millis(1), content }).unwrap())
+    line(2, "two")
+}
+
+/// A message of the group `r` as Redis keeps it.
+fn line(number: u64, text: &str) -> String {
+    let content = room::chat::Content::Said(say("ann", text, number));
+    format!("{number} {}", serde_json::to_string(&Op::Message { group: group("r"), at: Millis(1), content }).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_missed_that_a_group_ended_and_began_again_begins_again_too() {
+    let redis = RedisServer::start(&[]);
+    let b = node(&redis).await;
+    b.enter("r", "bob").await;
+    let mut bob = b.join("bob", "r", None).await;
+    let pat = b.poll("pat", "r").await;
+    b.hub.ban(&group("r"), &user("eve"), 60_000).unwrap().everywhere().await;
+    for n in 1..=9 {
+        b.send("bob", "r", "old", n).await;
+    }
+    until("all is heard", || b.hub.show(&group("r")).unwrap().last == 9).await;
+    assert_eq!(polled_by(&pat, "r", 1).await.1, 10);
+    let users = || redis.cli(&["hkeys", "rs:{0}:group:r"]).lines().any(|field| field.starts_with("u:"));
+    until("others know who is here", users).await;
+
+    // As if the end and what came then were trimmed before b came to read them.
+    let old = b.hub.show(&group("r")).unwrap().epoch;
+    let epoch = (old.0 + 5000).to_string();
+    redis.cli(&["del", "rs:{0}:group:r", "rs:{0}:log:r"]);
+    redis.cli(&["hset", "rs:{0}:group:r", "e", &epoch, "m", "", "r", "1", "n", "5", "mute:ann", "9000000000000000"]);
+    for n in 1..=5 {
+        redis.cli(&["rpush", "rs:{0}:log:r", &line(n, "new")]);
+    }
+    redis.cli(&["incrby", "rs:{0}:bus:count", "9"]);
+    assert_eq!(b.send("bob", "r", "new", 10).await.seq, 6, "numbers of the last life do not count");
+
+    until("members come again", || {
+        bob.take();
+        bob.ended == Some(Close::Renumbered)
+    })
+    .await;
+    let shown = b.hub.show(&group("r")).unwrap();
+    assert_eq!((shown.epoch.0, shown.last), (old.0 + 5000, 6));
+    assert_eq!((shown.muted, shown.banned), (vec![(user("ann"), Millis(9_000_000_000_000_000))], vec![]));
+    let new = |n: u64| (n, "new".to_owned());
+    assert_eq!(polled_by(&pat, "r", 5).await, ((1..=6).map(new).collect(), 7), "whatever it asks for");
+    until("others know anew who is here", users).await;
+    b.hub.disconnect(&bob.link);
+    let mut back = b.join("bob", "r", Some(Since { epoch: old, seq: 9 })).await;
+    assert_eq!(back.messages(), (1..=6).map(new).collect::<Vec<_>>());
+    assert_eq!(back.acknowledged()["anew"], true);
+    assert_eq!(b.send("bob", "r", "newest", 11).await.seq, 7);
+    assert_eq!(polled_by(&pat, "r", 7).await, (vec![(7, "newest".into())], 8));
+}
+
+/// Number and text of what a long-polling client gets that asks for what comes from this number on, and what it asks for next.
+async fn polled_by(link: &Link, room: &str, start: u64) -> (Vec<(u64, String)>, u64) {
+    let polled = link.inbox().unwrap().poll(&group(room), start, Duration::from_secs(5)).await.unwrap();
+    let text = |message: &Message| match &message.content {
+        Content::Said(said) => serde_json::from_str::<Value>(said.body.as_json()).unwrap()[0]["MsgContent"]["Text"]
+            .as_str()
+            .unwrap()
+            .into(),
+        Content::System(system) => format!("{:?}", system.notice),
+    };
+    (polled.messages.iter().map(|message| (message.seq, text(message))).collect(), polled.next)
 }
 
 /// Rooms of all buckets, whose keys are at different servers.

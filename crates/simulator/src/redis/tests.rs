@@ -188,7 +188,8 @@ fn script(dice: &mut Dice) -> (&'static Script, Vec<String>, Vec<String>) {
             let value = if command == "direct" || command == "life" { n.clone() } else { field.to_owned() };
             let keys = text(&["s:x", "s:n", "s:d", "s:of", "s:e", "g:h", "g:l"]);
             let nonce = dice.below(5_000).to_string();
-            let arguments = [["1000", "7", "1000"].as_slice(), &[&nonce, command, "text", &value, &n, &n], &["{", "}"]];
+            let arguments =
+                [["1000", "7", "1000"].as_slice(), &[&nonce, command, "text", &value, &n, &n, &n], &["{", "}"]];
             (&chat::bus::scripts::SAY, keys, text(&arguments.concat()))
         }
     }

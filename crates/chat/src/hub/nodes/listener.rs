@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use room::chat::{Direct, Message, Transport};
+use room::chat::{Direct, Epoch, Group, MAX_KEPT, Message};
 use room::{Millis, RoomId, UserId};
 use store::mends::{Mend, is_out};
 
 use super::Hub;
 use super::replica::Settled;
-use crate::bus::{Heard, Listener, Loaded, Op, Unsaid};
+use crate::bus::{Heard, Listener, Loaded, Op, Sketch, Unsaid};
 use crate::close::Close;
 use crate::hub::groups::Slot;
-use crate::render;
 
 impl Listener for Hub {
     fn heard(&self, heard: Heard) {
@@ -166,18 +165,14 @@ impl Hub {
             Op::Message { group: id, at, content } => {
                 let message = Arc::new(Message::new(id.clone(), heard.number, at, content));
                 let own = (heard.from == nodes.bus.node()).then_some(heard.nonce);
+                let confirmed = replica.confirmed(group);
                 match replica.settle(group, message.clone(), own) {
                     Settled::Known => {}
                     Settled::New => self.fan_out(group, &message),
                     Settled::Forked(epoch) => {
                         tracing::info!(room = %id, "a room talked at several nodes while redis was unavailable: numbered anew");
                         nodes.bus.tell(Op::Epoch { group: id, epoch });
-                        for connection in group.connections() {
-                            self.with_link(*connection, |link| match link.transport() {
-                                Transport::Socket => link.end(Close::Renumbered),
-                                Transport::Poller => link.message(&message, &render::event(&message)),
-                            });
-                        }
+                        self.renumber(group, confirmed);
                     }
                 }
             }
@@ -225,18 +220,9 @@ impl Hub {
             return;
         };
         let done = self.groups.look(id, |slot| {
-            let group = slot.group.as_mut()?;
+            slot.group.as_ref()?;
             let waiting = slot.replica.as_mut()?.loading.take()?;
-            group.renew(room::chat::Epoch(loaded.epoch));
-            for message in &loaded.messages {
-                let number = message.seq;
-                let at = message.at;
-                let content = message.content.clone();
-                let op = Op::Message { group: id.clone(), at, content };
-                self.settle(slot, Heard { number, from: 0, nonce: 0, op });
-            }
-            let banned = if is_out(Mend::MissedIsLoadedWhole) { Vec::new() } else { self.replace(slot, loaded) };
-            Some((banned, waiting))
+            Some((self.make_good(slot, loaded), waiting))
         });
         let Some((banned, waiting)) = done.flatten() else { return };
         for (user, until) in banned {
@@ -244,6 +230,53 @@ impl Hub {
             let _ = self.keep_out_here(id, &user, until, false);
         }
         waiting.into_iter().for_each(|heard| self.take_of_group(id, heard));
+    }
+
+    /// Makes a group of which something was missed what Redis keeps of it. Gives who may not be in.
+    fn make_good(&self, slot: &mut Slot, loaded: Loaded) -> Vec<(UserId, Millis)> {
+        let Some(group) = &mut slot.group else { return Vec::new() };
+        let whole = !is_out(Mend::MissedIsLoadedWhole);
+        let epoch = Epoch(loaded.epoch);
+        if epoch > group.epoch() && !is_out(Mend::MissedLifeIsTaken) {
+            self.begin_again(slot, &loaded);
+        } else {
+            if whole && loaded.owner.is_none() {
+                // Before its messages, which were said since.
+                group.begin_with_room();
+            }
+            group.renew(epoch);
+            let id = group.id().clone();
+            for message in &loaded.messages {
+                let number = message.seq;
+                let op = Op::Message { group: id.clone(), at: message.at, content: message.content.clone() };
+                self.settle(slot, Heard { number, from: 0, nonce: 0, op });
+            }
+        }
+        if whole { self.replace(slot, loaded) } else { Vec::new() }
+    }
+
+    /// The group ended and began again, or was numbered anew, and this node missed it: nothing of its last life stays but who is
+    /// in.
+    fn begin_again(&self, slot: &mut Slot, loaded: &Loaded) {
+        let (Some(group), Some(replica)) = (&mut slot.group, &mut slot.replica) else { return };
+        // What is kept was taken before: its name is not too long.
+        let Ok(next) = self.group_of(group.id(), loaded) else { return };
+        tracing::info!(room = %group.id(), "a chat group began another life while this node was unreachable");
+        group.give_way(next);
+        replica.adrift.clear();
+        // The new life knows nobody of this node.
+        replica.told = Sketch::default();
+        self.renumber(group, 0);
+    }
+
+    /// Another life of a group has begun, or other numbers count after this one: its members begin anew there.
+    fn renumber(&self, group: &Group, certain: u64) {
+        let after = |message: &Arc<Message>| message.seq > certain;
+        let mut messages = group.history(u64::MAX, MAX_KEPT);
+        messages.retain(after);
+        for connection in group.connections() {
+            self.with_link(*connection, |link| link.renumber(group, certain, &messages));
+        }
     }
 
     /// Takes what is true of a group besides its messages from what Redis keeps: whether it is the room's, who is under a
@@ -254,9 +287,6 @@ impl Hub {
         let now = self.now();
         // What this node says from now on and hears later holds then.
         replica.begun = true;
-        if loaded.owner.is_none() {
-            group.begin_with_room();
-        }
         slot.room = loaded.room;
         let lifted = |user: &UserId, kept: &[(UserId, Millis)]| !kept.iter().any(|(known, _)| known == user);
         let unmuted: Vec<UserId> = group.muted(now).map(|(user, _)| user.clone()).collect();

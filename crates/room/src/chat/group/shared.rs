@@ -32,6 +32,13 @@ impl Group {
         self.renew(epoch);
     }
 
+    /// Another life of the group has begun elsewhere and takes this one's place: nothing stays but who is in.
+    pub fn give_way(&mut self, next: Self) {
+        let last = std::mem::replace(self, next);
+        self.roster = last.roster;
+        self.tally = last.tally;
+    }
+
     /// Another node began another life of the group; the newest one counts.
     pub fn renew(&mut self, epoch: Epoch) {
         self.epoch = self.epoch.max(epoch);
