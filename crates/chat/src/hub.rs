@@ -12,6 +12,7 @@ mod members;
 mod nodes;
 mod notify;
 pub mod tick;
+pub mod tips;
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

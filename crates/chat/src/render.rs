@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::hub::tips::Tip;
+
 /// Who speaks for the system in the old web client's messages.
 pub const SYSTEM_ACCOUNT: &str = "@TIM#SYSTEM";
 
@@ -165,6 +167,33 @@ enum ElementBody<'a> {
         operator: &'a str,
         user_defined_field: &'a str,
     },
+    #[serde(rename_all = "PascalCase")]
+    Tip {
+        /// 1: it came; 2: it went.
+        op_type: u8,
+        #[serde(rename = "Operator_Account")]
+        operator: &'a str,
+        #[serde(rename = "List_Account")]
+        users: [&'a str; 1],
+        member_num: usize,
+    },
+}
+
+/// Who came into a group, or went, as element of `RspMsgList`; `seq` is the group's newest number.
+pub fn tip(tip: &Tip, group: &RoomId, name: &str, seq: u64) -> Bytes {
+    let user = tip.user.as_str();
+    let op_type = if tip.came { 1 } else { 2 };
+    json_bytes(&Element {
+        event: 4,
+        from: SYSTEM_ACCOUNT,
+        to_group_id: group,
+        msg_seq: seq,
+        // Clients take two of one number for one.
+        msg_random: Some(sign::fresh_id() & 0xffff_ffff),
+        msg_time_stamp: tip.at.secs(),
+        group_info: GroupInfo { id: group, name, nick: None },
+        msg_body: ElementBody::Tip { op_type, operator: user, users: [user], member_num: tip.users },
+    })
 }
 
 fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {

@@ -200,13 +200,19 @@ impl Moderation {
         failed.map_or(Ok(ban), |error| Err(partly(error)))
     }
 
-    /// Puts a user out of a room, who may come back after so many seconds. One who is kept out already stays out for so long.
+    /// Puts a user out of a room, who may come back after so many seconds. One who is kept out for longer already stays so.
     ///
     /// # Errors
     /// `not_member`: the user is not there. Otherwise as [`Moderation::put_out`].
     pub async fn kick(&self, room: &RoomId, user: &UserId, seconds: u64) -> Result<Ban, Refused> {
         if !self.may_be_in(room, user).await? {
             return Err(refused("not_member", "the user is not in this room: a ban keeps out who is not there"));
+        }
+        let now = self.clock.now();
+        let until = now.plus(seconds.saturating_mul(1000));
+        if let Some(longer) = self.bans.get(user, Some(room), now).filter(|ban| ban.until > until) {
+            // An operator's word is not replaced by a shorter one.
+            return Ok(longer);
         }
         self.put_out(Out { user, room: Some(room), seconds: Some(seconds), reason: "kicked", kick: true }).await
     }

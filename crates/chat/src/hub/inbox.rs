@@ -11,13 +11,21 @@ use room::{Millis, RoomId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::tips::Tip;
 use crate::close::Close;
 
 /// Groups that are remembered at most, ended ones included.
 const MAX_PILES: usize = 32;
 
-/// Polls of one client that are held at most. One more, and those that have given way are answered.
+/// Polls of one client that are held for long at most. With more, each is held for a moment only.
 const MAX_HELD: usize = 8;
+const MOMENT: Duration = Duration::from_secs(5);
+
+/// So many polls are told at once that the client has just left: it may ask again before it hears that it has.
+const AT_ONCE: u8 = 3;
+
+/// Tips that wait for a client at most, of each group.
+const MAX_TIPS: usize = 32;
 
 /// A long-polling client's side of the hub.
 #[derive(Debug)]
@@ -36,6 +44,8 @@ struct State {
     end: Option<Close>,
     seen: Millis,
     held: usize,
+    /// Polls that are still told at once that the client has left.
+    at_once: u8,
 }
 
 /// One group's messages.
@@ -52,6 +62,8 @@ struct Pile {
     turn: u64,
     /// No more will come.
     over: Option<Refusal>,
+    /// Who came and went since the last answer.
+    tips: VecDeque<Arc<Tip>>,
 }
 
 /// The answer to a poll of a group.
@@ -61,6 +73,8 @@ pub struct Polled {
     pub name: Arc<str>,
     /// The messages, oldest first; none if there were none in time.
     pub messages: Vec<Arc<Message>>,
+    /// Who came and went.
+    pub tips: Vec<Arc<Tip>>,
     /// What to ask for next.
     pub next: u64,
 }
@@ -79,7 +93,7 @@ pub enum Unanswered {
 impl Inbox {
     pub(super) fn new(now: Millis) -> Self {
         let state =
-            State { piles: HashMap::new(), direct: VecDeque::new(), direct_turn: 0, end: None, seen: now, held: 0 };
+            State { piles: HashMap::new(), direct: VecDeque::new(), direct_turn: 0, end: None, seen: now, held: 0, at_once: 0 };
         Self { state: Mutex::new(state), changed: Notify::new(), since: now }
     }
 
@@ -115,6 +129,7 @@ impl Inbox {
             renumbered: false,
             turn: 0,
             over: None,
+            tips: VecDeque::new(),
         };
         state.piles.insert(group.id().clone(), pile);
     }
@@ -154,6 +169,18 @@ impl Inbox {
         self.changed.notify_waiters();
     }
 
+    /// Another user came into a group, or went.
+    pub(super) fn tip(&self, group: &RoomId, tip: &Arc<Tip>) {
+        let mut state = self.state.lock();
+        let Some(pile) = state.piles.get_mut(group).filter(|pile| pile.over.is_none()) else { return };
+        if pile.tips.len() >= MAX_TIPS {
+            pile.tips.pop_front();
+        }
+        pile.tips.push_back(tip.clone());
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
     /// The last message of a group that ends.
     pub(super) fn close(&self, message: &Arc<Message>) {
         self.message(message);
@@ -164,8 +191,19 @@ impl Inbox {
     }
 
     pub(super) fn leave(&self, group: &RoomId) {
-        self.state.lock().piles.remove(group);
+        let mut state = self.state.lock();
+        state.piles.remove(group);
+        state.at_once = AT_ONCE;
+        drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// Whether a poll of a group that the client is not in is to be told so at once, because it has only just left one.
+    pub fn has_just_left(&self) -> bool {
+        let mut state = self.state.lock();
+        let left = state.at_once.checked_sub(1);
+        state.at_once = left.unwrap_or_default();
+        left.is_some()
     }
 
     /// Forgets what was said in a group before a time.
@@ -192,7 +230,6 @@ impl Inbox {
             if let Some(why) = state.end {
                 return Some(Err(Unanswered::Ended(why)));
             }
-            let crowded = state.held > MAX_HELD;
             let Some(pile) = state.piles.get_mut(group) else {
                 return Some(Err(Unanswered::Refused(Refusal::NotMember)));
             };
@@ -213,9 +250,12 @@ impl Inbox {
                 return Some(Err(Unanswered::Refused(why)));
             }
             let messages: Vec<_> = if newest { pile.messages.iter().cloned().collect() } else { Vec::new() };
-            (late || (crowded && !newest) || !messages.is_empty()).then(|| {
+            let tips: Vec<_> = if newest { pile.tips.drain(..).collect() } else { Vec::new() };
+            (late || !messages.is_empty() || !tips.is_empty()).then(|| {
                 pile.renumbered &= !newest;
-                Ok(Polled { name: pile.name.clone(), messages, next: pile.next })
+                // One that gets nothing says nothing of what waits for the newest.
+                let next = if newest { pile.next } else { pile.messages.front().map_or(pile.next, |first| first.seq) };
+                Ok(Polled { name: pile.name.clone(), messages, tips, next })
             })
         };
         self.hold(hold, look).await
@@ -242,7 +282,7 @@ impl Inbox {
             if newest && !state.direct.is_empty() {
                 return Some(Ok(state.direct.iter().cloned().collect()));
             }
-            (late || (state.held > MAX_HELD && !newest)).then_some(Err(Unanswered::Timeout))
+            late.then_some(Err(Unanswered::Timeout))
         };
         self.hold(hold, look).await
     }
@@ -254,7 +294,7 @@ impl Inbox {
         mut look: impl FnMut(bool) -> Option<Result<T, Unanswered>>,
     ) -> Result<T, Unanswered> {
         let _held = Held::new(self);
-        let until = Instant::now() + hold;
+        let began = Instant::now();
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // Before looking, so that no change comes between.
@@ -262,7 +302,9 @@ impl Inbox {
             if let Some(answer) = look(false) {
                 return answer;
             }
-            if tokio::time::timeout_at(until, changed).await.is_err() {
+            let crowded = self.state.lock().held > MAX_HELD;
+            let hold = if crowded { hold.min(MOMENT) } else { hold };
+            if tokio::time::timeout_at(began + hold, changed).await.is_err() {
                 return look(true).unwrap_or(Err(Unanswered::Timeout));
             }
         }
@@ -288,7 +330,7 @@ impl Drop for Held<'_> {
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
-    use room::chat::{Epoch, NewGroup};
+    use room::chat::{Content, Epoch, NewGroup, Notice, System};
 
     use super::*;
 
@@ -325,16 +367,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn polls_beyond_a_few_are_answered() {
+    async fn many_polls_of_a_client_are_held_for_a_moment_each() {
         let (inbox, group) = inbox();
         let began = Instant::now();
-        let poll = async |_| {
-            inbox.poll(&group, 0, HOLD).await.unwrap();
-            began.elapsed()
+        // Each asks again at once, as clients do.
+        let chain = async |_| {
+            let mut times = 0;
+            while began.elapsed() < HOLD {
+                inbox.poll(&group, 0, HOLD).await.unwrap();
+                times += 1;
+            }
+            times
         };
-        let took = join_all((0..50).map(poll)).await;
-        assert_eq!(took.iter().filter(|took| **took == HOLD).count(), MAX_HELD);
-        assert_eq!(took.iter().filter(|took| took.is_zero()).count(), 50 - MAX_HELD);
-        assert_eq!(took[49], HOLD, "the newest is held");
+        let times = join_all((0..50).map(chain)).await;
+        assert!(times.iter().all(|times| (1..=10).contains(times)), "{times:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_poll_that_gets_nothing_does_not_pass_over_what_another_gets() {
+        let (inbox, group) = inbox();
+        let said = |seq| {
+            let system = System { by: None, notice: Notice::Custom("x".into()) };
+            Arc::new(Message::new(group.clone(), seq, Millis(1), Content::System(system)))
+        };
+        let older = inbox.poll(&group, 0, MOMENT);
+        let newer = async {
+            tokio::task::yield_now().await;
+            // Its answer is lost, as where a phone changes networks.
+            let lost = inbox.poll(&group, 0, HOLD).await.unwrap();
+            assert_eq!((lost.messages.len(), lost.next), (1, 2));
+        };
+        let says = async {
+            tokio::time::sleep(MOMENT / 2).await;
+            inbox.message(&said(1));
+        };
+        let (older, ..) = tokio::join!(older, newer, says);
+        let older = older.unwrap();
+        assert_eq!((older.messages.len(), older.next), (0, 1));
+        let again = inbox.poll(&group, older.next, HOLD).await.unwrap();
+        assert_eq!(again.messages.len(), 1, "it comes once more");
     }
 }

@@ -12,6 +12,7 @@ use room::chat::{ConnectionId, Direct, Group, Message, Transport};
 use room::{Millis, RoomId, UserId};
 
 use super::inbox::Inbox;
+use super::tips::Tip;
 use crate::Settings;
 use crate::close::Close;
 
@@ -143,6 +144,13 @@ impl Link {
         match &self.sink {
             Sink::Socket(queue) => queue.end(Close::Renumbered),
             Sink::Poller(inbox) => inbox.renumber(group, certain, messages),
+        }
+    }
+
+    /// Another user came into a group, or went.
+    pub(super) fn tip(&self, group: &RoomId, tip: &Arc<Tip>) {
+        if let Sink::Poller(inbox) = &self.sink {
+            inbox.tip(group, tip);
         }
     }
 

@@ -412,11 +412,12 @@ impl Reader {
         self.stream.state.lock().clock()
     }
 
-    /// The stream's time at this moment, in microseconds: that of its newest sound, or, where it has none, of its newest picture and
-    /// what has passed since.
+    /// The stream's time at this moment, in microseconds: that of its newest sound, or, where none flows, of its newest picture
+    /// and what has passed since.
     pub(crate) fn time(&self) -> i64 {
         let state = self.stream.state.lock();
-        let idle = state.ring.idle(Instant::now()).filter(|_| state.tracks.audio.is_none());
+        let now = Instant::now();
+        let idle = state.ring.idle(now).filter(|_| !state.flowing(now).audio);
         let idle = i64::try_from(idle.unwrap_or_default().as_micros()).unwrap_or(0);
         state.clock().saturating_add(idle)
     }

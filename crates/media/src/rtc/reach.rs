@@ -1,6 +1,6 @@
 //! Which clients media has reached lately, and which it has not: one that has not is its own trouble, many are the operator's. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -49,12 +49,14 @@ impl Reach {
         clients.insert(client, Client { at, reached });
     }
 
-    /// Those of the last ten minutes, where it is many that media does not reach.
-    pub fn fails(&self, now: Instant) -> Option<Tried> {
+    /// Those of the last ten minutes, where it is many that media does not reach. `reached`: clients that it reaches now, whenever they
+    /// came.
+    pub fn fails(&self, reached: &HashSet<IpAddr>, now: Instant) -> Option<Tried> {
         let mut clients = self.clients.lock();
         clients.retain(|_, client| now.saturating_duration_since(client.at) < LATELY);
-        let unreached = clients.values().filter(|client| !client.reached).count();
-        let tried = Tried { unreached, clients: clients.len() };
+        let unreached = clients.iter().filter(|(ip, client)| !client.reached && !reached.contains(*ip)).count();
+        let others = clients.iter().filter(|(ip, client)| client.reached && !reached.contains(*ip)).count();
+        let tried = Tried { unreached, clients: unreached + others + reached.len() };
         (unreached >= MANY && 2 * unreached >= tried.clients).then_some(tried)
     }
 }
@@ -70,21 +72,26 @@ mod tests {
     #[test]
     fn many_that_are_not_reached_are_told_until_they_are_or_it_was_long_ago() {
         let reach = Reach::default();
+        let none = HashSet::new();
         let now = Instant::now();
         for _ in 0..9 {
             reach.note(client(1), false, now);
         }
         reach.note(client(2), false, now);
-        assert_eq!(reach.fails(now), None, "two clients are not many, however often they try");
+        assert_eq!(reach.fails(&none, now), None, "two clients are not many, however often they try");
         reach.note(client(3), false, now);
-        assert_eq!(reach.fails(now), Some(Tried { unreached: 3, clients: 3 }));
+        assert_eq!(reach.fails(&none, now), Some(Tried { unreached: 3, clients: 3 }));
         (4..7).for_each(|n| reach.note(client(n), true, now));
-        assert_eq!(reach.fails(now), Some(Tried { unreached: 3, clients: 6 }));
+        assert_eq!(reach.fails(&none, now), Some(Tried { unreached: 3, clients: 6 }));
         reach.note(client(7), true, now);
-        assert_eq!(reach.fails(now), None, "most are reached");
+        assert_eq!(reach.fails(&none, now), None, "most are reached");
         (4..8).for_each(|n| reach.note(client(n), false, now));
-        assert_eq!(reach.fails(now), Some(Tried { unreached: 7, clients: 7 }), "what they met last counts");
-        assert_eq!(reach.fails(now + LATELY), None);
+        assert_eq!(reach.fails(&none, now), Some(Tried { unreached: 7, clients: 7 }), "what they met last counts");
+        let here: HashSet<IpAddr> = (1..20).map(client).collect();
+        assert_eq!(reach.fails(&here, now), None, "they are reached at the moment");
+        let others: HashSet<IpAddr> = (100..120).map(client).collect();
+        assert_eq!(reach.fails(&others, now), None, "those who came long ago count, too");
+        assert_eq!(reach.fails(&none, now + LATELY), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The sessions there are, by their public names, and the bounds on how many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,6 +58,12 @@ impl Registry {
         }
     }
 
+    /// The addresses of peers that media reaches.
+    pub fn reached(&self) -> HashSet<IpAddr> {
+        let sessions = self.sessions.lock();
+        sessions.values().filter(|entry| entry.connected).map(|entry| entry.peer).collect()
+    }
+
     /// The number and the tag of a session.
     pub fn find(&self, id: &str) -> Option<(u64, String)> {
         self.sessions.lock().get(id).map(|entry| (entry.key, entry.etag.clone()))
@@ -72,10 +78,10 @@ impl Registry {
     }
 
     /// The answer to a session's last restart, if this asks for it once more.
-    pub fn again(&self, id: &str, creds: &(String, String), if_match: &[&str]) -> Option<Restarted> {
+    pub fn again(&self, id: &str, creds: &(String, String), if_match: &[String]) -> Option<Restarted> {
         let sessions = self.sessions.lock();
         let restart = sessions.get(id)?.restart.as_ref()?;
-        let named = if_match.iter().any(|tag| *tag == "*" || *tag == restart.before);
+        let named = if_match.iter().any(|tag| tag == "*" || *tag == restart.before);
         (named && restart.creds == *creds).then(|| restart.answer.clone())
     }
 

@@ -177,7 +177,8 @@ impl Server {
 
     /// The clients of the last ten minutes, where it is many that media does not reach.
     pub fn unreached(&self) -> Option<Tried> {
-        self.inner.common.reach.fails(Instant::now())
+        let Common { reach, registry, .. } = &*self.inner.common;
+        reach.fails(&registry.reached(), Instant::now())
     }
 
     /// WHIP: lets a peer publish `what.stream`, after asking for permission. Must be called within a tokio runtime.
@@ -212,7 +213,8 @@ impl Server {
         let (place, key, id) = self.place(&what)?;
         let options = inner.requests.play(what.clone()).await?;
         let Common { hub, identity, unfits, .. } = &*inner.common;
-        if let Some(unfit) = unfits.of(hub, &what.stream) {
+        // What is shown over it may be carried.
+        if let Some(unfit) = unfits.of(hub, &what.stream).filter(|_| !hub.is_overlaid(&what.stream)) {
             return Err(Refused::Unsupported(unfit.to_string()));
         }
         // What is wrong with an offer is told at once, and not when a publisher has come.
@@ -268,6 +270,20 @@ impl Server {
         if_match: Option<&[&str]>,
     ) -> Result<Option<Restarted>, Refused> {
         let fragment = Fragment::read(body)?;
+        let given = if_match.map(|tags| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>());
+        let server = self.clone();
+        let session = session.to_owned();
+        // To its end, also where the peer hangs up meanwhile: it has moved to another network, and asks again.
+        let done = tokio::spawn(async move { server.change(&session, fragment, given.as_deref()).await });
+        done.await.unwrap_or(Err(Refused::NoSession))
+    }
+
+    async fn change(
+        &self,
+        session: &str,
+        fragment: Fragment,
+        if_match: Option<&[String]>,
+    ) -> Result<Option<Restarted>, Refused> {
         let (key, etag) = self.find(session)?;
         let registry = &self.inner.common.registry;
         let creds = fragment.creds.clone();
@@ -276,7 +292,7 @@ impl Server {
         {
             return Ok(Some(answer));
         }
-        if if_match.is_some_and(|given| !given.iter().any(|one| *one == "*" || *one == etag)) {
+        if if_match.is_some_and(|given| !given.iter().any(|one| one == "*" || *one == etag)) {
             return Err(Refused::Stale);
         }
         let (reply, answer) = oneshot::channel();

@@ -34,7 +34,9 @@ pub async fn look(settings: &Settings) -> Vec<Verdict> {
         let at = format!("{what}://{host}:{port}");
         match (seen(&host, port).await, tls.is_on()) {
             // Nobody serves while this looks at the settings of a server that does not run.
-            (Seen::Nobody(_), true) => {}
+            (Seen::Nobody(why), true) => {
+                found.push(Verdict::ok(NAME, format!("not looked at: {at} does not answer from here ({why})")));
+            }
             (Seen::Nobody(why), false) => found.push(Verdict::warn(
                 NAME,
                 format!("not looked at: {at} does not answer from here ({why})"),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Call, Fail, NOTHING_CAME, UNAUTHORISED, ended, fail, ok};
 use access::sessions::PollKey;
-use chat::hub::inbox::Unanswered;
+use chat::hub::inbox::{Inbox, Unanswered};
 use chat::hub::link::{Link, Login};
 use chat::render;
 
@@ -61,18 +61,26 @@ struct Asked {
 /// `get_msg`: a group's messages from `StartSeq` on.
 pub async fn group(call: &Call<'_>) -> Answer {
     let asked: Asked = call.body()?;
-    let (key, link) = match enter(call, &asked).await {
-        Ok(entered) => entered,
+    let key = match known(call, &asked) {
+        Ok(key) => key,
+        Err(why) => return Err(refuse(why).await),
+    };
+    let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
+    let link = match call.door.chat.poller(&login) {
+        Ok(link) => link,
         Err(why) => return Err(refuse(why).await),
     };
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
+    if let Err(why) = enter(call, &asked, &key, &link, inbox).await {
+        return Err(if inbox.has_just_left() { why } else { refuse(why).await });
+    }
     let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
     inbox.seen(call.door.web.clock.steady());
-    let polled = match polled {
-        Err(Unanswered::Refused(why)) => return Err(refuse(why).await),
-        polled => polled.map_err(unanswered)?,
-    };
-    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
+    let polled = polled.map_err(unanswered)?;
+    let newest = polled.next.saturating_sub(1);
+    let tips = polled.tips.iter().rev().map(|tip| render::tip(tip, &key.group, &polled.name, newest));
+    let messages = polled.messages.iter().rev().map(|message| render::element(message, &polled.name));
+    let elements: Vec<_> = tips.chain(messages).collect();
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
     reply(&Messages {
         action_status: "OK",
@@ -85,27 +93,33 @@ pub async fn group(call: &Call<'_>) -> Answer {
     })
 }
 
-/// Who polls by this key, and in the group.
-async fn enter(call: &Call<'_>, asked: &Asked) -> Result<(PollKey, Arc<Link>), Fail> {
+/// Who polls by this key.
+fn known(call: &Call<'_>, asked: &Asked) -> Result<PollKey, Fail> {
     let door = call.door;
     let key = door.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    if let Some(until) = door.bans.until(&key.user, Some(&key.group), call.now) {
-        return Err(Refusal::Banned { until }.into());
+    match door.bans.until(&key.user, Some(&key.group), call.now) {
+        Some(until) => Err(Refusal::Banned { until }.into()),
+        None => Ok(key),
     }
-    let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
-    let link = door.chat.poller(&login)?;
-    let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
-    if !inbox.is_in(&key.group) {
-        if inbox.since <= key.at {
-            // It has left, or was put out, since it got the key.
-            return Err(Refusal::NotMember.into());
-        }
-        // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
-        let again = || door.chat.join(&link, &key.group, None, MAX_KEPT, |_| Default::default());
-        rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
+}
+
+/// Puts who polls into the group, if it may be in and is not.
+async fn enter(call: &Call<'_>, asked: &Asked, key: &PollKey, link: &Link, inbox: &Inbox) -> Result<(), Fail> {
+    let door = call.door;
+    if inbox.is_in(&key.group) {
+        return Ok(());
+    }
+    if inbox.since <= key.at {
+        // It has left, or was put out, since it got the key.
+        return Err(Refusal::NotMember.into());
+    }
+    // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
+    let again = || door.chat.join(link, &key.group, None, MAX_KEPT, |_| Default::default());
+    rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
+    if asked.start_seq == 0 {
         inbox.skip(&key.group, key.at);
     }
-    Ok((key, link))
+    Ok(())
 }
 
 #[derive(Serialize)]
