@@ -12,7 +12,6 @@ mod members;
 mod nodes;
 mod notify;
 pub mod tick;
-pub mod tips;
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -11,8 +11,8 @@ use room::{Millis, RoomId};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::tips::Tip;
 use crate::close::Close;
+use crate::tips::Tip;
 
 /// Groups that are remembered at most, ended ones included.
 const MAX_PILES: usize = 32;
@@ -92,8 +92,15 @@ pub enum Unanswered {
 
 impl Inbox {
     pub(super) fn new(now: Millis) -> Self {
-        let state =
-            State { piles: HashMap::new(), direct: VecDeque::new(), direct_turn: 0, end: None, seen: now, held: 0, at_once: 0 };
+        let state = State {
+            piles: HashMap::new(),
+            direct: VecDeque::new(),
+            direct_turn: 0,
+            end: None,
+            seen: now,
+            held: 0,
+            at_once: 0,
+        };
         Self { state: Mutex::new(state), changed: Notify::new(), since: now }
     }
 

@@ -12,9 +12,9 @@ use room::chat::{ConnectionId, Direct, Group, Message, Transport};
 use room::{Millis, RoomId, UserId};
 
 use super::inbox::Inbox;
-use super::tips::Tip;
 use crate::Settings;
 use crate::close::Close;
+use crate::tips::Tip;
 
 /// A connection of a user.
 #[derive(Debug)]

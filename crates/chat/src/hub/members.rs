@@ -16,6 +16,7 @@ use super::nodes::{Passed, Submitted};
 use super::{Counters, Hub};
 use crate::bus::Op;
 use crate::render;
+use crate::tips::{MOST_USERS, Tip};
 use store::ChatEntry;
 
 /// Most groups that clients have made and no room stands behind.
@@ -189,6 +190,22 @@ impl Hub {
             }
             Ok(())
         });
+    }
+
+    /// Tells the others of a group at this node that a user came, or went, where so many were in `before`.
+    pub(super) fn tip(&self, group: &Group, user: &UserId, before: usize) {
+        let users = group.users();
+        if users == before || users.max(before) > MOST_USERS {
+            return;
+        }
+        let tip = Arc::new(Tip { user: user.clone(), came: users > before, users, at: self.now() });
+        for connection in group.connections() {
+            self.with_link(*connection, |link| {
+                if link.user != *user {
+                    link.tip(group.id(), &tip);
+                }
+            });
+        }
     }
 
     pub(super) fn count(&self, due: Option<Millis>, id: &RoomId) {

@@ -77,8 +77,7 @@ pub async fn group(call: &Call<'_>) -> Answer {
     let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
     inbox.seen(call.door.web.clock.steady());
     let polled = polled.map_err(unanswered)?;
-    let newest = polled.next.saturating_sub(1);
-    let tips = polled.tips.iter().rev().map(|tip| render::tip(tip, &key.group, &polled.name, newest));
+    let tips = polled.tips.iter().rev().map(|tip| render::tip(tip, &key.group, &polled.name));
     let messages = polled.messages.iter().rev().map(|message| render::element(message, &polled.name));
     let elements: Vec<_> = tips.chain(messages).collect();
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);

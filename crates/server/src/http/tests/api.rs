@@ -238,7 +238,11 @@ async fn who_is_kept_out_is_told_so_and_comes_back_in_time() {
     assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=20", &Value::Null).await.status, 204);
     kit.clock.pass(1);
     assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=30", &Value::Null).await.status, 204, "longer");
-    assert_eq!(kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=10", &Value::Null).await.status, 204, "not shorter");
+    assert_eq!(
+        kit.api(KEY, "DELETE", "/rooms/hall/members/bob?seconds=10", &Value::Null).await.status,
+        204,
+        "not shorter"
+    );
     let members = kit.api(READ, "GET", "/rooms/hall/members", &Value::Null).await.json();
     assert_eq!(members.as_array().unwrap().len(), 1);
     // Of a name that tells no room, the stream itself is refused.
