@@ -7,7 +7,6 @@ pub mod hub;
 pub mod render;
 pub mod say;
 mod tencent_settings;
-pub mod tips;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -10,8 +10,6 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::tips::Tip;
-
 /// Who speaks for the system in the old web client's messages.
 pub const SYSTEM_ACCOUNT: &str = "@TIM#SYSTEM";
 
@@ -167,34 +165,6 @@ enum ElementBody<'a> {
         operator: &'a str,
         user_defined_field: &'a str,
     },
-    #[serde(rename_all = "PascalCase")]
-    Tip {
-        /// 1: it came; 2: it went.
-        op_type: u8,
-        #[serde(rename = "Operator_Account")]
-        operator: &'a str,
-        #[serde(rename = "List_Account")]
-        users: [&'a str; 1],
-        member_num: usize,
-    },
-}
-
-/// Who came into a group, or went, as element of `RspMsgList`. The TIM web SDK takes two of one number for one, and a number that is a
-/// little further for messages that it has lost: tips have numbers far from those of messages.
-pub fn tip(tip: &Tip, group: &RoomId, name: &str) -> Bytes {
-    let number = sign::fresh_id() & 0x3fff_ffff;
-    let user = tip.user.as_str();
-    let op_type = if tip.came { 1 } else { 2 };
-    json_bytes(&Element {
-        event: 4,
-        from: SYSTEM_ACCOUNT,
-        to_group_id: group,
-        msg_seq: 0x4000_0000 + number,
-        msg_random: Some(number),
-        msg_time_stamp: tip.at.secs(),
-        group_info: GroupInfo { id: group, name, nick: None },
-        msg_body: ElementBody::Tip { op_type, operator: user, users: [user], member_num: tip.users },
-    })
 }
 
 fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {

@@ -12,20 +12,18 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::close::Close;
-use crate::tips::Tip;
 
 /// Groups that are remembered at most, ended ones included.
 const MAX_PILES: usize = 32;
 
-/// Polls of one client that are held for long at most. With more, each is held for a moment only.
+/// Polls of one client that are held for long at most. With more, each is held for a moment only; with very many, the newest ones are
+/// told of nothing.
 const MAX_HELD: usize = 8;
+const VERY_MANY: usize = 64;
 const MOMENT: Duration = Duration::from_secs(5);
 
 /// So many polls are told at once that the client has just left: it may ask again before it hears that it has.
 const AT_ONCE: u8 = 3;
-
-/// Tips that wait for a client at most, of each group.
-const MAX_TIPS: usize = 32;
 
 /// A long-polling client's side of the hub.
 #[derive(Debug)]
@@ -62,8 +60,6 @@ struct Pile {
     turn: u64,
     /// No more will come.
     over: Option<Refusal>,
-    /// Who came and went since the last answer.
-    tips: VecDeque<Arc<Tip>>,
 }
 
 /// The answer to a poll of a group.
@@ -73,8 +69,6 @@ pub struct Polled {
     pub name: Arc<str>,
     /// The messages, oldest first; none if there were none in time.
     pub messages: Vec<Arc<Message>>,
-    /// Who came and went.
-    pub tips: Vec<Arc<Tip>>,
     /// What to ask for next.
     pub next: u64,
 }
@@ -136,7 +130,6 @@ impl Inbox {
             renumbered: false,
             turn: 0,
             over: None,
-            tips: VecDeque::new(),
         };
         state.piles.insert(group.id().clone(), pile);
     }
@@ -176,18 +169,6 @@ impl Inbox {
         self.changed.notify_waiters();
     }
 
-    /// Another user came into a group, or went.
-    pub(super) fn tip(&self, group: &RoomId, tip: &Arc<Tip>) {
-        let mut state = self.state.lock();
-        let Some(pile) = state.piles.get_mut(group).filter(|pile| pile.over.is_none()) else { return };
-        if pile.tips.len() >= MAX_TIPS {
-            pile.tips.pop_front();
-        }
-        pile.tips.push_back(tip.clone());
-        drop(state);
-        self.changed.notify_waiters();
-    }
-
     /// The last message of a group that ends.
     pub(super) fn close(&self, message: &Arc<Message>) {
         self.message(message);
@@ -220,6 +201,12 @@ impl Inbox {
         }
     }
 
+    /// Whether a group has not come to this number: it is of another life of the group.
+    #[must_use]
+    pub fn is_beyond(&self, group: &RoomId, start: u64) -> bool {
+        self.state.lock().piles.get(group).is_some_and(|pile| start > pile.next)
+    }
+
     /// Whether it may poll this group.
     #[must_use]
     pub fn is_in(&self, group: &RoomId) -> bool {
@@ -244,7 +231,6 @@ impl Inbox {
             if turn.is_none() {
                 pile.turn += 1;
                 turn = Some(pile.turn);
-                self.changed.notify_waiters();
                 // A number that was never given is of an earlier life of the group, too.
                 let start = if pile.renumbered || start > pile.next { 0 } else { start };
                 pile.messages.retain(|m| m.seq >= start);
@@ -257,12 +243,11 @@ impl Inbox {
                 return Some(Err(Unanswered::Refused(why)));
             }
             let messages: Vec<_> = if newest { pile.messages.iter().cloned().collect() } else { Vec::new() };
-            let tips: Vec<_> = if newest { pile.tips.drain(..).collect() } else { Vec::new() };
-            (late || !messages.is_empty() || !tips.is_empty()).then(|| {
+            (late || !messages.is_empty()).then(|| {
                 pile.renumbered &= !newest;
                 // One that gets nothing says nothing of what waits for the newest.
                 let next = if newest { pile.next } else { pile.messages.front().map_or(pile.next, |first| first.seq) };
-                Ok(Polled { name: pile.name.clone(), messages, tips, next })
+                Ok(Polled { name: pile.name.clone(), messages, next })
             })
         };
         self.hold(hold, look).await
@@ -283,7 +268,6 @@ impl Inbox {
             if turn.is_none() {
                 state.direct_turn += 1;
                 turn = Some(state.direct_turn);
-                self.changed.notify_waiters();
                 state.direct.retain(|m| m.seq > since);
             }
             if newest && !state.direct.is_empty() {
@@ -300,8 +284,16 @@ impl Inbox {
         hold: Duration,
         mut look: impl FnMut(bool) -> Option<Result<T, Unanswered>>,
     ) -> Result<T, Unanswered> {
-        let _held = Held::new(self);
+        let held = Held::new(self);
         let began = Instant::now();
+        if held.before >= VERY_MANY {
+            tokio::time::sleep(hold.min(MOMENT)).await;
+            return look(true).unwrap_or(Err(Unanswered::Timeout));
+        }
+        if held.before == MAX_HELD {
+            // For a moment only, from now on.
+            self.changed.notify_waiters();
+        }
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // Before looking, so that no change comes between.
@@ -319,18 +311,25 @@ impl Inbox {
 }
 
 /// A poll that is held; gone also when the client hangs up.
-struct Held<'a>(&'a Inbox);
+struct Held<'a> {
+    inbox: &'a Inbox,
+    /// How many were held before it.
+    before: usize,
+}
 
 impl<'a> Held<'a> {
     fn new(inbox: &'a Inbox) -> Self {
-        inbox.state.lock().held += 1;
-        Self(inbox)
+        let mut state = inbox.state.lock();
+        let before = state.held;
+        state.held += 1;
+        drop(state);
+        Self { inbox, before }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().held -= 1;
+        self.inbox.state.lock().held -= 1;
     }
 }
 
@@ -386,7 +385,7 @@ mod tests {
             }
             times
         };
-        let times = join_all((0..50).map(chain)).await;
+        let times = join_all((0..100).map(chain)).await;
         assert!(times.iter().all(|times| (1..=10).contains(times)), "{times:?}");
     }
 

@@ -14,7 +14,6 @@ use room::{Millis, RoomId, UserId};
 use super::inbox::Inbox;
 use crate::Settings;
 use crate::close::Close;
-use crate::tips::Tip;
 
 /// A connection of a user.
 #[derive(Debug)]
@@ -144,13 +143,6 @@ impl Link {
         match &self.sink {
             Sink::Socket(queue) => queue.end(Close::Renumbered),
             Sink::Poller(inbox) => inbox.renumber(group, certain, messages),
-        }
-    }
-
-    /// Another user came into a group, or went.
-    pub(super) fn tip(&self, group: &RoomId, tip: &Arc<Tip>) {
-        if let Sink::Poller(inbox) = &self.sink {
-            inbox.tip(group, tip);
         }
     }
 

@@ -16,7 +16,6 @@ use super::nodes::{Passed, Submitted};
 use super::{Counters, Hub};
 use crate::bus::Op;
 use crate::render;
-use crate::tips::{MOST_USERS, Tip};
 use store::ChatEntry;
 
 /// Most groups that clients have made and no room stands behind.
@@ -135,7 +134,6 @@ impl Hub {
             let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             let part = self.part(&link.user);
             let new = part.directory.lock().enter(&link.user, link.id, group.id())?;
-            let before_it = group.users();
             let mut joined = match group.join(self.now(), &link.user, link.id, since) {
                 Ok(joined) => joined,
                 Err(refusal) => {
@@ -156,7 +154,6 @@ impl Hub {
             };
             if let Some(group) = &slot.group {
                 link.entered(group, missed);
-                self.tip(group, &link.user, before_it);
             }
             self.count(joined.count_due, id);
             Ok(())
@@ -169,9 +166,7 @@ impl Hub {
     /// [`Refusal::NoGroup`], [`Refusal::NotMember`].
     pub fn quit(&self, link: &Link, id: &RoomId) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
-            let before = group.users();
             let quit = group.quit(self.now(), &link.user, link.id).ok_or(Refusal::NotMember)?;
-            self.tip(group, &link.user, before);
             self.part(&link.user).directory.lock().leave(&link.user, link.id, id);
             link.left(id);
             self.count(quit.count_due, id);
@@ -183,29 +178,11 @@ impl Hub {
     pub(super) fn take_out(&self, id: &RoomId, link: &Link) {
         // A group that is gone has removed all members itself.
         let _ = self.groups.with(id, |group| {
-            let before = group.users();
             if let Some(quit) = group.quit(self.now(), &link.user, link.id) {
-                self.tip(group, &link.user, before);
                 self.count(quit.count_due, id);
             }
             Ok(())
         });
-    }
-
-    /// Tells the others of a group at this node that a user came, or went, where so many were in `before`.
-    pub(super) fn tip(&self, group: &Group, user: &UserId, before: usize) {
-        let users = group.users();
-        if users == before || users.max(before) > MOST_USERS {
-            return;
-        }
-        let tip = Arc::new(Tip { user: user.clone(), came: users > before, users, at: self.now() });
-        for connection in group.connections() {
-            self.with_link(*connection, |link| {
-                if link.user != *user {
-                    link.tip(group.id(), &tip);
-                }
-            });
-        }
     }
 
     pub(super) fn count(&self, due: Option<Millis>, id: &RoomId) {
@@ -375,9 +352,7 @@ impl Hub {
     pub(super) fn keep_out_here(&self, id: &RoomId, user: &UserId, until: Millis, kick: bool) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
             let now = self.now();
-            let before = group.users();
             let out = if kick { group.kick_until(now, user, until) } else { group.ban(now, user, until) }?;
-            self.tip(group, user, before);
             self.put_out(id, user, out);
             Ok(())
         })
@@ -394,12 +369,10 @@ impl Hub {
 
     pub(super) fn kick_here(&self, id: &RoomId, user: &UserId) -> Result<(), Refusal> {
         self.groups.with(id, |group| {
-            let before = group.users();
             let out = group.kick(self.now(), user);
             if out.connections.is_empty() {
                 return Err(Refusal::NotMember);
             }
-            self.tip(group, user, before);
             self.put_out(id, user, out);
             Ok(())
         })

@@ -77,9 +77,7 @@ pub async fn group(call: &Call<'_>) -> Answer {
     let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
     inbox.seen(call.door.web.clock.steady());
     let polled = polled.map_err(unanswered)?;
-    let tips = polled.tips.iter().rev().map(|tip| render::tip(tip, &key.group, &polled.name));
-    let messages = polled.messages.iter().rev().map(|message| render::element(message, &polled.name));
-    let elements: Vec<_> = tips.chain(messages).collect();
+    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
     reply(&Messages {
         action_status: "OK",
@@ -115,7 +113,7 @@ async fn enter(call: &Call<'_>, asked: &Asked, key: &PollKey, link: &Link, inbox
     // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
     let again = || door.chat.join(link, &key.group, None, MAX_KEPT, |_| Default::default());
     rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
-    if asked.start_seq == 0 {
+    if asked.start_seq == 0 || inbox.is_beyond(&key.group, asked.start_seq) {
         inbox.skip(&key.group, key.at);
     }
     Ok(())

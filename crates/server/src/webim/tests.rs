@@ -180,31 +180,6 @@ async fn a_mini_program_hears_what_is_said_from_now_on_and_is_answered_slowly_wh
     world.stop().await;
 }
 
-/// Event 4 of the 2018 client: its pages make lines of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_and_goes_is_told_to_those_who_poll() {
-    let world = World::start().await;
-    world.server.app.chat.create(&room("g"), None, "Group").unwrap();
-    let mut ann = Old::login(&world, "ann").await;
-    ann.join("g").await;
-    let mut bob = Old::login(&world, "bob").await;
-    bob.join("g").await;
-    bob.call("group_open_http_svc/quit_group", json!({"GroupId": "g"})).await;
-    world.server.app.chat.notify(&room("g"), None, "news").unwrap();
-    let mut told = Vec::new();
-    while told.len() < 3 {
-        told.extend(ann.poll_all().await);
-    }
-    let tip = |told: &Value| {
-        let body = &told["MsgBody"];
-        assert_eq!((&told["From_Account"], &body["List_Account"]), (&json!("@TIM#SYSTEM"), &json!(["bob"])), "{told}");
-        (told["Event"].clone(), body["OpType"].clone(), body["MemberNum"].clone())
-    };
-    let tips: Vec<_> = told.iter().filter(|told| told["Event"] == 4).map(tip).collect();
-    assert_eq!(tips, [(json!(4), json!(1), json!(2)), (json!(4), json!(2), json!(1))]);
-    world.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_name_may_listen() {
     let world = World::start().await;

@@ -166,22 +166,8 @@ impl Old {
         &self.key
     }
 
-    /// What the group says next, oldest first, without who comes and goes.
+    /// What the group says next, oldest first.
     pub async fn poll(&mut self) -> Vec<Value> {
-        loop {
-            let all = self.poll_all().await;
-            if all.iter().all(|heard| heard["Event"] != 4) {
-                return all;
-            }
-            let said: Vec<_> = all.into_iter().filter(|heard| heard["Event"] != 4).collect();
-            if !said.is_empty() {
-                return said;
-            }
-        }
-    }
-
-    /// All that a poll is answered, oldest first.
-    pub async fn poll_all(&mut self) -> Vec<Value> {
         let body = json!({"StartSeq": self.next, "HoldTime": 60, "Key": self.key});
         let said = self.call("group_open_long_polling_http_noauth_svc/get_msg", body).await;
         assert_eq!(said["ErrorCode"], 0, "{said}");
