@@ -193,7 +193,8 @@ impl Hls {
             }
         }
         let there = |s: &Segmenter| match reload.segment {
-            Some(segment) => s.reached(segment, reload.part),
+            // One of before a restart is reached by numbers that begin later, and there is nothing yet.
+            Some(segment) => s.reached(segment, reload.part) && (!s.segments().is_empty() || s.ended()),
             None => s.segments().len() >= segmenter::EARLY || s.ended(),
         };
         let found = cutting.when(self.inner.settings.patience, |s| there(s).then_some(())).await;

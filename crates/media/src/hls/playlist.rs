@@ -48,7 +48,7 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         }
     };
     for segment in listed {
-        introduce(&mut out, segment.discontinuity && segment.number > first, segment.init);
+        introduce(&mut out, segment.discontinuity, segment.init);
         if let Some(came) = segment.came {
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(came));
         }
@@ -64,7 +64,7 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
         return out;
     }
     if let Some(init) = segmenter.current_init() {
-        introduce(&mut out, anew && current > first, init);
+        introduce(&mut out, anew, init);
         list(&mut out, parts, current, stem, query);
         let next = parts.len();
         let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{stem}/{current}.{next}.m4s{query}\"");

@@ -239,9 +239,9 @@ impl Segmenter {
         &self.segments
     }
 
-    /// Number of the segment that is being made, its parts so far, and whether it starts anew.
+    /// Number of the segment that is being made, or comes next, its parts so far, and whether it starts anew.
     pub fn current(&self) -> (u64, &[Part], bool) {
-        self.open.as_ref().map_or((self.next, &[], false), |o| (self.next, &o.parts, o.discontinuity))
+        self.open.as_ref().map_or((self.next, &[], self.broken), |o| (self.next, &o.parts, o.discontinuity))
     }
 
     /// How many discontinuities have left the window.

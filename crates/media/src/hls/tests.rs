@@ -231,6 +231,50 @@ fn old_segments_go_by_number_and_by_bytes() {
     assert!(!s.segments().is_empty());
 }
 
+/// The discontinuity numbers of what a playlist names: of its segments, and of the one that is being made or hinted at.
+fn numbers(text: &str) -> Vec<(u64, u64)> {
+    let of = |tag: &str| text.lines().find_map(|line| line.strip_prefix(tag)).map_or(0, |n| n.parse().unwrap());
+    let mut number = of("#EXT-X-MEDIA-SEQUENCE:");
+    let mut breaks = of("#EXT-X-DISCONTINUITY-SEQUENCE:");
+    let mut found = Vec::new();
+    for line in text.lines() {
+        breaks += u64::from(line == "#EXT-X-DISCONTINUITY");
+        if line.starts_with("#EXTINF") || line.starts_with("#EXT-X-PRELOAD-HINT") {
+            found.push((number, breaks));
+            number += 1;
+        }
+    }
+    found
+}
+
+/// hls.js until 1.7.0 stops for good where a segment's number is another than it was.
+#[test]
+fn each_segment_keeps_its_discontinuity_number() {
+    let settings = Settings { listed: 6, ..Settings::default() };
+    let mut s = segmenter(Settings::default());
+    let mut known = std::collections::BTreeMap::new();
+    let mut check = |s: &Segmenter| {
+        for (number, breaks) in numbers(&playlist::write(s, &settings, "s", "")) {
+            let before = *known.entry(number).or_insert(breaks);
+            assert_eq!(before, breaks, "segment {number}");
+        }
+    };
+    let mut at = 0;
+    for level in 30..35 {
+        // Another size, and the configuration comes some time before the first picture.
+        s.push(&Arc::new(avcc(level)));
+        check(&s);
+        for ms in (at..at + 20_000).step_by(40) {
+            s.push(&Arc::new(picture(ms, (ms - at) % 2_000 == 0)));
+            check(&s);
+        }
+        // And the publisher goes, and is back later.
+        at += 30_000;
+    }
+    let last = known.values().last().unwrap();
+    assert!(*last >= 4, "there were breaks: {last}");
+}
+
 #[test]
 fn a_change_of_codec_or_clock_is_a_discontinuity() {
     let mut s = segmenter(Settings::default());
