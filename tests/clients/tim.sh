@@ -4,28 +4,15 @@
 # TIM_JS and TIM_WX name other versions of them.
 # WEBIM=webim.js runs webim 1.7 in the same rooms, too: component/webim.js of TencentVideoCloudMLVBDev/webrtc_web_source.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/../.." && pwd)
-program=${1:-$root/target/debug/roomservice}
-scratch=$(mktemp -d)
-server=
-end() {
-  [ -z "$server" ] || { kill -9 "$server"; wait "$server"; } 2>/dev/null || true
-  rm -rf "$scratch"
-}
-trap end EXIT
+. "$(dirname "$0")/server.sh"
 
 npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$scratch" \
   "tim-js-sdk@${TIM_JS:-2.7.6}" "tim-wx-sdk@${TIM_WX:-2.7.6}" playwright-core@1.56.1 regenerator-runtime@0.13.11
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=chat -keyout "$scratch/key.pem" \
   -out "$scratch/cert.pem" -addext subjectAltName=DNS:webim.tim.qq.com,DNS:api.im.qcloud.com,IP:127.0.0.1 2>/dev/null
 
-free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-export ROOMSERVICE_HTTP__LISTEN=127.0.0.1:$(free) ROOMSERVICE_RTMP__LISTEN=127.0.0.1:$(free)
-export ROOMSERVICE_WEBRTC__ENABLED=false ROOMSERVICE_DATA_DIR=$scratch/data
 export ROOMSERVICE_TLS__CERTIFICATE=$scratch/cert.pem ROOMSERVICE_TLS__KEY=$scratch/key.pem
 base=https://$ROOMSERVICE_HTTP__LISTEN
-"$program" >"$scratch/log" 2>&1 &
-server=$!
-for _ in $(seq 100); do curl -sfk "$base/healthz" >/dev/null && break; sleep 0.1; done
+start_server
 NODE_EXTRA_CA_CERTS=$scratch/cert.pem NODE_MODULES=$scratch/node_modules timeout 300 node "$root/tests/clients/tim.mjs" "$base" ||
   { cat "$scratch/log"; exit 1; }

@@ -62,6 +62,13 @@ struct Pile {
     over: Option<Refusal>,
 }
 
+impl Pile {
+    /// What a client is to be given from, which asks for `start`: all, where that is no number of this life of the group.
+    fn from(&self, start: u64) -> u64 {
+        if self.renumbered || start > self.next { 0 } else { start }
+    }
+}
+
 /// The answer to a poll of a group.
 #[derive(Clone, Debug)]
 pub struct Polled {
@@ -194,17 +201,13 @@ impl Inbox {
         left.is_some()
     }
 
-    /// Forgets what was said in a group before a time.
-    pub fn skip(&self, group: &RoomId, before: Millis) {
-        if let Some(pile) = self.state.lock().piles.get_mut(group) {
+    /// Forgets what was said in a group before a time, for a client whose `start` does not say what it has.
+    pub fn skip(&self, group: &RoomId, start: u64, before: Millis) {
+        if let Some(pile) = self.state.lock().piles.get_mut(group)
+            && pile.from(start) == 0
+        {
             pile.messages.retain(|message| message.at >= before);
         }
-    }
-
-    /// Whether a group has not come to this number: it is of another life of the group.
-    #[must_use]
-    pub fn is_beyond(&self, group: &RoomId, start: u64) -> bool {
-        self.state.lock().piles.get(group).is_some_and(|pile| start > pile.next)
     }
 
     /// Whether it may poll this group.
@@ -231,8 +234,7 @@ impl Inbox {
             if turn.is_none() {
                 pile.turn += 1;
                 turn = Some(pile.turn);
-                // A number that was never given is of an earlier life of the group, too.
-                let start = if pile.renumbered || start > pile.next { 0 } else { start };
+                let start = pile.from(start);
                 pile.messages.retain(|m| m.seq >= start);
             }
             if newest

@@ -44,6 +44,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Bytes of a picture's payloads; none of sound.
+    pub fn picture_bytes(&self) -> usize {
+        match &self.media {
+            Media::Picture { picture, .. } => picture.bytes,
+            Media::Sound(_) => 0,
+        }
+    }
+
     /// Whether it is a picture rather than sound.
     pub fn is_picture(&self) -> bool {
         matches!(self.media, Media::Picture { .. })
@@ -159,11 +167,8 @@ pub(super) fn backlog(reader: &mut Reader) -> Result<Vec<Shared>, Unfit> {
     while let Some(item) = reader.try_next() {
         maker.item(&item, &mut found)?;
     }
-    let pictures = found.iter().filter_map(|s| match &s.media {
-        Media::Picture { picture, .. } => Some(picture.bytes),
-        Media::Sound(_) => None,
-    });
-    let (count, bytes) = pictures.fold((0, 0), |(n, bytes), more| (n + 1, bytes + more));
+    let count = found.iter().filter(|shared| shared.is_picture()).count();
+    let bytes: usize = found.iter().map(Shared::picture_bytes).sum();
     let starts = found.iter().find_map(|s| match s.media {
         Media::Picture { key, .. } => Some(key),
         Media::Sound(_) => None,

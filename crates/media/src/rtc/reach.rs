@@ -54,9 +54,9 @@ impl Reach {
     pub fn fails(&self, reached: &HashSet<IpAddr>, now: Instant) -> Option<Tried> {
         let mut clients = self.clients.lock();
         clients.retain(|_, client| now.saturating_duration_since(client.at) < LATELY);
-        let unreached = clients.iter().filter(|(ip, client)| !client.reached && !reached.contains(*ip)).count();
-        let others = clients.iter().filter(|(ip, client)| client.reached && !reached.contains(*ip)).count();
-        let tried = Tried { unreached, clients: unreached + others + reached.len() };
+        let away: Vec<_> = clients.iter().filter(|(ip, _)| !reached.contains(*ip)).collect();
+        let unreached = away.iter().filter(|(_, client)| !client.reached).count();
+        let tried = Tried { unreached, clients: away.len() + reached.len() };
         (unreached >= MANY && 2 * unreached >= tried.clients).then_some(tried)
     }
 }

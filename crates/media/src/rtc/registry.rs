@@ -81,8 +81,7 @@ impl Registry {
     pub fn again(&self, id: &str, creds: &(String, String), if_match: &[String]) -> Option<Restarted> {
         let sessions = self.sessions.lock();
         let restart = sessions.get(id)?.restart.as_ref()?;
-        let named = if_match.iter().any(|tag| tag == "*" || *tag == restart.before);
-        (named && restart.creds == *creds).then(|| restart.answer.clone())
+        (names(if_match, &restart.before) && restart.creds == *creds).then(|| restart.answer.clone())
     }
 
     /// Forgets a session.
@@ -109,6 +108,11 @@ impl Registry {
         Counters::add(&self.counters.sessions, 1);
         Ok(())
     }
+}
+
+/// Whether an `If-Match` names this tag.
+pub fn names(if_match: &[String], etag: &str) -> bool {
+    if_match.iter().any(|tag| tag == "*" || tag == etag)
 }
 
 /// A place among the sessions; given back unless the session started.

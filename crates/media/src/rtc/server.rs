@@ -16,7 +16,7 @@ use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
 use super::reach::{Reach, Tried};
-use super::registry::{Entry, Place, Registry, Restart};
+use super::registry::{self, Entry, Place, Registry, Restart};
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
@@ -292,7 +292,7 @@ impl Server {
         {
             return Ok(Some(answer));
         }
-        if if_match.is_some_and(|given| !given.iter().any(|one| one == "*" || *one == etag)) {
+        if if_match.is_some_and(|given| !registry::names(given, &etag)) {
             return Err(Refused::Stale);
         }
         let (reply, answer) = oneshot::channel();

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::feed::{Media, Shared};
+use super::feed::Shared;
 
 /// It is sent again after these pauses unless its end has arrived.
 const REPEATED: [Duration; 3] = [Duration::from_millis(300), Duration::from_millis(700), Duration::from_secs(2)];
@@ -35,11 +35,7 @@ pub struct Still {
 impl Still {
     /// Was sent now, with this stream time at its end.
     pub fn new(group: Vec<Shared>, end: i64, now: Instant) -> Self {
-        let bytes = group.iter().map(|shared| match &shared.media {
-            Media::Picture { picture, .. } => picture.bytes,
-            Media::Sound(_) => 0,
-        });
-        let bytes = bytes.sum();
+        let bytes = group.iter().map(Shared::picture_bytes).sum();
         let due = (bytes <= MOST_UNASKED).then(|| now + REPEATED[0]);
         Still { group, bytes, end, began: now, sent: now, due, times: 0, asked: false }
     }

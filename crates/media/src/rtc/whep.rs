@@ -53,26 +53,6 @@ const BEHIND: Duration = Duration::from_millis(200);
 const MOST_WISHES: u32 = 4;
 const WISH_EVERY: Duration = Duration::from_secs(2);
 
-/// How often a player may still ask for keyframes.
-struct Wishes {
-    left: u32,
-    /// Since when one more has been earned.
-    at: Option<Instant>,
-}
-
-impl Wishes {
-    fn take(&mut self, now: Instant) -> bool {
-        let since = *self.at.get_or_insert(now);
-        let earned = now.saturating_duration_since(since).as_millis() / WISH_EVERY.as_millis();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        self.left = self.left.saturating_add(earned).min(MOST_WISHES);
-        self.at = if self.left == MOST_WISHES { Some(now) } else { since.checked_add(WISH_EVERY * earned) };
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
-    }
-}
-
 /// What may be sent again, in proportion to what is sent.
 struct Resends {
     left: u64,
@@ -155,7 +135,8 @@ pub(super) struct Whep {
     resent: Option<Instant>,
     lossy_until: Option<Instant>,
     still: Option<Still>,
-    wishes: Wishes,
+    /// When its player may ask for as many keyframes at once as ever.
+    wishes: Option<Instant>,
 }
 
 impl Whep {
@@ -184,7 +165,7 @@ impl Whep {
             resent: None,
             lossy_until: None,
             still: None,
-            wishes: Wishes { left: MOST_WISHES, at: None },
+            wishes: None,
         }
     }
 
@@ -197,12 +178,8 @@ impl Whep {
     /// Sends what the current group of pictures holds so far, squeezed into the moments before the stream's time `clock`, so that the
     /// viewer has a picture at once and is not late for the rest: a player that was told an older time holds back what comes next.
     pub fn catch_up(&mut self, sink: &mut Sink<'_>, backlog: &[Shared], clock: i64, now: Instant) -> u64 {
-        let picture = |s: &Shared| match &s.media {
-            Media::Picture { picture, .. } => picture.bytes,
-            Media::Sound(_) => 0,
-        };
         // What is paced comes late if there is much of it: a key picture is there sooner.
-        if self.adapts && backlog.iter().map(picture).sum::<usize>() > MOST_PACED_BACKLOG {
+        if self.adapts && backlog.iter().map(Shared::picture_bytes).sum::<usize>() > MOST_PACED_BACKLOG {
             return 0;
         }
         let latest = |video: bool| backlog.iter().filter(|s| s.is_picture() == video).map(|s| s.pts).max();
@@ -517,6 +494,16 @@ impl Whep {
         copies as usize
     }
 
+    /// Counts a keyframe that the player asks for, if it may have one.
+    fn may_wish(&mut self, now: Instant) -> bool {
+        let full = self.wishes.map_or(now, |full| full.max(now));
+        let may = full.saturating_duration_since(now) <= WISH_EVERY * (MOST_WISHES - 1);
+        if may {
+            self.wishes = Some(full + WISH_EVERY);
+        }
+        may
+    }
+
     /// Whether a keyframe is to be asked for now, because this viewer cannot go on without one, or because its player asks.
     pub fn asks_key(&mut self, player: bool, now: Instant) -> bool {
         let narrow = self.congestion.is_narrow();
@@ -524,7 +511,7 @@ impl Whep {
             still.asked(now);
         }
         if player && !narrow {
-            return self.wishes.take(now);
+            return self.may_wish(now);
         }
         let since = |at: Option<Instant>| at.is_none_or(|at| now.saturating_duration_since(at) >= KEY_EVERY);
         let wants = player || self.need_key && !self.adapts;

@@ -61,13 +61,8 @@ struct Asked {
 /// `get_msg`: a group's messages from `StartSeq` on.
 pub async fn group(call: &Call<'_>) -> Answer {
     let asked: Asked = call.body()?;
-    let key = match known(call, &asked) {
-        Ok(key) => key,
-        Err(why) => return Err(refuse(why).await),
-    };
-    let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
-    let link = match call.door.chat.poller(&login) {
-        Ok(link) => link,
+    let (key, link) = match known(call, &asked) {
+        Ok(known) => known,
         Err(why) => return Err(refuse(why).await),
     };
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
@@ -90,14 +85,15 @@ pub async fn group(call: &Call<'_>) -> Answer {
     })
 }
 
-/// Who polls by this key.
-fn known(call: &Call<'_>, asked: &Asked) -> Result<PollKey, Fail> {
+/// Who polls by this key, and its connection.
+fn known(call: &Call<'_>, asked: &Asked) -> Result<(PollKey, Arc<Link>), Fail> {
     let door = call.door;
     let key = door.sessions.check_poll(&asked.key, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    match door.bans.until(&key.user, Some(&key.group), call.now) {
-        Some(until) => Err(Refusal::Banned { until }.into()),
-        None => Ok(key),
+    if let Some(until) = door.bans.until(&key.user, Some(&key.group), call.now) {
+        return Err(Refusal::Banned { until }.into());
     }
+    let link = door.chat.poller(&Login { user: &key.user, session: key.session, at: key.at, expires: key.expires })?;
+    Ok((key, link))
 }
 
 /// Puts who polls into the group, if it may be in and is not.
@@ -113,9 +109,7 @@ async fn enter(call: &Call<'_>, asked: &Asked, key: &PollKey, link: &Link, inbox
     // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
     let again = || door.chat.join(link, &key.group, None, MAX_KEPT, |_| Default::default());
     rooms::groups::with_group(&door.chat, &door.rooms, &key.group, again).await?;
-    if asked.start_seq == 0 || inbox.is_beyond(&key.group, asked.start_seq) {
-        inbox.skip(&key.group, key.at);
-    }
+    inbox.skip(&key.group, asked.start_seq, key.at);
     Ok(())
 }
 

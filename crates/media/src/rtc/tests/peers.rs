@@ -167,6 +167,16 @@ fn a_viewer_with_many_addresses_is_heard_at_the_newest() {
 }
 
 #[test]
+fn a_player_that_asks_for_keyframes_all_the_time_has_few_made_for_everybody() {
+    let mut viewer = Viewer::new(USUAL, |_| ());
+    viewer.pass(1);
+    let now = viewer.now;
+    let Role::Play { whep, .. } = &mut viewer.session.role else { panic!("it plays") };
+    let made = (0..100).filter(|n| whep.asks_key(true, now + std::time::Duration::from_millis(100 * n))).count();
+    assert_eq!(made, 4 + 4, "four at once, and one each two seconds of ten");
+}
+
+#[test]
 fn each_track_that_has_sent_something_is_reported_also_while_nothing_flows() {
     let mut viewer = Viewer::new(USUAL, |_| ());
     let reports = |viewer: &mut Viewer| {
