@@ -58,6 +58,8 @@ pub struct Settings {
     /// How long a stream that its publisher ended is not said to be over: what begins anew meanwhile goes on in the same
     /// playlist. Players never come back from the end of one.
     pub returns: Duration,
+    /// The moment at which the segments' time is 0, in microseconds of Unix time.
+    pub epoch: i64,
 }
 
 impl Default for Settings {
@@ -72,6 +74,7 @@ impl Default for Settings {
             idle: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             returns: Duration::from_secs(5),
+            epoch: NUMBERS_FROM as i64 * 1_000_000,
         }
     }
 }

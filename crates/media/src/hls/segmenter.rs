@@ -224,9 +224,14 @@ impl Segmenter {
         self.clock.is_none()
     }
 
-    /// Says by what Unix time is ahead of the frames' time, in microseconds.
+    /// Says by what Unix time is ahead of the frames' time, in microseconds. Where nothing was made yet, the segments' time is
+    /// that of day: what is cut of a stream later, after a restart or a pause or by another node, goes on in the same time, and
+    /// players that stayed go on with it.
     pub fn set_clock(&mut self, ahead: i64) {
         self.clock = Some(ahead);
+        if self.made == 0 && self.muxer.is_none() {
+            self.origin = self.settings.epoch - ahead;
+        }
     }
 
     /// Whether nothing will follow.

@@ -247,6 +247,30 @@ fn numbers(text: &str) -> Vec<(u64, u64)> {
     found
 }
 
+/// Where a server is started again, players keep what they know of the time (hls.js: for each discontinuity number), and these
+/// pictures come behind those of before.
+#[test]
+fn what_is_cut_later_has_later_times() {
+    let mut last = 0;
+    for restart in [1_790_000_000_000_000, 1_790_000_040_000_000] {
+        let mut s = segmenter(Settings::default());
+        s.set_clock(restart);
+        feed(&mut s, 0..6_000, 2000);
+        // A break asks for the clock again; what follows is in the same time.
+        feed(&mut s, 30_000..30_040, 2000);
+        assert!(s.wants_clock());
+        s.set_clock(restart);
+        feed(&mut s, 30_040..34_000, 2000);
+        for segment in s.segments() {
+            let time = i64::try_from(decode_times(&segment.bytes)[0]).unwrap() * 1000 / 90;
+            let came = segment.came.unwrap() - NUMBERS_FROM as i64 * 1_000_000;
+            assert!((time - came).abs() < 1_000, "{time} {came}");
+            assert!(time > last, "{time} {last}");
+            last = time;
+        }
+    }
+}
+
 /// hls.js until 1.7.0 stops for good where a segment's number is another than it was.
 #[test]
 fn each_segment_keeps_its_discontinuity_number() {

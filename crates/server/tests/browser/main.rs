@@ -13,10 +13,11 @@ use testkit::bounded::program_within;
 
 /// What drives the browser and finds barriers in pages, the HLS and FLV players of most pages, and what the SDK's packages are
 /// built and used with.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "playwright-core@1.56.1",
     "axe-core@4.14.1",
     "hls.js@1.7.4",
+    "hls.js-older@npm:hls.js@1.6.15",
     "mpegts.js@1.8.2",
     "esbuild@0.25.12",
     "react@18.3.1",
@@ -68,6 +69,7 @@ fn packages() -> PathBuf {
     let dir = root().join("target/web-tests");
     let there = |package: &&str| {
         let (name, version) = package.rsplit_once('@').expect("a version is given");
+        let name = name.split_once("@npm:").map_or(name, |(alias, _)| alias);
         let file = dir.join("node_modules").join(name).join("package.json");
         std::fs::read_to_string(file).unwrap_or_default().contains(&format!("\"version\": \"{version}\""))
     };
@@ -155,6 +157,11 @@ mod pictures {
     #[test]
     fn latecomers_and_mixes_in_chromium() {
         alone("late");
+    }
+
+    #[test]
+    fn hls_players_after_breaks_in_chromium() {
+        alone("returns");
     }
 
     #[test]
