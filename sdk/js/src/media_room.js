@@ -120,6 +120,7 @@ export class MediaRoom extends Room {
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
       refused(state, error);
+      if (state === 'open') this.onPublished();
       this.guard('state', () => options.onState?.(state, error));
     };
     const sent = stream ?? local?.stream;
@@ -131,6 +132,9 @@ export class MediaRoom extends Room {
     await this.publisher.start();
     return this.publisher;
   }
+
+  /** Our stream is at the server, for the first time or again. */
+  onPublished() {}
 
   async unpublish(options) {
     const { publisher } = this;

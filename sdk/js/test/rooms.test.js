@@ -322,3 +322,100 @@ test('recordings come page by page', async () => {
   ]);
   await room.close();
 });
+
+/** A live room of ada's in which bob joins; `merges` answers, newest last. */
+async function anchored(answer) {
+  clock.enable();
+  const server = world();
+  server.answers.merge_stream = answer;
+  server.answers.set_custom_field = ({ body }) => {
+    server.room.custom = { ...server.room.custom, [body.fieldName]: body.value };
+    return { custom: server.room.custom };
+  };
+  server.room.custom = {};
+  const room = new LiveRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
+  const pass = async (ms) => {
+    for (let left = ms; left > 0; left -= 100) {
+      clock.tick(100);
+      await settle(10);
+    }
+  };
+  const joins = async (userID) => {
+    server.room.pushers.push(pusher(userID));
+    server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+    await pass(1_000);
+  };
+  return { server, room, seen, pass, joins, asked: () => server.named('merge_stream').length };
+}
+const notYet = { result: { code: -505, message: 'not pushed yet' } };
+
+test('a co-anchor whose camera opens late comes into the mix all the same', async () => {
+  let pushed = false;
+  const { server, room, seen, pass, joins, asked } = await anchored(() => (pushed ? {} : notYet));
+  await joins('bob');
+  assert.deepEqual([asked(), room.mixed], [1, false]);
+  await pass(12_000);
+  pushed = true;
+  await pass(2_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed, seen('onError')], [true, 1, []]);
+  const until = asked();
+  await pass(30_000);
+  assert.equal(asked(), until, 'a mix that runs is not asked for again');
+  // Another one joins: while that camera opens, the audience goes on seeing the mix of before.
+  pushed = false;
+  await joins('eve');
+  await pass(5_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed], [true, 1]);
+  await room.logout();
+});
+
+test('who never pushes is told once, and looked for less often', async () => {
+  const { room, seen, pass, joins, asked } = await anchored(() => notYet);
+  await joins('bob');
+  await pass(29_000);
+  assert.deepEqual([asked() > 10, seen('onError').length], [true, 0]);
+  const before = asked();
+  await pass(60_000);
+  assert.deepEqual(
+    seen('onError').map((e) => e.code),
+    [-505],
+  );
+  assert.ok(asked() - before <= 8, `${asked() - before} times`);
+  await room.exitRoom();
+  const left = asked();
+  await pass(60_000);
+  assert.equal(asked(), left, 'who left asks no more');
+  await room.logout();
+});
+
+test('a mix that is refused for good is told at once and asked for once', async () => {
+  const { server, room, seen, pass, joins, asked } = await anchored(() => ({ result: { code: -4, message: 'no' } }));
+  await joins('bob');
+  await pass(30_000);
+  assert.deepEqual([asked(), seen('onError').map((e) => e.code), server.room.custom.mixed], [1, [-4], undefined]);
+  await room.logout();
+});
+
+test('a mix that ended with the server is asked for again, and the audience told anew', async () => {
+  const { server, room, pass, joins, asked } = await anchored(() => ({}));
+  await joins('bob');
+  assert.deepEqual([asked(), server.room.custom.mixed], [1, 1]);
+  server.room.custom = {};
+  server.socket.drop();
+  await pass(5_000);
+  assert.equal(asked(), 2);
+  await room.refresh();
+  // A publisher that came back, as after a minute without pictures.
+  room.onPublished();
+  await pass(1_000);
+  assert.deepEqual([asked(), server.room.custom.mixed], [3, 1]);
+  // The other one did not come back: the field must not promise a mix.
+  server.room.pushers = server.room.pushers.filter((p) => p.userID !== 'bob');
+  server.socket.drop();
+  await pass(10_000);
+  await room.refresh();
+  await pass(1_000);
+  assert.equal(server.room.custom.mixed, 0);
+  await room.logout();
+});
