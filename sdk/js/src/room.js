@@ -2,7 +2,7 @@
 // the server was away.
 
 import { wait } from './backoff.js';
-import { Chat } from './chat.js';
+import { Chat, mayJoinLater } from './chat.js';
 import { asRoomError, Code, isPassing, RoomError } from './errors.js';
 import { Emitter } from './events.js';
 import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
@@ -32,8 +32,10 @@ export class Room extends Emitter {
         direct: (m) => this.onDirect(m),
         count: (m) => m.room === this.roomID && this.onCount(m.users),
         out: (m) => m.room === this.roomID && this.closed(m.reason),
-        lost: () => {
-          this.chatLost = true;
+        lost: (room, error) => {
+          if (room !== this.roomID) return;
+          if (mayJoinLater(error) && error.code !== 'no_room') this.#unheard(error);
+          else this.chatLost = true;
           this.inBackground(this.refresh());
         },
         missed: (room, { anew }) => {
@@ -45,7 +47,11 @@ export class Room extends Emitter {
           this.inBackground(this.said.read());
           this.inBackground(this.refresh());
         },
-        joined: (room, { fresh }) => room === this.roomID && this.entered && this.#heardFromNowOn(fresh),
+        joined: (room, { fresh }) => {
+          if (room !== this.roomID) return;
+          this.unheard = null;
+          if (this.entered) this.#heardFromNowOn(fresh);
+        },
       },
       { random },
     );
@@ -66,6 +72,8 @@ export class Room extends Emitter {
     this.entered = false;
     this.lostSince = null;
     this.chatLost = false;
+    // Why chat tells us of no changes, as long as that is so.
+    this.unheard = null;
     this.said.reset();
   }
 
@@ -229,13 +237,25 @@ export class Room extends Emitter {
     if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
     this.entered = true;
     this.heart ??= setInterval(() => this.inBackground(this.beat()), HEARTBEAT_EVERY);
-    // Chat joins in its own time: pictures need not wait for it.
-    this.chat.join(roomID).then(
-      () => this.inBackground(this.said.read()),
-      (error) => this.roomID === roomID && this.fail(error),
-    );
+    // Pictures need not wait for it.
+    this.#joinChat();
     this.tell('onGetPusherList', { pushers: this.others });
     return room;
+  }
+
+  /** Joins the room's chat, in its own time. What may pass is told once and tried again with each sign of life. */
+  #joinChat(options) {
+    const { roomID } = this;
+    this.chat.join(roomID, options).then(
+      () => this.inBackground(this.said.read()),
+      (error) => this.roomID === roomID && error.code !== Code.ENDED && this.#unheard(error),
+    );
+  }
+
+  #unheard(error) {
+    const { unheard } = this;
+    this.unheard = error;
+    if (unheard?.code !== error.code) this.fail(error);
   }
 
   /** Chat tells us of changes from now on. What changed between our first look at the room and now, nobody told us. */
@@ -309,10 +329,7 @@ export class Room extends Emitter {
       // The group went with the room; now that the room is back, so is the group.
       this.chatLost = false;
       this.said.states.clear();
-      this.chat.join(roomID).then(
-        () => this.inBackground(this.said.read()),
-        () => {},
-      );
+      this.#joinChat();
       this.restartMedia();
     }
     const now = new Map(this.others.map((p) => [p.userID, p]));
@@ -360,15 +377,16 @@ export class Room extends Emitter {
     }
   }
 
-  /** A sign of life; without chat also a look at who is in. */
+  /** A sign of life; without the room's chat also a look at who is in. */
   async beat() {
     const { roomID } = this;
     if (!roomID || !this.entered || this.beating) return;
     this.beating = true;
     try {
       if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
-      if (this.chat.state !== 'open' || this.lostSince) await this.refresh();
+      if (this.chat.state !== 'open' || this.lostSince || this.unheard) await this.refresh();
       this.#answered(true);
+      this.#joinAgain();
     } catch (error) {
       if (this.roomID !== roomID) return;
       if (error.code === Code.NOT_MEMBER) await this.#back();
@@ -377,6 +395,13 @@ export class Room extends Emitter {
     } finally {
       this.beating = false;
     }
+  }
+
+  #joinAgain() {
+    const { unheard, chat, roomID } = this;
+    // Without a connection it is joined as soon as there is one.
+    if (!unheard || !this.entered || chat.state !== 'open' || chat.isJoining(roomID)) return;
+    if (mayJoinLater(unheard)) this.#joinChat({ resume: true });
   }
 
   /** We are in no longer: the server was started anew, or we were silent for too long. */

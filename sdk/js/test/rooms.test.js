@@ -323,7 +323,15 @@ test('recordings come page by page', async () => {
   await room.close();
 });
 
-/** A live room of ada's in which bob joins; `merges` answers, newest last. */
+/** Lets time pass, and what happens in it. */
+async function pass(ms) {
+  for (let left = ms; left > 0; left -= 100) {
+    clock.tick(100);
+    await settle(10);
+  }
+}
+
+/** A live room of ada's in which others join; `answer` is what `merge_stream` is answered. */
 async function anchored(answer) {
   clock.enable();
   const server = world();
@@ -335,24 +343,18 @@ async function anchored(answer) {
   server.room.custom = {};
   const room = new LiveRoom({ platform: server.platform() });
   const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
-  const pass = async (ms) => {
-    for (let left = ms; left > 0; left -= 100) {
-      clock.tick(100);
-      await settle(10);
-    }
-  };
   const joins = async (userID) => {
     server.room.pushers.push(pusher(userID));
     server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
     await pass(1_000);
   };
-  return { server, room, seen, pass, joins, asked: () => server.named('merge_stream').length };
+  return { server, room, seen, joins, asked: () => server.named('merge_stream').length };
 }
 const notYet = { result: { code: -505, message: 'not pushed yet' } };
 
 test('a co-anchor whose camera opens late comes into the mix all the same', async () => {
   let pushed = false;
-  const { server, room, seen, pass, joins, asked } = await anchored(() => (pushed ? {} : notYet));
+  const { server, room, seen, joins, asked } = await anchored(() => (pushed ? {} : notYet));
   await joins('bob');
   assert.deepEqual([asked(), room.mixed], [1, false]);
   await pass(12_000);
@@ -371,7 +373,7 @@ test('a co-anchor whose camera opens late comes into the mix all the same', asyn
 });
 
 test('who never pushes is told once, and looked for less often', async () => {
-  const { room, seen, pass, joins, asked } = await anchored(() => notYet);
+  const { room, seen, joins, asked } = await anchored(() => notYet);
   await joins('bob');
   await pass(29_000);
   assert.deepEqual([asked() > 10, seen('onError').length], [true, 0]);
@@ -390,7 +392,7 @@ test('who never pushes is told once, and looked for less often', async () => {
 });
 
 test('a mix that is refused for good is told at once and asked for once', async () => {
-  const { server, room, seen, pass, joins, asked } = await anchored(() => ({ result: { code: -4, message: 'no' } }));
+  const { server, room, seen, joins, asked } = await anchored(() => ({ result: { code: -4, message: 'no' } }));
   await joins('bob');
   await pass(30_000);
   assert.deepEqual([asked(), seen('onError').map((e) => e.code), server.room.custom.mixed], [1, [-4], undefined]);
@@ -398,7 +400,7 @@ test('a mix that is refused for good is told at once and asked for once', async 
 });
 
 test('a mix that ended with the server is asked for again, and the audience told anew', async () => {
-  const { server, room, pass, joins, asked } = await anchored(() => ({}));
+  const { server, room, joins, asked } = await anchored(() => ({}));
   await joins('bob');
   assert.deepEqual([asked(), server.room.custom.mixed], [1, 1]);
   server.room.custom = {};
@@ -417,5 +419,116 @@ test('a mix that ended with the server is asked for again, and the audience told
   await room.refresh();
   await pass(1_000);
   assert.equal(server.room.custom.mixed, 0);
+  await room.logout();
+});
+
+/** A room in which somebody comes and says something: whether it is seen and heard. */
+async function follows(server, room, seen) {
+  server.room.pushers.push(pusher('bob'));
+  server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+  const body = textBody('hello', { userName: 'Bob', userAvatar: '' });
+  server.socket.push({ type: 'message', room: 'r', seq: ++numbers.notice, time: 9, from: 'bob', body });
+  await settle();
+  const joined = seen('onPusherJoin').flatMap(({ pushers }) => pushers.map((p) => p.userID));
+  return [joined, seen('onRecvRoomTextMsg').map((m) => m.textMsg), room.unheard];
+}
+
+test('a chat that has no connection for its first twenty seconds is joined as soon as it has one', async () => {
+  clock.enable();
+  const server = world();
+  server.silent = true;
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({}));
+  await pass(20_000);
+  assert.deepEqual(
+    seen('onError').map((e) => e.code),
+    ['timeout'],
+  );
+  server.silent = false;
+  await pass(15_000);
+  assert.equal(room.chat.state, 'open');
+  assert.deepEqual(await follows(server, room, seen), [['bob'], ['hello'], null]);
+  await room.logout();
+});
+
+for (const code of ['unavailable', 'too_fast', 'too_many_rooms', 'no_room'])
+  test(`a join that is refused for a moment (${code}) is tried again, and who comes meanwhile is seen`, async () => {
+    clock.enable();
+    const server = world();
+    const answer = server.chat;
+    server.chat = (frame, socket) => {
+      if (frame.type !== 'join') return answer(frame);
+      queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code, message: code }));
+      return null;
+    };
+    const room = new RTCRoom({ platform: server.platform() });
+    const seen = await enter(room, (r) => r.createRoom({}));
+    server.room.pushers.push(pusher('eve'));
+    await pass(15_000);
+    assert.deepEqual(
+      seen('onPusherJoin').map(({ pushers }) => pushers[0].userID),
+      ['eve'],
+    );
+    assert.deepEqual(
+      seen('onError').map((e) => e.code),
+      [code],
+      'told once',
+    );
+    server.chat = answer;
+    await pass(7_000);
+    assert.deepEqual(await follows(server, room, seen), [['eve', 'bob'], ['hello'], null]);
+    await room.logout();
+  });
+
+test('who may not be in the chat sees who comes all the same, and asks no more', async () => {
+  clock.enable();
+  const server = world();
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join') return { seq: 1 };
+    queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code: 'banned', message: 'no' }));
+    return null;
+  };
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({}));
+  server.room.pushers.push(pusher('eve'));
+  await pass(30_000);
+  assert.deepEqual([seen('onPusherJoin').length, server.socket.asked('join').length], [1, 1]);
+  await room.logout();
+});
+
+test('a chat that is lost when the server comes back is joined again after a refusal that passes', async () => {
+  clock.enable();
+  const server = world();
+  const answer = server.chat;
+  const room = new RTCRoom({ platform: server.platform() });
+  const restarted = [];
+  room.restartMedia = () => restarted.push(1);
+  const seen = await enter(room, (r) => r.createRoom({}));
+  let refused = 'no_room';
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join' || !refused) return answer(frame);
+    const code = refused;
+    queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code, message: code }));
+    refused = code === 'no_room' ? 'unavailable' : null;
+    return null;
+  };
+  server.socket.drop();
+  await pass(15_000);
+  assert.equal(refused, null);
+  assert.deepEqual(await follows(server, room, seen), [['bob'], ['hello'], null]);
+  assert.equal(restarted.length, 1, 'media begins anew where the room did');
+  await room.logout();
+});
+
+test('who leaves before the chat has a connection does not enter it later', async () => {
+  clock.enable();
+  const server = world();
+  server.silent = true;
+  const room = new RTCRoom({ platform: server.platform() });
+  await enter(room, (r) => r.createRoom({}));
+  await room.exitRoom();
+  server.silent = false;
+  await pass(15_000);
+  assert.deepEqual([room.chat.state, server.socket.asked('join')], ['open', []]);
   await room.logout();
 });
