@@ -36,16 +36,16 @@ export class LiveRoom extends MediaRoom {
 
   /** Enters as a viewer. Resolves with the room. */
   async enterRoom({ roomID } = {}) {
-    if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
-    if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+    this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
-    this.roomID = roomID;
+    const visit = this.begin(roomID);
     this.viewer = true;
     try {
       await this.#addAudience();
+      this.mustBeIn(visit, false);
       return await this.come();
     } catch (error) {
-      this.leave();
+      if (this.visit === visit) this.leave();
       throw error;
     }
   }
@@ -136,11 +136,13 @@ export class LiveRoom extends MediaRoom {
 
   /** Pushes as co-anchor, after the anchor accepted. */
   async joinPusher({ pushURL } = {}) {
-    const { roomID } = this;
+    const { roomID, visit } = this;
     if (!this.viewer) throw new RoomError(Code.STATE, 'only viewers become co-anchors');
     const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
+    this.mustBeIn(visit);
     const { userID, userName, userAvatar } = this.user;
     await this.call('add_pusher', { roomID, userID, userName, userAvatar, pushURL: url });
+    this.mustBeIn(visit, true);
     this.mine = { pushURL: url };
     await this.refresh();
   }

@@ -109,11 +109,13 @@ export class MediaRoom extends Room {
   async #publish(stream, options) {
     const { Publisher } = this.#media();
     if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
+    const { roomID, visit } = this;
     const local = globalThis.MediaStream ? await this.#own() : null;
+    this.mustBeIn(visit);
     if (stream && local && local.stream !== stream) local.adopt(stream);
-    const { roomID } = this;
     const { userID } = this.user;
     await this.publisher?.stop();
+    this.mustBeIn(visit);
     // Asked for at each connection: signatures end.
     const url = async () => (await this.getPushURL({ roomID })).whipURL;
     const onQuality = this.#measures(userID, options);

@@ -57,11 +57,16 @@ export class Room extends Emitter {
     );
     this.said = new Said(this);
     this.connection = 'disconnected';
+    // How often it was logged in and closed, and whether it was closed last.
+    this.logins = 0;
+    this.closings = 0;
+    this.over = false;
     this.reset();
   }
 
   reset() {
     this.roomID = null;
+    this.visit = null;
     this.roomInfo = '';
     this.roomCreator = '';
     this.mixedPlayURL = '';
@@ -127,7 +132,13 @@ export class Room extends Emitter {
 
   /** Resolves with `{userID, userName, userAvatar}`. With a session that is open already, nothing need be given. */
   async login(login) {
+    const { closings } = this;
+    this.logins += 1;
+    // What is just being left is left first: it may be the same room that is entered next.
+    await this.closing;
     const user = login || !this.user ? await this.session.open(login) : this.user;
+    if (closings !== this.closings) throw new RoomError(Code.ENDED, 'closed meanwhile');
+    this.over = false;
     this.offline = false;
     this.unanswered = false;
     this.stopWatching ??= this.platform?.onLost?.((lost) => this.#lost(lost));
@@ -137,12 +148,20 @@ export class Room extends Emitter {
   }
 
   /** Leaves and ends the chat; the session stays open for other rooms. `unloading`: see `exitRoom`. */
-  async close(options) {
-    await this.exitRoom(options).catch(() => {});
-    this.stopWatching?.();
-    this.stopWatching = undefined;
-    this.chat.stop();
-    this.#connected();
+  close(options) {
+    this.closings += 1;
+    this.over = true;
+    const leaving = this.exitRoom(options).catch(() => {});
+    const before = this.closing;
+    const closing = Promise.all([before, leaving]).then(() => {
+      this.stopWatching?.();
+      this.stopWatching = undefined;
+      this.chat.stop();
+      this.#connected();
+      if (this.closing === closing) this.closing = undefined;
+    });
+    this.closing = closing;
+    return closing;
   }
 
   /** The system says that the network is gone, or there again: whether the chat's connection lives is asked at once. */
@@ -172,8 +191,10 @@ export class Room extends Emitter {
   }
 
   async logout() {
+    const { logins } = this;
     await this.close();
-    await this.session.close();
+    // Somebody may have logged in meanwhile.
+    if (logins === this.logins) await this.session.close();
   }
 
   /** Resolves with `{rooms}`, oldest first. */
@@ -199,7 +220,7 @@ export class Room extends Emitter {
 
   /** Makes a room and enters it as its first pusher. Resolves with the room. */
   async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
-    this.#mustBeOut();
+    this.mustBeOut();
     const info = roomInfo ?? roomName ?? '';
     const made = await this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
     return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
@@ -207,14 +228,17 @@ export class Room extends Emitter {
 
   /** Enters a room as a pusher; where it does not exist, it is made. */
   async push({ roomID, roomInfo, pushURL }) {
-    this.roomID = roomID;
+    const visit = this.begin(roomID);
     if (roomInfo !== undefined) this.roomInfo = roomInfo;
     try {
-      this.mine = { pushURL: pushURL ?? (await this.getPushURL({ roomID })).pushURL };
+      const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
+      this.mustBeIn(visit);
+      this.mine = { pushURL: url };
       await this.#addPusher();
+      this.mustBeIn(visit, true);
       return await this.come();
     } catch (error) {
-      this.leave();
+      if (this.visit === visit) this.leave();
       throw error;
     }
   }
@@ -225,16 +249,34 @@ export class Room extends Emitter {
     return this.call('add_pusher', { roomID, roomInfo, userID, userName, userAvatar, pushURL: this.mine.pushURL });
   }
 
-  #mustBeOut() {
+  mustBeOut() {
     if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
+    if (this.over) throw new RoomError(Code.STATE, 'closed: log in first');
     if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+  }
+
+  /** Begins to be in a room, until it is left. What is done there meanwhile may find that it was left. */
+  begin(roomID) {
+    this.mustBeOut();
+    this.roomID = roomID;
+    const visit = { roomID };
+    this.visit = visit;
+    return visit;
+  }
+
+  /** Throws where the visit is over. `pushed`: as what we were put into the room's list meanwhile, which is taken back. */
+  mustBeIn(visit, pushed) {
+    if (this.visit === visit) return;
+    if (pushed !== undefined && this.user && this.roomID !== visit.roomID)
+      this.inBackground(this.depart(visit.roomID, pushed));
+    throw new RoomError(Code.STATE, 'left meanwhile');
   }
 
   /** The part of entering that pushers and viewers have in common. */
   async come() {
-    const { roomID } = this;
+    const { visit } = this;
     const room = await this.#fetch();
-    if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
+    this.mustBeIn(visit);
     this.entered = true;
     this.heart ??= setInterval(() => this.inBackground(this.beat()), HEARTBEAT_EVERY);
     // Pictures need not wait for it.
@@ -268,7 +310,7 @@ export class Room extends Emitter {
 
   /** Enters a room that exists. */
   async enterRoom({ roomID, pushURL } = {}) {
-    this.#mustBeOut();
+    this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
     await this.call('get_pushers', { roomID });
     return this.push({ roomID, pushURL });
@@ -406,6 +448,7 @@ export class Room extends Emitter {
 
   /** We are in no longer: the server was started anew, or we were silent for too long. */
   async #back() {
+    const { visit } = this;
     try {
       await this.getPushers();
     } catch (error) {
@@ -413,12 +456,14 @@ export class Room extends Emitter {
       // The room is gone: who may make it again does; the others wait for that.
       if (!this.mayRemake) return this.missing();
     }
+    if (this.visit !== visit) return;
     try {
       await this.#addPusher();
+      this.mustBeIn(visit, true);
       this.chatLost = true;
       await this.refresh();
     } catch (error) {
-      if (!isPassing(error)) this.closed('lost');
+      if (this.visit === visit && !isPassing(error)) this.closed('lost');
     }
   }
 

@@ -532,3 +532,135 @@ test('who leaves before the chat has a connection does not enter it later', asyn
   assert.deepEqual([room.chat.state, server.socket.asked('join')], ['open', []]);
   await room.logout();
 });
+
+/** A platform whose calls of that name reach the server when `answer()` lets them. */
+function held(server, name) {
+  const { request } = server.platform();
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const platform = server.platform();
+  platform.request = async (url, options) => {
+    if (url.includes(`/${name}?`)) await wait;
+    return request(url, options);
+  };
+  return { platform, answer };
+}
+
+test('who logs in while the room before is being left is in the next one for good', async () => {
+  const server = world();
+  const { platform, answer } = held(server, 'delete_pusher');
+  const room = new RTCRoom({ platform });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  const leaving = room.close();
+  const entering = room.login(LOGIN).then(() => room.push({ roomID: 'r2' }));
+  await settle();
+  answer();
+  await Promise.all([leaving, entering]);
+  await settle();
+  assert.deepEqual([room.roomID, room.chat.state, room.connection], ['r2', 'open', 'connected']);
+  assert.equal(server.socket.closed, false);
+  // As with logout, which would end the new session too.
+  const out = room.logout();
+  await Promise.all([out, room.login(LOGIN)]);
+  await settle();
+  assert.deepEqual([server.named('logout').length, room.connection], [0, 'connected']);
+  await room.logout();
+  assert.equal(server.named('logout').length, 1);
+});
+
+test('closed while it logs in, a room stays closed', async () => {
+  const server = world();
+  const { platform, answer } = held(server, 'login');
+  const room = new RTCRoom({ platform });
+  const login = room.login(LOGIN);
+  const closing = room.close();
+  answer();
+  await assert.rejects(login, { code: 'ended' });
+  await closing;
+  assert.deepEqual([server.sockets.length, room.chat.running], [0, false]);
+});
+
+test('who left is pushed into no room by what was begun before', async () => {
+  const server = world();
+  const room = new RTCRoom({ platform: server.platform() });
+  await room.login(LOGIN);
+  await room.close();
+  // As after a camera that took its time.
+  await assert.rejects(room.push({ roomID: 'r' }), { code: 'state' });
+  await assert.rejects(room.createRoom({}), { code: 'state' });
+  assert.equal(server.named('add_pusher').length, 0);
+  await room.login(LOGIN);
+  await room.push({ roomID: 'r' });
+  await assert.rejects(room.push({ roomID: 'r' }), { code: 'state' });
+  assert.equal(room.roomID, 'r');
+  await room.logout();
+});
+
+for (const [name, how] of [
+  ['add_pusher', (room) => room.push({ roomID: 'r' })],
+  ['get_push_url', (room) => room.push({ roomID: 'r' })],
+  ['get_pushers', (room) => room.push({ roomID: 'r' })],
+])
+  test(`who leaves while ${name} is on its way is no ghost`, async () => {
+    const server = world();
+    const { platform, answer } = held(server, name);
+    const room = new RTCRoom({ platform });
+    await room.login(LOGIN);
+    const entering = how(room);
+    await settle();
+    await room.exitRoom();
+    answer();
+    await assert.rejects(entering, { code: 'state' });
+    await settle();
+    assert.deepEqual([room.roomID, room.isPusher, room.heart], [null, false, undefined]);
+    const last = server.calls.filter((c) => /^(add|delete)_pusher$/.test(c.name)).at(-1);
+    assert.notEqual(last?.name, 'add_pusher');
+    assert.deepEqual(server.room.pushers, []);
+    await room.logout();
+  });
+
+test('a viewer who leaves while it becomes co-anchor is none', async () => {
+  const server = world();
+  server.room.roomCreator = 'anchor';
+  const { platform, answer } = held(server, 'add_pusher');
+  const room = new LiveRoom({ platform });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  const joining = room.joinPusher();
+  await settle();
+  await room.exitRoom();
+  answer();
+  await assert.rejects(joining, { code: 'state' });
+  await settle();
+  assert.deepEqual([room.isPusher, server.room.pushers], [false, []]);
+  await room.logout();
+});
+
+test('who leaves while it begins to publish publishes nothing', async () => {
+  const server = world();
+  const made = [];
+  class Publisher {
+    constructor(options) {
+      made.push(options);
+      this.end = new Promise((resolve) => {
+        this.stopped = resolve;
+      });
+    }
+    async start() {}
+    stop() {
+      return this.end;
+    }
+  }
+  const room = new RTCRoom({ platform: server.platform(), media: { Publisher } });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  const first = await room.publish({});
+  const again = room.publish({});
+  await settle();
+  const leaving = room.exitRoom();
+  first.stopped();
+  await assert.rejects(again, { code: 'state' });
+  await leaving;
+  assert.equal(made.length, 1);
+  await room.logout();
+});
