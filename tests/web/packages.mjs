@@ -75,6 +75,14 @@ const BEGIN = `
 import { RTCRoom } from 'roomservice-sdk';
 export const room = new RTCRoom({ levels: true });
 window.room = room;
+// How often each stream was begun to be played.
+window.plays = {};
+const play = room.play.bind(room);
+room.play = (source, ...more) => {
+  const who = source.userID ?? 'mix';
+  window.plays[who] = (window.plays[who] ?? 0) + 1;
+  return play(source, ...more);
+};
 export async function begin() {
   const userID = location.hash.slice(1);
   const info = await fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json());
@@ -89,13 +97,18 @@ import { createElement as h, StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { useLocalVideo, useRoom, useVideo } from 'roomservice-react';
 import { begin, room } from 'begin';
+// A <video> stands there only while there is something to see.
 function Person({ pusher }) {
-  return h('figure', { className: pusher.mic ? 'loud' : 'muted' }, h('video', { ref: useVideo(room, pusher), className: 'theirs' }), pusher.userName);
+  const video = useVideo(room, pusher);
+  return h('figure', { className: pusher.mic ? 'loud' : 'muted' }, pusher.cam && h('video', { ref: video, className: 'theirs' }), pusher.userName);
 }
 function Call() {
   const { others, local, messages, connection } = useRoom(room);
+  const mine = useLocalVideo(room);
+  const mix = useVideo(room, room.mix);
   return h('div', { 'data-connection': connection },
-    h('video', { ref: useLocalVideo(room), className: 'mine' }),
+    local?.cam && h('video', { ref: mine, className: 'mine' }),
+    h('video', { ref: mix, className: 'mix', muted: true }),
     others.map((p) => h(Person, { key: p.userID, pusher: p })),
     h('button', { onClick: () => room.setMicrophoneEnabled(!local?.mic) }, local?.mic ? 'mute' : 'unmute'),
     h('ol', {}, messages.map((m) => h('li', { key: m.seq }, m.textMsg))));
@@ -111,15 +124,20 @@ const Person = defineComponent({
   props: ['pusher'],
   setup(props) {
     const video = useVideo(room, () => props.pusher);
-    return () => h('figure', { class: props.pusher.mic ? 'loud' : 'muted' }, [h('video', { ref: video, class: 'theirs' }), props.pusher.userName]);
+    return () => h('figure', { class: props.pusher.mic ? 'loud' : 'muted' }, [
+      props.pusher.cam && h('video', { ref: video, class: 'theirs' }),
+      props.pusher.userName,
+    ]);
   },
 });
 createApp({
   setup() {
     const seen = useRoom(room);
     const mine = useLocalVideo(room);
+    const mix = useVideo(room, () => seen.value && room.mix);
     return () => h('div', { 'data-connection': seen.value.connection }, [
-      h('video', { ref: mine, class: 'mine' }),
+      seen.value.local?.cam && h('video', { ref: mine, class: 'mine' }),
+      h('video', { ref: mix, class: 'mix', muted: true }),
       seen.value.others.map((p) => h(Person, { key: p.userID, pusher: p })),
       h('button', { onClick: () => room.setMicrophoneEnabled(!seen.value.local?.mic) }, seen.value.local?.mic ? 'mute' : 'unmute'),
       h('ol', seen.value.messages.map((m) => h('li', { key: m.seq }, m.textMsg))),
@@ -213,13 +231,40 @@ for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
   pages[name] = await shown(code, name);
   await pages[name].locator('[data-connection=connected]').waitFor();
 }
-const moving = (page, which) => page.locator(which).evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5);
+const moving = (page, which) =>
+  page.locator(which).evaluateAll((all) => all.length === 1 && all[0].videoWidth > 0 && all[0].currentTime > 0.5);
 for (const page of Object.values(pages)) {
   await page.locator('figure').waitFor();
   await until('both pictures', async () => (await moving(page, '.mine')) && (await moving(page, '.theirs')));
 }
-// However often the rest is drawn again, each is played once.
-for (const page of Object.values(pages)) assert.equal(await page.evaluate(() => window.room.players.size), 1);
+// However often the rest is drawn again, each is played once; and URLs that are signed anew are no other stream.
+for (const page of Object.values(pages)) {
+  await until('the mix', () => moving(page, '.mix'));
+  assert.equal(await page.evaluate(() => window.room.players.size), 2);
+}
+for (const page of Object.values(pages)) {
+  const signed = () => page.evaluate(() => window.room.refresh().then(() => window.room.mix.mixedPlayURL));
+  const first = await signed();
+  await until('another signature', async () => (await signed()) !== first);
+  const plays = Object.entries(await page.evaluate(() => window.plays));
+  assert.deepEqual(
+    plays.map(([, n]) => n),
+    [1, 1],
+    JSON.stringify(plays),
+  );
+}
+// A <video> that goes and comes shows its picture again.
+for (const [one, other] of [
+  [pages.react, pages.vue],
+  [pages.vue, pages.react],
+]) {
+  await one.evaluate(() => window.room.setCameraEnabled(false));
+  await one.locator('.mine').waitFor({ state: 'detached' });
+  await other.locator('.theirs').waitFor({ state: 'detached' });
+  await one.evaluate(() => window.room.setCameraEnabled(true));
+  await until('our picture again', () => moving(one, '.mine'));
+  await until('their picture again', () => moving(other, '.theirs'));
+}
 await pages.react.getByRole('button', { name: 'mute' }).click();
 await pages.vue.locator('figure.muted').waitFor();
 await pages.vue.getByRole('button', { name: 'mute' }).click();
@@ -231,7 +276,7 @@ for (const page of Object.values(pages)) await page.locator('li', { hasText: 'he
 // Who leaves is gone from the other's page, and is played no longer.
 await pages.vue.evaluate(() => window.room.close());
 await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
-await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
+await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 1));
 
 await pages.react.evaluate(() => window.room.close());
 

@@ -157,14 +157,18 @@ export class MediaRoom extends Room {
     const { userID } = source;
     const newest = () => this.pushers.find((p) => p.userID === userID);
     const wantsRaw = () => raw ?? Boolean(this.isPusher && newest());
+    // Signatures end: who plays the mix for long needs that of the newest look at the room.
+    const name = urls.stream(source);
+    const current = () => newest() ?? (name && name === urls.stream(this.mix) ? this.mix : source);
     let asked;
     const url = () => {
       asked = wantsRaw();
-      return urls.whep(this.session.server, newest() ?? source, asked);
+      return urls.whep(this.session.server, current(), asked);
     };
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
       if (state === 'closed') this.#played(player, userID);
+      if (error?.status === 401 || error?.status === 403) this.refreshSoon();
       refused(state, error);
       this.guard('state', () => options.onState?.(state, error));
     };

@@ -7,6 +7,7 @@ import type {
   Pusher,
   PusherMedia,
   Quality,
+  Source,
   User,
 } from './rooms.js';
 
@@ -37,3 +38,6 @@ export declare function viewOf(room: AnyRTCRoom | AnyLiveRoom): {
   get(): RoomSeen;
   subscribe(call: () => void): () => void;
 };
+
+/** What something that `room.play` takes is known by: the same as long as it is the same stream, however its URLs are signed. */
+export declare function sourceKey(source?: Source): string | undefined;

@@ -17,6 +17,11 @@ const SEEN = [
 ];
 const views = new WeakMap();
 
+/** What something that `room.play` takes is known by: the same as long as it is the same stream, however its URLs are signed. */
+export function sourceKey({ userID, whepURL, accelerateURL, mixedPlayURL } = {}) {
+  return userID ?? (whepURL || accelerateURL || mixedPlayURL)?.split('?')[0];
+}
+
 /** The view of a room: `get()` its newest value, `subscribe(call)` to changes, which gives what ends that. */
 export function viewOf(room) {
   if (!views.has(room)) views.set(room, new View(room));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, mock, test } from 'node:test';
+import { RoomError } from '../src/errors.js';
 import { LiveRoom } from '../src/live_room.js';
 import { commandBody, linkBody, textBody } from '../src/messages.js';
 import { RTCRoom } from '../src/rtc_room.js';
@@ -662,5 +663,37 @@ test('who leaves while it begins to publish publishes nothing', async () => {
   await assert.rejects(again, { code: 'state' });
   await leaving;
   assert.equal(made.length, 1);
+  await room.logout();
+});
+
+test('a mix that is played for days is asked for with the newest signature; a pusher of its own as before', async () => {
+  clock.enable();
+  const server = world();
+  server.room.pushers = [pusher('anchor'), pusher('bob')];
+  server.room.roomCreator = 'anchor';
+  const signed = (n) => `https://h/whep/1_r_anchor?txSecret=${n}`;
+  server.room.whepURL = signed(1);
+  const made = [];
+  class Player {
+    constructor(options) {
+      made.push(options);
+    }
+    async start() {}
+    async stop() {}
+    follow() {}
+  }
+  const room = new LiveRoom({ platform: server.platform(), media: { Player } });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  room.play(room.mix, null);
+  room.play({ whepURL: 'https://h/whep/elsewhere?txSecret=1' }, null);
+  assert.equal(made[0].url(), signed(1));
+  server.room.whepURL = signed(2);
+  await room.refresh();
+  assert.deepEqual([made[0].url(), made[1].url()], [signed(2), 'https://h/whep/elsewhere?txSecret=1']);
+  // The signature has ended while nobody looked: it is looked then.
+  server.room.whepURL = signed(3);
+  made[0].onState('waiting', new RoomError('media', 'the media server answered 403', { status: 403 }));
+  await pass(2_000);
+  assert.equal(made[0].url(), signed(3));
   await room.logout();
 });
