@@ -29,12 +29,17 @@ const mini = require(path.join(made, 'miniprogram_dist/index.js'));
 assert.equal(typeof mini.RTCRoom, 'function');
 assert.ok(!readFileSync(path.join(made, 'miniprogram_dist/index.js'), 'utf8').includes('?.'), 'newer than ES2018');
 // What is published is complete, and refuses to go out while it names no repository.
-const { files, exports: entries } = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
+const {
+  files,
+  exports: entries,
+  unpkg,
+  jsdelivr,
+} = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
 for (const name of ['src', 'dist', 'miniprogram_dist']) assert.ok(files.includes(name));
 for (const { types, default: code } of Object.values(entries).filter((e) => e.types))
   for (const file of [types, code]) readFileSync(path.join(sdk, 'js', file));
 
-/** A page of an app: `html` at its address, and what it loads. */
+/** A page of an app: `html` at its address, and the files that it loads. */
 async function app(address, html, scripts) {
   const page = await open(`${server.base}/web/icon.svg`, {});
   page.expected = /favicon/;
@@ -42,17 +47,23 @@ async function app(address, html, scripts) {
     const name = new URL(route.request().url()).pathname.slice(1);
     if (name === 'app')
       return route.fulfill({ contentType: 'text/html', body: `<!doctype html><meta charset=utf-8>${html}` });
-    if (scripts[name]) return route.fulfill({ contentType: 'text/javascript', body: scripts[name] });
-    return route.continue();
+    const script = scripts[name];
+    if (!script) return route.continue();
+    // By its ending, and not to be guessed otherwise, as CDNs have it.
+    const kind = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.cjs': 'application/node' }[
+      path.extname(script)
+    ];
+    return route.fulfill({ path: script, headers: { 'Content-Type': kind, 'X-Content-Type-Options': 'nosniff' } });
   });
   await page.goto(`${address}/app`);
   return page;
 }
 
 // A <script> in a page of another origin: calls and chat go over http.cors.
-const elsewhere = await app('http://app.test', '<script src="/umd.js"></script>', {
-  'umd.js': readFileSync(umd, 'utf8'),
+const elsewhere = await app('http://app.test', '<script src="/roomservice-sdk"></script>', {
+  'roomservice-sdk': path.join(made, unpkg),
 });
+assert.equal(jsdelivr, unpkg);
 // The server signs for its own pages only; here, as in an app, another one hands it over.
 const info = await fetch(`${server.base}/weapp/utils/get_login_info?userID=umd`).then((r) => r.json());
 const said = await elsewhere.evaluate(
