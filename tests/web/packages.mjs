@@ -222,8 +222,8 @@ async function bundled(code, format) {
 }
 
 /** A page of the server's own origin that runs `code`. */
-async function shown(code, hash, { format = 'iife', ready = async () => {} } = {}) {
-  const page = await open(`${server.base}/web/icon.svg`, {});
+async function shown(code, hash, { format = 'iife', ready = async () => {}, opened = open } = {}) {
+  const page = await opened(`${server.base}/web/icon.svg`, {});
   await ready(page);
   page.expected = /favicon|Vue|Autoplay/;
   const html = '<!doctype html><div id=root></div><script type="TYPE" src="/bundle.js"></script>'.replace(
@@ -334,6 +334,10 @@ for (const [one, other] of [
   await other.getByText('(muted)').waitFor({ state: 'detached' });
 }
 
+// Who goes to another page is gone at once, and not after the 20 s of those who say nothing.
+await readme.vue.goto('about:blank');
+await readme.react.getByText('vera').waitFor({ state: 'detached', timeout: 8_000 });
+
 for (const page of [...Object.values(pages), ...Object.values(readme)]) await page.context().close();
 
 // And with what each prints to begin with, which logs in by itself.
@@ -400,6 +404,32 @@ for (const code of printed('js', 'js')) {
   await page.context().close();
 }
 assert.ok(blocks >= 8, 'the README has fewer blocks');
+
+// A browser that allows no sound before somebody clicks. It is looked into by what the page says: to look is as good as a click.
+const shy = await browse({ flags: ['--autoplay-policy=user-gesture-required'] });
+const heard = [];
+const silent = await shown(
+  `
+  import { LiveRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const room = new LiveRoom();
+  const video = document.body.appendChild(document.createElement('video'));
+  const say = () => console.log('sound', room.audioBlocked, video.muted, video.paused, video.currentTime > 0.5);
+  room.on('audioBlocked', say);
+  setInterval(say, 200);
+  onclick = () => room.resumeAudio();
+  await room.login(await known);
+  await room.enterRoom({ roomID: 'show' });
+  room.play(room.pushers[0], video);
+  `,
+  'shy',
+  { format: 'esm', opened: shy.open, ready: async (page) => page.on('console', (m) => heard.push(m.text())) },
+);
+await until('it plays without sound, and says so', () => heard.at(-1) === 'sound true true false true');
+await silent.mouse.click(5, 5);
+await until('a click gives it its sound', () => heard.at(-1) === 'sound false false false true');
+await shy.browser.close();
+assert.deepEqual(shy.problems, []);
 
 assert.deepEqual(problems, []);
 await browser.close();

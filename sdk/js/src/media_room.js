@@ -4,6 +4,7 @@ import { Code, isPassing, RoomError } from './errors.js';
 import { watchLevel } from './levels.js';
 import { LocalMedia, listDevices } from './local.js';
 import { Room } from './room.js';
+import { Silenced } from './silenced.js';
 import * as urls from './urls.js';
 
 export class MediaRoom extends Room {
@@ -17,6 +18,7 @@ export class MediaRoom extends Room {
     this.qualities = new Map();
     this.local = null;
     this.speaker = '';
+    this.silenced = new Silenced(() => this.tell('onAudioBlocked', { blocked: this.audioBlocked }));
   }
 
   #media() {
@@ -177,7 +179,9 @@ export class MediaRoom extends Room {
       this.guard('stream', () => options.onStream?.(stream));
     };
     const onQuality = this.#measures(userID, options);
-    const player = new Player({ platform: this.platform, url, element, ...options, onState, onStream, onQuality });
+    const onSilenced = () => this.players.has(player) && this.silenced.add(element);
+    const on = { onState, onStream, onQuality, onSilenced };
+    const player = new Player({ platform: this.platform, url, element, ...options, ...on });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
@@ -207,11 +211,23 @@ export class MediaRoom extends Room {
 
   #played(player, userID) {
     this.players.delete(player);
+    const { element } = player;
+    if (element && ![...this.players].some((other) => other.element === element)) this.silenced.drop(element);
     const heard = this.heard.get(userID);
     if (heard?.by !== player) return;
     heard.stop();
     this.heard.delete(userID);
     this.qualities.delete(userID);
+  }
+
+  /** Whether something is played without sound, because the browser allows none before somebody clicks. */
+  get audioBlocked() {
+    return this.silenced.any;
+  }
+
+  /** Plays it with sound, where somebody clicks. Rejects with `denied` where the browser allows it still not. */
+  resumeAudio() {
+    return this.told(this.silenced.resume());
   }
 
   /** Players go over to what we are shown now that we push, or do so no longer. */

@@ -16,13 +16,18 @@ const HEARTBEAT_EVERY = 7_000;
 const LOST_AFTER = 20_000;
 
 export class Room extends Emitter {
-  /** `session`: one that other rooms use too; without it, this room has its own. */
-  constructor({ server = '', kind, platform, session, random }) {
+  /**
+   * `session`: one that other rooms use too; without it, this room has its own. `leaveWithPage`: who closes the page, or goes to
+   * another one, leaves the room at once.
+   */
+  constructor({ server = '', kind, platform, session, random, leaveWithPage = true }) {
     super();
     this.session = session ?? new Session({ server, platform });
     this.kind = kind;
     this.platform = platform;
     this.listener = {};
+    this.leaveWithPage = leaveWithPage;
+    this.unloaded = null;
     this.chat = new Chat(
       this.session,
       {
@@ -142,6 +147,11 @@ export class Room extends Emitter {
     this.offline = false;
     this.unanswered = false;
     this.stopWatching ??= this.platform?.onLost?.((lost) => this.#lost(lost));
+    if (this.leaveWithPage)
+      this.stopLeaving ??= this.platform?.onLeave?.(
+        () => this.#pageLeft(),
+        () => this.#pageBack(),
+      );
     this.chat.start();
     this.chat.nick = shorten(user.userName);
     return user;
@@ -156,12 +166,25 @@ export class Room extends Emitter {
     const closing = Promise.all([before, leaving]).then(() => {
       this.stopWatching?.();
       this.stopWatching = undefined;
+      this.stopLeaving?.();
+      this.stopLeaving = undefined;
       this.chat.stop();
       this.#connected();
       if (this.closing === closing) this.closing = undefined;
     });
     this.closing = closing;
     return closing;
+  }
+
+  #pageLeft() {
+    this.unloaded = this.roomID;
+    this.inBackground(this.exitRoom({ unloading: true }));
+  }
+
+  #pageBack() {
+    const { unloaded: roomID } = this;
+    this.unloaded = null;
+    if (roomID) this.tell('onRoomClose', { roomID, reason: 'unloaded' });
   }
 
   /** The system says that the network is gone, or there again: whether the chat's connection lives is asked at once. */

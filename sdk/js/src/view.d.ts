@@ -23,6 +23,8 @@ export interface RoomSeen {
   isPusher: boolean;
   isCreator: boolean;
   user: User | null;
+  /** Whether the browser plays without sound until somebody clicks: then `room.resumeAudio()`. */
+  audioBlocked: boolean;
   pushers: PusherSeen[];
   others: PusherSeen[];
   local: (PusherMedia & { stream: MediaStream }) | null;

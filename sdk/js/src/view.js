@@ -12,6 +12,7 @@ const SEEN = [
   'localMedia',
   'speaking',
   'quality',
+  'audioBlocked',
   'userCount',
   'recvRoomTextMsg',
 ];
@@ -71,7 +72,7 @@ class View {
 
   #look() {
     const room = this.#room;
-    const { roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user } = room;
+    const { roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user, audioBlocked } = room;
     const pushers = room.pushers.map((pusher) => ({
       ...pusher,
       ...room.mediaStateOf(pusher.userID),
@@ -79,7 +80,7 @@ class View {
       quality: room.qualityOf(pusher.userID),
     }));
     return {
-      ...{ roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user },
+      ...{ roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user, audioBlocked },
       pushers,
       others: pushers.filter((p) => p.userID !== user?.userID),
       local: room.local && { stream: room.local.stream, ...room.local.state },

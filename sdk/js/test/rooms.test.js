@@ -3,6 +3,7 @@ import { afterEach, mock, test } from 'node:test';
 import { RoomError } from '../src/errors.js';
 import { LiveRoom } from '../src/live_room.js';
 import { commandBody, linkBody, textBody } from '../src/messages.js';
+import { browser } from '../src/platform/browser.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { FakeServer, LOGIN, clock, settle } from './fake.js';
 
@@ -696,4 +697,56 @@ test('a mix that is played for days is asked for with the newest signature; a pu
   await pass(2_000);
   assert.equal(made[0].url(), signed(3));
   await room.logout();
+});
+
+/** A page that goes, and is shown again: `scope.dispatchEvent`. */
+const page = () => new EventTarget();
+const event = (name, more) => Object.assign(new Event(name), more);
+
+test('who closes the page leaves at once; a page that is shown again says that it is out', async () => {
+  const server = world();
+  const scope = page();
+  const { onLeave } = browser({ scope });
+  const room = new RTCRoom({ platform: { ...server.platform(), onLeave } });
+  const seen = await enter(room, (r) => r.push({ roomID: 'r' }));
+  const stopped = [];
+  room.publisher = { stop: async (how) => stopped.push(how) };
+  scope.dispatchEvent(event('pagehide', { persisted: true }));
+  assert.equal(server.named('delete_pusher').length, 1, 'asked before the page is gone');
+  assert.deepEqual([room.roomID, stopped, seen('onRoomClose')], [null, [{ gone: true }], []]);
+  await settle();
+  scope.dispatchEvent(event('pageshow', { persisted: false }));
+  assert.deepEqual(seen('onRoomClose'), []);
+  scope.dispatchEvent(event('pageshow', { persisted: true }));
+  assert.deepEqual(seen('onRoomClose'), [{ roomID: 'r', reason: 'unloaded' }]);
+  // Nothing but entering is needed then, and it is told once.
+  await room.push({ roomID: 'r' });
+  scope.dispatchEvent(event('pageshow', { persisted: true }));
+  assert.deepEqual([room.roomID, seen('onRoomClose').length], ['r', 1]);
+  await room.close();
+  await room.login(LOGIN);
+  await room.push({ roomID: 'r' });
+  scope.dispatchEvent(event('pagehide'));
+  await settle();
+  assert.deepEqual([room.roomID, server.named('delete_pusher').length], [null, 3]);
+  await room.logout();
+});
+
+test('a page may leave its rooms by itself', async () => {
+  const server = world();
+  const scope = page();
+  const { onLeave } = browser({ scope });
+  const room = new RTCRoom({ platform: { ...server.platform(), onLeave }, leaveWithPage: false });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  scope.dispatchEvent(event('pagehide'));
+  assert.equal(room.roomID, 'r');
+  await room.logout();
+  // Closed, a room listens to the page no longer.
+  const other = new RTCRoom({ platform: { ...server.platform(), onLeave } });
+  await enter(other, (r) => r.push({ roomID: 'r' }));
+  await other.logout();
+  const calls = server.calls.length;
+  scope.dispatchEvent(event('pagehide'));
+  await settle();
+  assert.equal(server.calls.length, calls);
 });
