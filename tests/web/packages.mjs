@@ -364,6 +364,11 @@ const host = await shown(
   show.setListener({ onRecvJoinPusherRequest: (viewer) => show.acceptJoinPusher(viewer) });
   await show.createRoom({ roomID: 'show', roomInfo: 'Show' });
   await show.publish(await show.openMedia());
+  const late = new LiveRoom();
+  await late.login(await known);
+  late.setListener({ onRecvJoinPusherRequest: (viewer) => late.acceptJoinPusher(viewer) });
+  await late.createRoom({ roomID: 'late', roomInfo: 'Late' });
+  await late.publish(await late.openMedia());
   window.done = true;
   `,
   'host',
@@ -404,6 +409,33 @@ for (const code of printed('js', 'js')) {
   await page.context().close();
 }
 assert.ok(blocks >= 8, 'the README has fewer blocks');
+
+// A co-anchor whose camera opens seconds after it joined: the mix is waited for.
+const late = [];
+await shown(
+  `
+  import { LiveRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const room = new LiveRoom();
+  await room.login(await known);
+  await room.enterRoom({ roomID: 'late' });
+  await room.requestJoinPusher();
+  await room.joinPusher();
+  const mixed = [];
+  room.on('roomUpdate', () => mixed.push(room.custom.mixed));
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  console.log('before', mixed.includes(1));
+  await room.publish(await room.openMedia());
+  setInterval(async () => {
+    await room.refresh();
+    if (room.custom.mixed === 1) console.log('mixed');
+  }, 200);
+  `,
+  'late',
+  { format: 'esm', ready: async (page) => page.on('console', (m) => late.push(m.text())) },
+);
+await until('the mix with who came late', () => late.includes('mixed'));
+assert.ok(late.includes('before false'));
 
 // A browser that allows no sound before somebody clicks. It is looked into by what the page says: to look is as good as a click.
 const shy = await browse({ flags: ['--autoplay-policy=user-gesture-required'] });
