@@ -412,7 +412,7 @@ assert.ok(blocks >= 8, 'the README has fewer blocks');
 
 // A co-anchor whose camera opens seconds after it joined: the mix is waited for.
 const late = [];
-await shown(
+const guest = await shown(
   `
   import { LiveRoom } from 'roomservice-sdk';
   ${LOGIN}
@@ -462,6 +462,15 @@ await silent.mouse.click(5, 5);
 await until('a click gives it its sound', () => heard.at(-1) === 'sound false false false true');
 await shy.browser.close();
 assert.deepEqual(shy.problems, []);
+
+// A server that was killed knows its rooms, and is asked to mix again what it mixed before.
+const mixes = async () =>
+  Number(/^roomservice_mixes (\d+)$/m.exec(await fetch(`${server.base}/metrics`).then((r) => r.text()))?.[1]);
+assert.ok((await mixes()) > 0);
+for (const page of [host, guest]) page.quiet = true;
+await server.kill();
+await server.start();
+await until('a mix again', async () => (await mixes()) > 0, 60_000);
 
 assert.deepEqual(problems, []);
 await browser.close();
