@@ -184,7 +184,8 @@ export class LiveRoom extends MediaRoom {
       .sort()
       .join('\n');
     if (inputs === this.mixedFor) return;
-    if (this.mixedFor === undefined && this.others.length === 0 && !this.mixed) return;
+    // Alone, there is nothing to mix; but an anchor who comes back alone may have left a mix behind.
+    if (this.mixedFor === undefined && this.others.length === 0 && !this.mixed && !this.custom.mixed) return;
     this.mixedFor = inputs;
     this.mixTold = false;
     // Several changes at once make one mix.

@@ -750,3 +750,15 @@ test('a page may leave its rooms by itself', async () => {
   await settle();
   assert.equal(server.calls.length, calls);
 });
+
+test('an anchor who comes back alone ends what was mixed before', async () => {
+  clock.enable();
+  const server = world();
+  server.room.custom = { mixed: 1 };
+  const room = new LiveRoom({ platform: server.platform() });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  await pass(2_000);
+  const { value } = server.named('set_custom_field').at(-1).body;
+  assert.deepEqual([server.named('merge_stream').length, value], [1, 0]);
+  await room.logout();
+});
