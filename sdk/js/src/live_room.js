@@ -8,7 +8,7 @@ import { MediaRoom } from './media_room.js';
 
 /** Milliseconds: after a change of who pushes, between two tries, how long is tried, and between later tries. */
 const MIX_AFTER = 700;
-const MIX_AGAIN_AFTER = 2_000;
+const MIX_AGAIN_AFTER = 1_000;
 const MIX_WITHIN = 30_000;
 const MIX_LATER_AFTER = 10_000;
 /** A stream of the mix is not pushed yet, or its size is not known yet. */
