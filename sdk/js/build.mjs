@@ -1,9 +1,9 @@
-// Makes of the modules in src what others than browsers' own module loaders want: dist/roomservice.umd.cjs for a <script>
-// and for require, and miniprogram_dist/index.js for mini-programs. Neither is kept in the repository.
+// Makes of the modules in src what others than browsers' own module loaders want: dist/roomservice.umd.js for a <script>, the
+// same as dist/roomservice.umd.cjs for require, and miniprogram_dist/index.js for mini-programs. None is kept in the repository.
 //
 //     node build.mjs [--out DIRECTORY] [--publish]
 
-import { mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,6 +38,8 @@ await build({
   },
   footer: { js: '});' },
 });
+// CDNs send no .cjs as JavaScript, and browsers then run none; require takes a .js of this package for a module.
+copyFileSync(path.join(out, 'dist/roomservice.umd.cjs'), path.join(out, 'dist/roomservice.umd.js'));
 await build({
   ...shared,
   entryPoints: [path.join(here, 'src/wechat.js')],

@@ -29,12 +29,17 @@ const mini = require(path.join(made, 'miniprogram_dist/index.js'));
 assert.equal(typeof mini.RTCRoom, 'function');
 assert.ok(!readFileSync(path.join(made, 'miniprogram_dist/index.js'), 'utf8').includes('?.'), 'newer than ES2018');
 // What is published is complete, and refuses to go out while it names no repository.
-const { files, exports: entries } = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
+const {
+  files,
+  exports: entries,
+  unpkg,
+  jsdelivr,
+} = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
 for (const name of ['src', 'dist', 'miniprogram_dist']) assert.ok(files.includes(name));
 for (const { types, default: code } of Object.values(entries).filter((e) => e.types))
   for (const file of [types, code]) readFileSync(path.join(sdk, 'js', file));
 
-/** A page of an app: `html` at its address, and what it loads. */
+/** A page of an app: `html` at its address, and the files that it loads. */
 async function app(address, html, scripts) {
   const page = await open(`${server.base}/web/icon.svg`, {});
   page.expected = /favicon/;
@@ -42,17 +47,23 @@ async function app(address, html, scripts) {
     const name = new URL(route.request().url()).pathname.slice(1);
     if (name === 'app')
       return route.fulfill({ contentType: 'text/html', body: `<!doctype html><meta charset=utf-8>${html}` });
-    if (scripts[name]) return route.fulfill({ contentType: 'text/javascript', body: scripts[name] });
-    return route.continue();
+    const script = scripts[name];
+    if (!script) return route.continue();
+    // By its ending, and not to be guessed otherwise, as CDNs have it.
+    const kind = { '.js': 'text/javascript', '.mjs': 'text/javascript', '.cjs': 'application/node' }[
+      path.extname(script)
+    ];
+    return route.fulfill({ path: script, headers: { 'Content-Type': kind, 'X-Content-Type-Options': 'nosniff' } });
   });
   await page.goto(`${address}/app`);
   return page;
 }
 
 // A <script> in a page of another origin: calls and chat go over http.cors.
-const elsewhere = await app('http://app.test', '<script src="/umd.js"></script>', {
-  'umd.js': readFileSync(umd, 'utf8'),
+const elsewhere = await app('http://app.test', '<script src="/roomservice-sdk"></script>', {
+  'roomservice-sdk': path.join(made, unpkg),
 });
+assert.equal(jsdelivr, unpkg);
 // The server signs for its own pages only; here, as in an app, another one hands it over.
 const info = await fetch(`${server.base}/weapp/utils/get_login_info?userID=umd`).then((r) => r.json());
 const said = await elsewhere.evaluate(
@@ -75,6 +86,14 @@ const BEGIN = `
 import { RTCRoom } from 'roomservice-sdk';
 export const room = new RTCRoom({ levels: true });
 window.room = room;
+// How often each stream was begun to be played.
+window.plays = {};
+const play = room.play.bind(room);
+room.play = (source, ...more) => {
+  const who = source.userID ?? 'mix';
+  window.plays[who] = (window.plays[who] ?? 0) + 1;
+  return play(source, ...more);
+};
 export async function begin() {
   const userID = location.hash.slice(1);
   const info = await fetch('/weapp/utils/get_login_info?userID=' + userID).then((r) => r.json());
@@ -89,13 +108,18 @@ import { createElement as h, StrictMode, useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 import { useLocalVideo, useRoom, useVideo } from 'roomservice-react';
 import { begin, room } from 'begin';
+// A <video> stands there only while there is something to see.
 function Person({ pusher }) {
-  return h('figure', { className: pusher.mic ? 'loud' : 'muted' }, h('video', { ref: useVideo(room, pusher), className: 'theirs' }), pusher.userName);
+  const video = useVideo(room, pusher);
+  return h('figure', { className: pusher.mic ? 'loud' : 'muted' }, pusher.cam && h('video', { ref: video, className: 'theirs' }), pusher.userName);
 }
 function Call() {
   const { others, local, messages, connection } = useRoom(room);
+  const mine = useLocalVideo(room);
+  const mix = useVideo(room, room.mix);
   return h('div', { 'data-connection': connection },
-    h('video', { ref: useLocalVideo(room), className: 'mine' }),
+    local?.cam && h('video', { ref: mine, className: 'mine' }),
+    h('video', { ref: mix, className: 'mix', muted: true }),
     others.map((p) => h(Person, { key: p.userID, pusher: p })),
     h('button', { onClick: () => room.setMicrophoneEnabled(!local?.mic) }, local?.mic ? 'mute' : 'unmute'),
     h('ol', {}, messages.map((m) => h('li', { key: m.seq }, m.textMsg))));
@@ -111,15 +135,20 @@ const Person = defineComponent({
   props: ['pusher'],
   setup(props) {
     const video = useVideo(room, () => props.pusher);
-    return () => h('figure', { class: props.pusher.mic ? 'loud' : 'muted' }, [h('video', { ref: video, class: 'theirs' }), props.pusher.userName]);
+    return () => h('figure', { class: props.pusher.mic ? 'loud' : 'muted' }, [
+      props.pusher.cam && h('video', { ref: video, class: 'theirs' }),
+      props.pusher.userName,
+    ]);
   },
 });
 createApp({
   setup() {
     const seen = useRoom(room);
     const mine = useLocalVideo(room);
+    const mix = useVideo(room, () => seen.value && room.mix);
     return () => h('div', { 'data-connection': seen.value.connection }, [
-      h('video', { ref: mine, class: 'mine' }),
+      seen.value.local?.cam && h('video', { ref: mine, class: 'mine' }),
+      h('video', { ref: mix, class: 'mix', muted: true }),
       seen.value.others.map((p) => h(Person, { key: p.userID, pusher: p })),
       h('button', { onClick: () => room.setMicrophoneEnabled(!seen.value.local?.mic) }, seen.value.local?.mic ? 'mute' : 'unmute'),
       h('ol', seen.value.messages.map((m) => h('li', { key: m.seq }, m.textMsg))),
@@ -193,8 +222,8 @@ async function bundled(code, format) {
 }
 
 /** A page of the server's own origin that runs `code`. */
-async function shown(code, hash, { format = 'iife', ready = async () => {} } = {}) {
-  const page = await open(`${server.base}/web/icon.svg`, {});
+async function shown(code, hash, { format = 'iife', ready = async () => {}, opened = open } = {}) {
+  const page = await opened(`${server.base}/web/icon.svg`, {});
   await ready(page);
   page.expected = /favicon|Vue|Autoplay/;
   const html = '<!doctype html><div id=root></div><script type="TYPE" src="/bundle.js"></script>'.replace(
@@ -213,13 +242,40 @@ for (const [name, code] of Object.entries({ react: REACT, vue: VUE })) {
   pages[name] = await shown(code, name);
   await pages[name].locator('[data-connection=connected]').waitFor();
 }
-const moving = (page, which) => page.locator(which).evaluate((v) => v.videoWidth > 0 && v.currentTime > 0.5);
+const moving = (page, which) =>
+  page.locator(which).evaluateAll((all) => all.length === 1 && all[0].videoWidth > 0 && all[0].currentTime > 0.5);
 for (const page of Object.values(pages)) {
   await page.locator('figure').waitFor();
   await until('both pictures', async () => (await moving(page, '.mine')) && (await moving(page, '.theirs')));
 }
-// However often the rest is drawn again, each is played once.
-for (const page of Object.values(pages)) assert.equal(await page.evaluate(() => window.room.players.size), 1);
+// However often the rest is drawn again, each is played once; and URLs that are signed anew are no other stream.
+for (const page of Object.values(pages)) {
+  await until('the mix', () => moving(page, '.mix'));
+  assert.equal(await page.evaluate(() => window.room.players.size), 2);
+}
+for (const page of Object.values(pages)) {
+  const signed = () => page.evaluate(() => window.room.refresh().then(() => window.room.mix.mixedPlayURL));
+  const first = await signed();
+  await until('another signature', async () => (await signed()) !== first);
+  const plays = Object.entries(await page.evaluate(() => window.plays));
+  assert.deepEqual(
+    plays.map(([, n]) => n),
+    [1, 1],
+    JSON.stringify(plays),
+  );
+}
+// A <video> that goes and comes shows its picture again.
+for (const [one, other] of [
+  [pages.react, pages.vue],
+  [pages.vue, pages.react],
+]) {
+  await one.evaluate(() => window.room.setCameraEnabled(false));
+  await one.locator('.mine').waitFor({ state: 'detached' });
+  await other.locator('.theirs').waitFor({ state: 'detached' });
+  await one.evaluate(() => window.room.setCameraEnabled(true));
+  await until('our picture again', () => moving(one, '.mine'));
+  await until('their picture again', () => moving(other, '.theirs'));
+}
 await pages.react.getByRole('button', { name: 'mute' }).click();
 await pages.vue.locator('figure.muted').waitFor();
 await pages.vue.getByRole('button', { name: 'mute' }).click();
@@ -231,7 +287,7 @@ for (const page of Object.values(pages)) await page.locator('li', { hasText: 'he
 // Who leaves is gone from the other's page, and is played no longer.
 await pages.vue.evaluate(() => window.room.close());
 await until('gone', async () => (await pages.react.locator('figure').count()) === 0);
-await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 0));
+await until('played no longer', () => pages.react.evaluate(() => window.room.players.size === 1));
 
 await pages.react.evaluate(() => window.room.close());
 
@@ -278,6 +334,10 @@ for (const [one, other] of [
   await other.getByText('(muted)').waitFor({ state: 'detached' });
 }
 
+// Who goes to another page is gone at once, and not after the 20 s of those who say nothing.
+await readme.vue.goto('about:blank');
+await readme.react.getByText('vera').waitFor({ state: 'detached', timeout: 8_000 });
+
 for (const page of [...Object.values(pages), ...Object.values(readme)]) await page.context().close();
 
 // And with what each prints to begin with, which logs in by itself.
@@ -304,6 +364,11 @@ const host = await shown(
   show.setListener({ onRecvJoinPusherRequest: (viewer) => show.acceptJoinPusher(viewer) });
   await show.createRoom({ roomID: 'show', roomInfo: 'Show' });
   await show.publish(await show.openMedia());
+  const late = new LiveRoom();
+  await late.login(await known);
+  late.setListener({ onRecvJoinPusherRequest: (viewer) => late.acceptJoinPusher(viewer) });
+  await late.createRoom({ roomID: 'late', roomInfo: 'Late' });
+  await late.publish(await late.openMedia());
   window.done = true;
   `,
   'host',
@@ -344,6 +409,68 @@ for (const code of printed('js', 'js')) {
   await page.context().close();
 }
 assert.ok(blocks >= 8, 'the README has fewer blocks');
+
+// A co-anchor whose camera opens seconds after it joined: the mix is waited for.
+const late = [];
+const guest = await shown(
+  `
+  import { LiveRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const room = new LiveRoom();
+  await room.login(await known);
+  await room.enterRoom({ roomID: 'late' });
+  await room.requestJoinPusher();
+  await room.joinPusher();
+  const mixed = [];
+  room.on('roomUpdate', () => mixed.push(room.custom.mixed));
+  await new Promise((resolve) => setTimeout(resolve, 4_000));
+  console.log('before', mixed.includes(1));
+  await room.publish(await room.openMedia());
+  setInterval(async () => {
+    await room.refresh();
+    if (room.custom.mixed === 1) console.log('mixed');
+  }, 200);
+  `,
+  'late',
+  { format: 'esm', ready: async (page) => page.on('console', (m) => late.push(m.text())) },
+);
+await until('the mix with who came late', () => late.includes('mixed'));
+assert.ok(late.includes('before false'));
+
+// A browser that allows no sound before somebody clicks. It is looked into by what the page says: to look is as good as a click.
+const shy = await browse({ flags: ['--autoplay-policy=user-gesture-required'] });
+const heard = [];
+const silent = await shown(
+  `
+  import { LiveRoom } from 'roomservice-sdk';
+  ${LOGIN}
+  const room = new LiveRoom();
+  const video = document.body.appendChild(document.createElement('video'));
+  const say = () => console.log('sound', room.audioBlocked, video.muted, video.paused, video.currentTime > 0.5);
+  room.on('audioBlocked', say);
+  setInterval(say, 200);
+  onclick = () => room.resumeAudio();
+  await room.login(await known);
+  await room.enterRoom({ roomID: 'show' });
+  room.play(room.pushers[0], video);
+  `,
+  'shy',
+  { format: 'esm', opened: shy.open, ready: async (page) => page.on('console', (m) => heard.push(m.text())) },
+);
+await until('it plays without sound, and says so', () => heard.at(-1) === 'sound true true false true');
+await silent.mouse.click(5, 5);
+await until('a click gives it its sound', () => heard.at(-1) === 'sound false false false true');
+await shy.browser.close();
+assert.deepEqual(shy.problems, []);
+
+// A server that was killed knows its rooms, and is asked to mix again what it mixed before.
+const mixes = async () =>
+  Number(/^roomservice_mixes (\d+)$/m.exec(await fetch(`${server.base}/metrics`).then((r) => r.text()))?.[1]);
+assert.ok((await mixes()) > 0);
+for (const page of [host, guest]) page.quiet = true;
+await server.kill();
+await server.start();
+await until('a mix again', async () => (await mixes()) > 0, 60_000);
 
 assert.deepEqual(problems, []);
 await browser.close();

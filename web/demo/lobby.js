@@ -1,6 +1,9 @@
 // The list of rooms, and the form that makes one. Thumbnails are live, small and silent, for a few rooms at a time.
 
-import { LiveRoom, RTCRoom } from '/sdk/index.js';
+// Of the SDK only what a list needs: so it is there sooner.
+import { Player } from '/sdk/media.js';
+import { Room } from '/sdk/room.js';
+import { whep } from '/sdk/urls.js';
 import { avatar, el, icon, toast } from '/web/dom.js';
 import { t, why } from './text.js';
 
@@ -16,11 +19,8 @@ export class Lobby {
   constructor({ session, go }) {
     this.session = session;
     this.go = go;
-    this.clients = {
-      double_room: new RTCRoom({ session, double: true }),
-      multi_room: new RTCRoom({ session }),
-      live_room: new LiveRoom({ session }),
-    };
+    const { platform } = session;
+    this.clients = Object.fromEntries(KINDS.map(([kind]) => [kind, new Room({ session, kind, platform })]));
     this.cards = new Map();
     this.list = el('ul.rooms');
     this.empty = el('div.empty', { hidden: true }, el('h3', {}, t('noRooms')), el('p', {}, t('noRoomsHint')));
@@ -177,9 +177,17 @@ export class Lobby {
       }
       if (pusher && free-- > 0 && !card.player) {
         card.shows = pusher.userID;
-        card.play((video) => this.clients[card.room.kind].play(pusher, video, { audio: false }));
+        card.play((video) => this.#play(pusher, video));
       }
     }
+  }
+
+  #play(pusher, element) {
+    const { platform, server } = this.session;
+    const player = new Player({ platform, url: whep(server, pusher), element, audio: false });
+    // It is tried again by itself.
+    player.start().catch(() => {});
+    return player;
   }
 
   /** `dying`: with the page, whose connections end at once. */

@@ -1,11 +1,13 @@
 // Where the demo begins: who we are, and which view the address shows.
 
-import { RoomError, Session } from '/sdk/index.js';
+import { RoomError } from '/sdk/errors.js';
+import { browser } from '/sdk/platform/browser.js';
+import { Session } from '/sdk/session.js';
 import { avatar, el, toast } from '/web/dom.js';
 import { Lobby } from './lobby.js';
 import { language, switchLanguage, t, why } from './text.js';
 
-const session = new Session();
+const session = new Session({ platform: browser() });
 const view = document.getElementById('view');
 let shown = null;
 let turn = 0;

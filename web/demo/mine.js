@@ -31,17 +31,19 @@ export class Mine {
       this.room.openMedia({ camera: false, microphone: false, ...what }).then(
         () => true,
         ({ code }) => {
-          why = code === 'denied' ? 'denied' : (why ?? 'missing');
+          why = code === 'denied' || code === 'ended' ? code : (why ?? 'missing');
           return false;
         },
       );
     const camera = this.chosen.camera ?? true;
     const microphone = this.chosen.microphone ?? true;
     // One of the two may be there all the same.
-    if (!(await ask({ camera, microphone })) && why !== 'denied') {
+    if (!(await ask({ camera, microphone })) && why === 'missing') {
       await ask({ microphone });
-      await ask({ camera });
+      if (why !== 'ended') await ask({ camera });
     }
+    // The room was left meanwhile.
+    if (why === 'ended') return;
     await this.#fill();
     this.drawn = this.#isDrawn() ? (why ?? 'missing') : null;
     this.open = true;

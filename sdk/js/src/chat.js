@@ -13,10 +13,20 @@ const PROBED_WITHIN = 3_000;
 const OPEN_WITHIN = 10_000;
 /** How a connection ends that can never be made. */
 const NEVER = 4599;
+/** What a join is refused with that may be granted a moment later: nothing of it lies with the user. */
+const PASSING = new Set([
+  ...[Code.TIMEOUT, Code.NETWORK, Code.TOO_FAST, 'unavailable', 'overloaded'],
+  ...['too_many_rooms', 'room_full', 'no_room'],
+]);
+
+/** Whether joining again may help. */
+export function mayJoinLater(error) {
+  return PASSING.has(error.code);
+}
 
 export class Chat {
-  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`, `joined(room, { fresh })`; all are
-   *  optional. */
+  /** `listener`: `state(name)`, `message`, `system`, `direct`, `count`, `out`, `missed(room, { anew })`, `joined(room, { fresh })`,
+   *  `lost(room, error)`; all are optional. */
   constructor(session, listener, { random = Math.random } = {}) {
     this.session = session;
     this.listener = listener;
@@ -49,13 +59,17 @@ export class Chat {
     this.#rejectAll(new RoomError(Code.ENDED, 'chat was stopped'));
   }
 
-  /** Enters a room's chat; from then on it is entered again after every interruption. */
-  async join(room) {
-    this.rooms.set(room, { epoch: undefined, seq: 0 });
+  /**
+   * Enters a room's chat; from then on it is entered again after every interruption, also where this fails because there is no
+   * connection. `resume`: from the last message that was seen.
+   */
+  async join(room, { resume = false } = {}) {
+    const at = (resume && this.rooms.get(room)) || { epoch: undefined, seq: 0 };
+    this.rooms.set(room, at);
     try {
-      return await this.#ask({ type: 'join', room }, { again: false, keep: true });
+      return await this.#ask({ type: 'join', room, since: since(at) }, { again: false, keep: true });
     } catch (error) {
-      this.rooms.delete(room);
+      if (!mayJoinLater(error) && this.rooms.get(room) === at) this.rooms.delete(room);
       throw error;
     }
   }
@@ -63,6 +77,12 @@ export class Chat {
   async quit(room) {
     if (!this.rooms.delete(room)) return;
     if (this.state === 'open') await this.#ask({ type: 'quit', room }).catch(() => {});
+    else this.#rejectAll(new RoomError(Code.ENDED, 'left the room'), ({ frame }) => joins(frame, room));
+  }
+
+  /** Whether a join of this room is on its way. */
+  isJoining(room) {
+    return [...this.waiting.values()].some(({ frame }) => joins(frame, room));
   }
 
   /** `what`: `{text}`, `{custom: {data, desc, ext}}` or `{body: [{MsgType, MsgContent}]}`. */
@@ -238,13 +258,12 @@ export class Chat {
     // In the order in which they were asked for: joins before what is said in them.
     for (const { frame: request } of this.waiting.values()) {
       const at = request.type === 'join' && this.rooms.get(request.room);
-      this.#write(at && at.epoch !== undefined ? { ...request, since: { epoch: at.epoch, seq: at.seq } } : request);
+      this.#write(at ? { ...request, since: since(at) } : request);
     }
   }
 
   #rejoin(room, at) {
-    const since = at.epoch === undefined ? undefined : { epoch: at.epoch, seq: at.seq };
-    this.#ask({ type: 'join', room, since }).catch((error) => {
+    this.#ask({ type: 'join', room, since: since(at) }).catch((error) => {
       if (this.rooms.get(room) === at && error.code !== Code.NETWORK) this.#tell('lost', room, error);
     });
   }
@@ -305,6 +324,15 @@ export class Chat {
     if (frame.type === 'system' && frame.notice !== 'custom') this.rooms.delete(frame.room);
     this.#tell(frame.type, frame);
   }
+}
+
+function joins(frame, room) {
+  return frame.type === 'join' && frame.room === room;
+}
+
+/** From where a room's messages are wanted. */
+function since({ epoch, seq }) {
+  return epoch === undefined ? undefined : { epoch, seq };
 }
 
 function parse(text) {

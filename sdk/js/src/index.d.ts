@@ -15,6 +15,8 @@ export interface BrowserOptions {
   platform?: Platform;
   /** Whether it is listened to who speaks: `speaking`, `audioLevelOf`. */
   levels?: boolean;
+  /** Whether who closes the page, or goes to another one, leaves the room at once and not after 20 s. Default: true. */
+  leaveWithPage?: boolean;
 }
 
 /** One login for several rooms. */

@@ -1,12 +1,20 @@
 // Live rooms: an anchor, co-anchors by invitation, and an audience.
 
 import { wait } from './backoff.js';
-import { Code, RoomError } from './errors.js';
+import { Code, isPassing, RoomError } from './errors.js';
 import { linkBody } from './messages.js';
 import { mixParams } from './mix.js';
 import { MediaRoom } from './media_room.js';
 
+/** Milliseconds: after a change of who pushes, between two tries, how long is tried, and between later tries. */
 const MIX_AFTER = 700;
+const MIX_AGAIN_AFTER = 1_000;
+const MIX_WITHIN = 30_000;
+const MIX_LATER_AFTER = 10_000;
+/** A stream of the mix is not pushed yet, or its size is not known yet. */
+const NOT_PUSHED_YET = new Set([-505, -507]);
+/** No mixer answers, or none is free. */
+const NO_MIXER = -10031;
 
 export class LiveRoom extends MediaRoom {
   /** `autoMix`: the anchor asks for a mixed picture whenever co-anchors come and go. */
@@ -28,16 +36,16 @@ export class LiveRoom extends MediaRoom {
 
   /** Enters as a viewer. Resolves with the room. */
   async enterRoom({ roomID } = {}) {
-    if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
-    if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+    this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
-    this.roomID = roomID;
+    const visit = this.begin(roomID);
     this.viewer = true;
     try {
       await this.#addAudience();
+      this.mustBeIn(visit, false);
       return await this.come();
     } catch (error) {
-      this.leave();
+      if (this.visit === visit) this.leave();
       throw error;
     }
   }
@@ -128,11 +136,13 @@ export class LiveRoom extends MediaRoom {
 
   /** Pushes as co-anchor, after the anchor accepted. */
   async joinPusher({ pushURL } = {}) {
-    const { roomID } = this;
+    const { roomID, visit } = this;
     if (!this.viewer) throw new RoomError(Code.STATE, 'only viewers become co-anchors');
     const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
+    this.mustBeIn(visit);
     const { userID, userName, userAvatar } = this.user;
     await this.call('add_pusher', { roomID, userID, userName, userAvatar, pushURL: url });
+    this.mustBeIn(visit, true);
     this.mine = { pushURL: url };
     await this.refresh();
   }
@@ -168,16 +178,53 @@ export class LiveRoom extends MediaRoom {
   // The mixed picture
 
   changed() {
-    if (!this.autoMix || !this.isCreator || !this.isPusher) return;
+    if (!this.autoMix || !this.entered || !this.isCreator || !this.isPusher) return;
     const inputs = this.pushers
       .map((p) => p.userID)
       .sort()
       .join('\n');
-    if (inputs === this.mixedFor || (this.mixedFor === undefined && this.others.length === 0)) return;
+    if (inputs === this.mixedFor) return;
+    // Alone, there is nothing to mix; but an anchor who comes back alone may have left a mix behind.
+    if (this.mixedFor === undefined && this.others.length === 0 && !this.mixed && !this.custom.mixed) return;
     this.mixedFor = inputs;
-    clearTimeout(this.mixing);
+    this.mixTold = false;
     // Several changes at once make one mix.
-    this.mixing = setTimeout(() => this.roomID && this.mergeStream().catch((error) => this.fail(error)), MIX_AFTER);
+    this.#mixIn(MIX_AFTER);
+  }
+
+  #mixIn(delay, since = Date.now()) {
+    clearTimeout(this.mixing);
+    const mine = setTimeout(() => {
+      this.mergeStream().catch((error) => this.mixing === mine && this.#notMixed(error, since));
+    }, delay);
+    this.mixing = mine;
+  }
+
+  /** A co-anchor's pictures come when the person has permitted the camera: until then the mix is refused. */
+  async #notMixed(error, since) {
+    const waited = Date.now() - since;
+    if (mayMixLater(error) && waited < MIX_WITHIN) return this.#mixIn(MIX_AGAIN_AFTER, since);
+    if (NOT_PUSHED_YET.has(error.code)) this.#mixIn(MIX_LATER_AFTER, since);
+    if (this.mixTold) return;
+    this.mixTold = true;
+    this.fail(error);
+    await this.#tellMixed(false);
+  }
+
+  /** A mix that may have ended without us is asked for again; one that runs goes on. */
+  #mixAnew() {
+    this.mixedFor = undefined;
+    this.changed();
+  }
+
+  onChatState(state, why) {
+    super.onChatState(state, why);
+    // The server may have been started anew.
+    if (state === 'open') this.#mixAnew();
+  }
+
+  onPublished() {
+    this.#mixAnew();
   }
 
   /** Asks for a mix of all pushers, or for its end when we push alone. Others learn of it by the field `mixed`. */
@@ -188,28 +235,35 @@ export class LiveRoom extends MediaRoom {
     } = this;
     const creator = { ...this.mine, ...this.pushers.find((p) => p.userID === userID) };
     const params = mergeParams ?? mixParams({ session: roomID, creator, others: this.others });
-    let mixed = params.interface.para.input_stream_list?.length > 1;
     try {
       const { result } = await this.call('merge_stream', { roomID, userID, mergeParams: params });
       if (result?.code) throw new RoomError(result.code, result.message ?? 'no mix');
     } catch (error) {
-      // Without a mixer the audience plays every pusher by itself.
-      mixed = false;
+      // Without a mixer the audience plays every pusher by itself; what ran before may run on while another is waited for.
+      if (this.roomID === roomID && !mayMixLater(error)) await this.#tellMixed(false);
       throw error;
-    } finally {
-      if (this.roomID === roomID && this.mixed !== mixed) {
-        this.mixed = mixed;
-        await this.setCustomField({ fieldName: 'mixed', operation: 'set', value: mixed ? 1 : 0 }).catch(() => {});
-      }
     }
+    if (this.roomID === roomID) await this.#tellMixed(params.interface.para.input_stream_list?.length > 1);
+  }
+
+  async #tellMixed(mixed) {
+    // The room may have been made anew meanwhile, without its fields.
+    if (this.mixed === mixed && Boolean(this.custom.mixed) === mixed) return;
+    this.mixed = mixed;
+    await this.setCustomField({ fieldName: 'mixed', operation: 'set', value: mixed ? 1 : 0 }).catch(() => {});
   }
 
   leave(gone) {
     clearTimeout(this.mixing);
+    this.mixing = undefined;
     this.mixedFor = undefined;
     this.asked?.reject(new RoomError(Code.ENDED, 'left the room'));
     super.leave(gone);
   }
+}
+
+function mayMixLater(error) {
+  return NOT_PUSHED_YET.has(error.code) || error.code === NO_MIXER || isPassing(error);
 }
 
 function readInfo(userID, text) {

@@ -21,6 +21,7 @@ export class LocalMedia {
     this.screen = false;
     // Of the camera that is on, and of the one that the screen stands in for.
     this.camera = null;
+    this.closed = false;
     this.turn = Promise.resolve();
   }
 
@@ -67,12 +68,17 @@ export class LocalMedia {
   /** Whether others hear us. A microphone that is off stays open, so that it is on again at once. */
   setMicrophone(on) {
     return this.#inTurn(async () => {
-      const [track] = this.stream.getAudioTracks();
+      const track = this.#microphone();
       if (track) track.enabled = on;
       else if (on) for (const opened of await this.#ask(['microphone'])) await this.#take(opened, true);
-      this.mic = on && this.stream.getAudioTracks().length > 0;
+      this.mic = on && this.#microphone() !== undefined;
       this.changed();
     });
+  }
+
+  /** The one that is open: one that was pulled out has ended. */
+  #microphone() {
+    return this.stream.getAudioTracks().find((track) => track.readyState !== 'ended');
   }
 
   /** Whether others see us. A camera that is off is closed, and its light goes out. */
@@ -107,8 +113,10 @@ export class LocalMedia {
       if (!on) return this.#screenEnded();
       if (!shown) return;
       const track = await shown;
+      if (this.closed) track.stop();
+      this.#mustBeOpen();
       track.contentHint = 'detail';
-      track.addEventListener('ended', () => this.setScreen(false).catch(this.fail));
+      track.addEventListener('ended', () => this.setScreen(false).catch((error) => this.#failed(error)));
       this.screen = true;
       await this.#put(track);
       this.changed();
@@ -139,19 +147,58 @@ export class LocalMedia {
     return this.#inTurn(async () => {
       const before = this.chosen[name];
       this.chosen[name] = deviceID;
-      if (name === 'camera' ? !this.cam : !this.stream.getAudioTracks().length) return;
+      if (name === 'camera' ? !this.cam : !this.#microphone()) return;
       try {
-        for (const track of await this.#ask([name])) await this.#take(track, this[name === 'camera' ? 'cam' : 'mic']);
+        await this.#exchange(name);
       } catch (error) {
         this.chosen[name] = before;
+        await this.#reopen(name);
         throw error;
       }
       this.changed();
     });
   }
 
+  /**
+   * The chosen device in place of the open one. Many phones open one camera at a time, and Safari one microphone: then the open
+   * one is closed first.
+   */
+  async #exchange(name) {
+    const old = name === 'camera' ? this.camera : this.#microphone();
+    const on = name === 'camera' ? this.cam : this.mic;
+    if (name === 'microphone' && old?.ours) old.stop();
+    let opened;
+    try {
+      opened = await this.#ask([name]);
+    } catch (error) {
+      if (error.code !== Code.DEVICE_BUSY || !old?.ours || name === 'microphone') throw error;
+      old.stop();
+      opened = await this.#ask([name]);
+    }
+    for (const track of opened) await this.#take(track, on);
+  }
+
+  /** What was closed for a device that did not open is opened again. */
+  async #reopen(name) {
+    if (name === 'camera' ? this.camera?.readyState !== 'ended' : this.#microphone()) return;
+    await this.#standIn(name);
+    this.changed();
+  }
+
+  /** A device of the kind in place of one that ended; else it is off, which `error` tells. */
+  async #standIn(name) {
+    try {
+      for (const track of await this.#ask([name])) await this.#take(track, name === 'camera' ? this.cam : this.mic);
+    } catch (error) {
+      if (name === 'camera') await this.#cameraClosed();
+      this[name === 'camera' ? 'cam' : 'mic'] = false;
+      this.fail(error);
+    }
+  }
+
   /** Takes an opened device in place of the one before it. */
   async #take(track, on) {
+    if (this.closed) return track.stop();
     track.enabled = on;
     track.ours = true;
     track.addEventListener('ended', () => this.#gone(track));
@@ -183,17 +230,28 @@ export class LocalMedia {
     if (!used()) return;
     this.#inTurn(async () => {
       if (!used()) return;
+      const { [name]: choice } = this.chosen;
       delete this.chosen[name];
-      const on = name === 'camera' ? this.cam : this.mic;
-      try {
-        for (const other of await this.#ask([name])) await this.#take(other, on);
-      } catch (error) {
-        if (name === 'camera') await this.#cameraClosed();
-        this[name === 'camera' ? 'cam' : 'mic'] = false;
-        this.fail(error);
+      // The system takes one for a moment, too: where the chosen one opens again, the choice stands.
+      if (choice && !track.again) {
+        this.chosen[name] = choice;
+        try {
+          for (const same of await this.#ask([name])) {
+            same.again = true;
+            await this.#take(same, name === 'camera' ? this.cam : this.mic);
+          }
+          return this.changed();
+        } catch {
+          delete this.chosen[name];
+        }
       }
+      await this.#standIn(name);
       this.changed();
-    }).catch(this.fail);
+    }).catch((error) => this.#failed(error));
+  }
+
+  #failed(error) {
+    if (error.code !== Code.ENDED) this.fail(error);
   }
 
   async #ask(names) {
@@ -204,21 +262,35 @@ export class LocalMedia {
     });
     try {
       const constraints = Object.fromEntries(names.map((name) => [KINDS[name], wish(name)]));
-      return (await this.devices.getUserMedia(constraints)).getTracks();
+      const opened = (await this.devices.getUserMedia(constraints)).getTracks();
+      // Closed while the person was asked: the light goes out again.
+      if (this.closed) for (const track of opened) track.stop();
+      this.#mustBeOpen();
+      return opened;
     } catch (cause) {
       throw refused(cause);
     }
   }
 
+  #mustBeOpen() {
+    if (this.closed) throw new RoomError(Code.ENDED, 'camera and microphone were closed');
+  }
+
   /** One change after the other: two clicks must not open two cameras. */
   #inTurn(work) {
-    const done = this.turn.then(work);
+    const done = this.turn.then(async () => {
+      this.#mustBeOpen();
+      const result = await work();
+      this.#mustBeOpen();
+      return result;
+    });
     this.turn = done.catch(() => {});
     return done;
   }
 
-  /** Stops what was opened here. */
+  /** Stops what was opened here, and what is just being opened. */
   close() {
+    this.closed = true;
     for (const track of new Set([...this.stream.getTracks(), this.camera]))
       if (track && (track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video')))
         track.stop();

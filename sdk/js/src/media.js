@@ -229,12 +229,13 @@ export class Publisher extends Link {
   }
 }
 
-/** Plays a stream into a media element, or gives its tracks to `onStream`. */
+/** Plays a stream into a media element, or gives its tracks to `onStream`. `onSilenced()`: the browser allows no sound yet. */
 export class Player extends Link {
-  constructor({ element, onStream, video = true, audio = true, ...rest }) {
+  constructor({ element, onStream, onSilenced, video = true, audio = true, ...rest }) {
     super(rest);
     this.element = element;
     this.onStream = onStream;
+    this.onSilenced = onSilenced;
     this.kinds = [audio && 'audio', video && 'video'].filter(Boolean);
   }
 
@@ -253,8 +254,10 @@ export class Player extends Link {
       this.element.srcObject = stream;
       // A page that was not touched yet may not make sound: muted it may play.
       this.element.play().catch((error) => {
-        if (error.name !== 'NotAllowedError') return;
+        if (error.name !== 'NotAllowedError' || !this.running) return;
+        const { muted } = this.element;
         this.element.muted = true;
+        if (!muted) this.hand(this.onSilenced);
         this.element.play().catch(() => {});
       });
     });

@@ -4,6 +4,7 @@ import { Code, isPassing, RoomError } from './errors.js';
 import { watchLevel } from './levels.js';
 import { LocalMedia, listDevices } from './local.js';
 import { Room } from './room.js';
+import { Silenced } from './silenced.js';
 import * as urls from './urls.js';
 
 export class MediaRoom extends Room {
@@ -17,6 +18,7 @@ export class MediaRoom extends Room {
     this.qualities = new Map();
     this.local = null;
     this.speaker = '';
+    this.silenced = new Silenced(() => this.tell('onAudioBlocked', { blocked: this.audioBlocked }));
   }
 
   #media() {
@@ -109,17 +111,20 @@ export class MediaRoom extends Room {
   async #publish(stream, options) {
     const { Publisher } = this.#media();
     if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
+    const { roomID, visit } = this;
     const local = globalThis.MediaStream ? await this.#own() : null;
+    this.mustBeIn(visit);
     if (stream && local && local.stream !== stream) local.adopt(stream);
-    const { roomID } = this;
     const { userID } = this.user;
     await this.publisher?.stop();
+    this.mustBeIn(visit);
     // Asked for at each connection: signatures end.
     const url = async () => (await this.getPushURL({ roomID })).whipURL;
     const onQuality = this.#measures(userID, options);
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
       refused(state, error);
+      if (state === 'open') this.onPublished();
       this.guard('state', () => options.onState?.(state, error));
     };
     const sent = stream ?? local?.stream;
@@ -131,6 +136,9 @@ export class MediaRoom extends Room {
     await this.publisher.start();
     return this.publisher;
   }
+
+  /** Our stream is at the server, for the first time or again. */
+  onPublished() {}
 
   async unpublish(options) {
     const { publisher } = this;
@@ -151,14 +159,18 @@ export class MediaRoom extends Room {
     const { userID } = source;
     const newest = () => this.pushers.find((p) => p.userID === userID);
     const wantsRaw = () => raw ?? Boolean(this.isPusher && newest());
+    // Signatures end: who plays the mix for long needs that of the newest look at the room.
+    const name = urls.stream(source);
+    const current = () => newest() ?? (name && name === urls.stream(this.mix) ? this.mix : source);
     let asked;
     const url = () => {
       asked = wantsRaw();
-      return urls.whep(this.session.server, newest() ?? source, asked);
+      return urls.whep(this.session.server, current(), asked);
     };
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
       if (state === 'closed') this.#played(player, userID);
+      if (error?.status === 401 || error?.status === 403) this.refreshSoon();
       refused(state, error);
       this.guard('state', () => options.onState?.(state, error));
     };
@@ -167,7 +179,9 @@ export class MediaRoom extends Room {
       this.guard('stream', () => options.onStream?.(stream));
     };
     const onQuality = this.#measures(userID, options);
-    const player = new Player({ platform: this.platform, url, element, ...options, onState, onStream, onQuality });
+    const onSilenced = () => this.players.has(player) && this.silenced.add(element);
+    const on = { onState, onStream, onQuality, onSilenced };
+    const player = new Player({ platform: this.platform, url, element, ...options, ...on });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
@@ -197,11 +211,23 @@ export class MediaRoom extends Room {
 
   #played(player, userID) {
     this.players.delete(player);
+    const { element } = player;
+    if (element && ![...this.players].some((other) => other.element === element)) this.silenced.drop(element);
     const heard = this.heard.get(userID);
     if (heard?.by !== player) return;
     heard.stop();
     this.heard.delete(userID);
     this.qualities.delete(userID);
+  }
+
+  /** Whether something is played without sound, because the browser allows none before somebody clicks. */
+  get audioBlocked() {
+    return this.silenced.any;
+  }
+
+  /** Plays it with sound, where somebody clicks. Rejects with `denied` where the browser allows it still not. */
+  resumeAudio() {
+    return this.told(this.silenced.resume());
   }
 
   /** Players go over to what we are shown now that we push, or do so no longer. */

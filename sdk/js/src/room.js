@@ -2,7 +2,7 @@
 // the server was away.
 
 import { wait } from './backoff.js';
-import { Chat } from './chat.js';
+import { Chat, mayJoinLater } from './chat.js';
 import { asRoomError, Code, isPassing, RoomError } from './errors.js';
 import { Emitter } from './events.js';
 import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
@@ -16,13 +16,18 @@ const HEARTBEAT_EVERY = 7_000;
 const LOST_AFTER = 20_000;
 
 export class Room extends Emitter {
-  /** `session`: one that other rooms use too; without it, this room has its own. */
-  constructor({ server = '', kind, platform, session, random }) {
+  /**
+   * `session`: one that other rooms use too; without it, this room has its own. `leaveWithPage`: who closes the page, or goes to
+   * another one, leaves the room at once.
+   */
+  constructor({ server = '', kind, platform, session, random, leaveWithPage = true }) {
     super();
     this.session = session ?? new Session({ server, platform });
     this.kind = kind;
     this.platform = platform;
     this.listener = {};
+    this.leaveWithPage = leaveWithPage;
+    this.unloaded = null;
     this.chat = new Chat(
       this.session,
       {
@@ -32,8 +37,10 @@ export class Room extends Emitter {
         direct: (m) => this.onDirect(m),
         count: (m) => m.room === this.roomID && this.onCount(m.users),
         out: (m) => m.room === this.roomID && this.closed(m.reason),
-        lost: () => {
-          this.chatLost = true;
+        lost: (room, error) => {
+          if (room !== this.roomID) return;
+          if (mayJoinLater(error) && error.code !== 'no_room') this.#unheard(error);
+          else this.chatLost = true;
           this.inBackground(this.refresh());
         },
         missed: (room, { anew }) => {
@@ -45,17 +52,26 @@ export class Room extends Emitter {
           this.inBackground(this.said.read());
           this.inBackground(this.refresh());
         },
-        joined: (room, { fresh }) => room === this.roomID && this.entered && this.#heardFromNowOn(fresh),
+        joined: (room, { fresh }) => {
+          if (room !== this.roomID) return;
+          this.unheard = null;
+          if (this.entered) this.#heardFromNowOn(fresh);
+        },
       },
       { random },
     );
     this.said = new Said(this);
     this.connection = 'disconnected';
+    // How often it was logged in and closed, and whether it was closed last.
+    this.logins = 0;
+    this.closings = 0;
+    this.over = false;
     this.reset();
   }
 
   reset() {
     this.roomID = null;
+    this.visit = null;
     this.roomInfo = '';
     this.roomCreator = '';
     this.mixedPlayURL = '';
@@ -66,6 +82,8 @@ export class Room extends Emitter {
     this.entered = false;
     this.lostSince = null;
     this.chatLost = false;
+    // Why chat tells us of no changes, as long as that is so.
+    this.unheard = null;
     this.said.reset();
   }
 
@@ -119,22 +137,54 @@ export class Room extends Emitter {
 
   /** Resolves with `{userID, userName, userAvatar}`. With a session that is open already, nothing need be given. */
   async login(login) {
+    const { closings } = this;
+    this.logins += 1;
+    // What is just being left is left first: it may be the same room that is entered next.
+    await this.closing;
     const user = login || !this.user ? await this.session.open(login) : this.user;
+    if (closings !== this.closings) throw new RoomError(Code.ENDED, 'closed meanwhile');
+    this.over = false;
     this.offline = false;
     this.unanswered = false;
     this.stopWatching ??= this.platform?.onLost?.((lost) => this.#lost(lost));
+    if (this.leaveWithPage)
+      this.stopLeaving ??= this.platform?.onLeave?.(
+        () => this.#pageLeft(),
+        () => this.#pageBack(),
+      );
     this.chat.start();
     this.chat.nick = shorten(user.userName);
     return user;
   }
 
   /** Leaves and ends the chat; the session stays open for other rooms. `unloading`: see `exitRoom`. */
-  async close(options) {
-    await this.exitRoom(options).catch(() => {});
-    this.stopWatching?.();
-    this.stopWatching = undefined;
-    this.chat.stop();
-    this.#connected();
+  close(options) {
+    this.closings += 1;
+    this.over = true;
+    const leaving = this.exitRoom(options).catch(() => {});
+    const before = this.closing;
+    const closing = Promise.all([before, leaving]).then(() => {
+      this.stopWatching?.();
+      this.stopWatching = undefined;
+      this.stopLeaving?.();
+      this.stopLeaving = undefined;
+      this.chat.stop();
+      this.#connected();
+      if (this.closing === closing) this.closing = undefined;
+    });
+    this.closing = closing;
+    return closing;
+  }
+
+  #pageLeft() {
+    this.unloaded = this.roomID;
+    this.inBackground(this.exitRoom({ unloading: true }));
+  }
+
+  #pageBack() {
+    const { unloaded: roomID } = this;
+    this.unloaded = null;
+    if (roomID) this.tell('onRoomClose', { roomID, reason: 'unloaded' });
   }
 
   /** The system says that the network is gone, or there again: whether the chat's connection lives is asked at once. */
@@ -164,8 +214,10 @@ export class Room extends Emitter {
   }
 
   async logout() {
+    const { logins } = this;
     await this.close();
-    await this.session.close();
+    // Somebody may have logged in meanwhile.
+    if (logins === this.logins) await this.session.close();
   }
 
   /** Resolves with `{rooms}`, oldest first. */
@@ -191,7 +243,7 @@ export class Room extends Emitter {
 
   /** Makes a room and enters it as its first pusher. Resolves with the room. */
   async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
-    this.#mustBeOut();
+    this.mustBeOut();
     const info = roomInfo ?? roomName ?? '';
     const made = await this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
     return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
@@ -199,14 +251,17 @@ export class Room extends Emitter {
 
   /** Enters a room as a pusher; where it does not exist, it is made. */
   async push({ roomID, roomInfo, pushURL }) {
-    this.roomID = roomID;
+    const visit = this.begin(roomID);
     if (roomInfo !== undefined) this.roomInfo = roomInfo;
     try {
-      this.mine = { pushURL: pushURL ?? (await this.getPushURL({ roomID })).pushURL };
+      const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
+      this.mustBeIn(visit);
+      this.mine = { pushURL: url };
       await this.#addPusher();
+      this.mustBeIn(visit, true);
       return await this.come();
     } catch (error) {
-      this.leave();
+      if (this.visit === visit) this.leave();
       throw error;
     }
   }
@@ -217,25 +272,55 @@ export class Room extends Emitter {
     return this.call('add_pusher', { roomID, roomInfo, userID, userName, userAvatar, pushURL: this.mine.pushURL });
   }
 
-  #mustBeOut() {
+  mustBeOut() {
     if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
+    if (this.over) throw new RoomError(Code.STATE, 'closed: log in first');
     if (this.roomID) throw new RoomError(Code.STATE, `already in room ${this.roomID}`);
+  }
+
+  /** Begins to be in a room, until it is left. What is done there meanwhile may find that it was left. */
+  begin(roomID) {
+    this.mustBeOut();
+    this.roomID = roomID;
+    const visit = { roomID };
+    this.visit = visit;
+    return visit;
+  }
+
+  /** Throws where the visit is over. `pushed`: as what we were put into the room's list meanwhile, which is taken back. */
+  mustBeIn(visit, pushed) {
+    if (this.visit === visit) return;
+    if (pushed !== undefined && this.user && this.roomID !== visit.roomID)
+      this.inBackground(this.depart(visit.roomID, pushed));
+    throw new RoomError(Code.STATE, 'left meanwhile');
   }
 
   /** The part of entering that pushers and viewers have in common. */
   async come() {
-    const { roomID } = this;
+    const { visit } = this;
     const room = await this.#fetch();
-    if (this.roomID !== roomID) throw new RoomError(Code.STATE, 'left meanwhile');
+    this.mustBeIn(visit);
     this.entered = true;
     this.heart ??= setInterval(() => this.inBackground(this.beat()), HEARTBEAT_EVERY);
-    // Chat joins in its own time: pictures need not wait for it.
-    this.chat.join(roomID).then(
-      () => this.inBackground(this.said.read()),
-      (error) => this.roomID === roomID && this.fail(error),
-    );
+    // Pictures need not wait for it.
+    this.#joinChat();
     this.tell('onGetPusherList', { pushers: this.others });
     return room;
+  }
+
+  /** Joins the room's chat, in its own time. What may pass is told once and tried again with each sign of life. */
+  #joinChat(options) {
+    const { roomID } = this;
+    this.chat.join(roomID, options).then(
+      () => this.inBackground(this.said.read()),
+      (error) => this.roomID === roomID && error.code !== Code.ENDED && this.#unheard(error),
+    );
+  }
+
+  #unheard(error) {
+    const { unheard } = this;
+    this.unheard = error;
+    if (unheard?.code !== error.code) this.fail(error);
   }
 
   /** Chat tells us of changes from now on. What changed between our first look at the room and now, nobody told us. */
@@ -248,7 +333,7 @@ export class Room extends Emitter {
 
   /** Enters a room that exists. */
   async enterRoom({ roomID, pushURL } = {}) {
-    this.#mustBeOut();
+    this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
     await this.call('get_pushers', { roomID });
     return this.push({ roomID, pushURL });
@@ -309,10 +394,7 @@ export class Room extends Emitter {
       // The group went with the room; now that the room is back, so is the group.
       this.chatLost = false;
       this.said.states.clear();
-      this.chat.join(roomID).then(
-        () => this.inBackground(this.said.read()),
-        () => {},
-      );
+      this.#joinChat();
       this.restartMedia();
     }
     const now = new Map(this.others.map((p) => [p.userID, p]));
@@ -360,15 +442,16 @@ export class Room extends Emitter {
     }
   }
 
-  /** A sign of life; without chat also a look at who is in. */
+  /** A sign of life; without the room's chat also a look at who is in. */
   async beat() {
     const { roomID } = this;
     if (!roomID || !this.entered || this.beating) return;
     this.beating = true;
     try {
       if (this.isPusher) await this.call('pusher_heartbeat', { roomID, userID: this.user.userID });
-      if (this.chat.state !== 'open' || this.lostSince) await this.refresh();
+      if (this.chat.state !== 'open' || this.lostSince || this.unheard) await this.refresh();
       this.#answered(true);
+      this.#joinAgain();
     } catch (error) {
       if (this.roomID !== roomID) return;
       if (error.code === Code.NOT_MEMBER) await this.#back();
@@ -379,8 +462,16 @@ export class Room extends Emitter {
     }
   }
 
+  #joinAgain() {
+    const { unheard, chat, roomID } = this;
+    // Without a connection it is joined as soon as there is one.
+    if (!unheard || !this.entered || chat.state !== 'open' || chat.isJoining(roomID)) return;
+    if (mayJoinLater(unheard)) this.#joinChat({ resume: true });
+  }
+
   /** We are in no longer: the server was started anew, or we were silent for too long. */
   async #back() {
+    const { visit } = this;
     try {
       await this.getPushers();
     } catch (error) {
@@ -388,12 +479,14 @@ export class Room extends Emitter {
       // The room is gone: who may make it again does; the others wait for that.
       if (!this.mayRemake) return this.missing();
     }
+    if (this.visit !== visit) return;
     try {
       await this.#addPusher();
+      this.mustBeIn(visit, true);
       this.chatLost = true;
       await this.refresh();
     } catch (error) {
-      if (!isPassing(error)) this.closed('lost');
+      if (this.visit === visit && !isPassing(error)) this.closed('lost');
     }
   }
 

@@ -175,7 +175,10 @@ export interface RoomListener {
   onPusherQuit?(event: { pushers: Pusher[] }): void;
   /** After every look at the room. */
   onRoomUpdate?(event: { room: RoomView }): void;
-  /** We are out. `reason`: `destroyed`, `revoked`, `kicked`, `banned`, `lost` (not there any more) or `session`. */
+  /**
+   * We are out. `reason`: `destroyed`, `revoked`, `kicked`, `banned`, `lost` (not there any more), `session`, or `unloaded`: the page
+   * was left, and the browser kept it and shows it again.
+   */
   onRoomClose?(event: { roomID: string; reason: string }): void;
   onRecvRoomTextMsg?(event: User & { roomID: string; textMsg: string; time: number; seq: number }): void;
   onRecvRoomCustomMsg?(event: User & { roomID: string; cmd: string; msg: unknown; time: number; seq: number }): void;
@@ -196,6 +199,8 @@ export interface RoomListener {
   onSpeaking?(event: { userID: string; speaking: boolean }): void;
   /** Every two seconds of each stream that is published or played here. */
   onQuality?(event: Quality & { userID: string }): void;
+  /** The browser plays without sound, until somebody clicks and `resumeAudio` is called; or it plays with sound again. */
+  onAudioBlocked?(event: { blocked: boolean }): void;
   onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
   /**
    * What goes wrong in the background. A stream that the server refuses to a player (406: `message` says why) or that cannot be
@@ -342,6 +347,10 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   publish(stream?: MediaStream | null, options?: PublishOptions): Promise<Publisher>;
   unpublish(): Promise<void>;
   play(source: Source, element: HTMLMediaElement | null, options?: PlayOptions): Player;
+  /** Whether something is played without sound, because the browser allows none before somebody clicks. */
+  readonly audioBlocked: boolean;
+  /** Plays it with sound; to be called where somebody clicks. Rejects with `denied` where the browser allows it still not. */
+  resumeAudio(): Promise<void>;
   playURLs(pusher: Pusher): [name: string, url: string][];
 }
 

@@ -8,6 +8,11 @@ export function parts(url) {
   return found && { app: found[1], stream: found[2], query: found[3] ?? '' };
 }
 
+/** The name of the stream that a source shows: its URLs are signed anew at each look at the room. */
+export function stream({ whepURL, accelerateURL, mixedPlayURL } = {}) {
+  return parts(whepURL || accelerateURL || mixedPlayURL)?.stream;
+}
+
 /** Where a browser publishes: the server's own word, or the same stream and signature at `/whip/`. */
 export function whip(server, { whipURL, pushURL }) {
   return whipURL || derive(server, 'whip', pushURL);

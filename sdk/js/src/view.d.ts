@@ -7,6 +7,7 @@ import type {
   Pusher,
   PusherMedia,
   Quality,
+  Source,
   User,
 } from './rooms.js';
 
@@ -22,6 +23,8 @@ export interface RoomSeen {
   isPusher: boolean;
   isCreator: boolean;
   user: User | null;
+  /** Whether the browser plays without sound until somebody clicks: then `room.resumeAudio()`. */
+  audioBlocked: boolean;
   pushers: PusherSeen[];
   others: PusherSeen[];
   local: (PusherMedia & { stream: MediaStream }) | null;
@@ -37,3 +40,6 @@ export declare function viewOf(room: AnyRTCRoom | AnyLiveRoom): {
   get(): RoomSeen;
   subscribe(call: () => void): () => void;
 };
+
+/** What something that `room.play` takes is known by: the same as long as it is the same stream, however its URLs are signed. */
+export declare function sourceKey(source?: Source): string | undefined;

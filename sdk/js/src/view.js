@@ -12,10 +12,16 @@ const SEEN = [
   'localMedia',
   'speaking',
   'quality',
+  'audioBlocked',
   'userCount',
   'recvRoomTextMsg',
 ];
 const views = new WeakMap();
+
+/** What something that `room.play` takes is known by: the same as long as it is the same stream, however its URLs are signed. */
+export function sourceKey({ userID, whepURL, accelerateURL, mixedPlayURL } = {}) {
+  return userID ?? (whepURL || accelerateURL || mixedPlayURL)?.split('?')[0];
+}
 
 /** The view of a room: `get()` its newest value, `subscribe(call)` to changes, which gives what ends that. */
 export function viewOf(room) {
@@ -66,7 +72,7 @@ class View {
 
   #look() {
     const room = this.#room;
-    const { roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user } = room;
+    const { roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user, audioBlocked } = room;
     const pushers = room.pushers.map((pusher) => ({
       ...pusher,
       ...room.mediaStateOf(pusher.userID),
@@ -74,7 +80,7 @@ class View {
       quality: room.qualityOf(pusher.userID),
     }));
     return {
-      ...{ roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user },
+      ...{ roomID, roomInfo, roomCreator, custom, connection, isPusher, isCreator, user, audioBlocked },
       pushers,
       others: pushers.filter((p) => p.userID !== user?.userID),
       local: room.local && { stream: room.local.stream, ...room.local.state },

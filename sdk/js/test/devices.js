@@ -62,16 +62,36 @@ export function leave() {
   Object.assign(globalThis, before);
 }
 
-/** Devices of a machine with two cameras; `refuse` is what the next question is answered with. */
+/**
+ * Devices of a machine with two cameras; `refuse` is what the next question is answered with, `missing` are ids of devices that
+ * were pulled out, `busy` of those that another
+ * program has, `single`: one camera is open at a time, as on many phones; `slow`: what is waited for before an answer.
+ */
 export function machine() {
   const it = {
     asked: [],
     refuse: null,
+    missing: [],
+    busy: [],
+    single: false,
+    slow: null,
     getUserMedia: async (wish) => {
       it.asked.push(wish);
-      if (it.refuse) throw Object.assign(new Error(it.refuse), { name: it.refuse });
+      await it.slow;
+      const refuse = (name) => {
+        throw Object.assign(new Error(name), { name });
+      };
+      if (it.refuse) refuse(it.refuse);
       const name = (kind) => wish[kind].deviceId?.exact ?? `first ${kind}`;
-      return new Stream(['audio', 'video'].filter((k) => wish[k]).map((kind) => new Track(kind, name(kind))));
+      const wanted = ['audio', 'video'].filter((kind) => wish[kind]);
+      if (wanted.some((kind) => it.missing.includes(name(kind)))) refuse('OverconstrainedError');
+      if (wanted.some((kind) => it.busy.includes(name(kind)))) refuse('NotReadableError');
+      if (it.single && wish.video && made.some((t) => t.device && t.kind === 'video' && t.readyState === 'live'))
+        refuse('NotReadableError');
+      // Safari has one microphone open: asked for another, it ends the one before.
+      if (it.single && wish.audio)
+        for (const t of made) if (t.device && t.kind === 'audio' && t.readyState === 'live') t.end();
+      return new Stream(wanted.map((kind) => Object.assign(new Track(kind, name(kind)), { device: true })));
     },
     getDisplayMedia: async () => {
       if (it.refuse) throw Object.assign(new Error(it.refuse), { name: it.refuse });

@@ -7,6 +7,8 @@ export class FakeServer {
     this.calls = [];
     this.sockets = [];
     this.down = false;
+    // Calls are answered, and sockets are not: they neither open nor fail.
+    this.silent = false;
     this.answers = {
       login: () => ({ token: `t${this.calls.filter((c) => c.name === 'login').length}` }),
       logout: () => ({}),
@@ -39,7 +41,7 @@ export class FakeServer {
       connect: (url, on) => {
         const socket = new FakeSocket(this, url, on);
         this.sockets.push(socket);
-        queueMicrotask(() => (this.down ? socket.drop() : socket.open()));
+        if (!this.silent) queueMicrotask(() => (this.down ? socket.drop() : socket.open()));
         return socket;
       },
       onReturn: (call) => {

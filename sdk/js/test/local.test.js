@@ -55,10 +55,9 @@ test('another camera at once; one that does not open changes nothing', async () 
   await media.open({ camera: 'front' });
   await media.choose('camera', 'back');
   assert.deepEqual([shown(), labelled('front')[0].readyState], [['back'], 'ended']);
-  devices.refuse = 'NotReadableError';
+  devices.busy = ['front'];
   await assert.rejects(media.choose('camera', 'front'), { code: 'device_busy' });
   assert.deepEqual([shown(), media.chosen.camera, media.state.cam], [['back'], 'back', true]);
-  devices.refuse = null;
   await media.setCamera(false);
   await media.choose('camera', 'third');
   assert.deepEqual(labelled('third'), [], 'a camera that is off stays off');
@@ -90,6 +89,7 @@ test('the screen stands in for the camera, which is back when it ends', async ()
 test('a camera that is pulled out is replaced, or off and told', async () => {
   const { media, devices, failed, shown } = local();
   await media.open({ camera: 'usb' });
+  devices.missing = ['usb'];
   labelled('usb')[0].end();
   await media.turn;
   assert.deepEqual([shown(), media.state.cam, failed], [['first video'], true, []]);
@@ -143,4 +143,91 @@ test('devices are listed by what they are; refusals have codes', async () => {
     devices.refuse = name;
     await assert.rejects(media.open(), { code });
   }
+});
+
+test('a microphone that was pulled out is opened anew when it is turned on', async () => {
+  const { media, devices, failed, sent } = local();
+  await media.open();
+  devices.refuse = 'NotFoundError';
+  labelled('first audio')[0].end();
+  await media.turn;
+  assert.deepEqual([media.state.mic, failed], [false, ['no_device']]);
+  await assert.rejects(media.setMicrophone(true), { code: 'no_device' });
+  assert.equal(media.state.mic, false, 'nobody hears us');
+  devices.refuse = null;
+  await media.setMicrophone(true);
+  const live = media.stream.getAudioTracks().map((t) => t.readyState);
+  assert.deepEqual([live, media.state.mic, sent.at(-1)], [['live'], true, 'first audio']);
+});
+
+test('a machine that opens one camera at a time changes it, or keeps the one that it had', async () => {
+  const { media, devices, shown, sent } = local();
+  devices.single = true;
+  await media.open({ camera: 'front' });
+  await media.choose('camera', 'back');
+  assert.deepEqual([shown(), labelled('front')[0].readyState, media.state.cam], [['back'], 'ended', true]);
+  devices.missing = ['third'];
+  await assert.rejects(media.choose('camera', 'third'), { code: 'no_device' });
+  assert.deepEqual([shown(), media.chosen.camera, media.state.cam], [['back'], 'back', true]);
+  // Another program has the third one: ours is given up for it, and taken back.
+  devices.missing = [];
+  devices.busy = ['third'];
+  await assert.rejects(media.choose('camera', 'third'), { code: 'device_busy' });
+  assert.deepEqual([shown(), media.chosen.camera, media.state.cam, sent.at(-1)], [['back'], 'back', true, 'back']);
+  assert.equal(media.stream.getVideoTracks()[0].readyState, 'live');
+});
+
+test('another microphone is opened when the one before is closed; a refusal brings that back', async () => {
+  const { media, devices, failed } = local();
+  devices.single = true;
+  await media.open({ microphone: 'desk' });
+  await media.choose('microphone', 'ear');
+  await media.turn;
+  const heard = () => media.stream.getAudioTracks().map((t) => [t.label, t.readyState]);
+  assert.deepEqual([heard(), media.chosen.microphone, media.state.mic], [[['ear', 'live']], 'ear', true]);
+  devices.missing = ['far'];
+  await assert.rejects(media.choose('microphone', 'far'), { code: 'no_device' });
+  assert.deepEqual([heard(), media.chosen.microphone, media.state.mic], [[['ear', 'live']], 'ear', true]);
+  // The system takes the new one for a moment: the choice stands.
+  media.stream.getAudioTracks()[0].end();
+  await media.turn;
+  assert.deepEqual([heard(), media.chosen.microphone, failed], [[['ear', 'live']], 'ear', []]);
+});
+
+test('what the app gave is not closed for another device', async () => {
+  const { media, devices } = local();
+  media.adopt(new Stream([new Track('audio', 'theirs a'), new Track('video', 'theirs v')]));
+  devices.refuse = 'NotReadableError';
+  await assert.rejects(media.choose('camera', 'back'), { code: 'device_busy' });
+  await assert.rejects(media.choose('microphone', 'ear'), { code: 'device_busy' });
+  assert.ok(made.every((t) => t.readyState === 'live'));
+});
+
+test('closed while a device opens, its light goes out again', async () => {
+  const { media, devices, failed } = local();
+  let answer;
+  devices.slow = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const opening = media.open();
+  const later = media.setCamera(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  media.close();
+  answer();
+  await assert.rejects(opening, { code: 'ended' });
+  await assert.rejects(later, { code: 'ended' });
+  assert.deepEqual([made.length, made.every((t) => t.readyState === 'ended'), failed], [2, true, []]);
+  await assert.rejects(media.setMicrophone(true), { code: 'ended' });
+  assert.equal(devices.asked.length, 1, 'no device is asked for any more');
+});
+
+test('closed while its tracks are put into a stream, none stays open', async () => {
+  const { media } = local();
+  let first = true;
+  media.send = async () => {
+    if (first) media.close();
+    first = false;
+  };
+  await assert.rejects(media.open(), { code: 'ended' });
+  assert.deepEqual([made.length, made.filter((t) => t.readyState === 'live')], [2, []]);
 });

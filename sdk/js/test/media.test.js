@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { iceServersOf, Player, Publisher } from '../src/media.js';
+import { RTCRoom } from '../src/rtc_room.js';
 import * as urls from '../src/urls.js';
+import { viewOf } from '../src/view.js';
 import { clock, settle } from './fake.js';
 
 afterEach(() => clock.reset());
@@ -330,4 +332,81 @@ test('a media port that nobody reaches is named after five seconds, with what to
   await settle();
   assert.deepEqual(told, [['waiting', 'media', ['203.0.113.7:8000'], message]]);
   await player.stop();
+});
+
+/** A <video> in a page on which nobody has clicked, until `clicked`. */
+class Video extends EventTarget {
+  #muted = false;
+  clicked = false;
+  get muted() {
+    return this.#muted;
+  }
+  set muted(on) {
+    if (on === this.#muted) return;
+    this.#muted = on;
+    queueMicrotask(() => this.dispatchEvent(new Event('volumechange')));
+  }
+  async play() {
+    if (!this.muted && !this.clicked) throw Object.assign(new Error('no'), { name: 'NotAllowedError' });
+  }
+}
+
+test('what the browser plays without sound is told, and gets its sound with a click', async () => {
+  FakePeer.made = [];
+  const before = globalThis.MediaStream;
+  globalThis.MediaStream = class {
+    addTrack() {}
+    getAudioTracks() {
+      return [];
+    }
+  };
+  globalThis.RTCPeerConnection = FakePeer;
+  const room = new RTCRoom({ platform: platform([]), media: { Player } });
+  const told = [];
+  room.on('audioBlocked', ({ blocked }) => told.push(blocked));
+  const plays = async (video, stream = 's') => {
+    const player = room.play({ whepURL: `http://h/whep/${stream}` }, video);
+    await settle();
+    FakePeer.made.at(-1).dispatchEvent(Object.assign(new Event('track'), { track: track('audio') }));
+    await settle();
+    return player;
+  };
+  try {
+    const [video, other, quiet] = [new Video(), new Video(), new Video()];
+    quiet.muted = true;
+    await plays(quiet);
+    assert.deepEqual([told, room.audioBlocked], [[], false], 'what the app has muted is as it shall be');
+    const player = await plays(video);
+    await plays(other, 't');
+    assert.deepEqual(
+      [told.splice(0), video.muted, other.muted, viewOf(room).get().audioBlocked],
+      [[true], true, true, true],
+    );
+    // Asked for without a click: it goes on without sound.
+    await assert.rejects(room.resumeAudio(), { code: 'denied' });
+    await settle();
+    assert.deepEqual([told, video.muted, other.muted, room.audioBlocked], [[], true, true, true]);
+    video.clicked = other.clicked = true;
+    await room.resumeAudio();
+    assert.deepEqual([told.splice(0), video.muted, other.muted, room.audioBlocked], [[false], false, false, false]);
+    assert.equal(quiet.muted, true);
+    // The app has a button of its own; or the stream ends, and the element is used for something else.
+    const third = new Video();
+    const last = await plays(third, 'u');
+    third.muted = false;
+    await settle();
+    assert.deepEqual(told.splice(0), [true, false]);
+    third.muted = true;
+    await last.stop();
+    assert.equal(third.muted, true, 'what the app muted stays so');
+    const fourth = new Video();
+    const ended = await plays(fourth, 'v');
+    await ended.stop();
+    assert.deepEqual([told.splice(0), fourth.muted], [[true, false], false]);
+    await player.stop();
+  } finally {
+    for (const link of [...room.players]) await link.stop();
+    globalThis.MediaStream = before;
+    delete globalThis.RTCPeerConnection;
+  }
 });

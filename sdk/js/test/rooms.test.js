@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { afterEach, mock, test } from 'node:test';
+import { RoomError } from '../src/errors.js';
 import { LiveRoom } from '../src/live_room.js';
 import { commandBody, linkBody, textBody } from '../src/messages.js';
+import { browser } from '../src/platform/browser.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { FakeServer, LOGIN, clock, settle } from './fake.js';
 
@@ -321,4 +323,442 @@ test('recordings come page by page', async () => {
     { cnt: 1, cursor: 'next' },
   ]);
   await room.close();
+});
+
+/** Lets time pass, and what happens in it. */
+async function pass(ms) {
+  for (let left = ms; left > 0; left -= 100) {
+    clock.tick(100);
+    await settle(10);
+  }
+}
+
+/** A live room of ada's in which others join; `answer` is what `merge_stream` is answered. */
+async function anchored(answer) {
+  clock.enable();
+  const server = world();
+  server.answers.merge_stream = answer;
+  server.answers.set_custom_field = ({ body }) => {
+    server.room.custom = { ...server.room.custom, [body.fieldName]: body.value };
+    return { custom: server.room.custom };
+  };
+  server.room.custom = {};
+  const room = new LiveRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'info' }));
+  const joins = async (userID) => {
+    server.room.pushers.push(pusher(userID));
+    server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+    await pass(1_000);
+  };
+  return { server, room, seen, joins, asked: () => server.named('merge_stream').length };
+}
+const notYet = { result: { code: -505, message: 'not pushed yet' } };
+
+test('a co-anchor whose camera opens late comes into the mix all the same', async () => {
+  let pushed = false;
+  const { server, room, seen, joins, asked } = await anchored(() => (pushed ? {} : notYet));
+  await joins('bob');
+  assert.deepEqual([asked(), room.mixed], [1, false]);
+  await pass(12_000);
+  pushed = true;
+  await pass(2_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed, seen('onError')], [true, 1, []]);
+  const until = asked();
+  await pass(30_000);
+  assert.equal(asked(), until, 'a mix that runs is not asked for again');
+  // Another one joins: while that camera opens, the audience goes on seeing the mix of before.
+  pushed = false;
+  await joins('eve');
+  await pass(5_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed], [true, 1]);
+  await room.logout();
+});
+
+test('who never pushes is told once, and looked for less often', async () => {
+  const { room, seen, joins, asked } = await anchored(() => notYet);
+  await joins('bob');
+  await pass(29_000);
+  assert.deepEqual([asked() > 10, seen('onError').length], [true, 0]);
+  const before = asked();
+  await pass(60_000);
+  assert.deepEqual(
+    seen('onError').map((e) => e.code),
+    [-505],
+  );
+  assert.ok(asked() - before <= 8, `${asked() - before} times`);
+  await room.exitRoom();
+  const left = asked();
+  await pass(60_000);
+  assert.equal(asked(), left, 'who left asks no more');
+  await room.logout();
+});
+
+test('a mix that is refused for good is told at once and asked for once', async () => {
+  const { server, room, seen, joins, asked } = await anchored(() => ({ result: { code: -4, message: 'no' } }));
+  await joins('bob');
+  await pass(30_000);
+  assert.deepEqual([asked(), seen('onError').map((e) => e.code), server.room.custom.mixed], [1, [-4], undefined]);
+  await room.logout();
+});
+
+test('a mix that ended with the server is asked for again, and the audience told anew', async () => {
+  const { server, room, joins, asked } = await anchored(() => ({}));
+  await joins('bob');
+  assert.deepEqual([asked(), server.room.custom.mixed], [1, 1]);
+  server.room.custom = {};
+  server.socket.drop();
+  await pass(5_000);
+  assert.equal(asked(), 2);
+  await room.refresh();
+  // A publisher that came back, as after a minute without pictures.
+  room.onPublished();
+  await pass(1_000);
+  assert.deepEqual([asked(), server.room.custom.mixed], [3, 1]);
+  // The other one did not come back: the field must not promise a mix.
+  server.room.pushers = server.room.pushers.filter((p) => p.userID !== 'bob');
+  server.socket.drop();
+  await pass(10_000);
+  await room.refresh();
+  await pass(1_000);
+  assert.equal(server.room.custom.mixed, 0);
+  await room.logout();
+});
+
+/** A room in which somebody comes and says something: whether it is seen and heard. */
+async function follows(server, room, seen) {
+  server.room.pushers.push(pusher('bob'));
+  server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+  const body = textBody('hello', { userName: 'Bob', userAvatar: '' });
+  server.socket.push({ type: 'message', room: 'r', seq: ++numbers.notice, time: 9, from: 'bob', body });
+  await settle();
+  const joined = seen('onPusherJoin').flatMap(({ pushers }) => pushers.map((p) => p.userID));
+  return [joined, seen('onRecvRoomTextMsg').map((m) => m.textMsg), room.unheard];
+}
+
+test('a chat that has no connection for its first twenty seconds is joined as soon as it has one', async () => {
+  clock.enable();
+  const server = world();
+  server.silent = true;
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({}));
+  await pass(20_000);
+  assert.deepEqual(
+    seen('onError').map((e) => e.code),
+    ['timeout'],
+  );
+  server.silent = false;
+  await pass(15_000);
+  assert.equal(room.chat.state, 'open');
+  assert.deepEqual(await follows(server, room, seen), [['bob'], ['hello'], null]);
+  await room.logout();
+});
+
+for (const code of ['unavailable', 'too_fast', 'too_many_rooms', 'no_room'])
+  test(`a join that is refused for a moment (${code}) is tried again, and who comes meanwhile is seen`, async () => {
+    clock.enable();
+    const server = world();
+    const answer = server.chat;
+    server.chat = (frame, socket) => {
+      if (frame.type !== 'join') return answer(frame);
+      queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code, message: code }));
+      return null;
+    };
+    const room = new RTCRoom({ platform: server.platform() });
+    const seen = await enter(room, (r) => r.createRoom({}));
+    server.room.pushers.push(pusher('eve'));
+    await pass(15_000);
+    assert.deepEqual(
+      seen('onPusherJoin').map(({ pushers }) => pushers[0].userID),
+      ['eve'],
+    );
+    assert.deepEqual(
+      seen('onError').map((e) => e.code),
+      [code],
+      'told once',
+    );
+    server.chat = answer;
+    await pass(7_000);
+    assert.deepEqual(await follows(server, room, seen), [['eve', 'bob'], ['hello'], null]);
+    await room.logout();
+  });
+
+test('who may not be in the chat sees who comes all the same, and asks no more', async () => {
+  clock.enable();
+  const server = world();
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join') return { seq: 1 };
+    queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code: 'banned', message: 'no' }));
+    return null;
+  };
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({}));
+  server.room.pushers.push(pusher('eve'));
+  await pass(30_000);
+  assert.deepEqual([seen('onPusherJoin').length, server.socket.asked('join').length], [1, 1]);
+  await room.logout();
+});
+
+test('a chat that is lost when the server comes back is joined again after a refusal that passes', async () => {
+  clock.enable();
+  const server = world();
+  const answer = server.chat;
+  const room = new RTCRoom({ platform: server.platform() });
+  const restarted = [];
+  room.restartMedia = () => restarted.push(1);
+  const seen = await enter(room, (r) => r.createRoom({}));
+  let refused = 'no_room';
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join' || !refused) return answer(frame);
+    const code = refused;
+    queueMicrotask(() => socket.push({ type: 'error', id: frame.id, code, message: code }));
+    refused = code === 'no_room' ? 'unavailable' : null;
+    return null;
+  };
+  server.socket.drop();
+  await pass(15_000);
+  assert.equal(refused, null);
+  assert.deepEqual(await follows(server, room, seen), [['bob'], ['hello'], null]);
+  assert.equal(restarted.length, 1, 'media begins anew where the room did');
+  await room.logout();
+});
+
+test('who leaves before the chat has a connection does not enter it later', async () => {
+  clock.enable();
+  const server = world();
+  server.silent = true;
+  const room = new RTCRoom({ platform: server.platform() });
+  await enter(room, (r) => r.createRoom({}));
+  await room.exitRoom();
+  server.silent = false;
+  await pass(15_000);
+  assert.deepEqual([room.chat.state, server.socket.asked('join')], ['open', []]);
+  await room.logout();
+});
+
+/** A platform whose calls of that name reach the server when `answer()` lets them. */
+function held(server, name) {
+  const { request } = server.platform();
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const platform = server.platform();
+  platform.request = async (url, options) => {
+    if (url.includes(`/${name}?`)) await wait;
+    return request(url, options);
+  };
+  return { platform, answer };
+}
+
+test('who logs in while the room before is being left is in the next one for good', async () => {
+  const server = world();
+  const { platform, answer } = held(server, 'delete_pusher');
+  const room = new RTCRoom({ platform });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  const leaving = room.close();
+  const entering = room.login(LOGIN).then(() => room.push({ roomID: 'r2' }));
+  await settle();
+  answer();
+  await Promise.all([leaving, entering]);
+  await settle();
+  assert.deepEqual([room.roomID, room.chat.state, room.connection], ['r2', 'open', 'connected']);
+  assert.equal(server.socket.closed, false);
+  // As with logout, which would end the new session too.
+  const out = room.logout();
+  await Promise.all([out, room.login(LOGIN)]);
+  await settle();
+  assert.deepEqual([server.named('logout').length, room.connection], [0, 'connected']);
+  await room.logout();
+  assert.equal(server.named('logout').length, 1);
+});
+
+test('closed while it logs in, a room stays closed', async () => {
+  const server = world();
+  const { platform, answer } = held(server, 'login');
+  const room = new RTCRoom({ platform });
+  const login = room.login(LOGIN);
+  const closing = room.close();
+  answer();
+  await assert.rejects(login, { code: 'ended' });
+  await closing;
+  assert.deepEqual([server.sockets.length, room.chat.running], [0, false]);
+});
+
+test('who left is pushed into no room by what was begun before', async () => {
+  const server = world();
+  const room = new RTCRoom({ platform: server.platform() });
+  await room.login(LOGIN);
+  await room.close();
+  // As after a camera that took its time.
+  await assert.rejects(room.push({ roomID: 'r' }), { code: 'state' });
+  await assert.rejects(room.createRoom({}), { code: 'state' });
+  assert.equal(server.named('add_pusher').length, 0);
+  await room.login(LOGIN);
+  await room.push({ roomID: 'r' });
+  await assert.rejects(room.push({ roomID: 'r' }), { code: 'state' });
+  assert.equal(room.roomID, 'r');
+  await room.logout();
+});
+
+for (const [name, how] of [
+  ['add_pusher', (room) => room.push({ roomID: 'r' })],
+  ['get_push_url', (room) => room.push({ roomID: 'r' })],
+  ['get_pushers', (room) => room.push({ roomID: 'r' })],
+])
+  test(`who leaves while ${name} is on its way is no ghost`, async () => {
+    const server = world();
+    const { platform, answer } = held(server, name);
+    const room = new RTCRoom({ platform });
+    await room.login(LOGIN);
+    const entering = how(room);
+    await settle();
+    await room.exitRoom();
+    answer();
+    await assert.rejects(entering, { code: 'state' });
+    await settle();
+    assert.deepEqual([room.roomID, room.isPusher, room.heart], [null, false, undefined]);
+    const last = server.calls.filter((c) => /^(add|delete)_pusher$/.test(c.name)).at(-1);
+    assert.notEqual(last?.name, 'add_pusher');
+    assert.deepEqual(server.room.pushers, []);
+    await room.logout();
+  });
+
+test('a viewer who leaves while it becomes co-anchor is none', async () => {
+  const server = world();
+  server.room.roomCreator = 'anchor';
+  const { platform, answer } = held(server, 'add_pusher');
+  const room = new LiveRoom({ platform });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  const joining = room.joinPusher();
+  await settle();
+  await room.exitRoom();
+  answer();
+  await assert.rejects(joining, { code: 'state' });
+  await settle();
+  assert.deepEqual([room.isPusher, server.room.pushers], [false, []]);
+  await room.logout();
+});
+
+test('who leaves while it begins to publish publishes nothing', async () => {
+  const server = world();
+  const made = [];
+  class Publisher {
+    constructor(options) {
+      made.push(options);
+      this.end = new Promise((resolve) => {
+        this.stopped = resolve;
+      });
+    }
+    async start() {}
+    stop() {
+      return this.end;
+    }
+  }
+  const room = new RTCRoom({ platform: server.platform(), media: { Publisher } });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  const first = await room.publish({});
+  const again = room.publish({});
+  await settle();
+  const leaving = room.exitRoom();
+  first.stopped();
+  await assert.rejects(again, { code: 'state' });
+  await leaving;
+  assert.equal(made.length, 1);
+  await room.logout();
+});
+
+test('a mix that is played for days is asked for with the newest signature; a pusher of its own as before', async () => {
+  clock.enable();
+  const server = world();
+  server.room.pushers = [pusher('anchor'), pusher('bob')];
+  server.room.roomCreator = 'anchor';
+  const signed = (n) => `https://h/whep/1_r_anchor?txSecret=${n}`;
+  server.room.whepURL = signed(1);
+  const made = [];
+  class Player {
+    constructor(options) {
+      made.push(options);
+    }
+    async start() {}
+    async stop() {}
+    follow() {}
+  }
+  const room = new LiveRoom({ platform: server.platform(), media: { Player } });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  room.play(room.mix, null);
+  room.play({ whepURL: 'https://h/whep/elsewhere?txSecret=1' }, null);
+  assert.equal(made[0].url(), signed(1));
+  server.room.whepURL = signed(2);
+  await room.refresh();
+  assert.deepEqual([made[0].url(), made[1].url()], [signed(2), 'https://h/whep/elsewhere?txSecret=1']);
+  // The signature has ended while nobody looked: it is looked then.
+  server.room.whepURL = signed(3);
+  made[0].onState('waiting', new RoomError('media', 'the media server answered 403', { status: 403 }));
+  await pass(2_000);
+  assert.equal(made[0].url(), signed(3));
+  await room.logout();
+});
+
+/** A page that goes, and is shown again: `scope.dispatchEvent`. */
+const page = () => new EventTarget();
+const event = (name, more) => Object.assign(new Event(name), more);
+
+test('who closes the page leaves at once; a page that is shown again says that it is out', async () => {
+  const server = world();
+  const scope = page();
+  const { onLeave } = browser({ scope });
+  const room = new RTCRoom({ platform: { ...server.platform(), onLeave } });
+  const seen = await enter(room, (r) => r.push({ roomID: 'r' }));
+  const stopped = [];
+  room.publisher = { stop: async (how) => stopped.push(how) };
+  scope.dispatchEvent(event('pagehide', { persisted: true }));
+  assert.equal(server.named('delete_pusher').length, 1, 'asked before the page is gone');
+  assert.deepEqual([room.roomID, stopped, seen('onRoomClose')], [null, [{ gone: true }], []]);
+  await settle();
+  scope.dispatchEvent(event('pageshow', { persisted: false }));
+  assert.deepEqual(seen('onRoomClose'), []);
+  scope.dispatchEvent(event('pageshow', { persisted: true }));
+  assert.deepEqual(seen('onRoomClose'), [{ roomID: 'r', reason: 'unloaded' }]);
+  // Nothing but entering is needed then, and it is told once.
+  await room.push({ roomID: 'r' });
+  scope.dispatchEvent(event('pageshow', { persisted: true }));
+  assert.deepEqual([room.roomID, seen('onRoomClose').length], ['r', 1]);
+  await room.close();
+  await room.login(LOGIN);
+  await room.push({ roomID: 'r' });
+  scope.dispatchEvent(event('pagehide'));
+  await settle();
+  assert.deepEqual([room.roomID, server.named('delete_pusher').length], [null, 3]);
+  await room.logout();
+});
+
+test('a page may leave its rooms by itself', async () => {
+  const server = world();
+  const scope = page();
+  const { onLeave } = browser({ scope });
+  const room = new RTCRoom({ platform: { ...server.platform(), onLeave }, leaveWithPage: false });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  scope.dispatchEvent(event('pagehide'));
+  assert.equal(room.roomID, 'r');
+  await room.logout();
+  // Closed, a room listens to the page no longer.
+  const other = new RTCRoom({ platform: { ...server.platform(), onLeave } });
+  await enter(other, (r) => r.push({ roomID: 'r' }));
+  await other.logout();
+  const calls = server.calls.length;
+  scope.dispatchEvent(event('pagehide'));
+  await settle();
+  assert.equal(server.calls.length, calls);
+});
+
+test('an anchor who comes back alone ends what was mixed before', async () => {
+  clock.enable();
+  const server = world();
+  server.room.custom = { mixed: 1 };
+  const room = new LiveRoom({ platform: server.platform() });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  await pass(2_000);
+  const { value } = server.named('set_custom_field').at(-1).body;
+  assert.deepEqual([server.named('merge_stream').length, value], [1, 0]);
+  await room.logout();
 });

@@ -1,4 +1,4 @@
-import type { RefObject } from 'react';
+import type { RefCallback } from 'react';
 import type { AnyLiveRoom, AnyRTCRoom, PlayOptions, Source } from 'roomservice-sdk';
 import type { RoomSeen } from 'roomservice-sdk/view';
 
@@ -11,6 +11,6 @@ export declare function useVideo(
   room: Room,
   source: Source | null | undefined,
   options?: PlayOptions,
-): RefObject<HTMLVideoElement>;
+): RefCallback<HTMLVideoElement>;
 /** For `<video ref={…}>`: our own camera or screen. */
-export declare function useLocalVideo(room: Room): RefObject<HTMLVideoElement>;
+export declare function useLocalVideo(room: Room): RefCallback<HTMLVideoElement>;

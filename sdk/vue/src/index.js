@@ -1,7 +1,7 @@
 // Vue composables for rooms of roomservice-sdk.
 
 import { onScopeDispose, shallowRef, toValue, watch } from 'vue';
-import { viewOf } from 'roomservice-sdk/view';
+import { sourceKey, viewOf } from 'roomservice-sdk/view';
 
 /** The room as one value, in a ref that changes with it. */
 export function useRoom(room) {
@@ -18,10 +18,7 @@ export function useRoom(room) {
 /** A template ref for a <video> that plays a pusher, or anything that `room.play` takes, as long as it is shown. */
 export function useVideo(room, source, options) {
   const element = shallowRef(null);
-  const key = () => {
-    const { userID, whepURL, mixedPlayURL } = toValue(source) ?? {};
-    return userID ?? whepURL ?? mixedPlayURL;
-  };
+  const key = () => sourceKey(toValue(source) ?? undefined);
   watch(
     // A getter: a shallow ref in a list counts as changed whenever anything else in it is looked at.
     [() => element.value, key],

@@ -54,6 +54,17 @@ export function browser({ fetch = globalThis.fetch, WebSocket = globalThis.WebSo
       };
     },
 
+    /** Calls `left` when the page goes, and `back` when the browser has kept it and shows it again. */
+    onLeave(left, back) {
+      const shown = ({ persisted }) => persisted && back();
+      scope.addEventListener?.('pagehide', left);
+      scope.addEventListener?.('pageshow', shown);
+      return () => {
+        scope.removeEventListener?.('pagehide', left);
+        scope.removeEventListener?.('pageshow', shown);
+      };
+    },
+
     /** Calls back when trying again makes sense; returns how to stop that. */
     onReturn(call) {
       const shown = () => scope.document?.visibilityState === 'visible' && call();
