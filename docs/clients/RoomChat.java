@@ -24,6 +24,7 @@ public final class RoomChat implements WebSocket.Listener {
     private final String url;
     private final Listener listener;
     private CompletableFuture<WebSocket> socket; // of the last send: one at a time
+    private volatile WebSocket open;
     private long ids, direct, pause = 500;
     private String nick = "";
     private boolean closed;
@@ -33,6 +34,7 @@ public final class RoomChat implements WebSocket.Listener {
         url = server + "/ws?userID=" + user + "&token=" + token;
         this.listener = listener;
         connect();
+        later.scheduleWithFixedDelay(this::beat, 25, 25, TimeUnit.SECONDS);
     }
 
     private synchronized void connect() {
@@ -45,10 +47,30 @@ public final class RoomChat implements WebSocket.Listener {
             if (why != null) lost(status >= 400 && status < 429 ? 4500 : 1006, why + " (" + status + ")");
         });
         if (!nick.isEmpty()) nick(nick);
-        rooms.forEach((room, at) -> enter(room, ",\"since\":{\"epoch\":" + at[0] + ",\"seq\":" + at[1] + "}"));
+        rooms.forEach((room, at) -> enter(room, ",\"since\":{\"epoch\":" + at[0] + ",\"seq\":" + at[1] + "}")
+            .exceptionally(why -> { missed(room, why.toString()); return null; }));
     }
 
-    private void lost(int code, String reason) {
+    /** What ended while there was no connection is told as if it ended now. */
+    private void missed(String room, String why) {
+        String at = "\"room\":" + quoted(room);
+        if (why.contains("\"no_room\"")) frame("{\"type\":\"system\"," + at + ",\"notice\":\"destroyed\"}");
+        if (why.contains("\"banned\"")) frame("{\"type\":\"out\"," + at + ",\"reason\":\"banned\"}");
+    }
+
+    /** A path that died says nothing: who answers no ping is lost. */
+    private void beat() {
+        WebSocket at = open;
+        if (at == null) return;
+        ask("ping", "").orTimeout(10, TimeUnit.SECONDS).exceptionally(why -> {
+            if (why instanceof TimeoutException && at == open) { at.abort(); lost(1006, "no answer to a ping"); }
+            return null;
+        });
+    }
+
+    private synchronized void lost(int code, String reason) {
+        open = null;
+        partial.setLength(0);
         waiting.values().forEach(answer -> answer.completeExceptionally(new RuntimeException("the connection was lost")));
         waiting.clear();
         if (code >= 4500) { close(); listener.onEnded(code, reason); }
@@ -100,13 +122,18 @@ public final class RoomChat implements WebSocket.Listener {
     }
 
     @Override public CompletionStage<?> onText(WebSocket ws, CharSequence data, boolean last) {
+        if (ws != open) return null;
         partial.append(data);
         if (last) { frame(partial.toString()); partial.setLength(0); }
         ws.request(1);
         return null;
     }
-    @Override public CompletionStage<?> onClose(WebSocket ws, int code, String reason) { lost(code, reason); return null; }
-    @Override public void onError(WebSocket ws, Throwable why) { lost(1006, why.toString()); }
+    @Override public void onOpen(WebSocket ws) { open = ws; ws.request(1); }
+    @Override public CompletionStage<?> onClose(WebSocket ws, int code, String reason) {
+        if (ws == open) lost(code, reason);
+        return null;
+    }
+    @Override public void onError(WebSocket ws, Throwable why) { if (ws == open) lost(1006, why.toString()); }
 
     private void frame(String json) {
         String type = word(json, "type"), room = word(json, "room");

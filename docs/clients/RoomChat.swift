@@ -24,6 +24,7 @@ final class RoomChat: NSObject, URLSessionWebSocketDelegate {
         super.init()
         queue.maxConcurrentOperationCount = 1
         queue.addOperation { self.connect() }
+        beatLater()
     }
 
     func join(_ room: String, _ done: @escaping Done) { queue.addOperation { self.enter(room, [:], done) } }
@@ -63,7 +64,35 @@ final class RoomChat: NSObject, URLSessionWebSocketDelegate {
         task.resume()
         receive(task)
         if !name.isEmpty { ask("nick", ["nick": name]) { _ in } }
-        for (room, at) in rooms { enter(room, ["since": ["epoch": at.epoch, "seq": at.seq]]) { _ in } }
+        for (room, at) in rooms {
+            enter(room, ["since": ["epoch": at.epoch, "seq": at.seq]]) { if case .failure(let why as Refused) = $0 { self.missed(room, why) } }
+        }
+    }
+
+    /// What ended while there was no connection is told as if it ended now.
+    private func missed(_ room: String, _ why: Refused) {
+        if why.code == "no_room" { got(["type": "system", "room": room, "notice": "destroyed"]) }
+        if why.code == "banned" { got(["type": "out", "room": room, "reason": "banned"]) }
+    }
+
+    /// A path that died says nothing: who answers no ping is lost.
+    private func beatLater() {
+        DispatchQueue.global().asyncAfter(deadline: .now() + 25) { [weak self] in self?.queue.addOperation { self?.beat() } }
+    }
+
+    private func beat() {
+        guard !closed else { return }
+        beatLater()
+        guard let at = task else { return }
+        var answered = false
+        ask("ping", [:]) { _ in answered = true }
+        DispatchQueue.global().asyncAfter(deadline: .now() + 10) {
+            self.queue.addOperation {
+                guard !answered, at === self.task else { return }
+                at.cancel()
+                self.lost(at, Refused(code: "no_answer", message: "no answer to a ping"))
+            }
+        }
     }
 
     private func receive(_ task: URLSessionWebSocketTask) {

@@ -49,8 +49,17 @@ public final class RoomChatRun {
             check(refused.getMessage().contains("no_room"), refused.getMessage());
         }
 
+        String gone = "{\"userID\":\"alice\",\"roomID\":\"gone\",\"roomInfo\":\"gone\",";
+        String goner = field(call("get_anchor_url" + query, gone + "\"x\":0}"), "pushURL");
+        call("create_room" + query, gone + "\"x\":0}");
+        call("add_anchor" + query, gone + "\"pushURL\":\"" + goner + "\"}");
+        wait(bob.chat.join("gone"));
+
         System.out.println("restart"); // The script does, and says so.
         check(System.in.read() >= 0, "the server was started again");
+        // What ends before the connection is back is told when it is.
+        call("destroy_room" + query, "{\"userID\":\"alice\",\"roomID\":\"gone\"}");
+        bob.sees("system", "\"room\":\"gone\"", "destroyed");
         // What is asked while there is no connection fails; the app asks again.
         for (int left = 40; ; left--) {
             try {

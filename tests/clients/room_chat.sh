@@ -17,7 +17,7 @@ for _ in $(seq 300); do
 done
 end_server
 start_server
-echo >&3 2>/dev/null || true
+(echo >&3) 2>/dev/null || true
 wait "$client" && code=0 || code=$?
 cat "$scratch/out"
 exit "$code"

@@ -49,14 +49,15 @@ pub struct Joined {
     pub events: Vec<Event>,
 }
 
-/// Makes an empty room: unlisted, without a creator.
+/// Makes an empty room: unlisted, without a creator. The creator of a live room, whose app was killed, finds it as it is: it pushes
+/// before it asks for the room, so that nobody would take it for gone.
 ///
 /// # Errors
 /// [`Refusal::RoomExists`]; [`Refusal::TooLong`] for the info.
 pub fn create_room(slot: &mut Option<Room>, now: Millis, new: &NewRoom<'_>) -> Result<Vec<Event>, Refusal> {
     bounded("roomInfo", new.info, MAX_ROOM_INFO)?;
-    if slot.is_some() {
-        return Err(Refusal::RoomExists);
+    if let Some(room) = slot {
+        return if room.is_live_of(new.kind, new.by) { Ok(Vec::new()) } else { Err(Refusal::RoomExists) };
     }
     let room = slot.insert(Room::empty(new.id.clone(), new.kind, new.info, now));
     Ok(vec![room.event(now, What::Created { by: new.by.clone() })])

@@ -97,6 +97,11 @@ impl Room {
         self.pushers.iter().find(|p| p.user == *user)
     }
 
+    /// Whether this is the live room that this user made and asks for again, as one of this kind.
+    pub fn is_live_of(&self, kind: Kind, user: &UserId) -> bool {
+        self.kind == Kind::Live && kind == Kind::Live && self.is_creator(user)
+    }
+
     /// Whether this user is the room's creator.
     #[must_use]
     pub fn is_creator(&self, user: &UserId) -> bool {

@@ -169,7 +169,9 @@ impl Rooms {
         let new = NewRoom { id: &id, kind, info, by };
         // The rules first on an empty slot: what they refuse anyway needs no group.
         pushers::create_room(&mut None, now, &new)?;
-        let look = &mut |room: &Room, _| done = once::name().is_some_and(|name| room.done.has(name));
+        let look = &mut |room: &Room, _| {
+            done = room.is_live_of(kind, by) || once::name().is_some_and(|name| room.done.has(name));
+        };
         match (self.store.see(&id, look).await?, done) {
             (true, false) => return Err(Refusal::RoomExists.into()),
             (true, true) => {}

@@ -102,6 +102,13 @@ impl Gate {
         self.admit(holder, now)
     }
 
+    /// Whether it is played by who is in the room's video too: by the mark in its query, or as the first clients do, whose co-anchors
+    /// make their play URLs of push URLs.
+    fn is_anchors(&self, what: &media::request::What) -> bool {
+        let Query(query) = &what.query;
+        has_mark(&what.query, RAW) || self.urls.is_pushers(what.stream.as_str(), query, self.clock.now())
+    }
+
     /// Where streams are elsewhere, no viewer would ever look in this process for one.
     fn here(&self) -> Result<(), String> {
         self.urls.elsewhere().map_or(Ok(()), |host| Err(format!("streams are at {host}, not in this process")))
@@ -177,7 +184,7 @@ impl Gate {
                 let mut options = PlayOptions::default();
                 options.leaving = leaving.clone();
                 // Co-anchors see each other, not the mix that the audience sees in their place.
-                options.raw = has_mark(&ask.what.query, RAW);
+                options.raw = self.is_anchors(&ask.what);
                 // HLS has no session: every request of it comes here by itself.
                 if ask.what.protocol != Protocol::Hls {
                     self.watch(&holder, &options.kick);

@@ -3,6 +3,7 @@
 mod base;
 mod embedded;
 mod holder;
+mod kept;
 pub mod mix;
 mod mixing;
 mod stream_name;
@@ -19,6 +20,7 @@ use store::Answer;
 pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
+pub use kept::KeptMixes;
 pub use stream_name::{Owner, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
 pub use urls::{Play, Url, Urls, recording_name};

@@ -59,7 +59,12 @@ impl Custom {
             (Operation::Add(n), Some(Value::Int(old))) => Value::Int(old.saturating_add(n)),
             #[allow(clippy::cast_precision_loss)]
             (Operation::Add(n), Some(Value::Float(old))) => Value::Float(old + n as f64),
-            (Operation::Add(_), Some(Value::Text(_) | Value::Json(_))) => return Err(Refusal::NotANumber),
+            // The iOS clients of 2019 set numbers as text.
+            (Operation::Add(n), Some(Value::Text(old))) => {
+                let old: i64 = old.parse().map_err(|_| Refusal::NotANumber)?;
+                Value::Int(old.saturating_add(n))
+            }
+            (Operation::Add(_), Some(Value::Json(_))) => return Err(Refusal::NotANumber),
         };
         match at {
             Some(i) => self.0[i].1 = value,

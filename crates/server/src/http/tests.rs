@@ -1,6 +1,7 @@
 //! The whole router without sockets: a server on a clock that is wound by hand, and its clients.
 
 mod api;
+mod apps_2019;
 mod bad_input;
 mod bounded;
 mod clouds;

@@ -242,7 +242,11 @@ impl Streams {
         let (live, cloud): (Arc<dyn Live>, _) = match settings.live.provider {
             live::Provider::Embedded => {
                 let mixer = mixer.insert(settings.mix.mixer(&hub)).clone();
-                let live = live::Embedded::new(hub.clone(), mixer).among(nodes.clone());
+                // Without rooms of before there are no mixes of before.
+                let lasts = settings.store.kind != Place::Memory;
+                let kept = lasts.then(|| live::KeptMixes::open(settings.data_dir.join("mixes.json")));
+                let live = live::Embedded::new(hub.clone(), mixer).among(nodes.clone()).keeping(kept);
+                background.push(Box::pin(live.clone().resume(ground.leaving.clone())));
                 background.push(Box::pin(live.clone().share()));
                 (Arc::new(live), None)
             }

@@ -1,6 +1,6 @@
 //! Mixes of two nodes, with real video: asked for anywhere, seen everywhere.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::kit::pictures::{Pair, Viewer, background, children, guest, merge, pair, push_color, stream_of, until_seen};
 use crate::kit::redis::node;
@@ -63,6 +63,44 @@ fn a_mix_is_one_wherever_it_is_asked_for_and_seen() {
     assert!(viewer.running(), "one connection all along");
     let times = viewer.seen.lock().unwrap().times.clone();
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]), "time never steps back: {times:?}");
+}
+
+#[test]
+fn a_mix_is_made_again_after_a_restart_when_its_streams_are_back() {
+    let mut server = Server::start(directory());
+    let both = |server: &Server| {
+        let Pair { alice, hers, his, her_push, his_push, .. } = pair(server, server);
+        let mixed = alice.ok("get_pushers", json!({ "roomID": "r" }))["mixedPlayURL"].as_str().unwrap().to_owned();
+        (mixed, stream_of(&hers), stream_of(&his), her_push, his_push)
+    };
+    let (mixed, name, guests, ..) = {
+        let seen = both(&server);
+        let alice = server.login("live_room", "alice");
+        let reply = merge(&alice, "r", &seen.1, vec![background(&seen.1), guest(&seen.2, 0, 0)]);
+        assert_eq!(reply["merge_code"], 0, "{reply}");
+        seen
+    };
+    until_seen(&mixed, SIZE, &MOVED);
+    server.crash();
+
+    // Nobody asks for it: the old clients do so only when a pusher comes or goes.
+    let mut server = server.again(&[]);
+    {
+        let (mixed, again, ..) = both(&server);
+        assert_eq!(again, name);
+        until_seen(&mixed, SIZE, &MOVED);
+        // What was ended does not come again.
+        let alice = server.login("live_room", "alice");
+        merge(&alice, "r", &name, vec![background(&name)]);
+        until("no process is left", || children(&server).is_empty());
+    }
+    server.crash();
+    let server = server.again(&[]);
+    let (mixed, _, again, ..) = both(&server);
+    assert_eq!(again, guests);
+    until_seen(&mixed, SIZE, &ALONE);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(children(&server).is_empty());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use media::{Ended, Protocol};
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 
-use super::{Live, MixOutcome, Mixable};
+use super::{KeptMixes, Live, MixOutcome, Mixable};
 use crate::nodes::Nodes;
 use store::Answer;
 
@@ -23,19 +23,26 @@ pub struct Embedded {
     pub(super) hub: Hub,
     pub(super) mixer: Mixer,
     pub(super) nodes: Option<Arc<Nodes>>,
+    pub(super) kept: Option<Arc<KeptMixes>>,
 }
 
 impl Embedded {
     /// Puts them together.
     #[must_use]
     pub fn new(hub: Hub, mixer: Mixer) -> Self {
-        Self { hub, mixer, nodes: None }
+        Self { hub, mixer, nodes: None, kept: None }
     }
 
     /// The same as one of several nodes.
     #[must_use]
     pub fn among(self, nodes: Option<Arc<Nodes>>) -> Self {
         Self { nodes, ..self }
+    }
+
+    /// The same, which begins its mixes again after a restart.
+    #[must_use]
+    pub fn keeping(self, kept: Option<Arc<KeptMixes>>) -> Self {
+        Self { kept, ..self }
     }
 
     async fn one(&self, stream: &StreamId, now: Millis) -> Pushing {

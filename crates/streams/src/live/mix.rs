@@ -19,6 +19,8 @@ use fields::{Fields, Size};
 
 /// An input is not there yet: clients ask again.
 pub const NOT_THERE_YET: i32 = -505;
+/// The size of an input is not known yet: clients ask again, too.
+pub const SIZE_UNKNOWN: i32 = -507;
 /// Most inputs of one mix.
 const MOST: usize = 16;
 /// Largest coordinate and size, in pixels.
@@ -287,7 +289,7 @@ fn by_layers(mut items: Vec<Item>) -> Read<Layout> {
                 let own = |s: Option<Size>, own: u32, of: &dyn Fn(Size) -> f64| match s {
                     Some(s) => Ok(of(s)),
                     None if own > 0 => Ok(f64::from(own)),
-                    None => Err(refuse(-507, format!("the size of {} is not known yet", item.id))),
+                    None => Err(refuse(SIZE_UNKNOWN, format!("the size of {} is not known yet", item.id))),
                 };
                 let width = own(item.width, item.pushed.width, &across)?;
                 let height = own(item.height, item.pushed.height, &down)?;
@@ -311,7 +313,9 @@ fn background_size(background: &Item, others: &[Item]) -> Read<((u32, u32), (f64
     let Pushed { width, height } = background.pushed;
     match background.kind {
         Kind::Canvas | Kind::Sound => return Err(refuse(-28, "the background's size is missing")),
-        _ if width == 0 || height == 0 => return Err(refuse(-507, "the size of the background is not known yet")),
+        _ if width == 0 || height == 0 => {
+            return Err(refuse(SIZE_UNKNOWN, "the size of the background is not known yet"));
+        }
         _ => {}
     }
     let size = (f64::from(width), f64::from(height));
@@ -341,7 +345,7 @@ fn input(item: &Item, place: Option<(f64, f64, f64, f64)>) -> Read<Input> {
 
 fn cropped([x, y, width, height]: [Size; 4], pushed: Pushed) -> Read<(u32, u32, u32, u32)> {
     if pushed.width == 0 || pushed.height == 0 {
-        return Err(refuse(-507, "the size of a stream to be cropped is not known yet"));
+        return Err(refuse(SIZE_UNKNOWN, "the size of a stream to be cropped is not known yet"));
     }
     let across = |s: Size| s.pixels(pushed.width).round() as u32;
     let down = |s: Size| s.pixels(pushed.height).round() as u32;

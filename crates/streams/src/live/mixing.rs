@@ -39,7 +39,7 @@ impl Embedded {
         Err(mix::refuse(-10031, "the session is begun at several nodes at once"))
     }
 
-    async fn merge_here(&self, params: &Value, streams: &Mixable) -> Outcome {
+    pub(super) async fn merge_here(&self, params: &Value, streams: &Mixable) -> Outcome {
         if let Some(nodes) = &self.nodes {
             let wanted = mix::streams(params);
             let wanted = wanted.iter().filter(|input| streams.may_mix(input));
@@ -75,7 +75,10 @@ impl Embedded {
             }
         }
         match self.mixer.start(&session, output, layout) {
-            Ok(()) => Ok(done()),
+            Ok(()) => {
+                self.keep(&session, params, streams);
+                Ok(done())
+            }
             Err(why @ (Refused::OtherOutput | Refused::Taken)) => Err(mix::refuse(-508, why.to_string())),
             Err(why @ (Refused::NoProgram | Refused::TooMany)) => {
                 tracing::warn!(%why, "a mix cannot be started");
@@ -93,9 +96,13 @@ impl Embedded {
             }
             Some(_) => {
                 self.mixer.stop(session);
+                self.forget(session);
                 Ok(done())
             }
-            None => Ok(done()),
+            None => {
+                self.forget(session);
+                Ok(done())
+            }
         }
     }
 

@@ -283,6 +283,13 @@ impl Urls {
         }
     }
 
+    /// Whether what it may be played with is its pusher's: the first clients' co-anchors make play URLs of their push URLs.
+    #[must_use]
+    pub fn is_pushers(&self, stream: &str, query: &str, now: Millis) -> bool {
+        Query::parse(query)
+            .is_ok_and(|query| query.get("uid").is_none() && self.push_holder(stream, &query, now).is_ok())
+    }
+
     fn push_holder(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<Holder, Invalid> {
         push_url::verify(stream, query, &[&self.push, &self.backup.read()], self.ends(now))?;
         Ok(Holder::of_stream(self.bizid, stream))

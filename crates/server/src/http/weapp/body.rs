@@ -15,7 +15,7 @@ use super::reply::Fail;
 const MAX_FIELDS: usize = 64;
 
 /// Text; a number is taken as its text, as some clients send ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(Cow<'a, str>);
 
 impl Text<'_> {

@@ -58,18 +58,21 @@ pub async fn set_custom_field(member: &Member<'_>) -> Sent {
         ("set", Some(given)) => Operation::Set(value(given)),
         ("set", None) => return Err(Fail::missing("value")),
         ("inc", given) => Operation::Add(step(given)?),
-        ("dec", given) => Operation::Add(step(given)?.saturating_neg()),
+        // The Android clients of 2019 say `del`.
+        ("dec" | "del", given) => Operation::Add(step(given)?.saturating_neg()),
         _ => return Err(Fail::malformed("operation 只能是 set, inc 或 dec")),
     };
     member.call.weapp.rooms.set_custom(member.kind, &room, name.as_str(), operation).await?;
-    show(member, &room).await
+    show(member, &room, member.session.generation).await
 }
 
 /// All fields of a room.
 pub async fn get_custom_info(member: &Member<'_>) -> Sent {
     let body: Body<'_> = member.call.body()?;
     let room = member.room(body.room_id.as_ref())?;
-    show(member, &room).await
+    // The second generation's clients of 2019 read text, and are known by how they write the call.
+    let text = member.call.parts.uri.path().ends_with("Info");
+    show(member, &room, if text { Generation::First } else { member.session.generation }).await
 }
 
 #[derive(Serialize)]
@@ -79,9 +82,9 @@ struct Fields<T> {
     text: String,
 }
 
-async fn show(member: &Member<'_>, id: &RoomId) -> Sent {
+async fn show(member: &Member<'_>, id: &RoomId, generation: Generation) -> Sent {
     let mut sent = Err(Refusal::NoRoom.into());
-    let see = &mut |room: &Room, _| sent = fields(&room.custom, member.session.generation);
+    let see = &mut |room: &Room, _| sent = fields(&room.custom, generation);
     member.call.weapp.rooms.see(member.kind, id, see).await?;
     sent
 }

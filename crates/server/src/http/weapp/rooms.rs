@@ -8,6 +8,7 @@ use super::pushers;
 use super::reply::{Fail, Sent, done, list, success};
 use super::view::{Lens, RoomView};
 use room::{Refusal, RoomId};
+use sign::token::Generation;
 use store::error::Error;
 
 /// Most rooms of one answer.
@@ -42,7 +43,9 @@ struct Created<'a> {
 pub async fn create_room(member: &Member<'_>) -> Sent {
     let body: Create<'_> = member.call.body()?;
     let user = member.actor(body.user_id.as_ref())?;
-    let info = body.room_info.or(body.room_name).ok_or_else(|| Fail::missing("roomInfo"))?;
+    // The second generation's clients need not say it.
+    let optional = (member.session.generation == Generation::Second).then(Text::default);
+    let info = body.room_info.or(body.room_name).or(optional).ok_or_else(|| Fail::missing("roomInfo"))?;
     let id = body.room_id.filter(|id| !id.as_str().is_empty()).map(|id| member.room(Some(&id))).transpose()?;
     match member.call.weapp.rooms.create(member.kind, id.as_ref(), info.as_str(), user).await {
         Ok(id) => {
