@@ -124,13 +124,13 @@ impl Index {
             return reserved();
         };
         let mut out = BytesMut::with_capacity(RESERVED);
-        let size = HEAD + PLACE * self.places.len();
+        // The index directly before the first fragment: ffmpeg 9 and Chromium pay no regard to one with something between.
+        free(&mut out, RESERVED - HEAD - PLACE * self.places.len());
         full(&mut out, b"sidx", 1, 0, |out| {
             out.put_u32(*track);
             out.put_u32(*rate);
             out.put_u64(self.places.first().map_or(0, |place| place.start));
-            // What is left free lies between the index and the first fragment.
-            out.put_u64((RESERVED - size) as u64);
+            out.put_u64(0);
             out.put_u16(0);
             out.put_u16(self.places.len() as u16);
             let next = self.places.iter().skip(1).map(|place| place.start).chain([self.end]);
@@ -141,7 +141,6 @@ impl Index {
                 out.put_u32(u32::from(place.key) << 31 | u32::from(place.key) << 28);
             }
         });
-        free(&mut out, RESERVED - size);
         out.freeze()
     }
 }
@@ -175,9 +174,11 @@ mod tests {
         }
         let bytes = index.bytes();
         assert_eq!(bytes.len(), RESERVED);
-        let size = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
-        assert_eq!(&bytes[size + 4..size + 8], b"free");
-        (words(&bytes[..size]), media)
+        let free = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        assert_eq!(&bytes[4..8], b"free");
+        let words = words(&bytes[free..]);
+        assert_eq!((words[0] as usize, words[8]), (RESERVED - free, 0), "right before the first fragment");
+        (words, media)
     }
 
     #[test]

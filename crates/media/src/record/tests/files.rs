@@ -232,7 +232,7 @@ async fn a_finished_file_has_an_index_and_so_has_one_that_was_cut_short() {
     let mut bytes = whole[..whole.len() - 500].to_vec();
     let duration = crate::fmp4::duration_at(&bytes).unwrap();
     bytes[duration..duration + 4].fill(0);
-    let at = bytes.windows(4).position(|w| w == b"sidx").unwrap() - 4;
+    let at = bytes.windows(4).position(|w| w == b"free").unwrap() - 4;
     let reserved = crate::fmp4::reserved();
     bytes[at..at + reserved.len()].copy_from_slice(&reserved);
     std::fs::write(cut.0.join("s.5.mp4"), &bytes).unwrap();
