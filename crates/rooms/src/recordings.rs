@@ -119,15 +119,18 @@ pub async fn room(
         Ok(Vec::new())
     };
     rooms.store.keep(id, decide).await?;
-    let made = hub.list().into_iter().filter(|stream| stream.protocol == Protocol::Internal);
-    let made = made.map(|stream| stream.name).filter(|name| !name.is_derived());
-    let mixes: Vec<StreamName> = made.filter(|name| streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
+    // Mixes, and who has not entered yet.
+    let speaks_of_it = |name: &StreamName| matches!(owner(rooms.bizid, name.as_str()), Some(Owner::Member { room, .. }) if room == id.as_str());
+    let others = hub.list().into_iter().filter(|stream| stream.protocol != Protocol::Relay).map(|stream| stream.name);
+    let others = others.filter(|name| !streams.contains(name));
+    let others: Vec<StreamName> =
+        others.filter(|name| speaks_of_it(name) || streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
     let begin = |stream: StreamName| recorder.record_present(&stream).then_some(Changed { stream, empty: None });
     let end = |stream: StreamName| match recorder.stop(&stream)? {
         Stopped::Recorded => Some(Changed { stream, empty: None }),
         Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
     };
-    let streams = streams.into_iter().chain(mixes);
+    let streams = streams.into_iter().chain(others);
     Ok(if on { streams.filter_map(begin).collect() } else { streams.filter_map(end).collect() })
 }
 
