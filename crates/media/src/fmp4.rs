@@ -2,6 +2,7 @@
 //! what was written before. Knows no playlist and no file.
 
 mod boxes;
+mod index;
 mod measure;
 mod muxer;
 #[cfg(test)]
@@ -13,7 +14,8 @@ use crate::codec::{AudioInfo, VideoInfo, vpx};
 use crate::frame::{Codec, Frame};
 use boxes::{boxed, full};
 
-pub use measure::played;
+pub use index::{Index, reserved};
+pub use measure::{Played, played};
 pub use muxer::{Fragment, Muxer};
 
 /// Ticks a second of video tracks.
@@ -112,6 +114,11 @@ fn init(tracks: &[&Track]) -> Bytes {
 /// Where in an init segment the duration in milliseconds stands (32 bits, `mehd`).
 pub(crate) fn duration_at(init: &[u8]) -> Option<usize> {
     init.windows(4).position(|w| w == b"mehd").map(|at| at + 8)
+}
+
+/// Where in an init segment the kind of an H.264 track's entry stands, if it has one.
+pub(crate) fn avc_at(init: &[u8]) -> Option<usize> {
+    init.windows(4).position(|w| w == b"avc1")
 }
 
 fn trak(out: &mut BytesMut, track: &Track) {

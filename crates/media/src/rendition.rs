@@ -93,6 +93,11 @@ impl Renditions {
         reader.with_form(Box::new(Takes { renditions: self.clone(), takes }))
     }
 
+    /// Whether there is a stream of this name.
+    pub(crate) fn is_there(&self, name: &StreamName) -> bool {
+        self.hub.info(name).is_some()
+    }
+
     /// The stream's audio codec, waiting a little while the stream is too young to tell.
     async fn audio_of(&self, name: &StreamName) -> Option<Codec> {
         let deadline = Instant::now() + AUDIO_SHOWS;

@@ -11,6 +11,7 @@ pub mod id;
 pub mod kind;
 pub mod once;
 pub mod pushers;
+pub mod recorded;
 pub mod refusal;
 pub mod room;
 pub mod rules;

@@ -54,6 +54,9 @@ pub struct Room {
     /// Members need no heartbeats: they stay until they leave, or for [`crate::rules::LASTING`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
+    /// What is pushed is recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recorded: bool,
     /// Which named changes were made of late.
     #[serde(default, skip_serializing_if = "Done::is_empty")]
     pub done: Done,
@@ -78,6 +81,7 @@ impl Room {
             custom: Custom::default(),
             sanctions: Sanctions::default(),
             lasting: false,
+            recorded: false,
             done: Done::default(),
             status: 0,
             created: now,

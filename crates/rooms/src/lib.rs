@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use chat::Chat;
+use media::StreamName;
 use media::record::Recorder;
 use store::clock::Clock;
 use store::error::Error;
@@ -195,15 +196,21 @@ impl Rooms {
         }
         let now = self.clock.steady();
         let mut made = false;
+        let mut recorded = false;
         let decide = &mut |slot: &mut Option<Room>| {
             let joined = pushers::add_pusher(slot, now, new, &self.rules)?;
             made = joined.made;
+            recorded = slot.as_ref().is_some_and(|room| room.recorded);
             Ok(joined.events)
         };
         if there {
             self.decide(new.room, decide).await?;
         } else {
             self.decide_new(new.room, decide).await?;
+        }
+        // A stream whose name does not speak of the room is the room's from now on.
+        if let (true, Some(recorder), Ok(stream)) = (recorded, &self.recorder, StreamName::new(new.stream.as_str())) {
+            recorder.record_present(&stream);
         }
         Ok(made)
     }

@@ -4,15 +4,18 @@ pub mod finished;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use media::record::{self, Empty, Recorder, Stopped};
-use media::{Hub, StreamName};
+use media::{Hub, Protocol, StreamName, hub};
 use room::{Kind, RoomId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::Rooms;
 use store::error::Error;
+use streams::live::{Owner, owner};
 
 /// `[record]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -89,8 +92,9 @@ pub struct Changed {
     pub empty: Option<Empty>,
 }
 
-/// Records (or stops recording) every stream of a room that is pushed now. Gives the streams for which that changed
-/// something; none where recordings are not allowed.
+/// Records (or stops recording) every stream of a room: what is pushed now, mixes of the room that are streams of their own, and
+/// what comes as long as the room is there ([`Rooms::record_rooms`]). Gives the streams for which that changed something; none
+/// where recordings are not allowed.
 ///
 /// # Errors
 /// No such room; the store is away.
@@ -110,14 +114,89 @@ pub async fn room(
     let Some(recorder) = recorder else {
         return Ok(Vec::new());
     };
-    let begin = |stream: StreamName| {
-        let begun = hub.info(&stream).is_some() && recorder.record(&stream);
-        begun.then_some(Changed { stream, empty: None })
+    let decide = &mut |slot: &mut Option<room::Room>| {
+        room::recorded::set_recorded(slot, on)?;
+        Ok(Vec::new())
     };
+    rooms.store.keep(id, decide).await?;
+    // Mixes, and who has not entered yet.
+    let speaks_of_it = |name: &StreamName| matches!(owner(rooms.bizid, name.as_str()), Some(Owner::Member { room, .. }) if room == id.as_str());
+    let others = hub.list().into_iter().filter(|stream| stream.protocol != Protocol::Relay).map(|stream| stream.name);
+    let others = others.filter(|name| !streams.contains(name));
+    let others: Vec<StreamName> =
+        others.filter(|name| speaks_of_it(name) || streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
+    let begin = |stream: StreamName| recorder.record_present(&stream).then_some(Changed { stream, empty: None });
     let end = |stream: StreamName| match recorder.stop(&stream)? {
         Stopped::Recorded => Some(Changed { stream, empty: None }),
         Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
     };
-    let streams = streams.into_iter();
+    let streams = streams.into_iter().chain(others);
     Ok(if on { streams.filter_map(begin).collect() } else { streams.filter_map(end).collect() })
+}
+
+/// Whether a mix is named after a stream: by its name, `_` and more.
+fn is_mix_of(name: &StreamName, stream: &str) -> bool {
+    name.as_str().strip_prefix(stream).is_some_and(|rest| rest.starts_with('_'))
+}
+
+impl Rooms {
+    /// Records what begins to be pushed, or mixed, in rooms that are recorded, for as long as there is a recorder. What a room says
+    /// of that is kept with it, so that it holds after a restart.
+    pub async fn record_rooms(self: Arc<Self>, hub: Hub) {
+        let Some(recorder) = self.recorder.clone() else { return };
+        let mut events = hub.events();
+        loop {
+            let begun: Vec<_> = match events.recv().await {
+                Ok(hub::Event::Started { name, protocol, .. }) => vec![(name, protocol)],
+                Ok(_) => continue,
+                Err(RecvError::Lagged(_)) => hub.list().into_iter().map(|s| (s.name, s.protocol)).collect(),
+                Err(RecvError::Closed) => return,
+            };
+            for (name, protocol) in begun {
+                // A relayed stream is recorded where it is pushed.
+                if !name.is_derived() && protocol != Protocol::Relay {
+                    let rooms = self.clone();
+                    let recorder = recorder.clone();
+                    tokio::spawn(async move {
+                        if rooms.is_recorded(&name, protocol).await {
+                            recorder.record_present(&name);
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded.
+    async fn is_recorded(&self, name: &StreamName, protocol: Protocol) -> bool {
+        let text = name.as_str();
+        let shorter = text.match_indices('_').map(|(at, _)| &text[..at]);
+        let is_mix = protocol == Protocol::Internal;
+        for stream in std::iter::once(text).chain(shorter.filter(|_| is_mix)) {
+            let (_, _, Some(id)) = self.whose(stream).await else { continue };
+            let mut records = false;
+            let look = &mut |room: &room::Room, _| {
+                // Who is not in the room yet has a name that speaks of it, and so has nobody else.
+                let is_in = room.pushers.iter().any(|pusher| pusher.stream.as_str() == stream);
+                let is_named = matches!(owner(self.bizid, stream), Some(Owner::Member { .. }));
+                records = room.recorded && (is_in || is_named);
+            };
+            if self.store.see(&id, look).await.is_ok() && records {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mix_is_named_after_a_stream() {
+        let is = |name: &str, stream: &str| is_mix_of(&StreamName::new(name).unwrap(), stream);
+        assert!(is("1_r_alice_mixed", "1_r_alice") && is("1_r_alice_", "1_r_alice"));
+        assert!(!is("1_r_alice", "1_r_alice") && !is("1_r_alice2", "1_r_alice") && !is("1_r_bob_mixed", "1_r_alice"));
+    }
 }

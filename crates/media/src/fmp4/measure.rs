@@ -2,19 +2,32 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::SYNC;
+use super::index::{Index, RESERVED};
+
 /// Longest `moov` or `moof` that is read, in bytes.
 const MAX_HEADER: u64 = 4 << 20;
 
-/// How long a file of `size` bytes plays, in milliseconds, and how many of its bytes are whole fragments.
+/// What the headers of a file say.
+pub struct Played {
+    /// How long it plays, in milliseconds.
+    pub ms: u64,
+    /// How many of its bytes are whole fragments and what is before them.
+    pub whole: u64,
+    /// Where room is kept for its index.
+    pub reserved_at: Option<u64>,
+    /// What becomes its index.
+    pub index: Index,
+}
+
+/// Reads the headers of a file of `size` bytes.
 ///
 /// # Errors
 /// It cannot be read, or is no file of ours.
-pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<(u64, u64)> {
+pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<Played> {
     let mut at = 0;
-    let mut whole = 0;
-    let mut longest = 0;
-    let mut rates = Vec::new();
-    let mut ends = Vec::new();
+    let mut played = Played { ms: 0, whole: 0, reserved_at: None, index: Index::new(b"") };
+    let mut moof = Vec::new();
     while size - at >= 8 {
         file.seek(SeekFrom::Start(at))?;
         let mut head = [0; 8];
@@ -31,21 +44,28 @@ pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<(u64, u64)
             let mut body = vec![0; length as usize - 8];
             file.read_exact(&mut body)?;
             match &kind {
-                b"moov" => rates = tracks(&body),
-                _ => ends = run_ends(&body, &rates),
+                b"moov" => played.index = Index::of(&body),
+                _ => moof = body,
             }
+        }
+        if &kind == b"free" && length == RESERVED as u64 {
+            played.reserved_at.get_or_insert(at);
         }
         at += length;
         if &kind != b"moof" {
             // With its media there, a fragment counts.
-            longest = ends.drain(..).fold(longest, u64::max);
-            whole = at;
+            if &kind == b"mdat" {
+                let header = std::mem::take(&mut moof);
+                played.index.add_header(&header, header.len() as u64 + 8 + length);
+            }
+            played.whole = at;
         }
     }
-    if rates.is_empty() {
+    if !played.index.has_tracks() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a fragmented MP4 file"));
     }
-    Ok((longest, whole))
+    played.ms = played.index.end_ms();
+    Ok(played)
 }
 
 /// The boxes within a box.
@@ -60,7 +80,7 @@ fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     })
 }
 
-fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     children(bytes).find(|(k, _)| k == kind).map(|(_, body)| body)
 }
 
@@ -69,21 +89,36 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Each track's number and ticks a second.
-fn tracks(moov: &[u8]) -> Vec<(u32, u32)> {
+pub(super) fn tracks(moov: &[u8]) -> Vec<(u32, u32)> {
     let one = |trak| Some((word(child(trak, b"tkhd")?, 12)?, word(child(child(trak, b"mdia")?, b"mdhd")?, 12)?));
     children(moov).filter(|(kind, _)| kind == b"trak").filter_map(|(_, trak)| one(trak)).collect()
 }
 
-/// When each track's part of a fragment ends, in milliseconds.
-fn run_ends(moof: &[u8], rates: &[(u32, u32)]) -> Vec<u64> {
+/// One track's part of a fragment, in the track's ticks.
+pub(super) struct Run {
+    pub track: u32,
+    pub start: u64,
+    pub length: u64,
+    /// Whether decoding may start with it.
+    pub key: bool,
+}
+
+impl Run {
+    /// Where it ends.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.length)
+    }
+}
+
+/// Each track's part of a fragment.
+pub(super) fn runs(moof: &[u8]) -> impl Iterator<Item = Run> {
     let one = |traf| {
         let track = word(child(traf, b"tfhd")?, 4)?;
         let start = child(traf, b"tfdt")?.get(4..12)?.try_into().ok().map(u64::from_be_bytes)?;
-        let (_, rate) = rates.iter().find(|(id, rate)| *id == track && *rate > 0)?;
-        // Version and flags, count, offset; then four words a sample, the first of which is its duration.
+        // Version and flags, count, offset; then four words a sample: duration, size, flags, composition offset.
         let samples = child(traf, b"trun")?.get(12..)?;
-        let length: u64 = samples.chunks_exact(16).filter_map(|s| word(s, 0)).map(u64::from).sum();
-        u64::try_from(u128::from(start.saturating_add(length)) * 1000 / u128::from(*rate)).ok()
+        let length = samples.chunks_exact(16).filter_map(|s| word(s, 0)).map(u64::from).sum();
+        Some(Run { track, start, length, key: word(samples, 8) == Some(SYNC) })
     };
-    children(moof).filter(|(kind, _)| kind == b"traf").filter_map(|(_, traf)| one(traf)).collect()
+    children(moof).filter(|(kind, _)| kind == b"traf").filter_map(move |(_, traf)| one(traf))
 }

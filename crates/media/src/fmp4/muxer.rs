@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Run, Sample, Track, VIDEO_RATE, fragment, init};
-use crate::codec::AudioInfo;
+use crate::codec::{AudioInfo, vpx};
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtc::h264::Parameters;
 
@@ -101,6 +101,23 @@ impl Muxer {
         let tracks: Vec<&Track> =
             self.video.iter().map(|v| &v.track).chain(self.audio.iter().map(|a| &a.track)).collect();
         init(&tracks)
+    }
+
+    /// Whether sound is written.
+    pub fn has_audio(&self) -> bool {
+        self.audio.is_some()
+    }
+
+    /// Whether pictures that this configures can follow those of another in one file: with parameter sets before each key
+    /// picture, or because pictures say themselves what they are.
+    pub fn may_follow(old: &Frame, new: &Frame) -> bool {
+        let length = |config: &Frame| Parameters::read(&config.payload).map(|read| read.length_size);
+        old.codec == new.codec
+            && match new.codec {
+                Codec::H264 => length(new).is_some_and(|size| length(old) == Some(size)),
+                Codec::Vp8 | Codec::Vp9 => vpx::record(&old.payload) == vpx::record(&new.payload),
+                _ => false,
+            }
     }
 
     /// Whether pictures are written.

@@ -266,6 +266,11 @@ impl Feed {
             self.offset = Some(now - frame.dts);
             at = now;
         }
+        // The process was started without pictures, although what they are is known: none could be decoded then.
+        let is_new = frame.key && self.video.is_none() && self.input.place.is_some();
+        if is_new && self.known.video.is_some() {
+            self.stale.cancel();
+        }
         match (frame.kind, &mut self.video, &mut self.audio) {
             (Kind::Video, Some(video), _) if !video.foreign => {
                 // What was filled in broke the chain of references.

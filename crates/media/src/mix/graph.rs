@@ -133,7 +133,9 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
     let _ = write!(graph, ";[b{below}]null[picture]");
     if sounds > 0 {
         let inputs: String = (0..sounds).map(|n| format!("[a{n}]")).collect();
-        let _ = write!(graph, ";{inputs}amix=inputs={sounds}:normalize=0:dropout_transition=0[sound]");
+        // No input ends before the process does, so that each is divided by their number all the time: what `normalize=0` says to
+        // ffmpeg 4.4 and later, and to older ones nothing.
+        let _ = write!(graph, ";{inputs}amix=inputs={sounds}:dropout_transition=0,volume={sounds}[sound]");
     }
     (graph, sounds > 0)
 }

@@ -45,7 +45,7 @@ fn ffmpeg_is_told_of_each_input_its_place_and_its_sound() {
         "[b1][v1]overlay=200:310:eof_action=repeat[b2]",
         "[b2]null[picture]",
         "[2:a]aresample=48000,aresample=48000:async=1000:first_pts=2904000[a2]",
-        "amix=inputs=3",
+        "amix=inputs=3:dropout_transition=0,volume=3[sound]",
     ] {
         assert!(graph.contains(part), "{part} in {graph}");
     }

@@ -1,4 +1,5 @@
-//! Recordings that have no file yet, or never got one: nothing is written before a keyframe, and a stream may have none.
+//! Recordings that have no file yet, or never got one: nothing is written before a keyframe, a stream may have none, and a disk
+//! may be full.
 //! Knows no files.
 
 use std::collections::{HashMap, VecDeque};
@@ -15,7 +16,7 @@ use crate::name::StreamName;
 /// How many recordings without a file are remembered after their end.
 const REMEMBERED: usize = 64;
 
-/// A recording without a file: no keyframe has come since it was asked for.
+/// A recording without a file: no keyframe has come since it was asked for, or no file could be begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Empty {
     /// What was to be recorded.
@@ -44,6 +45,8 @@ pub(super) struct Attempt {
     pub since: Instant,
     pub stop: CancellationToken,
     has_file: AtomicBool,
+    /// A file is being begun.
+    begins: AtomicBool,
 }
 
 impl Attempt {
@@ -54,12 +57,19 @@ impl Attempt {
             since: Instant::now(),
             stop: CancellationToken::new(),
             has_file: AtomicBool::new(false),
+            begins: AtomicBool::new(false),
         })
     }
 
-    /// A file was begun.
-    pub fn wrote(&self) {
-        self.has_file.store(true, Ordering::Relaxed);
+    /// A file is about to be begun.
+    pub fn begins(&self) {
+        self.begins.store(true, Ordering::Relaxed);
+    }
+
+    /// A file was begun, or could not be.
+    pub fn begun(&self, is_there: bool) {
+        self.has_file.fetch_or(is_there, Ordering::Relaxed);
+        self.begins.store(false, Ordering::Relaxed);
     }
 
     /// What it is as long as no file was begun.
@@ -91,16 +101,20 @@ impl Attempts {
         // Another may begin at once, while this one still writes its last.
         let attempt = self.running.lock().remove(stream)?;
         attempt.stop.cancel();
-        Some(attempt.empty(false).map_or(Stopped::Recorded, Stopped::Empty))
+        let empty = attempt.empty(false).filter(|_| !attempt.begins.load(Ordering::Relaxed));
+        Some(empty.map_or(Stopped::Recorded, Stopped::Empty))
     }
 
-    /// One has ended. Gives it back if it has no file.
-    pub fn end(&self, attempt: &Attempt) -> Option<Empty> {
+    /// One reads no more: another may begin.
+    pub fn leave(&self, attempt: &Attempt) {
         let mut running = self.running.lock();
         if running.get(&attempt.stream).is_some_and(|newest| std::ptr::eq(Arc::as_ptr(newest), attempt)) {
             running.remove(&attempt.stream);
         }
-        drop(running);
+    }
+
+    /// One has ended and written all it had. Gives it back if it has no file.
+    pub fn end(&self, attempt: &Attempt) -> Option<Empty> {
         let empty = attempt.empty(false)?;
         let mut over = self.over.lock();
         if over.len() == REMEMBERED {

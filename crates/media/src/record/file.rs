@@ -10,8 +10,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
+use super::queue::Piece;
 use super::{Event, Recording};
-use crate::fmp4::{duration_at, played};
+use crate::fmp4::{self, Played, avc_at, duration_at, played};
 
 /// Fragments between two waits for the disk to have them.
 const SYNC_EVERY: u32 = 5;
@@ -108,51 +109,94 @@ pub(super) struct Output<'a> {
     index: &'a Index,
     name: String,
     file: File,
+    /// Bytes that are written and whole.
+    size: u64,
     duration_at: Option<usize>,
+    avc_at: Option<usize>,
+    reserved_at: u64,
+    places: fmp4::Index,
     until: u64,
+    varies: bool,
     unsynced: u32,
 }
 
 impl<'a> Output<'a> {
     pub fn create(index: &'a Arc<Index>, stream: &str, started: u64, init: &[u8]) -> io::Result<Self> {
-        index.make_room(init.len() as u64)?;
+        let head = [init, &fmp4::reserved()].concat();
+        let size = head.len() as u64;
+        index.make_room(size)?;
         let name = format!("{stream}.{started}.mp4");
-        let mut file = OpenOptions::new().write(true).create_new(true).open(index.dir.join(&name))?;
-        file.write_all(init)?;
+        let path = index.dir.join(&name);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        if let Err(why) = file.write_all(&head) {
+            let _ = fs::remove_file(&path);
+            return Err(why);
+        }
         let recording = Recording {
             file: name.clone(),
             stream: stream.into(),
             started,
-            size: init.len() as u64,
+            size,
             duration: Duration::ZERO,
             running: true,
         };
         index.files.lock().push(recording.clone());
         index.tell(Event::Started(recording));
-        Ok(Output { index, name, file, duration_at: duration_at(init), until: 0, unsynced: 0 })
+        Ok(Output {
+            index,
+            name,
+            file,
+            size,
+            duration_at: duration_at(init),
+            avc_at: avc_at(init),
+            reserved_at: init.len() as u64,
+            places: fmp4::Index::new(init),
+            until: 0,
+            varies: false,
+            unsynced: 0,
+        })
     }
 
-    /// Appends a fragment, with which the file plays `until` (milliseconds).
-    pub fn append(&mut self, bytes: &[u8], until: u64) -> io::Result<()> {
-        self.index.make_room(bytes.len() as u64)?;
-        self.file.write_all(bytes)?;
-        self.until = until;
+    /// Appends a fragment. What does not fit is not there in part either.
+    pub fn append(&mut self, piece: &Piece) -> io::Result<()> {
+        let length = piece.bytes.len() as u64;
+        self.index.make_room(length)?;
+        if let Err(why) = self.file.write_all(&piece.bytes) {
+            self.file.set_len(self.size)?;
+            return Err(why);
+        }
+        self.size += length;
+        self.until = piece.until;
+        self.places.add(&piece.bytes);
+        self.index.update(&self.name, |r| {
+            r.size += length;
+            r.duration = Duration::from_millis(piece.until);
+        });
+        if piece.varies && !std::mem::replace(&mut self.varies, true) {
+            self.tell_variation()?;
+        }
         self.unsynced += 1;
         if self.unsynced >= SYNC_EVERY {
             self.file.sync_data()?;
             self.unsynced = 0;
         }
-        let length = bytes.len() as u64;
-        self.index.update(&self.name, |r| {
-            r.size += length;
-            r.duration = Duration::from_millis(until);
-        });
         Ok(())
     }
 
-    /// Writes the duration to the file's beginning.
+    /// Says at the file's beginning that parameter sets are among its pictures: `avc3` (ISO/IEC 14496-15 §5.4.2).
+    fn tell_variation(&mut self) -> io::Result<()> {
+        if let Some(at) = self.avc_at {
+            self.file.seek(SeekFrom::Start(at as u64))?;
+            self.file.write_all(b"avc3")?;
+            self.file.seek(SeekFrom::Start(self.size))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the duration and the index to the file's beginning.
     pub fn finish(mut self) -> io::Result<()> {
         write_duration(&mut self.file, self.duration_at, self.until)?;
+        write_index(&mut self.file, self.reserved_at, &self.places)?;
         self.file.sync_all()
     }
 }
@@ -178,13 +222,18 @@ fn write_duration(file: &mut File, at: Option<usize>, ms: u64) -> io::Result<()>
     file.write_all(&u32::try_from(ms).unwrap_or(u32::MAX).to_be_bytes())
 }
 
+fn write_index(file: &mut File, at: u64, places: &fmp4::Index) -> io::Result<()> {
+    file.seek(SeekFrom::Start(at))?;
+    file.write_all(&places.bytes())
+}
+
 fn parse(name: &str) -> Option<(&str, u64)> {
     let (stream, started) = name.strip_suffix(".mp4")?.rsplit_once('.')?;
     Some((stream, started.parse().ok()?))
 }
 
-/// Size and duration of a file. One that was cut short does not know its duration: it is counted and written, and the
-/// beginning of a fragment at its end is taken off.
+/// Size and duration of a file. One that was cut short does not know its duration: it is counted and written, with the index, and
+/// the beginning of a fragment at its end is taken off.
 fn examine(path: &Path) -> io::Result<(u64, Duration)> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let mut size = file.metadata()?.len();
@@ -194,10 +243,13 @@ fn examine(path: &Path) -> io::Result<(u64, Duration)> {
     let known = at.and_then(|at| head.get(at..at + 4)).map(|b| b.iter().fold(0u64, |n, b| n << 8 | u64::from(*b)));
     let ms = match known {
         None | Some(0) => {
-            let (ms, whole) = played(&mut file, size)?;
+            let Played { ms, whole, reserved_at, index } = played(&mut file, size)?;
             file.set_len(whole)?;
             size = whole;
             write_duration(&mut file, at, ms)?;
+            if let Some(at) = reserved_at {
+                write_index(&mut file, at, &index)?;
+            }
             ms
         }
         Some(ms) => ms,

@@ -1,11 +1,14 @@
-//! Files that are finished, cut short, or too many; a disk that is too slow.
+//! Files that are finished, cut short, or too many; a disk that is too slow, or not there.
+
+mod files;
 
 use bytes::Bytes;
 
+use super::queue::{Offer, Queue};
 use super::*;
 use crate::ended::Ended;
 use crate::fmp4::Fragment;
-use crate::frame::Codec;
+use crate::frame::{Codec, Frame};
 use crate::hub::{self, Origin, Publisher};
 use crate::name::Protocol;
 
@@ -108,7 +111,10 @@ async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec(
     until(&recorder, |l| l.len() == 1 && !l[0].running);
     assert!(recorder.record(&name));
     stream(&publisher, 2000..3000).await;
-    publisher.push(config(31)).unwrap();
+    // The lengths of NAL units have two bytes from here on: that can be said once in a file.
+    let mut other = config(31).payload.to_vec();
+    other[4] = 0xfd;
+    publisher.push(Frame::config(Codec::H264, 0, other.into())).unwrap();
     stream(&publisher, 3000..7000).await;
     let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
     let all: Duration = list[1..].iter().map(|r| r.duration).sum();
@@ -160,6 +166,11 @@ async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
     // 25 kB a second: the first one had to go, then there was nothing left to delete.
     let list = until(&recorder, |l| l.len() == 1 && l[0].file != first.file && !l[0].running);
     assert!(list[0].size <= 150_000 && list[0].size > 100_000, "{list:?}");
+    // What there is of it is a whole file: it says how long it plays.
+    let bytes = std::fs::read(dir.0.join(&list[0].file)).unwrap();
+    let said = crate::fmp4::duration_at(&bytes).unwrap();
+    let said = u32::from_be_bytes(bytes[said..said + 4].try_into().unwrap());
+    assert_eq!((u128::from(said), bytes.len() as u64), (list[0].duration.as_millis(), list[0].size));
     assert!(!dir.0.join(&first.file).exists());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(recorder.stop(&name), None, "the recording has ended");
@@ -208,6 +219,22 @@ async fn a_recording_that_never_got_a_keyframe_says_so() {
     assert_eq!((told.stream.as_str(), told.asked), ("s", empty.asked));
     assert_eq!(recorder.empty(), [told]);
     assert_eq!(recorder.list(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_begun_is_told_as_none() {
+    let dir = Dir::new("gone");
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
+    let mut events = recorder.events();
+    let publisher = publish(&hub, &name);
+    std::fs::remove_dir_all(&dir.0).unwrap();
+    assert!(recorder.record(&name));
+    stream(&publisher, 0..3000).await;
+    publisher.finish(Ended::Finished);
+    let Event::Empty(told) = events.recv().await.unwrap() else { panic!("nothing was written") };
+    assert_eq!((recorder.empty(), recorder.list()), (vec![told], vec![]));
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Elsewhere {
 }
 
 impl Rooms {
-    async fn whose(&self, stream: &str) -> (Option<StreamOwner>, Option<UserId>, Option<RoomId>) {
+    pub(super) async fn whose(&self, stream: &str) -> (Option<StreamOwner>, Option<UserId>, Option<RoomId>) {
         let kept = self.owner_of(stream).await;
         let (user, room) = match owner(self.bizid, stream) {
             Some(Owner::Member { room, user }) => (UserId::parse(&user).ok(), RoomId::parse(&room).ok()),

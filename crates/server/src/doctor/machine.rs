@@ -100,7 +100,7 @@ fn judge_ffmpeg(program: &Path, said: io::Result<Ffmpeg>) -> Verdict {
         return Verdict::warn(
             NAME,
             format!("{version} is older than what mixes are tried with"),
-            "install ffmpeg 4.4 or later",
+            "install ffmpeg 4.2 or later",
         );
     }
     if !more.is_empty() {
@@ -274,7 +274,7 @@ mod tests {
         is(&ffmpeg("7.1.2", &ENCODERS, &all), Level::Ok, "7.1.2 with libx264", "");
         is(&ffmpeg("n8.0", &["aac"], &all), Level::Fail, "lacks libx264", "mix.ffmpeg");
         is(&ffmpeg("7.1", &ENCODERS, &["h264"]), Level::Fail, "lacks aac", "mix.ffmpeg");
-        is(&ffmpeg("3.4.11", &ENCODERS, &all), Level::Warn, "3.4.11 is older", "4.4 or later");
+        is(&ffmpeg("3.4.11", &ENCODERS, &all), Level::Warn, "3.4.11 is older", "4.2 or later");
         is(&ffmpeg("7.1", &ENCODERS, &DECODERS), Level::Warn, "cannot decode hevc", "these decoders");
         let gone = judge_ffmpeg(Path::new("ffmpeg9"), Err(io::ErrorKind::NotFound.into()));
         is(&gone, Level::Warn, "there is no ffmpeg9", "apt-get install ffmpeg");

@@ -22,6 +22,7 @@ mod mixes;
 mod nodes;
 mod program;
 mod readme;
+mod recorded;
 mod restart;
 mod rights;
 mod story;

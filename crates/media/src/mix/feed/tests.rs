@@ -89,3 +89,45 @@ async fn a_publisher_that_vanished_is_filled_in_at_once_and_one_that_is_late_is_
         drop(kept);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_that_comes_after_the_process_began_starts_it_anew() {
+    let hub = Hub::new(Settings::default());
+    let stream = StreamName::new("s").unwrap();
+    let origin = Origin { protocol: Protocol::Whip, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = hub.publish(&stream, origin).unwrap();
+    // The camera is off: what its pictures are is known, and only sound comes.
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+    let sound = |at: i64| Frame::audio(Codec::Aac, at * 1000, Bytes::from_static(&[0x21, 0x10, 4]));
+    let sounds = async {
+        for n in 0..60 {
+            publisher.push(sound(n * 20)).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let place = crate::mix::Place { x: 0, y: 0, width: 2, height: 2, crop: None };
+    let input = Input { stream, place: Some(place), heard: true };
+    let stale = CancellationToken::new();
+    let clock = Clock::start();
+    let memory = Memory::default();
+    let (mut feed, ()) = tokio::join!(Feed::prepare(&hub, &input, &memory, clock, stale.clone()), sounds);
+    assert_eq!(feed.has(), Has { video: false, audio: true });
+    let mut muxer = Muxer::new(None, feed.known.audio.as_deref(), 0).unwrap();
+    let mut take = |feed: &mut Feed| {
+        while let Some(item) = feed.reader.as_mut().unwrap().try_next() {
+            flatten(item, &mut |frame| feed.waiting.push(frame));
+        }
+        for frame in std::mem::take(&mut feed.waiting) {
+            feed.take(&frame, &mut muxer);
+        }
+    };
+    publisher.push(Frame::video(Codec::H264, 1_200_000, 0, false, Bytes::from_static(&[0, 0, 0, 1, 0x41]))).unwrap();
+    take(&mut feed);
+    assert!(!stale.is_cancelled(), "nothing to be seen yet");
+    // The camera is on again, with pictures of the same kind, which are not told anew.
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+    publisher.push(Frame::video(Codec::H264, 1_240_000, 0, true, Bytes::from_static(&[0, 0, 0, 1, 0x65]))).unwrap();
+    take(&mut feed);
+    assert!(stale.is_cancelled(), "the process goes on without pictures");
+}

@@ -144,7 +144,7 @@ async fn turn(api: &Api, caller: &Caller, room: &str, on: bool) -> Answer<Stream
     Ok(axum::Json(Streams { streams: names, empty }))
 }
 
-/// Records every stream of a room that is pushed now.
+/// Records a room's streams, and its mixes that are streams of their own, from now until that is stopped or the room closes.
 #[utoipa::path(put, operation_id = "startRecording", path = "/rooms/{room}/recording", tag = "recordings", params(("room" = String, Path)),
     responses((status = 200, description = "The streams that are recorded from now on", body = Streams)))]
 pub async fn start(State(api): State<Arc<Api>>, caller: Caller, Path(room): Path<String>) -> Answer<Streams> {

@@ -1,0 +1,245 @@
+//! One recording of one stream: when a file begins and ends, and what is in it. A browser's sound comes before its pictures, and
+//! its pictures change their size: neither is a reason for another file. Knows no disk.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::Outcome;
+use super::queue::{Offer, Queue};
+use crate::fmp4::Muxer;
+use crate::frame::{Frame, Kind};
+use crate::hub::{Item, Reader};
+use crate::name::StreamName;
+
+/// A key frame ends a fragment that is longer than this, in microseconds.
+const SHORT: i64 = 1_000_000;
+/// Any frame ends a fragment that is longer than this, in microseconds: what a crash loses.
+const LONG: i64 = 2_000_000;
+/// Without a keyframe for this long one is asked for, in microseconds: it is where players can jump to.
+const KEY_EVERY: i64 = 5_000_000;
+/// For how long sound waits for pictures before there is a file of it alone, in microseconds.
+const SOUND_ALONE: i64 = 2_000_000;
+/// For how long pictures wait for sound before there is a file of them alone, in microseconds.
+const PICTURES_ALONE: i64 = 500_000;
+
+/// One recording of one stream: several files if its codecs change.
+pub(super) struct Take<'a> {
+    stream: &'a StreamName,
+    outcome: Arc<Outcome>,
+    video: Option<Arc<Frame>>,
+    audio: Option<Arc<Frame>>,
+    /// What a file would begin with, while there is none.
+    waiting: Vec<Arc<Frame>>,
+    /// When the first frame came since there is no file.
+    since: Option<i64>,
+    /// Whether pictures came since then.
+    pictures: bool,
+    writing: Option<Writing>,
+}
+
+struct Writing {
+    muxer: Muxer,
+    queue: Queue,
+    origin: i64,
+    /// When the fragment being made began.
+    since: i64,
+    last: i64,
+    /// When the newest keyframe came.
+    key: i64,
+}
+
+impl<'a> Take<'a> {
+    pub fn new(stream: &'a StreamName, outcome: Arc<Outcome>) -> Self {
+        Take {
+            stream,
+            outcome,
+            video: None,
+            audio: None,
+            waiting: Vec::new(),
+            since: None,
+            pictures: false,
+            writing: None,
+        }
+    }
+
+    pub async fn run(mut self, mut reader: Reader) {
+        let outcome = Arc::clone(&self.outcome);
+        let deadline = Instant::now() + outcome.inner.settings.longest;
+        let why = loop {
+            let item = tokio::select! {
+                item = reader.next() => item,
+                () = outcome.attempt.stop.cancelled() => break "stopped",
+                () = tokio::time::sleep_until(deadline) => break "as long as a recording may be",
+            };
+            match item {
+                None => break "the stream ended",
+                Some(Item::Tracks(tracks)) => self.configure(tracks.video, tracks.audio),
+                Some(Item::Frame(frame)) => self.push(&frame),
+                Some(Item::Burst(burst)) => burst.frames.iter().for_each(|f| self.push(f)),
+            }
+            if self.writing.as_ref().is_some_and(|w| w.queue.failed()) {
+                break "it cannot be written";
+            }
+            if self.wants_key() {
+                reader.request_key();
+            }
+        };
+        // Pictures that waited for sound are a file.
+        if self.waiting.first().is_some_and(|frame| frame.key) {
+            self.begin();
+        }
+        self.close();
+        tracing::info!(stream = %self.stream, why, "recording ended");
+    }
+
+    /// Whether a file could not begin, or players would find no place to jump to: publishers that make no keyframes by
+    /// themselves are asked.
+    fn wants_key(&self) -> bool {
+        match &self.writing {
+            Some(w) => w.muxer.has_video() && w.last - w.key >= KEY_EVERY,
+            None => self.video.is_some() && self.since.is_some() && self.waiting.first().is_none_or(|f| !f.key),
+        }
+    }
+
+    fn configure(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
+        let same = |a: &Option<Arc<Frame>>, b: &Option<Arc<Frame>>| match (a, b) {
+            (Some(a), Some(b)) => a.codec == b.codec && a.payload == b.payload,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        let same_video = same(&self.video, &video);
+        let same_audio = same(&self.audio, &audio);
+        if same_video && same_audio {
+            return;
+        }
+        let old = std::mem::replace(&mut self.video, video);
+        let had_audio = std::mem::replace(&mut self.audio, audio).is_some();
+        if same_audio
+            && let (Some(w), Some(old), Some(new)) = (&mut self.writing, &old, &self.video)
+            && w.muxer.has_video()
+            && Muxer::may_follow(old, new)
+        {
+            w.muxer.repeat_parameters(new);
+            w.queue.vary();
+            return;
+        }
+        self.close();
+        // What waits for sound goes on waiting when that comes.
+        if !same_video || had_audio {
+            self.waiting.clear();
+        }
+    }
+
+    fn push(&mut self, frame: &Arc<Frame>) {
+        match frame.kind {
+            Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),
+            Kind::AudioConfig => self.configure(self.video.clone(), Some(Arc::clone(frame))),
+            Kind::Video | Kind::Audio => {
+                if frame.kind == Kind::Audio && !frame.codec.is_configured() && self.audio.is_some() {
+                    self.configure(self.video.clone(), None);
+                }
+                // A file of sound alone was begun while the pictures stood still.
+                let alone = self.writing.as_ref().is_some_and(|w| !w.muxer.has_video());
+                if frame.key && alone && Muxer::new(self.video.as_deref(), None, 0).is_some() {
+                    self.close();
+                }
+                match self.writing {
+                    Some(_) => self.write(frame),
+                    None => self.wait(frame),
+                }
+            }
+            Kind::Data => {}
+        }
+    }
+
+    /// Keeps what a file would begin with, and begins it once its tracks are there or had their time.
+    fn wait(&mut self, frame: &Arc<Frame>) {
+        let since = *self.since.get_or_insert(frame.dts);
+        self.pictures |= frame.kind == Kind::Video;
+        let waited = frame.dts.saturating_sub(since);
+        let Some(muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), since) else {
+            return;
+        };
+        // Pictures that are known and stand still are waited for no longer than unknown ones.
+        let has_video = muxer.has_video() && self.pictures;
+        if has_video && (frame.key || self.waiting.first().is_none_or(|first| !first.key)) {
+            self.waiting.clear();
+        }
+        if !has_video || frame.key || !self.waiting.is_empty() {
+            self.waiting.push(Arc::clone(frame));
+        }
+        let enough = match (has_video, muxer.has_audio()) {
+            (true, true) => !self.waiting.is_empty(),
+            (true, false) => waited >= PICTURES_ALONE,
+            (false, _) => waited >= SOUND_ALONE,
+        };
+        if enough {
+            self.begin();
+        }
+    }
+
+    /// Begins a file with what waits.
+    fn begin(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let Some(first) = waiting.first() else { return };
+        let video = self.video.as_deref().filter(|_| first.key);
+        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), first.dts) else {
+            return;
+        };
+        if let Some(config) = video {
+            muxer.repeat_parameters(config);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
+        let after = |newest: u64| now.max(newest.saturating_add(1));
+        let newest = &self.outcome.inner.newest;
+        let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(after(n))).unwrap_or_default();
+        let queue = Queue::start(&self.outcome, self.stream, after(before), muxer.init());
+        let at = first.dts;
+        self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at });
+        self.since = None;
+        self.pictures = false;
+        waiting.iter().for_each(|frame| self.write(frame));
+    }
+
+    fn write(&mut self, frame: &Arc<Frame>) {
+        let Some(w) = &mut self.writing else {
+            return;
+        };
+        let long = frame.dts.saturating_sub(w.since);
+        let leads = frame.kind == Kind::Video || !w.muxer.has_video();
+        if (leads && (long >= LONG || (frame.key && long >= SHORT))) || long >= 2 * LONG {
+            if frame.kind == Kind::Video {
+                w.muxer.settle(Some(frame.dts));
+            }
+            w.cut(frame.dts, &self.outcome.inner.skipped);
+        }
+        w.muxer.push(frame);
+        w.last = w.last.max(frame.dts);
+        if frame.key {
+            w.key = frame.dts;
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(mut w) = self.writing.take() {
+            w.muxer.settle(None);
+            let end = w.last;
+            w.cut(end, &self.outcome.inner.skipped);
+        }
+    }
+}
+
+impl Writing {
+    fn cut(&mut self, end: i64, skipped: &AtomicU64) {
+        let Some(fragment) = self.muxer.cut() else {
+            return;
+        };
+        self.since = end;
+        let until = u64::try_from(end.saturating_sub(self.origin) / 1000).unwrap_or(0);
+        if let Offer::Skipped = self.queue.offer(fragment, until) {
+            skipped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
