@@ -214,7 +214,7 @@ async fn rooms(s: &mut Scribe<'_>) -> Value {
     s.own("create_room (client roomID)", "alice", "create_room", fixed.clone()).await;
     s.own("create_room (same roomID again)", "alice", "create_room", fixed).await;
     s.own("create_room with roomName", "alice", "create_room", json!({ "roomName": "named", "roomID": "named" })).await;
-    s.own("create_room without roomInfo", "alice", "create_room", json!({})).await;
+    s.own("create_room without roomInfo", "alice", "create_room", json!({ "roomID": "untold" })).await;
     s.own("create_room with a long roomInfo", "alice", "create_room", json!({ "roomInfo": "x".repeat(1025) })).await;
     s.own("create_room with a bad roomID", "alice", "create_room", json!({ "roomInfo": "", "roomID": "a b" })).await;
     s.call("create_room as another", "bob", "create_room", json!({ "userID": "alice", "roomInfo": "" })).await;
