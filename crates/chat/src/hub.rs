@@ -185,6 +185,30 @@ impl Hub {
         Ok(link)
     }
 
+    /// A long-polling client has logged in. Its connection is made at once, or, among several nodes, where it polls: a login
+    /// names no user yet by which a balancer could send it there, and a connection that nobody polls would take what waits
+    /// for the user, for all nodes.
+    ///
+    /// # Errors
+    /// As [`Hub::poller`].
+    pub fn logged_in(&self, login: &Login<'_>) -> Result<(), Refusal> {
+        if !self.is_shared() {
+            return self.poller(login).map(drop);
+        }
+        self.end_older_poller(login.user, login.session, login.at);
+        self.tell(|| Op::Login { user: login.user.clone(), session: login.session, at: login.at });
+        Ok(())
+    }
+
+    /// Ends the connection of an older login than this one.
+    fn end_older_poller(&self, user: &UserId, session: u64, at: Millis) {
+        let older = self.poller_of(user).filter(|link| link.session != session && link.at <= at);
+        if let Some(link) = older {
+            link.end(Close::Replaced);
+            self.disconnect(&link);
+        }
+    }
+
     /// The connection of a user's long-polling client, if it has one.
     #[must_use]
     pub fn poller_of(&self, user: &UserId) -> Option<Arc<Link>> {

@@ -281,6 +281,18 @@ impl Hub {
         self.get(name).is_some_and(|stream| self.inner.finish(&stream, None, reason))
     }
 
+    /// Ends a stream's publisher, and not the stream, which waits for another one to continue it. The publisher hears that it
+    /// was taken over. Returns false if there is none.
+    pub fn unseat(&self, name: &StreamName) -> bool {
+        let Some(stream) = self.get(name) else { return false };
+        let id = stream.publisher();
+        let had = self.inner.vanish(&stream, id);
+        if had {
+            stream.unseat(id);
+        }
+        had
+    }
+
     /// Whether frames of the stream flowed within [`Settings::live_within`].
     pub fn is_live(&self, name: &StreamName) -> bool {
         let now = Instant::now();
@@ -374,16 +386,18 @@ impl Inner {
         true
     }
 
-    fn vanish(&self, stream: &Arc<Stream>, id: u64) {
+    /// Notes that a publisher is gone; false: it was so before.
+    fn vanish(&self, stream: &Arc<Stream>, id: u64) -> bool {
         let streams = self.streams.write();
         match stream.vanish(id, &self.settings) {
-            Gone::Stale => {}
+            Gone::Stale => return false,
             Gone::Paused => self.tell(Event::Paused { name: stream.name.clone() }),
             Gone::Over => {
                 drop(streams);
                 self.finish(stream, Some(id), Ended::Deserted);
             }
         }
+        true
     }
 }
 

@@ -92,6 +92,11 @@ impl<Options> Ask<Options> {
         let _ = self.answer.send(Err(Ended::Refused(reason.into())));
     }
 
+    /// Refuses because somebody else publishes the stream.
+    pub fn busy(self) {
+        let _ = self.answer.send(Err(Ended::Busy));
+    }
+
     /// Refuses because the server is about to end: asking again later, or elsewhere, may help.
     pub fn turn_away(self) {
         let _ = self.answer.send(Err(Ended::Shutdown));

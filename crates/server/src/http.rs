@@ -19,6 +19,7 @@ mod pages;
 mod pullstream;
 mod recorded;
 mod redirect;
+mod rtc_session;
 mod streaming;
 mod weapp;
 pub mod webrtc;
@@ -40,6 +41,7 @@ pub use checks::Checks;
 pub use connections::{Routes, serve};
 pub use console::Console;
 pub use health::Health;
+pub use rtc_session::{Sessions, answer as answer_of_sessions};
 pub use streaming::Media;
 pub use weapp::{Choices, LABELS, Weapp};
 

@@ -28,6 +28,7 @@ use store::clock::Clock;
 use store::{Probe, Store};
 use streams::gate::Gate;
 use streams::live::{Live, Urls};
+use streams::nodes::Nodes;
 use telemetry::logs::Logs;
 use telemetry::traces::Traces;
 use tencent::clouds::Clouds;
@@ -69,6 +70,8 @@ pub struct Parts {
     pub hub: Hub,
     /// WebRTC, if it runs.
     pub webrtc: Option<media::rtc::Server>,
+    /// The other nodes' streams, where there may be some.
+    pub nodes: Option<Arc<Nodes>>,
     /// The certificate, where this process does TLS.
     pub secure: Option<Secure>,
     /// Streams of it that are played by HLS.

@@ -112,12 +112,16 @@ impl Server {
         let rtmps = tls(Secure::rtmps)?;
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let rtmp_port = rtmp.map_or(1935, |a| a.port());
-        let (mut parts, background) = assemble(settings, logs, clock, Clouds::client(), rtmp_port).await?;
+        let (mut parts, mut background) = assemble(settings, logs, clock, Clouds::client(), rtmp_port).await?;
         parts.secure = secure;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         if parts.settings.webrtc.enabled {
-            parts.webrtc = Some(webrtc(&parts, &stop)?);
+            let server = webrtc(&parts, &stop)?;
+            if let Some(nodes) = parts.nodes.clone() {
+                background.push(Box::pin(http::answer_of_sessions(nodes, server.clone())));
+            }
+            parts.webrtc = Some(server);
         }
         // And everything runs. Background work is dropped at the end; servers are told and waited for.
         let server = Self { app: Arc::new(parts), http, rtmp, metrics, lan, stop, tasks };

@@ -4,17 +4,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use media::Protocol;
 use media::hub::{Pace, Start};
-use media::record::Recorder;
-use media::request::{Kick, PlayOptions, PublishOptions, Query, Request};
+use media::request::{Ask, Kick, PlayOptions, PublishOptions, Query, Request};
+use media::{Protocol, StreamName};
 use room::Millis;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::{Holder, Urls};
-use crate::nodes::{self, Nodes};
+use crate::nodes::{self, Nodes, Taken};
+use crate::recorded::Recorded;
 use access::bans::Bans;
 use access::limits::{Limits, What, Whose};
 use store::clock::Clock;
@@ -129,29 +129,27 @@ impl Gate {
         Ok(holder)
     }
 
-    /// Answers until the media server is gone. Once the server is `leaving`, every request is refused.
+    /// Answers until the media server is gone. Once the server is `leaving`, every request is refused but those of other nodes,
+    /// where the viewers go by then: what is still pushed here is seen there.
     pub async fn keep(
         self: Arc<Self>,
         mut requests: mpsc::Receiver<Request>,
-        recorder: Option<Recorder>,
+        recorded: Option<Arc<Recorded>>,
         leaving: CancellationToken,
     ) {
         while let Some(request) = requests.recv().await {
-            if leaving.is_cancelled() {
+            if leaving.is_cancelled() && !self.is_of_node(&request) {
                 request.turn_away();
                 continue;
             }
-            self.answer(request, recorder.as_ref(), &leaving);
+            self.answer(request, recorded.as_ref(), &leaving);
         }
     }
 
-    fn answer(&self, request: Request, recorder: Option<&Recorder>, leaving: &CancellationToken) {
+    fn answer(&self, request: Request, recorded: Option<&Arc<Recorded>>, leaving: &CancellationToken) {
         let stream = request.what().stream.clone();
         let query = &request.what().query.0;
-        if self.nodes.is_some()
-            && matches!(request, Request::Play(_))
-            && matches!(&*request.what().app, nodes::APP | nodes::MIXED)
-        {
+        if self.is_of_node(&request) {
             return self.answer_node(request);
         }
         let allowed = match &request {
@@ -164,18 +162,20 @@ impl Gate {
                 let mut options = PublishOptions::default();
                 options.leaving = leaving.clone();
                 // Who pushes may have it recorded, where the operator allows recordings at all.
-                if let Some(recorder) = recorder.filter(|_| asks_to_record(&ask.what.query)) {
-                    options.record = true;
-                    recorder.record(&stream);
-                }
+                let recorded = recorded.filter(|_| asks_to_record(&ask.what.query)).cloned();
+                options.record = recorded.is_some();
                 self.watch(&holder, &options.kick);
+                let accept = move |ask: Ask<PublishOptions>, stream: &StreamName| {
+                    recorded.iter().for_each(|recorded| recorded.begin(stream));
+                    ask.accept(options);
+                };
                 match self.nodes.clone() {
-                    None => ask.accept(options),
+                    None => accept(ask, &stream),
                     // Other nodes are asked, which takes a moment; the asking session waits, no other.
                     Some(nodes) => drop(tokio::spawn(async move {
                         match nodes.claim(&stream).await {
-                            Ok(()) => ask.accept(options),
-                            Err(taken) => ask.reject(taken.to_string()),
+                            Ok(()) => accept(ask, &stream),
+                            Err(Taken) => ask.busy(),
                         }
                     })),
                 }
@@ -196,6 +196,13 @@ impl Gate {
             }
             (Err(why), request) => request.reject(why),
         }
+    }
+
+    /// Whether another node asks, or says that it is one.
+    fn is_of_node(&self, request: &Request) -> bool {
+        self.nodes.is_some()
+            && matches!(request, Request::Play(_))
+            && matches!(&*request.what().app, nodes::APP | nodes::MIXED)
     }
 
     /// Another node pulls a stream for its players, whom it asks for permission itself.

@@ -3,3 +3,4 @@
 pub mod gate;
 pub mod live;
 pub mod nodes;
+pub mod recorded;

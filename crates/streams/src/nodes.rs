@@ -1,6 +1,7 @@
 //! Streams of several nodes: says in Redis what is published here, refuses what is published elsewhere, and pulls what is
 //! played here from the node that has it, once for all its players and only while there are some. Knows no URLs of clients.
 
+mod ask;
 mod gone;
 pub mod mixes;
 mod places;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use room::sweep::Pushing;
 use room::{Millis, StreamId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +27,7 @@ use store::clock::Clock;
 use store::error::Error;
 use store::redis::{Link, Target};
 
+pub use ask::NoAnswer;
 pub use pull::{APP, MIXED};
 
 /// `[nodes]`: several servers as one (`store.kind = "redis"`).
@@ -66,6 +69,8 @@ impl Settings {
 const TELL: Duration = Duration::from_secs(1);
 /// Streams refreshed at the same time.
 const ABREAST: usize = 32;
+/// Most questions about sessions at the same time.
+const ASKING: usize = 64;
 
 /// The streams of this node among those of the others.
 pub struct Nodes {
@@ -80,6 +85,8 @@ pub struct Nodes {
     pulls: Mutex<HashMap<StreamName, CancellationToken>>,
     /// What other nodes mix.
     mixes: Mutex<Vec<mixes::Mixed>>,
+    /// Questions about sessions that wait for an answer.
+    asking: Semaphore,
 }
 
 /// The stream is published at another node.
@@ -95,7 +102,8 @@ impl Nodes {
         let link = Link::new(target.clone());
         let pulls = Mutex::default();
         let mixes = Mutex::default();
-        Arc::new(Self { target, link, hub, urls, clock, me, pulls, mixes })
+        let asking = Semaphore::new(ASKING);
+        Arc::new(Self { target, link, hub, urls, clock, me, pulls, mixes, asking })
     }
 
     /// Claims a stream for a publisher that is about to begin here. What a node has that is gone is free at once. While
@@ -164,6 +172,8 @@ impl Nodes {
         loop {
             tokio::select! {
                 _ = tick.tick() => {
+                    // Where Redis is away, that is said the next time.
+                    let _ = self.appear().await;
                     self.settle(&mut settled).await;
                     self.tell_all().await;
                 }
@@ -195,10 +205,15 @@ impl Nodes {
 
     async fn tell(self: &Arc<Self>, info: StreamInfo) {
         match places::tell(&self.link, &info, &self.me).await {
-            Ok(Told::Theirs) if info.paused => self.want(&info.name),
+            // The audience here goes on with what comes from there, also where the publisher here did not know that it had gone:
+            // its connection is open, and nothing comes.
             Ok(Told::Theirs) => {
-                tracing::warn!(stream = %info.name, "the stream is published at another node: it ends here");
-                self.hub.end(&info.name, Ended::Kicked(Taken.to_string()));
+                if !info.paused {
+                    let silent = info.silent >= self.hub.settings().takeover_after;
+                    tracing::warn!(stream = %info.name, silent, "the stream is published at another node: its publisher here ends");
+                    self.hub.unseat(&info.name);
+                }
+                self.want(&info.name);
             }
             Ok(Told::ToEnd) => drop(self.hub.end(&info.name, Ended::Kicked("an operator".into()))),
             // What could not be told is told next time.

@@ -26,6 +26,9 @@ use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
 use crate::name::StreamName;
 
+/// The number of a publisher that is no longer let push: none has it.
+const NOBODY: u64 = 0;
+
 pub(super) struct Stream {
     pub name: StreamName,
     pub state: Mutex<State>,
@@ -230,6 +233,22 @@ impl Stream {
         self.changed.notify_one();
         wake(late);
         Gone::Paused
+    }
+
+    /// The number of its publisher.
+    pub fn publisher(&self) -> u64 {
+        self.state.lock().publisher.id
+    }
+
+    /// Takes the stream from its publisher `id`, which has been declared gone.
+    pub fn unseat(&self, id: u64) {
+        let mut state = self.state.lock();
+        if state.publisher.id == id {
+            state.publisher.id = NOBODY;
+            let stop = state.publisher.stop.clone();
+            drop(state);
+            stop.cancel();
+        }
     }
 
     /// Ends the stream, if `id` names its publisher or is not given. Returns whether it did.

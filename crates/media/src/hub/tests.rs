@@ -191,6 +191,30 @@ async fn key_frames_and_joiners_do_not_put_the_audience_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_without_its_publisher_waits_for_another() {
+    let hub = Hub::new(Settings::default());
+    let first = start(&hub, "s");
+    let mut reader = read(&hub, "s", Pace::Realtime);
+    first.push(key(0)).unwrap();
+    assert!(hub.unseat(&name("s")));
+    assert_eq!((first.ended().await, first.push(delta(40))), (Ended::TakenOver, Err(Ended::TakenOver)));
+    assert!(hub.is_paused(&name("s")));
+    // Its own end is none of the stream.
+    first.finish(Ended::Finished);
+    let second = start(&hub, "s");
+    second.push(key(80)).unwrap();
+    let seen = now(&mut reader);
+    assert_eq!((seen.matches('k').count(), reader.ended()), (2, None), "{seen}");
+    // Nobody comes: the stream ends as one that was deserted.
+    assert!(hub.unseat(&name("s")));
+    assert!(!hub.unseat(&name("s")), "it has none");
+    drop(second);
+    ms(16_000).await;
+    assert_eq!(reader.ended(), Some(Ended::Deserted));
+    assert!(!hub.unseat(&name("s")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_publisher_is_refused_until_the_first_is_silent() {
     let hub = Hub::new(Settings::default());
     let p = start(&hub, "s");

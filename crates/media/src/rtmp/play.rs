@@ -86,9 +86,18 @@ impl<'a> Playing<'a> {
             }
             match self.refill(cx) {
                 Poll::Ready(true) => {}
-                Poll::Ready(false) => return Poll::Ready(Ok(Over::Stream)),
+                Poll::Ready(false) => return Poll::Ready(self.over()),
                 Poll::Pending => return Poll::Pending,
             }
+        }
+    }
+
+    /// What the end of the stream is to this player. Another node that pulls it must not take the end of this server for that of
+    /// the stream: its connection is closed, and it looks where the publisher goes.
+    fn over(&self) -> Result<Over, Ended> {
+        match self.reader.ended() {
+            Some(Ended::Shutdown) if self.reader.is_relay() => Err(Ended::Shutdown),
+            _ => Ok(Over::Stream),
         }
     }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::rtc_session::{Wish, status};
 use super::streaming::Media;
 use super::webrtc;
 
@@ -63,7 +64,7 @@ async fn pull(State(media): State<Arc<Media>>, ConnectInfo(peer): ConnectInfo<So
         Ok(answer) => {
             let description = json!({ "type": "answer", "sdp": answer.sdp });
             let body = json!({
-                "errcode": 0, "errmsg": "success", "remotesdp": description, "svrsig": answer.session
+                "errcode": 0, "errmsg": "success", "remotesdp": description, "svrsig": media.sessions.name(&answer.session)
             });
             Json(body).into_response()
         }
@@ -73,13 +74,14 @@ async fn pull(State(media): State<Arc<Media>>, ConnectInfo(peer): ConnectInfo<So
 
 /// `POST /webrtc/v1/stopstream`: the end of a session, by the `svrsig` that nobody can guess.
 async fn stop(State(media): State<Arc<Media>>, body: Bytes) -> Response {
-    let done = match read::<Stop>(&body, "svrsig") {
-        Err(refused) => Err(refused),
-        Ok(Stop { svrsig }) => webrtc::end(&media, &svrsig).await,
+    let svrsig = match read::<Stop>(&body, "svrsig") {
+        Err(refused) => return refusal(&refused),
+        Ok(Stop { svrsig }) => svrsig,
     };
-    match done {
-        Ok(()) => Json(json!({ "errcode": 0, "errmsg": "success" })).into_response(),
-        Err(refused) => refusal(&refused),
+    let outcome = media.sessions.run(&svrsig, Wish::End).await;
+    match outcome.status() {
+        StatusCode::OK => Json(json!({ "errcode": 0, "errmsg": "success" })).into_response(),
+        other => failure(other, &outcome.body),
     }
 }
 
@@ -93,8 +95,12 @@ fn read<T: DeserializeOwned>(body: &[u8], fields: &str) -> Result<T, Refused> {
 fn refusal(refused: &Refused) -> Response {
     let (code, message) = match refused {
         Refused::Ended(Ended::NotFound) => (StatusCode::CONFLICT, "nobody publishes this stream at the moment".into()),
-        _ => (webrtc::status(refused), refused.to_string()),
+        _ => (status(refused), refused.to_string()),
     };
+    failure(code, &message)
+}
+
+fn failure(code: StatusCode, message: &str) -> Response {
     let passes = matches!(code, StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE);
     let body = Json(json!({ "errcode": code.as_u16(), "errmsg": message }));
     let mut response = (if passes { code } else { StatusCode::OK }, body).into_response();

@@ -12,6 +12,7 @@ use media::rendition::Renditions;
 use media::request::Requests;
 use media::rtc::Server;
 
+use super::rtc_session::Sessions;
 use super::{hls, pullstream, recorded, webrtc};
 use crate::web::Cors;
 use store::clock::Clock;
@@ -29,6 +30,8 @@ pub struct Media {
     pub hls: Hls,
     /// WebRTC, if it runs.
     pub webrtc: Option<Server>,
+    /// Its sessions as clients name them.
+    pub sessions: Sessions,
     /// The recorder, if there is one.
     pub recorder: Option<Recorder>,
     /// The STUN and TURN servers that browsers are given.

@@ -20,6 +20,7 @@ use room::Millis;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::rtc_session::{Outcome, Wish, status};
 use super::streaming::Media;
 use sign::Secret;
 
@@ -68,10 +69,7 @@ async fn described() -> Response {
 
 /// `GET` of a session: there is one.
 async fn session(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
-    match server(&media).and_then(|server| server.etag(&id)) {
-        Ok(etag) => (StatusCode::NO_CONTENT, [(header::ETAG, format!("\"{etag}\""))]).into_response(),
-        Err(refused) => refusal(&refused),
-    }
+    respond(media.sessions.run(&id, Wish::Find).await)
 }
 
 pub(super) async fn no_method() -> StatusCode {
@@ -145,7 +143,7 @@ async fn offer(
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, SDP);
             headers.insert(ACCEPT_PATCH, FRAGMENT);
-            set(headers, header::LOCATION, &format!("/rtc/session/{}", answer.session));
+            set(headers, header::LOCATION, &format!("/rtc/session/{}", media.sessions.name(&answer.session)));
             set(headers, header::ETAG, &format!("\"{}\"", answer.etag));
             for url in &media.ice.ice_servers {
                 let link = ice_server(url, &media.ice.turn_secret, stream, media.clock.now());
@@ -208,23 +206,23 @@ pub async fn patch(
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(ACCEPT_PATCH, FRAGMENT)], text).into_response();
     }
     // Without one the change is taken for one of the session as it is: clients in the field send none.
-    let tags: Option<Vec<&str>> =
-        headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok()).map(|list| list.split(',').map(tag).collect());
-    let done = match server(&media) {
-        Ok(server) => server.patch(&id, &body, tags.as_deref()).await,
-        Err(refused) => Err(refused),
-    };
-    match done {
-        Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(restarted)) => {
-            let mut response = ([(header::CONTENT_TYPE, FRAGMENT)], restarted.fragment).into_response();
-            if let Ok(etag) = format!("\"{}\"", restarted.etag).parse() {
-                response.headers_mut().insert(header::ETAG, etag);
-            }
-            response
-        }
-        Err(refused) => refusal(&refused),
+    let tags = headers.get(header::IF_MATCH).and_then(|v| v.to_str().ok());
+    let tags = tags.map(|list| list.split(',').map(|given| tag(given).to_owned()).collect());
+    respond(media.sessions.run(&id, Wish::Patch { fragment: body, tags }).await)
+}
+
+fn respond(outcome: Outcome) -> Response {
+    let mut response = StatusCode::into_response(outcome.status());
+    if !outcome.body.is_empty() {
+        response = (outcome.status(), outcome.body).into_response();
     }
+    if let Some(etag) = outcome.etag {
+        set(response.headers_mut(), header::ETAG, &format!("\"{etag}\""));
+        if response.status() == StatusCode::OK {
+            response.headers_mut().insert(header::CONTENT_TYPE, FRAGMENT);
+        }
+    }
+    response
 }
 
 /// An entity tag without its quotes. A weak one is none of ours; it still names the session.
@@ -235,19 +233,7 @@ fn tag(given: &str) -> &str {
 /// `DELETE /rtc/session/{id}`: the end of a session; its id cannot be guessed. One that has ended already, by itself or by the
 /// connection's end, is what the client wants, and no error for its console to show.
 pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
-    match end(&media, &id).await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(refused) => refusal(&refused),
-    }
-}
-
-/// Ends a session; one that is over already is no error.
-pub(super) async fn end(media: &Media, id: &str) -> Result<(), Refused> {
-    let id_of_ours = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    match server(media)?.delete(id).await {
-        Err(Refused::NoSession) if id_of_ours => Ok(()),
-        done => done,
-    }
+    respond(media.sessions.run(&id, Wish::End).await)
 }
 
 /// The answer to a browser's preflight.
@@ -284,7 +270,10 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
         }
     };
     let body = match answer {
-        Ok(answer) => json!({ "code": 0, "sdp": answer.sdp, "sessionid": answer.session, "server": "roomservice" }),
+        Ok(answer) => {
+            let session = media.sessions.name(&answer.session);
+            json!({ "code": 0, "sdp": answer.sdp, "sessionid": session, "server": "roomservice" })
+        }
         Err(refused) => json!({ "code": status(&refused).as_u16(), "message": refused.to_string() }),
     };
     Json(body).into_response()
@@ -294,20 +283,6 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
 pub(super) fn address(url: &str) -> (&str, &str) {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     (path.rsplit('/').next().unwrap_or_default(), query)
-}
-
-/// The status that a refusal stands for.
-pub(super) fn status(refused: &Refused) -> StatusCode {
-    match refused {
-        Refused::Bad(_) => StatusCode::BAD_REQUEST,
-        Refused::Unsupported(_) => StatusCode::NOT_ACCEPTABLE,
-        Refused::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Refused::Ended(Ended::NotFound) | Refused::NoSession => StatusCode::NOT_FOUND,
-        Refused::Ended(Ended::Busy) => StatusCode::CONFLICT,
-        Refused::Ended(Ended::Refused(_)) => StatusCode::FORBIDDEN,
-        Refused::Stale => StatusCode::PRECONDITION_FAILED,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
 }
 
 fn refusal(refused: &Refused) -> Response {

@@ -41,6 +41,7 @@ use store::{ChatRecord, History, Place, Probe, Store};
 use streams::gate::Gate;
 use streams::live::{self, Live, Urls};
 use streams::nodes::Nodes;
+use streams::recorded::Recorded;
 use telemetry::logs::Logs;
 use telemetry::traces::Traces;
 use tencent::clouds::Clouds;
@@ -126,7 +127,12 @@ pub(crate) async fn assemble(
         background.push(Box::pin(hooks.clone().note_messages()));
         background.push(Box::pin(hooks.clone().run()));
     }
-    background.push(Box::pin(parts.gate.clone().keep(streams.asked, parts.recorder.clone(), ground.leaving.clone())));
+    let recorded = parts.recorder.clone().map(|recorder| Arc::new(Recorded::new(recorder)));
+    if let Some(recorded) = recorded.clone().filter(|_| ground.is_shared()) {
+        let hub = parts.hub.clone();
+        background.push(Box::pin(async move { recorded.follow(&hub).await }));
+    }
+    background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
@@ -175,6 +181,7 @@ fn parts_of(
         recorder: streams.recorder.clone(),
         requests: streams.requests.clone(),
         webrtc: None,
+        nodes: streams.nodes.clone(),
         secure: None,
         chat: talk.groups.clone(),
         store: kept.store.clone(),
@@ -225,6 +232,7 @@ struct Streams {
     mixer: Option<Mixer>,
     renditions: Renditions,
     recorder: Option<Recorder>,
+    nodes: Option<Arc<Nodes>>,
 }
 
 impl Streams {
@@ -258,13 +266,13 @@ impl Streams {
         };
         let gate = Gate::new(urls.clone(), access.bans.clone(), access.limits.clone(), clock.clone());
         let gate = Arc::new(gate.among(nodes.clone()));
-        if let Some(nodes) = nodes {
+        if let Some(nodes) = nodes.clone() {
             background.push(Box::pin(nodes.run()));
         }
         let recorder = settings.record.recorder(&hub, &settings.data_dir);
         let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
         let renditions = Renditions::new(hub.clone());
-        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder })
+        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder, nodes })
     }
 }
 

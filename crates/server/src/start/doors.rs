@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::chat_door::ChatDoor;
 use crate::config::Mode;
-use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Tokens, Weapp};
+use crate::http::{Api, Callbacks, Checks, Choices, Console, Doors, Health, Media, Repeats, Sessions, Tokens, Weapp};
 use crate::parts::Parts;
 use crate::report;
 use crate::web::Web;
@@ -68,6 +68,7 @@ fn media(parts: &Parts) -> Media {
         renditions: parts.renditions.clone(),
         hls: parts.hls.clone(),
         webrtc: parts.webrtc.clone(),
+        sessions: Sessions { server: parts.webrtc.clone(), nodes: parts.nodes.clone() },
         recorder: parts.recorder.clone(),
         ice: parts.settings.webrtc.clone(),
         cors: parts.cors.clone(),

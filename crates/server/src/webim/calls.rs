@@ -173,7 +173,7 @@ fn login(call: &Call<'_>) -> Answer {
         .map_err(|why| fail(UNAUTHORISED, format!("usersig ({}): {why}", why.step())))?;
     call.admit(&user)?;
     let (login, a2) = door.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
-    door.chat.poller(&place(&login))?;
+    door.chat.logged_in(&place(&login))?;
     ok(json!({"TinyId": login.id.to_string(), "A2Key": a2}))
 }
 

@@ -19,6 +19,7 @@ mod kill;
 mod limits;
 mod loopback;
 mod mixes;
+mod moves;
 mod nodes;
 mod program;
 mod readme;

@@ -2,54 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::kit::chat::Chat;
 use crate::kit::redis::{node, node_with};
+use crate::kit::viewer::Viewer;
 use crate::kit::whep;
-use crate::kit::{PATIENCE, Running, Server, ended, probe, push, until};
-use media::flv::demux::Demuxer;
-use media::frame::Kind;
+use crate::kit::{PATIENCE, Server, ended, probe, push, until};
 use serde_json::{Value, json};
 use testkit::RedisServer;
-use testkit::bounded::program;
 
 /// Three times what a member may be silent, as 60 s are of the usual 20 s.
 const OUTAGE: Duration = Duration::from_secs(9);
-
-/// A viewer of HTTP-FLV that goes on.
-struct Viewer {
-    curl: Running,
-    pictures: Arc<AtomicUsize>,
-}
-
-impl Viewer {
-    fn watch(url: &str) -> Self {
-        let mut command = program("curl");
-        let mut child = command.args(["-sN", url]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut out = child.stdout.take().unwrap();
-        let pictures = Arc::new(AtomicUsize::new(0));
-        let seen = pictures.clone();
-        std::thread::spawn(move || {
-            let mut demuxer = Demuxer::default();
-            let mut buffer = vec![0; 65536];
-            while let Ok(n @ 1..) = out.read(&mut buffer) {
-                demuxer.push(&buffer[..n]);
-                while let Some(frame) = demuxer.next_frame().unwrap() {
-                    seen.fetch_add(usize::from(frame.kind == Kind::Video), Ordering::Relaxed);
-                }
-            }
-        });
-        Self { curl: Running(child), pictures }
-    }
-
-    fn pictures(&self) -> usize {
-        self.pictures.load(Ordering::Relaxed)
-    }
-}
 
 /// Status, whether there is a `Retry-After`, and how long it took.
 fn heartbeat(at: SocketAddr, user: &str, token: &str) -> (u16, bool, Duration) {

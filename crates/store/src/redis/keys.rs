@@ -184,6 +184,16 @@ impl Keys {
         format!("rs:asks:{node}")
     }
 
+    /// Stream: what other nodes ask about WebRTC sessions of a node.
+    pub fn session_asks(node: &str) -> String {
+        format!("rs:asks:{node}:sessions")
+    }
+
+    /// There as long as a node is that streams are published at.
+    pub fn node(node: &str) -> String {
+        format!("rs:node:{node}")
+    }
+
     /// What a node answered.
     pub fn answer(id: &str) -> String {
         format!("rs:answer:{id}")

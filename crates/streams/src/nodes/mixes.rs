@@ -19,16 +19,13 @@ use super::pull;
 use crate::live::{MixOutcome, Mixable};
 use store::error::Error;
 use store::redis::keys::Keys;
-use store::redis::tail;
 
 /// For how long, in milliseconds, a mix counts without being published again. Nodes publish once a second.
 const KEPT: u64 = 5_000;
 /// How long another node may take to answer.
 const ANSWERS: Duration = Duration::from_secs(5);
-/// How often is looked for its answer.
+/// How often is looked whether it has come.
 const LOOK: Duration = Duration::from_millis(40);
-/// Seconds for which an answer is kept.
-const FETCHED: u64 = 30;
 /// How long what is to be mixed may take to come here.
 const COMES: Duration = Duration::from_secs(4);
 
@@ -224,24 +221,10 @@ impl Nodes {
 
     /// Asks another node, and waits for its answer; none if it does not answer in time.
     pub async fn ask(&self, place: &Place, ask: &Ask) -> Option<MixOutcome> {
-        let id = format!("{:016x}", sign::fresh_id());
         let text = serde_json::to_string(ask).ok()?;
-        let mut pipe = redis::pipe();
-        let key = Keys::asks(&place.node);
-        pipe.cmd("XADD").arg(&key).arg("MAXLEN").arg("~").arg(100).arg("*").arg("i").arg(&id).arg("a").arg(&text);
-        pipe.ignore().expire(&key, 60).ignore();
-        self.link.run(async |mut redis| pipe.exec_async(&mut redis).await).await.ok()?;
-        let until = Instant::now() + ANSWERS;
-        let key = Keys::answer(&id);
-        while Instant::now() < until {
-            tokio::time::sleep(LOOK).await;
-            let answer: Result<Option<String>, _> = self.link.run(async |mut redis| redis.get(&key).await).await;
-            if let Ok(Some(text)) = answer {
-                let (code, message) = serde_json::from_str(&text).ok()?;
-                return Some(MixOutcome { code, message });
-            }
-        }
-        None
+        let answer = self.post(Keys::asks(&place.node), &text, ANSWERS).await?;
+        let (code, message) = serde_json::from_str(&answer).ok()?;
+        Some(MixOutcome { code, message })
     }
 
     /// Answers what other nodes ask, until it is dropped.
@@ -249,32 +232,15 @@ impl Nodes {
     where
         F: Future<Output = MixOutcome> + Send + 'static,
     {
-        let stop = CancellationToken::new();
-        let nodes = self.clone();
-        let _stopped = stop.clone().drop_guard();
-        let take = Box::new(move |entries: Vec<redis::streams::StreamId>| {
-            for entry in entries {
-                let field = |name| {
-                    let value = entry.map.get(name)?;
-                    redis::from_redis_value_ref::<String>(value).ok()
-                };
-                let (Some(id), Some(asked)) = (field("i"), field("a")) else { continue };
-                let Ok(asked) = serde_json::from_str(&asked) else { continue };
-                let outcome = ask(asked);
-                let nodes = nodes.clone();
-                tokio::spawn(async move {
-                    let MixOutcome { code, message } = outcome.await;
-                    let text = serde_json::to_string(&(code, message)).unwrap_or_default();
-                    let key = Keys::answer(&id);
-                    // Who waits in vain asks again.
-                    let _ = nodes.link.run(async |mut redis| redis.set_ex::<_, _, ()>(key, text, FETCHED).await).await;
-                });
+        let key = Keys::asks(&self.me.node);
+        let answer = move |asked: String| {
+            let outcome = serde_json::from_str(&asked).ok().map(&ask);
+            async move {
+                let MixOutcome { code, message } = outcome?.await;
+                serde_json::to_string(&(code, message)).ok()
             }
-            Box::pin(std::future::ready(true)) as std::pin::Pin<Box<dyn Future<Output = bool> + Send>>
-        });
-        // This node could not be asked before it was there.
-        let from = tail::From { last: Some("0-0".into()), known: CancellationToken::new() };
-        tail::follow(self.target.clone(), Keys::asks(&self.me.node), from, stop, take).await;
+        };
+        self.take(key, answer).await;
     }
 
     /// Says what is mixed here, and shows the audience here what others mix. Gives the sessions that are another node's.

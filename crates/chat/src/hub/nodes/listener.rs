@@ -24,13 +24,7 @@ impl Listener for Hub {
                 self.deliver(Direct { to, seq: heard.number, at, client_seq, said });
             }
             Op::Handed { user, seq } if !own => self.part(&user).directory.lock().handed(&user, seq),
-            Op::Login { user, session, at } if !own => {
-                let older = self.poller_of(&user).filter(|link| link.session != session && link.at <= at);
-                if let Some(link) = older {
-                    link.end(Close::Replaced);
-                    self.disconnect(&link);
-                }
-            }
+            Op::Login { user, session, at } if !own => self.end_older_poller(&user, session, at),
             Op::Ended { user, session: Some(session) } if !own => {
                 self.end_where(&user, Close::SessionEnded, |link| link.session == session);
             }

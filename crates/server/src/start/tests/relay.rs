@@ -46,7 +46,11 @@ fn url(server: &Server) -> Target {
 }
 
 async fn publish(to: &Server) -> Result<Publisher, Ended> {
-    let mut publisher = Publisher::connect(&url(to)).await?;
+    publish_at(&url(to)).await
+}
+
+async fn publish_at(url: &Target) -> Result<Publisher, Ended> {
+    let mut publisher = Publisher::connect(url).await?;
     let avcc = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
     publisher.send(&Frame::config(Codec::H264, 0, Bytes::from_static(avcc))).await?;
     publisher.send(&Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x12, 0x10]))).await?;
@@ -103,7 +107,7 @@ async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
     let info = |server: &Server| server.app.hub.info(&name).unwrap();
     assert_eq!((info(&a).protocol, info(&b).protocol), (Protocol::Rtmp, Protocol::Relay));
     assert_eq!((info(&a).viewers(), info(&b).viewers()), (1, 1), "a node is no viewer");
-    assert!(publish(&b).await.is_err(), "there is one publisher, wherever");
+    assert!(matches!(publish(&b).await, Err(Ended::Busy)), "there is one publisher, wherever");
 
     // It is cut off, and comes back to the other node. Encoders try again and again.
     drop(first);
@@ -130,6 +134,62 @@ async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
         tokio::time::timeout(Duration::from_secs(20), end).await.expect("the end");
     }
     assert!(!a.app.live.stop(&StreamId::parse(NAME).unwrap(), None).await.unwrap());
+    for server in [a, b] {
+        let dir = server.app.settings.data_dir.clone();
+        server.stop().await;
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// A push URL may ask for a recording. The node that the publisher is at makes it, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_a_push_url_asks_for_is_made_where_it_is_pushed_to() {
+    let redis = RedisServer::start(&[]);
+    let records = |settings: &mut crate::config::Settings| settings.record.enabled = true;
+    let a = server_with(&redis, records).await;
+    let b = server_with(&redis, records).await;
+    let recorded = |server: &Server| server.app.recorder.as_ref().unwrap().list();
+    let asking = |server: &Server| {
+        let plain = url(server);
+        Target { stream: format!("{}&record=1", plain.stream), ..plain }
+    };
+    let mut first = publish_at(&asking(&a)).await.unwrap();
+    let mut at_a = Player::connect(&url(&a)).await.unwrap();
+    push(&mut first, &mut [&mut at_a], 10).await;
+    let played = url(&b);
+    let pushed = async {
+        for n in 1_000.. {
+            picture(&mut first, n).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut at_b = tokio::select! {
+        player = Player::connect(&played) => player.unwrap(),
+        () = pushed => panic!("pushing has no end"),
+    };
+    push(&mut first, &mut [&mut at_a, &mut at_b], 10).await;
+    assert!(recorded(&a).iter().any(|recording| recording.running));
+    // One who is refused has nothing recorded.
+    assert!(matches!(publish_at(&asking(&b)).await, Err(Ended::Busy)));
+    push(&mut first, &mut [&mut at_a, &mut at_b], 50).await;
+    assert_eq!((recorded(&b).len(), b.app.recorder.as_ref().unwrap().empty().len()), (0, 0));
+
+    // It moves on, and has viewers at the first node: the recording goes with it.
+    drop(first);
+    let begun = Instant::now();
+    let mut second = loop {
+        assert!(begun.elapsed() < Duration::from_secs(20), "let in elsewhere");
+        match publish_at(&asking(&b)).await {
+            Ok(publisher) => break publisher,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    };
+    while recorded(&a).iter().any(|recording| recording.running) || !recorded(&b).iter().any(|one| one.running) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?} {:?}", recorded(&a), recorded(&b));
+        push(&mut second, &mut [&mut at_b], 5).await;
+    }
+    push(&mut second, &mut [&mut at_a, &mut at_b], 80).await;
+    assert_eq!((recorded(&a).len(), recorded(&b).len()), (1, 1), "one of each part");
     for server in [a, b] {
         let dir = server.app.settings.data_dir.clone();
         server.stop().await;
