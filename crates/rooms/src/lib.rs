@@ -11,8 +11,10 @@ mod stream_owners;
 pub mod sweeper;
 mod webrtc;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use room::custom::Operation;
 use room::pushers::{self, NewPusher, NewRoom};
 use room::sanctions::{self, Sanction, Sanctions};
@@ -119,6 +121,8 @@ pub struct Rooms {
     leaving: CancellationToken,
     audiences: Option<Arc<Audiences>>,
     recorder: Option<Recorder>,
+    /// What is recorded here because its room is.
+    by_room: Mutex<HashSet<StreamName>>,
     /// What the names of streams begin with.
     bizid: u32,
 }
@@ -127,7 +131,17 @@ impl Rooms {
     /// Puts the parts together.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, chat: Arc<dyn Chat>, clock: Arc<dyn Clock>, rules: Arc<Rules>) -> Self {
-        Self { store, chat, clock, rules, leaving: CancellationToken::new(), audiences: None, recorder: None, bizid: 0 }
+        Self {
+            store,
+            chat,
+            clock,
+            rules,
+            leaving: CancellationToken::new(),
+            audiences: None,
+            recorder: None,
+            by_room: Mutex::default(),
+            bizid: 0,
+        }
     }
 
     /// Lists what this recorder, if there is one, and live services recorded; names of streams begin with `bizid`.
@@ -210,7 +224,7 @@ impl Rooms {
         }
         // A stream whose name does not speak of the room is the room's from now on.
         if let (true, Some(recorder), Ok(stream)) = (recorded, &self.recorder, StreamName::new(new.stream.as_str())) {
-            recorder.record_present(&stream);
+            self.record(recorder, &stream);
         }
         Ok(made)
     }

@@ -125,8 +125,8 @@ pub async fn room(
     let others = others.filter(|name| !streams.contains(name));
     let others: Vec<StreamName> =
         others.filter(|name| speaks_of_it(name) || streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
-    let begin = |stream: StreamName| recorder.record_present(&stream).then_some(Changed { stream, empty: None });
-    let end = |stream: StreamName| match recorder.stop(&stream)? {
+    let begin = |stream: StreamName| rooms.record(recorder, &stream).then_some(Changed { stream, empty: None });
+    let end = |stream: StreamName| match rooms.stop_recording(recorder, &stream)? {
         Stopped::Recorded => Some(Changed { stream, empty: None }),
         Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
     };
@@ -141,51 +141,91 @@ fn is_mix_of(name: &StreamName, stream: &str) -> bool {
 
 impl Rooms {
     /// Records what begins to be pushed, or mixed, in rooms that are recorded, for as long as there is a recorder. What a room says
-    /// of that is kept with it, so that it holds after a restart.
-    pub async fn record_rooms(self: Arc<Self>, hub: Hub) {
+    /// of that is kept with it, so that it holds after a restart. With `again` all streams are looked at every so often: another
+    /// node may be told what a room says.
+    pub async fn record_rooms(self: Arc<Self>, hub: Hub, again: Option<Duration>) {
         let Some(recorder) = self.recorder.clone() else { return };
         let mut events = hub.events();
+        let all = || hub.list().into_iter().map(|s| (s.name, s.protocol)).collect::<Vec<_>>();
+        let mut tick = again.map(tokio::time::interval);
         loop {
-            let begun: Vec<_> = match events.recv().await {
-                Ok(hub::Event::Started { name, protocol, .. }) => vec![(name, protocol)],
-                Ok(_) => continue,
-                Err(RecvError::Lagged(_)) => hub.list().into_iter().map(|s| (s.name, s.protocol)).collect(),
-                Err(RecvError::Closed) => return,
-            };
-            for (name, protocol) in begun {
-                // A relayed stream is recorded where it is pushed.
-                if !name.is_derived() && protocol != Protocol::Relay {
-                    let rooms = self.clone();
-                    let recorder = recorder.clone();
-                    tokio::spawn(async move {
-                        if rooms.is_recorded(&name, protocol).await {
-                            recorder.record_present(&name);
-                        }
-                    });
+            let ticked = async {
+                match &mut tick {
+                    Some(tick) => tick.tick().await,
+                    None => std::future::pending().await,
                 }
-            }
+            };
+            let streams = tokio::select! {
+                event = events.recv() => match event {
+                    Ok(hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. }) => {
+                        vec![(name, protocol)]
+                    }
+                    Ok(hub::Event::Ended { name, .. }) => {
+                        self.by_room.lock().remove(&name);
+                        continue;
+                    }
+                    Ok(_) => continue,
+                    Err(RecvError::Lagged(_)) => all(),
+                    Err(RecvError::Closed) => return,
+                },
+                _ = ticked => all(),
+            };
+            let rooms = self.clone();
+            let recorder = recorder.clone();
+            tokio::spawn(async move {
+                for (name, protocol) in streams.into_iter().filter(|(name, _)| !name.is_derived()) {
+                    rooms.follow(&recorder, &name, protocol).await;
+                }
+            });
         }
     }
 
-    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded.
-    async fn is_recorded(&self, name: &StreamName, protocol: Protocol) -> bool {
+    /// Begins the recording of a stream whose room is recorded. Ends one that was begun for its room, where the room is not any more,
+    /// or where the stream is pushed to another node by now, which records it.
+    async fn follow(&self, recorder: &Recorder, name: &StreamName, protocol: Protocol) {
+        let wanted = if protocol == Protocol::Relay { Some(false) } else { self.is_recorded(name, protocol).await };
+        match wanted {
+            Some(true) => drop(self.record(recorder, name)),
+            Some(false) if self.by_room.lock().contains(name) => drop(self.stop_recording(recorder, name)),
+            Some(false) | None => {}
+        }
+    }
+
+    /// Records a stream for its room, if it is there.
+    pub(crate) fn record(&self, recorder: &Recorder, stream: &StreamName) -> bool {
+        let begun = recorder.record_present(stream);
+        if begun {
+            self.by_room.lock().insert(stream.clone());
+        }
+        begun
+    }
+
+    fn stop_recording(&self, recorder: &Recorder, stream: &StreamName) -> Option<Stopped> {
+        self.by_room.lock().remove(stream);
+        recorder.stop(stream)
+    }
+
+    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded; `None` where no room says.
+    async fn is_recorded(&self, name: &StreamName, protocol: Protocol) -> Option<bool> {
         let text = name.as_str();
         let shorter = text.match_indices('_').map(|(at, _)| &text[..at]);
         let is_mix = protocol == Protocol::Internal;
+        let mut said = None;
         for stream in std::iter::once(text).chain(shorter.filter(|_| is_mix)) {
             let (_, _, Some(id)) = self.whose(stream).await else { continue };
-            let mut records = false;
             let look = &mut |room: &room::Room, _| {
                 // Who is not in the room yet has a name that speaks of it, and so has nobody else.
                 let is_in = room.pushers.iter().any(|pusher| pusher.stream.as_str() == stream);
                 let is_named = matches!(owner(self.bizid, stream), Some(Owner::Member { .. }));
-                records = room.recorded && (is_in || is_named);
+                if is_in || is_named {
+                    said = Some(room.recorded);
+                }
             };
-            if self.store.see(&id, look).await.is_ok() && records {
-                return true;
+            if self.store.see(&id, look).await.is_ok() && said == Some(true) {
+                return said;
             }
         }
-        false
+        said
     }
 }
 

@@ -46,7 +46,8 @@ impl Recorded {
                 }
                 Ok(Event::Ended { name, .. }) => drop(self.begun.lock().remove(&name)),
                 Err(RecvError::Closed) => return,
-                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Lagged(_)) => self.begun.lock().retain(|name| hub.info(name).is_some()),
+                Ok(_) => {}
             }
         }
     }

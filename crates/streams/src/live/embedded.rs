@@ -101,6 +101,7 @@ impl Live for Embedded {
     }
 
     fn end_mix(&self, session: &str) -> bool {
+        self.forget_session(session);
         self.mixer.stop(session) || self.end_elsewhere(session)
     }
 

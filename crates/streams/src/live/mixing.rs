@@ -18,7 +18,7 @@ type Outcome = Result<MixOutcome, MixOutcome>;
 impl Embedded {
     /// Does what a client asks for, here or at the node that mixes the session already.
     pub(super) async fn merge(&self, params: &Value, streams: &Mixable) -> Outcome {
-        let Some(nodes) = &self.nodes else { return self.merge_here(params, streams).await };
+        let Some(nodes) = &self.nodes else { return self.merge_here(params, streams, &|| true).await };
         let session = mix::session(params).unwrap_or_default();
         let elsewhere = async || match self.mixer.output(&session) {
             Some(_) => None,
@@ -31,7 +31,7 @@ impl Embedded {
                 let outcome = nodes.ask(&place, &ask).await;
                 return outcome.ok_or_else(|| mix::refuse(-10031, "the node that mixes does not answer"));
             }
-            match self.merge_here(params, streams).await {
+            match self.merge_here(params, streams, &|| true).await {
                 Err(MixOutcome { code: MOVED, .. }) => {}
                 outcome => return outcome,
             }
@@ -39,7 +39,13 @@ impl Embedded {
         Err(mix::refuse(-10031, "the session is begun at several nodes at once"))
     }
 
-    pub(super) async fn merge_here(&self, params: &Value, streams: &Mixable) -> Outcome {
+    /// `still`: whether it is wanted when all that it waits for is there.
+    pub(super) async fn merge_here(
+        &self,
+        params: &Value,
+        streams: &Mixable,
+        still: &(dyn Fn() -> bool + Sync),
+    ) -> Outcome {
         if let Some(nodes) = &self.nodes {
             let wanted = mix::streams(params);
             let wanted = wanted.iter().filter(|input| streams.may_mix(input));
@@ -74,6 +80,9 @@ impl Embedded {
                 Err(error) => tracing::debug!(%session, %error, "mixed without asking other nodes"),
             }
         }
+        if !still() {
+            return Err(mix::refuse(GONE, "it is not wanted any more"));
+        }
         match self.mixer.start(&session, output, layout) {
             Ok(()) => {
                 self.keep(&session, params, streams);
@@ -96,11 +105,11 @@ impl Embedded {
             }
             Some(_) => {
                 self.mixer.stop(session);
-                self.forget(session);
+                self.forget(session, streams);
                 Ok(done())
             }
             None => {
-                self.forget(session);
+                self.forget(session, streams);
                 Ok(done())
             }
         }
@@ -137,8 +146,11 @@ impl Embedded {
             let here = here.clone();
             async move {
                 match ask {
-                    Ask::Mix { params, streams } => here.merge_here(&params, &streams).await.unwrap_or_else(|no| no),
+                    Ask::Mix { params, streams } => {
+                        here.merge_here(&params, &streams, &|| true).await.unwrap_or_else(|no| no)
+                    }
                     Ask::End { session } => {
+                        here.forget_session(&session);
                         here.mixer.stop(&session);
                         done()
                     }
@@ -167,7 +179,9 @@ impl Embedded {
 }
 
 /// Says among these functions that another node has begun the session: no client is given this number.
-const MOVED: i32 = i32::MIN;
+pub(super) const MOVED: i32 = i32::MIN;
+/// Likewise that nobody wants the mix any more.
+pub(super) const GONE: i32 = i32::MIN + 1;
 
 fn done() -> MixOutcome {
     MixOutcome { code: 0, message: "Success!".into() }
