@@ -124,9 +124,9 @@ impl Recorder {
         true
     }
 
-    /// The same for a stream that is here now. Returns false if it is not.
+    /// The same for a stream that is here now, and pushed to this node. Returns false if it is not.
     pub fn record_present(&self, stream: &StreamName) -> bool {
-        self.inner.renditions.is_there(stream) && self.record(stream)
+        self.inner.renditions.is_published(stream) && self.record(stream)
     }
 
     /// Ends a recording, and says whether anything was recorded. `None`: the stream is not being recorded.

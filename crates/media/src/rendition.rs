@@ -93,9 +93,9 @@ impl Renditions {
         reader.with_form(Box::new(Takes { renditions: self.clone(), takes }))
     }
 
-    /// Whether there is a stream of this name.
-    pub(crate) fn is_there(&self, name: &StreamName) -> bool {
-        self.hub.info(name).is_some()
+    /// Whether a stream of this name is published to this process, not pulled from another node.
+    pub(crate) fn is_published(&self, name: &StreamName) -> bool {
+        self.hub.info(name).is_some_and(|info| info.protocol != Protocol::Relay)
     }
 
     /// The stream's audio codec, waiting a little while the stream is too young to tell.

@@ -83,6 +83,9 @@ impl Settings {
     }
 }
 
+/// How often it is looked at whether rooms are recorded.
+const AGAIN: Duration = Duration::from_secs(10);
+
 /// A stream whose recording was begun or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
@@ -141,20 +144,15 @@ fn is_mix_of(name: &StreamName, stream: &str) -> bool {
 
 impl Rooms {
     /// Records what begins to be pushed, or mixed, in rooms that are recorded, for as long as there is a recorder. What a room says
-    /// of that is kept with it, so that it holds after a restart. With `again` all streams are looked at every so often: another
-    /// node may be told what a room says.
-    pub async fn record_rooms(self: Arc<Self>, hub: Hub, again: Option<Duration>) {
+    /// of that is kept with it, so that it holds after a restart. All streams are looked at now and then: rooms end, and another node
+    /// may be told what a room says.
+    pub async fn record_rooms(self: Arc<Self>, hub: Hub) {
         let Some(recorder) = self.recorder.clone() else { return };
         let mut events = hub.events();
         let all = || hub.list().into_iter().map(|s| (s.name, s.protocol)).collect::<Vec<_>>();
-        let mut tick = again.map(tokio::time::interval);
+        let mut tick = tokio::time::interval(AGAIN);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let ticked = async {
-                match &mut tick {
-                    Some(tick) => tick.tick().await,
-                    None => std::future::pending().await,
-                }
-            };
             let streams = tokio::select! {
                 event = events.recv() => match event {
                     Ok(hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. }) => {
@@ -168,7 +166,7 @@ impl Rooms {
                     Err(RecvError::Lagged(_)) => all(),
                     Err(RecvError::Closed) => return,
                 },
-                _ = ticked => all(),
+                _ = tick.tick() => all(),
             };
             let rooms = self.clone();
             let recorder = recorder.clone();
@@ -180,14 +178,15 @@ impl Rooms {
         }
     }
 
-    /// Begins the recording of a stream whose room is recorded. Ends one that was begun for its room, where the room is not any more,
-    /// or where the stream is pushed to another node by now, which records it.
+    /// Begins the recording of a stream whose room is recorded, once. Ends one that was begun for its room, where the room is not any
+    /// more, has ended, or where the stream is pushed to another node by now, which records it.
     async fn follow(&self, recorder: &Recorder, name: &StreamName, protocol: Protocol) {
+        let begun = self.by_room.lock().contains(name);
         let wanted = if protocol == Protocol::Relay { Some(false) } else { self.is_recorded(name, protocol).await };
         match wanted {
-            Some(true) => drop(self.record(recorder, name)),
-            Some(false) if self.by_room.lock().contains(name) => drop(self.stop_recording(recorder, name)),
-            Some(false) | None => {}
+            Some(true) if !begun => drop(self.record(recorder, name)),
+            Some(false) if begun => drop(self.stop_recording(recorder, name)),
+            _ => {}
         }
     }
 
@@ -205,7 +204,7 @@ impl Rooms {
         recorder.stop(stream)
     }
 
-    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded; `None` where no room says.
+    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded; `None` where that cannot be told now.
     async fn is_recorded(&self, name: &StreamName, protocol: Protocol) -> Option<bool> {
         let text = name.as_str();
         let shorter = text.match_indices('_').map(|(at, _)| &text[..at]);
@@ -213,16 +212,17 @@ impl Rooms {
         let mut said = None;
         for stream in std::iter::once(text).chain(shorter.filter(|_| is_mix)) {
             let (_, _, Some(id)) = self.whose(stream).await else { continue };
+            let mut records = false;
             let look = &mut |room: &room::Room, _| {
                 // Who is not in the room yet has a name that speaks of it, and so has nobody else.
                 let is_in = room.pushers.iter().any(|pusher| pusher.stream.as_str() == stream);
                 let is_named = matches!(owner(self.bizid, stream), Some(Owner::Member { .. }));
-                if is_in || is_named {
-                    said = Some(room.recorded);
-                }
+                records = room.recorded && (is_in || is_named);
             };
-            if self.store.see(&id, look).await.is_ok() && said == Some(true) {
-                return said;
+            match self.store.see(&id, look).await {
+                Ok(_) if records => return Some(true),
+                Ok(_) => said = Some(false),
+                Err(_) => return None,
             }
         }
         said

@@ -1,11 +1,14 @@
-//! The index of a finished file (`sidx`): players learn from it where to jump to, and read no fragment for that. It has room
-//! for so many places; of a longer file each stands for more.
+//! The index of a finished file (`sidx`, one for each track): players learn from it where to jump to, and read no fragment for that.
+//! It has room for so many places; of a longer file each stands for more. Where sound had none of its own, ffmpeg 5.1 would look for
+//! its time, in its ticks, among those of the pictures, and begin at half of the time that was asked for.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::boxes::{boxed, full};
-use super::measure::{Run, child, runs, tracks};
+use super::measure::{child, runs, tracks};
 
+/// Most tracks: pictures and sound.
+const TRACKS: usize = 2;
 /// Most places.
 const PLACES: usize = 1000;
 /// `sidx` without its places.
@@ -16,7 +19,7 @@ const PLACE: usize = 12;
 const LARGEST: u64 = 1 << 31;
 
 /// Bytes that are kept free for an index.
-pub const RESERVED: usize = HEAD + PLACE * PLACES + 8;
+pub const RESERVED: usize = TRACKS * (HEAD + PLACE * PLACES) + 8;
 
 /// The bytes between a file's init segment and its first fragment, as long as there is no index.
 #[must_use]
@@ -33,8 +36,8 @@ fn free(out: &mut BytesMut, size: usize) {
 /// Where decoding may start, and how many bytes belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
-    /// In ticks of the track.
-    start: u64,
+    /// In ticks of each track.
+    start: [u64; TRACKS],
     bytes: u64,
     /// Fragments that decoding may start with.
     starts: u32,
@@ -45,13 +48,13 @@ struct Place {
 /// What becomes the index of a file.
 #[derive(Debug)]
 pub struct Index {
-    /// All tracks, by number and ticks a second; the first one is what is indexed.
+    /// All tracks, by number and ticks a second; places are those of the first one.
     tracks: Vec<(u32, u32)>,
     places: Vec<Place>,
     /// Fragments that decoding may start with, in each place.
     stride: u32,
-    /// Where the newest fragment ends, in ticks of the track.
-    end: u64,
+    /// Where the newest fragment ends, in ticks of each track.
+    end: [u64; TRACKS],
     /// Where the newest fragment of any track ends, in milliseconds.
     end_ms: u64,
 }
@@ -65,7 +68,7 @@ impl Index {
 
     /// Of a file with this `moov`.
     pub(super) fn of(moov: &[u8]) -> Self {
-        Index { tracks: tracks(moov), places: Vec::new(), stride: 1, end: 0, end_ms: 0 }
+        Index { tracks: tracks(moov), places: Vec::new(), stride: 1, end: [0; TRACKS], end_ms: 0 }
     }
 
     pub(super) fn has_tracks(&self) -> bool {
@@ -91,19 +94,22 @@ impl Index {
             let ms = rate.map_or(0, |rate| u128::from(run.end()) * 1000 / u128::from(rate));
             self.end_ms = self.end_ms.max(u64::try_from(ms).unwrap_or(u64::MAX));
         }
-        let run: Option<Run> = runs(moof).find(|run| run.track == *track);
-        self.end = run.as_ref().map_or(self.end, Run::end).max(self.end);
-        let key = run.as_ref().is_some_and(|run| run.key);
-        match (self.places.last_mut(), run) {
-            (Some(last), _) if !key || last.starts < self.stride => {
+        let key = runs(moof).find(|run| run.track == *track).map(|run| run.key);
+        let mut start = self.end;
+        for ((id, _), (start, end)) in self.tracks.iter().zip(start.iter_mut().zip(&mut self.end)) {
+            if let Some(run) = runs(moof).find(|run| run.track == *id) {
+                *start = run.start;
+                *end = run.end().max(*end);
+            }
+        }
+        match (self.places.last_mut(), key) {
+            (Some(last), key) if key != Some(true) || last.starts < self.stride => {
                 last.bytes += bytes;
-                last.starts += u32::from(key);
+                last.starts += u32::from(key == Some(true));
             }
-            (_, Some(run)) => {
-                self.places.push(Place { start: run.start, bytes, starts: u32::from(key), key });
-            }
+            (_, Some(key)) => self.places.push(Place { start, bytes, starts: u32::from(key), key }),
             // Nothing of the track yet: what comes first begins the file.
-            (_, None) => self.places.push(Place { start: 0, bytes, starts: 0, key }),
+            (_, None) => self.places.push(Place { start: [0; TRACKS], bytes, starts: 0, key: false }),
         }
         if self.places.len() > PLACES {
             self.stride = self.stride.saturating_mul(2);
@@ -119,29 +125,41 @@ impl Index {
     /// What stands in the place of [`reserved`] in the finished file.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        let known = self.tracks.first().filter(|_| !self.places.is_empty());
-        let Some((track, rate)) = known.filter(|_| self.places.iter().all(|place| place.bytes < LARGEST)) else {
+        if self.places.is_empty() || self.places.iter().any(|place| place.bytes >= LARGEST) {
             return reserved();
-        };
+        }
+        let tracks = &self.tracks[..self.tracks.len().min(TRACKS)];
+        let size = HEAD + PLACE * self.places.len();
         let mut out = BytesMut::with_capacity(RESERVED);
         // The index directly before the first fragment: ffmpeg 9 and Chromium pay no regard to one with something between.
-        free(&mut out, RESERVED - HEAD - PLACE * self.places.len());
-        full(&mut out, b"sidx", 1, 0, |out| {
-            out.put_u32(*track);
-            out.put_u32(*rate);
-            out.put_u64(self.places.first().map_or(0, |place| place.start));
-            out.put_u64(0);
-            out.put_u16(0);
-            out.put_u16(self.places.len() as u16);
-            let next = self.places.iter().skip(1).map(|place| place.start).chain([self.end]);
-            for (place, next) in self.places.iter().zip(next) {
-                out.put_u32(place.bytes as u32);
-                out.put_u32(u32::try_from(next.saturating_sub(place.start)).unwrap_or(u32::MAX));
-                // It starts with a stream access point of type 1, or it is not known to.
-                out.put_u32(u32::from(place.key) << 31 | u32::from(place.key) << 28);
-            }
-        });
+        free(&mut out, RESERVED - tracks.len() * size);
+        for (n, (track, rate)) in tracks.iter().enumerate() {
+            let behind = (tracks.len() - 1 - n) * size;
+            full(&mut out, b"sidx", 1, 0, |out| {
+                out.put_u32(*track);
+                out.put_u32(*rate);
+                out.put_u64(self.places.first().map_or(0, |place| place.start[n]));
+                out.put_u64(behind as u64);
+                self.put_places(out, n, *rate);
+            });
+        }
         out.freeze()
+    }
+
+    fn put_places(&self, out: &mut BytesMut, track: usize, rate: u32) {
+        out.put_u16(0);
+        out.put_u16(self.places.len() as u16);
+        // Players take what is indexed for all there is: where pictures end before the sound, they go on to its end.
+        let all = u128::from(self.end_ms) * u128::from(rate) / 1000;
+        let end = self.end[track].max(u64::try_from(all).unwrap_or(u64::MAX));
+        let next = self.places.iter().skip(1).map(|place| place.start[track]).chain([end]);
+        for (place, next) in self.places.iter().zip(next) {
+            out.put_u32(place.bytes as u32);
+            out.put_u32(u32::try_from(next.saturating_sub(place.start[track])).unwrap_or(u32::MAX));
+            // It starts with a stream access point of type 1, or it is not known to. Sound may begin anywhere.
+            let starts = u32::from(place.key || track > 0);
+            out.put_u32(starts << 31 | starts << 28);
+        }
     }
 }
 
@@ -199,6 +217,38 @@ mod tests {
         assert_eq!(longest, 8, "evenly");
         assert_eq!(places.iter().map(|[_, ticks, _]| u64::from(*ticks)).sum::<u64>(), 5000 * 90_000);
         assert_eq!(places.iter().map(|[bytes, ..]| u64::from(*bytes)).sum::<u64>(), media);
+    }
+
+    #[test]
+    fn sound_has_an_index_of_its_own_and_may_be_longer_than_the_pictures() {
+        let avcc = b"\x01\x64\x00\x1e\xff\xe1\x00\x04\x67\x64\x00\x1e\x01\x00\x01\x68";
+        let video = Frame::config(Codec::H264, 0, Bytes::from_static(avcc));
+        let audio = Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]));
+        let mut muxer = Muxer::new(Some(&video), Some(&audio), 0).unwrap();
+        let mut index = Index::new(&muxer.init());
+        for second in 0..10i64 {
+            if second < 4 {
+                muxer.push(&Arc::new(Frame::video(Codec::H264, second * 1_000_000, 0, true, vec![7; 10].into())));
+            }
+            // 1024 samples of 48,000 a second.
+            for at in (0..47).map(|n| second * 1_000_000 + n * 64_000 / 3) {
+                muxer.push(&Arc::new(Frame::audio(Codec::Aac, at, vec![1; 8].into())));
+            }
+            muxer.settle(Some((second + 1) * 1_000_000));
+            index.add(&muxer.cut().unwrap().bytes);
+        }
+        let bytes = index.bytes();
+        let free = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let words = words(&bytes[free..]);
+        let (pictures, sound) = words.split_at(words[0] as usize / 4);
+        assert_eq!((pictures[2], pictures[3], pictures[8] as usize), (1, 90_000, sound.len() * 4), "over the other");
+        assert_eq!((sound[2], sound[3], sound[8]), (2, 48_000, 0), "right before the first fragment");
+        let places = |words: &[u32]| words[10..].as_chunks::<3>().0.to_vec();
+        let sizes = |words: &[u32]| places(words).iter().map(|[bytes, ..]| *bytes).collect::<Vec<_>>();
+        assert_eq!((sizes(pictures).len(), sizes(pictures)), (4, sizes(sound)));
+        let length = |words: &[u32]| places(words).iter().map(|[_, ticks, _]| *ticks).sum::<u32>();
+        assert!(length(pictures) / 90_000 >= 9 && length(sound) / 48_000 >= 9, "all of the time, by both");
+        assert!(places(sound).iter().all(|[_, _, sap]| *sap == 0x9000_0000));
     }
 
     #[test]

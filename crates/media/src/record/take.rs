@@ -35,8 +35,8 @@ pub(super) struct Take<'a> {
     waiting: Vec<Arc<Frame>>,
     /// When the first frame came since there is no file.
     since: Option<i64>,
-    /// Whether pictures came since then.
-    pictures: bool,
+    /// When the newest picture came since then.
+    pictured: Option<i64>,
     writing: Option<Writing>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Take<'a> {
             audio: None,
             waiting: Vec::new(),
             since: None,
-            pictures: false,
+            pictured: None,
             writing: None,
         }
     }
@@ -157,13 +157,16 @@ impl<'a> Take<'a> {
     /// Keeps what a file would begin with, and begins it once its tracks are there or had their time.
     fn wait(&mut self, frame: &Arc<Frame>) {
         let since = *self.since.get_or_insert(frame.dts);
-        self.pictures |= frame.kind == Kind::Video;
+        if frame.kind == Kind::Video {
+            self.pictured = Some(frame.dts);
+        }
         let waited = frame.dts.saturating_sub(since);
         let Some(muxer) = Muxer::new(self.video.as_deref(), self.audio.as_deref(), since) else {
             return;
         };
         // Pictures that are known and stand still are waited for no longer than unknown ones.
-        let has_video = muxer.has_video() && self.pictures;
+        let stand = self.pictured.is_none_or(|at| frame.dts.saturating_sub(at) >= SOUND_ALONE);
+        let has_video = muxer.has_video() && !stand;
         if has_video && (frame.key || self.waiting.first().is_none_or(|first| !first.key)) {
             self.waiting.clear();
         }
@@ -199,7 +202,7 @@ impl<'a> Take<'a> {
         let at = first.dts;
         self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at });
         self.since = None;
-        self.pictures = false;
+        self.pictured = None;
         waiting.iter().for_each(|frame| self.write(frame));
     }
 

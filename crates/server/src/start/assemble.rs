@@ -50,9 +50,6 @@ use tencent::im::{ChatService, Follower};
 use tencent::live::LiveService;
 use webhooks::{Hooks, Whom};
 
-/// How often each node looks whether the rooms of its streams are recorded, which another node may be told.
-const ROOMS_RECORDED: Duration = Duration::from_secs(10);
-
 /// Work that goes on behind the calls, until it is dropped.
 pub(crate) type Background = Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>;
 
@@ -137,9 +134,7 @@ pub(crate) async fn assemble(
     }
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
-    background.push(Box::pin(
-        parts.rooms.clone().record_rooms(parts.hub.clone(), ground.is_shared().then_some(ROOMS_RECORDED)),
-    ));
+    background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
     background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
     background.push(Box::pin(parts.figures.clone().keep()));

@@ -71,9 +71,9 @@ fn a_mix_is_made_again_after_a_restart_when_its_streams_are_back() {
     let both = |server: &Server| {
         let Pair { alice, hers, his, her_push, his_push, .. } = pair(server, server);
         let mixed = alice.ok("get_pushers", json!({ "roomID": "r" }))["mixedPlayURL"].as_str().unwrap().to_owned();
-        (mixed, stream_of(&hers), stream_of(&his), her_push, his_push)
+        (mixed, stream_of(&hers), stream_of(&his), (her_push, his_push))
     };
-    let (mixed, name, guests, ..) = {
+    let (mixed, name, guests, pushes) = {
         let seen = both(&server);
         let alice = server.login("live_room", "alice");
         let reply = merge(&alice, "r", &seen.1, vec![background(&seen.1), guest(&seen.2, 0, 0)]);
@@ -81,12 +81,13 @@ fn a_mix_is_made_again_after_a_restart_when_its_streams_are_back() {
         seen
     };
     until_seen(&mixed, SIZE, &MOVED);
+    drop(pushes);
     server.crash();
 
     // Nobody asks for it: the old clients do so only when a pusher comes or goes.
     let mut server = server.again(&[]);
     {
-        let (mixed, again, ..) = both(&server);
+        let (mixed, again, _, _pushes) = both(&server);
         assert_eq!(again, name);
         until_seen(&mixed, SIZE, &MOVED);
         // What was ended does not come again.
@@ -96,7 +97,7 @@ fn a_mix_is_made_again_after_a_restart_when_its_streams_are_back() {
     }
     server.crash();
     let server = server.again(&[]);
-    let (mixed, _, again, ..) = both(&server);
+    let (mixed, _, again, _pushes) = both(&server);
     assert_eq!(again, guests);
     until_seen(&mixed, SIZE, &ALONE);
     std::thread::sleep(Duration::from_secs(3));

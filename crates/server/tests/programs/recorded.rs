@@ -63,7 +63,19 @@ fn a_room_that_is_recorded_is_so_for_who_comes_later_and_after_a_crash() {
     let _her_push = push(&alice.push_url("r"));
     until("she is recorded again", || count(&hers) == 2);
 
+    // Players jump to where they are asked to, by the index of pictures and that of sound.
+    std::thread::sleep(std::time::Duration::from_secs(9));
     turn(&server, "DELETE");
+    let file = files(&kept, &stream_of(&hers)).pop().unwrap();
+    let first = || {
+        let mut probe = program("ffprobe");
+        probe.args(
+            "-v error -read_intervals 6%+0.1 -select_streams v -show_entries packet=pts_time -of csv=p=0".split(' '),
+        );
+        let text = String::from_utf8(probe.arg(&file).output().unwrap().stdout).unwrap();
+        text.lines().next().and_then(|line| line.trim_end_matches(',').parse::<f64>().ok())
+    };
+    until("the file has its index", || first().is_some_and(|at| (3.5..=6.1).contains(&at)));
     let _his_push = push(&bob.push_url("r"));
     let stream = stream_of(&his);
     until("he pushes", || {
