@@ -224,7 +224,7 @@ impl Rooms {
         }
         // A stream whose name does not speak of the room is the room's from now on.
         if let (true, Some(recorder), Ok(stream)) = (recorded, &self.recorder, StreamName::new(new.stream.as_str())) {
-            self.record(recorder, &stream);
+            self.record_for_room(recorder, &stream);
         }
         Ok(made)
     }

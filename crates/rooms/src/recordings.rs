@@ -128,7 +128,8 @@ pub async fn room(
     let others = others.filter(|name| !streams.contains(name));
     let others: Vec<StreamName> =
         others.filter(|name| speaks_of_it(name) || streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
-    let begin = |stream: StreamName| rooms.record(recorder, &stream).then_some(Changed { stream, empty: None });
+    let begin =
+        |stream: StreamName| rooms.record_for_room(recorder, &stream).then_some(Changed { stream, empty: None });
     let end = |stream: StreamName| match rooms.stop_recording(recorder, &stream)? {
         Stopped::Recorded => Some(Changed { stream, empty: None }),
         Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
@@ -184,14 +185,14 @@ impl Rooms {
         let begun = self.by_room.lock().contains(name);
         let wanted = if protocol == Protocol::Relay { Some(false) } else { self.is_recorded(name, protocol).await };
         match wanted {
-            Some(true) if !begun => drop(self.record(recorder, name)),
+            Some(true) if !begun => drop(self.record_for_room(recorder, name)),
             Some(false) if begun => drop(self.stop_recording(recorder, name)),
             _ => {}
         }
     }
 
     /// Records a stream for its room, if it is there.
-    pub(crate) fn record(&self, recorder: &Recorder, stream: &StreamName) -> bool {
+    pub(crate) fn record_for_room(&self, recorder: &Recorder, stream: &StreamName) -> bool {
         let begun = recorder.record_present(stream);
         if begun {
             self.by_room.lock().insert(stream.clone());

@@ -241,8 +241,8 @@ mod tests {
         let free = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
         let words = words(&bytes[free..]);
         let (pictures, sound) = words.split_at(words[0] as usize / 4);
-        assert_eq!((pictures[2], pictures[3], pictures[8] as usize), (1, 90_000, sound.len() * 4), "over the other");
-        assert_eq!((sound[2], sound[3], sound[8]), (2, 48_000, 0), "right before the first fragment");
+        assert_eq!((pictures[3], pictures[4], pictures[8] as usize), (1, 90_000, sound.len() * 4), "over the other");
+        assert_eq!((sound[3], sound[4], sound[8]), (2, 48_000, 0), "right before the first fragment");
         let places = |words: &[u32]| words[10..].as_chunks::<3>().0.to_vec();
         let sizes = |words: &[u32]| places(words).iter().map(|[bytes, ..]| *bytes).collect::<Vec<_>>();
         assert_eq!((sizes(pictures).len(), sizes(pictures)), (4, sizes(sound)));
