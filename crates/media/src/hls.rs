@@ -70,7 +70,7 @@ impl Default for Settings {
             part: Duration::from_millis(500),
             listed: 7,
             kept: 12,
-            bytes: 32 << 20,
+            bytes: 64 << 20,
             idle: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             returns: Duration::from_secs(5),
