@@ -623,6 +623,85 @@ for (const [name, how] of [
     await room.logout();
   });
 
+for (const [name, how] of [
+  ['create_room', (room) => room.createRoom({})],
+  ['get_pushers', (room) => room.enterRoom({ roomID: 'r' })],
+])
+  test(`who leaves before it enters, while ${name} is on its way, does not enter`, async () => {
+    const server = world();
+    const { platform, answer } = held(server, name);
+    const room = new RTCRoom({ platform });
+    await room.login(LOGIN);
+    const first = how(room);
+    await settle();
+    await room.close();
+    await room.login(LOGIN);
+    answer();
+    await assert.rejects(first, { code: 'state' });
+    assert.deepEqual([room.roomID, server.named('add_pusher').length], [null, 0]);
+    // The next one is entered as ever.
+    await room.push({ roomID: 'r' });
+    assert.equal(room.roomID, 'r');
+    await room.logout();
+  });
+
+/** The same for a platform whose answers come late: the server has heard the call. */
+function heldAnswer(server, name) {
+  const { request, ...platform } = server.platform();
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const late = async (url, options) => {
+    const answered = await request(url, options);
+    if (url.includes(`/${name}?`)) await wait;
+    return answered;
+  };
+  return { platform: { ...platform, request: late }, answer };
+}
+
+for (const [when, hold] of Object.entries({ call: held, answer: heldAnswer }))
+  test(`who leaves while add_pusher’s ${when} is on its way is told of nothing that went wrong`, async () => {
+    const server = world();
+    const { delete_pusher: leave } = server.answers;
+    server.answers.delete_pusher = (call) =>
+      server.room.pushers.some((p) => p.userID === call.body.userID) ? leave(call) : { code: 5, message: 'not in' };
+    const { platform, answer } = hold(server, 'add_pusher');
+    const room = new RTCRoom({ platform });
+    const errors = [];
+    room.on('error', ({ code }) => errors.push(code));
+    await room.login(LOGIN);
+    const entering = room.push({ roomID: 'r' });
+    await settle();
+    await room.exitRoom();
+    answer();
+    await assert.rejects(entering, { code: 'state' });
+    await settle();
+    assert.deepEqual([errors, server.room.pushers], [[], []]);
+    await room.logout();
+  });
+
+test('a join that is answered after leaving asks for nothing', async () => {
+  const server = world();
+  const answer = server.chat;
+  let join;
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join') return answer(frame);
+    join ??= frame;
+    return join === frame ? null : answer(frame, socket);
+  };
+  const room = new RTCRoom({ platform: server.platform() });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  await room.exitRoom();
+  server.socket.push({ type: 'ack', id: join.id, ...answer(join) });
+  await settle();
+  assert.deepEqual(server.socket.asked('history'), []);
+  await room.push({ roomID: 'r' });
+  await settle();
+  assert.equal(server.socket.asked('history').length, 1, 'who enters again learns what was said');
+  await room.logout();
+});
+
 test('a viewer who leaves while it becomes co-anchor is none', async () => {
   const server = world();
   server.room.roomCreator = 'anchor';
