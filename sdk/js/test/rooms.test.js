@@ -401,6 +401,68 @@ test('a mix that is refused for good is told at once and asked for once', async 
   await room.logout();
 });
 
+test('a mix for which no mixer is free runs once one is; a server without any is asked each minute', async () => {
+  let free = false;
+  const full = { result: { code: -10031, message: 'too many' } };
+  const { server, room, seen, joins, asked } = await anchored(() => (free ? {} : full));
+  await joins('bob');
+  await pass(60_000);
+  const codes = () => seen('onError').map((e) => e.code);
+  assert.deepEqual(codes(), [-10031]);
+  await pass(120_000);
+  const before = asked();
+  await pass(300_000);
+  assert.ok(asked() - before >= 4 && asked() - before <= 6, `${asked() - before} times`);
+  free = true;
+  await pass(60_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed, codes()], [true, 1, [-10031]]);
+  await room.logout();
+});
+
+test('while one pusher is waited for, the audience goes on seeing the mix of before', async () => {
+  const eve = ({ body }) => JSON.stringify(body).includes('_eve');
+  const { server, room, seen, joins } = await anchored((call) => (eve(call) ? notYet : {}));
+  await joins('bob');
+  await joins('eve');
+  await pass(60_000);
+  const codes = seen('onError').map((e) => e.code);
+  assert.deepEqual([codes, room.mixed, server.room.custom.mixed], [[-505], true, 1]);
+  // The chat comes back, perhaps of a server that was started anew: the field must not promise a mix.
+  server.socket.drop();
+  await pass(60_000);
+  assert.equal(server.room.custom.mixed, 0);
+  await room.logout();
+});
+
+test('a mix that ended because the anchor was away is asked for again within about a minute', async () => {
+  let away = false;
+  const { server, room, seen, joins, asked } = await anchored(() => (away ? notYet : {}));
+  await joins('bob');
+  await pass(70_000);
+  assert.equal(asked(), 2);
+  await pass(65_000);
+  assert.deepEqual([asked(), server.room.custom.mixed], [3, 1]);
+  away = true;
+  await pass(150_000);
+  const codes = () => seen('onError').map((e) => e.code);
+  assert.deepEqual([codes(), server.room.custom.mixed], [[-505], 0], 'told once, and the field promises nothing');
+  away = false;
+  await pass(11_000);
+  assert.deepEqual([codes(), server.room.custom.mixed], [[-505], 1]);
+  await room.logout();
+});
+
+test('a mix that the app laid out is not replaced by ours', async () => {
+  const { room, joins, asked } = await anchored(() => ({}));
+  await joins('bob');
+  const streams = ['1_r_ada', '1_r_bob'].map((id) => ({ input_stream_id: id }));
+  await room.mergeStream({ interface: { para: { input_stream_list: streams } } });
+  const before = asked();
+  await pass(150_000);
+  assert.equal(asked(), before);
+  await room.logout();
+});
+
 test('a mix that ended with the server is asked for again, and the audience told anew', async () => {
   const { server, room, joins, asked } = await anchored(() => ({}));
   await joins('bob');
