@@ -45,7 +45,8 @@ export class Chat {
     if (this.running) return;
     this.running = true;
     this.stopWatching = this.session.platform.onReturn(() => this.pause?.cut());
-    this.loop = this.#run();
+    this.turn = {};
+    this.loop = this.#run(this.turn);
   }
 
   /** Ends it; what waits for an answer is rejected. */
@@ -160,24 +161,29 @@ export class Chat {
     this.#tell('state', state, why);
   }
 
-  async #run() {
+  /** Whether this run goes on: one that was stopped may still wait for a login when the next one begins. */
+  #runs(turn) {
+    return this.running && this.turn === turn;
+  }
+
+  async #run(turn) {
     let neverOpened = 0;
-    while (this.running) {
+    while (this.#runs(turn)) {
       this.#become('connecting');
       const { code, reason, opened } = await this.#connection();
+      if (!this.#runs(turn)) break;
       this.#rejectAll(new RoomError(Code.NETWORK, 'the connection broke'), (r) => !r.again && !r.keep);
-      if (!this.running) break;
       neverOpened = opened ? 0 : neverOpened + 1;
       // A refused upgrade looks like a lost network to a browser: now and then it is worth asking why.
-      if (code === 4501 || neverOpened % 3 === 2) await this.#renew();
+      if (code === 4501 || neverOpened % 3 === 2) await this.#renew(turn);
       else if (code >= 4500 && code < 5000) return this.#over(code, reason);
-      if (!this.running) break;
+      if (!this.#runs(turn)) break;
       this.#become('waiting');
       this.pause = wait(this.backoff.next());
       await this.pause.done;
       this.pause = null;
     }
-    this.#become('closed');
+    if (this.turn === turn) this.#become('closed');
   }
 
   #over(code, reason) {
@@ -187,11 +193,11 @@ export class Chat {
     this.#become('ended', { code, reason });
   }
 
-  async #renew() {
+  async #renew(turn) {
     try {
       await this.session.renew();
     } catch (error) {
-      if (error.code === Code.UNAUTHORISED) this.#over(4501, error.message);
+      if (error.code === Code.UNAUTHORISED && this.#runs(turn)) this.#over(4501, error.message);
     }
   }
 
@@ -201,7 +207,7 @@ export class Chat {
       let opened = false;
       let timer = setTimeout(() => end(1006, 'no answer'), OPEN_WITHIN);
       const end = (code, reason) => {
-        if (!this.end) return;
+        if (this.end !== end) return;
         this.end = null;
         clearTimeout(timer);
         this.socket?.close(1000);

@@ -6,11 +6,16 @@ import { linkBody } from './messages.js';
 import { mixParams } from './mix.js';
 import { MediaRoom } from './media_room.js';
 
-/** Milliseconds: after a change of who pushes, between two tries, how long is tried, and between later tries. */
+/** Milliseconds: after a change of who pushes, between two tries, how long is tried so often, and between later tries. */
 const MIX_AFTER = 700;
 const MIX_AGAIN_AFTER = 1_000;
 const MIX_WITHIN = 30_000;
 const MIX_LATER_AFTER = 10_000;
+/** A server that has no mixer at all is not asked so often for good. */
+const MIX_SELDOM_AFTER = 60_000;
+const MIX_SELDOM_FROM = MIX_WITHIN + 10 * MIX_LATER_AFTER;
+/** The server ends a mix whose anchor was away for a minute, of which nobody tells us where something else pushes. */
+const MIX_ASKED_EVERY = 60_000;
 /** A stream of the mix is not pushed yet, or its size is not known yet. */
 const NOT_PUSHED_YET = new Set([-505, -507]);
 /** No mixer answers, or none is free. */
@@ -28,6 +33,9 @@ export class LiveRoom extends MediaRoom {
     this.viewer = false;
     this.asked = null;
     this.mixed = false;
+    // The pushers of the mix that this connection's word started, and since when it is known to run.
+    this.running = undefined;
+    this.runningAt = 0;
   }
 
   get mayRemake() {
@@ -203,12 +211,23 @@ export class LiveRoom extends MediaRoom {
   /** A co-anchor's pictures come when the person has permitted the camera: until then the mix is refused. */
   async #notMixed(error, since) {
     const waited = Date.now() - since;
+    const late = NOT_PUSHED_YET.has(error.code);
+    // Refused anew, it runs no longer.
+    if (this.running === this.mixedFor) this.running = undefined;
     if (mayMixLater(error) && waited < MIX_WITHIN) return this.#mixIn(MIX_AGAIN_AFTER, since);
-    if (NOT_PUSHED_YET.has(error.code)) this.#mixIn(MIX_LATER_AFTER, since);
+    if (mayMixLater(error)) this.#mixIn(late || waited < MIX_SELDOM_FROM ? MIX_LATER_AFTER : MIX_SELDOM_AFTER, since);
     if (this.mixTold) return;
     this.mixTold = true;
     this.fail(error);
+    // While one pusher is waited for, the server goes on mixing those of before.
+    if (late && this.running !== undefined) return;
     await this.#tellMixed(false);
+  }
+
+  async beat() {
+    await super.beat();
+    if (this.running === undefined || this.running !== this.mixedFor) return;
+    if (Date.now() - this.runningAt >= MIX_ASKED_EVERY) this.#mixAnew();
   }
 
   /** A mix that may have ended without us is asked for again; one that runs goes on. */
@@ -219,8 +238,10 @@ export class LiveRoom extends MediaRoom {
 
   onChatState(state, why) {
     super.onChatState(state, why);
+    if (state !== 'open') return;
     // The server may have been started anew.
-    if (state === 'open') this.#mixAnew();
+    this.running = undefined;
+    this.#mixAnew();
   }
 
   onPublished() {
@@ -231,6 +252,7 @@ export class LiveRoom extends MediaRoom {
   async mergeStream(mergeParams) {
     const {
       roomID,
+      mixedFor,
       user: { userID },
     } = this;
     const creator = { ...this.mine, ...this.pushers.find((p) => p.userID === userID) };
@@ -243,7 +265,12 @@ export class LiveRoom extends MediaRoom {
       if (this.roomID === roomID && !mayMixLater(error)) await this.#tellMixed(false);
       throw error;
     }
-    if (this.roomID === roomID) await this.#tellMixed(params.interface.para.input_stream_list?.length > 1);
+    if (this.roomID !== roomID) return;
+    const mixed = params.interface.para.input_stream_list?.length > 1;
+    // What the app laid out itself is the app's to ask for again.
+    this.running = mixed && !mergeParams ? mixedFor : undefined;
+    this.runningAt = Date.now();
+    await this.#tellMixed(mixed);
   }
 
   async #tellMixed(mixed) {

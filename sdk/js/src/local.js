@@ -109,11 +109,10 @@ export class LocalMedia {
     // Asked for at once: browsers show their choice only while the click is fresh.
     const shown = on && !this.screen ? this.#askScreen(video) : null;
     shown?.catch(() => {});
-    return this.#inTurn(async () => {
+    const done = this.#inTurn(async () => {
       if (!on) return this.#screenEnded();
       if (!shown) return;
       const track = await shown;
-      if (this.closed) track.stop();
       this.#mustBeOpen();
       track.contentHint = 'detail';
       track.addEventListener('ended', () => this.setScreen(false).catch((error) => this.#failed(error)));
@@ -121,9 +120,13 @@ export class LocalMedia {
       await this.#put(track);
       this.changed();
     });
+    // Closed meanwhile, also while another change was waited for: nobody shows it any more.
+    done.catch(async () => this.closed && (await shown)?.stop()).catch(() => {});
+    return done;
   }
 
   async #askScreen(video) {
+    this.#mustBeOpen();
     if (!this.devices?.getDisplayMedia) throw new RoomError(Code.MEDIA, 'this browser shares no screen');
     try {
       return (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks()[0];
@@ -180,6 +183,7 @@ export class LocalMedia {
 
   /** What was closed for a device that did not open is opened again. */
   async #reopen(name) {
+    if (this.closed) return;
     if (name === 'camera' ? this.camera?.readyState !== 'ended' : this.#microphone()) return;
     await this.#standIn(name);
     this.changed();
@@ -190,6 +194,7 @@ export class LocalMedia {
     try {
       for (const track of await this.#ask([name])) await this.#take(track, name === 'camera' ? this.cam : this.mic);
     } catch (error) {
+      if (this.closed) throw error;
       if (name === 'camera') await this.#cameraClosed();
       this[name === 'camera' ? 'cam' : 'mic'] = false;
       this.fail(error);
@@ -255,6 +260,7 @@ export class LocalMedia {
   }
 
   async #ask(names) {
+    this.#mustBeOpen();
     if (!this.devices?.getUserMedia) throw new RoomError(Code.MEDIA, 'no camera here: is the page served by https?');
     const wish = (name) => ({
       ...(this.wishes[name] ?? (name === 'camera' ? VIDEO : AUDIO)),

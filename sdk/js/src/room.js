@@ -66,6 +66,8 @@ export class Room extends Emitter {
     this.logins = 0;
     this.closings = 0;
     this.over = false;
+    // How often it was left, also before it was entered.
+    this.exits = 0;
     this.reset();
   }
 
@@ -245,7 +247,7 @@ export class Room extends Emitter {
   async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
     this.mustBeOut();
     const info = roomInfo ?? roomName ?? '';
-    const made = await this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info });
+    const made = await this.#unlessLeft(this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info }));
     return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
   }
 
@@ -291,7 +293,7 @@ export class Room extends Emitter {
   mustBeIn(visit, pushed) {
     if (this.visit === visit) return;
     if (pushed !== undefined && this.user && this.roomID !== visit.roomID)
-      this.inBackground(this.depart(visit.roomID, pushed));
+      this.inBackground(this.#takeBack(visit.roomID, pushed));
     throw new RoomError(Code.STATE, 'left meanwhile');
   }
 
@@ -310,11 +312,10 @@ export class Room extends Emitter {
 
   /** Joins the room's chat, in its own time. What may pass is told once and tried again with each sign of life. */
   #joinChat(options) {
-    const { roomID } = this;
-    this.chat.join(roomID, options).then(
-      () => this.inBackground(this.said.read()),
-      (error) => this.roomID === roomID && error.code !== Code.ENDED && this.#unheard(error),
-    );
+    const { roomID, visit } = this;
+    this.chat.join(roomID, options).catch((error) => {
+      if (this.visit === visit && error.code !== Code.ENDED) this.#unheard(error);
+    });
   }
 
   #unheard(error) {
@@ -326,6 +327,8 @@ export class Room extends Emitter {
   /** Chat tells us of changes from now on. What changed between our first look at the room and now, nobody told us. */
   #heardFromNowOn(fresh) {
     this.inBackground(this.beat());
+    // What we turned off while there was no chat is said in either case.
+    this.inBackground(fresh ? this.said.read() : this.said.say());
     if (!fresh) return;
     if (this.isPusher) this.inBackground(this.refresh());
     else this.refreshSoon();
@@ -335,16 +338,35 @@ export class Room extends Emitter {
   async enterRoom({ roomID, pushURL } = {}) {
     this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
-    await this.call('get_pushers', { roomID });
+    await this.#unlessLeft(this.call('get_pushers', { roomID }));
     return this.push({ roomID, pushURL });
+  }
+
+  /** What comes before entering: who leaves while it is on its way does not enter. */
+  async #unlessLeft(work) {
+    const { exits } = this;
+    const answer = await work;
+    if (exits !== this.exits) throw new RoomError(Code.STATE, 'left meanwhile');
+    return answer;
   }
 
   /** Leaves; a room whose rules say so closes. `unloading`: the page goes, and its media connections end with it. */
   async exitRoom({ unloading = false } = {}) {
-    const { roomID, mine } = this;
+    this.exits += 1;
+    const { roomID, mine, entered } = this;
     if (!roomID) return;
     this.leave(unloading);
-    await this.depart(roomID, mine !== null);
+    if (entered) await this.depart(roomID, mine !== null);
+    else await this.#takeBack(roomID, mine !== null);
+  }
+
+  /** Leaves where we may be in, or not be in yet, or no longer. */
+  async #takeBack(roomID, pushed) {
+    try {
+      await this.depart(roomID, pushed);
+    } catch (error) {
+      if (error.code !== Code.NOT_MEMBER && error.code !== Code.NO_ROOM) throw error;
+    }
   }
 
   async depart(roomID, pushed) {

@@ -39,9 +39,10 @@ export class Said {
     if (!same(state, before?.state ?? FRESH)) this.room.tell('onMediaState', { userID, ...state });
   }
 
-  /** Says what holds for us, where others would believe something else. */
-  async say(state = {}) {
+  /** Says what holds for us, where others would believe something else; nothing, as long as we never said anything. */
+  async say(state) {
     const { room } = this;
+    if (!state && !this.mine) return;
     this.mine = { ...(this.mine ?? FRESH), ...state };
     if (!room.isPusher || room.chat.state !== 'open' || same(this.mine, this.of(room.user.userID))) return;
     await this.#send();
@@ -70,7 +71,7 @@ export class Said {
     const { messages = [] } = await room.chat.history(roomID, { count: READ });
     if (room.roomID !== roomID) return;
     for (const message of messages) if (message.type === 'message') this.heard(room.read(message));
-    if (this.mine) await this.say();
+    await this.say();
   }
 
   /** A number of the chat went by: before ours is too old to be found, it is said again. */

@@ -174,3 +174,33 @@ test('without a WebSocket chat ends at once and says what is missing', async () 
   await settle();
   assert.match(ended[0], /WebSocket.*browser\(\{ WebSocket \}\)/);
 });
+
+test('started again while the run before waits for a login, it has one connection', async () => {
+  clock.enable();
+  const { server, session, chat } = await start();
+  const { platform } = session;
+  const { request } = platform;
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  platform.request = async (url, options) => {
+    if (url.includes('/login?')) await wait;
+    return request(url, options);
+  };
+  server.socket.drop(4501);
+  await settle();
+  assert.ok(session.renewing);
+  chat.stop();
+  chat.start();
+  await settle();
+  answer();
+  for (let i = 0; i < 50; i++) {
+    clock.tick(100);
+    await settle(10);
+  }
+  assert.deepEqual([server.sockets.filter((s) => !s.closed).length, chat.state], [1, 'open']);
+  chat.stop();
+  await settle();
+  assert.deepEqual([server.sockets.filter((s) => !s.closed).length, chat.state], [0, 'closed']);
+});

@@ -231,3 +231,46 @@ test('closed while its tracks are put into a stream, none stays open', async () 
   await assert.rejects(media.open(), { code: 'ended' });
   assert.deepEqual([made.length, made.filter((t) => t.readyState === 'live')], [2, []]);
 });
+
+for (const [what, begin] of Object.entries({
+  'another microphone opens': (media) => media.choose('microphone', 'other'),
+  'another camera opens': (media) => media.choose('camera', 'other'),
+  'a stand-in for the microphone opens': async (media) => media.stream.getAudioTracks()[0].end(),
+  'a stand-in for the camera opens': async (media) => media.stream.getVideoTracks()[0].end(),
+}))
+  test(`closed while ${what}, nothing is asked for any more or told as a failure`, async () => {
+    const { media, devices, failed } = local();
+    await media.open({ camera: 'c', microphone: 'm' });
+    let answer;
+    devices.slow = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const begun = begin(media).catch((error) => error.code);
+    await new Promise((resolve) => setImmediate(resolve));
+    media.close();
+    answer();
+    await begun;
+    await media.turn;
+    assert.deepEqual([failed, devices.asked.length], [[], 2]);
+    assert.ok(made.every((t) => t.readyState === 'ended'));
+  });
+
+test('closed while the screen waits for its turn, it is not shown any more', async () => {
+  const { media, devices } = local();
+  let answer;
+  devices.slow = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const opening = media.open();
+  const showing = media.setScreen(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  media.close();
+  answer();
+  await assert.rejects(opening, { code: 'ended' });
+  await assert.rejects(showing, { code: 'ended' });
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(
+    labelled('screen').map((t) => t.readyState),
+    ['ended'],
+  );
+});

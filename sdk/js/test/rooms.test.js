@@ -401,6 +401,68 @@ test('a mix that is refused for good is told at once and asked for once', async 
   await room.logout();
 });
 
+test('a mix for which no mixer is free runs once one is; a server without any is asked each minute', async () => {
+  let free = false;
+  const full = { result: { code: -10031, message: 'too many' } };
+  const { server, room, seen, joins, asked } = await anchored(() => (free ? {} : full));
+  await joins('bob');
+  await pass(60_000);
+  const codes = () => seen('onError').map((e) => e.code);
+  assert.deepEqual(codes(), [-10031]);
+  await pass(120_000);
+  const before = asked();
+  await pass(300_000);
+  assert.ok(asked() - before >= 4 && asked() - before <= 6, `${asked() - before} times`);
+  free = true;
+  await pass(60_000);
+  assert.deepEqual([room.mixed, server.room.custom.mixed, codes()], [true, 1, [-10031]]);
+  await room.logout();
+});
+
+test('while one pusher is waited for, the audience goes on seeing the mix of before', async () => {
+  const eve = ({ body }) => JSON.stringify(body).includes('_eve');
+  const { server, room, seen, joins } = await anchored((call) => (eve(call) ? notYet : {}));
+  await joins('bob');
+  await joins('eve');
+  await pass(60_000);
+  const codes = seen('onError').map((e) => e.code);
+  assert.deepEqual([codes, room.mixed, server.room.custom.mixed], [[-505], true, 1]);
+  // The chat comes back, perhaps of a server that was started anew: the field must not promise a mix.
+  server.socket.drop();
+  await pass(60_000);
+  assert.equal(server.room.custom.mixed, 0);
+  await room.logout();
+});
+
+test('a mix that ended because the anchor was away is asked for again within about a minute', async () => {
+  let away = false;
+  const { server, room, seen, joins, asked } = await anchored(() => (away ? notYet : {}));
+  await joins('bob');
+  await pass(70_000);
+  assert.equal(asked(), 2);
+  await pass(65_000);
+  assert.deepEqual([asked(), server.room.custom.mixed], [3, 1]);
+  away = true;
+  await pass(150_000);
+  const codes = () => seen('onError').map((e) => e.code);
+  assert.deepEqual([codes(), server.room.custom.mixed], [[-505], 0], 'told once, and the field promises nothing');
+  away = false;
+  await pass(11_000);
+  assert.deepEqual([codes(), server.room.custom.mixed], [[-505], 1]);
+  await room.logout();
+});
+
+test('a mix that the app laid out is not replaced by ours', async () => {
+  const { room, joins, asked } = await anchored(() => ({}));
+  await joins('bob');
+  const streams = ['1_r_ada', '1_r_bob'].map((id) => ({ input_stream_id: id }));
+  await room.mergeStream({ interface: { para: { input_stream_list: streams } } });
+  const before = asked();
+  await pass(150_000);
+  assert.equal(asked(), before);
+  await room.logout();
+});
+
 test('a mix that ended with the server is asked for again, and the audience told anew', async () => {
   const { server, room, joins, asked } = await anchored(() => ({}));
   await joins('bob');
@@ -622,6 +684,85 @@ for (const [name, how] of [
     assert.deepEqual(server.room.pushers, []);
     await room.logout();
   });
+
+for (const [name, how] of [
+  ['create_room', (room) => room.createRoom({})],
+  ['get_pushers', (room) => room.enterRoom({ roomID: 'r' })],
+])
+  test(`who leaves before it enters, while ${name} is on its way, does not enter`, async () => {
+    const server = world();
+    const { platform, answer } = held(server, name);
+    const room = new RTCRoom({ platform });
+    await room.login(LOGIN);
+    const first = how(room);
+    await settle();
+    await room.close();
+    await room.login(LOGIN);
+    answer();
+    await assert.rejects(first, { code: 'state' });
+    assert.deepEqual([room.roomID, server.named('add_pusher').length], [null, 0]);
+    // The next one is entered as ever.
+    await room.push({ roomID: 'r' });
+    assert.equal(room.roomID, 'r');
+    await room.logout();
+  });
+
+/** The same for a platform whose answers come late: the server has heard the call. */
+function heldAnswer(server, name) {
+  const { request, ...platform } = server.platform();
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const late = async (url, options) => {
+    const answered = await request(url, options);
+    if (url.includes(`/${name}?`)) await wait;
+    return answered;
+  };
+  return { platform: { ...platform, request: late }, answer };
+}
+
+for (const [when, hold] of Object.entries({ call: held, answer: heldAnswer }))
+  test(`who leaves while add_pusher’s ${when} is on its way is told of nothing that went wrong`, async () => {
+    const server = world();
+    const { delete_pusher: leave } = server.answers;
+    server.answers.delete_pusher = (call) =>
+      server.room.pushers.some((p) => p.userID === call.body.userID) ? leave(call) : { code: 5, message: 'not in' };
+    const { platform, answer } = hold(server, 'add_pusher');
+    const room = new RTCRoom({ platform });
+    const errors = [];
+    room.on('error', ({ code }) => errors.push(code));
+    await room.login(LOGIN);
+    const entering = room.push({ roomID: 'r' });
+    await settle();
+    await room.exitRoom();
+    answer();
+    await assert.rejects(entering, { code: 'state' });
+    await settle();
+    assert.deepEqual([errors, server.room.pushers], [[], []]);
+    await room.logout();
+  });
+
+test('a join that is answered after leaving asks for nothing', async () => {
+  const server = world();
+  const answer = server.chat;
+  let join;
+  server.chat = (frame, socket) => {
+    if (frame.type !== 'join') return answer(frame);
+    join ??= frame;
+    return join === frame ? null : answer(frame, socket);
+  };
+  const room = new RTCRoom({ platform: server.platform() });
+  await enter(room, (r) => r.push({ roomID: 'r' }));
+  await room.exitRoom();
+  server.socket.push({ type: 'ack', id: join.id, ...answer(join) });
+  await settle();
+  assert.deepEqual(server.socket.asked('history'), []);
+  await room.push({ roomID: 'r' });
+  await settle();
+  assert.equal(server.socket.asked('history').length, 1, 'who enters again learns what was said');
+  await room.logout();
+});
 
 test('a viewer who leaves while it becomes co-anchor is none', async () => {
   const server = world();

@@ -16,9 +16,10 @@ const said = (seq, from, msg) => ({
   body: commandBody('media', msg, bob),
 });
 
-/** A room that ada makes, with `history` as what was said before. */
-async function entered(history = []) {
+/** A room that ada makes, with `history` as what was said before; `silent`: chat has no connection yet. */
+async function entered(history = [], { silent = false } = {}) {
   const server = new FakeServer();
+  server.silent = silent;
   const pushers = [{ userID: 'ada' }, { userID: 'bob' }];
   server.pushers = pushers;
   Object.assign(server.answers, {
@@ -102,6 +103,52 @@ test('a room that begins anew is told again', async () => {
   assert.equal(server.sockets.length, 2);
   const [frame] = server.socket.asked('send');
   assert.equal(JSON.parse(frame.body[0].MsgContent.Data).data.msg.cam, false);
+  await room.logout();
+});
+
+/** Lets time pass, and what happens in it. */
+async function pass(ms) {
+  for (let left = ms; left > 0; left -= 100) {
+    clock.tick(100);
+    await settle(10);
+  }
+}
+
+test('a chat that is late is read all the same, and told who turned off what meanwhile', async () => {
+  clock.enable();
+  const { server, room } = await entered([said(1, 'bob', { cam: false })], { silent: true });
+  await room.tellMediaState({ mic: false });
+  await pass(20_000);
+  server.silent = false;
+  await pass(20_000);
+  assert.equal(room.chat.state, 'open');
+  assert.equal(room.mediaStateOf('bob').cam, false);
+  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Data).data.msg);
+  assert.deepEqual(frames, [{ mic: false, cam: true, screen: false }]);
+  await room.logout();
+});
+
+test('what is turned off while chat is away is said once it is back', async () => {
+  clock.enable();
+  const { server, room } = await entered();
+  server.socket.drop();
+  await settle();
+  assert.equal(room.chat.state, 'waiting');
+  await room.tellMediaState({ mic: false });
+  await pass(5_000);
+  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Data).data.msg);
+  assert.deepEqual(frames, [{ mic: false, cam: true, screen: false }]);
+  await room.logout();
+});
+
+test('who comes back and says nothing takes nothing back', async () => {
+  clock.enable();
+  const { server, room } = await entered([said(1, 'ada', { mic: false })]);
+  server.socket.drop();
+  await pass(5_000);
+  assert.equal(room.chat.state, 'open');
+  assert.deepEqual(server.socket.asked('send'), []);
+  assert.equal(room.mediaStateOf('ada').mic, false);
   await room.logout();
 });
 
