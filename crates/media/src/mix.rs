@@ -270,6 +270,13 @@ impl Mixer {
         mixes.iter().map(running).collect()
     }
 
+    /// The streams of a session's mix, also those that are away; none where there is no mix.
+    pub fn inputs_of(&self, session: &str) -> Vec<StreamName> {
+        let mixes = self.inner.mixes.lock();
+        let inputs = |mix: &Mix| mix.layout.borrow().inputs.iter().map(|i| i.stream.clone()).collect();
+        mixes.get(session).map(inputs).unwrap_or_default()
+    }
+
     /// The streams that are mixed, in no order; some may come twice.
     pub fn inputs(&self) -> Vec<StreamName> {
         let mixes = self.inner.mixes.lock();

@@ -11,7 +11,7 @@ mod stream_owners;
 pub mod sweeper;
 mod webrtc;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -122,7 +122,7 @@ pub struct Rooms {
     audiences: Option<Arc<Audiences>>,
     recorder: Option<Recorder>,
     /// What is recorded here because its room is.
-    by_room: Mutex<HashSet<StreamName>>,
+    by_room: Mutex<HashMap<StreamName, recordings::Asked>>,
     /// What the names of streams begin with.
     bizid: u32,
 }
@@ -224,7 +224,7 @@ impl Rooms {
         }
         // A stream whose name does not speak of the room is the room's from now on.
         if let (true, Some(recorder), Ok(stream)) = (recorded, &self.recorder, StreamName::new(new.stream.as_str())) {
-            self.record_for_room(recorder, &stream);
+            self.record_for_room(recorder, &stream, new.room);
         }
         Ok(made)
     }

@@ -12,6 +12,7 @@ use media::{Hub, Protocol, StreamName, hub};
 use room::{Kind, RoomId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
 
 use crate::Rooms;
 use store::error::Error;
@@ -86,6 +87,14 @@ impl Settings {
 /// How often it is looked at whether rooms are recorded.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// A stream that was to be recorded for its room.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    room: RoomId,
+    /// No other wish had begun it before.
+    begun: bool,
+}
+
 /// A stream whose recording was begun or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed {
@@ -129,7 +138,7 @@ pub async fn room(
     let others: Vec<StreamName> =
         others.filter(|name| speaks_of_it(name) || streams.iter().any(|of| is_mix_of(name, of.as_str()))).collect();
     let begin =
-        |stream: StreamName| rooms.record_for_room(recorder, &stream).then_some(Changed { stream, empty: None });
+        |stream: StreamName| rooms.record_for_room(recorder, &stream, id).then_some(Changed { stream, empty: None });
     let end = |stream: StreamName| match rooms.stop_recording(recorder, &stream)? {
         Stopped::Recorded => Some(Changed { stream, empty: None }),
         Stopped::Empty(empty) => Some(Changed { stream, empty: Some(empty) }),
@@ -150,52 +159,64 @@ impl Rooms {
     pub async fn record_rooms(self: Arc<Self>, hub: Hub) {
         let Some(recorder) = self.recorder.clone() else { return };
         let mut events = hub.events();
-        let all = || hub.list().into_iter().map(|s| (s.name, s.protocol)).collect::<Vec<_>>();
-        let mut tick = tokio::time::interval(AGAIN);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            let streams = tokio::select! {
-                event = events.recv() => match event {
-                    Ok(hub::Event::Started { name, protocol, .. } | hub::Event::Resumed { name, protocol, .. }) => {
-                        vec![(name, protocol)]
-                    }
-                    Ok(hub::Event::Ended { name, .. }) => {
-                        self.by_room.lock().remove(&name);
-                        continue;
-                    }
-                    Ok(_) => continue,
-                    Err(RecvError::Lagged(_)) => all(),
-                    Err(RecvError::Closed) => return,
-                },
-                _ = tick.tick() => all(),
-            };
+        let look = |streams: Vec<StreamName>| {
             let rooms = self.clone();
             let recorder = recorder.clone();
+            let hub = hub.clone();
             tokio::spawn(async move {
-                for (name, protocol) in streams.into_iter().filter(|(name, _)| !name.is_derived()) {
-                    rooms.follow(&recorder, &name, protocol).await;
+                for name in streams.into_iter().filter(|name| !name.is_derived()) {
+                    rooms.follow(&hub, &recorder, &name).await;
                 }
-            });
+            })
+        };
+        let mut tick = tokio::time::interval(AGAIN);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut at_all: Option<JoinHandle<()>> = None;
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Ok(hub::Event::Started { name, .. } | hub::Event::Resumed { name, .. }) => drop(look(vec![name])),
+                    Ok(hub::Event::Ended { name, .. }) => drop(self.by_room.lock().remove(&name)),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(_)) => self.by_room.lock().retain(|name, _| hub.info(name).is_some()),
+                    Err(RecvError::Closed) => return,
+                },
+                // One look after another, however long the store takes.
+                _ = tick.tick() => if at_all.as_ref().is_none_or(JoinHandle::is_finished) {
+                    at_all = Some(look(hub.list().into_iter().map(|stream| stream.name).collect()));
+                },
+            }
         }
     }
 
     /// Begins the recording of a stream whose room is recorded, once. Ends one that was begun for its room, where the room is not any
     /// more, has ended, or where the stream is pushed to another node by now, which records it.
-    async fn follow(&self, recorder: &Recorder, name: &StreamName, protocol: Protocol) {
-        let begun = self.by_room.lock().contains(name);
-        let wanted = if protocol == Protocol::Relay { Some(false) } else { self.is_recorded(name, protocol).await };
-        match wanted {
-            Some(true) if !begun => drop(self.record_for_room(recorder, name)),
-            Some(false) if begun => drop(self.stop_recording(recorder, name)),
-            _ => {}
+    async fn follow(&self, hub: &Hub, recorder: &Recorder, name: &StreamName) {
+        let is_elsewhere = || hub.info(name).is_none_or(|info| info.protocol == Protocol::Relay);
+        let known = self.by_room.lock().get(name).map(|asked| asked.room.clone());
+        let Some(room) = known else {
+            let Some(protocol) = hub.info(name).map(|info| info.protocol) else { return };
+            if !is_elsewhere()
+                && let Some(room) = self.recorded_room(name, protocol).await
+            {
+                let begun = recorder.record_present(name);
+                self.by_room.lock().entry(name.clone()).or_insert(Asked { room, begun });
+            }
+            return;
+        };
+        if is_elsewhere() || self.records(&room).await == Some(false) {
+            let asked = self.by_room.lock().remove(name);
+            if asked.is_some_and(|asked| asked.begun) {
+                recorder.stop(name);
+            }
         }
     }
 
     /// Records a stream for its room, if it is there.
-    pub(crate) fn record_for_room(&self, recorder: &Recorder, stream: &StreamName) -> bool {
+    pub(crate) fn record_for_room(&self, recorder: &Recorder, stream: &StreamName, room: &RoomId) -> bool {
         let begun = recorder.record_present(stream);
         if begun {
-            self.by_room.lock().insert(stream.clone());
+            self.by_room.lock().insert(stream.clone(), Asked { room: room.clone(), begun });
         }
         begun
     }
@@ -205,12 +226,18 @@ impl Rooms {
         recorder.stop(stream)
     }
 
-    /// Whether this stream, or the one that a mix is named after, is of a room that is recorded; `None` where that cannot be told now.
-    async fn is_recorded(&self, name: &StreamName, protocol: Protocol) -> Option<bool> {
+    /// Whether a room is there and recorded; `None` where that cannot be told now.
+    async fn records(&self, id: &RoomId) -> Option<bool> {
+        let mut records = false;
+        self.store.see(id, &mut |room, _| records = room.recorded).await.ok()?;
+        Some(records)
+    }
+
+    /// The room of this stream, or of the one that a mix is named after, if it is recorded.
+    async fn recorded_room(&self, name: &StreamName, protocol: Protocol) -> Option<RoomId> {
         let text = name.as_str();
         let shorter = text.match_indices('_').map(|(at, _)| &text[..at]);
         let is_mix = protocol == Protocol::Internal;
-        let mut said = None;
         for stream in std::iter::once(text).chain(shorter.filter(|_| is_mix)) {
             let (_, _, Some(id)) = self.whose(stream).await else { continue };
             let mut records = false;
@@ -220,13 +247,11 @@ impl Rooms {
                 let is_named = matches!(owner(self.bizid, stream), Some(Owner::Member { .. }));
                 records = room.recorded && (is_in || is_named);
             };
-            match self.store.see(&id, look).await {
-                Ok(_) if records => return Some(true),
-                Ok(_) => said = Some(false),
-                Err(_) => return None,
+            if self.store.see(&id, look).await.is_ok() && records {
+                return Some(id);
             }
         }
-        said
+        None
     }
 }
 

@@ -245,6 +245,8 @@ export class LiveRoom extends MediaRoom {
   }
 
   onPublished() {
+    // Away for a minute, and the mix has ended.
+    this.running = undefined;
     this.#mixAnew();
   }
 

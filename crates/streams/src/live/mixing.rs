@@ -51,8 +51,13 @@ impl Embedded {
             let wanted = wanted.iter().filter(|input| streams.may_mix(input));
             nodes.bring(&wanted.filter_map(|input| StreamName::new(input).ok()).collect::<Vec<_>>()).await;
         }
+        let mixed = mix::session(params).map(|session| self.mixer.inputs_of(&session)).unwrap_or_default();
         let pushed = |stream: &str| {
-            let info = self.hub.info(&StreamName::new(stream).ok()?).filter(|info| info.frames > 0)?;
+            let name = StreamName::new(stream).ok()?;
+            let Some(info) = self.hub.info(&name).filter(|info| info.frames > 0) else {
+                // One that is away stays in the mix that runs: who asks for the same again is not refused.
+                return mixed.contains(&name).then(Pushed::default);
+            };
             let (width, height) = info.video.map_or((0, 0), |video| (video.width, video.height));
             Some(Pushed { width, height })
         };
