@@ -204,7 +204,7 @@ impl Rooms {
             }
             return;
         };
-        if is_elsewhere() || self.records(&room).await == Some(false) {
+        if is_elsewhere() || self.is_recorded(&room).await == Some(false) {
             let asked = self.by_room.lock().remove(name);
             if asked.is_some_and(|asked| asked.begun) {
                 recorder.stop(name);
@@ -227,7 +227,7 @@ impl Rooms {
     }
 
     /// Whether a room is there and recorded; `None` where that cannot be told now.
-    async fn records(&self, id: &RoomId) -> Option<bool> {
+    async fn is_recorded(&self, id: &RoomId) -> Option<bool> {
         let mut records = false;
         self.store.see(id, &mut |room, _| records = room.recorded).await.ok()?;
         Some(records)
