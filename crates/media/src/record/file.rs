@@ -140,7 +140,11 @@ impl<'a> Output<'a> {
             duration: Duration::ZERO,
             running: true,
         };
-        index.files.lock().push(recording.clone());
+        // Files are begun beside each other, and listed by when their recordings began.
+        let mut files = index.files.lock();
+        let at = files.partition_point(|other| other.started <= started);
+        files.insert(at, recording.clone());
+        drop(files);
         index.tell(Event::Started(recording));
         Ok(Output {
             index,

@@ -53,7 +53,10 @@ impl Test {
     async fn files(self) -> Vec<(u64, Vec<u8>)> {
         self.publisher.finish(Ended::Finished);
         tokio::time::sleep(Duration::from_millis(1)).await;
-        let list = until(&self.recorder, |l| !l.is_empty() && l.iter().all(|r| !r.running));
+        // The recording and the threads that write its files have it, too.
+        let inner = &self.recorder.inner;
+        let list = until(&self.recorder, |l| !l.is_empty() && Arc::strong_count(inner) == 1);
+        assert!(list.iter().all(|r| !r.running));
         let read = |r: &Recording| (r.duration.as_millis() as u64, std::fs::read(self.dir.0.join(&r.file)).unwrap());
         list.iter().map(read).collect()
     }
@@ -70,6 +73,8 @@ async fn a_browser_whose_sound_comes_first_and_whose_pictures_change_is_one_file
     both(&test.publisher, 0..1000, false, true).await;
     test.publisher.push(config(30)).unwrap();
     both(&test.publisher, 1000..4000, true, true).await;
+    // More than waits for the disk at a time is not pushed before it is there.
+    until(&test.recorder, |l| l.iter().any(|r| r.duration.as_millis() >= 1_000));
     for (n, level) in [31, 32, 30].into_iter().enumerate() {
         test.publisher.push(config(level)).unwrap();
         let from = 4000 + 2000 * n as i64;
@@ -211,7 +216,9 @@ async fn a_finished_file_has_an_index_and_so_has_one_that_was_cut_short() {
     let test = Test::new("index");
     let hub = Hub::new(hub::Settings::default());
     test.publisher.push(config(30)).unwrap();
-    both(&test.publisher, 0..10_000, true, false).await;
+    both(&test.publisher, 0..5_000, true, false).await;
+    until(&test.recorder, |l| l.iter().any(|r| r.duration.as_millis() >= 2_000));
+    both(&test.publisher, 5_000..10_000, true, false).await;
     let files = test.files().await;
     let whole = &files[0].1;
     let places = |bytes: &[u8]| {
