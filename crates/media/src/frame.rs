@@ -169,6 +169,14 @@ struct Made {
     other: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
+/// Whether two configurations are the same, or there is none of either.
+pub(crate) fn is_same(a: Option<&Frame>, b: Option<&Frame>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.codec == b.codec && a.payload == b.payload,
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 impl Frame {
     /// A video access unit.
     pub fn video(codec: Codec, dts: i64, cts: i32, key: bool, payload: Bytes) -> Self {

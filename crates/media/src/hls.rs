@@ -29,7 +29,7 @@ use segmenter::Segmenter;
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Media type of segments, parts and init segments.
 pub const SEGMENT_TYPE: &str = "video/mp4";
-/// Numbers of segments count half seconds from here (September 2024, Unix seconds), so that they never repeat while the
+/// Numbers of segments count half seconds, and their times begin, from here (September 2024, Unix seconds), so that they never repeat while the
 /// server runs or after a restart: whatever a cache kept of an earlier run has another name.
 const NUMBERS_FROM: u64 = 1_725_000_000;
 
@@ -58,8 +58,6 @@ pub struct Settings {
     /// How long a stream that its publisher ended is not said to be over: what begins anew meanwhile goes on in the same
     /// playlist. Players never come back from the end of one.
     pub returns: Duration,
-    /// The moment at which the segments' time is 0, in microseconds of Unix time.
-    pub epoch: i64,
 }
 
 impl Default for Settings {
@@ -74,7 +72,6 @@ impl Default for Settings {
             idle: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             returns: Duration::from_secs(5),
-            epoch: NUMBERS_FROM as i64 * 1_000_000,
         }
     }
 }

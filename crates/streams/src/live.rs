@@ -21,7 +21,7 @@ pub use base::{Base, Scheme};
 pub use embedded::Embedded;
 pub use holder::{Holder, Viewer};
 pub use kept::KeptMixes;
-pub use stream_name::{Owner, is_of, owner};
+pub use stream_name::{Owner, is_mix_of, is_of, owner};
 pub use tencent_settings::{TencentSettings, Version};
 pub use urls::{Play, Url, Urls, recording_name};
 
@@ -220,8 +220,7 @@ impl Mixable {
     /// Whether a name begins with that of a stream of the room and `_`, as that of a mix of its own does.
     #[must_use]
     pub fn name_own(&self, stream: &str) -> bool {
-        let rest = |ours: &StreamId| stream.strip_prefix(ours.as_str()).is_some_and(|rest| rest.starts_with('_'));
-        self.room.iter().any(rest)
+        self.room.iter().any(|ours| is_mix_of(stream, ours.as_str()))
     }
 }
 

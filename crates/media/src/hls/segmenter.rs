@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Settings, black, heads};
+use super::{NUMBERS_FROM, Settings, black, heads};
 use crate::filler::{Filler, Verdict};
 use crate::fmp4::{Fragment, Muxer};
-use crate::frame::{Codec, Frame, Kind};
+use crate::frame::{Codec, Frame, Kind, is_same};
 use crate::hub::Tracks;
 use heads::Heads;
 
@@ -155,13 +155,10 @@ impl Segmenter {
     }
 
     fn change(&mut self, tracks: &Tracks) {
-        let changed = |old: &Option<Arc<Frame>>, new: &Option<Arc<Frame>>| match (old, new) {
-            (Some(a), Some(b)) => a.codec != b.codec || a.payload != b.payload,
-            (a, b) => a.is_some() != b.is_some(),
-        };
-        if changed(&self.video, &tracks.video) || changed(&self.audio, &tracks.audio) {
+        let same_video = is_same(self.video.as_deref(), tracks.video.as_deref());
+        if !same_video || !is_same(self.audio.as_deref(), tracks.audio.as_deref()) {
             self.interrupt();
-            self.changed |= self.made > 0 && changed(&self.video, &tracks.video);
+            self.changed |= self.made > 0 && !same_video;
             self.video.clone_from(&tracks.video);
             self.audio.clone_from(&tracks.audio);
             self.filler.promise(self.audio.as_deref(), self.video.is_some());
@@ -230,7 +227,7 @@ impl Segmenter {
     pub fn set_clock(&mut self, ahead: i64) {
         self.clock = Some(ahead);
         if self.made == 0 && self.muxer.is_none() {
-            self.origin = self.settings.epoch - ahead;
+            self.origin = NUMBERS_FROM as i64 * 1_000_000 - ahead;
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Outcome;
 use super::queue::{Offer, Queue};
 use crate::fmp4::Muxer;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Frame, Kind, is_same};
 use crate::hub::{Item, Reader};
 use crate::name::StreamName;
 
@@ -105,12 +105,8 @@ impl<'a> Take<'a> {
     }
 
     fn configure(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
-        let same = |a: &Option<Arc<Frame>>, b: &Option<Arc<Frame>>| match (a, b) {
-            (Some(a), Some(b)) => a.codec == b.codec && a.payload == b.payload,
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        let same_video = same(&self.video, &video);
-        let same_audio = same(&self.audio, &audio);
+        let same_video = is_same(self.video.as_deref(), video.as_deref());
+        let same_audio = is_same(self.audio.as_deref(), audio.as_deref());
         if same_video && same_audio {
             return;
         }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::kit::chat::Chat;
+use crate::kit::pictures::Viewer;
 use crate::kit::redis::{node, node_with};
-use crate::kit::viewer::Viewer;
 use crate::kit::webrtc::Peer;
 use crate::kit::{Running, Server, User, ended, push, until};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ impl<'a> Audience<'a> {
 
     #[track_caller]
     fn is_there(&mut self) {
-        assert!(self.flv.curl.0.try_wait().unwrap().is_none(), "the response over FLV has no end");
+        assert!(self.flv.running(), "the response over FLV has no end");
         assert!(!self.whep.closed.load(std::sync::atomic::Ordering::Relaxed), "nobody says goodbye over WebRTC");
         assert!(!self.list().contains("#EXT-X-ENDLIST"), "HLS has no end");
     }

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::kit::chat::Chat;
+use crate::kit::pictures::Viewer;
 use crate::kit::redis::{node, node_with};
-use crate::kit::viewer::Viewer;
 use crate::kit::whep;
 use crate::kit::{PATIENCE, Server, ended, probe, push, until};
 use serde_json::{Value, json};

@@ -64,7 +64,11 @@ fn a_room_that_is_recorded_is_so_for_who_comes_later_and_after_a_crash() {
     until("she is recorded again", || count(&hers) == 2);
 
     // Players jump to where they are asked to, by the index of pictures and that of sound.
-    std::thread::sleep(std::time::Duration::from_secs(9));
+    let plays = || {
+        let all = server.get("/api/v1/recordings")["recordings"].as_array().unwrap().clone();
+        all.iter().filter(|file| file["running"] == true).filter_map(|file| file["duration"].as_u64()).max()
+    };
+    until("eight seconds are recorded", || plays() >= Some(8_000));
     turn(&server, "DELETE");
     let file = files(&kept, &stream_of(&hers)).pop().unwrap();
     let first = || {

@@ -20,7 +20,7 @@ use fields::{Fields, Size};
 /// An input is not there yet: clients ask again.
 pub const NOT_THERE_YET: i32 = -505;
 /// The size of an input is not known yet: clients ask again, too.
-pub const SIZE_UNKNOWN: i32 = -507;
+const SIZE_UNKNOWN: i32 = -507;
 /// Most inputs of one mix.
 const MOST: usize = 16;
 /// Largest coordinate and size, in pixels.

@@ -108,12 +108,8 @@ impl Embedded {
             Some(Output::Over(name) | Output::Own(name)) if name != *output => {
                 Err(mix::refuse(-31003, "the session has another output"))
             }
-            Some(_) => {
+            _ => {
                 self.mixer.stop(session);
-                self.forget(session, streams);
-                Ok(done())
-            }
-            None => {
                 self.forget(session, streams);
                 Ok(done())
             }

@@ -128,6 +128,12 @@ pub fn is_of(bizid: u32, stream: &str, user: &UserId, alone: bool) -> Option<boo
     }
 }
 
+/// Whether a mix is named after a stream: by its name, `_` and more.
+#[must_use]
+pub fn is_mix_of(name: &str, stream: &str) -> bool {
+    name.strip_prefix(stream).is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// Whether [`owner`] would read this room from a name. Quick, and rather says no.
 pub fn tells_room(bizid: u32, room: &RoomId, stream: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
@@ -158,6 +164,13 @@ mod tests {
 
     fn name(room: &str, user: &str) -> String {
         member(8525, &RoomId::parse(room).unwrap(), &UserId::parse(user).unwrap()).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_mix_is_named_after_a_stream() {
+        assert!(is_mix_of("1_r_alice_mixed", "1_r_alice") && is_mix_of("1_r_alice_", "1_r_alice"));
+        assert!(!is_mix_of("1_r_alice", "1_r_alice") && !is_mix_of("1_r_alice2", "1_r_alice"));
+        assert!(!is_mix_of("1_r_bob_mixed", "1_r_alice"));
     }
 
     #[test]

@@ -4,7 +4,6 @@ pub mod backend;
 pub mod chat;
 pub mod pictures;
 pub mod redis;
-pub mod viewer;
 pub mod webrtc;
 pub mod whep;
 

@@ -62,7 +62,7 @@ pub struct Seen {
 }
 
 pub struct Viewer {
-    curl: Running,
+    pub curl: Running,
     pub seen: Arc<Mutex<Seen>>,
 }
 
