@@ -3,6 +3,7 @@
 //!
 //! Order of locks: a poller's gate, a group, a part of the directory, a connection's queue. Never held across an await.
 
+mod absent;
 mod counters;
 mod groups;
 pub mod inbox;
@@ -53,6 +54,7 @@ pub struct Hub {
     links: [RwLock<HashMap<ConnectionId, Arc<Link>>>; LINK_PARTS],
     counts: Mutex<Counts>,
     pollers: Mutex<tick::Pollers>,
+    absent: absent::Absent,
     next: AtomicU64,
     connected: AtomicUsize,
     stopping: AtomicBool,
@@ -85,6 +87,7 @@ impl Hub {
             links: std::array::from_fn(|_| RwLock::default()),
             counts: Mutex::default(),
             pollers: Mutex::default(),
+            absent: absent::Absent::default(),
             next: AtomicU64::new(1),
             connected: AtomicUsize::new(0),
             stopping: false.into(),

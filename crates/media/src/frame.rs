@@ -2,6 +2,7 @@
 //! what a protocol made of a frame, so that it is made once for all viewers.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -300,15 +301,21 @@ impl std::fmt::Debug for Frame {
 pub struct Burst {
     /// The frames, in stream order; never empty.
     pub frames: Box<[Arc<Frame>]>,
-    pub(crate) first: u64,
+    /// Numbers of the frames that it was made of. Sound may have been left out since.
+    pub(crate) numbers: Range<u64>,
     pub(crate) version: u32,
     rtmp: Stamped,
     flv: Stamped,
 }
 
 impl Burst {
-    pub(crate) fn new(first: u64, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
-        Burst { frames, first, version, rtmp: Stamped::default(), flv: Stamped::default() }
+    pub(crate) fn new(numbers: Range<u64>, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
+        Burst { frames, numbers, version, rtmp: Stamped::default(), flv: Stamped::default() }
+    }
+
+    /// Those of its frames that are no sound.
+    pub(crate) fn without_sound(&self) -> Box<[Arc<Frame>]> {
+        self.frames.iter().filter(|frame| frame.kind != Kind::Audio).cloned().collect()
     }
 
     /// Whether decoding may start at its first frame.
@@ -319,10 +326,6 @@ impl Burst {
     /// The span in which it begins.
     pub fn span(&self) -> Span {
         self.frames.first().map_or(Span::default(), |frame| frame.span())
-    }
-
-    pub(crate) fn end(&self) -> u64 {
-        self.first + self.frames.len() as u64
     }
 
     /// All frames as one contiguous run of RTMP chunks for players of this span, made once by `make`.

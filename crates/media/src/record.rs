@@ -37,7 +37,7 @@ pub struct Settings {
     /// Most bytes of all recordings. Beyond it the oldest finished ones are deleted; when there are none, the recording that
     /// needs more room ends.
     pub quota: u64,
-    /// A recording ends after this long.
+    /// A file ends with the first keyframe after this long, and another begins.
     pub longest: Duration,
 }
 
@@ -104,7 +104,7 @@ impl Recorder {
         })
     }
 
-    /// Records a stream until it ends, it is stopped, or it is too long. The recording begins now, or with the first keyframe
+    /// Records a stream until it ends or it is stopped. The recording begins now, or with the first keyframe
     /// after now, for which the publisher is asked; nothing of before is in it. A stream that is not published yet is
     /// waited for as long as the hub does. Returns false if it is being recorded already.
     pub fn record(&self, stream: &StreamName) -> bool {

@@ -1,6 +1,7 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
+pub mod absent;
 mod audiences;
 mod change;
 pub mod groups;

@@ -28,7 +28,7 @@ pub struct Settings {
     pub dir: PathBuf,
     /// Most bytes of all recordings.
     pub quota_bytes: u64,
-    /// Longest recording, in seconds.
+    /// Longest file, in seconds; the next one begins where it ends.
     pub max_seconds: u64,
     /// Which finished recordings clients may list.
     pub list: Listed,

@@ -156,7 +156,7 @@ impl Cors {
             (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE, OPTIONS"),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                "Content-Type, Authorization, X-Requested-With, If-Match, Idempotency-Key",
+                "Content-Type, Authorization, X-Requested-With, If-Match, ETag, Prefer, Idempotency-Key",
             ),
             (header::ACCESS_CONTROL_MAX_AGE, "86400"),
         ];

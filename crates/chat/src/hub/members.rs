@@ -180,6 +180,9 @@ impl Hub {
         let _ = self.groups.with(id, |group| {
             if let Some(quit) = group.quit(self.now(), &link.user, link.id) {
                 self.count(quit.count_due, id);
+                if !group.has(&link.user) {
+                    self.note_absent(id, &link.user);
+                }
             }
             Ok(())
         });

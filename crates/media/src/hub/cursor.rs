@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use super::item::Item;
 use super::stream::State;
-use super::{Pace, Start};
-use crate::frame::Kind;
+use super::{Pace, Start, Want};
+use crate::frame::{Burst, Kind};
+use crate::name::Protocol;
 
 /// A realtime reader further behind than this goes to the newest keyframe, if there is one ahead of it.
 const REALTIME_LAG: Duration = Duration::from_secs(1);
@@ -18,6 +19,9 @@ const REALTIME_LAG: Duration = Duration::from_secs(1);
 const VIDEO_SILENT: Duration = Duration::from_secs(3);
 /// A group of pictures that began this long ago is worth a new keyframe, where one can be had.
 const STALE: Duration = Duration::from_secs(1);
+/// Of a group of pictures that began this long ago, players are given the sound of now on: they catch up with it, where they
+/// would stay as far behind as the group is long.
+const LONG: Duration = Duration::from_secs(3);
 /// How long a publisher that answers wishes for keyframes may take before the group of pictures has to do.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -32,12 +36,15 @@ pub(super) struct Cursor {
     resync: bool,
     /// Version of the tracks that the reader knows.
     version: Option<u32>,
+    /// Number from which on sound is handed out.
+    sound_from: u64,
     skipped: u64,
 }
 
 impl Cursor {
     /// A new place in a stream, and one among those who wait for it.
-    pub fn enter(state: &mut State, pace: Pace, start: Start, skipped: u64) -> (Self, usize) {
+    pub fn enter(state: &mut State, want: Want, skipped: u64) -> (Self, usize) {
+        let start = want.start;
         // So that a joiner of the audience starts with all there is, not with what the last burst held.
         state.ring.seal();
         let now = Instant::now();
@@ -51,7 +58,11 @@ impl Cursor {
             Start::Fresh => !better,
             Start::Since(moment) => began.is_some_and(|began| began >= moment),
         };
-        let gop = state.ring.gop.filter(|_| takes_group);
+        let is_long = began.is_some_and(|began| now.saturating_duration_since(began) > LONG);
+        let is_player = matches!(want.protocol, Protocol::Rtmp | Protocol::HttpFlv);
+        // Players play where there are pictures and sound: an old picture by itself would hold up the sound.
+        let stands_still = is_player && is_long && !state.flowing(now).video;
+        let gop = state.ring.gop.filter(|_| takes_group && !stands_still);
         if start != Start::Next && gop.is_none() && state.tracks.video.is_some() {
             state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
         }
@@ -61,9 +72,10 @@ impl Cursor {
             fresh_until: better.then(|| now + ANSWER),
             resync: true,
             version: None,
+            sound_from: if is_long && is_player { state.ring.end() } else { 0 },
             skipped,
         };
-        (cursor, state.wakers(pace).join())
+        (cursor, state.wakers(want.pace).join())
     }
 
     /// Frames that were skipped over because their reader was too slow.
@@ -97,16 +109,21 @@ impl Cursor {
         loop {
             let burst = state.ring.burst(self.at)?;
             if self.need_key && !burst.frames[0].key && video_flows(state) {
-                self.at = burst.end();
+                self.at = burst.numbers.end;
+                continue;
+            }
+            let late = self.without_old_sound(burst);
+            if late.as_ref().is_some_and(|burst| burst.frames.is_empty()) {
+                self.at = burst.numbers.end;
                 continue;
             }
             if let Some(tracks) = self.resynced(state) {
                 return Some(tracks);
             }
-            self.at = burst.end();
+            self.at = burst.numbers.end;
             self.need_key = false;
             self.version = Some(burst.version);
-            return Some(Item::Burst(Arc::clone(burst)));
+            return Some(Item::Burst(late.unwrap_or_else(|| Arc::clone(burst))));
         }
     }
 
@@ -121,17 +138,27 @@ impl Cursor {
         loop {
             let slot = state.ring.get(self.at)?;
             if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
-                self.at += 1;
+                self.at = slot.number + 1;
+                continue;
+            }
+            if slot.number < self.sound_from && slot.frame.kind == Kind::Audio {
+                self.at = slot.number + 1;
                 continue;
             }
             if let Some(tracks) = self.resynced(state) {
                 return Some(tracks);
             }
-            self.at += 1;
+            self.at = slot.number + 1;
             self.need_key &= !slot.frame.key;
             self.version = Some(slot.version);
             return Some(Item::Frame(Arc::clone(&slot.frame)));
         }
+    }
+
+    /// A burst of before sound is handed out, without it.
+    fn without_old_sound(&self, burst: &Burst) -> Option<Arc<Burst>> {
+        let is_old = burst.numbers.end <= self.sound_from;
+        is_old.then(|| Arc::new(Burst::new(burst.numbers.clone(), burst.version, burst.without_sound())))
     }
 
     /// The group of pictures has to do if no new keyframe came in time.

@@ -93,7 +93,7 @@ impl Reader {
         let here = if original.is_some() { Protocol::Internal } else { want.protocol };
         state.readers.admit(here, most)?;
         state.readers.shown += if original.is_some() { 0 } else { shown };
-        let (cursor, slot) = Cursor::enter(&mut state, want.pace, want.start, 0);
+        let (cursor, slot) = Cursor::enter(&mut state, want, 0);
         drop(state);
         let mut reader = Reader {
             hub: Arc::downgrade(hub),
@@ -245,7 +245,7 @@ impl Reader {
     /// A place in another stream in the same time: with its group of pictures of now, or else the next keyframe.
     fn place(&self, state: &mut State) -> (Cursor, usize) {
         let start = if self.has_current_group(state) { Start::Group } else { Start::Next };
-        Cursor::enter(state, self.want.pace, start, self.cursor.skipped())
+        Cursor::enter(state, Want { start, ..self.want }, self.cursor.skipped())
     }
 
     /// Asks `form` from now on what to read.

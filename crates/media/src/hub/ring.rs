@@ -13,7 +13,11 @@ use crate::frame::{Burst, Frame, Kind};
 /// What a frame costs beside its payload, counted against the bound.
 const OVERHEAD: usize = 256;
 
+/// Sound older than this goes before a group of pictures does; what is older than this and before it goes at once.
+const HISTORY: Duration = Duration::from_secs(1);
+
 pub(super) struct Slot {
+    pub number: u64,
     pub frame: Arc<Frame>,
     pub at: Instant,
     /// Version of the tracks after this frame.
@@ -22,8 +26,10 @@ pub(super) struct Slot {
 
 #[derive(Default)]
 pub(super) struct Ring {
+    /// In the order of their numbers, with gaps where old sound was left out.
     frames: VecDeque<Slot>,
     first: u64,
+    end: u64,
     bursts: VecDeque<Arc<Burst>>,
     sealed: u64,
     /// When the first frame came that the audience was not woken for yet.
@@ -34,14 +40,20 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Number of the oldest frame here.
+    /// Number from which on frames are here.
     pub fn first(&self) -> u64 {
         self.first
     }
 
     /// Number of the next frame to come.
     pub fn end(&self) -> u64 {
-        self.first + self.frames.len() as u64
+        self.end
+    }
+
+    /// How many frames are here.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.frames.len()
     }
 
     /// Number of the first frame that is in no burst yet.
@@ -49,9 +61,12 @@ impl Ring {
         self.sealed
     }
 
+    /// The frame of this number, or the next one that is still here.
     pub fn get(&self, at: u64) -> Option<&Slot> {
         let index = at.checked_sub(self.first)?;
-        self.frames.get(usize::try_from(index).ok()?)
+        // Nearly always there are no gaps.
+        let direct = self.frames.get(usize::try_from(index).ok()?).filter(|slot| slot.number == at);
+        direct.or_else(|| self.frames.get(self.frames.partition_point(|slot| slot.number < at)))
     }
 
     /// When the current group of pictures began.
@@ -66,7 +81,7 @@ impl Ring {
 
     /// The burst that begins at frame `at`, which must be a boundary.
     pub fn burst(&self, at: u64) -> Option<&Arc<Burst>> {
-        let index = self.bursts.partition_point(|b| b.first < at);
+        let index = self.bursts.partition_point(|b| b.numbers.start < at);
         self.bursts.get(index)
     }
 
@@ -80,7 +95,8 @@ impl Ring {
         }
         self.bytes += frame.payload.len() + OVERHEAD;
         self.due_since.get_or_insert(now);
-        self.frames.push_back(Slot { frame, at: now, version });
+        self.frames.push_back(Slot { number: self.end, frame, at: now, version });
+        self.end += 1;
         self.trim(now, settings);
     }
 
@@ -92,19 +108,23 @@ impl Ring {
 
     /// Closes the open burst, if there is one.
     pub fn seal(&mut self) {
-        let end = self.end();
-        if self.sealed == end {
+        let numbers = self.sealed..self.end;
+        if numbers.is_empty() {
             return;
         }
-        let start = usize::try_from(self.sealed - self.first).unwrap_or(usize::MAX);
+        let start = self.frames.partition_point(|slot| slot.number < numbers.start);
         let frames: Box<[Arc<Frame>]> = self.frames.iter().skip(start).map(|s| Arc::clone(&s.frame)).collect();
         let version = self.frames.back().map_or(0, |s| s.version);
-        self.bursts.push_back(Arc::new(Burst::new(self.sealed, version, frames)));
-        self.sealed = end;
+        self.bursts.push_back(Arc::new(Burst::new(numbers, version, frames)));
+        self.sealed = self.end;
     }
 
     fn trim(&mut self, now: Instant, settings: &Settings) {
-        while self.bytes > settings.gop_bytes || self.frames.len() > settings.gop_frames {
+        let is_over = |ring: &Ring| ring.bytes > settings.gop_bytes || ring.frames.len() > settings.gop_frames;
+        if is_over(self) {
+            self.leave_out_sound(now);
+        }
+        while is_over(self) {
             if self.bursts.is_empty() {
                 self.seal();
             }
@@ -114,27 +134,63 @@ impl Ring {
             }
         }
         loop {
-            let keep_from = self.gop.unwrap_or_else(|| self.end());
+            let keep_from = self.gop.unwrap_or(self.end);
             let Some(burst) = self.bursts.front() else {
                 break;
             };
-            let end = burst.end();
-            let old = |s: &Slot| now.saturating_duration_since(s.at) > Duration::from_secs(1);
-            if end > keep_from || !self.get(end - 1).is_some_and(old) {
+            if burst.numbers.end > keep_from || !self.is_old(burst, now) {
                 break;
             }
             self.drop_burst();
         }
     }
 
+    /// Whether a burst's newest frame is history.
+    fn is_old(&self, burst: &Burst, now: Instant) -> bool {
+        let newest = self.get(burst.numbers.end - 1);
+        newest.is_some_and(|slot| now.saturating_duration_since(slot.at) > HISTORY)
+    }
+
+    /// Leaves old sound out of the current group of pictures: who begins with it hears from now on.
+    fn leave_out_sound(&mut self, now: Instant) {
+        let Some(gop) = self.gop else { return };
+        let from = self.bursts.partition_point(|burst| burst.numbers.start < gop);
+        let old = self.bursts.iter().skip(from).take_while(|burst| self.is_old(burst, now)).count();
+        let Some(until) = self.bursts.get((from + old).wrapping_sub(1)).map(|burst| burst.numbers.end) else { return };
+        let newer = self.bursts.split_off(from + old);
+        for burst in self.bursts.split_off(from) {
+            let mut frames = burst.without_sound();
+            if frames.len() == burst.frames.len() {
+                self.bursts.push_back(burst);
+                continue;
+            }
+            let mut numbers = burst.numbers.clone();
+            // The first one of a group has its keyframe.
+            if frames.is_empty()
+                && let Some(before) = self.bursts.pop_back()
+            {
+                numbers.start = before.numbers.start;
+                frames = before.frames.clone();
+            }
+            self.bursts.push_back(Arc::new(Burst::new(numbers, burst.version, frames)));
+        }
+        self.bursts.extend(newer);
+        let bytes = &mut self.bytes;
+        self.frames.retain(|slot| {
+            let stays = slot.frame.kind != Kind::Audio || !(gop..until).contains(&slot.number);
+            *bytes -= if stays { 0 } else { slot.frame.payload.len() + OVERHEAD };
+            stays
+        });
+    }
+
     fn drop_burst(&mut self) -> bool {
         let Some(burst) = self.bursts.pop_front() else {
             return false;
         };
-        for frame in &burst.frames {
-            self.bytes -= frame.payload.len() + OVERHEAD;
-            self.frames.pop_front();
-            self.first += 1;
+        self.first = burst.numbers.end;
+        while self.frames.front().is_some_and(|slot| slot.number < self.first) {
+            let gone = self.frames.pop_front().map_or(0, |slot| slot.frame.payload.len() + OVERHEAD);
+            self.bytes -= gone;
         }
         if self.gop.is_some_and(|gop| gop < self.first) {
             self.gop = None;
@@ -178,12 +234,16 @@ mod tests {
                 prop_assert!(ring.frames.len() <= max_frames && ring.bytes <= max_bytes);
                 let mut at = ring.first;
                 for burst in &ring.bursts {
-                    prop_assert_eq!(burst.first, at);
+                    prop_assert_eq!(burst.numbers.start, at);
                     prop_assert!(!burst.frames.is_empty());
                     prop_assert!(burst.frames.iter().skip(1).all(|f| !f.key));
-                    at = burst.end();
+                    at = burst.numbers.end;
+                    let kept = ring.frames.iter().filter(|slot| burst.numbers.contains(&slot.number));
+                    let kept = kept.map(|slot| Arc::as_ptr(&slot.frame));
+                    prop_assert!(kept.eq(burst.frames.iter().map(Arc::as_ptr)), "bursts hold what the ring does");
                 }
                 prop_assert_eq!(at, ring.sealed);
+
                 prop_assert!(ring.sealed <= ring.end());
                 if let Some(gop) = ring.gop {
                     prop_assert!(ring.get(gop).unwrap().frame.key);

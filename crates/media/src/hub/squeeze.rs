@@ -75,7 +75,7 @@ impl Squeeze {
                 if frames.is_empty() {
                     return None;
                 }
-                Some(Item::Burst(Arc::new(Burst::new(burst.first, burst.version, frames))))
+                Some(Item::Burst(Arc::new(Burst::new(burst.numbers.clone(), burst.version, frames))))
             }
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn burst(frames: &[Arc<Frame>]) -> Item {
-        Item::Burst(Arc::new(Burst::new(0, 0, frames.into())))
+        Item::Burst(Arc::new(Burst::new(0..0, 0, frames.into())))
     }
 
     fn times(item: Option<Item>) -> Vec<i64> {

@@ -4,6 +4,8 @@ use super::*;
 use crate::frame::{Codec, Frame};
 use bytes::Bytes;
 
+mod long_groups;
+
 const MS: i64 = 1000;
 
 fn origin() -> Origin {

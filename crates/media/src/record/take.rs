@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::time::Instant;
-
 use super::Outcome;
 use super::queue::{Offer, Queue};
 use crate::fmp4::Muxer;
@@ -38,6 +36,8 @@ pub(super) struct Take<'a> {
     /// When the newest picture came since then.
     pictured: Option<i64>,
     writing: Option<Writing>,
+    /// The last file ended because it was long: the next one waits for nothing.
+    goes_on: bool,
 }
 
 struct Writing {
@@ -62,17 +62,16 @@ impl<'a> Take<'a> {
             since: None,
             pictured: None,
             writing: None,
+            goes_on: false,
         }
     }
 
     pub async fn run(mut self, mut reader: Reader) {
         let outcome = Arc::clone(&self.outcome);
-        let deadline = Instant::now() + outcome.inner.settings.longest;
         let why = loop {
             let item = tokio::select! {
                 item = reader.next() => item,
                 () = outcome.attempt.stop.cancelled() => break "stopped",
-                () = tokio::time::sleep_until(deadline) => break "as long as a recording may be",
             };
             match item {
                 None => break "the stream ended",
@@ -99,9 +98,15 @@ impl<'a> Take<'a> {
     /// themselves are asked.
     fn wants_key(&self) -> bool {
         match &self.writing {
-            Some(w) => w.muxer.has_video() && w.last - w.key >= KEY_EVERY,
+            Some(w) => w.muxer.has_video() && (w.last - w.key >= KEY_EVERY || self.is_over(w, w.last)),
             None => self.video.is_some() && self.since.is_some() && self.waiting.first().is_none_or(|f| !f.key),
         }
+    }
+
+    /// Whether a file is as long at this time as one may be.
+    fn is_over(&self, writing: &Writing, at: i64) -> bool {
+        let longest = self.outcome.inner.settings.longest.as_micros();
+        u128::try_from(at.saturating_sub(writing.origin)).is_ok_and(|length| length >= longest)
     }
 
     fn configure(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
@@ -138,7 +143,11 @@ impl<'a> Take<'a> {
                 }
                 // A file of sound alone was begun while the pictures stood still.
                 let alone = self.writing.as_ref().is_some_and(|w| !w.muxer.has_video());
-                if frame.key && alone && Muxer::new(self.video.as_deref(), None, 0).is_some() {
+                let over = self.writing.as_ref().is_some_and(|w| self.is_over(w, frame.dts));
+                let leads = frame.key || alone;
+                if over && leads {
+                    self.split(frame);
+                } else if frame.key && alone && Muxer::new(self.video.as_deref(), None, 0).is_some() {
                     self.close();
                 }
                 match self.writing {
@@ -174,7 +183,7 @@ impl<'a> Take<'a> {
             (true, false) => waited >= PICTURES_ALONE,
             (false, _) => waited >= SOUND_ALONE,
         };
-        if enough {
+        if enough || (self.goes_on && !self.waiting.is_empty()) {
             self.begin();
         }
     }
@@ -199,6 +208,7 @@ impl<'a> Take<'a> {
         self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at });
         self.since = None;
         self.pictured = None;
+        self.goes_on = false;
         waiting.iter().for_each(|frame| self.write(frame));
     }
 
@@ -218,6 +228,15 @@ impl<'a> Take<'a> {
         w.last = w.last.max(frame.dts);
         if frame.key {
             w.key = frame.dts;
+        }
+    }
+
+    /// Ends a file where another begins with this frame.
+    fn split(&mut self, next: &Frame) {
+        self.goes_on = self.writing.is_some();
+        if let Some(mut w) = self.writing.take() {
+            w.muxer.settle((next.kind == Kind::Video).then_some(next.dts));
+            w.cut(next.dts, &self.outcome.inner.skipped);
         }
     }
 

@@ -101,7 +101,7 @@ async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec(
     let dir = Dir::new("stopped");
     let hub = Hub::new(hub::Settings::default());
     let name = StreamName::new("s").unwrap();
-    let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(3), ..dir.settings() }).unwrap();
+    let recorder = Recorder::new(hub.clone(), dir.settings()).unwrap();
     let publisher = publish(&hub, &name);
     assert!(recorder.record(&name));
     stream(&publisher, 0..1500).await;
@@ -115,10 +115,50 @@ async fn a_recording_can_be_stopped_is_bounded_and_changes_files_with_the_codec(
     let mut other = config(31).payload.to_vec();
     other[4] = 0xfd;
     publisher.push(Frame::config(Codec::H264, 0, other.into())).unwrap();
-    stream(&publisher, 3000..7000).await;
+    stream(&publisher, 3000..4000).await;
+    until(&recorder, |l| l.len() == 3 && !l[1].running && l[2].running);
+    assert_eq!(recorder.stop(&name), Some(Stopped::Recorded));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    until(&recorder, |l| l.len() == 3 && !l[2].running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_stream_is_several_files_with_nothing_between_them() {
+    let dir = Dir::new("long");
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let recorder =
+        Recorder::new(hub.clone(), Settings { longest: Duration::from_millis(2500), ..dir.settings() }).unwrap();
+    let publisher = publish(&hub, &name);
+    assert!(recorder.record(&name));
+    stream(&publisher, 0..10_000).await;
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let list = until(&recorder, |l| l.len() == 4 && l.iter().all(|r| !r.running));
+    let seconds: Vec<u64> = list.iter().map(|r| r.duration.as_millis() as u64).collect();
+    assert_eq!(seconds[..3], [3_000; 3], "each ends where the next begins, with a keyframe");
+    assert!((800..=1_000).contains(&seconds[3]), "{seconds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_sound_is_several_files_too() {
+    let dir = Dir::new("long_sound");
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(5), ..dir.settings() }).unwrap();
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = hub.publish(&name, origin).unwrap();
+    publisher.push(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into())).unwrap();
+    assert!(recorder.record(&name));
+    for n in 0..600 {
+        publisher.push(Frame::audio(Codec::Aac, n * 20_000, vec![7; 100].into())).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
-    let all: Duration = list[1..].iter().map(|r| r.duration).sum();
-    assert!(all <= Duration::from_secs(3), "{list:?}");
+    let all: u64 = list.iter().map(|r| r.duration.as_millis() as u64).sum();
+    assert!((11_900..=12_000).contains(&all), "{list:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec};
-use str0m::media::{Media, MediaKind, Mid, Pt};
+use str0m::media::{Media, MediaKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
@@ -99,6 +99,16 @@ pub(super) struct Accepted {
     pub simulcast: bool,
     /// What the peer's network carries is estimated.
     pub adapts: bool,
+    /// The peer sends lost pictures again as they were.
+    pub repeats: bool,
+}
+
+/// Has str0m ask for packets of a track that are lost. It does so by itself only where the peer has a format of its own for what is
+/// sent again (RFC 4588); others (OBS) send the same packets once more.
+pub(super) fn ask_for_losses(rtc: &mut Rtc, mid: Mid, rid: Option<Rid>) {
+    if let Some(stream) = rtc.direct_api().stream_rx_by_mid(mid, rid) {
+        stream.suppress_nack(false);
+    }
 }
 
 /// What a peer hears whose offer can be read but not answered.
@@ -127,12 +137,7 @@ pub(super) fn accept(
     identity: &Identity,
     now: Instant,
 ) -> Result<Accepted, Refused> {
-    if offer.len() > MAX_OFFER {
-        return Err(Refused::Bad("longer than 64 kB".into()));
-    }
-    if offer.matches("\nm=").count() > MAX_MEDIA {
-        return Err(Refused::Bad("too many m= lines".into()));
-    }
+    bounded(offer)?;
     let remote_ufrag =
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
     let simulcast = way == Way::In && has_layers(offer);
@@ -155,18 +160,18 @@ pub(super) fn accept(
     let creds = rtc.direct_api().local_ice_credentials();
     let mut answer = Sdp::read(&answer.to_sdp_string());
     answer.answer(&Sdp::read(&text));
+    answer.rename(&completed);
     answer.reject(others);
     let sdp = answer.text();
     let (video, audio, formats) = agreed(&rtc, &sdp, way);
+    let repeats = way == Way::In && answer.repeats_plainly(formats.iter().map(|(pt, _)| **pt));
+    if let Some(video) = video.filter(|_| repeats) {
+        ask_for_losses(&mut rtc, video.mid, None);
+    }
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
     let video = video.filter(|_| completed.offers("video"));
     let audio = audio.filter(|_| completed.offers("audio"));
-    match (video.is_some() || !completed.offers("video"), audio.is_some() || !completed.offers("audio")) {
-        (true, true) if video.is_some() || audio.is_some() => {}
-        (true, true) => return Err(Refused::Unsupported("neither video nor audio is offered".into())),
-        (false, _) => return Err(Refused::Unsupported(lacking(&completed, "video", stream))),
-        (_, false) => return Err(Refused::Unsupported(lacking(&completed, "audio", None))),
-    }
+    whole(&completed, video.is_some(), audio.is_some(), stream)?;
     Ok(Accepted {
         rtc,
         sdp,
@@ -178,7 +183,33 @@ pub(super) fn accept(
         audio,
         simulcast,
         adapts: way == Way::Adapting,
+        repeats,
     })
+}
+
+/// Refuses an offer that is too large to be one.
+fn bounded(offer: &str) -> Result<(), Refused> {
+    if offer.len() > MAX_OFFER {
+        return Err(Refused::Bad("longer than 64 kB".into()));
+    }
+    if offer.matches("\nm=").count() > MAX_MEDIA {
+        return Err(Refused::Bad("too many m= lines".into()));
+    }
+    Ok(())
+}
+
+/// Refuses an offer of which not all was agreed on.
+fn whole(offer: &Sdp, has_video: bool, has_audio: bool, stream: Option<Codec>) -> Result<(), Refused> {
+    let why = if offer.offers("video") && !has_video {
+        lacking(offer, "video", stream)
+    } else if offer.offers("audio") && !has_audio {
+        lacking(offer, "audio", None)
+    } else if has_video || has_audio {
+        return Ok(());
+    } else {
+        "neither video nor audio is offered".into()
+    };
+    Err(Refused::Unsupported(why))
 }
 
 /// The video codecs that an answer holds.
@@ -198,6 +229,9 @@ fn lacking(offer: &Sdp, kind: &str, stream: Option<Codec>) -> String {
     };
     match (kind, stream) {
         ("video", Some(codec)) => format!("the stream's video is {}, and the offer has {offered}", codec.as_str()),
+        ("video", None) if !offer.video_codecs().is_empty() => {
+            format!("the offer has {offered} for video, in a profile that is not served")
+        }
         ("video", None) => format!("the offer has {offered} for video; served are H264, H265, AV1, VP8 and VP9"),
         _ => format!("the offer has {offered} for audio; served is opus"),
     }

@@ -59,6 +59,12 @@ impl Path {
         self.asked = false;
     }
 
+    /// A check that says nothing of its priority, as one that does: str0m drops such ones. Early releases of FFmpeg's WHIP send them.
+    pub fn with_priority(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let lacks = bytes.first() == Some(&0) && stun::lacks_priority(bytes);
+        lacks.then(|| stun::prioritised(bytes, &self.password)).flatten()
+    }
+
     /// Looks at what came, to one of our addresses. Returns a check to be handled before it: the one that nominates the path
     /// over which DTLS comes.
     pub fn came(&mut self, peer: Peer, local: Option<IpAddr>, bytes: &[u8]) -> Option<Vec<u8>> {

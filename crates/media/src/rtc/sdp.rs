@@ -72,6 +72,8 @@ const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
 pub(super) struct Sdp {
     session: Vec<String>,
     sections: Vec<Section>,
+    /// H.264 formats whose profile was put in other words, with what the peer called it.
+    renamed: Vec<(String, String)>,
 }
 
 /// Lines that were taken out of an offer, with their places.
@@ -80,7 +82,7 @@ pub(super) struct Others(Vec<(usize, Section)>);
 impl Sdp {
     /// Takes a text apart. Nothing is checked.
     pub fn read(text: &str) -> Self {
-        let mut sdp = Sdp { session: Vec::new(), sections: Vec::new() };
+        let mut sdp = Sdp { session: Vec::new(), sections: Vec::new(), renamed: Vec::new() };
         // Bandwidths and titles of lines mean nothing here, and str0m takes one of each at most.
         let means_something = |line: &&str| !line.is_empty() && !line.starts_with("b=") && !line.starts_with("i=");
         for line in text.lines().filter(means_something) {
@@ -120,7 +122,7 @@ impl Sdp {
                 "inactive" => {}
                 _ => section.set_direction(wanted),
             }
-            name_formats(section);
+            self.renamed.extend(name_formats(section));
         }
         for kind in ["audio", "video"] {
             if self.sections.iter().filter(|section| section.offers(kind)).nth(1).is_some() {
@@ -134,16 +136,34 @@ impl Sdp {
         if prints.peek().is_some() && !prints.any(known) {
             return Err(Refused::Unprocessable("no fingerprint of the certificate by SHA-256 is offered".into()));
         }
-        if !self.session.iter().any(|line| line.starts_with("a=group:BUNDLE")) {
-            let mut fragments = self.sections.iter().flat_map(|section| section.value("a=ice-ufrag:"));
-            let first = fragments.next();
-            if fragments.any(|other| Some(other) != first) {
-                let why = "the lines are not bundled and have ICE credentials of their own: offer them with BUNDLE";
-                return Err(Refused::Unprocessable(format!("{why} (bundle policy max-bundle)")));
-            }
-            let mids = self.sections.iter().flat_map(|section| section.value("a=mid:"));
-            let group = mids.fold(String::from("a=group:BUNDLE"), |group, mid| group + " " + mid);
-            self.session.push(group);
+        self.bundle()
+    }
+
+    /// Puts all lines into one bundle, in their order. FFmpeg's WHIP names two where it has one.
+    fn bundle(&mut self) -> Result<(), Refused> {
+        let is_group = |line: &&String| line.starts_with("a=group:BUNDLE");
+        let named: Vec<String> = self
+            .session
+            .iter()
+            .find(is_group)
+            .iter()
+            .flat_map(|line| line.split(' ').skip(1))
+            .map(str::to_owned)
+            .collect();
+        let taken = |section: &&Section| {
+            !section.is_rejected() || section.value("a=mid:").any(|mid| named.iter().any(|name| name == mid))
+        };
+        let mut fragments = self.sections.iter().filter(taken).flat_map(|section| section.value("a=ice-ufrag:"));
+        let first = fragments.next();
+        if fragments.any(|other| Some(other) != first) {
+            let why = "the lines are not bundled and have ICE credentials of their own: offer them with BUNDLE";
+            return Err(Refused::Unprocessable(format!("{why} (bundle policy max-bundle)")));
+        }
+        let mids = self.sections.iter().filter(taken).flat_map(|section| section.value("a=mid:"));
+        let group = mids.fold(String::from("a=group:BUNDLE"), |group, mid| group + " " + mid);
+        match self.session.iter_mut().find(|line| is_group(&&**line)) {
+            Some(line) => *line = group,
+            None => self.session.push(group),
         }
         Ok(())
     }
@@ -203,6 +223,28 @@ impl Sdp {
         self.names("video").into_iter().filter_map(codec_of).collect()
     }
 
+    /// Whether lost packets of these formats are asked for again and none has a format of its own for that.
+    pub fn repeats_plainly(&self, formats: impl IntoIterator<Item = u8>) -> bool {
+        let has = |line: &str| self.sections.iter().any(|section| section.has(line));
+        let repairs = |pt: u8| {
+            let what = format!("apt={pt}");
+            let mut lines = self.sections.iter().flat_map(|section| section.value("a=fmtp:"));
+            lines.any(|line| line.split([' ', ';']).any(|part| part == what))
+        };
+        formats.into_iter().all(|pt| has(&format!("a=rtcp-fb:{pt} nack")) && !repairs(pt))
+    }
+
+    /// Calls the profiles in an answer what the offer called them.
+    pub fn rename(&mut self, offer: &Sdp) {
+        for (pt, given) in &offer.renamed {
+            let prefix = format!("a=fmtp:{pt} ");
+            let mut lines = self.sections.iter_mut().flat_map(|section| &mut section.lines);
+            if let Some(line) = lines.find(|line| line.starts_with(&prefix)) {
+                *line = with_profile(line, given);
+            }
+        }
+    }
+
     /// Mends an answer of str0m's to `offer`: candidates stand in every accepted line and in no other, the bundle holds
     /// the accepted lines, feedback is what was offered, and sound is stereo where that was offered.
     pub fn answer(&mut self, offer: &Sdp) {
@@ -244,25 +286,88 @@ impl Sdp {
     }
 }
 
-/// Spells formats as str0m looks for them: Opus with its two channels, H.264 with a packetization mode.
-fn name_formats(section: &mut Section) {
+/// Spells formats as str0m looks for them: Opus with its two channels, H.264 with a packetization mode and a profile by its usual
+/// name, AV1 without a level. Returns the formats whose profile has another name now, with what the peer called it.
+fn name_formats(section: &mut Section) -> Vec<(String, String)> {
     let mut missing = Vec::new();
+    let mut leveled = Vec::new();
     for line in &mut section.lines {
         let Some((pt, map)) = line.strip_prefix("a=rtpmap:").and_then(|map| map.split_once(' ')) else { continue };
         if map.eq_ignore_ascii_case("opus/48000") || map.eq_ignore_ascii_case("opus/48000/2") {
             *line = format!("a=rtpmap:{pt} opus/48000/2");
         } else if map.eq_ignore_ascii_case("H264/90000") {
             missing.push(pt.to_owned());
+        } else if map.eq_ignore_ascii_case("AV1/90000") {
+            leveled.push(format!("a=fmtp:{pt} "));
         }
     }
+    // str0m takes the level for a part of the name, and it says how much a peer decodes.
+    for line in section.lines.iter_mut().filter(|line| leveled.iter().any(|prefix| line.starts_with(prefix))) {
+        *line = without_level(line);
+    }
+    let mut renamed = Vec::new();
     for pt in missing {
         let prefix = format!("a=fmtp:{pt} ");
-        match section.lines.iter_mut().find(|line| line.starts_with(&prefix)) {
-            Some(line) if line.contains("packetization-mode=") => {}
-            Some(line) => *line = format!("{line};{MODE}"),
-            None => section.lines.push(format!("{prefix}{MODE};profile-level-id=42e01f")),
+        let Some(line) = section.lines.iter_mut().find(|line| line.starts_with(&prefix)) else {
+            section.lines.push(format!("{prefix}{MODE};profile-level-id=42e01f"));
+            continue;
+        };
+        if !line.contains("packetization-mode=") {
+            *line = format!("{line};{MODE}");
+        }
+        let given = line.split([' ', ';']).find_map(|part| part.strip_prefix(PROFILE)).map(str::to_owned);
+        if let Some(given) = given
+            && let Some(usual) = usual_profile(&given)
+            && !usual.eq_ignore_ascii_case(&given)
+        {
+            *line = with_profile(line, &usual);
+            renamed.push((pt, given));
         }
     }
+    renamed
+}
+
+/// What a profile and level of H.264 stand behind.
+const PROFILE: &str = "profile-level-id=";
+/// The levels that there are (ITU-T H.264, table A-1), as far as str0m knows them.
+const LEVELS: [u8; 16] = [10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52];
+
+/// The usual name of an H.264 profile and level, where it is one that is served. Encoders copy the bytes of their parameter sets,
+/// with constraints that name no profile and levels beyond what WebRTC knows, or write a digit more (FFmpeg 8).
+fn usual_profile(given: &str) -> Option<String> {
+    let middle = given.len().checked_sub(4).filter(|middle| (1..=4).contains(middle) && given.is_ascii())?;
+    let number = |digits: &str| u8::from_str_radix(digits, 16).ok();
+    let profile = number(&given[..2])?;
+    let constraints = u32::from_str_radix(&given[2..2 + middle], 16).ok()?;
+    let level = number(&given[2 + middle..])?;
+    let usual = match profile {
+        // Of a number that is too long, FFmpeg's own bit says that it is constrained.
+        0x42 if constraints & 0x240 != 0 => [0x42, if constraints > 0xff { 0xe0 } else { constraints as u8 & 0xf0 }],
+        0x42 => [0x42, constraints as u8 & 0xf0],
+        0x4d if constraints & 0x80 != 0 => [0x4d, constraints as u8 & 0xf0],
+        0x4d => [0x4d, 0],
+        0x64 if constraints == 0x0c => [0x64, 0x0c],
+        0x64 => [0x64, 0],
+        _ => return None,
+    };
+    let level = LEVELS.iter().rev().find(|known| **known <= level).unwrap_or(&LEVELS[0]);
+    Some(format!("{:02x}{:02x}{level:02x}", usual[0], usual[1]))
+}
+
+/// An `a=fmtp` line with another profile.
+fn with_profile(line: &str, profile: &str) -> String {
+    let Some((before, rest)) = line.split_once(PROFILE) else { return line.to_owned() };
+    let after = rest.find(';').map_or("", |at| &rest[at..]);
+    format!("{before}{PROFILE}{profile}{after}")
+}
+
+/// An `a=fmtp` line without AV1's level, unless it is the one that is meant where none is named.
+fn without_level(line: &str) -> String {
+    let Some((pt, parameters)) = line.split_once(' ') else { return line.to_owned() };
+    let is_level = |part: &str| part.trim().strip_prefix("level-idx=").is_some_and(|level| level != "5");
+    let kept: Vec<&str> = parameters.split(';').filter(|part| !is_level(part)).collect();
+    let kept = if kept.is_empty() { "profile=0".to_owned() } else { kept.join(";") };
+    format!("{pt} {kept}")
 }
 
 /// The codec of a name in `a=rtpmap`.
@@ -306,6 +411,58 @@ mod tests {
         }
         assert_eq!(sdp.video_codecs(), [Codec::Vp8, Codec::H264]);
         assert_eq!(text.matches("a=recvonly").count(), 2);
+    }
+
+    #[test]
+    fn a_bundle_names_the_lines_that_are_there_in_their_order() {
+        let lines = OFFER.replace("a=mid:sound", "a=mid:1");
+        for group in ["0 1", "1 0", "0", "1", "0 1 2", ""] {
+            let offer = lines.replace("t=0 0\r\n", &format!("t=0 0\r\na=group:BUNDLE {group}\r\n"));
+            let mut sdp = Sdp::read(&offer);
+            sdp.complete(Way::Out).unwrap();
+            assert!(sdp.text().contains("a=group:BUNDLE 0 1\r\n"), "{group}: {}", sdp.text());
+        }
+        // One that has said no to a line leaves it out.
+        let mut sdp = Sdp::read(&lines.replace("m=video 9", "m=video 0"));
+        sdp.complete(Way::Out).unwrap();
+        assert!(sdp.text().contains("a=group:BUNDLE 1\r\n"));
+        let apart =
+            lines.replace("a=mid:1", "a=mid:1\r\na=ice-ufrag:b").replace("a=rtpmap:97", "a=ice-ufrag:a\r\na=rtpmap:97");
+        let apart = apart.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\n");
+        assert!(matches!(Sdp::read(&apart).complete(Way::Out), Err(Refused::Unprocessable(_))));
+    }
+
+    #[test]
+    fn profiles_are_found_by_other_names_and_answered_by_the_peers() {
+        let cases = [
+            ("422001f", "42e01f"),
+            ("641028", "640028"),
+            ("644028", "640028"),
+            ("640829", "640029"),
+            ("64003C", "640034"),
+            ("42e009", "42e00a"),
+            ("4d4028", "4d0028"),
+            ("42C029", "42c029"),
+            ("640c1f", "640c1f"),
+            ("4d8020", "4d8020"),
+        ];
+        for (given, usual) in cases {
+            assert_eq!(usual_profile(given).as_deref(), Some(usual), "{given}");
+        }
+        for none in ["", "x", "42", "7a001f", "6e001f", "42é01f", "zz001f", "420000001f"] {
+            assert_eq!(usual_profile(none), None, "{none}");
+        }
+        let fmtp = "a=fmtp:97 packetization-mode=1;profile-level-id=641028;level-asymmetry-allowed=1";
+        let offer = OFFER.replace("a=rtpmap:96", &format!("{fmtp}\r\na=rtpmap:96"));
+        let mut sdp = Sdp::read(&offer);
+        sdp.complete(Way::Out).unwrap();
+        assert!(sdp.text().contains("profile-level-id=640028;level"), "{}", sdp.text());
+        let mut answer = Sdp::read("v=0\r\nm=video 9 X 97\r\na=fmtp:97 a=1;profile-level-id=64001f\r\n");
+        answer.rename(&sdp);
+        assert_eq!(answer.text(), "v=0\r\nm=video 9 X 97\r\na=fmtp:97 a=1;profile-level-id=641028\r\n");
+        assert_eq!(without_level("a=fmtp:45 level-idx=8;profile=0;tier=0"), "a=fmtp:45 profile=0;tier=0");
+        assert_eq!(without_level("a=fmtp:45 level-idx=8"), "a=fmtp:45 profile=0");
+        assert_eq!(without_level("a=fmtp:45 level-idx=5;profile=0"), "a=fmtp:45 level-idx=5;profile=0");
     }
 
     #[test]

@@ -82,6 +82,7 @@ struct Track {
     newest: Option<(u32, Instant)>,
     /// The peer has reported it, so it knows which line it is of.
     known: bool,
+    /// What it sends is kept to be sent again.
     keeps: bool,
     kept: VecDeque<Kept>,
     losses: Losses,
@@ -89,12 +90,22 @@ struct Track {
 
 struct Kept {
     payload: Arc<[u8]>,
-    time: u32,
-    pt: u8,
-    marker: bool,
+    shape: Shape,
     at: Instant,
     /// When it was last sent again.
     again: Option<Instant>,
+}
+
+/// What the head of a packet is made of.
+#[derive(Clone, Copy)]
+struct Shape {
+    time: u32,
+    pt: u8,
+    marker: bool,
+    /// It says which line of the SDP it is of.
+    named: bool,
+    /// How long to hold pictures back, in hundredths of a second.
+    delay: Option<u16>,
 }
 
 /// How packets are sent again.
@@ -170,17 +181,11 @@ impl Sender {
         track.packets = track.packets.wrapping_add(1);
         track.bytes = track.bytes.wrapping_add(piece.payload.len() as u32);
         track.newest = Some((piece.time, piece.wall));
-        let srtp = &mut self.srtp;
-        let ssrc = track.ssrc;
-        outbox.push_with(to, |out| {
-            let start = out.len();
-            let mid = track.mid_extension.filter(|_| !track.known).map(|number| (number, track.mid));
-            let delay = track.delay_extension.zip(piece.delay);
-            head(out, Head { pt: piece.pt, marker: piece.marker, index, time: piece.time, ssrc, mid, delay });
-            srtp.seal(out, start, piece.payload, ssrc, index);
-        });
-        if track.keeps && track.again.is_some() {
-            track.keep(piece, now);
+        let Piece { payload, pt, time, marker, delay, .. } = *piece;
+        let shape = Shape { time, pt, marker, named: !track.known, delay: delay.map(hundredths) };
+        track.put(&mut self.srtp, outbox, to, shape, payload, index);
+        if track.keeps {
+            track.keep(Kept { payload: Arc::clone(payload), shape, at: now, again: None });
         }
     }
 
@@ -196,9 +201,9 @@ impl Sender {
         now: Instant,
     ) -> bool {
         let Some(track) = self.tracks.iter_mut().find(|track| track.mid == mid) else { return true };
-        let Some((ssrc, index)) = track.again else { return true };
-        let Some(kept) = track.kept(number) else { return true };
-        let Some((_, pt)) = self.resends.iter().find(|(of, _)| *of == kept.pt) else { return true };
+        let repair = track.again;
+        let Some((index, kept)) = track.kept(number) else { return true };
+        let resend = self.resends.iter().find(|(of, _)| *of == kept.shape.pt);
         if kept.again.is_some_and(|at| now.saturating_duration_since(at) < again.pause) {
             return true;
         }
@@ -207,17 +212,23 @@ impl Sender {
             return false;
         }
         kept.again = Some(now);
+        let payload = Arc::clone(&kept.payload);
+        let shape = kept.shape;
+        let Some(((ssrc, next), (_, pt))) = repair.zip(resend) else {
+            // The peer has no format for it, and takes the packet as it was: the same head, number and payload, so the same bytes.
+            (0..copies).for_each(|_| track.put(&mut self.srtp, outbox, to, shape, &payload, index));
+            return true;
+        };
         // RFC 4588 §4: the number that it had, then what it held.
         self.scratch.clear();
         self.scratch.extend_from_slice(&number.to_be_bytes());
-        self.scratch.extend_from_slice(&kept.payload);
-        let time = kept.time;
-        let marker = kept.marker;
-        track.again = Some((ssrc, index + copies as u64));
+        self.scratch.extend_from_slice(&payload);
+        track.again = Some((ssrc, next + copies as u64));
         let mid = track.mid_extension.map(|number| (number, track.mid));
-        for index in (index..).take(copies) {
+        for index in (next..).take(copies) {
             outbox.push_with(to, |out| {
                 let start = out.len();
+                let Shape { time, marker, .. } = shape;
                 head(out, Head { pt: *pt, marker, index, time, ssrc, mid, delay: None });
                 self.srtp.seal(out, start, &self.scratch, ssrc, index);
             });
@@ -283,20 +294,33 @@ impl Sender {
 }
 
 impl Track {
-    fn keep(&mut self, piece: &Piece<'_>, now: Instant) {
-        let old = |kept: &Kept| now.saturating_duration_since(kept.at) > KEPT.1;
+    /// Seals a packet and sends it.
+    fn put(&self, srtp: &mut Srtp, outbox: &mut Outbox, to: Destination, shape: Shape, payload: &[u8], index: u64) {
+        let ssrc = self.ssrc;
+        let Shape { pt, marker, time, named, delay } = shape;
+        outbox.push_with(to, |out| {
+            let start = out.len();
+            let mid = self.mid_extension.filter(|_| named).map(|number| (number, self.mid));
+            let delay = self.delay_extension.zip(delay);
+            head(out, Head { pt, marker, index, time, ssrc, mid, delay });
+            srtp.seal(out, start, payload, ssrc, index);
+        });
+    }
+
+    fn keep(&mut self, packet: Kept) {
+        let old = |kept: &Kept| packet.at.saturating_duration_since(kept.at) > KEPT.1;
         while self.kept.len() >= KEPT.0 || self.kept.front().is_some_and(old) {
             self.kept.pop_front();
         }
-        let Piece { payload, pt, time, marker, .. } = *piece;
-        self.kept.push_back(Kept { payload: Arc::clone(payload), time, pt, marker, at: now, again: None });
+        self.kept.push_back(packet);
     }
 
-    /// The newest packet with this number, if it is kept.
-    fn kept(&mut self, number: u16) -> Option<&mut Kept> {
+    /// The newest packet with this number, if it is kept, and its number with the times that it came round.
+    fn kept(&mut self, number: u16) -> Option<(u64, &mut Kept)> {
         let back = (self.next.wrapping_sub(1) as u16).wrapping_sub(number);
         let place = self.kept.len().checked_sub(usize::from(back) + 1)?;
-        self.kept.get_mut(place)
+        let index = self.next.checked_sub(u64::from(back) + 1)?;
+        Some((index, self.kept.get_mut(place)?))
     }
 
     /// A sender report and its name (RFC 3550 §6.4.1, §6.5), if it has sent something. All tracks of a session have one name:
@@ -330,7 +354,7 @@ struct Head {
     time: u32,
     ssrc: u32,
     mid: Option<(u8, Mid)>,
-    delay: Option<(u8, Duration)>,
+    delay: Option<(u8, u16)>,
 }
 
 /// Appends it (RFC 3550 §5.1, RFC 8285 §4.2).
@@ -351,10 +375,9 @@ fn head(out: &mut Vec<u8>, head: Head) {
         out.extend(&mid[..mid.len().min(16)]);
     }
     if let Some((number, delay)) = head.delay {
-        // In hundredths of a second, twelve bits each: at least, and at most.
-        let least = u32::try_from(delay.as_millis() / 10).unwrap_or(u32::MAX).min(MOST_DELAY);
+        // Twelve bits each: at least, and at most.
         out.push(number << 4 | 2);
-        out.extend(&(least << 12 | MOST_DELAY).to_be_bytes()[1..]);
+        out.extend(&(u32::from(delay) << 12 | u32::from(MOST_DELAY)).to_be_bytes()[1..]);
     }
     while !(out.len() - start).is_multiple_of(4) {
         out.push(0);
@@ -363,4 +386,9 @@ fn head(out: &mut Vec<u8>, head: Head) {
 }
 
 /// How long a player may hold pictures back, in hundredths of a second.
-const MOST_DELAY: u32 = 1_000;
+const MOST_DELAY: u16 = 1_000;
+
+/// A delay as heads have it.
+fn hundredths(delay: Duration) -> u16 {
+    u16::try_from(delay.as_millis() / 10).unwrap_or(MOST_DELAY).min(MOST_DELAY)
+}

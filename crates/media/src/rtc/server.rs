@@ -11,12 +11,13 @@ use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use super::connections::Connections;
-use super::feed::backlog;
+use super::feed::{Unfit, backlog};
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
 use super::reach::{Reach, Tried};
 use super::registry::{self, Entry, Place, Registry, Restart};
+use super::sdp::Sdp;
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
 use super::strangers::Strangers;
@@ -200,6 +201,7 @@ impl Server {
             whip: Box::new(Whip::new(Instant::now())),
             publisher: Arc::new(publisher),
             video: accepted.video.map(|t| t.mid),
+            repeats: accepted.repeats,
             simulcast: accepted.simulcast.then(|| Box::new(Simulcast::new(inner.common.hub.clone(), origin))),
         };
         let terms = (options.kick, options.max_bitrate);
@@ -215,7 +217,7 @@ impl Server {
         let Common { hub, identity, unfits, .. } = &*inner.common;
         // What is shown over it may be carried.
         if let Some(unfit) = unfits.of(hub, &what.stream).filter(|_| !hub.is_overlaid(&what.stream)) {
-            return Err(Refused::Unsupported(unfit.to_string()));
+            return Err(refusal(unfit, offer));
         }
         // What is wrong with an offer is told at once, and not when a publisher has come.
         let asked = self.shown(&what.stream);
@@ -226,7 +228,7 @@ impl Server {
         let wait =
             asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
         let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
-        self.carries(&what.stream, &mut ticket)?;
+        self.carries(&what.stream, &mut ticket).map_err(|unfit| refusal(unfit, offer))?;
         let found = self.shown(&what.stream);
         if found != asked {
             accepted = offer::accept(offer, found.0, found.1, identity, Instant::now())?;
@@ -238,19 +240,21 @@ impl Server {
         self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
     }
 
+    /// Whether somebody may play a stream.
+    pub async fn lets_play(&self, what: What) -> bool {
+        self.inner.requests.play(what).await.is_ok()
+    }
+
     /// Refuses a stream that WebRTC cannot carry, as far as that is seen by now. What is made of the stream for its first viewer
     /// holds nothing yet: the stream itself tells.
-    fn carries(&self, stream: &StreamName, ticket: &mut Reader) -> Result<(), Refused> {
+    fn carries(&self, stream: &StreamName, ticket: &mut Reader) -> Result<(), Unfit> {
         let Common { hub, unfits, .. } = &*self.inner.common;
         let mut seen = backlog(ticket).map(drop);
         if ticket.name() != stream && seen.is_ok() {
             let want = Want::internal(Pace::Realtime, hub::Start::Group).with_view(ticket.view());
             seen = hub.subscribe(stream, want).map_or(Ok(()), |mut group| backlog(&mut group).map(drop));
         }
-        seen.map_err(|unfit| {
-            unfits.note(hub, stream, unfit);
-            Refused::Unsupported(unfit.to_string())
-        })
+        seen.inspect_err(|unfit| unfits.note(hub, stream, *unfit))
     }
 
     /// How a viewer of a stream is answered, and the codec of its pictures if it is known. The stream itself tells: what is made
@@ -374,6 +378,13 @@ impl Server {
         place.id = None;
         Ok(Answer { session: id, sdp, etag })
     }
+}
+
+/// What a viewer hears whose stream WebRTC cannot carry: 406, and where it offered no pictures 422. @eyevinn/webrtc-player answers
+/// the former by leaving out the one or the other in turn, and would never end.
+fn refusal(unfit: Unfit, offer: &str) -> Refused {
+    let why = unfit.to_string();
+    if Sdp::read(offer).offers("video") { Refused::Unsupported(why) } else { Refused::Unprocessable(why) }
 }
 
 /// How long a viewer wants to wait for a publisher, if it says so (`wait=` seconds in the query).

@@ -3,6 +3,9 @@
 
 mod feedback;
 
+#[cfg(test)]
+pub(super) use feedback::numbers;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,6 +63,8 @@ pub(super) enum Role {
         video: Option<Mid>,
         /// Its layers, if it sends several.
         simulcast: Option<Box<Simulcast>>,
+        /// It sends lost pictures again as they were.
+        repeats: bool,
     },
     /// It plays.
     Play {
@@ -203,6 +208,8 @@ impl Session {
             }
             return if whep.has_waiting() { self.tick(now, outbox) } else { Ok(()) };
         }
+        let prioritised = self.path.with_priority(bytes);
+        let bytes = prioritised.as_deref().unwrap_or(bytes);
         if let Some(check) = self.path.came((*proto, *source), *local, bytes)
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
         {
@@ -490,12 +497,15 @@ impl Session {
     /// # Errors
     /// Why the publisher has to go.
     fn published(&mut self, data: &MediaData, now: Instant) -> Result<(), Ended> {
-        let Role::Publish { whip, publisher, simulcast, .. } = &mut self.role else { return Ok(()) };
+        let Role::Publish { whip, publisher, simulcast, repeats, .. } = &mut self.role else { return Ok(()) };
         if !self.rate.count(data.data.len(), now) {
             return Err(Ended::Limit("bits a second"));
         }
         let mut frames: Vec<Frame> = Vec::new();
         let layer = whip.take(data, &mut frames);
+        if *repeats && layer.is_some_and(|layer| whip.is_new(layer)) {
+            offer::ask_for_losses(&mut self.rtc, data.mid, data.rid);
+        }
         for frame in frames {
             match (simulcast.as_mut(), layer) {
                 (Some(simulcast), Some(layer)) => simulcast.push(layer, frame, publisher, now),

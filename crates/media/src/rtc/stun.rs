@@ -61,17 +61,35 @@ pub(super) fn is_check(request: &[u8]) -> bool {
     head.is_some() && has_username(&request[20..])
 }
 
+/// Whether this is a check that says nothing of its candidate's priority, which it must (RFC 8445 §7.1.1).
+pub(super) fn lacks_priority(request: &[u8]) -> bool {
+    is_check(request) && attribute(&request[20..], PRIORITY).is_none()
+}
+
+/// The same check with a priority. `None`: it is none that `password` signs.
+pub(super) fn prioritised(request: &[u8], password: &str) -> Option<Vec<u8>> {
+    let [a, b] = PRIORITY.to_be_bytes();
+    let [c, d, e, f] = HOST_PRIORITY.to_be_bytes();
+    with(request, &[a, b, 0, 4, c, d, e, f], password)
+}
+
 /// The same check as one that nominates its path. `None`: it is none that `password` signs.
 ///
 /// An ICE-lite agent sends nothing but answers before the peer has nominated a path, and browsers take several round trips for
 /// that while they already send DTLS over the path that they will take.
 pub(super) fn nominating(request: &[u8], password: &str) -> Option<Vec<u8>> {
+    let [a, b] = USE_CANDIDATE.to_be_bytes();
+    with(request, &[a, b, 0, 0], password)
+}
+
+/// A check with one attribute more, signed again if it was signed.
+fn with(request: &[u8], more: &[u8], password: &str) -> Option<Vec<u8>> {
     let at = 20 + attribute(request.get(20..)?, MESSAGE_INTEGRITY)?;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
     let mut signed = request[..at].to_vec();
     set_length(&mut signed, 24)?;
     hmac::verify(&key, &signed, request.get(at + 4..at + 24)?).ok()?;
-    signed.extend([USE_CANDIDATE.to_be_bytes(), [0, 0]].concat());
+    signed.extend_from_slice(more);
     sign(&mut signed, password)?;
     Some(signed)
 }
@@ -198,6 +216,20 @@ mod tests {
         for n in 0..CHECK.len() - 8 {
             assert_eq!(nominating(&CHECK[..n], PASSWORD), None, "cut at {n}");
         }
+    }
+
+    #[test]
+    fn a_check_without_a_priority_is_given_one() {
+        assert!(!lacks_priority(CHECK));
+        let at = 20 + attribute(&CHECK[20..], PRIORITY).unwrap();
+        let mut plain = [&CHECK[..at], &CHECK[at + 8..CHECK.len() - 32]].concat();
+        sign(&mut plain, PASSWORD).unwrap();
+        assert!(lacks_priority(&plain));
+        let made = prioritised(&plain, PASSWORD).unwrap();
+        assert!(!lacks_priority(&made) && is_check(&made));
+        assert!(nominating(&made, PASSWORD).is_some(), "signed again");
+        assert_eq!(prioritised(&plain, "another"), None);
+        assert!(!lacks_priority(&request(&[])), "no check at all");
     }
 
     /// The request of RFC 5769 §2.1 has a user name; this is one without, with its transaction.

@@ -47,6 +47,25 @@ pub(super) fn annex_b(n: u32, key: bool, size: usize) -> Vec<u8> {
     out
 }
 
+/// An offer of a peer that has no format for what is sent again.
+pub(super) fn without_repairs(offer: &str) -> String {
+    let mut gone: Vec<&str> = Vec::new();
+    let repairs = offer.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(" rtx/"));
+    gone.extend(repairs.map(|(pt, _)| pt));
+    let is_gone = |line: &str| {
+        let of = |prefix| line.strip_prefix(prefix).and_then(|rest| rest.split([' ', ':']).next());
+        let pt = of("a=rtpmap:").or(of("a=fmtp:")).or(of("a=rtcp-fb:"));
+        pt.is_some_and(|pt| gone.contains(&pt))
+    };
+    let groups = offer.lines().filter_map(|line| line.strip_prefix("a=ssrc-group:FID "));
+    let ssrcs: Vec<String> = groups.filter_map(|group| Some(format!("a=ssrc:{} ", group.split_once(' ')?.1))).collect();
+    let kept = offer.lines().filter(|line| {
+        !is_gone(line) && !line.starts_with("a=ssrc-group:") && !ssrcs.iter().any(|ssrc| line.starts_with(ssrc))
+    });
+    let words = |line: &str| line.split(' ').filter(|word| !gone.contains(word)).collect::<Vec<_>>().join(" ");
+    kept.map(|line| if line.starts_with("m=") { words(line) } else { line.to_owned() } + "\r\n").collect()
+}
+
 /// A browser of sorts.
 pub(super) struct Client {
     pub rtc: Rtc,
@@ -78,7 +97,12 @@ impl Client {
         layers: Option<Simulcast>,
         answer: impl FnOnce(&str) -> Result<String, E>,
     ) -> Result<Self, E> {
-        let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(now);
+        let mut rtc = Rtc::builder()
+            .clear_codecs()
+            .enable_h264(true)
+            .enable_opus(true, false)
+            .enable_raw_packets(true)
+            .build(now);
         let direction = if send { Direction::SendOnly } else { Direction::RecvOnly };
         let mut api = rtc.sdp_api();
         let audio = api.add_media(MediaKind::Audio, direction, None, None, None);

@@ -28,6 +28,8 @@ pub(super) struct Whip {
 /// Pictures of one size; all there are, if there is no simulcast.
 struct Layer {
     rid: Option<Rid>,
+    /// It was asked whether it is new.
+    known: bool,
     units: Units,
     /// Delta pictures are of no use until a key picture comes.
     need_key: bool,
@@ -60,10 +62,15 @@ impl Whip {
     fn layer(&mut self, rid: Option<Rid>) -> Option<usize> {
         let known = self.layers.iter().position(|layer| layer.rid == rid);
         if known.is_none() && self.layers.len() < MOST_LAYERS {
-            self.layers.push(Layer { rid, units: Units::default(), need_key: true, asked: None });
+            self.layers.push(Layer { rid, known: false, units: Units::default(), need_key: true, asked: None });
             return Some(self.layers.len() - 1);
         }
         known
+    }
+
+    /// Whether a layer has sent nothing before. It is asked once.
+    pub fn is_new(&mut self, layer: usize) -> bool {
+        self.layers.get_mut(layer).is_some_and(|layer| !std::mem::replace(&mut layer.known, true))
     }
 
     /// The RID of a layer.

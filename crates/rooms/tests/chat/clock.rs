@@ -18,6 +18,7 @@ use room::chat::*;
 use room::sanctions::Sanction;
 use room::{Millis, RoomId, UserId};
 use rooms::Rooms;
+use rooms::absent::AWAY;
 use rooms::groups::{sanction, with_group};
 use rooms::sweeper::Sweeper;
 use store::clock::{Clock, Manual};
@@ -276,6 +277,49 @@ fn a_long_polling_client_that_stays_away_is_gone_and_a_newer_login_takes_its_pla
     world.clock.pass(tick::POLLER_AWAY);
     world.hub.tick();
     assert_eq!(world.hub.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_viewer_whose_chat_broke_is_taken_out_of_the_audience_unless_it_comes_back() {
+    let world = world();
+    let room = group("r");
+    let ann = user("ann");
+    let stream = StreamId::parse("ann").unwrap();
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &ann, name: "", avatar: "", stream: &stream, info: None };
+    world.rooms.add_pusher(&new).await.unwrap();
+    world.hub.create(&room, Some(&ann), "").unwrap();
+    let enter = async |name: &str| {
+        let link = world.connect(name);
+        world.hub.join(&link, &room, None, 0, |_| Default::default()).unwrap();
+        world.rooms.add_viewer(&room, &user(name), "").await.unwrap();
+        link
+    };
+    let gone = enter("gone").await;
+    let back = enter("back").await;
+    let two = [enter("two").await, enter("two").await];
+    let quit = enter("quit").await;
+    // Who leaves the chat alone is still in the audience.
+    world.hub.quit(&quit, &room).unwrap();
+    for link in [&gone, &back, &two[0]] {
+        world.hub.disconnect(link);
+    }
+    let names = async || {
+        world.rooms.take_absent_out(&world.hub).await.unwrap();
+        let mut names: Vec<String> =
+            world.rooms.viewers(&room).await.unwrap().listed.iter().map(|viewer| viewer.user.to_string()).collect();
+        names.sort();
+        names
+    };
+    world.clock.pass(AWAY - 1);
+    let again = world.connect("back");
+    world.hub.join(&again, &room, None, 0, |_| Default::default()).unwrap();
+    assert_eq!(names().await, ["back", "gone", "quit", "two"]);
+    world.clock.pass(1);
+    assert_eq!(names().await, ["back", "quit", "two"]);
+    world.hub.disconnect(&again);
+    world.clock.pass(AWAY);
+    assert_eq!(names().await, ["quit", "two"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ type Peer = ConnectInfo<SocketAddr>;
 /// The routes of WHIP (RFC 9725), WHEP (draft-ietf-wish-whep) and SRS's JSON. A page from elsewhere must be able to read every
 /// answer, those of the router (404, 405, 413) too, and those of `others`.
 pub fn routes(media: &Arc<Media>, others: Router<Arc<Media>>) -> Router<Arc<Media>> {
-    let endpoint = |post: MethodRouter<Arc<Media>>| post.get(described).options(preflight).fallback(no_method);
+    let endpoint = |post: MethodRouter<Arc<Media>>| post.get(described).options(asked).fallback(no_method);
     let of_session = routing::patch(patch).delete(delete).get(session).options(preflight).fallback(no_method);
     let exposed = axum::middleware::map_response_with_state(Arc::clone(media), exposed);
     Router::new()
@@ -57,7 +57,7 @@ async fn exposed(State(media): State<Arc<Media>>, mut response: Response) -> Res
     if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         media.cors.apply(headers, false);
     }
-    let names = "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After";
+    let names = "Location, ETag, Link, Accept-Patch, Accept-Post, Access-Control-Allow-Methods, Retry-After";
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(names));
     response
 }
@@ -145,13 +145,18 @@ async fn offer(
             headers.insert(ACCEPT_PATCH, FRAGMENT);
             set(headers, header::LOCATION, &format!("/rtc/session/{}", media.sessions.name(&answer.session)));
             set(headers, header::ETAG, &format!("\"{}\"", answer.etag));
-            for url in &media.ice.ice_servers {
-                let link = ice_server(url, &media.ice.turn_secret, stream, media.clock.now());
-                if let Ok(link) = HeaderValue::from_str(&link) {
-                    headers.append(header::LINK, link);
-                }
-            }
+            announce(media, stream, headers);
             response
+        }
+    }
+}
+
+/// Names the STUN and TURN servers.
+fn announce(media: &Media, stream: &str, headers: &mut HeaderMap) {
+    for url in &media.ice.ice_servers {
+        let link = ice_server(url, &media.ice.turn_secret, stream, media.clock.now());
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            headers.append(header::LINK, link);
         }
     }
 }
@@ -234,6 +239,29 @@ fn tag(given: &str) -> &str {
 /// connection's end, is what the client wants, and no error for its console to show.
 pub async fn delete(State(media): State<Arc<Media>>, Path(id): Path<String>) -> Response {
     respond(media.sessions.run(&id, Wish::End).await)
+}
+
+/// `OPTIONS` of an endpoint: a browser's preflight, or a client that asks for STUN and TURN servers before it makes its offer
+/// (RFC 9725 §4.6). These are told to who may play the stream, as who may push it may.
+async fn asked(
+    State(media): State<Arc<Media>>,
+    ConnectInfo(peer): Peer,
+    Path(stream): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let mut response = preflight(State(Arc::clone(&media))).await;
+    if !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+        && let (Some(server), Ok(name)) = (&media.webrtc, StreamName::new(&stream))
+    {
+        let query = Query(query_of(query, &headers));
+        // One without a session.
+        let what = What { stream: name, app: "live".into(), query, protocol: Protocol::Hls, peer };
+        if server.lets_play(what).await {
+            announce(&media, &stream, response.headers_mut());
+        }
+    }
+    response
 }
 
 /// The answer to a browser's preflight.

@@ -135,6 +135,7 @@ pub(crate) async fn assemble(
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
+    background.push(Box::pin(parts.rooms.clone().let_absent_go(parts.chat.clone())));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
     background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
     background.push(Box::pin(parts.figures.clone().keep()));

@@ -50,7 +50,7 @@ impl Session {
 }
 
 /// RFC 4585 §6.2.1: a number, and a bit for each of the sixteen after it.
-fn numbers(entry: &NackEntry) -> impl Iterator<Item = u16> + use<> {
+pub(in crate::rtc) fn numbers(entry: &NackEntry) -> impl Iterator<Item = u16> + use<> {
     let first = entry.pid;
     let more = entry.blp;
     (0..=16).filter(move |n| *n == 0 || more >> (n - 1) & 1 == 1).map(move |n| first.wrapping_add(n))

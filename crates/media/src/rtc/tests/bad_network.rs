@@ -1,11 +1,13 @@
 //! Two machines in memory on simulated time, with a network between them that loses and shuffles.
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::media::KeyframeRequestKind;
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::RawPacket;
+use str0m::rtp::rtcp::Rtcp;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::narrow::{USUAL, Viewer};
@@ -15,7 +17,7 @@ use crate::hub::{Item, Tracks};
 use crate::rtc::feed::{Maker, Shared};
 use crate::rtc::h264;
 use crate::rtc::offer::{self, Accepted, Identity, Way};
-use crate::rtc::session::AHEAD;
+use crate::rtc::session::{AHEAD, numbers};
 use crate::rtc::sink::Sink;
 use crate::rtc::whep::Whep;
 use crate::rtc::whip::Whip;
@@ -123,16 +125,23 @@ pub(super) struct World {
     pub server: Accepted,
     pub network: Network,
     pub events: Vec<Event>,
+    /// What the client sends again as it was when it is asked for, by its number; nothing, where it has a format for that.
+    repeats: Option<HashMap<u16, Vec<u8>>>,
     answers: VecDeque<(Instant, u32)>,
 }
 
 impl World {
     pub fn new(way: Way, loss: u64, jitter: u64) -> Self {
+        Self::of(way, loss, jitter, str::to_owned)
+    }
+
+    /// One whose client makes this of its offer.
+    fn of(way: Way, loss: u64, jitter: u64, offered: fn(&str) -> String) -> Self {
         let now = Instant::now();
         let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
         let mut server = None;
         let connected = Client::connect(now, way == Way::In, |offer| {
-            let accepted = offer::accept(offer, way, None, &identity, now)?;
+            let accepted = offer::accept(&offered(offer), way, None, &identity, now)?;
             let sdp = accepted.sdp.clone();
             server = Some(accepted);
             Ok::<_, crate::rtc::Refused>(sdp)
@@ -145,6 +154,7 @@ impl World {
             server: server.unwrap(),
             network: Network::new(now, loss, jitter),
             events: Vec::new(),
+            repeats: None,
             answers: VecDeque::new(),
         }
     }
@@ -175,8 +185,26 @@ impl World {
         loop {
             match self.client.rtc.poll_output().unwrap() {
                 Output::Timeout(_) => break,
-                Output::Transmit(t) => self.network.send(self.now, true, &t.contents),
-                Output::Event(event) => self.client.event(event),
+                Output::Transmit(t) => {
+                    if let (Some(sent), [128..=191, 0..=191 | 224.., a, b, ..]) = (&mut self.repeats, &*t.contents) {
+                        sent.insert(u16::from_be_bytes([*a, *b]), t.contents.to_vec());
+                    }
+                    self.network.send(self.now, true, &t.contents);
+                }
+                Output::Event(event) => {
+                    self.repeat(&event);
+                    self.client.event(event);
+                }
+            }
+        }
+    }
+
+    fn repeat(&mut self, event: &Event) {
+        let (Some(sent), Event::RawPacket(packet)) = (&self.repeats, event) else { return };
+        let RawPacket::RtcpRx(Rtcp::Nack(nack)) = &**packet else { return };
+        for number in nack.reports.iter().flat_map(numbers) {
+            if let Some(bytes) = sent.get(&number) {
+                self.network.send(self.now, true, bytes);
             }
         }
     }
@@ -212,9 +240,14 @@ impl World {
 
 /// Publishes 10 s over a network and returns what the hub would get.
 fn publish(loss: u64, jitter: u64, seed: u64) -> (Vec<Frame>, u32) {
-    let mut world = World::new(Way::In, loss, jitter);
+    published(World::new(Way::In, loss, jitter), seed)
+}
+
+fn published(mut world: World, seed: u64) -> (Vec<Frame>, u32) {
     world.network.seed = seed;
     world.connect();
+    let repeats = world.server.repeats;
+    assert_eq!(repeats, world.repeats.is_some());
     let mut whip = Whip::new(world.now);
     let mut frames = Vec::new();
     let mut picture = 0;
@@ -238,7 +271,10 @@ fn publish(loss: u64, jitter: u64, seed: u64) -> (Vec<Frame>, u32) {
         world.step();
         for event in std::mem::take(&mut world.events) {
             if let Event::MediaData(data) = event {
-                whip.take(&data, &mut frames);
+                let layer = whip.take(&data, &mut frames);
+                if repeats && layer.is_some_and(|layer| whip.is_new(layer)) {
+                    offer::ask_for_losses(&mut world.server.rtc, data.mid, data.rid);
+                }
             }
         }
         if whip.wants_key(0, world.now) {
@@ -298,6 +334,20 @@ fn a_publisher_over_a_bad_network_is_repaired() {
     }
     let all: usize = whole.iter().sum();
     assert!(all >= 900, "{whole:?} of 303 pictures each, with 10 % loss and 50 ms jitter");
+}
+
+#[test]
+fn a_publisher_without_a_format_for_repairs_is_asked_too() {
+    let mut whole = Vec::new();
+    for seed in [11, 222, 3_333] {
+        let mut world = World::of(Way::In, 20, 20, without_repairs);
+        world.repeats = Some(HashMap::new());
+        let (frames, _) = published(world, seed);
+        whole.push(check(&frames).0);
+    }
+    let all: usize = whole.iter().sum();
+    // Without repairs each lost packet costs all pictures up to the next keyframe: about half of them here.
+    assert!(all >= 860, "{whole:?} of 303 pictures each, with 2 % loss");
 }
 
 /// Frames as a publisher makes them: 10 s, a key picture each 2 s.

@@ -163,13 +163,18 @@ pub(super) struct Viewer {
 
 impl Viewer {
     pub fn new(stream: Stream, adjust: impl FnOnce(&mut Network)) -> Self {
+        Self::of(stream, str::to_owned, adjust)
+    }
+
+    /// One whose client makes this of its offer.
+    pub fn of(stream: Stream, offered: fn(&str) -> String, adjust: impl FnOnce(&mut Network)) -> Self {
         let now = Instant::now();
         let mut network = Network::new(now, 0, 0);
         network.ordered = Some([now; 2]);
         let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
         let mut accepted = None;
         let connected = Client::connect(now, false, |offer| {
-            let found = offer::accept(offer, Way::Out, None, &identity, now)?;
+            let found = offer::accept(&offered(offer), Way::Out, None, &identity, now)?;
             let sdp = found.sdp.clone();
             accepted = Some(found);
             Ok::<_, crate::rtc::Refused>(sdp)

@@ -14,6 +14,7 @@ use str0m::rtp::rtcp::{Nack, NackEntry, ReceiverReport, ReceptionReport, Rtcp, S
 
 use super::bad_network::{CLIENT, SERVER, World};
 use super::narrow::{USUAL, Viewer};
+use super::without_repairs;
 use crate::rtc::net::Route;
 use crate::rtc::offer::{self, Identity, Way};
 use crate::rtc::session::Role;
@@ -113,6 +114,29 @@ fn what_has_just_been_sent_again_is_not_sent_again() {
     (0..40).for_each(|_| viewer.step(false));
     assert_eq!(ask(&mut viewer), 3, "it may be lost as well");
     assert_eq!(viewer.counters.nacks.load(Ordering::Relaxed), 9);
+}
+
+#[test]
+fn a_viewer_without_a_format_for_repairs_is_sent_the_same_packets_again() {
+    let mut viewer = Viewer::of(USUAL, without_repairs, |_| ());
+    viewer.pass(4);
+    viewer.went.clear();
+    viewer.step(true);
+    (0..60).for_each(|_| viewer.step(true));
+    let sent: Vec<Vec<u8>> = viewer.went.iter().map(|(_, bytes)| bytes.to_vec()).collect();
+    let newest = viewer.newest as u16;
+    let now = viewer.now;
+    let asked = nack(&mut viewer, newest.wrapping_sub(1), 0b1);
+    viewer.session.feedback(&asked, &mut viewer.outbox, now);
+    let again = viewer.outbox.take();
+    assert_eq!(again.len(), 2);
+    for (_, bytes) in &again {
+        assert!(sent.iter().any(|one| one == bytes), "byte for byte what was sent");
+    }
+    // Nothing is sealed anew: what comes twice is dropped by the peer, and all goes on.
+    let before = viewer.client.pictures.len();
+    viewer.pass(1);
+    assert!(viewer.client.pictures.len() >= before + 24);
 }
 
 /// All media goes there for two seconds, within a few seconds from now.

@@ -23,7 +23,10 @@ fn offer(way: &str, codec: &str) -> String {
 
 async fn kit() -> Kit {
     Kit::with(
-        |settings| settings.http.cors = "*".into(),
+        |settings| {
+            settings.http.cors = "*".into();
+            settings.webrtc.ice_servers = vec!["stun:stun.example.com:3478".into()];
+        },
         |parts| {
             let mut config = media::rtc::Config::default();
             config.udp = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -75,6 +78,31 @@ async fn an_endpoint_says_what_it_takes_and_answers_pages_from_elsewhere() {
     );
     let large = ask(&kit, Method::POST, &path, &[SDP], &"x".repeat(3 << 20)).await;
     assert_eq!(large.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn servers_for_ice_are_told_before_an_offer_to_who_may_play() {
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await;
+    let links = |answer: &Answer| answer.headers.get_all(header::LINK).iter().count();
+    assert_eq!(links(&ask(&kit, Method::OPTIONS, &path, &[], "").await), 1);
+    let preflight = ask(&kit, Method::OPTIONS, &path, &[("access-control-request-method", "POST")], "").await;
+    assert_eq!((preflight.status, links(&preflight)), (StatusCode::NO_CONTENT, 0), "anybody's");
+    let bare = path.split_once('?').unwrap().0;
+    let stranger = ask(&kit, Method::OPTIONS, bare, &[], "").await;
+    assert_eq!((stranger.status, links(&stranger)), (StatusCode::NO_CONTENT, 0));
+}
+
+#[tokio::test]
+async fn a_bundle_that_names_a_line_too_many_is_understood() {
+    // FFmpeg 8 with one track.
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await;
+    let both = offer("sendonly", "H264");
+    let video = &both[..both.find("m=audio").unwrap()];
+    let made = ask(&kit, Method::POST, &path, &[SDP], video).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    assert!(made.text().contains("a=group:BUNDLE 0\r\n"), "{}", made.text());
 }
 
 #[tokio::test]

@@ -1,0 +1,94 @@
+//! Groups of pictures that are many seconds long, as encoders make them that nobody told otherwise.
+
+use super::*;
+
+fn sound(ms: i64) -> Frame {
+    Frame::audio(Codec::Aac, ms * MS, Bytes::from_static(b"a"))
+}
+
+/// A stream with a keyframe at its start only: five pictures and fifty frames of sound a second, `s` seconds of it.
+async fn one_group(p: &Publisher, from: i64, seconds: i64) {
+    for n in from * 50..(from + seconds) * 50 {
+        let at = n * 20;
+        if n == 0 {
+            p.push(key(0)).unwrap();
+        } else if n % 10 == 0 {
+            p.push(delta(at)).unwrap();
+        }
+        p.push(sound(at + 1)).unwrap();
+        ms(20).await;
+    }
+}
+
+/// Pictures and sound of what was read, in milliseconds.
+fn split(read: &str) -> (Vec<i64>, Vec<i64>) {
+    let frames = read.split(' ').filter_map(|word| word.trim_start_matches('k').parse::<i64>().ok());
+    frames.partition(|at| at % 20 == 0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_to_a_long_group_has_its_pictures_and_the_sound_of_now() {
+    for pace in [Pace::Audience, Pace::Realtime] {
+        let hub = Hub::new(merging());
+        let p = start(&hub, "s");
+        one_group(&p, 0, 50).await;
+        let mut late = read(&hub, "s", pace);
+        let first = now(&mut late);
+        assert!(first.starts_with("T | k0") || first.starts_with("T k0"), "{first}");
+        let (pictures, sounds) = split(&first);
+        assert_eq!(pictures, (0..250).map(|n| n * 200).collect::<Vec<_>>(), "all of the group, though it is long");
+        assert!(sounds.is_empty(), "{sounds:?}");
+        one_group(&p, 50, 1).await;
+        let (pictures, sounds) = split(&now(&mut late));
+        assert_eq!((pictures[0], sounds[0]), (50_000, 50_001));
+        // The last burst may be open.
+        assert!(pictures.len() >= 4 && sounds.len() >= 44, "{pictures:?} {sounds:?}");
+        assert_eq!(late.skipped(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_the_usual_length_is_given_whole() {
+    let hub = Hub::new(merging());
+    let p = start(&hub, "s");
+    one_group(&p, 0, 2).await;
+    let (pictures, sounds) = split(&now(&mut read(&hub, "s", Pace::Audience)));
+    assert_eq!((pictures.len(), sounds.len()), (10, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_this_server_and_who_reads_on_hear_everything() {
+    let hub = Hub::new(merging());
+    let p = start(&hub, "s");
+    one_group(&p, 0, 10).await;
+    let mut inside = hub.subscribe(&name("s"), Want::internal(Pace::Audience, Start::Group)).unwrap();
+    assert_eq!(split(&now(&mut inside)).1.len(), 500);
+    let mut heard = 0;
+    for second in 10..60 {
+        one_group(&p, second, 1).await;
+        heard += split(&now(&mut inside)).1.len();
+    }
+    assert!(heard >= 2490, "{heard} frames of sound of 2500");
+    assert_eq!(inside.skipped(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_that_stands_still_costs_no_more_however_long_the_sound_goes_on() {
+    let hub = Hub::new(merging());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    p.push(delta(40)).unwrap();
+    for n in 0..20_000 {
+        p.push(sound(n * 20 + 41)).unwrap();
+        ms(20).await;
+    }
+    let mut late = read(&hub, "s", Pace::Audience);
+    assert_eq!(now(&mut late), "", "a player is given what flows");
+    p.push(sound(400_041)).unwrap();
+    ms(120).await;
+    assert_eq!(now(&mut late), "T | 400041");
+    let mut inside = hub.subscribe(&name("s"), Want::internal(Pace::Realtime, Start::Group)).unwrap();
+    assert!(now(&mut inside).starts_with("T k0 40 "));
+    let frames = hub.get(&name("s")).unwrap().state.lock().ring.len();
+    assert!(frames <= 1024, "{frames}");
+}
