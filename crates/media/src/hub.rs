@@ -281,6 +281,11 @@ impl Hub {
         self.get(name).is_some_and(|stream| self.inner.finish(&stream, None, reason))
     }
 
+    /// Ends a stream at once, if it has this publisher ([`Publisher::id`]) or waits for it to come back. Returns whether it did.
+    pub fn end_of(&self, name: &StreamName, publisher: u64, reason: Ended) -> bool {
+        self.get(name).is_some_and(|stream| self.inner.finish(&stream, Some(publisher), reason))
+    }
+
     /// Ends a stream's publisher, and not the stream, which waits for another one to continue it. The publisher hears that it
     /// was taken over. Returns false if there is none.
     pub fn unseat(&self, name: &StreamName) -> bool {

@@ -150,7 +150,7 @@ impl Nodes {
         let Ok(name) = StreamName::new(stream.as_str()) else { return Pushing::No };
         match places::find(&self.link, &name).await {
             Ok(None) => Pushing::No,
-            Ok(Some(found)) => Pushing::Until(Millis(now.0.saturating_sub(found.silent))),
+            Ok(Some(found)) => Pushing::Until(Millis(now.0.saturating_sub(found.unheard))),
             Err(_) => Pushing::Unknown,
         }
     }

@@ -26,6 +26,8 @@ pub struct StreamInfo {
     pub age: Duration,
     /// Time since its last frame (since the start, if none came yet).
     pub silent: Duration,
+    /// Time since its publisher gave a sign of life: a frame, or another one where it has no frames to send.
+    pub unheard: Duration,
     /// The video track, once its configuration came.
     pub video: Option<VideoInfo>,
     /// The audio track, once its configuration (or first frame) came.
@@ -71,6 +73,8 @@ pub(super) struct Meter {
     pub bytes_in: u64,
     pub frames: u64,
     pub last_frame: Option<Instant>,
+    /// When the publisher last showed that it is there, otherwise than by a frame.
+    pub last_sign: Option<Instant>,
     pub last_video: Option<Instant>,
     pub gop: Option<Duration>,
     last_key: Option<i64>,
@@ -100,6 +104,7 @@ impl Meter {
             bytes_in: 0,
             frames: 0,
             last_frame: None,
+            last_sign: None,
             last_video: None,
             gop: None,
             last_key: None,

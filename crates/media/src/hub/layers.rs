@@ -65,7 +65,7 @@ impl Publisher {
         self.stream.state.lock().layered = true;
     }
 
-    /// The stream's time minus the publisher's, in microseconds, once a frame came.
+    /// The stream's time of pictures minus the publisher's, in microseconds, once one came.
     pub fn offset(&self) -> Option<i64> {
         self.stream.state.lock().offset()
     }

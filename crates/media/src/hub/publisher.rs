@@ -24,12 +24,22 @@ impl Publisher {
         &self.stream.name
     }
 
+    /// Its number, which no other publisher of this hub has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Appends a frame: counts it, places its timestamp on the stream's own clock, keeps configurations, wakes readers
     /// as their pace wants. Never waits. A configuration or description equal to the current one is not repeated.
     ///
     /// Errors: the stream was ended from elsewhere, or another publisher took it over.
     pub fn push(&self, frame: Frame) -> Result<(), Ended> {
         self.stream.push(self.id, frame, &self.hub.settings)
+    }
+
+    /// Says that the publisher is there though it pushes nothing, as one whose picture stands still.
+    pub fn is_there(&self) {
+        self.stream.heard(self.id);
     }
 
     /// Waits until the stream is ended from elsewhere and says why.

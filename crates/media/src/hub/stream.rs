@@ -187,6 +187,14 @@ impl Stream {
         Ok(())
     }
 
+    /// The publisher `id` gave a sign of life.
+    pub fn heard(&self, id: u64) {
+        let mut state = self.state.lock();
+        if state.publisher.id == id {
+            state.meter.last_sign = Some(Instant::now());
+        }
+    }
+
     /// Puts a frame into the ring. False: it tells nothing new.
     fn take(&self, state: &mut State, mut frame: Frame, now: Instant, settings: &Settings) -> bool {
         frame.dts = if frame.kind.is_config() || frame.is_metadata() {
@@ -316,6 +324,7 @@ impl Stream {
         let mut state = self.state.lock();
         let bytes_out = self.bytes_out.load(Ordering::Relaxed);
         let rate = state.meter.rate(now, bytes_out);
+        let since = |at: Option<Instant>| now.saturating_duration_since(at.unwrap_or(state.started));
         StreamInfo {
             name: self.name.clone(),
             protocol: state.publisher.origin.protocol,
@@ -323,7 +332,8 @@ impl Stream {
             paused: state.publisher.gone_until.is_some(),
             live: state.is_live(now, settings),
             age: now.saturating_duration_since(state.started),
-            silent: now.saturating_duration_since(state.meter.last_frame.unwrap_or(state.started)),
+            silent: since(state.meter.last_frame),
+            unheard: since(state.meter.last_frame.max(state.meter.last_sign)),
             video: state.video.clone(),
             audio: state.audio.clone(),
             bitrate_in: rate.bits_in,
@@ -449,7 +459,7 @@ impl State {
         self.timeline.now()
     }
 
-    /// The stream's time minus its publisher's, in microseconds.
+    /// The stream's time of pictures minus its publisher's, in microseconds.
     pub fn offset(&self) -> Option<i64> {
         self.timeline.offset()
     }

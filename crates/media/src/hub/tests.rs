@@ -225,10 +225,17 @@ async fn a_second_publisher_is_refused_until_the_first_is_silent() {
     p.push(key(0)).unwrap();
     ms(4_900).await;
     assert_eq!(hub.publish(&name("s"), origin()).err(), Some(Busy::Taken));
+    // It is there, which is known, and still has to give way.
+    p.is_there();
     ms(200).await;
+    let info = hub.info(&name("s")).unwrap();
+    assert_eq!((info.silent, info.unheard), (Duration::from_millis(5_100), Duration::from_millis(200)));
     let q = hub.publish(&name("s"), origin()).unwrap();
     assert_eq!(p.ended().await, Ended::TakenOver);
     assert_eq!(p.push(delta(40)), Err(Ended::TakenOver));
+    p.is_there();
+    assert_eq!(hub.info(&name("s")).unwrap().unheard, Duration::from_millis(200), "it says nothing for the other");
+    assert!(!hub.end_of(&name("s"), p.id(), Ended::Finished), "nor does its end");
     drop(p);
     q.push(key(0)).unwrap();
     assert!(!hub.info(&name("s")).unwrap().paused, "the old one's end is not the stream's");

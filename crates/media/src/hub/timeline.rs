@@ -1,5 +1,8 @@
 //! Timestamps of one stream: rebased to start near 0, continued when its publisher comes back or its clock jumps, never
 //! running backwards within a track. Pure: the time is an argument.
+//!
+//! The tracks of a publisher share a clock, as far as that makes sense: some encoders count each track from its own first
+//! frame, or have a clock for each. So a track goes by its own offset, which is another track's unless that puts it far off.
 
 use tokio::time::Instant;
 
@@ -9,14 +12,23 @@ use crate::frame::Kind;
 const BACK: i64 = 1_000_000;
 /// A step forward beyond the time that passed by more than this is a restarted clock too, in microseconds.
 const FORWARD: i64 = 10_000_000;
+/// A track that begins further behind the others than this has a clock of its own, in microseconds. Encoders are late with
+/// pictures, and cameras stamp sound ahead of them, by some seconds.
+const LATE: i64 = 5_000_000;
 /// The gap put between what was and a restarted clock when no time has passed, in microseconds.
 const GAP: i64 = 10_000;
+
+/// Places in the lists of tracks.
+const VIDEO: usize = 0;
+const AUDIO: usize = 1;
+const DATA: usize = 2;
 
 #[derive(Default)]
 pub(super) struct Timeline {
     /// Where the stream starts, in microseconds.
     start: i64,
-    offset: Option<i64>,
+    /// What is added to the stamps of each track.
+    offsets: [Option<i64>; 3],
     latest: Option<(i64, Instant)>,
     last: [Option<i64>; 3],
 }
@@ -34,29 +46,24 @@ impl Timeline {
 
     /// A timeline that keeps the stamps of a publisher whose time is that of another stream already.
     pub fn keeping() -> Self {
-        Timeline { offset: Some(0), ..Timeline::default() }
+        Timeline { offsets: [Some(0); 3], ..Timeline::default() }
     }
 
     /// The stream's own time, in microseconds, of a unit that its publisher stamped `dts`.
     pub fn place(&mut self, kind: Kind, dts: i64, now: Instant) -> i64 {
         let track = match kind {
-            Kind::Video | Kind::VideoConfig => 0,
-            Kind::Audio | Kind::AudioConfig => 1,
-            Kind::Data => 2,
+            Kind::Video | Kind::VideoConfig => VIDEO,
+            Kind::Audio | Kind::AudioConfig => AUDIO,
+            Kind::Data => DATA,
         };
-        let mut at = match self.offset {
-            Some(offset) => dts.saturating_add(offset),
-            None => self.restart(dts, now),
-        };
-        if let Some((latest, then)) = self.latest {
-            let passed = micros(now.saturating_duration_since(then));
-            let back = self.last[track].is_some_and(|last| at < last.saturating_sub(BACK));
-            let forward = at > latest.saturating_add(passed).saturating_add(FORWARD);
-            if back || forward {
-                at = self.restart(dts, now);
-            }
-        }
-        at = at.max(self.last[track].unwrap_or(0));
+        let own = self.offsets[track].filter(|offset| self.goes_on(track, dts.saturating_add(*offset), now));
+        let offset = own.or_else(|| {
+            let mut others = self.offsets.iter().copied().flatten();
+            others.find(|offset| self.begins(track, dts.saturating_add(*offset), now))
+        });
+        let offset = offset.unwrap_or_else(|| self.next(now).saturating_sub(dts));
+        self.offsets[track] = Some(offset);
+        let at = dts.saturating_add(offset).max(self.last[track].unwrap_or(0));
         self.last[track] = Some(at);
         if self.latest.is_none_or(|(latest, _)| at >= latest) {
             self.latest = Some((at, now));
@@ -70,24 +77,43 @@ impl Timeline {
         self.latest.map_or(self.start, |(latest, _)| latest)
     }
 
-    /// What is added to the publisher's stamps, in microseconds, once it is known.
+    /// What is added to the publisher's stamps of pictures, in microseconds, once it is known.
     pub fn offset(&self) -> Option<i64> {
-        self.offset
+        self.offsets[VIDEO]
     }
 
     /// The next unit comes from another clock.
     pub fn interrupt(&mut self) {
-        self.offset = None;
+        self.offsets = [None; 3];
     }
 
-    fn restart(&mut self, dts: i64, now: Instant) -> i64 {
-        let start = match self.latest {
-            None => self.start,
-            Some((latest, then)) => latest.saturating_add(micros(now.saturating_duration_since(then)).max(GAP)),
-        };
-        self.offset = Some(start.saturating_sub(dts));
-        start
+    /// Whether a track that went on until now may have a unit at this time.
+    fn goes_on(&self, track: usize, at: i64, now: Instant) -> bool {
+        let back = self.last[track].is_some_and(|last| at < last.saturating_sub(BACK));
+        let forward = self.reached(now).is_some_and(|reached| at > reached.saturating_add(FORWARD));
+        !back && !forward
     }
+
+    /// Whether a track may begin, or begin anew, at this time.
+    fn begins(&self, track: usize, at: i64, now: Instant) -> bool {
+        let late = self.reached(now).is_some_and(|reached| at < reached.saturating_sub(LATE));
+        !late && self.goes_on(track, at, now)
+    }
+
+    /// How far the stream is by now, if it has begun.
+    fn reached(&self, now: Instant) -> Option<i64> {
+        self.latest.map(|(latest, then)| latest.saturating_add(passed(then, now)))
+    }
+
+    /// Where a clock begins that nothing is known of.
+    fn next(&self, now: Instant) -> i64 {
+        self.latest.map_or(self.start, |(latest, then)| latest.saturating_add(passed(then, now).max(GAP)))
+    }
+}
+
+/// The time from `then` to `now` in microseconds.
+fn passed(then: Instant, now: Instant) -> i64 {
+    micros(now.saturating_duration_since(then))
 }
 
 fn micros(d: std::time::Duration) -> i64 {
@@ -132,6 +158,64 @@ mod tests {
         assert_eq!(t.place(Kind::Video, 3_600_000_000, now), 60_000);
         // A silence that did pass is no jump.
         assert_eq!(t.place(Kind::Video, 3_660_000_000, now + Duration::from_secs(60)), 60_060_000);
+    }
+
+    #[test]
+    fn a_track_that_counts_from_its_own_first_frame_lies_beside_the_other() {
+        let seconds = |s: i64| s * 1_000_000;
+        let start = Instant::now();
+        let after = |s: u64| start + Duration::from_secs(s);
+        let mut t = Timeline::default();
+        for s in 0..=30 {
+            assert_eq!(t.place(Kind::Audio, seconds(s as i64), after(s)), seconds(s as i64));
+        }
+        // The camera comes on after half a minute.
+        assert_eq!(t.place(Kind::Video, 0, after(30)), seconds(30) + GAP);
+        assert_eq!(t.offset(), Some(seconds(30) + GAP));
+        assert_eq!(t.place(Kind::Audio, seconds(31), after(31)), seconds(31), "sound stays where it is");
+        assert_eq!(t.place(Kind::Video, seconds(1), after(31)), seconds(31) + GAP);
+        // So does the microphone of a screen that stands still.
+        let mut t = Timeline::default();
+        t.place(Kind::Video, 0, start);
+        assert_eq!(t.place(Kind::Audio, 0, after(30)), seconds(30));
+        assert_eq!(t.place(Kind::Video, seconds(31), after(31)), seconds(31));
+    }
+
+    #[test]
+    fn tracks_that_are_some_seconds_apart_have_one_clock() {
+        let now = Instant::now();
+        let mut late = Timeline::default();
+        late.place(Kind::Audio, 0, now);
+        late.place(Kind::Audio, 4_000_000, now);
+        assert_eq!(late.place(Kind::Video, 100_000, now), 100_000, "an encoder takes its time");
+        let mut ahead = Timeline::default();
+        ahead.place(Kind::Video, 0, now);
+        assert_eq!(ahead.place(Kind::Audio, 8_000_000, now), 8_000_000, "a camera stamps sound ahead");
+        assert_eq!(ahead.place(Kind::Video, 40_000, now), 40_000);
+    }
+
+    #[test]
+    fn clocks_that_are_far_apart_go_on_side_by_side() {
+        let mut t = Timeline::default();
+        let start = Instant::now();
+        for i in 0..50 {
+            let now = start + Duration::from_millis(40 * i as u64);
+            assert_eq!(t.place(Kind::Video, i * 40_000, now), i * 40_000);
+            assert_eq!(t.place(Kind::Audio, 3_600_000_000 + i * 40_000, now), i * 40_000 + GAP, "frame {i}");
+        }
+    }
+
+    #[test]
+    fn tracks_whose_clock_jumps_together_stay_together() {
+        let mut t = Timeline::default();
+        let now = Instant::now();
+        t.place(Kind::Audio, 50_000_000, now);
+        t.place(Kind::Video, 50_020_000, now);
+        for jump in [90_000_000, 0] {
+            let pictures = t.place(Kind::Video, jump, now);
+            assert_eq!(t.place(Kind::Audio, jump + 120_000, now), pictures + 120_000);
+            assert_eq!(t.place(Kind::Video, jump + 80_000, now), pictures + 80_000);
+        }
     }
 
     proptest! {

@@ -1,17 +1,24 @@
 //! The sessions there are, by their public names, and the bounds on how many.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::{Config, Counters, Refused, Restarted};
+use crate::name::StreamName;
+
+/// Most publishers that hung up and may still end their streams.
+const MOST_LEFT: usize = 4096;
 
 /// The sessions there are, by their public names.
 pub struct Registry {
     sessions: Mutex<HashMap<String, Entry>>,
+    /// Publishers that hung up, the first first.
+    left: Mutex<VecDeque<Left>>,
     workers: usize,
     counters: Arc<Counters>,
 }
@@ -40,10 +47,40 @@ pub struct Restart {
     pub answer: Restarted,
 }
 
+/// The session of a publisher that hung up, and whose stream waits for it. A page that reloads comes back; others close the
+/// connection and say only then, by HTTP, that the stream is over.
+#[derive(Clone)]
+pub struct Left {
+    /// How long the stream waits.
+    pub until: Instant,
+    /// The session's public name.
+    pub id: String,
+    /// Its number.
+    pub key: u64,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Which publisher of the stream it was.
+    pub publisher: u64,
+}
+
 impl Registry {
     /// None yet, for this many workers.
     pub fn new(workers: usize, counters: Arc<Counters>) -> Self {
-        Self { sessions: Mutex::default(), workers, counters }
+        Self { sessions: Mutex::default(), left: Mutex::default(), workers, counters }
+    }
+
+    /// Notes a publisher that hung up.
+    pub fn leave(&self, gone: Left, now: Instant) {
+        let mut left = self.left.lock();
+        while left.len() >= MOST_LEFT || left.front().is_some_and(|first| first.until <= now) {
+            left.pop_front();
+        }
+        left.push_back(gone);
+    }
+
+    /// A publisher that hung up, and whose stream may wait for it.
+    pub fn left(&self, is: impl Fn(&Left) -> bool, now: Instant) -> Option<Left> {
+        self.left.lock().iter().find(|left| left.until > now && is(left)).cloned()
     }
 
     /// Sessions are dealt out to workers by their number.
@@ -128,5 +165,34 @@ impl Drop for Place {
         if let Some(id) = self.id.take() {
             self.registry.remove(&id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn who_hung_up_is_known_as_long_as_the_stream_waits_and_so_many_at_most() {
+        let registry = Registry::new(1, Arc::default());
+        let stream = StreamName::new("s").unwrap();
+        let start = Instant::now();
+        let leave = |key: u64, now: Instant| {
+            let until = now + Duration::from_secs(15);
+            let left = Left { until, id: key.to_string(), key, stream: stream.clone(), publisher: key };
+            registry.leave(left, now);
+        };
+        let knows = |key: u64, now: Instant| registry.left(|left| left.key == key, now).is_some();
+        leave(1, start);
+        assert!(knows(1, start + Duration::from_secs(14)) && !knows(1, start + Duration::from_secs(15)));
+        let later = start + Duration::from_secs(15);
+        for key in 2..=MOST_LEFT as u64 + 2 {
+            leave(key, later);
+        }
+        assert!(!knows(2, later) && knows(3, later) && knows(MOST_LEFT as u64 + 2, later));
+        assert_eq!(registry.left.lock().len(), MOST_LEFT);
+        leave(1, later + Duration::from_secs(15));
+        assert_eq!(registry.left.lock().len(), 1);
     }
 }

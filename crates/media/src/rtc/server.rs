@@ -314,9 +314,13 @@ impl Server {
         self.find(session).map(|(_, etag)| etag)
     }
 
-    /// Ends a session: of a publisher, also its stream.
+    /// Ends a session: of a publisher, also its stream, which may wait for one that has gone.
     pub async fn delete(&self, session: &str) -> Result<(), Refused> {
-        let (key, _) = self.find(session)?;
+        let left = || self.inner.common.registry.left(|left| left.id == session, Instant::now());
+        let key = match self.find(session) {
+            Ok((key, _)) => key,
+            Err(none) => left().ok_or(none)?.key,
+        };
         self.tell(key, ToWorker::End(key, Ended::Finished)).await
     }
 

@@ -21,7 +21,7 @@ use super::numbers::OwnNumbers;
 use super::offer::{Fragment, Identity};
 use super::outbox::Outbox;
 use super::reach::Reach;
-use super::registry::Registry;
+use super::registry::{Left, Registry};
 use super::session::{Role, Session, Signal, Start};
 use super::unfits::Unfits;
 use super::{Counters, Refused};
@@ -277,14 +277,45 @@ impl Worker {
         Ok(Some(Fragment::write(&ours, &self.common.identity.candidates())))
     }
 
+    /// Notes that a publisher hung up, so that it can say afterwards that it meant it.
+    fn leave(&self, session: &Session, now: Instant) {
+        let Role::Publish { publisher, .. } = &session.role else { return };
+        if publisher.why().is_none() {
+            let until = now + self.common.hub.settings().resume_window;
+            let left = Left {
+                until,
+                id: session.id.clone(),
+                key: session.route.key,
+                stream: publisher.name().clone(),
+                publisher: publisher.id(),
+            };
+            self.common.registry.leave(left, now);
+        }
+    }
+
+    /// Ends the stream of a publisher whose session is over, if it still waits for that one.
+    fn end_left(&self, key: u64, reason: Ended, now: Instant) {
+        if let Some(left) = self.common.registry.left(|left| left.key == key, now) {
+            self.common.hub.end_of(&left.stream, left.publisher, reason);
+        }
+    }
+
     fn end(&mut self, key: u64, reason: Ended, now: Instant) {
-        let Some(mut session) = self.sessions.remove(&key) else { return };
+        let Some(mut session) = self.sessions.remove(&key) else {
+            if reason == Ended::Finished {
+                self.end_left(key, reason, now);
+            }
+            return;
+        };
         self.deadlines.remove(&(session.deadline, key));
         if let Some(watch) = self.watchers.remove(&key) {
             watch.abort();
         }
         session.close(now, &self.common.table, &mut self.outbox);
         self.common.table.forget(session.route, &session.ufrag, &session.sources);
+        if reason == Ended::Closed {
+            self.leave(&session, now);
+        }
         self.common.registry.remove(&session.id);
         if session.connected {
             self.common.counters.connected.fetch_sub(1, Ordering::Relaxed);

@@ -12,7 +12,7 @@ use crate::ended::Ended;
 
 /// Chunk size both sides start with.
 pub const INITIAL: usize = 128;
-/// Largest chunk size a peer may declare, as the specification has it.
+/// Chunks are no longer than this, whatever larger size a peer declares: no message is longer (specification §5.4.1).
 const MAX_CHUNK: u32 = 0xff_ffff;
 /// Most chunk streams of one connection.
 const MAX_STREAMS: usize = 64;
@@ -146,12 +146,12 @@ impl Reader {
         }
     }
 
-    /// The peer declared another chunk size. Errors: zero, or beyond 16 MiB.
+    /// The peer declared another chunk size. Errors: zero, or more than 31 bits.
     pub fn set_chunk_size(&mut self, size: u32) -> Result<(), Ended> {
-        if size == 0 || size > MAX_CHUNK {
+        if size == 0 || size > i32::MAX as u32 {
             return Err(Ended::Protocol(format!("chunk size {size}")));
         }
-        self.chunk_size = size as usize;
+        self.chunk_size = size.min(MAX_CHUNK) as usize;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::frame::{Frame, Kind};
 
 /// Longest wait for the server while setting up.
 const SETUP: Duration = Duration::from_secs(15);
-/// Longest wait for media, or for the server to take some.
+/// Longest wait for media before the server is asked whether it is there, for its answer, and for it to take some.
 const MEDIA: Duration = Duration::from_secs(15);
 
 struct Client {
@@ -172,9 +172,16 @@ impl Client {
         }
     }
 
+    /// Reads what comes. A server that has nothing to send is asked whether it is there: a picture may stand still.
     async fn fill(&mut self) -> Result<(), Ended> {
         self.buffer.reserve(16 << 10);
-        match tokio::time::timeout(MEDIA, self.socket.read_buf(&mut self.buffer)).await {
+        let mut read = tokio::time::timeout(MEDIA, self.socket.read_buf(&mut self.buffer)).await;
+        if read.is_err() {
+            message::user_control(&mut self.out, message::PING, self.received);
+            self.flush().await?;
+            read = tokio::time::timeout(MEDIA, self.socket.read_buf(&mut self.buffer)).await;
+        }
+        match read {
             Err(_) => Err(Ended::Timeout("the server")),
             Ok(Ok(0)) => Err(Ended::Closed),
             Ok(read) => Ok(read.map(|_| ())?),

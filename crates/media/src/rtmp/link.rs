@@ -59,7 +59,10 @@ impl Link {
                 None => read.await?,
                 Some(deadline) => match tokio::time::timeout_at(deadline.into(), read).await {
                     Ok(count) => count?,
-                    Err(_) => return Err(self.session.timed_out()),
+                    Err(_) => {
+                        self.session.overdue(Instant::now().into_std())?;
+                        continue;
+                    }
                 },
             };
             if count == 0 {

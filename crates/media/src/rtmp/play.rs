@@ -231,7 +231,7 @@ impl<'a> Playing<'a> {
                     Event::ReceiveAudio(wanted) => self.audio = wanted,
                     Event::ReceiveVideo(wanted) => self.video = wanted,
                     Event::KeyWanted => self.reader.request_key(),
-                    Event::Publish(_) | Event::Play(_) | Event::Frame(_) | Event::LeftOut(_) => {}
+                    Event::Publish(_) | Event::Play(_) | Event::Frame(_) | Event::LeftOut(_) | Event::Alive => {}
                 }
             }
             if self.leaving.as_mut().is_some_and(|leaving| leaving.as_mut().poll(cx).is_ready()) {

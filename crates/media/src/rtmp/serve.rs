@@ -262,6 +262,7 @@ impl Link {
                 Event::LeftOut(part) => {
                     tracing::warn!(stream = %publisher.name(), %part, "a part of a stream is left out");
                 }
+                Event::Alive => publisher.is_there(),
                 Event::Stopped => return Ok(()),
                 _ => {}
             }

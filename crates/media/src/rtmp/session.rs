@@ -36,16 +36,20 @@ const OTHER_MEDIA: [&str; 2] = ["additionalMedia", "onExpectAdditionalMedia"];
 pub struct Timeouts {
     /// For the handshake.
     pub handshake: Duration,
-    /// From there, and after each publishing or playing, to the next `publish` or `play`.
+    /// From there to `connect`.
+    pub connect: Duration,
+    /// From there, and after each publishing or playing, to the next `publish` or `play`: an app may connect before its user
+    /// begins.
     pub command: Duration,
-    /// Between media messages of a publisher.
+    /// Between media messages of a publisher, before it is asked whether it is there, and then for its answer. A screen that
+    /// stands still gives no frames.
     pub idle_publisher: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Timeouts { handshake: s(5), command: s(10), idle_publisher: s(15) }
+        Timeouts { handshake: s(5), connect: s(10), command: s(60), idle_publisher: s(15) }
     }
 }
 
@@ -60,6 +64,8 @@ pub enum Event {
     Frame(Frame),
     /// A part of what it publishes is left out, and why; once for each part.
     LeftOut(NoFrame),
+    /// It publishes, and is there, though it sends no media.
+    Alive,
     /// It ended, on purpose, what it published, played or asked for.
     Stopped,
     /// A player paused (true) or went on.
@@ -100,7 +106,10 @@ pub struct Session {
     left_told: usize,
     clock: Clock,
     timeouts: Timeouts,
+    began: Instant,
     since: Instant,
+    /// It publishes, was asked whether it is there, and has said nothing since.
+    asked: bool,
     received: u32,
     acknowledged: u32,
     window: u32,
@@ -141,7 +150,9 @@ impl Session {
             left_told: 0,
             clock: Clock::default(),
             timeouts,
+            began: now,
             since: now,
+            asked: false,
             received: 0,
             acknowledged: 0,
             window: WINDOW,
@@ -171,6 +182,10 @@ impl Session {
             self.handshake = None;
             self.enter(Phase::Open, now);
         }
+        if self.asked && !input.is_empty() {
+            self.heard(now);
+            return Ok(Some(Event::Alive));
+        }
         loop {
             if let Some(frame) = self.frames.pop_front() {
                 return Ok(Some(Event::Frame(frame)));
@@ -193,24 +208,34 @@ impl Session {
         std::mem::take(&mut self.out).freeze()
     }
 
-    /// When the peer must have done what it is waited for; see [`Session::timed_out`].
+    /// When the peer must have done what it is waited for; see [`Session::overdue`].
     pub fn deadline(&self) -> Option<Instant> {
         let allowed = match self.phase {
             Phase::Handshake => self.timeouts.handshake,
-            Phase::Open | Phase::Idle => self.timeouts.command,
+            Phase::Open => self.timeouts.connect,
+            Phase::Idle => self.timeouts.command,
             Phase::Publishing => self.timeouts.idle_publisher,
             Phase::AskingPublish | Phase::AskingPlay | Phase::Playing => return None,
         };
         Some(self.since + allowed)
     }
 
-    /// What the peer did not do in time.
-    pub fn timed_out(&self) -> Ended {
-        Ended::Timeout(match self.phase {
+    /// The deadline has passed. Errors: what the peer did not do in time. A publisher is asked first whether it is there.
+    pub fn overdue(&mut self, now: Instant) -> Result<(), Ended> {
+        let missed = match self.phase {
+            Phase::Publishing if !self.asked => {
+                let time = now.saturating_duration_since(self.began).as_millis();
+                message::user_control(&mut self.out, message::PING, time as u32);
+                self.asked = true;
+                self.since = now;
+                return Ok(());
+            }
             Phase::Handshake => "the handshake",
+            Phase::Open => "connect",
             Phase::Publishing => "media",
             _ => "publish or play",
-        })
+        };
+        Err(Ended::Timeout(missed))
     }
 
     /// Says that publishing has started. `false` if the peer has given up meanwhile.
@@ -302,7 +327,13 @@ impl Session {
 
     fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
+        self.heard(now);
+    }
+
+    /// Begins to wait anew for what comes next.
+    fn heard(&mut self, now: Instant) {
         self.since = now;
+        self.asked = false;
     }
 
     fn message(&mut self, message: Message, now: Instant) -> Result<Option<Event>, Ended> {
@@ -352,7 +383,7 @@ impl Session {
             Err(why) if why.is_left_out() => self.leave_out(why),
             Err(why) => return Err(Ended::Protocol(why.to_string())),
         }
-        self.since = now;
+        self.heard(now);
         Ok(())
     }
 

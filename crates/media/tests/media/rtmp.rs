@@ -318,6 +318,7 @@ async fn a_player_that_does_not_read_is_dropped_and_the_others_see_nothing() {
 async fn peers_that_misbehave_are_let_go_and_nobody_else_is() {
     let mut limits = Limits::default();
     limits.timeouts.handshake = Duration::from_millis(200);
+    limits.timeouts.connect = Duration::from_millis(200);
     limits.timeouts.command = Duration::from_millis(200);
     let server = Server::start(Settings::default(), limits).await;
     let mut publisher = publish(&server, "s").await;
@@ -338,6 +339,34 @@ async fn peers_that_misbehave_are_let_go_and_nobody_else_is() {
     }
     publisher.send(&picture(40, false, 100)).await.unwrap();
     assert_eq!(next_picture(&mut player).await.dts, 40_000);
+}
+
+#[tokio::test]
+async fn a_picture_that_stands_still_ends_nothing() {
+    let mut limits = Limits::default();
+    limits.timeouts.idle_publisher = Duration::from_secs(1);
+    let server = Server::start(Settings::default(), limits).await;
+    let mut events = server.hub.events();
+    let mut publisher = publish(&server, "s").await;
+    let mut player = Player::connect(&server.target("s")).await.unwrap();
+    let info = || server.hub.info(&name("s")).unwrap();
+    let mut seen = false;
+    // It sends nothing but answers to what it is asked.
+    while !seen || info().silent < Duration::from_secs(4) {
+        publisher.send_raw(Bytes::new()).await.unwrap();
+        tokio::select! {
+            picture = next_picture(&mut player) => seen = picture.key,
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    }
+    assert!(info().unheard < Duration::from_secs(2), "it is known to be there: {:?}", info().unheard);
+    publisher.send(&picture(4_000, false, 100)).await.unwrap();
+    assert_eq!(next_picture(&mut player).await.dts, 4_000_000);
+    assert!(matches!(events.recv().await.unwrap(), Event::Started { .. }));
+    assert!(events.try_recv().is_err(), "nothing else happened");
+    // An app that is frozen answers nothing, though the system takes for it what comes.
+    assert!(matches!(events.recv().await.unwrap(), Event::Paused { .. }));
+    assert!(info().silent > Duration::from_millis(1_500), "it was asked first: {:?}", info().silent);
 }
 
 #[tokio::test]

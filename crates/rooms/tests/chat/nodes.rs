@@ -562,3 +562,34 @@ async fn a_cluster_carries_chat_too() {
         b.hub.disconnect(&bob.link);
     }
 }
+
+/// A publisher whose picture stands still sends nothing, and is not to be taken for one that has gone at the other nodes either.
+#[tokio::test]
+async fn a_publisher_that_is_there_without_frames_is_known_to_be_at_every_node() {
+    let redis = RedisServer::start(&[]);
+    let node = |hub: &media::Hub, address: &str| {
+        let urls = Arc::new(streams::live::Urls::new(&streams::live::Settings::default(), 1935));
+        let target = Target::parse(&redis.url(0)).unwrap();
+        streams::nodes::Nodes::new(target, hub.clone(), urls, Arc::new(System), address.into())
+    };
+    let hub = || media::Hub::new(media::hub::Settings::default());
+    let here = hub();
+    let running = tokio::spawn(node(&here, "127.0.0.1:1").run());
+    let other = node(&hub(), "127.0.0.1:2");
+    let origin = media::hub::Origin { protocol: media::Protocol::Rtmp, peer: "127.0.0.1:9".parse().unwrap() };
+    let publisher = here.publish(&media::StreamName::new("still").unwrap(), origin).unwrap();
+    publisher.push(media::Frame::audio(media::Codec::Opus, 0, vec![1].into())).unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let said = System.now();
+    publisher.is_there();
+    let stream = StreamId::parse("still").unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match other.pushing(&stream, System.now()).await {
+            room::sweep::Pushing::Until(at) if at.0 + 1_000 > said.0 => break,
+            found => assert!(Instant::now() < end, "{found:?}, and it was there at {said:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    running.abort();
+}

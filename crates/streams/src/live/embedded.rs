@@ -54,8 +54,8 @@ impl Embedded {
         }
         // A stream without a single frame so far says nothing for its pusher.
         info.filter(|info| info.frames > 0).map_or(Pushing::No, |info| {
-            let silent = u64::try_from(info.silent.as_millis()).unwrap_or(u64::MAX);
-            Pushing::Until(Millis(now.0.saturating_sub(silent)))
+            let unheard = u64::try_from(info.unheard.as_millis()).unwrap_or(u64::MAX);
+            Pushing::Until(Millis(now.0.saturating_sub(unheard)))
         })
     }
 }
@@ -108,5 +108,29 @@ impl Live for Embedded {
     fn lacks(&self) -> Vec<String> {
         let text = || "mix.ffmpeg: no such program, so merge_stream is refused; install ffmpeg".to_owned();
         self.mixer.program().is_none().then(text).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use media::hub::Origin;
+    use media::{Codec, Frame};
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_there_counts_as_pushing_while_its_picture_stands_still() {
+        let hub = Hub::new(media::hub::Settings::default());
+        let live = Embedded::new(hub.clone(), super::super::mix::Settings::default().mixer(&hub));
+        let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:9".parse().unwrap() };
+        let publisher = hub.publish(&StreamName::new("s").unwrap(), origin).unwrap();
+        publisher.push(Frame::audio(Codec::Opus, 0, vec![1].into())).unwrap();
+        let streams = [StreamId::parse("s").unwrap()];
+        let wait = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        wait(15).await;
+        assert_eq!(live.pushing(&streams, Millis(100_000)).await.unwrap(), [Pushing::Until(Millis(85_000))]);
+        publisher.is_there();
+        wait(10).await;
+        assert_eq!(live.pushing(&streams, Millis(110_000)).await.unwrap(), [Pushing::Until(Millis(100_000))]);
     }
 }

@@ -29,8 +29,8 @@ pub struct Place {
 pub struct Found {
     /// The node that has it.
     pub place: Place,
-    /// Milliseconds since its last frame.
-    pub silent: u64,
+    /// Milliseconds since its publisher gave a sign of life.
+    pub unheard: u64,
 }
 
 /// The time by Redis' clock, in milliseconds.
@@ -44,8 +44,8 @@ fn script(code: &str) -> Script {
 }
 
 /// Keys: stream. Arguments: node, address, milliseconds of silence after which others may take it, and for which it is
-/// kept, and a node that is gone. Fields: node `n`, address `a`, last frame `t`, when that was said `w`, whether its
-/// publisher is gone and may come back `p`, whether it is to end `x`.
+/// kept, and a node that is gone. Fields: node `n`, address `a`, last frame `t`, last sign of life `h`, when that was said `w`,
+/// whether its publisher is gone and may come back `p`, whether it is to end `x`.
 ///
 /// What a node has that was at the same address is taken over: two cannot be there. Answers nothing if it is ours now,
 /// or else whose it is: node, address, milliseconds since it said so.
@@ -65,15 +65,15 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, and how long it is
-/// kept. Answers 0 if it is another node's, 2 if it is to end.
+/// Keys: stream. Arguments: node, address, milliseconds since the last frame, whether it is paused, how long it is kept, and
+/// milliseconds since the last sign of life. Answers 0 if it is another node's, 2 if it is to end.
 static TELL: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
     local held = redis.call('HMGET', KEYS[1], 'n', 'x')
     if held[1] and held[1] ~= ARGV[1] then return 0 end
     if held[2] then redis.call('UNLINK', KEYS[1]) return 2 end
-    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'w', now, 'p', ARGV[4])
+    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'h', now - ARGV[6], 'w', now, 'p', ARGV[4])
     redis.call('PEXPIRE', KEYS[1], ARGV[5])
     return 1
 ",
@@ -90,13 +90,14 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     script("if redis.call('HGET', KEYS[1], 'n') == ARGV[1] then redis.call('UNLINK', KEYS[1]) end return now")
 });
 
-/// Keys: stream. Answers node, address and milliseconds since the last frame; nothing if no node publishes it.
+/// Keys: stream. Answers node, address and milliseconds since the last sign of life; nothing if no node publishes it.
 static FIND: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'n', 'a', 't')
+    local held = redis.call('HMGET', KEYS[1], 'n', 'a', 't', 'h')
     if not held[1] then return {} end
-    return {held[1], held[2], tostring(math.max(0, now - tonumber(held[3])))}
+    local heard = math.max(tonumber(held[3]), tonumber(held[4] or 0))
+    return {held[1], held[2], tostring(math.max(0, now - heard))}
 ",
     )
 });
@@ -150,7 +151,7 @@ pub enum Told {
 pub async fn tell(link: &Link, info: &StreamInfo, me: &Place) -> Result<Told, Error> {
     let mut script = TELL.prepare_invoke();
     script.key(Keys::stream(info.name.as_str())).arg(&me.node).arg(&me.address);
-    script.arg(millis(info.silent)).arg(u8::from(info.paused)).arg(millis(KEPT));
+    script.arg(millis(info.silent)).arg(u8::from(info.paused)).arg(millis(KEPT)).arg(millis(info.unheard));
     Ok(match link.run(async |mut redis| script.invoke_async::<u8>(&mut redis).await).await? {
         0 => Told::Theirs,
         2 => Told::ToEnd,
@@ -177,7 +178,7 @@ pub async fn find(link: &Link, stream: &StreamName) -> Result<Option<Found>, Err
     let mut script = FIND.prepare_invoke();
     script.key(Keys::stream(stream.as_str()));
     let found: Vec<String> = link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-    let [node, address, silent] = &found[..] else { return Ok(None) };
+    let [node, address, unheard] = &found[..] else { return Ok(None) };
     let place = Place { node: node.clone(), address: address.clone() };
-    Ok(Some(Found { place, silent: silent.parse().unwrap_or_default() }))
+    Ok(Some(Found { place, unheard: unheard.parse().unwrap_or_default() }))
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::ended::Ended;
 use crate::frame::{Codec as FrameCodec, Frame};
-use crate::hub::{Hub, Origin, Settings};
+use crate::hub::{Event, Hub, Origin, Settings};
 use crate::name::{Protocol, StreamName};
 use crate::request::{PlayOptions, PublishOptions, Query, Request, What};
 use crate::rtc::{Config, Refused, Server, h264};
@@ -233,6 +233,49 @@ async fn what_one_publishes_others_see_through_floods_of_garbage() {
     done.cancel();
     flooding.await.unwrap();
     drop(publishing.await.unwrap());
+}
+
+/// Publishes `s`, and hangs up as a browser does when its page closes the connection.
+async fn hang_up(world: &World) -> String {
+    let name = StreamName::new("s").unwrap();
+    let done = CancellationToken::new();
+    let publisher = Wired::new(world, true, "s", "").await.unwrap();
+    let session = publisher.session.clone();
+    let publishing = tokio::spawn(publisher.publish_until(done.clone()));
+    while !world.hub.info(&name).is_some_and(|info| info.live && !info.paused) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    done.cancel();
+    let mut publisher = publishing.await.unwrap();
+    publisher.client.rtc.close().unwrap();
+    while !world.hub.is_paused(&name) {
+        publisher.turn(Instant::now() + Duration::from_millis(20)).await;
+    }
+    session
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_hung_up_can_still_end_its_stream_and_nobody_elses() {
+    let world = world(|_| {});
+    let mut events = world.hub.events();
+    let mut told = move || std::iter::from_fn(|| events.try_recv().ok()).collect::<Vec<_>>();
+    let name = StreamName::new("s").unwrap();
+    let first = hang_up(&world).await;
+    // The page was loaded again: what is said of its first session is not said of the stream.
+    let second = hang_up(&world).await;
+    assert!(matches!(
+        told()[..],
+        [Event::Started { .. }, Event::Paused { .. }, Event::Resumed { .. }, Event::Paused { .. }]
+    ));
+    world.server.delete(&first).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(world.hub.is_paused(&name));
+    assert_eq!(world.server.etag(&second), Err(Refused::NoSession));
+    world.server.delete(&second).await.unwrap();
+    while world.hub.info(&name).is_some() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(matches!(told()[..], [Event::Ended { reason: Ended::Finished, .. }]), "at once, and once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

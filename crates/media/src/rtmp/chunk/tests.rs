@@ -97,9 +97,25 @@ fn everything_a_peer_can_pile_up_is_bounded() {
     reader.set_chunk_size(0xff_ffff).unwrap();
     let big = [&[4, 0, 0, 0, 0, 0x10, 0, 9, 0, 0, 0, 0][..], &[0; 2000]].concat();
     assert_eq!(read(&mut reader, &big), Err(Ended::Limit("bytes of unfinished messages")));
-    assert!(reader.set_chunk_size(0).is_err() && reader.set_chunk_size(0x100_0000).is_err());
+    assert!(reader.set_chunk_size(0).is_err() && reader.set_chunk_size(0x8000_0000).is_err());
     // A first header that says nothing.
     assert!(matches!(read(&mut Reader::default(), &[0xc4]), Err(Ended::Protocol(_))));
+}
+
+#[test]
+fn chunks_larger_than_any_message_are_declared_by_some() {
+    // joy4 declares 128 MiB, and others all that the specification has.
+    for size in [0x100_0000, 128 << 20, 0x7fff_ffff] {
+        let mut reader = Reader::default();
+        reader.set_chunk_size(size).unwrap();
+        let whole = [&[4, 0, 0, 0, 0, 4, 0, 9, 1, 0, 0, 0][..], &[7; 1024]].concat();
+        let payload = vec![7; 1024].into();
+        assert_eq!(
+            read(&mut reader, &whole),
+            Ok(vec![Message { kind: 9, stream: 1, timestamp: 0, payload }]),
+            "{size}"
+        );
+    }
 }
 
 #[test]

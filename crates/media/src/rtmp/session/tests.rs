@@ -197,13 +197,24 @@ fn each_step_has_its_deadline() {
     assert_eq!(peer.session.deadline(), Some(start + s(5)));
     peer.send(&[3; 100]).unwrap();
     assert_eq!(peer.session.deadline(), Some(start + s(5)), "a trickle does not extend it");
-    assert_eq!(peer.session.timed_out(), Ended::Timeout("the handshake"));
-    let mut peer = Peer::connected();
+    assert_eq!(peer.session.overdue(peer.now), Err(Ended::Timeout("the handshake")));
+    let mut hello = vec![3];
+    hello.resize(1 + 2 * handshake::PACKET, 0);
+    let mut peer = Peer::new();
+    peer.send(&hello).unwrap();
     assert_eq!(peer.session.deadline(), Some(peer.now + s(10)));
+    assert_eq!(peer.session.overdue(peer.now), Err(Ended::Timeout("connect")));
+    let mut peer = Peer::connected();
+    assert_eq!(peer.session.deadline(), Some(peer.now + s(60)), "an app connects before its user begins");
     let connected = peer.now;
     peer.now += s(3);
     peer.call(&["createStream".into(), 2.0.into()]).unwrap();
-    assert_eq!(peer.session.deadline(), Some(connected + s(10)), "talk does not extend it");
+    assert_eq!(peer.session.deadline(), Some(connected + s(60)), "talk does not extend it");
+    assert_eq!(peer.session.overdue(peer.now), Err(Ended::Timeout("publish or play")));
+    let mut peer = Peer::publishing();
+    peer.now += s(9);
+    peer.call(&["deleteStream".into(), 7.0.into(), Value::Null, 1.0.into()]).unwrap();
+    assert_eq!(peer.session.deadline(), Some(peer.now + s(60)), "the next stream of the same connection");
     let mut peer = Peer::publishing();
     peer.now += s(9);
     peer.message(message::AUDIO, 0, b"\xaf\x01x").unwrap();
@@ -212,6 +223,37 @@ fn each_step_has_its_deadline() {
     peer.message(message::AUDIO, 0, b"").unwrap();
     assert_eq!(peer.session.deadline(), Some(peer.now + s(6)), "nothing is no media");
     assert_eq!(Peer::playing().session.deadline(), None);
+}
+
+#[test]
+fn a_publisher_without_media_is_asked_whether_it_is_there() {
+    let s = Duration::from_secs;
+    let mut peer = Peer::publishing();
+    peer.message(message::VIDEO, 0, b"\x17\x01\0\0\0picture").unwrap();
+    let answers: [&[u8]; 3] = [&[0, 7, 0, 0, 0, 9], &[0, 3, 0, 0, 0, 1], &[0, 6, 0, 0, 0, 9]];
+    for answer in answers {
+        peer.now = peer.session.deadline().unwrap();
+        peer.session.overdue(peer.now).unwrap();
+        let asked = peer.heard();
+        assert_eq!(asked.len(), 1);
+        assert!(asked[0].kind == message::USER_CONTROL && asked[0].payload.starts_with(&[0, 6]), "{asked:?}");
+        assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
+        peer.now += s(14);
+        let heard = peer.message(message::USER_CONTROL, 0, answer).unwrap();
+        assert!(matches!(heard[..], [Event::Alive]), "{heard:?}");
+        assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
+        peer.heard();
+    }
+    // Media is an answer, too.
+    peer.now += s(15);
+    peer.session.overdue(peer.now).unwrap();
+    let heard = peer.message(message::AUDIO, 0, b"\xaf\x01x").unwrap();
+    assert!(matches!(heard[..], [Event::Alive, Event::Frame(_)]), "{heard:?}");
+    // Who is asked and says nothing is gone.
+    peer.now += s(15);
+    peer.session.overdue(peer.now).unwrap();
+    peer.now += s(15);
+    assert_eq!(peer.session.overdue(peer.now), Err(Ended::Timeout("media")));
 }
 
 #[test]
