@@ -133,6 +133,7 @@ pub(crate) async fn assemble(
         background.push(Box::pin(async move { recorded.follow(&hub).await }));
     }
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
+    background.push(Box::pin(parts.rooms.clone().take_out_the_absent()));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
@@ -159,6 +160,10 @@ fn parts_of(
 ) -> Result<Parts, Error> {
     let settings = &ground.settings;
     let clouds = Clouds::new(settings.clouds(), talk.cloud.clone(), streams.cloud.clone());
+    let clouds = match &kept.history {
+        Some(history) => clouds.noting(history.clone(), kept.store.clone()),
+        None => clouds,
+    };
     Ok(Parts {
         figures: Arc::new(Figures::new(streams.hub.clone(), rooms.clone(), talk.groups.clone(), ground.clock.clone())),
         hls: Hls::new(streams.hub.clone(), streams.renditions.clone(), hls::Settings::default()),
@@ -356,7 +361,9 @@ impl Talk {
 fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audiences: &Arc<rooms::Audiences>) -> Rooms {
     let rooms = Rooms::new(kept.store.clone(), talk.chat.clone(), ground.clock.clone(), kept.rules.clone());
     let rooms = rooms.until(ground.leaving.clone()).recording(streams.recorder.clone(), ground.settings.live.bizid);
-    if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms }
+    let rooms = if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms };
+    // A chat service elsewhere says of viewers that they vanish.
+    if talk.cloud.is_some() { rooms.waiting_for_viewers(ground.is_shared()) } else { rooms }
 }
 
 /// What the app's backend is notified of, where the store keeps a record.
