@@ -113,7 +113,7 @@ pub(crate) async fn assemble(
     talk.groups.restore(&*kept.store).await.map_err(unknown)?;
     let audiences = Arc::new(rooms::Audiences::default());
     let rooms = Arc::new(rooms_of(&ground, &streams, &kept, &talk, &audiences));
-    let hooks = hooks_of(&ground, &kept).await;
+    let hooks = hooks_of(&ground, &kept).await.map_err(one)?;
     let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
     if let Some(hooks) = &parts.hooks {
         let sources = webhooks::Sources {
@@ -367,16 +367,16 @@ fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audien
 }
 
 /// What the app's backend is notified of, where the store keeps a record.
-async fn hooks_of(ground: &Ground, kept: &Kept) -> Option<Arc<Hooks>> {
-    let history = kept.history.clone()?;
-    let client = outbound::Client::default().counted(&ground.metrics.webhooks);
+async fn hooks_of(ground: &Ground, kept: &Kept) -> Result<Option<Arc<Hooks>>, String> {
+    let Some(history) = kept.history.clone() else { return Ok(None) };
+    let client = ground.settings.webhooks.client()?.counted(&ground.metrics.webhooks);
     let post: Arc<dyn webhooks::Post> = Arc::new(client.for_webhooks());
     let hooks = Hooks::new(&ground.settings.webhooks, post, history, ground.clock.clone());
     if let Some(bus) = &kept.bus {
         note_messages_of(bus, &hooks);
     }
     hooks.begin().await;
-    Some(hooks)
+    Ok(Some(hooks))
 }
 
 /// From now on what clients say is noted for the app's backend in the step that numbers it.
