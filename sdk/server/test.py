@@ -3,7 +3,7 @@
 
 One server is started on free ports, each language's package is made of what it says of itself as a release has it, and the test of
 each runs where its program is installed, then the code of its README. Beside the server stand a receiver of webhooks, and a door to the
-server at which the first request is refused with 503 and the second one cut off.
+server at which the first request is refused with 503, 502 or 504 and the second one cut off.
 """
 
 import json
@@ -66,7 +66,8 @@ class Hooks(BaseHTTPRequestHandler):
 
 class Door(BaseHTTPRequestHandler):
     """Refuses the first request of each kind, cuts the second off, and hands the others on. An Idempotency-Key may say how it
-    is refused: `wait-…` asks for an hour, `running-…` is still being done."""
+    is refused: `wait-…` asks for an hour, `running-…` is still being done, `…-3` is answered by a proxy (504), and so is a question
+    for a room of this door (502)."""
 
     server_url, seen, lock = "", {}, threading.Lock()
 
@@ -77,6 +78,9 @@ class Door(BaseHTTPRequestHandler):
             before = self.seen[kind] = self.seen.get(kind, 0) + 1
         if before == 1:
             key = self.headers.get("Idempotency-Key") or ""
+            proxy = 504 if key.endswith("-3") else 502 if self.command == "GET" and self.path.endswith("-door") else None
+            if proxy:
+                return self.answer(proxy, b"<html><head><title>nginx is sorry</title></head></html>", {"Content-Type": "text/html"})
             running = key.startswith("running-")
             problem = {"status": 409 if running else 503, "code": "running" if running else "unavailable", "detail": "not now"}
             wait = {} if running else {"Retry-After": "3600" if key.startswith("wait-") else "0"}

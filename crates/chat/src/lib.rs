@@ -11,7 +11,7 @@ mod tencent_settings;
 use std::future::Future;
 use std::pin::Pin;
 
-use room::{Event, RoomId, UserId};
+use room::{Event, Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
 use store::Answer;
@@ -99,6 +99,10 @@ impl Settings {
 pub trait Remote: Send + Sync + 'static {
     /// Lets a user say nothing in a room's group for so many seconds; none: for ever; 0 takes it back.
     fn mute<'a>(&'a self, room: &'a RoomId, user: &'a UserId, seconds: Option<u64>) -> RemoteAnswer<'a>;
+
+    /// Lets a user who is kept out of a room say nothing in its group until then; 0 takes it back. In the background, again until it
+    /// is done.
+    fn silence(&self, room: &RoomId, user: &UserId, until: Millis);
 
     /// Says something to a room's group as the system.
     fn notify<'a>(&'a self, room: &'a RoomId, text: &'a str) -> RemoteAnswer<'a>;

@@ -1,7 +1,9 @@
 //! How a connection to a service comes about: TCP or TLS over the internet, or whatever else carries bytes.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +13,8 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
 use tower::Service;
 
 /// Bytes in both directions.
@@ -26,18 +30,48 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self, url: &Uri) -> Connecting;
 }
 
-/// TCP, with TLS for `https`. Certificates are checked against the roots that Mozilla trusts.
+/// TCP, with TLS for `https`. Certificates are checked against the roots that Mozilla trusts, and those of an authority of one's own.
 pub struct Internet(HttpsConnector<HttpConnector>);
 
 impl Default for Internet {
     fn default() -> Self {
+        Self::with_roots(mozilla())
+    }
+}
+
+fn mozilla() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+impl Internet {
+    /// Trusts the authorities of a PEM file too, for servers inside a company.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no certificate.
+    pub fn trusting(file: &Path) -> io::Result<Self> {
+        let bad = |why: &dyn fmt::Display| io::Error::new(io::ErrorKind::InvalidData, why.to_string());
+        let mut roots = mozilla();
+        let before = roots.len();
+        for one in CertificateDer::pem_slice_iter(&std::fs::read(file)?) {
+            roots.add(one.map_err(|e| bad(&e))?).map_err(|e| bad(&e))?;
+        }
+        if roots.len() == before {
+            return Err(bad(&"there is no certificate in it"));
+        }
+        Ok(Self::with_roots(roots))
+    }
+
+    fn with_roots(roots: RootCertStore) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(60)));
-        let tls = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
             .expect("this provider has the versions of TLS that are safe");
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let tls = HttpsConnectorBuilder::new().with_tls_config(config);
         Self(tls.https_or_http().enable_http1().wrap_connector(tcp))
     }
 }

@@ -13,12 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::{self, connect::capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use telemetry::{Histogram, traces};
@@ -28,6 +31,8 @@ pub use dial::{Connecting, Dial, Internet, Socket};
 pub use limiter::Limiter;
 pub use retry::Retry;
 
+/// Who calls.
+const AGENT: &str = concat!("roomservice/", env!("CARGO_PKG_VERSION"));
 /// Largest answer that is read, in bytes.
 pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// Idle connections kept to each host.
@@ -42,7 +47,7 @@ pub enum Failed {
     /// The connection could not be made or broke; says how.
     #[error("connection: {0}")]
     Connection(String),
-    /// A status other than 200.
+    /// A status other than the one that is wanted.
     #[error("HTTP status {0}")]
     Status(u16),
     /// The answer is larger than [`MAX_ANSWER`].
@@ -73,9 +78,9 @@ impl Failed {
 pub struct Call {
     /// `POST` or `GET`.
     pub method: Method,
-    /// The whole URL, `http` or `https`.
+    /// The whole URL, `http` or `https`. A user and a password in it are sent as Basic authorization (RFC 7617).
     pub url: String,
-    /// Headers, sent byte for byte. `Host` is made from the URL unless it is given.
+    /// Headers, sent byte for byte. `Host` and `User-Agent` are made unless they are given.
     pub headers: Vec<(HeaderName, String)>,
     /// The body.
     pub body: Bytes,
@@ -107,7 +112,7 @@ impl Counters {
 
     fn note<T>(&self, outcome: &Result<T, Failed>, took: Duration) {
         let at = match outcome {
-            Ok(_) | Err(Failed::Status(200..300)) => 0,
+            Ok(_) => 0,
             Err(Failed::Timeout) => 1,
             Err(Failed::Connection(_)) => 2,
             Err(Failed::Status(_)) => 3,
@@ -151,11 +156,22 @@ impl Client {
         Self { traced: ("webhook", true), ..self }
     }
 
-    /// Makes a call and gives the bytes of its answer.
+    /// Makes a call and gives the bytes of its answer, which must be a 200.
     ///
     /// # Errors
     /// [`Failed`].
     pub async fn send(&self, call: Call) -> Result<Bytes, Failed> {
+        match self.accepted(call).await? {
+            (StatusCode::OK, body) => Ok(body),
+            (status, _) => Err(Failed::Status(status.as_u16())),
+        }
+    }
+
+    /// Makes a call that any 2xx says yes to, and gives status and bytes of its answer.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn accepted(&self, call: Call) -> Result<(StatusCode, Bytes), Failed> {
         let begun = Instant::now();
         let (name, takes_along) = self.traced;
         let host = call.url.clone();
@@ -165,18 +181,14 @@ impl Client {
             if let Some(parent) = traces::current_header().filter(|_| takes_along) {
                 call.headers.push((HeaderName::from_static("traceparent"), parent));
             }
-            match self.exchange(call).await {
-                // Any 2xx is a yes.
-                Err(Failed::Status(status @ 200..300)) => Ok(Err(Failed::Status(status))),
-                outcome => outcome.map(Ok),
-            }
+            self.exchange(call).await
         };
-        let outcome = traces::part(name, traces::Kind::Client, host, exchange).await.flatten();
+        let outcome = traces::part(name, traces::Kind::Client, host, exchange).await;
         self.counters.note(&outcome, begun.elapsed());
         outcome
     }
 
-    async fn exchange(&self, call: Call) -> Result<Bytes, Failed> {
+    async fn exchange(&self, call: Call) -> Result<(StatusCode, Bytes), Failed> {
         let within = call.within;
         let request = request(call)?;
         let work = async {
@@ -195,10 +207,7 @@ impl Client {
                     connected.poison();
                 }
             }
-            match status {
-                StatusCode::OK => Ok(body?.to_bytes()),
-                status => Err(Failed::Status(status.as_u16())),
-            }
+            if status.is_success() { Ok((status, body?.to_bytes())) } else { Err(Failed::Status(status.as_u16())) }
         };
         tokio::time::timeout(within, work).await.unwrap_or(Err(Failed::Timeout))
     }
@@ -236,27 +245,44 @@ impl telemetry::traces::Exporter for Client {
         let headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
         let call = Call { method: Method::POST, url: url.to_owned(), headers, body, within };
         let client = self.clone();
-        Box::pin(async move {
-            match client.send(call).await {
-                // Any 2xx is a yes.
-                Ok(_) | Err(Failed::Status(200..300)) => Ok(()),
-                Err(failed) => Err(failed.to_string()),
-            }
-        })
+        Box::pin(async move { client.accepted(call).await.map(drop).map_err(|failed| failed.to_string()) })
     }
 }
 
 fn request(call: Call) -> Result<Request<Full<Bytes>>, Failed> {
-    let uri: Uri = call.url.parse().map_err(|_| Failed::Unsendable("URL"))?;
+    let (uri, authorization) = target(&call.url)?;
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.method_mut() = call.method;
     *request.uri_mut() = uri;
+    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    if let Some(authorization) = authorization {
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+    }
     for (name, value) in call.headers {
         let value = HeaderValue::from_str(&value).map_err(|_| Failed::Unsendable("header"))?;
         request.headers_mut().insert(name, value);
     }
     request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(call.body.len()));
     Ok(request)
+}
+
+/// Where a URL leads, without the user and the password in it, and the header that says them.
+fn target(url: &str) -> Result<(Uri, Option<HeaderValue>), Failed> {
+    let unsendable = || Failed::Unsendable("URL");
+    let uri: Uri = url.parse().map_err(|_| unsendable())?;
+    let Some((who, host)) = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
+        return Ok((uri, None));
+    };
+    let (user, password) = who.split_once(':').unwrap_or((who, ""));
+    let user: Vec<u8> = percent_decode_str(user).collect();
+    let password: Vec<u8> = percent_decode_str(password).collect();
+    let basic = format!("Basic {}", STANDARD.encode([&user[..], b":", &password[..]].concat()));
+    let mut basic = HeaderValue::from_str(&basic).map_err(|_| unsendable())?;
+    basic.set_sensitive(true);
+    let host: Authority = host.parse().map_err(|_| unsendable())?;
+    let mut parts = uri.into_parts();
+    parts.authority = Some(host);
+    Ok((Uri::from_parts(parts).map_err(|_| unsendable())?, Some(basic)))
 }
 
 /// The innermost cause: the outer ones only say that something failed.
@@ -286,4 +312,32 @@ pub fn base_of(host: &str) -> String {
 #[must_use]
 pub fn is_path_part(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_a_header_and_never_part_of_where_it_leads() {
+        let of = |url: &str| {
+            let call = Call {
+                method: Method::POST,
+                url: url.to_owned(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+                within: Duration::from_secs(1),
+            };
+            let request = request(call).unwrap();
+            let said = request.headers().get(AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+            assert!(!format!("{request:?}").contains("aGlkZGVu"), "{request:?}");
+            (request.uri().to_string(), said)
+        };
+        let there = "https://app.example.com:8443/hook?a=b".to_owned();
+        assert_eq!(of(&there), (there.clone(), None));
+        let basic = |text: &str| Some(format!("Basic {text}"));
+        assert_eq!(of("https://hidden:word@app.example.com:8443/hook?a=b"), (there.clone(), basic("aGlkZGVuOndvcmQ=")));
+        assert_eq!(of("https://u:p%40ss%3A@app.example.com:8443/hook?a=b"), (there.clone(), basic("dTpwQHNzOg==")));
+        assert_eq!(of("https://u@app.example.com:8443/hook?a=b"), (there, basic("dTo=")));
+    }
 }

@@ -1,9 +1,10 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
-pub mod absent;
+mod absences;
 mod audiences;
 mod change;
+pub mod gone;
 pub mod groups;
 pub mod moderation;
 pub mod once;
@@ -121,6 +122,7 @@ pub struct Rooms {
     rules: Arc<Rules>,
     leaving: CancellationToken,
     audiences: Option<Arc<Audiences>>,
+    absences: Option<absences::Absences>,
     recorder: Option<Recorder>,
     /// What is recorded here because its room is.
     by_room: Mutex<HashMap<StreamName, recordings::Asked>>,
@@ -139,6 +141,7 @@ impl Rooms {
             rules,
             leaving: CancellationToken::new(),
             audiences: None,
+            absences: None,
             recorder: None,
             by_room: Mutex::default(),
             bizid: 0,
@@ -392,6 +395,9 @@ impl Rooms {
         if !matches!(added, Ok(false)) {
             self.audience_changed(id);
         }
+        if let Err(error) = self.came(id, user, self.clock.now()).await {
+            tracing::debug!(%id, %user, %error, "other nodes do not know that a viewer is back");
+        }
         added.map(drop)
     }
 
@@ -412,6 +418,33 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn vanished(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
+        if self.suspect(id, user, at).await? || self.came_since(id, user, at) {
+            return Ok(());
+        }
+        self.delete_viewer(id, user).await
+    }
+
+    /// A service cannot reach a user since then: as [`Rooms::vanished`], but a viewer has a moment to be back.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn unreachable(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
+        if self.suspect(id, user, at).await? || self.came_since(id, user, at) {
+            return Ok(());
+        }
+        self.wait_for(id, user).await
+    }
+
+    /// A service can reach a user again since then.
+    ///
+    /// # Errors
+    /// The store is away.
+    pub async fn reachable(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
+        self.came(id, user, at).await
+    }
+
+    /// Of a pusher who is thought gone the live service is asked at once. Says whether it is one.
+    async fn suspect(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<bool, Error> {
         let now = self.clock.steady();
         let mut pushes = false;
         self.store.see(id, &mut |room, _| pushes = room.pusher(user).is_some()).await?;
@@ -420,9 +453,9 @@ impl Rooms {
                 sweep::suspect(slot.as_mut(), now, user, at, &self.rules);
                 Ok(Vec::new())
             };
-            return self.store.update(id, decide).await;
+            self.store.update(id, decide).await?;
         }
-        self.delete_viewer(id, user).await
+        Ok(pushes)
     }
 
     /// The viewers of a room.

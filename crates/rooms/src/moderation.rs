@@ -176,6 +176,7 @@ impl Moderation {
         self.store.ban(&ban, now).await?;
         self.bans.take(vec![ban.clone()], now);
         self.end_here(&ban);
+        self.silence(&ban);
         let mut failed = None;
         for (room, _) in &rooms {
             match self.rooms.kick(room, user, LeaveReason::Kicked).await {
@@ -252,6 +253,9 @@ impl Moderation {
         self.store.ban(&lifted, now).await?;
         self.bans.take(vec![lifted.clone()], now);
         self.end_here(&lifted);
+        if known.is_some() {
+            self.silence(&lifted);
+        }
         for stream in known.iter().flat_map(|ban| &ban.streams) {
             if let Err(error) = self.live.allow(stream).await {
                 tracing::warn!(%error, %user, "who is let in again may not push everywhere");
@@ -265,6 +269,14 @@ impl Moderation {
     fn said_at(&self, user: &UserId, room: Option<&RoomId>) -> Millis {
         let before = self.bans.last_said(user, room).map_or(Millis(0), |at| at.plus(1));
         self.clock.now().max(before)
+    }
+
+    /// What a ban of a room, or its end, means for the room's chat elsewhere, which nobody can be put out of. One of everything holds
+    /// there by the service's questions alone.
+    fn silence(&self, ban: &Ban) {
+        if let (Some(chat), Some(room)) = (&self.cloud, &ban.room) {
+            chat.silence(room, &ban.user, ban.until);
+        }
     }
 
     /// What a ban, or its end, means for what runs in this process.

@@ -143,6 +143,7 @@ impl Parts {
     pub fn apply(&self, settings: &Settings) -> Result<(), String> {
         let cors = Cors::new(&settings.http.cors)?;
         let proxies = Proxies::new(&settings.http.trusted_proxies)?;
+        let client = settings.webhooks.client()?.counted(&self.metrics.webhooks).for_webhooks();
         self.logs.set_level(&settings.logs.level)?;
         // Nothing below fails.
         self.cors.set(cors);
@@ -153,7 +154,7 @@ impl Parts {
         self.urls.set_backup(&settings.live);
         self.chat.set_settings(&settings.chat);
         if let Some(hooks) = &self.hooks {
-            hooks.set(&settings.webhooks);
+            hooks.reload(&settings.webhooks, Arc::new(client));
         }
         Ok(())
     }

@@ -19,11 +19,13 @@ pub enum Table {
     Streams,
     /// What was recorded, by time and name: later ones have greater keys.
     Recordings,
+    /// What is known for minutes: that a viewer is waited for, that something was said already. By a word and names.
+    Marks,
 }
 
 impl Table {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Streams, Self::Recordings];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Streams, Self::Recordings, Self::Marks];
 
     /// Its name in keys.
     #[must_use]
@@ -31,6 +33,7 @@ impl Table {
         match self {
             Self::Streams => "streams",
             Self::Recordings => "recordings",
+            Self::Marks => "marks",
         }
     }
 }

@@ -7,13 +7,18 @@ use room::{Millis, RoomId, UserId};
 use sign::stream_url::Query;
 use sign::{Invalid, Secret};
 
-use crate::im::webhook::{self, Seen};
+use crate::im::webhook::{self, How, Seen};
 use crate::live::events;
+use crate::told::{Told, Whose};
+use access::bans::Bans;
 use access::identity;
 use chat;
 use outbound::Client;
 use rooms;
 use rooms::Rooms;
+use rooms::recordings::finished::Elsewhere;
+use store::error::Error;
+use store::{History, Store};
 use streams::live::{self, Owner, owner};
 
 /// The services, where they are configured.
@@ -27,6 +32,7 @@ pub struct Clouds {
     live_key: Secret,
     app: u64,
     bizid: u32,
+    told: Option<Told>,
 }
 
 /// What became of a callback that is believed.
@@ -36,6 +42,8 @@ pub enum Taken {
     Done,
     /// It should come again: what it says could not be kept.
     Later,
+    /// The service asked whether something may be done, and it may not.
+    Refused,
 }
 
 /// A setting, and what its service says of it.
@@ -69,6 +77,17 @@ pub struct Sections<'a> {
     pub rooms: &'a rooms::Settings,
 }
 
+/// What is answered where something was to be kept.
+fn taken(otherwise: &'static str, kept: Result<(), Error>) -> Taken {
+    kept.map_or_else(
+        |error| {
+            tracing::warn!(%error, "{otherwise}");
+            Taken::Later
+        },
+        |()| Taken::Done,
+    )
+}
+
 impl Clouds {
     /// Takes the services, and what their callbacks are checked with.
     #[must_use]
@@ -84,7 +103,14 @@ impl Clouds {
             live_key: settings.live.tencent.callback_key.clone(),
             app: settings.im.sdk_app_id,
             bizid: settings.live.bizid,
+            told: None,
         }
+    }
+
+    /// Writes what the live service says of streams into the record of commits.
+    #[must_use]
+    pub fn noting(self, history: Arc<dyn History>, store: Arc<dyn Store>) -> Self {
+        Self { told: Some(Told { history, store }), ..self }
     }
 
     /// The services that the settings speak of, only to be asked whether they admit us.
@@ -119,21 +145,42 @@ impl Clouds {
     ///
     /// # Errors
     /// Why it is not believed.
-    pub async fn chat_called(&self, query: &Query<'_>, body: &[u8], rooms: &Rooms, now: Millis) -> Result<(), Invalid> {
-        let gone = match webhook::read(query, body, self.app, &self.chat_token, now)? {
-            Seen::Gone { room, users, at } => users.into_iter().map(|user| (room.clone(), user, at)).collect(),
+    pub async fn chat_called(
+        &self,
+        query: &Query<'_>,
+        body: &[u8],
+        rooms: &Rooms,
+        bans: &Bans,
+        now: Millis,
+    ) -> Result<Taken, Invalid> {
+        let noted = |room: &RoomId, user: &UserId, done: Result<(), Error>| {
+            if let Err(error) = done {
+                tracing::debug!(%room, %user, %error, "a member who vanished or came back could not be looked at");
+            }
+        };
+        match webhook::read(query, body, self.app, &self.chat_token, now)? {
+            Seen::Members { how, room, users, at } => {
+                for user in &users {
+                    let done = match how {
+                        How::Left => rooms.vanished(&room, user, at).await,
+                        How::Offline => rooms.unreachable(&room, user, at).await,
+                        How::Online => rooms.reachable(&room, user, at).await,
+                    };
+                    noted(&room, user, done);
+                }
+            }
             Seen::Disconnected { user, at } => {
                 let of = self.chat.as_ref().map(|chat| chat.rooms_of(&user)).unwrap_or_default();
-                of.into_iter().map(|room| (room, user.clone(), at)).collect()
+                for room in of {
+                    noted(&room, &user, rooms.vanished(&room, &user, at).await);
+                }
             }
-            Seen::Other => Vec::new(),
-        };
-        for (room, user, at) in gone {
-            if let Err(error) = rooms.vanished(&room, &user, at).await {
-                tracing::debug!(%room, %user, %error, "a vanished member could not be looked at");
+            Seen::Asked { user, room } if bans.until(&user, room.as_ref(), now).is_some() => {
+                return Ok(Taken::Refused);
             }
+            Seen::Asked { .. } | Seen::Other => {}
         }
-        Ok(())
+        Ok(Taken::Done)
     }
 
     /// Takes in a callback of the live service.
@@ -146,32 +193,35 @@ impl Clouds {
         };
         let event = match said {
             events::Said::Stream(event) => event,
-            events::Said::Recorded(file) => {
-                // Sent again, as the service does where it is not thanked, it is the same row.
-                let listed = rooms.recorded_elsewhere(&file).await;
-                return Ok(listed.map_or_else(
-                    |error| {
-                        tracing::warn!(%error, "a recording could not be listed; the service will tell of it again");
-                        Taken::Later
-                    },
-                    |_| Taken::Done,
-                ));
-            }
+            events::Said::Recorded(file) => return Ok(self.recorded(&file, rooms, now).await),
         };
-        if !live.events().note(&event, now) || event.began {
-            return Ok(Taken::Done);
-        }
-        // Who stopped pushing is asked about at once; the answer decides, not this event.
-        let Some((user, mut of)) = self.owner(&event.stream, rooms).await else { return Ok(Taken::Done) };
-        if of.is_empty() {
-            of = self.chat.as_ref().map(|chat| chat.rooms_of(&user)).unwrap_or_default();
-        }
-        for room in of {
-            if let Err(error) = rooms.vanished(&room, &user, event.at).await {
-                tracing::debug!(%room, %user, %error, "a stopped pusher could not be looked at");
+        let news = live.events().note(&event, now);
+        let Some((user, of)) = self.owner(&event.stream, rooms).await else { return Ok(Taken::Done) };
+        if news && !event.began {
+            // Who stopped pushing is asked about at once; the answer decides, not this event.
+            let seen = || self.chat.as_ref().map(|chat| chat.rooms_of(&user)).unwrap_or_default();
+            for room in if of.is_empty() { seen() } else { of.clone() } {
+                if let Err(error) = rooms.vanished(&room, &user, event.at).await {
+                    tracing::debug!(%room, %user, %error, "a stopped pusher could not be looked at");
+                }
             }
         }
-        Ok(Taken::Done)
+        let Some(told) = &self.told else { return Ok(Taken::Done) };
+        let noted = told.stream(&event, &Whose { user, room: of.into_iter().next() }, now).await;
+        Ok(taken("what became of a stream could not be noted; the service will tell of it again", noted))
+    }
+
+    /// Takes in that a recording is whole. Sent again, as the service does where it is not thanked, it is the same row.
+    async fn recorded(&self, file: &Elsewhere, rooms: &Rooms, now: Millis) -> Taken {
+        let mut done = rooms.recorded_elsewhere(file).await.map(drop);
+        if done.is_ok()
+            && file.is_sound()
+            && let Some(told) = &self.told
+            && let Some((user, of)) = self.owner(&file.stream, rooms).await
+        {
+            done = told.recording(file, &Whose { user, room: of.into_iter().next() }, now).await;
+        }
+        taken("a recording could not be listed; the service will tell of it again", done)
     }
 
     /// Whose a stream is, and in which room where that is known.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use room::event::LeaveReason;
-use room::{Event, Refusal, RoomId, UserId, What};
+use room::{Event, Millis, Refusal, RoomId, UserId, What};
 use tokio::time::Instant;
 
 use chat::{Chat, Remote, RemoteAnswer, RemoteError};
@@ -153,6 +153,14 @@ impl ChatService {
                 }
                 ("send_group_system_notification", done)
             }
+            Task::Silence(user, until) => {
+                let now = self.rest.now();
+                if until != Millis(0) && until <= now {
+                    return Outcome::Over;
+                }
+                let seconds = (until != Millis::NEVER).then(|| until.since(now).div_ceil(1000));
+                ("forbid_send_msg", self.rest.mute(id, &user, seconds, CALL_WITHIN).await)
+            }
             Task::Destroy | Task::Check => match self.store.see(room, &mut |_, _| {}).await {
                 // It is there (again): its group stays.
                 Ok(true) => return Outcome::Over,
@@ -250,6 +258,10 @@ fn task_of(event: &Event) -> Option<Task> {
 impl Remote for ChatService {
     fn mute<'a>(&'a self, room: &'a RoomId, user: &'a UserId, seconds: Option<u64>) -> RemoteAnswer<'a> {
         Box::pin(async move { Ok(self.rest.mute(room.as_str(), user, seconds, OPERATOR_WITHIN).await?) })
+    }
+
+    fn silence(&self, room: &RoomId, user: &UserId, until: Millis) {
+        self.delivery.add(room, Task::Silence(user.clone(), until));
     }
 
     fn notify<'a>(&'a self, room: &'a RoomId, text: &'a str) -> RemoteAnswer<'a> {

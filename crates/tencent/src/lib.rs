@@ -6,3 +6,4 @@ pub mod im;
 pub mod import;
 pub mod live;
 mod settings;
+mod told;

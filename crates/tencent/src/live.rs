@@ -21,10 +21,10 @@ use tokio::time::Instant;
 
 use api::{Api, Trouble};
 use events::Events;
-use mix::{NOT_PUSHED_YET, Order};
+use mix::Order;
 use old::Old;
 use online::Online;
-use outbound::{Breaker, Client, Retry};
+use outbound::{Breaker, Client, Failed, Retry};
 use store::Answer;
 use store::clock::Clock;
 use store::error::Error;
@@ -42,7 +42,8 @@ const MIX_WITHIN: Duration = Duration::from_secs(8);
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// So long, in milliseconds, the service may not know yet of a stream that it notified us of.
 const NEWS: u64 = 30_000;
-/// Waits between tries of a mix whose inputs are not there yet.
+/// Waits between tries of a mix whose inputs are not there yet, or that the service could not make just now: it asks for five
+/// seconds at most.
 const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_secs(2), most: Duration::from_secs(3) };
 /// Failures in a row after which the service counts as away, and how often it is tried then.
 const AWAY: (u32, Duration) = (16, Duration::from_secs(3));
@@ -175,16 +176,26 @@ impl LiveService {
         Some(streams.iter().map(say).collect())
     }
 
-    async fn order(&self, order: &Order, within: Duration) -> MixOutcome {
-        let Speaks::New(api) = &self.speaks else {
-            return MixOutcome { code: mix::TRIGGER_FAILED, message: "API 2.0".into() };
-        };
-        match order {
-            Order::Start(body) => mix::outcome(&api.call("CreateCommonMixStream", body, within).await, false),
-            Order::Cancel { body, implied } => {
-                mix::outcome(&api.call("CancelCommonMixStream", body, within).await, *implied)
+    /// Asks once for a mix, or its end. Says whether that may go better in a moment. What was asked `before` may have been done
+    /// although no answer came.
+    async fn order(&self, params: &Value, order: &Order, before: bool, within: Duration) -> (MixOutcome, bool) {
+        let api = match &self.speaks {
+            Speaks::New(api) => api,
+            Speaks::Old(old) => {
+                let said = old.mix(params, order.session(), within).await;
+                let passes = said.as_ref().map_or_else(Failed::may_pass, |outcome| mix::passes(outcome.code));
+                let failed = |failed: Failed| MixOutcome { code: mix::TRIGGER_FAILED, message: failed.to_string() };
+                return (said.unwrap_or_else(failed), passes);
             }
-        }
+        };
+        let (action, body, gone_is_fine) = match order {
+            Order::Start(body) => ("CreateCommonMixStream", body, false),
+            Order::Cancel { body, implied } => ("CancelCommonMixStream", body, *implied || before),
+        };
+        let said = api.call(action, body, within).await;
+        let outcome = mix::outcome(&said, gone_is_fine);
+        let passes = mix::passes(outcome.code) && said.err().is_none_or(|trouble| trouble.may_pass());
+        (outcome, passes)
     }
 
     async fn mix_as_asked(&self, params: &Value, streams: &Mixable) -> MixOutcome {
@@ -196,15 +207,9 @@ impl LiveService {
         let mut failures = 0;
         loop {
             let within = deadline.saturating_duration_since(Instant::now()).min(CALL_WITHIN);
-            let outcome = match &self.speaks {
-                Speaks::New(_) => self.order(&order, within).await,
-                Speaks::Old(old) => old
-                    .mix(params, order.session(), within)
-                    .await
-                    .unwrap_or_else(|failed| MixOutcome { code: mix::TRIGGER_FAILED, message: failed.to_string() }),
-            };
+            let (outcome, passes) = self.order(params, &order, failures > 0, within).await;
             failures += 1;
-            let wait = PATIENCE.after(failures).filter(|_| outcome.code == NOT_PUSHED_YET);
+            let wait = PATIENCE.after(failures).filter(|_| passes);
             match wait {
                 Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
                 _ => return outcome,

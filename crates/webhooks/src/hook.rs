@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
-use room::{Millis, RoomId};
+use room::Millis;
 use tokio::time::sleep;
 
 use super::complaints::Complaints;
 use super::partition::Partition;
 use super::progress::Progress;
-use super::{Answered, Post, Settings, body};
+use super::{Post, Settings, body};
 use sign::Secret;
 use store::clock::Clock;
 use store::error::Error;
@@ -30,7 +29,7 @@ pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Du
 /// After this long, in milliseconds, an event that was never accepted is given up.
 const GIVE_UP: u64 = 24 * 3600 * 1000;
 /// Statuses that say that this one event is wrong; all others may be trouble of the URL, of the key, or of the moment.
-const WRONG: [u16; 5] = [400, 409, 413, 415, 422];
+pub(super) const WRONG: [u16; 5] = [400, 409, 413, 415, 422];
 /// They are believed after so many of them: one event that a backend cannot take must not hold up all others.
 pub(super) const BELIEVED: u32 = 8;
 /// How long a backend may take. The event is kept, so there is no reason to wait for longer.
@@ -109,59 +108,19 @@ impl Hook {
         Ok(end)
     }
 
-    /// Tells events until each is accepted or given up: one after the other for each room, rooms beside each other.
-    pub(super) async fn tell_all(&self, all: Vec<(String, &News)>) {
-        let mut rooms: Vec<Vec<(String, &News)>> = Vec::new();
-        let mut known = hashbrown::HashMap::new();
-        for (id, news) in all {
-            let room = news.room().map(RoomId::as_str);
-            let at = *known.entry(room).or_insert_with(|| {
-                rooms.push(Vec::new());
-                rooms.len() - 1
-            });
-            rooms[at].push((id, news));
-        }
-        let told = stream::iter(rooms).for_each_concurrent(ABREAST, |all| async move {
-            for (id, news) in all {
-                self.tell_one(&id, news).await;
-            }
-        });
-        told.await;
-    }
-
-    /// Tells one event until it is accepted, or it is too old.
-    async fn tell_one(&self, id: &str, news: &News) {
-        let mut wait = BACKOFF.0;
-        let mut wrong = 0;
-        while let Err(why) = self.try_one(id, news, &mut wrong).await {
-            tracing::debug!(id, why, "a webhook was not accepted; trying again");
-            sleep(wait).await;
-            wait = (wait * 2).min(BACKOFF.1);
-        }
-    }
-
     /// Tells one event once. It is done with where it is accepted, not wanted, too old, or was `wrong` too often.
     ///
     /// # Errors
     /// Why it is to be sent again.
     pub(super) async fn try_one(&self, id: &str, news: &News, wrong: &mut u32) -> Result<(), String> {
-        let Some((event, at, body)) = body::body(id, news) else { return Ok(()) };
-        if !self.events.is_empty() && !self.events.iter().any(|wanted| wanted == event) {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        if now.since(at) > GIVE_UP {
+        let Some(Wanted { event, at, body }) = self.wanted(id, news) else { return Ok(()) };
+        if self.clock.now().since(at) > GIVE_UP {
             tracing::error!(id, event, "a webhook was never accepted and is given up");
             return Ok(());
         }
-        let post = self.post_one(id, event, now, &body);
-        let posted = match news.event().and_then(|event| traces::of(event.room.as_str(), event.seq)) {
-            None => post.await,
-            Some(context) => context.within(post).await,
-        };
-        match posted? {
-            Answered { status: 200..300, .. } => Ok(()),
-            Answered { status, .. } => {
+        match self.post_one(id, event, news, &body).await? {
+            200..300 => Ok(()),
+            status => {
                 *wrong += u32::from(WRONG.contains(&status));
                 if *wrong >= BELIEVED {
                     tracing::error!(id, event, status, "a webhook is refused again and again and is given up");
@@ -172,8 +131,28 @@ impl Hook {
         }
     }
 
-    async fn post_one(&self, id: &str, event: &str, now: Millis, body: &Bytes) -> Result<Answered, String> {
-        let headers = body::headers(&self.secret, id, event, now, body);
-        self.post.post(&self.url, &headers, body.clone(), WITHIN).await
+    /// What is to be posted of an event; none where the URL does not want it.
+    pub(super) fn wanted(&self, id: &str, news: &News) -> Option<Wanted> {
+        let (event, at, body) = body::body(id, news)?;
+        let wanted = self.events.is_empty() || self.events.iter().any(|wanted| wanted == event);
+        wanted.then_some(Wanted { event, at, body })
     }
+
+    /// Posts an event once, and gives the status of the answer.
+    pub(super) async fn post_one(&self, id: &str, event: &str, news: &News, body: &Bytes) -> Result<u16, String> {
+        let headers = body::headers(&self.secret, id, event, self.clock.now(), body);
+        let post = self.post.post(&self.url, &headers, body.clone(), WITHIN);
+        let posted = match news.event().and_then(|event| traces::of(event.room.as_str(), event.seq)) {
+            None => post.await,
+            Some(context) => context.within(post).await,
+        };
+        Ok(posted?.status)
+    }
+}
+
+/// What is to be posted of an event.
+pub(super) struct Wanted {
+    pub event: &'static str,
+    pub at: Millis,
+    pub body: Bytes,
 }

@@ -16,11 +16,14 @@ mod streams;
 mod tests;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hashbrown::HashSet;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -33,7 +36,7 @@ pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
 pub use progress::{Behind, Progress};
-pub use replay::From;
+pub use replay::{From, NotReplayed, Replayed};
 pub use streams::Sources;
 
 /// `[webhooks]`.
@@ -45,6 +48,8 @@ pub struct Settings {
     pub urls: Vec<String>,
     /// Signs the requests.
     pub secret: Secret,
+    /// A PEM file with authorities whose certificates are trusted beside those of Mozilla's list; empty: none.
+    pub ca: PathBuf,
     /// Names of the events that are sent; empty: all.
     pub events: Vec<String>,
     /// Whether it hears what is said in chat, or is asked before.
@@ -63,6 +68,7 @@ impl Default for Settings {
         Self {
             urls: Vec::new(),
             secret: Secret::default(),
+            ca: PathBuf::new(),
             events: Vec::new(),
             messages: Messages::default(),
             ask_url: String::new(),
@@ -86,6 +92,7 @@ impl Settings {
         if !self.urls.is_empty() && self.secret.expose().len() < 16 {
             found.push("webhooks.secret must have at least 16 characters: the receiver checks who calls by it (`openssl rand -hex 32` makes one)".into());
         }
+        found.extend(self.client().err());
         if !(10..=10_000).contains(&self.ask_timeout_ms) {
             found.push("webhooks.ask_timeout_ms must be from 10 to 10000: somebody waits to send a message".into());
         }
@@ -100,7 +107,7 @@ impl Settings {
 pub struct Answered {
     /// The HTTP status.
     pub status: u16,
-    /// The body; empty unless the status is 200.
+    /// The body; empty unless the status is a 2xx.
     pub body: Bytes,
 }
 
@@ -116,10 +123,11 @@ pub trait Post: Send + Sync + 'static {
 /// All that the app's backend is notified of.
 pub struct Hooks {
     settings: watch::Sender<Settings>,
-    post: Arc<dyn Post>,
+    post: RwLock<Arc<dyn Post>>,
     history: Arc<dyn History>,
     clock: Arc<dyn Clock>,
-    replaying: Arc<tokio::sync::Mutex<()>>,
+    /// The readers of URLs that are sent something again.
+    replaying: Mutex<HashSet<String>>,
     progress: Arc<Progress>,
     messages: messages::State,
 }
@@ -136,10 +144,10 @@ impl Hooks {
         let settings = watch::channel(settings.clone()).0;
         Arc::new(Self {
             settings,
-            post,
+            post: RwLock::new(post),
             history,
             clock,
-            replaying: Arc::default(),
+            replaying: Mutex::default(),
             progress: Arc::default(),
             messages: messages::State::default(),
         })
@@ -155,6 +163,17 @@ impl Hooks {
             }
             new
         });
+    }
+
+    /// The same, with somebody who carries requests as these settings say: it is changed where they speak of a file, which may
+    /// have changed itself.
+    pub fn reload(&self, settings: &Settings, post: Arc<dyn Post>) {
+        let has_file = |settings: &Settings| !settings.ca.as_os_str().is_empty();
+        if !has_file(settings) && !has_file(&self.settings.borrow()) {
+            return self.set(settings);
+        }
+        *self.post.write() = post;
+        self.settings.send_modify(|old| old.clone_from(settings));
     }
 
     /// Whether any URL is notified.
@@ -204,6 +223,6 @@ impl Hooks {
     }
 
     fn hooks(&self, settings: &Settings) -> Vec<Arc<Hook>> {
-        Hook::all(settings, &self.post, &self.history, &self.clock, &self.progress)
+        Hook::all(settings, &self.post.read(), &self.history, &self.clock, &self.progress)
     }
 }

@@ -154,7 +154,8 @@ impl Hooks {
         let body = serde_json::to_vec(&fields).map_err(|e| e.to_string())?;
         let headers = body::headers(&settings.secret, &id, EVENT, now, &body);
         let url = settings.urls.first().filter(|_| settings.ask_url.is_empty()).unwrap_or(&settings.ask_url);
-        self.post.post(url, &headers, body.into(), within).await
+        let posted = self.post.read().post(url, &headers, body.into(), within);
+        posted.await
     }
 
     /// Publishes what was said in a group, if the settings want that. Returns when that would survive a crash: who is told

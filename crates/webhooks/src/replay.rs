@@ -1,10 +1,14 @@
 //! Telling again: what happened from some point on, to the end of what there is now, as far as it is still kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use futures_util::{StreamExt, stream};
+use hashbrown::HashMap;
 use room::{Millis, RoomId};
+use tokio::time::sleep;
 
-use super::hook::{BATCH, Hook};
+use super::hook::{ABREAST, BACKOFF, BATCH, Hook, WRONG, Wanted};
 use super::{Hooks, body};
 use store::error::Error;
 use store::{History, News};
@@ -32,49 +36,144 @@ impl From {
 /// Before everything that is kept.
 const OLDEST: &str = "0";
 
+/// Tries of one event: what the URL cannot take now must not keep the rest from it.
+const TRIES: u32 = 4;
+/// After so many events in a row that the URL did not answer, a replay ends: there is nobody who listens.
+const UNHEARD: u32 = 64;
+
+/// What is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// Events.
+    pub events: usize,
+    /// URLs that still hear an earlier replay, and are left out of this one.
+    pub left_out: usize,
+}
+
+/// Why nothing is sent again.
+#[derive(Debug)]
+pub enum NotReplayed {
+    /// No URL is notified.
+    Off,
+    /// Every URL still hears an earlier replay.
+    Running,
+    /// The store is away.
+    Store(Error),
+}
+
+impl std::convert::From<Error> for NotReplayed {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A URL that is sent something again, until this is dropped.
+struct Running {
+    hooks: Arc<Hooks>,
+    hook: Arc<Hook>,
+}
+
+impl Running {
+    /// None where that goes on already.
+    fn begin(hooks: &Arc<Hooks>, hook: Arc<Hook>) -> Option<Self> {
+        let free = hooks.replaying.lock().insert(hook.reader().to_owned());
+        free.then(|| Self { hooks: hooks.clone(), hook })
+    }
+
+    async fn tell(self, mut scan: Scan) {
+        let unheard = AtomicU32::new(0);
+        let history = &*self.hooks.history;
+        while unheard.load(Ordering::Relaxed) < UNHEARD {
+            match scan.next(history).await {
+                Ok(Some(some)) => self.hook.tell_again(&some, &unheard).await,
+                Ok(None) => return tracing::info!("webhooks were sent again"),
+                Err(error) => return tracing::warn!(%error, "a replay of webhooks ended early"),
+            }
+        }
+        tracing::warn!("a replay of webhooks ended early: the URL does not answer");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.hooks.replaying.lock().remove(self.hook.reader());
+    }
+}
+
 impl Hooks {
     /// Sends every URL again what happened from there on, of one room or of all; what is sent meanwhile goes on beside it.
-    /// Returns how many events that are. They are then sent in the background, under the ids that they had.
+    /// The events are then sent in the background, under the ids that they had.
     ///
     /// # Errors
-    /// The store is unavailable, a replay is still running, or no URL is notified.
-    pub async fn replay(self: &Arc<Self>, from: From, room: Option<RoomId>) -> Result<usize, Error> {
+    /// See [`NotReplayed`].
+    pub async fn replay(self: &Arc<Self>, from: From, room: Option<RoomId>) -> Result<Replayed, NotReplayed> {
         let settings = self.settings.borrow().clone();
         if settings.urls.is_empty() {
-            return Err(Error::Unavailable("webhooks.urls is empty".into()));
+            return Err(NotReplayed::Off);
         }
-        let Ok(running) = self.replaying.clone().try_lock_owned() else {
-            return Err(Error::Unavailable("a replay is still running".into()));
-        };
+        let free: Vec<Running> =
+            self.hooks(&settings).into_iter().filter_map(|hook| Running::begin(self, hook)).collect();
+        if free.is_empty() {
+            return Err(NotReplayed::Running);
+        }
         let mut ends = Vec::new();
         for partition in 0..self.history.partitions() {
             ends.push(self.history.end(partition).await?);
         }
         let scan = Scan { ends, from, room, partition: 0, place: OLDEST.to_owned(), begun: false };
-        let mut found = 0;
+        let mut events = 0;
         let mut counting = scan.clone();
         while let Some(some) = counting.next(&*self.history).await? {
-            found += some.len();
+            events += some.len();
         }
-        let hooks = self.clone();
-        tokio::spawn(async move {
-            let _running = running;
-            let telling =
-                hooks.hooks(&settings).into_iter().map(|hook| again(hooks.history.clone(), hook, scan.clone()));
-            futures_util::future::join_all(telling).await;
-            tracing::info!(events = found, "webhooks were sent again");
-        });
-        Ok(found)
+        let left_out = settings.urls.len() - free.len();
+        for running in free {
+            tokio::spawn(running.tell(scan.clone()));
+        }
+        Ok(Replayed { events, left_out })
     }
 }
 
-async fn again(history: Arc<dyn History>, hook: Arc<Hook>, mut scan: Scan) {
-    loop {
-        match scan.next(&*history).await {
-            Ok(Some(some)) => hook.tell_all(some.iter().map(|(id, news)| (id.clone(), news)).collect()).await,
-            Ok(None) => return,
-            Err(error) => return tracing::warn!(%error, "a replay of webhooks ended early"),
+impl Hook {
+    /// Tells events again, each until it is accepted or was tried a few times: one after the other for each room, rooms beside each
+    /// other.
+    async fn tell_again(&self, all: &[(String, News)], unheard: &AtomicU32) {
+        let mut rooms: HashMap<Option<&RoomId>, Vec<(&str, &News)>> = HashMap::new();
+        for (id, news) in all {
+            rooms.entry(news.room()).or_default().push((id, news));
         }
+        let told = stream::iter(rooms.into_values()).for_each_concurrent(ABREAST, |all| async move {
+            for (id, news) in all {
+                if unheard.load(Ordering::Relaxed) < UNHEARD {
+                    self.tell_one_again(id, news, unheard).await;
+                }
+            }
+        });
+        told.await;
+    }
+
+    async fn tell_one_again(&self, id: &str, news: &News, unheard: &AtomicU32) {
+        let Some(Wanted { event, body, .. }) = self.wanted(id, news) else { return };
+        let mut wait = BACKOFF.0;
+        let mut why = String::new();
+        for tried in 1..=TRIES {
+            match self.post_one(id, event, news, &body).await {
+                Ok(200..300) => return unheard.store(0, Ordering::Relaxed),
+                Ok(status) => {
+                    if WRONG.contains(&status) {
+                        unheard.store(0, Ordering::Relaxed);
+                    }
+                    why = format!("HTTP status {status}");
+                }
+                Err(failed) => why = failed,
+            }
+            if tried < TRIES {
+                sleep(wait).await;
+                wait *= 2;
+            }
+        }
+        unheard.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(id, event, why, "a webhook that is sent again is not accepted; the replay goes on without it");
     }
 }
 

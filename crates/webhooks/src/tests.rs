@@ -111,12 +111,18 @@ impl World {
 
     /// What is told again; as many events as were promised.
     async fn replay(&self, from: From, room: Option<RoomId>) -> Vec<Value> {
-        let promised = self.hooks.replay(from, room).await.unwrap();
-        // It is over when the next one may begin.
-        drop(self.hooks.replaying.lock().await);
+        let promised = self.hooks.replay(from, room).await.unwrap().events;
+        self.replayed().await;
         let heard = std::mem::take(&mut *self.backend.heard.lock());
         assert_eq!(heard.len(), promised);
         heard
+    }
+
+    /// It is over when the next one may begin.
+    async fn replayed(&self) {
+        while !self.hooks.replaying.lock().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Begins to listen: what happened before is not told.
@@ -567,4 +573,50 @@ async fn more_refused_rooms_than_are_held_back_wait_and_are_told() {
     world.backend.answers.lock().extend((0..rooms * 8).map(|_| Ok(500)));
     world.tell().await;
     told(&world.backend.heard.lock(), rooms, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_goes_on_without_what_a_backend_cannot_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    for n in 1..=3 {
+        world.visit(n, "alice").await;
+    }
+    // Whoever asks for it again wants it, however old it is.
+    world.clock.pass(3 * 24 * 3600 * 1000);
+    *world.backend.refuses.lock() = Some("r2");
+    let promised = world.hooks.replay(From::Time(Millis(0)), None).await.unwrap();
+    assert_eq!(promised, Replayed { events: 12, left_out: 0 });
+    let second = world.hooks.replay(From::Time(Millis(0)), None).await;
+    assert!(matches!(second, Err(NotReplayed::Running)), "{second:?}");
+    // Another URL need not wait for the first one's replay.
+    let both = Settings {
+        urls: vec!["http://backend/hook".into(), "http://other/hook".into()],
+        secret: secret(),
+        ..Settings::default()
+    };
+    world.hooks.set(&both);
+    let second = world.hooks.replay(From::Time(Millis(2_000_000)), None).await.unwrap();
+    assert_eq!(second, Replayed { events: 0, left_out: 1 });
+    tokio::time::timeout(Duration::from_secs(60), world.replayed()).await.expect("a replay ends within a minute");
+    told(&std::mem::take(&mut *world.backend.heard.lock()), 2, 1);
+    *world.backend.refuses.lock() = None;
+    world.hooks.set(&Settings { urls: both.urls[..1].to_vec(), ..both });
+    told(&world.replay(From::Time(Millis(0)), None).await, 3, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_to_nobody_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    for n in 0..200 {
+        world.visit(n, "alice").await;
+    }
+    *world.backend.refuses.lock() = Some("r");
+    assert_eq!(world.hooks.replay(From::Time(Millis(0)), None).await.unwrap().events, 800);
+    tokio::time::timeout(Duration::from_secs(60), world.replayed()).await.expect("a replay ends within a minute");
+    let posts = world.backend.posts.lock().len();
+    assert!((256..=400).contains(&posts), "{posts} tries of 64 events in a row, and of those beside them");
 }

@@ -149,8 +149,9 @@ def object_of(name, schema):
     for member, inner in schema.get("properties", {}).items():
         kind = type_of(inner)
         zero = kind.kind == "string" and not inner.get("minLength") and "pattern" not in inner
-        zero = zero or kind.kind in ("integer", "int64") and inner.get("minimum", 0) <= 0
         counts = zero and (kind.nullable or "minProperties" in schema)
+        # Also where 0 is none that the server takes: it is refused, and never what is meant by leaving it out.
+        counts = counts or kind.kind in ("integer", "int64") and member not in required
         fields.append(Field(member, kind, member in required, doc_of(inner), counts))
     # `required` has the order in which the server thinks of them.
     fields.sort(key=lambda f: required.index(f.name) if f.required else len(required))

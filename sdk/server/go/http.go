@@ -33,9 +33,14 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("roomservice: %d %s: %s", e.Status, e.Code, e.Message)
 }
 
-// passes says whether it may go well a little later. "running": the same request, sent before, is still being done.
+// passes says whether it may go well a little later. 502 and 504: what a proxy answers while the server starts again. "running":
+// the same request, sent before, is still being done.
 func (e *Error) passes() bool {
-	return e.Status == http.StatusServiceUnavailable || e.Status == http.StatusTooManyRequests || e.Code == "running"
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return e.Code == "running"
 }
 
 // Client calls the operator API. GET, and what has an Idempotency-Key, is sent again when the server is away for a moment.

@@ -122,7 +122,7 @@ func TestAKeyMakesARequestHappenOnce(t *testing.T) {
 	same(t, len(said.Messages), 1)
 	_, err = api.SendMessage(ctx, "go-once", NewMessage{UserID: "ada", Text: "another"}, IdempotencyKey("go-1"))
 	refusedWith(t, err, 409, "key_reused")
-	ban, err := api.BanUserInRoom(ctx, "go-once", "bob", Measure{Seconds: 600, Reason: "spam"}, IdempotencyKey("go-2"))
+	ban, err := api.BanUserInRoom(ctx, "go-once", "bob", Measure{Seconds: Ptr[int64](600), Reason: "spam"}, IdempotencyKey("go-2"))
 	well(t, err)
 	same(t, []string{ban.UserID, ban.RoomID, ban.Reason}, []string{"bob", "go-once", "spam"})
 	well(t, api.UnbanUserInRoom(ctx, "go-once", "bob"))

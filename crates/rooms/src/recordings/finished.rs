@@ -98,7 +98,8 @@ pub fn is_id(text: &str) -> bool {
 
 impl Elsewhere {
     /// Whether it can be shown: an address that a player can open, and nothing that could break out of where it stands.
-    fn is_sound(&self) -> bool {
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
         let address = self.url.strip_prefix("https://").or_else(|| self.url.strip_prefix("http://"));
         let plain = |b: u8| b.is_ascii_graphic() && !b"\"'<>\\`".contains(&b);
         address.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))

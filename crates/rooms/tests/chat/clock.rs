@@ -18,7 +18,7 @@ use room::chat::*;
 use room::sanctions::Sanction;
 use room::{Millis, RoomId, UserId};
 use rooms::Rooms;
-use rooms::absent::AWAY;
+use rooms::gone::AWAY;
 use rooms::groups::{sanction, with_group};
 use rooms::sweeper::Sweeper;
 use store::clock::{Clock, Manual};

@@ -13,6 +13,7 @@ use sign::stream_url::Query;
 
 use super::bounded;
 use crate::web::Web;
+use access::bans::Bans;
 use rooms::Rooms;
 use tencent::clouds::{Clouds, Taken};
 
@@ -24,11 +25,16 @@ pub struct Callbacks {
     pub clouds: Arc<Clouds>,
     /// Rooms, which are given what the services notify us of.
     pub rooms: Arc<Rooms>,
+    /// Who is kept out: the chat service asks.
+    pub bans: Arc<Bans>,
     /// The last part of the path for chat, a setting.
     pub chat_path: String,
     /// The last part of the path for streams, a setting.
     pub live_path: String,
 }
+
+/// What the chat service is answered that asks whether a banned user may enter a group, or say something there.
+const REFUSED: &str = r#"{"ActionStatus":"OK","ErrorInfo":"banned","ErrorCode":1}"#;
 
 /// The route.
 pub fn routes(callbacks: Arc<Callbacks>) -> Router {
@@ -50,7 +56,7 @@ async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, req
     };
     let (taken, thanks) = if of_chat {
         let taken = match Query::parse(parts.uri.query().unwrap_or_default()) {
-            Ok(query) => door.clouds.chat_called(&query, &body, &door.rooms, now).await.map(|()| Taken::Done),
+            Ok(query) => door.clouds.chat_called(&query, &body, &door.rooms, &door.bans, now).await,
             Err(why) => Err(why),
         };
         (taken, r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#)
@@ -60,6 +66,7 @@ async fn take(State(door): State<Arc<Callbacks>>, Path(which): Path<String>, req
     match taken {
         Ok(Taken::Later) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Ok(Taken::Done) => ([(header::CONTENT_TYPE, "application/json")], thanks).into_response(),
+        Ok(Taken::Refused) => ([(header::CONTENT_TYPE, "application/json")], REFUSED).into_response(),
         Err(why) => {
             tracing::warn!(%why, of = if of_chat { "chat" } else { "live" }, "a callback is not believed");
             let status = match why {

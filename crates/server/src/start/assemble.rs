@@ -113,7 +113,7 @@ pub(crate) async fn assemble(
     talk.groups.restore(&*kept.store).await.map_err(unknown)?;
     let audiences = Arc::new(rooms::Audiences::default());
     let rooms = Arc::new(rooms_of(&ground, &streams, &kept, &talk, &audiences));
-    let hooks = hooks_of(&ground, &kept).await;
+    let hooks = hooks_of(&ground, &kept).await.map_err(one)?;
     let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
     if let Some(hooks) = &parts.hooks {
         let sources = webhooks::Sources {
@@ -133,6 +133,7 @@ pub(crate) async fn assemble(
         background.push(Box::pin(async move { recorded.follow(&hub).await }));
     }
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
+    background.push(Box::pin(parts.rooms.clone().take_out_the_absent()));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
     background.push(Box::pin(parts.rooms.clone().let_absent_go(parts.chat.clone())));
@@ -160,6 +161,10 @@ fn parts_of(
 ) -> Result<Parts, Error> {
     let settings = &ground.settings;
     let clouds = Clouds::new(settings.clouds(), talk.cloud.clone(), streams.cloud.clone());
+    let clouds = match &kept.history {
+        Some(history) => clouds.noting(history.clone(), kept.store.clone()),
+        None => clouds,
+    };
     Ok(Parts {
         figures: Arc::new(Figures::new(streams.hub.clone(), rooms.clone(), talk.groups.clone(), ground.clock.clone())),
         hls: Hls::new(streams.hub.clone(), streams.renditions.clone(), hls::Settings::default()),
@@ -357,20 +362,22 @@ impl Talk {
 fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audiences: &Arc<rooms::Audiences>) -> Rooms {
     let rooms = Rooms::new(kept.store.clone(), talk.chat.clone(), ground.clock.clone(), kept.rules.clone());
     let rooms = rooms.until(ground.leaving.clone()).recording(streams.recorder.clone(), ground.settings.live.bizid);
-    if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms }
+    let rooms = if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms };
+    // A chat service elsewhere says of viewers that they vanish.
+    if talk.cloud.is_some() { rooms.waiting_for_viewers(ground.is_shared()) } else { rooms }
 }
 
 /// What the app's backend is notified of, where the store keeps a record.
-async fn hooks_of(ground: &Ground, kept: &Kept) -> Option<Arc<Hooks>> {
-    let history = kept.history.clone()?;
-    let client = outbound::Client::default().counted(&ground.metrics.webhooks);
+async fn hooks_of(ground: &Ground, kept: &Kept) -> Result<Option<Arc<Hooks>>, String> {
+    let Some(history) = kept.history.clone() else { return Ok(None) };
+    let client = ground.settings.webhooks.client()?.counted(&ground.metrics.webhooks);
     let post: Arc<dyn webhooks::Post> = Arc::new(client.for_webhooks());
     let hooks = Hooks::new(&ground.settings.webhooks, post, history, ground.clock.clone());
     if let Some(bus) = &kept.bus {
         note_messages_of(bus, &hooks);
     }
     hooks.begin().await;
-    Some(hooks)
+    Ok(Some(hooks))
 }
 
 /// From now on what clients say is noted for the app's backend in the step that numbers it.

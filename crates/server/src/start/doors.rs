@@ -56,6 +56,7 @@ fn callbacks(parts: &Parts, web: &Arc<Web>) -> Callbacks {
         web: web.clone(),
         clouds: parts.clouds.clone(),
         rooms: parts.rooms.clone(),
+        bans: parts.bans.clone(),
         chat_path: parts.settings.chat.tencent.callback_path.clone(),
         live_path: parts.settings.live.tencent.callback_path.clone(),
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::emulator::{
     ADMINISTRATOR, API_KEY, APP, APP_ID, Emulator, Inside, Mood, SECRET, SECRET_ID, SECRET_KEY, Silent,
 };
+use access::bans::Bans;
+use chat::Remote;
 use outbound::{Client, Dial};
 use room::pushers::NewPusher;
 use room::sweep::Pushing;
@@ -16,15 +18,15 @@ use room::{Kind, LeaveReason, Millis, RoomId, StreamId, UserId};
 use rooms::sweeper::Sweeper;
 use rooms::{self, Rooms};
 use roomservice::config::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 use sign::stream_url::Query;
-use sign::{Secret, callback};
+use sign::{Invalid, Secret, callback};
 use store::clock::{Clock, Manual};
 use store::error::Error;
 use store::{History, Journal, Memory, Store};
 use streams::live::Version;
 use streams::live::{self, Live, Mixable};
-use tencent::clouds::Clouds;
+use tencent::clouds::{Clouds, Taken};
 use tencent::im::rest::{Rest, Trouble, Words};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -62,7 +64,8 @@ fn settings() -> Settings {
 
 struct World {
     emulator: Arc<Emulator>,
-    rooms: Rooms,
+    rooms: Arc<Rooms>,
+    bans: Bans,
     chat: Arc<tencent::im::ChatService>,
     live: Arc<tencent::live::LiveService>,
     clouds: Clouds,
@@ -123,15 +126,21 @@ fn put_together(
     let rest = Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone()).unwrap();
     let (chat, work) = tencent::im::ChatService::new(rest, store.clone(), history.is_some());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
+    let rooms = Arc::new(rooms.recording(None, settings.live.bizid).waiting_for_viewers(false));
     let clouds = Clouds::new(settings.clouds(), Some(chat.clone()), Some(live.clone()));
+    let clouds = match &history {
+        Some(history) => clouds.noting(history.clone(), store.clone()),
+        None => clouds,
+    };
     let mut tasks = JoinSet::new();
     tasks.spawn(rooms::carry(committed, chat.clone()));
     tasks.spawn(work.run());
+    tasks.spawn(rooms.clone().take_out_the_absent());
     if let Some(history) = history {
         tasks.spawn(tencent::im::Follower::new(chat.clone(), history, clock.clone()).run());
     }
     tasks.spawn(Sweeper::new(store, live.clone(), clock.clone(), rules).run());
-    World { emulator, rooms, chat, live, clouds, clock, _tasks: tasks }
+    World { emulator, rooms, bans: Bans::default(), chat, live, clouds, clock, _tasks: tasks }
 }
 
 fn room(id: &str) -> RoomId {
@@ -161,6 +170,29 @@ impl World {
         let see = &mut |room: &room::Room, _| names = room.pushers.iter().map(|p| p.user.to_string()).collect();
         let _ = self.rooms.see(Kind::Live, &room(id), see).await;
         names
+    }
+    /// The chat service calls.
+    async fn called(&self, command: &str, body: Value, token: &str) -> Result<Taken, Invalid> {
+        let t = self.clock.now().secs();
+        let sign = callback::sign_webhook(&Secret::from(token), t);
+        let query = format!("SdkAppid={APP}&CallbackCommand={command}&RequestTime={t}&Sign={sign}");
+        let query = Query::parse(&query).unwrap();
+        let now = self.clock.now();
+        self.clouds.chat_called(&query, body.to_string().as_bytes(), &self.rooms, &self.bans, now).await
+    }
+    /// It says that a viewer of a room became `Offline` or `Online` at this time; none: it says no time.
+    async fn is(&self, state: &str, who: &str, at: Option<Millis>) {
+        const COMMAND: &str = "Group.CallbackOnMemberStateChange";
+        let mut body = json!({ "CallbackCommand": COMMAND, "GroupId": "r", "EventType": state,
+            "MemberList": [{ "Member_Account": who }] });
+        if let Some(at) = at {
+            body["EventTime"] = at.0.to_string().into();
+        }
+        assert_eq!(self.called(COMMAND, body, "callback token").await, Ok(Taken::Done));
+    }
+    async fn viewers(&self) -> Vec<String> {
+        let viewers = self.rooms.viewers(&room("r")).await.unwrap();
+        viewers.listed.iter().map(|viewer| viewer.user.to_string()).collect()
     }
     async fn pass(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -408,12 +440,39 @@ async fn mixes_wait_for_their_inputs_and_keep_their_numbers() {
     world.emulator.errors.lock().extend([("InvalidParameter.OtherError", "code: -505"); 5]);
     assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, -505);
     world.emulator.errors.lock().clear();
+    // What the service says of itself passes as well: no size yet, could not just now.
+    for (code, message) in [
+        ("FailedOperation.GetStreamResolutionError", "code: -507"),
+        ("InternalError", "code: -10031"),
+        ("RequestLimitExceeded", "too many"),
+    ] {
+        world.emulator.errors.lock().push((code, message));
+        let outcome = world.live.mix(&params, &of_room(&streams)).await.unwrap();
+        assert_eq!((outcome.code, outcome.message.as_str()), (0, "Success!"), "{code}");
+    }
+    // What no waiting mends is said at once.
+    world.emulator.errors.lock().push(("AuthFailure.SignatureFailure", "wrong"));
+    let begun = Instant::now();
+    assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, -10031);
+    assert!(begun.elapsed() < Duration::from_secs(1));
     world.emulator.mood(Mood::Html);
     assert_eq!(world.live.mix(&params, &of_room(&streams)).await.unwrap().code, -10031);
+    // An end whose answer was lost is no error the second time.
+    world.emulator.mood(Mood::Partial);
+    let mut end = params.clone();
+    end["interface"]["para"]["interface"] = "mix_streamv2.cancel_mix_stream".into();
+    let ended = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        world.emulator.errors.lock().push(("InvalidParameter.CancelSessionNotExist", "code: -30300"));
+        world.emulator.mood(Mood::Well);
+    };
+    let ours = of_room(&streams);
+    let (outcome, ()) = tokio::join!(world.live.mix(&end, &ours), ended);
+    assert_eq!(outcome.unwrap().code, 0);
     world.emulator.mood(Mood::Well);
     world.live.forbid_stream(&streams[0], 3600, "because").await.unwrap();
     let until = world.emulator.bodies.lock().last().unwrap()["ResumeTime"].to_string();
-    assert!(until.starts_with("\"2023-11-14T23:13:2") && until.ends_with("Z\""), "{until}");
+    assert!(until.starts_with("\"2023-11-14T23:13:") && until.ends_with("Z\""), "{until}");
     assert_eq!(world.live.pushing(&streams[..1], world.clock.now()).await.unwrap(), [Pushing::No]);
     world.live.resume_stream(&streams[0]).await.unwrap();
     world.live.drop_stream(&streams[0]).await.unwrap();
@@ -429,17 +488,7 @@ async fn who_is_seen_to_vanish_is_asked_about_at_once() {
     }
     world.rooms.add_viewer(&room("r"), &user("viewer"), "").await.unwrap();
     world.pass(2).await;
-    let called = |command: &'static str, body: serde_json::Value, token: &'static str| {
-        let world = &world;
-        let t = world.clock.now().secs();
-        async move {
-            let sign = callback::sign_webhook(&Secret::from(token), t);
-            let query = format!("SdkAppid={APP}&CallbackCommand={command}&RequestTime={t}&Sign={sign}");
-            let query = Query::parse(&query).unwrap();
-            let body = body.to_string();
-            world.clouds.chat_called(&query, body.as_bytes(), &world.rooms, world.clock.now()).await
-        }
-    };
+    let called = |command, body, token| world.called(command, body, token);
     let exit = |who: &str| {
         json!({ "CallbackCommand": "Group.CallbackAfterMemberExit", "GroupId": "r",
             "ExitMemberList": [{ "Member_Account": who }] })
@@ -480,6 +529,168 @@ async fn who_is_seen_to_vanish_is_asked_about_at_once() {
     let forged = ended.to_string();
     world.clouds.live_called(forged.as_bytes(), &world.rooms, world.clock.now()).await.unwrap_err();
     world.emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_who_is_away_for_a_moment_stays() {
+    let world = world();
+    world.enter("r", "alice").await.unwrap();
+    world.emulator.streams.lock().insert("8525_r_alice".into(), "active".into());
+    let enter = async |who: &str| world.rooms.add_viewer(&room("r"), &user(who), "").await.unwrap();
+    for who in ["back", "gone", "again", "late"] {
+        enter(who).await;
+    }
+    world.pass(20).await;
+    let before = world.clock.now();
+    for who in ["back", "gone", "again"] {
+        world.is("Offline", who, None).await;
+    }
+    world.pass(20).await;
+    assert_eq!(world.viewers().await, ["back", "gone", "again", "late"], "each has a moment");
+    world.is("Online", "back", None).await;
+    enter("again").await;
+    enter("late").await;
+    // What is told again, or late, is about what was before.
+    world.is("Offline", "gone", None).await;
+    world.is("Offline", "late", Some(before)).await;
+    let left = json!({ "CallbackCommand": "Group.CallbackAfterMemberExit", "GroupId": "r",
+        "ExitMemberList": [{ "Member_Account": "late" }], "EventTime": before.0.to_string() });
+    world.called("Group.CallbackAfterMemberExit", left, "callback token").await.unwrap();
+    world.pass(30).await;
+    assert_eq!(world.viewers().await, ["back", "again", "late"]);
+    // Who vanishes once more has the same time once more.
+    world.is("Offline", "back", None).await;
+    world.pass(40).await;
+    assert_eq!(world.viewers().await.len(), 3);
+    world.pass(10).await;
+    assert_eq!(world.viewers().await, ["again", "late"]);
+    assert_eq!(world.pushers("r").await, ["alice"]);
+    world.emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_is_told_to_the_chat_again_until_it_is_heard() {
+    let world = world();
+    world.enter("r", "alice").await.unwrap();
+    world.emulator.streams.lock().insert("8525_r_alice".into(), "active".into());
+    world.pass(1).await;
+    world.emulator.mood(Mood::Down);
+    let begun = Instant::now();
+    let until = |seconds: u64| world.clock.now().plus(seconds * 1000);
+    let silence = |who: &str, until| world.chat.silence(&room("r"), &user(who), until);
+    silence("bob", until(60));
+    silence("carol", until(5));
+    silence("bob", until(3600));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "nobody waits for it");
+    world.pass(20).await;
+    assert_eq!(world.emulator.count("forbid_send_msg"), 0);
+    world.emulator.mood(Mood::Well);
+    world.pass(60).await;
+    let bodies: Vec<Value> =
+        world.emulator.bodies.lock().iter().filter(|body| body.get("MuteTime").is_some()).cloned().collect();
+    assert_eq!(bodies.len(), 1, "the last word about bob, and none about carol, whose time is over: {bodies:?}");
+    assert_eq!(bodies[0]["Members_Account"], json!(["bob"]));
+    let left = bodies[0]["MuteTime"].as_u64().unwrap();
+    assert!((3500..=3580).contains(&left), "what is left of the hour: {left}");
+    silence("bob", Millis(0));
+    world.pass(1).await;
+    assert_eq!(world.emulator.bodies.lock().last().unwrap()["MuteTime"], 0);
+    world.emulator.faultless();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_chat_service_hears_who_is_banned_when_it_asks() {
+    let world = world();
+    let now = world.clock.now();
+    let ban = |who: &str, of: Option<&str>, seconds: u64| store::Ban {
+        user: user(who),
+        room: of.map(room),
+        until: now.plus(seconds * 1000),
+        at: now,
+        streams: Vec::new(),
+        reason: "".into(),
+        kick: false,
+    };
+    world.bans.take(vec![ban("here", Some("r"), 60), ban("all", None, 60)], now);
+    let asks = async |command: &str, key: &str, who: &str, group: &str| {
+        let body = json!({ "CallbackCommand": command, "GroupId": group, "Type": "AVChatRoom", key: who,
+            "EventTime": world.clock.now().0.to_string() });
+        world.called(command, body, "callback token").await.unwrap()
+    };
+    for (command, key) in
+        [("Group.CallbackBeforeSendMsg", "From_Account"), ("Group.CallbackBeforeApplyJoinGroup", "Requestor_Account")]
+    {
+        assert_eq!(asks(command, key, "here", "r").await, Taken::Refused);
+        assert_eq!(asks(command, key, "here", "other").await, Taken::Done, "it is banned elsewhere");
+        assert_eq!(asks(command, key, "all", "other").await, Taken::Refused);
+        assert_eq!(asks(command, key, "alice", "r").await, Taken::Done);
+    }
+    assert_eq!(asks("C2C.CallbackBeforeSendMsg", "From_Account", "all", "").await, Taken::Refused);
+    world.pass(61).await;
+    assert_eq!(asks("Group.CallbackBeforeSendMsg", "From_Account", "here", "r").await, Taken::Done, "it is over");
+}
+
+#[tokio::test]
+async fn what_happens_to_streams_is_in_the_record_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Manual::at(Millis(START)));
+    let time = clock.clone();
+    let emulator = Emulator::new(move || time.now().secs());
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    let said = async |world: &World, kind: u8, sequence: &str, more: Value| {
+        let now = world.clock.now();
+        let t = now.secs() + 600;
+        let mut body = json!({ "t": t, "sign": callback::sign_live(&Secret::from("callback key"), t),
+            "event_type": kind, "stream_id": "8525_r_alice", "event_time": now.secs(), "sequence": sequence });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        world.clouds.live_called(body.to_string().as_bytes(), &world.rooms, now).await
+    };
+    let file = json!({ "file_id": "5285", "video_url": "https://v.example.com/x.mp4", "duration": 61,
+        "end_time": START / 1000, "file_size": 9 });
+    let ended = json!({ "errcode": 1, "errmsg": "The push client actively stopped the push" });
+    for _ in 0..2 {
+        assert_eq!(said(&world, 1, "7", json!({})).await, Ok(Taken::Done));
+    }
+    // It is told again after a restart too, and late.
+    gone(world, dir.path()).await;
+    let world = kept_in(dir.path(), emulator.clone(), &clock);
+    clock.pass(60_000);
+    for (kind, sequence, more) in [
+        (1, "7", json!({})),
+        (0, "7", ended.clone()),
+        (0, "7", ended),
+        (1, "7", json!({})),
+        (100, "7", file.clone()),
+        (100, "7", file),
+    ] {
+        assert_eq!(said(&world, kind, sequence, more).await, Ok(Taken::Done));
+    }
+    assert_eq!(said(&world, 1, "8", json!({})).await, Ok(Taken::Done));
+    assert_eq!(said(&world, 1, "9", json!({ "stream_id": "somebody_elses" })).await, Ok(Taken::Done));
+    gone(world, dir.path()).await;
+
+    let (outbox, _) = mpsc::unbounded_channel();
+    let journal = Journal::open(dir.path(), true, Arc::default(), outbox, clock.now()).unwrap();
+    let entries = journal.after(0, "0", 100).await.unwrap();
+    let notes: Vec<store::Note> = entries
+        .into_iter()
+        .flat_map(|entry| entry.news)
+        .filter_map(|news| match news {
+            store::News::Note(note) => Some(note),
+            store::News::Room(_) => None,
+        })
+        .collect();
+    let names: Vec<&str> = notes.iter().map(|note| &*note.event).collect();
+    assert_eq!(names, ["stream_started", "stream_ended", "record_ready", "stream_started"]);
+    assert!(notes.iter().all(|note| note.room == Some(room("r")) && note.data["userID"] == "alice"));
+    assert!(notes.iter().all(|note| note.data["streamID"] == "8525_r_alice"));
+    assert_eq!((notes[0].at, notes[1].at), (Millis(START), Millis(START + 60_000)));
+    assert_eq!(notes[1].data["reason"], "The push client actively stopped the push");
+    let ready = &notes[2].data;
+    assert_eq!(
+        (&ready["url"], &ready["seconds"], &ready["size"], &ready["started"]),
+        (&json!("https://v.example.com/x.mp4"), &json!(61.0), &json!(9), &json!(START - 61_000))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use room::RoomId;
+use room::{Millis, RoomId, UserId};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -19,6 +19,8 @@ use outbound::{Breaker, Retry};
 const PARALLEL: usize = 32;
 /// Notifications of one room that are kept apart; more become one.
 const APART: usize = 16;
+/// Users of one room who wait to be silenced.
+const MAX_SILENCED: usize = 1_000;
 /// Most rooms with something to do. Beyond it, what comes is lost, and counted.
 const MAX_ROOMS: usize = 200_000;
 /// Waits of one room whose task failed.
@@ -27,10 +29,12 @@ const PATIENCE: Retry = Retry { tries: u32::MAX, first: Duration::from_secs(1), 
 const AWAY: (u32, Duration) = (4, Duration::from_secs(2));
 
 /// One thing to do for a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Say that the pushers changed.
     Notify,
+    /// Let a user say nothing until then; 0 takes it back.
+    Silence(UserId, Millis),
     /// Remove the group.
     Destroy,
     /// Remove the group if it was made for a room that never came to be.
@@ -77,6 +81,20 @@ impl Queue {
                     self.tasks.push_back(task);
                 }
             }
+            Task::Silence(ref user, _) => {
+                // The last word about a user counts.
+                let of = |task: &Task| matches!(task, Task::Silence(..));
+                let mut at = 0;
+                self.tasks.retain(|task| {
+                    at += 1;
+                    at <= waiting || !matches!(task, Task::Silence(of, _) if of == user)
+                });
+                if self.tasks.iter().filter(|task| of(task)).count() >= MAX_SILENCED {
+                    tracing::error!(%user, "too many wait to be silenced in this room: this is lost");
+                    return;
+                }
+                self.tasks.push_back(task);
+            }
             Task::Destroy | Task::Check => {
                 if task == Task::Destroy {
                     // Who is put out of the group need not hear what else changed.
@@ -92,11 +110,10 @@ impl Queue {
 
     /// After a failure: the changes that wait become one.
     fn merge(&mut self) {
-        let mut before = None;
+        let mut before = false;
         self.tasks.retain(|task| {
-            let same = before == Some(*task) && *task == Task::Notify;
-            before = Some(*task);
-            !same
+            let notify = *task == Task::Notify;
+            !(std::mem::replace(&mut before, notify) && notify)
         });
     }
 }
@@ -329,7 +346,7 @@ impl Hold<'_> {
     /// What is to be done first.
     #[must_use]
     pub fn next(&self) -> Option<Task> {
-        self.with(|queue| queue.tasks.front().copied())
+        self.with(|queue| queue.tasks.front().cloned())
     }
 
     /// It is done.

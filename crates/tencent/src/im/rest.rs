@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, header};
 use parking_lot::Mutex;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use room::UserId;
+use room::{Millis, UserId};
 use serde_json::{Value, json};
 
 use super::code::{Meaning, Setting, meaning};
@@ -189,6 +189,11 @@ impl Rest {
         // A quarter of a second's worth at once: the service counts by its own second.
         let limits = std::array::from_fn(|_| Limiter::new(rate, rate / 4));
         Self { client, base, identity, administrator, clock, signature: Mutex::default(), limits }
+    }
+
+    /// The time of now.
+    pub(super) fn now(&self) -> Millis {
+        self.clock.now()
     }
 
     /// The signature that calls carry: the same one until half its time is over.

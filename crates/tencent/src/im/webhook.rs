@@ -1,5 +1,5 @@
 //! What the chat service notifies us of: checked, and read down to who
-//! was seen to vanish. What follows from it is the caller's.
+//! was seen to vanish or come back, and who wants to do what. What follows from it is the caller's.
 
 use room::{Millis, RoomId, UserId};
 use serde_json::Value;
@@ -12,14 +12,23 @@ const MAX_MEMBERS: usize = 200;
 /// Something the service saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// These users are no longer in the group of this room.
-    Gone {
+    /// These users are no longer in the group of this room, or their connections broke, or are there again.
+    Members {
+        /// What became of them.
+        how: How,
         /// The room.
         room: RoomId,
         /// Who.
         users: Vec<UserId>,
         /// When.
         at: Millis,
+    },
+    /// It is to be said whether this user may enter the group, or say what it wants to say.
+    Asked {
+        /// Who.
+        user: UserId,
+        /// The room; none: something is said to a user.
+        room: Option<RoomId>,
     },
     /// This user's connection broke.
     Disconnected {
@@ -30,6 +39,17 @@ pub enum Seen {
     },
     /// Nothing that matters to rooms.
     Other,
+}
+
+/// What became of members of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// They left it.
+    Left,
+    /// They are in it and cannot be reached.
+    Offline,
+    /// They can be reached again.
+    Online,
 }
 
 /// Checks and reads one callback. The signature does not cover the body: it tells nothing that is not
@@ -53,8 +73,14 @@ pub fn read(query: &Query<'_>, body: &[u8], app: u64, token: &Secret, now: Milli
     let time = time.as_u64().or_else(|| time.as_str()?.parse().ok());
     let at = time.map_or(now, |time| Millis(time).min(now));
     Ok(match command {
-        "Group.CallbackAfterMemberExit" => gone(&body, "ExitMemberList", at)?,
-        "Group.CallbackOnMemberStateChange" if body["EventType"] == "Offline" => gone(&body, "MemberList", at)?,
+        "Group.CallbackAfterMemberExit" => members(How::Left, &body, "ExitMemberList", at)?,
+        "Group.CallbackOnMemberStateChange" => match body["EventType"].as_str() {
+            Some("Offline") => members(How::Offline, &body, "MemberList", at)?,
+            Some("Online") => members(How::Online, &body, "MemberList", at)?,
+            _ => Seen::Other,
+        },
+        "Group.CallbackBeforeApplyJoinGroup" => asked(&body, "Requestor_Account"),
+        "Group.CallbackBeforeSendMsg" | "C2C.CallbackBeforeSendMsg" => asked(&body, "From_Account"),
         "State.StateChange" => match body["Info"]["Action"].as_str() {
             Some("Disconnect" | "Logout") => {
                 let user = body["Info"]["To_Account"].as_str().and_then(|id| UserId::parse(id).ok());
@@ -66,14 +92,21 @@ pub fn read(query: &Query<'_>, body: &[u8], app: u64, token: &Secret, now: Milli
     })
 }
 
-fn gone(body: &Value, list: &'static str, at: Millis) -> Result<Seen, Invalid> {
+/// Groups and users that are not ours may do what they want.
+fn asked(body: &Value, who: &str) -> Seen {
+    let user = body[who].as_str().and_then(|id| UserId::parse(id).ok());
+    let room = body["GroupId"].as_str().and_then(|id| RoomId::parse(id).ok());
+    user.map_or(Seen::Other, |user| Seen::Asked { user, room })
+}
+
+fn members(how: How, body: &Value, list: &'static str, at: Millis) -> Result<Seen, Invalid> {
     let room = body["GroupId"].as_str().ok_or(Invalid::Malformed("GroupId"))?;
     // Groups that are not ours may have ids that no room has.
     let Ok(room) = RoomId::parse(room) else { return Ok(Seen::Other) };
     let members = body[list].as_array().ok_or(Invalid::Malformed(list))?;
     let id = |member: &Value| UserId::parse(member["Member_Account"].as_str().or(member.as_str())?).ok();
     let users = members.iter().take(MAX_MEMBERS).filter_map(id).collect();
-    Ok(Seen::Gone { room, users, at })
+    Ok(Seen::Members { how, room, users, at })
 }
 
 #[cfg(test)]
@@ -97,21 +130,38 @@ mod tests {
             "ExitMemberList":[{"Member_Account":"alice"},{"Member_Account":"not an id"}],"EventTime":"1669872110123"}"#;
         let users = vec![UserId::parse("alice").unwrap()];
         let room = RoomId::parse("r1").unwrap();
-        let gone = Seen::Gone { room: room.clone(), users: users.clone(), at: Millis(1_669_872_110_123) };
+        let of = |how, at| Seen::Members { how, room: room.clone(), users: users.clone(), at };
+        let gone = of(How::Left, Millis(1_669_872_110_123));
         assert_eq!(seen("Group.CallbackAfterMemberExit", exit, SIGN, NOW), Ok(gone));
         let offline = r#"{"CallbackCommand":"Group.CallbackOnMemberStateChange","GroupId":"r1","EventType":"Offline",
             "MemberList":[{"Member_Account":"alice"}]}"#;
-        assert_eq!(
-            seen("Group.CallbackOnMemberStateChange", offline, SIGN, NOW),
-            Ok(Seen::Gone { room, users, at: NOW })
-        );
+        assert_eq!(seen("Group.CallbackOnMemberStateChange", offline, SIGN, NOW), Ok(of(How::Offline, NOW)));
         let online = offline.replace("Offline", "Online");
-        assert_eq!(seen("Group.CallbackOnMemberStateChange", &online, SIGN, NOW), Ok(Seen::Other));
+        assert_eq!(seen("Group.CallbackOnMemberStateChange", &online, SIGN, NOW), Ok(of(How::Online, NOW)));
         let state = r#"{"CallbackCommand":"State.StateChange","EventTime":1669872100000,
             "Info":{"Action":"Disconnect","To_Account":"bob","Reason":"TimeOut"}}"#;
         let bob = Seen::Disconnected { user: UserId::parse("bob").unwrap(), at: Millis(1_669_872_100_000) };
         assert_eq!(seen("State.StateChange", state, SIGN, NOW), Ok(bob));
         assert_eq!(seen("Some.NewCommand", r#"{"CallbackCommand":"Some.NewCommand"}"#, SIGN, NOW), Ok(Seen::Other));
+    }
+
+    #[test]
+    fn who_wants_to_do_what_is_read() {
+        let alice = UserId::parse("alice").unwrap();
+        let room = RoomId::parse("r1").ok();
+        let ask = |command: &str, who: &str| {
+            let body = format!(
+                r#"{{"CallbackCommand":"{command}","GroupId":"r1","Type":"AVChatRoom","{who}":"alice","EventTime":"1"}}"#
+            );
+            seen(command, &body, SIGN, NOW)
+        };
+        let asked = Seen::Asked { user: alice.clone(), room };
+        assert_eq!(ask("Group.CallbackBeforeSendMsg", "From_Account"), Ok(asked.clone()));
+        assert_eq!(ask("Group.CallbackBeforeApplyJoinGroup", "Requestor_Account"), Ok(asked));
+        assert_eq!(ask("Group.CallbackBeforeSendMsg", "Nobody"), Ok(Seen::Other));
+        let direct = r#"{"CallbackCommand":"C2C.CallbackBeforeSendMsg","From_Account":"alice","To_Account":"bob"}"#;
+        let asked = Seen::Asked { user: alice, room: None };
+        assert_eq!(seen("C2C.CallbackBeforeSendMsg", direct, SIGN, NOW), Ok(asked));
     }
 
     #[test]

@@ -43,6 +43,19 @@ impl std::fmt::Display for Trouble {
 }
 
 impl Trouble {
+    /// Whether the same call may go better in a moment.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Away(failed) => failed.may_pass(),
+            Self::HeldBack => true,
+            Self::Said { code, .. } => {
+                let never = ["AuthFailure", "UnauthorizedOperation", "UnsupportedOperation", "ResourceNotFound"];
+                !never.iter().any(|never| code.starts_with(never))
+            }
+        }
+    }
+
     /// The setting that this speaks of, and what is wrong with it; `None` if no setting is to blame.
     #[must_use]
     pub fn setting(&self) -> Option<(&'static str, &'static str)> {

@@ -13,6 +13,9 @@ const MAX_STREAMS: usize = 100_000;
 /// For how long, in milliseconds, at least.
 const KEPT: u64 = 10 * 60 * 1000;
 
+/// Longest reason for the end of a stream, in characters.
+const MAX_REASON: usize = 200;
+
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEvent {
@@ -24,6 +27,8 @@ pub struct StreamEvent {
     pub at: Millis,
     /// The same for the begin and the end of one push.
     pub sequence: String,
+    /// Why it ended, in the service's words.
+    pub reason: String,
 }
 
 /// What one callback says.
@@ -67,7 +72,13 @@ pub fn read(body: &[u8], key: &Secret, now: Millis) -> Result<Option<Said>, Inva
     if sequence.len() > 64 {
         return Err(Invalid::Malformed("sequence"));
     }
-    Ok(Some(Said::Stream(StreamEvent { stream, began, at, sequence })))
+    let reason = match (text("errmsg"), text("errcode")) {
+        _ if began => String::new(),
+        (Ok(words), _) if !words.is_empty() => words.chars().take(MAX_REASON).collect(),
+        (_, Ok(code)) => format!("errcode {}", code.chars().take(MAX_REASON).collect::<String>()),
+        _ => "the push ended".to_owned(),
+    };
+    Ok(Some(Said::Stream(StreamEvent { stream, began, at, sequence, reason })))
 }
 
 /// What is said of a file that is whole.
@@ -145,7 +156,7 @@ mod tests {
     use super::*;
 
     fn event(sequence: &str, began: bool, at: u64) -> StreamEvent {
-        StreamEvent { stream: "s".into(), began, at: Millis(at), sequence: sequence.into() }
+        StreamEvent { stream: "s".into(), began, at: Millis(at), sequence: sequence.into(), reason: String::new() }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use streams::live::{MixOutcome, Mixable};
 
 /// An input is not being pushed yet.
 pub const NOT_PUSHED_YET: i32 = -505;
+/// The size of an input is not known yet.
+const NO_SIZE_YET: i32 = -507;
 /// The service could not just now.
 pub const TRIGGER_FAILED: i32 = -10031;
 /// There is no such mix.
@@ -183,6 +185,12 @@ fn input(input: &Value, streams: &Mixable, scale: f64) -> Result<Value, MixOutco
     Ok(translated)
 }
 
+/// Whether the same mix may go better in a moment.
+#[must_use]
+pub fn passes(code: i32) -> bool {
+    matches!(code, NOT_PUSHED_YET | NO_SIZE_YET | TRIGGER_FAILED)
+}
+
 /// The old number for what API 3.0 said.
 #[must_use]
 pub fn outcome(said: &Result<Value, Trouble>, implied_cancel: bool) -> MixOutcome {
@@ -210,7 +218,7 @@ fn old_code(code: &str, message: &str) -> i32 {
     match (code, numbers.into_iter().next()) {
         (_, Some(number)) if number > 0 => -number,
         ("FailedOperation.HasNotLivingStream" | "FailedOperation.StreamNotExist", _) => NOT_PUSHED_YET,
-        ("FailedOperation.GetStreamResolutionError", _) => -507,
+        ("FailedOperation.GetStreamResolutionError", _) => NO_SIZE_YET,
         ("FailedOperation.GetPictureUrlError", _) => -33,
         ("FailedOperation.CancelSessionNotExist" | "InvalidParameter.CancelSessionNotExist", _) => NO_SESSION,
         (code, _) if code.starts_with("InvalidParameter") || code.starts_with("MissingParameter") => -2,

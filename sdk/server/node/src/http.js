@@ -80,9 +80,10 @@ function checked(key) {
   return key;
 }
 
-/** Whether it may go well a little later: `running` is the same request, sent before and still being done. */
+/** Whether it may go well a little later: a proxy answers 502 and 504 while the server starts again, `running` is the same request, sent
+ * before and still being done. */
 function passes({ status, code }) {
-  return status === 503 || status === 429 || code === 'running';
+  return [429, 502, 503, 504].includes(status) || code === 'running';
 }
 
 function refused(response, text) {

@@ -17,9 +17,12 @@ final class ApiException extends \RuntimeException
         parent::__construct($message, $status);
     }
 
-    /** Whether it may go well a little later. `running`: the same request, sent before, is still being done. */
+    /**
+     * Whether it may go well a little later. 502 and 504: what a proxy answers while the server starts again. `running`: the same
+     * request, sent before, is still being done.
+     */
     public function passes(): bool
     {
-        return $this->status === 503 || $this->status === 429 || $this->errorCode === 'running';
+        return \in_array($this->status, [429, 502, 503, 504], true) || $this->errorCode === 'running';
     }
 }

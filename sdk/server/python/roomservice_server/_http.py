@@ -25,8 +25,9 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
     def passes(self) -> bool:
-        """Whether it may go well a little later. `running`: the same request, sent before, is still being done."""
-        return self.status in (429, 503) or self.code == "running"
+        """Whether it may go well a little later. 502 and 504: what a proxy answers while the server starts again. `running`: the
+        same request, sent before, is still being done."""
+        return self.status in (429, 502, 503, 504) or self.code == "running"
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

@@ -45,10 +45,14 @@ pub struct Begin {
 pub struct Replayed {
     /// Events.
     events: usize,
+    /// URLs that still hear an earlier replay, and are left out of this one.
+    #[serde(rename = "leftOut")]
+    left_out: usize,
 }
 
 /// Tells every webhook again what happened from some point on, as far as it is kept: under the ids that the events had,
-/// in the background.
+/// in the background. An event that a URL does not accept is tried four times. `409 running`: every URL still hears an earlier
+/// replay.
 #[utoipa::path(post, operation_id = "replayWebhooks", path = "/webhooks/replay", tag = "server", request_body = Replay,
     responses((status = 202, description = "How much is told again, in the background", body = Replayed)))]
 pub async fn replay(
@@ -69,6 +73,14 @@ pub async fn replay(
         (None, None, Some(time)) => webhooks::From::Time(Millis(time)),
         _ => return Err(Problem::malformed("from: one of id, seq (with roomID) and time")),
     };
-    let events = hooks.replay(from, room).await?;
-    Ok((StatusCode::ACCEPTED, axum::Json(Replayed { events })))
+    let replayed = hooks.replay(from, room).await.map_err(|why| match why {
+        webhooks::NotReplayed::Off => off(),
+        webhooks::NotReplayed::Running => {
+            let detail = "every URL still hears an earlier replay: ask again when that is over";
+            Problem::new(StatusCode::CONFLICT, "running", detail)
+        }
+        webhooks::NotReplayed::Store(error) => error.into(),
+    })?;
+    let webhooks::Replayed { events, left_out } = replayed;
+    Ok((StatusCode::ACCEPTED, axum::Json(Replayed { events, left_out })))
 }

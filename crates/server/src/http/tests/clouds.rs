@@ -86,6 +86,34 @@ async fn callbacks_are_believed_only_if_signed_and_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_chat_service_asks_whether_a_user_may_speak() {
+    use ::rooms::moderation::Out;
+    let (kit, _) = Kit::on_clouds(|_| {}).await;
+    let asks = async |who: &str| {
+        let at = kit.clock.now().secs();
+        let sign = callback::sign_webhook(&Secret::from(CHAT), at);
+        let body = json!({ "CallbackCommand": "Group.CallbackBeforeSendMsg", "GroupId": "r", "Type": "AVChatRoom",
+            "From_Account": who, "Operator_Account": who, "MsgBody": [] });
+        let path = format!(
+            "/weapp/callback/im?SdkAppid=1400037025&CallbackCommand=Group.CallbackBeforeSendMsg&contenttype=json\
+             &RequestTime={at}&Sign={sign}"
+        );
+        let answer = kit.post(&path, "application/json", body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let answer = answer.json();
+        assert_eq!(answer["ActionStatus"], "OK");
+        answer["ErrorCode"].as_i64().unwrap()
+    };
+    assert_eq!(asks("eve").await, 0);
+    let eve = room::UserId::parse("eve").unwrap();
+    let out = Out { user: &eve, room: None, seconds: Some(60), reason: "", kick: false };
+    kit.app.moderation().put_out(out).await.unwrap();
+    assert_eq!((asks("eve").await, asks("alice").await), (1, 0));
+    kit.app.moderation().let_in(&eve, None).await.unwrap();
+    assert_eq!(asks("eve").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn callbacks_without_a_key_or_a_service_are_not_taken() {
     let (kit, _) = Kit::on_clouds(|settings| {
         settings.live.tencent.callback_key = Secret::default();
@@ -136,22 +164,42 @@ async fn operators_acts_reach_the_services() {
     bob.enter("r").await;
     emulator.streams.lock().insert("8525_r_alice".into(), "active".into());
 
+    // What a service was asked last that has this in it.
+    let last = |name: &str| emulator.bodies.lock().iter().rfind(|body| body.get(name).is_some()).cloned().unwrap();
+    // A ban of a room is a mute in the room's chat, which nobody can be put out of.
+    let silenced = async |times: usize, seconds: u32| {
+        let heard = async {
+            while emulator.count("forbid_send_msg") < times {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), heard).await.expect("the chat hears of it");
+        let said = last("MuteTime");
+        assert_eq!((&said["GroupId"], &said["Members_Account"]), (&json!("r"), &json!(["alice"])));
+        assert_eq!((emulator.count("forbid_send_msg"), &said["MuteTime"]), (times, &json!(seconds)));
+    };
+
     // A kick breaks the stream off, a ban forbids it; taken back, it is allowed.
     let out = Out { user: &alice_id, room: Some(&room), seconds: Some(60), reason: "", kick: true };
     kit.app.moderation().put_out(out).await.unwrap();
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("DropLiveStream"));
+    silenced(1, 60).await;
     assert_eq!(kit.pushers(&bob, "r").await, 1);
     assert_eq!(alice.own("add_pusher", body).await["code"], 12, "for a minute");
+    kit.pass(1_000).await;
     let out = Out { seconds: Some(3600), kick: false, ..out };
     kit.app.moderation().put_out(out).await.unwrap();
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ForbidLiveStream"));
-    assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2026-11-23T16:0"));
+    assert!(last("ResumeTime")["ResumeTime"].as_str().unwrap().starts_with("2026-11-23T16:0"));
+    silenced(2, 3600).await;
     assert!(kit.app.moderation().let_in(&alice_id, Some(&room)).await.unwrap());
     assert_eq!(emulator.of("8525_r_alice").last().map(String::as_str), Some("ResumeLiveStream"));
+    silenced(3, 0).await;
     // For ever is as long as the service knows.
     let out = Out { seconds: None, ..out };
     kit.app.moderation().put_out(out).await.unwrap();
-    assert!(emulator.bodies.lock().last().unwrap()["ResumeTime"].as_str().unwrap().starts_with("2027-02-21T"));
+    assert!(last("ResumeTime")["ResumeTime"].as_str().unwrap().starts_with("2027-02-21T"));
+    silenced(4, u32::MAX).await;
 
     // Notices and mutes go to the chat that the users are in.
     assert_eq!(kit.app.moderation().notice(None, "tea at five").await.unwrap(), 1);

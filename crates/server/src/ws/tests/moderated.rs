@@ -42,14 +42,17 @@ async fn serve(listener: TcpListener, backend: Arc<Backend>) {
                     return;
                 }
                 let event: Value = serde_json::from_slice(&body).unwrap();
+                let mut status = "200 OK";
                 let answer = if event["event"] == "message_before" {
                     let rude = event["body"].to_string().contains("rude");
+                    // Some frameworks answer whatever was posted so.
+                    status = if rude { "201 Created" } else { "200 OK" };
                     json!({ "allow": !rude, "reason": "be nice" }).to_string()
                 } else {
                     backend.told.lock().push(event);
                     String::new()
                 };
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
                 if socket.write_all(head.as_bytes()).await.is_err() {
                     return;
                 }

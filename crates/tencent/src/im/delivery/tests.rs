@@ -58,7 +58,7 @@ impl World {
         self.delivery.add(&RoomId::parse(room).unwrap(), task);
     }
     fn of(&self, room: &str) -> Vec<Task> {
-        self.done.lock().iter().filter(|(r, _)| r == room).map(|(_, task)| *task).collect()
+        self.done.lock().iter().filter(|(r, _)| r == room).map(|(_, task)| task.clone()).collect()
     }
     async fn pass(&self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -72,7 +72,7 @@ async fn every_change_is_told_once_and_in_order() {
         world.add("r", Task::Notify);
     }
     world.pass(1_000).await;
-    assert_eq!(world.of("r"), [Task::Notify; 5]);
+    assert_eq!(world.of("r"), [const { Task::Notify }; 5]);
     world.add("r", Task::Notify);
     world.pass(50).await;
     world.add("r", Task::Notify);

@@ -33,8 +33,11 @@ public final class ApiException extends IOException {
         return retryAfter < 0 ? OptionalInt.empty() : OptionalInt.of(retryAfter);
     }
 
-    /** Whether it may go well a little later. {@code running}: the same request, sent before, is still being done. */
+    /**
+     * Whether it may go well a little later. 502 and 504: what a proxy answers while the server starts again. {@code running}: the
+     * same request, sent before, is still being done.
+     */
     boolean passes() {
-        return status == 503 || status == 429 || code.equals("running");
+        return status == 429 || status == 502 || status == 503 || status == 504 || code.equals("running");
     }
 }
