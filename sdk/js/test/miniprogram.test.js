@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { commandBody, textBody } from '../src/messages.js';
+import { ownBody, textBody } from '../src/messages.js';
 import * as sdk from '../src/wechat.js';
 import { FakeServer, settle } from './fake.js';
 
@@ -69,7 +69,7 @@ test('the sample page lists rooms, watches, goes live, talks and mutes', async (
   const who = { userName: 'Eve', userAvatar: '' };
   const message = (seq, body) => ({ type: 'message', room: 'r', seq, time: 1, from: 'eve', body });
   server.socket.push(message(5, textBody('hi', who)));
-  server.socket.push(message(6, commandBody('media', { mic: false }, who)));
+  server.socket.push(message(6, ownBody('media', { mic: false }, who)));
   assert.deepEqual(it.data.lines, [{ seq: 5, text: 'Eve: hi' }]);
   assert.equal(it.data.others[0].mic, false);
   it.type({ detail: { value: ' hello ' } });
