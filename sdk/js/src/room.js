@@ -55,7 +55,9 @@ export class Room extends Emitter {
         joined: (room, { fresh }) => {
           if (room !== this.roomID) return;
           this.unheard = null;
-          if (this.entered) this.#heardFromNowOn(fresh);
+          if (!this.entered) return;
+          this.#heardFromNowOn(fresh);
+          this.onChatJoined();
         },
       },
       { random },
@@ -382,6 +384,7 @@ export class Room extends Emitter {
     if (this.roomID) this.inBackground(this.chat.quit(this.roomID));
     this.inBackground(this.unpublish({ gone }));
     this.reset();
+    this.emit('view');
   }
 
   closed(reason) {
@@ -431,8 +434,10 @@ export class Room extends Emitter {
     return room;
   }
 
-  /** For rooms that do something when the pushers change. */
+  /** For rooms that do something when the pushers change, or when the room's chat is there, for the first time or again. */
   changed() {}
+
+  onChatJoined() {}
 
   // For rooms with media of their own.
 

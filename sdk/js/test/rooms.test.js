@@ -459,6 +459,24 @@ test('a mix that ended because the anchor was away is asked for again within abo
   await room.logout();
 });
 
+test('a viewer whose chat was away for long is in the audience again', async () => {
+  clock.enable();
+  const server = world();
+  const room = new LiveRoom({ platform: server.platform() });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  await pass(20_000);
+  server.socket.drop();
+  await pass(5_000);
+  assert.deepEqual([room.chat.state, server.named('add_audience').length], ['open', 1], 'nobody was taken out so soon');
+  server.down = true;
+  server.socket.drop();
+  await pass(70_000);
+  server.down = false;
+  await pass(20_000);
+  assert.deepEqual([room.chat.state, server.named('add_audience').length], ['open', 2]);
+  await room.logout();
+});
+
 test('a mix that the app laid out is not replaced by ours', async () => {
   const { room, joins, asked } = await anchored(() => ({}));
   await joins('bob');
