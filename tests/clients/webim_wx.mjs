@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { commandBody, ownBody, textBody } from '../../sdk/js/src/messages.js';
 
 const base = process.argv[2];
 /** WeChat's limit, and the mini-program's own setting. */
@@ -54,6 +55,17 @@ function load() {
   return module.exports;
 }
 
+/** What the room's page makes of a message, as rtcroom.js and liveroom.js do: throwing, it ends the polls for good. */
+function shown(msg) {
+  const contents = msg.getElems().map((elem) => elem.getContent());
+  const content = contents.map((it) => it.getText?.() ?? it.getData()).join('');
+  if (content.startsWith('{')) {
+    const { cmd, data } = JSON.parse(`${content.split('}}')[0]}}}`);
+    return data.cmd ?? cmd;
+  }
+  return content;
+}
+
 /** Logs in, and joins a group, or makes it. */
 async function enter(user, room, makes = false) {
   const webim = load();
@@ -70,7 +82,7 @@ async function enter(user, room, makes = false) {
   };
   const listeners = {
     onConnNotify: (state) => told.push(['connection', state.ErrorInfo]),
-    onBigGroupMsgNotify: (list) => heard.push(...list.map((msg) => msg.getElems()[0].getContent().getText())),
+    onBigGroupMsgNotify: (list) => heard.push(...list.map(shown).filter(Boolean)),
     onMsgNotify() {},
     onGroupSystemNotifys: { 5: () => told.push(['room', 'closed']), 11() {}, 255() {} },
     onKickedEventCall: () => told.push(['kicked', '']),
@@ -84,7 +96,9 @@ async function enter(user, room, makes = false) {
   return { webim, heard, told, user };
 }
 
-function say({ webim, user }, room, text) {
+const say = (who, room, Text) => send(who, room, [{ MsgType: 'TIMTextElem', MsgContent: { Text } }]);
+
+function send({ webim, user }, room, body) {
   const session = webim.MsgStore.sessByTypeId('GROUP', room) || new webim.Session('GROUP', room, room, '', 0);
   const msg = new webim.Msg(
     session,
@@ -96,7 +110,11 @@ function say({ webim, user }, room, text) {
     webim.GROUP_MSG_SUB_TYPE.COMMON,
     user,
   );
-  msg.addText(new webim.Msg.Elem.Text(text));
+  for (const { MsgContent } of body) {
+    const { Text, Data, Desc, Ext } = MsgContent;
+    if (Text === undefined) msg.addCustom(new webim.Msg.Elem.Custom(Data, Desc, Ext));
+    else msg.addText(new webim.Msg.Elem.Text(Text));
+  }
   return new Promise((ok, wrong) => webim.sendMsg(msg, ok, wrong));
 }
 
@@ -126,6 +144,18 @@ log(
 );
 
 assert.deepEqual(bob.heard, ['after a long silence'], 'and nothing of before');
+
+// A member with our SDK turns its microphone off, of which old clients show nothing, and sends a command of its app's: they hear all the rest.
+const me = { userName: 'A}}nn', userAvatar: '' };
+await send(ann, 'quiet', ownBody('media', { mic: false, cam: true, screen: false }, me));
+await send(ann, 'quiet', commandBody('gift', { of: { kind: 'rose' } }, me));
+await send(ann, 'quiet', textBody('a text', me));
+await say(ann, 'quiet', 'after the commands');
+await until(
+  () => `bob goes on to hear: ${JSON.stringify(bob.heard)}`,
+  () => bob.heard.includes('after the commands'),
+);
+assert.deepEqual(bob.heard.slice(1), ['gift', 'CustomTextMsg', 'after the commands']);
 
 // The room ends while bob is in it: its client goes on polling, and is answered slowly.
 await new Promise((ok, wrong) => ann.webim.destroyGroup({ GroupId: 'quiet' }, ok, wrong));

@@ -209,6 +209,15 @@ assert.equal(await asked(late), 0);
 await late.getByRole('button', { name: 'Begin it again' }).click();
 await late.getByRole('button', { name: 'Start' }).click();
 await late.locator('.room[data-online=true]').waitFor();
+// It follows the window like one that has not ended.
+const fills = async () => {
+  const [stage, mine] = await Promise.all(['.stage', '.tile.mine'].map((part) => late.locator(part).boundingBox()));
+  return mine.x >= stage.x && mine.x + mine.width <= stage.x + stage.width && mine.width > stage.width / 3;
+};
+for (const width of [900, 1500]) {
+  await late.setViewportSize({ width, height: 800 });
+  await until(`one tile in a window of ${width}`, fills, 5_000);
+}
 await late.getByRole('button', { name: 'Leave' }).click();
 
 // A full one likewise.

@@ -55,8 +55,22 @@ await shot(desk, 'console-locked');
 await desk.locator('input[type=password]').fill('wrong');
 await desk.getByRole('button', { name: 'Open' }).click();
 await desk.getByRole('alert').getByText('That is none of operator.keys.').waitFor();
+// One that may do something else is told so, and another one can be given.
+const token = execFileSync(process.env.SERVER, ['operator-token', '--grant', 'roomList', '--config', config], {
+  env: { ...process.env, ROOMSERVICE_DATA_DIR: dir },
+});
+await desk.locator('input[type=password]').fill(token.toString().trim());
+await desk.getByRole('button', { name: 'Open' }).click();
+await desk.getByRole('alert').getByText('this key may not do that').waitFor();
+assert.equal(await desk.evaluate(() => sessionStorage.getItem('operatorKey')), '');
+// Too many consoles: it says so, and waits for a place.
+let full = true;
+const crowd = { status: 429, json: { code: 'too_many', message: 'too many consoles are open' } };
+await desk.route('**/console/events', (route) => (full ? route.fulfill(crowd) : route.continue()));
 await desk.locator('input[type=password]').fill(KEY);
 await desk.getByRole('button', { name: 'Open' }).click();
+await desk.locator('#state', { hasText: 'too many consoles are open' }).waitFor();
+full = false;
 await desk.locator('.figure b').first().waitFor();
 await desk.locator('#tabs').getByRole('button', { name: 'Settings' }).click();
 await desk.getByText('The settings fit.').waitFor();

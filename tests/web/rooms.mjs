@@ -162,6 +162,53 @@ await without.locator('.tile.mine.drawn.on').waitFor();
 await shot(without, 'no-camera');
 await without.context().close();
 
+// A camera that is blocked takes no microphone with it; once it is allowed, its button turns it on.
+const half = await visit('/', {
+  name: 'Noor',
+  init: [
+    [
+      () => {
+        Object.assign(window, { blocked: true, tones: 0, opened: [] });
+        const media = navigator.mediaDevices;
+        const ask = media.getUserMedia.bind(media);
+        media.getUserMedia = async (wish) => {
+          if (wish.video && window.blocked) throw new DOMException('blocked', 'NotAllowedError');
+          const stream = await ask(wish);
+          window.opened.push(...stream.getTracks().map((track) => track.kind));
+          return stream;
+        };
+        navigator.permissions.query = async ({ name }) => ({ state: name === 'camera' ? 'denied' : 'prompt' });
+        const { OscillatorNode } = window;
+        window.OscillatorNode = class extends OscillatorNode {
+          constructor(...rest) {
+            super(...rest);
+            window.tones += 1;
+          }
+        };
+      },
+    ],
+  ],
+});
+await create(half, 'multi_room', 'Half');
+await half.locator('.tile.mine.drawn.on').waitFor();
+assert.deepEqual(
+  await half.evaluate(() => [window.opened, window.tones]),
+  [['audio'], 0],
+  'a tone in place of a microphone',
+);
+for (const allowed of [false, true]) {
+  await half.evaluate((allowed) => {
+    window.blocked = !allowed;
+  }, allowed);
+  await half.getByRole('button', { name: 'Turn camera off' }).click();
+  await half.getByRole('button', { name: 'Turn camera on' }).click();
+  await half.getByRole('button', { name: 'Turn camera off' }).waitFor();
+  assert.equal(await half.locator('.tile.mine.drawn').count(), allowed ? 0 : 1);
+}
+await half.locator('.tile.mine.on:not(.dark)').waitFor();
+assert.deepEqual(await half.evaluate(() => window.opened), ['audio', 'video']);
+await half.context().close();
+
 // A live room: an anchor, a viewer who becomes a co-anchor and is taken off air again.
 const anchor = await visit('/', { name: 'Grace' });
 await create(anchor, 'live_room', 'Evening show');
@@ -195,8 +242,23 @@ await until(
 );
 // Likewise who plays a stream that ends with the room.
 for (const page of [viewer, phone]) page.expected = /40[34].*\/(whip|whep)\//;
+// Its audience comes back with an anchor who loads the page anew, and whose language stays meanwhile.
+assert.equal(await anchor.getByRole('button', { name: '中文' }).count(), 0);
+assert.equal(await viewer.getByRole('button', { name: '中文' }).count(), 1);
+anchor.expected = /favicon|40[349].*\/(whip|whep)\//;
+await anchor.goto(`${server.base}/web/icon.svg`);
+for (const page of [viewer, phone]) await page.getByText('The anchor may be back').waitFor();
+await anchor.goBack();
+await anchor.locator('.room[data-online=true]').waitFor();
+for (const page of [viewer, phone]) {
+  await page.locator('.room[data-online=true]').waitFor();
+  if (media) await page.locator('.tile.on').waitFor();
+}
+await until('two watch', async () => (await anchor.locator('header .badge', { hasText: '2 watching' }).count()) === 1);
 await anchor.getByRole('button', { name: 'Leave' }).click();
 for (const page of [viewer, phone]) await page.getByText('The room was closed').waitFor();
+for (const page of [viewer, phone]) await page.getByText('The anchor may be back').waitFor({ state: 'detached' });
+assert.equal(await anchor.getByRole('button', { name: '中文' }).count(), 1);
 await shot(phone, 'live-closed-phone');
 
 assert.deepEqual(problems, []);

@@ -4,7 +4,7 @@
 const MOST = 5_000;
 
 export class Link {
-  /** `on`: `hello`, `snapshot`, `lines`, `online(boolean)`, `locked({ refused })`. */
+  /** `on`: `hello`, `snapshot`, `lines`, `online(boolean, why)`, `locked({ refused, why })`. */
   constructor(on) {
     this.on = on;
     this.key = sessionStorage.getItem('operatorKey') ?? '';
@@ -23,13 +23,17 @@ export class Link {
   /** Listens until a key is needed. */
   async run() {
     for (;;) {
+      let why;
       try {
         const answer = await fetch('/console/events', { headers: this.#headers });
-        if (answer.status === 401) {
+        if (!answer.ok) why = (await answer.json().catch(() => ({}))).message;
+        if (answer.status === 401 || answer.status === 403) {
           const refused = this.key !== '';
           this.useKey('');
-          return this.on.locked({ refused });
+          // A key that is known, and may not do this, or a page that may not ask.
+          return this.on.locked(answer.status === 403 ? { why } : { refused });
         }
+        if (answer.status !== 429) why = undefined;
         if (!answer.ok) throw new Error(`status ${answer.status}`);
         this.again = 500;
         this.on.online(true);
@@ -37,7 +41,7 @@ export class Link {
       } catch {
         /* Tried again. */
       }
-      this.on.online(false);
+      this.on.online(false, why);
       await new Promise((resolve) => setTimeout(resolve, this.again));
       this.again = Math.min(this.again * 2, 5_000);
     }

@@ -38,8 +38,8 @@ const link = new Link({
     update();
   },
   lines: (lines) => pages.logs.add(lines),
-  online(online) {
-    state.textContent = t(online ? 'online' : 'offline');
+  online(online, why) {
+    state.textContent = why ?? t(online ? 'online' : 'offline');
     state.classList.toggle('bad', !online);
   },
   locked,
@@ -124,8 +124,8 @@ addEventListener('resize', update);
 addEventListener('hashchange', () => data.snapshot && show(location.hash.slice(1)));
 state.textContent = t('frozen');
 
-/** Production: a key is needed. `refused`: the one that was given is none of the server's. */
-function locked({ refused = false } = {}) {
+/** Production: a key is needed. `refused`: the one that was given is none of the server's; `why`: what the server says of it. */
+function locked({ refused = false, why }) {
   state.textContent = '';
   const key = el('input', {
     type: 'password',
@@ -148,7 +148,7 @@ function locked({ refused = false } = {}) {
       },
       el('h1', {}, t('keyTitle')),
       el('p.soft', {}, t('keyText')),
-      refused && el('p', { role: 'alert' }, t('keyRefused')),
+      (why || refused) && el('p', { role: 'alert' }, why ?? t('keyRefused')),
       key,
       open,
     ),

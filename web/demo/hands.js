@@ -1,4 +1,4 @@
-// Hands that are up in a room of several: said to the room as a command, which clients that do not know it pass over. Who
+// Hands that are up in a room of several: said to the room as a command, of which other clients show nothing. Who
 // comes later finds it among the chat's kept messages.
 
 const HAND = 'hand';
@@ -29,7 +29,7 @@ export class Hands {
 
   async toggle() {
     const up = !this.mine;
-    await this.room.sendRoomCustomMsg({ cmd: HAND, msg: { up } });
+    await this.room.sendCommand(HAND, { up });
     this.#set(this.room.user.userID, up, true);
   }
 

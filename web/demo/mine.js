@@ -37,10 +37,15 @@ export class Mine {
       );
     const camera = this.chosen.camera ?? true;
     const microphone = this.chosen.microphone ?? true;
-    // One of the two may be there all the same.
-    if (!(await ask({ camera, microphone })) && why === 'missing') {
-      await ask({ microphone });
-      if (why !== 'ended') await ask({ camera });
+    // One of the two may be there all the same, or allowed. Who has just refused both is not asked again.
+    if (!(await ask({ camera, microphone }))) {
+      const state = async (name) => (await navigator.permissions?.query({ name }).catch(() => null))?.state;
+      const states = await Promise.all(['microphone', 'camera'].map(state));
+      const may = (state) =>
+        state !== 'denied' && (state !== 'prompt' || why === 'missing' || states.includes('denied'));
+      const [mic, cam] = states.map(may);
+      if (mic && why !== 'ended') await ask({ microphone });
+      if (cam && why !== 'ended') await ask({ camera });
     }
     // The room was left meanwhile.
     if (why === 'ended') return;
@@ -71,6 +76,7 @@ export class Mine {
     const { room } = this;
     if (!this.open || !room.local) return;
     const on = !room.local[what];
+    if (on && (await this.#real(what))) return;
     const set = { mic: 'setMicrophoneEnabled', cam: 'setCameraEnabled', screen: 'setScreenShareEnabled' }[what];
     try {
       await room[set](on);
@@ -78,6 +84,22 @@ export class Mine {
       // Who closes the browser's choice of screens has refused nothing.
       if (what !== 'screen' || error.code !== 'denied') toast(why(error), 'bad');
     }
+  }
+
+  /** Whether the device itself is on in place of its stand-in: it may be there, or allowed, by now. */
+  async #real(what) {
+    const { room, drawn } = this;
+    const [mic] = room.local.stream.getAudioTracks();
+    if (!this.stands.includes({ mic, cam: drawn !== 'chosen' && room.local.camera }[what])) return false;
+    try {
+      await room.openMedia({ camera: what === 'cam', microphone: what === 'mic' });
+    } catch (error) {
+      toast(why(error), 'bad');
+      return false;
+    }
+    if (!this.#isDrawn()) this.drawn = null;
+    this.changed();
+    return true;
   }
 
   async #choose(chosen) {

@@ -115,8 +115,7 @@ export class RoomView {
         for (const { userID } of pushers) this.hands.forget(userID);
       },
       onRoomUpdate: () => this.#sync(),
-      onRoomClose: ({ reason }) =>
-        this.#over(t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed')),
+      onRoomClose: ({ reason }) => this.#closed(reason),
       onRecvRoomTextMsg: (message) => this.chat.say(message),
       onRecvRoomCustomMsg: (message) => this.hands.heard(message),
       onNotice: ({ textMsg }) => {
@@ -204,6 +203,8 @@ export class RoomView {
 
   #keys(on) {
     document[on ? 'addEventListener' : 'removeEventListener']('keydown', this.onkeydown);
+    // Another language would end an anchor's room for a moment.
+    document.body.classList.toggle('air', on && this.live && this.room.isCreator);
   }
 
   /** What this tab knows of the room from before it was loaded anew: that it made it, or was in it. */
@@ -438,6 +439,19 @@ export class RoomView {
   }
 
   // The end
+
+  /** An anchor that loads its page anew makes its room again: who watched is in it again. */
+  async #closed(reason) {
+    const waits = this.live && reason === 'destroyed' && !this.#remembered('room');
+    const text = t(reason === 'kicked' || reason === 'banned' ? 'closedKicked' : 'closed');
+    this.#over(text, waits ? t('maybeBack') : '');
+    for (let n = 0; waits && n < 15; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      if (this.gone) return;
+      if (await this.room.enterRoom({ roomID: this.roomID }).catch(() => null)) return this.#entered();
+    }
+    if (waits && !this.gone) this.#over(text);
+  }
 
   #failed(error) {
     if (error.code === Code.FULL) return this.#full();

@@ -21,7 +21,6 @@ export class Stage {
     this.asks = el('div.asks', { 'aria-live': 'assertive' });
     this.element = el('section.stage', { 'aria-label': label }, this.alone, this.hear, this.asks);
     this.watching = new ResizeObserver(() => this.arrange());
-    this.watching.observe(this.element);
     room.on('mediaState', ({ userID, ...state }) => this.tiles.get(userID)?.describe(state));
     room.on('quality', ({ userID, ...figures }) => this.tiles.get(userID)?.judge(figures));
     room.on('speaking', ({ userID, speaking }) => this.#speaks(userID, speaking));
@@ -70,6 +69,8 @@ export class Stage {
   sync({ drawn, byObs }) {
     const { room } = this;
     const me = room.user.userID;
+    // For the first time, or after it was cleared.
+    if (!this.tiles.size) this.watching.observe(this.element);
     const wanted = new Map();
     if (room.isPusher) wanted.set(me, { userID: me, userName: room.user.userName });
     if (this.live && !room.isPusher && room.custom.mixed) {

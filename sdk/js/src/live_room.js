@@ -16,6 +16,8 @@ const MIX_SELDOM_AFTER = 60_000;
 const MIX_SELDOM_FROM = MIX_WITHIN + 10 * MIX_LATER_AFTER;
 /** The server ends a mix whose anchor was away for a minute, of which nobody tells us where something else pushes. */
 const MIX_ASKED_EVERY = 60_000;
+/** Who watches is told again once chat is back after this long: the server takes out whose chat was gone for a minute. */
+const AUDIENCE_AGAIN_AFTER = 30_000;
 /** A stream of the mix is not pushed yet, or its size is not known yet. */
 const NOT_PUSHED_YET = new Set([-505, -507]);
 /** No mixer answers, or none is free. */
@@ -59,6 +61,7 @@ export class LiveRoom extends MediaRoom {
   }
 
   async #addAudience() {
+    this.addedAt = Date.now();
     const { userID, userName, userAvatar } = this.user;
     const userInfo = JSON.stringify({ userName, userAvatar });
     try {
@@ -79,6 +82,10 @@ export class LiveRoom extends MediaRoom {
     await super.missing();
     // Once the room is back, it must be told anew that we watch.
     if (before && this.viewer && this.roomID) await this.#addAudience().catch(() => {});
+  }
+
+  onChatJoined() {
+    if (this.viewer && Date.now() - this.addedAt >= AUDIENCE_AGAIN_AFTER) this.inBackground(this.#addAudience());
   }
 
   /** Resolves with `{audienceCount, audiences: [{userID, userName, userAvatar}]}`. */

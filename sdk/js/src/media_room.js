@@ -62,6 +62,7 @@ export class MediaRoom extends Room {
     this.heard.delete('');
     this.local?.close();
     this.local = null;
+    this.emit('view');
   }
 
   setMicrophoneEnabled(on) {

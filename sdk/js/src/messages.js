@@ -2,36 +2,47 @@
 
 /** A room's text with its sender's name, as all clients of the family send it. */
 export function textBody(text, { userName, userAvatar }) {
-  const data = JSON.stringify({
-    cmd: 'CustomTextMsg',
-    data: { nickName: userName, headPic: userAvatar, userName, userAvatar },
-  });
+  const data = { nickName: userName, headPic: userAvatar, userName, userAvatar };
   return [
-    { MsgType: 'TIMCustomElem', MsgContent: { Data: data, Desc: '', Ext: '' } },
+    ...custom(toFirstEnd({ cmd: 'CustomTextMsg', data })),
     { MsgType: 'TIMTextElem', MsgContent: { Text: text } },
   ];
 }
 
-/** A command to a room. */
-export function commandBody(cmd, msg, { userName, userAvatar }) {
-  return custom({
+/** An app's command to a room: `msg` as a text, which Android's and iOS's clients take it for. */
+export function commandBody(cmd, msg, user) {
+  return custom(toFirstEnd(command(cmd, typeof msg === 'string' ? msg : JSON.stringify(msg), user)));
+}
+
+/** A command of this SDK's own: in `Ext`, of which clients without it show nothing. */
+export function ownBody(cmd, msg, user) {
+  return custom('', JSON.stringify(command(cmd, msg, user)));
+}
+
+function command(cmd, msg, { userName, userAvatar }) {
+  return {
     cmd: 'CustomCmdMsg',
-    data: { nickName: userName, headPic: userAvatar, userName, userAvatar, cmd, msg },
-  });
+    data: { nickName: userName, headPic: userAvatar, userName, userAvatar, cmd: `${cmd}`, msg },
+  };
+}
+
+/** JSON of what holds texts alone: mini-programs of 2018 read it to the first `}}`, and break for good where that is not its end. */
+function toFirstEnd(value) {
+  return JSON.stringify(value).replace(/}(?!}?$)/g, '\\u007d');
 }
 
 /** A command to one user. */
 export function directBody(cmd, msg, { userName, userAvatar }) {
-  return custom({ cmd, data: { userName, userAvatar, msg } });
+  return custom(JSON.stringify({ cmd, data: { userName, userAvatar, msg } }));
 }
 
 /** A step of co-anchoring. */
 export function linkBody(data) {
-  return custom({ cmd: 'linkmic', data: { timestamp: Date.now(), ...data } });
+  return custom(JSON.stringify({ cmd: 'linkmic', data: { timestamp: Date.now(), ...data } }));
 }
 
-function custom(value) {
-  return [{ MsgType: 'TIMCustomElem', MsgContent: { Data: JSON.stringify(value), Desc: '', Ext: '' } }];
+function custom(Data, Ext = '') {
+  return [{ MsgType: 'TIMCustomElem', MsgContent: { Data, Desc: '', Ext } }];
 }
 
 /** `{ text, custom }` of a body, whoever sent it. */
@@ -40,7 +51,7 @@ export function readBody(body) {
   let command;
   for (const { MsgType, MsgContent } of Array.isArray(body) ? body : []) {
     if (MsgType === 'TIMTextElem') text = (text ?? '') + String(MsgContent?.Text ?? '');
-    if (MsgType === 'TIMCustomElem') command ??= parseObject(MsgContent?.Data);
+    if (MsgType === 'TIMCustomElem') command ??= parseObject(MsgContent?.Data || MsgContent?.Ext);
   }
   return { text, custom: command };
 }

@@ -5,7 +5,7 @@ import { wait } from './backoff.js';
 import { Chat, mayJoinLater } from './chat.js';
 import { asRoomError, Code, isPassing, RoomError } from './errors.js';
 import { Emitter } from './events.js';
-import { commandBody, directBody, parseObject, readBody, textBody } from './messages.js';
+import { commandBody, directBody, ownBody, parseObject, readBody, textBody } from './messages.js';
 import { Said } from './said.js';
 import { Session } from './session.js';
 import * as urls from './urls.js';
@@ -55,7 +55,9 @@ export class Room extends Emitter {
         joined: (room, { fresh }) => {
           if (room !== this.roomID) return;
           this.unheard = null;
-          if (this.entered) this.#heardFromNowOn(fresh);
+          if (!this.entered) return;
+          this.#heardFromNowOn(fresh);
+          this.onChatJoined();
         },
       },
       { random },
@@ -382,6 +384,7 @@ export class Room extends Emitter {
     if (this.roomID) this.inBackground(this.chat.quit(this.roomID));
     this.inBackground(this.unpublish({ gone }));
     this.reset();
+    this.emit('view');
   }
 
   closed(reason) {
@@ -431,8 +434,10 @@ export class Room extends Emitter {
     return room;
   }
 
-  /** For rooms that do something when the pushers change. */
+  /** For rooms that do something when the pushers change, or when the room's chat is there, for the first time or again. */
   changed() {}
+
+  onChatJoined() {}
 
   // For rooms with media of their own.
 
@@ -560,7 +565,9 @@ export class Room extends Emitter {
       seq,
     };
     if (text !== undefined) return { ...who, text };
-    return custom?.cmd === 'CustomCmdMsg' ? { ...who, cmd: text_(data.cmd), msg: data.msg } : who;
+    return custom?.cmd === 'CustomCmdMsg'
+      ? { ...who, cmd: text_(data.cmd), msg: parseObject(data.msg) ?? data.msg }
+      : who;
   }
 
   onSystem({ room, notice, data }) {
@@ -611,12 +618,12 @@ export class Room extends Emitter {
   }
 
   async sendRoomCustomMsg({ cmd, msg }) {
-    await this.sendCommand(cmd, msg);
+    await this.chat.send(this.#inRoom(), { body: commandBody(cmd, msg, this.user) });
   }
 
-  /** The same for ourselves; resolves with `{ seq }`. */
+  /** A command that only this SDK knows; resolves with `{ seq }`. */
   sendCommand(cmd, msg) {
-    return this.chat.send(this.#inRoom(), { body: commandBody(cmd, msg, this.user) });
+    return this.chat.send(this.#inRoom(), { body: ownBody(cmd, msg, this.user) });
   }
 
   /** What a pusher said of itself: `{ mic, cam, screen }`. */

@@ -1,5 +1,5 @@
 // What pushers say of themselves: microphone, camera and screen on or off. It goes through the room's chat as a command,
-// which clients that do not know it pass over. Who comes later finds it in the chat's newest messages.
+// of which other clients show nothing. Who comes later finds it in the chat's newest messages.
 
 /** The command's name. */
 const MEDIA = 'media';

@@ -31,7 +31,7 @@ export interface RoomSeen {
   /** Texts that came since the view was first asked for; the newest 200. */
   messages: (HistoryMessage & { textMsg: string })[];
   users: number;
-  /** Why the room was closed, or we are out. */
+  /** Why the room was closed, or we are out; until a room is entered, the same one too. */
   closed: string | null;
 }
 

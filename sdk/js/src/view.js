@@ -15,6 +15,8 @@ const SEEN = [
   'audioBlocked',
   'userCount',
   'recvRoomTextMsg',
+  // For views alone: the room is left, or our devices are closed.
+  'view',
 ];
 const views = new WeakMap();
 
@@ -55,17 +57,19 @@ class View {
   };
 
   #happened(name, event) {
-    if (this.#room.roomID && this.#room.roomID !== this.#of) {
-      // Another room than before.
-      this.#of = this.#room.roomID;
-      this.#messages = [];
+    const { roomID } = this.#room;
+    if (roomID !== this.#of) {
+      // Another room than before, the same one anew, or none: what was said there is kept until there is one.
+      this.#of = roomID;
       this.#speaking.clear();
-      this.#closed = null;
+      this.#users = 0;
+      if (roomID) this.#messages = [];
+      if (roomID) this.#closed = null;
     }
     if (name === 'recvRoomTextMsg') this.#messages = [...this.#messages, event].slice(-KEPT);
     else if (name === 'speaking') this.#speaking[event.speaking ? 'add' : 'delete'](event.userID);
     else if (name === 'userCount') this.#users = event.users;
-    else if (name === 'roomClose') this.#closed = event.reason;
+    else if (name === 'roomClose' && !roomID) this.#closed = event.reason;
     this.#value = this.#look();
     for (const call of [...this.#calls]) this.#room.guard('view', call);
   }

@@ -1,4 +1,4 @@
-import { AnyLiveRoom, AnyRTCRoom } from './rooms.js';
+import { AnyLiveRoom, AnyRTCRoom, Pusher, PusherMedia } from './rooms.js';
 
 export {
   Code,
@@ -17,10 +17,28 @@ export interface WeChatOptions {
   wx?: unknown;
 }
 
-/** `publish` and `play` are not for mini-programs: give `pushURL` to <live-pusher> and `accelerateURL` to <live-player>. */
-export declare class RTCRoom extends AnyRTCRoom {
-  constructor(options: WeChatOptions & { double?: boolean });
+/** What <live-player>s play: each URL stays as long as it is the same stream. */
+export interface ToPlay {
+  /** For mode `live`: what the audience of a live room sees; else empty. */
+  live: string;
+  /** For mode `RTC`. */
+  others: (Pusher & PusherMedia & { url: string })[];
 }
-export declare class LiveRoom extends AnyLiveRoom {
+
+interface Played {
+  toPlay(): ToPlay;
+  /** For the codes 2006 and -2301 of `bindstatechange`: until it resolves, `toPlay` has no URL for that stream, and then a fresh one. */
+  playAgain(url: string): Promise<void>;
+}
+
+/** `publish` and `play` are not for mini-programs: give `pushURL` to <live-pusher> and what `toPlay` says to <live-player>. */
+export declare class RTCRoom extends AnyRTCRoom implements Played {
+  constructor(options: WeChatOptions & { double?: boolean });
+  toPlay(): ToPlay;
+  playAgain(url: string): Promise<void>;
+}
+export declare class LiveRoom extends AnyLiveRoom implements Played {
   constructor(options: WeChatOptions & { autoMix?: boolean });
+  toPlay(): ToPlay;
+  playAgain(url: string): Promise<void>;
 }

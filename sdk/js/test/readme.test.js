@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
 import { LiveRoom } from '../src/live_room.js';
 import { RTCRoom } from '../src/rtc_room.js';
+import { LiveRoom as MiniRoom } from '../src/wechat.js';
 import { browse, leave, machine } from './devices.js';
 import { FakeServer, LOGIN, settle } from './fake.js';
 
@@ -16,14 +17,14 @@ const AsyncFunction = (async () => {}).constructor;
 function world() {
   const server = new FakeServer();
   const ada = { userID: 'ada', userName: 'Ada', userAvatar: '', accelerateURL: 'rtmp://h/live/s?x=1' };
-  const bob = { ...ada, userID: 'bob' };
+  const [bob, eve] = ['bob', 'eve'].map((userID) => ({ ...ada, userID }));
   const room = {
     roomID: 'tea',
     roomInfo: 'Tea',
     roomCreator: 'bob',
     mixedPlayURL: 'https://h/live/s.flv?x=1',
     custom: { like: 1 },
-    pushers: [ada, bob],
+    pushers: [ada, bob, eve],
   };
   Object.assign(server.answers, {
     get_room_list: () => ({ rooms: [room] }),
@@ -81,13 +82,13 @@ for (const [i, code] of blocks.entries()) {
     const known = (Kind) =>
       class extends Kind {
         constructor(options) {
-          super({ ...options, platform: server.platform(), media: { Publisher: Link, Player: Link } });
+          super({ ...options, wx: {}, platform: server.platform(), media: { Publisher: Link, Player: Link } });
           rooms.push(this);
         }
       };
     const given = {
       RTCRoom: known(RTCRoom),
-      LiveRoom: known(LiveRoom),
+      LiveRoom: known(code.includes('roomservice-sdk/wechat') ? MiniRoom : LiveRoom),
       login: async () => LOGIN,
       console: { log() {} },
       fetch: async () => ({ text: async () => 'sig' }),
@@ -103,7 +104,11 @@ for (const [i, code] of blocks.entries()) {
     await settle();
     assert.ok(server.named('login').length >= 1);
     if (code.includes('room.publish')) assert.equal(links.filter((l) => l.stream).length, 1);
-    if (code.includes('setData')) assert.equal(given.page.data.others.length, 2);
+    if (code.includes('setData')) {
+      const { live, others } = given.page.data;
+      // The anchor's stream is what is live: it is heard once.
+      assert.deepEqual([live, others.map((p) => p.userID)], ['https://h/live/s.flv?x=1', ['eve']]);
+    }
     for (const room of rooms) await room.logout();
   });
 }

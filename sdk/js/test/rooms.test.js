@@ -141,7 +141,14 @@ test('texts and commands pass both ways, with names', async () => {
   assert.equal(body[1].MsgContent.Text, '<b>hi</b>');
   const bob = { userName: 'Bob', userAvatar: '' };
   server.socket.push({ type: 'message', room: 'r', seq: 50, time: 9, from: 'bob', body: textBody('hello', bob) });
-  server.socket.push({ type: 'message', room: 'r', seq: 51, time: 9, from: 'bob', body: commandBody('wave', 2, bob) });
+  server.socket.push({
+    type: 'message',
+    room: 'r',
+    seq: 51,
+    time: 9,
+    from: 'bob',
+    body: commandBody('wave', { to: 'eve' }, bob),
+  });
   server.socket.push({
     type: 'message',
     room: 'r',
@@ -152,7 +159,7 @@ test('texts and commands pass both ways, with names', async () => {
   });
   assert.equal(seen('onRecvRoomTextMsg').length, 1);
   assert.deepEqual([seen('onRecvRoomTextMsg')[0].userName, seen('onRecvRoomTextMsg')[0].textMsg], ['Bob', 'hello']);
-  assert.deepEqual([seen('onRecvRoomCustomMsg')[0].cmd, seen('onRecvRoomCustomMsg')[0].msg], ['wave', 2]);
+  assert.deepEqual([seen('onRecvRoomCustomMsg')[0].cmd, seen('onRecvRoomCustomMsg')[0].msg], ['wave', { to: 'eve' }]);
   server.socket.push(notice({ cmd: 'notice', data: 'maintenance' }));
   assert.equal(seen('onNotice')[0].textMsg, 'maintenance');
   await room.logout();
@@ -449,6 +456,24 @@ test('a mix that ended because the anchor was away is asked for again within abo
   away = false;
   await pass(11_000);
   assert.deepEqual([codes(), server.room.custom.mixed], [[-505], 1]);
+  await room.logout();
+});
+
+test('a viewer whose chat was away for long is in the audience again', async () => {
+  clock.enable();
+  const server = world();
+  const room = new LiveRoom({ platform: server.platform() });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  await pass(20_000);
+  server.socket.drop();
+  await pass(5_000);
+  assert.deepEqual([room.chat.state, server.named('add_audience').length], ['open', 1], 'nobody was taken out so soon');
+  server.down = true;
+  server.socket.drop();
+  await pass(70_000);
+  server.down = false;
+  await pass(20_000);
+  assert.deepEqual([room.chat.state, server.named('add_audience').length], ['open', 2]);
   await room.logout();
 });
 

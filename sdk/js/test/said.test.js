@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { commandBody, textBody } from '../src/messages.js';
+import { ownBody, textBody } from '../src/messages.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { clock, FakeServer, LOGIN, settle } from './fake.js';
 
@@ -13,7 +13,7 @@ const said = (seq, from, msg) => ({
   seq,
   time: 1,
   from,
-  body: commandBody('media', msg, bob),
+  body: ownBody('media', msg, bob),
 });
 
 /** A room that ada makes, with `history` as what was said before; `silent`: chat has no connection yet. */
@@ -67,7 +67,7 @@ test('ours is said once a change, and again before it is too old to be found', a
   assert.equal(server.socket.asked('send').length, 0, 'what everybody believes anyway');
   await room.tellMediaState({ mic: false });
   await room.tellMediaState({ mic: false });
-  const sent = () => server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Data).data.msg);
+  const sent = () => server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Ext).data.msg);
   assert.deepEqual(sent(), [{ mic: false, cam: true, screen: false }]);
   assert.deepEqual(states, [['ada', false, true, false]]);
   const text = (seq) => ({ type: 'message', room: 'r', seq, time: 1, from: 'bob', body: textBody('hi', bob) });
@@ -85,7 +85,7 @@ test('what we said in an earlier life of ours is taken back', async () => {
   const { server, room } = await entered([said(1, 'ada', { mic: false })]);
   await room.tellMediaState({ mic: true });
   const [frame] = server.socket.asked('send');
-  assert.equal(JSON.parse(frame.body[0].MsgContent.Data).data.msg.mic, true);
+  assert.equal(JSON.parse(frame.body[0].MsgContent.Ext).data.msg.mic, true);
   await room.logout();
 });
 
@@ -102,7 +102,7 @@ test('a room that begins anew is told again', async () => {
   await settle(100);
   assert.equal(server.sockets.length, 2);
   const [frame] = server.socket.asked('send');
-  assert.equal(JSON.parse(frame.body[0].MsgContent.Data).data.msg.cam, false);
+  assert.equal(JSON.parse(frame.body[0].MsgContent.Ext).data.msg.cam, false);
   await room.logout();
 });
 
@@ -123,7 +123,7 @@ test('a chat that is late is read all the same, and told who turned off what mea
   await pass(20_000);
   assert.equal(room.chat.state, 'open');
   assert.equal(room.mediaStateOf('bob').cam, false);
-  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Data).data.msg);
+  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Ext).data.msg);
   assert.deepEqual(frames, [{ mic: false, cam: true, screen: false }]);
   await room.logout();
 });
@@ -136,7 +136,7 @@ test('what is turned off while chat is away is said once it is back', async () =
   assert.equal(room.chat.state, 'waiting');
   await room.tellMediaState({ mic: false });
   await pass(5_000);
-  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Data).data.msg);
+  const frames = server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Ext).data.msg);
   assert.deepEqual(frames, [{ mic: false, cam: true, screen: false }]);
   await room.logout();
 });

@@ -3,6 +3,13 @@
 const { LiveRoom } = require('roomservice-sdk');
 const { loginURL, server } = require('../../config.js');
 
+/** Codes of <live-player>: the stream ended, or was not reached after some tries of its own. */
+const PLAY_ENDED = [2006, -2301];
+/** Codes of <live-pusher>: the connection broke, the server refused it, the system took camera and microphone away. */
+const PUSH_ENDED = [-1307, 3004, 5000];
+const PUSH_BEGUN = 1002;
+const NO_DEVICE = { '-1301': 'no camera', '-1302': 'no microphone' };
+
 /** What wx.request answers, as a promise. */
 const ask = (url, data) =>
   new Promise((resolve, reject) => wx.request({ url, data, success: (r) => resolve(r.data), fail: reject }));
@@ -21,10 +28,13 @@ Page({
     room.on('recvRoomTextMsg', ({ userName, textMsg, seq }) =>
       this.setData({ lines: [...this.data.lines, { seq, text: `${userName}: ${textMsg}` }].slice(-50) }),
     );
-    room.on('connectionState', ({ state }) => this.setData({ note: state === 'reconnecting' ? '…' : '' }));
+    room.on('connectionState', ({ state }) => {
+      this.setData({ note: state === 'reconnecting' ? '…' : '' });
+      if (state === 'connected') this.pushAgain();
+    });
     room.on('roomClose', ({ reason }) => {
-      this.setData({ liveURL: '', pushURL: '', others: [], note: reason });
-      this.list();
+      this.setData({ roomID: '', liveURL: '', pushURL: '', others: [], note: reason });
+      this.tell(() => this.list());
     });
     room.on('error', (error) => this.setData({ note: error.message }));
     await this.tell(async () => {
@@ -34,6 +44,10 @@ Page({
       await room.login({ ...login, userSig: sign });
       await this.list();
     });
+  },
+
+  onShow() {
+    this.pushAgain();
   },
 
   onUnload() {
@@ -56,6 +70,7 @@ Page({
     return this.tell(async () => {
       const { roomID } = await this.room.createRoom({ roomInfo: this.room.user.userName });
       const { pushURL } = await this.room.getPushURL({ roomID });
+      this.pushEnded = false;
       this.setData({ pushURL });
       this.show();
     });
@@ -88,11 +103,51 @@ Page({
   },
 
   show() {
+    const { live, others } = this.room.toPlay();
+    this.setData({
+      roomID: this.room.roomID || '',
+      liveURL: live,
+      others: others.map(({ userID, userName, url, mic }) => ({ userID, name: userName, url, mic })),
+    });
+  },
+
+  async onPlayState({ detail, currentTarget }) {
+    if (!PLAY_ENDED.includes(detail.code)) return;
+    const again = this.room.playAgain(currentTarget.dataset.url);
+    this.show();
+    await again;
+    this.show();
+  },
+
+  onPushState({ detail: { code } }) {
+    if (code === PUSH_BEGUN) this.pushEnded = false;
+    if (NO_DEVICE[code]) this.setData({ note: NO_DEVICE[code] });
+    if (!PUSH_ENDED.includes(code)) return;
+    this.pushEnded = true;
+    this.pushAgain();
+  },
+
+  /** Pushes again by a fresh URL, also when the page is shown again and when the network is back. */
+  async pushAgain() {
     const { room } = this;
-    const others = room.others
-      .filter((p) => p.userID !== room.roomCreator)
-      .map((p) => ({ userID: p.userID, name: p.userName, url: p.accelerateURL, mic: room.mediaStateOf(p.userID).mic }));
-    this.setData({ roomID: room.roomID || '', liveURL: room.isCreator ? '' : room.mixedPlayURL, others });
+    if (!this.pushEnded || this.pushing || !room.isPusher) return;
+    this.pushing = true;
+    // <live-pusher> begins anew where its URL is another one.
+    this.setData({ pushURL: '' });
+    while (room.isPusher && !this.data.pushURL) {
+      await new Promise((resolve) => setTimeout(resolve, 1000 + Math.random() * 1000));
+      await this.tell(async () => {
+        const { roomID } = room;
+        const { pushURL } = await room.getPushURL({ roomID });
+        if (room.roomID === roomID && room.isPusher) this.setData({ pushURL });
+      });
+    }
+    this.pushing = false;
+  },
+
+  /** The person refused camera or microphone, for example. */
+  onMediaError({ detail }) {
+    this.setData({ note: detail.errMsg || `error ${detail.errCode}` });
   },
 
   /** Does it, and shows what went wrong. */
