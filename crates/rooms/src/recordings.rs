@@ -68,9 +68,15 @@ impl Settings {
         if !self.enabled {
             return Ok(None);
         }
-        let dir = if self.dir.as_os_str().is_empty() { data_dir.join("recordings") } else { self.dir.clone() };
+        let dir = self.directory(data_dir);
         let longest = Duration::from_secs(self.max_seconds);
         Recorder::new(hub.clone(), record::Settings { dir, quota: self.quota_bytes, longest }).map(Some)
+    }
+
+    /// Where they go.
+    #[must_use]
+    pub fn directory(&self, data_dir: &Path) -> PathBuf {
+        if self.dir.as_os_str().is_empty() { data_dir.join("recordings") } else { self.dir.clone() }
     }
 
     /// Adds what is wrong with these settings.

@@ -84,6 +84,9 @@ enum Command {
     Setup {
         /// The file.
         file: PathBuf,
+        /// Let it name this directory for data.
+        #[arg(long, value_name = "DIRECTORY")]
+        data_dir: Option<PathBuf>,
     },
     /// Print completions for a shell.
     #[command(hide = true)]
@@ -191,8 +194,8 @@ fn without_settings(command: Command) -> Result<Option<Command>, String> {
         Command::DefaultConfig => print::text(DEFAULT_FILE),
         Command::Keygen => print::text(setup::fresh_keys()),
         Command::Openapi => print::line(http::description()),
-        Command::Setup { file } => {
-            let written = setup::write(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        Command::Setup { file, data_dir } => {
+            let written = setup::write(&file, data_dir.as_deref()).map_err(|e| format!("{}: {e}", file.display()))?;
             let done = if written { "is written, with fresh keys." } else { "is there already." };
             print::line(format_args!("{} {done}", file.display()));
         }

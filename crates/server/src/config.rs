@@ -1,4 +1,4 @@
-//! Settings: one TOML file, `ROOMSERVICE_SECTION__KEY` variables over it, defaults under it.
+//! Settings: one TOML file, `ROOMSERVICE_SECTION__KEY` variables over it, `ROOMSERVICE_DEFAULT__…` and the defaults under it.
 //! Each section's struct stands beside its consumer; this file only puts them together and checks them.
 
 mod env;
@@ -74,6 +74,9 @@ pub struct Settings {
     /// Where development mode serves a private network too (`--lan`); in no file, so that nobody forgets it there.
     #[serde(skip)]
     pub lan: Option<IpAddr>,
+    /// What is odd about the variables that these settings were made with, one line each.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 impl Default for Settings {
@@ -102,6 +105,7 @@ impl Default for Settings {
             traces: Default::default(),
             metrics: Default::default(),
             lan: None,
+            notes: Vec::new(),
         }
     }
 }
@@ -236,7 +240,9 @@ impl Settings {
     /// What lets a server start with these settings and is hardly meant, one line each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        reach::warnings(self)
+        let mut found = self.notes.clone();
+        reach::warnings(self, &mut found);
+        found
     }
 
     fn production(&self, found: &mut Vec<String>) {

@@ -7,7 +7,7 @@ mod neighbours;
 mod network;
 mod verdict;
 
-pub use machine::trouble_of;
+pub use machine::{recordings, trouble_of};
 pub use verdict::{Level, Verdict, page};
 
 use crate::config::Settings;
@@ -32,10 +32,11 @@ pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrt
     if found.is_empty() {
         found.push(Verdict::ok(SETTINGS, format!("they fit, in {:?} mode", settings.mode)));
     }
-    let (network, ffmpeg, disk, redis, webhooks, clouds) = tokio::join!(
+    let (network, ffmpeg, disk, recordings, redis, webhooks, clouds) = tokio::join!(
         network::look(settings, webrtc),
         machine::ffmpeg(settings),
         machine::disk(settings),
+        machine::recordings(settings),
         neighbours::redis(settings),
         neighbours::webhooks(settings),
         neighbours::clouds(clouds),
@@ -46,6 +47,7 @@ pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrt
     found.push(ffmpeg);
     found.push(neighbours::clock(redis.ahead, webhooks.ahead));
     found.extend(disk);
+    found.extend(recordings);
     found.push(machine::files(settings));
     found.extend(redis.verdicts);
     found.extend(webhooks.verdicts);

@@ -13,6 +13,8 @@ use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
 
 /// The codes of calls that are distinguished; the last column is for all others, such as those of mixes.
 const CODES: [i32; 22] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503, 504];
+/// The code of a call that failed inside.
+const FAILED: i32 = -1;
 /// Columns of a call: its buckets, the sum of its times, and its codes.
 const WIDTH: usize = BUCKETS + 1 + CODES.len() + 1;
 
@@ -154,7 +156,8 @@ impl Metrics {
         for (call, label) in &called {
             for (n, code) in codes.iter().enumerate() {
                 let count = row(*call, BUCKETS + 1 + n);
-                if count > 0 {
+                // A counter that begins with its first failure has no rate for it, and no alarm fires.
+                if count > 0 || CODES.get(n) == Some(&FAILED) {
                     family.sample(&[("call", label), ("code", code)], count);
                 }
             }

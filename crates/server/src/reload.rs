@@ -74,6 +74,7 @@ impl Reload {
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
+        settings.notes.iter().for_each(|note| tracing::warn!("{note}"));
         parts.apply(&settings)?;
         let mut names = Vec::new();
         differing("", &self.table, &table, &mut names);

@@ -27,14 +27,15 @@ pub fn find_or_write(place: &Path) -> io::Result<(PathBuf, bool)> {
     if Path::new(INSTALLED).try_exists()? {
         return Ok((INSTALLED.into(), false));
     }
-    write(place).map(|written| (place.to_owned(), written))
+    write(place, None).map(|written| (place.to_owned(), written))
 }
 
-/// Writes the first settings, for their owner only, unless a file is there. Returns whether it wrote.
+/// Writes the first settings, for their owner only, unless a file is there. Returns whether it wrote. They name the directory of
+/// data where one is given: then whoever reads the file finds it, wherever it was started.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write(file: &Path) -> io::Result<bool> {
+pub fn write(file: &Path, data_dir: Option<&Path>) -> io::Result<bool> {
     let file = std::path::absolute(file)?;
     if file.try_exists()? {
         return Ok(false);
@@ -42,7 +43,9 @@ pub fn write(file: &Path) -> io::Result<bool> {
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)?;
     }
-    write_private(&file, format!("{HEAD}{}", fresh_keys()).as_bytes())?;
+    let data_dir = data_dir.map(|at| toml::Value::String(at.display().to_string()));
+    let data_dir = data_dir.map(|at| format!("data_dir = {at}\n")).unwrap_or_default();
+    write_private(&file, format!("{HEAD}{data_dir}{}", fresh_keys()).as_bytes())?;
     Ok(true)
 }
 
@@ -80,10 +83,14 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("data/roomservice.toml");
-        assert!(write(&file).unwrap());
+        assert!(write(&file, None).unwrap());
         let settings = Settings::load(Some(&file), []).unwrap();
         assert_eq!(settings.problems(), Vec::<String>::new());
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(settings.data_dir, Path::new("./data"));
+        let named = dir.path().join("named.toml");
+        assert!(write(&named, Some(Path::new("/var/lib/a \"b\""))).unwrap());
+        assert_eq!(Settings::load(Some(&named), []).unwrap().data_dir, Path::new("/var/lib/a \"b\""));
         let text = std::fs::read(&file).unwrap();
         let with = |more: &str| {
             let longer = dir.path().join("longer.toml");
@@ -93,7 +100,7 @@ mod tests {
         assert_eq!(with("live.validTime = 3600\n"), Ok(3600));
         let why = with("[live]\nvalidTime = 3600\n").unwrap_err();
         assert!(why.contains("write live.y = … there, and no [live]"), "{why}");
-        assert!(!write(&file).unwrap(), "a file that is there is left alone");
+        assert!(!write(&file, None).unwrap(), "a file that is there is left alone");
         assert_eq!(std::fs::read(&file).unwrap(), text);
     }
 }

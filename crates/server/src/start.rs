@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Mode, Settings};
+use crate::doctor;
 use crate::drain;
 use crate::http::{self, Doors, Routes};
 use crate::keys;
@@ -100,6 +101,8 @@ impl Server {
         let logs = open_logs(&settings)?;
         logs.subscribe(&settings.logs);
         settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+        let lost = doctor::recordings(&settings).await.and_then(|found| found.problem());
+        lost.iter().for_each(|problem| tracing::error!("{problem}"));
         // Sockets, so that what cannot be had is known before anything runs.
         let sockets = Sockets::open(&settings).await?;
         let http = sockets.http_address;

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 use sign::Secret;
 
+use crate::lan::is_private;
+
 /// `[webrtc]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -92,6 +94,17 @@ impl Settings {
         config.public = vec![address];
         config
     }
+}
+
+/// What to do about an address that browsers are told and do not reach.
+pub(crate) const CURE: &str =
+    "set webrtc.public to the address at which clients reach this machine, such as [\"203.0.113.7\"]";
+
+/// What there is to say of an address of a private network that browsers are told, and the cure. A machine whose address the
+/// cloud or a bridge translates has no other.
+pub(crate) fn of_private(address: IpAddr) -> Option<[String; 2]> {
+    let seen = || format!("{address} is of a private network: browsers on the internet do not reach it");
+    is_private(address).then(|| [seen(), format!("{CURE}, unless all clients are in that network")])
 }
 
 /// An address that no client can send anything to.

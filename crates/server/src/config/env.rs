@@ -1,4 +1,4 @@
-//! `ROOMSERVICE_SECTION__KEY` variables, laid over the file's table.
+//! `ROOMSERVICE_SECTION__KEY` variables, laid over the file's table, and `ROOMSERVICE_DEFAULT__SECTION__KEY`, laid under it.
 
 use serde::Deserialize;
 use toml::{Table, Value};
@@ -6,6 +6,10 @@ use toml::{Table, Value};
 use super::{Error, Settings};
 
 const PREFIX: &str = "ROOMSERVICE_";
+/// What holds where the file says nothing: for images and service units, which must not decide instead of an operator's file.
+const DEFAULT: &str = "DEFAULT__";
+/// What install.sh is told by; whoever exported these starts the server with them.
+const OF_INSTALLER: [&str; 2] = ["FROM", "TO"];
 
 /// Lays the variables over the table. Names are matched without regard to case and underscores, so that
 /// `ROOMSERVICE_LIVE__PUSHSECRETKEY` and `ROOMSERVICE_LIVE__PUSH_SECRET_KEY` both set `live.pushSecretKey`. Returns the table as it is then, too.
@@ -15,29 +19,91 @@ pub(super) fn apply(
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(Settings, Table), Error> {
     let known = Table::try_from(Settings::default()).unwrap_or_default();
+    let file = table.clone();
+    let mut notes = Vec::new();
+    let mut of_services = Vec::new();
     let mut any = false;
-    for (name, text) in variables {
+    for (name, text) in in_order(variables) {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let fail = |text: String| Error::Variable { name: name.clone(), text };
-        let parts: Vec<&str> = path.split("__").collect();
-        let (parents, default) = find(&known, &parts).ok_or_else(|| fail("there is no such setting".into()))?;
+        let lies_under = path.strip_prefix(DEFAULT);
+        let parts: Vec<&str> = lies_under.unwrap_or(path).split("__").collect();
+        let Some((place, default)) = find(&known, &parts) else {
+            if OF_INSTALLER.contains(&path) {
+                notes.push(format!(
+                    "environment variable {name} is passed over: install.sh is told by it, and no server"
+                ));
+            } else if is_of_service(path) {
+                of_services.push(name);
+            } else {
+                return Err(fail("there is no such setting".into()));
+            }
+            continue;
+        };
         let value = parse(&text, default).map_err(fail)?;
-        let mut at = &mut table;
-        let (last, sections) = parents.split_last().expect("a found setting has a name");
-        for section in sections {
-            let entry = at.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
-            at = entry.as_table_mut().ok_or_else(|| fail(format!("{section} is not a section")))?;
+        match at(&file, &place) {
+            Some(_) if lies_under.is_some() => continue,
+            Some(said) if *said != value => notes.push(format!(
+                "environment variable {name} is used, and not what the file says of {}",
+                place.join(".")
+            )),
+            _ => {}
         }
-        at.insert(last.clone(), value);
+        lay(&mut table, &place, value).map_err(fail)?;
         // Each variable by itself, so that the message names the right one.
         Settings::deserialize(table.clone()).map_err(|e| fail(super::such_as(&e.to_string())))?;
         any = true;
     }
-    if !any {
-        return Ok((plain, table));
+    if !of_services.is_empty() {
+        notes.push(format!(
+            "environment variables {} are passed over: Kubernetes gives them to pods beside a Service of such a name; enableServiceLinks: false in the pod's spec ends that",
+            of_services.join(", ")
+        ));
     }
-    let settings = Settings::deserialize(table.clone());
-    Ok((settings.map_err(|e| Error::Variable { name: PREFIX.into(), text: e.to_string() })?, table))
+    let settings = if any {
+        Settings::deserialize(table.clone())
+            .map_err(|e| Error::Variable { name: PREFIX.into(), text: e.to_string() })?
+    } else {
+        plain
+    };
+    Ok((Settings { notes, ..settings }, table))
+}
+
+/// What lies under the file first, so that the other variables lie over it.
+fn in_order(variables: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut variables: Vec<_> = variables.into_iter().collect();
+    let lies_over = |name: &str| !name.strip_prefix(PREFIX).is_some_and(|path| path.starts_with(DEFAULT));
+    variables.sort_by_cached_key(|(name, _)| (lies_over(name), name.clone()));
+    variables
+}
+
+/// Whether Kubernetes makes such names for a Service: `…SERVICE_HOST`, `…SERVICE_PORT_HTTP`, `…PORT`, `…PORT_1935_TCP_ADDR`.
+fn is_of_service(path: &str) -> bool {
+    let words: Vec<&str> = path.split('_').collect();
+    let protocols = ["TCP", "UDP", "SCTP"];
+    let is_port = |at: &[&str]| at[0] == "PORT" && at[1].parse::<u16>().is_ok() && protocols.contains(&at[2]);
+    !words.contains(&"")
+        && (words.ends_with(&["SERVICE", "HOST"])
+            || words.ends_with(&["PORT"])
+            || words.windows(2).any(|two| two == ["SERVICE", "PORT"])
+            || words.windows(3).any(is_port))
+}
+
+fn at<'a>(table: &'a Table, place: &[String]) -> Option<&'a Value> {
+    let (first, rest) = place.split_first()?;
+    let value = table.get(first)?;
+    if rest.is_empty() { Some(value) } else { at(value.as_table()?, rest) }
+}
+
+fn lay(table: &mut Table, place: &[String], value: Value) -> Result<(), String> {
+    let (last, sections) = place.split_last().expect("a found setting has a name");
+    let mut at = table;
+    for section in sections {
+        let entry = at.entry(section.clone()).or_insert_with(|| Value::Table(Table::new()));
+        at = entry.as_table_mut().ok_or_else(|| format!("{section} is not a section"))?;
+    }
+    at.insert(last.clone(), value);
+    Ok(())
 }
 
 fn flat(name: &str) -> String {

@@ -1,9 +1,10 @@
 //! Whether the addresses of the settings lead where they should: no two listeners at one place, and none that clients
-//! are given and cannot reach. Looks at settings only.
+//! are given and cannot reach. Looks at settings, and asks the system for its route.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Mode, Settings};
+use crate::webrtc;
 
 /// A listener: its setting, and where it listens.
 pub(super) struct Listens {
@@ -52,13 +53,12 @@ pub(super) fn collisions(listeners: &[Listens], found: &mut Vec<String>) {
 }
 
 /// What works and is hardly meant.
-pub(super) fn warnings(settings: &Settings) -> Vec<String> {
-    let mut found = Vec::new();
+pub(super) fn warnings(settings: &Settings, found: &mut Vec<String>) {
     if settings.mode != Mode::Production || !settings.webrtc.enabled {
-        return found;
+        return;
     }
-    let public = settings.webrtc.config().public;
-    if !public.is_empty() && public.iter().all(IpAddr::is_loopback) {
+    let public = media::rtc::advertised(&settings.webrtc.config(), settings.webrtc.listen);
+    if public.iter().all(IpAddr::is_loopback) {
         found.push(format!(
             "webrtc: browsers elsewhere are told to send to {}, which is their own machine; set webrtc.listen = \"0.0.0.0:8000\" and webrtc.public = [\"203.0.113.7\"] with this server's address, or webrtc.enabled = false",
             public[0]
@@ -69,6 +69,9 @@ pub(super) fn warnings(settings: &Settings) -> Vec<String> {
             settings.webrtc.listen,
             settings.webrtc.listen.port()
         ));
+    } else if settings.webrtc.public.is_empty()
+        && let Some(told) = public.iter().map(|address| webrtc::of_private(*address)).collect::<Option<Vec<_>>>()
+    {
+        found.extend(told.into_iter().map(|[seen, cure]| format!("webrtc: {seen}; {cure}")));
     }
-    found
 }

@@ -65,6 +65,95 @@ fn variables_lie_over_the_file() {
     }
 }
 
+/// What the kubelet gives each pod beside a Service named `roomservice`, and one named `roomservice-metrics`.
+const OF_SERVICES: [(&str, &str); 12] = [
+    ("ROOMSERVICE_SERVICE_HOST", "10.96.0.7"),
+    ("ROOMSERVICE_SERVICE_PORT", "80"),
+    ("ROOMSERVICE_SERVICE_PORT_HTTP", "80"),
+    ("ROOMSERVICE_PORT", "tcp://10.96.0.7:80"),
+    ("ROOMSERVICE_PORT_1935_TCP", "tcp://10.96.0.7:1935"),
+    ("ROOMSERVICE_PORT_1935_TCP_PROTO", "tcp"),
+    ("ROOMSERVICE_PORT_1935_TCP_PORT", "1935"),
+    ("ROOMSERVICE_PORT_1935_TCP_ADDR", "10.96.0.7"),
+    ("ROOMSERVICE_PORT_8000_UDP_ADDR", "10.96.0.7"),
+    ("ROOMSERVICE_METRICS_SERVICE_HOST", "10.96.0.8"),
+    ("ROOMSERVICE_METRICS_PORT_9464_TCP_ADDR", "10.96.0.8"),
+    ("ROOMSERVICE_METRICS_PORT", "tcp://10.96.0.8:9464"),
+];
+
+#[test]
+fn variables_of_kubernetes_and_of_the_installer_are_passed_over() {
+    let settings = load("", &OF_SERVICES).unwrap();
+    let warned = settings.warnings().join("\n");
+    for (name, _) in OF_SERVICES {
+        assert!(warned.contains(name), "{name} in {warned}");
+    }
+    assert!(warned.contains("enableServiceLinks: false") && settings.warnings().len() == 1, "{warned}");
+    let installer = load("", &[("ROOMSERVICE_FROM", "https://h"), ("ROOMSERVICE_TO", "/opt")]).unwrap().warnings();
+    assert!(installer.len() == 2 && installer[0].contains("install.sh"), "{installer:?}");
+    // What is meant for the server and written wrong stays an error.
+    for name in
+        ["ROOMSERVICE_HTTP__PORT", "ROOMSERVICE_PORTS", "ROOMSERVICE_RTMP__SERVICE_HOST", "ROOMSERVICE_PORT_X_TCP"]
+    {
+        let text = load("", &[(name, "1")]).unwrap_err().to_string();
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn variables_of_images_and_units_lie_under_the_file() {
+    let variables = [
+        ("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:7"),
+        ("ROOMSERVICE_DEFAULT__HTTP__LISTEN", "0.0.0.0:5757"),
+        ("ROOMSERVICE_DEFAULT__RTMP__LISTEN", "0.0.0.0:1935"),
+        ("ROOMSERVICE_DEFAULT__DATA_DIR", "/var/lib/roomservice"),
+    ];
+    let silent = load("", &variables).unwrap();
+    assert_eq!(silent.http.listen.to_string(), "0.0.0.0:5757");
+    assert_eq!(silent.rtmp.listen.to_string(), "127.0.0.1:7", "a variable of the operator lies over it");
+    assert_eq!(silent.data_dir, Path::new("/var/lib/roomservice"));
+    let says = load("data_dir = \"/srv/rooms\"\nhttp.listen = \"127.0.0.1:5757\"\n", &variables).unwrap();
+    assert_eq!(says.http.listen.to_string(), "127.0.0.1:5757");
+    assert_eq!(says.data_dir, Path::new("/srv/rooms"));
+    assert_eq!([silent.notes, says.notes], [const { Vec::<String>::new() }; 2]);
+    let text = load("", &[("ROOMSERVICE_DEFAULT__HTTP__LISTENS", "x")]).unwrap_err().to_string();
+    assert!(text.contains("ROOMSERVICE_DEFAULT__HTTP__LISTENS"), "{text}");
+}
+
+#[test]
+fn a_variable_that_replaces_what_the_file_says_is_told() {
+    let file = "im.secretKey = \"hunter2\"\nhttp.listen = \"127.0.0.1:8\"\n";
+    let variables = [
+        ("ROOMSERVICE_HTTP__LISTEN", "127.0.0.1:9"),
+        ("ROOMSERVICE_IM__SECRETKEY", "hunter3"),
+        ("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:9"),
+    ];
+    let warned = load(file, &variables).unwrap().warnings();
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].contains("ROOMSERVICE_HTTP__LISTEN is used") && warned[0].contains("http.listen"), "{warned:?}");
+    assert!(!warned[1].contains("hunter"), "{warned:?}");
+    let same = load(file, &[("ROOMSERVICE_HTTP__LISTEN", "127.0.0.1:8")]).unwrap().warnings();
+    assert!(same.is_empty(), "{same:?}");
+}
+
+#[test]
+fn an_address_that_is_translated_on_the_way_is_told() {
+    let warned = |webrtc: &str| load(&format!("mode = \"production\"\n{webrtc}"), &[]).unwrap().warnings();
+    let private = warned("webrtc.listen = \"10.0.0.4:8000\"");
+    assert!(private.len() == 1 && private[0].contains("10.0.0.4 is of a private network"), "{private:?}");
+    assert!(private[0].contains("set webrtc.public"), "{private:?}");
+    assert_eq!(warned("webrtc.listen = \"203.0.113.7:8000\""), Vec::<String>::new());
+    // Whoever names it means it.
+    let named = "webrtc.listen = \"0.0.0.0:8000\"\nwebrtc.public = [\"10.0.0.4\"]";
+    assert_eq!(warned(named), Vec::<String>::new());
+    // Where the address is that of the route, it is told as the doctor tells it.
+    let mut settings = Settings { mode: Mode::Production, ..Settings::default() };
+    settings.webrtc.listen = "0.0.0.0:8000".parse().unwrap();
+    let routed = media::rtc::advertised(&settings.webrtc.config(), settings.webrtc.listen);
+    let reached = routed.iter().any(|ip| !ip.is_loopback() && !crate::lan::is_private(*ip));
+    assert_eq!(settings.warnings().is_empty(), reached, "{:?}", settings.warnings());
+}
+
 #[test]
 fn development_stays_on_this_machine() {
     let settings = load("[http]\nlisten = \"0.0.0.0:5757\"\n", &[]).unwrap();

@@ -199,7 +199,11 @@ fn judge_disk(data_dir: &Path, room: Option<u64>, timed: io::Result<Vec<Duration
     let directory = data_dir.display();
     let times = match timed {
         Err(why) => {
-            let cure = "give data_dir to the user that runs the server (chown), or set another data_dir";
+            let cure = if data_dir.is_relative() {
+                "a relative data_dir is below where each program was started: set it in the file to where the server has its data, such as \"/var/lib/roomservice\", and ask as the user that runs the server"
+            } else {
+                "give data_dir to the user that runs the server (chown), and ask as that user; or set another data_dir"
+            };
             return vec![Verdict::fail(NAME, format!("data_dir {directory} cannot be written: {why}"), cure)];
         }
         Ok(times) => times,
@@ -228,6 +232,37 @@ fn judge_disk(data_dir: &Path, room: Option<u64>, timed: io::Result<Vec<Duration
         () => Verdict::fail(NAME, format!("{seen}: every change of a room waits for that"), cure),
     });
     found
+}
+
+/// Where recordings go, if there are any: whether a file can be made there. What cannot be written is known before the first
+/// recording is lost.
+pub async fn recordings(settings: &Settings) -> Option<Verdict> {
+    let directory = settings.record.enabled.then(|| settings.record.directory(&settings.data_dir))?;
+    let tried = directory.clone();
+    let wrote = within(ANSWERS, move || try_file(&there(&tried))).await;
+    Some(judge_recordings(&directory, wrote.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))))
+}
+
+fn judge_recordings(directory: &Path, wrote: io::Result<()>) -> Verdict {
+    const NAME: &str = "record.dir";
+    let at = directory.display();
+    let Err(why) = wrote else { return Verdict::ok(NAME, format!("recordings can be written to {at}")) };
+    let seen = format!("{at} cannot be written, so every recording is lost: {why}");
+    let edit = format!("systemctl edit roomservice, [Service] and ReadWritePaths={at} below it, and a restart");
+    let cure = if why.kind() == io::ErrorKind::ReadOnlyFilesystem {
+        format!("the service's unit lets it write to its data alone: {edit}; or mount the disk for writing")
+    } else {
+        format!("give it to the user that runs the server (chown); and where a unit bounds what may be written: {edit}")
+    };
+    Verdict::fail(NAME, seen, cure)
+}
+
+/// Makes a file, and takes it away again.
+fn try_file(directory: &Path) -> io::Result<()> {
+    let path = directory.join(format!(".doctor-{:016x}", sign::fresh_id()));
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    drop(Tried(path));
+    Ok(())
 }
 
 /// How many files may be open: every connection is one.
@@ -295,7 +330,7 @@ mod tests {
     #[test]
     fn a_disk_is_full_slow_or_not_ours() {
         let fast = || Ok(vec![Duration::from_millis(1); 3]);
-        let judge = |room, timed, journal| judge_disk(Path::new("data"), room, timed, journal);
+        let judge = |room, timed, journal| judge_disk(Path::new("/data"), room, timed, journal);
         is(&judge(Some(1 << 40), fast(), true)[0], Level::Ok, "1024 GB", "");
         is(&judge(Some(1 << 20), fast(), true)[0], Level::Fail, "1 MB are free", "make room");
         is(
@@ -304,6 +339,8 @@ mod tests {
             "cannot be written",
             "chown",
         );
+        let relative = judge_disk(Path::new("data"), None, Err(io::ErrorKind::PermissionDenied.into()), true);
+        is(&relative[0], Level::Fail, "cannot be written", "set it in the file to where the server has its data");
         for (took, level) in [(30, Level::Warn), (400, Level::Fail)] {
             let timed = || Ok(vec![Duration::from_millis(took); 3]);
             is(&judge(None, timed(), true)[0], level, "every change of a room waits", "local SSD");
@@ -320,6 +357,20 @@ mod tests {
         });
         assert!(time_writes(Path::new("/proc")).is_err());
         assert_eq!(there(&dir.path().join("not/yet")), dir.path());
+    }
+
+    #[tokio::test]
+    async fn where_recordings_cannot_be_written_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
+        assert_eq!(recordings(&settings).await, None, "there are none");
+        settings.record.enabled = true;
+        is(&recordings(&settings).await.unwrap(), Level::Ok, "recordings can be written", "");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left there");
+        settings.record.dir = "/proc".into();
+        is(&recordings(&settings).await.unwrap(), Level::Fail, "/proc cannot be written", "ReadWritePaths=/proc");
+        let sandboxed = judge_recordings(Path::new("/srv/rec"), Err(io::ErrorKind::ReadOnlyFilesystem.into()));
+        is(&sandboxed, Level::Fail, "every recording is lost", "systemctl edit roomservice");
     }
 
     #[tokio::test]

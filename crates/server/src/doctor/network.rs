@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::verdict::Verdict;
 use crate::config::{Mode, Settings};
-use crate::lan::is_private;
+use crate::webrtc::{CURE, of_private};
 use media::rtc::Server as Webrtc;
 use streams::live;
 
@@ -93,7 +93,6 @@ fn public(settings: &Settings) -> Vec<IpAddr> {
 
 fn judge_address(address: IpAddr, own: &BTreeSet<IpAddr>, mode: Mode) -> Verdict {
     const NAME: &str = "address";
-    let cure = "set webrtc.public to the address at which clients reach this machine, such as [\"203.0.113.7\"]";
     if mode == Mode::Development {
         return Verdict::ok(NAME, format!("{address}: development mode serves this machine"));
     }
@@ -101,12 +100,11 @@ fn judge_address(address: IpAddr, own: &BTreeSet<IpAddr>, mode: Mode) -> Verdict
         return Verdict::fail(
             NAME,
             format!("browsers are told to send to {address}, which is their own machine"),
-            cure,
+            CURE,
         );
     }
-    if is_private(address) {
-        let seen = format!("{address} is of a private network: browsers on the internet do not reach it");
-        return Verdict::warn(NAME, seen, format!("{cure}, unless all clients are in that network"));
+    if let Some([seen, cure]) = of_private(address) {
+        return Verdict::warn(NAME, seen, cure);
     }
     if own.contains(&address) {
         return Verdict::ok(NAME, format!("{address} is this machine's"));
@@ -160,12 +158,26 @@ fn advertised(settings: &Settings, public: &[IpAddr], webrtc: Option<&Webrtc>) -
     all
 }
 
+/// Whether a server has the address at which this program must not listen. Whoever may not have a port below 1024 is told so
+/// before the system looks whether the port is free.
+async fn is_held(why: &io::Error, listen: SocketAddr) -> bool {
+    if why.kind() != io::ErrorKind::PermissionDenied {
+        return why.kind() == io::ErrorKind::AddrInUse;
+    }
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    matches!(timeout(PATIENCE, TcpStream::connect((ip, listen.port()))).await, Ok(Ok(_)))
+}
+
 /// Loops through each of its names.
 async fn tcp(one: &Advertised, own: &BTreeSet<IpAddr>) -> Vec<Verdict> {
     // Where a server runs, it answers.
     let held = match TcpListener::bind(one.listen).await {
         Ok(listener) => Some(listener),
-        Err(why) if why.kind() == io::ErrorKind::AddrInUse => None,
+        Err(why) if is_held(&why, one.listen).await => None,
         Err(why) => return vec![judge_tcp(one, &one.listen.to_string(), true, &Looped::Not(why.to_string()))],
     };
     let ours = held.is_some();
@@ -373,6 +385,20 @@ mod tests {
         is(&tcp(&one("no-such-name.invalid:1935".into()), &own).await[0], Level::Fail, "not found", "DNS record");
         let foreign = Advertised { listen: "203.0.113.7:1935".parse().unwrap(), ..one(String::new()) };
         is(&tcp(&foreign, &own).await[0], Level::Fail, "cannot be listened at", "rtmp.listen");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_only_others_may_have_is_in_use_where_it_answers() {
+        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = server.local_addr().unwrap();
+        for listen in [at, SocketAddr::new(ip("0.0.0.0"), at.port())] {
+            assert!(is_held(&refused, listen).await, "{listen}");
+        }
+        drop(server);
+        assert!(!is_held(&refused, at).await);
+        assert!(is_held(&io::ErrorKind::AddrInUse.into(), at).await);
+        assert!(!is_held(&io::ErrorKind::AddrNotAvailable.into(), at).await);
     }
 
     fn running() -> (tokio_util::sync::CancellationToken, Webrtc) {

@@ -40,6 +40,24 @@ fn calls_are_counted_by_code_and_time() {
 }
 
 #[test]
+fn the_first_failure_inside_is_an_increase() {
+    let metrics = Metrics::new(&["a", "b"]);
+    metrics.call(1, 0, Duration::ZERO);
+    let said = || {
+        let mut page = Page::default();
+        metrics.report(&mut page);
+        page.finish()
+    };
+    let before = said();
+    for call in ["a", "b"] {
+        assert!(before.contains(&format!("roomservice_calls_total{{call=\"{call}\",code=\"-1\"}} 0\n")), "{before}");
+    }
+    assert!(!before.contains("call=\"a\",code=\"0\""), "what never was has no line: {before}");
+    metrics.call(0, -1, Duration::ZERO);
+    assert!(said().contains("roomservice_calls_total{call=\"a\",code=\"-1\"} 1\n"));
+}
+
+#[test]
 fn what_comes_and_goes_is_counted() {
     let gauge = Arc::new(Gauge::default());
     let one = gauge.enter();

@@ -319,6 +319,16 @@ fn the_proxy_of_the_guide_to_moving_works() {
     );
     let sent = get(&format!("http://rooms.example.com:{plain}/console"));
     assert!(sent.ends_with("301 https://rooms.example.com/console"), "{sent}");
+    // What a client writes itself into the header does not make it somebody else.
+    let forged = ["-H", "X-Forwarded-For: 203.0.113.9", "--interface", "127.0.0.2", "-d", "{}"];
+    ask(&format!("{calls}/live_room/get_room_list"), &forged);
+    let mut line = String::new();
+    until("the call is in the log", || {
+        let written = server.written();
+        let found = written.lines().find(|line| line.contains("/weapp/live_room/get_room_list "));
+        found.inspect(|found| line = (*found).to_owned()).is_some()
+    });
+    assert!(line.contains(" peer=127.0.0.2 "), "{line}");
     drop(nginx);
     let _ = std::fs::remove_dir_all(dir);
 }

@@ -152,10 +152,104 @@ fn nginx_in_front_serves_calls_streams_and_chat_under_its_own_name() {
     assert!(moved.starts_with("https://") && moved.ends_with("/x?y=1"), "{moved}");
 }
 
+/// A balancer in front of nginx says who comes through it; whoever comes to nginx itself cannot say to be somebody else.
+#[test]
+fn nginx_behind_a_balancer_hands_on_who_comes() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_HTTP__TLS_BY_PROXY", "true")]);
+    let nginx = Nginx::before(&server);
+    let said = ["-d", "{}", "-H", "X-Forwarded-For: 198.51.100.1, 203.0.113.9", "-o", "/dev/null"];
+    output(&mut nginx.curl(&said, "/weapp/live_room/get_pushers"));
+    output(&mut nginx.curl(&[&said[..], &["--interface", "127.0.0.2"]].concat(), "/weapp/live_room/get_room_list"));
+    for (call, who) in [("get_pushers", "203.0.113.9"), ("get_room_list", "127.0.0.2")] {
+        let mut line = String::new();
+        until("the call is in the log", || {
+            let written = server.written();
+            let found = written.lines().find(|line| line.contains(&format!("/weapp/live_room/{call} ")));
+            found.inspect(|found| line = (*found).to_owned()).is_some()
+        });
+        assert!(line.contains(&format!(" peer={who} ")), "{line}");
+    }
+}
+
+/// The settings that a program finds with these variables and this file.
+fn checked(variables: &[(String, String)], file: &Path, dir: &Path) -> toml::Table {
+    let mut command = program(env!("CARGO_BIN_EXE_roomservice"));
+    command.current_dir(dir).envs(variables.iter().map(|(name, value)| (name, value)));
+    output(command.arg("--config").arg(file).arg("check-config")).parse().unwrap()
+}
+
+/// Lines or words of a deploy file that set a variable of ours.
+fn variables(file: &str, between: &str) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(deploy(file)).unwrap();
+    let lines = text.lines().map(|line| line.trim().trim_start_matches("ENV ").trim_start_matches("Environment="));
+    let set = lines.filter_map(|line| line.trim_end_matches('\\').trim_end().split_once(between));
+    let ours = set.filter(|(name, _)| name.starts_with("ROOMSERVICE_") && *name != "ROOMSERVICE_SETUP");
+    ours.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+fn containers_start_as_compose_says_and_the_operators_file_decides() {
+    let dir = directory();
+    let file = dir.join("roomservice.toml");
+    output(program(env!("CARGO_BIN_EXE_roomservice")).arg("setup").arg(&file));
+    let image = variables("Dockerfile", "=");
+    let composed = [image.clone(), variables("compose.yaml", ": ")].concat();
+    assert!(image.len() == 4 && composed.len() == 7, "{composed:?}");
+    let settings = checked(&composed, &file, &dir);
+    assert_eq!(settings["store"]["kind"].as_str(), Some("redis"));
+    assert_eq!(settings["rtmp"]["listen"].as_str(), Some("0.0.0.0:1935"));
+    assert_eq!(settings["data_dir"].as_str(), Some("/data"));
+    let keys = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{keys}http.listen = \"127.0.0.1:5757\"\ndata_dir = \"/srv/rooms\"\n")).unwrap();
+    let settings = checked(&image, &file, &dir);
+    assert_eq!(settings["http"]["listen"].as_str(), Some("127.0.0.1:5757"));
+    assert_eq!(settings["rtmp"]["listen"].as_str(), Some("0.0.0.0:1935"));
+    assert_eq!(settings["data_dir"].as_str(), Some("/srv/rooms"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// The package's first file names the directory of data; one of before, which does not, keeps it by the unit.
+#[test]
+fn whoever_reads_the_packages_file_finds_its_data() {
+    let dir = directory();
+    let file = dir.join("roomservice.toml");
+    let script = std::fs::read_to_string(deploy("package")).unwrap();
+    let setup = script.lines().find(|line| line.contains("/usr/bin/roomservice setup ")).unwrap();
+    let setup = setup.replace("/usr/bin/roomservice", env!("CARGO_BIN_EXE_roomservice"));
+    output(program("sh").args(["-c", &setup.replace("$config", &file.display().to_string())]));
+    assert_eq!(checked(&[], &file, &dir)["data_dir"].as_str(), Some("/var/lib/roomservice"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("data_dir")).map(|line| format!("{line}\n")).collect();
+    assert_ne!(text, without);
+    std::fs::write(&file, &without).unwrap();
+    let unit = variables("roomservice.service", "=");
+    assert_eq!(checked(&unit, &file, &dir)["data_dir"].as_str(), Some("/var/lib/roomservice"));
+    std::fs::write(&file, format!("{without}data_dir = \"/srv/rooms\"\n")).unwrap();
+    assert_eq!(checked(&unit, &file, &dir)["data_dir"].as_str(), Some("/srv/rooms"));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// What cannot be recorded is known at the start, and not when somebody looks for the first recording.
+#[test]
+fn a_start_tells_where_recordings_cannot_be_written() {
+    let lost = [("ROOMSERVICE_RECORD__ENABLED", "true"), ("ROOMSERVICE_RECORD__DIR", "/proc")];
+    let server = Server::with(directory(), &lost);
+    let said = "/proc cannot be written, so every recording is lost";
+    until("the log says so", || server.written().contains(said));
+    assert!(server.written().contains("systemctl edit roomservice"), "and names the cure");
+}
+
 #[test]
 fn the_unit_is_what_systemd_expects_and_hardened() {
     let dir = directory();
     let shipped = std::fs::read_to_string(deploy("roomservice.service")).unwrap();
+    // A start that fails is tried again without end: not many times a second.
+    let pause = shipped.lines().find_map(|line| line.strip_prefix("RestartSec=")).unwrap();
+    assert!(
+        pause.strip_suffix('s').is_some_and(|seconds| seconds.parse().is_ok_and(|seconds: u32| seconds >= 1)),
+        "{pause}"
+    );
     let unit = dir.join("roomservice.service");
     assert!(shipped.contains("ExecStart=/usr/bin/roomservice --config"));
     std::fs::write(&unit, shipped.replace("/usr/bin/roomservice", env!("CARGO_BIN_EXE_roomservice"))).unwrap();

@@ -63,6 +63,8 @@ fn prometheus_reads_the_figures_and_the_board_finds_all_of_its_own() {
     assert_eq!(status, 200);
     assert!(!page.contains("alice"), "{page}");
     assert!(page.contains("roomservice_calls_total{call=\"get_pushers\",code=\"3\"} 1\n"), "{page}");
+    // Alarms look at increases: what has not failed yet has a line too.
+    assert!(page.contains("roomservice_calls_total{call=\"merge_stream\",code=\"-1\"} 0\n"), "{page}");
     assert!(page.contains("roomservice_members{kind=\"live\"} 1\n"), "{page}");
     let mut promtool = program("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
     promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();

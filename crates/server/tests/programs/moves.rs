@@ -1,13 +1,17 @@
 //! Two nodes: what becomes of the viewers of one when the publisher, or the other node, goes; and clients whose requests come to
 //! another node than the one that they began with.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::kit::chat::Chat;
 use crate::kit::pictures::Viewer;
 use crate::kit::redis::{node, node_with};
 use crate::kit::webrtc::Peer;
-use crate::kit::{Running, Server, User, ended, push, until};
+use crate::kit::{Running, Server, User, directory, ended, push, until};
 use serde_json::{Value, json};
 use str0m::Rtc;
 use str0m::media::{Direction, MediaKind};
@@ -279,19 +283,22 @@ fn what_waits_for_a_client_that_polls_comes_where_it_polls() {
 }
 
 /// The nginx of docs/nodes.md in front of two nodes.
-fn nginx(dir: &std::path::Path, nodes: [&Server; 2]) -> (Running, u16) {
+fn nginx(dir: &std::path::Path, nodes: [SocketAddr; 2]) -> (Running, u16) {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/nodes.md")).unwrap();
-    let block = page.split("```nginx").nth(1).unwrap().split("```").next().unwrap();
+    let mut blocks = page.split("```nginx").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let block = blocks.next().unwrap();
+    let beside = blocks.next().unwrap();
     let there = ["10.0.0.11:5757", "10.0.0.12:5757"];
     let block = there.iter().zip(nodes).fold(block.to_owned(), |block, (there, node)| {
         assert!(block.contains(there), "docs/nodes.md has no {there}");
-        block.replace(there, &node.http.to_string())
+        block.replace(there, &node.to_string())
     });
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let at = dir.display();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     let temporary = temporary.map(|what| format!("{what}_temp_path {at}/{what};\n")).concat();
-    let server = format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://roomservice; }} }}");
+    let server =
+        format!("server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://roomservice; {beside} }} }}");
     let whole = format!(
         "daemon off; pid {at}/pid; error_log {at}/error; events {{}}\nhttp {{ access_log off;\n{temporary}{block}{server}}}"
     );
@@ -310,7 +317,7 @@ fn hls_behind_one_name_finds_its_files() {
     let redis = RedisServer::start(&[]);
     let a = node(&redis);
     let b = node(&redis);
-    let (_nginx, port) = nginx(&a.dir, [&a, &b]);
+    let (_nginx, port) = nginx(&a.dir, [a.http, b.http]);
     let alice = a.login("multi_room", "alice");
     let url = alice.push_url("r");
     let _pushing = push(&url);
@@ -334,4 +341,55 @@ fn hls_behind_one_name_finds_its_files() {
         }
         files > 20
     });
+}
+
+/// A node that answers every request with this status, and counts them.
+fn answering(status: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().map_while(Result::ok) {
+            let mut request = Vec::new();
+            let mut part = [0; 4096];
+            while !request.ends_with(b"{}") {
+                match socket.read(&mut part) {
+                    Ok(n) if n > 0 => request.extend_from_slice(&part[..n]),
+                    _ => break,
+                }
+            }
+            if !request.is_empty() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            let _ = write!(socket, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    (at, asked)
+}
+
+/// Calls are POSTs: where a node drains, nginx takes them to the next one; what may have been done is not done again.
+#[test]
+fn calls_that_a_draining_node_refuses_go_to_the_next_one() {
+    let dir = directory();
+    for (refusal, passed_on) in [("503 Leaving", true), ("504 Unknown", false)] {
+        let (refusing, refused) = answering(refusal);
+        let (well, done) = answering("200 OK");
+        let at = dir.join(&refusal[..3]);
+        std::fs::create_dir_all(&at).unwrap();
+        let (_nginx, port) = nginx(&at, [refusing, well]);
+        let call = || {
+            let mut curl = program("curl");
+            curl.args(["-s", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}", "-d", "{}"]);
+            let said = curl.arg(format!("http://127.0.0.1:{port}/weapp/live_room/get_pushers")).output().unwrap();
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let said: Vec<String> = (0..30).map(|_| call()).collect();
+        let wanted = if passed_on { &["200"][..] } else { &["200", &refusal[..3]] };
+        assert!(said.iter().all(|status| wanted.contains(&status.as_str())), "{refusal}: {said:?}");
+        let [refused, done] = [refused, done].map(|asked| asked.load(Ordering::Relaxed));
+        assert!(refused > 0, "{refusal}: both nodes are asked");
+        assert_eq!(done, if passed_on { 30 } else { 30 - refused }, "{refusal}: each call is done once");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
 }

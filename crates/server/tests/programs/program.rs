@@ -160,7 +160,7 @@ fn printed_settings_and_keys_make_a_configuration() {
     let file = dir.join("roomservice.toml");
     std::fs::write(&file, run(&dir, &["default-config"])).unwrap();
     let file = file.to_str().unwrap();
-    assert!(run(&dir, &["check-config", "--config", file]).contains("The settings fit."));
+    assert!(run(&dir, &["check-config", "--config", file]).contains("# The settings fit"));
 
     let keys = run(&dir, &["keygen"]);
     assert_ne!(keys, run(&dir, &["keygen"]), "keys are fresh each time");

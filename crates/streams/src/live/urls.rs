@@ -1,5 +1,6 @@
 //! Push and play URLs: made for the address that the client reached us by, and checked. Calls no service.
 
+mod keys;
 mod node;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use super::base::{Base, Scheme};
 use super::holder::{self, Holder, Viewer};
 use super::stream_name::{self, Naming};
 use super::{Provider, Settings};
+use keys::Keys;
 
 /// Makes and checks URLs.
 #[derive(Debug)]
@@ -24,12 +26,10 @@ pub struct Urls {
     bizid: u32,
     /// The same, as URLs have it.
     bizid_text: String,
-    push: Secret,
-    /// May be exchanged while the server runs.
-    backup: RwLock<Secret>,
-    play: Secret,
-    /// Signs what nodes of one installation ask of each other.
-    node: Secret,
+    /// Signs.
+    keys: Keys,
+    /// Accepted beside it. May be exchanged while the server runs.
+    backup: RwLock<Keys>,
     algorithm: Algorithm,
     /// Seconds.
     valid: u64,
@@ -67,14 +67,6 @@ impl Urls {
     /// Reads the settings; `rtmp_port` is where this process listens.
     #[must_use]
     pub fn new(settings: &Settings, rtmp_port: u16) -> Self {
-        let push = settings.push_secret_key.clone();
-        let play = if settings.play_secret_key.is_empty() {
-            // Not the push key itself: who may see a stream must not be able to push it.
-            Secret::new(push_url::tx_secret(Algorithm::Sha256, &push, "roomservice play key", ""))
-        } else {
-            settings.play_secret_key.clone()
-        };
-        let node = Secret::new(push_url::tx_secret(Algorithm::Sha256, &push, "roomservice node key", ""));
         let tencent = (settings.provider == Provider::Tencent).then(|| Domains {
             app: settings.tencent.app_name.clone(),
             legacy: settings.push_host.is_empty() || settings.push_host.ends_with(".livepush.myqcloud.com"),
@@ -84,10 +76,8 @@ impl Urls {
         Self {
             bizid: settings.bizid,
             bizid_text: settings.bizid.to_string(),
-            push,
-            backup: RwLock::new(settings.backup_push_secret_key.clone()),
-            play,
-            node,
+            keys: Keys::of(&settings.push_secret_key, settings),
+            backup: RwLock::new(Keys::of_backup(settings)),
             algorithm: match settings.algorithm {
                 super::Algorithm::Md5 => Algorithm::Md5,
                 super::Algorithm::Sha256 => Algorithm::Sha256,
@@ -103,7 +93,7 @@ impl Urls {
 
     /// Accepts another backup key from now on, instead of the one before.
     pub fn set_backup(&self, settings: &Settings) {
-        *self.backup.write() = settings.backup_push_secret_key.clone();
+        *self.backup.write() = Keys::of_backup(settings);
     }
 
     /// The same where RTMP is taken over TLS at this port.
@@ -144,7 +134,7 @@ impl Urls {
     /// Where to push a stream.
     #[must_use]
     pub fn push(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
-        let signature = self.sign(&self.push, stream, now);
+        let signature = self.sign(&self.keys.push, stream, now);
         let Self { push_host, bizid, .. } = self;
         if let Some(Domains { app, legacy, .. }) = &self.tencent {
             let bizid = if *legacy { format!("bizid={bizid}&") } else { String::new() };
@@ -180,7 +170,12 @@ impl Urls {
         if self.tencent.is_some() {
             return String::new();
         }
-        format!("{}://{}/whip/{stream}?{}", base.scheme.as_str(), base.authority, self.sign(&self.push, stream, now))
+        format!(
+            "{}://{}/whip/{stream}?{}",
+            base.scheme.as_str(),
+            base.authority,
+            self.sign(&self.keys.push, stream, now)
+        )
     }
 
     /// Permission to play a stream, from which all its play URLs are made. It names whom it is for, so that it ends
@@ -195,13 +190,13 @@ impl Urls {
     ) -> Play<'a> {
         let (signature, accelerate) = match &self.tencent {
             None => match viewer {
-                None => (self.sign(&self.play, stream, now), None),
+                None => (self.sign(&self.keys.play, stream, now), None),
                 Some(viewer) => (self.sign_for(viewer, stream, now), None),
             },
             // The service wants the push key in what co-anchors play (tencent.md, section 2.5).
             Some(Domains { signs_play, .. }) => (
-                if *signs_play { self.sign(&self.play, stream, now) } else { String::new() },
-                Some(self.sign(&self.push, stream, now)),
+                if *signs_play { self.sign(&self.keys.play, stream, now) } else { String::new() },
+                Some(self.sign(&self.keys.push, stream, now)),
             ),
         };
         Play { urls: self, base, stream, signature, accelerate }
@@ -219,7 +214,7 @@ impl Urls {
     pub fn push_srt(&self, stream: &StreamId, now: Millis) -> Option<String> {
         let app = &self.tencent.as_ref()?.app;
         let host = self.push_host.rsplit_once(':').map_or(self.push_host.as_str(), |(host, _)| host);
-        let signed = self.sign(&self.push, stream, now).replace('&', ",");
+        let signed = self.sign(&self.keys.push, stream, now).replace('&', ",");
         Some(format!("srt://{host}:9000?streamid=#!::h={host},r={app}/{stream},{signed}"))
     }
 
@@ -237,7 +232,7 @@ impl Urls {
         let room = untold.map_or(Cow::Borrowed(""), |room| encode_part(room.as_str()));
         let name = holder::signed_name(stream.as_str(), &viewer.user, &room);
         let until = now.secs().saturating_add(self.valid);
-        let mut signature = push_url::sign(self.algorithm, &self.play, &name, until);
+        let mut signature = push_url::sign(self.algorithm, &self.keys.play, &name, until);
         signature.reserve_exact(10 + viewer.user.len() + room.len());
         signature.push_str("&uid=");
         signature.push_str(&viewer.user);
@@ -275,9 +270,9 @@ impl Urls {
             let room = query.get("rid").unwrap_or_default();
             let holder = Holder::named(self.bizid, stream, user, room)?;
             let name = holder::signed_name(stream, user, room);
-            return push_url::verify(&name, &query, &[&self.play], self.ends(now)).map(|_| holder);
+            return self.verify_play(&name, &query, now).map(|_| holder);
         }
-        match push_url::verify(stream, &query, &[&self.play], self.ends(now)) {
+        match self.verify_play(stream, &query, now) {
             Ok(_) => Ok(Holder::default()),
             Err(_) => self.push_holder(stream, &query, now),
         }
@@ -291,8 +286,16 @@ impl Urls {
     }
 
     fn push_holder(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<Holder, Invalid> {
-        push_url::verify(stream, query, &[&self.push, &self.backup.read()], self.ends(now))?;
+        self.verify_push(stream, query, now)?;
         Ok(Holder::of_stream(self.bizid, stream))
+    }
+
+    fn verify_push(&self, stream: &str, query: &Query<'_>, now: Millis) -> Result<u64, Invalid> {
+        push_url::verify(stream, query, &[&self.keys.push, &self.backup.read().push], self.ends(now))
+    }
+
+    fn verify_play(&self, name: &str, query: &Query<'_>, now: Millis) -> Result<u64, Invalid> {
+        push_url::verify(name, query, &[&self.keys.play, &self.backup.read().play], self.ends(now))
     }
 
     /// The names that a user's stream in a room may have without being told: ours, those of before, the first servers'.
@@ -320,7 +323,7 @@ impl Urls {
     /// Why not.
     pub fn check_push_url(&self, url: &str, room: &RoomId, user: &UserId, now: Millis) -> Result<StreamId, Invalid> {
         let url = StreamUrl::parse(url)?;
-        push_url::verify(&url.stream, &url.query, &[&self.push, &self.backup.read()], self.ends(now))?;
+        self.verify_push(&url.stream, &url.query, now)?;
         // The app's own backend may have made the name, in the first servers' manner.
         let first_servers = format!("{}_{room}_{user}", self.bizid);
         let mine = url.stream == first_servers || stream_name::may_be_of(self.bizid, &url.stream, room, user);

@@ -252,3 +252,45 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     let url = Urls::new(&long, 1).push(&base, &stream, NOW);
     assert!(url.contains("txSecret=") && url.split("txSecret=").nth(1).unwrap().find('&') == Some(64), "{url}");
 }
+
+/// The steps of docs/operate.md: at any moment two servers that stand at neighbouring steps take each other's URLs.
+#[test]
+fn the_push_key_is_exchanged_without_a_gap() {
+    let at = |push: &str, backup: &str| Settings {
+        bizid: 8525,
+        push_secret_key: Secret::new(push),
+        backup_push_secret_key: Secret::new(backup),
+        ..Settings::default()
+    };
+    let steps = [at("old", ""), at("old", "new"), at("new", "old"), at("new", "")];
+    let stream = StreamId::parse("8525_r_alice").unwrap();
+    let viewer = Viewer { user: "bob".into(), room: None };
+    let takes = |from: &Urls, to: &Urls| {
+        let name = stream.as_str();
+        let play = |viewer| from.play(base("h"), &stream, viewer, NOW).http("flv").to_string();
+        [
+            to.may_push(name, query(&from.push(&base("h"), &stream, NOW)), NOW).is_ok(),
+            to.may_play(name, query(&play(None)), NOW).is_ok(),
+            to.may_play(name, query(&play(Some(&viewer))), NOW).is_ok(),
+            to.may_pull(name, &from.pull_query(name, NOW), NOW).is_ok(),
+        ]
+    };
+    for pair in steps.windows(2) {
+        let [before, after] = [&pair[0], &pair[1]].map(|settings| Urls::new(settings, 1935));
+        assert_eq!(takes(&before, &after), [true; 4], "{pair:?}");
+        assert_eq!(takes(&after, &before), [true; 4], "{pair:?}");
+    }
+    let [first, last] = [&steps[0], &steps[3]].map(|settings| Urls::new(settings, 1935));
+    assert_eq!(takes(&first, &last), [false; 4], "an exchanged key opens nothing");
+    // The backup key comes and goes while the server runs.
+    last.set_backup(&steps[2]);
+    assert_eq!(takes(&first, &last), [true; 4]);
+    last.set_backup(&steps[3]);
+    assert_eq!(takes(&first, &last), [false; 4]);
+    // Without a backup key, what is made of an empty one opens nothing.
+    assert_eq!(takes(&Urls::new(&at("", ""), 1935), &last), [false; 4]);
+    // A key of play URLs that is set stays what it is.
+    let apart = |push: &str, backup: &str| Settings { play_secret_key: Secret::new("play"), ..at(push, backup) };
+    let [before, after] = [apart("old", ""), apart("new", "")].map(|settings| Urls::new(&settings, 1935));
+    assert_eq!(takes(&before, &after), [false, true, true, false]);
+}
