@@ -271,6 +271,9 @@ const first = [
   { ...text('ann', 'g'), type: 'TIMCustomElem', payload: { data: '{"cmd":"like"}', description: 'd', extension: 'e' } },
 ];
 assert.deepEqual([await bob.hears(), await bob.hears()], first);
+// Our SDK's own commands have no data: they are heard like others.
+await ann.call('custom', 'g', '');
+assert.deepEqual((await bob.hears()).payload, { data: '', description: 'd', extension: 'e' });
 await bob.call('say', 'g', 'hello, ann');
 assert.deepEqual(await ann.hears(), text('bob', 'g', 'hello, ann'));
 
