@@ -16,7 +16,7 @@ const MIX_SELDOM_AFTER = 60_000;
 const MIX_SELDOM_FROM = MIX_WITHIN + 10 * MIX_LATER_AFTER;
 /** The server ends a mix whose anchor was away for a minute, of which nobody tells us where something else pushes. */
 const MIX_ASKED_EVERY = 60_000;
-/** Who watches is told again once chat is back after this long: the server takes out whose chat was gone for a minute. */
+/** Who watches is told again once chat is back after this long: the server takes out whose chat was gone for minutes. */
 const AUDIENCE_AGAIN_AFTER = 30_000;
 /** A stream of the mix is not pushed yet, or its size is not known yet. */
 const NOT_PUSHED_YET = new Set([-505, -507]);
