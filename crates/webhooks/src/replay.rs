@@ -138,11 +138,17 @@ impl Hook {
     /// Tells events again, each until it is accepted or was tried a few times: one after the other for each room, rooms beside each
     /// other.
     async fn tell_again(&self, all: &[(String, News)], unheard: &AtomicU32) {
-        let mut rooms: HashMap<Option<&RoomId>, Vec<(&str, &News)>> = HashMap::new();
+        // In the order in which the rooms come.
+        let mut rooms: Vec<Vec<(&str, &News)>> = Vec::new();
+        let mut known = HashMap::new();
         for (id, news) in all {
-            rooms.entry(news.room()).or_default().push((id, news));
+            let at = *known.entry(news.room()).or_insert(rooms.len());
+            if at == rooms.len() {
+                rooms.push(Vec::new());
+            }
+            rooms[at].push((id, news));
         }
-        let told = stream::iter(rooms.into_values()).for_each_concurrent(ABREAST, |all| async move {
+        let told = stream::iter(rooms).for_each_concurrent(ABREAST, |all| async move {
             for (id, news) in all {
                 if unheard.load(Ordering::Relaxed) < UNHEARD {
                     self.tell_one_again(id, news, unheard).await;
