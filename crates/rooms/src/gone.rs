@@ -31,9 +31,10 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn take_absent_out(&self, hub: &chat::Hub) -> Result<(), Error> {
+        let mut failed = None;
         for (room, user) in hub.absent_for(AWAY) {
-            self.delete_viewer(&room, &user).await?;
+            failed = self.delete_viewer(&room, &user).await.err().or(failed);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use hashbrown::HashMap;
 use room::{Millis, RoomId};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::hook::{ABREAST, BACKOFF, BATCH, Hook, WRONG, Wanted};
 use super::{Hooks, body};
@@ -38,7 +39,11 @@ const OLDEST: &str = "0";
 
 /// Tries of one event: what the URL cannot take now must not keep the rest from it.
 const TRIES: u32 = 4;
-/// After so many events in a row that the URL did not answer, a replay ends: there is nobody who listens.
+/// For how long an answer that the URL takes no more just now (429, 503) uses up no try.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest pause between two tries.
+const PAUSE: Duration = Duration::from_secs(10);
+/// After so many events in a row that the URL did not accept, a replay ends: there is nobody who listens.
 const UNHEARD: u32 = 64;
 
 /// What is sent again.
@@ -90,7 +95,7 @@ impl Running {
                 Err(error) => return tracing::warn!(%error, "a replay of webhooks ended early"),
             }
         }
-        tracing::warn!("a replay of webhooks ended early: the URL does not answer");
+        tracing::warn!("a replay of webhooks ended early: the URL accepts nothing");
     }
 }
 
@@ -160,24 +165,29 @@ impl Hook {
 
     async fn tell_one_again(&self, id: &str, news: &News, unheard: &AtomicU32) {
         let Some(Wanted { event, body, .. }) = self.wanted(id, news) else { return };
+        let patient_until = Instant::now() + PATIENCE;
         let mut wait = BACKOFF.0;
-        let mut why = String::new();
-        for tried in 1..=TRIES {
-            match self.post_one(id, event, news, &body).await {
+        let mut tried = 0;
+        let why = loop {
+            let answered = self.post_one(id, event, news, &body).await;
+            let later = matches!(answered, Ok(429 | 503)) && Instant::now() < patient_until;
+            tried += u32::from(!later);
+            let why = match answered {
                 Ok(200..300) => return unheard.store(0, Ordering::Relaxed),
                 Ok(status) => {
                     if WRONG.contains(&status) {
                         unheard.store(0, Ordering::Relaxed);
                     }
-                    why = format!("HTTP status {status}");
+                    format!("HTTP status {status}")
                 }
-                Err(failed) => why = failed,
+                Err(failed) => failed,
+            };
+            if tried == TRIES {
+                break why;
             }
-            if tried < TRIES {
-                sleep(wait).await;
-                wait *= 2;
-            }
-        }
+            sleep(wait).await;
+            wait = (wait * 2).min(PAUSE);
+        };
         unheard.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(id, event, why, "a webhook that is sent again is not accepted; the replay goes on without it");
     }

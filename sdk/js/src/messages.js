@@ -9,9 +9,21 @@ export function textBody(text, { userName, userAvatar }) {
   ];
 }
 
-/** An app's command to a room: `msg` as a text, which Android's and iOS's clients take it for. */
+/** An app's command to a room: `msg` as a text, which Android's and iOS's clients take it for; marked, if we made it one. */
 export function commandBody(cmd, msg, user) {
-  return custom(toFirstEnd(command(cmd, typeof msg === 'string' ? msg : JSON.stringify(msg), user)));
+  const isText = typeof msg === 'string';
+  const value = command(cmd, isText ? msg : JSON.stringify(msg), user);
+  if (!isText) value.data.json = '1';
+  return custom(toFirstEnd(value));
+}
+
+/** The `msg` of a command. */
+export function messageOf({ msg, json }) {
+  try {
+    return json ? JSON.parse(msg) : msg;
+  } catch {
+    return msg;
+  }
 }
 
 /** A command of this SDK's own: in `Ext`, of which clients without it show nothing. */

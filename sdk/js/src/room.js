@@ -5,7 +5,7 @@ import { wait } from './backoff.js';
 import { Chat, mayJoinLater } from './chat.js';
 import { asRoomError, Code, isPassing, RoomError } from './errors.js';
 import { Emitter } from './events.js';
-import { commandBody, directBody, ownBody, parseObject, readBody, textBody } from './messages.js';
+import { commandBody, directBody, messageOf, ownBody, parseObject, readBody, textBody } from './messages.js';
 import { Said } from './said.js';
 import { Session } from './session.js';
 import * as urls from './urls.js';
@@ -565,9 +565,7 @@ export class Room extends Emitter {
       seq,
     };
     if (text !== undefined) return { ...who, text };
-    return custom?.cmd === 'CustomCmdMsg'
-      ? { ...who, cmd: text_(data.cmd), msg: parseObject(data.msg) ?? data.msg }
-      : who;
+    return custom?.cmd === 'CustomCmdMsg' ? { ...who, cmd: text_(data.cmd), msg: messageOf(data) } : who;
   }
 
   onSystem({ room, notice, data }) {

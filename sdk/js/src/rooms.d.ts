@@ -310,7 +310,7 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   getPushers(of?: { roomID?: string }): Promise<RoomView>;
   refresh(): Promise<void>;
   sendRoomTextMsg(message: { msg: string }): Promise<void>;
-  /** `msg` goes as a text, an object as its JSON, and comes as an object again; numbers come as texts. */
+  /** A text comes as the same text. All else goes as its JSON, and comes as what it was to this SDK, as text to other clients. */
   sendRoomCustomMsg(message: { cmd: string; msg: unknown }): Promise<void>;
   /** Kept messages, oldest first; those before number `before` if that is given. A room keeps 200. */
   getHistory(page?: { before?: number; count?: number }): Promise<{ messages: HistoryMessage[] }>;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::item::Item;
-use super::stream::State;
+use super::stream::{STILL_STEP, State};
 use super::{Pace, Start, Want};
-use crate::frame::{Burst, Kind};
+use crate::frame::{Burst, Frame, Kind};
 use crate::name::Protocol;
 
 /// A realtime reader further behind than this goes to the newest keyframe, if there is one ahead of it.
@@ -38,6 +38,8 @@ pub(super) struct Cursor {
     version: Option<u32>,
     /// Number from which on sound is handed out.
     sound_from: u64,
+    /// Of pictures that stand still, while older ones than that are handed out: the time that the next one is given.
+    still: Option<i64>,
     skipped: u64,
 }
 
@@ -58,11 +60,12 @@ impl Cursor {
             Start::Fresh => !better,
             Start::Since(moment) => began.is_some_and(|began| began >= moment),
         };
-        let is_long = began.is_some_and(|began| now.saturating_duration_since(began) > LONG);
-        let is_player = matches!(want.protocol, Protocol::Rtmp | Protocol::HttpFlv);
-        // Players play where there are pictures and sound: an old picture by itself would hold up the sound.
-        let stands_still = is_player && is_long && !state.flowing(now).video;
-        let gop = state.ring.gop.filter(|_| takes_group && !stands_still);
+        let is_long = state.group_age(now).is_some_and(|age| age > LONG);
+        let in_flv = matches!(want.protocol, Protocol::HttpFlv | Protocol::WsFlv);
+        let is_rtmp = matches!(want.protocol, Protocol::Rtmp | Protocol::Relay);
+        // Its header promises what flows, and players of Media Source Extensions play where there is all that was promised.
+        let stands_still = is_long && !state.flowing(now).video;
+        let gop = state.ring.gop.filter(|_| takes_group && !(stands_still && in_flv));
         if start != Start::Next && gop.is_none() && state.tracks.video.is_some() {
             state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
         }
@@ -72,7 +75,8 @@ impl Cursor {
             fresh_until: better.then(|| now + ANSWER),
             resync: true,
             version: None,
-            sound_from: if is_long && is_player { state.ring.end() } else { 0 },
+            sound_from: if is_long && (in_flv || is_rtmp) { state.ring.end() } else { 0 },
+            still: gop.filter(|_| stands_still && want.protocol == Protocol::Rtmp).map(|gop| state.before_now(gop)),
             skipped,
         };
         (cursor, state.wakers(want.pace).join())
@@ -151,14 +155,26 @@ impl Cursor {
             self.at = slot.number + 1;
             self.need_key &= !slot.frame.key;
             self.version = Some(slot.version);
-            return Some(Item::Frame(Arc::clone(&slot.frame)));
+            let old = slot.number < self.sound_from;
+            return Some(Item::Frame(if old { self.placed(&slot.frame) } else { Arc::clone(&slot.frame) }));
         }
     }
 
     /// A burst of before sound is handed out, without it.
-    fn without_old_sound(&self, burst: &Burst) -> Option<Arc<Burst>> {
-        let is_old = burst.numbers.end <= self.sound_from;
-        is_old.then(|| Arc::new(Burst::new(burst.numbers.clone(), burst.version, burst.without_sound())))
+    fn without_old_sound(&mut self, burst: &Burst) -> Option<Arc<Burst>> {
+        if burst.numbers.end > self.sound_from {
+            return None;
+        }
+        let frames = burst.without_sound().iter().map(|frame| self.placed(frame)).collect();
+        Some(Arc::new(Burst::new(burst.numbers.clone(), burst.version, frames)))
+    }
+
+    /// A frame of before sound is handed out: at its time, or close before now, if the pictures stand still.
+    fn placed(&mut self, frame: &Arc<Frame>) -> Arc<Frame> {
+        let Some(next) = &mut self.still else { return Arc::clone(frame) };
+        let at = *next;
+        *next += STILL_STEP;
+        Arc::new(frame.at(at))
     }
 
     /// The group of pictures has to do if no new keyframe came in time.

@@ -74,6 +74,12 @@ impl Ring {
         Some(self.get(self.gop?)?.at)
     }
 
+    /// How many frames from this number on are no sound.
+    pub fn silent_from(&self, from: u64) -> usize {
+        let start = self.frames.partition_point(|slot| slot.number < from);
+        self.frames.iter().skip(start).filter(|slot| slot.frame.kind != Kind::Audio).count()
+    }
+
     /// How long ago the newest frame came.
     pub fn idle(&self, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.frames.back()?.at))

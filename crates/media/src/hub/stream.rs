@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -26,6 +27,8 @@ use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
 use crate::name::StreamName;
 
+/// What lies between pictures that stand still and are handed out at once, in microseconds.
+pub(super) const STILL_STEP: i64 = 1_000;
 /// The number of a publisher that is no longer let push: none has it.
 const NOBODY: u64 = 0;
 
@@ -452,6 +455,19 @@ impl State {
             Pace::Realtime => &mut self.realtime,
             Pace::Audience => &mut self.audience,
         }
+    }
+
+    /// How old the current group of pictures is: since it came, or by its own time, where all of it came at once.
+    pub fn group_age(&self, now: Instant) -> Option<Duration> {
+        let first = self.ring.get(self.ring.gop?)?;
+        let by_time = u64::try_from(self.clock().saturating_sub(first.frame.dts)).unwrap_or(0);
+        Some(now.saturating_duration_since(first.at).max(Duration::from_micros(by_time)))
+    }
+
+    /// The time of the first picture from a frame on, if all of them are put close before now.
+    pub fn before_now(&self, from: u64) -> i64 {
+        let count = i64::try_from(self.ring.silent_from(from)).unwrap_or(0);
+        self.clock().saturating_sub(count.saturating_mul(STILL_STEP)).max(0)
     }
 
     /// The stream's time now, in microseconds.

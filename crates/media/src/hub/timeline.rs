@@ -12,9 +12,11 @@ use crate::frame::Kind;
 const BACK: i64 = 1_000_000;
 /// A step forward beyond the time that passed by more than this is a restarted clock too, in microseconds.
 const FORWARD: i64 = 10_000_000;
-/// A track that begins further behind the others than this has a clock of its own, in microseconds. Encoders are late with
+/// A track that begins further behind the newest stamp than this has a clock of its own, in microseconds. Encoders are late with
 /// pictures, and cameras stamp sound ahead of them, by some seconds.
 const LATE: i64 = 5_000_000;
+/// Likewise one that begins further behind where the stream would be by now: a slow network may hold the first picture up.
+const VERY_LATE: i64 = 20_000_000;
 /// The gap put between what was and a restarted clock when no time has passed, in microseconds.
 const GAP: i64 = 10_000;
 
@@ -96,7 +98,8 @@ impl Timeline {
 
     /// Whether a track may begin, or begin anew, at this time.
     fn begins(&self, track: usize, at: i64, now: Instant) -> bool {
-        let late = self.reached(now).is_some_and(|reached| at < reached.saturating_sub(LATE));
+        let behind = |time: Option<i64>, bound: i64| time.is_some_and(|time| at < time.saturating_sub(bound));
+        let late = behind(self.latest.map(|(latest, _)| latest), LATE) || behind(self.reached(now), VERY_LATE);
         !late && self.goes_on(track, at, now)
     }
 
@@ -188,6 +191,13 @@ mod tests {
         late.place(Kind::Audio, 0, now);
         late.place(Kind::Audio, 4_000_000, now);
         assert_eq!(late.place(Kind::Video, 100_000, now), 100_000, "an encoder takes its time");
+        let mut held_up = Timeline::default();
+        held_up.place(Kind::Audio, 0, now);
+        assert_eq!(
+            held_up.place(Kind::Video, 40_000, now + Duration::from_secs(8)),
+            40_000,
+            "the network took its time"
+        );
         let mut ahead = Timeline::default();
         ahead.place(Kind::Video, 0, now);
         assert_eq!(ahead.place(Kind::Audio, 8_000_000, now), 8_000_000, "a camera stamps sound ahead");

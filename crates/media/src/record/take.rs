@@ -47,8 +47,9 @@ struct Writing {
     /// When the fragment being made began.
     since: i64,
     last: i64,
-    /// When the newest keyframe came.
+    /// When the newest keyframe came, and the newest picture.
     key: i64,
+    picture: i64,
 }
 
 impl<'a> Take<'a> {
@@ -144,7 +145,9 @@ impl<'a> Take<'a> {
                 // A file of sound alone was begun while the pictures stood still.
                 let alone = self.writing.as_ref().is_some_and(|w| !w.muxer.has_video());
                 let over = self.writing.as_ref().is_some_and(|w| self.is_over(w, frame.dts));
-                let leads = frame.key || alone;
+                // Where pictures stay away, the next file begins as one of sound alone.
+                let stand = self.writing.as_ref().is_some_and(|w| frame.dts.saturating_sub(w.picture) >= 2 * KEY_EVERY);
+                let leads = frame.key || alone || stand;
                 if over && leads {
                     self.split(frame);
                 } else if frame.key && alone && Muxer::new(self.video.as_deref(), None, 0).is_some() {
@@ -205,7 +208,7 @@ impl<'a> Take<'a> {
         let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(after(n))).unwrap_or_default();
         let queue = Queue::start(&self.outcome, self.stream, after(before), muxer.init());
         let at = first.dts;
-        self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at });
+        self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at, picture: at });
         self.since = None;
         self.pictured = None;
         self.goes_on = false;
@@ -226,6 +229,9 @@ impl<'a> Take<'a> {
         }
         w.muxer.push(frame);
         w.last = w.last.max(frame.dts);
+        if frame.kind == Kind::Video {
+            w.picture = frame.dts;
+        }
         if frame.key {
             w.key = frame.dts;
         }

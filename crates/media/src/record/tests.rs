@@ -141,6 +141,29 @@ async fn a_long_stream_is_several_files_with_nothing_between_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_whose_pictures_stopped_ends_too() {
+    let dir = Dir::new("stopped_pictures");
+    let hub = Hub::new(hub::Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(15), ..dir.settings() }).unwrap();
+    let publisher = publish(&hub, &name);
+    publisher.push(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into())).unwrap();
+    assert!(recorder.record(&name));
+    for n in 0..2_000 {
+        if n <= 50 && n % 2 == 0 {
+            publisher.push(picture(n * 20)).unwrap();
+        }
+        publisher.push(Frame::audio(Codec::Aac, n * 20_000, vec![7; 100].into())).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
+    let all: u64 = list.iter().map(|r| r.duration.as_millis() as u64).sum();
+    assert!((39_800..=40_000).contains(&all), "{list:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn long_sound_is_several_files_too() {
     let dir = Dir::new("long_sound");
     let hub = Hub::new(hub::Settings::default());

@@ -153,9 +153,14 @@ impl Sdp {
         let taken = |section: &&Section| {
             !section.is_rejected() || section.value("a=mid:").any(|mid| named.iter().any(|name| name == mid))
         };
-        let mut fragments = self.sections.iter().filter(taken).flat_map(|section| section.value("a=ice-ufrag:"));
-        let first = fragments.next();
-        if fragments.any(|other| Some(other) != first) {
+        // Lines that the peer has bundled itself may have credentials of their own, until it knows that they are.
+        let is_named = |section: &&Section| section.value("a=mid:").any(|mid| named.iter().any(|name| name == mid));
+        let fragment = |section: &Section| section.value("a=ice-ufrag:").next().map(str::to_owned);
+        let lines: Vec<&Section> = self.sections.iter().filter(taken).collect();
+        let first =
+            lines.iter().find(|section| is_named(section)).or(lines.first()).and_then(|section| fragment(section));
+        let apart = |section: &&&Section| !is_named(section) && fragment(section).is_some_and(|own| Some(own) != first);
+        if lines.iter().any(|section| apart(&section)) {
             let why = "the lines are not bundled and have ICE credentials of their own: offer them with BUNDLE";
             return Err(Refused::Unprocessable(format!("{why} (bundle policy max-bundle)")));
         }
@@ -430,6 +435,10 @@ mod tests {
             lines.replace("a=mid:1", "a=mid:1\r\na=ice-ufrag:b").replace("a=rtpmap:97", "a=ice-ufrag:a\r\na=rtpmap:97");
         let apart = apart.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\n");
         assert!(matches!(Sdp::read(&apart).complete(Way::Out), Err(Refused::Unprocessable(_))));
+        let bundled = apart.replace("BUNDLE 0\r\n", "BUNDLE 0 1\r\n");
+        assert!(Sdp::read(&bundled).complete(Way::Out).is_ok(), "the peer says itself that they are one");
+        let none = apart.replace("a=group:BUNDLE 0\r\n", "");
+        assert!(matches!(Sdp::read(&none).complete(Way::Out), Err(Refused::Unprocessable(_))));
     }
 
     #[test]

@@ -41,15 +41,16 @@ pub struct Timeouts {
     /// From there, and after each publishing or playing, to the next `publish` or `play`: an app may connect before its user
     /// begins.
     pub command: Duration,
-    /// Between media messages of a publisher, before it is asked whether it is there, and then for its answer. A screen that
-    /// stands still gives no frames.
+    /// Between media messages of a publisher, before it is asked whether it is there: a screen that stands still gives no frames.
     pub idle_publisher: Duration,
+    /// For its answer.
+    pub answer: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         let s = Duration::from_secs;
-        Timeouts { handshake: s(5), connect: s(10), command: s(60), idle_publisher: s(15) }
+        Timeouts { handshake: s(5), connect: s(10), command: s(60), idle_publisher: s(10), answer: s(5) }
     }
 }
 
@@ -214,6 +215,7 @@ impl Session {
             Phase::Handshake => self.timeouts.handshake,
             Phase::Open => self.timeouts.connect,
             Phase::Idle => self.timeouts.command,
+            Phase::Publishing if self.asked => self.timeouts.answer,
             Phase::Publishing => self.timeouts.idle_publisher,
             Phase::AskingPublish | Phase::AskingPlay | Phase::Playing => return None,
         };

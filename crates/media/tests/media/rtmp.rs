@@ -345,6 +345,7 @@ async fn peers_that_misbehave_are_let_go_and_nobody_else_is() {
 async fn a_picture_that_stands_still_ends_nothing() {
     let mut limits = Limits::default();
     limits.timeouts.idle_publisher = Duration::from_secs(1);
+    limits.timeouts.answer = Duration::from_secs(1);
     let server = Server::start(Settings::default(), limits).await;
     let mut events = server.hub.events();
     let mut publisher = publish(&server, "s").await;

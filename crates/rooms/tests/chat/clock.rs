@@ -317,8 +317,16 @@ async fn a_viewer_whose_chat_broke_is_taken_out_of_the_audience_unless_it_comes_
     assert_eq!(names().await, ["back", "gone", "quit", "two"]);
     world.clock.pass(1);
     assert_eq!(names().await, ["back", "quit", "two"]);
+    // Away again for a moment, when the time of an earlier moment is over.
     world.hub.disconnect(&again);
-    world.clock.pass(AWAY);
+    world.clock.pass(AWAY / 2);
+    let again = world.connect("back");
+    world.hub.join(&again, &room, None, 0, |_| Default::default()).unwrap();
+    world.clock.pass(AWAY / 2 - 5_000);
+    world.hub.disconnect(&again);
+    world.clock.pass(5_000);
+    assert_eq!(names().await, ["back", "quit", "two"], "it has been away for five seconds");
+    world.clock.pass(AWAY - 5_000);
     assert_eq!(names().await, ["quit", "two"]);
 }
 

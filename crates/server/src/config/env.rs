@@ -1,5 +1,7 @@
 //! `ROOMSERVICE_SECTION__KEY` variables, laid over the file's table, and `ROOMSERVICE_DEFAULT__SECTION__KEY`, laid under it.
 
+use std::path::Path;
+
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -33,7 +35,7 @@ pub(super) fn apply(
                 notes.push(format!(
                     "environment variable {name} is passed over: install.sh is told by it, and no server"
                 ));
-            } else if is_of_service(path) {
+            } else if is_of_service(path, &text) {
                 of_services.push(name);
             } else {
                 return Err(fail("there is no such setting".into()));
@@ -42,7 +44,10 @@ pub(super) fn apply(
         };
         let value = parse(&text, default).map_err(fail)?;
         match at(&file, &place) {
-            Some(_) if lies_under.is_some() => continue,
+            Some(said) if lies_under.is_some() => {
+                notes.extend(left_behind(&place, said, &text));
+                continue;
+            }
             Some(said) if *said != value => notes.push(format!(
                 "environment variable {name} is used, and not what the file says of {}",
                 place.join(".")
@@ -69,6 +74,16 @@ pub(super) fn apply(
     Ok((Settings { notes, ..settings }, table))
 }
 
+/// What an operator has to know whose file names another directory of data than the one where the data is: versions before passed the
+/// file over.
+fn left_behind(place: &[String], said: &Value, default: &str) -> Option<String> {
+    let said = said.as_str().filter(|_| place == ["data_dir"])?;
+    let has_data = |dir: &str| Path::new(dir).join("journal").exists();
+    (has_data(default) && !has_data(said)).then(|| {
+        format!("data_dir is {said}, as the file says, and rooms of before are in {default}: move what is in it, or take the line out of the file")
+    })
+}
+
 /// What lies under the file first, so that the other variables lie over it.
 fn in_order(variables: impl IntoIterator<Item = (String, String)>) -> Vec<(String, String)> {
     let mut variables: Vec<_> = variables.into_iter().collect();
@@ -77,14 +92,14 @@ fn in_order(variables: impl IntoIterator<Item = (String, String)>) -> Vec<(Strin
     variables
 }
 
-/// Whether Kubernetes makes such names for a Service: `…SERVICE_HOST`, `…SERVICE_PORT_HTTP`, `…PORT`, `…PORT_1935_TCP_ADDR`.
-fn is_of_service(path: &str) -> bool {
+/// Whether Kubernetes makes such variables for a Service: `…SERVICE_HOST`, `…SERVICE_PORT_HTTP`, `…PORT` (a URL), `…PORT_1935_TCP_ADDR`.
+fn is_of_service(path: &str, text: &str) -> bool {
     let words: Vec<&str> = path.split('_').collect();
     let protocols = ["TCP", "UDP", "SCTP"];
     let is_port = |at: &[&str]| at[0] == "PORT" && at[1].parse::<u16>().is_ok() && protocols.contains(&at[2]);
     !words.contains(&"")
         && (words.ends_with(&["SERVICE", "HOST"])
-            || words.ends_with(&["PORT"])
+            || words.ends_with(&["PORT"]) && text.contains("://")
             || words.windows(2).any(|two| two == ["SERVICE", "PORT"])
             || words.windows(3).any(is_port))
 }

@@ -92,9 +92,14 @@ fn variables_of_kubernetes_and_of_the_installer_are_passed_over() {
     let installer = load("", &[("ROOMSERVICE_FROM", "https://h"), ("ROOMSERVICE_TO", "/opt")]).unwrap().warnings();
     assert!(installer.len() == 2 && installer[0].contains("install.sh"), "{installer:?}");
     // What is meant for the server and written wrong stays an error.
-    for name in
-        ["ROOMSERVICE_HTTP__PORT", "ROOMSERVICE_PORTS", "ROOMSERVICE_RTMP__SERVICE_HOST", "ROOMSERVICE_PORT_X_TCP"]
-    {
+    for name in [
+        "ROOMSERVICE_HTTP__PORT",
+        "ROOMSERVICE_HTTP_PORT",
+        "ROOMSERVICE_PORT",
+        "ROOMSERVICE_PORTS",
+        "ROOMSERVICE_RTMP__SERVICE_HOST",
+        "ROOMSERVICE_PORT_X_TCP",
+    ] {
         let text = load("", &[(name, "1")]).unwrap_err().to_string();
         assert!(text.contains(name), "{text}");
     }
@@ -116,6 +121,11 @@ fn variables_of_images_and_units_lie_under_the_file() {
     assert_eq!(says.http.listen.to_string(), "127.0.0.1:5757");
     assert_eq!(says.data_dir, Path::new("/srv/rooms"));
     assert_eq!([silent.notes, says.notes], [const { Vec::<String>::new() }; 2]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("journal")).unwrap();
+    let before = dir.path().to_str().unwrap();
+    let noted = load("data_dir = \"/srv/other\"\n", &[("ROOMSERVICE_DEFAULT__DATA_DIR", before)]).unwrap().notes;
+    assert!(noted.len() == 1 && noted[0].contains(before) && noted[0].contains("/srv/other"), "{noted:?}");
     let text = load("", &[("ROOMSERVICE_DEFAULT__HTTP__LISTENS", "x")]).unwrap_err().to_string();
     assert!(text.contains("ROOMSERVICE_DEFAULT__HTTP__LISTENS"), "{text}");
 }

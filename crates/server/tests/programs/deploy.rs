@@ -203,6 +203,10 @@ fn containers_start_as_compose_says_and_the_operators_file_decides() {
     std::fs::write(&file, format!("{keys}http.listen = \"127.0.0.1:5757\"\ndata_dir = \"/srv/rooms\"\n")).unwrap();
     let settings = checked(&image, &file, &dir);
     assert_eq!(settings["http"]["listen"].as_str(), Some("127.0.0.1:5757"));
+    std::fs::write(&file, format!("{keys}nodes.address = \"10.0.0.11:1935\"\n")).unwrap();
+    assert_eq!(checked(&composed, &file, &dir)["nodes"]["address"].as_str(), Some("10.0.0.11:1935"));
+    std::fs::write(&file, format!("{keys}data_dir = \"/srv/rooms\"\n")).unwrap();
+    let settings = checked(&image, &file, &dir);
     assert_eq!(settings["rtmp"]["listen"].as_str(), Some("0.0.0.0:1935"));
     assert_eq!(settings["data_dir"].as_str(), Some("/srv/rooms"));
     std::fs::remove_dir_all(dir).unwrap();

@@ -26,13 +26,22 @@ fn split(read: &str) -> (Vec<i64>, Vec<i64>) {
     frames.partition(|at| at % 20 == 0)
 }
 
+/// Pictures of a stream of which nothing else is there, and how many words are neither.
+fn split_still(read: &str) -> (Vec<i64>, usize) {
+    let words = read.split(' ').filter(|word| !matches!(*word, "T" | "|"));
+    let frames: Vec<Option<i64>> = words.map(|word| word.trim_start_matches('k').parse().ok()).collect();
+    (frames.iter().flatten().copied().collect(), frames.iter().filter(|frame| frame.is_none()).count())
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_comes_late_to_a_long_group_has_its_pictures_and_the_sound_of_now() {
-    for pace in [Pace::Audience, Pace::Realtime] {
+    let players = [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay];
+    let each = players.into_iter().flat_map(|protocol| [Pace::Audience, Pace::Realtime].map(|pace| (protocol, pace)));
+    for (protocol, pace) in each {
         let hub = Hub::new(merging());
         let p = start(&hub, "s");
         one_group(&p, 0, 50).await;
-        let mut late = read(&hub, "s", pace);
+        let mut late = hub.subscribe(&name("s"), Want::new(protocol, pace, Start::Group)).unwrap();
         let first = now(&mut late);
         assert!(first.starts_with("T | k0") || first.starts_with("T k0"), "{first}");
         let (pictures, sounds) = split(&first);
@@ -82,13 +91,35 @@ async fn a_picture_that_stands_still_costs_no_more_however_long_the_sound_goes_o
         p.push(sound(n * 20 + 41)).unwrap();
         ms(20).await;
     }
-    let mut late = read(&hub, "s", Pace::Audience);
-    assert_eq!(now(&mut late), "", "a player is given what flows");
+    let mut flv = hub.subscribe(&name("s"), Want::new(Protocol::HttpFlv, Pace::Audience, Start::Group)).unwrap();
+    assert_eq!(now(&mut flv), "", "its header promises what flows");
+    let mut rtmp = read(&hub, "s", Pace::Audience);
+    let (pictures, sounds) = split_still(&now(&mut rtmp));
+    assert!(
+        pictures.len() == 2 && pictures.iter().all(|at| (398_000..400_021).contains(at)),
+        "{pictures:?} are of now"
+    );
+    assert_eq!(sounds, 0);
     p.push(sound(400_041)).unwrap();
     ms(120).await;
-    assert_eq!(now(&mut late), "T | 400041");
+    assert_eq!(now(&mut flv), "T | 400041");
+    assert_eq!(now(&mut rtmp), "| 400041");
     let mut inside = hub.subscribe(&name("s"), Want::internal(Pace::Realtime, Start::Group)).unwrap();
     assert!(now(&mut inside).starts_with("T k0 40 "));
     let frames = hub.get(&name("s")).unwrap().state.lock().ring.len();
     assert!(frames <= 1024, "{frames}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_group_that_came_at_once_is_as_old_as_its_time_says() {
+    // As from another node.
+    let hub = Hub::new(merging());
+    let p = start(&hub, "s");
+    for n in 0..500 {
+        let at = n * 20;
+        p.push(if n == 0 { key(0) } else { delta(at) }).unwrap();
+        p.push(sound(at + 1)).unwrap();
+    }
+    let (pictures, sounds) = split(&now(&mut read(&hub, "s", Pace::Audience)));
+    assert_eq!((pictures.len(), sounds.len()), (500, 0));
 }
