@@ -36,7 +36,18 @@ test('old clients show nothing of the SDK’s own commands, and go on', () => {
 });
 
 test('old clients read an app’s command, whatever is in it', () => {
-  for (const msg of [{ kind: { of: { rose: '}}' } } }, [{ a: {} }], 'plain', 'a}}b}', '}', '\\}}', '{"a":1}', 5, null, false]) {
+  for (const msg of [
+    { kind: { of: { rose: '}}' } } },
+    [{ a: {} }],
+    'plain',
+    'a}}b}',
+    '}',
+    '\\}}',
+    '{"a":1}',
+    5,
+    null,
+    false,
+  ]) {
     const body = commandBody('gi}}ft', msg, who);
     assert.deepEqual(mini(body), { cmd: 'CustomCmdMsg', of: 'gi}}ft', name: 'A}}da', text: '' });
     assert.equal(android(body), typeof msg === 'string' ? msg : JSON.stringify(msg));
@@ -54,10 +65,7 @@ test('old clients read a text, whatever its sender is called', () => {
 test('commands are read in every form that was ever sent', () => {
   const element = (Data, Ext) => [{ MsgType: 'TIMCustomElem', MsgContent: { Data, Desc: '', Ext } }];
   const command = (msg) => JSON.stringify({ cmd: 'CustomCmdMsg', data: { cmd: 'media', msg } });
-  for (const body of [
-    element(command({ mic: false }), ''),
-    element('', command({ mic: false })),
-  ])
+  for (const body of [element(command({ mic: false }), ''), element('', command({ mic: false }))])
     assert.deepEqual(read(body).msg, { mic: false });
   const forged = JSON.stringify({ cmd: 'CustomCmdMsg', data: { cmd: 'media', msg: '{', json: '1' } });
   assert.equal(read(element(forged, '')).msg, '{');
