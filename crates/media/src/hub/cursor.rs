@@ -61,11 +61,10 @@ impl Cursor {
             Start::Since(moment) => began.is_some_and(|began| began >= moment),
         };
         let is_long = state.group_age(now).is_some_and(|age| age > LONG);
-        let in_flv = matches!(want.protocol, Protocol::HttpFlv | Protocol::WsFlv);
-        let is_rtmp = matches!(want.protocol, Protocol::Rtmp | Protocol::Relay);
-        // Its header promises what flows, and players of Media Source Extensions play where there is all that was promised.
-        let stands_still = is_long && !state.flowing(now).video;
-        let gop = state.ring.gop.filter(|_| takes_group && !(stands_still && in_flv));
+        let players = [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay];
+        let catches_up = is_long && players.contains(&want.protocol);
+        let stands_still = catches_up && !state.flowing(now).video;
+        let gop = state.ring.gop.filter(|_| takes_group);
         if start != Start::Next && gop.is_none() && state.tracks.video.is_some() {
             state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
         }
@@ -75,8 +74,8 @@ impl Cursor {
             fresh_until: better.then(|| now + ANSWER),
             resync: true,
             version: None,
-            sound_from: if is_long && (in_flv || is_rtmp) { state.ring.end() } else { 0 },
-            still: gop.filter(|_| stands_still && want.protocol == Protocol::Rtmp).map(|gop| state.before_now(gop)),
+            sound_from: if catches_up { state.ring.end() } else { 0 },
+            still: gop.filter(|_| stands_still).map(|gop| state.before_now(gop)),
             skipped,
         };
         (cursor, state.wakers(want.pace).join())
