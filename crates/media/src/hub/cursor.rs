@@ -115,8 +115,8 @@ impl Cursor {
                 self.at = burst.numbers.end;
                 continue;
             }
-            let late = self.without_old_sound(burst);
-            if late.as_ref().is_some_and(|burst| burst.frames.is_empty()) {
+            let is_old = burst.numbers.end <= self.sound_from;
+            if is_old && burst.frames.iter().all(|frame| frame.kind == Kind::Audio) {
                 self.at = burst.numbers.end;
                 continue;
             }
@@ -126,7 +126,7 @@ impl Cursor {
             self.at = burst.numbers.end;
             self.need_key = false;
             self.version = Some(burst.version);
-            return Some(Item::Burst(late.unwrap_or_else(|| Arc::clone(burst))));
+            return Some(Item::Burst(if is_old { self.without_sound(burst) } else { Arc::clone(burst) }));
         }
     }
 
@@ -160,12 +160,9 @@ impl Cursor {
     }
 
     /// A burst of before sound is handed out, without it.
-    fn without_old_sound(&mut self, burst: &Burst) -> Option<Arc<Burst>> {
-        if burst.numbers.end > self.sound_from {
-            return None;
-        }
+    fn without_sound(&mut self, burst: &Burst) -> Arc<Burst> {
         let frames = burst.without_sound().iter().map(|frame| self.placed(frame)).collect();
-        Some(Arc::new(Burst::new(burst.numbers.clone(), burst.version, frames)))
+        Arc::new(Burst::new(burst.numbers.clone(), burst.version, frames))
     }
 
     /// A frame of before sound is handed out: at its time, or close before now, if the pictures stand still.

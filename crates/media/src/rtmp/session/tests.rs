@@ -218,10 +218,10 @@ fn each_step_has_its_deadline() {
     let mut peer = Peer::publishing();
     peer.now += s(9);
     peer.message(message::AUDIO, 0, b"\xaf\x01x").unwrap();
-    assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
+    assert_eq!(peer.session.deadline(), Some(peer.now + s(10)));
     peer.now += s(9);
     peer.message(message::AUDIO, 0, b"").unwrap();
-    assert_eq!(peer.session.deadline(), Some(peer.now + s(6)), "nothing is no media");
+    assert_eq!(peer.session.deadline(), Some(peer.now + s(1)), "nothing is no media");
     assert_eq!(Peer::playing().session.deadline(), None);
 }
 
@@ -237,11 +237,11 @@ fn a_publisher_without_media_is_asked_whether_it_is_there() {
         let asked = peer.heard();
         assert_eq!(asked.len(), 1);
         assert!(asked[0].kind == message::USER_CONTROL && asked[0].payload.starts_with(&[0, 6]), "{asked:?}");
-        assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
-        peer.now += s(14);
+        assert_eq!(peer.session.deadline(), Some(peer.now + s(5)));
+        peer.now += s(4);
         let heard = peer.message(message::USER_CONTROL, 0, answer).unwrap();
         assert!(matches!(heard[..], [Event::Alive]), "{heard:?}");
-        assert_eq!(peer.session.deadline(), Some(peer.now + s(15)));
+        assert_eq!(peer.session.deadline(), Some(peer.now + s(10)));
         peer.heard();
     }
     // Media is an answer, too.
