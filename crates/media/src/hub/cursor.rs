@@ -19,7 +19,7 @@ const REALTIME_LAG: Duration = Duration::from_secs(1);
 const VIDEO_SILENT: Duration = Duration::from_secs(3);
 /// A group of pictures that began this long ago is worth a new keyframe, where one can be had.
 const STALE: Duration = Duration::from_secs(1);
-/// Of a group of pictures that began this long ago, players are given the sound of now on: they catch up with it, where they
+/// Of a group of pictures that began this long ago, RTMP players are given the sound of now on: they catch up with it, where they
 /// would stay as far behind as the group is long.
 const LONG: Duration = Duration::from_secs(3);
 /// How long a publisher that answers wishes for keyframes may take before the group of pictures has to do.
@@ -61,10 +61,10 @@ impl Cursor {
             Start::Since(moment) => began.is_some_and(|began| began >= moment),
         };
         let is_long = state.group_age(now).is_some_and(|age| age > LONG);
-        let players = [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv, Protocol::Relay];
-        let catches_up = is_long && players.contains(&want.protocol);
+        // Players of Media Source Extensions begin where all tracks do: they and all others are given whole groups.
+        let catches_up = is_long && want.protocol == Protocol::Rtmp;
         let stands_still = catches_up && !state.flowing(now).video;
-        let gop = state.ring.gop.filter(|_| takes_group);
+        let gop = if catches_up { state.ring.gop } else { state.ring.whole() }.filter(|_| takes_group);
         if start != Start::Next && gop.is_none() && state.tracks.video.is_some() {
             state.readers.tally.gop_waits.fetch_add(1, Ordering::Relaxed);
         }
@@ -132,7 +132,7 @@ impl Cursor {
 
     fn take_frame(&mut self, state: &State) -> Option<Item> {
         self.catch_up(state);
-        if let (Some(slot), Some(gop)) = (state.ring.get(self.at), state.ring.gop)
+        if let (Some(slot), Some(gop)) = (state.ring.get(self.at), state.ring.whole())
             && gop > self.at
             && Instant::now().saturating_duration_since(slot.at) > REALTIME_LAG
         {
@@ -182,7 +182,7 @@ impl Cursor {
             return;
         }
         let passed_over = |gop: &u64| *gop < self.at && state.ring.get(*gop).is_some();
-        let gop = state.ring.gop.filter(passed_over);
+        let gop = state.ring.whole().filter(passed_over);
         if self.fresh_until.take().is_some()
             && let Some(gop) = gop
         {
@@ -196,7 +196,7 @@ impl Cursor {
     /// A reader whose place is gone goes on at the newest group of pictures, or with the next one.
     fn catch_up(&mut self, state: &State) {
         if self.at < state.ring.first() {
-            self.skip_to(state.ring.gop.unwrap_or_else(|| state.ring.sealed()), state);
+            self.skip_to(state.ring.whole().unwrap_or_else(|| state.ring.sealed()), state);
         }
     }
 

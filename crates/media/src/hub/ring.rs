@@ -36,6 +36,8 @@ pub(super) struct Ring {
     pub due_since: Option<Instant>,
     /// Where the current group of pictures starts, if all of it is here.
     pub gop: Option<u64>,
+    /// Sound was left out of it.
+    thin: bool,
     bytes: usize,
 }
 
@@ -69,6 +71,11 @@ impl Ring {
         direct.or_else(|| self.frames.get(self.frames.partition_point(|slot| slot.number < at)))
     }
 
+    /// Where the current group of pictures starts, if all of it is here, and its sound.
+    pub fn whole(&self) -> Option<u64> {
+        self.gop.filter(|_| !self.thin)
+    }
+
     /// When the current group of pictures began.
     pub fn group_began(&self) -> Option<Instant> {
         Some(self.get(self.gop?)?.at)
@@ -96,6 +103,7 @@ impl Ring {
         if frame.key {
             self.seal();
             self.gop = Some(self.end());
+            self.thin = false;
         } else if frame.kind == Kind::VideoConfig {
             self.gop = None;
         }
@@ -178,6 +186,7 @@ impl Ring {
                 numbers.start = before.numbers.start;
                 frames = before.frames.clone();
             }
+            self.thin = true;
             self.bursts.push_back(Arc::new(Burst::new(numbers, burst.version, frames)));
         }
         self.bursts.extend(newer);
