@@ -1,4 +1,5 @@
-//! Viewers who are gone from the embedded chat without a word. They have no heartbeat: what is known of them is their connection to the room's chat.
+//! Viewers who are gone from the embedded chat without a word. They have no heartbeat: what is known of them is their connection to
+//! the room's chat.
 
 use std::sync::Arc;
 use std::time::Duration;

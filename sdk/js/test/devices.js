@@ -1,5 +1,7 @@
 // Camera, microphone and screen of a page, without one.
 
+import { afterEach, beforeEach } from 'node:test';
+
 const before = { MediaStream: globalThis.MediaStream, document: globalThis.document };
 /** All tracks of a test. */
 export const made = [];
@@ -104,4 +106,18 @@ export function machine() {
     ],
   };
   return it;
+}
+
+/** Runs each test of a file as in a page with devices. */
+export function inPages() {
+  const navigators = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  beforeEach(() => {
+    browse();
+    Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { mediaDevices: machine() } });
+  });
+  afterEach(() => {
+    leave();
+    if (navigators) Object.defineProperty(globalThis, 'navigator', navigators);
+    else delete globalThis.navigator;
+  });
 }

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { afterEach, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { LiveRoom } from '../src/live_room.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { LiveRoom as MiniRoom } from '../src/wechat.js';
-import { browse, leave, machine } from './devices.js';
+import { inPages } from './devices.js';
 import { FakeServer, LOGIN, settle } from './fake.js';
 
 const text = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
@@ -51,16 +51,7 @@ function world() {
   return server;
 }
 
-const navigators = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-beforeEach(() => {
-  browse();
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { mediaDevices: machine() } });
-});
-afterEach(() => {
-  leave();
-  if (navigators) Object.defineProperty(globalThis, 'navigator', navigators);
-  else delete globalThis.navigator;
-});
+inPages();
 
 test('the README has code', () => assert.ok(blocks.length >= 6));
 

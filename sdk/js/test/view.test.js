@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
-import { afterEach, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { textBody } from '../src/messages.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { viewOf } from '../src/view.js';
-import { browse, leave, machine } from './devices.js';
+import { inPages } from './devices.js';
 import { FakeServer, LOGIN, settle } from './fake.js';
 
-const navigators = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
-beforeEach(() => {
-  browse();
-  Object.defineProperty(globalThis, 'navigator', { configurable: true, value: { mediaDevices: machine() } });
-});
-afterEach(() => {
-  leave();
-  if (navigators) Object.defineProperty(globalThis, 'navigator', navigators);
-  else delete globalThis.navigator;
-});
+inPages();
 
 /** A room that was entered, and what a component was drawn with. */
 async function drawn() {

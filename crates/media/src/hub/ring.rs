@@ -24,6 +24,13 @@ pub(super) struct Slot {
     pub version: u32,
 }
 
+impl Slot {
+    /// What it counts against the bound.
+    fn cost(&self) -> usize {
+        self.frame.payload.len() + OVERHEAD
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Ring {
     /// In the order of their numbers, with gaps where old sound was left out.
@@ -107,9 +114,10 @@ impl Ring {
         } else if frame.kind == Kind::VideoConfig {
             self.gop = None;
         }
-        self.bytes += frame.payload.len() + OVERHEAD;
+        let slot = Slot { number: self.end, frame, at: now, version };
+        self.bytes += slot.cost();
         self.due_since.get_or_insert(now);
-        self.frames.push_back(Slot { number: self.end, frame, at: now, version });
+        self.frames.push_back(slot);
         self.end += 1;
         self.trim(now, settings);
     }
@@ -170,8 +178,8 @@ impl Ring {
         let Some(gop) = self.gop else { return };
         let from = self.bursts.partition_point(|burst| burst.numbers.start < gop);
         let old = self.bursts.iter().skip(from).take_while(|burst| self.is_old(burst, now)).count();
-        let Some(until) = self.bursts.get((from + old).wrapping_sub(1)).map(|burst| burst.numbers.end) else { return };
         let newer = self.bursts.split_off(from + old);
+        let until = newer.front().map_or(self.sealed, |burst| burst.numbers.start);
         for burst in self.bursts.split_off(from) {
             let mut frames = burst.without_sound();
             if frames.len() == burst.frames.len() {
@@ -193,7 +201,7 @@ impl Ring {
         let bytes = &mut self.bytes;
         self.frames.retain(|slot| {
             let stays = slot.frame.kind != Kind::Audio || !(gop..until).contains(&slot.number);
-            *bytes -= if stays { 0 } else { slot.frame.payload.len() + OVERHEAD };
+            *bytes -= if stays { 0 } else { slot.cost() };
             stays
         });
     }
@@ -204,8 +212,7 @@ impl Ring {
         };
         self.first = burst.numbers.end;
         while self.frames.front().is_some_and(|slot| slot.number < self.first) {
-            let gone = self.frames.pop_front().map_or(0, |slot| slot.frame.payload.len() + OVERHEAD);
-            self.bytes -= gone;
+            self.bytes -= self.frames.pop_front().map_or(0, |slot| slot.cost());
         }
         if self.gop.is_some_and(|gop| gop < self.first) {
             self.gop = None;

@@ -144,12 +144,9 @@ impl<'a> Take<'a> {
                 }
                 // A file of sound alone was begun while the pictures stood still.
                 let alone = self.writing.as_ref().is_some_and(|w| !w.muxer.has_video());
-                let over = self.writing.as_ref().is_some_and(|w| self.is_over(w, frame.dts));
-                // Where pictures stay away, the next file begins as one of sound alone.
-                let stand = self.writing.as_ref().is_some_and(|w| frame.dts.saturating_sub(w.picture) >= 2 * KEY_EVERY);
-                let leads = frame.key || alone || stand;
-                if over && leads {
-                    self.split(frame);
+                if self.writing.as_ref().is_some_and(|w| self.is_over(w, frame.dts) && w.may_end_before(frame)) {
+                    self.goes_on = true;
+                    self.end(Some(frame));
                 } else if frame.key && alone && Muxer::new(self.video.as_deref(), None, 0).is_some() {
                     self.close();
                 }
@@ -237,25 +234,26 @@ impl<'a> Take<'a> {
         }
     }
 
-    /// Ends a file where another begins with this frame.
-    fn split(&mut self, next: &Frame) {
-        self.goes_on = self.writing.is_some();
-        if let Some(mut w) = self.writing.take() {
-            w.muxer.settle((next.kind == Kind::Video).then_some(next.dts));
-            w.cut(next.dts, &self.outcome.inner.skipped);
-        }
+    fn close(&mut self) {
+        self.end(None);
     }
 
-    fn close(&mut self) {
+    /// Ends a file, where another begins with this frame if there is one.
+    fn end(&mut self, next: Option<&Frame>) {
         if let Some(mut w) = self.writing.take() {
-            w.muxer.settle(None);
-            let end = w.last;
+            w.muxer.settle(next.filter(|next| next.kind == Kind::Video).map(|next| next.dts));
+            let end = next.map_or(w.last, |next| next.dts);
             w.cut(end, &self.outcome.inner.skipped);
         }
     }
 }
 
 impl Writing {
+    /// Whether another file can begin with this frame: where pictures stay away, as one of sound alone.
+    fn may_end_before(&self, frame: &Frame) -> bool {
+        frame.key || !self.muxer.has_video() || frame.dts.saturating_sub(self.picture) >= 2 * KEY_EVERY
+    }
+
     fn cut(&mut self, end: i64, skipped: &AtomicU64) {
         let Some(fragment) = self.muxer.cut() else {
             return;

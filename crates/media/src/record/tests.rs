@@ -42,11 +42,34 @@ fn picture(ms: i64) -> Frame {
     Frame::video(Codec::H264, ms * 1000, 0, ms % 1000 == 0, vec![7; 1000].into())
 }
 
+fn origin() -> Origin {
+    Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() }
+}
+
 fn publish(hub: &Hub, stream: &StreamName) -> Publisher {
-    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
-    let publisher = hub.publish(stream, origin).unwrap();
+    let publisher = hub.publish(stream, origin()).unwrap();
     publisher.push(config(30)).unwrap();
     publisher
+}
+
+fn aac() -> Frame {
+    Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into())
+}
+
+/// Publishes so many frames of sound, 20 ms each, and ends; `beside` pushes what else there is at a frame.
+async fn sound(publisher: Publisher, frames: i64, beside: impl Fn(&Publisher, i64)) {
+    for n in 0..frames {
+        beside(&publisher, n);
+        publisher.push(Frame::audio(Codec::Aac, n * 20_000, vec![7; 100].into())).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    publisher.finish(Ended::Finished);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// How long all of them play, in milliseconds.
+fn length(list: &[Recording]) -> u64 {
+    list.iter().map(|r| r.duration.as_millis() as u64).sum()
 }
 
 async fn stream(publisher: &Publisher, ms: std::ops::Range<i64>) {
@@ -147,20 +170,16 @@ async fn a_file_whose_pictures_stopped_ends_too() {
     let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(15), ..dir.settings() }).unwrap();
     let publisher = publish(&hub, &name);
-    publisher.push(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into())).unwrap();
+    publisher.push(aac()).unwrap();
     assert!(recorder.record(&name));
-    for n in 0..2_000 {
+    let pictures = |publisher: &Publisher, n: i64| {
         if n <= 50 && n % 2 == 0 {
             publisher.push(picture(n * 20)).unwrap();
         }
-        publisher.push(Frame::audio(Codec::Aac, n * 20_000, vec![7; 100].into())).unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    publisher.finish(Ended::Finished);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    sound(publisher, 2_000, pictures).await;
     let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
-    let all: u64 = list.iter().map(|r| r.duration.as_millis() as u64).sum();
-    assert!((39_800..=40_000).contains(&all), "{list:?}");
+    assert!((39_800..=40_000).contains(&length(&list)), "{list:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,19 +188,12 @@ async fn long_sound_is_several_files_too() {
     let hub = Hub::new(hub::Settings::default());
     let name = StreamName::new("s").unwrap();
     let recorder = Recorder::new(hub.clone(), Settings { longest: Duration::from_secs(5), ..dir.settings() }).unwrap();
-    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
-    let publisher = hub.publish(&name, origin).unwrap();
-    publisher.push(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into())).unwrap();
+    let publisher = hub.publish(&name, origin()).unwrap();
+    publisher.push(aac()).unwrap();
     assert!(recorder.record(&name));
-    for n in 0..600 {
-        publisher.push(Frame::audio(Codec::Aac, n * 20_000, vec![7; 100].into())).unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    publisher.finish(Ended::Finished);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sound(publisher, 600, |_, _| ()).await;
     let list = until(&recorder, |l| l.len() == 3 && l.iter().all(|r| !r.running));
-    let all: u64 = list.iter().map(|r| r.duration.as_millis() as u64).sum();
-    assert!((11_900..=12_000).contains(&all), "{list:?}");
+    assert!((11_900..=12_000).contains(&length(&list)), "{list:?}");
 }
 
 #[tokio::test(start_paused = true)]

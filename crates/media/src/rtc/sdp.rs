@@ -41,6 +41,11 @@ impl Section {
         self.lines.iter().filter_map(move |line| line.strip_prefix(prefix))
     }
 
+    /// Its ICE user name fragment, if it has one of its own.
+    fn fragment(&self) -> Option<&str> {
+        self.value("a=ice-ufrag:").next()
+    }
+
     /// Payload type and codec of each format, in the peer's order of preference.
     fn formats(&self) -> Vec<(&str, &str)> {
         let named: Vec<(&str, &str)> = self
@@ -141,35 +146,21 @@ impl Sdp {
 
     /// Puts all lines into one bundle, in their order. FFmpeg's WHIP names two where it has one.
     fn bundle(&mut self) -> Result<(), Refused> {
-        let is_group = |line: &&String| line.starts_with("a=group:BUNDLE");
-        let named: Vec<String> = self
-            .session
-            .iter()
-            .find(is_group)
-            .iter()
-            .flat_map(|line| line.split(' ').skip(1))
-            .map(str::to_owned)
-            .collect();
-        let taken = |section: &&Section| {
-            !section.is_rejected() || section.value("a=mid:").any(|mid| named.iter().any(|name| name == mid))
-        };
+        let place = self.session.iter().position(|line| line.starts_with("a=group:BUNDLE"));
+        let named = place.map_or(String::new(), |place| self.session.remove(place));
+        let is_named =
+            |section: &Section| section.value("a=mid:").any(|mid| named.split(' ').skip(1).any(|name| name == mid));
+        let lines: Vec<&Section> = self.sections.iter().filter(|line| !line.is_rejected() || is_named(line)).collect();
         // Lines that the peer has bundled itself may have credentials of their own, until it knows that they are.
-        let is_named = |section: &&Section| section.value("a=mid:").any(|mid| named.iter().any(|name| name == mid));
-        let fragment = |section: &Section| section.value("a=ice-ufrag:").next().map(str::to_owned);
-        let lines: Vec<&Section> = self.sections.iter().filter(taken).collect();
-        let first =
-            lines.iter().find(|section| is_named(section)).or(lines.first()).and_then(|section| fragment(section));
-        let apart = |section: &&&Section| !is_named(section) && fragment(section).is_some_and(|own| Some(own) != first);
-        if lines.iter().any(|section| apart(&section)) {
+        let first = lines.iter().find(|line| is_named(line)).or(lines.first()).and_then(|line| line.fragment());
+        let mut others = lines.iter().filter(|line| !is_named(line)).filter_map(|line| line.fragment());
+        if others.any(|other| Some(other) != first) {
             let why = "the lines are not bundled and have ICE credentials of their own: offer them with BUNDLE";
             return Err(Refused::Unprocessable(format!("{why} (bundle policy max-bundle)")));
         }
-        let mids = self.sections.iter().filter(taken).flat_map(|section| section.value("a=mid:"));
+        let mids = lines.iter().flat_map(|line| line.value("a=mid:"));
         let group = mids.fold(String::from("a=group:BUNDLE"), |group, mid| group + " " + mid);
-        match self.session.iter_mut().find(|line| is_group(&&**line)) {
-            Some(line) => *line = group,
-            None => self.session.push(group),
-        }
+        self.session.insert(place.unwrap_or(self.session.len()), group);
         Ok(())
     }
 
