@@ -18,6 +18,9 @@ const MIX_SELDOM_FROM = MIX_WITHIN + 10 * MIX_LATER_AFTER;
 const MIX_ASKED_EVERY = 60_000;
 /** Who watches is told again once chat is back after this long: the server takes out whose chat was gone for minutes. */
 const AUDIENCE_AGAIN_AFTER = 30_000;
+/** A large audience, whose number changes all the time, does not look all the time: within this, so much for each user. */
+const COUNTED_WITHIN = 30_000;
+const COUNTED_SPREAD = 5;
 /** A stream of the mix is not pushed yet, or its size is not known yet. */
 const NOT_PUSHED_YET = new Set([-505, -507]);
 /** No mixer answers, or none is free. */
@@ -106,7 +109,7 @@ export class LiveRoom extends MediaRoom {
 
   onCount(users) {
     super.onCount(users);
-    this.refreshSoon();
+    this.refreshSoon(Math.min(COUNTED_WITHIN, Math.max(1_000, users * COUNTED_SPREAD)));
   }
 
   // Co-anchoring: a viewer asks, the anchor answers, the viewer pushes

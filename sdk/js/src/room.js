@@ -14,6 +14,10 @@ import * as urls from './urls.js';
 const HEARTBEAT_EVERY = 7_000;
 /** For how long a room that seems gone may come back: its anchor may be a moment behind us after a restart. */
 const LOST_AFTER = 20_000;
+/** Up to so many users all look at once who pushes now; of more, each within this, which grows by so much for each of them. */
+const SMALL = 200;
+const PUSHERS_WITHIN = 5_000;
+const PUSHERS_SPREAD = 0.5;
 
 export class Room extends Emitter {
   /**
@@ -88,6 +92,9 @@ export class Room extends Emitter {
     this.chatLost = false;
     // Why chat tells us of no changes, as long as that is so.
     this.unheard = null;
+    // How many users the chat counted last, and how often in a row a look at the room failed.
+    this.users = 0;
+    this.failedLooks = 0;
     this.said.reset();
   }
 
@@ -457,9 +464,11 @@ export class Room extends Emitter {
     this.refreshing = true;
     try {
       await this.#fetch();
+      this.failedLooks = 0;
     } catch (error) {
       if (error.code === Code.NO_ROOM) await this.missing();
       else if (!isPassing(error)) this.fail(error);
+      else this.#lookLater();
     } finally {
       this.refreshing = false;
     }
@@ -573,23 +582,33 @@ export class Room extends Emitter {
     if (notice === 'destroyed' || notice === 'revoked') return this.closed(notice);
     const { cmd } = parseObject(data) ?? {};
     if (cmd === 'notice') this.tell('onNotice', { textMsg: text_(parseObject(data).data) });
-    else if (cmd === 'notifyPusherChange') this.inBackground(this.refresh());
-    else this.refreshSoon();
+    else if (cmd !== 'notifyPusherChange') this.refreshSoon();
+    else if (this.users <= SMALL) this.inBackground(this.refresh());
+    else this.refreshSoon(Math.min(PUSHERS_WITHIN, this.users * PUSHERS_SPREAD));
   }
 
   onCount(users) {
+    this.users = users;
     this.tell('onUserCount', { users });
   }
 
-  /** Looks at the room within about a second: many changes make one look, and a large audience does not look at once. */
-  refreshSoon() {
-    this.soon ??= setTimeout(
-      () => {
-        this.soon = undefined;
-        this.inBackground(this.refresh());
-      },
-      200 + Math.random() * 1_000,
-    );
+  /** Looks at the room within about a second, or `within` milliseconds: many changes make one look, and a large audience does not look at once. */
+  refreshSoon(within = 1_000) {
+    const due = Date.now() + 200 + Math.random() * within;
+    // What is to be known soon does not wait for what may come late.
+    if (this.soon !== undefined && this.soonAt <= due) return;
+    clearTimeout(this.soon);
+    this.soonAt = due;
+    this.soon = setTimeout(() => {
+      this.soon = undefined;
+      this.inBackground(this.refresh());
+    }, due - Date.now());
+  }
+
+  /** The server was busy or away: nobody else tells us of what changed meanwhile. */
+  #lookLater() {
+    this.failedLooks += 1;
+    if (this.roomID && this.entered) this.refreshSoon(Math.min(30_000, 1_000 * 2 ** this.failedLooks));
   }
 
   onDirect({ from, nick, time, body }) {

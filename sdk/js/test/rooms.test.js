@@ -928,3 +928,55 @@ test('an anchor who comes back alone ends what was mixed before', async () => {
   assert.deepEqual([server.named('merge_stream').length, value], [1, 0]);
   await room.logout();
 });
+
+test('a large audience does not look at the room at once, nor each second', async (t) => {
+  clock.enable();
+  const server = world();
+  const room = new LiveRoom({ platform: server.platform() });
+  await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  await pass(2_000);
+  const looks = () => server.named('get_pushers').length;
+  // The unluckiest of all viewers: those before it look earlier.
+  t.mock.method(Math, 'random', () => 0.999);
+  const before = looks();
+  for (let n = 0; n < 20; n += 1) {
+    server.socket.push({ type: 'count', room: 'r', users: 10_000 + n });
+    await pass(1_000);
+  }
+  assert.equal(looks(), before, 'counts alone are no reason to hurry');
+  server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+  await pass(3_000);
+  assert.equal(looks(), before, 'ten thousand do not look at once');
+  await pass(2_300);
+  assert.equal(looks(), before + 1, 'who pushes is known within seconds');
+  server.socket.push({ type: 'count', room: 'r', users: 200 });
+  server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+  await pass(1);
+  assert.equal(looks(), before + 2, 'a small one looks at once');
+  await room.logout();
+});
+
+test('a viewer whose look at the room was refused by a busy server looks again', async () => {
+  clock.enable();
+  const server = world();
+  const room = new LiveRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+  await pass(2_000);
+  const { get_pushers: answer } = server.answers;
+  server.answers.get_pushers = () => {
+    throw new RoomError('network', 'busy');
+  };
+  server.room.pushers = [pusher('bob')];
+  server.socket.push(notice({ cmd: 'notifyPusherChange', data: '' }));
+  await pass(4_000);
+  const looked = server.named('get_pushers').length;
+  server.answers.get_pushers = answer;
+  await pass(10_000);
+  assert.deepEqual(
+    seen('onPusherJoin').flatMap(({ pushers }) => pushers.map((p) => p.userID)),
+    ['bob'],
+  );
+  await pass(60_000);
+  assert.ok(server.named('get_pushers').length <= looked + 2, 'once seen, it is not looked for any more');
+  await room.logout();
+});
