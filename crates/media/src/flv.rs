@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::codec::VideoInfo;
 use crate::frame::{Burst, Codec, Frame, Kind, Span};
-use crate::hub::Flowing;
+use crate::hub::{Flowing, Tracks};
 use crate::rtmp::amf0::{self, Value};
 
 pub use player::Player;
@@ -91,6 +92,39 @@ pub fn burst(burst: &Burst, span: Span) -> Bytes {
         }
         out.freeze()
     })
+}
+
+/// The description of a stream whose publisher gave none, as browsers do. librtmp makes the head of what it reads from the first
+/// message alone, unless a description names both tracks: its player would have pictures and no sound.
+pub(crate) fn description(tracks: &Tracks, flowing: Flowing) -> Option<Arc<Frame>> {
+    let mut said: Vec<(&str, Value)> = Vec::new();
+    if let Some(video) = tracks.video.as_deref().filter(|_| flowing.video) {
+        let info = VideoInfo::of(video.codec, &video.payload);
+        if info.width > 0 && info.height > 0 {
+            said.push(("width", f64::from(info.width).into()));
+            said.push(("height", f64::from(info.height).into()));
+        }
+        let head = body::head(video);
+        said.push(("videocodecid", codec_id(&head, head[0] & 0x80 != 0, head[0] & 0x0f)));
+    }
+    if let Some(audio) = tracks.audio.as_deref().filter(|_| flowing.audio) {
+        let head = body::head(audio);
+        said.push(("audiocodecid", codec_id(&head, head[0] >> 4 == 9, head[0] >> 4)));
+    }
+    let first = tracks.video.as_deref().or(tracks.audio.as_deref()).filter(|_| !said.is_empty())?;
+    let mut out = BytesMut::new();
+    Value::from("onMetaData").write(&mut out);
+    let said = said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Value::Object(said).write(&mut out);
+    Some(Arc::new(Frame::data(first.dts, out.freeze())))
+}
+
+/// How descriptions number a codec: by the old number, or by its four characters (Enhanced RTMP).
+fn codec_id(head: &[u8], by_characters: bool, old: u8) -> Value {
+    match head.get(1..5) {
+        Some(&[a, b, c, d]) if by_characters => f64::from(u32::from_be_bytes([a, b, c, d])).into(),
+        _ => f64::from(old).into(),
+    }
 }
 
 /// What of a stream's description may be said where only these tracks flow: players wait for what it names. Nothing is left

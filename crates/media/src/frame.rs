@@ -136,20 +136,21 @@ pub struct Frame {
     made: Made,
 }
 
-/// What RTMP and FLV players count time from, in spans of 3.1 days of the stream's time. Many read their stamps as signed numbers
-/// of 32 bits, which end after 24.9 days: so each counts from the span in which it began, whatever the stream's age.
+/// What RTMP and FLV players count time from, in spans of 2.3 hours of the stream's time: so each counts from the span in which it
+/// began, whatever the stream's age. Many read their stamps as signed numbers of 32 bits, which end after 24.9 days; and some do not
+/// know that stamps of more than 24 bits (4.7 hours) are repeated in each further chunk of a message (librtmp, HaishinKit 2).
 ///
-/// What all viewers share is made for two spans, the frame's own and the one before. Who watches for longer than that is served
+/// What all viewers share is made for three spans, the frame's own and the two before. Who watches for longer than that is served
 /// by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span(u32);
 
 /// Milliseconds.
-const SPAN: i64 = 1 << 28;
+const SPAN: i64 = 1 << 23;
 
-/// The same bytes stamped for players of two spans.
+/// The same bytes stamped for players of three spans.
 #[derive(Default)]
-struct Stamped([OnceLock<Bytes>; 2]);
+struct Stamped([OnceLock<Bytes>; 3]);
 
 impl Stamped {
     /// Those for a player of the span `of`, where what they are made of lies in `own`.
@@ -374,15 +375,16 @@ mod tests {
 
     #[test]
     fn players_count_from_the_span_in_which_they_began() {
-        let at = |days: i64| Frame::audio(Codec::Aac, days * 86_400_000_000, Bytes::new());
-        let began = at(30).span();
-        let now = at(34);
-        assert_eq!((at(0).span(), at(3).span()), (Span(0), Span(0)));
+        let at = |hours: i64| Frame::audio(Codec::Aac, hours * 3_600_000_000, Bytes::new());
+        let began = at(720).span();
+        let now = at(724);
+        assert_eq!((at(0).span(), at(2).span()), (Span(0), Span(0)));
         assert_eq!(now.dts_since(Span(0)), now.dts_ms());
-        assert!(at(30).dts_since(began) < 1 << 28 && now.dts_since(began) == at(30).dts_since(began) + 4 * 86_400_000);
-        assert!(at(30 + 21).dts_since(began) < 1 << 31, "three weeks of watching");
-        assert_eq!(at(29).dts_since(at(34).span()), 0, "sound from before its first picture");
-        // Who began in this span or the one before shares bytes; others have their own.
+        assert_eq!(now.dts_since(began), at(720).dts_since(began) + 4 * 3_600_000);
+        assert!(at(720 + 2).dts_since(began) < 0xff_ffff, "two hours of watching without extended stamps");
+        assert!(at(720 + 24 * 24).dts_since(began) < 1 << 31, "24 days of watching");
+        assert_eq!(at(719).dts_since(at(724).span()), 0, "sound from before its first picture");
+        // Who began in this span or the two before shares bytes; others have their own.
         let made = |of: Span, byte: u8| now.flv(of, |_| vec![byte].into())[0];
         let own = now.span();
         assert_eq!((made(own, 1), made(own, 2), made(began, 3), made(began, 4)), (1, 1, 3, 3));

@@ -31,8 +31,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Where generated keys, logs and state are kept.
     pub data_dir: PathBuf,
-    /// Seconds for which sessions may go on after SIGTERM.
-    pub drain_timeout: u64,
+    /// For how long sessions may go on after SIGTERM.
+    pub drain_timeout: crate::drain::Patience,
     /// The HTTP server.
     pub http: crate::web::Settings,
     /// The RTMP server.
@@ -84,7 +84,7 @@ impl Default for Settings {
         Self {
             mode: Mode::Development,
             data_dir: "./data".into(),
-            drain_timeout: 30,
+            drain_timeout: Default::default(),
             http: Default::default(),
             rtmp: Default::default(),
             webrtc: Default::default(),

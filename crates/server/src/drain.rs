@@ -6,10 +6,77 @@ use std::time::Duration;
 
 use media::Hub;
 use media::rtc::Server;
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::time::{Instant, interval, timeout_at};
 
 /// How often is looked whether all sessions have gone.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// For how long sessions may go on after SIGTERM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Patience {
+    /// For as long as it helps them: other nodes can take them meanwhile, and from a server that is alone nobody can go anywhere,
+    /// while it lets nobody in.
+    #[default]
+    Auto,
+    /// So many seconds.
+    Seconds(u64),
+}
+
+impl Patience {
+    /// The time of a server that is `alone`, or has other nodes beside it.
+    #[must_use]
+    pub const fn time(self, alone: bool) -> Duration {
+        match self {
+            Self::Seconds(seconds) => Duration::from_secs(seconds),
+            Self::Auto if alone => Duration::from_secs(2),
+            Self::Auto => Duration::from_secs(30),
+        }
+    }
+}
+
+impl Serialize for Patience {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Seconds(seconds) => serializer.serialize_u64(*seconds),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Patience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Given;
+        impl Visitor<'_> for Given {
+            type Value = Patience;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"auto\" or seconds")
+            }
+
+            fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Patience, E> {
+                Ok(Patience::Seconds(seconds))
+            }
+
+            fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Patience, E> {
+                let seconds =
+                    u64::try_from(seconds).map_err(|_| E::invalid_value(de::Unexpected::Signed(seconds), &self))?;
+                Ok(Patience::Seconds(seconds))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Patience, E> {
+                if text == "auto" {
+                    return Ok(Patience::Auto);
+                }
+                // A variable of the environment.
+                let seconds = text.trim().parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))?;
+                Ok(Patience::Seconds(seconds))
+            }
+        }
+        deserializer.deserialize_any(Given)
+    }
+}
 
 /// Returns when no media flows, after `patience` at the latest.
 ///
@@ -51,4 +118,25 @@ pub(crate) async fn goodbyes(webrtc: &Server) {
     }
     // The last datagrams leave right after their sessions are no longer counted.
     tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_alone_waits_long_only_where_it_is_told_to() {
+        #[derive(Deserialize)]
+        struct Of {
+            drain_timeout: Patience,
+        }
+        let read = |text: &str| toml::from_str::<Of>(&format!("drain_timeout = {text}")).map(|of| of.drain_timeout);
+        let auto = read("\"auto\"").unwrap();
+        assert_eq!((auto.time(true), auto.time(false)), (Duration::from_secs(2), Duration::from_secs(30)));
+        assert_eq!(read("60").unwrap().time(true), Duration::from_secs(60));
+        assert_eq!(read("\"0\"").unwrap().time(false), Duration::ZERO, "as variables are");
+        for wrong in ["-1", "\"long\"", "1.5", "true"] {
+            assert!(read(wrong).unwrap_err().to_string().contains("\"auto\" or seconds"), "{wrong}");
+        }
+    }
 }

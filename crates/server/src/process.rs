@@ -91,8 +91,9 @@ async fn serve_until_told(
                 supervisor.ready();
             }
             _ = signals.terminate.recv() => {
-                tracing::info!(seconds = reload.drain_timeout, "ending: sessions may go on for so long");
-                return Duration::from_secs(reload.drain_timeout);
+                let patience = reload.drain_timeout.time(server.is_alone());
+                tracing::info!(seconds = patience.as_secs(), "ending: sessions may go on for so long");
+                return patience;
             }
             _ = signals.interrupt.recv() => {
                 tracing::info!("ending");

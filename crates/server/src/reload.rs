@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 use crate::config::{self, Settings};
+use crate::drain::Patience;
 use crate::keys;
 use crate::parts::Parts;
 
@@ -38,8 +39,8 @@ pub struct Reload {
     file: Option<PathBuf>,
     variables: Vec<(String, String)>,
     table: Table,
-    /// Seconds that sessions may go on at the end, as set last.
-    pub drain_timeout: u64,
+    /// For how long sessions may go on at the end, as set last.
+    pub drain_timeout: Patience,
 }
 
 impl Reload {

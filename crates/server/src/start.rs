@@ -190,8 +190,13 @@ impl Server {
     /// Lets no session in any more, and returns when those that are here have gone or `patience` is over; see [`drain::leave`].
     pub async fn drain(&self, patience: Duration) {
         self.app.leaving.cancel();
-        let alone = self.app.settings.store.kind != store::Place::Redis;
-        drain::leave(&self.app.hub, &self.app.chat, alone, patience).await;
+        drain::leave(&self.app.hub, &self.app.chat, self.is_alone(), patience).await;
+    }
+
+    /// Whether no other node has the same rooms.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.app.settings.store.kind != store::Place::Redis
     }
 
     /// Stops accepting, notifies sessions that are still here, lets running answers end, and returns; bounded in time.

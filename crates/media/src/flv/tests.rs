@@ -33,7 +33,7 @@ fn a_tag_byte_by_byte() {
     // Later than 24 bits of milliseconds: the highest byte stands apart.
     let ms = 0x0102_0304;
     let picture = Frame::video(Codec::H264, ms * 1000, 40_000, true, Bytes::from_static(b"nal"));
-    let tag = frame(&picture, picture.span());
+    let tag = frame(&picture, Span::default());
     let [wide, a, b, c] = (ms as u32).to_be_bytes();
     let mut want = vec![9, 0, 0, 8, a, b, c, wide, 0, 0, 0, 0x17, 1, 0, 0, 40];
     want.extend(b"nal");
@@ -99,6 +99,7 @@ async fn viewers_share_one_block() {
 #[tokio::test(start_paused = true)]
 async fn a_player_of_an_old_stream_counts_from_where_it_began() {
     const DAY: i64 = 86_400_000;
+    const HOUR: i64 = 3_600_000;
     let hub = Hub::new(Settings::default());
     let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
     let publisher = hub.publish_beside(&StreamName::new("s").unwrap(), origin).unwrap();
@@ -117,7 +118,7 @@ async fn a_player_of_an_old_stream_counts_from_where_it_began() {
             seen.extend(frames(&mut demuxer, &player.next().await.unwrap()));
         }
         let began = seen[1].1;
-        assert!(began < 4 * DAY && seen[0] == (Kind::VideoConfig, began) && seen[2] == (Kind::Video, began + 40));
+        assert!(began < 3 * HOUR && seen[0] == (Kind::VideoConfig, began) && seen[2] == (Kind::Video, began + 40));
     }
     let mut player = player(&hub, Pace::Audience);
     let mut demuxer = Demuxer::default();
@@ -217,4 +218,34 @@ fn a_description_names_what_flows_only() {
     };
     assert_eq!(said(true, false), "width encoder");
     assert_eq!(said(false, true), "audiocodecid stereo encoder");
+}
+
+#[test]
+fn a_stream_without_a_description_gets_one() {
+    let avcc = b"\x01\x42\xc0\x1e\xff\xe1\0\x09\x67\x42\xc0\x1e\xda\x02\x80\xbf\xe5\x01\0\x04\x68\xce\x3c\x80";
+    let config =
+        |codec, payload: &'static [u8]| Some(Arc::new(Frame::config(codec, 7_000, Bytes::from_static(payload))));
+    let said = |tracks: Tracks, video, audio| {
+        let said = description(&tracks, Flowing { video, audio })?;
+        assert!(said.is_metadata());
+        let Value::Object(said) = amf0::read_all(&said.payload).unwrap().remove(1) else { panic!("an object") };
+        Some(said)
+    };
+    let number = |said: &[(String, Value)], name: &str| {
+        said.iter()
+            .find(|(n, _)| n == name)
+            .and_then(|(_, value)| if let Value::Number(n) = value { Some(*n) } else { None })
+    };
+    let both = Tracks { video: config(Codec::H264, avcc), audio: config(Codec::Aac, b"\x11\x90"), metadata: None };
+    let all = said(both.clone(), true, true).unwrap();
+    assert_eq!((number(&all, "videocodecid"), number(&all, "audiocodecid")), (Some(7.0), Some(10.0)));
+    assert!(number(&all, "width").is_some_and(|width| width > 0.0), "{all:?}");
+    assert!(
+        number(&said(both.clone(), true, false).unwrap(), "audiocodecid").is_none(),
+        "what does not flow is not named"
+    );
+    assert!(said(both, false, false).is_none());
+    let new = Tracks { audio: config(Codec::Opus, b"OpusHead\x01\x02\0\0\x80\xbb\0\0\0\0\0"), ..Tracks::default() };
+    let opus = f64::from(u32::from_be_bytes(*b"Opus"));
+    assert_eq!(number(&said(new, true, true).unwrap(), "audiocodecid"), Some(opus));
 }

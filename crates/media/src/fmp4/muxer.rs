@@ -40,8 +40,6 @@ struct Video {
     waiting: Option<(u64, Arc<Frame>)>,
     start: u64,
     samples: Vec<Sample>,
-    /// What goes before key pictures.
-    repeated: Bytes,
 }
 
 struct Audio {
@@ -61,14 +59,7 @@ impl Muxer {
     pub fn new(video: Option<&Frame>, audio: Option<&Frame>, origin: i64) -> Option<Self> {
         let video = video.and_then(|config| {
             let track = Track::new(1, config)?;
-            Some(Video {
-                track,
-                codec: config.codec,
-                waiting: None,
-                start: 0,
-                samples: Vec::new(),
-                repeated: Bytes::new(),
-            })
+            Some(Video { track, codec: config.codec, waiting: None, start: 0, samples: Vec::new() })
         });
         let audio = audio.and_then(|config| {
             let track = Track::new(2, config)?;
@@ -76,24 +67,6 @@ impl Muxer {
             Some(Audio { track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
         });
         (video.is_some() || audio.is_some()).then_some(Muxer { video, audio, origin, sequence: 0 })
-    }
-
-    /// Puts H.264 parameter sets before each key picture, too. Players that take only the first init segment of a playlist
-    /// (ffmpeg does) would decode what follows a change with those of before.
-    pub fn repeat_parameters(&mut self, config: &Frame) {
-        let Some(video) = self.video.as_mut().filter(|_| config.codec == Codec::H264) else { return };
-        let Some(Parameters { length_size, sets, .. }) = Parameters::read(&config.payload) else { return };
-        let mut repeated = Vec::new();
-        for set in sets {
-            // A set is shorter than 64 kB, as avcC counts it.
-            let length = (set.len() as u32).to_be_bytes();
-            if length.iter().take(4 - length_size).any(|byte| *byte != 0) {
-                return;
-            }
-            repeated.extend_from_slice(&length[4 - length_size..]);
-            repeated.extend_from_slice(&set);
-        }
-        video.repeated = repeated.into();
     }
 
     /// The init segment that all fragments need.
@@ -132,13 +105,7 @@ impl Muxer {
             (Kind::Video, Some(video), _) if video.codec == frame.codec => {
                 let at = ticks(dts, VIDEO_RATE);
                 video.settle(at);
-                let frame = if frame.key && !video.repeated.is_empty() {
-                    let payload = Bytes::from([&video.repeated[..], &frame.payload[..]].concat());
-                    Arc::new(Frame::video(frame.codec, frame.dts, frame.cts, true, payload))
-                } else {
-                    Arc::clone(frame)
-                };
-                video.waiting = Some((at, frame));
+                video.waiting = Some((at, Arc::clone(frame)));
             }
             (Kind::Audio, _, Some(audio)) if audio.codec == frame.codec => audio.push(frame, dts),
             _ => {}

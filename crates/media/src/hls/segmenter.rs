@@ -93,8 +93,6 @@ pub struct Segmenter {
     next_init: u64,
     /// The next segment continues nothing.
     broken: bool,
-    /// The pictures were of another kind before.
-    changed: bool,
     /// Time of the first sound since the last picture, if nothing could begin a segment for want of a key picture.
     waits: Option<i64>,
     heads: Heads,
@@ -130,7 +128,6 @@ impl Segmenter {
             next: first,
             next_init: first,
             broken: false,
-            changed: false,
             waits: None,
             heads: Heads::default(),
             from: None,
@@ -158,7 +155,6 @@ impl Segmenter {
         let same_video = is_same(self.video.as_deref(), tracks.video.as_deref());
         if !same_video || !is_same(self.audio.as_deref(), tracks.audio.as_deref()) {
             self.interrupt();
-            self.changed |= self.made > 0 && !same_video;
             self.video.clone_from(&tracks.video);
             self.audio.clone_from(&tracks.audio);
             self.filler.promise(self.audio.as_deref(), self.video.is_some());
@@ -354,7 +350,6 @@ impl Segmenter {
         let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
         if frame.key && (appears || (self.black && frame.payload != black::KEY)) {
             self.interrupt();
-            self.changed |= self.made > 0;
             self.black = false;
         }
         if !self.ready(frame) {
@@ -455,12 +450,9 @@ impl Segmenter {
         let video = self.video.as_deref().filter(|_| !heard);
         let video = black.as_ref().or(video);
         let origin = if self.anew { frame.dts - self.written } else { self.origin };
-        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
+        let Some(muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
             return false;
         };
-        if let Some(video) = self.video.as_deref().filter(|_| self.changed && !self.black) {
-            muxer.repeat_parameters(video);
-        }
         if muxer.has_video() && !frame.key {
             return false;
         }

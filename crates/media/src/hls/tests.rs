@@ -498,20 +498,6 @@ async fn a_stream_that_ends_and_begins_anew_goes_on_in_the_same_playlist() {
 }
 
 #[test]
-fn after_a_change_key_pictures_bring_their_parameters() {
-    let sets = |level| [&[0, 0, 0, 4, 0x67, 0x64, 0, level][..], &[0, 0, 0, 1, 0x68], &[7; 100]].concat();
-    let holds = |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).filter(|w| *w == wanted).count();
-    let mut s = segmenter(Settings::default());
-    feed(&mut s, 0..3_040, 1000);
-    assert!(s.segments().iter().all(|segment| holds(&segment.bytes, &sets(30)) == 0), "the init segment has them");
-    s.push(&Arc::new(avcc(31)));
-    feed(&mut s, 4_000..9_040, 1000);
-    let after: Vec<_> = s.segments().iter().filter(|segment| segment.init == 101).collect();
-    assert!(after.len() >= 2 && after[0].discontinuity);
-    assert!(after.iter().all(|segment| holds(&segment.bytes, &sets(31)) >= 1));
-}
-
-#[test]
 fn a_publisher_that_comes_back_without_pictures_is_heard_and_seen_again_when_it_shows_some() {
     let mut s = Segmenter::new(Settings::default(), 100);
     let asc = Arc::new(Frame::config(Codec::Aac, 0, vec![0x12, 0x10].into()));

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::slices::Slices;
 use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
+use crate::rtc::h264::Parameters;
 use crate::rtmp::amf0;
 
 /// Most bytes of messages without a picture that are kept for the next picture.
@@ -25,6 +26,8 @@ pub(super) struct Clean {
     slices: Slices,
     /// The configuration of H.264 or H.265 that came last.
     configured: Option<Bytes>,
+    /// The parameter sets of H.264's, as they stand before a picture.
+    sets: Bytes,
 }
 
 /// What a NAL unit is good for.
@@ -47,6 +50,7 @@ impl Clean {
             made: None,
             slices: Slices::default(),
             configured: None,
+            sets: Bytes::new(),
         }
     }
 
@@ -88,9 +92,13 @@ impl Clean {
                     self.slices.forget();
                 }
                 self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
+                self.sets = if codec == Codec::H264 { in_band(&frame.payload) } else { Bytes::new() };
             }
             (Kind::Video, Codec::H264 | Codec::H265) => {
                 frame.payload = self.picture(frame.codec, &frame.payload)?;
+                if frame.key && frame.codec == Codec::H264 {
+                    frame.payload = self.with_sets(&frame);
+                }
                 let length_size = self.length_size;
                 return self.slices.join(frame, |frame| is_rest(frame, length_size));
             }
@@ -102,6 +110,17 @@ impl Clean {
             _ => {}
         }
         Some(frame)
+    }
+
+    /// A key picture with its parameter sets. Players that read only the first configuration of a connection (ExoPlayer, decoders of
+    /// Android behind others) would decode what follows a change with those of before.
+    fn with_sets(&self, frame: &Frame) -> Bytes {
+        let of = |unit: &[u8]| unit.first().is_some_and(|first| matches!(first & 0x1f, 7 | 8));
+        let brings_own = split(&frame.payload, self.length_size).flatten().any(|(_, unit)| of(unit));
+        if self.sets.is_empty() || brings_own || is_rest(frame, self.length_size) {
+            return frame.payload.clone();
+        }
+        [&self.sets[..], &frame.payload[..]].concat().into()
     }
 
     fn picture(&mut self, codec: Codec, payload: &Bytes) -> Option<Bytes> {
@@ -137,6 +156,23 @@ impl Clean {
         }
         None
     }
+}
+
+/// The parameter sets of an avcC as NAL units with their lengths; nothing where one is longer than can be said.
+fn in_band(avcc: &Bytes) -> Bytes {
+    let Some(Parameters { length_size, sets, .. }) = Parameters::read(avcc) else { return Bytes::new() };
+    let mut units = BytesMut::new();
+    for set in sets.iter().filter(|set| !set.is_empty()) {
+        // A set is shorter than 64 kB, as avcC counts it.
+        let length = (set.len() as u32).to_be_bytes();
+        let (beyond, prefix) = length.split_at(4 - length_size);
+        if beyond.iter().any(|byte| *byte != 0) {
+            return Bytes::new();
+        }
+        units.put_slice(prefix);
+        units.put_slice(set);
+    }
+    units.freeze()
 }
 
 /// The NAL units, each with its length and without; `None`, at the end, where a length lies.
@@ -239,6 +275,45 @@ mod tests {
         clean.pass(Frame::config(Codec::H264, 0, Bytes::from_static(b"\x01\x64\x00\x1e\xfd\xe1")));
         let short = Frame::video(Codec::H264, 0, 0, false, Bytes::from_static(b"\0\x02\x09\xf0\0\x02\x41\x9a\0\0"));
         assert_eq!(&clean.pass(short).unwrap().payload[..], b"\0\x02\x41\x9a");
+    }
+
+    #[test]
+    fn a_key_picture_says_how_it_is_decoded() {
+        let mut clean = Clean::new();
+        let avcc =
+            |sps: &[u8]| [b"\x01\x64\x00\x1e\xff\xe1\0", &[sps.len() as u8][..], sps, b"\x01\0\x02\x68\x01"].concat();
+        let configure = |clean: &mut Clean, sps: &[u8]| {
+            assert!(clean.pass(Frame::config(Codec::H264, 0, avcc(sps).into())).is_some());
+        };
+        let picture = |clean: &mut Clean, key: bool, of: &[&[u8]]| {
+            clean.pass(Frame::video(Codec::H264, 0, 0, key, units(of))).map(|frame| frame.payload)
+        };
+        let key = &[0x65, 0x88][..];
+        let pps = &[0x68, 1][..];
+        configure(&mut clean, &[0x67, 1]);
+        assert_eq!(picture(&mut clean, true, &[key]), Some(units(&[&[0x67, 1], pps, key])));
+        assert_eq!(picture(&mut clean, false, &[&[0x41, 0x9a]]), Some(units(&[&[0x41, 0x9a]])), "others need none");
+        configure(&mut clean, &[0x67, 2]);
+        assert_eq!(picture(&mut clean, false, &[&[6, 5, 1]]), None);
+        assert_eq!(
+            picture(&mut clean, true, &[key]),
+            Some(units(&[&[0x67, 2], pps, &[6, 5, 1], key])),
+            "those of now, first"
+        );
+        let own = &[&[0x67, 3][..], pps, key][..];
+        assert_eq!(picture(&mut clean, true, own), Some(units(own)), "an encoder's own stay");
+        // The second slice of a picture, in a message of its own.
+        let rest = &[0x65, 0x08][..];
+        assert!(picture(&mut clean, true, &[rest]).is_none_or(|payload| payload == units(&[rest])));
+        // Another publisher may have none.
+        clean.interrupt();
+        assert_eq!(picture(&mut clean, true, &[key]), Some(units(&[key])));
+        // A set that is longer than the lengths of this stream can say.
+        let long = [&[0x67][..], &[1; 299]].concat();
+        let mut short = [&b"\x01\x64\x00\x1e\xfc\xe1\x01\x2c"[..], &long, b"\x00"].concat();
+        assert!(in_band(&short.clone().into()).is_empty());
+        short[4] = 0xfd;
+        assert_eq!(in_band(&short.into()).len(), 302);
     }
 
     #[test]

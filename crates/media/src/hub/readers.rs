@@ -32,6 +32,11 @@ impl Readers {
         Ok(())
     }
 
+    /// Whether there are players who have no way to ask for a keyframe.
+    pub fn ask_nobody(&self) -> bool {
+        [Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv].into_iter().any(|protocol| self.by(protocol) > 0)
+    }
+
     /// Counts one that comes.
     pub fn join(&mut self, protocol: Protocol) {
         self.counts[protocol.index()] += 1;

@@ -29,6 +29,9 @@ use crate::name::StreamName;
 
 /// What lies between pictures that stand still and are handed out at once, in microseconds.
 pub(super) const STILL_STEP: i64 = 1_000;
+/// How often a publisher who can be asked makes a keyframe for those who play by RTMP and FLV, as encoders do by themselves: such
+/// players throw the first one away while they look into the stream, or begin anew after a while in the background, and ask nobody.
+pub(super) const KEY_EVERY: Duration = Duration::from_secs(4);
 /// The number of a publisher that is no longer let push: none has it.
 const NOBODY: u64 = 0;
 
@@ -63,6 +66,8 @@ pub(super) struct State {
     publisher: Publishing,
     timeline: Timeline,
     clean: Clean,
+    /// When players that ask nobody want the next keyframe.
+    key_due: Instant,
     /// A burst was opened by what was pushed last.
     opened: bool,
     started: Instant,
@@ -113,6 +118,7 @@ impl Stream {
             publisher: Publishing { id, stop, origin, since: now, gone_until: None },
             timeline,
             clean: Clean::new(),
+            key_due: now + KEY_EVERY,
             opened: false,
             started: now,
             video: None,
@@ -211,6 +217,10 @@ impl Stream {
         }
         if frame.key {
             self.keys.met();
+            state.key_due = now + KEY_EVERY;
+        } else if frame.kind == Kind::Video && now >= state.key_due && state.readers.ask_nobody() {
+            state.key_due = now + KEY_EVERY;
+            self.keys.ask();
         }
         state.flows.count(&frame, now);
         state.forget_gone(now);

@@ -488,6 +488,36 @@ async fn where_keyframes_are_made_on_demand_nobody_begins_with_an_old_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn for_players_that_ask_nobody_keyframes_come_as_an_encoder_makes_them() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    let asked = async || tokio::time::timeout(Duration::from_millis(1), p.key_wanted()).await.is_ok();
+    // Four and a half seconds of pictures: whether and when one was asked for.
+    let watched = async |reader: &mut Reader, from: i64| {
+        p.push(key(from)).unwrap();
+        let mut wishes = Vec::new();
+        for at in (from + 100..from + 4500).step_by(100) {
+            ms(99).await;
+            p.push(delta(at)).unwrap();
+            now(reader);
+            if asked().await {
+                wishes.push(at - from);
+            }
+        }
+        wishes
+    };
+    for (at, protocol) in (0..).step_by(10_000).zip([Protocol::Rtmp, Protocol::HttpFlv, Protocol::WsFlv]) {
+        let mut reader = hub.subscribe(&name("s"), Want::new(protocol, Pace::Realtime, Start::Group)).unwrap();
+        assert!(!asked().await || at == 0, "it begins with the group");
+        let wishes = watched(&mut reader, at).await;
+        assert!(matches!(wishes[..], [4000..4300]), "{protocol}: {wishes:?}");
+        p.push(key(at + 5000)).unwrap();
+    }
+    let mut whep = hub.subscribe(&name("s"), Want::new(Protocol::Whep, Pace::Realtime, Start::Group)).unwrap();
+    assert!(watched(&mut whep, 60_000).await.is_empty(), "these ask by themselves");
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_of_before_a_moment_is_read_by_who_asks_so() {
     let hub = Hub::new(Settings::default());
     let p = start(&hub, "s");

@@ -123,7 +123,6 @@ impl<'a> Take<'a> {
             && w.muxer.has_video()
             && Muxer::may_follow(old, new)
         {
-            w.muxer.repeat_parameters(new);
             w.queue.vary();
             return;
         }
@@ -193,12 +192,9 @@ impl<'a> Take<'a> {
         let waiting = std::mem::take(&mut self.waiting);
         let Some(first) = waiting.first() else { return };
         let video = self.video.as_deref().filter(|_| first.key);
-        let Some(mut muxer) = Muxer::new(video, self.audio.as_deref(), first.dts) else {
+        let Some(muxer) = Muxer::new(video, self.audio.as_deref(), first.dts) else {
             return;
         };
-        if let Some(config) = video {
-            muxer.repeat_parameters(config);
-        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let after = |newest: u64| now.max(newest.saturating_add(1));
         let newest = &self.outcome.inner.newest;

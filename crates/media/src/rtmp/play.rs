@@ -154,7 +154,12 @@ impl<'a> Playing<'a> {
         if let Some(tracks) = self.tracks.take() {
             // A silent track is not promised; its configuration goes before its first frame.
             let flowing = self.reader.flowing();
-            let metadata = tracks.metadata.as_ref().and_then(|metadata| flv::describe(metadata, flowing));
+            let metadata = match &tracks.metadata {
+                Some(metadata) => flv::describe(metadata, flowing),
+                // A node says nothing of a stream that its publisher did not.
+                None if self.reader.is_relay() => None,
+                None => flv::description(&tracks, flowing),
+            };
             let audio = tracks.audio.clone().filter(|_| flowing.audio);
             self.owed = if flowing.audio { None } else { tracks.audio.clone() };
             let bytes = mux::tracks(&Tracks { metadata, audio, ..tracks }, timestamp);

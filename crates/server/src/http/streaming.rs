@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use media::hls::Hls;
 use media::record::Recorder;
@@ -45,12 +46,27 @@ pub struct Media {
 /// The routes.
 pub fn routes(media: Arc<Media>) -> Router {
     Router::new()
-        .route("/live/{file}", get(hls::or_flv))
-        .route("/live/{stream}/{file}", get(hls::file))
-        .route("/recordings/{file}", get(recorded::play))
+        .route("/live/{file}", get(hls::or_flv).options(preflight))
+        .route("/live/{stream}/{file}", get(hls::file).options(preflight))
+        .route("/recordings/{file}", get(recorded::play).options(preflight))
         .merge(webrtc::routes(&media, pullstream::routes()))
         .layer(axum::middleware::map_response(retry_after))
         .with_state(media)
+}
+
+/// The answer to the preflight of a player on another origin, whatever headers its page or the device adds to what it asks for.
+async fn preflight(State(media): State<Arc<Media>>, asked: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    media.cors.apply(headers, true);
+    if headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        headers.insert(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+        if let Some(named) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, named.clone());
+        }
+    }
+    response
 }
 
 /// A client that is to come later is told when.

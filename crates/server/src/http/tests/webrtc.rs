@@ -58,6 +58,19 @@ async fn ask(kit: &Kit, method: Method, path: &str, headers: &[(&str, &str)], bo
 
 const SDP: (&str, &str) = ("content-type", "application/sdp");
 
+/// Players in pages of other origins, and cast devices, add headers of their own to what they ask for.
+#[tokio::test]
+async fn streams_and_recordings_answer_preflights() {
+    let kit = Kit::new().await;
+    let asked = [("access-control-request-method", "GET"), ("access-control-request-headers", "range,x-token")];
+    for path in ["/live/x.m3u8", "/live/x.flv", "/live/x/1.m4s", "/recordings/x.mp4"] {
+        let answer = ask(&kit, Method::OPTIONS, path, &asked, "").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path}");
+        assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_HEADERS], "range,x-token");
+        assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_METHODS], "GET, HEAD, OPTIONS");
+    }
+}
+
 #[tokio::test]
 async fn an_endpoint_says_what_it_takes_and_answers_pages_from_elsewhere() {
     let kit = kit().await;
