@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # webrtcbin of GStreamer 1.22.0 (Debian 12: gstreamer1.0-plugins-base, -good and -bad, gstreamer1.0-nice, python3-gi, python3-gst-1.0,
 # gir1.2-gst-plugins-bad-1.0): a publisher of VP8 and Opus that makes an offer whenever on-negotiation-needed is emitted, as the
-# documentation says. Its first offer gets an answer that takes both lines, one that refuses the second (port 0), and one that refuses the first.
+# documentation says. Its first offer gets an answer that takes both lines, and one that refuses the second (port 0).
 #
-# Expected: all three are ordinary answers (RFC 3264, 6). The publisher goes on with the lines that were taken, and is not asked for another
+# Expected: both are ordinary answers (RFC 3264, 6). The publisher goes on with the lines that were taken, and is not asked for another
 # offer, because nothing of it has changed since.
-# Seen: with both lines taken it is asked once. With either line refused on-negotiation-needed is emitted again at once. The second offer is
-# made if the second line was refused; if the first was, create-offer ends the whole process by an assertion (SIGABRT).
+# Seen: with both lines taken it is asked once. With the second line refused on-negotiation-needed is emitted again at once, and the second
+# offer is made. (There are ordinary answers after which making it ended the process by an assertion; they are not in here.)
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -78,5 +78,3 @@ run none
 [ "$code" = 0 ] && [ "$(grep -c on-negotiation-needed "$work/none.txt")" = 1 ]
 run audio
 [ "$code" = 0 ] && [ "$(grep -c on-negotiation-needed "$work/audio.txt")" = 2 ] && grep -q 'offer 2' "$work/audio.txt"
-run video
-[ "$code" = 134 ] && grep -q 'trans->mline == -1 || trans->mline == media_idx' "$work/video.txt"
