@@ -148,14 +148,15 @@ pub struct Span(u32);
 /// Milliseconds.
 const SPAN: i64 = 1 << 23;
 
-/// The same bytes stamped for players of three spans.
+/// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once somebody asks.
 #[derive(Default)]
-struct Stamped([OnceLock<Bytes>; 3]);
+struct Stamped(OnceLock<Box<[OnceLock<Bytes>; 3]>>);
 
 impl Stamped {
     /// Those for a player of the span `of`, where what they are made of lies in `own`.
     fn get(&self, own: Span, of: Span, make: impl FnOnce() -> Bytes) -> Bytes {
-        let place = own.0.checked_sub(of.0).and_then(|ago| self.0.get(ago as usize));
+        let places = self.0.get_or_init(Box::default);
+        let place = own.0.checked_sub(of.0).and_then(|ago| places.get(ago as usize));
         match place {
             Some(place) => place.get_or_init(make).clone(),
             None => make(),
