@@ -10,8 +10,8 @@ import { serve } from '../players/serve.mjs';
 import { isRtp, sleep } from './rtp.mjs';
 
 const SECONDS = Number(process.env.SECONDS ?? 12);
-// What the page changes in the publisher's offer, what it sends ("talk": a tone that is silent for two seconds of four), and the parts of sound packets that are lost on
-// the way in and out; `viewer`: what the viewer's offer leaves out or has more.
+// What the page changes in the publisher's offer, what it sends ("talk": a tone that is silent for two seconds of four), and the
+// parts of sound packets that are lost on the way in and out; `viewer`: what the viewer's offer leaves out or has more.
 const CASES = {
   plain: {},
   stereo: { fmtp: 'stereo=1;sprop-stereo=1' },
@@ -117,8 +117,8 @@ const stats = (page) =>
 
 /** Sound packets in five seconds as an FLV player gets them, and the longest pause between two. */
 async function heard(flv) {
-  const ask = ['-v', 'error', '-read_intervals', '%+5', '-select_streams', 'a', '-show_entries', 'packet=pts_time', '-of', 'csv=p=0', flv];
-  const { stdout } = await promisify(execFile)('ffprobe', ask, { timeout: 30_000 });
+  const ask = '-v error -read_intervals %+5 -select_streams a -show_entries packet=pts_time -of csv=p=0'.split(' ');
+  const { stdout } = await promisify(execFile)('ffprobe', [...ask, flv], { timeout: 30_000 });
   const times = stdout.split('\n').map(Number.parseFloat).filter(Number.isFinite);
   const pauses = times.slice(1).map((time, i) => Math.round((time - times[i]) * 1_000));
   return { packets: times.length, longest_pause_ms: Math.max(...pauses) };
@@ -146,12 +146,17 @@ for (const [name, want] of Object.entries(CASES)) {
   const { in: sent } = publisher.between.counts;
   console.log(name);
   console.log('  answers', JSON.stringify([publisher.lines, viewer.lines]));
-  console.log('  publisher', JSON.stringify({ packets: sent[0], lost: sent[1], bytes_each: Math.round(sent[2] / sent[0]) }));
-  console.log('  viewer', JSON.stringify({
-    packets, lost: dropped, bytes_each: Math.round(bytes / packets), concealed: part('concealedSamples'),
-    silently: part('silentConcealedSamples'), events: grown('concealmentEvents'), fec: grown('fecPacketsReceived'),
+  const published = { packets: sent[0], lost: sent[1], bytes_each: Math.round(sent[2] / sent[0]) };
+  console.log('  publisher', JSON.stringify(published));
+  const played = {
+    packets,
+    lost: dropped,
+    bytes_each: Math.round(bytes / packets),
+    concealed: part('concealedSamples'),
+    events: grown('concealmentEvents'),
     held_ms: Math.round((1_000 * grown('jitterBufferDelay')) / grown('jitterBufferEmittedCount')),
-  }));
+  };
+  console.log('  viewer', JSON.stringify(played));
   console.log('  flv', JSON.stringify(await flv));
   await Promise.all([from.context().close(), to.context().close()]);
 }
