@@ -21,6 +21,7 @@ mod path;
 mod payload;
 mod rate;
 mod reach;
+mod redundancy;
 mod registry;
 mod sdp;
 mod sender;

@@ -27,6 +27,9 @@ PREFERENCES = {
     "browser.shell.checkDefaultBrowser": False,
     "media.navigator.permission.disabled": True,
     "media.navigator.streams.fake": True,
+    # Pages of other addresses than this machine's loopback, too.
+    "media.devices.insecure.enabled": True,
+    "media.getusermedia.insecure.enabled": True,
     "media.navigator.audio.fake_frequency": 440,
 }
 LOOPBACK = {"media.peerconnection.ice.loopback": True, "media.peerconnection.ice.obfuscate_host_addresses": False}

@@ -84,6 +84,8 @@ RTMP = {
 
 
 RUNNING = []
+# What every client runs under: a namespace of its own, for far.py.
+WITHIN = []
 
 
 class Client(threading.Thread):
@@ -96,7 +98,7 @@ class Client(threading.Thread):
         RUNNING.append(self)
         env = {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
         self.child = subprocess.Popen(
-            ["timeout", "-k", "2", str(seconds + 100), "nice", program, str(HERE / script), role, codec, url]
+            [*WITHIN, "timeout", "-k", "2", str(seconds + 100), "nice", program, str(HERE / script), role, codec, url]
             + [str(seconds), *words],
             env=env,
             stdout=subprocess.PIPE,

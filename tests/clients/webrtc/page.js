@@ -91,9 +91,9 @@
     const start = performance.now();
     const reply = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: offer });
     const body = await reply.text();
-    say(reply.status === 201 ? { status: 201, answer: body } : { status: reply.status, body });
-    if (reply.status !== 201) return null;
     const ms = () => Math.round(performance.now() - start);
+    say(reply.status === 201 ? { status: 201, answer: body, answered_ms: ms() } : { status: reply.status, body });
+    if (reply.status !== 201) return null;
     pc.addEventListener('iceconnectionstatechange', () => say({ ice_connection_state: pc.iceConnectionState }));
     pc.addEventListener('connectionstatechange', () => {
       say({ connection_state: pc.connectionState });

@@ -37,7 +37,7 @@ def post(url, offer):
     say(offer=offer)
     clock = Watch()
     status, headers, text = request("POST", url, offer, {"Content-Type": "application/sdp"})
-    say(status=status, **({"answer": text} if status == 201 else {"body": text}))
+    say(status=status, **({"answer": text, "answered_ms": clock.ms()} if status == 201 else {"body": text}))
     if status != 201:
         return None, clock, None
     return text, clock, urllib.parse.urljoin(url, headers["Location"])

@@ -32,10 +32,11 @@ export async function post(url, offer) {
   const start = performance.now();
   const reply = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: offer });
   const body = await reply.text();
-  say(reply.status === 201 ? { status: 201, answer: body } : { status: reply.status, body, stopped: 'refused' });
+  const ms = () => Math.round(performance.now() - start);
+  const refused = { status: reply.status, body, stopped: 'refused' };
+  say(reply.status === 201 ? { status: 201, answer: body, answered_ms: ms() } : refused);
   if (reply.status !== 201) return null;
-  const place = new URL(reply.headers.get('location'), url).href;
-  return { answer: body, place, ms: () => Math.round(performance.now() - start) };
+  return { answer: body, place: new URL(reply.headers.get('location'), url).href, ms };
 }
 
 export const isRtp = (packet) => {

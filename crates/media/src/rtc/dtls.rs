@@ -27,6 +27,10 @@ use super::srtp::Keys;
 
 /// How long an answer to a flight is waited for before it is sent again (RFC 9147 §5.8.2 for real-time applications).
 const FLIGHT: Duration = Duration::from_millis(600);
+/// How soon a greeting is sent again that nothing was heard for, then after twice as long each time, and how often: libraries drop what
+/// comes before they are ready, which is a moment after our answer to their check.
+const GREET_AGAIN: Duration = Duration::from_millis(50);
+const MOST_GREETINGS: u8 = 4;
 /// Nothing to wait for.
 const LONG: Duration = Duration::from_secs(3600);
 /// `rtc-dtls` tells peers apart by address. An instance has one peer, and str0m knows its address.
@@ -75,13 +79,48 @@ impl DtlsProvider for Provider {
                 known.insert((cert.certificate.clone(), configs)).1.clone()
             }
         };
-        Ok(Box::new(Instance { configs, active: false, now, side: Mutex::new(None) }))
+        let link = Link::default();
+        MADE.set(Some(link.clone()));
+        Ok(Box::new(Instance { configs, active: false, now, link, side: Mutex::new(None) }))
     }
+}
+
+/// What a session tells its handshake past str0m, which says nothing to it before a peer does.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Link(Arc<Mutex<Heard>>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Heard {
+    /// When the peer was last told that it can be reached.
+    reached: Option<Instant>,
+    /// It settles on a path: what came before may have been dropped.
+    settled: bool,
+}
+
+impl Link {
+    /// The peer's check is being answered: what follows the answer reaches it. `settles`: it has settled on a path with it.
+    pub fn reach(&self, settles: bool, now: Instant) {
+        let mut heard = self.0.lock();
+        heard.reached = Some(now);
+        heard.settled |= settles;
+    }
+
+    /// What there is to know since this was last asked.
+    fn take(&self) -> Heard {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+/// The link of the handshake that was made last on this thread, once.
+pub(super) fn made() -> Link {
+    MADE.take().unwrap_or_default()
 }
 
 thread_local! {
     /// What the handshake that ended last on this thread agreed on.
     static AGREED: Cell<Option<Keys>> = const { Cell::new(None) };
+    /// See [`made`].
+    static MADE: Cell<Option<Link>> = const { Cell::new(None) };
 }
 
 /// What a handshake agreed on that has ended since this was last asked on this thread. str0m keeps it to itself: who wants it
@@ -138,6 +177,7 @@ struct Instance {
     active: bool,
     /// The moment of the last input.
     now: Instant,
+    link: Link,
     /// Made once the role is known. `rtc-dtls` keeps what is `Send` but not `Sync`.
     side: Mutex<Option<Side>>,
 }
@@ -188,9 +228,51 @@ struct Side {
     out: VecDeque<Out>,
     established: bool,
     guard: Guard,
+    greeting: Greeting,
     /// It is over. The alert goes out first, then str0m hears of it.
     failed: bool,
     closing: bool,
+}
+
+/// The first message of a client, which nobody may be there to take.
+#[derive(Default)]
+enum Greeting {
+    /// It is not the client, or the peer was heard: the handshake sends again what it has to.
+    #[default]
+    Done,
+    /// It is sent when the peer can be reached.
+    Waits,
+    /// It was sent so often, and is due again.
+    Sent { bytes: Vec<u8>, count: u8, due: Instant, again: bool },
+}
+
+impl Greeting {
+    /// When it is to be sent again.
+    fn due(&self) -> Option<Instant> {
+        match self {
+            Greeting::Sent { count, due, .. } if *count < MOST_GREETINGS => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// Has it sent again if that is due.
+    fn tick(&mut self, now: Instant) {
+        if self.due().is_some_and(|due| due <= now)
+            && let Greeting::Sent { count, due, again, .. } = self
+        {
+            *count += 1;
+            *due = now + GREET_AGAIN * (1 << *count);
+            *again = true;
+        }
+    }
+
+    /// It, if it is to be sent again now. The same bytes: who has it drops them.
+    fn again(&mut self) -> Option<&[u8]> {
+        match self {
+            Greeting::Sent { bytes, again, .. } => std::mem::take(again).then_some(bytes),
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Debug for Instance {
@@ -202,17 +284,15 @@ impl std::fmt::Debug for Instance {
 impl DtlsInstance for Instance {
     fn set_active(&mut self, active: bool) {
         self.active = active;
-        let [server, client] = &self.configs;
-        let accepts = (!active).then(|| Arc::clone(server));
-        let mut endpoint = Endpoint::new(PEER, TransportProtocol::UDP, accepts);
-        let begun = if active { endpoint.connect(self.now, PEER, Arc::clone(client), None) } else { Ok(()) };
-        let failed = begun.is_err();
+        let accepts = (!active).then(|| Arc::clone(&self.configs[0]));
+        let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, accepts);
         *self.side.get_mut() = Some(Side {
             endpoint,
             out: VecDeque::new(),
             established: false,
             guard: Guard::default(),
-            failed,
+            greeting: if active { Greeting::Waits } else { Greeting::Done },
+            failed: false,
             closing: false,
         });
     }
@@ -225,6 +305,7 @@ impl DtlsInstance for Instance {
         if packet.is_empty() {
             return Ok(());
         }
+        side.greeting = Greeting::Done;
         if !side.guard.lets_in(packet, side.established) {
             if !side.established {
                 side.fail("too many records for a handshake");
@@ -241,6 +322,7 @@ impl DtlsInstance for Instance {
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
+        self.greet();
         let now = self.now;
         let Some(side) = self.side.get_mut() else { return DtlsOutput::Timeout(now + LONG) };
         if let Some(record) = side.endpoint.poll_transmit() {
@@ -249,7 +331,14 @@ impl DtlsInstance for Instance {
                 return DtlsOutput::BufferTooSmall { needed: bytes.len() };
             };
             out.copy_from_slice(bytes);
+            if let Greeting::Sent { bytes: known, .. } = &mut side.greeting {
+                known.clear();
+                known.extend_from_slice(bytes);
+            }
             return DtlsOutput::Packet(out);
+        }
+        if let Some(bytes) = side.greeting.again() {
+            return DtlsOutput::Packet(filled(buf, bytes));
         }
         match side.out.pop_front() {
             Some(Out::PeerCert(der)) => DtlsOutput::PeerCert(filled(buf, &der)),
@@ -262,7 +351,10 @@ impl DtlsInstance for Instance {
             Some(Out::Data(data)) => DtlsOutput::ApplicationData(filled(buf, &data)),
             Some(Out::Close) => DtlsOutput::CloseNotify,
             None if side.failed => DtlsOutput::Timeout(now),
-            None => DtlsOutput::Timeout(side.endpoint.poll_timeout(&PEER).unwrap_or(now + LONG)),
+            None => {
+                let due = side.endpoint.poll_timeout(&PEER).into_iter().chain(side.greeting.due()).min();
+                DtlsOutput::Timeout(due.unwrap_or(now + LONG))
+            }
         }
     }
 
@@ -272,10 +364,18 @@ impl DtlsInstance for Instance {
         if side.failed {
             return Err(DtlsImplError::ConnectionClosed);
         }
+        side.greeting.tick(now);
         // Before the first flight of a client there is nothing to time out.
         let due = side.endpoint.poll_timeout(&PEER).is_some_and(|at| at <= now);
         if due && let Err(error) = side.endpoint.handle_timeout(PEER, now) {
-            side.fail(&format!("the peer does not answer ({error})"));
+            if matches!(side.greeting, Greeting::Sent { .. }) {
+                // Nobody has been there yet. How long is waited for that is not said here.
+                side.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
+                side.greeting = Greeting::Waits;
+                self.link.reach(false, now);
+            } else {
+                side.fail(&format!("the peer does not answer ({error})"));
+            }
         }
         Ok(())
     }
@@ -318,6 +418,29 @@ impl DtlsInstance for Instance {
             side.endpoint.stop(now, PEER);
         }
         Ok(())
+    }
+}
+
+impl Instance {
+    /// Begins a client's handshake once the peer can be reached, and again with what may have been dropped.
+    fn greet(&mut self) {
+        let heard = self.link.take();
+        let Some(reached) = heard.reached else { return };
+        self.now = self.now.max(reached);
+        let now = self.now;
+        let Some(side) = self.side.get_mut().as_mut().filter(|side| !side.failed && !side.closing) else { return };
+        match &mut side.greeting {
+            Greeting::Waits => {
+                side.greeting = Greeting::Sent { bytes: Vec::new(), count: 0, due: now + GREET_AGAIN, again: false };
+                side.failed = side.endpoint.connect(now, PEER, Arc::clone(&self.configs[1]), None).is_err();
+            }
+            Greeting::Sent { count, due, again, .. } if heard.settled => {
+                *count = 0;
+                *due = now + GREET_AGAIN;
+                *again = true;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -424,6 +547,50 @@ mod tests {
         assert_eq!(key_of(b"nothing"), "of another kind");
     }
 
+    /// What an instance sends by itself at a moment.
+    fn sent(one: &mut Box<dyn DtlsInstance>, now: Instant) -> Vec<Vec<u8>> {
+        let mut buf = [0; 2_000];
+        let mut packets = Vec::new();
+        one.handle_timeout(now).unwrap();
+        loop {
+            match one.poll_output(&mut buf) {
+                DtlsOutput::Packet(packet) => packets.push(packet.to_vec()),
+                DtlsOutput::Timeout(_) => return packets,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_greets_when_it_reaches_the_peer_and_again_until_it_hears_something() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let cert = PROVIDER.generate_certificate().unwrap();
+        let mut client = PROVIDER.new_dtls(&cert, start, DtlsVersion::Dtls12, None).unwrap();
+        let link = made();
+        client.set_active(true);
+        assert!(sent(&mut client, at(9_000)).is_empty(), "nobody is there");
+        link.reach(false, at(9_100));
+        let greeting = sent(&mut client, at(9_100));
+        assert_eq!(greeting.len(), 1);
+        assert!(sent(&mut client, at(9_149)).is_empty());
+        assert_eq!(sent(&mut client, at(9_150)), greeting, "the same bytes");
+        link.reach(false, at(9_160));
+        assert!(sent(&mut client, at(9_160)).is_empty(), "another check means nothing");
+        link.reach(true, at(9_170));
+        assert_eq!(sent(&mut client, at(9_170)), greeting, "it has settled on a path");
+        // As long as it takes: with bounds on how much is said.
+        let all = (9_171..30_000).map(|ms| sent(&mut client, at(ms)).len()).sum::<usize>();
+        assert!((30..90).contains(&all), "{all}");
+        let mut server = PROVIDER.new_dtls(&cert, start, DtlsVersion::Dtls12, None).unwrap();
+        server.set_active(false);
+        server.handle_packet(&greeting[0]).unwrap();
+        let [answer] = &sent(&mut server, at(30_000))[..] else { panic!("one answer") };
+        client.handle_packet(answer).unwrap();
+        assert!(!sent(&mut client, at(30_001)).is_empty());
+        assert!(sent(&mut client, at(30_500)).is_empty(), "only the handshake repeats itself now");
+    }
+
     /// Two instances that hand each other what they send.
     #[test]
     fn two_of_them_agree_on_keys() {
@@ -432,6 +599,7 @@ mod tests {
         let made = |active| {
             let mut one = PROVIDER.new_dtls(&cert, now, DtlsVersion::Dtls12, None).unwrap();
             one.set_active(active);
+            super::made().reach(false, now);
             one
         };
         let mut ends = [made(true), made(false)];

@@ -16,6 +16,7 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::Refused;
 use super::choice::{FIRST, LOOK_EVERY};
+use super::dtls::{self, Link};
 use super::payload::Format;
 use super::sdp::{self, Sdp};
 use crate::frame::Codec;
@@ -25,6 +26,8 @@ use crate::hub::MOST_LAYERS;
 const MAX_OFFER: usize = 64 << 10;
 /// How often a publisher's session says how well it does.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// After how many packets more a packet of sound is given up: publishers are not asked for sound again.
+const LATE_SOUND: usize = 4;
 /// Most `m=` lines of an offer.
 const MAX_MEDIA: usize = 8;
 
@@ -53,7 +56,7 @@ pub(super) struct Identity {
 impl Identity {
     /// Makes the certificate.
     pub fn new(udp: Vec<SocketAddr>, tcp: Vec<SocketAddr>) -> Self {
-        let crypto = Arc::new(super::dtls::crypto());
+        let crypto = Arc::new(dtls::crypto());
         let cert = crypto.dtls_provider.generate_certificate();
         Identity { crypto, cert, udp, tcp }
     }
@@ -101,6 +104,8 @@ pub(super) struct Accepted {
     pub adapts: bool,
     /// The peer sends lost pictures again as they were.
     pub repeats: bool,
+    /// Tells the handshake that the peer can be reached.
+    pub link: Link,
 }
 
 /// Has str0m ask for packets of a track that are lost. It does so by itself only where the peer has a format of its own for what is
@@ -140,19 +145,20 @@ pub(super) fn accept(
     bounded(offer)?;
     let remote_ufrag =
         offer.lines().find_map(|l| l.trim_end().strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
-    let simulcast = way == Way::In && has_layers(offer);
     let mut completed = Sdp::read(offer);
     completed.complete(way)?;
+    let simulcast = way == Way::In && has_layers(offer) && completed.has_own_names();
     let others = completed.take_others();
     let offered = completed.video_codecs();
     let codecs = chosen(way, stream, offered);
-    let text = match way {
+    let text = begun_by_us(match way {
         Way::In if simulcast => completed.text(),
         Way::In => one_layer(&completed.text()),
         Way::Out | Way::Adapting => one_stream(&one_layer(&completed.text())),
-    };
+    });
     let parsed = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(offer)))?;
     let mut rtc = Box::new(config(way, &codecs, identity).build(now));
+    let link = dtls::made();
     for candidate in identity.candidates() {
         rtc.add_local_candidate(candidate);
     }
@@ -162,8 +168,8 @@ pub(super) fn accept(
     answer.answer(&Sdp::read(&text));
     answer.rename(&completed);
     answer.reject(others);
-    let sdp = answer.text();
-    let (video, audio, formats) = agreed(&rtc, &sdp, way);
+    let (video, audio, formats) = agreed(&rtc, &answer.text(), way);
+    answer.call_as(&completed);
     let repeats = way == Way::In && answer.repeats_plainly(formats.iter().map(|(pt, _)| **pt));
     if let Some(video) = video.filter(|_| repeats) {
         ask_for_losses(&mut rtc, video.mid, None);
@@ -174,7 +180,7 @@ pub(super) fn accept(
     whole(&completed, video.is_some(), audio.is_some(), stream)?;
     Ok(Accepted {
         rtc,
-        sdp,
+        sdp: answer.text(),
         creds,
         remote_ufrag,
         offer: text.into(),
@@ -184,6 +190,7 @@ pub(super) fn accept(
         simulcast,
         adapts: way == Way::Adapting,
         repeats,
+        link,
     })
 }
 
@@ -318,6 +325,7 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
         extensions.set(3, Extension::TransportSequenceNumber);
         extensions.set(10, Extension::RtpStreamId);
         extensions.set(11, Extension::RepairedRtpStreamId);
+        config = config.set_reordering_size_audio(LATE_SOUND);
     } else {
         extensions.set(6, Extension::PlayoutDelay);
         if way == Way::Adapting {
@@ -342,7 +350,8 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
 /// offer's take their place.
 fn codecs(way: Way, wanted: &[Codec]) -> CodecConfig {
     let mut codecs = CodecConfig::empty();
-    codecs.enable_opus(true, false);
+    // Layers are sent by str0m, as they are.
+    codecs.enable_opus(true, way != Way::Adapting);
     codecs.enable_vp8(wanted.contains(&Codec::Vp8));
     codecs.enable_vp9(wanted.contains(&Codec::Vp9));
     codecs.enable_av1(wanted.contains(&Codec::Av1));
@@ -393,6 +402,27 @@ fn one_stream(offer: &str) -> String {
         }
     }
     out
+}
+
+/// What an offer says whose peer leaves it to us who begins the handshake, and what it says where it does not begin itself.
+const EITHER: &str = "a=setup:actpass";
+const NOT_THE_PEER: &str = "a=setup:passive";
+
+/// A browser's offer as one that waits for us to begin the handshake: libwebrtc keeps what comes early, and answers it two round
+/// trips before it would be through with a handshake of its own. Other libraries are known to be slower that way, or not to answer.
+fn begun_by_us(offer: String) -> String {
+    if is_of_libwebrtc(&offer) { offer.replace(EITHER, NOT_THE_PEER) } else { offer }
+}
+
+/// Whether libwebrtc made an offer, told by what it and nothing else writes.
+fn is_of_libwebrtc(offer: &str) -> bool {
+    let has = |start: &str, end: &str| offer.lines().any(|line| line.starts_with(start) && line.ends_with(end));
+    has("o=- ", " IN IP4 127.0.0.1") && has("a=msid-semantic: ", "")
+}
+
+/// Whether the handshake is ours to begin, by an offer as it was accepted.
+pub(super) fn is_ours_to_begin(offer: &str) -> bool {
+    offer.lines().any(|line| line == NOT_THE_PEER)
 }
 
 /// An offer with other ICE credentials and no candidates.

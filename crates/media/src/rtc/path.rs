@@ -24,6 +24,10 @@ pub(super) struct Path {
     checks: Vec<(Peer, Box<[u8]>)>,
     /// A path is nominated, by the peer or by [`Path::came`].
     settled: bool,
+    /// The first path that is checked is taken for nominated: we have something to say as soon as we can.
+    eager: bool,
+    /// The path that was taken so.
+    first: Option<Peer>,
     /// What came last: over which path, and to which of our addresses.
     came: Option<(Peer, Option<IpAddr>)>,
     /// A check that nominates came last.
@@ -37,12 +41,14 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// No path yet.
-    pub fn new(password: String) -> Self {
+    /// No path yet. `eager`: the handshake is ours to begin.
+    pub fn new(password: String, eager: bool) -> Self {
         Path {
             password,
             checks: Vec::new(),
             settled: false,
+            eager,
+            first: None,
             came: None,
             asked: false,
             chosen: None,
@@ -66,7 +72,7 @@ impl Path {
     }
 
     /// Looks at what came, to one of our addresses. Returns a check to be handled before it: the one that nominates the path
-    /// over which DTLS comes.
+    /// over which DTLS comes, or the first of all paths, where the handshake is ours to begin.
     pub fn came(&mut self, peer: Peer, local: Option<IpAddr>, bytes: &[u8]) -> Option<Vec<u8>> {
         self.came = Some((peer, local));
         self.asked = bytes.first() == Some(&0) && stun::nominates(bytes);
@@ -76,20 +82,32 @@ impl Path {
                 if self.checks.len() < MOST {
                     self.checks.push((peer, bytes.into()));
                 }
-                None
+                let made = stun::nominating(bytes, &self.password).filter(|_| self.eager)?;
+                self.eager = false;
+                self.first = Some(peer);
+                Some(made)
             }
             Some(20..=63) if !self.settled => {
                 let (_, check) = self.checks.iter().find(|(known, _)| *known == peer)?;
                 let made = stun::nominating(check, &self.password)?;
                 self.settle();
-                Some(made)
+                if self.first.is_some_and(|first| first != peer) {
+                    self.chosen = Some(peer);
+                }
+                Some(made).filter(|_| self.first != Some(peer))
             }
             _ => None,
         }
     }
 
+    /// Whether the peer has nominated a path, or sends DTLS over one.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     fn settle(&mut self) {
         self.settled = true;
+        self.eager = false;
         self.checks.clear();
     }
 
@@ -160,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_the_peer_nominates_last_is_taken_once_it_is_answered() {
-        let mut path = Path::new("password".into());
+        let mut path = Path::new("password".into(), false);
         assert_eq!(path.of(UDP, peer(1), &[22]), (UDP, peer(1)));
         path.came((UDP, peer(2)), None, &check(true));
         // A check that str0m does not answer is not the peer's, and another's answer is not its.
@@ -174,9 +192,30 @@ mod tests {
         assert_eq!(path.taken(), Some((UDP, peer(2))));
     }
 
+    /// [`check`] with its signature.
+    fn signed(number: u8) -> Vec<u8> {
+        stun::check([number; 12], "a:b", "password").unwrap()
+    }
+
+    #[test]
+    fn the_first_path_is_taken_where_we_have_something_to_say() {
+        let mut path = Path::new("password".into(), true);
+        assert_eq!(path.came((UDP, peer(1)), None, &check(false)), None, "not signed");
+        assert!(stun::nominates(&path.came((UDP, peer(2)), None, &signed(2)).unwrap()));
+        assert_eq!(path.came((UDP, peer(3)), None, &signed(3)), None, "only the first");
+        assert_eq!(path.of(UDP, peer(2), &[22]), (UDP, peer(2)));
+        // The peer answers over another, which it has checked as well.
+        assert!(path.came((UDP, peer(3)), None, &[22, 254, 253]).is_some());
+        assert_eq!(path.of(UDP, peer(2), &[22]), (UDP, peer(3)));
+        let mut same = Path::new("password".into(), true);
+        same.came((UDP, peer(2)), None, &signed(2)).unwrap();
+        assert_eq!(same.came((UDP, peer(2)), None, &[22, 254, 253]), None, "it is nominated already");
+        assert!(same.is_settled());
+    }
+
     #[test]
     fn a_peer_may_move_as_often_as_it_likes_and_back() {
-        let mut path = Path::new("password".into());
+        let mut path = Path::new("password".into(), false);
         path.of(UDP, peer(0), &[22]);
         for port in (1..30).chain([3, 1, 3, 1]) {
             path.came((UDP, peer(port)), None, &check(true));
@@ -192,7 +231,7 @@ mod tests {
 
     #[test]
     fn each_path_leads_to_an_address_of_ours() {
-        let mut path = Path::new("password".into());
+        let mut path = Path::new("password".into(), false);
         let ours = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
         for (port, local) in [(1, ours[0]), (2, ours[1])] {
             path.came((UDP, peer(port)), Some(local), &check(false));
@@ -211,7 +250,7 @@ mod tests {
 
     #[test]
     fn checks_that_are_not_signed_nominate_nothing() {
-        let mut path = Path::new("password".into());
+        let mut path = Path::new("password".into(), false);
         assert_eq!(path.came((UDP, peer(1)), None, &check(false)), None);
         assert_eq!(path.came((UDP, peer(1)), None, &[22, 254, 253]), None);
         assert!(!path.settled);

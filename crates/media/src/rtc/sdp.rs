@@ -56,6 +56,31 @@ impl Section {
         order.filter_map(|pt| named.iter().find(|(known, _)| *known == pt).copied()).collect()
     }
 
+    /// Asks for the sound that was offered: what a publisher's page puts into its offer says how it wants to send. Formats stand in
+    /// the order of the offer, since Chromium sends RED only where that comes first.
+    fn answer_sound(&mut self, offered: &Section) {
+        let opus = self.formats().into_iter().find(|(_, name)| name.eq_ignore_ascii_case("opus"));
+        let prefix = opus.map(|(pt, _)| format!("a=fmtp:{pt} "));
+        let wants = |what: &str| offered.value("a=fmtp:").any(|line| line.split([' ', ';']).any(|part| part == what));
+        let stereo = wants("stereo=1") || wants("sprop-stereo=1");
+        let line = prefix.and_then(|prefix| self.lines.iter_mut().find(|line| line.starts_with(&prefix)));
+        if let Some(line) = line {
+            let add = |line: &mut String, what: &str| {
+                if !line.split([' ', ';']).any(|part| part == what) {
+                    *line = format!("{line};{what}");
+                }
+            };
+            ["stereo=1", "sprop-stereo=1"].into_iter().filter(|_| stereo).for_each(|what| add(line, what));
+            ["usedtx=1"].into_iter().filter(|what| wants(what)).for_each(|what| add(line, what));
+        }
+        let order: Vec<&str> = offered.lines[0].split(' ').skip(3).collect();
+        let mut words: Vec<&str> = self.lines[0].split(' ').collect();
+        if let Some(formats) = words.get_mut(3..) {
+            formats.sort_by_key(|pt| order.iter().position(|other| other == pt));
+        }
+        self.lines[0] = words.join(" ");
+    }
+
     fn direction(&self) -> Option<&'static str> {
         DIRECTIONS.into_iter().find(|way| self.lines.iter().any(|line| line.strip_prefix("a=") == Some(way)))
     }
@@ -64,6 +89,14 @@ impl Section {
         self.lines.retain(|line| !DIRECTIONS.iter().any(|known| line.strip_prefix("a=") == Some(known)));
         self.lines.push(format!("a={way}"));
     }
+}
+
+/// What packets say which line they are of by.
+const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// Whether str0m takes a line's name as it is.
+fn is_plain(name: &str) -> bool {
+    (1..=16).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Formats that are no codecs: repair, redundancy, tones.
@@ -79,6 +112,8 @@ pub(super) struct Sdp {
     sections: Vec<Section>,
     /// H.264 formats whose profile was put in other words, with what the peer called it.
     renamed: Vec<(String, String)>,
+    /// Names of lines that str0m cannot hold: what stands for them, and what the peer calls them.
+    mids: Vec<(String, String)>,
 }
 
 /// Lines that were taken out of an offer, with their places.
@@ -87,7 +122,7 @@ pub(super) struct Others(Vec<(usize, Section)>);
 impl Sdp {
     /// Takes a text apart. Nothing is checked.
     pub fn read(text: &str) -> Self {
-        let mut sdp = Sdp { session: Vec::new(), sections: Vec::new(), renamed: Vec::new() };
+        let mut sdp = Sdp { session: Vec::new(), sections: Vec::new(), renamed: Vec::new(), mids: Vec::new() };
         // Bandwidths and titles of lines mean nothing here, and str0m takes one of each at most.
         let means_something = |line: &&str| !line.is_empty() && !line.starts_with("b=") && !line.starts_with("i=");
         for line in text.lines().filter(means_something) {
@@ -141,7 +176,47 @@ impl Sdp {
         if prints.peek().is_some() && !prints.any(known) {
             return Err(Refused::Unprocessable("no fingerprint of the certificate by SHA-256 is offered".into()));
         }
-        self.bundle()
+        self.bundle()?;
+        self.name_lines();
+        Ok(())
+    }
+
+    /// Calls lines what str0m can hold. Packets then do not say which line they are of, since the peer would say its own name.
+    fn name_lines(&mut self) {
+        let names: Vec<&str> = self.sections.iter().flat_map(|section| section.value("a=mid:")).collect();
+        let free = (0..).map(|n| format!("line{n}")).filter(|name| !names.contains(&name.as_str()));
+        let odd = names.iter().filter(|name| !is_plain(name)).map(|name| (*name).to_owned());
+        let mids: Vec<(String, String)> = free.zip(odd).collect();
+        if mids.is_empty() {
+            return;
+        }
+        self.call_lines(|name| mids.iter().find(|(_, odd)| odd == name).map(|(plain, _)| plain.as_str()));
+        let named = |line: &String| line.starts_with("a=extmap:") && line.contains(MID_EXTENSION);
+        self.session.retain(|line| !named(line));
+        self.sections.iter_mut().for_each(|section| section.lines.retain(|line| !named(line)));
+        self.mids = mids;
+    }
+
+    /// Whether all lines have the names that the peer gave them.
+    pub fn has_own_names(&self) -> bool {
+        self.mids.is_empty()
+    }
+
+    /// Calls the lines of an answer what the offer calls them.
+    pub fn call_as(&mut self, offer: &Sdp) {
+        self.call_lines(|name| offer.mids.iter().find(|(plain, _)| plain == name).map(|(_, odd)| odd.as_str()));
+    }
+
+    /// Calls lines by other names, where there are any.
+    fn call_lines<'a>(&mut self, other: impl Fn(&str) -> Option<&'a str>) {
+        for line in self.sections.iter_mut().flat_map(|section| &mut section.lines) {
+            if let Some(name) = line.strip_prefix("a=mid:").and_then(&other) {
+                *line = format!("a=mid:{name}");
+            }
+        }
+        if let Some(group) = self.session.iter_mut().find(|line| line.starts_with("a=group:BUNDLE")) {
+            *group = group.split(' ').map(|name| other(name).unwrap_or(name)).collect::<Vec<_>>().join(" ");
+        }
     }
 
     /// Puts all lines into one bundle, in their order. FFmpeg's WHIP names two where it has one.
@@ -261,14 +336,8 @@ impl Sdp {
                 // Else each request to send again comes with a report, of the few packets since the last.
                 section.lines.extend(offered.has(REDUCED).then(|| REDUCED.to_owned()));
             }
-            let offers = |what: &str| offered.value("a=fmtp:").any(|line| line.split([' ', ';']).any(|p| p == what));
-            if section.kind() == "audio" && (offers("stereo=1") || offers("sprop-stereo=1")) {
-                let opus = section.formats().into_iter().find(|(_, name)| name.eq_ignore_ascii_case("opus"));
-                let prefix = opus.map(|(pt, _)| format!("a=fmtp:{pt} "));
-                let line = prefix.and_then(|prefix| section.lines.iter_mut().find(|line| line.starts_with(&prefix)));
-                if let Some(line) = line.filter(|line| !line.contains("stereo=1")) {
-                    line.push_str(";stereo=1;sprop-stereo=1");
-                }
+            if section.kind() == "audio" && !section.is_rejected() {
+                section.answer_sound(offered);
             }
         }
         let accepted = self.sections.iter().filter(|section| !section.is_rejected());
@@ -494,6 +563,44 @@ mod tests {
              a=fmtp:98 minptime=10;stereo=1;sprop-stereo=1\r\na=rtcp-fb:98 nack\r\n\
              a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\na=rtcp-rsize\r\n"
         );
+    }
+
+    #[test]
+    fn lines_are_answered_by_their_own_names() {
+        let long = "video-track-000000000000000001";
+        let extension = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+        let lines = OFFER.replace("a=rtpmap:97", &format!("a=mid:{long}\r\n{extension}a=rtpmap:97"));
+        let mut offer = Sdp::read(&lines.replace("a=mid:sound", "a=mid:line0"));
+        offer.complete(Way::Out).unwrap();
+        let text = offer.text();
+        assert!(text.contains("a=group:BUNDLE line1 line0\r\n") && text.contains("a=mid:line1\r\n"), "{text}");
+        assert!(!text.contains("sdes:mid") && !offer.has_own_names(), "{text}");
+        let mut answer = Sdp::read("v=0\r\na=group:BUNDLE line1 line0\r\nm=video 9 X 96\r\na=mid:line1\r\n");
+        answer.call_as(&offer);
+        let wanted = format!("v=0\r\na=group:BUNDLE {long} line0\r\nm=video 9 X 96\r\na=mid:{long}\r\n");
+        assert_eq!(answer.text(), wanted);
+        let mut plain = Sdp::read(&lines.replace(long, "video"));
+        plain.complete(Way::Out).unwrap();
+        assert!(plain.has_own_names() && plain.text().contains("sdes:mid"));
+    }
+
+    #[test]
+    fn sound_is_asked_for_as_it_was_offered() {
+        let answered = |formats: &str, fmtp: &str| {
+            let offer = format!("v=0\r\nm=audio 9 X {formats}\r\na=rtpmap:98 opus/48000/2\r\na=fmtp:98 {fmtp}\r\n");
+            let answer = "v=0\r\nm=audio 9 X 98 63\r\na=rtpmap:98 opus/48000/2\r\na=fmtp:98 useinbandfec=1\r\n";
+            let mut answer = Sdp::read(answer);
+            answer.answer(&Sdp::read(&offer));
+            let text = answer.text();
+            let line = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix)).unwrap().to_owned();
+            (line("m=audio 9 X "), line("a=fmtp:98 "))
+        };
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(answered("98 63", "minptime=10"), pair("98 63", "useinbandfec=1"));
+        assert_eq!(answered("63 9 98", "usedtx=1; stereo=1").0, "63 98");
+        let both = "useinbandfec=1;stereo=1;sprop-stereo=1;usedtx=1";
+        assert_eq!(answered("98 63", "stereo=1;usedtx=1").1, both);
+        assert_eq!(answered("98 63", "usedtx=0"), pair("98 63", "useinbandfec=1"));
     }
 
     #[test]

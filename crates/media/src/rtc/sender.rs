@@ -13,6 +13,7 @@ use str0m::rtp::rtcp::ReceptionReport;
 
 use super::losses::Losses;
 use super::outbox::{Destination, Outbox};
+use super::redundancy::Redundancy;
 use super::srtp::{Keys, Srtp};
 
 /// Packets kept to be sent again, and for how long: those of a large keyframe, and for as long as one sent again helps.
@@ -86,6 +87,8 @@ struct Track {
     keeps: bool,
     kept: VecDeque<Kept>,
     losses: Losses,
+    /// How sound is sent so that a lost packet is in the next, where the peer knows that.
+    redundancy: Option<Redundancy>,
 }
 
 struct Kept {
@@ -131,6 +134,7 @@ impl Sender {
         let srtp = Srtp::new(crypto, keys).ok_or("no keys to send with were agreed on")?;
         let resends = rtc.codec_config().params().iter();
         let resends = resends.filter_map(|params| Some((*params.pt(), *params.resend()?))).collect();
+        let red = rtc.codec_config().params().iter().find_map(|params| params.red()).map(|pt| *pt);
         let mut random = [0; 10];
         getrandom::fill(&mut random).map_err(|_| "the system has no random numbers")?;
         let [a, b, name @ ..] = random;
@@ -160,6 +164,7 @@ impl Sender {
                 keeps: is_video,
                 kept: VecDeque::new(),
                 losses: Losses::default(),
+                redundancy: red.filter(|_| !is_video).map(Redundancy::new),
             });
         }
         Ok(Sender {
@@ -182,7 +187,14 @@ impl Sender {
         track.bytes = track.bytes.wrapping_add(piece.payload.len() as u32);
         track.newest = Some((piece.time, piece.wall));
         let Piece { payload, pt, time, marker, delay, .. } = *piece;
-        let shape = Shape { time, pt, marker, named: !track.known, delay: delay.map(hundredths) };
+        let mut shape = Shape { time, pt, marker, named: !track.known, delay: delay.map(hundredths) };
+        if let Some(redundancy) = &mut track.redundancy
+            && redundancy.write((pt, time, payload), &mut self.scratch, now)
+        {
+            shape.pt = redundancy.pt;
+            track.put(&mut self.srtp, outbox, to, shape, &self.scratch, index);
+            return;
+        }
         track.put(&mut self.srtp, outbox, to, shape, payload, index);
         if track.keeps {
             track.keep(Kept { payload: Arc::clone(payload), shape, at: now, again: None });
@@ -277,6 +289,14 @@ impl Sender {
         let loss = track.losses.reported(report.max_seq, report.packets_lost, now);
         let all = report.max_seq as u16 == track.next.wrapping_sub(1) as u16;
         Some(Reported { mid: track.mid, loss, round_trip, all })
+    }
+
+    /// A track loses packets: where it can, each holds the one before as well for a while.
+    pub fn protect(&mut self, mid: Mid, now: Instant) {
+        let track = self.tracks.iter_mut().find(|track| track.mid == mid);
+        if let Some(redundancy) = track.and_then(|track| track.redundancy.as_mut()) {
+            redundancy.protect(now);
+        }
     }
 
     /// The track that an SSRC is of.

@@ -360,7 +360,7 @@ impl Server {
         terms: (Kick, Option<u64>),
     ) -> Result<Answer, Refused> {
         let common = &self.inner.common;
-        let Accepted { rtc, sdp, creds, remote_ufrag, offer, .. } = accepted;
+        let Accepted { rtc, sdp, creds, remote_ufrag, offer, link, .. } = accepted;
         let (_, etag) = self.find(&id)?;
         let route = Route { worker: common.registry.worker_of(key), key };
         common.table.expect(&creds.ufrag, route);
@@ -373,6 +373,7 @@ impl Server {
             creds: creds.clone(),
             remote_ufrag,
             offer,
+            link,
             max_bitrate: terms.1,
         };
         if let Err(error) = self.tell(key, ToWorker::Start(key, start, terms.0)).await {

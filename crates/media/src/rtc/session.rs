@@ -128,6 +128,7 @@ pub(super) struct Session {
     checks: [u8; 8],
     /// The machine panicked.
     broken: bool,
+    link: dtls::Link,
     rate: Rate,
     tally: Tally,
 }
@@ -142,13 +143,15 @@ pub(super) struct Start {
     pub creds: IceCreds,
     pub remote_ufrag: String,
     pub offer: Box<str>,
+    pub link: dtls::Link,
     pub max_bitrate: Option<u64>,
 }
 
 impl Session {
     /// A session that nobody has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
-        let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, max_bitrate } = start;
+        let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, link, max_bitrate } = start;
+        let begins = offer::is_ours_to_begin(&offer);
         let password = offer.lines().find_map(|line| line.strip_prefix("a=ice-pwd:")).unwrap_or_default().to_owned();
         let mut checks = [0; 8];
         let _ = getrandom::fill(&mut checks);
@@ -159,7 +162,7 @@ impl Session {
             rtc,
             role,
             peer,
-            path: Path::new(creds.pass),
+            path: Path::new(creds.pass, begins),
             ufrag: creds.ufrag,
             remote_ufrag,
             offer,
@@ -176,6 +179,7 @@ impl Session {
             remote_password: password,
             checks,
             broken: false,
+            link,
             rate: Rate::new(max_bitrate, now),
             tally: Tally::new(counters),
         }
@@ -214,6 +218,10 @@ impl Session {
             && let Ok(receive) = Receive::new(*proto, *source, *destination, &check)
         {
             self.guarded(|session| session.rtc.handle_input(Input::Receive(now, receive)).map_err(protocol))?;
+            if stun::is_check(bytes) {
+                // It was this one, and is answered once.
+                return Ok(());
+            }
         }
         let Ok(receive) = Receive::new(*proto, *source, *destination, bytes) else { return Ok(()) };
         self.guarded(|session| {
@@ -343,7 +351,7 @@ impl Session {
                     }
                 }
                 Ok(Output::Timeout(at)) => break at,
-                Ok(Output::Transmit(transmit)) => self.transmit(&transmit, table, outbox),
+                Ok(Output::Transmit(transmit)) => self.transmit(&transmit, table, outbox, now),
                 Ok(Output::Event(event)) => match self.event(event, outbox, now) {
                     None => {}
                     Some(Signal::Connected) => signal = Some(Signal::Connected),
@@ -362,9 +370,13 @@ impl Session {
     }
 
     /// Passes on what the machine sends.
-    fn transmit(&mut self, transmit: &Transmit, table: &Table, outbox: &mut Outbox) {
+    fn transmit(&mut self, transmit: &Transmit, table: &Table, outbox: &mut Outbox, now: Instant) {
+        let unsettled = !self.path.is_settled();
         let (proto, to) = self.path.of(transmit.proto, transmit.destination, &transmit.contents);
         let first = transmit.contents.first().copied().unwrap_or_default();
+        if first < 4 && !self.connected {
+            self.link.reach(unsettled && self.path.is_settled(), now);
+        }
         self.answered((transmit.proto, transmit.destination), first < 4, table);
         self.to = self.path.taken().or(self.to);
         // RTCP of the machine's would bear numbers that our own reports have.

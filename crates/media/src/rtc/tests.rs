@@ -3,6 +3,7 @@
 
 mod adapting;
 mod bad_network;
+mod browsers;
 mod live;
 mod narrow;
 mod peers;
@@ -97,12 +98,22 @@ impl Client {
         layers: Option<Simulcast>,
         answer: impl FnOnce(&str) -> Result<String, E>,
     ) -> Result<Self, E> {
-        let mut rtc = Rtc::builder()
+        let rtc = Rtc::builder()
             .clear_codecs()
             .enable_h264(true)
             .enable_opus(true, false)
             .enable_raw_packets(true)
             .build(now);
+        Self::of(rtc, send, layers, answer)
+    }
+
+    /// As [`Client::layered`], with a machine of its own.
+    pub fn of<E>(
+        mut rtc: Rtc,
+        send: bool,
+        layers: Option<Simulcast>,
+        answer: impl FnOnce(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
         let direction = if send { Direction::SendOnly } else { Direction::RecvOnly };
         let mut api = rtc.sdp_api();
         let audio = api.add_media(MediaKind::Audio, direction, None, None, None);

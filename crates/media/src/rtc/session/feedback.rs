@@ -6,6 +6,7 @@ use str0m::rtp::rtcp::{NackEntry, ReceptionReport, Rtcp};
 
 use super::{Role, Session};
 use crate::rtc::outbox::Outbox;
+use crate::rtc::redundancy::LOSSY;
 use crate::rtc::sender::Reported;
 
 impl Session {
@@ -39,10 +40,15 @@ impl Session {
 
     /// What a viewer reports of a track.
     pub(super) fn reported(&mut self, one: Reported, now: Instant) {
-        if let Role::Play { whep, .. } = &mut self.role
-            && whep.is_video(one.mid)
-        {
-            whep.reported(one, now);
+        if let Role::Play { whep, .. } = &mut self.role {
+            if whep.is_video(one.mid) {
+                whep.reported(one, now);
+            } else if let Some(sender) = &mut self.sender
+                && one.loss.is_some_and(|loss| loss >= LOSSY)
+                && !whep.congestion.is_narrow()
+            {
+                sender.protect(one.mid, now);
+            }
         }
         self.tally.round_trip(one.round_trip);
         self.tally.loss(one.loss);

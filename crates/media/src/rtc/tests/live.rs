@@ -82,12 +82,23 @@ impl Wired {
         query: &str,
         layers: Option<Simulcast>,
     ) -> Result<Wired, Refused> {
+        Self::of(world, send, stream, query, |ask| Client::layered(Instant::now(), send, layers, ask)).await
+    }
+
+    /// A client that `make` makes, which is given what asks the server.
+    pub async fn of(
+        world: &World,
+        send: bool,
+        stream: &str,
+        query: &str,
+        make: impl FnOnce(&mut dyn FnMut(&str) -> Result<String, Refused>) -> Result<Client, Refused>,
+    ) -> Result<Wired, Refused> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let mut session = String::new();
         let mut sdp = String::new();
         let handle = tokio::runtime::Handle::current();
         let client = tokio::task::block_in_place(|| {
-            Client::layered(Instant::now(), send, layers, |offer| {
+            make(&mut |offer| {
                 let asked = handle.block_on(async {
                     if send {
                         world.server.publish(offer, what(stream, query)).await
@@ -98,12 +109,14 @@ impl Wired {
                 let answer = asked?;
                 session = answer.session;
                 sdp.clone_from(&answer.sdp);
-                Ok::<_, Refused>(answer.sdp)
+                Ok(answer.sdp)
             })
         });
         let mut client = client?;
         let candidate = Candidate::host(socket.local_addr().unwrap(), "udp").unwrap();
         client.rtc.add_local_candidate(candidate);
+        // A machine that waits for the other end's handshake does nothing before it was told the time.
+        client.rtc.handle_input(Input::Timeout(Instant::now())).unwrap();
         Ok(Wired { client, socket, session, answer: sdp })
     }
 

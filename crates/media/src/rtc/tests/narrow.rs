@@ -199,6 +199,7 @@ impl Viewer {
             creds: accepted.creds,
             remote_ufrag: accepted.remote_ufrag,
             offer: accepted.offer,
+            link: accepted.link,
             max_bitrate: None,
         };
         let counters = Arc::new(Counters::default());
