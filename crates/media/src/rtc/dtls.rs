@@ -1,6 +1,8 @@
 //! DTLS for str0m by `rtc-dtls`. The one that str0m brings knows certificates with ECDSA keys only, and GStreamer, many
 //! hardware encoders and older libraries come with RSA keys. Our own certificate stays ECDSA, which every peer takes.
 
+mod greeting;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,13 +26,11 @@ use str0m::crypto::dtls::{
 };
 
 use super::srtp::Keys;
+use greeting::{GREET_AGAIN, Greeting};
+pub(super) use greeting::{Link, made};
 
 /// How long an answer to a flight is waited for before it is sent again (RFC 9147 §5.8.2 for real-time applications).
 const FLIGHT: Duration = Duration::from_millis(600);
-/// How soon a greeting is sent again that nothing was heard for, then after twice as long each time, and how often: libraries drop what
-/// comes before they are ready, which is a moment after our answer to their check.
-const GREET_AGAIN: Duration = Duration::from_millis(50);
-const MOST_GREETINGS: u8 = 4;
 /// Nothing to wait for.
 const LONG: Duration = Duration::from_secs(3600);
 /// `rtc-dtls` tells peers apart by address. An instance has one peer, and str0m knows its address.
@@ -79,48 +79,14 @@ impl DtlsProvider for Provider {
                 known.insert((cert.certificate.clone(), configs)).1.clone()
             }
         };
-        let link = Link::default();
-        MADE.set(Some(link.clone()));
+        let link = greeting::make();
         Ok(Box::new(Instance { configs, active: false, now, link, side: Mutex::new(None) }))
     }
-}
-
-/// What a session tells its handshake past str0m, which says nothing to it before a peer does.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Link(Arc<Mutex<Heard>>);
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Heard {
-    /// When the peer was last told that it can be reached.
-    reached: Option<Instant>,
-    /// It settles on a path: what came before may have been dropped.
-    settled: bool,
-}
-
-impl Link {
-    /// The peer's check is being answered: what follows the answer reaches it. `settles`: it has settled on a path with it.
-    pub fn reach(&self, settles: bool, now: Instant) {
-        let mut heard = self.0.lock();
-        heard.reached = Some(now);
-        heard.settled |= settles;
-    }
-
-    /// What there is to know since this was last asked.
-    fn take(&self) -> Heard {
-        std::mem::take(&mut self.0.lock())
-    }
-}
-
-/// The link of the handshake that was made last on this thread, once.
-pub(super) fn made() -> Link {
-    MADE.take().unwrap_or_default()
 }
 
 thread_local! {
     /// What the handshake that ended last on this thread agreed on.
     static AGREED: Cell<Option<Keys>> = const { Cell::new(None) };
-    /// See [`made`].
-    static MADE: Cell<Option<Link>> = const { Cell::new(None) };
 }
 
 /// What a handshake agreed on that has ended since this was last asked on this thread. str0m keeps it to itself: who wants it
@@ -232,47 +198,6 @@ struct Side {
     /// It is over. The alert goes out first, then str0m hears of it.
     failed: bool,
     closing: bool,
-}
-
-/// The first message of a client, which nobody may be there to take.
-#[derive(Default)]
-enum Greeting {
-    /// It is not the client, or the peer was heard: the handshake sends again what it has to.
-    #[default]
-    Done,
-    /// It is sent when the peer can be reached.
-    Waits,
-    /// It was sent so often, and is due again.
-    Sent { bytes: Vec<u8>, count: u8, due: Instant, again: bool },
-}
-
-impl Greeting {
-    /// When it is to be sent again.
-    fn due(&self) -> Option<Instant> {
-        match self {
-            Greeting::Sent { count, due, .. } if *count < MOST_GREETINGS => Some(*due),
-            _ => None,
-        }
-    }
-
-    /// Has it sent again if that is due.
-    fn tick(&mut self, now: Instant) {
-        if self.due().is_some_and(|due| due <= now)
-            && let Greeting::Sent { count, due, again, .. } = self
-        {
-            *count += 1;
-            *due = now + GREET_AGAIN * (1 << *count);
-            *again = true;
-        }
-    }
-
-    /// It, if it is to be sent again now. The same bytes: who has it drops them.
-    fn again(&mut self) -> Option<&[u8]> {
-        match self {
-            Greeting::Sent { bytes, again, .. } => std::mem::take(again).then_some(bytes),
-            _ => None,
-        }
-    }
 }
 
 impl std::fmt::Debug for Instance {
