@@ -103,6 +103,7 @@ impl Filler {
     /// Appends to `out` what is to go before this frame, and says what becomes of the frame itself.
     pub fn pass(&mut self, frame: &Arc<Frame>, out: &mut Vec<Arc<Frame>>) -> Verdict {
         match frame.kind {
+            _ if frame.is_further() => Verdict::Pass,
             Kind::Audio => self.sound(frame, out),
             Kind::Video => self.picture(frame, out),
             _ => Verdict::Pass,

@@ -5,6 +5,7 @@ mod boxes;
 mod index;
 mod measure;
 mod muxer;
+mod only;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +15,10 @@ use crate::codec::{AudioInfo, VideoInfo, vpx};
 use crate::frame::{Codec, Frame};
 use boxes::{boxed, full};
 
-pub use index::{Index, reserved};
+pub use index::Index;
 pub use measure::{Played, played};
 pub use muxer::{Fragment, Muxer};
+pub use only::{PICTURES, SOUND, only, only_init};
 
 /// Ticks a second of video tracks.
 const VIDEO_RATE: u32 = 90_000;
@@ -35,8 +37,20 @@ struct Track {
     rate: u32,
     /// 0 by 0 for audio.
     size: (u16, u16),
+    place: Place,
     /// The entry of the sample table that tells a decoder all it needs.
     entry: Bytes,
+}
+
+/// What a track is among those of its kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The only one.
+    Only,
+    /// The one that is played unless another is chosen.
+    First,
+    /// One that can be chosen.
+    Other,
 }
 
 /// One unit of a track, in the track's ticks.
@@ -71,7 +85,14 @@ impl Track {
                     _ => (b"av01", b"av1C", payload),
                 };
                 let entry = boxes::visual(entry, size, inner, record);
-                (!info.mime.is_empty()).then_some(Track { id, video: true, rate: VIDEO_RATE, size, entry })
+                (!info.mime.is_empty()).then_some(Track {
+                    id,
+                    video: true,
+                    rate: VIDEO_RATE,
+                    size,
+                    place: Place::Only,
+                    entry,
+                })
             }
             Codec::Aac | Codec::Opus => {
                 let info = AudioInfo::of(config.codec, payload);
@@ -80,7 +101,8 @@ impl Track {
                     _ => boxes::aac(payload, info.channels, info.sample_rate),
                 };
                 let known = info.sample_rate > 0;
-                known.then_some(Track { id, video: false, rate: info.sample_rate, size: (0, 0), entry })
+                let track = Track { id, video: false, rate: info.sample_rate, size: (0, 0), place: Place::Only, entry };
+                known.then_some(track)
             }
             _ => None,
         }
@@ -123,9 +145,11 @@ pub(crate) fn avc_at(init: &[u8]) -> Option<usize> {
 
 fn trak(out: &mut BytesMut, track: &Track) {
     let video = track.video;
-    // Enabled, in the movie, in the preview.
-    full(out, b"tkhd", 0, 7, |out| {
-        words(out, &[0, 0, track.id, 0, 0, 0, 0, 0]);
+    // Enabled, in the movie, in the preview. Players that know nothing of alternate groups play all that are enabled.
+    let flags = if track.place == Place::Other { 6 } else { 7 };
+    full(out, b"tkhd", 0, flags, |out| {
+        let group = u32::from(track.place != Place::Only);
+        words(out, &[0, 0, track.id, 0, 0, 0, 0, group]);
         out.put_u32(if video { 0 } else { 0x0100_0000 });
         words(out, &MATRIX);
         words(out, &[u32::from(track.size.0) << 16, u32::from(track.size.1) << 16]);

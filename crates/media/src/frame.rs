@@ -115,6 +115,10 @@ impl Codec {
     }
 }
 
+/// Most tracks of sound of one stream, numbered from 0: as many as OBS mixes. Track 0 is the stream's sound; the others are
+/// further ones, which only readers get that ask for them.
+pub const MOST_TRACKS: u8 = 6;
+
 /// One unit of media, immutable and shared by all readers as `Arc<Frame>`.
 ///
 /// Clocks: `dts` and `cts` are microseconds; RTMP and FLV take milliseconds (`/ 1000`), RTP 90 kHz or 48 kHz
@@ -124,6 +128,8 @@ pub struct Frame {
     pub kind: Kind,
     /// The codec, and with it the form of `payload`.
     pub codec: Codec,
+    /// The number of its track among those of sound, below [`MOST_TRACKS`]. 0 for everything else.
+    pub track: u8,
     /// For video: a point where decoding may start. False for everything else.
     pub key: bool,
     /// Decoding time in microseconds from the start of the stream.
@@ -202,8 +208,18 @@ impl Frame {
         Frame::plain(Kind::Data, Codec::Amf0, dts, payload)
     }
 
+    /// The same of a further track of sound.
+    pub fn of_track(self, track: u8) -> Self {
+        Frame { track, ..self }
+    }
+
+    /// Whether it belongs to a further track of sound.
+    pub fn is_further(&self) -> bool {
+        self.track > 0
+    }
+
     fn plain(kind: Kind, codec: Codec, dts: i64, payload: Bytes) -> Self {
-        Frame { kind, codec, key: false, dts, cts: 0, payload, made: Made::default() }
+        Frame { kind, codec, track: 0, key: false, dts, cts: 0, payload, made: Made::default() }
     }
 
     /// Presentation time in microseconds.
@@ -274,6 +290,7 @@ impl Frame {
         Frame {
             kind: self.kind,
             codec: self.codec,
+            track: self.track,
             key: self.key,
             dts,
             cts: self.cts,
@@ -288,6 +305,7 @@ impl std::fmt::Debug for Frame {
         f.debug_struct("Frame")
             .field("kind", &self.kind)
             .field("codec", &self.codec)
+            .field("track", &self.track)
             .field("key", &self.key)
             .field("dts", &self.dts)
             .field("cts", &self.cts)
@@ -300,9 +318,13 @@ impl std::fmt::Debug for Frame {
 ///
 /// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and whoever joins reads the
 /// same shared bytes as everybody else.
+///
+/// Further tracks of sound are only in the burst that readers are given who ask for them.
 pub struct Burst {
-    /// The frames, in stream order; never empty.
+    /// The frames, in stream order.
     pub frames: Box<[Arc<Frame>]>,
+    /// The same with further tracks, where there are any among its frames.
+    further: Option<Arc<Burst>>,
     /// Numbers of the frames that it was made of. Sound may have been left out since.
     pub(crate) numbers: Range<u64>,
     pub(crate) version: u32,
@@ -312,12 +334,32 @@ pub struct Burst {
 
 impl Burst {
     pub(crate) fn new(numbers: Range<u64>, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
-        Burst { frames, numbers, version, rtmp: Stamped::default(), flv: Stamped::default() }
+        Burst { frames, further: None, numbers, version, rtmp: Stamped::default(), flv: Stamped::default() }
     }
 
-    /// Those of its frames that are no sound.
-    pub(crate) fn without_sound(&self) -> Box<[Arc<Frame>]> {
-        self.frames.iter().filter(|frame| frame.kind != Kind::Audio).cloned().collect()
+    /// Of all frames of a stream; those of further tracks are for readers who ask for them.
+    pub(crate) fn of_all(numbers: Range<u64>, version: u32, frames: Box<[Arc<Frame>]>) -> Self {
+        if !frames.iter().any(|frame| frame.is_further()) {
+            return Burst::new(numbers, version, frames);
+        }
+        let plain = frames.iter().filter(|frame| !frame.is_further()).cloned().collect();
+        let further = Some(Arc::new(Burst::new(numbers.clone(), version, frames)));
+        Burst { further, ..Burst::new(numbers, version, plain) }
+    }
+
+    /// All of its frames.
+    pub(crate) fn all(&self) -> &[Arc<Frame>] {
+        self.further.as_ref().map_or(&self.frames, |further| &further.frames)
+    }
+
+    /// What a reader gets that asks for further tracks, or does not.
+    pub(crate) fn with(self: &Arc<Self>, further: bool) -> &Arc<Self> {
+        self.further.as_ref().filter(|_| further).unwrap_or(self)
+    }
+
+    /// Those of these frames that are no sound.
+    pub(crate) fn without_sound(frames: &[Arc<Frame>]) -> Box<[Arc<Frame>]> {
+        frames.iter().filter(|frame| frame.kind != Kind::Audio).cloned().collect()
     }
 
     /// Whether decoding may start at its first frame.

@@ -2,8 +2,10 @@
 //! HTTP, URLs and permission belong to the server.
 
 mod black;
+mod further;
 mod heads;
 mod playlist;
+mod segment;
 mod segmenter;
 #[cfg(test)]
 mod tests;
@@ -23,14 +25,17 @@ use crate::frame::Codec;
 use crate::hub::{Hub, Item, Pace, Reader, Start, Want};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
+use playlist::Names;
 use segmenter::Segmenter;
+
+pub use segment::Which;
 
 /// Media type of a playlist.
 pub const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Media type of segments, parts and init segments.
 pub const SEGMENT_TYPE: &str = "video/mp4";
-/// Numbers of segments count half seconds, and their times begin, from here (September 2024, Unix seconds), so that they never repeat while the
-/// server runs or after a restart: whatever a cache kept of an earlier run has another name.
+/// Numbers of segments count half seconds from here (September 2024, Unix seconds), so that they never repeat while the server runs or
+/// after a restart: whatever a cache kept of an earlier run has another name.
 const NUMBERS_FROM: u64 = 1_725_000_000;
 
 /// The audio that every HLS player takes; what publishers send otherwise (browsers: Opus) is made into it.
@@ -113,17 +118,34 @@ pub enum File {
     Part(u64, usize),
 }
 
-impl File {
+/// A file, or some of its tracks: `{n}.v.m4s`, `{n}.a1.m4s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The file.
+    pub file: File,
+    /// What of it.
+    pub which: Which,
+}
+
+impl From<File> for Wanted {
+    fn from(file: File) -> Self {
+        Wanted { file, which: Which::All }
+    }
+}
+
+impl Wanted {
     /// Reads a file's name.
     pub fn parse(name: &str) -> Option<Self> {
-        if let Some(number) = name.strip_suffix(".init.mp4") {
-            return number.parse().ok().map(File::Init);
-        }
-        let name = name.strip_suffix(".m4s")?;
-        match name.split_once('.') {
-            None => name.parse().ok().map(File::Segment),
-            Some((number, part)) => Some(File::Part(number.parse().ok()?, part.parse().ok()?)),
-        }
+        let init = name.strip_suffix(".init.mp4");
+        let name = init.or_else(|| name.strip_suffix(".m4s"))?;
+        let tagged = name.rsplit_once('.').and_then(|(rest, tag)| Some((rest, Which::parse(tag)?)));
+        let (name, which) = tagged.unwrap_or((name, Which::All));
+        let file = match name.split_once('.') {
+            _ if init.is_some() => File::Init(name.parse().ok()?),
+            None => File::Segment(name.parse().ok()?),
+            Some((number, part)) => File::Part(number.parse().ok()?, part.parse().ok()?),
+        };
+        Some(Wanted { file, which })
     }
 }
 
@@ -185,6 +207,41 @@ impl Hls {
         stem: &str,
         query: &str,
     ) -> Result<String, Missing> {
+        self.answer(name, wait, reload, |segmenter, settings| playlist::write(segmenter, settings, stem, query)).await
+    }
+
+    /// The playlist of some of a stream's tracks, as [`Hls::playlist`]; URIs in it are `{file}{query}`.
+    pub async fn playlist_of(
+        &self,
+        name: &StreamName,
+        wait: Option<Duration>,
+        reload: Reload,
+        which: Which,
+        query: &str,
+    ) -> Result<String, Missing> {
+        let names = Names { before: String::new(), which, query };
+        self.answer(name, wait, reload, |segmenter, settings| playlist::write_of(segmenter, settings, &names)).await
+    }
+
+    /// The multivariant playlist of a stream, as [`Hls::playlist`]: pictures, and each track of sound that there is by then.
+    /// URIs in it are `{stem}/{playlist}{query}`; [`Which::of_playlist`] reads them.
+    pub async fn tracks(
+        &self,
+        name: &StreamName,
+        wait: Option<Duration>,
+        stem: &str,
+        query: &str,
+    ) -> Result<String, Missing> {
+        self.answer(name, wait, Reload::default(), |segmenter, _| playlist::write_tracks(segmenter, stem, query)).await
+    }
+
+    async fn answer(
+        &self,
+        name: &StreamName,
+        wait: Option<Duration>,
+        reload: Reload,
+        write: impl Fn(&Segmenter, &Settings) -> String,
+    ) -> Result<String, Missing> {
         let cutting = self.open(name, wait).await?;
         if let Some(segment) = reload.segment {
             // RFC 8216bis §6.2.5.2: no further ahead than the one after the next.
@@ -203,26 +260,28 @@ impl Hls {
         if found.is_none() && segmenter.segments().is_empty() {
             return Err(Missing::NotYet);
         }
-        let text = playlist::write(&segmenter, &self.inner.settings, stem, query);
+        let text = write(&segmenter, &self.inner.settings);
         cutting.sent.fetch_add(text.len() as u64, Ordering::Relaxed);
         Ok(text)
     }
 
     /// A file of a stream that is being cut. One that comes next is waited for.
-    pub async fn file(&self, name: &StreamName, file: File) -> Result<Bytes, Missing> {
+    pub async fn file(&self, name: &StreamName, wanted: impl Into<Wanted>) -> Result<Bytes, Missing> {
+        let Wanted { file, which } = wanted.into();
         let cutting = self.inner.streams.lock().get(name).cloned().ok_or(Missing::NotFound)?;
         cutting.touch();
         let get = |s: &Segmenter| match file {
-            File::Init(number) => s.init(number).cloned(),
-            File::Segment(number) => s.segment(number).map(|s| s.bytes.clone()),
-            File::Part(number, part) => s.part(number, part).map(|p| p.bytes.clone()),
+            File::Init(number) => s.init(number, which),
+            File::Segment(number) => s.segment(number).and_then(|segment| segment.get(which)),
+            File::Part(number, part) => s.part(number, part).and_then(|part| part.get(which)),
         };
         let look = |s: &Segmenter| match (get(s), file) {
-            (Some(bytes), _) => Some(Ok(bytes)),
+            (Some(kept), _) => Some(Ok(kept)),
             (None, File::Part(number, part)) if s.may_come(number, part) => None,
             _ => Some(Err(Missing::NotFound)),
         };
         let found = cutting.when(self.inner.settings.patience, look).await.unwrap_or(Err(Missing::NotYet));
+        let found = found.and_then(|kept| kept.bytes().ok_or(Missing::NotFound));
         let sent = found.as_ref().map_or(0, |bytes| bytes.len() as u64);
         cutting.sent.fetch_add(sent, Ordering::Relaxed);
         found
@@ -264,7 +323,7 @@ impl Hls {
 
 impl Inner {
     async fn reader(&self, name: &StreamName, wait: Option<Duration>) -> Result<Reader, Ended> {
-        let want = Want::new(Protocol::Hls, Pace::Audience, Start::Fresh);
+        let want = Want::new(Protocol::Hls, Pace::Audience, Start::Fresh).with_further(true);
         self.renditions.open(name, want, AUDIO, wait).await
     }
 }

@@ -114,7 +114,7 @@ impl Recorder {
         tokio::spawn(async move {
             let running = Running { inner: &inner, attempt: &attempt };
             let outcome = Arc::new(Outcome { inner: Arc::clone(&inner), attempt: Arc::clone(&attempt) });
-            let want = Want::internal(Pace::Audience, Start::Since(attempt.since));
+            let want = Want::internal(Pace::Audience, Start::Since(attempt.since)).with_further(true);
             let wait = inner.renditions.record(&stream, want, AUDIO);
             if let Some(Ok(reader)) = attempt.stop.run_until_cancelled(wait).await {
                 Take::new(&stream, outcome).run(reader).await;

@@ -118,7 +118,8 @@ impl Renditions {
         }
         let running = Running { hub: self.hub.clone(), name: derived.clone() };
         let info = self.hub.info(name).ok_or(Ended::NotFound)?;
-        let reader = self.hub.subscribe(name, Want::internal(Pace::Realtime, Start::Fresh))?;
+        let want = Want::internal(Pace::Realtime, Start::Fresh).with_further(true);
+        let reader = self.hub.subscribe(name, want)?;
         let origin = Origin { protocol: info.protocol, peer: info.peer };
         let publisher = self.hub.publish_beside(derived, origin)?;
         if self.hub.answers_wishes(name) {
@@ -223,7 +224,7 @@ impl Maker {
         let mut others = Vec::new();
         for frame in frames {
             match frame.kind {
-                Kind::Audio | Kind::AudioConfig => audio.push(frame),
+                Kind::Audio | Kind::AudioConfig if !frame.is_further() => audio.push(frame),
                 _ => others.push(frame.at(frame.dts)),
             }
         }
@@ -310,7 +311,10 @@ fn in_order(others: Vec<Frame>, sound: Vec<Frame>) -> Vec<Frame> {
 
 fn flatten(item: Item, frames: &mut Vec<Arc<Frame>>) {
     match item {
-        Item::Tracks(tracks) => frames.extend([tracks.video, tracks.audio, tracks.metadata].into_iter().flatten()),
+        Item::Tracks(tracks) => {
+            frames.extend([tracks.video, tracks.audio, tracks.metadata].into_iter().flatten());
+            frames.extend(tracks.further);
+        }
         Item::Frame(frame) => frames.push(frame),
         Item::Burst(burst) => frames.extend(burst.frames.iter().cloned()),
     }

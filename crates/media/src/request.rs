@@ -67,6 +67,13 @@ pub struct What {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Query(pub String);
 
+impl Query {
+    /// Whether it asks for all tracks of sound: `multitrack=1`.
+    pub fn is_for_all_tracks(&self) -> bool {
+        self.0.split('&').any(|pair| pair == "multitrack=1")
+    }
+}
+
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Query({} bytes)", self.0.len())

@@ -168,11 +168,12 @@ impl Moderation {
         streams.sort_unstable();
         streams.dedup();
         let at = self.said_at(user, room);
-        let until = seconds.map_or(Millis::NEVER, |s| at.plus(s.saturating_mul(1000)));
+        let now = self.clock.now();
+        // What was said last may bear a time of a clock that was ahead: it orders, and is no time to count from.
+        let until = seconds.map_or(Millis::NEVER, |s| now.plus(s.saturating_mul(1000)));
         let Out { reason, kick, .. } = out;
         let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: reason.into(), kick };
         // First the user is not let in any more, then what it has is ended.
-        let now = self.clock.now();
         self.store.ban(&ban, now).await?;
         self.bans.take(vec![ban.clone()], now);
         self.end_here(&ban);
@@ -188,7 +189,7 @@ impl Moderation {
         if let Err(error) = self.leave_audience(user, room).await {
             failed = Some(error);
         }
-        let forbid = (!kick).then(|| until.since(at).div_ceil(1000));
+        let forbid = (!kick).then(|| until.since(now).div_ceil(1000));
         for stream in &ban.streams {
             if let Err(error) = self.live.stop(stream, forbid).await {
                 failed = Some(error);

@@ -13,9 +13,9 @@ pub struct Ban {
     pub user: UserId,
     /// Out of where; none: out of everything.
     pub room: Option<RoomId>,
-    /// Until when. Not after [`Ban::at`]: the user is let in again.
+    /// Until when. 0: the user is let in again.
     pub until: Millis,
-    /// When it was said.
+    /// When it was said. Never before what was said last, which may be of a clock that was ahead.
     pub at: Millis,
     /// Streams that the user had, whatever their names say: they are refused too.
     #[serde(default)]
@@ -32,7 +32,7 @@ impl Ban {
     /// Whether it says that the user is let in again.
     #[must_use]
     pub fn lifts(&self) -> bool {
-        self.until <= self.at
+        self.until == Millis(0)
     }
 }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::codec::vpx;
-use crate::frame::{Codec, Frame, Kind};
+use crate::frame::{Codec, Frame, Kind, MOST_TRACKS};
 
 const ENHANCED: u8 = 0x80;
 const AAC: u8 = 10;
@@ -22,6 +22,16 @@ const EXTENSION: u8 = 7;
 const ONE_TRACK: u8 = 0;
 const MANY_CODECS: u8 = 2;
 
+/// Sound as Enhanced RTMP names it.
+const SOUNDS: [(&[u8; 4], Codec); 6] = [
+    (b"mp4a", Codec::Aac),
+    (b"Opus", Codec::Opus),
+    (b".mp3", Codec::Mp3),
+    (b"ac-3", Codec::Ac3),
+    (b"ec-3", Codec::Eac3),
+    (b"fLaC", Codec::Flac),
+];
+
 /// Why a body is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFrame {
@@ -31,8 +41,10 @@ pub enum NoFrame {
     Video(Unknown),
     /// Audio of a codec that is not carried.
     Audio(Unknown),
-    /// Another track than the first one, by its number.
+    /// A track that is not carried, by its number: of pictures another than the first one.
     Track(u8),
+    /// Likewise one of sound.
+    SoundTrack(u8),
     /// Cut short.
     Short,
 }
@@ -49,7 +61,7 @@ pub enum Unknown {
 impl NoFrame {
     /// Whether the stream goes on without what this says is missing.
     pub fn is_left_out(&self) -> bool {
-        matches!(self, NoFrame::Audio(_) | NoFrame::Track(_))
+        matches!(self, NoFrame::Audio(_) | NoFrame::Track(_) | NoFrame::SoundTrack(_))
     }
 }
 
@@ -74,6 +86,9 @@ impl std::fmt::Display for NoFrame {
                 write!(f, "audio in {:?} is not supported", String::from_utf8_lossy(four))
             }
             NoFrame::Track(id) => write!(f, "track {id} is not carried: track 0 is the stream"),
+            NoFrame::SoundTrack(id) => {
+                write!(f, "track {id} of sound is not carried: tracks 0 to {} are", MOST_TRACKS - 1)
+            }
             NoFrame::Short => f.write_str("a media message is cut short"),
         }
     }
@@ -112,7 +127,9 @@ fn enhanced_video(dts: i64, first: u8, body: Bytes) -> Result<Frame, NoFrame> {
     if frame_type == 5 {
         return Err(NoFrame::Nothing);
     }
-    let Enhanced { packet, four, data, .. } = enhanced(packet, VIDEO_TRACKS, &body)?;
+    let Enhanced { packet, tracks, several } = enhanced(packet, VIDEO_TRACKS, &body)?;
+    let first = tracks.into_iter().find(|track| track.id == 0);
+    let Some(Track { four, data, .. }) = first else { return Err(NoFrame::Track(several)) };
     if packet > 3 {
         return Err(NoFrame::Nothing);
     }
@@ -136,13 +153,36 @@ fn enhanced_video(dts: i64, first: u8, body: Bytes) -> Result<Frame, NoFrame> {
     }
 }
 
-/// A message of Enhanced RTMP without its extensions, and of several tracks the first.
+/// A message of Enhanced RTMP without its extensions.
 struct Enhanced {
     packet: u8,
+    tracks: Tracks,
+    /// The number of the last track beside the first; 0 if there is none.
+    several: u8,
+}
+
+/// One track's part of a message.
+struct Track {
+    id: u8,
     four: [u8; 4],
     data: Bytes,
-    /// The number of a track that came beside the first.
-    other: Option<u8>,
+}
+
+/// The tracks of a message: nearly always one, and never none.
+enum Tracks {
+    One(Track),
+    Many(Vec<Track>),
+}
+
+impl IntoIterator for Tracks {
+    type Item = Track;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Track>, std::vec::IntoIter<Track>>;
+    fn into_iter(self) -> Self::IntoIter {
+        match self {
+            Tracks::One(track) => Some(track).into_iter().chain(Vec::new()),
+            Tracks::Many(tracks) => None.into_iter().chain(tracks),
+        }
+    }
 }
 
 /// Takes a message apart whose first byte says `packet`; `tracks` is the packet type of several tracks. Enhanced RTMP v2,
@@ -161,38 +201,30 @@ fn enhanced(mut packet: u8, tracks: u8, body: &Bytes) -> Result<Enhanced, NoFram
     if packet != tracks {
         // Packets without a codec of their own: the metadata of colours, the end of a sequence.
         let four = take(&mut rest)?;
-        return Ok(Enhanced { packet, four, data: rest, other: None });
+        return Ok(Enhanced { packet, tracks: Tracks::One(Track { id: 0, four, data: rest }), several: 0 });
     }
     let [kind] = take(&mut rest)?;
     let many = kind >> 4;
     let packet = kind & 0x0f;
+    if many == ONE_TRACK {
+        let four = take(&mut rest)?;
+        let [id] = take(&mut rest)?;
+        return Ok(Enhanced { packet, tracks: Tracks::One(Track { id, four, data: rest }), several: id });
+    }
     let shared = if many == MANY_CODECS { None } else { Some(take(&mut rest)?) };
-    let mut first = None;
-    let mut other = None;
+    let mut found = Vec::new();
+    let mut several = 0;
     while !rest.is_empty() {
         let four = match shared {
             Some(four) => four,
             None => take(&mut rest)?,
         };
-        let [id] = take(&mut rest)?;
-        let length = match many {
-            ONE_TRACK => rest.len(),
-            _ => {
-                let [a, b, c] = take(&mut rest)?;
-                u32::from_be_bytes([0, a, b, c]) as usize
-            }
-        };
-        let data = split(&mut rest, length)?;
-        match id {
-            0 => first = Some((four, data)),
-            _ => other = Some(id),
-        }
+        let [id, a, b, c] = take(&mut rest)?;
+        let data = split(&mut rest, u32::from_be_bytes([0, a, b, c]) as usize)?;
+        several = if id == 0 { several } else { id };
+        found.push(Track { id, four, data });
     }
-    match (first, other) {
-        (Some((four, data)), other) => Ok(Enhanced { packet, four, data, other }),
-        (None, Some(id)) => Err(NoFrame::Track(id)),
-        (None, None) => Err(NoFrame::Short),
-    }
+    if found.is_empty() { Err(NoFrame::Short) } else { Ok(Enhanced { packet, tracks: Tracks::Many(found), several }) }
 }
 
 fn split(rest: &mut Bytes, length: usize) -> Result<Bytes, NoFrame> {
@@ -205,19 +237,45 @@ fn take<const N: usize>(rest: &mut Bytes) -> Result<[u8; N], NoFrame> {
     Ok(taken)
 }
 
-/// The number of a track that an audio or video body holds beside the first one, which alone is made a frame.
-pub fn other_track(video: bool, body: &Bytes) -> Option<u8> {
-    let &first = body.first()?;
-    let is_enhanced = if video { first & ENHANCED != 0 } else { first >> 4 == ENHANCED_AUDIO };
-    let tracks = if video { VIDEO_TRACKS } else { AUDIO_TRACKS };
-    // Nearly all messages are of one track, and are told by their first byte.
-    if !is_enhanced || ![tracks, EXTENSION].contains(&(first & 0x0f)) {
-        return None;
-    }
-    enhanced(first & 0x0f, tracks, body).ok()?.other
+/// The number of a track of pictures that a video body holds beside the first one, which alone is made a frame.
+pub fn other_pictures(body: &Bytes) -> Option<u8> {
+    let several = of_several(body, |first| first & ENHANCED != 0, VIDEO_TRACKS)?;
+    (several.several > 0).then_some(several.several)
 }
 
-/// An audio body at `dts` microseconds.
+/// What an audio body holds beside the track that [`audio`] makes a frame of.
+pub fn other_sounds(dts: i64, body: &Bytes) -> Vec<Result<Frame, NoFrame>> {
+    let several = of_several(body, |first| first >> 4 == ENHANCED_AUDIO, AUDIO_TRACKS);
+    let Some(Enhanced { packet, tracks: Tracks::Many(tracks), .. }) = several else { return Vec::new() };
+    tracks.into_iter().skip(1).map(|track| track.sound(packet, dts)).collect()
+}
+
+/// A message that may be of several tracks, taken apart. Nearly all are not, and are told by their first byte.
+fn of_several(body: &Bytes, is_enhanced: fn(u8) -> bool, tracks: u8) -> Option<Enhanced> {
+    let &first = body.first()?;
+    let may_be = is_enhanced(first) && [tracks, EXTENSION].contains(&(first & 0x0f));
+    may_be.then(|| enhanced(first & 0x0f, tracks, body).ok()).flatten()
+}
+
+impl Track {
+    /// A track's part of an audio message.
+    fn sound(self, packet: u8, dts: i64) -> Result<Frame, NoFrame> {
+        let Track { id, four, data } = self;
+        if id >= MOST_TRACKS {
+            return Err(NoFrame::SoundTrack(id));
+        }
+        let known = SOUNDS.iter().find(|(name, _)| **name == four).map(|(_, codec)| *codec);
+        let codec = known.ok_or(NoFrame::Audio(Unknown::FourCc(four)))?;
+        let frame = match packet {
+            0 if codec.is_configured() => config(codec, dts, data),
+            1 => sound(codec, dts, data),
+            _ => Err(NoFrame::Nothing),
+        };
+        frame.map(|frame| frame.of_track(id))
+    }
+}
+
+/// An audio body at `dts` microseconds; of several tracks the one that comes first, see [`other_sounds`].
 pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
     let &first = body.first().ok_or(NoFrame::Nothing)?;
     match first >> 4 {
@@ -228,21 +286,8 @@ pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
         },
         MP3 | MP3_8K => sound(Codec::Mp3, dts, body.slice(1..)),
         ENHANCED_AUDIO => {
-            let Enhanced { packet, four, data, .. } = enhanced(first & 0x0f, AUDIO_TRACKS, &body)?;
-            let codec = match &four {
-                b"mp4a" => Codec::Aac,
-                b"Opus" => Codec::Opus,
-                b".mp3" => Codec::Mp3,
-                b"ac-3" => Codec::Ac3,
-                b"ec-3" => Codec::Eac3,
-                b"fLaC" => Codec::Flac,
-                _ => return Err(NoFrame::Audio(Unknown::FourCc(four))),
-            };
-            match packet {
-                0 if codec.is_configured() => config(codec, dts, data),
-                1 => sound(codec, dts, data),
-                _ => Err(NoFrame::Nothing),
-            }
+            let Enhanced { packet, tracks, .. } = enhanced(first & 0x0f, AUDIO_TRACKS, &body)?;
+            tracks.into_iter().next().ok_or(NoFrame::Short)?.sound(packet, dts)
         }
         id => {
             let codec = match id {
@@ -304,9 +349,18 @@ impl Head {
     }
 }
 
+/// How Enhanced RTMP names sound.
+fn fourcc(codec: Codec) -> Option<&'static [u8; 4]> {
+    SOUNDS.iter().find(|(_, sound)| *sound == codec).map(|(four, _)| *four)
+}
+
 /// The head of a frame's tag body. H.264, AAC and MP3 take the old form that every player knows; other codecs that it has
 /// no number for the enhanced one. Data messages have none.
 pub fn head(frame: &Frame) -> Head {
+    if let Some(four) = fourcc(frame.codec).filter(|_| frame.is_further()) {
+        let packet = ONE_TRACK << 4 | u8::from(!frame.kind.is_config());
+        return Head::of(&[&[ENHANCED_AUDIO << 4 | AUDIO_TRACKS, packet], four, &[frame.track]]);
+    }
     let config = frame.kind.is_config();
     let cts = (frame.cts / 1000).clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
     let video = if frame.key || config { 0x10 } else { 0x20 };
@@ -400,6 +454,18 @@ mod tests {
     }
 
     #[test]
+    fn further_tracks_survive_the_way_out_and_in() {
+        for codec in [Codec::Aac, Codec::Opus, Codec::Mp3, Codec::Ac3, Codec::Eac3, Codec::Flac] {
+            let sound = Frame::audio(codec, 5000, Bytes::from_static(b"payload")).of_track(3);
+            let config = Frame::config(codec, 5000, Bytes::from_static(b"payload")).of_track(1);
+            let configured = codec.is_configured().then_some(config);
+            for frame in [Some(sound), configured].into_iter().flatten() {
+                assert_eq!(format!("{:?}", audio(5000, whole(&frame)).unwrap()), format!("{frame:?}"));
+            }
+        }
+    }
+
+    #[test]
     fn old_hevc_and_enhanced_avc_are_taken() {
         let old = video(0, Bytes::from_static(b"\x1c\x01\0\0\x28x")).unwrap();
         assert_eq!((old.codec, old.key, old.cts), (Codec::H265, true, 40_000));
@@ -418,29 +484,36 @@ mod tests {
     }
 
     #[test]
-    fn of_several_tracks_the_first_is_the_stream() {
-        let made = |video: bool, body: &'static [u8]| {
-            let body = Bytes::from_static(body);
-            let other = other_track(video, &body);
-            let frame = if video { super::video(0, body) } else { audio(0, body) };
-            (frame.map(|f| (f.kind, f.codec, f.cts, f.payload)), other)
-        };
+    fn tracks_of_one_message_are_told_apart() {
+        type Told = Result<(Kind, Codec, u8, Bytes), NoFrame>;
+        let told = |frame: Result<Frame, NoFrame>| -> Told { frame.map(|f| (f.kind, f.codec, f.track, f.payload)) };
         let x = || Bytes::from_static(b"x");
+        let pictures = |body: &'static [u8]| {
+            let body = Bytes::from_static(body);
+            let other = other_pictures(&body);
+            (super::video(0, body).map(|f| (f.kind, f.codec, f.cts, f.payload)), other)
+        };
         // One track in the form of several, as GStreamer sends it: its configuration, and a frame 40 ms late.
-        let config = made(true, b"\x96\x00avc1\0x");
-        assert_eq!(config, (Ok((Kind::VideoConfig, Codec::H264, 0, x())), None));
-        let unit = made(true, b"\x96\x01avc1\0\0\0\x28x");
-        assert_eq!(unit, (Ok((Kind::Video, Codec::H264, 40_000, x())), None));
+        assert_eq!(pictures(b"\x96\x00avc1\0x"), (Ok((Kind::VideoConfig, Codec::H264, 0, x())), None));
+        assert_eq!(pictures(b"\x96\x01avc1\0\0\0\x28x"), (Ok((Kind::Video, Codec::H264, 40_000, x())), None));
+        assert_eq!(pictures(b"\x96\x01avc1\x02\0\0\x28x"), (Err(NoFrame::Track(2)), Some(2)));
+        let sounds = |body: &'static [u8]| -> Vec<Told> {
+            let body = Bytes::from_static(body);
+            let others = other_sounds(0, &body);
+            std::iter::once(audio(0, body)).chain(others).map(told).collect()
+        };
         // A second track of sound, as FFmpeg and OBS send it.
-        assert_eq!(made(false, b"\x95\x01mp4a\x01x"), (Err(NoFrame::Track(1)), None));
-        assert_eq!(made(false, b"\x95\x01mp4a\0x"), (Ok((Kind::Audio, Codec::Aac, 0, x())), None));
+        assert_eq!(sounds(b"\x95\x01mp4a\x01x"), [Ok((Kind::Audio, Codec::Aac, 1, x()))]);
+        assert_eq!(sounds(b"\x95\x00mp4a\x01x"), [Ok((Kind::AudioConfig, Codec::Aac, 1, x()))]);
+        assert_eq!(sounds(b"\x95\x01mp4a\0x"), [Ok((Kind::Audio, Codec::Aac, 0, x()))]);
+        assert_eq!(sounds(b"\x95\x01mp4a\x06x"), [Err(NoFrame::SoundTrack(6))]);
         // Two at once, of one codec and of two.
-        let two = made(false, b"\x95\x11Opus\x01\0\0\x02no\0\0\0\x01x");
-        assert_eq!(two, (Ok((Kind::Audio, Codec::Opus, 0, x())), Some(1)));
-        let two = made(false, b"\x95\x21mp4a\0\0\0\x01xac-3\x07\0\0\x01y");
-        assert_eq!(two, (Ok((Kind::Audio, Codec::Aac, 0, x())), Some(7)));
+        let opus = |track| Ok((Kind::Audio, Codec::Opus, track, x()));
+        assert_eq!(sounds(b"\x95\x11Opus\x01\0\0\x01x\0\0\0\x01x"), [opus(1), opus(0)]);
+        let two = [Ok((Kind::Audio, Codec::Aac, 0, x())), Ok((Kind::Audio, Codec::Ac3, 5, x()))];
+        assert_eq!(sounds(b"\x95\x21mp4a\0\0\0\x01xac-3\x05\0\0\x01x"), two);
         // Something is put before it: nanoseconds, and 256 bytes of something else.
-        assert_eq!(made(true, b"\x97\x02abc\x03hvc1x").0, Ok((Kind::Video, Codec::H265, 0, x())));
+        assert_eq!(pictures(b"\x97\x02abc\x03hvc1x").0, Ok((Kind::Video, Codec::H265, 0, x())));
         let long = [&b"\x97\xff\x00\xff"[..], &[9; 256], b"\x06\x03avc1\0x"].concat();
         assert_eq!(super::video(0, long.into()).unwrap().payload, x());
         // Cut short, in each place.
@@ -454,7 +527,7 @@ mod tests {
         #[test]
         fn garbage_does_not_panic(body in prop::collection::vec(any::<u8>(), 0..40)) {
             let _ = video(0, body.clone().into());
-            let _ = (other_track(true, &body.clone().into()), other_track(false, &body.clone().into()));
+            let _ = (other_pictures(&body.clone().into()), other_sounds(0, &body.clone().into()));
             let _ = audio(0, body.into());
         }
     }

@@ -1,5 +1,7 @@
 //! FLV taken apart: bytes in, frames out. For relays, tests and tools.
 
+use std::collections::VecDeque;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::body::{self, NoFrame};
@@ -15,6 +17,8 @@ const MAX_TAG: usize = 8 << 20;
 pub struct Demuxer {
     buffer: BytesMut,
     flags: Option<u8>,
+    /// What the last tag held beside the frame that it gave.
+    more: VecDeque<Frame>,
 }
 
 impl Demuxer {
@@ -41,6 +45,9 @@ impl Demuxer {
             self.buffer.advance(13);
         }
         loop {
+            if let Some(frame) = self.more.pop_front() {
+                return Ok(Some(frame));
+            }
             let Some(head) = self.buffer.get(..11) else {
                 return Ok(None);
             };
@@ -54,6 +61,7 @@ impl Demuxer {
             let head = self.buffer.split_to(11);
             let payload = self.buffer.split_to(length).freeze();
             self.buffer.advance(4);
+            self.more.extend(others(&head, &payload).into_iter().flatten());
             if let Ok(frame) = tag(&head, payload) {
                 return Ok(Some(frame));
             }
@@ -63,12 +71,20 @@ impl Demuxer {
 
 /// A frame out of a tag's 11-byte header and body.
 pub(crate) fn tag(head: &[u8], payload: Bytes) -> Result<Frame, NoFrame> {
-    let ms = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
-    let dts = i64::from(ms) * 1000;
+    let dts = dts(head);
     match head[0] & 0x1f {
         VIDEO => body::video(dts, payload),
         AUDIO => body::audio(dts, payload),
         SCRIPT if !payload.is_empty() => Ok(Frame::data(dts, payload)),
         _ => Err(NoFrame::Nothing),
     }
+}
+
+/// What a tag holds beside the frame that [`tag`] makes of it.
+pub(crate) fn others(head: &[u8], payload: &Bytes) -> Vec<Result<Frame, NoFrame>> {
+    if head[0] & 0x1f == AUDIO { body::other_sounds(dts(head), payload) } else { Vec::new() }
+}
+
+fn dts(head: &[u8]) -> i64 {
+    i64::from(u32::from_be_bytes([head[7], head[4], head[5], head[6]])) * 1000
 }

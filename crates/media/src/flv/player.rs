@@ -75,7 +75,7 @@ impl Player {
         self.introduce(frames, span);
         let mut own: Option<BytesMut> = None;
         for (n, f) in frames.iter().enumerate() {
-            if f.kind == Kind::AudioConfig {
+            if f.kind == Kind::AudioConfig && !f.is_further() {
                 self.filler.promise(Some(f), false);
             }
             let verdict = self.filler.pass(f, &mut self.filled);
@@ -105,7 +105,7 @@ impl Player {
     /// Queues what goes before frames: the file header, once; the configurations of changed tracks, and of a track that was
     /// not promised and has frames now.
     fn introduce(&mut self, frames: &[Arc<Frame>], span: Span) {
-        let has = |kind| frames.iter().any(|f| f.kind == kind);
+        let has = |kind| frames.iter().any(|f| f.kind == kind && !f.is_further());
         let come = Flowing { video: has(Kind::Video), audio: has(Kind::Audio) };
         let missed = match self.promised {
             None => true,
@@ -129,7 +129,7 @@ impl Player {
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
-        for f in [&metadata, &video, &audio].into_iter().flatten() {
+        for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {
             write(&mut out, f, timestamp);
         }
         if !out.is_empty() {

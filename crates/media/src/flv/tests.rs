@@ -236,7 +236,7 @@ fn a_stream_without_a_description_gets_one() {
             .find(|(n, _)| n == name)
             .and_then(|(_, value)| if let Value::Number(n) = value { Some(*n) } else { None })
     };
-    let both = Tracks { video: config(Codec::H264, avcc), audio: config(Codec::Aac, b"\x11\x90"), metadata: None };
+    let both = Tracks { video: config(Codec::H264, avcc), audio: config(Codec::Aac, b"\x11\x90"), ..Tracks::default() };
     let all = said(both.clone(), true, true).unwrap();
     assert_eq!((number(&all, "videocodecid"), number(&all, "audiocodecid")), (Some(7.0), Some(10.0)));
     assert!(number(&all, "width").is_some_and(|width| width > 0.0), "{all:?}");

@@ -6,9 +6,12 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::boxes::{boxed, full};
 use super::measure::{child, runs, tracks};
+use crate::frame::MOST_TRACKS;
 
-/// Most tracks: pictures and sound.
-const TRACKS: usize = 2;
+/// Most tracks: pictures, and those of sound.
+const TRACKS: usize = 1 + MOST_TRACKS as usize;
+/// Room is kept for an index of this many at least: pictures and sound.
+const USUAL: usize = 2;
 /// Most places.
 const PLACES: usize = 1000;
 /// `sidx` without its places.
@@ -18,15 +21,9 @@ const PLACE: usize = 12;
 /// A place is of fewer bytes than this.
 const LARGEST: u64 = 1 << 31;
 
-/// Bytes that are kept free for an index.
-pub const RESERVED: usize = TRACKS * (HEAD + PLACE * PLACES) + 8;
-
-/// The bytes between a file's init segment and its first fragment, as long as there is no index.
-#[must_use]
-pub fn reserved() -> Bytes {
-    let mut out = BytesMut::with_capacity(RESERVED);
-    free(&mut out, RESERVED);
-    out.freeze()
+/// Bytes that are kept free for an index of so many tracks.
+fn room(tracks: usize) -> usize {
+    tracks.clamp(USUAL, TRACKS) * (HEAD + PLACE * PLACES) + 8
 }
 
 fn free(out: &mut BytesMut, size: usize) {
@@ -64,6 +61,19 @@ impl Index {
     #[must_use]
     pub fn new(init: &[u8]) -> Self {
         Index::of(child(init, b"moov").unwrap_or_default())
+    }
+
+    /// How many bytes are kept free for it.
+    pub(super) fn room(&self) -> usize {
+        room(self.tracks.len())
+    }
+
+    /// The bytes between a file's init segment and its first fragment, as long as there is no index.
+    #[must_use]
+    pub fn reserved(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.room());
+        free(&mut out, self.room());
+        out.freeze()
     }
 
     /// Of a file with this `moov`.
@@ -122,17 +132,17 @@ impl Index {
         }
     }
 
-    /// What stands in the place of [`reserved`] in the finished file.
+    /// What stands in the place of [`Index::reserved`] in the finished file.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
         if self.places.is_empty() || self.places.iter().any(|place| place.bytes >= LARGEST) {
-            return reserved();
+            return self.reserved();
         }
         let tracks = &self.tracks[..self.tracks.len().min(TRACKS)];
         let size = HEAD + PLACE * self.places.len();
-        let mut out = BytesMut::with_capacity(RESERVED);
+        let mut out = BytesMut::with_capacity(self.room());
         // The index directly before the first fragment: ffmpeg 9 and Chromium pay no regard to one with something between.
-        free(&mut out, RESERVED - tracks.len() * size);
+        free(&mut out, self.room() - tracks.len() * size);
         for (n, (track, rate)) in tracks.iter().enumerate() {
             let behind = (tracks.len() - 1 - n) * size;
             full(&mut out, b"sidx", 1, 0, |out| {
@@ -191,11 +201,11 @@ mod tests {
             index.add(&fragment);
         }
         let bytes = index.bytes();
-        assert_eq!(bytes.len(), RESERVED);
+        assert_eq!(bytes.len(), room(1));
         let free = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
         assert_eq!(&bytes[4..8], b"free");
         let words = words(&bytes[free..]);
-        assert_eq!((words[0] as usize, words[8]), (RESERVED - free, 0), "right before the first fragment");
+        assert_eq!((words[0] as usize, words[8]), (room(1) - free, 0), "right before the first fragment");
         (words, media)
     }
 
@@ -254,6 +264,6 @@ mod tests {
     #[test]
     fn a_file_without_fragments_has_no_index() {
         let index = Index::new(b"");
-        assert_eq!(index.bytes(), reserved());
+        assert_eq!(index.bytes(), index.reserved());
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::SYNC;
-use super::index::{Index, RESERVED};
+use super::index::Index;
 
 /// Longest `moov` or `moof` that is read, in bytes.
 const MAX_HEADER: u64 = 4 << 20;
@@ -48,7 +48,7 @@ pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<Played> {
                 _ => moof = body,
             }
         }
-        if &kind == b"free" && length == RESERVED as u64 {
+        if &kind == b"free" && length == played.index.room() as u64 {
             played.reserved_at.get_or_insert(at);
         }
         at += length;
@@ -69,7 +69,7 @@ pub fn played(file: &mut (impl Read + Seek), size: u64) -> io::Result<Played> {
 }
 
 /// The boxes within a box.
-fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub(super) fn children(mut bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let (kind, rest) = rest.split_first_chunk::<4>()?;
@@ -84,13 +84,18 @@ pub(super) fn child<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     children(bytes).find(|(k, _)| k == kind).map(|(_, body)| body)
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// A track's number.
+pub(super) fn id_of(trak: &[u8]) -> Option<u32> {
+    word(child(trak, b"tkhd")?, 12)
 }
 
 /// Each track's number and ticks a second.
 pub(super) fn tracks(moov: &[u8]) -> Vec<(u32, u32)> {
-    let one = |trak| Some((word(child(trak, b"tkhd")?, 12)?, word(child(child(trak, b"mdia")?, b"mdhd")?, 12)?));
+    let one = |trak| Some((id_of(trak)?, word(child(child(trak, b"mdia")?, b"mdhd")?, 12)?));
     children(moov).filter(|(kind, _)| kind == b"trak").filter_map(|(_, trak)| one(trak)).collect()
 }
 

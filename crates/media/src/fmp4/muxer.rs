@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Run, Sample, Track, VIDEO_RATE, fragment, init};
+use super::{Place, Run, Sample, Track, VIDEO_RATE, fragment, init};
 use crate::codec::{AudioInfo, vpx};
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtc::h264::Parameters;
@@ -22,12 +22,18 @@ pub struct Fragment {
     pub bytes: Bytes,
     /// Whether decoding may start with it.
     pub independent: bool,
+    /// Whether it holds pictures, and sound of the first track.
+    pub has_video: bool,
+    /// See `has_video`.
+    pub has_audio: bool,
 }
 
 /// Makes one stream's fragments. Frames of codecs that the container is not written with are left out.
 pub struct Muxer {
     video: Option<Video>,
     audio: Option<Audio>,
+    /// Further tracks of sound.
+    further: Vec<Audio>,
     /// The stream's time that is 0 in the file, in microseconds.
     origin: i64,
     sequence: u32,
@@ -43,6 +49,8 @@ struct Video {
 }
 
 struct Audio {
+    /// Among those of sound.
+    number: u8,
     track: Track,
     codec: Codec,
     /// Where the next sample belongs if audio goes on without a gap, in ticks.
@@ -61,18 +69,33 @@ impl Muxer {
             let track = Track::new(1, config)?;
             Some(Video { track, codec: config.codec, waiting: None, start: 0, samples: Vec::new() })
         });
-        let audio = audio.and_then(|config| {
-            let track = Track::new(2, config)?;
-            let unit = AudioInfo::of(config.codec, &config.payload).samples;
-            Some(Audio { track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
-        });
-        (video.is_some() || audio.is_some()).then_some(Muxer { video, audio, origin, sequence: 0 })
+        let audio = audio.and_then(|config| Audio::new(0, config));
+        let is_something = video.is_some() || audio.is_some();
+        is_something.then_some(Muxer { video, audio, further: Vec::new(), origin, sequence: 0 })
+    }
+
+    /// The same with further tracks of sound, beside which players take the first one.
+    pub fn with_further(mut self, configs: &[Arc<Frame>]) -> Self {
+        self.further = configs.iter().filter_map(|config| Audio::new(config.track, config)).collect();
+        if !self.further.is_empty() {
+            self.sounds()
+                .for_each(|audio| audio.track.place = if audio.number > 0 { Place::Other } else { Place::First });
+        }
+        self
+    }
+
+    fn sounds(&mut self) -> impl Iterator<Item = &mut Audio> {
+        self.audio.iter_mut().chain(&mut self.further)
     }
 
     /// The init segment that all fragments need.
     pub fn init(&self) -> Bytes {
-        let tracks: Vec<&Track> =
-            self.video.iter().map(|v| &v.track).chain(self.audio.iter().map(|a| &a.track)).collect();
+        let tracks: Vec<&Track> = self
+            .video
+            .iter()
+            .map(|v| &v.track)
+            .chain(self.audio.iter().chain(&self.further).map(|a| &a.track))
+            .collect();
         init(&tracks)
     }
 
@@ -101,13 +124,18 @@ impl Muxer {
     /// Takes a frame. Configurations and data are none of its business.
     pub fn push(&mut self, frame: &Arc<Frame>) {
         let dts = frame.dts.saturating_sub(self.origin);
-        match (frame.kind, &mut self.video, &mut self.audio) {
-            (Kind::Video, Some(video), _) if video.codec == frame.codec => {
+        match (frame.kind, &mut self.video) {
+            (Kind::Video, Some(video)) if video.codec == frame.codec => {
                 let at = ticks(dts, VIDEO_RATE);
                 video.settle(at);
                 video.waiting = Some((at, Arc::clone(frame)));
             }
-            (Kind::Audio, _, Some(audio)) if audio.codec == frame.codec => audio.push(frame, dts),
+            (Kind::Audio, _) => {
+                let mut sounds = self.sounds();
+                if let Some(audio) = sounds.find(|a| a.number == frame.track && a.codec == frame.codec) {
+                    audio.push(frame, dts);
+                }
+            }
             _ => {}
         }
     }
@@ -129,11 +157,10 @@ impl Muxer {
 
     /// Every complete picture, and the sound that begins before `until`.
     pub fn cut_sound_until(&mut self, until: i64) -> Option<Fragment> {
-        let later = self.audio.as_mut().map(|audio| audio.split_at(until.saturating_sub(self.origin)));
+        let until = until.saturating_sub(self.origin);
+        let later: Vec<_> = self.sounds().map(|audio| audio.split_at(until)).collect();
         let fragment = self.cut_all();
-        if let Some(audio) = &mut self.audio
-            && let Some((start, later)) = later
-        {
+        for (audio, (start, later)) in self.sounds().zip(later) {
             audio.start = start;
             audio.samples = later;
         }
@@ -149,7 +176,8 @@ impl Muxer {
         } else if self.video.is_some() {
             independent = false;
         }
-        if let Some(a) = self.audio.as_ref().filter(|a| !a.samples.is_empty()) {
+        let has_video = !runs.is_empty();
+        for a in self.audio.iter().chain(&self.further).filter(|a| !a.samples.is_empty()) {
             runs.push(Run { track: &a.track, start: a.start, samples: &a.samples });
         }
         if runs.is_empty() {
@@ -160,10 +188,9 @@ impl Muxer {
         if let Some(video) = &mut self.video {
             video.samples.clear();
         }
-        if let Some(audio) = &mut self.audio {
-            audio.samples.clear();
-        }
-        Some(Fragment { bytes, independent })
+        let has_audio = self.audio.as_ref().is_some_and(|audio| !audio.samples.is_empty());
+        self.sounds().for_each(|audio| audio.samples.clear());
+        Some(Fragment { bytes, independent, has_video, has_audio })
     }
 }
 
@@ -191,6 +218,12 @@ impl Video {
 }
 
 impl Audio {
+    fn new(number: u8, config: &Frame) -> Option<Self> {
+        let track = Track::new(2 + u32::from(number), config)?;
+        let unit = AudioInfo::of(config.codec, &config.payload).samples;
+        Some(Audio { number, track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
+    }
+
     /// Takes away what begins at `dts` or later: where that begins, and its samples.
     fn split_at(&mut self, dts: i64) -> (u64, Vec<Sample>) {
         let until = ticks(dts, self.track.rate);

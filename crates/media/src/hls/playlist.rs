@@ -1,9 +1,12 @@
-//! The media playlist (RFC 8216, and its second edition's low-latency tags) of a window of segments.
+//! The media playlist (RFC 8216, and its second edition's low-latency tags) of a window of segments, and the multivariant one,
+//! which names those of its tracks.
 
 use std::fmt::Write as _;
 
 use super::Settings;
-use super::segmenter::{Part, Segment, Segmenter};
+use super::segment::{Part, Segment, Which};
+use super::segmenter::Segmenter;
+use crate::codec::{AudioInfo, VideoInfo};
 
 /// Parts are listed of this many segments at the end, besides the one being made.
 const WITH_PARTS: usize = 2;
@@ -11,8 +14,71 @@ const WITH_PARTS: usize = 2;
 /// How far behind the keyframe players are told to begin, so that rounding does not lead them before it. Microseconds.
 const INTO: i64 = 10_000;
 
-/// Writes the playlist. URIs are relative to it: `{stem}/{file}{query}`.
+/// How a playlist's files are named.
+pub struct Names<'a> {
+    /// What stands before a file's name, relative to the playlist.
+    pub before: String,
+    /// What of the stream is listed.
+    pub which: Which,
+    /// Empty or with its `?`.
+    pub query: &'a str,
+}
+
+impl Names<'_> {
+    fn uri(&self, file: impl std::fmt::Display, extension: &str) -> String {
+        format!("{}{file}{}{extension}{}", self.before, self.which.tag(), self.query)
+    }
+}
+
+/// Writes the playlist of pictures and sound. URIs are relative to it: `{stem}/{file}{query}`.
 pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str) -> String {
+    write_of(segmenter, settings, &Names { before: format!("{stem}/"), which: Which::All, query })
+}
+
+/// Writes the multivariant playlist: pictures, and each track of sound. URIs are relative to it.
+pub fn write_tracks(segmenter: &Segmenter, stem: &str, query: &str) -> String {
+    let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
+    let uri = |which: Which| format!("{stem}/{}.m3u8{query}", which.playlist());
+    let mut codecs: Vec<String> = Vec::new();
+    for (track, config) in segmenter.sounds() {
+        let info = AudioInfo::of(config.codec, &config.payload);
+        if track == 0 {
+            codecs.push(info.mime);
+        }
+        // Players choose the first one unless they are told.
+        let chosen = if track == 0 { "DEFAULT=YES,AUTOSELECT=YES" } else { "DEFAULT=NO,AUTOSELECT=NO" };
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"sound\",NAME=\"Track {}\",{chosen},CHANNELS=\"{}\",URI=\"{}\"",
+            track + 1,
+            info.channels.max(1),
+            uri(Which::Sound(track)),
+        );
+    }
+    let rate = |segment: &Segment| segment.bytes.len() as f64 * 8.0 / seconds(segment.duration).max(0.1);
+    let most = segmenter.segments().iter().map(rate).fold(1.0, f64::max);
+    let pictures = segmenter.video().map(|config| VideoInfo::of(config.codec, &config.payload));
+    let (resolution, which) = match pictures {
+        Some(info) => {
+            codecs.insert(0, info.mime);
+            (format!(",RESOLUTION={}x{}", info.width, info.height), Which::Pictures)
+        }
+        None => (String::new(), Which::Sound(0)),
+    };
+    let codecs = codecs.join(",");
+    let _ = writeln!(
+        out,
+        "#EXT-X-STREAM-INF:BANDWIDTH={},CODECS=\"{codecs}\"{resolution},AUDIO=\"sound\"\n{}",
+        most.ceil() as u64,
+        uri(which),
+    );
+    out
+}
+
+/// Writes the playlist of some of the tracks.
+pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -> String {
+    let which = names.which;
+    let is_sound = matches!(which, Which::Sound(_));
     let mut out = String::with_capacity(4096);
     let segments = segmenter.segments();
     let listed = segments.len().min(settings.listed);
@@ -21,17 +87,10 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     let dropped = segmenter.discontinuities() + hidden.map(|s| u64::from(s.discontinuity)).sum::<u64>();
     let (current, parts, anew) = segmenter.current();
     let first = listed.clone().next().map_or(current, |s| s.number);
-    let target = segmenter.target();
-    let part_target = seconds(segmenter.part_target());
-    let _ = write!(
-        out,
-        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}\n\
-         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={}\n\
-         #EXT-X-PART-INF:PART-TARGET={part_target:.3}\n#EXT-X-MEDIA-SEQUENCE:{first}\n",
-        part_target * 3.0,
-        target * 3,
-    );
-    if let Some(start) = begin(listed.clone(), parts, 3 * segmenter.part_target()).filter(|_| !segmenter.ended()) {
+    write_promises(&mut out, segmenter, first);
+    if let Some(start) =
+        begin(listed.clone(), parts, 3 * segmenter.part_target()).filter(|_| !segmenter.ended() && !is_sound)
+    {
         let _ = writeln!(out, "#EXT-X-START:TIME-OFFSET={:.3}", seconds(start + INTO));
     }
     if dropped > 0 {
@@ -44,7 +103,7 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
             out.push_str("#EXT-X-DISCONTINUITY\n");
         }
         if map.replace(init) != Some(init) {
-            let _ = writeln!(out, "#EXT-X-MAP:URI=\"{stem}/{init}.init.mp4{query}\"");
+            let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", names.uri(init, ".init.mp4"));
         }
     };
     for segment in listed {
@@ -53,11 +112,13 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
             let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date(came));
         }
         if segment.number >= with_parts {
-            list(&mut out, &segment.parts, segment.number, stem, query);
+            list(&mut out, &segment.parts, segment.number, names);
+        }
+        if !segment.has(which) {
+            out.push_str("#EXT-X-GAP\n");
         }
         let duration = seconds(segment.duration);
-        let number = segment.number;
-        let _ = write!(out, "#EXTINF:{duration:.5},\n{stem}/{number}.m4s{query}\n");
+        let _ = write!(out, "#EXTINF:{duration:.5},\n{}\n", names.uri(segment.number, ".m4s"));
     }
     if segmenter.ended() {
         out.push_str("#EXT-X-ENDLIST\n");
@@ -65,11 +126,25 @@ pub fn write(segmenter: &Segmenter, settings: &Settings, stem: &str, query: &str
     }
     if let Some(init) = segmenter.current_init() {
         introduce(&mut out, anew, init);
-        list(&mut out, parts, current, stem, query);
-        let next = parts.len();
-        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{stem}/{current}.{next}.m4s{query}\"");
+        list(&mut out, parts, current, names);
+        let next = names.uri(format_args!("{current}.{}", parts.len()), ".m4s");
+        let _ = writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\"");
     }
     out
+}
+
+/// What the playlist promises for as long as it lives, and where it begins.
+fn write_promises(out: &mut String, segmenter: &Segmenter, first: u64) {
+    let target = segmenter.target();
+    let part_target = seconds(segmenter.part_target());
+    let _ = write!(
+        out,
+        "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:{target}\n\
+         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK={:.3},HOLD-BACK={}\n\
+         #EXT-X-PART-INF:PART-TARGET={part_target:.3}\n#EXT-X-MEDIA-SEQUENCE:{first}\n",
+        part_target * 3.0,
+        target * 3,
+    );
 }
 
 /// Where players had better begin, in microseconds from the end (negative): at the newest keyframe, if their distance from
@@ -90,14 +165,14 @@ fn begin<'a>(segments: impl Iterator<Item = &'a Segment>, open: &[Part], hold_ba
     keys.last().filter(|_| !has_key).map(|key| key - at)
 }
 
-fn list(out: &mut String, parts: &[Part], segment: u64, stem: &str, query: &str) {
+fn list(out: &mut String, parts: &[Part], segment: u64, names: &Names<'_>) {
+    let is_sound = matches!(names.which, Which::Sound(_));
     for (number, part) in parts.iter().enumerate() {
         let duration = seconds(part.duration);
-        let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
-        let _ = writeln!(
-            out,
-            "#EXT-X-PART:DURATION={duration:.5},URI=\"{stem}/{segment}.{number}.m4s{query}\"{independent}"
-        );
+        let independent = if part.independent || is_sound { ",INDEPENDENT=YES" } else { "" };
+        let gap = if part.has(names.which) { "" } else { ",GAP=YES" };
+        let uri = names.uri(format_args!("{segment}.{number}"), ".m4s");
+        let _ = writeln!(out, "#EXT-X-PART:DURATION={duration:.5},URI=\"{uri}\"{independent}{gap}");
     }
 }
 

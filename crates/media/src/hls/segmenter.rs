@@ -4,9 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::{NUMBERS_FROM, Settings, black, heads};
+use super::further::Further;
+use super::segment::{self, Init, Kept, Part, Segment, Which};
+use super::{Settings, black, heads};
 use crate::filler::{Filler, Verdict};
 use crate::fmp4::{Fragment, Muxer};
 use crate::frame::{Codec, Frame, Kind, is_same};
@@ -35,35 +37,6 @@ const ASKS_BEFORE: i64 = 100_000;
 /// The sound of a stream that has none yet: players take no track that comes later. AAC, 48 kHz, two channels.
 const SILENT: &[u8] = &[0x11, 0x90];
 
-/// A piece of a segment, fetched ahead of the rest.
-#[derive(Clone)]
-pub struct Part {
-    /// The fragment.
-    pub bytes: Bytes,
-    /// How long it plays, in microseconds.
-    pub duration: i64,
-    /// Whether decoding may start with it.
-    pub independent: bool,
-}
-
-/// What players load at a time.
-pub struct Segment {
-    /// Its number; these only grow, also over restarts.
-    pub number: u64,
-    /// How long it plays, in microseconds.
-    pub duration: i64,
-    /// It does not continue what was before: timestamps or codecs changed.
-    pub discontinuity: bool,
-    /// When its first frame came, in microseconds of Unix time, if that is known.
-    pub came: Option<i64>,
-    /// The number of the init segment that it needs.
-    pub init: u64,
-    /// All of it.
-    pub bytes: Bytes,
-    /// Its parts, slices of `bytes`.
-    pub parts: Vec<Part>,
-}
-
 /// The segment that is being made.
 struct Open {
     discontinuity: bool,
@@ -80,11 +53,12 @@ pub struct Segmenter {
     settings: Settings,
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
+    further: Further,
     filler: Filler,
     /// What is shown is the picture of a stream that has none yet.
     black: bool,
     muxer: Option<Muxer>,
-    inits: VecDeque<(u64, Bytes)>,
+    inits: VecDeque<Init>,
     segments: VecDeque<Segment>,
     open: Option<Open>,
     /// Number of the segment that is being made, or is made next.
@@ -119,6 +93,7 @@ impl Segmenter {
             settings,
             video: None,
             audio: None,
+            further: Further::default(),
             filler: Filler::new(None, false),
             black: false,
             muxer: None,
@@ -148,31 +123,47 @@ impl Segmenter {
     pub fn tracks(&mut self, tracks: &Tracks) {
         let video = tracks.video.as_ref().or(self.video.as_ref());
         let audio = tracks.audio.as_ref().or(self.audio.as_ref());
-        self.change(&Tracks { video: video.cloned(), audio: audio.cloned(), metadata: None });
+        self.change(video.cloned(), audio.cloned());
+        tracks.further.iter().for_each(|config| self.configure_further(config));
     }
 
-    fn change(&mut self, tracks: &Tracks) {
-        let same_video = is_same(self.video.as_deref(), tracks.video.as_deref());
-        if !same_video || !is_same(self.audio.as_deref(), tracks.audio.as_deref()) {
+    fn change(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
+        let same_video = is_same(self.video.as_deref(), video.as_deref());
+        if !same_video || !is_same(self.audio.as_deref(), audio.as_deref()) {
             self.interrupt();
-            self.video.clone_from(&tracks.video);
-            self.audio.clone_from(&tracks.audio);
+            self.video = video;
+            self.audio = audio;
             self.filler.promise(self.audio.as_deref(), self.video.is_some());
         }
+    }
+
+    fn configure_further(&mut self, config: &Arc<Frame>) {
+        if self.further.configure(config) {
+            self.interrupt();
+        }
+        if let Some(init) = self.inits.back_mut().filter(|_| self.muxer.is_some()) {
+            init.further.extend(self.further.begin(self.origin));
+        }
+    }
+
+    /// The configurations: of pictures, of sound, of its further tracks.
+    pub fn video(&self) -> Option<&Frame> {
+        self.video.as_deref()
+    }
+
+    /// See [`Segmenter::video`].
+    pub fn sounds(&self) -> impl Iterator<Item = (u8, &Frame)> {
+        self.audio.as_deref().map(|config| (0, config)).into_iter().chain(self.further.numbers())
     }
 
     /// Takes the stream's next frame. Says whether something new can be fetched.
     pub fn push(&mut self, frame: &Arc<Frame>) -> bool {
         let before = (self.next, self.parts());
         match frame.kind {
-            Kind::VideoConfig => {
-                let now = Tracks { video: Some(frame.clone()), audio: self.audio.clone(), metadata: None };
-                self.tracks(&now);
-            }
-            Kind::AudioConfig => {
-                let now = Tracks { video: self.video.clone(), audio: Some(frame.clone()), metadata: None };
-                self.tracks(&now);
-            }
+            Kind::AudioConfig if frame.is_further() => self.configure_further(frame),
+            Kind::Audio if frame.is_further() => self.further.push(frame),
+            Kind::VideoConfig => self.change(Some(Arc::clone(frame)), self.audio.clone()),
+            Kind::AudioConfig => self.change(self.video.clone(), Some(Arc::clone(frame))),
             Kind::Video | Kind::Audio => {
                 let mut filled = Vec::new();
                 let verdict = self.filler.pass(frame, &mut filled);
@@ -203,6 +194,7 @@ impl Segmenter {
     pub fn resume(&mut self) {
         self.interrupt();
         self.filler = Filler::new(self.audio.as_deref(), self.video.is_some());
+        self.further.resume();
         self.anew = true;
         self.ending = false;
     }
@@ -223,7 +215,7 @@ impl Segmenter {
     pub fn set_clock(&mut self, ahead: i64) {
         self.clock = Some(ahead);
         if self.made == 0 && self.muxer.is_none() {
-            self.origin = NUMBERS_FROM as i64 * 1_000_000 - ahead;
+            self.origin = -ahead;
         }
     }
 
@@ -260,12 +252,12 @@ impl Segmenter {
 
     /// The init segment that the segment being made needs.
     pub fn current_init(&self) -> Option<u64> {
-        self.inits.back().map(|(number, _)| *number)
+        self.inits.back().map(|init| init.number)
     }
 
     /// An init segment by its number.
-    pub fn init(&self, number: u64) -> Option<&Bytes> {
-        self.inits.iter().find(|(n, _)| *n == number).map(|(_, bytes)| bytes)
+    pub fn init(&self, number: u64, which: Which) -> Option<Kept> {
+        self.inits.iter().find(|init| init.number == number)?.get(which)
     }
 
     /// A complete segment by its number.
@@ -370,6 +362,9 @@ impl Segmenter {
         if let Some(muxer) = &mut self.muxer {
             muxer.push(frame);
         }
+        if frame.kind == Kind::Video {
+            self.further.push(frame);
+        }
         self.heads.met(frame);
     }
 
@@ -405,7 +400,7 @@ impl Segmenter {
     fn cut_until(&mut self, until: i64) {
         while let Some((end, last)) = self.ends().filter(|(end, _)| until > *end) {
             let fragment = self.muxer.as_mut().and_then(|muxer| muxer.cut_sound_until(end + self.heads.ahead));
-            self.add_part(fragment, end);
+            self.add_part(fragment, end, end + self.heads.ahead);
             if last {
                 self.continue_at(end);
             }
@@ -459,7 +454,8 @@ impl Segmenter {
         self.waits = None;
         self.origin = origin;
         self.anew = false;
-        self.inits.push_back((self.next_init, muxer.init()));
+        let further = self.further.begin(origin);
+        self.inits.push_back(Init { number: self.next_init, bytes: muxer.init(), further });
         self.next_init += 1;
         self.muxer = Some(muxer);
         true
@@ -473,6 +469,7 @@ impl Segmenter {
         }
         self.broken |= self.made > 0;
         self.muxer = None;
+        self.further.interrupt();
         self.waits = None;
         self.heads.interrupt();
         self.from = None;
@@ -490,7 +487,7 @@ impl Segmenter {
     }
 
     fn bytes_open(&self) -> usize {
-        self.open.as_ref().map_or(0, |o| o.parts.iter().map(|p| p.bytes.len()).sum())
+        self.open.as_ref().map_or(0, |o| o.parts.iter().map(Part::size).sum())
     }
 
     /// Ends the part at `end`; `settled` is the time of the picture that follows the last one.
@@ -500,14 +497,17 @@ impl Segmenter {
             muxer.settle(settled);
         }
         let fragment = muxer.cut();
-        self.add_part(fragment, end);
+        self.add_part(fragment, end, i64::MAX);
     }
 
-    fn add_part(&mut self, fragment: Option<Fragment>, end: i64) {
+    /// Of further tracks what begins before `until` belongs to it.
+    fn add_part(&mut self, fragment: Option<Fragment>, end: i64, until: i64) {
         let Some(open) = &mut self.open else { return };
         if let Some(fragment) = fragment {
             let duration = (end - open.part_start).max(1_000);
-            open.parts.push(Part { bytes: fragment.bytes, duration, independent: fragment.independent });
+            let Fragment { bytes, independent, has_video, has_audio } = fragment;
+            let further = self.further.cut(until);
+            open.parts.push(Part { bytes, duration, independent, has_video, has_audio, further });
         }
         // Where nothing came, neither sound nor pictures, no part stands for that time.
         open.part_start = end;
@@ -522,26 +522,18 @@ impl Segmenter {
             self.broken |= open.discontinuity;
             return;
         }
-        let mut bytes = BytesMut::with_capacity(open.parts.iter().map(|p| p.bytes.len()).sum());
-        for part in &open.parts {
-            bytes.extend_from_slice(&part.bytes);
-        }
-        let bytes = bytes.freeze();
         let mut parts = open.parts;
-        let mut at = 0;
-        for part in &mut parts {
-            let length = part.bytes.len();
-            part.bytes = bytes.slice(at..at + length);
-            at += length;
-        }
+        let (bytes, further) = segment::join(&mut parts);
         let duration = (end - open.start).max(1_000);
         self.from = Some(end);
         self.written = end - self.origin;
-        self.bytes += bytes.len();
         let init = self.current_init().unwrap_or_default();
         let discontinuity = open.discontinuity;
         let came = self.clock.map(|ahead| open.start + ahead);
-        self.segments.push_back(Segment { number: self.next, duration, discontinuity, came, init, bytes, parts });
+        let number = self.next;
+        let segment = Segment { number, duration, discontinuity, came, init, bytes, parts, further };
+        self.bytes += segment.size();
+        self.segments.push_back(segment);
         self.next += 1;
         self.made += 1;
         self.trim();
@@ -553,11 +545,11 @@ impl Segmenter {
             let Some(old) = self.segments.pop_front() else {
                 break;
             };
-            self.bytes -= old.bytes.len();
+            self.bytes -= old.size();
             self.discontinuities += u64::from(old.discontinuity);
         }
         let oldest = self.segments.front().map_or(self.next, |s| s.init);
-        while self.inits.len() > 1 && self.inits.front().is_some_and(|(n, _)| *n < oldest) {
+        while self.inits.len() > 1 && self.inits.front().is_some_and(|init| init.number < oldest) {
             self.inits.pop_front();
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Cursor {
     resync: bool,
     /// Version of the tracks that the reader knows.
     version: Option<u32>,
+    /// It is given further tracks of sound.
+    further: bool,
     /// Number from which on sound is handed out.
     sound_from: u64,
     /// Of pictures that stand still, while older ones than that are handed out: the time that the next one is given.
@@ -74,6 +76,7 @@ impl Cursor {
             fresh_until: better.then(|| now + ANSWER),
             resync: true,
             version: None,
+            further: want.further,
             sound_from: if catches_up { state.ring.end() } else { 0 },
             still: gop.filter(|_| stands_still).map(|gop| state.before_now(gop)),
             skipped,
@@ -110,7 +113,11 @@ impl Cursor {
     fn take_burst(&mut self, state: &State) -> Option<Item> {
         self.catch_up(state);
         loop {
-            let burst = state.ring.burst(self.at)?;
+            let burst = state.ring.burst(self.at)?.with(self.further);
+            if burst.frames.is_empty() {
+                self.at = burst.numbers.end;
+                continue;
+            }
             if self.need_key && !burst.frames[0].key && video_flows(state) {
                 self.at = burst.numbers.end;
                 continue;
@@ -140,6 +147,10 @@ impl Cursor {
         }
         loop {
             let slot = state.ring.get(self.at)?;
+            if slot.frame.is_further() && !self.further {
+                self.at = slot.number + 1;
+                continue;
+            }
             if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
                 self.at = slot.number + 1;
                 continue;
@@ -161,7 +172,7 @@ impl Cursor {
 
     /// A burst of before sound is handed out, without it.
     fn without_sound(&mut self, burst: &Burst) -> Arc<Burst> {
-        let frames = burst.without_sound().iter().map(|frame| self.placed(frame)).collect();
+        let frames = Burst::without_sound(&burst.frames).iter().map(|frame| self.placed(frame)).collect();
         Arc::new(Burst::new(burst.numbers.clone(), burst.version, frames))
     }
 
@@ -214,7 +225,7 @@ impl Cursor {
         let stale = std::mem::take(&mut self.resync) && self.version != Some(state.version);
         stale.then(|| {
             self.version = Some(state.version);
-            Item::Tracks(state.tracks.clone())
+            Item::Tracks(state.tracks.with(self.further))
         })
     }
 }

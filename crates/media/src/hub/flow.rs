@@ -33,6 +33,9 @@ pub(super) struct Flows {
 impl Flows {
     /// A frame came.
     pub fn count(&mut self, frame: &Frame, now: Instant) {
+        if frame.is_further() {
+            return;
+        }
         let (own, other) = match frame.kind {
             Kind::Video | Kind::VideoConfig => (&mut self.video, &mut self.audio),
             Kind::Audio | Kind::AudioConfig => (&mut self.audio, &mut self.video),

@@ -22,8 +22,19 @@ pub struct Tracks {
     pub video: Option<Arc<Frame>>,
     /// Configuration of the audio track; `None` also for codecs that need none.
     pub audio: Option<Arc<Frame>>,
+    /// Configurations of further tracks of sound, for readers that asked for them.
+    pub further: Vec<Arc<Frame>>,
     /// The last `onMetaData`.
     pub metadata: Option<Arc<Frame>>,
+}
+
+impl Tracks {
+    /// What a reader gets that asks for further tracks, or does not.
+    pub(super) fn with(&self, further: bool) -> Tracks {
+        let rest = if further { self.further.clone() } else { Vec::new() };
+        let Tracks { video, audio, metadata, .. } = self;
+        Tracks { video: video.clone(), audio: audio.clone(), metadata: metadata.clone(), further: rest }
+    }
 }
 
 /// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five

@@ -404,7 +404,7 @@ impl Reader {
 
     /// The tracks as they are now, whatever was read so far.
     pub fn tracks(&self) -> Tracks {
-        self.stream.state.lock().tracks.clone()
+        self.stream.state.lock().tracks.with(self.want.further)
     }
 
     /// The time of the stream's newest frame, in microseconds.

@@ -137,7 +137,7 @@ impl Ring {
         let start = self.frames.partition_point(|slot| slot.number < numbers.start);
         let frames: Box<[Arc<Frame>]> = self.frames.iter().skip(start).map(|s| Arc::clone(&s.frame)).collect();
         let version = self.frames.back().map_or(0, |s| s.version);
-        self.bursts.push_back(Arc::new(Burst::new(numbers, version, frames)));
+        self.bursts.push_back(Arc::new(Burst::of_all(numbers, version, frames)));
         self.sealed = self.end;
     }
 
@@ -181,8 +181,8 @@ impl Ring {
         let newer = self.bursts.split_off(from + old);
         let until = newer.front().map_or(self.sealed, |burst| burst.numbers.start);
         for burst in self.bursts.split_off(from) {
-            let mut frames = burst.without_sound();
-            if frames.len() == burst.frames.len() {
+            let mut frames = Burst::without_sound(burst.all());
+            if frames.len() == burst.all().len() {
                 self.bursts.push_back(burst);
                 continue;
             }
@@ -192,10 +192,10 @@ impl Ring {
                 && let Some(before) = self.bursts.pop_back()
             {
                 numbers.start = before.numbers.start;
-                frames = before.frames.clone();
+                frames = before.all().into();
             }
             self.thin = true;
-            self.bursts.push_back(Arc::new(Burst::new(numbers, burst.version, frames)));
+            self.bursts.push_back(Arc::new(Burst::of_all(numbers, burst.version, frames)));
         }
         self.bursts.extend(newer);
         let bytes = &mut self.bytes;
@@ -250,19 +250,22 @@ mod tests {
                     0 => ring.seal(),
                     1 => ring.push(Arc::new(Frame::video(Codec::H264, 0, 0, true, payload)), 0, now, &settings),
                     2 => ring.push(Arc::new(Frame::config(Codec::H264, 0, payload)), 0, now, &settings),
-                    3..=6 => ring.push(Arc::new(Frame::audio(Codec::Aac, 0, payload)), 0, now, &settings),
+                    3 => ring.push(Arc::new(Frame::audio(Codec::Aac, 0, payload).of_track(1)), 0, now, &settings),
+                    4..=6 => ring.push(Arc::new(Frame::audio(Codec::Aac, 0, payload)), 0, now, &settings),
                     _ => ring.push(Arc::new(Frame::video(Codec::H264, 0, 0, false, payload)), 0, now, &settings),
                 }
                 prop_assert!(ring.frames.len() <= max_frames && ring.bytes <= max_bytes);
                 let mut at = ring.first;
                 for burst in &ring.bursts {
                     prop_assert_eq!(burst.numbers.start, at);
-                    prop_assert!(!burst.frames.is_empty());
-                    prop_assert!(burst.frames.iter().skip(1).all(|f| !f.key));
+                    prop_assert!(!burst.all().is_empty());
+                    prop_assert!(burst.all().iter().skip(1).all(|f| !f.key));
+                    let plain = burst.all().iter().filter(|frame| !frame.is_further());
+                    prop_assert!(plain.map(Arc::as_ptr).eq(burst.frames.iter().map(Arc::as_ptr)), "for all others");
                     at = burst.numbers.end;
                     let kept = ring.frames.iter().filter(|slot| burst.numbers.contains(&slot.number));
                     let kept = kept.map(|slot| Arc::as_ptr(&slot.frame));
-                    prop_assert!(kept.eq(burst.frames.iter().map(Arc::as_ptr)), "bursts hold what the ring does");
+                    prop_assert!(kept.eq(burst.all().iter().map(Arc::as_ptr)), "bursts hold what the ring does");
                 }
                 prop_assert_eq!(at, ring.sealed);
 

@@ -23,6 +23,9 @@ const LONG: i64 = 1_000_000;
 pub(super) struct Squeeze {
     video: i64,
     audio: i64,
+    /// The newest of further tracks of sound, and what it was at the change.
+    further: i64,
+    further_before: i64,
     /// Until when there may be audio of before.
     until: i64,
     active: bool,
@@ -40,6 +43,8 @@ impl Squeeze {
         Squeeze {
             video: i64::MIN,
             audio: i64::MIN,
+            further: i64::MIN,
+            further_before: i64::MIN,
             until: i64::MIN,
             active: false,
             first: false,
@@ -59,6 +64,7 @@ impl Squeeze {
         self.first = self.video > i64::MIN;
         self.first_sound = self.audio > i64::MIN;
         self.until = self.newest().saturating_add(LONG);
+        self.further_before = self.further;
     }
 
     /// What is to be handed out of an item; nothing, if all of it is of before.
@@ -89,8 +95,11 @@ impl Squeeze {
             }
             Item::Burst(burst) => {
                 // The newest of each kind: audiences come here with every burst.
-                let newest = |kind| burst.frames.iter().rev().find(|frame| frame.kind == kind);
+                let newest = |kind| burst.frames.iter().rev().find(|frame| frame.kind == kind && !frame.is_further());
                 newest(Kind::Video).into_iter().chain(newest(Kind::Audio)).for_each(|frame| self.count(frame));
+                if let Some(last) = burst.frames.iter().rev().find(|frame| frame.is_further()) {
+                    self.count(last);
+                }
                 let pictures = burst.frames.iter().filter(|frame| frame.kind == Kind::Video);
                 self.since_key.count(pictures.map(|picture| picture.key));
             }
@@ -106,6 +115,7 @@ impl Squeeze {
     fn count(&mut self, frame: &Frame) {
         match frame.kind {
             Kind::Video => self.video = frame.dts,
+            Kind::Audio if frame.is_further() => self.further = frame.dts,
             Kind::Audio => self.audio = frame.dts,
             _ => {}
         }
@@ -129,6 +139,11 @@ impl Squeeze {
                 self.first = false;
                 self.video = self.video.saturating_add(STEP);
                 Some(Arc::new(frame.at(self.video)))
+            }
+            // Each in its own time, but nothing is heard twice.
+            Kind::Audio if frame.is_further() => {
+                self.further = frame.dts.max(self.further);
+                (frame.dts > self.further_before).then(|| Arc::clone(frame))
             }
             Kind::Audio if frame.dts > self.audio => {
                 let near = self.audio.saturating_add(NEAR_SOUND);

@@ -24,7 +24,7 @@ use super::wakers::Wakers;
 use super::{Gone, Inner, Origin, Pace, Settings};
 use crate::codec::{AudioInfo, VideoInfo};
 use crate::ended::Ended;
-use crate::frame::{Codec, Frame, Kind};
+use crate::frame::{Codec, Frame, Kind, MOST_TRACKS, is_same};
 use crate::name::StreamName;
 
 /// What lies between pictures that stand still and are handed out at once, in microseconds.
@@ -157,6 +157,7 @@ impl Stream {
         state.timeline.interrupt();
         state.clean.interrupt();
         state.layered = false;
+        state.forget_further();
         state.flows = Flows::default();
         state.set_answers(false);
         // What was decoded up to the break does not go on with the new publisher's first delta frames.
@@ -209,7 +210,7 @@ impl Stream {
         frame.dts = if frame.kind.is_config() || frame.is_metadata() {
             state.timeline.now()
         } else {
-            state.timeline.place(frame.kind, frame.dts, now)
+            state.timeline.place_frame(&frame, now)
         };
         state.meter.count(&frame, now, self.bytes_out.load(Ordering::Relaxed));
         if !self.name.is_derived() {
@@ -367,6 +368,9 @@ impl Stream {
 impl State {
     /// Keeps what later readers need of a configuration or description. Returns false for one that changes nothing.
     fn keep(&mut self, frame: &Arc<Frame>) -> bool {
+        if frame.is_further() {
+            return self.keep_further(frame);
+        }
         let place = match frame.kind {
             Kind::VideoConfig => &mut self.tracks.video,
             Kind::AudioConfig => &mut self.tracks.audio,
@@ -393,6 +397,29 @@ impl State {
             _ => {}
         }
         true
+    }
+
+    /// The same for a further track of sound.
+    fn keep_further(&mut self, frame: &Arc<Frame>) -> bool {
+        if frame.kind != Kind::AudioConfig || frame.track >= MOST_TRACKS {
+            return frame.track < MOST_TRACKS;
+        }
+        let further = &mut self.tracks.further;
+        match further.binary_search_by_key(&frame.track, |config| config.track) {
+            Ok(at) if is_same(Some(&further[at]), Some(frame)) => return false,
+            Ok(at) => further[at] = Arc::clone(frame),
+            Err(at) => further.insert(at, Arc::clone(frame)),
+        }
+        self.version = self.version.wrapping_add(1);
+        true
+    }
+
+    /// Another publisher follows, which has its own.
+    fn forget_further(&mut self) {
+        if !self.tracks.further.is_empty() {
+            self.tracks.further.clear();
+            self.version = self.version.wrapping_add(1);
+        }
     }
 
     /// A publisher that came back brought its own tracks: one that it has not is gone.

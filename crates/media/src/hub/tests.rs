@@ -4,6 +4,7 @@ use super::*;
 use crate::frame::{Codec, Frame};
 use bytes::Bytes;
 
+mod further;
 mod long_groups;
 
 const MS: i64 = 1000;

@@ -6,7 +6,7 @@
 
 use tokio::time::Instant;
 
-use crate::frame::Kind;
+use crate::frame::{Frame, Kind, MOST_TRACKS};
 
 /// A track that steps back further than this has restarted its clock, in microseconds.
 const BACK: i64 = 1_000_000;
@@ -24,15 +24,17 @@ const GAP: i64 = 10_000;
 const VIDEO: usize = 0;
 const AUDIO: usize = 1;
 const DATA: usize = 2;
+/// These and one for each further track of sound.
+const PLACES: usize = 2 + MOST_TRACKS as usize;
 
 #[derive(Default)]
 pub(super) struct Timeline {
     /// Where the stream starts, in microseconds.
     start: i64,
     /// What is added to the stamps of each track.
-    offsets: [Option<i64>; 3],
+    offsets: [Option<i64>; PLACES],
     latest: Option<(i64, Instant)>,
-    last: [Option<i64>; 3],
+    last: [Option<i64>; PLACES],
 }
 
 impl Timeline {
@@ -48,16 +50,22 @@ impl Timeline {
 
     /// A timeline that keeps the stamps of a publisher whose time is that of another stream already.
     pub fn keeping() -> Self {
-        Timeline { offsets: [Some(0); 3], ..Timeline::default() }
+        Timeline { offsets: [Some(0); PLACES], ..Timeline::default() }
     }
 
-    /// The stream's own time, in microseconds, of a unit that its publisher stamped `dts`.
-    pub fn place(&mut self, kind: Kind, dts: i64, now: Instant) -> i64 {
-        let track = match kind {
+    /// The stream's own time, in microseconds, of a unit with the publisher's stamp.
+    pub fn place_frame(&mut self, frame: &Frame, now: Instant) -> i64 {
+        let further = usize::from(frame.track.min(MOST_TRACKS - 1));
+        let track = match frame.kind {
             Kind::Video | Kind::VideoConfig => VIDEO,
+            Kind::Audio | Kind::AudioConfig if further > 0 => DATA + further,
             Kind::Audio | Kind::AudioConfig => AUDIO,
             Kind::Data => DATA,
         };
+        self.place_on(track, frame.dts, now)
+    }
+
+    fn place_on(&mut self, track: usize, dts: i64, now: Instant) -> i64 {
         let own = self.offsets[track].filter(|offset| self.goes_on(track, dts.saturating_add(*offset), now));
         let offset = own.or_else(|| {
             let mut others = self.offsets.iter().copied().flatten();
@@ -86,7 +94,7 @@ impl Timeline {
 
     /// The next unit comes from another clock.
     pub fn interrupt(&mut self) {
-        self.offsets = [None; 3];
+        self.offsets = [None; PLACES];
     }
 
     /// Whether a track that went on until now may have a unit at this time.
@@ -128,6 +136,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::time::Duration;
+
+    impl Timeline {
+        fn place(&mut self, kind: Kind, dts: i64, now: Instant) -> i64 {
+            self.place_on(if kind == Kind::Video { VIDEO } else { AUDIO }, dts, now)
+        }
+    }
 
     #[test]
     fn starts_at_zero_and_keeps_steps() {

@@ -49,13 +49,15 @@ pub struct Want {
     pub start: Start,
     /// Whether it sees overlays.
     pub view: View,
+    /// Whether it is given further tracks of sound.
+    pub further: bool,
 }
 
 impl Want {
     /// Viewers see overlays; other nodes and parts of this server do not.
     pub fn new(protocol: Protocol, pace: Pace, start: Start) -> Self {
         let view = if matches!(protocol, Protocol::Internal | Protocol::Relay) { View::Raw } else { View::Shown };
-        Want { protocol, pace, start, view }
+        Want { protocol, pace, start, view, further: false }
     }
 
     /// A part of this server.
@@ -66,5 +68,10 @@ impl Want {
     /// The same with another view.
     pub fn with_view(self, view: View) -> Self {
         Want { view, ..self }
+    }
+
+    /// The same with further tracks of sound, or without.
+    pub fn with_further(self, further: bool) -> Self {
+        Want { further, ..self }
     }
 }

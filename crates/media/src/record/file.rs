@@ -122,7 +122,8 @@ pub(super) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub fn create(index: &'a Arc<Index>, stream: &str, started: u64, init: &[u8]) -> io::Result<Self> {
-        let head = [init, &fmp4::reserved()].concat();
+        let places = fmp4::Index::new(init);
+        let head = [init, &places.reserved()].concat();
         let size = head.len() as u64;
         index.make_room(size)?;
         let name = format!("{stream}.{started}.mp4");
@@ -154,7 +155,7 @@ impl<'a> Output<'a> {
             duration_at: duration_at(init),
             avc_at: avc_at(init),
             reserved_at: init.len() as u64,
-            places: fmp4::Index::new(init),
+            places,
             until: 0,
             varies: false,
             unsynced: 0,

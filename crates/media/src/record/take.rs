@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Outcome;
 use super::queue::{Offer, Queue};
+use super::{AUDIO, Outcome};
 use crate::fmp4::Muxer;
 use crate::frame::{Frame, Kind, is_same};
 use crate::hub::{Item, Reader};
@@ -29,6 +29,8 @@ pub(super) struct Take<'a> {
     outcome: Arc<Outcome>,
     video: Option<Arc<Frame>>,
     audio: Option<Arc<Frame>>,
+    /// Further tracks of sound that a file can be written with.
+    further: Vec<Arc<Frame>>,
     /// What a file would begin with, while there is none.
     waiting: Vec<Arc<Frame>>,
     /// When the first frame came since there is no file.
@@ -59,6 +61,7 @@ impl<'a> Take<'a> {
             outcome,
             video: None,
             audio: None,
+            further: Vec::new(),
             waiting: Vec::new(),
             since: None,
             pictured: None,
@@ -76,7 +79,10 @@ impl<'a> Take<'a> {
             };
             match item {
                 None => break "the stream ended",
-                Some(Item::Tracks(tracks)) => self.configure(tracks.video, tracks.audio),
+                Some(Item::Tracks(tracks)) => {
+                    self.configure_further(tracks.further);
+                    self.configure(tracks.video, tracks.audio);
+                }
                 Some(Item::Frame(frame)) => self.push(&frame),
                 Some(Item::Burst(burst)) => burst.frames.iter().for_each(|f| self.push(f)),
             }
@@ -133,12 +139,30 @@ impl<'a> Take<'a> {
         }
     }
 
+    /// Further tracks that come, or change, are in the next file: it begins now.
+    fn configure_further(&mut self, mut further: Vec<Arc<Frame>>) {
+        further.retain(|config| AUDIO.contains(&config.codec));
+        let is_same = |(a, b): (&Arc<Frame>, &Arc<Frame>)| a.track == b.track && is_same(Some(a), Some(b));
+        if further.len() != self.further.len() || !further.iter().zip(&self.further).all(is_same) {
+            self.further = further;
+            self.close();
+        }
+    }
+
     fn push(&mut self, frame: &Arc<Frame>) {
         match frame.kind {
+            Kind::AudioConfig if frame.is_further() => {
+                let mut further = self.further.clone();
+                further.retain(|config| config.track != frame.track);
+                further.push(Arc::clone(frame));
+                further.sort_by_key(|config| config.track);
+                self.configure_further(further);
+            }
             Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),
             Kind::AudioConfig => self.configure(self.video.clone(), Some(Arc::clone(frame))),
             Kind::Video | Kind::Audio => {
-                if frame.kind == Kind::Audio && !frame.codec.is_configured() && self.audio.is_some() {
+                let is_bare = frame.kind == Kind::Audio && !frame.is_further() && !frame.codec.is_configured();
+                if is_bare && self.audio.is_some() {
                     self.configure(self.video.clone(), None);
                 }
                 // A file of sound alone was begun while the pictures stood still.
@@ -195,6 +219,7 @@ impl<'a> Take<'a> {
         let Some(muxer) = Muxer::new(video, self.audio.as_deref(), first.dts) else {
             return;
         };
+        let muxer = muxer.with_further(&self.further);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64);
         let after = |newest: u64| now.max(newest.saturating_add(1));
         let newest = &self.outcome.inner.newest;

@@ -315,7 +315,10 @@ async fn a_file_that_cannot_be_begun_is_told_as_none() {
 #[test]
 fn a_slow_disk_skips_to_the_next_start() {
     let (mut queue, pieces) = Queue::bare();
-    let fragment = |independent| Fragment { bytes: Bytes::from_static(b"x"), independent };
+    let fragment = |independent| {
+        let bytes = Bytes::from_static(b"x");
+        Fragment { bytes, independent, has_video: true, has_audio: true }
+    };
     let mut offers = String::new();
     let mut offer = |queue: &mut Queue, independent| {
         offers.push(match queue.offer(fragment(independent), 0) {

@@ -19,6 +19,8 @@ pub struct Ask {
     pub query: Query,
     /// The client says that it can decode Opus (enhanced RTMP); others are given AAC.
     pub opus: bool,
+    /// The client says that it understands several tracks (enhanced RTMP), or asks for them; others are given one of sound.
+    pub multitrack: bool,
 }
 
 impl Ask {
@@ -50,7 +52,9 @@ pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static s
     }
     let stream =
         StreamName::new(stream).map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
-    Ok(Ask { stream, app: app.into(), query: Query(query.into()), opus: false })
+    let query = Query(query.into());
+    let multitrack = query.is_for_all_tracks();
+    Ok(Ask { stream, app: app.into(), query, opus: false, multitrack })
 }
 
 fn cut(text: &str) -> (&str, &str) {
@@ -75,6 +79,7 @@ mod tests {
         let mut played = ask("live", "", "s.flv?a=1&ext=").unwrap();
         played.without_extension();
         assert_eq!((played.stream.as_str(), played.query.0.as_str()), ("s", "a=1&ext="));
+        assert!(!played.multitrack && ask("live", "", "s?a=1&multitrack=1").unwrap().multitrack);
         assert!(got("live", "", "").is_err());
         assert!(got("live", "", "a/../b").is_err());
         assert!(got("live", "", &format!("s?{}", "q".repeat(5000))).is_err());

@@ -1,6 +1,7 @@
 //! The other side of RTMP: publishes to or plays from a server. For relays between nodes, for load generators and tests.
 //! Owns its socket; every wait is bounded.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -218,12 +219,14 @@ async fn bounded(target: &Target, publish: bool) -> Result<Client, Ended> {
 /// A stream played from a server.
 pub struct Player {
     client: Client,
+    /// What the last message held beside the frame that it gave.
+    more: VecDeque<Frame>,
 }
 
 impl Player {
     /// Connects and asks to play. Errors: [`Ended::NotFound`], [`Ended::Refused`], and what sockets do.
     pub async fn connect(target: &Target) -> Result<Player, Ended> {
-        Ok(Player { client: bounded(target, false).await? })
+        Ok(Player { client: bounded(target, false).await?, more: VecDeque::new() })
     }
 
     /// Asks a server of this kind for a keyframe, which it asks the publisher for. Others do not mind.
@@ -237,11 +240,17 @@ impl Player {
     /// server's, 32 bits of milliseconds wide. Cancel safe.
     pub async fn next(&mut self) -> Result<Option<Frame>, Ended> {
         loop {
+            if let Some(frame) = self.more.pop_front() {
+                return Ok(Some(frame));
+            }
             let message = self.client.next_message().await?;
             let dts = i64::from(message.timestamp) * 1000;
             let frame = match message.kind {
                 message::VIDEO => body::video(dts, message.payload),
-                message::AUDIO => body::audio(dts, message.payload),
+                message::AUDIO => {
+                    self.more.extend(body::other_sounds(dts, &message.payload).into_iter().flatten());
+                    body::audio(dts, message.payload)
+                }
                 message::DATA => return Ok(Some(Frame::data(dts, message.payload))),
                 message::COMMAND => match status(&amf0::read_all(&message.payload)?) {
                     Some((_, "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop")) => {

@@ -172,7 +172,9 @@ impl<'a> Playing<'a> {
     /// Queues the configuration of sound that comes after all.
     fn pay(&mut self, frames: &[Arc<Frame>], span: Span) {
         let Some(config) = &self.owed else { return };
-        if let Some(first) = frames.iter().find(|f| matches!(f.kind, Kind::Audio | Kind::AudioConfig)) {
+        if let Some(first) =
+            frames.iter().find(|f| matches!(f.kind, Kind::Audio | Kind::AudioConfig) && !f.is_further())
+        {
             let tracks = Tracks { audio: Some(Arc::clone(config)), ..Tracks::default() };
             self.queue.push_back(mux::tracks(&tracks, first.dts_since(span)));
             self.owed = None;

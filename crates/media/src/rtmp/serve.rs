@@ -248,13 +248,13 @@ impl Link {
 
     /// Passes frames on until the peer ends the stream.
     async fn receive(&mut self, publisher: &Publisher, rate: &mut Rate) -> Result<(), Ended> {
-        let mut told = Vec::new();
+        let mut told: Vec<(u8, Codec)> = Vec::new();
         loop {
             match self.next_event().await? {
                 Event::Frame(frame) => {
-                    if frame.kind == Kind::Audio && !told.contains(&frame.codec) {
-                        told.push(frame.codec);
-                        tell(publisher.name(), frame.codec);
+                    if frame.kind == Kind::Audio && !told.contains(&(frame.track, frame.codec)) {
+                        told.push((frame.track, frame.codec));
+                        tell(publisher.name(), frame.track, frame.codec);
                     }
                     rate.count(&frame, Instant::now())?;
                     publisher.push(frame)?;
@@ -273,11 +273,13 @@ impl Link {
         let name = ask.stream.clone();
         // AAC is made of what a player does not take.
         let takes = if ask.opus { SOUNDS } else { &SOUNDS[1..] };
+        let multitrack = ask.multitrack;
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let name = if options.overlay { Hub::overlay_name(&name) } else { name };
+        let want = options.want(protocol).with_further(multitrack);
         let reader = tokio::select! {
-            reader = shared.renditions.open(&name, options.want(protocol), takes, options.wait) => reader,
+            reader = shared.renditions.open(&name, want, takes, options.wait) => reader,
             stopped = self.until_stopped() => return stopped,
             kicked = options.kick.kicked() => Err(kicked),
         };
@@ -312,9 +314,13 @@ fn what(ask: Ask, peer: SocketAddr) -> What {
 }
 
 /// Says where sound goes that cannot go everywhere.
-fn tell(stream: &StreamName, sound: Codec) {
-    if sound.is_passed_on() {
-        let sound = sound.as_str();
+fn tell(stream: &StreamName, track: u8, codec: Codec) {
+    let sound = codec.as_str();
+    if track > 0 && codec == Codec::Aac {
+        tracing::info!(%stream, track, sound, "a further track of sound goes to HLS, recordings and players that ask for it");
+    } else if track > 0 {
+        tracing::warn!(%stream, track, sound, "a further track of sound goes to players of RTMP and FLV that ask for it, and nowhere else");
+    } else if codec.is_passed_on() {
         tracing::warn!(%stream, sound, "the sound goes to players of RTMP, and of FLV outside browsers, as it is, and nowhere else");
     }
 }

@@ -101,6 +101,7 @@ pub struct Session {
     app: String,
     tc_url: String,
     opus: bool,
+    multitrack: bool,
     frames: VecDeque<Frame>,
     /// What is left out of what it publishes; the first `left_told` of them are told.
     left_out: Vec<NoFrame>,
@@ -146,6 +147,7 @@ impl Session {
             app: String::new(),
             tc_url: String::new(),
             opus: false,
+            multitrack: false,
             frames: VecDeque::new(),
             left_out: Vec::new(),
             left_told: 0,
@@ -362,14 +364,19 @@ impl Session {
     }
 
     fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
-        if let message::VIDEO | message::AUDIO = kind
-            && let Some(track) = body::other_track(kind == message::VIDEO, &payload)
+        if kind == message::VIDEO
+            && let Some(track) = body::other_pictures(&payload)
         {
             self.leave_out(NoFrame::Track(track));
         }
+        if kind == message::AUDIO {
+            let dts = self.clock.micros(timestamp);
+            let others = body::other_sounds(dts, &payload);
+            self.keep(body::audio(dts, payload), now)?;
+            return others.into_iter().try_for_each(|frame| self.keep(frame, now));
+        }
         let frame = match kind {
             message::VIDEO => body::video(self.clock.micros(timestamp), payload),
-            message::AUDIO => body::audio(self.clock.micros(timestamp), payload),
             message::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
             message::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
             message::AGGREGATE => return self.aggregate(timestamp, payload, now),
@@ -407,9 +414,11 @@ impl Session {
             let time = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
             let first = *first.get_or_insert(time);
             let dts = self.clock.micros(timestamp.wrapping_add(time.wrapping_sub(first)));
-            let frame = demux::tag(&head, payload.split_to(length));
-            let frame = frame.map(|f| f.at(dts));
-            self.keep(frame, now)?;
+            let body = payload.split_to(length);
+            let others = demux::others(&head, &body);
+            for frame in std::iter::once(demux::tag(&head, body)).chain(others) {
+                self.keep(frame.map(|f| f.at(dts)), now)?;
+            }
             payload = payload.slice(payload.len().min(4)..);
         }
         Ok(())

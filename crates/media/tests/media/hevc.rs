@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use media::frame::{Codec, Frame, Kind};
-use media::hls::{File, Hls, Reload};
+use media::hls::{Hls, Reload, Wanted};
 use media::hub::Settings;
 use media::rendition::Renditions;
 use media::request::{PlayOptions, PublishOptions, Request};
@@ -106,11 +106,11 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
     let file = |ending: &str| {
         let line = playlist.lines().find(|l| l.contains(ending)).unwrap_or_else(|| panic!("{ending}: {playlist}"));
         let file = line.rsplit("h/").next().unwrap().trim_end_matches('"');
-        File::parse(file).unwrap()
+        Wanted::parse(file).unwrap()
     };
     let mut whole = hls.file(&name, file(".init.mp4")).await.unwrap().to_vec();
     for segment in playlist.lines().filter(|l| !l.starts_with('#')) {
-        let segment = File::parse(segment.trim_start_matches("h/")).unwrap();
+        let segment = Wanted::parse(segment.trim_start_matches("h/")).unwrap();
         whole.extend_from_slice(&hls.file(&name, segment).await.unwrap());
     }
     let path = std::env::temp_dir().join(format!("roomservice-hevc-{}.mp4", std::process::id()));

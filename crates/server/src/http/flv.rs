@@ -64,13 +64,14 @@ async fn open(
     let stream = file.strip_suffix(".flv").ok_or(StatusCode::NOT_FOUND)?;
     let stream = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
     let protocol = if ws { Protocol::WsFlv } else { Protocol::HttpFlv };
-    let what =
-        What { stream: stream.clone(), app: "live".into(), query: Query(query.unwrap_or_default()), protocol, peer };
+    let query = Query(query.unwrap_or_default());
+    let further = query.is_for_all_tracks();
+    let what = What { stream: stream.clone(), app: "live".into(), query, protocol, peer };
     let options = media.requests.play(what).await.map_err(|why| match why {
         Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     })?;
-    let reader = media.renditions.open(&stream, options.want(protocol), takes, options.wait);
+    let reader = media.renditions.open(&stream, options.want(protocol).with_further(further), takes, options.wait);
     let reader = tokio::select! {
         reader = reader => reader.map_err(|why| match why {
             Ended::Limit(_) => StatusCode::SERVICE_UNAVAILABLE,

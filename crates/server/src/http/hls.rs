@@ -1,4 +1,4 @@
-//! `GET /live/{stream}.m3u8` and the files that it names: HLS. Each request is permitted by its own query, which the
+//! `GET /live/{stream}.m3u8` and the files that it names, among them playlists of single tracks: HLS. Each request is permitted by its own query, which the
 //! playlist hands on to its files; no cookies, so that a CDN can stand in front.
 
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, Path, RawQuery, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use media::hls::{File, Missing, PLAYLIST_TYPE, Reload, SEGMENT_TYPE};
+use media::hls::{Missing, PLAYLIST_TYPE, Reload, SEGMENT_TYPE, Wanted, Which};
 use media::request::{Query, What};
 use media::{Ended, Protocol, StreamName};
 
@@ -26,24 +26,28 @@ const MOST_OF_OTHER: usize = 256;
 /// How long all of them are at most.
 const MOST_OF_OTHERS: usize = 1024;
 
-/// Answers with the playlist of `{stream}.m3u8`.
-pub async fn playlist(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Response {
-    let answer = match write(media, peer, stream, query).await {
+/// Answers with the playlist of `{stream}.m3u8`, or of some of its tracks.
+async fn playlist(media: &Media, peer: SocketAddr, stream: &str, query: &str, which: Which) -> Response {
+    let answer = match write(media, peer, stream, query, which).await {
         Ok(text) => found(Bytes::from(text), PLAYLIST_TYPE, BRIEFLY),
         Err(status) => status.into_response(),
     };
     with_cors(media, answer)
 }
 
-/// `/live/{stream}/{file}`: a segment, a part, an init segment.
+/// `/live/{stream}/{file}`: a segment, a part, an init segment; or a playlist that a multivariant one names.
 pub async fn file(
     State(media): State<Arc<Media>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Path((stream, file)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
+    if let Some(which) = file.strip_suffix(".m3u8").and_then(Which::of_playlist) {
+        return playlist(&media, peer, &stream, query.as_deref().unwrap_or_default(), which).await;
+    }
     let read = async {
         let stream = StreamName::new(&stream).map_err(|_| StatusCode::NOT_FOUND)?;
-        let file = File::parse(&file).ok_or(StatusCode::NOT_FOUND)?;
+        let file = Wanted::parse(&file).ok_or(StatusCode::NOT_FOUND)?;
         let query = query.unwrap_or_default();
         media.gate.may_play(stream.as_str(), &query).map_err(|_| StatusCode::FORBIDDEN)?;
         let bytes = media.hls.file(&stream, file).await.map_err(status)?;
@@ -67,14 +71,15 @@ pub async fn or_flv(
     request: axum::extract::Request,
 ) -> Response {
     match name.strip_suffix(".m3u8") {
-        Some(stream) => playlist(&media, peer, stream, query.as_deref().unwrap_or_default()).await,
+        Some(stream) => playlist(&media, peer, stream, query.as_deref().unwrap_or_default(), Which::All).await,
         None => super::flv::play(State(media), ConnectInfo(peer), Path(name), RawQuery(query), request).await,
     }
 }
 
-async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Result<String, StatusCode> {
+async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str, which: Which) -> Result<String, StatusCode> {
     let name = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
     let (reload, permission) = split(query).ok_or(StatusCode::BAD_REQUEST)?;
+    let for_all = Query(query.into()).is_for_all_tracks();
     let mut wait: Option<Duration> = None;
     if media.hls.is_running(&name) {
         media.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
@@ -88,7 +93,12 @@ async fn write(media: &Media, peer: SocketAddr, stream: &str, query: &str) -> Re
         })?;
         wait = options.wait;
     }
-    let playlist = media.hls.playlist(&name, wait, reload, stream, &permission).await.map_err(status)?;
+    let playlist = match which {
+        Which::All if for_all => media.hls.tracks(&name, wait, stream, &permission).await,
+        Which::All => media.hls.playlist(&name, wait, reload, stream, &permission).await,
+        _ => media.hls.playlist_of(&name, wait, reload, which, &permission).await,
+    };
+    let playlist = playlist.map_err(status)?;
     media.gate.may_play(stream, query).map_err(|_| StatusCode::FORBIDDEN)?;
     Ok(playlist)
 }
@@ -112,7 +122,7 @@ fn split(query: &str) -> Option<(Reload, String)> {
             "uid" | "rid" if value.len() <= 192 && value.bytes().all(in_part) => hand_on(&mut permission, pair),
             "txSecret" | "txTime" | "uid" | "rid" => {}
             // Directives are for the server that reads the playlist, not for its files.
-            _ if name.starts_with("_HLS_") => {}
+            _ if name.starts_with("_HLS_") || name == "multitrack" => {}
             // The player's own: a CDN's token, a tag for a log.
             _ if pair.len() <= MOST_OF_OTHER.min(room_for_others) && pair.bytes().all(in_query) => {
                 room_for_others -= pair.len();
@@ -185,7 +195,7 @@ mod tests {
     fn the_players_own_query_is_handed_on_within_bounds() {
         let rest = |query: &str| split(query).unwrap().1;
         assert_eq!(rest("bizid=1&txTime=5C&t=a.b%20c~d==&flag"), "?bizid=1&txTime=5C&t=a.b%20c~d==&flag");
-        assert_eq!(rest("_HLS_skip=YES&raw=1"), "?raw=1");
+        assert_eq!(rest("_HLS_skip=YES&raw=1&multitrack=1"), "?raw=1");
         for unsafe_one in ["\"", "<", "\n", "#", ",", "+", "/", "?", " ", "\\", "\u{e9}", "\0"] {
             assert_eq!(rest(&format!("a=1&x={unsafe_one}&{unsafe_one}=x&b=2")), "?a=1&b=2", "{unsafe_one:?}");
         }

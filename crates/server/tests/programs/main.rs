@@ -30,4 +30,5 @@ mod story;
 mod streams;
 mod tls;
 mod told;
+mod tracks;
 mod webhooks;

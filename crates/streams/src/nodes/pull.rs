@@ -73,7 +73,8 @@ async fn search(nodes: &Nodes, stream: &StreamName) {
 
 async fn relay(nodes: &Nodes, stream: &StreamName, from: &Place) -> Over {
     let query = nodes.urls.pull_query(stream.as_str(), nodes.clock.now());
-    let target = Target { address: from.address.clone(), app: APP.into(), stream: format!("{stream}?{query}") };
+    let stream_query = format!("{stream}?{query}&multitrack=1");
+    let target = Target { address: from.address.clone(), app: APP.into(), stream: stream_query };
     let mut player = match Player::connect(&target).await {
         Ok(player) => player,
         Err(reason) => return Over::Lost(reason),

@@ -240,10 +240,50 @@ async fn a_finished_file_has_an_index_and_so_has_one_that_was_cut_short() {
     let duration = crate::fmp4::duration_at(&bytes).unwrap();
     bytes[duration..duration + 4].fill(0);
     let at = bytes.windows(4).position(|w| w == b"free").unwrap() - 4;
-    let reserved = crate::fmp4::reserved();
+    let reserved = crate::fmp4::Index::new(&bytes).reserved();
     bytes[at..at + reserved.len()].copy_from_slice(&reserved);
     std::fs::write(cut.0.join("s.5.mp4"), &bytes).unwrap();
     let found = Recorder::new(hub, cut.settings()).unwrap().list();
     assert!(found[0].duration.as_millis() >= 8000, "{found:?}");
     assert!(places(&std::fs::read(cut.0.join("s.5.mp4")).unwrap()) >= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_tracks_of_sound_are_in_the_file_for_who_chooses_them() {
+    let test = Test::new("tracks");
+    let two = |ms: i64| Frame::audio(Codec::Aac, ms * 1000, vec![2; 100].into()).of_track(2);
+    test.publisher.push(config(30)).unwrap();
+    test.publisher.push(sound_config()).unwrap();
+    test.publisher.push(sound_config().of_track(2)).unwrap();
+    test.publisher.push(Frame::config(Codec::Opus, 0, b"OpusHead".as_slice().into()).of_track(1)).unwrap();
+    for at in (0..6_000).step_by(20) {
+        both(&test.publisher, at..at + 20, true, true).await;
+        test.publisher.push(two(at)).unwrap();
+    }
+    let files = test.files().await;
+    assert_eq!(files.len(), 1);
+    let file = &files[0].1;
+    let count = |what: &[u8; 4]| file.windows(4).filter(|w| w == what).count();
+    assert_eq!((count(b"trak"), count(b"mp4a"), count(b"Opus"), count(b"sidx")), (3, 2, 0, 3));
+    // Enabled are the pictures and the first track, which players take that know of no other.
+    let headers = file.windows(8).filter(|w| &w[..4] == b"tkhd").map(|w| w[7]);
+    assert_eq!(headers.collect::<Vec<_>>(), [7, 7, 6]);
+    let units =
+        |byte: u8| file.chunk_by(|a, b| a == b).filter(|run| run[0] == byte).map(|run| run.len() / 100).sum::<usize>();
+    // Stamped every 20 ms, though they are longer: as with the first track.
+    assert!((280..=300).contains(&units(2)), "{}", units(2));
+    // As a killed process leaves it: found again, with its index.
+    let cut = Dir::new("tracks-cut");
+    std::fs::create_dir_all(&cut.0).unwrap();
+    let mut bytes = file.clone();
+    let duration = crate::fmp4::duration_at(&bytes).unwrap();
+    bytes[duration..duration + 4].fill(0);
+    let reserved = crate::fmp4::Index::new(&bytes).reserved();
+    let at = bytes.windows(4).position(|w| w == b"free").unwrap() - 4;
+    bytes[at..at + reserved.len()].copy_from_slice(&reserved);
+    std::fs::write(cut.0.join("s.5.mp4"), &bytes).unwrap();
+    Recorder::new(Hub::new(hub::Settings::default()), cut.settings()).unwrap();
+    let found = std::fs::read(cut.0.join("s.5.mp4")).unwrap();
+    let indexes = found.windows(4).filter(|w| w == b"sidx").count();
+    assert_eq!((indexes, found.len()), (3, file.len()));
 }

@@ -8,6 +8,11 @@ use super::super::message::{self, CHUNK, STREAM};
 use super::{Event, Phase, Session, WINDOW};
 use crate::ended::Ended;
 
+/// The client understands a request to reconnect.
+const RECONNECT: u64 = 1;
+/// It understands messages of several tracks.
+const MULTITRACK: u64 = 2;
+
 impl Session {
     pub(super) fn command(&mut self, payload: &[u8], now: Instant) -> Result<Option<Event>, Ended> {
         let values = amf0::read_all(payload)?;
@@ -25,9 +30,10 @@ impl Session {
                 self.app = property("app");
                 self.tc_url = property("tcUrl");
                 self.opus = decodes_opus(object);
-                // Enhanced RTMP v2: the lowest bit of capsEx says that the client understands a request to reconnect.
-                let extended = object.get("capsEx").and_then(Value::as_f64).unwrap_or(0.0);
-                self.reconnects = extended as u64 & 1 == 1;
+                // Enhanced RTMP v2, CapsExMask.
+                let extended = object.get("capsEx").and_then(Value::as_f64).unwrap_or(0.0) as u64;
+                self.reconnects = extended & RECONNECT != 0;
+                self.multitrack = extended & MULTITRACK != 0;
                 self.connected(transaction);
                 self.enter(Phase::Idle, now);
             }
@@ -88,7 +94,7 @@ impl Session {
         self.enter(if publish { Phase::AskingPublish } else { Phase::AskingPlay }, now);
         match ask(&self.app, &self.tc_url, name) {
             Ok(ask) => {
-                let mut ask = Ask { opus: self.opus, ..ask };
+                let mut ask = Ask { opus: self.opus, multitrack: self.multitrack || ask.multitrack, ..ask };
                 if !publish {
                     ask.without_extension();
                 }

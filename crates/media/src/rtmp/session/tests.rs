@@ -125,6 +125,23 @@ fn who_can_decode_opus_says_so_when_connecting() {
 }
 
 #[test]
+fn who_understands_several_tracks_says_so_when_connecting_or_asks_for_them() {
+    let cases = [
+        (vec![], "s", false),
+        (vec![("capsEx", 5.0.into())], "s", false),
+        (vec![("capsEx", 2.0.into())], "s", true),
+        (vec![("capsEx", f64::NAN.into())], "s", false),
+        (vec![], "s?multitrack=1", true),
+        (vec![], "s?multitrack=10", false),
+    ];
+    for (more, name, multitrack) in cases {
+        let mut peer = Peer::saying(more.clone());
+        let asked = peer.call(&["play".into(), 5.0.into(), Value::Null, name.into()]).unwrap();
+        assert!(matches!(&asked[..], [Event::Play(ask)] if ask.multitrack == multitrack), "{more:?} {name}");
+    }
+}
+
+#[test]
 fn publishing_as_encoders_do() {
     let mut peer = Peer::connected();
     for (name, transaction) in [("releaseStream", 2.0), ("FCPublish", 3.0), ("_checkbw", 4.0)] {
@@ -369,7 +386,7 @@ fn only_who_understands_it_is_asked_to_reconnect_and_publishers_hear_of_the_end(
 }
 
 #[test]
-fn other_tracks_are_left_out_and_told_once() {
+fn tracks_that_are_not_carried_are_left_out_and_told_once() {
     let mut peer = Peer::publishing();
     let out = |events: Vec<Event>| match &events[..] {
         [] => String::new(),
@@ -377,10 +394,19 @@ fn other_tracks_are_left_out_and_told_once() {
         [Event::Frame(frame)] => String::from_utf8_lossy(&frame.payload).into(),
         more => panic!("{more:?}"),
     };
-    let second = "track 1 is not carried: track 0 is the stream";
-    assert_eq!(out(peer.message(message::AUDIO, 0, b"\x95\x01mp4a\x01x").unwrap()), second);
-    assert_eq!(out(peer.message(message::AUDIO, 20, b"\x95\x01mp4a\x01x").unwrap()), "");
+    assert_eq!(out(peer.message(message::AUDIO, 0, b"\x95\x01mp4a\x01second").unwrap()), "second");
+    let seventh = "track 6 of sound is not carried: tracks 0 to 5 are";
+    assert_eq!(out(peer.message(message::AUDIO, 0, b"\x95\x01mp4a\x06x").unwrap()), seventh);
+    assert_eq!(out(peer.message(message::AUDIO, 20, b"\x95\x01mp4a\x06x").unwrap()), "");
     assert_eq!(out(peer.message(message::AUDIO, 20, b"\x95\x01mp4a\0first").unwrap()), "first");
+    let pictures = "track 1 is not carried: track 0 is the stream";
+    assert_eq!(out(peer.message(message::VIDEO, 20, b"\x96\x01avc1\x01\0\0\0x").unwrap()), pictures);
+    let both = peer.message(message::AUDIO, 40, b"\x95\x11mp4a\0\0\0\x01x\x02\0\0\x01y").unwrap();
+    let told = |event: &Event| match event {
+        Event::Frame(frame) => (frame.track, frame.dts, frame.payload[0]),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(both.iter().map(told).collect::<Vec<_>>(), [(0, 40_000, b'x'), (2, 40_000, b'y')]);
     // Sound that cannot be carried at all does not end the pictures either.
     let sound = "audio of codec id 13 is not supported";
     assert_eq!(out(peer.message(message::AUDIO, 20, b"\xd2x").unwrap()), sound);

@@ -232,3 +232,24 @@ async fn the_recorders_files_are_listed_and_play_by_signed_urls() {
     kit.clock.pass(9 * 24 * 3600 * 1000);
     assert_eq!(get(path, None).await.status, StatusCode::FORBIDDEN, "over");
 }
+
+/// A ban that was said while the clock was ahead, and lifted: the next one is as long as it says.
+#[tokio::test]
+async fn a_ban_after_the_clock_was_set_right_is_as_long_as_it_says() {
+    let kit = Kit::new().await;
+    let eve = room::UserId::parse("eve").unwrap();
+    let ban = async || {
+        let out = ::rooms::moderation::Out { user: &eve, room: None, seconds: Some(60), reason: "", kick: false };
+        kit.app.moderation().put_out(out).await.unwrap()
+    };
+    kit.clock.step(86_400_000);
+    ban().await;
+    kit.clock.step(-86_400_000);
+    kit.app.moderation().let_in(&eve, None).await.unwrap();
+    let until = ban().await.until;
+    assert_eq!(until, kit.clock.now().plus(60_000));
+    assert!(kit.app.moderation().let_in(&eve, None).await.unwrap(), "it held");
+    ban().await;
+    kit.clock.pass(60_001);
+    assert!(!kit.app.moderation().let_in(&eve, None).await.unwrap(), "it was over after a minute");
+}

@@ -249,3 +249,48 @@ async fn nodes_reach_each_other_where_clients_come_by_a_proxy() {
         let _ = std::fs::remove_dir_all(dir);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_tracks_of_sound_go_from_node_to_node_for_who_asks() {
+    let redis = RedisServer::start(&[]);
+    let a = server(&redis).await;
+    let b = server(&redis).await;
+    let mut publisher = publish(&a).await.unwrap();
+    let push = async {
+        for n in 0.. {
+            for track in [0, 2] {
+                if n == 0 {
+                    let config = Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90])).of_track(track);
+                    publisher.send(&config).await.unwrap();
+                }
+                let sound = Frame::audio(Codec::Aac, n * 40_000, Bytes::from_static(b"sound")).of_track(track);
+                publisher.send(&sound).await.unwrap();
+            }
+            picture(&mut publisher, n).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let all = Target { stream: format!("{}&multitrack=1", url(&b).stream), ..url(&b) };
+    // The configurations that come first, and twenty frames of sound.
+    let tracks = async |target: &Target| {
+        let mut player = Player::connect(target).await.unwrap();
+        let mut seen = Vec::new();
+        while seen.iter().filter(|(kind, _)| *kind == Kind::Audio).count() < 20 {
+            let frame = player.next().await.unwrap().expect("the stream goes on");
+            if matches!(frame.kind, Kind::Audio | Kind::AudioConfig) {
+                seen.push((frame.kind, frame.track));
+            }
+        }
+        seen
+    };
+    let play = async {
+        let plain = tracks(&url(&b)).await;
+        assert!(plain.iter().all(|(_, track)| *track == 0), "{plain:?}");
+        let both = tracks(&all).await;
+        assert!([Kind::AudioConfig, Kind::Audio].iter().all(|kind| both.contains(&(*kind, 2))), "{both:?}");
+    };
+    tokio::select! {
+        () = push => {}
+        played = tokio::time::timeout(Duration::from_secs(20), play) => played.expect("sound"),
+    }
+}
