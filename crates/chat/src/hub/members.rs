@@ -41,7 +41,7 @@ pub struct Seen {
 pub struct Shown {
     /// Its id.
     pub id: RoomId,
-    /// Users in it.
+    /// Users in it, at any node.
     pub users: usize,
     /// Number of its newest message.
     pub last: u64,
@@ -409,10 +409,12 @@ impl Hub {
     pub fn show(&self, id: &RoomId) -> Result<Shown, Refusal> {
         let now = self.now();
         let owned = |(user, until): (&UserId, Millis)| (user.clone(), until);
-        self.groups.with(id, |group| {
+        self.groups.within(id, |slot| {
+            let elsewhere = slot.elsewhere();
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             Ok(Shown {
                 id: id.clone(),
-                users: group.users(),
+                users: group.users().saturating_add(elsewhere),
                 last: group.last(),
                 epoch: group.epoch(),
                 muted: group.muted(now).map(owned).collect(),
