@@ -27,13 +27,15 @@ use testkit::redis::{RedisServer, cluster};
 
 pub struct Node {
     pub hub: Arc<Hub>,
-    pub rooms: Rooms,
+    pub rooms: Arc<Rooms>,
+    pub store: Arc<store::Redis>,
     pub bus: JoinHandle<((), ())>,
+    presence: JoinHandle<()>,
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.bus.abort();
+        self.crash();
     }
 }
 
@@ -61,13 +63,22 @@ pub async fn node_at(target: Target) -> Node {
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
     let store = store::Redis::open(target, rules.clone(), outbox, Some(chat::hub::told)).await;
-    let rooms = Rooms::new(Arc::new(store), hub.clone(), clock, rules);
+    let store = Arc::new(store);
+    let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), clock, rules));
+    let presence = rooms.clone().keep_presence(Some(hub.clone()));
     let time = hub.clone().run(tokio_util::sync::CancellationToken::new());
     let bus = tokio::spawn(futures_util::future::join(bus.run(hub.clone()), time));
-    Node { hub, rooms, bus }
+    let presence = tokio::spawn(presence);
+    Node { hub, rooms, store, bus, presence }
 }
 
 impl Node {
+    /// Goes without a word, as a process that was killed.
+    pub fn crash(&self) {
+        self.bus.abort();
+        self.presence.abort();
+    }
+
     pub async fn enter(&self, room: &str, who: &str) {
         let room = group(room);
         let user = user(who);
