@@ -192,7 +192,7 @@ async fn what_a_service_says_at_several_nodes_counts_in_the_order_of_its_times()
     b.unreachable(&room, &user("out"), at(8_000)).await.unwrap();
     time_passes(&redis, &["out"]);
     let looked = store.look(None, 0).await.unwrap();
-    assert_eq!(looked.changed, [room.clone()]);
+    assert_eq!(looked.changed, std::slice::from_ref(&room));
     let names = async || {
         let listed = store.viewers(&room).await.unwrap().listed;
         listed.iter().map(|viewer| format!("{} {}", viewer.user, viewer.info)).collect::<Vec<_>>()
