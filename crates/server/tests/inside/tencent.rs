@@ -564,6 +564,9 @@ async fn a_viewer_who_is_away_for_a_moment_stays() {
     assert_eq!(world.viewers().await.len(), 3);
     world.pass(10).await;
     assert_eq!(world.viewers().await, ["again", "late"]);
+    // A moment too late it is a viewer again all the same.
+    world.is("Online", "back", None).await;
+    assert_eq!(world.viewers().await, ["again", "late", "back"]);
     assert_eq!(world.pushers("r").await, ["alice"]);
     world.emulator.faultless();
 }
