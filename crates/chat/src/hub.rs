@@ -3,7 +3,6 @@
 //!
 //! Order of locks: a poller's gate, a group, a part of the directory, a connection's queue. Never held across an await.
 
-mod absent;
 mod counters;
 mod groups;
 pub mod inbox;
@@ -12,6 +11,7 @@ pub mod link;
 mod members;
 mod nodes;
 mod notify;
+mod presence;
 pub mod tick;
 
 use std::hash::BuildHasher;
@@ -36,6 +36,7 @@ use store::{ChatEntry, ChatRecord};
 
 pub use members::Seen;
 pub use notify::told;
+pub use presence::{BACK_WITHIN, Taken};
 
 /// Parts of the directory: few, because each may keep as much mail as its bound says.
 const PARTS: usize = 4;
@@ -54,7 +55,7 @@ pub struct Hub {
     links: [RwLock<HashMap<ConnectionId, Arc<Link>>>; LINK_PARTS],
     counts: Mutex<Counts>,
     pollers: Mutex<tick::Pollers>,
-    absent: absent::Absent,
+    signs: presence::Signs,
     next: AtomicU64,
     connected: AtomicUsize,
     stopping: AtomicBool,
@@ -87,7 +88,7 @@ impl Hub {
             links: std::array::from_fn(|_| RwLock::default()),
             counts: Mutex::default(),
             pollers: Mutex::default(),
-            absent: absent::Absent::default(),
+            signs: presence::Signs::default(),
             next: AtomicU64::new(1),
             connected: AtomicUsize::new(0),
             stopping: false.into(),

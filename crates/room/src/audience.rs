@@ -38,6 +38,25 @@ impl Audience {
         &self.listed
     }
 
+    /// The others, in no order.
+    pub fn unlisted(&self) -> impl Iterator<Item = &UserId> {
+        self.unlisted.iter()
+    }
+
+    /// All of them.
+    pub fn users(&self) -> impl Iterator<Item = &UserId> {
+        self.listed.iter().map(|viewer| &viewer.user).chain(&self.unlisted)
+    }
+
+    /// Whether adding this viewer would change nothing, where `max` are listed.
+    #[must_use]
+    pub fn knows(&self, user: &UserId, info: &str, max: usize) -> bool {
+        match self.listed.iter().find(|viewer| viewer.user == *user) {
+            Some(viewer) => *viewer.info == *info,
+            None => self.listed.len() >= max && self.unlisted.contains(user),
+        }
+    }
+
     /// Counts a viewer, and lists it while the list has fewer than `max`. A listed viewer's info is renewed.
     /// Says whether the count changed.
     ///

@@ -10,6 +10,7 @@ pub mod event;
 pub mod id;
 pub mod kind;
 pub mod once;
+pub mod presence;
 pub mod pushers;
 pub mod recorded;
 pub mod refusal;

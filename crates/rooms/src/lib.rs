@@ -1,13 +1,12 @@
 //! Every room operation, in the order of its IO: the group is opened, the store decides, and what was
 //! decided is carried to the neighbours. Knows no HTTP.
 
-mod absences;
 mod audiences;
 mod change;
-pub mod gone;
 pub mod groups;
 pub mod moderation;
 pub mod once;
+mod presence;
 pub mod recordings;
 mod stream_owners;
 pub mod sweeper;
@@ -18,6 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use room::custom::Operation;
+use room::presence::Sign;
 use room::pushers::{self, NewPusher, NewRoom};
 use room::sanctions::{self, Sanction, Sanctions};
 use room::{
@@ -122,7 +122,7 @@ pub struct Rooms {
     rules: Arc<Rules>,
     leaving: CancellationToken,
     audiences: Option<Arc<Audiences>>,
-    absences: Option<absences::Absences>,
+    presence: presence::Kept,
     recorder: Option<Recorder>,
     /// What is recorded here because its room is.
     by_room: Mutex<HashMap<StreamName, recordings::Asked>>,
@@ -141,7 +141,7 @@ impl Rooms {
             rules,
             leaving: CancellationToken::new(),
             audiences: None,
-            absences: None,
+            presence: presence::Kept::default(),
             recorder: None,
             by_room: Mutex::default(),
             bizid: 0,
@@ -395,9 +395,7 @@ impl Rooms {
         if !matches!(added, Ok(false)) {
             self.audience_changed(id);
         }
-        if let Err(error) = self.came(id, user, self.clock.now()).await {
-            tracing::debug!(%id, %user, %error, "other nodes do not know that a viewer is back");
-        }
+        self.says_it_watches(id, user).await;
         added.map(drop)
     }
 
@@ -406,6 +404,7 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn delete_viewer(&self, id: &RoomId, user: &UserId) -> Result<(), Error> {
+        self.presence.forget(id, user);
         if self.store.delete_viewer(id, user).await? {
             self.audience_changed(id);
         }
@@ -418,10 +417,10 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn vanished(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
-        if self.suspect(id, user, at).await? || self.came_since(id, user, at) {
+        if self.suspect(id, user, at).await? {
             return Ok(());
         }
-        self.delete_viewer(id, user).await
+        self.service_saw(id, user, Sign::Gone, at).await
     }
 
     /// A service cannot reach a user since then: as [`Rooms::vanished`], but a viewer has a moment to be back.
@@ -429,18 +428,19 @@ impl Rooms {
     /// # Errors
     /// The store is away.
     pub async fn unreachable(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
-        if self.suspect(id, user, at).await? || self.came_since(id, user, at) {
+        if self.suspect(id, user, at).await? {
             return Ok(());
         }
-        self.wait_for(id, user).await
+        let until = self.clock.steady().plus(presence::UNREACHABLE);
+        self.service_saw(id, user, Sign::Away(until), at).await
     }
 
-    /// A service can reach a user again since then.
+    /// A service can reach a user again since then: one who was taken out is a viewer again.
     ///
     /// # Errors
     /// The store is away.
     pub async fn reachable(&self, id: &RoomId, user: &UserId, at: Millis) -> Result<(), Error> {
-        self.came(id, user, at).await
+        self.service_saw(id, user, Sign::Here, at).await
     }
 
     /// Of a pusher who is thought gone the live service is asked at once. Says whether it is one.

@@ -65,9 +65,9 @@ impl Running {
         }
     }
 
-    /// A viewer came.
-    pub fn viewer_came(&self) {
-        self.viewers.fetch_add(1, Ordering::Relaxed);
+    /// So many viewers came.
+    pub fn viewers_came(&self, n: usize) {
+        self.viewers.fetch_add(n, Ordering::Relaxed);
     }
 
     /// So many viewers are gone.

@@ -17,6 +17,7 @@ mod listing;
 mod memory;
 pub mod mends;
 mod open;
+mod presences;
 mod probe;
 pub mod redis;
 mod store;
@@ -40,6 +41,7 @@ pub mod simulation {
 pub use journal::read_records;
 pub use memory::Memory;
 pub use open::{Durability, Opened, Place, Settings, open};
+pub use presences::{Looked, Presences};
 pub use probe::{Probe, Probed, Trouble};
 pub use redis::{Redis, Target};
 pub use store::{Answer, Decide, Outbox, See, Store, Viewers};

@@ -112,15 +112,17 @@ impl Memory {
     pub(super) fn each<T, E>(
         &self,
         to: &mut T,
-        mut see: impl FnMut(&mut T, &Room) -> Result<(), E>,
+        mut see: impl FnMut(&mut T, &Room, Option<&Audience>) -> Result<(), E>,
         mut pause: impl FnMut(&mut T) -> Result<(), E>,
     ) -> Result<(), E> {
         for shard in &self.shards {
             let ids: Vec<RoomId> = shard.read().keys().cloned().collect();
             for some in ids.chunks(128) {
                 let shard = shard.read();
-                for room in some.iter().filter_map(|id| shard.get(id)?.room.as_ref()) {
-                    see(to, room)?;
+                for slot in some.iter().filter_map(|id| shard.get(id)) {
+                    if let Some(room) = &slot.room {
+                        see(to, room, slot.audience.as_deref())?;
+                    }
                 }
                 drop(shard);
                 pause(to)?;
@@ -244,6 +246,41 @@ impl Memory {
         let slot = shard.get_mut(id).filter(active).ok_or(room::Refusal::NoRoom)?;
         Ok(run(slot.audience.get_or_insert_default()))
     }
+
+    /// Counts a viewer. `changed` is called under the room's lock if that changes anything; it must not wait.
+    pub(super) fn enter(&self, id: &RoomId, user: &UserId, info: &str, changed: impl FnOnce()) -> Result<bool, Error> {
+        self.with_audience(id, |audience| {
+            let max = self.rules.max_audiences;
+            let known = audience.knows(user, info, max);
+            let before = audience.count();
+            let added = audience.add(user, info, max);
+            self.running.viewers_came(audience.count() - before);
+            if !known && !matches!(added, Err(room::Refusal::TooLong { .. })) {
+                changed();
+            }
+            Ok::<_, Error>(added?)
+        })?
+    }
+
+    /// Takes a viewer out, and says whether it was in. `changed` as for [`Memory::enter`].
+    pub(super) fn exit(&self, id: &RoomId, user: &UserId, changed: impl FnOnce()) -> bool {
+        let exit = |audience: &mut Audience| {
+            let was = audience.delete(user);
+            self.running.viewers_gone(was.into());
+            if was {
+                changed();
+            }
+            was
+        };
+        self.with_audience(id, exit).unwrap_or(false)
+    }
+
+    /// Gives a room its audience of before.
+    pub(super) fn restore_audience(&self, id: &RoomId, audience: Audience) {
+        let count = audience.count();
+        let restored = self.with_audience(id, |there| *there = audience);
+        self.running.viewers_came(restored.map_or(0, |()| count));
+    }
 }
 
 /// What decides whether and where a room is listed: active, kind, age.
@@ -307,27 +344,22 @@ impl Store for Memory {
     }
 
     fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
-        at_once!({
-            self.with_audience(id, |audience| {
-                let grew = audience.add(user, info, self.rules.max_audiences)?;
-                if grew {
-                    self.running.viewer_came();
-                }
-                Ok::<_, Error>(grew)
-            })?
-        })
+        at_once!(self.enter(id, user, info, || ()))
     }
 
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool> {
-        let delete = |audience: &mut Audience| {
-            let was = audience.delete(user);
-            self.running.viewers_gone(was.into());
-            was
+        at_once!(Ok(self.exit(id, user, || ())))
+    }
+
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        let mut all = Vec::new();
+        let see = |all: &mut Vec<_>, room: &Room, audience: Option<&Audience>| {
+            all.extend(audience.into_iter().flat_map(Audience::users).map(|user| (room.id.clone(), user.clone())));
+            Ok::<_, Error>(())
         };
-        at_once!(match self.with_audience(id, delete) {
-            Err(Error::Refused(room::Refusal::NoRoom)) => Ok(false),
-            other => other,
-        })
+        // Nothing here fails.
+        let _ = self.each(&mut all, see, |_| Ok(()));
+        all
     }
 
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {

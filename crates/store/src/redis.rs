@@ -11,6 +11,7 @@ mod inspect;
 pub mod keys;
 pub mod link;
 mod lost;
+mod presence;
 mod probe;
 pub mod scripts;
 pub mod sentinel;
@@ -39,7 +40,8 @@ use self::keys::Keys;
 use self::link::PATIENCE;
 pub use self::link::{Link, Target};
 use super::{
-    Agreement, Answer, Ban, Counters, Decide, Outbox, Probed, Row, See, Store, Table, Totals, Viewers, agreements,
+    Agreement, Answer, Ban, Counters, Decide, Outbox, Presences, Probed, Row, See, Store, Table, Totals, Viewers,
+    agreements,
 };
 use crate::error::Error;
 
@@ -243,6 +245,7 @@ impl Redis {
         script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
         script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
         script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::totals(bucket)).key(Keys::life(bucket));
+        script.key(keys.out(id));
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
@@ -356,8 +359,8 @@ impl Redis {
         bounded("userInfo", info, MAX_USER_INFO)?;
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-        script.key(Keys::totals(self.keys.bucket(id)));
-        script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences);
+        script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+        script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences).arg(id.as_str());
         match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
             2 => Err(Refusal::AudienceListFull.into()),
@@ -430,9 +433,14 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-            script.key(Keys::totals(self.keys.bucket(id))).arg(user.as_str());
+            script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+            script.arg(user.as_str()).arg(id.as_str());
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
+    }
+
+    fn presences(&self) -> Option<&dyn Presences> {
+        Some(self)
     }
 
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {

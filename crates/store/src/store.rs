@@ -7,7 +7,7 @@ use room::audience::Viewer;
 use room::{Event, Kind, Millis, Refusal, Room, RoomId, StreamId, UserId};
 use tokio::sync::mpsc;
 
-use crate::{Agreement, Ban, Counters, Error, Probed, Row, Table, Totals};
+use crate::{Agreement, Ban, Counters, Error, Presences, Probed, Row, Table, Totals};
 
 /// What a store answers, in time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -69,6 +69,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes a viewer out. Says whether it was in.
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool>;
+
+    /// All viewers of all rooms, where those of before a restart are there after it and no other process knows of them.
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        Vec::new()
+    }
+
+    /// Who was seen where, if several nodes share this store.
+    fn presences(&self) -> Option<&dyn Presences> {
+        None
+    }
 
     /// The viewers of a room; none if there is no room.
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers>;

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use redis::AsyncCommands;
 use room::chat::{Epoch, Message};
 use room::{Millis, RoomId, UserId};
 
 use super::{Bus, Op, Sketch, scripts};
 use store::error::Error;
+use store::redis::keys::Keys;
 use store::redis::link::PATIENCE;
 
 /// A group that was made, or was there.
@@ -78,6 +80,7 @@ impl Bus {
         if fields.is_empty() {
             return Ok(None);
         }
+        let alive = self.alive().await?;
         let mut loaded =
             Loaded { messages: log.iter().filter_map(|line| message(line)).collect(), ..Loaded::default() };
         for (name, value) in fields {
@@ -98,7 +101,14 @@ impl Bus {
                 },
             }
         }
+        // A node that crashed has not taken back what it said of its users.
+        loaded.users.retain(|(node, _)| alive.is_empty() || alive.contains(node));
         Ok(Some(loaded))
+    }
+
+    /// The nodes that are there; none where Redis has lost them.
+    async fn alive(&self) -> Result<Vec<u64>, Error> {
+        self.link.run(async |mut redis| redis.zrange(Keys::NODES, 0, -1).await).await
     }
 }
 

@@ -129,13 +129,17 @@ impl Bus {
         let mut last: Option<u64> = None;
         Box::new(move |entries| {
             for entry in &entries {
-                let Some((count, heard)) = understand(entry) else {
+                let count = number(entry, "i");
+                // What cannot be understood is counted, too: after it nothing is missing.
+                if let Some(count) = count
+                    && last.replace(count).is_some_and(|last| count != last.wrapping_add(1))
+                {
+                    listener.clone().missed(partition);
+                }
+                let Some(heard) = count.and_then(|_| understand(entry)) else {
                     tracing::warn!(id = entry.id, "what another node says cannot be understood and is left out");
                     continue;
                 };
-                if last.replace(count).is_some_and(|last| count != last.wrapping_add(1)) {
-                    listener.clone().missed(partition);
-                }
                 let own = heard.from == self.node;
                 let nonce = heard.nonce;
                 let number = heard.number;
@@ -149,9 +153,12 @@ impl Bus {
     }
 }
 
-fn understand(entry: &StreamId) -> Option<(u64, Heard)> {
-    let number = |field: &str| from_redis_value_ref::<u64>(entry.map.get(field)?).ok();
+fn number(entry: &StreamId, field: &str) -> Option<u64> {
+    from_redis_value_ref(entry.map.get(field)?).ok()
+}
+
+fn understand(entry: &StreamId) -> Option<Heard> {
     let op: Vec<u8> = from_redis_value_ref(entry.map.get("o")?).ok()?;
     let op: Op = serde_json::from_slice(&op).ok()?;
-    Some((number("i")?, Heard { number: number("s")?, from: number("n")?, nonce: number("k")?, op }))
+    Some(Heard { number: number(entry, "s")?, from: number(entry, "n")?, nonce: number(entry, "k")?, op })
 }

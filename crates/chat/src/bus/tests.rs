@@ -104,3 +104,17 @@ async fn who_was_away_for_too_long_is_told_so() {
     until(|| heard.heard.lock().len() == 2).await;
     assert_eq!(*heard.missed.lock(), [0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_later_version_says_is_left_out_and_nothing_counts_as_missed() {
+    let redis = RedisServer::start(&[]);
+    let (a, heard) = node(&redis).await;
+    a.tell(kick(1));
+    until(|| heard.heard.lock().len() == 1).await;
+    redis.cli(&["incr", "rs:{0}:bus:count"]);
+    let unknown = r#"{"wave":{"group":"r"}}"#;
+    redis.cli(&["xadd", "rs:{0}:bus", "*", "i", "2", "s", "0", "n", "7", "k", "1", "o", unknown]);
+    a.tell(kick(2));
+    until(|| heard.heard.lock().len() == 2).await;
+    assert_eq!(*heard.missed.lock(), [0; 0]);
+}

@@ -9,6 +9,7 @@ use room::chat::{
     self, CatchUp, Content, Created, End, Epoch, Group, Joined, MAX_BODY, Message, NewGroup, Notice, OutReason, PutOut,
     Refusal, Said, Sent, Since, System,
 };
+use room::presence::Sign;
 use room::{Millis, RoomId, UserId};
 
 use super::link::Link;
@@ -41,7 +42,7 @@ pub struct Seen {
 pub struct Shown {
     /// Its id.
     pub id: RoomId,
-    /// Users in it.
+    /// Users in it, at any node.
     pub users: usize,
     /// Number of its newest message.
     pub last: u64,
@@ -106,6 +107,7 @@ impl Hub {
                     directory.leave(&user, *id, &closed.message.group);
                 }
                 drop(directory);
+                self.note_sign(id, &user, Sign::Quit);
                 for id in ids {
                     self.with_link(id, |link| match link.inbox() {
                         Some(inbox) => inbox.close(&closed.message),
@@ -155,6 +157,7 @@ impl Hub {
             if let Some(group) = &slot.group {
                 link.entered(group, missed);
             }
+            self.note_sign(id, &link.user, Sign::Here);
             self.count(joined.count_due, id);
             Ok(())
         })
@@ -169,6 +172,9 @@ impl Hub {
             let quit = group.quit(self.now(), &link.user, link.id).ok_or(Refusal::NotMember)?;
             self.part(&link.user).directory.lock().leave(&link.user, link.id, id);
             link.left(id);
+            if !group.has(&link.user) {
+                self.note_sign(id, &link.user, Sign::Quit);
+            }
             self.count(quit.count_due, id);
             Ok(())
         })
@@ -181,7 +187,7 @@ impl Hub {
             if let Some(quit) = group.quit(self.now(), &link.user, link.id) {
                 self.count(quit.count_due, id);
                 if !group.has(&link.user) {
-                    self.note_absent(id, &link.user);
+                    self.note_away(id, &link.user);
                 }
             }
             Ok(())
@@ -393,6 +399,7 @@ impl Hub {
             directory.leave(user, *connection, id);
         }
         drop(directory);
+        self.note_sign(id, user, Sign::Quit);
         for connection in out.connections {
             self.with_link(connection, |link| {
                 link.frame(|| render::out_event(id, reason));
@@ -409,10 +416,12 @@ impl Hub {
     pub fn show(&self, id: &RoomId) -> Result<Shown, Refusal> {
         let now = self.now();
         let owned = |(user, until): (&UserId, Millis)| (user.clone(), until);
-        self.groups.with(id, |group| {
+        self.groups.within(id, |slot| {
+            let elsewhere = slot.elsewhere();
+            let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
             Ok(Shown {
                 id: id.clone(),
-                users: group.users(),
+                users: group.users().saturating_add(elsewhere),
                 last: group.last(),
                 epoch: group.epoch(),
                 muted: group.muted(now).map(owned).collect(),

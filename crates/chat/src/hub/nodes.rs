@@ -97,6 +97,12 @@ impl Hub {
         self.nodes.is_some()
     }
 
+    /// This node's number among them, if there may be some.
+    #[must_use]
+    pub fn node(&self) -> Option<u64> {
+        self.nodes.as_ref().map(|nodes| nodes.bus.node())
+    }
+
     /// Tells other nodes something, if there may be some.
     pub(super) fn tell(&self, op: impl FnOnce() -> Op) {
         if let Some(nodes) = &self.nodes {

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use chat::Chat;
 use chat::Settings;
+use chat::hub::BACK_WITHIN as AWAY;
 use chat::hub::link::{Link, Login};
 use chat::hub::*;
 use chat::render;
@@ -18,7 +19,6 @@ use room::chat::*;
 use room::sanctions::Sanction;
 use room::{Millis, RoomId, UserId};
 use rooms::Rooms;
-use rooms::gone::AWAY;
 use rooms::groups::{sanction, with_group};
 use rooms::sweeper::Sweeper;
 use store::clock::{Clock, Manual};
@@ -305,7 +305,7 @@ async fn a_viewer_whose_chat_broke_is_taken_out_of_the_audience_unless_it_comes_
         world.hub.disconnect(link);
     }
     let names = async || {
-        world.rooms.take_absent_out(&world.hub).await.unwrap();
+        world.rooms.take_absent_out(Some(&world.hub)).await.unwrap();
         let mut names: Vec<String> =
             world.rooms.viewers(&room).await.unwrap().listed.iter().map(|viewer| viewer.user.to_string()).collect();
         names.sort();
@@ -328,6 +328,67 @@ async fn a_viewer_whose_chat_broke_is_taken_out_of_the_audience_unless_it_comes_
     assert_eq!(names().await, ["back", "quit", "two"], "it has been away for five seconds");
     world.clock.pass(AWAY - 5_000);
     assert_eq!(names().await, ["quit", "two"]);
+    // Clients of before join the chat again, and do not say again that they watch.
+    let again = world.connect("back");
+    world.hub.join(&again, &room, None, 0, |_| Default::default()).unwrap();
+    assert_eq!(names().await, ["back", "quit", "two"]);
+    // Who says that it watches no more, does not.
+    world.hub.disconnect(&again);
+    world.clock.pass(AWAY);
+    assert_eq!(names().await, ["quit", "two"]);
+    world.rooms.delete_viewer(&room, &user("back")).await.unwrap();
+    let again = world.connect("back");
+    world.hub.join(&again, &room, None, 0, |_| Default::default()).unwrap();
+    assert_eq!(names().await, ["quit", "two"]);
+}
+
+#[tokio::test]
+async fn after_a_restart_the_audience_is_there_and_who_does_not_come_back_leaves_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Manual::at(Millis(1_000_000)));
+    let room = group("r");
+    let start = async || {
+        let rules = Arc::new(Rules::default());
+        let (outbox, _) = mpsc::unbounded_channel();
+        let store = Arc::new(store::Journal::open(dir.path(), true, rules.clone(), outbox, clock.now()).unwrap());
+        let hub = Arc::new(Hub::new(&Settings::default(), clock.clone()));
+        let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), clock.clone(), rules));
+        (store, hub, rooms)
+    };
+    let names = async |rooms: &Rooms| {
+        let listed = rooms.viewers(&room).await.unwrap().listed;
+        listed.iter().map(|viewer| format!("{} {}", viewer.user, viewer.info)).collect::<Vec<_>>()
+    };
+    let (store, hub, rooms) = start().await;
+    let ann = user("ann");
+    let stream = StreamId::parse("ann").unwrap();
+    let new =
+        NewPusher { room: &room, kind: Kind::Live, user: &ann, name: "", avatar: "", stream: &stream, info: None };
+    rooms.add_pusher(&new).await.unwrap();
+    for who in ["gone", "back"] {
+        rooms.add_viewer(&room, &user(who), "info").await.unwrap();
+    }
+    store.probe().await.unwrap();
+    drop((store, hub, rooms));
+    let (_store, hub, rooms) = start().await;
+    assert_eq!(names(&rooms).await, ["gone info", "back info"]);
+    let kept = tokio::spawn(rooms.clone().keep_presence(Some(hub.clone())));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    hub.create(&room, Some(&ann), "").unwrap();
+    let back = user("back");
+    let link = hub.connect(&login(&back, 1, 0), None, |_| Default::default()).unwrap();
+    hub.join(&link, &room, None, 0, |_| Default::default()).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    clock.pass(AWAY - 1);
+    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    assert_eq!(names(&rooms).await, ["gone info", "back info"]);
+    clock.pass(1);
+    let begun = std::time::Instant::now();
+    while names(&rooms).await != ["back info"] {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", names(&rooms).await);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    kept.abort();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod clock;
 mod nodes;
+mod presence;
 
 use chat::hub::Hub;
 use room::{RoomId, UserId};

@@ -25,23 +25,25 @@ use store::Target;
 use store::clock::{Clock, System};
 use testkit::redis::{RedisServer, cluster};
 
-struct Node {
-    hub: Arc<Hub>,
-    rooms: Rooms,
-    bus: JoinHandle<((), ())>,
+pub struct Node {
+    pub hub: Arc<Hub>,
+    pub rooms: Arc<Rooms>,
+    pub store: Arc<store::Redis>,
+    pub bus: JoinHandle<((), ())>,
+    presence: JoinHandle<()>,
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.bus.abort();
+        self.crash();
     }
 }
 
-fn user(text: &str) -> UserId {
+pub fn user(text: &str) -> UserId {
     UserId::parse(text).unwrap()
 }
 
-fn group(text: &str) -> RoomId {
+pub fn group(text: &str) -> RoomId {
     RoomId::parse(text).unwrap()
 }
 
@@ -50,25 +52,34 @@ fn say(from: &str, text: &str, random: u64) -> Said {
     Said { from: user(from), nick: None, random: Some(random), body: Body::new(&body.to_string()).unwrap() }
 }
 
-async fn node(redis: &RedisServer) -> Node {
+pub async fn node(redis: &RedisServer) -> Node {
     node_at(Target::parse(&redis.url(0)).unwrap()).await
 }
 
-async fn node_at(target: Target) -> Node {
+pub async fn node_at(target: Target) -> Node {
     let clock = Arc::new(System);
     let rules = Arc::new(Rules::default());
     let bus = Arc::new(Bus::new(target.clone()));
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
     let store = store::Redis::open(target, rules.clone(), outbox, Some(chat::hub::told)).await;
-    let rooms = Rooms::new(Arc::new(store), hub.clone(), clock, rules);
+    let store = Arc::new(store);
+    let rooms = Arc::new(Rooms::new(store.clone(), hub.clone(), clock, rules));
+    let presence = rooms.clone().keep_presence(Some(hub.clone()));
     let time = hub.clone().run(tokio_util::sync::CancellationToken::new());
     let bus = tokio::spawn(futures_util::future::join(bus.run(hub.clone()), time));
-    Node { hub, rooms, bus }
+    let presence = tokio::spawn(presence);
+    Node { hub, rooms, store, bus, presence }
 }
 
 impl Node {
-    async fn enter(&self, room: &str, who: &str) {
+    /// Goes without a word, as a process that was killed.
+    pub fn crash(&self) {
+        self.bus.abort();
+        self.presence.abort();
+    }
+
+    pub async fn enter(&self, room: &str, who: &str) {
         let room = group(room);
         let user = user(who);
         let stream = StreamId::parse(who).unwrap();
@@ -79,7 +90,7 @@ impl Node {
         self.rooms.add_pusher(&new).await.unwrap();
     }
 
-    fn connect(&self, who: &str) -> Listener {
+    pub fn connect(&self, who: &str) -> Listener {
         let user = user(who);
         let at = System.now();
         let login = Login { user: &user, session: 1, at, expires: Millis::NEVER };
@@ -87,7 +98,7 @@ impl Node {
         Listener { link, heard: Vec::new(), ended: None }
     }
 
-    async fn join(&self, who: &str, room: &str, since: Option<Since>) -> Listener {
+    pub async fn join(&self, who: &str, room: &str, since: Option<Since>) -> Listener {
         let listener = self.connect(who);
         let acknowledge = |joined: &room::chat::Joined| {
             let missed = &joined.catch_up;
@@ -116,8 +127,8 @@ impl Node {
 }
 
 /// A WebSocket's end, without the socket.
-struct Listener {
-    link: Arc<Link>,
+pub struct Listener {
+    pub link: Arc<Link>,
     heard: Vec<Value>,
     ended: Option<Close>,
 }
@@ -153,7 +164,7 @@ impl Listener {
         frames.map(|frame| frame["body"][0]["MsgContent"]["Text"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn count(&mut self) -> Option<u64> {
+    pub fn count(&mut self) -> Option<u64> {
         self.take();
         self.heard.iter().rev().find_map(|frame| frame["users"].as_u64())
     }
@@ -169,7 +180,7 @@ impl Listener {
     }
 }
 
-async fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
         assert!(begun.elapsed() < Duration::from_secs(20), "still waiting: {what}");

@@ -133,10 +133,10 @@ pub(crate) async fn assemble(
         background.push(Box::pin(async move { recorded.follow(&hub).await }));
     }
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
-    background.push(Box::pin(parts.rooms.clone().take_out_the_absent()));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
-    background.push(Box::pin(parts.rooms.clone().let_absent_go(parts.chat.clone())));
+    let hub = (parts.settings.chat.provider == chat::Provider::Embedded).then(|| parts.chat.clone());
+    background.push(Box::pin(parts.rooms.clone().keep_presence(hub)));
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
     background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
     background.push(Box::pin(parts.figures.clone().keep()));
@@ -364,7 +364,7 @@ fn rooms_of(ground: &Ground, streams: &Streams, kept: &Kept, talk: &Talk, audien
     let rooms = rooms.until(ground.leaving.clone()).recording(streams.recorder.clone(), ground.settings.live.bizid);
     let rooms = if kept.history.is_some() { rooms.telling(audiences.clone()) } else { rooms };
     // A chat service elsewhere says of viewers that they vanish.
-    if talk.cloud.is_some() { rooms.waiting_for_viewers(ground.is_shared()) } else { rooms }
+    if talk.cloud.is_some() { rooms.with_chat_elsewhere() } else { rooms }
 }
 
 /// What the app's backend is notified of, where the store keeps a record.

@@ -126,7 +126,7 @@ fn put_together(
     let rest = Rest::of(&settings.im, &settings.chat.tencent, client, clock.clone()).unwrap();
     let (chat, work) = tencent::im::ChatService::new(rest, store.clone(), history.is_some());
     let rooms = Rooms::new(store.clone(), chat.clone(), clock.clone(), rules.clone());
-    let rooms = Arc::new(rooms.recording(None, settings.live.bizid).waiting_for_viewers(false));
+    let rooms = Arc::new(rooms.recording(None, settings.live.bizid).with_chat_elsewhere());
     let clouds = Clouds::new(settings.clouds(), Some(chat.clone()), Some(live.clone()));
     let clouds = match &history {
         Some(history) => clouds.noting(history.clone(), store.clone()),
@@ -135,7 +135,7 @@ fn put_together(
     let mut tasks = JoinSet::new();
     tasks.spawn(rooms::carry(committed, chat.clone()));
     tasks.spawn(work.run());
-    tasks.spawn(rooms.clone().take_out_the_absent());
+    tasks.spawn(rooms.clone().keep_presence(None));
     if let Some(history) = history {
         tasks.spawn(tencent::im::Follower::new(chat.clone(), history, clock.clone()).run());
     }
@@ -564,6 +564,9 @@ async fn a_viewer_who_is_away_for_a_moment_stays() {
     assert_eq!(world.viewers().await.len(), 3);
     world.pass(10).await;
     assert_eq!(world.viewers().await, ["again", "late"]);
+    // A moment too late it is a viewer again all the same.
+    world.is("Online", "back", None).await;
+    assert_eq!(world.viewers().await, ["again", "late", "back"]);
     assert_eq!(world.pushers("r").await, ["alice"]);
     world.emulator.faultless();
 }

@@ -10,6 +10,7 @@ mod emulator;
 
 mod acme;
 mod api;
+mod audiences;
 mod changes;
 mod clouds;
 mod deploy;

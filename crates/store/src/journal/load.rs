@@ -15,6 +15,7 @@ use room::{Millis, Room};
 use serde::Deserialize;
 
 use super::Field;
+use super::audience::Watching;
 use super::files::Dir;
 use super::history::{Spans, apply_span};
 use super::mend;
@@ -42,6 +43,8 @@ pub struct Loaded {
     pub spans: Spans,
     /// What the hub said.
     pub chats: Chats,
+    /// Who watched.
+    pub watching: Watching,
     /// What this version does not understand.
     pub foreign: Vec<Foreign>,
     /// The number after the last one.
@@ -201,6 +204,7 @@ struct Read {
     tables: Tables,
     spans: Spans,
     chats: Chats,
+    watching: Watching,
     foreign: Vec<Foreign>,
     /// Fields that stand in the snapshot: of rooms that another version did not understand.
     fields: Vec<(String, Vec<u8>)>,
@@ -240,18 +244,24 @@ impl Read {
             Kind::Note => apply_span(record.state, record.events, &mut self.spans),
             Kind::Chat => apply_chat(record, now, &mut self.chats, &mut self.foreign),
             Kind::Row => apply_row(record, now, &self.tables, &mut self.foreign),
+            Kind::Viewers => {
+                if !self.watching.take(record.key, record.state) {
+                    self.foreign.push(Foreign::new(record.kind, record.key, record.state));
+                }
+            }
+            Kind::Gone => self.watching.end(record.key),
             Kind::Other(_) => self.foreign.push(Foreign::new(record.kind, record.key, record.state)),
-            Kind::Put | Kind::Gone | Kind::Field | Kind::End => {}
+            Kind::Put | Kind::Field | Kind::End => {}
         }
     }
 
     /// All of it, understood.
     fn whole(self, of_rooms: Vec<Foreign>) -> Loaded {
-        let Self { revoked, bans, tables, spans, chats, mut foreign, .. } = self;
+        let Self { revoked, bans, tables, spans, chats, watching, mut foreign, .. } = self;
         foreign.extend(of_rooms);
         let bans = bans.iter().filter_map(|state| ban(state, &mut foreign)).collect();
         let revoked = revoked.into_iter().collect();
-        Loaded { revoked, bans, tables, spans, chats: chats.read(), foreign, ..Loaded::default() }
+        Loaded { revoked, bans, tables, spans, chats: chats.read(), watching, foreign, ..Loaded::default() }
     }
 }
 

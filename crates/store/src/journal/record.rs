@@ -35,6 +35,8 @@ pub enum Kind {
     Chat,
     /// A row of a table came or went (a [`Change`](crate::tables::Change)).
     Row,
+    /// Who came to a room's audience or left it ([`audience`](super::audience)).
+    Viewers,
     /// What a later version says; it is kept as it is.
     Other(u8),
 }
@@ -51,6 +53,7 @@ impl Kind {
             7 => Self::Ban,
             8 => Self::Chat,
             9 => Self::Row,
+            10 => Self::Viewers,
             other => Self::Other(other),
         }
     }
@@ -66,6 +69,7 @@ impl Kind {
             Self::Ban => 7,
             Self::Chat => 8,
             Self::Row => 9,
+            Self::Viewers => 10,
             Self::Other(byte) => byte,
         }
     }

@@ -4,8 +4,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use room::{Millis, Room, RoomId};
+use room::{Audience, Millis, Room, RoomId};
 
+use super::audience;
 use super::files::{Dir, Sheet};
 use super::history::{Spans, span_state};
 use super::load::Foreign;
@@ -68,8 +69,11 @@ pub fn write(
     // First the number, then the state: every change from the number on is in a segment that stays.
     let from = log.rotate();
     let mut page = Page { sheet: dir.disk().make(&new(dir))?, bytes: Vec::new(), length: 0 };
-    let see = |page: &mut Page, room: &Room| {
+    let see = |page: &mut Page, room: &Room, audience: Option<&Audience>| {
         page.add(Kind::Put, room.id.as_str(), &serde_json::to_vec(room)?, &[], 0);
+        for state in audience.into_iter().flat_map(audience::states) {
+            page.add(Kind::Viewers, room.id.as_str(), &state, &[], 0);
+        }
         Ok::<_, io::Error>(())
     };
     memory.each(&mut page, see, Page::turn)?;

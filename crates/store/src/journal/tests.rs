@@ -60,7 +60,7 @@ async fn set(store: &Journal, n: usize, name: &str, operation: Operation) -> Res
 
 fn rooms(store: &Journal) -> BTreeMap<RoomId, Room> {
     let mut rooms = BTreeMap::new();
-    let see = |rooms: &mut BTreeMap<_, _>, room: &Room| {
+    let see = |rooms: &mut BTreeMap<_, _>, room: &Room, _: Option<&room::Audience>| {
         rooms.insert(room.id.clone(), room.clone());
         Ok::<_, ()>(())
     };

@@ -31,12 +31,13 @@ pub(super) fn carry(outbox: Outbox, memory: Arc<Memory>) -> Take {
     })
 }
 
-/// What an entry of the stream of events tells.
+/// What an entry of the stream of events tells. Of what only a later version understands the rest is told.
 pub(super) fn news(entry: &StreamId) -> Vec<News> {
-    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok());
-    serde_json::from_slice(&text.unwrap_or_default()).unwrap_or_else(|error| {
+    let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok()).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_else(|error| {
         tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
-        Vec::new()
+        let each: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
+        each.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
     })
 }
 
@@ -200,6 +201,17 @@ mod tests {
             crate::News::Room(event) => format!("{event:?}"),
         };
         news.map(text).collect()
+    }
+
+    #[tokio::test]
+    async fn of_what_a_later_version_notes_the_rest_is_told() {
+        let server = RedisServer::start(&[]);
+        let node = node(&server).await;
+        let text = |name: &str| serde_json::to_string(&note("started", name, Span::Begins)[0]).unwrap();
+        let later = r#"{"seq":"a number of another kind","what":"unheard of"}"#;
+        let list = format!("[{},{later},{}]", text("a"), text("b"));
+        server.cli(&["XADD", &Keys::events(0), "*", "e", &list]);
+        assert_eq!(told(&node).await, ["started a", "started b"]);
     }
 
     #[tokio::test]

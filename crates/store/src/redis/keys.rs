@@ -65,6 +65,31 @@ impl Keys {
         self.of_room("others", room)
     }
 
+    /// Hash: what the app said about viewers who were taken out because they were away.
+    pub fn out(&self, room: &RoomId) -> String {
+        self.of_room("out", room)
+    }
+
+    /// Sorted set: users who are away, each after its room and a space, by the time until which they may come back.
+    pub fn away(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:away")
+    }
+
+    /// Sorted set: the same by when a chat service elsewhere last spoke of them.
+    pub fn spoken(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:spoken")
+    }
+
+    /// Set: nodes that say which users they have.
+    pub fn presences(bucket: usize) -> String {
+        format!("rs:{{{bucket}}}:presences")
+    }
+
+    /// Set: users in groups at a node, each after its room and a space.
+    pub fn present(bucket: usize, node: u64) -> String {
+        format!("rs:{{{bucket}}}:present:{node:016x}")
+    }
+
     /// Sorted set: every room by when it needs looking at.
     pub fn deadlines(bucket: usize) -> String {
         format!("rs:{{{bucket}}}:deadlines")

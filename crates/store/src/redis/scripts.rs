@@ -93,7 +93,7 @@ macro_rules! script {
 /// is taken to have, then a number and that many pairs of member and last
 /// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
 /// the chat group is told: most kept, and for each command, text and a value. More keys for that: group, its log, bus, its
-/// count. The last keys are the totals and the life.
+/// count. The last keys are the totals, the life, and who was taken out of the audience.
 ///
 /// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
 pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
@@ -115,7 +115,7 @@ pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     end
     if ARGV[2] == '' then
         count('v', -redis.call('ZCARD', KEYS[3]) - redis.call('SCARD', KEYS[5]))
-        redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+        redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[16])
         redis.call('ZREM', KEYS[6], ARGV[4])
         redis.call('ZREM', KEYS[7], ARGV[4])
     else
@@ -192,25 +192,175 @@ script!(
 "
 );
 
-script!(
-    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, totals. Arguments: user, info, most listed ones.
-    /// Answers -1 without an active room, 0 or 1 for what the count grew by, 2 where the list is full.
-    whole ENTER,
+/// What all scripts do that bring a viewer into an audience, or take it out. `enter` answers -1 without an active room, 0 or 1 for
+/// what the count grew by, 2 where the list is full; `leave` whether it was in.
+const AUDIENCES: &str = r"
+    local function enter(room, listed, infos, others, totals, user, info, most)
+        if redis.call('HGET', room, 'a') ~= '1' then return -1 end
+        if redis.call('ZSCORE', listed, user) then
+            redis.call('HSET', infos, user, info)
+            return 0
+        end
+        if redis.call('ZCARD', listed) < tonumber(most) then
+            local new = 1 - redis.call('SREM', others, user)
+            redis.call('ZADD', listed, redis.call('HINCRBY', room, 'n', 1), user)
+            redis.call('HSET', infos, user, info)
+            redis.call('HINCRBY', totals, 'v', new)
+            return new
+        end
+        redis.call('HINCRBY', totals, 'v', redis.call('SADD', others, user))
+        return 2
+    end
+    local function leave(listed, infos, others, totals, user)
+        redis.call('HDEL', infos, user)
+        local was = redis.call('ZREM', listed, user) + redis.call('SREM', others, user)
+        if was > 0 then redis.call('HINCRBY', totals, 'v', -was) end
+        return was
+    end
+    local function time()
+        local time = redis.call('TIME')
+        return time[1] * 1000 + math.floor(time[2] / 1000)
+    end
+";
+
+macro_rules! of_audiences {
+    ($(#[$doc:meta])* $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[WHOLE, AUDIENCES, $code].concat()));
+    };
+}
+
+of_audiences!(
+    /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, totals, who was taken out, who is away. Arguments:
+    /// user, info, most listed ones, room. Answers what `enter` does.
+    ENTER,
     r"
-    if redis.call('HGET', KEYS[1], 'a') ~= '1' then return -1 end
-    if redis.call('ZSCORE', KEYS[2], ARGV[1]) then
-        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
-        return 0
+    local entered = enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1], ARGV[2], ARGV[3])
+    if entered >= 0 then
+        redis.call('HDEL', KEYS[6], ARGV[1])
+        redis.call('ZREM', KEYS[7], ARGV[4] .. ' ' .. ARGV[1])
     end
-    if redis.call('ZCARD', KEYS[2]) < tonumber(ARGV[3]) then
-        local new = 1 - redis.call('SREM', KEYS[4], ARGV[1])
-        redis.call('ZADD', KEYS[2], redis.call('HINCRBY', KEYS[1], 'n', 1), ARGV[1])
-        redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
-        redis.call('HINCRBY', KEYS[5], 'v', new)
-        return new
+    return entered
+"
+);
+
+of_audiences!(
+    /// Takes a viewer out at its wish. Keys: listed viewers, their infos, other viewers, totals, who was taken out, who is away.
+    /// Arguments: user, room. Answers whether it was in.
+    EXIT,
+    r"
+    redis.call('HDEL', KEYS[5], ARGV[1])
+    redis.call('ZREM', KEYS[6], ARGV[2] .. ' ' .. ARGV[1])
+    return leave(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1])
+"
+);
+
+of_audiences!(
+    /// Takes what was seen of users of a room. Keys: room, listed viewers, their infos, other viewers, totals, who was taken out, who is
+    /// away, users at the node, when a service last spoke of them. Arguments: room, node (empty: a service says it), most listed ones,
+    /// most who are away, how long a node's users and what a service said are kept; then for each: sign, user, for how long it may be
+    /// away, and when a service says that it was (empty: seen now). Answers whether the audience changed.
+    SEEN,
+    r"
+    local room, node, most, now = ARGV[1], ARGV[2], ARGV[3], time()
+    local changed = 0
+    for n = 7, #ARGV, 4 do
+        local sign, user, at = ARGV[n], ARGV[n + 1], ARGV[n + 3]
+        local who = room .. ' ' .. user
+        if at == '' or tonumber(redis.call('ZSCORE', KEYS[9], who) or 0) <= tonumber(at) then
+            if at ~= '' then redis.call('ZADD', KEYS[9], at, who) end
+            if node ~= '' then redis.call(sign == 'here' and 'SADD' or 'SREM', KEYS[8], who) end
+            if sign == 'away' then
+                -- A service says the same again; what is seen here is another break.
+                if at == '' or not redis.call('ZSCORE', KEYS[7], who) then
+                    redis.call('ZADD', KEYS[7], now + ARGV[n + 2], who)
+                end
+            else
+                redis.call('ZREM', KEYS[7], who)
+            end
+            if sign == 'here' then
+                local info = redis.call('HGET', KEYS[6], user)
+                if info then
+                    redis.call('HDEL', KEYS[6], user)
+                    if enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], user, info, most) > 0 then changed = 1 end
+                end
+            elseif sign == 'gone' and leave(KEYS[2], KEYS[3], KEYS[4], KEYS[5], user) > 0 then
+                changed = 1
+            end
+        end
     end
-    redis.call('HINCRBY', KEYS[5], 'v', redis.call('SADD', KEYS[4], ARGV[1]))
-    return 2
+    if node ~= '' then
+        redis.call('PEXPIRE', KEYS[8], ARGV[5])
+    else
+        redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now - ARGV[6])
+        redis.call('PEXPIRE', KEYS[9], ARGV[6])
+    end
+    local beyond = redis.call('ZCARD', KEYS[7]) - ARGV[4]
+    if beyond > 0 then
+        for _, who in ipairs(redis.call('ZRANGE', KEYS[7], 0, beyond - 1)) do redis.call('ZREM', KEYS[7], who) end
+    end
+    return changed
+"
+);
+
+of_audiences!(
+    /// Who is to be looked at. Keys: nodes that say whom they have, who is away, users at this node. Arguments: how long those are
+    /// kept, most. Answers the nodes, and users whose time is up.
+    ABSENT,
+    r"
+    redis.call('PEXPIRE', KEYS[3], ARGV[1])
+    local due = redis.call('ZRANGE', KEYS[2], '-inf', time(), 'BYSCORE', 'LIMIT', 0, ARGV[2])
+    return {redis.call('SMEMBERS', KEYS[1]), due}
+"
+);
+
+of_audiences!(
+    /// Takes those of some users of a room out of the audience who are still away, whose time is up, and who are at no node. Keys: listed
+    /// viewers, their infos, other viewers, totals, who was taken out, who is away, nodes that say whom they have, then the users at each
+    /// node. Arguments: room, most who are remembered, for how long, how many nodes, they, the users. Answers how many left; -1 if a
+    /// node does not say whom it has.
+    TAKE_OUT,
+    r"
+    local now, nodes, left = time(), tonumber(ARGV[4]), 0
+    for n = 1, nodes do
+        if redis.call('SISMEMBER', KEYS[7], ARGV[4 + n]) == 0 then return -1 end
+    end
+    for n = 5 + nodes, #ARGV do
+        local user = ARGV[n]
+        local who = ARGV[1] .. ' ' .. user
+        local due = redis.call('ZSCORE', KEYS[6], who)
+        if due and tonumber(due) <= now then
+            redis.call('ZREM', KEYS[6], who)
+            local there = false
+            for m = 1, nodes do there = there or redis.call('SISMEMBER', KEYS[7 + m], who) == 1 end
+            local info = redis.call('HGET', KEYS[2], user)
+            if not there and leave(KEYS[1], KEYS[2], KEYS[3], KEYS[4], user) > 0 then
+                left = left + 1
+                if redis.call('HLEN', KEYS[5]) < tonumber(ARGV[2]) then
+                    redis.call('HSET', KEYS[5], user, info or '')
+                    redis.call('PEXPIRE', KEYS[5], ARGV[3])
+                end
+            end
+        end
+    end
+    return left
+"
+);
+
+of_audiences!(
+    /// Some of those whom a node had are away. Keys: nodes that say whom they have, who is away, users at that node. Arguments: the
+    /// node, for how long they may be away, most. Answers whether there are more; the last of them gone, the node is forgotten.
+    ADOPT,
+    r"
+    local away = time() + ARGV[2]
+    local some = redis.call('SRANDMEMBER', KEYS[3], ARGV[3])
+    for _, who in ipairs(some) do
+        redis.call('SREM', KEYS[3], who)
+        redis.call('ZADD', KEYS[2], away, who)
+    end
+    if redis.call('SCARD', KEYS[3]) > 0 then return 1 end
+    redis.call('SREM', KEYS[1], ARGV[1])
+    return 0
 "
 );
 
@@ -222,17 +372,6 @@ script!(
     if holder and holder ~= ARGV[1] then return 0 end
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
     return 1
-"
-);
-
-script!(
-    /// Takes a viewer out. Keys: listed viewers, their infos, other viewers, totals. Arguments: user. Answers whether it was in.
-    whole EXIT,
-    r"
-    redis.call('HDEL', KEYS[2], ARGV[1])
-    local was = redis.call('ZREM', KEYS[1], ARGV[1]) + redis.call('SREM', KEYS[3], ARGV[1])
-    if was > 0 then redis.call('HINCRBY', KEYS[4], 'v', -was) end
-    return was
 "
 );
 

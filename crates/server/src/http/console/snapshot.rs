@@ -13,6 +13,8 @@ use crate::http::weapp::CustomView;
 const ROOMS: usize = 100;
 /// Most live rooms whose audience is shown by name.
 const WATCHED: usize = 20;
+/// Most rooms of a kind whose chat is looked for at other nodes.
+const TALKED: usize = 20;
 /// Most streams that are shown.
 const STREAMS: usize = 300;
 /// Most recordings that are shown, the newest.
@@ -45,9 +47,11 @@ pub async fn now(console: &Console) -> Value {
         // A store that is away shows no rooms; the log says why.
         let _ = console.rooms.list(kind, 0, ROOMS, see).await;
     }
+    if console.chat.is_shared() {
+        fetch_chats(console, &mut rooms).await;
+    }
     for room in rooms.iter_mut().filter(|room| room["kind"] == "live").take(WATCHED) {
-        let id = room["roomID"].as_str().and_then(|id| RoomId::parse(id).ok());
-        let Some(id) = id else { continue };
+        let Some(id) = id_of(room) else { continue };
         let listed = console.rooms.viewers(&id).await.map(|viewers| viewers.listed).unwrap_or_default();
         room["audiences"] = listed.iter().map(viewer).collect();
     }
@@ -66,8 +70,36 @@ pub async fn now(console: &Console) -> Value {
     })
 }
 
+fn id_of(view: &Value) -> Option<RoomId> {
+    view["roomID"].as_str().and_then(|id| RoomId::parse(id).ok())
+}
+
+/// Chats that have no member at this node are fetched from where all nodes keep them.
+async fn fetch_chats(console: &Console, rooms: &mut [Value]) {
+    for kind in Kind::ALL {
+        let of_kind = rooms.iter_mut().filter(|room| room["kind"] == json!(kind)).take(TALKED);
+        for room in of_kind.filter(|room| room["chat"].is_null()) {
+            let Some(id) = id_of(room) else { continue };
+            // While Redis is away it is shown without.
+            if console.chat.fetch(&id).await.is_ok() {
+                room["chat"] = chat_view(console, &id);
+            }
+        }
+    }
+}
+
+/// None of a room that is just being made, or whose chat is not ours.
+fn chat_view(console: &Console, room: &RoomId) -> Value {
+    let Ok(shown) = console.chat.show(room) else { return Value::Null };
+    json!({
+        "users": shown.users,
+        "last": shown.last,
+        "muted": shown.muted.iter().map(|(user, _)| user).collect::<Vec<_>>(),
+        "banned": shown.banned.iter().map(|(user, _)| user).collect::<Vec<_>>(),
+    })
+}
+
 fn room_view(console: &Console, room: &Room, viewers: usize) -> Value {
-    let group = console.chat.show(&room.id);
     let pushers: Vec<_> = room
         .pushers
         .iter()
@@ -75,7 +107,7 @@ fn room_view(console: &Console, room: &Room, viewers: usize) -> Value {
             |p| json!({ "userID": p.user, "userName": p.name, "stream": p.stream, "joined": p.joined, "seen": p.seen }),
         )
         .collect();
-    let mut view = json!({
+    json!({
         "roomID": room.id,
         "kind": room.kind,
         "roomInfo": room.info,
@@ -85,20 +117,8 @@ fn room_view(console: &Console, room: &Room, viewers: usize) -> Value {
         "audienceCount": viewers,
         "pushers": pushers,
         "audiences": [],
-    });
-    match group {
-        Ok(shown) => {
-            view["chat"] = json!({
-                "users": shown.users,
-                "last": shown.last,
-                "muted": shown.muted.iter().map(|(user, _)| user).collect::<Vec<_>>(),
-                "banned": shown.banned.iter().map(|(user, _)| user).collect::<Vec<_>>(),
-            });
-        }
-        // A room that is just being made, or whose chat is not ours.
-        Err(_) => view["chat"] = Value::Null,
-    }
-    view
+        "chat": chat_view(console, &room.id),
+    })
 }
 
 /// A viewer; clients put a JSON text with a name into its information.
