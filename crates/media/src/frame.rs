@@ -143,26 +143,36 @@ pub struct Frame {
 }
 
 /// What RTMP and FLV players count time from, in spans of 2.3 hours of the stream's time: so each counts from the span in which it
-/// began, whatever the stream's age. Many read their stamps as signed numbers of 32 bits, which end after 24.9 days; and some do not
-/// know that stamps of more than 24 bits (4.7 hours) are repeated in each further chunk of a message (librtmp, HaishinKit 2).
+/// began, whatever the stream's age. Many read their stamps as signed numbers of 32 bits, which end after 24.9 days; and some RTMP players
+/// do not know that stamps of more than 24 bits (4.7 hours) are repeated in each further chunk of a message (librtmp, HaishinKit 2).
+/// FLV has no such trouble, and counts from the first of 32 spans ([`Span::of_flv`]).
 ///
-/// What all viewers share is made for three spans, the frame's own and the two before. Who watches for longer than that is served
-/// by itself.
+/// What all viewers share is made for three spans, the frame's own and the two before. Who watches for longer than that, by RTMP for 4.7 hours,
+/// is served by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span(u32);
 
 /// Milliseconds.
 const SPAN: i64 = 1 << 23;
+/// Spans of RTMP in one of FLV, 3.1 days.
+const OF_FLV: u32 = 32;
+
+impl Span {
+    /// The one that a player of FLV counts from who begins in this one.
+    pub fn of_flv(self) -> Span {
+        Span(self.0 / OF_FLV * OF_FLV)
+    }
+}
 
 /// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once somebody asks.
 #[derive(Default)]
 struct Stamped(OnceLock<Box<[OnceLock<Bytes>; 3]>>);
 
 impl Stamped {
-    /// Those for a player of the span `of`, where what they are made of lies in `own`.
-    fn get(&self, own: Span, of: Span, make: impl FnOnce() -> Bytes) -> Bytes {
+    /// Those for a player of the span `of`, where what they are made of lies in `own`; `wide` of them are counted as one.
+    fn get(&self, own: Span, of: Span, wide: u32, make: impl FnOnce() -> Bytes) -> Bytes {
         let places = self.0.get_or_init(Box::default);
-        let place = own.0.checked_sub(of.0).and_then(|ago| places.get(ago as usize));
+        let place = (own.0 / wide).checked_sub(of.0 / wide).and_then(|ago| places.get(ago as usize));
         match place {
             Some(place) => place.get_or_init(make).clone(),
             None => make(),
@@ -262,12 +272,12 @@ impl Frame {
 
     /// The frame as a run of RTMP chunks for players of this span, made once by `make`.
     pub fn rtmp(&self, span: Span, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
-        self.made.rtmp.get(self.span(), span, || make(self))
+        self.made.rtmp.get(self.span(), span, 1, || make(self))
     }
 
     /// The frame as an FLV tag for players of this span, made once by `make`.
     pub fn flv(&self, span: Span, make: impl FnOnce(&Frame) -> Bytes) -> Bytes {
-        self.made.flv.get(self.span(), span, || make(self))
+        self.made.flv.get(self.span(), span, OF_FLV, || make(self))
     }
 
     /// The frame in a form of the caller's own (RTP payloads), made once. There is one place: a second type `T` for the
@@ -374,12 +384,12 @@ impl Burst {
 
     /// All frames as one contiguous run of RTMP chunks for players of this span, made once by `make`.
     pub fn rtmp(&self, span: Span, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
-        self.rtmp.get(self.span(), span, || make(&self.frames))
+        self.rtmp.get(self.span(), span, 1, || make(&self.frames))
     }
 
     /// All frames as one contiguous run of FLV tags for players of this span, made once by `make`.
     pub fn flv(&self, span: Span, make: impl FnOnce(&[Arc<Frame>]) -> Bytes) -> Bytes {
-        self.flv.get(self.span(), span, || make(&self.frames))
+        self.flv.get(self.span(), span, OF_FLV, || make(&self.frames))
     }
 }
 
@@ -428,10 +438,18 @@ mod tests {
         assert!(at(720 + 24 * 24).dts_since(began) < 1 << 31, "24 days of watching");
         assert_eq!(at(719).dts_since(at(724).span()), 0, "sound from before its first picture");
         // Who began in this span or the two before shares bytes; others have their own.
-        let made = |of: Span, byte: u8| now.flv(of, |_| vec![byte].into())[0];
+        let made = |of: Span, byte: u8| now.rtmp(of, |_| vec![byte].into())[0];
         let own = now.span();
         assert_eq!((made(own, 1), made(own, 2), made(began, 3), made(began, 4)), (1, 1, 3, 3));
-        assert_eq!((made(Span(0), 5), made(Span(0), 6), made(Span(99), 7)), (5, 6, 7));
+        assert_eq!((made(Span(0), 5), made(Span(0), 6), made(at(800).span(), 7)), (5, 6, 7));
+        // FLV goes on sharing for days.
+        let made = |of: Span, byte: u8| now.flv(of.of_flv(), |_| vec![byte].into())[0];
+        assert_eq!(
+            (made(own, 1), made(at(700).span(), 2), made(at(600).span(), 3), made(at(600).span(), 4)),
+            (1, 1, 3, 3)
+        );
+        assert_eq!((made(at(100).span(), 5), made(at(100).span(), 6)), (5, 6));
+        assert!(at(724).dts_since(own.of_flv()) < 1 << 28);
     }
 
     #[test]

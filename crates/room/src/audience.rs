@@ -79,6 +79,11 @@ impl Audience {
         Err(Refusal::AudienceListFull)
     }
 
+    /// Counts a viewer of whom nothing is known that a list could show. Says whether the count changed.
+    pub fn count_only(&mut self, user: &UserId) -> bool {
+        !self.listed.iter().any(|viewer| viewer.user == *user) && self.unlisted.insert(user.clone())
+    }
+
     /// Takes a viewer out. Says whether it was in.
     pub fn delete(&mut self, user: &UserId) -> bool {
         match self.listed.iter().position(|v| v.user == *user) {
@@ -111,7 +116,10 @@ mod tests {
         assert_eq!((a.count(), a.listed().len()), (3, 2));
         assert!(a.delete(&user(0)));
         assert!(!a.delete(&user(0)));
-        // A place on the list is free again: the counted viewer moves in when it asks once more.
+        // A place on the list is free again: the counted viewer moves in when it asks once more, and not by being counted.
+        assert!(!a.count_only(&user(2)) && !a.count_only(&user(1)) && a.count_only(&user(3)));
+        assert_eq!((a.count(), a.listed().len()), (3, 1));
+        assert!(a.delete(&user(3)));
         assert_eq!(a.add(&user(2), "", 2), Ok(false));
         assert_eq!((a.count(), a.listed().len()), (2, 2));
     }

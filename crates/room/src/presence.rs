@@ -49,7 +49,7 @@ pub struct Out {
     /// When its room was made: another one of the same id is not watched.
     pub of: Millis,
     /// What the app said about it.
-    pub info: Box<str>,
+    pub info: Option<Box<str>>,
 }
 
 /// What follows from a sign.
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn who_was_taken_out_is_put_back_once_and_who_left_is_not() {
         let mut presence = Presence::default();
-        let out = Out { of: Millis(7), info: "info".into() };
+        let out = Out { of: Millis(7), info: Some("info".into()) };
         for n in 1..=2 {
             presence.put_out(who(n), out.clone());
         }
@@ -243,7 +243,7 @@ mod tests {
         for n in 0..MOST_AWAY + 10 {
             presence.take(&seen(n, Sign::Away(Millis(n as u64)), (n < 2 * REMEMBERED.1).then_some(1)), Millis(1));
             if n < MOST_OUT + 10 {
-                presence.put_out(who(n), Out { of: Millis(1), info: "".into() });
+                presence.put_out(who(n), Out { of: Millis(1), info: None });
             }
         }
         assert_eq!((presence.waiting(), presence.due.len()), (MOST_AWAY, MOST_AWAY));

@@ -391,7 +391,7 @@ impl Rooms {
     /// [`Refusal::NoRoom`]; [`Refusal::AudienceListFull`], counted all the same.
     pub async fn add_viewer(&self, id: &RoomId, user: &UserId, info: &str) -> Result<(), Error> {
         self.see(Kind::Live, id, &mut |_, _| {}).await?;
-        let added = self.store.add_viewer(id, user, info).await;
+        let added = self.store.add_viewer(id, user, Some(info)).await;
         if !matches!(added, Ok(false)) {
             self.audience_changed(id);
         }

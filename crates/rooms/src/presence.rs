@@ -117,7 +117,7 @@ impl Rooms {
         if let Some(hub) = hub {
             let taken = hub.take_signs();
             if taken.forgot {
-                self.wait_for_those_of_before(Some(hub));
+                // Who is in the chat is here. Of who is not it is not known whether it ever was: it stays.
                 self.take_in(&hub.everybody()).await?;
             }
             self.take_in(&taken.signs).await?;
@@ -155,7 +155,7 @@ impl Rooms {
         self.store.see(&who.0, &mut |room, _| made = Some(room.created)).await?;
         let Some(of) = made else { return Ok(()) };
         let listed = self.store.viewers(&who.0).await?.listed;
-        let info = listed.into_iter().find(|viewer| viewer.user == who.1).map(|viewer| viewer.info).unwrap_or_default();
+        let info = listed.into_iter().find(|viewer| viewer.user == who.1).map(|viewer| viewer.info);
         if self.store.delete_viewer(&who.0, &who.1).await? {
             self.audience_changed(&who.0);
             self.presence.here.lock().put_out(who, Out { of, info });
@@ -167,7 +167,7 @@ impl Rooms {
         let mut same = false;
         self.store.see(room, &mut |room, _| same = room.created == out.of).await?;
         if same {
-            match self.store.add_viewer(room, user, &out.info).await {
+            match self.store.add_viewer(room, user, out.info.as_deref()).await {
                 Ok(false) => {}
                 // Counted, if it is not listed.
                 Ok(true) | Err(Error::Refused(_)) => self.audience_changed(room),

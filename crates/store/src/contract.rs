@@ -91,7 +91,7 @@ async fn what_is_there_is_counted(store: Arc<dyn Store>) {
         enter(&*store, &id(n), kind, who, Millis(1_000)).await.unwrap();
     }
     for (n, who) in [(1, "v"), (1, "w"), (1, "v"), (2, "v")] {
-        store.add_viewer(&id(n), &user(who), "").await.unwrap();
+        store.add_viewer(&id(n), &user(who), Some("")).await.unwrap();
     }
     // In the order of `Kind::ALL`.
     assert_eq!(counted().await, ([1, 1, 2, 0, 0], [1, 2, 3, 0, 0], 3));
@@ -303,20 +303,27 @@ async fn deadlines_are_handed_out_once(store: Arc<dyn Store>) {
 
 async fn viewers_are_a_set(store: Arc<dyn Store>) {
     let room = id(0);
-    let nobody = store.add_viewer(&room, &user("v"), "").await;
+    let nobody = store.add_viewer(&room, &user("v"), Some("")).await;
     assert!(matches!(nobody, Err(Error::Refused(Refusal::NoRoom))));
     enter(&*store, &room, Kind::Live, "alice", Millis(0)).await.unwrap();
-    assert!(store.add_viewer(&room, &user("v"), "info").await.unwrap());
-    assert!(!store.add_viewer(&room, &user("v"), "info").await.unwrap());
+    assert!(store.add_viewer(&room, &user("v"), Some("info")).await.unwrap());
+    assert!(!store.add_viewer(&room, &user("v"), Some("info")).await.unwrap());
     for n in 1..30 {
-        store.add_viewer(&room, &user(&format!("v{n}")), "").await.unwrap();
+        store.add_viewer(&room, &user(&format!("v{n}")), Some("")).await.unwrap();
     }
-    let full = store.add_viewer(&room, &user("late"), "").await;
+    let full = store.add_viewer(&room, &user("late"), Some("")).await;
     assert!(matches!(full, Err(Error::Refused(Refusal::AudienceListFull))));
     let viewers = store.viewers(&room).await.unwrap();
     assert_eq!((viewers.count, viewers.listed.len(), &*viewers.listed[0].info), (31, 30, "info"));
     assert!(store.delete_viewer(&room, &user("v")).await.unwrap());
     assert!(!store.delete_viewer(&room, &user("v")).await.unwrap());
+    // Of whom nothing is known is counted, and takes nobody's place or name.
+    assert!(store.add_viewer(&room, &user("anybody"), None).await.unwrap());
+    assert!(!store.add_viewer(&room, &user("anybody"), None).await.unwrap());
+    assert!(!store.add_viewer(&room, &user("v1"), None).await.unwrap());
+    let viewers = store.viewers(&room).await.unwrap();
+    assert_eq!((viewers.count, viewers.listed.len()), (31, 29));
+    assert!(store.delete_viewer(&room, &user("anybody")).await.unwrap());
     let mut counted = 0;
     store.list(Kind::Live, 0, 1, &mut |_, viewers| counted = viewers).await.unwrap();
     assert_eq!(counted, 30);

@@ -420,7 +420,7 @@ impl Store for Journal {
         self.kept.memory.due(now, limit)
     }
 
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: Option<&'a str>) -> Answer<'a, bool> {
         Box::pin(async move { self.enter(id, user, info) })
     }
 

@@ -248,8 +248,22 @@ impl Memory {
     }
 
     /// Counts a viewer. `changed` is called under the room's lock if that changes anything; it must not wait.
-    pub(super) fn enter(&self, id: &RoomId, user: &UserId, info: &str, changed: impl FnOnce()) -> Result<bool, Error> {
+    pub(super) fn enter(
+        &self,
+        id: &RoomId,
+        user: &UserId,
+        info: Option<&str>,
+        changed: impl FnOnce(),
+    ) -> Result<bool, Error> {
         self.with_audience(id, |audience| {
+            let Some(info) = info else {
+                let new = audience.count_only(user);
+                self.running.viewers_came(new.into());
+                if new {
+                    changed();
+                }
+                return Ok(new);
+            };
             let max = self.rules.max_audiences;
             let known = audience.knows(user, info, max);
             let before = audience.count();
@@ -343,7 +357,7 @@ impl Store for Memory {
         at_once!(Ok(self.claim(now, limit)))
     }
 
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: Option<&'a str>) -> Answer<'a, bool> {
         at_once!(self.enter(id, user, info, || ()))
     }
 

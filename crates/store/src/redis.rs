@@ -355,12 +355,13 @@ impl Redis {
         Ok(page.filter_map(|(_, id)| RoomId::parse(&id).ok()).collect())
     }
 
-    async fn add(&self, id: &RoomId, user: &UserId, info: &str) -> Result<bool, Error> {
-        bounded("userInfo", info, MAX_USER_INFO)?;
+    async fn add(&self, id: &RoomId, user: &UserId, info: Option<&str>) -> Result<bool, Error> {
+        bounded("userInfo", info.unwrap_or_default(), MAX_USER_INFO)?;
+        let most = if info.is_some() { i64::try_from(self.rules.max_audiences).unwrap_or(i64::MAX) } else { -1 };
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
         script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
-        script.arg(user.as_str()).arg(info).arg(self.rules.max_audiences).arg(id.as_str());
+        script.arg(user.as_str()).arg(info.unwrap_or_default()).arg(most).arg(id.as_str());
         match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
             2 => Err(Refusal::AudienceListFull.into()),
@@ -425,7 +426,7 @@ impl Store for Redis {
         Box::pin(self.claim(now, limit))
     }
 
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool> {
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: Option<&'a str>) -> Answer<'a, bool> {
         Box::pin(self.add(id, user, info))
     }
 

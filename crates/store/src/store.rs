@@ -64,8 +64,9 @@ pub trait Store: Send + Sync + 'static {
     /// at once, others come. Costs only what is due.
     fn due(&self, now: Millis, limit: usize) -> Answer<'_, Vec<RoomId>>;
 
-    /// Counts a viewer of a live room. Says whether the count changed.
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> Answer<'a, bool>;
+    /// Counts a viewer of a live room, and lists it with what the app says about it while there are places; none: nothing is known of it,
+    /// and it is counted alone. Says whether the count changed.
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: Option<&'a str>) -> Answer<'a, bool>;
 
     /// Takes a viewer out. Says whether it was in.
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool>;

@@ -411,7 +411,7 @@ async fn a_crowd_is_counted_once_for_a_while() {
         }
     };
     for n in 0..20 {
-        world.journal.add_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap(), "").await.unwrap();
+        world.journal.add_viewer(&room, &UserId::parse(&format!("v{n}")).unwrap(), Some("")).await.unwrap();
         audiences.changed(&room);
     }
     heard(1).await;

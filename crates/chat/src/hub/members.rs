@@ -107,7 +107,10 @@ impl Hub {
                     directory.leave(&user, *id, &closed.message.group);
                 }
                 drop(directory);
-                self.note_sign(id, &user, Sign::Quit);
+                // Alone, nothing follows from it: the room is gone with its audience.
+                if self.is_shared() {
+                    self.note_sign(id, &user, Sign::Quit);
+                }
                 for id in ids {
                     self.with_link(id, |link| match link.inbox() {
                         Some(inbox) => inbox.close(&closed.message),

@@ -222,6 +222,10 @@ fn enhanced(mut packet: u8, tracks: u8, body: &Bytes) -> Result<Enhanced, NoFram
         let [id, a, b, c] = take(&mut rest)?;
         let data = split(&mut rest, u32::from_be_bytes([0, a, b, c]) as usize)?;
         several = if id == 0 { several } else { id };
+        // A message has each track once, and so not more of them than there are numbers.
+        if found.iter().any(|track: &Track| track.id == id) {
+            return Err(NoFrame::Short);
+        }
         found.push(Track { id, four, data });
     }
     if found.is_empty() { Err(NoFrame::Short) } else { Ok(Enhanced { packet, tracks: Tracks::Many(found), several }) }
@@ -516,8 +520,9 @@ mod tests {
         assert_eq!(pictures(b"\x97\x02abc\x03hvc1x").0, Ok((Kind::Video, Codec::H265, 0, x())));
         let long = [&b"\x97\xff\x00\xff"[..], &[9; 256], b"\x06\x03avc1\0x"].concat();
         assert_eq!(super::video(0, long.into()).unwrap().payload, x());
-        // Cut short, in each place.
-        for body in [&b"\x95"[..], b"\x95\x01mp", b"\x95\x01mp4a", b"\x95\x11mp4a\0\0\0\x09x", b"\x97\x09abc"] {
+        // Cut short, in each place; one track twice.
+        let twice = &b"\x95\x11mp4a\x01\0\0\x01x\x01\0\0\x01x"[..];
+        for body in [&b"\x95"[..], b"\x95\x01mp", b"\x95\x01mp4a", b"\x95\x11mp4a\0\0\0\x09x", b"\x97\x09abc", twice] {
             let frame = if body[0] == 0x97 { super::video(0, body.into()) } else { audio(0, body.into()) };
             assert_eq!(frame.unwrap_err(), NoFrame::Short, "{body:?}");
         }

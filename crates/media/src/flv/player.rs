@@ -71,7 +71,7 @@ impl Player {
     /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
     fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
         let Some(first) = frames.first() else { return };
-        let span = *self.span.get_or_insert(first.span());
+        let span = *self.span.get_or_insert(first.span().of_flv());
         self.introduce(frames, span);
         let mut own: Option<BytesMut> = None;
         for (n, f) in frames.iter().enumerate() {

@@ -325,6 +325,9 @@ fn tell(stream: &StreamName, track: u8, codec: Codec) {
     }
 }
 
+/// What a frame costs beside its bytes, in bytes: those of many small ones count, too.
+const FRAME: u64 = 64;
+
 /// A publisher's rate against its bound.
 struct Rate {
     most: u64,
@@ -342,7 +345,7 @@ impl Rate {
             self.since = now;
             self.bytes = 0;
         }
-        self.bytes += frame.payload.len() as u64;
+        self.bytes += frame.payload.len() as u64 + FRAME;
         let allowed = self.most.saturating_mul(RATE_WINDOW.as_secs()) / 8;
         if self.bytes > allowed { Err(Ended::Limit("bitrate")) } else { Ok(()) }
     }

@@ -18,17 +18,17 @@ const AT_ONCE: usize = 256;
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Said<'a> {
-    /// Who came, in order, and what the app says about them.
+    /// Who came, in order, and what the app says about them; none of who is counted alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    came: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    came: Vec<(Cow<'a, str>, Option<Cow<'a, str>>)>,
     /// Who left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     gone: Vec<Cow<'a, str>>,
 }
 
 /// The frame of a viewer who came.
-fn came(room: &RoomId, user: &UserId, info: &str) -> Option<Draft> {
-    draft(room, &Said { came: vec![(user.as_str().into(), info.into())], ..Said::default() })
+fn came(room: &RoomId, user: &UserId, info: Option<&str>) -> Option<Draft> {
+    draft(room, &Said { came: vec![(user.as_str().into(), info.map(Cow::from))], ..Said::default() })
 }
 
 /// The frame of a viewer who left.
@@ -42,18 +42,18 @@ fn draft(room: &RoomId, said: &Said<'_>) -> Option<Draft> {
 
 /// The states of the frames that say all of an audience.
 pub fn states(audience: &Audience) -> impl Iterator<Item = Vec<u8>> {
-    let listed = audience.listed().iter().map(|viewer| (&viewer.user, &*viewer.info));
-    let all: Vec<_> = listed.chain(audience.unlisted().map(|user| (user, ""))).collect();
+    let listed = audience.listed().iter().map(|viewer| (&viewer.user, Some(&*viewer.info)));
+    let all: Vec<_> = listed.chain(audience.unlisted().map(|user| (user, None))).collect();
     let count = all.len().div_ceil(AT_ONCE);
     (0..count).filter_map(move |n| {
         let some = all.iter().skip(n * AT_ONCE).take(AT_ONCE);
-        let came = some.map(|(user, info)| (user.as_str().into(), (*info).into())).collect();
+        let came = some.map(|(user, info)| (user.as_str().into(), info.map(Cow::from))).collect();
         serde_json::to_vec(&Said { came, ..Said::default() }).ok()
     })
 }
 
 impl Journal {
-    pub(super) fn enter(&self, id: &RoomId, user: &UserId, info: &str) -> Result<bool, Error> {
+    pub(super) fn enter(&self, id: &RoomId, user: &UserId, info: Option<&str>) -> Result<bool, Error> {
         self.kept.memory.enter(id, user, info, || self.append_viewer(came(id, user, info)))
     }
 
@@ -78,7 +78,7 @@ pub struct Watching {
 }
 
 /// Users of one room: the place of each, and what the app says about it.
-type Users = HashMap<Box<str>, (u64, Box<str>)>;
+type Users = HashMap<Box<str>, (u64, Option<Box<str>>)>;
 
 impl Watching {
     /// Takes a frame. Says whether it is understood.
@@ -88,7 +88,7 @@ impl Watching {
         for (user, info) in came {
             self.next += 1;
             let place = users.get(&*user).map_or(self.next, |(place, _)| *place);
-            users.insert(user.into(), (place, info.into()));
+            users.insert(user.into(), (place, info.map(Box::from)));
         }
         for user in gone {
             users.remove(&*user);
@@ -108,9 +108,11 @@ impl Watching {
             users.sort_unstable_by_key(|(_, (place, _))| *place);
             let mut audience = Audience::default();
             for (user, (_, info)) in users {
-                if let Ok(user) = UserId::parse(&user) {
-                    // One that is not listed any more is counted.
-                    let _ = audience.add(&user, &info, max);
+                match (UserId::parse(&user), info) {
+                    // One for whom there is no place is counted.
+                    (Ok(user), Some(info)) => drop(audience.add(&user, &info, max)),
+                    (Ok(user), None) => drop(audience.count_only(&user)),
+                    (Err(_), _) => {}
                 }
             }
             Some((RoomId::parse(&room).ok()?, audience)).filter(|(_, audience)| audience.count() > 0)
@@ -167,7 +169,7 @@ mod tests {
     }
 
     async fn watch(journal: &Journal, name: &str, who: &str, info: &str) {
-        let _ = journal.add_viewer(&room(name), &user(who), info).await;
+        let _ = journal.add_viewer(&room(name), &user(who), Some(info)).await;
     }
 
     async fn shown(journal: &Journal, name: &str) -> (usize, Vec<String>) {
@@ -211,8 +213,21 @@ mod tests {
         assert_eq!(watching, ["v2", "v3", "v4"]);
         // After a snapshot, too, who leaves is gone.
         journal.delete_viewer(&room("r"), &user("v4")).await.unwrap();
-        let journal = reopened(journal, dir.path()).await;
+        let mut journal = reopened(journal, dir.path()).await;
         assert_eq!(shown(&journal, "r").await, (2, wanted.1));
+        // Whose name a snapshot does not know is not listed in a free place.
+        watch(&journal, "r", "v5", "v5").await;
+        journal = reopened(journal, dir.path()).await;
+        journal.snapshot().unwrap();
+        journal.delete_viewer(&room("r"), &user("v2")).await.unwrap();
+        let _ = journal.add_viewer(&room("r"), &user("v6"), None).await;
+        for _ in 0..2 {
+            journal = reopened(journal, dir.path()).await;
+            assert_eq!(shown(&journal, "r").await, (3, vec!["v3 v3".to_owned()]));
+            journal.snapshot().unwrap();
+        }
+        watch(&journal, "r", "v5", "v5").await;
+        assert_eq!(shown(&journal, "r").await, (3, vec!["v3 v3".to_owned(), "v5 v5".to_owned()]));
     }
 
     #[tokio::test]

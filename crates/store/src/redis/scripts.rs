@@ -193,23 +193,24 @@ script!(
 );
 
 /// What all scripts do that bring a viewer into an audience, or take it out. `enter` answers -1 without an active room, 0 or 1 for
-/// what the count grew by, 2 where the list is full; `leave` whether it was in.
+/// what the count grew by, 2 where the list is full; without an info it counts alone. `leave` answers whether it was in.
 const AUDIENCES: &str = r"
     local function enter(room, listed, infos, others, totals, user, info, most)
         if redis.call('HGET', room, 'a') ~= '1' then return -1 end
         if redis.call('ZSCORE', listed, user) then
-            redis.call('HSET', infos, user, info)
+            if info then redis.call('HSET', infos, user, info) end
             return 0
         end
-        if redis.call('ZCARD', listed) < tonumber(most) then
+        if info and redis.call('ZCARD', listed) < tonumber(most) then
             local new = 1 - redis.call('SREM', others, user)
             redis.call('ZADD', listed, redis.call('HINCRBY', room, 'n', 1), user)
             redis.call('HSET', infos, user, info)
             redis.call('HINCRBY', totals, 'v', new)
             return new
         end
-        redis.call('HINCRBY', totals, 'v', redis.call('SADD', others, user))
-        return 2
+        local new = redis.call('SADD', others, user)
+        redis.call('HINCRBY', totals, 'v', new)
+        return info and 2 or new
     end
     local function leave(listed, infos, others, totals, user)
         redis.call('HDEL', infos, user)
@@ -232,10 +233,11 @@ macro_rules! of_audiences {
 
 of_audiences!(
     /// Counts a viewer. Keys: room, listed viewers, their infos, other viewers, totals, who was taken out, who is away. Arguments:
-    /// user, info, most listed ones, room. Answers what `enter` does.
+    /// user, info, most listed ones (-1: there is no info), room. Answers what `enter` does.
     ENTER,
     r"
-    local entered = enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1], ARGV[2], ARGV[3])
+    local info = tonumber(ARGV[3]) >= 0 and ARGV[2]
+    local entered = enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1], info, ARGV[3])
     if entered >= 0 then
         redis.call('HDEL', KEYS[6], ARGV[1])
         redis.call('ZREM', KEYS[7], ARGV[4] .. ' ' .. ARGV[1])
@@ -282,6 +284,8 @@ of_audiences!(
                 local info = redis.call('HGET', KEYS[6], user)
                 if info then
                     redis.call('HDEL', KEYS[6], user)
+                    -- Of one who was not listed nothing is known.
+                    info = string.sub(info, 1, 1) == '+' and string.sub(info, 2)
                     if enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], user, info, most) > 0 then changed = 1 end
                 end
             elseif sign == 'gone' and leave(KEYS[2], KEYS[3], KEYS[4], KEYS[5], user) > 0 then
@@ -337,7 +341,7 @@ of_audiences!(
             if not there and leave(KEYS[1], KEYS[2], KEYS[3], KEYS[4], user) > 0 then
                 left = left + 1
                 if redis.call('HLEN', KEYS[5]) < tonumber(ARGV[2]) then
-                    redis.call('HSET', KEYS[5], user, info or '')
+                    redis.call('HSET', KEYS[5], user, info and '+' .. info or '-')
                     redis.call('PEXPIRE', KEYS[5], ARGV[3])
                 end
             end

@@ -478,7 +478,7 @@ async fn what_a_full_redis_refuses_is_not_done_by_half() {
     let (store, _events) = open(target(&server, 0)).await;
     let alice = user("alice");
     enter(&store, 0, "alice", Millis(1)).await.unwrap();
-    store.add_viewer(&id(0), &alice, "").await.unwrap();
+    store.add_viewer(&id(0), &alice, Some("")).await.unwrap();
     let ban = |until| Ban {
         user: alice.clone(),
         room: None,

@@ -47,7 +47,7 @@ impl Store for Mute {
     fn due(&self, now: Millis, limit: usize) -> store::Answer<'_, Vec<RoomId>> {
         self.0.due(now, limit)
     }
-    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: &'a str) -> store::Answer<'a, bool> {
+    fn add_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId, info: Option<&'a str>) -> store::Answer<'a, bool> {
         self.0.add_viewer(id, user, info)
     }
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> store::Answer<'a, bool> {
