@@ -442,10 +442,12 @@ async function early(at, names, ms, back) {
   const all = new Map();
   for (const name of names) {
     const own = await open(at.place, at.browser, name, at.server.base);
+    all.set(name, { own, row: {} });
+  }
+  for (const [name, { own }] of all) {
     begin(own.page, CLIENTS[name].play, urls.whep, 'play').catch((error) => {
       own.noted.problems.push(`play: ${error.message.split('\n')[0]}`);
     });
-    all.set(name, { own, row: {} });
   }
   await sleep(ms);
   const each = (ask, field, arg) =>
