@@ -143,18 +143,6 @@ const CLIENTS = {
       return { stop: () => kit.stopStreaming() };
     },
   },
-  'red5pro-webrtc-sdk': {
-    publish: (lib, url) => {
-      const publisher = new (lib.WHIPClient ?? lib.default.WHIPClient)(url, document.querySelector('video'));
-      publisher.on('*', ({ type }) => /fail|error|invalid/i.test(type) && window.said.push(type));
-      return { stop: () => publisher.unpublish() };
-    },
-    play: (lib, url, video) => {
-      const subscriber = new (lib.WHEPClient ?? lib.default.WHEPClient)(url, video);
-      subscriber.on('*', ({ type }) => /fail|error|invalid/i.test(type) && window.said.push(type));
-      return { stop: () => subscriber.unsubscribe() };
-    },
-  },
 };
 
 /** In the page before all else: its connections, what the library told it, and what is measured of a player. */
@@ -427,6 +415,8 @@ async function player(at, name, client, live) {
   await within(begun, 15_000);
   const first = await page.evaluate(() => window.measure.picture(10_000));
   row.first = first === null ? 'never' : `${Date.now() - from} ms`;
+  // Pictures since the last keyframe come at once, and are none of its rate.
+  await sleep(1_500);
   const flow = await page.evaluate((ms) => window.measure.flow(ms), MEASURED);
   row.flow = `${flow.fps} fps${flow.hz === null ? ' silent' : ` ${flow.hz} Hz`}`;
   row.restart = await restarted(page, noted);

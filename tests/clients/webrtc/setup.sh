@@ -18,5 +18,4 @@ npm install --prefix "$to/js" --silent --no-audit --no-fund \
 npm install --prefix "$to/packages" --silent --no-audit --no-fund --ignore-scripts \
   playwright-core@1.65.1 esbuild@0.28.2 @eyevinn/whip-web-client@1.1.7 @eyevinn/webrtc-player@0.13.0 whip-whep@1.2.0 \
   @binbat/whip-whep@1.1.1-sdp-trickle-throw @cameronelliott/whip-whep@1.100.1 mediamtx-webrtc-react@0.1.0 \
-  react@18.3.1 react-dom@18.3.1 simple-webrtc-element-whep@0.2.3 @livepeer/core-web@5.2.6 ovenlivekit@1.5.8 \
-  red5pro-webrtc-sdk@11.0.0
+  react@18.3.1 react-dom@18.3.1 simple-webrtc-element-whep@0.2.3 @livepeer/core-web@5.2.6 ovenlivekit@1.5.8
