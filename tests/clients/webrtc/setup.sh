@@ -14,3 +14,8 @@ if [ -n "${PYTHON313:-}" ]; then
 fi
 npm install --prefix "$to/js" --silent --no-audit --no-fund \
   node@22.23.3 playwright-core@1.65.1 werift@0.25.2 @roamhq/wrtc@0.10.0 node-datachannel@0.33.4
+# The libraries of packages.mjs. @htmlbricks/hb-player-live is tried, too, where it is installed; it takes 190 MB.
+npm install --prefix "$to/packages" --silent --no-audit --no-fund --ignore-scripts \
+  playwright-core@1.65.1 esbuild@0.28.2 @eyevinn/whip-web-client@1.1.7 @eyevinn/webrtc-player@0.13.0 whip-whep@1.2.0 \
+  @binbat/whip-whep@1.1.1-sdp-trickle-throw @cameronelliott/whip-whep@1.100.1 mediamtx-webrtc-react@0.1.0 \
+  react@18.3.1 react-dom@18.3.1 simple-webrtc-element-whep@0.2.3 @livepeer/core-web@5.2.6 ovenlivekit@1.5.8
