@@ -58,15 +58,22 @@ pub fn routes(media: Arc<Media>) -> Router {
 async fn preflight(State(media): State<Arc<Media>>, asked: HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
-    media.cors.apply(headers, true);
+    allow(&media, &asked, headers);
     if headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    }
+    response
+}
+
+/// Lets a page of another origin, where any may, ask with the headers that its preflight names.
+pub(super) fn allow(media: &Media, asked: &HeaderMap, headers: &mut HeaderMap) {
+    media.cors.apply(headers, true);
+    if headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.insert(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
         if let Some(named) = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
             headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, named.clone());
         }
     }
-    response
 }
 
 /// A client that is to come later is told when.

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::rtc_session::{Outcome, Wish, status};
-use super::streaming::Media;
+use super::streaming::{self, Media};
 use sign::Secret;
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -250,7 +250,7 @@ async fn asked(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let mut response = preflight(State(Arc::clone(&media))).await;
+    let mut response = preflight(State(Arc::clone(&media)), headers.clone()).await;
     if !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
         && let (Some(server), Ok(name)) = (&media.webrtc, StreamName::new(&stream))
     {
@@ -265,9 +265,9 @@ async fn asked(
 }
 
 /// The answer to a browser's preflight.
-pub async fn preflight(State(media): State<Arc<Media>>) -> Response {
+pub async fn preflight(State(media): State<Arc<Media>>, asked: HeaderMap) -> Response {
     let mut response = (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP), (ACCEPT_PATCH, FRAGMENT)]).into_response();
-    media.cors.apply(response.headers_mut(), true);
+    streaming::allow(&media, &asked, response.headers_mut());
     response
 }
 

@@ -63,6 +63,12 @@ const SDP: (&str, &str) = ("content-type", "application/sdp");
 async fn streams_and_recordings_answer_preflights() {
     let kit = Kit::new().await;
     let asked = [("access-control-request-method", "GET"), ("access-control-request-headers", "range,x-token")];
+    // OvenLiveKit publishes with a header of its own.
+    let publishes =
+        [("access-control-request-method", "POST"), ("access-control-request-headers", "oven-capabilities")];
+    let answer = ask(&kit, Method::OPTIONS, "/whip/x", &publishes, "").await;
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_HEADERS], "oven-capabilities");
+    assert_eq!(answer.headers[header::ACCESS_CONTROL_ALLOW_METHODS], "GET, POST, PATCH, DELETE, OPTIONS");
     for path in ["/live/x.m3u8", "/live/x.flv", "/live/x/1.m4s", "/recordings/x.mp4"] {
         let answer = ask(&kit, Method::OPTIONS, path, &asked, "").await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT, "{path}");
