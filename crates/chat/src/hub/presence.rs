@@ -9,7 +9,7 @@ use room::{RoomId, UserId};
 
 use super::Hub;
 
-/// Most signs that are kept. Beyond it they are all forgotten, and who takes them begins anew.
+/// Most signs that are kept. Beyond it they are all forgotten, and who takes them looks at everybody who is here.
 const MOST: usize = 100_000;
 /// Milliseconds for which a user whose connection broke may come back: an app in the background, a tunnel.
 pub const BACK_WITHIN: u64 = 180_000;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::frame::{Burst, Frame};
+use crate::frame::{Burst, Frame, is_same};
 
 /// What a reader gets.
 #[derive(Clone)]
@@ -29,6 +29,16 @@ pub struct Tracks {
 }
 
 impl Tracks {
+    /// Puts a configuration among those of further tracks, which are in the order of their numbers. Says whether it tells something new.
+    pub(crate) fn put_further(further: &mut Vec<Arc<Frame>>, config: &Arc<Frame>) -> bool {
+        match further.binary_search_by_key(&config.track, |known| known.track) {
+            Ok(at) if is_same(Some(&further[at]), Some(config)) => return false,
+            Ok(at) => further[at] = Arc::clone(config),
+            Err(at) => further.insert(at, Arc::clone(config)),
+        }
+        true
+    }
+
     /// What a reader gets that asks for further tracks, or does not.
     pub(super) fn with(&self, further: bool) -> Tracks {
         let rest = if further { self.further.clone() } else { Vec::new() };

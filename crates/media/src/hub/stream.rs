@@ -24,7 +24,7 @@ use super::wakers::Wakers;
 use super::{Gone, Inner, Origin, Pace, Settings};
 use crate::codec::{AudioInfo, VideoInfo};
 use crate::ended::Ended;
-use crate::frame::{Codec, Frame, Kind, MOST_TRACKS, is_same};
+use crate::frame::{Codec, Frame, Kind, MOST_TRACKS};
 use crate::name::StreamName;
 
 /// What lies between pictures that stand still and are handed out at once, in microseconds.
@@ -404,14 +404,9 @@ impl State {
         if frame.kind != Kind::AudioConfig || frame.track >= MOST_TRACKS {
             return frame.track < MOST_TRACKS;
         }
-        let further = &mut self.tracks.further;
-        match further.binary_search_by_key(&frame.track, |config| config.track) {
-            Ok(at) if is_same(Some(&further[at]), Some(frame)) => return false,
-            Ok(at) => further[at] = Arc::clone(frame),
-            Err(at) => further.insert(at, Arc::clone(frame)),
-        }
-        self.version = self.version.wrapping_add(1);
-        true
+        let is_news = Tracks::put_further(&mut self.tracks.further, frame);
+        self.version = self.version.wrapping_add(is_news.into());
+        is_news
     }
 
     /// Another publisher follows, which has its own.

@@ -9,7 +9,7 @@ use super::queue::{Offer, Queue};
 use super::{AUDIO, Outcome};
 use crate::fmp4::Muxer;
 use crate::frame::{Frame, Kind, is_same};
-use crate::hub::{Item, Reader};
+use crate::hub::{Item, Reader, Tracks};
 use crate::name::StreamName;
 
 /// A key frame ends a fragment that is longer than this, in microseconds.
@@ -153,9 +153,7 @@ impl<'a> Take<'a> {
         match frame.kind {
             Kind::AudioConfig if frame.is_further() => {
                 let mut further = self.further.clone();
-                further.retain(|config| config.track != frame.track);
-                further.push(Arc::clone(frame));
-                further.sort_by_key(|config| config.track);
+                Tracks::put_further(&mut further, frame);
                 self.configure_further(further);
             }
             Kind::VideoConfig => self.configure(Some(Arc::clone(frame)), self.audio.clone()),

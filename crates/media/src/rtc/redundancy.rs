@@ -13,8 +13,6 @@ const PROTECTED_FOR: Duration = Duration::from_secs(30);
 /// What the fields of a block's head hold: how long ago it was, and its bytes.
 const MOST_AGO: u32 = 0x3fff;
 const MOST_BYTES: usize = 0x3ff;
-/// Most bytes of a payload with both, as of any other.
-const MOST_PAYLOAD: usize = MAX_PAYLOAD;
 
 /// The state of one viewer's sound.
 pub(super) struct Redundancy {
@@ -49,7 +47,7 @@ impl Redundancy {
         let Some((then, before)) = self.before.replace((time, Arc::clone(payload))) else { return false };
         let ago = time.wrapping_sub(then);
         let bytes = before.len();
-        if !(1..=MOST_AGO).contains(&ago) || bytes > MOST_BYTES || bytes + payload.len() + 5 > MOST_PAYLOAD {
+        if !(1..=MOST_AGO).contains(&ago) || bytes > MOST_BYTES || bytes + payload.len() + 5 > MAX_PAYLOAD {
             return false;
         }
         out.clear();

@@ -411,7 +411,7 @@ pub(super) fn choose(offered: &[Codec]) -> Option<Codec> {
 mod tests {
     use super::*;
 
-    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/SAVPF 96 97\r\n\
+    pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/SAVPF 96 97\r\n\
         a=rtpmap:97 H264/90000\r\na=rtpmap:96 VP8/90000\r\nm=audio 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:sound\r\n\
         a=rtpmap:98 OPUS/48000\r\na=recvonly\r\n";
 

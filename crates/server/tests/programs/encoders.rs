@@ -48,25 +48,6 @@ fn is_the_tone(loud: Option<f32>) -> bool {
     loud.is_some_and(|db| (-27.0..-15.0).contains(&db))
 }
 
-struct Urls {
-    push: String,
-    play: String,
-    flv: String,
-    hls: String,
-    whep: String,
-}
-
-fn urls(server: &Server, room: &str) -> Urls {
-    let user = server.login("live_room", room);
-    let urls = user.ok("get_push_url", json!({ "roomID": room }));
-    let url = |name: &str| urls[name].as_str().unwrap().to_owned();
-    let push = url("pushURL");
-    assert_eq!(user.enter(room, &push)["code"], 0);
-    let seen = user.ok("get_pushers", json!({ "roomID": room }));
-    let play = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
-    Urls { push, play, flv: url("flvURL"), hls: url("hlsURL"), whep: url("whepURL") }
-}
-
 #[test]
 fn sound_that_can_be_decoded_is_heard_everywhere() {
     let dir = directory();
@@ -80,7 +61,7 @@ fn sound_that_can_be_decoded_is_heard_everywhere() {
         ("l", "mp3", "-c:a libmp3lame -ar 22050 -ac 1", ["h264", "mp3"]),
     ];
     for (room, codec, options, in_flv) in sounds {
-        let at = urls(&server, room);
+        let at = server.urls(room);
         let mut pushed = push(&format!("{}&record=1", at.push), &format!("{H264} {options}"));
         until("it is published", || !kit::probe(&at.play).is_empty());
         // RTMP as it came.
@@ -137,7 +118,7 @@ fn pictures_go_on_beside_sound_that_is_only_passed_on() {
         ("pcm_s16le", "-c:a pcm_s16le -ar 44100"),
     ];
     for (codec, options) in sounds {
-        let at = urls(&server, &codec.replace('_', ""));
+        let at = server.urls(&codec.replace('_', ""));
         let mut pushed = push(&at.push, &format!("{H264} {options}"));
         until("it is published", || !kit::probe(&at.play).is_empty());
         for url in [&at.play, &at.flv] {
@@ -168,7 +149,7 @@ fn pictures_go_on_beside_sound_that_is_only_passed_on() {
 #[test]
 fn an_encoder_hears_why_its_pictures_are_refused() {
     let server = Server::start(directory());
-    let at = urls(&server, "r");
+    let at = server.urls("r");
     let mut command = program("ffmpeg");
     command.args("-hide_banner -loglevel error -re -f lavfi -i testsrc=size=160x120:rate=15 -c:v flv1".split(' '));
     let begun = Instant::now();

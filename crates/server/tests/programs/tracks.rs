@@ -14,7 +14,6 @@ use media::rtmp::chunk::{self, Header};
 use media::rtmp::client::{Player, Publisher, Target};
 use media::rtmp::mux;
 use media::{Codec, Frame, Kind};
-use serde_json::json;
 use testkit::bounded::program;
 
 use crate::kit::{self, Server, directory, until};
@@ -164,24 +163,6 @@ fn played_by_flv(url: &str) -> Vec<Frame> {
     std::iter::from_fn(|| demuxer.next_frame().unwrap()).collect()
 }
 
-struct Urls {
-    push: String,
-    play: String,
-    flv: String,
-    hls: String,
-}
-
-fn urls(server: &Server, room: &str) -> Urls {
-    let user = server.login("live_room", room);
-    let urls = user.ok("get_push_url", json!({ "roomID": room }));
-    let url = |name: &str| urls[name].as_str().unwrap().to_owned();
-    let push = url("pushURL");
-    assert_eq!(user.enter(room, &push)["code"], 0);
-    let seen = user.ok("get_pushers", json!({ "roomID": room }));
-    let play = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
-    Urls { push, play, flv: url("flvURL"), hls: url("hlsURL") }
-}
-
 fn all_tracks(url: &str) -> String {
     format!("{url}&multitrack=1")
 }
@@ -199,7 +180,7 @@ fn a_second_track_is_heard_by_who_asks_for_it_and_recorded() {
     let scratch = directory();
     std::fs::create_dir_all(&scratch).unwrap();
     let server = Server::with(dir, &variables);
-    let at = urls(&server, "r");
+    let at = server.urls("r");
     let encoder = Encoder::start(&format!("{}&record=1", at.push), two_tones(), as_obs);
     until("it is published", || !kit::probe(&at.play).is_empty());
     // Whoever does not ask has one track, as ever.
@@ -236,7 +217,7 @@ fn a_second_track_is_heard_by_who_asks_for_it_and_recorded() {
 #[test]
 fn tracks_that_can_go_nowhere_are_left_out_and_told_once() {
     let server = Server::start(directory());
-    let at = urls(&server, "r");
+    let at = server.urls("r");
     let further = |track: u8, codec: &str| tone(880, codec).into_iter().map(move |frame| frame.of_track(track));
     let all = pictures().into_iter().chain(tone(440, "-c:a aac")).chain(further(6, "-c:a aac"));
     let all = all.chain(further(2, "-c:a libmp3lame -ar 44100")).collect();
@@ -257,7 +238,7 @@ fn tracks_that_can_go_nowhere_are_left_out_and_told_once() {
 fn what_eflvmux_sends_is_seen_everywhere_and_heard_where_it_is_named() {
     let server = Server::start(directory());
     for (room, sound, heard) in [("aac", "-c:a aac", true), ("pcm", "-c:a pcm_s16le -ar 44100", false)] {
-        let at = urls(&server, room);
+        let at = server.urls(room);
         let encoder = Encoder::start(&at.push, pictures().into_iter().chain(tone(440, sound)).collect(), as_eflvmux);
         until("it is published", || kit::probe(&at.play).contains(&"h264".to_owned()));
         for url in [&at.play, &at.flv, &at.hls] {

@@ -53,11 +53,8 @@ impl Sdp {
 #[cfg(test)]
 mod tests {
     use super::super::Way;
+    use super::super::tests::OFFER;
     use super::*;
-
-    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 RTP/SAVPF 96 97\r\n\
-        a=rtpmap:97 H264/90000\r\na=rtpmap:96 VP8/90000\r\nm=audio 9 UDP/TLS/RTP/SAVPF 98\r\na=mid:sound\r\n\
-        a=rtpmap:98 OPUS/48000\r\na=recvonly\r\n";
 
     #[test]
     fn lines_are_answered_by_their_own_names() {

@@ -31,6 +31,15 @@ pub struct Server {
     pub dir: PathBuf,
 }
 
+/// Where a stream is pushed to and played from.
+pub struct Urls {
+    pub push: String,
+    pub play: String,
+    pub flv: String,
+    pub hls: String,
+    pub whep: String,
+}
+
 /// The program with its data in this directory.
 pub fn roomservice(dir: &Path) -> Command {
     let mut command = program_within(env!("CARGO_BIN_EXE_roomservice"), LIFE);
@@ -136,6 +145,18 @@ impl Server {
     pub fn login(&self, kind: &str, user: &str) -> User<'_> {
         let info = self.get(&format!("/weapp/utils/get_login_info?userID={user}"));
         self.login_with(kind, user, info["userSig"].as_str().unwrap())
+    }
+
+    /// The URLs of a user's stream in a live room of its own, both named `room`.
+    pub fn urls(&self, room: &str) -> Urls {
+        let user = self.login("live_room", room);
+        let urls = user.ok("get_push_url", json!({ "roomID": room }));
+        let url = |name: &str| urls[name].as_str().unwrap().to_owned();
+        let push = url("pushURL");
+        assert_eq!(user.enter(room, &push)["code"], 0);
+        let seen = user.ok("get_pushers", json!({ "roomID": room }));
+        let play = seen["pushers"][0]["accelerateURL"].as_str().unwrap().to_owned();
+        Urls { push, play, flv: url("flvURL"), hls: url("hlsURL"), whep: url("whepURL") }
     }
 
     pub fn login_with(&self, kind: &str, user: &str, sig: &str) -> User<'_> {
