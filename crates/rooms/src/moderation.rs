@@ -160,9 +160,7 @@ impl Moderation {
         if self.bans.len() >= MOST && self.bans.get(user, room, self.clock.now()).is_none() {
             return Err(refused("too_many", format!("{MOST} users are kept out already")));
         }
-        let rooms = self.rooms_with(user, room).await?;
-        let mut streams: Vec<StreamId> = rooms.iter().map(|(_, stream)| stream.clone()).collect();
-        streams.extend(room.map_or_else(|| self.pushed_by(user), |room| self.urls.names_in(room, user)));
+        let mut streams = room.map_or_else(|| self.pushed_by(user), |room| self.urls.names_in(room, user));
         // Who is put out again has no streams by now: those of the first time stay refused.
         streams.extend(self.bans.get(user, room, self.clock.now()).map(|ban| ban.streams).unwrap_or_default());
         streams.sort_unstable();
@@ -172,20 +170,12 @@ impl Moderation {
         // What was said last may bear a time of a clock that was ahead: it orders, and is no time to count from.
         let until = seconds.map_or(Millis::NEVER, |s| now.plus(s.saturating_mul(1000)));
         let Out { reason, kick, .. } = out;
-        let ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: reason.into(), kick };
-        // First the user is not let in any more, then what it has is ended.
-        self.store.ban(&ban, now).await?;
-        self.bans.take(vec![ban.clone()], now);
-        self.end_here(&ban);
+        let mut ban = Ban { user: user.clone(), room: room.cloned(), until, at, streams, reason: reason.into(), kick };
+        // First the user is not let in any more, then what it has is ended. To find that may take long: all rooms are looked
+        // through for who is put out of everything.
+        self.begin_ban(&ban, now).await?;
         self.silence(&ban);
-        let mut failed = None;
-        for (room, _) in &rooms {
-            match self.rooms.kick(room, user, LeaveReason::Kicked).await {
-                // It may have left by itself.
-                Ok(_) | Err(Error::Refused(_)) => {}
-                Err(error) => failed = Some(error),
-            }
-        }
+        let mut failed = self.out_of_rooms(&mut ban, now).await.err();
         if let Err(error) = self.leave_audience(user, room).await {
             failed = Some(error);
         }
@@ -200,6 +190,35 @@ impl Moderation {
             unknown()
         };
         failed.map_or(Ok(ban), |error| Err(partly(error)))
+    }
+
+    /// From now on it holds, on all nodes, and streams that it names end here.
+    async fn begin_ban(&self, ban: &Ban, now: Millis) -> Result<(), Error> {
+        self.store.ban(ban, now).await?;
+        self.bans.take(vec![ban.clone()], now);
+        self.end_here(ban);
+        Ok(())
+    }
+
+    /// Takes the user out of the rooms where it pushes. The ban refuses those streams, too, from now on.
+    async fn out_of_rooms(&self, ban: &mut Ban, now: Millis) -> Result<(), Error> {
+        let rooms = self.rooms_with(&ban.user, ban.room.as_ref()).await?;
+        let more: Vec<_> = rooms.iter().map(|(_, s)| s).filter(|s| !ban.streams.contains(s)).cloned().collect();
+        let mut done = Ok(());
+        if !more.is_empty() {
+            ban.streams.extend(more);
+            // Of two words the later one holds.
+            ban.at = self.said_at(&ban.user, ban.room.as_ref());
+            done = self.begin_ban(ban, now).await;
+        }
+        for (room, _) in &rooms {
+            match self.rooms.kick(room, &ban.user, LeaveReason::Kicked).await {
+                // It may have left by itself.
+                Ok(_) | Err(Error::Refused(_)) => {}
+                Err(error) => done = Err(error),
+            }
+        }
+        done
     }
 
     /// Puts a user out of a room, who may come back after so many seconds. One who is kept out for longer already stays so.

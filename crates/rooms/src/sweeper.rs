@@ -7,6 +7,7 @@ use std::time::Duration;
 use room::sweep::{self, Pushing};
 use room::{Room, RoomId, Rules, StreamId, UserId};
 
+use crate::once::timed;
 use store::Store;
 use store::clock::Clock;
 use store::error::Error;
@@ -85,8 +86,9 @@ impl Sweeper {
             verdicts[at].push((user, pushing));
         }
         for (id, verdicts) in due.iter().zip(&verdicts) {
-            let now = self.clock.steady();
-            self.store.update(id, &mut |slot| Ok(sweep::sweep(slot, now, verdicts, &self.rules))).await?;
+            let (now, at) = (self.clock.steady(), self.clock.now());
+            let sweep = &mut |slot: &mut Option<Room>| Ok(timed(sweep::sweep(slot, now, verdicts, &self.rules), at));
+            self.store.update(id, sweep).await?;
         }
         Ok(())
     }

@@ -21,6 +21,18 @@ pub enum News {
     Note(Note),
 }
 
+/// What one commit told. Of what only a later version understands the rest is told, and a line says so.
+pub(crate) fn understand(text: &[u8], place: &str) -> Vec<News> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    serde_json::from_slice(text).unwrap_or_else(|error| {
+        tracing::warn!(%error, place, "events cannot be understood and are left out");
+        let each: Vec<serde_json::Value> = serde_json::from_slice(text).unwrap_or_default();
+        each.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
+    })
+}
+
 impl News {
     /// The room's change, if it is one.
     #[must_use]

@@ -26,7 +26,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
@@ -111,6 +111,8 @@ struct Kept {
     saving: Mutex<()>,
     pace: Option<Arc<dyn Pace>>,
     save_after: u64,
+    /// When this process began with it.
+    begun: Instant,
 }
 
 /// A custom field as it stands in a frame: cheaper than the whole room, where likes are counted.
@@ -222,7 +224,9 @@ impl Journal {
         let spans = Mutex::new(spans);
         let chats = Mutex::new(chats);
         let saving = Mutex::new(());
-        let kept = Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, saving, pace, save_after };
+        let begun = Instant::now();
+        let kept =
+            Kept { dir: dir.clone(), memory, revoked, readers, spans, chats, foreign, saving, pace, save_after, begun };
         let (full, asked) = mpsc::channel(1);
         let (log, writer) = Log::new(dir, outbox, log::Options { durable, next, unsaved, full, segment });
         log.save_after(snapshot.max(save_after));

@@ -51,6 +51,8 @@ const TRIES: u64 = 64;
 const MOST_BACK: u64 = 16;
 /// For how long a due room is left alone after it was handed out, in milliseconds.
 const CLAIM: u64 = 1_000;
+/// For how long a room that cannot be understood is left alone, in milliseconds.
+const UNKNOWN: u64 = 60_000;
 /// No node looked for what is due for this long, in milliseconds: so no heartbeat could be kept either.
 const GAP: u64 = 3_000;
 /// So long, in milliseconds, may pass between two looks at what is due anyway.
@@ -144,19 +146,23 @@ impl Redis {
     }
 
     async fn load(&self, id: &RoomId) -> Result<Loaded, Error> {
+        self.fetch(id).await?.read(id)
+    }
+
+    /// The same, where a room that cannot be understood, of a later version perhaps, is passed over.
+    async fn load_known(&self, id: &RoomId) -> Result<Option<Loaded>, Error> {
+        let read = self.fetch(id).await?.read(id);
+        Ok(read.inspect_err(|error| tracing::warn!(%error, "a room is passed over")).ok())
+    }
+
+    async fn fetch(&self, id: &RoomId) -> Result<Fetched, Error> {
         let mut pipe = redis::pipe();
         pipe.hmget(self.keys.room(id), &["v", "j"]).hgetall(self.keys.seen(id));
         pipe.zcard(self.keys.listed(id)).scard(self.keys.others(id));
         type Answer = ((Option<String>, Option<String>), Vec<(String, u64)>, usize, usize);
         let ((version, room), seen, listed, others): Answer =
             self.link.run(async |mut redis| pipe.query_async(&mut redis).await).await?;
-        let mut room: Option<Room> = room.map(|text| parse(id, &text)).transpose()?;
-        for pusher in room.iter_mut().flat_map(|room| &mut room.pushers) {
-            if let Some((_, seen)) = seen.iter().find(|(user, _)| user == pusher.user.as_str()) {
-                pusher.seen = pusher.seen.max(Millis(*seen));
-            }
-        }
-        Ok(Loaded { version: version.unwrap_or_default(), room, viewers: listed + others })
+        Ok(Fetched { version, room, seen, viewers: listed + others })
     }
 
     /// `first`: what is most likely true of the room. It is looked at where that is not so.
@@ -322,8 +328,11 @@ impl Redis {
     }
 
     async fn is_due(&self, id: RoomId, bucket: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
-        let Some(room) = self.load(&id).await?.room else { return Ok(None) };
-        let deadline = sweep::deadline(&room, &self.rules);
+        let deadline = match self.load_known(&id).await? {
+            Some(Loaded { room: Some(room), .. }) => sweep::deadline(&room, &self.rules),
+            Some(Loaded { room: None, .. }) => return Ok(None),
+            None => now.plus(UNKNOWN),
+        };
         if deadline <= now {
             return Ok(Some(id));
         }
@@ -370,8 +379,26 @@ impl Redis {
     }
 }
 
-fn parse(id: &RoomId, text: &str) -> Result<Room, Error> {
-    serde_json::from_str(text).map_err(|e| Error::Unavailable(format!("redis: room {id} cannot be understood: {e}")))
+/// A room as it stands in Redis.
+struct Fetched {
+    version: Option<String>,
+    room: Option<String>,
+    seen: Vec<(String, u64)>,
+    viewers: usize,
+}
+
+impl Fetched {
+    fn read(self, id: &RoomId) -> Result<Loaded, Error> {
+        let parse = |text: String| serde_json::from_str(&text);
+        let unknown = |error| Error::Unavailable(format!("redis: room {id} cannot be understood: {error}"));
+        let mut room: Option<Room> = self.room.map(parse).transpose().map_err(unknown)?;
+        for pusher in room.iter_mut().flat_map(|room| &mut room.pushers) {
+            if let Some((_, seen)) = self.seen.iter().find(|(user, _)| user == pusher.user.as_str()) {
+                pusher.seen = pusher.seen.max(Millis(*seen));
+            }
+        }
+        Ok(Loaded { version: self.version.unwrap_or_default(), room, viewers: self.viewers })
+    }
 }
 
 fn traced<'a>(commit: impl Future<Output = Result<(), Error>> + Send + 'a) -> Answer<'a, ()> {
@@ -411,9 +438,9 @@ impl Store for Redis {
     fn list<'a>(&'a self, kind: Kind, index: usize, count: usize, see: &'a mut See<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
             let page = self.page(kind, index, count).await?;
-            let mut rooms = stream::iter(page).map(|id| async move { self.load(&id).await }).buffered(ABREAST);
+            let mut rooms = stream::iter(page).map(|id| async move { self.load_known(&id).await }).buffered(ABREAST);
             while let Some(loaded) = rooms.next().await {
-                let Loaded { room, viewers, .. } = loaded?;
+                let Some(Loaded { room, viewers, .. }) = loaded? else { continue };
                 if let Some(room) = room.filter(Room::is_active) {
                     see(&room, viewers);
                 }

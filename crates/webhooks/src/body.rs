@@ -46,8 +46,9 @@ pub fn headers(secret: &Secret, id: &str, event: &str, now: Millis, body: &[u8])
     ]
 }
 
-/// The event's name, when it happened, and the body; `None` if it cannot be written.
-pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
+/// The event's name, when it happened, and the body; `None` if it cannot be written. What a server of a later version noted is told
+/// by the name that it has there.
+pub fn body<'a>(id: &str, news: &'a News) -> Option<(&'a str, Millis, Bytes)> {
     let mut fields = Map::new();
     fields.insert("id".into(), id.into());
     let (name, at) = match news {
@@ -82,7 +83,7 @@ pub fn body(id: &str, news: &News) -> Option<(&'static str, Millis, Bytes)> {
             if let Value::Object(more) = &note.data {
                 fields.extend(more.clone());
             }
-            (EVENTS.into_iter().find(|name| **name == *note.event)?, note.at)
+            (&*note.event, note.at)
         }
     };
     fields.extend([("event".into(), name.into()), ("time".into(), at.0.into())]);

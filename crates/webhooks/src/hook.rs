@@ -114,25 +114,28 @@ impl Hook {
     /// Why it is to be sent again.
     pub(super) async fn try_one(&self, id: &str, news: &News, wrong: &mut u32) -> Result<(), String> {
         let Some(Wanted { event, at, body }) = self.wanted(id, news) else { return Ok(()) };
-        if self.clock.now().since(at) > GIVE_UP {
-            tracing::error!(id, event, "a webhook was never accepted and is given up");
-            return Ok(());
-        }
-        match self.post_one(id, event, news, &body).await? {
-            200..300 => Ok(()),
-            status => {
+        let error = match self.post_one(id, event, news, &body).await {
+            Ok(200..300) => return Ok(()),
+            Ok(status) => {
                 *wrong += u32::from(WRONG.contains(&status));
                 if *wrong >= BELIEVED {
                     tracing::error!(id, event, status, "a webhook is refused again and again and is given up");
                     return Ok(());
                 }
-                Err(format!("HTTP status {status}"))
+                format!("HTTP status {status}")
             }
+            Err(error) => error,
+        };
+        // Not before it was tried: where the machine's clock was set forward, everything looks old.
+        if self.clock.now().since(at) > GIVE_UP {
+            tracing::error!(id, event, error, "a webhook was never accepted and is given up");
+            return Ok(());
         }
+        Err(error)
     }
 
     /// What is to be posted of an event; none where the URL does not want it.
-    pub(super) fn wanted(&self, id: &str, news: &News) -> Option<Wanted> {
+    pub(super) fn wanted<'a>(&self, id: &str, news: &'a News) -> Option<Wanted<'a>> {
         let (event, at, body) = body::body(id, news)?;
         let wanted = self.events.is_empty() || self.events.iter().any(|wanted| wanted == event);
         wanted.then_some(Wanted { event, at, body })
@@ -151,8 +154,8 @@ impl Hook {
 }
 
 /// What is to be posted of an event.
-pub(super) struct Wanted {
-    pub event: &'static str,
+pub(super) struct Wanted<'a> {
+    pub event: &'a str,
     pub at: Millis,
     pub body: Bytes,
 }

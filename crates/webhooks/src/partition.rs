@@ -162,7 +162,8 @@ impl Hook {
                 match history.hold(self.reader(), partition, LEASE).await {
                     Ok(true) => *ours.lock() = asked,
                     Ok(false) => return,
-                    // A store that is unavailable has given it to no other node.
+                    // A store that answers nobody gives it to no other node. One that answers others has by then.
+                    Err(_) if ours.lock().elapsed() >= LEASE => return,
                     Err(_) => {}
                 }
             }
@@ -175,7 +176,7 @@ impl Hook {
         // Where something could not be saved, it is still known here what was told.
         done.unwrap_or_else(|| {
             at.ahead = None;
-            Err(Error::Unavailable("another node has taken the partition over".into()))
+            Err(Error::Unavailable("another node may have taken the partition over".into()))
         })
     }
 

@@ -241,13 +241,13 @@ async fn what_is_too_old_or_always_refused_does_not_stop_the_rest() {
     world.clock.pass(25 * 3600 * 1000);
     world.visit(1, "bob").await;
     world.visit(1, "carol").await;
-    // Bob's leave is refused by the app; carol's, of the same room, comes after it.
-    world.backend.answers.lock().extend((0..BELIEVED).map(|_| Ok(400)));
+    // Alice's and bob's leaves are refused by the app; carol's, of bob's room, comes after his.
+    world.backend.answers.lock().extend((0..=BELIEVED).map(|_| Ok(400)));
     world.tell().await;
     let heard = world.backend.heard.lock();
     assert_eq!(heard.len(), 1);
     assert_eq!(heard[0]["userID"], "carol");
-    assert_eq!(world.backend.posts.lock().len(), BELIEVED as usize + 1, "alice's is a day old and not sent");
+    assert_eq!(world.backend.posts.lock().len(), BELIEVED as usize + 2, "alice's is a day old and sent only once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -464,6 +464,37 @@ fn the_documented_bodies_are_those_that_are_sent() {
         let (_, _, sent) = body::body("0-1-0", &News::Room(change)).unwrap();
         assert_eq!(keys(&serde_json::from_slice(&sent).unwrap()), keys(example), "{event}");
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_makes_nothing_too_old_to_be_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    world.visit(1, "alice").await;
+    world.clock.step(3 * 24 * 3600 * 1000);
+    world.tell().await;
+    assert_eq!(world.backend.heard.lock().len(), 4, "made, entered, left, closed");
+    // Who does not take it even so is not asked again.
+    world.visit(2, "bob").await;
+    world.clock.step(3 * 24 * 3600 * 1000);
+    *world.backend.refuses.lock() = Some("r2");
+    world.tell().await;
+    assert_eq!(world.backend.heard.lock().len(), 4);
+}
+
+#[tokio::test]
+async fn a_note_of_a_later_version_is_told_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    let data = serde_json::json!({ "how": "well" });
+    let room = RoomId::parse("r1").ok();
+    let note = Note { event: "of_a_later_version".into(), room, at: Millis(1), data, span: Span::None };
+    world.journal.note(&[note]).await.unwrap();
+    world.tell().await;
+    let heard = world.backend.heard.lock();
+    assert_eq!((&heard[0]["event"], &heard[0]["how"]), (&"of_a_later_version".into(), &"well".into()));
 }
 
 #[test]

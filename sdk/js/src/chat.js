@@ -11,6 +11,8 @@ const PONG_WITHIN = 8_000;
 /** The same where something is known to have happened to the network. */
 const PROBED_WITHIN = 3_000;
 const OPEN_WITHIN = 10_000;
+// Private messages are numbered by the time, in milliseconds, and kept for a minute.
+const CLOCK_SET_BACK = 60_000;
 /** How a connection ends that can never be made. */
 const NEVER = 4599;
 /** What a join is refused with that may be granted a moment later: nothing of it lies with the user. */
@@ -252,7 +254,9 @@ export class Chat {
   }
 
   #welcome(frame) {
-    this.direct ??= frame.direct;
+    // The server's clock was set back, and it numbers from there: what it says from now on is new.
+    if (this.direct - frame.direct > CLOCK_SET_BACK) this.direct = undefined;
+    else this.direct ??= frame.direct;
     this.backoff.reset();
     this.#become('open');
     if (this.nick) this.#write({ type: 'nick', nick: this.nick });

@@ -163,6 +163,22 @@ test('direct messages are asked for from the last one, and refusals have codes',
   chat.stop();
 });
 
+test('private messages go on where the clock of the server was set back', async () => {
+  const { server, chat, got } = await start();
+  server.socket.push({ type: 'direct', seq: 3_600_150, from: 'bob', time: 1, body: [] });
+  server.socket.drop();
+  await settle();
+  server.networkBack();
+  await settle();
+  server.socket.push({ type: 'welcome', user: 'alice', time: 1, direct: 149, idle: 60, maxFrame: 16384 });
+  server.socket.push({ type: 'direct', seq: 150, from: 'bob', time: 1, body: [] });
+  assert.deepEqual(
+    got('direct').map((frame) => frame.seq),
+    [3_600_150, 150],
+  );
+  chat.stop();
+});
+
 test('without a WebSocket chat ends at once and says what is missing', async () => {
   const server = new FakeServer();
   const { request } = server.platform();

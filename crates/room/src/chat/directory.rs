@@ -121,7 +121,8 @@ impl Directory {
             more.mailbox.expire(now);
             self.mail -= before - more.mailbox.bytes();
             waiting = more.mailbox.hand(since);
-            mark = more.mailbox.mark(now);
+            // What is handed over comes after it.
+            mark = waiting.first().map_or_else(|| more.mailbox.mark(now), |first| first.seq.saturating_sub(1));
         }
         let replaced = old.and_then(|old| Some((old, self.disconnect(now, user, old)?)));
         Ok(Connected { waiting, mark, replaced })

@@ -370,7 +370,9 @@ proptest! {
                     ids += 1;
                     let got = d.connect(now, &user(n), ConnectionId(ids), Transport::Socket, me.since).unwrap();
                     me.owed.retain(|_, at| at.plus(AWAY) > now);
-                    prop_assert!(got.mark >= me.newest, "later ones have higher numbers");
+                    prop_assert!(got.waiting.iter().all(|m| m.seq > got.mark), "what is handed over comes after it");
+                    let mark = got.waiting.last().map_or(got.mark, |last| last.seq);
+                    prop_assert!(mark >= me.newest, "later ones have higher numbers");
                     let given: Vec<u64> = got.waiting.iter().map(|m| m.seq).collect();
                     let owed: Vec<u64> = me.owed.keys().copied().collect();
                     prop_assert_eq!(given, owed);
@@ -378,7 +380,7 @@ proptest! {
                     if alive {
                         for m in &got.waiting { me.hear(m.seq) }
                         me.owed.clear();
-                        me.since = Some(got.mark);
+                        me.since = Some(mark);
                     } else if me.since.is_none() {
                         // It died before it heard anything, the mark included: what it was handed counts as handed.
                         me.owed.clear();

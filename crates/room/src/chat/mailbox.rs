@@ -71,9 +71,11 @@ impl Mailbox {
         }
     }
 
-    /// Hands over what comes after `since`, or else what was never handed over.
+    /// Hands over what comes after `since`, or else what was never handed over. A number that was not given yet is of a time
+    /// before the machine's clock was set back.
     pub(super) fn hand(&mut self, since: Option<u64>) -> Vec<Arc<Direct>> {
-        let waiting = self.after(since.unwrap_or(self.handed)).cloned().collect();
+        let since = since.filter(|since| *since <= self.last).unwrap_or(self.handed);
+        let waiting = self.after(since).cloned().collect();
         self.handed = self.last;
         waiting
     }

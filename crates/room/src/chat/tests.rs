@@ -276,6 +276,10 @@ fn direct_messages_wait_a_minute() {
     assert_eq!((d.deadline(), d.users()), (T.plus(AWAY), 1));
     let back = d.clone().connect(T.plus(AWAY - 1), &anna, C[0], Transport::Socket, None).unwrap();
     assert_eq!(back.waiting.len(), 2);
+    assert!(back.mark < back.waiting[0].seq, "what follows is new to a client that begins at the mark");
+    let ahead = Some(sent.message.seq + 3_600_000);
+    let back = d.clone().connect(T.plus(1), &anna, C[0], Transport::Socket, ahead).unwrap();
+    assert_eq!(back.waiting.len(), 2, "the clock was set back: a number that was not given yet hides nothing");
     let late = d.clone().connect(T.plus(AWAY), &anna, C[0], Transport::Socket, None).unwrap();
     assert_eq!(late.waiting, []);
     d.expire(T.plus(AWAY));

@@ -11,11 +11,11 @@ use tokio::time::timeout;
 
 use super::files::{Dir, Disk};
 use super::log::{Log, Waiting};
-use super::record::{Draft, Kind, MAX_PAYLOAD, frames};
+use super::record::{Draft, Kind, MAX_PAYLOAD, Part, frames, salvage};
 use super::{Journal, Kept};
 use crate::Answer;
 use crate::error::Error;
-use crate::history::{Entry, History, News, Note, PATIENCE, Span};
+use crate::history::{self, Entry, History, Note, PATIENCE, Span};
 
 /// Read from a file at a time; more only where a single frame is larger.
 const CHUNK: u64 = 1 << 20;
@@ -143,7 +143,9 @@ impl Kept {
             let Some(about) = about else { continue };
             let told = all.get(n + 1).is_some_and(|next| *next <= slowest + 1);
             let few = bytes <= if told { KEEP.0 } else { KEEP.1 } && all.len() - n <= FILES;
-            if few && about.modified.elapsed().unwrap_or_default() < DAY {
+            // No file was waiting here for longer than this process, however far the machine's clock was set forward.
+            let age = about.modified.elapsed().unwrap_or_default().min(self.begun.elapsed());
+            if few && age < DAY {
                 return Ok(*first);
             }
             bytes -= about.length;
@@ -166,7 +168,11 @@ impl Kept {
         let mut here = None;
         'files: while let Some(first) = all.get(at) {
             let path = self.dir.segment(*first);
-            while let Some(bytes) = piece(self.dir.disk(), &path, offset)? {
+            while let Some(bytes) = match piece(self.dir.disk(), &path, offset)? {
+                // What is written is sound; behind it may be a part of what is being written.
+                None if last < upto => behind_damage(self.dir.disk(), &path, &mut offset)?,
+                found => found,
+            } {
                 let mut read = 0;
                 for (record, end) in frames(&bytes) {
                     if record.number > upto || entries.len() >= limit {
@@ -175,7 +181,7 @@ impl Kept {
                     read = end as u64;
                     if record.number > last {
                         last = record.number;
-                        let news: Vec<News> = serde_json::from_slice(record.events).unwrap_or_default();
+                        let news = history::understand(record.events, &last.to_string());
                         if !news.is_empty() {
                             entries.push(Entry { place: last.to_string(), news });
                         }
@@ -237,6 +243,20 @@ fn piece(disk: &dyn Disk, path: &Path, offset: u64) -> io::Result<Option<Vec<u8>
         }
     }
     Ok(None)
+}
+
+/// The same behind what cannot be read here, if there is a sound frame; `offset` goes on to it.
+fn behind_damage(disk: &dyn Disk, path: &Path, offset: &mut u64) -> io::Result<Option<Vec<u8>>> {
+    let length = disk.about(path)?.length;
+    let rest = disk.read_at(path, *offset, length.saturating_sub(*offset))?;
+    let sound = salvage(&rest).find_map(|part| match part {
+        Part::Frame(_, place) => Some(place.start),
+        Part::Damage(_) => None,
+    });
+    let Some(sound) = sound else { return Ok(None) };
+    tracing::error!(file = %path.display(), at = *offset, bytes = sound, "events in the journal cannot be read and are passed over");
+    *offset += sound as u64;
+    piece(disk, path, *offset)
 }
 
 /// Work on files, away from the threads that all else runs on.

@@ -244,6 +244,42 @@ async fn damage_in_the_middle_costs_only_the_changes_in_it() {
 }
 
 #[tokio::test]
+async fn damage_that_comes_later_costs_readers_only_what_stands_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, states) = recorded(dir.path()).await;
+    let (store, _events) = open(dir.path());
+    let mut bad = fs::read(&file).unwrap();
+    bad[states[2].0 as usize + 30] ^= 1;
+    fs::write(&file, &bad).unwrap();
+    let told = store.after(0, "0", 100).await.unwrap();
+    assert_eq!(told.iter().filter(|entry| !entry.news.is_empty()).count(), states.len() - 2);
+    let last = told.last().unwrap().place.clone();
+    assert_eq!(last, store.end(0).await.unwrap(), "readers get to the end");
+}
+
+#[tokio::test]
+async fn of_a_commit_of_a_later_version_readers_get_what_is_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _events) = open(dir.path());
+    enter(&store, 1, "alice", Millis(9)).await.unwrap();
+    let file = store.kept.dir.segment(1);
+    drop((store, _events));
+    let mut bytes = Vec::new();
+    for (record, _) in super::record::frames(&fs::read(&file).unwrap()) {
+        let mut events: Vec<serde_json::Value> = serde_json::from_slice(record.events).unwrap();
+        events.push(serde_json::json!({ "what": "of a later version" }));
+        let events = serde_json::to_vec(&events).unwrap();
+        let draft = super::record::Draft::new(record.kind, record.key, record.state, &events);
+        draft.unwrap().append(record.number, &mut bytes);
+    }
+    fs::write(&file, &bytes).unwrap();
+    let (store, _events) = open(dir.path());
+    let told = store.after(0, "0", 100).await.unwrap();
+    let events: usize = told.iter().map(|entry| entry.news.len()).sum();
+    assert_eq!(events, 2, "the room was made, and alice entered");
+}
+
+#[tokio::test]
 async fn rows_outlive_restarts_and_snapshots() {
     let dir = tempfile::tempdir().unwrap();
     let now = Millis(1_000);

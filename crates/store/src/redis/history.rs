@@ -13,7 +13,7 @@ use super::lost::Memory;
 use super::tail::Take;
 use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
-use crate::history::{Entry, History, Note, Span};
+use crate::history::{self, Entry, History, Note, Span};
 use crate::{Answer, News, Outbox};
 
 /// A node that says nothing for this long is gone, with all that it had begun.
@@ -31,14 +31,10 @@ pub(super) fn carry(outbox: Outbox, memory: Arc<Memory>) -> Take {
     })
 }
 
-/// What an entry of the stream of events tells. Of what only a later version understands the rest is told.
+/// What an entry of the stream of events tells.
 pub(super) fn news(entry: &StreamId) -> Vec<News> {
     let text = entry.map.get("e").and_then(|value| from_redis_value_ref::<Vec<u8>>(value).ok()).unwrap_or_default();
-    serde_json::from_slice(&text).unwrap_or_else(|error| {
-        tracing::warn!(%error, id = entry.id, "events in redis cannot be understood and are left out");
-        let each: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap_or_default();
-        each.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect()
-    })
+    history::understand(&text, &entry.id)
 }
 
 impl History for Redis {

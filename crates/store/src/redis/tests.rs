@@ -68,6 +68,31 @@ async fn keeps_the_contract() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_of_a_later_version_keeps_no_other_from_being_listed_or_swept() {
+    let server = RedisServer::start(&[]);
+    let (store, _events) = open(target(&server, 0)).await;
+    for n in 0..3 {
+        enter(&store, n, "alice", Millis(1)).await.unwrap();
+    }
+    let key = store.keys.room(&id(1));
+    let later = server.cli(&["hget", &key, "j"]).replace("\"live\"", "\"theatre\"");
+    assert!(later.contains("theatre"), "{later}");
+    server.cli(&["hset", &key, "j", &later]);
+    let mut listed = Vec::new();
+    store.list(Kind::Live, 0, 10, &mut |room, _| listed.push(room.id.clone())).await.unwrap();
+    assert_eq!(listed, [id(0), id(2)]);
+    assert!(matches!(store.see(&id(1), &mut |_, _| {}).await, Err(Error::Unavailable(_))));
+    // Their members fell silent. It takes a look or two until all that is due was claimed.
+    let mut due = Vec::new();
+    for look in 1..4 {
+        due.extend(store.due(Millis(10_000_000 + look * 5_000), 10).await.unwrap());
+    }
+    due.sort();
+    due.dedup();
+    assert_eq!(due, [id(0), id(2)]);
+}
+
 /// A certificate that its own authority signed.
 struct Tls {
     dir: tempfile::TempDir,
