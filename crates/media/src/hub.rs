@@ -57,8 +57,11 @@ pub use want::{Pace, Start, View, Want};
 /// Bounds and intervals of a hub.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long frames are gathered before a large audience gets them in one piece.
+    /// How long frames are gathered before a large audience gets them in one piece: so long for up to `many` players, and for
+    /// more in proportion, up to three times as long. Each piece costs a call of the kernel for each player.
     pub merge: Duration,
+    /// See `merge`.
+    pub many: usize,
     /// Readers of a stream who are served each frame as it comes, because it costs little for so few: this many RTMP
     /// players (co-anchors play by RTMP) whatever the rest of the audience, and an audience that is no larger.
     pub few: usize,
@@ -84,6 +87,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             merge: Duration::from_millis(100),
+            many: 250,
             few: 8,
             gop_bytes: 8 << 20,
             gop_frames: 1024,

@@ -456,7 +456,12 @@ impl State {
     /// mind) it is gathered as for many, because whoever comes then reads large pieces.
     fn burst_due(&self, settings: &Settings) -> Option<Instant> {
         let since = self.ring.due_since?;
-        Some(if (1..=settings.few).contains(&self.readers.players()) { since } else { since + settings.merge })
+        let players = self.readers.players();
+        if (1..=settings.few).contains(&players) {
+            return Some(since);
+        }
+        let many = settings.many.max(1);
+        Some(since + settings.merge.mul_f64(players.clamp(many, 3 * many) as f64 / many as f64))
     }
 
     pub fn is_live(&self, now: Instant, settings: &Settings) -> bool {
