@@ -97,7 +97,23 @@ impl From<room::chat::Refusal> for Refused {
             Refusal::TooManySanctions { max } => refused("too_many", format!("{max} muted or banned users a room")),
             Refusal::Muted { .. } => refused("muted", "the sender is muted in the room"),
             Refusal::Banned { .. } => refused("banned", "the sender is banned from the room"),
-            other => refused("refused", format!("{other:?}")),
+            Refusal::NotMember => refused("not_member", "the user is not in the room's chat"),
+            Refusal::NoConnection => refused("refused", "the user's connection to the chat has ended"),
+            Refusal::GroupFull { max } => refused("full", format!("the room's chat has {max} connections, its most")),
+            Refusal::TooManyGroups { max } => refused("too_many", format!("{max} rooms a connection")),
+            Refusal::TooManyConnections { max } => refused("too_many", format!("{max} connections a user")),
+            Refusal::MailboxFull => refused("full", "the receiver is away, and as much waits for it as may"),
+            Refusal::Overloaded => refused("unavailable", "the chat has more to keep or to send than it may; try again"),
+            Refusal::Away => refused("unavailable", "what several servers share is away; try again"),
+        }
+    }
+}
+
+impl From<groups::Unheld> for Refused {
+    fn from(why: groups::Unheld) -> Self {
+        match why {
+            groups::Unheld::Refused(refusal) => refusal.into(),
+            groups::Unheld::NotKept => unknown(),
         }
     }
 }

@@ -194,8 +194,8 @@ async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result
     let creates = may_command(door, me, &room).await?;
     let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
     let stepped = match request.r#type {
-        Kind::Mute => sanction(&door.chat, &door.rooms, &room, Sanction::Mute, &user, ms).await,
-        Kind::Ban => sanction(&door.chat, &door.rooms, &room, Sanction::Ban, &user, ms).await,
+        Kind::Mute => sanction(&door.chat, &door.rooms, &room, Sanction::Mute, &user, ms).await.map_err(Refusal::from),
+        Kind::Ban => sanction(&door.chat, &door.rooms, &room, Sanction::Ban, &user, ms).await.map_err(Refusal::from),
         _ => with_group(&door.chat, &door.rooms, &room, || door.chat.kick(&room, &user)).await,
     };
     match request.r#type {

@@ -138,3 +138,36 @@ impl From<room::chat::Refusal> for Problem {
         Refused::from(refusal).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use room::Millis;
+    use room::chat::Refusal;
+
+    #[test]
+    fn what_the_chat_refuses_has_a_status_and_a_sentence() {
+        let until = Millis(1);
+        let cases = [
+            (Refusal::NoGroup, 404, "no_room"),
+            (Refusal::NotMember, 404, "not_member"),
+            (Refusal::Muted { until }, 409, "muted"),
+            (Refusal::Banned { until }, 409, "banned"),
+            (Refusal::Empty { field: "text" }, 400, "bad_request"),
+            (Refusal::TooLong { field: "text", max: 9 }, 400, "too_long"),
+            (Refusal::TooManyGroups { max: 9 }, 409, "too_many"),
+            (Refusal::TooManyConnections { max: 9 }, 409, "too_many"),
+            (Refusal::GroupFull { max: 9 }, 409, "full"),
+            (Refusal::TooManySanctions { max: 9 }, 409, "too_many"),
+            (Refusal::MailboxFull, 409, "full"),
+            (Refusal::Overloaded, 503, "unavailable"),
+            (Refusal::NoConnection, 409, "refused"),
+            (Refusal::Away, 503, "unavailable"),
+        ];
+        for (refusal, status, code) in cases {
+            let problem = Problem::from(refusal);
+            assert_eq!((problem.status, problem.code), (status, code), "{refusal:?}");
+            assert!(problem.detail.contains(' '), "{refusal:?}: {}", problem.detail);
+        }
+    }
+}

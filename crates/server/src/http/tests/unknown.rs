@@ -188,3 +188,19 @@ async fn operators_hear_it_too() {
     assert_eq!((ask("one").await.status.as_u16(), events().await), (200, once), "its members are not told again");
     assert_eq!((ask("two").await.status.as_u16(), events().await), (200, once + 1));
 }
+
+#[tokio::test]
+async fn a_mute_that_the_room_could_not_keep_is_not_called_refused() {
+    let (kit, store) = kit().await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    alice.enter("r").await;
+    let mute = async || {
+        let request = axum::http::Request::put("/api/v1/rooms/r/mutes/bob").header("host", "127.0.0.1");
+        kit.send(request.header("content-type", "application/json").body(Body::from("{}")).unwrap()).await
+    };
+    store.1.store(true, Ordering::SeqCst);
+    let unknown = mute().await;
+    assert_eq!((unknown.status.as_u16(), &unknown.json()["code"]), (504, &json!("unknown")), "{}", unknown.text());
+    store.1.store(false, Ordering::SeqCst);
+    assert!(mute().await.status.is_success());
+}
