@@ -14,7 +14,7 @@ use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
 use rooms::groups::{outside, sanction, with_group};
-use rooms::moderation::{Refused, creator};
+use rooms::moderation::{Code, Refused, creator};
 use telemetry::traces::{self, part};
 use webhooks::Whom;
 
@@ -119,8 +119,23 @@ impl From<Unfit> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused.code {
-            "too_many" => problem("too_many_sanctions", refused.message),
-            _ => problem("unavailable", refused.message),
+            Code::TooMany => problem("too_many_sanctions", refused.message),
+            Code::Unavailable
+            | Code::Unknown
+            | Code::NoRoom
+            | Code::NotMember
+            | Code::Exists
+            | Code::BadRequest
+            | Code::TooLong
+            | Code::NotANumber
+            | Code::Full
+            | Code::Refused
+            | Code::Muted
+            | Code::Banned
+            | Code::NoStream
+            | Code::NoRecording
+            | Code::NoMix
+            | Code::Elsewhere => problem("unavailable", refused.message),
         }
     }
 }

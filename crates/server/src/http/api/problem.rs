@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use access::limits::TooMuch;
-use rooms::moderation::Refused;
+use rooms::moderation::{Code, Refused};
 use store::error::Error;
 
 /// Code and words for a body that is longer than it may be.
@@ -111,13 +111,19 @@ impl IntoResponse for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let status = match refused.code {
-            "no_room" | "not_member" | "no_stream" | "no_recording" | "no_mix" => StatusCode::NOT_FOUND,
-            "bad_request" | "too_long" | "not_a_number" => StatusCode::BAD_REQUEST,
-            "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-            "unknown" => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::CONFLICT,
+            Code::NoRoom | Code::NotMember | Code::NoStream | Code::NoRecording | Code::NoMix => StatusCode::NOT_FOUND,
+            Code::BadRequest | Code::TooLong | Code::NotANumber => StatusCode::BAD_REQUEST,
+            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unknown => StatusCode::GATEWAY_TIMEOUT,
+            Code::Exists
+            | Code::TooMany
+            | Code::Full
+            | Code::Refused
+            | Code::Muted
+            | Code::Banned
+            | Code::Elsewhere => StatusCode::CONFLICT,
         };
-        Self::new(status, refused.code, refused.message)
+        Self::new(status, refused.code.text(), refused.message)
     }
 }
 
