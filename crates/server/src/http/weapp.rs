@@ -25,6 +25,8 @@ mod webrtc_room;
 
 pub use call::Secure;
 pub use door::{Choices, Weapp};
+#[cfg(test)]
+pub use name::paths;
 pub use name::{LABELS, find};
 pub use reply::{Fail, Reply};
 pub use respond::{Whole, respond};
