@@ -115,16 +115,23 @@ pub enum What {
 }
 
 impl What {
-    /// Labels of figures.
-    pub const ALL: [(Self, &str); 7] = [
-        (Self::Call, "call"),
-        (Self::Login, "login"),
-        (Self::Create, "create"),
-        (Self::Join, "join"),
-        (Self::Connect, "connect"),
-        (Self::Message, "message"),
-        (Self::Stream, "stream"),
-    ];
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Call, Self::Login, Self::Create, Self::Join, Self::Connect, Self::Message, Self::Stream];
+
+    /// The label of its figures.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Login => "login",
+            Self::Create => "create",
+            Self::Join => "join",
+            Self::Connect => "connect",
+            Self::Message => "message",
+            Self::Stream => "stream",
+        }
+    }
 }
 
 /// Who is held back.
@@ -139,8 +146,18 @@ pub enum Whose {
 }
 
 impl Whose {
-    /// Labels of figures.
-    pub const ALL: [(Self, &str); 3] = [(Self::Address, "address"), (Self::User, "user"), (Self::All, "all")];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Address, Self::User, Self::All];
+
+    /// The label of its figures.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::User => "user",
+            Self::All => "all",
+        }
+    }
 }
 
 /// Too much was asked for. Holds the seconds after which to come back, at least one.

@@ -93,9 +93,9 @@ fn program(page: &mut Page, parts: &Parts) {
 fn limits(page: &mut Page, limits: &Limits) {
     let help = "Refused because more was asked for than [limits] allows, by who was held back.";
     let mut family = page.family("roomservice_limited_total", Kind::Counter, help);
-    for (whose, who) in Whose::ALL {
-        for (what, label) in What::ALL {
-            family.sample(&[("who", who), ("what", label)], limits.refused(whose, what));
+    for whose in Whose::ALL {
+        for what in What::ALL {
+            family.sample(&[("who", whose.label()), ("what", what.label())], limits.refused(whose, what));
         }
     }
 }

@@ -344,6 +344,41 @@ fn no_file_knows_whose_machine_it_was_written_on() {
     none("paths of somebody's machine", &found);
 }
 
+/// The variants of an enum, as its source has them.
+fn variants<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let body = text.split(&format!("enum {name} {{\n")).nth(1).and_then(|rest| rest.split("\n}").next());
+    let lines = body.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("    "));
+    let variants = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    variants.map(|line| line.split([',', ' ', '(', '{']).next().unwrap_or_default()).collect()
+}
+
+/// Tables are as long as these lists, and a variant stands in them where its number says: one that is forgotten would be a panic.
+#[test]
+fn lists_of_all_variants_are_whole_and_in_order() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        for (at, _) in without_tests(&text).match_indices("const ALL: [") {
+            if text[at..].starts_with("const ALL: [&") {
+                continue;
+            }
+            let (_, rest) = text[..at].rsplit_once("\nimpl ").expect("a list of all is the enum's");
+            let name = rest.split([' ', '{']).next().unwrap_or_default();
+            let list = text[at..].split("];").next().unwrap_or_default();
+            let of = [format!("{name}::"), "Self::".to_owned()];
+            let items = list.split(['[', ',']).map(str::trim);
+            let items: Vec<&str> =
+                items.filter_map(|item| of.iter().find_map(|of| item.strip_prefix(of.as_str()))).collect();
+            seen += 1;
+            if items.is_empty() || items != variants(&text, name) {
+                wrong.push(format!("{path}: {name}::ALL has {items:?}, {name} has {:?}", variants(&text, name)));
+            }
+        }
+    }
+    assert!(seen >= 7, "only {seen} lists were found");
+    none("lists that are not all", &wrong);
+}
+
 /// What stands between backticks and is a path: it has a slash or a file's ending, and nothing that a path has not.
 fn paths_in(text: &str) -> Vec<String> {
     let endings = [".rs", ".md", ".toml", ".sh", ".js", ".html", ".conf", ".json"];
@@ -406,20 +441,24 @@ fn named_tests_exist() {
 
 #[test]
 fn every_call_and_code_is_documented() {
-    let document = read("docs/protocol.md");
     let table = read("crates/server/src/http/weapp/name.rs");
-    let arms = table.lines().filter(|l| l.contains("=> Name::"));
-    let calls: Vec<&str> = arms.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
-    assert!(calls.len() > 20, "the table of calls was not found");
-    let mut missing: Vec<String> =
-        calls.iter().filter(|call| !document.contains(&format!("`{call}`"))).map(ToString::to_string).collect();
+    let (_, tables) = table.split_once("\ncalls! {").expect("the tables of calls");
+    let lines = tables.lines().filter(|line| line.ends_with("\";") && line.contains(", \""));
+    let calls: Vec<&str> = lines.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
+    assert!(calls.len() > 35, "the tables of calls were not found");
 
     let replies = read("crates/server/src/http/weapp/reply.rs");
     let code = |line: &str| Some(line.split_once(": i32 = ")?.1.trim_end_matches(';').to_owned());
     let codes: Vec<String> = replies.lines().filter(|l| l.contains("const ")).filter_map(code).collect();
     assert!(codes.len() > 5, "the codes were not found");
-    missing.extend(codes.into_iter().filter(|code| !document.contains(&format!("| {code} |"))));
-    none("calls and codes that docs/protocol.md does not have", &missing);
+    for path in ["docs/protocol.md", "docs/protocol.zh-CN.md"] {
+        let document = read(path);
+        let call = calls.iter().filter(|call| !document.contains(&format!("`{call}`")));
+        let mut missing: Vec<String> = call.map(|call| format!("{path}: {call}")).collect();
+        let code = codes.iter().filter(|code| !document.contains(&format!("| {code} |")));
+        missing.extend(code.map(|code| format!("{path}: {code}")));
+        none("calls and codes that a document does not have", &missing);
+    }
 }
 
 #[test]
