@@ -74,6 +74,28 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// All of them.
+    pub const ALL: [Codec; 18] = [
+        Codec::H264,
+        Codec::H265,
+        Codec::Av1,
+        Codec::Vp8,
+        Codec::Vp9,
+        Codec::Aac,
+        Codec::Opus,
+        Codec::Mp3,
+        Codec::Pcma,
+        Codec::Pcmu,
+        Codec::Pcm,
+        Codec::Speex,
+        Codec::Nellymoser,
+        Codec::Adpcm,
+        Codec::Ac3,
+        Codec::Eac3,
+        Codec::Flac,
+        Codec::Amf0,
+    ];
+
     /// The usual short name, for logs and operators.
     pub fn as_str(self) -> &'static str {
         match self {
