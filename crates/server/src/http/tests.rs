@@ -12,6 +12,7 @@ mod generation0;
 mod golden;
 mod random;
 mod records;
+mod reloaded;
 mod secrets;
 mod traced;
 mod unknown;
