@@ -40,7 +40,7 @@ pub enum Invalid {
 
 impl Invalid {
     /// The number of the check that failed: 1 well-formed, 2 match, 3 expiry, 4 signature.
-    /// `login` tells clients this number (protocol.md §2).
+    /// `login` tells clients this number (docs/protocol.md).
     pub fn step(&self) -> u8 {
         match self {
             Invalid::Malformed(_) => 1,

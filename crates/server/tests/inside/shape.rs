@@ -11,7 +11,7 @@ const MAX_LINES: usize = 600;
 const MAX_FUNCTION: usize = 60;
 /// Most lines of the paragraph that a source file opens with.
 const MAX_OPENING: usize = 5;
-/// Names that say nothing about what is inside. `weapp/utils.rs` answers the protocol's own `utils` calls.
+/// Names that say nothing about what is inside. `crates/server/src/http/weapp/utils.rs` answers the protocol's own `utils` calls.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
 
 fn root() -> PathBuf {
@@ -411,6 +411,40 @@ fn named_paths_exist() {
         missing.extend(named.into_iter().filter(|p| !root().join(p).exists()).map(|p| format!("{document}: {p}")));
     }
     none("paths that do not exist", &missing);
+}
+
+/// Files of ours that comments of a source name: by their endings, with or without a directory.
+fn files_in_comments(text: &str) -> Vec<&str> {
+    let comments = text.lines().filter_map(|line| line.split_once("//"));
+    let comments = comments.filter(|(code, _)| !code.ends_with(':')).map(|(_, comment)| comment);
+    let words = comments.filter(|comment| !comment.contains("://")).flat_map(|comment| {
+        comment.split(|c: char| !c.is_ascii_alphanumeric() && !"-_./".contains(c)).map(|word| word.trim_matches('.'))
+    });
+    let named = |word: &&str| [".rs", ".md", ".sh"].iter().any(|end| word.len() > end.len() && word.ends_with(end));
+    words.filter(named).filter(|word| !word.starts_with('/')).collect()
+}
+
+#[test]
+fn files_that_comments_name_exist() {
+    assert_eq!(
+        files_in_comments("let a = 1; // docs/no.md, and `b.rs`.\n//! See https://a.example/c.md"),
+        ["docs/no.md", "b.rs"]
+    );
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let file = root().join(&path);
+        // From the root, beside the file, or in the directory of its module.
+        let places = [root(), file.parent().expect("it is in a directory").to_owned(), file.with_extension("")];
+        for named in files_in_comments(&text) {
+            seen += 1;
+            if !places.iter().any(|place| place.join(named).exists()) {
+                missing.push(format!("{path}: {named}"));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} were found: the search is broken");
+    none("files that comments name and that do not exist", &missing);
 }
 
 #[test]
