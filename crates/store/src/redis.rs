@@ -388,6 +388,10 @@ impl Store for Redis {
         traced(self.decide(id, Some(nothing), decide))
     }
 
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
         Box::pin(async move {
             let loaded = self.load(id).await?;
@@ -438,6 +442,10 @@ impl Store for Redis {
             script.arg(user.as_str()).arg(id.as_str());
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
+    }
+
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        Vec::new()
     }
 
     fn presences(&self) -> Option<&dyn Presences> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use ::rooms::Rooms;
 use store::error::Error;
-use store::{Agreement, Ban, Decide, Memory, Row, See, Store, Table, Viewers};
+use store::{Agreement, Ban, Counters, Decide, Memory, Presences, Probed, Row, See, Store, Table, Totals, Viewers};
 
 /// A chat service that is content.
 struct Quiet;
@@ -34,6 +34,12 @@ impl Store for Mute {
             self.0.update(id, decide).await?;
             self.answer()
         })
+    }
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
     }
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> store::Answer<'a, bool> {
         self.0.see(id, see)
@@ -94,6 +100,21 @@ impl Store for Mute {
         now: Millis,
     ) -> store::Answer<'a, Vec<Row>> {
         self.0.rows(table, below, count, now)
+    }
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        self.0.watching()
+    }
+    fn presences(&self) -> Option<&dyn Presences> {
+        self.0.presences()
+    }
+    fn probe(&self) -> Probed<'_> {
+        self.0.probe()
+    }
+    fn counters(&self) -> Option<&Counters> {
+        self.0.counters()
+    }
+    fn totals(&self) -> Option<Totals> {
+        self.0.totals()
     }
     fn len(&self) -> usize {
         self.0.len()
