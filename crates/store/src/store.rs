@@ -36,8 +36,8 @@ pub struct Viewers {
     pub listed: Vec<Viewer>,
 }
 
-/// A place for rooms. All calls are atomic for one room. No call has a body here: the journal would take it over, and not write
-/// down what it changes.
+/// A place for rooms. All calls are atomic for one room. None but `is_empty` has a body here: the journal would take it
+/// over, and not write down what it changes.
 pub trait Store: Send + Sync + 'static {
     /// Runs a decision on a room's slot and commits what it did.
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;

@@ -95,7 +95,7 @@ pub(crate) async fn assemble(
     client: outbound::Client,
     rtmp_port: u16,
 ) -> Result<(Parts, Background), Error> {
-    let metrics = Arc::new(Metrics::new(&http::LABELS));
+    let metrics = Arc::new(Metrics::new(&http::LABELS, http::codes()));
     let client = client.counted(&metrics.cloud);
     let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
     let settings = Arc::new(settings);

@@ -482,9 +482,11 @@ fn every_call_and_code_is_documented() {
     assert!(calls.len() > 35, "the tables of calls were not found");
 
     let replies = read("crates/server/src/http/weapp/reply.rs");
-    let code = |line: &str| Some(line.split_once(": i32 = ")?.1.trim_end_matches(';').to_owned());
-    let codes: Vec<String> = replies.lines().filter(|l| l.contains("const ")).filter_map(code).collect();
-    assert!(codes.len() > 5, "the codes were not found");
+    let table =
+        replies.split("\ncodes! {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the table of codes");
+    let code = |line: &str| Some(line.split_once(" = ")?.1.trim_end_matches(',').to_owned());
+    let codes: Vec<String> = table.lines().filter_map(code).collect();
+    assert!(codes.len() > 10, "the codes were not found");
     for path in ["docs/protocol.md", "docs/protocol.zh-CN.md"] {
         let document = read(path);
         let call = calls.iter().filter(|call| !document.contains(&format!("`{call}`")));
