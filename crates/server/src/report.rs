@@ -101,13 +101,6 @@ fn limits(page: &mut Page, limits: &Limits) {
 }
 
 fn rooms(page: &mut Page, store: &dyn Store) {
-    let name = |kind: &RoomKind| match kind {
-        RoomKind::Double => "double",
-        RoomKind::Multi => "multi",
-        RoomKind::Live => "live",
-        RoomKind::Webrtc => "webrtc",
-        RoomKind::Webexe => "webexe",
-    };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
     let Some(totals) = store.totals() else {
         // Redis was not reached so far.
@@ -115,11 +108,11 @@ fn rooms(page: &mut Page, store: &dyn Store) {
         return;
     };
     for (kind, count) in RoomKind::ALL.iter().zip(totals.rooms) {
-        family.sample(&[("kind", name(kind))], count);
+        family.sample(&[("kind", kind.name())], count);
     }
     let mut family = page.family("roomservice_members", Kind::Gauge, "Pushers in rooms.");
     for (kind, count) in RoomKind::ALL.iter().zip(totals.members) {
-        family.sample(&[("kind", name(kind))], count);
+        family.sample(&[("kind", kind.name())], count);
     }
     page.gauge("roomservice_audience", "Viewers that entered live rooms.", totals.viewers);
 }

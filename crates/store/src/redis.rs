@@ -249,7 +249,7 @@ impl Redis {
         script.arg(version).arg(room.unwrap_or_default());
         script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
         script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
-        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
+        script.arg(kind.name()).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
         script.arg(self.memory.life(bucket));
         let members = after.map_or(&[][..], |room| &room.pushers);
         script.arg(members.len());
@@ -406,7 +406,7 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::TOUCH.prepare_invoke();
             script.key(self.keys.room(id)).key(self.keys.seen(id));
-            script.arg(user.as_str()).arg(now.0).arg(Keys::kind(kind));
+            script.arg(user.as_str()).arg(now.0).arg(kind.name());
             let status: Option<i64> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             status.ok_or_else(|| Refusal::NotMember.into())
         })

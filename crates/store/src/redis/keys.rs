@@ -102,18 +102,7 @@ impl Keys {
 
     /// Sorted set: active rooms of a kind by age.
     pub fn list(bucket: usize, kind: Kind) -> String {
-        format!("rs:{{{bucket}}}:list:{}", Self::kind(kind))
-    }
-
-    /// What a kind of room is called there.
-    pub const fn kind(kind: Kind) -> &'static str {
-        match kind {
-            Kind::Double => "double",
-            Kind::Multi => "multi",
-            Kind::Live => "live",
-            Kind::Webrtc => "webrtc",
-            Kind::Webexe => "webexe",
-        }
+        format!("rs:{{{bucket}}}:list:{}", kind.name())
     }
 
     /// Stream: committed events, in order for each room.

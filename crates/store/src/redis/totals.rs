@@ -18,7 +18,7 @@ impl Known {
     pub fn take(&self, bucket: usize, fields: &HashMap<String, i64>) {
         // What Redis lost is not counted twice: never below nothing.
         let field = |name: &str| fields.get(name).map_or(0, |n| usize::try_from(*n).unwrap_or(0));
-        let of = |sign: &str| Kind::ALL.map(|kind| field(&format!("{sign}:{}", Keys::kind(kind))));
+        let of = |sign: &str| Kind::ALL.map(|kind| field(&format!("{sign}:{}", kind.name())));
         self.0.lock().insert(bucket, Totals { rooms: of("r"), members: of("m"), viewers: field("v") });
     }
 

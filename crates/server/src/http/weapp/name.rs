@@ -181,15 +181,15 @@ pub fn find(path: &str) -> Option<Name> {
         return find(&path.to_ascii_lowercase());
     }
     let (place, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
-    let kind = match place {
-        "double_room" => Kind::Double,
-        "multi_room" => Kind::Multi,
-        "live_room" => Kind::Live,
-        "utils" => return UtilCall::find(call).map(Name::Util),
-        "webrtc_room" => return ListedCall::find(call).filter(|call| *call != ListedCall::Delete).map(Name::Webrtc),
-        "webexe_room" => return ListedCall::find(call).map(Name::Webexe),
-        _ => return None,
-    };
+    if place == "utils" {
+        return UtilCall::find(call).map(Name::Util);
+    }
+    let kind = Kind::ALL.into_iter().find(|kind| kind.path() == place)?;
+    match kind {
+        Kind::Double | Kind::Multi | Kind::Live => {}
+        Kind::Webrtc => return ListedCall::find(call).filter(|call| *call != ListedCall::Delete).map(Name::Webrtc),
+        Kind::Webexe => return ListedCall::find(call).map(Name::Webexe),
+    }
     let entry = EntryCall::find(call).map(Name::Entry);
     entry.or_else(|| RoomCall::find(call).filter(|call| call.is_of(kind)).map(|call| Name::Room(kind, call)))
 }
