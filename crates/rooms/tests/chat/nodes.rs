@@ -59,7 +59,7 @@ pub async fn node(redis: &RedisServer) -> Node {
 pub async fn node_at(target: Target) -> Node {
     let clock = Arc::new(System);
     let rules = Arc::new(Rules::default());
-    let bus = Arc::new(Bus::new(target.clone()));
+    let bus = Arc::new(Bus::new(target.clone(), None));
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
     let store = store::Redis::open(target, rules.clone(), outbox, Some(chat::hub::told)).await;
