@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use room::{Millis, RoomId};
 use tokio::time::{Instant, sleep};
 
-use super::hook::{ABREAST, BACKOFF, BATCH, Hook, WRONG, Wanted};
+use super::hook::{ABREAST, BATCH, FIRST_WAIT, Hook, WRONG, Wanted};
 use super::{Hooks, body};
 use store::error::Error;
 use store::{History, News};
@@ -166,7 +166,7 @@ impl Hook {
     async fn tell_one_again(&self, id: &str, news: &News, unheard: &AtomicU32) {
         let Some(Wanted { event, body, .. }) = self.wanted(id, news) else { return };
         let patient_until = Instant::now() + PATIENCE;
-        let mut wait = BACKOFF.0;
+        let mut wait = FIRST_WAIT;
         let mut tried = 0;
         let why = loop {
             let answered = self.post_one(id, event, news, &body).await;

@@ -21,7 +21,8 @@ const RETRY: Duration = Duration::from_millis(200);
 /// A failure that comes so soon is often only that of a connection that broke long ago.
 const SOON: Duration = Duration::from_millis(100);
 /// How often a node says that it is there, and for how long that counts.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+const SAYS_SO: Duration = Duration::from_secs(2);
+const COUNTS: Duration = Duration::from_secs(6);
 
 impl Bus {
     /// Carries between the nodes until it is dropped.
@@ -46,7 +47,7 @@ impl Bus {
         let mut known: Vec<u64> = Vec::new();
         loop {
             let mut script = scripts::ALIVE.prepare_invoke();
-            script.key(Keys::NODES).arg(self.node).arg(u64::try_from(ALIVE.1.as_millis()).unwrap_or_default());
+            script.key(Keys::NODES).arg(self.node).arg(u64::try_from(COUNTS.as_millis()).unwrap_or_default());
             // While Redis is unavailable no node is known to be gone.
             if let Ok(alive) = self.link.run(async |mut redis| script.invoke_async::<Vec<u64>>(&mut redis).await).await
             {
@@ -58,7 +59,7 @@ impl Bus {
                     known = alive;
                 }
             }
-            tokio::time::sleep(ALIVE.0).await;
+            tokio::time::sleep(SAYS_SO).await;
         }
     }
 

@@ -428,18 +428,18 @@ impl Session {
     }
 
     fn own_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.connected {
+            let is_unreached = self.sources.is_empty() && !self.diagnosed;
+            return Some(self.created + if is_unreached { DIAGNOSE } else { CONNECT });
+        }
         let pump = match &self.role {
             Role::Play { whep, .. } => whep.due(now),
             Role::Publish { .. } => None,
         };
         let report = self.sender.as_ref().and_then(|sender| sender.report_due());
         let due = pump.into_iter().chain(report).min();
-        match (self.connected, self.lost) {
-            (true, None) => due,
-            (true, Some(since)) => Some(due.map_or(since + RETURN, |due| due.min(since + RETURN))),
-            (false, _) if self.sources.is_empty() && !self.diagnosed => Some(self.created + DIAGNOSE),
-            (false, _) => Some(self.created + CONNECT),
-        }
+        let lost = self.lost.map(|since| since + RETURN);
+        due.into_iter().chain(lost).min()
     }
 
     /// What its own deadlines say at `now`. `unreached` is called once if nobody has found us.

@@ -15,12 +15,14 @@ use crate::{Answer, Looked, Presences};
 
 /// Users in one step.
 const AT_ONCE: usize = 128;
-/// Users whose time is up that are looked at in one go; more go on at the next look.
-const DUE: (usize, usize) = (1_000, 20);
+/// Users whose time is up that are looked at in one step, and steps of one go; more go on at the next look.
+const MOST_DUE: usize = 1_000;
+const ROUNDS: usize = 20;
 /// Most who are waited for in a bucket; beyond it those who were to be looked at first are left in their audiences.
 const MOST_AWAY: usize = 1_000_000;
-/// Most who are put back of those taken out of a room, and for how long.
-const OUT: (usize, u64) = (100_000, DAY);
+/// Most who are put back of those taken out of a room, and for how long, in milliseconds.
+const MOST_OUT: usize = 100_000;
+const OUT_FOR: u64 = DAY;
 /// A node's users are forgotten when it has said nothing for so long and no node looked either, in milliseconds.
 const DAY: u64 = 24 * 3_600_000;
 /// For how long it is remembered when a service last spoke of a user, in milliseconds.
@@ -115,11 +117,10 @@ impl Redis {
         grace: u64,
         looked: &mut Looked,
     ) -> Result<(), Error> {
-        let (most, rounds) = DUE;
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS {
             let mut script = scripts::ABSENT.prepare_invoke();
             script.key(Keys::presences(bucket)).key(Keys::away(bucket));
-            script.key(Keys::present(bucket, node.unwrap_or_default())).arg(DAY).arg(most);
+            script.key(Keys::present(bucket, node.unwrap_or_default())).arg(DAY).arg(MOST_DUE);
             let (nodes, due): (Vec<u64>, Vec<String>) =
                 self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             looked.begins |= node.is_some_and(|node| !nodes.contains(&node));
@@ -147,7 +148,7 @@ impl Redis {
                     looked.changed.push(room);
                 }
             }
-            if due.len() < most {
+            if due.len() < MOST_DUE {
                 return Ok(());
             }
         }
@@ -159,7 +160,7 @@ impl Redis {
         let mut script = scripts::TAKE_OUT.prepare_invoke();
         script.key(keys.listed(room)).key(keys.infos(room)).key(keys.others(room)).key(Keys::totals(bucket));
         script.key(keys.out(room)).key(Keys::away(bucket)).key(Keys::presences(bucket));
-        script.arg(room.as_str()).arg(OUT.0).arg(OUT.1).arg(alive.len());
+        script.arg(room.as_str()).arg(MOST_OUT).arg(OUT_FOR).arg(alive.len());
         for node in alive {
             script.key(Keys::present(bucket, *node)).arg(*node);
         }
