@@ -231,41 +231,28 @@ impl Redis {
         let (before, after) = states;
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
         let bucket = self.keys.bucket(id);
-        let keys = &self.keys;
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
-        let room = after.map(serde_json::to_string).transpose();
+        let state = after.map(serde_json::to_string).transpose();
         let events = if events.is_empty() { Ok(String::new()) } else { text(events) };
-        let (Ok(room), Ok(events)) = (room, events) else {
+        let (Ok(state), Ok(events)) = (state, events) else {
             return Err(Error::Unavailable(format!("room {id} cannot be written")));
         };
-        let deadline = after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53));
-        let mut script = scripts::COMMIT.prepare_invoke();
-        script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
-        script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
-        script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::totals(bucket)).key(Keys::life(bucket));
-        script.key(keys.out(id));
-        script.arg(version).arg(room.unwrap_or_default());
-        script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
-        script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
-        script.arg(kind.name()).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
-        script.arg(self.memory.life(bucket));
-        let members = after.map_or(&[][..], |room| &room.pushers);
-        script.arg(members.len());
-        for pusher in members {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
-        }
-        let stays = |user: &UserId| members.iter().any(|p| p.user == *user);
-        let gone: Vec<_> = before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect();
-        script.arg(gone.len());
-        for pusher in gone {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
-        }
-        script.arg(scripts::KEPT);
-        for command in &told {
-            script.arg(command.name).arg(&command.text).arg(&command.value);
-        }
+        let stays = |user: &UserId| after.is_some_and(|room| room.pushers.iter().any(|p| p.user == *user));
+        let commit = scripts::Commit {
+            deadline: after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53)),
+            gone: before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect(),
+            life: self.memory.life(bucket),
+            state: state.unwrap_or_default(),
+            room: after,
+            id,
+            kind,
+            version,
+            events,
+            nonce,
+            told,
+        };
+        let script = commit.prepare(&self.keys);
         let (done, rooms): (i8, usize) =
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await?;
         let done = match done {

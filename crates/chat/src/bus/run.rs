@@ -11,9 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::partition::Line;
 use super::{Bus, Heard, Listener, Op, scripts};
 use store::error::Error;
-use store::redis::EVENTS;
 use store::redis::keys::Keys;
-use store::redis::scripts::KEPT;
 use store::redis::tail::{self, From, Take};
 
 /// How long after a failure Redis is tried again.
@@ -96,32 +94,7 @@ impl Bus {
     }
 
     async fn say(&self, partition: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
-        let mut script = scripts::SAY.prepare_invoke();
-        script
-            .key(Keys::bus(partition))
-            .key(Keys::said(partition))
-            .key(Keys::direct(partition))
-            .key(Keys::said_by(partition, self.node));
-        script.key(Keys::events(partition));
-        script.arg(KEPT).arg(self.node).arg(EVENTS);
-        for line in batch {
-            match line.op.group() {
-                Some(group) => script.key(self.keys.group(group)).key(self.keys.log(group)),
-                // Of the same bucket, and not used.
-                None => script.key(Keys::bus(partition)).key(Keys::bus(partition)),
-            };
-            let (command, a, b) = line.op.command();
-            script
-                .arg(line.nonce)
-                .arg(command)
-                .arg(&*line.text)
-                .arg(a)
-                .arg(b)
-                .arg(line.known.number)
-                .arg(line.known.life);
-            let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
-            script.arg(before).arg(after);
-        }
+        let script = scripts::prepare_say(&self.keys, partition, self.node, batch);
         self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
     }
 

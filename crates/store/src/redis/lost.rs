@@ -34,13 +34,15 @@ const PAGE: usize = 256;
 /// then the ends of each room. Answers the life there is.
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     let begin = r"
-    local life = redis.call('GET', KEYS[1])
+    local life_key, events, published = KEYS[1], KEYS[2], KEYS[3]
+    local new_life, most_events, last_life, first_end = ARGV[1], ARGV[2], ARGV[3], 4
+    local life = redis.call('GET', life_key)
     if not life then
-        life = ARGV[1]
-        redis.call('SET', KEYS[1], life)
+        life = new_life
+        redis.call('SET', life_key, life)
     end
-    if ARGV[3] ~= '' and ARGV[3] ~= life and redis.call('SET', KEYS[3], '1', 'NX', 'PX', 86400000) then
-        for n = 4, #ARGV do redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[n]) end
+    if last_life ~= '' and last_life ~= life and redis.call('SET', published, '1', 'NX', 'PX', 86400000) then
+        for n = first_end, #ARGV do redis.call('XADD', events, 'MAXLEN', '~', most_events, '*', 'e', ARGV[n]) end
     end
     return life
     ";
