@@ -106,8 +106,8 @@ impl Bus {
     #[must_use]
     pub fn new(target: Target, noting: Option<Noting>) -> Self {
         let keys = Keys::new(target.is_cluster());
-        let partitions = (0..keys.buckets()).map(|_| Partition::default()).collect();
-        let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
+        let partitions = (0..keys.partitions()).map(|_| Partition::default()).collect();
+        let listening = (0..keys.partitions()).map(|_| CancellationToken::new()).collect();
         let node = sign::fresh_id().max(1);
         let link = Link::new(target.clone());
         Self { node, link, target, keys, partitions, listening, noting }
@@ -130,7 +130,7 @@ impl Bus {
     /// The partition of everything about a room, or a user.
     #[must_use]
     pub fn partition(&self, topic: &str) -> usize {
-        self.keys.bucket_of(topic)
+        self.keys.partition_of(topic)
     }
 
     /// How many partitions there are.

@@ -10,7 +10,7 @@ use room::{Kind as RoomKind, Millis};
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::usage::Usage;
-use access::limits::{Limits, What, Whose};
+use access::limits::{Budget, Limits, Whose};
 use outbound::Counters;
 use store::Store;
 use telemetry::page::{Kind, Page};
@@ -94,7 +94,7 @@ fn limits(page: &mut Page, limits: &Limits) {
     let help = "Refused because more was asked for than [limits] allows, by who was held back.";
     let mut family = page.family("roomservice_limited_total", Kind::Counter, help);
     for whose in Whose::ALL {
-        for what in What::ALL {
+        for what in Budget::ALL {
             family.sample(&[("who", whose.label()), ("what", what.label())], limits.refused(whose, what));
         }
     }

@@ -55,7 +55,7 @@ const CLAIM: u64 = 1_000;
 const GAP: u64 = 3_000;
 /// So long, in milliseconds, may pass between two looks at what is due anyway.
 const TICKS: u64 = 1_000;
-/// Most commits that are kept in a bucket's stream of events, about.
+/// Most commits that are kept in a partition's stream of events, about.
 pub const EVENTS: u64 = 200_000;
 /// Rooms loaded at the same time for a list.
 const ABREAST: usize = 32;
@@ -66,10 +66,10 @@ pub struct Redis {
     keys: Keys,
     rules: Arc<Rules>,
     tell: Option<Tell>,
-    /// How many rooms each bucket had when it was last asked.
+    /// How many rooms each partition had when it was last asked.
     counts: Vec<AtomicUsize>,
     known: totals::Known,
-    /// The bucket that is looked at first for what is due.
+    /// The partition that is looked at first for what is due.
     turn: AtomicUsize,
     /// This process among all that use this Redis.
     node: String,
@@ -117,16 +117,16 @@ impl Redis {
         let stop = CancellationToken::new();
         let mut counts = Vec::new();
         let mut there = true;
-        let memory = Arc::new(lost::Memory::new(keys.buckets()));
-        for bucket in 0..keys.buckets() {
-            let key = Keys::events(bucket);
-            let deadlines = Keys::deadlines(bucket);
+        let memory = Arc::new(lost::Memory::new(keys.partitions()));
+        for partition in 0..keys.partitions() {
+            let key = Keys::events(partition);
+            let deadlines = Keys::deadlines(partition);
             // One that is away now is followed from when it comes, and asked no more before.
             let last = if there { tail::last(&link, &key).await.ok() } else { None };
             there &= last.is_some();
             let rooms = if there { link.run(async |mut redis| redis.zcard(deadlines).await).await.ok() } else { None };
             counts.push(AtomicUsize::new(rooms.unwrap_or_default()));
-            let from = tail::From { last, known: CancellationToken::new() };
+            let from = tail::Cursor { last, known: CancellationToken::new() };
             tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone(), memory.clone())));
         }
         let before = lost::load(Link::new(target), keys.clone(), memory.clone(), stop.clone());
@@ -202,7 +202,7 @@ impl Redis {
         let begun = Instant::now();
         let mut done = self.commit(id, version, states, events, nonce).await;
         if let Ok(Committed::OtherLife) = done {
-            self.memory.look(&self.link, &self.keys, self.keys.bucket(id)).await?;
+            self.memory.look(&self.link, &self.keys, self.keys.partition(id)).await?;
             done = Ok(Committed::Slower);
         }
         let done = done.map(|done| done == Committed::Done);
@@ -230,7 +230,7 @@ impl Redis {
     ) -> Result<Committed, Error> {
         let (before, after) = states;
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
-        let bucket = self.keys.bucket(id);
+        let partition = self.keys.partition(id);
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
         let state = after.map(serde_json::to_string).transpose();
@@ -242,7 +242,7 @@ impl Redis {
         let commit = scripts::Commit {
             deadline: after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53)),
             gone: before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect(),
-            life: self.memory.life(bucket),
+            life: self.memory.life(partition),
             state: state.unwrap_or_default(),
             room: after,
             id,
@@ -262,24 +262,24 @@ impl Redis {
         };
         if done == Committed::Done {
             Counters::add(&self.link.counters.changes, 1);
-            self.counts[bucket].store(rooms, Ordering::Relaxed);
+            self.counts[partition].store(rooms, Ordering::Relaxed);
         }
         Ok(done)
     }
 
     async fn claim(&self, now: Millis, limit: usize) -> Result<Vec<RoomId>, Error> {
         if self.memory.is_time(now) {
-            for bucket in 0..self.keys.buckets() {
-                self.memory.look(&self.link, &self.keys, bucket).await?;
+            for partition in 0..self.keys.partitions() {
+                self.memory.look(&self.link, &self.keys, partition).await?;
             }
         }
         let mut due = Vec::new();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        for n in 0..self.keys.buckets() {
-            let bucket = first.wrapping_add(n) % self.keys.buckets();
+        for n in 0..self.keys.partitions() {
+            let partition = first.wrapping_add(n) % self.keys.partitions();
             // Where heartbeats moved all that was claimed, the next ones are looked at: the index never falls behind.
             while due.len() < limit {
-                let (claimed, any) = self.claim_some(bucket, now, limit - due.len()).await?;
+                let (claimed, any) = self.claim_some(partition, now, limit - due.len()).await?;
                 let found = !claimed.is_empty();
                 due.extend(claimed);
                 if found || !any {
@@ -290,48 +290,48 @@ impl Redis {
         Ok(due)
     }
 
-    async fn claim_some(&self, bucket: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
+    async fn claim_some(&self, partition: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
         let claim = now.plus(CLAIM);
         let mut script = scripts::DUE.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::totals(bucket));
+        script.key(Keys::deadlines(partition)).key(Keys::times(partition)).key(Keys::totals(partition));
         let timeout = self.rules.heartbeat_timeout;
         script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
         type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
         let (rooms, claimed, totals): Due =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-        self.counts[bucket].store(rooms, Ordering::Relaxed);
-        self.known.take(bucket, &totals);
+        self.counts[partition].store(rooms, Ordering::Relaxed);
+        self.known.take(partition, &totals);
         let any = !claimed.is_empty();
         let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
-        let looked = stream::iter(ids).map(async |id| self.is_due(id, bucket, now, claim).await).buffered(ABREAST);
+        let looked = stream::iter(ids).map(async |id| self.is_due(id, partition, now, claim).await).buffered(ABREAST);
         let due: Vec<_> = looked.collect::<Vec<_>>().await.into_iter().collect::<Result<_, Error>>()?;
         Ok((due.into_iter().flatten().collect(), any))
     }
 
-    async fn is_due(&self, id: RoomId, bucket: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
+    async fn is_due(&self, id: RoomId, partition: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
         let Some(room) = self.load(&id).await?.room else { return Ok(None) };
         let deadline = sweep::deadline(&room, &self.rules);
         if deadline <= now {
             return Ok(Some(id));
         }
         let mut script = scripts::LATER.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
+        script.key(Keys::deadlines(partition)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
         self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
         Ok(None)
     }
 
-    /// The ids of a page. In a cluster each bucket gives what it could have of it.
+    /// The ids of a page. In a cluster each partition gives what it could have of it.
     async fn page(&self, kind: Kind, index: usize, count: usize) -> Result<Vec<RoomId>, Error> {
         if count == 0 {
             return Ok(Vec::new());
         }
         let to_score = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
-        let buckets = self.keys.buckets();
+        let partitions = self.keys.partitions();
         let end = index.saturating_add(count);
-        let from = if buckets == 1 { index } else { 0 };
+        let from = if partitions == 1 { index } else { 0 };
         let mut found: Vec<(u64, String)> = Vec::new();
-        for bucket in 0..buckets {
-            let key = Keys::list(bucket, kind);
+        for partition in 0..partitions {
+            let key = Keys::list(partition, kind);
             let last = to_score(end - 1);
             let part: Vec<(String, u64)> =
                 self.link.run(async |mut redis| redis.zrange_withscores(key, to_score(from), last).await).await?;
@@ -347,7 +347,10 @@ impl Redis {
         let most = if info.is_some() { i64::try_from(self.rules.max_audiences).unwrap_or(i64::MAX) } else { -1 };
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-        script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+        script
+            .key(Keys::totals(self.keys.partition(id)))
+            .key(self.keys.out(id))
+            .key(Keys::away(self.keys.partition(id)));
         script.arg(user.as_str()).arg(info.unwrap_or_default()).arg(most).arg(id.as_str());
         match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
@@ -425,7 +428,10 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-            script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+            script
+                .key(Keys::totals(self.keys.partition(id)))
+                .key(self.keys.out(id))
+                .key(Keys::away(self.keys.partition(id)));
             script.arg(user.as_str()).arg(id.as_str());
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
@@ -457,8 +463,8 @@ impl Store for Redis {
     fn ids(&self) -> Answer<'_, Vec<RoomId>> {
         Box::pin(async move {
             let mut ids = Vec::new();
-            for bucket in 0..self.keys.buckets() {
-                let key = Keys::deadlines(bucket);
+            for partition in 0..self.keys.partitions() {
+                let key = Keys::deadlines(partition);
                 let part: Vec<String> = self.link.run(async |mut redis| redis.zrange(key, 0, -1).await).await?;
                 ids.extend(part.iter().filter_map(|id| RoomId::parse(id).ok()));
             }
@@ -548,7 +554,7 @@ impl Store for Redis {
     }
 
     fn totals(&self) -> Option<Totals> {
-        self.known.read(self.keys.buckets())
+        self.known.read(self.keys.partitions())
     }
 
     fn len(&self) -> usize {

@@ -36,7 +36,7 @@ pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
 pub use progress::{Behind, Progress};
-pub use replay::{From, NotReplayed, Replayed};
+pub use replay::{Cursor, NotReplayed, Replayed};
 pub use streams::Sources;
 
 /// `[webhooks]`.

@@ -12,7 +12,7 @@ use super::partition::Line;
 use super::{Bus, Heard, Listener, Op, scripts};
 use store::error::Error;
 use store::redis::keys::Keys;
-use store::redis::tail::{self, From, Take};
+use store::redis::tail::{self, Cursor, Take};
 
 /// How long after a failure Redis is tried again.
 const RETRY: Duration = Duration::from_millis(200);
@@ -31,7 +31,7 @@ impl Bus {
             let target = self.target.clone();
             let key = Keys::bus(partition);
             let stop = stop.clone();
-            let from = From { last: None, known: self.listening[partition].clone() };
+            let from = Cursor { last: None, known: self.listening[partition].clone() };
             let follow = tail::follow(target, key, from, stop, self.clone().take(partition, listener.clone()));
             let bus = self.clone();
             let listener = listener.clone();

@@ -1,4 +1,4 @@
-//! What Redis does in one piece for chat. Each script touches keys of one bucket only, which a cluster keeps together.
+//! What Redis does in one piece for chat. Each script touches keys of one partition only, which a cluster keeps together.
 
 use std::sync::LazyLock;
 
@@ -58,7 +58,7 @@ pub(super) fn prepare_say(keys: &Keys, partition: usize, node: u64, lines: &[Lin
     for line in lines {
         match line.op.group() {
             Some(group) => script.key(keys.group(group)).key(keys.log(group)),
-            // Of the same bucket, and not used.
+            // Of the same partition, and not used.
             None => script.key(Keys::bus(partition)).key(Keys::bus(partition)),
         };
         let (command, a, b) = line.op.command();

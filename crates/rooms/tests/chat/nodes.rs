@@ -550,7 +550,7 @@ async fn polled_by(link: &Link, room: &str, start: u64) -> (Vec<(u64, String)>, 
     (polled.messages.iter().map(|message| (message.seq, text(message))).collect(), polled.next)
 }
 
-/// Rooms of all buckets, whose keys are at different servers.
+/// Rooms of all partitions, whose keys are at different servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_carries_chat_too() {
     let (_redis, url) = cluster();

@@ -1,4 +1,4 @@
-//! What Redis does in one piece. Each script touches keys of one bucket only, which a cluster keeps together.
+//! What Redis does in one piece. Each script touches keys of one partition only, which a cluster keeps together.
 
 mod commit;
 
@@ -108,7 +108,7 @@ script!(
     /// Claims what is due. Keys: deadlines, times, totals. Arguments: now, most rooms, when claimed ones are due again, the gap
     /// that means that nobody could be heard, and how long members then have to come back.
     ///
-    /// Answers how many rooms the bucket has, the claimed ones, and the totals.
+    /// Answers how many rooms the partition has, the claimed ones, and the totals.
     DUE,
     r"
     local deadlines, times, totals = KEYS[1], KEYS[2], KEYS[3]

@@ -119,7 +119,7 @@ impl Nodes {
             Box::pin(std::future::ready(true)) as std::pin::Pin<Box<dyn Future<Output = bool> + Send>>
         });
         // This node could not be asked before it was there.
-        let from = tail::From { last: Some("0-0".into()), known: CancellationToken::new() };
+        let from = tail::Cursor { last: Some("0-0".into()), known: CancellationToken::new() };
         tail::follow(self.target.clone(), key, from, stop, take).await;
     }
 }

@@ -3,7 +3,7 @@
 
 mod label;
 
-use access::limits::What;
+use access::limits::Budget;
 use axum::http::Method;
 use room::Kind;
 
@@ -34,9 +34,9 @@ macro_rules! calls {
                 })
             }
 
-            const fn asks_for(self) -> What {
+            const fn asks_for(self) -> Budget {
                 match self {
-                    $(Self::$call => What::$counts_as,)*
+                    $(Self::$call => Budget::$counts_as,)*
                 }
             }
         }
@@ -159,7 +159,7 @@ impl Name {
     }
 
     /// What it asks for, as limits count it.
-    pub const fn asks_for(self) -> What {
+    pub const fn asks_for(self) -> Budget {
         match self {
             Self::Entry(call) => call.asks_for(),
             Self::Room(_, call) => call.asks_for(),

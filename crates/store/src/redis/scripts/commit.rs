@@ -11,7 +11,7 @@ use super::{KEPT, SEND, WHOLE};
 
 /// Commits a decision if no other node committed since it was loaded.
 ///
-/// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
+/// Answers whether it was done (-1: the partition has another life), now or when the same number came before, and how many rooms the partition has.
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     let commit = r"
     local room, seen, listed, infos, others = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -103,7 +103,7 @@ pub struct Commit<'a> {
     pub events: String,
     /// The number of this commit.
     pub nonce: u64,
-    /// The life that the bucket is taken to have.
+    /// The life that the partition is taken to have.
     pub life: String,
     /// Who left, with the sign of life that this was decided on.
     pub gone: Vec<&'a Pusher>,
@@ -115,12 +115,16 @@ impl Commit<'_> {
     /// The script with all that it is given, in the order in which it takes it.
     pub fn prepare(&self, keys: &Keys) -> ScriptInvocation<'static> {
         let Self { id, kind, room, .. } = self;
-        let bucket = keys.bucket(id);
+        let partition = keys.partition(id);
         let mut script = SCRIPT.prepare_invoke();
         script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
-        script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, *kind)).key(Keys::events(bucket));
-        script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::totals(bucket)).key(Keys::life(bucket));
+        script.key(Keys::deadlines(partition)).key(Keys::list(partition, *kind)).key(Keys::events(partition));
+        script.key(Keys::versions(partition)).key(keys.group(id)).key(keys.log(id));
+        script
+            .key(Keys::bus(partition))
+            .key(Keys::said(partition))
+            .key(Keys::totals(partition))
+            .key(Keys::life(partition));
         script.key(keys.out(id));
         // Its place in the list; empty: it is in none.
         let place = room.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string());
