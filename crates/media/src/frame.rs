@@ -186,7 +186,7 @@ impl Span {
     }
 }
 
-/// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once somebody asks.
+/// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once it is asked for.
 #[derive(Default)]
 struct Stamped(OnceLock<Box<[OnceLock<Bytes>; 3]>>);
 
@@ -348,7 +348,7 @@ impl std::fmt::Debug for Frame {
 
 /// Consecutive frames of one stream that the whole audience gets in one piece: the unit of write merging.
 ///
-/// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and whoever joins reads the
+/// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and a reader that joins reads the
 /// same shared bytes as everybody else.
 ///
 /// Further tracks of sound are only in the burst that readers are given who ask for them.

@@ -26,7 +26,7 @@ use std::fmt;
 pub enum Invalid {
     /// Not of the form it should have; names the part.
     Malformed(&'static str),
-    /// Well-formed, but made for somebody or something else; names the part.
+    /// Well-formed, but made for another user or thing; names the part.
     Mismatch(&'static str),
     /// Its time is over (or, for calls that must be fresh, too far away).
     Expired,

@@ -1,6 +1,6 @@
 //! Rooms in memory, every change of them on disk before it is answered: the store of one machine. Survives kill -9 and
 //! loss of power. Heartbeats are not written: after a restart every member has one heartbeat timeout to come back. Viewers are
-//! written, and nobody waits for that.
+//! written, and no call waits for that.
 //!
 //! Why a log of our own and not an embedded database: rooms are read from memory only, so all that a database would add is a
 //! second index of what is there already. Measured here, batches of 256, each durable: a bare log 174-449k changes a second,

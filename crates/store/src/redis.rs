@@ -189,7 +189,7 @@ impl Redis {
         Err(Error::Unavailable(format!("redis: room {id} changes too fast")))
     }
 
-    /// Commits, unless somebody was faster. Where the connection breaks before the answer, it is sent once more under the same
+    /// Commits, unless another node was faster. Where the connection breaks before the answer, it is sent once more under the same
     /// number: so it is not made twice, and mostly known to be made.
     async fn settle(
         &self,
@@ -219,7 +219,7 @@ impl Redis {
         }
     }
 
-    /// Commits, unless somebody was faster.
+    /// Commits, unless another node was faster.
     async fn commit(
         &self,
         id: &RoomId,

@@ -43,7 +43,7 @@ const TRIES: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries.
 const PAUSE: Duration = Duration::from_secs(10);
-/// After so many events in a row that the URL did not accept, a replay ends: there is nobody who listens.
+/// After so many events in a row that the URL did not accept, a replay ends: no receiver listens.
 const UNHEARD: u32 = 64;
 
 /// What is sent again.

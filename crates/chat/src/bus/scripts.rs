@@ -69,7 +69,7 @@ pub(super) fn prepare_say(keys: &Keys, partition: usize, node: u64, lines: &[Lin
     script
 }
 
-/// Makes a group, which is kept for a while if there is no room behind it; where there is one, it is nobody's. Keys: group, room. Arguments: life, owner
+/// Makes a group, which is kept for a while if there is no room behind it; where there is one, it has no owner. Keys: group, room. Arguments: life, owner
 /// (empty: none), name. Answers whether it was there, its owner, its life.
 pub static MAKE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(

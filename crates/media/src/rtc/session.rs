@@ -36,7 +36,7 @@ use crate::frame::Frame;
 use crate::hub::{Publisher, Reader};
 use crate::name::StreamName;
 
-/// Nobody checked by then: the advertised address is told to the operator.
+/// No check has come by then: the advertised address is told to the operator.
 const DIAGNOSE: Duration = Duration::from_secs(5);
 /// Media must be able to flow by then.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -148,7 +148,7 @@ pub(super) struct Start {
 }
 
 impl Session {
-    /// A session that nobody has connected to yet.
+    /// A session that no peer has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
         let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, link, max_bitrate } = start;
         let begins = offer::is_ours_to_begin(&offer);
@@ -442,7 +442,7 @@ impl Session {
         due.into_iter().chain(lost).min()
     }
 
-    /// What its own deadlines say at `now`. `unreached` is called once if nobody has found us.
+    /// What its own deadlines say at `now`. `unreached` is called once if no peer has found us.
     pub fn overdue(&mut self, now: Instant, unreached: impl FnOnce(&Self)) -> Option<Ended> {
         if self.connected {
             let lost = self.lost.is_some_and(|since| now >= since + RETURN);

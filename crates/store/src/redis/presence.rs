@@ -57,7 +57,7 @@ impl Presences for Redis {
                 self.adopt(partition, node, grace).await?;
             }
             let changed = self.seen(Some(node), everybody, now).await?;
-            // Only now it says whom it has: before that, nobody is taken out.
+            // Only now it says whom it has: before that, no user is taken out.
             for partition in 0..self.keys.partitions() {
                 let key = Keys::presences(partition);
                 self.link.run(async |mut redis| redis.sadd::<_, _, ()>(&key, node).await).await?;

@@ -55,7 +55,7 @@ impl Nodes {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn ask_of_session(&self, node: &str, ask: &str) -> Result<String, NoAnswer> {
-        // Whoever asks for nothing but this must not keep everybody else waiting.
+        // A node that asks for nothing but this must not keep all others waiting.
         let _turn = self.asking.try_acquire().map_err(|_| NoAnswer::Silent)?;
         match self.is_there(node).await {
             Ok(true) => self.post(Keys::session_asks(node), ask, ANSWERS).await.ok_or(NoAnswer::Silent),
