@@ -104,6 +104,7 @@ pub(crate) struct Around {
     pub webrtc: Option<CancellationToken>,
 }
 
+#[cfg(any(test, fuzzing))]
 impl Around {
     /// Without a certificate and without WebRTC.
     pub const fn bare(client: outbound::Client) -> Self {
