@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use room::Kind;
 
-use super::keys::Keys;
 use crate::Totals;
 
 /// The totals of each partition; none where it was never read.

@@ -35,10 +35,10 @@ impl Store for Mute {
             self.answer()
         })
     }
-    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> store::Answer<'a, ()> {
         self.update(id, decide)
     }
-    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> store::Answer<'a, ()> {
         self.update(id, decide)
     }
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> store::Answer<'a, bool> {

@@ -9,9 +9,10 @@ use room::Kind;
 
 pub use label::{LABELS, UNKNOWN};
 
-/// Makes an enum of calls of the lines of a table.
+/// Makes an enum of calls of the lines of a table, and their labels, each where its number says: with the name of a place before
+/// them where the calls of one table are those of several places.
 macro_rules! calls {
-    ($(#[$doc:meta])* $name:ident {
+    ($(#[$doc:meta])* $name:ident $(, $labels:ident = $place:literal)* {
         $($(#[$what_it_does:meta])* $call:ident: $counts_as:ident, $label:literal $(| $alias:literal)*;)*
     }) => {
         $(#[$doc])*
@@ -21,8 +22,6 @@ macro_rules! calls {
         }
 
         impl $name {
-            /// How metrics name them, each where its number says.
-            const LABELS: &[&str] = &[$($label),*];
             /// All that paths call them.
             #[cfg(test)]
             const NAMES: &[&str] = &[$($label $(, $alias)*),*];
@@ -40,17 +39,21 @@ macro_rules! calls {
                 }
             }
         }
-    };
-    // With its labels of two places besides.
-    ($(#[$doc:meta])* $name:ident, $one:ident = $first:literal, $other:ident = $second:literal {
-        $($(#[$what_it_does:meta])* $call:ident: $counts_as:ident, $label:literal;)*
-    }) => {
-        calls! { $(#[$doc])* $name { $($(#[$what_it_does])* $call: $counts_as, $label;)* } }
 
+        calls! { labels $name $(, $labels = $place)*; $($label)* }
+    };
+    (labels $name:ident; $($label:literal)*) => {
+        calls! { labels $name, LABELS = ""; $($label)* }
+    };
+    (labels $name:ident, $labels:ident = $place:literal $(, $others:ident = $places:literal)*; $($label:literal)*) => {
         impl $name {
-            const $one: &[&str] = &[$(concat!($first, $label)),*];
-            const $other: &[&str] = &[$(concat!($second, $label)),*];
+            const $labels: &[&str] = &[$(concat!($place, $label)),*];
         }
+        calls! { more $name $(, $others = $places)*; $($label)* }
+    };
+    (more $name:ident; $($label:literal)*) => {};
+    (more $name:ident $(, $labels:ident = $place:literal)+; $($label:literal)*) => {
+        calls! { labels $name $(, $labels = $place)+; $($label)* }
     };
 }
 

@@ -34,7 +34,7 @@ pub async fn run(call: &Call<'_>, name: UtilCall) -> Sent {
 }
 
 /// What an operator must be allowed who asks for it; none: anyone may.
-fn needs(call: &Call<'_>, name: UtilCall) -> Option<Need> {
+fn needs(call: &Call<'_>, name: UtilCall) -> Option<Need<'static>> {
     match name {
         UtilCall::Report => None,
         // What a phone needs to enter a room.
