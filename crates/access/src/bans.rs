@@ -1,5 +1,5 @@
 //! Who is kept out of what, as this node knows it, and the sessions that end with it. Knows no HTTP; who bans,
-//! and what else then happens, stands in `rooms/moderation.rs`.
+//! and what else then happens, stands in `crates/rooms/src/moderation.rs`.
 
 mod running;
 

@@ -95,9 +95,9 @@ impl Settings {
     }
 }
 
-/// What is asked for.
+/// What is asked for, each of which is counted apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum Budget {
     /// Any call.
     Call,
     /// A session, or a signature for one.
@@ -114,17 +114,24 @@ pub enum What {
     Stream,
 }
 
-impl What {
-    /// Labels of figures.
-    pub const ALL: [(Self, &str); 7] = [
-        (Self::Call, "call"),
-        (Self::Login, "login"),
-        (Self::Create, "create"),
-        (Self::Join, "join"),
-        (Self::Connect, "connect"),
-        (Self::Message, "message"),
-        (Self::Stream, "stream"),
-    ];
+impl Budget {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Call, Self::Login, Self::Create, Self::Join, Self::Connect, Self::Message, Self::Stream];
+
+    /// The label of its figures.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Login => "login",
+            Self::Create => "create",
+            Self::Join => "join",
+            Self::Connect => "connect",
+            Self::Message => "message",
+            Self::Stream => "stream",
+        }
+    }
 }
 
 /// Who is held back.
@@ -139,8 +146,18 @@ pub enum Whose {
 }
 
 impl Whose {
-    /// Labels of figures.
-    pub const ALL: [(Self, &str); 3] = [(Self::Address, "address"), (Self::User, "user"), (Self::All, "all")];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Address, Self::User, Self::All];
+
+    /// The label of its figures.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::User => "user",
+            Self::All => "all",
+        }
+    }
 }
 
 /// Too much was asked for. Holds the seconds after which to come back, at least one.
@@ -159,7 +176,7 @@ pub struct Limits {
     logins: Common,
     connects: Common,
     held: Arc<Held>,
-    refused: [[AtomicU64; What::ALL.len()]; Whose::ALL.len()],
+    refused: [[AtomicU64; Budget::ALL.len()]; Whose::ALL.len()],
 }
 
 /// A connection that counts, until this is dropped.
@@ -225,19 +242,19 @@ impl Limits {
         u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    fn refuse(&self, whose: Whose, what: What, wait: u64) -> TooMuch {
+    fn refuse(&self, whose: Whose, what: Budget, wait: u64) -> TooMuch {
         self.note(whose, what);
         TooMuch(u32::try_from(wait.div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1))
     }
 
     /// Counts a refusal that was decided elsewhere.
-    pub fn note(&self, whose: Whose, what: What) {
+    pub fn note(&self, whose: Whose, what: Budget) {
         self.refused[whose as usize][what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often was refused.
     #[must_use]
-    pub fn refused(&self, whose: Whose, what: What) -> u64 {
+    pub fn refused(&self, whose: Whose, what: Budget) -> u64 {
         self.refused[whose as usize][what as usize].load(Ordering::Relaxed)
     }
 
@@ -245,30 +262,31 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooMuch`].
-    pub fn address(&self, address: IpAddr, what: What) -> Result<(), TooMuch> {
+    pub fn address(&self, address: IpAddr, what: Budget) -> Result<(), TooMuch> {
         if address.to_canonical().is_loopback() {
             return Ok(());
         }
         self.address_at(address, what, self.now())
     }
 
-    fn address_at(&self, address: IpAddr, what: What, now: u64) -> Result<(), TooMuch> {
+    fn address_at(&self, address: IpAddr, what: Budget, now: u64) -> Result<(), TooMuch> {
         let party = Party::from(address);
         let settings = self.settings();
-        let call = What::Call;
-        let take =
-            |what: What, rate| self.table.take(&(party, what), rate, now).map_err(|wait| (Whose::Address, what, wait));
+        let call = Budget::Call;
+        let take = |what: Budget, rate| {
+            self.table.take(&(party, what), rate, now).map_err(|wait| (Whose::Address, what, wait))
+        };
         let all = |common: &Common, what, rate| common.take(rate, now).map_err(|wait| (Whose::All, what, wait));
         let decided =
             match what {
-                What::Connect => take(what, settings.address_connects)
+                Budget::Connect => take(what, settings.address_connects)
                     .and_then(|()| all(&self.connects, what, settings.all_connects)),
                 _ => take(call, settings.address_calls)
                     .and_then(|()| match what {
-                        What::Login => take(what, settings.address_logins)
+                        Budget::Login => take(what, settings.address_logins)
                             .and_then(|()| all(&self.logins, what, settings.all_logins)),
-                        What::Create => take(what, settings.address_creates),
-                        What::Join => take(what, settings.address_joins),
+                        Budget::Create => take(what, settings.address_creates),
+                        Budget::Join => take(what, settings.address_joins),
                         _ => Ok(()),
                     })
                     .and_then(|()| all(&self.calls, call, settings.all_calls)),
@@ -280,21 +298,21 @@ impl Limits {
     ///
     /// # Errors
     /// [`TooMuch`].
-    pub fn user(&self, user: &UserId, from: Option<IpAddr>, what: What) -> Result<(), TooMuch> {
+    pub fn user(&self, user: &UserId, from: Option<IpAddr>, what: Budget) -> Result<(), TooMuch> {
         if from.is_none_or(|from| from.to_canonical().is_loopback()) {
             return Ok(());
         }
         self.user_at(user, what, self.now())
     }
 
-    fn user_at(&self, user: &UserId, what: What, now: u64) -> Result<(), TooMuch> {
+    fn user_at(&self, user: &UserId, what: Budget, now: u64) -> Result<(), TooMuch> {
         let settings = self.settings();
-        let take = |what: What, rate| self.table.take(&(user.as_str(), what), rate, now).map_err(|wait| (what, wait));
+        let take = |what: Budget, rate| self.table.take(&(user.as_str(), what), rate, now).map_err(|wait| (what, wait));
         let decided = match what {
-            What::Message => take(what, settings.user_messages),
-            _ => take(What::Call, settings.user_calls).and_then(|()| match what {
-                What::Create => take(what, settings.user_creates),
-                What::Join => take(what, settings.user_joins),
+            Budget::Message => take(what, settings.user_messages),
+            _ => take(Budget::Call, settings.user_calls).and_then(|()| match what {
+                Budget::Create => take(what, settings.user_creates),
+                Budget::Join => take(what, settings.user_joins),
                 _ => Ok(()),
             }),
         };
@@ -315,12 +333,12 @@ impl Limits {
             let count = held.entry(party).or_default();
             if *count >= self.settings().address_connections {
                 drop(held);
-                return Err(self.refuse(Whose::Address, What::Connect, 0));
+                return Err(self.refuse(Whose::Address, Budget::Connect, 0));
             }
             *count += 1;
         }
         let place = Place(Some((self.held.clone(), party)));
-        self.address_at(address, What::Connect, self.now())?;
+        self.address_at(address, Budget::Connect, self.now())?;
         Ok(place)
     }
 }

@@ -45,7 +45,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether nobody logged in: a client of 2017.
+    /// Whether there was no login: a client of 2017.
     #[must_use]
     pub fn token_is_none(&self) -> bool {
         self.id == 0

@@ -10,7 +10,7 @@ mod run;
 pub mod scripts;
 mod sketch;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -95,22 +95,21 @@ pub struct Bus {
     /// Cancelled when a partition is listened to.
     listening: Box<[CancellationToken]>,
     /// What is noted of what is said.
-    noting: OnceLock<Noting>,
+    noting: Option<Noting>,
 }
 
 /// Makes the note of something that is said, which is kept in the same step: its text before the number and after.
 pub type Noting = Box<dyn Fn(&Op) -> Option<(String, &'static str)> + Send + Sync>;
 
 impl Bus {
-    /// A node on this Redis, which need not be there yet.
+    /// A node on this Redis, which need not be there yet. `noting` makes notes of what clients say.
     #[must_use]
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: Target, noting: Option<Noting>) -> Self {
         let keys = Keys::new(target.is_cluster());
-        let partitions = (0..keys.buckets()).map(|_| Partition::default()).collect();
-        let listening = (0..keys.buckets()).map(|_| CancellationToken::new()).collect();
+        let partitions = (0..keys.partitions()).map(|_| Partition::default()).collect();
+        let listening = (0..keys.partitions()).map(|_| CancellationToken::new()).collect();
         let node = sign::fresh_id().max(1);
         let link = Link::new(target.clone());
-        let noting = OnceLock::new();
         Self { node, link, target, keys, partitions, listening, noting }
     }
 
@@ -118,8 +117,8 @@ impl Bus {
     ///
     /// # Errors
     /// What is wrong with its address.
-    pub fn open(settings: &store::Settings) -> Result<Arc<Self>, String> {
-        settings.target().map(|target| Arc::new(Self::new(target)))
+    pub fn open(settings: &store::Settings, noting: Option<Noting>) -> Result<Arc<Self>, String> {
+        settings.target().map(|target| Arc::new(Self::new(target, noting)))
     }
 
     /// This node's number.
@@ -131,7 +130,7 @@ impl Bus {
     /// The partition of everything about a room, or a user.
     #[must_use]
     pub fn partition(&self, topic: &str) -> usize {
-        self.keys.bucket_of(topic)
+        self.keys.partition_of(topic)
     }
 
     /// How many partitions there are.
@@ -147,7 +146,7 @@ impl Bus {
 
     /// The same for what a client says, which the app's backend may want to hear.
     pub fn say_for(&self, op: Op, known: Known) -> Sending {
-        let note = self.noting.get().and_then(|noting| noting(&op));
+        let note = self.noting.as_ref().and_then(|noting| noting(&op));
         self.send_noted(op, known, note)
     }
 
@@ -165,12 +164,6 @@ impl Bus {
         if self.partitions[self.partition(op.topic())].push(op, Known::default(), None, None).is_none() {
             tracing::warn!("redis is unavailable for so long that something is not published to other nodes");
         }
-    }
-
-    /// From now on what clients say is noted like this.
-    pub fn note(&self, noting: Noting) {
-        // Said once, when everything is put together.
-        let _ = self.noting.set(noting);
     }
 
     /// Whether Redis is away as far as this topic is concerned.

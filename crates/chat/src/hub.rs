@@ -190,7 +190,7 @@ impl Hub {
     }
 
     /// A long-polling client has logged in. Its connection is made at once, or, among several nodes, where it polls: a login
-    /// names no user yet by which a balancer could send it there, and a connection that nobody polls would take what waits
+    /// names no user yet by which a balancer could send it there, and a connection that no client polls would take what waits
     /// for the user, for all nodes.
     ///
     /// # Errors

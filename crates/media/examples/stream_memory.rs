@@ -16,7 +16,8 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const AVCC: &[u8] = b"\x01\x42\xe0\x1f\xff\xe1\x00\x04\x67\x42\xe0\x1f\x01\x00\x03\x68\xce\x3c";
 /// Pictures of a second, and bytes of one: 0.6 Mbit/s.
-const PICTURES: (i64, usize) = (30, 2_500);
+const PICTURES: i64 = 30;
+const PICTURE_BYTES: usize = 2_500;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
@@ -44,13 +45,13 @@ async fn main() -> Result<(), Failure> {
         publishers.push(publisher);
     }
     let idle = resident();
-    for at in 0..3 * PICTURES.0 {
+    for at in 0..3 * PICTURES {
         for publisher in &mut publishers {
-            let time = at * 1_000_000 / PICTURES.0;
-            let key = at % PICTURES.0 == 0;
-            publisher.send(&Frame::video(Codec::H264, time, 0, key, vec![0x55; PICTURES.1].into())).await?;
+            let time = at * 1_000_000 / PICTURES;
+            let key = at % PICTURES == 0;
+            publisher.send(&Frame::video(Codec::H264, time, 0, key, vec![0x55; PICTURE_BYTES].into())).await?;
         }
-        tokio::time::sleep(Duration::from_micros(1_000_000 / PICTURES.0 as u64)).await;
+        tokio::time::sleep(Duration::from_micros(1_000_000 / PICTURES as u64)).await;
     }
     let flowing = resident();
     let each = |kilobytes: u64| kilobytes.saturating_sub(before) / count as u64;

@@ -31,10 +31,10 @@ pub enum Ended {
     /// Permission to publish or play was refused; the text is the reason given to the peer.
     #[error("refused: {0}")]
     Refused(String),
-    /// Nobody publishes that stream.
+    /// That stream is not published.
     #[error("no such stream")]
     NotFound,
-    /// Somebody else publishes that stream.
+    /// Another publisher has that stream.
     #[error("the stream already has a publisher")]
     Busy,
     /// The operator or the application ended it.

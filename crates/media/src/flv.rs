@@ -20,11 +20,8 @@ pub use player::Player;
 
 /// Sound that every player in browsers knows. Beside other sound some show no pictures either; MP3 is not heard with all.
 pub const IN_BROWSERS: &[Codec] = &[Codec::Aac];
-/// Sound that RTMP and FLV have a place for. The first is for those who say that they take it, the next two for RTMP alone.
-pub const SOUNDS: &[Codec] = &[
-    Codec::Opus,
-    Codec::Pcma,
-    Codec::Pcmu,
+/// Sound that other programs are given over HTTP as it is.
+pub const IN_PROGRAMS: &[Codec] = &[
     Codec::Aac,
     Codec::Mp3,
     Codec::Pcm,
@@ -35,8 +32,20 @@ pub const SOUNDS: &[Codec] = &[
     Codec::Eac3,
     Codec::Flac,
 ];
-/// Sound that other programs are given over HTTP as it is.
-pub const IN_PROGRAMS: &[Codec] = SOUNDS.split_at(3).1;
+/// Sound that RTMP players are given as it is: G.711 besides.
+pub const OVER_RTMP: &[Codec] = &joined::<{ 2 + IN_PROGRAMS.len() }>(&[Codec::Pcma, Codec::Pcmu], IN_PROGRAMS);
+/// All sound that RTMP and FLV have a place for: Opus besides, for those who say that they take it.
+pub const SOUNDS: &[Codec] = &joined::<{ 1 + OVER_RTMP.len() }>(&[Codec::Opus], OVER_RTMP);
+
+const fn joined<const N: usize>(first: &[Codec], then: &[Codec]) -> [Codec; N] {
+    let mut all = [Codec::Aac; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { then[at - first.len()] };
+        at += 1;
+    }
+    all
+}
 
 /// Media type of an FLV answer.
 pub const CONTENT_TYPE: &str = "video/x-flv";

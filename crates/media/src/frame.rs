@@ -74,6 +74,28 @@ pub enum Codec {
 }
 
 impl Codec {
+    /// All of them.
+    pub const ALL: [Codec; 18] = [
+        Codec::H264,
+        Codec::H265,
+        Codec::Av1,
+        Codec::Vp8,
+        Codec::Vp9,
+        Codec::Aac,
+        Codec::Opus,
+        Codec::Mp3,
+        Codec::Pcma,
+        Codec::Pcmu,
+        Codec::Pcm,
+        Codec::Speex,
+        Codec::Nellymoser,
+        Codec::Adpcm,
+        Codec::Ac3,
+        Codec::Eac3,
+        Codec::Flac,
+        Codec::Amf0,
+    ];
+
     /// The usual short name, for logs and operators.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -164,7 +186,7 @@ impl Span {
     }
 }
 
-/// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once somebody asks.
+/// The same bytes stamped for players of three spans. Most frames are read in bursts alone: there is room once it is asked for.
 #[derive(Default)]
 struct Stamped(OnceLock<Box<[OnceLock<Bytes>; 3]>>);
 
@@ -326,7 +348,7 @@ impl std::fmt::Debug for Frame {
 
 /// Consecutive frames of one stream that the whole audience gets in one piece: the unit of write merging.
 ///
-/// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and whoever joins reads the
+/// A key frame always starts a burst, so that a group of pictures is a whole number of bursts and a reader that joins reads the
 /// same shared bytes as everybody else.
 ///
 /// Further tracks of sound are only in the burst that readers are given who ask for them.

@@ -1,4 +1,4 @@
-//! HLS on demand, from memory: a stream is cut while somebody asks for it, and no longer. Knows the files of a stream;
+//! HLS on demand, from memory: a stream is cut while clients ask for it, and no longer. Knows the files of a stream;
 //! HTTP, URLs and permission belong to the server.
 
 mod black;
@@ -56,7 +56,7 @@ pub struct Settings {
     pub kept: usize,
     /// Most bytes kept of a stream.
     pub bytes: usize,
-    /// A stream that nobody asked for during this time is no longer cut.
+    /// A stream that no client asked for during this time is no longer cut.
     pub idle: Duration,
     /// How long a request for what is not there yet may wait.
     pub patience: Duration,
@@ -177,7 +177,7 @@ impl Hls {
         Hls { inner: Arc::new(Inner { hub, renditions, settings, streams: Mutex::default() }) }
     }
 
-    /// Whether somebody plays this stream already, and its publisher is there. While one that went may come back, who asks is
+    /// Whether a client plays this stream already, and its publisher is there. While one that went may come back, who asks is
     /// to ask for the stream again: it may come from elsewhere.
     pub fn is_running(&self, name: &StreamName) -> bool {
         self.inner.streams.lock().get(name).is_some_and(|c| {
@@ -328,7 +328,7 @@ impl Inner {
     }
 }
 
-/// Cuts until the stream ends or nobody asks any more; what it made stays for a while after the end.
+/// Cuts until the stream ends or no client asks any more; what it made stays for a while after the end.
 async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, reader: Reader) {
     let idle = inner.settings.idle;
     let mut reading = Some(reader);
@@ -363,7 +363,7 @@ async fn cut(inner: Arc<Inner>, name: StreamName, cutting: Arc<Cutting>, reader:
     }
 }
 
-/// Takes what a reader gives, up to the stream's end: why it ended. `None`: nobody asks any more.
+/// Takes what a reader gives, up to the stream's end: why it ended. `None`: no client asks any more.
 async fn read(inner: &Inner, cutting: &Cutting, mut reader: Reader) -> Option<Ended> {
     let idle = inner.settings.idle;
     loop {

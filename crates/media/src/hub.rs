@@ -204,7 +204,7 @@ impl Hub {
         &self.inner.settings
     }
 
-    /// Starts the stream, or continues one whose publisher vanished. At most one publisher at a time: whoever comes while
+    /// Starts the stream, or continues one whose publisher vanished. At most one publisher at a time: one that comes while
     /// another is active is refused. Must be called within a tokio runtime.
     pub fn publish(&self, name: &StreamName, origin: Origin) -> Result<Publisher, Busy> {
         self.publish_from(name, origin, Timeline::default())
@@ -255,7 +255,7 @@ impl Hub {
     pub fn subscribe(&self, name: &StreamName, want: Want) -> Result<Reader, Ended> {
         let instead = || (want.view == View::Shown).then(|| self.get(&overlay::name(name))).flatten();
         let stream = self.get(name).or_else(instead).ok_or(Ended::NotFound)?;
-        // Whoever watches a rendition watches the stream that it was made of.
+        // A viewer of a rendition watches the stream that it was made of.
         let original = name.home().and_then(|home| self.get(&home));
         Reader::new(&self.inner, &stream, original, want)
     }
@@ -365,7 +365,7 @@ impl Hub {
         self.inner.events.subscribe()
     }
 
-    /// The names of renditions that somebody makes of this hub's streams, so that each is made once.
+    /// The names of renditions that are made of this hub's streams, so that each is made once.
     pub(crate) fn making(&self) -> &Mutex<HashSet<StreamName>> {
         &self.inner.making
     }
@@ -412,7 +412,7 @@ impl Inner {
 
 /// What a publisher's disappearance did to its stream.
 enum Gone {
-    /// Nothing: the stream is over or somebody else's.
+    /// Nothing: the stream is over or another publisher's.
     Stale,
     /// It waits for the publisher to come back.
     Paused,

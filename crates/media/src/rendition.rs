@@ -1,4 +1,4 @@
-//! The same stream with its audio in another codec, made while somebody reads it: `name#aac`, `name#opus`. Owns the tasks
+//! The same stream with its audio in another codec, made while it is read: `name#aac`, `name#opus`. Owns the tasks
 //! that make them; the codecs are `audio`'s.
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::name::{Protocol, StreamName};
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
 const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
-/// How long nobody may read before the making stops.
+/// How long it is made without a reader.
 const IDLE: Duration = Duration::from_secs(5);
 /// Most frames handled at once.
 const BATCH: usize = 64;
@@ -132,7 +132,7 @@ impl Renditions {
             let mut maker = Maker { target, source: None, transcoder: None, left_out: Vec::new() };
             let ended = maker.run(&hub, &derived, reader, &publisher).await;
             tracing::info!(stream = %derived, reason = %ended, "transcoding ends");
-            // In this order: whoever comes now finds either the stream or a free place to start it anew.
+            // In this order: a reader that comes now finds either the stream or a free place to start it anew.
             publisher.finish(ended);
             drop(running);
         });

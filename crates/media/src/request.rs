@@ -99,7 +99,7 @@ impl<Options> Ask<Options> {
         let _ = self.answer.send(Err(Ended::Refused(reason.into())));
     }
 
-    /// Refuses because somebody else publishes the stream.
+    /// Refuses because another publisher has the stream.
     pub fn busy(self) {
         let _ = self.answer.send(Err(Ended::Busy));
     }
@@ -168,13 +168,13 @@ impl Kick {
         self.token.cancel();
     }
 
-    /// Waits until somebody kicks.
+    /// Waits for a kick.
     pub async fn kicked(&self) -> Ended {
         self.token.cancelled().await;
         self.why().unwrap_or(Ended::Kicked(String::new()))
     }
 
-    /// Whether nobody else holds a clone: the session is over.
+    /// Whether this is the last clone: the session is over.
     pub fn is_alone(&self) -> bool {
         Arc::strong_count(&self.reason) == 1
     }
@@ -201,7 +201,7 @@ pub fn channel(capacity: usize, timeout: Duration) -> (Requests, mpsc::Receiver<
 }
 
 impl Requests {
-    /// Asks to publish. Errors: [`Ended::Refused`] with the reason, [`Ended::Timeout`] when nobody answered in time.
+    /// Asks to publish. Errors: [`Ended::Refused`] with the reason, [`Ended::Timeout`] when there was no answer in time.
     pub async fn publish(&self, what: What) -> Result<PublishOptions, Ended> {
         self.ask(what, Request::Publish).await
     }

@@ -97,7 +97,7 @@ impl Default for Config {
 /// A session that was let in.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Names the session in [`Server::patch`] and [`Server::delete`]: 32 hexadecimal digits that nobody can guess.
+    /// Names the session in [`Server::patch`] and [`Server::delete`]: 32 hexadecimal digits that cannot be guessed.
     pub session: String,
     /// The SDP answer.
     pub sdp: String,
@@ -156,7 +156,7 @@ pub struct Counters {
     pub garbage: AtomicU64,
     /// STUN requests for no session of ours, and everything else from addresses that no session vouches for.
     pub strangers: AtomicU64,
-    /// Datagrams that nobody looked at, because their address sent too many that no session answered.
+    /// Datagrams that were not looked at, because their address sent too many that no session answered.
     pub limited: AtomicU64,
     /// Datagrams dropped because a worker could not keep up.
     pub overrun: AtomicU64,

@@ -212,7 +212,7 @@ impl Client {
         tokio::time::timeout(within, work).await.unwrap_or(Err(Failed::Timeout))
     }
 
-    /// Whether somebody answers there, who is asked to do nothing: the status, and the time that the answer says.
+    /// Whether a server answers there, which is asked to do nothing: the status, and the time that the answer says.
     ///
     /// # Errors
     /// [`Failed`]; any status is an answer.

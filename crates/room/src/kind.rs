@@ -22,6 +22,30 @@ impl Kind {
     /// All kinds.
     pub const ALL: [Self; 5] = [Self::Double, Self::Multi, Self::Live, Self::Webrtc, Self::Webexe];
 
+    /// Its name, in keys of Redis, cursors and metrics: it stays.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Double => "double",
+            Self::Multi => "multi",
+            Self::Live => "live",
+            Self::Webrtc => "webrtc",
+            Self::Webexe => "webexe",
+        }
+    }
+
+    /// What paths of calls and clients call it.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Double => "double_room",
+            Self::Multi => "multi_room",
+            Self::Live => "live_room",
+            Self::Webrtc => "webrtc_room",
+            Self::Webexe => "webexe_room",
+        }
+    }
+
     /// Whether rooms of this kind have neither streams nor a chat group here.
     #[must_use]
     pub const fn is_elsewhere(self) -> bool {

@@ -11,7 +11,8 @@ const MOST_AWAY: usize = 1_000_000;
 /// Most of those taken out that are put back when they come.
 const MOST_OUT: usize = 100_000;
 /// For how long, in milliseconds, it is remembered when a service last spoke of a user, and of how many at most.
-const REMEMBERED: (u64, usize) = (10 * 60_000, 100_000);
+const REMEMBERED: u64 = 10 * 60_000;
+const MOST_REMEMBERED: usize = 100_000;
 
 /// A user of a room.
 pub type Who = (RoomId, UserId);
@@ -160,8 +161,9 @@ impl Presence {
 
     /// Whether a service has said nothing newer of this user.
     fn is_news(&mut self, who: &Who, at: Millis, now: Millis) -> bool {
-        let (kept, most) = REMEMBERED;
-        while self.noted.front().is_some_and(|(at, _)| now.since(*at) > kept) || self.noted.len() >= most {
+        while self.noted.front().is_some_and(|(at, _)| now.since(*at) > REMEMBERED)
+            || self.noted.len() >= MOST_REMEMBERED
+        {
             let Some((at, who)) = self.noted.pop_front() else { break };
             if self.last.get(&who).is_some_and(|last| *last <= at) {
                 self.last.remove(&who);
@@ -234,21 +236,21 @@ mod tests {
         assert_eq!(presence.due.iter().map(|(until, _)| *until).collect::<Vec<_>>(), [now.plus(5)], "told again");
         assert_eq!(presence.take(&seen(1, Sign::Gone, Some(201)), now), Follows::Leaves);
         // Remembered for a while only.
-        assert_eq!(presence.take(&seen(1, Sign::Gone, Some(5)), now.plus(REMEMBERED.0 + 1)), Follows::Leaves);
+        assert_eq!(presence.take(&seen(1, Sign::Gone, Some(5)), now.plus(REMEMBERED + 1)), Follows::Leaves);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut presence = Presence::default();
         for n in 0..MOST_AWAY + 10 {
-            presence.take(&seen(n, Sign::Away(Millis(n as u64)), (n < 2 * REMEMBERED.1).then_some(1)), Millis(1));
+            presence.take(&seen(n, Sign::Away(Millis(n as u64)), (n < 2 * MOST_REMEMBERED).then_some(1)), Millis(1));
             if n < MOST_OUT + 10 {
                 presence.put_out(who(n), Out { of: Millis(1), info: None });
             }
         }
         assert_eq!((presence.waiting(), presence.due.len()), (MOST_AWAY, MOST_AWAY));
         assert_eq!((presence.out.len(), presence.left.len()), (MOST_OUT, MOST_OUT));
-        assert!(presence.noted.len() <= REMEMBERED.1 && presence.last.len() <= REMEMBERED.1);
+        assert!(presence.noted.len() <= MOST_REMEMBERED && presence.last.len() <= MOST_REMEMBERED);
         assert_eq!(presence.due(Millis(u64::MAX), 5).first(), Some(&who(10)), "those before it were forgotten");
     }
 }

@@ -1,4 +1,4 @@
-//! Making rooms, entering, leaving and destroying them (protocol.md, sections 3 and "Life of a room").
+//! Making rooms, entering, leaving and destroying them (docs/protocol.md, "Rooms of all kinds").
 
 use crate::event::{CloseReason, Event, LeaveReason, What};
 use crate::id::{RoomId, StreamId, UserId};

@@ -46,11 +46,35 @@ pub async fn with_group<T>(
     }
 }
 
+/// Why a sanction does not hold for as long as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unheld {
+    /// It does not hold at all.
+    Refused(Refusal),
+    /// It holds now, and may be forgotten: the room could not keep it.
+    NotKept,
+}
+
+impl From<Refusal> for Unheld {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Unheld> for Refusal {
+    fn from(why: Unheld) -> Self {
+        match why {
+            Unheld::Refused(refusal) => refusal,
+            Unheld::NotKept => Self::Away,
+        }
+    }
+}
+
 /// Mutes a user in a room's group, or keeps it out, for so many milliseconds; 0 lifts it. Holds for as long as the room is
 /// there, over restarts and at every node; without a room, for as long as the group is.
 ///
 /// # Errors
-/// As [`Hub::mute`] and [`Hub::ban`]; [`Refusal::Away`]: it holds now, and may be forgotten.
+/// As [`Hub::mute`] and [`Hub::ban`]; [`Unheld::NotKept`].
 pub async fn sanction(
     hub: &Hub,
     rooms: &Rooms,
@@ -58,7 +82,7 @@ pub async fn sanction(
     what: Sanction,
     user: &UserId,
     ms: u64,
-) -> Result<(), Refusal> {
+) -> Result<(), Unheld> {
     let step = || {
         let early = hub.owner(group).is_err();
         let passed = match what {
@@ -73,7 +97,7 @@ pub async fn sanction(
         Ok(()) | Err(Error::Refused(_)) => {}
         Err(error) => {
             tracing::warn!(%error, room = %group, "a sanction is not kept");
-            return Err(Refusal::Away);
+            return Err(Unheld::NotKept);
         }
     }
     if early {

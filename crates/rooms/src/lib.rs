@@ -39,6 +39,17 @@ pub use audiences::Audiences;
 pub use stream_owners::StreamOwner;
 pub use webrtc::{NewCall, room_status, room_type, shown_id};
 
+/// What stands where a room is to be made.
+#[derive(Clone, Copy)]
+enum Found {
+    /// Nothing.
+    Free,
+    /// The same room of the same user: it is made again.
+    Mine,
+    /// Another room.
+    Taken,
+}
+
 /// `[rooms]`, under the names that the first servers' configuration has. Times are in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -183,18 +194,20 @@ impl Rooms {
     pub async fn create(&self, kind: Kind, id: Option<&RoomId>, info: &str, by: &UserId) -> Result<RoomId, Error> {
         self.may_make()?;
         let id = id.cloned().map_or_else(fresh_id, Ok)?;
-        let mut done = false;
+        let mut found = Found::Free;
         let now = self.clock.steady();
         let new = NewRoom { id: &id, kind, info, by };
         // The rules first on an empty slot: what they refuse anyway needs no group.
         pushers::create_room(&mut None, now, &new)?;
         let look = &mut |room: &Room, _| {
-            done = room.is_live_of(kind, by) || once::name().is_some_and(|name| room.done.has(name));
+            let is_mine = room.is_live_of(kind, by) || once::name().is_some_and(|name| room.done.has(name));
+            found = if is_mine { Found::Mine } else { Found::Taken };
         };
-        match (self.store.see(&id, look).await?, done) {
-            (true, false) => return Err(Refusal::RoomExists.into()),
-            (true, true) => {}
-            (false, _) => self.chat.open(&id).await?,
+        self.store.see(&id, look).await?;
+        match found {
+            Found::Taken => return Err(Refusal::RoomExists.into()),
+            Found::Mine => {}
+            Found::Free => self.chat.open(&id).await?,
         }
         self.decide_new(&id, &mut |slot| pushers::create_room(slot, now, &new)).await?;
         Ok(id)

@@ -2,6 +2,7 @@
 //! a user is removed; who the operator is, the caller has checked.
 
 pub mod creator;
+mod refused;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +17,14 @@ use crate::Rooms;
 use crate::groups::{self, with_group};
 use access::bans::{Bans, MOST};
 use chat;
-use chat::RemoteError;
 use store::clock::Clock;
 use store::error::Error;
 use store::mends::{Mend, is_out};
 use store::{Ban, Store};
 use streams::live::{Live, Urls};
+
+use refused::unknown;
+pub use refused::{Code, Refused, refused};
 
 /// For how many seconds who is kicked may not come back, unless the call says otherwise.
 pub const KICKED: u64 = 60;
@@ -31,85 +34,6 @@ const FOLLOW: Duration = Duration::from_millis(250);
 const PAGE: usize = 200;
 /// Questions to the store at a time.
 const ABREAST: usize = 16;
-
-/// Why an act was not done.
-#[derive(Debug)]
-pub struct Refused {
-    /// For programs.
-    pub code: &'static str,
-    /// For people.
-    pub message: String,
-}
-
-/// A refusal.
-pub fn refused(code: &'static str, message: impl Into<String>) -> Refused {
-    Refused { code, message: message.into() }
-}
-
-/// It is not known whether it was done.
-fn unknown() -> Refused {
-    refused("unknown", "it is not known whether this was done, or all of it: look, or send it again")
-}
-
-impl From<room::Refusal> for Refused {
-    fn from(refusal: room::Refusal) -> Self {
-        use room::Refusal;
-        match refusal {
-            Refusal::NoRoom => refused("no_room", "there is no such room"),
-            Refusal::NotMember => refused("not_member", "not a pusher of this room"),
-            Refusal::RoomExists => refused("exists", "a room of this id exists already"),
-            Refusal::Missing { field } => refused("bad_request", format!("{field} is missing")),
-            Refusal::TooLong { field, max } => refused("too_long", format!("{field} may have {max} bytes")),
-            Refusal::BadCharacter { field } => {
-                refused("bad_request", format!("{field} must be printable ASCII without spaces and quotes"))
-            }
-            Refusal::NotANumber => refused("not_a_number", "only numbers can be counted"),
-            Refusal::TooManyFields { max } => refused("too_many", format!("a room has at most {max} custom fields")),
-            Refusal::Full | Refusal::AudienceListFull => refused("full", "the room is full"),
-            Refusal::NotCreator => refused("refused", "only the room's creator may"),
-        }
-    }
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Refused(refusal) => refusal.into(),
-            Error::Unknown(why) => {
-                tracing::warn!(why, "it is not known whether an operator's act was done");
-                unknown()
-            }
-            other => {
-                tracing::warn!(error = ?other, "an operator's act failed");
-                refused("unavailable", "a part of the server is away; the log says more")
-            }
-        }
-    }
-}
-
-impl From<room::chat::Refusal> for Refused {
-    fn from(refusal: room::chat::Refusal) -> Self {
-        use room::chat::Refusal;
-        match refusal {
-            Refusal::NoGroup => refused("no_room", "there is no such room"),
-            Refusal::TooLong { field, max } => refused("too_long", format!("{field} may have {max} bytes")),
-            Refusal::Empty { field } => refused("bad_request", format!("{field} must not be empty")),
-            Refusal::TooManySanctions { max } => refused("too_many", format!("{max} muted or banned users a room")),
-            Refusal::Muted { .. } => refused("muted", "the sender is muted in the room"),
-            Refusal::Banned { .. } => refused("banned", "the sender is banned from the room"),
-            other => refused("refused", format!("{other:?}")),
-        }
-    }
-}
-
-impl From<RemoteError> for Refused {
-    fn from(error: RemoteError) -> Self {
-        match error {
-            RemoteError::NoGroup => refused("no_room", error.to_string()),
-            RemoteError::Failed(_) => refused("unavailable", error.to_string()),
-        }
-    }
-}
 
 /// A user to be removed.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +82,7 @@ impl Moderation {
     pub async fn put_out(&self, out: Out<'_>) -> Result<Ban, Refused> {
         let Out { user, room, seconds, .. } = out;
         if self.bans.len() >= MOST && self.bans.get(user, room, self.clock.now()).is_none() {
-            return Err(refused("too_many", format!("{MOST} users are kept out already")));
+            return Err(refused(Code::TooMany, format!("{MOST} users are kept out already")));
         }
         let mut streams = room.map_or_else(|| self.pushed_by(user), |room| self.urls.names_in(room, user));
         // Who is put out again has no streams by now: those of the first time stay refused.
@@ -227,7 +151,7 @@ impl Moderation {
     /// `not_member`: the user is not there. Otherwise as [`Moderation::put_out`].
     pub async fn kick(&self, room: &RoomId, user: &UserId, seconds: u64) -> Result<Ban, Refused> {
         if !self.may_be_in(room, user).await? {
-            return Err(refused("not_member", "the user is not in this room: a ban keeps out who is not there"));
+            return Err(refused(Code::NotMember, "the user is not in this room: a ban keeps out who is not there"));
         }
         let now = self.clock.now();
         let until = now.plus(seconds.saturating_mul(1000));
@@ -385,7 +309,7 @@ impl Moderation {
     /// # Errors
     /// No such stream.
     pub async fn end_stream(&self, stream: &str) -> Result<(), Refused> {
-        let none = || refused("no_stream", "there is no such stream");
+        let none = || refused(Code::NoStream, "there is no such stream");
         let id = StreamId::parse(stream).map_err(|_| none())?;
         if self.live.stop(&id, None).await? { Ok(()) } else { Err(none()) }
     }
@@ -396,7 +320,7 @@ impl Moderation {
     /// No such room; the text is empty or too long.
     pub async fn notice(&self, room: Option<&RoomId>, text: &str) -> Result<usize, Refused> {
         if text.trim().is_empty() {
-            return Err(refused("bad_request", "a notice needs a text"));
+            return Err(refused(Code::BadRequest, "a notice needs a text"));
         }
         let field = json!({ "cmd": "notice", "data": text }).to_string();
         if let Some(chat) = &self.cloud {

@@ -43,7 +43,7 @@ pub enum Listed {
     /// A user those of its own streams.
     #[default]
     Own,
-    /// Those, and everybody those of live rooms.
+    /// Those, and every user those of live rooms.
     Live,
 }
 

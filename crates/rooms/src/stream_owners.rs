@@ -34,7 +34,7 @@ impl Rooms {
         let look = &mut |room: &Room, _| (owner.kind, owner.title) = (Some(room.kind), room.info.to_string());
         let _ = self.store.see(room, look).await;
         let Ok(value) = serde_json::to_value(&owner) else { return };
-        // Whoever enters again within the day leaves it as it is.
+        // A pusher who enters again within the day leaves it as it is.
         let held = self.store.row(Table::Streams, stream.as_str(), now.plus(KEPT - KEPT / 90)).await;
         if held.is_ok_and(|held| held.is_some_and(|held| held.value == value)) {
             return;

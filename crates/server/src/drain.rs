@@ -16,8 +16,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// For how long sessions may go on after SIGTERM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Patience {
-    /// For as long as it helps them: other nodes can take them meanwhile, and from a server that is alone nobody can go anywhere,
-    /// while it lets nobody in.
+    /// For as long as it helps them: other nodes can take them meanwhile, and from a server that is alone no session can go anywhere,
+    /// while it lets no session in.
     #[default]
     Auto,
     /// So many seconds.

@@ -8,6 +8,7 @@ use axum::http::Request;
 use tower::ServiceExt;
 
 use crate::config::{Mode, Settings};
+use crate::start::Around;
 use store::clock;
 use tencent::clouds::Clouds;
 
@@ -25,7 +26,7 @@ fn world() -> &'static World {
         settings.store.kind = store::Place::Memory;
         crate::keys::complete(&mut settings).expect("keys are made");
         let logs = crate::start::open_logs(&settings).expect("logs can be opened");
-        let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Clouds::client(), 1935);
+        let assembled = crate::start::assemble(settings, logs, Arc::new(clock::System), Around::bare(Clouds::client()));
         let (parts, _) = runtime.block_on(assembled).expect("the settings fit");
         World { router: crate::http::router(&crate::start::doors_of(&Arc::new(parts))), runtime }
     })

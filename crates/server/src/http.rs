@@ -43,7 +43,7 @@ pub use console::Console;
 pub use health::Health;
 pub use rtc_session::{Sessions, answer as answer_of_sessions};
 pub use streaming::Media;
-pub use weapp::{Choices, LABELS, Weapp};
+pub use weapp::{Choices, LABELS, Weapp, codes};
 
 /// What each group of handlers works with.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! `--lan`: which of this machine's addresses phones in the same network reach, and what is printed for whoever holds one.
+//! `--lan`: which of this machine's addresses phones in the same network reach, and what is printed for those who hold one.
 //! Opens no sockets; the certificate is made in `edge`.
 
 use std::fmt::Write as _;
@@ -34,7 +34,7 @@ pub fn address(asked: Option<IpAddr>, production: bool) -> Result<IpAddr, String
     choose(asked, &interfaces, on_the_way_out(), |name| leads(Path::new(INTERFACES), name))
 }
 
-/// Refuses proxies elsewhere: whoever in the network has such an address could say where others come from.
+/// Refuses proxies elsewhere: a machine of the network with such an address could say where others come from.
 ///
 /// # Errors
 /// There is one; the text says which.

@@ -37,7 +37,7 @@ pub struct Arguments {
     /// For how many seconds, once all viewers have begun.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Who calls; without it the server is asked for somebody, as development mode allows.
+    /// Who calls; without it the server is asked for a user, as development mode allows.
     #[arg(long, requires = "user_sig")]
     user: Option<String>,
     /// That user's signature (`roomservice usersig`).

@@ -11,12 +11,21 @@ use serde::{Deserialize, Serialize};
 use telemetry::page::{Kind, Page};
 use telemetry::{BUCKETS, ShardedCounters, bucket, micros};
 
-/// The codes of calls that are distinguished; the last column is for all others, such as those of mixes.
-const CODES: [i32; 22] = [0, -1, 1, 3, 4, 5, 6, 7, 10, 11, 12, 5001, 204, 400, 404, 405, 408, 413, 429, 500, 503, 504];
-/// The code of a call that failed inside.
-const FAILED: i32 = -1;
-/// Columns of a call: its buckets, the sum of its times, and its codes.
-const WIDTH: usize = BUCKETS + 1 + CODES.len() + 1;
+/// The codes of calls.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    /// Those that are distinguished; all others are counted together, such as those of mixes.
+    pub known: Vec<i32>,
+    /// That of a call that failed inside.
+    pub failed: i32,
+}
+
+impl Codes {
+    /// Columns of a call: its buckets, the sum of its times, its codes, and one for all other codes.
+    const fn width(&self) -> usize {
+        BUCKETS + 1 + self.known.len() + 1
+    }
+}
 
 /// What an HTTP request was for, by the first part of its path.
 const ROUTES: [&str; 9] = ["weapp", "live", "webrtc", "ws", "webim", "api", "console", "pages", "ops"];
@@ -50,6 +59,7 @@ pub struct Metrics {
     /// When it started.
     begun: Instant,
     labels: &'static [&'static str],
+    codes: Codes,
     calls: ShardedCounters,
     answers: ShardedCounters,
     /// HTTP connections.
@@ -96,11 +106,12 @@ impl Drop for Entered {
 impl Metrics {
     /// Nothing was counted yet. `labels` are the names of the calls, by their index.
     #[must_use]
-    pub fn new(labels: &'static [&'static str]) -> Self {
+    pub fn new(labels: &'static [&'static str], codes: Codes) -> Self {
         Self {
             begun: Instant::now(),
             labels,
-            calls: ShardedCounters::new(labels.len() * WIDTH),
+            calls: ShardedCounters::new(labels.len() * codes.width()),
+            codes,
             answers: ShardedCounters::new(ROUTES.len() * CLASSES),
             connections: Arc::default(),
             cloud: Arc::default(),
@@ -111,9 +122,10 @@ impl Metrics {
     /// Counts a call that was answered with a code.
     pub fn call(&self, index: usize, code: i32, took: Duration) {
         let micros = micros(took);
-        let code = CODES.iter().position(|known| *known == code).unwrap_or(CODES.len());
+        let known = &self.codes.known;
+        let code = known.iter().position(|known| *known == code).unwrap_or(known.len());
         let columns = [(bucket(micros), 1), (BUCKETS, micros), (BUCKETS + 1 + code, 1)];
-        self.calls.add(columns.map(|(column, n)| (index * WIDTH + column, n)));
+        self.calls.add(columns.map(|(column, n)| (index * self.codes.width() + column, n)));
     }
 
     /// Counts an answer to any HTTP request.
@@ -150,14 +162,15 @@ impl Metrics {
     /// Writes what was counted.
     pub fn report(&self, page: &mut Page) {
         let called: Vec<(usize, &str)> = self.labels.iter().copied().enumerate().collect();
-        let row = |call: usize, column: usize| self.calls.sum(call * WIDTH + column);
-        let codes = CODES.iter().map(ToString::to_string).chain(["other".to_owned()]).collect::<Vec<_>>();
+        let row = |call: usize, column: usize| self.calls.sum(call * self.codes.width() + column);
+        let Codes { known, failed } = &self.codes;
+        let codes = known.iter().map(ToString::to_string).chain(["other".to_owned()]).collect::<Vec<_>>();
         let mut family = page.family("roomservice_calls_total", Kind::Counter, "Calls of the room protocol answered.");
         for (call, label) in &called {
             for (n, code) in codes.iter().enumerate() {
                 let count = row(*call, BUCKETS + 1 + n);
                 // A counter that begins with its first failure has no rate for it, and no alarm fires.
-                if count > 0 || CODES.get(n) == Some(&FAILED) {
+                if count > 0 || known.get(n) == Some(failed) {
                     family.sample(&[("call", label), ("code", code)], count);
                 }
             }

@@ -141,6 +141,6 @@ fn greet(server: &Server) {
         let interface = lan::interface(address.ip());
         text.push_str(&lan::greeting(address, interface.as_deref(), std::io::stdout().is_terminal()));
     }
-    // It serves whether or not somebody reads that.
+    // It serves whether or not that is read.
     let _ = print::attempt(&text);
 }

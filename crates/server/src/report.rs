@@ -10,7 +10,7 @@ use room::{Kind as RoomKind, Millis};
 use crate::metrics::Metrics;
 use crate::parts::Parts;
 use crate::usage::Usage;
-use access::limits::{Limits, What, Whose};
+use access::limits::{Budget, Limits, Whose};
 use outbound::Counters;
 use store::Store;
 use telemetry::page::{Kind, Page};
@@ -93,21 +93,14 @@ fn program(page: &mut Page, parts: &Parts) {
 fn limits(page: &mut Page, limits: &Limits) {
     let help = "Refused because more was asked for than [limits] allows, by who was held back.";
     let mut family = page.family("roomservice_limited_total", Kind::Counter, help);
-    for (whose, who) in Whose::ALL {
-        for (what, label) in What::ALL {
-            family.sample(&[("who", who), ("what", label)], limits.refused(whose, what));
+    for whose in Whose::ALL {
+        for what in Budget::ALL {
+            family.sample(&[("who", whose.label()), ("what", what.label())], limits.refused(whose, what));
         }
     }
 }
 
 fn rooms(page: &mut Page, store: &dyn Store) {
-    let name = |kind: &RoomKind| match kind {
-        RoomKind::Double => "double",
-        RoomKind::Multi => "multi",
-        RoomKind::Live => "live",
-        RoomKind::Webrtc => "webrtc",
-        RoomKind::Webexe => "webexe",
-    };
     let mut family = page.family("roomservice_rooms", Kind::Gauge, "Rooms, entered or not.");
     let Some(totals) = store.totals() else {
         // Redis was not reached so far.
@@ -115,11 +108,11 @@ fn rooms(page: &mut Page, store: &dyn Store) {
         return;
     };
     for (kind, count) in RoomKind::ALL.iter().zip(totals.rooms) {
-        family.sample(&[("kind", name(kind))], count);
+        family.sample(&[("kind", kind.name())], count);
     }
     let mut family = page.family("roomservice_members", Kind::Gauge, "Pushers in rooms.");
     for (kind, count) in RoomKind::ALL.iter().zip(totals.members) {
-        family.sample(&[("kind", name(kind))], count);
+        family.sample(&[("kind", kind.name())], count);
     }
     page.gauge("roomservice_audience", "Viewers that entered live rooms.", totals.viewers);
 }

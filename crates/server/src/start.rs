@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::Ended;
+use media::hub::Hub;
+use media::request::Requests;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +31,7 @@ use tencent::clouds::Clouds;
 
 #[cfg(test)]
 pub(crate) use assemble::Background;
-pub(crate) use assemble::assemble;
+pub(crate) use assemble::{Around, assemble};
 #[cfg(any(test, fuzzing))]
 pub(crate) use doors::open as doors_of;
 
@@ -115,17 +117,13 @@ impl Server {
         let rtmps = tls(Secure::rtmps)?;
         let clock: Arc<dyn Clock> = Arc::new(clock::System);
         let rtmp_port = rtmp.map_or(1935, |a| a.port());
-        let (mut parts, mut background) = assemble(settings, logs, clock, Clouds::client(), rtmp_port).await?;
-        parts.secure = secure;
         let stop = CancellationToken::new();
+        let begun = stop.clone().drop_guard();
+        let around = Around { client: Clouds::client(), rtmp_port, secure, webrtc: Some(stop.clone()) };
+        let (parts, background) = assemble(settings, logs, clock, around).await?;
+        // From here on it is ended by `stop` alone.
+        begun.disarm();
         let tasks = TaskTracker::new();
-        if parts.settings.webrtc.enabled {
-            let server = webrtc(&parts, &stop)?;
-            if let Some(nodes) = parts.nodes.clone() {
-                background.push(Box::pin(http::answer_of_sessions(nodes, server.clone())));
-            }
-            parts.webrtc = Some(server);
-        }
         // And everything runs. Background work is dropped at the end; servers are told and waited for.
         let server = Self { app: Arc::new(parts), http, rtmp, metrics, lan, stop, tasks };
         for work in background {
@@ -150,8 +148,9 @@ impl Server {
             tls,
         };
         let (guests, come) = mpsc::channel(64);
-        let (lan, lan_rtmp) = sockets.lan.map(|lan| ((lan.http, lan.tls, lan.authority), lan.rtmp)).unzip();
-        for (listener, tls) in [(sockets.rtmp, None), (sockets.rtmps, rtmps), (lan_rtmp.flatten(), None)] {
+        let mut lan = sockets.lan;
+        let lan_rtmp = lan.as_mut().and_then(|lan| lan.rtmp.take());
+        for (listener, tls) in [(sockets.rtmp, None), (sockets.rtmps, rtmps), (lan_rtmp, None)] {
             let Some(listener) = listener else { continue };
             let door = door(parts.settings.rtmp.proxy_protocol, tls);
             tasks.spawn(door.hand_on(listener, guests.clone(), stop.clone()));
@@ -165,8 +164,9 @@ impl Server {
         let doors = self.doors();
         let https = door(parts.settings.http.proxy_protocol, https);
         tasks.spawn(http::serve(sockets.http, https, Routes::all(&doors), stop.clone()));
-        if let Some((listener, tls, authority)) = lan {
-            tasks.spawn(http::serve(listener, door(false, Some(tls)), Routes::lan(&doors, authority), stop.clone()));
+        if let Some(lan) = lan {
+            let routes = Routes::lan(&doors, lan.authority);
+            tasks.spawn(http::serve(lan.http, door(false, Some(lan.tls)), routes, stop.clone()));
         }
         if let Some(listener) = sockets.metrics {
             tasks.spawn(http::serve(listener, door(false, None), Routes::watch(&doors), stop.clone()));
@@ -227,9 +227,13 @@ pub(crate) fn open_logs(settings: &Settings) -> Result<Logs, Error> {
 }
 
 /// Browsers get the port in every answer, so in development a second server takes whatever is free.
-fn webrtc(parts: &Parts, stop: &CancellationToken) -> Result<media::rtc::Server, Error> {
-    let start = |config| media::rtc::Server::start(config, parts.hub.clone(), parts.requests.clone(), stop.clone());
-    let settings = &parts.settings;
+fn webrtc(
+    settings: &Settings,
+    hub: &Hub,
+    requests: &Requests,
+    stop: &CancellationToken,
+) -> Result<media::rtc::Server, Error> {
+    let start = |config| media::rtc::Server::start(config, hub.clone(), requests.clone(), stop.clone());
     let mut config = match settings.mode {
         Mode::Development => match settings.lan {
             Some(address) => settings.webrtc.lan_config(address),

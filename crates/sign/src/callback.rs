@@ -1,5 +1,6 @@
 //! Signatures of the calls that Tencent's services send us, and of the old live API that we call.
-//! None of them covers the body, so the URL must be https. Sources: tencent.md §3.2, §5.6, §6.
+//! None of them covers the body, so the URL must be https. Sources: Tencent's "Event
+//! Message Notification" of CSS, its "Callback" of IM.
 
 use crate::push_url::{md5_of, sha256_of};
 use crate::{Invalid, Secret, hex};

@@ -26,7 +26,7 @@ use std::fmt;
 pub enum Invalid {
     /// Not of the form it should have; names the part.
     Malformed(&'static str),
-    /// Well-formed, but made for somebody or something else; names the part.
+    /// Well-formed, but made for another user or thing; names the part.
     Mismatch(&'static str),
     /// Its time is over (or, for calls that must be fresh, too far away).
     Expired,
@@ -40,7 +40,7 @@ pub enum Invalid {
 
 impl Invalid {
     /// The number of the check that failed: 1 well-formed, 2 match, 3 expiry, 4 signature.
-    /// `login` tells clients this number (protocol.md §2).
+    /// `login` tells clients this number (docs/protocol.md).
     pub fn step(&self) -> u8 {
         match self {
             Invalid::Malformed(_) => 1,

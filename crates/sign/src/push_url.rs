@@ -1,6 +1,7 @@
 //! txSecret: the signature in push and play URLs. Signs and checks one stream's name until one moment;
 //! neither host nor app is covered. The hash has no mark between name and time, so the time has one length only:
-//! the last eight digits are it, and what precedes them is the name. Source: tencent.md §2.1.
+//! the last eight digits are it, and what precedes them is the name. Source: Tencent's
+//! "Hotlink Protection" of CSS.
 
 use crate::stream_url::Query;
 use crate::{Invalid, Secret, hex};

@@ -1,6 +1,6 @@
 //! privateMapKey: a userSig whose userbuf says which room its user may enter and what they may do
 //! there. Owns the layout of those bytes; the userSig around them is [`crate::usersig`]'s.
-//! Source: tencent.md §1.3. All numbers are big-endian.
+//! Source: Tencent's "Enabling Advanced Permission Control" of TRTC. All numbers are big-endian.
 
 use crate::Invalid;
 use crate::usersig::{self, Expected, Grant, Keys, v1, v2};

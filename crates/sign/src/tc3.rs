@@ -1,6 +1,6 @@
 //! TC3-HMAC-SHA256: how calls to Tencent's API 3.0 are signed, and how an emulator of that API checks
 //! them. Owns the signature and the headers that carry it; sending is the caller's.
-//! Source: tencent.md §4.2.
+//! Source: Tencent Cloud's "Signature Method v3" of API 3.0.
 
 use crate::{Invalid, Secret, hex};
 use aws_lc_rs::{digest, hmac};

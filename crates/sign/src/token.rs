@@ -35,7 +35,7 @@ pub enum Purpose {
     Ticket = 4,
 }
 
-/// Which clients' conventions a session follows (protocol.md §6).
+/// Which clients' conventions a session follows (docs/protocol.md, "Sessions").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Generation {

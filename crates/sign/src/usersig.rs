@@ -1,6 +1,6 @@
 //! Tencent's userSig (TLSSig): the proof of a login, version 1 (a key pair) and 2 (a shared secret).
 //! Owns the order of the checks; the wrapping, the members and each version's signature have files
-//! of their own. Sources: tencent.md §1; the official libraries' vectors are in tests/vectors.
+//! of their own. Sources: Tencent's "UserSig" of IM; the official libraries' vectors are in tests/vectors.
 
 mod members;
 mod outer;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use room::custom::{Operation, Value};
 use room::pushers::NewPusher;
 use room::{Kind, LeaveReason, Refusal, RoomId, StreamId, UserId};
-use rooms::moderation::Out;
+use rooms::moderation::{Code, Out};
 use sign::token::Generation;
 use store::Error;
 use store::clock::Clock;
@@ -411,7 +411,7 @@ async fn ban(world: &Arc<World>, dice: &mut Dice, who: &UserId, of: Option<&Room
             pages.banned.insert((who.clone(), of.cloned()), ban);
         }
         // Nobody knows whether it holds in place of an older one.
-        if matches!(banned, None | Some(Err("unknown")))
+        if matches!(banned, None | Some(Err(Code::Unknown)))
             && let (Some(ban), Some(first)) = (pages.banned.get_mut(&(who.clone(), of.cloned())), first)
         {
             ban.until = ban.until.min(first);

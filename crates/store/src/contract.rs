@@ -32,7 +32,7 @@ async fn listed(store: &dyn Store, kind: Kind, index: usize, count: usize) -> Ve
     found
 }
 
-/// A store that nobody has used, and the events that it hands out.
+/// An unused store, and the events that it hands out.
 type Fresh = (Arc<dyn Store>, mpsc::UnboundedReceiver<Vec<room::Event>>);
 
 /// Runs the whole contract on fresh stores made by `make`.
@@ -100,7 +100,7 @@ async fn what_is_there_is_counted(store: Arc<dyn Store>) {
     leave(&*store, &id(0), "b").await.unwrap();
     enter(&*store, &id(3), Kind::Double, "a", Millis(1_000)).await.unwrap();
     assert_eq!(counted().await, ([1, 1, 2, 0, 0], [1, 1, 3, 0, 0], 2), "who enters again is one");
-    // Rooms that close take everybody along.
+    // Rooms that close take all their users along.
     leave(&*store, &id(1), "a").await.unwrap();
     store
         .update(&id(2), &mut |slot| room::pushers::close_room(slot, Millis(1_000), room::CloseReason::Operator))

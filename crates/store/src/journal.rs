@@ -1,6 +1,6 @@
 //! Rooms in memory, every change of them on disk before it is answered: the store of one machine. Survives kill -9 and
 //! loss of power. Heartbeats are not written: after a restart every member has one heartbeat timeout to come back. Viewers are
-//! written, and nobody waits for that.
+//! written, and no call waits for that.
 //!
 //! Why a log of our own and not an embedded database: rooms are read from memory only, so all that a database would add is a
 //! second index of what is there already. Measured here, batches of 256, each durable: a bare log 174-449k changes a second,
@@ -9,6 +9,7 @@
 //! the webhooks: one sync makes a change and the news of it durable together.
 
 mod audience;
+mod chats;
 mod files;
 mod history;
 mod load;
@@ -30,7 +31,6 @@ use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use room::chat::Direct;
 use room::custom::Value;
 use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,8 @@ use super::chats::Chats;
 use super::memory::Filling;
 use super::tables::Change;
 use super::{
-    Agreement, Answer, Ban, ChatEntry, ChatRecord, Counters, Decide, KeptGroup, Memory, Outbox, Probed, Row, See,
-    Store, Table, Totals, Trouble, Viewers,
+    Agreement, Answer, Ban, Counters, Decide, Memory, Outbox, Presences, Probed, Row, See, Store, Table, Totals,
+    Trouble, Viewers,
 };
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
@@ -395,6 +395,10 @@ impl Store for Journal {
         Box::pin(part("store.commit", Step::Internal, || None, async move { self.commit(id, decide)?.durable().await }))
     }
 
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
         Box::pin(async move {
             let log = self.log();
@@ -438,6 +442,10 @@ impl Store for Journal {
 
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers> {
         self.kept.memory.viewers(id)
+    }
+
+    fn presences(&self) -> Option<&dyn Presences> {
+        None
     }
 
     fn probe(&self) -> Probed<'_> {
@@ -544,43 +552,6 @@ impl Store for Journal {
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
         Box::pin(async move { Ok(self.kept.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect()) })
-    }
-}
-
-impl ChatRecord for Journal {
-    fn note(&self, entry: ChatEntry, now: Millis) -> Answer<'static, ()> {
-        let log = self.log();
-        // Outside of the lock: nearly always it is all that is written.
-        let alone = missed::draft(&entry);
-        let mut chats = self.kept.chats.lock();
-        chats.apply(entry.clone(), now);
-        // While the disk is away chat goes on; what was said meanwhile is written with what comes after it, or when the disk is back.
-        let waiting = match log.ready() {
-            Err(error) => {
-                if chats.miss(&entry) {
-                    log.owe();
-                }
-                Err(error)
-            }
-            Ok(()) => {
-                let append = |draft: Option<Draft>| Some(log.append(draft?, Vec::new()));
-                let queued = match chats.missing(&entry).filter(|missing| !missing.is_empty()) {
-                    None => append(alone),
-                    Some(missing) => missing.iter().fold(None, |_, entry| append(missed::draft(entry))),
-                };
-                queued.ok_or_else(|| Error::Unavailable("a message is too large for the journal".into()))
-            }
-        };
-        drop(chats);
-        Box::pin(async move { waiting?.durable().await })
-    }
-
-    fn groups(&self) -> Vec<KeptGroup> {
-        self.kept.chats.lock().groups()
-    }
-
-    fn mail(&self) -> Vec<(Arc<Direct>, bool)> {
-        self.kept.chats.lock().mail()
     }
 }
 

@@ -16,7 +16,7 @@ use super::listing::Listing;
 use super::tables::Tables;
 pub(super) use filling::Filling;
 
-use super::{Agreement, Answer, Ban, Decide, Outbox, Row, See, Store, Table, Viewers};
+use super::{Agreement, Answer, Ban, Counters, Decide, Outbox, Presences, Probed, Row, See, Store, Table, Viewers};
 use crate::error::Error;
 
 mod filling;
@@ -320,6 +320,14 @@ impl Store for Memory {
         at_once!(self.commit(id, decide, |_, events| self.send(events)))
     }
 
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
         at_once!({
             let shard = self.shard(id).read();
@@ -436,6 +444,18 @@ impl Store for Memory {
 
     fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>> {
         at_once!(Ok(self.tables.below(table, below, count, now)))
+    }
+
+    fn presences(&self) -> Option<&dyn Presences> {
+        None
+    }
+
+    fn probe(&self) -> Probed<'_> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn counters(&self) -> Option<&Counters> {
+        None
     }
 
     fn totals(&self) -> Option<Totals> {

@@ -12,7 +12,7 @@ pub enum Mend {
     ClockIsSteady,
     /// Groups and their newest messages outlive the process.
     ChatIsKept,
-    /// A group that somebody made before its room begins anew with the room.
+    /// A group that a user made before its room begins anew with the room.
     GroupBeginsWithRoom,
     /// What a webhook was told is noted before its whole batch is.
     ToldIsNoted,

@@ -19,7 +19,7 @@ pub trait Presences: Send + Sync {
     /// Takes what was seen, in order for each user. Gives the rooms whose audience changed.
     fn seen<'a>(&'a self, node: Option<u64>, seen: &'a [Seen], now: Millis) -> Answer<'a, Vec<RoomId>>;
 
-    /// A node begins anew: everybody whom it had is away and may come back for so long, but for those who are there now.
+    /// A node begins anew: all users whom it had are away and may come back for so long, but for those who are there now.
     fn begin<'a>(&'a self, node: u64, everybody: &'a [Seen], grace: u64, now: Millis) -> Answer<'a, Vec<RoomId>>;
 
     /// Takes out who was away for too long and is at no node; whom nodes had that are gone is away from now on, for so long.

@@ -57,7 +57,7 @@ const UNKNOWN: u64 = 60_000;
 const GAP: u64 = 3_000;
 /// So long, in milliseconds, may pass between two looks at what is due anyway.
 const TICKS: u64 = 1_000;
-/// Most commits that are kept in a bucket's stream of events, about.
+/// Most commits that are kept in a partition's stream of events, about.
 pub const EVENTS: u64 = 200_000;
 /// Rooms loaded at the same time for a list.
 const ABREAST: usize = 32;
@@ -68,10 +68,10 @@ pub struct Redis {
     keys: Keys,
     rules: Arc<Rules>,
     tell: Option<Tell>,
-    /// How many rooms each bucket had when it was last asked.
+    /// How many rooms each partition had when it was last asked.
     counts: Vec<AtomicUsize>,
     known: totals::Known,
-    /// The bucket that is looked at first for what is due.
+    /// The partition that is looked at first for what is due.
     turn: AtomicUsize,
     /// This process among all that use this Redis.
     node: String,
@@ -119,16 +119,16 @@ impl Redis {
         let stop = CancellationToken::new();
         let mut counts = Vec::new();
         let mut there = true;
-        let memory = Arc::new(lost::Memory::new(keys.buckets()));
-        for bucket in 0..keys.buckets() {
-            let key = Keys::events(bucket);
-            let deadlines = Keys::deadlines(bucket);
+        let memory = Arc::new(lost::Memory::new(keys.partitions()));
+        for partition in 0..keys.partitions() {
+            let key = Keys::events(partition);
+            let deadlines = Keys::deadlines(partition);
             // One that is away now is followed from when it comes, and asked no more before.
             let last = if there { tail::last(&link, &key).await.ok() } else { None };
             there &= last.is_some();
             let rooms = if there { link.run(async |mut redis| redis.zcard(deadlines).await).await.ok() } else { None };
             counts.push(AtomicUsize::new(rooms.unwrap_or_default()));
-            let from = tail::From { last, known: CancellationToken::new() };
+            let from = tail::Cursor { last, known: CancellationToken::new() };
             tokio::spawn(tail::follow(target.clone(), key, from, stop.clone(), carry(outbox.clone(), memory.clone())));
         }
         let before = lost::load(Link::new(target), keys.clone(), memory.clone(), stop.clone());
@@ -195,7 +195,7 @@ impl Redis {
         Err(Error::Unavailable(format!("redis: room {id} changes too fast")))
     }
 
-    /// Commits, unless somebody was faster. Where the connection breaks before the answer, it is sent once more under the same
+    /// Commits, unless another node was faster. Where the connection breaks before the answer, it is sent once more under the same
     /// number: so it is not made twice, and mostly known to be made.
     async fn settle(
         &self,
@@ -208,7 +208,7 @@ impl Redis {
         let begun = Instant::now();
         let mut done = self.commit(id, version, states, events, nonce).await;
         if let Ok(Committed::OtherLife) = done {
-            self.memory.look(&self.link, &self.keys, self.keys.bucket(id)).await?;
+            self.memory.look(&self.link, &self.keys, self.keys.partition(id)).await?;
             done = Ok(Committed::Slower);
         }
         let done = done.map(|done| done == Committed::Done);
@@ -225,7 +225,7 @@ impl Redis {
         }
     }
 
-    /// Commits, unless somebody was faster.
+    /// Commits, unless another node was faster.
     async fn commit(
         &self,
         id: &RoomId,
@@ -236,42 +236,29 @@ impl Redis {
     ) -> Result<Committed, Error> {
         let (before, after) = states;
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
-        let bucket = self.keys.bucket(id);
-        let keys = &self.keys;
+        let partition = self.keys.partition(id);
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
         let text = |events: &[Event]| serde_json::to_string(events);
-        let room = after.map(serde_json::to_string).transpose();
+        let state = after.map(serde_json::to_string).transpose();
         let events = if events.is_empty() { Ok(String::new()) } else { text(events) };
-        let (Ok(room), Ok(events)) = (room, events) else {
+        let (Ok(state), Ok(events)) = (state, events) else {
             return Err(Error::Unavailable(format!("room {id} cannot be written")));
         };
-        let deadline = after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53));
-        let mut script = scripts::COMMIT.prepare_invoke();
-        script.key(keys.room(id)).key(keys.seen(id)).key(keys.listed(id)).key(keys.infos(id)).key(keys.others(id));
-        script.key(Keys::deadlines(bucket)).key(Keys::list(bucket, kind)).key(Keys::events(bucket));
-        script.key(Keys::versions(bucket)).key(keys.group(id)).key(keys.log(id));
-        script.key(Keys::bus(bucket)).key(Keys::said(bucket)).key(Keys::totals(bucket)).key(Keys::life(bucket));
-        script.key(keys.out(id));
-        script.arg(version).arg(room.unwrap_or_default());
-        script.arg(after.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string()));
-        script.arg(id.as_str()).arg(deadline).arg(events).arg(EVENTS);
-        script.arg(Keys::kind(kind)).arg(after.map_or(0, |room| room.status)).arg(format!("{nonce:x}"));
-        script.arg(self.memory.life(bucket));
-        let members = after.map_or(&[][..], |room| &room.pushers);
-        script.arg(members.len());
-        for pusher in members {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
-        }
-        let stays = |user: &UserId| members.iter().any(|p| p.user == *user);
-        let gone: Vec<_> = before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect();
-        script.arg(gone.len());
-        for pusher in gone {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
-        }
-        script.arg(scripts::KEPT);
-        for command in &told {
-            script.arg(command.name).arg(&command.text).arg(&command.value);
-        }
+        let stays = |user: &UserId| after.is_some_and(|room| room.pushers.iter().any(|p| p.user == *user));
+        let commit = scripts::Commit {
+            deadline: after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53)),
+            gone: before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect(),
+            life: self.memory.life(partition),
+            state: state.unwrap_or_default(),
+            room: after,
+            id,
+            kind,
+            version,
+            events,
+            nonce,
+            told,
+        };
+        let script = commit.prepare(&self.keys);
         let (done, rooms): (i8, usize) =
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await?;
         let done = match done {
@@ -281,24 +268,24 @@ impl Redis {
         };
         if done == Committed::Done {
             Counters::add(&self.link.counters.changes, 1);
-            self.counts[bucket].store(rooms, Ordering::Relaxed);
+            self.counts[partition].store(rooms, Ordering::Relaxed);
         }
         Ok(done)
     }
 
     async fn claim(&self, now: Millis, limit: usize) -> Result<Vec<RoomId>, Error> {
         if self.memory.is_time(now) {
-            for bucket in 0..self.keys.buckets() {
-                self.memory.look(&self.link, &self.keys, bucket).await?;
+            for partition in 0..self.keys.partitions() {
+                self.memory.look(&self.link, &self.keys, partition).await?;
             }
         }
         let mut due = Vec::new();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        for n in 0..self.keys.buckets() {
-            let bucket = first.wrapping_add(n) % self.keys.buckets();
+        for n in 0..self.keys.partitions() {
+            let partition = first.wrapping_add(n) % self.keys.partitions();
             // Where heartbeats moved all that was claimed, the next ones are looked at: the index never falls behind.
             while due.len() < limit {
-                let (claimed, any) = self.claim_some(bucket, now, limit - due.len()).await?;
+                let (claimed, any) = self.claim_some(partition, now, limit - due.len()).await?;
                 let found = !claimed.is_empty();
                 due.extend(claimed);
                 if found || !any {
@@ -309,25 +296,25 @@ impl Redis {
         Ok(due)
     }
 
-    async fn claim_some(&self, bucket: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
+    async fn claim_some(&self, partition: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
         let claim = now.plus(CLAIM);
         let mut script = scripts::DUE.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).key(Keys::times(bucket)).key(Keys::totals(bucket));
+        script.key(Keys::deadlines(partition)).key(Keys::times(partition)).key(Keys::totals(partition));
         let timeout = self.rules.heartbeat_timeout;
         script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
         type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
         let (rooms, claimed, totals): Due =
             self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-        self.counts[bucket].store(rooms, Ordering::Relaxed);
-        self.known.take(bucket, &totals);
+        self.counts[partition].store(rooms, Ordering::Relaxed);
+        self.known.take(partition, &totals);
         let any = !claimed.is_empty();
         let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
-        let looked = stream::iter(ids).map(async |id| self.is_due(id, bucket, now, claim).await).buffered(ABREAST);
+        let looked = stream::iter(ids).map(async |id| self.is_due(id, partition, now, claim).await).buffered(ABREAST);
         let due: Vec<_> = looked.collect::<Vec<_>>().await.into_iter().collect::<Result<_, Error>>()?;
         Ok((due.into_iter().flatten().collect(), any))
     }
 
-    async fn is_due(&self, id: RoomId, bucket: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
+    async fn is_due(&self, id: RoomId, partition: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
         let deadline = match self.load_known(&id).await? {
             Some(Loaded { room: Some(room), .. }) => sweep::deadline(&room, &self.rules),
             Some(Loaded { room: None, .. }) => return Ok(None),
@@ -337,23 +324,23 @@ impl Redis {
             return Ok(Some(id));
         }
         let mut script = scripts::LATER.prepare_invoke();
-        script.key(Keys::deadlines(bucket)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
+        script.key(Keys::deadlines(partition)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
         self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
         Ok(None)
     }
 
-    /// The ids of a page. In a cluster each bucket gives what it could have of it.
+    /// The ids of a page. In a cluster each partition gives what it could have of it.
     async fn page(&self, kind: Kind, index: usize, count: usize) -> Result<Vec<RoomId>, Error> {
         if count == 0 {
             return Ok(Vec::new());
         }
         let to_score = |n: usize| isize::try_from(n).unwrap_or(isize::MAX);
-        let buckets = self.keys.buckets();
+        let partitions = self.keys.partitions();
         let end = index.saturating_add(count);
-        let from = if buckets == 1 { index } else { 0 };
+        let from = if partitions == 1 { index } else { 0 };
         let mut found: Vec<(u64, String)> = Vec::new();
-        for bucket in 0..buckets {
-            let key = Keys::list(bucket, kind);
+        for partition in 0..partitions {
+            let key = Keys::list(partition, kind);
             let last = to_score(end - 1);
             let part: Vec<(String, u64)> =
                 self.link.run(async |mut redis| redis.zrange_withscores(key, to_score(from), last).await).await?;
@@ -369,7 +356,10 @@ impl Redis {
         let most = if info.is_some() { i64::try_from(self.rules.max_audiences).unwrap_or(i64::MAX) } else { -1 };
         let mut script = scripts::ENTER.prepare_invoke();
         script.key(self.keys.room(id)).key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-        script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+        script
+            .key(Keys::totals(self.keys.partition(id)))
+            .key(self.keys.out(id))
+            .key(Keys::away(self.keys.partition(id)));
         script.arg(user.as_str()).arg(info.unwrap_or_default()).arg(most).arg(id.as_str());
         match self.link.change(async |mut redis| script.invoke_async::<i64>(&mut redis).await).await? {
             -1 => Err(Refusal::NoRoom.into()),
@@ -415,6 +405,10 @@ impl Store for Redis {
         traced(self.decide(id, Some(nothing), decide))
     }
 
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
+        self.update(id, decide)
+    }
+
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool> {
         Box::pin(async move {
             let loaded = self.load(id).await?;
@@ -429,7 +423,7 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::TOUCH.prepare_invoke();
             script.key(self.keys.room(id)).key(self.keys.seen(id));
-            script.arg(user.as_str()).arg(now.0).arg(Keys::kind(kind));
+            script.arg(user.as_str()).arg(now.0).arg(kind.name());
             let status: Option<i64> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             status.ok_or_else(|| Refusal::NotMember.into())
         })
@@ -461,10 +455,17 @@ impl Store for Redis {
         Box::pin(async move {
             let mut script = scripts::EXIT.prepare_invoke();
             script.key(self.keys.listed(id)).key(self.keys.infos(id)).key(self.keys.others(id));
-            script.key(Keys::totals(self.keys.bucket(id))).key(self.keys.out(id)).key(Keys::away(self.keys.bucket(id)));
+            script
+                .key(Keys::totals(self.keys.partition(id)))
+                .key(self.keys.out(id))
+                .key(Keys::away(self.keys.partition(id)));
             script.arg(user.as_str()).arg(id.as_str());
             self.link.change(async |mut redis| script.invoke_async(&mut redis).await).await
         })
+    }
+
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        Vec::new()
     }
 
     fn presences(&self) -> Option<&dyn Presences> {
@@ -489,8 +490,8 @@ impl Store for Redis {
     fn ids(&self) -> Answer<'_, Vec<RoomId>> {
         Box::pin(async move {
             let mut ids = Vec::new();
-            for bucket in 0..self.keys.buckets() {
-                let key = Keys::deadlines(bucket);
+            for partition in 0..self.keys.partitions() {
+                let key = Keys::deadlines(partition);
                 let part: Vec<String> = self.link.run(async |mut redis| redis.zrange(key, 0, -1).await).await?;
                 ids.extend(part.iter().filter_map(|id| RoomId::parse(id).ok()));
             }
@@ -580,7 +581,7 @@ impl Store for Redis {
     }
 
     fn totals(&self) -> Option<Totals> {
-        self.known.read(self.keys.buckets())
+        self.known.read(self.keys.partitions())
     }
 
     fn len(&self) -> usize {

@@ -36,20 +36,17 @@ pub struct Viewers {
     pub listed: Vec<Viewer>,
 }
 
-/// A place for rooms. All calls are atomic for one room.
+/// A place for rooms. All calls are atomic for one room. None but `is_empty` has a body here: the journal would take it
+/// over, and not write down what it changes.
 pub trait Store: Send + Sync + 'static {
     /// Runs a decision on a room's slot and commits what it did.
     fn update<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
 
     /// The same for a room that was not there a moment ago: a store that is far away need not look once more first.
-    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        self.update(id, decide)
-    }
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
 
     /// The same for a change that makes no event, and is to outlive this process all the same.
-    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        self.update(id, decide)
-    }
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()>;
 
     /// Shows a room. Says whether there is one.
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> Answer<'a, bool>;
@@ -72,14 +69,10 @@ pub trait Store: Send + Sync + 'static {
     fn delete_viewer<'a>(&'a self, id: &'a RoomId, user: &'a UserId) -> Answer<'a, bool>;
 
     /// All viewers of all rooms, where those of before a restart are there after it and no other process knows of them.
-    fn watching(&self) -> Vec<(RoomId, UserId)> {
-        Vec::new()
-    }
+    fn watching(&self) -> Vec<(RoomId, UserId)>;
 
     /// Who was seen where, if several nodes share this store.
-    fn presences(&self) -> Option<&dyn Presences> {
-        None
-    }
+    fn presences(&self) -> Option<&dyn Presences>;
 
     /// The viewers of a room; none if there is no room.
     fn viewers<'a>(&'a self, id: &'a RoomId) -> Answer<'a, Viewers>;
@@ -120,19 +113,13 @@ pub trait Store: Send + Sync + 'static {
     fn rows<'a>(&'a self, table: Table, below: Option<&'a str>, count: usize, now: Millis) -> Answer<'a, Vec<Row>>;
 
     /// Makes a change that means nothing, to know whether changes can be made. Bounded in time.
-    fn probe(&self) -> Probed<'_> {
-        Box::pin(async { Ok(()) })
-    }
+    fn probe(&self) -> Probed<'_>;
 
     /// What it did, where there is more to it than memory.
-    fn counters(&self) -> Option<&Counters> {
-        None
-    }
+    fn counters(&self) -> Option<&Counters>;
 
     /// What is in it, where that is known without asking.
-    fn totals(&self) -> Option<Totals> {
-        None
-    }
+    fn totals(&self) -> Option<Totals>;
 
     /// How many rooms there are, active or not.
     fn len(&self) -> usize;

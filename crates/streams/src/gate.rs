@@ -16,7 +16,7 @@ use crate::live::{Holder, Urls};
 use crate::nodes::{self, Nodes, Taken};
 use crate::recorded::Recorded;
 use access::bans::Bans;
-use access::limits::{Limits, What, Whose};
+use access::limits::{Budget, Limits, Whose};
 use store::clock::Clock;
 
 /// The reason that a removed user is given.
@@ -123,7 +123,7 @@ impl Gate {
     fn within(&self, holder: Holder) -> Result<Holder, String> {
         let most = self.limits.settings().user_streams;
         if holder.user.as_ref().is_some_and(|user| self.bans.running.count(user) >= most) {
-            self.limits.note(Whose::User, What::Stream);
+            self.limits.note(Whose::User, Budget::Stream);
             return Err("too many streams of this user: end one, or come back later".into());
         }
         Ok(holder)

@@ -157,7 +157,7 @@ pub trait Live: Send + Sync + 'static {
     /// out is [`Pushing::Unknown`].
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>>;
 
-    /// Starts, changes or stops a mix, as clients ask for it (protocol.md, section 4), of these streams and no others.
+    /// Starts, changes or stops a mix, as clients ask for it (`merge_stream` in docs/protocol.md), of these streams and no others.
     fn mix<'a>(&'a self, params: &'a serde_json::Value, streams: &'a Mixable) -> Answer<'a, MixOutcome>;
 
     /// Ends a stream at an operator's wish, for its pusher and its viewers. With `forbid` it may not be pushed for so many

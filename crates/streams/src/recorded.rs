@@ -31,7 +31,7 @@ impl Recorded {
     }
 
     /// Ends the recordings of streams that are pulled from another node by now, until the hub is gone. A recording that
-    /// somebody asked for here goes on: no other node makes it.
+    /// was asked for here goes on: no other node makes it.
     pub async fn follow(&self, hub: &Hub) {
         let mut events = hub.events();
         loop {

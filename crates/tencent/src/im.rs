@@ -145,7 +145,7 @@ impl ChatService {
             Task::Notify => {
                 let mut done = self.rest.notify(id, NOTICE, CALL_WITHIN).await;
                 if done.as_ref().is_err_and(|t| t.meaning() == Meaning::Gone) {
-                    // The group was lost: whoever comes back finds one.
+                    // The group was lost: a user who comes back finds one.
                     done = self.rest.create_group(id, CALL_WITHIN).await;
                     if done.is_ok() {
                         done = self.rest.notify(id, NOTICE, CALL_WITHIN).await;

@@ -46,7 +46,8 @@ const NEWS: u64 = 30_000;
 /// seconds at most.
 const PATIENCE: Retry = Retry { tries: 3, first: Duration::from_secs(2), most: Duration::from_secs(3) };
 /// Failures in a row after which the service counts as away, and how often it is tried then.
-const AWAY: (u32, Duration) = (16, Duration::from_secs(3));
+const FAILURES: u32 = 16;
+const TRIED_EVERY: Duration = Duration::from_secs(3);
 /// Longest ban that the service knows, in seconds.
 const MAX_BAN: u64 = 90 * 24 * 3600;
 
@@ -98,7 +99,7 @@ impl LiveService {
             questions: Semaphore::new(PARALLEL),
             asking: Mutex::default(),
             online: Online::default(),
-            breaker: Breaker::new(AWAY.0, AWAY.1),
+            breaker: Breaker::new(FAILURES, TRIED_EVERY),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
-use room::{Kind, Millis, What};
+use room::{Millis, What};
 use serde_json::{Map, Value, json};
 
 use sign::Secret;
@@ -53,13 +53,6 @@ pub fn body<'a>(id: &str, news: &'a News) -> Option<(&'a str, Millis, Bytes)> {
     fields.insert("id".into(), id.into());
     let (name, at) = match news {
         News::Room(event) => {
-            let kind = match event.kind {
-                Kind::Double => "double_room",
-                Kind::Multi => "multi_room",
-                Kind::Live => "live_room",
-                Kind::Webrtc => "webrtc_room",
-                Kind::Webexe => "webexe_room",
-            };
             let (name, more) = match &event.what {
                 What::Created { by } => ("room_created", json!({ "userID": by })),
                 What::Joined { user } => ("pusher_joined", json!({ "userID": user })),
@@ -69,7 +62,7 @@ pub fn body<'a>(id: &str, news: &'a News) -> Option<(&'a str, Millis, Bytes)> {
                 What::Custom { name } => ("custom_field", json!({ "fieldName": name })),
                 What::Closed { reason } => ("room_closed", json!({ "reason": reason })),
             };
-            fields.extend([("roomID".into(), json!(event.room)), ("roomType".into(), kind.into())]);
+            fields.extend([("roomID".into(), json!(event.room)), ("roomType".into(), event.kind.path().into())]);
             fields.insert("seq".into(), event.seq.into());
             if let Value::Object(more) = more {
                 fields.extend(more);

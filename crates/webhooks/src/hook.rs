@@ -25,7 +25,8 @@ pub(super) const READERS: &str = "webhook-";
 /// Rooms whose events are on the way at the same time.
 pub(super) const ABREAST: usize = 16;
 /// The first wait after a failure, and the longest.
-pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(300));
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// After this long, in milliseconds, an event that was never accepted is given up.
 const GIVE_UP: u64 = 24 * 3600 * 1000;
 /// Statuses that say that this one event is wrong; all others may be trouble of the URL, of the key, or of the moment.
@@ -86,7 +87,7 @@ impl Hook {
                 loop {
                     if let Err(error) = hook.pass(partition, &mut at).await {
                         tracing::warn!(%error, partition, "webhooks wait for the store");
-                        sleep(BACKOFF.0).await;
+                        sleep(FIRST_WAIT).await;
                     }
                 }
             }

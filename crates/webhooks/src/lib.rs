@@ -36,7 +36,7 @@ pub use body::{EVENTS, signature};
 pub use hook::Hook;
 pub use messages::{Messages, Unanswered, Whom};
 pub use progress::{Behind, Progress};
-pub use replay::{From, NotReplayed, Replayed};
+pub use replay::{Cursor, NotReplayed, Replayed};
 pub use streams::Sources;
 
 /// `[webhooks]`.
@@ -165,7 +165,7 @@ impl Hooks {
         });
     }
 
-    /// The same, with somebody who carries requests as these settings say: it is changed where they speak of a file, which may
+    /// The same, with a `Post` that carries requests as these settings say: it is changed where they speak of a file, which may
     /// have changed itself.
     pub fn reload(&self, settings: &Settings, post: Arc<dyn Post>) {
         let has_file = |settings: &Settings| !settings.ca.as_os_str().is_empty();

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::body;
-use super::hook::{ABREAST, BACKOFF, BATCH, Hook};
+use super::hook::{ABREAST, BATCH, FIRST_WAIT, Hook, LONGEST_WAIT};
 use super::progress::Behind;
 use store::error::Error;
 use store::mends::{Mend, is_out};
@@ -292,7 +292,7 @@ impl Hook {
     ) -> Option<(String, Held)> {
         for (n, Item { before, id, news }) in all.iter().enumerate() {
             let mut wrong = 0;
-            let mut wait = BACKOFF.0;
+            let mut wait = FIRST_WAIT;
             let mut tries = 0;
             while let Err(why) = self.try_one(id, news, &mut wrong).await {
                 tries += 1;
@@ -308,7 +308,7 @@ impl Hook {
                     return Some((name.to_owned(), held));
                 }
                 sleep(wait).await;
-                wait = (wait * 2).min(BACKOFF.1);
+                wait = (wait * 2).min(LONGEST_WAIT);
             }
             told.add(name, id);
         }
@@ -386,9 +386,9 @@ impl Hook {
                     held.wait = Duration::ZERO;
                 }
                 if let Err(why) = self.try_one(&id, news, &mut held.wrong).await {
-                    held.wait = (held.wait * 2).clamp(BACKOFF.0, BACKOFF.1);
+                    held.wait = (held.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
                     held.next = Some(Instant::now() + held.wait);
-                    if held.wait == BACKOFF.1 {
+                    if held.wait == LONGEST_WAIT {
                         self.complaints.tell(name, &id, &why);
                     }
                     return Ok(None);

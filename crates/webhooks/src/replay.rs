@@ -9,14 +9,14 @@ use hashbrown::HashMap;
 use room::{Millis, RoomId};
 use tokio::time::{Instant, sleep};
 
-use super::hook::{ABREAST, BACKOFF, BATCH, Hook, WRONG, Wanted};
+use super::hook::{ABREAST, BATCH, FIRST_WAIT, Hook, WRONG, Wanted};
 use super::{Hooks, body};
 use store::error::Error;
 use store::{History, News};
 
 /// The first event that is sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Cursor {
     /// The event of this `id`.
     Id(String),
     /// The room's change of this `seq`; only where a room is given.
@@ -25,7 +25,7 @@ pub enum From {
     Time(Millis),
 }
 
-impl From {
+impl Cursor {
     /// Whether a text may be an event's id.
     #[must_use]
     pub fn is_id(text: &str) -> bool {
@@ -43,7 +43,7 @@ const TRIES: u32 = 4;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries.
 const PAUSE: Duration = Duration::from_secs(10);
-/// After so many events in a row that the URL did not accept, a replay ends: there is nobody who listens.
+/// After so many events in a row that the URL did not accept, a replay ends: no receiver listens.
 const UNHEARD: u32 = 64;
 
 /// What is sent again.
@@ -66,7 +66,7 @@ pub enum NotReplayed {
     Store(Error),
 }
 
-impl std::convert::From<Error> for NotReplayed {
+impl From<Error> for NotReplayed {
     fn from(error: Error) -> Self {
         Self::Store(error)
     }
@@ -111,7 +111,7 @@ impl Hooks {
     ///
     /// # Errors
     /// See [`NotReplayed`].
-    pub async fn replay(self: &Arc<Self>, from: From, room: Option<RoomId>) -> Result<Replayed, NotReplayed> {
+    pub async fn replay(self: &Arc<Self>, from: Cursor, room: Option<RoomId>) -> Result<Replayed, NotReplayed> {
         let settings = self.settings.borrow().clone();
         if settings.urls.is_empty() {
             return Err(NotReplayed::Off);
@@ -166,7 +166,7 @@ impl Hook {
     async fn tell_one_again(&self, id: &str, news: &News, unheard: &AtomicU32) {
         let Some(Wanted { event, body, .. }) = self.wanted(id, news) else { return };
         let patient_until = Instant::now() + PATIENCE;
-        let mut wait = BACKOFF.0;
+        let mut wait = FIRST_WAIT;
         let mut tried = 0;
         let why = loop {
             let answered = self.post_one(id, event, news, &body).await;
@@ -198,7 +198,7 @@ impl Hook {
 struct Scan {
     /// Where each partition ended when the replay was asked for.
     ends: Vec<String>,
-    from: From,
+    from: Cursor,
     room: Option<RoomId>,
     partition: usize,
     place: String,
@@ -241,9 +241,9 @@ impl Scan {
         }
         self.begun = self.begun
             || match &self.from {
-                From::Id(first) => id >= first.as_str() && id.split('-').next() == first.split('-').next(),
-                From::Seq(first) => news.seq().is_some_and(|seq| seq >= *first),
-                From::Time(first) => news.at() >= *first,
+                Cursor::Id(first) => id >= first.as_str() && id.split('-').next() == first.split('-').next(),
+                Cursor::Seq(first) => news.seq().is_some_and(|seq| seq >= *first),
+                Cursor::Time(first) => news.at() >= *first,
             };
         self.begun
     }
@@ -251,15 +251,15 @@ impl Scan {
 
 #[cfg(test)]
 mod tests {
-    use super::From;
+    use super::Cursor;
 
     #[test]
     fn an_id_is_numbers_with_dashes() {
         for id in ["0-0000000000009-000", "15-1763913608000-0000000000001-002"] {
-            assert!(From::is_id(id), "{id}");
+            assert!(Cursor::is_id(id), "{id}");
         }
         for id in ["", "x", "0-1", "0--000", "0-12 3-000", "0-1-2-3-4", "0-999999999999999999999-0"] {
-            assert!(!From::is_id(id), "{id}");
+            assert!(!Cursor::is_id(id), "{id}");
         }
     }
 }

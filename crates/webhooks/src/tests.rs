@@ -110,7 +110,7 @@ impl World {
     }
 
     /// What is told again; as many events as were promised.
-    async fn replay(&self, from: From, room: Option<RoomId>) -> Vec<Value> {
+    async fn replay(&self, from: Cursor, room: Option<RoomId>) -> Vec<Value> {
         let promised = self.hooks.replay(from, room).await.unwrap().events;
         self.replayed().await;
         let heard = std::mem::take(&mut *self.backend.heard.lock());
@@ -196,15 +196,15 @@ async fn a_restart_goes_on_where_it_was_over_files_and_snapshots() {
     heard.extend(again.backend.heard.lock().drain(..));
     told(&heard, 3, 1);
     // What was accepted can be told again, with the ids that it had.
-    let after = |text: &str| From::Id(text.to_owned());
-    assert_eq!(again.replay(From::Time(Millis(0)), None).await, heard);
+    let after = |text: &str| Cursor::Id(text.to_owned());
+    assert_eq!(again.replay(Cursor::Time(Millis(0)), None).await, heard);
     // From some event on, of all rooms or of one.
     let fifth = heard[4]["id"].as_str().unwrap();
     assert_eq!(again.replay(after(fifth), None).await, heard[4..]);
     let room = RoomId::parse("r2").ok();
     assert_eq!(again.replay(after(fifth), room.clone()).await, heard[8..]);
-    assert_eq!(again.replay(From::Seq(3), room).await, heard[10..]);
-    assert_eq!(again.replay(From::Time(Millis(2_000_000)), None).await, [Value::Null; 0]);
+    assert_eq!(again.replay(Cursor::Seq(3), room).await, heard[10..]);
+    assert_eq!(again.replay(Cursor::Time(Millis(2_000_000)), None).await, [Value::Null; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -617,9 +617,9 @@ async fn a_replay_goes_on_without_what_a_backend_cannot_take() {
     // Whoever asks for it again wants it, however old it is.
     world.clock.pass(3 * 24 * 3600 * 1000);
     *world.backend.refuses.lock() = Some("r2");
-    let promised = world.hooks.replay(From::Time(Millis(0)), None).await.unwrap();
+    let promised = world.hooks.replay(Cursor::Time(Millis(0)), None).await.unwrap();
     assert_eq!(promised, Replayed { events: 12, left_out: 0 });
-    let second = world.hooks.replay(From::Time(Millis(0)), None).await;
+    let second = world.hooks.replay(Cursor::Time(Millis(0)), None).await;
     assert!(matches!(second, Err(NotReplayed::Running)), "{second:?}");
     // Another URL need not wait for the first one's replay.
     let both = Settings {
@@ -628,13 +628,13 @@ async fn a_replay_goes_on_without_what_a_backend_cannot_take() {
         ..Settings::default()
     };
     world.hooks.set(&both);
-    let second = world.hooks.replay(From::Time(Millis(2_000_000)), None).await.unwrap();
+    let second = world.hooks.replay(Cursor::Time(Millis(2_000_000)), None).await.unwrap();
     assert_eq!(second, Replayed { events: 0, left_out: 1 });
     tokio::time::timeout(Duration::from_secs(60), world.replayed()).await.expect("a replay ends within a minute");
     told(&std::mem::take(&mut *world.backend.heard.lock()), 2, 1);
     *world.backend.refuses.lock() = None;
     world.hooks.set(&Settings { urls: both.urls[..1].to_vec(), ..both });
-    told(&world.replay(From::Time(Millis(0)), None).await, 3, 1);
+    told(&world.replay(Cursor::Time(Millis(0)), None).await, 3, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -646,7 +646,7 @@ async fn a_replay_to_nobody_ends() {
         world.visit(n, "alice").await;
     }
     *world.backend.refuses.lock() = Some("r");
-    assert_eq!(world.hooks.replay(From::Time(Millis(0)), None).await.unwrap().events, 800);
+    assert_eq!(world.hooks.replay(Cursor::Time(Millis(0)), None).await.unwrap().events, 800);
     tokio::time::timeout(Duration::from_secs(60), world.replayed()).await.expect("a replay ends within a minute");
     let posts = world.backend.posts.lock().len();
     assert!((256..=400).contains(&posts), "{posts} tries of 64 events in a row, and of those beside them");

@@ -23,16 +23,16 @@ fn every_bound_holds_by_itself() {
     let two = at("203.0.113.2");
     let now = 1_000_000_000;
     let alice = UserId::parse("alice").unwrap();
-    assert_eq!([(); 3].map(|()| limits.address_at(one, What::Login, now).is_ok()), [true, true, false]);
-    assert_eq!(limits.address_at(one, What::Login, now), Err(TooMuch(1)));
-    assert_eq!(limits.address_at(two, What::Login, now), Ok(()), "another address");
-    assert_eq!(limits.address_at(one, What::Call, now), Ok(()), "another kind");
-    assert_eq!([(); 2].map(|()| limits.user_at(&alice, What::Create, now).is_ok()), [true, false]);
-    assert_eq!(limits.user_at(&alice, What::Join, now), Ok(()));
-    assert_eq!([(); 3].map(|()| limits.address_at(two, What::Call, now).is_ok()), [true, true, false]);
-    assert_eq!(limits.refused(Whose::Address, What::Login), 2);
-    assert_eq!(limits.refused(Whose::User, What::Create), 1);
-    assert_eq!(limits.refused(Whose::All, What::Call), 1);
+    assert_eq!([(); 3].map(|()| limits.address_at(one, Budget::Login, now).is_ok()), [true, true, false]);
+    assert_eq!(limits.address_at(one, Budget::Login, now), Err(TooMuch(1)));
+    assert_eq!(limits.address_at(two, Budget::Login, now), Ok(()), "another address");
+    assert_eq!(limits.address_at(one, Budget::Call, now), Ok(()), "another kind");
+    assert_eq!([(); 2].map(|()| limits.user_at(&alice, Budget::Create, now).is_ok()), [true, false]);
+    assert_eq!(limits.user_at(&alice, Budget::Join, now), Ok(()));
+    assert_eq!([(); 3].map(|()| limits.address_at(two, Budget::Call, now).is_ok()), [true, true, false]);
+    assert_eq!(limits.refused(Whose::Address, Budget::Login), 2);
+    assert_eq!(limits.refused(Whose::User, Budget::Create), 1);
+    assert_eq!(limits.refused(Whose::All, Budget::Call), 1);
 }
 
 #[test]
@@ -59,10 +59,10 @@ fn this_machine_is_not_limited() {
     let alice = UserId::parse("alice").unwrap();
     for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(at) {
         let places: Vec<_> = (0..3).map(|_| limits.connect(local).unwrap()).collect();
-        assert!((0..3).all(|_| limits.address(local, What::Login).is_ok()));
-        assert!((0..3).all(|_| limits.user(&alice, Some(local), What::Call).is_ok()));
+        assert!((0..3).all(|_| limits.address(local, Budget::Login).is_ok()));
+        assert!((0..3).all(|_| limits.user(&alice, Some(local), Budget::Call).is_ok()));
         drop(places);
     }
     let far = at("198.51.100.1");
-    assert_eq!([(); 2].map(|()| limits.user(&alice, Some(far), What::Call).is_ok()), [true, false]);
+    assert_eq!([(); 2].map(|()| limits.user(&alice, Some(far), Budget::Call).is_ok()), [true, false]);
 }

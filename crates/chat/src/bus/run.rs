@@ -11,17 +11,16 @@ use tokio_util::sync::CancellationToken;
 use super::partition::Line;
 use super::{Bus, Heard, Listener, Op, scripts};
 use store::error::Error;
-use store::redis::EVENTS;
 use store::redis::keys::Keys;
-use store::redis::scripts::KEPT;
-use store::redis::tail::{self, From, Take};
+use store::redis::tail::{self, Cursor, Take};
 
 /// How long after a failure Redis is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 /// A failure that comes so soon is often only that of a connection that broke long ago.
 const SOON: Duration = Duration::from_millis(100);
 /// How often a node says that it is there, and for how long that counts.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(6));
+const SAYS_SO: Duration = Duration::from_secs(2);
+const COUNTS: Duration = Duration::from_secs(6);
 
 impl Bus {
     /// Carries between the nodes until it is dropped.
@@ -32,7 +31,7 @@ impl Bus {
             let target = self.target.clone();
             let key = Keys::bus(partition);
             let stop = stop.clone();
-            let from = From { last: None, known: self.listening[partition].clone() };
+            let from = Cursor { last: None, known: self.listening[partition].clone() };
             let follow = tail::follow(target, key, from, stop, self.clone().take(partition, listener.clone()));
             let bus = self.clone();
             let listener = listener.clone();
@@ -46,7 +45,7 @@ impl Bus {
         let mut known: Vec<u64> = Vec::new();
         loop {
             let mut script = scripts::ALIVE.prepare_invoke();
-            script.key(Keys::NODES).arg(self.node).arg(u64::try_from(ALIVE.1.as_millis()).unwrap_or_default());
+            script.key(Keys::NODES).arg(self.node).arg(u64::try_from(COUNTS.as_millis()).unwrap_or_default());
             // While Redis is unavailable no node is known to be gone.
             if let Ok(alive) = self.link.run(async |mut redis| script.invoke_async::<Vec<u64>>(&mut redis).await).await
             {
@@ -58,7 +57,7 @@ impl Bus {
                     known = alive;
                 }
             }
-            tokio::time::sleep(ALIVE.0).await;
+            tokio::time::sleep(SAYS_SO).await;
         }
     }
 
@@ -95,32 +94,7 @@ impl Bus {
     }
 
     async fn say(&self, partition: usize, batch: &[Line]) -> Result<Vec<i64>, Error> {
-        let mut script = scripts::SAY.prepare_invoke();
-        script
-            .key(Keys::bus(partition))
-            .key(Keys::said(partition))
-            .key(Keys::direct(partition))
-            .key(Keys::said_by(partition, self.node));
-        script.key(Keys::events(partition));
-        script.arg(KEPT).arg(self.node).arg(EVENTS);
-        for line in batch {
-            match line.op.group() {
-                Some(group) => script.key(self.keys.group(group)).key(self.keys.log(group)),
-                // Of the same bucket, and not used.
-                None => script.key(Keys::bus(partition)).key(Keys::bus(partition)),
-            };
-            let (command, a, b) = line.op.command();
-            script
-                .arg(line.nonce)
-                .arg(command)
-                .arg(&*line.text)
-                .arg(a)
-                .arg(b)
-                .arg(line.known.number)
-                .arg(line.known.life);
-            let (before, after) = line.note.as_ref().map_or(("", ""), |(before, after)| (&**before, *after));
-            script.arg(before).arg(after);
-        }
+        let script = scripts::prepare_say(&self.keys, partition, self.node, batch);
         self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
     }
 

@@ -35,7 +35,7 @@ fn kick(n: usize) -> Op {
 }
 
 async fn node(redis: &RedisServer) -> (Arc<Bus>, Arc<Notes>) {
-    let bus = Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap()));
+    let bus = Arc::new(Bus::new(Target::parse(&redis.url(0)).unwrap(), None));
     let notes = Arc::new(Notes::default());
     tokio::spawn(bus.clone().run(notes.clone()));
     bus.listening[0].cancelled().await;

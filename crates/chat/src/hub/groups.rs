@@ -1,5 +1,5 @@
 //! Where groups are: a slot for each, found in a divided table. A slot that left the table is marked, so that
-//! whoever still holds it looks again.
+//! a task that still holds it looks again.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;

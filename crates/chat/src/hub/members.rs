@@ -25,7 +25,7 @@ pub const MAX_ROOMLESS: usize = 10_000;
 /// A group as one of its clients sees it.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its name, empty where nobody gave one.
+    /// Its name, empty where none was given.
     pub name: Box<str>,
     /// Who made it, if a user did.
     pub owner: Option<UserId>,

@@ -50,7 +50,7 @@ pub(super) enum Submitted {
     /// It has one, and is about to be kept.
     Kept(Sent, Kept),
     /// It gets one, in this group, at that time.
-    Waits(RoomId, Millis, Content, oneshot::Receiver<Number>),
+    Waits { group: RoomId, at: Millis, content: Content, answer: oneshot::Receiver<Number> },
 }
 
 impl Submitted {
@@ -61,7 +61,7 @@ impl Submitted {
                 kept(Some(noted)).await;
                 return Ok(sent);
             }
-            Self::Waits(group, at, content, answer) => (group, at, content, answer),
+            Self::Waits { group, at, content, answer } => (group, at, content, answer),
         };
         match answer.await {
             Ok(0) => Err(Refusal::NoGroup),
@@ -190,7 +190,7 @@ impl Hub {
             let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
             let known = Known { life: group.epoch().0, number: replica.confirmed(group) };
             match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
-                Sending::Waits(answer) => return Ok(Submitted::Waits(id.clone(), now, content, answer)),
+                Sending::Waits(answer) => return Ok(Submitted::Waits { group: id.clone(), at: now, content, answer }),
                 Sending::Full => return Err(Refusal::Overloaded),
                 Sending::Adrift(nonce) => replica.adrift.push_back(nonce),
             }
@@ -320,7 +320,7 @@ impl Hub {
     }
 
     /// Looks at a replica that was loaded a minute ago: one without members here goes.
-    pub(super) fn look_at_copy(&self, id: &RoomId) -> bool {
+    pub(super) fn look_at_replica(&self, id: &RoomId) -> bool {
         let keep = self.groups.look(id, |slot| {
             let (Some(group), Some(replica)) = (&slot.group, &slot.replica) else { return None };
             if group.users() > 0 || replica.told.users > 0 || !replica.adrift.is_empty() {

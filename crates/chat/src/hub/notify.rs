@@ -1,5 +1,5 @@
 //! The rooms' side: one system notification for every change, and the group's end with the room's.
-//! A room's group is made when a client first asks for it (`rooms/groups.rs`): most rooms' never is.
+//! A room's group is made when a client first asks for it (`crates/rooms/src/groups.rs`): most rooms' never is.
 
 use room::chat::{Content, End, Notice, Refusal, System};
 use room::{CloseReason, Event, RoomId, What};

@@ -9,7 +9,7 @@ use room::{RoomId, UserId};
 
 use super::Hub;
 
-/// Most signs that are kept. Beyond it they are all forgotten, and who takes them looks at everybody who is here.
+/// Most signs that are kept. Beyond it they are all forgotten, and who takes them looks at all users who are here.
 const MOST: usize = 100_000;
 /// Milliseconds for which a user whose connection broke may come back: an app in the background, a tunnel.
 pub const BACK_WITHIN: u64 = 180_000;
@@ -44,7 +44,7 @@ pub struct Taken {
 }
 
 impl Hub {
-    /// Something was seen of a user. When this process stops, everybody breaks off, and nothing is said of that: what comes after it
+    /// Something was seen of a user. When this process stops, all connections break off, and nothing is said of that: what comes after it
     /// waits for all of them.
     pub(super) fn note_sign(&self, group: &RoomId, user: &UserId, sign: Sign) {
         if !self.is_stopping() {
@@ -76,7 +76,7 @@ impl Hub {
         }
     }
 
-    /// Everybody who is in a group at this node.
+    /// All users who are in a group at this node.
     #[must_use]
     pub fn everybody(&self) -> Vec<Seen> {
         let mut all = Vec::new();

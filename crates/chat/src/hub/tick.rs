@@ -117,7 +117,7 @@ impl Hub {
     fn look_at_group(&self, id: &RoomId, by_client: bool, now: Millis) {
         if self.is_shared() {
             // A client's wish was only counted.
-            if !by_client && self.look_at_copy(id) {
+            if !by_client && self.look_at_replica(id) {
                 self.pollers.lock().watch_group(id, false, now);
             }
             return;

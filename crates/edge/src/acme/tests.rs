@@ -1,4 +1,4 @@
-//! What is kept and when it is renewed, on a clock of the test. Orders at a real authority: `server/tests/programs/acme.rs`.
+//! What is kept and when it is renewed, on a clock of the test. Orders at a real authority: `crates/server/tests/programs/acme.rs`.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -23,7 +23,7 @@ const ONE_TRACK: u8 = 0;
 const MANY_CODECS: u8 = 2;
 
 /// Sound as Enhanced RTMP names it.
-const SOUNDS: [(&[u8; 4], Codec); 6] = [
+const FOURCCS: [(&[u8; 4], Codec); 6] = [
     (b"mp4a", Codec::Aac),
     (b"Opus", Codec::Opus),
     (b".mp3", Codec::Mp3),
@@ -268,7 +268,7 @@ impl Track {
         if id >= MOST_TRACKS {
             return Err(NoFrame::SoundTrack(id));
         }
-        let known = SOUNDS.iter().find(|(name, _)| **name == four).map(|(_, codec)| *codec);
+        let known = FOURCCS.iter().find(|(name, _)| **name == four).map(|(_, codec)| *codec);
         let codec = known.ok_or(NoFrame::Audio(Unknown::FourCc(four)))?;
         let frame = match packet {
             0 if codec.is_configured() => config(codec, dts, data),
@@ -355,7 +355,7 @@ impl Head {
 
 /// How Enhanced RTMP names sound.
 fn fourcc(codec: Codec) -> Option<&'static [u8; 4]> {
-    SOUNDS.iter().find(|(_, sound)| *sound == codec).map(|(four, _)| *four)
+    FOURCCS.iter().find(|(_, sound)| *sound == codec).map(|(four, _)| *four)
 }
 
 /// The head of a frame's tag body. H.264, AAC and MP3 take the old form that every player knows; other codecs that it has
@@ -381,10 +381,10 @@ pub fn head(frame: &Frame) -> Head {
         // 44 kHz, 16 bit, stereo: fixed for AAC, whatever it is; and what players ignore for MP3.
         (Codec::Aac, _) => Head::of(&[&[AAC << 4 | 0x0f, u8::from(frame.kind == Kind::Audio)]]),
         (Codec::Mp3, _) => Head::of(&[&[MP3 << 4 | 0x0f]]),
-        (Codec::Opus, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | u8::from(!config)], b"Opus"]),
-        (Codec::Ac3, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | 1], b"ac-3"]),
-        (Codec::Eac3, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | 1], b"ec-3"]),
-        (Codec::Flac, _) => Head::of(&[&[ENHANCED_AUDIO << 4 | u8::from(!config)], b"fLaC"]),
+        (codec @ (Codec::Opus | Codec::Ac3 | Codec::Eac3 | Codec::Flac), config) => {
+            let four = fourcc(codec).map_or(&[][..], |four| &four[..]);
+            Head::of(&[&[ENHANCED_AUDIO << 4 | u8::from(!config)], four])
+        }
         // Their payload is the whole body.
         (Codec::Pcma | Codec::Pcmu | Codec::Pcm | Codec::Speex | Codec::Nellymoser | Codec::Adpcm, _) => Head::of(&[]),
         (Codec::Amf0, _) => Head::of(&[]),
@@ -402,6 +402,7 @@ pub fn payload(frame: &Frame) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flv::SOUNDS;
     use proptest::prelude::*;
 
     fn whole(frame: &Frame) -> Bytes {
@@ -431,6 +432,20 @@ mod tests {
             let back = audio(7000, whole(&frame)).unwrap();
             assert_eq!(format!("{back:?}"), format!("{frame:?}"));
             assert_eq!(back.payload, frame.payload);
+        }
+    }
+
+    #[test]
+    fn every_codec_of_sound_has_a_place_and_a_way_back() {
+        let sounds = Codec::ALL.into_iter().filter(|codec| !codec.is_video() && *codec != Codec::Amf0);
+        for codec in sounds {
+            assert_eq!(SOUNDS.iter().filter(|sound| **sound == codec).count(), 1, "{codec:?}");
+            let frame = Frame::audio(codec, 0, Bytes::from_static(b"payload"));
+            let is_back = |body: Bytes| audio(0, body).is_ok_and(|back| back.codec == codec);
+            // Where the payload is the whole body, its first byte tells.
+            let old = |first: u8| is_back(Bytes::copy_from_slice(&[first, 0, 0, 0]));
+            let found = if head(&frame).is_empty() { (0..=u8::MAX).any(old) } else { is_back(whole(&frame)) };
+            assert!(found, "{codec:?}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the hub did since its start, over all streams: atomics that everybody adds to, and a snapshot of them. Knows no
+//! What the hub did since its start, over all streams: atomics that all tasks add to, and a snapshot of them. Knows no
 //! streams and no protocols beyond their number.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -95,7 +95,7 @@ impl Tally {
 
     pub fn snapshot(&self, streams: u64) -> Figures {
         let traffic = |i: usize| {
-            // In this order, so that nobody is seen to leave who was not seen to come.
+            // In this order, so that no reader is seen to leave that was not seen to come.
             let left = self.left[i].load(Relaxed);
             let joined = self.joined[i].load(Relaxed);
             Traffic {

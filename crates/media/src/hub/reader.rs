@@ -296,7 +296,7 @@ impl Reader {
     fn move_in(&mut self) -> bool {
         let name = &self.home.name;
         let Some(hub) = self.hub.upgrade() else { return false };
-        // Asked at every turn: cheap while nobody began to publish since.
+        // Asked at every turn: cheap while no publisher began since.
         if hub.ids.load(Ordering::Acquire) == self.looked {
             return false;
         }

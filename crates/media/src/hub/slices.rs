@@ -6,7 +6,8 @@ use bytes::{Bytes, BytesMut};
 use crate::frame::Frame;
 
 /// Most bytes of a picture, and most messages that it comes in: what follows is left out.
-const MOST: (usize, usize) = (8 << 20, 1_024);
+const MOST_BYTES: usize = 8 << 20;
+const MOST_MESSAGES: usize = 1_024;
 
 /// One publisher's pictures.
 #[derive(Default)]
@@ -52,7 +53,7 @@ impl Slices {
             return (!continues).then_some(frame);
         }
         match &mut self.held {
-            Some(held) if continues && held.bytes < MOST.0 && held.rest.len() < MOST.1 => {
+            Some(held) if continues && held.bytes < MOST_BYTES && held.rest.len() < MOST_MESSAGES => {
                 held.bytes += frame.payload.len();
                 held.rest.push(frame.payload);
                 None

@@ -292,7 +292,7 @@ impl Stream {
         true
     }
 
-    /// The keeper: seals bursts when they are due and ends the stream when nobody came back. Runs until the end.
+    /// The keeper: seals bursts when they are due and ends the stream when its publisher did not come back. Runs until the end.
     pub async fn keep(self: Arc<Self>, hub: Weak<Inner>, settings: Settings) {
         loop {
             let deadline = {
@@ -453,7 +453,7 @@ impl State {
     }
 
     /// When the audience gets what is gathered: at once if its players are few. With none at all (recorders and HLS do not
-    /// mind) it is gathered as for many, because whoever comes then reads large pieces.
+    /// mind) it is gathered as for many, because a reader that comes then reads large pieces.
     fn burst_due(&self, settings: &Settings) -> Option<Instant> {
         let since = self.ring.due_since?;
         let players = self.readers.players();

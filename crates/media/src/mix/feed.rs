@@ -184,7 +184,7 @@ impl Feed {
         self.memory.lock().insert(self.input.stream.clone(), self.known.clone());
     }
 
-    /// Writes the input to whoever connects, until that one goes.
+    /// Writes the input to the program that connects, until it goes.
     pub async fn run(mut self, listener: UnixListener, start: Duration) {
         let Ok(Ok((mut socket, _))) = tokio::time::timeout(start, listener.accept()).await else {
             return;

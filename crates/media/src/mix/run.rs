@@ -427,7 +427,7 @@ async fn read(mut out: tokio::process::ChildStdout, frames: mpsc::Sender<Frame>)
     }
 }
 
-/// A directory for sockets that nobody else can open, gone when it is dropped.
+/// A directory for sockets that no other user of the machine can open, gone when it is dropped.
 struct Dir(PathBuf);
 
 impl Dir {

@@ -39,7 +39,7 @@ impl Index {
             let Some((stream, started)) = parse(&name) else {
                 continue;
             };
-            // One that cannot be read is somebody else's.
+            // One that cannot be read is not ours.
             let Ok((size, duration)) = examine(&entry.path()) else {
                 continue;
             };
@@ -97,7 +97,7 @@ impl Index {
             };
             tracing::warn!(file = oldest, "deleting the oldest recording to stay within the quota");
             if !self.delete(&oldest) {
-                // Somebody else deleted it, or we may not: it is not counted any more either way.
+                // Another program deleted it, or we may not: it is not counted any more either way.
                 self.files.lock().retain(|r| r.file != oldest);
             }
         }

@@ -199,10 +199,12 @@ impl<'a> Take<'a> {
         if !has_video || frame.key || !self.waiting.is_empty() {
             self.waiting.push(Arc::clone(frame));
         }
-        let enough = match (has_video, muxer.has_audio()) {
-            (true, true) => !self.waiting.is_empty(),
-            (true, false) => waited >= PICTURES_ALONE,
-            (false, _) => waited >= SOUND_ALONE,
+        let enough = if !has_video {
+            waited >= SOUND_ALONE
+        } else if muxer.has_audio() {
+            !self.waiting.is_empty()
+        } else {
+            waited >= PICTURES_ALONE
         };
         if enough || (self.goes_on && !self.waiting.is_empty()) {
             self.begin();

@@ -31,7 +31,8 @@ const DOUBT: Duration = Duration::from_secs(4);
 const FAR_TOO_LATE: Duration = Duration::from_millis(500);
 /// Parts lost of what was sent, beyond which a layer does not fit, and below which a larger one may be tried. Between them
 /// loss is taken for what a radio does.
-const LOSSES: (f32, f32) = (0.10, 0.02);
+const TOO_LOSSY: f32 = 0.10;
+const LOSSLESS: f32 = 0.02;
 
 /// What is known of a viewer's network, and what was tried with it.
 #[derive(Debug, Default)]
@@ -136,8 +137,8 @@ impl Choice {
 
     fn by_loss(&mut self, layers: usize, current: usize, held: Duration) -> usize {
         match self.loss.take() {
-            Some(loss) if loss > LOSSES.0 => current.saturating_sub(1),
-            Some(loss) if loss < LOSSES.1 && held >= self.patience(BLIND_PATIENCE) => (current + 1).min(layers - 1),
+            Some(loss) if loss > TOO_LOSSY => current.saturating_sub(1),
+            Some(loss) if loss < LOSSLESS && held >= self.patience(BLIND_PATIENCE) => (current + 1).min(layers - 1),
             _ => current,
         }
     }

@@ -14,11 +14,13 @@ const LEAST: u64 = 64_000;
 /// Bytes that a network of which nothing is known is sent before it has answered.
 const FIRST_WINDOW: u64 = 28_000;
 /// What is sent beyond that each time nothing was heard for this long.
-const UNHEARD: (Duration, u64) = (Duration::from_millis(250), 14_000);
+const UNHEARD: Duration = Duration::from_millis(250);
+const FURTHER_WINDOW: u64 = 14_000;
 /// A peer that has not answered by then does not answer at all.
 const DEAF: Duration = Duration::from_millis(1_500);
 /// One that has answered does no longer, if nothing came for this long and to this many checks.
-const SILENT: (Duration, usize) = (Duration::from_secs(3), 20);
+const SILENT: Duration = Duration::from_secs(3);
+const UNANSWERED: usize = 20;
 /// Bytes between two answers that tell a rate.
 const TRAIN: u64 = 14_000;
 /// A queue this long at the beginning is a narrow network's; later, one that stays this long.
@@ -35,9 +37,11 @@ const CLEAR: Duration = Duration::from_millis(20);
 /// What may be on its way to a narrow network beyond its round trip.
 const SLACK: Duration = Duration::from_millis(200);
 /// Answers that the queue is judged by, and for how long: the shortest counts, since networks delay single packets by chance.
-const JUDGED: (usize, Duration) = (3, Duration::from_millis(400));
+const JUDGED: usize = 3;
+const JUDGED_FOR: Duration = Duration::from_millis(400);
 /// Answers that tell what is usual, and how many that is the mean of.
-const USUAL_OF: (u32, u32) = (8, 32);
+const USUAL_FROM: u32 = 8;
+const USUAL_OF: u32 = 32;
 /// How long the shortest round trip is remembered.
 const BASE_FOR: Duration = Duration::from_secs(5);
 /// A limit is thought of as near what was once measured for this long.
@@ -161,8 +165,8 @@ impl Congestion {
             State::Open => return u64::MAX,
             State::Start(window) => {
                 let last = self.heard.map(|answer| answer.at).max(self.began).unwrap_or(now);
-                let pauses = now.saturating_duration_since(last).as_millis() / UNHEARD.0.as_millis();
-                window + pauses as u64 * UNHEARD.1
+                let pauses = now.saturating_duration_since(last).as_millis() / UNHEARD.as_millis();
+                window + pauses as u64 * FURTHER_WINDOW
             }
             // Who answers nothing is known by what it loses.
             State::Narrow(_) if self.is_deaf(now) => return u64::MAX,
@@ -173,7 +177,7 @@ impl Congestion {
 
     /// Whether the peer answers no checks: none ever, or none for so long that it has stopped to.
     fn is_deaf(&self, now: Instant) -> bool {
-        let silent = |at: Instant| now.saturating_duration_since(at) > SILENT.0 && self.checks.len() >= SILENT.1;
+        let silent = |at: Instant| now.saturating_duration_since(at) > SILENT && self.checks.len() >= UNANSWERED;
         self.heard.is_none_or(|answer| silent(answer.at))
     }
 
@@ -225,7 +229,7 @@ impl Congestion {
         if self.checked.is_some_and(|at| now < at + self.pause(waiting, now)) {
             return None;
         }
-        let third = self.checks.get(JUDGED.0 - 1).zip(self.base());
+        let third = self.checks.get(JUDGED - 1).zip(self.base());
         if self.state == State::Open
             && third.is_some_and(|(check, base)| check.at + base + self.most_queued(now).max(QUEUED) < now)
         {
@@ -259,12 +263,12 @@ impl Congestion {
         let answer = Answer { at: now, mark: check.mark, queued };
         self.heard = Some(answer);
         if self.state == State::Open {
-            self.usual_of = (self.usual_of + 1).min(USUAL_OF.1);
+            self.usual_of = (self.usual_of + 1).min(USUAL_OF);
             self.usual = (self.usual * (self.usual_of - 1) + queued.min(QUEUED_FAR)) / self.usual_of;
         }
         let first = *self.first.get_or_insert(answer);
         self.answers.push_back(answer);
-        while self.answers.len() > JUDGED.0 && self.answers.front().is_some_and(|a| a.at + JUDGED.1 < now) {
+        while self.answers.len() > JUDGED && self.answers.front().is_some_and(|a| a.at + JUDGED_FOR < now) {
             self.answers.pop_front();
         }
         match self.state {
@@ -369,13 +373,13 @@ impl Congestion {
     /// queue.
     fn most_queued(&self, now: Instant) -> Duration {
         let usual = (self.usual * 2).min(QUEUED_FAR);
-        if self.is_suspected(now) && self.usual_of >= USUAL_OF.0 { usual.max(CLEAR) } else { usual.max(QUEUED) }
+        if self.is_suspected(now) && self.usual_of >= USUAL_FROM { usual.max(CLEAR) } else { usual.max(QUEUED) }
     }
 
     /// How long packets queue: the shortest of the last answers.
     fn queued(&self) -> Option<Duration> {
-        let last = self.answers.iter().rev().take(JUDGED.0).map(|answer| answer.queued);
-        if self.answers.len() < JUDGED.0 { None } else { last.min() }
+        let last = self.answers.iter().rev().take(JUDGED).map(|answer| answer.queued);
+        if self.answers.len() < JUDGED { None } else { last.min() }
     }
 
     /// Bits a second that passed between the answers that are judged.

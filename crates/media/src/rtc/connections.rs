@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// Most connections at a time, and of one address.
-const MOST: (usize, usize) = (4_096, 64);
+const MOST: usize = 4_096;
+const MOST_OF_ONE: usize = 64;
 /// Datagrams that wait for a connection before more are dropped.
 const QUEUE: usize = 256;
 
@@ -35,7 +36,7 @@ impl Connections {
     pub fn admit(&self, peer: SocketAddr) -> Option<mpsc::Receiver<Bytes>> {
         let mut open = self.open.lock();
         let same: fn(&SocketAddr) -> IpAddr = SocketAddr::ip;
-        if open.len() >= MOST.0 || open.keys().filter(|p| same(p) == peer.ip()).count() >= MOST.1 {
+        if open.len() >= MOST || open.keys().filter(|p| same(p) == peer.ip()).count() >= MOST_OF_ONE {
             return None;
         }
         let (sender, receiver) = mpsc::channel(QUEUE);

@@ -294,7 +294,7 @@ impl DtlsInstance for Instance {
         let due = side.endpoint.poll_timeout(&PEER).is_some_and(|at| at <= now);
         if due && let Err(error) = side.endpoint.handle_timeout(PEER, now) {
             if matches!(side.greeting, Greeting::Sent { .. }) {
-                // Nobody has been there yet. How long is waited for that is not said here.
+                // No peer has been there yet. How long is waited for that is not said here.
                 side.endpoint = Endpoint::new(PEER, TransportProtocol::UDP, None);
                 side.greeting = Greeting::Waits;
                 self.link.reach(false, now);

@@ -11,7 +11,8 @@ use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Item, Reader};
 
 /// Most pictures and payload bytes of a group that a joining viewer is sent at once.
-const BACKLOG: (usize, usize) = (300, 4_000_000);
+const MOST_PICTURES: usize = 300;
+const MOST_BYTES: usize = 4_000_000;
 
 /// Packets of a picture that Chromium puts together.
 const BROWSERS: usize = 2_047;
@@ -173,7 +174,7 @@ pub(super) fn backlog(reader: &mut Reader) -> Result<Vec<Shared>, Unfit> {
         Media::Picture { key, .. } => Some(key),
         Media::Sound(_) => None,
     });
-    if count > BACKLOG.0 || bytes > BACKLOG.1 || starts != Some(true) {
+    if count > MOST_PICTURES || bytes > MOST_BYTES || starts != Some(true) {
         found.clear();
     }
     Ok(found)

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// Reports closer together than this are of one moment.
 const APART: Duration = Duration::from_millis(500);
 /// Packets between two reports that tell a part, and how long it takes until fewer have to do.
-const ENOUGH: (u32, Duration) = (20, Duration::from_secs(2));
+const ENOUGH: u32 = 20;
+const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
 /// One report's numbers, which only grow.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +32,7 @@ impl Losses {
         let before = *self.judged.get_or_insert(mark);
         let passed = now.saturating_duration_since(before.at);
         let packets = newest.wrapping_sub(before.newest);
-        if passed < APART || packets < ENOUGH.0 && passed < ENOUGH.1 {
+        if passed < APART || packets < ENOUGH && passed < LONG_ENOUGH {
             return None;
         }
         self.judged = Some(mark);

@@ -195,7 +195,7 @@ pub(super) async fn read(
         for (meta, slice) in metas.iter().zip(&slices).take(got) {
             let local = meta.dst_ip.filter(|_| precise);
             for datagram in slice[..meta.len].chunks(meta.stride.max(1)) {
-                // A socket for both families writes IPv4 addresses as IPv6: everybody else here knows them plain.
+                // A socket for both families writes IPv4 addresses as IPv6: all other code here knows them plain.
                 let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
                 if only.as_ref().is_some_and(|own| !is_local(source.ip(), meta.dst_ip, own)) {
                     Counters::add(&table.counters.strangers, 1);
@@ -208,7 +208,7 @@ pub(super) async fn read(
                     && let Some(answer) = stun::answer(datagram, source)
                     && budget.take(now)
                 {
-                    // Whoever asks asks again if this is lost.
+                    // A client that asks does so again if this is lost.
                     let _ = socket.udp.send_to(&answer, meta.addr);
                 }
             }

@@ -1,8 +1,8 @@
-//! A hash for numbers that nobody outside can choose. Nothing else.
+//! A hash for numbers that no client can choose. Nothing else.
 
 use std::hash::Hasher;
 
-/// Hashes session numbers, which are ours and count up: nobody can choose them to collide. Looked up for every viewer
+/// Hashes session numbers, which are ours and count up: no client can choose them to collide. Looked up for every viewer
 /// of every frame.
 #[derive(Default)]
 pub(super) struct OwnNumbers(u64);

@@ -5,7 +5,7 @@
 pub(super) enum Class<'a> {
     /// A STUN message with, if it names one, the receiver's part of the user name.
     Stun(Option<&'a str>),
-    /// DTLS, RTP or RTCP: for whoever vouches for its source.
+    /// DTLS, RTP or RTCP: for the session that vouches for its source.
     Media,
     /// Nothing of ours.
     Garbage,

@@ -237,7 +237,7 @@ mod tests {
             path.came((UDP, peer(port)), Some(local), &check(false));
             path.of(UDP, peer(port), &[1, 1]);
         }
-        // What nobody answers changes nothing.
+        // A check without an answer changes nothing.
         path.came((UDP, peer(1)), Some(ours[1]), &[0x80]);
         path.came((UDP, peer(3)), Some(ours[1]), &check(true));
         assert_eq!([1, 2, 3].map(|port| path.local((UDP, peer(port)))), [Some(ours[0]), Some(ours[1]), None]);

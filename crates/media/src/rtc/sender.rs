@@ -17,7 +17,8 @@ use super::redundancy::Redundancy;
 use super::srtp::{Keys, Srtp};
 
 /// Packets kept to be sent again, and for how long: those of a large keyframe, and for as long as one sent again helps.
-const KEPT: (usize, Duration) = (4_000, Duration::from_secs(1));
+const MOST_KEPT: usize = 4_000;
+const KEPT_FOR: Duration = Duration::from_secs(1);
 /// How often each track is reported. Browsers bring lips and sound in step once each track has reported twice.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Seconds between 1900 and 1970.
@@ -328,8 +329,8 @@ impl Track {
     }
 
     fn keep(&mut self, packet: Kept) {
-        let old = |kept: &Kept| packet.at.saturating_duration_since(kept.at) > KEPT.1;
-        while self.kept.len() >= KEPT.0 || self.kept.front().is_some_and(old) {
+        let old = |kept: &Kept| packet.at.saturating_duration_since(kept.at) > KEPT_FOR;
+        while self.kept.len() >= MOST_KEPT || self.kept.front().is_some_and(old) {
             self.kept.pop_front();
         }
         self.kept.push_back(packet);

@@ -162,7 +162,7 @@ impl Server {
         (&identity.udp, &identity.tcp)
     }
 
-    /// Something to send to the UDP port, and to see whether it comes. Nobody else knows this number.
+    /// Something to send to the UDP port, and to see whether it comes. No other program knows this number.
     #[must_use]
     pub fn look_out(&self, number: u64) -> Loop {
         let table = Arc::clone(&self.inner.common.table);
@@ -209,7 +209,7 @@ impl Server {
     }
 
     /// WHEP: lets a peer play `what.stream`, after asking for permission; waits for its publisher as long as the
-    /// permission says. AAC is made into Opus for as long as somebody watches.
+    /// permission says. AAC is made into Opus for as long as it is watched.
     pub async fn play(&self, offer: &str, what: What) -> Result<Answer, Refused> {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
@@ -240,7 +240,7 @@ impl Server {
         self.begin(place, key, id, what, accepted, role, (options.kick, None)).await
     }
 
-    /// Whether somebody may play a stream.
+    /// Whether a viewer may play a stream.
     pub async fn lets_play(&self, what: What) -> bool {
         self.inner.requests.play(what).await.is_ok()
     }

@@ -36,7 +36,7 @@ use crate::frame::Frame;
 use crate::hub::{Publisher, Reader};
 use crate::name::StreamName;
 
-/// Nobody checked by then: the advertised address is told to the operator.
+/// No check has come by then: the advertised address is told to the operator.
 const DIAGNOSE: Duration = Duration::from_secs(5);
 /// Media must be able to flow by then.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -148,7 +148,7 @@ pub(super) struct Start {
 }
 
 impl Session {
-    /// A session that nobody has connected to yet.
+    /// A session that no peer has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
         let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, link, max_bitrate } = start;
         let begins = offer::is_ours_to_begin(&offer);
@@ -428,21 +428,21 @@ impl Session {
     }
 
     fn own_deadline(&self, now: Instant) -> Option<Instant> {
+        if !self.connected {
+            let is_unreached = self.sources.is_empty() && !self.diagnosed;
+            return Some(self.created + if is_unreached { DIAGNOSE } else { CONNECT });
+        }
         let pump = match &self.role {
             Role::Play { whep, .. } => whep.due(now),
             Role::Publish { .. } => None,
         };
         let report = self.sender.as_ref().and_then(|sender| sender.report_due());
         let due = pump.into_iter().chain(report).min();
-        match (self.connected, self.lost) {
-            (true, None) => due,
-            (true, Some(since)) => Some(due.map_or(since + RETURN, |due| due.min(since + RETURN))),
-            (false, _) if self.sources.is_empty() && !self.diagnosed => Some(self.created + DIAGNOSE),
-            (false, _) => Some(self.created + CONNECT),
-        }
+        let lost = self.lost.map(|since| since + RETURN);
+        due.into_iter().chain(lost).min()
     }
 
-    /// What its own deadlines say at `now`. `unreached` is called once if nobody has found us.
+    /// What its own deadlines say at `now`. `unreached` is called once if no peer has found us.
     pub fn overdue(&mut self, now: Instant, unreached: impl FnOnce(&Self)) -> Option<Ended> {
         if self.connected {
             let lost = self.lost.is_some_and(|since| now >= since + RETURN);

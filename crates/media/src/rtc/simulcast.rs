@@ -76,7 +76,7 @@ impl Simulcast {
             lane.publisher = self.hub.publish_layer(main.name(), number, self.origin, at).ok();
         }
         if let Some(publisher) = &lane.publisher {
-            // Whoever ended only the layer is not refused the stream.
+            // A viewer whose layer alone ended is not refused the stream.
             let pushed = config.map_or(Ok(()), |config| publisher.push(config));
             if pushed.and_then(|()| publisher.push(frame.at(at))).is_err() {
                 lane.publisher = None;
@@ -92,7 +92,7 @@ impl Simulcast {
         number != shown && (self.lanes[number].size > self.lanes[shown].size || !flows(&self.lanes[shown]))
     }
 
-    /// Layers of which a key picture is to be asked for now, because somebody wants one or the shown layer fell silent.
+    /// Layers of which a key picture is to be asked for now, because a viewer wants one or the shown layer fell silent.
     pub fn wanted_keys(&mut self, now: Instant) -> Vec<usize> {
         let better: Vec<bool> = (0..self.lanes.len()).map(|n| self.is_better(n, now)).collect();
         let mut wanted = Vec::new();

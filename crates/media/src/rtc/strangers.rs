@@ -17,13 +17,13 @@ pub(super) struct Strangers {
     pace: Option<Pace>,
     start: Instant,
     /// When each place has spent what it was given, in microseconds since `start`. An address has two places, which it shares
-    /// with whoever else falls there: it is held back when both are spent.
+    /// with all other addresses that fall there: it is held back when both are spent.
     places: Box<[u64]>,
     hash: RandomState,
 }
 
 impl Strangers {
-    /// Nobody has sent anything. Without a pace everybody may send anything.
+    /// Nothing was sent so far. Without a pace every address may send anything.
     pub fn new(pace: Option<Pace>, start: Instant) -> Self {
         Strangers { pace, start, places: vec![0; PLACES].into(), hash: RandomState::new() }
     }

@@ -1,4 +1,4 @@
-//! STUN for whoever wants to know its own address (RFC 8489): answers binding requests that name no session. Sends little
+//! STUN for clients that want to know their own address (RFC 8489): answers binding requests that name no session. Sends little
 //! more than it gets, and only so many a second, so that nobody is flooded through us. Pure.
 
 use std::net::{IpAddr, SocketAddr};

@@ -22,7 +22,7 @@ impl Tally {
         Tally { counters, nacks: Vec::new() }
     }
 
-    /// Somebody asks for a keyframe.
+    /// A viewer asks for a keyframe.
     pub fn key_request(&self) {
         Counters::add(&self.counters.key_requests, 1);
     }

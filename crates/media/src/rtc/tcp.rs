@@ -18,7 +18,8 @@ use super::net::Table;
 /// Longest datagram taken.
 const MAX_DATAGRAM: usize = 2_048;
 /// The first datagram must come within this time, and any later one within the other.
-const PATIENCE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+const PATIENCE_AT_FIRST: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Accepts connections until `stop`.
 pub(super) async fn serve(
@@ -63,7 +64,7 @@ async fn carry(
     let (mut read, mut write) = stream.into_split();
     let incoming = async {
         let mut buffer = vec![0; MAX_DATAGRAM];
-        let mut patience = PATIENCE.0;
+        let mut patience = PATIENCE_AT_FIRST;
         loop {
             let datagram = async {
                 let length = usize::from(read.read_u16().await.ok()?);
@@ -75,10 +76,10 @@ async fn carry(
             let taken =
                 table.route(table.known(Protocol::Tcp, peer), Protocol::Tcp, peer, Some(local.ip()), &buffer[..length]);
             // Strangers are let go at once; a session's peer may be early with something that is not for it.
-            if !taken && patience == PATIENCE.0 {
+            if !taken && patience == PATIENCE_AT_FIRST {
                 return;
             }
-            patience = PATIENCE.1;
+            patience = PATIENCE;
         }
     };
     let writing = async {

@@ -11,7 +11,7 @@ use super::feed::Unfit;
 use crate::hub::Hub;
 use crate::name::StreamName;
 
-/// For how long nobody is let in who asks for such a stream. Its encoder may be set right meanwhile.
+/// For how long viewers who ask for such a stream are refused. Its encoder may be set right meanwhile.
 const HOLDS: Duration = Duration::from_secs(20);
 
 struct Seen {

@@ -170,7 +170,7 @@ impl Worker {
             Role::Publish { publisher, .. } => Some(Arc::clone(publisher)),
             Role::Play { .. } => None,
         };
-        // Waits for whoever may end the session from elsewhere, and passes on wishes for key pictures, merged.
+        // Waits for an end of the session from elsewhere, and passes on wishes for key pictures, merged.
         let watch = spawn_local(async move {
             let Some(publisher) = publisher else {
                 let ended = kick.kicked().await;

@@ -67,7 +67,7 @@ impl Client {
             ("app", Value::from(target.app.as_str())),
             ("type", "nonprivate".into()),
             ("flashVer", "FMLE/3.0 (compatible; RoomService)".into()),
-            // Whoever uses this passes streams on as they are.
+            // Streams are passed on as they are.
             ("fourCcList", Value::Array(vec!["*".into()])),
             ("tcUrl", format!("rtmp://{}/{}", target.address, target.app).as_str().into()),
         ];

@@ -54,7 +54,7 @@ pub fn burst(burst: &Burst, span: Span) -> Bytes {
     })
 }
 
-/// Description and configurations, for whoever joins at `timestamp` milliseconds.
+/// Description and configurations, for a player that joins at `timestamp` milliseconds.
 pub fn tracks(tracks: &Tracks, timestamp: u32) -> Bytes {
     let mut out = BytesMut::new();
     for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten().chain(&tracks.further) {

@@ -18,7 +18,7 @@ use super::play::{Over, Playing};
 use super::session::{Ask, Event, Timeouts};
 use super::socket::{self, Accepted, Socket};
 use crate::ended::Ended;
-use crate::flv::SOUNDS;
+use crate::flv::{OVER_RTMP, SOUNDS};
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher};
 use crate::name::{Protocol, StreamName};
@@ -272,7 +272,7 @@ impl Link {
     async fn play(&mut self, shared: &Shared, peer: SocketAddr, ask: Ask) -> Result<(), Ended> {
         let name = ask.stream.clone();
         // AAC is made of what a player does not take.
-        let takes = if ask.opus { SOUNDS } else { &SOUNDS[1..] };
+        let takes = if ask.opus { SOUNDS } else { OVER_RTMP };
         let multitrack = ask.multitrack;
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };

@@ -357,7 +357,7 @@ impl Session {
             message::COMMAND => return self.command(&payload, now),
             message::COMMAND_AMF3 => return self.command(payload.get(1..).unwrap_or_default(), now),
             _ if self.phase == Phase::Publishing => self.media(kind, timestamp, payload, now)?,
-            // Media nobody asked for, acknowledgements, bandwidth: nothing to do.
+            // Media that was not asked for, acknowledgements, bandwidth: nothing to do.
             _ => {}
         }
         Ok(None)

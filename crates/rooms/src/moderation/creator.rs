@@ -3,7 +3,7 @@
 
 use room::{RoomId, UserId};
 
-use super::{KICKED, Moderation, Out, Refused, refused};
+use super::{Code, KICKED, Moderation, Out, Refused, refused};
 use access::bans::MOST;
 
 /// What stands as the reason of such a ban. The chat was notified already, by its own means.
@@ -29,7 +29,7 @@ pub async fn remove(by: &Moderation, room: &RoomId, user: &UserId, seconds: Opti
         // An operator's word is not replaced by a shorter one.
         Some(ban) if &*ban.reason != REASON => return Ok(()),
         Some(_) => {}
-        None if by.bans.len() >= MOST / 2 => return Err(refused("too_many", "too many users are kept out")),
+        None if by.bans.len() >= MOST / 2 => return Err(refused(Code::TooMany, "too many users are kept out")),
         None => {}
     }
     let seconds = Some(seconds.unwrap_or(KICKED).clamp(1, LONGEST));

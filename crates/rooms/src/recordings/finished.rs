@@ -266,7 +266,7 @@ impl Rooms {
         loop {
             let file = match events.recv().await {
                 Ok(Event::Ready(file)) => file,
-                // What is missed is called what its room is called when somebody asks.
+                // What is missed is called what its room is called when it is asked for.
                 Ok(_) | Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => return,
             };

@@ -59,7 +59,7 @@ pub async fn node(redis: &RedisServer) -> Node {
 pub async fn node_at(target: Target) -> Node {
     let clock = Arc::new(System);
     let rules = Arc::new(Rules::default());
-    let bus = Arc::new(Bus::new(target.clone()));
+    let bus = Arc::new(Bus::new(target.clone(), None));
     let hub = Arc::new(Hub::shared(&Settings::default(), clock.clone(), bus.clone()));
     let (outbox, _) = mpsc::unbounded_channel();
     let store = store::Redis::open(target, rules.clone(), outbox, Some(chat::hub::told)).await;
@@ -550,7 +550,7 @@ async fn polled_by(link: &Link, room: &str, start: u64) -> (Vec<(u64, String)>, 
     (polled.messages.iter().map(|message| (message.seq, text(message))).collect(), polled.next)
 }
 
-/// Rooms of all buckets, whose keys are at different servers.
+/// Rooms of all partitions, whose keys are at different servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_carries_chat_too() {
     let (_redis, url) = cluster();

@@ -203,7 +203,7 @@ async fn what_a_service_says_at_several_nodes_counts_in_the_order_of_its_times()
     assert_eq!(names().await, ["late late", "back back", "out out"]);
 }
 
-/// Rooms of all buckets, whose keys are at different servers.
+/// Rooms of all partitions, whose keys are at different servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_takes_out_who_is_away_too() {
     let (_redis, url) = cluster();

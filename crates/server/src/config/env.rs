@@ -10,7 +10,7 @@ use super::{Error, Settings};
 const PREFIX: &str = "ROOMSERVICE_";
 /// What holds where the file says nothing: for images and service units, which must not decide instead of an operator's file.
 const DEFAULT: &str = "DEFAULT__";
-/// What install.sh is told by; whoever exported these starts the server with them.
+/// What deploy/install.sh is told by; whoever exported these starts the server with them.
 const OF_INSTALLER: [&str; 2] = ["FROM", "TO"];
 
 /// Lays the variables over the table. Names are matched without regard to case and underscores, so that

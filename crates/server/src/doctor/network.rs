@@ -41,7 +41,7 @@ enum Looped {
     Lost,
     /// Another answered.
     Other,
-    /// Somebody has the port, who cannot be asked.
+    /// A program has the port that cannot be asked.
     Busy,
     /// It cannot be listened or sent there.
     Not(String),

@@ -1,5 +1,5 @@
 //! The operator API, `/api/v1`: what the app's backend and its tools do to a running server. Owns which path is which call;
-//! the calls stand in the files beside, what they do in `rooms/moderation.rs`.
+//! the calls stand in the files beside, what they do in `crates/rooms/src/moderation.rs`.
 
 mod bans;
 mod chat;

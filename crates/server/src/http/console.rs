@@ -243,6 +243,6 @@ async fn act(
             let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
             (headers, answer.to_string()).into_response()
         }
-        Err(why) => refuse(StatusCode::CONFLICT, why.code, &why.message),
+        Err(why) => refuse(StatusCode::CONFLICT, why.code.text(), &why.message),
     }
 }

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use super::api;
 use super::weapp::{Fail, Reply, Whole, respond};
 use crate::web::Web;
-use access::limits::What;
+use access::limits::Budget;
 
 /// What a request that is no call of the protocol asks for; none for pages and for those who watch over the server.
-fn of_path(path: &str) -> Option<What> {
+fn of_path(path: &str) -> Option<Budget> {
     let mut parts = path.strip_prefix('/')?.split('/');
     Some(match (parts.next()?, parts.next(), parts.next()) {
-        ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => What::Join,
+        ("whip" | "whep", ..) | ("rtc", Some("v1"), _) | ("ws", None, _) => Budget::Join,
         // Segments of a stream are many; its playlist and an FLV player's request are one.
-        ("live", Some(_), None) | ("webrtc", Some("v1"), Some("pullstream")) => What::Join,
-        ("weapp" | "live" | "recordings" | "rtc" | "webrtc" | "ws" | "v1" | "v4" | "api", ..) => What::Call,
+        ("live", Some(_), None) | ("webrtc", Some("v1"), Some("pullstream")) => Budget::Join,
+        ("weapp" | "live" | "recordings" | "rtc" | "webrtc" | "ws" | "v1" | "v4" | "api", ..) => Budget::Call,
         _ => return None,
     })
 }
@@ -36,16 +36,16 @@ mod tests {
     #[test]
     fn paths_fall_under_their_limits() {
         for (path, what) in [
-            ("/whip/s", Some(What::Join)),
-            ("/rtc/v1/play/", Some(What::Join)),
-            ("/rtc/session/1", Some(What::Call)),
-            ("/webrtc/v1/pullstream", Some(What::Join)),
-            ("/webrtc/v1/stopstream", Some(What::Call)),
-            ("/live/s.flv", Some(What::Join)),
-            ("/live/s/1.m4s", Some(What::Call)),
-            ("/ws", Some(What::Join)),
-            ("/ws/validate", Some(What::Call)),
-            ("/v4/openim/login", Some(What::Call)),
+            ("/whip/s", Some(Budget::Join)),
+            ("/rtc/v1/play/", Some(Budget::Join)),
+            ("/rtc/session/1", Some(Budget::Call)),
+            ("/webrtc/v1/pullstream", Some(Budget::Join)),
+            ("/webrtc/v1/stopstream", Some(Budget::Call)),
+            ("/live/s.flv", Some(Budget::Join)),
+            ("/live/s/1.m4s", Some(Budget::Call)),
+            ("/ws", Some(Budget::Join)),
+            ("/ws/validate", Some(Budget::Call)),
+            ("/v4/openim/login", Some(Budget::Call)),
             ("/", None),
             ("/web/demo.js", None),
             ("/metrics", None),

@@ -12,6 +12,7 @@ mod generation0;
 mod golden;
 mod random;
 mod records;
+mod reloaded;
 mod secrets;
 mod traced;
 mod unknown;
@@ -33,7 +34,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::emulator::{Emulator, Inside, SECRET_ID, SECRET_KEY};
 use crate::parts::Parts;
-use crate::start::{Background, assemble, doors_of};
+use crate::start::{Around, Background, assemble, doors_of};
 use sign::Secret;
 use store::clock::{Clock, Manual};
 
@@ -115,7 +116,7 @@ impl Kit {
         settings.sessions.secret = Secret::new("session key of the tests");
         set(&mut settings);
         let logs = crate::start::open_logs(&settings).unwrap();
-        let (mut parts, background) = assemble(settings, logs, clock.clone(), caller, 1935).await.unwrap();
+        let (mut parts, background) = assemble(settings, logs, clock.clone(), Around::bare(caller)).await.unwrap();
         exchange(&mut parts);
         run(background);
         let app = Arc::new(parts);

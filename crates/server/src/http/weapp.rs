@@ -25,8 +25,10 @@ mod webrtc_room;
 
 pub use call::Secure;
 pub use door::{Choices, Weapp};
+#[cfg(test)]
+pub use name::paths;
 pub use name::{LABELS, find};
-pub use reply::{Fail, Reply};
+pub use reply::{Fail, Reply, codes};
 pub use respond::{Whole, respond};
 pub use serve::{answer, routes};
 pub use view::CustomView;

@@ -25,23 +25,27 @@ fn paths_are_few_routes() {
 
 #[test]
 fn calls_are_counted_by_code_and_time() {
-    let metrics = Metrics::new(&["a", "b"]);
+    let metrics = Metrics::new(&["a", "b"], crate::http::codes());
     metrics.call(1, 0, Duration::from_micros(60));
     metrics.call(1, 5001, Duration::from_millis(2));
     metrics.call(1, -508, Duration::from_secs(60));
     metrics.call(7, 0, Duration::ZERO);
-    let row = |column: usize| metrics.calls.sum(WIDTH + column);
+    let row = |column: usize| metrics.calls.sum(metrics.codes.width() + column);
     let codes = BUCKETS + 1;
-    let at = |code: i32| CODES.iter().position(|known| *known == code).unwrap();
+    let at = |code: i32| metrics.codes.known.iter().position(|known| *known == code).unwrap();
     assert_eq!((row(1), row(5), row(BUCKETS - 1)), (1, 1, 1));
-    assert_eq!((row(codes + at(0)), row(codes + at(5001)), row(codes + CODES.len())), (1, 1, 1));
+    assert_eq!((row(codes + at(0)), row(codes + at(5001)), row(codes + metrics.codes.known.len())), (1, 1, 1));
     assert_eq!(row(BUCKETS), 60 + 2_000 + 60_000_000);
-    assert_eq!((0..WIDTH).map(|column| metrics.calls.sum(column)).sum::<u64>(), 0, "the other call had none");
+    assert_eq!(
+        (0..metrics.codes.width()).map(|column| metrics.calls.sum(column)).sum::<u64>(),
+        0,
+        "the other call had none"
+    );
 }
 
 #[test]
 fn the_first_failure_inside_is_an_increase() {
-    let metrics = Metrics::new(&["a", "b"]);
+    let metrics = Metrics::new(&["a", "b"], crate::http::codes());
     metrics.call(1, 0, Duration::ZERO);
     let said = || {
         let mut page = Page::default();

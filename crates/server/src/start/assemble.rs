@@ -31,9 +31,10 @@ use access::identity::Identity;
 use access::limits::Limits;
 use access::operator::Operators;
 use access::sessions::Sessions;
-use chat::bus::{Bus, Op};
+use chat::bus::{Bus, Noting, Op};
 use chat::{self, Chat};
 use edge::proxies::Proxies;
+use edge::secure::Secure;
 use rooms::sweeper::Sweeper;
 use rooms::{self, Rooms};
 use store::clock::Clock;
@@ -62,6 +63,8 @@ struct Ground {
     metrics: Arc<Metrics>,
     traces: Option<Arc<Traces>>,
     logs: Logs,
+    /// The certificate, where this process does TLS.
+    secure: Option<Secure>,
     leaving: CancellationToken,
 }
 
@@ -69,6 +72,11 @@ impl Ground {
     /// Whether nodes share one Redis.
     fn is_shared(&self) -> bool {
         self.settings.store.kind == Place::Redis
+    }
+
+    /// Whether they have the chat of their rooms together.
+    fn shares_chat(&self) -> bool {
+        self.is_shared() && self.settings.chat.provider == chat::Provider::Embedded
     }
 }
 
@@ -84,6 +92,26 @@ fn unknown(cause: store::error::Error) -> Error {
     no_store(io::Error::other(cause))
 }
 
+/// What is there before the parts are put together.
+pub(crate) struct Around {
+    /// Calls services elsewhere.
+    pub client: outbound::Client,
+    /// Where RTMP is taken.
+    pub rtmp_port: u16,
+    /// The certificate, where this process does TLS.
+    pub secure: Option<Secure>,
+    /// Ends the server of WebRTC, which runs if the settings say so; none: there is none.
+    pub webrtc: Option<CancellationToken>,
+}
+
+#[cfg(any(test, fuzzing))]
+impl Around {
+    /// Without a certificate and without WebRTC.
+    pub const fn bare(client: outbound::Client) -> Self {
+        Self { client, rtmp_port: 1935, secure: None, webrtc: None }
+    }
+}
+
 /// Puts every part together. Tests say how services elsewhere are reached.
 ///
 /// # Errors
@@ -92,28 +120,29 @@ pub(crate) async fn assemble(
     settings: Settings,
     logs: Logs,
     clock: Arc<dyn Clock>,
-    client: outbound::Client,
-    rtmp_port: u16,
+    around: Around,
 ) -> Result<(Parts, Background), Error> {
-    let metrics = Arc::new(Metrics::new(&http::LABELS));
+    let Around { client, rtmp_port, secure, webrtc } = around;
+    let metrics = Arc::new(Metrics::new(&http::LABELS, http::codes()));
     let client = client.counted(&metrics.cloud);
     let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
     let settings = Arc::new(settings);
     let leaving = CancellationToken::new();
-    let ground = Ground { settings, clock, client, metrics, traces, logs, leaving };
+    let ground = Ground { settings, clock, client, metrics, traces, logs, secure, leaving };
     let mut background = Background::new();
     if let Some(sender) = sender {
         background.push(Box::pin(sender.run()));
     }
     let access = Access::new(&ground)?;
-    let streams = Streams::new(&ground, &access, rtmp_port, &mut background)?;
+    let streams = Streams::new(&ground, &access, rtmp_port, webrtc.as_ref(), &mut background)?;
     let kept = Kept::open(&ground).await?;
     kept.restore(&ground, &access).await?;
-    let talk = Talk::new(&ground, &kept, &mut background)?;
+    let hooks = hooks_of(&ground, &kept).await.map_err(one)?;
+    let bus = bus_of(&ground, hooks.as_ref()).map_err(one)?;
+    let talk = Talk::new(&ground, &kept, bus.as_ref(), &mut background)?;
     talk.groups.restore(&*kept.store).await.map_err(unknown)?;
     let audiences = Arc::new(rooms::Audiences::default());
     let rooms = Arc::new(rooms_of(&ground, &streams, &kept, &talk, &audiences));
-    let hooks = hooks_of(&ground, &kept).await.map_err(one)?;
     let parts = parts_of(&ground, access, &streams, &kept, &talk, rooms, hooks)?;
     if let Some(hooks) = &parts.hooks {
         let sources = webhooks::Sources {
@@ -140,7 +169,7 @@ pub(crate) async fn assemble(
     background.push(Box::pin(rooms::carry(kept.committed, talk.chat)));
     background.push(Box::pin(Sweeper::new(kept.store, streams.live, ground.clock.clone(), kept.rules).run()));
     background.push(Box::pin(parts.figures.clone().keep()));
-    if let Some(bus) = kept.bus {
+    if let Some(bus) = bus {
         background.push(Box::pin(bus.run(parts.chat.clone())));
     }
     if ground.is_shared() {
@@ -186,9 +215,9 @@ fn parts_of(
         renditions: streams.renditions.clone(),
         recorder: streams.recorder.clone(),
         requests: streams.requests.clone(),
-        webrtc: None,
+        webrtc: streams.webrtc.clone(),
         nodes: streams.nodes.clone(),
-        secure: None,
+        secure: ground.secure.clone(),
         chat: talk.groups.clone(),
         store: kept.store.clone(),
         settings: settings.clone(),
@@ -239,10 +268,18 @@ struct Streams {
     renditions: Renditions,
     recorder: Option<Recorder>,
     nodes: Option<Arc<Nodes>>,
+    /// WebRTC, if it runs.
+    webrtc: Option<media::rtc::Server>,
 }
 
 impl Streams {
-    fn new(ground: &Ground, access: &Access, rtmp_port: u16, background: &mut Background) -> Result<Self, Error> {
+    fn new(
+        ground: &Ground,
+        access: &Access,
+        rtmp_port: u16,
+        webrtc: Option<&CancellationToken>,
+        background: &mut Background,
+    ) -> Result<Self, Error> {
         let settings = &ground.settings;
         let clock = &ground.clock;
         let most = hub::Settings { max_viewers: settings.limits.stream_viewers, ..Default::default() };
@@ -278,7 +315,12 @@ impl Streams {
         let recorder = settings.record.recorder(&hub, &settings.data_dir);
         let recorder = recorder.map_err(|cause| Error::Files { what: "record.dir", cause })?;
         let renditions = Renditions::new(hub.clone());
-        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder, nodes })
+        let webrtc = webrtc.filter(|_| settings.webrtc.enabled);
+        let webrtc = webrtc.map(|stop| super::webrtc(settings, &hub, &requests, stop)).transpose()?;
+        if let (Some(nodes), Some(server)) = (nodes.clone(), webrtc.clone()) {
+            background.push(Box::pin(http::answer_of_sessions(nodes, server)));
+        }
+        Ok(Self { hub, requests, asked, urls, gate, live, cloud, mixer, renditions, recorder, nodes, webrtc })
     }
 }
 
@@ -290,8 +332,6 @@ struct Kept {
     chats: Option<Arc<dyn ChatRecord>>,
     committed: mpsc::UnboundedReceiver<Vec<Event>>,
     rules: Arc<Rules>,
-    /// Where Redis keeps rooms, it also keeps their chat groups, which hear of changes in the commit.
-    bus: Option<Arc<Bus>>,
 }
 
 impl Kept {
@@ -300,12 +340,11 @@ impl Kept {
         let rules = Arc::new(settings.rooms.rules());
         let (outbox, committed) = mpsc::unbounded_channel();
         let here = settings.chat.provider == chat::Provider::Embedded;
-        let bus = (ground.is_shared() && here).then(|| Bus::open(&settings.store)).transpose().map_err(one)?;
-        let tell = bus.as_ref().map(|_| chat::hub::told as store::redis::Tell);
+        let tell = ground.shares_chat().then_some(chat::hub::told as store::redis::Tell);
         let now = ground.clock.now();
         let opened = store::open(&settings.store, &settings.data_dir, rules.clone(), outbox, now, tell);
         let store::Opened { store, history, chats } = opened.await.map_err(no_store)?;
-        Ok(Self { store, history, chats: chats.filter(|_| here), committed, rules, bus })
+        Ok(Self { store, history, chats: chats.filter(|_| here), committed, rules })
     }
 
     /// Who had logged out, and who was kept out, before the start.
@@ -336,10 +375,10 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(ground: &Ground, kept: &Kept, background: &mut Background) -> Result<Self, Error> {
+    fn new(ground: &Ground, kept: &Kept, bus: Option<&Arc<Bus>>, background: &mut Background) -> Result<Self, Error> {
         let settings = &ground.settings;
         let clock = &ground.clock;
-        let groups = Arc::new(match &kept.bus {
+        let groups = Arc::new(match bus {
             None => kept.chats.iter().fold(chat::Hub::new(&settings.chat, clock.clone()), chat::Hub::recorded),
             Some(bus) => chat::Hub::shared(&settings.chat, clock.clone(), bus.clone()),
         });
@@ -373,25 +412,29 @@ async fn hooks_of(ground: &Ground, kept: &Kept) -> Result<Option<Arc<Hooks>>, St
     let client = ground.settings.webhooks.client()?.counted(&ground.metrics.webhooks);
     let post: Arc<dyn webhooks::Post> = Arc::new(client.for_webhooks());
     let hooks = Hooks::new(&ground.settings.webhooks, post, history, ground.clock.clone());
-    if let Some(bus) = &kept.bus {
-        note_messages_of(bus, &hooks);
-    }
     hooks.begin().await;
     Ok(Some(hooks))
 }
 
-/// From now on what clients say is noted for the app's backend in the step that numbers it.
-fn note_messages_of(bus: &Bus, hooks: &Arc<Hooks>) {
-    hooks.are_noted_elsewhere();
-    let hooks = hooks.clone();
-    bus.note(Box::new(move |op| {
-        let (whom, at, said) = match op {
-            Op::Message { group, at, content: Content::Said(said) } => (Whom::Room(group), *at, said),
-            Op::Direct { to, at, said, .. } => (Whom::User(to), *at, said),
-            _ => return None,
-        };
-        hooks.note_unnumbered(whom, at, said)
-    }));
+/// The way between nodes that have the chat together. What clients say is noted for the app's backend in the step that numbers it.
+fn bus_of(ground: &Ground, hooks: Option<&Arc<Hooks>>) -> Result<Option<Arc<Bus>>, String> {
+    if !ground.shares_chat() {
+        return Ok(None);
+    }
+    let noting = hooks.map(|hooks| {
+        hooks.are_noted_elsewhere();
+        let hooks = hooks.clone();
+        let noting: Noting = Box::new(move |op| {
+            let (whom, at, said) = match op {
+                Op::Message { group, at, content: Content::Said(said) } => (Whom::Room(group), *at, said),
+                Op::Direct { to, at, said, .. } => (Whom::User(to), *at, said),
+                _ => return None,
+            };
+            hooks.note_unnumbered(whom, at, said)
+        });
+        noting
+    });
+    Bus::open(&ground.settings.store, noting).map(Some)
 }
 
 /// A user who logged out or was removed at another node is so here too.

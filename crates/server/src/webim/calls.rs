@@ -12,7 +12,7 @@ use super::{
     Answer, Call, EXISTS, FILTERED, Fail, NO_SUCH_COMMAND, NOT_ALLOWED, TOO_FAST, UNAUTHORISED, checked_account, fail,
     group, ok, own, place, polls, views,
 };
-use access::limits::{TooMuch, What};
+use access::limits::{Budget, TooMuch};
 use chat::hub::link::Link;
 use chat::say;
 use rooms::groups::{ensure, outside, with_group};
@@ -186,7 +186,7 @@ fn logout(call: &Call<'_>) -> Answer {
 
 /// Bounds how fast a client may say things: the connection by itself, and its user with all connections.
 pub fn pace(call: &Call<'_>, link: &Link) -> Result<(), Fail> {
-    let user = || call.door.web.limits.user(&link.user, call.peer, What::Message);
+    let user = || call.door.web.limits.user(&link.user, call.peer, Budget::Message);
     let asked = link.ask(call.now).and_then(|()| user().map_err(|TooMuch(seconds)| u64::from(seconds) * 1000));
     asked.map_err(|wait| fail(TOO_FAST, format!("too fast: wait {wait} ms")))
 }

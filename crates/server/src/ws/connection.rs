@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::requests;
 use crate::chat_door::ChatDoor;
-use access::limits::{Chatter, TooMuch, What};
+use access::limits::{Budget, Chatter, TooMuch};
 use access::sessions::Session;
 use chat::close::Close;
 use chat::hub::link::{Link, Queue};
@@ -73,7 +73,7 @@ impl Drop for Present<'_> {
 /// Whether it may make one more request: the connection by itself, and its user with all connections.
 fn may_ask(door: &ChatDoor, link: &Link, peer: Option<IpAddr>) -> Result<(), u64> {
     link.ask(door.web.clock.steady())?;
-    door.web.limits.user(&link.user, peer, What::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
+    door.web.limits.user(&link.user, peer, Budget::Message).map_err(|TooMuch(seconds)| u64::from(seconds) * 1000)
 }
 
 enum Step {

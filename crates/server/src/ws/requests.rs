@@ -14,7 +14,7 @@ use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
 use rooms::groups::{outside, sanction, with_group};
-use rooms::moderation::{Refused, creator};
+use rooms::moderation::{Code, Refused, creator};
 use telemetry::traces::{self, part};
 use webhooks::Whom;
 
@@ -119,8 +119,23 @@ impl From<Unfit> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused.code {
-            "too_many" => problem("too_many_sanctions", refused.message),
-            _ => problem("unavailable", refused.message),
+            Code::TooMany => problem("too_many_sanctions", refused.message),
+            Code::Unavailable
+            | Code::Unknown
+            | Code::NoRoom
+            | Code::NotMember
+            | Code::Exists
+            | Code::BadRequest
+            | Code::TooLong
+            | Code::NotANumber
+            | Code::Full
+            | Code::Refused
+            | Code::Muted
+            | Code::Banned
+            | Code::NoStream
+            | Code::NoRecording
+            | Code::NoMix
+            | Code::Elsewhere => problem("unavailable", refused.message),
         }
     }
 }
@@ -194,8 +209,8 @@ async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result
     let creates = may_command(door, me, &room).await?;
     let ms = request.seconds.map_or(u64::MAX, |seconds| seconds.saturating_mul(1000));
     let stepped = match request.r#type {
-        Kind::Mute => sanction(&door.chat, &door.rooms, &room, Sanction::Mute, &user, ms).await,
-        Kind::Ban => sanction(&door.chat, &door.rooms, &room, Sanction::Ban, &user, ms).await,
+        Kind::Mute => sanction(&door.chat, &door.rooms, &room, Sanction::Mute, &user, ms).await.map_err(Refusal::from),
+        Kind::Ban => sanction(&door.chat, &door.rooms, &room, Sanction::Ban, &user, ms).await.map_err(Refusal::from),
         _ => with_group(&door.chat, &door.rooms, &room, || door.chat.kick(&room, &user)).await,
     };
     match request.r#type {

@@ -11,7 +11,7 @@ const MAX_LINES: usize = 600;
 const MAX_FUNCTION: usize = 60;
 /// Most lines of the paragraph that a source file opens with.
 const MAX_OPENING: usize = 5;
-/// Names that say nothing about what is inside. `weapp/utils.rs` answers the protocol's own `utils` calls.
+/// Names that say nothing about what is inside. `crates/server/src/http/weapp/utils.rs` answers the protocol's own `utils` calls.
 const EMPTY_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
 
 fn root() -> PathBuf {
@@ -344,6 +344,41 @@ fn no_file_knows_whose_machine_it_was_written_on() {
     none("paths of somebody's machine", &found);
 }
 
+/// The variants of an enum, as its source has them.
+fn variants<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let body = text.split(&format!("enum {name} {{\n")).nth(1).and_then(|rest| rest.split("\n}").next());
+    let lines = body.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("    "));
+    let variants = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+    variants.map(|line| line.split([',', ' ', '(', '{']).next().unwrap_or_default()).collect()
+}
+
+/// Tables are as long as these lists, and a variant stands in them where its number says: one that is forgotten would be a panic.
+#[test]
+fn lists_of_all_variants_are_whole_and_in_order() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        for (at, _) in without_tests(&text).match_indices("const ALL: [") {
+            if text[at..].starts_with("const ALL: [&") {
+                continue;
+            }
+            let (_, rest) = text[..at].rsplit_once("\nimpl ").expect("a list of all is the enum's");
+            let name = rest.split([' ', '{']).next().unwrap_or_default();
+            let list = text[at..].split("];").next().unwrap_or_default();
+            let of = [format!("{name}::"), "Self::".to_owned()];
+            let items = list.split(['[', ',']).map(str::trim);
+            let items: Vec<&str> =
+                items.filter_map(|item| of.iter().find_map(|of| item.strip_prefix(of.as_str()))).collect();
+            seen += 1;
+            if items.is_empty() || items != variants(&text, name) {
+                wrong.push(format!("{path}: {name}::ALL has {items:?}, {name} has {:?}", variants(&text, name)));
+            }
+        }
+    }
+    assert!(seen >= 7, "only {seen} lists were found");
+    none("lists that are not all", &wrong);
+}
+
 /// What stands between backticks and is a path: it has a slash or a file's ending, and nothing that a path has not.
 fn paths_in(text: &str) -> Vec<String> {
     let endings = [".rs", ".md", ".toml", ".sh", ".js", ".html", ".conf", ".json"];
@@ -378,6 +413,40 @@ fn named_paths_exist() {
     none("paths that do not exist", &missing);
 }
 
+/// Files of ours that comments of a source name: by their endings, with or without a directory.
+fn files_in_comments(text: &str) -> Vec<&str> {
+    let comments = text.lines().filter_map(|line| line.split_once("//"));
+    let comments = comments.filter(|(code, _)| !code.ends_with(':')).map(|(_, comment)| comment);
+    let words = comments.filter(|comment| !comment.contains("://")).flat_map(|comment| {
+        comment.split(|c: char| !c.is_ascii_alphanumeric() && !"-_./".contains(c)).map(|word| word.trim_matches('.'))
+    });
+    let named = |word: &&str| [".rs", ".md", ".sh"].iter().any(|end| word.len() > end.len() && word.ends_with(end));
+    words.filter(named).filter(|word| !word.starts_with('/')).collect()
+}
+
+#[test]
+fn files_that_comments_name_exist() {
+    assert_eq!(
+        files_in_comments("let a = 1; // docs/no.md, and `b.rs`.\n//! See https://a.example/c.md"),
+        ["docs/no.md", "b.rs"]
+    );
+    let mut missing = Vec::new();
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let file = root().join(&path);
+        // From the root, beside the file, or in the directory of its module.
+        let places = [root(), file.parent().expect("it is in a directory").to_owned(), file.with_extension("")];
+        for named in files_in_comments(&text) {
+            seen += 1;
+            if !places.iter().any(|place| place.join(named).exists()) {
+                missing.push(format!("{path}: {named}"));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} were found: the search is broken");
+    none("files that comments name and that do not exist", &missing);
+}
+
 #[test]
 fn every_decision_is_in_the_index() {
     let index = read("docs/decisions/README.md");
@@ -406,20 +475,26 @@ fn named_tests_exist() {
 
 #[test]
 fn every_call_and_code_is_documented() {
-    let document = read("docs/protocol.md");
     let table = read("crates/server/src/http/weapp/name.rs");
-    let arms = table.lines().filter(|l| l.contains("=> Name::"));
-    let calls: Vec<&str> = arms.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
-    assert!(calls.len() > 20, "the table of calls was not found");
-    let mut missing: Vec<String> =
-        calls.iter().filter(|call| !document.contains(&format!("`{call}`"))).map(ToString::to_string).collect();
+    let (_, tables) = table.split_once("\ncalls! {").expect("the tables of calls");
+    let lines = tables.lines().filter(|line| line.ends_with("\";") && line.contains(", \""));
+    let calls: Vec<&str> = lines.flat_map(|l| l.split('"').skip(1).step_by(2)).collect();
+    assert!(calls.len() > 35, "the tables of calls were not found");
 
     let replies = read("crates/server/src/http/weapp/reply.rs");
-    let code = |line: &str| Some(line.split_once(": i32 = ")?.1.trim_end_matches(';').to_owned());
-    let codes: Vec<String> = replies.lines().filter(|l| l.contains("const ")).filter_map(code).collect();
-    assert!(codes.len() > 5, "the codes were not found");
-    missing.extend(codes.into_iter().filter(|code| !document.contains(&format!("| {code} |"))));
-    none("calls and codes that docs/protocol.md does not have", &missing);
+    let table =
+        replies.split("\ncodes! {").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the table of codes");
+    let code = |line: &str| Some(line.split_once(" = ")?.1.trim_end_matches(',').to_owned());
+    let codes: Vec<String> = table.lines().filter_map(code).collect();
+    assert!(codes.len() > 10, "the codes were not found");
+    for path in ["docs/protocol.md", "docs/protocol.zh-CN.md"] {
+        let document = read(path);
+        let call = calls.iter().filter(|call| !document.contains(&format!("`{call}`")));
+        let mut missing: Vec<String> = call.map(|call| format!("{path}: {call}")).collect();
+        let code = codes.iter().filter(|code| !document.contains(&format!("| {code} |")));
+        missing.extend(code.map(|code| format!("{path}: {code}")));
+        none("calls and codes that a document does not have", &missing);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ impl Process {
         let socket = Socket::new(shared.redis.clone(), shared.wires[machine].clone(), over.clone());
         let sentinels = (0..3).map(|n| (format!("sentinel{n}"), 26379)).collect();
         let target = Target::simulated_sentinels(socket, sentinels, crate::redis::MASTER);
-        let bus = Arc::new(Bus::new(target.clone()));
+        let bus = Arc::new(Bus::new(target.clone(), None));
         let told = Some(chat::hub::told as store::redis::Tell);
         let redis = store::Redis::open(target, rules.clone(), outbox, told).await.with_replicas(shared.replicas);
         let redis = Arc::new(redis);

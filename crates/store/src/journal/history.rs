@@ -20,7 +20,8 @@ use crate::history::{self, Entry, History, Note, PATIENCE, Span};
 /// Read from a file at a time; more only where a single frame is larger.
 const CHUNK: u64 = 1 << 20;
 /// Bytes of segments that are kept for telling again what was accepted, and for what was not.
-const KEEP: (u64, u64) = (1 << 30, 4 << 30);
+const KEEP_TOLD: u64 = 1 << 30;
+const KEEP_UNTOLD: u64 = 4 << 30;
 /// And no more files than this: each is looked at when a reader goes on.
 const FILES: usize = 4_096;
 /// No reader wants what is older.
@@ -142,7 +143,7 @@ impl Kept {
             }
             let Some(about) = about else { continue };
             let told = all.get(n + 1).is_some_and(|next| *next <= slowest + 1);
-            let few = bytes <= if told { KEEP.0 } else { KEEP.1 } && all.len() - n <= FILES;
+            let few = bytes <= if told { KEEP_TOLD } else { KEEP_UNTOLD } && all.len() - n <= FILES;
             // No file was waiting here for longer than this process, however far the machine's clock was set forward.
             let age = about.modified.elapsed().unwrap_or_default().min(self.begun.elapsed());
             if few && age < DAY {

@@ -156,7 +156,7 @@ fn unavailable(why: &str) -> Error {
 }
 
 impl Log {
-    /// A log, and its writer, which somebody must run.
+    /// A log, and its writer, which must be run.
     pub fn new(dir: Arc<Dir>, outbox: Outbox, options: Options) -> (Self, Writer) {
         let Options { durable, next, unsaved, full, segment } = options;
         let queue = Queue { next, unsaved, save_after: u64::MAX, ..Queue::default() };

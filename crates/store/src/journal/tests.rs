@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::History;
+use crate::{ChatEntry, ChatRecord, KeptGroup};
 
 type Events = mpsc::UnboundedReceiver<Vec<Event>>;
 

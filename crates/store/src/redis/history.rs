@@ -1,4 +1,4 @@
-//! The streams of events as a record of what was committed. A place is an entry's number in its bucket's stream.
+//! The streams of events as a record of what was committed. A place is an entry's number in its partition's stream.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) fn news(entry: &StreamId) -> Vec<News> {
 
 impl History for Redis {
     fn partitions(&self) -> usize {
-        self.keys.buckets()
+        self.keys.partitions()
     }
 
     fn end(&self, partition: usize) -> Answer<'_, String> {
@@ -95,7 +95,7 @@ impl History for Redis {
                 self.show_life().await?;
             }
             for note in notes {
-                let partition = note.room.as_ref().map_or(0, |room| self.keys.bucket(room));
+                let partition = note.room.as_ref().map_or(0, |room| self.keys.partition(room));
                 let news = serde_json::to_string(&[note]).map_err(|e| Error::Unavailable(format!("a note: {e}")))?;
                 let (sign, name) = match &note.span {
                     Span::None => ("", ""),
@@ -122,7 +122,7 @@ impl History for Redis {
             let Some((before, after)) = text.split_once(COUNT) else { return Ok(false) };
             let mut script = scripts::AUDIENCE.prepare_invoke();
             script.key(self.keys.room(room)).key(self.keys.listed(room)).key(self.keys.others(room));
-            script.key(Keys::events(self.keys.bucket(room)));
+            script.key(Keys::events(self.keys.partition(room)));
             script.arg(format!("{before}{COUNT}")).arg(after.strip_prefix('0').unwrap_or(after)).arg(EVENTS);
             self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
             Ok(true)
@@ -134,7 +134,7 @@ impl History for Redis {
             self.show_life().await?;
             let mut lost = Vec::new();
             let mut alive = HashMap::new();
-            for partition in 0..self.keys.buckets() {
+            for partition in 0..self.keys.partitions() {
                 let key = Keys::spans(partition);
                 let spans: HashMap<String, String> = self.link.run(async |mut redis| redis.hgetall(&key).await).await?;
                 for (name, span) in spans {

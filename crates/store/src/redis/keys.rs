@@ -1,42 +1,42 @@
 //! The names of everything in Redis. All keys of a room, and the indexes that change with it, carry the hash tag of the
-//! room's bucket: so one script can change them together, also in a cluster. Without a cluster there is one bucket.
+//! room's partition: so one script can change them together, also in a cluster. Without a cluster there is one partition.
 
 use room::{Kind, RoomId, StreamId};
 
 use crate::Table;
 
-/// Buckets of a cluster. Changing it moves rooms to other keys: only with an empty Redis.
-pub const BUCKETS: usize = 16;
+/// Partitions of a cluster. Changing it moves rooms to other keys: only with an empty Redis.
+pub const PARTITIONS: usize = 16;
 
 /// The names of one installation's keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    buckets: usize,
+    partitions: usize,
 }
 
 impl Keys {
     /// For a cluster, or for one server.
     pub const fn new(cluster: bool) -> Self {
-        Self { buckets: if cluster { BUCKETS } else { 1 } }
+        Self { partitions: if cluster { PARTITIONS } else { 1 } }
     }
 
-    /// How many buckets there are.
-    pub const fn buckets(&self) -> usize {
-        self.buckets
+    /// How many partitions there are.
+    pub const fn partitions(&self) -> usize {
+        self.partitions
     }
 
-    /// The bucket of a room: the same on every node and in every version.
-    pub fn bucket(&self, room: &RoomId) -> usize {
-        self.bucket_of(room.as_str())
+    /// The partition of a room: the same on every node and in every version.
+    pub fn partition(&self, room: &RoomId) -> usize {
+        self.partition_of(room.as_str())
     }
 
-    /// The bucket of anything that is distinguished by a text.
-    pub fn bucket_of(&self, text: &str) -> usize {
-        crc32fast::hash(text.as_bytes()) as usize % self.buckets
+    /// The partition of anything that is distinguished by a text.
+    pub fn partition_of(&self, text: &str) -> usize {
+        crc32fast::hash(text.as_bytes()) as usize % self.partitions
     }
 
     fn of_room(&self, what: &str, room: &RoomId) -> String {
-        format!("rs:{{{}}}:{what}:{room}", self.bucket(room))
+        format!("rs:{{{}}}:{what}:{room}", self.partition(room))
     }
 
     /// Hash: version `v`, room `j`, its kind `k` and status `s`, whether it is active `a`, number of the last listed viewer `n`,
@@ -71,74 +71,63 @@ impl Keys {
     }
 
     /// Sorted set: users who are away, each after its room and a space, by the time until which they may come back.
-    pub fn away(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:away")
+    pub fn away(partition: usize) -> String {
+        format!("rs:{{{partition}}}:away")
     }
 
     /// Sorted set: the same by when a chat service elsewhere last spoke of them.
-    pub fn spoken(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:spoken")
+    pub fn spoken(partition: usize) -> String {
+        format!("rs:{{{partition}}}:spoken")
     }
 
     /// Set: nodes that say which users they have.
-    pub fn presences(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:presences")
+    pub fn presences(partition: usize) -> String {
+        format!("rs:{{{partition}}}:presences")
     }
 
     /// Set: users in groups at a node, each after its room and a space.
-    pub fn present(bucket: usize, node: u64) -> String {
-        format!("rs:{{{bucket}}}:present:{node:016x}")
+    pub fn present(partition: usize, node: u64) -> String {
+        format!("rs:{{{partition}}}:present:{node:016x}")
     }
 
     /// Sorted set: every room by when it needs looking at.
-    pub fn deadlines(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:deadlines")
+    pub fn deadlines(partition: usize) -> String {
+        format!("rs:{{{partition}}}:deadlines")
     }
 
     /// Hash: when a node last looked for what is due, and until when no member is held to be silent.
-    pub fn times(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:times")
+    pub fn times(partition: usize) -> String {
+        format!("rs:{{{partition}}}:times")
     }
 
     /// Sorted set: active rooms of a kind by age.
-    pub fn list(bucket: usize, kind: Kind) -> String {
-        format!("rs:{{{bucket}}}:list:{}", Self::kind(kind))
-    }
-
-    /// What a kind of room is called there.
-    pub const fn kind(kind: Kind) -> &'static str {
-        match kind {
-            Kind::Double => "double",
-            Kind::Multi => "multi",
-            Kind::Live => "live",
-            Kind::Webrtc => "webrtc",
-            Kind::Webexe => "webexe",
-        }
+    pub fn list(partition: usize, kind: Kind) -> String {
+        format!("rs:{{{partition}}}:list:{}", kind.name())
     }
 
     /// Stream: committed events, in order for each room.
-    pub fn events(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:events")
+    pub fn events(partition: usize) -> String {
+        format!("rs:{{{partition}}}:events")
     }
 
     /// Hash: how far each reader of the events has got.
-    pub fn readers(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:readers")
+    pub fn readers(partition: usize) -> String {
+        format!("rs:{{{partition}}}:readers")
     }
 
     /// Hash: what each has read beyond that.
-    pub fn ahead(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:ahead")
+    pub fn ahead(partition: usize) -> String {
+        format!("rs:{{{partition}}}:ahead")
     }
 
     /// Which node reads for a reader, as long as it says so.
-    pub fn reading(bucket: usize, reader: &str) -> String {
-        format!("rs:{{{bucket}}}:reading:{reader}")
+    pub fn reading(partition: usize, reader: &str) -> String {
+        format!("rs:{{{partition}}}:reading:{reader}")
     }
 
     /// Hash: what has begun and not ended; the node that has it, a space, the note of its beginning.
-    pub fn spans(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:spans")
+    pub fn spans(partition: usize) -> String {
+        format!("rs:{{{partition}}}:spans")
     }
 
     /// There as long as a node is.
@@ -159,7 +148,7 @@ impl Keys {
 
     /// What the pusher of a stream agreed to.
     pub fn agreement(&self, stream: &StreamId) -> String {
-        format!("rs:{{{}}}:agreement:{stream}", self.bucket_of(stream.as_str()))
+        format!("rs:{{{}}}:agreement:{stream}", self.partition_of(stream.as_str()))
     }
 
     /// A small table: hash of its rows, sorted sets of their keys by text and by end.
@@ -168,23 +157,23 @@ impl Keys {
     }
 
     /// Stream: what nodes say to each other.
-    pub fn bus(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:bus")
+    pub fn bus(partition: usize) -> String {
+        format!("rs:{{{partition}}}:bus")
     }
 
     /// Counter: entries of that stream.
-    pub fn said(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:bus:count")
+    pub fn said(partition: usize) -> String {
+        format!("rs:{{{partition}}}:bus:count")
     }
 
     /// Number of the last thing that a node said there.
-    pub fn said_by(bucket: usize, node: u64) -> String {
-        format!("rs:{{{bucket}}}:bus:of:{node:016x}")
+    pub fn said_by(partition: usize, node: u64) -> String {
+        format!("rs:{{{partition}}}:bus:of:{node:016x}")
     }
 
     /// Number of the last point-to-point message there.
-    pub fn direct(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:bus:direct")
+    pub fn direct(partition: usize) -> String {
+        format!("rs:{{{partition}}}:bus:direct")
     }
 
     /// Sorted set: nodes by the time until which they are taken to be there.
@@ -230,28 +219,28 @@ impl Keys {
     }
 
     /// Hash: how many rooms of each kind there are (`r:`), pushers in them (`m:`), viewers `v`.
-    pub fn totals(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:totals")
+    pub fn totals(partition: usize) -> String {
+        format!("rs:{{{partition}}}:totals")
     }
 
-    /// The life of what a bucket holds: gone with it, and another one afterwards.
-    pub fn life(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:life")
+    /// The life of what a partition holds: gone with it, and another one afterwards.
+    pub fn life(partition: usize) -> String {
+        format!("rs:{{{partition}}}:life")
     }
 
     /// There when the ends of the rooms of a life were published.
-    pub fn mourned(bucket: usize, life: &str) -> String {
-        format!("rs:{{{bucket}}}:told:{life}")
+    pub fn mourned(partition: usize, life: &str) -> String {
+        format!("rs:{{{partition}}}:told:{life}")
     }
 
     /// Written only to see whether it can be.
-    pub fn probe(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:probe")
+    pub fn probe(partition: usize) -> String {
+        format!("rs:{{{partition}}}:probe")
     }
 
     /// Counter: versions of rooms.
-    pub fn versions(bucket: usize) -> String {
-        format!("rs:{{{bucket}}}:versions")
+    pub fn versions(partition: usize) -> String {
+        format!("rs:{{{partition}}}:versions")
     }
 
     /// Hash: bans, by user and room.

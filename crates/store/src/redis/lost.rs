@@ -1,5 +1,5 @@
 //! What this node knows of what Redis keeps, for when Redis comes back without it: who was in which room, bans and logouts. Redis
-//! has a life in each bucket, a number that goes with the data: where it is another one, what belonged to the last life is gone.
+//! has a life in each partition, a number that goes with the data: where it is another one, what belonged to the last life is gone.
 //! Then the rooms' ends are published, once by one of the nodes that knew them, and bans and logouts are written again.
 
 use std::sync::LazyLock;
@@ -34,13 +34,15 @@ const PAGE: usize = 256;
 /// then the ends of each room. Answers the life there is.
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     let begin = r"
-    local life = redis.call('GET', KEYS[1])
+    local life_key, events, published = KEYS[1], KEYS[2], KEYS[3]
+    local new_life, most_events, last_life, first_end = ARGV[1], ARGV[2], ARGV[3], 4
+    local life = redis.call('GET', life_key)
     if not life then
-        life = ARGV[1]
-        redis.call('SET', KEYS[1], life)
+        life = new_life
+        redis.call('SET', life_key, life)
     end
-    if ARGV[3] ~= '' and ARGV[3] ~= life and redis.call('SET', KEYS[3], '1', 'NX', 'PX', 86400000) then
-        for n = 4, #ARGV do redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[n]) end
+    if last_life ~= '' and last_life ~= life and redis.call('SET', published, '1', 'NX', 'PX', 86400000) then
+        for n = first_end, #ARGV do redis.call('XADD', events, 'MAXLEN', '~', most_events, '*', 'e', ARGV[n]) end
     end
     return life
     ";
@@ -65,18 +67,18 @@ pub(super) struct Memory {
     logouts: Mutex<HashMap<u64, Millis>>,
     /// Readers of the record that had a place in it.
     readers: Mutex<HashSet<(String, usize)>>,
-    /// The life of each bucket; empty: not known.
+    /// The life of each partition; empty: not known.
     lives: Mutex<Vec<String>>,
     looking: tokio::sync::Mutex<()>,
-    /// The newest time that was seen, and when all buckets were looked at last.
+    /// The newest time that was seen, and when all partitions were looked at last.
     now: AtomicU64,
     looked: Mutex<Option<Instant>>,
 }
 
 impl Memory {
-    pub fn new(buckets: usize) -> Self {
+    pub fn new(partitions: usize) -> Self {
         let memory = Self::default();
-        *memory.lives.lock() = vec![String::new(); buckets];
+        *memory.lives.lock() = vec![String::new(); partitions];
         *memory.closed.lock() = Some(HashSet::new());
         memory
     }
@@ -87,12 +89,12 @@ impl Memory {
         self.rooms.lock().get(id).map(|known| (known.seq, known.members.len()))
     }
 
-    /// The life that a bucket had last.
-    pub fn life(&self, bucket: usize) -> String {
-        self.lives.lock()[bucket].clone()
+    /// The life that a partition had last.
+    pub fn life(&self, partition: usize) -> String {
+        self.lives.lock()[partition].clone()
     }
 
-    /// Takes the time. Says whether the buckets are to be looked at again.
+    /// Takes the time. Says whether the partitions are to be looked at again.
     pub fn is_time(&self, now: Millis) -> bool {
         self.now.fetch_max(now.0, Ordering::Relaxed);
         let mut looked = self.looked.lock();
@@ -171,8 +173,8 @@ impl Memory {
         known.retain(|_, until| *until > now);
     }
 
-    /// The ends of the rooms of a bucket, as the record has them.
-    fn ends(&self, keys: &Keys, bucket: usize, now: Millis) -> Vec<String> {
+    /// The ends of the rooms of a partition, as the record has them.
+    fn ends(&self, keys: &Keys, partition: usize, now: Millis) -> Vec<String> {
         let rooms = self.rooms.lock();
         let end = |(id, known): (&RoomId, &Known)| {
             let left = known.members.iter().map(|user| What::Left { user: user.clone(), reason: LeaveReason::Lost });
@@ -180,18 +182,18 @@ impl Memory {
             let event = |(what, seq)| Event { room: id.clone(), kind: known.kind, seq, at: now, what };
             serde_json::to_string(&all.map(event).collect::<Vec<_>>()).ok()
         };
-        rooms.iter().filter(|(id, _)| keys.bucket(id) == bucket).filter_map(end).collect()
+        rooms.iter().filter(|(id, _)| keys.partition(id) == partition).filter_map(end).collect()
     }
 
-    /// Looks whether a bucket has the life that it had; sees to what follows where it has another.
+    /// Looks whether a partition has the life that it had; sees to what follows where it has another.
     ///
     /// # Errors
     /// Redis is away.
-    pub async fn look(&self, link: &Link, keys: &Keys, bucket: usize) -> Result<(), Error> {
+    pub async fn look(&self, link: &Link, keys: &Keys, partition: usize) -> Result<(), Error> {
         let _one = self.looking.lock().await;
         let now = Millis(self.now.load(Ordering::Relaxed));
-        let key = Keys::life(bucket);
-        let last = self.life(bucket);
+        let key = Keys::life(partition);
+        let last = self.life(partition);
         let life: Option<String> = link.run(async |mut redis| redis.get(&key).await).await?;
         if let Some(life) = life
             && life == last
@@ -199,9 +201,9 @@ impl Memory {
             return Ok(());
         }
         let ends =
-            if last.is_empty() || is_out(Mend::LostRoomsEnd) { Vec::new() } else { self.ends(keys, bucket, now) };
+            if last.is_empty() || is_out(Mend::LostRoomsEnd) { Vec::new() } else { self.ends(keys, partition, now) };
         let mut script = BEGIN.prepare_invoke();
-        script.key(key).key(Keys::events(bucket)).key(Keys::mourned(bucket, &last));
+        script.key(key).key(Keys::events(partition)).key(Keys::mourned(partition, &last));
         script.arg(format!("{:016x}", sign::fresh_id())).arg(super::EVENTS).arg(&last);
         for end in &ends {
             script.arg(end);
@@ -210,15 +212,15 @@ impl Memory {
         if !last.is_empty() && last != life {
             let rooms = ends.len();
             tracing::error!(
-                bucket,
+                partition,
                 rooms,
                 "redis has lost what it kept: its rooms are closed; bans and logouts are written again"
             );
-            if bucket == 0 && !is_out(Mend::LostIsWrittenAgain) {
+            if partition == 0 && !is_out(Mend::LostIsWrittenAgain) {
                 self.write_again(link, now).await?;
             }
         }
-        self.lives.lock()[bucket] = life;
+        self.lives.lock()[partition] = life;
         Ok(())
     }
 
@@ -251,8 +253,8 @@ pub(super) async fn load(
 }
 
 async fn load_all(link: &Link, keys: &Keys, memory: &Memory) -> Result<(), Error> {
-    for bucket in 0..keys.buckets() {
-        let key = Keys::deadlines(bucket);
+    for partition in 0..keys.partitions() {
+        let key = Keys::deadlines(partition);
         let most = isize::try_from(MOST).unwrap_or(isize::MAX);
         let ids: Vec<String> = link.run(async |mut redis| redis.zrange(key, 0, most).await).await?;
         let ids: Vec<RoomId> = ids.iter().filter_map(|id| RoomId::parse(id).ok()).collect();

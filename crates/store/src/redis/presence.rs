@@ -1,4 +1,4 @@
-//! Who was seen where, in Redis: for each bucket the users at each node, and those who are away by the time until which they may come
+//! Who was seen where, in Redis: for each partition the users at each node, and those who are away by the time until which they may come
 //! back. Nodes that die are found by those that live.
 
 use std::collections::HashMap;
@@ -15,12 +15,14 @@ use crate::{Answer, Looked, Presences};
 
 /// Users in one step.
 const AT_ONCE: usize = 128;
-/// Users whose time is up that are looked at in one go; more go on at the next look.
-const DUE: (usize, usize) = (1_000, 20);
-/// Most who are waited for in a bucket; beyond it those who were to be looked at first are left in their audiences.
+/// Users whose time is up that are looked at in one step, and steps of one go; more go on at the next look.
+const MOST_DUE: usize = 1_000;
+const ROUNDS: usize = 20;
+/// Most who are waited for in a partition; beyond it those who were to be looked at first are left in their audiences.
 const MOST_AWAY: usize = 1_000_000;
-/// Most who are put back of those taken out of a room, and for how long.
-const OUT: (usize, u64) = (100_000, DAY);
+/// Most who are put back of those taken out of a room, and for how long, in milliseconds.
+const MOST_OUT: usize = 100_000;
+const OUT_FOR: u64 = DAY;
 /// A node's users are forgotten when it has said nothing for so long and no node looked either, in milliseconds.
 const DAY: u64 = 24 * 3_600_000;
 /// For how long it is remembered when a service last spoke of a user, in milliseconds.
@@ -51,13 +53,13 @@ impl Presences for Redis {
 
     fn begin<'a>(&'a self, node: u64, everybody: &'a [Seen], grace: u64, now: Millis) -> Answer<'a, Vec<RoomId>> {
         Box::pin(async move {
-            for bucket in 0..self.keys.buckets() {
-                self.adopt(bucket, node, grace).await?;
+            for partition in 0..self.keys.partitions() {
+                self.adopt(partition, node, grace).await?;
             }
             let changed = self.seen(Some(node), everybody, now).await?;
-            // Only now it says whom it has: before that, nobody is taken out.
-            for bucket in 0..self.keys.buckets() {
-                let key = Keys::presences(bucket);
+            // Only now it says whom it has: before that, no user is taken out.
+            for partition in 0..self.keys.partitions() {
+                let key = Keys::presences(partition);
                 self.link.run(async |mut redis| redis.sadd::<_, _, ()>(&key, node).await).await?;
             }
             Ok(changed)
@@ -75,8 +77,8 @@ impl Presences for Redis {
                     return Ok(looked);
                 }
             }
-            for bucket in 0..self.keys.buckets() {
-                self.look_at(bucket, node, &alive, grace, &mut looked).await?;
+            for partition in 0..self.keys.partitions() {
+                self.look_at(partition, node, &alive, grace, &mut looked).await?;
             }
             Ok(looked)
         })
@@ -86,11 +88,11 @@ impl Presences for Redis {
 impl Redis {
     async fn seen_in(&self, room: &RoomId, node: Option<u64>, seen: &[Seen], now: Millis) -> Result<bool, Error> {
         let keys = &self.keys;
-        let bucket = keys.bucket(room);
+        let partition = keys.partition(room);
         let mut script = scripts::SEEN.prepare_invoke();
         script.key(keys.room(room)).key(keys.listed(room)).key(keys.infos(room)).key(keys.others(room));
-        script.key(Keys::totals(bucket)).key(keys.out(room)).key(Keys::away(bucket));
-        script.key(Keys::present(bucket, node.unwrap_or_default())).key(Keys::spoken(bucket));
+        script.key(Keys::totals(partition)).key(keys.out(room)).key(Keys::away(partition));
+        script.key(Keys::present(partition, node.unwrap_or_default())).key(Keys::spoken(partition));
         script.arg(room.as_str()).arg(node.map_or_else(String::new, |node| node.to_string()));
         script.arg(self.rules.max_audiences).arg(MOST_AWAY).arg(DAY).arg(REMEMBERED);
         for one in seen {
@@ -106,26 +108,25 @@ impl Redis {
         self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await
     }
 
-    /// Looks at one bucket.
+    /// Looks at one partition.
     async fn look_at(
         &self,
-        bucket: usize,
+        partition: usize,
         node: Option<u64>,
         alive: &[u64],
         grace: u64,
         looked: &mut Looked,
     ) -> Result<(), Error> {
-        let (most, rounds) = DUE;
-        for _ in 0..rounds {
+        for _ in 0..ROUNDS {
             let mut script = scripts::ABSENT.prepare_invoke();
-            script.key(Keys::presences(bucket)).key(Keys::away(bucket));
-            script.key(Keys::present(bucket, node.unwrap_or_default())).arg(DAY).arg(most);
+            script.key(Keys::presences(partition)).key(Keys::away(partition));
+            script.key(Keys::present(partition, node.unwrap_or_default())).arg(DAY).arg(MOST_DUE);
             let (nodes, due): (Vec<u64>, Vec<String>) =
                 self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             looked.begins |= node.is_some_and(|node| !nodes.contains(&node));
             if node.is_some() {
                 for dead in nodes.iter().filter(|node| !alive.contains(node)) {
-                    self.adopt(bucket, *dead, grace).await?;
+                    self.adopt(partition, *dead, grace).await?;
                 }
             }
             // One of an older version, or one that is just beginning, may have them.
@@ -141,27 +142,27 @@ impl Redis {
             for (room, users) in rooms {
                 let mut left = 0;
                 for some in users.chunks(AT_ONCE) {
-                    left += self.take_out(bucket, &room, alive, some).await?.max(0);
+                    left += self.take_out(partition, &room, alive, some).await?.max(0);
                 }
                 if left > 0 {
                     looked.changed.push(room);
                 }
             }
-            if due.len() < most {
+            if due.len() < MOST_DUE {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn take_out(&self, bucket: usize, room: &RoomId, alive: &[u64], users: &[&str]) -> Result<i64, Error> {
+    async fn take_out(&self, partition: usize, room: &RoomId, alive: &[u64], users: &[&str]) -> Result<i64, Error> {
         let keys = &self.keys;
         let mut script = scripts::TAKE_OUT.prepare_invoke();
-        script.key(keys.listed(room)).key(keys.infos(room)).key(keys.others(room)).key(Keys::totals(bucket));
-        script.key(keys.out(room)).key(Keys::away(bucket)).key(Keys::presences(bucket));
-        script.arg(room.as_str()).arg(OUT.0).arg(OUT.1).arg(alive.len());
+        script.key(keys.listed(room)).key(keys.infos(room)).key(keys.others(room)).key(Keys::totals(partition));
+        script.key(keys.out(room)).key(Keys::away(partition)).key(Keys::presences(partition));
+        script.arg(room.as_str()).arg(MOST_OUT).arg(OUT_FOR).arg(alive.len());
         for node in alive {
-            script.key(Keys::present(bucket, *node)).arg(*node);
+            script.key(Keys::present(partition, *node)).arg(*node);
         }
         for user in users {
             script.arg(*user);
@@ -170,10 +171,10 @@ impl Redis {
     }
 
     /// Whom a node had is away from now on.
-    async fn adopt(&self, bucket: usize, node: u64, grace: u64) -> Result<(), Error> {
+    async fn adopt(&self, partition: usize, node: u64, grace: u64) -> Result<(), Error> {
         loop {
             let mut script = scripts::ADOPT.prepare_invoke();
-            script.key(Keys::presences(bucket)).key(Keys::away(bucket)).key(Keys::present(bucket, node));
+            script.key(Keys::presences(partition)).key(Keys::away(partition)).key(Keys::present(partition, node));
             script.arg(node).arg(grace).arg(AT_ONCE);
             let more: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             if !more {

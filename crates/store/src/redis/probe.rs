@@ -1,4 +1,4 @@
-//! Whether Redis takes changes: writes a key that means nothing, beside the rooms of every bucket.
+//! Whether Redis takes changes: writes a key that means nothing, beside the rooms of every partition.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::Trouble;
 /// How long the key stays.
 const STAYS: Duration = Duration::from_secs(60);
 
-/// Writes to every bucket, because a cluster may be whole in one and not in another.
+/// Writes to every partition, because a cluster may be whole in one and not in another.
 pub(super) async fn write(link: &Link, keys: &Keys, node: &str) -> Result<(), Trouble> {
-    try_join_all((0..keys.buckets()).map(|bucket| write_to(link, bucket, node))).await.map(drop)
+    try_join_all((0..keys.partitions()).map(|partition| write_to(link, partition, node))).await.map(drop)
 }
 
-async fn write_to(link: &Link, bucket: usize, node: &str) -> Result<(), Trouble> {
+async fn write_to(link: &Link, partition: usize, node: &str) -> Result<(), Trouble> {
     let mut set = redis::cmd("SET");
-    set.arg(Keys::probe(bucket)).arg(node).arg("PX").arg(STAYS.as_millis() as u64);
+    set.arg(Keys::probe(partition)).arg(node).arg("PX").arg(STAYS.as_millis() as u64);
     let mut trouble = None;
     let written = link.run(async |mut redis| {
         let written = set.exec_async(&mut redis).await;

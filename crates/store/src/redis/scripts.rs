@@ -1,8 +1,12 @@
-//! What Redis does in one piece. Each script touches keys of one bucket only, which a cluster keeps together.
+//! What Redis does in one piece. Each script touches keys of one partition only, which a cluster keeps together.
+
+mod commit;
 
 use std::sync::LazyLock;
 
 use redis::Script;
+
+pub(super) use commit::Commit;
 
 /// Entries that are kept of each partition of chat, about.
 pub const KEPT: u64 = 50_000;
@@ -85,81 +89,18 @@ macro_rules! script {
     };
 }
 
-/// Commits a decision if no other node committed since it was loaded.
-///
-/// Keys: room, seen, listed viewers, their infos, other viewers, deadlines, list of the kind, events, versions.
-/// Arguments: version loaded (empty: no room), room (empty: none any more), place in the list (empty: none), id,
-/// deadline, events (empty: none), most events kept, kind, status, the number of this commit, the life that the bucket
-/// is taken to have, then a number and that many pairs of member and last
-/// sign of life, then a number and that many pairs of who left and the sign of life that this was decided on, then what
-/// the chat group is told: most kept, and for each command, text and a value. More keys for that: group, its log, bus, its
-/// count. The last keys are the totals, the life, and who was taken out of the audience.
-///
-/// Answers whether it was done (-1: the bucket has another life), now or when the same number came before, and how many rooms the bucket has.
-pub static COMMIT: LazyLock<Script> = LazyLock::new(|| {
-    let commit = r"
-    local at = 13
-    local members = tonumber(ARGV[12])
-    local gone = tonumber(ARGV[at + 2 * members])
-    if ARGV[11] == '' or redis.call('GET', KEYS[15]) ~= ARGV[11] then return {-1, 0} end
-    local held = redis.call('HMGET', KEYS[1], 'v', 'o')
-    if held[2] == ARGV[10] then return {1, redis.call('ZCARD', KEYS[6])} end
-    if (held[1] or '') ~= ARGV[1] then return {0, 0} end
-    for n = 0, gone - 1 do
-        local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
-        if heard and tonumber(heard) > tonumber(ARGV[at + 2 * members + 2 + 2 * n]) then return {0, 0} end
-    end
-    local rooms, had = ARGV[1] == '' and 0 or 1, redis.call('HLEN', KEYS[2])
-    local function count(field, change)
-        if change ~= 0 then redis.call('HINCRBY', KEYS[14], field, change) end
-    end
-    if ARGV[2] == '' then
-        count('v', -redis.call('ZCARD', KEYS[3]) - redis.call('SCARD', KEYS[5]))
-        redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[16])
-        redis.call('ZREM', KEYS[6], ARGV[4])
-        redis.call('ZREM', KEYS[7], ARGV[4])
-    else
-        local active = 0
-        if ARGV[3] == '' then
-            redis.call('ZREM', KEYS[7], ARGV[4])
-        else
-            active = 1
-            redis.call('ZADD', KEYS[7], ARGV[3], ARGV[4])
-        end
-        redis.call('HSET', KEYS[1], 'v', redis.call('INCR', KEYS[9]), 'j', ARGV[2], 'k', ARGV[8], 's', ARGV[9], 'a', active, 'o', ARGV[10])
-        redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
-        for n = 0, members - 1 do
-            local heard = redis.call('HGET', KEYS[2], ARGV[at + 2 * n])
-            if not heard or tonumber(heard) < tonumber(ARGV[at + 1 + 2 * n]) then
-                redis.call('HSET', KEYS[2], ARGV[at + 2 * n], ARGV[at + 1 + 2 * n])
-            end
-        end
-        for n = 0, gone - 1 do
-            redis.call('HDEL', KEYS[2], ARGV[at + 2 * members + 1 + 2 * n])
-        end
-    end
-    count('r:' .. ARGV[8], (ARGV[2] == '' and 0 or 1) - rooms)
-    count('m:' .. ARGV[8], redis.call('HLEN', KEYS[2]) - had)
-    if ARGV[6] ~= '' then redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[7], '*', 'e', ARGV[6]) end
-    local told = at + 2 * members + 1 + 2 * gone
-    for n = told + 1, #ARGV, 3 do
-        send(KEYS[12], KEYS[13], '', KEYS[10], KEYS[11], ARGV[told], 0, 0, ARGV[n], ARGV[n + 1], ARGV[n + 2], '', 0)
-    end
-    return {1, redis.call('ZCARD', KEYS[6])}
-    ";
-    Script::new(&[WHOLE, SEND, commit].concat())
-});
-
 script!(
     /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the list's version; nothing if the user is
     /// not a member of a room of this kind.
     TOUCH,
     r"
-    local room = redis.call('HMGET', KEYS[1], 'k', 's')
-    local heard = redis.call('HGET', KEYS[2], ARGV[1])
-    if not heard or room[1] ~= ARGV[3] then return nil end
-    if tonumber(ARGV[2]) > tonumber(heard) then redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) end
-    return room[2]
+    local room, seen = KEYS[1], KEYS[2]
+    local user, time, kind = ARGV[1], ARGV[2], ARGV[3]
+    local known = redis.call('HMGET', room, 'k', 's')
+    local heard = redis.call('HGET', seen, user)
+    if not heard or known[1] ~= kind then return nil end
+    if tonumber(time) > tonumber(heard) then redis.call('HSET', seen, user, time) end
+    return known[2]
 "
 );
 
@@ -167,18 +108,20 @@ script!(
     /// Claims what is due. Keys: deadlines, times, totals. Arguments: now, most rooms, when claimed ones are due again, the gap
     /// that means that nobody could be heard, and how long members then have to come back.
     ///
-    /// Answers how many rooms the bucket has, the claimed ones, and the totals.
+    /// Answers how many rooms the partition has, the claimed ones, and the totals.
     DUE,
     r"
-    local now = tonumber(ARGV[1])
-    local last = tonumber(redis.call('HGET', KEYS[2], 'last') or now)
-    if now - last > tonumber(ARGV[4]) then redis.call('HSET', KEYS[2], 'patient', now + tonumber(ARGV[5])) end
-    if now >= last then redis.call('HSET', KEYS[2], 'last', ARGV[1]) end
-    local rooms = redis.call('ZCARD', KEYS[1])
-    if now < tonumber(redis.call('HGET', KEYS[2], 'patient') or 0) then return {rooms, {}, redis.call('HGETALL', KEYS[3])} end
-    local due = redis.call('ZRANGE', KEYS[1], '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[2])
-    for _, room in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[3], room) end
-    return {rooms, due, redis.call('HGETALL', KEYS[3])}
+    local deadlines, times, totals = KEYS[1], KEYS[2], KEYS[3]
+    local time, most, claimed_until, gap, grace = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+    local now = tonumber(time)
+    local last = tonumber(redis.call('HGET', times, 'last') or now)
+    if now - last > tonumber(gap) then redis.call('HSET', times, 'patient', now + tonumber(grace)) end
+    if now >= last then redis.call('HSET', times, 'last', time) end
+    local rooms = redis.call('ZCARD', deadlines)
+    if now < tonumber(redis.call('HGET', times, 'patient') or 0) then return {rooms, {}, redis.call('HGETALL', totals)} end
+    local due = redis.call('ZRANGE', deadlines, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)
+    for _, id in ipairs(due) do redis.call('ZADD', deadlines, claimed_until, id) end
+    return {rooms, due, redis.call('HGETALL', totals)}
 "
 );
 
@@ -186,8 +129,10 @@ script!(
     /// Moves the deadline of a claimed room that heartbeats have moved. Keys: deadlines. Arguments: id, claim, deadline.
     LATER,
     r"
-    if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) == tonumber(ARGV[2]) then
-        redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+    local deadlines = KEYS[1]
+    local id, claim, deadline = ARGV[1], ARGV[2], ARGV[3]
+    if tonumber(redis.call('ZSCORE', deadlines, id) or -1) == tonumber(claim) then
+        redis.call('ZADD', deadlines, deadline, id)
     end
 "
 );
@@ -236,11 +181,13 @@ of_audiences!(
     /// user, info, most listed ones (-1: there is no info), room. Answers what `enter` does.
     ENTER,
     r"
-    local info = tonumber(ARGV[3]) >= 0 and ARGV[2]
-    local entered = enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1], info, ARGV[3])
+    local room, listed, infos, others, totals, out, away = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+    local user, text, most, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+    local info = tonumber(most) >= 0 and text
+    local entered = enter(room, listed, infos, others, totals, user, info, most)
     if entered >= 0 then
-        redis.call('HDEL', KEYS[6], ARGV[1])
-        redis.call('ZREM', KEYS[7], ARGV[4] .. ' ' .. ARGV[1])
+        redis.call('HDEL', out, user)
+        redis.call('ZREM', away, id .. ' ' .. user)
     end
     return entered
 "
@@ -251,9 +198,11 @@ of_audiences!(
     /// Arguments: user, room. Answers whether it was in.
     EXIT,
     r"
-    redis.call('HDEL', KEYS[5], ARGV[1])
-    redis.call('ZREM', KEYS[6], ARGV[2] .. ' ' .. ARGV[1])
-    return leave(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1])
+    local listed, infos, others, totals, out, away = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+    local user, id = ARGV[1], ARGV[2]
+    redis.call('HDEL', out, user)
+    redis.call('ZREM', away, id .. ' ' .. user)
+    return leave(listed, infos, others, totals, user)
 "
 );
 
@@ -264,44 +213,46 @@ of_audiences!(
     /// away, and when a service says that it was (empty: seen now). Answers whether the audience changed.
     SEEN,
     r"
-    local room, node, most, now = ARGV[1], ARGV[2], ARGV[3], time()
+    local room, listed, infos, others, totals, out, away, present, noted = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+    local id, node, most, most_away, kept_for, noted_for = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+    local now = time()
     local changed = 0
     for n = 7, #ARGV, 4 do
         local sign, user, at = ARGV[n], ARGV[n + 1], ARGV[n + 3]
-        local who = room .. ' ' .. user
-        if at == '' or tonumber(redis.call('ZSCORE', KEYS[9], who) or 0) <= tonumber(at) then
-            if at ~= '' then redis.call('ZADD', KEYS[9], at, who) end
-            if node ~= '' then redis.call(sign == 'here' and 'SADD' or 'SREM', KEYS[8], who) end
+        local who = id .. ' ' .. user
+        if at == '' or tonumber(redis.call('ZSCORE', noted, who) or 0) <= tonumber(at) then
+            if at ~= '' then redis.call('ZADD', noted, at, who) end
+            if node ~= '' then redis.call(sign == 'here' and 'SADD' or 'SREM', present, who) end
             if sign == 'away' then
                 -- A service says the same again; what is seen here is another break.
-                if at == '' or not redis.call('ZSCORE', KEYS[7], who) then
-                    redis.call('ZADD', KEYS[7], now + ARGV[n + 2], who)
+                if at == '' or not redis.call('ZSCORE', away, who) then
+                    redis.call('ZADD', away, now + ARGV[n + 2], who)
                 end
             else
-                redis.call('ZREM', KEYS[7], who)
+                redis.call('ZREM', away, who)
             end
             if sign == 'here' then
-                local info = redis.call('HGET', KEYS[6], user)
+                local info = redis.call('HGET', out, user)
                 if info then
-                    redis.call('HDEL', KEYS[6], user)
+                    redis.call('HDEL', out, user)
                     -- Of one who was not listed nothing is known.
                     info = string.sub(info, 1, 1) == '+' and string.sub(info, 2)
-                    if enter(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], user, info, most) > 0 then changed = 1 end
+                    if enter(room, listed, infos, others, totals, user, info, most) > 0 then changed = 1 end
                 end
-            elseif sign == 'gone' and leave(KEYS[2], KEYS[3], KEYS[4], KEYS[5], user) > 0 then
+            elseif sign == 'gone' and leave(listed, infos, others, totals, user) > 0 then
                 changed = 1
             end
         end
     end
     if node ~= '' then
-        redis.call('PEXPIRE', KEYS[8], ARGV[5])
+        redis.call('PEXPIRE', present, kept_for)
     else
-        redis.call('ZREMRANGEBYSCORE', KEYS[9], '-inf', now - ARGV[6])
-        redis.call('PEXPIRE', KEYS[9], ARGV[6])
+        redis.call('ZREMRANGEBYSCORE', noted, '-inf', now - noted_for)
+        redis.call('PEXPIRE', noted, noted_for)
     end
-    local beyond = redis.call('ZCARD', KEYS[7]) - ARGV[4]
+    local beyond = redis.call('ZCARD', away) - most_away
     if beyond > 0 then
-        for _, who in ipairs(redis.call('ZRANGE', KEYS[7], 0, beyond - 1)) do redis.call('ZREM', KEYS[7], who) end
+        for _, who in ipairs(redis.call('ZRANGE', away, 0, beyond - 1)) do redis.call('ZREM', away, who) end
     end
     return changed
 "
@@ -312,9 +263,11 @@ of_audiences!(
     /// kept, most. Answers the nodes, and users whose time is up.
     ABSENT,
     r"
-    redis.call('PEXPIRE', KEYS[3], ARGV[1])
-    local due = redis.call('ZRANGE', KEYS[2], '-inf', time(), 'BYSCORE', 'LIMIT', 0, ARGV[2])
-    return {redis.call('SMEMBERS', KEYS[1]), due}
+    local nodes, away, present = KEYS[1], KEYS[2], KEYS[3]
+    local kept_for, most = ARGV[1], ARGV[2]
+    redis.call('PEXPIRE', present, kept_for)
+    local due = redis.call('ZRANGE', away, '-inf', time(), 'BYSCORE', 'LIMIT', 0, most)
+    return {redis.call('SMEMBERS', nodes), due}
 "
 );
 
@@ -325,24 +278,27 @@ of_audiences!(
     /// node does not say whom it has.
     TAKE_OUT,
     r"
-    local now, nodes, left = time(), tonumber(ARGV[4]), 0
-    for n = 1, nodes do
-        if redis.call('SISMEMBER', KEYS[7], ARGV[4 + n]) == 0 then return -1 end
+    local listed, infos, others, totals, out, away, nodes = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+    local id, most, kept_for, count = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+    local first_present, first_node, first_user = 8, 5, 5 + count
+    local now, left = time(), 0
+    for n = first_node, first_user - 1 do
+        if redis.call('SISMEMBER', nodes, ARGV[n]) == 0 then return -1 end
     end
-    for n = 5 + nodes, #ARGV do
+    for n = first_user, #ARGV do
         local user = ARGV[n]
-        local who = ARGV[1] .. ' ' .. user
-        local due = redis.call('ZSCORE', KEYS[6], who)
+        local who = id .. ' ' .. user
+        local due = redis.call('ZSCORE', away, who)
         if due and tonumber(due) <= now then
-            redis.call('ZREM', KEYS[6], who)
+            redis.call('ZREM', away, who)
             local there = false
-            for m = 1, nodes do there = there or redis.call('SISMEMBER', KEYS[7 + m], who) == 1 end
-            local info = redis.call('HGET', KEYS[2], user)
-            if not there and leave(KEYS[1], KEYS[2], KEYS[3], KEYS[4], user) > 0 then
+            for present = first_present, #KEYS do there = there or redis.call('SISMEMBER', KEYS[present], who) == 1 end
+            local info = redis.call('HGET', infos, user)
+            if not there and leave(listed, infos, others, totals, user) > 0 then
                 left = left + 1
-                if redis.call('HLEN', KEYS[5]) < tonumber(ARGV[2]) then
-                    redis.call('HSET', KEYS[5], user, info and '+' .. info or '-')
-                    redis.call('PEXPIRE', KEYS[5], ARGV[3])
+                if redis.call('HLEN', out) < most then
+                    redis.call('HSET', out, user, info and '+' .. info or '-')
+                    redis.call('PEXPIRE', out, kept_for)
                 end
             end
         end
@@ -356,14 +312,16 @@ of_audiences!(
     /// node, for how long they may be away, most. Answers whether there are more; the last of them gone, the node is forgotten.
     ADOPT,
     r"
-    local away = time() + ARGV[2]
-    local some = redis.call('SRANDMEMBER', KEYS[3], ARGV[3])
+    local nodes, away, present = KEYS[1], KEYS[2], KEYS[3]
+    local node, away_for, most = ARGV[1], ARGV[2], ARGV[3]
+    local back_by = time() + away_for
+    local some = redis.call('SRANDMEMBER', present, most)
     for _, who in ipairs(some) do
-        redis.call('SREM', KEYS[3], who)
-        redis.call('ZADD', KEYS[2], away, who)
+        redis.call('SREM', present, who)
+        redis.call('ZADD', away, back_by, who)
     end
-    if redis.call('SCARD', KEYS[3]) > 0 then return 1 end
-    redis.call('SREM', KEYS[1], ARGV[1])
+    if redis.call('SCARD', present) > 0 then return 1 end
+    redis.call('SREM', nodes, node)
     return 0
 "
 );
@@ -372,9 +330,11 @@ script!(
     /// Takes or keeps a lease. Keys: lease. Arguments: who, milliseconds. Answers whether it is theirs.
     HOLD,
     r"
-    local holder = redis.call('GET', KEYS[1])
-    if holder and holder ~= ARGV[1] then return 0 end
-    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+    local lease = KEYS[1]
+    local who, milliseconds = ARGV[1], ARGV[2]
+    local holder = redis.call('GET', lease)
+    if holder and holder ~= who then return 0 end
+    redis.call('SET', lease, who, 'PX', milliseconds)
     return 1
 "
 );
@@ -384,8 +344,10 @@ script!(
     /// entries of the stream.
     whole BAN,
     r"
-    if ARGV[3] == '1' then redis.call('HDEL', KEYS[1], ARGV[1]) else redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'b', ARGV[2])
+    local bans, stream = KEYS[1], KEYS[2]
+    local field, ban, lifts, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+    if lifts == '1' then redis.call('HDEL', bans, field) else redis.call('HSET', bans, field, ban) end
+    redis.call('XADD', stream, 'MAXLEN', '~', most, '*', 'b', ban)
 "
 );
 
@@ -393,12 +355,13 @@ script!(
     /// Drops the bans that were over a minute ago by Redis' clock. Keys: bans. Answers the others.
     BANS,
     r"
+    local bans = KEYS[1]
     local kept = {}
     local over = redis.call('TIME')[1] * 1000 - 60000
-    local all = redis.call('HGETALL', KEYS[1])
+    local all = redis.call('HGETALL', bans)
     for n = 1, #all, 2 do
         if cjson.decode(all[n + 1])['until'] <= over then
-            redis.call('HDEL', KEYS[1], all[n])
+            redis.call('HDEL', bans, all[n])
         else
             kept[#kept + 1] = all[n + 1]
         end
@@ -414,18 +377,20 @@ script!(
     /// What has begun already just goes on, at this node; what this node does not have does not end.
     whole NOTE,
     r"
-    if ARGV[3] ~= '' then
-        local span = redis.call('HGET', KEYS[2], ARGV[4])
+    local events, spans = KEYS[1], KEYS[2]
+    local note, most, sign, name, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+    if sign ~= '' then
+        local span = redis.call('HGET', spans, name)
         local at = span and string.find(span, ' ', 1, true)
-        if ARGV[3] == '+' then
-            redis.call('HSET', KEYS[2], ARGV[4], ARGV[5] .. ' ' .. (at and string.sub(span, at + 1) or ARGV[1]))
+        if sign == '+' then
+            redis.call('HSET', spans, name, node .. ' ' .. (at and string.sub(span, at + 1) or note))
             if span then return 0 end
         else
-            if not at or string.sub(span, 1, at - 1) ~= ARGV[5] then return 0 end
-            redis.call('HDEL', KEYS[2], ARGV[4])
+            if not at or string.sub(span, 1, at - 1) ~= node then return 0 end
+            redis.call('HDEL', spans, name)
         end
     end
-    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'e', ARGV[1])
+    redis.call('XADD', events, 'MAXLEN', '~', most, '*', 'e', note)
     return 1
 "
 );
@@ -435,11 +400,13 @@ script!(
     /// Arguments: the note before the count, after it, most events kept.
     whole AUDIENCE,
     r"
-    if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-    local count = redis.call('ZCARD', KEYS[2]) + redis.call('SCARD', KEYS[3])
-    if tonumber(redis.call('HGET', KEYS[1], 'c') or 0) == count then return 0 end
-    redis.call('HSET', KEYS[1], 'c', count)
-    redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[3], '*', 'e', ARGV[1] .. count .. ARGV[2])
+    local room, listed, others, events = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+    local before, after, most = ARGV[1], ARGV[2], ARGV[3]
+    if redis.call('EXISTS', room) == 0 then return 0 end
+    local count = redis.call('ZCARD', listed) + redis.call('SCARD', others)
+    if tonumber(redis.call('HGET', room, 'c') or 0) == count then return 0 end
+    redis.call('HSET', room, 'c', count)
+    redis.call('XADD', events, 'MAXLEN', '~', most, '*', 'e', before .. count .. after)
     return 1
 "
 );
@@ -449,8 +416,10 @@ script!(
     /// Answers whether it was still so.
     TAKE_OVER,
     r"
-    if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-    redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+    local spans = KEYS[1]
+    local name, known, taken = ARGV[1], ARGV[2], ARGV[3]
+    if redis.call('HGET', spans, name) ~= known then return 0 end
+    redis.call('HSET', spans, name, taken)
     return 1
 "
 );
@@ -460,19 +429,21 @@ script!(
     /// one, the time, most rows. Answers whether that changed anything.
     whole PUT_ROW,
     r"
-    local old = redis.call('HGET', KEYS[1], ARGV[1])
-    if old == ARGV[2] then return 0 end
-    if old and ARGV[4] == '0' and tonumber(redis.call('ZSCORE', KEYS[3], ARGV[1]) or 0) > tonumber(ARGV[5]) then return 0 end
-    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-    redis.call('ZADD', KEYS[2], 0, ARGV[1])
-    redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
-    local over = redis.call('ZRANGE', KEYS[3], '-inf', ARGV[5], 'BYSCORE', 'LIMIT', 0, 100)
-    local beyond = redis.call('ZCARD', KEYS[3]) - #over - tonumber(ARGV[6])
-    if beyond > 0 then over = redis.call('ZRANGE', KEYS[3], 0, #over + math.min(beyond, 100) - 1) end
-    for _, key in ipairs(over) do
-        redis.call('HDEL', KEYS[1], key)
-        redis.call('ZREM', KEYS[2], key)
-        redis.call('ZREM', KEYS[3], key)
+    local rows, order, ends = KEYS[1], KEYS[2], KEYS[3]
+    local key, row, row_ends, replaces, now, most = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+    local old = redis.call('HGET', rows, key)
+    if old == row then return 0 end
+    if old and replaces == '0' and tonumber(redis.call('ZSCORE', ends, key) or 0) > tonumber(now) then return 0 end
+    redis.call('HSET', rows, key, row)
+    redis.call('ZADD', order, 0, key)
+    redis.call('ZADD', ends, row_ends, key)
+    local over = redis.call('ZRANGE', ends, '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)
+    local beyond = redis.call('ZCARD', ends) - #over - tonumber(most)
+    if beyond > 0 then over = redis.call('ZRANGE', ends, 0, #over + math.min(beyond, 100) - 1) end
+    for _, old_key in ipairs(over) do
+        redis.call('HDEL', rows, old_key)
+        redis.call('ZREM', order, old_key)
+        redis.call('ZREM', ends, old_key)
     end
     return 1
 "
@@ -482,9 +453,11 @@ script!(
     /// Takes a row out. Keys: rows, their order, their ends. Arguments: key.
     whole TAKE_ROW,
     r"
-    redis.call('HDEL', KEYS[1], ARGV[1])
-    redis.call('ZREM', KEYS[2], ARGV[1])
-    redis.call('ZREM', KEYS[3], ARGV[1])
+    local rows, order, ends = KEYS[1], KEYS[2], KEYS[3]
+    local key = ARGV[1]
+    redis.call('HDEL', rows, key)
+    redis.call('ZREM', order, key)
+    redis.call('ZREM', ends, key)
 "
 );
 
@@ -492,9 +465,11 @@ script!(
     /// Rows below a key, greatest first. Keys: rows, their order. Arguments: the key as a bound, most of them.
     ROWS,
     r"
-    local keys = redis.call('ZRANGE', KEYS[2], ARGV[1], '-', 'BYLEX', 'REV', 'LIMIT', 0, ARGV[2])
-    local rows = {}
-    for _, key in ipairs(keys) do rows[#rows + 1] = redis.call('HGET', KEYS[1], key) or '' end
-    return rows
+    local rows, order = KEYS[1], KEYS[2]
+    local below, most = ARGV[1], ARGV[2]
+    local keys = redis.call('ZRANGE', order, below, '-', 'BYLEX', 'REV', 'LIMIT', 0, most)
+    local found = {}
+    for _, key in ipairs(keys) do found[#found + 1] = redis.call('HGET', rows, key) or '' end
+    return found
 "
 );

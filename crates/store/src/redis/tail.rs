@@ -32,7 +32,7 @@ pub async fn last(link: &Link, key: &str) -> Result<String, Error> {
 }
 
 /// Where to begin.
-pub struct From {
+pub struct Cursor {
     /// The entry after which everything is new; none: whatever is the last one when Redis is first reached.
     pub last: Option<String>,
     /// Cancelled when that is known: nothing is missed from then on.
@@ -40,7 +40,7 @@ pub struct From {
 }
 
 /// Follows a stream until it is stopped, and then to the end of what there is.
-pub async fn follow(target: Target, key: String, from: From, stop: CancellationToken, mut take: Take) {
+pub async fn follow(target: Target, key: String, from: Cursor, stop: CancellationToken, mut take: Take) {
     // Its own connection, because reads that wait hold up everything behind them.
     let link = Link::new(target);
     let mut away = false;

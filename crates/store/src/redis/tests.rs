@@ -209,7 +209,7 @@ async fn keeps_the_contract_in_a_cluster() {
     }
     let mut page = Vec::new();
     store.list(Kind::Live, 30, 20, &mut |room, _| page.push(room.id.clone())).await.unwrap();
-    assert_eq!(page, (30..50).map(id).collect::<Vec<_>>(), "one list over all buckets");
+    assert_eq!(page, (30..50).map(id).collect::<Vec<_>>(), "one list over all partitions");
     assert_eq!((store.len(), store.ids().await.unwrap().len()), (64, 64));
     assert_eq!(store.due(Millis(100_000), 100).await.unwrap().len(), 64);
     let spread: Vec<String> = nodes.iter().map(|node| node.cli(&["dbsize"])).collect();

@@ -38,7 +38,7 @@ type Wishes = BTreeMap<String, Wish>;
 pub struct KeptMixes {
     path: PathBuf,
     wishes: Mutex<Wishes>,
-    /// One writes at a time, and whoever is last writes what is true then.
+    /// One writes at a time, and the last one writes what is true then.
     writing: Mutex<()>,
 }
 
@@ -158,7 +158,7 @@ impl Embedded {
         }
     }
 
-    /// Asks once. Says whether that is all: it is mixed, nobody wants it any more, or it was tried for long enough.
+    /// Asks once. Says whether that is all: it is mixed, it is wanted no more, or it was tried for long enough.
     async fn is_resumed(&self, kept: &KeptMixes, session: &str, wish: &Wish, until: Instant) -> bool {
         // A client may have asked for it since, or for its end.
         let still = || kept.has(session, wish) && self.mixer.output(session).is_none();

@@ -181,7 +181,7 @@ impl Embedded {
 
 /// Says among these functions that another node has begun the session: no client is given this number.
 pub(super) const MOVED: i32 = i32::MIN;
-/// Likewise that nobody wants the mix any more.
+/// Likewise that the mix is wanted no more.
 pub(super) const GONE: i32 = i32::MIN + 1;
 
 fn done() -> MixOutcome {

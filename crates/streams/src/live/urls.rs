@@ -193,7 +193,7 @@ impl Urls {
                 None => (self.sign(&self.keys.play, stream, now), None),
                 Some(viewer) => (self.sign_for(viewer, stream, now), None),
             },
-            // The service wants the push key in what co-anchors play (tencent.md, section 2.5).
+            // The service wants the push key in what co-anchors play (Tencent's "accelerated" play URLs).
             Some(Domains { signs_play, .. }) => (
                 if *signs_play { self.sign(&self.keys.play, stream, now) } else { String::new() },
                 Some(self.sign(&self.keys.push, stream, now)),

@@ -55,7 +55,7 @@ impl Nodes {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn ask_of_session(&self, node: &str, ask: &str) -> Result<String, NoAnswer> {
-        // Whoever asks for nothing but this must not keep everybody else waiting.
+        // A node that asks for nothing but this must not keep all others waiting.
         let _turn = self.asking.try_acquire().map_err(|_| NoAnswer::Silent)?;
         match self.is_there(node).await {
             Ok(true) => self.post(Keys::session_asks(node), ask, ANSWERS).await.ok_or(NoAnswer::Silent),
@@ -119,7 +119,7 @@ impl Nodes {
             Box::pin(std::future::ready(true)) as std::pin::Pin<Box<dyn Future<Output = bool> + Send>>
         });
         // This node could not be asked before it was there.
-        let from = tail::From { last: Some("0-0".into()), known: CancellationToken::new() };
+        let from = tail::Cursor { last: Some("0-0".into()), known: CancellationToken::new() };
         tail::follow(self.target.clone(), key, from, stop, take).await;
     }
 }

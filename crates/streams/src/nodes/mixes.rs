@@ -87,22 +87,24 @@ fn script(code: &str) -> Script {
 static TELL: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
+    local mixes, me, address, counts_for, first = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3]), 4
     local mine = {}
-    for n = 4, #ARGV, 4 do
-        mine[ARGV[n]] = true
-        local held = redis.call('HGET', KEYS[1], ARGV[n])
+    for n = first, #ARGV, 4 do
+        local session, kind, stream, inputs = ARGV[n], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3]
+        mine[session] = true
+        local held = redis.call('HGET', mixes, session)
         local time, node
         if held then time, node = read(held) end
-        if not time or node == ARGV[1] or now - time > tonumber(ARGV[3]) then
-            redis.call('HSET', KEYS[1], ARGV[n], write(ARGV[1], ARGV[n + 1], ARGV[n + 2], ARGV[n + 3], ARGV[2]))
+        if not time or node == me or now - time > counts_for then
+            redis.call('HSET', mixes, session, write(me, kind, stream, inputs, address))
         end
     end
-    local all = redis.call('HGETALL', KEYS[1])
+    local all = redis.call('HGETALL', mixes)
     local told = {}
     for n = 1, #all, 2 do
         local time, node = read(all[n + 1])
-        if not time or now - time > tonumber(ARGV[3]) or (node == ARGV[1] and not mine[all[n]]) then
-            redis.call('HDEL', KEYS[1], all[n])
+        if not time or now - time > counts_for or (node == me and not mine[all[n]]) then
+            redis.call('HDEL', mixes, all[n])
         else
             told[#told + 1] = all[n]
             told[#told + 1] = all[n + 1]
@@ -118,15 +120,17 @@ static TELL: LazyLock<Script> = LazyLock::new(|| {
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local all = redis.call('HGETALL', KEYS[1])
+    local mixes, me, my_address, counts_for = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+    local my_session, my_kind, my_stream, my_inputs, gone = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+    local all = redis.call('HGETALL', mixes)
     for n = 1, #all, 2 do
         local time, node, kind, stream = read(all[n + 1])
-        if time and now - time <= tonumber(ARGV[3]) and node ~= ARGV[1] and node ~= ARGV[8] then
-            if all[n] == ARGV[4] then return all[n + 1] end
-            if stream == ARGV[6] then return 'taken' end
+        if time and now - time <= counts_for and node ~= me and node ~= gone then
+            if all[n] == my_session then return all[n + 1] end
+            if stream == my_stream then return 'taken' end
         end
     end
-    redis.call('HSET', KEYS[1], ARGV[4], write(ARGV[1], ARGV[5], ARGV[6], ARGV[7], ARGV[2]))
+    redis.call('HSET', mixes, my_session, write(me, my_kind, my_stream, my_inputs, my_address))
     return ''
 ",
     )

@@ -52,14 +52,15 @@ fn script(code: &str) -> Script {
 static CLAIM: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'n', 't', 'p', 'a', 'w')
-    local theirs = held[1] and held[1] ~= ARGV[1] and held[1] ~= ARGV[5] and (held[4] ~= ARGV[2] or ARGV[2] == '')
-    if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(ARGV[3]) then
+    local stream, node, address, silence, kept, gone = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+    local held = redis.call('HMGET', stream, 'n', 't', 'p', 'a', 'w')
+    local theirs = held[1] and held[1] ~= node and held[1] ~= gone and (held[4] ~= address or address == '')
+    if theirs and held[3] ~= '1' and now - tonumber(held[2]) < tonumber(silence) then
         return {held[1], held[4], tostring(math.max(0, now - tonumber(held[5] or held[2])))}
     end
-    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now, 'w', now, 'p', 0)
-    redis.call('HDEL', KEYS[1], 'x')
-    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    redis.call('HSET', stream, 'n', node, 'a', address, 't', now, 'w', now, 'p', 0)
+    redis.call('HDEL', stream, 'x')
+    redis.call('PEXPIRE', stream, kept)
     return {}
 ",
     )
@@ -70,11 +71,12 @@ static CLAIM: LazyLock<Script> = LazyLock::new(|| {
 static TELL: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'n', 'x')
-    if held[1] and held[1] ~= ARGV[1] then return 0 end
-    if held[2] then redis.call('UNLINK', KEYS[1]) return 2 end
-    redis.call('HSET', KEYS[1], 'n', ARGV[1], 'a', ARGV[2], 't', now - ARGV[3], 'h', now - ARGV[6], 'w', now, 'p', ARGV[4])
-    redis.call('PEXPIRE', KEYS[1], ARGV[5])
+    local stream, node, address, since_frame, paused, kept, since_sign = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+    local held = redis.call('HMGET', stream, 'n', 'x')
+    if held[1] and held[1] ~= node then return 0 end
+    if held[2] then redis.call('UNLINK', stream) return 2 end
+    redis.call('HSET', stream, 'n', node, 'a', address, 't', now - since_frame, 'h', now - since_sign, 'w', now, 'p', paused)
+    redis.call('PEXPIRE', stream, kept)
     return 1
 ",
     )
@@ -94,7 +96,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 static FIND: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'n', 'a', 't', 'h')
+    local stream = KEYS[1]
+    local held = redis.call('HMGET', stream, 'n', 'a', 't', 'h')
     if not held[1] then return {} end
     local heard = math.max(tonumber(held[3]), tonumber(held[4] or 0))
     return {held[1], held[2], tostring(math.max(0, now - heard))}

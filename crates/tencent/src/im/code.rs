@@ -1,4 +1,4 @@
-//! What the `ErrorCode` of a chat call means for us. Source: tencent.md, section 5.4.
+//! What the `ErrorCode` of a chat call means for us. Source: Tencent's "Error Codes" of IM.
 
 /// What to do about a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

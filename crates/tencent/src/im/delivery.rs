@@ -26,7 +26,8 @@ const MAX_ROOMS: usize = 200_000;
 /// Waits of one room whose task failed.
 const PATIENCE: Retry = Retry { tries: u32::MAX, first: Duration::from_secs(1), most: Duration::from_secs(60) };
 /// Failures in a row after which the service counts as away, and how often it is tried then.
-const AWAY: (u32, Duration) = (4, Duration::from_secs(2));
+const FAILURES: u32 = 4;
+const TRIED_EVERY: Duration = Duration::from_secs(2);
 
 /// One thing to do for a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +148,7 @@ impl Delivery {
             wake,
             freed: Notify::new(),
             healed: Notify::new(),
-            breaker: Breaker::new(AWAY.0, AWAY.1),
+            breaker: Breaker::new(FAILURES, TRIED_EVERY),
         };
         (delivery, Woken(woken))
     }

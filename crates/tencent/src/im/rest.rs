@@ -1,4 +1,4 @@
-//! Calls to the chat service's REST interface (tencent.md, section 5): one call each, signed with the
+//! Calls to the chat service's REST interface (Tencent's "RESTful API Overview" of IM): one call each, signed with the
 //! administrator's userSig. Knows no rooms and no queues; what to do about a failure is the caller's.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Calls to Tencent's live API 3.0 (tencent.md, section 4), signed with TC3. Knows no rooms; what to do
+//! Calls to Tencent's live API 3.0 (its "API Overview" of CSS), signed with TC3. Knows no rooms; what to do
 //! about a failure is the caller's.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Mixes as old clients ask for them (protocol.md, section 4; tencent.md, section 3.4), put into the words
+//! Mixes as old clients ask for them (`merge_stream` in docs/protocol.md; `Mix_StreamV2` of Tencent's API 2.0), put into the words
 //! of API 3.0, and that API's complaints put back into the old numbers. Calls no service.
 
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! The retired API 2.0, `common_access` (tencent.md, section 3), for who still has something that
+//! The retired API 2.0, `common_access`, for who still has something that
 //! speaks it. Behind a switch.
 
 use std::sync::Arc;

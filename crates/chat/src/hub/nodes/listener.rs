@@ -258,7 +258,7 @@ impl Hub {
         tracing::info!(room = %group.id(), "a chat group began another life while this node was unreachable");
         group.give_way(next);
         replica.adrift.clear();
-        // The new life knows nobody of this node.
+        // The new life knows no user of this node.
         replica.told = Sketch::default();
         self.renumber(group, 0);
     }

@@ -55,7 +55,7 @@ pub(super) fn make() -> Link {
     link
 }
 
-/// The first message of a client, which nobody may be there to take.
+/// The first message of a client, which may find no peer that takes it.
 #[derive(Default)]
 pub(super) enum Greeting {
     /// It is not the client, or the peer was heard: the handshake sends again what it has to.

@@ -83,17 +83,6 @@ pub struct Place {
     id: String,
 }
 
-/// The name of a kind.
-pub fn name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Double => "double",
-        Kind::Multi => "multi",
-        Kind::Live => "live",
-        Kind::Webrtc => "webrtc",
-        Kind::Webexe => "webexe",
-    }
-}
-
 impl Place {
     /// The beginning of the rooms of a kind.
     pub fn first(kind: Kind) -> Self {
@@ -112,14 +101,14 @@ impl Place {
 
     /// As text.
     pub fn write(&self) -> String {
-        format!("{}-{}-{}-{}", name(self.kind), self.index, self.created, self.id)
+        format!("{}-{}-{}-{}", self.kind.name(), self.index, self.created, self.id)
     }
 
     /// From text.
     pub fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let kind = parts.next()?;
-        let kind = Kind::ALL.into_iter().find(|k| name(*k) == kind)?;
+        let kind = Kind::ALL.into_iter().find(|k| k.name() == kind)?;
         let number = |text: &str, most: usize| {
             let good = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
             good.then(|| text.parse::<u64>().ok()).flatten()

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use access::limits::TooMuch;
-use rooms::moderation::Refused;
+use rooms::moderation::{Code, Refused};
 use store::error::Error;
 
 /// Code and words for a body that is longer than it may be.
@@ -111,13 +111,19 @@ impl IntoResponse for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let status = match refused.code {
-            "no_room" | "not_member" | "no_stream" | "no_recording" | "no_mix" => StatusCode::NOT_FOUND,
-            "bad_request" | "too_long" | "not_a_number" => StatusCode::BAD_REQUEST,
-            "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-            "unknown" => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::CONFLICT,
+            Code::NoRoom | Code::NotMember | Code::NoStream | Code::NoRecording | Code::NoMix => StatusCode::NOT_FOUND,
+            Code::BadRequest | Code::TooLong | Code::NotANumber => StatusCode::BAD_REQUEST,
+            Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unknown => StatusCode::GATEWAY_TIMEOUT,
+            Code::Exists
+            | Code::TooMany
+            | Code::Full
+            | Code::Refused
+            | Code::Muted
+            | Code::Banned
+            | Code::Elsewhere => StatusCode::CONFLICT,
         };
-        Self::new(status, refused.code, refused.message)
+        Self::new(status, refused.code.text(), refused.message)
     }
 }
 
@@ -136,5 +142,38 @@ impl From<room::Refusal> for Problem {
 impl From<room::chat::Refusal> for Problem {
     fn from(refusal: room::chat::Refusal) -> Self {
         Refused::from(refusal).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use room::Millis;
+    use room::chat::Refusal;
+
+    #[test]
+    fn what_the_chat_refuses_has_a_status_and_a_sentence() {
+        let until = Millis(1);
+        let cases = [
+            (Refusal::NoGroup, 404, "no_room"),
+            (Refusal::NotMember, 404, "not_member"),
+            (Refusal::Muted { until }, 409, "muted"),
+            (Refusal::Banned { until }, 409, "banned"),
+            (Refusal::Empty { field: "text" }, 400, "bad_request"),
+            (Refusal::TooLong { field: "text", max: 9 }, 400, "too_long"),
+            (Refusal::TooManyGroups { max: 9 }, 409, "too_many"),
+            (Refusal::TooManyConnections { max: 9 }, 409, "too_many"),
+            (Refusal::GroupFull { max: 9 }, 409, "full"),
+            (Refusal::TooManySanctions { max: 9 }, 409, "too_many"),
+            (Refusal::MailboxFull, 409, "full"),
+            (Refusal::Overloaded, 503, "unavailable"),
+            (Refusal::NoConnection, 409, "refused"),
+            (Refusal::Away, 503, "unavailable"),
+        ];
+        for (refusal, status, code) in cases {
+            let problem = Problem::from(refusal);
+            assert_eq!((problem.status, problem.code), (status, code), "{refusal:?}");
+            assert!(problem.detail.contains(' '), "{refusal:?}: {}", problem.detail);
+        }
     }
 }

@@ -65,12 +65,12 @@ pub async fn replay(
     let hooks = api.hooks.as_ref().filter(|hooks| hooks.is_on()).ok_or_else(off)?;
     let room = replay.room.as_deref().map(room_of).transpose()?;
     let from = match (replay.from.id, replay.from.seq, replay.from.time) {
-        (Some(id), None, None) if !webhooks::From::is_id(&id) => {
+        (Some(id), None, None) if !webhooks::Cursor::is_id(&id) => {
             return Err(Problem::malformed("from: id is that of an event: numbers with '-' between them"));
         }
-        (Some(id), None, None) => webhooks::From::Id(id),
-        (None, Some(seq), None) if room.is_some() => webhooks::From::Seq(seq),
-        (None, None, Some(time)) => webhooks::From::Time(Millis(time)),
+        (Some(id), None, None) => webhooks::Cursor::Id(id),
+        (None, Some(seq), None) if room.is_some() => webhooks::Cursor::Seq(seq),
+        (None, None, Some(time)) => webhooks::Cursor::Time(Millis(time)),
         _ => return Err(Problem::malformed("from: one of id, seq (with roomID) and time")),
     };
     let replayed = hooks.replay(from, room).await.map_err(|why| match why {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Console;
 use crate::http::api::EmptyView;
-use rooms::moderation::{self, Out, Refused, refused};
+use rooms::moderation::{self, Code, Out, Refused, refused};
 use rooms::recordings;
 use streams::live::{Base, Scheme};
 
@@ -119,13 +119,13 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
         }
         Action::DeleteRecording { file } => {
             let deleted = console.recorder.as_ref().is_some_and(|recorder| recorder.delete(&file));
-            if deleted { Ok(json!({})) } else { Err(refused("no_recording", "there is no such finished recording")) }
+            if deleted { Ok(json!({})) } else { Err(refused(Code::NoRecording, "there is no such finished recording")) }
         }
         Action::EndMix { session } => {
             if console.live.end_mix(&session) {
                 Ok(json!({}))
             } else {
-                Err(refused("no_mix", "there is no such mix"))
+                Err(refused(Code::NoMix, "there is no such mix"))
             }
         }
         Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
@@ -136,7 +136,7 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
 
 async fn search(console: &Console, text: String) -> Result<Vec<telemetry::logs::Line>, Refused> {
     if !NEEDLE.contains(&text.len()) {
-        return Err(refused("bad_request", "2 to 200 bytes can be searched for"));
+        return Err(refused(Code::BadRequest, "2 to 200 bytes can be searched for"));
     }
     let logs = console.web.logs.clone();
     Ok(tokio::task::spawn_blocking(move || logs.search(&text, FOUND)).await.unwrap_or_default())
@@ -146,9 +146,9 @@ async fn search(console: &Console, text: String) -> Result<Vec<telemetry::logs::
 fn watch(console: &Console, stream: &str) -> Result<Value, Refused> {
     let urls = &console.moderation.urls;
     if urls.elsewhere().is_some() {
-        return Err(refused("elsewhere", "streams are elsewhere, and cannot be seen here"));
+        return Err(refused(Code::Elsewhere, "streams are elsewhere, and cannot be seen here"));
     }
-    let stream = StreamId::parse(stream).map_err(|_| refused("no_stream", "there is no such stream"))?;
+    let stream = StreamId::parse(stream).map_err(|_| refused(Code::NoStream, "there is no such stream"))?;
     let base = Base { scheme: Scheme::Http, authority: "localhost" };
     let play = urls.play(base, &stream, None, console.web.clock.now());
     Ok(json!({ "whepURL": play.whep().to_string() }))

@@ -209,16 +209,16 @@ async fn operators_acts_reach_the_services() {
     kit.app.moderation().mute(&room, &bob_id, None).await.unwrap();
     assert_eq!(emulator.bodies.lock().last().unwrap()["MuteTime"], u32::MAX);
     let nowhere = room::RoomId::parse("nowhere").unwrap();
-    assert_eq!(kit.app.moderation().mute(&nowhere, &bob_id, Some(60)).await.unwrap_err().code, "no_room");
+    assert_eq!(kit.app.moderation().mute(&nowhere, &bob_id, Some(60)).await.unwrap_err().code.text(), "no_room");
     // A service that is away: the room is right all the same, and the operator hears of it.
     emulator.mood(crate::emulator::Mood::Down);
     let out = Out { user: &bob_id, ..out };
     assert_eq!(
-        kit.app.moderation().put_out(out).await.unwrap_err().code,
+        kit.app.moderation().put_out(out).await.unwrap_err().code.text(),
         "unknown",
         "it is put out here, and not everywhere"
     );
-    assert_eq!(kit.app.moderation().notice(Some(&room), "hello").await.unwrap_err().code, "unavailable");
+    assert_eq!(kit.app.moderation().notice(Some(&room), "hello").await.unwrap_err().code.text(), "unavailable");
     emulator.mood(crate::emulator::Mood::Well);
     assert_eq!(kit.app.rooms.count(), 0);
     emulator.faultless();

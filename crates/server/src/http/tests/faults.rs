@@ -87,22 +87,33 @@ async fn a_neighbour_that_is_away_is_told_apart_from_a_defect() {
     assert!(!answer.text().contains("refused"), "{}", answer.text());
 }
 
+/// The cases of all refusals: one that has none does not compile.
+macro_rules! cases {
+    ($($name:ident: $refusal:expr => $code:literal, $names:literal;)*) => {{
+        #[allow(unreachable_patterns)]
+        let _ = |refusal: Refusal| match refusal {
+            $(Refusal::$name { .. } => {})*
+        };
+        [$(($refusal, $code, $names)),*]
+    }};
+}
+
 /// Every refusal of the rules has a code of its own in the protocol, and the text names the field.
 #[test]
 fn every_refusal_has_its_code() {
-    let cases = [
-        (Refusal::Missing { field: "roomInfo" }, 1, "roomInfo"),
-        (Refusal::TooLong { field: "roomID", max: 64 }, 1, "roomID"),
-        (Refusal::TooLong { field: "roomInfo", max: 1024 }, 10, "roomInfo"),
-        (Refusal::BadCharacter { field: "userID" }, 1, "userID"),
-        (Refusal::NotANumber, 1, "value"),
-        (Refusal::TooManyFields { max: 64 }, 10, "64"),
-        (Refusal::NoRoom, 3, ""),
-        (Refusal::NotCreator, 3, ""),
-        (Refusal::NotMember, 5, ""),
-        (Refusal::RoomExists, 11, ""),
-        (Refusal::Full, 5001, ""),
-        (Refusal::AudienceListFull, 5001, ""),
+    let cases = cases![
+        Missing: Refusal::Missing { field: "roomInfo" } => 1, "roomInfo";
+        TooLong: Refusal::TooLong { field: "roomID", max: 64 } => 1, "roomID";
+        TooLong: Refusal::TooLong { field: "roomInfo", max: 1024 } => 10, "roomInfo";
+        BadCharacter: Refusal::BadCharacter { field: "userID" } => 1, "userID";
+        NotANumber: Refusal::NotANumber => 1, "value";
+        TooManyFields: Refusal::TooManyFields { max: 64 } => 10, "64";
+        NoRoom: Refusal::NoRoom => 3, "";
+        NotCreator: Refusal::NotCreator => 3, "";
+        NotMember: Refusal::NotMember => 5, "";
+        RoomExists: Refusal::RoomExists => 11, "";
+        Full: Refusal::Full => 5001, "";
+        AudienceListFull: Refusal::AudienceListFull => 5001, "";
     ];
     for (refusal, code, names) in cases {
         let told = format!("{refusal:?}");

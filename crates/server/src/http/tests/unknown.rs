@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use ::rooms::Rooms;
 use store::error::Error;
-use store::{Agreement, Ban, Decide, Memory, Row, See, Store, Table, Viewers};
+use store::{Agreement, Ban, Counters, Decide, Memory, Presences, Probed, Row, See, Store, Table, Totals, Viewers};
 
 /// A chat service that is content.
 struct Quiet;
@@ -34,6 +34,12 @@ impl Store for Mute {
             self.0.update(id, decide).await?;
             self.answer()
         })
+    }
+    fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> store::Answer<'a, ()> {
+        self.update(id, decide)
+    }
+    fn keep<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> store::Answer<'a, ()> {
+        self.update(id, decide)
     }
     fn see<'a>(&'a self, id: &'a RoomId, see: &'a mut See<'a>) -> store::Answer<'a, bool> {
         self.0.see(id, see)
@@ -94,6 +100,21 @@ impl Store for Mute {
         now: Millis,
     ) -> store::Answer<'a, Vec<Row>> {
         self.0.rows(table, below, count, now)
+    }
+    fn watching(&self) -> Vec<(RoomId, UserId)> {
+        self.0.watching()
+    }
+    fn presences(&self) -> Option<&dyn Presences> {
+        self.0.presences()
+    }
+    fn probe(&self) -> Probed<'_> {
+        self.0.probe()
+    }
+    fn counters(&self) -> Option<&Counters> {
+        self.0.counters()
+    }
+    fn totals(&self) -> Option<Totals> {
+        self.0.totals()
     }
     fn len(&self) -> usize {
         self.0.len()
@@ -187,4 +208,20 @@ async fn operators_hear_it_too() {
     let once = events().await;
     assert_eq!((ask("one").await.status.as_u16(), events().await), (200, once), "its members are not told again");
     assert_eq!((ask("two").await.status.as_u16(), events().await), (200, once + 1));
+}
+
+#[tokio::test]
+async fn a_mute_that_the_room_could_not_keep_is_not_called_refused() {
+    let (kit, store) = kit().await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    alice.enter("r").await;
+    let mute = async || {
+        let request = axum::http::Request::put("/api/v1/rooms/r/mutes/bob").header("host", "127.0.0.1");
+        kit.send(request.header("content-type", "application/json").body(Body::from("{}")).unwrap()).await
+    };
+    store.1.store(true, Ordering::SeqCst);
+    let unknown = mute().await;
+    assert_eq!((unknown.status.as_u16(), &unknown.json()["code"]), (504, &json!("unknown")), "{}", unknown.text());
+    store.1.store(false, Ordering::SeqCst);
+    assert!(mute().await.status.is_success());
 }

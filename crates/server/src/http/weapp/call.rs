@@ -32,8 +32,6 @@ pub struct Call<'a> {
     pub id: RequestId,
     /// When it came.
     pub now: Millis,
-    /// The kind of room in its path, if it is for one.
-    pub kind: Option<Kind>,
     /// Which call it is.
     pub name: Name,
     peer: Option<IpAddr>,
@@ -63,16 +61,8 @@ struct Ids<'a> {
 
 impl<'a> Call<'a> {
     /// Takes it together.
-    pub fn new(
-        weapp: &'a Weapp,
-        id: RequestId,
-        kind: Option<Kind>,
-        name: Name,
-        parts: &'a Parts,
-        body: Bytes,
-        now: Millis,
-    ) -> Self {
-        Self { weapp, id, now, kind, name, peer: None, parts, body: body::to_json(&parts.headers, body) }
+    pub fn new(weapp: &'a Weapp, id: RequestId, name: Name, parts: &'a Parts, body: Bytes, now: Millis) -> Self {
+        Self { weapp, id, now, name, peer: None, parts, body: body::to_json(&parts.headers, body) }
     }
 
     /// The same from this address.

@@ -1,42 +1,152 @@
-//! The calls of the room protocol: which path names which, by which methods each is made, and what limits count it as.
+//! The calls of the room protocol: which path names which, by which methods each is made, and what limits count it as. Each is one
+//! line of a table: its name here, what it counts as, how metrics and paths name it, and what else paths do.
 
 mod label;
 
-use access::limits::What;
+use access::limits::Budget;
 use axum::http::Method;
 use room::Kind;
 
 pub use label::{LABELS, UNKNOWN};
 
+/// Makes an enum of calls of the lines of a table, and their labels, each where its number says: with the name of a place before
+/// them where the calls of one table are those of several places.
+macro_rules! calls {
+    ($(#[$doc:meta])* $name:ident $(, $labels:ident = $place:literal)* {
+        $($(#[$what_it_does:meta])* $call:ident: $counts_as:ident, $label:literal $(| $alias:literal)*;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$what_it_does])* $call,)*
+        }
+
+        impl $name {
+            /// All that paths call them.
+            #[cfg(test)]
+            const NAMES: &[&str] = &[$($label $(, $alias)*),*];
+
+            fn find(name: &str) -> Option<Self> {
+                Some(match name {
+                    $($label $(| $alias)* => Self::$call,)*
+                    _ => return None,
+                })
+            }
+
+            const fn asks_for(self) -> Budget {
+                match self {
+                    $(Self::$call => Budget::$counts_as,)*
+                }
+            }
+        }
+
+        calls! { labels $name $(, $labels = $place)*; $($label)* }
+    };
+    (labels $name:ident; $($label:literal)*) => {
+        calls! { labels $name, LABELS = ""; $($label)* }
+    };
+    (labels $name:ident, $labels:ident = $place:literal $(, $others:ident = $places:literal)*; $($label:literal)*) => {
+        impl $name {
+            const $labels: &[&str] = &[$(concat!($place, $label)),*];
+        }
+        calls! { more $name $(, $others = $places)*; $($label)* }
+    };
+    (more $name:ident; $($label:literal)*) => {};
+    (more $name:ident $(, $labels:ident = $place:literal)+; $($label:literal)*) => {
+        calls! { labels $name $(, $labels = $place)+; $($label)* }
+    };
+}
+
+calls! {
+    /// How a user gets a session, below the path of each kind of room.
+    EntryCall {
+        Login: Login, "login";
+        /// What clients of 2017 begin with.
+        GetImLoginInfo: Login, "get_im_login_info";
+    }
+}
+
+calls! {
+    /// What a session's user does, below the path of each kind of room.
+    RoomCall {
+        Logout: Call, "logout";
+        GetPushUrl: Call, "get_push_url" | "get_anchor_url";
+        CreateRoom: Create, "create_room";
+        AddPusher: Join, "add_pusher" | "add_anchor";
+        GetPushers: Call, "get_pushers" | "get_anchors";
+        GetRoomList: Call, "get_room_list";
+        GetRecordList: Call, "get_record_list";
+        Heartbeat: Call, "pusher_heartbeat" | "anchor_heartbeat";
+        DeletePusher: Call, "delete_pusher" | "delete_anchor";
+        DestroyRoom: Call, "destroy_room";
+        AddAudience: Join, "add_audience";
+        DeleteAudience: Call, "delete_audience";
+        GetAudiences: Call, "get_audiences";
+        SetCustomField: Call, "set_custom_field";
+        GetCustomInfo: Call, "get_custom_info";
+        /// Windows asks for it in every kind of room.
+        MergeStream: Call, "merge_stream";
+    }
+}
+
+impl RoomCall {
+    /// Whether rooms of a kind have it.
+    fn is_of(self, kind: Kind) -> bool {
+        let live_only = matches!(
+            self,
+            Self::AddAudience | Self::DeleteAudience | Self::GetAudiences | Self::SetCustomField | Self::GetCustomInfo
+        );
+        kind == Kind::Live || !live_only
+    }
+}
+
+calls! {
+    /// A call of `utils`.
+    UtilCall {
+        GetLoginInfo: Login, "get_login_info";
+        GetTestPushUrl: Call, "get_test_pushurl";
+        GetTestRtmpAccUrl: Call, "get_test_rtmpaccurl";
+        CheckConfig: Call, "check_config";
+        LogFileList: Call, "logfilelist";
+        GetLogFile: Call, "getlogfile";
+        Report: Call, "report";
+    }
+}
+
+calls! {
+    /// A call of `webrtc_room` and `webexe_room`.
+    ListedCall, OF_WEBRTC = "webrtc_room/", OF_WEBEXE = "webexe_room/" {
+        /// A user's signature.
+        GetLoginInfo: Login, "get_login_info";
+        /// Makes a room and enters it.
+        Create: Create, "create_room";
+        /// Enters a room.
+        Enter: Join, "enter_room";
+        /// Leaves a room.
+        Quit: Call, "quit_room";
+        /// Says that a member is still there.
+        Heartbeat: Call, "heartbeat";
+        /// The rooms.
+        List: Call, "get_room_list";
+        /// Who is in a room.
+        Members: Call, "get_room_members";
+        /// Takes a room off the list; `webexe_room` only, and so the last one.
+        Delete: Call, "delete_room";
+    }
+}
+
 /// Which call a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
-    Login,
-    Logout,
-    GetPushUrl,
-    CreateRoom,
-    AddPusher,
-    GetPushers,
-    GetRoomList,
-    GetRecordList,
-    Heartbeat,
-    DeletePusher,
-    DestroyRoom,
-    AddAudience,
-    DeleteAudience,
-    GetAudiences,
-    SetCustomField,
-    GetCustomInfo,
-    MergeStream,
-    GetLoginInfo,
-    GetImLoginInfo,
-    GetTestPushUrl,
-    GetTestRtmpAccUrl,
-    CheckConfig,
-    LogFileList,
-    GetLogFile,
-    Report,
+    /// One that needs no session; the same in every kind of room.
+    Entry(EntryCall),
+    /// One of a session, for rooms of this kind.
+    Room(Kind, RoomCall),
+    /// One of `utils`.
+    Util(UtilCall),
+    /// One of `webrtc_room`.
     Webrtc(ListedCall),
+    /// One of `webexe_room`.
     Webexe(ListedCall),
 }
 
@@ -45,30 +155,19 @@ impl Name {
     /// too, as some clients do.
     pub fn methods(self) -> &'static str {
         match self {
-            Self::GetLoginInfo
-            | Self::GetTestPushUrl
-            | Self::GetTestRtmpAccUrl
-            | Self::CheckConfig
-            | Self::LogFileList
-            | Self::GetLogFile
-            | Self::Webexe(ListedCall::GetLoginInfo) => "GET, HEAD, POST, OPTIONS",
-            _ => "POST, OPTIONS",
+            Self::Util(UtilCall::Report) => "POST, OPTIONS",
+            Self::Util(_) | Self::Webexe(ListedCall::GetLoginInfo) => "GET, HEAD, POST, OPTIONS",
+            Self::Entry(_) | Self::Room(..) | Self::Webrtc(_) | Self::Webexe(_) => "POST, OPTIONS",
         }
     }
 
     /// What it asks for, as limits count it.
-    pub const fn asks_for(self) -> What {
+    pub const fn asks_for(self) -> Budget {
         match self {
-            Self::Login
-            | Self::GetLoginInfo
-            | Self::GetImLoginInfo
-            | Self::Webrtc(ListedCall::GetLoginInfo)
-            | Self::Webexe(ListedCall::GetLoginInfo) => What::Login,
-            Self::CreateRoom | Self::Webrtc(ListedCall::Create) | Self::Webexe(ListedCall::Create) => What::Create,
-            Self::AddPusher | Self::AddAudience | Self::Webrtc(ListedCall::Enter) | Self::Webexe(ListedCall::Enter) => {
-                What::Join
-            }
-            _ => What::Call,
+            Self::Entry(call) => call.asks_for(),
+            Self::Room(_, call) => call.asks_for(),
+            Self::Util(call) => call.asks_for(),
+            Self::Webrtc(call) | Self::Webexe(call) => call.asks_for(),
         }
     }
 
@@ -78,98 +177,33 @@ impl Name {
     }
 }
 
-/// A call of `webrtc_room` and `webexe_room`, numbered as in `LABELS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListedCall {
-    /// A user's signature.
-    GetLoginInfo,
-    /// Makes a room and enters it.
-    Create,
-    /// Enters a room.
-    Enter,
-    /// Leaves a room.
-    Quit,
-    /// Says that a member is still there.
-    Heartbeat,
-    /// The rooms.
-    List,
-    /// Who is in a room.
-    Members,
-    /// Takes a room off the list; `webexe_room` only.
-    Delete,
-}
-
-/// The kind of room that a call is for, if it is for one, and which call it is.
-pub type Found = (Option<Kind>, Name);
-
-/// The call that a path names, and the kind of room in it. The whole table of the protocol.
-pub fn find(path: &str) -> Option<Found> {
+/// The call that a path names.
+pub fn find(path: &str) -> Option<Name> {
     // The first servers did not mind how a path is written, and a client of theirs asks for `get_custom_Info`.
     if path.bytes().any(|b| b.is_ascii_uppercase()) {
         return find(&path.to_ascii_lowercase());
     }
-    let (kind, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
-    let kind = match kind {
-        "double_room" => Kind::Double,
-        "multi_room" => Kind::Multi,
-        "live_room" => Kind::Live,
-        "utils" => return Some((None, find_util(call)?)),
-        "webrtc_room" => {
-            let call = find_listed(call).filter(|call| *call != ListedCall::Delete)?;
-            return Some((None, Name::Webrtc(call)));
-        }
-        "webexe_room" => return Some((None, Name::Webexe(find_listed(call)?))),
-        _ => return None,
-    };
-    let live = kind == Kind::Live;
-    let name = match call {
-        "login" => Name::Login,
-        "logout" => Name::Logout,
-        "get_im_login_info" => Name::GetImLoginInfo,
-        "get_push_url" | "get_anchor_url" => Name::GetPushUrl,
-        "create_room" => Name::CreateRoom,
-        "add_pusher" | "add_anchor" => Name::AddPusher,
-        "get_pushers" | "get_anchors" => Name::GetPushers,
-        "get_room_list" => Name::GetRoomList,
-        "get_record_list" => Name::GetRecordList,
-        "pusher_heartbeat" | "anchor_heartbeat" => Name::Heartbeat,
-        "delete_pusher" | "delete_anchor" => Name::DeletePusher,
-        "destroy_room" => Name::DestroyRoom,
-        "add_audience" if live => Name::AddAudience,
-        "delete_audience" if live => Name::DeleteAudience,
-        "get_audiences" if live => Name::GetAudiences,
-        "set_custom_field" if live => Name::SetCustomField,
-        "get_custom_info" if live => Name::GetCustomInfo,
-        // Windows asks for it in every kind of room.
-        "merge_stream" => Name::MergeStream,
-        _ => return None,
-    };
-    Some((Some(kind), name))
+    let (place, call) = path.strip_prefix("/weapp/")?.split_once('/')?;
+    if place == "utils" {
+        return UtilCall::find(call).map(Name::Util);
+    }
+    let kind = Kind::ALL.into_iter().find(|kind| kind.path() == place)?;
+    match kind {
+        Kind::Double | Kind::Multi | Kind::Live => {}
+        Kind::Webrtc => return ListedCall::find(call).filter(|call| *call != ListedCall::Delete).map(Name::Webrtc),
+        Kind::Webexe => return ListedCall::find(call).map(Name::Webexe),
+    }
+    let entry = EntryCall::find(call).map(Name::Entry);
+    entry.or_else(|| RoomCall::find(call).filter(|call| call.is_of(kind)).map(|call| Name::Room(kind, call)))
 }
 
-fn find_util(call: &str) -> Option<Name> {
-    Some(match call {
-        "get_login_info" => Name::GetLoginInfo,
-        "get_test_pushurl" => Name::GetTestPushUrl,
-        "get_test_rtmpaccurl" => Name::GetTestRtmpAccUrl,
-        "check_config" => Name::CheckConfig,
-        "logfilelist" => Name::LogFileList,
-        "getlogfile" => Name::GetLogFile,
-        "report" => Name::Report,
-        _ => return None,
-    })
-}
-
-fn find_listed(call: &str) -> Option<ListedCall> {
-    Some(match call {
-        "get_login_info" => ListedCall::GetLoginInfo,
-        "create_room" => ListedCall::Create,
-        "enter_room" => ListedCall::Enter,
-        "quit_room" => ListedCall::Quit,
-        "heartbeat" => ListedCall::Heartbeat,
-        "get_room_list" => ListedCall::List,
-        "get_room_members" => ListedCall::Members,
-        "delete_room" => ListedCall::Delete,
-        _ => return None,
-    })
+/// Every path that names a call, by all its names: below the kinds of rooms, and elsewhere.
+#[cfg(test)]
+pub fn paths() -> (Vec<String>, Vec<String>) {
+    let below = |places: &[&str], names: &[&str]| -> Vec<String> {
+        places.iter().flat_map(|place| names.iter().map(move |name| format!("/weapp/{place}/{name}"))).collect()
+    };
+    let rooms = below(&["double_room", "multi_room", "live_room"], &[EntryCall::NAMES, RoomCall::NAMES].concat());
+    let others = [below(&["utils"], UtilCall::NAMES), below(&["webrtc_room", "webexe_room"], ListedCall::NAMES)];
+    (rooms, others.concat())
 }

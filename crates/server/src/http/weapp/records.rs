@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::body::{Number, Text};
 use super::call::Member;
 use super::reply::{Fail, Sent, success};
-use super::view;
 use ::rooms::recordings::Listed;
 use ::rooms::recordings::finished::{Finished, Place, is_id};
 use room::{Kind, RoomId, UserId};
@@ -116,7 +115,7 @@ fn shown(member: &Member<'_>, id: String, record: Finished) -> Record {
     Record {
         record_id: id,
         room_id: record.room.as_ref().map_or("", RoomId::as_str).into(),
-        room_type: record.kind.map_or("", view::room_type),
+        room_type: record.kind.map_or("", Kind::path),
         user_id: record.user.as_ref().map_or("", UserId::as_str).into(),
         title: record.title,
         start_time: record.started.secs(),

@@ -10,24 +10,45 @@ use serde_json::json;
 
 use super::language;
 use super::request_id::RequestId;
+use crate::metrics::Codes;
 use access::limits::TooMuch;
 use store::error::Error;
 
+/// Makes a constant of each code, and the list of them.
+macro_rules! codes {
+    ($($name:ident = $code:literal,)*) => {
+        $(const $name: i32 = $code;)*
+        /// All but that of success.
+        const FAILURES: &[i32] = &[$($name),*];
+    };
+}
+
+codes! {
+    DEFECT = -1,
+    MALFORMED = 1,
+    NO_ROOM = 3,
+    LOGIN_INCOMPLETE = 4,
+    NOT_MEMBER = 5,
+    NO_GROUP = 6,
+    UNAUTHORISED = 7,
+    TOO_LONG = 10,
+    EXISTS = 11,
+    BANNED = 12,
+    TOO_MUCH = 429,
+    UNAVAILABLE = 503,
+    UNKNOWN = 504,
+    FULL = 5001,
+}
+
 /// The code of a defect of ours.
-pub const INTERNAL: i32 = -1;
-const MALFORMED: i32 = 1;
-const NO_ROOM: i32 = 3;
-const LOGIN_INCOMPLETE: i32 = 4;
-const NOT_MEMBER: i32 = 5;
-const NO_GROUP: i32 = 6;
-const UNAUTHORISED: i32 = 7;
-const TOO_LONG: i32 = 10;
-const EXISTS: i32 = 11;
-const BANNED: i32 = 12;
-const TOO_MUCH: i32 = 429;
-const UNAVAILABLE: i32 = 503;
-const UNKNOWN: i32 = 504;
-const FULL: i32 = 5001;
+pub const INTERNAL: i32 = DEFECT;
+/// Statuses that are counted as codes, of answers to what is no call that may be made.
+const STATUSES: &[i32] = &[204, 400, 404, 405, 408, 413, 500];
+
+/// The codes as metrics count them.
+pub fn codes() -> Codes {
+    Codes { known: [&[0], FAILURES, STATUSES].concat(), failed: INTERNAL }
+}
 
 /// The message of every success.
 const OK: &str = "请求成功";

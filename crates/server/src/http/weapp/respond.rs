@@ -18,7 +18,7 @@ pub fn respond(cors: &Cors, path: &str, reply: Reply) -> Whole {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     if reply.status == StatusCode::METHOD_NOT_ALLOWED
-        && let Some((_, name)) = name::find(path)
+        && let Some(name) = name::find(path)
     {
         headers.insert(header::ALLOW, HeaderValue::from_static(name.methods()));
     }

@@ -3,7 +3,7 @@
 use room::Kind;
 
 use super::call::{Call, Member};
-use super::name::Name;
+use super::name::{EntryCall, Name, RoomCall};
 use super::reply::{Fail, Reply, Sent};
 use super::{audience, custom, login, mix, pushers, records, rooms, urls, utils, webrtc_room};
 use crate::http::api::repeat;
@@ -30,43 +30,40 @@ fn mark(call: &Call<'_>) -> Result<Option<u64>, Fail> {
 }
 
 async fn run(call: &Call<'_>) -> Reply {
-    match call.kind {
-        None => match call.name {
-            Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webrtc, name).await, None),
-            Name::Webexe(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webexe, name).await, None),
-            name => Reply::from_sent(utils::run(call, name).await, None),
-        },
-        Some(_) if call.name == Name::Login => login::login(call),
-        Some(_) if call.name == Name::GetImLoginInfo => Reply::from_sent(utils::get_im_login_info(call), None),
-        Some(kind) => match call.session() {
+    match call.name {
+        Name::Entry(EntryCall::Login) => login::login(call),
+        Name::Entry(EntryCall::GetImLoginInfo) => Reply::from_sent(utils::get_im_login_info(call), None),
+        Name::Room(kind, name) => match call.session() {
             Err(fail) => Reply::from_sent(Err(fail), None),
             Ok(session) => {
                 let user = session.user.clone();
                 let member = Member { call, kind, session };
-                Reply::from_sent(of_member(&member, call.name).await, Some(user))
+                Reply::from_sent(of_member(&member, name).await, Some(user))
             }
         },
+        Name::Util(name) => Reply::from_sent(utils::run(call, name).await, None),
+        Name::Webrtc(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webrtc, name).await, None),
+        Name::Webexe(name) => Reply::from_sent(webrtc_room::run(call, Kind::Webexe, name).await, None),
     }
 }
 
-async fn of_member(member: &Member<'_>, name: Name) -> Sent {
+async fn of_member(member: &Member<'_>, name: RoomCall) -> Sent {
     match name {
-        Name::Logout => login::logout(member).await,
-        Name::GetPushUrl => urls::get_push_url(member),
-        Name::CreateRoom => rooms::create_room(member).await,
-        Name::DestroyRoom => rooms::destroy_room(member).await,
-        Name::GetRoomList => rooms::get_room_list(member).await,
-        Name::GetRecordList => records::get_record_list(member).await,
-        Name::AddPusher => pushers::add_pusher(member).await,
-        Name::GetPushers => pushers::get_pushers(member).await,
-        Name::DeletePusher => pushers::delete_pusher(member).await,
-        Name::Heartbeat => pushers::heartbeat(member).await,
-        Name::AddAudience => audience::add_audience(member).await,
-        Name::DeleteAudience => audience::delete_audience(member).await,
-        Name::GetAudiences => audience::get_audiences(member).await,
-        Name::SetCustomField => custom::set_custom_field(member).await,
-        Name::GetCustomInfo => custom::get_custom_info(member).await,
-        Name::MergeStream => mix::merge_stream(member).await,
-        _ => Err(Fail::malformed("not a room call")),
+        RoomCall::Logout => login::logout(member).await,
+        RoomCall::GetPushUrl => urls::get_push_url(member),
+        RoomCall::CreateRoom => rooms::create_room(member).await,
+        RoomCall::DestroyRoom => rooms::destroy_room(member).await,
+        RoomCall::GetRoomList => rooms::get_room_list(member).await,
+        RoomCall::GetRecordList => records::get_record_list(member).await,
+        RoomCall::AddPusher => pushers::add_pusher(member).await,
+        RoomCall::GetPushers => pushers::get_pushers(member).await,
+        RoomCall::DeletePusher => pushers::delete_pusher(member).await,
+        RoomCall::Heartbeat => pushers::heartbeat(member).await,
+        RoomCall::AddAudience => audience::add_audience(member).await,
+        RoomCall::DeleteAudience => audience::delete_audience(member).await,
+        RoomCall::GetAudiences => audience::get_audiences(member).await,
+        RoomCall::SetCustomField => custom::set_custom_field(member).await,
+        RoomCall::GetCustomInfo => custom::get_custom_info(member).await,
+        RoomCall::MergeStream => mix::merge_stream(member).await,
     }
 }

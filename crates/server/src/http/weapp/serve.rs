@@ -19,7 +19,7 @@ use telemetry::traces::{Root, Said};
 use super::call::Call;
 use super::door::Weapp;
 use super::language;
-use super::name::{self, Found, LABELS, UNKNOWN};
+use super::name::{self, LABELS, Name, UNKNOWN};
 use super::reply::{self, Fail, Reply};
 use super::request_id::RequestId;
 use super::respond::{Whole, respond};
@@ -42,12 +42,12 @@ async fn serve(State(weapp): State<Arc<Weapp>>, request: Request) -> Response {
 }
 
 /// The call, if it may be made by this method; else the status of the answer.
-fn admitted(found: Option<Found>, method: &Method) -> Result<Found, StatusCode> {
+fn admitted(found: Option<Name>, method: &Method) -> Result<Name, StatusCode> {
     match found {
         None => Err(StatusCode::NOT_FOUND),
         Some(_) if method == Method::OPTIONS => Err(StatusCode::NO_CONTENT),
-        Some((_, name)) if !name.allows(method) => Err(StatusCode::METHOD_NOT_ALLOWED),
-        Some(found) => Ok(found),
+        Some(name) if !name.allows(method) => Err(StatusCode::METHOD_NOT_ALLOWED),
+        Some(name) => Ok(name),
     }
 }
 
@@ -70,7 +70,7 @@ fn end(traced: Root, named: usize, id: RequestId, reply: &Reply) {
 }
 
 /// Every call of the room protocol: reads its body, answers and notes the answer.
-pub async fn answer<B>(weapp: &Weapp, peer: Option<IpAddr>, found: Option<Found>, request: Request<B>) -> Whole
+pub async fn answer<B>(weapp: &Weapp, peer: Option<IpAddr>, found: Option<Name>, request: Request<B>) -> Whole
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<axum::BoxError>,
@@ -81,20 +81,20 @@ where
     let id = RequestId::next();
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let named = found.map_or(UNKNOWN, |(_, name)| name.index());
+    let named = found.map_or(UNKNOWN, Name::index);
     let found = admitted(found, &parts.method);
     let within = match (found, peer) {
-        (Ok((_, name)), Some(peer)) => web.limits.address(peer, name.asks_for()),
+        (Ok(name), Some(peer)) => web.limits.address(peer, name.asks_for()),
         _ => Ok(()),
     };
     let traced = web.traces.as_ref().and_then(|traces| traces.call(&parts.headers));
     let reply = match found {
         Err(status) => Reply::status(status),
         Ok(_) if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
-        Ok((kind, name)) => match bounded::of_call(&web.bounds, &parts, body).await {
+        Ok(name) => match bounded::of_call(&web.bounds, &parts, body).await {
             Err(status) => Reply::status(status),
             Ok(body) => {
-                let call = Call::new(weapp, id, kind, name, &parts, body, begun).from(peer);
+                let call = Call::new(weapp, id, name, &parts, body, begun).from(peer);
                 // A panic is a defect of ours: it costs this one call, whose answer has its number.
                 let run = AssertUnwindSafe(run::answer(&call)).catch_unwind();
                 let done = match &traced {

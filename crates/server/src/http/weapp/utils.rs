@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::body::Text;
 use super::call::Call;
-use super::name::Name;
+use super::name::UtilCall;
 use super::reply::{Fail, Sent, done, success};
 use access::operator::Need;
 
@@ -18,28 +18,30 @@ const MAX_LOG: u64 = 8 * 1024 * 1024;
 const MAX_REPORT: usize = 8 * 1024;
 
 /// Answers one of them.
-pub async fn run(call: &Call<'_>, name: Name) -> Sent {
-    if name == Name::Report {
-        return report(call);
+pub async fn run(call: &Call<'_>, name: UtilCall) -> Sent {
+    if let Some(need) = needs(call, name) {
+        call.operator(need, "operators only: Authorization: Bearer KEY")?;
     }
-    // What a phone needs to enter a room.
-    if name == Name::GetLoginInfo && call.of_the_lan() {
-        return get_login_info(call);
-    }
-    // Who may look may not sign for others.
-    let need = match name {
-        Name::CheckConfig | Name::LogFileList | Name::GetLogFile => Need::Listen,
-        _ => Need::Tokens,
-    };
-    call.operator(need, "operators only: Authorization: Bearer KEY")?;
     match name {
-        Name::CheckConfig => check_config(call).await,
-        Name::GetLoginInfo => get_login_info(call),
-        Name::GetTestPushUrl => get_test_pushurl(call),
-        Name::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
-        Name::LogFileList => log_file_list(call).await,
-        Name::GetLogFile => get_log_file(call).await,
-        _ => Err(Fail::malformed("not a call of utils")),
+        UtilCall::Report => report(call),
+        UtilCall::CheckConfig => check_config(call).await,
+        UtilCall::GetLoginInfo => get_login_info(call),
+        UtilCall::GetTestPushUrl => get_test_pushurl(call),
+        UtilCall::GetTestRtmpAccUrl => get_test_rtmpaccurl(call),
+        UtilCall::LogFileList => log_file_list(call).await,
+        UtilCall::GetLogFile => get_log_file(call).await,
+    }
+}
+
+/// What an operator must be allowed who asks for it; none: anyone may.
+fn needs(call: &Call<'_>, name: UtilCall) -> Option<Need<'static>> {
+    match name {
+        UtilCall::Report => None,
+        // What a phone needs to enter a room.
+        UtilCall::GetLoginInfo if call.of_the_lan() => None,
+        // Who may look may not sign for others.
+        UtilCall::CheckConfig | UtilCall::LogFileList | UtilCall::GetLogFile => Some(Need::Listen),
+        UtilCall::GetLoginInfo | UtilCall::GetTestPushUrl | UtilCall::GetTestRtmpAccUrl => Some(Need::Tokens),
     }
 }
 

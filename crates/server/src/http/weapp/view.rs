@@ -33,17 +33,6 @@ pub struct RoomView<'a> {
     pub detailed: bool,
 }
 
-/// The part of a path that stands for a kind.
-pub const fn room_type(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Double => "double_room",
-        Kind::Multi => "multi_room",
-        Kind::Live => "live_room",
-        Kind::Webrtc => "webrtc_room",
-        Kind::Webexe => "webexe_room",
-    }
-}
-
 impl RoomView<'_> {
     /// Appends the room's fields as JSON, without the braces. Written by hand because lists of rooms are mostly
     /// URLs, and those hold nothing that JSON would escape.
@@ -74,7 +63,7 @@ impl RoomView<'_> {
         }
         if !self.detailed {
             field(out, "roomType");
-            json(out, room_type(room.kind));
+            json(out, room.kind.path());
         }
         field(out, "custom");
         // A text for every generation: the second one's room classes hold a text too, and one field of another type fails

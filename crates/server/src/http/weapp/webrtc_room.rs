@@ -1,4 +1,4 @@
-//! `webrtc_room`: rooms of calls whose media goes elsewhere (protocol.md, section 8), and `webexe_room`, the same calls for
+//! `webrtc_room`: rooms of calls whose media goes elsewhere (docs/protocol.md), and `webexe_room`, the same calls for
 //! the list of rooms that the Windows portal and web pages show. Their calls have no
 //! session and hand out signatures: in production they are answered to operators only, unless the
 //! setting says otherwise.

@@ -206,7 +206,7 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     };
     let stream = StreamId::parse("5000_room1_user1").unwrap();
     let base = base("ignored:1");
-    // The vector of 1700086400: tencent.md, section 2.1.
+    // What Tencent signs at 1700086400.
     let signed = "txSecret=ba18eeba3fc9d304ab31b1cffc63888a&txTime=65554280";
     let legacy = Urls::new(&settings("", "", ""), 1935);
     let path = "live/5000_room1_user1";

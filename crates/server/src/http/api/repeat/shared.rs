@@ -19,13 +19,14 @@ const RUNS: u64 = 120_000;
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-    local held = redis.call('HMGET', KEYS[1], 'a', 's', 'h', 'b')
+    local request, sent, runs_for = KEYS[1], ARGV[1], ARGV[2]
+    local held = redis.call('HMGET', request, 'a', 's', 'h', 'b')
     if not held[1] then
-        redis.call('HSET', KEYS[1], 'a', ARGV[1])
-        redis.call('PEXPIRE', KEYS[1], ARGV[2])
+        redis.call('HSET', request, 'a', sent)
+        redis.call('PEXPIRE', request, runs_for)
         return {0, 0, '', ''}
     end
-    if held[1] ~= ARGV[1] then return {2, 0, '', ''} end
+    if held[1] ~= sent then return {2, 0, '', ''} end
     if not held[2] then return {1, 0, '', ''} end
     return {3, tonumber(held[2]), held[3], held[4]}
 ",
