@@ -59,6 +59,10 @@ struct Audio {
     samples: Vec<Sample>,
     /// Samples of one AAC access unit.
     unit: u32,
+    /// Samples a second, of which the track's ticks may be others.
+    rate: u32,
+    /// What of a tick was left over, in parts of `rate`.
+    rest: u64,
 }
 
 impl Muxer {
@@ -82,6 +86,20 @@ impl Muxer {
                 .for_each(|audio| audio.track.place = if audio.number > 0 { Place::Other } else { Place::First });
         }
         self
+    }
+
+    /// The same, counting the first track of sound in so many ticks a second. FFmpeg's players keep those of the first init segment
+    /// that they saw, whatever later ones say.
+    pub fn with_sound_ticks(mut self, ticks: Option<u32>) -> Self {
+        if let (Some(audio), Some(ticks)) = (&mut self.audio, ticks) {
+            audio.track.rate = ticks;
+        }
+        self
+    }
+
+    /// Ticks a second of the first track of sound.
+    pub fn sound_ticks(&self) -> Option<u32> {
+        self.audio.as_ref().map(|audio| audio.track.rate)
     }
 
     fn sounds(&mut self) -> impl Iterator<Item = &mut Audio> {
@@ -221,7 +239,8 @@ impl Audio {
     fn new(number: u8, config: &Frame) -> Option<Self> {
         let track = Track::new(2 + u32::from(number), config)?;
         let unit = AudioInfo::of(config.codec, &config.payload).samples;
-        Some(Audio { number, track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit })
+        let rate = track.rate;
+        Some(Audio { number, track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit, rate, rest: 0 })
     }
 
     /// Takes away what begins at `dts` or later: where that begins, and its samples.
@@ -260,10 +279,13 @@ impl Audio {
         if self.samples.is_empty() {
             self.start = at;
         }
-        let duration = match self.codec {
+        let samples = match self.codec {
             Codec::Opus => opus_samples(&frame.payload),
             _ => self.unit,
         };
+        let parts = u64::from(samples) * u64::from(rate) + self.rest;
+        self.rest = parts % u64::from(self.rate);
+        let duration = u32::try_from(parts / u64::from(self.rate)).unwrap_or(samples);
         self.samples.push(Sample { duration, cts: 0, key: true, payload: frame.payload.clone() });
         self.next = Some(at + u64::from(duration));
     }

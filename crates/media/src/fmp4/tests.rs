@@ -141,6 +141,19 @@ fn frames_of_aac_are_as_long_as_their_configuration_says() {
 }
 
 #[test]
+fn sound_may_be_counted_in_ticks_of_another_rate() {
+    // 44.1 kHz, counted in 48,000 a second.
+    let mut muxer = Muxer::new(None, Some(&asc()), 0).unwrap().with_sound_ticks(Some(48_000));
+    let mdhd = find(&muxer.init(), &[b"moov", b"trak", b"mdia", b"mdhd"]).concat();
+    assert_eq!(words_of(&mdhd)[3], 48_000);
+    (0..4_410).for_each(|n| muxer.push(&sound(n * 1_024_000_000 / 44_100)));
+    let fragment = muxer.cut().unwrap();
+    let (_, start, samples) = runs(&fragment.bytes).remove(0);
+    assert_eq!((start, samples.iter().map(|s| u64::from(s[0])).sum::<u64>()), (0, 1_024 * 4_800));
+    assert!(samples.iter().all(|s| (1_114..=1_115).contains(&s[0])), "one as long as the other");
+}
+
+#[test]
 fn gaps_in_audio_stay_and_repetitions_go() {
     let mut muxer = Muxer::new(None, Some(&asc()), 0).unwrap();
     for us in [0, 23_000, 1_000_000, 20_000] {

@@ -1,6 +1,7 @@
 //! The media playlist (RFC 8216, and its second edition's low-latency tags) of a window of segments, and the multivariant one,
 //! which names those of its tracks.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use super::Settings;
@@ -81,7 +82,7 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
     let is_sound = matches!(which, Which::Sound(_));
     let mut out = String::with_capacity(4096);
     let segments = segmenter.segments();
-    let listed = segments.len().min(settings.listed);
+    let listed = listed(segments, settings.listed, 3 * 1_000_000 * segmenter.target());
     let hidden = segments.iter().take(segments.len() - listed);
     let listed = segments.iter().skip(segments.len() - listed);
     let dropped = segmenter.discontinuities() + hidden.map(|s| u64::from(s.discontinuity)).sum::<u64>();
@@ -134,6 +135,21 @@ pub fn write_of(segmenter: &Segmenter, settings: &Settings, names: &Names<'_>) -
 }
 
 /// What the playlist promises for as long as it lives, and where it begins.
+/// How many segments are listed, of the newest: at least so many, and no less than players are held back (RFC 8216 §6.2.2). Those at
+/// a beginning and before a discontinuity are short.
+fn listed(segments: &VecDeque<Segment>, least: usize, span: i64) -> usize {
+    let mut behind = 0;
+    let mut count = 0;
+    for segment in segments.iter().rev() {
+        if count >= least && behind >= span {
+            break;
+        }
+        count += 1;
+        behind += segment.duration;
+    }
+    count
+}
+
 fn write_promises(out: &mut String, segmenter: &Segmenter, first: u64) {
     let target = segmenter.target();
     let part_target = seconds(segmenter.part_target());

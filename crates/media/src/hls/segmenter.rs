@@ -58,6 +58,8 @@ pub struct Segmenter {
     /// What is shown is the picture of a stream that has none yet.
     black: bool,
     muxer: Option<Muxer>,
+    /// Ticks a second of the sound, for as long as the playlist lives.
+    sound_ticks: Option<u32>,
     inits: VecDeque<Init>,
     segments: VecDeque<Segment>,
     open: Option<Open>,
@@ -97,6 +99,7 @@ impl Segmenter {
             filler: Filler::new(None, false),
             black: false,
             muxer: None,
+            sound_ticks: None,
             inits: VecDeque::new(),
             segments: VecDeque::new(),
             open: None,
@@ -448,6 +451,7 @@ impl Segmenter {
         let Some(muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
             return false;
         };
+        let muxer = muxer.with_sound_ticks(self.sound_ticks);
         if muxer.has_video() && !frame.key {
             return false;
         }
@@ -457,6 +461,7 @@ impl Segmenter {
         let further = self.further.begin(origin);
         self.inits.push_back(Init { number: self.next_init, bytes: muxer.init(), further });
         self.next_init += 1;
+        self.sound_ticks = self.sound_ticks.or(muxer.sound_ticks());
         self.muxer = Some(muxer);
         true
     }
@@ -540,8 +545,13 @@ impl Segmenter {
     }
 
     fn trim(&mut self) {
-        while self.segments.len() > self.settings.kept || (self.bytes > self.settings.bytes && self.segments.len() > 1)
+        // What is no longer listed is still fetched for a while.
+        let span = 5 * 1_000_000 * self.target();
+        let mut rest: i64 = self.segments.iter().skip(1).map(|segment| segment.duration).sum();
+        while (self.segments.len() > self.settings.kept && rest >= span)
+            || (self.bytes > self.settings.bytes && self.segments.len() > 1)
         {
+            rest -= self.segments.get(1).map_or(0, |second| second.duration);
             let Some(old) = self.segments.pop_front() else {
                 break;
             };

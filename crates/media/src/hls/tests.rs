@@ -225,9 +225,9 @@ fn audio_alone_is_cut_by_time_and_goes_on_when_pictures_stop() {
 
 #[test]
 fn old_segments_go_by_number_and_by_bytes() {
-    let mut s = segmenter(Settings { kept: 4, ..Settings::default() });
+    let mut s = segmenter(Settings { kept: 14, ..Settings::default() });
     feed(&mut s, 0..40_000, 2000);
-    assert_eq!(s.segments().len(), 4);
+    assert_eq!(s.segments().len(), 14);
     let oldest = s.segments()[0].number;
     assert!(s.segment(oldest - 1).is_none() && s.segment(oldest).is_some());
     assert!(s.part(oldest - 1, 0).is_none());
@@ -236,6 +236,21 @@ fn old_segments_go_by_number_and_by_bytes() {
     feed(&mut s, 0..40_000, 2000);
     assert!(s.segments().iter().map(|s| s.bytes.len()).sum::<usize>() <= size * 2 + 10);
     assert!(!s.segments().is_empty());
+}
+
+#[test]
+fn of_short_segments_as_many_are_listed_as_players_are_held_back() {
+    let mut s = segmenter(Settings::default());
+    // Each change of the pictures' size ends a segment.
+    for second in 0..60 {
+        s.tracks(&tracks(30 + (second % 2) as u8));
+        feed(&mut s, second * 1000..(second + 1) * 1000, 1000);
+    }
+    let text = playlist::write(&s, &Settings::default(), "s", "");
+    let of = |line: &str| line.strip_prefix("#EXTINF:").and_then(|l| l.trim_end_matches(',').parse::<f64>().ok());
+    let listed: Vec<f64> = text.lines().filter_map(of).collect();
+    assert!(listed.iter().sum::<f64>() >= 12.0 && listed.iter().sum::<f64>() < 14.0, "{text}");
+    assert!(s.segments().len() < 30);
 }
 
 /// The discontinuity numbers of what a playlist names: of its segments, and of the one that is being made or hinted at.

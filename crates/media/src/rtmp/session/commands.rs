@@ -53,6 +53,11 @@ impl Session {
                 message::status(&mut self.out, "status", code, text);
                 return Ok(Some(Event::Pause(flag(3))));
             }
+            // There is nothing before or behind the present. FFmpeg's players show nothing until they hear that it is done.
+            "seek" if self.phase == Phase::Playing => {
+                message::status(&mut self.out, "status", "NetStream.Seek.Notify", "at the present");
+                return Ok(Some(Event::KeyWanted));
+            }
             "receiveAudio" if self.phase == Phase::Playing => {
                 return Ok(Some(Event::ReceiveAudio(flag(3))));
             }

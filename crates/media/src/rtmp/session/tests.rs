@@ -201,7 +201,9 @@ fn players_pause_choose_and_stop() {
     let receive = |what: &str| [what.into(), 0.0.into(), Value::Null, false.into()];
     assert!(matches!(one(&receive("receiveAudio")), Event::ReceiveAudio(false)));
     assert!(matches!(one(&receive("receiveVideo")), Event::ReceiveVideo(false)));
-    assert_eq!(peer.codes(), ["NetStream.Pause.Notify", "NetStream.Unpause.Notify"]);
+    assert!(matches!(one(&["seek".into(), 0.0.into(), Value::Null, 5_000.0.into()]), Event::KeyWanted));
+    let codes = ["NetStream.Pause.Notify", "NetStream.Unpause.Notify", "NetStream.Seek.Notify"];
+    assert_eq!(peer.codes(), codes);
     peer.session.play_ended(peer.now);
     assert_eq!(peer.codes(), ["NetStream.Play.UnpublishNotify"]);
 }
