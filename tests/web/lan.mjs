@@ -123,10 +123,10 @@ await call(await phone('Cleo'), await phone('Dan'), 'Two phones');
 const top = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const printed = (file, pattern) => pattern.exec(readFileSync(path.join(top, file), 'utf8'))[1];
 const own = path.join(process.env.DATA_DIR, 'own');
-mkdirSync(own);
+mkdirSync(path.join(own, 'call'), { recursive: true });
 symlinkSync(process.env.DATA_DIR, path.join(own, 'data'));
-const theirs = printed('README.md', /<!-- file call\.html -->\n```html\n([\s\S]*?)```/);
-writeFileSync(path.join(own, 'call.html'), theirs.replaceAll('localhost:5757', `localhost:${server.port}`));
+const theirs = printed('README.md', /<!-- file call\/call\.html -->\n```html\n([\s\S]*?)```/);
+writeFileSync(path.join(own, 'call/call.html'), theirs.replaceAll('localhost:5757', `localhost:${server.port}`));
 writeFileSync(path.join(own, 'serve.py'), printed('docs/recipes/phones.md', /```python\n([\s\S]*?)```/));
 const commands = printed('docs/recipes/phones.md', /```sh\n(address=[\s\S]*?)```/)
   .replace(/^address=\S+/, `address=${DESK}`)

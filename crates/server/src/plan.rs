@@ -60,9 +60,9 @@ mod cost {
     pub const STREAM: f64 = 0.6;
     /// Viewers of that stream for each core: HTTP-FLV and RTMP, and WebRTC.
     pub const FLV_A_CORE: f64 = 11_000.0;
-    pub const WEBRTC_A_CORE: f64 = 1_600.0;
+    pub const WEBRTC_A_CORE: f64 = 800.0;
     /// Publishers of that stream for each core, by WebRTC.
-    pub const PUBLISHERS_A_CORE: f64 = 800.0;
+    pub const PUBLISHERS_A_CORE: f64 = 400.0;
     /// Signs of life a second for each core: each publisher gives one in 5 seconds and asks who is there in 10.
     pub const CALLS_A_CORE: f64 = 90_000.0;
     pub const CALLS_OF_A_PUBLISHER: f64 = 0.3;

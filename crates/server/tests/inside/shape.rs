@@ -498,6 +498,26 @@ fn every_call_and_code_is_documented() {
 }
 
 #[test]
+fn every_figure_is_documented() {
+    let sources = ["crates/server/src/report.rs", "crates/server/src/report/media.rs", "crates/server/src/metrics.rs"];
+    let text: String = sources.iter().map(|path| read(path)).collect();
+    let is_figure = |s: &&str| {
+        let name = s.strip_prefix("roomservice_").or(s.strip_prefix("process_")).unwrap_or_default();
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    };
+    let figures: BTreeSet<&str> = text.split('"').filter(is_figure).collect();
+    assert!(figures.len() > 50, "only {} figures were found: the search is broken", figures.len());
+    let mut wrong = Vec::new();
+    for path in ["docs/metrics.md", "docs/metrics.zh-CN.md"] {
+        let document = read(path);
+        let named: BTreeSet<&str> = document.split('`').filter(is_figure).collect();
+        wrong.extend(figures.difference(&named).map(|name| format!("{path} has not {name}")));
+        wrong.extend(named.difference(&figures).map(|name| format!("{path}: there is no {name}")));
+    }
+    none("figures of /metrics and their document", &wrong);
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut broken = Vec::new();
     for (path, text) in files().into_iter().filter(|(path, _)| path.ends_with(".md")) {
