@@ -202,15 +202,16 @@ export class Publisher extends Link {
     return true;
   }
 
-  constructor({ stream, maxBitrate = 1_200_000, ...rest }) {
+  constructor({ stream, maxBitrate = 1_200_000, simulcast = false, ...rest }) {
     super(rest);
     this.stream = stream;
     this.maxBitrate = maxBitrate;
+    this.simulcast = simulcast;
   }
 
   prepare(pc) {
     for (const track of this.stream.getTracks()) {
-      const sendEncodings = track.kind === 'video' ? [{ maxBitrate: this.maxBitrate }] : [];
+      const sendEncodings = track.kind === 'video' ? encodings(this) : [];
       const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream], sendEncodings });
       if (track.kind === 'video') preferH264(transceiver);
     }
@@ -227,6 +228,13 @@ export class Publisher extends Link {
     if (sender) await sender.replaceTrack(track);
     else if (this.running) this.restart();
   }
+}
+
+/** What pictures are sent as: one size, or three, of which each viewer is sent what its network carries. The first is the whole picture. */
+function encodings({ maxBitrate, simulcast }) {
+  if (!simulcast) return [{ maxBitrate }];
+  const layer = (rid, scaleResolutionDownBy, part) => ({ rid, scaleResolutionDownBy, maxBitrate: Math.round(maxBitrate / part) });
+  return [layer('f', 1, 1), layer('h', 2, 3), layer('q', 4, 8)];
 }
 
 /** Plays a stream into a media element, or gives its tracks to `onStream`. `onSilenced()`: the browser allows no sound yet. */
