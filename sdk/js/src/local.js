@@ -302,7 +302,8 @@ export class LocalMedia {
   }
 
   #stopOurs(kept = []) {
-    const ours = (track) => track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video');
+    const ours = (track) =>
+      track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video');
     for (const track of new Set([...this.stream.getTracks(), this.camera]))
       if (track && !kept.includes(track) && ours(track)) track.stop();
   }

@@ -233,7 +233,11 @@ export class Publisher extends Link {
 /** What pictures are sent as: one size, or three, of which each viewer is sent what its network carries. The first is the whole picture. */
 function encodings({ maxBitrate, simulcast }) {
   if (!simulcast) return [{ maxBitrate }];
-  const layer = (rid, scaleResolutionDownBy, part) => ({ rid, scaleResolutionDownBy, maxBitrate: Math.round(maxBitrate / part) });
+  const layer = (rid, scaleResolutionDownBy, part) => ({
+    rid,
+    scaleResolutionDownBy,
+    maxBitrate: Math.round(maxBitrate / part),
+  });
   return [layer('f', 1, 1), layer('h', 2, 3), layer('q', 4, 8)];
 }
 

@@ -198,7 +198,9 @@ export class MediaRoom extends Room {
     };
     this.players.add(player);
     if (this.speaker)
-      this.inBackground(Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(refused(cause))));
+      this.inBackground(
+        Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(refused(cause))),
+      );
     this.inBackground(player.start());
     return player;
   }

@@ -629,7 +629,8 @@ export class Room extends Emitter {
     // Other clients' commands have all of their data in the place of our `msg`.
     if (custom.cmd === 'linkmic') this.onLink?.(who, data);
     else if (custom.cmd === 'pk' && this.onPK) this.onPK(who, data);
-    else this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: 'msg' in data ? data.msg : custom.data });
+    else
+      this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: 'msg' in data ? data.msg : custom.data });
   }
 
   #inRoom() {
@@ -711,7 +712,18 @@ export class Room extends Emitter {
 }
 
 rejectsWell(Room, [
-  ...['login', 'close', 'logout', 'getRoomList', 'getRecordList', 'getPushURL', 'createRoom', 'push', 'enterRoom', 'exitRoom'],
+  ...[
+    'login',
+    'close',
+    'logout',
+    'getRoomList',
+    'getRecordList',
+    'getPushURL',
+    'createRoom',
+    'push',
+    'enterRoom',
+    'exitRoom',
+  ],
   ...['getPushers', 'sendRoomTextMsg', 'sendRoomCustomMsg', 'sendCommand', 'getHistory'],
   ...['kickUser', 'muteUser', 'unmuteUser', 'banUser', 'unbanUser', 'sendC2CCustomMsg'],
 ]);
