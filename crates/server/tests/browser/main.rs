@@ -207,6 +207,11 @@ mod pages {
     }
 
     #[test]
+    fn ways_into_the_demo_in_chromium() {
+        beside("entrance");
+    }
+
+    #[test]
     fn a_stream_that_browsers_cannot_play_in_chromium() {
         beside("unfit");
     }
