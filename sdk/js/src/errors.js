@@ -80,14 +80,14 @@ export function asRoomError(cause, code = Code.INTERNAL) {
 }
 
 /** Makes these methods of a class, which all give promises, reject with a RoomError whatever goes wrong in them. */
-export function rejectsWell(Class, names) {
+export function rejectsWell(Class, names, code) {
   for (const name of names) {
     const work = Class.prototype[name];
     Class.prototype[name] = async function (...given) {
       try {
         return await work.apply(this, given);
       } catch (cause) {
-        throw asRoomError(cause);
+        throw asRoomError(cause, code);
       }
     };
   }

@@ -1,7 +1,7 @@
 // WHIP and WHEP: one offer, one answer, and the same again when the connection is lost. For browsers only.
 
 import { Backoff, wait } from './backoff.js';
-import { asRoomError, Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError, rejectsWell } from './errors.js';
 import { EVERY, Meter } from './quality.js';
 
 /** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
@@ -275,6 +275,9 @@ export class Player extends Link {
     });
   }
 }
+
+rejectsWell(Link, ['stats'], Code.MEDIA);
+rejectsWell(Publisher, ['replaceTrack'], Code.MEDIA);
 
 /**
  * STUN and TURN servers that a `Link` header names (RFC 9725, section 4.6), as RTCPeerConnection takes them:

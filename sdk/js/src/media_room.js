@@ -78,8 +78,13 @@ export class MediaRoom extends Room {
 
   /** Shows the screen in place of the camera. Rejects with `denied` where the person chose none. */
   setScreenShareEnabled(on, options) {
+    return this.told(this.#screen(on, options));
+  }
+
+  /** In the same turn as the click. */
+  async #screen(on, options) {
     if (!this.local) this.inBackground(this.#own());
-    return this.told(this.local ? this.local.setScreen(Boolean(on), options) : this.#own());
+    return this.local ? this.local.setScreen(Boolean(on), options) : this.#own();
   }
 
   /** Another `camera`, `microphone` or `speaker`, at once where it is in use. */

@@ -657,9 +657,14 @@ export class Room extends Emitter {
   }
 
   /** Tells the others of our microphone and camera where something else than this SDK has them, as <live-pusher> does. */
-  tellMediaState({ mic, cam, screen } = {}) {
-    const state = Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined));
-    return this.told(this.said.say(state));
+  tellMediaState(state) {
+    return this.told(this.#tellMedia(state));
+  }
+
+  async #tellMedia({ mic, cam, screen }) {
+    await this.said.say(
+      Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined)),
+    );
   }
 
   /** The newest kept messages, those before number `before` if that is given; oldest first. */
