@@ -230,15 +230,18 @@ export class Publisher extends Link {
   }
 }
 
-/** What pictures are sent as: one size, or three, of which each viewer is sent what its network carries. The first is the whole picture. */
+/**
+ * What pictures are sent as: one size, or three, of which each viewer is sent what its network carries. Browsers share the bitrate
+ * out as it should be where the smallest comes first.
+ */
 function encodings({ maxBitrate, simulcast }) {
   if (!simulcast) return [{ maxBitrate }];
-  const layer = (rid, scaleResolutionDownBy, part) => ({
+  const layer = (rid, smaller, part) => ({
     rid,
-    scaleResolutionDownBy,
+    scaleResolutionDownBy: smaller,
     maxBitrate: Math.round(maxBitrate / part),
   });
-  return [layer('f', 1, 1), layer('h', 2, 3), layer('q', 4, 8)];
+  return [layer('q', 4, 8), layer('h', 2, 3), layer('f', 1, 1)];
 }
 
 /** Plays a stream into a media element, or gives its tracks to `onStream`. `onSilenced()`: the browser allows no sound yet. */

@@ -284,7 +284,7 @@ test('another camera needs no new connection', async () => {
   await publisher.stop();
 });
 
-test('pictures are sent in one size, or in three of which the first is the largest', () => {
+test('pictures are sent in one size, or in three of which the last is the largest', () => {
   const offered = (options) => {
     const peer = new FakePeer();
     const [camera, mic] = [track('video'), track('audio')];
@@ -297,9 +297,9 @@ test('pictures are sent in one size, or in three of which the first is the large
   assert.deepEqual(
     layers.map((l) => [l.rid, l.scaleResolutionDownBy, l.maxBitrate]),
     [
-      ['f', 1, 2_400_000],
-      ['h', 2, 800_000],
       ['q', 4, 300_000],
+      ['h', 2, 800_000],
+      ['f', 1, 2_400_000],
     ],
   );
 });
