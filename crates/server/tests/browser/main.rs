@@ -175,6 +175,11 @@ mod pictures {
     }
 
     #[test]
+    fn layers_of_pages_in_chromium() {
+        alone("simulcast");
+    }
+
+    #[test]
     fn lips_colours_and_tones_in_chromium() {
         alone("senses");
     }
