@@ -196,6 +196,8 @@ export class MediaRoom extends Room {
     const onQuality = this.#measures(userID, options);
     const onSilenced = () => this.players.has(player) && this.silenced.add(element);
     const on = { onState, onStream, onQuality, onSilenced };
+    // Phones would show nothing else beside it.
+    if (element && !element.controls) element.playsInline = true;
     const player = new Player({ platform: this.platform, url, element, ...options, ...on });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {

@@ -662,9 +662,7 @@ export class Room extends Emitter {
   }
 
   async #tellMedia({ mic, cam, screen }) {
-    await this.said.say(
-      Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined)),
-    );
+    await this.said.say(Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined)));
   }
 
   /** The newest kept messages, those before number `before` if that is given; oldest first. */

@@ -15,7 +15,9 @@ inPages();
 const types = readFileSync(new URL('../src/rooms.d.ts', import.meta.url), 'utf8');
 const promising = (name) => {
   const [, body] = types.split(new RegExp(`class ${name}[^{]*\\{\n`));
-  return [...body.split('\n}')[0].matchAll(/^ {2}(\w+)\((?:(?!\n {2}\w+\()[\s\S])*?\): Promise</gm)].map(([, method]) => method);
+  return [...body.split('\n}')[0].matchAll(/^ {2}(\w+)\((?:(?!\n {2}\w+\()[\s\S])*?\): Promise</gm)].map(
+    ([, method]) => method,
+  );
 };
 
 async function rejectsOnlyWell(what, work) {
