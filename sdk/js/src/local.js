@@ -136,7 +136,7 @@ export class LocalMedia {
     try {
       return (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks()[0];
     } catch (cause) {
-      throw refused(cause);
+      throw deviceError(cause);
     }
   }
 
@@ -279,7 +279,7 @@ export class LocalMedia {
       this.#mustBeOpen();
       return opened;
     } catch (cause) {
-      throw refused(cause);
+      throw deviceError(cause);
     }
   }
 
@@ -322,7 +322,7 @@ export class LocalMedia {
 export async function listDevices(devices = globalThis.navigator?.mediaDevices) {
   const found = { camera: [], microphone: [], speaker: [] };
   const names = { videoinput: 'camera', audioinput: 'microphone', audiooutput: 'speaker' };
-  const all = await devices?.enumerateDevices?.().catch((cause) => Promise.reject(refused(cause)));
+  const all = await devices?.enumerateDevices?.().catch((cause) => Promise.reject(deviceError(cause)));
   for (const device of all ?? []) if (device.deviceId) found[names[device.kind]]?.push(device);
   return found;
 }
@@ -340,7 +340,7 @@ function blank(width, height) {
 }
 
 /** Why a browser gave no device. */
-export function refused(cause) {
+export function deviceError(cause) {
   const codes = {
     NotAllowedError: Code.DENIED,
     NotFoundError: Code.NO_DEVICE,

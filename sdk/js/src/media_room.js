@@ -2,7 +2,7 @@
 
 import { Code, isPassing, RoomError, rejectsWell } from './errors.js';
 import { watchLevel } from './levels.js';
-import { LocalMedia, listDevices, refused } from './local.js';
+import { deviceError, LocalMedia, listDevices } from './local.js';
 import { Room } from './room.js';
 import { Silenced } from './silenced.js';
 import * as urls from './urls.js';
@@ -101,7 +101,7 @@ export class MediaRoom extends Room {
       await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
     } catch (cause) {
       this.speaker = before;
-      throw refused(cause);
+      throw deviceError(cause);
     }
   }
 
@@ -206,7 +206,7 @@ export class MediaRoom extends Room {
     this.players.add(player);
     if (this.speaker)
       this.inBackground(
-        Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(refused(cause))),
+        Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(deviceError(cause))),
       );
     this.inBackground(player.start());
     return player;

@@ -88,6 +88,13 @@ test('a speaker, and devices, that the browser refuses have codes; the speaker o
   room.players.add({ element: { setSinkId: refuse('NotAllowedError') } });
   await assert.rejects(room.switchDevice('speaker', 's1'), { name: 'RoomError', code: 'denied' });
   assert.equal(room.speaker, '');
+  // One that was chosen, and is gone where something is played.
+  const told = [];
+  room.on('error', ({ code }) => told.push(code));
+  room.speaker = 's1';
+  room.play({ userID: 'bob', whepURL: 'u' }, { setSinkId: refuse('NotFoundError') }).stop();
+  await settle();
+  assert.ok(told.includes('no_device'), `${told}`);
   navigator.mediaDevices.enumerateDevices = refuse('NotAllowedError');
   await assert.rejects(room.getDevices(), { name: 'RoomError', code: 'denied' });
 });
