@@ -1,6 +1,6 @@
 // Where the console begins: tabs, the connection, and who gets what came.
 
-import { el } from '/web/dom.js';
+import { el, focusHeading } from '/web/dom.js';
 import { Acts } from './acts.js';
 import { Bans } from './bans.js';
 import { Hooks } from './hooks.js';
@@ -87,7 +87,10 @@ function show(name) {
   chosen = pages[name] ? name : 'overview';
   title.textContent = t(chosen);
   document.title = `${t(chosen)} · RoomService`;
+  // Who was in what goes away, such as the form for the key, goes on at the beginning.
+  const within = view.contains(document.activeElement);
   view.replaceChildren(title, pages[chosen].element);
+  if (within) focusHeading(view);
   for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
   update();

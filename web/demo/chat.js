@@ -116,6 +116,7 @@ export class ChatPane {
     const key = `${seq} ${time}`;
     if (textMsg === undefined || this.known.has(key)) return false;
     this.known.add(key);
+    if (this.known.size > 2 * KEPT) this.known.delete(this.known.values().next().value);
     return true;
   }
 
