@@ -60,6 +60,8 @@ const pages = {
 };
 const data = { history: [], snapshot: null };
 let chosen = '';
+/** Whether the form for the key was there, whose place in the page is gone. */
+let wasLocked = false;
 
 /** A sample with the share of a processor that was used since the one before it. */
 function withLoad(sample, before) {
@@ -87,10 +89,9 @@ function show(name) {
   chosen = pages[name] ? name : 'overview';
   title.textContent = t(chosen);
   document.title = `${t(chosen)} · RoomService`;
-  // Who was in what goes away, such as the form for the key, goes on at the beginning.
-  const within = view.contains(document.activeElement);
   view.replaceChildren(title, pages[chosen].element);
-  if (within) focusHeading(view);
+  if (wasLocked) focusHeading(view);
+  wasLocked = false;
   for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
   update();
@@ -130,6 +131,7 @@ state.textContent = t('frozen');
 /** Production: a key is needed. `refused`: the one that was given is none of the server's; `why`: what the server says of it. */
 function locked({ refused = false, why }) {
   state.textContent = '';
+  wasLocked = true;
   const key = el('input', {
     type: 'password',
     required: true,
