@@ -1,7 +1,7 @@
 // The pages' words: every code has some, in both languages, and none is in another language than the page.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { Code, RoomError } from '../src/errors.js';
 
@@ -48,14 +48,19 @@ test('the demo has words for every code, in both languages', async () => {
 });
 
 test('the console says by codes and names what the server says in English', async () => {
-  const sources = ['api/problem.rs', 'console.rs', 'operators.rs', 'console/act.rs'].map(
-    (file) => readFileSync(new URL(`crates/server/src/http/${file}`, root), 'utf8').split('#[cfg(test)]')[0],
+  const read = (path) => readFileSync(new URL(path, root), 'utf8').split('#[cfg(test)]')[0];
+  const all = readdirSync(new URL('crates', root), { recursive: true }).filter((file) => file.endsWith('.rs'));
+  const files = all.filter(
+    (file) =>
+      !file.includes('tests') && /^(server\/src\/http\/(api|console|operators)|rooms\/src\/moderation)/.test(file),
   );
-  const found = sources
-    .join('\n')
-    .matchAll(/(?:refused?\([^"{]*|code: |\| |match refused.code \{\s*|const TOO_\w+[^"]*)"([a-z_]+)"/g);
-  const said = new Set(Array.from(found, ([, code]) => code));
-  assert.ok(said.size >= 15, [...said].join());
+  const found = files.flatMap((file) => [
+    ...read(`crates/${file}`).matchAll(
+      /(?:refused?\([^"{}();]*|Problem::(?:new|missing)\([^"{}();]*|code: |Self::\w+ => |const TOO_\w+[^"]*)"([a-z_]+)"/g,
+    ),
+  ]);
+  const said = new Set(found.map(([, code]) => code));
+  assert.ok(said.size >= 20, [...said].join());
   const chinese = await texts('console', 'zh');
   for (const code of said) assert.match(chinese.why({ code, message: 'words' }), CHINESE, code);
   assert.equal(chinese.why({ message: 'words' }), 'words');
