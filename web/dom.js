@@ -89,6 +89,20 @@ export function toast(text, kind = '') {
   return made;
 }
 
+/** Who goes by keys, or hears the page, is in a new view where that begins. */
+export function focusHeading(view) {
+  const heading = view.querySelector('h1');
+  if (!heading) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+}
+
+/** In full screen nothing is seen but what is in it, so that what is said goes there. */
+export function sayInFullScreen() {
+  const all = document.getElementById('toasts');
+  document.addEventListener('fullscreenchange', () => (document.fullscreenElement ?? document.body).append(all));
+}
+
 /** A colour that stays the same for a person. */
 export function hue(text) {
   let sum = 7;

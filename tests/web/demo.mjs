@@ -198,7 +198,7 @@ await bob.locator('.room[data-online=true]').waitFor();
 // Ends: a room that is over says so, asks for no camera, and is not made again by itself.
 const address = ada.url();
 for (const page of [ada, bob]) {
-  page.expected = /40[34].*\/(whip|whep)\//;
+  page.expected = /40[349].*\/(whip|whep)\//;
   await page.getByRole('button', { name: 'Leave' }).click();
   await page.locator('.lobby').waitFor();
 }

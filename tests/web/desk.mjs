@@ -82,6 +82,18 @@ await desk.getByLabel('Kind').selectOption('multi');
 await desk.getByText(`1–20 of ${ROOMS}`).waitFor();
 await shot(desk, 'console-many-rooms');
 
+// What changes takes neither the focus nor a click away: everything is the same element as before.
+const first = cards.first();
+const talk = (await first.getByRole('heading').innerText()).split(' ')[1];
+const button = first.getByRole('button', { name: 'Ban' });
+await button.focus();
+const element = await button.elementHandle();
+for (const seconds of [600, 0]) {
+  await post('/console/act', { action: 'mute', roomID: `room${talk}`, userID: `user${talk}`, seconds });
+  await first.getByText('muted', { exact: true }).waitFor({ state: seconds ? 'attached' : 'detached' });
+  assert.ok(await element.evaluate((e) => e.isConnected && document.activeElement === e), 'the focus is lost');
+}
+
 // Cancelled, nothing is done; muted in a room that no snapshot has; Enter in a field does what the red button says.
 const last = desk.locator('article', { hasText: `room${ROOMS - 1}` });
 await search.fill(`room${ROOMS - 1}`);

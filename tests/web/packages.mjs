@@ -28,6 +28,17 @@ assert.equal(typeof require(umd).LiveRoom, 'function');
 const mini = require(path.join(made, 'miniprogram_dist/index.js'));
 assert.equal(typeof mini.RTCRoom, 'function');
 assert.ok(!readFileSync(path.join(made, 'miniprogram_dist/index.js'), 'utf8').includes('?.'), 'newer than ES2018');
+// A release's packages have both files, too, made anew.
+const release = path.join(made, 'release');
+execFileSync(
+  path.join(sdk, '../deploy/packages'),
+  ['--repository', 'https://code.example.org/rooms', '--build', '-', release],
+  {
+    input: execFileSync(process.env.SERVER, ['openapi']),
+  },
+);
+for (const file of ['dist/roomservice.umd.js', 'dist/roomservice.umd.cjs', 'miniprogram_dist/index.js'])
+  assert.ok(readFileSync(path.join(release, 'js', file), 'utf8').includes('roomservice-sdk'), file);
 // What is published is complete, and refuses to go out while it names no repository.
 const {
   files,

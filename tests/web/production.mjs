@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { browse, create, Server, shot } from './stage.mjs';
+import { browse, create, Server, shot, until } from './stage.mjs';
 
 const KEY = 'an operator’s key of these tests'.replace('’', '-').replaceAll(' ', '-');
 const secret = (name) => `${name}-secret-of-these-tests`;
@@ -72,6 +72,7 @@ await desk.getByRole('button', { name: 'Open' }).click();
 await desk.locator('#state', { hasText: 'too many consoles are open' }).waitFor();
 full = false;
 await desk.locator('.figure b').first().waitFor();
+await until('the focus is at the heading', () => desk.evaluate(() => document.activeElement?.tagName === 'H1'));
 await desk.locator('#tabs').getByRole('button', { name: 'Settings' }).click();
 await desk.getByText('The settings fit.').waitFor();
 const shown = await desk.locator('#view').innerText();

@@ -1,7 +1,7 @@
 // Doing things to rooms, users and streams: the button says what will be done, and is red where something ends.
 
 import { el, toast } from '/web/dom.js';
-import { lasting, t } from './text.js';
+import { lasting, t, why } from './text.js';
 
 /** For how many seconds; 0: until it is lifted. The second one is chosen unless another is, a kick's first. */
 const LENGTHS = {
@@ -25,7 +25,7 @@ export class Acts {
       toast(said(reply));
       return reply;
     } catch (error) {
-      toast(error.message, 'bad');
+      toast(why(error), 'bad');
       return null;
     }
   }

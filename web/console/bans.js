@@ -1,8 +1,8 @@
 // Who is kept out, of what, until when and why; lifted here, and said here.
 
 import { el } from '/web/dom.js';
-import { Pages } from './list.js';
-import { moment, t } from './text.js';
+import { Keyed, Pages } from './list.js';
+import { moment, t, why } from './text.js';
 
 /** Asked for again while it is looked at, in milliseconds. */
 const EVERY = 3_000;
@@ -28,11 +28,16 @@ export class Bans {
     });
     this.count = el('span.badge', {}, '0');
     this.none = el('p.nothing', { role: 'status' }, t('noBans'));
-    this.body = el('tbody');
+    const body = el('tbody');
+    this.rows = new Keyed(
+      body,
+      ({ userID, roomID }) => JSON.stringify([userID, roomID]),
+      (ban) => this.#row(ban),
+    );
     const head = ['user', 'outOf', 'reason', 'begun', 'until', ''].map((name) =>
       name ? el('th', { scope: 'col' }, t(name)) : el('td'),
     );
-    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
+    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), body));
     const ban = el(
       'button.button.little.bad',
       { type: 'button', onclick: () => this.#then(acts.ban({})) },
@@ -69,34 +74,36 @@ export class Bans {
       this.none.textContent = t('noBans');
     } catch (error) {
       this.bans = [];
-      this.none.textContent = error.message;
+      this.none.textContent = why(error);
     }
     this.#draw();
   }
 
   #draw() {
     const shown = this.pages.of(this.bans);
-    const shape = JSON.stringify([shown, this.bans.length]);
     this.none.hidden = this.bans.length > 0;
-    if (shape === this.shape) return;
-    this.shape = shape;
     this.count.textContent = String(this.bans.length);
     this.table.hidden = shown.length === 0;
-    this.body.replaceChildren(...shown.map((ban) => this.#row(ban)));
+    this.rows.show(shown);
   }
 
-  #row({ userID, roomID, reason, at, until }) {
+  #row({ userID, roomID }) {
     const lift = () => this.#then(this.acts.unban({ userID, roomID }));
     const name = `${t('unban')}: ${userID}`;
-    return el(
+    const cells = { reason: el('td.wrap'), at: el('td'), until: el('td') };
+    const element = el(
       'tr',
       {},
       el('td.mono', {}, userID),
       el('td.wrap', {}, roomID ? el('span.mono', {}, roomID) : el('span.badge.bad', {}, t('everything'))),
-      el('td.wrap', {}, reason || '–'),
-      el('td', {}, moment(at)),
-      el('td', {}, until ? moment(until) : t('untilLifted')),
+      Object.values(cells),
       el('td.acts', {}, el('button.button.little', { type: 'button', 'aria-label': name, onclick: lift }, t('unban'))),
     );
+    const update = ({ reason, at, until }) => {
+      cells.reason.textContent = reason || '–';
+      cells.at.textContent = moment(at);
+      cells.until.textContent = until ? moment(until) : t('untilLifted');
+    };
+    return { element, update };
   }
 }

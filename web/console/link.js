@@ -1,5 +1,7 @@
 // The connection to the server: events pushed over one answer that does not end, and actions.
 
+import { why as whyOf } from './text.js';
+
 /** Things of a list that are fetched, at most about. */
 const MOST = 5_000;
 
@@ -26,7 +28,7 @@ export class Link {
       let why;
       try {
         const answer = await fetch('/console/events', { headers: this.#headers });
-        if (!answer.ok) why = (await answer.json().catch(() => ({}))).message;
+        if (!answer.ok) why = whyOf(await answer.json().catch(() => ({})));
         if (answer.status === 401 || answer.status === 403) {
           const refused = this.key !== '';
           this.useKey('');
@@ -79,7 +81,7 @@ export class Link {
   /** A recording as something to play: its bytes, because a media element cannot send a key. */
   async recording(file) {
     const answer = await fetch(`/console/recordings/${encodeURIComponent(file)}`, { headers: this.#headers });
-    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    if (!answer.ok) throw failed(answer, await answer.json().catch(() => ({})));
     return answer.blob();
   }
 
@@ -88,7 +90,7 @@ export class Link {
     const headers = { ...(body && { 'Content-Type': 'application/json' }), ...this.#headers };
     const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
     const reply = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
-    if (!answer.ok) throw new Error(reply.detail ?? `status ${answer.status}`);
+    if (!answer.ok) throw failed(answer, reply);
     return reply;
   }
 
@@ -116,8 +118,13 @@ export class Link {
       headers: { 'Content-Type': 'application/json', ...this.#headers },
       body: JSON.stringify({ action, ...fields }),
     });
-    const reply = await answer.json().catch(() => ({ code: 'broken', message: `status ${answer.status}` }));
-    if (reply.code !== 0) throw new Error(reply.message);
+    const reply = await answer.json().catch(() => ({ code: 'broken' }));
+    if (reply.code !== 0) throw failed(answer, reply);
     return reply;
   }
+}
+
+/** What an answer says, with its code. */
+function failed({ status }, { code, detail, message }) {
+  return Object.assign(new Error(detail ?? message ?? `status ${status}`), { code });
 }

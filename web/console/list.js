@@ -59,6 +59,36 @@ export class Pages {
   }
 }
 
+/**
+ * Elements that stay the same as long as their things are there: what is under the pointer, or has the focus, stays there.
+ * `make(item)` gives `{ element, update(item) }`.
+ */
+export class Keyed {
+  #rows = new Map();
+
+  constructor(parent, key, make) {
+    Object.assign(this, { parent, key, make });
+  }
+
+  show(items) {
+    const keys = new Set(items.map(this.key));
+    for (const [key, { element }] of this.#rows) {
+      if (keys.has(key)) continue;
+      element.remove();
+      this.#rows.delete(key);
+    }
+    let at = this.parent.firstElementChild;
+    for (const item of items) {
+      const key = this.key(item);
+      if (!this.#rows.has(key)) this.#rows.set(key, this.make(item));
+      const row = this.#rows.get(key);
+      row.update(item);
+      if (row.element === at) at = at.nextElementSibling;
+      else this.parent.insertBefore(row.element, at);
+    }
+  }
+}
+
 /** Things by which a list may be cut short in a snapshot are fetched again after so many milliseconds. */
 const FRESH = 5_000;
 

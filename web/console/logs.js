@@ -1,7 +1,7 @@
 // The logs: the newest lines as they come, by level, time and text, and a search through the files.
 
 import { el } from '/web/dom.js';
-import { t } from './text.js';
+import { t, why } from './text.js';
 
 const KEPT = 1000;
 /** Lines that a search finds at most. */
@@ -153,7 +153,7 @@ export class Logs {
       this.found = { text: this.field.value.trim(), lines: lines.map((line) => ({ ...line, ...read(line) })) };
       this.#redraw();
     } catch (error) {
-      this.list.replaceChildren(el('li.error', {}, error.message));
+      this.list.replaceChildren(el('li.error', {}, why(error)));
     }
   }
 

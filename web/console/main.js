@@ -1,6 +1,6 @@
 // Where the console begins: tabs, the connection, and who gets what came.
 
-import { el } from '/web/dom.js';
+import { el, focusHeading } from '/web/dom.js';
 import { Acts } from './acts.js';
 import { Bans } from './bans.js';
 import { Hooks } from './hooks.js';
@@ -60,6 +60,8 @@ const pages = {
 };
 const data = { history: [], snapshot: null };
 let chosen = '';
+/** Whether the form for the key was there, whose place in the page is gone. */
+let wasLocked = false;
 
 /** A sample with the share of a processor that was used since the one before it. */
 function withLoad(sample, before) {
@@ -88,6 +90,8 @@ function show(name) {
   title.textContent = t(chosen);
   document.title = `${t(chosen)} · RoomService`;
   view.replaceChildren(title, pages[chosen].element);
+  if (wasLocked) focusHeading(view);
+  wasLocked = false;
   for (const button of nav.children) mark(button, button.dataset.page === chosen);
   pages[chosen].shown?.();
   update();
@@ -127,6 +131,7 @@ state.textContent = t('frozen');
 /** Production: a key is needed. `refused`: the one that was given is none of the server's; `why`: what the server says of it. */
 function locked({ refused = false, why }) {
   state.textContent = '';
+  wasLocked = true;
   const key = el('input', {
     type: 'password',
     required: true,

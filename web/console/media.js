@@ -1,6 +1,7 @@
 // What goes on beside the streams: mixes that are made, and how WebRTC's network does.
 
 import { el } from '/web/dom.js';
+import { Keyed } from './list.js';
 import { figure, t } from './text.js';
 
 /** Pictures that are put together here; nothing is shown where another service mixes. */
@@ -9,61 +10,43 @@ export class Mixes {
   constructor(acts, see) {
     Object.assign(this, { acts, see });
     this.count = el('span.badge', {}, '0');
-    this.body = el('div.scroll');
+    this.none = el('p.nothing', {}, t('noMixes'));
+    const head = ['output', 'place', 'inputs'].map((name) => el('th', { scope: 'col' }, t(name)));
+    const rows = el('tbody');
+    this.rows = new Keyed(
+      rows,
+      ({ session, output }) => `${session} ${output}`,
+      (mix) => this.#row(mix),
+    );
+    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head, el('td'))), rows));
     this.element = el(
       'section.section.card',
       { hidden: true },
       el('header', {}, el('h2', {}, t('mixes')), this.count),
-      this.body,
+      this.none,
+      this.table,
     );
   }
 
   update(mixes) {
     this.element.hidden = !mixes;
-    const shape = JSON.stringify(mixes);
-    if (shape === this.shape) return;
-    this.shape = shape;
     this.count.textContent = String(mixes?.length ?? 0);
-    if (!mixes?.length) {
-      this.body.replaceChildren(el('p.nothing', {}, t('noMixes')));
-      return;
-    }
-    const head = ['output', 'place', 'inputs'].map((name) => el('th', { scope: 'col' }, t(name)));
-    this.body.replaceChildren(
-      el(
-        'table',
-        {},
-        el('thead', {}, el('tr', {}, head, el('td'))),
-        el(
-          'tbody',
-          {},
-          mixes.map((mix) => this.#row(mix)),
-        ),
-      ),
-    );
+    this.none.hidden = Boolean(mixes?.length);
+    this.table.hidden = !mixes?.length;
+    this.rows.show(mixes ?? []);
   }
 
-  #row({ session, output, own, inputs }) {
-    return el(
-      'tr',
-      {},
-      el(
-        'td.mono',
-        {},
-        el('button.link', { type: 'button', title: t('see'), onclick: () => this.see(output) }, output),
-      ),
-      el('td', {}, t(own ? 'placeOwn' : 'placeOver')),
-      el('td', {}, String(inputs)),
-      el(
-        'td.acts',
-        {},
-        el(
-          'button.button.little.bad',
-          { type: 'button', onclick: () => this.acts.sure('end_mix', output, { session }) },
-          t('endMix'),
-        ),
-      ),
-    );
+  #row({ session, output }) {
+    const place = el('td');
+    const number = el('td');
+    const see = el('button.link', { type: 'button', title: t('see'), onclick: () => this.see(output) }, output);
+    const end = () => this.acts.sure('end_mix', output, { session });
+    const button = el('button.button.little.bad', { type: 'button', onclick: end }, t('endMix'));
+    const update = ({ own, inputs }) => {
+      place.textContent = t(own ? 'placeOwn' : 'placeOver');
+      number.textContent = String(inputs);
+    };
+    return { element: el('tr', {}, el('td.mono', {}, see), place, number, el('td.acts', {}, button)), update };
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { el } from '/web/dom.js';
 import { Graph } from './graph.js';
-import { figure, lasting, span, t } from './text.js';
+import { figure, lasting, problemOf, reasonOf, span, t } from './text.js';
 
 const RANGES = [300, 900, 3_600];
 /** Health is asked for again after so many milliseconds. */
@@ -96,7 +96,7 @@ export class Overview {
     const late = (this.data?.snapshot?.webhooks ?? []).filter((url) => url.events > 0);
     this.causes.replaceChildren(
       ...bad.map(cause),
-      ...this.problems.map((problem) => item(false, t('settings'), problem)),
+      ...this.problems.map((problem) => item(false, t('settings'), problemOf(problem))),
       ...late.map(behind),
     );
     this.causes.hidden = !this.causes.children.length;
@@ -118,7 +118,7 @@ function item(ok, name, why, cure) {
 
 /** A check of `/readyz` that is not well: what is wrong, and what helps. */
 function cause({ name, needed, reason }) {
-  const why = `${reason}${needed ? '' : ` (${t('onlyWarning')})`}.`;
+  const why = `${reasonOf(name, reason)}${needed ? '' : ` (${t('onlyWarning')})`}.`;
   return item(false, t(`check_${name}`), why, t(`cure_${name}`));
 }
 

@@ -1,7 +1,7 @@
 // Rooms with who is in them, and what an operator may do about it.
 
 import { el } from '/web/dom.js';
-import { Pages, Whole } from './list.js';
+import { Keyed, Pages, Whole } from './list.js';
 import { span, t } from './text.js';
 
 const KINDS = ['double', 'multi', 'live', 'webrtc', 'webexe'];
@@ -21,11 +21,26 @@ function words({ roomID, roomInfo, pushers, audiences, chat }) {
   return [roomID, roomInfo, ...people, ...(chat?.muted ?? []), ...(chat?.banned ?? [])].join(' ');
 }
 
+function button(name, onclick, kind = '') {
+  return el(`button.button.little${kind}`, { type: 'button', onclick }, t(name));
+}
+
+/** What somebody is. */
+const BADGES = [
+  ['creator', ''],
+  ['watches', ''],
+  ['muted', '.bad'],
+  ['banned', '.bad'],
+];
+const COLUMNS = ['user', 'stream', 'since', 'seen'];
+
 export class Rooms {
   /** `see(stream)`: shows its picture. */
   constructor(acts, see) {
     Object.assign(this, { acts, see });
     this.body = el('div');
+    const card = (room) => new Card(this, room);
+    this.cards = new Keyed(this.body, ({ kind, roomID }) => `${kind} ${roomID}`, card);
     this.count = el('span.badge', {}, '0');
     this.none = el('p.nothing', {}, t('noRooms'));
     const again = () => this.data && this.update(this.data);
@@ -59,134 +74,122 @@ export class Rooms {
     const cut = KINDS.some((kind) => sent.filter((room) => room.kind === kind).length >= SENT);
     const all = this.whole.of(sent, cut);
     this.none.hidden = all.length > 0;
-    const rooms = this.pages.of(all);
-    // Redrawn only when something differs: a button under the pointer stays the same button.
+    this.now = now.at;
     this.recording =
       recordings && new Set([...recordings, ...(emptyRecordings ?? [])].filter((r) => r.running).map((r) => r.stream));
-    const shape = JSON.stringify(
-      rooms.map(({ pushers, ...room }) => [
-        room,
-        pushers.map((p) => [p.userID, p.stream, p.userName, this.recording?.has(p.stream)]),
-      ]),
-    );
     this.count.textContent = String(now.rooms);
-    if (shape === this.shape) {
-      for (const cell of this.body.querySelectorAll('td[data-user]')) {
-        const at = rooms
-          .find((r) => r.roomID === cell.dataset.room)
-          ?.pushers.find((p) => p.userID === cell.dataset.user)?.[cell.dataset.time];
-        if (at) cell.textContent = span(now.at - at);
-      }
-      return;
-    }
-    this.shape = shape;
-    this.body.replaceChildren(...rooms.map((room) => this.#room(room, now.at)));
+    this.cards.show(this.pages.of(all));
   }
+}
 
-  #room(room, now) {
-    const { roomID, chat } = room;
-    const who = new Set([...room.pushers.map((p) => p.userID), ...(chat?.muted ?? []), ...(chat?.banned ?? [])]);
-    const away = [...who].filter(
-      (id) => !room.pushers.some((p) => p.userID === id) && !room.audiences.some((a) => a.userID === id),
+/** A room. */
+class Card {
+  constructor(page, { kind, roomID }) {
+    const { acts } = page;
+    this.page = page;
+    this.title = el('h3');
+    this.audience = el('span.badge');
+    this.inChat = el('span.badge');
+    this.custom = el('p.small.soft.mono');
+    this.record = button('record', () => acts.do('record', { kind, roomID, on: !this.records }));
+    const head = COLUMNS.map((name) => el('th', { scope: 'col' }, t(name)));
+    const users = el('tbody');
+    this.users = new Keyed(
+      users,
+      ({ userID }) => userID,
+      (user) => new Row(page, roomID, user),
     );
-    return el(
+    this.element = el(
       'article.room-card',
       {},
       el(
         'div.room-head',
         {},
-        el('h3', {}, room.roomInfo || roomID),
-        el('span.badge', {}, t(`kind_${room.kind}`)),
-        room.kind === 'live' && el('span.badge', {}, t('audience', { n: room.audienceCount })),
-        chat && el('span.badge', {}, t('inChat', { n: chat.users })),
+        this.title,
+        el('span.badge', {}, t(`kind_${kind}`)),
+        this.audience,
+        this.inChat,
         el('span.spring'),
-        this.recording && this.#record(room),
-        this.#button('notice', () => this.acts.notice(roomID)),
-        this.#button('close', () => this.acts.sure('close_room', roomID, { roomID }), '.bad'),
+        this.record,
+        button('notice', () => acts.notice(roomID)),
+        button('close', () => acts.sure('close_room', roomID, { roomID }), '.bad'),
       ),
-      el('p.small.soft.mono', {}, `${roomID} ${Object.keys(room.custom).length ? JSON.stringify(room.custom) : ''}`),
-      el(
-        'div.scroll',
-        {},
-        el(
-          'table',
-          {},
-          el(
-            'thead',
-            {},
-            el(
-              'tr',
-              {},
-              ...['user', 'stream', 'since', 'seen'].map((name) => el('th', { scope: 'col' }, t(name))),
-              el('td'),
-            ),
-          ),
-          el(
-            'tbody',
-            {},
-            room.pushers.map((p) => this.#user(room, p, now)),
-            room.audiences
-              .filter((a) => !room.pushers.some((p) => p.userID === a.userID))
-              .map((a) => this.#user(room, { ...a, watches: true }, now)),
-            away.map((userID) => this.#user(room, { userID }, now)),
-          ),
-        ),
-      ),
+      this.custom,
+      el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head, el('td'))), users)),
     );
   }
 
-  #record({ roomID, kind, pushers }) {
-    const on = !pushers.some((p) => this.recording.has(p.stream));
-    return this.#button(on ? 'record' : 'stopRecording', () => this.acts.do('record', { kind, roomID, on }));
+  update(room) {
+    const { recording } = this.page;
+    const { kind, roomID, roomInfo, chat, custom } = room;
+    this.title.textContent = roomInfo || roomID;
+    this.audience.hidden = kind !== 'live';
+    this.audience.textContent = t('audience', { n: room.audienceCount });
+    this.inChat.hidden = !chat;
+    this.inChat.textContent = t('inChat', { n: chat?.users });
+    this.custom.textContent = `${roomID} ${Object.keys(custom).length ? JSON.stringify(custom) : ''}`;
+    this.records = room.pushers.some((p) => recording?.has(p.stream));
+    this.record.hidden = !recording;
+    this.record.textContent = t(this.records ? 'stopRecording' : 'record');
+    this.users.show(users(room));
   }
+}
 
-  #user(room, { userID, userName, stream, joined, seen, watches }, now) {
-    const { roomID, chat } = room;
-    const muted = chat?.muted.includes(userID);
-    const banned = chat?.banned.includes(userID);
-    const time = (name, at) => {
-      const cell = el('td', {}, at ? span(now - at) : '');
-      if (at) Object.assign(cell.dataset, { room: roomID, user: userID, time: name });
-      return cell;
-    };
+/** Who pushes, who watches, and who is gone and is muted or banned. */
+function users({ pushers, audiences, chat, roomCreator }) {
+  const [muted, banned] = [chat?.muted ?? [], chat?.banned ?? []];
+  const pushes = new Set(pushers.map((p) => p.userID));
+  const watching = audiences.filter((a) => !pushes.has(a.userID)).map((a) => ({ ...a, watches: true }));
+  const here = new Set([...pushes, ...watching.map((a) => a.userID)]);
+  const away = [...new Set([...muted, ...banned])].filter((id) => !here.has(id)).map((userID) => ({ userID }));
+  return [...pushers, ...watching, ...away].map((user) => ({
+    ...user,
+    creator: roomCreator === user.userID,
+    muted: muted.includes(user.userID),
+    banned: banned.includes(user.userID),
+  }));
+}
+
+/** Somebody in a room. */
+class Row {
+  constructor(page, roomID, { userID }) {
+    const { acts } = page;
     const fields = { roomID, userID };
-    return el(
+    this.page = page;
+    this.name = el('span');
+    this.badges = el('span');
+    this.picture = el('button.link', { type: 'button', title: t('see'), onclick: () => page.see(this.user.stream) });
+    this.times = { joined: el('td'), seen: el('td') };
+    this.mute = button('mute', () =>
+      this.user.muted ? acts.do('mute', { ...fields, seconds: 0 }) : acts.mute(fields),
+    );
+    this.kick = button('kick', () => acts.kick(fields), '.bad');
+    this.ban = button('ban', () => (this.user.banned ? acts.unban(fields) : acts.ban(fields)));
+    this.element = el(
       'tr',
       {},
-      el(
-        'td',
-        {},
-        userName ? `${userName} ` : '',
-        el('span.mono.soft', {}, userID),
-        ' ',
-        room.roomCreator === userID && el('span.badge', {}, t('creator')),
-        watches && el('span.badge', {}, t('watches')),
-        muted && el('span.badge.bad', {}, t('muted')),
-        banned && el('span.badge.bad', {}, t('banned')),
-      ),
-      el('td.mono', {}, stream && this.#picture(stream)),
-      time('joined', joined),
-      time('seen', seen),
-      el(
-        'td.acts',
-        {},
-        muted
-          ? this.#button('unmute', () => this.acts.do('mute', { ...fields, seconds: 0 }))
-          : this.#button('mute', () => this.acts.mute(fields)),
-        (stream || watches) && this.#button('kick', () => this.acts.kick(fields), '.bad'),
-        banned
-          ? this.#button('unban', () => this.acts.unban(fields))
-          : this.#button('ban', () => this.acts.ban(fields), '.bad'),
-      ),
+      el('td', {}, this.name, el('span.mono.soft', {}, userID), ' ', this.badges),
+      el('td.mono', {}, this.picture),
+      this.times.joined,
+      this.times.seen,
+      el('td.acts', {}, this.mute, this.kick, this.ban),
     );
   }
 
-  #picture(stream) {
-    const name = { type: 'button', title: t('see'), 'aria-label': `${t('see')}: ${stream}` };
-    return el('button.link', { ...name, onclick: () => this.see(stream) }, stream);
-  }
-
-  #button(name, onclick, kind = '') {
-    return el(`button.button.little${kind}`, { type: 'button', onclick }, t(name));
+  update(user) {
+    this.user = user;
+    const { userName, stream, muted, banned, watches } = user;
+    this.name.textContent = userName ? `${userName} ` : '';
+    const shown = BADGES.filter(([name]) => user[name]);
+    this.badges.replaceChildren(...shown.map(([name, kind]) => el(`span.badge${kind}`, {}, t(name))));
+    this.picture.hidden = !stream;
+    this.picture.textContent = stream ?? '';
+    this.picture.setAttribute('aria-label', `${t('see')}: ${stream}`);
+    for (const [name, cell] of Object.entries(this.times))
+      cell.textContent = user[name] ? span(this.page.now - user[name]) : '';
+    this.mute.textContent = t(muted ? 'unmute' : 'mute');
+    this.kick.hidden = !stream && !watches;
+    this.ban.textContent = t(banned ? 'unban' : 'ban');
+    this.ban.classList.toggle('bad', !banned);
   }
 }

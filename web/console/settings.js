@@ -2,7 +2,7 @@
 // wrong with them.
 
 import { el } from '/web/dom.js';
-import { t } from './text.js';
+import { problemOf, t } from './text.js';
 
 const isSection = (value) => value && typeof value === 'object' && !Array.isArray(value);
 
@@ -87,7 +87,7 @@ export class Settings {
 
   #say(problems) {
     this.verdict.replaceChildren(
-      ...(problems.length ? problems.map((p) => el('p.problem', {}, p)) : [el('p.fine', {}, t('fits'))]),
+      ...(problems.length ? problems.map((p) => el('p.problem', {}, problemOf(p))) : [el('p.fine', {}, t('fits'))]),
     );
   }
 

@@ -480,6 +480,89 @@ export function switchLanguage() {
 
 export const t = (key, values = {}) => (TEXT[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 
+/** What the server says in English, by its code: `{said}` is what it says of the case. */
+const WHY = {
+  unauthorised: '密钥或令牌无效',
+  forbidden: '该密钥无权这样做',
+  not_allowed: '不允许这样做',
+  cross_site: '其他网站的页面不能这样请求',
+  foreign_host: '开发模式下只能用服务器自己的地址或 localhost 访问',
+  too_many: '请求过多，请稍后重试（{said}）',
+  too_large: '内容过大',
+  too_slow: '内容没有及时到达',
+  bad_request: '请求有误（{said}）',
+  bad_method: '请求方法有误',
+  not_json: '请求不是 JSON',
+  not_a_number: '不是数字（{said}）',
+  too_long: '内容过长（{said}）',
+  no_such_path: '没有这个路径',
+  no_room: '没有这个房间',
+  not_member: '该用户不在此房间',
+  no_stream: '没有这个流',
+  no_recording: '没有这个录制',
+  no_mix: '没有这个混流',
+  no_key: '缺少密钥',
+  no_webhooks: '没有配置回调',
+  elsewhere: '不在本服务器上（{said}）',
+  exists: '已经存在',
+  full: '房间已满',
+  muted: '该用户已被禁言',
+  banned: '该用户已被封禁',
+  reserved: '该名称被保留',
+  refused: '被拒绝（{said}）',
+  running: '正在进行中（{said}）',
+  key_reused: '同一个 Idempotency-Key 用于了另一个请求',
+  unavailable: '所依赖的服务暂不可用，未执行',
+  unknown: '结果未知：可能已经执行，请查询后再决定',
+  internal: '服务器内部错误',
+  broken: '服务器的应答无法识别（{said}）',
+  network: '无法连接服务器',
+  timeout: '没有及时应答',
+  media: '音视频出错（{said}）',
+};
+/** What the checks of `/readyz` find. */
+const REASONS = {
+  leaving: '服务器即将退出',
+  store: '无法写入',
+  disk: '空间不足或没有应答',
+  live: '没有应答',
+  webhooks: '有事件迟迟未被接受',
+  webrtc: '有客户端无法连通',
+};
+/** The doctor's checks: what they are about, and what helps. */
+const CHECKS = {
+  address: ['对外地址', '设置 webrtc.public'],
+  tcp: ['TCP 端口', '放行该端口'],
+  udp: ['UDP 端口', '放行该端口'],
+  certificate: ['证书', '更新证书或检查域名'],
+  ffmpeg: ['ffmpeg', '安装 ffmpeg 4.2 或更新版本'],
+  clock: ['时钟', '与时间服务器同步'],
+  disk: ['磁盘', '清理或更换 data_dir 所在磁盘'],
+  'record.dir': ['录制目录', '清理或更换 record.dir 所在磁盘'],
+  files: ['打开文件数', '提高限制（LimitNOFILE）'],
+  redis: ['Redis', '检查 store.redis、Redis 及其日志'],
+  webhooks: ['回调', '检查业务后端和 webhooks.urls'],
+  tencent: ['腾讯云', '检查腾讯云的密钥和域名'],
+};
+
+/** An error for people: what its code means, else what was said. */
+export function why({ code, message: said }) {
+  return language === 'zh' && WHY[code] ? WHY[code].replace('{said}', said) : said;
+}
+
+/** Why a check of `/readyz` is not well. */
+export function reasonOf(name, said) {
+  return language === 'zh' && REASONS[name] ? `${REASONS[name]}（${said}）` : said;
+}
+
+/** A line of the doctor: `check: what was seen; what to do`. */
+export function problemOf(line) {
+  const [, name, said] = /^([a-z.]+): (.*)$/s.exec(line) ?? [];
+  if (language !== 'zh' || !CHECKS[name]) return line;
+  const [about, cure] = CHECKS[name];
+  return `${about}有问题，请${cure}（${said}）`;
+}
+
 /** 1234567 → `1.23 M`; with a unit: `1.23 Mbit/s`. */
 export function figure(n, unit = '') {
   const [size, letter] = n >= 1e9 ? [1e9, 'G'] : n >= 1e6 ? [1e6, 'M'] : n >= 1e3 && unit ? [1e3, 'k'] : [1, ''];

@@ -1,7 +1,7 @@
 // Tokens: a user is logged in, and somebody gets a part of what operators may do. They are shown once and kept nowhere.
 
 import { copyRow, el, toast } from '/web/dom.js';
-import { lasting, moment, t } from './text.js';
+import { lasting, moment, t, why } from './text.js';
 
 const GRANTS = ['roomList', 'roomCreate', 'roomAdmin', 'roomRecord', 'userAdmin', 'tokenCreate', 'serverAdmin'];
 const LENGTHS = [600, 3_600, 21_600, 86_400];
@@ -23,7 +23,7 @@ export class Tokens {
           try {
             made.append(...(await submit(new FormData(form))));
           } catch (error) {
-            toast(error.message, 'bad');
+            toast(why(error), 'bad');
           }
         },
       },

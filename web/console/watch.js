@@ -2,7 +2,7 @@
 
 import { el } from '/web/dom.js';
 import { Graph } from './graph.js';
-import { figure, span, t } from './text.js';
+import { figure, span, t, why } from './text.js';
 
 const WIDE = 300_000;
 
@@ -76,7 +76,7 @@ async function play(acts, name, video, state) {
   const onState = (_, error) => {
     if (error?.addresses) state.textContent = t('noMedia', { address: error.addresses.join(', ') });
     else if (error?.status === 406) state.textContent = t(error.message.includes('B-frames') ? 'bFrames' : 'noCodec');
-    else if (error) state.textContent = error.message;
+    else if (error) state.textContent = why(error);
   };
   const player = new Player({ url, element: video, onState, platform: browser() });
   video.addEventListener('playing', () => {

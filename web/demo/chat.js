@@ -21,10 +21,19 @@ function linked(text) {
   return [...parts, text.slice(at)];
 }
 
+function line({ userID, userName, textMsg, time }) {
+  return el(
+    'li',
+    {},
+    avatar(userName, userID),
+    el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, linked(textMsg))),
+  );
+}
+
 export class ChatPane {
   /** `unread(n)`: so many texts came that nobody saw. */
   constructor(room, unread) {
-    Object.assign(this, { room, tell: unread, unread: 0 });
+    Object.assign(this, { room, tell: unread, unread: 0, known: new Set() });
     this.seen = () => this.#look();
     this.log = el(
       'ol.log',
@@ -86,32 +95,45 @@ export class ChatPane {
     }
   }
 
-  say({ userID, userName, textMsg, time }) {
-    this.#add(
-      el(
-        'li',
-        {},
-        avatar(userName, userID),
-        el('div', {}, el('b', {}, `${userName} · ${clock.format(time)}`), el('p', {}, linked(textMsg))),
-      ),
-    );
-    if (userID === this.room.user?.userID || this.#look()) return;
+  say(message) {
+    if (!this.#isNew(message)) return;
+    this.#add(line(message), message.time);
+    if (message.userID === this.room.user?.userID || this.#look()) return;
     this.unread += 1;
     this.tell(this.unread);
   }
 
-  note(text, kind = 'note') {
-    this.#add(el(`li.${kind}`, {}, text));
+  /** What was said before we came: nothing of it is new. */
+  before(messages) {
+    // It is there to be read, and not read out.
+    this.log.setAttribute('aria-live', 'off');
+    for (const message of messages) if (this.#isNew(message)) this.#add(line(message), message.time);
+    setTimeout(() => this.log.setAttribute('aria-live', 'polite'), 1_000);
   }
 
-  #add(line) {
+  /** It may come twice: by itself, and among what was said before. */
+  #isNew({ textMsg, seq, time }) {
+    const key = `${seq} ${time}`;
+    if (textMsg === undefined || this.known.has(key)) return false;
+    this.known.add(key);
+    if (this.known.size > 2 * KEPT) this.known.delete(this.known.values().next().value);
+    return true;
+  }
+
+  note(text, kind = 'note') {
+    this.#add(el(`li.${kind}`, {}, text), Date.now());
+  }
+
+  #add(made, time) {
     const { log } = this;
     const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
     if (!this.begun) {
       this.begun = true;
       log.replaceChildren();
     }
-    log.append(line);
+    made.dataset.time = time;
+    const later = [...log.children].find((other) => Number(other.dataset.time) > time);
+    log.insertBefore(made, later ?? null);
     while (log.children.length > KEPT) log.firstChild.remove();
     if (follows) log.scrollTop = log.scrollHeight;
   }

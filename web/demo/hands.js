@@ -2,8 +2,6 @@
 // comes later finds it among the chat's kept messages.
 
 const HAND = 'hand';
-/** How many of the newest messages a newcomer reads: all that a room keeps. */
-const READ = 200;
 
 export class Hands {
   /** `changed(userID, up, now)`: a hand went up or down; `now`: this moment, not before we came. */
@@ -21,8 +19,7 @@ export class Hands {
   }
 
   /** What was said before we came. */
-  async read() {
-    const { messages } = await this.room.getHistory({ count: READ });
+  read(messages) {
     const here = new Set(this.room.pushers.map((p) => p.userID));
     for (const said of messages) if (here.has(said.userID)) this.heard(said, false);
   }

@@ -184,7 +184,7 @@ export class Lobby {
 
   #play(pusher, element) {
     const { platform, server } = this.session;
-    const player = new Player({ platform, url: whep(server, pusher), element, audio: false });
+    const player = new Player({ platform, url: this.session.mediaURL(whep(server, pusher)), element, audio: false });
     // It is tried again by itself.
     player.start().catch(() => {});
     return player;

@@ -3,16 +3,43 @@
 import { RoomError } from '/sdk/errors.js';
 import { browser } from '/sdk/platform/browser.js';
 import { Session } from '/sdk/session.js';
-import { avatar, el, toast } from '/web/dom.js';
+import { avatar, el, focusHeading, sayInFullScreen, toast } from '/web/dom.js';
 import { Lobby } from './lobby.js';
-import { language, switchLanguage, t, why } from './text.js';
+import { language, locale, switchLanguage, t, why } from './text.js';
 
-const session = new Session({ platform: browser() });
+// The pages may ask nothing of other hosts, and media is where they are, too, whichever host its URLs name.
+const session = new Session({ platform: browser(), language: locale, mediaAtServer: true });
 const view = document.getElementById('view');
 let shown = null;
 let turn = 0;
 
-document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+document.documentElement.lang = locale;
+sayInFullScreen();
+
+/** A tab that is just being loaded anew lets go of its person within so many milliseconds. */
+const CLAIMED_WITHIN = 700;
+const claimed = new Set();
+
+/** Whether this tab alone is that person. A tab that was duplicated begins with all that the first one has kept. */
+async function claim(userID) {
+  if (claimed.has(userID) || !navigator.locks) return true;
+  const mine = await new Promise((resolve) => {
+    const held = () => {
+      resolve(true);
+      return new Promise(() => {});
+    };
+    const signal = AbortSignal.timeout(CLAIMED_WITHIN);
+    navigator.locks.request(`person ${userID}`, { signal }, held).catch(() => resolve(false));
+  });
+  if (mine) claimed.add(userID);
+  return mine;
+}
+
+/** What the other tab has kept, of which it is in these rooms. */
+function beginAnew() {
+  for (const key of Object.keys(sessionStorage))
+    if (key === 'userID' || /^(in|room) /.test(key)) sessionStorage.removeItem(key);
+}
 
 /** A person for each tab, so that two tabs are two people; the name is for all of them. */
 function remembered() {
@@ -23,10 +50,15 @@ function remembered() {
 
 /** In development mode the server signs for whoever asks; in production the app's own backend does. */
 async function signIn() {
+  const { userID: before } = remembered();
+  if (before && !(await claim(before))) beginAnew();
   const { userID, userName } = remembered();
-  const of = (id) => fetch(`/weapp/utils/get_login_info?userID=${encodeURIComponent(id)}`).then((r) => r.json());
+  const headers = { 'Accept-Language': locale };
+  const of = (id) =>
+    fetch(`/weapp/utils/get_login_info?userID=${encodeURIComponent(id)}`, { headers }).then((r) => r.json());
   const info = await of(userID);
   if (info.code !== 0) throw new RoomError(info.code, info.message);
+  await claim(info.userID);
   sessionStorage.setItem('userID', info.userID);
   const userSig = async () => (await of(info.userID)).userSig ?? info.userSig;
   await session.open({ ...info, userSig, userName });
@@ -40,6 +72,7 @@ const pasted = {
 };
 
 async function openWith(given) {
+  if (!(await claim(given.userID))) throw new RoomError('open_elsewhere', t('openElsewhere'));
   await session.open({ ...given, accType: '0', userName: given.userID });
   pasted.keep(given);
   start();
@@ -49,6 +82,11 @@ async function openWith(given) {
 async function goOn() {
   const kept = pasted.get();
   if (!kept) return false;
+  if (!(await claim(kept.userID))) {
+    beginAnew();
+    pasted.forget();
+    return false;
+  }
   try {
     await openWith(kept);
     return true;
@@ -152,6 +190,8 @@ async function route() {
     shown = new Lobby({ session, go });
   }
   view.replaceChildren(shown.element);
+  // The page itself begins at its top.
+  if (mine > 1) focusHeading(shown.element);
   await shown.open();
 }
 

@@ -1,7 +1,7 @@
 // A room: the stage, the controls, and the side with chat. What the protocol does is the SDK's; this shows it.
 
-import { Code, LiveRoom, RTCRoom } from '/sdk/index.js';
-import { el, icon, iconButton, relabel, toast } from '/web/dom.js';
+import { Code, LiveRoom, RoomError, RTCRoom } from '/sdk/index.js';
+import { el, focusHeading, icon, iconButton, relabel, toast } from '/web/dom.js';
 import { ChatPane } from './chat.js';
 import { Hands } from './hands.js';
 import { Mine } from './mine.js';
@@ -9,6 +9,9 @@ import { PeoplePane, StreamPane, tabs } from './panes.js';
 import { preview } from './preview.js';
 import { Stage } from './stage.js';
 import { t, why } from './text.js';
+
+/** How many of the newest messages a newcomer reads: all that a room keeps. */
+const READ = 200;
 
 export class RoomView {
   /** `create`: the name of a room to make; without it, the room is entered. */
@@ -164,9 +167,8 @@ export class RoomView {
   /** Whether the person wants in. A room that has ended, or is full, is told without a camera being opened. */
   async #preview(again) {
     const { room, roomID, create } = this;
-    const there = create || again ? null : await room.getPushers({ roomID });
-    if (this.kind === 'double_room' && there?.pushers.filter((p) => p.userID !== room.user.userID).length >= 2)
-      return this.#full();
+    const there = create || again ? null : await room.getPushers({ roomID, limits: true });
+    if (there && this.#isFull(there)) return this.#full();
     await this.mine.start();
     if (this.gone) {
       this.mine.stop();
@@ -185,6 +187,10 @@ export class RoomView {
     return !this.gone;
   }
 
+  #isFull({ pushers, maxMembers = this.kind === 'double_room' ? 2 : Number.POSITIVE_INFINITY }) {
+    return pushers.filter((p) => p.userID !== this.room.user.userID).length >= maxMembers;
+  }
+
   #entered() {
     if (this.gone) return;
     this.bar.prepend(...this.mine.buttons);
@@ -192,13 +198,29 @@ export class RoomView {
     this.#keys(true);
     this.#sync();
     this.#online(true);
-    // Where that cannot be read, hands that go up from now on are seen.
-    if (!this.live) this.hands.read().catch(() => {});
+    this.#before();
+  }
+
+  /** What was said before we came. Where that cannot be read, what is said from now on is seen. */
+  async #before() {
+    for (let n = 0; n < 5; n++) {
+      try {
+        const { messages } = await this.room.getHistory({ count: READ });
+        if (this.gone) return;
+        this.chat.before(messages);
+        if (!this.live) this.hands.read(messages);
+        return;
+      } catch {
+        // The chat is joined in its own time.
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+      }
+    }
   }
 
   #show(what) {
     this.element.replaceWith(what);
     this.element = what;
+    focusHeading(what);
   }
 
   #keys(on) {
@@ -397,6 +419,7 @@ export class RoomView {
     this.askButton.disabled = true;
     this.askButton.lastChild.textContent = t('asked');
     try {
+      if (this.#isFull(await room.getPushers({ limits: true }))) throw new RoomError(Code.FULL, t('fullTitle'));
       await room.requestJoinPusher();
       await this.mine.start();
       await room.joinPusher();

@@ -102,6 +102,8 @@ const EN = {
   unpin: '{name} like the others',
   speakerView: 'Speaker view',
   gridView: 'All alike',
+  isMuted: '{name} is muted',
+  openElsewhere: 'this user is open in another tab of this browser',
   preview: 'Your picture',
   begin: 'Start',
   enterNow: 'Join',
@@ -140,6 +142,38 @@ const EN = {
   code_muted: 'you are muted',
   code_too_fast: 'too fast',
   code_banned: 'you are banned from this room',
+  code_1: 'something that was asked for is missing or malformed',
+  code_4: 'a part of the login is missing',
+  code_5: 'you are not in this room',
+  code_6: 'the room’s chat could not be made',
+  code_7: 'not allowed: the login is not valid, or has ended',
+  code_11: 'it is there already',
+  code_12: 'you may not enter here',
+  code_429: 'too many requests: try again later',
+  'code_-1': 'the server failed',
+  code_timeout: 'there was no answer in time',
+  code_ended: 'it was ended',
+  code_state: 'that cannot be done now',
+  code_refused: 'it was refused',
+  code_media: '{said}',
+  code_listener: 'this page made a mistake ({said})',
+  code_signature: 'no signature could be had ({said})',
+  code_not_creator: 'only who made the room may do that',
+  code_not_permitted: 'the server does not let it through ({said})',
+  code_bad_frame: 'the server did not understand it',
+  code_bad_body: 'the server did not understand it',
+  code_empty: 'there is nothing in it',
+  code_too_long: 'it is too long',
+  code_no_room: 'the room is not there any more',
+  code_not_member: 'you are not in this room',
+  code_too_many_rooms: 'too many rooms at once',
+  code_too_many_connections: 'too many connections',
+  code_room_full: 'the room’s chat is full',
+  code_too_many_sanctions: 'too many users are muted or banned in this room',
+  code_mailbox_full: 'too much waits for whom it is for',
+  code_overloaded: 'the server is busy: try again in a moment',
+  code_no_connection: 'the connection is ending',
+  code_unavailable: 'the service is not available: try again in a moment',
 };
 
 const ZH = {
@@ -244,6 +278,8 @@ const ZH = {
   unpin: '还原 {name}',
   speakerView: '主讲视图',
   gridView: '平铺视图',
+  isMuted: '{name} 已静音',
+  openElsewhere: '该用户已在此浏览器的另一个标签页中打开',
   preview: '你的画面',
   begin: '开始',
   enterNow: '加入',
@@ -282,12 +318,46 @@ const ZH = {
   code_muted: '你已被禁言',
   code_too_fast: '操作太快',
   code_banned: '你已被禁止进入',
+  code_1: '参数缺失或有误',
+  code_4: '登录信息不完整',
+  code_5: '你不在此房间',
+  code_6: '房间聊天创建失败',
+  code_7: '登录无效或已过期',
+  code_11: '已经存在',
+  code_12: '你已被禁止进入',
+  code_429: '请求过于频繁，请稍后重试',
+  'code_-1': '服务器内部错误',
+  code_timeout: '没有及时应答',
+  code_ended: '已结束',
+  code_state: '现在不能这样做',
+  code_refused: '对方拒绝了',
+  code_media: '音视频出错（{said}）',
+  code_listener: '本页面出错（{said}）',
+  code_signature: '获取签名失败（{said}）',
+  code_not_creator: '只有创建房间的人可以这样做',
+  code_not_permitted: '服务器不予放行（{said}）',
+  code_bad_frame: '服务器无法识别该请求',
+  code_bad_body: '服务器无法识别该请求',
+  code_empty: '内容为空',
+  code_too_long: '内容太长',
+  code_no_room: '房间已不存在',
+  code_not_member: '你不在此房间',
+  code_too_many_rooms: '同时进入的房间太多',
+  code_too_many_connections: '连接太多',
+  code_room_full: '房间聊天人数已满',
+  code_too_many_sanctions: '本房间禁言和封禁的用户太多',
+  code_mailbox_full: '对方的待收消息太多',
+  code_overloaded: '服务器繁忙，请稍后重试',
+  code_no_connection: '连接即将断开',
+  code_unavailable: '服务暂不可用，请稍后重试',
 };
 
 /** What was chosen here, else what the browser prefers. */
 export const language =
   { zh: 'zh', en: 'en' }[localStorage.getItem('language')] ??
   ((navigator.languages ?? [navigator.language]).find((l) => /^(zh|en)/i.test(l))?.startsWith('zh') ? 'zh' : 'en');
+
+export const locale = language === 'zh' ? 'zh-CN' : 'en';
 
 /** The page begins anew in the other language; a room is entered again as after loading anew. */
 export function switchLanguage() {
@@ -301,8 +371,9 @@ export function t(key, values = {}) {
   return (TEXT[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
 
-/** An error for people. */
+/** An error for people: what its code means, else what was said. */
 export function why(error) {
   const said = (language === 'zh' ? error?.message : error?.english) ?? error?.message ?? String(error);
-  return t('failed', { why: TEXT[`code_${error?.code}`] ?? said });
+  const code = `code_${error?.code}`;
+  return t('failed', { why: code in TEXT ? t(code, { said }) : said });
 }

@@ -1,7 +1,7 @@
 // One person on the stage: picture, name, whether it speaks, how good it is, and what stands there without a picture.
 
 import { avatar, el, icon, iconButton, relabel } from '/web/dom.js';
-import { t } from './text.js';
+import { t, why } from './text.js';
 
 export class Tile {
   /** `kick`, `pin`: what the buttons do; `onShape`: the picture has another shape; `onSilenced`: it plays without sound. */
@@ -9,7 +9,7 @@ export class Tile {
     Object.assign(this, { id, mine, name, shape: 16 / 9 });
     this.video = el('video', { playsInline: true, 'aria-label': name });
     this.note = el('p', {}, mine ? t('connecting') : t('waitingFor', { name }));
-    this.muted = el('span', { hidden: true }, icon('micOff'));
+    this.muted = el('span', { hidden: true, role: 'img', 'aria-label': t('isMuted', { name }) }, icon('micOff'));
     this.hand = el('span.hand', { hidden: true, role: 'img', 'aria-label': t('hand', { name }) }, icon('hand'));
     this.bars = el('span.bars', { hidden: true, role: 'img' }, el('i'), el('i'), el('i'));
     this.pin = iconButton('pin', t('pin', { name }), pin, 'pin');
@@ -69,7 +69,7 @@ export class Tile {
   play(room, source) {
     if (!globalThis.RTCPeerConnection && this.video.canPlayType('application/vnd.apple.mpegurl')) {
       const [, url] = room.playURLs(source).find(([name]) => name === 'HLS') ?? [];
-      this.video.src = url ?? '';
+      this.video.src = room.session.mediaURL(url) ?? '';
       this.video.play().catch(() => {
         this.video.muted = true;
         this.video.play().catch(() => {});
@@ -86,9 +86,10 @@ export class Tile {
 
   /** Why there is no picture, where the user or the operator can do something about it. */
   complain(error) {
-    const { addresses, status, message } = error;
+    const { addresses, code, status, message } = error;
     if (addresses) this.note.textContent = t('noMedia', { address: addresses.join(', ') });
     else if (status === 406) this.note.textContent = t(message.includes('B-frames') ? 'bFrames' : 'noCodec');
+    else if (code === 'network') this.note.textContent = why(error);
   }
 
   /** What the other side says of itself: microphone, camera, screen. */

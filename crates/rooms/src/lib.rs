@@ -392,6 +392,12 @@ impl Rooms {
         if self.store.see(id, look).await? { Ok(creator) } else { Err(Refusal::NoRoom.into()) }
     }
 
+    /// Most pushers of a room of this kind.
+    #[must_use]
+    pub fn capacity(&self, kind: Kind) -> usize {
+        self.rules.capacity(kind)
+    }
+
     /// How many rooms there are.
     #[must_use]
     pub fn count(&self) -> usize {

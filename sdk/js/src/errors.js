@@ -24,6 +24,7 @@ export const Code = Object.freeze({
   NO_DEVICE: 'no_device',
   DEVICE_BUSY: 'device_busy',
   LISTENER: 'listener',
+  SIGNATURE: 'signature',
   MUTED: 'muted',
   BANNED_FROM_CHAT: 'banned',
   TOO_FAST: 'too_fast',
@@ -76,6 +77,20 @@ export class RoomError extends Error {
 /** Whatever was thrown, as a RoomError. */
 export function asRoomError(cause, code = Code.INTERNAL) {
   return cause instanceof RoomError ? cause : new RoomError(code, cause?.message ?? String(cause), { cause });
+}
+
+/** Makes these methods of a class, which all give promises, reject with a RoomError whatever goes wrong in them. */
+export function rejectsWell(Class, names, code) {
+  for (const name of names) {
+    const work = Class.prototype[name];
+    Class.prototype[name] = async function (...given) {
+      try {
+        return await work.apply(this, given);
+      } catch (cause) {
+        throw asRoomError(cause, code);
+      }
+    };
+  }
 }
 
 /** Whether trying the same again may help. */

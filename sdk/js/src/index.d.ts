@@ -12,6 +12,10 @@ export declare function browser(options?: { fetch?: unknown; WebSocket?: unknown
 export interface BrowserOptions {
   server?: string;
   session?: Session;
+  /** Of the server's messages, such as `en`. */
+  language?: string;
+  /** WHIP and WHEP are asked at `server`, whichever host their URLs name. */
+  mediaAtServer?: boolean;
   platform?: Platform;
   /** Whether it is listened to who speaks: `speaking`, `audioLevelOf`. */
   levels?: boolean;
@@ -21,7 +25,7 @@ export interface BrowserOptions {
 
 /** One login for several rooms. */
 export declare class Session extends AnySession {
-  constructor(options?: { server?: string; platform?: Platform });
+  constructor(options?: { server?: string; platform?: Platform; language?: string; mediaAtServer?: boolean });
 }
 
 /** Two (`double`) or several equals. `server`: `https://host`; without it, the page's own. */

@@ -1,8 +1,8 @@
 // Live rooms: an anchor, co-anchors by invitation, and an audience.
 
 import { wait } from './backoff.js';
-import { Code, isPassing, RoomError } from './errors.js';
-import { linkBody } from './messages.js';
+import { Code, isPassing, RoomError, rejectsWell } from './errors.js';
+import { linkBody, parseObject, pkBody } from './messages.js';
 import { mixParams } from './mix.js';
 import { MediaRoom } from './media_room.js';
 
@@ -103,7 +103,7 @@ export class LiveRoom extends MediaRoom {
   /** `operation`: `set` (with `value`), `inc` or `dec`. Resolves with all fields. */
   async setCustomField({ fieldName, operation, value }) {
     const { custom } = await this.call('set_custom_field', { roomID: this.roomID, fieldName, operation, value });
-    this.custom = typeof custom === 'string' ? JSON.parse(custom) : custom;
+    this.custom = parseObject(custom) ?? {};
     return { custom: this.custom };
   }
 
@@ -193,6 +193,23 @@ export class LiveRoom extends MediaRoom {
     }
   }
 
+  // PK: anchors of two rooms
+
+  /**
+   * Says something of a PK to another anchor, as Android's and iOS's clients do: `type` is `request` (with `action`: `start` or
+   * `stop`) or `response` (with `result`: `accept` or `reject`, and `message`). Room and stream are added.
+   */
+  async sendPK({ userID, ...data }) {
+    if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
+    const { roomID, user } = this;
+    const { accelerateURL = '' } = this.pushers.find((p) => p.userID === user.userID) ?? {};
+    await this.chat.sendDirect(userID, { body: pkBody({ roomID, ...user, accelerateURL, ...data }) });
+  }
+
+  onPK(who, data) {
+    this.tell('onRecvPK', { ...who, data });
+  }
+
   // The mixed picture
 
   changed() {
@@ -278,7 +295,7 @@ export class LiveRoom extends MediaRoom {
       throw error;
     }
     if (this.roomID !== roomID) return;
-    const mixed = params.interface.para.input_stream_list?.length > 1;
+    const mixed = parseObject(params)?.interface?.para?.input_stream_list?.length > 1;
     // What the app laid out itself is the app's to ask for again.
     this.running = mixed && !mergeParams ? mixedFor : undefined;
     this.runningAt = Date.now();
@@ -300,6 +317,11 @@ export class LiveRoom extends MediaRoom {
     super.leave(gone);
   }
 }
+
+rejectsWell(LiveRoom, [
+  ...['enterRoom', 'getAudienceList', 'setCustomField', 'requestJoinPusher', 'acceptJoinPusher', 'rejectJoinPusher'],
+  ...['kickoutSubPusher', 'joinPusher', 'quitJoinPusher', 'sendPK', 'mergeStream'],
+]);
 
 function mayMixLater(error) {
   return NOT_PUSHED_YET.has(error.code) || error.code === NO_MIXER || isPassing(error);

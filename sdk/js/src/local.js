@@ -1,6 +1,6 @@
 // Camera, microphone and screen of this page as one stream whose parts change while it is sent. For browsers only.
 
-import { Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError } from './errors.js';
 
 const VIDEO = { width: { ideal: 640 }, height: { ideal: 360 }, frameRate: { ideal: 24, max: 30 } };
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
@@ -43,8 +43,13 @@ export class LocalMedia {
     });
   }
 
-  /** Takes tracks that the app made. They are the app's: they are silenced or blackened, and never stopped. */
+  /**
+   * Takes tracks that the app made. They are the app's: they are silenced or blackened, and never stopped. What was opened here
+   * before and is not among them is closed: its light goes out.
+   */
   adopt(stream) {
+    this.#stopOurs(stream.getTracks());
+    this.screen = false;
     this.stream = stream;
     const [video] = stream.getVideoTracks?.() ?? [];
     this.camera = video ?? null;
@@ -131,7 +136,7 @@ export class LocalMedia {
     try {
       return (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks()[0];
     } catch (cause) {
-      throw refused(cause);
+      throw deviceError(cause);
     }
   }
 
@@ -274,7 +279,7 @@ export class LocalMedia {
       this.#mustBeOpen();
       return opened;
     } catch (cause) {
-      throw refused(cause);
+      throw deviceError(cause);
     }
   }
 
@@ -284,22 +289,29 @@ export class LocalMedia {
 
   /** One change after the other: two clicks must not open two cameras. */
   #inTurn(work) {
-    const done = this.turn.then(async () => {
+    let done = this.turn.then(async () => {
       this.#mustBeOpen();
       const result = await work();
       this.#mustBeOpen();
       return result;
     });
+    // Browsers' own errors, such as a sender's that takes no other track.
+    done = done.catch((cause) => Promise.reject(asRoomError(cause, Code.MEDIA)));
     this.turn = done.catch(() => {});
     return done;
+  }
+
+  #stopOurs(kept = []) {
+    const ours = (track) =>
+      track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video');
+    for (const track of new Set([...this.stream.getTracks(), this.camera]))
+      if (track && !kept.includes(track) && ours(track)) track.stop();
   }
 
   /** Stops what was opened here, and what is just being opened. */
   close() {
     this.closed = true;
-    for (const track of new Set([...this.stream.getTracks(), this.camera]))
-      if (track && (track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video')))
-        track.stop();
+    this.#stopOurs();
     this.camera = null;
     this.mic = this.cam = this.screen = false;
     this.stream = new MediaStream();
@@ -310,8 +322,8 @@ export class LocalMedia {
 export async function listDevices(devices = globalThis.navigator?.mediaDevices) {
   const found = { camera: [], microphone: [], speaker: [] };
   const names = { videoinput: 'camera', audioinput: 'microphone', audiooutput: 'speaker' };
-  for (const device of (await devices?.enumerateDevices?.()) ?? [])
-    if (device.deviceId) found[names[device.kind]]?.push(device);
+  const all = await devices?.enumerateDevices?.().catch((cause) => Promise.reject(deviceError(cause)));
+  for (const device of all ?? []) if (device.deviceId) found[names[device.kind]]?.push(device);
   return found;
 }
 
@@ -328,7 +340,7 @@ function blank(width, height) {
 }
 
 /** Why a browser gave no device. */
-function refused(cause) {
+export function deviceError(cause) {
   const codes = {
     NotAllowedError: Code.DENIED,
     NotFoundError: Code.NO_DEVICE,

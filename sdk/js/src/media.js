@@ -1,7 +1,7 @@
 // WHIP and WHEP: one offer, one answer, and the same again when the connection is lost. For browsers only.
 
 import { Backoff, wait } from './backoff.js';
-import { asRoomError, Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError, rejectsWell } from './errors.js';
 import { EVERY, Meter } from './quality.js';
 
 /** A connection that says it is disconnected often recovers; after this many milliseconds it is made anew. */
@@ -202,15 +202,16 @@ export class Publisher extends Link {
     return true;
   }
 
-  constructor({ stream, maxBitrate = 1_200_000, ...rest }) {
+  constructor({ stream, maxBitrate = 1_200_000, simulcast = false, ...rest }) {
     super(rest);
     this.stream = stream;
     this.maxBitrate = maxBitrate;
+    this.simulcast = simulcast;
   }
 
   prepare(pc) {
     for (const track of this.stream.getTracks()) {
-      const sendEncodings = track.kind === 'video' ? [{ maxBitrate: this.maxBitrate }] : [];
+      const sendEncodings = track.kind === 'video' ? encodings(this) : [];
       const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream], sendEncodings });
       if (track.kind === 'video') preferH264(transceiver);
     }
@@ -227,6 +228,20 @@ export class Publisher extends Link {
     if (sender) await sender.replaceTrack(track);
     else if (this.running) this.restart();
   }
+}
+
+/**
+ * What pictures are sent as: one size, or three, of which each viewer is sent what its network carries. Browsers share the bitrate
+ * out as it should be where the smallest comes first.
+ */
+function encodings({ maxBitrate, simulcast }) {
+  if (!simulcast) return [{ maxBitrate }];
+  const layer = (rid, smaller, part) => ({
+    rid,
+    scaleResolutionDownBy: smaller,
+    maxBitrate: Math.round(maxBitrate / part),
+  });
+  return [layer('q', 4, 8), layer('h', 2, 3), layer('f', 1, 1)];
 }
 
 /** Plays a stream into a media element, or gives its tracks to `onStream`. `onSilenced()`: the browser allows no sound yet. */
@@ -263,6 +278,9 @@ export class Player extends Link {
     });
   }
 }
+
+rejectsWell(Link, ['stats'], Code.MEDIA);
+rejectsWell(Publisher, ['replaceTrack'], Code.MEDIA);
 
 /**
  * STUN and TURN servers that a `Link` header names (RFC 9725, section 4.6), as RTCPeerConnection takes them:

@@ -1,11 +1,14 @@
 // A room with media by WebRTC: our camera, microphone and screen, the others' streams, who speaks, how good it is.
 
-import { Code, isPassing, RoomError } from './errors.js';
+import { Code, isPassing, RoomError, rejectsWell } from './errors.js';
 import { watchLevel } from './levels.js';
-import { LocalMedia, listDevices } from './local.js';
+import { deviceError, LocalMedia, listDevices } from './local.js';
 import { Room } from './room.js';
 import { Silenced } from './silenced.js';
 import * as urls from './urls.js';
+
+/** So many tries in a row that reach no server at all are told. */
+const UNREACHED = 4;
 
 export class MediaRoom extends Room {
   /** `media`: where the platform has it built in; `levels`: whether `speaking` is told. */
@@ -75,8 +78,13 @@ export class MediaRoom extends Room {
 
   /** Shows the screen in place of the camera. Rejects with `denied` where the person chose none. */
   setScreenShareEnabled(on, options) {
+    return this.told(this.#screen(on, options));
+  }
+
+  /** In the same turn as the click. */
+  async #screen(on, options) {
     if (!this.local) this.inBackground(this.#own());
-    return this.told(this.local ? this.local.setScreen(Boolean(on), options) : this.#own());
+    return this.local ? this.local.setScreen(Boolean(on), options) : this.#own();
   }
 
   /** Another `camera`, `microphone` or `speaker`, at once where it is in use. */
@@ -87,8 +95,14 @@ export class MediaRoom extends Room {
   async #switch(name, deviceID) {
     if (name === 'camera' || name === 'microphone') return (await this.#own()).choose(name, deviceID);
     if (name !== 'speaker') throw new RoomError(Code.MALFORMED, `there is no device ${name}`);
+    const before = this.speaker;
     this.speaker = deviceID;
-    await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
+    try {
+      await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
+    } catch (cause) {
+      this.speaker = before;
+      throw deviceError(cause);
+    }
   }
 
   /** A track of the app's in place of camera or microphone, such as a canvas. */
@@ -120,7 +134,7 @@ export class MediaRoom extends Room {
     await this.publisher?.stop();
     this.mustBeIn(visit);
     // Asked for at each connection: signatures end.
-    const url = async () => (await this.getPushURL({ roomID })).whipURL;
+    const url = async () => this.session.mediaURL((await this.getPushURL({ roomID })).whipURL);
     const onQuality = this.#measures(userID, options);
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
@@ -166,7 +180,7 @@ export class MediaRoom extends Room {
     let asked;
     const url = () => {
       asked = wantsRaw();
-      return urls.whep(this.session.server, current(), asked);
+      return this.session.mediaURL(urls.whep(this.session.server, current(), asked));
     };
     const refused = this.#refusals(userID);
     const onState = (state, error) => {
@@ -182,28 +196,37 @@ export class MediaRoom extends Room {
     const onQuality = this.#measures(userID, options);
     const onSilenced = () => this.players.has(player) && this.silenced.add(element);
     const on = { onState, onStream, onQuality, onSilenced };
+    // Phones would show nothing else beside it.
+    if (element && !element.controls) element.playsInline = true;
     const player = new Player({ platform: this.platform, url, element, ...options, ...on });
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
     };
     this.players.add(player);
-    if (this.speaker) this.inBackground(Promise.resolve(element?.setSinkId?.(this.speaker)));
+    if (this.speaker)
+      this.inBackground(
+        Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(deviceError(cause))),
+      );
     this.inBackground(player.start());
     return player;
   }
 
   /**
    * What is asked at each state of a connection: why it is refused, or cannot be made, is told by `error` once until it is open or
-   * there is another reason. It is tried again all the same: the stream may change.
+   * there is another reason. It is tried again all the same: the stream may change. That its server is not reached is told where
+   * everything else is, after some tries: the page may not ask there at all.
    */
   #refusals(userID) {
     let told;
+    let missed = 0;
     return (state, error) => {
       if (state === 'open') told = undefined;
+      if (error || state === 'open') missed = error?.code === Code.NETWORK ? missed + 1 : 0;
+      const away = missed >= UNREACHED && this.connection === 'connected';
       // Where nobody publishes yet, or another session is just ending, the next try may do.
-      const passes = !error || error.status === 404 || error.status === 409 || isPassing(error);
-      if (passes || (!error.status && !error.addresses) || error.message === told) return;
+      const passes = !error || error.status === 404 || error.status === 409 || (isPassing(error) && !away);
+      if (passes || (!error.status && !error.addresses && !away) || error.message === told) return;
       told = error.message;
       error.userID = userID;
       this.fail(error);
@@ -287,3 +310,6 @@ export class MediaRoom extends Room {
     return this.qualities.get(userID) ?? null;
   }
 }
+
+// The others give what is `told`.
+rejectsWell(MediaRoom, ['getDevices', 'unpublish']);

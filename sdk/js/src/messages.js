@@ -53,6 +53,11 @@ export function linkBody(data) {
   return custom(JSON.stringify({ cmd: 'linkmic', data: { timestamp: Date.now(), ...data } }));
 }
 
+/** A step of a PK between the anchors of two rooms. */
+export function pkBody(data) {
+  return custom(JSON.stringify({ cmd: 'pk', data: { timestamp: Date.now(), ...data } }));
+}
+
 function custom(Data, Ext = '') {
   return [{ MsgType: 'TIMCustomElem', MsgContent: { Data, Desc: '', Ext } }];
 }

@@ -3,7 +3,7 @@
 
 import { wait } from './backoff.js';
 import { Chat, mayJoinLater } from './chat.js';
-import { asRoomError, Code, isPassing, RoomError } from './errors.js';
+import { asRoomError, Code, isPassing, RoomError, rejectsWell } from './errors.js';
 import { Emitter } from './events.js';
 import { commandBody, directBody, messageOf, ownBody, parseObject, readBody, textBody } from './messages.js';
 import { Said } from './said.js';
@@ -22,11 +22,11 @@ const PUSHERS_SPREAD = 0.5;
 export class Room extends Emitter {
   /**
    * `session`: one that other rooms use too; without it, this room has its own. `leaveWithPage`: who closes the page, or goes to
-   * another one, leaves the room at once.
+   * another one, leaves the room at once. `language`, `mediaAtServer`: see `Session`.
    */
-  constructor({ server = '', kind, platform, session, random, leaveWithPage = true }) {
+  constructor({ server, kind, platform, session, random, leaveWithPage = true, language, mediaAtServer }) {
     super();
-    this.session = session ?? new Session({ server, platform });
+    this.session = session ?? new Session({ server, platform, language, mediaAtServer });
     this.kind = kind;
     this.platform = platform;
     this.listener = {};
@@ -129,8 +129,11 @@ export class Room extends Emitter {
 
   /** A promise for the app, which may leave it alone: what goes wrong is told by `error`, too. */
   told(work) {
-    this.inBackground(work);
-    return work;
+    const sure = work.catch((cause) => {
+      throw asRoomError(cause);
+    });
+    this.inBackground(sure);
+    return sure;
   }
 
   /** For work that nobody waits for: what goes wrong in it is told by `error`. */
@@ -248,6 +251,7 @@ export class Room extends Emitter {
 
   /** Resolves with `{pushURL, whipURL, …}`: of our stream in a room, or of a fresh stream. */
   async getPushURL({ roomID } = {}) {
+    if (!this.user) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
     const { code, message, ...found } = await this.call('get_push_url', { userID: this.user.userID, roomID });
     return { ...found, whipURL: urls.whip(this.session.server, found) };
   }
@@ -409,8 +413,9 @@ export class Room extends Emitter {
     return this.pushers.filter((p) => p.userID !== this.user?.userID);
   }
 
-  async getPushers({ roomID = this.roomID } = {}) {
-    return readRoom(await this.call('get_pushers', { roomID }));
+  /** `limits`: with `maxMembers`, how many may push in it. */
+  async getPushers({ roomID = this.roomID, limits = false } = {}) {
+    return readRoom(await this.call('get_pushers', { roomID, ...(limits && { limits: '1' }) }));
   }
 
   async #fetch() {
@@ -621,8 +626,11 @@ export class Room extends Emitter {
       userAvatar: text_(data.userAvatar),
       time,
     };
+    // Other clients' commands have all of their data in the place of our `msg`.
     if (custom.cmd === 'linkmic') this.onLink?.(who, data);
-    else this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: data.msg });
+    else if (custom.cmd === 'pk' && this.onPK) this.onPK(who, data);
+    else
+      this.tell('onRecvC2CCustomMsg', { ...who, cmd: text_(custom.cmd), msg: 'msg' in data ? data.msg : custom.data });
   }
 
   #inRoom() {
@@ -649,9 +657,12 @@ export class Room extends Emitter {
   }
 
   /** Tells the others of our microphone and camera where something else than this SDK has them, as <live-pusher> does. */
-  tellMediaState({ mic, cam, screen }) {
-    const state = Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined));
-    return this.told(this.said.say(state));
+  tellMediaState(state) {
+    return this.told(this.#tellMedia(state));
+  }
+
+  async #tellMedia({ mic, cam, screen }) {
+    await this.said.say(Object.fromEntries(Object.entries({ mic, cam, screen }).filter(([, is]) => is !== undefined)));
   }
 
   /** The newest kept messages, those before number `before` if that is given; oldest first. */
@@ -702,6 +713,23 @@ export class Room extends Emitter {
     return urls.plays(this.session.server, pusher);
   }
 }
+
+rejectsWell(Room, [
+  ...[
+    'login',
+    'close',
+    'logout',
+    'getRoomList',
+    'getRecordList',
+    'getPushURL',
+    'createRoom',
+    'push',
+    'enterRoom',
+    'exitRoom',
+  ],
+  ...['getPushers', 'sendRoomTextMsg', 'sendRoomCustomMsg', 'sendCommand', 'getHistory'],
+  ...['kickUser', 'muteUser', 'unmuteUser', 'banUser', 'unbanUser', 'sendC2CCustomMsg'],
+]);
 
 function text_(value) {
   return value === undefined || value === null ? '' : String(value);

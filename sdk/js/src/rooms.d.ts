@@ -66,6 +66,8 @@ export interface RoomView {
   custom: Custom;
   pushers: Pusher[];
   audienceCount?: number;
+  /** How many may push in it; where it was asked for (`limits`), of servers that say it. */
+  maxMembers?: number;
   roomStatusCode?: number;
 }
 
@@ -103,6 +105,8 @@ export declare const Code: {
   readonly DEVICE_BUSY: 'device_busy';
   /** A listener of yours threw. */
   readonly LISTENER: 'listener';
+  /** Your function `userSig` failed. */
+  readonly SIGNATURE: 'signature';
   readonly MUTED: 'muted';
   readonly BANNED_FROM_CHAT: 'banned';
   readonly TOO_FAST: 'too_fast';
@@ -209,11 +213,28 @@ export interface RoomListener {
   onError?(error: RoomError): void;
 }
 
+/** What anchors of two rooms say to each other of a PK, as Android's and iOS's clients do. */
+export interface PKMessage {
+  type?: 'request' | 'response' | string;
+  /** Of a request. */
+  action?: 'start' | 'stop' | string;
+  /** Of a response. */
+  result?: 'accept' | 'reject' | string;
+  message?: string;
+  /** The sender's room, and where its stream is played. */
+  roomID?: string;
+  accelerateURL?: string;
+  timestamp?: number;
+  [more: string]: unknown;
+}
+
 export interface LiveRoomListener extends RoomListener {
   /** For the anchor: a viewer asks to push. */
   onRecvJoinPusherRequest?(event: User & { time: number }): void;
   onRecvAcceptJoinPusher?(event: User): void;
   onRecvRejectJoinPusher?(event: User & { reason: string }): void;
+  /** Another room's anchor says something of a PK; `data` is what it sent: see `sendPK`. */
+  onRecvPK?(event: User & { time: number; data: PKMessage }): void;
   /** The anchor ended our pushing; we watch on. */
   onKickoutJoinPusher?(event: User & { roomID: string }): void;
 }
@@ -237,7 +258,10 @@ export declare class Emitter<Events> {
 export type MediaState = 'new' | 'connecting' | 'open' | 'waiting' | 'closed';
 
 export interface PublishOptions {
+  /** Bits a second, of the largest size. */
   maxBitrate?: number;
+  /** Three sizes of the pictures, of which each WebRTC viewer is sent the one that its network carries. */
+  simulcast?: boolean;
   onState?(state: MediaState, error?: RoomError): void;
   onQuality?(figures: Quality): void;
 }
@@ -307,7 +331,7 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   push(room: { roomID: string; roomInfo?: string; pushURL?: string }): Promise<RoomView>;
   /** `unloading`: the page goes (`pagehide`), and its media connections end with it. */
   exitRoom(options?: { unloading?: boolean }): Promise<void>;
-  getPushers(of?: { roomID?: string }): Promise<RoomView>;
+  getPushers(of?: { roomID?: string; limits?: boolean }): Promise<RoomView>;
   refresh(): Promise<void>;
   sendRoomTextMsg(message: { msg: string }): Promise<void>;
   /** A text comes as the same text. All else goes as its JSON, and comes as what it was to this SDK, as text to other clients. */
@@ -374,5 +398,7 @@ export declare class AnyLiveRoom extends Room<LiveRoomListener> {
   acceptJoinPusher(viewer: { userID: string }): Promise<void>;
   rejectJoinPusher(viewer: { userID: string; reason?: string }): Promise<void>;
   kickoutSubPusher(pusher: { userID: string }): Promise<void>;
+  /** To another room's anchor. Our own room and stream are added. */
+  sendPK(message: PKMessage & { userID: string }): Promise<void>;
   mergeStream(mergeParams?: object): Promise<void>;
 }

@@ -1,11 +1,17 @@
 // Who calls: logs in, makes calls in that user's name, and logs in again when the session has ended.
 
-import { Code, RoomError } from './errors.js';
+import { asRoomError, Code, RoomError, rejectsWell } from './errors.js';
+import * as urls from './urls.js';
 
 export class Session {
-  /** `server`: `https://host` (or '' for the page's own). A session is good for all kinds of rooms. */
-  constructor({ server = '', platform }) {
+  /**
+   * `server`: `https://host` (or '' for the page's own). A session is good for all kinds of rooms. `language`: that of the server's
+   * messages, such as `en`. `mediaAtServer`: WHIP and WHEP are asked at `server`, whichever host their URLs name.
+   */
+  constructor({ server = '', platform, language = '', mediaAtServer = false }) {
     this.server = server.replace(/\/+$/, '');
+    this.language = language;
+    this.mediaAtServer = mediaAtServer;
     this.platform = platform;
     this.user = null;
     this.token = null;
@@ -36,8 +42,8 @@ export class Session {
 
   async #logIn() {
     if (!this.login) throw new RoomError(Code.UNAUTHORISED, 'not logged in');
-    const { userID, userSig, sdkAppID, accType = '' } = this.login;
-    const sig = typeof userSig === 'function' ? await userSig(userID) : userSig;
+    const { userID, sdkAppID, accType = '' } = this.login;
+    const sig = await this.#sign();
     const query = new Map([
       ['sdkAppID', sdkAppID],
       ['userID', userID],
@@ -48,6 +54,20 @@ export class Session {
     const text = [...query].map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join('&');
     const answer = await this.#post(`/weapp/live_room/login?${text}`, {});
     this.token = answer.token;
+  }
+
+  /** The signature, from the app's own function too. */
+  async #sign() {
+    const { userID, userSig } = this.login;
+    if (typeof userSig !== 'function') return userSig;
+    let sig;
+    try {
+      sig = await userSig(userID);
+    } catch (cause) {
+      throw asRoomError(cause, Code.SIGNATURE);
+    }
+    if (!sig) throw new RoomError(Code.LOGIN_INCOMPLETE, 'userSig is missing');
+    return sig;
   }
 
   async close() {
@@ -76,9 +96,14 @@ export class Session {
   }
 
   async #post(path, body, options) {
-    const headers = { 'Content-Type': 'application/json' };
+    const headers = { 'Content-Type': 'application/json', ...(this.language && { 'Accept-Language': this.language }) };
     const request = { method: 'POST', headers, body: JSON.stringify(body), ...options };
     return read(await this.platform.request(this.server + path, request));
+  }
+
+  /** Where a WHIP or WHEP URL is asked. */
+  mediaURL(url) {
+    return this.mediaAtServer && url ? urls.at(this.server, url) : url;
   }
 
   /** The URL of the chat's socket. */
@@ -90,6 +115,8 @@ export class Session {
   }
 }
 
+rejectsWell(Session, ['open', 'close', 'call', 'renew']);
+
 /** An answer's fields, or its error. */
 export function read({ status, text }) {
   let answer;
@@ -100,6 +127,6 @@ export function read({ status, text }) {
       status,
     });
   }
-  if (answer.code === 0) return answer;
-  throw new RoomError(answer.code ?? Code.INTERNAL, answer.message ?? `the server answered ${status}`, { status });
+  if (answer?.code === 0) return answer;
+  throw new RoomError(answer?.code ?? Code.INTERNAL, answer?.message ?? `the server answered ${status}`, { status });
 }

@@ -34,6 +34,11 @@ function marked(url, raw) {
   return pairs.length ? `${address}?${pairs.join('&')}` : address;
 }
 
+/** The same path at the server itself. */
+export function at(server, url) {
+  return origin(server) + url.replace(/^[a-z]+:\/\/[^/]*/, '');
+}
+
 /** All ways to play a pusher, for people: `[[name, url]]`. */
 export function plays(server, pusher) {
   const from = parts(pusher.accelerateURL);

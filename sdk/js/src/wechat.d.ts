@@ -14,6 +14,8 @@ export {
 
 export interface WeChatOptions {
   server: string;
+  /** Of the server's messages, such as `en`. */
+  language?: string;
   wx?: unknown;
 }
 

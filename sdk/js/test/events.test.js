@@ -179,6 +179,43 @@ test('what the app gives to a connection may throw', () =>
     assert.equal(player.state, 'closed');
   }));
 
+test('that the host of a stream is not reached is told where all else is, once', () =>
+  watched(async () => {
+    class Link {
+      constructor({ onState }) {
+        this.become = onState;
+      }
+      async start() {}
+      async stop() {}
+    }
+    const room = new RTCRoom({ platform: world().platform(), media: { Player: Link, Publisher: Link } });
+    const errors = [];
+    room.on('error', ({ code, userID }) => errors.push([code, userID]));
+    const away = () => new RoomError('network', 'the server cannot be reached');
+    const tries = (player, n) => {
+      for (let i = 0; i < n; i++) {
+        player.become('connecting');
+        player.become('waiting', away());
+      }
+    };
+    // Without a connection of its own, that is no news.
+    const early = room.play({ userID: 'eve' }, null);
+    tries(early, 9);
+    assert.deepEqual(errors, []);
+    await room.login(LOGIN);
+    await settle();
+    assert.equal(room.connection, 'connected');
+    const player = room.play({ userID: 'bob' }, null);
+    tries(player, 3);
+    assert.deepEqual(errors, []);
+    tries(player, 9);
+    assert.deepEqual(errors.splice(0), [['network', 'bob']]);
+    player.become('open');
+    tries(player, 3);
+    assert.deepEqual(errors, [], 'it was there in between');
+    await room.logout();
+  }));
+
 test('a stream that is refused, at once or after it was let in, is told once until it plays', () =>
   watched(async () => {
     class Link {

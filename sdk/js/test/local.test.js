@@ -131,6 +131,26 @@ test('what was opened is closed, with the camera behind a screen', async () => {
   assert.deepEqual(media.state, { mic: false, cam: false, screen: false });
 });
 
+test('what was opened is closed where the app publishes a stream of its own', async () => {
+  const { media } = local();
+  const opened = await media.open();
+  const [mic] = opened.getAudioTracks();
+  const own = new Stream([mic, new Track('video', 'mine')]);
+  media.adopt(own);
+  assert.equal(labelled('first video')[0].readyState, 'ended', 'its light is out');
+  assert.equal(mic.readyState, 'live', 'the app goes on with that one');
+  media.close();
+  assert.deepEqual([labelled('mine')[0].readyState, mic.readyState], ['live', 'ended']);
+  // With the camera behind a screen.
+  const other = local().media;
+  await other.open();
+  await other.setScreen(true);
+  other.adopt(new Stream([new Track('video', 'mine too')]));
+  for (const label of ['first video', 'screen', 'first audio'])
+    assert.equal(labelled(label).at(-1).readyState, 'ended', label);
+  assert.equal(other.state.screen, false);
+});
+
 test('devices are listed by what they are; refusals have codes', async () => {
   const { media, devices } = local();
   const found = await listDevices(devices);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { iceServersOf, Player, Publisher } from '../src/media.js';
 import { RTCRoom } from '../src/rtc_room.js';
+import { Session } from '../src/session.js';
 import * as urls from '../src/urls.js';
 import { viewOf } from '../src/view.js';
 import { clock, settle } from './fake.js';
@@ -281,6 +282,37 @@ test('another camera needs no new connection', async () => {
   assert.equal(FakePeer.made[0].transceivers[0].sender.track, fresh);
   assert.ok(old.stopped);
   await publisher.stop();
+});
+
+test('pictures are sent in one size, or in three of which the last is the largest', () => {
+  const offered = (options) => {
+    const peer = new FakePeer();
+    const [camera, mic] = [track('video'), track('audio')];
+    new Publisher({ platform: platform([]), url: 'u', stream: stream(camera, mic), ...options }).prepare(peer);
+    return peer.transceivers.map(({ how }) => how.sendEncodings);
+  };
+  assert.deepEqual(offered({ maxBitrate: 900_000 }), [[{ maxBitrate: 900_000 }], []]);
+  const [layers, sound] = offered({ maxBitrate: 2_400_000, simulcast: true });
+  assert.deepEqual(sound, []);
+  assert.deepEqual(
+    layers.map((l) => [l.rid, l.scaleResolutionDownBy, l.maxBitrate]),
+    [
+      ['q', 4, 300_000],
+      ['h', 2, 800_000],
+      ['f', 1, 2_400_000],
+    ],
+  );
+});
+
+test('media is asked for where its URL says, or at the server itself', () => {
+  const url = 'https://play.example/whep/1_r_ada?txSecret=x';
+  const at = (options) => new Session({ platform: platform([]), ...options }).mediaURL(url);
+  assert.equal(at({ server: 'https://live.example' }), url);
+  assert.equal(
+    at({ server: 'https://live.example:8443/', mediaAtServer: true }),
+    'https://live.example:8443/whep/1_r_ada?txSecret=x',
+  );
+  assert.equal(new Session({ platform: platform([]), mediaAtServer: true }).mediaURL(undefined), undefined);
 });
 
 test('URLs of other protocols are found from one', () => {

@@ -236,3 +236,24 @@ test('the sample’s files fit together', () => {
   for (const [, handler] of file('pages/room/room.wxml').matchAll(/bind\w+="(\w+)"/g))
     assert.match(code, new RegExp(`^ {2}(async )?${handler}\\(`, 'm'), handler);
 });
+
+test('who goes live again is heard, whether the room was left or closed; why it was closed is said in words', async () => {
+  const server = tea();
+  const it = page(server);
+  await it.onLoad();
+  server.room.pushers.push({ userID: 'ada', userName: 'Ada', userAvatar: '', url: 'rtmp://h/live/a' });
+  for (const end of ['leave', 'destroyed', 'kicked']) {
+    await it.begin();
+    await settle(60);
+    assert.equal(it.data.mic, true);
+    await it.toggleMicrophone();
+    assert.equal(it.data.mic, false);
+    if (end === 'leave') await it.leave();
+    else if (end === 'kicked') server.socket.push({ type: 'out', room: 'r', reason: end });
+    else server.socket.push({ type: 'system', room: 'r', seq: 9, time: 1, notice: end });
+    await settle(60);
+    assert.deepEqual([it.data.roomID, it.data.pushURL, it.data.mic], ['', '', true], end);
+    if (end !== 'leave') assert.match(it.data.note, /^(The|You) .*room/);
+  }
+  await it.onUnload();
+});

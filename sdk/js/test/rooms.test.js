@@ -980,3 +980,42 @@ test('a viewer whose look at the room was refused by a busy server looks again',
   assert.ok(server.named('get_pushers').length <= looked + 2, 'once seen, it is not looked for any more');
   await room.logout();
 });
+
+test('anchors of two rooms say what they do in a PK, as native clients do', async () => {
+  const server = world();
+  const room = new LiveRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.createRoom({ roomInfo: 'mine' }));
+  const data = {
+    ...{ type: 'request', action: 'start', roomID: 'other', userID: 'bob', userName: 'Bob', userAvatar: 'pic' },
+    ...{ accelerateURL: 'rtmp://h/live/1_other_bob?x=1', timestamp: 7 },
+  };
+  const direct = (cmd, said, seq) => ({
+    ...{ type: 'direct', seq, from: 'bob', time: 5 },
+    body: [{ MsgType: 'TIMCustomElem', MsgContent: { Data: JSON.stringify({ cmd, data: said }), Desc: '', Ext: '' } }],
+  });
+  server.socket.push(direct('pk', data, 101));
+  const who = { userID: 'bob', userName: 'Bob', userAvatar: 'pic', time: 5 };
+  assert.deepEqual(seen('onRecvPK'), [{ ...who, data }]);
+  assert.deepEqual(seen('onRecvC2CCustomMsg'), []);
+  await room.sendPK({ userID: 'bob', type: 'response', result: 'accept', message: '' });
+  const [{ to, body }] = server.socket.asked('direct');
+  const said = JSON.parse(body[0].MsgContent.Data);
+  assert.deepEqual([to, said.cmd, said.data.type, said.data.result], ['bob', 'pk', 'response', 'accept']);
+  assert.deepEqual([said.data.roomID, said.data.userID], ['r', 'ada']);
+  assert.equal(said.data.accelerateURL, pusher('ada').accelerateURL);
+  assert.equal(typeof said.data.timestamp, 'number');
+  // Commands of other clients come with all of their data.
+  server.socket.push(direct('gift', { kind: 'rose' }, 102));
+  server.socket.push(direct('poke', 'twice', 103));
+  server.socket.push(direct('ours', { userName: 'Bob', msg: { n: 1 } }, 104));
+  assert.deepEqual(
+    seen('onRecvC2CCustomMsg').map(({ cmd, msg }) => [cmd, msg]),
+    [
+      ['gift', { kind: 'rose' }],
+      ['poke', 'twice'],
+      ['ours', { n: 1 }],
+    ],
+  );
+  await room.logout();
+  await assert.rejects(room.sendPK({ userID: 'bob', type: 'request' }), { code: 'state' });
+});

@@ -29,6 +29,23 @@ test('a session that ended is opened again, once for many calls', async () => {
   assert.equal(server.named('login')[1].query.userSig, 'sig2');
 });
 
+test('messages are asked for in a language, where one is given', async () => {
+  for (const [language, expected] of [
+    ['en', 'en'],
+    [undefined, undefined],
+  ]) {
+    const platform = new FakeServer().platform();
+    const { request } = platform;
+    const headers = [];
+    platform.request = (url, options) => {
+      headers.push(options.headers['Accept-Language']);
+      return request(url, options);
+    };
+    await new Session({ platform, language }).open(LOGIN);
+    assert.deepEqual(headers, [expected]);
+  }
+});
+
 test('errors carry code and message; a proxy’s page is a network error', async () => {
   const server = new FakeServer();
   const session = new Session({ platform: server.platform() });

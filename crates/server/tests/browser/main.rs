@@ -175,6 +175,11 @@ mod pictures {
     }
 
     #[test]
+    fn layers_of_pages_in_chromium() {
+        alone("simulcast");
+    }
+
+    #[test]
     fn lips_colours_and_tones_in_chromium() {
         alone("senses");
     }
@@ -204,6 +209,11 @@ mod pages {
     #[test]
     fn what_people_do_in_the_demo_in_chromium() {
         beside("demo");
+    }
+
+    #[test]
+    fn ways_into_the_demo_in_chromium() {
+        beside("entrance");
     }
 
     #[test]

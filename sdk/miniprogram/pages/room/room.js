@@ -10,6 +10,18 @@ const PUSH_ENDED = [-1307, 3004, 5000];
 const PUSH_BEGUN = 1002;
 const NO_DEVICE = { '-1301': 'no camera', '-1302': 'no microphone' };
 
+/** Why one is out of a room. */
+const CLOSED = {
+  destroyed: 'The room was closed',
+  revoked: 'The room was closed',
+  kicked: 'You were put out of the room',
+  banned: 'You may not be in this room',
+  lost: 'The room is not there any more',
+  session: 'The login has ended',
+};
+/** What holds outside of a room: the microphone is on when one goes live again. */
+const OUT = { roomID: '', liveURL: '', pushURL: '', others: [], mic: true };
+
 /** What wx.request answers, as a promise. */
 const ask = (url, data) =>
   new Promise((resolve, reject) => wx.request({ url, data, success: (r) => resolve(r.data), fail: reject }));
@@ -33,7 +45,7 @@ Page({
       if (state === 'connected') this.pushAgain();
     });
     room.on('roomClose', ({ reason }) => {
-      this.setData({ roomID: '', liveURL: '', pushURL: '', others: [], note: reason });
+      this.setData({ ...OUT, note: CLOSED[reason] || reason });
       this.tell(() => this.list());
     });
     room.on('error', (error) => this.setData({ note: error.message }));
@@ -79,7 +91,7 @@ Page({
   leave() {
     return this.tell(async () => {
       await this.room.exitRoom();
-      this.setData({ roomID: '', liveURL: '', pushURL: '', others: [], lines: [] });
+      this.setData({ ...OUT, lines: [] });
       await this.list();
     });
   },

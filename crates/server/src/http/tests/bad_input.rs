@@ -379,6 +379,19 @@ async fn nobody_acts_as_somebody_else() {
 }
 
 #[tokio::test]
+async fn how_many_may_push_is_said_to_who_asks() {
+    let kit = Kit::new().await;
+    for (kind, room, most) in [("double_room", "d", 2), ("multi_room", "m", 4), ("live_room", "l", 4)] {
+        let alice = kit.login(kind, "alice", Generation::Second).await;
+        alice.enter(room).await;
+        let seen = alice.call("get_pushers", json!({ "roomID": room, "limits": "1" })).await;
+        assert_eq!(seen["maxMembers"], most, "{kind}");
+        let seen = alice.call("get_pushers", json!({ "roomID": room })).await;
+        assert!(seen["maxMembers"].is_null(), "{kind}: clients of others are told nothing new");
+    }
+}
+
+#[tokio::test]
 async fn a_room_is_of_one_kind() {
     let kit = Kit::new().await;
     let alice = kit.login("live_room", "alice", Generation::First).await;

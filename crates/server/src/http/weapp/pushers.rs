@@ -77,16 +77,24 @@ struct Ids<'a> {
     user_id: Option<Text<'a>>,
     #[serde(rename = "roomStatusCode", default)]
     status: Option<Number>,
+    #[serde(borrow, default)]
+    limits: Option<Text<'a>>,
 }
 
-/// A room and who pushes in it.
+/// A room and who pushes in it; for who asks for `limits`, how many may.
 pub async fn get_pushers(member: &Member<'_>) -> Sent {
     let body: Ids<'_> = member.call.body()?;
     let id = member.room(body.room_id.as_ref())?;
     let lens = member.lens();
     let mut sent = Err(Refusal::NoRoom.into());
+    let most = body.limits.map(|_| member.call.weapp.rooms.capacity(member.kind));
     let see = &mut |room: &room::Room, viewers| {
-        sent = fields(|out| RoomView { room, viewers, lens, detailed: true }.write(out))
+        sent = fields(|out| {
+            RoomView { room, viewers, lens, detailed: true }.write(out);
+            if let Some(most) = most {
+                out.extend_from_slice(format!(",\"maxMembers\":{most}").as_bytes());
+            }
+        });
     };
     member.call.weapp.rooms.see(member.kind, &id, see).await?;
     sent
