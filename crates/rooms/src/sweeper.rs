@@ -86,7 +86,8 @@ impl Sweeper {
             verdicts[at].push((user, pushing));
         }
         for (id, verdicts) in due.iter().zip(&verdicts) {
-            let (now, at) = (self.clock.steady(), self.clock.now());
+            let now = self.clock.steady();
+            let at = self.clock.now();
             let sweep = &mut |slot: &mut Option<Room>| Ok(timed(sweep::sweep(slot, now, verdicts, &self.rules), at));
             self.store.update(id, sweep).await?;
         }

@@ -240,7 +240,17 @@ impl Audio {
         let track = Track::new(2 + u32::from(number), config)?;
         let unit = AudioInfo::of(config.codec, &config.payload).samples;
         let rate = track.rate;
-        Some(Audio { number, track, codec: config.codec, next: None, start: 0, samples: Vec::new(), unit, rate, rest: 0 })
+        Some(Audio {
+            number,
+            track,
+            codec: config.codec,
+            next: None,
+            start: 0,
+            samples: Vec::new(),
+            unit,
+            rate,
+            rest: 0,
+        })
     }
 
     /// Takes away what begins at `dts` or later: where that begins, and its samples.

@@ -209,7 +209,7 @@ mod tests {
             .sum();
         let demo = weight("demo") + weight("style.css") + weight("index.html") + weight("icons.svg") + sdk;
         // All of it; what comes before the first paint is measured in a browser (tests/web/demo.mjs).
-        assert!(demo <= 215_000, "{demo} bytes");
+        assert!(demo <= 250_000, "{demo} bytes");
         for page in ["index.html", "console.html", "api.html"] {
             let data = Web::get(page).unwrap().data;
             let text = std::str::from_utf8(&data).unwrap();

@@ -122,19 +122,18 @@ pub(crate) async fn assemble(
     clock: Arc<dyn Clock>,
     around: Around,
 ) -> Result<(Parts, Background), Error> {
-    let Around { client, rtmp_port, secure, webrtc } = around;
     let metrics = Arc::new(Metrics::new(&http::LABELS, http::codes()));
-    let client = client.counted(&metrics.cloud);
+    let client = around.client.counted(&metrics.cloud);
     let (traces, sender) = Traces::new(&settings.traces, Arc::new(outbound::Client::default())).unzip();
     let settings = Arc::new(settings);
     let leaving = CancellationToken::new();
-    let ground = Ground { settings, clock, client, metrics, traces, logs, secure, leaving };
+    let ground = Ground { settings, clock, client, metrics, traces, logs, secure: around.secure, leaving };
     let mut background = Background::new();
     if let Some(sender) = sender {
         background.push(Box::pin(sender.run()));
     }
     let access = Access::new(&ground)?;
-    let streams = Streams::new(&ground, &access, rtmp_port, webrtc.as_ref(), &mut background)?;
+    let streams = Streams::new(&ground, &access, around.rtmp_port, around.webrtc.as_ref(), &mut background)?;
     let kept = Kept::open(&ground).await?;
     kept.restore(&ground, &access).await?;
     let hooks = hooks_of(&ground, &kept).await.map_err(one)?;

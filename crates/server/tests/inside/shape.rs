@@ -358,10 +358,14 @@ fn lists_of_all_variants_are_whole_and_in_order() {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for (path, text) in sources() {
-        for (at, _) in without_tests(&text).match_indices("const ALL: [") {
-            if text[at..].starts_with("const ALL: [&") {
+        let code = without_tests(&text);
+        for line in code.lines() {
+            // An item of an impl: lists of other things stand elsewhere.
+            let item = line.strip_prefix("    ").map(|item| item.strip_prefix("pub ").unwrap_or(item));
+            if !item.is_some_and(|item| item.starts_with("const ALL: [")) {
                 continue;
             }
+            let at = line.as_ptr().addr() - text.as_ptr().addr();
             let (_, rest) = text[..at].rsplit_once("\nimpl ").expect("a list of all is the enum's");
             let name = rest.split([' ', '{']).next().unwrap_or_default();
             let list = text[at..].split("];").next().unwrap_or_default();
@@ -443,7 +447,7 @@ fn files_that_comments_name_exist() {
             }
         }
     }
-    assert!(seen > 50, "only {seen} were found: the search is broken");
+    assert!(seen > 20, "only {seen} were found: the search is broken");
     none("files that comments name and that do not exist", &missing);
 }
 

@@ -44,27 +44,11 @@ impl Session {
             }
             "publish" | "play" => return Err(Ended::Protocol(format!("{name} at the wrong time"))),
             "deleteStream" | "closeStream" | "FCUnpublish" => return Ok(self.stop(now)),
-            "pause" if self.phase == Phase::Playing => {
-                let (code, text) = if flag(3) {
-                    ("NetStream.Pause.Notify", "paused")
-                } else {
-                    ("NetStream.Unpause.Notify", "going on")
-                };
-                message::status(&mut self.out, "status", code, text);
-                return Ok(Some(Event::Pause(flag(3))));
+            "pause" | "seek" | "receiveAudio" | "receiveVideo" | message::REQUEST_KEY
+                if self.phase == Phase::Playing =>
+            {
+                return Ok(Some(self.of_player(name, flag(3))));
             }
-            // There is nothing before or behind the present. FFmpeg's players show nothing until they hear that it is done.
-            "seek" if self.phase == Phase::Playing => {
-                message::status(&mut self.out, "status", "NetStream.Seek.Notify", "at the present");
-                return Ok(Some(Event::KeyWanted));
-            }
-            "receiveAudio" if self.phase == Phase::Playing => {
-                return Ok(Some(Event::ReceiveAudio(flag(3))));
-            }
-            "receiveVideo" if self.phase == Phase::Playing => {
-                return Ok(Some(Event::ReceiveVideo(flag(3))));
-            }
-            message::REQUEST_KEY if self.phase == Phase::Playing => return Ok(Some(Event::KeyWanted)),
             "FCSubscribe" => {
                 let info = [("level", "status".into()), ("code", "NetStream.Play.Start".into())].into();
                 message::command(&mut self.out, 0, CHUNK, &["onFCSubscribe".into(), 0.0.into(), Value::Null, info]);
@@ -75,6 +59,24 @@ impl Session {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// What a player asks for while it plays.
+    fn of_player(&mut self, name: &str, on: bool) -> Event {
+        let mut status = |code, text| message::status(&mut self.out, "status", code, text);
+        match name {
+            "pause" if on => status("NetStream.Pause.Notify", "paused"),
+            "pause" => status("NetStream.Unpause.Notify", "going on"),
+            // There is nothing before or behind the present. FFmpeg's players show nothing until they hear that it is done.
+            "seek" => status("NetStream.Seek.Notify", "at the present"),
+            _ => {}
+        }
+        match name {
+            "pause" => Event::Pause(on),
+            "receiveAudio" => Event::ReceiveAudio(on),
+            "receiveVideo" => Event::ReceiveVideo(on),
+            _ => Event::KeyWanted,
+        }
     }
 
     fn connected(&mut self, transaction: f64) {
