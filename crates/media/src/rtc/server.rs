@@ -37,8 +37,9 @@ use crate::request::{Kick, Query, Requests, What};
 /// Messages that wait for a worker before datagrams are dropped.
 const INBOX: usize = 4_096;
 
-/// A viewer that says how long it wants to wait for a publisher waits no longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A viewer waits no longer than this for a publisher, whatever it asks for: Livepeer's player gives its request up after ten
+/// seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(9);
 
 /// The WebRTC server.
 #[derive(Clone)]
@@ -225,9 +226,9 @@ impl Server {
         let hears = accepted.audio.is_some();
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
-        let wait =
-            asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
-        let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
+        let most = options.wait.unwrap_or(LONGEST_WAIT);
+        let wait = asked_wait(&what.query).map_or(most, |asked| asked.min(most));
+        let mut ticket = inner.renditions.open(&what.stream, want, takes, Some(wait)).await?;
         self.carries(&what.stream, &mut ticket).map_err(|unfit| refusal(unfit, offer))?;
         let found = self.shown(&what.stream);
         if found != asked {
@@ -250,6 +251,8 @@ impl Server {
     fn carries(&self, stream: &StreamName, ticket: &mut Reader) -> Result<(), Unfit> {
         let Common { hub, unfits, .. } = &*self.inner.common;
         let mut seen = backlog(ticket).map(drop);
+        // A worker's feed reads for it.
+        ticket.reads_no_more();
         if ticket.name() != stream && seen.is_ok() {
             let want = Want::internal(Pace::Realtime, hub::Start::Group).with_view(ticket.view());
             seen = hub.subscribe(stream, want).map_or(Ok(()), |mut group| backlog(&mut group).map(drop));
