@@ -80,7 +80,9 @@ impl Outbox {
             let mut contents = Vec::new();
             make(&mut contents);
             if !contents.is_empty() {
-                self.tcp.send(destination.to, &contents);
+                if !self.tcp.send(destination.to, &contents) {
+                    Counters::add(&self.counters.tcp_full, 1);
+                }
             }
             return;
         }
