@@ -450,6 +450,8 @@ export class Room extends Emitter {
 
   followMedia() {}
 
+  followCodecs() {}
+
   restartMedia() {}
 
   async unpublish() {}
