@@ -154,11 +154,7 @@ pub(super) fn accept(
     let others = completed.take_others();
     let offered = completed.video_codecs();
     let codecs = chosen(way, stream, offered);
-    let text = begun_by_us(match way {
-        Way::In if simulcast => completed.text(),
-        Way::In => one_layer(&completed.text()),
-        Way::Out | Way::Adapting => one_stream(&one_layer(&completed.text())),
-    });
+    let text = readable(&completed, way, simulcast);
     let parsed = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(offer)))?;
     let mut rtc = Box::new(config(way, &codecs, identity).build(now));
     let link = dtls::made();
@@ -174,7 +170,6 @@ pub(super) fn accept(
     let (video, audio, formats) = agreed(&rtc, &answer.text(), way);
     let shown = stream.first().copied();
     if let Some(format) = shown {
-        // Players that look at the first format only see what there is now.
         answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
     }
     answer.call_as(&completed);
@@ -201,6 +196,15 @@ pub(super) fn accept(
         adapts: way == Way::Adapting,
         repeats,
         link,
+    })
+}
+
+/// A completed offer as str0m is to read it.
+fn readable(offer: &Sdp, way: Way, simulcast: bool) -> String {
+    begun_by_us(match way {
+        Way::In if simulcast => offer.text(),
+        Way::In => one_layer(&offer.text()),
+        Way::Out | Way::Adapting => one_stream(&one_layer(&offer.text())),
     })
 }
 

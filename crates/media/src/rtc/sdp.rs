@@ -287,7 +287,8 @@ impl Sdp {
         out
     }
 
-    /// Puts these formats, with what repairs them, before the others of their line.
+    /// Puts these formats, with what repairs them, before the others of their line: of what there is now, for players that look
+    /// at the first one only.
     pub fn begin_with(&mut self, formats: impl IntoIterator<Item = u8>) {
         let first: Vec<String> = formats.into_iter().map(|pt| pt.to_string()).collect();
         for section in self.sections.iter_mut().filter(|section| section.kind() == "video") {

@@ -67,11 +67,13 @@ fn av1(profiles: &[u8]) -> String {
     of(Codec::Av1, &formats.collect::<Vec<_>>())
 }
 
+/// The offer, the stream's profile, and the profile that is sent as; or what is said.
+type Case = (String, FrameCodec, [u8; 3], Result<u8, &'static str>);
+
 #[test]
 fn a_viewer_is_answered_where_it_decodes_the_streams_profile_and_told_which_it_lacks_otherwise() {
     use FrameCodec::{Av1, H264, H265, Vp9};
-    // The offer, the stream's profile, and the profile that is sent as; or what is said.
-    let cases: [(String, FrameCodec, [u8; 3], Result<u8, &str>); 19] = [
+    let cases: [Case; 19] = [
         (h264(&[0x42_e0_1f]), H264, [77, 0, 40], Ok(0x42)),
         (h264(&[0x42_e0_1f, 0x64_00_1f]), H264, [100, 0, 40], Ok(0x64)),
         (h264(&[0x42_e0_1f, 0x64_00_1f]), H264, [110, 0, 40], Err("h264, profile High 10,")),
