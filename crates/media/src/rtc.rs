@@ -71,8 +71,10 @@ pub struct Config {
     pub workers: usize,
     /// Most sessions at a time.
     pub max_sessions: usize,
-    /// Most sessions at a time of one peer address that are not connected yet.
+    /// Most sessions at a time of one peer address that have an answer and are not connected yet.
     pub max_unconnected_per_peer: usize,
+    /// Most requests at a time of one peer address that wait for a stream or for permission: a school may be behind it.
+    pub max_waiting_per_peer: usize,
     /// What an address may send by UDP before a session answers it: a datagram each so many microseconds, and how many
     /// microseconds it may be ahead of that. `None`: any number.
     pub strangers: Option<(u64, u64)>,
@@ -89,6 +91,7 @@ impl Default for Config {
             workers: 0,
             max_sessions: 20_000,
             max_unconnected_per_peer: 64,
+            max_waiting_per_peer: 1_024,
             strangers: Some((1_000, 4_999_000)),
         }
     }
@@ -162,6 +165,8 @@ pub struct Counters {
     pub overrun: AtomicU64,
     /// Datagrams that the system did not take.
     pub unsent: AtomicU64,
+    /// Datagrams that a TCP connection did not take because as many waited for it as may.
+    pub tcp_full: AtomicU64,
     /// Sessions that never saw an ICE check: most likely a wrong public address or a closed port.
     pub unreached: AtomicU64,
     /// Round trip times that were measured, in microseconds, summed; [`Counters::rtts`] says how many.

@@ -43,6 +43,11 @@ export class LiveRoom extends MediaRoom {
     this.runningAt = 0;
   }
 
+  /** Any player may watch, by RTMP, FLV and HLS too: they take H.264. */
+  get knowsItsAudience() {
+    return false;
+  }
+
   get mayRemake() {
     return this.isCreator;
   }

@@ -148,7 +148,7 @@ class Link {
       if (iceServers.length) pc.setConfiguration({ ...pc.getConfiguration(), iceServers });
       await pc.setLocalDescription(offer);
       await pc.setRemoteDescription({ type: 'answer', sdp: answer.text });
-      await this.#watch(pc, unreachable(answer.text));
+      await this.#watch(pc, answer.text);
     } finally {
       this.pc = null;
       this.lost = null;
@@ -163,11 +163,12 @@ class Link {
     }
   }
 
-  /** Resolves when the connection is over. `error`: what it means if there is none in time. */
-  #watch(pc, error) {
+  /** Resolves when the connection is over; rejects with what it means where there was none. */
+  #watch(pc, answer) {
     return new Promise((resolve, reject) => {
-      const early = setTimeout(() => this.become('connecting', error), UNREACHED_AFTER);
-      let timer = setTimeout(() => reject(error), CONNECT_WITHIN);
+      const early = setTimeout(() => this.become('connecting', unreachable(pc, answer)), UNREACHED_AFTER);
+      let timer = setTimeout(() => reject(unreachable(pc, answer)), CONNECT_WITHIN);
+      let connected = false;
       this.lost = () => {
         clearTimeout(early);
         clearTimeout(timer);
@@ -177,6 +178,7 @@ class Link {
         const state = pc.connectionState;
         if (state !== 'new' && state !== 'connecting') clearTimeout(early);
         if (state === 'connected') {
+          connected = true;
           clearTimeout(timer);
           this.backoff.reset();
           this.become('open');
@@ -186,7 +188,8 @@ class Link {
           timer = setTimeout(resolve, RECOVER_WITHIN);
         } else if (state === 'failed' || state === 'closed') {
           clearTimeout(timer);
-          resolve();
+          if (state === 'failed' && !connected) reject(unreachable(pc, answer));
+          else resolve();
         }
       };
       pc.addEventListener('connectionstatechange', look);
@@ -207,13 +210,21 @@ export class Publisher extends Link {
     this.stream = stream;
     this.maxBitrate = maxBitrate;
     this.simulcast = simulcast;
+    this.codec = ANYBODYS;
+  }
+
+  /** Publishes in this codec from now on, by a connection of its own where one in another runs. */
+  use(codec) {
+    if (codec === this.codec) return;
+    this.codec = codec;
+    if (this.running) this.restart();
   }
 
   prepare(pc) {
     for (const track of this.stream.getTracks()) {
       const sendEncodings = track.kind === 'video' ? encodings(this) : [];
       const transceiver = pc.addTransceiver(track, { direction: 'sendonly', streams: [this.stream], sendEncodings });
-      if (track.kind === 'video') preferH264(transceiver);
+      if (track.kind === 'video') prefer(transceiver, this.codec);
     }
   }
 
@@ -303,20 +314,52 @@ export function iceServersOf(header) {
   return servers;
 }
 
-/** Where an answer says that media goes, in an error that says what to do if it does not get there. */
-function unreachable(answer) {
+/** Where an answer says that media goes, in an error that says what to do if no connection to there comes about. */
+function unreachable(pc, answer) {
   const candidates = answer.matchAll(/^a=candidate:\S+ \d+ \S+ \d+ (\S+) (\d+) /gm);
   const addresses = [...new Set(Array.from(candidates, ([, host, port]) => `${host}:${port}`))];
   const where = addresses.join(', ') || 'the media server';
+  const reached = pc.iceConnectionState === 'connected' || pc.iceConnectionState === 'completed';
+  if (reached) {
+    const text = `media reaches ${where}, and its encryption (DTLS) does not come about`;
+    return new RoomError(Code.MEDIA, `${text}: something on the way changes it; ask the operator`, { addresses });
+  }
   const hint = 'ask the operator to set webrtc.public and to open the port';
   return new RoomError(Code.MEDIA, `media cannot reach ${where} by UDP or TCP: ${hint}`, { addresses });
 }
 
-/** RTMP, FLV and HLS viewers take H.264: it is offered first. */
-function preferH264(transceiver) {
+/** What mobile clients and viewers by RTMP, FLV and HLS take. */
+const ANYBODYS = 'H264';
+/** The codecs for a room, the one that most can decode first. */
+const CODECS = [ANYBODYS, 'VP8', 'VP9', 'AV1'];
+
+/** Which of these codecs the browser decodes (`RTCRtpReceiver`) or encodes (`RTCRtpSender`); null where it does not say. */
+function able(end) {
+  const codecs = globalThis[end]?.getCapabilities?.('video')?.codecs;
+  return codecs ? CODECS.filter((name) => codecs.some(({ mimeType }) => isOf(mimeType, name))) : null;
+}
+
+const isOf = (mimeType, name) => mimeType.toUpperCase() === `VIDEO/${name}`;
+
+/** The codecs that this browser decodes; null where it does not say. */
+export const decodes = () => able('RTCRtpReceiver');
+
+/**
+ * In which codec to publish for members that decode these (null: nobody knows, as of mobile clients, which take H.264): the first one
+ * that all have.
+ */
+export function codecFor(members) {
+  const ours = able('RTCRtpSender') ?? [ANYBODYS];
+  const all = (name) => members.every((codecs) => (codecs ?? [ANYBODYS]).includes(name));
+  return CODECS.find((name) => ours.includes(name) && all(name)) ?? ANYBODYS;
+}
+
+/** Offers a codec first. The server takes H.264 where it is offered beside VP8: another one is offered without it. */
+function prefer(transceiver, name) {
   const codecs = globalThis.RTCRtpSender?.getCapabilities?.('video')?.codecs;
   if (!codecs || !transceiver.setCodecPreferences) return;
   const rank = ({ mimeType, sdpFmtpLine = '' }) =>
-    mimeType !== 'video/H264' ? 2 : sdpFmtpLine.includes('packetization-mode=1') ? 0 : 1;
-  transceiver.setCodecPreferences([...codecs].sort((a, b) => rank(a) - rank(b)));
+    !isOf(mimeType, name) ? 2 : name !== ANYBODYS || sdpFmtpLine.includes('packetization-mode=1') ? 0 : 1;
+  const offered = codecs.filter(({ mimeType }) => name === ANYBODYS || !isOf(mimeType, ANYBODYS));
+  transceiver.setCodecPreferences(offered.sort((a, b) => rank(a) - rank(b)));
 }

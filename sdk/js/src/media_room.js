@@ -144,6 +144,7 @@ export class MediaRoom extends Room {
     };
     const sent = stream ?? local?.stream;
     this.publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onState, onQuality });
+    this.followCodecs();
     if (local) {
       this.#listenToMine();
       this.inBackground(this.said.say(local.state));
@@ -257,6 +258,25 @@ export class MediaRoom extends Room {
   /** Players go over to what we are shown now that we push, or do so no longer. */
   followMedia() {
     for (const player of this.players) player.follow();
+    this.followCodecs();
+  }
+
+  /**
+   * Says which codecs we decode where that matters: we have no H.264, or somebody else has said it. Then publishes what all
+   * members can see. Who says nothing takes H.264, as mobile clients do.
+   */
+  followCodecs() {
+    const { decodes, codecFor } = this.media ?? {};
+    const ours = decodes?.();
+    if (!ours || !this.isPusher || !this.knowsItsAudience) return;
+    const theirs = this.others.map(({ userID }) => this.said.codecsOf(userID));
+    if (!ours.includes('H264') || theirs.some(Boolean)) this.inBackground(this.said.say({ video: ours }));
+    this.publisher?.use?.(codecFor(theirs));
+  }
+
+  /** Whether all who see our stream are members. */
+  get knowsItsAudience() {
+    return true;
   }
 
   /** The server was started anew: its media sessions are gone, which WebRTC would notice many seconds later. */

@@ -455,6 +455,8 @@ export class Room extends Emitter {
 
   followMedia() {}
 
+  followCodecs() {}
+
   restartMedia() {}
 
   async unpublish() {}

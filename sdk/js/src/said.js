@@ -1,5 +1,6 @@
-// What pushers say of themselves: microphone, camera and screen on or off. It goes through the room's chat as a command,
-// of which other clients show nothing. Who comes later finds it in the chat's newest messages.
+// What pushers say of themselves: microphone, camera and screen on or off, and where it matters which codecs they decode. It
+// goes through the room's chat as a command, of which other clients show nothing. Who comes later finds it in the chat's newest
+// messages.
 
 /** The command's name. */
 const MEDIA = 'media';
@@ -8,6 +9,8 @@ const FRESH = Object.freeze({ mic: true, cam: true, screen: false });
 /** How many of the newest messages a newcomer reads, and after how many ours is said again. */
 const READ = 100;
 const AGAIN_AFTER = 50;
+/** Of how many codecs somebody can say that it decodes them. */
+const MOST_CODECS = 8;
 
 export class Said {
   constructor(room) {
@@ -21,7 +24,17 @@ export class Said {
     this.newest = 0;
   }
 
+  /** `{ mic, cam, screen }`. */
   of(userID) {
+    return shown(this.#known(userID));
+  }
+
+  /** The names of the video codecs that somebody decodes; null for who has not said it. */
+  codecsOf(userID) {
+    return this.#known(userID).video ?? null;
+  }
+
+  #known(userID) {
     return this.states.get(userID)?.state ?? FRESH;
   }
 
@@ -36,7 +49,12 @@ export class Said {
     if (before && before.seq > seq) return;
     const state = pick(msg);
     this.states.set(userID, { seq, state });
-    if (!same(state, before?.state ?? FRESH)) this.room.tell('onMediaState', { userID, ...state });
+    this.#told(userID, before?.state ?? FRESH, state);
+  }
+
+  #told(userID, before, state) {
+    if (!same(shown(state), shown(before))) this.room.tell('onMediaState', { userID, ...shown(state) });
+    if (!same({ video: state.video }, { video: before.video })) this.room.followCodecs();
   }
 
   /** Says what holds for us, where others would believe something else; nothing, as long as we never said anything. */
@@ -44,7 +62,7 @@ export class Said {
     const { room } = this;
     if (!state && !this.mine) return;
     this.mine = { ...(this.mine ?? FRESH), ...state };
-    if (!room.isPusher || room.chat.state !== 'open' || same(this.mine, this.of(room.user.userID))) return;
+    if (!room.isPusher || room.chat.state !== 'open' || same(this.mine, this.#known(room.user.userID))) return;
     await this.#send();
   }
 
@@ -54,9 +72,9 @@ export class Said {
     this.sending = true;
     try {
       const { seq } = await room.sendCommand(MEDIA, mine);
-      const changed = !same(mine, this.of(room.user.userID));
+      const before = this.#known(room.user.userID);
       this.states.set(room.user.userID, { seq, state: mine });
-      if (changed) room.tell('onMediaState', { userID: room.user.userID, ...mine });
+      this.#told(room.user.userID, before, mine);
     } finally {
       this.sending = false;
     }
@@ -85,10 +103,15 @@ export class Said {
   }
 }
 
-function pick({ mic, cam, screen }) {
-  return { mic: mic !== false, cam: cam !== false, screen: screen === true };
+function pick({ mic, cam, screen, video }) {
+  const codecs = Array.isArray(video) ? video.filter((name) => typeof name === 'string').slice(0, MOST_CODECS) : null;
+  return { mic: mic !== false, cam: cam !== false, screen: screen === true, ...(codecs && { video: codecs }) };
+}
+
+function shown({ mic, cam, screen }) {
+  return { mic, cam, screen };
 }
 
 function same(a, b) {
-  return a.mic === b.mic && a.cam === b.cam && a.screen === b.screen;
+  return a.mic === b.mic && a.cam === b.cam && a.screen === b.screen && `${a.video}` === `${b.video}`;
 }

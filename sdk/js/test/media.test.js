@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
-import { iceServersOf, Player, Publisher } from '../src/media.js';
+import { codecFor, decodes, iceServersOf, Player, Publisher } from '../src/media.js';
 import { RTCRoom } from '../src/rtc_room.js';
 import { Session } from '../src/session.js';
 import * as urls from '../src/urls.js';
@@ -364,6 +364,104 @@ test('a media port that nobody reaches is named after five seconds, with what to
   await settle();
   assert.deepEqual(told, [['waiting', 'media', ['203.0.113.7:8000'], message]]);
   await player.stop();
+});
+
+test('a connection that fails before it was one says why, at once and each time', async () => {
+  clock.enable();
+  const text = 'a=candidate:1 1 udp 2130706175 203.0.113.7 8000 typ host\r\n';
+  const cases = [
+    ['checking', 0, /^media cannot reach 203\.0\.113\.7:8000 by UDP or TCP: ask the operator to set webrtc\.public/],
+    ['failed', 8_000, /^media cannot reach 203\.0\.113\.7:8000/],
+    ['connected', 0, /^media reaches 203\.0\.113\.7:8000, and its encryption \(DTLS\) does not come about/],
+    ['connected', 8_000, /\(DTLS\)/],
+  ];
+  for (const [ice, after, words] of cases) {
+    FakePeer.made = [];
+    const told = [];
+    const player = new Player({
+      platform: platform([1, 2].map((n) => ({ status: 201, text, header: () => `/rtc/session/${n}` }))),
+      url: 'http://h/whep/s',
+      RTCPeerConnection: FakePeer,
+      onState: (state, error) => told.push([state, error]),
+    });
+    player.start().catch(() => {});
+    await settle();
+    const [pc] = FakePeer.made;
+    pc.iceConnectionState = ice;
+    pc.become('connecting');
+    clock.tick(after);
+    pc.become('failed');
+    await settle();
+    const [state, error] = told.at(-1);
+    assert.equal(state, 'waiting');
+    assert.match(error.message, words);
+    assert.deepEqual(error.addresses, ['203.0.113.7:8000']);
+    clock.tick(8_000);
+    await settle();
+    // One that was connected is a loss, for which nothing is to be set.
+    FakePeer.made[1].become('connected');
+    FakePeer.made[1].become('failed');
+    await settle();
+    assert.deepEqual(told.at(-1), ['waiting', undefined]);
+    await player.stop();
+  }
+});
+
+test('what is published is in the first codec that all have', async () => {
+  const H264 = [
+    { mimeType: 'video/H264', sdpFmtpLine: 'packetization-mode=0' },
+    { mimeType: 'video/H264', sdpFmtpLine: 'packetization-mode=1' },
+  ];
+  const others = [{ mimeType: 'video/VP8' }, { mimeType: 'video/rtx' }, { mimeType: 'video/AV1' }];
+  globalThis.RTCRtpSender = { getCapabilities: () => ({ codecs: [...others, ...H264] }) };
+  globalThis.RTCRtpReceiver = { getCapabilities: () => ({ codecs: others }) };
+  try {
+    assert.deepEqual(decodes(), ['VP8', 'AV1']);
+    assert.equal(codecFor([]), 'H264');
+    assert.equal(codecFor([null, ['H264', 'VP8']]), 'H264');
+    assert.equal(
+      codecFor([
+        ['VP8', 'AV1'],
+        ['H264', 'VP8'],
+      ]),
+      'VP8',
+    );
+    assert.equal(codecFor([['VP9', 'AV1'], ['AV1']]), 'AV1', 'VP9 is not ours');
+    assert.equal(codecFor([['VP8'], null]), 'H264', 'a mobile client sees nothing else');
+    FakePeer.made = [];
+    const preferred = [];
+    class Peer extends FakePeer {
+      addTransceiver(what, how) {
+        const made = super.addTransceiver(what, how);
+        made.setCodecPreferences = (codecs) => preferred.push(codecs.map((c) => c.mimeType.slice(6)).join());
+        return made;
+      }
+    }
+    const p = platform([created('/1'), { status: 200, text: '', header: () => null }, created('/2')]);
+    const publisher = new Publisher({
+      platform: p,
+      url: 'http://h/whip/s',
+      stream: stream(track('video')),
+      RTCPeerConnection: Peer,
+    });
+    publisher.use('H264');
+    publisher.start().catch(() => {});
+    await settle();
+    FakePeer.made[0].become('connected');
+    publisher.use('H264');
+    publisher.use('VP8');
+    await settle();
+    FakePeer.made[1].become('connected');
+    assert.deepEqual(preferred, ['H264,H264,VP8,rtx,AV1', 'VP8,rtx,AV1'], 'beside H.264 the server would take that');
+    assert.deepEqual(
+      p.calls.map(([method, url]) => `${method} ${url}`),
+      ['POST http://h/whip/s', 'DELETE http://h/1', 'POST http://h/whip/s'],
+    );
+    await publisher.stop();
+  } finally {
+    delete globalThis.RTCRtpSender;
+    delete globalThis.RTCRtpReceiver;
+  }
 });
 
 /** A <video> in a page on which nobody has clicked, until `clicked`. */

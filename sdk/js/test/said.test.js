@@ -17,7 +17,7 @@ const said = (seq, from, msg) => ({
 });
 
 /** A room that ada makes, with `history` as what was said before; `silent`: chat has no connection yet. */
-async function entered(history = [], { silent = false } = {}) {
+async function entered(history = [], { silent = false, media } = {}) {
   const server = new FakeServer();
   server.silent = silent;
   const pushers = [{ userID: 'ada' }, { userID: 'bob' }];
@@ -33,7 +33,7 @@ async function entered(history = [], { silent = false } = {}) {
     if (frame.type === 'history') return { messages: history };
     return { seq: ++seq };
   };
-  const room = new RTCRoom({ platform: server.platform() });
+  const room = new RTCRoom({ platform: server.platform(), media });
   const states = [];
   room.on('mediaState', ({ userID, mic, cam, screen }) => states.push([userID, mic, cam, screen]));
   await room.login(LOGIN);
@@ -79,6 +79,32 @@ test('ours is said once a change, and again before it is too old to be found', a
   await settle();
   assert.equal(sent().length, 2);
   await room.logout();
+});
+
+test('who lacks H.264 says what it has, which others answer, and all publish what all see', async () => {
+  const media = (codecs) => ({ decodes: () => codecs, codecFor: (theirs) => JSON.stringify(theirs) });
+  const said = ({ server }) => server.socket.asked('send').map((f) => JSON.parse(f.body[0].MsgContent.Ext).data.msg);
+  const all = { mic: true, cam: true, screen: false };
+  const firefox = await entered([], { media: media(['VP8']) });
+  assert.deepEqual(said(firefox), [{ ...all, video: ['VP8'] }]);
+  await firefox.room.logout();
+
+  const chromium = await entered([], { media: media(['H264', 'VP8']) });
+  const used = [];
+  chromium.room.publisher = { use: (codec) => used.push(codec), stop: async () => {} };
+  await chromium.room.refresh();
+  assert.deepEqual(said(chromium), [], 'everybody believes that we take H.264');
+  const hears = (seq, msg) => chromium.room.said.heard({ userID: 'bob', cmd: 'media', msg, seq });
+  hears(60, { ...all, video: ['VP8', 7] });
+  await settle();
+  assert.deepEqual(said(chromium), [{ ...all, video: ['H264', 'VP8'] }]);
+  assert.deepEqual(chromium.states, [], 'nothing that a page shows');
+  assert.deepEqual(chromium.room.mediaStateOf('bob'), all);
+  assert.deepEqual([...new Set(used)], ['[null]', '[["VP8"]]']);
+  chromium.server.pushers = chromium.server.pushers.slice(0, 1);
+  await chromium.room.refresh();
+  assert.equal(used.at(-1), '[]', 'it has left');
+  await chromium.room.logout();
 });
 
 test('what we said in an earlier life of ours is taken back', async () => {

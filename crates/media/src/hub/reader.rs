@@ -460,6 +460,11 @@ impl Reader {
         self.withdrawn = true;
     }
 
+    /// From now on it is only counted: somebody else reads for it, and says what that one waited for.
+    pub(crate) fn reads_no_more(&mut self) {
+        self.waits = None;
+    }
+
     /// Frames that this reader was skipped over because it was too slow.
     pub fn skipped(&self) -> u64 {
         self.cursor.skipped()

@@ -443,6 +443,10 @@ async fn readers_that_cannot_begin_ask_until_a_keyframe_comes() {
         assert_eq!(now(&mut late), "", "{protocol}");
         assert!(asked(10).await, "{protocol}: again, for as long as others come");
         assert!(late.waiting().is_some());
+        let mut counted = hub.subscribe(&name("s"), Want::new(protocol, pace, Start::Group)).unwrap();
+        counted.reads_no_more();
+        assert!(counted.waiting().is_none(), "{protocol}: who is only counted waits for nothing");
+        drop(counted);
         now(&mut late);
         p.push(key(at)).unwrap();
         ms(200).await;

@@ -299,7 +299,7 @@ impl DtlsInstance for Instance {
                 side.greeting = Greeting::Waits;
                 self.link.reach(false, now);
             } else {
-                side.fail(&format!("the peer does not answer ({error})"));
+                side.give_up(&error.to_string());
             }
         }
         Ok(())
@@ -412,6 +412,18 @@ impl Side {
         }
     }
 
+    /// Nothing came any more: no fault of a certificate.
+    fn give_up(&mut self, error: &str) {
+        if !self.failed && !self.closing {
+            tracing::info!(
+                %error,
+                "a DTLS handshake stopped halfway: nothing comes from the peer any more. Its page was closed, or its network \
+                 has stopped to let UDP through"
+            );
+        }
+        self.failed = true;
+    }
+
     fn fail(&mut self, error: &str) {
         if !self.failed && !self.closing {
             let shown = self.endpoint.get_connection_state(PEER).and_then(|state| state.peer_certificates.first());
@@ -514,6 +526,54 @@ mod tests {
         client.handle_packet(answer).unwrap();
         assert!(!sent(&mut client, at(30_001)).is_empty());
         assert!(sent(&mut client, at(30_500)).is_empty(), "only the handshake repeats itself now");
+    }
+
+    /// What is logged, by level.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<tracing::Level>>>);
+
+    impl tracing::Subscriber for Log {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target().starts_with("media")
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().push(*event.metadata().level());
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_peer_that_is_gone_in_mid_handshake_is_no_fault_of_a_certificate() {
+        let start = Instant::now();
+        let cert = PROVIDER.generate_certificate().unwrap();
+        let made = |active| {
+            let mut one = PROVIDER.new_dtls(&cert, start, DtlsVersion::Dtls12, None).unwrap();
+            one.set_active(active);
+            super::made().reach(false, start);
+            one
+        };
+        let mut ends = [made(true), made(false)];
+        let log = Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            let greeting = sent(&mut ends[0], start);
+            ends[1].handle_packet(&greeting[0]).unwrap();
+            let answer = sent(&mut ends[1], start);
+            ends[0].handle_packet(&answer[0]).unwrap();
+            let mut buf = [0; 2_000];
+            let mut now = start;
+            while ends[0].handle_timeout(now).is_ok() {
+                while !matches!(ends[0].poll_output(&mut buf), DtlsOutput::Timeout(_)) {}
+                now += Duration::from_millis(100);
+                assert!(now < start + Duration::from_secs(600), "it never ends");
+            }
+        });
+        assert_eq!(*log.0.lock(), [tracing::Level::INFO]);
     }
 
     /// Two instances that hand each other what they send.

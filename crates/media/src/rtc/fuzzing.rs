@@ -19,10 +19,10 @@ pub fn offer(text: &str) {
     let address = || vec![std::net::SocketAddr::from(([127, 0, 0, 1], 8000))];
     let identity = IDENTITY.get_or_init(|| Identity::new(address(), address()));
     for way in [Way::In, Way::Out] {
-        if let Ok(accepted) = offer::accept(text, way, None, identity, Instant::now()) {
+        if let Ok(accepted) = offer::accept(text, way, &[], identity, Instant::now()) {
             assert!(accepted.video.is_some() || accepted.audio.is_some());
             let again = offer::with_credentials(&accepted.offer, "abcd", "0123456789012345678901");
-            let _ = offer::accept(&again, way, None, identity, Instant::now());
+            let _ = offer::accept(&again, way, &[], identity, Instant::now());
         }
     }
     let _ = Fragment::read(text);

@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 /// Most bytes of one RTP payload: with headers, extensions and SRTP it stays below 1232, which every path carries.
 pub(super) const MAX_PAYLOAD: usize = 1_160;
 /// Most payloads of one picture (4.6 MB); a larger one is not sent. Viewers keep as many to be sent again.
-const MAX_PAYLOADS: usize = 4_000;
+pub(super) const MAX_PAYLOADS: usize = 4_000;
 
 const SLICE: u8 = 1;
 const IDR: u8 = 5;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
-use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec};
-use str0m::media::{Media, MediaKind, Mid, Pt, Rid};
+use str0m::format::{Codec as RtcCodec, CodecConfig, CodecSpec, FormatParams};
+use str0m::media::{Frequency, Media, MediaKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
@@ -17,6 +17,7 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use super::Refused;
 use super::choice::{FIRST, LOOK_EVERY};
 use super::dtls::{self, Link};
+use super::h264::MAX_PAYLOADS;
 use super::payload::Format;
 use super::sdp::{self, Sdp};
 use crate::frame::Codec;
@@ -92,6 +93,8 @@ pub(super) struct Accepted {
     pub remote_ufrag: String,
     /// The offer as it was accepted.
     pub offer: Box<str>,
+    /// What a fragment of this session begins with.
+    pub restart: Box<str>,
     /// The track of pictures, if agreed on.
     pub video: Option<Track>,
     /// All payload types of it, with what they stand for, in the peer's order.
@@ -133,12 +136,12 @@ pub(super) fn unreadable(sdp: &str) -> String {
     }
 }
 
-/// Answers an offer. A viewer's answer holds `stream`, the codec of its stream's pictures; where that is not known yet, all
-/// that it offers. A publisher's holds one codec, see [`sdp::choose`].
+/// Answers an offer. A viewer's answer holds the codecs of `stream`: what its stream's pictures are, and behind that what they may
+/// come to be; where that is not known yet, all that it offers. A publisher's holds one codec, see [`sdp::choose`].
 pub(super) fn accept(
     offer: &str,
     way: Way,
-    stream: Option<Codec>,
+    stream: &[Format],
     identity: &Identity,
     now: Instant,
 ) -> Result<Accepted, Refused> {
@@ -151,11 +154,7 @@ pub(super) fn accept(
     let others = completed.take_others();
     let offered = completed.video_codecs();
     let codecs = chosen(way, stream, offered);
-    let text = begun_by_us(match way {
-        Way::In if simulcast => completed.text(),
-        Way::In => one_layer(&completed.text()),
-        Way::Out | Way::Adapting => one_stream(&one_layer(&completed.text())),
-    });
+    let text = readable(&completed, way, simulcast);
     let parsed = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(offer)))?;
     let mut rtc = Box::new(config(way, &codecs, identity).build(now));
     let link = dtls::made();
@@ -169,17 +168,23 @@ pub(super) fn accept(
     answer.rename(&completed);
     answer.reject(others);
     let (video, audio, formats) = agreed(&rtc, &answer.text(), way);
+    let shown = stream.first().copied();
+    if let Some(format) = shown {
+        answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
+    }
     answer.call_as(&completed);
     let repeats = way == Way::In && answer.repeats_plainly(formats.iter().map(|(pt, _)| **pt));
     if let Some(video) = video.filter(|_| repeats) {
         ask_for_losses(&mut rtc, video.mid, None);
     }
     // Never a part of what was offered: many peers end in an error, or wait for ever, when one of their lines is refused.
-    let video = video.filter(|_| completed.offers("video"));
+    let is_shown = shown.is_none_or(|format| best_format(&formats, format).is_some());
+    let video = video.filter(|_| completed.offers("video") && is_shown);
     let audio = audio.filter(|_| completed.offers("audio"));
-    whole(&completed, video.is_some(), audio.is_some(), stream)?;
+    whole(&completed, video.is_some(), audio.is_some(), shown)?;
     Ok(Accepted {
         rtc,
+        restart: answer.fragment().into(),
         sdp: answer.text(),
         creds,
         remote_ufrag,
@@ -191,6 +196,15 @@ pub(super) fn accept(
         adapts: way == Way::Adapting,
         repeats,
         link,
+    })
+}
+
+/// A completed offer as str0m is to read it.
+fn readable(offer: &Sdp, way: Way, simulcast: bool) -> String {
+    begun_by_us(match way {
+        Way::In if simulcast => offer.text(),
+        Way::In => one_layer(&offer.text()),
+        Way::Out | Way::Adapting => one_stream(&one_layer(&offer.text())),
     })
 }
 
@@ -206,7 +220,7 @@ fn bounded(offer: &str) -> Result<(), Refused> {
 }
 
 /// Refuses an offer of which not all was agreed on.
-fn whole(offer: &Sdp, has_video: bool, has_audio: bool, stream: Option<Codec>) -> Result<(), Refused> {
+fn whole(offer: &Sdp, has_video: bool, has_audio: bool, stream: Option<Format>) -> Result<(), Refused> {
     let why = if offer.offers("video") && !has_video {
         lacking(offer, "video", stream)
     } else if offer.offers("audio") && !has_audio {
@@ -220,22 +234,29 @@ fn whole(offer: &Sdp, has_video: bool, has_audio: bool, stream: Option<Codec>) -
 }
 
 /// The video codecs that an answer holds.
-fn chosen(way: Way, stream: Option<Codec>, offered: Vec<Codec>) -> Vec<Codec> {
+fn chosen(way: Way, stream: &[Format], offered: Vec<Codec>) -> Vec<Codec> {
     match (way, stream) {
         (Way::In, _) => sdp::choose(&offered).into_iter().collect(),
-        (_, Some(codec)) => vec![codec],
-        (_, None) => offered,
+        (_, []) => offered,
+        (_, stream) => stream.iter().map(|format| format.codec).collect(),
     }
 }
 
 /// What a peer hears that has no codec in common with us, or with the stream.
-fn lacking(offer: &Sdp, kind: &str, stream: Option<Codec>) -> String {
+fn lacking(offer: &Sdp, kind: &str, stream: Option<Format>) -> String {
     let offered = match offer.names(kind).join(", ") {
         none if none.is_empty() => "no codec".to_owned(),
         names => names,
     };
     match (kind, stream) {
-        ("video", Some(codec)) => format!("the stream's video is {}, and the offer has {offered}", codec.as_str()),
+        ("video", Some(format)) if format.unusual().is_some() && offer.video_codecs().contains(&format.codec) => {
+            format!(
+                "the stream's video is {format}, and the offer has {offered} without that profile: publish in 8 bits, 4:2:0 (yuv420p)"
+            )
+        }
+        ("video", Some(format)) => {
+            format!("the stream's video is {}, and the offer has {offered}", format.codec.as_str())
+        }
         ("video", None) if !offer.video_codecs().is_empty() => {
             format!("the offer has {offered} for video, in a profile that is not served")
         }
@@ -260,7 +281,10 @@ fn agreed(rtc: &Rtc, answer: &str, way: Way) -> (Option<Track>, Option<Track>, V
         let offered = media.remote_pts().iter().filter_map(of);
         match media.kind() {
             MediaKind::Video if video.is_none() => {
-                formats = offered.filter_map(|p| Some((p.pt(), format_of(p.spec())?))).collect();
+                let mut params: Vec<_> = offered.collect();
+                // Who takes fragments as well is sent pictures as formats that may hold them.
+                params.sort_by_key(|p| way != Way::In && p.spec().format.packetization_mode == Some(0));
+                formats = params.iter().filter_map(|p| Some((p.pt(), format_of(p.spec())?))).collect();
                 video = formats.first().map(|(pt, _)| Track { mid, pt: *pt, is_video: true });
             }
             MediaKind::Audio if audio.is_none() => {
@@ -277,8 +301,11 @@ fn format_of(spec: CodecSpec) -> Option<Format> {
     let bytes = |n: u32| [(n >> 16) as u8, (n >> 8) as u8, n as u8];
     let (codec, profile) = match spec.codec {
         RtcCodec::H264 => (Codec::H264, bytes(spec.format.profile_level_id.unwrap_or(0x42_00_0a))),
-        RtcCodec::H265 => (Codec::H265, [0; 3]),
-        RtcCodec::Av1 => (Codec::Av1, [0; 3]),
+        RtcCodec::H265 => {
+            let level = spec.format.h265_profile_tier_level;
+            (Codec::H265, [level.map_or(spec.format.profile_id.unwrap_or(1) as u8, |level| level.profile_id()), 0, 0])
+        }
+        RtcCodec::Av1 => (Codec::Av1, [spec.format.profile.unwrap_or(0), 0, 0]),
         RtcCodec::Vp8 => (Codec::Vp8, [0; 3]),
         RtcCodec::Vp9 => (Codec::Vp9, [spec.format.profile_id.unwrap_or(0) as u8, 0, 0]),
         _ => return None,
@@ -286,21 +313,29 @@ fn format_of(spec: CodecSpec) -> Option<Format> {
     Some(Format { codec, profile })
 }
 
-/// The payload type that suits a stream best: the same profile, else, of H.264, one of the same kind, else the most that a
-/// baseline decoder is not asked for in vain, else the first of the codec. None: the codec was not agreed on.
+/// The payload type that suits a stream best: the same profile, else one whose decoders take it. None: none was agreed on, and what
+/// is decoded as another profile is no picture.
 pub(super) fn best_format(formats: &[(Pt, Format)], stream: Format) -> Option<Pt> {
     let find = |fits: &dyn Fn([u8; 3]) -> bool| {
         formats.iter().find(|(_, f)| f.codec == stream.codec && fits(f.profile)).map(|(pt, _)| *pt)
     };
     let [kind, constraints, _] = stream.profile;
-    if stream.codec == Codec::Vp9 {
-        // What is decoded of another profile is no picture.
-        return find(&|p| p[0] == kind);
+    let same = || find(&|p| p[0] == kind);
+    match (stream.codec, kind) {
+        // A decoder of High 4:4:4 takes what has more bits or colours than High (ITU-T H.264, A.2.11).
+        (Codec::H264, 44 | 110 | 122 | 244) => same().or_else(|| find(&|p| p[0] == 244)),
+        // Of the others, all of 8 bits and 4:2:0: the same kind, else the most that a baseline decoder is not asked for in vain.
+        (Codec::H264, _) => find(&|p| p[..2] == [kind, constraints])
+            .or_else(same)
+            .or_else(|| find(&|p| p[..2] == [0x42, 0xe0]))
+            .or_else(|| find(&|_| true)),
+        // Main, a still picture of it, and what does not say: Main 10 holds it.
+        (Codec::H265, 0 | 1 | 3) => find(&|p| p[0] == 1).or_else(|| find(&|p| p[0] == 2)),
+        // Each profile of AV1 holds those below.
+        (Codec::Av1, _) => same().or_else(|| find(&|p| p[0] > kind)),
+        (Codec::Vp8, _) => find(&|_| true),
+        _ => same(),
     }
-    find(&|p| p[..2] == [kind, constraints])
-        .or_else(|| find(&|p| p[0] == kind))
-        .or_else(|| find(&|p| p[..2] == [0x42, 0xe0]))
-        .or_else(|| find(&|_| true))
 }
 
 fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
@@ -336,8 +371,9 @@ fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {
             // We send ourselves, and what comes back is for us.
             config = config.enable_raw_packets(true);
         }
-        // Where layers are paced, 256 packets are a second of 2.5 Mbit/s.
-        config = config.set_send_buffer_audio(16).set_send_buffer_video(if way == Way::Out { 1 } else { 256 });
+        // A largest keyframe is kept to be sent again: by str0m where it sends, else by us.
+        let kept = if way == Way::Out { 1 } else { MAX_PAYLOADS };
+        config = config.set_send_buffer_audio(16).set_send_buffer_video(kept);
         // Browsers bring lips and sound in step once each track has reported twice: after 2 s rather than 10.
         config = config.set_rtcp_report_interval_audio(Duration::from_secs(1));
     }
@@ -356,6 +392,7 @@ fn codecs(way: Way, wanted: &[Codec]) -> CodecConfig {
     codecs.enable_vp9(wanted.contains(&Codec::Vp9));
     codecs.enable_av1(wanted.contains(&Codec::Av1));
     codecs.enable_h265(wanted.contains(&Codec::H265));
+    more_profiles(&mut codecs, wanted);
     if wanted.contains(&Codec::H264) {
         let profiles = [0x42_e0_1f, 0x42_00_1f, 0x4d_00_1f, 0x64_00_1f, 0x64_0c_1f, 0xf4_00_1f];
         // Fragments first: who offers both modes gets them.
@@ -371,6 +408,21 @@ fn codecs(way: Way, wanted: &[Codec]) -> CodecConfig {
         p
     };
     CodecConfig::new_from_payload_params(codecs.params().iter().map(adjust).collect())
+}
+
+/// The profiles of more bits and colours that str0m knows but does not enable, under payload types that no other codec is given.
+fn more_profiles(codecs: &mut CodecConfig, wanted: &[Codec]) {
+    let vp9 = |profile| (RtcCodec::Vp9, FormatParams { profile_id: Some(profile), ..Default::default() });
+    let av1 = |profile| (RtcCodec::Av1, FormatParams { profile: Some(profile), ..Default::default() });
+    for (pt, (codec, format)) in [(104_u8, vp9(1)), (106, vp9(3)), (108, av1(1)), (116, av1(2))] {
+        if wanted.contains(if codec == RtcCodec::Vp9 { &Codec::Vp9 } else { &Codec::Av1 }) {
+            codecs.add_config(pt.into(), Some((pt + 1).into()), codec, Frequency::NINETY_KHZ, None, format);
+        }
+    }
+    if wanted.contains(&Codec::H265) {
+        // Main 10, at the level that str0m has Main at.
+        codecs.add_h265(118.into(), Some(119.into()), 2, 0, 180);
+    }
 }
 
 /// Payload types that str0m gives to no other codec, as their successors.
@@ -472,8 +524,9 @@ impl Fragment {
     }
 
     /// Writes the answer to an ICE restart.
-    pub(super) fn write(creds: &IceCreds, candidates: &[Candidate]) -> String {
-        let mut out = format!("a=ice-lite\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", creds.ufrag, creds.pass);
+    /// `lines`: what it says of the session, see [`Sdp::fragment`].
+    pub(super) fn write(lines: &str, creds: &IceCreds, candidates: &[Candidate]) -> String {
+        let mut out = format!("{lines}a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", creds.ufrag, creds.pass);
         for candidate in candidates {
             let line = candidate.to_sdp_string();
             out.push_str(&format!("a={}\r\n", line.trim_start_matches("a=").trim_end()));

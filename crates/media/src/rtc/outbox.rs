@@ -79,8 +79,8 @@ impl Outbox {
         if destination.proto != Protocol::Udp {
             let mut contents = Vec::new();
             make(&mut contents);
-            if !contents.is_empty() {
-                self.tcp.send(destination.to, &contents);
+            if !contents.is_empty() && !self.tcp.send(destination.to, &contents) {
+                Counters::add(&self.counters.tcp_full, 1);
             }
             return;
         }

@@ -18,8 +18,45 @@ use crate::frame::{Codec, Frame};
 pub(super) struct Format {
     /// The codec.
     pub codec: Codec,
-    /// H.264: `profile_idc`, constraint flags, `level_idc`. VP9, H.265: the profile first. Others: nothing.
+    /// H.264: `profile_idc`, constraint flags, `level_idc`. VP9, H.265, AV1: the profile first. VP8: nothing.
     pub profile: [u8; 3],
+}
+
+impl Format {
+    /// As a stream's configuration says.
+    pub fn of(info: &VideoInfo) -> Self {
+        // Of H.264 the constraints count, too, which only the whole name holds.
+        let hex = info.mime.strip_prefix("avc1.").and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        let profile = match (info.codec, hex) {
+            (Codec::H264, Some(number)) => [(number >> 16) as u8, (number >> 8) as u8, number as u8],
+            _ => [info.profile, 0, 0],
+        };
+        Format { codec: info.codec, profile }
+    }
+
+    /// The profile's name, where not every decoder of the codec can be expected to take it.
+    pub fn unusual(&self) -> Option<&'static str> {
+        Some(match (self.codec, self.profile[0]) {
+            (Codec::H264, 110) => "High 10",
+            (Codec::H264, 122) => "High 4:2:2",
+            (Codec::H264, 44 | 244) => "High 4:4:4",
+            (Codec::H265, 2) => "Main 10",
+            (Codec::H265, 4..) => "of H.265's extensions (4:2:2, 4:4:4, 12 bits)",
+            (Codec::Av1, 1) => "High (4:4:4)",
+            (Codec::Av1, 2) => "Professional (4:2:2, 12 bits)",
+            (Codec::Vp9, 1) => "1 (4:2:2, 4:4:4)",
+            (Codec::Vp9, 2) => "2 (10 and 12 bits)",
+            (Codec::Vp9, 3) => "3 (4:2:2, 4:4:4, 10 and 12 bits)",
+            _ => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.codec.as_str())?;
+        self.unusual().map_or(Ok(()), |profile| write!(f, ", profile {profile}"))
+    }
 }
 
 /// Makes the payloads of one stream's pictures, as its configuration says.
@@ -31,7 +68,10 @@ pub(super) enum Payloader {
         profile: u8,
     },
     /// The units of the configuration.
-    Av1(Bytes),
+    Av1 {
+        head: Bytes,
+        profile: u8,
+    },
     Vp8,
     /// The profile.
     Vp9(u8),
@@ -46,7 +86,10 @@ impl Payloader {
                 let (sets, length_size) = hevc::sets(config)?;
                 Payloader::H265 { sets, length_size, profile: VideoInfo::of(codec, config).profile }
             }
-            Codec::Av1 => Payloader::Av1(if config.len() > 4 { config.slice(4..) } else { Bytes::new() }),
+            Codec::Av1 => Payloader::Av1 {
+                head: if config.len() > 4 { config.slice(4..) } else { Bytes::new() },
+                profile: VideoInfo::of(codec, config).profile,
+            },
             Codec::Vp8 => Payloader::Vp8,
             Codec::Vp9 => Payloader::Vp9(VideoInfo::of(codec, config).profile),
             _ => return None,
@@ -58,7 +101,7 @@ impl Payloader {
         match self {
             Payloader::H264(parameters) => Format { codec: Codec::H264, profile: parameters.profile },
             Payloader::H265 { profile, .. } => Format { codec: Codec::H265, profile: [*profile, 0, 0] },
-            Payloader::Av1(_) => Format { codec: Codec::Av1, profile: [0; 3] },
+            Payloader::Av1 { profile, .. } => Format { codec: Codec::Av1, profile: [*profile, 0, 0] },
             Payloader::Vp8 => Format { codec: Codec::Vp8, profile: [0; 3] },
             Payloader::Vp9(profile) => Format { codec: Codec::Vp9, profile: [*profile, 0, 0] },
         }
@@ -71,7 +114,7 @@ impl Payloader {
             Payloader::H265 { sets, length_size, .. } => {
                 Picture::of(h265::payloads(&frame.payload, frame.key, sets, *length_size))
             }
-            Payloader::Av1(head) => Picture::of(av1::payloads(&frame.payload, frame.key, head)),
+            Payloader::Av1 { head, .. } => Picture::of(av1::payloads(&frame.payload, frame.key, head)),
             Payloader::Vp8 => Picture::of(vpx::payloads(&frame.payload, |first, _| vpx::vp8_head(first))),
             Payloader::Vp9(_) => {
                 let key = frame.key;
@@ -86,7 +129,7 @@ impl Payloader {
         match self {
             Payloader::H264(parameters) => h264::disposable(payload, parameters.length_size),
             Payloader::H265 { length_size, .. } => h265::is_disposable(payload, *length_size, top),
-            Payloader::Av1(_) => {
+            Payloader::Av1 { .. } => {
                 let layer = av1::temporal_layer(payload);
                 *top = layer.max(*top);
                 layer > 0 && layer == *top

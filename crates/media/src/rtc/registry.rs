@@ -29,12 +29,23 @@ pub struct Entry {
     pub key: u64,
     /// Who asked for it.
     pub peer: IpAddr,
-    /// Whether its peer has connected.
-    pub connected: bool,
+    /// How far it has come.
+    pub stage: Stage,
     /// What a restart of ICE must name.
     pub etag: String,
     /// Its last restart of ICE.
     pub restart: Option<Box<Restart>>,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for permission, or for somebody to publish its stream: no media machine, and nothing to connect to.
+    Waiting,
+    /// It has an answer, and its peer is to connect.
+    Answered,
+    /// Its peer has connected.
+    Connected,
 }
 
 /// A restart of ICE that was made. Who did not get the answer, in a network that it has just come to, asks for it once more.
@@ -91,14 +102,14 @@ impl Registry {
     /// Notes that a session no longer counts among the unconnected.
     pub fn connected(&self, id: &str) {
         if let Some(entry) = self.sessions.lock().get_mut(id) {
-            entry.connected = true;
+            entry.stage = Stage::Connected;
         }
     }
 
     /// The addresses of peers that media reaches.
     pub fn reached(&self) -> HashSet<IpAddr> {
         let sessions = self.sessions.lock();
-        sessions.values().filter(|entry| entry.connected).map(|entry| entry.peer).collect()
+        sessions.values().filter(|entry| entry.stage == Stage::Connected).map(|entry| entry.peer).collect()
     }
 
     /// The number and the tag of a session.
@@ -137,14 +148,33 @@ impl Registry {
         if sessions.len() >= config.max_sessions {
             return Err(Refused::TooMany("sessions"));
         }
-        let waiting = sessions.values().filter(|s| !s.connected && s.peer == entry.peer).count();
-        if waiting >= config.max_unconnected_per_peer {
-            return Err(Refused::TooMany("sessions of this address that are not connected"));
+        if of_peer(&sessions, entry.peer, Stage::Waiting) >= config.max_waiting_per_peer {
+            return Err(Refused::TooMany("viewers of this address that wait for a stream"));
         }
         sessions.insert(id.to_owned(), entry);
         Counters::add(&self.counters.sessions, 1);
         Ok(())
     }
+
+    /// Notes that a session is answered now: from then on it counts among those that are to connect.
+    ///
+    /// # Errors
+    /// There are as many of this peer as may be.
+    pub fn answers(&self, id: &str, config: &Config) -> Result<(), Refused> {
+        let mut sessions = self.sessions.lock();
+        let Some(entry) = sessions.get(id).filter(|entry| entry.stage == Stage::Waiting) else { return Ok(()) };
+        if of_peer(&sessions, entry.peer, Stage::Answered) >= config.max_unconnected_per_peer {
+            return Err(Refused::TooMany("sessions of this address that are not connected"));
+        }
+        if let Some(entry) = sessions.get_mut(id) {
+            entry.stage = Stage::Answered;
+        }
+        Ok(())
+    }
+}
+
+fn of_peer(sessions: &HashMap<String, Entry>, peer: IpAddr, stage: Stage) -> usize {
+    sessions.values().filter(|entry| entry.stage == stage && entry.peer == peer).count()
 }
 
 /// Whether an `If-Match` names this tag.
@@ -172,6 +202,24 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn who_waits_for_a_stream_takes_no_place_of_those_that_connect() {
+        let registry = Registry::new(1, Arc::default());
+        let config =
+            Config { max_sessions: 9, max_unconnected_per_peer: 2, max_waiting_per_peer: 4, ..Config::default() };
+        let admit = |id: &str, peer: [u8; 4]| {
+            let entry = Entry { key: 1, peer: peer.into(), stage: Stage::Waiting, etag: String::new(), restart: None };
+            registry.admit(id, entry, &config)
+        };
+        let near = [192, 0, 2, 1];
+        assert!(["a", "b", "c", "d"].iter().all(|id| admit(id, near).is_ok()));
+        assert!(matches!(admit("e", near), Err(Refused::TooMany(_))) && admit("f", [192, 0, 2, 2]).is_ok());
+        assert!(["a", "b", "a"].iter().all(|id| registry.answers(id, &config).is_ok()));
+        assert!(matches!(registry.answers("c", &config), Err(Refused::TooMany(_))));
+        registry.connected("a");
+        assert!(registry.answers("c", &config).is_ok() && admit("e", near).is_ok());
+    }
 
     #[test]
     fn who_hung_up_is_known_as_long_as_the_stream_waits_and_so_many_at_most() {

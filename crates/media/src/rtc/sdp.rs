@@ -272,6 +272,38 @@ impl Sdp {
         }
     }
 
+    /// What a fragment (RFC 8840) of this answer's session begins with, as RFC 9725 §4.3.3 shows it: the bundle, and the line that
+    /// stands for all of it.
+    pub fn fragment(&self) -> String {
+        let mut out = String::from("a=ice-lite\r\na=ice-options:trickle ice2\r\n");
+        let group = self.session.iter().find(|line| line.starts_with("a=group:BUNDLE"));
+        let first = self.sections.iter().find(|section| !section.is_rejected());
+        let line = first.into_iter().flat_map(|section| {
+            [&section.lines[0]].into_iter().chain(section.lines.iter().find(|line| line.starts_with("a=mid:")))
+        });
+        group.into_iter().chain(line).for_each(|line| {
+            let _ = write!(out, "{line}\r\n");
+        });
+        out
+    }
+
+    /// Puts these formats, with what repairs them, before the others of their line: of what there is now, for players that look
+    /// at the first one only.
+    pub fn begin_with(&mut self, formats: impl IntoIterator<Item = u8>) {
+        let first: Vec<String> = formats.into_iter().map(|pt| pt.to_string()).collect();
+        for section in self.sections.iter_mut().filter(|section| section.kind() == "video") {
+            let repairs = |pt: &str| {
+                let of = section.value("a=fmtp:").find_map(|line| line.strip_prefix(pt)?.strip_prefix(" apt="));
+                of.is_some_and(|of| first.iter().any(|pt| pt == of))
+            };
+            let mut words: Vec<&str> = section.lines[0].split(' ').collect();
+            if let Some(formats) = words.get_mut(3..) {
+                formats.sort_by_key(|pt| !(first.iter().any(|of| of == pt) || repairs(pt)));
+            }
+            section.lines[0] = words.join(" ");
+        }
+    }
+
     /// Mends an answer of str0m's to `offer`: candidates stand in every accepted line and in no other, the bundle holds
     /// the accepted lines, feedback is what was offered, and sound is stereo where that was offered.
     pub fn answer(&mut self, offer: &Sdp) {
@@ -518,6 +550,24 @@ mod tests {
             "v=0\r\na=group:BUNDLE 1\r\nm=video 0 X 0\r\na=mid:0\r\nm=audio 9 X 98\r\na=mid:1\r\na=rtpmap:98 opus/48000/2\r\n\
              a=fmtp:98 minptime=10;stereo=1;sprop-stereo=1\r\na=rtcp-fb:98 nack\r\n\
              a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=end-of-candidates\r\na=rtcp-rsize\r\n"
+        );
+    }
+
+    #[test]
+    fn what_is_shown_stands_first_with_what_repairs_it() {
+        let mut sdp = Sdp::read(
+            "v=0\r\nm=audio 9 X 98\r\nm=video 9 X 102 103 96 97 104\r\na=fmtp:97 apt=96\r\na=fmtp:103 apt=102\r\n",
+        );
+        sdp.begin_with([96]);
+        assert_eq!(sdp.sections[1].lines[0], "m=video 9 X 96 97 102 103 104");
+    }
+
+    #[test]
+    fn a_fragment_names_the_bundle_and_the_line_that_stands_for_it() {
+        let answer = "v=0\r\na=group:BUNDLE b\r\nm=video 0 X 0\r\na=mid:a\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtcp-mux\r\na=mid:b\r\n";
+        assert_eq!(
+            Sdp::read(answer).fragment(),
+            "a=ice-lite\r\na=ice-options:trickle ice2\r\na=group:BUNDLE b\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:b\r\n"
         );
     }
 

@@ -15,8 +15,9 @@ use super::feed::{Unfit, backlog};
 use super::net::{self, Route, Table};
 use super::offer::{self, Accepted, Fragment, Identity, Way};
 use super::outbox::{Outbox, Socket};
+use super::payload::Format;
 use super::reach::{Reach, Tried};
-use super::registry::{self, Entry, Place, Registry, Restart};
+use super::registry::{self, Entry, Place, Registry, Restart, Stage};
 use super::sdp::Sdp;
 use super::session::{Role, Start};
 use super::simulcast::Simulcast;
@@ -29,7 +30,7 @@ use super::worker::{Common, ToWorker, Worker};
 use super::{Answer, Config, Counters, Refused, Restarted};
 use crate::ended::Ended;
 use crate::frame::Codec;
-use crate::hub::{self, Hub, Origin, Pace, Reader, Want};
+use crate::hub::{self, Hub, Origin, Pace, Reader, View, Want};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
 use crate::request::{Kick, Query, Requests, What};
@@ -37,8 +38,15 @@ use crate::request::{Kick, Query, Requests, What};
 /// Messages that wait for a worker before datagrams are dropped.
 const INBOX: usize = 4_096;
 
-/// A viewer that says how long it wants to wait for a publisher waits no longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A viewer waits no longer than this for a publisher, whatever it asks for: Livepeer's player gives its request up after ten
+/// seconds.
+const LONGEST_WAIT: Duration = Duration::from_secs(9);
+
+/// Most addresses in an answer where none is the one of the default route.
+const MOST_BESIDE: usize = 4;
+
+/// The codec of mixes.
+const MIXED: Codec = Codec::H264;
 
 /// The WebRTC server.
 #[derive(Clone)]
@@ -188,7 +196,8 @@ impl Server {
         let (place, key, id) = self.place(&what)?;
         // Who may not publish costs no answer.
         let options = inner.requests.publish(what.clone()).await?;
-        let accepted = offer::accept(offer, Way::In, None, &inner.common.identity, Instant::now())?;
+        place.registry.answers(&id, &inner.config)?;
+        let accepted = offer::accept(offer, Way::In, &[], &inner.common.identity, Instant::now())?;
         let origin = Origin { protocol: Protocol::Whip, peer: what.peer };
         let publisher = inner.common.hub.publish(&what.stream, origin).map_err(Ended::from)?;
         if accepted.simulcast {
@@ -215,23 +224,28 @@ impl Server {
         let (place, key, id) = self.place(&what)?;
         let options = inner.requests.play(what.clone()).await?;
         let Common { hub, identity, unfits, .. } = &*inner.common;
+        if hub.info(&what.stream).is_some() {
+            place.registry.answers(&id, &inner.config)?;
+        }
+        let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
+        let is_overlaid = want.view == View::Shown && hub.is_overlaid(&what.stream);
         // What is shown over it may be carried.
-        if let Some(unfit) = unfits.of(hub, &what.stream).filter(|_| !hub.is_overlaid(&what.stream)) {
+        if let Some(unfit) = unfits.of(hub, &what.stream).filter(|_| !is_overlaid) {
             return Err(refusal(unfit, offer));
         }
         // What is wrong with an offer is told at once, and not when a publisher has come.
-        let asked = self.shown(&what.stream);
-        let mut accepted = offer::accept(offer, asked.0, asked.1, identity, Instant::now())?;
+        let asked = self.shown(&what.stream, want.view);
+        let mut accepted = offer::accept(offer, asked.0, &asked.1, identity, Instant::now())?;
         let hears = accepted.audio.is_some();
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
-        let want = Want { pace: Pace::Realtime, start: hub::Start::Group, ..options.want(Protocol::Whep) };
-        let wait =
-            asked_wait(&what.query).map(|asked| asked.min(options.wait.unwrap_or(LONGEST_WAIT))).or(options.wait);
-        let mut ticket = inner.renditions.open(&what.stream, want, takes, wait).await?;
+        let most = options.wait.unwrap_or(LONGEST_WAIT);
+        let wait = asked_wait(&what.query).map_or(most, |asked| asked.min(most));
+        let mut ticket = inner.renditions.open(&what.stream, want, takes, Some(wait)).await?;
+        place.registry.answers(&id, &inner.config)?;
         self.carries(&what.stream, &mut ticket).map_err(|unfit| refusal(unfit, offer))?;
-        let found = self.shown(&what.stream);
+        let found = self.shown(&what.stream, want.view);
         if found != asked {
-            accepted = offer::accept(offer, found.0, found.1, identity, Instant::now())?;
+            accepted = offer::accept(offer, found.0, &found.1, identity, Instant::now())?;
         }
         let mut seed = [0; 2];
         let _ = getrandom::fill(&mut seed);
@@ -250,6 +264,8 @@ impl Server {
     fn carries(&self, stream: &StreamName, ticket: &mut Reader) -> Result<(), Unfit> {
         let Common { hub, unfits, .. } = &*self.inner.common;
         let mut seen = backlog(ticket).map(drop);
+        // A worker's feed reads for it.
+        ticket.reads_no_more();
         if ticket.name() != stream && seen.is_ok() {
             let want = Want::internal(Pace::Realtime, hub::Start::Group).with_view(ticket.view());
             seen = hub.subscribe(stream, want).map_or(Ok(()), |mut group| backlog(&mut group).map(drop));
@@ -257,12 +273,24 @@ impl Server {
         seen.inspect_err(|unfit| unfits.note(hub, stream, *unfit))
     }
 
-    /// How a viewer of a stream is answered, and the codec of its pictures if it is known. The stream itself tells: what is made
-    /// of it for the first viewer holds nothing yet.
-    fn shown(&self, stream: &StreamName) -> (Way, Option<Codec>) {
+    /// How a viewer of a stream is answered, and the formats of its pictures, as far as they are known: what it is shown at the
+    /// moment, the stream itself, and what mixes are made in, since one may come or go at any time. The stream itself tells: what is
+    /// made of it for the first viewer holds nothing yet.
+    fn shown(&self, stream: &StreamName, view: View) -> (Way, Vec<Format>) {
         let hub = &self.inner.common.hub;
         let way = if hub.is_layered(stream) { Way::Adapting } else { Way::Out };
-        (way, hub.info(stream).and_then(|info| info.video).map(|video| video.codec))
+        let of = |name: &StreamName| hub.info(name).and_then(|info| info.video).map(|video| Format::of(&video));
+        let own = of(stream);
+        let mut formats: Vec<Format> = own.into_iter().collect();
+        if view == View::Shown {
+            let is_over = hub.is_overlaid(stream) || hub.info(stream).is_none();
+            let over = is_over.then(|| of(&Hub::overlay_name(stream))).flatten();
+            formats.splice(0..0, over);
+            if !formats.is_empty() && formats.iter().all(|format| format.codec != MIXED) {
+                formats.push(Format { codec: MIXED, profile: [0; 3] });
+            }
+        }
+        (way, formats)
     }
 
     /// Trickle ICE or an ICE restart (RFC 8840 fragment in `body`). `if_match` holds the `ETag`s the client knows, without
@@ -342,7 +370,7 @@ impl Server {
         let registry = Arc::clone(&inner.common.registry);
         registry.admit(
             &id,
-            Entry { key, peer: what.peer.ip(), connected: false, etag, restart: None },
+            Entry { key, peer: what.peer.ip(), stage: Stage::Waiting, etag, restart: None },
             &inner.config,
         )?;
         Ok((Place { registry, id: Some(id.clone()) }, key, id))
@@ -360,7 +388,7 @@ impl Server {
         terms: (Kick, Option<u64>),
     ) -> Result<Answer, Refused> {
         let common = &self.inner.common;
-        let Accepted { rtc, sdp, creds, remote_ufrag, offer, link, .. } = accepted;
+        let Accepted { rtc, sdp, creds, remote_ufrag, offer, restart, link, .. } = accepted;
         let (_, etag) = self.find(&id)?;
         let route = Route { worker: common.registry.worker_of(key), key };
         common.table.expect(&creds.ufrag, route);
@@ -373,6 +401,7 @@ impl Server {
             creds: creds.clone(),
             remote_ufrag,
             offer,
+            restart,
             link,
             max_bitrate: terms.1,
         };
@@ -428,10 +457,23 @@ pub fn advertised(config: &Config, bound: SocketAddr) -> Vec<IpAddr> {
     let four = by_route(Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::new(192, 0, 2, 1).into());
     let six = by_route(Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
     if config.local_only {
-        return [Ipv4Addr::LOCALHOST.into()].into_iter().chain(four).collect();
+        // Firefox needs another than 127.0.0.1, also where the network leads nowhere.
+        let beside = four.map_or_else(|| no_route(interfaces()), |four| vec![four]);
+        return [Ipv4Addr::LOCALHOST.into()].into_iter().chain(beside).collect();
     }
     let found: Vec<IpAddr> = four.into_iter().chain(six.filter(|_| bound.is_ipv6())).collect();
     if found.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { found }
+}
+
+/// The addresses of this machine's interfaces.
+fn interfaces() -> Vec<IpAddr> {
+    if_addrs::get_if_addrs().map_or(Vec::new(), |all| all.iter().map(if_addrs::Interface::ip).collect())
+}
+
+/// What is advertised beside 127.0.0.1 where there is no default route: a few addresses that browsers gather, too.
+fn no_route(interfaces: Vec<IpAddr>) -> Vec<IpAddr> {
+    let served = |ip: &IpAddr| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && !v4.is_unspecified());
+    interfaces.into_iter().filter(served).take(MOST_BESIDE).collect()
 }
 
 /// Our address on the way to `remote`. Connecting a UDP socket sends nothing; it only asks the system for a route.
@@ -439,4 +481,18 @@ fn by_route(local: IpAddr, remote: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((local, 0)).ok()?;
     socket.connect((remote, 53)).ok()?;
     socket.local_addr().ok().map(|a| a.ip()).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_default_route_the_interfaces_addresses_are_named() {
+        let ips = |all: &[&str]| all.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let found = no_route(ips(&["127.0.0.1", "::1", "192.168.7.2", "fe80::1", "172.17.0.1"]));
+        assert_eq!(found, ips(&["192.168.7.2", "172.17.0.1"]));
+        assert_eq!(no_route(ips(&["10.0.0.1"; 9])).len(), MOST_BESIDE);
+        assert!(no_route(ips(&["127.0.0.1"])).is_empty());
+    }
 }

@@ -102,8 +102,10 @@ pub(super) struct Session {
     pub ufrag: String,
     /// The peer's.
     pub remote_ufrag: String,
-    /// Its offer, for ICE restarts.
+    /// Its offer, for ICE restarts, and what the answers to those begin with.
     offer: Box<str>,
+    /// See `offer`.
+    pub restart: Box<str>,
     /// Whether media can flow.
     pub connected: bool,
     /// When it wants [`Session::tick`].
@@ -143,6 +145,8 @@ pub(super) struct Start {
     pub creds: IceCreds,
     pub remote_ufrag: String,
     pub offer: Box<str>,
+    /// What answers to ICE restarts begin with.
+    pub restart: Box<str>,
     pub link: dtls::Link,
     pub max_bitrate: Option<u64>,
 }
@@ -150,7 +154,7 @@ pub(super) struct Start {
 impl Session {
     /// A session that no peer has connected to yet.
     pub fn new(route: Route, start: Start, counters: Arc<Counters>, now: Instant) -> Self {
-        let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, link, max_bitrate } = start;
+        let Start { id, stream, rtc, role, peer, creds, remote_ufrag, offer, restart, link, max_bitrate } = start;
         let begins = offer::is_ours_to_begin(&offer);
         let password = offer.lines().find_map(|line| line.strip_prefix("a=ice-pwd:")).unwrap_or_default().to_owned();
         let mut checks = [0; 8];
@@ -166,6 +170,7 @@ impl Session {
             ufrag: creds.ufrag,
             remote_ufrag,
             offer,
+            restart,
             connected: false,
             deadline: now,
             created: now,

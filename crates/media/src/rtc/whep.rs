@@ -16,7 +16,6 @@ use super::payload::Format;
 use super::sender::{Again, Piece, Reported};
 use super::sink::{Out, Sink};
 use super::still::{APART, Still};
-use crate::frame::Codec;
 
 /// Sender reports are made anew when the stream's clock and ours are further apart than this.
 const WANDER: Duration = Duration::from_secs(1);
@@ -103,8 +102,8 @@ pub(super) struct Whep {
     formats: Vec<(Pt, Format)>,
     /// What it is sent at the moment.
     format: Option<Format>,
-    /// The stream has changed to a codec that was not agreed on.
-    pub lacks: Option<Codec>,
+    /// The stream has changed to what was not agreed on.
+    pub lacks: Option<Format>,
     /// Delta pictures are of no use until a key picture comes.
     pub need_key: bool,
     /// Pictures and sound up to these stream times came with the backlog, in microseconds.
@@ -341,7 +340,7 @@ impl Whep {
             self.format = Some(format);
             match (&mut self.video, best_format(&self.formats, format)) {
                 (Some(out), Some(pt)) => out.track.pt = pt,
-                (Some(_), None) => self.lacks = Some(format.codec),
+                (Some(_), None) => self.lacks = Some(format),
                 (None, _) => {}
             }
         }

@@ -274,7 +274,7 @@ impl Worker {
             return Ok(None);
         }
         let ours = session.restart_ice(ufrag, &password, &self.common.table)?;
-        Ok(Some(Fragment::write(&ours, &self.common.identity.candidates())))
+        Ok(Some(Fragment::write(&session.restart, &ours, &self.common.identity.candidates())))
     }
 
     /// Notes that a publisher hung up, so that it can say afterwards that it meant it.

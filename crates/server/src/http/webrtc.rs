@@ -87,7 +87,9 @@ fn is_of(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
 /// it), and how long an answer may be waited for (RFC 7240 §4.3).
 fn query_of(query: Option<String>, headers: &HeaderMap) -> String {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+    // Names of schemes may be written in any case (RFC 9110 §11.1).
+    let scheme = text(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+    let bearer = scheme.filter(|(name, _)| name.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let wait = text(PREFER).into_iter().flat_map(|value| value.split([',', ';'])).map(str::trim);
     let wait = wait.into_iter().find(|part| part.starts_with("wait="));
     let parts = [query.as_deref(), bearer.filter(|token| token.contains('=')), wait];
@@ -334,6 +336,8 @@ mod tests {
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer txSecret=5&txTime=6"));
         headers.insert(PREFER, HeaderValue::from_static("respond-async, wait=3"));
         assert_eq!(query_of(None, &headers), "txSecret=5&txTime=6&wait=3");
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("bearer  txSecret=5"));
+        assert_eq!(query_of(None, &headers), "txSecret=5&wait=3");
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer word"));
         assert_eq!(query_of(Some("a=1".into()), &headers), "a=1&wait=3");
     }

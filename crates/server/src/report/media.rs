@@ -64,6 +64,7 @@ pub(super) fn webrtc(page: &mut Page, server: &Server) {
         ("limited", &counters.limited),
         ("overrun", &counters.overrun),
         ("unsent", &counters.unsent),
+        ("tcp_full", &counters.tcp_full),
     ] {
         family.sample(&[("what", what)], of(counter));
     }

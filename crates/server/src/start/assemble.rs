@@ -285,7 +285,8 @@ impl Streams {
         let hub = Hub::new(most);
         let (requests, asked) = media::request::channel(1024, Duration::from_secs(5));
         let rtmps = settings.tls.rtmps_listen.parse().ok().map(|address: SocketAddr| address.port());
-        let urls = Arc::new(Urls::new(&settings.live, rtmp_port).over_tls(rtmps));
+        let urls = Urls::new(&settings.live, rtmp_port).over_tls(rtmps);
+        let urls = Arc::new(urls.with_webrtc(settings.webrtc.enabled));
         let address = settings.address(rtmp_port);
         let node = |target| Nodes::new(target, hub.clone(), urls.clone(), clock.clone(), address);
         let nodes = ground.is_shared().then(|| settings.store.target().map(node)).transpose().map_err(one)?;

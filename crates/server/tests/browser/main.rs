@@ -222,6 +222,11 @@ mod pages {
     }
 
     #[test]
+    fn codecs_that_not_all_browsers_have_in_chromium() {
+        beside("codecs");
+    }
+
+    #[test]
     fn rooms_in_chromium() {
         beside("rooms");
     }

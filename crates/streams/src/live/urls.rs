@@ -41,6 +41,8 @@ pub struct Urls {
     rtmp: (&'static str, String),
     /// Where URLs lead to Tencent's domains; hosts are never empty then.
     tencent: Option<Domains>,
+    /// Whether WebRTC is served here.
+    webrtc: bool,
 }
 
 /// What URLs of Tencent's domains need more.
@@ -88,7 +90,14 @@ impl Urls {
             play_host: if tencent.is_some() { settings.tencent_play_host() } else { settings.play_host.clone() },
             rtmp: ("rtmp://", own_port(rtmp_port, 1935)),
             tencent,
+            webrtc: true,
         }
+    }
+
+    /// The same where WebRTC is served here, or is not.
+    #[must_use]
+    pub fn with_webrtc(self, webrtc: bool) -> Self {
+        Self { webrtc, ..self }
     }
 
     /// Accepts another backup key from now on, instead of the one before.
@@ -164,10 +173,11 @@ impl Urls {
         self.tencent.as_ref().map(|_| self.push_host.as_str())
     }
 
-    /// Where a browser publishes a stream: WHIP, at the address that it reached us by. Empty where streams are elsewhere.
+    /// Where a browser publishes a stream: WHIP, at the address that it reached us by. Empty where streams are elsewhere, or WebRTC
+    /// is switched off.
     #[must_use]
     pub fn whip(&self, base: &Base<'_>, stream: &StreamId, now: Millis) -> String {
-        if self.tencent.is_some() {
+        if self.tencent.is_some() || !self.webrtc {
             return String::new();
         }
         format!(
@@ -406,8 +416,8 @@ impl<'a> Play<'a> {
     #[must_use]
     pub fn whep(&self) -> Url<'_> {
         match self.urls.tencent {
-            Some(_) => Url::default(),
-            None => self.over_http("whep", "", ""),
+            None if self.urls.webrtc => self.over_http("whep", "", ""),
+            _ => Url::default(),
         }
     }
 
@@ -417,6 +427,9 @@ impl<'a> Play<'a> {
         let Self { urls, base, stream, signature, .. } = self;
         if urls.tencent.is_some() {
             return self.plain("webrtc");
+        }
+        if !urls.webrtc {
+            return Url::default();
         }
         let authority = if urls.play_host.is_empty() { base.authority } else { &urls.play_host };
         let host = Base { authority, ..*base }.host();

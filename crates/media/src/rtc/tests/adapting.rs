@@ -43,6 +43,8 @@ struct Viewer {
     changes: Vec<(u64, usize)>,
     /// What came: when, and of which layer.
     seen: Vec<(u64, usize)>,
+    /// Bytes of the largest whole picture that came.
+    largest: usize,
 }
 
 impl Viewer {
@@ -61,7 +63,8 @@ impl Viewer {
         let keys = [Some(0); 3];
         let changes = Vec::new();
         let seen = Vec::new();
-        Viewer { world, whep, losses: Losses::default(), sizes, makers, ms: 0, picture: 0, keys, changes, seen }
+        let losses = Losses::default();
+        Viewer { world, whep, losses, sizes, makers, ms: 0, picture: 0, keys, changes, seen, largest: 0 }
     }
 
     fn layer(&self) -> usize {
@@ -106,6 +109,8 @@ impl Viewer {
             for (_, _, data) in self.world.client.pictures.drain(..) {
                 let size = h264::unit(&data).payload.len();
                 let key = h264::unit(&data).key;
+                let whole = h264::unit(&data).payload.get(4..).is_some_and(|nal| number(nal).is_some());
+                self.largest = self.largest.max(if whole { size } else { 0 });
                 let of = self.sizes.iter().rposition(|s| size >= if key { s * 6 } else { *s });
                 self.seen.push((self.ms, of.unwrap_or(0)));
             }
@@ -188,6 +193,22 @@ fn a_network_that_narrows_is_sent_less_within_two_seconds_and_all_again_when_it_
         viewer.pass(6.0);
         assert!(viewer.came(1.0)[2] >= 28, "{:?}", viewer.changes);
     }
+}
+
+#[test]
+fn a_large_keyframe_is_repaired_over_a_long_path() {
+    let mut viewer = Viewer::new(Way::Adapting, LARGE, None);
+    viewer.world.network.delay = 150;
+    viewer.pass(10.0);
+    assert_eq!(viewer.layer(), 2);
+    viewer.sizes[2] = 140_000;
+    viewer.keys[2] = Some(viewer.ms);
+    viewer.world.network.loss = 200;
+    viewer.pass(0.04);
+    viewer.sizes = LARGE;
+    viewer.world.network.loss = 0;
+    viewer.pass(3.0);
+    assert!(viewer.largest > 840_000, "{}", viewer.largest);
 }
 
 #[test]

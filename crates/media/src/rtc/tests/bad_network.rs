@@ -141,7 +141,7 @@ impl World {
         let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
         let mut server = None;
         let connected = Client::connect(now, way == Way::In, |offer| {
-            let accepted = offer::accept(&offered(offer), way, None, &identity, now)?;
+            let accepted = offer::accept(&offered(offer), way, &[], &identity, now)?;
             let sdp = accepted.sdp.clone();
             server = Some(accepted);
             Ok::<_, crate::rtc::Refused>(sdp)

@@ -174,7 +174,7 @@ impl Viewer {
         let identity = Identity::new(vec![SERVER.parse().unwrap()], Vec::new());
         let mut accepted = None;
         let connected = Client::connect(now, false, |offer| {
-            let found = offer::accept(&offered(offer), Way::Out, None, &identity, now)?;
+            let found = offer::accept(&offered(offer), Way::Out, &[], &identity, now)?;
             let sdp = found.sdp.clone();
             accepted = Some(found);
             Ok::<_, crate::rtc::Refused>(sdp)
@@ -199,6 +199,7 @@ impl Viewer {
             creds: accepted.creds,
             remote_ufrag: accepted.remote_ufrag,
             offer: accepted.offer,
+            restart: accepted.restart,
             link: accepted.link,
             max_bitrate: None,
         };

@@ -241,7 +241,7 @@ fn a_line_that_is_not_in_use_is_passed_over() {
     let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
     let audio = api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
     let (offer, pending) = api.apply().unwrap();
-    let mut accepted = offer::accept(&offer.to_sdp_string(), Way::Out, None, &identity, now).unwrap();
+    let mut accepted = offer::accept(&offer.to_sdp_string(), Way::Out, &[], &identity, now).unwrap();
     client.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&accepted.sdp).unwrap()).unwrap();
     assert_eq!(accepted.video.map(|track| track.mid), Some(video));
     assert_eq!(accepted.audio.map(|track| track.mid), Some(audio));

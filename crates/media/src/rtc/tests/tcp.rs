@@ -12,9 +12,11 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::live::{Wired, what, world};
+use super::live::{Wired, World, what, world};
 use super::*;
-use crate::name::StreamName;
+use crate::frame::{Codec as FrameCodec, Frame};
+use crate::hub::Origin;
+use crate::name::{Protocol, StreamName};
 use crate::rtc::h264;
 
 /// A viewer whose only way is one TCP connection.
@@ -70,16 +72,8 @@ impl Viewer {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_viewer_without_udp_gets_every_picture_over_tcp() {
-    let world = world(|config| config.tcp = Some((Ipv4Addr::LOCALHOST, 0).into()));
-    let done = CancellationToken::new();
-    let publisher = Wired::new(&world, true, "s", "").await.unwrap();
-    let publishing = tokio::spawn(publisher.publish_until(done.clone()));
-    while !world.hub.is_live(&StreamName::new("s").unwrap()) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-
+/// A viewer of `s` over TCP.
+async fn over_tcp(world: &World) -> Viewer {
     let remote = world.server.tcp_addr().unwrap();
     let (read, write) = TcpStream::connect(remote).await.unwrap().into_split();
     let local = write.local_addr().unwrap();
@@ -97,7 +91,44 @@ async fn a_viewer_without_udp_gets_every_picture_over_tcp() {
     let mut client = client.unwrap();
     let candidate = Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build().unwrap();
     client.rtc.add_local_candidate(candidate);
-    let mut viewer = Viewer { client, local, remote, write, datagrams };
+    Viewer { client, local, remote, write, datagrams }
+}
+
+/// More than a connection's buffers hold: most of it waits for the peer to read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_keyframe_comes_whole_over_tcp() {
+    const LARGE: usize = 3_500_000;
+    let world = world(|config| config.tcp = Some((Ipv4Addr::LOCALHOST, 0).into()));
+    let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+    let publisher = world.hub.publish(&StreamName::new("s").unwrap(), origin).unwrap();
+    let config = h264::Parameters::write(SPS, PPS).unwrap();
+    publisher.push(Frame::config(FrameCodec::H264, 0, config)).unwrap();
+    let push = |n: u32, key: bool, size: usize| {
+        let nal = slice(n, key, size);
+        let payload = [&(nal.len() as u32).to_be_bytes()[..], &nal].concat();
+        publisher.push(Frame::video(FrameCodec::H264, i64::from(n) * 40_000, 0, key, payload.into())).unwrap();
+    };
+    push(0, true, 1_000);
+    let mut viewer = over_tcp(&world).await;
+    viewer.until("the first picture", |c| !c.pictures.is_empty()).await;
+    push(1, true, LARGE);
+    let whole = |c: &Client| c.pictures.iter().any(|(_, _, data)| data.len() > LARGE);
+    viewer.until("a keyframe of 3.5 MB", whole).await;
+    assert_eq!(world.server.counters().tcp_full.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_without_udp_gets_every_picture_over_tcp() {
+    let world = world(|config| config.tcp = Some((Ipv4Addr::LOCALHOST, 0).into()));
+    let done = CancellationToken::new();
+    let publisher = Wired::new(&world, true, "s", "").await.unwrap();
+    let publishing = tokio::spawn(publisher.publish_until(done.clone()));
+    while !world.hub.is_live(&StreamName::new("s").unwrap()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let remote = world.server.tcp_addr().unwrap();
+    let mut viewer = over_tcp(&world).await;
 
     let numbers = |c: &Client| -> Vec<u32> {
         let units = c.pictures.iter().map(|(_, _, data)| h264::unit(data));

@@ -81,8 +81,8 @@ impl Worker {
                 let sent = session.play(&mut self.outbox, now, |whep, sink| whep.catch_up(sink, &found, clock, now));
                 let Role::Play { whep, ticket } = &mut session.role else { return };
                 ticket.count_sent(sent.unwrap_or(0));
-                if let Some(codec) = whep.lacks {
-                    let reason = format!("the stream's video is {} now", codec.as_str());
+                if let Some(format) = whep.lacks {
+                    let reason = format!("the stream's video is {format} now");
                     return self.end(key, Ended::Refused(reason), now);
                 }
                 if whep.need_key {
@@ -197,8 +197,8 @@ impl Worker {
             made.iter().map(|shared| whep.take(sink, layer, shared, now)).sum()
         });
         let (Some(sent), Role::Play { whep, ticket }) = (sent, &mut session.role) else { return Ok(0) };
-        if let Some(codec) = whep.lacks {
-            return Err(Ended::Refused(format!("the stream's video is {} now", codec.as_str())));
+        if let Some(format) = whep.lacks {
+            return Err(Ended::Refused(format!("the stream's video is {format} now")));
         }
         if whep.asks_key(false, now) {
             ticket.request_key();

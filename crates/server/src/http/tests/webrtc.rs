@@ -12,7 +12,7 @@ fn offer(way: &str, codec: &str) -> String {
     let print = ["AB"; 32].join(":");
     let common = format!(
         "c=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 {print}\r\n\
-         a=setup:actpass\r\na=rtcp-mux\r\na={way}\r\n"
+         a=setup:actpass\r\na=rtcp-mux\r\na=rtcp-mux-only\r\na={way}\r\n"
     );
     format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
@@ -22,13 +22,19 @@ fn offer(way: &str, codec: &str) -> String {
 }
 
 async fn kit() -> Kit {
+    kit_for(20_000).await
+}
+
+/// One for so many sessions at most.
+async fn kit_for(sessions: usize) -> Kit {
     Kit::with(
         |settings| {
             settings.http.cors = "*".into();
             settings.webrtc.ice_servers = vec!["stun:stun.example.com:3478".into()];
         },
-        |parts| {
+        move |parts| {
             let mut config = media::rtc::Config::default();
+            config.max_sessions = sessions;
             config.udp = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let hub = parts.hub.clone();
             let requests = parts.requests.clone();
@@ -142,10 +148,19 @@ async fn a_publisher_is_answered_whole_or_told_why_not() {
     assert_eq!(answer.matches("a=recvonly").count(), 2, "{answer}");
     assert_eq!(answer.matches("a=candidate:").count(), 2, "{answer}");
     assert!(answer.contains("a=rtpmap:96 VP8/90000"), "{answer}");
+    assert_eq!(answer.matches("a=rtcp-mux\r\n").count(), 2, "{answer}");
+    assert!(!answer.contains("a=rtcp-mux-only"), "that is an offer's word (RFC 8858): {answer}");
+    assert_eq!(made.headers["accept-patch"], "application/trickle-ice-sdpfrag");
+    assert_eq!(made.headers[header::CONTENT_TYPE], "application/sdp");
+    assert_eq!(made.headers[header::LINK], "<stun:stun.example.com:3478>; rel=\"ice-server\"");
 
     let session = made.headers[header::LOCATION].to_str().unwrap().to_owned();
-    let there = ask(&kit, Method::GET, &session, &[], "").await;
-    assert_eq!((there.status, &there.headers[header::ETAG]), (StatusCode::NO_CONTENT, &made.headers[header::ETAG]));
+    for method in [Method::GET, Method::HEAD] {
+        let there = ask(&kit, method, &session, &[], "").await;
+        assert_eq!((there.status, &there.headers[header::ETAG]), (StatusCode::NO_CONTENT, &made.headers[header::ETAG]));
+    }
+    assert_eq!(ask(&kit, Method::HEAD, "/rtc/session/none", &[], "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ask(&kit, Method::PUT, &session, &[], "").await.status, StatusCode::METHOD_NOT_ALLOWED);
     let etag = made.headers[header::ETAG].to_str().unwrap().to_owned();
     let fragment = ("content-type", "application/trickle-ice-sdpfrag");
     let trickle = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=end-of-candidates\r\n";
@@ -159,7 +174,46 @@ async fn a_publisher_is_answered_whole_or_told_why_not() {
     }
     let text = ask(&kit, Method::PATCH, &session, &[("content-type", "text/plain")], trickle).await;
     assert_eq!(text.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(text.headers["accept-patch"], "application/trickle-ice-sdpfrag");
     assert_eq!(ask(&kit, Method::DELETE, &session, &[], "").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_viewer_who_has_no_codec_of_the_stream_hears_both_lists() {
+    let kit = kit().await;
+    let path = whip_of(&kit, "alice").await;
+    let name = path["/whip/".len()..].split('?').next().unwrap();
+    let origin = media::hub::Origin { protocol: media::Protocol::Rtmp, peer: SocketAddr::from(([127, 0, 0, 1], 1)) };
+    let publisher = kit.app.hub.publish(&media::StreamName::new(name).unwrap(), origin).unwrap();
+    // H.264 in 10 bits.
+    let config: &[u8] = &[1, 110, 0, 40, 0xff, 0xe0, 0];
+    publisher.push(media::Frame::config(media::Codec::H264, 0, config.to_vec().into())).unwrap();
+    let picture = vec![0, 0, 0, 3, 0x65, 1, 2];
+    publisher.push(media::Frame::video(media::Codec::H264, 0, 0, true, picture.into())).unwrap();
+    let watch = path.replace("/whip/", "/whep/");
+    for (codec, words) in [
+        ("VP8", "the stream's video is h264, and the offer has VP8"),
+        ("H264", "the stream's video is h264, profile High 10, and the offer has H264 without that profile"),
+    ] {
+        for _ in 0..2 {
+            let refused = ask(&kit, Method::POST, &watch, &[SDP], &offer("recvonly", codec)).await;
+            assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
+            assert!(refused.text().contains(words), "{}", refused.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_when_there_is_no_place_is_told_to_come_again() {
+    let kit = kit_for(0).await;
+    let path = whip_of(&kit, "alice").await;
+    for path in [path.clone(), path.replace("/whip/", "/whep/")] {
+        let full = ask(&kit, Method::POST, &path, &[SDP], &offer("sendrecv", "VP8")).await;
+        assert_eq!(
+            (full.status, &full.headers[header::RETRY_AFTER]),
+            (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+        );
+    }
 }
 
 /// What `/readyz` says of WebRTC.

@@ -253,6 +253,18 @@ fn tencent_urls_have_the_forms_that_its_domains_know() {
     assert!(url.contains("txSecret=") && url.split("txSecret=").nth(1).unwrap().find('&') == Some(64), "{url}");
 }
 
+#[test]
+fn no_url_of_webrtc_is_given_where_it_is_switched_off() {
+    let stream = StreamId::parse("5000_room1_user1").unwrap();
+    for on in [true, false] {
+        let urls = Urls::new(&Settings::default(), 1935).with_webrtc(on);
+        let play = urls.play(base("h:1"), &stream, None, NOW);
+        let given = [urls.whip(&base("h:1"), &stream, NOW), play.whep().to_string(), play.webrtc().to_string()];
+        assert!(given.iter().all(|url| url.is_empty() != on), "{given:?}");
+        assert!(!play.http("flv").to_string().is_empty());
+    }
+}
+
 /// The steps of docs/operate.md: at any moment two servers that stand at neighbouring steps take each other's URLs.
 #[test]
 fn the_push_key_is_exchanged_without_a_gap() {
