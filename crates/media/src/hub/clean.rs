@@ -129,6 +129,8 @@ impl Clean {
         let at = if codec == Codec::H265 { 21 } else { 4 };
         self.length_size = 1 + usize::from(config.get(at).map_or(3, |byte| byte & 3));
         self.sets = read.map_or_else(Vec::new, |(sets, _)| sets);
+        // Some encoders put a message about themselves among them.
+        self.sets.retain(|set| is_set(codec, set));
         self.in_band = in_band(&self.sets, self.length_size);
         // Cameras repeat theirs before each keyframe: only another one parts pictures.
         if self.configured.as_ref().is_some_and(|known| *known != config) {
@@ -410,8 +412,10 @@ mod tests {
         let mut clean = Clean::new();
         let pps = &b"\x44\x01\xc1\x72\xb4\x62\x40"[..];
         let slice = &[0x26, 1, 0x89][..];
-        let config = hevc::config(VPS, SPS, pps).unwrap();
-        assert!(clean.pass(Frame::config(Codec::H265, 0, config)).is_some());
+        // x265's has a message about itself behind them.
+        let mut config = [&hevc::config(VPS, SPS, pps).unwrap()[..], b"\x27\0\x01\0\x04\x4e\x01\x05\x09"].concat();
+        config[22] = 4;
+        assert!(clean.pass(Frame::config(Codec::H265, 0, config.into())).is_some());
         assert_eq!(key(&mut clean, Codec::H265, &[slice]), (None, units(&[VPS, SPS, pps, slice])));
         let delta = Frame::video(Codec::H265, 0, 0, false, units(&[&[2, 1, 0x89]]));
         assert_eq!(clean.pass(delta).unwrap().payload, units(&[&[2, 1, 0x89]]));
