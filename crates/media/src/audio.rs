@@ -6,12 +6,13 @@ mod g711;
 mod mp3;
 mod opus;
 mod resample;
+mod sbr;
 mod timeline;
 
 pub use aac::{AacDecoder, AacEncoder};
 pub use g711::{G711Decoder, Law};
 pub use mp3::Mp3Decoder;
-pub use opus::{OpusDecoder, OpusEncoder, opus_head, packet_samples};
+pub use opus::{OpusDecoder, OpusEncoder, is_plain, opus_head, packet_samples};
 pub use resample::Resampler;
 
 use bytes::Bytes;
@@ -129,6 +130,10 @@ pub struct Transcoder {
     queue: Vec<f32>,
     announced: bool,
     broken: u64,
+    /// Why nothing can be decoded until another configuration comes.
+    unfit: Option<Unfit>,
+    /// Units in a row that could not be decoded.
+    failing: u32,
 }
 
 impl Transcoder {
@@ -147,25 +152,42 @@ impl Transcoder {
             queue: Vec::new(),
             announced: false,
             broken: 0,
+            unfit: None,
+            failing: 0,
         }
     }
 
     /// Takes a codec configuration; may come again in mid-stream, the output goes on as it was. On an error nothing
     /// can be decoded until a better one comes.
     pub fn configure(&mut self, config: &[u8]) -> Result<(), Unfit> {
-        self.decoder = None;
-        self.decoder = Some(match self.source {
-            Source::Aac => Box::new(AacDecoder::new(config)?),
-            Source::Opus => Box::new(OpusDecoder::new(opus::head_channels(config)?)?),
-            Source::G711(law) => Box::new(G711Decoder::new(law)),
-            Source::Mp3 => Box::new(Mp3Decoder::default()),
-        });
-        Ok(())
+        let made: Result<Box<dyn Decode>, Unfit> = match self.source {
+            Source::Aac => AacDecoder::new(config).map(|decoder| Box::new(decoder) as _),
+            Source::Opus => OpusDecoder::of(config).map(|decoder| Box::new(decoder) as _),
+            Source::G711(law) => Ok(Box::new(G711Decoder::new(law))),
+            Source::Mp3 => Ok(Box::new(Mp3Decoder::default())),
+        };
+        self.unfit = made.as_ref().err().cloned();
+        self.decoder = made.ok();
+        self.unfit.clone().map_or(Ok(()), Err)
     }
 
     /// Takes one access unit with its time and appends what is complete to `out`. An error tells of the unit, whose
     /// place is filled with silence.
     pub fn push(&mut self, at: i64, unit: &[u8], out: &mut Vec<Output>) -> Result<(), Unfit> {
+        let result = self.unit(at, unit, out);
+        self.failing = if result.is_ok() { 0 } else { self.failing.saturating_add(1) };
+        result
+    }
+
+    /// How many units in a row could not be decoded.
+    pub fn failing(&self) -> u32 {
+        self.failing
+    }
+
+    fn unit(&mut self, at: i64, unit: &[u8], out: &mut Vec<Output>) -> Result<(), Unfit> {
+        if let Some(unfit) = &self.unfit {
+            return Err(unfit.clone());
+        }
         if self.decoder.is_none() {
             self.decoder = match self.source {
                 Source::Aac => None,

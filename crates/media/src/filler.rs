@@ -91,9 +91,15 @@ impl Filler {
         }
     }
 
-    /// Shows this keyframe until pictures come, where none came so far.
+    /// Whether there is a picture to show where others should be.
+    pub fn has_picture(&self) -> bool {
+        self.pictures.as_ref().is_some_and(|pictures| pictures.key.is_some())
+    }
+
+    /// Shows this keyframe until pictures come.
     pub fn begin_with(&mut self, key: Arc<Frame>) {
-        if let Some(pictures) = self.pictures.as_mut().filter(|pictures| pictures.key.is_none()) {
+        self.promise(None, true);
+        if let Some(pictures) = &mut self.pictures {
             pictures.last = Some(key.dts);
             pictures.key = Some(key);
             pictures.still = true;
@@ -138,8 +144,12 @@ impl Filler {
         let Some(pictures) = &mut self.pictures else { return Verdict::Pass };
         let (Some(last), Some(key)) = (pictures.last, &pictures.key) else { return Verdict::Pass };
         let missing = frame.dts - pictures.lag - last;
-        if missing > if pictures.still { STILL } else { pictures.patience } && missing < MOST {
-            let at = last + missing;
+        let at = last + missing;
+        let is_gap = missing.abs() >= MOST;
+        if is_gap && !pictures.still {
+            // Of all tracks: these are waited for from here on.
+            pictures.last = Some(at);
+        } else if is_gap || missing > if pictures.still { STILL } else { pictures.patience } {
             out.push(Arc::new(key.at(at)));
             pictures.last = Some(at);
             pictures.still = true;

@@ -256,8 +256,8 @@ impl Hls {
         };
         let found = cutting.when(self.inner.settings.patience, |s| there(s).then_some(())).await;
         let segmenter = cutting.segmenter.lock();
-        // A player that waited for a paused stream gets the playlist as it is.
-        if found.is_none() && segmenter.segments().is_empty() {
+        // No answer comes before what was asked for (rfc8216bis §6.2.5.2).
+        if found.is_none() && (reload.segment.is_some() || segmenter.segments().is_empty()) {
             return Err(Missing::NotYet);
         }
         let text = write(&segmenter, &self.inner.settings);
@@ -372,7 +372,7 @@ async fn read(inner: &Inner, cutting: &Cutting, mut reader: Reader) -> Option<En
             item = reader.next() => {
                 let over = item.is_none();
                 reader.count_sent(cutting.sent.swap(0, Ordering::Relaxed));
-                let is_new = cutting.take(item, reader.newest());
+                let is_new = cutting.take(item, &reader);
                 if cutting.segmenter.lock().wants_key() {
                     reader.request_key();
                 }
@@ -397,9 +397,11 @@ impl Cutting {
         *self.asked.lock() = Instant::now();
     }
 
-    /// Takes what the reader gave; says whether there is something new. `newest` is the time of the stream's newest frame.
-    fn take(&self, item: Option<Item>, newest: i64) -> bool {
+    /// Takes what the reader gave; says whether there is something new.
+    fn take(&self, item: Option<Item>, reader: &Reader) -> bool {
+        let newest = reader.newest();
         let mut segmenter = self.segmenter.lock();
+        segmenter.expect(reader.expected());
         if segmenter.wants_clock() && matches!(item, Some(Item::Frame(_) | Item::Burst(_))) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64);
             segmenter.set_clock(now - newest);

@@ -46,7 +46,7 @@ use waiting::Place;
 
 pub use figures::{Figures, Traffic};
 pub use info::StreamInfo;
-pub use item::{Flowing, Item, Tracks};
+pub use item::{Expected, Flowing, Item, Tracks};
 pub use layers::{Layer, MOST_LAYERS};
 pub use publisher::Publisher;
 pub use reader::Reader;
@@ -90,7 +90,7 @@ impl Default for Settings {
             many: 250,
             few: 8,
             gop_bytes: 8 << 20,
-            gop_frames: 1024,
+            gop_frames: 8_192,
             resume_window: Duration::from_secs(15),
             takeover_after: Duration::from_secs(5),
             live_within: Duration::from_secs(10),
@@ -342,6 +342,11 @@ impl Hub {
     /// Whether a stream's publisher vanished and may come back.
     pub(crate) fn is_paused(&self, name: &StreamName) -> bool {
         self.get(name).is_some_and(|stream| stream.state.lock().is_paused())
+    }
+
+    /// What is to be expected of a stream's pictures.
+    pub(crate) fn expected(&self, name: &StreamName) -> Option<Expected> {
+        Some(self.get(name)?.state.lock().flows.video.expected(Instant::now()))
     }
 
     /// Whether a stream's publisher makes a keyframe as soon as it is asked.

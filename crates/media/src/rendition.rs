@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::audio::{Law, Output, Source, Target, Transcoder};
+use crate::audio::{Law, Output, Source, Target, Transcoder, Unfit};
 use crate::ended::Ended;
 use crate::frame::{Codec, Frame, Kind};
-use crate::hub::{Fit, Form, Hub, Item, Origin, Pace, Publisher, Reader, Start, View, Want};
+use crate::hub::{Expected, Fit, Form, Hub, Item, Origin, Pace, Publisher, Reader, Start, View, Want};
 use crate::name::{Protocol, StreamName};
 
 /// How long a new stream may take to tell whether it has audio before a reader is let in without.
@@ -18,6 +18,11 @@ const AUDIO_SHOWS: Duration = Duration::from_millis(1_500);
 const IDLE: Duration = Duration::from_secs(5);
 /// Most frames handled at once.
 const BATCH: usize = 64;
+/// Sound of a group of pictures that is older than this is not made into Opus, in microseconds: viewers by WebRTC are sent the pictures
+/// at once and hear from now on, and a minute of it would hold all of that up.
+const OLD: i64 = 1_000_000;
+/// Units of sound in a row that cannot be decoded before the log says so.
+const FAILING: u32 = 25;
 
 /// Opens streams in the form that a reader can take; cheap to clone.
 #[derive(Clone)]
@@ -125,11 +130,16 @@ impl Renditions {
         if self.hub.answers_wishes(name) {
             publisher.answers_wishes();
         }
+        match self.hub.expected(name) {
+            Some(Expected::Nothing) => publisher.says_pictures(false),
+            Some(Expected::AnyTime) => publisher.says_pictures(true),
+            _ => {}
+        }
         let hub = self.hub.clone();
         let derived = derived.clone();
         tokio::spawn(async move {
             tracing::info!(stream = %derived, "transcoding starts");
-            let mut maker = Maker { target, source: None, transcoder: None, left_out: Vec::new() };
+            let mut maker = Maker::new(target);
             let ended = maker.run(&hub, &derived, reader, &publisher).await;
             tracing::info!(stream = %derived, reason = %ended, "transcoding ends");
             // In this order: a reader that comes now finds either the stream or a free place to start it anew.
@@ -180,11 +190,20 @@ struct Maker {
     target: Target,
     source: Option<Source>,
     transcoder: Option<Transcoder>,
+    /// What it was given so far is too old to be heard.
+    behind: bool,
     /// What was told to be left out.
     left_out: Vec<Codec>,
+    /// The log says that its sound fails to decode.
+    told: bool,
 }
 
 impl Maker {
+    fn new(target: Target) -> Self {
+        let behind = target == Target::Opus;
+        Maker { target, source: None, transcoder: None, behind, left_out: Vec::new(), told: false }
+    }
+
     async fn run(&mut self, hub: &Hub, derived: &StreamName, mut reader: Reader, publisher: &Publisher) -> Ended {
         let mut idle_since: Option<Instant> = None;
         let mut check = tokio::time::interval(Duration::from_secs(1));
@@ -197,6 +216,7 @@ impl Maker {
                     while frames.len() < BATCH && let Some(item) = reader.try_next() {
                         flatten(item, &mut frames);
                     }
+                    self.leave_old(&mut frames, reader.newest());
                     if let Err(ended) = self.pass(frames, publisher).await {
                         return ended;
                     }
@@ -214,6 +234,15 @@ impl Maker {
                 }
             }
         }
+    }
+
+    /// Leaves out what nobody will hear, up to the first sound of now.
+    fn leave_old(&mut self, frames: &mut Vec<Arc<Frame>>, now: i64) {
+        frames.retain(|frame| {
+            let is_sound = frame.kind == Kind::Audio && !frame.is_further();
+            self.behind &= !is_sound || frame.dts < now - OLD;
+            !(is_sound && self.behind)
+        });
     }
 
     /// Publishes frames, audio transcoded. Audio is worked on away from the runtime's own threads, one batch at a time,
@@ -263,7 +292,13 @@ impl Maker {
         }
         let Some(transcoder) = self.transcoder.take() else { return Ok(sound) };
         let done = tokio::task::spawn_blocking(move || transcode(transcoder, &work)).await;
-        let Ok((transcoder, made)) = done else { return Err(Ended::Protocol("the audio codec failed".into())) };
+        let Ok((transcoder, made, failed)) = done else {
+            return Err(Ended::Protocol("the audio codec failed".into()));
+        };
+        if let Some(error) = failed.filter(|_| transcoder.failing() >= FAILING && !self.told) {
+            self.told = true;
+            tracing::warn!(stream = %publisher.name(), %error, "the sound is left out: it cannot be decoded");
+        }
         self.transcoder = Some(transcoder);
         let codec = match self.target {
             Target::Aac => Codec::Aac,
@@ -277,8 +312,10 @@ impl Maker {
     }
 }
 
-fn transcode(mut transcoder: Transcoder, frames: &[Arc<Frame>]) -> (Transcoder, Vec<Output>) {
+/// The transcoder, what came out of it, and why the last one of these frames did not that could not be decoded.
+fn transcode(mut transcoder: Transcoder, frames: &[Arc<Frame>]) -> (Transcoder, Vec<Output>, Option<Unfit>) {
     let mut out = Vec::new();
+    let mut failed = None;
     for frame in frames {
         let result = match frame.kind {
             Kind::AudioConfig => transcoder.configure(&frame.payload),
@@ -286,9 +323,10 @@ fn transcode(mut transcoder: Transcoder, frames: &[Arc<Frame>]) -> (Transcoder, 
         };
         if let Err(error) = result {
             tracing::debug!(%error, "audio not transcoded");
+            failed = Some(error);
         }
     }
-    (transcoder, out)
+    (transcoder, out, failed)
 }
 
 fn publish(mut frames: impl Iterator<Item = Frame>, publisher: &Publisher) -> Result<(), Ended> {

@@ -13,6 +13,10 @@ use crate::ended::Ended;
 use crate::hub::{Pace, Start, View, Want};
 use crate::name::{Protocol, StreamName};
 
+/// Most bits a second of a publisher, averaged over a few seconds, unless its permission says otherwise: more than any camera
+/// sends. One bound for every protocol.
+pub const MAX_BITRATE: u64 = 100_000_000;
+
 /// A session asks to publish or to play. Dropping it refuses.
 #[derive(Debug)]
 pub enum Request {

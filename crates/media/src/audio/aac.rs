@@ -1,8 +1,11 @@
 //! AAC by the `syom` crate. Owns its options and its ways of failing; refuses to let a sample beyond ±1.0 near the encoder.
 
+use crate::codec::AudioInfo;
+use crate::frame::Codec;
 use bytes::Bytes;
 use syom::{Channel, ChannelMode, DecodeOptions, EncodeOptions, Frame};
 
+use super::sbr::Sbr;
 use super::{Decode, Encode, Pcm, RATE, Unfit};
 
 /// Bits a second and channel.
@@ -10,10 +13,15 @@ const BITRATE: u32 = 64_000;
 /// No AAC access unit is longer: 6144 bits a channel, 8 channels.
 const MAX_UNIT: usize = 6_144;
 
-/// Decodes raw AAC access units (LC, HE, HE v2, LD); more than two channels are mixed down to two.
+/// Decodes raw AAC access units (LC, HE, HE v2, LD); more than two channels are mixed down to two. HE gives plain AAC until the
+/// header of its spectral band replication came.
 pub struct AacDecoder {
     inner: syom::Decoder,
     config: Bytes,
+    /// Its units have spectral band replication.
+    replicates: bool,
+    /// The header of that came.
+    headed: bool,
 }
 
 impl AacDecoder {
@@ -28,15 +36,12 @@ impl AacDecoder {
             .with_max_duration_secs(f64::INFINITY)
             .with_max_sample_rate(96_000);
         let inner = syom::Decoder::from_asc(config, options).map_err(|e| Unfit::Config(e.to_string()))?;
-        Ok(AacDecoder { inner, config: Bytes::copy_from_slice(config) })
+        // Where it is not declared, the first unit tells.
+        let replicates = matches!(AudioInfo::of(Codec::Aac, config).mime.as_str(), "mp4a.40.5" | "mp4a.40.29");
+        Ok(AacDecoder { inner, config: Bytes::copy_from_slice(config), replicates, headed: false })
     }
-}
 
-impl Decode for AacDecoder {
-    fn decode(&mut self, unit: &[u8], out: &mut Pcm) -> Result<(), Unfit> {
-        if unit.len() > MAX_UNIT {
-            return Err(Unfit::Packet(format!("{} bytes", unit.len())));
-        }
+    fn run(&mut self, unit: &[u8], out: &mut Pcm) -> Result<(), Unfit> {
         let mut any = false;
         let result = self.inner.decode_au(unit, |frame| {
             any = true;
@@ -50,8 +55,40 @@ impl Decode for AacDecoder {
             // A failed decoder stays failed until it is reset and told its configuration again.
             self.inner.reset();
             let _ = self.inner.set_asc(&self.config);
+            self.headed = false;
             Unfit::Packet(error.to_string())
         })
+    }
+}
+
+impl Decode for AacDecoder {
+    fn decode(&mut self, unit: &[u8], out: &mut Pcm) -> Result<(), Unfit> {
+        if unit.len() > MAX_UNIT {
+            return Err(Unfit::Packet(format!("{} bytes", unit.len())));
+        }
+        let before_header = |found: &Sbr| !found.has_header;
+        if self.replicates && !self.headed {
+            let found = Sbr::find(unit);
+            if let Some(sbr) = found.filter(before_header) {
+                return self.run(&sbr.without(unit), out);
+            }
+            if found.is_some() {
+                // Where it was not declared, the rate changes here: the decoder has to begin anew.
+                let result = self.run(unit, out).or_else(|_| self.run(unit, out));
+                self.headed = result.is_ok();
+                return result;
+            }
+        }
+        let result = self.run(unit, out);
+        if result.is_err()
+            && !self.replicates
+            && let Some(sbr) = Sbr::find(unit).filter(before_header)
+        {
+            let again = self.run(&sbr.without(unit), out);
+            self.replicates = again.is_ok();
+            return again;
+        }
+        result
     }
 
     fn conceal(&mut self, _samples: usize, _out: &mut Pcm) -> bool {

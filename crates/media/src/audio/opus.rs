@@ -2,7 +2,7 @@
 //! the `OpusHead`. Knows no RTP.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use opus_pure::{Application, MAX_PACKET_SAMPLES, packet};
+use opus_pure::{Application, ChannelLayout, MAX_PACKET_SAMPLES, OpusMSDecoder, packet};
 
 use super::{Decode, Encode, Pcm, RATE, Unfit};
 
@@ -24,14 +24,30 @@ pub fn opus_head(channels: usize) -> Bytes {
     head.freeze()
 }
 
-/// Channels (1 or 2) that an `OpusHead` names. More, and mapping families other than 0, are not supported.
-pub(super) fn head_channels(head: &[u8]) -> Result<usize, Unfit> {
-    let fits = head.len() >= 19 && head.starts_with(b"OpusHead");
-    match (fits, head.get(9), head.get(18)) {
-        (true, Some(&n @ (1 | 2)), Some(0)) => Ok(usize::from(n)),
-        (true, Some(n), _) => Err(Unfit::Config(format!("Opus with {n} channels or a channel mapping"))),
-        _ => Err(Unfit::Config("not an OpusHead".into())),
+/// Channels that an `OpusHead` names: 1 or 2 of mapping family 0, or up to 8 in the layouts of family 1 (RFC 7845 §5.1.1). Other
+/// families are not supported.
+fn head_channels(head: &[u8]) -> Result<usize, Unfit> {
+    if head.len() < 19 || !head.starts_with(b"OpusHead") {
+        return Err(Unfit::Config("not an OpusHead".into()));
     }
+    let channels = usize::from(head[9]);
+    match head[18] {
+        0 if (1..=2).contains(&channels) => Ok(channels),
+        1 => {
+            let layout = ChannelLayout::surround(channels, 1).map_err(|e| Unfit::Config(e.to_string()))?;
+            let [streams, coupled] = [layout.nb_streams as u8, layout.nb_coupled_streams as u8];
+            if head[19..] == [&[streams, coupled][..], &layout.mapping].concat() {
+                return Ok(channels);
+            }
+            Err(Unfit::Config(format!("Opus with {channels} channels in a layout of its own")))
+        }
+        family => Err(Unfit::Config(format!("Opus with {channels} channels of mapping family {family}"))),
+    }
+}
+
+/// Whether what an `OpusHead` describes is carried by RTP as it is: one stream of one or two channels (RFC 7587 §4.2).
+pub fn is_plain(head: &[u8]) -> bool {
+    matches!(head.get(9), None | Some(1 | 2)) && matches!(head.get(18), None | Some(0))
 }
 
 /// Moments at 48 kHz that an Opus packet lasts (RFC 6716 §3.1, §3.2); `None` if it is no Opus packet.
@@ -39,10 +55,17 @@ pub fn packet_samples(bytes: &[u8]) -> Option<u32> {
     packet::samples_48k(bytes).ok().and_then(|n| u32::try_from(n).ok())
 }
 
-/// Decodes Opus packets at 48 kHz.
+/// Decodes Opus packets at 48 kHz; more than two channels are mixed down to two.
 pub struct OpusDecoder {
-    inner: opus_pure::OpusDecoder,
+    inner: Inner,
     channels: usize,
+    /// Of more channels, as they were decoded.
+    surround: Vec<f32>,
+}
+
+enum Inner {
+    Plain(Box<opus_pure::OpusDecoder>),
+    Surround(Box<OpusMSDecoder>),
 }
 
 impl OpusDecoder {
@@ -50,18 +73,78 @@ impl OpusDecoder {
     pub fn new(channels: usize) -> Result<Self, Unfit> {
         let channels = channels.clamp(1, 2);
         let inner = opus_pure::OpusDecoder::new(RATE as i32, channels).map_err(|e| Unfit::Config(e.to_string()))?;
-        Ok(OpusDecoder { inner, channels })
+        Ok(OpusDecoder { inner: Inner::Plain(Box::new(inner)), channels, surround: Vec::new() })
+    }
+
+    /// For the stream that an `OpusHead` describes.
+    pub fn of(head: &[u8]) -> Result<Self, Unfit> {
+        let channels = head_channels(head)?;
+        if channels <= 2 && is_plain(head) {
+            return OpusDecoder::new(channels);
+        }
+        let inner = OpusMSDecoder::new(RATE as i32, channels, 1).map_err(|e| Unfit::Config(e.to_string()))?;
+        Ok(OpusDecoder { inner: Inner::Surround(Box::new(inner)), channels, surround: Vec::new() })
     }
 
     fn run(&mut self, bytes: &[u8], samples: usize, out: &mut Pcm) -> Result<(), Unfit> {
         out.rate = RATE;
-        out.channels = self.channels;
+        out.channels = self.channels.min(2);
         out.samples.clear();
-        out.samples.resize(samples * self.channels, 0.0);
-        let decoded = self.inner.decode(bytes, samples, &mut out.samples);
+        let decoded = match &mut self.inner {
+            Inner::Plain(inner) => {
+                out.samples.resize(samples * self.channels, 0.0);
+                inner.decode(bytes, samples, &mut out.samples)
+            }
+            Inner::Surround(inner) => {
+                self.surround.clear();
+                self.surround.resize(samples * self.channels, 0.0);
+                inner.decode(bytes, samples, &mut self.surround)
+            }
+        };
         let n = decoded.map_err(|e| Unfit::Packet(e.to_string()))?;
-        out.samples.truncate(n * self.channels);
+        match self.inner {
+            Inner::Plain(_) => out.samples.truncate(n * self.channels),
+            Inner::Surround(_) => fold(&self.surround[..n * self.channels], self.channels, out),
+        }
         Ok(())
+    }
+}
+
+/// How much of each channel goes left and right, in the orders of RFC 7845 §5.1.1.2: centre and surrounds to their sides at -3 dB,
+/// the LFE nowhere, as AAC's are mixed.
+fn shares(channels: usize) -> &'static [(f32, f32)] {
+    const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
+    const LEFT: (f32, f32) = (1.0, 0.0);
+    const RIGHT: (f32, f32) = (0.0, 1.0);
+    const BOTH: (f32, f32) = (HALF, HALF);
+    const BY_LEFT: (f32, f32) = (HALF, 0.0);
+    const BY_RIGHT: (f32, f32) = (0.0, HALF);
+    const LOW: (f32, f32) = (0.0, 0.0);
+    match channels {
+        1 => &[(1.0, 1.0)],
+        2 => &[LEFT, RIGHT],
+        3 => &[LEFT, BOTH, RIGHT],
+        4 => &[LEFT, RIGHT, BY_LEFT, BY_RIGHT],
+        5 => &[LEFT, BOTH, RIGHT, BY_LEFT, BY_RIGHT],
+        6 => &[LEFT, BOTH, RIGHT, BY_LEFT, BY_RIGHT, LOW],
+        7 => &[LEFT, BOTH, RIGHT, BY_LEFT, BY_RIGHT, BOTH, LOW],
+        _ => &[LEFT, BOTH, RIGHT, BY_LEFT, BY_RIGHT, BY_LEFT, BY_RIGHT, LOW],
+    }
+}
+
+/// Mixes interleaved channels down to one or two.
+fn fold(samples: &[f32], channels: usize, out: &mut Pcm) {
+    let shares = shares(channels);
+    let sum = shares.iter().fold((0.0f32, 0.0f32), |sum, share| (sum.0 + share.0, sum.1 + share.1));
+    let scale = 1.0 / sum.0.max(sum.1).max(1.0);
+    for moment in samples.chunks_exact(channels) {
+        let of = |side: fn(&(f32, f32)) -> f32| -> f32 {
+            moment.iter().zip(shares).map(|(sample, share)| sample * side(share)).sum::<f32>() * scale
+        };
+        out.samples.push(of(|share| share.0));
+        if out.channels == 2 {
+            out.samples.push(of(|share| share.1));
+        }
     }
 }
 
@@ -70,7 +153,11 @@ impl Decode for OpusDecoder {
         if unit.is_empty() || unit.len() > MAX_PACKET {
             return Err(Unfit::Packet(format!("{} bytes", unit.len())));
         }
-        let samples = packet::samples_48k(unit).map_err(|e| Unfit::Packet(e.to_string()))?;
+        let samples = match self.inner {
+            Inner::Plain(_) => packet::samples_48k(unit).map_err(|e| Unfit::Packet(e.to_string()))?,
+            // The first stream says how long it is, where others would have the end of theirs: not even that is read here.
+            Inner::Surround(_) => MAX_PACKET_SAMPLES,
+        };
         if samples == 0 || samples > MAX_PACKET_SAMPLES {
             return Err(Unfit::Packet(format!("{samples} samples")));
         }
@@ -78,7 +165,7 @@ impl Decode for OpusDecoder {
     }
 
     fn conceal(&mut self, samples: usize, out: &mut Pcm) -> bool {
-        self.run(&[], samples.min(MAX_PACKET_SAMPLES), out).is_ok()
+        matches!(self.inner, Inner::Plain(_)) && self.run(&[], samples.min(MAX_PACKET_SAMPLES), out).is_ok()
     }
 }
 

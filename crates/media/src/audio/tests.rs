@@ -7,6 +7,16 @@ use super::*;
 /// AAC as another program makes it: any rate, any channels.
 fn aac(rate: u32, channels: usize, signal: impl Fn(f64) -> f32, seconds: f64) -> (Vec<u8>, Vec<Vec<u8>>) {
     let options = syom::EncodeOptions::raw().with_bitrate_bps(rate.min(48_000) * 4 / 3 * channels as u32);
+    made_by(options, rate, channels, signal, seconds)
+}
+
+fn made_by(
+    options: syom::EncodeOptions,
+    rate: u32,
+    channels: usize,
+    signal: impl Fn(f64) -> f32,
+    seconds: f64,
+) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut encoder = syom::Encoder::new(rate, channels, &options).unwrap();
     let samples: Vec<f32> =
         (0..(seconds * f64::from(rate)) as usize).map(|i| signal(i as f64 / f64::from(rate))).collect();
@@ -127,6 +137,65 @@ fn surround_is_mixed_down_and_keeps_its_level() {
     let (n, samples) = decode(&mut OpusDecoder::new(2).unwrap(), &units(&out));
     assert_eq!(n, 2);
     close(measure(&samples), 440.0, 0.3);
+}
+
+#[test]
+fn he_aac_is_heard_before_the_header_of_its_replication_comes() {
+    let lc = [0x13, 0x10];
+    for (channels, declared) in [(1, true), (2, true), (2, false)] {
+        let options = syom::EncodeOptions::raw().with_bitrate_bps(32_000 * channels as u32).with_he(true);
+        let (asc, mut input) = made_by(options, 48_000, channels, sine(440.0, 0.4), 3.0);
+        assert!(input.iter().all(|unit| sbr::Sbr::find(unit).is_some_and(|sbr| sbr.has_header)));
+        // A viewer's first second, where its encoder sends the header now and then.
+        input.iter_mut().take(24).for_each(|unit| *unit = sbr::tests::headless(unit));
+        let asc = if declared { &asc[..] } else { &lc };
+        let mut decoder = AacDecoder::new(asc).unwrap();
+        let mut pcm = Pcm::default();
+        let mut all = Vec::new();
+        for (n, unit) in input.iter().enumerate() {
+            decoder.decode(unit, &mut pcm).unwrap_or_else(|e| panic!("unit {n} of {channels}, {declared}: {e}"));
+            let twice = if pcm.rate == 24_000 { 2 } else { 1 };
+            all.extend(pcm.samples.iter().step_by(pcm.channels).flat_map(|s| vec![*s; twice]));
+        }
+        // The first second, and the last.
+        for samples in [&all[..RATE as usize], &all[all.len() - RATE as usize..]] {
+            close(measure(samples), 440.0, 0.4);
+        }
+    }
+}
+
+#[test]
+fn opus_of_six_channels_is_mixed_down_and_keeps_its_level() {
+    let mut encoder = opus_pure::OpusMSEncoder::new(RATE as i32, 6, 1, opus_pure::Application::Audio).unwrap();
+    encoder.set_bitrate(256_000);
+    let layout = encoder.layout();
+    let map = [&[1, layout.nb_streams as u8, layout.nb_coupled_streams as u8][..], &layout.mapping].concat();
+    let head = [&b"OpusHead\x01\x06\x38\x01\x80\xbb\0\0\0\0"[..], &map].concat();
+    let mut t = Transcoder::new(Source::Opus, Target::Aac);
+    t.configure(&head).unwrap();
+    let tone = sine(440.0, 0.3);
+    let mut out = Vec::new();
+    for n in 0..100 {
+        let moment = |i: usize| [tone((n * 960 + i) as f64 / f64::from(RATE)); 6];
+        let samples: Vec<f32> = (0..960).flat_map(moment).collect();
+        let mut packet = vec![0; 8_000];
+        let length = encoder.encode(&samples, 960, &mut packet).unwrap();
+        t.push(n as i64 * 20_000, &packet[..length], &mut out).unwrap();
+    }
+    let Output::Config(asc) = out[0].clone() else { panic!("configuration first") };
+    let (channels, samples) = decode(&mut AacDecoder::new(&asc).unwrap(), &units(&out));
+    assert_eq!(channels, 2);
+    close(measure(&samples), 440.0, 0.3);
+    // A layout of its own, and a family that is not known, are not decoded as something else.
+    for (at, byte) in [(21, 4), (18, 255)] {
+        let mut other = head.clone();
+        other[at] = byte;
+        assert!(t.configure(&other).is_err());
+        out.clear();
+        let unit = [0xf8, 0xff, 0xfe];
+        (0..30).for_each(|n| assert!(matches!(t.push(n * 20_000, &unit, &mut out), Err(Unfit::Config(_)))));
+        assert!(out.is_empty() && t.failing() >= 30, "{out:?}");
+    }
 }
 
 #[test]

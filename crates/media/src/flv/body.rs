@@ -32,7 +32,7 @@ const FOURCCS: [(&[u8; 4], Codec); 6] = [
     (b"fLaC", Codec::Flac),
 ];
 
-/// Why a body is no frame.
+/// Why a body is no frame. The stream goes on without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoFrame {
     /// Nothing to do: end of sequence, commands, empty bodies.
@@ -56,13 +56,6 @@ pub enum Unknown {
     Id(u8),
     /// By the four characters of Enhanced RTMP.
     FourCc([u8; 4]),
-}
-
-impl NoFrame {
-    /// Whether the stream goes on without what this says is missing.
-    pub fn is_left_out(&self) -> bool {
-        matches!(self, NoFrame::Audio(_) | NoFrame::Track(_) | NoFrame::SoundTrack(_))
-    }
 }
 
 impl std::fmt::Display for NoFrame {
@@ -110,14 +103,16 @@ pub fn video(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
         HEVC => Codec::H265,
         other => return Err(NoFrame::Video(Unknown::Id(other))),
     };
-    let head = body.get(1..5).ok_or(NoFrame::Short)?;
-    let packet = head[0];
-    let cts = signed24(&head[1..]);
+    // The end of a sequence, which some cut to these two bytes.
+    let packet = *body.get(1).ok_or(NoFrame::Short)?;
+    if packet > 1 {
+        return Err(NoFrame::Nothing);
+    }
+    let cts = signed24(body.get(2..5).ok_or(NoFrame::Short)?);
     let payload = body.slice(5..);
     match packet {
         0 => config(codec, dts, payload),
-        1 => access_unit(codec, dts, cts, frame_type == 1, payload),
-        _ => Err(NoFrame::Nothing),
+        _ => access_unit(codec, dts, cts, frame_type == 1, payload),
     }
 }
 
@@ -286,7 +281,8 @@ pub fn audio(dts: i64, body: Bytes) -> Result<Frame, NoFrame> {
         AAC => match body.get(1) {
             Some(0) => config(Codec::Aac, dts, body.slice(2..)),
             Some(1) => sound(Codec::Aac, dts, body.slice(2..)),
-            _ => Err(NoFrame::Short),
+            Some(_) => Err(NoFrame::Nothing),
+            None => Err(NoFrame::Short),
         },
         MP3 | MP3_8K => sound(Codec::Mp3, dts, body.slice(1..)),
         ENHANCED_AUDIO => {
@@ -496,7 +492,10 @@ mod tests {
     fn what_is_no_frame_says_why() {
         assert_eq!(video(0, Bytes::new()).unwrap_err(), NoFrame::Nothing);
         assert_eq!(video(0, Bytes::from_static(b"\x17\x02\0\0\0")).unwrap_err(), NoFrame::Nothing);
+        assert_eq!(video(0, Bytes::from_static(b"\x17\x02")).unwrap_err(), NoFrame::Nothing);
         assert_eq!(video(0, Bytes::from_static(b"\x17\x01")).unwrap_err(), NoFrame::Short);
+        assert_eq!(audio(0, Bytes::from_static(b"\xaf\x02x")).unwrap_err(), NoFrame::Nothing);
+        assert_eq!(audio(0, Bytes::from_static(b"\xaf")).unwrap_err(), NoFrame::Short);
         assert_eq!(video(0, Bytes::from_static(b"\x12\0\0\0")).unwrap_err(), NoFrame::Video(Unknown::Id(2)));
         assert_eq!(video(0, Bytes::from_static(b"\x91vvc1x")).unwrap_err(), NoFrame::Video(Unknown::FourCc(*b"vvc1")));
         assert_eq!(audio(0, Bytes::from_static(b"\xd2x")).unwrap_err(), NoFrame::Audio(Unknown::Id(13)));

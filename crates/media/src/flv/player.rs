@@ -10,7 +10,7 @@ use super::{burst, frame, header, write};
 use crate::ended::Ended;
 use crate::filler::{Filler, Verdict};
 use crate::frame::{Frame, Kind, Span};
-use crate::hub::{Flowing, Item, Reader, Tracks};
+use crate::hub::{Expected, Flowing, Item, Reader, Tracks};
 
 /// One viewer: blocks of FLV, to be written as they come. Dropping it ends the viewing.
 ///
@@ -18,7 +18,8 @@ use crate::hub::{Flowing, Item, Reader, Tracks};
 /// connection that takes nothing at all is for its owner to time out.
 ///
 /// The file header promises what flows ([`Reader::flowing`]). Browsers' players stop where a track of it ends, so what stays
-/// away is filled in: silence, or the last keyframe once more.
+/// away is filled in: silence, or the last keyframe once more. None of them takes a track that comes later: sound that comes
+/// first waits for pictures as long as they may be about to come ([`Reader::expected`]).
 pub struct Player {
     reader: Reader,
     /// What the file header promised, and what came since with a configuration of its own; `None` before the header.
@@ -28,6 +29,8 @@ pub struct Player {
     filler: Filler,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
+    /// Sound that came while it was not known whether there are pictures.
+    held: Vec<Arc<Frame>>,
     /// Blocks that wait for the one before them.
     next: VecDeque<Bytes>,
     filled: Vec<Arc<Frame>>,
@@ -36,9 +39,16 @@ pub struct Player {
 impl Player {
     /// Plays what `reader` reads.
     pub fn new(reader: Reader) -> Self {
-        let next = VecDeque::new();
-        let filled = Vec::new();
-        Player { reader, promised: None, span: None, filler: Filler::new(None, false), tracks: None, next, filled }
+        Player {
+            reader,
+            promised: None,
+            span: None,
+            filler: Filler::new(None, false),
+            tracks: None,
+            held: Vec::new(),
+            next: VecDeque::new(),
+            filled: Vec::new(),
+        }
     }
 
     /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
@@ -50,7 +60,8 @@ impl Player {
                 return Poll::Ready(Some(block));
             }
             match std::task::ready!(self.reader.poll_next(cx)) {
-                None => return Poll::Ready(None),
+                None if self.held.is_empty() => return Poll::Ready(None),
+                None => self.release(),
                 Some(Item::Tracks(tracks)) => self.tracks = Some(tracks),
                 Some(Item::Frame(f)) => self.take(std::slice::from_ref(&f), |frames, span| frame(&frames[0], span)),
                 Some(Item::Burst(b)) => self.take(&b.frames, |_, span| burst(&b, span)),
@@ -70,6 +81,32 @@ impl Player {
 
     /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
     fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
+        let is_seen = frames.iter().any(|f| matches!(f.kind, Kind::Video | Kind::VideoConfig));
+        if self.promised.is_none() && !is_seen && self.reader.expected() == Expected::Soon {
+            self.held.extend(frames.iter().filter(|f| f.kind == Kind::Audio).cloned());
+            // The configurations that were among them.
+            self.tracks = Some(self.reader.tracks());
+            return;
+        }
+        // Players begin where all tracks do: older sound is of no use beside pictures.
+        if is_seen {
+            self.held.clear();
+        }
+        self.release();
+        self.queue(frames, shared);
+    }
+
+    /// Queues sound that was held back.
+    fn release(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        self.queue(&held, |frames, span| {
+            let mut out = BytesMut::new();
+            frames.iter().for_each(|f| write(&mut out, f, f.dts_since(span)));
+            out.freeze()
+        });
+    }
+
+    fn queue(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
         let Some(first) = frames.first() else { return };
         let span = *self.span.get_or_insert(first.span().of_flv());
         self.introduce(frames, span);

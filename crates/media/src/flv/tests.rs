@@ -67,16 +67,73 @@ async fn sound_without_configuration_is_promised_too_and_the_end_is_the_end() {
     let hub = Hub::new(Settings::default());
     let publisher = stream(&hub);
     let mut player = player(&hub, Pace::Audience);
-    publisher.push(Frame::audio(Codec::Mp3, 0, Bytes::from_static(b"mp3"))).unwrap();
+    let sound = |ms: i64| publisher.push(Frame::audio(Codec::Mp3, ms * 1000, Bytes::from_static(b"mp3"))).unwrap();
+    sound(0);
     let mut demuxer = Demuxer::default();
-    assert_eq!(frames(&mut demuxer, &player.next().await.unwrap()), []);
-    assert_eq!(frames(&mut demuxer, &player.next().await.unwrap()), [(Kind::Audio, 0)]);
+    assert!(tokio::time::timeout(Duration::from_millis(900), player.next()).await.is_err(), "pictures may follow");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    sound(1_000);
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        seen.extend(frames(&mut demuxer, &player.next().await.unwrap()));
+    }
+    assert_eq!(seen, [(Kind::Audio, 0), (Kind::Audio, 1_000)], "none of it is lost");
     assert_eq!(demuxer.tracks(), Some((true, false)));
-    publisher.push(Frame::audio(Codec::Mp3, 26_000, Bytes::from_static(b"mp3"))).unwrap();
+    sound(1_026);
     publisher.finish(Ended::Finished);
-    assert_eq!(frames(&mut demuxer, &player.next().await.unwrap()), [(Kind::Audio, 26)]);
+    assert_eq!(frames(&mut demuxer, &player.next().await.unwrap()), [(Kind::Audio, 1_026)]);
     assert_eq!(player.next().await, None);
     assert_eq!(player.ended(), Some(Ended::Finished));
+}
+
+/// Sound every 20 ms, on the wound clock.
+async fn sounds(publisher: &Publisher, ms: std::ops::Range<i64>) {
+    for ms in ms.step_by(20) {
+        publisher.push(Frame::audio(Codec::Aac, ms * 1000, Bytes::from_static(b"aac"))).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pictures_that_come_behind_the_first_sound_are_promised_from_the_start() {
+    // When pictures come after the first sound, in milliseconds.
+    for late in [40, 500, 900] {
+        for pace in [Pace::Audience, Pace::Realtime] {
+            let hub = Hub::new(Settings::default());
+            let publisher = stream(&hub);
+            let player = tokio::spawn(watch(player(&hub, pace)));
+            publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+            sounds(&publisher, 0..late).await;
+            publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+            publisher.push(video(late, true)).unwrap();
+            sounds(&publisher, late..2_000).await;
+            publisher.finish(Ended::Finished);
+            let (promised, seen) = player.await.unwrap();
+            assert_eq!(promised, Some((true, true)), "{late} {pace:?}");
+            let first = |kind| seen.iter().find(|(k, _)| *k == kind).unwrap().1;
+            assert!(first(Kind::Video) == late && (late - 120..=late + 20).contains(&first(Kind::Audio)), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn sound_alone_waits_for_nothing_where_its_publisher_says_so() {
+    for says in [true, false] {
+        let hub = Hub::new(Settings::default());
+        let publisher = stream(&hub);
+        let mut player = player(&hub, Pace::Audience);
+        if says {
+            let mut said = BytesMut::new();
+            let properties = Value::from([("audiocodecid", 10.0.into())]);
+            [Value::from("onMetaData"), properties].iter().for_each(|value| value.write(&mut said));
+            publisher.push(Frame::data(0, said.freeze())).unwrap();
+        }
+        let begun = tokio::time::Instant::now();
+        let first = async { player.next().await.map(|_| begun.elapsed().as_millis()) };
+        let (waited, ()) = tokio::join!(first, sounds(&publisher, 0..1_500));
+        let wanted = if says { 0..=120 } else { 1_000..=1_120 };
+        assert!(wanted.contains(&waited.unwrap()), "{says}: {waited:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

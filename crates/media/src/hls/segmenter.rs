@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::black::Black;
 use super::further::Further;
 use super::segment::{self, Init, Kept, Part, Segment, Which};
-use super::{Settings, black, heads};
+use super::{Settings, heads};
 use crate::filler::{Filler, Verdict};
 use crate::fmp4::{Fragment, Muxer};
 use crate::frame::{Codec, Frame, Kind, is_same};
-use crate::hub::Tracks;
+use crate::hub::{Expected, Tracks};
 use heads::Heads;
 
-/// Pictures that stay away for this long do not hold the beginning back. Microseconds.
+/// Pictures that were announced and stay away for this long do not hold the beginning back. Microseconds.
 const VIDEO_SILENT: i64 = 1_000_000;
 /// Sound that is ahead of the pictures by this much more than before ends parts in their place. Microseconds.
 const LATE: i64 = 300_000;
@@ -56,7 +57,13 @@ pub struct Segmenter {
     further: Further,
     filler: Filler,
     /// What is shown is the picture of a stream that has none yet.
-    black: bool,
+    black: Option<Black>,
+    /// What is to be expected of pictures of which nothing is known.
+    expected: Expected,
+    /// Sound that came while that was not decided.
+    held: Vec<Arc<Frame>>,
+    /// What was cut so far has pictures.
+    pictured: bool,
     muxer: Option<Muxer>,
     /// Ticks a second of the sound, for as long as the playlist lives.
     sound_ticks: Option<u32>,
@@ -97,7 +104,10 @@ impl Segmenter {
             audio: None,
             further: Further::default(),
             filler: Filler::new(None, false),
-            black: false,
+            black: None,
+            expected: Expected::Known,
+            held: Vec::new(),
+            pictured: false,
             muxer: None,
             sound_ticks: None,
             inits: VecDeque::new(),
@@ -130,10 +140,16 @@ impl Segmenter {
         tracks.further.iter().for_each(|config| self.configure_further(config));
     }
 
+    /// What is to be expected of pictures by now: the beginning waits for them, or has a black one in their place.
+    pub fn expect(&mut self, expected: Expected) {
+        self.expected = expected;
+    }
+
     fn change(&mut self, video: Option<Arc<Frame>>, audio: Option<Arc<Frame>>) {
         let same_video = is_same(self.video.as_deref(), video.as_deref());
         if !same_video || !is_same(self.audio.as_deref(), audio.as_deref()) {
             self.interrupt();
+            self.held.clear();
             self.video = video;
             self.audio = audio;
             self.filler.promise(self.audio.as_deref(), self.video.is_some());
@@ -151,7 +167,7 @@ impl Segmenter {
 
     /// The configurations: of pictures, of sound, of its further tracks.
     pub fn video(&self) -> Option<&Frame> {
-        self.video.as_deref()
+        self.video.as_deref().or(self.black.as_ref().map(|black| &black.config))
     }
 
     /// See [`Segmenter::video`].
@@ -170,6 +186,8 @@ impl Segmenter {
             Kind::Video | Kind::Audio => {
                 let mut filled = Vec::new();
                 let verdict = self.filler.pass(frame, &mut filled);
+                // Silence begins nothing.
+                filled.retain(|frame| frame.key || self.muxer.is_some());
                 filled.iter().for_each(|frame| self.media(frame));
                 if verdict == Verdict::Pass {
                     self.media(frame);
@@ -343,9 +361,18 @@ impl Segmenter {
             self.interrupt();
         }
         let appears = self.video.is_some() && self.muxer.as_ref().is_some_and(|muxer| !muxer.has_video());
-        if frame.key && (appears || (self.black && frame.payload != black::KEY)) {
+        if frame.key && (appears || self.black.as_ref().is_some_and(|black| !black.is(frame))) {
             self.interrupt();
-            self.black = false;
+            self.black = None;
+        }
+        if self.holds(frame) {
+            return self.held.push(Arc::clone(frame));
+        }
+        let held = std::mem::take(&mut self.held);
+        if frame.kind == Kind::Audio {
+            self.blacken(held.first().unwrap_or(frame));
+            // Sound alone, or below a black picture: none of it is lost.
+            held.iter().for_each(|frame| self.media(frame));
         }
         if !self.ready(frame) {
             return;
@@ -419,34 +446,48 @@ impl Segmenter {
         self.open = Some(Open { discontinuity, independent, start, part_start: start, parts: Vec::new() });
     }
 
+    /// Whether this frame waits until it is known what the playlist begins with.
+    fn holds(&self, frame: &Frame) -> bool {
+        let undecided = self.muxer.is_none() && self.made == 0 && self.video.is_none();
+        undecided && frame.kind == Kind::Audio && self.expected == Expected::Soon
+    }
+
+    /// Begins with a black picture at this sound, where pictures were announced, or had their place so far, or may come at any
+    /// time: players take none later where they began without.
+    fn blacken(&mut self, sound: &Frame) {
+        if self.muxer.is_some() || (self.made > 0 && !self.pictured) || self.filler.has_picture() {
+            return;
+        }
+        let late = self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
+        let codec = match &self.video {
+            Some(config) if late => config.codec,
+            None if self.expected == Expected::AnyTime || (late && self.pictured) => Codec::H264,
+            _ => return,
+        };
+        let Some(black) = Black::of(codec) else { return };
+        let key = Arc::new(black.at(sound.dts));
+        self.black = Some(black);
+        self.filler.begin_with(Arc::clone(&key));
+        self.media(&key);
+    }
+
     /// Whether a muxer is there; it starts with a key frame where there are pictures.
     fn ready(&mut self, frame: &Frame) -> bool {
         if self.muxer.is_some() {
             return true;
         }
         // A publisher that came back without pictures is heard all the same.
-        let since = match frame.kind {
-            Kind::Video => {
-                self.waits = None;
-                frame.dts
-            }
-            _ => *self.waits.get_or_insert(frame.dts),
-        };
-        let heard = frame.kind == Kind::Audio && frame.dts - since > VIDEO_SILENT;
+        self.waits = self.waits.or(Some(frame.dts)).filter(|_| frame.kind == Kind::Audio);
+        let heard = self.waits.is_some_and(|since| frame.dts - since > VIDEO_SILENT);
         if self.audio.is_none() && frame.key {
             let silent = Arc::new(Frame::config(Codec::Aac, 0, Bytes::from_static(SILENT)));
             self.filler.promise(Some(&silent), false);
             self.audio = Some(silent);
         }
-        // Pictures that were announced and do not come: players take none later where they began without.
-        if heard && !self.black && self.made == 0 && self.video.as_ref().is_some_and(|v| v.codec == Codec::H264) {
-            self.black = true;
-            let key = Frame::video(Codec::H264, frame.dts, 0, true, Bytes::from_static(black::KEY));
-            self.filler.begin_with(Arc::new(key));
-        }
-        let black = self.black.then(|| Frame::config(Codec::H264, 0, Bytes::from_static(black::CONFIG)));
-        let video = self.video.as_deref().filter(|_| !heard);
-        let video = black.as_ref().or(video);
+        // A playlist that had pictures has them, the last one or a black one at least.
+        let without = heard && !(self.pictured && self.filler.has_picture());
+        let video = self.video.as_deref().filter(|_| !without);
+        let video = self.black.as_ref().map(|black| &black.config).or(video);
         let origin = if self.anew { frame.dts - self.written } else { self.origin };
         let Some(muxer) = Muxer::new(video, self.audio.as_deref(), origin) else {
             return false;
@@ -458,6 +499,7 @@ impl Segmenter {
         self.waits = None;
         self.origin = origin;
         self.anew = false;
+        self.pictured |= muxer.has_video();
         let further = self.further.begin(origin);
         self.inits.push_back(Init { number: self.next_init, bytes: muxer.init(), further });
         self.next_init += 1;

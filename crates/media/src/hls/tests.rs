@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::segment::Segment;
 use super::*;
 use crate::frame::{Codec, Frame};
-use crate::hub::{self, Origin, Publisher, Tracks};
+use crate::hub::{self, Expected, Origin, Publisher, Tracks};
 
 mod tracks;
 
@@ -454,14 +454,14 @@ async fn a_stream_is_cut_while_somebody_asks() {
     assert_eq!(far.await.unwrap(), Err(Missing::TooFar));
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(!reload.is_finished() && !part.is_finished());
-    stream(&publisher, 3000..4600).await;
+    stream(&publisher, 3000..5200).await;
     let text = reload.await.unwrap().unwrap();
-    assert!(text.contains(&format!("s/{segment}.1.m4s")), "{text}");
+    assert!(text.contains(&format!("#EXT-X-PART:DURATION=0.48000,URI=\"s/{segment}.1.m4s\"")), "{text}");
     assert!(!part.await.unwrap().unwrap().is_empty());
 
     // Nobody asks: it stops by itself, and the hub has no reader more.
     assert_eq!(hub.info(&name).unwrap().viewers(), 1);
-    stream(&publisher, 5000..37_000).await;
+    stream(&publisher, 5200..37_000).await;
     assert_eq!((hls.len(), hub.info(&name).unwrap().viewers()), (0, 0));
 
     // Asked again, it starts again, under numbers of their own.
@@ -585,4 +585,107 @@ fn the_set_of_tracks_is_one_for_as_long_as_the_playlist_lives() {
         let whole: i64 = s.segments().iter().map(|s| s.duration).sum();
         assert!(whole > 15_500_000, "{pictures:?} {sounds:?}: {whole}");
     }
+}
+
+/// Sound, as browsers begin with it.
+fn sound(ms: i64) -> Arc<Frame> {
+    Arc::new(Frame::audio(Codec::Aac, ms * 1000, vec![1; 50].into()))
+}
+
+fn asc() -> Arc<Frame> {
+    Arc::new(Frame::config(Codec::Aac, 0, vec![0x11, 0x90].into()))
+}
+
+fn whole(s: &Segmenter) -> i64 {
+    s.segments().iter().map(|segment| segment.duration).sum()
+}
+
+#[test]
+fn pictures_that_come_behind_the_first_sound_are_there_from_the_first_segment_on() {
+    // When pictures come after the first sound, and whether they have a place from the start, in milliseconds.
+    for (late, expected) in [(40, Expected::Nothing), (900, Expected::Nothing), (12_000, Expected::AnyTime)] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+        for ms in (0..20_000).step_by(20) {
+            s.expect(if ms < 1_000 { Expected::Soon } else { expected });
+            if ms == late {
+                s.push(&Arc::new(avcc(30)));
+            }
+            if ms >= late && ms % 40 == 0 {
+                s.push(&Arc::new(picture(ms, ms % 1000 == 0 || ms == late)));
+            }
+            s.push(&sound(ms));
+        }
+        let sets = sets(&s);
+        assert!(sets.len() > 7 && sets.iter().all(|set| *set == (true, true)), "{late}: {sets:?}");
+        let breaks = s.segments().iter().filter(|segment| segment.discontinuity).count();
+        assert_eq!(breaks, usize::from(late > 1_000), "{late}");
+        assert!(whole(&s) > 16_500_000, "{late}: {}", whole(&s));
+    }
+}
+
+#[test]
+fn sound_that_stays_alone_loses_nothing_of_its_first_second() {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+    for ms in (0..5_000).step_by(20) {
+        s.expect(if ms < 1_000 { Expected::Soon } else { Expected::Nothing });
+        s.push(&sound(ms));
+        assert_eq!(s.current_init().is_some(), ms >= 1_000);
+    }
+    assert!(sets(&s).iter().all(|set| *set == (false, true)) && whole(&s) >= 4_000_000);
+    assert_eq!(decode_times(&s.segments()[0].bytes)[0], 0);
+}
+
+#[test]
+fn announced_pictures_of_any_codec_that_stay_away_are_black() {
+    let black = |codec: Codec| black::Black::of(codec).unwrap();
+    for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        let config = Frame::config(codec, 0, black(codec).config.payload.clone());
+        s.tracks(&Tracks { video: Some(Arc::new(config)), audio: Some(asc()), ..Tracks::default() });
+        (0..5_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+        assert!(s.segments().len() >= 3, "{codec:?}");
+        assert!(s.segments().iter().all(|segment| segment.parts.iter().any(|part| part.has_video)), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_begins_anew_with_sound_alone_keeps_its_pictures() {
+    for gap in [1_000, 14_000] {
+        let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+        s.tracks(&Tracks { audio: Some(asc()), ..tracks(30) });
+        for ms in (0..4_000).step_by(20) {
+            if ms % 40 == 0 {
+                s.push(&Arc::new(picture(ms, ms % 1000 == 0)));
+            }
+            s.push(&sound(ms));
+        }
+        let before = s.segments().len();
+        if gap < 5_000 {
+            s.begin_end();
+            s.resume();
+            s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+        }
+        // Or its publisher was away, and comes back without a camera.
+        (4_000 + gap..10_000 + gap).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+        let sets = sets(&s);
+        assert!(sets.len() >= before + 2 && sets.iter().all(|set| *set == (true, true)), "{gap}: {sets:?}");
+        assert!(whole(&s) >= 7_000_000, "{gap}: {}", whole(&s));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_does_not_come_before_what_was_asked_for() {
+    let hub = Hub::new(hub::Settings::default());
+    let hls = Hls::new(hub.clone(), Renditions::new(hub.clone()), Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let publisher = start(&hub, &name);
+    let first = hls.playlist(&name, None, Reload::default(), "s", "");
+    let (first, ()) = tokio::join!(first, stream(&publisher, 0..3_000));
+    first.unwrap();
+    let next = hls.inner.streams.lock().get(&name).unwrap().segmenter.lock().current().0 + 1;
+    let begun = Instant::now();
+    let found = hls.playlist(&name, None, Reload { segment: Some(next), part: None }, "s", "").await;
+    assert_eq!((found, begun.elapsed()), (Err(Missing::NotYet), Settings::default().patience));
 }

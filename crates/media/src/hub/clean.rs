@@ -4,7 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::slices::Slices;
-use crate::codec::vpx;
+use crate::codec::{hevc, vpx};
 use crate::frame::{Codec, Frame, Kind};
 use crate::rtc::h264::Parameters;
 use crate::rtmp::amf0;
@@ -24,10 +24,15 @@ pub(super) struct Clean {
     /// The configuration that was made of the last keyframe of VP8 or VP9.
     made: Option<Bytes>,
     slices: Slices,
-    /// The configuration of H.264 or H.265 that came last.
+    /// The configuration of H.264 or H.265 that holds.
     configured: Option<Bytes>,
-    /// The parameter sets of H.264's, as they stand before a picture.
-    sets: Bytes,
+    /// Its parameter sets, and as they stand before a picture.
+    sets: Vec<Bytes>,
+    in_band: Bytes,
+    /// The publisher's own configuration, where keyframes brought other parameter sets since.
+    outdated: Option<Bytes>,
+    /// That came again: it holds if the next keyframe brings none.
+    again: bool,
 }
 
 /// What a NAL unit is good for.
@@ -50,7 +55,10 @@ impl Clean {
             made: None,
             slices: Slices::default(),
             configured: None,
-            sets: Bytes::new(),
+            sets: Vec::new(),
+            in_band: Bytes::new(),
+            outdated: None,
+            again: false,
         }
     }
 
@@ -59,17 +67,76 @@ impl Clean {
         *self = Clean::new();
     }
 
-    /// The configuration that `frame` begins, where it stands in frames and not before them: VP8's and VP9's. It is told
-    /// when it changes.
+    /// The configuration that `frame` begins, where it stands in frames and not before them: VP8's and VP9's, and that of H.264
+    /// and H.265 where a keyframe brings other parameter sets than were told. It is told when it changes.
     pub fn configuration(&mut self, frame: &Frame) -> Option<Frame> {
-        let keyed = frame.kind == Kind::Video && frame.key && matches!(frame.codec, Codec::Vp8 | Codec::Vp9);
-        let config = if keyed { vpx::config(frame.codec, &frame.payload)? } else { return None };
-        if self.codec == frame.codec && self.made.as_ref() == Some(&config) {
+        if frame.kind != Kind::Video || !frame.key {
             return None;
         }
-        self.codec = frame.codec;
-        self.made = Some(config.clone());
+        let config = match frame.codec {
+            Codec::Vp8 | Codec::Vp9 => {
+                let config = vpx::config(frame.codec, &frame.payload)?;
+                if self.codec == frame.codec && self.made.as_ref() == Some(&config) {
+                    return None;
+                }
+                self.codec = frame.codec;
+                self.made = Some(config.clone());
+                config
+            }
+            Codec::H264 | Codec::H265 => {
+                let config = self.of_sets(frame)?;
+                self.hold(frame.codec, config.clone());
+                config
+            }
+            _ => return None,
+        };
         Some(Frame::config(frame.codec, frame.dts, config))
+    }
+
+    /// The configuration of a keyframe's own parameter sets, where that is not the one that holds.
+    fn of_sets(&mut self, frame: &Frame) -> Option<Bytes> {
+        let kept = if self.codec == frame.codec { &self.kept[..] } else { &[] };
+        let units = split(kept, self.length_size).chain(split(&frame.payload, self.length_size)).flatten();
+        let mut own: Vec<&[u8]> = units.map(|(_, unit)| unit).filter(|unit| is_set(frame.codec, unit)).collect();
+        own.sort_by_key(|unit| kind(frame.codec, unit));
+        own.dedup();
+        if own.is_empty() {
+            let again = std::mem::take(&mut self.again);
+            return self.outdated.take_if(|_| again);
+        }
+        self.again = false;
+        if own.iter().all(|set| self.sets.iter().any(|known| known == set)) || self.length_size != 4 {
+            return None;
+        }
+        // One of each: more than that is not told by pictures alone.
+        let config = match (frame.codec, &own[..]) {
+            (Codec::H264, [sps, pps]) => Parameters::write(sps, pps),
+            (Codec::H265, [vps, sps, pps]) => hevc::config(vps, sps, pps),
+            _ => None,
+        }?;
+        if self.outdated.is_none() {
+            self.outdated = self.configured.clone();
+        }
+        Some(config)
+    }
+
+    /// What follows is decoded by this configuration.
+    fn hold(&mut self, codec: Codec, config: Bytes) {
+        let read = match codec {
+            Codec::H264 => Parameters::read(&config).map(|p| (p.sets, p.length_size)),
+            _ => hevc::sets(&config),
+        };
+        let at = if codec == Codec::H265 { 21 } else { 4 };
+        self.length_size = 1 + usize::from(config.get(at).map_or(3, |byte| byte & 3));
+        self.sets = read.map_or_else(Vec::new, |(sets, _)| sets);
+        // Some encoders put a message about themselves among them.
+        self.sets.retain(|set| is_set(codec, set));
+        self.in_band = in_band(&self.sets, self.length_size);
+        // Cameras repeat theirs before each keyframe: only another one parts pictures.
+        if self.configured.as_ref().is_some_and(|known| *known != config) {
+            self.slices.forget();
+        }
+        self.configured = Some(config);
     }
 
     /// The frame as it goes on. `None`: it is no frame, or goes on with the next picture.
@@ -85,18 +152,17 @@ impl Clean {
                 self.codec = codec;
                 self.made = whole.then(|| frame.payload.clone());
             }
-            (Kind::VideoConfig, codec) => {
-                let at = if codec == Codec::H265 { 21 } else { 4 };
-                // Cameras repeat theirs before each keyframe: only another one parts pictures.
-                if self.configured.replace(frame.payload.clone()).is_some_and(|known| known != frame.payload) {
-                    self.slices.forget();
+            (Kind::VideoConfig, codec @ (Codec::H264 | Codec::H265)) => {
+                if self.outdated.as_ref() == Some(&frame.payload) {
+                    self.again = true;
+                    return None;
                 }
-                self.length_size = 1 + usize::from(frame.payload.get(at).map_or(3, |byte| byte & 3));
-                self.sets = if codec == Codec::H264 { in_band(&frame.payload) } else { Bytes::new() };
+                self.outdated = None;
+                self.hold(codec, frame.payload.clone());
             }
             (Kind::Video, Codec::H264 | Codec::H265) => {
                 frame.payload = self.picture(frame.codec, &frame.payload)?;
-                if frame.key && frame.codec == Codec::H264 {
+                if frame.key {
                     frame.payload = self.with_sets(&frame);
                 }
                 let length_size = self.length_size;
@@ -115,12 +181,11 @@ impl Clean {
     /// A key picture with its parameter sets. Players that read only the first configuration of a connection (ExoPlayer, decoders of
     /// Android behind others) would decode what follows a change with those of before.
     fn with_sets(&self, frame: &Frame) -> Bytes {
-        let of = |unit: &[u8]| unit.first().is_some_and(|first| matches!(first & 0x1f, 7 | 8));
-        let brings_own = split(&frame.payload, self.length_size).flatten().any(|(_, unit)| of(unit));
-        if self.sets.is_empty() || brings_own || is_rest(frame, self.length_size) {
+        let brings_own = split(&frame.payload, self.length_size).flatten().any(|(_, unit)| is_set(frame.codec, unit));
+        if self.in_band.is_empty() || brings_own || is_rest(frame, self.length_size) {
             return frame.payload.clone();
         }
-        [&self.sets[..], &frame.payload[..]].concat().into()
+        [&self.in_band[..], &frame.payload[..]].concat().into()
     }
 
     fn picture(&mut self, codec: Codec, payload: &Bytes) -> Option<Bytes> {
@@ -158,12 +223,11 @@ impl Clean {
     }
 }
 
-/// The parameter sets of an avcC as NAL units with their lengths; nothing where one is longer than can be said.
-fn in_band(avcc: &Bytes) -> Bytes {
-    let Some(Parameters { length_size, sets, .. }) = Parameters::read(avcc) else { return Bytes::new() };
+/// Parameter sets as NAL units with their lengths; nothing where one is longer than can be said.
+fn in_band(sets: &[Bytes], length_size: usize) -> Bytes {
     let mut units = BytesMut::new();
     for set in sets.iter().filter(|set| !set.is_empty()) {
-        // A set is shorter than 64 kB, as avcC counts it.
+        // A set is shorter than 64 kB, as configurations count it.
         let length = (set.len() as u32).to_be_bytes();
         let (beyond, prefix) = length.split_at(4 - length_size);
         if beyond.iter().any(|byte| *byte != 0) {
@@ -173,6 +237,19 @@ fn in_band(avcc: &Bytes) -> Bytes {
         units.put_slice(set);
     }
     units.freeze()
+}
+
+/// The type of a NAL unit.
+fn kind(codec: Codec, unit: &[u8]) -> u8 {
+    if codec == Codec::H265 { hevc::kind(unit) } else { unit.first().map_or(0, |first| first & 0x1f) }
+}
+
+/// Whether a NAL unit is a parameter set of video, of a sequence or of pictures.
+fn is_set(codec: Codec, unit: &[u8]) -> bool {
+    match codec {
+        Codec::H265 => (hevc::VPS..=hevc::PPS).contains(&kind(codec, unit)),
+        _ => matches!(kind(codec, unit), 7 | 8),
+    }
 }
 
 /// The NAL units, each with its length and without; `None`, at the end, where a length lies.
@@ -311,9 +388,72 @@ mod tests {
         // A set that is longer than the lengths of this stream can say.
         let long = [&[0x67][..], &[1; 299]].concat();
         let mut short = [&b"\x01\x64\x00\x1e\xfc\xe1\x01\x2c"[..], &long, b"\x00"].concat();
-        assert!(in_band(&short.clone().into()).is_empty());
+        let mut clean = Clean::new();
+        clean.pass(Frame::config(Codec::H264, 0, short.clone().into()));
+        assert!(clean.in_band.is_empty());
         short[4] = 0xfd;
-        assert_eq!(in_band(&short.into()).len(), 302);
+        clean.pass(Frame::config(Codec::H264, 0, short.into()));
+        assert_eq!(clean.in_band.len(), 302);
+    }
+
+    /// As the hub does it: what goes on of a keyframe, and the configuration before it.
+    fn key(clean: &mut Clean, codec: Codec, of: &[&[u8]]) -> (Option<Bytes>, Bytes) {
+        let frame = Frame::video(codec, 0, 0, true, units(of));
+        let config = clean.configuration(&frame).map(|config| config.payload);
+        (config, clean.pass(frame).unwrap().payload)
+    }
+
+    const VPS: &[u8] =
+        b"\x40\x01\x0c\x01\xff\xff\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3f\x95\x98\x09";
+    const SPS: &[u8] = b"\x42\x01\x01\x01\x60\x00\x00\x03\x00\x90\x00\x00\x03\x00\x00\x03\x00\x3f\xa0\x0a\x08\x0f\x16\x59\x59\xa4\x93\x2b\xc0\x5a\x02\x00\x00\x03\x00\x02\x00\x00\x03\x00\x32\x10";
+
+    #[test]
+    fn a_key_picture_of_h265_says_how_it_is_decoded() {
+        let mut clean = Clean::new();
+        let pps = &b"\x44\x01\xc1\x72\xb4\x62\x40"[..];
+        let slice = &[0x26, 1, 0x89][..];
+        // x265's has a message about itself behind them.
+        let mut config = [&hevc::config(VPS, SPS, pps).unwrap()[..], b"\x27\0\x01\0\x04\x4e\x01\x05\x09"].concat();
+        config[22] = 4;
+        assert!(clean.pass(Frame::config(Codec::H265, 0, config.into())).is_some());
+        assert_eq!(key(&mut clean, Codec::H265, &[slice]), (None, units(&[VPS, SPS, pps, slice])));
+        let delta = Frame::video(Codec::H265, 0, 0, false, units(&[&[2, 1, 0x89]]));
+        assert_eq!(clean.pass(delta).unwrap().payload, units(&[&[2, 1, 0x89]]));
+        // Others of its own are what everybody is told.
+        let other = &b"\x44\x01\xc1\x73\xb4\x62\x40"[..];
+        let (config, payload) = key(&mut clean, Codec::H265, &[VPS, SPS, other, slice]);
+        assert_eq!((config, payload), (hevc::config(VPS, SPS, other), units(&[VPS, SPS, other, slice])));
+        assert_eq!(key(&mut clean, Codec::H265, &[slice]), (None, units(&[VPS, SPS, other, slice])));
+    }
+
+    #[test]
+    fn what_a_key_picture_brings_itself_is_what_everybody_is_told() {
+        let pps = &[0x68, 1][..];
+        let slice = &[0x65, 0x88][..];
+        let sets = |level: u8| [0x67, 0x42, 0xc0, level, 1];
+        let header = |level| Parameters::write(&sets(level), pps).unwrap();
+        let mut clean = Clean::new();
+        assert!(clean.pass(Frame::config(Codec::H264, 0, header(30))).is_some());
+        let with = |clean: &mut Clean, level: u8| key(clean, Codec::H264, &[&sets(level), pps, slice]).0;
+        assert_eq!(with(&mut clean, 30), None, "they agree");
+        assert_eq!(with(&mut clean, 31), Some(header(31)));
+        assert_eq!(with(&mut clean, 31), None, "told once");
+        // The publisher repeats its first header, and its keyframes say otherwise.
+        assert!(clean.pass(Frame::config(Codec::H264, 0, header(30))).is_none());
+        assert_eq!(with(&mut clean, 31), None);
+        // Or they say nothing any more.
+        assert!(clean.pass(Frame::config(Codec::H264, 0, header(30))).is_none());
+        let bare = key(&mut clean, Codec::H264, &[slice]);
+        assert_eq!(bare, (Some(header(30)), units(&[&sets(30), pps, slice])));
+        assert_eq!(key(&mut clean, Codec::H264, &[slice]).0, None);
+        // Sets in a message of their own, before their picture.
+        let alone = Frame::video(Codec::H264, 0, 0, true, units(&[&sets(32), pps]));
+        assert!(clean.configuration(&alone).is_none_or(|config| config.payload == header(32)));
+        assert!(clean.pass(alone).is_none());
+        key(&mut clean, Codec::H264, &[slice]);
+        assert_eq!(clean.configured, Some(header(32)));
+        // A publisher without a header.
+        assert_eq!(with(&mut Clean::new(), 30), Some(header(30)));
     }
 
     #[test]

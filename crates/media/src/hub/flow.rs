@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::item::Expected;
 use crate::frame::{Frame, Kind};
+use crate::rtmp::amf0::{self, Value};
 use crate::silence;
 
 /// A track without frames for this long, while another has them, is no longer promised to those who come.
@@ -19,6 +21,8 @@ pub(super) struct Flow {
     announced: bool,
     /// Silence can stand in its place.
     fillable: bool,
+    /// What the publisher said beforehand: whether there is such a track.
+    pub said: Option<bool>,
     /// Since when another track has frames, and this one has none.
     alone: Option<Instant>,
 }
@@ -39,7 +43,12 @@ impl Flows {
         let (own, other) = match frame.kind {
             Kind::Video | Kind::VideoConfig => (&mut self.video, &mut self.audio),
             Kind::Audio | Kind::AudioConfig => (&mut self.audio, &mut self.video),
-            Kind::Data => return,
+            Kind::Data => {
+                if frame.is_metadata() && says_sound_alone(&frame.payload) {
+                    self.video.said = Some(false);
+                }
+                return;
+            }
         };
         own.announced = true;
         if frame.kind.is_config() {
@@ -59,8 +68,73 @@ impl Flow {
         self.alone.is_none_or(|since| now.saturating_duration_since(since) < limit)
     }
 
+    /// What is to be expected of it while nothing is known of it.
+    pub fn expected(&self, now: Instant) -> Expected {
+        let soon = self.alone.is_none_or(|since| now.saturating_duration_since(since) < COMES);
+        match self.said {
+            _ if self.came || self.announced => Expected::Known,
+            Some(false) => Expected::Nothing,
+            _ if soon => Expected::Soon,
+            Some(true) => Expected::AnyTime,
+            None => Expected::Nothing,
+        }
+    }
+
     /// Whether this publisher has no such track, though another had.
     pub fn is_gone(&self, now: Instant) -> bool {
         !self.announced && !self.flows(now)
+    }
+}
+
+/// Whether an `onMetaData` names sound, and nothing of pictures.
+fn says_sound_alone(metadata: &[u8]) -> bool {
+    let of = |name: &str, parts: &[&str]| parts.iter().any(|part| name.to_ascii_lowercase().contains(part));
+    let is_nothing = |value: &Value| *value == Value::Null || *value == Value::Number(0.0);
+    let Ok(values) = amf0::read_all(metadata) else { return false };
+    let Some(Value::Object(said)) = values.last() else { return false };
+    let said = said.iter().filter(|(_, value)| !is_nothing(value));
+    let names: Vec<&str> = said.map(|(name, _)| name.as_str()).collect();
+    let pictures = ["video", "width", "height", "framerate"];
+    names.iter().any(|name| of(name, &["audiocodecid"])) && !names.iter().any(|name| of(name, &pictures))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Codec;
+    use bytes::{Bytes, BytesMut};
+
+    #[test]
+    fn pictures_are_expected_for_a_second_and_longer_where_their_publisher_says_so() {
+        let begun = Instant::now();
+        for (said, later) in
+            [(None, Expected::Nothing), (Some(true), Expected::AnyTime), (Some(false), Expected::Nothing)]
+        {
+            let mut flows = Flows::default();
+            flows.video.said = said;
+            let at = |flows: &Flows, ms: u64| flows.video.expected(begun + Duration::from_millis(ms));
+            let soon = if said == Some(false) { Expected::Nothing } else { Expected::Soon };
+            assert_eq!(at(&flows, 60_000), soon, "nothing came so far");
+            flows.count(&Frame::audio(Codec::Aac, 0, Bytes::from_static(b"a")), begun);
+            assert_eq!((at(&flows, 999), at(&flows, 1_000)), (soon, later));
+            flows.count(&Frame::config(Codec::H264, 0, Bytes::from_static(b"c")), begun);
+            assert_eq!((at(&flows, 0), at(&flows, 60_000)), (Expected::Known, Expected::Known));
+        }
+    }
+
+    #[test]
+    fn a_description_of_sound_alone_is_one_without_a_word_of_pictures() {
+        let says = |said: Value| {
+            let mut out = BytesMut::new();
+            Value::from("onMetaData").write(&mut out);
+            said.write(&mut out);
+            says_sound_alone(&out)
+        };
+        assert!(says([("audiocodecid", 10.0.into()), ("audiosamplerate", 48_000.0.into())].into()));
+        assert!(says([("audiocodecid", 10.0.into()), ("videocodecid", 0.0.into()), ("width", 0.0.into())].into()));
+        assert!(!says([("audiocodecid", 10.0.into()), ("videocodecid", 7.0.into())].into()));
+        assert!(!says([("audiocodecid", 10.0.into()), ("width", 640.0.into())].into()));
+        assert!(!says([("encoder", "x".into())].into()) && !says(Value::Null));
+        assert!(!says_sound_alone(b"\x02"));
     }
 }

@@ -47,6 +47,19 @@ impl Tracks {
     }
 }
 
+/// What is to be expected of a stream's pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// They came, or were announced: the tracks tell.
+    Known,
+    /// None: their publisher said so, or sound has been alone for a second.
+    Nothing,
+    /// They may be about to come: sound comes first, or nothing did.
+    Soon,
+    /// They may come at any time: their publisher can turn a camera on.
+    AnyTime,
+}
+
 /// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five
 /// seconds while the other has, or for one second from the start if nothing can stand in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -65,6 +65,11 @@ impl Publisher {
         self.stream.state.lock().set_answers(true);
     }
 
+    /// Says whether this publisher has pictures, perhaps later on, before any come.
+    pub fn says_pictures(&self, has: bool) {
+        self.stream.state.lock().flows.video.said = Some(has);
+    }
+
     /// Ends the stream now, without a resume window; its readers get what is left, then the end.
     pub fn finish(self, reason: Ended) {
         self.hub.finish(&self.stream, Some(self.id), reason);

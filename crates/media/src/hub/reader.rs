@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
-use super::item::{Flowing, Item, Tracks};
+use super::item::{Expected, Flowing, Item, Tracks};
 use super::readers::Readers;
 use super::squeeze::Squeeze;
 use super::stream::{State, Stream};
@@ -425,6 +425,11 @@ impl Reader {
     /// What of the stream flows, or is about to: what may be promised to a player.
     pub fn flowing(&self) -> Flowing {
         self.stream.state.lock().flowing(Instant::now())
+    }
+
+    /// What is to be expected of the stream's pictures: players take no track that comes after they were told what there is.
+    pub fn expected(&self) -> Expected {
+        self.stream.state.lock().flows.video.expected(Instant::now())
     }
 
     /// Why the stream ended, once it has.

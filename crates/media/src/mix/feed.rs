@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Input;
 use super::graph::Has;
+use crate::codec::AudioInfo;
 use crate::ended::Ended;
 use crate::fmp4::Muxer;
 use crate::frame::{Codec, Frame, Kind};
@@ -120,7 +121,12 @@ impl Feed {
         let now = clock.now();
         let place = feed.input.place.filter(|_| feed.known.video.is_some() && feed.known.key.is_some());
         feed.video = place.map(|_| Video { last: now - LATE, step: 0, filled: false, foreign: false });
-        let silence = feed.known.audio.as_ref().filter(|_| feed.input.heard).and_then(|config| silence::frame(config));
+        let sound = feed.known.audio.as_ref().filter(|_| feed.input.heard);
+        let silence = sound.and_then(|config| silence::frame(config));
+        if let Some(config) = sound.filter(|_| silence.is_none()) {
+            let kind = AudioInfo::of(config.codec, &config.payload).mime;
+            tracing::warn!(stream = %feed.input.stream, kind, "the sound is left out of a mix: nothing could stand for it while it stays away");
+        }
         feed.audio = silence.map(|silence| Audio { end: now - LATE, silence, filled: false, foreign: false });
         feed
     }

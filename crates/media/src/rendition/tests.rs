@@ -205,7 +205,7 @@ async fn sound_that_is_made_late_keeps_its_place_among_the_pictures() {
         }
         frames.push(Arc::new(Frame::audio(Codec::Opus, at, opus.encode(&[0.1; 960]).unwrap())));
     }
-    let mut maker = Maker { target: Target::Aac, source: None, transcoder: None, left_out: Vec::new() };
+    let mut maker = Maker::new(Target::Aac);
     let rest = frames.split_off(20);
     maker.pass(frames, &publisher).await.unwrap();
     // Pictures alone are no end of the sound.

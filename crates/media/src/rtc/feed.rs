@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::h264::Picture;
 use super::payload::{Format, Payloader};
+use crate::audio::is_plain;
 use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Item, Reader};
 
@@ -82,6 +83,8 @@ pub(super) struct Maker {
     pub skipped: u64,
     /// The log says that there are pictures that are too large.
     warned: bool,
+    /// The sound is of more streams than RTP carries in a packet.
+    surround: bool,
 }
 
 impl Maker {
@@ -123,6 +126,15 @@ impl Maker {
                 let disposable = !frame.key && payloader.is_disposable(&frame.payload, &mut self.top);
                 Media::Picture { picture, key: frame.key, format: payloader.format(), disposable }
             }
+            (Kind::AudioConfig, Codec::Opus) => {
+                let surround = !is_plain(&frame.payload);
+                if surround && !std::mem::replace(&mut self.surround, surround) {
+                    tracing::warn!("the sound is left out for viewers by WebRTC: Opus of more than two channels");
+                }
+                self.surround = surround;
+                return Ok(None);
+            }
+            (Kind::Audio, Codec::Opus) if self.surround => return Ok(None),
             (Kind::Audio, Codec::Opus) => {
                 let sound = frame.derived(|f| -> Arc<[u8]> { Arc::from(f.payload.as_ref()) });
                 Media::Sound(Arc::clone(&sound))
@@ -145,7 +157,7 @@ impl Maker {
     pub fn item(&mut self, item: &Item, out: &mut Vec<Shared>) -> Result<(), Unfit> {
         match item {
             Item::Tracks(tracks) => {
-                if let Some(config) = &tracks.video {
+                for config in [&tracks.video, &tracks.audio].into_iter().flatten() {
                     self.make(config)?;
                 }
             }
@@ -212,6 +224,20 @@ mod tests {
             picture(160, 0, false, 0x01),
         ];
         assert_eq!(made(stream), Ok(vec![40, 120, 200]));
+    }
+
+    #[test]
+    fn opus_of_more_than_two_channels_is_left_out() {
+        let mut maker = Maker::default();
+        let head = |channels: u8, family: u8| {
+            let head = [&b"OpusHead\x01"[..], &[channels, 0, 0, 0, 0, 0, 0, 0, 0, family]].concat();
+            Frame::config(Codec::Opus, 0, head.into())
+        };
+        let mut heard = |config: Frame| {
+            maker.make(&config).unwrap();
+            maker.make(&Frame::audio(Codec::Opus, 0, Bytes::from_static(b"\xf8\xff\xfe"))).unwrap().is_some()
+        };
+        assert!(heard(head(2, 0)) && !heard(head(6, 1)) && heard(head(1, 0)));
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Most bits a second of a publisher unless its permission says otherwise.
-const MAX_BITRATE: u64 = 50_000_000;
+use crate::request::MAX_BITRATE;
 
 /// What a publisher sends, measured over windows of 4 s.
 pub(super) struct Rate {
@@ -29,5 +28,21 @@ impl Rate {
         self.since = now;
         self.bytes = 0;
         bits <= u128::from(self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_that_of_every_protocol() {
+        assert_eq!(MAX_BITRATE, crate::rtmp::Limits::default().max_bitrate);
+        let begun = Instant::now();
+        let mut rate = Rate::new(None, begun);
+        let mut sends = |megabits: usize, seconds: u64| {
+            rate.count(megabits * 4 * 1_000_000 / 8, begun + Duration::from_secs(seconds))
+        };
+        assert!(sends(90, 4) && !sends(110, 8));
     }
 }

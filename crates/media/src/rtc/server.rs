@@ -203,6 +203,7 @@ impl Server {
         if accepted.simulcast {
             publisher.will_have_layers();
         }
+        publisher.says_pictures(accepted.video.is_some());
         if accepted.video.is_some() {
             publisher.answers_wishes();
         }

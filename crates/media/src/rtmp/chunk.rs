@@ -58,16 +58,32 @@ struct Channel {
 }
 
 impl Channel {
-    /// Takes what a chunk's head has in this format. Gives the bytes of it that are payload after all.
-    fn read<'a>(&mut self, format: u8, fields: &'a [u8]) -> &'a [u8] {
+    /// Bytes of the message that are still to come.
+    fn left(&self) -> usize {
+        self.length - self.buffer.len()
+    }
+
+    /// Whether four bytes of a chunk of format 3 may be an extended timestamp. The specification repeats it there; some
+    /// encoders do not, and their last piece of a message may be shorter.
+    fn may_repeat(&self, repeats: Option<bool>) -> bool {
+        self.extended && (repeats != Some(false) || self.left() >= 4)
+    }
+
+    /// Takes what a chunk's head has in this format. Gives the bytes of it that are payload after all. Keeps in `repeats`
+    /// whether the peer repeats extended timestamps, where that can be told.
+    fn read<'a>(&mut self, format: u8, fields: &'a [u8], repeats: &mut Option<bool>) -> &'a [u8] {
         let extended = |at: usize| fields.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
         let u24 = |at: usize| u32::from_be_bytes([0, fields[at], fields[at + 1], fields[at + 2]]);
         if format == 3 {
-            // The specification repeats the extended timestamp here; some encoders do not. When the four bytes are
-            // not the timestamp, they are payload.
-            let left = self.length - self.buffer.len();
-            let repeated = !self.extended || extended(0) == Some(self.delta);
-            return if !repeated && self.begun && left >= 4 { &fields[..4] } else { &[] };
+            let Some(found) = extended(0) else { return &[] };
+            // What is not the timestamp is payload. Where a message begins, only a peer that is known tells.
+            let tells = self.left() >= 4 && (self.begun || *repeats == Some(false));
+            if found == self.delta {
+                *repeats = Some(true);
+            } else if tells {
+                *repeats = Some(false);
+            }
+            return if found != self.delta && tells { fields } else { &[] };
         }
         self.delta = u24(0);
         self.extended = self.delta == 0xff_ffff;
@@ -98,6 +114,8 @@ pub struct Reader {
     partial: usize,
     partial_bytes: usize,
     most_bytes: usize,
+    /// Whether the peer repeats extended timestamps in chunks of format 3, once that is known.
+    repeats: Option<bool>,
 }
 
 /// Bytes of a header that is not complete yet: basic header 3, message header 11, extended timestamp 4.
@@ -143,6 +161,7 @@ impl Reader {
             partial: 0,
             partial_bytes: 0,
             most_bytes,
+            repeats: None,
         }
     }
 
@@ -241,7 +260,7 @@ impl Reader {
         let fields = [11, 7, 3, 0][usize::from(basic.format)];
         let plain = basic.len + fields;
         let extended = match basic.format {
-            3 => self.channels.get(&basic.channel).is_some_and(|c| c.extended),
+            3 => self.channels.get(&basic.channel).is_some_and(|c| c.may_repeat(self.repeats)),
             _ => self.head.len >= plain && self.head.bytes[basic.len..basic.len + 3] == [0xff; 3],
         };
         plain + if extended { 4 } else { 0 }
@@ -263,7 +282,7 @@ impl Reader {
         if basic.format < 3 && channel.begun {
             return Err(Ended::Protocol("a message starts inside another of its chunk stream".into()));
         }
-        let early = channel.read(basic.format, fields);
+        let early = channel.read(basic.format, fields, &mut self.repeats);
         if !channel.begun {
             if channel.length > bound(channel.kind) {
                 return Err(Ended::Limit("message length"));

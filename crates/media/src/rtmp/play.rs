@@ -155,9 +155,9 @@ impl<'a> Playing<'a> {
             // A silent track is not promised; its configuration goes before its first frame.
             let flowing = self.reader.flowing();
             let metadata = match &tracks.metadata {
+                // A node is told what the publisher said, and nothing else.
+                metadata if self.reader.is_relay() => metadata.clone(),
                 Some(metadata) => flv::describe(metadata, flowing),
-                // A node says nothing of a stream that its publisher did not.
-                None if self.reader.is_relay() => None,
                 None => flv::description(&tracks, flowing),
             };
             let audio = tracks.audio.clone().filter(|_| flowing.audio);

@@ -23,7 +23,7 @@ use crate::frame::{Codec, Frame, Kind};
 use crate::hub::{Hub, Origin, Publisher};
 use crate::name::{Protocol, StreamName};
 use crate::rendition::Renditions;
-use crate::request::{Requests, What};
+use crate::request::{MAX_BITRATE, Requests, What};
 
 /// Read buffers of a publisher and of a player.
 const PUBLISHER_BUFFER: usize = 64 << 10;
@@ -56,7 +56,7 @@ impl Default for Limits {
             timeouts: Timeouts::default(),
             write_timeout: Duration::from_secs(10),
             send_buffer: 512 << 10,
-            max_bitrate: 100_000_000,
+            max_bitrate: MAX_BITRATE,
         }
     }
 }

@@ -17,7 +17,7 @@ use super::message::{self, STREAM};
 use crate::ended::Ended;
 use crate::flv::body::{self, NoFrame};
 use crate::flv::demux;
-use crate::frame::Frame;
+use crate::frame::{Frame, Kind};
 
 pub use super::ask::Ask;
 
@@ -28,6 +28,8 @@ const LEAST_WINDOW: u32 = 64 << 10;
 
 /// Most parts of a stream that are told to be left out.
 const MOST_LEFT_OUT: usize = 16;
+/// How long a publisher may send nothing but what is left out before it is told so, and refused.
+const NOTHING_CARRIED: Duration = Duration::from_secs(5);
 /// Data messages that carry another track of sound (OBS before Enhanced RTMP), and what announces it.
 const OTHER_MEDIA: [&str; 2] = ["additionalMedia", "onExpectAdditionalMedia"];
 
@@ -106,6 +108,8 @@ pub struct Session {
     /// What is left out of what it publishes; the first `left_told` of them are told.
     left_out: Vec<NoFrame>,
     left_told: usize,
+    /// Since when it publishes, while nothing came that is carried.
+    bare_since: Option<Instant>,
     clock: Clock,
     timeouts: Timeouts,
     began: Instant,
@@ -151,6 +155,7 @@ impl Session {
             frames: VecDeque::new(),
             left_out: Vec::new(),
             left_told: 0,
+            bare_since: None,
             clock: Clock::default(),
             timeouts,
             began: now,
@@ -251,6 +256,7 @@ impl Session {
         self.clock = Clock::default();
         self.left_out.clear();
         self.left_told = 0;
+        self.bare_since = Some(now);
         message::user_control(&mut self.out, message::STREAM_BEGIN, STREAM);
         message::status(&mut self.out, "status", "NetStream.Publish.Start", "publishing");
         true
@@ -356,14 +362,17 @@ impl Session {
             }
             message::COMMAND => return self.command(&payload, now),
             message::COMMAND_AMF3 => return self.command(payload.get(1..).unwrap_or_default(), now),
-            _ if self.phase == Phase::Publishing => self.media(kind, timestamp, payload, now)?,
+            _ if self.phase == Phase::Publishing => {
+                self.media(kind, timestamp, payload, now);
+                self.refuse_bare(now)?;
+            }
             // Media that was not asked for, acknowledgements, bandwidth: nothing to do.
             _ => {}
         }
         Ok(None)
     }
 
-    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) -> Result<(), Ended> {
+    fn media(&mut self, kind: u8, timestamp: u32, payload: Bytes, now: Instant) {
         if kind == message::VIDEO
             && let Some(track) = body::other_pictures(&payload)
         {
@@ -372,28 +381,42 @@ impl Session {
         if kind == message::AUDIO {
             let dts = self.clock.micros(timestamp);
             let others = body::other_sounds(dts, &payload);
-            self.keep(body::audio(dts, payload), now)?;
-            return others.into_iter().try_for_each(|frame| self.keep(frame, now));
+            self.keep(body::audio(dts, payload), now);
+            others.into_iter().for_each(|frame| self.keep(frame, now));
+            return;
         }
         let frame = match kind {
             message::VIDEO => body::video(self.clock.micros(timestamp), payload),
             message::DATA => data(self.clock.last.unwrap_or(0) * 1000, payload),
             message::DATA_AMF3 => data(self.clock.last.unwrap_or(0) * 1000, payload.slice(payload.len().min(1)..)),
             message::AGGREGATE => return self.aggregate(timestamp, payload, now),
-            _ => return Ok(()),
+            _ => return,
         };
-        self.keep(frame, now)
+        self.keep(frame, now);
     }
 
-    fn keep(&mut self, frame: Result<Frame, NoFrame>, now: Instant) -> Result<(), Ended> {
+    /// Keeps a frame. What is none that we carry, or is cut short, is left out, and never the stream with it.
+    fn keep(&mut self, frame: Result<Frame, NoFrame>, now: Instant) {
         match frame {
-            Ok(frame) => self.frames.push_back(frame),
-            Err(NoFrame::Nothing) => return Ok(()),
-            Err(why) if why.is_left_out() => self.leave_out(why),
-            Err(why) => return Err(Ended::Protocol(why.to_string())),
+            Ok(frame) => {
+                if matches!(frame.kind, Kind::Video | Kind::Audio) {
+                    self.bare_since = None;
+                }
+                self.frames.push_back(frame);
+            }
+            Err(NoFrame::Nothing) => return,
+            Err(why) => self.leave_out(why),
         }
         self.heard(now);
-        Ok(())
+    }
+
+    /// Errors: nothing that it sends is carried, and it had time to send something else.
+    fn refuse_bare(&self, now: Instant) -> Result<(), Ended> {
+        let long = self.bare_since.is_some_and(|since| now.saturating_duration_since(since) >= NOTHING_CARRIED);
+        match self.left_out.first() {
+            Some(why) if long => Err(Ended::Protocol(why.to_string())),
+            _ => Ok(()),
+        }
     }
 
     fn leave_out(&mut self, why: NoFrame) {
@@ -403,13 +426,13 @@ impl Session {
     }
 
     /// FLV tags in one message; their times count from the first one's.
-    fn aggregate(&mut self, timestamp: u32, mut payload: Bytes, now: Instant) -> Result<(), Ended> {
+    fn aggregate(&mut self, timestamp: u32, mut payload: Bytes, now: Instant) {
         let mut first = None;
         while payload.len() >= 11 {
             let head = payload.split_to(11);
             let length = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
             if payload.len() < length {
-                return Err(Ended::Protocol("an aggregate message is cut short".into()));
+                return self.leave_out(NoFrame::Short);
             }
             let time = u32::from_be_bytes([head[7], head[4], head[5], head[6]]);
             let first = *first.get_or_insert(time);
@@ -417,11 +440,10 @@ impl Session {
             let body = payload.split_to(length);
             let others = demux::others(&head, &body);
             for frame in std::iter::once(demux::tag(&head, body)).chain(others) {
-                self.keep(frame.map(|f| f.at(dts)), now)?;
+                self.keep(frame.map(|f| f.at(dts)), now);
             }
             payload = payload.slice(payload.len().min(4)..);
         }
-        Ok(())
     }
 }
 

@@ -96,7 +96,15 @@ async fn h265_over_enhanced_rtmp_reaches_players_unchanged_and_is_decoded_out_of
     }
     for (n, seen) in seen.iter().enumerate() {
         assert_eq!((seen.codec, seen.key, seen.dts), (Codec::H265, n.is_multiple_of(10), n as i64 * 100_000));
-        assert_eq!(seen.payload, pictures[n], "picture {n}");
+        // Before each key picture its parameter sets.
+        let (mut sets, picture) = seen.payload.split_at(seen.payload.len() - pictures[n].len());
+        assert_eq!(picture, pictures[n], "picture {n}");
+        let mut kinds = Vec::new();
+        while let Some((length, rest)) = sets.split_first_chunk::<4>() {
+            kinds.push(rest[0] >> 1 & 0x3f);
+            sets = &rest[u32::from_be_bytes(*length) as usize..];
+        }
+        assert_eq!(kinds, if seen.key { vec![32, 33, 34] } else { Vec::new() }, "picture {n}");
     }
     let video = hub.info(&name).unwrap().video.unwrap();
     assert_eq!((video.codec, video.width, video.height), (Codec::H265, 192, 128));

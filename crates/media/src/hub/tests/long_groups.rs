@@ -6,6 +6,11 @@ fn sound(ms: i64) -> Frame {
     Frame::audio(Codec::Aac, ms * MS, Bytes::from_static(b"a"))
 }
 
+/// Groups of more frames than this are not kept whole here.
+fn short() -> Settings {
+    Settings { gop_frames: 1024, ..merging() }
+}
+
 /// A stream with a keyframe at its start only: five pictures and fifty frames of sound a second, `s` seconds of it.
 async fn one_group(p: &Publisher, from: i64, seconds: i64) {
     for n in from * 50..(from + seconds) * 50 {
@@ -36,7 +41,7 @@ fn split_still(read: &str) -> (Vec<i64>, usize) {
 #[tokio::test(start_paused = true)]
 async fn who_comes_late_to_a_long_group_has_its_pictures_and_the_sound_of_now() {
     for pace in [Pace::Audience, Pace::Realtime] {
-        let hub = Hub::new(merging());
+        let hub = Hub::new(short());
         let p = start(&hub, "s");
         one_group(&p, 0, 50).await;
         for protocol in [Protocol::HttpFlv, Protocol::Relay, Protocol::Internal] {
@@ -55,6 +60,22 @@ async fn who_comes_late_to_a_long_group_has_its_pictures_and_the_sound_of_now() 
         // The last burst may be open.
         assert!(pictures.len() >= 4 && sounds.len() >= 44, "{pictures:?} {sounds:?}");
         assert_eq!(late.skipped(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_fifty_seconds_is_kept_whole_and_every_player_begins_with_it_at_once() {
+    for pace in [Pace::Audience, Pace::Realtime] {
+        let hub = Hub::new(merging());
+        let p = start(&hub, "s");
+        one_group(&p, 0, 50).await;
+        for protocol in [Protocol::HttpFlv, Protocol::Hls, Protocol::Whep, Protocol::Relay, Protocol::Internal] {
+            let mut late = hub.subscribe(&name("s"), Want::new(protocol, pace, Start::Group)).unwrap();
+            let (pictures, sounds) = split(&now(&mut late));
+            assert_eq!((pictures.len(), pictures[0], sounds.len()), (250, 0, 2500), "{protocol} {pace:?}");
+        }
+        let (pictures, sounds) = split(&now(&mut read(&hub, "s", pace)));
+        assert_eq!((pictures.len(), sounds.len()), (250, 0), "RTMP players hear from now on");
     }
 }
 
@@ -89,7 +110,7 @@ async fn parts_of_this_server_and_who_reads_on_hear_everything() {
 
 #[tokio::test(start_paused = true)]
 async fn a_picture_that_stands_still_costs_no_more_however_long_the_sound_goes_on() {
-    let hub = Hub::new(merging());
+    let hub = Hub::new(short());
     let p = start(&hub, "s");
     p.push(key(0)).unwrap();
     p.push(delta(40)).unwrap();

@@ -64,6 +64,37 @@ fn extended_timestamps_repeated_or_not() {
     }
 }
 
+/// A message of `length` bytes stamped beyond 24 bits, in chunks of 128.
+fn extended(length: usize, stamp: u32, repeated: bool) -> (Vec<u8>, Vec<u8>) {
+    let payload: Vec<u8> = (0..length).map(|n| (n * 7) as u8).collect();
+    let mut bytes = vec![4, 0xff, 0xff, 0xff, 0, (length >> 8) as u8, length as u8, 9, 1, 0, 0, 0];
+    bytes.extend(stamp.to_be_bytes());
+    for (n, piece) in payload.chunks(128).enumerate() {
+        if n > 0 {
+            bytes.push(0xc4);
+            bytes.extend(stamp.to_be_bytes().iter().filter(|_| repeated));
+        }
+        bytes.extend(piece);
+    }
+    (bytes, payload)
+}
+
+#[test]
+fn a_last_piece_of_any_length_is_understood_without_repeated_timestamps() {
+    let lengths = (255..=262).chain([129, 130, 131, 132, 385, 386, 387, 388, 128, 256, 1]);
+    for repeated in [true, false] {
+        let mut reader = Reader::default();
+        for (n, length) in lengths.clone().enumerate() {
+            let stamp = 0x0100_0000 + 40 * n as u32;
+            let (bytes, payload) = extended(length, stamp, repeated);
+            // Byte by byte, as a slow network brings it.
+            let got: Vec<_> = bytes.chunks(1).flat_map(|byte| read(&mut reader, byte).unwrap()).collect();
+            assert_eq!(got.len(), 1, "{length} bytes, {repeated}");
+            assert_eq!((got[0].timestamp, &got[0].payload[..]), (stamp, &payload[..]), "{length} bytes, {repeated}");
+        }
+    }
+}
+
 #[test]
 fn wide_chunk_stream_ids() {
     for id in [&[0u8, 0][..], &[0, 255], &[1, 0, 1], &[1, 255, 255]] {

@@ -285,8 +285,6 @@ fn rules_of_the_protocol_end_a_session_plainly() {
     assert_eq!(early.unwrap_err(), Ended::Protocol("a command before connect".into()));
     let twice = Peer::publishing().call(&["publish".into(), 1.0.into(), Value::Null, "s".into()]);
     assert_eq!(twice.unwrap_err(), Ended::Protocol("publish at the wrong time".into()));
-    let unknown = Peer::publishing().message(message::VIDEO, 0, b"\x12\0\0\0\0");
-    assert_eq!(unknown.unwrap_err(), Ended::Protocol("video in Sorenson H.263 (codec id 2) is not supported".into()));
     let mut bomb = BytesMut::new();
     Value::from("connect").write(&mut bomb);
     bomb.put_slice(&b"\x03\0\x01a".repeat(5000));
@@ -413,6 +411,20 @@ fn tracks_that_are_not_carried_are_left_out_and_told_once() {
     let sound = "audio of codec id 13 is not supported";
     assert_eq!(out(peer.message(message::AUDIO, 20, b"\xd2x").unwrap()), sound);
     assert_eq!(out(peer.message(message::VIDEO, 20, b"\x17\x01\0\0\0picture").unwrap()), "picture");
+    // Nor do such pictures, or what is cut short, end the sound.
+    let pictures = "video in Sorenson H.263 (codec id 2) is not supported";
+    assert_eq!(out(peer.message(message::VIDEO, 20, b"\x12\0\0\0\0").unwrap()), pictures);
+    assert_eq!(out(peer.message(message::VIDEO, 20, b"\x91vvc1x").unwrap()), "video in \"vvc1\" is not supported");
+    assert_eq!(out(peer.message(message::VIDEO, 20, b"\x17\x01").unwrap()), "a media message is cut short");
+    assert_eq!(out(peer.message(message::AUDIO, 20, b"\xaf").unwrap()), "");
+    assert_eq!(out(peer.message(message::AGGREGATE, 20, &[8, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0xaf]).unwrap()), "");
+    for over in [&b"\x17\x02"[..], b"\xaf\x02"] {
+        let kind = if over[0] == 0x17 { message::VIDEO } else { message::AUDIO };
+        assert_eq!(out(peer.message(kind, 20, over).unwrap()), "", "the end of a sequence");
+    }
+    assert_eq!(out(peer.message(message::AUDIO, 40, b"\xaf\x01sound").unwrap()), "sound");
+    peer.now += Duration::from_secs(60);
+    assert_eq!(out(peer.message(message::VIDEO, 60, b"\x12\0\0\0\0").unwrap()), "");
     // Neither does the second track of an OBS that sends it as data.
     for name in ["onExpectAdditionalMedia", "additionalMedia"] {
         let mut data = BytesMut::new();
@@ -424,7 +436,9 @@ fn tracks_that_are_not_carried_are_left_out_and_told_once() {
 #[test]
 fn a_publisher_is_told_why_its_stream_ends() {
     let mut peer = Peer::publishing();
-    let why = peer.message(message::VIDEO, 0, b"\x22x").unwrap_err();
+    assert!(matches!(peer.message(message::VIDEO, 0, b"\x22x").unwrap()[..], [Event::LeftOut(_)]), "sound may follow");
+    peer.now += Duration::from_secs(5);
+    let why = peer.message(message::VIDEO, 5000, b"\x22x").unwrap_err();
     peer.session.publish_failed(&why);
     let said = peer.heard();
     let values = amf0::read_all(&said.iter().find(|m| m.kind == message::COMMAND).unwrap().payload).unwrap();
