@@ -110,18 +110,24 @@ impl OpusDecoder {
     }
 }
 
+/// How much of a channel goes to each side.
+struct Share {
+    left: f32,
+    right: f32,
+}
+
 /// How much of each channel goes left and right, in the orders of RFC 7845 §5.1.1.2: centre and surrounds to their sides at -3 dB,
 /// the LFE nowhere, as AAC's are mixed.
-fn shares(channels: usize) -> &'static [(f32, f32)] {
+fn shares(channels: usize) -> &'static [Share] {
     const HALF: f32 = std::f32::consts::FRAC_1_SQRT_2;
-    const LEFT: (f32, f32) = (1.0, 0.0);
-    const RIGHT: (f32, f32) = (0.0, 1.0);
-    const BOTH: (f32, f32) = (HALF, HALF);
-    const BY_LEFT: (f32, f32) = (HALF, 0.0);
-    const BY_RIGHT: (f32, f32) = (0.0, HALF);
-    const LOW: (f32, f32) = (0.0, 0.0);
+    const LEFT: Share = Share { left: 1.0, right: 0.0 };
+    const RIGHT: Share = Share { left: 0.0, right: 1.0 };
+    const BOTH: Share = Share { left: HALF, right: HALF };
+    const BY_LEFT: Share = Share { left: HALF, right: 0.0 };
+    const BY_RIGHT: Share = Share { left: 0.0, right: HALF };
+    const LOW: Share = Share { left: 0.0, right: 0.0 };
     match channels {
-        1 => &[(1.0, 1.0)],
+        1 => &[Share { left: 1.0, right: 1.0 }],
         2 => &[LEFT, RIGHT],
         3 => &[LEFT, BOTH, RIGHT],
         4 => &[LEFT, RIGHT, BY_LEFT, BY_RIGHT],
@@ -135,15 +141,16 @@ fn shares(channels: usize) -> &'static [(f32, f32)] {
 /// Mixes interleaved channels down to one or two.
 fn fold(samples: &[f32], channels: usize, out: &mut Pcm) {
     let shares = shares(channels);
-    let sum = shares.iter().fold((0.0f32, 0.0f32), |sum, share| (sum.0 + share.0, sum.1 + share.1));
-    let scale = 1.0 / sum.0.max(sum.1).max(1.0);
+    let left: f32 = shares.iter().map(|share| share.left).sum();
+    let right: f32 = shares.iter().map(|share| share.right).sum();
+    let scale = 1.0 / left.max(right).max(1.0);
     for moment in samples.chunks_exact(channels) {
-        let of = |side: fn(&(f32, f32)) -> f32| -> f32 {
+        let of = |side: fn(&Share) -> f32| -> f32 {
             moment.iter().zip(shares).map(|(sample, share)| sample * side(share)).sum::<f32>() * scale
         };
-        out.samples.push(of(|share| share.0));
+        out.samples.push(of(|share| share.left));
         if out.channels == 2 {
-            out.samples.push(of(|share| share.1));
+            out.samples.push(of(|share| share.right));
         }
     }
 }

@@ -26,6 +26,14 @@ impl Black {
         Some(Black { config: Frame::config(codec, 0, config), key })
     }
 
+    /// In the codec of pictures that were announced and are late, or, where none were and they may come at any time, in H.264.
+    pub fn instead(announced: Option<&Frame>, late: bool, any_time: bool) -> Option<Self> {
+        match announced {
+            Some(config) => late.then(|| Self::of(config.codec)).flatten(),
+            None => any_time.then(|| Self::of(Codec::H264)).flatten(),
+        }
+    }
+
     /// The picture at this time, in microseconds.
     pub fn at(&self, dts: i64) -> Frame {
         Frame::video(self.config.codec, dts, 0, true, Bytes::from_static(self.key))

@@ -1,5 +1,7 @@
 //! What players load: segments, their parts, and the tracks of them that they can have apart.
 
+use std::collections::VecDeque;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::fmp4::{PICTURES, SOUND, only, only_init};
@@ -200,4 +202,9 @@ fn in_one<'a>(pieces: impl Iterator<Item = &'a mut Bytes>) -> Bytes {
         at += length;
     }
     all
+}
+
+/// Whether the oldest segment is surplus: there are more than so many, and the others last for this long, in microseconds.
+pub fn has_surplus(segments: &VecDeque<Segment>, kept: usize, span: i64) -> bool {
+    segments.len() > kept && segments.iter().skip(1).map(|segment| segment.duration).sum::<i64>() >= span
 }

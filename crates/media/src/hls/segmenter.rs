@@ -459,12 +459,8 @@ impl Segmenter {
             return;
         }
         let late = self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
-        let codec = match &self.video {
-            Some(config) if late => config.codec,
-            None if self.expected == Expected::AnyTime || (late && self.pictured) => Codec::H264,
-            _ => return,
-        };
-        let Some(black) = Black::of(codec) else { return };
+        let any_time = self.expected == Expected::AnyTime || (late && self.pictured);
+        let Some(black) = Black::instead(self.video.as_deref(), late, any_time) else { return };
         let key = Arc::new(black.at(sound.dts));
         self.black = Some(black);
         self.filler.begin_with(Arc::clone(&key));
@@ -589,14 +585,10 @@ impl Segmenter {
     fn trim(&mut self) {
         // What is no longer listed is still fetched for a while.
         let span = 5 * 1_000_000 * self.target();
-        let mut rest: i64 = self.segments.iter().skip(1).map(|segment| segment.duration).sum();
-        while (self.segments.len() > self.settings.kept && rest >= span)
+        while segment::has_surplus(&self.segments, self.settings.kept, span)
             || (self.bytes > self.settings.bytes && self.segments.len() > 1)
         {
-            rest -= self.segments.get(1).map_or(0, |second| second.duration);
-            let Some(old) = self.segments.pop_front() else {
-                break;
-            };
+            let Some(old) = self.segments.pop_front() else { break };
             self.bytes -= old.size();
             self.discontinuities += u64::from(old.discontinuity);
         }
