@@ -83,15 +83,15 @@ export class Recordings {
       el(
         'td.acts',
         {},
-        button('play', () => this.#play(file)),
+        button('play', () => this.#play(file, running)),
         !running && button('remove', () => this.acts.sure('delete_recording', file, { file }), '.bad'),
       ),
     );
   }
 
-  async #play(file) {
+  async #play(file, running) {
     try {
-      const url = URL.createObjectURL(await this.acts.link.recording(file));
+      const url = await this.acts.link.recording(file, running);
       const video = el('video', { controls: true, autoplay: true, src: url, 'aria-label': file });
       const dialog = el(
         'dialog',
