@@ -78,11 +78,18 @@ export class Link {
     if (name && data) this.on[name]?.(JSON.parse(data));
   }
 
-  /** A recording as something to play: its bytes, because a media element cannot send a key. */
-  async recording(file) {
+  /**
+   * The URL of a recording for a media element, which cannot send a key: of a finished one a signed URL, which is fetched by
+   * parts, of one that is still written its bytes so far.
+   */
+  async recording(file, running) {
+    if (!running) {
+      const { pathname, search } = new URL((await this.act('play', { file })).playURL);
+      return pathname + search;
+    }
     const answer = await fetch(`/console/recordings/${encodeURIComponent(file)}`, { headers: this.#headers });
     if (!answer.ok) throw failed(answer, await answer.json().catch(() => ({})));
-    return answer.blob();
+    return URL.createObjectURL(await answer.blob());
   }
 
   /** A call of the operator API. */

@@ -44,9 +44,9 @@ export class Recordings {
     this.rows.show([...empty, ...shown]);
   }
 
-  async play(file) {
+  async play(file, running) {
     try {
-      const url = URL.createObjectURL(await this.acts.link.recording(file));
+      const url = await this.acts.link.recording(file, running);
       const video = el('video', { controls: true, autoplay: true, src: url, 'aria-label': file });
       const dialog = el(
         'dialog',
@@ -100,7 +100,7 @@ class FileRow {
       el(
         'td.acts',
         {},
-        button('play', () => page.play(file)),
+        button('play', () => page.play(file, !this.running.hidden)),
         this.remove,
       ),
     );

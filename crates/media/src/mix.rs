@@ -84,8 +84,23 @@ pub struct Place {
     pub width: u32,
     /// Height.
     pub height: u32,
-    /// The part of the stream's picture that is shown (x, y, width, height); `None`: all.
-    pub crop: Option<(u32, u32, u32, u32)>,
+    /// The part of the stream's picture that is shown; `None`: all.
+    pub crop: Option<Crop>,
+}
+
+/// A part of a picture, in pixels of a picture of one size. Of one that comes in another size, the same part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crop {
+    /// From the left.
+    pub x: u32,
+    /// From the top.
+    pub y: u32,
+    /// Width.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+    /// Width and height of the whole picture.
+    pub of: (u32, u32),
 }
 
 /// Where a mix is published.

@@ -4,6 +4,7 @@
 mod attempt;
 mod file;
 mod queue;
+mod space;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::frame::Codec;
 use crate::hub::{Hub, Pace, Start, Want};
@@ -22,9 +25,11 @@ use crate::name::StreamName;
 use crate::rendition::Renditions;
 use attempt::{Attempt, Attempts};
 use file::Index;
+use space::Space;
 use take::Take;
 
 pub use attempt::{Empty, Stopped};
+pub use space::spare;
 
 /// The audio that is written as it is; other audio becomes the first of these. Many phones open no MP4 file with Opus.
 const AUDIO: &[Codec] = &[Codec::Aac];
@@ -34,10 +39,11 @@ const AUDIO: &[Codec] = &[Codec::Aac];
 pub struct Settings {
     /// The directory; made if it is not there.
     pub dir: PathBuf,
-    /// Most bytes of all recordings. Beyond it the oldest finished ones are deleted; when there are none, the recording that
-    /// needs more room ends.
+    /// Most bytes of all recordings. Beyond it, and where less than [`spare`] stays free of the disk, the oldest finished ones are
+    /// deleted, but for what just ended. When there are none, a recording that needs more room has a gap until there is some.
     pub quota: u64,
-    /// A file ends with the first keyframe after this long, and another begins.
+    /// A file ends with the first keyframe after this long, and another begins; earlier, where the files being written would become
+    /// a quarter of all room.
     pub longest: Duration,
 }
 
@@ -80,6 +86,8 @@ struct Inner {
     settings: Settings,
     index: Arc<Index>,
     attempts: Attempts,
+    /// Recordings, until all of them is written.
+    writing: TaskTracker,
     skipped: Arc<AtomicU64>,
     /// The time in the name of the newest file: two that start within a millisecond still differ.
     newest: AtomicU64,
@@ -91,29 +99,37 @@ impl Recorder {
     /// # Errors
     /// The directory cannot be made or read.
     pub fn new(hub: Hub, settings: Settings) -> io::Result<Self> {
-        let index = Arc::new(Index::open(&settings.dir, settings.quota)?);
+        let space = Space::new(settings.quota, Box::new(space::of_disk));
+        Self::within(space, hub, settings)
+    }
+
+    fn within(space: Space, hub: Hub, settings: Settings) -> io::Result<Self> {
+        let index = Arc::new(Index::open(&settings.dir, space)?);
         Ok(Recorder {
             inner: Arc::new(Inner {
                 renditions: Renditions::new(hub),
                 settings,
                 index,
                 attempts: Attempts::default(),
+                writing: TaskTracker::new(),
                 skipped: Arc::new(AtomicU64::new(0)),
                 newest: AtomicU64::new(0),
             }),
         })
     }
 
-    /// Records a stream until it ends or it is stopped. The recording begins now, or with the first keyframe
+    /// Records a stream until it ends or it is stopped; what cannot be written leaves a gap. The recording begins now, or with the first keyframe
     /// after now, for which the publisher is asked; nothing of before is in it. A stream that is not published yet is
     /// waited for as long as the hub does. Returns false if it is being recorded already.
     pub fn record(&self, stream: &StreamName) -> bool {
         let Some(attempt) = self.inner.attempts.begin(stream) else { return false };
         let inner = Arc::clone(&self.inner);
+        let writing = inner.writing.token();
         let stream = stream.clone();
         tokio::spawn(async move {
             let running = Running { inner: &inner, attempt: &attempt };
-            let outcome = Arc::new(Outcome { inner: Arc::clone(&inner), attempt: Arc::clone(&attempt) });
+            let outcome =
+                Arc::new(Outcome { inner: Arc::clone(&inner), attempt: Arc::clone(&attempt), _writing: writing });
             let want = Want::internal(Pace::Audience, Start::Since(attempt.since)).with_further(true);
             let wait = inner.renditions.record(&stream, want, AUDIO);
             if let Some(Ok(reader)) = attempt.stop.run_until_cancelled(wait).await {
@@ -132,6 +148,13 @@ impl Recorder {
     /// Ends a recording, and says whether anything was recorded. `None`: the stream is not being recorded.
     pub fn stop(&self, stream: &StreamName) -> Option<Stopped> {
         self.inner.attempts.stop(stream)
+    }
+
+    /// Ends all recordings; none begins any more. Returns when all files are complete, and told as such.
+    pub async fn close(&self) {
+        self.inner.attempts.close();
+        self.inner.writing.close();
+        self.inner.writing.wait().await;
     }
 
     /// Recordings without a file: the last of those that ended so, and those that still wait for a keyframe.
@@ -181,6 +204,8 @@ impl Drop for Running<'_> {
 struct Outcome {
     inner: Arc<Inner>,
     attempt: Arc<Attempt>,
+    // Dropped after that was said.
+    _writing: TaskTrackerToken,
 }
 
 impl Drop for Outcome {

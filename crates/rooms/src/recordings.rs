@@ -26,9 +26,9 @@ pub struct Settings {
     pub enabled: bool,
     /// The directory; empty: `recordings` in `data_dir`.
     pub dir: PathBuf,
-    /// Most bytes of all recordings.
+    /// Most bytes of all recordings. Some of the disk stays free, too.
     pub quota_bytes: u64,
-    /// Longest file, in seconds; the next one begins where it ends.
+    /// Longest file, in seconds, unless it is large before; the next one begins where it ends.
     pub max_seconds: u64,
     /// Which finished recordings clients may list.
     pub list: Listed,
@@ -191,7 +191,7 @@ impl Rooms {
         }
     }
 
-    /// Begins the recording of a stream whose room is recorded, once. Ends one that was begun for its room, where the room is not any
+    /// Begins the recording of a stream whose room is recorded, again where that has ended. Ends one that was begun for its room, where the room is not any
     /// more, has ended, or where the stream is pushed to another node by now, which records it.
     async fn follow(&self, hub: &Hub, recorder: &Recorder, name: &StreamName) {
         let here = hub.info(name).map(|info| info.protocol).filter(|protocol| *protocol != Protocol::Relay);
@@ -205,7 +205,13 @@ impl Rooms {
             }
             return;
         };
-        if here.is_none() || self.is_recorded(&room).await == Some(false) {
+        let wanted = self.is_recorded(&room).await;
+        if here.is_some() && wanted == Some(true) {
+            // Held, so that whoever takes the wish back ends what begins here.
+            if let Some(asked) = self.by_room.lock().get_mut(name) {
+                asked.begun |= recorder.record_present(name);
+            }
+        } else if here.is_none() || wanted == Some(false) {
             let asked = self.by_room.lock().remove(name);
             if asked.is_some_and(|asked| asked.begun) {
                 recorder.stop(name);

@@ -6,7 +6,7 @@ mod doors;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media::Ended;
 use media::hub::Hub;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Mode, Settings};
-use crate::doctor;
+use crate::doctor::{self, Level};
 use crate::drain;
 use crate::http::{self, Doors, Routes};
 use crate::keys;
@@ -39,6 +39,8 @@ pub(crate) use doors::open as doors_of;
 const QUEUE: u32 = 4096;
 /// How long running work may take after the server was stopped.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How much of that it may take until recordings are complete, and told.
+const FILES: Duration = Duration::from_secs(5);
 /// How long WebRTC may take to say goodbye, from its own threads.
 const GOODBYES: Duration = Duration::from_secs(1);
 
@@ -103,8 +105,13 @@ impl Server {
         let logs = open_logs(&settings)?;
         logs.subscribe(&settings.logs);
         settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-        let lost = doctor::recordings(&settings).await.and_then(|found| found.problem());
-        lost.iter().for_each(|problem| tracing::error!("{problem}"));
+        if let Some(found) = doctor::recordings(&settings).await {
+            match (found.level, found.problem()) {
+                (_, None) => {}
+                (Level::Fail, Some(problem)) => tracing::error!("{problem}"),
+                (_, Some(problem)) => tracing::warn!("{problem}"),
+            }
+        }
         // Sockets, so that what cannot be had is known before anything runs.
         let sockets = Sockets::open(&settings).await?;
         let http = sockets.http_address;
@@ -199,9 +206,25 @@ impl Server {
         self.app.settings.store.kind != store::Place::Redis
     }
 
+    /// Ends recordings, while there is somebody to tell of it.
+    async fn end_recordings(&self) {
+        let Some(recorder) = &self.app.recorder else { return };
+        let end = async {
+            match &self.app.hooks {
+                Some(hooks) => hooks.end_recordings(recorder, self.app.settings.live.bizid).await,
+                None => recorder.close().await,
+            }
+        };
+        if tokio::time::timeout(FILES, end).await.is_err() {
+            tracing::warn!("recordings did not end in time: they are complete after the next start");
+        }
+    }
+
     /// Stops accepting, notifies sessions that are still here, lets running answers end, and returns; bounded in time.
     pub async fn stop(self) {
         self.app.leaving.cancel();
+        let begun = Instant::now();
+        self.end_recordings().await;
         self.stop.cancel();
         // Players and publishers are notified that it is over; nothing notes that as the end of a stream, which may well be
         // pushed on after a restart.
@@ -211,7 +234,7 @@ impl Server {
         if let Some(webrtc) = &self.app.webrtc {
             let _ = tokio::time::timeout(GOODBYES, drain::goodbyes(webrtc)).await;
         }
-        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+        if tokio::time::timeout(DRAIN.saturating_sub(begun.elapsed()), self.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not end in time and is dropped");
         }
         self.app.logs.flush();

@@ -117,6 +117,9 @@ pub struct Entry {
     pub news: Vec<News>,
 }
 
+/// Whether a node ends what another has begun: its name, and the note of its beginning.
+pub type Takes<'a> = dyn Fn(&str, &Note) -> bool + Send + Sync + 'a;
+
 /// A record of commits, in partitions: order is kept in each, and all of a room is in one.
 pub trait History: Send + Sync + 'static {
     /// How many partitions there are.
@@ -157,6 +160,7 @@ pub trait History: Send + Sync + 'static {
         Box::pin(async { Ok(false) })
     }
 
-    /// What began and has not ended, and whose process is gone: names, and the notes of the beginnings.
-    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>>;
+    /// What began and has not ended, and whose process is gone: names, and the notes of the beginnings. Of several nodes that ask,
+    /// the first one that `takes` something has it.
+    fn unfinished<'a>(&'a self, takes: &'a Takes<'a>) -> Answer<'a, Vec<(String, Note)>>;
 }

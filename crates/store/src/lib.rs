@@ -30,7 +30,7 @@ pub use agreements::Agreement;
 pub use ban::Ban;
 pub use chats::{ChatEntry, ChatRecord, KeptGroup};
 pub use counts::{Counters, Totals};
-pub use history::{Entry, History, News, Note, Span};
+pub use history::{Entry, History, News, Note, Span, Takes};
 pub use journal::Journal;
 /// A journal on a disk of one's own.
 #[cfg(feature = "simulation")]

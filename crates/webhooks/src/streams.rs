@@ -1,7 +1,7 @@
 //! Writes what begins and ends in the media server into the record of commits, so that webhooks publish it: streams, mixes,
 //! recordings. What began and whose process is gone is ended here too, if no node goes on with it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use media::hub::{self, Hub};
 use media::mix::{self, Mixer};
 use media::record::{self, Recorder};
 use media::{Ended, Protocol, StreamName};
+use parking_lot::Mutex;
 use room::{Millis, RoomId};
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -21,6 +22,15 @@ use streams::live::{Owner, owner};
 const RETRY: Duration = Duration::from_millis(500);
 /// How long beyond the time that a publisher has to come back the end of a lost stream is published.
 const BEYOND: Duration = Duration::from_secs(5);
+/// How long a recording of a process that is gone waits for the node that has its file, in milliseconds: a machine may be away
+/// for a while.
+const NOBODYS: u64 = 3_600_000;
+
+/// A recording began.
+const RECORD_STARTED: &str = "record_started";
+
+/// Recordings whose files no node has shown so far, and since when.
+type Unclaimed = Mutex<HashMap<String, Millis>>;
 
 /// What is listened to.
 pub struct Sources {
@@ -43,6 +53,7 @@ impl Hooks {
         let mut mixes = sources.mixer.as_ref().map(Mixer::events);
         let mut records = sources.recorder.as_ref().map(Recorder::events);
         let mut here = HashSet::new();
+        let unclaimed = Unclaimed::default();
         let window = sources.hub.settings().resume_window + BEYOND;
         let mut look = tokio::time::interval_at(tokio::time::Instant::now() + window, window);
         loop {
@@ -54,11 +65,36 @@ impl Hooks {
                 },
                 Some(event) = next(&mut mixes) => self.of_mix(&event, bizid).into_iter().collect(),
                 Some(event) = next(&mut records) => self.of_record(&event, bizid).into_iter().collect(),
-                _ = look.tick() => self.of_lost(sources.recorder.as_ref()).await,
+                _ = look.tick() => self.of_lost(sources.recorder.as_ref(), &unclaimed).await,
             };
             if self.is_on() && !notes.is_empty() {
                 self.note(&notes).await;
             }
+        }
+    }
+
+    /// Ends all recordings, and notes those that are complete by that: another process would know nothing of their files.
+    pub async fn end_recordings(&self, recorder: &Recorder, bizid: u32) {
+        let mut events = recorder.events();
+        let mut notes = Vec::new();
+        let mut hear = |event: &record::Event| {
+            if matches!(event, record::Event::Ready(_)) {
+                notes.extend(self.of_record(event, bizid));
+            }
+        };
+        let mut closing = std::pin::pin!(recorder.close());
+        loop {
+            tokio::select! {
+                biased;
+                event = events.recv() => event.iter().for_each(&mut hear),
+                () = &mut closing => break,
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            hear(&event);
+        }
+        if self.is_on() {
+            self.note(&notes).await;
         }
     }
 
@@ -121,7 +157,7 @@ impl Hooks {
         match event {
             record::Event::Started(recording) => {
                 let name = StreamName::new(&recording.stream).ok()?;
-                note_of("record_started", &name, recorded(recording, false), Span::Begins(span(recording)), bizid, now)
+                note_of(RECORD_STARTED, &name, recorded(recording, false), Span::Begins(span(recording)), bizid, now)
             }
             record::Event::Ready(recording) => {
                 let name = StreamName::new(&recording.stream).ok()?;
@@ -135,23 +171,49 @@ impl Hooks {
         }
     }
 
-    /// What began in a process that is gone, and what no node has gone on with since.
-    async fn of_lost(&self, recorder: Option<&Recorder>) -> Vec<Note> {
-        let Ok(lost) = self.history.unfinished().await else { return Vec::new() };
+    /// What began in a process that is gone, and what no node has gone on with since. A recording is ended by the node that has its
+    /// file.
+    async fn of_lost(&self, recorder: Option<&Recorder>, unclaimed: &Unclaimed) -> Vec<Note> {
         let recordings = recorder.map(Recorder::list).unwrap_or_default();
+        let file_of = |note: &Note| {
+            let name = note.data.get("file").and_then(Value::as_str)?;
+            recordings.iter().find(|recording| recording.file == name)
+        };
+        let now = self.clock.now();
+        let before = std::mem::take(&mut *unclaimed.lock());
+        let takes = |span: &str, note: &Note| {
+            if &*note.event != RECORD_STARTED || file_of(note).is_some() {
+                return true;
+            }
+            let since = before.get(span).copied().unwrap_or(now);
+            unclaimed.lock().insert(span.to_owned(), since);
+            now.0.saturating_sub(since.0) >= NOBODYS
+        };
+        let lost = match self.history.unfinished(&takes).await {
+            Ok(lost) => lost,
+            Err(_) => {
+                let mut unclaimed = unclaimed.lock();
+                for (span, since) in before {
+                    unclaimed.entry(span).or_insert(since);
+                }
+                return Vec::new();
+            }
+        };
         let end = |(span, mut note): (String, Note)| {
-            note.at = self.clock.now();
+            note.at = now;
             note.span = Span::Ends(span);
             let event = note.event.strip_suffix("_started")?;
-            if event == "record" {
-                // A file that was cut short plays; one that is gone is not ready.
-                let file = note.data.get("file")?.as_str()?;
-                let known = recordings.iter().find(|r| r.file == file);
-                merge(&mut note.data, known.map_or(json!({ "size": 0, "seconds": 0.0 }), |r| recorded(r, true)));
-                note.event = "record_ready".into();
-            } else {
+            if &*note.event != RECORD_STARTED {
                 note.event = format!("{event}_ended").into();
                 merge(&mut note.data, json!({ "reason": "the server was restarted and nobody went on" }));
+            } else if let Some(recording) = file_of(&note) {
+                // A file that was cut short plays.
+                merge(&mut note.data, recorded(recording, true));
+                note.event = "record_ready".into();
+            } else {
+                let asked = note.data.get("started").cloned().unwrap_or_default();
+                merge(&mut note.data, json!({ "asked": asked, "waited": 0.0 }));
+                note.event = "record_empty".into();
             }
             Some(note)
         };

@@ -266,7 +266,7 @@ async fn what_began_before_a_kill_ends_once_if_nobody_goes_on_with_it() {
         first.journal.note(&begin(name)).await.unwrap();
     }
     first.journal.note(&end("c")).await.unwrap();
-    assert_eq!(first.journal.unfinished().await.unwrap(), [], "who began them is here");
+    assert_eq!(first.journal.unfinished(&|_, _| true).await.unwrap(), [], "who began them is here");
     tokio::task::spawn_blocking({
         let journal = first.journal.clone();
         move || journal.snapshot().unwrap()
@@ -277,7 +277,7 @@ async fn what_began_before_a_kill_ends_once_if_nobody_goes_on_with_it() {
     // Killed, with the beginnings in a snapshot. One of the two streams comes back.
     let again = world(dir.path(), &[]);
     again.journal.note(&begin("a")).await.unwrap();
-    let lost = again.journal.unfinished().await.unwrap();
+    let lost = again.journal.unfinished(&|_, _| true).await.unwrap();
     assert_eq!(lost.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
     again.journal.note(&end("b")).await.unwrap();
     again.journal.note(&end("b")).await.unwrap();
@@ -386,6 +386,96 @@ async fn a_stream_is_told_from_its_beginning_to_its_end_over_a_crash() {
     assert_eq!(names(&heard), expected.map(|text| format!("stream_{text}")));
     assert_eq!((&heard[4]["roomID"], &heard[4]["userID"]), (&"r".into(), &"bob".into()));
     noting.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_that_was_cut_off_is_told_by_who_has_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let films = tempfile::tempdir().unwrap();
+    let film = [b"mehd\0\0\0\0".as_slice(), &61_500u32.to_be_bytes(), &[0; 88]].concat();
+    std::fs::write(films.path().join("1000_r_alice.5.mp4"), film).unwrap();
+    let begun = |stream: &str| {
+        let file = format!("{stream}.5.mp4");
+        let span = Span::Begins(format!("record:{file}"));
+        let data = serde_json::json!({ "file": file, "started": 5, "streamID": stream });
+        Note { event: "record_started".into(), room: RoomId::parse("r").ok(), at: Millis(1_000_000), data, span }
+    };
+    let first = world(dir.path(), &[]);
+    first.begin().await;
+    first.journal.note(&["1000_r_alice", "1000_r_bob"].map(begun)).await.unwrap();
+    drop(first);
+
+    // Killed. One file is here, the other one is on a machine that is away.
+    let again = world(dir.path(), &[]);
+    let hub = media::hub::Hub::new(media::hub::Settings::default());
+    let longest = Duration::from_secs(3600);
+    let settings = media::record::Settings { dir: films.path().into(), quota: 1 << 30, longest };
+    let recorder = media::record::Recorder::new(hub.clone(), settings).unwrap();
+    let sources = Sources { hub, mixer: None, recorder: Some(recorder), bizid: 1000 };
+    let noting = tokio::spawn(again.hooks.clone().note_media(sources));
+    let unfinished = async |count: usize| {
+        while again.journal.kept_spans() != count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    unfinished(1).await;
+    again.clock.pass(59 * 60 * 1000);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(again.journal.kept_spans(), 1, "who has the file may come back");
+    again.clock.pass(2 * 60 * 1000);
+    unfinished(0).await;
+    while again.backend.heard.lock().len() < 4 {
+        again.tell().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let heard = again.backend.heard.lock().clone();
+    let expected = ["started 1000_r_alice", "started 1000_r_bob", "ready 1000_r_alice", "empty 1000_r_bob"];
+    assert_eq!(names(&heard), expected.map(|text| format!("record_{text}")));
+    assert_eq!((&heard[2]["size"], &heard[2]["seconds"]), (&100.into(), &61.5.into()));
+    assert_eq!((&heard[3]["file"], &heard[3]["asked"]), (&"1000_r_bob.5.mp4".into(), &5.into()));
+    noting.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn recordings_are_ready_when_the_server_stops() {
+    use media::{Codec, Frame};
+    let dir = tempfile::tempdir().unwrap();
+    let films = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &["record_started", "record_ready"]);
+    world.begin().await;
+    let hub = media::hub::Hub::new(media::hub::Settings::default());
+    let longest = Duration::from_secs(3600);
+    let settings = media::record::Settings { dir: films.path().into(), quota: 1 << 30, longest };
+    let recorder = media::record::Recorder::new(hub.clone(), settings).unwrap();
+    let sources = Sources { hub: hub.clone(), mixer: None, recorder: Some(recorder.clone()), bizid: 1000 };
+    let noting = tokio::spawn(world.hooks.clone().note_media(sources));
+    tokio::task::yield_now().await;
+    let name = media::StreamName::new("1000_r_alice").unwrap();
+    let origin = media::hub::Origin { protocol: media::Protocol::Rtmp, peer: ([127, 0, 0, 1], 1).into() };
+    let publisher = hub.publish(&name, origin).unwrap();
+    let avcc = [1, 0x64, 0, 30, 0xff, 0xe1, 0, 4, 0x67, 0x64, 0, 30, 1, 0, 1, 0x68];
+    publisher.push(Frame::config(Codec::H264, 0, Bytes::copy_from_slice(&avcc))).unwrap();
+    assert!(recorder.record(&name));
+    for n in 0..75 {
+        let bytes = Bytes::from_static(&[7; 1000]);
+        publisher.push(Frame::video(Codec::H264, n * 40_000, 0, n % 25 == 0, bytes)).unwrap();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    while world.journal.kept_spans() != 2 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Nobody hears of it otherwise: the work is dropped next.
+    noting.abort();
+    world.hooks.end_recordings(&recorder, 1000).await;
+    assert_eq!(world.journal.kept_spans(), 1, "the stream may go on");
+    while world.backend.heard.lock().len() < 2 {
+        world.tell().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let heard = world.backend.heard.lock().clone();
+    assert_eq!(names(&heard), ["record_started 1000_r_alice", "record_ready 1000_r_alice"]);
+    let [file, size] = [&heard[1]["file"], &heard[1]["size"]];
+    assert_eq!(size.as_u64().unwrap(), films.path().join(file.as_str().unwrap()).metadata().unwrap().len());
 }
 
 #[tokio::test(start_paused = true)]

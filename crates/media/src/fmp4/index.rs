@@ -64,7 +64,7 @@ impl Index {
     }
 
     /// How many bytes are kept free for it.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         room(self.tracks.len())
     }
 

@@ -36,6 +36,14 @@ const BEHIND: i64 = 200_000;
 const AGAIN: i64 = BEHIND + 90_000;
 /// Times further from now than this mean another clock, in microseconds.
 const ASTRAY: i64 = 3_000_000;
+/// Few pictures are waited for no longer than this, in microseconds: the whole mix waits.
+const MOST_LATE: i64 = 2_000_000;
+/// A track all of which is late by more than this, in microseconds,
+const LAGS: i64 = 400_000;
+/// for so long, will not be in time again by itself.
+const KEEPS_LAGGING: i64 = 2_000_000;
+/// What comes after a gap of this, in microseconds, comes at once, and says nothing of what follows.
+const GAP: i64 = 1_000_000;
 
 /// The time that all inputs of all processes of a mix share.
 #[derive(Clone, Copy)]
@@ -75,6 +83,9 @@ pub(super) struct Feed {
     /// Stream time to mix time, and the newest time of the stream when that was found: what is older came late.
     offset: Option<i64>,
     edge: i64,
+    lag: Lag,
+    /// The time of the stream's newest picture, and whether it needs those before it.
+    pictured: Option<(i64, bool)>,
     video: Option<Video>,
     audio: Option<Audio>,
     /// The stream is no longer what the process was told: it must be started anew.
@@ -83,7 +94,7 @@ pub(super) struct Feed {
 
 struct Video {
     last: i64,
-    /// Time between the last two pictures.
+    /// Time between pictures of the stream, of late the longest.
     step: i64,
     filled: bool,
     /// Pictures come that were not announced to the process.
@@ -95,6 +106,32 @@ struct Audio {
     silence: (Bytes, i64),
     filled: bool,
     foreign: bool,
+}
+
+/// How late the frames of each track came, since a while.
+#[derive(Default)]
+struct Lag {
+    since: i64,
+    last: i64,
+    /// By how much those did that were in time best: of pictures, and of sound.
+    least: [Option<i64>; 2],
+}
+
+impl Lag {
+    /// A frame came so late. Says by how much a track of the stream keeps being late.
+    fn see(&mut self, kind: Kind, now: i64, late: i64) -> Option<i64> {
+        if now - self.last > GAP {
+            *self = Lag { since: now, ..Lag::default() };
+        }
+        self.last = now;
+        let least = &mut self.least[usize::from(kind == Kind::Audio)];
+        *least = Some(least.map_or(late, |least| least.min(late)));
+        if now - self.since < KEEPS_LAGGING {
+            return None;
+        }
+        let seen = std::mem::replace(self, Lag { since: now, last: now, ..Lag::default() });
+        seen.least.into_iter().flatten().max().filter(|late| *late > LAGS)
+    }
 }
 
 impl Feed {
@@ -112,6 +149,8 @@ impl Feed {
             waiting: Vec::new(),
             offset: None,
             edge: i64::MIN,
+            lag: Lag::default(),
+            pictured: None,
             video: None,
             audio: None,
             stale,
@@ -164,6 +203,7 @@ impl Feed {
     fn align(&mut self, newest: Option<i64>) {
         self.offset = newest.map(|newest| self.clock.now() - newest);
         self.edge = newest.unwrap_or(i64::MIN);
+        self.lag = Lag::default();
     }
 
     /// Keeps what is not written yet.
@@ -265,13 +305,7 @@ impl Feed {
         if frame.kind == Kind::Data {
             return;
         }
-        let now = self.clock.now();
-        let offset = *self.offset.get_or_insert(now - frame.dts);
-        let mut at = frame.dts.saturating_add(offset);
-        if (at - now).abs() > ASTRAY && frame.dts > self.edge {
-            self.offset = Some(now - frame.dts);
-            at = now;
-        }
+        let mut at = self.time_of(frame);
         // The process was started without pictures, although what they are is known: none could be decoded then.
         let is_new = frame.key && self.video.is_none() && self.input.place.is_some();
         if is_new && self.known.video.is_some() {
@@ -279,11 +313,14 @@ impl Feed {
         }
         match (frame.kind, &mut self.video, &mut self.audio) {
             (Kind::Video, Some(video), _) if !video.foreign => {
+                let before = self.pictured.replace((frame.dts, !frame.key));
+                let step = before.map_or(0, |(before, _)| frame.dts.saturating_sub(before));
+                video.step = step.clamp(0, MOST_LATE).max(video.step - video.step / 8);
                 // What was filled in broke the chain of references.
                 if video.filled && !frame.key {
+                    self.reader.iter().for_each(Reader::request_key);
                     return;
                 }
-                video.step = at.saturating_sub(video.last).clamp(0, 2_000_000);
                 at = at.max(video.last + 1000);
                 video.last = at;
                 video.filled = false;
@@ -297,6 +334,27 @@ impl Feed {
             _ => {}
         }
         self.know(frame);
+    }
+
+    /// The time of a frame in the mix.
+    fn time_of(&mut self, frame: &Frame) -> i64 {
+        let now = self.clock.now();
+        let offset = *self.offset.get_or_insert(now - frame.dts);
+        let at = frame.dts.saturating_add(offset);
+        let used = if frame.kind == Kind::Video { self.video.is_some() } else { self.audio.is_some() };
+        if frame.dts <= self.edge || !used {
+            return at;
+        }
+        let late = if (at - now).abs() > ASTRAY {
+            self.lag = Lag::default();
+            Some(now - at)
+        } else {
+            // A publisher whose network backs up, or whose clock is slow, is as late from now on. Both tracks stay together.
+            self.lag.see(frame.kind, now, now - at)
+        };
+        let moved = offset.saturating_add(late.unwrap_or_default());
+        self.offset = Some(moved);
+        frame.dts.saturating_add(moved)
     }
 
     /// A configuration that the process does not know: it goes on with what it has, until another one is there.
@@ -325,8 +383,18 @@ impl Feed {
         if let Some(video) = &mut self.video
             && let Some(key) = &self.known.key
         {
-            let late = if video.filled || gone { AGAIN } else { LATE.max(3 * video.step) };
-            if now - video.last > late {
+            // Who makes keyframes when asked is not waited for: what is filled in is soon what was seen last.
+            let answers = self.hub.answers_wishes(&self.input.stream);
+            let patience = match video.step {
+                _ if answers => LATE,
+                0 => MOST_LATE,
+                step => (3 * step).clamp(LATE, MOST_LATE),
+            };
+            if now - video.last > if video.filled || gone { AGAIN } else { patience } {
+                let is_older = self.pictured.is_some_and(|(_, needs_others)| needs_others);
+                if is_older && !video.filled && !gone {
+                    self.reader.iter().for_each(Reader::request_key);
+                }
                 video.last = now - BEHIND;
                 video.filled = true;
                 muxer.push(&Arc::new(key.at(video.last)));

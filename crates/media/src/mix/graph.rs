@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::Layout;
+use super::{Crop, Layout};
 
 /// Pictures a second.
 pub(super) const RATE: u32 = 25;
@@ -106,8 +106,8 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
         let Some(n) = number else { continue };
         if let Some(p) = input.place.filter(|_| has.video) {
             let _ = write!(graph, ";[{n}:v]");
-            if let Some((x, y, w, h)) = p.crop {
-                let _ = write!(graph, "crop={w}:{h}:{x}:{y},");
+            if let Some(crop) = p.crop {
+                graph.push_str(&cut(crop));
             }
             let x = p.x;
             let y = p.y;
@@ -138,6 +138,17 @@ fn graph(layout: &Layout, has: &[Has], numbers: &[Option<usize>], start: i64) ->
         let _ = write!(graph, ";{inputs}amix=inputs={sounds}:dropout_transition=0,volume={sounds}[sound]");
     }
     (graph, sounds > 0)
+}
+
+/// The filter that leaves a part of a picture. Browsers change their size to what the network takes, and phones are turned: what
+/// was asked for in pixels is a part of whatever comes.
+fn cut(Crop { x, y, width, height, of: (across, down) }: Crop) -> String {
+    let across = across.max(1);
+    let down = down.max(1);
+    format!(
+        "crop=w='clip(iw*{width}/{across},min(2,iw),iw)':h='clip(ih*{height}/{down},min(2,ih),ih)'\
+         :x='iw*{x}/{across}':y='ih*{y}/{down}',"
+    )
 }
 
 /// Bits a second that a picture of this size deserves: 800 kbit/s for 360 by 640, and so on.

@@ -84,13 +84,19 @@ impl Attempt {
 #[derive(Default)]
 pub(super) struct Attempts {
     running: Mutex<HashMap<StreamName, Arc<Attempt>>>,
+    /// None begins any more.
+    closed: AtomicBool,
     over: Mutex<VecDeque<Empty>>,
 }
 
 impl Attempts {
     /// Begins one, unless the stream has one.
     pub fn begin(&self, stream: &StreamName) -> Option<Arc<Attempt>> {
-        match self.running.lock().entry(stream.clone()) {
+        let mut running = self.running.lock();
+        if self.closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        match running.entry(stream.clone()) {
             std::collections::hash_map::Entry::Occupied(_) => None,
             std::collections::hash_map::Entry::Vacant(place) => Some(Arc::clone(place.insert(Attempt::begin(stream)))),
         }
@@ -103,6 +109,18 @@ impl Attempts {
         attempt.stop.cancel();
         let empty = attempt.empty(false).filter(|_| !attempt.begins.load(Ordering::Relaxed));
         Some(empty.map_or(Stopped::Recorded, Stopped::Empty))
+    }
+
+    /// Asks all to end; none begins any more.
+    pub fn close(&self) {
+        let mut running = self.running.lock();
+        self.closed.store(true, Ordering::Relaxed);
+        running.drain().for_each(|(_, attempt)| attempt.stop.cancel());
+    }
+
+    /// How many run.
+    pub fn len(&self) -> usize {
+        self.running.lock().len()
     }
 
     /// One reads no more: another may begin.

@@ -5,12 +5,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use super::queue::Piece;
+use super::space::{Short, Space};
 use super::{Event, Recording};
 use crate::fmp4::{self, Played, avc_at, duration_at, played};
 
@@ -22,13 +23,27 @@ const HEAD: u64 = 16 * 1024;
 /// Everything in the directory, and how much of it there may be.
 pub(super) struct Index {
     dir: PathBuf,
-    quota: u64,
-    files: Mutex<Vec<Recording>>,
+    space: Space,
+    files: Mutex<Vec<Kept>>,
     events: broadcast::Sender<Event>,
 }
 
+/// A file, and when it ended.
+struct Kept {
+    recording: Recording,
+    ended: Option<SystemTime>,
+}
+
+impl Kept {
+    /// Whether it ended, so long ago at least.
+    fn ended(&self, ago: Duration) -> bool {
+        // One of a time to come is of another clock.
+        !self.recording.running && !self.ended.is_some_and(|at| at.elapsed().is_ok_and(|passed| passed < ago))
+    }
+}
+
 impl Index {
-    pub fn open(dir: &Path, quota: u64) -> io::Result<Self> {
+    pub fn open(dir: &Path, space: Space) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -43,20 +58,23 @@ impl Index {
             let Ok((size, duration)) = examine(&entry.path()) else {
                 continue;
             };
-            files.push(Recording { stream: stream.into(), started, file: name, size, duration, running: false });
+            let ended = entry.metadata().and_then(|found| found.modified()).ok();
+            let stream = stream.into();
+            let recording = Recording { stream, started, file: name, size, duration, running: false };
+            files.push(Kept { recording, ended });
         }
-        files.sort_by_key(|r| r.started);
+        files.sort_by_key(|kept| kept.recording.started);
         let (events, _) = broadcast::channel(256);
-        Ok(Index { dir: dir.into(), quota, files: Mutex::new(files), events })
+        Ok(Index { dir: dir.into(), space, files: Mutex::new(files), events })
     }
 
     pub fn list(&self) -> Vec<Recording> {
-        self.files.lock().clone()
+        self.files.lock().iter().map(|kept| kept.recording.clone()).collect()
     }
 
     pub fn delete(&self, file: &str) -> bool {
         let mut files = self.files.lock();
-        let Some(at) = files.iter().position(|r| r.file == file && !r.running) else {
+        let Some(at) = files.iter().position(|kept| kept.recording.file == file && !kept.recording.running) else {
             return false;
         };
         let gone = fs::remove_file(self.dir.join(file)).is_ok();
@@ -75,30 +93,36 @@ impl Index {
         let _ = self.events.send(event);
     }
 
-    fn update(&self, file: &str, change: impl FnOnce(&mut Recording)) {
-        if let Some(recording) = self.files.lock().iter_mut().find(|r| r.file == file) {
-            change(recording);
+    fn update(&self, file: &str, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.files.lock().iter_mut().find(|kept| kept.recording.file == file) {
+            change(kept);
         }
     }
 
-    /// Makes room for `bytes` more: deletes the oldest finished recordings. Fails when that is not enough.
-    fn make_room(&self, bytes: u64) -> io::Result<()> {
+    /// The largest that a file should become where so many are being written.
+    pub fn share(&self, running: usize) -> u64 {
+        self.space.share(running)
+    }
+
+    /// Makes room for `bytes` more: deletes the oldest finished recordings, but for those that just ended. Fails when that is not
+    /// enough. `again`: for what goes on after there was no room.
+    fn make_room(&self, bytes: u64, again: bool) -> io::Result<()> {
+        let ago = self.space.keeps(again);
         loop {
-            let oldest = {
+            let (used, oldest) = {
                 let files = self.files.lock();
-                let used: u64 = files.iter().map(|r| r.size).sum();
-                if used.saturating_add(bytes) <= self.quota {
-                    return Ok(());
-                }
-                files.iter().find(|r| !r.running).map(|r| r.file.clone())
+                let oldest = files.iter().find(|kept| kept.ended(ago)).map(|kept| &kept.recording);
+                let oldest = oldest.map(|r| (r.file.clone(), r.size));
+                (files.iter().map(|kept| kept.recording.size).sum(), oldest)
             };
-            let Some(oldest) = oldest else {
-                return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the quota of recordings is used up"));
-            };
-            tracing::warn!(file = oldest, "deleting the oldest recording to stay within the quota");
+            let Err(short) = self.space.has(&self.dir, used, bytes) else { return Ok(()) };
+            let (oldest, size) = oldest.ok_or(short)?;
+            tracing::warn!(file = oldest, ?short, "deleting the oldest recording to make room");
             if !self.delete(&oldest) {
                 // Another program deleted it, or we may not: it is not counted any more either way.
-                self.files.lock().retain(|r| r.file != oldest);
+                self.files.lock().retain(|kept| kept.recording.file != oldest);
+            } else if short == Short::Disk {
+                self.space.gave(&self.dir, size);
             }
         }
     }
@@ -121,11 +145,12 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub fn create(index: &'a Arc<Index>, stream: &str, started: u64, init: &[u8]) -> io::Result<Self> {
+    /// Begins a file; `again`: after one that could not be written.
+    pub fn create(index: &'a Arc<Index>, stream: &str, started: u64, init: &[u8], again: bool) -> io::Result<Self> {
         let places = fmp4::Index::new(init);
         let head = [init, &places.reserved()].concat();
         let size = head.len() as u64;
-        index.make_room(size)?;
+        index.make_room(size, again)?;
         let name = format!("{stream}.{started}.mp4");
         let path = index.dir.join(&name);
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
@@ -143,8 +168,8 @@ impl<'a> Output<'a> {
         };
         // Files are begun beside each other, and listed by when their recordings began.
         let mut files = index.files.lock();
-        let at = files.partition_point(|other| other.started <= started);
-        files.insert(at, recording.clone());
+        let at = files.partition_point(|other| other.recording.started <= started);
+        files.insert(at, Kept { recording: recording.clone(), ended: None });
         drop(files);
         index.tell(Event::Started(recording));
         Ok(Output {
@@ -165,7 +190,7 @@ impl<'a> Output<'a> {
     /// Appends a fragment. What does not fit is not there in part either.
     pub fn append(&mut self, piece: &Piece) -> io::Result<()> {
         let length = piece.bytes.len() as u64;
-        self.index.make_room(length)?;
+        self.index.make_room(length, false)?;
         if let Err(why) = self.file.write_all(&piece.bytes) {
             self.file.set_len(self.size)?;
             return Err(why);
@@ -173,9 +198,9 @@ impl<'a> Output<'a> {
         self.size += length;
         self.until = piece.until;
         self.places.add(&piece.bytes);
-        self.index.update(&self.name, |r| {
-            r.size += length;
-            r.duration = Duration::from_millis(piece.until);
+        self.index.update(&self.name, |kept| {
+            kept.recording.size += length;
+            kept.recording.duration = Duration::from_millis(piece.until);
         });
         if piece.varies && !std::mem::replace(&mut self.varies, true) {
             self.tell_variation()?;
@@ -209,9 +234,10 @@ impl<'a> Output<'a> {
 impl Drop for Output<'_> {
     fn drop(&mut self) {
         let mut ready = None;
-        self.index.update(&self.name, |r| {
-            r.running = false;
-            ready = Some(r.clone());
+        self.index.update(&self.name, |kept| {
+            kept.recording.running = false;
+            kept.ended = Some(SystemTime::now());
+            ready = Some(kept.recording.clone());
         });
         if let Some(recording) = ready {
             self.index.tell(Event::Ready(recording));

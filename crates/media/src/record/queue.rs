@@ -40,15 +40,16 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue with a thread of its own that writes a new file; the thread ends with the queue.
-    pub fn start(outcome: &Arc<Outcome>, stream: &StreamName, started: u64, init: Bytes) -> Self {
+    /// A queue with a thread of its own that writes a new file; the thread ends with the queue. `again`: after a file that
+    /// could not be written.
+    pub fn start(outcome: &Arc<Outcome>, stream: &StreamName, started: u64, init: Bytes, again: bool) -> Self {
         let (queue, pieces) = Self::bare();
         let stream = stream.to_string();
         let failed = Arc::clone(&queue.failed);
         let outcome = Arc::clone(outcome);
         outcome.attempt.begins();
         let write = move || {
-            let created = Output::create(&outcome.inner.index, &stream, started, &init);
+            let created = Output::create(&outcome.inner.index, &stream, started, &init, again);
             outcome.attempt.begun(created.is_ok());
             let written = created.and_then(|mut output| {
                 let appended = pieces.iter().try_for_each(|piece| output.append(&piece));
@@ -56,7 +57,7 @@ impl Queue {
                 output.finish().and(appended)
             });
             if let Err(why) = written {
-                tracing::error!(stream, %why, "recording failed");
+                tracing::error!(stream, %why, "a recording cannot be written; it is tried again");
                 failed.store(true, Ordering::Relaxed);
             }
         };

@@ -2,12 +2,14 @@
 //! its pictures change their size: neither is a reason for another file. Knows no disk.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use super::queue::{Offer, Queue};
-use super::{AUDIO, Outcome};
-use crate::fmp4::Muxer;
+use super::{AUDIO, Inner, Outcome};
+use crate::fmp4::{Index, Muxer};
 use crate::frame::{Frame, Kind, is_same};
 use crate::hub::{Item, Reader, Tracks};
 use crate::name::StreamName;
@@ -22,8 +24,10 @@ const KEY_EVERY: i64 = 5_000_000;
 const SOUND_ALONE: i64 = 2_000_000;
 /// For how long pictures wait for sound before there is a file of them alone, in microseconds.
 const PICTURES_ALONE: i64 = 500_000;
+/// How long after a file that could not be written another is begun.
+const AGAIN: Duration = Duration::from_secs(10);
 
-/// One recording of one stream: several files if its codecs change.
+/// One recording of one stream: several files if its codecs change, if it is long or large, and if one cannot be written.
 pub(super) struct Take<'a> {
     stream: &'a StreamName,
     outcome: Arc<Outcome>,
@@ -40,6 +44,8 @@ pub(super) struct Take<'a> {
     writing: Option<Writing>,
     /// The last file ended because it was long: the next one waits for nothing.
     goes_on: bool,
+    /// The last file could not be written: the next one waits until then.
+    again: Option<Instant>,
 }
 
 struct Writing {
@@ -52,6 +58,9 @@ struct Writing {
     /// When the newest keyframe came, and the newest picture.
     key: i64,
     picture: i64,
+    /// Bytes so far, and whether those are as many as a file may have.
+    bytes: u64,
+    large: bool,
 }
 
 impl<'a> Take<'a> {
@@ -67,6 +76,7 @@ impl<'a> Take<'a> {
             pictured: None,
             writing: None,
             goes_on: false,
+            again: None,
         }
     }
 
@@ -87,7 +97,9 @@ impl<'a> Take<'a> {
                 Some(Item::Burst(burst)) => burst.frames.iter().for_each(|f| self.push(f)),
             }
             if self.writing.as_ref().is_some_and(|w| w.queue.failed()) {
-                break "it cannot be written";
+                // There may be room later, or another disk.
+                self.close();
+                self.again = Some(Instant::now() + AGAIN);
             }
             if self.wants_key() {
                 reader.request_key();
@@ -106,12 +118,21 @@ impl<'a> Take<'a> {
     fn wants_key(&self) -> bool {
         match &self.writing {
             Some(w) => w.muxer.has_video() && (w.last - w.key >= KEY_EVERY || self.is_over(w, w.last)),
+            None if self.rests() => false,
             None => self.video.is_some() && self.since.is_some() && self.waiting.first().is_none_or(|f| !f.key),
         }
     }
 
-    /// Whether a file is as long at this time as one may be.
+    /// Whether nothing is begun for now.
+    fn rests(&self) -> bool {
+        self.again.is_some_and(|at| Instant::now() < at)
+    }
+
+    /// Whether a file is as long at this time, or as large, as one may be.
     fn is_over(&self, writing: &Writing, at: i64) -> bool {
+        if writing.large {
+            return true;
+        }
         let longest = self.outcome.inner.settings.longest.as_micros();
         u128::try_from(at.saturating_sub(writing.origin)).is_ok_and(|length| length >= longest)
     }
@@ -173,6 +194,7 @@ impl<'a> Take<'a> {
                 }
                 match self.writing {
                     Some(_) => self.write(frame),
+                    None if self.rests() => {}
                     None => self.wait(frame),
                 }
             }
@@ -224,9 +246,14 @@ impl<'a> Take<'a> {
         let after = |newest: u64| now.max(newest.saturating_add(1));
         let newest = &self.outcome.inner.newest;
         let before = newest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(after(n))).unwrap_or_default();
-        let queue = Queue::start(&self.outcome, self.stream, after(before), muxer.init());
+        let init = muxer.init();
+        let bytes = (init.len() + Index::new(&init).room()) as u64;
+        let again = self.again.take().is_some();
+        let queue = Queue::start(&self.outcome, self.stream, after(before), init, again);
         let at = first.dts;
-        self.writing = Some(Writing { muxer, queue, origin: at, since: at, last: at, key: at, picture: at });
+        let writing =
+            Writing { muxer, queue, origin: at, since: at, last: at, key: at, picture: at, bytes, large: false };
+        self.writing = Some(writing);
         self.since = None;
         self.pictured = None;
         self.goes_on = false;
@@ -243,7 +270,7 @@ impl<'a> Take<'a> {
             if frame.kind == Kind::Video {
                 w.muxer.settle(Some(frame.dts));
             }
-            w.cut(frame.dts, &self.outcome.inner.skipped);
+            w.cut(frame.dts, &self.outcome.inner);
         }
         w.muxer.push(frame);
         w.last = w.last.max(frame.dts);
@@ -264,7 +291,7 @@ impl<'a> Take<'a> {
         if let Some(mut w) = self.writing.take() {
             w.muxer.settle(next.filter(|next| next.kind == Kind::Video).map(|next| next.dts));
             let end = next.map_or(w.last, |next| next.dts);
-            w.cut(end, &self.outcome.inner.skipped);
+            w.cut(end, &self.outcome.inner);
         }
     }
 }
@@ -275,14 +302,17 @@ impl Writing {
         frame.key || !self.muxer.has_video() || frame.dts.saturating_sub(self.picture) >= 2 * KEY_EVERY
     }
 
-    fn cut(&mut self, end: i64, skipped: &AtomicU64) {
+    fn cut(&mut self, end: i64, inner: &Inner) {
         let Some(fragment) = self.muxer.cut() else {
             return;
         };
         self.since = end;
+        self.bytes += fragment.bytes.len() as u64;
+        // Others may have begun since.
+        self.large = self.bytes >= inner.index.share(inner.attempts.len());
         let until = u64::try_from(end.saturating_sub(self.origin) / 1000).unwrap_or(0);
         if let Offer::Skipped = self.queue.offer(fragment, until) {
-            skipped.fetch_add(1, Ordering::Relaxed);
+            inner.skipped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

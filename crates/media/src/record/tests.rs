@@ -1,6 +1,7 @@
 //! Files that are finished, cut short, or too many; a disk that is too slow, or not there.
 
 mod files;
+mod room;
 
 use bytes::Bytes;
 
@@ -220,35 +221,6 @@ async fn a_file_cut_short_is_whole_up_to_its_last_fragment() {
         assert!(*duration >= Duration::from_millis(3900) && *duration < list[0].duration, "{found:?}");
         assert!(*size < bytes.len() as u64 - 500 && (*started, *running) == (5, false));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_quota_takes_the_oldest_and_then_ends_the_newest() {
-    let dir = Dir::new("quota");
-    std::fs::create_dir_all(&dir.0).unwrap();
-    let hub = Hub::new(hub::Settings::default());
-    let name = StreamName::new("s").unwrap();
-    let recorder = Recorder::new(hub.clone(), Settings { quota: 150_000, ..dir.settings() }).unwrap();
-    let publisher = publish(&hub, &name);
-    recorder.record(&name);
-    stream(&publisher, 0..3000).await;
-    recorder.stop(&name);
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    let first = until(&recorder, |l| l.len() == 1 && !l[0].running)[0].clone();
-    assert!(first.size > 70_000);
-    recorder.record(&name);
-    stream(&publisher, 3000..10_040).await;
-    // 25 kB a second: the first one had to go, then there was nothing left to delete.
-    let list = until(&recorder, |l| l.len() == 1 && l[0].file != first.file && !l[0].running);
-    assert!(list[0].size <= 150_000 && list[0].size > 100_000, "{list:?}");
-    // What there is of it is a whole file: it says how long it plays.
-    let bytes = std::fs::read(dir.0.join(&list[0].file)).unwrap();
-    let said = crate::fmp4::duration_at(&bytes).unwrap();
-    let said = u32::from_be_bytes(bytes[said..said + 4].try_into().unwrap());
-    assert_eq!((u128::from(said), bytes.len() as u64), (list[0].duration.as_millis(), list[0].size));
-    assert!(!dir.0.join(&first.file).exists());
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(recorder.stop(&name), None, "the recording has ended");
 }
 
 #[tokio::test(start_paused = true)]

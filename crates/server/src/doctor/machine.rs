@@ -234,19 +234,48 @@ fn judge_disk(data_dir: &Path, room: Option<u64>, timed: io::Result<Vec<Duration
     found
 }
 
-/// Where recordings go, if there are any: whether a file can be made there. What cannot be written is known before the first
-/// recording is lost.
+/// Where recordings go, if there are any: whether a file can be made there, and whether as many find room as are allowed. What
+/// cannot be written is known before the first recording is lost.
 pub async fn recordings(settings: &Settings) -> Option<Verdict> {
     let directory = settings.record.enabled.then(|| settings.record.directory(&settings.data_dir))?;
     let tried = directory.clone();
-    let wrote = within(ANSWERS, move || try_file(&there(&tried))).await;
-    Some(judge_recordings(&directory, wrote.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))))
+    let quota = settings.record.quota_bytes;
+    let looked = within(ANSWERS, move || {
+        let there = there(&tried);
+        try_file(&there)
+            .map(|()| usage::disk(&there).map(|(free, disk)| (room_for(free, disk, recorded(&tried)), quota)))
+    });
+    Some(judge_recordings(&directory, looked.await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))))
 }
 
-fn judge_recordings(directory: &Path, wrote: io::Result<()>) -> Verdict {
+/// Bytes that recordings can take of a disk on which they have some.
+fn room_for(free: u64, disk: u64, recorded: u64) -> u64 {
+    free.saturating_sub(media::record::spare(disk)).saturating_add(recorded)
+}
+
+/// Bytes of the recordings in a directory.
+fn recorded(directory: &Path) -> u64 {
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let films = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "mp4"));
+    films.filter_map(|film| film.metadata().ok()).map(|found| found.len()).sum()
+}
+
+/// Of the room for recordings and their quota, where that can be told.
+fn judge_recordings(directory: &Path, wrote: io::Result<Option<(u64, u64)>>) -> Verdict {
     const NAME: &str = "record.dir";
     let at = directory.display();
-    let Err(why) = wrote else { return Verdict::ok(NAME, format!("recordings can be written to {at}")) };
+    let why = match wrote {
+        Ok(Some((room, quota))) if room < quota => {
+            let [room, quota] = [room, quota].map(|bytes| bytes >> 20);
+            let seen = format!(
+                "{at} has room for {room} MB of recordings, and record.quota_bytes allows {quota} MB: the oldest go earlier"
+            );
+            let cure = "set record.quota_bytes to less than that, make room, or set record.dir to another disk than data_dir's";
+            return Verdict::warn(NAME, seen, cure);
+        }
+        Ok(_) => return Verdict::ok(NAME, format!("recordings can be written to {at}")),
+        Err(why) => why,
+    };
     let seen = format!("{at} cannot be written, so every recording is lost: {why}");
     let edit = format!("systemctl edit roomservice, [Service] and ReadWritePaths={at} below it, and a restart");
     let cure = if why.kind() == io::ErrorKind::ReadOnlyFilesystem {
@@ -365,10 +394,18 @@ mod tests {
         let mut settings = Settings { data_dir: dir.path().into(), ..Settings::default() };
         assert_eq!(recordings(&settings).await, None, "there are none");
         settings.record.enabled = true;
+        settings.record.quota_bytes = 1 << 20;
         is(&recordings(&settings).await.unwrap(), Level::Ok, "recordings can be written", "");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left there");
         settings.record.dir = "/proc".into();
         is(&recordings(&settings).await.unwrap(), Level::Fail, "/proc cannot be written", "ReadWritePaths=/proc");
+        settings.record.dir = dir.path().into();
+        settings.record.quota_bytes = u64::MAX;
+        is(&recordings(&settings).await.unwrap(), Level::Warn, "the oldest go earlier", "record.dir to another disk");
+        std::fs::write(dir.path().join("s.1.mp4"), [0; 1000]).unwrap();
+        std::fs::write(dir.path().join("notes.txt"), [0; 1000]).unwrap();
+        assert_eq!(recorded(dir.path()), 1000);
+        assert_eq!(room_for(100, 100, 7), 102);
         let sandboxed = judge_recordings(Path::new("/srv/rec"), Err(io::ErrorKind::ReadOnlyFilesystem.into()));
         is(&sandboxed, Level::Fail, "every recording is lost", "systemctl edit roomservice");
     }

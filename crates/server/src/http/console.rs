@@ -11,25 +11,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::BytesMut;
 use futures_util::{Stream, stream};
 use media::Hub;
 use media::record::Recorder;
 use room::Millis;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::checks::Checks;
-use super::operators;
+use super::{operators, recorded};
 use crate::figures::Figures;
 use crate::web::Web;
 use access::operator::{Need, Operators};
@@ -45,8 +43,6 @@ const EVERY: Duration = Duration::from_secs(1);
 const MOST: usize = 16;
 /// Most log lines that go out together.
 const LINES: usize = 200;
-/// Bytes of a recording that are read at once.
-const PIECE: usize = 64 * 1024;
 /// Largest request to act, in bytes.
 const BODY: usize = 16 * 1024;
 
@@ -192,24 +188,7 @@ async fn recording(
         return *refused;
     }
     let none = || refuse(StatusCode::NOT_FOUND, "no_recording", "there is no such recording");
-    bytes_of(console.recorder.clone(), file).await.unwrap_or_else(none)
-}
-
-/// The bytes of a recording, from its beginning; `None` if there is none of that name.
-pub async fn bytes_of(recorder: Option<Recorder>, file: String) -> Option<Response> {
-    let find = move || recorder.and_then(|recorder| recorder.path(&file));
-    let path = tokio::task::spawn_blocking(find).await.ok().flatten()?;
-    let file = tokio::fs::File::open(path).await.ok()?;
-    let pieces = stream::unfold(file, |mut file| async move {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        match file.read_buf(&mut piece).await {
-            Ok(0) => None,
-            Ok(_) => Some((Ok(piece.freeze()), file)),
-            Err(error) => Some((Err(error), file)),
-        }
-    });
-    let headers = [(header::CONTENT_TYPE, "video/mp4"), (header::CACHE_CONTROL, "no-store")];
-    Some((headers, Body::from_stream(pieces)).into_response())
+    recorded::fetch(console.recorder.clone(), file, &headers).await.unwrap_or_else(none)
 }
 
 async fn act(
@@ -230,8 +209,8 @@ async fn act(
         Ok(action) => action,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, "bad_request", &why.to_string()),
     };
-    // Looking through logs, or at a stream, changes nothing.
-    let looks = matches!(action, act::Action::SearchLogs { .. } | act::Action::Watch { .. });
+    // Looking through logs, or at a stream or a recording, changes nothing.
+    let looks = matches!(action, act::Action::SearchLogs { .. } | act::Action::Watch { .. } | act::Action::Play { .. });
     let need = if looks { Need::Listen } else { Need::Server };
     if let Err(refused) = console.admit(peer, &headers, need) {
         return *refused;

@@ -15,7 +15,7 @@ use super::record::{Draft, Kind, MAX_PAYLOAD, Part, frames, salvage};
 use super::{Journal, Kept};
 use crate::Answer;
 use crate::error::Error;
-use crate::history::{self, Entry, History, Note, PATIENCE, Span};
+use crate::history::{self, Entry, History, Note, PATIENCE, Span, Takes};
 
 /// Read from a file at a time; more only where a single frame is larger.
 const CHUNK: u64 = 1 << 20;
@@ -355,10 +355,10 @@ impl History for Journal {
         })
     }
 
-    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
+    fn unfinished<'a>(&'a self, takes: &'a Takes<'a>) -> Answer<'a, Vec<(String, Note)>> {
         Box::pin(async move {
             let spans = self.kept.spans.lock();
-            let lost = spans.iter().filter(|(_, span)| !span.ours);
+            let lost = spans.iter().filter(|(name, span)| !span.ours && takes(name, &span.note));
             Ok(lost.map(|(name, span)| (name.clone(), span.note.clone())).collect())
         })
     }

@@ -13,7 +13,7 @@ use super::lost::Memory;
 use super::tail::Take;
 use super::{EVENTS, Redis, scripts, tail};
 use crate::error::Error;
-use crate::history::{self, Entry, History, Note, Span};
+use crate::history::{self, Entry, History, Note, Span, Takes};
 use crate::{Answer, News, Outbox};
 
 /// A node that says nothing for this long is gone, with all that it had begun.
@@ -129,7 +129,7 @@ impl History for Redis {
         })
     }
 
-    fn unfinished(&self) -> Answer<'_, Vec<(String, Note)>> {
+    fn unfinished<'a>(&'a self, takes: &'a Takes<'a>) -> Answer<'a, Vec<(String, Note)>> {
         Box::pin(async move {
             self.show_life().await?;
             let mut lost = Vec::new();
@@ -147,12 +147,16 @@ impl History for Redis {
                     if alive.get(node) == Some(&true) {
                         continue;
                     }
+                    let Ok([begun]) = serde_json::from_str::<[Note; 1]>(note) else { continue };
+                    if !takes(&name, &begun) {
+                        continue;
+                    }
                     // Of several nodes that find it, one takes it.
                     let mut script = scripts::TAKE_OVER.prepare_invoke();
                     script.key(&key).arg(&name).arg(&span).arg(format!("{} {note}", self.node));
                     let ours: bool = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-                    if ours && let Ok([note]) = serde_json::from_str::<[Note; 1]>(note) {
-                        lost.push((name, note));
+                    if ours {
+                        lost.push((name, begun));
                     }
                 }
             }
@@ -216,16 +220,18 @@ mod tests {
         let lost = node(&server).await;
         let second = node(&server).await;
         let third = node(&server).await;
+        let all = |_: &str, _: &Note| true;
         for name in ["a", "b", "c"] {
             lost.note(&note("started", name, Span::Begins)).await.unwrap();
         }
-        assert_eq!(second.unfinished().await.unwrap(), [], "who began them is there");
+        assert_eq!(second.unfinished(&all).await.unwrap(), [], "who began them is there");
         // Its streams move while it still lives: it does not end what is another's now.
         second.note(&note("started", "a", Span::Begins)).await.unwrap();
         lost.note(&note("ended", "a", Span::Ends)).await.unwrap();
         // It goes without a word, and says no more that it lives.
         server.cli(&["DEL", &Keys::alive(&lost.node)]);
-        let (one, other) = tokio::join!(second.unfinished(), third.unfinished());
+        assert_eq!(second.unfinished(&|_, _| false).await.unwrap(), [], "it takes none");
+        let (one, other) = tokio::join!(second.unfinished(&all), third.unfinished(&all));
         let mut found: Vec<_> = one.unwrap().into_iter().chain(other.unwrap()).collect();
         found.sort_by(|a, b| a.0.cmp(&b.0));
         assert_eq!(found.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b", "c"], "each by one node");

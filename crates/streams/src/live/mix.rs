@@ -9,7 +9,7 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use media::mix::{self, Input, Layout, Mixer, Output, Place};
+use media::mix::{self, Crop, Input, Layout, Mixer, Output, Place};
 use media::{Hub, StreamName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -343,7 +343,7 @@ fn input(item: &Item, place: Option<(f64, f64, f64, f64)>) -> Read<Input> {
     Ok(Input { stream, place, heard: item.kind != Kind::Picture })
 }
 
-fn cropped([x, y, width, height]: [Size; 4], pushed: Pushed) -> Read<(u32, u32, u32, u32)> {
+fn cropped([x, y, width, height]: [Size; 4], pushed: Pushed) -> Read<Crop> {
     if pushed.width == 0 || pushed.height == 0 {
         return Err(refuse(SIZE_UNKNOWN, "the size of a stream to be cropped is not known yet"));
     }
@@ -356,7 +356,7 @@ fn cropped([x, y, width, height]: [Size; 4], pushed: Pushed) -> Read<(u32, u32, 
     if width < 2 || height < 2 || x + width > pushed.width || y + height > pushed.height {
         return Err(refuse(-29, "crop_params reach beyond the picture"));
     }
-    Ok((x, y, width, height))
+    Ok(Crop { x, y, width, height, of: (pushed.width, pushed.height) })
 }
 
 fn even(width: f64, height: f64) -> (u32, u32) {

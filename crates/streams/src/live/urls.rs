@@ -253,12 +253,16 @@ impl Urls {
         signature
     }
 
-    /// Where a user plays a recording of the recorder in this process, which was made in this room.
+    /// Where a user plays a recording of the recorder in this process, which was made in this room. Without a viewer the URL is
+    /// nobody's.
     #[must_use]
-    pub fn recording(&self, base: &Base<'_>, file: &str, viewer: &Viewer<'_>, now: Millis) -> Option<String> {
+    pub fn recording(&self, base: &Base<'_>, file: &str, viewer: Option<&Viewer<'_>>, now: Millis) -> Option<String> {
         let signed = StreamId::parse(&recording_name(file)).ok()?;
         let host = if self.play_host.is_empty() { base.authority } else { &self.play_host };
-        let signature = self.sign_for(viewer, &signed, now);
+        let signature = match viewer {
+            None => self.sign(&self.keys.play, &signed, now),
+            Some(viewer) => self.sign_for(viewer, &signed, now),
+        };
         Some(format!("{}://{host}/{signed}?{signature}", base.scheme.as_str()))
     }
 

@@ -131,3 +131,151 @@ async fn a_picture_that_comes_after_the_process_began_starts_it_anew() {
     take(&mut feed);
     assert!(stale.is_cancelled(), "the process goes on without pictures");
 }
+
+/// A publisher of pictures and sound, and the feed of a mix that takes both.
+struct Both {
+    publisher: Publisher,
+    feed: Feed,
+    muxer: Muxer,
+    clock: Clock,
+}
+
+impl Both {
+    async fn begun() -> Self {
+        let hub = Hub::new(Settings::default());
+        let stream = StreamName::new("s").unwrap();
+        let origin = Origin { protocol: Protocol::Rtmp, peer: "127.0.0.1:1".parse().unwrap() };
+        let publisher = hub.publish(&stream, origin).unwrap();
+        publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(AVCC))).unwrap();
+        publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+        publisher.push(picture(0)).unwrap();
+        let place = crate::mix::Place { x: 0, y: 0, width: 2, height: 2, crop: None };
+        let input = Input { stream, place: Some(place), heard: true };
+        let clock = Clock::start();
+        let feed = Feed::prepare(&hub, &input, &Memory::default(), clock, CancellationToken::new()).await;
+        assert_eq!(feed.has(), Has { video: true, audio: true });
+        let muxer = Muxer::new(feed.known.video.as_deref(), feed.known.audio.as_deref(), 0).unwrap();
+        Both { publisher, feed, muxer, clock }
+    }
+
+    /// What was pushed is taken, 20 ms pass, and the feed looks whether something is late.
+    async fn pass(&mut self, ms: i64) {
+        let mut frames = std::mem::take(&mut self.feed.waiting);
+        while let Some(item) = self.feed.reader.as_mut().unwrap().try_next() {
+            flatten(item, &mut |frame| frames.push(frame));
+        }
+        frames.iter().for_each(|frame| self.feed.take(frame, &mut self.muxer));
+        let _ = self.muxer.cut();
+        if ms % 100 == 0 {
+            self.feed.fill(&mut self.muxer);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    fn sound(&self, at: i64) {
+        self.publisher.push(Frame::audio(Codec::Aac, at * 1000, Bytes::from_static(&[0x21, 0x10, 4]))).unwrap();
+    }
+
+    fn picture(&self, at: i64, key: bool) {
+        let bytes = Bytes::from_static(&[0, 0, 0, 1, 0x65]);
+        self.publisher.push(Frame::video(Codec::H264, at * 1000, 0, key, bytes)).unwrap();
+    }
+
+    /// Whether pictures, and sound, are filled in.
+    fn filled(&self) -> (bool, bool) {
+        (self.feed.video.as_ref().unwrap().filled, self.feed.audio.as_ref().unwrap().filled)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_becomes_late_and_stays_so_is_seen_and_heard_again() {
+    // How late pictures and sound are from the third second on: all of it, or one track.
+    for late in [[700, 700], [1_500, 1_500], [2_800, 2_800], [0, 1_500], [1_500, 0]] {
+        let mut both = Both::begun().await;
+        let mut from = 12_000;
+        for now in (20..12_000).step_by(20) {
+            let [pictures, sounds] = late.map(|late| if now < 3_000 { now } else { now - late });
+            // Nothing comes while the network backs up.
+            if now < 3_000 || pictures >= 3_000 {
+                (pictures % 40 == 0).then(|| both.picture(pictures, pictures % 1000 == 0));
+            }
+            if now < 3_000 || sounds >= 3_000 {
+                both.sound(sounds);
+            }
+            both.pass(now).await;
+            if now > 3_000 && both.filled() != (false, false) {
+                from = now;
+            }
+        }
+        assert!(from < 9_000 || from == 12_000, "{late:?} ms late: filled in until {from}");
+        assert_eq!(both.filled(), (false, false), "{late:?} ms late");
+        assert!(ahead(&both.feed, both.clock).abs() <= 3_000, "{late:?} ms late");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_after_a_gap_is_not_lateness() {
+    let mut both = Both::begun().await;
+    for now in (20..8_000).step_by(20) {
+        // A second and a half come at once.
+        let times = match now {
+            3_000..4_500 => 0..0,
+            4_500 => 3_000..4_520,
+            _ => now..now + 20,
+        };
+        for at in times.step_by(20) {
+            (at % 40 == 0).then(|| both.picture(at, at % 1000 == 0));
+            both.sound(at);
+        }
+        both.pass(now).await;
+    }
+    assert!(ahead(&both.feed, both.clock).abs() <= 100, "{} ms", ahead(&both.feed, both.clock));
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_or_uneven_pictures_go_on() {
+    for steps in [[1_000, 1_000, 1_000], [40, 400, 1_400], [200, 200, 1_800]] {
+        let mut both = Both::begun().await;
+        let mut due = steps[0];
+        let mut next = steps.iter().cycle().skip(1);
+        for now in (20..30_000).step_by(20) {
+            both.sound(now);
+            if now >= due {
+                // Of what is uneven the first gap may be filled in. This is the last keyframe.
+                both.picture(now, (5_000..7_000).contains(&now));
+                due += next.next().unwrap();
+            }
+            both.pass(now).await;
+            assert!(now < 7_000 || !both.filled().0, "{steps:?}: filled in after {now} ms");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyframe_is_asked_for_where_pictures_were_filled_in() {
+    let mut both = Both::begun().await;
+    both.publisher.answers_wishes();
+    let asked = async |both: &Both| {
+        let wanted = both.publisher.key_wanted();
+        tokio::time::timeout(Duration::from_micros(1), wanted).await.is_ok()
+    };
+    for now in (20..2_000).step_by(20) {
+        (now % 40 == 0).then(|| both.picture(now, false));
+        both.pass(now).await;
+    }
+    asked(&both).await;
+    // A screen stands still: what is shown in its place is to be what was seen last.
+    for now in (2_000..3_000).step_by(20) {
+        both.pass(now).await;
+    }
+    assert!(both.filled().0 && asked(&both).await, "the last keyframe is older than what was seen");
+    both.picture(3_000, true);
+    for now in (3_000..5_000).step_by(20) {
+        both.pass(now).await;
+    }
+    assert!(both.filled().0 && !asked(&both).await, "it stands still, and is shown as it is");
+    // It moves again.
+    both.picture(5_000, false);
+    both.pass(5_020).await;
+    assert!(both.filled().0 && asked(&both).await, "it is frozen");
+}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::graph::{Has, arguments};
-use super::super::{Input, Layout, Place};
+use super::super::{Crop, Input, Layout, Place};
 use crate::flv::demux::Demuxer;
 use crate::fmp4::Muxer;
 use crate::frame::Kind;
@@ -56,7 +56,7 @@ struct Mixed {
     bytes: Vec<u8>,
 }
 
-fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)]) -> Mixed {
+fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)], crop: Option<Crop>) -> Mixed {
     for (at, (bytes, _)) in inputs.iter().enumerate() {
         let listener = UnixListener::bind(dir.join(at.to_string())).unwrap();
         let bytes = bytes.clone();
@@ -67,7 +67,7 @@ fn mix(dir: &Path, inputs: &[(Vec<u8>, Has)]) -> Mixed {
             let _ = socket.read(&mut [0]);
         });
     }
-    let place = |x| Some(Place { x, y: 0, width: 160, height: 240, crop: None });
+    let place = |x| Some(Place { x, y: 0, width: 160, height: 240, crop });
     let input =
         |at: usize| Input { stream: super::name(&format!("s{at}")), place: place(at as i32 * 160), heard: true };
     let layout = Layout { size: (320, 240), color: 0, inputs: (0..inputs.len()).map(input).collect(), bitrate: None };
@@ -136,7 +136,7 @@ fn sound_of_every_rate_is_mixed_in_time() {
         let what = format!("{rate} Hz, {channels} channels, {frames} pictures a second");
         let second = input(TONES[1], rate, channels, frames);
         let inputs = [(first.clone(), both), (second, Has { audio: rate > 0, ..both })];
-        let mixed = mix(&dir, &inputs);
+        let mixed = mix(&dir, &inputs, None);
         let start = START * 1_000_000;
         for (name, times) in [("pictures", &mixed.pictures), ("sound", &mixed.sound)] {
             let from = times.first().copied().unwrap_or(0) - start;
@@ -150,6 +150,20 @@ fn sound_of_every_rate_is_mixed_in_time() {
         std::fs::write(&file, &mixed.bytes).unwrap();
         let [one, other] = heard(&file);
         assert!(one > 0.02 && (rate == 0 || other > 0.02), "{what}: {one} {other}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_part_is_taken_of_pictures_of_whatever_size_they_come_in() {
+    let dir = std::env::temp_dir().join(format!("media-mix-parts-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let inputs = [(input(TONES[0], 0, 1, 25), Has { video: true, audio: false })];
+    // As it was when that was asked for: what it is, turned, four times as large, and nearly nothing.
+    for of in [(320, 240), (240, 320), (1280, 960), (2, 2)] {
+        let crop = Crop { x: of.0 / 16, y: of.1 / 16, width: of.0 / 2, height: (of.1 * 15 / 16).max(1), of };
+        let mixed = mix(&dir, &inputs, Some(crop));
+        assert!(mixed.pictures.len() > 50, "{} pictures of {crop:?}", mixed.pictures.len());
     }
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -163,7 +163,9 @@ pub(super) fn whole() -> Value {
         }
     }
     let bytes = json!({ "video/mp4": { "schema": { "type": "string", "format": "binary" } } });
-    document["paths"]["/recordings/{file}"]["get"]["responses"]["200"]["content"] = bytes;
+    for status in ["200", "206"] {
+        document["paths"]["/recordings/{file}"]["get"]["responses"][status]["content"] = bytes.clone();
+    }
     let number = |least: u64| json!({ "type": "integer", "minimum": least, "maximum": 9007199254740991i64 });
     document["components"]["schemas"]["Begin"] = json!({
         "description": "The first event that is told again: one of its id, the seq of a room's change (with roomID), and a time in Unix milliseconds.",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use media::record::{Empty, Recording};
 use room::Room;
@@ -14,7 +14,7 @@ use super::door::Api;
 use super::page::Asked;
 use super::problem::Problem;
 use super::request::{Answer, Caller, Done, Path, Query, room_of};
-use crate::http::console;
+use crate::http::recorded;
 use access::operator::Need;
 use rooms::recordings;
 
@@ -102,12 +102,19 @@ pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Que
     }))
 }
 
-/// A recording's bytes, from its beginning.
+/// A recording's bytes: all, or those of `Range`. A download that was cut off goes on with `If-Range`.
 #[utoipa::path(get, operation_id = "getRecordingFile", path = "/recordings/{file}", tag = "recordings", params(("file" = String, Path)),
-    responses((status = 200, description = "The file", content_type = "video/mp4", body = [u8])))]
-pub async fn fetch(State(api): State<Arc<Api>>, caller: Caller, Path(file): Path<String>) -> Result<Response, Problem> {
+    responses((status = 200, description = "The file", content_type = "video/mp4", body = [u8]),
+        (status = 206, description = "The part of it that `Range` asks for", content_type = "video/mp4", body = [u8]),
+        (status = 416, description = "It has no such part")))]
+pub async fn fetch(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(file): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     caller.may(Need::Listen)?;
-    console::bytes_of(api.recorder.clone(), file).await.ok_or_else(none)
+    recorded::fetch(api.recorder.clone(), file, &headers).await.ok_or_else(none)
 }
 
 /// Deletes a finished recording.

@@ -72,6 +72,8 @@ pub enum Action {
     SearchLogs { text: String },
     /// Permits to see a stream.
     Watch { stream: String },
+    /// Permits to see a finished recording.
+    Play { file: String },
 }
 
 /// Does it.
@@ -131,6 +133,7 @@ pub async fn run(console: &Console, action: Action) -> Result<Value, Refused> {
         Action::CheckConfig {} => Ok(json!({ "problems": console.checks.ask().await })),
         Action::SearchLogs { text } => Ok(json!({ "lines": search(console, text).await? })),
         Action::Watch { stream } => watch(console, &stream),
+        Action::Play { file } => play(console, &file),
     }
 }
 
@@ -152,6 +155,16 @@ fn watch(console: &Console, stream: &str) -> Result<Value, Refused> {
     let base = Base { scheme: Scheme::Http, authority: "localhost" };
     let play = urls.play(base, &stream, None, console.web.clock.now());
     Ok(json!({ "whepURL": play.whep().to_string() }))
+}
+
+/// Where a browser plays a recording by parts, as for a stream: a media element cannot send a key.
+fn play(console: &Console, file: &str) -> Result<Value, Refused> {
+    let base = Base { scheme: Scheme::Http, authority: "localhost" };
+    let list = console.recorder.as_ref().map(|recorder| recorder.list()).unwrap_or_default();
+    let is_whole = list.iter().any(|known| known.file == file && !known.running);
+    let url = is_whole.then(|| console.moderation.urls.recording(&base, file, None, console.web.clock.now())).flatten();
+    let url = url.ok_or_else(|| refused(Code::NoRecording, "there is no such recording"))?;
+    Ok(json!({ "playURL": url }))
 }
 
 /// A ban, or its end.

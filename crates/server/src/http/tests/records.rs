@@ -212,6 +212,7 @@ async fn the_recorders_files_are_listed_and_play_by_signed_urls() {
     let part = get(path, Some("bytes=150003-150007")).await;
     assert_eq!((part.status, part.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &bytes[150_003..150_008]));
     assert_eq!((part.header("content-range"), part.header("content-length")), ("bytes 150003-150007/200000", "5"));
+    assert_eq!(part.header("etag"), "\"8525_r_alice.1795445000000.mp4-200000\"");
     assert_eq!(get(path, Some("bytes=900000-")).await.status, StatusCode::RANGE_NOT_SATISFIABLE);
     // Another file, another user, no signature, too late.
     for bad in [
@@ -231,6 +232,93 @@ async fn the_recorders_files_are_listed_and_play_by_signed_urls() {
     assert_eq!(bob.records(json!({})).await.len(), 1, "of no kind that is known: in every list");
     kit.clock.pass(9 * 24 * 3600 * 1000);
     assert_eq!(get(path, None).await.status, StatusCode::FORBIDDEN, "over");
+}
+
+#[tokio::test]
+async fn operators_fetch_files_by_parts_and_the_console_plays_them() {
+    let films = Directory::new();
+    let name = "8525_r_alice.1795445000000.mp4";
+    let bytes = film(&films, name, 200_000);
+    let with = |settings: &mut crate::config::Settings| {
+        settings.record.enabled = true;
+        settings.record.dir = films.0.join("films");
+    };
+    let kit = Kit::with(with, |_| {}).await;
+    let get = async |path: &str, more: &[(header::HeaderName, &str)]| {
+        let mut asked = request(Method::GET, path);
+        asked.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:5757"));
+        for (name, value) in more {
+            asked.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        kit.send(asked).await
+    };
+    let rest = (header::RANGE, "bytes=150000-");
+    for path in [format!("/api/v1/recordings/{name}"), format!("/console/recordings/{name}")] {
+        let whole = get(&path, &[]).await;
+        assert!(whole.status == StatusCode::OK && whole.body == bytes, "{path}: {}", whole.status);
+        assert_eq!((whole.header("content-length"), whole.header("accept-ranges")), ("200000", "bytes"), "{path}");
+        let tag = whole.header("etag").to_owned();
+        let part = get(&path, &[rest.clone(), (header::IF_RANGE, &tag)]).await;
+        assert_eq!((part.status, part.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &bytes[150_000..]), "{path}");
+        let other = get(&path, &[rest.clone(), (header::IF_RANGE, "\"another\"")]).await;
+        assert!(other.status == StatusCode::OK && other.body == bytes, "{path}");
+        let none = get(&path.replace("alice", "bob"), &[]).await;
+        assert_eq!(none.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    // As an element of the page plays it, which sends no key.
+    let play = async |file: &str| {
+        let mut asked = request(Method::POST, "/console/act");
+        asked.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:5757"));
+        asked.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *asked.body_mut() = Body::from(json!({ "action": "play", "file": file }).to_string());
+        kit.send(asked).await
+    };
+    assert_eq!(play("8525_r_bob.1.mp4").await.status, StatusCode::CONFLICT);
+    let reply = play(name).await.json();
+    let url = reply["playURL"].as_str().unwrap_or_else(|| panic!("{reply}"));
+    let path = url.strip_prefix("http://localhost").unwrap();
+    let part = get(path, &[rest]).await;
+    assert_eq!((part.status, part.body.as_slice()), (StatusCode::PARTIAL_CONTENT, &bytes[150_000..]));
+    assert_eq!(get(&path.replace(name, "8525_r_bob.1.mp4"), &[]).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recorded_room_goes_on_being_recorded() {
+    let films = Directory::new();
+    let with = |settings: &mut crate::config::Settings| {
+        settings.record.enabled = true;
+        settings.record.dir = films.0.join("films");
+    };
+    let kit = Kit::with(with, |_| {}).await;
+    let alice = kit.login("live_room", "alice", Generation::Second).await;
+    let url = alice.own("get_push_url", json!({ "roomID": "r" })).await["pushURL"].as_str().unwrap().to_owned();
+    let body = json!({ "roomID": "r", "userName": "", "userAvatar": "", "pushURL": url });
+    assert_eq!(alice.own("add_pusher", body).await["code"], 0);
+    let stream = url.split('?').next().unwrap().rsplit('/').next().unwrap();
+    let stream = media::StreamName::new(stream).unwrap();
+    let origin = media::hub::Origin { protocol: media::Protocol::Rtmp, peer: ([127, 0, 0, 1], 1).into() };
+    let _publisher = kit.app.hub.publish(&stream, origin).unwrap();
+    let recorder = kit.app.recorder.clone().unwrap();
+    let turn = async |method: Method| {
+        let mut asked = request(method, "/api/v1/rooms/r/recording");
+        asked.headers_mut().insert(header::HOST, HeaderValue::from_static("127.0.0.1:5757"));
+        let reply = kit.send(asked).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        reply.json()["streams"].clone()
+    };
+    let ticks = || tokio::time::sleep(std::time::Duration::from_secs(25));
+    // It is recorded already: by its push URL, say.
+    assert!(recorder.record(&stream));
+    ticks().await;
+    assert_eq!(turn(Method::PUT).await, json!([]));
+    for _ in 0..2 {
+        ticks().await;
+        assert!(recorder.stop(&stream).is_some(), "it is recorded no more");
+    }
+    ticks().await;
+    assert_eq!(turn(Method::DELETE).await, json!([stream.as_str()]));
+    ticks().await;
+    assert_eq!(recorder.stop(&stream), None, "it is recorded after the room's recording was ended");
 }
 
 /// A ban that was said while the clock was ahead, and lifted: the next one is as long as it says.

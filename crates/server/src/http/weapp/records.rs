@@ -108,7 +108,7 @@ fn shown(member: &Member<'_>, id: String, record: Finished) -> Record {
     let play_url = match record.place {
         Place::Url(url) => url,
         Place::File(file) => {
-            let url = member.call.weapp.urls.recording(&member.call.base(), &file, &viewer, member.call.now);
+            let url = member.call.weapp.urls.recording(&member.call.base(), &file, Some(&viewer), member.call.now);
             url.unwrap_or_default()
         }
     };

@@ -94,7 +94,10 @@ fn fractions_canvas_sound_and_crop() {
     let layout = layout(json!({"input_stream_list": list, "output_stream_bitrate": "600"}));
     assert_eq!((layout.size, layout.color, layout.bitrate), ((1000, 500), 0x11_2233, Some(600_000)));
     assert_eq!(places(&layout), [(250, 0, 500, 250), (0, 0, 100, 100)]);
-    assert_eq!(layout.inputs[0].place.unwrap().crop, Some((10, 160, 180, 320)));
+    assert_eq!(
+        layout.inputs[0].place.unwrap().crop,
+        Some(Crop { x: 10, y: 160, width: 180, height: 320, of: (360, 640) })
+    );
     assert_eq!(
         layout.inputs.iter().map(|i| (i.place.is_some(), i.heard)).collect::<Vec<_>>(),
         [(true, true), (false, true), (true, false)]
