@@ -27,6 +27,8 @@ pub struct Settings {
     pub address_calls: Rate,
     /// Logins of an address.
     pub address_logins: Rate,
+    /// Reports of an address' clients.
+    pub address_reports: Rate,
     /// Rooms that an address creates.
     pub address_creates: Rate,
     /// Rooms and streams that an address enters, pushes or plays.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub address_datagrams: Rate,
     /// Calls of a user, of all kinds.
     pub user_calls: Rate,
+    /// Logins of a user.
+    pub user_logins: Rate,
     /// Rooms that a user creates.
     pub user_creates: Rate,
     /// Rooms that a user enters.
@@ -62,12 +66,14 @@ impl Default for Settings {
         Self {
             address_calls: Rate::per_second(200, 2000),
             address_logins: Rate::per_second(20, 400),
+            address_reports: Rate::per_second(1, 60),
             address_creates: Rate::per_second(5, 100),
             address_joins: Rate::per_second(50, 1000),
             address_connects: Rate::per_second(100, 2000),
             address_connections: 5000,
             address_datagrams: Rate::per_second(1000, 5000),
             user_calls: Rate::per_second(20, 200),
+            user_logins: Rate::per_minute(60, 60),
             user_creates: Rate::per_second(1, 20),
             user_joins: Rate::per_second(5, 50),
             user_messages: Rate::per_second(40, 200),
@@ -112,12 +118,14 @@ pub enum Budget {
     Message,
     /// A stream more.
     Stream,
+    /// A report of a client's, which is logged.
+    Report,
 }
 
 impl Budget {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Call, Self::Login, Self::Create, Self::Join, Self::Connect, Self::Message, Self::Stream];
+    pub const ALL: [Self; 8] =
+        [Self::Call, Self::Login, Self::Create, Self::Join, Self::Connect, Self::Message, Self::Stream, Self::Report];
 
     /// The label of its figures.
     #[must_use]
@@ -130,6 +138,7 @@ impl Budget {
             Self::Connect => "connect",
             Self::Message => "message",
             Self::Stream => "stream",
+            Self::Report => "report",
         }
     }
 }
@@ -287,6 +296,7 @@ impl Limits {
                             .and_then(|()| all(&self.logins, what, settings.all_logins)),
                         Budget::Create => take(what, settings.address_creates),
                         Budget::Join => take(what, settings.address_joins),
+                        Budget::Report => take(what, settings.address_reports),
                         _ => Ok(()),
                     })
                     .and_then(|()| all(&self.calls, call, settings.all_calls)),
@@ -310,6 +320,8 @@ impl Limits {
         let take = |what: Budget, rate| self.table.take(&(user.as_str(), what), rate, now).map_err(|wait| (what, wait));
         let decided = match what {
             Budget::Message => take(what, settings.user_messages),
+            // Not one of the user's calls: nobody knew yet whose it was when it came.
+            Budget::Login => take(what, settings.user_logins),
             _ => take(Budget::Call, settings.user_calls).and_then(|()| match what {
                 Budget::Create => take(what, settings.user_creates),
                 Budget::Join => take(what, settings.user_joins),

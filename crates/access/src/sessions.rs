@@ -1,5 +1,6 @@
 //! Sessions: a stateless token for each login, and the short list of those that logged out.
 
+use hashbrown::HashMap;
 use parking_lot::RwLock;
 use room::{Millis, RoomId, UserId};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use store::clock::Clock;
 
 /// How often other nodes' logouts are asked for.
 const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Milliseconds between two looks for sessions that need not be refused any more.
+const CLEAN: u64 = 60_000;
 
 /// `[sessions]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,8 +89,26 @@ pub struct ChatLogin {
 pub struct Sessions {
     keyring: Keyring,
     lifetime: u64,
-    /// Logged-out sessions until their tokens would have expired: (id, expiry), sorted by id.
-    revoked: RwLock<Vec<(u64, Millis)>>,
+    /// Logged-out sessions until their tokens would have expired.
+    revoked: RwLock<Revoked>,
+}
+
+/// Sessions that ended early, by their number, each until its token would have expired.
+#[derive(Debug, Default)]
+struct Revoked {
+    until: HashMap<u64, Millis>,
+    /// When those were last let go of whose tokens had expired.
+    cleaned: Millis,
+}
+
+impl Revoked {
+    /// Lets go of what has expired, now and then: each look costs as much as all that are kept.
+    fn clean(&mut self, now: Millis) {
+        if now >= self.cleaned.plus(CLEAN) || now < self.cleaned {
+            self.until.retain(|_, until| *until >= now);
+            self.cleaned = now;
+        }
+    }
 }
 
 impl Sessions {
@@ -156,7 +178,7 @@ impl Sessions {
 
     fn verify(&self, purpose: Purpose, token: &str, now: Millis) -> Result<Claims, Invalid> {
         let claims = token::verify(&self.keyring, purpose, token, now.0)?;
-        let revoked = self.revoked.read().binary_search_by_key(&claims.session, |(id, _)| *id).is_ok();
+        let revoked = self.revoked.read().until.contains_key(&claims.session);
         if revoked { Err(Invalid::Expired) } else { Ok(claims) }
     }
 
@@ -194,10 +216,8 @@ impl Sessions {
     /// Refuses the tokens of these sessions (number, expiry), which ended elsewhere or before a restart.
     pub fn refuse(&self, ended: &[(u64, Millis)], now: Millis) {
         let mut revoked = self.revoked.write();
-        revoked.extend(ended);
-        revoked.retain(|(_, expires)| *expires >= now);
-        revoked.sort_unstable();
-        revoked.dedup_by_key(|(id, _)| *id);
+        revoked.until.extend(ended.iter().filter(|(_, until)| *until >= now).copied());
+        revoked.clean(now);
     }
 
     /// Refuses for ever what is revoked at other nodes, a second later at most.
@@ -227,10 +247,8 @@ impl Sessions {
 
     fn revoke(&self, id: u64, expires: Millis, now: Millis) {
         let mut revoked = self.revoked.write();
-        revoked.retain(|(_, expires)| *expires >= now);
-        if let Err(at) = revoked.binary_search_by_key(&id, |(id, _)| *id) {
-            revoked.insert(at, (id, expires));
-        }
+        revoked.until.insert(id, expires);
+        revoked.clean(now);
     }
 }
 
@@ -259,6 +277,36 @@ mod tests {
         restarted.refuse(&[(session.id, session.expires)], now);
         assert_eq!(restarted.check("alice", &token, now), Err(Invalid::Expired));
         assert!(restarted.check("alice", &other, now).is_ok());
+    }
+
+    #[test]
+    fn logouts_are_forgotten_once_a_minute_and_not_before_their_time() {
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), lifetime: 100, ..Settings::default() };
+        let sessions = Sessions::new(&settings).unwrap();
+        let alice = UserId::parse("alice").unwrap();
+        let log_out_at = |now: Millis| {
+            let (login, a2) = sessions.open_chat(&alice, now).unwrap();
+            sessions.close_chat(&login, now);
+            (login, a2)
+        };
+        let kept = || sessions.revoked.read().until.len();
+        let begun = Millis(1_000_000);
+        let (first, a2) = log_out_at(begun);
+        for at in 1..=90 {
+            log_out_at(begun.plus(at * 1000));
+        }
+        assert_eq!(kept(), 91);
+        assert!(sessions.check_chat(&first.id.to_string(), &a2, begun.plus(90_000)).is_err());
+        log_out_at(begun.plus(110_000));
+        assert_eq!(kept(), 92, "those of before wait for the next look");
+        log_out_at(begun.plus(121_000));
+        assert_eq!(kept(), 92 + 1 - 21);
+        sessions.refuse(&[(1, begun), (2, Millis::NEVER)], begun.plus(900_000));
+        assert_eq!(kept(), 1);
+        // A clock that was set back does not keep them for ever.
+        sessions.refuse(&[(3, Millis(5000))], Millis(1000));
+        sessions.refuse(&[], Millis(61_000));
+        assert_eq!(kept(), 1);
     }
 
     #[test]

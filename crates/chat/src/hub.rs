@@ -9,12 +9,14 @@ pub mod inbox;
 mod kept;
 pub mod link;
 mod members;
+pub mod nameless;
 mod nodes;
 mod notify;
 mod presence;
 pub mod tick;
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -30,6 +32,7 @@ use crate::bus::{Bus, Op};
 pub use counters::Counters;
 use groups::Groups;
 use link::{Link, Login};
+use nameless::Nameless;
 use nodes::Nodes;
 use store::clock::Clock;
 use store::{ChatEntry, ChatRecord};
@@ -55,6 +58,7 @@ pub struct Hub {
     links: [RwLock<HashMap<ConnectionId, Arc<Link>>>; LINK_PARTS],
     counts: Mutex<Counts>,
     pollers: Mutex<tick::Pollers>,
+    nameless: Mutex<Nameless>,
     signs: presence::Signs,
     next: AtomicU64,
     connected: AtomicUsize,
@@ -88,6 +92,7 @@ impl Hub {
             links: std::array::from_fn(|_| RwLock::default()),
             counts: Mutex::default(),
             pollers: Mutex::default(),
+            nameless: Mutex::default(),
             signs: presence::Signs::default(),
             next: AtomicU64::new(1),
             connected: AtomicUsize::new(0),
@@ -169,6 +174,14 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoConnection`]: a newer login has its place. Else as [`Hub::connect`].
     pub fn poller(&self, login: &Login<'_>) -> Result<Arc<Link>, Refusal> {
+        self.poller_from(login, None)
+    }
+
+    /// The same for a client at this address, of which only so many may be that have no name.
+    ///
+    /// # Errors
+    /// As [`Hub::poller`].
+    pub fn poller_from(&self, login: &Login<'_>, from: Option<IpAddr>) -> Result<Arc<Link>, Refusal> {
         let part = self.part(login.user);
         let _gate = part.gate.lock();
         if let Some(link) = self.poller_of(login.user)
@@ -182,7 +195,7 @@ impl Hub {
                 return Err(Refusal::NoConnection);
             }
         }
-        let link = Link::poller(self.fresh(), login, &self.settings(), self.now());
+        let link = Link::poller(self.fresh(), login, from, &self.settings(), self.now());
         let link = self.put_in(link, None, |_, _| ())?;
         self.pollers.lock().watch(link.id, self.now());
         self.tell(|| Op::Login { user: login.user.clone(), session: login.session, at: login.at });
@@ -233,6 +246,9 @@ impl Hub {
     ) -> Result<Arc<Link>, Refusal> {
         if self.connections() >= self.settings().max_connections || self.stopping.load(Ordering::Relaxed) {
             return Err(Refusal::Overloaded);
+        }
+        if nameless::is(&link.user) {
+            self.nameless.lock().enter(link.from, &self.settings())?;
         }
         let id = link.id;
         let link = Arc::new(link);
@@ -286,8 +302,12 @@ impl Hub {
     }
 
     fn forget(&self, id: ConnectionId) {
-        if self.table(id).write().remove(&id).is_some() {
+        let gone = self.table(id).write().remove(&id);
+        if let Some(gone) = gone {
             self.connected.fetch_sub(1, Ordering::Relaxed);
+            if nameless::is(&gone.user) {
+                self.nameless.lock().leave(gone.from);
+            }
         }
     }
 

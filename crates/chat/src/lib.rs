@@ -38,6 +38,8 @@ pub struct Settings {
     pub provider: Provider,
     /// Most chat connections at a time, WebSockets and long-polling clients together.
     pub max_connections: usize,
+    /// Most connections of an address at a time that listen without a name; all of those together may be half of `max_connections`.
+    pub address_listeners: usize,
     /// Largest frame of a WebSocket client, in bytes.
     pub max_frame: usize,
     /// Requests a second that a connection may make in the long run.
@@ -59,6 +61,7 @@ impl Default for Settings {
         Self {
             provider: Provider::Embedded,
             max_connections: 50_000,
+            address_listeners: 2000,
             max_frame: 16 * 1024,
             rate: 20,
             burst: 100,
@@ -80,7 +83,8 @@ impl Settings {
 
     /// Adds what is wrong with these settings.
     pub fn problems(&self, found: &mut Vec<String>) {
-        let least: [(&str, u64, u64); 5] = [
+        let least: [(&str, u64, u64); 6] = [
+            ("address_listeners", self.address_listeners as u64, 1),
             ("rate", self.rate.into(), 1),
             ("burst", self.burst.into(), 1),
             ("queue", self.queue as u64, 8),

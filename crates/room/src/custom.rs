@@ -4,7 +4,7 @@ use crate::event::{Event, What};
 use crate::refusal::{Refusal, bounded};
 use crate::room::Room;
 pub use crate::room::fields::{Custom, Operation, Value};
-use crate::rules::{MAX_FIELD_NAME, MAX_FIELD_VALUE};
+use crate::rules::MAX_FIELD_NAME;
 use crate::time::Millis;
 
 /// Sets or counts a custom field of an active room.
@@ -21,9 +21,10 @@ pub fn set_custom_field(
         return Err(Refusal::Missing { field: "fieldName" });
     }
     bounded("fieldName", name, MAX_FIELD_NAME)?;
-    if let Operation::Set(Value::Text(text) | Value::Json(text)) = &operation {
-        bounded("value", text, MAX_FIELD_VALUE)?;
-    }
+    let operation = match operation {
+        Operation::Set(value) => Operation::Set(value.checked()?),
+        Operation::Add(n) => Operation::Add(n),
+    };
     let room = slot.as_mut().filter(|r| r.is_active()).ok_or(Refusal::NoRoom)?;
     room.custom.apply(name, operation)?;
     Ok(vec![room.event(now, What::Custom { name: name.into() })])

@@ -16,6 +16,8 @@ pub const MAX_CUSTOM_FIELDS: usize = 64;
 pub const MAX_FIELD_NAME: usize = 64;
 /// Longest value of a custom field in bytes, as JSON.
 pub const MAX_FIELD_VALUE: usize = 1024;
+/// Most bytes of a room's custom fields together, as JSON.
+pub const MAX_CUSTOM: usize = 8192;
 /// Most members of a `webrtc_room`.
 pub const MAX_WEBRTC_MEMBERS: usize = 4;
 

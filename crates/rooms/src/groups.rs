@@ -1,6 +1,6 @@
 //! Groups that ought to be there: a room has none until a client asks for it, for the first time or after a restart.
 
-use room::chat::Refusal;
+use room::chat::{Refusal, Said, Sent};
 use room::sanctions::Sanction;
 use room::{RoomId, UserId};
 
@@ -106,6 +106,18 @@ pub async fn sanction(
     }
     passed.everywhere().await;
     Ok(())
+}
+
+/// Whether a group would take a message now, before anybody else is asked about it: what the message was given if it was taken
+/// before.
+///
+/// # Errors
+/// As [`Hub::send`], in the words of [`outside`].
+pub async fn may_send(hub: &Hub, rooms: &Rooms, group: &RoomId, said: &Said) -> Result<Option<Sent>, Refusal> {
+    match hub.may_send(group, said) {
+        Ok(sent) => Ok(sent),
+        Err(why) => Err(outside(rooms, group, why).await),
+    }
 }
 
 /// What to say to a user whom a group refused: where there is a room, it is not in it, whether or not the room has

@@ -24,6 +24,8 @@ use streams::live::{Owner, is_mix_of, owner};
 pub struct Settings {
     /// Whether streams may be recorded.
     pub enabled: bool,
+    /// Whether publishers may ask for it, by `record=1`; operators always may.
+    pub by_publishers: bool,
     /// The directory; empty: `recordings` in `data_dir`.
     pub dir: PathBuf,
     /// Most bytes of all recordings. Some of the disk stays free, too.
@@ -51,6 +53,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             enabled: false,
+            by_publishers: true,
             dir: PathBuf::new(),
             quota_bytes: 10 << 30,
             max_seconds: 4 * 3600,

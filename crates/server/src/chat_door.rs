@@ -8,6 +8,7 @@ use access::identity::Identity;
 use access::sessions::Sessions;
 use rooms::Rooms;
 use rooms::moderation::Moderation;
+use store::Store;
 use webhooks::Hooks;
 
 /// The parts.
@@ -24,6 +25,8 @@ pub struct ChatDoor {
     pub identity: Arc<Identity>,
     /// Session tokens.
     pub sessions: Arc<Sessions>,
+    /// Where other nodes hear of logouts, and a restart.
+    pub store: Arc<dyn Store>,
     /// Who is kept out.
     pub bans: Arc<Bans>,
     /// Puts users out of rooms, for a room's creator.

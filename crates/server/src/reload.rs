@@ -11,7 +11,7 @@ use crate::keys;
 use crate::parts::Parts;
 
 /// What can change: settings, or whole sections that end with a dot. `roomservice.toml` says the same of each.
-pub const RELOADABLE: [&str; 19] = [
+pub const RELOADABLE: [&str; 20] = [
     "drain_timeout",
     "http.cors",
     "http.body_limit",
@@ -25,6 +25,7 @@ pub const RELOADABLE: [&str; 19] = [
     "operator.read_keys",
     "live.backupPushSecretKey",
     "chat.max_connections",
+    "chat.address_listeners",
     "chat.max_frame",
     "chat.rate",
     "chat.burst",

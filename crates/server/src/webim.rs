@@ -22,7 +22,9 @@ use crate::chat_door::ChatDoor;
 use access::sessions::ChatLogin;
 use chat::close::Close;
 use chat::hub::link::{Link, Login};
+use chat::hub::nameless;
 use chat::say::{self, Unfit};
+use rooms::groups::with_group;
 use telemetry::traces::Said;
 
 /// Why a call failed: the number and the text that the client gets.
@@ -229,15 +231,23 @@ impl<'a> Call<'a> {
         Ok(self.door.chat.poller(&place(&login))?)
     }
 
-    /// The caller's connection; without identity, where the service allows that, one of a client that only listens.
-    fn listener(&self) -> Result<Arc<Link>, Fail> {
-        if !self.open || self.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
+    /// Whether the caller has no name, where its service allows that.
+    fn is_nameless(&self) -> bool {
+        self.open && self.query.get("a2").is_none_or(str::is_empty)
+    }
+
+    /// The caller's connection; without a name, one of a client that only listens to this group.
+    async fn listener(&self, group: &RoomId) -> Result<Arc<Link>, Fail> {
+        if !self.is_nameless() {
             return self.link();
         }
+        // Who says no name costs a connection only where there is something to listen to.
+        let chat = &self.door.chat;
+        with_group(chat, &self.door.rooms, group, || chat.owner(group).map(drop)).await?;
         let session = sign::fresh_id();
-        let nobody = UserId::parse(&format!("@TIM#ANON-{session:016x}")).map_err(|_| fail(10_002, "internal error"))?;
-        let expires = Millis::NEVER;
-        Ok(self.door.chat.poller(&Login { user: &nobody, session, at: self.now, expires })?)
+        let nobody = nameless::name(session).ok_or_else(|| fail(10_002, "internal error"))?;
+        let login = Login { user: &nobody, session, at: self.now, expires: Millis::NEVER };
+        Ok(chat.poller_from(&login, self.peer)?)
     }
 }
 

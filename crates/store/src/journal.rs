@@ -18,6 +18,7 @@ mod mend;
 mod missed;
 mod pace;
 mod record;
+mod revoked;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 use room::custom::Value;
 use room::{Event, Kind, Millis, Room, RoomId, Rules, StreamId, UserId, What};
@@ -44,6 +44,7 @@ use self::load::Loaded;
 use self::log::{Log, Shared, Waiting, Writer};
 pub use self::pace::Pace;
 use self::record::Draft;
+use self::revoked::Revoked;
 use super::chats::Chats;
 use super::memory::Filling;
 use super::tables::Change;
@@ -98,7 +99,7 @@ struct Kept {
     dir: Arc<Dir>,
     memory: Memory,
     /// Sessions that ended early, until they would have ended.
-    revoked: Mutex<HashMap<u64, Millis>>,
+    revoked: Mutex<Revoked>,
     /// How far those have read who must miss nothing.
     readers: Mutex<history::Readers>,
     /// What has begun and not ended, as notes said.
@@ -205,7 +206,7 @@ impl Journal {
         let max_audiences = rules.max_audiences;
         let filling = Filling::of(Memory::silent(rules));
         let put = |rooms: Vec<Room>| filling.put(rooms.into_iter().map(|room| come_back(room, now)).collect());
-        let Loaded { mut revoked, bans, tables, spans, chats, watching, foreign, next, snapshot, unsaved } =
+        let Loaded { revoked, bans, tables, spans, chats, watching, foreign, next, snapshot, unsaved } =
             load::load(&dir, now, &put)?;
         let readers = history::Readers::load(&dir)?;
         // Numbers that a reader has read already, in a part of the journal that is lost, are not given again.
@@ -218,8 +219,7 @@ impl Journal {
             memory.kept_bans().put(ban, now, || ());
         }
         memory.kept_bans().forget(now);
-        revoked.retain(|(_, until)| *until > now);
-        let revoked = Mutex::new(revoked.into_iter().collect());
+        let revoked = Mutex::new(Revoked::new(revoked, now));
         let readers = Mutex::new(readers);
         let spans = Mutex::new(spans);
         let chats = Mutex::new(chats);
@@ -358,7 +358,7 @@ impl Kept {
 
     fn write_snapshot(&self, log: &Shared) -> io::Result<snapshot::Written> {
         let others = || {
-            let revoked = self.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect();
+            let revoked = self.revoked.lock().until.iter().map(|(id, until)| (*id, *until)).collect();
             let spans = self.spans.lock().clone();
             snapshot::Others { revoked, spans, chats: self.chats.lock().save() }
         };
@@ -482,8 +482,7 @@ impl Store for Journal {
             let draft = Draft::new(record::Kind::Revoked, &session.to_string(), &until.0.to_le_bytes(), &[]);
             let waiting = {
                 let mut revoked = self.kept.revoked.lock();
-                revoked.retain(|_, until| *until > now);
-                revoked.insert(session, until);
+                revoked.insert(session, until, now);
                 log.append(draft.expect("twenty digits and eight bytes fit"), Vec::new())
             };
             waiting.durable().await
@@ -551,7 +550,7 @@ impl Store for Journal {
     }
 
     fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
-        Box::pin(async move { Ok(self.kept.revoked.lock().iter().map(|(id, until)| (*id, *until)).collect()) })
+        Box::pin(async move { Ok(self.kept.revoked.lock().until.iter().map(|(id, until)| (*id, *until)).collect()) })
     }
 }
 

@@ -31,6 +31,12 @@ impl Rate {
         Self(Some(Known { count, unit: Unit::Second, burst }))
     }
 
+    /// So many a minute, and so many at once.
+    #[must_use]
+    pub const fn per_minute(count: u32, burst: u32) -> Self {
+        Self(Some(Known { count, unit: Unit::Minute, burst }))
+    }
+
     /// Microseconds that one costs, and how far ahead of an even pace one may run; nothing if there is no limit.
     #[must_use]
     pub fn pace(self) -> Option<(u64, u64)> {

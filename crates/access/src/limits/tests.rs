@@ -30,6 +30,9 @@ fn every_bound_holds_by_itself() {
     assert_eq!([(); 2].map(|()| limits.user_at(&alice, Budget::Create, now).is_ok()), [true, false]);
     assert_eq!(limits.user_at(&alice, Budget::Join, now), Ok(()));
     assert_eq!([(); 3].map(|()| limits.address_at(two, Budget::Call, now).is_ok()), [true, true, false]);
+    let logins = [(); 61].map(|()| limits.user_at(&alice, Budget::Login, now).is_ok());
+    assert_eq!(logins.iter().filter(|may| **may).count(), 60, "by the default of a user's logins");
+    assert_eq!(limits.user_at(&alice, Budget::Login, now + 1_000_000), Ok(()), "one a second");
     assert_eq!(limits.refused(Whose::Address, Budget::Login), 2);
     assert_eq!(limits.refused(Whose::User, Budget::Create), 1);
     assert_eq!(limits.refused(Whose::All, Budget::Call), 1);

@@ -2,6 +2,7 @@
 //! Knows no groups' rules and no sockets.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -28,6 +29,8 @@ pub struct Link {
     pub at: Millis,
     /// Until when it is good.
     pub expires: Millis,
+    /// Where it polls from, as far as that is told.
+    pub(super) from: Option<IpAddr>,
     pace: Pace,
     sink: Sink,
 }
@@ -42,18 +45,25 @@ impl Link {
     /// A WebSocket's.
     pub(super) fn socket(id: ConnectionId, login: &Login<'_>, settings: &Settings) -> Self {
         let queue = Queue { most: settings.queue, most_bytes: settings.queue_bytes, state: Mutex::default() };
-        Self::new(id, login, settings, Sink::Socket(queue))
+        Self::new(id, login, None, settings, Sink::Socket(queue))
     }
 
     /// A long-polling client's.
-    pub(super) fn poller(id: ConnectionId, login: &Login<'_>, settings: &Settings, now: Millis) -> Self {
-        Self::new(id, login, settings, Sink::Poller(Box::new(Inbox::new(now))))
+    pub(super) fn poller(
+        id: ConnectionId,
+        login: &Login<'_>,
+        from: Option<IpAddr>,
+        settings: &Settings,
+        now: Millis,
+    ) -> Self {
+        Self::new(id, login, from, settings, Sink::Poller(Box::new(Inbox::new(now))))
     }
 
-    fn new(id: ConnectionId, login: &Login<'_>, settings: &Settings, sink: Sink) -> Self {
+    fn new(id: ConnectionId, login: &Login<'_>, from: Option<IpAddr>, settings: &Settings, sink: Sink) -> Self {
         let pace =
             Pace { every: 1_000_000 / u64::from(settings.rate.max(1)), burst: settings.burst, free: AtomicU64::new(0) };
-        Self { id, user: login.user.clone(), session: login.session, at: login.at, expires: login.expires, pace, sink }
+        let Login { user, session, at, expires } = *login;
+        Self { id, user: user.clone(), session, at, expires, from, pace, sink }
     }
 
     /// How it is served.

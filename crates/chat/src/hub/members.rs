@@ -218,6 +218,14 @@ impl Hub {
         sent?.number().await
     }
 
+    /// Whether a member may say this now; what it was given if the same was sent before.
+    ///
+    /// # Errors
+    /// [`Refusal::NoGroup`], [`Refusal::NotMember`], [`Refusal::Muted`], [`Refusal::Banned`].
+    pub fn may_send(&self, id: &RoomId, said: &Said) -> Result<Option<Sent>, Refusal> {
+        self.groups.with(id, |group| group.admit(self.now(), said))
+    }
+
     /// Sends a message of the operator's or the backend's, who need not be in.
     ///
     /// # Errors

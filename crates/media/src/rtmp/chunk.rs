@@ -144,9 +144,14 @@ impl Head {
     }
 }
 
+/// Most bytes of unfinished messages of a peer that may say what it likes.
+pub const MOST: usize = 12 << 20;
+/// The same of a peer that was permitted nothing yet: all that it says until then are commands.
+pub const MOST_BEFORE: usize = 256 << 10;
+
 impl Default for Reader {
     fn default() -> Self {
-        Reader::new(12 << 20)
+        Reader::new(MOST)
     }
 }
 
@@ -163,6 +168,11 @@ impl Reader {
             most_bytes,
             repeats: None,
         }
+    }
+
+    /// Keeps at most so many bytes of unfinished messages from now on.
+    pub fn set_most(&mut self, most_bytes: usize) {
+        self.most_bytes = most_bytes;
     }
 
     /// The peer declared another chunk size. Errors: zero, or more than 31 bits.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use super::amf0;
-use super::chunk::{Message, Reader};
+use super::chunk::{self, Message, Reader};
 use super::handshake;
 use super::message::{self, STREAM};
 use crate::ended::Ended;
@@ -146,7 +146,7 @@ impl Session {
         Session {
             phase: Phase::Handshake,
             handshake: Some(Box::default()),
-            reader: Reader::default(),
+            reader: Reader::new(chunk::MOST_BEFORE),
             out: BytesMut::new(),
             app: String::new(),
             tc_url: String::new(),
@@ -253,6 +253,7 @@ impl Session {
             return false;
         }
         self.enter(Phase::Publishing, now);
+        self.reader.set_most(chunk::MOST);
         self.clock = Clock::default();
         self.left_out.clear();
         self.left_told = 0;

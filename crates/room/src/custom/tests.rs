@@ -58,3 +58,44 @@ fn bounds() {
     assert_eq!(run(&mut slot, "", Operation::Add(1)), Err(Refusal::Missing { field: "fieldName" }));
     assert_eq!(run(&mut None, "f0", Operation::Add(1)), Err(Refusal::NoRoom));
 }
+
+#[test]
+fn values_and_all_fields_together_are_bounded_as_json() {
+    let mut slot = active();
+    let text = |byte: &str, n: usize| Operation::Set(Value::Text(byte.repeat(n).into()));
+    let too_long = |field, max| Err(Refusal::TooLong { field, max });
+    assert!(run(&mut slot, "a", text("x", 1024)).is_ok());
+    assert!(run(&mut slot, "a", text("\u{1}", 170)).is_ok());
+    assert_eq!(run(&mut slot, "a", text("\u{1}", 171)), too_long("value", 1024));
+    assert_eq!(run(&mut slot, "a", text("\"", 513)), too_long("value", 1024));
+    assert!(run(&mut slot, "a", text("\u{e9}", 512)).is_ok(), "what JSON does not escape counts as it is");
+    let mut last = Ok(Vec::new());
+    let mut n = 0;
+    while last.is_ok() {
+        last = run(&mut slot, &format!("f{n}"), text("\\", 500));
+        n += 1;
+    }
+    assert_eq!(last, too_long("custom", 8192));
+    assert_eq!(n, 8, "the eighth is too much: {} bytes are there", written(&slot).len());
+    let mut n = 8192 - written(&slot).len() - r#","t":"""#.len();
+    assert!(run(&mut slot, "t", text("y", n)).is_ok());
+    assert_eq!(written(&slot).len(), 8192);
+    assert!(run(&mut slot, "t", text("y", n + 1)).is_err());
+    n -= 1;
+    assert!(run(&mut slot, "t", text("z", n)).is_ok());
+    assert_eq!(run(&mut slot, "like", Operation::Add(1)), too_long("custom", 8192));
+    assert_eq!(slot.unwrap().custom.get("like"), None);
+}
+
+/// All fields as JSON.
+fn written(slot: &Option<Room>) -> String {
+    let all = slot.as_ref().unwrap().custom.iter();
+    let fields: serde_json::Map<_, _> = all
+        .map(|(name, value)| match value {
+            Value::Int(n) => (name.to_owned(), serde_json::json!(n)),
+            Value::Text(text) => (name.to_owned(), serde_json::json!(text)),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    serde_json::to_string(&fields).unwrap()
+}

@@ -114,6 +114,9 @@ pub(super) fn admit(
 /// One console that is open.
 struct Watch {
     console: Arc<Console>,
+    /// By which it was let in.
+    peer: SocketAddr,
+    headers: HeaderMap,
     begun: bool,
     beat: Interval,
     lines: broadcast::Receiver<Line>,
@@ -136,7 +139,7 @@ async fn events(
     let mut beat = interval(EVERY);
     // A console that was asleep does not want the seconds that it slept through.
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let watch = Watch { console, begun: false, beat, lines, _place: place };
+    let watch = Watch { console, peer, headers, begun: false, beat, lines, _place: place };
     let mut response = Sse::new(pushed(watch)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, axum::http::HeaderValue::from_static("no-store"));
@@ -145,13 +148,17 @@ async fn events(
     response
 }
 
-/// First what does not change, then a snapshot a second, and log lines as they come.
+/// First what does not change, then a snapshot a second, and log lines as they come. Ends within a second of the key or token
+/// by which it was opened.
 fn pushed(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::unfold(watch, |mut watch| async move {
         let (name, value) = if std::mem::replace(&mut watch.begun, true) {
             tokio::select! {
                 biased;
-                _ = watch.beat.tick() => ("snapshot", snapshot::now(&watch.console).await),
+                _ = watch.beat.tick() => {
+                    watch.console.admit(watch.peer, &watch.headers, Need::Listen).ok()?;
+                    ("snapshot", snapshot::now(&watch.console).await)
+                }
                 lines = gather(&mut watch.lines) => ("lines", json!(lines)),
             }
         } else {

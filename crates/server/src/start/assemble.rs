@@ -160,6 +160,7 @@ pub(crate) async fn assemble(
         let hub = parts.hub.clone();
         background.push(Box::pin(async move { recorded.follow(&hub).await }));
     }
+    let recorded = recorded.filter(|_| parts.settings.record.by_publishers);
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));

@@ -85,6 +85,7 @@ fn chat(parts: &Parts, web: &Arc<Web>) -> ChatDoor {
         rooms: parts.rooms.clone(),
         identity: parts.identity.clone(),
         sessions: parts.sessions.clone(),
+        store: parts.store.clone(),
         bans: parts.bans.clone(),
         moderation: parts.moderation(),
         hooks: parts.hooks.clone(),

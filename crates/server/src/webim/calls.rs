@@ -15,7 +15,7 @@ use super::{
 use access::limits::{Budget, TooMuch};
 use chat::hub::link::Link;
 use chat::say;
-use rooms::groups::{ensure, outside, with_group};
+use rooms::groups::{ensure, may_send, outside, with_group};
 use store::error::Error;
 use telemetry::traces::{Kind, part};
 use webhooks::Whom;
@@ -95,7 +95,7 @@ pub fn find(service: &str, command: &str) -> Name {
 pub async fn run(call: &Call<'_>, name: Name) -> Answer {
     match name {
         Name::Login => login(call),
-        Name::Logout => logout(call),
+        Name::Logout => logout(call).await,
         // Reports come from clients that are not logged in yet, too; nothing is done with any of these.
         Name::Done => ok(json!({})),
         // It opens nothing here, and the TIM web SDK asks for it without saying who it is.
@@ -172,16 +172,23 @@ fn login(call: &Call<'_>) -> Answer {
         .check(app_id, user.as_str(), given("usersig")?, call.now)
         .map_err(|why| fail(UNAUTHORISED, format!("usersig ({}): {why}", why.step())))?;
     call.admit(&user)?;
+    door.web.limits.user(&user, call.peer, Budget::Login).map_err(|TooMuch(seconds)| too_fast(seconds))?;
     let (login, a2) = door.sessions.open_chat(&user, call.now).map_err(|why| fail(UNAUTHORISED, why.to_string()))?;
     door.chat.logged_in(&place(&login))?;
     ok(json!({"TinyId": login.id.to_string(), "A2Key": a2}))
 }
 
-fn logout(call: &Call<'_>) -> Answer {
+async fn logout(call: &Call<'_>) -> Answer {
     let login = call.login()?;
-    call.door.sessions.close_chat(&login, call.now);
-    call.door.chat.end_session(&login.user, login.id);
+    let door = call.door;
+    door.sessions.close_chat(&login, call.now);
+    door.chat.end_session(&login.user, login.id);
+    door.store.revoke(login.id, login.expires, call.now).await.map_err(|_| Refusal::Away)?;
     ok(json!({}))
+}
+
+fn too_fast(seconds: u32) -> Fail {
+    fail(TOO_FAST, format!("too fast: wait {} ms", u64::from(seconds) * 1000))
 }
 
 /// Bounds how fast a client may say things: the connection by itself, and its user with all connections.
@@ -317,7 +324,7 @@ async fn destroy_group(call: &Call<'_>) -> Answer {
 
 async fn join(call: &Call<'_>) -> Answer {
     let id = group(&call.body::<Group>()?.id)?;
-    let link = call.listener()?;
+    let link = call.listener(&id).await?;
     pace(call, &link)?;
     let key = enter(call, &link, &id).await?;
     ok(json!({"JoinedStatus": "JoinedSuccess", "LongPollingKey": key}))
@@ -338,7 +345,7 @@ async fn enter(call: &Call<'_>, link: &Arc<Link>, id: &RoomId) -> Result<String,
 fn quit(call: &Call<'_>) -> Answer {
     let id = group(&call.body::<Group>()?.id)?;
     // Who only listens has no name to quit with: it is gone when it stops polling.
-    if !call.open || call.query.get("a2").is_some_and(|a2| !a2.is_empty()) {
+    if !call.is_nameless() {
         let link = call.link()?;
         // Not being in is what was asked for.
         let _ = call.door.chat.quit(&link, &id);
@@ -374,6 +381,9 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let chat = &call.door.chat;
     let said = chat.said(&link.user, asked.random, body);
+    if let Some(sent) = may_send(chat, &call.door.rooms, &id, &said).await? {
+        return ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}));
+    }
     may_say(call, Whom::Room(&id), &said).await?;
     let sent = match part("chat.send", Kind::Internal, || None, chat.send(&id, said)).await {
         Ok(sent) => sent,

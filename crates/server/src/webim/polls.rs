@@ -92,7 +92,8 @@ fn known(call: &Call<'_>, asked: &Asked) -> Result<(PollKey, Arc<Link>), Fail> {
     if let Some(until) = door.bans.until(&key.user, Some(&key.group), call.now) {
         return Err(Refusal::Banned { until }.into());
     }
-    let link = door.chat.poller(&Login { user: &key.user, session: key.session, at: key.at, expires: key.expires })?;
+    let login = Login { user: &key.user, session: key.session, at: key.at, expires: key.expires };
+    let link = door.chat.poller_from(&login, call.peer)?;
     Ok((key, link))
 }
 

@@ -265,3 +265,32 @@ async fn the_tim_web_sdk_sees_groups_and_their_members() {
     assert_eq!(code(&bob.call("openim/getlongpollingid", json!({})).await), 70_001, "it has logged out");
     world.stop().await;
 }
+
+const JOIN: &str = "/v4/group_open_http_noauth_svc/apply_join_group?contenttype=json";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listeners_without_a_name_leave_places_for_others() {
+    let world = World::with(|settings| settings.chat.max_connections = 4).await;
+    let app = &world.server.app;
+    for _ in 0..4 {
+        assert_eq!(code(&post(world.at, JOIN, &json!({"GroupId": "nowhere"})).await.1), 10_010);
+    }
+    assert_eq!(app.chat.connections(), 0, "where there is nothing to listen to, nobody takes a place");
+    world.enter(room::Kind::Live, "r", "cat").await;
+    for expected in [0, 0, 60_006, 60_006] {
+        assert_eq!(code(&post(world.at, JOIN, &json!({"GroupId": "r"})).await.1), expected);
+    }
+    let mut ann = Old::login(&world, "ann").await;
+    ann.join("r").await;
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_is_kept_for_other_nodes_and_restarts() {
+    let world = World::with(|settings| settings.store.kind = store::Place::Journal).await;
+    let ann = Old::login(&world, "ann").await;
+    assert_eq!(code(&ann.call("openim/logout", json!({})).await), 0);
+    let kept = world.server.app.store.revoked(room::Millis(0)).await.unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    world.stop().await;
+}

@@ -124,3 +124,21 @@ fn a_mix_of_its_own_is_recorded_with_its_room() {
     turn(&server, "PUT");
     until("a mix that is there is recorded", || files(&kept, &own).len() == 2);
 }
+
+#[test]
+fn publishers_ask_for_recordings_only_where_they_may() {
+    let dir = directory();
+    let kept = dir.join("kept");
+    let mut all = settings(kept.to_str().unwrap()).to_vec();
+    all.push(("ROOMSERVICE_RECORD__BY_PUBLISHERS", "false"));
+    let server = Server::with(dir, &all);
+    let alice = server.login("live_room", "alice");
+    let hers = format!("{}&record=1", alice.push_url("r"));
+    let _push = push(&hers);
+    assert_eq!(alice.enter("r", &hers)["code"], 0);
+    until("she pushes", || server.get("/api/v1/streams").to_string().contains("\"live\":true"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(files(&kept, &stream_of(&hers)).is_empty(), "it is passed over");
+    turn(&server, "PUT");
+    until("an operator records", || files(&kept, &stream_of(&hers)).len() == 1);
+}

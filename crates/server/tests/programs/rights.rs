@@ -310,6 +310,10 @@ async fn may(world: &World, action: &str, over: &str, actor: &Actor<'_>) -> bool
         ("client calls", "be counted as a viewer") => {
             weapp("live_room/add_audience", json!({ "roomID": "hall", "userID": name, "userInfo": "" })).await
         }
+        ("client calls", "set a field of the room") => {
+            let field = json!({ "roomID": "hall", "fieldName": "like", "operation": "inc" });
+            weapp("live_room/set_custom_field", field).await
+        }
         ("client calls", "close a room that the creator made") => {
             let alice = &world.users["alice"];
             let body = json!({ "roomID": "second", "userID": "alice", "userName": "", "pushURL": alice.push["RTMP"] });

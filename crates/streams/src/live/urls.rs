@@ -382,6 +382,12 @@ impl<'a> Play<'a> {
         Url([scheme, host, colon, port, "/", APP, "/", stream, "?bizid=", bizid, "&raw=1&", signature])
     }
 
+    /// The same for somebody who is no co-anchor: where it is signed with the key of push URLs, the audience's URL.
+    #[must_use]
+    pub fn accelerate_for(&self, co_anchor: bool) -> Url<'_> {
+        if co_anchor || self.accelerate.is_none() { self.accelerate() } else { self.plain("rtmp") }
+    }
+
     /// Where an audience plays it by RTMP; at Tencent, by WebRTC too (`rtmp`, `webrtc`).
     #[must_use]
     pub fn plain<'b>(&'b self, scheme: &'b str) -> Url<'b> {

@@ -450,3 +450,14 @@ fn a_publisher_is_told_why_its_stream_ends() {
     peer.session.publish_failed(&Ended::Closed);
     assert_eq!(peer.codes(), [""; 0]);
 }
+
+/// Before it is permitted anything, a peer may keep little here; what it publishes then may be as large as ever.
+#[test]
+fn little_is_kept_for_who_is_permitted_nothing() {
+    let mut peer = Peer::connected();
+    let all = |peer: &mut Peer, bytes: usize| peer.message(message::VIDEO, 0, &vec![0x17; bytes]);
+    assert!(all(&mut peer, 200 << 10).is_ok());
+    assert!(matches!(all(&mut peer, 300 << 10), Err(Ended::Limit("bytes of unfinished messages"))));
+    let mut peer = Peer::publishing();
+    assert!(!matches!(all(&mut peer, 4 << 20), Err(Ended::Limit(_))));
+}

@@ -476,3 +476,26 @@ async fn examples_of_the_document_are_understood() {
     }
     assert!(done > 10, "only {done} calls went well");
 }
+
+#[tokio::test]
+async fn an_open_console_ends_with_the_token_that_opened_it() {
+    use http_body_util::BodyExt;
+    let kit = closed().await;
+    let ask = json!({ "seconds": 60, "grants": { "roomRecord": true } });
+    let token = kit.api(KEY, "POST", "/tokens/operator", &ask).await.json()["token"].as_str().unwrap().to_owned();
+    let request = axum::http::Request::get("/console/events")
+        .header(header::HOST, "127.0.0.1:5757")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .extension(ConnectInfo(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000))))
+        .body(Body::empty())
+        .unwrap();
+    let response = kit.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut body = response.into_body();
+    for _ in 0..2 {
+        assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+    }
+    kit.clock.pass(120_000);
+    let rest = async { while body.frame().await.is_some() {} };
+    tokio::time::timeout(std::time::Duration::from_secs(30), rest).await.expect("it ends");
+}

@@ -84,3 +84,44 @@ async fn too_much_is_read_to_its_end_up_to_a_bound_before_it_is_refused() {
         }
     }
 }
+
+fn from_elsewhere(request: axum::http::request::Builder, body: String) -> axum::http::Request<Body> {
+    let peer = SocketAddr::from(([192, 0, 2, 1], 40_000));
+    request.extension(ConnectInfo(peer)).body(body.into()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_users_logins_and_an_addresss_reports_are_limited() {
+    let kit = Kit::new().await;
+    let info = kit.get("/weapp/utils/get_login_info?userID=alice").await.json();
+    let sig = info["userSig"].as_str().unwrap().to_owned();
+    let login = async |user: &str, sig: &str| {
+        let query = format!("sdkAppID={}&platform=web&userID={user}&userSig={sig}", info["sdkAppID"]);
+        let path = format!("/weapp/live_room/login?{query}");
+        kit.send(from_elsewhere(axum::http::Request::post(path), String::new())).await
+    };
+    for _ in 0..70 {
+        assert_eq!(login("alice", "forged").await.json()["code"], 7, "others cannot use up her logins");
+    }
+    for _ in 0..60 {
+        assert_eq!(login("alice", &sig).await.json()["code"], 0);
+    }
+    assert_eq!(login("alice", &sig).await.status, StatusCode::TOO_MANY_REQUESTS);
+
+    let report = async |id: &str| {
+        let request = axum::http::Request::post("/weapp/utils/report").header(header::CONTENT_TYPE, "application/json");
+        let body = json!({ "reportID": id, "data": "x" }).to_string();
+        kit.send(from_elsewhere(request, body)).await.status
+    };
+    let long = "é".repeat(1000);
+    for _ in 0..60 {
+        assert_eq!(report(&long).await, StatusCode::OK);
+    }
+    assert_eq!(report("1").await, StatusCode::TOO_MANY_REQUESTS);
+    let mut logged = String::new();
+    kit.app.logs.flush();
+    for entry in kit.app.logs.list() {
+        logged += &std::fs::read_to_string(kit.app.logs.path(&entry.name).unwrap()).unwrap();
+    }
+    assert!(logged.contains(&"é".repeat(32)) && !logged.contains(&"é".repeat(33)), "cut, and not refused");
+}

@@ -281,3 +281,25 @@ async fn streams_have_names_that_the_service_takes_and_are_found_by_them_after_a
     }
     assert_eq!(emulator.count("DescribeLiveStreamState"), ids.len());
 }
+
+/// What co-anchors play at Tencent is signed with the key of push URLs: a list has it for co-anchors alone.
+#[tokio::test(start_paused = true)]
+async fn a_list_hands_nobody_what_others_push_with() {
+    let (kit, _) = Kit::on_clouds(|_| {}).await;
+    let alice = kit.login("live_room", "alice", Generation::First).await;
+    let bob = kit.login("live_room", "bob", Generation::First).await;
+    alice.enter("r").await;
+    let pushes = |url: &Value| {
+        let (url, query) = url.as_str().unwrap().split_once('?').unwrap();
+        assert!(url.starts_with("rtmp://"), "{url}");
+        kit.app.urls.may_push(url.rsplit('/').next().unwrap(), query, kit.clock.now()).is_ok()
+    };
+    let listed = async |who: &Client<'_>| {
+        let list = who.own("get_room_list", json!({ "cnt": 10, "index": 0 })).await;
+        list["rooms"][0]["pushers"][0]["accelerateURL"].clone()
+    };
+    assert!(!pushes(&listed(&bob).await));
+    assert!(pushes(&listed(&alice).await), "it is her own");
+    let seen = bob.own("get_pushers", json!({ "roomID": "r" })).await;
+    assert!(pushes(&seen["pushers"][0]["accelerateURL"]), "clients ask before they enter, and play it then");
+}

@@ -26,6 +26,7 @@ fn change(settings: &mut Settings, name: &str) {
         "operator.read_keys" => settings.operator.read_keys = vec![Secret::new(KEY)],
         "live.backupPushSecretKey" => settings.live.backup_push_secret_key = Secret::new(BACKUP),
         "chat.max_connections" => settings.chat.max_connections += 1,
+        "chat.address_listeners" => settings.chat.address_listeners += 1,
         "chat.max_frame" => settings.chat.max_frame += 1,
         "chat.rate" => settings.chat.rate += 1,
         "chat.burst" => settings.chat.burst += 1,
@@ -62,6 +63,7 @@ fn held(parts: &Parts, name: &str) -> String {
             parts.urls.may_push(stream.as_str(), query, now).is_ok().to_string()
         }
         "chat.max_connections" => parts.chat.settings().max_connections.to_string(),
+        "chat.address_listeners" => parts.chat.settings().address_listeners.to_string(),
         "chat.max_frame" => parts.chat.settings().max_frame.to_string(),
         "chat.rate" => parts.chat.settings().rate.to_string(),
         "chat.burst" => parts.chat.settings().burst.to_string(),

@@ -100,8 +100,13 @@ impl<'a> Call<'a> {
         let session = self.weapp.sessions.check(user, token, self.now);
         let session = session.map_err(|why| Fail::unauthorised(&why.to_string()))?;
         self.admit(&session.user, None)?;
-        self.weapp.web.limits.user(&session.user, self.peer, self.name.asks_for()).map_err(Fail::too_much)?;
+        self.limit(&session.user)?;
         Ok(session)
+    }
+
+    /// Refuses a user who asks for too much.
+    pub fn limit(&self, user: &UserId) -> Result<(), Fail> {
+        self.weapp.web.limits.user(user, self.peer, self.name.asks_for()).map_err(Fail::too_much)
     }
 
     /// The session of a client of 2017, which has none: on this machine it is who it says.

@@ -69,6 +69,7 @@ fn log_in(call: &Call<'_>) -> Result<(UserId, Vec<u8>), Fail> {
         .check(&sdk_app_id, user.as_str(), &user_sig, call.now)
         .map_err(|why| Fail::unauthorised(&format!("userSig ({}): {why}", why.step())))?;
     call.admit(&user, None)?;
+    call.limit(&user)?;
     let token = weapp.sessions.open(&user, generation, call.now).map_err(|why| Fail::unauthorised(&why.to_string()))?;
     let body = success(&LoggedIn { user_id: user.as_str(), token, timestamp: call.now.0 })?;
     Ok((user, body))

@@ -109,7 +109,7 @@ calls! {
         CheckConfig: Call, "check_config";
         LogFileList: Call, "logfilelist";
         GetLogFile: Call, "getlogfile";
-        Report: Call, "report";
+        Report: Report, "report";
     }
 }
 

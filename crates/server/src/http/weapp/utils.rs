@@ -16,6 +16,8 @@ use access::operator::Need;
 const MAX_LOG: u64 = 8 * 1024 * 1024;
 /// Longest report that is logged.
 const MAX_REPORT: usize = 8 * 1024;
+/// Of a report's number; what is longer is cut.
+const MAX_REPORT_ID: usize = 64;
 
 /// Answers one of them.
 pub async fn run(call: &Call<'_>, name: UtilCall) -> Sent {
@@ -201,6 +203,7 @@ fn report(call: &Call<'_>) -> Sent {
         return Err(Fail::malformed(&format_args!("data: at most {MAX_REPORT} bytes")));
     }
     let report = body.report_id.as_ref().map(Text::as_str).unwrap_or_default();
+    let report = &report[..report.floor_char_boundary(MAX_REPORT_ID)];
     tracing::info!(request = %call.id, report = ?report, data = ?data, "client report");
     done()
 }

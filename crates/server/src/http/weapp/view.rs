@@ -29,7 +29,8 @@ pub struct RoomView<'a> {
     pub viewers: usize,
     /// How to look at it.
     pub lens: Lens<'a>,
-    /// With `roomStatusCode`, as `get_pushers` has it.
+    /// As `get_pushers` has it, which clients ask before they enter: with `roomStatusCode`, and with what co-anchors play. A list
+    /// has that for those alone who push in the room.
     pub detailed: bool,
 }
 
@@ -82,15 +83,16 @@ impl RoomView<'_> {
             json(out, &self.viewers);
         }
         field(out, "pushers");
+        let co_anchor = self.detailed || room.pushers.iter().any(|pusher| pusher.user == *lens.user);
         list(out, &room.pushers, |out, pusher| {
             match mixed.as_ref().filter(|_| creator.is_some_and(|(_, stream)| *stream == pusher.stream)) {
                 Some(play) => {
-                    pusher_fields(out, pusher, play);
+                    pusher_fields(out, pusher, play, co_anchor);
                     out.extend_from_within(written.clone());
                 }
                 None => {
                     let play = play(&pusher.stream);
-                    pusher_fields(out, pusher, &play);
+                    pusher_fields(out, pusher, &play, co_anchor);
                     play_urls(out, &play);
                 }
             }
@@ -116,7 +118,8 @@ impl Members<'_> {
         field(out, "pushers");
         list(out, &room.pushers, |out, pusher| {
             let play = lens.urls.play(lens.base, &pusher.stream, Some(&viewer), lens.now);
-            pusher_fields(out, pusher, &play);
+            // Whoever sends heartbeats pushes here.
+            pusher_fields(out, pusher, &play, true);
             play_urls(out, &play);
         });
     }
@@ -136,14 +139,14 @@ fn list<'a>(out: &mut Vec<u8>, pushers: &'a [Pusher], mut each: impl FnMut(&mut 
 }
 
 /// A pusher up to what the audience plays.
-fn pusher_fields(out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>) {
+fn pusher_fields(out: &mut Vec<u8>, pusher: &Pusher, play: &Play<'_>, co_anchor: bool) {
     out.extend_from_slice(b"{\"userID\":");
     json(out, pusher.user.as_str());
     field(out, "userName");
     json(out, &*pusher.name);
     field(out, "userAvatar");
     json(out, &*pusher.avatar);
-    url(out, "accelerateURL", play.accelerate());
+    url(out, "accelerateURL", play.accelerate_for(co_anchor));
 }
 
 fn play_urls(out: &mut Vec<u8>, play: &Play<'_>) {

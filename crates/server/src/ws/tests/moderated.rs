@@ -16,6 +16,7 @@ use webhooks::{Messages, Unanswered};
 #[derive(Default)]
 struct Backend {
     told: Mutex<Vec<Value>>,
+    asked: Mutex<usize>,
     dead: Mutex<bool>,
 }
 
@@ -44,6 +45,7 @@ async fn serve(listener: TcpListener, backend: Arc<Backend>) {
                 let event: Value = serde_json::from_slice(&body).unwrap();
                 let mut status = "200 OK";
                 let answer = if event["event"] == "message_before" {
+                    *backend.asked.lock() += 1;
                     let rude = event["body"].to_string().contains("rude");
                     // Some frameworks answer whatever was posted so.
                     status = if rude { "201 Created" } else { "200 OK" };
@@ -79,6 +81,25 @@ async fn a_backend_says_no_and_hears_what_was_said() {
     assert_eq!(ann.ask(json!({"type": "join", "room": "r"})).await["type"], "ack");
     let mut bob = Old::login(&world, "bob").await;
     bob.join("r").await;
+
+    // What could not be sent in any case is not asked about, nor what the backend could not read as the room does.
+    let eve = Socket::enter(&world, "eve").await.ask(json!({"type": "send", "room": "r", "text": "hello"})).await;
+    assert_eq!(eve["code"], "not_member");
+    let mut old = Old::login(&world, "eve").await;
+    let text = json!([{"MsgType": "TIMTextElem", "MsgContent": {"Text": "x"}}]);
+    let said =
+        old.call("group_open_http_svc/send_group_msg", json!({"GroupId": "r", "Random": 1, "MsgBody": text})).await;
+    assert_eq!(said["ErrorCode"], 10_007);
+    old.join("r").await;
+    world.server.app.chat.mute(&room("r"), &user("eve"), 60_000).unwrap();
+    let said =
+        old.call("group_open_http_svc/send_group_msg", json!({"GroupId": "r", "Random": 2, "MsgBody": text})).await;
+    assert_eq!(said["ErrorCode"], 10_017);
+    let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
+    let deep = json!([{"MsgType": "TIMCustomElem", "MsgContent": {"Data": deep}}]);
+    let said = ann.ask(json!({"type": "send", "room": "r", "body": deep})).await;
+    assert_eq!(said["code"], "bad_body", "{said}");
+    assert_eq!(*backend.asked.lock(), 0);
 
     let rude = ann.ask(json!({"type": "send", "room": "r", "text": "something rude"})).await;
     assert_eq!((&rude["code"], &rude["message"]), (&json!("not_permitted"), &json!("be nice")));
