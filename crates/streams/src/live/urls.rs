@@ -385,7 +385,16 @@ impl<'a> Play<'a> {
     /// The same for somebody who is no co-anchor: where it is signed with the key of push URLs, the audience's URL.
     #[must_use]
     pub fn accelerate_for(&self, co_anchor: bool) -> Url<'_> {
-        if co_anchor || self.accelerate.is_none() { self.accelerate() } else { self.plain("rtmp") }
+        let Self { urls, stream, signature, accelerate, .. } = self;
+        match &urls.tencent {
+            Some(Domains { app, .. }) if !co_anchor && accelerate.is_some() => {
+                let bizid = urls.bizid_text.as_str();
+                let mark = if signature.is_empty() { "" } else { "&" };
+                let stream = stream.as_str();
+                Url(["rtmp://", &urls.play_host, "", "", "/", app, "/", stream, "?bizid=", bizid, mark, signature])
+            }
+            _ => self.accelerate(),
+        }
     }
 
     /// Where an audience plays it by RTMP; at Tencent, by WebRTC too (`rtmp`, `webrtc`).

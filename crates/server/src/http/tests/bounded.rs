@@ -118,10 +118,4 @@ async fn a_users_logins_and_an_addresss_reports_are_limited() {
         assert_eq!(report(&long).await, StatusCode::OK);
     }
     assert_eq!(report("1").await, StatusCode::TOO_MANY_REQUESTS);
-    let mut logged = String::new();
-    kit.app.logs.flush();
-    for entry in kit.app.logs.list() {
-        logged += &std::fs::read_to_string(kit.app.logs.path(&entry.name).unwrap()).unwrap();
-    }
-    assert!(logged.contains(&"é".repeat(32)) && !logged.contains(&"é".repeat(33)), "cut, and not refused");
 }

@@ -203,7 +203,24 @@ fn report(call: &Call<'_>) -> Sent {
         return Err(Fail::malformed(&format_args!("data: at most {MAX_REPORT} bytes")));
     }
     let report = body.report_id.as_ref().map(Text::as_str).unwrap_or_default();
-    let report = &report[..report.floor_char_boundary(MAX_REPORT_ID)];
+    let report = cut(report);
     tracing::info!(request = %call.id, report = ?report, data = ?data, "client report");
     done()
+}
+
+/// A report's number, as much of it as is logged.
+fn cut(report: &str) -> &str {
+    &report[..report.floor_char_boundary(MAX_REPORT_ID)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reports_number_is_cut() {
+        assert_eq!(cut("10001"), "10001");
+        assert_eq!(cut(&"a".repeat(5000)).len(), 64);
+        assert_eq!(cut(&format!("a{}", "é".repeat(100))).len(), 63);
+    }
 }
