@@ -155,12 +155,7 @@ pub(crate) async fn assemble(
         background.push(Box::pin(hooks.clone().note_messages()));
         background.push(Box::pin(hooks.clone().run()));
     }
-    let recorded = parts.recorder.clone().map(|recorder| Arc::new(Recorded::new(recorder)));
-    if let Some(recorded) = recorded.clone() {
-        let hub = parts.hub.clone();
-        background.push(Box::pin(async move { recorded.follow(&hub).await }));
-    }
-    let recorded = recorded.filter(|_| parts.settings.record.by_publishers);
+    let recorded = recorded_of(&parts, &mut background);
     background.push(Box::pin(parts.gate.clone().keep(streams.asked, recorded, ground.leaving.clone())));
     background.push(Box::pin(parts.rooms.clone().keep_titles()));
     background.push(Box::pin(parts.rooms.clone().record_rooms(parts.hub.clone())));
@@ -176,6 +171,15 @@ pub(crate) async fn assemble(
         follow(&parts, &mut background);
     }
     Ok((parts, background))
+}
+
+/// What publishers may ask to be recorded by, where they may.
+fn recorded_of(parts: &Parts, background: &mut Background) -> Option<Arc<Recorded>> {
+    let recorded = Arc::new(Recorded::new(parts.recorder.clone()?));
+    let hub = parts.hub.clone();
+    let follows = recorded.clone();
+    background.push(Box::pin(async move { follows.follow(&hub).await }));
+    Some(recorded).filter(|_| parts.settings.record.by_publishers)
 }
 
 /// All of them, as the rest of the server has them.

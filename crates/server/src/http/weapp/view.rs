@@ -67,13 +67,7 @@ impl RoomView<'_> {
             json(out, room.kind.path());
         }
         field(out, "custom");
-        // A text for every generation: the second one's room classes hold a text too, and one field of another type fails
-        // the whole list.
-        if room.custom.is_empty() {
-            out.extend_from_slice(b"\"{}\"");
-        } else {
-            json(out, &custom_text(&room.custom));
-        }
+        custom(out, room);
         if self.detailed {
             field(out, "roomStatusCode");
             json(out, &room.status);
@@ -97,6 +91,16 @@ impl RoomView<'_> {
                 }
             }
         });
+    }
+}
+
+/// A text for every generation: the second one's room classes hold a text too, and one field of another type fails the whole
+/// list.
+fn custom(out: &mut Vec<u8>, room: &Room) {
+    if room.custom.is_empty() {
+        out.extend_from_slice(b"\"{}\"");
+    } else {
+        json(out, &custom_text(&room.custom));
     }
 }
 
