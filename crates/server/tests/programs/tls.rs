@@ -48,7 +48,7 @@ fn start(dir: &Path, ports: [SocketAddr; 4]) -> Child {
     let child = roomservice(dir)
         .env("ROOMSERVICE_HTTP__LISTEN", &http)
         .env("ROOMSERVICE_RTMP__LISTEN", rtmp)
-        .env("ROOMSERVICE_WEBRTC__ENABLED", "false")
+        .env("ROOMSERVICE_WEBRTC__LISTEN", "127.0.0.1:0")
         .env("ROOMSERVICE_TLS__CERTIFICATE", dir.join("a.pem"))
         .env("ROOMSERVICE_TLS__KEY", dir.join("a.key"))
         .env("ROOMSERVICE_TLS__RTMPS_LISTEN", rtmps)
