@@ -64,7 +64,7 @@ assert.ok(told.states.filter(([, status]) => status === 406).length >= 3, JSON.s
 // The page without a library says what it was answered.
 const top = path.join(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const recipe = readFileSync(path.join(top, 'docs/recipes/players.md'), 'utf8');
-const [, html] = /<!-- file whep\.html -->\n```html\n([\s\S]*?)```/.exec(recipe);
+const [, html] = /<!-- file [\w/]*whep\.html -->\n```html\n([\s\S]*?)```/.exec(recipe);
 const plain = await open(`${server.base}/web/icon.svg`, {});
 plain.expected = /406|favicon/;
 await plain.route('**/whep.html*', (route) => route.fulfill({ contentType: 'text/html', body: html }));
