@@ -50,7 +50,8 @@ const watch = ([make, url]) => {
     let [time, moved] = [video.currentTime, from];
     setInterval(() => {
       const now = performance.now();
-      if (video.currentTime > time) {
+      // Before the first picture by WebRTC Chromium (148) shows the time of another clock for a moment.
+      if (video.currentTime > time || (seen.pc && video.currentTime < time)) {
         if (seen.began === undefined) seen.began = Math.round(now - from);
         else seen.longest = Math.max(seen.longest, Math.round(now - moved));
         [time, moved] = [video.currentTime, now];

@@ -9,7 +9,7 @@ use store::redis::EVENTS;
 use store::redis::keys::Keys;
 use store::redis::scripts::{KEPT, SEND};
 
-/// Says what a node has to say, as [`prepare_say`] gives it.
+/// Says what a node has to say, as `prepare_say` gives it.
 ///
 /// Answers a number for each; -1 for what was said before.
 pub static SAY: LazyLock<Script> = LazyLock::new(|| {
