@@ -2,25 +2,11 @@
 // what is unread, the other language, phones in both directions, and rooms that are over or full.
 
 import assert from 'node:assert/strict';
-import { browse, create, enter, say, Server, shot, until } from './stage.mjs';
+import { browse, counted, create, enter, say, Server, shot, until } from './stage.mjs';
 
 const server = new Server();
 await server.start();
 const { browser, open, problems } = await browse();
-/** Counts how often a page asked for a camera or microphone. */
-const counted = [
-  [
-    () => {
-      window.asked = 0;
-      const media = navigator.mediaDevices;
-      const ask = media.getUserMedia.bind(media);
-      media.getUserMedia = (wish) => {
-        window.asked += 1;
-        return ask(wish);
-      };
-    },
-  ],
-];
 const visit = (path, options) => open(server.base + path, { init: counted, ...options });
 const asked = (page) => page.evaluate(() => window.asked);
 const tile = (page, mine) => page.locator(mine ? '.stage .tile.mine' : '.stage .tile:not(.mine)');

@@ -2,7 +2,7 @@
 // that is full, what was said before, full screen, the keyboard and screen readers, and what fails in Chinese.
 
 import assert from 'node:assert/strict';
-import { browse, create, enter, say, Server, shot, until } from './stage.mjs';
+import { browse, counted, create, enter, say, Server, shot, until } from './stage.mjs';
 
 const server = new Server({
   // No page may ask there, and nobody answers.
@@ -11,19 +11,6 @@ const server = new Server({
 });
 await server.start();
 const { browser, open, problems } = await browse();
-const counted = [
-  [
-    () => {
-      window.asked = 0;
-      const media = navigator.mediaDevices;
-      const ask = media.getUserMedia.bind(media);
-      media.getUserMedia = (wish) => {
-        window.asked += 1;
-        return ask(wish);
-      };
-    },
-  ],
-];
 const visit = async (path, options) =>
   Object.assign(await open(server.base + path, { init: counted, ...options }), {
     expected: /40[349].*\/(whip|whep)\//,

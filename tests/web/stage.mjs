@@ -147,6 +147,21 @@ export async function browse({ ui = true, flags = [] } = {}) {
   return { browser, open, problems };
 }
 
+/** For `init` of a page: counts in `window.asked` how often it asks for a camera or microphone. */
+export const counted = [
+  [
+    () => {
+      window.asked = 0;
+      const media = navigator.mediaDevices;
+      const ask = media.getUserMedia.bind(media);
+      media.getUserMedia = (wish) => {
+        window.asked += 1;
+        return ask(wish);
+      };
+    },
+  ],
+];
+
 export async function shot(page, name) {
   mkdirSync(SHOTS, { recursive: true });
   await page.screenshot({ path: path.join(SHOTS, `${name}.png`) });

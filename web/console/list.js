@@ -82,9 +82,10 @@ export class Keyed {
       const key = this.key(item);
       if (!this.#rows.has(key)) this.#rows.set(key, this.make(item));
       const row = this.#rows.get(key);
-      row.update(item);
       if (row.element === at) at = at.nextElementSibling;
       else this.parent.insertBefore(row.element, at);
+      // In its place: what is drawn is as wide as that.
+      row.update(item);
     }
   }
 }

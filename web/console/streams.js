@@ -2,7 +2,7 @@
 
 import { el } from '/web/dom.js';
 import { draw } from './graph.js';
-import { Pages, Whole } from './list.js';
+import { Keyed, Pages, Whole } from './list.js';
 import { Mixes, Network } from './media.js';
 import { figure, span, t } from './text.js';
 import { watch } from './watch.js';
@@ -28,7 +28,6 @@ const PROTOCOLS = ['rtmp', 'whip', 'relay', 'mix'];
 export class Streams {
   constructor(acts) {
     this.acts = acts;
-    this.rows = new Map();
     this.points = new Map();
     const again = () => this.data && this.update(this.data);
     this.pages = new Pages({
@@ -45,13 +44,18 @@ export class Streams {
     });
     const fetch = () => acts.link.list('/streams', 'streams');
     this.whole = new Whole({ fetch, key: (s) => s.name, changed: again });
-    this.body = el('tbody');
+    const body = el('tbody');
+    this.rows = new Keyed(
+      body,
+      (s) => s.name,
+      ({ name }) => this.#row(name),
+    );
     this.count = el('span.badge', {}, '0');
     this.none = el('p.nothing', {}, t('noStreams'));
     const head = HEAD.map(([name, number]) =>
       name ? el(`th${number ? '.number' : ''}`, { scope: 'col' }, t(name)) : el('td'),
     );
-    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), this.body));
+    this.table = el('div.scroll', {}, el('table', {}, el('thead', {}, el('tr', {}, head)), body));
     this.mixes = new Mixes(acts, (stream) => this.see(stream));
     this.network = new Network();
     this.element = el(
@@ -109,19 +113,10 @@ export class Streams {
     this.none.hidden = all.length > 0;
     const shown = this.pages.of(all);
     this.table.hidden = shown.length === 0;
-    const gone = new Set(this.rows.keys());
-    for (const stream of shown) {
-      gone.delete(stream.name);
-      if (!this.rows.has(stream.name)) this.#add(stream.name);
-      this.rows.get(stream.name)(stream);
-    }
-    for (const name of gone) {
-      this.rows.get(name)(null);
-      this.rows.delete(name);
-    }
+    this.rows.show(shown);
   }
 
-  #add(name) {
+  #row(name) {
     const cell = (key) =>
       key === 'source' ? 'td.wrap' : `td${HEAD.some(([n, number]) => n === key && number) ? '.number' : ''}`;
     const keys = ['source', 'codec', 'audio', 'fps', 'bitrate', 'viewers', 'age'];
@@ -137,7 +132,7 @@ export class Streams {
       { type: 'button', onclick: () => this.acts.sure('end_stream', name, { stream: name }) },
       t('end'),
     );
-    const row = el(
+    const element = el(
       'tr',
       {},
       el('td.mono', {}, see),
@@ -147,12 +142,11 @@ export class Streams {
       cells.age,
       el('td.acts', {}, end),
     );
-    this.body.append(row);
-    this.rows.set(name, (stream) => {
-      if (!stream) return row.remove();
+    const update = (stream) => {
       fill(cells, stream);
       draw(canvas, this.points.get(name) ?? [], WIDE);
-    });
+    };
+    return { element, update };
   }
 }
 

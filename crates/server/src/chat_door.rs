@@ -6,7 +6,10 @@ use crate::web::Web;
 use access::bans::Bans;
 use access::identity::Identity;
 use access::sessions::Sessions;
+use room::RoomId;
+use room::chat::{Refusal, Said, Sent};
 use rooms::Rooms;
+use rooms::groups::may_send;
 use rooms::moderation::Moderation;
 use store::Store;
 use webhooks::Hooks;
@@ -33,4 +36,18 @@ pub struct ChatDoor {
     pub moderation: Moderation,
     /// The app's backend, which is notified of messages and may be asked before.
     pub hooks: Option<Arc<Hooks>>,
+}
+
+impl ChatDoor {
+    /// The backend is not asked about what a group would refuse, nor about what it took before: what that was given. Where no
+    /// backend is asked, sending says both.
+    ///
+    /// # Errors
+    /// As [`may_send`].
+    pub async fn sent_before_asking(&self, room: &RoomId, said: &Said) -> Result<Option<Sent>, Refusal> {
+        if !self.hooks.as_ref().is_some_and(|hooks| hooks.asks()) {
+            return Ok(None);
+        }
+        may_send(&self.chat, &self.rooms, room, said).await
+    }
 }

@@ -87,7 +87,18 @@ pub enum Whom<'a> {
     User(&'a UserId),
 }
 
+/// Whether the backend is asked before something is said.
+fn asks(settings: &Settings) -> bool {
+    !settings.urls.is_empty() && matches!(settings.messages, Messages::Before | Messages::Both)
+}
+
 impl Hooks {
+    /// Whether the backend is asked before something is said.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        asks(&self.settings.borrow())
+    }
+
     /// Asks whether something may be said, if the settings want that.
     ///
     /// # Errors
@@ -95,7 +106,7 @@ impl Hooks {
     pub async fn may_say(&self, whom: Whom<'_>, said: &Said) -> Result<(), String> {
         let settings = {
             let settings = self.settings.borrow();
-            if settings.urls.is_empty() || !matches!(settings.messages, Messages::Before | Messages::Both) {
+            if !asks(&settings) {
                 return Ok(());
             }
             settings.clone()

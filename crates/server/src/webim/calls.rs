@@ -15,7 +15,7 @@ use super::{
 use access::limits::{Budget, TooMuch};
 use chat::hub::link::Link;
 use chat::say;
-use rooms::groups::{ensure, may_send, outside, with_group};
+use rooms::groups::{ensure, outside, with_group};
 use store::error::Error;
 use telemetry::traces::{Kind, part};
 use webhooks::Whom;
@@ -381,7 +381,7 @@ async fn send_group_msg(call: &Call<'_>) -> Answer {
     pace(call, &link)?;
     let chat = &call.door.chat;
     let said = chat.said(&link.user, asked.random, body);
-    if let Some(sent) = may_send(chat, &call.door.rooms, &id, &said).await? {
+    if let Some(sent) = call.door.sent_before_asking(&id, &said).await? {
         return ok(json!({"MsgTime": sent.at.secs(), "MsgSeq": sent.seq}));
     }
     may_say(call, Whom::Room(&id), &said).await?;

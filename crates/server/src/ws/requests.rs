@@ -13,7 +13,7 @@ use crate::chat_door::ChatDoor;
 use chat::hub::link::Link;
 use chat::render;
 use chat::say::{self, Unfit};
-use rooms::groups::{may_send, outside, sanction, with_group};
+use rooms::groups::{outside, sanction, with_group};
 use rooms::moderation::{Code, Refused, creator};
 use telemetry::traces::{self, part};
 use webhooks::Whom;
@@ -237,7 +237,7 @@ async fn moderate(door: &ChatDoor, me: &UserId, request: &Request<'_>) -> Result
 /// Says something in a room, and tells the app's backend.
 async fn send(door: &ChatDoor, me: &UserId, room: &RoomId, request: &Request<'_>) -> Result<Sent, Problem> {
     let said = door.chat.said(me, request.random, request.said()?);
-    if let Some(sent) = may_send(&door.chat, &door.rooms, room, &said).await? {
+    if let Some(sent) = door.sent_before_asking(room, &said).await? {
         return Ok(sent);
     }
     may_say(door, Whom::Room(room), &said).await?;

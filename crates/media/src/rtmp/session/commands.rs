@@ -63,16 +63,21 @@ impl Session {
 
     /// What a player asks for while it plays.
     fn of_player(&mut self, name: &str, on: bool) -> Event {
-        let mut status = |code, text| message::status(&mut self.out, "status", code, text);
+        let mut answer = |code, text| message::status(&mut self.out, "status", code, text);
         match name {
-            "pause" if on => status("NetStream.Pause.Notify", "paused"),
-            "pause" => status("NetStream.Unpause.Notify", "going on"),
+            "pause" => {
+                if on {
+                    answer("NetStream.Pause.Notify", "paused");
+                } else {
+                    answer("NetStream.Unpause.Notify", "going on");
+                }
+                Event::Pause(on)
+            }
             // There is nothing before or behind the present. FFmpeg's players show nothing until they hear that it is done.
-            "seek" => status("NetStream.Seek.Notify", "at the present"),
-            _ => {}
-        }
-        match name {
-            "pause" => Event::Pause(on),
+            "seek" => {
+                answer("NetStream.Seek.Notify", "at the present");
+                Event::KeyWanted
+            }
             "receiveAudio" => Event::ReceiveAudio(on),
             "receiveVideo" => Event::ReceiveVideo(on),
             _ => Event::KeyWanted,
