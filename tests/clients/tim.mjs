@@ -198,7 +198,8 @@ async function inOldPage(user) {
     window.heard = [];
     const text = (msg) => ({
       from: msg.getFromAccount(),
-      text: msg.elems[0].content.text ?? msg.elems[0].content.data,
+      // A text comes under its sender's name.
+      text: msg.elems.map(({ content }) => content.text ?? '').join(''),
     });
     const listeners = {
       onConnNotify() {},

@@ -59,11 +59,11 @@ function load() {
 function shown(msg) {
   const contents = msg.getElems().map((elem) => elem.getContent());
   const content = contents.map((it) => it.getText?.() ?? it.getData()).join('');
-  if (content.startsWith('{')) {
-    const { cmd, data } = JSON.parse(`${content.split('}}')[0]}}}`);
-    return data.cmd ?? cmd;
-  }
-  return content;
+  if (!content) return undefined;
+  const [head, ...rest] = content.split('}}');
+  const { cmd, data } = JSON.parse(`${head}}}`);
+  if (cmd === 'CustomTextMsg') return `${data.nickName}: ${rest.join('}}')}`;
+  return cmd === 'CustomCmdMsg' ? data.cmd : cmd;
 }
 
 /** Logs in, and joins a group, or makes it. */
@@ -143,7 +143,7 @@ log(
   `quiet for ${quiet / 1000} s: ${asked.filter(({ took }) => took > 10_000).length} polls, the longest ${Math.max(...asked.map(({ took }) => took))} ms`,
 );
 
-assert.deepEqual(bob.heard, ['after a long silence'], 'and nothing of before');
+assert.deepEqual(bob.heard, ['ann: after a long silence'], 'and nothing of before');
 
 // A member with our SDK turns its microphone off, of which old clients show nothing, and sends a command of its app's: they hear all the rest.
 const me = { userName: 'A}}nn', userAvatar: '' };
@@ -153,9 +153,9 @@ await send(ann, 'quiet', textBody('a text', me));
 await say(ann, 'quiet', 'after the commands');
 await until(
   () => `bob goes on to hear: ${JSON.stringify(bob.heard)}`,
-  () => bob.heard.includes('after the commands'),
+  () => bob.heard.includes('ann: after the commands'),
 );
-assert.deepEqual(bob.heard.slice(1), ['gift', 'CustomTextMsg', 'after the commands']);
+assert.deepEqual(bob.heard.slice(1), ['gift', 'A}}nn: a text', 'ann: after the commands']);
 
 // The room ends while bob is in it: its client goes on polling, and is answered slowly.
 await new Promise((ok, wrong) => ann.webim.destroyGroup({ GroupId: 'quiet' }, ok, wrong));

@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod close;
 pub mod hub;
+pub mod pages;
 pub mod render;
 pub mod say;
 mod tencent_settings;

@@ -1,14 +1,17 @@
 //! Messages as clients get them: WebSocket events and elements of long-polling replies. Each form of a message is
 //! made once, for the first receiver, and shared by all receivers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use room::chat::{Body, Content, Count, Direct, Form, Message, Notice, OutReason};
+use room::chat::{Body, Content, Count, Direct, Form, Message, Notice, OutReason, Said};
 use room::{Millis, RoomId};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+
+use crate::pages::{self, Client, Page};
 
 /// Who speaks for the system in the old web client's messages.
 pub const SYSTEM_ACCOUNT: &str = "@TIM#SYSTEM";
@@ -24,14 +27,40 @@ pub fn event(message: &Arc<Message>) -> Bytes {
     message.form(Form::Socket, |m| json_bytes(&socket(m)))
 }
 
-/// A message of a group as element of `RspMsgList`.
-pub fn element(message: &Arc<Message>, group_name: &str) -> Bytes {
-    message.form(Form::Poll, |m| json_bytes(&poll(m, group_name)))
+/// A message of a group as element of `RspMsgList`; none where it holds nothing for this client's pages.
+pub fn element(message: &Arc<Message>, group_name: &str, client: Client) -> Option<Bytes> {
+    let form = match client {
+        Client::Webim => Form::Webim,
+        Client::Tim => Form::Tim,
+    };
+    let bytes = message.form(form, |m| match poll(m, group_name, client) {
+        Some(element) => json_bytes(&element),
+        None => Bytes::new(),
+    });
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// A body as JSON within JSON.
-pub fn raw(body: &Body) -> &RawValue {
+fn raw(body: &Body) -> &RawValue {
     serde_json::from_str(body.as_json()).unwrap_or(RawValue::NULL)
+}
+
+/// What a client is given of a body; none where there is nothing in it for its pages.
+fn read_as(page: Page, body: &Body) -> Option<Cow<'_, RawValue>> {
+    match page {
+        Page::AsSaid => Some(Cow::Borrowed(raw(body))),
+        Page::Instead(list) => Some(Cow::Owned(list)),
+        Page::Nothing => None,
+    }
+}
+
+fn nick(said: &Said) -> &str {
+    said.nick.as_ref().map_or(said.from.as_str(), room::chat::Nick::as_str)
+}
+
+/// The body of a private message for a client.
+pub fn private(said: &Said, client: Client) -> Cow<'_, RawValue> {
+    read_as(pages::of_private(client, &said.body, nick(said)), &said.body).unwrap_or(Cow::Borrowed(RawValue::NULL))
 }
 
 fn json_bytes(value: &impl Serialize) -> Bytes {
@@ -41,13 +70,13 @@ fn json_bytes(value: &impl Serialize) -> Bytes {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Event<'a> {
-    Said(Said<'a>),
+    Said(Spoken<'a>),
     System(System<'a>),
 }
 
 /// What a member said, as WebSocket event.
 #[derive(Serialize)]
-pub struct Said<'a> {
+pub struct Spoken<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     room: Option<&'a RoomId>,
@@ -87,15 +116,9 @@ fn socket(m: &Message) -> impl Serialize {
     }
 }
 
-fn spoken<'a>(
-    r#type: &'static str,
-    room: Option<&'a RoomId>,
-    seq: u64,
-    at: Millis,
-    said: &'a room::chat::Said,
-) -> Said<'a> {
+fn spoken<'a>(r#type: &'static str, room: Option<&'a RoomId>, seq: u64, at: Millis, said: &'a Said) -> Spoken<'a> {
     let nick = said.nick.as_ref().map(room::chat::Nick::as_str);
-    Said { r#type, room, seq, time: at.0, from: said.from.as_str(), nick, body: raw(&said.body) }
+    Spoken { r#type, room, seq, time: at.0, from: said.from.as_str(), nick, body: raw(&said.body) }
 }
 
 /// A kept message for an answer that holds many.
@@ -157,7 +180,7 @@ struct GroupInfo<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ElementBody<'a> {
-    Said(&'a RawValue),
+    Said(Cow<'a, RawValue>),
     #[serde(rename_all = "PascalCase")]
     System {
         report_type: u8,
@@ -167,11 +190,12 @@ enum ElementBody<'a> {
     },
 }
 
-fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {
+fn poll<'a>(m: &'a Message, name: &'a str, client: Client) -> Option<impl Serialize> {
     let (event, from, random, nick, msg_body) = match &m.content {
         Content::Said(said) => {
-            let nick = said.nick.as_ref().map_or(said.from.as_str(), room::chat::Nick::as_str);
-            (3, said.from.as_str(), Some(said.random.unwrap_or(0)), Some(nick), ElementBody::Said(raw(&said.body)))
+            let nick = nick(said);
+            let body = read_as(pages::of_group(client, &said.body, nick), &said.body)?;
+            (3, said.from.as_str(), Some(said.random.unwrap_or(0)), Some(nick), ElementBody::Said(body))
         }
         Content::System(system) => {
             let (report_type, user_defined_field) = match &system.notice {
@@ -183,7 +207,7 @@ fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {
             (5, SYSTEM_ACCOUNT, None, None, ElementBody::System { report_type, operator, user_defined_field })
         }
     };
-    Element {
+    Some(Element {
         event,
         from,
         to_group_id: &m.group,
@@ -192,5 +216,5 @@ fn poll<'a>(m: &'a Message, name: &'a str) -> impl Serialize {
         msg_time_stamp: m.at.secs(),
         group_info: GroupInfo { id: &m.group, name, nick },
         msg_body,
-    }
+    })
 }

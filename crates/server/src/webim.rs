@@ -23,6 +23,7 @@ use access::sessions::ChatLogin;
 use chat::close::Close;
 use chat::hub::link::{Link, Login};
 use chat::hub::nameless;
+use chat::pages::Client;
 use chat::say::{self, Unfit};
 use rooms::groups::with_group;
 use telemetry::traces::Said;
@@ -204,6 +205,11 @@ impl<'a> Call<'a> {
     fn body<T: Deserialize<'a>>(&self) -> Result<T, Fail> {
         let body = if self.body.trim().is_empty() { "{}" } else { self.body };
         serde_json::from_str(body).map_err(|why| fail(BAD_JSON, why.to_string()))
+    }
+
+    /// What calls: the TIM web SDK alone says its platform, with every call.
+    fn client(&self) -> Client {
+        self.query.get("platform").map_or(Client::Webim, |_| Client::Tim)
     }
 
     /// Who calls.

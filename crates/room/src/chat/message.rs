@@ -117,8 +117,10 @@ pub enum Content {
 pub enum Form {
     /// A WebSocket event.
     Socket,
-    /// An element of a long-polling reply.
-    Poll,
+    /// An element of a long-polling reply to webim 1.7.
+    Webim,
+    /// The same to the TIM web SDK.
+    Tim,
 }
 
 /// A message of a group.
@@ -134,7 +136,7 @@ pub struct Message {
     pub content: Content,
     /// Filled by the first who asks; never part of what the message is.
     #[serde(skip)]
-    forms: [OnceLock<Bytes>; 2],
+    forms: [OnceLock<Bytes>; 3],
 }
 
 impl PartialEq for Message {
@@ -149,7 +151,7 @@ impl Message {
     /// A message with the number that it was given, here or where several nodes have them numbered.
     #[must_use]
     pub const fn new(group: RoomId, seq: u64, at: Millis, content: Content) -> Self {
-        Self { group, seq, at, content, forms: [const { OnceLock::new() }; 2] }
+        Self { group, seq, at, content, forms: [const { OnceLock::new() }; 3] }
     }
 
     /// The message in one of its forms, made by `render` the first time. A clone shares the bytes.

@@ -259,7 +259,7 @@ fn a_form_is_made_once() {
     let first = message.form(Form::Socket, |_| "made".into());
     let second = message.form(Form::Socket, |_| unreachable!("made already"));
     assert_eq!((first.as_ptr(), &second[..]), (second.as_ptr(), &b"made"[..]));
-    assert_eq!(message.form(Form::Poll, |m| m.seq.to_string().into()), "1");
+    assert_eq!(message.form(Form::Webim, |m| m.seq.to_string().into()), "1");
     let copy: Message = serde_json::from_str(&serde_json::to_string(&*message).unwrap()).unwrap();
     assert_eq!(copy, *message);
 }

@@ -1,9 +1,11 @@
 //! The calls that are held until there is something: a group's messages, and the user's own.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use room::chat::{Direct, MAX_KEPT, Refusal};
+use bytes::Bytes;
+use room::chat::{Content, Direct, MAX_KEPT, Message, Notice, Refusal, System};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -12,6 +14,7 @@ use super::{Answer, Call, Fail, NOTHING_CAME, UNAUTHORISED, ended, fail, ok};
 use access::sessions::PollKey;
 use chat::hub::inbox::{Inbox, Unanswered};
 use chat::hub::link::{Link, Login};
+use chat::pages::Client;
 use chat::render;
 
 /// Seconds after which clients may give a poll up, as they are told.
@@ -23,6 +26,9 @@ const LONGEST: Duration = Duration::from_secs(45);
 /// How long the answer to a poll that may not be is held back. Mini-programs count broken connections alone as errors, and ask again
 /// at once after every answer.
 const REFUSED: Duration = Duration::from_secs(5);
+
+/// What who has heard that its group is gone asks for next: more than any message's number, and a number to JavaScript.
+const GONE: u64 = (1 << 53) - 1;
 
 async fn refuse(why: impl Into<Fail>) -> Fail {
     let why = why.into();
@@ -66,23 +72,40 @@ pub async fn group(call: &Call<'_>) -> Answer {
         Err(why) => return Err(refuse(why).await),
     };
     let inbox = link.inbox().ok_or(Refusal::NoConnection)?;
-    if let Err(why) = enter(call, &asked, &key, &link, inbox).await {
-        return Err(if inbox.has_just_left() { why } else { refuse(why).await });
+    match enter(call, &asked, &key, &link, inbox).await {
+        Ok(()) => {}
+        // It was in when it asked last: it hears once that the room is gone.
+        Err(Refusal::NoGroup) if asked.start_seq != GONE => return gone(call, &asked, &key),
+        Err(why) if inbox.has_just_left() => return Err(why.into()),
+        Err(why) => return Err(refuse(why).await),
     }
     let polled = inbox.poll(&key.group, asked.start_seq, hold(asked.hold_time)).await;
     inbox.seen(call.door.web.clock.steady());
     let polled = polled.map_err(unanswered)?;
-    let elements: Vec<_> = polled.messages.iter().rev().map(|m| render::element(m, &polled.name)).collect();
+    let newest_first = polled.messages.iter().rev();
+    let elements: Vec<_> = newest_first.filter_map(|m| render::element(m, &polled.name, call.client())).collect();
+    messages(&asked.key, polled.next, &elements)
+}
+
+fn messages(key: &str, next_seq: u64, elements: &[Bytes]) -> Answer {
     let raw = |bytes| serde_json::from_slice::<&RawValue>(bytes).unwrap_or(RawValue::NULL);
     reply(&Messages {
         action_status: "OK",
         error_code: 0,
         error_info: "",
-        next_seq: polled.next,
+        next_seq,
         hold_time: TIMEOUT,
-        key: &asked.key,
+        key,
         rsp_msg_list: elements.iter().map(|bytes| raw(bytes)).collect(),
     })
+}
+
+/// The last message of a group that ended while who polls was away for so long that its connection was forgotten.
+fn gone(call: &Call<'_>, asked: &Asked, key: &PollKey) -> Answer {
+    let content = Content::System(System { by: None, notice: Notice::Destroyed });
+    let last = Arc::new(Message::new(key.group.clone(), asked.start_seq.max(1), call.now, content));
+    let element = render::element(&last, key.group.as_str(), call.client());
+    messages(&asked.key, GONE, element.as_slice())
 }
 
 /// Who polls by this key, and its connection.
@@ -98,14 +121,14 @@ fn known(call: &Call<'_>, asked: &Asked) -> Result<(PollKey, Arc<Link>), Fail> {
 }
 
 /// Puts who polls into the group, if it may be in and is not.
-async fn enter(call: &Call<'_>, asked: &Asked, key: &PollKey, link: &Link, inbox: &Inbox) -> Result<(), Fail> {
+async fn enter(call: &Call<'_>, asked: &Asked, key: &PollKey, link: &Link, inbox: &Inbox) -> Result<(), Refusal> {
     let door = call.door;
     if inbox.is_in(&key.group) {
         return Ok(());
     }
     if inbox.since <= key.at {
         // It has left, or was put out, since it got the key.
-        return Err(Refusal::NotMember.into());
+        return Err(Refusal::NotMember);
     }
     // Its connection is younger than the key, after a pause or a restart: the key says that it was in.
     let again = || door.chat.join(link, &key.group, None, MAX_KEPT, |_| Default::default());
@@ -142,7 +165,7 @@ struct Private<'a> {
     msg_random: u64,
     msg_time_stamp: u64,
     notice_seq: u64,
-    msg_body: &'a RawValue,
+    msg_body: Cow<'a, RawValue>,
 }
 
 /// `longpolling`: the user's own messages after `NoticeSeq`.
@@ -168,18 +191,18 @@ pub async fn direct(call: &Call<'_>) -> Answer {
     let polled = inbox.poll_direct(asked.cookie.notice_seq.unwrap_or(0), hold(asked.timeout)).await;
     inbox.seen(call.door.web.clock.steady());
     let messages = match polled {
-        // The TIM web SDK tells its app of every answer that is not OK; it spells this as the 2018 client does not.
-        Err(Unanswered::Timeout) if call.query.get("contentType").is_some() => {
+        // The TIM web SDK tells its app of every answer that is not OK.
+        Err(Unanswered::Timeout) if call.client() == Client::Tim => {
             return ok(json!({"EventArray": []}));
         }
         polled => polled.map_err(unanswered)?,
     };
-    let messages = messages.iter().map(|m| private(m)).collect();
+    let messages = messages.iter().map(|m| private(m, call.client())).collect();
     let event_array = [Event { event: 9, messages }];
     reply(&Events { action_status: "OK", error_code: 0, error_info: "", event_array })
 }
 
-fn private(message: &Direct) -> Private<'_> {
+fn private(message: &Direct, client: Client) -> Private<'_> {
     Private {
         from: message.said.from.as_str(),
         to: message.to.as_str(),
@@ -187,7 +210,7 @@ fn private(message: &Direct) -> Private<'_> {
         msg_random: message.said.random.unwrap_or(0),
         msg_time_stamp: message.at.secs(),
         notice_seq: message.seq,
-        msg_body: render::raw(&message.said.body),
+        msg_body: render::private(&message.said, client),
     }
 }
 

@@ -162,6 +162,16 @@ impl Old {
         self.key = said["LongPollingKey"].as_str().unwrap().to_owned();
     }
 
+    /// The same client at a server that was started again.
+    pub fn goes_on_at(&mut self, world: &World) {
+        self.at = world.at;
+    }
+
+    /// What it asks for next.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     pub fn key(&self) -> &str {
         &self.key
     }

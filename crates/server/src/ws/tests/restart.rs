@@ -8,7 +8,7 @@ use room::{Kind, LeaveReason};
 use serde_json::{Value, json};
 
 use super::World;
-use super::client::Socket;
+use super::client::{Old, Socket};
 
 async fn start(dir: &PathBuf) -> World {
     World::with(|settings| settings.data_dir.clone_from(dir)).await
@@ -88,5 +88,29 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     let mut carl = Socket::enter(&world, "carl").await;
     carl.ask(json!({"type": "direct", "to": "carl", "text": "only this"})).await;
     assert_eq!(carl.event_of("direct").await["from"], "carl");
+    world.stop().await;
+}
+
+/// A phone that was away for so long that its connection is forgotten, as after a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_to_polls_hears_once_that_the_room_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_path_buf();
+    let world = start(&dir).await;
+    world.enter(Kind::Live, "r", "ann").await;
+    let mut bob = Old::login(&world, "bob").await;
+    bob.join("r").await;
+    stop(world).await;
+
+    let world = start(&dir).await;
+    let (room, ann) = (super::room("r"), super::user("ann"));
+    world.server.app.rooms.delete_pusher(Kind::Live, &room, &ann, LeaveReason::Quit).await.unwrap();
+    bob.goes_on_at(&world);
+    let heard = bob.poll().await;
+    let told = (heard.len(), &heard[0]["Event"], &heard[0]["MsgBody"]["ReportType"], &heard[0]["ToGroupId"]);
+    assert_eq!(told, (1, &json!(5), &json!(5), &json!("r")), "the page closes the room at this alone");
+    let next = json!({"StartSeq": bob.next(), "HoldTime": 0, "Key": bob.key()});
+    let again = bob.call("group_open_long_polling_http_noauth_svc/get_msg", next).await;
+    assert_eq!(again["ErrorCode"], 10_010, "once: {again}");
     world.stop().await;
 }

@@ -63,11 +63,14 @@ async fn each_is_told_everything_exactly_once() {
         bob.ask(json!({"type": "send", "room": room, "text": "hello"})).await
     });
     assert_eq!((sent["type"].as_str(), &sent["seq"]), (Some("ack"), &json!(3)));
-    let text = json!([{"MsgType": "TIMTextElem", "MsgContent": {"Text": "hello"}}]);
-    assert_eq!((heard.len(), &heard[0]["Event"], &heard[0]["MsgBody"]), (1, &json!(3), &text));
+    assert_eq!((heard.len(), &heard[0]["Event"]), (1, &json!(3)));
+    let elements = &heard[0]["MsgBody"];
+    let named = r#"{"cmd":"CustomTextMsg","data":{"nickName":"Bob","headPic":""}}"#;
+    assert_eq!(elements[0]["MsgContent"]["Data"], named, "without it the page of 2018 stops listening: {elements}");
+    assert_eq!(elements[1]["MsgContent"]["Text"], "hello");
     assert_eq!((&heard[0]["From_Account"], &heard[0]["GroupInfo"]["From_AccountNick"]), (&json!("bob"), &json!("Bob")));
     assert_eq!(bob.event().await["seq"], 3);
-    let custom = json!([{"MsgType": "TIMCustomElem", "MsgContent": {"Data": "x", "Desc": "", "Ext": "e"}}]);
+    let custom = json!([{"MsgType": "TIMCustomElem", "MsgContent": {"Data": r#"{"cmd":"x","data":{}}"#, "Desc": "", "Ext": "e"}}]);
     let body = json!({"GroupId": room, "From_Account": "ann", "Random": 7, "MsgBody": custom, "MsgPriority": "COMMON"});
     let sent = ann.call("group_open_http_svc/send_group_msg", body.clone()).await;
     assert_eq!((&sent["ErrorCode"], &sent["MsgSeq"]), (&json!(0), &json!(4)), "{sent}");
