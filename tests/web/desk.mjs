@@ -190,17 +190,33 @@ await desk.getByText('Only the newest 500 lines were found.').waitFor();
 await shot(desk, 'console-logs');
 
 // A disk that takes nothing any more is said with its cause and cure.
-const sick = { ready: false, checks: [{ name: 'store', ok: false, needed: true, reason: 'the disk is full' }] };
+const text = "the journal's disk is full or fails";
+const late = '{events} events or more are not accepted, the oldest for {seconds} s';
+const filled = [
+  ['events', '7'],
+  ['seconds', '90'],
+];
+const sick = {
+  ready: false,
+  checks: [
+    { name: 'store', ok: false, needed: true, reason: text, said: { text, with: [] } },
+    { name: 'webhooks', ok: false, needed: false, reason: '7 events …', said: { text: late, with: filled } },
+  ],
+};
 await desk.route('**/readyz', (route) => route.fulfill({ status: 503, json: sick }));
 await tab('Overview');
 await desk.getByText('Not ready for calls').waitFor();
-await desk.locator('.causes li', { hasText: 'the disk is full' }).getByText('Free or mend the disk').waitFor();
+await desk.locator('.causes li', { hasText: text }).getByText('Free or mend the disk').waitFor();
+await desk.locator('.causes').getByText('7 events or more are not accepted, the oldest for 90 s').waitFor();
 await shot(desk, 'console-not-ready');
 
 // The other language stays.
 await desk.getByRole('button', { name: '中文' }).click();
 await desk.getByRole('button', { name: '概览' }).waitFor();
 assert.equal(await desk.locator('html').getAttribute('lang'), 'zh-CN');
+await desk.getByText('日志文件所在磁盘已满或出错').waitFor();
+await desk.getByText('至少 7 个事件未被接受，最早的已等了 90 秒').waitFor();
+assert.doesNotMatch(await desk.locator('.causes').first().innerText(), /events|journal/);
 
 assert.deepEqual(problems, []);
 await browser.close();

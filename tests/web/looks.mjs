@@ -34,6 +34,17 @@ const faults = (page) =>
     for (const e of document.querySelectorAll('.scroll'))
       if (innerWidth > 700 && shown(e) && e.scrollWidth > e.clientWidth + 1)
         found.push(`a table is wider than its place by ${e.scrollWidth - e.clientWidth}`);
+    // Where one is, is seen.
+    for (const e of document.querySelectorAll('[aria-current=page]')) {
+      const { left, right } = e.getBoundingClientRect();
+      if (shown(e) && (left < 0 || right > innerWidth)) found.push(`${name(e)} is the current page, and out of sight`);
+    }
+    // Names of streams are joined by underscores: an underline does not hide them.
+    for (const e of document.querySelectorAll('button, a')) {
+      const { textDecorationLine: line, textUnderlineOffset: below } = getComputedStyle(e);
+      if (shown(e) && line.includes('underline') && e.innerText.includes('_') && !(Number.parseFloat(below) >= 4))
+        found.push(`${name(e)} hides its underscores`);
+    }
     // What can be used has a name for who cannot see it.
     for (const e of document.querySelectorAll('button, a[href], input, select, canvas, video')) {
       if (!shown(e) || e.closest('[aria-hidden=true]')) continue;

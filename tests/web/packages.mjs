@@ -183,6 +183,20 @@ function printed(name, language) {
   return blocks.map((code) => code.replace('https://live.example', server.base));
 }
 
+// Whoever installs as both READMEs say has every package that their code imports.
+for (const name of ['react', 'vue']) {
+  for (const file of ['README.md', 'README.zh-CN.md']) {
+    const text = readFileSync(path.join(sdk, name, file), 'utf8');
+    const installed = [...text.matchAll(/^npm install (.*)$/gm)].flatMap(([, packages]) => packages.split(' '));
+    const imports = [...text.matchAll(/^import .* from '((?:@[^/']+\/)?[^./'][^/']*)/gm)].map(([, one]) => one);
+    assert.ok(imports.length > 3, `${name}/${file} imports ${imports}`);
+    for (const one of imports) {
+      const way = one.replace(/^roomservice-(.*)$/, (_, of) => `ROOMSERVICE/sdk/${of === 'sdk' ? 'js' : of}`);
+      assert.ok(installed.includes(way), `${name}/${file} does not install ${one}: ${installed}`);
+    }
+  }
+}
+
 /** A component of Vue as the app's bundler makes it. */
 function compiled(source, id) {
   const { compileScript, parse } = require('vue/compiler-sfc');

@@ -81,9 +81,14 @@ function update() {
 function mark(button, current) {
   if (!current) return button.removeAttribute('aria-current');
   button.setAttribute('aria-current', 'page');
-  // On a phone not all of them have room.
-  button.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  reveal();
 }
+
+/** On a phone not all tabs have room: the current one is seen, between its neighbours, also when the phone is turned. */
+function reveal() {
+  nav.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
+}
+new ResizeObserver(reveal).observe(nav);
 
 function show(name) {
   chosen = pages[name] ? name : 'overview';

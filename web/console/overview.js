@@ -2,7 +2,8 @@
 
 import { el } from '/web/dom.js';
 import { Graph } from './graph.js';
-import { figure, lasting, problemOf, reasonOf, span, t } from './text.js';
+import { problemOf, said } from './said.js';
+import { figure, lasting, span, t } from './text.js';
 
 const RANGES = [300, 900, 3_600];
 /** Health is asked for again after so many milliseconds. */
@@ -117,8 +118,8 @@ function item(ok, name, why, cure) {
 }
 
 /** A check of `/readyz` that is not well: what is wrong, and what helps. */
-function cause({ name, needed, reason }) {
-  const why = `${reasonOf(name, reason)}${needed ? '' : ` (${t('onlyWarning')})`}.`;
+function cause({ name, needed, said: sentence }) {
+  const why = `${said(sentence)}${needed ? '' : ` (${t('onlyWarning')})`}.`;
   return item(false, t(`check_${name}`), why, t(`cure_${name}`));
 }
 

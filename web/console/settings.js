@@ -2,7 +2,8 @@
 // wrong with them.
 
 import { el } from '/web/dom.js';
-import { problemOf, t } from './text.js';
+import { problemOf } from './said.js';
+import { t } from './text.js';
 
 const isSection = (value) => value && typeof value === 'object' && !Array.isArray(value);
 

@@ -153,7 +153,12 @@ export class Streams {
 function fill(cells, s) {
   const paused = s.paused ? el('span.badge.bad', {}, t('paused')) : '';
   cells.source.replaceChildren(`${s.protocol} `, el('span.soft.mono', {}, s.peer), paused);
-  cells.codec.textContent = s.video ? `${s.video.codec} ${s.video.width}×${s.video.height}` : '–';
+  // Of a publisher that sends several sizes: who is sent which, the smallest first.
+  const sizes = s.layers.map((layer) => `${layer.width}×${layer.height}: ${layer.viewers}`).join(', ');
+  cells.codec.replaceChildren(
+    s.video ? `${s.video.codec} ${s.video.width}×${s.video.height}` : '–',
+    sizes && el('div.small.soft', {}, `${t('viewersBySize')}: ${sizes}`),
+  );
   cells.audio.textContent = s.audio ? `${s.audio.codec} ${s.audio.rate / 1000} kHz` : '–';
   cells.fps.textContent = s.frameRate.toFixed(1);
   cells.bitrate.textContent = figure(s.bitsIn, 'bit/s');

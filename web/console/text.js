@@ -61,6 +61,7 @@ const EN = {
   noStreams: 'No streams',
   name: 'Name',
   codec: 'Video',
+  viewersBySize: 'viewers by size',
   audio: 'Audio',
   size: 'Size',
   fps: 'Pictures/s',
@@ -295,6 +296,7 @@ const ZH = {
   noStreams: '没有流',
   name: '名称',
   codec: '视频',
+  viewersBySize: '各档观众',
   audio: '音频',
   size: '尺寸',
   fps: '帧率',
@@ -520,47 +522,9 @@ const WHY = {
   timeout: '没有及时应答',
   media: '音视频出错（{said}）',
 };
-/** What the checks of `/readyz` find. */
-const REASONS = {
-  leaving: '服务器即将退出',
-  store: '无法写入',
-  disk: '空间不足或没有应答',
-  live: '没有应答',
-  webhooks: '有事件迟迟未被接受',
-  webrtc: '有客户端无法连通',
-};
-/** The doctor's checks: what they are about, and what helps. */
-const CHECKS = {
-  address: ['对外地址', '设置 webrtc.public'],
-  tcp: ['TCP 端口', '放行该端口'],
-  udp: ['UDP 端口', '放行该端口'],
-  certificate: ['证书', '更新证书或检查域名'],
-  ffmpeg: ['ffmpeg', '安装 ffmpeg 4.2 或更新版本'],
-  clock: ['时钟', '与时间服务器同步'],
-  disk: ['磁盘', '清理或更换 data_dir 所在磁盘'],
-  'record.dir': ['录制目录', '清理或更换 record.dir 所在磁盘'],
-  files: ['打开文件数', '提高限制（LimitNOFILE）'],
-  redis: ['Redis', '检查 store.redis、Redis 及其日志'],
-  webhooks: ['回调', '检查业务后端和 webhooks.urls'],
-  tencent: ['腾讯云', '检查腾讯云的密钥和域名'],
-};
-
 /** An error for people: what its code means, else what was said. */
 export function why({ code, message: said }) {
   return language === 'zh' && WHY[code] ? WHY[code].replace('{said}', said) : said;
-}
-
-/** Why a check of `/readyz` is not well. */
-export function reasonOf(name, said) {
-  return language === 'zh' && REASONS[name] ? `${REASONS[name]}（${said}）` : said;
-}
-
-/** A line of the doctor: `check: what was seen; what to do`. */
-export function problemOf(line) {
-  const [, name, said] = /^([a-z.]+): (.*)$/s.exec(line) ?? [];
-  if (language !== 'zh' || !CHECKS[name]) return line;
-  const [about, cure] = CHECKS[name];
-  return `${about}有问题，请${cure}（${said}）`;
 }
 
 /** 1234567 → `1.23 M`; with a unit: `1.23 Mbit/s`. */

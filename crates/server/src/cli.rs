@@ -18,6 +18,7 @@ use crate::plan;
 use crate::print;
 use crate::process;
 use crate::reload::Reload;
+use crate::said::said;
 use crate::setup;
 use access::identity::Identity;
 use access::operator::{self, Grants, Operators};
@@ -274,7 +275,8 @@ fn examine(settings: &Settings, json: bool) -> Result<(), String> {
     let (clouds, wrong) = match Clouds::of(settings.clouds()) {
         Ok(clouds) => (clouds, None),
         Err(why) => {
-            (Clouds::default(), Some(Verdict::fail("tencent", why, "mend the settings of [im] and [chat.tencent]")))
+            let cure = said!("mend the settings of [im] and [chat.tencent]");
+            (Clouds::default(), Some(Verdict::fail("tencent", said!("{why}", why = why), cure)))
         }
     };
     let mut found = runtime.block_on(doctor::examine(settings, &clouds, None));

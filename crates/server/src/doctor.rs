@@ -8,9 +8,10 @@ mod network;
 mod verdict;
 
 pub use machine::{recordings, trouble_of};
-pub use verdict::{Level, Verdict, page};
+pub use verdict::{Level, Problem, Verdict, page};
 
 use crate::config::Settings;
+use crate::said::Said;
 use media::rtc::Server as Webrtc;
 use tencent::clouds::Clouds;
 
@@ -20,9 +21,9 @@ const SETTINGS: &str = "settings";
 /// What can be seen of the settings alone.
 #[must_use]
 pub fn of_settings(settings: &Settings) -> Vec<Verdict> {
-    let cure = "change it in the configuration file; check-config says the same";
-    let wrong = settings.problems().into_iter().map(|seen| Verdict::fail(SETTINGS, seen, cure));
-    let odd = settings.warnings().into_iter().map(|seen| Verdict::warn(SETTINGS, seen, cure));
+    let cure = || Said::plain("change it in the configuration file; check-config says the same");
+    let wrong = settings.problems().into_iter().map(|seen| Verdict::fail(SETTINGS, Said::plain(seen), cure()));
+    let odd = settings.warnings().into_iter().map(|seen| Verdict::warn(SETTINGS, Said::plain(seen), cure()));
     wrong.chain(odd).collect()
 }
 
@@ -30,7 +31,7 @@ pub fn of_settings(settings: &Settings) -> Vec<Verdict> {
 pub async fn examine(settings: &Settings, clouds: &Clouds, webrtc: Option<&Webrtc>) -> Vec<Verdict> {
     let mut found = of_settings(settings);
     if found.is_empty() {
-        found.push(Verdict::ok(SETTINGS, format!("they fit, in {:?} mode", settings.mode)));
+        found.push(Verdict::ok(SETTINGS, Said::plain(format!("they fit, in {:?} mode", settings.mode))));
     }
     let (network, ffmpeg, disk, recordings, redis, webhooks, clouds) = tokio::join!(
         network::look(settings, webrtc),

@@ -55,6 +55,12 @@ pub struct Streams {
     pub bits_in: u64,
     /// Bits a second to viewers.
     pub bits_out: u64,
+    /// Those whose publisher sends several sizes.
+    pub layered: u64,
+    /// Viewers of these that are sent the largest size that flows.
+    pub largest: u64,
+    /// Viewers of these that are sent a smaller one.
+    pub smaller: u64,
 }
 
 impl Streams {
@@ -68,6 +74,12 @@ impl Streams {
             all.viewers = all.viewers.saturating_add(stream.viewers().into());
             all.bits_in = all.bits_in.saturating_add(stream.bitrate_in);
             all.bits_out = all.bits_out.saturating_add(stream.bitrate_out);
+            if hub.is_layered(&stream.name) {
+                all.layered += 1;
+                let mut layers = hub.layers(&stream.name);
+                all.largest += layers.pop().map_or(0, |largest| u64::from(largest.viewers));
+                all.smaller += layers.iter().map(|layer| u64::from(layer.viewers)).sum::<u64>();
+            }
         }
         all
     }

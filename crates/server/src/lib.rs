@@ -24,6 +24,7 @@ pub mod print;
 pub mod process;
 pub mod reload;
 pub mod report;
+mod said;
 pub mod setup;
 pub mod start;
 pub mod supervisor;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sign::Secret;
 
 use crate::lan::is_private;
+use crate::said::{Said, said};
 
 /// `[webrtc]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -97,14 +98,18 @@ impl Settings {
 }
 
 /// What to do about an address that browsers are told and do not reach.
-pub(crate) const CURE: &str =
-    "set webrtc.public to the address at which clients reach this machine, such as [\"203.0.113.7\"]";
+pub(crate) fn cure() -> Said {
+    said!("set webrtc.public to the address at which clients reach this machine, such as [\"203.0.113.7\"]")
+}
 
 /// What there is to say of an address of a private network that browsers are told, and the cure. A machine whose address the
 /// cloud or a bridge translates has no other.
-pub(crate) fn of_private(address: IpAddr) -> Option<[String; 2]> {
-    let seen = || format!("{address} is of a private network: browsers on the internet do not reach it");
-    is_private(address).then(|| [seen(), format!("{CURE}, unless all clients are in that network")])
+pub(crate) fn of_private(address: IpAddr) -> Option<[Said; 2]> {
+    is_private(address).then(|| {
+        let seen =
+            said!("{address} is of a private network: browsers on the internet do not reach it", address = address);
+        [seen, said!("{cure}, unless all clients are in that network").holding("cure", cure())]
+    })
 }
 
 /// An address that no client can send anything to.

@@ -173,9 +173,9 @@ pub trait Live: Send + Sync + 'static {
         0
     }
 
-    /// Why it does not answer just now, if it does not.
-    fn away(&self) -> Option<&'static str> {
-        None
+    /// Whether it does not answer just now.
+    fn is_away(&self) -> bool {
+        false
     }
 
     /// The mixes that are made in this process.

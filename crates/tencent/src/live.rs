@@ -295,8 +295,8 @@ impl Drop for Asking<'_> {
 }
 
 impl Live for LiveService {
-    fn away(&self) -> Option<&'static str> {
-        self.breaker.is_broken().then_some("the live service does not answer")
+    fn is_away(&self) -> bool {
+        self.breaker.is_broken()
     }
 
     fn pushing<'a>(&'a self, streams: &'a [StreamId], now: Millis) -> Answer<'a, Vec<Pushing>> {

@@ -13,7 +13,7 @@ pub const MOST_LAYERS: usize = 4;
 const FLOWS: Duration = Duration::from_secs(1);
 
 /// A layer that flows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// Its number, below [`MOST_LAYERS`].
     pub number: usize,
@@ -21,6 +21,14 @@ pub struct Layer {
     pub name: StreamName,
     /// Bits a second; 0 while that is not known yet.
     pub bitrate: u64,
+    /// Pixels of its pictures; 0 while they are not known yet.
+    pub width: u32,
+    /// See `width`.
+    pub height: u32,
+    /// Pictures a second.
+    pub frame_rate: f32,
+    /// Viewers that are sent it now.
+    pub viewers: u32,
 }
 
 impl Hub {
@@ -43,14 +51,32 @@ impl Hub {
 
     /// The layers of a stream that flow, the smallest first; none of a stream without simulcast.
     pub fn layers(&self, home: &StreamName) -> Vec<Layer> {
+        let Some(stream) = self.get(home) else { return Vec::new() };
         let mut layers: Vec<Layer> = (0..MOST_LAYERS)
             .filter_map(|number| {
                 let name = name(home, number);
-                let info = self.info(&name)?;
-                (info.silent < FLOWS).then_some(Layer { number, name, bitrate: info.bitrate_in })
+                let info = self.info(&name).filter(|info| info.silent < FLOWS)?;
+                let video = info.video.as_ref();
+                Some(Layer {
+                    number,
+                    name,
+                    bitrate: info.bitrate_in,
+                    width: video.map_or(0, |video| video.width),
+                    height: video.map_or(0, |video| video.height),
+                    frame_rate: info.frame_rate,
+                    viewers: 0,
+                })
             })
             .collect();
         layers.sort_by_key(|layer| layer.bitrate);
+        let state = stream.state.lock();
+        layers.iter_mut().for_each(|layer| layer.viewers = state.readers.sent_layer(layer.number));
+        // Who is sent the stream itself is sent the largest, unless a mix lies over it.
+        if state.overlay.is_none()
+            && let Some(largest) = layers.last_mut()
+        {
+            largest.viewers = largest.viewers.saturating_add(state.readers.sent_stream());
+        }
         layers
     }
 }

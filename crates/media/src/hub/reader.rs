@@ -51,6 +51,8 @@ pub struct Reader {
     form: Option<Box<dyn Form>>,
     /// The newest publisher when it last looked whether its home began anew.
     looked: u64,
+    /// The layer of the stream that its viewer is sent.
+    layer: Option<usize>,
 }
 
 /// Knows which form of a stream a reader can use.
@@ -110,6 +112,7 @@ impl Reader {
             withdrawn: false,
             form: None,
             looked: 0,
+            layer: None,
         };
         reader.arrive();
         Ok(reader)
@@ -460,6 +463,15 @@ impl Reader {
         self.home.tally.went(self.want.protocol, bytes);
     }
 
+    /// Says which layer of the stream its viewer is sent, for the stream's figures; none: what the stream itself carries.
+    pub(crate) fn shows_layer(&mut self, layer: Option<usize>) {
+        if layer != self.layer {
+            let stream = self.original.as_ref().unwrap_or(&self.home);
+            stream.state.lock().readers.change_layer(self.layer, layer);
+            self.layer = layer;
+        }
+    }
+
     /// This one only looked, and is forgotten by the stream's figures.
     pub(crate) fn withdraw(mut self) {
         self.withdrawn = true;
@@ -478,6 +490,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.shows_layer(None);
         self.depart();
         if !self.withdrawn {
             self.waited("a reader left before a keyframe came");

@@ -1,5 +1,6 @@
 //! Who reads a stream, counted by protocol, here and in the figures of the hub. Knows no frames.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::figures::Tally;
@@ -13,11 +14,13 @@ pub(super) struct Readers {
     /// Readers that are shown an overlay where there is one.
     pub shown: u32,
     counts: [u32; Protocol::ALL.len()],
+    /// Those that are sent a layer in place of the stream itself, by its number.
+    layers: BTreeMap<usize, u32>,
 }
 
 impl Readers {
     pub fn new(tally: Arc<Tally>) -> Self {
-        Readers { joined: 0, left: 0, tally, shown: 0, counts: [0; Protocol::ALL.len()] }
+        Readers { joined: 0, left: 0, tally, shown: 0, counts: [0; Protocol::ALL.len()], layers: BTreeMap::new() }
     }
 
     /// Counts one that comes, unless it is a viewer and there are `most` of them. [`Ended::Limit`] says so.
@@ -62,6 +65,26 @@ impl Readers {
             self.joined -= 1;
             self.tally.withdrew(protocol);
         }
+    }
+
+    /// One is sent another layer from now on; none: the stream itself.
+    pub fn change_layer(&mut self, from: Option<usize>, to: Option<usize>) {
+        if let Some(count) = from.and_then(|number| self.layers.get_mut(&number)) {
+            *count -= 1;
+        }
+        if let Some(number) = to {
+            *self.layers.entry(number).or_default() += 1;
+        }
+    }
+
+    /// Viewers that are sent this layer.
+    pub fn sent_layer(&self, number: usize) -> u32 {
+        self.layers.get(&number).copied().unwrap_or(0)
+    }
+
+    /// Viewers by WebRTC that are sent the stream itself.
+    pub fn sent_stream(&self) -> u32 {
+        self.counts[Protocol::Whep.index()].saturating_sub(self.layers.values().sum())
     }
 
     /// Readers now that came by this protocol.

@@ -85,6 +85,38 @@ async fn a_joiner_gets_the_tracks_and_the_group_of_pictures() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_sent_which_layer_is_counted_at_the_stream() {
+    let hub = Hub::new(Settings::default());
+    let p = start(&hub, "s");
+    p.push(key(0)).unwrap();
+    p.will_have_layers();
+    let [small, large] = [0, 1].map(|number| hub.publish_layer(&name("s"), number, origin(), 0).unwrap());
+    let picture = Bytes::from(b"delta".repeat(180));
+    for at in 0..60 {
+        ms(40).await;
+        small.push(Frame::video(Codec::H264, at * 40 * MS, 0, true, Bytes::from_static(b"key"))).unwrap();
+        large.push(Frame::video(Codec::H264, at * 40 * MS, 0, true, picture.clone())).unwrap();
+    }
+    let sent = || hub.layers(&name("s")).iter().map(|layer| (layer.number, layer.viewers)).collect::<Vec<_>>();
+    assert_eq!(sent(), [(0, 0), (1, 0)]);
+    let viewer = || hub.subscribe(&name("s"), Want::new(Protocol::Whep, Pace::Realtime, Start::Next)).unwrap();
+    let mut viewers = [viewer(), viewer(), viewer()];
+    // Who plays by something else has no choice.
+    let _plays = read(&hub, "s", Pace::Audience);
+    assert_eq!(sent(), [(0, 0), (1, 3)]);
+    viewers[0].shows_layer(Some(0));
+    viewers[1].shows_layer(Some(0));
+    viewers[1].shows_layer(Some(0));
+    viewers[2].shows_layer(Some(1));
+    assert_eq!(sent(), [(0, 2), (1, 1)]);
+    viewers[2].shows_layer(None);
+    let [first, ..] = viewers;
+    assert_eq!(sent(), [(0, 1), (1, 0)]);
+    drop(first);
+    assert_eq!(sent(), [(0, 0), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn audiences_wake_once_per_interval_and_share_their_bytes() {
     let hub = Hub::new(merging());
     let p = start(&hub, "s");

@@ -234,6 +234,11 @@ impl Whep {
         self.video.as_ref().is_some_and(|out| out.track.mid == mid)
     }
 
+    /// The layer that it is sent; none: what the stream itself carries.
+    pub fn showing(&self) -> Option<usize> {
+        self.showing
+    }
+
     /// Whether it is sent this layer, or is going to be.
     pub fn wants(&self, layer: Option<usize>) -> bool {
         self.showing == layer || self.target == layer

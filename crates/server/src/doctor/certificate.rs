@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::verdict::{Level, Verdict};
 use crate::config::Settings;
+use crate::said::{Said, said};
 use edge::look::{Shown, shown};
 use edge::tls::{Certificate, Term};
 use store::clock::{Clock, System};
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub async fn look(settings: &Settings) -> Vec<Verdict> {
     let tls = &settings.tls;
     if !tls.is_on() && !settings.http.tls_by_proxy {
-        return vec![Verdict::ok(NAME, "not used")];
+        return vec![Verdict::ok(NAME, Said::plain("not used"))];
     }
     let mut found = Vec::new();
     if tls.is_on() {
@@ -35,24 +36,29 @@ pub async fn look(settings: &Settings) -> Vec<Verdict> {
         match (seen(&host, port).await, tls.is_on()) {
             // Nobody serves while this looks at the settings of a server that does not run.
             (Seen::Nobody(why), true) => {
-                found.push(Verdict::ok(NAME, format!("not looked at: {at} does not answer from here ({why})")));
+                let seen = format!("not looked at: {at} does not answer from here ({why})");
+                found.push(Verdict::ok(NAME, Said::plain(seen)));
             }
             (Seen::Nobody(why), false) => found.push(Verdict::warn(
                 NAME,
-                format!("not looked at: {at} does not answer from here ({why})"),
-                format!("try from elsewhere: openssl s_client -connect {host}:{port} -servername {host}"),
+                said!("not looked at: {at} does not answer from here ({why})", at = at, why = why),
+                said!(
+                    "try from elsewhere: openssl s_client -connect {host}:{port} -servername {host}",
+                    host = host,
+                    port = port
+                ),
             )),
             (Seen::NoTls(why), _) => found.push(Verdict::fail(
                 NAME,
-                format!("{at} answers, and not by TLS: {why}"),
-                "let what is in front do TLS at that port (deploy/nginx.conf does), or change the address",
+                said!("{at} answers, and not by TLS: {why}", at = at, why = why),
+                said!("let what is in front do TLS at that port (deploy/nginx.conf does), or change the address"),
             )),
             (Seen::Shown(shown), _) => found.push(judge_shown(&at, &host, &shown, System.now().0 / 1000)),
         }
     }
     if found.is_empty() {
-        let seen = "not looked at: no setting says by what name the proxy in front is reached";
-        found.push(Verdict::ok(NAME, format!("{seen} (live.playHost)")));
+        let seen = "not looked at: no setting says by what name the proxy in front is reached (live.playHost)";
+        found.push(Verdict::ok(NAME, Said::plain(seen)));
     }
     found
 }
@@ -98,25 +104,28 @@ async fn seen(host: &str, port: u16) -> Seen {
 
 /// What clients are shown at this address.
 fn judge_shown(at: &str, host: &str, shown: &Shown, now: u64) -> Verdict {
-    let renew = "renew it where TLS is done (certbot renew), and let that read it again (systemctl reload nginx)";
+    let renew =
+        said!("renew it where TLS is done (certbot renew), and let that read it again (systemctl reload nginx)");
     let judged = match &shown.term {
         Some(term) => judge_certificate(term, &BTreeSet::from([host]), now, renew),
-        None => Verdict::ok(NAME, "it cannot be read"),
+        None => Verdict::ok(NAME, said!("it cannot be read")),
     };
     let judged = match shown {
         _ if judged.level == Level::Fail => judged,
         Shown { wrong: Some(wrong), .. } => {
-            Verdict::fail(NAME, format!("clients refuse it: {wrong}"), "order one for this name at an authority")
+            let seen = said!("clients refuse it: {wrong}", wrong = wrong);
+            Verdict::fail(NAME, seen, said!("order one for this name at an authority"))
         }
         Shown { known: false, .. } => Verdict::fail(
             NAME,
-            format!("{}; no authority that browsers know has signed it", judged.seen),
-            "send the whole chain (fullchain.pem, not cert.pem), or order one at an authority, such as Let's Encrypt; all is well \
-             where every client was told of yours",
+            said!("{seen}; no authority that browsers know has signed it").holding("seen", judged.seen),
+            said!(
+                "send the whole chain (fullchain.pem, not cert.pem), or order one at an authority, such as Let's Encrypt; all is well where every client was told of yours"
+            ),
         ),
         Shown { .. } => judged,
     };
-    Verdict { seen: format!("{at}: {}", judged.seen), ..judged }
+    Verdict { seen: said!("{at}: {seen}", at = at).holding("seen", judged.seen), ..judged }
 }
 
 /// The certificate of this server: its time and its names.
@@ -131,36 +140,43 @@ fn own(settings: &Settings) -> Verdict {
         .collect();
     if tls.acme.is_on() {
         return match edge::acme::kept_term(&tls.acme, &settings.data_dir) {
-            Ok(Some(term)) => judge_certificate(&term, &hosts, now, "it renews itself: the log says why it does not"),
+            Ok(Some(term)) => {
+                judge_certificate(&term, &hosts, now, said!("it renews itself: the log says why it does not"))
+            }
             Ok(None) => Verdict::warn(
                 NAME,
-                format!("none is there yet for {}", tls.acme.domains.join(", ")),
-                "start the server; the names must lead to it, and port 443 or 80 (tls.redirect_listen) must be open to the authority",
+                said!("none is there yet for {names}", names = tls.acme.domains.join(", ")),
+                said!(
+                    "start the server; the names must lead to it, and port 443 or 80 (tls.redirect_listen) must be open to the authority"
+                ),
             ),
             Err(why) => {
-                Verdict::fail(NAME, why.to_string(), "remove that file: another certificate is ordered at the start")
+                let cure = said!("remove that file: another certificate is ordered at the start");
+                Verdict::fail(NAME, said!("{why}", why = why), cure)
             }
         };
     }
     match Certificate::open(tls) {
         Err(why) => Verdict::fail(
             NAME,
-            why.to_string(),
-            "let tls.certificate and tls.key be PEM files that belong together, readable by the server's user",
+            said!("{why}", why = why),
+            said!("let tls.certificate and tls.key be PEM files that belong together, readable by the server's user"),
         ),
         Ok(open) => match open.term() {
-            None => Verdict::warn(NAME, "its time and names cannot be read", "make it anew"),
-            Some(term) => judge_certificate(&term, &hosts, now, "renew it; new files are taken without a restart"),
+            None => Verdict::warn(NAME, said!("its time and names cannot be read"), said!("make it anew")),
+            Some(term) => {
+                judge_certificate(&term, &hosts, now, said!("renew it; new files are taken without a restart"))
+            }
         },
     }
 }
 
-fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: &str) -> Verdict {
+fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: Said) -> Verdict {
     if term.until <= now {
-        return Verdict::fail(NAME, format!("it ended {} days ago", (now - term.until) / DAY), renew);
+        return Verdict::fail(NAME, said!("it ended {days} days ago", days = (now - term.until) / DAY), renew);
     }
     if term.from > now {
-        return Verdict::fail(NAME, "its time has not begun", "set this machine's clock, or wait");
+        return Verdict::fail(NAME, said!("its time has not begun"), said!("set this machine's clock, or wait"));
     }
     let covered = |host: &str| {
         let wild = host.split_once('.').map(|(_, domain)| format!("*.{domain}"));
@@ -168,13 +184,13 @@ fn judge_certificate(term: &Term, hosts: &BTreeSet<&str>, now: u64, renew: &str)
             || term.names.iter().any(|name| name.eq_ignore_ascii_case(host) || Some(name) == wild.as_ref())
     };
     let missing: Vec<_> = hosts.iter().copied().filter(|host| !covered(host)).collect();
-    let names = if term.names.is_empty() { "no name".to_owned() } else { term.names.join(", ") };
+    let names = if term.names.is_empty() { "–".to_owned() } else { term.names.join(", ") };
     if !missing.is_empty() {
-        let seen = format!("it is for {names}, and not for {}", missing.join(", "));
-        return Verdict::fail(NAME, seen, "order one with all names, or change live.playHost and live.pushHost");
+        let seen = said!("it is for {names}, and not for {missing}", names = names, missing = missing.join(", "));
+        return Verdict::fail(NAME, seen, said!("order one with all names, or change live.playHost and live.pushHost"));
     }
     let days = (term.until - now) / DAY;
-    let seen = format!("for {names} and {days} days");
+    let seen = said!("for {names} and {days} days", names = names, days = days);
     if days < 14 { Verdict::warn(NAME, seen, renew) } else { Verdict::ok(NAME, seen) }
 }
 
@@ -188,7 +204,7 @@ mod tests {
         let now = 1_800_000_000;
         let term = |from, until| Term { from, until, names: vec!["a.example.com".into(), "*.b.example.com".into()] };
         let judge = |from, until, hosts: &[&str]| {
-            judge_certificate(&term(from, until), &hosts.iter().copied().collect(), now, "renew it")
+            judge_certificate(&term(from, until), &hosts.iter().copied().collect(), now, Said::plain("renew it"))
         };
         is(&judge(0, now + 90 * DAY, &["a.example.com", "x.b.example.com", "192.0.2.1"]), Level::Ok, "90 days", "");
         is(&judge(0, now + 3 * DAY, &[]), Level::Warn, "3 days", "renew it");
@@ -256,7 +272,7 @@ mod tests {
         });
         let found = look(&settings).await;
         assert_eq!((found.len(), found[0].level), (1, Level::Fail), "{found:?}");
-        assert!(found[0].seen.starts_with(&format!("https://{}: ", settings.live.play_host)), "{found:?}");
-        assert!(!found[0].seen.contains("not by TLS"), "{found:?}");
+        assert!(found[0].seen.to_string().starts_with(&format!("https://{}: ", settings.live.play_host)), "{found:?}");
+        assert!(!found[0].seen.to_string().contains("not by TLS"), "{found:?}");
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use super::verdict::Verdict;
 use crate::config::Settings;
+use crate::said::{Said, said};
 use crate::usage;
 use store::Place;
 use streams::live;
@@ -30,8 +31,8 @@ const SLOW: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(25
 const ENCODERS: [&str; 2] = ["libx264", "aac"];
 /// What publishers send.
 const DECODERS: [&str; 2] = ["h264", "aac"];
-/// What some of them send.
-const MORE: [&str; 5] = ["hevc", "vp8", "vp9", "opus", "mp3float"];
+/// What some of them send. MP3 is AAC before it comes into a mix.
+const MORE: [&str; 4] = ["hevc", "vp8", "vp9", "opus"];
 /// Files that a server opens beside its connections.
 const BESIDE: u64 = 512;
 
@@ -45,7 +46,7 @@ struct Ffmpeg {
 /// ffmpeg, which makes mixes.
 pub async fn ffmpeg(settings: &Settings) -> Verdict {
     if settings.live.provider == live::Provider::Tencent {
-        return Verdict::ok("ffmpeg", "not used: Tencent mixes");
+        return Verdict::ok("ffmpeg", Said::plain("not used: Tencent mixes"));
     }
     let program = &settings.mix.ffmpeg;
     let said = async {
@@ -70,13 +71,16 @@ async fn said(program: &Path, what: &str) -> io::Result<String> {
 
 fn judge_ffmpeg(program: &Path, said: io::Result<Ffmpeg>) -> Verdict {
     const NAME: &str = "ffmpeg";
-    let install = "install it (apt-get install ffmpeg), or name one with libx264 in mix.ffmpeg";
+    let install = said!("install it (apt-get install ffmpeg), or name one with libx264 in mix.ffmpeg");
     let said = match said {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            let seen = format!("there is no {}, so merge_stream is refused", program.display());
+            let seen = said!("there is no {program}, so merge_stream is refused", program = program.display());
             return Verdict::warn(NAME, seen, install);
         }
-        Err(why) => return Verdict::fail(NAME, format!("{} does not run: {why}", program.display()), install),
+        Err(why) => {
+            let seen = said!("{program} does not run: {why}", program = program.display(), why = why);
+            return Verdict::fail(NAME, seen, install);
+        }
         Ok(said) => said,
     };
     let version = said.version.split_whitespace().nth(2).unwrap_or("of no known version").to_owned();
@@ -88,35 +92,39 @@ fn judge_ffmpeg(program: &Path, said: io::Result<Ffmpeg>) -> Verdict {
     let [encoders, decoders, more] =
         [lacking(&said.encoders, &ENCODERS), lacking(&said.decoders, &DECODERS), lacking(&said.decoders, &MORE)];
     if !encoders.is_empty() || !decoders.is_empty() {
-        let seen = format!("{version} lacks {}: mixes fail", [encoders, decoders].concat().join(", "));
+        let lacks = [encoders, decoders].concat().join(", ");
         return Verdict::fail(
             NAME,
-            seen,
-            "install a build with it (Debian's and Ubuntu's ffmpeg have all), or name one in mix.ffmpeg",
+            said!("{version} lacks {lacks}: mixes fail", version = version, lacks = lacks),
+            said!("install a build with it (Debian's and Ubuntu's ffmpeg have all), or name one in mix.ffmpeg"),
         );
     }
     let major = version.trim_start_matches('n').split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_some_and(|major| major < 4) {
         return Verdict::warn(
             NAME,
-            format!("{version} is older than what mixes are tried with"),
-            "install ffmpeg 4.2 or later",
+            said!("{version} is older than what mixes are tried with", version = version),
+            said!("install ffmpeg 4.2 or later"),
         );
     }
     if !more.is_empty() {
-        let seen = format!("{version} cannot decode {}: streams in that are black or silent in mixes", more.join(", "));
-        return Verdict::warn(NAME, seen, "install a build with these decoders, or name one in mix.ffmpeg");
+        let seen = said!(
+            "{version} cannot decode {lacks}: streams in that are black or silent in mixes",
+            version = version,
+            lacks = more.join(", ")
+        );
+        return Verdict::warn(NAME, seen, said!("install a build with these decoders, or name one in mix.ffmpeg"));
     }
-    Verdict::ok(NAME, format!("{version} with libx264, aac and what publishers send"))
+    Verdict::ok(NAME, Said::plain(format!("{version} with libx264, aac and what publishers send")))
 }
 
 /// What is wrong with the disk of `data_dir`, as far as is known without asking it.
 #[must_use]
-pub fn trouble_of(space: &usage::Space) -> Option<&'static str> {
+pub fn trouble_of(space: &usage::Space) -> Option<Said> {
     if space.is_silent() {
-        return Some("the disk of data_dir does not answer");
+        return Some(said!("the disk of data_dir does not answer"));
     }
-    space.last().is_some_and(|(free, _)| free < LITTLE).then_some("little room is left for data_dir")
+    space.last().is_some_and(|(free, _)| free < LITTLE).then(|| said!("little room is left for data_dir"))
 }
 
 /// The disk of `data_dir`: its room, and how long it takes until something is really on it.
@@ -130,8 +138,9 @@ pub async fn disk(settings: &Settings) -> Vec<Verdict> {
         judge_disk(&data_dir, room, timed, journal)
     };
     within(ANSWERS, look).await.unwrap_or_else(|| {
-        let seen = format!("the disk of data_dir {} does not answer", settings.data_dir.display());
-        let cure = "look at the disk, or at the server that it is mounted from (dmesg, mount); or set another data_dir";
+        let seen = said!("the disk of data_dir {directory} does not answer", directory = settings.data_dir.display());
+        let cure =
+            said!("look at the disk, or at the server that it is mounted from (dmesg, mount); or set another data_dir");
         vec![Verdict::fail("disk", seen, cure)]
     })
 }
@@ -200,37 +209,52 @@ fn judge_disk(data_dir: &Path, room: Option<u64>, timed: io::Result<Vec<Duration
     let times = match timed {
         Err(why) => {
             let cure = if data_dir.is_relative() {
-                "a relative data_dir is below where each program was started: set it in the file to where the server has its data, such as \"/var/lib/roomservice\", and ask as the user that runs the server"
+                said!(
+                    "a relative data_dir is below where each program was started: set it in the file to where the server has its data, such as \"/var/lib/roomservice\", and ask as the user that runs the server"
+                )
             } else {
-                "give data_dir to the user that runs the server (chown), and ask as that user; or set another data_dir"
+                said!(
+                    "give data_dir to the user that runs the server (chown), and ask as that user; or set another data_dir"
+                )
             };
-            return vec![Verdict::fail(NAME, format!("data_dir {directory} cannot be written: {why}"), cure)];
+            let seen = said!("data_dir {directory} cannot be written: {why}", directory = directory, why = why);
+            return vec![Verdict::fail(NAME, seen, cure)];
         }
         Ok(times) => times,
     };
     let mut found = Vec::new();
     match room {
         Some(free) if free < LITTLE => {
-            let cure = "make room, or set data_dir (and record.dir) to a larger disk; recordings give way by record.quota_bytes";
-            found.push(Verdict::fail(NAME, format!("{} MB are free for data_dir {directory}", free >> 20), cure));
+            let cure = said!(
+                "make room, or set data_dir (and record.dir) to a larger disk; recordings give way by record.quota_bytes"
+            );
+            let seen = said!("{free} MB are free for data_dir {directory}", free = free >> 20, directory = directory);
+            found.push(Verdict::fail(NAME, seen, cure));
         }
-        Some(free) => found.push(Verdict::ok(NAME, format!("{} GB are free for data_dir {directory}", free >> 30))),
+        Some(free) => {
+            let seen = format!("{} GB are free for data_dir {directory}", free >> 30);
+            found.push(Verdict::ok(NAME, Said::plain(seen)));
+        }
         None => {}
     }
     let [middle, longest] =
         [times.len() / 2, times.len().saturating_sub(1)].map(|at| times.get(at).copied().unwrap_or_default());
-    let seen = format!(
-        "a write is on the disk after {:.1} ms, {:.1} ms at the most",
-        middle.as_secs_f64() * 1000.0,
-        longest.as_secs_f64() * 1000.0
+    let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
+    if !journal || middle < SLOW[0] {
+        let seen = format!("a write is on the disk after {} ms, {} ms at the most", millis(middle), millis(longest));
+        found.push(Verdict::ok(NAME, Said::plain(seen)));
+        return found;
+    }
+    let seen = said!(
+        "a write is on the disk after {middle} ms, {longest} ms at the most: every change of a room waits for that",
+        middle = millis(middle),
+        longest = millis(longest)
     );
-    let cure =
-        "put data_dir on a local SSD; or set store.durability = \"none\", which loses the last moments before a crash";
-    found.push(match () {
-        () if !journal || middle < SLOW[0] => Verdict::ok(NAME, seen),
-        () if middle < SLOW[1] => Verdict::warn(NAME, format!("{seen}: every change of a room waits for that"), cure),
-        () => Verdict::fail(NAME, format!("{seen}: every change of a room waits for that"), cure),
-    });
+    let cure = said!(
+        "put data_dir on a local SSD; or set store.durability = \"none\", which loses the last moments before a crash"
+    );
+    let judge = if middle < SLOW[1] { Verdict::warn } else { Verdict::fail };
+    found.push(judge(NAME, seen, cure));
     found
 }
 
@@ -267,21 +291,29 @@ fn judge_recordings(directory: &Path, wrote: io::Result<Option<(u64, u64)>>) -> 
     let why = match wrote {
         Ok(Some((room, quota))) if room < quota => {
             let [room, quota] = [room, quota].map(|bytes| bytes >> 20);
-            let seen = format!(
-                "{at} has room for {room} MB of recordings, and record.quota_bytes allows {quota} MB: the oldest go earlier"
+            let seen = said!(
+                "{at} has room for {room} MB of recordings, and record.quota_bytes allows {quota} MB: the oldest go earlier",
+                at = at,
+                room = room,
+                quota = quota
             );
-            let cure = "set record.quota_bytes to less than that, make room, or set record.dir to another disk than data_dir's";
+            let cure = said!(
+                "set record.quota_bytes to less than that, make room, or set record.dir to another disk than data_dir's"
+            );
             return Verdict::warn(NAME, seen, cure);
         }
-        Ok(_) => return Verdict::ok(NAME, format!("recordings can be written to {at}")),
+        Ok(_) => return Verdict::ok(NAME, Said::plain(format!("recordings can be written to {at}"))),
         Err(why) => why,
     };
-    let seen = format!("{at} cannot be written, so every recording is lost: {why}");
-    let edit = format!("systemctl edit roomservice, [Service] and ReadWritePaths={at} below it, and a restart");
+    let seen = said!("{at} cannot be written, so every recording is lost: {why}", at = at, why = why);
+    let edit = format!("systemctl edit roomservice, [Service], ReadWritePaths={at}, systemctl restart roomservice");
     let cure = if why.kind() == io::ErrorKind::ReadOnlyFilesystem {
-        format!("the service's unit lets it write to its data alone: {edit}; or mount the disk for writing")
+        said!("the service's unit lets it write to its data alone: {edit}; or mount the disk for writing", edit = edit)
     } else {
-        format!("give it to the user that runs the server (chown); and where a unit bounds what may be written: {edit}")
+        said!(
+            "give it to the user that runs the server (chown); and where a unit bounds what may be written: {edit}",
+            edit = edit
+        )
     };
     Verdict::fail(NAME, seen, cure)
 }
@@ -302,16 +334,21 @@ pub fn files(settings: &Settings) -> Verdict {
 
 fn judge_files(most: u64, connections: u64) -> Verdict {
     const NAME: &str = "files";
-    let cure =
-        "LimitNOFILE=1048576 in the systemd unit, --ulimit nofile=1048576 for docker, or a lower http.max_connections";
-    let seen = |what| format!("{most} may be open, {what} http.max_connections = {connections}");
-    if most < 1024 {
-        return Verdict::fail(NAME, seen("far fewer than"), cure);
+    if most >= connections.saturating_add(BESIDE).max(1024) {
+        let bounded = || format!("{most} may be open, enough for http.max_connections = {connections}");
+        let seen = if most == u64::MAX { "as many as wanted may be open".into() } else { bounded() };
+        return Verdict::ok(NAME, Said::plain(seen));
     }
-    if most < connections.saturating_add(BESIDE) {
-        return Verdict::warn(NAME, seen("fewer than"), cure);
-    }
-    Verdict::ok(NAME, if most == u64::MAX { "as many as wanted may be open".into() } else { seen("enough for") })
+    let cure = said!(
+        "LimitNOFILE=1048576 in the systemd unit, --ulimit nofile=1048576 for docker, or a lower http.max_connections"
+    );
+    let seen = said!(
+        "{most} may be open, fewer than http.max_connections = {connections}",
+        most = most,
+        connections = connections
+    );
+    let judge = if most < 1024 { Verdict::fail } else { Verdict::warn };
+    judge(NAME, seen, cure)
 }
 
 #[cfg(test)]
@@ -330,6 +367,21 @@ mod tests {
             decoders: list(decoders),
         };
         judge_ffmpeg(Path::new("ffmpeg"), Ok(said))
+    }
+
+    /// The image's own ffmpeg is built with these parts and no others.
+    #[test]
+    fn the_images_ffmpeg_has_what_is_looked_for() {
+        let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/Dockerfile")).unwrap();
+        let parts = |flag: &str| -> Vec<String> {
+            let listed = file.split(flag).nth(1).unwrap().split_whitespace().next().unwrap();
+            listed.split(',').map(String::from).collect()
+        };
+        let [encoders, decoders] = ["--enable-encoder=", "--enable-decoder="].map(parts);
+        assert!(ENCODERS.iter().all(|name| encoders.iter().any(|part| part == name)), "{encoders:?}");
+        let looked = DECODERS.iter().chain(&MORE);
+        let lacks: Vec<_> = looked.filter(|name| !decoders.iter().any(|part| part == *name)).collect();
+        assert!(lacks.is_empty(), "deploy/Dockerfile builds without {lacks:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use time::macros::format_description;
 
 use super::verdict::Verdict;
 use crate::config::Settings;
+use crate::said::{Said, said};
 use store::Place;
 use store::clock::{Clock, System};
 use store::redis::Inspected;
@@ -28,15 +29,17 @@ pub struct Found {
 pub async fn redis(settings: &Settings) -> Found {
     const NAME: &str = "redis";
     if settings.store.kind != Place::Redis {
-        return Found { verdicts: vec![Verdict::ok(NAME, "not used")], ahead: None };
+        return Found { verdicts: vec![Verdict::ok(NAME, Said::plain("not used"))], ahead: None };
     }
     // What is wrong with its address is said of the settings.
     let Ok(target) = settings.store.target() else { return Found { verdicts: Vec::new(), ahead: None } };
     let now = || System.now().0;
     match store::redis::inspect(target, now).await {
         Err(why) => {
-            let cure = "start Redis, let this machine in (bind, ACL, firewall), and see that store.redis has its address and password";
-            Found { verdicts: vec![Verdict::fail(NAME, why.to_string(), cure)], ahead: None }
+            let cure = said!(
+                "start Redis, let this machine in (bind, ACL, firewall), and see that store.redis has its address and password"
+            );
+            Found { verdicts: vec![Verdict::fail(NAME, said!("{why}", why = why), cure)], ahead: None }
         }
         Ok(seen) => Found {
             verdicts: judge_redis(&seen, settings.store.redis_replicas),
@@ -51,38 +54,47 @@ fn judge_redis(seen: &Inspected, replicas: usize) -> Vec<Verdict> {
     if seen.version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|major| major < 7) {
         found.push(Verdict::warn(
             NAME,
-            format!("version {} is older than what is tried", seen.version),
-            "use Redis 7 or Valkey",
+            said!("version {version} is older than what is tried", version = seen.version),
+            said!("use Redis 7 or Valkey"),
         ));
     }
     if seen.role != "master" {
-        let cure = "let store.redis lead to the master, or name the Sentinels: redis-sentinel://host:26379/master";
-        found.push(Verdict::fail(NAME, format!("it is a {} and takes no changes", seen.role), cure));
+        let cure =
+            said!("let store.redis lead to the master, or name the Sentinels: redis-sentinel://host:26379/master");
+        found.push(Verdict::fail(NAME, said!("it is a {role} and takes no changes", role = seen.role), cure));
     }
+    let evicts = || said!("CONFIG SET maxmemory-policy noeviction, and the same in redis.conf");
     if seen.maxmemory > 0 && seen.policy != "noeviction" {
-        let seen = format!("maxmemory-policy is {}: rooms are thrown away when it is full", seen.policy);
-        found.push(Verdict::fail(NAME, seen, "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+        let seen = said!("maxmemory-policy is {policy}: rooms are thrown away when it is full", policy = seen.policy);
+        found.push(Verdict::fail(NAME, seen, evicts()));
     } else if seen.policy != "noeviction" {
-        let seen = format!("maxmemory-policy is {}, and would throw rooms away once maxmemory is set", seen.policy);
-        found.push(Verdict::warn(NAME, seen, "CONFIG SET maxmemory-policy noeviction, and the same in redis.conf"));
+        let seen = said!(
+            "maxmemory-policy is {policy}, and would throw rooms away once maxmemory is set",
+            policy = seen.policy
+        );
+        found.push(Verdict::warn(NAME, seen, evicts()));
     }
     if !seen.appends {
-        let cure = "CONFIG SET appendonly yes, and the same in redis.conf";
+        let cure = said!("CONFIG SET appendonly yes, and the same in redis.conf");
         let seen = if seen.saves == Some(false) {
-            "it keeps nothing on its disk: a restart of Redis ends all rooms"
+            said!("it keeps nothing on its disk: a restart of Redis ends all rooms")
         } else {
-            "it has snapshots only: a crash of Redis loses the last minutes"
+            said!("it has snapshots only: a crash of Redis loses the last minutes")
         };
         found.push(Verdict::warn(NAME, seen, cure));
     }
     if seen.replicas < replicas {
-        let seen =
-            format!("{} replicas are connected, store.redis_replicas = {replicas}: changes are refused", seen.replicas);
-        found.push(Verdict::fail(NAME, seen, "start the replicas (REPLICAOF), or lower store.redis_replicas"));
+        let seen = said!(
+            "{connected} replicas are connected, store.redis_replicas = {wanted}: changes are refused",
+            connected = seen.replicas,
+            wanted = replicas
+        );
+        found.push(Verdict::fail(NAME, seen, said!("start the replicas (REPLICAOF), or lower store.redis_replicas")));
     }
     if found.is_empty() {
         let Inspected { version, replicas, .. } = seen;
-        found.push(Verdict::ok(NAME, format!("version {version}, noeviction, appendonly, {replicas} replicas")));
+        let seen = format!("version {version}, noeviction, appendonly, {replicas} replicas");
+        found.push(Verdict::ok(NAME, Said::plain(seen)));
     }
     found
 }
@@ -91,17 +103,24 @@ fn judge_redis(seen: &Inspected, replicas: usize) -> Vec<Verdict> {
 pub fn clock(redis: Option<(String, f64)>, webhooks: Option<(String, f64)>) -> Verdict {
     const NAME: &str = "clock";
     let Some((whose, ahead)) = redis.or(webhooks) else {
-        return Verdict::ok(NAME, "not compared: no Redis and no webhook is configured, and nobody else is asked");
+        let seen = "not compared: no Redis and no webhook is configured, and nobody else is asked";
+        return Verdict::ok(NAME, Said::plain(seen));
     };
-    let cure =
-        "let both machines follow a time server: timedatectl set-ntp true (signatures, URLs and bans hold times)";
-    let way = if ahead > 0.0 { "behind" } else { "ahead of" };
-    let seen = format!("{:.1} s {way} that of {whose}", ahead.abs());
-    match ahead.abs() {
-        apart if apart > APART[1] => Verdict::fail(NAME, seen, cure),
-        apart if apart > APART[0] => Verdict::warn(NAME, seen, cure),
-        _ => Verdict::ok(NAME, format!("as that of {whose}")),
+    let apart = ahead.abs();
+    if apart <= APART[0] {
+        return Verdict::ok(NAME, Said::plain(format!("as that of {whose}")));
     }
+    let cure = said!(
+        "let both machines follow a time server: timedatectl set-ntp true (signatures, URLs and bans hold times)"
+    );
+    let seconds = format!("{apart:.1}");
+    let seen = if ahead > 0.0 {
+        said!("{seconds} s behind that of {whose}", seconds = seconds, whose = whose)
+    } else {
+        said!("{seconds} s ahead of that of {whose}", seconds = seconds, whose = whose)
+    };
+    let judge = if apart > APART[1] { Verdict::fail } else { Verdict::warn };
+    judge(NAME, seen, cure)
 }
 
 /// Whether receivers of webhooks answer. Nothing is posted.
@@ -120,7 +139,7 @@ pub async fn webhooks(settings: &Settings) -> Found {
         verdicts.push(judge_webhook(&shown::url(url), answered.map(|(status, _)| status).map_err(|e| e.to_string())));
     }
     if verdicts.is_empty() {
-        verdicts.push(Verdict::ok(NAME, "not used"));
+        verdicts.push(Verdict::ok(NAME, Said::plain("not used")));
     }
     Found { verdicts, ahead }
 }
@@ -130,14 +149,16 @@ fn judge_webhook(url: &str, answered: Result<u16, String>) -> Verdict {
     match answered {
         Ok(status @ 500..) => Verdict::warn(
             NAME,
-            format!("{url} answers {status}"),
-            "look into the backend's log; events wait until they are accepted",
+            said!("{url} answers {status}", url = url, status = status),
+            said!("look into the backend's log; events wait until they are accepted"),
         ),
-        Ok(_) => Verdict::ok(NAME, format!("{url} answers")),
+        Ok(_) => Verdict::ok(NAME, Said::plain(format!("{url} answers"))),
         Err(why) => Verdict::fail(
             NAME,
-            format!("{url}: {why}"),
-            "start the backend, let this machine reach it, and see that its name and certificate are right (webhooks.ca for an authority of your own)",
+            said!("{url}: {why}", url = url, why = why),
+            said!(
+                "start the backend, let this machine reach it, and see that its name and certificate are right (webhooks.ca for an authority of your own)"
+            ),
         ),
     }
 }
@@ -155,18 +176,19 @@ fn seconds(date: &str) -> Option<f64> {
 pub async fn clouds(clouds: &Clouds) -> Vec<Verdict> {
     const NAME: &str = "tencent";
     if clouds.live.is_none() && clouds.chat.is_none() {
-        return vec![Verdict::ok(NAME, "not used")];
+        return vec![Verdict::ok(NAME, Said::plain("not used"))];
     }
     judge_clouds(clouds.check().await)
 }
 
 fn judge_clouds(said: Findings) -> Vec<Verdict> {
     const NAME: &str = "tencent";
-    let cure = "compare the setting with Tencent's console";
-    let found = said.live.into_iter().chain(said.im);
-    let found: Vec<_> =
-        found.map(|finding| Verdict::fail(NAME, format!("{}: {}", finding.setting, finding.why), cure)).collect();
-    if found.is_empty() { vec![Verdict::ok(NAME, "admits us")] } else { found }
+    let found = said.live.into_iter().chain(said.im).map(|finding| {
+        let seen = said!("{setting}: {why}", setting = finding.setting, why = finding.why);
+        Verdict::fail(NAME, seen, said!("compare the setting with Tencent's console"))
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() { vec![Verdict::ok(NAME, Said::plain("admits us"))] } else { found }
 }
 
 #[cfg(test)]
@@ -244,6 +266,6 @@ mod tests {
         settings.webhooks.urls = vec!["http://user:hunter2@127.0.0.1:1/hook".into()];
         let found = webhooks(&settings).await.verdicts;
         is(&found[0], Level::Fail, "127.0.0.1:1/hook", "start the backend");
-        assert!(!found[0].seen.contains("hunter2"));
+        assert!(!found[0].seen.to_string().contains("hunter2"));
     }
 }

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::verdict::Verdict;
 use crate::config::{Mode, Settings};
-use crate::webrtc::{CURE, of_private};
+use crate::said::{Said, said};
+use crate::webrtc::{cure, of_private};
 use media::rtc::Server as Webrtc;
 use streams::live;
 
@@ -94,22 +95,23 @@ fn public(settings: &Settings) -> Vec<IpAddr> {
 fn judge_address(address: IpAddr, own: &BTreeSet<IpAddr>, mode: Mode) -> Verdict {
     const NAME: &str = "address";
     if mode == Mode::Development {
-        return Verdict::ok(NAME, format!("{address}: development mode serves this machine"));
+        return Verdict::ok(NAME, Said::plain(format!("{address}: development mode serves this machine")));
     }
     if address.is_loopback() {
         return Verdict::fail(
             NAME,
-            format!("browsers are told to send to {address}, which is their own machine"),
-            CURE,
+            said!("browsers are told to send to {address}, which is their own machine", address = address),
+            cure(),
         );
     }
     if let Some([seen, cure]) = of_private(address) {
         return Verdict::warn(NAME, seen, cure);
     }
     if own.contains(&address) {
-        return Verdict::ok(NAME, format!("{address} is this machine's"));
+        return Verdict::ok(NAME, Said::plain(format!("{address} is this machine's")));
     }
-    Verdict::ok(NAME, format!("{address} is on no interface here: a router or the cloud leads it to this machine"))
+    let seen = format!("{address} is on no interface here: a router or the cloud leads it to this machine");
+    Verdict::ok(NAME, Said::plain(seen))
 }
 
 /// What is advertised besides UDP.
@@ -234,39 +236,49 @@ fn judge_tcp(one: &Advertised, at: &str, own: bool, looped: &Looped) -> Verdict 
     let Advertised { what, setting, listen, .. } = one;
     let port = at.rsplit(':').next().unwrap_or_default();
     match looped {
-        Looped::Came => Verdict::ok(NAME, format!("{what}: {at} answers")),
+        Looped::Came => Verdict::ok(NAME, Said::plain(format!("{what}: {at} answers"))),
         Looped::Not(why) if at == listen.to_string() => Verdict::fail(
             NAME,
-            format!("{what}: {at} cannot be listened at: {why}"),
-            format!(
-                "give {setting} an address of this machine; below 1024 a program needs AmbientCapabilities=CAP_NET_BIND_SERVICE"
+            said!("{what}: {at} cannot be listened at: {why}", what = what, at = at, why = why),
+            said!(
+                "give {setting} an address of this machine; below 1024 a program needs AmbientCapabilities=CAP_NET_BIND_SERVICE",
+                setting = setting
             ),
         ),
         Looped::Not(why) => Verdict::fail(
             NAME,
-            format!("{what}: {at}: {why}"),
-            "let the name's DNS record lead to this machine, or change live.pushHost and live.playHost",
+            said!("{what}: {at}: {why}", what = what, at = at, why = why),
+            said!("let the name's DNS record lead to this machine, or change live.pushHost and live.playHost"),
         ),
         Looped::Other => Verdict::warn(
             NAME,
-            format!("{what}: something else answers at {at}: what is sent there does not come here"),
-            format!(
-                "let the router, the cloud or the proxy at that address lead TCP {port} to this machine, or change the address"
+            said!(
+                "{what}: something else answers at {at}: what is sent there does not come here",
+                what = what,
+                at = at
+            ),
+            said!(
+                "let the router, the cloud or the proxy at that address lead TCP {port} to this machine, or change the address",
+                port = port
             ),
         ),
         _ if own => Verdict::fail(
             NAME,
-            format!("{what}: {at} does not answer, and it is this machine's"),
-            format!(
-                "open TCP {port} in this machine's firewall (nft list ruleset), or listen there: {setting} is {listen}"
+            said!("{what}: {at} does not answer, and it is this machine's", what = what, at = at),
+            said!(
+                "open TCP {port} in this machine's firewall (nft list ruleset), or listen there: {setting} is {listen}",
+                port = port,
+                setting = setting,
+                listen = listen
             ),
         ),
         _ => Verdict::warn(
             NAME,
-            format!("{what}: {at} does not answer from here"),
-            format!(
-                "let the router or the cloud lead TCP {port} to this machine. Some lead nothing back that comes from inside: then try from elsewhere, nc -vz {}",
-                at.replace(':', " ")
+            said!("{what}: {at} does not answer from here", what = what, at = at),
+            said!(
+                "let the router or the cloud lead TCP {port} to this machine. Some lead nothing back that comes from inside: then try from elsewhere, nc -vz {at}",
+                port = port,
+                at = at.replace(':', " ")
             ),
         ),
     }
@@ -314,28 +326,32 @@ fn judge_udp(to: SocketAddr, own: bool, looped: &Looped) -> Verdict {
     const NAME: &str = "udp";
     let port = to.port();
     match looped {
-        Looped::Came => Verdict::ok(NAME, format!("webrtc: what is sent to {to} comes")),
+        Looped::Came => Verdict::ok(NAME, Said::plain(format!("webrtc: what is sent to {to} comes"))),
         Looped::Busy => Verdict::ok(
             NAME,
-            format!("webrtc: UDP {port} is in use, by the running server most likely; its console tries the loop"),
+            Said::plain(format!(
+                "webrtc: UDP {port} is in use, by the running server most likely; its console tries the loop"
+            )),
         ),
         Looped::Not(why) => Verdict::fail(
             NAME,
-            format!("webrtc: {to}: {why}"),
-            "give webrtc.listen an address of this machine, and webrtc.public one that it reaches",
+            said!("{what}: {at}: {why}", what = "webrtc", at = to, why = why),
+            said!("give webrtc.listen an address of this machine, and webrtc.public one that it reaches"),
         ),
         Looped::Lost if own => Verdict::fail(
             NAME,
-            format!("webrtc: what is sent to {to} does not come, and it is this machine's"),
-            format!(
-                "open UDP {port} in this machine's firewall (nft list ruleset), or let webrtc.listen be 0.0.0.0:{port}"
+            said!("webrtc: what is sent to {to} does not come, and it is this machine's", to = to),
+            said!(
+                "open UDP {port} in this machine's firewall (nft list ruleset), or let webrtc.listen be 0.0.0.0:{port}",
+                port = port
             ),
         ),
         Looped::Lost | Looped::Other => Verdict::warn(
             NAME,
-            format!("webrtc: what is sent to {to} does not come back"),
-            format!(
-                "let the router or the cloud lead UDP {port} to this machine. Some lead nothing back that comes from inside: then try a call from elsewhere"
+            said!("webrtc: what is sent to {to} does not come back", to = to),
+            said!(
+                "let the router or the cloud lead UDP {port} to this machine. Some lead nothing back that comes from inside: then try a call from elsewhere",
+                port = port
             ),
         ),
     }
@@ -446,7 +462,7 @@ mod tests {
         let found = look(&settings, Some(&webrtc)).await;
         let said: Vec<_> = found.iter().filter(|verdict| verdict.check == "udp").collect();
         assert!(
-            matches!(said[..], [one] if one.seen.contains(&bound.to_string()) && one.level == Level::Ok),
+            matches!(said[..], [one] if one.seen.to_string().contains(&bound.to_string()) && one.level == Level::Ok),
             "{said:?}"
         );
         stop.cancel();

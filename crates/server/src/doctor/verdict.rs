@@ -1,8 +1,10 @@
 //! What one check found, and what to do about it. Knows no checks.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::said::Said;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,37 +26,72 @@ pub struct Verdict {
     /// How bad it is.
     pub level: Level,
     /// What was seen.
-    pub seen: String,
+    #[serde(serialize_with = "in_english")]
+    pub seen: Said,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cure: Option<String>,
+    #[serde(serialize_with = "in_english_if_any", skip_serializing_if = "Option::is_none")]
+    pub cure: Option<Said>,
+}
+
+fn in_english<S: Serializer>(said: &Said, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(said)
+}
+
+fn in_english_if_any<S: Serializer>(said: &Option<Said>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&said.as_ref().map(Said::to_string).unwrap_or_default())
+}
+
+/// What is not well, for a page that says it in its reader's language.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    /// What was looked at.
+    check: &'static str,
+    /// What was seen.
+    seen: Said,
+    /// What to do about it; nothing where what was seen says it.
+    cure: Option<Said>,
+}
+
+impl Problem {
+    /// Something about the settings, which say themselves what they should be.
+    #[must_use]
+    pub fn of_settings(seen: String) -> Self {
+        Self { check: super::SETTINGS, seen: Said::plain(seen), cure: None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cure {
+            Some(cure) => write!(f, "{}: {}; {cure}", self.check, self.seen),
+            None => self.seen.fmt(f),
+        }
+    }
 }
 
 impl Verdict {
     /// All is well.
-    pub fn ok(check: &'static str, seen: impl Into<String>) -> Self {
-        Self { check, level: Level::Ok, seen: seen.into(), cure: None }
+    pub fn ok(check: &'static str, seen: Said) -> Self {
+        Self { check, level: Level::Ok, seen, cure: None }
     }
 
     /// It works for now.
-    pub fn warn(check: &'static str, seen: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { check, level: Level::Warn, seen: seen.into(), cure: Some(cure.into()) }
+    pub fn warn(check: &'static str, seen: Said, cure: Said) -> Self {
+        Self { check, level: Level::Warn, seen, cure: Some(cure) }
     }
 
     /// It does not work.
-    pub fn fail(check: &'static str, seen: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub fn fail(check: &'static str, seen: Said, cure: Said) -> Self {
         Self { level: Level::Fail, ..Self::warn(check, seen, cure) }
     }
 
-    /// The same in one line; nothing where all is well.
+    /// What is not well; nothing where all is.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        let cure = self.cure.as_ref()?;
+    pub fn problem(&self) -> Option<Problem> {
+        let cure = self.cure.clone()?;
         // Settings say themselves which they are, and what they should be.
-        if self.check == super::SETTINGS {
-            return Some(self.seen.clone());
-        }
-        Some(format!("{}: {}; {cure}", self.check, self.seen))
+        let cure = Some(cure).filter(|_| self.check != super::SETTINGS);
+        Some(Problem { check: self.check, seen: self.seen.clone(), cure })
     }
 }
 
@@ -81,6 +118,7 @@ pub fn page(verdicts: &[Verdict]) -> String {
 #[track_caller]
 pub fn is(verdict: &Verdict, level: Level, seen: &str, cure: &str) {
     assert_eq!(verdict.level, level, "{verdict:?}");
-    assert!(verdict.seen.contains(seen), "{verdict:?}");
-    assert!(verdict.cure.as_deref().unwrap_or_default().contains(cure), "{verdict:?}");
+    assert!(verdict.seen.to_string().contains(seen), "{verdict:?}");
+    let said = verdict.cure.as_ref().map(Said::to_string).unwrap_or_default();
+    assert!(said.contains(cure), "{verdict:?}");
 }

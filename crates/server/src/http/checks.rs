@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Settings;
-use crate::doctor::{self, Verdict};
+use crate::doctor::{self, Problem, Verdict};
 use streams::live::Live;
 use tencent::clouds::Clouds;
 
@@ -22,15 +22,15 @@ pub struct Checks {
 
 impl Checks {
     /// What can be seen to be wrong without asking a service.
-    pub fn problems(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<Problem> {
         let mut found: Vec<_> = doctor::of_settings(&self.settings).iter().filter_map(Verdict::problem).collect();
-        found.extend(self.live.lacks());
+        found.extend(self.live.lacks().into_iter().map(Problem::of_settings));
         found
     }
 
     /// What the doctor says, who asks every configured service: what is not well of it.
     /// One at a time.
-    pub async fn ask(&self) -> Vec<String> {
+    pub async fn ask(&self) -> Vec<Problem> {
         static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _alone = ALONE.lock().await;
         let found = doctor::examine(&self.settings, &self.clouds, self.webrtc.as_ref()).await;

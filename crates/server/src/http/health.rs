@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::console;
 use crate::doctor;
 use crate::lan;
+use crate::said::{Said, said};
 use crate::usage::Space;
 use access::operator::{Need, Operators};
 use store::Probe;
@@ -69,11 +70,13 @@ struct Check {
     needed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The reason with its blanks, for pages in other languages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
 }
 
-fn check(name: &'static str, needed: bool, reason: Option<impl ToString>) -> Check {
-    let reason = reason.map(|reason| reason.to_string());
-    Check { name, ok: reason.is_none(), needed, reason }
+fn check(name: &'static str, needed: bool, said: Option<Said>) -> Check {
+    Check { name, ok: said.is_none(), needed, reason: said.as_ref().map(Said::to_string), said }
 }
 
 #[derive(Serialize)]
@@ -91,10 +94,10 @@ async fn healthz() -> Response {
 async fn readyz(State(health): State<Arc<Health>>) -> Response {
     health.disk.ask().await;
     let mut checks = vec![
-        check("leaving", true, health.leaving.is_cancelled().then_some("the server is about to end")),
-        check("store", true, health.probe.ask().await.err()),
+        check("leaving", true, health.leaving.is_cancelled().then(|| said!("the server is about to end"))),
+        check("store", true, health.probe.ask().await.err().map(|why| Said::plain(why.to_string()))),
         check("disk", false, doctor::trouble_of(&health.disk)),
-        check("live", false, health.live.away()),
+        check("live", false, health.live.is_away().then(|| said!("the live service does not answer"))),
         check("webhooks", false, late(health.hooks.as_deref(), health.clock.now())),
     ];
     if let Some(webrtc) = &health.webrtc {
@@ -107,20 +110,31 @@ async fn readyz(State(health): State<Arc<Health>>) -> Response {
 }
 
 /// How far behind the webhooks are, if that is worth a word.
-fn late(hooks: Option<&Hooks>, now: Millis) -> Option<String> {
+fn late(hooks: Option<&Hooks>, now: Millis) -> Option<Said> {
     let behind = hooks?.behind();
     let oldest = behind.iter().filter_map(|url| url.oldest).min()?;
     let seconds = now.since(oldest) / 1000;
     let events = behind.iter().map(|url| url.events).sum::<u64>();
-    (seconds >= LATE).then(|| format!("{events} events or more are not accepted, the oldest for {seconds} s"))
+    (seconds >= LATE).then(|| {
+        said!(
+            "{events} events or more are not accepted, the oldest for {seconds} s",
+            events = events,
+            seconds = seconds
+        )
+    })
 }
 
 /// Where media does not reach clients, if it is many.
-fn unreached(webrtc: &media::rtc::Server) -> Option<String> {
+fn unreached(webrtc: &media::rtc::Server) -> Option<Said> {
     let tried = webrtc.unreached()?;
     let addresses: Vec<String> = webrtc.advertised().0.iter().map(ToString::to_string).collect();
     let to = addresses.join(", ");
-    Some(format!("{} of {} clients of the last 10 minutes could not reach {to}", tried.unreached, tried.clients))
+    Some(said!(
+        "{unreached} of {clients} clients of the last 10 minutes could not reach {to}",
+        unreached = tried.unreached,
+        clients = tried.clients,
+        to = to
+    ))
 }
 
 /// `/metrics` on the public address: for this machine in development, behind an operator's key in production. A proxy

@@ -20,6 +20,12 @@ pub(super) fn streams(page: &mut Page, hub: &Hub) {
         family.sample(&[("protocol", protocol.as_str())], streams.by[protocol.index()]);
     }
     page.gauge("roomservice_streams_paused", "Streams whose publisher vanished and may come back.", streams.paused);
+    let help = "WebRTC viewers of publishers that send several sizes (simulcast), by the size that they are sent.";
+    let mut family = page.family("roomservice_simulcast_viewers", Kind::Gauge, help);
+    for (size, viewers) in [("largest", streams.largest), ("smaller", streams.smaller)] {
+        family.sample(&[("size", size)], viewers);
+    }
+    page.gauge("roomservice_simulcast_streams", "Streams whose publisher sends several sizes.", streams.layered);
     page.gauge("roomservice_media_in_bytes_per_second", "Payload that publishers send.", streams.bits_in / 8);
     page.gauge("roomservice_media_out_bytes_per_second", "Media written to viewers.", streams.bits_out / 8);
 }

@@ -299,5 +299,31 @@ fn the_package_holds_a_program_that_runs() {
     assert_eq!(shown, 6);
     let listed = output(program("tar").args(["-tzf", tarball]));
     assert!(listed.lines().any(|line| line == "usr/bin/roomservice"), "{listed}");
+    installs_what_it_verified(&dir, Path::new(tarball));
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// `deploy/install.sh` with a release of this tarball: as it is, and changed on its way.
+fn installs_what_it_verified(dir: &Path, tarball: &Path) {
+    let name = tarball.file_name().unwrap();
+    std::fs::write(dir.join("SHA256SUMS"), output(program("sha256sum").current_dir(dir).arg(name))).unwrap();
+    let install = |to: &Path| {
+        let mut install = program("sh");
+        install.arg(deploy("install.sh")).stdin(Stdio::null());
+        install.env("ROOMSERVICE_FROM", format!("file://{}", dir.display())).env("ROOMSERVICE_TO", to);
+        let output = install.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), said)
+    };
+    let to = dir.join("bin");
+    let (well, said) = install(&to);
+    assert!(well && said.contains("the checksum of roomservice_"), "{said}");
+    assert!(output(program(to.join("roomservice")).arg("--version")).starts_with("roomservice "));
+    let mut changed = std::fs::read(tarball).unwrap();
+    *changed.last_mut().unwrap() ^= 1;
+    std::fs::write(tarball, changed).unwrap();
+    let elsewhere = dir.join("other");
+    let (well, said) = install(&elsewhere);
+    assert!(!well && said.contains("is not what SHA256SUMS says; nothing was installed"), "{said}");
+    assert!(!elsewhere.exists());
 }

@@ -95,6 +95,11 @@ async fn a_viewer_is_sent_the_largest_layer_that_flows() {
     // Times never went back, and sound is there all the time.
     let times: Vec<u64> = viewer.client.pictures.iter().map(|(time, ..)| time.numer()).collect();
     assert!(times.is_sorted(), "{times:?}");
+    // The figures say which sizes flow, and who is sent which: both viewers the largest.
+    let sizes = |layers: Vec<crate::hub::Layer>| -> Vec<(u32, u32, u32)> {
+        layers.into_iter().map(|layer| (layer.width, layer.height, layer.viewers)).collect()
+    };
+    assert_eq!(sizes(world.hub.layers(&name)), [(320, 180, 0), (640, 360, 0), (1280, 720, 2)]);
 
     // The publisher itself has no bandwidth for the largest any more: everybody goes on with what there is.
     layers.store(2, Ordering::Relaxed);

@@ -197,6 +197,7 @@ impl Worker {
             made.iter().map(|shared| whep.take(sink, layer, shared, now)).sum()
         });
         let (Some(sent), Role::Play { whep, ticket }) = (sent, &mut session.role) else { return Ok(0) };
+        ticket.shows_layer(whep.showing());
         if let Some(format) = whep.lacks {
             return Err(Ended::Refused(format!("the stream's video is {format} now")));
         }

@@ -59,6 +59,7 @@ fn of_name(name: &str) -> Option<Value> {
         "readers" => json!({ "flv": 3 }),
         "video" => json!({ "codec": "h264", "mime": "avc1.64001f", "width": 1280, "height": 720 }),
         "audio" => json!({ "codec": "aac", "mime": "mp4a.40.2", "rate": 48_000, "channels": 2 }),
+        "layers" => json!([{ "width": 640, "height": 360, "bitsIn": 300_000, "frameRate": 25.0, "viewers": 1 }]),
         "muted" => json!(["eve"]),
         "messages" => json!([{ "seq": 1, "time": MOMENT, "from": "ada",
             "body": [{ "MsgType": "TIMTextElem", "MsgContent": { "Text": "Hello!" } }] }]),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use media::StreamName;
-use media::hub::StreamInfo;
+use media::hub::{Hub, Layer, StreamInfo};
 use room::{Room, StreamId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -54,6 +54,32 @@ pub struct StreamView {
     viewers: u32,
     /// The same by protocol, with those of the server itself.
     readers: BTreeMap<String, u32>,
+    /// The sizes of a publisher that sends several (simulcast) which flow now, the smallest first; none of any other.
+    layers: Vec<LayerView>,
+}
+
+/// One of the sizes that a publisher sends of the same picture.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Layer)]
+pub struct LayerView {
+    /// In pixels.
+    width: u32,
+    /// In pixels.
+    height: u32,
+    /// Payload bits a second from the publisher.
+    bits_in: u64,
+    /// Pictures a second.
+    frame_rate: f32,
+    /// WebRTC players that are sent it now.
+    viewers: u32,
+}
+
+impl From<Layer> for LayerView {
+    fn from(layer: Layer) -> Self {
+        let Layer { width, height, frame_rate, viewers, bitrate, .. } = layer;
+        Self { width, height, bits_in: bitrate, frame_rate, viewers }
+    }
 }
 
 /// A picture.
@@ -82,8 +108,10 @@ pub struct Audio {
     channels: u8,
 }
 
-impl From<&StreamInfo> for StreamView {
-    fn from(info: &StreamInfo) -> Self {
+impl StreamView {
+    /// What the hub knows of a stream.
+    pub fn of(hub: &Hub, info: &StreamInfo) -> Self {
+        let layers = if hub.is_layered(&info.name) { hub.layers(&info.name) } else { Vec::new() };
         let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         Self {
             name: info.name.as_str().to_owned(),
@@ -111,6 +139,7 @@ impl From<&StreamInfo> for StreamView {
             skipped: info.skipped,
             viewers: info.viewers(),
             readers: info.readers.iter().map(|(protocol, n)| (protocol.to_string(), *n)).collect(),
+            layers: layers.into_iter().map(LayerView::from).collect(),
         }
     }
 }
@@ -130,7 +159,7 @@ pub struct StreamPage {
 pub async fn list(State(api): State<Arc<Api>>, caller: Caller, Query(asked): Query<Asked>) -> Answer<StreamPage> {
     caller.may(Need::Look)?;
     let (streams, next) = asked.page(api.hub.list(), |info: &StreamInfo| info.name.as_str().to_owned())?;
-    Ok(axum::Json(StreamPage { streams: streams.iter().map(StreamView::from).collect(), next }))
+    Ok(axum::Json(StreamPage { streams: streams.iter().map(|info| StreamView::of(&api.hub, info)).collect(), next }))
 }
 
 /// A stream: how it is pushed, its codecs, who plays it.
@@ -140,7 +169,7 @@ pub async fn show(State(api): State<Arc<Api>>, caller: Caller, Path(stream): Pat
     caller.may_stream(&api, &stream, true)?;
     let info = StreamName::new(&stream).ok().and_then(|name| api.hub.info(&name));
     let info = info.ok_or_else(|| Problem::missing("no_stream", "there is no such stream here"))?;
-    Ok(axum::Json(StreamView::from(&info)))
+    Ok(axum::Json(StreamView::of(&api.hub, &info)))
 }
 
 /// Ends a stream: its publisher and all viewers. The publisher may come back; a ban keeps it out.

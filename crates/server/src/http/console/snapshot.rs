@@ -59,7 +59,7 @@ pub async fn now(console: &Console) -> Value {
     json!({
         "now": console.figures.now(),
         "rooms": rooms,
-        "streams": streams.iter().take(STREAMS).map(StreamView::from).collect::<Vec<_>>(),
+        "streams": streams.iter().take(STREAMS).map(|info| StreamView::of(&console.hub, info)).collect::<Vec<_>>(),
         "groups": console.chat.len(),
         "webhooks": beside::webhooks(console),
         "webrtc": beside::webrtc(console),
