@@ -140,6 +140,8 @@ pub struct PlayOptions {
     pub start: Start,
     /// How long to wait for a publisher when there is none. `None`: the hub's setting.
     pub wait: Option<Duration>,
+    /// How long it waits at least, whatever it asks for: the publisher may be at another node.
+    pub least_wait: Duration,
     /// Once cancelled, the peer is asked to connect again, if its protocol has words for that.
     pub leaving: CancellationToken,
     /// The player is another node, which has viewers of its own: not counted as one.

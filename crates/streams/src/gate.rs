@@ -25,6 +25,9 @@ const OUT: &str = "kept out by an operator";
 /// What a play URL's query holds for who wants the stream itself rather than the mix that is shown in its place.
 const RAW: &str = "raw=1";
 
+/// How long a stream of another node takes to get here: nobody is told sooner that nobody publishes it.
+const FROM_ANOTHER_NODE: Duration = Duration::from_secs(2);
+
 /// `[rtmp]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -191,6 +194,7 @@ impl Gate {
                 }
                 if let Some(nodes) = &self.nodes {
                     nodes.want(&stream);
+                    options.least_wait = FROM_ANOTHER_NODE;
                 }
                 ask.accept(options);
             }

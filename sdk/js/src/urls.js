@@ -1,6 +1,8 @@
 // From one URL of a stream to those of the other protocols, where a server did not list them all.
 
 const RAW = 'raw=1';
+/** Who comes before its publisher waits for it. */
+const WAITS = 'wait=9';
 
 /** Of a push or play URL: `{ app, stream, query }`; null if it is none. */
 export function parts(url) {
@@ -23,7 +25,11 @@ export function whip(server, { whipURL, pushURL }) {
  * a mix in its place, which is what co-anchors want.
  */
 export function whep(server, { whepURL, accelerateURL, mixedPlayURL }, raw = false) {
-  const url = whepURL || derive(server, 'whep', accelerateURL || mixedPlayURL);
+  const derived = () => {
+    const url = derive(server, 'whep', accelerateURL || mixedPlayURL);
+    return url && `${url}&${WAITS}`;
+  };
+  const url = whepURL || derived();
   return url && marked(url, raw);
 }
 

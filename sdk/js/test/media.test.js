@@ -320,14 +320,18 @@ test('URLs of other protocols are found from one', () => {
   assert.equal(urls.whip('https://h', { pushURL: rtmp }), 'https://h/whip/8_r%2Fx_ada?bizid=8&txSecret=s&txTime=t');
   assert.equal(
     urls.whep('https://h', { mixedPlayURL: 'https://h/live/8_r_ada.flv?x=1' }),
-    'https://h/whep/8_r_ada?x=1',
+    'https://h/whep/8_r_ada?x=1&wait=9',
+    'who comes early waits',
   );
   assert.equal(urls.whep('', { whepURL: 'w', accelerateURL: rtmp }), 'w');
   assert.equal(urls.whep('', {}), null);
   // Co-anchors ask for the stream itself, the audience for what is shown in its place.
   const own = 'rtmp://h/live/8_r_ada?bizid=8&raw=1&txSecret=x';
-  assert.equal(urls.whep('https://h', { accelerateURL: own }), 'https://h/whep/8_r_ada?bizid=8&txSecret=x');
-  assert.equal(urls.whep('https://h', { accelerateURL: own }, true), 'https://h/whep/8_r_ada?bizid=8&txSecret=x&raw=1');
+  assert.equal(urls.whep('https://h', { accelerateURL: own }), 'https://h/whep/8_r_ada?bizid=8&txSecret=x&wait=9');
+  assert.equal(
+    urls.whep('https://h', { accelerateURL: own }, true),
+    'https://h/whep/8_r_ada?bizid=8&txSecret=x&wait=9&raw=1',
+  );
   assert.equal(urls.whep('https://h', { whepURL: 'https://h/whep/s' }, true), 'https://h/whep/s?raw=1');
   assert.equal(
     Object.fromEntries(urls.plays('https://h', { accelerateURL: own }))['HTTP-FLV'],

@@ -104,5 +104,6 @@ def main():
             child.wait()
 
 
-main()
-sys.exit(0)
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

@@ -21,7 +21,8 @@ from server import Server
 HERE = pathlib.Path(__file__).resolve().parent
 TOOLS = pathlib.Path(os.environ.get("ENVIRONMENT", "/tmp/roomservice-webrtc-clients"))
 FFMPEG9 = next(TOOLS.glob("venv/lib/python3*/site-packages/imageio_ffmpeg/binaries/ffmpeg-linux*"), None)
-NODE = str(TOOLS / "js/node_modules/node/bin/node")
+OWN_NODE = TOOLS / "js/node_modules/node/bin/node"
+NODE = str(OWN_NODE) if OWN_NODE.exists() else "node"
 VENV = str(TOOLS / "venv/bin/python")
 V313 = str(TOOLS / "v313/bin/python")
 
@@ -59,6 +60,8 @@ CROSS = [
     ("chromium", "default", "VP9", "rtmp"),
     ("chromium", "default", "AV1", "rtmp"),
     ("chromium", "default", "H265", "rtmp"),
+    ("chromium", "default", "VP9-10", "rtmp"),
+    ("chromium", "default", "AV1-10", "rtmp"),
     ("chromium", "default", "VP8", "firefox"),
     ("chromium", "default", "VP8", "aiortc"),
     ("firefox", "default", "H264", "rtmp"),
@@ -73,7 +76,7 @@ CROSS = [
     ("gstreamer", "VP8", "VP8", "firefox"),
     ("gstreamer", "VP8", "H264", "rtmp"),
 ]
-# What players are given: codec of a `default` player, and who publishes each codec.
+# What players are given: codec of a `default` player, and who publishes each codec. `-10` has 10 bits.
 DEFAULT = "VP8"
 RTMP = {
     "H264": "-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 25 -b:v 800k",
@@ -88,6 +91,11 @@ RUNNING = []
 WITHIN = []
 
 
+def environment():
+    """What clients find their libraries by."""
+    return {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
+
+
 class Client(threading.Thread):
     """One run of a client; `report` grows while it says more."""
 
@@ -96,11 +104,10 @@ class Client(threading.Thread):
         program, script = PROGRAMS[name]
         self.report, self.connected = {"tail": []}, threading.Event()
         RUNNING.append(self)
-        env = {**os.environ, "NODE_MODULES": str(TOOLS / "js/node_modules"), "FFMPEG9": str(FFMPEG9)}
         self.child = subprocess.Popen(
             [*WITHIN, "timeout", "-k", "2", str(seconds + 100), "nice", program, str(HERE / script), role, codec, url]
             + [str(seconds), *words],
-            env=env,
+            env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -147,7 +154,8 @@ def push(codec, url):
     """Pushes a test picture and a tone by RTMP; codecs other than H.264 by enhanced RTMP, which FFmpeg 9 has."""
     command = [str(FFMPEG9), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25"]
     command += ["-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
-    command += RTMP[codec].split() + ["-pix_fmt", "yuv420p"]
+    plain, _, bits = codec.partition("-")
+    command += RTMP[plain].split() + ["-pix_fmt", f"yuv420p{bits}le" if bits else "yuv420p"]
     command += "-c:a aac -b:a 96k -f flv".split() + [url]
     return subprocess.Popen(["nice", *command], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
 

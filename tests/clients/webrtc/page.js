@@ -152,7 +152,8 @@
     const size = video?.frameWidth ? `${video.frameWidth}x${video.frameHeight}` : null;
     const lost = { packets: video?.packetsReceived, freezes: video?.freezeCount, plis: video?.pliCount };
     const samples = audio?.totalSamplesReceived ?? audio?.packetsReceived ?? 0;
-    say({ frames, fps: Math.round(fps * 10) / 10, surplus, size, samples, hz: hear(), lost });
+    const energy = audio?.totalAudioEnergy;
+    say({ frames, fps: Math.round(fps * 10) / 10, surplus, size, samples, energy, hz: hear(), lost });
   }
 
   async function client(role, codec, url, seconds, words) {

@@ -107,6 +107,8 @@ pub(super) struct Accepted {
     pub adapts: bool,
     /// The peer sends lost pictures again as they were.
     pub repeats: bool,
+    /// The peer asks for lost sound again.
+    pub repeats_sound: bool,
     /// Tells the handshake that the peer can be reached.
     pub link: Link,
 }
@@ -172,6 +174,8 @@ pub(super) fn accept(
     if let Some(format) = shown {
         answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
     }
+    let sound = audio.filter(|_| way == Way::Out);
+    let repeats_sound = sound.is_some_and(|track| answer.repeats_sound(&completed, *track.pt));
     answer.call_as(&completed);
     let repeats = way == Way::In && answer.repeats_plainly(formats.iter().map(|(pt, _)| **pt));
     if let Some(video) = video.filter(|_| repeats) {
@@ -195,6 +199,7 @@ pub(super) fn accept(
         simulcast,
         adapts: way == Way::Adapting,
         repeats,
+        repeats_sound,
         link,
     })
 }

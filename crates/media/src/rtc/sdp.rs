@@ -261,6 +261,19 @@ impl Sdp {
         formats.into_iter().all(|pt| has(&format!("a=rtcp-fb:{pt} nack")) && !repairs(pt))
     }
 
+    /// Agrees to send lost sound of this format again, if the offer has that. Says whether it does.
+    pub fn repeats_sound(&mut self, offer: &Sdp, pt: u8) -> bool {
+        let asks = |section: &Section| {
+            section.kind() == "audio"
+                && (section.has(&format!("a=rtcp-fb:{pt} nack")) || section.has("a=rtcp-fb:* nack"))
+        };
+        let mut sections = self.sections.iter_mut().zip(&offer.sections);
+        let section = sections.find(|(section, offered)| !section.is_rejected() && asks(offered));
+        let Some((section, _)) = section else { return false };
+        section.lines.push(format!("a=rtcp-fb:{pt} nack"));
+        true
+    }
+
     /// Calls the profiles in an answer what the offer called them.
     pub fn rename(&mut self, offer: &Sdp) {
         for (pt, given) in &offer.renamed {

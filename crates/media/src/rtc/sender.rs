@@ -43,6 +43,15 @@ pub(super) struct Piece<'a> {
     pub delay: Option<Duration>,
 }
 
+/// A line that a viewer is sent a track by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    pub mid: Mid,
+    pub is_video: bool,
+    /// The peer asks for what is lost.
+    pub repeats: bool,
+}
+
 /// What a viewer reports of a track.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported {
@@ -121,7 +130,7 @@ pub(super) struct Again<F> {
 }
 
 impl Sender {
-    /// The tracks of `rtc` by these lines: sound with a clock of 48 kHz, and pictures, which are kept to be sent again.
+    /// The tracks of `rtc` by these lines.
     ///
     /// # Errors
     /// What was not agreed on.
@@ -129,7 +138,7 @@ impl Sender {
         rtc: &mut Rtc,
         crypto: &CryptoProvider,
         keys: &Keys,
-        lines: &[(Mid, bool)],
+        lines: &[Line],
         now: Instant,
     ) -> Result<Self, &'static str> {
         let srtp = Srtp::new(crypto, keys).ok_or("no keys to send with were agreed on")?;
@@ -142,7 +151,7 @@ impl Sender {
         // Not so high that the first packet of all, lost, makes a peer count the rounds wrongly (RFC 3711 §3.3.1).
         let next = u64::from(u16::from_be_bytes([a, b]) & 0x7fff);
         let mut tracks = Vec::new();
-        for &(mid, is_video) in lines {
+        for &Line { mid, is_video, repeats } in lines {
             let extensions = rtc.media(mid).ok_or(NO_TRACK)?.remote_extmap();
             // Heads of one byte have no other numbers (RFC 8285 §4.2).
             let number = |extension| extensions.id_of(extension).filter(|number| (1..=14).contains(number));
@@ -162,7 +171,7 @@ impl Sender {
                 bytes: 0,
                 newest: None,
                 known: false,
-                keeps: is_video,
+                keeps: repeats,
                 kept: VecDeque::new(),
                 losses: Losses::default(),
                 redundancy: red.filter(|_| !is_video).map(Redundancy::new),
@@ -194,6 +203,9 @@ impl Sender {
         {
             shape.pt = redundancy.pt;
             track.put(&mut self.srtp, outbox, to, shape, &self.scratch, index);
+            if track.keeps {
+                track.keep(Kept { payload: self.scratch.as_slice().into(), shape, at: now, again: None });
+            }
             return;
         }
         track.put(&mut self.srtp, outbox, to, shape, payload, index);

@@ -218,8 +218,8 @@ impl Server {
         self.begin(place, key, id, what, accepted, role, terms).await
     }
 
-    /// WHEP: lets a peer play `what.stream`, after asking for permission; waits for its publisher as long as the
-    /// permission says. AAC is made into Opus for as long as it is watched.
+    /// WHEP: lets a peer play `what.stream`, after asking for permission; waits for its publisher as long as it asks to, and
+    /// as the permission says. AAC is made into Opus for as long as it is watched.
     pub async fn play(&self, offer: &str, what: What) -> Result<Answer, Refused> {
         let inner = &self.inner;
         let (place, key, id) = self.place(&what)?;
@@ -240,7 +240,7 @@ impl Server {
         let hears = accepted.audio.is_some();
         let takes: &'static [Codec] = if hears { &[Codec::Opus] } else { &[Codec::Opus, Codec::Aac] };
         let most = options.wait.unwrap_or(LONGEST_WAIT);
-        let wait = asked_wait(&what.query).map_or(most, |asked| asked.min(most));
+        let wait = asked_wait(&what.query).max(options.least_wait).min(most);
         let mut ticket = inner.renditions.open(&what.stream, want, takes, Some(wait)).await?;
         place.registry.answers(&id, &inner.config)?;
         self.carries(&what.stream, &mut ticket).map_err(|unfit| refusal(unfit, offer))?;
@@ -422,10 +422,10 @@ fn refusal(unfit: Unfit, offer: &str) -> Refused {
     if Sdp::read(offer).offers("video") { Refused::Unsupported(why) } else { Refused::Unprocessable(why) }
 }
 
-/// How long a viewer wants to wait for a publisher, if it says so (`wait=` seconds in the query).
-fn asked_wait(query: &Query) -> Option<Duration> {
-    let seconds = query.0.split('&').find_map(|part| part.strip_prefix("wait="))?;
-    seconds.parse().ok().map(Duration::from_secs)
+/// How long a viewer wants to wait for a publisher: not at all, unless it says so (`wait=` seconds in the query).
+fn asked_wait(query: &Query) -> Duration {
+    let seconds = query.0.split('&').find_map(|part| part.strip_prefix("wait="));
+    Duration::from_secs(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(0))
 }
 
 fn random_hex<const N: usize>() -> Result<String, Refused> {

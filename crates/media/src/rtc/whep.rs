@@ -10,10 +10,10 @@ use str0m::media::{Mid, Pt};
 use super::choice::Choice;
 use super::congestion::Congestion;
 use super::feed::{Media, Shared};
-use super::offer::{Accepted, best_format};
+use super::offer::{Accepted, Track, best_format};
 use super::pacer::{HEADS, Pacer, Waiting};
 use super::payload::Format;
-use super::sender::{Again, Piece, Reported};
+use super::sender::{Again, Line, Piece, Reported};
 use super::sink::{Out, Sink};
 use super::still::{APART, Still};
 
@@ -100,6 +100,8 @@ pub(super) struct Whep {
     video: Option<Out>,
     audio: Option<Out>,
     formats: Vec<(Pt, Format)>,
+    /// Its peer asks for lost sound again.
+    repeats_sound: bool,
     /// What it is sent at the moment.
     format: Option<Format>,
     /// The stream has changed to what was not agreed on.
@@ -145,6 +147,7 @@ impl Whep {
             video: accepted.video.map(|track| Out::new(track, seed)),
             audio: accepted.audio.map(|track| Out::new(track, seed)),
             formats: accepted.formats.clone(),
+            repeats_sound: accepted.repeats_sound,
             format: None,
             lacks: None,
             need_key: true,
@@ -223,10 +226,15 @@ impl Whep {
         }
     }
 
-    /// Its lines, and whether they are of pictures.
-    pub fn lines(&self) -> Vec<(Mid, bool)> {
+    /// The lines that it is sent tracks by.
+    pub fn lines(&self) -> Vec<Line> {
         let tracks = [&self.video, &self.audio].into_iter().flatten().map(|out| &out.track);
-        tracks.map(|track| (track.mid, track.is_video)).collect()
+        let line = |track: &Track| Line {
+            mid: track.mid,
+            is_video: track.is_video,
+            repeats: track.is_video || self.repeats_sound,
+        };
+        tracks.map(line).collect()
     }
 
     /// Whether this is its track of pictures.
@@ -464,29 +472,43 @@ impl Whep {
         self.congestion.answered(number, !self.pacer.is_empty(), now);
     }
 
-    /// Sends again what the peer asks for: once, twice over a long path, and not at all beyond what the network takes.
-    pub fn asked(&mut self, sink: &mut Sink<'_>, numbers: &[u16], now: Instant) {
-        let Some(out) = self.video.take() else { return };
+    /// Sends again what the peer asks for of a track: pictures once, twice over a long path, and not at all beyond what the network
+    /// takes; sound, which is small, once.
+    pub fn asked(&mut self, sink: &mut Sink<'_>, mid: Mid, numbers: &[u16], now: Instant) {
+        let is_video = self.is_video(mid);
+        let Some(out) = (if is_video { self.video.take() } else { self.audio.take() }) else { return };
         // Who asks sooner cannot have seen that it was sent again already.
         let pause = self.congestion.round_trip().unwrap_or_default() / 4 * 3;
         for number in numbers {
-            let copies = |payload| self.copies(payload + HEADS, now);
+            let copies = |payload| {
+                let bytes = payload + HEADS;
+                if is_video { self.copies(bytes, now) } else { usize::from(self.spend(bytes, 1)) }
+            };
             if !sink.resend(&out, *number, Again { pause, copies }, now) {
                 break;
             }
         }
-        self.video = Some(out);
+        *(if is_video { &mut self.video } else { &mut self.audio }) = Some(out);
+    }
+
+    /// Whether so many copies of a packet may be sent again, which are then on their way.
+    fn spend(&mut self, bytes: usize, copies: u64) -> bool {
+        let all = bytes as u64 * copies;
+        let may = self.resends.spend(all);
+        if may {
+            self.congestion.sent(all);
+            self.pacer.charge(bytes);
+        }
+        may
     }
 
     fn copies(&mut self, bytes: usize, now: Instant) -> usize {
         self.congestion.suspects(now);
         let narrow = self.congestion.is_narrow();
         let copies = 1 + u64::from(!narrow && self.congestion.round_trip().is_some_and(|trip| trip > FAR));
-        let all = bytes as u64 * copies;
-        if !self.resends.spend(all) {
+        if !self.spend(bytes, copies) {
             return 0;
         }
-        self.congestion.sent(all);
         if copies > 1 {
             let before = self.resent.replace(now).map(|at| now.saturating_duration_since(at));
             // Once is chance, and what is asked for in one go is one loss.
@@ -494,7 +516,6 @@ impl Whep {
                 self.lossy_until = Some(now + LOSSY_FOR);
             }
         }
-        self.pacer.charge(bytes);
         copies as usize
     }
 

@@ -55,8 +55,7 @@ async fn pull(State(media): State<Arc<Media>>, ConnectInfo(peer): ConnectInfo<So
             if StreamName::new(stream).is_err() {
                 return refusal(&Refused::Bad("streamurl names no stream".into()));
             }
-            let says_wait = query.split('&').any(|part| part.starts_with("wait="));
-            let query = if says_wait { query.to_owned() } else { format!("{query}&{WAIT}") };
+            let query = webrtc::waiting(query, WAIT);
             webrtc::negotiate(&media, peer, stream, query, localsdp.sdp.as_bytes(), Protocol::Whep).await
         }
     };

@@ -24,6 +24,8 @@ use super::rtc_session::{Outcome, Wish, status};
 use super::streaming::{self, Media};
 use sign::Secret;
 
+/// What a query says with how many seconds a publisher is waited for.
+const WAITS: &str = "wait=";
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
@@ -84,16 +86,18 @@ fn is_of(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
 }
 
 /// The query of the URL with what headers say besides: the URL's signature as a Bearer token (encoders have a field for
-/// it), and how long an answer may be waited for (RFC 7240 §4.3).
+/// it), and how long an answer may be waited for (RFC 7240 §4.3), in place of what the URL says of that.
 fn query_of(query: Option<String>, headers: &HeaderMap) -> String {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     // Names of schemes may be written in any case (RFC 9110 §11.1).
     let scheme = text(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
     let bearer = scheme.filter(|(name, _)| name.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
     let wait = text(PREFER).into_iter().flat_map(|value| value.split([',', ';'])).map(str::trim);
-    let wait = wait.into_iter().find(|part| part.starts_with("wait="));
-    let parts = [query.as_deref(), bearer.filter(|token| token.contains('=')), wait];
-    parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
+    let wait = wait.into_iter().find(|part| part.starts_with(WAITS));
+    let bearer = bearer.filter(|token| token.contains('='));
+    let said =
+        query.iter().flat_map(|query| query.split('&')).filter(|part| wait.is_none() || !part.starts_with(WAITS));
+    said.chain(bearer).chain(wait).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
 }
 
 /// `POST /whip/{stream}`: an offer to push.
@@ -296,7 +300,8 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
         Err(why) => Err(Refused::Bad(format!("the body must be JSON with streamurl and sdp: {why}"))),
         Ok(JsonOffer { streamurl, sdp }) => {
             let (stream, query) = address(&streamurl);
-            negotiate(media, peer.0, stream, query.to_owned(), sdp.as_bytes(), protocol).await
+            // SRS answers players who come before their publisher, too.
+            negotiate(media, peer.0, stream, waiting(query, "wait=9"), sdp.as_bytes(), protocol).await
         }
     };
     let body = match answer {
@@ -313,6 +318,12 @@ async fn json_offer(media: &Media, peer: Peer, body: &[u8], protocol: Protocol) 
 pub(super) fn address(url: &str) -> (&str, &str) {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     (path.rsplit('/').next().unwrap_or_default(), query)
+}
+
+/// A query that says how long to wait for a publisher: what it says itself, or this.
+pub(super) fn waiting(query: &str, unless: &str) -> String {
+    let says = query.split('&').any(|part| part.starts_with(WAITS));
+    if says { query.to_owned() } else { format!("{query}&{unless}") }
 }
 
 fn refusal(refused: &Refused) -> Response {
@@ -340,6 +351,7 @@ mod tests {
         assert_eq!(query_of(None, &headers), "txSecret=5&wait=3");
         headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer word"));
         assert_eq!(query_of(Some("a=1".into()), &headers), "a=1&wait=3");
+        assert_eq!(query_of(Some("a=1&wait=9&b=2".into()), &headers), "a=1&b=2&wait=3", "no word twice");
     }
 
     #[test]

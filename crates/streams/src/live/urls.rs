@@ -435,7 +435,12 @@ impl<'a> Play<'a> {
     #[must_use]
     pub fn whep(&self) -> Url<'_> {
         match self.urls.tencent {
-            None if self.urls.webrtc => self.over_http("whep", "", ""),
+            None if self.urls.webrtc => {
+                let mut url = self.over_http("whep", "", "");
+                // Who was given it came for somebody, who may be about to publish.
+                url.0[11] = "&wait=9";
+                url
+            }
             _ => Url::default(),
         }
     }

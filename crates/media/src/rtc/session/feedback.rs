@@ -17,11 +17,7 @@ impl Session {
                 let Some(mid) = self.sender.as_ref().and_then(|sender| sender.track_of(*nack.ssrc)) else { return };
                 let asked: Vec<u16> = nack.reports.iter().flat_map(numbers).collect();
                 self.tally.nacks(asked.len() as u64);
-                self.play(outbox, now, |whep, sink| {
-                    if whep.is_video(mid) {
-                        whep.asked(sink, &asked, now);
-                    }
-                });
+                self.play(outbox, now, |whep, sink| whep.asked(sink, mid, &asked, now));
             }
             Rtcp::ReceiverReport(report) => self.all_reported(&report.reports, now),
             // Of who sends something, too.

@@ -248,3 +248,34 @@ fn a_line_that_is_not_in_use_is_passed_over() {
     let mut direct = accepted.rtc.direct_api();
     assert!(direct.stream_tx_by_mid(video, None).is_some() && direct.stream_tx_by_mid(idle, None).is_none());
 }
+
+/// The offer of a peer that asks for lost sound, as applications do that write it themselves.
+fn asking_for_sound(offer: &str) -> String {
+    let opus = offer.lines().find_map(|line| line.strip_prefix("a=rtpmap:")?.strip_suffix(" opus/48000/2")).unwrap();
+    let line = format!("a=rtpmap:{opus} opus/48000/2\r\n");
+    offer.replacen(&line, &format!("{line}a=rtcp-fb:{opus} nack\r\n"), 1)
+}
+
+/// Asks for the newest packet of sound, and says which came again.
+fn sound_again(viewer: &mut Viewer) -> Vec<Vec<u8>> {
+    viewer.pass(2);
+    viewer.went.clear();
+    (0..60).for_each(|_| viewer.step(true));
+    let mid = viewer.client.audio;
+    let ssrc = viewer.client.rtc.direct_api().stream_rx_by_mid(mid, None).unwrap().ssrc();
+    let of_sound = |bytes: &&Vec<u8>| bytes.len() > 12 && bytes[8..12] == ssrc.to_be_bytes();
+    let newest = viewer.went.iter().map(|(_, bytes)| bytes).rfind(of_sound).unwrap().clone();
+    let pid = u16::from_be_bytes([newest[2], newest[3]]);
+    let asked = Rtcp::Nack(Nack { sender_ssrc: 1.into(), ssrc, reports: NackEntry { pid, blp: 0 }.into() });
+    let now = viewer.now;
+    viewer.session.feedback(&asked, &mut viewer.outbox, now);
+    let again: Vec<Vec<u8>> = viewer.outbox.take().into_iter().map(|(_, bytes)| bytes.to_vec()).collect();
+    assert!(again.iter().all(|bytes| *bytes == newest), "byte for byte what was sent");
+    again
+}
+
+#[test]
+fn sound_is_sent_again_to_who_offers_to_ask_for_it() {
+    assert_eq!(sound_again(&mut Viewer::of(USUAL, asking_for_sound, |_| ())).len(), 1);
+    assert_eq!(sound_again(&mut Viewer::new(USUAL, |_| ())).len(), 0, "it was not agreed on");
+}

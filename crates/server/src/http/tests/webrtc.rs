@@ -248,8 +248,31 @@ async fn where_media_reaches_nobody_is_said() {
 async fn who_comes_before_the_publisher_is_told_when_to_come_again() {
     let kit = kit().await;
     let path = whip_of(&kit, "alice").await.replace("/whip/", "/whep/");
-    let answer = ask(&kit, Method::POST, &path, &[SDP, ("prefer", "wait=0")], &offer("recvonly", "VP8")).await;
-    assert_eq!((answer.status, &answer.headers[header::RETRY_AFTER]), (StatusCode::CONFLICT, &"2".parse().unwrap()));
+    let waits = async |path: &str, headers: &[(&str, &str)]| {
+        let start = Instant::now();
+        let answer = ask(&kit, Method::POST, path, &[&[SDP], headers].concat(), &offer("recvonly", "VP8")).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{}", answer.text());
+        assert_eq!(answer.headers[header::RETRY_AFTER], "2");
+        start.elapsed().as_secs()
+    };
+    assert_eq!(waits(&path, &[]).await, 0, "at once, unless it asks to wait");
+    assert_eq!(waits(&path, &[("prefer", "wait=1")]).await, 1);
+    assert_eq!(waits(&format!("{path}&wait=1"), &[]).await, 1);
+    assert_eq!(waits(&format!("{path}&wait=1"), &[("prefer", "wait=0")]).await, 0, "the header counts");
+}
+
+#[tokio::test]
+async fn urls_that_are_given_out_ask_to_wait() {
+    let kit = kit().await;
+    let client = kit.login("live_room", "alice", Generation::First).await;
+    assert_eq!(client.enter("r").await["code"], 0);
+    let room = client.own("get_pushers", json!({ "roomID": "r" })).await;
+    let url = room["pushers"][0]["whepURL"].as_str().unwrap();
+    let path = &url[url.find("/whep/").unwrap()..];
+    // The SDK of a page, and any player that a page hands the URL to, shows who begins a moment later.
+    let sdp = offer("recvonly", "VP8");
+    let early = ask(&kit, Method::POST, path, &[SDP], &sdp);
+    assert!(tokio::time::timeout(Duration::from_secs(2), early).await.is_err(), "it waits");
 }
 
 #[tokio::test]
