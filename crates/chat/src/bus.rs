@@ -44,6 +44,9 @@ pub struct Heard {
     pub from: u64,
     /// Its number among what that node said here.
     pub nonce: u64,
+    /// The life that its group had in Redis then, and of an end the life that ended; none: it is of no group, or a node of an
+    /// earlier version said it.
+    pub life: Option<u64>,
     /// What.
     pub op: Op,
 }

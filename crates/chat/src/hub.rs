@@ -43,6 +43,8 @@ pub use presence::{BACK_WITHIN, Taken};
 
 /// Parts of the directory: few, because each may keep as much mail as its bound says.
 const PARTS: usize = 4;
+/// Clocks that differ by less, in milliseconds, show the same.
+const STEPPED: u64 = 1_000;
 /// Parts of the table of connections.
 const LINK_PARTS: usize = 64;
 
@@ -131,8 +133,33 @@ impl Hub {
         self.stopping.load(Ordering::Relaxed)
     }
 
+    /// What is waited for goes by this.
     fn now(&self) -> Millis {
         self.clock.steady()
+    }
+
+    /// What is shown to people, as the time of a message, goes by this.
+    fn wall(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// When a sanction ends, as the wall shows it now: the two clocks differ for a while after the wall's was set.
+    fn shown(&self, until: Millis) -> Millis {
+        let wall = self.wall();
+        let steady = self.now();
+        if matches!(until, Millis(0) | Millis::NEVER) || wall.since(steady).max(steady.since(wall)) < STEPPED {
+            return until;
+        }
+        Millis(until.0.saturating_add(wall.0).saturating_sub(steady.0))
+    }
+
+    /// A refusal as its user is to see it.
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::Muted { until } => Refusal::Muted { until: self.shown(until) },
+            Refusal::Banned { until } => Refusal::Banned { until: self.shown(until) },
+            other => other,
+        }
     }
 
     fn part(&self, user: &UserId) -> &Part {
@@ -356,7 +383,7 @@ impl Hub {
         said: Said,
     ) -> Result<(Posted, Option<kept::Kept>), Refusal> {
         let mut directory = self.part(to).directory.lock();
-        let posted = directory.send(self.now(), to, client_seq, said)?;
+        let posted = directory.send(self.now(), self.wall(), to, client_seq, said)?;
         if posted.again {
             return Ok((posted, None));
         }

@@ -32,6 +32,10 @@ pub enum Mend {
     MissedIsLoadedWhole,
     /// What a node missed of a group comes before what it hears next, which would else take its place.
     MissedComesFirst,
+    /// Signs of life are kept and judged by one time for all nodes, whichever of them stood still.
+    TimeIsShared,
+    /// What is heard late of an earlier life of a group, its end above all, does nothing to the present one.
+    LivesAreTold,
     /// A group that ended and began again while a node missed it begins again at that node, too.
     MissedLifeIsTaken,
 }

@@ -6,6 +6,7 @@
 //! that time, so the first look for what is due after a gap gives all members one heartbeat timeout to come back.
 
 mod bans;
+mod due;
 mod history;
 mod inspect;
 pub mod keys;
@@ -22,7 +23,8 @@ pub mod tests;
 mod totals;
 pub mod way;
 
-use std::sync::{Arc, atomic::AtomicUsize, atomic::Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -49,14 +51,6 @@ use crate::error::Error;
 const TRIES: u64 = 64;
 /// Longest that is waited before another, in milliseconds.
 const MOST_BACK: u64 = 16;
-/// For how long a due room is left alone after it was handed out, in milliseconds.
-const CLAIM: u64 = 1_000;
-/// For how long a room that cannot be understood is left alone, in milliseconds.
-const UNKNOWN: u64 = 60_000;
-/// No node looked for what is due for this long, in milliseconds: so no heartbeat could be kept either.
-const GAP: u64 = 3_000;
-/// So long, in milliseconds, may pass between two looks at what is due anyway.
-const TICKS: u64 = 1_000;
 /// Most commits that are kept in a partition's stream of events, about.
 pub const EVENTS: u64 = 200_000;
 /// Rooms loaded at the same time for a list.
@@ -71,6 +65,8 @@ pub struct Redis {
     /// How many rooms each partition had when it was last asked.
     counts: Vec<AtomicUsize>,
     known: totals::Known,
+    /// How far the time that all nodes share is ahead of this node's, in milliseconds, in each partition.
+    ahead: Vec<AtomicU64>,
     /// The partition that is looked at first for what is due.
     turn: AtomicUsize,
     /// This process among all that use this Redis.
@@ -104,10 +100,13 @@ enum Committed {
     OtherLife,
 }
 
+/// A room as this node's clock shows it.
 struct Loaded {
     version: String,
     room: Option<Room>,
     viewers: usize,
+    /// By how much the time that all nodes share was ahead of it.
+    ahead: u64,
 }
 
 impl Redis {
@@ -136,7 +135,8 @@ impl Redis {
         let node = format!("{:016x}", sign::fresh_id());
         let turn = AtomicUsize::new(0);
         let known = totals::Known::default();
-        Self { link, keys, rules, tell, counts, known, turn, node, memory, _tails: stop.drop_guard() }
+        let ahead = (0..keys.partitions()).map(|_| AtomicU64::new(0)).collect();
+        Self { link, keys, rules, tell, counts, known, ahead, turn, node, memory, _tails: stop.drop_guard() }
     }
 
     /// Answers a change only when so many replicas have it.
@@ -162,7 +162,7 @@ impl Redis {
         type Answer = ((Option<String>, Option<String>), Vec<(String, u64)>, usize, usize);
         let ((version, room), seen, listed, others): Answer =
             self.link.run(async |mut redis| pipe.query_async(&mut redis).await).await?;
-        Ok(Fetched { version, room, seen, viewers: listed + others })
+        Ok(Fetched { version, room, seen, viewers: listed + others, ahead: self.ahead(self.keys.partition(id)) })
     }
 
     /// `first`: what is most likely true of the room. It is looked at where that is not so.
@@ -178,7 +178,7 @@ impl Redis {
                 Some(known) => known,
                 None => self.load(id).await?,
             };
-            let Loaded { version, room: before, .. } = known;
+            let Loaded { version, room: before, ahead, .. } = known;
             let mut after = before.clone();
             let events = match decide(&mut after) {
                 Err(_) if !sure => continue,
@@ -187,7 +187,8 @@ impl Redis {
             if events.is_empty() && before == after {
                 return Ok(());
             }
-            if self.settle(id, &version, (before.as_ref(), after.as_ref()), &events).await? {
+            let states = States { version, before, after, ahead };
+            if self.settle(id, &states, &events).await? {
                 crate::store::note_trace(&events);
                 return Ok(());
             }
@@ -197,16 +198,10 @@ impl Redis {
 
     /// Commits, unless another node was faster. Where the connection breaks before the answer, it is sent once more under the same
     /// number: so it is not made twice, and mostly known to be made.
-    async fn settle(
-        &self,
-        id: &RoomId,
-        version: &str,
-        states: (Option<&Room>, Option<&Room>),
-        events: &[Event],
-    ) -> Result<bool, Error> {
+    async fn settle(&self, id: &RoomId, states: &States, events: &[Event]) -> Result<bool, Error> {
         let nonce = sign::fresh_id();
         let begun = Instant::now();
-        let mut done = self.commit(id, version, states, events, nonce).await;
+        let mut done = self.commit(id, states, events, nonce).await;
         if let Ok(Committed::OtherLife) = done {
             self.memory.look(&self.link, &self.keys, self.keys.partition(id)).await?;
             done = Ok(Committed::Slower);
@@ -215,10 +210,12 @@ impl Redis {
         if !matches!(done, Err(Error::Unknown(_))) || begun.elapsed() > PATIENCE / 2 {
             return done;
         }
-        match self.commit(id, version, states, events, nonce).await {
+        match self.commit(id, states, events, nonce).await {
             Ok(Committed::Done) => Ok(true),
             // A room that is gone remembers no number; that it is gone is what was wanted.
-            Ok(Committed::Slower) if states.1.is_none() && self.load(id).await.is_ok_and(|now| now.room.is_none()) => {
+            Ok(Committed::Slower)
+                if states.after.is_none() && self.load(id).await.is_ok_and(|now| now.room.is_none()) =>
+            {
                 Ok(true)
             }
             _ => done,
@@ -226,15 +223,8 @@ impl Redis {
     }
 
     /// Commits, unless another node was faster.
-    async fn commit(
-        &self,
-        id: &RoomId,
-        version: &str,
-        states: (Option<&Room>, Option<&Room>),
-        events: &[Event],
-        nonce: u64,
-    ) -> Result<Committed, Error> {
-        let (before, after) = states;
+    async fn commit(&self, id: &RoomId, states: &States, events: &[Event], nonce: u64) -> Result<Committed, Error> {
+        let (before, after) = (states.before.as_ref(), states.after.as_ref());
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
         let partition = self.keys.partition(id);
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));
@@ -246,14 +236,15 @@ impl Redis {
         };
         let stays = |user: &UserId| after.is_some_and(|room| room.pushers.iter().any(|p| p.user == *user));
         let commit = scripts::Commit {
-            deadline: after.map_or(0, |room| sweep::deadline(room, &self.rules).0.min(1 << 53)),
+            deadline: after.map_or(0, |room| sweep::deadline(room, &self.rules).plus(states.ahead).0.min(1 << 53)),
+            ahead: states.ahead,
             gone: before.into_iter().flat_map(|room| &room.pushers).filter(|p| !stays(&p.user)).collect(),
             life: self.memory.life(partition),
             state: state.unwrap_or_default(),
             room: after,
             id,
             kind,
-            version,
+            version: &states.version,
             events,
             nonce,
             told,
@@ -271,62 +262,6 @@ impl Redis {
             self.counts[partition].store(rooms, Ordering::Relaxed);
         }
         Ok(done)
-    }
-
-    async fn claim(&self, now: Millis, limit: usize) -> Result<Vec<RoomId>, Error> {
-        if self.memory.is_time(now) {
-            for partition in 0..self.keys.partitions() {
-                self.memory.look(&self.link, &self.keys, partition).await?;
-            }
-        }
-        let mut due = Vec::new();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        for n in 0..self.keys.partitions() {
-            let partition = first.wrapping_add(n) % self.keys.partitions();
-            // Where heartbeats moved all that was claimed, the next ones are looked at: the index never falls behind.
-            while due.len() < limit {
-                let (claimed, any) = self.claim_some(partition, now, limit - due.len()).await?;
-                let found = !claimed.is_empty();
-                due.extend(claimed);
-                if found || !any {
-                    break;
-                }
-            }
-        }
-        Ok(due)
-    }
-
-    async fn claim_some(&self, partition: usize, now: Millis, limit: usize) -> Result<(Vec<RoomId>, bool), Error> {
-        let claim = now.plus(CLAIM);
-        let mut script = scripts::DUE.prepare_invoke();
-        script.key(Keys::deadlines(partition)).key(Keys::times(partition)).key(Keys::totals(partition));
-        let timeout = self.rules.heartbeat_timeout;
-        script.arg(now.0).arg(limit).arg(claim.0).arg(GAP.min(timeout / 2).max(TICKS)).arg(timeout);
-        type Due = (usize, Vec<String>, std::collections::HashMap<String, i64>);
-        let (rooms, claimed, totals): Due =
-            self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
-        self.counts[partition].store(rooms, Ordering::Relaxed);
-        self.known.take(partition, &totals);
-        let any = !claimed.is_empty();
-        let ids: Vec<RoomId> = claimed.iter().filter_map(|id| RoomId::parse(id).ok()).collect();
-        let looked = stream::iter(ids).map(async |id| self.is_due(id, partition, now, claim).await).buffered(ABREAST);
-        let due: Vec<_> = looked.collect::<Vec<_>>().await.into_iter().collect::<Result<_, Error>>()?;
-        Ok((due.into_iter().flatten().collect(), any))
-    }
-
-    async fn is_due(&self, id: RoomId, partition: usize, now: Millis, claim: Millis) -> Result<Option<RoomId>, Error> {
-        let deadline = match self.load_known(&id).await? {
-            Some(Loaded { room: Some(room), .. }) => sweep::deadline(&room, &self.rules),
-            Some(Loaded { room: None, .. }) => return Ok(None),
-            None => now.plus(UNKNOWN),
-        };
-        if deadline <= now {
-            return Ok(Some(id));
-        }
-        let mut script = scripts::LATER.prepare_invoke();
-        script.key(Keys::deadlines(partition)).arg(id.as_str()).arg(claim.0).arg(deadline.0.min(1 << 53));
-        self.link.run(async |mut redis| script.invoke_async::<()>(&mut redis).await).await?;
-        Ok(None)
     }
 
     /// The ids of a page. In a cluster each partition gives what it could have of it.
@@ -369,12 +304,21 @@ impl Redis {
     }
 }
 
+/// What a decision was made on, and what came of it.
+struct States {
+    version: String,
+    before: Option<Room>,
+    after: Option<Room>,
+    ahead: u64,
+}
+
 /// A room as it stands in Redis.
 struct Fetched {
     version: Option<String>,
     room: Option<String>,
     seen: Vec<(String, u64)>,
     viewers: usize,
+    ahead: u64,
 }
 
 impl Fetched {
@@ -384,10 +328,10 @@ impl Fetched {
         let mut room: Option<Room> = self.room.map(parse).transpose().map_err(unknown)?;
         for pusher in room.iter_mut().flat_map(|room| &mut room.pushers) {
             if let Some((_, seen)) = self.seen.iter().find(|(user, _)| user == pusher.user.as_str()) {
-                pusher.seen = pusher.seen.max(Millis(*seen));
+                pusher.seen = Millis(seen.saturating_sub(self.ahead));
             }
         }
-        Ok(Loaded { version: self.version.unwrap_or_default(), room, viewers: self.viewers })
+        Ok(Loaded { version: self.version.unwrap_or_default(), room, viewers: self.viewers, ahead: self.ahead })
     }
 }
 
@@ -401,7 +345,8 @@ impl Store for Redis {
     }
 
     fn make<'a>(&'a self, id: &'a RoomId, decide: &'a mut Decide<'a>) -> Answer<'a, ()> {
-        let nothing = Loaded { version: String::new(), room: None, viewers: 0 };
+        let ahead = self.ahead(self.keys.partition(id));
+        let nothing = Loaded { version: String::new(), room: None, viewers: 0, ahead };
         traced(self.decide(id, Some(nothing), decide))
     }
 
@@ -422,7 +367,7 @@ impl Store for Redis {
     fn touch<'a>(&'a self, id: &'a RoomId, now: Millis, kind: Kind, user: &'a UserId) -> Answer<'a, i64> {
         Box::pin(async move {
             let mut script = scripts::TOUCH.prepare_invoke();
-            script.key(self.keys.room(id)).key(self.keys.seen(id));
+            script.key(self.keys.room(id)).key(self.keys.seen(id)).key(due::times(self.keys.partition(id)));
             script.arg(user.as_str()).arg(now.0).arg(kind.name());
             let status: Option<i64> = self.link.run(async |mut redis| script.invoke_async(&mut redis).await).await?;
             status.ok_or_else(|| Refusal::NotMember.into())

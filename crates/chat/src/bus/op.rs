@@ -172,9 +172,8 @@ impl Op {
             Self::Mute { user, until: end, .. } => ("set", format!("mute:{user}"), until(end)),
             Self::Ban { user, until: end, .. } => ("set", format!("ban:{user}"), until(end)),
             Self::Direct { at, .. } => ("direct", at.0.to_string(), String::new()),
-            Self::Kick { .. } | Self::Handed { .. } | Self::Login { .. } | Self::Ended { .. } => {
-                ("tell", String::new(), String::new())
-            }
+            Self::Kick { .. } => ("tell", "group".into(), String::new()),
+            Self::Handed { .. } | Self::Login { .. } | Self::Ended { .. } => ("tell", String::new(), String::new()),
         }
     }
 }

@@ -134,5 +134,6 @@ fn number(entry: &StreamId, field: &str) -> Option<u64> {
 fn understand(entry: &StreamId) -> Option<Heard> {
     let op: Vec<u8> = from_redis_value_ref(entry.map.get("o")?).ok()?;
     let op: Op = serde_json::from_slice(&op).ok()?;
-    Some(Heard { number: number(entry, "s")?, from: number(entry, "n")?, nonce: number(entry, "k")?, op })
+    let life = number(entry, "e");
+    Some(Heard { number: number(entry, "s")?, from: number(entry, "n")?, nonce: number(entry, "k")?, life, op })
 }

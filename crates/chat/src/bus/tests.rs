@@ -9,12 +9,14 @@ use testkit::RedisServer;
 #[derive(Default)]
 struct Notes {
     heard: Mutex<Vec<(u64, u64)>>,
+    lives: Mutex<Vec<(&'static str, Option<u64>)>>,
     missed: Mutex<Vec<usize>>,
 }
 
 impl Listener for Notes {
     fn heard(&self, heard: Heard) {
         self.heard.lock().push((heard.from, heard.nonce));
+        self.lives.lock().push((heard.op.command().0, heard.life));
     }
 
     fn adrift(&self, unsaid: Vec<Unsaid>) {
@@ -117,4 +119,31 @@ async fn what_only_a_later_version_says_is_left_out_and_nothing_counts_as_missed
     a.tell(kick(2));
     until(|| heard.heard.lock().len() == 2).await;
     assert_eq!(*heard.missed.lock(), [0; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_a_group_names_the_life_that_it_had() {
+    let redis = RedisServer::start(&[]);
+    let (a, heard) = node(&redis).await;
+    let group = RoomId::parse("r").unwrap();
+    let user = UserId::parse("anna").unwrap();
+    let at = room::Millis(1);
+    for life in [40, 50] {
+        a.make(&group, None, "", room::chat::Epoch(life)).await.unwrap();
+        a.tell(kick(1));
+        a.tell(Op::Mute { group: group.clone(), user: user.clone(), until: room::Millis(9) });
+        a.tell(Op::Epoch { group: group.clone(), epoch: room::chat::Epoch(life + 1) });
+        let Sending::Waits(number) =
+            a.send(Op::End { group: group.clone(), at, by: None, end: room::chat::End::Destroyed }, Known::default())
+        else {
+            panic!("redis is there")
+        };
+        number.await.unwrap();
+    }
+    a.tell(Op::Handed { user, seq: 1 });
+    until(|| heard.lives.lock().len() == 9).await;
+    let lives = heard.lives.lock().clone();
+    let of = |life: u64| [("tell", Some(life)), ("set", Some(life)), ("life", Some(life + 1)), ("end", Some(life + 1))];
+    assert_eq!(lives[..8], [of(40), of(50)].concat());
+    assert_eq!(lives[8], ("tell", None), "it is of no group");
 }

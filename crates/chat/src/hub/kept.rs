@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use room::Room;
-use room::chat::{Direct, Group, Message};
+use room::chat::{AWAY, Direct, Group, Message};
 use room::{RoomId, UserId};
 use store::{Answer, ChatEntry, ChatRecord, KeptGroup, Store};
 
@@ -55,7 +55,7 @@ impl Hub {
             }
         }
         let now = self.now();
-        for (message, handed) in record.mail() {
+        for (message, handed) in record.mail().into_iter().filter(|(mail, _)| mail.at.plus(AWAY) > self.wall()) {
             let mut directory = self.part(&message.to).directory.lock();
             // What is too old, or too much, is let go as it would have been.
             if directory.accept(now, Direct::clone(&message)).is_ok() && handed {
@@ -67,7 +67,7 @@ impl Hub {
 
     /// Notes something that no caller waits for.
     pub(super) fn note(&self, entry: impl FnOnce() -> ChatEntry) -> Option<Kept> {
-        Some(self.record()?.note(entry(), self.now()))
+        Some(self.record()?.note(entry(), self.wall()))
     }
 
     fn record(&self) -> Option<Arc<dyn ChatRecord>> {

@@ -88,7 +88,7 @@ impl Hub {
     /// [`Refusal::NoGroup`].
     pub fn destroy(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
         if self.is_shared() {
-            self.submit_elsewhere(Op::End { group: id.clone(), at: self.now(), by: by.cloned(), end });
+            self.submit_elsewhere(Op::End { group: id.clone(), at: self.wall(), by: by.cloned(), end });
             return Ok(());
         }
         self.destroy_here(id, by, end)
@@ -98,7 +98,7 @@ impl Hub {
     pub(super) fn destroy_here(&self, id: &RoomId, by: Option<&UserId>, end: End) -> Result<(), Refusal> {
         self.groups.with_slot(id, |slot| {
             slot.replica = None;
-            let closed = chat::destroy(&mut slot.group, self.now(), by.cloned(), end)?;
+            let closed = chat::destroy(&mut slot.group, self.wall(), by.cloned(), end)?;
             self.note_end(id);
             let frame = render::event(&closed.message);
             for (user, ids) in closed.members {
@@ -145,7 +145,7 @@ impl Hub {
                     if new {
                         part.directory.lock().leave(&link.user, link.id, id);
                     }
-                    return Err(refusal);
+                    return Err(self.refused(refusal));
                 }
             };
             joined.users = joined.users.saturating_add(slot.elsewhere());
@@ -210,7 +210,7 @@ impl Hub {
     pub async fn send(&self, id: &RoomId, said: Said) -> Result<Sent, Refusal> {
         let sent = self.groups.within(id, |slot| {
             let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
-            match group.admit(self.now(), &said)? {
+            match group.admit(self.now(), &said).map_err(|refusal| self.refused(refusal))? {
                 Some(sent) => Ok(Submitted::Done(sent)),
                 None => self.submit(slot, id, Content::Said(said), true),
             }
@@ -223,7 +223,7 @@ impl Hub {
     /// # Errors
     /// [`Refusal::NoGroup`], [`Refusal::NotMember`], [`Refusal::Muted`], [`Refusal::Banned`].
     pub fn may_send(&self, id: &RoomId, said: &Said) -> Result<Option<Sent>, Refusal> {
-        self.groups.with(id, |group| group.admit(self.now(), said))
+        self.groups.with(id, |group| group.admit(self.now(), said)).map_err(|refusal| self.refused(refusal))
     }
 
     /// Sends a message of the operator's or the backend's, who need not be in.
@@ -248,7 +248,7 @@ impl Hub {
         let content = Content::System(System { by, notice: Notice::Custom(text.into()) });
         if self.is_shared() && self.groups.with(id, |_| Ok(())).is_err() {
             // It has no member at this node.
-            self.submit_elsewhere(Op::Message { group: id.clone(), at: self.now(), content });
+            self.submit_elsewhere(Op::Message { group: id.clone(), at: self.wall(), content });
             return Ok(());
         }
         self.groups.within(id, |slot| self.submit(slot, id, content, false)).map(drop)
@@ -404,7 +404,10 @@ impl Hub {
     }
 
     fn put_out(&self, id: &RoomId, user: &UserId, out: PutOut) {
-        let reason: OutReason = out.reason;
+        let reason = match out.reason {
+            OutReason::Banned { until } => OutReason::Banned { until: self.shown(until) },
+            OutReason::Kicked => OutReason::Kicked,
+        };
         let mut directory = self.part(user).directory.lock();
         for connection in &out.connections {
             directory.leave(user, *connection, id);
@@ -426,7 +429,7 @@ impl Hub {
     /// [`Refusal::NoGroup`].
     pub fn show(&self, id: &RoomId) -> Result<Shown, Refusal> {
         let now = self.now();
-        let owned = |(user, until): (&UserId, Millis)| (user.clone(), until);
+        let owned = |(user, until): (&UserId, Millis)| (user.clone(), self.shown(until));
         self.groups.within(id, |slot| {
             let elsewhere = slot.elsewhere();
             let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;

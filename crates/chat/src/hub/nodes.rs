@@ -182,23 +182,23 @@ impl Hub {
         content: Content,
         clients: bool,
     ) -> Result<Submitted, Refusal> {
-        let now = self.now();
+        let at = self.wall();
         let group = slot.group.as_mut().ok_or(Refusal::NoGroup)?;
         if let Some(nodes) = &self.nodes
             && let Some(replica) = &mut slot.replica
         {
-            let op = Op::Message { group: id.clone(), at: now, content: content.clone() };
+            let op = Op::Message { group: id.clone(), at, content: content.clone() };
             let known = Known { life: group.epoch().0, number: replica.confirmed(group) };
             match if clients { nodes.bus.say_for(op, known) } else { nodes.bus.send(op, known) } {
-                Sending::Waits(answer) => return Ok(Submitted::Waits { group: id.clone(), at: now, content, answer }),
+                Sending::Waits(answer) => return Ok(Submitted::Waits { group: id.clone(), at, content, answer }),
                 Sending::Full => return Err(Refusal::Overloaded),
                 Sending::Adrift(nonce) => replica.adrift.push_back(nonce),
             }
         }
-        let message = group.append(now, content);
+        let message = group.append(at, content);
         let noted = self.note_message(&message);
         self.fan_out(group, &message);
-        let sent = Sent { seq: message.seq, at: now, message: Some(message) };
+        let sent = Sent { seq: message.seq, at, message: Some(message) };
         Ok(match noted {
             None => Submitted::Done(sent),
             Some(noted) => Submitted::Kept(sent, noted),
@@ -223,7 +223,7 @@ impl Hub {
         if let Some(message) = before {
             return Ok(Posted { message, again: true, waits: !present });
         }
-        let at = self.now();
+        let at = self.wall();
         let op = Op::Direct { to: to.clone(), at, client_seq, said: said.clone() };
         match nodes.bus.say_for(op, Known::default()) {
             Sending::Full => Err(Refusal::Overloaded),
@@ -291,10 +291,17 @@ impl Hub {
         let Some(replica) = &mut slot.replica else { return Ok(()) };
         let heard = replica.loading.take().unwrap_or_default();
         let group = self.group_of(id, &loaded)?;
+        replica.life = loaded.epoch;
         replica.users = loaded.users.into_iter().filter(|(node, _)| *node != me).collect();
         slot.group = Some(group);
         slot.room = loaded.room;
         for heard in heard {
+            if matches!(heard.op, Op::End { .. }) && !slot.is_past(&heard) {
+                // It has no member so far.
+                slot.group = None;
+                slot.replica = None;
+                break;
+            }
             self.settle(slot, heard);
         }
         Ok(())

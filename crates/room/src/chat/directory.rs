@@ -213,12 +213,20 @@ impl Directory {
         self.users.get(user)?.more.as_ref()?.nick.clone()
     }
 
-    /// Takes a message to a user; queue it for each of [`Directory::connections`] under the same lock. The same one again is recognised while the first is kept.
+    /// Takes a message to a user, which shows the time `at`; queue it for each of [`Directory::connections`] under the same lock. The
+    /// same one again is recognised while the first is kept.
     ///
     /// # Errors
     /// The receiver is away, and [`Refusal::MailboxFull`] or [`Refusal::Overloaded`].
-    pub fn send(&mut self, now: Millis, to: &UserId, client_seq: Option<u64>, said: Said) -> Result<Posted, Refusal> {
-        self.take(now, to, client_seq, said, None, now)
+    pub fn send(
+        &mut self,
+        now: Millis,
+        at: Millis,
+        to: &UserId,
+        client_seq: Option<u64>,
+        said: Said,
+    ) -> Result<Posted, Refusal> {
+        self.take(now, to, client_seq, said, None, at)
     }
 
     /// Takes over a message that was numbered elsewhere, under the same rules; it keeps its number unless that would be
@@ -282,7 +290,7 @@ impl Directory {
             return Err(Refusal::MailboxFull);
         }
         // Who is present gets it even where it cannot be kept for a second time.
-        more.mailbox.put(&message, keep, present);
+        more.mailbox.put(now, &message, keep, present);
         if keep {
             self.mail += message.cost();
             queue(&mut self.due, to, more, now.plus(AWAY));

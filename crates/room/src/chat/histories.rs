@@ -399,7 +399,7 @@ proptest! {
                     };
                     for _ in 0..times {
                         let me = &mut all[usize::from(n)];
-                        match d.send(now, &user(n), None, said(0, random, 20)) {
+                        match d.send(now, now, &user(n), None, said(0, random, 20)) {
                             Ok(posted) if posted.again => prop_assert!(posted.message.seq <= me.newest),
                             Ok(posted) => {
                                 let seq = posted.message.seq;

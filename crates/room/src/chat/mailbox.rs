@@ -8,10 +8,17 @@ use super::message::Direct;
 use super::{AWAY, MAX_MAIL, MAX_MAIL_BYTES};
 use crate::time::Millis;
 
-/// Ordered by number and by time.
+/// A message and when it came, by the clock that waiting goes by: the time that it shows may be of another.
+#[derive(Clone, Debug)]
+struct Letter {
+    came: Millis,
+    direct: Arc<Direct>,
+}
+
+/// Ordered by number and by when they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mailbox {
-    kept: VecDeque<Arc<Direct>>,
+    kept: VecDeque<Letter>,
     bytes: usize,
     /// Number of the newest message, 0 before the first.
     last: u64,
@@ -39,7 +46,7 @@ impl Mailbox {
         said.random?;
         let same =
             |d: &&Arc<Direct>| d.said.random == said.random && d.client_seq == client_seq && d.said.from == said.from;
-        self.kept.iter().rev().find(same)
+        self.kept.iter().rev().map(|letter| &letter.direct).find(same)
     }
 
     /// Makes place for a message of this cost by letting go of messages that were handed over already.
@@ -60,14 +67,14 @@ impl Mailbox {
     }
 
     /// Numbers on from a message; `keep` it, and `hand` it over at once.
-    pub(super) fn put(&mut self, message: &Arc<Direct>, keep: bool, hand: bool) {
+    pub(super) fn put(&mut self, now: Millis, message: &Arc<Direct>, keep: bool, hand: bool) {
         self.last = message.seq;
         if hand {
             self.handed = message.seq;
         }
         if keep {
             self.bytes += message.cost();
-            self.kept.push_back(message.clone());
+            self.kept.push_back(Letter { came: now, direct: message.clone() });
         }
     }
 
@@ -86,13 +93,13 @@ impl Mailbox {
     }
 
     pub(super) fn after(&self, since: u64) -> impl Iterator<Item = &Arc<Direct>> {
-        self.kept.range(self.kept.partition_point(|d| d.seq <= since)..)
+        self.kept.range(self.kept.partition_point(|l| l.direct.seq <= since)..).map(|letter| &letter.direct)
     }
 
     /// Lets go of what is too old; the time of the next such, if there is one.
     pub(super) fn expire(&mut self, now: Millis) -> Option<Millis> {
         loop {
-            let due = self.kept.front()?.at.plus(AWAY);
+            let due = self.kept.front()?.came.plus(AWAY);
             if due > now {
                 return Some(due);
             }
@@ -101,6 +108,6 @@ impl Mailbox {
     }
 
     fn drop_oldest(&mut self) {
-        self.bytes -= self.kept.pop_front().map_or(0, |d| d.cost());
+        self.bytes -= self.kept.pop_front().map_or(0, |letter| letter.direct.cost());
     }
 }

@@ -268,11 +268,11 @@ fn a_form_is_made_once() {
 fn direct_messages_wait_a_minute() {
     let mut d = Directory::default();
     let anna = user("anna");
-    let sent = d.send(T, &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
+    let sent = d.send(T, T, &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
     assert!(sent.waits && !sent.again);
-    let again = d.send(T.plus(5), &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
+    let again = d.send(T.plus(5), T.plus(5), &anna, Some(1), said("ben", Some(2), "[]")).unwrap();
     assert!(again.again && again.message.seq == sent.message.seq);
-    assert!(d.send(T, &anna, None, said("ben", Some(2), "[]")).unwrap().message.seq > sent.message.seq);
+    assert!(d.send(T, T, &anna, None, said("ben", Some(2), "[]")).unwrap().message.seq > sent.message.seq);
     assert_eq!((d.deadline(), d.users()), (T.plus(AWAY), 1));
     let back = d.clone().connect(T.plus(AWAY - 1), &anna, C[0], Transport::Socket, None).unwrap();
     assert_eq!(back.waiting.len(), 2);
@@ -292,7 +292,7 @@ fn a_dead_connection_loses_nothing() {
     let anna = user("anna");
     let first = d.connect(T, &anna, C[0], Transport::Socket, None).unwrap();
     // Handed to a connection that nobody reads any more.
-    let sent = d.send(T, &anna, None, said("ben", None, "[]")).unwrap();
+    let sent = d.send(T, T, &anna, None, said("ben", None, "[]")).unwrap();
     assert!(!sent.waits);
     assert!(sent.message.seq > first.mark);
     assert!(d.disconnect(T.plus(1), &anna, C[0]).unwrap().last);
@@ -307,25 +307,44 @@ fn a_dead_connection_loses_nothing() {
 }
 
 #[test]
+fn mail_waits_by_the_clock_that_does_not_step() {
+    let mut d = Directory::default();
+    let anna = user("anna");
+    let shown = |by: u64| Millis(T.0.wrapping_add(by));
+    let hour = 3_600_000_u64;
+    for (n, at) in [shown(hour), shown(hour.wrapping_neg())].into_iter().enumerate() {
+        let sent = d.send(T, at, &anna, None, said("ben", Some(n as u64), "[]")).unwrap();
+        assert_eq!(sent.message.at, at, "it shows the wall's time");
+    }
+    d.expire(T.plus(AWAY - 1));
+    assert_eq!(d.after(&anna, 0).count(), 2, "a wall that was set back takes nothing away");
+    d.expire(T.plus(AWAY));
+    assert_eq!(d.after(&anna, 0).count(), 0, "nor does one that was set forward keep it");
+}
+
+#[test]
 fn mail_is_bounded() {
     let mut d = Directory::default();
     let anna = user("anna");
     let big = "x".repeat(MAX_BODY);
     for _ in 0..MAX_MAIL {
-        d.send(T, &anna, None, said("ben", None, "[]")).unwrap();
+        d.send(T, T, &anna, None, said("ben", None, "[]")).unwrap();
     }
-    assert_eq!(d.send(T, &anna, None, said("ben", None, "[]")), Err(Refusal::MailboxFull));
+    assert_eq!(d.send(T, T, &anna, None, said("ben", None, "[]")), Err(Refusal::MailboxFull));
     // Who is present is served, and the oldest that it had makes place.
     d.connect(T, &anna, C[0], Transport::Socket, None).unwrap();
     for _ in 0..MAX_MAIL {
-        assert!(!d.send(T, &anna, None, said("ben", None, &big)).unwrap().waits);
+        assert!(!d.send(T, T, &anna, None, said("ben", None, &big)).unwrap().waits);
         assert!(d.after(&anna, 0).count() <= MAX_MAIL && d.mail_bytes() <= MAX_MAIL_BYTES);
     }
     let refusal = (0..)
-        .find_map(|n| (0..20).find_map(|_| d.send(T, &user(&format!("u{n}")), None, said("ben", None, &big)).err()));
+        .find_map(|n| (0..20).find_map(|_| d.send(T, T, &user(&format!("u{n}")), None, said("ben", None, &big)).err()));
     assert_eq!(refusal, Some(Refusal::Overloaded));
     assert!(d.mail_bytes() <= MAX_ALL_MAIL_BYTES);
-    assert!(!d.send(T, &user("anna"), None, said("ben", None, &big)).unwrap().waits, "who is present does not notice");
+    assert!(
+        !d.send(T, T, &user("anna"), None, said("ben", None, &big)).unwrap().waits,
+        "who is present does not notice"
+    );
     d.expire(T.plus(AWAY));
     assert_eq!((d.mail_bytes(), d.users()), (0, 1));
 }

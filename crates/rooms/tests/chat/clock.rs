@@ -402,3 +402,44 @@ fn requests_are_let_through_at_the_set_pace() {
     let later = now.plus(1_000);
     assert_eq!((0..1000).filter(|_| link.ask(later).is_ok()).count(), 20);
 }
+
+/// Waiting goes by a clock that does not step; what people see is what the wall shows.
+#[tokio::test]
+async fn times_that_are_shown_go_by_the_wall() {
+    let mut world = world();
+    world.enter("r", "ann").await;
+    let ann = world.connect("ann");
+    world.come(&ann, "r").await.unwrap();
+    let carl = world.connect("carl");
+    world.come(&carl, "r").await.unwrap();
+    let said = |random| Said {
+        from: user("ann"),
+        nick: None,
+        random: Some(random),
+        body: Body::new(r#"[{"MsgType":"TIMTextElem","MsgContent":{"Text":"hi"}}]"#).unwrap(),
+    };
+    world.hub.mute(&group("r"), &user("carl"), 60_000).unwrap();
+    for (n, step) in [3_600_000_i64, -7_200_000].into_iter().enumerate() {
+        let n = n as u64;
+        world.clock.step(step);
+        let wall = world.clock.now();
+        waiting(&ann);
+        let sent = world.hub.send(&group("r"), said(n)).await.unwrap();
+        world.hub.notify(&group("r"), None, "{}").unwrap();
+        let posted = world.hub.send_direct(&user("ann"), None, said(n)).await.unwrap();
+        assert_eq!((sent.at, posted.message.at), (wall, wall));
+        let heard = waiting(&ann).unwrap();
+        let times: Vec<u64> = heard.iter().filter_map(|frame| frame["time"].as_u64()).collect();
+        assert_eq!(times, [wall.0; 3], "{heard:?}");
+        // A mute holds for as long as it was to, and shows when that is.
+        let refused = world.hub.send(&group("r"), Said { from: user("carl"), ..said(9) }).await.unwrap_err();
+        let until = wall.plus(60_000);
+        assert_eq!(refused, Refusal::Muted { until });
+        assert_eq!(world.hub.show(&group("r")).unwrap().muted, [(user("carl"), until)]);
+    }
+    world.hub.ban(&group("r"), &user("carl"), 60_000).unwrap();
+    let told = waiting(&carl).unwrap().into_iter().find(|frame| frame["type"] == "out").unwrap();
+    assert_eq!(told["until"].as_u64(), Some(world.clock.now().plus(60_000).0));
+    world.clock.pass(60_000);
+    world.come(&carl, "r").await.unwrap();
+}

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use chat::Settings;
-use chat::bus::{Bus, Op};
+use chat::bus::{Bus, Heard, Listener as _, Op};
 use chat::close::Close;
 use chat::hub::link::{Link, Login};
 use chat::hub::*;
@@ -295,6 +295,47 @@ async fn what_a_room_puts_into_a_group_that_was_there_before_it_stays_at_all_nod
         assert_eq!(users(shown.banned), [user("bob")]);
         assert_eq!(users(shown.muted), [user("dan")]);
     }
+}
+
+/// A node that was slow hears the end of a group when it has the next one of that name.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_heard_late_of_an_earlier_life_of_a_group_does_nothing_to_the_next_one() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis).await;
+    let b = node(&redis).await;
+    let id = group("r");
+    a.enter("r", "ann").await;
+    let first = a.join("ann", "r", None).await;
+    let old = a.hub.show(&id).unwrap().epoch.0;
+    a.rooms.delete_pusher(Kind::Multi, &id, &user("ann"), LeaveReason::Quit).await.unwrap();
+    until("the end", || a.hub.is_empty()).await;
+    drop(first);
+    a.enter("r", "ann").await;
+    let mut ann = a.join("ann", "r", None).await;
+    let mut bob = b.join("bob", "r", None).await;
+    assert!(a.hub.show(&id).unwrap().epoch.0 > old);
+    let at = System.now();
+    let until_then = at.plus(60_000);
+    let content = Content::System(room::chat::System { by: None, notice: Notice::Custom("late".into()) });
+    let late = |life: Option<u64>| {
+        let group = id.clone();
+        let message = Op::Message { group: group.clone(), at, content: content.clone() };
+        let kick = Op::Kick { group: group.clone(), user: user("bob") };
+        let ban = Op::Ban { group: group.clone(), user: user("bob"), until: until_then, kick: false };
+        let end = Op::End { group, at, by: None, end: End::Destroyed };
+        [message, kick, ban, end].map(|op| Heard { number: 57, from: 7, nonce: 1, life, op })
+    };
+    late(Some(old)).into_iter().for_each(|heard| b.hub.heard(heard));
+    let shown = b.hub.show(&id).unwrap();
+    assert_eq!((shown.last, shown.banned.len()), (0, 0), "{shown:?}");
+    assert_eq!(b.hub.see(&id, &[user("bob")]).unwrap().within, [true]);
+    let sent = a.send("ann", "r", "hello", 1).await;
+    ann.hears(&[(sent.seq, "hello")]).await;
+    bob.hears(&[(sent.seq, "hello")]).await;
+    // Nodes of earlier versions name no life: their ends are taken as they always were.
+    let [.., end] = late(None);
+    b.hub.heard(end);
+    assert!(b.hub.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

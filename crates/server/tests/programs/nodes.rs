@@ -266,3 +266,37 @@ fn a_publisher_of_a_node_that_is_gone_is_let_in_at_once() {
     assert!(fourth.0.try_wait().unwrap().is_none(), "let in at the first attempt");
     drop(a);
 }
+
+/// A node whose machine was paused is behind the others for a while. Who is heard by it is not silent to them.
+#[test]
+fn a_node_that_stood_still_keeps_its_members() {
+    let redis = RedisServer::start(&[]);
+    let a = node(&redis);
+    let b = node(&redis);
+    let here = a.login("multi_room", "alice");
+    let there = b.login("multi_room", "alice");
+    assert_eq!(here.enter("r", &here.push_url("r"))["code"], 0);
+    let signal = |name: &str| {
+        assert!(testkit::bounded::program("kill").args([name, &a.pid().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let begun = Instant::now();
+    while begun.elapsed() < OUTAGE {
+        assert_eq!(there.heartbeat("r")["code"], 0);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    signal("-CONT");
+    // As one who comes just now.
+    let bob = a.login("multi_room", "bob");
+    assert_eq!(bob.enter("r", &bob.push_url("r"))["code"], 0);
+    let begun = Instant::now();
+    while begun.elapsed() < OUTAGE {
+        for user in [&here, &bob] {
+            assert_eq!(user.heartbeat("r")["code"], 0, "{} after {:?}", user.id, begun.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(there.pushers("r"), ["alice", "bob"]);
+    let left = events(&redis, "left", "alice").len() + events(&redis, "left", "bob").len();
+    assert_eq!(left, 0, "nobody was put out meanwhile");
+}

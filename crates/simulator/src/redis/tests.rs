@@ -178,7 +178,7 @@ fn script(dice: &mut Dice) -> (&'static Script, Vec<String>, Vec<String>) {
             text(&["g:h", "room"]),
             text(&[&n, if dice.yes(500) { "" } else { &key }, "name"]),
         ),
-        5 => (&scripts::DUE, text(&["d:z", "d:h", "d:t"]), text(&[&n, "2", "9", "3", "2"])),
+        5 => (&scripts::LATER, text(&["d:z"]), text(&[&key, "9", &n])),
         6 => (&scripts::BAN, text(&["b:h", "b:x"]), text(&[&key, &format!("{{\"until\":{n}}}"), "0", "1000"])),
         7 => (&scripts::BANS, text(&["b:h"]), Vec::new()),
         _ => {

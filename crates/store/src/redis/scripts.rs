@@ -14,9 +14,9 @@ pub const KEPT: u64 = 50_000;
 /// What the commit of a room and the scripts of chat have in common. `send` does one command and answers its number: 0 if
 /// there is no such group.
 pub const SEND: &str = r"
-    local function pass(bus, count, kept, number, node, nonce, op)
+    local function pass(bus, count, kept, number, node, nonce, op, life)
         local at = redis.call('INCR', count)
-        redis.call('XADD', bus, 'MAXLEN', '~', kept, '*', 'i', at, 's', number, 'n', node, 'k', nonce, 'o', op)
+        redis.call('XADD', bus, 'MAXLEN', '~', kept, '*', 'i', at, 's', number, 'n', node, 'k', nonce, 'o', op, 'e', life)
     end
     local function next_of(group, known)
         local number = tonumber(redis.call('HGET', group, 'n') or 0)
@@ -25,7 +25,9 @@ pub const SEND: &str = r"
         return number + 1
     end
     local function send(bus, count, direct, group, log, kept, node, nonce, command, op, a, b, known)
-        local number = 0
+        local number, life = 0, ''
+        -- Who hears it late may have the group's next life by then. What is told of no group has another key there.
+        if command ~= 'direct' and (command ~= 'tell' or a ~= '') then life = redis.call('HGET', group, 'e') or '' end
         if command == 'adopt' then
             -- Where no room stood behind it, it begins with this one: what its maker brought is forgotten, numbers go on.
             if redis.call('EXISTS', group) == 0 or redis.call('HEXISTS', group, 'r') == 1 then return 0 end
@@ -61,7 +63,10 @@ pub const SEND: &str = r"
             elseif command == 'set' then
                 if b == '' then redis.call('HDEL', group, a) else redis.call('HSET', group, a, b) end
             elseif command == 'life' then
-                if tonumber(redis.call('HGET', group, 'e') or 0) < tonumber(a) then redis.call('HSET', group, 'e', a) end
+                if tonumber(redis.call('HGET', group, 'e') or 0) < tonumber(a) then
+                    redis.call('HSET', group, 'e', a)
+                    life = a
+                end
             end
             if command ~= 'end' and redis.call('HEXISTS', group, 'r') == 0 then
                 redis.call('PEXPIRE', group, 300000)
@@ -69,7 +74,7 @@ pub const SEND: &str = r"
             end
             if command == 'keep' then return 0 end
         end
-        pass(bus, count, kept, number, node, nonce, op)
+        pass(bus, count, kept, number, node, nonce, op, life)
         return number
     end
 ";
@@ -78,7 +83,27 @@ pub const SEND: &str = r"
 /// script fails in the middle, at the first command that is refused.
 pub const WHOLE: &str = "#!lua\n";
 
+/// What all scripts do that ask when a member was seen. The time of nodes differs where one of them stood still or its machine's
+/// clock was set; so all of them are held to that of the one that is ahead, which goes on by Redis' clock when no node says more.
+/// `time` is what the asking node says. Answers the time that counts, that of the last look at what is due, and Redis' own.
+pub(super) const CLOCK: &str = r"
+    local function shared_time(times, time)
+        local parts = redis.call('TIME')
+        local here = parts[1] * 1000 + math.floor(parts[2] / 1000)
+        local known = redis.call('HMGET', times, 'last', 'here')
+        local last = tonumber(known[1] or time)
+        local passed = here - tonumber(known[2] or here)
+        -- Redis' clock was set, or nobody looked for so long that nothing is known to have passed.
+        if passed < 0 or passed > 3000 then passed = 0 end
+        return math.max(tonumber(time), last + passed), last, here
+    end
+";
+
 macro_rules! script {
+    ($(#[$doc:meta])* timed $name:ident, $code:literal) => {
+        $(#[$doc])*
+        pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[CLOCK, $code].concat()));
+    };
     ($(#[$doc:meta])* whole $name:ident, $code:literal) => {
         $(#[$doc])*
         pub static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&[WHOLE, $code].concat()));
@@ -90,38 +115,40 @@ macro_rules! script {
 }
 
 script!(
-    /// A sign of life. Keys: room, seen. Arguments: user, time, kind. Answers the list's version; nothing if the user is
+    /// A sign of life. Keys: room, seen, times. Arguments: user, time, kind. Answers the list's version; nothing if the user is
     /// not a member of a room of this kind.
-    TOUCH,
+    timed TOUCH,
     r"
-    local room, seen = KEYS[1], KEYS[2]
+    local room, seen, times = KEYS[1], KEYS[2], KEYS[3]
     local user, time, kind = ARGV[1], ARGV[2], ARGV[3]
     local known = redis.call('HMGET', room, 'k', 's')
     local heard = redis.call('HGET', seen, user)
     if not heard or known[1] ~= kind then return nil end
-    if tonumber(time) > tonumber(heard) then redis.call('HSET', seen, user, time) end
+    local now = shared_time(times, time)
+    if now > tonumber(heard) then redis.call('HSET', seen, user, now) end
     return known[2]
 "
 );
 
 script!(
-    /// Claims what is due. Keys: deadlines, times, totals. Arguments: now, most rooms, when claimed ones are due again, the gap
-    /// that means that nobody could be heard, and how long members then have to come back.
+    /// Claims what is due. Keys: deadlines, times, totals. Arguments: the time, most rooms, how long claimed ones are left alone, the
+    /// gap that means that nobody could be heard, and how long members then have to come back.
     ///
-    /// Answers how many rooms the partition has, the claimed ones, and the totals.
-    DUE,
+    /// Answers how many rooms the partition has, the claimed ones, the totals, and the time that counts.
+    timed DUE,
     r"
     local deadlines, times, totals = KEYS[1], KEYS[2], KEYS[3]
-    local time, most, claimed_until, gap, grace = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-    local now = tonumber(time)
-    local last = tonumber(redis.call('HGET', times, 'last') or now)
-    if now - last > tonumber(gap) then redis.call('HSET', times, 'patient', now + tonumber(grace)) end
-    if now >= last then redis.call('HSET', times, 'last', time) end
+    local time, most, alone, gap, grace = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+    local now, last, here = shared_time(times, time)
+    if now - last > gap then redis.call('HSET', times, 'patient', now + grace) end
+    redis.call('HSET', times, 'last', now, 'here', here)
     local rooms = redis.call('ZCARD', deadlines)
-    if now < tonumber(redis.call('HGET', times, 'patient') or 0) then return {rooms, {}, redis.call('HGETALL', totals)} end
-    local due = redis.call('ZRANGE', deadlines, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)
-    for _, id in ipairs(due) do redis.call('ZADD', deadlines, claimed_until, id) end
-    return {rooms, due, redis.call('HGETALL', totals)}
+    local due = {}
+    if now >= tonumber(redis.call('HGET', times, 'patient') or 0) then
+        due = redis.call('ZRANGE', deadlines, '-inf', now, 'BYSCORE', 'LIMIT', 0, most)
+    end
+    for _, id in ipairs(due) do redis.call('ZADD', deadlines, now + alone, id) end
+    return {rooms, due, redis.call('HGETALL', totals), now}
 "
 );
 

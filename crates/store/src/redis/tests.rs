@@ -310,6 +310,50 @@ async fn expiry_is_claimed_by_one_node() {
     assert!(a.due(Millis(20_000), 100).await.unwrap().is_empty());
 }
 
+/// The clock of a node that stood still for a minute shows what it showed then.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_heard_by_a_node_that_stood_still_stays() {
+    let server = RedisServer::start(&[]);
+    let (late, _events) = open(target(&server, 0)).await;
+    let (other, _events) = open(target(&server, 0)).await;
+    enter(&late, 0, "alice", Millis(100_000)).await.unwrap();
+    // The others swept on, and heard alice meanwhile.
+    for now in (100_000..160_000).step_by(1_000) {
+        assert!(other.due(Millis(now), 10).await.unwrap().is_empty(), "{now}");
+        other.touch(&id(0), Millis(now), Kind::Live, &user("alice")).await.unwrap();
+    }
+    // From here on the late one hears her alone, and whoever comes.
+    enter(&late, 0, "bob", Millis(100_100)).await.unwrap();
+    for passed in (0..40_000).step_by(1_000) {
+        for who in ["alice", "bob"] {
+            late.touch(&id(0), Millis(100_200 + passed), Kind::Live, &user(who)).await.unwrap();
+        }
+        assert!(late.due(Millis(100_200 + passed), 10).await.unwrap().is_empty(), "to itself: {passed}");
+        let due = other.due(Millis(160_000 + passed), 10).await.unwrap();
+        assert!(due.is_empty(), "to another: {passed}");
+    }
+    // Who comes at the late one before it has looked was seen now, too.
+    let (later, _events) = open(target(&server, 0)).await;
+    enter(&later, 1, "carol", Millis(100_300)).await.unwrap();
+    assert!(other.due(Millis(200_500), 10).await.unwrap().is_empty());
+    // The late one judges by the same time: alone from now on, it finds who is silent when that is so.
+    let mut due = Vec::new();
+    for passed in (0..25_000).step_by(1_000) {
+        if !due.is_empty() {
+            break;
+        }
+        late.touch(&id(0), Millis(140_700 + passed), Kind::Live, &user("alice")).await.unwrap();
+        late.touch(&id(0), Millis(140_700 + passed), Kind::Live, &user("bob")).await.unwrap();
+        server.cli(&["hincrby", &Keys::times(0), "here", "-1000"]);
+        due.extend(late.due(Millis(140_700 + passed), 10).await.unwrap());
+    }
+    let number = |text: String| text.parse::<u64>().unwrap();
+    let now = number(server.cli(&["hget", &Keys::times(0), "last"]));
+    let heard = number(server.cli(&["hget", &late.keys.seen(&id(1)), "carol"]));
+    assert_eq!(due, [id(1)]);
+    assert!((199_000..now - 19_999).contains(&heard), "{heard} {now}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_going_away_is_told_at_once_and_nobody_is_expired_for_it() {
     let mut server = RedisServer::start(&[]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use room::chat::{Direct, Epoch, Group, MAX_KEPT, Message};
+use room::chat::{Direct, End, Epoch, Group, MAX_KEPT, Message};
 use room::{Millis, RoomId, UserId};
 use store::mends::{Mend, is_out};
 
@@ -107,13 +107,8 @@ impl Hub {
 
     fn heard_of_group(&self, id: &RoomId, heard: Heard, own: bool) {
         if let Op::End { by, end, .. } = &heard.op {
-            if self.groups.with(id, |_| Ok(())).is_ok() {
-                // Gone meanwhile is as good.
-                let _ = self.destroy_here(id, by.as_ref(), *end);
-            } else {
-                self.groups.look(id, |slot| slot.replica = None);
-            }
-            return;
+            let by = by.clone();
+            return self.heard_end(id, by.as_ref(), *end, heard);
         }
         let reloads = |slot: &mut Slot| {
             let waiting = slot.replica.as_mut().and_then(|replica| replica.loading.as_mut());
@@ -126,7 +121,26 @@ impl Hub {
         }
     }
 
+    fn heard_end(&self, id: &RoomId, by: Option<&UserId>, end: End, heard: Heard) {
+        let ends = |slot: &mut Slot| {
+            let waiting = slot.replica.as_mut().and_then(|replica| replica.loading.as_mut());
+            if let (None, Some(waiting)) = (&slot.group, waiting) {
+                // What is being loaded may be the next group of that name already.
+                waiting.push(heard);
+                return false;
+            }
+            !slot.is_past(&heard)
+        };
+        if self.groups.look(id, ends).unwrap_or(false) {
+            // Gone meanwhile is as good.
+            let _ = self.destroy_here(id, by, end);
+        }
+    }
+
     fn take_of_group(&self, id: &RoomId, heard: Heard) {
+        if self.groups.look(id, |slot| slot.is_past(&heard)).unwrap_or(false) {
+            return;
+        }
         match &heard.op {
             Op::Ban { user, until, kick, .. } if self.keep_out_here(id, user, *until, *kick).is_ok() => {}
             Op::Kick { user, .. } => drop(self.kick_here(id, user)),
@@ -148,11 +162,14 @@ impl Hub {
 
     /// Takes what was received of a group into its replica.
     pub(super) fn settle(&self, slot: &mut Slot, heard: Heard) {
-        let (Some(nodes), Some(replica)) = (&self.nodes, &mut slot.replica) else { return };
-        if let Some(waiting) = &mut replica.loading {
+        if let Some(waiting) = slot.replica.as_mut().and_then(|replica| replica.loading.as_mut()) {
             waiting.push(heard);
             return;
         }
+        if slot.is_past(&heard) {
+            return;
+        }
+        let (Some(nodes), Some(replica)) = (&self.nodes, &mut slot.replica) else { return };
         let Some(group) = &mut slot.group else { return };
         let now = self.now();
         match heard.op {
@@ -175,7 +192,10 @@ impl Hub {
                 group.begin_with_room();
                 slot.room = true;
             }
-            Op::Epoch { epoch, .. } => group.renew(epoch),
+            Op::Epoch { epoch, .. } => {
+                group.renew(epoch);
+                replica.life = replica.life.max(epoch.0);
+            }
             Op::Mute { user, until, .. } => drop(group.mute(now, &user, until)),
             Op::Ban { user, until, .. } => drop(group.ban(now, &user, until)),
             Op::Count { group: id, node, users } => {
@@ -210,7 +230,7 @@ impl Hub {
             }
         };
         let Some(loaded) = loaded else {
-            let _ = self.destroy_here(id, None, room::chat::End::Destroyed);
+            let _ = self.destroy_here(id, None, End::Destroyed);
             return;
         };
         let done = self.groups.look(id, |slot| {
@@ -230,6 +250,9 @@ impl Hub {
     fn make_good(&self, slot: &mut Slot, loaded: Loaded) -> Vec<(UserId, Millis)> {
         let Some(group) = &mut slot.group else { return Vec::new() };
         let whole = !is_out(Mend::MissedIsLoadedWhole);
+        if let Some(replica) = &mut slot.replica {
+            replica.life = loaded.epoch;
+        }
         let epoch = Epoch(loaded.epoch);
         if epoch > group.epoch() && !is_out(Mend::MissedLifeIsTaken) {
             self.begin_again(slot, &loaded);
@@ -243,7 +266,7 @@ impl Hub {
             for message in &loaded.messages {
                 let number = message.seq;
                 let op = Op::Message { group: id.clone(), at: message.at, content: message.content.clone() };
-                self.settle(slot, Heard { number, from: 0, nonce: 0, op });
+                self.settle(slot, Heard { number, from: 0, nonce: 0, life: None, op });
             }
         }
         if whole { self.replace(slot, loaded) } else { Vec::new() }

@@ -7,10 +7,13 @@ use room::chat::{Epoch, Group, Message};
 
 use crate::bus::{Heard, Sketch};
 use crate::hub::groups::Slot;
+use store::mends::{Mend, is_out};
 
 /// A group as a replica.
 #[derive(Default)]
 pub struct Replica {
+    /// The group's life in Redis, as far as this node has heard; 0 until it is loaded.
+    pub life: u64,
     /// What is received while it is loaded.
     pub loading: Option<Vec<Heard>>,
     /// The last messages of the group that this node numbered by itself, by their numbers among what it says.
@@ -66,6 +69,12 @@ impl Replica {
 }
 
 impl Slot {
+    /// Whether this is of an earlier life of the group than the one that is here, and came late.
+    pub fn is_past(&self, heard: &Heard) -> bool {
+        let Some(replica) = &self.replica else { return false };
+        !is_out(Mend::LivesAreTold) && heard.life.is_some_and(|life| life < replica.life)
+    }
+
     /// Users who are at other nodes and not at this one.
     pub fn elsewhere(&self) -> usize {
         let Some(replica) = self.replica.as_ref().filter(|replica| !replica.users.is_empty()) else { return 0 };

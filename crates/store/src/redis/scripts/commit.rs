@@ -7,7 +7,7 @@ use room::{Kind, Pusher, Room, RoomId};
 
 use super::super::keys::Keys;
 use super::super::{EVENTS, GroupCommand};
-use super::{KEPT, SEND, WHOLE};
+use super::{CLOCK, KEPT, SEND, WHOLE};
 
 /// Commits a decision if no other node committed since it was loaded.
 ///
@@ -17,7 +17,7 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     local room, seen, listed, infos, others = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
     local deadlines, list, events, versions = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
     local group, log, bus, said = KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-    local totals, life, out = KEYS[14], KEYS[15], KEYS[16]
+    local totals, life, out, times = KEYS[14], KEYS[15], KEYS[16], KEYS[17]
     -- In the order of `Commit::prepare`.
     local next_argument = 0
     local function take()
@@ -67,7 +67,10 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
         redis.call('ZADD', deadlines, deadline, id)
         for _, member in ipairs(members) do
             local heard = redis.call('HGET', seen, member.user)
-            if not heard or tonumber(heard) < tonumber(member.heard) then
+            if not heard then
+                -- Who has just come was seen now, whatever a node's clock says that stood still.
+                redis.call('HSET', seen, member.user, (shared_time(times, member.heard)))
+            elseif tonumber(heard) < tonumber(member.heard) then
                 redis.call('HSET', seen, member.user, member.heard)
             end
         end
@@ -82,7 +85,7 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
     end
     return {1, redis.call('ZCARD', deadlines)}
     ";
-    Script::new(&[WHOLE, SEND, commit].concat())
+    Script::new(&[WHOLE, SEND, CLOCK, commit].concat())
 });
 
 /// What is committed.
@@ -97,8 +100,10 @@ pub struct Commit<'a> {
     pub room: Option<&'a Room>,
     /// The same as JSON; empty: it is gone.
     pub state: String,
-    /// When it is to be looked at.
+    /// When it is to be looked at, by the time that all nodes share.
     pub deadline: u64,
+    /// By how much that is ahead of this node's.
+    pub ahead: u64,
     /// The events as JSON; empty: none.
     pub events: String,
     /// The number of this commit.
@@ -125,7 +130,7 @@ impl Commit<'_> {
             .key(Keys::said(partition))
             .key(Keys::totals(partition))
             .key(Keys::life(partition));
-        script.key(keys.out(id));
+        script.key(keys.out(id)).key(super::super::due::times(partition));
         // Its place in the list; empty: it is in none.
         let place = room.filter(|room| room.is_active()).map_or_else(String::new, |room| room.created.0.to_string());
         script.arg(self.version).arg(&self.state).arg(place).arg(id.as_str()).arg(self.deadline);
@@ -138,11 +143,11 @@ impl Commit<'_> {
         let members = room.map_or(&[][..], |room| &room.pushers);
         script.arg(members.len());
         for pusher in members {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
+            script.arg(pusher.user.as_str()).arg(pusher.seen.plus(self.ahead).0);
         }
         script.arg(self.gone.len());
         for pusher in &self.gone {
-            script.arg(pusher.user.as_str()).arg(pusher.seen.0);
+            script.arg(pusher.user.as_str()).arg(pusher.seen.plus(self.ahead).0);
         }
         script.arg(KEPT);
         for command in &self.told {
