@@ -16,6 +16,7 @@ use crate::frame::{Burst, Codec, Frame, Kind, Span};
 use crate::hub::{Flowing, Tracks};
 use crate::rtmp::amf0::{self, Value};
 
+pub use body::Form;
 pub use player::Player;
 
 /// Sound that every player in browsers knows. Beside other sound some show no pictures either; MP3 is not heard with all.
@@ -64,12 +65,17 @@ pub fn header(audio: bool, video: bool) -> [u8; 13] {
 
 /// Appends one frame as a tag, stamped with `timestamp` milliseconds.
 pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
+    write_in(Form::Enhanced, out, frame, timestamp);
+}
+
+/// As [`write`], in a form that the player asked for.
+fn write_in(form: Form, out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     let kind = match frame.kind {
         Kind::Video | Kind::VideoConfig => VIDEO,
         Kind::Audio | Kind::AudioConfig => AUDIO,
         Kind::Data => SCRIPT,
     };
-    let head = body::head(frame);
+    let head = form.head(frame);
     let payload = body::payload(frame);
     let length = head.len() + payload.len();
     let [wide, time @ ..] = frame.stamp(timestamp).to_be_bytes();
@@ -126,6 +132,21 @@ pub(crate) fn description(tracks: &Tracks, flowing: Flowing) -> Option<Arc<Frame
     let said = said.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Value::Object(said).write(&mut out);
     Some(Arc::new(Frame::data(first.dts, out.freeze())))
+}
+
+/// A description as [`Form::OldHevc`] has it: FFmpeg before 6.1 takes the codec from there.
+pub(crate) fn in_old_numbers(metadata: &Arc<Frame>) -> Arc<Frame> {
+    let Ok(mut values) = amf0::read_all(&metadata.payload) else { return Arc::clone(metadata) };
+    let hevc = Value::from(f64::from(u32::from_be_bytes(*b"hvc1")));
+    for value in &mut values {
+        let Value::Object(properties) = value else { continue };
+        for (_, said) in properties.iter_mut().filter(|(name, said)| name == "videocodecid" && *said == hevc) {
+            *said = f64::from(body::HEVC).into();
+        }
+    }
+    let mut out = BytesMut::new();
+    values.iter().for_each(|value| value.write(&mut out));
+    Arc::new(Frame::data(metadata.dts, out.freeze()))
 }
 
 /// How descriptions number a codec: by the old number, or by its four characters (Enhanced RTMP).

@@ -1,7 +1,6 @@
 //! HLS on demand, from memory: a stream is cut while clients ask for it, and no longer. Knows the files of a stream;
 //! HTTP, URLs and permission belong to the server.
 
-mod black;
 mod further;
 mod heads;
 mod playlist;
@@ -198,7 +197,7 @@ impl Hls {
 
     /// The playlist of a stream, once it has what `reload` asks for; the first request starts the cutting and gets its
     /// answer with the first three segments. URIs in it are relative: `{stem}/{file}{query}`; `query` is empty or starts with
-    /// `?`. `wait` is how long to wait for a publisher (`None`: the hub's setting).
+    /// `?`. `wait` is how long to wait for a publisher (`None`: the hub's setting). Of sound alone it is a multivariant one.
     pub async fn playlist(
         &self,
         name: &StreamName,
@@ -207,7 +206,13 @@ impl Hls {
         stem: &str,
         query: &str,
     ) -> Result<String, Missing> {
-        self.answer(name, wait, reload, |segmenter, settings| playlist::write(segmenter, settings, stem, query)).await
+        let write = |segmenter: &Segmenter, settings: &Settings| {
+            if segmenter.is_sound_alone() && reload == Reload::default() {
+                return playlist::write_sound(segmenter, stem, query);
+            }
+            playlist::write(segmenter, settings, stem, query)
+        };
+        self.answer(name, wait, reload, write).await
     }
 
     /// The playlist of some of a stream's tracks, as [`Hls::playlist`]; URIs in it are `{file}{query}`.

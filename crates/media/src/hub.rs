@@ -349,6 +349,11 @@ impl Hub {
         Some(self.get(name)?.state.lock().flows.video.expected(Instant::now()))
     }
 
+    /// What a stream's publisher said beforehand, if anything: whether there are pictures.
+    pub(crate) fn says_pictures(&self, name: &StreamName) -> Option<bool> {
+        self.get(name)?.state.lock().flows.video.said
+    }
+
     /// Whether a stream's publisher makes a keyframe as soon as it is asked.
     pub fn answers_wishes(&self, name: &StreamName) -> bool {
         self.get(name).is_some_and(|stream| stream.state.lock().answers())

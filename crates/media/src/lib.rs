@@ -4,6 +4,7 @@
 //! publish or play is asked with a value ([`request::Request`]) and answered by whoever owns the other end.
 
 pub mod audio;
+mod black;
 pub mod codec;
 pub mod ended;
 mod filler;

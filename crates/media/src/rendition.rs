@@ -130,10 +130,9 @@ impl Renditions {
         if self.hub.answers_wishes(name) {
             publisher.answers_wishes();
         }
-        match self.hub.expected(name) {
-            Some(Expected::Nothing) => publisher.says_pictures(false),
-            Some(Expected::AnyTime) => publisher.says_pictures(true),
-            _ => {}
+        let nothing = self.hub.expected(name) == Some(Expected::Nothing);
+        if let Some(has) = self.hub.says_pictures(name).or(nothing.then_some(false)) {
+            publisher.says_pictures(has);
         }
         let hub = self.hub.clone();
         let derived = derived.clone();
@@ -196,12 +195,14 @@ struct Maker {
     left_out: Vec<Codec>,
     /// The log says that its sound fails to decode.
     told: bool,
+    /// What the publisher said of pictures.
+    pictures: Option<bool>,
 }
 
 impl Maker {
     fn new(target: Target) -> Self {
         let behind = target == Target::Opus;
-        Maker { target, source: None, transcoder: None, behind, left_out: Vec::new(), told: false }
+        Maker { target, source: None, transcoder: None, behind, left_out: Vec::new(), told: false, pictures: None }
     }
 
     async fn run(&mut self, hub: &Hub, derived: &StreamName, mut reader: Reader, publisher: &Publisher) -> Ended {
@@ -211,6 +212,11 @@ impl Maker {
             tokio::select! {
                 item = reader.next() => {
                     let Some(item) = item else { return reader.ended().unwrap_or(Ended::Finished) };
+                    if let Some(has) = reader.says_pictures()
+                        && self.pictures.replace(has) != Some(has)
+                    {
+                        publisher.says_pictures(has);
+                    }
                     let mut frames = Vec::new();
                     flatten(item, &mut frames);
                     while frames.len() < BATCH && let Some(item) = reader.try_next() {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::ended::Ended;
+use crate::flv::body::Form;
 use crate::hub::{Pace, Start, View, Want};
 use crate::name::{Protocol, StreamName};
 
@@ -75,6 +76,11 @@ impl Query {
     /// Whether it asks for all tracks of sound: `multitrack=1`.
     pub fn is_for_all_tracks(&self) -> bool {
         self.0.split('&').any(|pair| pair == "multitrack=1")
+    }
+
+    /// How it asks for the tags of RTMP and FLV: `hevc=12` is HEVC by its old number.
+    pub fn form(&self) -> Form {
+        if self.0.split('&').any(|pair| pair == "hevc=12") { Form::OldHevc } else { Form::Enhanced }
     }
 }
 

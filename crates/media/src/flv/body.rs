@@ -13,7 +13,7 @@ const MP3_8K: u8 = 14;
 const ENHANCED_AUDIO: u8 = 9;
 const AVC: u8 = 7;
 /// Used by many for HEVC before Enhanced RTMP.
-const HEVC: u8 = 12;
+pub(crate) const HEVC: u8 = 12;
 /// Packet types of Enhanced RTMP: several tracks of video, of audio; something put before either.
 const VIDEO_TRACKS: u8 = 6;
 const AUDIO_TRACKS: u8 = 5;
@@ -387,6 +387,36 @@ pub fn head(frame: &Frame) -> Head {
     }
 }
 
+fn old_head(frame: &Frame) -> Head {
+    if frame.codec != Codec::H265 {
+        return head(frame);
+    }
+    let config = frame.kind.is_config();
+    let cts = (frame.cts / 1000).clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
+    let video = if frame.key || config { 0x10 } else { 0x20 };
+    if config { Head::of(&[&[video | HEVC, 0, 0, 0, 0]]) } else { Head::of(&[&[video | HEVC, 1], &cts[1..]]) }
+}
+
+/// How heads are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// As [`head`] has it.
+    #[default]
+    Enhanced,
+    /// The same, but HEVC by its old number: some players know no other, and ask for it.
+    OldHevc,
+}
+
+impl Form {
+    /// The head of a frame's tag body.
+    pub fn head(self, frame: &Frame) -> Head {
+        match self {
+            Form::Enhanced => head(frame),
+            Form::OldHevc => old_head(frame),
+        }
+    }
+}
+
 /// What follows a frame's head in the tag body.
 pub fn payload(frame: &Frame) -> &[u8] {
     match frame.codec {
@@ -478,6 +508,22 @@ mod tests {
                 assert_eq!(format!("{:?}", audio(5000, whole(&frame)).unwrap()), format!("{frame:?}"));
             }
         }
+    }
+
+    #[test]
+    fn hevc_is_given_by_its_old_number_to_who_asks_for_that() {
+        let config = Frame::config(Codec::H265, 0, Bytes::from_static(b"hvcc"));
+        let picture = Frame::video(Codec::H265, 5000, -40_000, true, Bytes::from_static(b"nal"));
+        let delta = Frame::video(Codec::H265, 5000, 0, false, Bytes::from_static(b"nal"));
+        assert_eq!(&*Form::OldHevc.head(&config), [0x1c, 0, 0, 0, 0]);
+        assert_eq!(&*Form::OldHevc.head(&picture), [0x1c, 1, 0xff, 0xff, 0xd8]);
+        assert_eq!(&*Form::OldHevc.head(&delta), [0x2c, 1, 0, 0, 0]);
+        for frame in [config, picture, delta] {
+            let back = video(frame.dts, [&*Form::OldHevc.head(&frame), payload(&frame)].concat().into()).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{frame:?}"));
+        }
+        let other = Frame::audio(Codec::Aac, 0, Bytes::from_static(b"aac"));
+        assert_eq!(*Form::OldHevc.head(&other), *head(&other));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{burst, frame, header, write};
+use super::{Form, burst, frame, header, in_old_numbers, write_in};
+use crate::black::Placeholder;
 use crate::ended::Ended;
 use crate::filler::{Filler, Verdict};
 use crate::frame::{Frame, Kind, Span};
@@ -19,7 +20,8 @@ use crate::hub::{Expected, Flowing, Item, Reader, Tracks};
 ///
 /// The file header promises what flows ([`Reader::flowing`]). Browsers' players stop where a track of it ends, so what stays
 /// away is filled in: silence, or the last keyframe once more. None of them takes a track that comes later: sound that comes
-/// first waits for pictures as long as they may be about to come ([`Reader::expected`]).
+/// first waits for pictures as long as they may be about to come ([`Reader::expected`]), and where they may come at any time
+/// there is a black one until they do.
 pub struct Player {
     reader: Reader,
     /// What the file header promised, and what came since with a configuration of its own; `None` before the header.
@@ -27,6 +29,9 @@ pub struct Player {
     /// What its time counts from: where it began.
     span: Option<Span>,
     filler: Filler,
+    /// Shown in the place of pictures that have not come.
+    placeholder: Option<Placeholder>,
+    form: Form,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
     /// Sound that came while it was not known whether there are pictures.
@@ -44,11 +49,18 @@ impl Player {
             promised: None,
             span: None,
             filler: Filler::new(None, false),
+            placeholder: None,
+            form: Form::default(),
             tracks: None,
             held: Vec::new(),
             next: VecDeque::new(),
             filled: Vec::new(),
         }
+    }
+
+    /// The same in a form that the player asked for: then nothing is shared with other viewers.
+    pub fn in_form(self, form: Form) -> Self {
+        Player { form, ..self }
     }
 
     /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
@@ -81,12 +93,21 @@ impl Player {
 
     /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
     fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
-        let is_seen = frames.iter().any(|f| matches!(f.kind, Kind::Video | Kind::VideoConfig));
-        if self.promised.is_none() && !is_seen && self.reader.expected() == Expected::Soon {
-            self.held.extend(frames.iter().filter(|f| f.kind == Kind::Audio).cloned());
-            // The configurations that were among them.
-            self.tracks = Some(self.reader.tracks());
-            return;
+        let is_seen = frames.iter().any(|f| f.kind == Kind::Video);
+        if self.promised.is_none() && !is_seen && self.placeholder.is_none() {
+            let is_heard = !self.held.is_empty() || frames.iter().any(|f| f.kind == Kind::Audio);
+            let is_announced = frames.iter().any(|f| f.kind.is_config());
+            let expected = self.reader.expected();
+            let flowing = self.reader.flowing();
+            if (is_heard && expected.is_about_to_be(flowing)) || (!is_heard && is_announced) {
+                self.held.extend(frames.iter().filter(|f| f.kind == Kind::Audio).cloned());
+                // The configurations that were among them.
+                self.tracks = Some(self.reader.tracks());
+                return;
+            }
+            if is_heard {
+                self.placeholder = Placeholder::instead(expected, flowing, &self.reader.tracks());
+            }
         }
         // Players begin where all tracks do: older sound is of no use beside pictures.
         if is_seen {
@@ -99,17 +120,34 @@ impl Player {
     /// Queues sound that was held back.
     fn release(&mut self) {
         let held = std::mem::take(&mut self.held);
-        self.queue(&held, |frames, span| {
-            let mut out = BytesMut::new();
-            frames.iter().for_each(|f| write(&mut out, f, f.dts_since(span)));
-            out.freeze()
-        });
+        let form = self.form;
+        self.queue(&held, |frames, span| each(form, frames, span));
     }
 
     fn queue(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
         let Some(first) = frames.first() else { return };
         let span = *self.span.get_or_insert(first.span().of_flv());
         self.introduce(frames, span);
+        let form = self.form;
+        if let Some(mut placeholder) = self.placeholder.take() {
+            let shown = placeholder.pass(frames);
+            if !placeholder.is_over() {
+                if frames.iter().any(|f| f.kind == Kind::Video) {
+                    self.reader.request_key();
+                }
+                self.placeholder = Some(placeholder);
+            }
+            self.fill(&shown, span, |frames, span| each(form, frames, span));
+        } else if form == Form::Enhanced {
+            self.fill(frames, span, shared);
+        } else {
+            self.fill(frames, span, |frames, span| each(form, frames, span));
+        }
+    }
+
+    /// Queues frames, and what is missing between them.
+    fn fill(&mut self, frames: &[Arc<Frame>], span: Span, shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
+        let form = self.form;
         let mut own: Option<BytesMut> = None;
         for (n, f) in frames.iter().enumerate() {
             if f.kind == Kind::AudioConfig && !f.is_further() {
@@ -121,18 +159,19 @@ impl Player {
             }
             let out = own.get_or_insert_with(|| {
                 let mut out = BytesMut::new();
-                frames[..n].iter().for_each(|f| write(&mut out, f, f.dts_since(span)));
+                frames[..n].iter().for_each(|f| write_in(form, &mut out, f, f.dts_since(span)));
                 out
             });
-            self.filled.drain(..).for_each(|f| write(out, &f, f.dts_since(span)));
+            self.filled.drain(..).for_each(|f| write_in(form, out, &f, f.dts_since(span)));
             match verdict {
-                Verdict::Pass => write(out, f, f.dts_since(span)),
+                Verdict::Pass => write_in(form, out, f, f.dts_since(span)),
                 // Only a keyframe goes on from a still picture.
                 Verdict::Drop if f.kind == Kind::Video => self.reader.request_key(),
                 Verdict::Drop => {}
             }
         }
         match own {
+            None if frames.is_empty() => {}
             None => self.next.push_back(shared(frames, span)),
             Some(out) if out.is_empty() => {}
             Some(out) => self.next.push_back(out.freeze()),
@@ -154,7 +193,14 @@ impl Player {
         }
         let tracks = tracks.unwrap_or_else(|| self.reader.tracks());
         let mut out = BytesMut::with_capacity(1024);
-        let flowing = self.reader.flowing();
+        let mut flowing = self.reader.flowing();
+        let tracks = match &mut self.placeholder {
+            Some(placeholder) => {
+                flowing.video = true;
+                placeholder.tracks(tracks)
+            }
+            None => tracks,
+        };
         let before = self.promised.unwrap_or(flowing);
         let promised = Flowing { video: before.video | come.video, audio: before.audio | come.audio };
         if self.promised.replace(promised).is_none() {
@@ -162,15 +208,23 @@ impl Player {
             out.put_slice(&header(promised.audio, promised.video));
         }
         let metadata = tracks.metadata.as_ref().and_then(|metadata| super::describe(metadata, promised));
+        let metadata = metadata.map(|m| if self.form == Form::OldHevc { in_old_numbers(&m) } else { m });
         let video = tracks.video.filter(|_| promised.video);
         let audio = tracks.audio.filter(|_| promised.audio);
         self.filler.promise(audio.as_deref(), promised.video);
         let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
         for f in [&metadata, &video, &audio].into_iter().flatten().chain(&tracks.further) {
-            write(&mut out, f, timestamp);
+            write_in(self.form, &mut out, f, timestamp);
         }
         if !out.is_empty() {
             self.next.push_back(out.freeze());
         }
     }
+}
+
+/// Each frame's tag, made for one viewer.
+fn each(form: Form, frames: &[Arc<Frame>], span: Span) -> Bytes {
+    let mut out = BytesMut::new();
+    frames.iter().for_each(|f| write_in(form, &mut out, f, f.dts_since(span)));
+    out.freeze()
 }

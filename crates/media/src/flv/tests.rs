@@ -136,6 +136,91 @@ async fn sound_alone_waits_for_nothing_where_its_publisher_says_so() {
     }
 }
 
+/// All that a player gets: what, when in milliseconds, and how many bytes.
+async fn everything(mut player: Player) -> (Option<(bool, bool)>, Vec<(Kind, i64, usize)>) {
+    let mut demuxer = Demuxer::default();
+    let mut seen = Vec::new();
+    while let Some(block) = player.next().await {
+        demuxer.push(&block);
+        while let Some(f) = demuxer.next_frame().unwrap() {
+            seen.push((f.kind, f.dts / 1000, f.payload.len()));
+        }
+    }
+    (demuxer.tracks(), seen)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_camera_that_is_off_is_black_until_it_is_on() {
+    // Whether pictures were announced, or may come at any time because the publisher says so.
+    for announced in [true, false] {
+        let hub = Hub::new(Settings::default());
+        let publisher = stream(&hub);
+        if announced {
+            publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"early"))).unwrap();
+        } else {
+            publisher.says_pictures(true);
+        }
+        let early = tokio::spawn(everything(player(&hub, Pace::Audience)));
+        publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+        sounds(&publisher, 0..3_000).await;
+        let late = tokio::spawn(everything(player(&hub, Pace::Realtime)));
+        sounds(&publisher, 3_000..6_000).await;
+        publisher.push(video(6_000, false)).unwrap();
+        publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+        sounds(&publisher, 6_000..6_100).await;
+        publisher.push(video(6_100, true)).unwrap();
+        publisher.push(video(6_140, false)).unwrap();
+        sounds(&publisher, 6_100..7_000).await;
+        publisher.finish(Ended::Finished);
+        for (player, from) in [(early, 0), (late, 3_000)] {
+            let (promised, seen) = player.await.unwrap();
+            assert_eq!(promised, Some((true, true)), "{announced} {from}");
+            let of = |kind| seen.iter().filter(move |(k, _, _)| *k == kind);
+            let pictures: Vec<_> = of(Kind::Video).map(|(_, at, size)| (*at, *size > 3)).collect();
+            let black: Vec<i64> = pictures.iter().filter(|(_, black)| *black).map(|(at, _)| *at).collect();
+            // The first second of sound alone waits for pictures that were announced.
+            let begun = if announced && from == 0 { 1_000 } else { from };
+            assert!((begun - 200..=begun + 200).contains(&black[0]), "{announced} {from}: {pictures:?}");
+            assert!(black.windows(2).all(|two| two[1] - two[0] == 240) && *black.last().unwrap() > 5_700, "{black:?}");
+            let real: Vec<i64> = pictures.iter().filter(|(_, black)| !*black).map(|(at, _)| *at).collect();
+            assert_eq!(real, [6_100, 6_140], "what cannot be decoded is left out");
+            // Each has its configuration before it.
+            let configs: Vec<usize> = of(Kind::VideoConfig).map(|(_, _, size)| *size).collect();
+            assert_eq!((configs.len(), configs[1]), (2, 4), "{announced} {from}");
+            let at = |wanted: (Kind, i64)| seen.iter().position(|(k, at, _)| (*k, *at) == wanted).unwrap();
+            assert_eq!(seen[at((Kind::Video, 6_100)) - 1].0, Kind::VideoConfig);
+            assert!(of(Kind::Audio).count() as i64 >= (7_000 - begun) / 20 - 10, "{announced} {from}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_for_hevc_by_its_old_number_is_given_it() {
+    let hub = Hub::new(Settings::default());
+    let publisher = stream(&hub);
+    let mut said = BytesMut::new();
+    let named = Value::from([("videocodecid", f64::from(u32::from_be_bytes(*b"hvc1")).into())]);
+    [Value::from("onMetaData"), named].iter().for_each(|value| value.write(&mut said));
+    publisher.push(Frame::data(0, said.freeze())).unwrap();
+    publisher.push(Frame::config(Codec::H265, 0, Bytes::from_static(b"hvcc"))).unwrap();
+    publisher.push(Frame::video(Codec::H265, 0, 0, true, Bytes::from_static(b"nal"))).unwrap();
+    for (form, config, picture) in [
+        (Form::Enhanced, &b"\x90hvc1hvcc"[..], &b"\x93hvc1nal"[..]),
+        (Form::OldHevc, &b"\x1c\0\0\0\0hvcc"[..], &b"\x1c\x01\0\0\0nal"[..]),
+    ] {
+        let mut player = player(&hub, Pace::Audience).in_form(form);
+        let mut bytes = Vec::new();
+        for _ in 0..2 {
+            bytes.extend_from_slice(&player.next().await.unwrap());
+        }
+        let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+        assert!(has(config) && has(picture), "{form:?}: {bytes:x?}");
+        let mut number = BytesMut::new();
+        Value::from(12.0).write(&mut number);
+        assert_eq!(has(&number), form == Form::OldHevc);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn viewers_share_one_block() {
     let hub = Hub::new(Settings::default());

@@ -56,8 +56,6 @@ pub fn write_tracks(segmenter: &Segmenter, stem: &str, query: &str) -> String {
             uri(Which::Sound(track)),
         );
     }
-    let rate = |segment: &Segment| segment.bytes.len() as f64 * 8.0 / seconds(segment.duration).max(0.1);
-    let most = segmenter.segments().iter().map(rate).fold(1.0, f64::max);
     let pictures = segmenter.video().map(|config| VideoInfo::of(config.codec, &config.payload));
     let (resolution, which) = match pictures {
         Some(info) => {
@@ -70,10 +68,26 @@ pub fn write_tracks(segmenter: &Segmenter, stem: &str, query: &str) -> String {
     let _ = writeln!(
         out,
         "#EXT-X-STREAM-INF:BANDWIDTH={},CODECS=\"{codecs}\"{resolution},AUDIO=\"sound\"\n{}",
-        most.ceil() as u64,
+        most(segmenter),
         uri(which),
     );
     out
+}
+
+/// Writes a multivariant playlist of sound alone. Players of media playlists fail where pictures come later; those who were led to
+/// the playlist of the sound hear on, and who opens the stream from then on sees it. URIs are relative to it.
+pub fn write_sound(segmenter: &Segmenter, stem: &str, query: &str) -> String {
+    let codec = segmenter.sounds().next().map(|(_, config)| AudioInfo::of(config.codec, &config.payload).mime);
+    let uri = format!("{stem}/{}.m3u8{query}", Which::Sound(0).playlist());
+    let codecs = codec.map(|mime| format!(",CODECS=\"{mime}\"")).unwrap_or_default();
+    let bandwidth = most(segmenter);
+    format!("#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}{codecs}\n{uri}\n")
+}
+
+/// Bits a second of the segment that has most.
+fn most(segmenter: &Segmenter) -> u64 {
+    let rate = |segment: &Segment| segment.bytes.len() as f64 * 8.0 / seconds(segment.duration).max(0.1);
+    segmenter.segments().iter().map(rate).fold(1.0, f64::max).ceil() as u64
 }
 
 /// Writes the playlist of some of the tracks.

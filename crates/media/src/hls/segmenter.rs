@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::black::Black;
 use super::further::Further;
 use super::segment::{self, Init, Kept, Part, Segment, Which};
 use super::{Settings, heads};
+use crate::black::Black;
 use crate::filler::{Filler, Verdict};
 use crate::fmp4::{Fragment, Muxer};
 use crate::frame::{Codec, Frame, Kind, is_same};
@@ -173,6 +173,11 @@ impl Segmenter {
     /// See [`Segmenter::video`].
     pub fn sounds(&self) -> impl Iterator<Item = (u8, &Frame)> {
         self.audio.as_deref().map(|config| (0, config)).into_iter().chain(self.further.numbers())
+    }
+
+    /// Whether what was cut so far has no pictures.
+    pub fn is_sound_alone(&self) -> bool {
+        !self.pictured && !self.segments.is_empty()
     }
 
     /// Takes the stream's next frame. Says whether something new can be fetched.
@@ -458,8 +463,9 @@ impl Segmenter {
         if self.muxer.is_some() || (self.made > 0 && !self.pictured) || self.filler.has_picture() {
             return;
         }
-        let late = self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
-        let any_time = self.expected == Expected::AnyTime || (late && self.pictured);
+        let any_time = self.expected == Expected::AnyTime;
+        let late = any_time || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
+        let any_time = any_time || (late && self.pictured);
         let Some(black) = Black::instead(self.video.as_deref(), late, any_time) else { return };
         let key = Arc::new(black.at(sound.dts));
         self.black = Some(black);

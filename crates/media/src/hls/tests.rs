@@ -638,8 +638,37 @@ fn sound_that_stays_alone_loses_nothing_of_its_first_second() {
 }
 
 #[test]
+fn who_began_with_sound_alone_hears_on_when_pictures_come_and_who_comes_then_sees_them() {
+    let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
+    s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
+    s.expect(Expected::Nothing);
+    (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
+    assert!(s.is_sound_alone());
+    let text = playlist::write_sound(&s, "s", "?a=1");
+    assert!(text.contains("CODECS=\"mp4a.40.2\"") && text.ends_with("\ns/sound0.m3u8?a=1\n"), "{text}");
+    let names = || Names { before: String::new(), which: Which::Sound(0), query: "" };
+    let before = playlist::write_of(&s, &Settings::default(), &names());
+    s.push(&Arc::new(avcc(30)));
+    for ms in (6_000..12_000).step_by(20) {
+        if ms % 40 == 0 {
+            s.push(&Arc::new(picture(ms, ms % 1000 == 0)));
+        }
+        s.push(&sound(ms));
+    }
+    assert!(!s.is_sound_alone());
+    let after = playlist::write_of(&s, &Settings::default(), &names());
+    assert!(!before.contains("GAP") && !after.contains("GAP"), "{after}");
+    // No sound is left out: each segment begins where the one before it ended.
+    let sounds = |segment: &Segment| {
+        let bytes = segment.get(Which::Sound(0)).and_then(|kept| kept.bytes()).unwrap();
+        decode_times(&bytes)
+    };
+    assert!(s.segments().iter().all(|segment| sounds(segment).len() == segment.parts.len()));
+}
+
+#[test]
 fn announced_pictures_of_any_codec_that_stay_away_are_black() {
-    let black = |codec: Codec| black::Black::of(codec).unwrap();
+    let black = |codec: Codec| crate::black::Black::of(codec).unwrap();
     for codec in [Codec::H264, Codec::H265, Codec::Av1, Codec::Vp9] {
         let mut s = Segmenter::new(Settings { kept: 100, ..Settings::default() }, 100);
         let config = Frame::config(codec, 0, black(codec).config.payload.clone());

@@ -68,15 +68,16 @@ impl Flow {
         self.alone.is_none_or(|since| now.saturating_duration_since(since) < limit)
     }
 
-    /// What is to be expected of it while nothing is known of it.
+    /// What is to be expected of it while none of it came.
     pub fn expected(&self, now: Instant) -> Expected {
         let soon = self.alone.is_none_or(|since| now.saturating_duration_since(since) < COMES);
         match self.said {
-            _ if self.came || self.announced => Expected::Known,
-            Some(false) => Expected::Nothing,
+            _ if self.came => Expected::Known,
+            Some(false) if !self.announced => Expected::Nothing,
             _ if soon => Expected::Soon,
+            _ if self.announced => Expected::AnyTime,
             Some(true) => Expected::AnyTime,
-            None => Expected::Nothing,
+            _ => Expected::Nothing,
         }
     }
 
@@ -118,6 +119,8 @@ mod tests {
             flows.count(&Frame::audio(Codec::Aac, 0, Bytes::from_static(b"a")), begun);
             assert_eq!((at(&flows, 999), at(&flows, 1_000)), (soon, later));
             flows.count(&Frame::config(Codec::H264, 0, Bytes::from_static(b"c")), begun);
+            assert_eq!((at(&flows, 999), at(&flows, 1_000)), (Expected::Soon, Expected::AnyTime), "announced");
+            flows.count(&Frame::video(Codec::H264, 0, 0, true, Bytes::from_static(b"p")), begun);
             assert_eq!((at(&flows, 0), at(&flows, 60_000)), (Expected::Known, Expected::Known));
         }
     }

@@ -50,14 +50,22 @@ impl Tracks {
 /// What is to be expected of a stream's pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// They came, or were announced: the tracks tell.
+    /// They came: the tracks tell.
     Known,
     /// None: their publisher said so, or sound has been alone for a second.
     Nothing,
     /// They may be about to come: sound comes first, or nothing did.
     Soon,
-    /// They may come at any time: their publisher can turn a camera on.
+    /// They may come at any time: their publisher can turn a camera on, or has announced them.
     AnyTime,
+}
+
+impl Expected {
+    /// Whether a reader that has had none so far had better wait for pictures: they may be about to come, or came and are on their
+    /// way to it.
+    pub(crate) fn is_about_to_be(self, flowing: Flowing) -> bool {
+        self == Expected::Soon || (self == Expected::Known && flowing.video)
+    }
 }
 
 /// Which tracks have frames, also those of codecs without configuration. One is left out that has had none for five

@@ -435,6 +435,11 @@ impl Reader {
         self.stream.state.lock().flows.video.expected(Instant::now())
     }
 
+    /// What the publisher said beforehand, if anything: whether there are pictures.
+    pub(crate) fn says_pictures(&self) -> Option<bool> {
+        self.stream.state.lock().flows.video.said
+    }
+
     /// Why the stream ended, once it has.
     pub fn ended(&self) -> Option<Ended> {
         self.stream.ended()

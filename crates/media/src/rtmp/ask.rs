@@ -1,6 +1,7 @@
 //! Where the stream's name, the application and the query stand in what an RTMP client says. They arrive in several
 //! places, by client and by habit of its user.
 
+use crate::flv::body::Form;
 use crate::name::StreamName;
 use crate::request::Query;
 
@@ -21,6 +22,8 @@ pub struct Ask {
     pub opus: bool,
     /// The client says that it understands several tracks (enhanced RTMP), or asks for them; others are given one of sound.
     pub multitrack: bool,
+    /// How it asks for what it plays.
+    pub form: Form,
 }
 
 impl Ask {
@@ -54,7 +57,8 @@ pub(super) fn ask(app: &str, tc_url: &str, name: &str) -> Result<Ask, &'static s
         StreamName::new(stream).map_err(|_| "the stream name has characters that are not allowed, or is too long")?;
     let query = Query(query.into());
     let multitrack = query.is_for_all_tracks();
-    Ok(Ask { stream, app: app.into(), query, opus: false, multitrack })
+    let form = query.form();
+    Ok(Ask { stream, app: app.into(), query, opus: false, multitrack, form })
 }
 
 fn cut(text: &str) -> (&str, &str) {
@@ -80,6 +84,8 @@ mod tests {
         played.without_extension();
         assert_eq!((played.stream.as_str(), played.query.0.as_str()), ("s", "a=1&ext="));
         assert!(!played.multitrack && ask("live", "", "s?a=1&multitrack=1").unwrap().multitrack);
+        assert_eq!(played.form, Form::Enhanced);
+        assert_eq!(ask("live", "", "s?hevc=12&a=1").unwrap().form, Form::OldHevc);
         assert!(got("live", "", "").is_err());
         assert!(got("live", "", "a/../b").is_err());
         assert!(got("live", "", &format!("s?{}", "q".repeat(5000))).is_err());

@@ -221,12 +221,14 @@ pub struct Player {
     client: Client,
     /// What the last message held beside the frame that it gave.
     more: VecDeque<Frame>,
+    /// What a node said that was not taken yet.
+    pictures: Option<bool>,
 }
 
 impl Player {
     /// Connects and asks to play. Errors: [`Ended::NotFound`], [`Ended::Refused`], and what sockets do.
     pub async fn connect(target: &Target) -> Result<Player, Ended> {
-        Ok(Player { client: bounded(target, false).await?, more: VecDeque::new() })
+        Ok(Player { client: bounded(target, false).await?, more: VecDeque::new(), pictures: None })
     }
 
     /// Asks a server of this kind for a keyframe, which it asks the publisher for. Others do not mind.
@@ -252,12 +254,18 @@ impl Player {
                     body::audio(dts, message.payload)
                 }
                 message::DATA => return Ok(Some(Frame::data(dts, message.payload))),
-                message::COMMAND => match status(&amf0::read_all(&message.payload)?) {
-                    Some((_, "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop")) => {
+                message::COMMAND => {
+                    let values = amf0::read_all(&message.payload)?;
+                    if let Some((_, "NetStream.Play.UnpublishNotify" | "NetStream.Play.Stop")) = status(&values) {
                         return Ok(None);
                     }
-                    _ => continue,
-                },
+                    if values.first().and_then(Value::as_str) == Some(message::SAYS_PICTURES)
+                        && let Some(Value::Bool(has)) = values.get(3)
+                    {
+                        self.pictures = Some(*has);
+                    }
+                    continue;
+                }
                 message::USER_CONTROL if message.payload.starts_with(&message::STREAM_EOF.to_be_bytes()) => {
                     return Ok(None);
                 }
@@ -267,6 +275,12 @@ impl Player {
                 return Ok(Some(frame));
             }
         }
+    }
+
+    /// What another node said since this was last asked, before the frame that came last: whether the publisher has pictures,
+    /// perhaps later on.
+    pub fn says_pictures(&mut self) -> Option<bool> {
+        self.pictures.take()
     }
 
     /// The bare socket, for load generators that only count bytes: what was read and not handed out yet is lost.

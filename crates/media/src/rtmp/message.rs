@@ -13,6 +13,9 @@ pub(super) use super::kind::{
 /// over, as they must with unknown commands.
 pub(super) const REQUEST_KEY: &str = "requestKeyframe";
 
+/// The command by which a node says whether a stream's publisher has pictures, perhaps later on. As the one above.
+pub(super) const SAYS_PICTURES: &str = "saysPictures";
+
 pub(super) const STREAM_BEGIN: u16 = 0;
 pub(super) const STREAM_EOF: u16 = 1;
 pub(super) const PING: u16 = 6;

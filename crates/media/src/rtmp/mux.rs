@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunk::{self, Header};
 use super::message::{AUDIO, CHUNK, DATA, STREAM, VIDEO};
-use crate::flv::body;
+use crate::flv::{Form, body};
 use crate::frame::{Burst, Frame, Kind, Span};
 use crate::hub::Tracks;
 
@@ -19,15 +19,24 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     write_to(out, frame, timestamp, STREAM);
 }
 
+/// As [`write`], in a form that the player asked for.
+pub fn write_in(form: Form, out: &mut BytesMut, frame: &Frame, timestamp: u32) {
+    write_form(form, out, frame, timestamp, STREAM);
+}
+
 /// As [`write`], on a message stream of the caller's.
 pub(super) fn write_to(out: &mut BytesMut, frame: &Frame, timestamp: u32, stream: u32) {
+    write_form(Form::Enhanced, out, frame, timestamp, stream);
+}
+
+fn write_form(form: Form, out: &mut BytesMut, frame: &Frame, timestamp: u32, stream: u32) {
     let (channel, kind) = match frame.kind {
         Kind::Video | Kind::VideoConfig => (VIDEO_CHANNEL, VIDEO),
         Kind::Audio | Kind::AudioConfig => (AUDIO_CHANNEL, AUDIO),
         Kind::Data => (DATA_CHANNEL, DATA),
     };
     let header = Header { kind, stream, timestamp: frame.stamp(timestamp) };
-    chunk::write(out, channel, header, &body::head(frame), body::payload(frame), CHUNK);
+    chunk::write(out, channel, header, &form.head(frame), body::payload(frame), CHUNK);
 }
 
 fn room(frame: &Frame) -> usize {
@@ -55,10 +64,10 @@ pub fn burst(burst: &Burst, span: Span) -> Bytes {
 }
 
 /// Description and configurations, for a player that joins at `timestamp` milliseconds.
-pub fn tracks(tracks: &Tracks, timestamp: u32) -> Bytes {
+pub fn tracks(form: Form, tracks: &Tracks, timestamp: u32) -> Bytes {
     let mut out = BytesMut::new();
     for f in [&tracks.metadata, &tracks.video, &tracks.audio].into_iter().flatten().chain(&tracks.further) {
-        write(&mut out, f, timestamp);
+        write_in(form, &mut out, f, timestamp);
     }
     out.freeze()
 }

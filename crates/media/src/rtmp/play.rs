@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::amf0::Value;
 use super::link::Link;
+use super::message;
 use super::mux;
 use super::session::Event;
+use crate::black::Placeholder;
 use crate::ended::Ended;
-use crate::flv;
+use crate::flv::{self, Form};
 use crate::frame::{Frame, Kind, Span};
 use crate::hub::{Item, Reader, Tracks};
 
@@ -41,6 +44,13 @@ pub(super) struct Playing<'a> {
     tracks: Option<Tracks>,
     /// Configuration of sound that this player was not promised.
     owed: Option<Arc<Frame>>,
+    /// It is not known yet whether there are pictures to begin with.
+    undecided: bool,
+    /// Shown in the place of pictures that have not come.
+    placeholder: Option<Placeholder>,
+    form: Form,
+    /// What another node was told of the publisher's pictures.
+    said: Option<bool>,
     /// What its time counts from: where it began. Nodes count from the stream's beginning, so that a mix fits its stream.
     span: Option<Span>,
     paused: bool,
@@ -53,15 +63,25 @@ pub(super) struct Playing<'a> {
 }
 
 impl<'a> Playing<'a> {
-    pub fn new(link: &'a mut Link, reader: Reader, write_timeout: Duration, leaving: CancellationToken) -> Self {
+    pub fn new(
+        link: &'a mut Link,
+        reader: Reader,
+        form: Form,
+        write_timeout: Duration,
+        leaving: CancellationToken,
+    ) -> Self {
         let leaving = link.session.reconnects().then(|| Box::pin(leaving.cancelled_owned()));
         Playing {
             link,
             queue: VecDeque::new(),
             tracks: None,
             span: reader.is_relay().then(Span::default),
+            undecided: !reader.is_relay(),
             reader,
             owed: None,
+            placeholder: None,
+            form,
+            said: None,
             paused: false,
             audio: true,
             video: true,
@@ -122,47 +142,125 @@ impl<'a> Playing<'a> {
             Item::Tracks(tracks) => self.tracks = Some(tracks),
             Item::Frame(frame) => {
                 let span = *self.span.get_or_insert(frame.span());
-                self.introduce(frame.dts_since(span));
-                self.pay(std::slice::from_ref(&frame), span);
-                self.take_wanted(&frame, span);
+                let frames = std::slice::from_ref(&frame);
+                if self.prepare(frames, span) {
+                    self.show(frames, span);
+                }
             }
             Item::Burst(burst) => {
                 let span = *self.span.get_or_insert(burst.span());
-                self.introduce(burst.frames.first().map_or(0, |f| f.dts_since(span)));
-                self.pay(&burst.frames, span);
-                if self.audio && self.video {
+                let is_shown = self.prepare(&burst.frames, span);
+                let is_own = self.placeholder.is_some() || self.form != Form::Enhanced;
+                if is_shown && self.audio && self.video && !is_own {
                     self.queue.push_back(mux::burst(&burst, span));
-                } else {
-                    burst.frames.iter().for_each(|frame| self.take_wanted(frame, span));
+                } else if is_shown {
+                    self.show(&burst.frames, span);
                 }
             }
         }
     }
 
-    fn take_wanted(&mut self, frame: &Frame, span: Span) {
+    /// Queues what goes before frames. False: the frames are not shown.
+    fn prepare(&mut self, frames: &[Arc<Frame>], span: Span) -> bool {
+        let timestamp = frames.first().map_or(0, |f| f.dts_since(span));
+        if self.reader.is_relay() {
+            self.say();
+        } else if self.undecided && !self.decide(frames) {
+            // The configurations that are among them.
+            self.tracks = Some(self.reader.tracks());
+            return false;
+        }
+        self.introduce(timestamp);
+        self.pay(frames, span);
+        true
+    }
+
+    /// Tells another node what the publisher said beforehand.
+    fn say(&mut self) {
+        if let Some(has) = self.reader.says_pictures()
+            && self.said.replace(has) != Some(has)
+        {
+            let mut out = BytesMut::new();
+            let said = [message::SAYS_PICTURES.into(), 0.0.into(), Value::Null, Value::Bool(has)];
+            message::command(&mut out, message::STREAM, message::CHUNK, &said);
+            self.queue.push_back(out.freeze());
+        }
+    }
+
+    /// Finds out whether a player that is given sound first is to see black until pictures come: many take no track that comes
+    /// after the others. False: that is not known yet, and pictures are about to come.
+    fn decide(&mut self, frames: &[Arc<Frame>]) -> bool {
+        let is_seen = frames.iter().any(|f| f.kind == Kind::Video);
+        let is_heard = frames.iter().any(|f| f.kind == Kind::Audio);
+        let expected = self.reader.expected();
+        let flowing = self.reader.flowing();
+        if !is_seen && expected.is_about_to_be(flowing) {
+            return !(is_heard || frames.iter().any(|f| f.kind.is_config()));
+        }
+        self.undecided = !(is_seen || is_heard);
+        if is_seen || !is_heard {
+            return true;
+        }
+        let tracks = self.reader.tracks();
+        self.placeholder = Placeholder::instead(expected, flowing, &tracks);
+        if self.placeholder.is_some() {
+            self.tracks = Some(tracks);
+        }
+        true
+    }
+
+    fn show(&mut self, frames: &[Arc<Frame>], span: Span) {
+        let Some(mut placeholder) = self.placeholder.take() else {
+            return frames.iter().for_each(|frame| self.take_wanted(frame, span));
+        };
+        placeholder.pass(frames).iter().for_each(|frame| self.take_wanted(frame, span));
+        if !placeholder.is_over() {
+            if frames.iter().any(|f| f.kind == Kind::Video) {
+                self.reader.request_key();
+            }
+            self.placeholder = Some(placeholder);
+        }
+    }
+
+    fn take_wanted(&mut self, frame: &Arc<Frame>, span: Span) {
         let wanted = match frame.kind {
             Kind::Video => self.video,
             Kind::Audio => self.audio,
             _ => true,
         };
-        if wanted {
+        if !wanted {
+            return;
+        }
+        if self.form == Form::Enhanced {
             self.queue.push_back(mux::frame(frame, span));
+        } else {
+            let mut out = BytesMut::new();
+            mux::write_in(self.form, &mut out, frame, frame.dts_since(span));
+            self.queue.push_back(out.freeze());
         }
     }
 
     fn introduce(&mut self, timestamp: u32) {
         if let Some(tracks) = self.tracks.take() {
             // A silent track is not promised; its configuration goes before its first frame.
-            let flowing = self.reader.flowing();
+            let mut flowing = self.reader.flowing();
+            let tracks = match &mut self.placeholder {
+                Some(placeholder) => {
+                    flowing.video = true;
+                    placeholder.tracks(tracks)
+                }
+                None => tracks,
+            };
             let metadata = match &tracks.metadata {
                 // A node is told what the publisher said, and nothing else.
                 metadata if self.reader.is_relay() => metadata.clone(),
                 Some(metadata) => flv::describe(metadata, flowing),
                 None => flv::description(&tracks, flowing),
             };
+            let metadata = metadata.map(|m| if self.form == Form::OldHevc { flv::in_old_numbers(&m) } else { m });
             let audio = tracks.audio.clone().filter(|_| flowing.audio);
             self.owed = if flowing.audio { None } else { tracks.audio.clone() };
-            let bytes = mux::tracks(&Tracks { metadata, audio, ..tracks }, timestamp);
+            let bytes = mux::tracks(self.form, &Tracks { metadata, audio, ..tracks }, timestamp);
             if !bytes.is_empty() {
                 self.queue.push_back(bytes);
             }
@@ -176,7 +274,7 @@ impl<'a> Playing<'a> {
             frames.iter().find(|f| matches!(f.kind, Kind::Audio | Kind::AudioConfig) && !f.is_further())
         {
             let tracks = Tracks { audio: Some(Arc::clone(config)), ..Tracks::default() };
-            self.queue.push_back(mux::tracks(&tracks, first.dts_since(span)));
+            self.queue.push_back(mux::tracks(self.form, &tracks, first.dts_since(span)));
             self.owed = None;
         }
     }

@@ -274,6 +274,7 @@ impl Link {
         // AAC is made of what a player does not take.
         let takes = if ask.opus { SOUNDS } else { OVER_RTMP };
         let multitrack = ask.multitrack;
+        let form = ask.form;
         let options = shared.requests.play(what(ask, peer)).await.map_err(|e| self.refuse(e))?;
         let protocol = if options.relay { Protocol::Relay } else { Protocol::Rtmp };
         let name = if options.overlay { Hub::overlay_name(&name) } else { name };
@@ -289,7 +290,7 @@ impl Link {
         self.resize(PLAYER_BUFFER);
         let write_timeout = self.write_timeout;
         let over = tokio::select! {
-            over = Playing::new(self, reader, write_timeout, options.leaving.clone()).run() => over?,
+            over = Playing::new(self, reader, form, write_timeout, options.leaving.clone()).run() => over?,
             kicked = options.kick.kicked() => return Err(kicked),
         };
         if over == Over::Stream {

@@ -41,7 +41,12 @@ impl Server {
                 match request {
                     _ if request.what().query.0.contains("forged") => request.reject("bad signature"),
                     Request::Publish(ask) => ask.accept(publish.clone()),
-                    Request::Play(ask) => ask.accept(play.clone()),
+                    Request::Play(ask) => {
+                        let relay = ask.what.query.0.contains("node=1");
+                        let mut play = play.clone();
+                        play.relay = relay;
+                        ask.accept(play);
+                    }
                 }
             }
         });
@@ -238,6 +243,48 @@ async fn a_second_publisher_and_a_forged_url_are_refused() {
     first.send(&picture(40, false, 100)).await.unwrap();
     assert!(next_picture(&mut player).await.key);
     assert_eq!(next_picture(&mut player).await.dts, 40_000);
+}
+
+#[tokio::test]
+async fn a_player_of_a_camera_that_is_off_has_black_pictures_and_a_node_is_told() {
+    let server = Server::plain().await;
+    let origin = Origin { protocol: Protocol::Whip, peer: server.address };
+    let publisher = server.hub.publish(&name("s"), origin).unwrap();
+    publisher.says_pictures(true);
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+    let sounds = async {
+        for ms in (0..).step_by(20) {
+            publisher.push(Frame::audio(Codec::Aac, ms * 1000, Bytes::from_static(b"aac"))).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if ms == 2_000 {
+                publisher.push(config()).unwrap();
+                publisher.push(picture(ms, true, 7)).unwrap();
+            }
+        }
+    };
+    let played = async {
+        let mut player = Player::connect(&server.target("s")).await.unwrap();
+        let mut node = Player::connect(&server.target("s?node=1")).await.unwrap();
+        let mut seen = Vec::new();
+        while seen.last() != Some(&(Kind::Video, 7)) {
+            let frame = player.next().await.unwrap().unwrap();
+            if matches!(frame.kind, Kind::Video | Kind::VideoConfig) {
+                seen.push((frame.kind, frame.payload.len()));
+            }
+        }
+        assert_eq!(player.says_pictures(), None, "players are told nothing that they do not know");
+        let (black, real) = seen.split_at(seen.len() - 2);
+        assert_eq!((real[0], black[0].0), ((Kind::VideoConfig, config().payload.len()), Kind::VideoConfig));
+        assert!(black.len() > 3 && black[1..].iter().all(|one| *one == black[1] && one.0 == Kind::Video), "{seen:?}");
+        // A node makes them for its own viewers.
+        let first = node.next().await.unwrap().unwrap();
+        assert_eq!((node.says_pictures(), node.says_pictures()), (Some(true), None));
+        assert!(!matches!(first.kind, Kind::Video | Kind::VideoConfig));
+    };
+    tokio::select! {
+        () = sounds => {}
+        () = played => {}
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use media::flv::{self, Player};
-use media::hub::Reader;
 use media::request::{Kick, Query, What};
 use media::{Codec, Ended, Protocol, StreamName};
 
@@ -36,9 +35,9 @@ pub async fn play(
     };
     let mut response = match open(&media, peer, &file, query, upgrade.is_some(), takes(&parts.headers)).await {
         Err(status) => (status, status.canonical_reason().unwrap_or_default()).into_response(),
-        Ok((reader, kick)) => match upgrade {
-            Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, Player::new(reader), kick)),
-            None => stream(Player::new(reader), kick),
+        Ok((player, kick)) => match upgrade {
+            Some(upgrade) => upgrade.on_upgrade(move |socket| over_websocket(socket, player, kick)),
+            None => stream(player, kick),
         },
     };
     media.cors.apply(response.headers_mut(), false);
@@ -60,12 +59,13 @@ async fn open(
     query: Option<String>,
     ws: bool,
     takes: &'static [Codec],
-) -> Result<(Reader, Kick), StatusCode> {
+) -> Result<(Player, Kick), StatusCode> {
     let stream = file.strip_suffix(".flv").ok_or(StatusCode::NOT_FOUND)?;
     let stream = StreamName::new(stream).map_err(|_| StatusCode::NOT_FOUND)?;
     let protocol = if ws { Protocol::WsFlv } else { Protocol::HttpFlv };
     let query = Query(query.unwrap_or_default());
     let further = query.is_for_all_tracks();
+    let form = query.form();
     let what = What { stream: stream.clone(), app: "live".into(), query, protocol, peer };
     let options = media.requests.play(what).await.map_err(|why| match why {
         Ended::Timeout(_) | Ended::Shutdown => StatusCode::SERVICE_UNAVAILABLE,
@@ -79,7 +79,7 @@ async fn open(
         })?,
         _ = options.kick.kicked() => return Err(StatusCode::FORBIDDEN),
     };
-    Ok((reader, options.kick))
+    Ok((Player::new(reader).in_form(form), options.kick))
 }
 
 fn stream(player: Player, kick: Kick) -> Response {

@@ -151,10 +151,16 @@ async fn carry(player: &mut Player, publisher: &Publisher) -> Result<(), Ended> 
             publisher.key_wanted().await;
         };
         tokio::select! {
-            frame = player.next() => match frame? {
-                Some(frame) => publisher.push(frame)?,
-                None => return Ok(()),
-            },
+            frame = player.next() => {
+                let frame = frame?;
+                if let Some(has) = player.says_pictures() {
+                    publisher.says_pictures(has);
+                }
+                match frame {
+                    Some(frame) => publisher.push(frame)?,
+                    None => return Ok(()),
+                }
+            }
             () = wanted => {
                 rested = Instant::now() + KEY_EVERY;
                 player.request_key().await?;

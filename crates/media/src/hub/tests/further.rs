@@ -44,7 +44,7 @@ fn given(reader: &mut Reader) -> (String, Vec<Bytes>) {
             Item::Tracks(tracks) => {
                 let further: Vec<_> = tracks.further.iter().map(|config| config.track).collect();
                 text.push(format!("T{further:?}"));
-                bytes.push(rtmp::mux::tracks(&tracks, 0));
+                bytes.push(rtmp::mux::tracks(crate::flv::Form::default(), &tracks, 0));
             }
             Item::Frame(f) => {
                 text.push(format!("{}:{}", f.track, f.dts / MS));

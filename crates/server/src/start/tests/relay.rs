@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use media::hub::Origin;
 use media::rtmp::client::{Player, Publisher, Target};
 use media::{Codec, Frame, Kind};
 
@@ -134,6 +135,45 @@ async fn a_stream_moves_with_its_publisher_and_its_players_stay() {
         tokio::time::timeout(Duration::from_secs(20), end).await.expect("the end");
     }
     assert!(!a.app.live.stop(&StreamId::parse(NAME).unwrap(), None).await.unwrap());
+    for server in [a, b] {
+        let dir = server.app.settings.data_dir.clone();
+        server.stop().await;
+        let _ = std::fs::remove_dir_all(dir);
+    }
+}
+
+/// A page whose camera is off says that it has pictures. Who plays it at another node sees black until it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_may_come_at_any_time_may_at_other_nodes_too() {
+    let redis = RedisServer::start(&[]);
+    let a = server(&redis).await;
+    let b = server(&redis).await;
+    let name = StreamName::new(NAME).unwrap();
+    a.app.nodes.as_ref().unwrap().claim(&name).await.unwrap();
+    let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let publisher = a.app.hub.publish(&name, Origin { protocol: Protocol::Whip, peer }).unwrap();
+    publisher.says_pictures(true);
+    publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x12, 0x10]))).unwrap();
+    let sounds = async {
+        for ms in (0..20_000).step_by(20) {
+            publisher.push(Frame::audio(Codec::Aac, ms * 1000, Bytes::from_static(b"aac"))).unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let played = async {
+        let mut player = Player::connect(&url(&b)).await.unwrap();
+        assert_eq!(b.app.hub.info(&name).unwrap().protocol, Protocol::Relay);
+        loop {
+            let frame = player.next().await.unwrap().expect("the stream goes on");
+            if frame.kind == Kind::Video {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = sounds => panic!("no picture came"),
+        () = played => {}
+    }
     for server in [a, b] {
         let dir = server.app.settings.data_dir.clone();
         server.stop().await;

@@ -1,13 +1,19 @@
-//! A picture for a stream that has none yet: black, 320 by 180, in each codec that players of HLS know (x264, x265 and libvpx and
-//! libaom, without their messages).
+//! A picture for a stream that has none yet: black, 320 by 180, in each codec that players know (x264, x265 and libvpx and
+//! libaom, without their messages). Pure: knows no time but that of the frames.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::codec::vpx;
-use crate::frame::{Codec, Frame};
+use crate::frame::{Codec, Frame, Kind};
+use crate::hub::{Expected, Flowing, Tracks};
+
+/// How often the black picture is shown, in microseconds.
+const EVERY: i64 = 240_000;
 
 /// A black keyframe and its configuration, as the hub has those of its codec.
-pub(super) struct Black {
+pub(crate) struct Black {
     /// The configuration.
     pub config: Frame,
     key: &'static [u8],
@@ -42,6 +48,69 @@ impl Black {
     /// Whether a frame is this picture.
     pub fn is(&self, frame: &Frame) -> bool {
         frame.payload == self.key
+    }
+}
+
+/// Shows one player black where it was promised pictures that have not come, until they do.
+pub(crate) struct Placeholder {
+    black: Black,
+    /// The configuration that pictures need once they come.
+    config: Option<Arc<Frame>>,
+    /// Time of the last black picture, in microseconds.
+    last: Option<i64>,
+    over: bool,
+}
+
+impl Placeholder {
+    /// For a player that begins with sound: in the codec of pictures that were announced, or, where none were and they may come
+    /// at any time, in H.264. `None`: pictures flow, or none are to be expected, or are in a codec without a black one.
+    pub fn instead(expected: Expected, flowing: Flowing, tracks: &Tracks) -> Option<Self> {
+        let codec = match &tracks.video {
+            Some(config) if expected == Expected::AnyTime || !flowing.video => config.codec,
+            None if expected == Expected::AnyTime => Codec::H264,
+            _ => return None,
+        };
+        let black = Black::of(codec)?;
+        Some(Placeholder { black, config: tracks.video.clone(), last: None, over: false })
+    }
+
+    /// What the player needs before the first picture: the tracks, of black pictures.
+    pub fn tracks(&mut self, tracks: Tracks) -> Tracks {
+        let black = &self.black.config;
+        let config = Arc::new(Frame::config(black.codec, 0, black.payload.clone()));
+        self.config = tracks.video.or(self.config.take());
+        Tracks { video: Some(config), ..tracks }
+    }
+
+    /// What is shown of these frames. Pictures begin with a keyframe, and their configuration before it.
+    pub fn pass(&mut self, frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
+        let mut shown = Vec::with_capacity(frames.len() + 1);
+        for frame in frames {
+            match frame.kind {
+                _ if self.over => {}
+                Kind::VideoConfig => {
+                    self.config = Some(Arc::clone(frame));
+                    continue;
+                }
+                Kind::Video if frame.key => {
+                    shown.extend(self.config.take());
+                    self.over = true;
+                }
+                Kind::Video => continue,
+                Kind::Audio if self.last.is_none_or(|last| frame.dts - last >= EVERY) => {
+                    shown.push(Arc::new(self.black.at(frame.dts)));
+                    self.last = Some(frame.dts);
+                }
+                _ => {}
+            }
+            shown.push(Arc::clone(frame));
+        }
+        shown
+    }
+
+    /// Whether pictures have come.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 }
 
