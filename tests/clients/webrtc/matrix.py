@@ -62,6 +62,7 @@ CROSS = [
     ("chromium", "default", "H265", "rtmp"),
     ("chromium", "default", "VP9-10", "rtmp"),
     ("chromium", "default", "AV1-10", "rtmp"),
+    ("firefox", "default", "AV1-10", "rtmp"),
     ("chromium", "default", "VP8", "firefox"),
     ("chromium", "default", "VP8", "aiortc"),
     ("firefox", "default", "H264", "rtmp"),

@@ -3,7 +3,8 @@
 //
 //     SERVER=target/debug/roomservice NODE_MODULES=/tmp/clients/packages/node_modules node tests/clients/webrtc/packages.mjs [NAME …]
 //
-// MEDIAMTX is a directory with MediaMTX's reader.js and publisher.js, which are in no package.
+// WAIT=9 has players that come before their publisher ask to wait so many seconds, as `whepURL` does. MEDIAMTX is a directory with
+// MediaMTX's reader.js and publisher.js, which are in no package.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -429,13 +430,14 @@ async function player(at, name, client, live) {
 /** All players ask for a stream that nobody publishes; the publisher comes after `ms`, goes, and comes back after three seconds. */
 async function early(at, names, ms, back) {
   const urls = await at.stream(at.server, at.user());
+  const url = process.env.WAIT ? `${urls.whep}&wait=${process.env.WAIT}` : urls.whep;
   const all = new Map();
   for (const name of names) {
     const own = await open(at.place, at.browser, name, at.server.base);
     all.set(name, { own, row: {} });
   }
   for (const [name, { own }] of all) {
-    begin(own.page, CLIENTS[name].play, urls.whep, 'play').catch((error) => {
+    begin(own.page, CLIENTS[name].play, url, 'play').catch((error) => {
       own.noted.problems.push(`play: ${error.message.split('\n')[0]}`);
     });
   }
