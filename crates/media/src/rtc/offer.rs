@@ -169,7 +169,10 @@ pub(super) fn accept(
     answer.answer(&Sdp::read(&text));
     answer.rename(&completed);
     answer.reject(others);
-    let (video, audio, formats) = agreed(&rtc, &answer.text(), way);
+    let (video, audio, mut formats) = agreed(&rtc, &answer.text(), way);
+    // All profiles of AV1 have 10 bits, and Chromium and Firefox show none of such a stream: their decoder of WebRTC's takes 8 alone.
+    let deep = u8::from(!is_of_browser(offer));
+    formats.iter_mut().filter(|(_, of)| of.codec == Codec::Av1).for_each(|(_, of)| of.profile[1] = deep);
     let shown = stream.first().copied();
     if let Some(format) = shown {
         answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
@@ -336,8 +339,10 @@ pub(super) fn best_format(formats: &[(Pt, Format)], stream: Format) -> Option<Pt
             .or_else(|| find(&|_| true)),
         // Main, a still picture of it, and what does not say: Main 10 holds it.
         (Codec::H265, 0 | 1 | 3) => find(&|p| p[0] == 1).or_else(|| find(&|p| p[0] == 2)),
-        // Each profile of AV1 holds those below.
-        (Codec::Av1, _) => same().or_else(|| find(&|p| p[0] > kind)),
+        // Each profile of AV1 holds those below. What has more bits is another matter.
+        (Codec::Av1, _) => {
+            find(&|p| p[0] == kind && p[1] >= constraints).or_else(|| find(&|p| p[0] > kind && p[1] >= constraints))
+        }
         (Codec::Vp8, _) => find(&|_| true),
         _ => same(),
     }
@@ -475,6 +480,11 @@ fn begun_by_us(offer: String) -> String {
 fn is_of_libwebrtc(offer: &str) -> bool {
     let has = |start: &str, end: &str| offer.lines().any(|line| line.starts_with(start) && line.ends_with(end));
     has("o=- ", " IN IP4 127.0.0.1") && has("a=msid-semantic: ", "")
+}
+
+/// Whether a browser made an offer, all of which have libwebrtc's decoders.
+fn is_of_browser(offer: &str) -> bool {
+    is_of_libwebrtc(offer) || offer.lines().any(|line| line.starts_with("o=mozilla"))
 }
 
 /// Whether the handshake is ours to begin, by an offer as it was accepted.

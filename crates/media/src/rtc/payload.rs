@@ -18,7 +18,8 @@ use crate::frame::{Codec, Frame};
 pub(super) struct Format {
     /// The codec.
     pub codec: Codec,
-    /// H.264: `profile_idc`, constraint flags, `level_idc`. VP9, H.265, AV1: the profile first. VP8: nothing.
+    /// H.264: `profile_idc`, constraint flags, `level_idc`. VP9, H.265, AV1: the profile first; of AV1 then whether it has more than
+    /// 8 bits, which its profiles do not say. VP8: nothing.
     pub profile: [u8; 3],
 }
 
@@ -29,6 +30,10 @@ impl Format {
         let hex = info.mime.strip_prefix("avc1.").and_then(|hex| u32::from_str_radix(hex, 16).ok());
         let profile = match (info.codec, hex) {
             (Codec::H264, Some(number)) => [(number >> 16) as u8, (number >> 8) as u8, number as u8],
+            (Codec::Av1, _) => {
+                let is_deep = [".10", ".12"].iter().any(|bits| info.mime.ends_with(bits));
+                [info.profile, u8::from(is_deep), 0]
+            }
             _ => [info.profile, 0, 0],
         };
         Format { codec: info.codec, profile }
@@ -44,6 +49,7 @@ impl Format {
             (Codec::H265, 4..) => "of H.265's extensions (4:2:2, 4:4:4, 12 bits)",
             (Codec::Av1, 1) => "High (4:4:4)",
             (Codec::Av1, 2) => "Professional (4:2:2, 12 bits)",
+            (Codec::Av1, 0) if self.profile[1] > 0 => "Main in 10 bits",
             (Codec::Vp9, 1) => "1 (4:2:2, 4:4:4)",
             (Codec::Vp9, 2) => "2 (10 and 12 bits)",
             (Codec::Vp9, 3) => "3 (4:2:2, 4:4:4, 10 and 12 bits)",
@@ -70,7 +76,7 @@ pub(super) enum Payloader {
     /// The units of the configuration.
     Av1 {
         head: Bytes,
-        profile: u8,
+        format: Format,
     },
     Vp8,
     /// The profile.
@@ -88,7 +94,7 @@ impl Payloader {
             }
             Codec::Av1 => Payloader::Av1 {
                 head: if config.len() > 4 { config.slice(4..) } else { Bytes::new() },
-                profile: VideoInfo::of(codec, config).profile,
+                format: Format::of(&VideoInfo::of(codec, config)),
             },
             Codec::Vp8 => Payloader::Vp8,
             Codec::Vp9 => Payloader::Vp9(VideoInfo::of(codec, config).profile),
@@ -101,7 +107,7 @@ impl Payloader {
         match self {
             Payloader::H264(parameters) => Format { codec: Codec::H264, profile: parameters.profile },
             Payloader::H265 { profile, .. } => Format { codec: Codec::H265, profile: [*profile, 0, 0] },
-            Payloader::Av1 { profile, .. } => Format { codec: Codec::Av1, profile: [*profile, 0, 0] },
+            Payloader::Av1 { format, .. } => *format,
             Payloader::Vp8 => Format { codec: Codec::Vp8, profile: [0; 3] },
             Payloader::Vp9(profile) => Format { codec: Codec::Vp9, profile: [*profile, 0, 0] },
         }

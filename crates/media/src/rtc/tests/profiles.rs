@@ -135,3 +135,19 @@ fn fragments_are_sent_where_they_are_offered() {
         assert!(fmtp.contains("packetization-mode=1"), "{fmtp}");
     }
 }
+
+/// Browsers offer AV1 in profiles that have 10 bits, and decode 8.
+#[test]
+fn a_browser_is_told_that_it_decodes_no_av1_in_10_bits() {
+    let plain = av1(&[0, 1]);
+    let origin = plain.lines().find(|line| line.starts_with("o=")).unwrap();
+    let firefox = plain.replacen(origin, "o=mozilla...THIS_IS_SDPARTA-99.0 1 0 IN IP4 0.0.0.0", 1);
+    let deep = format(FrameCodec::Av1, [0, 1, 0]);
+    assert!(best_format(&answer(&plain, &[deep]).unwrap().formats, deep).is_some(), "others may");
+    assert!(answer(&firefox, &[format(FrameCodec::Av1, [0; 3])]).is_ok());
+    let Err(Refused::Unsupported(why)) = answer(&firefox, &[deep]) else { panic!("taken") };
+    assert!(why.contains("av1, profile Main in 10 bits,") && why.contains("publish in 8 bits"), "{why}");
+    // A configuration says it by a flag of its own.
+    let of = |config: &[u8]| Format::of(&VideoInfo::of(FrameCodec::Av1, config)).profile[1];
+    assert_eq!((of(&[0x81, 0x04, 0x0c, 0]), of(&[0x81, 0x04, 0x4c, 0])), (0, 1));
+}
