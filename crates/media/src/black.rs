@@ -56,8 +56,10 @@ pub(crate) struct Placeholder {
     black: Black,
     /// The configuration that pictures need once they come.
     config: Option<Arc<Frame>>,
-    /// Time of the last black picture, in microseconds.
+    /// Time of the last picture, in microseconds.
     last: Option<i64>,
+    /// Pictures have come.
+    begun: bool,
     over: bool,
 }
 
@@ -71,33 +73,44 @@ impl Placeholder {
             _ => return None,
         };
         let black = Black::of(codec)?;
-        Some(Placeholder { black, config: tracks.video.clone(), last: None, over: false })
+        Some(Placeholder { black, config: tracks.video.clone(), last: None, begun: false, over: false })
     }
 
-    /// What the player needs before the first picture: the tracks, of black pictures.
+    /// What the player needs before the first picture: the tracks, with those of black pictures until others come.
     pub fn tracks(&mut self, tracks: Tracks) -> Tracks {
+        if self.begun {
+            return tracks;
+        }
         let black = &self.black.config;
         let config = Arc::new(Frame::config(black.codec, 0, black.payload.clone()));
         self.config = tracks.video.or(self.config.take());
         Tracks { video: Some(config), ..tracks }
     }
 
-    /// What is shown of these frames. Pictures begin with a keyframe, and their configuration before it.
+    /// What is shown of these frames. Pictures begin with a keyframe, and their configuration before it. Those that are stamped
+    /// behind the sound, where a black one stands already, follow that one: players fail where pictures go back in time.
     pub fn pass(&mut self, frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
         let mut shown = Vec::with_capacity(frames.len() + 1);
         for frame in frames {
             match frame.kind {
                 _ if self.over => {}
-                Kind::VideoConfig => {
+                Kind::Video if self.begun || frame.key => {
+                    if !std::mem::replace(&mut self.begun, true) {
+                        shown.extend(self.config.take());
+                    }
+                    let least = self.last.map_or(i64::MIN, |last| last + 1_000);
+                    self.over = frame.dts >= least;
+                    let dts = frame.dts.max(least);
+                    self.last = Some(dts);
+                    shown.push(if self.over { Arc::clone(frame) } else { Arc::new(frame.at(dts)) });
+                    continue;
+                }
+                Kind::VideoConfig if !self.begun => {
                     self.config = Some(Arc::clone(frame));
                     continue;
                 }
-                Kind::Video if frame.key => {
-                    shown.extend(self.config.take());
-                    self.over = true;
-                }
                 Kind::Video => continue,
-                Kind::Audio if self.last.is_none_or(|last| frame.dts - last >= EVERY) => {
+                Kind::Audio if !self.begun && self.last.is_none_or(|last| frame.dts - last >= EVERY) => {
                     shown.push(Arc::new(self.black.at(frame.dts)));
                     self.last = Some(frame.dts);
                 }
@@ -108,7 +121,7 @@ impl Placeholder {
         shown
     }
 
-    /// Whether pictures have come.
+    /// Whether pictures have come, and go on in their own time.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -167,6 +180,21 @@ mod tests {
     use super::*;
     use crate::codec::VideoInfo;
     use crate::fmp4::Muxer;
+
+    #[test]
+    fn pictures_that_are_stamped_behind_the_sound_do_not_go_back_in_time() {
+        let tracks = Tracks::default();
+        let flowing = Flowing { video: false, audio: true };
+        let mut placeholder = Placeholder::instead(Expected::AnyTime, flowing, &tracks).unwrap();
+        let video = |ms: i64, key| Arc::new(Frame::video(Codec::H264, ms * 1_000, 0, key, Bytes::from_static(b"nal")));
+        let sound = |ms: i64| Arc::new(Frame::audio(Codec::Aac, ms * 1_000, Bytes::from_static(b"aac")));
+        let mut shown = placeholder.pass(&[sound(0), sound(240), video(100, false), video(200, true)]);
+        assert!(!placeholder.is_over());
+        shown.extend(placeholder.pass(&[sound(480), video(233, false), video(266, false), video(300, false)]));
+        assert!(placeholder.is_over());
+        let pictures: Vec<i64> = shown.iter().filter(|f| f.kind == Kind::Video).map(|f| f.dts / 1_000).collect();
+        assert_eq!(pictures, [0, 240, 241, 242, 266, 300], "two of them black");
+    }
 
     #[test]
     fn each_is_a_keyframe_with_a_configuration_that_a_file_can_begin_with() {

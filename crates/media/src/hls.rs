@@ -207,7 +207,7 @@ impl Hls {
         query: &str,
     ) -> Result<String, Missing> {
         let write = |segmenter: &Segmenter, settings: &Settings| {
-            if segmenter.is_sound_alone() && reload == Reload::default() {
+            if playlist::is_sound_alone(segmenter) && reload == Reload::default() {
                 return playlist::write_sound(segmenter, stem, query);
             }
             playlist::write(segmenter, settings, stem, query)

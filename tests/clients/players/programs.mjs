@@ -47,7 +47,7 @@ function isTone(samples) {
 /** Plays with ffmpeg: a byte for each picture, and the sound. */
 export function ffmpeg(program) {
   return (url) => {
-    const args = ['-nostdin', '-v', 'error', '-analyzeduration', '1500000', '-i', url];
+    const args = ['-nostdin', '-v', 'error', '-analyzeduration', '500000', '-i', url];
     const to = (n) => ['-f', ...n];
     const child = start(
       program,

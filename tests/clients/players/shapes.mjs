@@ -1,17 +1,13 @@
 // Shapes of streams: how each is published, and what of it is to be seen and heard.
 
-import { isSound, publish, tags } from '../../web/shapes.mjs';
+import { isPicture, isSound, publish, tags } from '../../web/shapes.mjs';
 import { start } from './programs.mjs';
-
-/** Seconds that a stream lasts; changes come at 9 s. */
-export const LENGTH = 20;
-const CHANGE = 9_000;
 
 const H264 = '-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -sc_threshold 0';
 const AAC = '-c:a aac';
 
 /** Pushes with ffmpeg: `video` and `audio` are what it encodes with; nothing: no such track. */
-function pushed(program, video, audio, { fps = 25, more = '', seconds = LENGTH } = {}) {
+function pushed(program, seconds, video, audio, { fps = 25, more = '' } = {}) {
   const words = (text) => text.split(' ').filter(Boolean);
   return async ({ rtmpIn }) => {
     const inputs = [
@@ -29,49 +25,121 @@ function sent(make) {
   return async ({ rtmpIn }) => publish(rtmpIn, await make());
 }
 
-const both = (size) => tags(LENGTH, { size });
-
 /** One stream whose pictures change their size in the middle of a connection. */
-async function resized() {
-  const [small, large] = [await both('320x180'), await both('480x270')];
-  const late = large.filter((tag) => tag.at >= CHANGE || (tag.config && tag.kind === 9));
-  const moved = late.map((tag) => ({ ...tag, at: Math.max(tag.at, CHANGE) }));
-  return [...small.filter((tag) => tag.at < CHANGE), ...moved.filter((tag) => tag.kind !== 18)];
+function resized(small, large, change) {
+  const late = large.filter((tag) => tag.at >= change || (tag.config && tag.kind === 9));
+  const moved = late.map((tag) => ({ ...tag, at: Math.max(tag.at, change) }));
+  return [...small.filter((tag) => tag.at < change), ...moved.filter((tag) => tag.kind !== 18)];
 }
 
-async function back(own, again) {
-  const first = await pushed('ffmpeg', `${H264} -g 25`, AAC)(own);
+/** Sound that says nothing of pictures, which come all the same. */
+function unannounced(tags, change) {
+  const [config] = tags.filter((tag) => tag.kind === 9 && tag.config);
+  const early = tags.filter((tag) => tag.kind === 8 && tag.at < change);
+  const late = tags.filter((tag) => tag.at >= change && tag.kind !== 18);
+  return [...early, { ...config, at: change }, ...late];
+}
+
+/** What cameras and drones send besides: each picture behind a delimiter, filler and a unit without a byte, and messages (SEI)
+ *  in tags of their own. */
+function littered(tags) {
+  const unit = (...bytes) => [0, 0, 0, bytes.length, ...bytes];
+  const before = Buffer.from([...unit(9, 0xf0), ...unit(), ...unit(12, 0xff, 0x80)]);
+  const message = unit(6, 5, 17, ...Array(16).fill(0x41), 0x42, 0x80);
+  return tags.flatMap((tag) => {
+    if (!isPicture(tag)) return [tag];
+    const body = Buffer.concat([tag.body.subarray(0, 5), before, tag.body.subarray(5)]);
+    return [
+      { ...tag, body: Buffer.from([0x27, 1, 0, 0, 0, ...message]) },
+      { ...tag, body },
+    ];
+  });
+}
+
+/** A second track of sound beside the first, as enhanced RTMP has it: OBS's VOD track. */
+function doubled(tags) {
+  return tags.flatMap((tag) => {
+    if (tag.kind !== 8) return [tag];
+    const head = Buffer.from([0x95, tag.config ? 0 : 1, ...Buffer.from('mp4a'), 1]);
+    return [tag, { ...tag, body: Buffer.concat([head, tag.body.subarray(2)]) }];
+  });
+}
+
+async function back(own, change, again) {
+  const first = await again(own);
   const running = { stop: () => first.stop() };
-  setTimeout(() => first.stop(), CHANGE);
+  setTimeout(() => first.stop(), change);
   setTimeout(async () => {
     const second = await again(own);
     running.stop = () => second.stop();
-  }, CHANGE + 1_000);
+  }, change + 1_000);
   return running;
 }
 
-/** `video`: pictures a second, 0 without; `sound`: whether there is any at the end of a viewer's time. */
-export function shapes(ffmpeg9) {
-  const of = (codec, program = 'ffmpeg') => ({ push: pushed(program, `${H264} -g 25`, codec), video: 25, sound: true });
+/** A page that publishes by WHIP, with its camera off until it is turned on. */
+function turnedOn(change) {
+  return async ({ whip }, open) => {
+    const page = await open();
+    await page.evaluate(
+      async ([url, change]) => {
+        const { canvas, tone, publish } = window.probe;
+        const stream = new MediaStream([tone(440)]);
+        const { pc } = await publish(url, ['video', stream.getAudioTracks()[0]]);
+        let n = 0;
+        const camera = canvas((pen) => {
+          pen.fillStyle = `hsl(${n++ % 360} 80% 50%)`;
+          pen.fillRect(0, 0, 624, 352);
+        });
+        setTimeout(() => pc.getSenders()[0].replaceTrack(camera), change);
+      },
+      [whip, change],
+    );
+    return { stop: () => page.context().close() };
+  };
+}
+
+/** What is published for `length` seconds and changes after `change` milliseconds. `video`: pictures a second, 0 without;
+ *  `sound`: whether there is any at the end of a viewer's time; `wide`: how wide the picture is then; `alone`: it begins
+ *  as sound alone. */
+export function shapes(ffmpeg9, { length, change }) {
+  const made = new Map();
+  const both = (size) => {
+    if (!made.has(size)) made.set(size, tags(length, { size }));
+    return made.get(size);
+  };
+  const push = (video, audio, { program = 'ffmpeg', ...more } = {}) => pushed(program, length, video, audio, more);
+  const of = (codec, program) => ({
+    push: push(`${H264} -g 25`, codec, { program }),
+    video: 25,
+    sound: true,
+    wide: 320,
+  });
+  const from = (is) => sent(async () => (await both('480x270')).filter((tag) => is(tag)));
   const plain = of(AAC);
+  const tagged = { video: 15, sound: true, wide: 480 };
   return {
     plain,
-    'B-frames': { ...plain, push: pushed('ffmpeg', `${H264.replace('-tune zerolatency', '')} -g 25 -bf 2`, AAC) },
-    'sound only': { push: pushed('ffmpeg', null, AAC), video: 0, sound: true },
-    'pictures only': { push: pushed('ffmpeg', `${H264} -g 25`, null), video: 25, sound: false },
-    'late sound': {
-      push: sent(async () => (await both('320x180')).filter((tag) => !isSound(tag) || tag.at >= CHANGE)),
-      video: 15,
-      sound: true,
+    'B-frames': { ...plain, push: push(`${H264.replace('-tune zerolatency', '')} -g 25 -bf 2`, AAC) },
+    'sound only': { push: push(null, AAC), video: 0, sound: true },
+    'pictures only': { ...plain, push: push(`${H264} -g 25`, null), sound: false },
+    'late sound': { ...tagged, push: from((tag) => !isSound(tag) || tag.at >= change) },
+    'sound stops': { ...tagged, push: from((tag) => !isSound(tag) || tag.at < change), sound: false },
+    // Black until then: four pictures a second.
+    'late pictures': { ...tagged, push: from((tag) => !isPicture(tag) || tag.at >= change), video: 8 },
+    // Nobody said that there would be any: who is there already hears on, and who comes then sees them.
+    'sound then pictures': {
+      ...tagged,
+      push: sent(async () => unannounced(await both('480x270'), change)),
+      alone: true,
     },
-    'sound stops': {
-      push: sent(async () => (await both('320x180')).filter((tag) => !isSound(tag) || tag.at < CHANGE)),
-      video: 15,
-      sound: false,
+    'camera off': { push: turnedOn(change), video: 8, sound: true, wide: 624 },
+    'SEI AUD empty units': { ...tagged, push: sent(async () => littered(await both('480x270'))) },
+    'size changes': {
+      ...tagged,
+      push: sent(async () => resized(await both('320x180'), await both('480x270'), change)),
     },
-    'size changes': { push: sent(resized), video: 15, sound: true },
-    'comes back': { push: (own) => back(own, pushed('ffmpeg', `${H264} -g 25`, AAC)), video: 25, sound: true },
-    '5 fps long groups': { push: pushed('ffmpeg', `${H264} -g 100`, AAC, { fps: 5 }), video: 5, sound: true },
+    'comes back': { ...plain, push: (own) => back(own, change, plain.push) },
+    '5 fps long groups': { ...plain, push: push(`${H264} -g 100`, AAC, { fps: 5 }), video: 5 },
     MP3: of('-c:a libmp3lame -ar 44100'),
     'MP3 22 kHz': of('-c:a libmp3lame -ar 22050 -ac 1'),
     'G.711 A-law': of('-c:a pcm_alaw -ar 8000 -ac 1'),
@@ -83,9 +151,10 @@ export function shapes(ffmpeg9) {
     'AC-3': of('-c:a ac3', ffmpeg9),
     FLAC: of('-c:a flac -sample_fmt s16', ffmpeg9),
     Opus: of('-c:a libopus', ffmpeg9),
-    'two tracks of sound': {
+    'two tracks of sound': { ...tagged, push: sent(async () => doubled(await both('480x270'))) },
+    'two tracks by FFmpeg 9': {
       ...plain,
-      push: pushed(ffmpeg9, `${H264} -g 25`, AAC, { more: '-map 0:v -map 1:a -map 1:a' }),
+      push: push(`${H264} -g 25`, AAC, { program: ffmpeg9, more: '-map 0:v -map 1:a -map 1:a' }),
     },
   };
 }

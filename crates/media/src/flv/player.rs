@@ -11,7 +11,7 @@ use crate::black::Placeholder;
 use crate::ended::Ended;
 use crate::filler::{Filler, Verdict};
 use crate::frame::{Frame, Kind, Span};
-use crate::hub::{Expected, Flowing, Item, Reader, Tracks};
+use crate::hub::{Flowing, Item, Reader, Tracks};
 
 /// One viewer: blocks of FLV, to be written as they come. Dropping it ends the viewing.
 ///
@@ -32,6 +32,8 @@ pub struct Player {
     /// Shown in the place of pictures that have not come.
     placeholder: Option<Placeholder>,
     form: Form,
+    /// It fails where a track comes that it was not promised.
+    strict: bool,
     /// Configurations that go before the next block, which tells their time.
     tracks: Option<Tracks>,
     /// Sound that came while it was not known whether there are pictures.
@@ -51,6 +53,7 @@ impl Player {
             filler: Filler::new(None, false),
             placeholder: None,
             form: Form::default(),
+            strict: false,
             tracks: None,
             held: Vec::new(),
             next: VecDeque::new(),
@@ -61,6 +64,11 @@ impl Player {
     /// The same in a form that the player asked for: then nothing is shared with other viewers.
     pub fn in_form(self, form: Form) -> Self {
         Player { form, ..self }
+    }
+
+    /// The same without tracks that come after all: players in browsers fail there, and had better play on.
+    pub fn strictly(self, strict: bool) -> Self {
+        Player { strict, ..self }
     }
 
     /// The next block: first the file header and configurations; then a frame or a burst each time, as the reader's pace
@@ -93,6 +101,18 @@ impl Player {
 
     /// Queues frames; `shared` makes the bytes of all of them, where nothing is missing.
     fn take(&mut self, frames: &[Arc<Frame>], shared: impl FnOnce(&[Arc<Frame>], Span) -> Bytes) {
+        if let Some(promised) = self.promised.filter(|promised| self.strict && !(promised.video && promised.audio)) {
+            let is_promised = |f: &&Arc<Frame>| match f.kind {
+                Kind::Video | Kind::VideoConfig => promised.video,
+                Kind::Audio | Kind::AudioConfig => promised.audio,
+                Kind::Data => true,
+            };
+            let kept: Vec<_> = frames.iter().filter(is_promised).cloned().collect();
+            if kept.len() < frames.len() {
+                let form = self.form;
+                return self.queue(&kept, |frames, span| each(form, frames, span));
+            }
+        }
         let is_seen = frames.iter().any(|f| f.kind == Kind::Video);
         if self.promised.is_none() && !is_seen && self.placeholder.is_none() {
             let is_heard = !self.held.is_empty() || frames.iter().any(|f| f.kind == Kind::Audio);

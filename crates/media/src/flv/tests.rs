@@ -195,6 +195,26 @@ async fn a_camera_that_is_off_is_black_until_it_is_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_track_that_was_not_promised_comes_to_programs_and_not_to_players_in_browsers() {
+    for strict in [true, false] {
+        let hub = Hub::new(Settings::default());
+        let publisher = stream(&hub);
+        publisher.says_pictures(false);
+        let watching = tokio::spawn(everything(player(&hub, Pace::Audience).strictly(strict)));
+        publisher.push(Frame::config(Codec::Aac, 0, Bytes::from_static(&[0x11, 0x90]))).unwrap();
+        sounds(&publisher, 0..2_000).await;
+        publisher.push(Frame::config(Codec::H264, 0, Bytes::from_static(b"avcc"))).unwrap();
+        publisher.push(video(2_000, true)).unwrap();
+        sounds(&publisher, 2_000..3_000).await;
+        publisher.finish(Ended::Finished);
+        let (promised, seen) = watching.await.unwrap();
+        assert_eq!(promised, Some((true, false)));
+        assert_eq!(seen.iter().any(|(kind, _, _)| *kind == Kind::Video), !strict);
+        assert_eq!(seen.iter().filter(|(kind, _, _)| *kind == Kind::Audio).count(), 150);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_for_hevc_by_its_old_number_is_given_it() {
     let hub = Hub::new(Settings::default());
     let publisher = stream(&hub);

@@ -74,6 +74,12 @@ pub fn write_tracks(segmenter: &Segmenter, stem: &str, query: &str) -> String {
     out
 }
 
+/// Whether what was cut so far has no pictures.
+pub fn is_sound_alone(segmenter: &Segmenter) -> bool {
+    let segments = segmenter.segments();
+    !segments.is_empty() && segments.iter().all(|segment| !segment.has(Which::Pictures))
+}
+
 /// Writes a multivariant playlist of sound alone. Players of media playlists fail where pictures come later; those who were led to
 /// the playlist of the sound hear on, and who opens the stream from then on sees it. URIs are relative to it.
 pub fn write_sound(segmenter: &Segmenter, stem: &str, query: &str) -> String {

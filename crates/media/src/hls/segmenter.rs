@@ -175,11 +175,6 @@ impl Segmenter {
         self.audio.as_deref().map(|config| (0, config)).into_iter().chain(self.further.numbers())
     }
 
-    /// Whether what was cut so far has no pictures.
-    pub fn is_sound_alone(&self) -> bool {
-        !self.pictured && !self.segments.is_empty()
-    }
-
     /// Takes the stream's next frame. Says whether something new can be fetched.
     pub fn push(&mut self, frame: &Arc<Frame>) -> bool {
         let before = (self.next, self.parts());
@@ -463,10 +458,9 @@ impl Segmenter {
         if self.muxer.is_some() || (self.made > 0 && !self.pictured) || self.filler.has_picture() {
             return;
         }
-        let any_time = self.expected == Expected::AnyTime;
-        let late = any_time || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
-        let any_time = any_time || (late && self.pictured);
-        let Some(black) = Black::instead(self.video.as_deref(), late, any_time) else { return };
+        let any = self.expected == Expected::AnyTime;
+        let late = any || self.waits.is_some_and(|since| sound.dts - since > VIDEO_SILENT);
+        let Some(black) = Black::instead(self.video.as_deref(), late, any || (late && self.pictured)) else { return };
         let key = Arc::new(black.at(sound.dts));
         self.black = Some(black);
         self.filler.begin_with(Arc::clone(&key));

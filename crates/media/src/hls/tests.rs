@@ -643,7 +643,7 @@ fn who_began_with_sound_alone_hears_on_when_pictures_come_and_who_comes_then_see
     s.tracks(&Tracks { audio: Some(asc()), ..Tracks::default() });
     s.expect(Expected::Nothing);
     (0..6_000).step_by(20).for_each(|ms| _ = s.push(&sound(ms)));
-    assert!(s.is_sound_alone());
+    assert!(playlist::is_sound_alone(&s));
     let text = playlist::write_sound(&s, "s", "?a=1");
     assert!(text.contains("CODECS=\"mp4a.40.2\"") && text.ends_with("\ns/sound0.m3u8?a=1\n"), "{text}");
     let names = || Names { before: String::new(), which: Which::Sound(0), query: "" };
@@ -655,7 +655,7 @@ fn who_began_with_sound_alone_hears_on_when_pictures_come_and_who_comes_then_see
         }
         s.push(&sound(ms));
     }
-    assert!(!s.is_sound_alone());
+    assert!(!playlist::is_sound_alone(&s));
     let after = playlist::write_of(&s, &Settings::default(), &names());
     assert!(!before.contains("GAP") && !after.contains("GAP"), "{after}");
     // No sound is left out: each segment begins where the one before it ended.
