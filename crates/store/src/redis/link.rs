@@ -320,7 +320,7 @@ impl Link {
     }
 
     async fn wait_for_replicas(&self, held: Held) -> Result<(), Error> {
-        let Held { mut connection, progress, .. } = held;
+        let Held { mut connection, progress, master, .. } = held;
         let ours = progress.made.fetch_add(1, Ordering::AcqRel) + 1;
         let mut known = progress.known.lock().await;
         if known.0 < ours && known.1 < ours {
@@ -329,13 +329,23 @@ impl Link {
             wait.arg(self.replicas).arg(REPLICAS.as_millis() as u64);
             let have = timeout(PATIENCE, wait.query_async::<usize>(&mut connection)).await;
             let enough = have.is_ok_and(|have| have.is_ok_and(|have| have >= self.replicas));
-            if enough { known.0 = all } else { known.1 = all }
+            // Those may be others than the replica that is the next master, if a failover has begun.
+            let kept = enough && self.is_still_master(master.as_ref()).await;
+            if kept { known.0 = all } else { known.1 = all }
         }
         if known.0 >= ours {
             return Ok(());
         }
         Counters::add(&self.counters.failures, 1);
-        Err(Error::Unknown(format!("redis: fewer than {} replicas have a change within {REPLICAS:?}", self.replicas)))
+        let why = "replicas have a change within";
+        Err(Error::Unknown(format!("redis: fewer than {} {why} {REPLICAS:?}, or a failover has begun", self.replicas)))
+    }
+
+    async fn is_still_master(&self, master: Option<&Address>) -> bool {
+        match (&self.target, master) {
+            (Target::Sentinel(sentinels), Some(master)) => sentinels.still_name(master).await,
+            _ => true,
+        }
     }
 
     async fn exchange<T, F>(&self, within: Duration, work: impl FnOnce(Connection) -> F) -> Result<(T, Held), Failed>

@@ -152,6 +152,21 @@ impl Sentinels {
         self.fresh().unwrap_or_else(|| Err(away("no Sentinel answers")))
     }
 
+    /// Asks them all now: whether this one is the master, and no failover has begun. One that begins after their answer finds the
+    /// promoted replica with all that others had by then: Sentinels take a tenth of a second for each of its steps.
+    pub async fn still_name(&self, master: &Address) -> bool {
+        let begun = Instant::now();
+        // Where one of them has news meanwhile, nothing is learnt.
+        for _ in 0..2 {
+            self.ask().await;
+            let known = self.known.lock();
+            if known.at.is_some_and(|at| at >= begun) {
+                return known.failing.is_none() && known.master.as_ref() == Some(master);
+            }
+        }
+        false
+    }
+
     fn fresh(&self) -> Option<Result<Address, RedisError>> {
         let known = self.known.lock();
         known.at.filter(|at| at.elapsed() < FRESH)?;
