@@ -1,5 +1,10 @@
 // The types that browsers and mini-programs share.
 
+/** What the SDK needs of its surroundings. */
+export interface Platform {
+  readonly name: string;
+}
+
 export interface LoginInfo {
   userID: string;
   /** The signature that your backend made for this user, or a function that fetches one (called again when it ended). */
