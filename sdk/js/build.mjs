@@ -3,7 +3,7 @@
 //
 //     node build.mjs [--out DIRECTORY] [--publish]
 
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,6 +40,14 @@ await build({
 });
 // CDNs send no .cjs as JavaScript, and browsers then run none; require takes a .js of this package for a module.
 copyFileSync(path.join(out, 'dist/roomservice.umd.cjs'), path.join(out, 'dist/roomservice.umd.js'));
+// Its types, for require, and as `RoomService` for a <script>.
+const typesOf = (name) =>
+  readFileSync(path.join(here, 'src', name), 'utf8').replaceAll("'./rooms.js'", "'./rooms.cjs'");
+writeFileSync(path.join(out, 'dist/rooms.d.cts'), typesOf('rooms.d.ts'));
+writeFileSync(
+  path.join(out, 'dist/roomservice.umd.d.cts'),
+  `${typesOf('index.d.ts')}\nexport as namespace RoomService;\n`,
+);
 await build({
   ...shared,
   entryPoints: [path.join(here, 'src/wechat.js')],

@@ -48,7 +48,7 @@ const {
 } = JSON.parse(readFileSync(path.join(sdk, 'js/package.json'), 'utf8'));
 for (const name of ['src', 'dist', 'miniprogram_dist']) assert.ok(files.includes(name));
 for (const { types, default: code } of Object.values(entries).filter((e) => e.types))
-  for (const file of [types, code]) readFileSync(path.join(sdk, 'js', file));
+  for (const file of [types, code]) readFileSync(path.join(release, 'js', file));
 
 /** A page of an app: `html` at its address, and the files that it loads. */
 async function app(address, html, scripts) {

@@ -76,30 +76,24 @@ export class Mine {
     const { room } = this;
     if (!this.open || !room.local) return;
     const on = !room.local[what];
-    if (on && (await this.#real(what))) return;
     const set = { mic: 'setMicrophoneEnabled', cam: 'setCameraEnabled', screen: 'setScreenShareEnabled' }[what];
     try {
       await room[set](on);
+      if (on) await this.#real(what);
     } catch (error) {
       // Who closes the browser's choice of screens has refused nothing.
       if (what !== 'screen' || error.code !== 'denied') toast(why(error), 'bad');
     }
   }
 
-  /** Whether the device itself is on in place of its stand-in: it may be there, or allowed, by now. */
+  /** Puts the device itself in place of its stand-in: it may be there, or allowed, by now. */
   async #real(what) {
     const { room, drawn } = this;
     const [mic] = room.local.stream.getAudioTracks();
-    if (!this.stands.includes({ mic, cam: drawn !== 'chosen' && room.local.camera }[what])) return false;
-    try {
-      await room.openMedia({ camera: what === 'cam', microphone: what === 'mic' });
-    } catch (error) {
-      toast(why(error), 'bad');
-      return false;
-    }
+    if (!this.stands.includes({ mic, cam: drawn !== 'chosen' && room.local.camera }[what])) return;
+    await room.openMedia({ camera: what === 'cam', microphone: what === 'mic' });
     if (!this.#isDrawn()) this.drawn = null;
     this.changed();
-    return true;
   }
 
   async #choose(chosen) {

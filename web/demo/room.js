@@ -126,7 +126,10 @@ export class RoomView {
         toast(t('notice', { text: textMsg }));
       },
       onConnectionState: ({ state }) => this.#online(state !== 'reconnecting'),
-      onError: (error) => console.info(error.message),
+      onError: (error) => {
+        console.info(error.message);
+        if (error.status === 409) toast(t('elsewhere'), 'bad');
+      },
       onRecvJoinPusherRequest: (viewer) => this.#asked(viewer),
       onKickoutJoinPusher: () => {
         toast(t('kicked'));

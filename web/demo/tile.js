@@ -1,6 +1,7 @@
 // One person on the stage: picture, name, whether it speaks, how good it is, and what stands there without a picture.
 
 import { avatar, el, icon, iconButton, relabel } from '/web/dom.js';
+import { Playback } from './playback.js';
 import { t, why } from './text.js';
 
 export class Tile {
@@ -65,18 +66,11 @@ export class Tile {
     this.video.play().catch(() => {});
   }
 
-  /** Plays somebody else's, by WHEP; by HLS in browsers that have that and no WebRTC. */
+  /** Plays somebody else's. */
   play(room, source) {
-    if (!globalThis.RTCPeerConnection && this.video.canPlayType('application/vnd.apple.mpegurl')) {
-      const [, url] = room.playURLs(source).find(([name]) => name === 'HLS') ?? [];
-      this.video.src = room.session.mediaURL(url) ?? '';
-      this.video.play().catch(() => {
-        this.video.muted = true;
-        this.video.play().catch(() => {});
-      });
-      return;
-    }
-    this.player = room.play(source, this.video, {
+    this.playback = new Playback(this.video, {
+      play: (element, options) => room.play(source, element, options),
+      hls: () => room.session.mediaURL(room.playURLs(source).find(([name]) => name === 'HLS')?.[1]) ?? '',
       onState: (state, error) => {
         if (state === 'waiting') this.element.classList.remove('on');
         if (error) this.complain(error);
@@ -115,7 +109,7 @@ export class Tile {
 
   /** `gone`: because the person left, and the stream with it. */
   remove(gone = false) {
-    this.player?.stop({ gone });
+    this.playback?.stop({ gone });
     this.video.srcObject = null;
     this.element.remove();
   }

@@ -46,7 +46,11 @@ export class Chat {
   start() {
     if (this.running) return;
     this.running = true;
-    this.stopWatching = this.session.platform.onReturn(() => this.pause?.cut());
+    this.stopWatching = this.session.platform.onReturn(() => {
+      this.pause?.cut();
+      // A connection may have died in the background, where nobody listened for it.
+      this.probe?.();
+    });
     this.turn = {};
     this.loop = this.#run(this.turn);
   }
@@ -80,7 +84,7 @@ export class Chat {
   async quit(room) {
     if (!this.rooms.delete(room)) return;
     if (this.state === 'open') await this.#ask({ type: 'quit', room }).catch(() => {});
-    else this.#rejectAll(new RoomError(Code.ENDED, 'left the room'), ({ frame }) => joins(frame, room));
+    else this.#rejectAll(new RoomError(Code.ENDED, 'left the room'), ({ frame }) => frame.room === room);
   }
 
   /** Whether a join of this room is on its way. */

@@ -1,11 +1,37 @@
-import { AnyLiveRoom, AnyRTCRoom, AnySession } from './rooms.js';
+import { AnyLiveRoom, AnyRTCRoom, AnySession, Platform } from './rooms.js';
 
-export * from './rooms.js';
+export { Code, Player, Publisher, RoomError } from './rooms.js';
+// Types alone: the SDK has no such values, also where they are classes here.
+export type {
+  Platform,
+  LoginInfo,
+  User,
+  Pusher,
+  Source,
+  Custom,
+  RecordView,
+  RoomView,
+  PushURLs,
+  ConnectionState,
+  PusherMedia,
+  Quality,
+  DeviceName,
+  HistoryMessage,
+  OpenOptions,
+  RoomListener,
+  PKMessage,
+  LiveRoomListener,
+  EventsOf,
+  Emitter,
+  MediaState,
+  PublishOptions,
+  PlayOptions,
+  MediaLink,
+  AnySession,
+  AnyRTCRoom,
+  AnyLiveRoom,
+} from './rooms.js';
 
-/** What the SDK needs of its surroundings. */
-export interface Platform {
-  readonly name: string;
-}
 /** A browser's, or that of Node: before Node 22 with a `WebSocket` of your own, such as that of the package `ws`. */
 export declare function browser(options?: { fetch?: unknown; WebSocket?: unknown }): Platform;
 

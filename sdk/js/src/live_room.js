@@ -59,8 +59,9 @@ export class LiveRoom extends MediaRoom {
     const visit = this.begin(roomID);
     this.viewer = true;
     try {
+      await this.departing;
+      this.mustBeIn(visit);
       await this.#addAudience();
-      this.mustBeIn(visit, false);
       return await this.come();
     } catch (error) {
       if (this.visit === visit) this.leave();
@@ -70,6 +71,7 @@ export class LiveRoom extends MediaRoom {
 
   async #addAudience() {
     this.addedAt = Date.now();
+    const { visit } = this;
     const { userID, userName, userAvatar } = this.user;
     const userInfo = JSON.stringify({ userName, userAvatar });
     try {
@@ -78,6 +80,7 @@ export class LiveRoom extends MediaRoom {
       // The list is full; we are counted all the same.
       if (error.code !== Code.FULL) throw error;
     }
+    this.mustBeIn(visit, false);
   }
 
   async depart(roomID, pushed) {
@@ -158,7 +161,30 @@ export class LiveRoom extends MediaRoom {
   }
 
   /** Pushes as co-anchor, after the anchor accepted. */
-  async joinPusher({ pushURL } = {}) {
+  joinPusher(options) {
+    return this.#afterwards('joining', 'quitting', () => this.#join(options));
+  }
+
+  /** Joining and quitting wait for each other: the late word of one would undo the other. */
+  #afterwards(mine, other, work) {
+    const { visit } = this;
+    const before = this[other];
+    const begin = async () => {
+      if (before) await before;
+      if (this.visit !== visit) throw new RoomError(Code.STATE, 'left meanwhile');
+      return work();
+    };
+    const done = begin();
+    const over = done
+      .catch(() => {})
+      .then(() => {
+        if (this[mine] === over) this[mine] = null;
+      });
+    this[mine] = over;
+    return done;
+  }
+
+  async #join({ pushURL } = {}) {
     const { roomID, visit } = this;
     if (!this.viewer) throw new RoomError(Code.STATE, 'only viewers become co-anchors');
     const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
@@ -171,7 +197,11 @@ export class LiveRoom extends MediaRoom {
   }
 
   /** Goes on watching. */
-  async quitJoinPusher() {
+  quitJoinPusher() {
+    return this.#afterwards('quitting', 'joining', () => this.#quit());
+  }
+
+  async #quit() {
     if (!this.viewer || !this.isPusher) return;
     const { roomID } = this;
     this.mine = null;

@@ -16,9 +16,14 @@ export class LocalMedia {
   constructor({ send = async () => {}, changed = () => {}, fail = () => {}, devices } = {}) {
     this.devices = devices ?? globalThis.navigator?.mediaDevices;
     Object.assign(this, { send, changed, fail, chosen: {}, wishes: {} });
+    // What a person turned off stays off, whatever is opened or given meanwhile, until it is turned on.
+    this.off = { camera: false, microphone: false };
     this.stream = new MediaStream();
     this.mic = this.cam = false;
     this.screen = false;
+    // The picture of the screen that is shown, and whether it was wanted last.
+    this.capture = null;
+    this.wantsScreen = false;
     // Of the camera that is on, and of the one that the screen stands in for.
     this.camera = null;
     this.closed = false;
@@ -29,15 +34,22 @@ export class LocalMedia {
     return { mic: this.mic, cam: this.cam, screen: this.screen };
   }
 
-  /** Opens devices: `camera` and `microphone` are true, false or a device's id; `video` and `audio` are constraints. */
+  /**
+   * Opens devices: `camera` and `microphone` are true, false or a device's id; `video` and `audio` are constraints. What was turned off
+   * before is off: the microphone is silent, and the camera is not opened.
+   */
   open({ camera = true, microphone = true, video = VIDEO, audio = AUDIO } = {}) {
     this.wishes = { camera: video, microphone: audio };
     for (const [name, wish] of Object.entries({ camera, microphone }))
       if (typeof wish === 'string') this.chosen[name] = wish;
     return this.#inTurn(async () => {
-      const names = [camera && 'camera', microphone && 'microphone'].filter(Boolean);
-      if (!names.length) return this.stream;
-      for (const track of await this.#ask(names)) await this.#take(track, true);
+      const dark = Boolean(camera) && this.off.camera;
+      const names = [camera && !dark && 'camera', microphone && 'microphone'].filter(Boolean);
+      if (!names.length && !dark) return this.stream;
+      // Turned off while the person was asked, too.
+      const opened = names.length ? await this.#ask(names) : [];
+      for (const track of opened) await this.#take(track, !this.off[nameOf(track)]);
+      if (dark && !this.stream.getVideoTracks().length) await this.#put(blank(640, 360));
       this.changed();
       return this.stream;
     });
@@ -50,11 +62,18 @@ export class LocalMedia {
   adopt(stream) {
     this.#stopOurs(stream.getTracks());
     this.screen = false;
+    this.capture = null;
     this.stream = stream;
+    for (const track of stream.getTracks()) this.#hold(track);
     const [video] = stream.getVideoTracks?.() ?? [];
     this.camera = video ?? null;
     this.cam = Boolean(video?.enabled);
     this.mic = Boolean(stream.getAudioTracks?.()[0]?.enabled);
+  }
+
+  /** Keeps off what is off. */
+  #hold(track) {
+    if (this.off[nameOf(track)]) track.enabled = false;
   }
 
   /** Takes a track of the app's in place of camera or microphone, such as a canvas. It is never stopped here. */
@@ -63,6 +82,7 @@ export class LocalMedia {
       const before = this.camera;
       const video = track.kind === 'video';
       if (video) this.camera = track;
+      this.#hold(track);
       this[video ? 'cam' : 'mic'] = track.enabled;
       if (!video || !this.screen) await this.#put(track);
       if (video && before?.ours) before.stop();
@@ -72,6 +92,7 @@ export class LocalMedia {
 
   /** Whether others hear us. A microphone that is off stays open, so that it is on again at once. */
   setMicrophone(on) {
+    this.off.microphone = !on;
     return this.#inTurn(async () => {
       const track = this.#microphone();
       if (track) track.enabled = on;
@@ -88,6 +109,7 @@ export class LocalMedia {
 
   /** Whether others see us. A camera that is off is closed, and its light goes out. */
   setCamera(on) {
+    this.off.camera = !on;
     return this.#inTurn(async () => {
       if (on) await this.#cameraOn();
       else if (this.camera?.ours) await this.#cameraClosed();
@@ -112,21 +134,20 @@ export class LocalMedia {
   /** Shows the screen, a window or a tab in place of the camera, until it is ended here or in the browser's own bar. */
   setScreen(on, { video = true } = {}) {
     // Asked for at once: browsers show their choice only while the click is fresh.
-    const shown = on && !this.screen ? this.#askScreen(video) : null;
+    const shown = on && !(this.screen && this.wantsScreen) ? this.#askScreen(video) : null;
+    this.wantsScreen = on;
     shown?.catch(() => {});
     const done = this.#inTurn(async () => {
-      if (!on) return this.#screenEnded();
-      if (!shown) return;
-      const track = await shown;
-      this.#mustBeOpen();
-      track.contentHint = 'detail';
-      track.addEventListener('ended', () => this.setScreen(false).catch((error) => this.#failed(error)));
-      this.screen = true;
-      await this.#put(track);
-      this.changed();
+      if (!on) return this.#screenEnded(this.capture);
+      if (shown) await this.#showScreen(await shown);
     });
     // Closed meanwhile, also while another change was waited for: nobody shows it any more.
-    done.catch(async () => this.closed && (await shown)?.stop()).catch(() => {});
+    done
+      .catch(async () => {
+        const track = await shown;
+        if (track !== this.capture) track?.stop();
+      })
+      .catch(() => {});
     return done;
   }
 
@@ -134,19 +155,42 @@ export class LocalMedia {
     this.#mustBeOpen();
     if (!this.devices?.getDisplayMedia) throw new RoomError(Code.MEDIA, 'this browser shares no screen');
     try {
-      return (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks()[0];
+      const [track] = (await this.devices.getDisplayMedia({ video, audio: false })).getVideoTracks();
+      // It may be ended in the browser's bar before its turn.
+      track.addEventListener('ended', () => this.#captureGone(track));
+      return track;
     } catch (cause) {
       throw deviceError(cause);
     }
   }
 
-  async #screenEnded() {
-    if (!this.screen) return;
+  async #showScreen(track) {
+    this.#mustBeOpen();
+    if (track.readyState === 'ended') throw new RoomError(Code.ENDED, 'the screen is not shared any more');
+    track.contentHint = 'detail';
+    const before = this.capture;
+    this.capture = track;
+    this.screen = true;
+    await this.#put(track);
+    // Asked for twice, two were given.
+    before?.stop();
+    this.changed();
+  }
+
+  #captureGone(track) {
+    if (this.capture !== track) return;
+    this.wantsScreen = false;
+    this.#inTurn(() => this.#screenEnded(track)).catch((error) => this.#failed(error));
+  }
+
+  /** `track`: what is shown, where nothing else is by now. */
+  async #screenEnded(track) {
+    if (!track || this.capture !== track) return;
     this.screen = false;
-    const [shown] = this.stream.getVideoTracks();
+    this.capture = null;
     const back = this.camera?.readyState === 'live' ? this.camera : blank(640, 360);
     await this.#put(back);
-    shown?.stop();
+    track.stop();
     this.changed();
   }
 
@@ -235,7 +279,7 @@ export class LocalMedia {
 
   /** A device was pulled out, or taken away by the system: another of its kind takes its place, if there is one. */
   #gone(track) {
-    const name = track.kind === 'video' ? 'camera' : 'microphone';
+    const name = nameOf(track);
     const used = () => (name === 'camera' ? this.camera === track : this.stream.getTracks().includes(track));
     if (!used()) return;
     this.#inTurn(async () => {
@@ -302,8 +346,7 @@ export class LocalMedia {
   }
 
   #stopOurs(kept = []) {
-    const ours = (track) =>
-      track.ours || track.blank || (this.screen && track !== this.camera && track.kind === 'video');
+    const ours = (track) => track.ours || track.blank || track === this.capture;
     for (const track of new Set([...this.stream.getTracks(), this.camera]))
       if (track && !kept.includes(track) && ours(track)) track.stop();
   }
@@ -312,7 +355,7 @@ export class LocalMedia {
   close() {
     this.closed = true;
     this.#stopOurs();
-    this.camera = null;
+    this.camera = this.capture = null;
     this.mic = this.cam = this.screen = false;
     this.stream = new MediaStream();
   }
@@ -325,6 +368,10 @@ export async function listDevices(devices = globalThis.navigator?.mediaDevices) 
   const all = await devices?.enumerateDevices?.().catch((cause) => Promise.reject(deviceError(cause)));
   for (const device of all ?? []) if (device.deviceId) found[names[device.kind]]?.push(device);
   return found;
+}
+
+function nameOf({ kind }) {
+  return kind === 'video' ? 'camera' : 'microphone';
 }
 
 /** A black picture. */

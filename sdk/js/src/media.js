@@ -9,6 +9,8 @@ const RECOVER_WITHIN = 3_000;
 const CONNECT_WITHIN = 12_000;
 /** Not connected by then: the app is told what most likely stands in the way. */
 const UNREACHED_AFTER = 5_000;
+/** So long after it was paused an element plays again. */
+const PLAY_AGAIN_AFTER = 300;
 
 /** What publishing and playing have in common: connect, watch, come back. */
 class Link {
@@ -31,7 +33,10 @@ class Link {
     if (this.running) return this.ready;
     if (!this.RTCPeerConnection) return Promise.reject(new RoomError(Code.MEDIA, 'no WebRTC here'));
     this.running = true;
-    this.stopWatching = this.platform.onReturn(() => this.pause?.cut());
+    this.stopWatching = this.platform.onReturn(() => {
+      this.pause?.cut();
+      this.returned();
+    });
     this.ready = new Promise((resolve, reject) => {
       this.first = { resolve, reject };
     });
@@ -43,7 +48,7 @@ class Link {
 
   /** `gone`: the stream itself has ended, and the server's session with it. */
   async stop({ gone = false } = {}) {
-    if (!this.running) return;
+    if (!this.running) return this.loop;
     this.running = false;
     this.farewell = !gone;
     this.stopWatching();
@@ -61,6 +66,9 @@ class Link {
     this.atOnce = !gone;
     this.lost?.('restarted');
   }
+
+  /** The page is shown again, or the network is back. */
+  returned() {}
 
   /** What WebRTC measured: `RTCStatsReport`, or null. */
   async stats() {
@@ -273,20 +281,68 @@ export class Player extends Link {
     const stream = new MediaStream();
     for (const kind of this.kinds) pc.addTransceiver(kind, { direction: 'recvonly' });
     pc.addEventListener('track', ({ track }) => {
+      if (!this.running) return;
       stream.addTrack(track);
       this.hand(this.onStream, stream);
       if (!this.element || this.element.srcObject === stream) return;
       // The last picture of a broken connection stands until the new one moves.
       this.element.srcObject = stream;
-      // A page that was not touched yet may not make sound: muted it may play.
-      this.element.play().catch((error) => {
-        if (error.name !== 'NotAllowedError' || !this.running) return;
-        const { muted } = this.element;
-        this.element.muted = true;
-        if (!muted) this.hand(this.onSilenced);
-        this.element.play().catch(() => {});
-      });
+      this.shown = stream;
+      this.#listen();
+      this.#play();
     });
+  }
+
+  /** Whether the element shows what we gave it, and not something else by now. */
+  get shows() {
+    return Boolean(this.running && this.shown && this.element.srcObject === this.shown);
+  }
+
+  #play() {
+    // A page that was not touched yet may not make sound: muted it may play.
+    this.element.play().catch((error) => {
+      if (error.name !== 'NotAllowedError' || !this.running) return;
+      const { muted } = this.element;
+      this.element.muted = true;
+      if (!muted) this.hand(this.onSilenced);
+      this.element.play().catch(() => {});
+    });
+  }
+
+  /** Systems pause what is played, as for a phone call, and begin it no more. Who has controls may pause it. */
+  #listen() {
+    if (this.stopListening) return;
+    const { element } = this;
+    const paused = () => {
+      // One that is taken out of the page is to be silent.
+      const taken = inPage && !element.isConnected;
+      clearTimeout(this.again);
+      if (!taken) this.again = setTimeout(() => this.returned(), PLAY_AGAIN_AFTER);
+    };
+    let inPage = element.isConnected;
+    const playing = () => {
+      inPage = element.isConnected;
+    };
+    element.addEventListener?.('pause', paused);
+    element.addEventListener?.('playing', playing);
+    this.stopListening = () => {
+      clearTimeout(this.again);
+      element.removeEventListener?.('pause', paused);
+      element.removeEventListener?.('playing', playing);
+    };
+  }
+
+  returned() {
+    // In the background it would be refused, and muted for good.
+    if (!this.shows || this.element.controls || globalThis.document?.visibilityState === 'hidden') return;
+    this.#play();
+  }
+
+  /** Nothing is seen or heard of it any more. */
+  stop(options) {
+    if (this.shows) this.element.srcObject = null;
+    this.stopListening?.();
+    return super.stop(options);
   }
 }
 

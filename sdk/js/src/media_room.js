@@ -98,11 +98,55 @@ export class MediaRoom extends Room {
     const before = this.speaker;
     this.speaker = deviceID;
     try {
-      await Promise.all([...this.players].map(({ element }) => element?.setSinkId?.(deviceID)));
+      await this.#soundTo(deviceID);
     } catch (cause) {
       this.speaker = before;
       throw deviceError(cause);
+    } finally {
+      this.#watchSpeaker();
     }
+  }
+
+  async #soundOf(element) {
+    try {
+      await element?.setSinkId?.(this.speaker);
+    } catch (cause) {
+      const error = deviceError(cause);
+      // It went while nothing was played.
+      if (error.code === Code.NO_DEVICE) await this.#speakerGone();
+      else throw error;
+    }
+  }
+
+  #soundTo(deviceID) {
+    return Promise.all([...this.players].map(async ({ element }) => element?.setSinkId?.(deviceID)));
+  }
+
+  /** A speaker that was chosen and is pulled out takes the sound with it: as long as something is played, it is looked for. */
+  #watchSpeaker() {
+    const needed = Boolean(this.speaker) && this.players.size > 0;
+    if (!needed) this.stopListening?.();
+    if (!needed || this.stopListening) return;
+    const { mediaDevices } = globalThis.navigator ?? {};
+    const look = () => this.inBackground(this.#lookForSpeaker());
+    mediaDevices?.addEventListener?.('devicechange', look);
+    this.stopListening = () => {
+      mediaDevices?.removeEventListener?.('devicechange', look);
+      this.stopListening = null;
+    };
+  }
+
+  async #lookForSpeaker() {
+    const { speaker } = await listDevices();
+    if (!speaker.some(({ deviceId }) => deviceId === this.speaker)) await this.#speakerGone();
+  }
+
+  async #speakerGone() {
+    if (!this.speaker) return;
+    this.speaker = '';
+    this.#watchSpeaker();
+    await this.#soundTo('').catch(() => {});
+    this.fail(new RoomError(Code.NO_DEVICE, 'the chosen speaker is gone: sound goes to the system’s own'));
   }
 
   /** A track of the app's in place of camera or microphone, such as a canvas. */
@@ -127,40 +171,64 @@ export class MediaRoom extends Room {
     const { Publisher } = this.#media();
     if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher');
     const { roomID, visit } = this;
+    const word = this.#newWord();
     const local = globalThis.MediaStream ? await this.#own() : null;
-    this.mustBeIn(visit);
+    this.#mustBeLast(word, visit);
     if (stream && local && local.stream !== stream) local.adopt(stream);
     const { userID } = this.user;
-    await this.publisher?.stop();
-    this.mustBeIn(visit);
+    await this.#endPublisher();
+    this.#mustBeLast(word, visit);
     // Asked for at each connection: signatures end.
     const url = async () => this.session.mediaURL((await this.getPushURL({ roomID })).whipURL);
     const onQuality = this.#measures(userID, options);
-    const refused = this.#refusals(userID);
+    const refused = this.#refusals(userID, true);
     const onState = (state, error) => {
       refused(state, error);
       if (state === 'open') this.onPublished();
       this.guard('state', () => options.onState?.(state, error));
     };
     const sent = stream ?? local?.stream;
-    this.publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onState, onQuality });
+    const publisher = new Publisher({ platform: this.platform, url, stream: sent, ...options, onState, onQuality });
+    this.publisher = publisher;
     this.followCodecs();
     if (local) {
       this.#listenToMine();
       this.inBackground(this.said.say(local.state));
     }
-    await this.publisher.start();
-    return this.publisher;
+    await publisher.start();
+    return publisher;
+  }
+
+  /** Of `publish` and `unpublish` the last word holds: what was begun before it and still waits for something gives up. */
+  #newWord() {
+    this.word = {};
+    return this.word;
+  }
+
+  #mustBeLast(word, visit) {
+    this.mustBeIn(visit);
+    if (this.word !== word) throw new RoomError(Code.ENDED, 'published anew, or no longer, meanwhile');
+    if (!this.isPusher) throw new RoomError(Code.STATE, 'not a pusher any more');
+  }
+
+  /** Resolves when nothing is published: the server has one publisher of a stream, and the one before must be gone. */
+  #endPublisher(options) {
+    const { publisher } = this;
+    this.publisher = null;
+    const ended = Promise.all([this.ending?.catch(() => {}), publisher?.stop(options)]).finally(() => {
+      if (this.ending === ended) this.ending = null;
+    });
+    this.ending = ended;
+    return ended;
   }
 
   /** Our stream is at the server, for the first time or again. */
   onPublished() {}
 
   async unpublish(options) {
-    const { publisher } = this;
-    this.publisher = null;
+    this.#newWord();
     this.qualities?.delete(this.user?.userID);
-    await publisher?.stop(options);
+    await this.#endPublisher(options);
   }
 
   // Theirs
@@ -200,15 +268,14 @@ export class MediaRoom extends Room {
     // Phones would show nothing else beside it.
     if (element && !element.controls) element.playsInline = true;
     const player = new Player({ platform: this.platform, url, element, ...options, ...on });
+    player.visit = this.visit;
     // Who begins to push while a mix runs would see itself in it, and hear itself late.
     player.follow = () => {
       if (asked !== undefined && asked !== wantsRaw()) player.restart();
     };
     this.players.add(player);
-    if (this.speaker)
-      this.inBackground(
-        Promise.resolve(element?.setSinkId?.(this.speaker)).catch((cause) => Promise.reject(deviceError(cause))),
-      );
+    this.#watchSpeaker();
+    if (this.speaker) this.inBackground(this.#soundOf(element));
     this.inBackground(player.start());
     return player;
   }
@@ -216,26 +283,33 @@ export class MediaRoom extends Room {
   /**
    * What is asked at each state of a connection: why it is refused, or cannot be made, is told by `error` once until it is open or
    * there is another reason. It is tried again all the same: the stream may change. That its server is not reached is told where
-   * everything else is, after some tries: the page may not ask there at all.
+   * everything else is, after some tries: the page may not ask there at all. `publishes`: for a player 404 and 409 say that nobody
+   * publishes yet.
    */
-  #refusals(userID) {
+  #refusals(userID, publishes = false) {
     let told;
     let missed = 0;
+    let stood = 0;
     return (state, error) => {
       if (state === 'open') told = undefined;
-      if (error || state === 'open') missed = error?.code === Code.NETWORK ? missed + 1 : 0;
+      const stands = error?.status === 404 || error?.status === 409;
+      if (error || state === 'open') {
+        missed = error?.code === Code.NETWORK ? missed + 1 : 0;
+        stood = stands ? stood + 1 : 0;
+      }
       const away = missed >= UNREACHED && this.connection === 'connected';
-      // Where nobody publishes yet, or another session is just ending, the next try may do.
-      const passes = !error || error.status === 404 || error.status === 409 || (isPassing(error) && !away);
+      // Another session of ours may just be ending: the next try may do.
+      const passes = !error || (stands && !(publishes && stood >= UNREACHED)) || (isPassing(error) && !away);
       if (passes || (!error.status && !error.addresses && !away) || error.message === told) return;
       told = error.message;
       error.userID = userID;
-      this.fail(error);
+      this.fail(publishes && error.status === 409 ? elsewhere(error) : error);
     };
   }
 
   #played(player, userID) {
     this.players.delete(player);
+    this.#watchSpeaker();
     const { element } = player;
     if (element && ![...this.players].some((other) => other.element === element)) this.silenced.drop(element);
     const heard = this.heard.get(userID);
@@ -253,6 +327,13 @@ export class MediaRoom extends Room {
   /** Plays it with sound, where somebody clicks. Rejects with `denied` where the browser allows it still not. */
   resumeAudio() {
     return this.told(this.silenced.resume());
+  }
+
+  /** What was played in the room is neither heard nor seen any more. */
+  leave(gone) {
+    const { visit } = this;
+    super.leave(gone);
+    for (const player of this.players) if (visit && player.visit === visit) this.inBackground(player.stop({ gone }));
   }
 
   /** Players go over to what we are shown now that we push, or do so no longer. */
@@ -329,6 +410,13 @@ export class MediaRoom extends Room {
   qualityOf(userID) {
     return this.qualities.get(userID) ?? null;
   }
+}
+
+/** The server has a publisher of the same stream, and keeps it. */
+function elsewhere(cause) {
+  const { code, status, userID } = cause;
+  const text = `${userID} publishes elsewhere already, as in another tab or program, or did a moment ago`;
+  return new RoomError(code, `${text}: ${cause.message}`, { status, userID, cause });
 }
 
 // The others give what is `told`.

@@ -18,6 +18,11 @@ const LOST_AFTER = 20_000;
 const SMALL = 200;
 const PUSHERS_WITHIN = 5_000;
 const PUSHERS_SPREAD = 0.5;
+/** What a call in a room is refused with where we are in no longer, and the reason that is told. */
+const OUT = new Map([
+  [Code.UNAUTHORISED, 'session'],
+  [Code.BANNED, 'banned'],
+]);
 
 export class Room extends Emitter {
   /**
@@ -259,6 +264,7 @@ export class Room extends Emitter {
   /** Makes a room and enters it as its first pusher. Resolves with the room. */
   async createRoom({ roomID, roomInfo, roomName, pushURL } = {}) {
     this.mustBeOut();
+    await this.#unlessLeft(this.departing);
     const info = roomInfo ?? roomName ?? '';
     const made = await this.#unlessLeft(this.call('create_room', { userID: this.user.userID, roomID, roomInfo: info }));
     return this.push({ roomID: made.roomID, roomInfo: info, pushURL });
@@ -269,6 +275,8 @@ export class Room extends Emitter {
     const visit = this.begin(roomID);
     if (roomInfo !== undefined) this.roomInfo = roomInfo;
     try {
+      await this.departing;
+      this.mustBeIn(visit);
       const url = pushURL ?? (await this.getPushURL({ roomID })).pushURL;
       this.mustBeIn(visit);
       this.mine = { pushURL: url };
@@ -306,7 +314,7 @@ export class Room extends Emitter {
   mustBeIn(visit, pushed) {
     if (this.visit === visit) return;
     if (pushed !== undefined && this.user && this.roomID !== visit.roomID)
-      this.inBackground(this.#takeBack(visit.roomID, pushed));
+      this.inBackground(this.#departing(this.#takeBack(visit.roomID, pushed)));
     throw new RoomError(Code.STATE, 'left meanwhile');
   }
 
@@ -351,6 +359,7 @@ export class Room extends Emitter {
   async enterRoom({ roomID, pushURL } = {}) {
     this.mustBeOut();
     if (!roomID) throw new RoomError(Code.MALFORMED, 'roomID is missing');
+    await this.#unlessLeft(this.departing);
     await this.#unlessLeft(this.call('get_pushers', { roomID }));
     return this.push({ roomID, pushURL });
   }
@@ -369,8 +378,17 @@ export class Room extends Emitter {
     const { roomID, mine, entered } = this;
     if (!roomID) return;
     this.leave(unloading);
-    if (entered) await this.depart(roomID, mine !== null);
-    else await this.#takeBack(roomID, mine !== null);
+    const pushed = mine !== null;
+    await this.#departing(entered ? this.depart(roomID, pushed) : this.#takeBack(roomID, pushed));
+  }
+
+  /** Who enters waits until it is over: it may be the same room, out of which a late word would put us. */
+  #departing(work) {
+    const all = Promise.all([this.departing, work.catch(() => {})]).then(() => {
+      if (this.departing === all) this.departing = undefined;
+    });
+    this.departing = all;
+    return work;
   }
 
   /** Leaves where we may be in, or not be in yet, or no longer. */
@@ -469,13 +487,13 @@ export class Room extends Emitter {
       return;
     }
     this.refreshing = true;
+    const { visit } = this;
     try {
       await this.#fetch();
       this.failedLooks = 0;
     } catch (error) {
-      if (error.code === Code.NO_ROOM) await this.missing();
-      else if (!isPassing(error)) this.fail(error);
-      else this.#lookLater();
+      // What was refused there says nothing of a room that was entered since.
+      if (this.visit === visit) await this.#unseen(error);
     } finally {
       this.refreshing = false;
     }
@@ -485,9 +503,22 @@ export class Room extends Emitter {
     }
   }
 
+  async #unseen(error) {
+    if (error.code === Code.NO_ROOM) await this.missing();
+    else if (isPassing(error)) this.#lookLater();
+    else if (!this.#isOut(error)) this.fail(error);
+  }
+
+  /** Closes the room where an error says that we are in no longer. */
+  #isOut({ code }) {
+    const reason = OUT.get(code);
+    if (reason) this.closed(reason);
+    return reason !== undefined;
+  }
+
   /** A sign of life; without the room's chat also a look at who is in. */
   async beat() {
-    const { roomID } = this;
+    const { roomID, visit } = this;
     if (!roomID || !this.entered || this.beating) return;
     this.beating = true;
     try {
@@ -496,10 +527,10 @@ export class Room extends Emitter {
       this.#answered(true);
       this.#joinAgain();
     } catch (error) {
-      if (this.roomID !== roomID) return;
+      if (this.visit !== visit) return;
       if (error.code === Code.NOT_MEMBER) await this.#back();
       else if (isPassing(error)) this.#answered(false, error);
-      else if (error.code === Code.UNAUTHORISED) this.closed('session');
+      else this.#isOut(error);
     } finally {
       this.beating = false;
     }
@@ -518,7 +549,8 @@ export class Room extends Emitter {
     try {
       await this.getPushers();
     } catch (error) {
-      if (error.code !== Code.NO_ROOM) return;
+      if (this.visit !== visit) return;
+      if (error.code !== Code.NO_ROOM) return this.#isOut(error);
       // The room is gone: who may make it again does; the others wait for that.
       if (!this.mayRemake) return this.missing();
     }
@@ -529,7 +561,7 @@ export class Room extends Emitter {
       this.chatLost = true;
       await this.refresh();
     } catch (error) {
-      if (this.visit === visit && !isPassing(error)) this.closed('lost');
+      if (this.visit === visit && !isPassing(error) && !this.#isOut(error)) this.closed('lost');
     }
   }
 
@@ -553,7 +585,7 @@ export class Room extends Emitter {
     this.tell('onChatState', { state });
     this.#connected();
     // Whatever ended the connection may have ended our place in the room.
-    if (state === 'open') this.inBackground(this.beat());
+    if (state === 'open' || state === 'ended') this.inBackground(this.beat());
     if (state === 'ended') this.fail(new RoomError(Code.ENDED, why?.reason || 'chat ended'));
   }
 

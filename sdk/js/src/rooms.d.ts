@@ -1,5 +1,10 @@
 // The types that browsers and mini-programs share.
 
+/** What the SDK needs of its surroundings. */
+export interface Platform {
+  readonly name: string;
+}
+
 export interface LoginInfo {
   userID: string;
   /** The signature that your backend made for this user, or a function that fetches one (called again when it ended). */
@@ -207,8 +212,8 @@ export interface RoomListener {
   onAudioBlocked?(event: { blocked: boolean }): void;
   onChatState?(event: { state: 'connecting' | 'open' | 'waiting' | 'closed' | 'ended' }): void;
   /**
-   * What goes wrong in the background. A stream that the server refuses to a player (406: `message` says why) or that cannot be
-   * reached is told once; it is tried again all the same.
+   * What goes wrong in the background. A stream that the server refuses to a player (406: `message` says why) or to us as its publisher
+   * (409: it is published elsewhere), or that cannot be reached, is told once; it is tried again all the same.
    */
   onError?(error: RoomError): void;
 }
@@ -355,7 +360,7 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   /** Opens camera and microphone, before or after entering; the stream's tracks change with what is turned on. */
   openMedia(options?: OpenOptions): Promise<MediaStream>;
   closeMedia(): void;
-  /** Others see it, also who comes later. A microphone that is off stays open. */
+  /** Others see it, also who comes later. A microphone that is off stays open; it stays off, whatever is opened, until it is turned on here. */
   setMicrophoneEnabled(on: boolean): Promise<void>;
   /** A camera that is off is closed; black pictures go on. */
   setCameraEnabled(on: boolean): Promise<void>;
@@ -368,9 +373,13 @@ declare class Room<Listener extends RoomListener> extends Emitter<EventsOf<Liste
   /** How loud somebody is, from 0 to 1; with `levels: true`. */
   audioLevelOf(userID: string): number;
   qualityOf(userID: string): Quality | null;
-  /** What `openMedia` opened, or a stream of your own, whose tracks are never stopped. */
+  /**
+   * What `openMedia` opened, or a stream of your own, whose tracks are never stopped. Resolves once media flows; rejects with `ended` where
+   * `publish` or `unpublish` is called before.
+   */
   publish(stream?: MediaStream | null, options?: PublishOptions): Promise<Publisher>;
   unpublish(): Promise<void>;
+  /** Until `stop()`, or until the room is left that it began in. */
   play(source: Source, element: HTMLMediaElement | null, options?: PlayOptions): Player;
   /** Whether something is played without sound, because the browser allows none before somebody clicks. */
   readonly audioBlocked: boolean;

@@ -22,6 +22,9 @@ export class Said {
     this.states = new Map();
     this.mine = null;
     this.newest = 0;
+    // What is on its way in a room that is left is neither waited for nor heard of in the next one.
+    this.turn = {};
+    this.sending = false;
   }
 
   /** `{ mic, cam, screen }`. */
@@ -67,16 +70,19 @@ export class Said {
   }
 
   async #send() {
-    const { room, mine } = this;
+    const { room, mine, turn } = this;
     if (this.sending) return;
     this.sending = true;
     try {
       const { seq } = await room.sendCommand(MEDIA, mine);
+      if (this.turn !== turn) return;
       const before = this.#known(room.user.userID);
       this.states.set(room.user.userID, { seq, state: mine });
       this.#told(room.user.userID, before, mine);
+    } catch (error) {
+      if (this.turn === turn) throw error;
     } finally {
-      this.sending = false;
+      if (this.turn === turn) this.sending = false;
     }
     // It was changed again meanwhile.
     if (this.mine && !same(mine, this.mine)) await this.say();
@@ -85,9 +91,9 @@ export class Said {
   /** What was said before we came, or while we heard nothing. */
   async read() {
     const { room } = this;
-    const { roomID } = room;
-    const { messages = [] } = await room.chat.history(roomID, { count: READ });
-    if (room.roomID !== roomID) return;
+    const { turn } = this;
+    const { messages = [] } = await room.chat.history(room.roomID, { count: READ });
+    if (this.turn !== turn) return;
     for (const message of messages) if (message.type === 'message') this.heard(room.read(message));
     await this.say();
   }

@@ -1,16 +1,38 @@
-import { AnyLiveRoom, AnyRTCRoom, Pusher, PusherMedia } from './rooms.js';
+import { AnyLiveRoom, AnyRTCRoom, Platform, Pusher, PusherMedia } from './rooms.js';
 
-export {
-  Code,
-  RoomError,
+export { Code, RoomError } from './rooms.js';
+export type {
+  Platform,
+  LoginInfo,
   User,
   Pusher,
+  Source,
+  Custom,
+  RecordView,
   RoomView,
-  RoomListener,
-  LiveRoomListener,
-  LoginInfo,
   PushURLs,
+  ConnectionState,
+  PusherMedia,
+  Quality,
+  DeviceName,
+  HistoryMessage,
+  OpenOptions,
+  RoomListener,
+  PKMessage,
+  LiveRoomListener,
+  EventsOf,
+  Emitter,
+  MediaState,
+  PublishOptions,
+  PlayOptions,
+  MediaLink,
+  AnySession,
+  AnyRTCRoom,
+  AnyLiveRoom,
 } from './rooms.js';
+
+/** Of WeChat's `wx`. */
+export declare function wechat(wx: unknown): Platform;
 
 export interface WeChatOptions {
   server: string;

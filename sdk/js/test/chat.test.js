@@ -141,6 +141,28 @@ test('the network’s return cuts the wait short', async () => {
   chat.stop();
 });
 
+test('back from the background, a connection that died there is noticed within seconds', async () => {
+  clock.enable();
+  const { server, chat } = await start();
+  server.chat = () => null;
+  server.networkBack();
+  assert.equal(server.socket.asked('ping').length, 1);
+  clock.tick(3_000);
+  await settle();
+  assert.equal(chat.state, 'waiting');
+  server.networkBack();
+  await settle();
+  assert.deepEqual([server.sockets.length, chat.state], [2, 'open']);
+  // One that lives goes on.
+  server.chat = () => ({});
+  server.networkBack();
+  await settle();
+  clock.tick(10_000);
+  await settle();
+  assert.deepEqual([server.sockets.length, chat.state], [2, 'open']);
+  chat.stop();
+});
+
 test('direct messages are asked for from the last one, and refusals have codes', async () => {
   const { server, chat, got } = await start();
   server.socket.push({ type: 'direct', seq: 150, from: 'bob', time: 1, body: [] });

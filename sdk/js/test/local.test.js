@@ -294,3 +294,108 @@ test('closed while the screen waits for its turn, it is not shown any more', asy
     ['ended'],
   );
 });
+
+test('what is turned off before it is opened is off, until it is turned on', async () => {
+  const { media, devices, shown } = local();
+  await media.setMicrophone(false);
+  await media.setCamera(false);
+  await media.open({ camera: 'front', microphone: true });
+  const [mic] = media.stream.getAudioTracks();
+  assert.deepEqual(
+    [mic.enabled, mic.readyState, media.state],
+    [false, 'live', { mic: false, cam: false, screen: false }],
+  );
+  assert.deepEqual([shown(), devices.asked.map((wish) => Object.keys(wish))], [['blank'], [['audio']]], 'no light');
+  await media.open({ microphone: true });
+  assert.equal(media.stream.getAudioTracks()[0].enabled, false, 'opened anew it is off all the same');
+  await media.setMicrophone(true);
+  await media.setCamera(true);
+  assert.deepEqual([media.state, shown()], [{ mic: true, cam: true, screen: false }, ['front']]);
+  assert.equal(media.stream.getAudioTracks()[0].enabled, true);
+});
+
+test('what is turned off is off in what the app gives', async () => {
+  const { media } = local();
+  media.setMicrophone(false);
+  media.setCamera(false);
+  const theirs = new Stream([new Track('audio', 'theirs a'), new Track('video', 'theirs v')]);
+  media.adopt(theirs);
+  const on = () => media.stream.getTracks().map((track) => [track.kind, track.enabled]);
+  await media.turn;
+  const off = [
+    ['audio', false],
+    ['video', false],
+  ];
+  assert.deepEqual([on(), media.state], [off, { mic: false, cam: false, screen: false }]);
+  await media.use(new Track('video', 'drawn'));
+  assert.deepEqual([on(), media.state.cam], [off, false]);
+  await media.setCamera(true);
+  await media.setMicrophone(true);
+  assert.deepEqual(
+    on().map(([, enabled]) => enabled),
+    [true, true],
+  );
+});
+
+test('muted while the person is asked for the microphone, it is not heard for a moment', async () => {
+  const { media, devices } = local();
+  let answer;
+  devices.slow = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const enabled = [];
+  media.send = async (track) => enabled.push([track.kind, track.enabled]);
+  const opening = media.open({ camera: false });
+  await new Promise((resolve) => setImmediate(resolve));
+  const muting = media.setMicrophone(false);
+  answer();
+  await Promise.all([opening, muting]);
+  assert.deepEqual(enabled, [['audio', false]]);
+});
+
+test('a screen that is asked for twice is shown once, and ended with it', async () => {
+  const { media, shown } = local();
+  await media.open();
+  await Promise.all([media.setScreen(true), media.setScreen(true)]);
+  const live = () => labelled('screen').filter((t) => t.readyState === 'live').length;
+  assert.deepEqual([shown(), live()], [['screen'], 1]);
+  // The end of the one that was replaced is not the end of the other.
+  labelled('screen')
+    .find((t) => t.readyState === 'ended')
+    .end();
+  await media.turn;
+  assert.deepEqual([shown(), media.state.screen], [['screen'], true]);
+  await media.setScreen(true);
+  assert.equal(labelled('screen').length, 2, 'one that is shown is not asked for again');
+  await media.setScreen(false);
+  assert.deepEqual([shown(), live(), media.state.screen], [['first video'], 0, false]);
+});
+
+test('a screen that is ended and asked for at once is shown', async () => {
+  const { media, shown } = local();
+  await media.open();
+  await media.setScreen(true);
+  await Promise.all([media.setScreen(false), media.setScreen(true)]);
+  assert.deepEqual(
+    [shown(), media.state.screen, labelled('screen').map((t) => t.readyState)],
+    [['screen'], true, ['ended', 'live']],
+  );
+});
+
+test('a screen that is ended in the browser’s bar before its turn is not shown', async () => {
+  const { media, devices, shown } = local();
+  await media.open();
+  let answer;
+  devices.slow = new Promise((resolve) => {
+    answer = resolve;
+  });
+  const opening = media.setCamera(false).then(() => media.setCamera(true));
+  await media.turn;
+  const showing = media.setScreen(true);
+  await new Promise((resolve) => setImmediate(resolve));
+  labelled('screen')[0].end();
+  answer();
+  await opening;
+  await assert.rejects(showing, { code: 'ended' });
+  assert.deepEqual([shown(), media.state.screen], [['first video'], false]);
+});

@@ -5,74 +5,10 @@ import { LiveRoom } from '../src/live_room.js';
 import { commandBody, linkBody, textBody } from '../src/messages.js';
 import { browser } from '../src/platform/browser.js';
 import { RTCRoom } from '../src/rtc_room.js';
-import { FakeServer, LOGIN, clock, settle } from './fake.js';
+import { LOGIN, clock, settle } from './fake.js';
+import { enter, held, heldAnswer, pass, pusher, world } from './world.js';
 
 afterEach(() => clock.reset());
-
-const pusher = (userID) => ({
-  userID,
-  userName: userID,
-  userAvatar: '',
-  accelerateURL: `rtmp://h/live/1_r_${userID}?txSecret=x`,
-});
-
-function world() {
-  const server = new FakeServer();
-  server.room = {
-    roomID: 'r',
-    roomInfo: 'info',
-    roomCreator: 'ada',
-    mixedPlayURL: 'http://h/live/1_r_ada.flv?x=1',
-    custom: '{"like":3}',
-    pushers: [],
-  };
-  const there = (answer) => (server.room ? answer() : { code: 3, message: 'no room' });
-  Object.assign(server.answers, {
-    create_room: ({ body }) => {
-      server.room.roomInfo = body.roomInfo;
-      return { roomID: 'r' };
-    },
-    get_push_url: () => ({ pushURL: 'rtmp://h/live/1_r_ada?txSecret=x' }),
-    add_pusher: ({ body }) => {
-      server.room ??= {
-        roomID: 'r',
-        roomInfo: body.roomInfo,
-        roomCreator: body.userID,
-        mixedPlayURL: '',
-        custom: {},
-        pushers: [],
-      };
-      server.room.pushers = [...server.room.pushers.filter((p) => p.userID !== body.userID), pusher(body.userID)];
-      return {};
-    },
-    get_pushers: () => there(() => server.room),
-    pusher_heartbeat: ({ body }) =>
-      server.room?.pushers.some((p) => p.userID === body.userID) ? {} : { code: 5, message: 'not in' },
-    delete_pusher: ({ body }) => {
-      server.room.pushers = server.room.pushers.filter((p) => p.userID !== body.userID);
-      return {};
-    },
-    set_custom_field: () => ({ custom: '{"like":4}' }),
-    get_audiences: () => ({
-      audienceCount: 2,
-      audiences: [
-        { userID: 'x', userInfo: '{"userName":"X"}' },
-        { userID: 'y', userInfo: 'not json' },
-      ],
-    }),
-  });
-  server.chat = (frame) => (frame.type === 'join' ? { room: 'r', epoch: 1, last: 0, users: 1, missed: 0 } : { seq: 1 });
-  return server;
-}
-
-async function enter(room, how) {
-  const seen = [];
-  room.setListener(new Proxy({}, { get: (_, name) => (event) => seen.push([name, event]) }));
-  await room.login(LOGIN);
-  await how(room);
-  await settle();
-  return (name) => seen.filter(([n]) => n === name).map(([, event]) => event);
-}
 
 const numbers = { notice: 100, direct: 200 };
 const notice = (data) => ({
@@ -331,14 +267,6 @@ test('recordings come page by page', async () => {
   ]);
   await room.close();
 });
-
-/** Lets time pass, and what happens in it. */
-async function pass(ms) {
-  for (let left = ms; left > 0; left -= 100) {
-    clock.tick(100);
-    await settle(10);
-  }
-}
 
 /** A live room of ada's in which others join; `answer` is what `merge_stream` is answered. */
 async function anchored(answer) {
@@ -622,21 +550,6 @@ test('who leaves before the chat has a connection does not enter it later', asyn
   await room.logout();
 });
 
-/** A platform whose calls of that name reach the server when `answer()` lets them. */
-function held(server, name) {
-  const { request } = server.platform();
-  let answer;
-  const wait = new Promise((resolve) => {
-    answer = resolve;
-  });
-  const platform = server.platform();
-  platform.request = async (url, options) => {
-    if (url.includes(`/${name}?`)) await wait;
-    return request(url, options);
-  };
-  return { platform, answer };
-}
-
 test('who logs in while the room before is being left is in the next one for good', async () => {
   const server = world();
   const { platform, answer } = held(server, 'delete_pusher');
@@ -731,21 +644,6 @@ for (const [name, how] of [
     assert.equal(room.roomID, 'r');
     await room.logout();
   });
-
-/** The same for a platform whose answers come late: the server has heard the call. */
-function heldAnswer(server, name) {
-  const { request, ...platform } = server.platform();
-  let answer;
-  const wait = new Promise((resolve) => {
-    answer = resolve;
-  });
-  const late = async (url, options) => {
-    const answered = await request(url, options);
-    if (url.includes(`/${name}?`)) await wait;
-    return answered;
-  };
-  return { platform: { ...platform, request: late }, answer };
-}
 
 for (const [when, hold] of Object.entries({ call: held, answer: heldAnswer }))
   test(`who leaves while add_pusher’s ${when} is on its way is told of nothing that went wrong`, async () => {
@@ -1018,4 +916,92 @@ test('anchors of two rooms say what they do in a PK, as native clients do', asyn
   );
   await room.logout();
   await assert.rejects(room.sendPK({ userID: 'bob', type: 'request' }), { code: 'state' });
+});
+
+for (const [what, code, reason] of [
+  ['whose signature has ended', 7, 'session'],
+  ['who is banned from the server', 12, 'banned'],
+])
+  for (const [role, how] of [
+    ['a viewer', (r) => r.enterRoom({ roomID: 'r' })],
+    ['a pusher', (r) => r.push({ roomID: 'r' })],
+  ])
+    test(`${role} ${what} is told that the room is over, as soon as chat ends`, async () => {
+      clock.enable();
+      const server = world();
+      const room = new LiveRoom({ platform: server.platform() });
+      const seen = await enter(room, how);
+      await pass(2_000);
+      const refuse = () => ({ code, message: 'no' });
+      for (const name of ['login', 'get_pushers', 'pusher_heartbeat', 'add_pusher', 'add_audience'])
+        server.answers[name] = refuse;
+      server.socket.drop(4505, 'ended by an operator');
+      await settle();
+      assert.deepEqual(seen('onRoomClose'), [{ roomID: 'r', reason }]);
+      assert.equal(room.roomID, null);
+      const calls = server.calls.length;
+      await pass(60_000);
+      assert.equal(server.calls.length, calls, 'and asks no more');
+      assert.ok(!seen('onError').some((e) => e.code === code), 'nor is it told as an error');
+      await room.close();
+    });
+
+test('a viewer whose chat cannot be opened any more is told why at the next sign of life', async () => {
+  for (const [code, reason] of [
+    [7, 'session'],
+    [12, 'banned'],
+  ]) {
+    clock.enable();
+    const server = world();
+    const room = new LiveRoom({ platform: server.platform() });
+    const seen = await enter(room, (r) => r.enterRoom({ roomID: 'r' }));
+    await pass(2_000);
+    server.silent = true;
+    for (const name of ['login', 'get_pushers']) server.answers[name] = () => ({ code, message: 'no' });
+    server.socket.drop();
+    await pass(8_000);
+    assert.deepEqual(seen('onRoomClose'), [{ roomID: 'r', reason }]);
+    await room.close();
+    clock.reset();
+  }
+});
+
+test('a pusher who comes back to a room and is banned there is told so', async () => {
+  clock.enable();
+  for (const name of ['get_pushers', 'add_pusher']) {
+    const server = world();
+    const room = new LiveRoom({ platform: server.platform() });
+    const seen = await enter(room, (r) => r.push({ roomID: 'r' }));
+    server.answers.pusher_heartbeat = () => ({ code: 5, message: 'not in' });
+    server.answers[name] = () => ({ code: 12, message: 'banned' });
+    await pass(8_000);
+    assert.deepEqual(seen('onRoomClose'), [{ roomID: 'r', reason: 'banned' }]);
+    await room.close();
+  }
+});
+
+test('what a look at the room before was refused with does not close the next one', async () => {
+  const server = world();
+  const room = new RTCRoom({ platform: server.platform() });
+  const seen = await enter(room, (r) => r.push({ roomID: 'r' }));
+  const { request } = room.session.platform;
+  let answer;
+  const wait = new Promise((resolve) => {
+    answer = resolve;
+  });
+  let first = true;
+  room.session.platform.request = async (url, options) => {
+    if (!url.includes('/get_pushers?') || !first) return request(url, options);
+    first = false;
+    await wait;
+    return { status: 200, text: '{"code":12,"message":"banned"}', header: () => null };
+  };
+  const looking = room.refresh();
+  await room.exitRoom();
+  await room.push({ roomID: 'r' });
+  answer();
+  await looking;
+  await settle();
+  assert.deepEqual([room.roomID, seen('onRoomClose')], ['r', []]);
+  await room.logout();
 });
