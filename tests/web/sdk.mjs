@@ -117,7 +117,7 @@ await call(eve, 'exitRoom');
 await call(ada, 'setCameraEnabled', true);
 await call(ada, 'setMicrophoneEnabled', true);
 await until('the camera is back', async () => (await seen(bob, 'ada')).most > 100);
-assert.deepEqual(await saidOf(bob, 'ada'), { mic: true, cam: true, screen: false });
+await until('bob knows of both', async () => Object.values(await saidOf(bob, 'ada')).join() === 'true,true,false');
 
 // Another camera and microphone while it runs; a speaker; the publisher stays.
 const devices = await ada.evaluate(() => window.room.getDevices());
@@ -187,6 +187,60 @@ assert.deepEqual(texts(all), [
   ['ada', 'so it is'],
 ]);
 assert.deepEqual(texts(await call(bob, 'getHistory', { before: all.at(-1).seq })), [['bob', 'heard']]);
+
+// Muted before she publishes, and asked twice at once: there is one connection, and nobody hears her. What is paused plays again.
+await call(eve, 'setMicrophoneEnabled', false);
+await call(eve, 'push', { roomID: 'sdk' });
+const published = await eve.evaluate(async () => {
+  const { room } = window;
+  window.peers = [];
+  const Peer = globalThis.RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Peer {
+    constructor(...given) {
+      super(...given);
+      window.peers.push(this);
+    }
+  };
+  window.camera = await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+  const names = (work) =>
+    work.then(
+      () => 'published',
+      ({ code }) => code,
+    );
+  return Promise.all([names(room.publish(window.camera)), names(room.publish(window.camera))]);
+});
+assert.deepEqual(published, ['ended', 'published']);
+assert.equal(await eve.evaluate(() => window.peers.filter((p) => p.connectionState !== 'closed').length), 1);
+assert.equal(await eve.evaluate(() => window.camera.getAudioTracks()[0].enabled), false);
+await until('bob knows that she is muted', async () => !(await saidOf(bob, 'eve')).mic);
+await until('she sees him', async () => (await seen(eve, 'bob'))?.most > 100);
+await eve.evaluate(() => window.videos.bob.pause());
+await until('it plays again', () => eve.evaluate(() => !window.videos.bob.paused));
+await call(eve, 'exitRoom');
+const left = () =>
+  eve.evaluate(() => ({
+    shown: Object.values(window.videos).filter((video) => video.srcObject).length,
+    peers: window.peers.filter((p) => p.connectionState !== 'closed').length,
+    players: window.room.players.size,
+  }));
+await until('nothing runs any more', async () => Object.values(await left()).every((n) => n === 0));
+// Left and entered again without waiting; published and unpublished at once.
+const again = await eve.evaluate(async () => {
+  const { room } = window;
+  await room.push({ roomID: 'sdk' });
+  room.exitRoom();
+  await room.push({ roomID: 'sdk' });
+  const publishing = room.publish(window.camera).catch(({ code }) => code);
+  await room.unpublish();
+  const { pushers } = await room.getPushers();
+  return [
+    await publishing,
+    pushers.some((p) => p.userID === 'eve'),
+    window.peers.filter((p) => p.connectionState !== 'closed').length - room.players.size,
+  ];
+});
+assert.deepEqual(again, ['ended', true, 0]);
+await call(eve, 'exitRoom');
 
 // A lost connection shows on both sides of the server's death, and recovers.
 assert.deepEqual(await events(eve, 'error'), []);
