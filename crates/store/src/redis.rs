@@ -224,7 +224,8 @@ impl Redis {
 
     /// Commits, unless another node was faster.
     async fn commit(&self, id: &RoomId, states: &States, events: &[Event], nonce: u64) -> Result<Committed, Error> {
-        let (before, after) = (states.before.as_ref(), states.after.as_ref());
+        let before = states.before.as_ref();
+        let after = states.after.as_ref();
         let Some(kind) = after.or(before).map(|room| room.kind) else { return Ok(Committed::Done) };
         let partition = self.keys.partition(id);
         let told = self.tell.map_or_else(Vec::new, |tell| tell(events));

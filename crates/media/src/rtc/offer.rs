@@ -158,11 +158,7 @@ pub(super) fn accept(
     let codecs = chosen(way, stream, offered);
     let text = readable(&completed, way, simulcast);
     let parsed = SdpOffer::from_sdp_string(&text).map_err(|_| Refused::Bad(unreadable(offer)))?;
-    let mut rtc = Box::new(config(way, &codecs, identity).build(now));
-    let link = dtls::made();
-    for candidate in identity.candidates() {
-        rtc.add_local_candidate(candidate);
-    }
+    let (mut rtc, link) = begun(way, &codecs, identity, now);
     let answer = rtc.sdp_api().accept_offer(parsed).map_err(|_| Refused::Bad(UNANSWERABLE.into()))?;
     let creds = rtc.direct_api().local_ice_credentials();
     let mut answer = Sdp::read(&answer.to_sdp_string());
@@ -170,9 +166,7 @@ pub(super) fn accept(
     answer.rename(&completed);
     answer.reject(others);
     let (video, audio, mut formats) = agreed(&rtc, &answer.text(), way);
-    // All profiles of AV1 have 10 bits, and Chromium and Firefox show none of such a stream: their decoder of WebRTC's takes 8 alone.
-    let deep = u8::from(!is_of_browser(offer));
-    formats.iter_mut().filter(|(_, of)| of.codec == Codec::Av1).for_each(|(_, of)| of.profile[1] = deep);
+    tell_depth(&mut formats, offer);
     let shown = stream.first().copied();
     if let Some(format) = shown {
         answer.begin_with(formats.iter().filter(|(_, of)| of.codec == format.codec).map(|(pt, _)| **pt));
@@ -205,6 +199,12 @@ pub(super) fn accept(
         repeats_sound,
         link,
     })
+}
+
+/// All profiles of AV1 have 10 bits, and Chromium and Firefox show none of such a stream: their decoder of WebRTC's takes 8 alone.
+fn tell_depth(formats: &mut [(Pt, Format)], offer: &str) {
+    let deep = u8::from(!is_of_browser(offer));
+    formats.iter_mut().filter(|(_, of)| of.codec == Codec::Av1).for_each(|(_, of)| of.profile[1] = deep);
 }
 
 /// A completed offer as str0m is to read it.
@@ -346,6 +346,16 @@ pub(super) fn best_format(formats: &[(Pt, Format)], stream: Format) -> Option<Pt
         (Codec::Vp8, _) => find(&|_| true),
         _ => same(),
     }
+}
+
+/// A session with this server's candidates, and what its handshake tells.
+fn begun(way: Way, codecs: &[Codec], identity: &Identity, now: Instant) -> (Box<Rtc>, Link) {
+    let mut rtc = Box::new(config(way, codecs, identity).build(now));
+    let link = dtls::made();
+    for candidate in identity.candidates() {
+        rtc.add_local_candidate(candidate);
+    }
+    (rtc, link)
 }
 
 fn config(way: Way, wanted: &[Codec], identity: &Identity) -> RtcConfig {

@@ -205,7 +205,9 @@ async fn the_tim_web_sdk_is_answered() {
         assert_eq!(code(&said), 0, "{command} is asked without identity: {said}");
     }
     let ann = Old::login(&world, "ann").await;
-    let sdk = async |command: &str, body: Value| ann.call(&format!("{command}?contentType=json&v=1.7.3&platform=10"), body).await;
+    let sdk = async |command: &str, body: Value| {
+        ann.call(&format!("{command}?contentType=json&v=1.7.3&platform=10"), body).await
+    };
     assert_eq!(sdk("webim/accesslayer", json!({})).await["WebImAccessLayer"], 3, "1 sends it to another host");
     assert_eq!(sdk("recentcontact/page_get", json!({})).await["CompleteFlag"], 1, "or it asks on and on");
     let synced = sdk("openim/getmsg", json!({"Cookie": "", "SyncFlag": 0})).await;

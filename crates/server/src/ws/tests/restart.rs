@@ -103,8 +103,8 @@ async fn who_comes_back_to_polls_hears_once_that_the_room_is_gone() {
     stop(world).await;
 
     let world = start(&dir).await;
-    let (room, ann) = (super::room("r"), super::user("ann"));
-    world.server.app.rooms.delete_pusher(Kind::Live, &room, &ann, LeaveReason::Quit).await.unwrap();
+    let ann = super::user("ann");
+    world.server.app.rooms.delete_pusher(Kind::Live, &super::room("r"), &ann, LeaveReason::Quit).await.unwrap();
     bob.goes_on_at(&world);
     let heard = bob.poll().await;
     let told = (heard.len(), &heard[0]["Event"], &heard[0]["MsgBody"]["ReportType"], &heard[0]["ToGroupId"]);
