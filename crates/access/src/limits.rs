@@ -45,7 +45,7 @@ pub struct Settings {
     pub user_logins: Rate,
     /// Rooms that a user creates.
     pub user_creates: Rate,
-    /// Rooms that a user enters.
+    /// Rooms that a user enters, and streams that it pushes and plays by RTMP.
     pub user_joins: Rate,
     /// Chat requests of a user over all of its connections, WebSockets and long polls.
     pub user_messages: Rate,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::hub::{Pace, Start};
-use media::request::{Ask, Kick, PlayOptions, PublishOptions, Query, Request};
+use media::request::{Ask, Kick, PlayOptions, PublishOptions, Query, Request, What};
 use media::{Protocol, StreamName};
 use room::Millis;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::live::{Holder, Urls};
 use crate::nodes::{self, Nodes, Taken};
 use crate::recorded::Recorded;
 use access::bans::Bans;
-use access::limits::{Budget, Limits, Whose};
+use access::limits::{Budget, Limits, TooMuch, Whose};
 use store::clock::Clock;
 
 /// The reason that a removed user is given.
@@ -44,6 +44,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self { enabled: true, listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 1935)), proxy_protocol: false }
     }
+}
+
+fn too_much(TooMuch(seconds): TooMuch) -> String {
+    format!("too many pushes and plays: come back in {seconds} s")
 }
 
 fn has_mark(query: &Query, mark: &str) -> bool {
@@ -107,7 +111,7 @@ impl Gate {
 
     /// Whether it is played by who is in the room's video too: by the mark in its query, or as the first clients do, whose co-anchors
     /// make their play URLs of push URLs.
-    fn is_anchors(&self, what: &media::request::What) -> bool {
+    fn is_anchors(&self, what: &What) -> bool {
         let Query(query) = &what.query;
         has_mark(&what.query, RAW) || self.urls.is_pushers(what.stream.as_str(), query, self.clock.now())
     }
@@ -128,6 +132,30 @@ impl Gate {
         if holder.user.as_ref().is_some_and(|user| self.bans.running.count(user) >= most) {
             self.limits.note(Whose::User, Budget::Stream);
             return Err("too many streams of this user: end one, or come back later".into());
+        }
+        Ok(holder)
+    }
+
+    /// Refuses an RTMP client of an address that pushes and plays too much. What comes by HTTP was counted when its request came.
+    fn within_address(&self, what: &What) -> Result<(), String> {
+        if what.protocol != Protocol::Rtmp {
+            return Ok(());
+        }
+        self.limits.address(what.peer.ip(), Budget::Join).map_err(too_much)
+    }
+
+    /// The same of a user. Who plays by a URL that was made of a push URL is somebody else.
+    fn within_user(&self, holder: Holder, request: &Request) -> Result<Holder, String> {
+        let what = request.what();
+        if what.protocol != Protocol::Rtmp {
+            return Ok(holder);
+        }
+        let is_others = || {
+            matches!(request, Request::Play(_))
+                && self.urls.is_pushers(what.stream.as_str(), &what.query.0, self.clock.now())
+        };
+        if let Some(user) = holder.user.as_ref().filter(|_| !is_others()) {
+            self.limits.user(user, Some(what.peer.ip()), Budget::Join).map_err(too_much)?;
         }
         Ok(holder)
     }
@@ -155,11 +183,12 @@ impl Gate {
         if self.is_of_node(&request) {
             return self.answer_node(request);
         }
-        let allowed = match &request {
+        let allowed = self.within_address(request.what()).and_then(|()| match &request {
             Request::Publish(_) => self.may_push(stream.as_str(), query),
             Request::Play(_) => self.may_play(stream.as_str(), query),
-        };
-        let allowed = allowed.and_then(|holder| self.within(holder));
+        });
+        let allowed =
+            allowed.and_then(|holder| self.within(holder)).and_then(|holder| self.within_user(holder, &request));
         match (allowed, request) {
             (Ok(holder), Request::Publish(ask)) => {
                 let mut options = PublishOptions::default();
@@ -244,7 +273,15 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use access::limits::Rate;
+    use media::Ended;
+    use media::request::Requests;
+    use room::StreamId;
+    use sign::Secret;
+    use store::clock::Manual;
+
     use super::*;
+    use crate::live::{Base, Scheme, Settings as LiveSettings};
 
     #[test]
     fn recordings_are_asked_for_by_a_mark_or_by_formats() {
@@ -256,6 +293,81 @@ mod tests {
         }
         for query in ["", "record=", "record=0", "record=aac", "norecord=mp4", "record_interval=7200", "recordmp4"] {
             assert!(!asks(query), "{query}");
+        }
+    }
+
+    const NOW: Millis = Millis(1_700_000_000_000);
+
+    /// A gate with these limits, and what asks it.
+    fn gate(limits: &access::limits::Settings) -> (Requests, Arc<Urls>, Arc<Limits>) {
+        let settings = LiveSettings { bizid: 1000, push_secret_key: Secret::new("push key"), ..Default::default() };
+        let urls = Arc::new(Urls::new(&settings, 1935));
+        let limits = Arc::new(Limits::new(limits));
+        let gate = Gate::new(urls.clone(), Arc::default(), limits.clone(), Arc::new(Manual::at(NOW)));
+        let (requests, asked) = media::request::channel(16, Duration::from_secs(5));
+        tokio::spawn(Arc::new(gate).keep(asked, None, CancellationToken::new()));
+        (requests, urls, limits)
+    }
+
+    fn what(stream: &str, url: &str, peer: &str, protocol: Protocol) -> What {
+        let query = Query(url.split_once('?').unwrap().1.to_owned());
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        What { stream: StreamName::new(stream).unwrap(), app: "live".into(), query, protocol, peer }
+    }
+
+    #[tokio::test]
+    async fn rtmp_pushes_and_plays_are_counted_by_address_and_user() {
+        let rates = access::limits::Settings {
+            address_joins: Rate::per_minute(1, 6),
+            user_joins: Rate::per_minute(1, 3),
+            ..Default::default()
+        };
+        let (requests, urls, limits) = gate(&rates);
+        let base = Base { scheme: Scheme::Http, authority: "live.example.com" };
+        let stream = StreamId::parse("1000_r_alice").unwrap();
+        let name = stream.as_str();
+        let push = urls.push(&base, &stream, NOW);
+        let play = urls.play(base, &stream, None, NOW).http("flv").to_string();
+        // One connection, or many: what counts is who it is, and from where.
+        for n in 0..5 {
+            let said = requests.publish(what(name, &push, "192.0.2.1", Protocol::Rtmp)).await;
+            match said {
+                Ok(_) => assert!(n < 3, "push {n}"),
+                Err(Ended::Refused(why)) => {
+                    assert!(n >= 3 && why.starts_with("too many pushes and plays: come back in "), "{n}: {why}");
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(limits.refused(Whose::User, Budget::Join), 2);
+        // Nobody knows who plays, unless the URL says so, but from where.
+        requests.play(what(name, &play, "192.0.2.1", Protocol::Rtmp)).await.unwrap();
+        let refused = requests.play(what(name, &play, "192.0.2.1", Protocol::Rtmp)).await.unwrap_err();
+        assert!(matches!(refused, Ended::Refused(_)), "{refused}");
+        assert_eq!(limits.refused(Whose::Address, Budget::Join), 1);
+        // What is not signed counts too; others, this machine and what HTTP has counted go on. Who plays by a push URL is not the
+        // user whose it is.
+        for peer in ["192.0.2.2", "127.0.0.1"] {
+            requests.play(what(name, "?txSecret=0&txTime=0", peer, Protocol::Rtmp)).await.unwrap_err();
+            for _ in 0..5 {
+                requests.play(what(name, &push, peer, Protocol::Rtmp)).await.unwrap();
+            }
+        }
+        requests.play(what(name, &play, "192.0.2.2", Protocol::Rtmp)).await.unwrap_err();
+        for _ in 0..10 {
+            requests.play(what(name, &play, "192.0.2.1", Protocol::HttpFlv)).await.unwrap();
+            requests.publish(what(name, &push, "127.0.0.1", Protocol::Rtmp)).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_thousand_players_behind_one_address_are_let_in() {
+        let (requests, urls, _) = gate(&access::limits::Settings::default());
+        let base = Base { scheme: Scheme::Http, authority: "live.example.com" };
+        let stream = StreamId::parse("1000_r_alice").unwrap();
+        let play = urls.play(base, &stream, None, NOW).http("flv").to_string();
+        for _ in 0..1000 {
+            requests.play(what(stream.as_str(), &play, "192.0.2.1", Protocol::Rtmp)).await.unwrap();
         }
     }
 }

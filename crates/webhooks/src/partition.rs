@@ -1,5 +1,6 @@
-//! Where a URL stands in one partition of the record. An event that is refused holds back its own room and no other: how far the
-//! others are notified, and from where on each room that waits is not, is saved beside the place, and outlives a restart.
+//! Where a URL stands in one partition of the record. An event that is refused holds back its own room and no other, and a room
+//! with very many events is told in turns, beside which the others are: how far these are notified, and from where on each room that
+//! waits is not, is saved beside the place, and outlives a restart.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use parking_lot::Mutex;
 use room::{Millis, RoomId};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::body;
@@ -23,6 +24,8 @@ use store::{Entry, News};
 const LEASE: Duration = Duration::from_secs(30);
 /// Most rooms of a partition that are held back. One more holds up the partition, as all of them would if the URL were down.
 pub(super) const MOST_HELD: usize = 64;
+/// Most rooms of a partition that wait for their next turn. Of more, each is told to the end of the batch before anything else is.
+const MOST_BUSY: usize = 64;
 /// An event that is refused so often in a row holds back its room.
 const TRIES: u32 = 3;
 /// What was told of a batch is noted so long after the first event that is not, for all of them together.
@@ -31,8 +34,10 @@ const NOTED: Duration = Duration::from_millis(50);
 const SPARED: u32 = 10;
 /// Notes are no further apart, however slow the store is: what was told since the last one is told again after a kill.
 const MAX_REST: Duration = Duration::from_secs(5);
-/// Batches that are read for a room before the others have their turn again.
-const TURN: usize = 8;
+/// For how long a room is told of its events before the others have their turn again, and these before that room has.
+const TURN: Duration = Duration::from_millis(500);
+/// Batches that are read for a room in a turn.
+const READ: usize = 8;
 
 /// Where a URL stands in a partition.
 #[derive(Debug, Default)]
@@ -85,7 +90,7 @@ impl Told {
     }
 }
 
-/// A room that waits.
+/// A room that waits: to be tried again, or for its next turn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Held {
     /// A place before its first event that is not accepted.
@@ -99,8 +104,25 @@ struct Held {
     wrong: u32,
     #[serde(skip)]
     wait: Duration,
+    /// When that event is tried again. None: it was not refused since the start, and is due.
     #[serde(skip)]
     next: Option<Instant>,
+}
+
+/// Places for rooms that are held back.
+struct Free {
+    refused: Semaphore,
+    busy: Semaphore,
+}
+
+impl Free {
+    fn beside(held: &BTreeMap<String, Held>) -> Self {
+        let refused = held.values().filter(|held| held.next.is_some()).count();
+        Free {
+            refused: Semaphore::new(MOST_HELD.saturating_sub(refused)),
+            busy: Semaphore::new(MOST_BUSY.saturating_sub(held.len() - refused)),
+        }
+    }
 }
 
 /// An event with its id, and a place before it.
@@ -128,6 +150,11 @@ impl Ahead {
     fn place(&self, partition: usize) -> &str {
         let held = self.held.values().map(|held| &held.from);
         held.chain([&self.upto]).min_by_key(|place| body::id(partition, place, 0)).unwrap_or(&self.upto)
+    }
+
+    /// Whether a room waits for its turn alone.
+    fn is_busy(&self) -> bool {
+        self.held.values().any(|held| held.next.is_none())
     }
 }
 
@@ -195,33 +222,71 @@ impl Hook {
         if waited {
             self.try_again_noting(partition, ahead).await?;
         }
-        let next = ahead.held.values().filter_map(|held| held.next).min();
+        ahead.unsaved |= waited;
+        let begun = Instant::now();
+        loop {
+            let entries = self.read(partition, ahead).await?;
+            if entries.is_empty() {
+                break;
+            }
+            let told = self.tell_noting(partition, ahead, &entries).await;
+            // Who waits for a turn gives one to the others, however many of its own events are among theirs.
+            if !ahead.is_busy() || begun.elapsed() >= TURN {
+                break;
+            }
+            // What only waits is read again after a kill.
+            if told {
+                self.save(partition, ahead, waited).await?;
+            }
+        }
+        self.show(partition, ahead, &[]);
+        self.save(partition, ahead, waited).await
+    }
+
+    /// The next new events. They are not waited for where a room can be told meanwhile.
+    async fn read(&self, partition: usize, ahead: &Ahead) -> Result<Vec<Entry>, Error> {
+        if ahead.is_busy() {
+            let end = self.history.end(partition).await?;
+            if body::id(partition, &end, 0) <= body::id(partition, &ahead.upto, 0) {
+                return Ok(Vec::new());
+            }
+        }
         let reading = self.history.after(partition, &ahead.upto, BATCH);
-        let entries = match next {
-            None => reading.await?,
-            Some(next) => timeout_at(next, reading).await.unwrap_or(Ok(Vec::new()))?,
+        match ahead.held.values().filter_map(|held| held.next).min() {
+            Some(next) if !ahead.is_busy() => timeout_at(next, reading).await.unwrap_or(Ok(Vec::new())),
+            _ => reading.await,
+        }
+    }
+
+    /// Tells a batch of new events, and notes what it told. Whether there was anything to tell.
+    async fn tell_noting(&self, partition: usize, ahead: &mut Ahead, entries: &[Entry]) -> bool {
+        self.show(partition, ahead, entries);
+        let told = Told { rooms: Mutex::new(std::mem::take(&mut ahead.told)), ..Told::default() };
+        let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), ..Ahead::default() };
+        let telling = async {
+            let any = self.tell(partition, &before.upto, entries, &mut ahead.held, &told).await;
+            told.done();
+            any
         };
+        let (any, ()) = tokio::join!(telling, self.keep_told(partition, &before, &told));
         if let Some(last) = entries.last() {
-            self.show(partition, ahead, &entries);
-            let told = Told { rooms: Mutex::new(std::mem::take(&mut ahead.told)), ..Told::default() };
-            let before = Ahead { upto: ahead.upto.clone(), held: ahead.held.clone(), ..Ahead::default() };
-            let telling = async {
-                self.tell(partition, &before.upto, &entries, &mut ahead.held, &told).await;
-                told.done();
-            };
-            tokio::join!(telling, self.keep_told(partition, &before, &told));
             ahead.upto.clone_from(&last.place);
         }
-        ahead.unsaved |= waited || !entries.is_empty();
-        self.show(partition, ahead, &[]);
+        ahead.unsaved = true;
+        any
+    }
+
+    /// Saves where the URL stands, unless that is saved.
+    async fn save(&self, partition: usize, ahead: &mut Ahead, waited: bool) -> Result<(), Error> {
+        if !ahead.unsaved {
+            return Ok(());
+        }
         if waited || !ahead.held.is_empty() {
             let text = serde_json::to_string(ahead).unwrap_or_default();
             self.history.save_ahead(self.reader(), partition, &text).await?;
         }
-        if ahead.unsaved {
-            self.history.save(self.reader(), partition, ahead.place(partition)).await?;
-            ahead.unsaved = false;
-        }
+        self.history.save(self.reader(), partition, ahead.place(partition)).await?;
+        ahead.unsaved = false;
         Ok(())
     }
 
@@ -255,7 +320,7 @@ impl Hook {
         }
     }
 
-    /// Tells new events, room by room; rooms that are held back, or are now, are left for later.
+    /// Tells new events, room by room; rooms that are held back, or are now, are left for later. Whether there was a room to tell.
     async fn tell(
         &self,
         partition: usize,
@@ -263,7 +328,7 @@ impl Hook {
         entries: &[Entry],
         held: &mut BTreeMap<String, Held>,
         told: &Told,
-    ) {
+    ) -> bool {
         let mut rooms: BTreeMap<&str, Vec<Item<'_>>> = BTreeMap::new();
         for item in items(partition, start, entries) {
             if told.has(room(item.news), &item.id) {
@@ -274,38 +339,45 @@ impl Hook {
                 None => rooms.entry(room(item.news)).or_default().push(item),
             }
         }
-        let free = tokio::sync::Semaphore::new(MOST_HELD.saturating_sub(held.len()));
+        let any = !rooms.is_empty();
+        let free = Free::beside(held);
         let mut telling = Vec::new();
         for (name, all) in rooms {
             telling.push(self.tell_room(name, all, &free, told).boxed());
         }
         let waiting: Vec<_> = stream::iter(telling).buffer_unordered(ABREAST).collect().await;
         held.extend(waiting.into_iter().flatten());
+        any
     }
 
-    async fn tell_room(
-        &self,
-        name: &str,
-        all: Vec<Item<'_>>,
-        free: &tokio::sync::Semaphore,
-        told: &Told,
-    ) -> Option<(String, Held)> {
+    /// Tells events of a room for as long as its turn is. Gives the room where it is held back.
+    async fn tell_room(&self, name: &str, all: Vec<Item<'_>>, free: &Free, told: &Told) -> Option<(String, Held)> {
+        let begun = Instant::now();
         for (n, Item { before, id, news }) in all.iter().enumerate() {
+            let hold = |wrong, wait, next| {
+                let waiting = (all.len() - n) as u64;
+                let held =
+                    Held { from: (*before).to_owned(), id: id.clone(), at: news.at(), waiting, wrong, wait, next };
+                Some((name.to_owned(), held))
+            };
+            if n > 0
+                && begun.elapsed() >= TURN
+                && let Ok(place) = free.busy.try_acquire()
+            {
+                place.forget();
+                return hold(0, Duration::ZERO, None);
+            }
             let mut wrong = 0;
             let mut wait = FIRST_WAIT;
             let mut tries = 0;
             while let Err(why) = self.try_one(id, news, &mut wrong).await {
                 tries += 1;
                 if tries >= TRIES
-                    && let Ok(place) = free.try_acquire()
+                    && let Ok(place) = free.refused.try_acquire()
                 {
                     place.forget();
                     self.complaints.tell(name, id, &why);
-                    let from = (*before).to_owned();
-                    let waiting = (all.len() - n) as u64;
-                    let next = Some(Instant::now() + wait);
-                    let held = Held { from, id: id.clone(), at: news.at(), waiting, wrong, wait, next };
-                    return Some((name.to_owned(), held));
+                    return hold(wrong, wait, Some(Instant::now() + wait));
                 }
                 sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
@@ -348,14 +420,13 @@ impl Hook {
         let done: Vec<_> = stream::iter(trying).buffer_unordered(ABREAST).collect().await;
         for name in done {
             if let Some(name) = name? {
-                tracing::info!(room = name, "webhooks of a room that waited are sent again");
                 ahead.held.remove(&name);
             }
         }
         Ok(())
     }
 
-    /// Tells what a room has missed, until it is refused again. Gives its name when nothing is left.
+    /// Tells what a room has missed, until it is refused again or its turn is over. Gives its name when nothing is left.
     async fn catch_up(
         &self,
         partition: usize,
@@ -365,7 +436,11 @@ impl Hook {
         told: &Told,
     ) -> Result<Option<String>, Error> {
         let last = body::id(partition, upto, 0);
-        for _ in 0..TURN {
+        let begun = Instant::now();
+        let mut tried = false;
+        // The others have their turn where that ends with more to tell.
+        let is_over = |tried: bool| tried && begun.elapsed() >= TURN;
+        for _ in 0..READ {
             if body::id(partition, &held.from, 0) >= last {
                 return Ok(Some(name.to_owned()));
             }
@@ -385,6 +460,11 @@ impl Hook {
                     held.wrong = 0;
                     held.wait = Duration::ZERO;
                 }
+                if is_over(tried) {
+                    held.next = None;
+                    return Ok(None);
+                }
+                tried = true;
                 if let Err(why) = self.try_one(&id, news, &mut held.wrong).await {
                     held.wait = (held.wait * 2).clamp(FIRST_WAIT, LONGEST_WAIT);
                     held.next = Some(Instant::now() + held.wait);
@@ -393,12 +473,17 @@ impl Hook {
                     }
                     return Ok(None);
                 }
+                if !std::mem::take(&mut held.wait).is_zero() {
+                    tracing::info!(room = name, "webhooks of a room that waited are sent again");
+                }
                 held.waiting = held.waiting.saturating_sub(1);
                 told.add(name, &id);
             }
             held.from.clone_from(&newest.place);
+            if is_over(tried) {
+                break;
+            }
         }
-        // The others have their turn; there is more.
         held.next = None;
         Ok(None)
     }
@@ -407,9 +492,10 @@ impl Hook {
     fn show(&self, partition: usize, ahead: &Ahead, entries: &[Entry]) {
         let news = || entries.iter().flat_map(|entry| &entry.news);
         let held = ahead.held.values();
+        let refused = held.clone().filter(|held| held.next.is_some()).count();
         let behind = Behind {
             url: self.url.clone(),
-            rooms: ahead.held.len(),
+            rooms: refused,
             events: news().count() as u64 + held.clone().map(|held| held.waiting).sum::<u64>(),
             oldest: held.map(|held| held.at).chain(news().map(News::at)).min(),
         };

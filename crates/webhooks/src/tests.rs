@@ -23,6 +23,8 @@ struct Backend {
     posts: Mutex<Vec<String>>,
     /// The rooms whose events it refuses: those whose ids begin so.
     refuses: Mutex<Option<&'static str>>,
+    /// How long it takes for each.
+    takes: Mutex<Duration>,
 }
 
 impl Post for Backend {
@@ -41,7 +43,11 @@ impl Post for Backend {
         if answer == Ok(200) {
             self.heard.lock().push(value);
         }
-        Box::pin(async move { answer.map(|status| Answered { status, body: Bytes::new() }) })
+        let takes = *self.takes.lock();
+        Box::pin(async move {
+            tokio::time::sleep(takes).await;
+            answer.map(|status| Answered { status, body: Bytes::new() })
+        })
     }
 }
 
@@ -58,8 +64,14 @@ struct World {
 }
 
 fn world(dir: &Path, events: &[&str]) -> World {
-    let (outbox, _) = mpsc::unbounded_channel();
-    let journal = Arc::new(Journal::open(dir, true, Arc::default(), outbox, Millis(0)).unwrap());
+    let open = || Journal::open(dir, true, Arc::default(), mpsc::unbounded_channel().0, Millis(0));
+    // Of one that was killed the last write may still be under way.
+    let tries = std::iter::repeat_with(open).inspect(|opened| {
+        if opened.is_err() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let journal = Arc::new(tries.take(500).find_map(Result::ok).expect("the directory becomes free"));
     let backend = Arc::new(Backend::default());
     let clock = Arc::new(Manual::at(Millis(1_000_000)));
     let settings = Settings {
@@ -678,6 +690,93 @@ async fn a_room_that_is_refused_holds_up_no_other() {
     told(&again.backend.heard.lock(), 1, 3);
     heard.extend(again.backend.heard.lock().drain(..));
     assert!(heard.iter().any(|event| event["roomID"] == "r1"));
+}
+
+impl World {
+    /// How many events of a room were heard.
+    fn heard_of(&self, room: &str) -> usize {
+        self.backend.heard.lock().iter().filter(|event| event["roomID"] == room).count()
+    }
+}
+
+/// A room in which more happens than the backend can take sets nobody else's pace, however much more comes.
+#[tokio::test(start_paused = true)]
+async fn a_busy_room_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = world(dir.path(), &[]);
+    world.begin().await;
+    *world.backend.takes.lock() = Duration::from_millis(20);
+    for _ in 0..400 {
+        world.visit(1, "alice").await;
+    }
+    world.visit(2, "bob").await;
+    let mut partition = partition::Partition::default();
+    let mut visits = 400;
+    for others in 1..=5 {
+        let began = tokio::time::Instant::now();
+        while world.heard_of("r2") < 4 * others {
+            world.hook.pass(0, &mut partition).await.unwrap();
+        }
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(3), "a room of four events waits for {took:?}");
+        assert_eq!(world.hook.progress.all()[0].rooms, 0, "nothing is refused");
+        // More than a batch, before the other room's next.
+        for _ in 0..100 {
+            world.visit(1, "alice").await;
+        }
+        visits += 100;
+        world.visit(2, "bob").await;
+    }
+    assert!(world.heard_of("r1") >= 100, "the busy one is told meanwhile: {}", world.heard_of("r1"));
+    let rest = 4 * visits - world.heard_of("r1");
+    let began = tokio::time::Instant::now();
+    while world.heard_of("r1") < 4 * visits {
+        world.hook.pass(0, &mut partition).await.unwrap();
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(20) * rest as u32 * 11 / 10, "alone, it takes all the time: {took:?}");
+    world.tell().await;
+    let (r1, r2): (Vec<_>, Vec<_>) = world.backend.heard.lock().drain(..).partition(|event| event["roomID"] == "r1");
+    told(&r1, 1, visits);
+    told(&r2, 1, 6);
+}
+
+/// Killed at any moment, the server tells what a busy room still waits for in order, and next to nothing again.
+#[tokio::test(start_paused = true)]
+async fn a_busy_room_goes_on_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut heard: Vec<Value> = Vec::new();
+    for kill in 0..8 {
+        let world = world(dir.path(), &[]);
+        *world.backend.takes.lock() = Duration::from_millis(20);
+        if kill == 0 {
+            world.begin().await;
+            for n in 0..250 {
+                world.visit(1, "alice").await;
+                if n % 50 == 0 {
+                    world.visit(2, "bob").await;
+                }
+            }
+        }
+        let mut partition = partition::Partition::default();
+        let passing = async {
+            loop {
+                world.hook.pass(0, &mut partition).await.unwrap();
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(1230 + 310 * kill), passing).await;
+        heard.extend(world.backend.heard.lock().drain(..));
+    }
+    let last = world(dir.path(), &[]);
+    last.tell().await;
+    heard.extend(last.backend.heard.lock().drain(..));
+    let mut ids = std::collections::HashSet::new();
+    let all = heard.len();
+    heard.retain(|event| ids.insert(event["id"].to_string()));
+    assert!(all - heard.len() <= 8 * 5, "{} events were told again", all - heard.len());
+    let (r1, r2): (Vec<_>, Vec<_>) = heard.into_iter().partition(|event| event["roomID"] == "r1");
+    told(&r1, 1, 250);
+    told(&r2, 1, 5);
 }
 
 /// Of more rooms than are held back none is lost or told out of order.

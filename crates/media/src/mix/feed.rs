@@ -230,7 +230,8 @@ impl Feed {
         self.memory.lock().insert(self.input.stream.clone(), self.known.clone());
     }
 
-    /// Writes the input to the program that connects, until it goes.
+    /// Writes the input to the program that connects, until it goes, or takes nothing for as long as it may take to start: it
+    /// reads one input after the other then.
     pub async fn run(mut self, listener: UnixListener, start: Duration) {
         let Ok(Ok((mut socket, _))) = tokio::time::timeout(start, listener.accept()).await else {
             return;
@@ -250,8 +251,15 @@ impl Feed {
             if let Some(fragment) = muxer.cut() {
                 out.extend_from_slice(&fragment.bytes);
             }
-            if !out.is_empty() && socket.write_all(&out.split()).await.is_err() {
-                return;
+            if !out.is_empty() {
+                match tokio::time::timeout(start, socket.write_all(&out.split())).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return,
+                    Err(_) => {
+                        tracing::warn!(stream = %self.input.stream, "ffmpeg of a mix takes no more of an input; starting another");
+                        return self.stale.cancel();
+                    }
+                }
             }
             let here = self.reader.is_some();
             tokio::select! {

@@ -13,7 +13,7 @@ use tokio::net::UnixListener;
 use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::{Clock, Feed, Memory};
@@ -36,6 +36,11 @@ const GIVES_WAY: Duration = Duration::from_secs(3);
 const FRESH: i64 = 1_000_000;
 /// or when it had this long to become so.
 const SETTLES: Duration = Duration::from_secs(3);
+/// How often is looked at what time brings.
+const LOOK: Duration = Duration::from_millis(250);
+/// A process that gave pictures and gives no more for so many looks hangs: what stays away of its inputs is filled in, so that
+/// none of them is waited for. Looks are counted, not time: where this process stood still, ffmpeg is not to blame.
+const HANGS: u32 = 20;
 
 pub(super) struct Run {
     hub: Hub,
@@ -57,6 +62,8 @@ pub(super) struct Run {
     failures: u32,
     retry: Option<Instant>,
     alone: Option<Instant>,
+    /// How often was looked since a picture was published.
+    still: u32,
 }
 
 impl Run {
@@ -78,13 +85,15 @@ impl Run {
             failures: 0,
             retry: None,
             alone: None,
+            still: 0,
         }
     }
 
     /// Mixes until told to stop, or it cannot go on; says why.
     pub async fn run(mut self, mut layouts: watch::Receiver<Layout>, stop: &CancellationToken) -> &'static str {
         self.launch(&layouts.borrow_and_update().clone());
-        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        let mut tick = tokio::time::interval(LOOK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ending: Option<Instant> = None;
         let why = loop {
             let over = tokio::select! {
@@ -182,10 +191,15 @@ impl Run {
     fn current_gave(&mut self, frame: Option<Frame>) -> Option<&'static str> {
         let Some(frame) = frame else {
             tracing::warn!("ffmpeg of a mix ended; starting another");
-            self.current = None;
-            return if self.next.is_some() || self.starting.is_some() { None } else { self.failed() };
+            return self.lost();
         };
         self.publish(frame)
+    }
+
+    /// The process that was seen is no more; another one is to come.
+    fn lost(&mut self) -> Option<&'static str> {
+        self.current = None;
+        if self.next.is_some() || self.starting.is_some() { None } else { self.failed() }
     }
 
     fn next_gave(&mut self, frame: Option<Frame>) -> Option<&'static str> {
@@ -196,6 +210,9 @@ impl Run {
             self.next = None;
             return self.failed();
         };
+        if frame.kind == Kind::Video {
+            process.silent = 0;
+        }
         match frame.kind {
             Kind::VideoConfig => process.video = Some(frame),
             Kind::AudioConfig => process.audio = Some(frame),
@@ -252,7 +269,12 @@ impl Run {
     }
 
     fn publish(&mut self, frame: Frame) -> Option<&'static str> {
-        let shift = self.current.as_ref().map_or(0, |process| process.shift);
+        let shift = self.current.as_mut().map_or(0, |process| {
+            if frame.kind == Kind::Video {
+                process.silent = 0;
+            }
+            process.shift
+        });
         let frame = frame.at(frame.dts.saturating_add(shift));
         let last = match frame.kind {
             Kind::Video => Some(&mut self.last.0),
@@ -269,6 +291,7 @@ impl Run {
             self.video = Some(frame.payload.clone());
         }
         if frame.kind == Kind::Video {
+            self.still = 0;
             self.since_key.count(std::iter::once(frame.key));
         }
         // The description speaks of one process, not of the stream.
@@ -279,16 +302,13 @@ impl Run {
         pushed.is_err().then_some("its output was ended from elsewhere")
     }
 
-    /// What time brings: processes that do not come up, inputs that changed or are all gone.
+    /// What time brings: processes that do not come up or hang, inputs that changed or are all gone.
     fn look(&mut self, layout: &Layout) -> Option<&'static str> {
         let now = Instant::now();
-        if self.next.as_ref().is_some_and(|p| p.first.is_none() && p.began + self.settings.start < now) {
-            tracing::warn!("ffmpeg of a mix gave no picture in time");
-            self.next = None;
-            if let Some(why) = self.failed() {
-                return Some(why);
-            }
+        if let Some(why) = self.look_at_processes(now) {
+            return Some(why);
         }
+        self.uncover();
         let newest = self.next.as_ref().or(self.current.as_ref());
         let missing = |p: &Process| p.missing.iter().any(|s| self.hub.info(s).is_some_and(|i| i.frames > 0));
         let stale = newest.is_some_and(|p| p.stale.is_cancelled() || missing(p));
@@ -304,6 +324,41 @@ impl Run {
         }
         let since = *self.alone.get_or_insert(now);
         (now.saturating_duration_since(since) >= self.settings.deserted).then_some("its streams are gone")
+    }
+
+    /// Drops processes that give no pictures: such a one may hang for ever.
+    fn look_at_processes(&mut self, now: Instant) -> Option<&'static str> {
+        [&mut self.current, &mut self.next].into_iter().flatten().for_each(|process| process.silent += 1);
+        let start = self.settings.start;
+        let is_late = |process: &Process| match process.first {
+            None => process.began + start < now,
+            Some(_) => process.silent > HANGS,
+        };
+        if self.next.as_ref().is_some_and(is_late) {
+            tracing::warn!("ffmpeg of a mix gave no picture in time");
+            self.next = None;
+            if let Some(why) = self.failed() {
+                return Some(why);
+            }
+        }
+        if self.current.as_ref().is_some_and(|process| process.silent > HANGS) {
+            tracing::warn!(output = %self.output.name(), "ffmpeg of a mix hangs: it gives no more pictures; starting another");
+            return self.lost();
+        }
+        None
+    }
+
+    /// The audience is shown what the mix lies over, rather than a picture that stands still.
+    fn uncover(&mut self) {
+        self.still += 1;
+        let Output::Over(home) = &self.output else { return };
+        if self.still > HANGS
+            && let Some(publisher) = self.publisher.take()
+        {
+            self.hub.request_key(home);
+            publisher.finish(Ended::Finished);
+            tracing::warn!(stream = %home, "the audience sees the stream itself until the mix has pictures again");
+        }
     }
 }
 
@@ -332,6 +387,8 @@ struct Process {
     missing: Vec<crate::name::StreamName>,
     began: Instant,
     first: Option<Instant>,
+    /// How often was looked since its newest picture.
+    silent: u32,
     video: Option<Frame>,
     audio: Option<Frame>,
     /// What is added to its times, in microseconds.
@@ -386,6 +443,7 @@ impl Process {
             missing,
             began,
             first: None,
+            silent: 0,
             video: None,
             audio: None,
             shift: 0,

@@ -279,3 +279,23 @@ async fn a_keyframe_is_asked_for_where_pictures_were_filled_in() {
     both.pass(5_020).await;
     assert!(both.filled().0 && asked(&both).await, "it is frozen");
 }
+
+/// What takes nothing more of an input, however much there is, is not waited for for ever.
+#[tokio::test(start_paused = true)]
+async fn a_program_that_takes_no_more_of_an_input_is_started_anew() {
+    let socket = std::env::temp_dir().join(format!("media-mix-feed-{}", std::process::id()));
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    let (publisher, feed, _) = begun(400).await;
+    let stale = feed.stale.clone();
+    let running = tokio::spawn(feed.run(listener, Duration::from_secs(15)));
+    let _program = tokio::net::UnixStream::connect(&socket).await.unwrap();
+    for n in 1..=100 {
+        let bytes = Bytes::from(vec![0x41; 100_000]);
+        publisher.push(Frame::video(Codec::H264, (400 + n * STEP) * 1000, 0, false, bytes)).unwrap();
+        tokio::time::sleep(Duration::from_millis(STEP as u64)).await;
+    }
+    assert!(!stale.is_cancelled() && !running.is_finished(), "it may take its time");
+    tokio::time::timeout(Duration::from_secs(60), stale.cancelled()).await.expect("it is waited for for ever");
+    running.await.unwrap();
+}

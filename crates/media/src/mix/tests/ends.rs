@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -140,4 +140,72 @@ async fn a_mix_that_begins_anew_while_it_ends_is_seen() {
         assert!(Instant::now() < until && mixer.len() == 1, "the new one is never seen");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// A program that stops, as by `SIGSTOP`, after it wrote these frames; when it is started again, it writes the others for ever.
+fn hangs(what: &str, first: &[Frame], pictures: &[bool]) -> PathBuf {
+    let program = writes(what, pictures);
+    let mut bytes = BytesMut::from(&flv::header(false, true)[..]);
+    for frame in first {
+        flv::write(&mut bytes, frame, (frame.dts / 1000) as u32);
+    }
+    std::fs::write(program.with_file_name("first.flv"), &bytes).unwrap();
+    let _ = std::fs::remove_file(program.with_file_name("pid"));
+    let script = std::fs::read_to_string(&program).unwrap();
+    let once = "[ -e pid ] || { cat first.flv; echo $$ >pid; kill -STOP $$; }\ncat pictures.flv\n";
+    std::fs::write(&program, script.replacen("cat pictures.flv\n", once, 1)).unwrap();
+    program
+}
+
+async fn until(what: &str, seconds: u64, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while !is_so() {
+        assert!(Instant::now() < until, "not within {seconds} s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_ffmpeg_that_hangs_is_replaced_and_its_audience_sees_the_stream_meanwhile() {
+    let hub = Hub::new(hub::Settings::default());
+    let origin = Origin { protocol: Protocol::Whip, peer: (Ipv4Addr::LOCALHOST, 1).into() };
+    let home = hub.publish(&name("a"), origin).unwrap();
+    home.answers_wishes();
+    for frame in [config(1), picture(0, true), picture(40, false), picture(80, false)] {
+        home.push(frame).unwrap();
+    }
+    let program = hangs("hangs", &[config(2), picture(120_000, true), picture(120_040, false)], &[true, false, false]);
+    let pid = program.with_file_name("pid");
+    let mixer = Mixer::new(hub.clone(), Settings { ffmpeg: program, ..Settings::default() });
+    let mut layout = layout();
+    layout.inputs = vec![input("a", layout.inputs[0].place)];
+    mixer.start("1", Output::Over(name("a")), layout).unwrap();
+    until("the mix is seen", 20, || hub.is_overlaid(&name("a"))).await;
+    let want = Want::new(Protocol::HttpFlv, Pace::Realtime, Start::Group);
+    let mut viewer = hub.subscribe(&name("a"), want).unwrap();
+    until("it hangs", 5, || std::fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n'))).await;
+    let pid = std::fs::read_to_string(pid).unwrap();
+    let is_there = || Path::new("/proc").join(pid.trim()).exists();
+    assert!(is_there());
+    let began = Instant::now();
+    until("the audience sees the stream itself", 15, || !hub.is_overlaid(&name("a"))).await;
+    assert!(began.elapsed() > Duration::from_secs(4), "a short pause is no fault: {:?}", began.elapsed());
+    taken(&mut viewer);
+    home.push(picture(7000, true)).unwrap();
+    assert!(taken(&mut viewer).contains(&(Kind::Video, true)), "who was there goes on with it");
+    until("the process that hung is gone", 5, || !is_there()).await;
+    until("the mix is seen again", 20, || hub.is_overlaid(&name("a"))).await;
+    assert_eq!(mixer.len(), 1);
+}
+
+#[tokio::test]
+async fn an_ffmpeg_that_hangs_before_it_is_seen_is_replaced() {
+    let hub = Hub::new(hub::Settings::default());
+    // Its first picture is of long ago, and it gives no fresher one.
+    let program = hangs("hangs-early", &[config(2), picture(1000, true)], &[true, false, false]);
+    let mixer = Mixer::new(hub.clone(), Settings { ffmpeg: program, ..Settings::default() });
+    let mut layout = layout();
+    layout.inputs = vec![input("b", None)];
+    mixer.start("1", Output::Own(name("m")), layout).unwrap();
+    until("the mix is seen", 20, || hub.info(&name("m")).is_some()).await;
 }
