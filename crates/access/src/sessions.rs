@@ -1,5 +1,6 @@
 //! Sessions: a stateless token for each login, and the short list of those that logged out.
 
+use aws_lc_rs::digest;
 use hashbrown::HashMap;
 use parking_lot::RwLock;
 use room::{Millis, RoomId, UserId};
@@ -8,14 +9,18 @@ use sign::Invalid;
 use sign::token::{self, Claims, Generation, Keyring, Purpose};
 
 use sign::Secret;
-use store::Store;
 use store::clock::Clock;
+use store::logouts::Table;
+use store::{EndedBefore, Logouts, Store};
 
 /// How often other nodes' logouts are asked for.
 const FOLLOW: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Milliseconds between two looks for sessions that need not be refused any more.
 const CLEAN: u64 = 60_000;
+/// Logouts of one user that are kept one by one. Beyond, the older half becomes one mark, which refuses all that was issued to the
+/// user before: else whoever logs in and out again and again fills the memory.
+const ONE_BY_ONE: usize = 64;
 
 /// `[sessions]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,22 +98,44 @@ pub struct Sessions {
     revoked: RwLock<Revoked>,
 }
 
-/// Sessions that ended early, by their number, each until its token would have expired.
+/// Sessions that ended early.
 #[derive(Debug, Default)]
 struct Revoked {
-    until: HashMap<u64, Millis>,
+    all: Table,
+    /// Those that ended here, by user, oldest first.
+    here: HashMap<u64, Vec<Ended>>,
     /// When those were last let go of whose tokens had expired.
     cleaned: Millis,
+}
+
+/// A session that ended.
+#[derive(Debug)]
+struct Ended {
+    session: u64,
+    /// When.
+    at: Millis,
+    /// Until when it would have been good.
+    until: Millis,
 }
 
 impl Revoked {
     /// Lets go of what has expired, now and then: each look costs as much as all that are kept.
     fn clean(&mut self, now: Millis) {
+        self.all.clean(now);
         if now >= self.cleaned.plus(CLEAN) || now < self.cleaned {
-            self.until.retain(|_, until| *until >= now);
+            self.here.retain(|_, ended| {
+                ended.retain(|one| one.until >= now);
+                !ended.is_empty()
+            });
             self.cleaned = now;
         }
     }
+}
+
+/// A user as a number: the same at every node and always, and not another user's.
+fn number_of(user: &str) -> u64 {
+    let hash = digest::digest(&digest::SHA256, user.as_bytes());
+    hash.as_ref().first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 impl Sessions {
@@ -178,7 +205,9 @@ impl Sessions {
 
     fn verify(&self, purpose: Purpose, token: &str, now: Millis) -> Result<Claims, Invalid> {
         let claims = token::verify(&self.keyring, purpose, token, now.0)?;
-        let revoked = self.revoked.read().until.contains_key(&claims.session);
+        // What a key for long polls says has the user first.
+        let who = || number_of(claims.user_id.split(' ').next().unwrap_or_default());
+        let revoked = self.revoked.read().all.has(claims.session, Millis(claims.issued_at), who);
         if revoked { Err(Invalid::Expired) } else { Ok(claims) }
     }
 
@@ -213,10 +242,10 @@ impl Sessions {
         Ok(Session { user, generation: claims.generation, id: claims.session, expires: Millis(claims.expires_at) })
     }
 
-    /// Refuses the tokens of these sessions (number, expiry), which ended elsewhere or before a restart.
-    pub fn refuse(&self, ended: &[(u64, Millis)], now: Millis) {
+    /// Refuses the tokens of sessions that ended elsewhere or before a restart.
+    pub fn refuse(&self, ended: &Logouts, now: Millis) {
         let mut revoked = self.revoked.write();
-        revoked.until.extend(ended.iter().filter(|(_, until)| *until >= now).copied());
+        revoked.all.take(ended);
         revoked.clean(now);
     }
 
@@ -235,26 +264,95 @@ impl Sessions {
         }
     }
 
-    /// Ends a session: its token is refused from now on.
-    pub fn close(&self, session: &Session, now: Millis) {
-        self.revoke(session.id, session.expires, now);
+    /// Ends a session: its token is refused from now on. What comes back is for the store, beside the session's own end: one mark
+    /// for many of this user's logouts.
+    #[must_use]
+    pub fn close(&self, session: &Session, now: Millis) -> Option<EndedBefore> {
+        self.revoke(&session.user, session.id, session.expires, now)
     }
 
-    /// Ends the login of a chat client, and its long polls.
-    pub fn close_chat(&self, login: &ChatLogin, now: Millis) {
-        self.revoke(login.id, login.expires, now);
+    /// Ends the login of a chat client, and its long polls; as [`close`](Self::close).
+    #[must_use]
+    pub fn close_chat(&self, login: &ChatLogin, now: Millis) -> Option<EndedBefore> {
+        self.revoke(&login.user, login.id, login.expires, now)
     }
 
-    fn revoke(&self, id: u64, expires: Millis, now: Millis) {
+    fn revoke(&self, user: &UserId, session: u64, until: Millis, now: Millis) -> Option<EndedBefore> {
+        let who = number_of(user.as_str());
         let mut revoked = self.revoked.write();
-        revoked.until.insert(id, expires);
+        let Revoked { all, here, .. } = &mut *revoked;
+        all.end(session, until);
+        let ended = here.entry(who).or_default();
+        ended.push(Ended { session, at: now, until });
+        let many = (ended.len() > ONE_BY_ONE).then(|| ended.drain(..ONE_BY_ONE / 2).collect::<Vec<_>>());
+        let mark = many.map(|many| {
+            // No token of before outlives one that is issued now.
+            let at = many.iter().map(|one| one.at).max().unwrap_or_default();
+            let until = many.iter().map(|one| one.until).fold(at.plus(self.lifetime), Millis::max);
+            EndedBefore { who, at, until, ended: many.into_iter().map(|one| one.session).collect() }
+        });
+        if let Some(mark) = &mark {
+            all.end_before(mark);
+        }
         revoked.clean(now);
+        mark
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ended(sessions: &[(u64, Millis)]) -> Logouts {
+        Logouts { ended: sessions.into(), before: Vec::new() }
+    }
+
+    #[test]
+    fn many_logouts_of_a_user_are_a_few_entries_and_hold_all_the_same() {
+        let settings = Settings { secret: Secret::new("0123456789abcdef"), ..Settings::default() };
+        let sessions = Sessions::new(&settings).unwrap();
+        let alice = UserId::parse("alice").unwrap();
+        let room = RoomId::parse("room").unwrap();
+        let begun = Millis(1_700_000_000_000);
+        let at = |n: u64| begun.plus(n * 1000);
+        let others = sessions.open(&UserId::parse("bob").unwrap(), Generation::Second, begun).unwrap();
+        // What a store has been told, as one that was restarted has it.
+        let mut kept = Table::default();
+        let mut tokens = Vec::new();
+        let mut logins = Vec::new();
+        for n in 0..1000 {
+            let token = sessions.open(&alice, Generation::Second, at(n)).unwrap();
+            let session = sessions.check("alice", &token, at(n)).unwrap();
+            let (login, a2) = sessions.open_chat(&alice, at(n)).unwrap();
+            let key = sessions.open_poll(&alice, login.id, &room, at(n)).unwrap();
+            kept.end(session.id, session.expires);
+            sessions.close(&session, at(n)).iter().for_each(|mark| kept.end_before(mark));
+            kept.end(login.id, login.expires);
+            sessions.close_chat(&login, at(n)).iter().for_each(|mark| kept.end_before(mark));
+            tokens.push(token);
+            logins.push((login, a2, key));
+        }
+        let new = sessions.open(&alice, Generation::Second, at(1000)).unwrap();
+        let restarted = Sessions::new(&settings).unwrap();
+        restarted.refuse(&kept.all(), at(1000));
+        for sessions in [&sessions, &restarted] {
+            let len = sessions.revoked.read().all.len();
+            assert!(len <= ONE_BY_ONE + 1, "{len}");
+            for token in &tokens {
+                assert_eq!(sessions.check("alice", token, at(1000)), Err(Invalid::Expired));
+            }
+            for (login, a2, key) in &logins {
+                assert_eq!(sessions.check_chat(&login.id.to_string(), a2, at(1000)), Err(Invalid::Expired));
+                assert_eq!(sessions.check_poll(key, at(1000)), Err(Invalid::Expired));
+            }
+            assert!(sessions.check("alice", &new, at(1000)).is_ok());
+            assert!(sessions.check("bob", &others, at(1000)).is_ok(), "another user's login of before goes on");
+        }
+        // All of it ends with the tokens.
+        let over = at(1000).plus(settings.lifetime * 1000 + 1);
+        sessions.refuse(&Logouts::default(), over);
+        assert!(sessions.revoked.read().all.is_empty() && sessions.revoked.read().here.is_empty());
+    }
 
     #[test]
     fn a_token_is_its_users_until_logout_or_expiry() {
@@ -268,13 +366,13 @@ mod tests {
         assert_eq!(sessions.check("bob", &token, now), Err(Invalid::Mismatch("userID")));
         assert_eq!(sessions.check("alice", &token, session.expires.plus(1)), Err(Invalid::Expired));
         let other = sessions.open(&alice, Generation::First, now).unwrap();
-        sessions.close(&session, now);
+        assert_eq!(sessions.close(&session, now), None);
         assert_eq!(sessions.check("alice", &token, now), Err(Invalid::Expired));
         assert!(sessions.check("alice", &other, now).is_ok(), "another login of the same user goes on");
         let restarted = Sessions::new(&settings).unwrap();
         assert!(restarted.check("alice", &token, now).is_ok());
-        restarted.refuse(&[(session.id, session.expires), (1, now.plus(1))], now);
-        restarted.refuse(&[(session.id, session.expires)], now);
+        restarted.refuse(&ended(&[(session.id, session.expires), (1, now.plus(1))]), now);
+        restarted.refuse(&ended(&[(session.id, session.expires)]), now);
         assert_eq!(restarted.check("alice", &token, now), Err(Invalid::Expired));
         assert!(restarted.check("alice", &other, now).is_ok());
     }
@@ -283,13 +381,13 @@ mod tests {
     fn logouts_are_forgotten_once_a_minute_and_not_before_their_time() {
         let settings = Settings { secret: Secret::new("0123456789abcdef"), lifetime: 100, ..Settings::default() };
         let sessions = Sessions::new(&settings).unwrap();
-        let alice = UserId::parse("alice").unwrap();
         let log_out_at = |now: Millis| {
+            let alice = UserId::parse(&format!("alice{}", now.0)).unwrap();
             let (login, a2) = sessions.open_chat(&alice, now).unwrap();
-            sessions.close_chat(&login, now);
+            let _ = sessions.close_chat(&login, now);
             (login, a2)
         };
-        let kept = || sessions.revoked.read().until.len();
+        let kept = || sessions.revoked.read().all.len();
         let begun = Millis(1_000_000);
         let (first, a2) = log_out_at(begun);
         for at in 1..=90 {
@@ -301,11 +399,11 @@ mod tests {
         assert_eq!(kept(), 92, "those of before wait for the next look");
         log_out_at(begun.plus(121_000));
         assert_eq!(kept(), 92 + 1 - 21);
-        sessions.refuse(&[(1, begun), (2, Millis::NEVER)], begun.plus(900_000));
+        sessions.refuse(&ended(&[(1, begun), (2, Millis::NEVER)]), begun.plus(900_000));
         assert_eq!(kept(), 1);
         // A clock that was set back does not keep them for ever.
-        sessions.refuse(&[(3, Millis(5000))], Millis(1000));
-        sessions.refuse(&[], Millis(61_000));
+        sessions.refuse(&ended(&[(3, Millis(5000))]), Millis(1000));
+        sessions.refuse(&ended(&[]), Millis(61_000));
         assert_eq!(kept(), 1);
     }
 
@@ -325,7 +423,7 @@ mod tests {
         let said = sessions.check_poll(&key, now).unwrap();
         assert_eq!((said.user, said.group, said.session), (alice, room, login.id));
         assert!(sessions.check_chat(&tiny, &key, now).is_err());
-        sessions.close_chat(&login, now);
+        assert_eq!(sessions.close_chat(&login, now), None);
         assert_eq!(sessions.check_chat(&tiny, &a2, now), Err(Invalid::Expired));
         assert_eq!(sessions.check_poll(&key, now), Err(Invalid::Expired));
     }

@@ -226,6 +226,7 @@ impl Settings {
             self.nodes.problems(&self.rtmp, &mut found);
         }
         self.limits.problems(&mut found);
+        self.logs.problems(&mut found);
         self.tls.problems(&mut found);
         if let Err(why) = edge::proxies::Proxies::new(&self.http.trusted_proxies) {
             found.push(format!("http.trusted_proxies: {why}"));

@@ -3,9 +3,13 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// What a shell says of a program that was ended by SIGPIPE.
 const NOBODY_READS: i32 = 128 + 13;
+/// How long a line may wait for whoever reads.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Prints what a command was asked for, as it is. Ends the program where that cannot be done.
 pub fn text(text: impl Display) {
@@ -34,7 +38,16 @@ pub fn attempt(text: &impl Display) -> io::Result<()> {
     write!(out, "{text}").and_then(|()| out.flush())
 }
 
-/// Prints a line for whoever looks after the program. There is no other place to say that it cannot be written.
+/// Prints a line for whoever looks after the program. There is no other place to say that it cannot be written, or that nobody
+/// reads it: then it is given up after a while.
 pub fn error(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let line = line.to_string();
+    let (printed, done) = mpsc::channel();
+    let print = move || {
+        let _ = writeln!(io::stderr(), "{line}");
+        let _ = printed.send(());
+    };
+    if std::thread::Builder::new().spawn(print).is_ok() {
+        let _ = done.recv_timeout(PATIENCE);
+    }
 }

@@ -24,6 +24,7 @@ const SLACK: Duration = Duration::from_secs(3);
 /// It does not start, or was asked a second time to end.
 pub fn serve(settings: Settings, reload: Reload) -> Result<(), String> {
     allow_many_connections();
+    note_panics();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     let ended = runtime.block_on(run(settings, reload));
     // What still runs after its time is up is not waited for.
@@ -46,19 +47,24 @@ async fn run(settings: Settings, mut reload: Reload) -> Result<(), String> {
     };
     supervisor.stopping();
     let logs = server.app.logs.clone();
+    let last_words = logs.clone();
     let end = async {
         server.drain(patience).await;
         end_within(Server::LONGEST_STOP + SLACK);
         let app = server.app.clone();
         server.stop().await;
         // The store is closed with it, which waits for the disk: beside this thread, which hears signals.
-        let _ = tokio::task::spawn_blocking(move || drop(app)).await;
+        let _ = tokio::task::spawn_blocking(move || {
+            drop(app);
+            last_words.end();
+        })
+        .await;
     };
     tokio::select! {
         () = end => Ok(()),
         () = signals.told_to_end() => {
             end_within(SLACK);
-            logs.flush();
+            logs.end();
             Err("told to end a second time: ending at once".into())
         }
         never = supervisor.watch() => match never {},
@@ -70,7 +76,7 @@ async fn run(settings: Settings, mut reload: Reload) -> Result<(), String> {
 fn end_within(time: Duration) {
     std::thread::spawn(move || {
         std::thread::sleep(time);
-        // The log may be what does not answer.
+        // The log may be what does not answer; this waits for nobody who does not read.
         print::error("the end took too long: a disk does not answer; ending all the same");
         std::process::exit(1);
     });
@@ -101,6 +107,18 @@ async fn serve_until_told(
             }
         }
     }
+}
+
+/// Panics go to the log, whose lines wait for nobody: printed by the thread that panics, one stops it where nobody reads.
+fn note_panics() {
+    let printed = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("{panic}");
+        } else {
+            printed(panic);
+        }
+    }));
 }
 
 struct Signals {
@@ -142,5 +160,5 @@ fn greet(server: &Server) {
         text.push_str(&lan::greeting(address, interface.as_deref(), std::io::stdout().is_terminal()));
     }
     // It serves whether or not that is read.
-    let _ = print::attempt(&text);
+    std::thread::spawn(move || print::attempt(&text));
 }

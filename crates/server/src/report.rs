@@ -73,7 +73,11 @@ fn program(page: &mut Page, parts: &Parts) {
         page.gauge("roomservice_data_free_bytes", "Free room on the disk of data_dir.", free);
         page.gauge("roomservice_data_size_bytes", "Size of the disk of data_dir.", all);
     }
-    page.counter("roomservice_log_lines_lost_total", "Log lines dropped because the disk was slow.", parts.logs.lost());
+    page.counter(
+        "roomservice_log_lines_lost_total",
+        "Log lines dropped because the disk was full or slow, or nobody read stderr.",
+        parts.logs.lost(),
+    );
     if let Some(secure) = parts.secure.as_ref() {
         let help = "When the TLS certificate ends, in Unix seconds; 0: it is one that nobody trusts.";
         page.gauge("roomservice_tls_certificate_end_time_seconds", help, secure.ends());

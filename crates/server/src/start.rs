@@ -22,11 +22,12 @@ use crate::drain;
 use crate::http::{self, Doors, Routes};
 use crate::keys;
 use crate::parts::Parts;
+use crate::usage;
 use edge::Door;
 use edge::secure::Secure;
 use edge::tls::Tls;
 use store::clock::{self, Clock};
-use telemetry::logs::Logs;
+use telemetry::logs::{Logs, Spare};
 use tencent::clouds::Clouds;
 
 #[cfg(test)]
@@ -246,7 +247,9 @@ impl Server {
 /// # Errors
 /// [`Error`], naming the directory's setting.
 pub(crate) fn open_logs(settings: &Settings) -> Result<Logs, Error> {
-    Logs::open(&settings.logs, &settings.data_dir).map_err(|cause| Error::Files { what: "logs", cause })
+    // Of a disk that recordings may be on, too, as much stays free as they leave.
+    let spare = Spare { disk: usage::disk, of: media::record::spare };
+    Logs::open(&settings.logs, &settings.data_dir, Some(spare)).map_err(|cause| Error::Files { what: "logs", cause })
 }
 
 /// Browsers get the port in every answer, so in development a second server takes whatever is free.

@@ -47,7 +47,7 @@ pub struct Settings {
     pub cors: String,
     /// Largest body of a call, in bytes.
     pub body_limit: usize,
-    /// Most connections at a time.
+    /// Most connections at a time, WebSockets among them.
     pub max_connections: usize,
     /// Seconds within which a request's head and body must have come.
     pub read_timeout: u64,
@@ -67,7 +67,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5757)),
             cors: "*".into(),
             body_limit: 64 * 1024,
-            max_connections: 50_000,
+            max_connections: 100_000,
             read_timeout: 10,
             write_timeout: 30,
             tls_by_proxy: false,

@@ -72,7 +72,9 @@ async fn kept_out(process: &Process) {
             pages.lost_one(why);
             pages.banned.remove(&key);
         }
-        let lost = pages.ended.keys().find(|id| !ended.iter().any(|(kept, _)| kept == *id)).copied();
+        // A mark of a user's stands for many; whose a session was, the book does not know.
+        let is_kept = |id: &u64| !ended.before.is_empty() || ended.ended.iter().any(|(kept, _)| kept == id);
+        let lost = pages.ended.keys().find(|id| !is_kept(id)).copied();
         if let Some(id) = lost {
             pages.lost_one(format!("the logout of session {id}"));
             pages.ended.remove(&id);

@@ -338,9 +338,12 @@ impl User {
         let answer = self.world.ask(&mut self.dice, move |process| async move {
             let now = process.clock.now();
             let session = process.sessions.check(me.as_str(), &text, now).map_err(|_| No::Out)?;
-            process.sessions.close(&session, now);
+            let many = process.sessions.close(&session, now);
             process.hub.end_session(&session.user, session.id);
             process.store.revoke(session.id, session.expires, now).await?;
+            if let Some(many) = many {
+                process.store.revoke_before(&many, now).await?;
+            }
             Ok(session.id)
         });
         let answer = answer.await;

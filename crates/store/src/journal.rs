@@ -18,7 +18,6 @@ mod mend;
 mod missed;
 mod pace;
 mod record;
-mod revoked;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -44,13 +43,13 @@ use self::load::Loaded;
 use self::log::{Log, Shared, Waiting, Writer};
 pub use self::pace::Pace;
 use self::record::Draft;
-use self::revoked::Revoked;
 use super::chats::Chats;
+use super::logouts;
 use super::memory::Filling;
 use super::tables::Change;
 use super::{
-    Agreement, Answer, Ban, Counters, Decide, Memory, Outbox, Presences, Probed, Row, See, Store, Table, Totals,
-    Trouble, Viewers,
+    Agreement, Answer, Ban, Counters, Decide, EndedBefore, Logouts, Memory, Outbox, Presences, Probed, Row, See, Store,
+    Table, Totals, Trouble, Viewers,
 };
 use crate::error::Error;
 use telemetry::traces::{Kind as Step, part};
@@ -99,7 +98,7 @@ struct Kept {
     dir: Arc<Dir>,
     memory: Memory,
     /// Sessions that ended early, until they would have ended.
-    revoked: Mutex<Revoked>,
+    revoked: Mutex<logouts::Table>,
     /// How far those have read who must miss nothing.
     readers: Mutex<history::Readers>,
     /// What has begun and not ended, as notes said.
@@ -206,7 +205,7 @@ impl Journal {
         let max_audiences = rules.max_audiences;
         let filling = Filling::of(Memory::silent(rules));
         let put = |rooms: Vec<Room>| filling.put(rooms.into_iter().map(|room| come_back(room, now)).collect());
-        let Loaded { revoked, bans, tables, spans, chats, watching, foreign, next, snapshot, unsaved } =
+        let Loaded { mut revoked, bans, tables, spans, chats, watching, foreign, next, snapshot, unsaved } =
             load::load(&dir, now, &put)?;
         let readers = history::Readers::load(&dir)?;
         // Numbers that a reader has read already, in a part of the journal that is lost, are not given again.
@@ -219,7 +218,8 @@ impl Journal {
             memory.kept_bans().put(ban, now, || ());
         }
         memory.kept_bans().forget(now);
-        let revoked = Mutex::new(Revoked::new(revoked, now));
+        revoked.clean(now);
+        let revoked = Mutex::new(revoked);
         let readers = Mutex::new(readers);
         let spans = Mutex::new(spans);
         let chats = Mutex::new(chats);
@@ -358,7 +358,7 @@ impl Kept {
 
     fn write_snapshot(&self, log: &Shared) -> io::Result<snapshot::Written> {
         let others = || {
-            let revoked = self.revoked.lock().until.iter().map(|(id, until)| (*id, *until)).collect();
+            let revoked = self.revoked.lock().all();
             let spans = self.spans.lock().clone();
             snapshot::Others { revoked, spans, chats: self.chats.lock().save() }
         };
@@ -482,8 +482,24 @@ impl Store for Journal {
             let draft = Draft::new(record::Kind::Revoked, &session.to_string(), &until.0.to_le_bytes(), &[]);
             let waiting = {
                 let mut revoked = self.kept.revoked.lock();
-                revoked.insert(session, until, now);
+                revoked.end(session, until);
+                revoked.clean(now);
                 log.append(draft.expect("twenty digits and eight bytes fit"), Vec::new())
+            };
+            waiting.durable().await
+        })
+    }
+
+    fn revoke_before<'a>(&'a self, before: &'a EndedBefore, _: Millis) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let log = self.log();
+            log.ready()?;
+            let state = serde_json::to_vec(before).unwrap_or_default();
+            let draft = Draft::new(record::Kind::Before, "", &state, &[]);
+            let waiting = {
+                let mut revoked = self.kept.revoked.lock();
+                revoked.end_before(before);
+                log.append(draft.expect("some numbers fit"), Vec::new())
             };
             waiting.durable().await
         })
@@ -549,8 +565,8 @@ impl Store for Journal {
         self.kept.memory.rows(table, below, count, now)
     }
 
-    fn revoked(&self, _since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
-        Box::pin(async move { Ok(self.kept.revoked.lock().until.iter().map(|(id, until)| (*id, *until)).collect()) })
+    fn revoked(&self, _since: Millis) -> Answer<'_, Logouts> {
+        Box::pin(async move { Ok(self.kept.revoked.lock().all()) })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 mod history;
 mod journal;
 mod listing;
+pub mod logouts;
 mod memory;
 pub mod mends;
 mod open;
@@ -39,6 +40,7 @@ pub mod simulation {
 }
 #[cfg(fuzzing)]
 pub use journal::read_records;
+pub use logouts::{EndedBefore, Logouts};
 pub use memory::Memory;
 pub use open::{Durability, Opened, Place, Settings, open};
 pub use presences::{Looked, Presences};

@@ -16,7 +16,10 @@ use super::listing::Listing;
 use super::tables::Tables;
 pub(super) use filling::Filling;
 
-use super::{Agreement, Answer, Ban, Counters, Decide, Outbox, Presences, Probed, Row, See, Store, Table, Viewers};
+use super::{
+    Agreement, Answer, Ban, Counters, Decide, EndedBefore, Logouts, Outbox, Presences, Probed, Row, See, Store, Table,
+    Viewers,
+};
 use crate::error::Error;
 
 mod filling;
@@ -401,8 +404,12 @@ impl Store for Memory {
         at_once!(Ok(()))
     }
 
-    fn revoked(&self, _: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
-        at_once!(Ok(Vec::new()))
+    fn revoke_before<'a>(&'a self, _: &'a EndedBefore, _: Millis) -> Answer<'a, ()> {
+        at_once!(Ok(()))
+    }
+
+    fn revoked(&self, _: Millis) -> Answer<'_, Logouts> {
+        at_once!(Ok(Logouts::default()))
     }
 
     fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()> {

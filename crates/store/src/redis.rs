@@ -42,8 +42,8 @@ use self::keys::Keys;
 use self::link::PATIENCE;
 pub use self::link::{Link, Target};
 use super::{
-    Agreement, Answer, Ban, Counters, Decide, Outbox, Presences, Probed, Row, See, Store, Table, Totals, Viewers,
-    agreements,
+    Agreement, Answer, Ban, Counters, Decide, EndedBefore, Logouts, Outbox, Presences, Probed, Row, See, Store, Table,
+    Totals, Viewers, agreements,
 };
 use crate::error::Error;
 
@@ -447,23 +447,24 @@ impl Store for Redis {
 
     fn revoke(&self, session: u64, until: Millis, now: Millis) -> Answer<'_, ()> {
         Box::pin(async move {
-            self.memory.logged_out([(session, until)], now);
+            self.memory.logged_out(&Logouts { ended: vec![(session, until)], before: Vec::new() }, now);
             bans::revoke(&self.link, session, until).await
         })
     }
 
-    fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>> {
+    fn revoke_before<'a>(&'a self, before: &'a EndedBefore, now: Millis) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.memory.logged_out(&Logouts { ended: Vec::new(), before: vec![before.clone()] }, now);
+            bans::revoke_before(&self.link, before).await
+        })
+    }
+
+    fn revoked(&self, since: Millis) -> Answer<'_, Logouts> {
         Box::pin(async move {
             // Entries are numbered by Redis' clock, which need not be ours to the second.
             let from = since.0.saturating_sub(60_000);
-            let read: Vec<(String, Vec<(String, u64)>)> =
-                self.link.run(async |mut redis| redis.xrange(Keys::REVOKED, from, "+").await).await?;
-            let entry = |fields: Vec<(String, u64)>| {
-                let of = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
-                Some((of("s")?, Millis(of("u")?)))
-            };
-            let found: Vec<(u64, Millis)> = read.into_iter().filter_map(|(_, fields)| entry(fields)).collect();
-            self.memory.logged_out(found.iter().copied(), since);
+            let found = bans::revoked(&self.link, from).await?;
+            self.memory.logged_out(&found, since);
             Ok(found)
         })
     }

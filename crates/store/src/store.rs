@@ -7,7 +7,7 @@ use room::audience::Viewer;
 use room::{Event, Kind, Millis, Refusal, Room, RoomId, StreamId, UserId};
 use tokio::sync::mpsc;
 
-use crate::{Agreement, Ban, Counters, Error, Presences, Probed, Row, Table, Totals};
+use crate::{Agreement, Ban, Counters, EndedBefore, Error, Logouts, Presences, Probed, Row, Table, Totals};
 
 /// What a store answers, in time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -83,8 +83,11 @@ pub trait Store: Send + Sync + 'static {
     /// Remembers that a session ended before its time `until`, for as long as that matters.
     fn revoke(&self, session: u64, until: Millis, now: Millis) -> Answer<'_, ()>;
 
-    /// The sessions that ended early, at least those revoked `since` then, and until when each must be refused.
-    fn revoked(&self, since: Millis) -> Answer<'_, Vec<(u64, Millis)>>;
+    /// Remembers that all of a user's sessions of before a time ended, in place of those that it names.
+    fn revoke_before<'a>(&'a self, before: &'a EndedBefore, now: Millis) -> Answer<'a, ()>;
+
+    /// The sessions that ended early, at least those revoked `since` then.
+    fn revoked(&self, since: Millis) -> Answer<'_, Logouts>;
 
     /// Keeps a ban, in place of an older one of the same user and room, until it ends or is lifted.
     fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> Answer<'a, ()>;

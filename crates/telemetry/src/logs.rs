@@ -2,7 +2,9 @@
 //! some days; and the console. Knows no secrets: lines are made of fields that hold none.
 
 mod answered;
+mod console;
 mod file;
+mod refused;
 mod tail;
 
 use std::fmt;
@@ -17,7 +19,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
 pub use answered::Answered;
-pub use file::HourlyFile;
+use console::Console;
+pub use file::{Bounds, HourlyFile, Spare};
 pub use tail::Line;
 
 /// `[logs]`.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// Days for which files are kept.
     pub days: u32,
+    /// Most bytes of all files.
+    pub max_bytes: u64,
     /// What goes to console and error log, as `tracing` filters: `info`, `roomservice=debug`…
     pub level: String,
     /// How lines look.
@@ -47,12 +52,27 @@ pub enum Format {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dir: PathBuf::new(), days: 7, level: "info".into(), format: Format::Text }
+        Self { dir: PathBuf::new(), days: 7, max_bytes: 4_000_000_000, level: "info".into(), format: Format::Text }
+    }
+}
+
+/// Least that files may take: less would be gone before it is read.
+const LEAST_BYTES: u64 = 10_000_000;
+
+impl Settings {
+    /// Adds what is wrong with these settings.
+    pub fn problems(&self, found: &mut Vec<String>) {
+        if self.max_bytes < LEAST_BYTES {
+            found.push(format!("logs.max_bytes must be at least {LEAST_BYTES}"));
+        }
     }
 }
 
 /// The two kinds of log files.
 const KINDS: [&str; 2] = ["response", "error"];
+
+/// HTTP's status for who asks for too much.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// The log files of a running server.
 #[derive(Clone, Debug)]
@@ -62,18 +82,24 @@ pub struct Logs {
     responses: Arc<HourlyFile>,
     errors: Arc<HourlyFile>,
     tail: broadcast::Sender<Line>,
-    /// Changes the level of what was subscribed.
-    level: Arc<OnceLock<SetLevel>>,
+    /// What was subscribed.
+    subscribed: Arc<OnceLock<Subscribed>>,
+}
+
+/// The console and the level that it has.
+struct Subscribed {
+    console: Console,
+    set_level: SetLevel,
+}
+
+impl fmt::Debug for Subscribed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subscribed")
+    }
 }
 
 /// Gives console and tail another filter.
-struct SetLevel(Box<dyn Fn(&EnvFilter) + Send + Sync>);
-
-impl fmt::Debug for SetLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SetLevel")
-    }
-}
+type SetLevel = Box<dyn Fn(&EnvFilter) + Send + Sync>;
 
 /// A log file as the list shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,19 +118,26 @@ fn filter(level: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseErr
 }
 
 impl Logs {
-    /// Opens this hour's files and starts writing.
+    /// Opens this hour's files and starts writing. Answers are noted as long as `spare` bytes of the disk are free.
     ///
     /// # Errors
     /// The directory cannot be made or written.
-    pub fn open(settings: &Settings, data_dir: &Path) -> io::Result<Self> {
+    pub fn open(settings: &Settings, data_dir: &Path, spare: Option<Spare>) -> io::Result<Self> {
         let dir = if settings.dir.as_os_str().is_empty() { data_dir.join("logs") } else { settings.dir.clone() };
-        let open = |kind: &str| HourlyFile::open(dir.join(kind), kind, settings.days).map(Arc::new);
+        let tail = tail::channel();
+        let Settings { format, days, max_bytes, .. } = *settings;
+        let open = |kind: &str, bytes: u64, spare: Option<Spare>| {
+            let bounds = Bounds { format, days, bytes, spare, tail: tail.clone() };
+            HourlyFile::open(dir.join(kind), kind, bounds).map(Arc::new)
+        };
+        // Who floods one of them does not push out the other.
+        let of_errors = max_bytes / 4;
         Ok(Self {
-            responses: open(KINDS[0])?,
-            errors: open(KINDS[1])?,
-            tail: tail::channel(),
+            responses: open(KINDS[0], max_bytes - of_errors, spare)?,
+            errors: open(KINDS[1], of_errors, None)?,
+            tail,
             format: settings.format,
-            level: Arc::default(),
+            subscribed: Arc::default(),
             dir,
         })
     }
@@ -114,7 +147,8 @@ impl Logs {
         let level = || filter(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
         let (of_console, set_console) = reload::Layer::new(level());
         let (of_tail, set_tail) = reload::Layer::new(level());
-        let console = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+        let (writer, opened) = console::open(io::stderr());
+        let console = tracing_subscriber::fmt::layer().with_writer(writer);
         let error_log = self.errors.clone();
         let errors = tracing_subscriber::fmt::layer().with_writer(move || ErrorLog(error_log.clone()));
         let (console, errors) = match settings.format {
@@ -135,7 +169,7 @@ impl Logs {
                 let _ = set_console.reload(filter.clone());
                 let _ = set_tail.reload(filter.clone());
             };
-            let _ = self.level.set(SetLevel(Box::new(set)));
+            let _ = self.subscribed.set(Subscribed { console: opened, set_level: Box::new(set) });
         }
     }
 
@@ -145,14 +179,19 @@ impl Logs {
     /// It is no filter; nothing was changed.
     pub fn set_level(&self, level: &str) -> Result<(), String> {
         let filter = filter(level).map_err(|e| format!("logs.level = \"{level}\": {e}"))?;
-        if let Some(SetLevel(set)) = self.level.get() {
-            set(&filter);
+        if let Some(subscribed) = self.subscribed.get() {
+            (subscribed.set_level)(&filter);
         }
         Ok(())
     }
 
     /// Notes an answer. Cheap: the line is formatted into a buffer that another thread writes out.
+    /// One of those that were refused because their callers ask for too much has no line of its own.
     pub fn answered(&self, now: u64, answered: &Answered<'_>) {
+        if answered.status == TOO_MANY_REQUESTS {
+            self.responses.refused(answered.peer);
+            return;
+        }
         match self.format {
             Format::Text => self.responses.line(now, |line| answered.append_to(line)),
             Format::Json => {
@@ -176,10 +215,19 @@ impl Logs {
         }
     }
 
-    /// Lines that were dropped since the start, because the disk was full or too slow for them.
+    /// Lines that were dropped since the start, because the disk was full or too slow for them, or nobody read the console.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.responses.lost().saturating_add(self.errors.lost())
+        let console = self.subscribed.get().map_or(0, |subscribed| subscribed.console.lost());
+        self.responses.lost().saturating_add(self.errors.lost()).saturating_add(console)
+    }
+
+    /// Writes out everything noted so far. The console is closed with it, which waits for who reads it for a second at most.
+    pub fn end(&self) {
+        if let Some(subscribed) = self.subscribed.get() {
+            subscribed.console.end();
+        }
+        self.flush();
     }
 
     /// Writes out everything noted so far.
@@ -217,10 +265,15 @@ impl Logs {
     }
 }
 
-/// Whether this is a name that we give: `{kind}-YYYY-MM-DD-HH.log`.
+/// Whether this is a name that we give: `{kind}-YYYY-MM-DD-HH.log`, or `…-HH_0001.log`.
 fn is_log(kind: &str, name: &str) -> bool {
     let time = name.strip_prefix(kind).and_then(|n| n.strip_prefix('-')).and_then(|n| n.strip_suffix(".log"));
-    time.is_some_and(|t| t.len() == 13 && t.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let is_hour = |hour: &str| hour.len() == 13 && hour.split('-').all(digits);
+    time.is_some_and(|time| match time.split_once('_') {
+        None => is_hour(time),
+        Some((hour, part)) => is_hour(hour) && part.len() >= 4 && digits(part),
+    })
 }
 
 struct ErrorLog(Arc<HourlyFile>);

@@ -41,6 +41,7 @@ impl Hub {
                 group.begin_with_room();
                 drop(self.note(|| ChatEntry::Adopted { group: id.clone() }));
             }
+            let owner = group.owner().cloned();
             self.groups.with_slot(&id, |slot| {
                 if slot.group.is_none() {
                     slot.group = Some(group);
@@ -51,7 +52,7 @@ impl Hub {
                 self.hold(&id, &sanctions);
             }
             if !there {
-                self.pollers.lock().watch_group(&id, false, self.now());
+                self.pollers.lock().watch_group(&id, owner.as_ref(), self.now());
             }
         }
         let now = self.now();

@@ -19,9 +19,6 @@ use crate::bus::Op;
 use crate::render;
 use store::ChatEntry;
 
-/// Most groups that clients have made and no room stands behind.
-pub const MAX_ROOMLESS: usize = 10_000;
-
 /// A group as one of its clients sees it.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -58,20 +55,21 @@ impl Hub {
     /// Makes a group; one that is there already is fine. Without a room behind it, it goes when it is empty for a while.
     ///
     /// # Errors
-    /// [`Refusal::TooLong`]; [`Refusal::Overloaded`]: there are too many groups without rooms.
+    /// [`Refusal::TooLong`]; [`Refusal::TooManyGroups`], [`Refusal::Overloaded`]: the owner, or all owners, have too many groups
+    /// without rooms.
     pub fn create(&self, id: &RoomId, owner: Option<&UserId>, name: &str) -> Result<Created, Refusal> {
         static SALT: AtomicU16 = AtomicU16::new(0);
         let now = self.now();
         let epoch = Epoch::new(now, SALT.fetch_add(1, Ordering::Relaxed));
-        let full = owner.is_some() && self.pollers.lock().by_clients() >= MAX_ROOMLESS;
+        let one_more = owner.map_or(Ok(()), |owner| self.pollers.lock().has_room_for(owner));
         self.groups.with_slot(id, |slot| {
-            if full && slot.group.is_none() {
-                return Err(Refusal::Overloaded);
+            if slot.group.is_none() {
+                one_more?;
             }
             let created = chat::create(&mut slot.group, &NewGroup { id, epoch, owner, name })?;
             if !created.existed {
                 slot.group.iter().for_each(|group| self.note_group(group));
-                self.pollers.lock().watch_group(id, owner.is_some(), now);
+                self.pollers.lock().watch_group(id, owner, now);
             }
             Ok(created)
         })

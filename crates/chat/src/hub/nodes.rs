@@ -250,12 +250,10 @@ impl Hub {
             return Err(Refusal::TooLong { field: "name", max: chat::MAX_GROUP_NAME });
         }
         let now = self.now();
-        if owner.is_some() {
+        if let Some(owner) = owner {
             let mut pollers = self.pollers.lock();
-            if pollers.by_clients() >= super::members::MAX_ROOMLESS {
-                return Err(Refusal::Overloaded);
-            }
-            pollers.watch_group(id, true, now);
+            pollers.has_room_for(owner)?;
+            pollers.watch_group(id, Some(owner), now);
         }
         let epoch = Epoch::new(now, SALT.fetch_add(1, Ordering::Relaxed));
         let made = nodes.bus.make(id, owner, name, epoch).await.map_err(|why| away(&why))?;
@@ -282,7 +280,7 @@ impl Hub {
         let _unloaded = Unloaded { hub: self, id };
         let Some(loaded) = nodes.bus.load(id).await.map_err(|why| away(&why))? else { return Ok(()) };
         self.groups.with_slot(id, |slot| self.install(slot, id, loaded))?;
-        self.pollers.lock().watch_group(id, false, self.now());
+        self.pollers.lock().watch_group(id, None, self.now());
         Ok(())
     }
 

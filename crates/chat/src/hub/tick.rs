@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use room::chat::{ConnectionId, End, Transport};
-use room::{Millis, RoomId};
+use hashbrown::HashMap;
+use room::chat::{ConnectionId, End, Refusal, Transport};
+use room::{Millis, RoomId, UserId};
 use tokio_util::sync::CancellationToken;
 
 use super::Hub;
@@ -20,6 +21,10 @@ const TICK: Duration = Duration::from_millis(200);
 pub const POLLER_AWAY: u64 = 45_000;
 /// Milliseconds for which a group without room and without members is kept.
 pub const ROOMLESS: u64 = 60_000;
+/// Most groups that clients have made and no room stands behind.
+const MAX_ROOMLESS: usize = 10_000;
+/// Most of them that one user has made: others need some, too.
+const MAX_OF_OWNER: usize = 16;
 /// How long WebSockets may take to close when the server stops.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -27,9 +32,10 @@ const DRAIN: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub(super) struct Pollers {
     due: BinaryHeap<Reverse<(Millis, ConnectionId)>>,
-    /// With whether a client asked for it.
-    roomless: BinaryHeap<Reverse<(Millis, RoomId, bool)>>,
-    by_clients: usize,
+    /// With whose wish it was, if it was a client's.
+    roomless: BinaryHeap<Reverse<(Millis, RoomId, Option<UserId>)>>,
+    by_clients: HashMap<UserId, usize>,
+    all_by_clients: usize,
 }
 
 impl Pollers {
@@ -37,14 +43,23 @@ impl Pollers {
         self.due.push(Reverse((now.plus(POLLER_AWAY), id)));
     }
 
-    pub fn watch_group(&mut self, id: &RoomId, by_client: bool, now: Millis) {
-        self.by_clients += usize::from(by_client);
-        self.roomless.push(Reverse((now.plus(ROOMLESS), id.clone(), by_client)));
+    pub fn watch_group(&mut self, id: &RoomId, owner: Option<&UserId>, now: Millis) {
+        if let Some(owner) = owner {
+            *self.by_clients.entry(owner.clone()).or_default() += 1;
+            self.all_by_clients += 1;
+        }
+        self.roomless.push(Reverse((now.plus(ROOMLESS), id.clone(), owner.cloned())));
     }
 
-    /// How many groups are watched that clients asked for while there was no room.
-    pub const fn by_clients(&self) -> usize {
-        self.by_clients
+    /// Whether a client may have one more group without a room.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyGroups`]: it has enough; [`Refusal::Overloaded`]: all together have.
+    pub fn has_room_for(&self, owner: &UserId) -> Result<(), Refusal> {
+        if self.by_clients.get(owner).is_some_and(|count| *count >= MAX_OF_OWNER) {
+            return Err(Refusal::TooManyGroups { max: MAX_OF_OWNER });
+        }
+        if self.all_by_clients >= MAX_ROOMLESS { Err(Refusal::Overloaded) } else { Ok(()) }
     }
 
     fn poller(&mut self, now: Millis) -> Option<ConnectionId> {
@@ -52,11 +67,20 @@ impl Pollers {
         self.due.pop().map(|Reverse((_, id))| id)
     }
 
-    fn group(&mut self, now: Millis) -> Option<(RoomId, bool)> {
+    fn group(&mut self, now: Millis) -> Option<(RoomId, Option<UserId>)> {
         self.roomless.peek().filter(|Reverse((due, ..))| *due <= now)?;
-        let Reverse((_, id, by_client)) = self.roomless.pop()?;
-        self.by_clients -= usize::from(by_client);
-        Some((id, by_client))
+        let Reverse((_, id, owner)) = self.roomless.pop()?;
+        if let Some(owner) = &owner {
+            self.all_by_clients -= 1;
+            let count = self.by_clients.get_mut(owner).map_or(0, |count| {
+                *count -= 1;
+                *count
+            });
+            if count == 0 {
+                self.by_clients.remove(owner);
+            }
+        }
+        Some((id, owner))
     }
 }
 
@@ -98,8 +122,8 @@ impl Hub {
         }
         loop {
             let due = self.pollers.lock().group(now);
-            let Some((id, by_client)) = due else { break };
-            self.look_at_group(&id, by_client, now);
+            let Some((id, owner)) = due else { break };
+            self.look_at_group(&id, owner.as_ref(), now);
         }
     }
 
@@ -114,11 +138,11 @@ impl Hub {
         }
     }
 
-    fn look_at_group(&self, id: &RoomId, by_client: bool, now: Millis) {
+    fn look_at_group(&self, id: &RoomId, owner: Option<&UserId>, now: Millis) {
         if self.is_shared() {
             // A client's wish was only counted.
-            if !by_client && self.look_at_replica(id) {
-                self.pollers.lock().watch_group(id, false, now);
+            if owner.is_none() && self.look_at_replica(id) {
+                self.pollers.lock().watch_group(id, None, now);
             }
             return;
         }
@@ -133,7 +157,7 @@ impl Hub {
             _ => false,
         });
         if keep {
-            self.pollers.lock().watch_group(id, by_client, now);
+            self.pollers.lock().watch_group(id, owner, now);
         }
     }
 

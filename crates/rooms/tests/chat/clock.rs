@@ -242,6 +242,26 @@ fn a_group_without_room_and_members_goes() {
     assert!(world.hub.is_empty());
 }
 
+#[test]
+fn a_user_makes_so_many_groups_without_rooms_and_others_go_on() {
+    let world = world();
+    let ann = user("ann");
+    let make =
+        |n: u32, who: &UserId| world.hub.create(&group(&format!("{who}{n}")), Some(who), "").map(|made| made.existed);
+    let watcher = world.connect("watcher");
+    let made: Vec<_> = (0..17).map(|n| make(n, &ann)).collect();
+    assert_eq!(made[15..], [Ok(false), Err(Refusal::TooManyGroups { max: 16 })]);
+    world.join(&watcher, "ann3").unwrap();
+    assert_eq!(make(3, &ann), Ok(true), "what is there is there");
+    assert_eq!(make(0, &user("bob")), Ok(false));
+    // Those that nobody is in go, and make room.
+    world.clock.pass(tick::ROOMLESS);
+    world.hub.tick();
+    assert_eq!(world.hub.ids(), [group("ann3")]);
+    let made: Vec<_> = (20..36).map(|n| make(n, &ann).is_ok()).collect();
+    assert_eq!((made.iter().filter(|made| **made).count(), made[15]), (15, false));
+}
+
 #[tokio::test]
 async fn the_group_of_a_room_stays_when_nobody_is_in() {
     let mut world = world();

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -27,7 +27,7 @@ use super::{Doors, health, limited, router};
 use crate::metrics::Metrics;
 use crate::web::Web;
 use edge::acme::Answers;
-use edge::{self, Door, Guest};
+use edge::{self, Door, Guest, Wire};
 
 /// Most bytes of a request's head.
 const HEAD: usize = 64 * 1024;
@@ -63,11 +63,12 @@ pub async fn serve(listener: TcpListener, door: Door, routes: Routes, stop: Canc
                     let guest = Box::pin(door.enter(socket, peer)).await;
                     drop(door);
                     match guest {
-                        Some(guest) if edge::is_http2(&guest.wire) => Box::pin(over_http2(guest, routes, stop)).await,
-                        Some(guest) => connection(&http, guest, routes, stop).await,
-                        None => {}
+                        Some(guest) if edge::is_http2(&guest.wire) => {
+                            Box::pin(over_http2(guest, place, routes, stop)).await;
+                        }
+                        Some(guest) => connection(&http, guest, place, routes, stop).await,
+                        None => drop(place),
                     }
-                    drop(place);
                 });
             }
             Err(error) => {
@@ -165,11 +166,15 @@ fn refuse<B>(request: &Request<B>) -> Option<StatusCode> {
     (headers.get_all(header::HOST).iter().count() > 1).then_some(StatusCode::BAD_REQUEST)
 }
 
-async fn connection(http: &http1::Builder, guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
-    let _open = routes.web.metrics.connections.enter();
+async fn connection(
+    http: &http1::Builder,
+    guest: Guest,
+    one: OwnedSemaphorePermit,
+    routes: Arc<Routes>,
+    stop: CancellationToken,
+) {
     let secure = edge::is_secure(&guest.wire);
-    let Guest { wire, peer, place: _place } = guest;
-    let socket = Impatient::new(wire, routes.web.bounds.write_timeout());
+    let (peer, socket) = counted(guest, one, &routes.web);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let routes = routes.clone();
         async move { Ok::<_, Infallible>(routes.answer(peer, secure, request).await) }
@@ -183,12 +188,17 @@ async fn connection(http: &http1::Builder, guest: Guest, routes: Arc<Routes>, st
     let _ = tokio::time::timeout(GRACE, connection).await;
 }
 
-async fn over_http2(guest: Guest, routes: Arc<Routes>, stop: CancellationToken) {
-    let _open = routes.web.metrics.connections.enter();
-    let Guest { wire, peer, place: _place } = guest;
+/// A connection's socket, which is one of all and one of its address' for as long as it is there.
+fn counted(guest: Guest, one: OwnedSemaphorePermit, web: &Web) -> (SocketAddr, Impatient<Wire>) {
+    let Guest { wire, peer, place } = guest;
+    let held = (web.metrics.connections.enter(), place, one);
+    (peer, Impatient::new(wire, web.bounds.write_timeout(), held))
+}
+
+async fn over_http2(guest: Guest, one: OwnedSemaphorePermit, routes: Arc<Routes>, stop: CancellationToken) {
+    let (peer, socket) = counted(guest, one, &routes.web);
     let limits = &routes.web.bounds;
     let bounds = Bounds { read: limits.read_timeout(), write: limits.write_timeout(), grace: GRACE };
-    let socket = Impatient::new(wire, bounds.write);
     let answer = move |request: Request<Incoming>| {
         let routes = routes.clone();
         async move { routes.answer(peer, true, request).await }

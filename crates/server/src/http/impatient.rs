@@ -19,15 +19,18 @@ thread_local!(static GATHERED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacit
 /// The socket. Costs a timer only while the peer keeps us waiting.
 pub struct Impatient<S> {
     socket: S,
+    /// Kept for as long as the socket is, also by what it becomes.
+    _held: Box<dyn Send>,
     patience: Duration,
     /// Since a write could take nothing; until when something must be taken.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Impatient<S> {
-    /// Gives every write that can take nothing this long.
-    pub const fn new(socket: S, patience: Duration) -> Self {
-        Self { socket, patience, waiting: None }
+    /// Gives every write that can take nothing this long. What is `held` counts the connection: dropped with the socket, it stays
+    /// with a connection that goes on as a WebSocket.
+    pub fn new(socket: S, patience: Duration, held: impl Send + 'static) -> Self {
+        Self { socket, _held: Box::new(held), patience, waiting: None }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -99,7 +102,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_now_and_then_is_waited_for_and_one_that_stopped_is_not() {
         let (ours, mut peer) = duplex(64);
-        let mut ours = Impatient::new(ours, PATIENCE);
+        let mut ours = Impatient::new(ours, PATIENCE, ());
         let begun = Instant::now();
         let writing = tokio::spawn(async move { ours.write_all(&[7; 1000]).await });
         let mut some = [0; 64];
@@ -118,7 +121,7 @@ mod tests {
     async fn pieces_are_written_in_order_however_many_bytes_they_have() {
         for length in [0, 10, SMALL, SMALL + 1, 3 * SMALL] {
             let (ours, mut peer) = duplex(64 * 1024);
-            let mut ours = Impatient::new(ours, PATIENCE);
+            let mut ours = Impatient::new(ours, PATIENCE, ());
             let pieces = [vec![1; length / 3], vec![2; length - length / 3]];
             let written = ours.write_vectored(&pieces.each_ref().map(|piece| IoSlice::new(piece))).await.unwrap();
             drop(ours);
@@ -150,7 +153,7 @@ mod tests {
         let (ours, mut peer) = duplex(16 * 1024);
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new());
-        let served = tokio::spawn(http.serve_connection(TokioIo::new(Impatient::new(ours, PATIENCE)), service));
+        let served = tokio::spawn(http.serve_connection(TokioIo::new(Impatient::new(ours, PATIENCE, ())), service));
         peer.write_all(b"GET /live/s.flv HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         peer.read_exact(&mut vec![0; 100_000]).await.unwrap();
         // The peer stays, and reads no more.

@@ -181,9 +181,12 @@ fn login(call: &Call<'_>) -> Answer {
 async fn logout(call: &Call<'_>) -> Answer {
     let login = call.login()?;
     let door = call.door;
-    door.sessions.close_chat(&login, call.now);
+    let many = door.sessions.close_chat(&login, call.now);
     door.chat.end_session(&login.user, login.id);
     door.store.revoke(login.id, login.expires, call.now).await.map_err(|_| Refusal::Away)?;
+    if let Some(many) = many {
+        door.store.revoke_before(&many, call.now).await.map_err(|_| Refusal::Away)?;
+    }
     ok(json!({}))
 }
 
@@ -283,6 +286,11 @@ async fn create_group(call: &Call<'_>) -> Answer {
     let own = if ensure(&call.door.chat, &call.door.rooms, &id).await? {
         leads(call, &link, &id).await?
     } else {
+        // It is as good as a room.
+        let limits = &call.door.web.limits;
+        let of_user = limits.user(&link.user, call.peer, Budget::Create);
+        let of_all = of_user.and_then(|()| call.peer.map_or(Ok(()), |peer| limits.address(peer, Budget::Create)));
+        of_all.map_err(|TooMuch(seconds)| too_fast(seconds))?;
         let made = call.door.chat.found(&id, Some(&link.user), &asked.name).await?;
         !made.existed || made.owner.as_ref() == Some(&link.user)
     };

@@ -1,6 +1,7 @@
 //! Chat on a real server, with real sockets on ports of their own.
 
 pub mod client;
+mod counted;
 mod documented;
 mod listeners;
 mod moderated;

@@ -143,7 +143,7 @@ fn a_certificate_comes_when_the_authority_does_and_is_renewed() {
     until("the first order fails", || ports.metric(FAILED) > 0);
     assert!(ports.serves(&dir, "live.example.org", false));
     assert_eq!((ports.metric(UNTIL), ports.metric(ISSUED)), (0, 0));
-    let said = std::fs::read_to_string(dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&dir);
     assert!(said.contains("no TLS certificate was issued") && said.contains("cannot be reached"), "{said}");
 
     let _authority = authority.start();
@@ -210,6 +210,6 @@ fn an_authority_that_finds_no_proof_stops_nothing_and_the_log_says_why() {
     until("the order fails", || ports.metric(FAILED) > 0);
     assert!(ports.serves(&dir, "live.example.org", false));
     assert_eq!(ports.metric(UNTIL), 0);
-    let said = std::fs::read_to_string(dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&dir);
     assert!(said.contains("live.example.org: ") && said.contains("for the tls-alpn-01 challenge"), "{said}");
 }

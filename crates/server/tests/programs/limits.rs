@@ -105,6 +105,29 @@ fn a_users_chat_requests_are_bound_over_long_polls_too() {
 }
 
 #[test]
+fn a_group_without_a_room_costs_as_much_as_a_room() {
+    let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__USER_CREATES", "1/h 2")]);
+    let info = server.get("/weapp/utils/get_login_info?userID=alice");
+    let ask = |path: &str, body: &Value| -> Value {
+        let body = body.to_string();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.1\r\nConnection: close\r\n");
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        serde_json::from_str(&send(server.http, &request).body).unwrap()
+    };
+    let query = |who: &Value| {
+        let sig = who["userSig"].as_str().unwrap();
+        format!("/v4/openim/login?identifier=alice&usersig={sig}&sdkappid={}", who["sdkAppID"])
+    };
+    let said = ask(&query(&info), &json!({}));
+    let session = format!("tinyid={}&a2={}", said["TinyId"].as_str().unwrap(), said["A2Key"].as_str().unwrap());
+    let make = |id: &str| {
+        let path = format!("/v4/group_open_http_svc/create_group?{session}");
+        ask(&path, &json!({"GroupId": id, "Type": "ChatRoom", "Name": id}))["ErrorCode"].as_u64().unwrap()
+    };
+    assert_eq!([make("g1"), make("g2"), make("g3")], [0, 0, 10_023]);
+}
+
+#[test]
 fn who_asks_the_operator_api_for_too_much_gets_a_problem() {
     let server = Server::with(directory(), &[("ROOMSERVICE_LIMITS__ADDRESS_CALLS", "1/min 1")]);
     let ask = || from(server.http, "203.0.113.1", "GET", "/api/v1/rooms");

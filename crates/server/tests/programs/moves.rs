@@ -190,7 +190,7 @@ fn a_publisher_who_comes_back_to_another_node_keeps_the_viewers_of_the_first() {
     signal(silent.pid(), "-STOP");
     let _second = push_until_let_in(&other);
     audience.goes_on();
-    let said = std::fs::read_to_string(a.dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&a.dir);
     assert!(said.contains("its publisher here ends"), "it was taken from the silent one, not from a closed connection");
 }
 

@@ -43,7 +43,7 @@ fn events(redis: &RedisServer, what: &str, user: &str) -> Vec<Value> {
 }
 
 fn pulls(server: &Server) -> usize {
-    let said = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&server.dir);
     said.matches("a stream is pulled from another node").count()
 }
 
@@ -195,7 +195,7 @@ fn two_nodes_are_one_service() {
 
 fn is_pulled(server: &Server, flv: &str) -> bool {
     let name = path(flv).rsplit('/').next().unwrap().split(".flv").next().unwrap().to_owned();
-    let streams = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
+    let streams = crate::kit::said(&server.dir);
     let begun = "a stream is pulled from another node";
     let ended = "a stream is no longer pulled";
     let of = |what: &str| streams.lines().filter(|line| line.contains(what) && line.contains(&name)).count();

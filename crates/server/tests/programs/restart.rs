@@ -287,7 +287,7 @@ fn settings_are_read_again_and_the_manager_is_told() {
     for _ in 0..3 {
         assert_eq!(heard(&manager), "WATCHDOG=1");
     }
-    let log = || std::fs::read_to_string(dir.join("stderr")).unwrap();
+    let log = || kit::said(&dir);
     let reload = |text: &str| {
         write(text);
         let before = log().len();
@@ -314,5 +314,37 @@ fn settings_are_read_again_and_the_manager_is_told() {
     signal(running.pid(), "-TERM");
     assert!(state(&manager).starts_with("STOPPING=1"));
     assert!(kit::ended("nothing flows, so it ends before its time", &mut running));
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// A pipe that is full, and that nobody reads; both ends, of which the first keeps it a pipe.
+fn unread() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    while writer.write(&[b'\n']).is_ok() {}
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn nobody_has_to_read_what_the_program_prints() {
+    let dir = directory();
+    let (_reader, writer) = unread();
+    let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = roomservice(&dir);
+    command.env("ROOMSERVICE_HTTP__LISTEN", &at).env("ROOMSERVICE_RTMP__LISTEN", "127.0.0.1:0");
+    command.env("ROOMSERVICE_LOGS__LEVEL", "trace").env("ROOMSERVICE_DRAIN_TIMEOUT", "1");
+    let mut running = Running(command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn().unwrap());
+    until("it listens", || TcpStream::connect(&at).is_ok());
+    for _ in 0..100 {
+        let (head, body) = post(&at, "/weapp/live_room/get_room_list", r#"{"index":0,"cnt":1}"#);
+        assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("\"code\":7"), "nobody is logged in: {head} {body}");
+    }
+    let begun = Instant::now();
+    signal(running.pid(), "-TERM");
+    assert!(kit::ended("it ends all the same", &mut running), "status 0");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     std::fs::remove_dir_all(dir).unwrap();
 }

@@ -204,7 +204,7 @@ fn a_second_track_is_heard_by_who_asks_for_it_and_recorded() {
     let text = String::from_utf8(fetched(&hls, 10).to_vec()).unwrap();
     assert_eq!(text.matches("#EXT-X-MEDIA:TYPE=AUDIO").count(), 2, "{text}");
     until("both are heard by HLS", || is(frequency(&hls, 0), 440) && is(frequency(&hls, 1), 880));
-    let said = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&server.dir);
     assert_eq!(said.matches("a further track of sound goes to HLS, recordings and players").count(), 1, "{said}");
 
     encoder.end();
@@ -229,7 +229,7 @@ fn tracks_that_can_go_nowhere_are_left_out_and_told_once() {
     let text = String::from_utf8(fetched(&all_tracks(&at.hls), 20).to_vec()).unwrap();
     assert_eq!(text.matches("#EXT-X-MEDIA:TYPE=AUDIO").count(), 1, "{text}");
     until("the first track is heard", || is(frequency(&at.hls, 0), 440));
-    let said = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&server.dir);
     assert_eq!(said.matches("track 6 of sound is not carried").count(), 1, "{said}");
     assert_eq!(said.matches("that ask for it, and nowhere else").count(), 1, "{said}");
 }
@@ -252,6 +252,6 @@ fn what_eflvmux_sends_is_seen_everywhere_and_heard_where_it_is_named() {
         }
         encoder.end();
     }
-    let said = std::fs::read_to_string(server.dir.join("stderr")).unwrap();
+    let said = crate::kit::said(&server.dir);
     assert_eq!(said.matches("audio in \"\\u{3}\\0\\0\\0\" is not supported").count(), 1, "{said}");
 }

@@ -22,6 +22,7 @@ use super::mend;
 use super::record::{HEAD, Kind, MAX_PAYLOAD, Part, Record, salvage};
 use crate::Ban;
 use crate::chats::Chats;
+use crate::logouts;
 use crate::mends::{Mend, is_out};
 use crate::tables::{Change, Tables};
 
@@ -33,8 +34,8 @@ const LONGEST: usize = HEAD + MAX_PAYLOAD;
 /// What a journal holds.
 #[derive(Default)]
 pub struct Loaded {
-    /// The sessions that ended early, and when they would have ended.
-    pub revoked: Vec<(u64, Millis)>,
+    /// The sessions that ended early.
+    pub revoked: logouts::Table,
     /// Who was kept out, oldest first; later ones take the place of earlier ones.
     pub bans: Vec<Ban>,
     /// The tables.
@@ -199,7 +200,7 @@ fn pages_of(dir: &Dir, longest: usize, mut see: impl FnMut(&[Record<'_>])) -> io
 /// What was read forwards so far: the last word on everything but rooms.
 #[derive(Default)]
 struct Read {
-    revoked: HashMap<u64, Millis>,
+    revoked: logouts::Table,
     bans: Vec<Vec<u8>>,
     tables: Tables,
     spans: Spans,
@@ -237,9 +238,13 @@ impl Read {
         match record.kind {
             Kind::Revoked => {
                 if let (Ok(id), Ok(until)) = (record.key.parse(), <[u8; 8]>::try_from(record.state)) {
-                    self.revoked.insert(id, Millis(u64::from_le_bytes(until)));
+                    self.revoked.end(id, Millis(u64::from_le_bytes(until)));
                 }
             }
+            Kind::Before => match serde_json::from_slice(record.state) {
+                Ok(before) => self.revoked.end_before(&before),
+                Err(_) => self.foreign.push(Foreign::new(record.kind, record.key, record.state)),
+            },
             Kind::Ban => self.bans.push(record.state.into()),
             Kind::Note => apply_span(record.state, record.events, &mut self.spans),
             Kind::Chat => apply_chat(record, now, &mut self.chats, &mut self.foreign),
@@ -260,7 +265,6 @@ impl Read {
         let Self { revoked, bans, tables, spans, chats, watching, mut foreign, .. } = self;
         foreign.extend(of_rooms);
         let bans = bans.iter().filter_map(|state| ban(state, &mut foreign)).collect();
-        let revoked = revoked.into_iter().collect();
         Loaded { revoked, bans, tables, spans, chats: chats.read(), watching, foreign, ..Loaded::default() }
     }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     Field,
     /// A session ended before its time; the key is its number, the state the time when it would have ended.
     Revoked,
+    /// All of a user's sessions of before a time ended (an [`EndedBefore`](crate::EndedBefore)).
+    Before,
     /// Something that concerns no state: only the events matter.
     Note,
     /// The last frame of a snapshot: it is whole.
@@ -54,6 +56,7 @@ impl Kind {
             8 => Self::Chat,
             9 => Self::Row,
             10 => Self::Viewers,
+            11 => Self::Before,
             other => Self::Other(other),
         }
     }
@@ -70,6 +73,7 @@ impl Kind {
             Self::Chat => 8,
             Self::Row => 9,
             Self::Viewers => 10,
+            Self::Before => 11,
             Self::Other(byte) => byte,
         }
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use room::{Audience, Millis, Room, RoomId};
+use room::{Audience, Room, RoomId};
 
 use super::audience;
 use super::files::{Dir, Sheet};
@@ -12,12 +12,12 @@ use super::history::{Spans, span_state};
 use super::load::Foreign;
 use super::log::{Shared, Waiting};
 use super::record::{Draft, Kind};
-use crate::{ChatEntry, Memory, Span};
+use crate::{ChatEntry, Logouts, Memory, Span};
 
 /// What a snapshot holds beside rooms and bans.
 pub struct Others {
-    /// Sessions that ended early, and when they would have ended.
-    pub revoked: Vec<(u64, Millis)>,
+    /// Sessions that ended early.
+    pub revoked: Logouts,
     /// What has begun and not ended.
     pub spans: Spans,
     /// What the hub said.
@@ -78,8 +78,11 @@ pub fn write(
     };
     memory.each(&mut page, see, Page::turn)?;
     let Others { revoked, spans, chats } = others();
-    for (id, until) in revoked {
+    for (id, until) in revoked.ended {
         page.put(Kind::Revoked, &id.to_string(), &until.0.to_le_bytes(), &[])?;
+    }
+    for before in revoked.before {
+        page.put(Kind::Before, "", &serde_json::to_vec(&before)?, &[])?;
     }
     for ban in memory.kept_bans().all() {
         page.put(Kind::Ban, "", &serde_json::to_vec(&ban)?, &[])?;

@@ -124,6 +124,9 @@ async fn a_restart_finds_everything_and_gives_members_time_to_come_back() {
     set(&store, 1, "likes", Operation::Add(4)).await.unwrap();
     store.revoke(77, Millis(1_000_000), Millis(0)).await.unwrap();
     store.revoke(78, Millis(10), Millis(0)).await.unwrap();
+    store.revoke(79, Millis(1_000_000), Millis(0)).await.unwrap();
+    let many = EndedBefore { who: u64::MAX, at: Millis(7), until: Millis(2_000_000), ended: vec![79, 80] };
+    store.revoke_before(&many, Millis(7)).await.unwrap();
     let answered = rooms(&store);
     let now = Millis(500_000);
     // As a kill leaves it; and then after a snapshot, twice.
@@ -139,7 +142,9 @@ async fn a_restart_finds_everything_and_gives_members_time_to_come_back() {
         assert_eq!(found[&id(3)].created, now, "an empty room waits for somebody anew");
         assert!(again.due(now.plus(19_999), 10).await.unwrap().is_empty());
         assert_eq!(again.due(now.plus(30_000), 10).await.unwrap().len(), 2);
-        assert_eq!(again.revoked(Millis(0)).await.unwrap(), [(77, Millis(1_000_000))]);
+        let revoked = again.revoked(Millis(0)).await.unwrap();
+        assert_eq!(revoked.ended, [(77, Millis(1_000_000))]);
+        assert_eq!(revoked.before, [EndedBefore { ended: Vec::new(), ..many.clone() }], "round {round}");
         again.snapshot().unwrap();
     }
     // Numbers go on where they were: nothing new hides behind something old.
@@ -861,7 +866,7 @@ async fn snapshots_beside_changes_keep_all_and_bound_the_disk() {
     for path in [copy.path(), killed(dir.path()).path()] {
         let (again, _events) = open(path);
         assert_eq!(rooms(&again).values().map(timeless).collect::<Vec<_>>(), answered);
-        assert_eq!(again.revoked(Millis(0)).await.unwrap().len(), 16 * 30);
+        assert_eq!(again.revoked(Millis(0)).await.unwrap().ended.len(), 16 * 30);
     }
     // Every join has exactly one leave or is still in.
     let mut joined = 0;

@@ -6,8 +6,8 @@ use room::Millis;
 use super::keys::Keys;
 use super::link::Link;
 use super::scripts;
-use crate::Ban;
 use crate::error::Error;
+use crate::{Ban, EndedBefore, Logouts};
 
 /// Most changes that are kept, about: other nodes read them within a second.
 const CHANGES: u64 = 100_000;
@@ -37,6 +37,44 @@ pub async fn revoke(link: &Link, session: u64, until: Millis) -> Result<(), Erro
     add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
     add.arg("s").arg(session).arg("u").arg(until.0);
     link.change(async |mut redis| add.exec_async(&mut redis).await).await
+}
+
+/// Ends all of a user's sessions of before a time. Every field is a number, and the first two are those of a session, which
+/// nobody has: nodes of earlier versions read no others.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Unknown`].
+pub async fn revoke_before(link: &Link, before: &EndedBefore) -> Result<(), Error> {
+    let mut add = redis::cmd("XADD");
+    add.arg(Keys::REVOKED).arg("MAXLEN").arg("~").arg(LOGOUTS).arg("*");
+    add.arg("s").arg(sign::fresh_id()).arg("u").arg(before.until.0);
+    add.arg("w").arg(before.who).arg("b").arg(before.at.0);
+    for session in &before.ended {
+        add.arg("e").arg(session);
+    }
+    link.change(async |mut redis| add.exec_async(&mut redis).await).await
+}
+
+/// Logouts from a time of Redis' clock on.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn revoked(link: &Link, from: u64) -> Result<Logouts, Error> {
+    type Entry = (String, Vec<(String, u64)>);
+    let read: Vec<Entry> = link.run(async |mut redis| redis.xrange(Keys::REVOKED, from, "+").await).await?;
+    let mut found = Logouts::default();
+    for (_, fields) in read {
+        let of = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
+        let Some((session, until)) = of("s").zip(of("u").map(Millis)) else { continue };
+        match of("w").zip(of("b").map(Millis)) {
+            None => found.ended.push((session, until)),
+            Some((who, at)) => {
+                let ended = fields.iter().filter(|(name, _)| name == "e").map(|(_, session)| *session).collect();
+                found.before.push(EndedBefore { who, at, until, ended });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// All that hold, and what changed since then.

@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use super::keys::Keys;
 use super::link::Link;
 use super::scripts::WHOLE;
-use crate::Ban;
 use crate::ban::Kept;
 use crate::error::Error;
+use crate::logouts;
 use crate::mends::{Mend, is_out};
+use crate::{Ban, Logouts};
 
 /// Most rooms that are known, about 300 bytes each. The ends of more would not fit into what the streams of events keep.
 const MOST: usize = 200_000;
@@ -64,7 +65,7 @@ pub(super) struct Memory {
     /// Rooms that closed while those that were there before were loaded.
     closed: Mutex<Option<HashSet<RoomId>>>,
     bans: Kept,
-    logouts: Mutex<HashMap<u64, Millis>>,
+    logouts: Mutex<logouts::Table>,
     /// Readers of the record that had a place in it.
     readers: Mutex<HashSet<(String, usize)>>,
     /// The life of each partition; empty: not known.
@@ -167,10 +168,10 @@ impl Memory {
     }
 
     /// Takes logouts.
-    pub fn logged_out(&self, logouts: impl IntoIterator<Item = (u64, Millis)>, now: Millis) {
+    pub fn logged_out(&self, logouts: &Logouts, now: Millis) {
         let mut known = self.logouts.lock();
-        known.extend(logouts);
-        known.retain(|_, until| *until > now);
+        known.take(logouts);
+        known.clean(now);
     }
 
     /// The ends of the rooms of a partition, as the record has them.
@@ -229,9 +230,12 @@ impl Memory {
         for ban in self.bans.all() {
             super::bans::put(link, &ban).await?;
         }
-        let logouts: Vec<(u64, Millis)> = self.logouts.lock().iter().map(|(id, until)| (*id, *until)).collect();
-        for (session, until) in logouts.into_iter().filter(|(_, until)| *until > now) {
+        let Logouts { ended, before } = self.logouts.lock().all();
+        for (session, until) in ended.into_iter().filter(|(_, until)| *until > now) {
             super::bans::revoke(link, session, until).await?;
+        }
+        for before in before.iter().filter(|before| before.until > now) {
+            super::bans::revoke_before(link, before).await?;
         }
         Ok(())
     }

@@ -258,7 +258,16 @@ async fn two_nodes_share_rooms_and_both_hear_everything_once() {
         assert!(heard.try_recv().is_err());
     }
     a.revoke(7, Millis(u64::MAX >> 12), Millis(0)).await.unwrap();
-    assert_eq!(b.revoked(Millis(0)).await.unwrap(), [(7, Millis(u64::MAX >> 12))]);
+    a.revoke(8, Millis(u64::MAX >> 12), Millis(0)).await.unwrap();
+    let many = EndedBefore { who: u64::MAX, at: Millis(3), until: Millis(u64::MAX >> 12), ended: vec![8, 9] };
+    a.revoke_before(&many, Millis(0)).await.unwrap();
+    let revoked = b.revoked(Millis(0)).await.unwrap();
+    assert_eq!((revoked.ended.len(), &revoked.before), (2, &vec![many.clone()]));
+    // A node of an earlier version reads what is a number, and no other field has been added.
+    let read = server.cli(&["XRANGE", Keys::REVOKED, "-", "+"]);
+    let fields = || read.lines().filter(|line| !line.contains('-'));
+    assert!(fields().skip(1).step_by(2).all(|value| value.parse::<u64>().is_ok()), "{read}");
+    assert_eq!(fields().step_by(2).collect::<String>(), "sususuwbee", "{read}");
     drop((a, b));
     assert!(server.cli(&["keys", "*room0*"]).is_empty(), "a closed room leaves no keys");
 }
@@ -608,7 +617,13 @@ async fn what_an_emptied_redis_lost_is_told_once_and_who_is_kept_out_stays_out()
     };
     first.ban(&bans, bans.at).await.unwrap();
     first.revoke(7, Millis::NEVER, Millis(1)).await.unwrap();
-    assert_eq!((second.bans(Millis(0)).await.unwrap().len(), second.revoked(Millis(0)).await.unwrap().len()), (1, 1));
+    first.revoke(8, Millis::NEVER, Millis(1)).await.unwrap();
+    let many = EndedBefore { who: 5, at: Millis(1), until: Millis::NEVER, ended: vec![8] };
+    first.revoke_before(&many, Millis(1)).await.unwrap();
+    assert_eq!(
+        (second.bans(Millis(0)).await.unwrap().len(), second.revoked(Millis(0)).await.unwrap().before.len()),
+        (1, 1)
+    );
     enter(&second, 0, "bob", Millis(1)).await.unwrap();
     let begun = Instant::now();
     while second.memory.known(&id(0)) != Some((3, 2)) || first.memory.known(&id(0)) != Some((3, 2)) {
@@ -629,7 +644,9 @@ async fn what_an_emptied_redis_lost_is_told_once_and_who_is_kept_out_stays_out()
     );
     let (third, _events) = open(target(&server, 0)).await;
     assert_eq!(third.bans(Millis(0)).await.unwrap(), [bans]);
-    assert_eq!(third.revoked(Millis(0)).await.unwrap(), [(7, Millis::NEVER)]);
+    let revoked = third.revoked(Millis(0)).await.unwrap();
+    assert_eq!(revoked.ended, [(7, Millis::NEVER)]);
+    assert_eq!(revoked.before, [EndedBefore { ended: Vec::new(), ..many }], "what it stands for is not told again");
     // Nobody changes anything: the look at what is due finds out, too; several nodes tell it once.
     let (fourth, mut heard) = open(target(&server, 0)).await;
     while fourth.memory.known(&id(0)).is_none() || third.memory.known(&id(0)).is_none() {

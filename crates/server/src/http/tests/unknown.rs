@@ -68,7 +68,10 @@ impl Store for Mute {
     fn revoke(&self, session: u64, until: Millis, now: Millis) -> store::Answer<'_, ()> {
         self.0.revoke(session, until, now)
     }
-    fn revoked(&self, since: Millis) -> store::Answer<'_, Vec<(u64, Millis)>> {
+    fn revoke_before<'a>(&'a self, before: &'a store::EndedBefore, now: Millis) -> store::Answer<'a, ()> {
+        self.0.revoke_before(before, now)
+    }
+    fn revoked(&self, since: Millis) -> store::Answer<'_, store::Logouts> {
         self.0.revoked(since)
     }
     fn ban<'a>(&'a self, ban: &'a Ban, now: Millis) -> store::Answer<'a, ()> {

@@ -82,8 +82,11 @@ pub async fn logout(member: &Member<'_>) -> Sent {
     if session.token_is_none() {
         return done();
     }
-    weapp.sessions.close(session, call.now);
+    let many = weapp.sessions.close(session, call.now);
     weapp.chat.end_session(&session.user, session.id);
     weapp.store.revoke(session.id, session.expires, call.now).await?;
+    if let Some(many) = many {
+        weapp.store.revoke_before(&many, call.now).await?;
+    }
     done()
 }

@@ -25,6 +25,8 @@ use super::request_id::RequestId;
 use super::respond::{Whole, respond};
 use super::run;
 use crate::http::bounded;
+use crate::web::Web;
+use access::limits::{Budget, TooMuch};
 
 /// The routes.
 pub fn routes(weapp: Arc<Weapp>) -> Router {
@@ -49,6 +51,17 @@ fn admitted(found: Option<Name>, method: &Method) -> Result<Name, StatusCode> {
         Some(name) if !name.allows(method) => Err(StatusCode::METHOD_NOT_ALLOWED),
         Some(name) => Ok(name),
     }
+}
+
+/// Whether its caller's address may ask for this, too.
+fn within(web: &Web, peer: Option<IpAddr>, found: Result<Name, StatusCode>) -> Result<(), TooMuch> {
+    let what = match found {
+        Ok(name) => name.asks_for(),
+        Err(StatusCode::METHOD_NOT_ALLOWED) => Budget::Call,
+        // What is no call at all was counted by its path.
+        Err(_) => return Ok(()),
+    };
+    peer.map_or(Ok(()), |peer| web.limits.address(peer, what))
 }
 
 /// A path as it may stand in a log: up to what no path of ours has, where a client's mistake may have put
@@ -83,14 +96,11 @@ where
     let path = parts.uri.path();
     let named = found.map_or(UNKNOWN, Name::index);
     let found = admitted(found, &parts.method);
-    let within = match (found, peer) {
-        (Ok(name), Some(peer)) => web.limits.address(peer, name.asks_for()),
-        _ => Ok(()),
-    };
+    let within = within(web, peer, found);
     let traced = web.traces.as_ref().and_then(|traces| traces.call(&parts.headers));
     let reply = match found {
+        _ if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
         Err(status) => Reply::status(status),
-        Ok(_) if let Err(much) = within => Reply::from_sent(Err(Fail::too_much(much)), None),
         Ok(name) => match bounded::of_call(&web.bounds, &parts, body).await {
             Err(status) => Reply::status(status),
             Ok(body) => {
@@ -121,7 +131,10 @@ where
         peer,
         ms: took.as_millis(),
     };
-    web.logs.answered(begun.0, &answered);
+    // What a browser asks before a call is no call, and bounded by nothing.
+    if parts.method != Method::OPTIONS {
+        web.logs.answered(begun.0, &answered);
+    }
     if reply.code == reply::INTERNAL {
         tracing::error!(request = %id, call = loggable(path), "a call failed inside");
     }

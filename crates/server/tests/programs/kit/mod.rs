@@ -170,7 +170,7 @@ impl Server {
     pub fn written(&self) -> String {
         let (_, list) = self.request("GET", "/weapp/utils/logfilelist", "");
         let list = String::from_utf8(list).unwrap();
-        let mut text = std::fs::read_to_string(self.dir.join("stderr")).unwrap();
+        let mut text = said(&self.dir);
         for link in list.split("href=\"").skip(1) {
             let path = format!("/weapp/utils/{}", link.split('"').next().unwrap());
             text += &String::from_utf8(self.request("GET", &path, "").1).unwrap();
@@ -269,6 +269,12 @@ pub fn push(url: &str) -> Running {
         .args("-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -g 15 -pix_fmt yuv420p".split(' '));
     command.args("-threads 1 -c:a aac -b:a 64k -ac 1 -f flv".split(' ')).arg(url);
     Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+}
+
+/// What a server in this directory has printed, whose console has a thread of its own.
+pub fn said(dir: &Path) -> String {
+    std::thread::sleep(Duration::from_millis(200));
+    std::fs::read_to_string(dir.join("stderr")).unwrap()
 }
 
 /// Waits until something is so.
