@@ -2,7 +2,7 @@
 //! that say who comes, and calls that stay quick beside thousands of idle and half connections.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::kit::{self, PATIENCE, Server, directory};
@@ -76,6 +76,71 @@ fn who_asks_for_too_much_is_told_when_to_come_back() {
     for line in
         ["{who=\"address\",what=\"login\"} 1", "{who=\"address\",what=\"join\"} 1", "{who=\"user\",what=\"create\"} 1"]
     {
+        assert!(page.contains(&format!("roomservice_limited_total{line}\n")), "{line}");
+    }
+}
+
+/// Where RTMP connections reach the server from an address, as a proxy says it.
+fn rtmp_from(server: &Server, address: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let to = server.rtmp;
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            let mut served = TcpStream::connect(to).unwrap();
+            write!(served, "PROXY TCP4 {address} 10.0.0.1 4711 1935\r\n").unwrap();
+            let [mut up, mut down] = [client.try_clone().unwrap(), served.try_clone().unwrap()];
+            std::thread::spawn(move || std::io::copy(&mut up, &mut served));
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut down, &mut client);
+                client.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    at
+}
+
+#[test]
+fn rtmp_pushes_and_plays_that_are_too_many_are_told_so() {
+    let settings = [
+        ("ROOMSERVICE_RTMP__PROXY_PROTOCOL", "true"),
+        ("ROOMSERVICE_LIMITS__ADDRESS_JOINS", "1/h 3"),
+        ("ROOMSERVICE_LIMITS__USER_JOINS", "1/h 1"),
+    ];
+    let server = Server::with(directory(), &settings);
+    let alice = server.login("live_room", "alice");
+    let url = alice.push_url("r");
+    let path = crate::kit::pictures::path(&url);
+    let push = |at: SocketAddr| {
+        let mut command = program("ffmpeg");
+        command.args("-hide_banner -loglevel error -f lavfi -i color=size=64x64:rate=10 -t 1".split(' '));
+        let out = command.args("-c:v libx264 -f flv".split(' ')).arg(format!("rtmp://{at}{path}")).output().unwrap();
+        out.status.success().then_some(()).ok_or_else(|| String::from_utf8(out.stderr).unwrap())
+    };
+    let at = rtmp_from(&server, "203.0.113.1");
+    push(at).unwrap();
+    let said = push(at).unwrap_err();
+    assert!(said.contains("too many pushes and plays: come back in 3"), "{said}");
+    // Of the user, from wherever; others, and this machine, are not held back.
+    push(rtmp_from(&server, "203.0.113.2")).unwrap_err();
+    push(rtmp_from(&server, "127.0.0.1")).unwrap();
+    // Of the address, whoever it is.
+    let bob = server.login("live_room", "bob");
+    let url = bob.push_url("r");
+    let path = crate::kit::pictures::path(&url);
+    let tries: Vec<_> = (0..2)
+        .map(|_| {
+            let mut command = program("ffmpeg");
+            command.args("-hide_banner -loglevel error -rw_timeout 500000 -i".split(' '));
+            String::from_utf8(command.arg(format!("rtmp://{at}{path}")).output().unwrap().stderr).unwrap()
+        })
+        .collect();
+    assert!(!tries[0].contains("too many pushes"), "{tries:?}");
+    assert!(tries[1].contains("too many pushes and plays: come back in "), "{tries:?}");
+    let (_, page) = server.request("GET", "/metrics", "");
+    let page = String::from_utf8(page).unwrap();
+    for line in ["{who=\"address\",what=\"join\"} 1", "{who=\"user\",what=\"join\"} 2"] {
         assert!(page.contains(&format!("roomservice_limited_total{line}\n")), "{line}");
     }
 }

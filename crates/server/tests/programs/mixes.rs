@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sign::Secret;
 use sign::push_url::{Algorithm, sign};
 use testkit::RedisServer;
+use testkit::bounded::program;
 
 const SIZE: (usize, usize) = (360, 640);
 const MOVED: [((usize, usize), &str); 2] = [((80, 120), "blue"), ((280, 430), "red")];
@@ -102,6 +103,29 @@ fn a_mix_is_made_again_after_a_restart_when_its_streams_are_back() {
     until_seen(&mixed, SIZE, &ALONE);
     std::thread::sleep(Duration::from_secs(3));
     assert!(children(&server).is_empty());
+}
+
+/// Stopped, it gives nothing, takes nothing, and does not end.
+#[test]
+fn an_ffmpeg_that_hangs_is_replaced_and_the_audience_sees_the_creator_meanwhile() {
+    let server = Server::start(directory());
+    let Pair { alice, hers, his, her_push: _her_push, his_push: _his_push, .. } = pair(&server, &server);
+    let mixed = alice.ok("get_pushers", json!({ "roomID": "r" }))["mixedPlayURL"].as_str().unwrap().to_owned();
+    let name = stream_of(&hers);
+    let reply = merge(&alice, "r", &name, vec![background(&name), guest(&stream_of(&his), 0, 0)]);
+    assert_eq!(reply["merge_code"], 0, "{reply}");
+    until_seen(&mixed, SIZE, &MOVED);
+    let mut viewer = Viewer::watch(&mixed);
+    until("the viewer sees the mix", || viewer.pictures() > 0);
+    let [hung] = children(&server)[..] else { panic!("one process mixes") };
+    let before = viewer.configurations();
+    assert!(program("kill").args(["-STOP", &hung.to_string()]).status().unwrap().success());
+    until("the creator is seen, and the mix again", || viewer.configurations() >= before + 2);
+    until_seen(&mixed, SIZE, &MOVED);
+    until("one process mixes, and it is another", || children(&server).len() == 1 && children(&server)[0] != hung);
+    assert!(viewer.running(), "one connection all along");
+    let written = server.written();
+    assert!(written.contains("ffmpeg of a mix hangs") && written.contains("the audience sees the stream itself"));
 }
 
 #[test]
