@@ -16,12 +16,12 @@ const both = await tags(LENGTH);
 const pictures = await tags(LENGTH, { audio: false });
 const late = (is) => both.filter((tag) => !is(tag) || tag.at >= 8_000);
 const stops = (is) => both.filter((tag) => !is(tag) || tag.at < 10_000);
-/** What is published, one connection after the other. Who was there before the first picture: an
- *  element with a WebRTC track waits for that track's first picture. */
+/** What is published, one connection after the other. Who was there before the first picture: nobody can add pictures to
+ *  what mpegts.js began to play as sound alone, and an element with a WebRTC track waits for that track's first picture. */
 const SHAPES = {
   'no sound': { sent: [both.filter((tag) => !isSound(tag))] },
   'late sound': { sent: [late(isSound)] },
-  'late pictures': { sent: [late(isPicture)], soundOnly: ['WHEP early'] },
+  'late pictures': { sent: [late(isPicture)], soundOnly: ['mpegts.js early', 'WHEP early'] },
   'sound stops': { sent: [stops(isSound)] },
   'pictures stop': { sent: [stops(isPicture)] },
   'comes back without sound': {

@@ -125,7 +125,8 @@ impl Player {
                 self.tracks = Some(self.reader.tracks());
                 return;
             }
-            if is_heard {
+            // mpegts.js 1.8 ends at the first picture that follows black ones, and plays on without any.
+            if is_heard && !self.strict {
                 self.placeholder = Placeholder::instead(expected, flowing, &self.reader.tracks());
             }
         }

@@ -79,7 +79,7 @@ async fn open(
         })?,
         _ = options.kick.kicked() => return Err(StatusCode::FORBIDDEN),
     };
-    Ok((Player::new(reader).in_form(form).strictly(std::ptr::eq(takes, flv::IN_BROWSERS)), options.kick))
+    Ok((Player::new(reader).in_form(form).strictly(takes == flv::IN_BROWSERS), options.kick))
 }
 
 fn stream(player: Player, kick: Kick) -> Response {
