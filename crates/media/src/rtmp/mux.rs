@@ -19,7 +19,7 @@ pub fn write(out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     write_to(out, frame, timestamp, STREAM);
 }
 
-/// As [`write`], in a form that the player asked for.
+/// As [`write()`], in a form that the player asked for.
 pub fn write_in(form: Form, out: &mut BytesMut, frame: &Frame, timestamp: u32) {
     write_form(form, out, frame, timestamp, STREAM);
 }
