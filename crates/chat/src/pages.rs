@@ -1,12 +1,12 @@
 //! Bodies as the pages of clients that poll can read them. The room pages of 2018 parse what they are told and stop listening for
 //! good where that fails; those of 2020 look at the first element alone.
 
-use std::borrow::Cow;
-
 use room::chat::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+
+use crate::say;
 
 /// Which client asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +43,6 @@ enum Part {
 fn elements(body: &Body) -> Vec<Element<'_>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Said<'a> {
-        #[serde(borrow)]
-        msg_type: Cow<'a, str>,
-        #[serde(borrow)]
-        msg_content: &'a RawValue,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
     struct Text {
         text: String,
     }
@@ -60,7 +52,7 @@ fn elements(body: &Body) -> Vec<Element<'_>> {
         data: String,
     }
     let part = |raw: &RawValue| -> Option<Part> {
-        let said: Said<'_> = serde_json::from_str(raw.get()).ok()?;
+        let said: say::Element<'_> = serde_json::from_str(raw.get()).ok()?;
         let content = said.msg_content.get();
         match &*said.msg_type {
             "TIMTextElem" => Some(Part::Text(serde_json::from_str::<Text>(content).ok()?.text)),

@@ -13,11 +13,11 @@ const MAX_ELEMENTS: usize = 16;
 /// One element; its content passes through as it is, once every reader is known to find the same in it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Element<'a> {
+pub(crate) struct Element<'a> {
     #[serde(borrow)]
-    msg_type: std::borrow::Cow<'a, str>,
+    pub msg_type: std::borrow::Cow<'a, str>,
     #[serde(borrow)]
-    msg_content: &'a RawValue,
+    pub msg_content: &'a RawValue,
 }
 
 /// Why a body is none.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::vpx;
 use crate::frame::{Codec, Frame, Kind};
-use crate::hub::{Expected, Flowing, Tracks};
+use crate::hub::{Expected, Flowing, Reader, Tracks};
 
 /// How often the black picture is shown, in microseconds.
 const EVERY: i64 = 240_000;
@@ -60,6 +60,7 @@ pub(crate) struct Placeholder {
     last: Option<i64>,
     /// Pictures have come.
     begun: bool,
+    /// They go on in their own time.
     over: bool,
 }
 
@@ -76,20 +77,35 @@ impl Placeholder {
         Some(Placeholder { black, config: tracks.video.clone(), last: None, begun: false, over: false })
     }
 
-    /// What the player needs before the first picture: the tracks, with those of black pictures until others come.
-    pub fn tracks(&mut self, tracks: Tracks) -> Tracks {
-        if self.begun {
-            return tracks;
+    /// What a player is told before frames: the tracks and which of them flow, with black pictures until others come.
+    pub fn introduce(standing_in: &mut Option<Self>, tracks: Tracks, flowing: Flowing) -> (Tracks, Flowing) {
+        let Some(this) = standing_in else { return (tracks, flowing) };
+        let flowing = Flowing { video: true, ..flowing };
+        if this.begun {
+            return (tracks, flowing);
         }
-        let black = &self.black.config;
+        let black = &this.black.config;
         let config = Arc::new(Frame::config(black.codec, 0, black.payload.clone()));
-        self.config = tracks.video.or(self.config.take());
-        Tracks { video: Some(config), ..tracks }
+        this.config = tracks.video.or(this.config.take());
+        (Tracks { video: Some(config), ..tracks }, flowing)
+    }
+
+    /// What a player is shown of these frames; `None`: all of them, nothing stands in. It ends itself once pictures go on in
+    /// their own time, and asks for a keyframe as long as they do not.
+    pub fn show(standing_in: &mut Option<Self>, frames: &[Arc<Frame>], reader: &Reader) -> Option<Vec<Arc<Frame>>> {
+        let this = standing_in.as_mut()?;
+        let shown = this.pass(frames);
+        if this.over {
+            *standing_in = None;
+        } else if frames.iter().any(|frame| frame.kind == Kind::Video) {
+            reader.request_key();
+        }
+        Some(shown)
     }
 
     /// What is shown of these frames. Pictures begin with a keyframe, and their configuration before it. Those that are stamped
     /// behind the sound, where a black one stands already, follow that one: players fail where pictures go back in time.
-    pub fn pass(&mut self, frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
+    fn pass(&mut self, frames: &[Arc<Frame>]) -> Vec<Arc<Frame>> {
         let mut shown = Vec::with_capacity(frames.len() + 1);
         for frame in frames {
             match frame.kind {
@@ -119,11 +135,6 @@ impl Placeholder {
             shown.push(Arc::clone(frame));
         }
         shown
-    }
-
-    /// Whether pictures have come, and go on in their own time.
-    pub fn is_over(&self) -> bool {
-        self.over
     }
 }
 
@@ -189,9 +200,9 @@ mod tests {
         let video = |ms: i64, key| Arc::new(Frame::video(Codec::H264, ms * 1_000, 0, key, Bytes::from_static(b"nal")));
         let sound = |ms: i64| Arc::new(Frame::audio(Codec::Aac, ms * 1_000, Bytes::from_static(b"aac")));
         let mut shown = placeholder.pass(&[sound(0), sound(240), video(100, false), video(200, true)]);
-        assert!(!placeholder.is_over());
+        assert!(!placeholder.over);
         shown.extend(placeholder.pass(&[sound(480), video(233, false), video(266, false), video(300, false)]));
-        assert!(placeholder.is_over());
+        assert!(placeholder.over);
         let pictures: Vec<i64> = shown.iter().filter(|f| f.kind == Kind::Video).map(|f| f.dts / 1_000).collect();
         assert_eq!(pictures, [0, 240, 241, 242, 266, 300], "two of them black");
     }

@@ -150,14 +150,7 @@ impl Player {
         let span = *self.span.get_or_insert(first.span().of_flv());
         self.introduce(frames, span);
         let form = self.form;
-        if let Some(mut placeholder) = self.placeholder.take() {
-            let shown = placeholder.pass(frames);
-            if !placeholder.is_over() {
-                if frames.iter().any(|f| f.kind == Kind::Video) {
-                    self.reader.request_key();
-                }
-                self.placeholder = Some(placeholder);
-            }
+        if let Some(shown) = Placeholder::show(&mut self.placeholder, frames, &self.reader) {
             self.fill(&shown, span, |frames, span| each(form, frames, span));
         } else if form == Form::Enhanced {
             self.fill(frames, span, shared);
@@ -214,14 +207,8 @@ impl Player {
         }
         let tracks = tracks.unwrap_or_else(|| self.reader.tracks());
         let mut out = BytesMut::with_capacity(1024);
-        let mut flowing = self.reader.flowing();
-        let tracks = match &mut self.placeholder {
-            Some(placeholder) => {
-                flowing.video = true;
-                placeholder.tracks(tracks)
-            }
-            None => tracks,
-        };
+        let flowing = self.reader.flowing();
+        let (tracks, flowing) = Placeholder::introduce(&mut self.placeholder, tracks, flowing);
         let before = self.promised.unwrap_or(flowing);
         let promised = Flowing { video: before.video | come.video, audio: before.audio | come.audio };
         if self.promised.replace(promised).is_none() {

@@ -40,6 +40,8 @@ pub(super) struct Cursor {
     further: bool,
     /// Number from which on sound is handed out.
     sound_from: u64,
+    /// The stream time from which on frames are handed out, until one is.
+    least: i64,
     /// Of pictures that stand still, while older ones than that are handed out: the time that the next one is given.
     still: Option<i64>,
     skipped: u64,
@@ -78,10 +80,21 @@ impl Cursor {
             version: None,
             further: want.further,
             sound_from: if catches_up { state.ring.end() } else { 0 },
+            least: i64::MIN,
             still: gop.filter(|_| stands_still).map(|gop| state.before_now(gop)),
             skipped,
         };
         (cursor, state.wakers(want.pace).join())
+    }
+
+    /// The same without what is older by the stream's time.
+    pub fn not_before(self, least: i64) -> Self {
+        Cursor { least, ..self }
+    }
+
+    /// The stream time from which on frames are handed out.
+    pub fn least(&self) -> i64 {
+        self.least
     }
 
     /// Frames that were skipped over because their reader was too slow.
@@ -118,7 +131,7 @@ impl Cursor {
                 self.at = burst.numbers.end;
                 continue;
             }
-            if self.need_key && !burst.frames[0].key && video_flows(state) {
+            if self.is_early(&burst.frames[0]) || self.need_key && !burst.frames[0].key && video_flows(state) {
                 self.at = burst.numbers.end;
                 continue;
             }
@@ -151,7 +164,7 @@ impl Cursor {
                 self.at = slot.number + 1;
                 continue;
             }
-            if self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
+            if self.is_early(&slot.frame) || self.need_key && slot.frame.kind == Kind::Video && !slot.frame.key {
                 self.at = slot.number + 1;
                 continue;
             }
@@ -168,6 +181,11 @@ impl Cursor {
             let old = slot.number < self.sound_from;
             return Some(Item::Frame(if old { self.placed(&slot.frame) } else { Arc::clone(&slot.frame) }));
         }
+    }
+
+    /// Whether it is of before what the reader asked for. Frames of now that come first end that.
+    fn is_early(&self, frame: &Frame) -> bool {
+        self.need_key && frame.dts < self.least && !frame.kind.is_config()
     }
 
     /// A burst of before sound is handed out, without it.

@@ -229,26 +229,38 @@ impl Reader {
 
     /// Goes on with another stream in the same time, if it has a group of pictures of now.
     fn change_to(&mut self, to: &Arc<Stream>, borrowed: bool) -> bool {
+        let least = self.least();
         let mut state = to.state.lock();
-        if state.ended.is_some() || !self.has_current_group(&state) {
+        if state.ended.is_some() || !self.has_current_group(&state, least) {
             return false;
         }
-        let place = self.place(&mut state);
+        let place = self.place(&mut state, least);
         drop(state);
         self.settle(Arc::clone(to), borrowed, place);
         true
     }
 
-    fn has_current_group(&self, state: &State) -> bool {
+    /// The stream time from which on frames are of use to a reader that asked for nothing of before a moment, and was handed
+    /// nothing yet. A rendition that is begun for it has older ones that come only now.
+    fn least(&self) -> i64 {
+        let asked = match self.want.start {
+            Start::Since(moment) if self.handed.newest() == i64::MIN => self.stream.state.lock().time_since(moment),
+            _ => i64::MIN,
+        };
+        asked.max(self.cursor.least())
+    }
+
+    fn has_current_group(&self, state: &State, least: i64) -> bool {
         let from = self.handed.newest().saturating_sub(SQUEEZED);
-        let current = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > from);
+        let current = |at| state.ring.get(at).is_some_and(|slot| slot.frame.dts > from && slot.frame.dts >= least);
         state.ring.gop.is_some_and(current)
     }
 
     /// A place in another stream in the same time: with its group of pictures of now, or else the next keyframe.
-    fn place(&self, state: &mut State) -> (Cursor, usize) {
-        let start = if self.has_current_group(state) { Start::Group } else { Start::Next };
-        Cursor::enter(state, Want { start, ..self.want }, self.cursor.skipped())
+    fn place(&self, state: &mut State, least: i64) -> (Cursor, usize) {
+        let start = if self.has_current_group(state, least) { Start::Group } else { Start::Next };
+        let (cursor, slot) = Cursor::enter(state, Want { start, ..self.want }, self.cursor.skipped());
+        (cursor.not_before(least), slot)
     }
 
     /// Asks `form` from now on what to read.
@@ -261,9 +273,10 @@ impl Reader {
     /// where it did.
     fn follow(&mut self, other: &Reader) {
         let rendition = Arc::clone(&other.home);
+        let least = self.least();
         let mut state = rendition.state.lock();
         state.readers.join(Protocol::Internal);
-        let place = self.place(&mut state);
+        let place = self.place(&mut state, least);
         drop(state);
         let home = std::mem::replace(&mut self.home, Arc::clone(&rendition));
         match self.original {
@@ -330,11 +343,12 @@ impl Reader {
             return false;
         }
         let home = Arc::clone(&self.home);
+        let least = self.least();
         let mut state = home.state.lock();
         if state.ended.is_some() {
             return false;
         }
-        let place = self.place(&mut state);
+        let place = self.place(&mut state, least);
         drop(state);
         self.settle(home, false, place);
         true

@@ -88,6 +88,12 @@ impl Ring {
         Some(self.get(self.gop?)?.at)
     }
 
+    /// The first frame that came at this moment or later.
+    pub fn since(&self, moment: Instant) -> Option<&Arc<Frame>> {
+        let first = self.frames.partition_point(|slot| slot.at < moment);
+        self.frames.range(first..).map(|slot| &slot.frame).find(|frame| !frame.kind.is_config())
+    }
+
     /// How many frames from this number on are no sound.
     pub fn silent_from(&self, from: u64) -> usize {
         let start = self.frames.partition_point(|slot| slot.number < from);

@@ -512,6 +512,11 @@ impl State {
         self.timeline.now()
     }
 
+    /// The time of the first frame that came at this moment or later, or will.
+    pub fn time_since(&self, moment: Instant) -> i64 {
+        self.ring.since(moment).map_or_else(|| self.clock().saturating_add(1), |frame| frame.dts)
+    }
+
     /// The stream's time of pictures minus its publisher's, in microseconds.
     pub fn offset(&self) -> Option<i64> {
         self.timeline.offset()

@@ -222,3 +222,38 @@ async fn sound_that_is_made_late_keeps_its_place_among_the_pictures() {
     }
     assert!(heard > 1_800_000, "{heard}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_of_a_rendition_has_nothing_of_before_it_was_asked_for() {
+    let hub = Hub::new(Settings::default());
+    let name = StreamName::new("s").unwrap();
+    let renditions = Renditions::new(hub.clone());
+    let publisher = publish(&hub, &name, Codec::Opus, 3);
+    let takes: &[Codec] = &[Codec::Aac];
+    for somebody_reads_it in [true, false] {
+        let want = Want::new(Protocol::Rtmp, Pace::Realtime, Start::Group);
+        let mut other = renditions.open(&name, want, takes, None).await.unwrap();
+        read(&mut other, |seen| sounds(seen) > 5).await;
+        let other = Some(other).filter(|_| somebody_reads_it);
+        let want = Want::internal(Pace::Audience, Start::Since(Instant::now()));
+        let mut reader = renditions.record(&name, want, takes).await.unwrap();
+        let asked = reader.newest();
+        let mut opus = OpusEncoder::new(1).unwrap();
+        let later = async {
+            for n in 0..100 {
+                let at = asked + 20_000 * (n + 1);
+                if n % 10 == 5 {
+                    publisher.push(Frame::video(Codec::H264, at, 0, n == 25, Bytes::from_static(PICTURE))).unwrap();
+                }
+                publisher.push(Frame::audio(Codec::Opus, at, opus.encode(&[0.1; 960]).unwrap())).unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let enough = |seen: &[(Kind, Codec, i64)]| seen.iter().filter(|(kind, ..)| *kind == Kind::Video).count() > 2;
+        let (seen, ()) = tokio::join!(read(&mut reader, enough), later);
+        let media = |frame: &&(Kind, Codec, i64)| matches!(frame.0, Kind::Video | Kind::Audio);
+        let first = seen.iter().find(media).unwrap();
+        assert_eq!(first.2, asked + 20_000 * 26, "{somebody_reads_it}: the keyframe of after: {seen:?}");
+        drop(other);
+    }
+}

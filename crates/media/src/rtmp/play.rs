@@ -210,16 +210,8 @@ impl<'a> Playing<'a> {
     }
 
     fn show(&mut self, frames: &[Arc<Frame>], span: Span) {
-        let Some(mut placeholder) = self.placeholder.take() else {
-            return frames.iter().for_each(|frame| self.take_wanted(frame, span));
-        };
-        placeholder.pass(frames).iter().for_each(|frame| self.take_wanted(frame, span));
-        if !placeholder.is_over() {
-            if frames.iter().any(|f| f.kind == Kind::Video) {
-                self.reader.request_key();
-            }
-            self.placeholder = Some(placeholder);
-        }
+        let shown = Placeholder::show(&mut self.placeholder, frames, &self.reader);
+        shown.as_deref().unwrap_or(frames).iter().for_each(|frame| self.take_wanted(frame, span));
     }
 
     fn take_wanted(&mut self, frame: &Arc<Frame>, span: Span) {
@@ -243,14 +235,8 @@ impl<'a> Playing<'a> {
     fn introduce(&mut self, timestamp: u32) {
         if let Some(tracks) = self.tracks.take() {
             // A silent track is not promised; its configuration goes before its first frame.
-            let mut flowing = self.reader.flowing();
-            let tracks = match &mut self.placeholder {
-                Some(placeholder) => {
-                    flowing.video = true;
-                    placeholder.tracks(tracks)
-                }
-                None => tracks,
-            };
+            let flowing = self.reader.flowing();
+            let (tracks, flowing) = Placeholder::introduce(&mut self.placeholder, tracks, flowing);
             let metadata = match &tracks.metadata {
                 // A node is told what the publisher said, and nothing else.
                 metadata if self.reader.is_relay() => metadata.clone(),
